@@ -1,0 +1,49 @@
+"""Which IP addresses lie on the public Internet.
+
+``is_global`` of the standard library lets through multicast, 6to4, NAT64 and more, so three rules
+have to agree: the standard library, the ranges that Microsoft's AntiSSRF package maintains, and
+for IPv6 the one block from which global unicast addresses are given out (RFC 4291), which leaves
+no room for addresses that wrap an IPv4 address (mapped, compatible, translated).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    collapse_addresses,
+    ip_network,
+)
+from typing import Final
+
+from AntiSSRF import IPAddressRanges
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+_IPV6_GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
+_RANGES: Final = [ip_network(text) for text in IPAddressRanges.recommended_latest]
+_RESERVED_4: Final = tuple(
+    collapse_addresses(net for net in _RANGES if isinstance(net, IPv4Network))
+)
+_RESERVED_6: Final = tuple(
+    collapse_addresses(net for net in _RANGES if isinstance(net, IPv6Network))
+)
+
+
+def is_public(address: Address) -> bool:
+    """True for a global unicast address that is no one's special range or metadata service."""
+    if not address.is_global or address.is_multicast:
+        return False
+    if isinstance(address, IPv4Address):
+        return not any(address in net for net in _RESERVED_4)
+    return address in _IPV6_GLOBAL_UNICAST and not any(address in net for net in _RESERVED_6)
+
+
+def within(address: Address, networks: Iterable[Network]) -> bool:
+    """True if one of the networks holds the address, taken literally: 10.0.0.0/8 does not hold
+    ::ffff:10.0.0.1."""
+    return any(address in net for net in networks)

@@ -1,0 +1,116 @@
+"""The HTTP API of the original imgsmlr-server, for clients that were written against it.
+
+Plain Django views: no content negotiation, HTTP 200 with a ``code`` inside, and the body read
+as JSON whatever its Content-Type says. docs/legacy-api.md lists each rule; tests hold them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from gallery.api import legacy_body
+from gallery.api.links import image_url
+from gallery.decoding import NotAnImage
+from gallery.descriptors.haar import FlatPicture
+from gallery.errors import UserError
+from gallery.fetching import FetchFailed
+from gallery.search import Comparison, Match
+from gallery.services import adding, searching
+
+NAMED_FORMATS = {"jpeg", "png", "gif", "webp"}
+ADD_COST = SEARCH_COST = 3
+COMPARISON = Comparison("<", digits=6, round_first=False)
+CLIP_COMPARISON = Comparison("<", digits=4, round_first=True)
+
+View = Callable[[HttpRequest], Any]
+
+
+def legacy_view(scope: str, cost: int) -> Callable[[View], Callable[[HttpRequest], HttpResponse]]:
+    """Check scope and budget, run the view, and put its answer or refusal in the envelope."""
+
+    def decorate(view: View) -> Callable[[HttpRequest], HttpResponse]:
+        @csrf_exempt
+        @require_POST
+        def wrapped(request: HttpRequest) -> HttpResponse:
+            access = request.access  # type: ignore[attr-defined]  # set by AccessMiddleware
+            access.require(scope)
+            access.charge(cost)
+            try:
+                return _json({"code": 200, "msg": "OK", "data": view(request)})
+            except legacy_body.Malformed as error:
+                return _json({"detail": error.problems}, 422)
+            except UserError as error:
+                return _json({"code": 400, "msg": message(error), "data": None})
+
+        return wrapped
+
+    return decorate
+
+
+@legacy_view("add", ADD_COST)
+def add(request: HttpRequest) -> dict[str, Any]:
+    """``POST /imgsmlr/mgr/add``: fetch, describe and publish one picture before answering."""
+    body = legacy_body.parse_add(request.body)
+    image = adding.add_image(
+        url=body.url,
+        data_id=body.data_id,
+        remark=body.remark,
+        meta=body.meta,
+        by=request.access.actor,  # type: ignore[attr-defined]
+        inline=True,
+        refuse_flat=True,
+    )
+    return {"id": image.pk}
+
+
+@legacy_view("search", SEARCH_COST)
+def search(request: HttpRequest) -> dict[str, Any]:
+    """``POST /imgsmlr/search``: images nearer than the threshold, nearest first."""
+    body = legacy_body.parse_search(request.body)
+    match_type = body.match_type or searching.default_match_type()
+    found = searching.search(
+        searching.Query(url=body.url),
+        match_type=match_type,
+        threshold=body.threshold,
+        limit=body.limit,
+        comparison=CLIP_COMPARISON if match_type == "clip" else COMPARISON,
+    )
+    if found.low_information:
+        raise FlatPicture
+    return {
+        "images": [_result(request, match) for match in found.matches],
+        "threshold": body.threshold,
+    }
+
+
+def message(error: UserError) -> str:
+    """The original's words for a refusal; ours where it had none."""
+    if isinstance(error, FetchFailed):
+        return f"fetch url failed, status: {error.upstream_status}"
+    if isinstance(error, NotAnImage):
+        named = f"{error.format} " if error.format in NAMED_FORMATS else ""
+        return f"not a valid {named}file"
+    return error.message
+
+
+def _result(request: HttpRequest, match: Match) -> dict[str, Any]:
+    image = match.image
+    return {
+        "id": image.pk,
+        "url": image.url if image.url is not None else image_url(request, image),
+        "dataId": image.data_id,
+        "md5": image.md5,
+        "remark": image.remark,
+        "meta": image.meta,
+        "simr": match.distance,
+    }
+
+
+def _json(body: dict[str, Any], status: int = 200) -> HttpResponse:
+    return HttpResponse(orjson.dumps(body), content_type="application/json", status=status)

@@ -1,0 +1,20 @@
+"""Absolute links to our own pages of an image."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from gallery.models import Image
+
+
+def image_url(request: HttpRequest, image: Image) -> str:
+    """The original, or the thumbnail where the original is not kept."""
+    return request.build_absolute_uri(reverse("gallery:original", args=[image.pk]))
+
+
+def thumbnail_url(request: HttpRequest, image: Image) -> str | None:
+    """The small JPEG; None before it is made."""
+    if not image.thumbnail:
+        return None
+    return request.build_absolute_uri(reverse("gallery:thumbnail", args=[image.pk]))

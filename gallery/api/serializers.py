@@ -1,0 +1,203 @@
+"""Shapes of v1 requests and answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from gallery.api.fields import MAX_BATCH, MetaField, PictureFileField, PictureUrlField
+from gallery.api.links import image_url, thumbnail_url
+from gallery.match_types import MATCH_TYPES
+from gallery.models import Image
+
+
+class ImageSerializer(serializers.ModelSerializer):
+    """An image as others see it."""
+
+    url = serializers.CharField(help_text="Where it came from, or our own absolute link.")
+    thumbnail = serializers.CharField(allow_null=True, help_text="Absolute link to a small JPEG.")
+
+    class Meta:
+        model = Image
+        fields = [
+            "id",
+            "url",
+            "data_id",
+            "md5",
+            "sha1",
+            "sha256",
+            "remark",
+            "meta",
+            "format",
+            "width",
+            "height",
+            "bytes",
+            "status",
+            "failure",
+            "thumbnail",
+            "created_at",
+        ]
+        read_only_fields = fields
+
+    def to_representation(self, image: Image) -> dict[str, Any]:
+        """Written out: through the fields it would take longer than the search itself."""
+        request = self.context["request"]
+        plain = ("id", "data_id", "md5", "sha1", "sha256", "remark", "meta", "format", "width")
+        more = ("height", "bytes", "status", "failure", "created_at")
+        return {
+            **{name: getattr(image, name) for name in (*plain, *more)},
+            "url": image.url if image.url is not None else image_url(request, image),
+            "thumbnail": thumbnail_url(request, image),
+        }
+
+
+class AddSerializer(serializers.Serializer):
+    """One picture to add: ``url`` (JSON) or ``file`` (multipart)."""
+
+    url = PictureUrlField(required=False)
+    file = PictureFileField(required=False)
+    data_id = serializers.CharField(
+        required=False, allow_null=True, allow_blank=True, max_length=255
+    )
+    remark = serializers.CharField(
+        required=False, allow_null=True, allow_blank=True, max_length=10_000
+    )
+    meta = MetaField(required=False, allow_null=True)
+    uploader = serializers.CharField(
+        required=False, allow_null=True, allow_blank=True, max_length=255
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """A file may name the url it came from; one of them must be there."""
+        if attrs.get("url") is None and attrs.get("file") is None:
+            raise serializers.ValidationError({"url": "Give the picture as url or as file."})
+        attrs["data"] = attrs.pop("file", None)
+        return attrs
+
+
+class BatchItemSerializer(AddSerializer):
+    """One picture of a batch; files go through the single form."""
+
+    url = PictureUrlField()
+    file = None  # type: ignore[assignment]
+
+
+class BatchSerializer(serializers.Serializer):
+    """Up to 100 pictures by URL."""
+
+    images = BatchItemSerializer(many=True, allow_empty=False, max_length=MAX_BATCH)
+
+
+class ErrorSerializer(serializers.Serializer):
+    """The one shape of every error."""
+
+    type = serializers.CharField()
+    code = serializers.CharField()
+    detail = serializers.CharField()
+    field = serializers.CharField(required=False)
+
+
+class ConflictSerializer(ErrorSerializer):
+    """The same bytes are already here."""
+
+    existing_id = serializers.IntegerField(required=False)
+
+
+class BatchResultSerializer(serializers.Serializer):
+    """What became of one picture of a batch: an image, or the error it alone would have had."""
+
+    image = ImageSerializer(required=False)
+    error = ConflictSerializer(required=False)
+
+
+class BatchResultsSerializer(serializers.Serializer):
+    """One result for each picture, in the order they were sent."""
+
+    results = BatchResultSerializer(many=True)
+
+
+class PatchSerializer(serializers.ModelSerializer):
+    """What may be changed afterwards."""
+
+    meta = MetaField(required=False, allow_null=True)
+
+    class Meta:
+        model = Image
+        fields = ["data_id", "remark", "meta"]
+
+
+class SearchSerializer(serializers.Serializer):
+    """What to look for (one of file, url, id, text), how, and among which images."""
+
+    file = PictureFileField(required=False)
+    url = PictureUrlField(required=False)
+    id = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
+    text = serializers.CharField(required=False, max_length=500)
+    match_type = serializers.ChoiceField(
+        choices=list(MATCH_TYPES), required=False, help_text="Default: clip if available."
+    )
+    threshold = serializers.FloatField(
+        required=False,
+        allow_null=True,
+        min_value=0,
+        max_value=1e6,
+        help_text="Largest distance that counts (≤). Default: where the match type is precise.",
+    )
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=100)
+    data_id_prefix = serializers.CharField(required=False, allow_blank=True, max_length=255)
+    meta = MetaField(
+        required=False, help_text="Only images whose meta holds these keys and values."
+    )
+
+
+class MatchSerializer(serializers.Serializer):
+    """One image found."""
+
+    image = ImageSerializer()
+    distance = serializers.FloatField()
+    confidence = serializers.FloatField(allow_null=True)
+    methods = serializers.DictField(child=serializers.FloatField())
+    geometry = serializers.JSONField(allow_null=True)
+
+
+class SearchResultSerializer(serializers.Serializer):
+    """Matches, nearest first."""
+
+    match_type = serializers.CharField()
+    threshold = serializers.FloatField()
+    results = MatchSerializer(many=True)
+    low_information = serializers.BooleanField()
+    unavailable = serializers.DictField(child=serializers.CharField())
+    took_ms = serializers.FloatField()
+
+
+class CompareSerializer(serializers.Serializer):
+    """Two pictures, each as a file or a link."""
+
+    a = PictureFileField(required=False)
+    b = PictureFileField(required=False)
+    a_url = PictureUrlField(required=False)
+    b_url = PictureUrlField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Each side must be there once."""
+        for side in ("a", "b"):
+            if (attrs.get(side) is None) == (attrs.get(f"{side}_url") is None):
+                raise serializers.ValidationError({side: f"Give {side} or {side}_url."})
+        return attrs
+
+
+@extend_schema_field({"type": "object", "additionalProperties": True})
+class DistancesField(serializers.DictField):
+    """Distances by match type."""
+
+
+class ComparisonSerializer(serializers.Serializer):
+    """How far apart two pictures are, by each available descriptor."""
+
+    imgsmlr = DistancesField(required=False)
+    pdq = DistancesField(required=False)
+    clip = DistancesField(required=False)
+    unavailable = serializers.DictField(child=serializers.CharField())

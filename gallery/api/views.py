@@ -1,0 +1,275 @@
+"""v1: images and what one does with them. Each view makes one service call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import generics, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from gallery.api import serializers
+from gallery.errors import Conflict, NotFound, UserError
+from gallery.models import Image, Status
+from gallery.search import Filters
+from gallery.services import adding, changing, searching
+
+FETCH_COST = ADD_COST = SEARCH_COST = 3
+ERROR = serializers.ErrorSerializer
+REFUSALS = {400: ERROR, 401: ERROR, 403: ERROR, 429: ERROR}
+WAIT = OpenApiParameter(
+    "wait",
+    {"type": "number", "minimum": 0, "maximum": 60},
+    description="Seconds you are ready to wait: above 0 the picture is described and published "
+    "before the answer (201). Without it the answer is 202 and the worker does it.",
+)
+
+
+class ImageFilter(filters.FilterSet):
+    """Filters of the list; also say what a bulk delete deletes."""
+
+    data_id = filters.CharFilter(max_length=255)
+    data_id_prefix = filters.CharFilter("data_id", lookup_expr="startswith", max_length=255)
+    url = filters.CharFilter(max_length=2048)
+    md5 = filters.CharFilter(max_length=32)
+    status = filters.ChoiceFilter(choices=Status.choices)
+
+    class Meta:
+        model = Image
+        fields: list[str] = []
+
+
+def visible_images(request: Request) -> Any:
+    """All but quarantined images; those are for moderators."""
+    images = Image.objects.all()
+    if not request.access.allows("moderate"):
+        images = images.exclude(status=Status.QUARANTINED)
+    return images
+
+
+def wait_of(request: Request) -> bool:
+    """Whether the caller asked to wait for the description."""
+    raw = request.query_params.get("wait", "0")
+    try:
+        seconds = float(raw)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 60:
+        raise UserError("Give wait as seconds between 0 and 60.", field="wait")
+    return seconds > 0
+
+
+class ImageCollection(generics.ListAPIView):
+    """Add, list and delete images."""
+
+    scopes = {"GET": "search", "POST": "add", "DELETE": "add"}
+    serializer_class = serializers.ImageSerializer
+    filterset_class = ImageFilter
+
+    def throttle_cost(self, request: Request) -> int:
+        return ADD_COST if request.method == "POST" else 1
+
+    def get_queryset(self) -> Any:
+        return visible_images(self.request)
+
+    @extend_schema(
+        parameters=[WAIT],
+        request={
+            "application/json": serializers.AddSerializer,
+            "multipart/form-data": serializers.AddSerializer,
+        },
+        responses={
+            201: serializers.ImageSerializer,
+            202: serializers.ImageSerializer,
+            409: serializers.ConflictSerializer,
+            413: ERROR,
+            **REFUSALS,
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """Add one picture by ``url`` or as ``file``."""
+        body = serializers.AddSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        inline = wait_of(request)
+        image = adding.add_image(
+            **body.validated_data, by=request.access.actor, inline=inline
+        )
+        answer = serializers.ImageSerializer(image, context=self.get_serializer_context())
+        code = status.HTTP_201_CREATED if inline else status.HTTP_202_ACCEPTED
+        return Response(answer.data, status=code)
+
+    @extend_schema(
+        parameters=[OpenApiParameter(name, str) for name in ("data_id", "url", "md5")],
+        responses={200: {"type": "object", "properties": {"deleted": {"type": "integer"}}}},
+    )
+    def delete(self, request: Request) -> Response:
+        """Delete the images with this ``data_id``, ``url`` or ``md5``, with all that is stored."""
+        given = {
+            name: request.query_params[name]
+            for name in ("data_id", "url", "md5")
+            if request.query_params.get(name)
+        }
+        if not given:
+            raise UserError("Say which images: give data_id, url or md5.")
+        images = visible_images(request).filter(**given)
+        return Response({"deleted": changing.delete_images(images=images, by=request.access.actor)})
+
+
+class ImageBatch(APIView):
+    """Add up to 100 pictures by URL."""
+
+    scope = "add"
+
+    def throttle_cost(self, request: Request) -> int:
+        images = request.data.get("images") if isinstance(request.data, dict) else None
+        return ADD_COST * (len(images) if isinstance(images, list) else 1)
+
+    @extend_schema(
+        request=serializers.BatchSerializer,
+        responses={202: serializers.BatchResultsSerializer, **REFUSALS},
+    )
+    def post(self, request: Request) -> Response:
+        """Each picture succeeds or fails alone; the answer says which, in order."""
+        body = serializers.BatchSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        outcomes = adding.add_batch(
+            items=body.validated_data["images"], by=request.access.actor
+        )
+        context = {"request": request}
+        results = [
+            {"error": error_body(outcome)}
+            if isinstance(outcome, UserError)
+            else {"image": serializers.ImageSerializer(outcome, context=context).data}
+            for outcome in outcomes
+        ]
+        return Response({"results": results}, status=status.HTTP_202_ACCEPTED)
+
+
+def error_body(error: UserError) -> dict[str, Any]:
+    """The common error shape, for errors inside an answer."""
+    kind = "client_error" if isinstance(error, Conflict) else "validation_error"
+    body: dict[str, Any] = {"type": kind, "code": error.code, "detail": error.message}
+    if error.field:
+        body["field"] = error.field
+    if isinstance(error, Conflict) and error.existing_id:
+        body["existing_id"] = error.existing_id
+    return body
+
+
+class ImageItem(generics.RetrieveAPIView):
+    """One image."""
+
+    scopes = {"GET": "search", "PATCH": "add", "DELETE": "add"}
+    serializer_class = serializers.ImageSerializer
+
+    def get_queryset(self) -> Any:
+        return visible_images(self.request)
+
+    def get_object(self) -> Image:
+        image = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
+        if image is None:
+            raise NotFound(f"There is no image {self.kwargs['pk']}.")
+        return image
+
+    @extend_schema(request=serializers.PatchSerializer)
+    def patch(self, request: Request, pk: int) -> Response:
+        """Change data_id, remark or meta."""
+        body = serializers.PatchSerializer(data=request.data, partial=True)
+        body.is_valid(raise_exception=True)
+        image = changing.update_image(
+            image_id=self.get_object().pk, fields=body.validated_data, by=request.access.actor
+        )
+        return Response(self.get_serializer(image).data)
+
+    def delete(self, request: Request, pk: int) -> Response:
+        """Delete the row, its vectors and its files. The same picture may be added again."""
+        image = self.get_object()
+        changing.delete_images(images=Image.objects.filter(pk=image.pk), by=request.access.actor)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class ImageSearch(APIView):
+    """Find images by picture, by stored image, or by words."""
+
+    scope = "search"
+    throttle_cost = SEARCH_COST
+
+    @extend_schema(
+        request={
+            "application/json": serializers.SearchSerializer,
+            "multipart/form-data": serializers.SearchSerializer,
+        },
+        responses={
+            200: serializers.SearchResultSerializer,
+            404: ERROR,
+            413: ERROR,
+            503: ERROR,
+            **REFUSALS,
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """The nearest images within the threshold, nearest first."""
+        body = serializers.SearchSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        asked = body.validated_data
+        found = searching.search(
+            searching.Query(
+                url=asked.get("url"),
+                data=asked.get("file"),
+                image_id=asked.get("id"),
+                text=asked.get("text"),
+            ),
+            match_type=asked.get("match_type") or searching.default_match_type(),
+            threshold=asked.get("threshold"),
+            limit=asked.get("limit", min(settings.SEARCH_LIMIT, 100)),
+            filters=Filters(asked.get("data_id_prefix", ""), asked.get("meta") or {}),
+        )
+        context = {"request": request}
+        return Response(
+            {
+                "match_type": found.match_type,
+                "threshold": found.threshold,
+                "results": [
+                    {
+                        "image": serializers.ImageSerializer(match.image, context=context).data,
+                        "distance": match.distance,
+                        "confidence": None,
+                        "methods": {found.match_type: match.distance},
+                        "geometry": None,
+                    }
+                    for match in found.matches
+                ],
+                "low_information": found.low_information,
+                "unavailable": found.unavailable,
+                "took_ms": found.took_ms,
+            }
+        )
+
+
+class ImageCompare(APIView):
+    """How alike two pictures are."""
+
+    scope = "search"
+    throttle_cost = 2 * FETCH_COST
+
+    @extend_schema(
+        request={
+            "application/json": serializers.CompareSerializer,
+            "multipart/form-data": serializers.CompareSerializer,
+        },
+        responses={200: serializers.ComparisonSerializer, 413: ERROR, **REFUSALS},
+    )
+    def post(self, request: Request) -> Response:
+        """Their distance by every available match type; nothing is stored."""
+        body = serializers.CompareSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        asked = body.validated_data
+        a, b = (
+            searching.picture_of(url=asked.get(f"{side}_url"), data=asked.get(side))
+            for side in ("a", "b")
+        )
+        return Response({**searching.compare(a, b), "unavailable": searching.unavailable()})

@@ -1,0 +1,25 @@
+"""Creating pgvector in a migration, or saying exactly what an administrator has to run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.db import utils
+from pgvector.django import VectorExtension
+
+
+class RequireVector(VectorExtension):
+    """CREATE EXTENSION vector, with a sentence instead of a traceback where that is refused."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
+        """Raises CommandError with the SQL to run."""
+        try:
+            super().database_forwards(app_label, schema_editor, *states)
+        except (utils.ProgrammingError, utils.OperationalError, utils.NotSupportedError) as error:
+            name = schema_editor.connection.settings_dict["NAME"]
+            raise CommandError(
+                f"The extension pgvector (≥ 0.8.5) is missing in the database {name} and this role "
+                f"cannot create it ({str(error).strip().splitlines()[0]}). Ask an administrator to "
+                f"run there: CREATE EXTENSION vector;"
+            ) from error

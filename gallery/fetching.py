@@ -1,0 +1,277 @@
+"""URL → bytes, from addresses that an outsider may choose (server-side request forgery).
+
+A host is resolved once, every address it has must be allowed, and the connection goes to one of
+those addresses, so a second DNS answer cannot lead elsewhere; the name stays in the Host header,
+in SNI and in the certificate check. Every redirect starts over. Environment proxies, cookies and
+credentials play no part, and one wall-clock deadline covers look-up, connection and body.
+
+Ports: 80 and 443 on public addresses, any port on addresses inside ``allow_private``.
+
+The address ranges come from the AntiSSRF package (``gallery.addresses``). Its ``requests`` adapter
+is not used: its timeouts are per read, it drops the port from the Host header and tries only the
+first address of a host.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import queue
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urljoin
+
+import urllib3
+from urllib3.connection import HTTPConnection
+
+from gallery.addresses import Network, is_public, within
+from gallery.deadlines import Deadline, DeadlineSocket
+from gallery.errors import UserError
+
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+CHUNK: Final = 65_536
+
+Resolver = Callable[[str, int], Sequence[str]]
+"""(host, port) → its addresses as text; raises OSError when there are none."""
+
+
+class FetchFailed(UserError):
+    """``upstream_status`` is what the far server answered; 500 if it was not reached or refused.
+
+    Codes: fetch_refused (scheme, address, port or credentials not allowed), fetch_unreachable,
+    fetch_timeout, fetch_status (not 2xx), fetch_redirects (too many), fetch_too_large.
+    """
+
+    code = "fetch_unreachable"
+
+    def __init__(self, message: str, *, code: str, upstream_status: int = 500) -> None:
+        super().__init__(message, code=code)
+        self.upstream_status = upstream_status
+
+
+@dataclass(frozen=True, slots=True)
+class FetchPolicy:
+    """Limits of one fetch. ``max_bytes`` counts decoded bytes, ``timeout`` is in seconds for all.
+
+    ``allow_private`` names networks that may be reached although they are not public.
+    """
+
+    max_bytes: int
+    timeout: float
+    allow_private: tuple[Network, ...] = ()
+    max_redirects: int = 3
+    user_agent: str = "imgsmlr-server"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The body, and the URL it came from after redirects, in normal form without fragment."""
+
+    data: bytes
+    url: str
+
+
+def system_resolver(host: str, port: int) -> list[str]:
+    """The addresses of a host as the operating system knows them, in its order of preference."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def fetch(url: str, policy: FetchPolicy, *, resolve: Resolver = system_resolver) -> Fetched:
+    """GET the URL within the policy. Raises FetchFailed and nothing else."""
+    deadline = Deadline(policy.timeout)
+    for _ in range(policy.max_redirects + 1):
+        target = _Target.parse(url)
+        try:
+            addresses = _checked_addresses(target, policy, resolve, deadline)
+            with closing(_connect(target, addresses, deadline)) as sock:
+                response = _request(sock, target, policy, deadline)
+                location = response.headers.get("Location")
+                if response.status not in REDIRECTS or location is None:
+                    return Fetched(_body(response, target, policy), target.url)
+        except (TimeoutError, urllib3.exceptions.TimeoutError) as exc:
+            raise FetchFailed(
+                f"{target.host} did not deliver the file within {policy.timeout:g} seconds; "
+                "try again later or upload the file.",
+                code="fetch_timeout",
+            ) from exc
+        except ssl.SSLCertVerificationError as exc:
+            raise FetchFailed(
+                f"The certificate of {target.host} is not valid ({exc.verify_message}); "
+                "its owner has to renew it, or upload the file.",
+                code="fetch_unreachable",
+            ) from exc
+        except (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError) as exc:
+            raise FetchFailed(
+                f"{target.host} could not be reached or broke off; check the address and retry.",
+                code="fetch_unreachable",
+            ) from exc
+        # http.client reads headers as Latin-1; servers send UTF-8.
+        url = urljoin(target.url, location.encode("latin-1").decode("utf-8", "replace"))
+    raise FetchFailed(
+        f"The address redirects more than {policy.max_redirects} times; "
+        "give the final address of the picture.",
+        code="fetch_redirects",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A URL taken apart. ``host`` is ASCII (IDNA) in lower case, without brackets."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    authority: str
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+    @classmethod
+    def parse(cls, text: str) -> _Target:
+        """One parser for all uses: what is checked is what is connected to."""
+        try:
+            url = urllib3.util.parse_url(text.strip())
+        except ValueError as exc:
+            raise _refused("This is not a valid URL; check its spelling.") from exc
+        if url.scheme not in DEFAULT_PORTS or not url.host:
+            raise _refused("Only http:// and https:// addresses are fetched; give one of these.")
+        if url.auth is not None:
+            raise _refused("A URL with a user name or password is not fetched; remove them.")
+        port = url.port or DEFAULT_PORTS[url.scheme]
+        default = port == DEFAULT_PORTS[url.scheme]
+        return cls(
+            scheme=url.scheme,
+            host=url.host.strip("[]"),
+            port=port,
+            path=url.request_uri,
+            authority=url.host if default else f"{url.host}:{port}",
+        )
+
+
+def _refused(message: str) -> FetchFailed:
+    return FetchFailed(message, code="fetch_refused")
+
+
+def _checked_addresses(
+    target: _Target, policy: FetchPolicy, resolve: Resolver, deadline: Deadline
+) -> list[str]:
+    """All addresses of the host; refuses the host if a single one is not allowed."""
+    texts = _look_up(target, resolve, deadline)
+    # The sentences do not name the address: inner DNS is not for outsiders to read.
+    for address in map(ip_address, texts):
+        if within(address, policy.allow_private):
+            continue
+        if not is_public(address):
+            raise _refused(
+                f"{target.host} is not on the public Internet; the operator can allow its network "
+                "with FETCH_ALLOW_PRIVATE, or upload the file."
+            )
+        if target.port not in DEFAULT_PORTS.values():
+            raise _refused(
+                f"Port {target.port} is not fetched from, only 80 and 443; the operator can allow "
+                "the host's network with FETCH_ALLOW_PRIVATE."
+            )
+    return texts
+
+
+def _look_up(target: _Target, resolve: Resolver, deadline: Deadline) -> list[str]:
+    try:
+        return [str(ip_address(target.host))]
+    except ValueError:
+        pass
+    answers: queue.SimpleQueue[Sequence[str] | Exception] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(resolve(target.host, target.port))
+        # UnicodeError: a label that is empty or longer than 63 characters.
+        except (OSError, UnicodeError) as exc:
+            answers.put(exc)
+
+    # getaddrinfo cannot be given a time limit.
+    threading.Thread(target=ask, name="dns", daemon=True).start()
+    try:
+        answer = answers.get(timeout=deadline.remaining())
+    except queue.Empty as exc:
+        raise TimeoutError("name look-up") from exc
+    if isinstance(answer, Exception) or not answer:
+        raise FetchFailed(
+            f"The host {target.host} is not known; check the spelling of the address.",
+            code="fetch_unreachable",
+        )
+    return list(answer)
+
+
+def _connect(target: _Target, addresses: list[str], deadline: Deadline) -> socket.socket:
+    """A socket open to the first address that answers, TLS included; the caller closes it."""
+    for left in range(len(addresses), 0, -1):
+        patience = deadline.remaining() / left
+        try:
+            sock = socket.create_connection((addresses[-left], target.port), timeout=patience)
+            break
+        except OSError:
+            if left == 1:
+                raise
+    if target.scheme == "http":
+        return sock
+    try:
+        sock.settimeout(deadline.remaining())
+        return _tls().wrap_socket(sock, server_hostname=target.host.rstrip("."))
+    except BaseException:
+        sock.close()
+        raise
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Loading the system's certificates takes longer than most fetches."""
+    return ssl.create_default_context()
+
+
+def _request(
+    sock: socket.socket, target: _Target, policy: FetchPolicy, deadline: Deadline
+) -> urllib3.HTTPResponse:
+    connection = HTTPConnection(target.host, target.port)
+    connection.sock = DeadlineSocket(sock, deadline)
+    connection.auto_open = 0  # never look the host up a second time
+    headers = {
+        "Host": target.authority,
+        "User-Agent": policy.user_agent,
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+    }
+    connection.request("GET", target.path, headers=headers, preload_content=False)
+    return connection.getresponse()
+
+
+def _body(response: urllib3.HTTPResponse, target: _Target, policy: FetchPolicy) -> bytes:
+    if not 200 <= response.status < 300:
+        raise FetchFailed(
+            f"{target.host} answered {response.status} for this address; "
+            "check that the picture is there and public.",
+            code="fetch_status",
+            upstream_status=response.status,
+        )
+    body = bytearray()
+    if (response.length_remaining or 0) <= policy.max_bytes:
+        for chunk in response.stream(CHUNK, decode_content=True):
+            body += chunk
+            if len(body) > policy.max_bytes:
+                break
+        else:
+            return bytes(body)
+    raise FetchFailed(
+        f"The file has more than the {policy.max_bytes:,} bytes accepted; give a smaller version.",
+        code="fetch_too_large",
+    )

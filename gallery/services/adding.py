@@ -1,0 +1,167 @@
+"""Adding pictures: fetch or take, check, hash, and store row, original and task as one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from gallery import conf, decoding, descriptors
+from gallery.descriptors.haar import FlatPicture
+from gallery.errors import Conflict, UserError
+from gallery.fetching import fetch
+from gallery.models import Image, Status
+from gallery.services import describing, storing
+from gallery.signals import changed, image_added
+
+FETCH_THREADS = 8
+EXISTS = "image file already exists"
+
+
+@dataclass(frozen=True)
+class Hashes:
+    """Hex digests of the bytes as they came."""
+
+    md5: str
+    sha1: str
+    sha256: str
+
+    @classmethod
+    def of(cls, data: bytes) -> Hashes:
+        """All three, in one place; md5 is an identity here, not a protection."""
+        return cls(
+            md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
+            sha1=hashlib.sha1(data, usedforsecurity=False).hexdigest(),
+            sha256=hashlib.sha256(data).hexdigest(),
+        )
+
+
+def add_image(
+    *,
+    by: str,
+    url: str | None = None,
+    data: bytes | None = None,
+    data_id: str | None = None,
+    remark: str | None = None,
+    meta: Mapping[str, Any] | None = None,
+    uploader: str | None = None,
+    fetched: bool = False,
+    inline: bool = False,
+    refuse_flat: bool = False,
+) -> Image:
+    """Add one picture from ``url``, or from ``data`` (then ``url`` is only noted).
+
+    ``fetched`` says that ``data`` was read from ``url``; KEEP_ORIGINALS treats both kinds apart.
+
+    The row is ``pending`` and its description queued; with ``inline`` it is described and
+    published before this returns, by every descriptor that is available. ``refuse_flat``: a
+    picture without an imgsmlr pattern is refused and nothing stored (the legacy API's rule).
+
+    Raises ``FetchFailed``, ``NotAnImage``, ``TooLarge``, ``FlatPicture``, and ``Conflict`` when
+    the same bytes are already here; a picture that had failed is tried again instead.
+    """
+    if data is None:
+        fetched = True
+        if url is None:
+            raise UserError("Give the picture as a url or as a file.")
+        data = fetch(url, conf.fetch_policy()).data
+    hashes = Hashes.of(data)
+    _refuse_existing(hashes)
+    picture = decoding.decode(data, conf.limits())
+    description = _describe(picture, refuse_flat) if inline else None
+    image = Image(
+        url=url,
+        data_id=data_id,
+        remark=remark,
+        meta=meta,
+        uploader=uploader,
+        added_by=by,
+        keep_original=settings.KEEP_ORIGINALS in ({"all"} if fetched else {"all", "uploads"}),
+        format=picture.info.format,
+        width=picture.info.width,
+        height=picture.info.height,
+        bytes=len(data),
+        **vars(hashes),
+    )
+    return _store(image, data, description, by=by)
+
+
+def add_batch(*, items: Sequence[Mapping[str, Any]], by: str) -> list[Image | UserError]:
+    """Add pictures by URL, fetched side by side; each succeeds or fails alone.
+
+    ``items`` are keyword arguments of ``add_image``. Answers in their order.
+    """
+
+    def fetch_one(item: Mapping[str, Any]) -> bytes | UserError:
+        try:
+            return fetch(item["url"], conf.fetch_policy()).data
+        except UserError as error:
+            return error
+
+    def add_one(item: Mapping[str, Any], data: bytes | UserError) -> Image | UserError:
+        if isinstance(data, UserError):
+            return data
+        try:
+            return add_image(**{**item, "data": data}, by=by, fetched=True)
+        except UserError as error:
+            return error
+
+    with ThreadPoolExecutor(FETCH_THREADS) as pool:
+        # Consumed as they arrive: few pictures are in memory at a time.
+        fetched = pool.map(fetch_one, items)
+        return [add_one(item, data) for item, data in zip(items, fetched, strict=True)]
+
+
+def _describe(picture: decoding.Picture, refuse_flat: bool) -> describing.Description:
+    (description,) = describing.describe([picture], names=descriptors.available_names())
+    if refuse_flat and not description.has("pattern"):
+        raise FlatPicture
+    return description
+
+
+def _store(
+    image: Image, data: bytes, description: describing.Description | None, *, by: str
+) -> Image:
+    with storing.undo_files() as files, transaction.atomic():
+        _insert(image)
+        if description is None or image.keep_original:
+            image.original = files.add(storing.save_original(image.sha256, data))
+        image_added.send(sender=Image, image=image)
+        changed.send(
+            sender=Image, by=by, verb="added", subject=image, before=None, after=image.status
+        )
+        if description is None:
+            image.save(update_fields=["original"])
+            describing.enqueue([image.pk])
+        else:
+            describing.complete(image, description, files, by=by)
+    return image
+
+
+def _refuse_existing(hashes: Hashes) -> None:
+    row = Image.objects.filter(md5=hashes.md5).only("id", "status").first()
+    if row is not None and row.status != Status.FAILED:
+        raise Conflict(EXISTS, existing_id=row.pk, code="exists")
+
+
+def _insert(image: Image) -> None:
+    """Insert the row; take over a failed one of the same bytes; else say which row is there."""
+    try:
+        with transaction.atomic():
+            image.save(force_insert=True)
+    except IntegrityError:
+        row = Image.objects.select_for_update().filter(md5=image.md5).first()
+        if row is None:  # deleted in between: the place is free
+            image.save(force_insert=True)
+            return
+        if row.status != Status.FAILED:
+            raise Conflict(EXISTS, existing_id=row.pk, code="exists") from None
+        row.move_to(Status.PENDING)
+        storing.delete_after_commit(storing.file_names(row))
+        image.pk, image.created_at = row.pk, row.created_at
+        image.save(force_update=True)

@@ -1,0 +1,184 @@
+"""From bytes to vectors that can be searched: claim, decode, describe, store, publish.
+
+A worker that dies hands its task to the next one. An image is therefore claimed by a lease and
+its attempt committed before its bytes are touched; one that was claimed before is described
+alone, so that the picture that kills workers is found and failed without its neighbours.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from gallery import conf, decoding, descriptors
+from gallery.errors import UserError
+from gallery.models import Image, Status
+from gallery.publishing import publish
+from gallery.services import storing
+from gallery.signals import changed
+from gallery.vectors import encode
+
+BATCH = 32
+MAX_ATTEMPTS = 3
+WORKER = "worker"
+DEADLY = (
+    "Describing this picture ended the worker three times, so it is left alone. "
+    "Re-encode the file and add it again."
+)
+LOST = "The original is gone from storage, so it cannot be described. Add the picture again."
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is stored of a picture: columns by version, and a JPEG thumbnail."""
+
+    columns: Mapping[str, Mapping[str, Any]]
+    thumbnail: bytes
+
+    def has(self, column: str) -> bool:
+        """Whether any version made this column."""
+        return any(column in values for values in self.columns.values())
+
+
+def describe(
+    pictures: Sequence[decoding.Picture], *, names: Iterable[str]
+) -> list[Description]:
+    """Compute the named descriptors of some pictures, and their thumbnails. Touches no row."""
+    columns: list[dict[str, dict[str, Any]]] = [{} for _ in pictures]
+    for name in names:
+        descriptor = descriptors.get(name)
+        for mine, result in zip(columns, descriptor.describe(pictures), strict=True):
+            mine.setdefault(descriptor.version, {}).update(result or {})
+    return [
+        Description(mine, picture.thumbnail(settings.THUMBNAIL_SIZE))
+        for mine, picture in zip(columns, pictures, strict=True)
+    ]
+
+
+def enqueue(ids: Sequence[int]) -> None:
+    """Queue the description of pending images, in this transaction; a task for each batch."""
+    for start in range(0, len(ids), BATCH):
+        async_task("gallery.tasks.describe_images", list(ids[start : start + BATCH]))
+
+
+def describe_images(ids: Sequence[int]) -> int:
+    """Describe these images and whatever else is waiting. Answers how many became visible.
+
+    Safe to run twice and side by side. Never raises for a bad picture: that image fails, with
+    the reason.
+    """
+    done = 0
+    while batch := _claim(Q(attempts=0), BATCH):
+        done += _describe_claimed(batch)
+    while batch := _claim(Q(attempts__gt=0), 1):
+        done += _describe_claimed(batch)
+    return done
+
+
+def _claim(condition: Q, count: int) -> list[Image]:
+    """Lease up to ``count`` waiting images and count the attempt, committed before any decoding."""
+    lease = timezone.now() + timedelta(seconds=settings.TASK_TIMEOUT * 2)
+    with transaction.atomic():
+        due = list(
+            Image.objects.describable()
+            .filter(condition)
+            .order_by("id")
+            .select_for_update(skip_locked=True)[:count]
+        )
+        Image.objects.filter(pk__in=[image.pk for image in due]).update(
+            claimed_until=lease, attempts=F("attempts") + 1
+        )
+    for image in due:
+        image.claimed_until, image.attempts = lease, image.attempts + 1
+    return due
+
+
+def _describe_claimed(images: Sequence[Image]) -> int:
+    decoded: list[tuple[Image, decoding.Picture]] = []
+    for image in images:
+        if image.attempts > MAX_ATTEMPTS:
+            _fail(image, DEADLY)
+            continue
+        try:
+            data = image.original.read()
+            decoded.append((image, decoding.decode(data, conf.limits())))
+        except FileNotFoundError:
+            _fail(image, LOST)
+        except UserError as error:
+            _fail(image, error.message)
+    if not decoded:
+        return 0
+    pictures = [picture for _, picture in decoded]
+    described = describe(pictures, names=descriptors.PIXELS)
+    done = 0
+    for (image, _), description in zip(decoded, described, strict=True):
+        done += _finish(image.pk, description)
+    return done
+
+
+def _finish(image_id: int, description: Description) -> bool:
+    """Store and publish, unless the image went away or was finished meanwhile."""
+    with storing.undo_files() as files, transaction.atomic():
+        image = Image.objects.select_for_update().filter(pk=image_id).first()
+        if image is None or image.status != Status.PENDING:
+            return False
+        complete(image, description, files, by=WORKER)
+        if descriptors.available("clip"):
+            async_task("gallery.tasks.embed_images", [image.pk], cluster="embed")
+        return image.status == Status.READY
+
+
+def complete(image: Image, description: Description, files: storing.undo_files, *, by: str) -> None:
+    """Store a description and publish. In a transaction, with the image's row locked."""
+    store_columns(image.pk, description.columns)
+    image.thumbnail = files.add(storing.save_thumbnail(image.sha256, description.thumbnail))
+    if image.original and not image.keep_original:
+        storing.delete_after_commit([image.original.name])
+        image.original = ""
+    publish(image, by=by)
+
+
+def store_columns(
+    image_id: int, columns: Mapping[str, Mapping[str, Any]], view: str = "full"
+) -> None:
+    """Insert one fingerprint row per version, with its detail; rows that exist stay as they are."""
+    for version, values in columns.items():
+        fields = {name: encode(value) for name, value in values.items() if name != "pattern"}
+        if not fields:
+            continue
+        insert = (
+            f"INSERT INTO gallery_imagefingerprint (item_id, view, version, {', '.join(fields)}) "
+            f"VALUES (%s, %s, %s{', %s' * len(fields)}) ON CONFLICT DO NOTHING RETURNING id"
+        )
+        params = [image_id, view, version, *fields.values()]
+        if "pattern" in values:
+            insert = (
+                f"WITH f AS ({insert}) INSERT INTO gallery_imagedetail (fingerprint_id, pattern) "
+                "SELECT id, %s FROM f"
+            )
+            params.append(encode(values["pattern"]))
+        with connection.cursor() as cursor:
+            cursor.execute(insert, params)
+
+
+def _fail(image: Image, reason: str) -> None:
+    with transaction.atomic():
+        row = Image.objects.select_for_update().filter(pk=image.pk, status=Status.PENDING).first()
+        if row is None:
+            return
+        row.move_to(Status.FAILED, failure=reason)
+        row.save()
+        changed.send(
+            sender=Image, by=WORKER, verb="failed", subject=row, before="pending", after="failed"
+        )
+    logger.warning("image %s failed: %s", image.pk, reason)

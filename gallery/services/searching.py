@@ -1,0 +1,154 @@
+"""A search from end to end: get the query's picture, describe it, find its neighbours."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gallery import conf, decoding, descriptors, versions
+from gallery.descriptors.base import Descriptor
+from gallery.errors import NotFound, Unavailable, UserError
+from gallery.fetching import fetch
+from gallery.match_types import MATCH_TYPES
+from gallery.models import Image
+from gallery.search import Comparison, Filters, Match, nearest, stored_columns
+
+
+@dataclass(frozen=True)
+class Query:
+    """What to look for: exactly one of a link, a file's bytes, an image's id, or words."""
+
+    url: str | None = None
+    data: bytes | None = None
+    image_id: int | None = None
+    text: str | None = None
+
+    def __post_init__(self) -> None:
+        given = (self.url, self.data, self.image_id, self.text)
+        if sum(value is not None for value in given) != 1:
+            raise UserError("Give exactly one of file, url, id or text.")
+
+
+@dataclass(frozen=True)
+class Found:
+    """Matches, nearest first, and how they were found.
+
+    ``low_information``: the query has nothing this match type could compare.
+    """
+
+    match_type: str
+    threshold: float
+    matches: Sequence[Match] = ()
+    low_information: bool = False
+    took_ms: float = 0.0
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+
+
+def unavailable() -> dict[str, str]:
+    """Match types that cannot be used now → the sentence that says why."""
+    reasons = {name: descriptors.why_unavailable(name) for name in MATCH_TYPES}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def default_match_type() -> str:
+    """``clip`` where it is available, else ``imgsmlr``, as the original has it."""
+    return "clip" if descriptors.available("clip") else "imgsmlr"
+
+
+def search(
+    query: Query,
+    *,
+    match_type: str,
+    threshold: float | None = None,
+    limit: int,
+    filters: Filters | None = None,
+    comparison: Comparison = Comparison(),
+) -> Found:
+    """Find the images nearest to the query. ``threshold`` None = where the type is precise.
+
+    Raises ``UnknownMatchType``, ``Unavailable``, ``NotFound`` (no such id), and what fetching
+    and decoding raise.
+    """
+    started = time.perf_counter()
+    descriptor = descriptors.get(match_type)
+    if threshold is None:
+        threshold = MATCH_TYPES[match_type].precise
+    version = _searched_version(match_type, descriptor)
+    columns = _columns(query, match_type, descriptor, version)
+    matches = (
+        nearest(
+            match_type,
+            version,
+            columns,
+            threshold=threshold,
+            limit=limit,
+            filters=filters,
+            comparison=comparison,
+        )
+        if columns
+        else []
+    )
+    return Found(
+        match_type,
+        threshold,
+        matches,
+        low_information=not columns,
+        took_ms=round((time.perf_counter() - started) * 1000, 2),
+        unavailable=unavailable(),
+    )
+
+
+def picture_of(*, url: str | None = None, data: bytes | None = None) -> decoding.Picture:
+    """The decoded picture of a link or of a file's bytes."""
+    if data is None:
+        if url is None:
+            raise UserError("Give the picture as a url or as a file.")
+        data = fetch(url, conf.fetch_policy()).data
+    return decoding.decode(data, conf.limits())
+
+
+def compare(a: decoding.Picture, b: decoding.Picture) -> dict[str, Any]:
+    """The distance of two pictures by every available descriptor; None where one has none."""
+    result: dict[str, Any] = {}
+    for name in descriptors.available_names():
+        descriptor = descriptors.get(name)
+        of_a, of_b = descriptor.describe([a, b])
+        known = of_a is not None and of_b is not None
+        result[name] = descriptor.explain(of_a, of_b) if known else {"distance": None}
+    return result
+
+
+def _searched_version(match_type: str, descriptor: Descriptor) -> str:
+    if match_type != "clip":
+        return descriptor.version
+    active = versions.active()
+    if active is None or active == descriptor.version:
+        return descriptor.version
+    raise Unavailable(
+        f"The stored CLIP vectors are of {active}, the configured model is "
+        f"{descriptor.version}: run `manage.py describe_missing` to fill and switch."
+    )
+
+
+def _columns(
+    query: Query, match_type: str, descriptor: Descriptor, version: str
+) -> Mapping[str, Any] | None:
+    if query.text is not None:
+        if match_type != "clip":
+            raise UserError(
+                f"Words are searched by clip; {match_type} needs a picture.", field="match_type"
+            )
+        (vector,) = descriptor.describe_text([query.text])
+        return {"clip": vector}
+    if query.image_id is not None:
+        return _stored(query.image_id, match_type, version)
+    (columns,) = descriptor.describe([picture_of(url=query.url, data=query.data)])
+    return columns
+
+
+def _stored(image_id: int, match_type: str, version: str) -> Mapping[str, Any] | None:
+    if not Image.objects.ready().filter(pk=image_id).exists():
+        raise NotFound(f"There is no image {image_id} to search with.", field="id")
+    return stored_columns(image_id, match_type, version)

@@ -1,0 +1,15 @@
+"""What the workers run: each takes ids and makes one service call."""
+
+from __future__ import annotations
+
+from gallery.services import describing, embedding
+
+
+def describe_images(ids: list[int]) -> int:
+    """Light cluster: imgsmlr and pdq, then publish."""
+    return describing.describe_images(ids)
+
+
+def embed_images(ids: list[int]) -> int:
+    """Embed cluster: CLIP vectors of images that lack them."""
+    return embedding.embed_images(ids)

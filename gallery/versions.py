@@ -1,0 +1,81 @@
+"""Which CLIP models' vectors are stored, and which of them searches read.
+
+The first model is active at once. Another model configured later fills beside it while the
+old one serves; ``activate`` builds its index and switches in one transaction.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+
+from django.db import connection, transaction
+
+from gallery.models import ClipVersion, ImageFingerprint
+
+_CACHE_SECONDS = 2.0
+_cached: tuple[float, str | None] = (0.0, None)
+
+
+def active() -> str | None:
+    """The version searches read, or None. At most two seconds old."""
+    global _cached
+    until, version = _cached
+    if version is None or time.monotonic() > until:
+        version = (
+            ClipVersion.objects.filter(state=ClipVersion.State.ACTIVE)
+            .values_list("version", flat=True)
+            .first()
+        )
+        _cached = (time.monotonic() + _CACHE_SECONDS, version)
+    return version
+
+
+def register(version: str, dimensions: int) -> ClipVersion:
+    """Note that vectors of this version exist; active if it is the first, else filling."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Two workers that meet a new model at once must not both become active.
+        cursor.execute("LOCK TABLE gallery_clipversion IN SHARE ROW EXCLUSIVE MODE")
+        found = ClipVersion.objects.filter(version=version).first()
+        if found is not None:
+            return found
+        first = not ClipVersion.objects.filter(state=ClipVersion.State.ACTIVE).exists()
+        row = ClipVersion.objects.create(
+            version=version,
+            dimensions=dimensions,
+            state=ClipVersion.State.ACTIVE if first else ClipVersion.State.FILLING,
+        )
+        if first:
+            cursor.execute(_create_index(row))
+        return row
+
+
+def activate(version: str) -> None:
+    """Make a filled version the one that searches read; forget the old one's vectors.
+
+    The index is built before the switch. Raises ``ClipVersion.DoesNotExist``.
+    """
+    row = ClipVersion.objects.get(version=version)
+    with connection.cursor() as cursor:
+        cursor.execute(_create_index(row))
+    with transaction.atomic():
+        old = list(ClipVersion.objects.select_for_update().exclude(pk=row.pk))
+        ClipVersion.objects.filter(pk__in=[other.pk for other in old]).delete()
+        ClipVersion.objects.filter(pk=row.pk).update(state=ClipVersion.State.ACTIVE)
+    for other in old:
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP INDEX IF EXISTS {_index_name(other.version)}")
+        ImageFingerprint.objects.filter(version=other.version).delete()
+
+
+def _index_name(version: str) -> str:
+    return f"imagefingerprint_clip_{zlib.crc32(version.encode()):08x}"
+
+
+def _create_index(row: ClipVersion) -> str:
+    literal = row.version.replace("'", "''")
+    return (
+        f"CREATE INDEX IF NOT EXISTS {_index_name(row.version)} ON gallery_imagefingerprint "
+        f"USING hnsw ((clip::halfvec({row.dimensions})) halfvec_cosine_ops) "
+        f"WHERE version = '{literal}'"
+    )

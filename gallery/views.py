@@ -1,0 +1,70 @@
+"""Pages and media. Media goes through here each time, so that a status change holds at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.files.storage import default_storage
+from django.http import FileResponse, HttpRequest, HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_safe
+
+from gallery.errors import NotFound
+from gallery.models import Image, Status
+
+CONTENT_TYPES = {
+    "jpeg": "image/jpeg",
+    "png": "image/png",
+    "gif": "image/gif",
+    "webp": "image/webp",
+    "bmp": "image/bmp",
+    "tiff": "image/tiff",
+    "avif": "image/avif",
+    "heic": "image/heic",
+}
+GONE = "There is no such picture here, or not for you."
+
+
+@require_safe
+@ensure_csrf_cookie
+def search_page(request: HttpRequest) -> HttpResponseBase:
+    """The search page; all it shows comes from the API, which asks who is there."""
+    return render(request, "gallery/search.html")
+
+
+@require_safe
+def original(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """The bytes as they came, or the thumbnail where the original is not kept."""
+    image = _visible(request, pk)
+    if image.original:
+        return _file(image.original.name, CONTENT_TYPES[image.format])
+    return _file(image.thumbnail.name, "image/jpeg")
+
+
+@require_safe
+def thumbnail(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """The small JPEG made by us."""
+    return _file(_visible(request, pk).thumbnail.name, "image/jpeg")
+
+
+def _visible(request: HttpRequest, pk: int) -> Image:
+    access: Any = request.access  # type: ignore[attr-defined]  # set by AccessMiddleware
+    access.require("search")
+    images = Image.objects.all() if access.allows("moderate") else Image.objects.ready()
+    image = images.filter(pk=pk).first()
+    if image is None or (image.status == Status.PENDING and not image.original):
+        raise NotFound(GONE)
+    return image
+
+
+def _file(name: str, content_type: str) -> HttpResponseBase:
+    try:
+        stream = default_storage.open(name)
+    except (FileNotFoundError, ValueError):
+        raise NotFound(GONE) from None
+    response = FileResponse(stream, content_type=content_type)
+    response["Cache-Control"] = "private, no-store"
+    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response["Cross-Origin-Resource-Policy"] = "same-origin"
+    return response

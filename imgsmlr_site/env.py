@@ -1,0 +1,99 @@
+"""Typed readers of environment variables that fail loudly and say how to fix the value.
+
+Only ``imgsmlr_site.settings`` calls them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+TRUE = {"1", "true", "yes", "on"}
+FALSE = {"0", "false", "no", "off"}
+LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+
+
+def env_str(name: str, default: str = "") -> str:
+    """The value, stripped; unset and blank both give ``default``."""
+    return os.environ.get(name, "").strip() or default
+
+
+def env_bool(name: str, default: bool) -> bool:
+    """1/true/yes/on or 0/false/no/off, in any case."""
+    raw = env_str(name).lower()
+    if not raw:
+        return default
+    if raw not in TRUE | FALSE:
+        raise ImproperlyConfigured(f"{name}={raw!r} is neither true nor false; use 1 or 0.")
+    return raw in TRUE
+
+
+def env_int(name: str, default: int, *, minimum: int, maximum: int = 2**31 - 1) -> int:
+    """A whole number within [minimum, maximum]."""
+    raw = env_str(name) or str(default)
+    try:
+        value = int(raw)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name}={raw!r} is not a whole number.") from None
+    if not minimum <= value <= maximum:
+        raise ImproperlyConfigured(f"{name}={value} is outside {minimum} to {maximum}.")
+    return value
+
+
+def env_float(name: str, default: float, *, minimum: float, maximum: float) -> float:
+    """A finite number within [minimum, maximum]."""
+    raw = env_str(name) or str(default)
+    try:
+        value = float(raw)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name}={raw!r} is not a number.") from None
+    if not minimum <= value <= maximum:
+        raise ImproperlyConfigured(f"{name}={value} is outside {minimum} to {maximum}.")
+    return value
+
+
+def env_list(name: str, default: str = "") -> list[str]:
+    """Comma-separated words, blanks dropped."""
+    return [word.strip() for word in env_str(name, default).split(",") if word.strip()]
+
+
+def env_networks(name: str) -> tuple[Network, ...]:
+    """Comma-separated CIDRs or addresses; ``1`` means loopback, unset or ``0`` none."""
+    words = env_list(name)
+    if words in ([], ["0"]):
+        return ()
+    if words == ["1"]:
+        return LOOPBACK
+    try:
+        return tuple(ipaddress.ip_network(word) for word in words)
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{name}: {error}; use CIDRs such as 10.0.0.0/8,::1/128, or 1 for loopback."
+        ) from None
+
+
+def secret_from_file(path: Path) -> str:
+    """The secret kept in ``path``; made on first use, readable by its owner alone.
+
+    Written under another name and linked into place, so that two processes that start at
+    once agree on one secret.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(secrets.token_urlsafe(48))
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass  # another process was first; its secret counts
+        finally:
+            draft.unlink()
+    return path.read_text().strip()

@@ -1,0 +1,231 @@
+"""The one settings file, and the only reader of the environment (``.env.example`` lists it all)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import environ
+
+# One thread per process for BLAS, set before numpy is imported anywhere: with its own threads
+# beside the web threads, throughput halves (docs/benchmarks.md).
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from imgsmlr_site import embedded_postgres
+from imgsmlr_site.env import (
+    env_bool,
+    env_float,
+    env_int,
+    env_list,
+    env_networks,
+    env_str,
+    secret_from_file,
+)
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+environ.Env.read_env(BASE_DIR / ".env")
+VERSION = "0.1.0"
+
+# --- Where and for whom -------------------------------------------------------------------
+HOST = env_str("HOST", "127.0.0.1")
+PORT = env_int("PORT", 8140, minimum=1, maximum=65535)
+DATA_DIR = Path(env_str("DATA_DIR", str(BASE_DIR / "var"))).resolve()
+DEBUG = env_bool("DEBUG", False)
+SECRET_KEY = env_str("SECRET_KEY") or secret_from_file(DATA_DIR / "secret_key")
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
+TRUSTED_PROXIES = env_networks("TRUSTED_PROXIES")
+OPEN_API = env_networks("OPEN_API")
+THROTTLE_POINTS = env_int("THROTTLE_POINTS", 20_000, minimum=0)
+LOGIN_ATTEMPTS = env_int("LOGIN_ATTEMPTS", 10, minimum=1)
+WEB_PROCESSES = env_int("WEB_PROCESSES", 2, minimum=1)
+WEB_THREADS = env_int("WEB_THREADS", 4, minimum=1)
+
+# --- Pictures -----------------------------------------------------------------------------
+KEEP_ORIGINALS = env_str("KEEP_ORIGINALS", "uploads")
+"""Which originals stay after description: ``all``, ``uploads`` or ``none``."""
+MAX_UPLOAD_BYTES = env_int("MAX_UPLOAD_MB", 30, minimum=1) * 2**20
+MAX_IMAGE_PIXELS = env_int("MAX_IMAGE_MEGAPIXELS", 64, minimum=1) * 1_000_000
+FETCH_TIMEOUT = env_float("FETCH_TIMEOUT", 15.0, minimum=0.1, maximum=300)
+FETCH_ALLOW_PRIVATE = env_networks("FETCH_ALLOW_PRIVATE")
+THUMBNAIL_SIZE = env_int("THUMBNAIL_SIZE", 320, minimum=64, maximum=2048)
+
+# --- Searching ----------------------------------------------------------------------------
+SEARCH_LIMIT = env_int("SEARCH_LIMIT", 20, minimum=1, maximum=500)
+SEARCH_SIMR_THRESHOLD = env_float("SEARCH_SIMR_THRESHOLD", 0.1, minimum=0, maximum=1e9)
+CLIP_MODEL = env_str("CLIP_MODEL", "ViT-B-32")
+CLIP_PRETRAINED = env_str("CLIP_PRETRAINED", "datacomp_xl_s13b_b90k")
+"""An open_clip tag, a weights file, a directory with a model, or ``none`` for off."""
+PUBLISHING_GATES: list[str] = []
+"""Dotted paths of functions that may hold an item back; see ``gallery.publishing``."""
+
+# --- Django -------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_q",
+    "gallery.apps.GalleryConfig",
+    "videos.apps.VideosConfig",
+    "moderation.apps.ModerationConfig",
+    "imgsmlr_site.apps.SiteConfig",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "imgsmlr_site.access.AccessMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "imgsmlr_site.urls"
+WSGI_APPLICATION = "imgsmlr_site.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+]
+LOGIN_URL = "admin:login"
+
+# --- Database -----------------------------------------------------------------------------
+DATABASE_URL = env_str("DATABASE_URL")
+DATABASES = {
+    "default": {
+        **(
+            environ.Env.db_url_config(DATABASE_URL)
+            if DATABASE_URL
+            else embedded_postgres.connection_settings(DATA_DIR)
+        ),
+        "ENGINE": "django.db.backends.postgresql",
+        # Connections live as long as their thread: opening one costs more than a search.
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
+        "TEST": {"TEMPLATE": "template0"},
+    }
+}
+
+# --- Files --------------------------------------------------------------------------------
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+MEDIA_ROOT = DATA_DIR / "media"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = DEBUG
+FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_UPLOAD_BYTES
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
+MAX_REQUEST_BYTES = 2 * MAX_UPLOAD_BYTES + DATA_UPLOAD_MAX_MEMORY_SIZE
+
+# --- Background work: docs/adr/ says why each number ---------------------------------------
+Q_WORKERS = env_int("Q_WORKERS", 1, minimum=1)
+Q_EMBED_WORKERS = env_int("Q_EMBED_WORKERS", 1, minimum=1)
+TASK_TIMEOUT = env_int("TASK_TIMEOUT", 120, minimum=10)
+Q_CLUSTER = {
+    "name": "light",
+    "orm": "default",
+    "workers": Q_WORKERS,
+    "queue_limit": Q_WORKERS,
+    "timeout": TASK_TIMEOUT,
+    "retry": TASK_TIMEOUT * 3,
+    "max_attempts": 3,
+    "ack_failures": False,
+    "save_limit": -1,
+    "bulk": 1,
+    "guard_cycle": 1,
+    "poll": 0.1,
+    "catch_up": False,
+    "recycle": 1000,
+    "label": "Background work",
+    "ALT_CLUSTERS": {
+        "embed": {
+            "workers": Q_EMBED_WORKERS,
+            "queue_limit": Q_EMBED_WORKERS,
+            "timeout": TASK_TIMEOUT * 5,
+            "retry": TASK_TIMEOUT * 15,
+        }
+    },
+}
+
+# --- HTTP API -----------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["imgsmlr_site.authentication.AccessAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["imgsmlr_site.authentication.ScopePermission"],
+    "DEFAULT_THROTTLE_CLASSES": ["imgsmlr_site.throttling.CostThrottle"],
+    "DEFAULT_PARSER_CLASSES": [
+        "imgsmlr_site.formats.JsonParser",
+        "imgsmlr_site.formats.FormParser",
+        "imgsmlr_site.formats.MultiPartParser",
+    ],
+    "DEFAULT_RENDERER_CLASSES": [
+        "imgsmlr_site.formats.OrjsonRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    "DEFAULT_PAGINATION_CLASS": "imgsmlr_site.api.NewestFirst",
+    "EXCEPTION_HANDLER": "imgsmlr_site.api.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "imgsmlr-server",
+    "DESCRIPTION": "Find pictures by picture, and keep banned ones out.",
+    "VERSION": VERSION,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# --- Security -----------------------------------------------------------------------------
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+HTTPS = env_bool("HTTPS", False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    # django-q2 prints a line for each task it takes in.
+    "loggers": {"django-q": {"level": "WARNING"}},
+}

@@ -1,0 +1,95 @@
+"""``/api/v1/status/``: what is stored, what can be searched, and what waits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from gallery.match_types import MATCH_TYPES
+from gallery.models import Image, Status
+from gallery.services import searching
+from imgsmlr_site.health import queues
+
+
+class MatchTypeSerializer(serializers.Serializer[Any]):
+    """One way of searching."""
+
+    label = serializers.CharField()
+    available = serializers.BooleanField()
+    why = serializers.CharField(allow_null=True, help_text="why it is not available")
+    default_threshold = serializers.FloatField()
+    precise = serializers.FloatField(help_text="up to here matches are nearly always right")
+    recall = serializers.FloatField(help_text="from here on mostly strangers are added")
+    max_threshold = serializers.FloatField(help_text="the end of a slider")
+
+
+class QueueSerializer(serializers.Serializer[Any]):
+    """One cluster's backlog."""
+
+    due = serializers.IntegerField()
+    working = serializers.IntegerField()
+    oldest = serializers.FloatField(help_text="seconds the oldest due task has waited")
+
+
+class StatusSerializer(serializers.Serializer[Any]):
+    """The state of the service."""
+
+    version = serializers.CharField()
+    images = serializers.DictField(child=serializers.IntegerField())
+    match_types = serializers.DictField(child=MatchTypeSerializer())
+    queues = serializers.DictField(child=QueueSerializer())
+
+
+def image_counts() -> dict[str, int]:
+    """Images by status, every status named."""
+    counted = dict(Image.objects.order_by().values_list("status").annotate(Count("id")))
+    return {status: counted.get(status, 0) for status in Status.values}
+
+
+def match_types() -> dict[str, dict[str, Any]]:
+    """Each match type, whether it can be used here, and what its distances mean."""
+    reasons = searching.unavailable()
+    return {
+        name: {
+            "label": kind.label,
+            "available": name not in reasons,
+            "why": reasons.get(name),
+            "default_threshold": kind.precise,
+            "precise": kind.precise,
+            "recall": kind.recall,
+            "max_threshold": kind.maximum,
+        }
+        for name, kind in MATCH_TYPES.items()
+    }
+
+
+class StatusView(APIView):
+    """Counts, match types and queues."""
+
+    scope = "search"
+
+    @extend_schema(responses=StatusSerializer)
+    def get(self, request: Request) -> Response:
+        """The state of the service, for dashboards and for the search page."""
+        return Response(
+            {
+                "version": settings.VERSION,
+                "images": image_counts(),
+                "match_types": match_types(),
+                "queues": {
+                    queue.name: {
+                        "due": queue.due,
+                        "working": queue.working,
+                        "oldest": round(queue.oldest, 1),
+                    }
+                    for queue in queues()
+                },
+            }
+        )

@@ -1,0 +1,41 @@
+"""The real server under the tests, and what most of them start from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from imgsmlr_site.embedded_postgres import EmbeddedPostgres
+from imgsmlr_site.env import LOOPBACK
+from tests.environment import DATA_DIR
+from tests.httpserver import HttpServer
+
+_server = EmbeddedPostgres(
+    DATA_DIR, options={"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+)
+
+
+def pytest_configure() -> None:
+    """Before pytest-django creates the test database."""
+    _server.start()
+
+
+def pytest_unconfigure() -> None:
+    """After the last test."""
+    _server.stop()
+
+
+@pytest.fixture(autouse=True)
+def _own_media(settings: object, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path / "media"  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def open_api(settings: object) -> None:
+    """What `make run` sets: no key needed from this machine, and it may be fetched from."""
+    from gallery import conf
+
+    settings.OPEN_API = settings.FETCH_ALLOW_PRIVATE = LOOPBACK  # type: ignore[attr-defined]
+    conf.fetch_policy.cache_clear()

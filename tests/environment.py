@@ -1,0 +1,23 @@
+"""Loaded by pytest before Django's settings: a directory and a PostgreSQL of the tests' own."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+DATA_DIR = Path(tempfile.mkdtemp(prefix="imgsmlr-tests-"))
+# PostgreSQL runs as another user when the tests run as root; it must be able to walk in.
+DATA_DIR.chmod(0o755)
+atexit.register(shutil.rmtree, DATA_DIR, ignore_errors=True)
+
+for name in ("DATABASE_URL", "OPEN_API", "FETCH_ALLOW_PRIVATE", "TRUSTED_PROXIES", "ALLOWED_HOSTS"):
+    os.environ[name] = ""
+os.environ |= {
+    "DATA_DIR": str(DATA_DIR),
+    "SECRET_KEY": "tests",
+    "CLIP_PRETRAINED": "none",
+    "DJANGO_ALLOW_ASYNC_UNSAFE": "1",  # Playwright keeps an event loop in the main thread
+}
