@@ -1,11 +1,16 @@
 """The gallery app."""
 
+from typing import Any
+
 from django.apps import AppConfig
 from django.conf import settings
+from django.db.models.signals import post_migrate
+
+SWEEP_MINUTES = 5
 
 
 class GalleryConfig(AppConfig):
-    """Tells the descriptors what the settings say about CLIP."""
+    """Tells the descriptors what the settings say about CLIP, and schedules the sweep."""
 
     name = "gallery"
     default_auto_field = "django.db.models.BigAutoField"
@@ -15,5 +20,23 @@ class GalleryConfig(AppConfig):
         from gallery import descriptors
 
         descriptors.configure(
-            clip_model=settings.CLIP_MODEL, clip_pretrained=settings.CLIP_PRETRAINED
+            clip_model=settings.CLIP_MODEL,
+            clip_pretrained=settings.CLIP_PRETRAINED,
+            clip_precision=settings.CLIP_PRECISION,
+            clip_threads=settings.CLIP_THREADS,
         )
+        post_migrate.connect(schedule_sweep, sender=self)
+
+
+def schedule_sweep(**kwargs: Any) -> None:
+    """Images whose task was given up are picked up again within minutes."""
+    from django_q.models import Schedule
+
+    Schedule.objects.get_or_create(
+        name="Describe what was left over",
+        defaults={
+            "func": "gallery.tasks.sweep",
+            "schedule_type": Schedule.MINUTES,
+            "minutes": SWEEP_MINUTES,
+        },
+    )

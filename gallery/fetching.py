@@ -87,8 +87,9 @@ def system_resolver(host: str, port: int) -> list[str]:
 def fetch(url: str, policy: FetchPolicy, *, resolve: Resolver = system_resolver) -> Fetched:
     """GET the URL within the policy. Raises FetchFailed and nothing else."""
     deadline = Deadline(policy.timeout)
+    base = ""
     for _ in range(policy.max_redirects + 1):
-        target = _Target.parse(url)
+        target = _Target.parse(url, base)
         try:
             addresses = _checked_addresses(target, policy, resolve, deadline)
             with closing(_connect(target, addresses, deadline)) as sock:
@@ -114,7 +115,7 @@ def fetch(url: str, policy: FetchPolicy, *, resolve: Resolver = system_resolver)
                 code="fetch_unreachable",
             ) from exc
         # http.client reads headers as Latin-1; servers send UTF-8.
-        url = urljoin(target.url, location.encode("latin-1").decode("utf-8", "replace"))
+        url, base = location.encode("latin-1").decode("utf-8", "replace"), target.url
     raise FetchFailed(
         f"The address redirects more than {policy.max_redirects} times; "
         "give the final address of the picture.",
@@ -137,10 +138,13 @@ class _Target:
         return f"{self.scheme}://{self.authority}{self.path}"
 
     @classmethod
-    def parse(cls, text: str) -> _Target:
-        """One parser for all uses: what is checked is what is connected to."""
+    def parse(cls, text: str, base: str) -> _Target:
+        """One parser for all uses: what is checked is what is connected to.
+
+        ``base`` is the URL that redirected to ``text``, empty for the first one.
+        """
         try:
-            url = urllib3.util.parse_url(text.strip())
+            url = urllib3.util.parse_url(urljoin(base, text.strip()))
         except ValueError as exc:
             raise _refused("This is not a valid URL; check its spelling.") from exc
         if url.scheme not in DEFAULT_PORTS or not url.host:

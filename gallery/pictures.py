@@ -7,6 +7,7 @@ than their colour profiles do.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -45,7 +46,7 @@ class Picture:
     def legacy_rgb(self) -> Pixels:
         """As libimgsmlr sees it: EXIF orientation ignored, transparency over black."""
         if self._legacy_rgb is None:
-            self._legacy_rgb = _flatten(self._image, 0)
+            self._legacy_rgb = _flatten(self._image, _over_black)
         return self._legacy_rgb
 
     @property
@@ -53,7 +54,9 @@ class Picture:
         """As a viewer sees it: upright, transparency over white (the usual page behind it)."""
         if self._rgb is None:
             stored = (
-                _flatten(self._image, 255) if self._image.has_transparency_data else self.legacy_rgb
+                _flatten(self._image, _over_white)
+                if self._image.has_transparency_data
+                else self.legacy_rgb
             )
             self._rgb = _upright(stored, self._orientation)
         return self._rgb
@@ -64,7 +67,7 @@ class Picture:
         scale = min(1.0, size / max(image.size))
         width, height = (max(1, round(side * scale)) for side in image.size)
         if scale < 1.0:
-            image = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
+            image = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=1.0)
         out = io.BytesIO()
         image.save(out, "JPEG", quality=80)
         return out.getvalue()
@@ -94,15 +97,12 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
     return pixels
 
 
-def _flatten(image: Image.Image, background: int) -> Pixels:
-    """Any mode → R, G, B, transparency over a grey of ``background`` (0-255)."""
+def _flatten(image: Image.Image, compose: Callable[[Image.Image], Image.Image]) -> Pixels:
+    """Any mode → R, G, B; ``compose`` lays an RGBA picture over its background."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         image = Image.fromarray(_to_8_bits(image))
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        page = Image.new("RGB", image.size, (background,) * 3)
-        page.paste(image, mask=image)
-        image = page
+        image = compose(image.convert("RGBA"))
     elif image.mode not in ("L", "RGB"):
         image = image.convert("RGB")
     # np.asarray(RGB image) packs pixel by pixel; band by band takes a third to a quarter of it.
@@ -110,6 +110,20 @@ def _flatten(image: Image.Image, background: int) -> Pixels:
     pixels = cv2.merge(bands * 3 if len(bands) == 1 else bands).astype(np.uint8, copy=False)
     pixels.flags.writeable = False
     return pixels
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    page = Image.new("RGB", image.size, "white")
+    page.paste(image, mask=image)
+    return page
+
+
+def _over_black(image: Image.Image) -> Image.Image:
+    """As libgd does it: alpha in 7 bits, the product cut off and not rounded."""
+    *bands, alpha = (np.asarray(band) for band in image.split())
+    share = (alpha >> 1).astype(np.uint16)
+    dimmed = [Image.fromarray((band * share // 127).astype(np.uint8)) for band in bands]
+    return Image.merge("RGB", dimmed)
 
 
 def _to_8_bits(image: Image.Image) -> Pixels:

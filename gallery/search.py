@@ -63,11 +63,14 @@ class Filters:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a distance meets the threshold: ``<=`` or ``<``, rounded to ``digits`` before or after."""
+    """How a distance meets the threshold, and whether it is rounded before or after that."""
 
     operator: str = "<="
     digits: int = 6
     round_first: bool = True
+
+
+INCLUSIVE = Comparison()
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def nearest(
     threshold: float,
     limit: int,
     filters: Filters | None = None,
-    comparison: Comparison = Comparison(),
+    comparison: Comparison = INCLUSIVE,
 ) -> list[Match]:
     """The ``limit`` nearest ready images within ``threshold``, by distance, then id.
 
@@ -168,7 +171,8 @@ def statement(space: Space, where: str, comparison: Comparison, *, exact: bool) 
             WHERE f.version = %(version)s AND {space.column} IS NOT NULL AND {where}
             ORDER BY {order} LIMIT %(wanted)s
         ), ranked AS (
-            SELECT n.item_id, min({ranked}) AS exactly, round(min({ranked})::numeric, %(digits)s) AS distance
+            SELECT n.item_id, min({ranked}) AS exactly,
+                   round(min({ranked})::numeric, %(digits)s) AS distance
             FROM nearest n {join} GROUP BY n.item_id
         ), best AS (
             SELECT item_id, distance FROM ranked

@@ -13,3 +13,8 @@ def describe_images(ids: list[int]) -> int:
 def embed_images(ids: list[int]) -> int:
     """Embed cluster: CLIP vectors of images that lack them."""
     return embedding.embed_images(ids)
+
+
+def sweep() -> int:
+    """Light cluster, every few minutes: images whose own task was given up."""
+    return describing.describe_images([])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.core.files.storage import default_storage
 from django.http import FileResponse, HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
+from gallery.access import access_of
 from gallery.errors import NotFound
 from gallery.models import Image, Status
 
@@ -49,7 +48,7 @@ def thumbnail(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 
 def _visible(request: HttpRequest, pk: int) -> Image:
-    access: Any = request.access  # type: ignore[attr-defined]  # set by AccessMiddleware
+    access = access_of(request)
     access.require("search")
     images = Image.objects.all() if access.allows("moderate") else Image.objects.ready()
     image = images.filter(pk=pk).first()
@@ -58,10 +57,10 @@ def _visible(request: HttpRequest, pk: int) -> Image:
     return image
 
 
-def _file(name: str, content_type: str) -> HttpResponseBase:
+def _file(name: str | None, content_type: str) -> HttpResponseBase:
     try:
-        stream = default_storage.open(name)
-    except (FileNotFoundError, ValueError):
+        stream = default_storage.open(name or "")
+    except (FileNotFoundError, IsADirectoryError):
         raise NotFound(GONE) from None
     response = FileResponse(stream, content_type=content_type)
     response["Cache-Control"] = "private, no-store"

@@ -1,0 +1,28 @@
+"""Who is asking, as inner apps see it: ``imgsmlr_site`` decides and puts it on the request."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, cast
+
+
+class Access(Protocol):
+    """What one request may do. ``actor`` is what rows and logs name, such as ``key:loader``."""
+
+    actor: str
+
+    def allows(self, scope: str) -> bool:
+        """Whether ``require`` would pass."""
+        ...
+
+    def require(self, scope: str) -> None:
+        """Raise a ``UserError`` unless the scope is held."""
+        ...
+
+    def charge(self, cost: float) -> None:
+        """Take points from the client's budget. Raises a ``UserError`` when it is spent."""
+        ...
+
+
+def access_of(request: Any) -> Access:
+    """The access of a Django or REST framework request."""
+    return cast(Access, request.access)
