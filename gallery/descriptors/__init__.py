@@ -1,0 +1,112 @@
+"""The ways of describing a picture, by match type; each is imported on first use.
+
+``configure`` is called once, with the settings, before the first use in a process. Nothing here
+imports a model: a process that forks workers may call everything but ``describe`` before it.
+"""
+
+from __future__ import annotations
+
+import threading
+from importlib import import_module
+from typing import Any
+
+from gallery.descriptors.base import (
+    PIXELS_VERSION,
+    Columns,
+    ColumnsByVersion,
+    Descriptor,
+    FlatPicture,
+)
+from gallery.errors import Unavailable, UserError
+
+__all__ = ["PIXELS_VERSION", "Columns", "ColumnsByVersion", "Descriptor", "FlatPicture"]
+
+REGISTRY = {
+    "imgsmlr": "gallery.descriptors.haar.Haar",
+    "pdq": "gallery.descriptors.pdq.Pdq",
+    "clip": "gallery.descriptors.clip.Clip",
+}
+"""Match type → class, in the order in which pictures are described."""
+
+PIXELS = ("imgsmlr", "pdq")
+"""Match types that need no model and share ``PIXELS_VERSION``."""
+
+_lock = threading.Lock()
+_options: dict[str, dict[str, Any]] = {}
+_made: dict[str, Descriptor] = {}
+
+
+class UnknownMatchType(UserError):
+    """No descriptor has this name; the message lists those that exist."""
+
+    code = "unknown_match_type"
+
+
+def configure(
+    *,
+    clip_model: str = "ViT-B-32",
+    clip_pretrained: str = "none",
+    clip_precision: str = "auto",
+    clip_threads: int | None = None,
+) -> None:
+    """Set how descriptors are made from now on; see ``clip.Clip``. Forgets loaded models."""
+    with _lock:
+        _made.clear()
+        _options["clip"] = {
+            "model": clip_model,
+            "pretrained": clip_pretrained,
+            "precision": clip_precision,
+            "threads": clip_threads,
+        }
+
+
+def get(name: str) -> Descriptor:
+    """The usable descriptor of a match type. Raises ``UnknownMatchType``, ``Unavailable``."""
+    descriptor = _find(name)
+    if why := descriptor.unavailable():
+        raise Unavailable(why, field="match_type")
+    return descriptor
+
+
+def why_unavailable(name: str) -> str | None:
+    """Why a match type cannot be used here, as a sentence; None if it can."""
+    return _find(name).unavailable()
+
+
+def available(name: str) -> bool:
+    """Whether a match type can be used here. Cheap: looks at files, loads no model."""
+    return why_unavailable(name) is None
+
+
+def available_names() -> list[str]:
+    """The match types that can be used here, in the order of ``REGISTRY``."""
+    return [name for name in REGISTRY if available(name)]
+
+
+def prepare() -> dict[str, str]:
+    """Fetch models onto this machine, before workers start. Answers name → why it is missing.
+
+    The first time this may download for minutes; later it takes milliseconds.
+    """
+    missing = {}
+    for name in REGISTRY:
+        try:
+            _find(name).prepare()
+        except Unavailable as error:
+            missing[name] = error.message
+    return missing
+
+
+def _find(name: str) -> Descriptor:
+    if name not in REGISTRY:
+        raise UnknownMatchType(
+            f"Unknown match type {name!r}: use one of {', '.join(REGISTRY)}.", field="match_type"
+        )
+    with _lock:
+        if name not in _made:
+            module, _, class_name = REGISTRY[name].rpartition(".")
+            _made[name] = getattr(import_module(module), class_name)(**_options.get(name, {}))
+        return _made[name]
+
+
+configure()

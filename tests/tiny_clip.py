@@ -1,0 +1,46 @@
+"""A tiny open_clip model with random weights, made on the spot: it proves plumbing, no accuracy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gallery.descriptors.clip_weights import CONFIG_NAME
+
+DIMENSIONS = 32
+WEIGHTS_NAME = "open_clip_model.safetensors"
+
+MODEL: dict[str, Any] = {
+    "embed_dim": DIMENSIONS,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8},
+    "text_cfg": {
+        "context_length": 77,
+        "vocab_size": 49408,
+        "width": 16,
+        "heads": 2,
+        "layers": 1,
+    },
+}
+PREPROCESS: dict[str, Any] = {
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.25, 0.25, 0.25],
+    "interpolation": "bicubic",
+    "resize_mode": "shortest",
+}
+
+
+def make(directory: Path, seed: int = 0) -> Path:
+    """Write the config and about 4 MB of weights into ``directory``, and answer it."""
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    directory.mkdir(parents=True, exist_ok=True)
+    config = {"model_cfg": MODEL, "preprocess_cfg": PREPROCESS}
+    (directory / CONFIG_NAME).write_text(json.dumps(config))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = open_clip.CLIP(**MODEL)
+    save_file(model.state_dict(), str(directory / WEIGHTS_NAME))
+    return directory
