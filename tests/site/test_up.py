@@ -1,0 +1,221 @@
+"""``manage.py up`` and ``manage.py postgres`` as real processes that are stopped and killed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from imgsmlr_site.postgres_cluster import cluster_processes
+from tests.site.test_embedded_postgres import cluster_state, make_directory
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(data_dir: Path, **more: str) -> dict[str, str]:
+    """That of a user who has set nothing but these."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    here = {"DATA_DIR": str(data_dir), "CLIP_PRETRAINED": "none", "DATABASE_URL": ""}
+    return {**kept, **here, **more}
+
+
+def processes_of(data_dir: Path) -> dict[int, dict[str, str]]:
+    """Process id → environment, of the live processes that work for ``data_dir``."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (path / "environ").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        env = dict(word.split("=", 1) for word in words if "=" in word)
+        if env.get("DATA_DIR") == str(data_dir):
+            found[int(path.name)] = env
+    return found
+
+
+def command_line(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+class Running:
+    """One ``manage.py`` command with its output in a file."""
+
+    def __init__(self, data_dir: Path, command: str, **env: str) -> None:
+        self.data_dir = data_dir
+        self.log = data_dir / "test.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", command],
+                cwd=ROOT,
+                env=environment(data_dir, **env),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # As at a terminal, where Ctrl-C is not ignored.
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text()
+
+    def wait_for(self, text: str, seconds: float = 60) -> None:
+        def seen() -> bool:
+            assert self.process.poll() is None, self.output
+            return text in self.output
+
+        wait_until(seen, seconds)
+
+    def end(self, signum: int) -> int:
+        """Send a signal; wait until nothing is left of the service, and return the exit code."""
+        self.process.send_signal(signum)
+        code = self.process.wait(timeout=30)
+        self.wait_gone()
+        return code
+
+    def wait_gone(self) -> None:
+        def gone() -> bool:
+            return not processes_of(self.data_dir) and not cluster_processes(self.data_dir / "pg")
+
+        wait_until(gone, 15)
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    directory = make_directory()
+    yield directory
+    for pid in processes_of(directory):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not cluster_processes(directory / "pg"), 15)
+    shutil.rmtree(directory)
+
+
+def refused(data_dir: Path, **env: str) -> str:
+    """The complaint of a second ``manage.py up``."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "up"],
+        cwd=ROOT,
+        env=environment(data_dir, **env),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    return done.stderr.strip()
+
+
+def test_life_of_the_service(data_dir: Path) -> None:
+    port = free_port()
+    site = f"http://127.0.0.1:{port}"
+
+    # First start: everything is made, and the password is shown.
+    up = Running(data_dir, "up", PORT=str(port))
+    up.wait_for(f"Ready: {site}/imgsmlr/")
+    with urllib.request.urlopen(f"{site}/healthz") as answer:
+        assert answer.status == 200
+    assert re.search(r"log in as 'admin' with the password \S{10,}", up.output)
+    pids = processes_of(data_dir)
+    lines = [command_line(pid) for pid in pids]
+    assert sum("gunicorn" in line for line in lines) == 3  # one and two it has forked
+    assert any("qcluster" in line for line in lines)
+    web = next(env for pid, env in pids.items() if "gunicorn" in command_line(pid))
+    assert web["OPENBLAS_NUM_THREADS"] == web["OMP_NUM_THREADS"] == "1"
+    assert web["OPEN_API"] == web["FETCH_ALLOW_PRIVATE"] == "127.0.0.0/8,::1/128"
+
+    # A second one gets a sentence, and starts nothing.
+    complaint = refused(data_dir, PORT=str(port))
+    assert complaint == (
+        f"CommandError: Port {port} on 127.0.0.1 is taken: stop the program that listens there, "
+        "or set PORT to another number."
+    )
+    complaint = refused(data_dir, PORT=str(free_port()))
+    assert f"PostgreSQL in {data_dir} is already run by process {up.process.pid}" in complaint
+    assert processes_of(data_dir).keys() == pids.keys()
+
+    # Ctrl-C, as the terminal sends it: to the whole foreground group.
+    os.killpg(up.process.pid, signal.SIGINT)
+    assert up.end(signal.SIGINT) == 0
+    assert cluster_state(data_dir) == "shut down"
+    assert "Traceback" not in up.output
+    assert up.output.index("web stopped (rc=0)") < up.output.index("database system is shut down")
+
+    # Second start: quick, and no new password.
+    begun = time.monotonic()
+    up = Running(data_dir, "up", PORT=str(port), OPEN_API="", OPENBLAS_NUM_THREADS="3")
+    up.wait_for("Ready: ")
+    assert time.monotonic() - begun < 10
+    assert "password" not in up.output
+    web = next(e for pid, e in processes_of(data_dir).items() if "gunicorn" in command_line(pid))
+    assert (web["OPEN_API"], web["OPENBLAS_NUM_THREADS"]) == ("", "3")
+    assert up.end(signal.SIGKILL) == -signal.SIGKILL
+    assert cluster_state(data_dir) == "shut down"
+
+    # The end of PostgreSQL is the end of everything, and no success.
+    up = Running(data_dir, "up", PORT=str(port))
+    up.wait_for("Ready: ")
+    postmaster = int((data_dir / "pg" / "postmaster.pid").read_text().split()[0])
+    os.kill(postmaster, signal.SIGKILL)
+    assert up.process.wait(timeout=30) == 1
+    up.wait_gone()
+    assert "PostgreSQL ended by itself: stopping everything" in up.output
+
+    # So is that of a worker whose children outlive it.
+    up = Running(data_dir, "up", PORT=str(port))
+    up.wait_for("Ready: ")
+    worker = int(re.findall(r"worker started \(pid=(\d+)\)", up.output)[0])
+    os.kill(worker, signal.SIGKILL)
+    assert up.process.wait(timeout=30) == 1
+    up.wait_gone()
+    assert "worker stopped (rc=-9)" in up.output
+    assert cluster_state(data_dir) == "shut down"
+
+
+def test_postgres_alone_and_up_beside_it(data_dir: Path) -> None:
+    """``DATABASE_URL`` leads to a server that ``up`` neither starts nor stops."""
+    port = str(free_port())
+    complaint = refused(data_dir, PORT=port, DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
+    assert complaint.startswith("CommandError: The database of DATABASE_URL does not answer: ")
+    postgres = Running(data_dir, "postgres")
+    postgres.wait_for("PostgreSQL is ready: ")
+    url = re.findall(r"PostgreSQL is ready: (\S+)", postgres.output)[0]
+    psycopg2.connect(url).close()
+    web_dir = data_dir / "web"
+    web_dir.mkdir()
+    up = Running(web_dir, "up", PORT=port, DATABASE_URL=url, DEBUG="1")
+    up.wait_for("Ready: ")
+    assert not (web_dir / "pg").exists()
+    assert up.end(signal.SIGINT) == 0
+    assert postgres.process.poll() is None
+    assert postgres.end(signal.SIGTERM) == 0
+    assert cluster_state(data_dir) == "shut down"
+
+
+def test_postgres_alone_with_another_database_set(data_dir: Path) -> None:
+    running = Running(data_dir, "postgres", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
+    assert running.process.wait(timeout=30) == 1
+    assert "DATABASE_URL is set, so there is no embedded PostgreSQL to run" in running.output
+    assert not (data_dir / "pg").exists()
