@@ -10,7 +10,7 @@ run: $(RUN)            ## everything: database, web on :8140, workers; Ctrl-C st
 	@exec $(PYTHON) manage.py up
 
 test: $(DEV)           ## the whole suite, on a real PostgreSQL and a real browser
-	@sh tests/install_browser.sh
+	@sh tests/install_system.sh
 	$(PYTHON) -m pytest $(ARGS)
 
 check: $(DEV)          ## lint, format, types, layers, settings, migrations, generated docs

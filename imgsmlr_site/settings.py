@@ -33,7 +33,8 @@ PORT = env_int("PORT", 8140, minimum=1, maximum=65535)
 DATA_DIR = Path(env_str("DATA_DIR", str(BASE_DIR / "var"))).resolve()
 DEBUG = env_bool("DEBUG", False)
 SECRET_KEY = env_str("SECRET_KEY") or secret_from_file(DATA_DIR / "secret_key")
-ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+# Probes and commands on this machine ask by these names, whatever the public one is.
+ALLOWED_HOSTS = [*env_list("ALLOWED_HOSTS"), "localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 TRUSTED_PROXIES = env_networks("TRUSTED_PROXIES")
 OPEN_API = env_networks("OPEN_API")
@@ -57,6 +58,9 @@ SEARCH_SIMR_THRESHOLD = env_float("SEARCH_SIMR_THRESHOLD", 0.1, minimum=0, maxim
 CLIP_MODEL = env_str("CLIP_MODEL", "ViT-B-32")
 CLIP_PRETRAINED = env_str("CLIP_PRETRAINED", "datacomp_xl_s13b_b90k")
 """An open_clip tag, a weights file, a directory with a model, or ``none`` for off."""
+CLIP_PRECISION = env_str("CLIP_PRECISION", "auto")
+"""``fp32``, ``pure_bf16``, or ``auto`` by this host's CPU: set it where hosts differ."""
+CLIP_THREADS = env_int("CLIP_THREADS", os.cpu_count() or 1, minimum=1)
 PUBLISHING_GATES: list[str] = []
 """Dotted paths of functions that may hold an item back; see ``gallery.publishing``."""
 

@@ -21,7 +21,7 @@ from imgsmlr_site.health import queues
 class MatchTypeSerializer(serializers.Serializer[Any]):
     """One way of searching."""
 
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # the name of the JSON key
     available = serializers.BooleanField()
     why = serializers.CharField(allow_null=True, help_text="why it is not available")
     default_threshold = serializers.FloatField()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +9,15 @@ import pytest
 from imgsmlr_site.embedded_postgres import EmbeddedPostgres
 from imgsmlr_site.env import LOOPBACK
 from tests.environment import DATA_DIR
-from tests.httpserver import HttpServer
 
 _server = EmbeddedPostgres(
-    DATA_DIR, options={"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+    DATA_DIR,
+    options={
+        "fsync": "off",
+        "full_page_writes": "off",
+        "synchronous_commit": "off",
+        "log_min_messages": "fatal",
+    },
 )
 
 

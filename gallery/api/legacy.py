@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from gallery.access import access_of
 from gallery.api import legacy_body
 from gallery.api.links import image_url
 from gallery.decoding import NotAnImage
@@ -38,7 +39,7 @@ def legacy_view(scope: str, cost: int) -> Callable[[View], Callable[[HttpRequest
         @csrf_exempt
         @require_POST
         def wrapped(request: HttpRequest) -> HttpResponse:
-            access = request.access  # type: ignore[attr-defined]  # set by AccessMiddleware
+            access = access_of(request)
             access.require(scope)
             access.charge(cost)
             try:
@@ -62,7 +63,7 @@ def add(request: HttpRequest) -> dict[str, Any]:
         data_id=body.data_id,
         remark=body.remark,
         meta=body.meta,
-        by=request.access.actor,  # type: ignore[attr-defined]
+        by=access_of(request).actor,
         inline=True,
         refuse_flat=True,
     )

@@ -6,12 +6,13 @@ from typing import Any
 
 from django.conf import settings
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from gallery.access import access_of
 from gallery.api import serializers
 from gallery.errors import Conflict, NotFound, UserError
 from gallery.models import Image, Status
@@ -46,7 +47,7 @@ class ImageFilter(filters.FilterSet):
 def visible_images(request: Request) -> Any:
     """All but quarantined images; those are for moderators."""
     images = Image.objects.all()
-    if not request.access.allows("moderate"):
+    if not access_of(request).allows("moderate"):
         images = images.exclude(status=Status.QUARANTINED)
     return images
 
@@ -95,9 +96,7 @@ class ImageCollection(generics.ListAPIView):
         body = serializers.AddSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         inline = wait_of(request)
-        image = adding.add_image(
-            **body.validated_data, by=request.access.actor, inline=inline
-        )
+        image = adding.add_image(**body.validated_data, by=access_of(request).actor, inline=inline)
         answer = serializers.ImageSerializer(image, context=self.get_serializer_context())
         code = status.HTTP_201_CREATED if inline else status.HTTP_202_ACCEPTED
         return Response(answer.data, status=code)
@@ -116,7 +115,7 @@ class ImageCollection(generics.ListAPIView):
         if not given:
             raise UserError("Say which images: give data_id, url or md5.")
         images = visible_images(request).filter(**given)
-        return Response({"deleted": changing.delete_images(images=images, by=request.access.actor)})
+        return Response({"deleted": changing.delete_images(images=images, by=access_of(request).actor)})
 
 
 class ImageBatch(APIView):
@@ -136,9 +135,7 @@ class ImageBatch(APIView):
         """Each picture succeeds or fails alone; the answer says which, in order."""
         body = serializers.BatchSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        outcomes = adding.add_batch(
-            items=body.validated_data["images"], by=request.access.actor
-        )
+        outcomes = adding.add_batch(items=body.validated_data["images"], by=access_of(request).actor)
         context = {"request": request}
         results = [
             {"error": error_body(outcome)}
@@ -170,7 +167,7 @@ class ImageItem(generics.RetrieveAPIView):
         return visible_images(self.request)
 
     def get_object(self) -> Image:
-        image = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
+        image: Image | None = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
         if image is None:
             raise NotFound(f"There is no image {self.kwargs['pk']}.")
         return image
@@ -181,14 +178,14 @@ class ImageItem(generics.RetrieveAPIView):
         body = serializers.PatchSerializer(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
         image = changing.update_image(
-            image_id=self.get_object().pk, fields=body.validated_data, by=request.access.actor
+            image_id=self.get_object().pk, fields=body.validated_data, by=access_of(request).actor
         )
         return Response(self.get_serializer(image).data)
 
     def delete(self, request: Request, pk: int) -> Response:
         """Delete the row, its vectors and its files. The same picture may be added again."""
         image = self.get_object()
-        changing.delete_images(images=Image.objects.filter(pk=image.pk), by=request.access.actor)
+        changing.delete_images(images=Image.objects.filter(pk=image.pk), by=access_of(request).actor)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

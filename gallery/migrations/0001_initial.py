@@ -15,6 +15,8 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
+        # the sweep is scheduled after migrating
+        ("django_q", "0019_alter_task_options_alter_ormq_key_alter_ormq_lock_and_more"),
     ]
 
     operations = [

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from gallery.errors import NotFound
-from gallery.models import Image, ImageFingerprint, Status
+from gallery.models import Image, Status
 from gallery.services import describing, storing
 from gallery.signals import changed
 

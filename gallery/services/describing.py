@@ -50,9 +50,7 @@ class Description:
         return any(column in values for values in self.columns.values())
 
 
-def describe(
-    pictures: Sequence[decoding.Picture], *, names: Iterable[str]
-) -> list[Description]:
+def describe(pictures: Sequence[decoding.Picture], *, names: Iterable[str]) -> list[Description]:
     """Compute the named descriptors of some pictures, and their thumbnails. Touches no row."""
     columns: list[dict[str, dict[str, Any]]] = [{} for _ in pictures]
     for name in names:
@@ -118,31 +116,37 @@ def _describe_claimed(images: Sequence[Image]) -> int:
             _fail(image, error.message)
     if not decoded:
         return 0
-    pictures = [picture for _, picture in decoded]
-    described = describe(pictures, names=descriptors.PIXELS)
-    done = 0
-    for (image, _), description in zip(decoded, described, strict=True):
-        done += _finish(image.pk, description)
-    return done
+    described = describe([picture for _, picture in decoded], names=descriptors.PIXELS)
+    return _finish(
+        {image.pk: description for (image, _), description in zip(decoded, described, strict=True)}
+    )
 
 
-def _finish(image_id: int, description: Description) -> bool:
-    """Store and publish, unless the image went away or was finished meanwhile."""
+def _finish(descriptions: Mapping[int, Description]) -> int:
+    """Store and publish a batch in one transaction.
+
+    Images that went away or were finished meanwhile are left alone. Answers how many are ready.
+    """
     with storing.undo_files() as files, transaction.atomic():
-        image = Image.objects.select_for_update().filter(pk=image_id).first()
-        if image is None or image.status != Status.PENDING:
-            return False
-        complete(image, description, files, by=WORKER)
-        if descriptors.available("clip"):
-            async_task("gallery.tasks.embed_images", [image.pk], cluster="embed")
-        return image.status == Status.READY
+        images = list(
+            Image.objects.filter(pk__in=descriptions, status=Status.PENDING)
+            .order_by("id")
+            .select_for_update()
+        )
+        for image in images:
+            complete(image, descriptions[image.pk], files, by=WORKER)
+        if images and descriptors.available("clip"):
+            async_task("gallery.tasks.embed_images", [i.pk for i in images], cluster="embed")
+    return sum(image.status == Status.READY for image in images)
 
 
 def complete(image: Image, description: Description, files: storing.undo_files, *, by: str) -> None:
     """Store a description and publish. In a transaction, with the image's row locked."""
     store_columns(image.pk, description.columns)
     image.thumbnail = files.add(storing.save_thumbnail(image.sha256, description.thumbnail))
-    if image.original and not image.keep_original:
+    # Without its original an image that still lacks its clip vector could never get one.
+    described = not descriptors.available("clip") or description.has("clip")
+    if image.original and not image.keep_original and described:
         storing.delete_after_commit([image.original.name])
         image.original = ""
     publish(image, by=by)
@@ -156,6 +160,7 @@ def store_columns(
         fields = {name: encode(value) for name, value in values.items() if name != "pattern"}
         if not fields:
             continue
+        # Column names are our descriptors' own, never a caller's.
         insert = (
             f"INSERT INTO gallery_imagefingerprint (item_id, view, version, {', '.join(fields)}) "
             f"VALUES (%s, %s, %s{', %s' * len(fields)}) ON CONFLICT DO NOTHING RETURNING id"

@@ -13,7 +13,7 @@ from gallery.errors import NotFound, Unavailable, UserError
 from gallery.fetching import fetch
 from gallery.match_types import MATCH_TYPES
 from gallery.models import Image
-from gallery.search import Comparison, Filters, Match, nearest, stored_columns
+from gallery.search import INCLUSIVE, Comparison, Filters, Match, nearest, stored_columns
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def search(
     threshold: float | None = None,
     limit: int,
     filters: Filters | None = None,
-    comparison: Comparison = Comparison(),
+    comparison: Comparison = INCLUSIVE,
 ) -> Found:
     """Find the images nearest to the query. ``threshold`` None = where the type is precise.
 
@@ -115,8 +115,7 @@ def compare(a: decoding.Picture, b: decoding.Picture) -> dict[str, Any]:
     for name in descriptors.available_names():
         descriptor = descriptors.get(name)
         of_a, of_b = descriptor.describe([a, b])
-        known = of_a is not None and of_b is not None
-        result[name] = descriptor.explain(of_a, of_b) if known else {"distance": None}
+        result[name] = descriptor.explain(of_a, of_b) if of_a and of_b else {"distance": None}
     return result
 
 

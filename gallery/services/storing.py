@@ -26,7 +26,7 @@ def save_thumbnail(sha256: str, jpeg: bytes) -> str:
     return _save(f"thumbnails/{sha256[:2]}/{sha256}-{secrets.token_hex(4)}.jpg", jpeg)
 
 
-def delete_after_commit(names: Iterable[str]) -> None:
+def delete_after_commit(names: Iterable[str | None]) -> None:
     """Delete files once the transaction that forgot them has committed."""
     doomed = [name for name in names if name]
     if doomed:

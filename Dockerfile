@@ -1,0 +1,36 @@
+# syntax=docker/dockerfile:1
+
+FROM python:3.11-slim-bookworm AS build
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+# pdqhash is built from source where it has no wheel. Not pinned: Debian keeps one version only.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends g++ \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+COPY requirements.txt .
+RUN python -m venv /venv \
+    && /venv/bin/pip install --no-cache-dir -r requirements.txt
+
+FROM python:3.11-slim-bookworm
+# What opencv-python links to.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 \
+    && rm -rf /var/lib/apt/lists/* \
+    && groupadd --system --gid 10001 imgsmlr \
+    && useradd --system --uid 10001 --gid imgsmlr --home-dir /app imgsmlr \
+    && install -d -o imgsmlr -g imgsmlr /data
+WORKDIR /app
+COPY --from=build /venv /venv
+COPY . .
+ENV PATH=/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    DATA_DIR=/data \
+    HOST=0.0.0.0
+USER 10001:10001
+VOLUME /data
+EXPOSE 8140
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f\"http://127.0.0.1:{os.environ.get('PORT', '8140')}/readyz\", timeout=4)"]
+CMD ["gunicorn", "--config", "python:imgsmlr_site.gunicorn_conf", "imgsmlr_site.wsgi"]
