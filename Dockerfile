@@ -27,7 +27,8 @@ COPY . .
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     DATA_DIR=/data \
-    HOST=0.0.0.0
+    HOST=0.0.0.0 \
+    PROMETHEUS_MULTIPROC_DIR=/tmp/metrics
 USER 10001:10001
 VOLUME /data
 EXPOSE 8140

@@ -40,6 +40,7 @@ TRUSTED_PROXIES = env_networks("TRUSTED_PROXIES")
 OPEN_API = env_networks("OPEN_API")
 THROTTLE_POINTS = env_int("THROTTLE_POINTS", 20_000, minimum=0)
 LOGIN_ATTEMPTS = env_int("LOGIN_ATTEMPTS", 10, minimum=1)
+PROMETHEUS_MULTIPROC_DIR = env_str("PROMETHEUS_MULTIPROC_DIR")
 WEB_PROCESSES = env_int("WEB_PROCESSES", 2, minimum=1)
 WEB_THREADS = env_int("WEB_THREADS", 4, minimum=1)
 
@@ -86,14 +87,17 @@ INSTALLED_APPS = [
     "imgsmlr_site.apps.SiteConfig",
 ]
 MIDDLEWARE = [
+    "imgsmlr_site.metrics.MetricsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "imgsmlr_site.api.EdgeMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "imgsmlr_site.access.AccessMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "imgsmlr_site.first_start.OneTimePasswordMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "imgsmlr_site.urls"
@@ -150,6 +154,9 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 WHITENOISE_USE_FINDERS = DEBUG
+WHITENOISE_SKIP_COMPRESS_EXTENSIONS = [
+    *("jpg", "jpeg", "png", "gif", "webp", "zip", "gz", "woff", "woff2", "map")
+]
 FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_UPLOAD_BYTES
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
 MAX_REQUEST_BYTES = 2 * MAX_UPLOAD_BYTES + DATA_UPLOAD_MAX_MEMORY_SIZE
@@ -183,6 +190,8 @@ Q_CLUSTER = {
         }
     },
 }
+
+UNFOLD = {"LOGIN": {"form": "imgsmlr_site.login.LimitedLoginForm"}}
 
 # --- HTTP API -----------------------------------------------------------------------------
 REST_FRAMEWORK = {

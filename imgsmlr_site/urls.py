@@ -9,6 +9,11 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from imgsmlr_site import health, metrics, status
 
+handler400 = "imgsmlr_site.api.bad_request"
+handler403 = "imgsmlr_site.api.permission_denied"
+handler404 = "imgsmlr_site.api.not_found"
+handler500 = "imgsmlr_site.api.server_error"
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="gallery:search")),
     path("", include("gallery.urls")),

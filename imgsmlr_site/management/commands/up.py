@@ -84,11 +84,13 @@ class Command(BaseCommand):
         gunicorn = [sys.executable, "-m", "gunicorn", "-c", "python:imgsmlr_site.gunicorn_conf"]
         env = {**CHILD_DEFAULTS, **os.environ}
         supervisor = Supervisor(postgres)
-        supervisor.add_command("web", [*gunicorn, "imgsmlr_site.wsgi"], env)
+        metrics = {"PROMETHEUS_MULTIPROC_DIR": str(settings.DATA_DIR / "metrics")}
+        supervisor.add_command("web", [*gunicorn, "imgsmlr_site.wsgi"], {**metrics, **env})
         supervisor.add_command("worker", [*manage, "qcluster"], env)
         if settings.CLIP_PRETRAINED != "none":
+            script = '"$@" prepare_models; exec "$@" qcluster'
             supervisor.add_command(
-                "embed", [*manage, "qcluster"], {**env, "Q_CLUSTER_NAME": "embed"}
+                "embed", ["sh", "-c", script, "sh", *manage], {**env, "Q_CLUSTER_NAME": "embed"}
             )
         return supervisor.run(self.announce)
 

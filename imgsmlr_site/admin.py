@@ -1,0 +1,114 @@
+"""The admin of API keys: superusers issue them, see the text once, and revoke them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.cache import add_never_cache_headers
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from gallery.errors import Conflict
+from imgsmlr_site.models import ApiKey, Scope
+
+
+class ApiKeyForm(forms.ModelForm):
+    """Scopes as check boxes."""
+
+    scopes = forms.MultipleChoiceField(
+        choices=Scope.choices, widget=UnfoldAdminCheckboxSelectMultipleWidget
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ["name", "scopes", "user", "expires_at"]
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ModelAdmin):
+    """Keys are never deleted: what they added still names them."""
+
+    form = ApiKeyForm
+    list_display = ["name", "prefix", "shown_scopes", "user", "state", "last_used_at", "expires_at"]
+    list_select_related = ["user"]
+    search_fields = ["name", "prefix"]
+    readonly_fields = ["prefix", "created_at", "last_used_at", "revoked_at"]
+    actions = ["revoke"]
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Superusers alone: whoever can issue keys can give themselves every scope."""
+        return bool(request.user.is_active and request.user.is_superuser)
+
+    def has_view_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        """As for the module."""
+        return self.has_module_permission(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """As for the module."""
+        return self.has_module_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        """As for the module."""
+        return self.has_module_permission(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        """Nobody; revoke instead."""
+        return False
+
+    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
+        """A new key has nothing to show yet."""
+        fields = ["name", "scopes", "user", "expires_at"]
+        return [*fields, *self.readonly_fields] if obj else fields
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
+        """The name stays: rows refer to it."""
+        return ["name", *self.readonly_fields] if obj else list(self.readonly_fields)
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        """Give a new key its secret; ``response_add`` shows it."""
+        if not change:
+            request.issued_text = obj.assign_secret()  # type: ignore[attr-defined]
+        super().save_model(request, obj, form, change)
+
+    def response_add(
+        self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """The page that shows the key. Not a message: those travel in cookies."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"API key {obj.name}",
+            "opts": self.opts,
+            "text": request.issued_text,  # type: ignore[attr-defined]
+        }
+        response = TemplateResponse(request, "admin/api_key_issued.html", context)
+        add_never_cache_headers(response)
+        return response
+
+    @admin.action(description="Revoke the selected keys")
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        """End keys for good."""
+        for key in queryset:
+            try:
+                key.revoke()
+            except Conflict as error:
+                messages.warning(request, error.message)
+            else:
+                self.log_change(request, key, "Revoked.")
+                messages.success(request, f"The key {key.name} is revoked.")
+
+    @display(description="scopes")
+    def shown_scopes(self, key: ApiKey) -> str:
+        """Comma-separated."""
+        return ", ".join(key.scopes)
+
+    @display(description="state", label={"active": "success", "revoked": "danger"})
+    def state(self, key: ApiKey) -> str:
+        """``active`` or why it no longer works."""
+        return key.ended(timezone.now()) or "active"

@@ -1,0 +1,15 @@
+"""The site app: keys, system checks, the first administrator."""
+
+from django.apps import AppConfig
+
+
+class SiteConfig(AppConfig):
+    """Registers the models and the system checks."""
+
+    name = "imgsmlr_site"
+    verbose_name = "Access"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Import the modules that register themselves."""
+        from imgsmlr_site import checks, first_start  # noqa: F401

@@ -1,0 +1,92 @@
+"""REST framework's side of ``access``: who, by ``AccessAuthentication``; may they, by scope."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework import exceptions
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from imgsmlr_site.access import CHALLENGE, Access, NotAuthenticated
+
+if TYPE_CHECKING:  # rest_framework.views imports this module, which its settings name
+    from rest_framework.views import APIView
+
+
+class AccessAuthentication(SessionAuthentication):
+    """The user and ``Access`` of a request, as ``request.user`` and ``request.auth``.
+
+    It refuses nothing itself (that is ``ScopePermission``'s part) but a session's write
+    without its CSRF token.
+    """
+
+    def authenticate(self, request: Request) -> tuple[AbstractUser, Access] | None:
+        """(user, access) for sessions and for keys that are bound to a user, else None."""
+        access: Access = request._request.access  # type: ignore[attr-defined]
+        if access.via == "session":
+            self.enforce_csrf(request)
+        return (access.user, access) if access.user else None
+
+    def authenticate_header(self, request: Request) -> str:
+        """Makes a refusal a 401."""
+        return CHALLENGE
+
+
+class ScopePermission(BasePermission):
+    """Asks for the scope that the view declares.
+
+    ``scope = "search"`` covers every method; ``scopes = {"GET": "search", "POST": "add"}`` is
+    per method (HEAD counts as GET; OPTIONS needs any one of them). A view or method that
+    declares nothing is for logged-in superusers only: a forgotten declaration opens nothing.
+    """
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """True, or raises ``NotAuthenticated``, ``PermissionDenied`` or ``MethodNotAllowed``."""
+        method = request.method or ""
+        if method not in view.allowed_methods:
+            raise exceptions.MethodNotAllowed(method)
+        access: Access = request._request.access  # type: ignore[attr-defined]
+        accepted = scopes_for(view, method)
+        if access.superuser or any(map(access.allows, accepted)):
+            return True
+        what = f"the scope '{accepted[0]}'" if accepted else "a logged-in superuser"
+        refusal = access.missing(what)
+        # REST framework's own exceptions, because its browsable pages catch no others.
+        if isinstance(refusal, NotAuthenticated):
+            raise exceptions.NotAuthenticated(refusal.message, refusal.code)
+        raise exceptions.PermissionDenied(refusal.message, refusal.code)
+
+
+def scopes_for(view: APIView, method: str) -> list[str]:
+    """The scopes of which one suffices; empty where none was declared."""
+    if scope := getattr(view, "scope", None):
+        return [scope]
+    declared: dict[str, str] = getattr(view, "scopes", {})
+    if method == "OPTIONS":
+        return sorted(set(declared.values()))
+    scope = declared.get("GET" if method == "HEAD" else method)
+    return [scope] if scope else []
+
+
+class AccessScheme(OpenApiAuthenticationExtension):
+    """How the schema names the two ways of sending a key, and the browser's session."""
+
+    target_class = AccessAuthentication
+    name = ["bearerKey", "headerKey", "session"]
+
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
+        """One OpenAPI security scheme for each name."""
+        return [
+            {"type": "http", "scheme": "bearer"},
+            {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME},
+        ]
+
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[str]]]:
+        """Any one of the schemes is enough."""
+        return [{name: []} for name in self.name]

@@ -1,0 +1,62 @@
+"""System checks: is pgvector there, and new enough to be trusted?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import connections
+
+MINIMUM_VECTOR = (0, 8, 5)
+"""Earlier ones can corrupt an HNSW index under VACUUM."""
+
+EXTENSION = """
+SELECT available.default_version, available.installed_version,
+       coalesce((SELECT bool_or(versions.trusted) FROM pg_available_extension_versions versions
+                 WHERE versions.name = 'vector'), false)
+       OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS may_create
+FROM pg_available_extensions available WHERE available.name = 'vector'
+"""
+
+
+def version_tuple(text: str) -> tuple[int, ...]:
+    """ "0.8.10" → (0, 8, 10); a suffix such as "-dev" is ignored."""
+    return tuple(int(part) for part in text.split("-")[0].split("."))
+
+
+def extension_problem(database: str = "default") -> tuple[str, str] | None:
+    """What is wrong with pgvector in a database, and what to do; None if nothing is."""
+    minimum = ".".join(map(str, MINIMUM_VECTOR))
+    with connections[database].cursor() as cursor:
+        cursor.execute(EXTENSION)
+        row = cursor.fetchone()
+    if row is None:
+        return (
+            "PostgreSQL does not have the extension pgvector.",
+            f"Install pgvector {minimum} or later on the database server, or unset DATABASE_URL.",
+        )
+    available, installed, may_create = row
+    if installed is None and not may_create:
+        return (
+            "The extension vector is missing, and this role may not create it.",
+            "Run this once as a superuser, in this database: CREATE EXTENSION vector;",
+        )
+    if version_tuple(installed or available) >= MINIMUM_VECTOR:
+        return None
+    found = f"pgvector {installed or available} is too old: {minimum} is needed."
+    if installed and version_tuple(available) >= MINIMUM_VECTOR:
+        return found, "Run as a superuser, in this database: ALTER EXTENSION vector UPDATE;"
+    return found, f"Install pgvector {minimum} or later on the database server."
+
+
+@register(Tags.database)
+def check_vector_extension(
+    app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Run by ``migrate`` and by ``check --database default``."""
+    return [
+        Error(problem[0], hint=problem[1], id="imgsmlr_site.E001")
+        for database in databases or []
+        if (problem := extension_problem(database))
+    ]

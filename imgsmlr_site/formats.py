@@ -1,0 +1,96 @@
+"""What comes in and goes out of the JSON API: parsers that refuse what cannot be stored,
+and JSON by orjson."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from rest_framework.exceptions import ParseError, ValidationError
+from rest_framework.parsers import BaseParser, DataAndFiles
+from rest_framework.parsers import FormParser as RestFormParser
+from rest_framework.parsers import MultiPartParser as RestMultiPartParser
+from rest_framework.renderers import JSONRenderer
+from rest_framework.utils.encoders import JSONEncoder
+
+NUL = "\x00"
+NON_FIELD = "non_field_errors"
+NUL_SENTENCE = "The text holds a NUL character, which cannot be stored: remove it."
+
+
+def refuse_nul(value: Any, path: str = "") -> None:
+    """Raise ``ValidationError`` if any string of a JSON value or form, key or not, holds a NUL.
+
+    PostgreSQL's text and jsonb cannot hold one; a NUL that reached it would be a 500.
+    """
+    if isinstance(value, str):
+        if NUL in value:
+            raise ValidationError({path or NON_FIELD: NUL_SENTENCE}, code="nul_character")
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            refuse_nul(key, path)
+            refuse_nul(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for item in value:
+            refuse_nul(item, path)
+
+
+class JsonParser(BaseParser):
+    """JSON bodies by orjson: no NaN, no infinity, no lone surrogate, no NUL, limited size."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        """The decoded value. Raises ``ParseError``, ``ValidationError``, ``RequestDataTooBig``."""
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        # REST framework reads the stream itself, past Django's own limit on bodies.
+        body = stream.read(limit + 1)
+        if len(body) > limit:
+            raise RequestDataTooBig
+        try:
+            value = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise ParseError(f"The body is not valid JSON: {error}.") from None
+        if b"\\u0000" in body:
+            refuse_nul(value)
+        return value
+
+
+class FormParser(RestFormParser):
+    """URL-encoded forms without NUL."""
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        """A QueryDict."""
+        form = super().parse(stream, media_type, parser_context)
+        refuse_nul(dict(form.lists()))
+        return form
+
+
+class MultiPartParser(RestMultiPartParser):
+    """Multipart forms without NUL in their fields."""
+
+    def parse(
+        self, stream: Any, media_type: Any = None, parser_context: Any = None
+    ) -> DataAndFiles:
+        """The fields and the files."""
+        parsed = super().parse(stream, media_type, parser_context)
+        refuse_nul(dict(parsed.data.lists()))
+        return parsed
+
+
+class OrjsonRenderer(JSONRenderer):
+    """JSON by orjson; what orjson does not know is encoded as REST framework does."""
+
+    def render(
+        self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None
+    ) -> bytes:
+        """UTF-8 bytes, indented when the client or the browsable page asks."""
+        if data is None:
+            return b""
+        option = orjson.OPT_NON_STR_KEYS
+        if self.get_indent(accepted_media_type or "", renderer_context or {}):
+            option |= orjson.OPT_INDENT_2
+        return orjson.dumps(data, default=JSONEncoder().default, option=option)

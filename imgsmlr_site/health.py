@@ -1,0 +1,115 @@
+"""Health: ``/healthz`` says that the process answers, ``/readyz`` that it can do its work.
+
+Both are open to anyone, as probes have no keys; they name states, no addresses, paths or secrets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from gallery.match_types import MATCH_TYPES
+from gallery.services import searching
+from imgsmlr_site.checks import extension_problem
+
+STALLED_AFTER = 60.0
+"""Seconds a due task may wait while nobody works on any of its queue."""
+
+QUEUE = """
+SELECT count(*) FILTER (WHERE lock <= now()), count(*) FILTER (WHERE lock > now()),
+       coalesce(extract(epoch FROM now() - min(lock)), 0)::float
+FROM django_q_ormq WHERE key = %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """One cluster's queue: tasks due, tasks in work, seconds the oldest due one has waited."""
+
+    name: str
+    due: int
+    working: int
+    oldest: float
+
+    @property
+    def stalled(self) -> bool:
+        """Tasks wait and nobody takes any; a long queue that moves is not stalled."""
+        return self.oldest > STALLED_AFTER and not self.working
+
+
+def queues() -> list[Queue]:
+    """The queue of each cluster. A task's ``lock`` is when it is due (again)."""
+    clusters: dict[str, Any] = settings.Q_CLUSTER
+    found = []
+    with connection.cursor() as cursor:
+        for name in (clusters["name"], *clusters["ALT_CLUSTERS"]):
+            cursor.execute(QUEUE, [name])
+            due, working, oldest = cursor.fetchone()
+            found.append(Queue(name, due, working, max(oldest, 0.0)))
+    return found
+
+
+_migrated = False
+
+
+def migrated() -> bool:
+    """Whether every migration is applied; asked only until it is, as reading them is slow."""
+    global _migrated
+    if not _migrated:
+        executor = MigrationExecutor(connection)
+        _migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return _migrated
+
+
+def problems() -> dict[str, str]:
+    """What keeps the service from its work: part → sentence. Empty when ready."""
+    try:
+        found = {}
+        if extension := extension_problem():
+            found["extension"] = " ".join(extension)
+        if not migrated():
+            found["migrations"] = "Migrations are missing: run manage.py migrate."
+        elif stalled := [queue.name for queue in queues() if queue.stalled]:
+            found["queue"] = f"No worker takes tasks of: {', '.join(stalled)}. Start manage.py up."
+        return found
+    except DatabaseError:
+        return {"database": "The database does not answer: see DATABASE_URL and the log."}
+
+
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:
+    """200 as long as this process answers."""
+    return JsonResponse({"status": "ok"})
+
+
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """200, or 503 with what is wrong in each part.
+
+    A match type whose weights are missing does not make the service unready: the others work.
+    ``/api/v1/status/`` says why it is missing.
+    """
+    found = problems()
+    parts = ("database", "extension", "migrations", "queue")
+    body = {part: found.get(part, "ok") for part in parts}
+    if "database" in found:
+        body = {"database": found["database"]}
+    reasons = searching.unavailable()
+    return JsonResponse(
+        {
+            "status": "unavailable" if found else "ok",
+            **body,
+            "match_types": {n: "unavailable" if n in reasons else "ok" for n in MATCH_TYPES},
+        },
+        status=503 if found else 200,
+    )

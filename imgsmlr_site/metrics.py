@@ -1,0 +1,100 @@
+"""``/metrics`` in Prometheus' text format: requests as they come, the database when scraped.
+
+With ``PROMETHEUS_MULTIPROC_DIR`` set, the counts of all web processes are summed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from time import perf_counter
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from imgsmlr_site.access import Access
+from imgsmlr_site.health import queues
+from imgsmlr_site.models import Scope
+from imgsmlr_site.status import image_counts
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+REQUESTS = Histogram(
+    "http_request_duration_seconds",
+    "Time to answer, by view, method and status.",
+    ["view", "method", "status"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+
+
+class MetricsMiddleware:
+    """Times each request; must stand first, so that it sees what the others refuse."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        start = perf_counter()
+        response = self.get_response(request)
+        match = request.resolver_match
+        view = (match.view_name or match.route) if match else "none"
+        # Any word can be sent as a method; each would be a new time series.
+        method = request.method if request.method in METHODS else "other"
+        REQUESTS.labels(view, method, response.status_code).observe(perf_counter() - start)
+        return response
+
+
+class DatabaseCollector(Collector):
+    """Counts read from the database at the scrape."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Images by status, and each queue."""
+        images = GaugeMetricFamily("images", "Images by status.", labels=["status"])
+        for status, count in image_counts().items():
+            images.add_metric([status], count)
+        yield images
+        due = GaugeMetricFamily("queue_due_tasks", "Tasks that wait.", labels=["queue"])
+        working = GaugeMetricFamily("queue_working_tasks", "Tasks in work.", labels=["queue"])
+        oldest = GaugeMetricFamily(
+            "queue_oldest_due_seconds", "How long the oldest waits.", labels=["queue"]
+        )
+        for queue in queues():
+            due.add_metric([queue.name], queue.due)
+            working.add_metric([queue.name], queue.working)
+            oldest.add_metric([queue.name], queue.oldest)
+        yield from (due, working, oldest)
+
+
+def may_read_metrics(access: Access) -> bool:
+    """Open networks, staff, and keys that may search."""
+    if access.via == "session":
+        return access.user is not None and access.user.is_staff
+    return access.allows(Scope.SEARCH)
+
+
+@never_cache
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """The metrics page."""
+    access: Access = request.access  # type: ignore[attr-defined]
+    if not may_read_metrics(access):
+        raise access.missing("the scope 'search' or a staff login")
+    database = CollectorRegistry()
+    database.register(DatabaseCollector())
+    processes = REGISTRY
+    if settings.PROMETHEUS_MULTIPROC_DIR:
+        processes = CollectorRegistry()
+        MultiProcessCollector(processes)
+    body = generate_latest(processes) + generate_latest(database)
+    return HttpResponse(body, content_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,133 @@
+"""What the edge stores: API keys, throttle buckets, unchanged one-time passwords."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from gallery.errors import Conflict
+
+LAST_USED_STEP = timedelta(minutes=1)
+"""How stale ``last_used_at`` may be; without it each request would write a row."""
+
+
+class Scope(models.TextChoices):
+    """What a key may do. Each is a permission of its own; none includes another."""
+
+    SEARCH = "search", "search and read"
+    ADD = "add", "add, change and delete items"
+    CHECK = "check", "check against the banned lists"
+    LISTS = "lists", "edit the banned lists"
+    MODERATE = "moderate", "decide cases (needs a user)"
+
+
+def digest(text: str) -> str:
+    """SHA-256 of a key, in hex.
+
+    A slow password hash guards secrets that can be guessed. A key is 256 random bits: there
+    is nothing to guess, and the look-up runs at each request.
+    """
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class ApiKey(models.Model):
+    """A named, revocable key of a machine client; only its hash is stored.
+
+    The text is ``imgs_<prefix>_<secret>``. The prefix is shown wherever the key is listed, so
+    that a leaked key can be found. Rows are never deleted: items keep ``key:<name>`` as the
+    one who added them.
+    """
+
+    name = models.CharField(max_length=100, unique=True, help_text="who uses it, e.g. loader")
+    prefix = models.CharField(max_length=8, editable=False)
+    sha256 = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = ArrayField(models.CharField(max_length=10, choices=Scope.choices))
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="api_keys",
+        help_text="the person who answers for it; needed by the scope moderate",
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="empty = never")
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = "API key"
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(scopes__contained_by=Scope.values) & Q(scopes__len__gt=0),
+                name="apikey_scopes_known",
+                violation_error_message="Choose at least one scope.",
+            ),
+            models.CheckConstraint(
+                condition=~Q(scopes__contains=[Scope.MODERATE]) | Q(user__isnull=False),
+                name="apikey_moderate_has_user",
+                violation_error_message="The scope moderate needs a user: decisions are personal.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def issue(cls, **fields: Any) -> tuple[ApiKey, str]:
+        """Store a new key; returns it and its text, which cannot be had again."""
+        key = cls(**fields)
+        text = key.assign_secret()
+        key.save(force_insert=True)
+        return key, text
+
+    def assign_secret(self) -> str:
+        """Give an unsaved key its secret; returns the text to hand over."""
+        self.prefix = secrets.token_hex(4)
+        text = f"imgs_{self.prefix}_{secrets.token_urlsafe(32)}"
+        self.sha256 = digest(text)
+        return text
+
+    def revoke(self) -> None:
+        """End the key for good. Raises ``Conflict`` if it has ended already."""
+        now = timezone.now()
+        if not ApiKey.objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=now):
+            raise Conflict(f"The key {self.name} is revoked already.")
+        self.revoked_at = now
+
+    def ended(self, now: datetime) -> str:
+        """Why the key no longer works, or an empty string."""
+        if self.revoked_at:
+            return "revoked"
+        if self.expires_at and self.expires_at <= now:
+            return "expired"
+        if self.user and not self.user.is_active:
+            return "bound to a deactivated user"
+        return ""
+
+    def touch(self, now: datetime) -> None:
+        """Note the use, at most once a minute."""
+        if self.last_used_at is None or self.last_used_at < now - LAST_USED_STEP:
+            ApiKey.objects.filter(pk=self.pk).update(last_used_at=now)
+            self.last_used_at = now
+
+
+class OneTimePassword(models.Model):
+    """The password hash a user was given at first start, to tell whether it was changed."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="+"
+    )
+    password = models.CharField(max_length=128)
+
+    def __str__(self) -> str:
+        return f"one-time password of {self.user}"

@@ -1,0 +1,90 @@
+"""Throttles by cost: one token bucket per client in PostgreSQL, exact across processes.
+
+The bucket is kept as one time stamp (the generic cell rate algorithm): ``full_at`` is when it
+will be full again, and each point moves it 1/rate seconds on. The table is UNLOGGED: a charge
+waits for no disk, and a crash of the server fills every bucket.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from gallery.errors import UserError
+
+if TYPE_CHECKING:  # rest_framework.views imports this module, which its settings name
+    from rest_framework.views import APIView
+
+PURGE_CHANCE = 1 / 1000
+
+CHARGE = """
+INSERT INTO imgsmlr_site_throttle AS bucket (client, full_at)
+VALUES (%(client)s, clock_timestamp() + %(seconds)s * interval '1 second')
+ON CONFLICT (client) DO UPDATE
+SET full_at = GREATEST(bucket.full_at, clock_timestamp()) + %(seconds)s * interval '1 second'
+WHERE GREATEST(bucket.full_at, clock_timestamp()) + %(seconds)s * interval '1 second'
+      <= clock_timestamp() + %(period)s * interval '1 second'
+RETURNING true
+"""
+WAIT = """
+SELECT extract(epoch FROM full_at - clock_timestamp()) + %(seconds)s - %(period)s
+FROM imgsmlr_site_throttle WHERE client = %(client)s
+"""
+PURGE = """
+DELETE FROM imgsmlr_site_throttle WHERE client IN (
+    SELECT client FROM imgsmlr_site_throttle WHERE full_at < clock_timestamp()
+    FOR UPDATE SKIP LOCKED)
+"""
+
+
+class Throttled(UserError):
+    """The client asked too much; ``wait`` is after how many seconds this would pass."""
+
+    code = "throttled"
+
+    def __init__(self, wait: int) -> None:
+        super().__init__(f"Too many requests for now: try again in {wait} s.")
+        self.wait = wait
+
+
+def spend(client: str, cost: float, capacity: float, period: float) -> int:
+    """Take ``cost`` of ``capacity`` points that come back in ``period`` seconds.
+
+    Returns 0, or the seconds to wait (≥ 1), in which case nothing was taken. A cost above the
+    capacity takes a full bucket. One atomic statement; call it outside transactions, or the
+    client's row stays locked until they end.
+    """
+    if not cost or not capacity:
+        return 0
+    seconds = min(cost / capacity, 1.0) * period
+    values: dict[str, str | float] = {"client": client, "seconds": seconds, "period": period}
+    with connection.cursor() as cursor:
+        if random.random() < PURGE_CHANCE:  # noqa: S311 (housekeeping, not a secret)
+            purge(cursor)
+        cursor.execute(CHARGE, values)
+        if cursor.fetchone():
+            return 0
+        cursor.execute(WAIT, values)
+        row = cursor.fetchone()
+    return max(1, math.ceil(row[0])) if row else 1
+
+
+def purge(cursor: Any) -> None:
+    """Drop the buckets that are full: no row means full."""
+    cursor.execute(PURGE)
+
+
+class CostThrottle(BaseThrottle):
+    """Charges ``view.throttle_cost`` points: a number, or a method that takes the request."""
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        """True, or raises ``Throttled``."""
+        cost = getattr(view, "throttle_cost", 1)
+        points = cost(request) if callable(cost) else cost
+        request._request.access.charge(points)  # type: ignore[attr-defined]
+        return True

@@ -1,0 +1,217 @@
+"""Health and metrics: true, cheap, and silent about what is nobody's business."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.checks import run_checks
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.test import Client
+from django.utils import timezone
+from django_q.models import OrmQ
+
+from imgsmlr_site import health
+from imgsmlr_site.checks import extension_problem, version_tuple
+from imgsmlr_site.env import LOOPBACK
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.site.edge_views")]
+
+
+def execute(sql: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+def queue_task(due: float, queue: str = "light") -> OrmQ:
+    """A task that has been due for this many seconds; negative while a worker has it."""
+    lock = timezone.now() - timedelta(seconds=due)
+    return OrmQ.objects.create(key=queue, payload="x", lock=lock)
+
+
+def test_healthz_asks_nobody(client: Client, django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(0):
+        answer = client.get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert client.post("/healthz").status_code == 405
+
+
+def test_readyz_is_open_to_probes_and_names_each_part(client: Client) -> None:
+    answer = client.get("/readyz", REMOTE_ADDR="203.0.113.9")
+    assert answer.status_code == 200, answer.json()
+    body = answer.json()
+    assert "no-store" in answer["Cache-Control"]
+    for part in ("status", "database", "extension", "migrations", "queue"):
+        assert body[part] == "ok"
+    assert (body["match_types"]["imgsmlr"], body["match_types"]["pdq"]) == ("ok", "ok")
+    # The tests run without CLIP's weights: said, and no reason to be unready.
+    assert body["match_types"]["clip"] == "unavailable"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_does_not_answer_is_a_503(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection.close()
+    with monkeypatch.context() as patch:
+        patch.setitem(connection.settings_dict, "HOST", "/nonexistent")
+        answer = client.get("/readyz")
+        connection.close()
+    assert answer.status_code == 503
+    assert "DATABASE_URL" in answer.json()["database"]
+    assert "/nonexistent" not in answer.content.decode()
+    assert client.get("/readyz").status_code == 200
+
+
+def test_missing_migrations_are_a_503(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_migrated", False)
+    MigrationRecorder.Migration.objects.filter(app="imgsmlr_site").delete()
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert "manage.py migrate" in answer.json()["migrations"]
+
+
+@pytest.mark.parametrize("queue", ["light", "embed"])
+def test_a_queue_that_nobody_serves_is_a_503(client: Client, queue: str) -> None:
+    queue_task(30, queue)
+    assert client.get("/readyz").status_code == 200
+    queue_task(300, queue)
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert queue in answer.json()["queue"]
+
+
+def test_a_long_queue_that_moves_is_no_reason_to_worry(client: Client) -> None:
+    queue_task(3000)
+    queue_task(-100)
+    assert client.get("/readyz").status_code == 200
+    assert health.queues()[0].working == 1
+    assert 2990 < health.queues()[0].oldest < 3010
+
+
+def test_work_of_one_queue_does_not_excuse_the_other(client: Client) -> None:
+    queue_task(300, "embed")
+    queue_task(-100, "light")
+    assert client.get("/readyz").status_code == 503
+
+
+# --- The extension ----------------------------------------------------------------------
+
+
+def test_this_database_is_fit() -> None:
+    assert extension_problem() is None
+    assert run_checks(databases=["default"], tags=["database"]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "version"), [("0.8.5", (0, 8, 5)), ("0.8.10", (0, 8, 10)), ("0.9.0-dev", (0, 9, 0))]
+)
+def test_versions_compare_as_numbers(text: str, version: tuple[int, ...]) -> None:
+    assert version_tuple(text) == version
+
+
+def test_an_old_extension_is_refused_with_the_sql_to_run(client: Client) -> None:
+    execute("UPDATE pg_extension SET extversion = '0.8.4' WHERE extname = 'vector'")
+    (error,) = run_checks(databases=["default"], tags=["database"])
+    assert "0.8.4 is too old" in error.msg
+    assert "ALTER EXTENSION vector UPDATE;" in (error.hint or "")
+    assert client.get("/readyz").status_code == 503
+
+
+def test_a_missing_extension_is_refused_only_where_migrate_cannot_make_it() -> None:
+    execute("DROP EXTENSION vector CASCADE")
+    assert extension_problem() is None
+    execute("CREATE ROLE plain_role")
+    execute("SET ROLE plain_role")
+    problem = extension_problem()
+    execute("RESET ROLE")
+    assert problem is not None
+    assert "CREATE EXTENSION vector;" in problem[1]
+
+
+# --- Metrics ----------------------------------------------------------------------------
+
+
+def lines(client: Client, **extra: Any) -> dict[str, float]:
+    answer = client.get("/metrics", **extra)
+    assert answer.status_code == 200
+    pairs = (line.rsplit(" ", 1) for line in answer.content.decode().splitlines() if line[0] != "#")
+    return {name: float(value) for name, value in pairs}
+
+
+def test_requests_are_counted_by_view_method_and_status(client: Client, settings: Any) -> None:
+    settings.OPEN_API = LOOPBACK
+    ok = 'http_request_duration_seconds_count{method="GET",status="200",view="echo"}'
+    refused = 'http_request_duration_seconds_count{method="GET",status="401",view="echo"}'
+    before = lines(client)
+    client.get("/api/echo/")
+    client.get("/api/echo/", REMOTE_ADDR="192.0.2.1")
+    after = lines(client)
+    assert after[ok] - before.get(ok, 0) == 1
+    assert after[refused] - before.get(refused, 0) == 1
+
+
+def test_what_clients_invent_makes_no_new_series(client: Client, settings: Any) -> None:
+    settings.OPEN_API = LOOPBACK
+    for number in range(5):
+        client.generic(f"WORD{number}", f"/made/up/{number}/")
+    found = [name for name in lines(client) if "made" in name or "WORD" in name]
+    assert found == []
+    other = 'http_request_duration_seconds_count{method="other",status="404",view="none"}'
+    assert lines(client)[other] >= 5
+
+
+def test_the_database_is_read_at_the_scrape(client: Client, settings: Any) -> None:
+    settings.OPEN_API = LOOPBACK
+    assert lines(client)['queue_due_tasks{queue="light"}'] == 0
+    queue_task(100)
+    found = lines(client)
+    assert found['queue_due_tasks{queue="light"}'] == 1
+    assert found['queue_working_tasks{queue="light"}'] == 0
+    assert 95 < found['queue_oldest_due_seconds{queue="light"}'] < 110
+    assert found['images{status="ready"}'] == 0
+
+
+def test_the_counts_of_all_processes_are_summed(
+    client: Client, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.OPEN_API = LOOPBACK
+    settings.PROMETHEUS_MULTIPROC_DIR = str(tmp_path)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    code = "from prometheus_client import Counter; Counter('made_elsewhere', 'x').inc(3)"
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", code], env=dict(os.environ), check=True)
+    found = lines(client)
+    assert found["made_elsewhere_total"] == 6
+    assert 'queue_due_tasks{queue="light"}' in found
+
+
+def test_metrics_are_for_open_networks_staff_and_keys_that_may_search(
+    client: Client,
+    settings: Any,
+    issue: Callable[..., str],
+    login: Callable[..., Client],
+    user: User,
+    staff: User,
+) -> None:
+    def status(client: Client, **extra: Any) -> int:
+        return client.get("/metrics", **extra).status_code
+
+    assert status(client) == 401
+    assert status(client, headers={"x-api-key": "wrong"}) == 401
+    assert status(client, headers={"authorization": f"Bearer {issue('add')}"}) == 403
+    assert status(client, headers={"authorization": f"Bearer {issue('search')}"}) == 200
+    assert status(login(user)) == 403
+    assert status(login(staff)) == 200
+    settings.OPEN_API = LOOPBACK
+    assert status(client) == 200
+    assert status(client, REMOTE_ADDR="192.0.2.1") == 401
+    assert status(client, headers={"x-forwarded-for": "127.0.0.1"}) == 401
