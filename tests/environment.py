@@ -11,6 +11,7 @@ from pathlib import Path
 DATA_DIR = Path(tempfile.mkdtemp(prefix="imgsmlr-tests-"))
 # PostgreSQL runs as another user when the tests run as root; it must be able to walk in.
 DATA_DIR.chmod(0o755)
+(DATA_DIR / "static").mkdir()
 atexit.register(shutil.rmtree, DATA_DIR, ignore_errors=True)
 
 for name in ("DATABASE_URL", "OPEN_API", "FETCH_ALLOW_PRIVATE", "TRUSTED_PROXIES", "ALLOWED_HOSTS"):

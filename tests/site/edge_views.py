@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
 from django.core import exceptions as django_errors
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import path
+from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, generics, serializers
 from rest_framework.request import Request
@@ -15,7 +14,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from gallery.errors import Conflict, NotFound, Unavailable, UserError
-from imgsmlr_site import health, metrics
 from imgsmlr_site.models import ApiKey
 
 
@@ -131,10 +129,8 @@ urlpatterns = [
     path("api/failing/<str:kind>/", Failing.as_view()),
     path("api/listed/", Listed.as_view()),
     path("plain/", plain),
-    path("admin/", admin.site.urls),
-    path("healthz", health.healthz),
-    path("readyz", health.readyz),
-    path("metrics", metrics.metrics),
+    # The rest is as it is served: the admin's navigation links to all of it.
+    path("", include("imgsmlr_site.urls")),
 ]
 handler400 = "imgsmlr_site.api.bad_request"
 handler403 = "imgsmlr_site.api.permission_denied"
