@@ -9,30 +9,65 @@ from __future__ import annotations
 import time
 import zlib
 
+from django.conf import settings
 from django.db import connection, transaction
 
+from gallery import descriptors
+from gallery.descriptors import Descriptor
+from gallery.errors import Unavailable
 from gallery.models import ClipVersion, ImageFingerprint
 
 _CACHE_SECONDS = 2.0
-_cached: tuple[float, str | None] = (0.0, None)
+_cached: tuple[float, ClipVersion | None] = (0.0, None)
 
 
 def active() -> str | None:
     """The version searches read, or None. At most two seconds old."""
+    row = _active()
+    return row.version if row else None
+
+
+def searched() -> Descriptor:
+    """The CLIP model that searches use: the active version's, else the configured one.
+
+    Raises ``Unavailable``.
+    """
+    configured = descriptors.get("clip")
+    row = _active()
+    if row is None:
+        return configured
+    return descriptors.get_clip(row.version, row.model, row.pretrained)
+
+
+def written() -> list[Descriptor]:
+    """The CLIP models whose vectors new images get; none where CLIP is not set up.
+
+    While the configured one fills, the active one is still searched and so still written.
+    """
+    if not descriptors.available("clip"):
+        return []
+    configured = descriptors.get("clip")
+    try:
+        used = searched()
+    except Unavailable:
+        return [configured]
+    return [configured] if used.version == configured.version else [configured, used]
+
+
+def _active() -> ClipVersion | None:
     global _cached
-    until, version = _cached
-    if version is None or time.monotonic() > until:
-        version = (
-            ClipVersion.objects.filter(state=ClipVersion.State.ACTIVE)
-            .values_list("version", flat=True)
-            .first()
-        )
-        _cached = (time.monotonic() + _CACHE_SECONDS, version)
-    return version
+    until, row = _cached
+    if row is None or time.monotonic() > until:
+        row = ClipVersion.objects.filter(state=ClipVersion.State.ACTIVE).first()
+        _cached = (time.monotonic() + _CACHE_SECONDS, row)
+    return row
 
 
 def register(version: str, dimensions: int) -> ClipVersion:
-    """Note that vectors of this version exist; active if it is the first, else filling."""
+    """Note that vectors of the configured model exist; active if the first, else filling."""
+    found = ClipVersion.objects.filter(version=version).first()
+    if found is not None:
+        return found
     with transaction.atomic(), connection.cursor() as cursor:
         # Two workers that meet a new model at once must not both become active.
         cursor.execute("LOCK TABLE gallery_clipversion IN SHARE ROW EXCLUSIVE MODE")
@@ -42,6 +77,8 @@ def register(version: str, dimensions: int) -> ClipVersion:
         first = not ClipVersion.objects.filter(state=ClipVersion.State.ACTIVE).exists()
         row = ClipVersion.objects.create(
             version=version,
+            model=settings.CLIP_MODEL,
+            pretrained=settings.CLIP_PRETRAINED,
             dimensions=dimensions,
             state=ClipVersion.State.ACTIVE if first else ClipVersion.State.FILLING,
         )
@@ -53,7 +90,8 @@ def register(version: str, dimensions: int) -> ClipVersion:
 def activate(version: str) -> None:
     """Make a filled version the one that searches read; forget the old one's vectors.
 
-    The index is built before the switch. Raises ``ClipVersion.DoesNotExist``.
+    The index is built before the switch, and nothing is forgotten until every process has
+    noticed it. Raises ``ClipVersion.DoesNotExist``.
     """
     row = ClipVersion.objects.get(version=version)
     with connection.cursor() as cursor:
@@ -62,6 +100,8 @@ def activate(version: str) -> None:
         old = list(ClipVersion.objects.select_for_update().exclude(pk=row.pk))
         ClipVersion.objects.filter(pk__in=[other.pk for other in old]).delete()
         ClipVersion.objects.filter(pk=row.pk).update(state=ClipVersion.State.ACTIVE)
+    if old:
+        time.sleep(_CACHE_SECONDS)
     for other in old:
         with connection.cursor() as cursor:
             cursor.execute(f"DROP INDEX IF EXISTS {_index_name(other.version)}")
@@ -77,5 +117,5 @@ def _create_index(row: ClipVersion) -> str:
     return (
         f"CREATE INDEX IF NOT EXISTS {_index_name(row.version)} ON gallery_imagefingerprint "
         f"USING hnsw ((clip::halfvec({row.dimensions})) halfvec_cosine_ops) "
-        f"WHERE version = '{literal}'"
+        f"WITH (ef_construction = 128) WHERE version = '{literal}'"
     )

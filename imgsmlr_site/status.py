@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from gallery.api.schema import answers
 from gallery.match_types import MATCH_TYPES
 from gallery.models import Image, Status
 from gallery.services import searching
@@ -75,7 +76,7 @@ class StatusView(APIView):
 
     scope = "search"
 
-    @extend_schema(responses=StatusSerializer)
+    @extend_schema(responses=answers({200: StatusSerializer}))
     def get(self, request: Request) -> Response:
         """The state of the service, for dashboards and for the search page."""
         return Response(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,9 +38,11 @@ def _own_media(settings: object, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def open_api(settings: object) -> None:
+def open_api(settings: object) -> Iterator[None]:
     """What `make run` sets: no key needed from this machine, and it may be fetched from."""
     from gallery import conf
 
     settings.OPEN_API = settings.FETCH_ALLOW_PRIVATE = LOOPBACK  # type: ignore[attr-defined]
+    conf.fetch_policy.cache_clear()
+    yield
     conf.fetch_policy.cache_clear()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
@@ -29,6 +30,7 @@ ADD_COST = SEARCH_COST = 3
 COMPARISON = Comparison("<", digits=6, round_first=False)
 CLIP_COMPARISON = Comparison("<", digits=4, round_first=True)
 
+
 View = Callable[[HttpRequest], Any]
 
 
@@ -46,6 +48,8 @@ def legacy_view(scope: str, cost: int) -> Callable[[View], Callable[[HttpRequest
                 return _json({"code": 200, "msg": "OK", "data": view(request)})
             except legacy_body.Malformed as error:
                 return _json({"detail": error.problems}, 422)
+            except RequestDataTooBig:
+                return _json({"detail": [legacy_body.too_large()]}, 422)
             except UserError as error:
                 return _json({"code": 400, "msg": message(error), "data": None})
 
@@ -83,7 +87,9 @@ def search(request: HttpRequest) -> dict[str, Any]:
         comparison=CLIP_COMPARISON if match_type == "clip" else COMPARISON,
     )
     if found.low_information:
-        raise FlatPicture
+        if match_type == "imgsmlr":
+            raise FlatPicture
+        raise UserError(f"the picture is too small to be compared by {match_type}")
     return {
         "images": [_result(request, match) for match in found.matches],
         "threshold": body.threshold,
@@ -97,6 +103,8 @@ def message(error: UserError) -> str:
     if isinstance(error, NotAnImage):
         named = f"{error.format} " if error.format in NAMED_FORMATS else ""
         return f"not a valid {named}file"
+    if isinstance(error, adding.AlreadyStored):
+        return "image file already exists"
     return error.message
 
 

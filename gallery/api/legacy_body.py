@@ -14,9 +14,9 @@ from typing import Any
 import orjson
 from django.conf import settings
 
+from gallery.api.limits import MAX_DATA_ID, MAX_REMARK, MAX_URL, NUL, meta_problem
+
 MAX_LIMIT = 500
-MAX_URL, MAX_DATA_ID, MAX_REMARK = 2048, 255, 10_000
-MAX_META_BYTES = 65_536
 
 Problem = dict[str, Any]
 
@@ -88,6 +88,12 @@ def parse_search(body: bytes) -> SearchBody:
     )
 
 
+def too_large() -> Problem:
+    """What is wrong with a body above the limit for bodies without files."""
+    megabytes = settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 2**20
+    return _problem(["body"], f"the body has more than {megabytes} MB", "value_error.too_large")
+
+
 def _read(body: bytes, fields: dict[str, tuple[Callable[[Any], Any], bool]]) -> dict[str, Any]:
     if not body:
         raise Malformed([_problem(["body"], "field required", "value_error.missing")])
@@ -129,7 +135,7 @@ def _text(longest: int) -> Callable[[Any], str]:
             raise _Invalid("str type expected", "type_error.str")
         text = str(raw)
         if "\0" in text:
-            raise _Invalid("a NUL character cannot be stored; remove it", "value_error.nul")
+            raise _Invalid(NUL, "value_error.nul")
         if len(text) > longest:
             raise _Invalid(
                 f"ensure this value has at most {longest} characters",
@@ -174,13 +180,6 @@ def _limit(raw: Any) -> int:
 def _mapping(raw: Any) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise _Invalid("value is not a valid dict", "type_error.dict")
-    encoded = orjson.dumps(raw)
-    if b"\\u0000" in encoded:
-        raise _Invalid("a NUL character cannot be stored; remove it", "value_error.nul")
-    if len(encoded) > MAX_META_BYTES:
-        raise _Invalid(
-            f"ensure this value has at most {MAX_META_BYTES} bytes as JSON",
-            "value_error.dict.max_length",
-            limit_value=MAX_META_BYTES,
-        )
+    if problem := meta_problem(raw):
+        raise _Invalid(problem, "value_error.dict")
     return raw

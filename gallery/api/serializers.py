@@ -7,7 +7,14 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from gallery.api.fields import MAX_BATCH, MetaField, PictureFileField, PictureUrlField
+from gallery.api.fields import (
+    DistanceField,
+    MetaField,
+    PictureFileField,
+    PictureUrlField,
+    VerbatimField,
+)
+from gallery.api.limits import MAX_BATCH, MAX_DATA_ID, MAX_REMARK, MAX_UPLOADER
 from gallery.api.links import image_url, thumbnail_url
 from gallery.match_types import MATCH_TYPES
 from gallery.models import Image
@@ -58,16 +65,10 @@ class AddSerializer(serializers.Serializer):
 
     url = PictureUrlField(required=False)
     file = PictureFileField(required=False)
-    data_id = serializers.CharField(
-        required=False, allow_null=True, allow_blank=True, max_length=255
-    )
-    remark = serializers.CharField(
-        required=False, allow_null=True, allow_blank=True, max_length=10_000
-    )
+    data_id = VerbatimField(max_length=MAX_DATA_ID)
+    remark = VerbatimField(max_length=MAX_REMARK)
     meta = MetaField(required=False, allow_null=True)
-    uploader = serializers.CharField(
-        required=False, allow_null=True, allow_blank=True, max_length=255
-    )
+    uploader = VerbatimField(max_length=MAX_UPLOADER)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """A file may name the url it came from; one of them must be there."""
@@ -87,7 +88,9 @@ class BatchItemSerializer(AddSerializer):
 class BatchSerializer(serializers.Serializer):
     """Up to 100 pictures by URL."""
 
-    images = BatchItemSerializer(many=True, allow_empty=False, max_length=MAX_BATCH)
+    images = BatchItemSerializer(  # type: ignore[call-arg]  # the list's own arguments
+        many=True, allow_empty=False, max_length=MAX_BATCH
+    )
 
 
 class ErrorSerializer(serializers.Serializer):
@@ -105,6 +108,12 @@ class ConflictSerializer(ErrorSerializer):
     existing_id = serializers.IntegerField(required=False)
 
 
+class DeletedSerializer(serializers.Serializer):
+    """How many images a bulk delete took."""
+
+    deleted = serializers.IntegerField()
+
+
 class BatchResultSerializer(serializers.Serializer):
     """What became of one picture of a batch: an image, or the error it alone would have had."""
 
@@ -118,14 +127,12 @@ class BatchResultsSerializer(serializers.Serializer):
     results = BatchResultSerializer(many=True)
 
 
-class PatchSerializer(serializers.ModelSerializer):
+class PatchSerializer(serializers.Serializer):
     """What may be changed afterwards."""
 
+    data_id = VerbatimField(max_length=MAX_DATA_ID)
+    remark = VerbatimField(max_length=MAX_REMARK)
     meta = MetaField(required=False, allow_null=True)
-
-    class Meta:
-        model = Image
-        fields = ["data_id", "remark", "meta"]
 
 
 class SearchSerializer(serializers.Serializer):
@@ -138,15 +145,13 @@ class SearchSerializer(serializers.Serializer):
     match_type = serializers.ChoiceField(
         choices=list(MATCH_TYPES), required=False, help_text="Default: clip if available."
     )
-    threshold = serializers.FloatField(
+    threshold = DistanceField(
         required=False,
         allow_null=True,
-        min_value=0,
-        max_value=1e6,
         help_text="Largest distance that counts (≤). Default: where the match type is precise.",
     )
     limit = serializers.IntegerField(required=False, min_value=1, max_value=100)
-    data_id_prefix = serializers.CharField(required=False, allow_blank=True, max_length=255)
+    data_id_prefix = VerbatimField(max_length=MAX_DATA_ID)
     meta = MetaField(
         required=False, help_text="Only images whose meta holds these keys and values."
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import generics, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,14 +14,16 @@ from rest_framework.views import APIView
 
 from gallery.access import access_of
 from gallery.api import serializers
+from gallery.api.limits import MAX_DATA_ID, MAX_URL
+from gallery.api.schema import answers, json, json_or_files
+from gallery.decoding import TooLarge
 from gallery.errors import Conflict, NotFound, UserError
 from gallery.models import Image, Status
 from gallery.search import Filters
 from gallery.services import adding, changing, searching
 
 FETCH_COST = ADD_COST = SEARCH_COST = 3
-ERROR = serializers.ErrorSerializer
-REFUSALS = {400: ERROR, 401: ERROR, 403: ERROR, 429: ERROR}
+DELETED_BY = {"data_id", "url", "md5"}
 WAIT = OpenApiParameter(
     "wait",
     {"type": "number", "minimum": 0, "maximum": 60},
@@ -31,11 +33,13 @@ WAIT = OpenApiParameter(
 
 
 class ImageFilter(filters.FilterSet):
-    """Filters of the list; also say what a bulk delete deletes."""
+    """Filters of the list."""
 
-    data_id = filters.CharFilter(max_length=255)
-    data_id_prefix = filters.CharFilter("data_id", lookup_expr="startswith", max_length=255)
-    url = filters.CharFilter(max_length=2048)
+    data_id = filters.CharFilter(max_length=MAX_DATA_ID, strip=False)
+    data_id_prefix = filters.CharFilter(
+        "data_id", lookup_expr="startswith", max_length=MAX_DATA_ID, strip=False
+    )
+    url = filters.CharFilter(max_length=MAX_URL)
     md5 = filters.CharFilter(max_length=32)
     status = filters.ChoiceFilter(choices=Status.choices)
 
@@ -64,9 +68,13 @@ def wait_of(request: Request) -> bool:
     return seconds > 0
 
 
+@extend_schema_view(
+    get=extend_schema(responses=answers({200: serializers.ImageSerializer(many=True)}, 404))
+)
 class ImageCollection(generics.ListAPIView):
     """Add, list and delete images."""
 
+    queryset = Image.objects.all()
     scopes = {"GET": "search", "POST": "add", "DELETE": "add"}
     serializer_class = serializers.ImageSerializer
     filterset_class = ImageFilter
@@ -79,17 +87,15 @@ class ImageCollection(generics.ListAPIView):
 
     @extend_schema(
         parameters=[WAIT],
-        request={
-            "application/json": serializers.AddSerializer,
-            "multipart/form-data": serializers.AddSerializer,
-        },
-        responses={
-            201: serializers.ImageSerializer,
-            202: serializers.ImageSerializer,
-            409: serializers.ConflictSerializer,
-            413: ERROR,
-            **REFUSALS,
-        },
+        request=json_or_files(serializers.AddSerializer),
+        responses=answers(
+            {
+                201: serializers.ImageSerializer,
+                202: serializers.ImageSerializer,
+                409: serializers.ConflictSerializer,
+            },
+            body=True,
+        ),
     )
     def post(self, request: Request) -> Response:
         """Add one picture by ``url`` or as ``file``."""
@@ -102,20 +108,20 @@ class ImageCollection(generics.ListAPIView):
         return Response(answer.data, status=code)
 
     @extend_schema(
-        parameters=[OpenApiParameter(name, str) for name in ("data_id", "url", "md5")],
-        responses={200: {"type": "object", "properties": {"deleted": {"type": "integer"}}}},
+        operation_id="images_destroy_some",
+        parameters=[OpenApiParameter(name, str) for name in sorted(DELETED_BY)],
+        responses=answers({200: serializers.DeletedSerializer}),
     )
     def delete(self, request: Request) -> Response:
         """Delete the images with this ``data_id``, ``url`` or ``md5``, with all that is stored."""
-        given = {
-            name: request.query_params[name]
-            for name in ("data_id", "url", "md5")
-            if request.query_params.get(name)
-        }
-        if not given:
-            raise UserError("Say which images: give data_id, url or md5.")
+        given = request.query_params.dict()
+        # A filter that is empty or misspelt must not delete more than was meant.
+        if not given or not given.keys() <= DELETED_BY or not all(given.values()):
+            raise UserError("Say which images to delete: give data_id, url or md5, not empty.")
         images = visible_images(request).filter(**given)
-        return Response({"deleted": changing.delete_images(images=images, by=access_of(request).actor)})
+        return Response(
+            {"deleted": changing.delete_images(images=images, by=access_of(request).actor)}
+        )
 
 
 class ImageBatch(APIView):
@@ -128,14 +134,16 @@ class ImageBatch(APIView):
         return ADD_COST * (len(images) if isinstance(images, list) else 1)
 
     @extend_schema(
-        request=serializers.BatchSerializer,
-        responses={202: serializers.BatchResultsSerializer, **REFUSALS},
+        request=json(serializers.BatchSerializer),
+        responses=answers({202: serializers.BatchResultsSerializer}, body=True),
     )
     def post(self, request: Request) -> Response:
         """Each picture succeeds or fails alone; the answer says which, in order."""
         body = serializers.BatchSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        outcomes = adding.add_batch(items=body.validated_data["images"], by=access_of(request).actor)
+        outcomes = adding.add_batch(
+            items=body.validated_data["images"], by=access_of(request).actor
+        )
         context = {"request": request}
         results = [
             {"error": error_body(outcome)}
@@ -148,7 +156,8 @@ class ImageBatch(APIView):
 
 def error_body(error: UserError) -> dict[str, Any]:
     """The common error shape, for errors inside an answer."""
-    kind = "client_error" if isinstance(error, Conflict) else "validation_error"
+    refused = isinstance(error, Conflict | TooLarge)
+    kind = "client_error" if refused else "validation_error"
     body: dict[str, Any] = {"type": kind, "code": error.code, "detail": error.message}
     if error.field:
         body["field"] = error.field
@@ -157,9 +166,14 @@ def error_body(error: UserError) -> dict[str, Any]:
     return body
 
 
+@extend_schema_view(
+    get=extend_schema(responses=answers({200: serializers.ImageSerializer}, 404)),
+    delete=extend_schema(responses=answers({204: None}, 404)),
+)
 class ImageItem(generics.RetrieveAPIView):
     """One image."""
 
+    queryset = Image.objects.all()
     scopes = {"GET": "search", "PATCH": "add", "DELETE": "add"}
     serializer_class = serializers.ImageSerializer
 
@@ -172,7 +186,10 @@ class ImageItem(generics.RetrieveAPIView):
             raise NotFound(f"There is no image {self.kwargs['pk']}.")
         return image
 
-    @extend_schema(request=serializers.PatchSerializer)
+    @extend_schema(
+        request=json(serializers.PatchSerializer),
+        responses=answers({200: serializers.ImageSerializer}, 404, body=True),
+    )
     def patch(self, request: Request, pk: int) -> Response:
         """Change data_id, remark or meta."""
         body = serializers.PatchSerializer(data=request.data, partial=True)
@@ -185,7 +202,9 @@ class ImageItem(generics.RetrieveAPIView):
     def delete(self, request: Request, pk: int) -> Response:
         """Delete the row, its vectors and its files. The same picture may be added again."""
         image = self.get_object()
-        changing.delete_images(images=Image.objects.filter(pk=image.pk), by=access_of(request).actor)
+        changing.delete_images(
+            images=Image.objects.filter(pk=image.pk), by=access_of(request).actor
+        )
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -196,17 +215,8 @@ class ImageSearch(APIView):
     throttle_cost = SEARCH_COST
 
     @extend_schema(
-        request={
-            "application/json": serializers.SearchSerializer,
-            "multipart/form-data": serializers.SearchSerializer,
-        },
-        responses={
-            200: serializers.SearchResultSerializer,
-            404: ERROR,
-            413: ERROR,
-            503: ERROR,
-            **REFUSALS,
-        },
+        request=json_or_files(serializers.SearchSerializer),
+        responses=answers({200: serializers.SearchResultSerializer}, 404, 503, body=True),
     )
     def post(self, request: Request) -> Response:
         """The nearest images within the threshold, nearest first."""
@@ -223,7 +233,7 @@ class ImageSearch(APIView):
             match_type=asked.get("match_type") or searching.default_match_type(),
             threshold=asked.get("threshold"),
             limit=asked.get("limit", min(settings.SEARCH_LIMIT, 100)),
-            filters=Filters(asked.get("data_id_prefix", ""), asked.get("meta") or {}),
+            filters=Filters(asked.get("data_id_prefix") or "", asked.get("meta") or {}),
         )
         context = {"request": request}
         return Response(
@@ -254,11 +264,8 @@ class ImageCompare(APIView):
     throttle_cost = 2 * FETCH_COST
 
     @extend_schema(
-        request={
-            "application/json": serializers.CompareSerializer,
-            "multipart/form-data": serializers.CompareSerializer,
-        },
-        responses={200: serializers.ComparisonSerializer, 413: ERROR, **REFUSALS},
+        request=json_or_files(serializers.CompareSerializer),
+        responses=answers({200: serializers.ComparisonSerializer}, body=True),
     )
     def post(self, request: Request) -> Response:
         """Their distance by every available match type; nothing is stored."""

@@ -2,42 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from gallery import conf, decoding, descriptors
+from gallery import conf, decoding, descriptors, versions
 from gallery.descriptors.haar import FlatPicture
 from gallery.errors import Conflict, UserError
 from gallery.fetching import fetch
 from gallery.models import Image, Status
 from gallery.services import describing, storing
+from gallery.services.preparing import FETCH_THREADS, Description, Hashes, describe
 from gallery.signals import changed, image_added
 
-FETCH_THREADS = 8
-EXISTS = "image file already exists"
 
+class AlreadyStored(Conflict):
+    """The same bytes are here already, as the image ``existing_id``."""
 
-@dataclass(frozen=True)
-class Hashes:
-    """Hex digests of the bytes as they came."""
+    code = "exists"
 
-    md5: str
-    sha1: str
-    sha256: str
-
-    @classmethod
-    def of(cls, data: bytes) -> Hashes:
-        """All three, in one place; md5 is an identity here, not a protection."""
-        return cls(
-            md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
-            sha1=hashlib.sha1(data, usedforsecurity=False).hexdigest(),
-            sha256=hashlib.sha256(data).hexdigest(),
+    def __init__(self, existing_id: int) -> None:
+        super().__init__(
+            f"The same picture is already here: it is image {existing_id}.",
+            existing_id=existing_id,
         )
 
 
@@ -62,8 +52,8 @@ def add_image(
     published before this returns, by every descriptor that is available. ``refuse_flat``: a
     picture without an imgsmlr pattern is refused and nothing stored (the legacy API's rule).
 
-    Raises ``FetchFailed``, ``NotAnImage``, ``TooLarge``, ``FlatPicture``, and ``Conflict`` when
-    the same bytes are already here; a picture that had failed is tried again instead.
+    Raises ``FetchFailed``, ``NotAnImage``, ``TooLarge``, ``FlatPicture``, and ``AlreadyStored``
+    for bytes that are here; a picture that had failed is tried again instead.
     """
     if data is None:
         fetched = True
@@ -111,24 +101,29 @@ def add_batch(*, items: Sequence[Mapping[str, Any]], by: str) -> list[Image | Us
         except UserError as error:
             return error
 
+    outcomes: list[Image | UserError] = []
     with ThreadPoolExecutor(FETCH_THREADS) as pool:
-        # Consumed as they arrive: few pictures are in memory at a time.
-        fetched = pool.map(fetch_one, items)
-        return [add_one(item, data) for item, data in zip(items, fetched, strict=True)]
+        # A few at a time: a pool that runs ahead would hold a whole batch of files in memory.
+        for start in range(0, len(items), FETCH_THREADS):
+            some = items[start : start + FETCH_THREADS]
+            outcomes += map(add_one, some, pool.map(fetch_one, some))
+    return outcomes
 
 
-def _describe(picture: decoding.Picture, refuse_flat: bool) -> describing.Description:
-    (description,) = describing.describe([picture], names=descriptors.available_names())
+def _describe(picture: decoding.Picture, refuse_flat: bool) -> Description:
+    kinds = [*map(descriptors.get, descriptors.PIXELS), *versions.written()]
+    (description,) = describe([picture], kinds, settings.THUMBNAIL_SIZE)
     if refuse_flat and not description.has("pattern"):
         raise FlatPicture
+    for version, columns in description.columns.items():
+        if "clip" in columns:
+            versions.register(version, len(columns["clip"]))
     return description
 
 
-def _store(
-    image: Image, data: bytes, description: describing.Description | None, *, by: str
-) -> Image:
+def _store(image: Image, data: bytes, description: Description | None, *, by: str) -> Image:
     with storing.undo_files() as files, transaction.atomic():
-        _insert(image)
+        insert(image)
         if description is None or image.keep_original:
             image.original = files.add(storing.save_original(image.sha256, data))
         image_added.send(sender=Image, image=image)
@@ -146,10 +141,10 @@ def _store(
 def _refuse_existing(hashes: Hashes) -> None:
     row = Image.objects.filter(md5=hashes.md5).only("id", "status").first()
     if row is not None and row.status != Status.FAILED:
-        raise Conflict(EXISTS, existing_id=row.pk, code="exists")
+        raise AlreadyStored(row.pk)
 
 
-def _insert(image: Image) -> None:
+def insert(image: Image) -> None:
     """Insert the row; take over a failed one of the same bytes; else say which row is there."""
     try:
         with transaction.atomic():
@@ -160,7 +155,7 @@ def _insert(image: Image) -> None:
             image.save(force_insert=True)
             return
         if row.status != Status.FAILED:
-            raise Conflict(EXISTS, existing_id=row.pk, code="exists") from None
+            raise AlreadyStored(row.pk) from None
         row.move_to(Status.PENDING)
         storing.delete_after_commit(storing.file_names(row))
         image.pk, image.created_at = row.pk, row.created_at

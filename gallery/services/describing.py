@@ -8,8 +8,7 @@ alone, so that the picture that kills workers is found and failed without its ne
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -20,10 +19,12 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from gallery import conf, decoding, descriptors
+from gallery.descriptors import Columns, ColumnsByVersion
 from gallery.errors import UserError
 from gallery.models import Image, Status
 from gallery.publishing import publish
 from gallery.services import storing
+from gallery.services.preparing import Description, describe
 from gallery.signals import changed
 from gallery.vectors import encode
 
@@ -36,31 +37,6 @@ DEADLY = (
 )
 LOST = "The original is gone from storage, so it cannot be described. Add the picture again."
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Description:
-    """What is stored of a picture: columns by version, and a JPEG thumbnail."""
-
-    columns: Mapping[str, Mapping[str, Any]]
-    thumbnail: bytes
-
-    def has(self, column: str) -> bool:
-        """Whether any version made this column."""
-        return any(column in values for values in self.columns.values())
-
-
-def describe(pictures: Sequence[decoding.Picture], *, names: Iterable[str]) -> list[Description]:
-    """Compute the named descriptors of some pictures, and their thumbnails. Touches no row."""
-    columns: list[dict[str, dict[str, Any]]] = [{} for _ in pictures]
-    for name in names:
-        descriptor = descriptors.get(name)
-        for mine, result in zip(columns, descriptor.describe(pictures), strict=True):
-            mine.setdefault(descriptor.version, {}).update(result or {})
-    return [
-        Description(mine, picture.thumbnail(settings.THUMBNAIL_SIZE))
-        for mine, picture in zip(columns, pictures, strict=True)
-    ]
 
 
 def enqueue(ids: Sequence[int]) -> None:
@@ -108,7 +84,7 @@ def _describe_claimed(images: Sequence[Image]) -> int:
             _fail(image, DEADLY)
             continue
         try:
-            data = image.original.read()
+            data = storing.read_original(image)
             decoded.append((image, decoding.decode(data, conf.limits())))
         except FileNotFoundError:
             _fail(image, LOST)
@@ -116,7 +92,11 @@ def _describe_claimed(images: Sequence[Image]) -> int:
             _fail(image, error.message)
     if not decoded:
         return 0
-    described = describe([picture for _, picture in decoded], names=descriptors.PIXELS)
+    described = describe(
+        [picture for _, picture in decoded],
+        [descriptors.get(name) for name in descriptors.PIXELS],
+        settings.THUMBNAIL_SIZE,
+    )
     return _finish(
         {image.pk: description for (image, _), description in zip(decoded, described, strict=True)}
     )
@@ -152,28 +132,49 @@ def complete(image: Image, description: Description, files: storing.undo_files, 
     publish(image, by=by)
 
 
-def store_columns(
-    image_id: int, columns: Mapping[str, Mapping[str, Any]], view: str = "full"
-) -> None:
+def store_columns(image_id: int, columns: ColumnsByVersion, view: str = "full") -> None:
     """Insert one fingerprint row per version, with its detail; rows that exist stay as they are."""
-    for version, values in columns.items():
-        fields = {name: encode(value) for name, value in values.items() if name != "pattern"}
-        if not fields:
-            continue
-        # Column names are our descriptors' own, never a caller's.
-        insert = (
-            f"INSERT INTO gallery_imagefingerprint (item_id, view, version, {', '.join(fields)}) "
-            f"VALUES (%s, %s, %s{', %s' * len(fields)}) ON CONFLICT DO NOTHING RETURNING id"
+    store_all({image_id: columns}, view)
+
+
+def store_all(columns: Mapping[int, ColumnsByVersion], view: str = "full") -> None:
+    """The same for several images, by their ids: one statement for each version.
+
+    A version that had nothing to say about a picture has a row too, which says that it was asked.
+    """
+    versions = {version for by_version in columns.values() for version in by_version}
+    for version in sorted(versions):
+        _store_version(
+            {pk: values[version] for pk, values in columns.items() if version in values},
+            version,
+            view,
         )
-        params = [image_id, view, version, *fields.values()]
-        if "pattern" in values:
-            insert = (
-                f"WITH f AS ({insert}) INSERT INTO gallery_imagedetail (fingerprint_id, pattern) "
-                "SELECT id, %s FROM f"
-            )
-            params.append(encode(values["pattern"]))
-        with connection.cursor() as cursor:
-            cursor.execute(insert, params)
+
+
+def _store_version(rows: Mapping[int, Columns], version: str, view: str) -> None:
+    # Column names are our descriptors' own, never a caller's.
+    names = sorted({name for values in rows.values() for name in values} - {"pattern"})
+    into = ", ".join(["item_id", "view", "version", *names])
+    row = f"(%s, %s, %s{', %s' * len(names)})"
+    insert = (
+        f"INSERT INTO gallery_imagefingerprint ({into}) "
+        f"VALUES {', '.join([row] * len(rows))} ON CONFLICT DO NOTHING RETURNING id, item_id"
+    )
+    params: list[Any] = []
+    for pk, values in rows.items():
+        params += [pk, view, version, *(encode(values.get(name)) for name in names)]
+    patterns = {pk: encode(values["pattern"]) for pk, values in rows.items() if "pattern" in values}
+    if patterns:
+        insert = (
+            f"WITH f AS ({insert}) INSERT INTO gallery_imagedetail (fingerprint_id, pattern) "
+            "SELECT f.id, d.pattern::vector FROM f JOIN "
+            f"(VALUES {', '.join(['(%s, %s)'] * len(patterns))}) AS d (item_id, pattern) "
+            "USING (item_id)"
+        )
+        for pk, pattern in patterns.items():
+            params += [pk, pattern]
+    with connection.cursor() as cursor:
+        cursor.execute(insert, params)
 
 
 def _fail(image: Image, reason: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from gallery import conf, decoding, descriptors, versions
 from gallery.descriptors.base import Descriptor
-from gallery.errors import NotFound, Unavailable, UserError
+from gallery.errors import NotFound, UserError
 from gallery.fetching import fetch
 from gallery.match_types import MATCH_TYPES
 from gallery.models import Image
@@ -72,10 +72,10 @@ def search(
     and decoding raise.
     """
     started = time.perf_counter()
-    descriptor = descriptors.get(match_type)
+    descriptor = versions.searched() if match_type == "clip" else descriptors.get(match_type)
     if threshold is None:
         threshold = MATCH_TYPES[match_type].precise
-    version = _searched_version(match_type, descriptor)
+    version = descriptor.version
     columns = _columns(query, match_type, descriptor, version)
     matches = (
         nearest(
@@ -117,18 +117,6 @@ def compare(a: decoding.Picture, b: decoding.Picture) -> dict[str, Any]:
         of_a, of_b = descriptor.describe([a, b])
         result[name] = descriptor.explain(of_a, of_b) if of_a and of_b else {"distance": None}
     return result
-
-
-def _searched_version(match_type: str, descriptor: Descriptor) -> str:
-    if match_type != "clip":
-        return descriptor.version
-    active = versions.active()
-    if active is None or active == descriptor.version:
-        return descriptor.version
-    raise Unavailable(
-        f"The stored CLIP vectors are of {active}, the configured model is "
-        f"{descriptor.version}: run `manage.py describe_missing` to fill and switch."
-    )
 
 
 def _columns(

@@ -21,6 +21,13 @@ def save_original(sha256: str, data: bytes) -> str:
     return _save(f"originals/{sha256[:2]}/{sha256}-{secrets.token_hex(4)}", data)
 
 
+def read_original(image: Image) -> bytes:
+    """The bytes as they came. Raises ``FileNotFoundError``."""
+    with default_storage.open(image.original.name or "") as stream:
+        content: bytes = stream.read()
+    return content
+
+
 def save_thumbnail(sha256: str, jpeg: bytes) -> str:
     """Keep a small picture. Answers the storage name."""
     return _save(f"thumbnails/{sha256[:2]}/{sha256}-{secrets.token_hex(4)}.jpg", jpeg)

@@ -1,0 +1,134 @@
+"""From bytes to what is stored of a picture, without Django: so that other processes can do it.
+
+``prepare`` is what the processes of a bulk import run. A picture may cost a process its life (a
+decoder that crashes, or one that never ends and is ended by an alarm); ``importing`` survives it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gallery import descriptors
+from gallery.decoding import Limits, Picture, decode
+from gallery.descriptors import Descriptor
+from gallery.errors import UserError
+from gallery.fetching import FetchPolicy, fetch
+from gallery.pictures import Info
+
+FETCH_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Hashes:
+    """Hex digests of the bytes as they came."""
+
+    md5: str
+    sha1: str
+    sha256: str
+
+    @classmethod
+    def of(cls, data: bytes) -> Hashes:
+        """All three, in one place; md5 is an identity here, not a protection."""
+        return cls(
+            md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
+            sha1=hashlib.sha1(data, usedforsecurity=False).hexdigest(),
+            sha256=hashlib.sha256(data).hexdigest(),
+        )
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is stored of a picture: columns by version, and a JPEG thumbnail."""
+
+    columns: Mapping[str, Mapping[str, Any]]
+    thumbnail: bytes
+
+    def has(self, column: str) -> bool:
+        """Whether any version made this column."""
+        return any(column in values for values in self.columns.values())
+
+
+def describe(
+    pictures: Sequence[Picture], kinds: Iterable[Descriptor], thumbnail_size: int
+) -> list[Description]:
+    """Some pictures by some descriptors, and thumbnails of at most so many pixels a side."""
+    columns: list[dict[str, dict[str, Any]]] = [{} for _ in pictures]
+    for kind in kinds:
+        for mine, result in zip(columns, kind.describe(pictures), strict=True):
+            mine.setdefault(kind.version, {}).update(result or {})
+    return [
+        Description(mine, picture.thumbnail(thumbnail_size))
+        for mine, picture in zip(columns, pictures, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a worker prepares pictures. ``keep_bytes``: hand the file's bytes back too.
+
+    ``seconds``: how long decoding and describing one picture may take.
+    """
+
+    limits: Limits
+    policy: FetchPolicy
+    thumbnail_size: int
+    keep_bytes: bool
+    seconds: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A picture ready to be stored. ``size`` in bytes; ``data`` is empty unless asked for."""
+
+    hashes: Hashes
+    info: Info
+    size: int
+    description: Description
+    data: bytes
+
+
+def prepare(plan: Plan, places: Sequence[Path | str]) -> list[Prepared | str]:
+    """Read files (``Path``) or links (``str``), decode and describe them by their pixels.
+
+    Answers in order; a text is the reason why one failed. Runs in a process's main thread.
+    """
+
+    def read(place: Path | str) -> bytes | str:
+        try:
+            if isinstance(place, str):
+                return fetch(place, plan.policy).data
+            return place.read_bytes()
+        except UserError as error:
+            return error.message
+        except OSError as error:
+            return f"The file cannot be read: {error.strerror}."
+
+    if any(isinstance(place, str) for place in places):
+        with ThreadPoolExecutor(FETCH_THREADS) as pool:
+            contents = list(pool.map(read, places))
+    else:
+        contents = list(map(read, places))
+    return [
+        content if isinstance(content, str) else _prepare_one(plan, content) for content in contents
+    ]
+
+
+def _prepare_one(plan: Plan, data: bytes) -> Prepared | str:
+    # Its default action ends the process, also out of a decoder's endless loop.
+    signal.alarm(plan.seconds)
+    try:
+        picture = decode(data, plan.limits)
+        kinds = map(descriptors.get, descriptors.PIXELS)
+        (description,) = describe([picture], kinds, plan.thumbnail_size)
+    except UserError as error:
+        return error.message
+    finally:
+        signal.alarm(0)
+    kept = data if plan.keep_bytes else b""
+    return Prepared(Hashes.of(data), picture.info, len(data), description, kept)

@@ -1,0 +1,154 @@
+"""The OpenAPI document: it is made without warnings, and the service does what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from django.core.management import call_command
+from django.core.signals import request_finished, request_started
+from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections
+from django.test import Client
+from hypothesis import HealthCheck, given, settings, strategies
+from hypothesis.errors import Unsatisfiable
+from requests.structures import CaseInsensitiveDict
+from schemathesis import GenerationMode
+from schemathesis.checks import CheckContext
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from gallery.api import urls
+from gallery.models import Image
+from tests import factories as make
+
+
+def no_internal_error(ctx: CheckContext, response: Any, case: Any) -> None:
+    """503 says what to set up; a 500 says that nobody thought of it."""
+    assert response.status_code != 500
+
+
+CHECKS = [
+    no_internal_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+
+
+@pytest.fixture
+def api_schema(open_api: None, db: None) -> Iterator[Any]:
+    """The service as a local client meets it, with two images to find."""
+    make.add_ready_image(make.photo(1), data_id="a", meta={"k": 1})
+    make.add_pending_image(make.photo(2))
+    service = get_wsgi_application()
+
+    def from_here(environ: dict[str, Any], start_response: Any) -> Any:
+        return service({**environ, "REMOTE_ADDR": "127.0.0.1"}, start_response)
+
+    # The test's transaction lives in this connection, so requests must not close it.
+    signals = (request_started, request_finished)
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    yield schemathesis.openapi.from_wsgi("/api/schema/?format=json", from_here)
+    for signal in signals:
+        signal.connect(close_old_connections)
+
+
+MOSTLY = strategies.sampled_from([True, True, True, False])
+KEY_HEADERS = {"Authorization", "X-API-Key"}
+OPERATIONS = [
+    "GET /api/v1/images/",
+    "POST /api/v1/images/",
+    "DELETE /api/v1/images/",
+    "GET /api/v1/images/{id}/",
+    "PATCH /api/v1/images/{id}/",
+    "DELETE /api/v1/images/{id}/",
+    "POST /api/v1/images/batch/",
+    "POST /api/v1/images/compare/",
+    "POST /api/v1/images/search/",
+    "GET /api/v1/status/",
+]
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_the_service_keeps_to_its_schema(api_schema: Any, label: str, mode: Any) -> None:
+    """Requests that fit the schema and requests that do not: no answer may be a surprise."""
+    operations = {found.ok().label: found.ok() for found in api_schema.get_all_operations()}
+    assert sorted(operations) == sorted(OPERATIONS)
+
+    image = Image.objects.get(status="ready").pk
+
+    @given(case=operations[label].as_strategy(generation_mode=mode), aimed=MOSTLY)
+    @settings(
+        max_examples=25,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    def send(case: schemathesis.Case, aimed: bool) -> None:
+        if aimed:
+            # Chance would hardly ever send a valid key, nor name an image that is there.
+            case.headers = CaseInsensitiveDict(
+                {name: case.headers[name] for name in case.headers if name not in KEY_HEADERS}
+            )
+            if "id" in case.path_parameters:
+                case.path_parameters["id"] = image
+            if isinstance(case.body, dict) and "id" in case.body:
+                case.body = {"id": image}
+        case.call_and_validate(checks=CHECKS)
+
+    try:
+        send()
+    except Unsatisfiable:
+        # Nothing in this operation can be sent wrong.
+        assert mode is GenerationMode.NEGATIVE
+        assert label == "GET /api/v1/status/"
+
+
+def test_the_schema_is_made_without_warnings(tmp_path: Any) -> None:
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", tmp_path / "openapi.yaml")
+
+
+def test_every_path_of_v1_is_in_the_schema(client: Client) -> None:
+    paths = client.get("/api/schema/?format=json").json()["paths"]
+    routes = {str(route.pattern) for route in urls.urlpatterns}
+    documented = {path.removeprefix("/api/v1/").replace("{id}", "<int:pk>") for path in paths}
+    assert documented == {*routes, "status/"}
+
+
+def test_refusals_are_documented(client: Client) -> None:
+    paths = client.get("/api/schema/?format=json").json()["paths"]
+    for operations in paths.values():
+        for method, operation in operations.items():
+            refusals = {"400", "401", "403", "406", "429"}
+            if method in ("post", "patch"):
+                refusals |= {"413", "415"}
+            assert refusals <= operation["responses"].keys()
+    assert "409" in paths["/api/v1/images/"]["post"]["responses"]
+    assert "503" in paths["/api/v1/images/search/"]["post"]["responses"]
+    assert all("404" in op["responses"] for op in paths["/api/v1/images/{id}/"].values())
+
+
+def test_the_browsable_pages(client: Client, settings: Any) -> None:
+    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+    image = make.add_ready_image()
+    for path in ("images/", f"images/{image.pk}/", "images/search/", "images/batch/", "status/"):
+        page = client.get(f"/api/v1/{path}", headers={"Accept": "text/html"})
+        assert page.status_code in (200, 405)
+        assert page["Content-Type"].startswith("text/html")
+    assert client.get("/api/docs/").status_code == 200
+
+
+def test_other_representations_are_refused(client: Client) -> None:
+    answer = client.get("/api/v1/images/", headers={"Accept": "text/csv"})
+    assert answer.status_code == 406
+    assert answer.json()["code"] == "not_acceptable"

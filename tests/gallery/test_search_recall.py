@@ -1,0 +1,313 @@
+"""Nearest neighbours through HNSW against brute force, over 2,000 stored vectors.
+
+Recall compares distances: of several images at one distance any may be answered.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from django.db import connection
+from numpy.typing import NDArray
+
+from gallery import versions
+from gallery.descriptors import PIXELS_VERSION
+from gallery.models import ClipVersion, Image, ImageFingerprint
+from gallery.search import INCLUSIVE, SPACES, Filters, nearest, statement
+from gallery.vectors import encode
+
+pytestmark = pytest.mark.django_db
+COUNT = 2000
+QUERIES = 40
+CLIP = "clip/synthetic/of/tests"
+CLIP_DIMENSIONS = 64
+FAR = 1e6
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What is stored, row by row in the order of ids, and what to search with."""
+
+    ids: NDArray[np.int64]
+    haar: Floats
+    pattern: Floats
+    pdq: Floats
+    clip: Floats
+    queries: dict[str, list[dict[str, Any]]]
+
+
+def clustered(rng: np.random.Generator, count: int, dimensions: int) -> Floats:
+    """As real pictures lie: half alone, half in 50 groups of near-duplicates."""
+    alone = rng.normal(size=(count - count // 2, dimensions))
+    groups = rng.normal(size=(50, dimensions))[rng.integers(50, size=count // 2)]
+    points = np.concatenate([alone, groups + rng.normal(scale=0.2, size=groups.shape)])
+    return points[rng.permutation(count)].astype(np.float32).astype(np.float64)
+
+
+def bit_text(bits: Floats) -> str:
+    return "".join(str(int(bit)) for bit in bits)
+
+
+def insert(haar: Floats, pattern: Floats, pdq: Floats, clip: Floats) -> NDArray[np.int64]:
+    """Rows as the services store them; one image in 100 carries the rare labels."""
+    images = Image.objects.bulk_create(
+        Image(
+            md5=f"{row:032d}",
+            sha1="",
+            sha256="",
+            format="png",
+            width=1,
+            height=1,
+            bytes=1,
+            status="ready",
+            added_by="tests",
+            data_id="rare-x" if row % 100 == 0 else f"common-{row}",
+            meta={"kind": "rare" if row % 100 == 1 else "common"},
+        )
+        for row in range(COUNT)
+    )
+    pixels = ImageFingerprint.objects.bulk_create(
+        ImageFingerprint(item=image, version=PIXELS_VERSION, haar=haar[row], pdq=bit_text(pdq[row]))
+        for row, image in enumerate(images)
+    )
+    details = "".join(
+        f"{fingerprint.pk}\t{encode(pattern[row])}\n" for row, fingerprint in enumerate(pixels)
+    )
+    with connection.cursor() as cursor:
+        cursor.copy_expert(
+            "COPY gallery_imagedetail (fingerprint_id, pattern) FROM STDIN", io.StringIO(details)
+        )
+    ImageFingerprint.objects.bulk_create(
+        ImageFingerprint(item=image, version=CLIP, clip=clip[row])
+        for row, image in enumerate(images)
+    )
+    return np.array([image.pk for image in images])
+
+
+@pytest.fixture(scope="module")
+def gallery(django_db_setup: None, django_db_blocker: Any) -> Iterator[Gallery]:
+    rng = np.random.default_rng(0)
+    everything = COUNT + QUERIES
+    haar = clustered(rng, everything, 16)
+    # Its first values are the signature's: what is near by one is near by the other.
+    pattern = np.zeros((everything, 4096))
+    pattern[:, :16] = haar
+    pattern[:, 16:32] = rng.normal(scale=0.1, size=(everything, 16))
+    pattern = pattern.astype(np.float32).astype(np.float64)
+    pdq = (clustered(rng, everything, 256) > 0).astype(np.float64)
+    clip = clustered(rng, everything, CLIP_DIMENSIONS)
+    clip /= np.linalg.norm(clip, axis=1, keepdims=True)
+    clip = clip.astype(np.float16).astype(np.float64)
+    queries = range(COUNT, everything)
+    with django_db_blocker.unblock():
+        versions._cached = (0.0, None)
+        with connection.cursor() as cursor:
+            # What other tests rolled back stays in the graphs until a VACUUM, or this.
+            cursor.execute("TRUNCATE gallery_image, gallery_clipversion CASCADE")
+        versions.register(CLIP, CLIP_DIMENSIONS)
+        ids = insert(haar[:COUNT], pattern[:COUNT], pdq[:COUNT], clip[:COUNT])
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE gallery_image, gallery_imagefingerprint, gallery_imagedetail")
+        yield Gallery(
+            ids,
+            haar[:COUNT],
+            pattern[:COUNT],
+            pdq[:COUNT],
+            clip[:COUNT],
+            {
+                "imgsmlr": [{"haar": haar[row], "pattern": pattern[row]} for row in queries],
+                "pdq": [{"pdq": bit_text(pdq[row])} for row in queries],
+                "clip": [{"clip": clip[row]} for row in queries],
+            },
+        )
+        with connection.cursor() as cursor:
+            cursor.execute("TRUNCATE gallery_image, gallery_clipversion CASCADE")
+            cursor.execute(f"DROP INDEX {versions._index_name(CLIP)}")
+        versions._cached = (0.0, None)
+
+
+def brute_force(
+    gallery: Gallery, match_type: str, query: dict[str, Any], limit: int, kept: Any = slice(None)
+) -> Floats:
+    """The distances of the right answer, in order, among the rows ``kept``."""
+    if match_type == "pdq":
+        bits = np.array([float(bit) for bit in query["pdq"]])
+        return np.sort(np.abs(gallery.pdq[kept] - bits).sum(axis=1))[:limit]
+    if match_type == "clip":
+        lengths = np.linalg.norm(gallery.clip[kept], axis=1) * np.linalg.norm(query["clip"])
+        return np.sort(1 - gallery.clip[kept] @ query["clip"] / lengths)[:limit]
+    signatures = np.linalg.norm(gallery.haar[kept] - query["haar"], axis=1)
+    candidates = np.argsort(signatures)[: 3 * limit]
+    patterns = np.linalg.norm(gallery.pattern[kept][candidates] - query["pattern"], axis=1)
+    return np.sort(patterns)[:limit]
+
+
+def version_of(match_type: str) -> str:
+    return CLIP if match_type == "clip" else PIXELS_VERSION
+
+
+def distances(
+    match_type: str, query: dict[str, Any], limit: int, filters: Filters | None = None
+) -> Floats:
+    matches = nearest(
+        match_type,
+        version_of(match_type),
+        query,
+        threshold=FAR,
+        limit=limit,
+        filters=filters,
+    )
+    found = [match.distance for match in matches]
+    assert found == sorted(found)
+    assert len({match.image.pk for match in matches}) == len(matches)
+    return np.array(found)
+
+
+def recall(found: Floats, right: Floats) -> float:
+    """The share of answers that are no farther than the right ones, rank by rank."""
+    assert len(found) == len(right)
+    return float(np.mean(found <= right + 2e-6))
+
+
+@pytest.fixture(params=["index forced", "planner's choice"])
+def plan(request: Any) -> str:
+    """Forbids sequential scans and sorts, or leaves the planner alone, in this transaction."""
+    if request.param == "index forced":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+    return str(request.param)
+
+
+def explain(match_type: str, query: dict[str, Any], limit: int, *, exact: bool) -> str:
+    """The plan of the statement that a search runs."""
+    space = SPACES[match_type]
+    where, params = Filters().sql()
+    params |= {
+        "version": version_of(match_type),
+        "query": encode(query[space.column.removeprefix("f.")]),
+        "detail": encode(query["pattern"]) if space.rerank else None,
+        "dimensions": CLIP_DIMENSIONS,
+        "wanted": limit,
+        "threshold": FAR,
+        "limit": limit,
+        "digits": 6,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN " + statement(space, where, INCLUSIVE, exact=exact), params)
+        return "\n".join(row[0] for row in cursor.fetchall())
+
+
+INDEXES = {
+    "imgsmlr": "imagefingerprint_haar_hnsw",
+    "pdq": "imagefingerprint_pdq_hnsw",
+    "clip": versions._index_name(CLIP),
+}
+MATCH_TYPES = pytest.mark.parametrize("match_type", INDEXES)
+
+
+@MATCH_TYPES
+def test_recall_at_10(gallery: Gallery, plan: str, match_type: str) -> None:
+    queries = gallery.queries[match_type]
+    if plan == "index forced":
+        assert INDEXES[match_type] in explain(match_type, queries[0], 10, exact=False)
+    recalls = [
+        recall(distances(match_type, query, 10), brute_force(gallery, match_type, query, 10))
+        for query in queries
+    ]
+    assert np.mean(recalls) >= 0.99
+
+
+@MATCH_TYPES
+def test_the_index_is_used_at_this_size(gallery: Gallery, match_type: str) -> None:
+    query = gallery.queries[match_type][0]
+    assert INDEXES[match_type] in explain(match_type, query, 10, exact=False)
+    assert "hnsw" not in explain(match_type, query, 10, exact=True)
+
+
+@MATCH_TYPES
+@pytest.mark.parametrize(
+    ("filters", "remainder"),
+    [(Filters(data_id_prefix="rare-"), 0), (Filters(meta={"kind": "rare"}), 1)],
+)
+def test_rare_filters_are_exact(
+    gallery: Gallery, plan: str, match_type: str, filters: Filters, remainder: int
+) -> None:
+    kept = np.arange(COUNT) % 100 == remainder
+    for query in gallery.queries[match_type][:5]:
+        for limit in (3, 10, 100):
+            right = brute_force(gallery, match_type, query, limit, kept)
+            found = distances(match_type, query, limit, filters)
+            assert len(found) == min(limit, kept.sum())
+            np.testing.assert_allclose(found, right, atol=2e-6)
+
+
+@MATCH_TYPES
+def test_nearly_all_quarantined(gallery: Gallery, plan: str, match_type: str) -> None:
+    kept = np.arange(COUNT) % 250 == 3
+    Image.objects.exclude(pk__in=gallery.ids[kept].tolist()).update(status="quarantined")
+    for query in gallery.queries[match_type][:5]:
+        for limit in (3, 10):
+            right = brute_force(gallery, match_type, query, limit, kept)
+            np.testing.assert_allclose(distances(match_type, query, limit), right, atol=2e-6)
+
+
+@MATCH_TYPES
+def test_the_neighbourhood_is_quarantined(gallery: Gallery, plan: str, match_type: str) -> None:
+    """What hides the nearest must not hide those behind them."""
+    query = gallery.queries[match_type][0]
+    hidden = nearest(match_type, version_of(match_type), query, threshold=FAR, limit=300)
+    Image.objects.filter(pk__in=[match.image.pk for match in hidden]).update(status="quarantined")
+    kept = ~np.isin(gallery.ids, [match.image.pk for match in hidden])
+    right = brute_force(gallery, match_type, query, 10, kept)
+    assert recall(distances(match_type, query, 10), right) == 1
+
+
+@MATCH_TYPES
+def test_more_than_there_is(gallery: Gallery, plan: str, match_type: str) -> None:
+    query = gallery.queries[match_type][0]
+    kept = np.arange(COUNT) % 100 == 0
+    found = distances(match_type, query, 500, Filters(data_id_prefix="rare-"))
+    np.testing.assert_allclose(found, brute_force(gallery, match_type, query, 500, kept), atol=2e-6)
+
+
+@MATCH_TYPES
+@pytest.mark.parametrize("limit", [200, 500])
+def test_many_results_are_exact_or_nearly(
+    gallery: Gallery, plan: str, match_type: str, limit: int
+) -> None:
+    """Legacy searches take up to 500; imgsmlr looks at three times as many, beyond any index."""
+    for query in gallery.queries[match_type][:3]:
+        right = brute_force(gallery, match_type, query, limit)
+        assert recall(distances(match_type, query, limit), right) >= 0.99
+
+
+@MATCH_TYPES
+def test_threshold_is_outside_the_scan(gallery: Gallery, plan: str, match_type: str) -> None:
+    """It cuts the answer short and never changes which images are in it."""
+    query = gallery.queries[match_type][0]
+    every = distances(match_type, query, 20)
+    for threshold in (every[4], every[-1]):
+        matches = nearest(
+            match_type, version_of(match_type), query, threshold=float(threshold), limit=20
+        )
+        found = [match.distance for match in matches]
+        np.testing.assert_array_equal(found, every[every <= threshold])
+
+
+def test_a_picture_finds_itself(gallery: Gallery, plan: str) -> None:
+    for row in range(0, COUNT, 97):
+        query = {"haar": gallery.haar[row], "pattern": gallery.pattern[row]}
+        (match,) = nearest("imgsmlr", PIXELS_VERSION, query, threshold=0, limit=1)
+        assert (match.image.pk, match.distance) == (gallery.ids[row], 0)
+
+
+def test_versions_do_not_mix(gallery: Gallery) -> None:
+    query = gallery.queries["clip"][0]
+    assert nearest("clip", "clip/another", query, threshold=FAR, limit=5) == []
+    assert ClipVersion.objects.get().version == CLIP

@@ -1,0 +1,103 @@
+"""CLIP versions: one is searched, another fills beside it, and the switch leaves no rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from django.db import connection
+
+from gallery import versions
+from gallery.models import ClipVersion, ImageFingerprint
+from gallery.search import nearest
+from gallery.services.describing import store_columns
+from tests import factories as make
+
+pytestmark = pytest.mark.django_db
+OLD, NEW = "clip/old/weights/fp32", "clip/it's new/weights/fp32"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_cached() -> Iterator[None]:
+    versions._cached = (0.0, None)
+    yield
+    versions._cached = (0.0, None)
+
+
+def clip_indexes() -> dict[str, str]:
+    """Name → definition of the partial indexes over clip vectors."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT indexname, indexdef FROM pg_indexes WHERE indexname LIKE 'imagefinger%_clip_%'"
+        )
+        return dict(cursor.fetchall())
+
+
+def vector(position: int, dimensions: int) -> np.ndarray:
+    unit = np.zeros(dimensions, np.float32)
+    unit[position] = 1
+    return unit
+
+
+def test_the_first_version_is_active_and_indexed() -> None:
+    assert versions.active() is None
+    row = versions.register(OLD, 8)
+    assert (row.state, row.dimensions) == ("active", 8)
+    assert versions.active() == OLD
+    (definition,) = clip_indexes().values()
+    assert "halfvec(8)" in definition
+    assert OLD in definition
+    assert versions.register(OLD, 8) == row
+    assert ClipVersion.objects.count() == 1
+
+
+def test_another_version_fills_and_is_not_searched() -> None:
+    versions.register(OLD, 8)
+    assert versions.register(NEW, 4).state == "filling"
+    assert versions.active() == OLD
+    assert len(clip_indexes()) == 1
+
+
+def test_switching() -> None:
+    versions.register(OLD, 8)
+    versions.register(NEW, 4)
+    image = make.add_ready_image()
+    store_columns(image.pk, {OLD: {"clip": vector(0, 8)}, NEW: {"clip": vector(1, 4)}})
+    # PostgreSQL builds no index on a table whose foreign keys wait to be checked.
+    connection.check_constraints()
+    question = {"clip": vector(1, 4)}
+    versions.activate(NEW)
+    versions._cached = (0.0, None)
+    assert versions.active() == NEW
+    assert list(ClipVersion.objects.values_list("version", "state")) == [(NEW, "active")]
+    assert list(clip_indexes()) == [versions._index_name(NEW)]
+    stored = set(ImageFingerprint.objects.values_list("version", flat=True))
+    assert stored == {"pixels-1", NEW}
+    (match,) = nearest("clip", NEW, question, threshold=0.1, limit=5)
+    assert (match.image.pk, match.distance) == (image.pk, 0)
+
+
+def test_an_unknown_version_cannot_be_activated() -> None:
+    versions.register(OLD, 8)
+    with pytest.raises(ClipVersion.DoesNotExist):
+        versions.activate(NEW)
+    assert versions.active() == OLD
+
+
+def test_workers_that_meet_new_models_at_once(transactional_db: None) -> None:
+    def register(number: int) -> None:
+        try:
+            versions.register(f"clip/{number % 3}", 8)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(9) as pool:
+        list(pool.map(register, range(9)))
+    assert ClipVersion.objects.count() == 3
+    assert ClipVersion.objects.filter(state="active").count() == 1
+    assert len(clip_indexes()) == 1
+    with connection.cursor() as cursor:
+        for name in clip_indexes():
+            cursor.execute(f"DROP INDEX {name}")

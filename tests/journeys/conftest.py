@@ -1,0 +1,80 @@
+"""The whole service as ``make run`` starts it, once for all journeys, and a site of pictures."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.httpserver import HttpServer
+from tests.site.test_embedded_postgres import make_directory
+from tests.site.test_up import Running, free_port, processes_of, wait_until
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service: where it is, and where it keeps its files."""
+
+    url: str
+    data_dir: Path
+
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
+        return requests.request(method, self.url + path, timeout=60, **options)
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> requests.Response:
+        return self.request("POST", path, **options)
+
+    def counts(self) -> dict[str, int]:
+        """Images by status."""
+        counted: dict[str, int] = self.get("/api/v1/status/").json()["images"]
+        return counted
+
+    def wait_described(self, seconds: float = 60) -> None:
+        """Until the workers have nothing left to do."""
+        wait_until(lambda: self.counts()["pending"] == 0, seconds)
+
+    def files(self) -> list[str]:
+        media = self.data_dir / "media"
+        return sorted(str(path.relative_to(media)) for path in media.rglob("*") if path.is_file())
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[Service]:
+    directory = make_directory()
+    port = free_port()
+    up = Running(
+        directory,
+        "up",
+        PORT=str(port),
+        FETCH_ALLOW_PRIVATE="127.0.0.1/32",
+        FETCH_TIMEOUT="0.8",
+        MAX_UPLOAD_MB="4",
+    )
+    try:
+        up.wait_for("Ready: ")
+        yield Service(f"http://127.0.0.1:{port}", directory)
+        assert up.process.poll() is None, up.output
+        assert up.end(signal.SIGINT) == 0
+        assert "Traceback" not in up.output, up.output
+    finally:
+        for pid in processes_of(directory):
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def web() -> Iterator[HttpServer]:
+    with HttpServer() as server:
+        yield server
