@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import environ
+from django.templatetags.static import static
 
 # One thread per process for BLAS, set before numpy is imported anywhere: with its own threads
 # beside the web threads, throughput halves (docs/benchmarks.md).
@@ -69,7 +70,7 @@ PUBLISHING_GATES: list[str] = []
 INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    "imgsmlr_site.admin_config.SiteAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -90,6 +91,7 @@ MIDDLEWARE = [
     "imgsmlr_site.metrics.MetricsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "imgsmlr_site.csp.ContentSecurityPolicyMiddleware",
     "imgsmlr_site.api.EdgeMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -191,8 +193,6 @@ Q_CLUSTER = {
     },
 }
 
-UNFOLD = {"LOGIN": {"form": "imgsmlr_site.login.LimitedLoginForm"}}
-
 # --- HTTP API -----------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["imgsmlr_site.authentication.AccessAuthentication"],
@@ -222,6 +222,21 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# --- Admin --------------------------------------------------------------------------------
+UNFOLD = {
+    "SITE_TITLE": "imgsmlr",
+    "SITE_HEADER": "imgsmlr",
+    "SITE_SYMBOL": "image_search",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("favicon.svg")}
+    ],
+    "SITE_URL": "/imgsmlr/",
+    "STYLES": [lambda request: static("admin_extra/admin.css")],
+    "LOGIN": {"form": "imgsmlr_site.login.LimitedLoginForm"},
+    "DASHBOARD_CALLBACK": "imgsmlr_site.dashboard.dashboard",
+    "SIDEBAR": {"navigation": "imgsmlr_site.navigation.navigation"},
 }
 
 # --- Security -----------------------------------------------------------------------------

@@ -68,6 +68,32 @@ def get(name: str) -> Descriptor:
     return descriptor
 
 
+def get_clip(version: str, model: str, pretrained: str) -> Descriptor:
+    """The CLIP model that made the vectors of ``version``, the configured one or another.
+
+    Loaded beside the configured one as long as the process lives. Raises ``Unavailable`` if
+    its weights are not here, or not as they were.
+    """
+    configured = _find("clip")
+    if configured.unavailable() is None and configured.version == version:
+        return configured
+    clip = import_module("gallery.descriptors.clip")
+    precisions = {name: precision for precision, name in clip.PRECISIONS.items()}
+    with _lock:
+        if version not in _made:
+            precision = precisions.get(version.rpartition("/")[2], "auto")
+            threads = _options["clip"]["threads"]
+            _made[version] = clip.Clip(model, pretrained, precision, threads)
+        other = _made[version]
+    if other.unavailable() is None and other.version == version:
+        return other
+    raise Unavailable(
+        f"The stored CLIP vectors are of {version}, whose weights are not here any more: put them "
+        "back, or run `manage.py describe_missing` to change to the configured model.",
+        field="match_type",
+    )
+
+
 def why_unavailable(name: str) -> str | None:
     """Why a match type cannot be used here, as a sentence; None if it can."""
     return _find(name).unavailable()

@@ -1,0 +1,1 @@
+"""Measures the service on this machine; nothing imports it. Run ``python -m benchmarks``."""

@@ -1,0 +1,160 @@
+"""``python -m benchmarks [speed|scale] [--quick]``: measure, print, write docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmarks import fileserver, pictures, report, scale, service, speed
+from benchmarks.client import Measured
+
+CLIENTS = (1, 4)
+ORIGINAL = {
+    "add": "16 and 21 pictures/s",
+    "search": "15/s (p50 62 ms) and 20/s (p50 204 ms)",
+}
+"""The original FastAPI server with its C extension, on 2 cores, at 1 and at 4 clients."""
+
+
+def main() -> None:
+    """Run what was asked for; both by default."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("part", nargs="?", choices=["speed", "scale"])
+    parser.add_argument("--quick", action="store_true", help="less data, one run each")
+    options = parser.parse_args()
+    for name, run in (("speed", run_speed), ("scale", run_scale)):
+        if options.part in (None, name):
+            words = ["python -m benchmarks", name, *(["--quick"] if options.quick else [])]
+            run(options.quick, " ".join(words))
+
+
+def run_speed(quick: bool, command: str) -> None:
+    """Adding and searching, over HTTP and in bulk, beside the floor."""
+    count, times = (250, 1) if quick else (pictures.COUNT, 3)
+    files = pictures.jpegs(count)
+    with service.running() as started, fileserver.serving(files) as urls:
+        idle = service.memory(started.pid)
+        target = speed.Target(started.host, started.port, speed.issue_key(), started.pid)
+        speed.warm_up(target, urls)
+        rows = []
+        for clients in CLIENTS:
+            for api in ("legacy", "v1"):
+                measured = speed.best(times, speed.add, target, api, urls, clients)
+                rows.append(_row(f"add, {api}", clients, measured))
+        queued = max(speed.add_queued(target, urls, 4) for _ in range(times))
+        for clients in CLIENTS:
+            for api, kind in (("legacy", "imgsmlr"), ("v1", "imgsmlr"), ("v1", "pdq")):
+                measured = speed.best(times, speed.search, target, api, kind, urls, clients)
+                rows.append(_row(f"search {kind}, {api}", clients, measured))
+        bulk = _bulk(files, urls, times)
+        floor = speed.floor(files)
+        body = _speed_report(count, times, rows, {"v1, queued, 4 clients": queued, **bulk}, floor)
+        kilobytes = speed.mean_kilobytes(files)
+        body = (
+            f"{count} generated JPEGs, long side 160 to {pictures.LARGEST} pixels, "
+            f"{kilobytes:.1f} KB on average, served by a process of its own; clients, file server "
+            f"and database share the cores. An API key with each request, throttling on. "
+            f"{'One run.' if times == 1 else f'The best of {times} runs.'}\n\n{body}\n\n"
+            f"{_memory_report(idle)}"
+        )
+        print(body)
+        report.write("speed", "Speed", command, body)
+
+
+def _row(what: str, clients: int, measured: Measured) -> list[object]:
+    print(f"{what}, {clients} clients: {measured.rate:.1f}/s", flush=True)
+    return [
+        what,
+        clients,
+        measured.rate,
+        measured.p50,
+        measured.p95,
+        measured.cpu_ms,
+        f"{measured.client:.0%}",
+    ]
+
+
+def _bulk(files: list[bytes], urls: list[str], times: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as directory:
+        paths = []
+        for number, data in enumerate(files):
+            paths.append(Path(directory, f"{number}.jpg"))
+            paths[-1].write_bytes(data)
+        return {
+            "`add_images`, a directory": max(speed.bulk(paths) for _ in range(times)),
+            "`add_images`, a list of links": max(speed.bulk(urls) for _ in range(times)),
+        }
+
+
+def _speed_report(
+    count: int,
+    times: int,
+    rows: list[list[object]],
+    other: Mapping[str, float],
+    floor: Mapping[str, float],
+) -> str:
+    header = ["what", "clients", "per second", "p50 ms", "p95 ms", "CPU ms", "client busy"]
+    return "\n\n".join(
+        [
+            "An added picture is found by imgsmlr and pdq when the request is answered. "
+            "*CPU ms*: processor time of the whole service, database included, for a request.",
+            report.table(header, rows),
+            f"The original server, for comparison: adding {ORIGINAL['add']}, searching imgsmlr "
+            f"{ORIGINAL['search']} at 1 and 4 clients.",
+            report.table(["other ways of adding", "pictures per second"], list(other.items())),
+            "The floor: the parts alone, one process, no HTTP.",
+            report.table(["part", "per second"], list(floor.items())),
+        ]
+    )
+
+
+def _memory_report(memory: Mapping[str, tuple[float, float]]) -> str:
+    names = {
+        "gunicorn": "web",
+        "qcluster": "light workers",
+        "postgres": "PostgreSQL",
+        "supervisor": "supervisor",
+    }
+    rows = [[names[name], *memory[name]] for name in names if name in memory]
+    ours = [sum(memory[name][i] for name in ("gunicorn", "qcluster")) for i in (0, 1)]
+    rows.append(["web + light workers", *ours])
+    return "Memory right after the start, without CLIP, MB:\n\n" + report.table(
+        ["processes", "PSS", "sum of RSS"], rows
+    )
+
+
+def run_scale(quick: bool, command: str) -> None:
+    """Recall, latency and index sizes among many images."""
+    count, queries = (20_000, 100) if quick else (scale.COUNT, scale.QUERIES)
+    with service.running():
+        from gallery import conf, decoding, descriptors
+
+        decoded = (decoding.decode(data, conf.limits()) for data in pictures.jpegs(200))
+        described = descriptors.get("imgsmlr").describe(list(decoded))
+        world = scale.World([columns for columns in described if columns], count)
+        loading, building = scale.fill(world)
+        print(f"{count} images loaded in {loading:.0f} s, indexed in {building:.0f} s", flush=True)
+        rows = [
+            [kind, f"{found.recall:.4f}", found.p50, found.p95, found.exact_p50]
+            for kind, found in scale.measure(world, queries).items()
+        ]
+        header = ["match type", "recall@10", "p50 ms", "p95 ms", "exact p50 ms"]
+        body = "\n\n".join(
+            [
+                f"{count:,} images, {queries} searches, limit 10, in one process. Recall compares "
+                "distances with those of an exact scan. Signatures and patterns are mixed from "
+                "those of 200 pictures; PDQ hashes lie within 60 bits of a tenth as many centres; "
+                f"CLIP-like vectors ({scale.CLIP_DIMENSIONS} numbers) around a fiftieth as many. "
+                f"Loaded by COPY in {loading:.0f} s, indexes built in {building:.0f} s.",
+                report.table(header, rows),
+                report.table(["table or index", "MB"], list(scale.sizes().items())),
+            ]
+        )
+        print(body)
+        report.write("scale", "Scale", command, body)
+
+
+if __name__ == "__main__":
+    main()

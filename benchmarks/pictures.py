@@ -1,0 +1,43 @@
+"""Pictures to measure with: made by us, the same on every machine that has the same libraries."""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+from PIL import Image
+
+COUNT = 700
+LARGEST = 1024
+
+
+def jpegs(count: int = COUNT) -> list[bytes]:
+    """``count`` different JPEGs, long side 160 to 1,024 pixels, 14 KB on average."""
+    return [jpeg(number) for number in range(count)]
+
+
+def jpeg(number: int) -> bytes:
+    """Colour noise with the spectrum of photographs (1/f), some shapes in front of it."""
+    random = np.random.default_rng(number)
+    # Few large pictures among many small ones, as on a web page.
+    long = int(160 * (LARGEST / 160) ** (random.random() ** 2.5))
+    width, height = long, int(long * random.uniform(0.55, 1.0))
+    if random.random() < 0.3:
+        width, height = height, width
+    canvas = np.zeros((height, width, 3), np.float32)
+    cells = 2
+    while cells < long / 2:
+        noise = random.normal(size=(cells, cells, 3)).astype(np.float32)
+        canvas += cv2.resize(noise, (width, height), interpolation=cv2.INTER_LINEAR) / cells
+        cells *= 2
+    low, high = canvas.min(), canvas.max()
+    pixels = ((canvas - low) * (255 / (high - low))).astype(np.uint8)
+    for _ in range(random.integers(1, 5)):
+        centre = (int(random.integers(width)), int(random.integers(height)))
+        axes = (int(random.integers(8, width // 2)), int(random.integers(8, height // 2)))
+        colour = [int(value) for value in random.integers(0, 256, 3)]
+        cv2.ellipse(pixels, centre, axes, float(random.uniform(0, 180)), 0, 360, colour, -1)
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "JPEG", quality=94)
+    return out.getvalue()

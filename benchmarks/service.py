@@ -1,0 +1,142 @@
+"""A service of our own to measure: ``manage.py up`` with its own data, port and key."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Service:
+    """Where it listens, and the process that started it all."""
+
+    port: int
+    pid: int
+    host: str = "127.0.0.1"
+
+
+@contextmanager
+def running() -> Iterator[Service]:
+    """Start it, lead this process's Django to its database, and stop it again.
+
+    Call it before anything else uses Django's settings.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="imgsmlr-bench-"))
+    # PostgreSQL runs as another user when we are root; it must be able to walk in.
+    directory.chmod(0o755)
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "imgsmlr_site.settings",
+        "DATA_DIR": str(directory / "data"),
+        "DATABASE_URL": "",
+        "PORT": str(_free_port()),
+        "HOST": "127.0.0.1",
+        "CLIP_PRETRAINED": "none",
+        # High, so that it refuses nothing, and on, so that its cost is measured.
+        "THROTTLE_POINTS": "100000000",
+    }
+    log = (directory / "log").open("w+")
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "up"], cwd=ROOT, stdout=log, stderr=log
+    )
+    try:
+        service = Service(int(os.environ["PORT"]), process.pid)
+        if not _healthy(service, process):
+            log.seek(0)
+            raise RuntimeError(f"The service did not start:\n{log.read()[-4000:]}")
+        _set_up_django()
+        yield service
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+        log.close()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def memory(pid: int) -> dict[str, tuple[float, float]]:
+    """Command → (PSS, RSS) in MB, summed over that command's processes below ``pid``."""
+    found: dict[str, tuple[float, float]] = {}
+    for process in _family(pid):
+        command = Path(f"/proc/{process}/cmdline").read_bytes()
+        name = "supervisor"
+        for word in ("gunicorn", "qcluster", "postgres"):
+            if word.encode() in command:
+                name = word
+        pss, rss = _memory_of(process)
+        before = found.get(name, (0.0, 0.0))
+        found[name] = before[0] + pss, before[1] + rss
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that the processes below ``pid`` have used so far."""
+    ticks = 0
+    for process in _family(pid):
+        with contextlib.suppress(OSError):
+            ticks += sum(map(int, _stat(process)[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _family(pid: int) -> list[int]:
+    """``pid`` and all its descendants."""
+    children: dict[int, list[int]] = {}
+    for directory in Path("/proc").glob("[0-9]*"):
+        process = int(directory.name)
+        with contextlib.suppress(OSError):
+            children.setdefault(int(_stat(process)[1]), []).append(process)
+    family = [pid]
+    for process in family:
+        family += children.get(process, [])
+    return family
+
+
+def _stat(process: int) -> list[str]:
+    """The fields of /proc/PID/stat from the third on; the second may hold spaces."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+
+
+def _memory_of(process: int) -> tuple[float, float]:
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    kilobytes = {line.split(":")[0]: line.split()[1] for line in lines[1:]}
+    return int(kilobytes["Pss"]) / 1024, int(kilobytes["Rss"]) / 1024
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _healthy(service: Service, process: subprocess.Popen[bytes]) -> bool:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            connection = http.client.HTTPConnection(service.host, service.port, timeout=5)
+            connection.request("GET", "/readyz")
+            if connection.getresponse().status == 200:
+                return True
+        except OSError:
+            pass
+        time.sleep(0.1)
+    return False
+
+
+def _set_up_django() -> None:
+    import django
+
+    django.setup()

@@ -1,0 +1,5 @@
+"""The admin of images: a door like the API, so every write is one call of a service."""
+
+from gallery.admin.images import ImageAdmin
+
+__all__ = ["ImageAdmin"]

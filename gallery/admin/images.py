@@ -1,0 +1,271 @@
+"""The pages of images: the list, one image, and adding some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Case, Q, QuerySet, Value, When
+from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import filesizeformat
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import ChoicesCheckboxFilter
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from gallery.access import access_of
+from gallery.admin import listing
+from gallery.admin.actions import ImageActions, actor
+from gallery.admin.adding import AddPicturesForm, add_pictures
+from gallery.models import Image, ImageFingerprint, Status
+from gallery.services import changing
+
+MAX_META_BYTES = 65_536
+BADGES = {
+    Status.READY.value: "success",
+    Status.PENDING.value: "info",
+    Status.FAILED.value: "danger",
+    Status.QUARANTINED.value: "warning",
+}
+ICONS = {
+    Status.PENDING: "hourglass_empty",
+    Status.FAILED: "broken_image",
+    Status.QUARANTINED: "visibility_off",
+    Status.READY: "image",
+}
+NOT_SHOWN_BY_BROWSERS = frozenset({"tiff", "heic"})
+URL_SHOWN = 48
+
+
+def vectors_of(image_id: int) -> QuerySet[ImageFingerprint, Any]:
+    """Which vectors are stored; not the vectors, which would be 16 KB a row."""
+    return (
+        ImageFingerprint.objects.filter(item=image_id)
+        .order_by("version", "view")
+        .values(
+            "version",
+            "view",
+            "pdq_quality",
+            has_haar=Q(haar__isnull=False),
+            has_pattern=Q(detail__isnull=False),
+            has_pdq=Q(pdq__isnull=False),
+            has_clip=Q(clip__isnull=False),
+        )
+    )
+
+
+class MetaField(forms.JSONField):
+    """A JSON object; an image without one shows an empty box, not the word null."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """The text in the box."""
+        return "" if value is None else super().prepare_value(value)
+
+
+class ImageForm(forms.ModelForm):
+    """What may be changed of an image. An emptied field becomes null."""
+
+    remark = forms.CharField(
+        required=False,
+        max_length=10_000,
+        empty_value=None,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+    )
+    meta = MetaField(
+        required=False,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 5}),
+        help_text="A JSON object.",
+    )
+
+    class Meta:
+        model = Image
+        fields = ["data_id", "remark", "meta"]
+
+    def clean_meta(self) -> Any:
+        """An object, as the API has it, that PostgreSQL can store."""
+        meta = self.cleaned_data["meta"]
+        if meta is None:
+            return None
+        if not isinstance(meta, dict):
+            raise forms.ValidationError('Give a JSON object, for example {"album": "2024"}.')
+        text = forms.JSONField().prepare_value(meta)
+        if "\\u0000" in text:
+            raise forms.ValidationError("Remove the NUL characters; they cannot be stored.")
+        if len(text) > MAX_META_BYTES:
+            raise forms.ValidationError(f"At most {MAX_META_BYTES} characters of JSON.")
+        return meta
+
+
+@admin.register(Image)
+class ImageAdmin(ImageActions, ModelAdmin):
+    """Images in the admin."""
+
+    form = ImageForm
+    fields = ["data_id", "remark", "meta"]
+    change_form_outer_before_template = "gallery/admin/image_facts.html"
+    list_display = [
+        "picture",
+        "number",
+        "shown_status",
+        "kind",
+        "data_id",
+        "source",
+        "shown_added_by",
+        "added",
+    ]
+    list_display_links = ["picture", "number"]
+    list_filter = [
+        ("status", ChoicesCheckboxFilter),
+        listing.FormatFilter,
+        listing.AddedSinceFilter,
+        listing.StaleFilter,
+        listing.ClipFilter,
+        listing.AddedByFilter,
+    ]
+    list_filter_submit = True
+    list_fullwidth = True
+    list_per_page = 50
+    list_max_show_all = 0
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = listing.EstimatingPaginator
+    # Only the primary key can be sorted by without sorting the whole table.
+    sortable_by = ["number"]
+    search_fields = ["data_id"]
+    search_help_text = listing.SEARCH_HELP
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Image]:
+        """Every image, with ``shown``: whether this user may see its picture."""
+        images: QuerySet[Image] = super().get_queryset(request)
+        moderates = access_of(request).allows("moderate")
+        return images.annotate(
+            shown=Case(When(status=Status.READY, then=Value(True)), default=Value(moderates))
+        )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Image], search_term: str
+    ) -> tuple[QuerySet[Image], bool]:
+        """Exact and prefix matches alone; see ``listing.matching``."""
+        return listing.matching(queryset, search_term), False
+
+    @display(description="")
+    def picture(self, image: Image) -> str:
+        """The thumbnail, or a sign for why there is none."""
+        if image.thumbnail and image.shown:  # type: ignore[attr-defined]
+            return format_html(
+                '<img class="image-thumb" src="{}" alt="Picture of image {}" loading="lazy">',
+                reverse("gallery:thumbnail", args=[image.pk]),
+                image.pk,
+            )
+        return format_html(
+            '<span class="image-thumb material-symbols-outlined" aria-hidden="true">{}</span>',
+            ICONS[Status(image.status)],
+        )
+
+    @display(description="id", ordering="pk")
+    def number(self, image: Image) -> int:
+        """The id."""
+        return image.pk
+
+    @display(description="status", label=BADGES)
+    def shown_status(self, image: Image) -> str:
+        """A coloured badge."""
+        return image.status
+
+    @display(description="format", header=True)
+    def kind(self, image: Image) -> Sequence[str]:
+        """Format and size."""
+        return (
+            image.format,
+            f"{image.width} × {image.height}, {filesizeformat(image.bytes)}",
+        )
+
+    @display(description="url and md5", header=True)
+    def source(self, image: Image) -> Sequence[str]:
+        """Where it came from, in a line's length, and its digest."""
+        url = image.url or "uploaded"
+        shown = url if len(url) <= URL_SHOWN else f"{url[: URL_SHOWN - 1]}…"
+        return (
+            format_html('<span class="image-url" title="{}">{}</span>', url, shown),
+            format_html('<code class="image-digest">{}</code>', image.md5),
+        )
+
+    @display(description="added by")
+    def shown_added_by(self, image: Image) -> str:
+        """A link to all that the same client added."""
+        return format_html('<a href="?added_by={}">{}</a>', image.added_by, image.added_by)
+
+    @display(description="added")
+    def added(self, image: Image) -> str:
+        """Day and minute, UTC."""
+        return format_html(
+            '<span class="image-time">{}</span> {}',
+            f"{image.created_at:%Y-%m-%d}",
+            f"{image.created_at:%H:%M}",
+        )
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """One image: picture, facts and vectors above what can be changed."""
+        context = {
+            "vectors": vectors_of(int(object_id)) if object_id.isdecimal() else [],
+            "show_save_and_add_another": False,
+            "not_shown_by_browsers": NOT_SHOWN_BY_BROWSERS,
+            **(extra_context or {}),
+        }
+        response: HttpResponse = super().change_view(request, object_id, form_url, context)
+        return response
+
+    def add_view(
+        self,
+        request: HttpRequest,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Add pictures: files, links, or both."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form, outcomes = AddPicturesForm(), []
+        if request.method == "POST":
+            form = AddPicturesForm(request.POST, request.FILES)
+            if form.is_valid():
+                outcomes = add_pictures(form.cleaned_data, by=actor(request))
+                form = AddPicturesForm()
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Add pictures",
+            "opts": self.opts,
+            "form": form,
+            "outcomes": outcomes,
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "gallery/admin/add_pictures.html", context)
+
+    def save_model(self, request: HttpRequest, obj: Image, form: Any, change: bool) -> None:
+        """Write what was changed, then do what the pressed button says."""
+        if fields := {name: form.cleaned_data[name] for name in form.changed_data}:
+            changing.update_image(image_id=obj.pk, fields=fields, by=actor(request))
+        for button in self.get_actions_submit_line(request, obj.pk):
+            if button.action_name in request.POST:
+                button.method(request, obj)
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """Images go with their vectors and files: nobody needs a list of those."""
+        return [str(image) for image in objs], {"images": len(objs)}, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: Image) -> None:
+        """The button of an image's own page, confirmed."""
+        changing.delete_images(images=Image.objects.filter(pk=obj.pk), by=actor(request))

@@ -1,0 +1,135 @@
+"""Finding images in a list of any length: filters, search and pages that need no long scan."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.functional import cached_property
+from unfold.contrib.filters.admin import CheckboxFilter, RadioFilter, TextFilter
+
+from gallery.decoding import FORMATS
+from gallery.models import Image, ImageFingerprint
+
+PERIODS = {"1": "the last 24 hours", "7": "the last 7 days", "30": "the last 30 days"}
+MD5_LENGTH, SHA256_LENGTH = 32, 64
+HEX = frozenset("0123456789abcdef")
+SEARCH_HELP = "An id, md5 or sha256; a whole url; or the beginning of a data id."
+
+
+def matching(images: QuerySet[Image], term: str) -> QuerySet[Image]:
+    """Those that a search term names, each way of naming one answered by an index."""
+    term = term.strip()
+    if not term:
+        return images
+    named = Q(data_id__startswith=term) | Q(url=term)
+    digest = term.lower()
+    if HEX.issuperset(digest):
+        if len(digest) == MD5_LENGTH:
+            named |= Q(md5=digest)
+        elif len(digest) == SHA256_LENGTH:
+            named |= Q(sha256=digest)
+    if term.isascii() and term.isdigit():
+        named |= Q(pk=term)
+    return images.filter(named)
+
+
+class EstimatingPaginator(Paginator):
+    """Counts exactly up to ``EXACT``; beyond it asks the planner, whose answer costs nothing."""
+
+    EXACT = 10_000
+
+    @cached_property
+    def count(self) -> int:
+        """How many rows there are, or about how many."""
+        images: Any = self.object_list
+        rows = images.order_by()
+        counted: int = rows[: self.EXACT + 1].count()
+        if counted <= self.EXACT:
+            return counted
+        (plan,) = json.loads(rows.explain(format="json"))
+        estimated: int = plan["Plan"]["Plan Rows"]
+        return max(estimated, counted)
+
+
+class FormatFilter(CheckboxFilter):
+    """Any of several formats."""
+
+    title = "format"
+    parameter_name = "format"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        """Those that can be added; asking the table which are there would read all of it."""
+        return [(name, name) for name in FORMATS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Image]) -> QuerySet[Image]:
+        """The chosen formats, or all."""
+        return queryset.filter(format__in=self.value()) if self.value() else queryset
+
+
+class YesNoFilter(RadioFilter):
+    """Yes, no, or all."""
+
+    condition: Any
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        """The two answers."""
+        return [("1", "Yes"), ("0", "No")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Image]) -> QuerySet[Image]:
+        """Those for which ``condition`` holds, or does not."""
+        conditions = {"1": self.condition, "0": ~self.condition}
+        condition = conditions.get(self.value())
+        return queryset if condition is None else queryset.filter(condition)
+
+
+class StaleFilter(YesNoFilter):
+    """Whether the URL was found to hold another picture."""
+
+    title = "stale"
+    parameter_name = "stale"
+    condition = Q(stale_at__isnull=False)
+
+
+class ClipFilter(YesNoFilter):
+    """Whether a CLIP vector is stored, by whichever model."""
+
+    title = "CLIP vector"
+    parameter_name = "clip"
+    condition = Exists(
+        ImageFingerprint.objects.filter(item=OuterRef("pk"), view="full", clip__isnull=False)
+    )
+
+
+class AddedByFilter(TextFilter):
+    """Exactly one client; a list of all of them would read the whole table."""
+
+    title = "added by"
+    parameter_name = "added_by"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Image]) -> QuerySet[Image]:
+        """What this client added, or all."""
+        return queryset.filter(added_by=self.value()) if self.value() else queryset
+
+
+class AddedSinceFilter(RadioFilter):
+    """Within some days."""
+
+    title = "added in"
+    parameter_name = "days"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        """Days → words."""
+        return list(PERIODS.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Image]) -> QuerySet[Image]:
+        """Added since then, or all."""
+        if self.value() not in PERIODS:
+            return queryset
+        return queryset.filter(created_at__gte=timezone.now() - timedelta(days=int(self.value())))

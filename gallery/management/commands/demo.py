@@ -1,0 +1,82 @@
+"""``manage.py demo``, behind ``make demo``: sample pictures for a running service, over HTTP."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+import orjson
+import urllib3
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from gallery.management.demo_pictures import Sample, samples
+
+ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (listening there, not calling)
+
+
+class Command(BaseCommand):
+    """Adds each sample that is not there yet."""
+
+    help = "Fill the service that runs on HOST:PORT with sample pictures and edited copies of them."
+    # It speaks to a service and needs no database of its own.
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Where the service is; by default where `make run` starts it."""
+        host = ANY_ADDRESS.get(settings.HOST, settings.HOST)
+        site = f"http://{f'[{host}]' if ':' in host else host}:{settings.PORT}"
+        parser.add_argument("--site", default=site, help="default: %(default)s")
+        parser.add_argument("--key", help="an API key with the scope add, where one is needed")
+
+    def handle(self, *args: Any, site: str, key: str | None, **options: Any) -> None:
+        """Raises CommandError with what to do when the service does not take the pictures."""
+        http = urllib3.PoolManager(
+            headers={"X-API-Key": key} if key else {}, timeout=60, retries=False
+        )
+        self.require_service(http, site)
+        added = 0
+        pictures = list(samples())
+        for sample in tqdm(pictures, unit="image", disable=None):
+            added += self.add(http, site, sample)
+        self.stdout.write(
+            f"{added} pictures added, {len(pictures) - added} were there. "
+            f"Search with one of them: {site}/imgsmlr/"
+        )
+
+    def require_service(self, http: urllib3.PoolManager, site: str) -> None:
+        """Fail unless imgsmlr-server answers there."""
+        try:
+            answer = http.request("GET", f"{site}/healthz", timeout=5)
+        except urllib3.exceptions.HTTPError as error:
+            raise CommandError(
+                f"No service answers at {site}: start it with `make run` in another terminal, "
+                "or set HOST and PORT to where it runs."
+            ) from error
+        if answer.status != 200 or b'"status"' not in answer.data:
+            raise CommandError(
+                f"What answers at {site} is not this service: set HOST and PORT to where it runs."
+            )
+
+    def add(self, http: urllib3.PoolManager, site: str, sample: Sample) -> bool:
+        """Upload one sample; False if it is there already."""
+        remark = f"{sample.family}, {sample.edit}" if sample.edit else sample.family
+        fields: dict[str, str | tuple[str, bytes, str]] = {
+            "file": (f"{sample.name}.jpg", sample.data, "image/jpeg"),
+            "data_id": f"demo/{sample.name}",
+            "remark": remark,
+            "meta": orjson.dumps({"family": sample.family, "edit": sample.edit}).decode(),
+        }
+        try:
+            answer = http.request("POST", f"{site}/api/v1/images/?wait=30", fields=fields)
+        except urllib3.exceptions.HTTPError as error:
+            raise CommandError(f"The service at {site} broke off; see its log.") from error
+        if answer.status in (401, 403):
+            raise CommandError(
+                f"The service at {site} asks for a key: create an API key with the scope add in "
+                "its admin and give it as --key."
+            )
+        if answer.status not in (201, 409):
+            raise CommandError(f"{sample.name} was refused: {answer.data[:300].decode()}")
+        return bool(answer.status == 201)

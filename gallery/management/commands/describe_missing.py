@@ -1,0 +1,57 @@
+"""``manage.py describe_missing``: descriptors that stored images lack."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections import Counter
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from gallery.errors import UserError
+from gallery.services import refreshing
+
+
+class Command(BaseCommand):
+    """Fills the gaps, then lets searches use a newly configured CLIP model."""
+
+    help = (
+        "Describe images that lack a descriptor, such as CLIP vectors of a newly set model. "
+        "Searches go on with the old model until the last image is filled. Run it again to resume."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """--dry-run, --switch-anyway."""
+        parser.add_argument("--dry-run", action="store_true", help="count and change nothing")
+        parser.add_argument(
+            "--switch-anyway",
+            action="store_true",
+            help="use the new CLIP model although some pictures cannot be read; "
+            "they will not be found by clip",
+        )
+
+    def handle(self, *args: Any, dry_run: bool, switch_anyway: bool, **options: Any) -> None:
+        """Raises CommandError when searches could not be moved to the new model."""
+        missing = refreshing.count_missing()
+        for version, count in missing.by_version.items():
+            self.stdout.write(f"{version}: {count} images lack it")
+        if dry_run:
+            self.stdout.write(f"{missing.links} of {missing.images} would be fetched again.")
+            return
+        counts: Counter[str] = Counter()
+        with tqdm(total=missing.images, unit="image", disable=None) as bar:
+            for outcome in refreshing.fill_missing():
+                counts[outcome.kind] += 1
+                bar.update()
+                if outcome.reason:
+                    bar.write(f"image {outcome.image_id}: {outcome.reason}", file=self.stderr)
+        self.stdout.write(
+            f"{counts['filled']} filled, {counts['stale']} stale, {counts['failed']} failed."
+        )
+        try:
+            switched = refreshing.switch_clip(anyway=switch_anyway)
+        except UserError as error:
+            raise CommandError(error.message) from error
+        if switched:
+            self.stdout.write(f"Searches use {switched} now.")

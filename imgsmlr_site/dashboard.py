@@ -1,0 +1,77 @@
+"""The admin's first page: is everything well, and if not, what is wrong?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Count, Sum
+from django.http import HttpRequest
+from django_q.models import Failure
+
+from gallery.models import ClipVersion, Image, ImageFingerprint, Status
+from imgsmlr_site import health, status
+
+FAILURES_SHOWN = 8
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """The context of templates/admin/index.html. What a user may not list is not shown either."""
+    counts = status.image_counts()
+    if request.user.has_perm("gallery.view_image"):
+        context["failed_images"] = Image.objects.filter(status=Status.FAILED)[:FAILURES_SHOWN]
+    if request.user.has_perm("django_q.view_failure"):
+        context["failed_tasks"] = Failure.objects.order_by("-stopped")[:FAILURES_SHOWN]
+    return context | {
+        "title": "Dashboard",
+        "problems": health.problems(),
+        "counts": counts,
+        "total": sum(counts.values()),
+        "queues": health.queues(),
+        "match_types": status.match_types(),
+        "clip_versions": clip_versions(counts),
+        "storage": storage(),
+        "versions": versions(),
+    }
+
+
+def clip_versions(counts: dict[str, int]) -> list[dict[str, Any]]:
+    """Each CLIP model with stored vectors, and how many images still lack one of it."""
+    total = counts[Status.READY] + counts[Status.QUARANTINED]
+    stored = dict(
+        ImageFingerprint.objects.filter(view="full", clip__isnull=False)
+        .filter(item__status__in=[Status.READY, Status.QUARANTINED])
+        .order_by()
+        .values_list("version")
+        .annotate(Count("pk"))
+    )
+    return [
+        {
+            "version": row.version,
+            "state": row.get_state_display(),
+            "stored": stored.get(row.version, 0),
+            "missing": max(0, total - stored.get(row.version, 0)),
+        }
+        for row in ClipVersion.objects.order_by("state", "created_at")
+    ]
+
+
+def storage() -> dict[str, int]:
+    """Bytes of the originals that are kept, and of the whole database."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_database_size(current_database())")
+        (database,) = cursor.fetchone()
+    kept = Image.objects.exclude(original="").aggregate(total=Sum("bytes"))["total"]
+    return {"originals": kept or 0, "database": database}
+
+
+def versions() -> dict[str, str]:
+    """What runs here."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('server_version'),"
+            " (SELECT extversion FROM pg_extension WHERE extname = 'vector')"
+        )
+        server, vector = cursor.fetchone()
+    return {"imgsmlr-server": settings.VERSION, "PostgreSQL": server, "pgvector": vector}

@@ -1,0 +1,60 @@
+"""The admin's sidebar: the pages a user may open, and no others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+ANYONE, SUPERUSERS = "anyone", "superusers"
+
+GROUPS: dict[str, list[tuple[str, str, str, str]]] = {
+    "": [("Dashboard", "dashboard", "admin:index", ANYONE)],
+    "Gallery": [
+        ("Images", "image", "admin:gallery_image_changelist", "gallery.view_image"),
+        ("Add pictures", "add_photo_alternate", "admin:gallery_image_add", "gallery.add_image"),
+        ("Search page", "image_search", "gallery:search", ANYONE),
+    ],
+    "Access": [
+        ("API keys", "key", "admin:imgsmlr_site_apikey_changelist", SUPERUSERS),
+        ("Users", "person", "admin:auth_user_changelist", "auth.view_user"),
+        ("Groups", "group", "admin:auth_group_changelist", "auth.view_group"),
+        ("API documentation", "description", "docs", ANYONE),
+    ],
+    "Background work": [
+        ("Schedules", "schedule", "admin:django_q_schedule_changelist", SUPERUSERS),
+        ("Queue", "list", "admin:django_q_ormq_changelist", SUPERUSERS),
+        ("Failed tasks", "error", "admin:django_q_failure_changelist", "django_q.view_failure"),
+    ],
+}
+"""Heading → (title, icon, URL name, who may open it: a permission, or one of the two words)."""
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The groups as Unfold wants them; the page that is open is marked."""
+    groups: list[dict[str, Any]] = [
+        {
+            "title": heading,
+            "separator": bool(heading),
+            "items": [
+                {"title": title, "icon": icon, "link": reverse(name)}
+                for title, icon, name, who in pages
+                if may_open(request, who)
+            ],
+        }
+        for heading, pages in GROUPS.items()
+    ]
+    items = [item for group in groups for item in group["items"]]
+    # "Add pictures" lies below "Images": the longest link that fits is the page.
+    fitting = [item["link"] for item in items if request.path.startswith(item["link"])]
+    for item in items:
+        item["active"] = item["link"] == max(fitting, key=len, default="")
+    return groups
+
+
+def may_open(request: HttpRequest, who: str) -> bool:
+    """Whether the user is among those the page is for."""
+    if who == SUPERUSERS:
+        return bool(request.user.is_active and request.user.is_superuser)
+    return who == ANYONE or request.user.has_perm(who)

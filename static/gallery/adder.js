@@ -1,0 +1,159 @@
+/** The dialog that adds pictures to the gallery, a few at a time. */
+
+import * as api from "./api.js";
+import { byId, fromTemplate, make } from "./dom.js";
+import { plural } from "./format.js";
+
+const AT_ONCE = 2;
+const STATES = {
+  waiting: "ready to add",
+  adding: "adding…",
+  added: "added",
+  pending: "added, being described",
+  held: "added, held for review",
+  exists: "already here",
+  failed: "",
+};
+const ADDED = ["added", "pending", "held"];
+
+/** `onAdded()` when the dialog closes after adding; `onSearchWith(id)` from a row. */
+export function createAdder({ onAdded, onSearchWith }) {
+  const dialog = byId("add");
+  let items = [];
+  let running = null; // an AbortController while adding
+
+  const refresh = () => {
+    showProgress(items, running);
+    byId("add-queue").hidden = !items.length;
+  };
+
+  function put(pictures) {
+    if (items.length && items.every(isDone)) reset();
+    for (const picture of pictures) {
+      const item = { picture, state: "waiting", ...rowOf(picture) };
+      items.push(item);
+      byId("add-queue").append(item.node);
+      item.slot("search-with").addEventListener("click", () => {
+        dialog.close();
+        onSearchWith(item.id);
+      });
+      showItem(item);
+    }
+    refresh();
+  }
+
+  function reset() {
+    for (const { objectUrl } of items) if (objectUrl) URL.revokeObjectURL(objectUrl);
+    items = [];
+    byId("add-queue").replaceChildren();
+    refresh();
+  }
+
+  async function addAll() {
+    const links = byId("add-links").value.split(/\s+/).filter(Boolean);
+    byId("add-links").value = "";
+    if (links.length) put(links.map((url) => ({ url })));
+    if (!items.some(({ state }) => state === "waiting")) return;
+    const about = { dataId: byId("add-data-id").value, remark: byId("add-remark").value };
+    running = new AbortController();
+    refresh();
+    const work = async () => {
+      for (let item; (item = items.find(({ state }) => state === "waiting")); ) {
+        await addOne(item, about, running.signal);
+        refresh();
+      }
+    };
+    try {
+      await Promise.all(Array.from({ length: AT_ONCE }, work));
+    } catch (error) {
+      if (error.name !== "AbortError") throw error;
+    }
+    running = null;
+    refresh();
+  }
+
+  byId("add-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (items.length && items.every(isDone) && !byId("add-links").value.trim()) dialog.close();
+    else if (!running) addAll();
+  });
+  byId("add-links").addEventListener("input", refresh);
+  byId("add-close").addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => {
+    running?.abort();
+    const added = items.some(({ state }) => ADDED.includes(state));
+    reset();
+    byId("add-form").reset();
+    if (added) onAdded();
+  });
+  const files = byId("add-files");
+  byId("add-choose").addEventListener("click", () => files.click());
+  files.addEventListener("change", () => {
+    put([...files.files].map((file) => ({ file })));
+    files.value = "";
+  });
+
+  return {
+    /** Open with pictures ({file} or {url}) already in the list. */
+    open(pictures = []) {
+      if (!dialog.open) dialog.showModal();
+      put(pictures);
+      byId(pictures.length ? "add-submit" : "add-choose").focus();
+    },
+  };
+}
+
+const isDone = ({ state }) => !["waiting", "adding"].includes(state);
+
+function rowOf({ file, url }) {
+  const { node, slot } = fromTemplate("queue-item");
+  slot("name").textContent = file?.name ?? url;
+  slot("name").title = file?.name ?? url;
+  if (!file) return { node, slot };
+  const objectUrl = URL.createObjectURL(file);
+  const image = make("img", { alt: "", loading: "lazy", src: objectUrl });
+  image.addEventListener("error", () => image.remove());
+  slot("picture").append(image);
+  return { node, slot, objectUrl };
+}
+
+async function addOne(item, about, signal) {
+  showItem(item, "adding");
+  try {
+    const image = await api.add(item.picture, about, signal);
+    item.id = image.status === "ready" ? image.id : null;
+    if (image.status === "failed") showItem(item, "failed", image.failure);
+    else showItem(item, { ready: "added", pending: "pending" }[image.status] ?? "held");
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    item.id = error.existingId ?? null;
+    if (error.status === 409) showItem(item, "exists");
+    else showItem(item, "failed", error.message);
+  }
+}
+
+function showItem(item, state = "waiting", why = "") {
+  item.state = state;
+  item.node.dataset.state = state;
+  item.slot("state").textContent = STATES[state] || why;
+  item.slot("search-with").hidden = !item.id;
+}
+
+function showProgress(items, running) {
+  const number = (...states) => items.filter(({ state }) => states.includes(state)).length;
+  const parts = [
+    [number(...ADDED), "added"],
+    [number("exists"), "already here"],
+    [number("failed"), "failed"],
+  ];
+  const done = parts.filter(([n]) => n).map(([n, word]) => `${n} ${word}`).join(", ");
+  const left = number("waiting", "adding");
+  byId("add-progress").textContent = running ? [done, `${left} to go`].filter(Boolean).join(", ") : done;
+  const links = byId("add-links").value.split(/\s+/).filter(Boolean).length;
+  const waiting = number("waiting") + links;
+  const submit = byId("add-submit");
+  const finished = items.length > 0 && left + links === 0;
+  submit.disabled = Boolean(running) || (!waiting && !finished);
+  submit.textContent = finished ? "Done" : waiting ? `Add ${plural(waiting, "picture")}` : "Add";
+  for (const id of ["add-sources", "add-about"]) byId(id).hidden = Boolean(running) || finished;
+}

@@ -1,0 +1,133 @@
+/** Match type, largest distance, limit and data id: how to search. */
+
+import { byId, fromTemplate, make, button } from "./dom.js";
+import * as format from "./format.js";
+import { clampLimit, DEFAULT_LIMIT } from "./state.js";
+
+const ABOUT = {
+  imgsmlr: "resized or re-encoded copies",
+  pdq: "near-exact copies",
+  clip: "pictures of the same thing",
+};
+const NEEDS_PICTURE = "Needs a picture: words are searched by meaning.";
+
+/** `onChange(fields)` asks for a new search; `onThreshold(value, done)` only filters. */
+export function createControls({ onChange, onThreshold }) {
+  const slider = byId("threshold");
+  slider.addEventListener("input", () => onThreshold(Number(slider.value), false));
+  slider.addEventListener("change", () => onThreshold(Number(slider.value), true));
+  const limit = byId("limit");
+  limit.addEventListener("change", () => {
+    limit.value = clampLimit(Number(limit.value) || DEFAULT_LIMIT);
+    onChange({ limit: Number(limit.value) });
+  });
+  const prefix = byId("prefix");
+  prefix.addEventListener("change", () => onChange({ prefix: prefix.value }));
+  for (const field of [limit, prefix]) field.addEventListener("keydown", changeOnEnter);
+  byId("match-types").addEventListener("change", (event) =>
+    onChange({ matchType: event.target.value, threshold: null }),
+  );
+  foldOptionsOnPhones();
+  return { showMatchTypes, showState, showThreshold, showDistances: drawStrip, onThreshold };
+}
+
+/** Enter in these fields means "this value", not "search for the words above". */
+function changeOnEnter(event) {
+  if (event.key !== "Enter") return;
+  event.preventDefault();
+  event.target.dispatchEvent(new Event("change"));
+}
+
+function foldOptionsOnPhones() {
+  const wide = matchMedia("(min-width: 60rem)");
+  const fold = () => (byId("options").open = wide.matches);
+  wide.addEventListener("change", fold);
+  fold();
+}
+
+/** One radio button each; what is not available stays visible and says why. */
+function showMatchTypes(matchTypes) {
+  const rows = Object.entries(matchTypes).map(([name, { label, available, why }]) => {
+    const { node, slot } = fromTemplate("match-type");
+    const input = node.querySelector("input");
+    input.id = `match-type-${name}`;
+    input.value = name;
+    input.dataset.why = available ? "" : why;
+    slot("label").htmlFor = input.id;
+    slot("label").textContent = label ?? name;
+    slot("about").id = `${input.id}-about`;
+    slot("about").dataset.about = ABOUT[name] ?? "";
+    input.setAttribute("aria-describedby", slot("about").id);
+    return node;
+  });
+  byId("match-types").replaceChildren(...rows);
+}
+
+/** Put a state into the fields. `matchTypes[matchType]` gives the slider its ends. */
+function showState({ query, matchType, limit, prefix }, matchTypes) {
+  for (const node of byId("match-types").children) {
+    const input = node.querySelector("input");
+    const about = node.querySelector("[data-about]");
+    const why = input.dataset.why || (query?.text && input.value !== "clip" ? NEEDS_PICTURE : "");
+    input.checked = input.value === matchType;
+    input.disabled = Boolean(why);
+    about.textContent = why || about.dataset.about;
+    node.classList.toggle("unavailable", Boolean(why));
+  }
+  byId("limit").value = limit;
+  byId("prefix").value = prefix;
+  const { label, max_threshold: maximum, precise, recall } = matchTypes[matchType];
+  byId("options-summary").textContent = `${label ?? matchType}`;
+  const slider = byId("threshold");
+  slider.max = maximum;
+  slider.step = format.stepOf(maximum);
+  const presets = [["Precise", precise], ["Recall", recall], ["All", maximum]];
+  byId("presets").replaceChildren(
+    ...presets.map(([name, value]) => {
+      const label = `${name} ${format.threshold(value, maximum)}`;
+      const set = () => {
+        slider.value = value;
+        slider.dispatchEvent(new Event("change"));
+      };
+      return Object.assign(button(label, set, "preset"), { value });
+    }),
+  );
+}
+
+/** Show the chosen distance; `summary` is what a screen reader hears after the number. */
+function showThreshold(value, maximum, summary) {
+  const text = format.threshold(value, maximum);
+  const slider = byId("threshold");
+  slider.value = value;
+  slider.setAttribute("aria-valuetext", summary ? `${text}, ${summary}` : text);
+  byId("threshold-value").textContent = text;
+  for (const preset of byId("presets").children) {
+    preset.setAttribute("aria-pressed", String(Number(preset.value) === value));
+  }
+  for (const mark of byId("strip").querySelectorAll("line")) {
+    mark.classList.toggle("beyond", Number(mark.dataset.distance) > value);
+  }
+}
+
+/** A line for each result's distance above the slider, over the precise and recall ranges. */
+function drawStrip(distances, { precise, recall, max_threshold: maximum }) {
+  const percent = (value) => `${(100 * Math.min(value, maximum)) / maximum}%`;
+  const draw = (tag, attributes) => {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+    return node;
+  };
+  const zone = (name, from, to) =>
+    draw("rect", { class: name, x: percent(from), width: percent(to - from), height: "100%" });
+  const lines = distances.map((distance) =>
+    draw("line", {
+      x1: percent(distance),
+      x2: percent(distance),
+      y1: "0",
+      y2: "100%",
+      "data-distance": distance,
+    }),
+  );
+  const zones = [zone("precise", 0, precise), zone("recall", precise, recall), zone("far", recall, maximum)];
+  byId("strip").replaceChildren(...zones, ...lines);
+}

@@ -1,0 +1,35 @@
+/** Numbers as people read them. */
+
+const counts = new Intl.NumberFormat("en-GB");
+
+export const count = (number) => counts.format(number);
+
+export const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
+
+export function bytes(number) {
+  if (number < 1000) return `${number} B`;
+  if (number < 1e6) return `${Math.round(number / 1000)} kB`;
+  return `${(number / 1e6).toFixed(1)} MB`;
+}
+
+/** The step of a slider up to `maximum`: whole bits for hashes, finer for small distances. */
+export function stepOf(maximum) {
+  if (maximum >= 10) return 1;
+  return maximum >= 1 ? 0.01 : 0.001;
+}
+
+/** A threshold with as many digits as its slider has. */
+export function threshold(number, maximum) {
+  return number.toFixed({ 1: 0, 0.01: 2, 0.001: 3 }[stepOf(maximum)]);
+}
+
+/** A distance, one digit finer than the threshold; hashes differ by whole bits. */
+export function distance(number, maximum) {
+  return number.toFixed({ 1: 0, 0.01: 3, 0.001: 4 }[stepOf(maximum)]);
+}
+
+/** "JPEG · 1024 × 768 · 214 kB", leaving out what is not known. */
+export function file({ format, width, height, bytes: size }) {
+  const parts = [format?.toUpperCase(), width && `${width} × ${height}`, size && bytes(size)];
+  return parts.filter(Boolean).join(" · ");
+}

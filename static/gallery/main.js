@@ -1,0 +1,228 @@
+/** Wires the page: the address bar is the state, every change of it is one run. */
+
+import { createAdder } from "./adder.js";
+import * as api from "./api.js";
+import { byId, confirmOn, copyText, webUrl } from "./dom.js";
+import { createControls } from "./controls.js";
+import * as format from "./format.js";
+import * as messages from "./messages.js";
+import { createPicker } from "./picker.js";
+import { showPreview } from "./preview.js";
+import { createResults } from "./results.js";
+import { parse, serialise } from "./state.js";
+
+const uploads = new Map(); // key → File: what the address cannot hold, for back and forward
+const entered = new Set(); // links typed or dropped here, whose pictures may be loaded
+
+let service = null; // the answer of status/; until then nothing can run
+let state = parse(location.search, history.state);
+let found = null; // the last answer of images/search/
+let running = new AbortController();
+
+const results = createResults({ onSearchWith: (id) => searchFor({ id }) });
+const adder = createAdder({ onAdded: start, onSearchWith: (id) => searchFor({ id }) });
+const controls = createControls({
+  onChange: (fields) => go({ ...state, ...fields }),
+  onThreshold: setThreshold,
+});
+const picker = createPicker({
+  onFiles: takeFiles,
+  onText: takeText,
+  dropHint: (count) => (addsDrops(count) ? "Drop to add to the gallery" : "Drop to search"),
+});
+
+const galleryIsEmpty = () => Object.values(service?.images ?? { ready: 1 }).every((n) => n === 0);
+const addsDrops = (count) => count > 1 || byId("add").open || galleryIsEmpty();
+const settings = () => service.match_types[state.matchType];
+const why = (matchType) => service.match_types[matchType]?.why;
+
+function takeFiles(files) {
+  if (addsDrops(files.length)) adder.open(files.map((file) => ({ file })));
+  else {
+    const key = `${Date.now()}-${uploads.size}`;
+    uploads.set(key, files[0]);
+    searchFor({ upload: key });
+  }
+}
+
+function takeText(text) {
+  if (byId("add").open) {
+    if (webUrl(text)) adder.open([{ url: text }]);
+  } else if (webUrl(text)) {
+    entered.add(text);
+    searchFor({ url: text });
+  } else if (service?.match_types.clip?.available) {
+    go({ ...state, query: { text }, matchType: "clip", threshold: keptThreshold("clip") });
+    results.focus();
+  } else {
+    const reason = why("clip") ?? "";
+    picker.showProblem(`Enter a link that starts with http:// or https://. ${reason && `Words cannot be searched: ${reason}`}`);
+    byId("words").focus();
+  }
+}
+
+const keptThreshold = (matchType) => (state.matchType === matchType ? state.threshold : null);
+
+function searchFor(query) {
+  go({ ...state, query });
+  results.focus();
+}
+
+/** A new entry in the history. */
+function go(next) {
+  state = next;
+  history.pushState({ upload: state.query?.upload }, "", serialise(state));
+  if (service) run();
+  else start();
+}
+
+/** Only hides and shows; the address follows once the slider rests. */
+function setThreshold(value, done) {
+  if (!service) return;
+  state.threshold = value === settings().default_threshold ? null : value;
+  if (done) history.replaceState(history.state, "", serialise(state));
+  applyThreshold();
+}
+
+function applyThreshold() {
+  const { default_threshold: initial, max_threshold: maximum } = settings();
+  const threshold = Math.min(state.threshold ?? initial, maximum);
+  let summary = "";
+  if (found) {
+    const shown = results.filter(threshold);
+    summary = `${shown} of ${format.plural(found.results.length, "picture")}`;
+    messages.describeMatches(results, { found, shown, threshold, state, settings: settings() });
+    showMatchNotices(shown);
+  }
+  controls.showThreshold(threshold, maximum, summary);
+}
+
+function showMatchNotices(shown) {
+  const picture = addable();
+  results.notice(
+    ...messages.matchNotices({
+      found,
+      shown,
+      settings: settings(),
+      pending: service.images.pending,
+      widen: (value) => setThreshold(value, true),
+      add: picture && (() => adder.open([picture])),
+    }),
+  );
+}
+
+/** The query as something to add: a file or a link, not words or a stored picture. */
+function addable() {
+  const { url, upload } = state.query;
+  if (url) return { url };
+  return upload ? { file: uploads.get(upload) } : null;
+}
+
+async function run() {
+  running.abort();
+  running = new AbortController();
+  const { signal } = running;
+  found = null;
+  normalise();
+  showQuery();
+  try {
+    if (state.query) await search(signal);
+    else await showGallery(signal);
+  } catch (error) {
+    if (!signal.aborted) showFailure(error);
+  }
+}
+
+/** Fill in what the address left open, and drop a match type that does not exist. */
+function normalise() {
+  const types = service.match_types;
+  if (!types[state.matchType]) {
+    state.matchType = ["clip", "imgsmlr"].find((name) => types[name]?.available);
+    state.matchType ??= Object.keys(types)[0];
+  }
+}
+
+function showQuery() {
+  const { query } = state;
+  const file = uploads.get(query?.upload);
+  picker.text = query?.url ?? query?.text ?? "";
+  picker.takesWords = service.match_types.clip?.available;
+  controls.showState(state, service.match_types);
+  controls.showDistances([], settings());
+  applyThreshold();
+  byId("share").hidden = !query || Boolean(query.upload);
+  if (file) showPreview({ file });
+  else if (query?.url) showPreview({ url: query.url, mayLoad: entered.has(query.url) });
+  else showPreview(query?.upload ? null : query);
+}
+
+async function search(signal) {
+  const { query } = state;
+  const file = uploads.get(query.upload);
+  if (query.upload && !file) {
+    results.showOnly("Choose the picture again", messages.uploadGone(() => byId("file").click()));
+    return;
+  }
+  results.loading("Searching…");
+  if (query.id) showStoredQuery(query.id, signal);
+  const asked = { ...state, threshold: settings().max_threshold };
+  const answer = await api.search(file ? { file } : query, asked, signal);
+  found = answer;
+  results.showMatches(found.results, settings());
+  controls.showDistances(found.results.map(({ distance }) => distance), settings());
+  applyThreshold();
+}
+
+async function showStoredQuery(id, signal) {
+  const image = await api.image(id, signal).catch(() => null);
+  if (image && !signal.aborted) showPreview({ id, image });
+}
+
+async function showGallery(signal) {
+  results.loading("Newest pictures");
+  if (galleryIsEmpty()) {
+    results.showOnly("The gallery is empty", messages.emptyGallery(() => adder.open()));
+    return;
+  }
+  const { results: images } = await api.newest(signal);
+  results.showNewest(images);
+}
+
+function showFailure(error) {
+  if (!(error instanceof api.ApiError)) console.error(error);
+  byId("share").hidden = true;
+  byId("query").hidden = byId("add-open").hidden = !service && Boolean(error.needsSignIn);
+  results.showOnly(...messages.failure(error, start));
+}
+
+async function start() {
+  results.loading("Loading…");
+  try {
+    service = await api.status();
+  } catch (error) {
+    showFailure(error);
+    return;
+  }
+  byId("query").hidden = byId("add-open").hidden = false;
+  const { ready, pending } = service.images;
+  const waiting = pending ? ` · ${format.count(pending)} on the way` : "";
+  byId("counts").textContent = `${format.plural(ready, "picture")}${waiting}`;
+  controls.showMatchTypes(service.match_types);
+  await run();
+}
+
+window.addEventListener("popstate", () => {
+  state = parse(location.search, history.state);
+  if (service) run();
+});
+byId("clear").addEventListener("click", () => {
+  go({ ...state, query: null });
+  byId("choose").focus();
+});
+byId("add-open").addEventListener("click", () => adder.open());
+byId("share").addEventListener("click", async ({ currentTarget }) => {
+  await copyText(location.href);
+  confirmOn(currentTarget, "Copied");
+});
+
+start();

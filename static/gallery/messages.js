@@ -1,0 +1,89 @@
+/** What the page says: titles, empty states, refusals. */
+
+import { fromTemplate } from "./dom.js";
+import * as format from "./format.js";
+import { notice } from "./results.js";
+
+/** The title over the matches, and how they were found. */
+export function describeMatches(results, { found, shown, threshold, state, settings }) {
+  const limitReached = found.results.length === state.limit;
+  const within = format.threshold(threshold, settings.max_threshold);
+  const title = `${shown ? format.plural(shown, "picture") : "Nothing"} within ${within}`;
+  const searched = limitReached
+    ? `of the ${found.results.length} nearest`
+    : `of ${format.count(found.results.length)} found`;
+  const by = settings.label ?? found.match_type;
+  const took = found.took_ms < 10 ? found.took_ms.toFixed(1) : Math.round(found.took_ms);
+  results.describe(title, [searched, by, `${took} ms`].join(" · "));
+}
+
+/** Messages above the matches: nothing comparable, nothing near, or not in the gallery yet. */
+export function matchNotices({ found, shown, settings, pending, widen, add }) {
+  const addAction = add ? [["Add this picture…", add]] : [];
+  if (found.low_information) {
+    const text = `It has nothing that ${settings.label ?? found.match_type} could compare, such as a single flat colour. Try another match type.`;
+    return [notice("This picture cannot be compared", text, addAction)];
+  }
+  const nearest = found.results[0]?.distance;
+  if (nearest === undefined) {
+    const maximum = format.threshold(settings.max_threshold, settings.max_threshold);
+    const waiting = pending
+      ? ` ${format.plural(pending, "picture")} on the way will be searchable soon.`
+      : "";
+    return [notice("No similar picture", `The gallery has none within ${maximum}.${waiting}`, addAction)];
+  }
+  if (!shown) {
+    const step = format.stepOf(settings.max_threshold);
+    const enough = Math.ceil(nearest / step) * step;
+    const label = format.threshold(enough, settings.max_threshold);
+    const actions = [[`Show up to ${label}`, () => widen(Number(label)), true], ...addAction];
+    const text = `The nearest picture is at ${format.distance(nearest, settings.max_threshold)}.`;
+    return [notice("Nothing this close", text, actions)];
+  }
+  if (add && nearest > 0) {
+    return [notice("No identical picture", "This one is not in the gallery yet.", addAction)];
+  }
+  return [];
+}
+
+/** After a reload the uploaded file is gone. */
+export function uploadGone(choose) {
+  const text =
+    "A picture that is only searched with is not stored. To keep or share a search, search with a link or with a picture of the gallery.";
+  return notice("Uploads do not survive a reload", text, [["Choose a picture", choose, true]]);
+}
+
+/** The first start: how to add pictures. */
+export function emptyGallery(choose) {
+  const { node, slot } = fromTemplate("empty-gallery");
+  slot("choose").addEventListener("click", choose);
+  slot("curl").textContent = `curl -F file=@picture.jpg ${location.origin}/api/v1/images/`;
+  return node;
+}
+
+const TITLES = {
+  unreachable: "The server did not answer",
+  unavailable: "This match type is not available",
+  throttled: "Too many searches at once",
+  not_found: "There is no such picture",
+  not_an_image: "That is not a picture",
+  image_too_large: "The picture is too large",
+  too_large: "The picture is too large",
+};
+
+const SIGN_IN = "This service answers signed-in people, and programs that send an API key.";
+
+/** [title, message] of a refusal; trying again is offered where it may help. */
+export function failure(error, retry) {
+  if (error.needsSignIn) {
+    const next = encodeURIComponent(location.pathname + location.search);
+    const actions = [["Sign in", `/admin/login/?next=${next}`, true]];
+    const text = error.status === 401 ? SIGN_IN : error.message;
+    return ["Sign in to search", notice(null, text, actions)];
+  }
+  const inputAtFault = error.status >= 400 && error.status < 500 && error.status !== 429;
+  const general = inputAtFault ? "The search was refused" : "The service could not do it";
+  const title = error.code?.startsWith("fetch_") ? "The link could not be fetched" : TITLES[error.code];
+  const actions = inputAtFault ? [] : [["Try again", retry, true]];
+  return [title ?? general, notice(null, error.message, actions, "alert")];
+}

@@ -1,0 +1,147 @@
+/** The right-hand side: pictures, and what is said where there are none. */
+
+import { announce, button, byId, confirmOn, copyText, fromTemplate, make, webUrl } from "./dom.js";
+import * as format from "./format.js";
+
+const SKELETONS = 8;
+
+/** `onSearchWith(id)` is called by the cards. */
+export function createResults({ onSearchWith }) {
+  const grid = byId("grid");
+  const notices = byId("notices");
+  let cards = [];
+
+  function show(title, note, nodes = []) {
+    byId("results-title").textContent = title;
+    byId("results-note").textContent = note;
+    byId("results").removeAttribute("aria-busy");
+    notices.replaceChildren();
+    grid.replaceChildren(...nodes);
+  }
+
+  return {
+    /** Earlier pictures stay, dimmed, until the new ones are there. */
+    loading(title) {
+      byId("results-title").textContent = title;
+      byId("results-note").textContent = "";
+      byId("results").setAttribute("aria-busy", "true");
+      notices.replaceChildren();
+      if (grid.children.length) return;
+      grid.replaceChildren(...Array.from({ length: SKELETONS }, () => fromTemplate("skeleton").node));
+    },
+
+    /** Stored pictures without a query. */
+    showNewest(images) {
+      cards = [];
+      const nodes = images.map((image) => cardOf(image, null, null, onSearchWith));
+      show("Newest pictures", "Search with one of these, or with a picture of your own.", nodes);
+    },
+
+    /** What a search found; `filter` then says how many of them count. */
+    showMatches(matches, matchType) {
+      cards = matches.map((match) => ({
+        distance: match.distance,
+        node: cardOf(match.image, match.distance, matchType, onSearchWith),
+      }));
+      show("", "", cards.map(({ node }) => node));
+    },
+
+    /** Hide the cards beyond `threshold`; returns how many are left. */
+    filter(threshold) {
+      for (const { node, distance } of cards) node.hidden = distance > threshold;
+      return cards.filter(({ node }) => !node.hidden).length;
+    },
+
+    describe(title, note) {
+      byId("results-title").textContent = title;
+      byId("results-note").textContent = note;
+      announce(title);
+    },
+
+    /** Clear everything but one message. */
+    showOnly(title, node) {
+      cards = [];
+      show(title, "");
+      notices.replaceChildren(node);
+      announce(title);
+    },
+
+    /** A message above the pictures. */
+    notice: (...nodes) => notices.replaceChildren(...nodes.filter(Boolean)),
+
+    focus() {
+      byId("results-title").focus({ preventScroll: true });
+      const narrow = !matchMedia("(min-width: 60rem)").matches;
+      if (narrow) byId("results").scrollIntoView();
+      else scrollTo({ top: 0 });
+    },
+  };
+}
+
+/** A boxed message with buttons or links: `[label, onClick | address, isPrimary]`. */
+export function notice(title, text, actions = [], role = null) {
+  const { node, slot } = fromTemplate("notice");
+  if (title) slot("title").textContent = title;
+  else slot("title").remove();
+  slot("text").textContent = text;
+  for (const [label, action, isPrimary] of actions) {
+    const className = isPrimary ? "button primary" : "button";
+    const isLink = typeof action === "string";
+    slot("actions").append(
+      isLink ? make("a", { href: action, className }, label) : button(label, action, className),
+    );
+  }
+  if (!actions.length) slot("actions").remove();
+  if (role) node.setAttribute("role", role);
+  return node;
+}
+
+function cardOf(image, distance, matchType, onSearchWith) {
+  const { node, slot } = fromTemplate("card");
+  node.dataset.id = image.id;
+  showPicture(slot, image);
+  if (distance === null) {
+    slot("distance").remove();
+    slot("band").remove();
+  } else {
+    const { max_threshold: maximum } = matchType;
+    slot("distance").textContent = format.distance(distance, maximum);
+    slot("distance").title = `Distance ${distance}`;
+    const band = bandOf(distance, matchType);
+    slot("band").textContent = band;
+    slot("band").dataset.band = band;
+  }
+  slot("id").textContent = `#${image.id}`;
+  slot("remark").textContent = image.remark ?? "";
+  slot("remark").title = image.remark ?? "";
+  if (image.data_id === null) slot("data-id-row").remove();
+  else slot("data-id").textContent = image.data_id;
+  slot("md5").textContent = image.md5;
+  slot("copy").setAttribute("aria-label", `Copy the md5 of picture ${image.id}`);
+  slot("copy").addEventListener("click", async ({ currentTarget }) => {
+    await copyText(image.md5);
+    confirmOn(currentTarget, "");
+    announce("md5 copied");
+  });
+  slot("file").textContent = format.file(image);
+  slot("search-with").setAttribute("aria-label", `Search with this one, picture ${image.id}`);
+  slot("search-with").addEventListener("click", () => onSearchWith(image.id));
+  return node;
+}
+
+function showPicture(slot, image) {
+  const link = slot("original");
+  const name = image.remark || image.data_id || `Picture ${image.id}`;
+  slot("thumbnail").alt = name;
+  if (image.thumbnail) slot("thumbnail").src = image.thumbnail;
+  const url = webUrl(image.url);
+  if (!url) return;
+  link.href = url.href;
+  link.title = `Open the original: ${url.href}`;
+}
+
+/** How far to trust a distance: within the precise range, within the recall range, or beyond. */
+function bandOf(distance, { precise, recall }) {
+  if (distance <= precise) return "strong";
+  return distance <= recall ? "possible" : "weak";
+}

@@ -1,0 +1,57 @@
+/**
+ * The search as the address bar holds it.
+ *
+ * A state is {query, matchType, threshold, limit, prefix}. A query is {id}, {url}, {text}, or
+ * {upload} (a key into this page's memory: a file cannot be in an address), or null.
+ * matchType and threshold are null where the server's defaults hold.
+ */
+
+export const DEFAULT_LIMIT = 20;
+export const MAX_LIMIT = 100;
+
+export const emptyState = () => ({
+  query: null,
+  matchType: null,
+  threshold: null,
+  limit: DEFAULT_LIMIT,
+  prefix: "",
+});
+
+export function parse(search, historyState) {
+  const parameters = new URLSearchParams(search);
+  return {
+    query: parseQuery(parameters, historyState),
+    matchType: parameters.get("match_type"),
+    threshold: parseNumber(parameters.get("threshold")),
+    limit: clampLimit(parseNumber(parameters.get("limit")) ?? DEFAULT_LIMIT),
+    prefix: parameters.get("data_id_prefix") ?? "",
+  };
+}
+
+export function serialise({ query, matchType, threshold, limit, prefix }) {
+  const parameters = new URLSearchParams();
+  for (const kind of ["id", "url", "text"]) {
+    if (query?.[kind]) parameters.set(kind, query[kind]);
+  }
+  if (matchType) parameters.set("match_type", matchType);
+  if (threshold !== null) parameters.set("threshold", threshold);
+  if (limit !== DEFAULT_LIMIT) parameters.set("limit", limit);
+  if (prefix) parameters.set("data_id_prefix", prefix);
+  return parameters.size ? `?${parameters}` : location.pathname;
+}
+
+export const clampLimit = (number) => Math.min(MAX_LIMIT, Math.max(1, Math.round(number)));
+
+function parseQuery(parameters, historyState) {
+  const id = Number(parameters.get("id"));
+  if (Number.isSafeInteger(id) && id > 0) return { id };
+  for (const kind of ["url", "text"]) {
+    if (parameters.get(kind)) return { [kind]: parameters.get(kind) };
+  }
+  return historyState?.upload ? { upload: historyState.upload } : null;
+}
+
+function parseNumber(text) {
+  const number = Number(text || NaN);
+  return Number.isFinite(number) && number >= 0 ? number : null;
+}

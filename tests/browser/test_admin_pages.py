@@ -1,0 +1,89 @@
+"""The admin in a real browser: its scripts run under its policy, at two widths, in both themes."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Page, expect
+
+from gallery.models import Image
+from tests import factories as make
+from tests.browser.conftest import DESKTOP, PHONE, OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+WORD = "a-word-of-the-tests"
+PAGES = ("", "gallery/image/", "gallery/image/add/", "auth/user/", "django_q/schedule/")
+
+
+@pytest.fixture
+def root(transactional_db: None) -> User:
+    return User.objects.create_superuser("root", password=WORD)
+
+
+def log_in(open_page: OpenPage, size: tuple[int, int] = DESKTOP, theme: str = "light") -> Page:
+    """The dashboard. ``open_page`` fails the test if a script breaks or the policy refuses one."""
+    page = open_page(size=size, theme=theme)
+    page.goto("/admin/")
+    page.get_by_label("Username").fill("root")
+    page.get_by_label("Password").fill(WORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Match types")).to_be_visible()
+    return page
+
+
+@pytest.mark.parametrize(("size", "theme"), [(DESKTOP, "light"), (PHONE, "dark")])
+def test_pages_fit_and_nothing_is_refused(
+    open_page: OpenPage, root: User, size: tuple[int, int], theme: str
+) -> None:
+    image = make.add_ready_image(data=make.png(make.photo(1)))
+    own = (f"gallery/image/{image.pk}/change/", f"auth/user/{root.pk}/change/")
+    page = log_in(open_page, size, theme)
+    for path in (*PAGES, *own):
+        page.goto(f"/admin/{path}")
+        # Alpine has run: what it hides until then is there.
+        page.wait_for_function("window.Alpine !== undefined")
+        overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert overflow <= 0, (path, overflow)
+
+
+def test_api_pages_work_under_their_policy(open_page: OpenPage, root: User) -> None:
+    page = log_in(open_page)
+    page.goto("/api/docs/")
+    expect(page.get_by_text("/api/v1/images/search/")).to_be_visible()
+    page.goto("/api/v1/images/")
+    expect(page.get_by_text("GET /api/v1/images/").first).to_be_visible()
+
+
+def test_deleting_takes_a_confirmation(open_page: OpenPage, root: User) -> None:
+    images = [make.add_ready_image(data=make.png(make.photo(n))) for n in range(3)]
+    page = log_in(open_page)
+    page.goto("/admin/gallery/image/")
+    expect(page.get_by_role("img", name="Picture of image")).to_have_count(3)
+    for image in images[:2]:
+        page.locator(f'input[name="_selected_action"][value="{image.pk}"]').check()
+    page.locator('select[name="action"]').select_option("delete_selected")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_text("2 images (2 ready) would be deleted")).to_be_visible()
+    assert Image.objects.count() == 3
+    page.get_by_role("button", name="Delete 2 images").click()
+    expect(page.get_by_text("2 images deleted.")).to_be_visible()
+    assert list(Image.objects.all()) == images[2:]
+
+
+def test_adding_several_files(open_page: OpenPage, root: User) -> None:
+    page = log_in(open_page)
+    page.goto("/admin/gallery/image/add/")
+    names = ("one.png", "two.png", "bad.png")
+    bodies = (make.png(make.photo(1)), make.png(make.photo(2)), b"text")
+    page.get_by_label("Files").set_input_files(
+        [
+            {"name": name, "mimeType": "image/png", "buffer": body}
+            for name, body in zip(names, bodies, strict=True)
+        ]
+    )
+    page.get_by_role("button", name="Add pictures").click()
+    outcomes = page.get_by_role("region", name="What became of the pictures")
+    expect(outcomes.get_by_role("listitem")).to_have_count(3)
+    expect(outcomes).to_contain_text("This is text, not a picture")
+    expect(outcomes.get_by_role("link")).to_have_count(2)
+    assert Image.objects.filter(added_by="user:root").count() == 2

@@ -1,0 +1,503 @@
+"""The search page in a real browser, against the real server, database and descriptors."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, Route, expect
+
+from gallery.models import Image
+from gallery.services import changing
+from tests import factories
+from tests.browser.conftest import DESKTOP, PHONE, OpenPage
+from tests.httpserver import HttpServer, Reply
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+PHOTOS = ("chelsea.png", "coffee.png", "rocket.jpg", "astronaut.png", "camera.png")
+
+
+@pytest.fixture
+def images(open_api: None) -> list[Image]:
+    """Five photographs that can be found; the first one's details are worth showing."""
+    details: list[dict[str, Any]] = [
+        {"data_id": "cat-1", "remark": "A cat, looking up", "url": "https://pictures.test/cat.png"},
+        {"data_id": "cup-1", "url": "javascript:alert(1)"},
+        {},
+        {"remark": "<img src=x onerror=alert(1)>"},
+        {},
+    ]
+    return [
+        factories.add_ready_image(factories.wheel_photo(name, 256), **fields)
+        for name, fields in zip(PHOTOS, details, strict=True)
+    ]
+
+
+@pytest.fixture
+def cat_copy(tmp_path: Path) -> Path:
+    """The first photograph, smaller and encoded again."""
+    path = tmp_path / "copy of the cat.jpg"
+    path.write_bytes(factories.jpeg(factories.wheel_photo("chelsea.png", 180), quality=60))
+    return path
+
+
+def cards(page: Page) -> Any:
+    return page.locator(".card:not(.skeleton):visible")
+
+
+def card_ids(page: Page) -> list[int]:
+    return [int(node.get_attribute("data-id")) for node in cards(page).all()]
+
+
+def set_threshold(page: Page, value: float) -> None:
+    page.locator("#threshold").evaluate(
+        """(slider, value) => {
+            slider.value = value;
+            slider.dispatchEvent(new Event("input"));
+            slider.dispatchEvent(new Event("change"));
+        }""",
+        value,
+    )
+
+
+def title(page: Page) -> Any:
+    return page.locator("#results-title")
+
+
+def search_with(page: Page, image: Image) -> None:
+    page.get_by_role("button", name=f"Search with this one, picture {image.pk}").click()
+
+
+# --- searching ------------------------------------------------------------------------------
+
+
+def test_an_upload_finds_its_picture(
+    open_page: OpenPage, images: list[Image], cat_copy: Path
+) -> None:
+    page = open_page()
+    page.set_input_files("#file", cat_copy)
+    expect(title(page)).to_have_text("1 picture within 1.00")
+    card = cards(page)
+    expect(card).to_have_attribute("data-id", str(images[0].pk))
+    expect(card).to_contain_text("A cat, looking up")
+    expect(card).to_contain_text("cat-1")
+    expect(card).to_contain_text(images[0].md5)
+    expect(card.locator("a")).to_have_attribute("href", "https://pictures.test/cat.png")
+    assert card.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)")
+    expect(page.locator("#preview-name")).to_have_text("copy of the cat.jpg")
+    expect(page.locator("#announcer")).to_have_text("1 picture within 1.00")
+
+
+def test_a_picture_chosen_before_the_page_knows_the_service(
+    open_page: OpenPage, images: list[Image], cat_copy: Path
+) -> None:
+    page = open_page("?limit=7")
+    expect(title(page)).to_have_text("Newest pictures")
+    held: list[Route] = []
+    released = False
+    page.route(
+        "**/api/v1/status/",
+        lambda route: route.continue_() if released else held.append(route),
+    )
+    page.reload()
+    page.set_input_files("#file", cat_copy)
+    set_threshold(page, 2)
+    expect(page).to_have_url(re.compile(r"\?limit=7$"))
+    released = True
+    for route in held:
+        route.continue_()
+    expect(title(page)).to_have_text("1 picture within 1.00")
+    assert card_ids(page) == [images[0].pk]
+
+
+def test_a_dropped_and_a_pasted_picture_are_searched(
+    open_page: OpenPage, images: list[Image]
+) -> None:
+    page = open_page()
+    expect(title(page)).to_have_text("Newest pictures")
+    handed_over = """([kind, bytes]) => {
+        const carrier = new DataTransfer();
+        carrier.items.add(new File([new Uint8Array(bytes)], `${kind}.png`, { type: "image/png" }));
+        const event = kind === "drop"
+            ? new DragEvent("drop", { dataTransfer: carrier, cancelable: true })
+            : new ClipboardEvent("paste", { clipboardData: carrier });
+        document.body.dispatchEvent(new event.constructor(event.type, {
+            dataTransfer: carrier, clipboardData: carrier, bubbles: true, cancelable: true,
+        }));
+    }"""
+    for kind, image, name in (("drop", images[1], PHOTOS[1]), ("paste", images[2], PHOTOS[2])):
+        data = factories.png(factories.wheel_photo(name, 256))
+        page.evaluate(handed_over, [kind, list(data)])
+        expect(page.locator("#preview-name")).to_have_text(f"{kind}.png")
+        expect(cards(page).first).to_have_attribute("data-id", str(image.pk))
+        expect(cards(page).first.locator(".distance")).to_have_text("0.000")
+
+
+def test_a_link_is_searched_by_the_server(
+    open_page: OpenPage, images: list[Image], cat_copy: Path
+) -> None:
+    page = open_page()
+    with HttpServer({"/cat.jpg": cat_copy.read_bytes()}) as site:
+        page.get_by_label("Link to a picture").fill(f"{site.url}/cat.jpg")
+        page.get_by_role("button", name="Search", exact=True).click()
+        expect(title(page)).to_have_text("1 picture within 1.00")
+        assert card_ids(page) == [images[0].pk]
+
+
+def test_a_shared_link_loads_no_foreign_picture_by_itself(
+    open_page: OpenPage, images: list[Image], cat_copy: Path
+) -> None:
+    with HttpServer({"/cat.jpg": cat_copy.read_bytes()}) as site:
+        page = open_page(f"?url={site.url}/cat.jpg")
+        expect(title(page)).to_have_text("1 picture within 1.00")
+        page.wait_for_load_state("networkidle")
+        assert len(site.requests) == 1  # the server's own
+        page.get_by_role("button", name="Show picture").click()
+        expect(page.get_by_alt_text("The picture you search with")).to_be_visible()
+        assert len(site.requests) == 2
+
+
+def test_search_with_this_one(open_page: OpenPage, images: list[Image]) -> None:
+    page = open_page()
+    search_with(page, images[2])
+    expect(title(page)).to_have_text("1 picture within 1.00")
+    expect(title(page)).to_be_focused()
+    expect(page).to_have_url(re.compile(rf"\?id={images[2].pk}&match_type=imgsmlr$"))
+    assert card_ids(page) == [images[2].pk]
+
+
+# --- threshold, limit, match type -----------------------------------------------------------
+
+
+def test_the_threshold_filters_without_a_request(open_page: OpenPage, images: list[Image]) -> None:
+    page = open_page(f"?id={images[0].pk}")
+    expect(title(page)).to_have_text("1 picture within 1.00")
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    set_threshold(page, 4)
+    shown = [float(text) for text in page.locator(".distance:visible").all_inner_texts()]
+    assert len(shown) > 1
+    assert shown == sorted(shown)
+    expect(title(page)).to_have_text(f"{len(shown)} pictures within 4.00")
+    cut = round((shown[0] + shown[1]) / 2, 2)
+    set_threshold(page, cut)
+    assert card_ids(page) == [images[0].pk]
+    expect(page.locator("#threshold-value")).to_have_text(f"{cut:.2f}")
+    expect(page).to_have_url(re.compile(rf"threshold={cut}"))
+    assert [url for url in requests if "/api/" in url] == []
+
+
+def test_a_picture_that_was_taken_away(open_page: OpenPage, images: list[Image]) -> None:
+    changing.quarantine_images(images=Image.objects.filter(pk=images[0].pk), by="tests")
+    page = open_page(f"?id={images[0].pk}")
+    expect(title(page)).to_have_text("There is no such picture")
+    expect(page.get_by_role("alert").locator("p")).to_contain_text("There is no image")
+
+
+def test_widening_shows_the_nearest(
+    open_page: OpenPage, images: list[Image], tmp_path: Path
+) -> None:
+    path = tmp_path / "rotated.png"
+    path.write_bytes(factories.png(factories.wheel_photo("chelsea.png", 256).rotate(20)))
+    page = open_page("?threshold=0")
+    page.set_input_files("#file", path)
+    expect(title(page)).to_have_text("Nothing within 0.00")
+    page.get_by_role("button", name="Show up to").click()
+    expect(title(page)).to_have_text(re.compile("^1 picture within"))
+
+
+def test_a_limit_and_a_data_id_narrow_the_search(open_page: OpenPage, images: list[Image]) -> None:
+    page = open_page(f"?id={images[0].pk}&threshold=4")
+    page.get_by_label("At most").fill("1")
+    page.get_by_label("At most").press("Enter")
+    expect(page.locator("#results-note")).to_contain_text("of the 1 nearest")
+    page.get_by_label("Data id starts with").fill("nobody-")
+    page.get_by_label("Data id starts with").press("Enter")
+    expect(page.get_by_role("heading", name="No similar picture")).to_be_visible()
+    expect(page).to_have_url(re.compile("limit=1&data_id_prefix=nobody-$"))
+
+
+def test_pdq_has_whole_bits_and_its_own_ends(open_page: OpenPage, images: list[Image]) -> None:
+    page = open_page(f"?id={images[0].pk}&threshold=1.5")
+    page.get_by_label("Perceptual hash (PDQ)").check()
+    expect(title(page)).to_have_text("1 picture within 31")
+    expect(page.locator(".distance:visible")).to_have_text("0")
+    expect(page.get_by_role("button", name="Recall 52")).to_be_visible()
+
+
+def test_an_unavailable_match_type_says_why(open_page: OpenPage, images: list[Image]) -> None:
+    page = open_page()
+    clip = page.get_by_label("Meaning (CLIP)")
+    expect(clip).to_be_disabled()
+    expect(clip).to_have_accessible_description(re.compile("CLIP_PRETRAINED"))
+    page.get_by_label("Link to a picture").fill("a red bicycle")
+    page.get_by_role("button", name="Search", exact=True).click()
+    expect(page.locator("#words-problem")).to_contain_text("http://")
+    expect(page.locator("#words-problem")).to_contain_text("CLIP_PRETRAINED")
+
+
+# --- the address is the state ---------------------------------------------------------------
+
+
+def test_the_address_survives_a_reload(open_page: OpenPage, images: list[Image]) -> None:
+    page = open_page(f"?id={images[0].pk}&match_type=pdq&threshold=104&limit=3&data_id_prefix=c")
+    for _ in range(2):
+        expect(page.locator("#threshold-value")).to_have_text("104")
+        expect(page.get_by_label("Perceptual hash (PDQ)")).to_be_checked()
+        expect(page.get_by_label("At most")).to_have_value("3")
+        expect(page.get_by_label("Data id starts with")).to_have_value("c")
+        expect(cards(page).first).to_have_attribute("data-id", str(images[0].pk))
+        page.reload()
+
+
+def test_back_and_forward(open_page: OpenPage, images: list[Image], cat_copy: Path) -> None:
+    page = open_page()
+    page.set_input_files("#file", cat_copy)
+    expect(title(page)).to_have_text("1 picture within 1.00")
+    page.get_by_role("button", name="Clear").click()
+    expect(title(page)).to_have_text("Newest pictures")
+    search_with(page, images[3])
+    expect(page.locator("#preview-name")).to_have_text(f"Picture #{images[3].pk}")
+    page.go_back()
+    expect(title(page)).to_have_text("Newest pictures")
+    page.go_back()  # the upload is still in the page's memory
+    expect(page.locator("#preview-name")).to_have_text("copy of the cat.jpg")
+    expect(cards(page).first).to_have_attribute("data-id", str(images[0].pk))
+    page.go_forward()
+    expect(title(page)).to_have_text("Newest pictures")
+
+
+def test_after_a_reload_an_upload_is_asked_for_again(
+    open_page: OpenPage, images: list[Image], cat_copy: Path
+) -> None:
+    page = open_page()
+    page.set_input_files("#file", cat_copy)
+    expect(title(page)).to_have_text("1 picture within 1.00")
+    expect(page.get_by_role("button", name="Copy link")).to_be_hidden()
+    page.reload()
+    expect(title(page)).to_have_text("Choose the picture again")
+    expect(page.locator(".notice")).to_contain_text("not stored")
+
+
+@pytest.mark.parametrize(
+    "query", ["?threshold=abc&limit=-5", "?id=x&match_type=nothing", "?limit=1e9&threshold=1e99"]
+)
+def test_a_mistyped_address_still_works(
+    open_page: OpenPage, images: list[Image], query: str
+) -> None:
+    page = open_page(query)
+    expect(title(page)).to_have_text("Newest pictures")
+    expect(page.get_by_label("Haar wavelet (imgsmlr)")).to_be_checked()
+
+
+# --- data stays data ------------------------------------------------------------------------
+
+
+def test_stored_text_and_links_run_nothing(open_page: OpenPage, images: list[Image]) -> None:
+    page = open_page()
+    scripted = page.locator(f'.card[data-id="{images[1].pk}"] a')
+    expect(scripted).to_be_visible()
+    assert scripted.get_attribute("href") is None
+    marked = page.locator(f'.card[data-id="{images[3].pk}"] .remark')
+    expect(marked).to_have_text("<img src=x onerror=alert(1)>")
+
+
+def test_the_md5_is_copied(open_page: OpenPage, images: list[Image]) -> None:
+    page = open_page(permissions=["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name=f"Copy the md5 of picture {images[0].pk}").click()
+    expect(page.locator("#announcer")).to_have_text("md5 copied")
+    assert page.evaluate("navigator.clipboard.readText()") == images[0].md5
+
+
+# --- refusals -------------------------------------------------------------------------------
+
+
+def test_a_page_instead_of_a_picture(
+    open_page: OpenPage, images: list[Image], tmp_path: Path
+) -> None:
+    path = tmp_path / "picture.jpg"
+    path.write_bytes(b"<!doctype html><title>Not found</title>")
+    page = open_page()
+    page.set_input_files("#file", path)
+    expect(title(page)).to_have_text("That is not a picture")
+    expect(page.get_by_role("alert").locator("p")).to_contain_text("HTML")
+
+
+def test_a_private_address(open_page: OpenPage, images: list[Image]) -> None:
+    page = open_page("?url=http://10.0.0.7/a.png")
+    expect(title(page)).to_have_text("The link could not be fetched")
+    expect(page.get_by_role("alert").locator("p")).to_contain_text("FETCH_ALLOW_PRIVATE")
+
+
+def test_a_link_that_is_gone(open_page: OpenPage, images: list[Image]) -> None:
+    with HttpServer({"/gone.png": Reply(b"", 404)}) as site:
+        page = open_page(f"?url={site.url}/gone.png")
+        expect(title(page)).to_have_text("The link could not be fetched")
+        expect(page.get_by_role("alert").locator("p")).to_contain_text("404")
+
+
+def test_without_access_one_is_asked_to_sign_in(open_page: OpenPage, db: None) -> None:
+    page = open_page("?id=5")
+    expect(title(page)).to_have_text("Sign in to search")
+    link = page.locator(".notice").get_by_role("link", name="Sign in")
+    expect(page.get_by_role("search")).to_be_hidden()
+    expect(link).to_have_attribute("href", "/admin/login/?next=%2Fimgsmlr%2F%3Fid%3D5")
+
+
+def test_a_server_that_is_gone(open_page: OpenPage, images: list[Image]) -> None:
+    page = open_page()
+    expect(title(page)).to_have_text("Newest pictures")
+    page.context.set_offline(True)
+    search_with(page, images[0])
+    expect(title(page)).to_have_text("The server did not answer")
+    page.context.set_offline(False)
+    page.get_by_role("button", name="Try again").click()
+    expect(title(page)).to_have_text("1 picture within 1.00")
+
+
+def test_a_flat_picture(open_page: OpenPage, images: list[Image], tmp_path: Path) -> None:
+    path = tmp_path / "flat.png"
+    path.write_bytes(factories.png(factories.flat()))
+    page = open_page()
+    page.set_input_files("#file", path)
+    expect(page.get_by_role("heading", name="This picture cannot be compared")).to_be_visible()
+
+
+# --- adding ---------------------------------------------------------------------------------
+
+
+def test_the_first_pictures_are_added_by_hand(
+    open_page: OpenPage, open_api: None, db: None, tmp_path: Path
+) -> None:
+    paths = []
+    for seed in range(3):
+        path = tmp_path / f"{seed}.png"
+        path.write_bytes(factories.png(factories.photo(seed)))
+        paths.append(path)
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(factories.jpeg(factories.photo(9))[:2000])
+    page = open_page()
+    expect(title(page)).to_have_text("The gallery is empty")
+    page.get_by_role("button", name="Choose pictures").first.click()
+    page.set_input_files("#add-files", [*paths, broken])
+    page.get_by_role("button", name="Add 4 pictures").click()
+    expect(page.locator("#add-progress")).to_have_text("3 added, 1 failed")
+    expect(page.locator('.queue-item[data-state="failed"]')).to_contain_text("JPEG")
+    page.get_by_role("button", name="Done").click()
+    expect(title(page)).to_have_text("Newest pictures")
+    assert Image.objects.ready().count() == 3
+    expect(cards(page)).to_have_count(3)
+
+
+def test_the_query_is_added_with_data_id_and_remark(
+    open_page: OpenPage, images: list[Image], cat_copy: Path
+) -> None:
+    page = open_page()
+    page.set_input_files("#file", cat_copy)
+    page.get_by_role("button", name="Add this picture…").click()
+    page.get_by_label("Data id optional").fill("cat-2")
+    page.get_by_label("Remark optional").fill("Smaller cat")
+    page.get_by_role("button", name="Add 1 picture").click()
+    page.get_by_role("button", name="Done").click()
+    expect(title(page)).to_have_text("2 pictures within 1.00")
+    expect(cards(page).first).to_contain_text("Smaller cat")
+    assert Image.objects.get(data_id="cat-2").remark == "Smaller cat"
+    page.set_input_files("#file", cat_copy)
+    expect(page.locator(".notice")).to_have_count(0)  # it is here now: nothing to offer
+
+
+def test_a_duplicate_leads_to_what_is_there(open_page: OpenPage, images: list[Image]) -> None:
+    page = open_page()
+    page.get_by_role("button", name="Add pictures").click()
+    data = factories.png(factories.wheel_photo(PHOTOS[0], 256))
+    page.set_input_files(
+        "#add-files", {"name": "again.png", "mimeType": "image/png", "buffer": data}
+    )
+    page.get_by_role("button", name="Add 1 picture").click()
+    expect(page.locator("#add-progress")).to_have_text("1 already here")
+    page.get_by_role("button", name="Search with it").click()
+    expect(page.locator("#preview-name")).to_have_text(f"Picture #{images[0].pk}")
+
+
+def test_a_signed_in_user_writes_with_the_csrf_token(
+    open_page: OpenPage, admin_user: Any, client: Any, live_server: Any, tmp_path: Path
+) -> None:
+    client.force_login(admin_user)
+    page = open_page()
+    session = {"name": "sessionid", "value": client.cookies["sessionid"].value}
+    page.context.add_cookies([{**session, "url": live_server.url}])
+    page.reload()
+    expect(title(page)).to_have_text("The gallery is empty")
+    page.get_by_role("button", name="Add pictures").click()
+    data = factories.png(factories.photo(3))
+    page.set_input_files("#add-files", {"name": "a.png", "mimeType": "image/png", "buffer": data})
+    page.get_by_role("button", name="Add 1 picture").click()
+    expect(page.locator("#add-progress")).to_have_text("1 added")
+    assert Image.objects.get().added_by == "user:admin"
+
+
+# --- everyone can use it --------------------------------------------------------------------
+
+
+def test_by_keyboard_alone(open_page: OpenPage, images: list[Image]) -> None:
+    page = open_page()
+    expect(title(page)).to_have_text("Newest pictures")
+
+    def tab_to(name: str) -> None:
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            focused = page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.id")
+            if focused == name:
+                return
+        raise AssertionError(f"{name} cannot be reached by Tab")
+
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    tab_to(f"Search with this one, picture {images[0].pk}")
+    page.keyboard.press("Enter")
+    expect(title(page)).to_have_text("1 picture within 1.00")
+    page.get_by_label("Link to a picture").focus()
+    tab_to("threshold")
+    page.keyboard.press("End")
+    expect(title(page)).to_have_text(re.compile("pictures within 4.00"))
+    expect(page.locator("#threshold")).to_have_attribute(
+        "aria-valuetext", re.compile(r"^4\.00, \d+ of \d+ pictures$")
+    )
+    page.get_by_label("Haar wavelet (imgsmlr)").focus()
+    page.keyboard.press("ArrowDown")
+    expect(title(page)).to_have_text("1 picture within 31")
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_serious_accessibility_problem(
+    open_page: OpenPage, images: list[Image], size: tuple[int, int], theme: str, tmp_path: Path
+) -> None:
+    page = open_page(f"?id={images[0].pk}&threshold=4", size, theme)
+    expect(title(page)).to_have_text(re.compile("pictures within 4.00"))
+    assert serious(page) == []
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    page.locator("#options").evaluate("options => (options.open = true)")
+    page.locator("#add-open").click()
+    data = factories.png(factories.photo(3))
+    page.set_input_files("#add-files", {"name": "a.png", "mimeType": "image/png", "buffer": data})
+    assert serious(page) == []
+    page.get_by_role("button", name="Close").click()
+    page.goto("/imgsmlr/?url=http://10.0.0.7/a.png")
+    expect(title(page)).to_have_text("The link could not be fetched")
+    assert serious(page) == []
+
+
+def serious(page: Page) -> list[str]:
+    """axe's findings of serious or critical impact, with the elements at fault."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{violation['id']}: {[node['target'] for node in violation['nodes']]}"
+        for violation in found
+        if violation["impact"] in ("serious", "critical")
+    ]

@@ -1,0 +1,31 @@
+"""What a bulk import's processes may meet. Apart, because they import it without Django."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from gallery.services.preparing import Plan, Prepared, prepare
+
+DEADLY = b"deadly"
+
+
+def die(plan: Plan, places: Sequence[Path]) -> list[Prepared | str]:
+    """One file ends its process, as a decoder that crashes does."""
+    if any(place.read_bytes().endswith(DEADLY) for place in places):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return prepare(plan, places)
+
+
+def linger(plan: Plan, places: Sequence[Path]) -> list[Prepared | str]:
+    """A decoder that never ends."""
+    from gallery.services import preparing
+
+    def decode(data: bytes, limits: object) -> None:
+        while True:
+            pass
+
+    preparing.decode = decode  # type: ignore[assignment]
+    return prepare(plan, places)

@@ -1,0 +1,475 @@
+"""The admin of images: what each page shows, to whom, and what each action does."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+from django_q.models import OrmQ
+
+from gallery.admin import export, listing
+from gallery.models import Image, Status
+from gallery.signals import changed
+from tests import factories as make
+from tests.httpserver import HttpServer
+
+pytestmark = pytest.mark.django_db
+LIST = "/admin/gallery/image/"
+ADD = "/admin/gallery/image/add/"
+
+
+@pytest.fixture(autouse=True)
+def plain_static_files(settings: Any) -> None:
+    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+
+
+@pytest.fixture
+def root(db: None) -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+    return client
+
+
+@pytest.fixture
+def staff(db: None) -> Callable[..., Client]:
+    """``staff("view", "change")`` → a client of a staff user with these permissions on images."""
+
+    def make_client(*rights: str) -> Client:
+        user = User.objects.create_user("bob", is_staff=True)
+        names = [f"{right}_image" for right in rights]
+        user.user_permissions.set(Permission.objects.filter(codename__in=names))
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return make_client
+
+
+@pytest.fixture
+def news() -> Iterator[list[tuple[str, str, Any]]]:
+    heard: list[tuple[str, str, Any]] = []
+
+    def listen(by: str, verb: str, subject: Any, **kwargs: Any) -> None:
+        heard.append((by, verb, subject.pk))
+
+    changed.connect(listen, weak=False)
+    yield heard
+    changed.disconnect(listen)
+
+
+def row(number: int, **fields: Any) -> Image:
+    """A row without files."""
+    digest = f"{number:032x}"
+    values = {"md5": digest, "sha1": digest + "0" * 8, "sha256": digest * 2, "format": "png"}
+    values |= {"width": 3, "height": 2, "bytes": 5, "added_by": "key:loader", "status": "ready"}
+    return Image.objects.create(**(values | fields))
+
+
+def act(client: Client, action: str, *images: Image, **data: Any) -> Any:
+    chosen = {"_selected_action": [image.pk for image in images]}
+    return client.post(LIST, {"action": action, **chosen, **data}, follow=True)
+
+
+def told(response: Any) -> list[str]:
+    return [str(message) for message in response.context["messages"]]
+
+
+def listed(client: Client, **query: Any) -> set[int]:
+    response = client.get(LIST, query)
+    assert response.status_code == 200
+    return {image.pk for image in response.context["cl"].result_list}
+
+
+# --- The list -----------------------------------------------------------------------------
+
+
+def test_list_shows_what_is_known_of_an_image(root: Client) -> None:
+    image = make.add_ready_image(data=make.png(make.photo(1)))
+    Image.objects.filter(pk=image.pk).update(data_id="album/7", url="http://a.test/<b>.png")
+    page = root.get(LIST).content.decode()
+    for text in (image.md5, "album/7", "http://a.test/&lt;b&gt;.png", "ready", image.added_by):
+        assert text in page
+    assert reverse("gallery:thumbnail", args=[image.pk]) in page
+    assert "<b>.png" not in page
+
+
+def test_list_asks_no_more_for_more_images(root: Client) -> None:
+    counts = []
+    for numbers in (range(2), range(2, 45)):
+        for number in numbers:
+            row(number)
+        root.get(LIST)
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            root.get(LIST)
+        counts.append(len(queries))
+    assert counts[0] == counts[1] <= 4  # session, user, count, rows
+
+
+@pytest.mark.parametrize(
+    ("term", "found"),
+    [
+        (f"{1:032x}", {"one"}),
+        (f"{1:032X}", {"one"}),
+        (f"{2:032x}" * 2, {"two"}),
+        ("http://a.test/1", {"one"}),
+        ("http://a.test", set()),
+        ("album/", {"one", "two"}),
+        ("album/2", {"two"}),
+        ("bum/2", set()),
+        ("%", set()),
+        ("99999999999999999999999999", set()),
+        ("  album/2 ", {"two"}),
+        ("", {"one", "two", "three"}),
+    ],
+)
+def test_search(root: Client, term: str, found: set[str]) -> None:
+    images = {
+        "one": row(1, url="http://a.test/1", data_id="album/1"),
+        "two": row(2, data_id="album/2"),
+        "three": row(3),
+    }
+    assert listed(root, q=term) == {images[name].pk for name in found}
+
+
+def test_search_by_id(root: Client) -> None:
+    images = [row(number) for number in range(3)]
+    assert listed(root, q=str(images[1].pk)) == {images[1].pk}
+
+
+def test_search_reads_indexes_and_not_the_table(db: None) -> None:
+    Image.objects.bulk_create(
+        Image(
+            md5=f"{n:032x}", sha1="0" * 40, sha256=f"{n:064x}", data_id=f"album/{n}", format="png",
+            url=f"http://a.test/{n}", width=1, height=1, bytes=1, added_by="open", status="ready",
+        )
+        for n in range(5_000)
+    )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE gallery_image")
+    for term in (f"{7:032x}", f"{7:064x}", "http://a.test/7", "album/777", "7"):
+        plan = listing.matching(Image.objects.order_by(), term).explain()
+        assert "Seq Scan" not in plan, (term, plan)
+
+
+def test_filters(root: Client) -> None:
+    old = timezone.now() - timezone.timedelta(days=8)
+    ready = make.add_ready_image(data=make.png(make.photo(1)))
+    jpeg = row(1, format="jpeg", status="quarantined", stale_at=timezone.now(), added_by="user:x")
+    aged = row(2, created_at=old, format="gif")
+    everything = {ready.pk, jpeg.pk, aged.pk}
+    assert listed(root) == everything
+    assert listed(root, status__exact="quarantined") == {jpeg.pk}
+    assert listed(root, format=["jpeg", "gif"]) == {jpeg.pk, aged.pk}
+    assert listed(root, stale="1") == {jpeg.pk}
+    assert listed(root, stale="0") == {ready.pk, aged.pk}
+    assert listed(root, clip="1") == set()
+    assert listed(root, clip="0") == everything
+    ready.fingerprints.create(version="toy", clip=[1.0, 0.0])
+    assert listed(root, clip="1") == {ready.pk}
+    assert listed(root, added_by="user:x") == {jpeg.pk}
+    assert listed(root, added_by="user:") == set()
+    assert listed(root, days="7") == {ready.pk, jpeg.pk}
+    assert listed(root, days="30") == everything
+    assert listed(root, days="x", stale="x", clip="x") == everything
+
+
+def test_long_lists_are_estimated(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing.EstimatingPaginator, "EXACT", 10)
+    for number in range(10):
+        row(number)
+    assert listing.EstimatingPaginator(Image.objects.all(), 5).count == 10
+    for number in range(10, 30):
+        row(number)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE gallery_image")
+    assert listing.EstimatingPaginator(Image.objects.all(), 5).count == 30
+
+
+# --- Who may see and do what --------------------------------------------------------------
+
+
+def test_without_permission_there_is_nothing(staff: Callable[..., Client]) -> None:
+    image, client = row(1), staff()
+    one = f"{LIST}{image.pk}/"
+    for path in (LIST, ADD, f"{one}change/", f"{one}delete/"):
+        assert client.get(path).status_code == 403
+        assert client.post(path, {"post": "yes"}).status_code == 403
+    assert "Latest failed images" not in client.get("/admin/").content.decode()
+    assert Image.objects.get().status == "ready"
+
+
+@pytest.mark.parametrize("action", ["quarantine", "release", "describe_again", "delete_selected"])
+def test_viewers_change_nothing(staff: Callable[..., Client], action: str) -> None:
+    images = [row(1), row(2, status="quarantined"), row(3, status="failed", failure="Bad.")]
+    before = list(Image.objects.values())
+    act(staff("view"), action, *images, confirmed="3")
+    assert list(Image.objects.values()) == before
+
+
+def test_viewers_may_export(staff: Callable[..., Client]) -> None:
+    assert act(staff("view"), "export_csv", row(1)).headers["Content-Type"].startswith("text/csv")
+
+
+def test_only_moderators_see_and_release_what_is_quarantined(
+    staff: Callable[..., Client], root: Client
+) -> None:
+    image = make.add_ready_image(data=make.png(make.photo(1)))
+    client, link = staff("view", "change"), reverse("gallery:thumbnail", args=[image.pk])
+    change = f"{LIST}{image.pk}/change/"
+    assert link in client.get(LIST).content.decode()
+    act(client, "quarantine", image)
+    assert Image.objects.get().status == "quarantined"
+    for path in (LIST, change):
+        page = client.get(path).content.decode()
+        assert link not in page
+        assert reverse("gallery:original", args=[image.pk]) not in page
+    assert client.get(link).status_code == 404
+    act(client, "release", image)
+    client.post(change, {"gallery_image_release_this": "1"})
+    assert Image.objects.get().status == "quarantined"
+    assert link in root.get(LIST).content.decode()
+    assert root.get(link).status_code == 200
+
+
+# --- Actions ------------------------------------------------------------------------------
+
+
+def test_quarantine_and_release(root: Client, news: list[Any]) -> None:
+    ready, failed = row(1), row(2, status="failed", failure="Bad.")
+    response = act(root, "quarantine", ready, failed)
+    assert told(response) == [
+        "1 image quarantined.",
+        "1 image skipped: only ready images can be quarantined.",
+    ]
+    ready.refresh_from_db()
+    assert ready.status == "quarantined"
+    assert told(act(root, "release", ready)) == ["1 image released."]
+    ready.refresh_from_db()
+    assert ready.status == "ready"
+    by = "user:root"
+    assert news == [(by, "quarantined", ready.pk), (by, "released", ready.pk)]
+
+
+def test_describe_again_says_what_it_skips_and_why(root: Client, news: list[Any]) -> None:
+    kept = row(1, status="failed", failure="Bad.", original="originals/x", attempts=3)
+    lost = row(2, status="failed", failure="Bad.")
+    ready = row(3)
+    response = act(root, "describe_again", kept, lost, ready)
+    texts = told(response)
+    assert texts[0] == "1 image queued to be described again."
+    assert "1 image skipped: the original was not kept" in texts[1]
+    assert "1 image skipped: only failed images" in texts[2]
+    kept.refresh_from_db()
+    lost.refresh_from_db()
+    assert (kept.status, kept.failure, kept.attempts) == ("pending", "", 0)
+    assert (lost.status, lost.failure) == ("failed", "Bad.")
+    assert OrmQ.objects.count() == 1
+    assert news == [("user:root", "retried", kept.pk)]
+
+
+def test_delete_asks_first_and_then_takes_everything(
+    root: Client, news: list[Any], settings: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    images = [make.add_ready_image(data=make.png(make.photo(n))) for n in (1, 2)]
+    kept = row(3)
+    news.clear()
+    page = act(root, "delete_selected", *images).content.decode()
+    assert "2 images" in page and "2 ready" in page
+    assert all(reverse("gallery:thumbnail", args=[image.pk]) in page for image in images)
+    assert Image.objects.count() == 3
+    with django_capture_on_commit_callbacks(execute=True):
+        response = act(root, "delete_selected", *images, confirmed="2")
+    assert told(response) == ["2 images deleted."]
+    assert set(Image.objects.all()) == {kept}
+    assert not make.stored_files(settings.MEDIA_ROOT)
+    assert {(by, verb) for by, verb, _ in news} == {("user:root", "deleted")}
+
+
+def test_delete_of_another_number_than_was_confirmed_asks_again(root: Client) -> None:
+    row(1)
+    row(2)
+    data = {"select_across": "1", "confirmed": "1"}
+    response = act(root, "delete_selected", Image.objects.first(), **data)  # type: ignore[arg-type]
+    assert "The selection has changed" in response.content.decode()
+    assert 'name="select_across" value="1"' in response.content.decode()
+    assert Image.objects.count() == 2
+    act(root, "delete_selected", Image.objects.first(), **data | {"confirmed": "2"})  # type: ignore[arg-type]
+    assert not Image.objects.exists()
+
+
+def test_delete_of_all_keeps_to_the_filter(root: Client) -> None:
+    row(1, added_by="user:x")
+    other = row(2)
+    data = {"action": "delete_selected", "_selected_action": other.pk, "select_across": "1"}
+    root.post(f"{LIST}?added_by=user:x", {**data, "confirmed": "1"})
+    assert set(Image.objects.all()) == {other}
+
+
+def test_csv_holds_every_column_and_no_formula(root: Client) -> None:
+    one = row(1, data_id="=1+1", remark='say "hi", ü', meta={"a": 1}, url="http://a.test/1")
+    two = row(2, data_id="@x", remark="-2", uploader="\tx", status="failed", failure="+1")
+    response = act(root, "export_csv", one, two)
+    assert response.headers["Content-Disposition"].startswith('attachment; filename="images-')
+    text = b"".join(response.streaming_content).decode()
+    first, second = sorted(csv.DictReader(io.StringIO(text)), key=lambda line: line["id"])
+    assert tuple(first) == export.COLUMNS
+    assert first["id"] == str(one.pk) and first["md5"] == one.md5
+    assert first["data_id"] == "'=1+1" and first["remark"] == 'say "hi", ü'
+    assert json.loads(first["meta"]) == {"a": 1}
+    assert first["created_at"] == one.created_at.isoformat()
+    assert (second["data_id"], second["remark"]) == ("'@x", "'-2")
+    assert (second["uploader"], second["failure"], second["url"]) == ("'\tx", "'+1", "")
+
+
+# --- One image ----------------------------------------------------------------------------
+
+
+def test_one_image(root: Client) -> None:
+    image = make.add_ready_image(data=make.png(make.photo(1)))
+    page = root.get(f"{LIST}{image.pk}/change/").content.decode()
+    for text in (image.md5, image.sha1, image.sha256, "pixels-1", "quality"):
+        assert text in page
+    assert f'href="/imgsmlr/?id={image.pk}"' in page
+    assert f'src="{reverse("gallery:original", args=[image.pk])}"' in page
+    for name in ("md5", "status", "url", "original", "added_by"):
+        assert f'name="{name}"' not in page
+
+
+def test_failed_image_says_why(root: Client) -> None:
+    image = row(1, status="failed", failure="The file ends early.", attempts=2)
+    page = root.get(f"{LIST}{image.pk}/change/").content.decode()
+    assert "The file ends early." in page and "2 attempts" in page
+    assert "Search with this one" not in page and "<img" not in page.partition("image-facts")[2]
+
+
+@pytest.mark.parametrize("path", ["x", "0", "99999999999999999999999"])
+def test_no_such_image(root: Client, path: str) -> None:
+    response = root.get(f"{LIST}{path}/change/", follow=True)
+    assert response.redirect_chain[-1][0] == "/admin/"
+
+
+def test_only_texts_can_be_changed(root: Client, news: list[Any]) -> None:
+    image = row(1, remark="old", meta={"a": 1})
+    change = f"{LIST}{image.pk}/change/"
+    data = {"data_id": "new", "remark": "", "meta": '{"b": 2}', "md5": "0" * 32, "status": "failed"}
+    assert root.post(change, data).status_code == 302
+    image.refresh_from_db()
+    assert (image.data_id, image.remark, image.meta) == ("new", None, {"b": 2})
+    assert (image.md5, image.status) == (f"{1:032x}", "ready")
+    assert news == [("user:root", "updated", image.pk)]
+
+
+def test_saving_nothing_changes_nothing(root: Client, news: list[Any]) -> None:
+    image = row(1, remark="", data_id="", meta=None)
+    root.post(f"{LIST}{image.pk}/change/", {"data_id": "", "remark": "", "meta": ""})
+    image.refresh_from_db()
+    assert (image.data_id, image.remark, image.meta) == ("", "", None)
+    assert not news
+
+
+@pytest.mark.parametrize("meta", ["[1]", "3", '"x"', "{", '{"a": "\\u0000"}', '{"\\u0000": 1}'])
+def test_bad_meta_is_refused(root: Client, meta: str) -> None:
+    image = row(1, meta={"a": 1})
+    response = root.post(f"{LIST}{image.pk}/change/", {"meta": meta})
+    assert response.status_code == 200
+    assert response.context["adminform"].form.errors["meta"]
+    image.refresh_from_db()
+    assert image.meta == {"a": 1}
+
+
+def test_buttons_fit_the_status(root: Client) -> None:
+    image = row(1)
+    change = f"{LIST}{image.pk}/change/"
+    steps = (("quarantine", "quarantined", "release"), ("release", "ready", "quarantine"))
+    for press, status, other in steps:
+        page = root.get(change).content.decode()
+        assert f"gallery_image_{press}_this" in page
+        assert f"gallery_image_{other}_this" not in page
+        root.post(change, {f"gallery_image_{press}_this": "1"})
+        assert Image.objects.get().status == status
+
+
+def test_delete_from_its_own_page(root: Client, news: list[Any]) -> None:
+    image = row(1)
+    delete = f"{LIST}{image.pk}/delete/"
+    assert root.get(delete).status_code == 200
+    assert Image.objects.exists()
+    root.post(delete, {"post": "yes"})
+    assert not Image.objects.exists()
+    assert news == [("user:root", "deleted", image.pk)]
+
+
+# --- Adding -------------------------------------------------------------------------------
+
+
+def test_each_picture_has_its_own_outcome(root: Client, open_api: None, settings: Any) -> None:
+    here = make.add_ready_image(data=make.png(make.photo(1)))
+    files = [
+        SimpleUploadedFile("new.png", make.png(make.photo(2))),
+        SimpleUploadedFile("known.png", make.png(make.photo(1))),
+        SimpleUploadedFile("text.jpg", b"no picture at all"),
+    ]
+    with HttpServer({"/c.jpg": make.jpeg(make.photo(3))}) as web:
+        urls = f"{web.url}/c.jpg\n\n {web.url}/missing.jpg \nftp://a.test/x"
+        data = {"files": files, "urls": urls, "remark": "spring"}
+        response = root.post(ADD, data)
+    outcomes = response.context["outcomes"]
+    new, known, text, fetched, missing, ftp = outcomes
+    assert new.name == "new.png" and not new.problem
+    assert (known.image_id, bool(known.problem)) == (here.pk, True)
+    assert text.image_id is None and "not a picture" in text.problem
+    assert not fetched.problem and "404" in missing.problem and ftp.problem
+    added = Image.objects.exclude(pk=here.pk).order_by("pk")
+    assert {image.pk for image in added} == {new.image_id, fetched.image_id}
+    assert set(added.values_list("added_by", "remark", "status")) == {
+        ("user:root", "spring", "pending")
+    }
+    page = response.content.decode()
+    assert all(f"{LIST}{image.pk}/change/" in page for image in (here, *added))
+
+
+def test_too_large_files_are_not_read(root: Client, settings: Any) -> None:
+    settings.MAX_UPLOAD_BYTES = 10
+    response = root.post(ADD, {"files": [SimpleUploadedFile("a.png", b"x" * 11)]})
+    assert "at most 10 are taken" in response.context["outcomes"][0].problem
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ({}, "Choose a file or give a link."),
+        ({"urls": "http://a.test/\n" * 101}, "at most 100 at once"),
+        ({"urls": "http://a.test/" + "x" * 2048}, "at most 2048 characters"),
+        ({"urls": "http://a.test/\0"}, "Null characters are not allowed"),
+    ],
+)
+def test_bad_forms_add_nothing(root: Client, data: dict[str, str], text: str) -> None:
+    response = root.post(ADD, data)
+    assert response.status_code == 200
+    assert text in response.content.decode()
+    assert not Image.objects.exists()
+
+
+def test_adding_needs_the_permission(staff: Callable[..., Client]) -> None:
+    client = staff("view", "change", "delete")
+    assert client.post(ADD, {"urls": "http://a.test/"}).status_code == 403
+
+
+def test_statuses_have_badges_and_icons() -> None:
+    from gallery.admin import images
+
+    assert set(images.BADGES) == set(images.ICONS) == set(Status)

@@ -1,0 +1,73 @@
+"""``manage.py demo`` against a real server: what it adds can be found, and it adds it once."""
+
+from __future__ import annotations
+
+import io
+import socket
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from gallery.management import demo_pictures
+from gallery.models import Image
+from gallery.services.searching import Query, search
+from tests.httpserver import HttpServer
+
+FEW = 2
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo_pictures, "EACH", FEW)
+
+
+def run(site: str, **options: Any) -> str:
+    out = io.StringIO()
+    call_command("demo", site=site, stdout=out, **options)
+    return out.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_filled_once_and_found(live_server: Any, open_api: None) -> None:
+    families, edits = len(demo_pictures.FAMILIES), len(demo_pictures.EDITS)
+    count = families * (FEW + edits)
+    assert f"{count} pictures added, 0 were there." in run(live_server.url)
+    assert Image.objects.ready().count() == count
+    assert f"0 pictures added, {count} were there." in run(live_server.url)
+    original = Image.objects.get(data_id="demo/card-1")
+    found = search(Query(image_id=original.pk), match_type="imgsmlr", limit=10, threshold=2.0)
+    names = [match.image.data_id for match in found.matches]
+    assert names[0] == "demo/card-1"
+    assert "demo/card-1-recompressed" in names
+    assert original.meta == {"family": "card", "edit": ""}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_is_needed(live_server: Any) -> None:
+    with pytest.raises(CommandError, match=r"asks for a key: .* --key"):
+        run(live_server.url)
+    assert not Image.objects.exists()
+
+
+def test_nothing_runs_there() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with pytest.raises(CommandError, match=r"No service answers .* `make run`"):
+        run(f"http://127.0.0.1:{port}")
+
+
+def test_something_else_runs_there() -> None:
+    with (
+        HttpServer({"/healthz": b"hello"}) as server,
+        pytest.raises(CommandError, match="not this service"),
+    ):
+        run(server.url)
+
+
+def test_the_same_at_every_run() -> None:
+    once, twice = list(demo_pictures.samples()), list(demo_pictures.samples())
+    assert once == twice
+    assert len({sample.data for sample in once}) == len(once)
+    assert len({sample.name for sample in once}) == len(once)
