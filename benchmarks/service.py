@@ -46,6 +46,8 @@ def running() -> Iterator[Service]:
         "PORT": str(_free_port()),
         "HOST": "127.0.0.1",
         "CLIP_PRETRAINED": "none",
+        # Where the pictures to fetch are, for this process too.
+        "FETCH_ALLOW_PRIVATE": "1",
         # High, so that it refuses nothing, and on, so that its cost is measured.
         "THROTTLE_POINTS": "100000000",
     }

@@ -11,5 +11,5 @@ class SiteConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Import the modules that register themselves."""
-        from imgsmlr_site import checks, first_start  # noqa: F401
+        """Import the modules that register themselves; the libraries' admins are there by now."""
+        from imgsmlr_site import checks, first_start, library_admin  # noqa: F401

@@ -17,7 +17,8 @@ STRICT: Mapping[str, str] = {
     "default-src": "'none'",
     "script-src": "'self'",
     "style-src": "'self'",
-    "img-src": "'self' data: blob:",
+    # The search page previews a linked query, once its user asked for it.
+    "img-src": "'self' data: blob: https: http:",
     "font-src": "'self'",
     "connect-src": "'self'",
     "base-uri": "'none'",

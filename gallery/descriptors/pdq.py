@@ -40,7 +40,7 @@ class Pdq(PixelsDescriptor):
     name = "pdq"
 
     def describe(self, pictures: Sequence[Picture]) -> list[Columns | None]:
-        """``pdq`` and ``pdq_quality`` of each picture; None if a side is under 5 pixels."""
+        """``pdq`` and ``pdq_quality`` of each picture; None if featureless or under 5 pixels."""
         return [_describe(picture.rgb) for picture in pictures]
 
     def distance(self, a: Columns, b: Columns) -> float:
@@ -59,6 +59,8 @@ def _describe(rgb: Pixels) -> Columns | None:
     if min(rgb.shape[:2]) < _SMALLEST_SIDE:
         return None
     bits, quality = pdqhash.compute(_reduced(rgb))
+    if quality == 0:  # the hash of a featureless picture is noise
+        return None
     return {"pdq": "".join(map(str, bits.tolist())), "pdq_quality": int(quality)}
 
 

@@ -139,9 +139,10 @@ def _store(image: Image, data: bytes, description: Description | None, *, by: st
 
 
 def _refuse_existing(hashes: Hashes) -> None:
-    row = Image.objects.filter(md5=hashes.md5).only("id", "status").first()
-    if row is not None and row.status != Status.FAILED:
-        raise AlreadyStored(row.pk)
+    same = Image.objects.filter(md5=hashes.md5).exclude(status=Status.FAILED)
+    # Unordered: for the newest one, PostgreSQL may walk all rows from the end.
+    for existing_id in same.order_by().values_list("id", flat=True):
+        raise AlreadyStored(existing_id)
 
 
 def insert(image: Image) -> None:

@@ -8,6 +8,7 @@ alone, so that the picture that kills workers is found and failed without its ne
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -28,7 +29,7 @@ from gallery.services.preparing import Description, describe
 from gallery.signals import changed
 from gallery.vectors import encode
 
-BATCH = 32
+BATCH = 16
 MAX_ATTEMPTS = 3
 WORKER = "worker"
 DEADLY = (
@@ -49,13 +50,13 @@ def describe_images(ids: Sequence[int]) -> int:
     """Describe these images and whatever else is waiting. Answers how many became visible.
 
     Safe to run twice and side by side. Never raises for a bad picture: that image fails, with
-    the reason.
+    the reason. Stops long before the task's time is up; what is left has tasks of its own.
     """
     done = 0
-    while batch := _claim(Q(attempts=0), BATCH):
-        done += _describe_claimed(batch)
-    while batch := _claim(Q(attempts__gt=0), 1):
-        done += _describe_claimed(batch)
+    until = time.monotonic() + settings.TASK_TIMEOUT / 8
+    for condition, count in ((Q(attempts=0), BATCH), (Q(attempts__gt=0), 1)):
+        while time.monotonic() < until and (batch := _claim(condition, count)):
+            done += _describe_claimed(batch)
     return done
 
 
@@ -78,28 +79,21 @@ def _claim(condition: Q, count: int) -> list[Image]:
 
 
 def _describe_claimed(images: Sequence[Image]) -> int:
-    decoded: list[tuple[Image, decoding.Picture]] = []
+    """One picture at a time: sixteen large ones side by side would fill the memory."""
+    kinds = [descriptors.get(name) for name in descriptors.PIXELS]
+    descriptions = {}
     for image in images:
         if image.attempts > MAX_ATTEMPTS:
             _fail(image, DEADLY)
             continue
         try:
-            data = storing.read_original(image)
-            decoded.append((image, decoding.decode(data, conf.limits())))
+            picture = decoding.decode(storing.read_original(image), conf.limits())
+            (descriptions[image.pk],) = describe([picture], kinds, settings.THUMBNAIL_SIZE)
         except FileNotFoundError:
             _fail(image, LOST)
         except UserError as error:
             _fail(image, error.message)
-    if not decoded:
-        return 0
-    described = describe(
-        [picture for _, picture in decoded],
-        [descriptors.get(name) for name in descriptors.PIXELS],
-        settings.THUMBNAIL_SIZE,
-    )
-    return _finish(
-        {image.pk: description for (image, _), description in zip(decoded, described, strict=True)}
-    )
+    return _finish(descriptions) if descriptions else 0
 
 
 def _finish(descriptions: Mapping[int, Description]) -> int:

@@ -131,12 +131,12 @@ def test_the_same_bytes_again(client: Client, settings: Any, query: str) -> None
     assert make.stored_files(settings.MEDIA_ROOT) == files
 
 
-def test_a_flat_picture_is_stored_without_a_pattern(client: Client) -> None:
+def test_a_flat_picture_is_stored_without_vectors(client: Client) -> None:
     response = upload(client, make.png(make.flat()), "?wait=1")
     assert (response.status_code, response.json()["status"]) == (201, "ready")
     row = ImageFingerprint.objects.get()
     assert row.haar is None
-    assert row.pdq is not None
+    assert row.pdq is None
     assert not ImageDetail.objects.exists()
 
 
