@@ -24,17 +24,19 @@ def main() -> None:
     parser.add_argument("part", nargs="?", choices=["speed", "scale"])
     parser.add_argument("--quick", action="store_true", help="less data, one run each")
     options = parser.parse_args()
-    for name, run in (("speed", run_speed), ("scale", run_scale)):
-        if options.part in (None, name):
-            words = ["python -m benchmarks", name, *(["--quick"] if options.quick else [])]
-            run(options.quick, " ".join(words))
+    # One service for both: this process's Django cannot move to another database.
+    with service.running() as started:
+        for name, run in (("speed", run_speed), ("scale", run_scale)):
+            if options.part in (None, name):
+                words = ["python -m benchmarks", name, *(["--quick"] if options.quick else [])]
+                run(started, options.quick, " ".join(words))
 
 
-def run_speed(quick: bool, command: str) -> None:
+def run_speed(started: service.Service, quick: bool, command: str) -> None:
     """Adding and searching, over HTTP and in bulk, beside the floor."""
     count, times = (250, 1) if quick else (pictures.COUNT, 3)
     files = pictures.jpegs(count)
-    with service.running() as started, fileserver.serving(files) as urls:
+    with fileserver.serving(files) as urls:
         idle = service.memory(started.pid)
         target = speed.Target(started.host, started.port, speed.issue_key(), started.pid)
         speed.warm_up(target, urls)
@@ -125,35 +127,34 @@ def _memory_report(memory: Mapping[str, tuple[float, float]]) -> str:
     )
 
 
-def run_scale(quick: bool, command: str) -> None:
+def run_scale(started: service.Service, quick: bool, command: str) -> None:
     """Recall, latency and index sizes among many images."""
     count, queries = (20_000, 100) if quick else (scale.COUNT, scale.QUERIES)
-    with service.running():
-        from gallery import conf, decoding, descriptors
+    from gallery import conf, decoding, descriptors
 
-        decoded = (decoding.decode(data, conf.limits()) for data in pictures.jpegs(200))
-        described = descriptors.get("imgsmlr").describe(list(decoded))
-        world = scale.World([columns for columns in described if columns], count)
-        loading, building = scale.fill(world)
-        print(f"{count} images loaded in {loading:.0f} s, indexed in {building:.0f} s", flush=True)
-        rows = [
-            [kind, f"{found.recall:.4f}", found.p50, found.p95, found.exact_p50]
-            for kind, found in scale.measure(world, queries).items()
+    decoded = (decoding.decode(data, conf.limits()) for data in pictures.jpegs(200))
+    described = descriptors.get("imgsmlr").describe(list(decoded))
+    world = scale.World([columns for columns in described if columns], count)
+    loading, building = scale.fill(world)
+    print(f"{count} images loaded in {loading:.0f} s, indexed in {building:.0f} s", flush=True)
+    rows = [
+        [kind, f"{found.recall:.4f}", found.p50, found.p95, found.exact_p50]
+        for kind, found in scale.measure(world, queries).items()
+    ]
+    header = ["match type", "recall@10", "p50 ms", "p95 ms", "exact p50 ms"]
+    body = "\n\n".join(
+        [
+            f"{count:,} images, {queries} searches, limit 10, in one process. Recall compares "
+            "distances with those of an exact scan. Signatures and patterns are mixed from "
+            "those of 200 pictures; PDQ hashes lie within 60 bits of a tenth as many centres; "
+            f"CLIP-like vectors ({scale.CLIP_DIMENSIONS} numbers) around a fiftieth as many. "
+            f"Loaded by COPY in {loading:.0f} s, indexes built in {building:.0f} s.",
+            report.table(header, rows),
+            report.table(["table or index", "MB"], list(scale.sizes().items())),
         ]
-        header = ["match type", "recall@10", "p50 ms", "p95 ms", "exact p50 ms"]
-        body = "\n\n".join(
-            [
-                f"{count:,} images, {queries} searches, limit 10, in one process. Recall compares "
-                "distances with those of an exact scan. Signatures and patterns are mixed from "
-                "those of 200 pictures; PDQ hashes lie within 60 bits of a tenth as many centres; "
-                f"CLIP-like vectors ({scale.CLIP_DIMENSIONS} numbers) around a fiftieth as many. "
-                f"Loaded by COPY in {loading:.0f} s, indexes built in {building:.0f} s.",
-                report.table(header, rows),
-                report.table(["table or index", "MB"], list(scale.sizes().items())),
-            ]
-        )
-        print(body)
-        report.write("scale", "Scale", command, body)
+    )
+    print(body)
+    report.write("scale", "Scale", command, body)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ as real collections are. Vectors go in by COPY, then the statistics are renewed.
 from __future__ import annotations
 
 import io
-import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -103,7 +102,8 @@ def fill(world: World) -> tuple[float, float]:
 def _copy(cursor: Any, first: int, rows: Sequence[Columns]) -> None:
     """Image ``n`` has the fingerprints 2n − 1 (pixels) and 2n (clip)."""
     from gallery.descriptors import PIXELS_VERSION
-    from gallery.vectors import encode
+    from gallery.services.describing import COPY_PATTERNS
+    from gallery.vectors import copy_binary, encode
 
     cursor.execute(
         "INSERT INTO gallery_image (id, md5, sha1, sha256, format, width, height, bytes, original,"
@@ -123,18 +123,9 @@ def _copy(cursor: Any, first: int, rows: Sequence[Columns]) -> None:
         io.StringIO("\n".join(lines)),
     )
     cursor.copy_expert(
-        "COPY gallery_imagedetail (fingerprint_id, pattern) FROM STDIN (FORMAT binary)",
-        io.BytesIO(_binary((2 * pk - 1, row["pattern"]) for pk, row in enumerate(rows, first))),
+        COPY_PATTERNS,
+        copy_binary((2 * pk - 1, row["pattern"]) for pk, row in enumerate(rows, first)),
     )
-
-
-def _binary(rows: Iterator[tuple[int, Floats]]) -> bytes:
-    """(bigint, vector) rows in COPY's binary format; text takes several times as long to read."""
-    parts = [b"PGCOPY\n\xff\r\n\0", struct.pack(">ii", 0, 0)]
-    for key, vector in rows:
-        body = struct.pack(">HH", len(vector), 0) + vector.astype(">f4").tobytes()
-        parts.append(struct.pack(">hiqi", 2, 8, key, len(body)) + body)
-    return b"".join([*parts, struct.pack(">h", -1)])
 
 
 def measure(world: World, queries: int = QUERIES) -> dict[str, Recalled]:

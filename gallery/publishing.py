@@ -18,14 +18,16 @@ from gallery.models import Image, Status
 from gallery.signals import changed
 
 Gate = Callable[[Image], bool]
+SAVED = ("status", "failure", "claimed_until", "attempts", "original", "thumbnail")
+"""What describing and publishing change; an UPDATE of all columns costs twice as much."""
 logger = logging.getLogger(__name__)
 
 
 def publish(image: Image, *, by: str) -> Status:
     """Move a pending, described image to ``ready``, or to ``quarantined`` if a gate holds it.
 
-    Call it inside the transaction that stored the description, with the row locked. Saves the
-    row and answers the new status.
+    Call it inside the transaction that stored the description, with the row locked. Saves
+    ``SAVED`` and answers the new status.
     """
     before = image.status
     # Every gate runs: each records what it finds, also when another holds the image already.
@@ -33,7 +35,7 @@ def publish(image: Image, *, by: str) -> Status:
     through = all(passed)
     image.move_to(Status.READY if through else Status.QUARANTINED)
     image.attempts = 0
-    image.save()
+    image.save(update_fields=SAVED)
     changed.send(
         sender=Image, by=by, verb="published", subject=image, before=before, after=image.status
     )

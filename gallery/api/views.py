@@ -230,7 +230,8 @@ class ImageSearch(APIView):
                 image_id=asked.get("id"),
                 text=asked.get("text"),
             ),
-            match_type=asked.get("match_type") or searching.default_match_type(),
+            match_type=asked.get("match_type")
+            or searching.default_match_type(words="text" in asked),
             threshold=asked.get("threshold"),
             limit=asked.get("limit", min(settings.SEARCH_LIMIT, 100)),
             filters=Filters(asked.get("data_id_prefix") or "", asked.get("meta") or {}),

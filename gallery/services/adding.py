@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,6 +18,9 @@ from gallery.models import Image, Status
 from gallery.services import describing, storing
 from gallery.services.preparing import FETCH_THREADS, Description, Hashes, describe
 from gallery.signals import changed, image_added
+
+BATCH_SECONDS = 45.0
+TOO_SLOW = "The pictures before this one took too long to fetch; send it in another batch."
 
 
 class AlreadyStored(Conflict):
@@ -84,8 +88,10 @@ def add_image(
 def add_batch(*, items: Sequence[Mapping[str, Any]], by: str) -> list[Image | UserError]:
     """Add pictures by URL, fetched side by side; each succeeds or fails alone.
 
-    ``items`` are keyword arguments of ``add_image``. Answers in their order.
+    ``items`` are keyword arguments of ``add_image``. Answers in their order. Slow hosts cannot
+    hold the request for long: what is not begun within ``BATCH_SECONDS`` is refused.
     """
+    until = time.monotonic() + BATCH_SECONDS
 
     def fetch_one(item: Mapping[str, Any]) -> bytes | UserError:
         try:
@@ -106,6 +112,9 @@ def add_batch(*, items: Sequence[Mapping[str, Any]], by: str) -> list[Image | Us
         # A few at a time: a pool that runs ahead would hold a whole batch of files in memory.
         for start in range(0, len(items), FETCH_THREADS):
             some = items[start : start + FETCH_THREADS]
+            if time.monotonic() > until:
+                outcomes += [UserError(TOO_SLOW, code="batch_timeout") for _ in some]
+                continue
             outcomes += map(add_one, some, pool.map(fetch_one, some))
     return outcomes
 

@@ -27,16 +27,17 @@ from gallery.publishing import publish
 from gallery.services import storing
 from gallery.services.preparing import Description, describe
 from gallery.signals import changed
-from gallery.vectors import encode
+from gallery.vectors import copy_binary, encode
 
 BATCH = 16
 MAX_ATTEMPTS = 3
 WORKER = "worker"
 DEADLY = (
-    "Describing this picture ended the worker three times, so it is left alone. "
-    "Re-encode the file and add it again."
+    "Describing this picture ended the worker or failed three times, so it is left alone: the "
+    "worker's log says more. Re-encode the file and add it again."
 )
 LOST = "The original is gone from storage, so it cannot be described. Add the picture again."
+COPY_PATTERNS = "COPY gallery_imagedetail (fingerprint_id, pattern) FROM STDIN (FORMAT binary)"
 logger = logging.getLogger(__name__)
 
 
@@ -157,18 +158,15 @@ def _store_version(rows: Mapping[int, Columns], version: str, view: str) -> None
     params: list[Any] = []
     for pk, values in rows.items():
         params += [pk, view, version, *(encode(values.get(name)) for name in names)]
-    patterns = {pk: encode(values["pattern"]) for pk, values in rows.items() if "pattern" in values}
-    if patterns:
-        insert = (
-            f"WITH f AS ({insert}) INSERT INTO gallery_imagedetail (fingerprint_id, pattern) "
-            "SELECT f.id, d.pattern::vector FROM f JOIN "
-            f"(VALUES {', '.join(['(%s, %s)'] * len(patterns))}) AS d (item_id, pattern) "
-            "USING (item_id)"
-        )
-        for pk, pattern in patterns.items():
-            params += [pk, pattern]
     with connection.cursor() as cursor:
         cursor.execute(insert, params)
+        patterns = [
+            (fingerprint, rows[pk]["pattern"])
+            for fingerprint, pk in cursor.fetchall()
+            if "pattern" in rows[pk]
+        ]
+        if patterns:
+            cursor.copy_expert(COPY_PATTERNS, copy_binary(patterns))
 
 
 def _fail(image: Image, reason: str) -> None:

@@ -52,8 +52,10 @@ def unavailable() -> dict[str, str]:
     return {name: reason for name, reason in reasons.items() if reason}
 
 
-def default_match_type() -> str:
-    """``clip`` where it is available, else ``imgsmlr``, as the original has it."""
+def default_match_type(*, words: bool = False) -> str:
+    """``clip`` where it is available, else ``imgsmlr``, as the original has it; words need clip."""
+    if words:
+        return "clip"
     return "clip" if descriptors.available("clip") else "imgsmlr"
 
 

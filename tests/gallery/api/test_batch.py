@@ -10,8 +10,9 @@ from django_q.models import OrmQ
 
 from gallery import tasks
 from gallery.models import Image
+from gallery.services import adding
 from tests import factories as make
-from tests.httpserver import HttpServer
+from tests.httpserver import HttpServer, hang
 
 BATCH = "/api/v1/images/batch/"
 
@@ -53,6 +54,19 @@ def test_each_picture_succeeds_or_fails_alone(client: Client, web: HttpServer) -
     assert (bomb["error"]["type"], bomb["error"]["code"]) == ("client_error", "image_too_large")
     assert tasks.describe_images([]) == 2
     assert Image.objects.filter(status="ready").count() == 3
+
+
+def test_slow_hosts_cannot_hold_a_batch(
+    client: Client, web: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adding, "BATCH_SECONDS", 0.2)
+    web.routes = {"/slow": hang(0.5)} | {f"/{n}": make.png(make.photo(n)) for n in range(12)}
+    items = [{"url": f"{web.url}/{name}"} for name in ("slow", *range(12))]
+    results = send(client, items).json()["results"]
+    assert ["image" in result for result in results] == [False] + [True] * 7 + [False] * 5
+    assert {result["error"]["code"] for result in results[8:]} == {"batch_timeout"}
+    assert "another batch" in results[-1]["error"]["detail"]
+    assert Image.objects.count() == 7
 
 
 def test_100_pictures_in_order(client: Client, web: HttpServer) -> None:
