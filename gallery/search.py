@@ -36,7 +36,7 @@ class Space:
 
 SPACES: Mapping[str, Space] = {
     "imgsmlr": Space("f.haar", "<->", "vector(16)", 60, rerank="pattern"),
-    "pdq": Space("f.pdq", "<~>", "bit(256)", 200),
+    "pdq": Space("f.pdq", "<~>", "bit(256)", 400),
     "clip": Space("f.clip", "<=>", "halfvec", 200),
 }
 

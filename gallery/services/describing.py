@@ -108,8 +108,9 @@ def _finish(descriptions: Mapping[int, Description]) -> int:
             .order_by("id")
             .select_for_update()
         )
+        store_all({image.pk: descriptions[image.pk].columns for image in images})
         for image in images:
-            complete(image, descriptions[image.pk], files, by=WORKER)
+            _complete_row(image, descriptions[image.pk], files, by=WORKER)
         if images and descriptors.available("clip"):
             async_task("gallery.tasks.embed_images", [i.pk for i in images], cluster="embed")
     return sum(image.status == Status.READY for image in images)
@@ -118,6 +119,12 @@ def _finish(descriptions: Mapping[int, Description]) -> int:
 def complete(image: Image, description: Description, files: storing.undo_files, *, by: str) -> None:
     """Store a description and publish. In a transaction, with the image's row locked."""
     store_columns(image.pk, description.columns)
+    _complete_row(image, description, files, by=by)
+
+
+def _complete_row(
+    image: Image, description: Description, files: storing.undo_files, *, by: str
+) -> None:
     image.thumbnail = files.add(storing.save_thumbnail(image.sha256, description.thumbnail))
     # Without its original an image that still lacks its clip vector could never get one.
     described = not descriptors.available("clip") or description.has("clip")
