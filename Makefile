@@ -14,6 +14,7 @@ test: $(DEV)           ## the whole suite, on a real PostgreSQL and a real brows
 	$(PYTHON) -m pytest $(ARGS)
 
 check: $(DEV)          ## lint, format, types, layers, settings, migrations, generated docs
+	@sh tests/install_system.sh
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
