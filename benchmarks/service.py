@@ -73,12 +73,15 @@ def memory(pid: int) -> dict[str, tuple[float, float]]:
     """Command → (PSS, RSS) in MB, summed over that command's processes below ``pid``."""
     found: dict[str, tuple[float, float]] = {}
     for process in _family(pid):
-        command = Path(f"/proc/{process}/cmdline").read_bytes()
+        try:
+            command = Path(f"/proc/{process}/cmdline").read_bytes()
+            pss, rss = _memory_of(process)
+        except OSError:  # it ended meanwhile
+            continue
         name = "supervisor"
         for word in ("gunicorn", "qcluster", "postgres"):
             if word.encode() in command:
                 name = word
-        pss, rss = _memory_of(process)
         before = found.get(name, (0.0, 0.0))
         found[name] = before[0] + pss, before[1] + rss
     return found

@@ -51,7 +51,11 @@ def processes_of(data_dir: Path) -> dict[int, dict[str, str]]:
 
 
 def command_line(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    """Empty for a process that has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> None:
@@ -138,9 +142,14 @@ def test_life_of_the_service(data_dir: Path) -> None:
     with urllib.request.urlopen(f"{site}/healthz") as answer:
         assert answer.status == 200
     assert re.search(r"log in as 'admin' with the password \S{10,}", up.output)
+
+    def web_processes() -> int:
+        return sum("gunicorn" in command_line(pid) for pid in processes_of(data_dir))
+
+    # One and the two it forks, of which the first may answer before the second is there.
+    wait_until(lambda: web_processes() == 3, 20)
     pids = processes_of(data_dir)
     lines = [command_line(pid) for pid in pids]
-    assert sum("gunicorn" in line for line in lines) == 3  # one and two it has forked
     assert any("qcluster" in line for line in lines)
     web = next(env for pid, env in pids.items() if "gunicorn" in command_line(pid))
     assert web["OPENBLAS_NUM_THREADS"] == web["OMP_NUM_THREADS"] == "1"
