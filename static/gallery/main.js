@@ -18,6 +18,7 @@ let service = null; // the answer of status/; until then nothing can run
 let state = parse(location.search, history.state);
 let found = null; // the last answer of images/search/
 let running = new AbortController();
+let shownWords = ""; // the link or the words of the query that the field was last given
 
 const results = createResults({ onSearchWith: (id) => searchFor({ id }) });
 const adder = createAdder({ onAdded: start, onSearchWith: (id) => searchFor({ id }) });
@@ -145,7 +146,7 @@ function normalise() {
 function showQuery() {
   const { query } = state;
   const file = uploads.get(query?.upload);
-  picker.text = query?.url ?? query?.text ?? "";
+  showWords(query?.url ?? query?.text ?? "");
   picker.takesWords = service.match_types.clip?.available;
   controls.showState(state, service.match_types);
   controls.showDistances([], settings());
@@ -154,6 +155,12 @@ function showQuery() {
   if (file) showPreview({ file });
   else if (query?.url) showPreview({ url: query.url, mayLoad: entered.has(query.url) });
   else showPreview(query?.upload ? null : query);
+}
+
+/** Only when they change: what is typed while the service is still asked must not be lost. */
+function showWords(words) {
+  if (words !== shownWords) picker.text = shownWords = words;
+  else picker.showProblem("");
 }
 
 async function search(signal) {
@@ -216,6 +223,7 @@ window.addEventListener("popstate", () => {
   if (service) run();
 });
 byId("clear").addEventListener("click", () => {
+  picker.text = "";
   go({ ...state, query: null });
   byId("choose").focus();
 });

@@ -148,6 +148,22 @@ def test_a_link_is_searched_by_the_server(
         assert card_ids(page) == [images[0].pk]
 
 
+def test_a_link_typed_before_the_page_knows_the_service_is_kept(
+    open_page: OpenPage, images: list[Image]
+) -> None:
+    page = open_page()
+    expect(title(page)).to_have_text("Newest pictures")
+    held: list[Route] = []
+    page.route("**/api/v1/status/", lambda route: held.append(route))
+    page.reload()
+    field = page.get_by_label("Link to a picture")
+    field.fill("https://pictures.test/cat.jpg")
+    assert len(held) == 1
+    held[0].continue_()
+    expect(cards(page).first).to_be_visible()
+    expect(field).to_have_value("https://pictures.test/cat.jpg")
+
+
 def test_a_shared_link_loads_no_foreign_picture_by_itself(
     open_page: OpenPage, images: list[Image], cat_copy: Path
 ) -> None:
