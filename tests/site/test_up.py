@@ -58,6 +58,16 @@ def command_line(pid: int) -> str:
         return ""
 
 
+def settled_processes_of(data_dir: Path) -> dict[int, dict[str, str]]:
+    """The same once all of them are there: none came or went for two seconds."""
+    for _ in range(15):
+        before = processes_of(data_dir)
+        time.sleep(2)
+        if processes_of(data_dir).keys() == before.keys():
+            return before
+    raise AssertionError("the processes never settle")
+
+
 def wait_until(condition: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -148,7 +158,7 @@ def test_life_of_the_service(data_dir: Path) -> None:
 
     # One and the two it forks, of which the first may answer before the second is there.
     wait_until(lambda: web_processes() == 3, 20)
-    pids = processes_of(data_dir)
+    pids = settled_processes_of(data_dir)
     lines = [command_line(pid) for pid in pids]
     assert any("qcluster" in line for line in lines)
     web = next(env for pid, env in pids.items() if "gunicorn" in command_line(pid))
