@@ -24,11 +24,22 @@ export function createControls({ onChange, onThreshold }) {
   const prefix = byId("prefix");
   prefix.addEventListener("change", () => onChange({ prefix: prefix.value }));
   for (const field of [limit, prefix]) field.addEventListener("keydown", changeOnEnter);
+  const showFields = createFields({ limit, prefix });
   byId("match-types").addEventListener("change", (event) =>
     onChange({ matchType: event.target.value, threshold: null }),
   );
   foldOptionsOnPhones();
-  return { showMatchTypes, showState, showThreshold, showDistances: drawStrip, onThreshold };
+  return { showMatchTypes, showFields, showState, showThreshold, showDistances: drawStrip, onThreshold };
+}
+
+/** Puts values into fields where they change only: what is being typed must not be lost. */
+function createFields(fields) {
+  const shown = {};
+  return (state) => {
+    for (const [name, field] of Object.entries(fields)) {
+      if (shown[name] !== state[name]) field.value = shown[name] = state[name];
+    }
+  };
 }
 
 /** Enter in these fields means "this value", not "search for the words above". */
@@ -63,8 +74,8 @@ function showMatchTypes(matchTypes) {
   byId("match-types").replaceChildren(...rows);
 }
 
-/** Put a state into the fields. `matchTypes[matchType]` gives the slider its ends. */
-function showState({ query, matchType, limit, prefix }, matchTypes) {
+/** Show how is searched. `matchTypes[matchType]` gives the slider its ends. */
+function showState({ query, matchType }, matchTypes) {
   for (const node of byId("match-types").children) {
     const input = node.querySelector("input");
     const about = node.querySelector("[data-about]");
@@ -74,8 +85,6 @@ function showState({ query, matchType, limit, prefix }, matchTypes) {
     about.textContent = why || about.dataset.about;
     node.classList.toggle("unavailable", Boolean(why));
   }
-  byId("limit").value = limit;
-  byId("prefix").value = prefix;
   const { label, max_threshold: maximum, precise, recall } = matchTypes[matchType];
   byId("options-summary").textContent = `${label ?? matchType}`;
   const slider = byId("threshold");

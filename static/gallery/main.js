@@ -23,7 +23,10 @@ let shownWords = ""; // the link or the words of the query that the field was la
 const results = createResults({ onSearchWith: (id) => searchFor({ id }) });
 const adder = createAdder({ onAdded: start, onSearchWith: (id) => searchFor({ id }) });
 const controls = createControls({
-  onChange: (fields) => go({ ...state, ...fields }),
+  onChange: (fields) => {
+    // Leaving a field repeats what Enter in it has said.
+    if (Object.keys(fields).some((name) => fields[name] !== state[name])) go({ ...state, ...fields });
+  },
   onThreshold: setThreshold,
 });
 const picker = createPicker({
@@ -72,6 +75,7 @@ function searchFor(query) {
 /** A new entry in the history. */
 function go(next) {
   state = next;
+  controls.showFields(state);
   history.pushState({ upload: state.query?.upload }, "", serialise(state));
   if (service) run();
   else start();
@@ -220,6 +224,7 @@ async function start() {
 
 window.addEventListener("popstate", () => {
   state = parse(location.search, history.state);
+  controls.showFields(state);
   if (service) run();
 });
 byId("clear").addEventListener("click", () => {
@@ -233,4 +238,5 @@ byId("share").addEventListener("click", async ({ currentTarget }) => {
   confirmOn(currentTarget, "Copied");
 });
 
+controls.showFields(state);
 start();
