@@ -102,7 +102,7 @@ def fill(world: World) -> tuple[float, float]:
 def _copy(cursor: Any, first: int, rows: Sequence[Columns]) -> None:
     """Image ``n`` has the fingerprints 2n − 1 (pixels) and 2n (clip)."""
     from gallery.descriptors import PIXELS_VERSION
-    from gallery.services.describing import COPY_PATTERNS
+    from gallery.services.storing_columns import COPY_DETAILS
     from gallery.vectors import copy_binary, encode
 
     cursor.execute(
@@ -123,7 +123,7 @@ def _copy(cursor: Any, first: int, rows: Sequence[Columns]) -> None:
         io.StringIO("\n".join(lines)),
     )
     cursor.copy_expert(
-        COPY_PATTERNS,
+        COPY_DETAILS.format("pattern"),
         copy_binary((2 * pk - 1, row["pattern"]) for pk, row in enumerate(rows, first)),
     )
 

@@ -20,6 +20,7 @@ class GalleryConfig(AppConfig):
         from gallery import descriptors
 
         descriptors.configure(
+            models=settings.DATA_DIR / "models",
             clip_model=settings.CLIP_MODEL,
             clip_pretrained=settings.CLIP_PRETRAINED,
             clip_precision=settings.CLIP_PRECISION,

@@ -127,13 +127,15 @@ class ImageDetail(models.Model):
     """What only re-ranking reads, kept out of the rows that scans touch.
 
     ``pattern`` is the 64×64 imgsmlr pattern, shuffled and weighted so that ``<->`` is the
-    pattern distance. 16 KB, stored out of line and uncompressed.
+    pattern distance: 16 KB. ``local_features`` are those of ``gallery.local_features``, packed:
+    at most 12 KB. Both are stored out of line and uncompressed.
     """
 
     fingerprint = models.OneToOneField(
         ImageFingerprint, on_delete=models.CASCADE, primary_key=True, related_name="detail"
     )
-    pattern = VectorField(dimensions=4096)
+    pattern = VectorField(dimensions=4096, null=True)
+    local_features = models.BinaryField(null=True)
 
     def __str__(self) -> str:
         return f"detail of fingerprint {self.fingerprint_id}"
@@ -164,3 +166,82 @@ class ClipVersion(models.Model):
 
     def __str__(self) -> str:
         return self.version
+
+
+class DuplicateRun(models.Model):
+    """What the one search for duplicates that is stored went by. ``--restart`` replaces it."""
+
+    min_confidence = models.FloatField(help_text="what stored pairs reach, 0 to 1")
+    rules = models.CharField(max_length=80, help_text="what confidence was computed by")
+    started_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"search for duplicates of {self.started_at:%Y-%m-%d}"
+
+
+class DuplicateScan(models.Model):
+    """An image whose duplicates were looked for. A run goes on with those that lack it."""
+
+    image = models.OneToOneField(
+        Image, on_delete=models.CASCADE, primary_key=True, related_name="+"
+    )
+    content = models.FloatField(help_text="share of its area within plain margins, 0 to 1")
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"scan of image {self.image_id}"
+
+
+class DuplicatePair(models.Model):
+    """Two images, ``a`` the older id, that are copies as far as ``confidence`` goes.
+
+    What geometry found, null where it found nothing: ``shared_a`` and ``shared_b`` are the
+    shares of each that the other shows; ``b`` is ``a`` times ``scale`` (in pixels), turned by
+    ``rotation`` degrees clockwise, then mirrored left to right if ``mirrored``.
+    """
+
+    a = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="+")
+    b = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="+")
+    confidence = models.FloatField()
+    shared_a = models.FloatField(null=True)
+    shared_b = models.FloatField(null=True)
+    scale = models.FloatField(null=True)
+    rotation = models.FloatField(null=True)
+    mirrored = models.BooleanField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        verbose_name = "duplicate"
+        constraints = [
+            models.UniqueConstraint(fields=["a", "b"], name="duplicatepair_once"),
+            models.CheckConstraint(
+                condition=models.Q(a__lt=models.F("b")), name="duplicatepair_older_first"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"images {self.a_id} and {self.b_id}"
+
+
+class NotDuplicate(models.Model):
+    """A person's word: in one ``group`` only those marked ``together`` may be duplicates.
+
+    A row an image, not a row a pair, of which a large group has too many.
+    """
+
+    group = models.UUIDField()
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="+")
+    together = models.BooleanField(help_text="may be a duplicate of others marked so")
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["group", "image"], name="notduplicate_once")]
+
+    def __str__(self) -> str:
+        return f"image {self.image_id} in group {self.group}"

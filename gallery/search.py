@@ -7,13 +7,14 @@ answer with fewer candidates than asked for is computed again exactly.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 from django.db import connection
 
+from gallery import geometry
 from gallery.models import Image
 from gallery.vectors import encode
 
@@ -37,6 +38,7 @@ class Space:
 SPACES: Mapping[str, Space] = {
     "imgsmlr": Space("f.haar", "<->", "vector(16)", 60, rerank="pattern"),
     "pdq": Space("f.pdq", "<~>", "bit(256)", 400),
+    "copy": Space("f.cnn", "<=>", "halfvec(512)", 200),
     "clip": Space("f.clip", "<=>", "halfvec", 200),
 }
 
@@ -75,10 +77,18 @@ INCLUSIVE = Comparison()
 
 @dataclass(frozen=True)
 class Match:
-    """One image found, and how far it is from the query, rounded."""
+    """One image found, and how far it is from the query, rounded.
+
+    Searches for copies also say how sure they are, what each method measured, where the query
+    shows the image, and on request as a JPEG: both side by side.
+    """
 
     image: Image
     distance: float
+    confidence: float | None = None
+    methods: Mapping[str, float] = field(default_factory=dict)
+    geometry: geometry.Match | None = None
+    explanation: bytes | None = None
 
 
 def nearest(
@@ -210,11 +220,13 @@ def _run(
             params,
         )
         rows = cursor.fetchall()
-    return rows[0][0], [_match(row) for row in rows if row[1] is not None]
+    matches = [Match(image_from_row(row[2:]), float(row[1])) for row in rows if row[1] is not None]
+    return rows[0][0], matches
 
 
-def _match(row: tuple[Any, ...]) -> Match:
-    values = list(row[2:])
+def image_from_row(row: Sequence[Any]) -> Image:
+    """An image from the columns ``IMAGE_FIELDS`` of a raw query."""
+    values = list(row)
     if values[META] is not None:  # Django leaves jsonb as text for raw cursors
         values[META] = orjson.loads(values[META])
-    return Match(Image.from_db("default", IMAGE_FIELDS, values), float(row[1]))
+    return Image.from_db("default", IMAGE_FIELDS, values)

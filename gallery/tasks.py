@@ -10,9 +10,9 @@ def describe_images(ids: list[int]) -> int:
     return describing.describe_images(ids)
 
 
-def embed_images(ids: list[int]) -> int:
-    """Embed cluster: CLIP vectors of images that lack them."""
-    return embedding.embed_images(ids)
+def embed_images(ids: list[int], match_type: str) -> int:
+    """A model's vectors of images that lack them: CLIP's in the embed cluster."""
+    return embedding.embed_images(ids, match_type)
 
 
 def sweep() -> int:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pgvector.django import BitField, HalfVectorField, HnswIndex, VectorField
 
 from gallery.descriptors import PIXELS_VERSION
+from gallery.descriptors.base import CNN_DIMENSIONS, COPY_VERSION
 
 
 class Fingerprint(models.Model):
@@ -33,6 +34,7 @@ class Fingerprint(models.Model):
     haar = VectorField(dimensions=16, null=True, help_text="imgsmlr signature")
     pdq = BitField(length=256, null=True)
     pdq_quality = models.SmallIntegerField(null=True, help_text="0 to 100")
+    cnn = HalfVectorField(dimensions=CNN_DIMENSIONS, null=True, help_text="unit length")
     clip = HalfVectorField(null=True, help_text="unit length")
 
     class Meta:
@@ -59,6 +61,14 @@ class Fingerprint(models.Model):
                 ef_construction=100,
                 condition=models.Q(version=PIXELS_VERSION),
             ),
+            HnswIndex(
+                name="%(class)s_cnn_hnsw",
+                fields=["cnn"],
+                opclasses=["halfvec_cosine_ops"],
+                m=16,
+                ef_construction=128,
+                condition=models.Q(version=COPY_VERSION),
+            ),
         ]
 
 
@@ -73,15 +83,16 @@ def encode(value: Any) -> Any:
     return value
 
 
-def copy_binary(rows: Iterable[tuple[int, NDArray[np.float32]]]) -> io.BytesIO:
-    """(bigint, vector) rows as ``COPY … FROM STDIN (FORMAT binary)`` reads them.
+def copy_binary(rows: Iterable[tuple[int, NDArray[np.float32] | bytes]]) -> io.BytesIO:
+    """(bigint, vector or bytea) rows as ``COPY … FROM STDIN (FORMAT binary)`` reads them.
 
-    For long vectors: PostgreSQL takes half a millisecond to read 4,096 numbers as text.
+    For long values: PostgreSQL takes half a millisecond to read 4,096 numbers as text.
     """
     out = io.BytesIO()
     out.write(b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0))
-    for key, vector in rows:
-        value = struct.pack(">HH", len(vector), 0) + vector.astype(">f4").tobytes()
+    for key, value in rows:
+        if not isinstance(value, bytes):
+            value = struct.pack(">HH", len(value), 0) + value.astype(">f4").tobytes()
         out.write(struct.pack(">hiqi", 2, 8, key, len(value)) + value)
     out.write(struct.pack(">h", -1))
     out.seek(0)

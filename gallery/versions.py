@@ -1,4 +1,4 @@
-"""Which CLIP models' vectors are stored, and which of them searches read.
+"""Which models' vectors are stored, and which CLIP model's searches read.
 
 The first model is active at once. Another model configured later fills beside it while the
 old one serves; ``activate`` builds its index and switches in one transaction.
@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from gallery import descriptors
-from gallery.descriptors import Descriptor
+from gallery.descriptors import ColumnsByVersion, Descriptor
 from gallery.errors import Unavailable
 from gallery.models import ClipVersion, ImageFingerprint
 
@@ -39,14 +39,16 @@ def searched() -> Descriptor:
     return descriptors.get_clip(row.version, row.model, row.pretrained)
 
 
-def written() -> list[Descriptor]:
-    """The CLIP models whose vectors new images get; none where CLIP is not set up.
+def written(match_type: str) -> list[Descriptor]:
+    """The models of a match type whose vectors new images get; none where it is not available.
 
-    While the configured one fills, the active one is still searched and so still written.
+    While a configured CLIP model fills, the active one is still searched and so still written.
     """
-    if not descriptors.available("clip"):
+    if not descriptors.available(match_type):
         return []
-    configured = descriptors.get("clip")
+    configured = descriptors.get(match_type)
+    if match_type != "clip":
+        return [configured]
     try:
         used = searched()
     except Unavailable:
@@ -61,6 +63,13 @@ def _active() -> ClipVersion | None:
         row = ClipVersion.objects.filter(state=ClipVersion.State.ACTIVE).first()
         _cached = (time.monotonic() + _CACHE_SECONDS, row)
     return row
+
+
+def note(columns: ColumnsByVersion) -> None:
+    """Register the CLIP models that made these columns, before they are stored."""
+    for version, values in columns.items():
+        if "clip" in values:
+            register(version, len(values["clip"]))
 
 
 def register(version: str, dimensions: int) -> ClipVersion:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gallery.descriptors import cnn_model
 from imgsmlr_site.embedded_postgres import EmbeddedPostgres
 from imgsmlr_site.env import LOOPBACK
 from tests.environment import DATA_DIR
@@ -22,9 +23,15 @@ _server = EmbeddedPostgres(
 )
 
 
-def pytest_configure() -> None:
-    """Before pytest-django creates the test database."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Before pytest-django creates the test database.
+
+    The model stays in pytest's cache: making it takes ten seconds.
+    """
     _server.start()
+    models = config.cache.mkdir("models")  # type: ignore[union-attr]
+    cnn_model.prepare(models)
+    (DATA_DIR / "models").symlink_to(models)
 
 
 def pytest_unconfigure() -> None:

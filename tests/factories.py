@@ -13,6 +13,7 @@ import numpy as np
 import skimage.data
 from PIL import Image as Pillow
 
+from gallery.descriptors import PIXELS
 from gallery.models import Image
 from gallery.services import adding
 
@@ -98,7 +99,7 @@ def gif_bomb(frames: int = 750, side: int = 2000) -> bytes:
 def add_ready_image(image: Pillow.Image | None = None, **fields: Any) -> Image:
     """A picture that was uploaded, described and published; ``data`` instead of an image."""
     data = fields.pop("data", None) or png(image or photo(0))
-    return adding.add_image(data=data, by=BY, inline=True, **fields)
+    return adding.add_image(data=data, by=BY, **{"inline": PIXELS, **fields})
 
 
 def add_pending_image(image: Pillow.Image | None = None, **fields: Any) -> Image:

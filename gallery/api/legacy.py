@@ -27,6 +27,8 @@ from gallery.services import adding, searching
 
 NAMED_FORMATS = {"jpeg", "png", "gif", "webp"}
 ADD_COST = SEARCH_COST = 3
+INLINE = ("imgsmlr", "pdq", "clip")
+"""What this API has always searched by is there when it answers; the rest follows in a moment."""
 COMPARISON = Comparison("<", digits=6, round_first=False)
 CLIP_COMPARISON = Comparison("<", digits=4, round_first=True)
 
@@ -68,7 +70,7 @@ def add(request: HttpRequest) -> dict[str, Any]:
         remark=body.remark,
         meta=body.meta,
         by=access_of(request).actor,
-        inline=True,
+        inline=INLINE,
         refuse_flat=True,
     )
     return {"id": image.pk}
@@ -78,7 +80,7 @@ def add(request: HttpRequest) -> dict[str, Any]:
 def search(request: HttpRequest) -> dict[str, Any]:
     """``POST /imgsmlr/search``: images nearer than the threshold, nearest first."""
     body = legacy_body.parse_search(request.body)
-    match_type = body.match_type or searching.default_match_type()
+    match_type = body.match_type or searching.original_match_type()
     found = searching.search(
         searching.Query(url=body.url),
         match_type=match_type,

@@ -143,7 +143,7 @@ class SearchSerializer(serializers.Serializer):
     id = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
     text = serializers.CharField(required=False, max_length=500)
     match_type = serializers.ChoiceField(
-        choices=list(MATCH_TYPES), required=False, help_text="Default: clip if available."
+        choices=list(MATCH_TYPES), required=False, help_text="Default: auto; for text clip."
     )
     threshold = DistanceField(
         required=False,
@@ -155,6 +155,34 @@ class SearchSerializer(serializers.Serializer):
     meta = MetaField(
         required=False, help_text="Only images whose meta holds these keys and values."
     )
+    explain = serializers.BooleanField(
+        default=False,
+        help_text="With auto and copy: draw the first matches that geometry proves.",
+    )
+
+
+Box = serializers.ListField(child=serializers.FloatField(), min_length=4, max_length=4)
+Region = serializers.ListField(
+    child=serializers.ListField(child=serializers.FloatField(), min_length=2, max_length=2)
+)
+
+
+class GeometrySerializer(serializers.Serializer):
+    """Where and how the query shows the image. Boxes and regions are shares 0..1."""
+
+    inliers = serializers.IntegerField(help_text="Places that agree on the transformation.")
+    support = serializers.FloatField(help_text="Share of the shared region's places that agree.")
+    mirrored = serializers.BooleanField()
+    rotation = serializers.FloatField(help_text="Degrees, clockwise, of the query.")
+    scale = serializers.FloatField(help_text="Size in the query ÷ size in the image.")
+    crop = serializers.BooleanField(help_text="The query shows a part of the image only.")
+    border = serializers.BooleanField(help_text="The query shows something around it.")
+    candidate_box = Box
+    query_box = Box
+    candidate_area = serializers.FloatField()
+    query_area = serializers.FloatField()
+    candidate_region = Region
+    query_region = Region
 
 
 class MatchSerializer(serializers.Serializer):
@@ -162,9 +190,16 @@ class MatchSerializer(serializers.Serializer):
 
     image = ImageSerializer()
     distance = serializers.FloatField()
-    confidence = serializers.FloatField(allow_null=True)
-    methods = serializers.DictField(child=serializers.FloatField())
-    geometry = serializers.JSONField(allow_null=True)
+    confidence = serializers.FloatField(
+        allow_null=True, help_text="Calibrated probability of a copy; of auto and copy only."
+    )
+    methods = serializers.DictField(
+        child=serializers.FloatField(), help_text="Distances by method, as far as known."
+    )
+    geometry = GeometrySerializer(allow_null=True)
+    explanation = serializers.CharField(
+        required=False, help_text="A data: link to a JPEG, query left, image right."
+    )
 
 
 class SearchResultSerializer(serializers.Serializer):
@@ -204,5 +239,6 @@ class ComparisonSerializer(serializers.Serializer):
 
     imgsmlr = DistancesField(required=False)
     pdq = DistancesField(required=False)
+    copy = DistancesField(required=False)
     clip = DistancesField(required=False)
     unavailable = serializers.DictField(child=serializers.CharField())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from gallery import descriptors
 from gallery.access import access_of
 from gallery.api import serializers
 from gallery.api.limits import MAX_DATA_ID, MAX_URL
@@ -19,7 +22,7 @@ from gallery.api.schema import answers, json, json_or_files
 from gallery.decoding import TooLarge
 from gallery.errors import Conflict, NotFound, UserError
 from gallery.models import Image, Status
-from gallery.search import Filters
+from gallery.search import Filters, Match
 from gallery.services import adding, changing, searching
 
 FETCH_COST = ADD_COST = SEARCH_COST = 3
@@ -101,7 +104,7 @@ class ImageCollection(generics.ListAPIView):
         """Add one picture by ``url`` or as ``file``."""
         body = serializers.AddSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        inline = wait_of(request)
+        inline = descriptors.available_names() if wait_of(request) else []
         image = adding.add_image(**body.validated_data, by=access_of(request).actor, inline=inline)
         answer = serializers.ImageSerializer(image, context=self.get_serializer_context())
         code = status.HTTP_201_CREATED if inline else status.HTTP_202_ACCEPTED
@@ -235,6 +238,7 @@ class ImageSearch(APIView):
             threshold=asked.get("threshold"),
             limit=asked.get("limit", min(settings.SEARCH_LIMIT, 100)),
             filters=Filters(asked.get("data_id_prefix") or "", asked.get("meta") or {}),
+            explain=asked["explain"],
         )
         context = {"request": request}
         return Response(
@@ -242,20 +246,27 @@ class ImageSearch(APIView):
                 "match_type": found.match_type,
                 "threshold": found.threshold,
                 "results": [
-                    {
-                        "image": serializers.ImageSerializer(match.image, context=context).data,
-                        "distance": match.distance,
-                        "confidence": None,
-                        "methods": {found.match_type: match.distance},
-                        "geometry": None,
-                    }
-                    for match in found.matches
+                    match_body(match, found.match_type, context) for match in found.matches
                 ],
                 "low_information": found.low_information,
                 "unavailable": found.unavailable,
                 "took_ms": found.took_ms,
             }
         )
+
+
+def match_body(match: Match, match_type: str, context: Mapping[str, Any]) -> dict[str, Any]:
+    """One result of a search."""
+    body = {
+        "image": serializers.ImageSerializer(match.image, context=context).data,
+        "distance": match.distance,
+        "confidence": match.confidence,
+        "methods": match.methods or {match_type: match.distance},
+        "geometry": match.geometry.as_dict() if match.geometry else None,
+    }
+    if match.explanation:
+        body["explanation"] = f"data:image/jpeg;base64,{b64encode(match.explanation).decode()}"
+    return body
 
 
 class ImageCompare(APIView):

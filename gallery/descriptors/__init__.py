@@ -7,8 +7,10 @@ imports a model: a process that forks workers may call everything but ``describe
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from gallery.descriptors.base import (
     PIXELS_VERSION,
@@ -19,11 +21,15 @@ from gallery.descriptors.base import (
 )
 from gallery.errors import Unavailable, UserError
 
+if TYPE_CHECKING:
+    from gallery.descriptors.copy import Copy
+
 __all__ = ["PIXELS_VERSION", "Columns", "ColumnsByVersion", "Descriptor", "FlatPicture"]
 
 REGISTRY = {
     "imgsmlr": "gallery.descriptors.haar.Haar",
     "pdq": "gallery.descriptors.pdq.Pdq",
+    "copy": "gallery.descriptors.copy.Copy",
     "clip": "gallery.descriptors.clip.Clip",
 }
 """Match type → class, in the order in which pictures are described."""
@@ -31,27 +37,40 @@ REGISTRY = {
 PIXELS = ("imgsmlr", "pdq")
 """Match types that need no model and share ``PIXELS_VERSION``."""
 
+MODELS = ("copy", "clip")
+"""Match types that need a model: pictures are described by them once they are visible."""
+
 _lock = threading.Lock()
 _options: dict[str, dict[str, Any]] = {}
 _made: dict[str, Descriptor] = {}
 
 
 class UnknownMatchType(UserError):
-    """No descriptor has this name; the message lists those that exist."""
+    """Nothing is called so; the message lists what there is."""
 
     code = "unknown_match_type"
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(
+            f"Unknown match type {name!r}: use one of {', '.join(known)}.", field="match_type"
+        )
 
 
 def configure(
     *,
+    models: Path = Path("var/models"),
     clip_model: str = "ViT-B-32",
     clip_pretrained: str = "none",
     clip_precision: str = "auto",
     clip_threads: int | None = None,
 ) -> None:
-    """Set how descriptors are made from now on; see ``clip.Clip``. Forgets loaded models."""
+    """Set how descriptors are made from now on; see ``clip.Clip``. Forgets loaded models.
+
+    ``models``: the directory where models made on this machine are kept.
+    """
     with _lock:
         _made.clear()
+        _options["copy"] = {"directory": models}
         _options["clip"] = {
             "model": clip_model,
             "pretrained": clip_pretrained,
@@ -66,6 +85,11 @@ def get(name: str) -> Descriptor:
     if why := descriptor.unavailable():
         raise Unavailable(why, field="match_type")
     return descriptor
+
+
+def get_copy() -> Copy:
+    """The descriptor of ``copy``, which also describes queries. Raises ``Unavailable``."""
+    return cast("Copy", get("copy"))
 
 
 def get_clip(version: str, model: str, pretrained: str) -> Descriptor:
@@ -109,13 +133,14 @@ def available_names() -> list[str]:
     return [name for name in REGISTRY if available(name)]
 
 
-def prepare() -> dict[str, str]:
-    """Fetch models onto this machine, before workers start. Answers name → why it is missing.
+def prepare(names: Iterable[str] = MODELS) -> dict[str, str]:
+    """Get models onto this machine, before workers start. Answers name → why it is missing.
 
-    The first time this may download for minutes; later it takes milliseconds.
+    The first time ``copy`` takes seconds and ``clip`` may download for minutes; later it takes
+    milliseconds.
     """
     missing = {}
-    for name in REGISTRY:
+    for name in names:
         try:
             _find(name).prepare()
         except Unavailable as error:
@@ -125,9 +150,7 @@ def prepare() -> dict[str, str]:
 
 def _find(name: str) -> Descriptor:
     if name not in REGISTRY:
-        raise UnknownMatchType(
-            f"Unknown match type {name!r}: use one of {', '.join(REGISTRY)}.", field="match_type"
-        )
+        raise UnknownMatchType(name, REGISTRY)
     with _lock:
         if name not in _made:
             module, _, class_name = REGISTRY[name].rpartition(".")

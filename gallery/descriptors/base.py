@@ -22,6 +22,11 @@ Vector = NDArray[np.float32]
 PIXELS_VERSION = "pixels-1"
 """Version of the descriptors computed from pixels alone, which share one row."""
 
+COPY_VERSION = "copy-1"
+"""Version of what finds copies: the model's vector and the local features."""
+
+CNN_DIMENSIONS = 512
+
 
 class FlatPicture(UserError):
     """The picture has one colour only, so it has no imgsmlr pattern. libimgsmlr's own text."""

@@ -21,6 +21,9 @@ from gallery.errors import UserError
 
 BITS = 256
 
+LOW_QUALITY = 50
+"""Hashes of a lower quality are not relied upon, by the custom of those who exchange them."""
+
 _SMALLEST_SIDE = 5
 """The reference code answers all zeros below this, which would match each other."""
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from gallery import conf, decoding, descriptors, versions
+from gallery import conf, decoding, versions
 from gallery.descriptors.haar import FlatPicture
 from gallery.errors import Conflict, UserError
 from gallery.fetching import fetch
 from gallery.models import Image, Status
-from gallery.services import describing, storing
+from gallery.services import describing, embedding, storing
 from gallery.services.preparing import FETCH_THREADS, Description, Hashes, describe
 from gallery.signals import changed, image_added
 
@@ -45,16 +45,17 @@ def add_image(
     meta: Mapping[str, Any] | None = None,
     uploader: str | None = None,
     fetched: bool = False,
-    inline: bool = False,
+    inline: Collection[str] = (),
     refuse_flat: bool = False,
 ) -> Image:
     """Add one picture from ``url``, or from ``data`` (then ``url`` is only noted).
 
     ``fetched`` says that ``data`` was read from ``url``; KEEP_ORIGINALS treats both kinds apart.
 
-    The row is ``pending`` and its description queued; with ``inline`` it is described and
-    published before this returns, by every descriptor that is available. ``refuse_flat``: a
-    picture without an imgsmlr pattern is refused and nothing stored (the legacy API's rule).
+    The row is ``pending`` and its description queued; with ``inline`` it is described by these
+    match types, as far as they are available, and published before this returns; what other
+    models have to say is queued. ``refuse_flat``: a picture without an imgsmlr pattern is refused
+    and nothing stored (the legacy API's rule).
 
     Raises ``FetchFailed``, ``NotAnImage``, ``TooLarge``, ``FlatPicture``, and ``AlreadyStored``
     for bytes that are here; a picture that had failed is tried again instead.
@@ -67,7 +68,7 @@ def add_image(
     hashes = Hashes.of(data)
     _refuse_existing(hashes)
     picture = decoding.decode(data, conf.limits())
-    description = _describe(picture, refuse_flat) if inline else None
+    description = _describe(picture, inline, refuse_flat) if inline else None
     image = Image(
         url=url,
         data_id=data_id,
@@ -82,7 +83,8 @@ def add_image(
         bytes=len(data),
         **vars(hashes),
     )
-    return _store(image, data, description, by=by)
+    complete = bool(inline) and not set(embedding.wanted()) - set(inline)
+    return _store(image, data, description, keep=image.keep_original or not complete, by=by)
 
 
 def add_batch(*, items: Sequence[Mapping[str, Any]], by: str) -> list[Image | UserError]:
@@ -119,21 +121,23 @@ def add_batch(*, items: Sequence[Mapping[str, Any]], by: str) -> list[Image | Us
     return outcomes
 
 
-def _describe(picture: decoding.Picture, refuse_flat: bool) -> Description:
-    kinds = [*map(descriptors.get, descriptors.PIXELS), *versions.written()]
+def _describe(
+    picture: decoding.Picture, match_types: Collection[str], refuse_flat: bool
+) -> Description:
+    kinds = [kind for name in match_types for kind in versions.written(name)]
     (description,) = describe([picture], kinds, settings.THUMBNAIL_SIZE)
     if refuse_flat and not description.has("pattern"):
         raise FlatPicture
-    for version, columns in description.columns.items():
-        if "clip" in columns:
-            versions.register(version, len(columns["clip"]))
     return description
 
 
-def _store(image: Image, data: bytes, description: Description | None, *, by: str) -> Image:
+def _store(
+    image: Image, data: bytes, description: Description | None, *, keep: bool, by: str
+) -> Image:
+    """``keep``: the bytes as they came are needed, for good or by a worker."""
     with storing.undo_files() as files, transaction.atomic():
         insert(image)
-        if description is None or image.keep_original:
+        if keep:
             image.original = files.add(storing.save_original(image.sha256, data))
         image_added.send(sender=Image, image=image)
         changed.send(

@@ -11,23 +11,21 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from gallery import conf, decoding, descriptors
-from gallery.descriptors import Columns, ColumnsByVersion
+from gallery import conf, decoding, descriptors, versions
 from gallery.errors import UserError
 from gallery.models import Image, Status
 from gallery.publishing import publish
-from gallery.services import storing
+from gallery.services import embedding, storing
 from gallery.services.preparing import Description, describe
+from gallery.services.storing_columns import store_all, store_columns
 from gallery.signals import changed
-from gallery.vectors import copy_binary, encode
 
 BATCH = 16
 MAX_ATTEMPTS = 3
@@ -37,7 +35,6 @@ DEADLY = (
     "worker's log says more. Re-encode the file and add it again."
 )
 LOST = "The original is gone from storage, so it cannot be described. Add the picture again."
-COPY_PATTERNS = "COPY gallery_imagedetail (fingerprint_id, pattern) FROM STDIN (FORMAT binary)"
 logger = logging.getLogger(__name__)
 
 
@@ -111,69 +108,27 @@ def _finish(descriptions: Mapping[int, Description]) -> int:
         store_all({image.pk: descriptions[image.pk].columns for image in images})
         for image in images:
             _complete_row(image, descriptions[image.pk], files, by=WORKER)
-        if images and descriptors.available("clip"):
-            async_task("gallery.tasks.embed_images", [i.pk for i in images], cluster="embed")
+        embedding.enqueue([image.pk for image in images], embedding.wanted())
     return sum(image.status == Status.READY for image in images)
 
 
 def complete(image: Image, description: Description, files: storing.undo_files, *, by: str) -> None:
     """Store a description and publish. In a transaction, with the image's row locked."""
+    versions.note(description.columns)
     store_columns(image.pk, description.columns)
     _complete_row(image, description, files, by=by)
+    embedding.enqueue([image.pk], embedding.left(description.columns))
 
 
 def _complete_row(
     image: Image, description: Description, files: storing.undo_files, *, by: str
 ) -> None:
     image.thumbnail = files.add(storing.save_thumbnail(image.sha256, description.thumbnail))
-    # Without its original an image that still lacks its clip vector could never get one.
-    described = not descriptors.available("clip") or description.has("clip")
-    if image.original and not image.keep_original and described:
+    # Without its original an image that still lacks a model's vector could never get one.
+    if image.original and not image.keep_original and not embedding.left(description.columns):
         storing.delete_after_commit([image.original.name])
         image.original = ""
     publish(image, by=by)
-
-
-def store_columns(image_id: int, columns: ColumnsByVersion, view: str = "full") -> None:
-    """Insert one fingerprint row per version, with its detail; rows that exist stay as they are."""
-    store_all({image_id: columns}, view)
-
-
-def store_all(columns: Mapping[int, ColumnsByVersion], view: str = "full") -> None:
-    """The same for several images, by their ids: one statement for each version.
-
-    A version that had nothing to say about a picture has a row too, which says that it was asked.
-    """
-    versions = {version for by_version in columns.values() for version in by_version}
-    for version in sorted(versions):
-        _store_version(
-            {pk: values[version] for pk, values in columns.items() if version in values},
-            version,
-            view,
-        )
-
-
-def _store_version(rows: Mapping[int, Columns], version: str, view: str) -> None:
-    # Column names are our descriptors' own, never a caller's.
-    names = sorted({name for values in rows.values() for name in values} - {"pattern"})
-    into = ", ".join(["item_id", "view", "version", *names])
-    row = f"(%s, %s, %s{', %s' * len(names)})"
-    insert = (
-        f"INSERT INTO gallery_imagefingerprint ({into}) "
-        f"VALUES {', '.join([row] * len(rows))} ON CONFLICT DO NOTHING RETURNING id, item_id"
-    )
-    params: list[Any] = []
-    for pk, values in rows.items():
-        params += [pk, view, version, *(encode(values.get(name)) for name in names)]
-    with connection.cursor() as cursor:
-        cursor.execute(insert, params)
-        patterns = [
-            (fingerprint, rows[pk]["pattern"])
-            for fingerprint, pk in cursor.fetchall()
-            if "pattern" in rows[pk]
-        ]
-        if patterns:
-            cursor.copy_expert(COPY_PATTERNS, copy_binary(patterns))
 
 
 def _fail(image: Image, reason: str) -> None:

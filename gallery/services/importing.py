@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
-import signal
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -22,15 +21,15 @@ from typing import Literal
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django_q.tasks import async_task
 
 from gallery import conf, descriptors
 from gallery.models import Image, Status
 from gallery.publishing import publish
-from gallery.services import describing, embedding, storing
+from gallery.services import embedding, storing
 from gallery.services.adding import AlreadyStored, insert
 from gallery.services.import_sources import Source
-from gallery.services.preparing import Plan, Prepared, prepare
+from gallery.services.preparing import Plan, Prepared, prepare, start
+from gallery.services.storing_columns import store_all
 from gallery.signals import changed, image_added
 from gallery.sniffing import sniff
 
@@ -58,12 +57,14 @@ def import_images(
 
     What is here already is passed over: a link by its text, before it is fetched, everything
     else by its md5. So an import that was broken off is resumed by running it again. ``embed``
-    computes CLIP vectors here and at once instead of leaving them to the workers.
+    runs the models here and at once instead of leaving them to the workers.
     """
     waiting: deque[tuple[list[Source], Future[list[Prepared | str]]]] = deque()
     added = 0
     rest = iter(sources)
-    with _Pool(workers) as pool:
+    # torch, which CLIP needs, is not for several processes at once.
+    also = ["copy"] if embed and descriptors.available("copy") else []
+    with _Pool(workers, (*descriptors.PIXELS, *also)) as pool:
         while True:
             while len(waiting) < 2 * workers and (batch := list(islice(rest, BATCH))):
                 todo, outcomes = _sort_out(batch)
@@ -85,19 +86,19 @@ def import_images(
 class _Pool:
     """Processes that prepare pictures; started when there is something to do."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, match_types: tuple[str, ...]) -> None:
         self._workers = workers
         self._pool: ProcessPoolExecutor | None = None
-        self._prepare = partial(
-            prepare,
-            Plan(
-                limits=conf.limits(),
-                policy=conf.fetch_policy(),
-                thumbnail_size=settings.THUMBNAIL_SIZE,
-                keep_bytes=settings.KEEP_ORIGINALS != "none" or descriptors.available("clip"),
-                seconds=settings.TASK_TIMEOUT,
-            ),
+        self._plan = Plan(
+            match_types=match_types,
+            models=settings.DATA_DIR / "models",
+            limits=conf.limits(),
+            policy=conf.fetch_policy(),
+            thumbnail_size=settings.THUMBNAIL_SIZE,
+            keep_bytes=settings.KEEP_ORIGINALS != "none" or bool(embedding.wanted()),
+            seconds=settings.TASK_TIMEOUT,
         )
+        self._prepare = partial(prepare, self._plan)
 
     def __enter__(self) -> _Pool:
         return self
@@ -116,9 +117,8 @@ class _Pool:
         self._pool = ProcessPoolExecutor(
             self._workers,
             multiprocessing.get_context("spawn"),
-            # Ctrl-C at a terminal reaches them too, but the parent decides.
-            signal.signal,
-            (signal.SIGINT, signal.SIG_IGN),
+            start,
+            (self._plan,),
         )
         return self._pool.submit(self._prepare, places)
 
@@ -211,18 +211,19 @@ def _store(
         stored = [candidates.pop(image.md5) for image in new]
         outcomes += [Outcome(source, "exists") for source, _, _ in candidates.values()]
         for _, image, result in stored:
-            if result.data and (image.keep_original or descriptors.available("clip")):
+            needed = embedding.left(result.description.columns)
+            if result.data and (image.keep_original or needed):
                 image.original = files.add(storing.save_original(image.sha256, result.data))
             image.thumbnail = files.add(
                 storing.save_thumbnail(image.sha256, result.description.thumbnail)
             )
-        describing.store_all({image.pk: r.description.columns for _, image, r in stored})
+        store_all({image.pk: r.description.columns for _, image, r in stored})
         outcomes += [_publish(source, image, by) for source, image, _ in stored]
         ids = [image.pk for image in new]
-        if ids and not embed and descriptors.available("clip"):
-            async_task("gallery.tasks.embed_images", ids, cluster="embed")
-    if embed:
-        embedding.embed_images(ids)
+        if not embed:
+            embedding.enqueue(ids, embedding.wanted())
+    for name in embedding.wanted() if embed else []:
+        embedding.embed_images(ids, name)
     return outcomes
 
 

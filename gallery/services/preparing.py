@@ -70,11 +70,14 @@ def describe(
 
 @dataclass(frozen=True)
 class Plan:
-    """How a worker prepares pictures. ``keep_bytes``: hand the file's bytes back too.
+    """How a worker prepares pictures, by which match types.
 
+    ``models``: the directory of models. ``keep_bytes``: hand the file's bytes back too.
     ``seconds``: how long decoding and describing one picture may take.
     """
 
+    match_types: tuple[str, ...]
+    models: Path
     limits: Limits
     policy: FetchPolicy
     thumbnail_size: int
@@ -93,8 +96,15 @@ class Prepared:
     data: bytes
 
 
+def start(plan: Plan) -> None:
+    """Make a fresh process ready to ``prepare``."""
+    # Ctrl-C at a terminal reaches it too, but its parent decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    descriptors.configure(models=plan.models)
+
+
 def prepare(plan: Plan, places: Sequence[Path | str]) -> list[Prepared | str]:
-    """Read files (``Path``) or links (``str``), decode and describe them by their pixels.
+    """Read files (``Path``) or links (``str``), decode and describe them.
 
     Answers in order; a text is the reason why one failed. Runs in a process's main thread.
     """
@@ -124,7 +134,7 @@ def _prepare_one(plan: Plan, data: bytes) -> Prepared | str:
     signal.alarm(plan.seconds)
     try:
         picture = decode(data, plan.limits)
-        kinds = map(descriptors.get, descriptors.PIXELS)
+        kinds = map(descriptors.get, plan.match_types)
         (description,) = describe([picture], kinds, plan.thumbnail_size)
     except UserError as error:
         return error.message

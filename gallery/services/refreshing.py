@@ -91,9 +91,8 @@ def switch_clip(*, anyway: bool = False) -> str | None:
 
 
 def _current() -> list[Descriptor]:
-    """The descriptors every image should have; CLIP only where it is set up."""
-    names = [*descriptors.PIXELS, "clip"]
-    return [descriptors.get(name) for name in names if descriptors.available(name)]
+    """The descriptors every image should have; those of models only where they are set up."""
+    return [descriptors.get(name) for name in descriptors.available_names()]
 
 
 def _one_each(kinds: Sequence[Descriptor]) -> list[Descriptor]:
@@ -148,8 +147,6 @@ def _describe(
         some = [(i, picture) for i, picture in readable if (i.pk, kind.version) not in stored]
         results = kind.describe([picture for _, picture in some])
         for (image, _), values in zip(some, results, strict=True):
-            if values and "clip" in values:
-                versions.register(kind.version, len(values["clip"]))
             before = columns[image.pk].get(kind.version, {})
             columns[image.pk][kind.version] = {**before, **(values or {})}
     return columns

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gallery import conf, decoding, descriptors, versions
+from gallery import conf, confidence, decoding, descriptors, versions
+from gallery.confidence import MATCH_TYPES as COPY_TYPES
 from gallery.descriptors.base import Descriptor
 from gallery.errors import NotFound, UserError
 from gallery.fetching import fetch
 from gallery.match_types import MATCH_TYPES
 from gallery.models import Image
 from gallery.search import INCLUSIVE, Comparison, Filters, Match, nearest, stored_columns
+from gallery.services import copy_search, explaining
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,17 @@ class Found:
 
 def unavailable() -> dict[str, str]:
     """Match types that cannot be used now → the sentence that says why."""
-    reasons = {name: descriptors.why_unavailable(name) for name in MATCH_TYPES}
+    reasons = {name: descriptors.why_unavailable(name) for name in descriptors.REGISTRY}
     return {name: reason for name, reason in reasons.items() if reason}
 
 
 def default_match_type(*, words: bool = False) -> str:
-    """``clip`` where it is available, else ``imgsmlr``, as the original has it; words need clip."""
-    if words:
-        return "clip"
+    """``auto``; words need ``clip``."""
+    return "clip" if words else "auto"
+
+
+def original_match_type() -> str:
+    """The original's default: ``clip`` where it is available, else ``imgsmlr``."""
     return "clip" if descriptors.available("clip") else "imgsmlr"
 
 
@@ -67,13 +72,65 @@ def search(
     limit: int,
     filters: Filters | None = None,
     comparison: Comparison = INCLUSIVE,
+    explain: bool = False,
 ) -> Found:
     """Find the images nearest to the query. ``threshold`` None = where the type is precise.
 
-    Raises ``UnknownMatchType``, ``Unavailable``, ``NotFound`` (no such id), and what fetching
-    and decoding raise.
+    ``explain``: draw the first matches that geometry proves. Raises ``UnknownMatchType``,
+    ``Unavailable``, ``NotFound`` (no such id), and what fetching and decoding raise.
     """
     started = time.perf_counter()
+    if match_type not in MATCH_TYPES:
+        raise descriptors.UnknownMatchType(match_type, MATCH_TYPES)
+    if match_type in COPY_TYPES and query.text is None:
+        found = _search_copies(query, match_type, threshold, limit, filters, comparison, explain)
+    else:
+        found = _search_one(query, match_type, threshold, limit, filters, comparison)
+    took = round((time.perf_counter() - started) * 1000, 2)
+    return replace(found, took_ms=took, unavailable=unavailable())
+
+
+def _search_copies(
+    query: Query,
+    match_type: str,
+    threshold: float | None,
+    limit: int,
+    filters: Filters | None,
+    comparison: Comparison,
+    explain: bool,
+) -> Found:
+    if threshold is None:
+        threshold = MATCH_TYPES[match_type].precise
+    if query.image_id is not None:
+        image = _ready(query.image_id)
+        described = copy_search.stored_query(image, match_type, itself=True)
+        shown = explaining.stored_rgb(image) if explain else None
+    else:
+        picture = picture_of(url=query.url, data=query.data)
+        described = copy_search.describe_query(picture, match_type)
+        shown = picture.rgb if explain else None
+    matches = copy_search.search_copies(
+        described,
+        match_type,
+        threshold=threshold,
+        limit=limit,
+        filters=filters,
+        comparison=comparison,
+    )
+    if shown is not None:
+        matches = explaining.explain(shown, matches)
+    return Found(match_type, threshold, matches, low_information=described.low_information)
+
+
+def _search_one(
+    query: Query,
+    match_type: str,
+    threshold: float | None,
+    limit: int,
+    filters: Filters | None,
+    comparison: Comparison,
+) -> Found:
+    """By a single descriptor."""
     descriptor = versions.searched() if match_type == "clip" else descriptors.get(match_type)
     if threshold is None:
         threshold = MATCH_TYPES[match_type].precise
@@ -92,14 +149,7 @@ def search(
         if columns
         else []
     )
-    return Found(
-        match_type,
-        threshold,
-        matches,
-        low_information=not columns,
-        took_ms=round((time.perf_counter() - started) * 1000, 2),
-        unavailable=unavailable(),
-    )
+    return Found(match_type, threshold, matches, low_information=not columns)
 
 
 def picture_of(*, url: str | None = None, data: bytes | None = None) -> decoding.Picture:
@@ -118,7 +168,27 @@ def compare(a: decoding.Picture, b: decoding.Picture) -> dict[str, Any]:
         descriptor = descriptors.get(name)
         of_a, of_b = descriptor.describe([a, b])
         result[name] = descriptor.explain(of_a, of_b) if of_a and of_b else {"distance": None}
+    if "copy" in result:
+        result["copy"] = _compare_copies(a, b)
     return result
+
+
+def _compare_copies(a: decoding.Picture, b: decoding.Picture) -> dict[str, Any]:
+    evidence = copy_search.compare(a, b)
+    sure = round(confidence.confidence(evidence, "copy"), 6)
+    return {
+        "distance": round(1.0 - sure, 6),
+        "confidence": sure,
+        "methods": evidence.methods(),
+        "geometry": evidence.match.as_dict() if evidence.match else None,
+    }
+
+
+def _ready(image_id: int) -> Image:
+    image = Image.objects.ready().filter(pk=image_id).first()
+    if image is None:
+        raise NotFound(f"There is no image {image_id} to search with.", field="id")
+    return image
 
 
 def _columns(
@@ -138,6 +208,5 @@ def _columns(
 
 
 def _stored(image_id: int, match_type: str, version: str) -> Mapping[str, Any] | None:
-    if not Image.objects.ready().filter(pk=image_id).exists():
-        raise NotFound(f"There is no image {image_id} to search with.", field="id")
+    _ready(image_id)
     return stored_columns(image_id, match_type, version)

@@ -15,11 +15,14 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django_q.models import OrmQ
 
 from gallery import conf
+from gallery.descriptors import PIXELS
+from gallery.descriptors.base import COPY_VERSION, PIXELS_VERSION
 from gallery.models import Image, ImageDetail, ImageFingerprint
 from gallery.search import nearest
-from gallery.services import importing
+from gallery.services import embedding, importing
 from gallery.services.adding import add_image
 from gallery.services.import_sources import Source
 from tests import factories as make
@@ -89,7 +92,7 @@ def test_the_same_as_adding_one_by_one(folder: Path) -> None:
         rows = list(image.fingerprints.values_list(*columns))
         facts = (image.sha1, image.sha256, image.format, image.width, image.height, image.bytes)
         image.delete()
-        again = add_image(data=(folder / name).read_bytes(), by="tests", inline=True)
+        again = add_image(data=(folder / name).read_bytes(), by="tests", inline=PIXELS)
         assert list(again.fingerprints.values_list(*columns)) == rows
         size = (again.width, again.height, again.bytes)
         assert facts == (again.sha1, again.sha256, again.format, *size)
@@ -181,8 +184,22 @@ def test_a_list_of_links(tmp_path: Path, open_api: None) -> None:
         assert state() == before
         fetched = [request.path for request in server.requests[asked:]]
         assert sorted(fetched) == ["/broken", "/twin.jpg"]
+    # Files of links stay until the model has seen them.
+    assert all(image.original.name for image in Image.objects.all())
+    assert embedding.embed_images([image.pk for image in Image.objects.all()], "copy") == 5
     for image in Image.objects.all():
         assert (image.data_id, image.original.name, image.status) == ("feed", "", "ready")
+
+
+def test_models_at_once(tmp_path: Path) -> None:
+    for seed in range(3):
+        (tmp_path / f"{seed}.png").write_bytes(make.png(make.photo(seed)))
+    assert "3 added." in run(tmp_path, embed=True)
+    for image in Image.objects.all():
+        versions = sorted(image.fingerprints.values_list("version", flat=True))
+        assert versions == [COPY_VERSION, PIXELS_VERSION]
+    assert ImageDetail.objects.exclude(local_features=None).count() == 3
+    assert not OrmQ.objects.exists()
 
 
 def test_private_addresses_are_refused(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from django.db import connection, transaction
 from django_q.models import OrmQ
 
 from gallery import decoding, fetching, signals
-from gallery.descriptors import FlatPicture
+from gallery.descriptors import PIXELS, FlatPicture
 from gallery.errors import UserError
 from gallery.models import Image, ImageDetail, ImageFingerprint
-from gallery.services import adding, describing
+from gallery.services import adding, describing, embedding
 from tests import factories as make
 from tests.httpserver import HttpServer
 
@@ -60,7 +60,7 @@ def test_inline_and_worker_store_the_same() -> None:
     assert set(Image.objects.values_list("status", "attempts")) == {("ready", 0)}
 
 
-@pytest.mark.parametrize("inline", [True, False])
+@pytest.mark.parametrize("inline", [PIXELS, ()])
 @pytest.mark.parametrize("fetched", [True, False])
 @pytest.mark.parametrize("keep", ["all", "uploads", "none"])
 def test_which_originals_stay(
@@ -69,7 +69,7 @@ def test_which_originals_stay(
     django_capture_on_commit_callbacks: Any,
     keep: str,
     fetched: bool,
-    inline: bool,
+    inline: tuple[str, ...],
 ) -> None:
     settings.KEEP_ORIGINALS = keep
     data = make.png(make.photo(1))
@@ -81,6 +81,11 @@ def test_which_originals_stay(
         assert make.stored_files(settings.MEDIA_ROOT) == [image.original.name]
         with django_capture_on_commit_callbacks(execute=True):
             describing.describe_images([image.pk])
+    # Until its model has seen it, the bytes are needed.
+    assert len(make.stored_files(settings.MEDIA_ROOT)) == 2
+    with django_capture_on_commit_callbacks(execute=True):
+        assert embedding.embed_images([image.pk], "copy") == 1
+    image.refresh_from_db()
     stays = keep == "all" or (keep == "uploads" and not fetched)
     files = make.stored_files(settings.MEDIA_ROOT)
     assert files == make.owned_files(image)
@@ -90,13 +95,13 @@ def test_which_originals_stay(
 def test_a_flat_picture_is_refused_only_on_demand(settings: Any) -> None:
     flat = make.png(make.flat())
     with pytest.raises(FlatPicture):
-        adding.add_image(data=flat, by="tests", inline=True, refuse_flat=True)
+        adding.add_image(data=flat, by="tests", inline=PIXELS, refuse_flat=True)
     assert nothing_stored(settings)
     assert make.add_ready_image(data=flat).status == "ready"
 
 
-@pytest.mark.parametrize("inline", [True, False])
-def test_bytes_that_are_no_picture_leave_nothing(settings: Any, inline: bool) -> None:
+@pytest.mark.parametrize("inline", [PIXELS, ()])
+def test_bytes_that_are_no_picture_leave_nothing(settings: Any, inline: tuple[str, ...]) -> None:
     for data in (b"", b"hello", make.jpeg(make.photo(1))[:900]):
         with pytest.raises(decoding.NotAnImage):
             adding.add_image(data=data, by="tests", inline=inline)
@@ -111,8 +116,8 @@ def test_neither_url_nor_data() -> None:
         adding.add_image(by="tests")
 
 
-@pytest.mark.parametrize("inline", [True, False])
-def test_a_failure_halfway_leaves_nothing(settings: Any, inline: bool) -> None:
+@pytest.mark.parametrize("inline", [PIXELS, ()])
+def test_a_failure_halfway_leaves_nothing(settings: Any, inline: tuple[str, ...]) -> None:
     def fail(**_: Any) -> None:
         raise RuntimeError("no")
 
@@ -144,7 +149,7 @@ def test_news() -> None:
     signals.changed.connect(note)
     try:
         adding.add_image(data=make.png(make.photo(1)), by="key:a")
-        adding.add_image(data=make.png(make.photo(2)), by="key:b", inline=True)
+        adding.add_image(data=make.png(make.photo(2)), by="key:b", inline=PIXELS)
         describing.describe_images([])
     finally:
         signals.changed.disconnect(note)
@@ -165,9 +170,9 @@ def test_the_same_bytes_again() -> None:
         assert refused.value.existing_id == image.pk
 
 
-@pytest.mark.parametrize("inline", [True, False])
+@pytest.mark.parametrize("inline", [PIXELS, ()])
 def test_a_failed_image_is_taken_over(
-    settings: Any, django_capture_on_commit_callbacks: Any, inline: bool
+    settings: Any, django_capture_on_commit_callbacks: Any, inline: tuple[str, ...]
 ) -> None:
     data = make.png(make.photo(1))
     image = make.add_pending_image(data=data, data_id="old", remark="old")
@@ -214,7 +219,7 @@ def test_the_same_bytes_at_once(transactional_db: None, settings: Any) -> None:
 
     def add(_: int) -> Image | UserError:
         try:
-            return adding.add_image(data=data, by="tests", inline=True)
+            return adding.add_image(data=data, by="tests", inline=PIXELS)
         except UserError as error:
             return error
         finally:

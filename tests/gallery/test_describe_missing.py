@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from gallery import conf, descriptors, versions
+from gallery.descriptors.base import COPY_VERSION
 from gallery.errors import Unavailable
 from gallery.models import ClipVersion, Image, ImageFingerprint
 from gallery.services import embedding, refreshing
@@ -19,10 +20,13 @@ from gallery.services.adding import add_image
 from gallery.services.searching import Query, search
 from tests import factories as make
 from tests import tiny_clip
+from tests.environment import DATA_DIR
 from tests.httpserver import HttpServer, Reply
 
 pytestmark = pytest.mark.django_db
 PIXELS = descriptors.PIXELS_VERSION
+COPY = COPY_VERSION
+MODELS = DATA_DIR / "models"
 
 
 def run(**options: Any) -> str:
@@ -30,6 +34,11 @@ def run(**options: Any) -> str:
     out = io.StringIO()
     call_command("describe_missing", stdout=out, stderr=out, **options)
     return out.getvalue()
+
+
+def add_complete(*args: Any, **fields: Any) -> Image:
+    """A picture described by everything that is available."""
+    return make.add_ready_image(*args, inline=descriptors.available_names(), **fields)
 
 
 def forget(*images: Image) -> None:
@@ -46,23 +55,28 @@ def rows(image: Image) -> list[Any]:
 def linked(open_api: None) -> Iterator[tuple[HttpServer, Image]]:
     """A picture that was added by its link and whose original was not kept."""
     with HttpServer({"/a.jpg": make.jpeg(make.photo(1))}) as server:
-        image = add_image(url=f"{server.url}/a.jpg", by="tests", inline=True)
+        image = add_image(
+            url=f"{server.url}/a.jpg", by="tests", inline=descriptors.available_names()
+        )
         assert image.original.name == ""
         yield server, image
     conf.fetch_policy.cache_clear()
 
 
 def test_nothing_is_missing() -> None:
-    make.add_ready_image()
+    add_complete()
     assert "pixels-1: 0 images lack it" in run()
 
 
 def test_from_originals() -> None:
-    images = [make.add_ready_image(make.photo(seed)) for seed in range(3)]
+    images = [add_complete(make.photo(seed)) for seed in range(3)]
     before = [rows(image) for image in images]
     forget(*images[:2])
     out = run(dry_run=True)
-    assert "pixels-1: 2 images lack it\n0 of 2 would be fetched again." in out
+    assert (
+        "pixels-1: 2 images lack it\ncopy-1: 2 images lack it\n0 of 2 would be fetched again."
+        in out
+    )
     assert rows(images[0]) == []
     assert "2 filled, 0 stale, 0 failed." in run()
     assert [rows(image) for image in images] == before
@@ -70,19 +84,19 @@ def test_from_originals() -> None:
 
 
 def test_a_picture_without_any_descriptor_is_not_missing_for_ever() -> None:
-    image = make.add_ready_image(make.flat().resize((2, 2)))
-    assert [row[1:4] for row in rows(image)] == [(None, None, None)]
+    image = add_complete(make.flat().resize((2, 2)))
+    assert [row[1:4] for row in rows(image)] == [(None, None, None)] * 2
     assert "pixels-1: 0 images lack it" in run()
 
 
 def test_quarantined_images_too_but_no_others() -> None:
-    held, failed = make.add_ready_image(make.photo(1)), make.add_ready_image(make.photo(2))
+    held, failed = add_complete(make.photo(1)), add_complete(make.photo(2))
     Image.objects.filter(pk=held.pk).update(status="quarantined")
     Image.objects.filter(pk=failed.pk).update(status="failed", failure="Broken.")
     make.add_pending_image(make.photo(3))
     forget(held, failed)
     assert "1 filled, 0 stale, 0 failed." in run()
-    assert len(rows(held)) == 1
+    assert len(rows(held)) == 2
 
 
 def test_from_links(linked: tuple[HttpServer, Image]) -> None:
@@ -128,19 +142,19 @@ def test_a_link_that_does_not_answer(
 
 
 def test_a_lost_original_does_not_stop_the_rest() -> None:
-    lost, cut, whole = (make.add_ready_image(make.photo(seed)) for seed in range(3))
+    lost, cut, whole = (add_complete(make.photo(seed)) for seed in range(3))
     forget(lost, cut, whole)
     Path(lost.original.path).unlink()
     Path(cut.original.path).write_bytes(b"\x89PNG\r\n\x1a\n")
     out = run()
     assert "1 filled, 0 stale, 2 failed." in out
     assert f"image {lost.pk}: The original is gone" in out
-    assert len(rows(whole)) == 1
+    assert len(rows(whole)) == 2
 
 
 def test_batches_and_resuming(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refreshing, "BATCH", 2)
-    images = [make.add_ready_image(make.photo(seed, (40, 30))) for seed in range(5)]
+    images = [add_complete(make.photo(seed, (40, 30))) for seed in range(5)]
     forget(*images)
     first = refreshing.fill_missing()
     assert [next(first).kind, next(first).kind] == ["filled", "filled"]
@@ -152,7 +166,9 @@ def test_batches_and_resuming(monkeypatch: pytest.MonkeyPatch) -> None:
 def use_clip(settings: Any, directory: Path) -> str:
     """Configure a model as a restart with another CLIP_PRETRAINED does; answers its version."""
     settings.CLIP_PRETRAINED = str(directory)
-    descriptors.configure(clip_pretrained=str(directory), clip_precision="fp32", clip_threads=1)
+    descriptors.configure(
+        models=MODELS, clip_pretrained=str(directory), clip_precision="fp32", clip_threads=1
+    )
     versions._cached = (0.0, None)
     return descriptors.get("clip").version
 
@@ -170,7 +186,7 @@ def clip_off(db: None) -> Iterator[None]:
         # No index can be made in a transaction that has foreign keys still to check.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
     yield
-    descriptors.configure()
+    descriptors.configure(models=MODELS)
     versions._cached = (0.0, None)
 
 
@@ -180,10 +196,10 @@ def stored_versions(image: Image) -> set[str]:
 
 @pytest.mark.usefixtures("clip_off")
 def test_clip_set_up_later(settings: Any, models: tuple[Path, Path]) -> None:
-    image = make.add_ready_image()
+    image = add_complete()
     version = use_clip(settings, models[0])
     out = run()
-    assert f"pixels-1: 0 images lack it\n{version}: 1 images lack it" in out
+    assert f"copy-1: 0 images lack it\n{version}: 1 images lack it" in out
     assert "1 filled" in out
     assert versions.active() == version
     (match,) = search(Query(image_id=image.pk), match_type="clip", limit=5).matches
@@ -196,7 +212,7 @@ def test_a_change_of_model(
 ) -> None:
     server, from_link = linked
     old = use_clip(settings, models[0])
-    image = make.add_ready_image(make.photo(7))
+    image = add_complete(make.photo(7))
     run()
     new = use_clip(settings, models[1])
     question = Query(data=make.png(make.photo(7)))
@@ -204,12 +220,14 @@ def test_a_change_of_model(
     # Searches still use the old model; what is added meanwhile is found by both.
     found = search(question, match_type="clip", limit=5, threshold=0.5).matches
     assert (found[0].image.pk, found[0].distance) == (image.pk, 0)
-    inline = make.add_ready_image(make.photo(8))
-    queued = add_image(data=make.png(make.photo(9)), by="tests", inline=True)
-    ImageFingerprint.objects.filter(item=queued).exclude(version=PIXELS).delete()
-    assert embedding.embed_images([queued.pk, inline.pk]) == 1
+    inline = add_complete(make.photo(8))
+    queued = add_image(
+        data=make.png(make.photo(9)), by="tests", inline=descriptors.available_names()
+    )
+    ImageFingerprint.objects.filter(item=queued).filter(version__in=[old, new]).delete()
+    assert embedding.embed_images([queued.pk, inline.pk], "clip") == 1
     for added in (inline, queued):
-        assert stored_versions(added) == {PIXELS, old, new}
+        assert stored_versions(added) == {PIXELS, COPY, old, new}
     row = ClipVersion.objects.get(state="active")
     assert (row.version, row.pretrained) == (old, str(models[0]))
 
@@ -219,14 +237,14 @@ def test_a_change_of_model(
     with pytest.raises(CommandError, match=r"1 images have no vector of .*--switch-anyway"):
         run()
     assert versions.active() == old
-    assert stored_versions(image) == {PIXELS, old, new}
+    assert stored_versions(image) == {PIXELS, COPY, old, new}
 
     server.routes["/a.jpg"] = picture
     assert f"Searches use {new} now." in run()
     versions._cached = (0.0, None)
     assert versions.active() == new
     for any_image in (image, from_link, inline, queued):
-        assert stored_versions(any_image) == {PIXELS, new}
+        assert stored_versions(any_image) == {PIXELS, COPY, new}
     found = search(question, match_type="clip", limit=5, threshold=0.5).matches
     assert (found[0].image.pk, found[0].distance) == (image.pk, 0)
     assert "Searches use" not in run()
@@ -238,19 +256,19 @@ def test_switching_although_pictures_are_out_of_reach(
 ) -> None:
     server, image = linked
     use_clip(settings, models[0])
-    make.add_ready_image(make.photo(7))
+    add_complete(make.photo(7))
     run()
     new = use_clip(settings, models[1])
     server.routes["/a.jpg"] = Reply(status=503)
     assert f"Searches use {new} now." in run(switch_anyway=True)
-    assert stored_versions(image) == {PIXELS}
+    assert stored_versions(image) == {PIXELS, COPY}
 
 
 @pytest.mark.usefixtures("clip_off")
 def test_the_old_weights_are_gone(settings: Any, models: tuple[Path, Path], tmp_path: Path) -> None:
     own = tiny_clip.make(tmp_path / "own", seed=3)
     old = use_clip(settings, own)
-    make.add_ready_image(make.photo(7))
+    add_complete(make.photo(7))
     for file in own.iterdir():
         file.unlink()
     use_clip(settings, models[1])

@@ -12,7 +12,7 @@ from django.db import connection
 from gallery import versions
 from gallery.models import ClipVersion, ImageFingerprint
 from gallery.search import nearest
-from gallery.services.describing import store_columns
+from gallery.services.storing_columns import store_columns
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db

@@ -42,7 +42,12 @@ class Service:
 
     def wait_described(self, seconds: float = 60) -> None:
         """Until the workers have nothing left to do."""
-        wait_until(lambda: self.counts()["pending"] == 0, seconds)
+
+        def idle() -> bool:
+            queues = self.get("/api/v1/status/").json()["queues"].values()
+            return not any(queue["due"] or queue["working"] for queue in queues)
+
+        wait_until(lambda: self.counts()["pending"] == 0 and idle(), seconds)
 
     def files(self) -> list[str]:
         media = self.data_dir / "media"

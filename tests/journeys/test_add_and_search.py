@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PIL import Image as Pillow
+from PIL import ImageOps
 
 from tests import factories as make
 from tests.httpserver import HttpServer
@@ -25,11 +26,15 @@ COPIES: dict[str, Callable[[Pillow.Image], bytes]] = {
     "re-encoded": lambda image: make.jpeg(image, 60),
     "resized": lambda image: make.png(resized(image)),
     "cropped": lambda image: make.jpeg(cropped(image)),
+    "mirrored": lambda image: make.jpeg(ImageOps.mirror(image)),
+    "turned": lambda image: make.jpeg(image.rotate(90, expand=True)),
+    "framed": lambda image: make.jpeg(ImageOps.expand(image, image.width // 5, "white")),
 }
 ASKED = [
     ("imgsmlr", 2.0, ("re-encoded", "resized", "cropped")),
     # A hash of the whole picture is for files saved again; fine textures change with the size.
     ("pdq", 31.0, ("re-encoded",)),
+    ("auto", 1.0, tuple(COPIES)),
 ]
 
 

@@ -260,7 +260,7 @@ def test_legacy_fields(service: Service, path: str, name: str, value: str) -> No
 def test_unknown_match_type_in_legacy(service: Service) -> None:
     body = service.post(LEGACY_SEARCH, json={"url": "http://x/", "matchType": "sift"}).json()
     assert (body["code"], body["data"]) == (400, None)
-    assert body["msg"].startswith("Unknown match type 'sift': use one of imgsmlr, pdq")
+    assert body["msg"].startswith("Unknown match type 'sift': use one of auto, imgsmlr")
 
 
 BODIES = [b"", b"{", b"[]", b"null", b'"x"', b"5", b'{"url": "\xff\xfe"}', b"\x00", b"\xff" * 99]

@@ -26,6 +26,7 @@ from imgsmlr_site.embedded_postgres import (
 )
 from imgsmlr_site.postgres_account import as_account, server_account
 from imgsmlr_site.postgres_cluster import PORT, cluster_processes
+from tests.environment import DATA_DIR
 
 ROOT = Path(__file__).resolve().parents[2]
 QUIET = {"log_min_messages": "fatal"}
@@ -42,9 +43,13 @@ with EmbeddedPostgres(Path(sys.argv[1]), {"log_min_messages": "fatal"}) as serve
 
 
 def make_directory() -> Path:
-    """Below /tmp, and open: pytest's own directories let in nobody but the user of the tests."""
+    """Below /tmp, and open: pytest's own directories let in nobody but the user of the tests.
+
+    With the model that the tests have made once: making it takes ten seconds.
+    """
     directory = Path(tempfile.mkdtemp(prefix="imgsmlr-test-", dir="/tmp"))
     directory.chmod(0o755)
+    shutil.copytree(DATA_DIR / "models", directory / "models")
     return directory
 
 

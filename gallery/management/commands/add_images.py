@@ -49,7 +49,9 @@ class Command(BaseCommand):
             help="processes that read and describe; as many as there are cores by default",
         )
         parser.add_argument(
-            "--clip", action="store_true", help="compute CLIP vectors now, not in the background"
+            "--embed",
+            action="store_true",
+            help="run the models (copy, clip) now, on every core, not in the background",
         )
         parser.add_argument("--report", type=Path, help="write what was not added to this CSV file")
 
@@ -70,7 +72,7 @@ class Command(BaseCommand):
                     sources=read_sources(target, **naming),
                     by=BY,
                     workers=options["workers"],
-                    embed=options["clip"],
+                    embed=options["embed"],
                 ):
                     counts[outcome.kind] += 1
                     tell(outcome, counts)

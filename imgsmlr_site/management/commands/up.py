@@ -57,7 +57,7 @@ class Command(BaseCommand):
         sys.exit(code)
 
     def prepare(self) -> None:
-        """Bring database and static files up to date; make the first administrator."""
+        """Bring database, models and static files up to date; make the first administrator."""
         try:
             connections["default"].ensure_connection()
         except OperationalError as error:
@@ -65,6 +65,7 @@ class Command(BaseCommand):
                 f"The database of DATABASE_URL does not answer: {str(error).strip()}"
             ) from error
         call_command("migrate", interactive=False, verbosity=self.verbosity)
+        call_command("prepare_models", "copy", stdout=self.stdout)
         if not settings.DEBUG:
             collect_static_files()
         password = create_first_admin()
@@ -88,7 +89,7 @@ class Command(BaseCommand):
         supervisor.add_command("web", [*gunicorn, "imgsmlr_site.wsgi"], {**metrics, **env})
         supervisor.add_command("worker", [*manage, "qcluster"], env)
         if settings.CLIP_PRETRAINED != "none":
-            script = '"$@" prepare_models; exec "$@" qcluster'
+            script = '"$@" prepare_models clip; exec "$@" qcluster'
             supervisor.add_command(
                 "embed", ["sh", "-c", script, "sh", *manage], {**env, "Q_CLUSTER_NAME": "embed"}
             )

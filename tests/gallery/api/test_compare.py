@@ -22,11 +22,15 @@ def file(data: bytes) -> SimpleUploadedFile:
 def test_two_files(client: Client, settings: Any) -> None:
     a, b = make.png(make.photo(1)), make.jpeg(make.photo(1), 50)
     body = client.post(COMPARE, {"a": file(a), "b": file(b)}).json()
-    assert body.keys() == {"imgsmlr", "pdq", "unavailable"}
+    assert body.keys() == {"imgsmlr", "pdq", "copy", "unavailable"}
     assert 0 < body["imgsmlr"]["distance"] < 1
     assert 0 < body["imgsmlr"]["signature_distance"] < 1
     assert body["pdq"]["distance"] <= 31
     assert all(50 <= quality <= 100 for quality in body["pdq"]["quality"])
+    assert body["copy"]["confidence"] == pytest.approx(1 - body["copy"]["distance"])
+    assert body["copy"]["confidence"] > 0.99
+    assert body["copy"]["geometry"]["inliers"] > 20
+    assert body["copy"]["methods"]["cnn"] < 0.2
     assert "CLIP_PRETRAINED" in body["unavailable"]["clip"]
     assert not Image.objects.exists()
     assert make.stored_files(settings.MEDIA_ROOT) == []
@@ -47,6 +51,7 @@ def test_strangers(client: Client) -> None:
     body = client.post(
         COMPARE, {"a": file(make.png(make.photo(1))), "b": file(make.png(make.photo(2)))}
     ).json()
+    assert body["copy"]["distance"] > 0.9
     assert body["imgsmlr"]["distance"] > 1
     assert body["pdq"]["distance"] > 52
 

@@ -405,7 +405,7 @@ def test_unknown_match_type(legacy: Legacy) -> None:
     assert response.status_code == 200
     assert response.json() == {
         "code": 400,
-        "msg": "Unknown match type 'sift': use one of imgsmlr, pdq, clip.",
+        "msg": "Unknown match type 'sift': use one of auto, imgsmlr, pdq, copy, clip.",
         "data": None,
     }
     assert legacy.web.requests == []  # refused before anything is fetched

@@ -8,6 +8,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from gallery.match_types import MATCH_TYPES
 from gallery.models import Image
 from tests import factories as make
 from tests.httpserver import HttpServer
@@ -128,7 +129,7 @@ def test_a_flat_question(client: Client, pair: Any) -> None:
 def test_defaults(client: Client, pair: Any, settings: Any) -> None:
     settings.SEARCH_LIMIT = 1
     body = search(client, id=pair[0].pk).json()
-    assert (body["match_type"], body["threshold"]) == ("imgsmlr", 1.0)
+    assert (body["match_type"], body["threshold"]) == ("auto", MATCH_TYPES["auto"].precise)
     assert len(body["results"]) == 1
     body = search(client, id=pair[0].pk, match_type="pdq", threshold=None).json()
     assert body["threshold"] == 31
@@ -155,7 +156,7 @@ def test_limit(client: Client) -> None:
         for quality in (95, 70, 40, 10)
     ]
     for limit in (1, 3, 4, 100):
-        assert ids(search(client, id=images[0], limit=limit)) == images[:limit]
+        assert ids(search(client, id=images[0], limit=limit, threshold=1)) == images[:limit]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from django.test import Client
 from django_q.models import OrmQ
 
 from gallery import tasks
+from gallery.descriptors.base import COPY_VERSION, PIXELS_VERSION
 from gallery.models import Image, ImageDetail, ImageFingerprint
 from imgsmlr_site.models import ApiKey
 from tests import factories as make
@@ -92,7 +93,10 @@ def test_add_and_wait(client: Client, web: Any) -> None:
     assert body["status"] == "ready"
     assert body["thumbnail"] == f"http://testserver/media/images/{body['id']}/thumbnail"
     assert not OrmQ.objects.exists()
-    assert ImageFingerprint.objects.count() == ImageDetail.objects.count() == 1
+    versions = ImageFingerprint.objects.values_list("version", flat=True)
+    assert sorted(versions) == [COPY_VERSION, PIXELS_VERSION]
+    assert ImageDetail.objects.exclude(pattern=None).count() == 1
+    assert ImageDetail.objects.exclude(local_features=None).count() == 1
 
 
 def test_upload(client: Client) -> None:
@@ -134,9 +138,8 @@ def test_the_same_bytes_again(client: Client, settings: Any, query: str) -> None
 def test_a_flat_picture_is_stored_without_vectors(client: Client) -> None:
     response = upload(client, make.png(make.flat()), "?wait=1")
     assert (response.status_code, response.json()["status"]) == (201, "ready")
-    row = ImageFingerprint.objects.get()
-    assert row.haar is None
-    assert row.pdq is None
+    rows = ImageFingerprint.objects.values_list("haar", "pdq", "cnn")
+    assert list(rows) == [(None, None, None)] * 2
     assert not ImageDetail.objects.exists()
 
 
@@ -497,9 +500,9 @@ def test_status(client: Client) -> None:
     assert body["images"] == {"pending": 1, "ready": 1, "failed": 0, "quarantined": 0}
     kinds = body["match_types"]
     assert {name: kind["available"] for name, kind in kinds.items()} == {
-        "imgsmlr": True, "pdq": True, "clip": False
+        "auto": True, "imgsmlr": True, "pdq": True, "copy": True, "clip": False
     }  # fmt: skip
     assert "CLIP_PRETRAINED" in kinds["clip"]["why"]
     assert kinds["pdq"]["default_threshold"] == 31
     light = body["queues"]["light"]
-    assert light["due"] + light["working"] == 1
+    assert light["due"] + light["working"] == 2

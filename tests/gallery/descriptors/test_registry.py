@@ -14,20 +14,32 @@ import pytest
 from gallery import descriptors
 from gallery.errors import Unavailable, UserError
 from tests import tiny_clip
+from tests.environment import DATA_DIR
 
 ROOT = Path(__file__).parents[3]
+MODELS = DATA_DIR / "models"
 
 
 @pytest.fixture(autouse=True)
 def _configured_as_before() -> Iterator[None]:
     before = dict(descriptors._options["clip"])
-    descriptors.configure()
+    descriptors.configure(models=MODELS)
     yield
-    descriptors.configure(**{f"clip_{name}": value for name, value in before.items()})
+    descriptors.configure(
+        models=MODELS, **{f"clip_{name}": value for name, value in before.items()}
+    )
 
 
-def test_without_settings_pixels_work_and_clip_is_off() -> None:
+def test_without_models_pixels_work(tmp_path: Path) -> None:
+    descriptors.configure(models=tmp_path)
     assert descriptors.available_names() == ["imgsmlr", "pdq"]
+    assert "manage.py prepare_models" in str(descriptors.why_unavailable("copy"))
+    with pytest.raises(Unavailable, match="prepare_models"):
+        descriptors.get_copy()
+
+
+def test_without_settings_clip_is_off() -> None:
+    assert descriptors.available_names() == ["imgsmlr", "pdq", "copy"]
     assert descriptors.why_unavailable("imgsmlr") is descriptors.why_unavailable("pdq") is None
     assert not descriptors.available("clip")
     assert "CLIP_PRETRAINED" in str(descriptors.why_unavailable("clip"))
@@ -49,8 +61,8 @@ def test_each_name_is_its_class_made_once() -> None:
 
 def test_clip_with_weights_comes_last(tmp_path: Path) -> None:
     made = tiny_clip.make(tmp_path / "tiny")
-    descriptors.configure(clip_pretrained=str(made), clip_precision="fp32")
-    assert descriptors.available_names() == ["imgsmlr", "pdq", "clip"]
+    descriptors.configure(models=MODELS, clip_pretrained=str(made), clip_precision="fp32")
+    assert descriptors.available_names() == ["imgsmlr", "pdq", "copy", "clip"]
     assert descriptors.prepare() == {}
     clip = descriptors.get("clip")
     assert clip.version.startswith("clip/tiny/") and clip.version.endswith("/fp32")
@@ -74,7 +86,7 @@ def test_get_says_why_clip_is_not_there() -> None:
 @pytest.mark.parametrize("name", ["", "CLIP", "gallery.descriptors.pdq", "nope\x00"])
 def test_an_unknown_match_type_is_answered_with_the_known_ones(name: str) -> None:
     for ask in (descriptors.get, descriptors.why_unavailable):
-        with pytest.raises(UserError, match="use one of imgsmlr, pdq, clip") as refused:
+        with pytest.raises(UserError, match="use one of imgsmlr, pdq, copy, clip") as refused:
             ask(name)
         assert refused.value.field == "match_type"
 

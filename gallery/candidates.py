@@ -1,0 +1,176 @@
+"""Images that may hold a copy of a query: proposed by every index, then measured by every method.
+
+Each index proposes a few for each view of the query. What one method proposes is measured by all
+of them: a copy that is far away for one is near for another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection
+
+from gallery.descriptors.base import COPY_VERSION, PIXELS_VERSION
+from gallery.models import Image
+from gallery.search import IMAGE_FIELDS, SPACES, Filters, Space, dimensions, image_from_row
+
+PROPOSED = {"imgsmlr": 5, "pdq": 10, "copy": 30, "clip": 10}
+"""How many images each view's vector proposes. Learned vectors find the copies that the others
+miss; those find what has no texture."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A described query. Values are in SQL's text form, each with one for each view compared.
+
+    ``pattern`` belongs to the first of ``haar``. ``clip_version``: of the vectors in ``clip``.
+    """
+
+    haar: Sequence[str] = ()
+    pattern: str | None = None
+    pdq: Sequence[str] = ()
+    cnn: Sequence[str] = ()
+    clip: Sequence[str] = ()
+    clip_version: str = ""
+
+    def sources(self) -> list[tuple[str, str, Sequence[str]]]:
+        """Match type, version and vectors, of those that have any."""
+        every = [
+            ("imgsmlr", PIXELS_VERSION, self.haar),
+            ("pdq", PIXELS_VERSION, self.pdq),
+            ("copy", COPY_VERSION, self.cnn),
+            ("clip", self.clip_version, self.clip),
+        ]
+        return [source for source in every if source[2]]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An image and its distances to the query, each the least over all views; None: not known."""
+
+    image: Image
+    distances: Mapping[str, float | None] = field(default_factory=dict)
+
+
+def candidates(
+    probe: Probe, filters: Filters | None = None, *, exclude: int = 0
+) -> list[Candidate]:
+    """Ready images that may be copies, in no order; ``exclude``: an image that is not meant."""
+    where, params = (filters or Filters()).sql()
+    if exclude:
+        where += " AND i.id <> %(exclude)s"
+        params["exclude"] = exclude
+    proposed: set[int] = set()
+    for match_type, version, vectors in probe.sources():
+        proposed |= _propose(match_type, {**params, "version": version}, vectors, where)
+    return _measure(probe, sorted(proposed)) if proposed else []
+
+
+def local_features(ids: Sequence[int]) -> dict[int, bytes]:
+    """The packed local features of images that have some, by id."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT f.item_id, d.local_features FROM gallery_imagefingerprint f "
+            "JOIN gallery_imagedetail d ON d.fingerprint_id = f.id "
+            "WHERE f.item_id = ANY(%s) AND f.version = %s AND f.view = 'full' "
+            "AND d.local_features IS NOT NULL",
+            [list(ids), COPY_VERSION],
+        )
+        return {item: bytes(packed) for item, packed in cursor.fetchall()}
+
+
+def stored_probe(image_id: int, clip_version: str) -> Probe:
+    """The probe of a stored image: the vectors of all its views."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT f.version, f.haar::text, f.pdq::text, f.cnn::text, f.clip::text, "
+            "d.pattern::text FROM gallery_imagefingerprint f "
+            "LEFT JOIN gallery_imagedetail d ON d.fingerprint_id = f.id "
+            "WHERE f.item_id = %s AND f.version IN %s ORDER BY f.view <> 'full', f.view",
+            [image_id, (PIXELS_VERSION, COPY_VERSION, clip_version)],
+        )
+        rows = cursor.fetchall()
+    found = {
+        name: [row[column] for row in rows if row[column] is not None]
+        for column, name in enumerate(("haar", "pdq", "cnn", "clip", "pattern"), start=1)
+    }
+    patterns = found.pop("pattern")
+    return Probe(**found, pattern=patterns[0] if patterns else None, clip_version=clip_version)
+
+
+def _distance(space: Space, parameter: str, vector: str) -> str:
+    """SQL of the distance to a parameter, as the space's index knows it."""
+    if space.cast == "halfvec":
+        size = dimensions(vector)
+        return f"{space.column}::halfvec({size}) {space.operator} %({parameter})s::halfvec({size})"
+    return f"{space.column} {space.operator} %({parameter})s::{space.cast}"
+
+
+def _propose(
+    match_type: str, params: Mapping[str, Any], vectors: Sequence[str], where: str
+) -> set[int]:
+    space, wanted = SPACES[match_type], PROPOSED[match_type]
+    queries = {f"query{n}": vector for n, vector in enumerate(vectors)}
+
+    def select(parameter: str, vector: str, exact: str) -> str:
+        distance = _distance(space, parameter, vector)
+        return (
+            f"(SELECT f.item_id FROM gallery_imagefingerprint f "  # noqa: S608
+            f"WHERE f.version = %(version)s AND {space.column} IS NOT NULL "
+            f"AND (SELECT {where} FROM gallery_image i WHERE i.id = f.item_id) "
+            f"ORDER BY ({distance}){exact} LIMIT {wanted})"
+        )
+
+    def run(exact: str) -> list[int]:
+        sql = " UNION ALL ".join(select(*query, exact) for query in queries.items())
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SET LOCAL hnsw.ef_search = {space.ef_search}; "
+                f"SET LOCAL hnsw.iterative_scan = strict_order; {sql}",
+                {**params, **queries},
+            )
+            return [item for (item,) in cursor.fetchall()]
+
+    found = run("")
+    if len(found) < wanted * len(vectors):  # filtered, or a small gallery: see gallery.search
+        found = run(" + 0")
+    return set(found)
+
+
+def _measure(probe: Probe, ids: Sequence[int]) -> list[Candidate]:
+    """Every distance of these images, those that are still ready."""
+    params: dict[str, Any] = {"ids": list(ids), "pattern": probe.pattern}
+    fields = ", ".join(f"i.{name}" for name in IMAGE_FIELDS)
+    columns, names = [], []
+    for match_type, version, vectors in probe.sources():
+        names.append(match_type)
+        params[f"{match_type}_version"] = version
+        if match_type == "imgsmlr":
+            least, join = (
+                "d.pattern <-> %(pattern)s::vector",
+                ("JOIN gallery_imagedetail d ON d.fingerprint_id = f.id"),
+            )
+        else:
+            space, join = SPACES[match_type], ""
+            params |= {f"{match_type}{n}": vector for n, vector in enumerate(vectors)}
+            each = [_distance(space, f"{match_type}{n}", v) for n, v in enumerate(vectors)]
+            least = f"LEAST({', '.join(each)})"
+        columns.append(
+            f"(SELECT min({least}) FROM gallery_imagefingerprint f {join} "  # noqa: S608
+            f"WHERE f.item_id = i.id AND f.version = %({match_type}_version)s)"
+        )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {', '.join(columns)}, {fields} FROM gallery_image i "  # noqa: S608
+            "WHERE i.id = ANY(%(ids)s) AND i.status = 'ready'",
+            params,
+        )
+        rows = cursor.fetchall()
+    return [
+        Candidate(
+            image_from_row(row[len(names) :]), dict(zip(names, row[: len(names)], strict=True))
+        )
+        for row in rows
+    ]

@@ -1,0 +1,129 @@
+"""How sure is it that one picture is a copy of another? Evidence in, a calibrated number out.
+
+A logistic model per match type over a few numbers that can only speak for a copy: no weight is
+negative and nothing that is missing counts against, so that a strong global match is not buried
+by a verification that found nothing, as it does in blurred pictures. The weights were fitted on
+pictures that no test uses: ``benchmarks/fit_confidence.py`` wrote ``confidence.json``, which
+says when and from what.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.geometry import Match
+
+MATCH_TYPES = ("copy", "auto")
+PARAMETERS = Path(__file__).with_name("confidence.json")
+
+FEATURES: Mapping[str, tuple[str, ...]] = {
+    "copy": (
+        *("inliers", "many_inliers", "support", "overlap"),
+        *("cnn", "cnn_close", "cnn_closest", "both"),
+    ),
+    "auto": (
+        *("inliers", "many_inliers", "support", "overlap"),
+        *("cnn", "cnn_close", "cnn_closest", "both"),
+        *("pdq", "pdq_close", "imgsmlr"),
+    ),
+}
+"""What each model reads, in the order of its weights; each ≥ 0, and more is stronger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was found about a query and one image; None where a method could not say anything.
+
+    ``cnn``: cosine distance, 0 to 2. ``pdq``: Hamming distance, 0 to 256. ``imgsmlr``: pattern
+    distance. ``clip``: cosine distance; it proposes images but weighs nothing here, as no
+    weights were there to calibrate it with. Each is the least over the views compared.
+    ``match``: what geometry found.
+    """
+
+    cnn: float | None = None
+    pdq: float | None = None
+    imgsmlr: float | None = None
+    clip: float | None = None
+    match: Match | None = None
+
+    def methods(self) -> dict[str, float]:
+        """The distances that are known, by method, rounded as answers show them."""
+        named = {"cnn": self.cnn, "pdq": self.pdq, "imgsmlr": self.imgsmlr, "clip": self.clip}
+        return {name: round(value, 6) for name, value in named.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The parameters of one match type. ``precise`` … ``recall``: distances, 1 − confidence."""
+
+    bias: float
+    weights: NDArray[np.float64]
+    precise: float
+    recall: float
+
+
+def logit(evidence: Evidence, match_type: str) -> float:
+    """Log-odds that it is a copy: orders results also where confidence is 1 to six places."""
+    calibration = calibrations()[match_type]
+    return calibration.bias + float(features(evidence, match_type) @ calibration.weights)
+
+
+def confidence(evidence: Evidence, match_type: str) -> float:
+    """Probability that it is a copy, 0 to 1. ``match_type``: copy or auto."""
+    return 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, logit(evidence, match_type)))))
+
+
+def features(evidence: Evidence, match_type: str) -> NDArray[np.float64]:
+    """The numbers that the model of a match type reads, float64[len(FEATURES[match_type])]."""
+    values = {**_of_geometry(evidence.match), **_of_distances(evidence)}
+    # Agreement of two independent methods says more than both alone.
+    values["both"] = values["inliers"] * values["cnn"]
+    return np.array([values[name] for name in FEATURES[match_type]])
+
+
+def _of_geometry(match: Match | None) -> dict[str, float]:
+    if match is None:
+        return dict.fromkeys(("inliers", "many_inliers", "support", "overlap"), 0.0)
+    return {
+        # Unlike pictures reach 4; each doubling counts the same.
+        "inliers": min(5.0, math.log2(match.inliers / 4)),
+        "many_inliers": min(3.0, max(0.0, math.log2(match.inliers / 16))),
+        "support": match.support,
+        "overlap": max(match.query_area, match.candidate_area),
+    }
+
+
+def _of_distances(evidence: Evidence) -> dict[str, float]:
+    likeness = 0.0 if evidence.cnn is None else 1.0 - evidence.cnn
+    return {
+        "cnn": max(0.0, likeness),
+        "cnn_close": max(0.0, likeness - 0.5),
+        "cnn_closest": max(0.0, likeness - 0.8),
+        "pdq": 0.0 if evidence.pdq is None else max(0.0, 1.0 - evidence.pdq / 128),
+        "pdq_close": 0.0 if evidence.pdq is None else max(0.0, 1.0 - evidence.pdq / 52),
+        "imgsmlr": 0.0 if evidence.imgsmlr is None else max(0.0, 1.0 - evidence.imgsmlr / 2),
+    }
+
+
+@cache
+def calibrations() -> Mapping[str, Calibration]:
+    """The fitted parameters, by match type."""
+    data: dict[str, Any] = json.loads(PARAMETERS.read_text())
+    return {
+        name: Calibration(
+            bias=data[name]["bias"],
+            weights=np.array([data[name]["weights"][feature] for feature in FEATURES[name]]),
+            precise=data[name]["precise"],
+            recall=data[name]["recall"],
+        )
+        for name in MATCH_TYPES
+    }

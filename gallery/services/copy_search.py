@@ -1,0 +1,191 @@
+"""Search for copies: candidates of every index, verified by geometry, ranked by confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gallery import confidence, decoding, descriptors, geometry, versions
+from gallery.candidates import Probe, candidates, local_features, stored_probe
+from gallery.confidence import Evidence
+from gallery.descriptors.base import Pixels
+from gallery.descriptors.copy import Query as CopyDescription
+from gallery.descriptors.pdq import LOW_QUALITY
+from gallery.errors import Unavailable
+from gallery.local_features import Features
+from gallery.models import Image
+from gallery.search import Comparison, Filters, Match
+from gallery.trimming import trim
+from gallery.vectors import encode
+
+VERIFIED = 30
+"""Candidates whose local features are compared: those that their distances speak for most."""
+
+FEW_FEATURES = 40
+"""A picture of a lower PDQ quality than 50 and fewer key points has nothing to go by."""
+
+
+@dataclass(frozen=True)
+class CopyQuery:
+    """A described query. ``features`` None: it has none, or they were never stored.
+
+    ``exclude``: an image that is no answer.
+    """
+
+    probe: Probe
+    features: Features | None
+    low_information: bool = False
+    exclude: int = 0
+
+
+@dataclass(frozen=True)
+class Trimmed:
+    """A picture without its borders, as descriptors read pictures."""
+
+    rgb: Pixels
+    legacy_rgb: Pixels
+
+
+def describe_query(picture: decoding.Picture, match_type: str) -> CopyQuery:
+    """What ``match_type`` (copy or auto) looks a picture up by. Raises ``Unavailable``."""
+    # Each spends nearly all of its time outside of Python.
+    with ThreadPoolExecutor(1) as pool:
+        pixels = pool.submit(_describe_pixels, picture)
+        copied = _copy_query(picture, match_type)
+        haar, pdqs = pixels.result()
+    every = match_type == "auto"
+    probe = Probe(
+        haar=[encode(haar["haar"])] if haar and every else [],
+        pattern=encode(haar["pattern"]) if haar and every else None,
+        pdq=[columns["pdq"] for columns in pdqs if columns] if every else [],
+        cnn=[encode(vector) for vector in copied.vectors.values()] if copied else [],
+        **(_clip(picture) if every else {}),
+    )
+    features = copied.features if copied else None
+    quality = max((columns["pdq_quality"] for columns in pdqs if columns), default=0)
+    poor = quality < LOW_QUALITY and (features is None or len(features) < FEW_FEATURES)
+    return CopyQuery(probe, features, low_information=poor)
+
+
+def stored_query(image: Image, match_type: str, *, itself: bool = False) -> CopyQuery:
+    """The same of a stored image, from its rows alone: its own views, not turned or mirrored.
+
+    ``itself``: whether the image is an answer too.
+    """
+    version = versions.active() or ""
+    probe = stored_probe(image.pk, version if match_type == "auto" else "")
+    if match_type == "copy":
+        probe = Probe(cnn=probe.cnn)
+    packed = local_features([image.pk]).get(image.pk)
+    features = Features.unpack(packed) if packed else None
+    return CopyQuery(
+        probe, features, low_information=not probe.sources(), exclude=0 if itself else image.pk
+    )
+
+
+def evidence_of(
+    query: CopyQuery, match_type: str, filters: Filters | None = None
+) -> list[tuple[Image, Evidence]]:
+    """What is known about every candidate, in no order; the best are verified."""
+    found = [
+        (candidate.image, _evidence(candidate.distances))
+        for candidate in candidates(query.probe, filters, exclude=query.exclude)
+    ]
+    if query.features is None:
+        return found
+    found.sort(key=lambda pair: -confidence.logit(pair[1], match_type))
+    packed = local_features([image.pk for image, _ in found[:VERIFIED]])
+    matches = dict(
+        zip(packed, geometry.verify_many(query.features, list(packed.values())), strict=True)
+    )
+    return [(image, replace(evidence, match=matches.get(image.pk))) for image, evidence in found]
+
+
+def search_copies(
+    query: CopyQuery,
+    match_type: str,
+    *,
+    threshold: float,
+    limit: int,
+    filters: Filters | None,
+    comparison: Comparison,
+) -> list[Match]:
+    """Images within ``threshold`` (1 − confidence), the most certain first, then by id.
+
+    Of a query without information only what is certain is answered, never a wild match.
+    """
+    if query.low_information:
+        threshold = min(threshold, confidence.calibrations()[match_type].precise)
+    ranked = sorted(
+        evidence_of(query, match_type, filters),
+        key=lambda pair: (-confidence.logit(pair[1], match_type), pair[0].pk),
+    )
+    matches = []
+    for image, evidence in ranked[:limit]:
+        sure = confidence.confidence(evidence, match_type)
+        distance = round(1.0 - sure, comparison.digits)
+        if distance < threshold or (distance == threshold and comparison.operator == "<="):
+            matches.append(
+                Match(
+                    image,
+                    distance,
+                    confidence=round(sure, 6),
+                    methods=evidence.methods(),
+                    geometry=evidence.match,
+                )
+            )
+    return matches
+
+
+def compare(a: decoding.Picture, b: decoding.Picture) -> Evidence:
+    """The evidence of two pictures that are not stored. Raises ``Unavailable``."""
+    copy = descriptors.get_copy()
+    of_b = copy.describe([b])[0]
+    query = copy.query(a)
+    if of_b is None or not query.vectors:
+        return Evidence()
+    return Evidence(
+        cnn=min(copy.distance({"cnn": vector}, of_b) for vector in query.vectors.values()),
+        match=geometry.verify(query.features, Features.unpack(of_b["local_features"])),
+    )
+
+
+def _describe_pixels(picture: decoding.Picture) -> tuple[Any, list[Any]]:
+    """imgsmlr's columns, and pdq's of the picture and of what its borders leave."""
+    (haar,) = descriptors.get("imgsmlr").describe([picture])
+    pictures: list[Any] = [picture]
+    if box := trim(picture.rgb):
+        left, top, right, bottom = box
+        inside = picture.rgb[top:bottom, left:right]
+        pictures.insert(0, Trimmed(inside, inside))
+    return haar, descriptors.get("pdq").describe(pictures)
+
+
+def _copy_query(picture: decoding.Picture, match_type: str) -> CopyDescription | None:
+    """The learned part; ``auto`` goes on without it where it is not available."""
+    try:
+        return descriptors.get_copy().query(picture)
+    except Unavailable:
+        if match_type == "copy":
+            raise
+        return None
+
+
+def _clip(picture: decoding.Picture) -> Mapping[str, Any]:
+    if not descriptors.available("clip"):
+        return {}
+    model = versions.searched()
+    (columns,) = model.describe([picture])
+    vectors: Sequence[str] = [encode(columns["clip"])] if columns else []
+    return {"clip": vectors, "clip_version": model.version}
+
+
+def _evidence(distances: Mapping[str, float | None]) -> Evidence:
+    return Evidence(
+        cnn=distances.get("copy"),
+        pdq=distances.get("pdq"),
+        imgsmlr=distances.get("imgsmlr"),
+        clip=distances.get("clip"),
+    )

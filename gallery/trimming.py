@@ -1,0 +1,214 @@
+"""What is left of a picture when the plain margins around it are taken away.
+
+A margin is a run of lines of one colour: a border, the bars of a letterbox, the page around a
+picture in a screenshot. Margins are sought in a reduced copy, where noise is averaged away; the
+edges are then found to the pixel.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels; right and bottom exclusive."""
+
+Lines = NDArray[np.int16]
+"""3 channels × lines × pixels of a line."""
+
+_CELLS = 128
+"""The reduced copy has this many cells each way, up to twice as many."""
+
+_SMALLEST_CELL = 3
+"""Pixels. Strong compression blurs the edges of small pictures over several."""
+
+_TOLERANCE = 12
+"""Levels, of 255, by which a channel may differ within one colour."""
+
+_ONE_COLOUR = 4
+"""Levels by which the lines of one margin may differ; a clear sky changes more from top to
+bottom."""
+
+_STRAY = 0.02
+"""Share of a line that may have other colours: dust, the noise of strong compression."""
+
+_STRAIGHT = 0.25
+"""Share of a line that changes colour where a picture begins; where an object on plain ground
+begins it is less."""
+
+_PAGE_WIDE = 0.5
+"""The same for a picture on a page with other things beside it."""
+
+_SMALLEST_PICTURE = 0.1
+_SMALLEST_OBJECT = 0.2
+"""Shares of the area. Less is a detail, and not what the picture is about."""
+
+_OBJECT_MARGINS = 3
+"""Sides on which an object has plain ground. On one or two sides it may be a clear sky."""
+
+_SMALLEST_SIDE = 32
+_TURNS = 8
+_WORTH_REMOVING = 0.02
+
+
+def trim(rgb: NDArray[np.uint8]) -> Box | None:
+    """The box of what stands within plain margins, of an upright picture, height × width × 3.
+
+    Each margin may have its own colour. None: there is nothing to remove (less than 2 % of the
+    area), or what would be left is too little: under 32 pixels or a tenth of the area. What has no
+    straight edges is an object on plain ground: it must keep a fifth, and have three margins. Text
+    and symbols beside a picture are removed with the margins if the picture is larger than they
+    are together.
+    """
+    height, width = rgb.shape[:2]
+    if min(height, width) < _SMALLEST_SIDE:
+        return None
+    cell_width, cell_height = (max(_SMALLEST_CELL, side // _CELLS) for side in (width, height))
+    columns, rows = width // cell_width, height // cell_height
+    # Whole pixels a cell: four times as fast.
+    whole = rgb[: rows * cell_height, : columns * cell_width]
+    small = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
+    (left, top, right, bottom), straight = _within_margins(_planes(small))
+    right = width if right == columns else right * cell_width
+    bottom = height if bottom == rows else bottom * cell_height
+    box = _sharpened(
+        rgb, (left * cell_width, top * cell_height, right, bottom), (cell_width, cell_height)
+    )
+    return box if _worth(box, rgb, straight) else None
+
+
+def _planes(rgb: NDArray[Any]) -> Lines:
+    return np.ascontiguousarray(rgb.transpose(2, 0, 1), dtype=np.int16)
+
+
+def _within_margins(picture: Lines) -> tuple[Box, bool]:
+    """The box, in cells; are its edges straight?"""
+    box = [0, 0, picture.shape[2], picture.shape[1]]
+    straight, bordered, idle = True, False, 0
+    # Rows and columns in turn: margins of another colour show when one is gone.
+    for turn in range(_TURNS):
+        axis = (turn + 1) % 2
+        part = picture[:, box[1] : box[3], box[0] : box[2]]
+        lines = part if axis else part.swapaxes(1, 2)
+        # Within a border everything is the picture, an object on plain ground too.
+        start, end, clean = _within(lines, not bordered)
+        box[axis], box[axis + 2] = box[axis] + start, box[axis] + end
+        cut = end - start < lines.shape[1]
+        straight = straight and clean
+        bordered = bordered or (cut and clean)
+        idle = 0 if cut else idle + 1
+        if idle == 2:
+            break
+    left, top, right, bottom = box
+    return (left, top, right, bottom), straight
+
+
+def _within(lines: Lines, any_edge: bool) -> tuple[int, int, bool]:
+    """First and last + 1 of the lines within the margins; are the edges straight? ``any_edge``:
+    also the others."""
+    count = lines.shape[1]
+    uniform, colours = _uniform(lines)
+    ends = [end for end in (0, count - 1) if uniform[end]]
+    margin = uniform & _alike(colours, ends)
+    if margin.all():
+        return 0, count, True
+    band = _band(lines, uniform, colours) if any_edge else None
+    if band:
+        return *band, True
+    start, end = int(np.argmin(margin)), count - int(np.argmin(margin[::-1]))
+    start_clean, end_clean = (_changed(lines, edge) > _STRAIGHT for edge in (start, end))
+    if any_edge:
+        return start, end, start_clean and end_clean
+    return start if start_clean else 0, end if end_clean else count, True
+
+
+def _uniform(lines: Lines) -> tuple[NDArray[np.bool_], NDArray[np.int16]]:
+    """Which lines have one colour; and the colours, 3 × lines."""
+    sample = np.linspace(0, lines.shape[2] - 1, 7)[1:-1].astype(np.intp)
+    colours = np.median(lines[:, :, sample], axis=2).astype(np.int16)
+    # Without the ends: what was beside a line bleeds into them.
+    return _other(lines[:, :, 2:-2], colours) <= _STRAY, colours
+
+
+def _alike(colours: NDArray[np.int16], chosen: list[int]) -> NDArray[np.bool_]:
+    """Which of the colours are those of the chosen lines?"""
+    difference = np.abs(colours[:, :, None] - colours[:, None, chosen])
+    return np.asarray((difference <= _ONE_COLOUR).all(axis=0).any(axis=1))
+
+
+def _band(
+    lines: Lines, uniform: NDArray[np.bool_], colours: NDArray[np.int16]
+) -> tuple[int, int] | None:
+    """The picture on a page with other things: what is wider than they are together."""
+    if not uniform.any():
+        return None
+    every = np.flatnonzero(uniform)
+    alike = (np.abs(colours[:, every, None] - colours[:, None, every]) <= _ONE_COLOUR).all(axis=0)
+    page = uniform & _alike(colours, [int(every[np.argmax(alike.sum(axis=1))])])
+    steps = np.flatnonzero(np.diff(np.concatenate([[True], page, [True]])))
+    starts, ends = steps[::2], steps[1::2]
+    if not len(starts):
+        return None
+    longest = int(np.argmax(ends - starts))
+    start, end = int(starts[longest]), int(ends[longest])
+    widest = 2 * (end - start) > (~page).sum()
+    wide = min(_changed(lines, start), _changed(lines, end)) > _PAGE_WIDE
+    return (start, end) if widest and wide else None
+
+
+def _other(lines: Lines, colour: NDArray[np.int16]) -> NDArray[np.float64]:
+    """The share of each line that differs from its colour, 3 × lines or 3 × 1."""
+    differs = (np.abs(lines - colour[:, :, None]) > _TOLERANCE).any(axis=0)
+    return np.asarray(differs.sum(axis=1) / max(1, lines.shape[2]))
+
+
+def _changed(lines: Lines, edge: int) -> float:
+    """The share of the line that changes colour there; 1 where the picture ends anyway."""
+    if edge in (0, lines.shape[1]):
+        return 1.0
+    # The second line on either side: the first may be half margin.
+    near = lines[:, max(0, edge - 2) : edge + 2]
+    return float(max(_other(near, _colour(near[:, side])).max() for side in (0, -1)))
+
+
+def _colour(line: Lines) -> NDArray[np.int16]:
+    return np.asarray(line.mean(axis=1, keepdims=True), np.int16)
+
+
+def _sharpened(rgb: NDArray[np.uint8], box: Box, cell: tuple[int, int]) -> Box:
+    """The box with each edge moved, by up to two cells, to where the picture changes most."""
+    left, top, right, bottom = box
+    rows, columns = rgb[:, left:right], rgb[top:bottom].swapaxes(0, 1)
+    height, width = len(rows), len(columns)
+    return (
+        _edge(columns, left, cell[0]),
+        _edge(rows, top, cell[1]),
+        width - _edge(columns[::-1], width - right, cell[0]),
+        height - _edge(rows[::-1], height - bottom, cell[1]),
+    )
+
+
+def _edge(lines: NDArray[np.uint8], edge: int, cell: int) -> int:
+    """``edge`` lines from the start are margin, to within two cells; to the line."""
+    if edge == 0:
+        return 0
+    first, step = max(0, edge - cell), max(1, lines.shape[1] // _CELLS)
+    strip = _planes(lines[first : edge + 2 * cell, ::step])
+    other = _other(strip, _colour(strip[:, 0]))
+    most = float(other.max())
+    return first + int(np.argmax(other > most / 2)) if most > _STRAY else edge
+
+
+def _worth(box: Box, rgb: NDArray[np.uint8], straight: bool) -> bool:
+    left, top, right, bottom = box
+    height, width = rgb.shape[:2]
+    share = (right - left) * (bottom - top) / (height * width)
+    margins = sum((left > 0, top > 0, right < width, bottom < height))
+    return (
+        (_SMALLEST_PICTURE if straight else _SMALLEST_OBJECT) <= share <= 1 - _WORTH_REMOVING
+        and (straight or margins >= _OBJECT_MARGINS)
+        and min(right - left, bottom - top) >= _SMALLEST_SIDE
+    )

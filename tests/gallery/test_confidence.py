@@ -1,0 +1,122 @@
+"""Confidence: calibrated parameters, and what more evidence may and may not do."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gallery import confidence
+from gallery.confidence import FEATURES, MATCH_TYPES, Evidence, calibrations, features
+from gallery.geometry import Match
+from gallery.match_types import MATCH_TYPES as ENDS
+
+STRONG = Match(
+    inliers=120,
+    tentative=150,
+    support=0.8,
+    residual=0.001,
+    spread=0.2,
+    query_size=(800, 600),
+    candidate_size=(800, 600),
+    matrix=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)),
+    mirrored=False,
+    rotation=0.0,
+    scale=1.0,
+    query_region=((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)),
+    candidate_region=((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)),
+    query_area=1.0,
+    candidate_area=1.0,
+)
+matches = st.builds(
+    lambda inliers, support, query, candidate: replace(
+        STRONG, inliers=inliers, support=support, query_area=query, candidate_area=candidate
+    ),
+    st.integers(5, 320),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.floats(0, 1),
+)
+evidences = st.builds(
+    Evidence,
+    cnn=st.none() | st.floats(0, 2),
+    pdq=st.none() | st.integers(0, 256).map(float),
+    imgsmlr=st.none() | st.floats(0, 20),
+    clip=st.none() | st.floats(0, 2),
+    match=st.none() | matches,
+)
+kinds = st.sampled_from(MATCH_TYPES)
+
+
+@given(evidences, kinds)
+def test_it_is_a_probability_and_its_features_are_finite(evidence: Evidence, kind: str) -> None:
+    values = features(evidence, kind)
+    assert values.shape == (len(FEATURES[kind]),)
+    assert np.isfinite(values).all() and (values >= 0).all()
+    assert 0 <= confidence.confidence(evidence, kind) <= 1
+
+
+@given(evidences, matches, kinds)
+def test_a_match_never_makes_it_less_sure(evidence: Evidence, match: Match, kind: str) -> None:
+    without = confidence.logit(replace(evidence, match=None), kind)
+    found = replace(evidence, match=match)
+    assert confidence.logit(found, kind) >= without
+    more = replace(found, match=replace(match, inliers=match.inliers * 2))
+    assert confidence.logit(more, kind) >= confidence.logit(found, kind)
+
+
+@given(evidences, kinds, st.floats(0, 1))
+def test_nearer_is_never_less_sure(evidence: Evidence, kind: str, share: float) -> None:
+    for name in ("cnn", "pdq", "imgsmlr"):
+        distance = getattr(evidence, name)
+        if distance is None:
+            continue
+        nearer = replace(evidence, **{name: distance * share})
+        assert confidence.logit(nearer, kind) >= confidence.logit(evidence, kind)
+        unknown = replace(evidence, **{name: None})
+        assert confidence.logit(evidence, kind) >= confidence.logit(unknown, kind)
+
+
+@pytest.mark.parametrize("kind", MATCH_TYPES)
+def test_the_ends(kind: str) -> None:
+    same = Evidence(cnn=0.0, pdq=0.0, imgsmlr=0.0, match=STRONG)
+    stranger = Evidence(cnn=0.95, pdq=124.0, imgsmlr=5.0)
+    assert confidence.confidence(same, kind) > 0.999
+    assert confidence.confidence(Evidence(), kind) < 0.01
+    assert confidence.confidence(stranger, kind) < 0.01
+    assert 1 - confidence.confidence(same, kind) <= ENDS[kind].precise
+
+
+@pytest.mark.parametrize("kind", MATCH_TYPES)
+def test_strong_evidence_of_one_kind_is_enough(kind: str) -> None:
+    """A blurred copy has no local features, a crop no near global vector."""
+    for evidence in (Evidence(cnn=0.02), Evidence(cnn=0.9, match=STRONG)):
+        assert 1 - confidence.confidence(evidence, kind) <= ENDS[kind].recall
+
+
+def test_the_same_hash_is_enough_for_auto() -> None:
+    assert 1 - confidence.confidence(Evidence(pdq=0.0, imgsmlr=0.0), "auto") <= ENDS["auto"].recall
+
+
+@pytest.mark.parametrize("kind", MATCH_TYPES)
+def test_the_parameters_say_where_they_come_from(kind: str) -> None:
+    data: dict[str, Any] = json.loads(confidence.PARAMETERS.read_text())
+    assert date.fromisoformat(data["date"]) <= date.today()
+    assert data["data"]
+    assert data[kind]["weights"].keys() == set(FEATURES[kind])
+    assert all(weight >= 0 for weight in data[kind]["weights"].values())
+    calibration = calibrations()[kind]
+    assert 0 < calibration.precise < calibration.recall < 1
+    assert math.isfinite(calibration.bias)
+
+
+def test_methods_names_what_is_known() -> None:
+    assert Evidence(cnn=0.12345678, pdq=3.0).methods() == {"cnn": 0.123457, "pdq": 3.0}
+    assert Evidence().methods() == {}

@@ -1,0 +1,193 @@
+"""Searching for copies, from edited bytes to explained answers."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFilter, ImageOps
+
+from gallery import confidence, descriptors
+from gallery.errors import Unavailable, UserError
+from gallery.match_types import MATCH_TYPES
+from gallery.models import Image
+from gallery.search import Filters, Match
+from gallery.services import explaining
+from gallery.services.searching import Query, search
+from tests import factories as make
+from tests.environment import DATA_DIR
+
+pytestmark = pytest.mark.django_db
+NAMES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "camera.png", "color.png")
+
+
+def add(name: str, **fields: Any) -> Image:
+    picture = make.png(make.wheel_photo(name))
+    inline = descriptors.available_names()
+    return make.add_ready_image(data=picture, data_id=name, inline=inline, **fields)
+
+
+@pytest.fixture
+def gallery() -> dict[str, Image]:
+    names = [name for name in NAMES if name in make.WHEEL_PICTURES]
+    return {name: add(name) for name in names}
+
+
+def matches(data: bytes, match_type: str = "auto", **asked: Any) -> list[Match]:
+    asked = {"limit": 5, **asked}
+    return list(search(Query(data=data), match_type=match_type, **asked).matches)
+
+
+def captioned(image: Pillow.Image) -> Pillow.Image:
+    page = Pillow.new("RGB", (image.width, round(image.height * 1.25)), "white")
+    page.paste(image.convert("RGB"), (0, page.height - image.height))
+    ImageDraw.Draw(page).text((20, 20), "When you find it at last", fill="black")
+    return page
+
+
+def part(image: Pillow.Image, share: float) -> Pillow.Image:
+    width, height = round(image.width * share), round(image.height * share)
+    return image.crop((10, 10, 10 + width, 10 + height))
+
+
+EDITS: dict[str, Callable[[Pillow.Image], Pillow.Image]] = {
+    "same": lambda image: image,
+    "cropped": lambda image: part(image, 0.6),
+    "mirrored": ImageOps.mirror,
+    "turned": lambda image: image.rotate(-90, expand=True),
+    "upside down": lambda image: image.rotate(180),
+    "tilted": lambda image: image.rotate(12, expand=True),
+    "framed": lambda image: ImageOps.expand(image.convert("RGB"), image.width // 4, "#204060"),
+    "captioned": captioned,
+    "grey": lambda image: image.convert("L"),
+    "small": lambda image: image.resize((image.width // 3, image.height // 3)),
+}
+
+
+@pytest.mark.parametrize("match_type", ["auto", "copy"])
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edited_copy_is_found_first_and_surely(
+    gallery: dict[str, Image], edit: str, match_type: str
+) -> None:
+    for name in ("astronaut.png", "chelsea.png", "coffee.png"):
+        copy = make.jpeg(EDITS[edit](make.wheel_photo(name)).convert("RGB"), 80)
+        found = matches(copy, match_type)
+        assert [match.image.data_id for match in found] == [name]
+        assert found[0].confidence is not None
+        assert found[0].distance == pytest.approx(1 - found[0].confidence)
+
+
+def test_geometry_says_what_was_done(gallery: dict[str, Image]) -> None:
+    def of(edit: str) -> Any:
+        (match,) = matches(make.png(EDITS[edit](make.wheel_photo("astronaut.png"))))
+        assert match.geometry is not None
+        return match.geometry
+
+    same = of("same")
+    assert (same.mirrored, same.crop, same.border) == (False, False, False)
+    assert same.scale == pytest.approx(1, abs=0.02)
+    assert of("mirrored").mirrored
+    assert of("turned").rotation == pytest.approx(90, abs=1)
+    assert of("framed").border and not of("framed").crop
+    cropped = of("cropped")
+    assert cropped.crop and not cropped.border
+    left, top, right, bottom = cropped.candidate_box
+    assert (left, top) == (pytest.approx(10 / 512, abs=0.02), pytest.approx(10 / 512, abs=0.02))
+    assert (right, bottom) == (pytest.approx(0.62, abs=0.03), pytest.approx(0.62, abs=0.03))
+
+
+def test_strangers_are_not_matches(gallery: dict[str, Image]) -> None:
+    for seed in range(3):
+        assert matches(make.png(make.photo(seed))) == []
+
+
+def test_everything_can_be_asked_for(gallery: dict[str, Image]) -> None:
+    found = matches(make.png(make.photo(1)), threshold=1.0, limit=100)
+    assert len(found) == len(gallery)
+    sure = [match.confidence for match in found]
+    assert sure == sorted(sure, reverse=True)  # type: ignore[type-var]
+    assert all(match.methods.keys() == {"cnn", "pdq", "imgsmlr"} for match in found)
+
+
+def test_blur_is_no_reason_to_give_up(gallery: dict[str, Image]) -> None:
+    """Few key points outlive it: the global vector has to carry the answer."""
+    soft = make.wheel_photo("chelsea.png").convert("RGB").filter(ImageFilter.GaussianBlur(6))
+    assert [match.image.data_id for match in matches(make.png(soft))][:1] == ["chelsea.png"]
+
+
+def test_a_picture_without_information_matches_nothing(gallery: dict[str, Image]) -> None:
+    make.add_ready_image(make.flat(), inline=descriptors.available_names())
+    dark = Pillow.fromarray(np.random.default_rng(1).integers(0, 6, (300, 400, 3), np.uint8))
+    for picture in (make.flat(), Pillow.new("RGB", (500, 300)), dark, Pillow.new("RGB", (2, 2))):
+        found = search(Query(data=make.png(picture)), match_type="auto", threshold=1.0, limit=10)
+        assert found.low_information
+        assert [match.image.data_id for match in found.matches] == []
+
+
+def test_filters_and_limit(gallery: dict[str, Image]) -> None:
+    data = make.png(make.wheel_photo("coffee.png"))
+    only = matches(data, threshold=1.0, limit=9, filters=Filters(data_id_prefix="rock"))
+    assert [match.image.data_id for match in only] == ["rocket.jpg"]
+    assert len(matches(data, threshold=1.0, limit=2)) == 2
+
+
+def test_by_id_finds_itself_first_and_its_copies(gallery: dict[str, Image]) -> None:
+    original = gallery["coffee.png"]
+    mirrored = make.jpeg(ImageOps.mirror(make.wheel_photo("coffee.png")))
+    copy = make.add_ready_image(data=mirrored, inline=descriptors.available_names())
+    found = search(Query(image_id=original.pk), match_type="auto", limit=5).matches
+    assert [match.image.pk for match in found] == [original.pk, copy.pk]
+    assert found[1].geometry is not None and found[1].geometry.mirrored
+
+
+def test_explanations_are_drawn_on_request_only(gallery: dict[str, Image]) -> None:
+    data = make.png(EDITS["cropped"](make.wheel_photo("coffee.png")))
+    assert all(match.explanation is None for match in matches(data, threshold=1.0))
+    found = matches(data, threshold=1.0, explain=True)
+    assert found[0].explanation is not None
+    with Pillow.open(io.BytesIO(found[0].explanation)) as drawn:
+        assert drawn.format == "JPEG"
+        assert drawn.width > drawn.height
+    unproved = [match for match in found if match.geometry is None]
+    assert unproved and all(match.explanation is None for match in unproved)
+
+
+def test_a_lost_thumbnail_costs_the_drawing_only(gallery: dict[str, Image]) -> None:
+    Path(gallery["coffee.png"].thumbnail.path).unlink()
+    (match,) = matches(make.png(make.wheel_photo("coffee.png")), explain=True)
+    assert (match.image.data_id, match.explanation) == ("coffee.png", None)
+    assert explaining.stored_rgb(gallery["coffee.png"]) is None
+
+
+@pytest.fixture
+def no_model(tmp_path: Path) -> Iterator[None]:
+    descriptors.configure(models=tmp_path)
+    yield
+    descriptors.configure(models=DATA_DIR / "models")
+
+
+@pytest.mark.usefixtures("no_model")
+def test_without_the_model_auto_goes_on_and_says_so() -> None:
+    image = add("coffee.png")
+    data = make.jpeg(make.wheel_photo("coffee.png"), 90)
+    found = search(Query(data=data), match_type="auto", limit=5, threshold=1.0)
+    assert [match.image.pk for match in found.matches] == [image.pk]
+    assert found.matches[0].methods.keys() == {"pdq", "imgsmlr"}
+    assert "prepare_models" in found.unavailable["copy"]
+    with pytest.raises(Unavailable, match="prepare_models"):
+        search(Query(data=data), match_type="copy", limit=5)
+
+
+def test_words_are_not_for_copies(gallery: dict[str, Image]) -> None:
+    with pytest.raises(UserError, match="clip"):
+        search(Query(text="a cup"), match_type="copy", limit=5)
+
+
+def test_default_thresholds_are_the_calibration_s() -> None:
+    for name, calibration in confidence.calibrations().items():
+        assert MATCH_TYPES[name].precise == calibration.precise
