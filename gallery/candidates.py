@@ -16,31 +16,37 @@ from gallery.descriptors.base import COPY_VERSION, PIXELS_VERSION
 from gallery.models import Image
 from gallery.search import IMAGE_FIELDS, SPACES, Filters, Space, dimensions, image_from_row
 
-PROPOSED = {"imgsmlr": 5, "pdq": 10, "copy": 30, "clip": 10}
-"""How many images each view's vector proposes. Learned vectors find the copies that the others
-miss; those find what has no texture."""
+PROPOSED = {"imgsmlr": 5, "pdq": 10, "cnn": 30, "part": 10, "clip": 10}
+"""How many images each view's vector proposes, by method. Learned vectors find the copies that the
+others miss; those find what has no texture."""
+
+SPACE = {"imgsmlr": "imgsmlr", "pdq": "pdq", "cnn": "copy", "part": "copy", "clip": "clip"}
+"""Method → the match type whose index it asks."""
 
 
 @dataclass(frozen=True)
 class Probe:
     """A described query. Values are in SQL's text form, each with one for each view compared.
 
-    ``pattern`` belongs to the first of ``haar``. ``clip_version``: of the vectors in ``clip``.
+    ``pattern`` belongs to the first of ``haar``. ``cnn``: of the whole picture; ``part``: of parts
+    of it, which may show less of the image. ``clip_version``: of the vectors in ``clip``.
     """
 
     haar: Sequence[str] = ()
     pattern: str | None = None
     pdq: Sequence[str] = ()
     cnn: Sequence[str] = ()
+    part: Sequence[str] = ()
     clip: Sequence[str] = ()
     clip_version: str = ""
 
     def sources(self) -> list[tuple[str, str, Sequence[str]]]:
-        """Match type, version and vectors, of those that have any."""
+        """Method, version and vectors, of those that have any."""
         every = [
             ("imgsmlr", PIXELS_VERSION, self.haar),
             ("pdq", PIXELS_VERSION, self.pdq),
-            ("copy", COPY_VERSION, self.cnn),
+            ("cnn", COPY_VERSION, self.cnn),
+            ("part", COPY_VERSION, self.part),
             ("clip", self.clip_version, self.clip),
         ]
         return [source for source in every if source[2]]
@@ -48,7 +54,8 @@ class Probe:
 
 @dataclass(frozen=True)
 class Candidate:
-    """An image and its distances to the query, each the least over all views; None: not known."""
+    """An image and its distance to the query by each method, the least over its views; None: not
+    known."""
 
     image: Image
     distances: Mapping[str, float | None] = field(default_factory=dict)
@@ -63,8 +70,8 @@ def candidates(
         where += " AND i.id <> %(exclude)s"
         params["exclude"] = exclude
     proposed: set[int] = set()
-    for match_type, version, vectors in probe.sources():
-        proposed |= _propose(match_type, {**params, "version": version}, vectors, where)
+    for method, version, vectors in probe.sources():
+        proposed |= _propose(method, {**params, "version": version}, vectors, where)
     return _measure(probe, sorted(proposed)) if proposed else []
 
 
@@ -109,9 +116,9 @@ def _distance(space: Space, parameter: str, vector: str) -> str:
 
 
 def _propose(
-    match_type: str, params: Mapping[str, Any], vectors: Sequence[str], where: str
+    method: str, params: Mapping[str, Any], vectors: Sequence[str], where: str
 ) -> set[int]:
-    space, wanted = SPACES[match_type], PROPOSED[match_type]
+    space, wanted = SPACES[SPACE[method]], PROPOSED[method]
     queries = {f"query{n}": vector for n, vector in enumerate(vectors)}
 
     def select(parameter: str, vector: str, exact: str) -> str:
@@ -144,22 +151,22 @@ def _measure(probe: Probe, ids: Sequence[int]) -> list[Candidate]:
     params: dict[str, Any] = {"ids": list(ids), "pattern": probe.pattern}
     fields = ", ".join(f"i.{name}" for name in IMAGE_FIELDS)
     columns, names = [], []
-    for match_type, version, vectors in probe.sources():
-        names.append(match_type)
-        params[f"{match_type}_version"] = version
-        if match_type == "imgsmlr":
+    for method, version, vectors in probe.sources():
+        names.append(method)
+        params[f"{method}_version"] = version
+        if method == "imgsmlr":
             least, join = (
                 "d.pattern <-> %(pattern)s::vector",
                 ("JOIN gallery_imagedetail d ON d.fingerprint_id = f.id"),
             )
         else:
-            space, join = SPACES[match_type], ""
-            params |= {f"{match_type}{n}": vector for n, vector in enumerate(vectors)}
-            each = [_distance(space, f"{match_type}{n}", v) for n, v in enumerate(vectors)]
+            space, join = SPACES[SPACE[method]], ""
+            params |= {f"{method}{n}": vector for n, vector in enumerate(vectors)}
+            each = [_distance(space, f"{method}{n}", v) for n, v in enumerate(vectors)]
             least = f"LEAST({', '.join(each)})"
         columns.append(
             f"(SELECT min({least}) FROM gallery_imagefingerprint f {join} "  # noqa: S608
-            f"WHERE f.item_id = i.id AND f.version = %({match_type}_version)s)"
+            f"WHERE f.item_id = i.id AND f.version = %({method}_version)s)"
         )
     with connection.cursor() as cursor:
         cursor.execute(

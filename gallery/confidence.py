@@ -23,16 +23,17 @@ from numpy.typing import NDArray
 from gallery.geometry import Match
 
 MATCH_TYPES = ("copy", "auto")
+METHODS = ("cnn", "part", "pdq", "imgsmlr", "clip")
 PARAMETERS = Path(__file__).with_name("confidence.json")
 
 FEATURES: Mapping[str, tuple[str, ...]] = {
     "copy": (
         *("inliers", "many_inliers", "support", "overlap"),
-        *("cnn", "cnn_close", "cnn_closest", "both"),
+        *("cnn", "cnn_close", "cnn_closest", "part", "both"),
     ),
     "auto": (
         *("inliers", "many_inliers", "support", "overlap"),
-        *("cnn", "cnn_close", "cnn_closest", "both"),
+        *("cnn", "cnn_close", "cnn_closest", "part", "both"),
         *("pdq", "pdq_close", "imgsmlr"),
     ),
 }
@@ -43,21 +44,28 @@ FEATURES: Mapping[str, tuple[str, ...]] = {
 class Evidence:
     """What was found about a query and one image; None where a method could not say anything.
 
-    ``cnn``: cosine distance, 0 to 2. ``pdq``: Hamming distance, 0 to 256. ``imgsmlr``: pattern
-    distance. ``clip``: cosine distance; it proposes images but weighs nothing here, as no
-    weights were there to calibrate it with. Each is the least over the views compared.
-    ``match``: what geometry found.
+    ``cnn``: cosine distance, 0 to 2, of the whole query; ``part``: of a part of it. ``pdq``:
+    Hamming distance, 0 to 256. ``imgsmlr``: pattern distance. ``clip``: cosine distance; it
+    proposes images but weighs nothing here, as no weights were there to calibrate it with. Each
+    is the least over the views compared. ``match``: what geometry found.
     """
 
     cnn: float | None = None
+    part: float | None = None
     pdq: float | None = None
     imgsmlr: float | None = None
     clip: float | None = None
     match: Match | None = None
 
+    @classmethod
+    def of(cls, distances: Mapping[str, float | None]) -> Evidence:
+        """Evidence without a match, from distances by method."""
+        cnn, part, pdq, imgsmlr, clip = map(distances.get, METHODS)
+        return cls(cnn, part, pdq, imgsmlr, clip)
+
     def methods(self) -> dict[str, float]:
         """The distances that are known, by method, rounded as answers show them."""
-        named = {"cnn": self.cnn, "pdq": self.pdq, "imgsmlr": self.imgsmlr, "clip": self.clip}
+        named = {name: getattr(self, name) for name in METHODS}
         return {name: round(value, 6) for name, value in named.items() if value is not None}
 
 
@@ -86,7 +94,7 @@ def features(evidence: Evidence, match_type: str) -> NDArray[np.float64]:
     """The numbers that the model of a match type reads, float64[len(FEATURES[match_type])]."""
     values = {**_of_geometry(evidence.match), **_of_distances(evidence)}
     # Agreement of two independent methods says more than both alone.
-    values["both"] = values["inliers"] * values["cnn"]
+    values["both"] = values["inliers"] * max(values["cnn"], values["part"])
     return np.array([values[name] for name in FEATURES[match_type]])
 
 
@@ -106,6 +114,7 @@ def _of_distances(evidence: Evidence) -> dict[str, float]:
     likeness = 0.0 if evidence.cnn is None else 1.0 - evidence.cnn
     return {
         "cnn": max(0.0, likeness),
+        "part": 0.0 if evidence.part is None else max(0.0, 1.0 - evidence.part),
         "cnn_close": max(0.0, likeness - 0.5),
         "cnn_closest": max(0.0, likeness - 0.8),
         "pdq": 0.0 if evidence.pdq is None else max(0.0, 1.0 - evidence.pdq / 128),

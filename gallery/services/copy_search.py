@@ -11,6 +11,7 @@ from gallery import confidence, decoding, descriptors, geometry, versions
 from gallery.candidates import Probe, candidates, local_features, stored_probe
 from gallery.confidence import Evidence
 from gallery.descriptors.base import Pixels
+from gallery.descriptors.copy import PARTS
 from gallery.descriptors.copy import Query as CopyDescription
 from gallery.descriptors.pdq import LOW_QUALITY
 from gallery.errors import Unavailable
@@ -56,11 +57,13 @@ def describe_query(picture: decoding.Picture, match_type: str) -> CopyQuery:
         copied = _copy_query(picture, match_type)
         haar, pdqs = pixels.result()
     every = match_type == "auto"
+    vectors = copied.vectors if copied else {}
     probe = Probe(
         haar=[encode(haar["haar"])] if haar and every else [],
         pattern=encode(haar["pattern"]) if haar and every else None,
         pdq=[columns["pdq"] for columns in pdqs if columns] if every else [],
-        cnn=[encode(vector) for vector in copied.vectors.values()] if copied else [],
+        cnn=[encode(vector) for view, vector in vectors.items() if view not in PARTS],
+        part=[encode(vector) for view, vector in vectors.items() if view in PARTS],
         **(_clip(picture) if every else {}),
     )
     features = copied.features if copied else None
@@ -90,7 +93,7 @@ def evidence_of(
 ) -> list[tuple[Image, Evidence]]:
     """What is known about every candidate, in no order; the best are verified."""
     found = [
-        (candidate.image, _evidence(candidate.distances))
+        (candidate.image, Evidence.of(candidate.distances))
         for candidate in candidates(query.probe, filters, exclude=query.exclude)
     ]
     if query.features is None:
@@ -146,8 +149,10 @@ def compare(a: decoding.Picture, b: decoding.Picture) -> Evidence:
     query = copy.query(a)
     if of_b is None or not query.vectors:
         return Evidence()
+    distances = {v: copy.distance({"cnn": a}, of_b) for v, a in query.vectors.items()}
     return Evidence(
-        cnn=min(copy.distance({"cnn": vector}, of_b) for vector in query.vectors.values()),
+        cnn=min((far for view, far in distances.items() if view not in PARTS), default=None),
+        part=min((far for view, far in distances.items() if view in PARTS), default=None),
         match=geometry.verify(query.features, Features.unpack(of_b["local_features"])),
     )
 
@@ -180,12 +185,3 @@ def _clip(picture: decoding.Picture) -> Mapping[str, Any]:
     (columns,) = model.describe([picture])
     vectors: Sequence[str] = [encode(columns["clip"])] if columns else []
     return {"clip": vectors, "clip_version": model.version}
-
-
-def _evidence(distances: Mapping[str, float | None]) -> Evidence:
-    return Evidence(
-        cnn=distances.get("copy"),
-        pdq=distances.get("pdq"),
-        imgsmlr=distances.get("imgsmlr"),
-        clip=distances.get("clip"),
-    )

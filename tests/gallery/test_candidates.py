@@ -90,13 +90,13 @@ def gallery(django_db_setup: None, django_db_blocker: Any) -> Iterator[Gallery]:
 def brute_force(gallery: Gallery, query: Floats, kept: Any = slice(None)) -> Floats:
     """The distances of the right proposals, in order."""
     lengths = np.linalg.norm(gallery.cnn[kept], axis=1) * np.linalg.norm(query)
-    return np.sort(1 - gallery.cnn[kept] @ query / lengths)[: PROPOSED["copy"]]
+    return np.sort(1 - gallery.cnn[kept] @ query / lengths)[: PROPOSED["cnn"]]
 
 
 def distances(probe: Probe, filters: Filters | None = None) -> Floats:
     found = candidates(probe, filters)
     assert len({candidate.image.pk for candidate in found}) == len(found)
-    return np.sort([candidate.distances["copy"] for candidate in found])  # type: ignore[type-var]
+    return np.sort([candidate.distances["cnn"] for candidate in found])  # type: ignore[type-var]
 
 
 def recall(found: Floats, right: Floats) -> float:
@@ -127,7 +127,7 @@ def test_views_are_united_and_the_nearest_counts(gallery: Gallery) -> None:
     one, other = gallery.cnn[10], gallery.cnn[20]
     found = {c.image.pk: c.distances for c in candidates(Probe(cnn=[encode(one), encode(other)]))}
     for row in (10, 20):
-        assert found[gallery.ids[row]]["copy"] == pytest.approx(0, abs=1e-6)
+        assert found[gallery.ids[row]]["cnn"] == pytest.approx(0, abs=1e-6)
 
 
 def test_what_one_method_proposes_is_measured_by_all(gallery: Gallery) -> None:
@@ -135,7 +135,7 @@ def test_what_one_method_proposes_is_measured_by_all(gallery: Gallery) -> None:
     found = {candidate.image.pk: candidate.distances for candidate in candidates(probe)}
     assert found[gallery.ids[20]]["pdq"] == 0
     right = 1 - gallery.cnn[10] @ gallery.cnn[20]
-    assert found[gallery.ids[20]]["copy"] == pytest.approx(right, abs=2e-3)
+    assert found[gallery.ids[20]]["cnn"] == pytest.approx(right, abs=2e-3)
     assert found[gallery.ids[10]]["pdq"] == np.abs(gallery.pdq[10] - gallery.pdq[20]).sum()
 
 
@@ -147,7 +147,7 @@ def test_only_ready_images_and_not_the_excluded(gallery: Gallery) -> None:
         Image.objects.filter(pk=hidden).update(status=status)
         found = candidates(asked)
         assert hidden not in [candidate.image.pk for candidate in found]
-        assert len(found) == PROPOSED["copy"]
+        assert len(found) == PROPOSED["cnn"]
 
 
 def test_nothing_to_look_for(gallery: Gallery) -> None:
@@ -159,7 +159,7 @@ def test_a_stored_probe_finds_its_image_first(gallery: Gallery) -> None:
     probe = stored_probe(pk, "")
     assert (len(probe.cnn), len(probe.pdq), probe.clip) == (1, 1, [])
     (itself,) = [c for c in candidates(probe) if c.image.pk == pk]
-    assert itself.distances == {"pdq": 0, "copy": pytest.approx(0, abs=1e-6)}
+    assert itself.distances == {"pdq": 0, "cnn": pytest.approx(0, abs=1e-6)}
 
 
 def test_other_versions_are_not_looked_at(gallery: Gallery) -> None:

@@ -47,6 +47,7 @@ matches = st.builds(
 evidences = st.builds(
     Evidence,
     cnn=st.none() | st.floats(0, 2),
+    part=st.none() | st.floats(0, 2),
     pdq=st.none() | st.integers(0, 256).map(float),
     imgsmlr=st.none() | st.floats(0, 20),
     clip=st.none() | st.floats(0, 2),
@@ -74,7 +75,7 @@ def test_a_match_never_makes_it_less_sure(evidence: Evidence, match: Match, kind
 
 @given(evidences, kinds, st.floats(0, 1))
 def test_nearer_is_never_less_sure(evidence: Evidence, kind: str, share: float) -> None:
-    for name in ("cnn", "pdq", "imgsmlr"):
+    for name in ("cnn", "part", "pdq", "imgsmlr"):
         distance = getattr(evidence, name)
         if distance is None:
             continue

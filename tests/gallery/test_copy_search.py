@@ -111,7 +111,7 @@ def test_everything_can_be_asked_for(gallery: dict[str, Image]) -> None:
     assert len(found) == len(gallery)
     sure = [match.confidence for match in found]
     assert sure == sorted(sure, reverse=True)  # type: ignore[type-var]
-    assert all(match.methods.keys() == {"cnn", "pdq", "imgsmlr"} for match in found)
+    assert all(match.methods.keys() == {"cnn", "part", "pdq", "imgsmlr"} for match in found)
 
 
 def test_blur_is_no_reason_to_give_up(gallery: dict[str, Image]) -> None:

@@ -153,4 +153,4 @@ def test_preparing_ends_the_wait(models: Path, tmp_path: Path, photos: list[Pixe
     assert embed(model, photos[:1]).shape == (1, DIMENSIONS)
 
 
-PINNED = [0.0] * 6
+PINNED = [0.1451, -0.0369, 0.1179, -0.0774, -0.0075, -0.0370]
