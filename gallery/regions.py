@@ -18,6 +18,7 @@ Region = tuple[tuple[float, float], ...]
 """Corners x, y of a convex polygon (3 to 8) as shares 0..1 of a picture's width and height."""
 
 _STANDS_OUT = 0.01
+_EXACT = 1e-9
 
 
 def corners_of(width: float, height: float) -> Floats:
@@ -26,12 +27,28 @@ def corners_of(width: float, height: float) -> Floats:
 
 
 def shared(matrix: Floats, first: Floats, second: Floats) -> Floats:
-    """Corners, n × 2 in the first picture, of the region that both show; nothing: 0 × 2.
+    """Corners, up to 8 × 2 in the first picture, of the region that both show; nothing: 0 × 2.
 
-    ``matrix`` leads from the first to the second."""
-    back = moved(np.asarray(cv2.invertAffineTransform(matrix), np.float64), second)
-    _, region = cv2.intersectConvexConvex(back.astype(np.float32), first.astype(np.float32))
-    return np.empty((0, 2)) if region is None else region.reshape(-1, 2).astype(np.float64)
+    ``matrix`` leads from the first to the second. Sutherland and Hodgman (1974), as OpenCV's
+    ``intersectConvexConvex`` errs where edges touch."""
+    polygon = moved(np.asarray(cv2.invertAffineTransform(matrix), np.float64), second)
+    for axis, limit in enumerate(first[2]):
+        polygon = _clipped(polygon, polygon[:, axis])
+        polygon = _clipped(polygon, limit - polygon[:, axis])
+    # Pictures that only touch share an edge or a corner, which is no region.
+    return polygon if len(polygon) and _area(polygon) > _EXACT else np.empty((0, 2))
+
+
+def _clipped(polygon: Floats, heights: Floats) -> Floats:
+    """The part of a polygon where heights, given at its corners, are not below 0."""
+    kept = []
+    for k in range(len(polygon)):
+        before, here = heights[k - 1], heights[k]
+        if (before < 0) != (here < 0):
+            kept.append(polygon[k - 1] + (polygon[k] - polygon[k - 1]) * before / (before - here))
+        if here >= 0:
+            kept.append(polygon[k])
+    return np.array(kept).reshape(-1, 2)
 
 
 def true_corners(polygon: Floats) -> list[int]:
@@ -56,13 +73,12 @@ def inside(polygon: Floats, points: Floats) -> NDArray[np.bool_]:
     edges = np.roll(polygon, -1, axis=0) - polygon
     offsets = points[:, None] - polygon
     sides = edges[:, 0] * offsets[..., 1] - edges[:, 1] * offsets[..., 0]
-    return np.asarray((sides >= 0).all(axis=1) | (sides <= 0).all(axis=1))
+    return np.asarray((sides >= -_EXACT).all(axis=1) | (sides <= _EXACT).all(axis=1))
 
 
 def area_share(polygon: Floats, picture: Floats) -> float:
     """The polygon's area ÷ the picture's, 0..1."""
-    share = cv2.contourArea(polygon.astype(np.float32)) / float(np.prod(picture[2]))
-    return min(1.0, share)
+    return min(1.0, _area(polygon) / float(np.prod(picture[2])))
 
 
 def as_shares(polygon: Floats, picture: Floats) -> Region:
@@ -74,3 +90,7 @@ def bounds(region: Region) -> Box:
     """The smallest box around a region."""
     xs, ys = zip(*region, strict=True)
     return min(xs), min(ys), max(xs), max(ys)
+
+
+def _area(polygon: Floats) -> float:
+    return float(cv2.contourArea(polygon.astype(np.float32)))

@@ -22,7 +22,7 @@ Lines = NDArray[np.int16]
 _CELLS = 128
 """The reduced copy has this many cells each way, up to twice as many."""
 
-_SMALLEST_CELL = 3
+_SMALLEST_CELL = 4
 """Pixels. Strong compression blurs the edges of small pictures over several."""
 
 _TOLERANCE = 12
@@ -57,11 +57,11 @@ _WORTH_REMOVING = 0.02
 def trim(rgb: NDArray[np.uint8]) -> Box | None:
     """The box of what stands within plain margins, of an upright picture, height × width × 3.
 
-    Each margin may have its own colour. None: there is nothing to remove (less than 2 % of the
-    area), or what would be left is too little: under 32 pixels or a tenth of the area. What has no
-    straight edges is an object on plain ground: it must keep a fifth, and have three margins. Text
-    and symbols beside a picture are removed with the margins if the picture is larger than they
-    are together.
+    Each margin may have its own colour; under 4 pixels or 1/128 of the side none is seen. Text and
+    symbols beside a picture are removed with the margins if the picture is larger than they are
+    together. None: there is nothing to remove (less than 2 % of the area), or what would be left
+    is flat or too little: under 32 pixels or a tenth of the area. What has no straight edges is an
+    object on plain ground: it must keep a fifth, and have margins on three sides.
     """
     height, width = rgb.shape[:2]
     if min(height, width) < _SMALLEST_SIDE:
@@ -93,14 +93,15 @@ def _within_margins(picture: Lines) -> tuple[Box, bool]:
         axis = (turn + 1) % 2
         part = picture[:, box[1] : box[3], box[0] : box[2]]
         lines = part if axis else part.swapaxes(1, 2)
-        # Within a border everything is the picture, an object on plain ground too.
+        # Within a border all is the picture, an object on plain ground and a frame of its own too.
         start, end, clean = _within(lines, not bordered)
         box[axis], box[axis + 2] = box[axis] + start, box[axis] + end
         cut = end - start < lines.shape[1]
         straight = straight and clean
         bordered = bordered or (cut and clean)
         idle = 0 if cut else idle + 1
-        if idle == 2:
+        framed = box[0] > 0 < box[1] and box[2] < picture.shape[2] and box[3] < picture.shape[1]
+        if idle == 2 or (framed and bordered):
             break
     left, top, right, bottom = box
     return (left, top, right, bottom), straight
@@ -119,7 +120,7 @@ def _within(lines: Lines, any_edge: bool) -> tuple[int, int, bool]:
     if band:
         return *band, True
     start, end = int(np.argmin(margin)), count - int(np.argmin(margin[::-1]))
-    start_clean, end_clean = (_changed(lines, edge) > _STRAIGHT for edge in (start, end))
+    start_clean, end_clean = (share > _STRAIGHT for share in _changes(lines, start, end))
     if any_edge:
         return start, end, start_clean and end_clean
     return start if start_clean else 0, end if end_clean else count, True
@@ -155,7 +156,7 @@ def _band(
     longest = int(np.argmax(ends - starts))
     start, end = int(starts[longest]), int(ends[longest])
     widest = 2 * (end - start) > (~page).sum()
-    wide = min(_changed(lines, start), _changed(lines, end)) > _PAGE_WIDE
+    wide = min(_changes(lines, start, end)) > _PAGE_WIDE
     return (start, end) if widest and wide else None
 
 
@@ -166,12 +167,18 @@ def _other(lines: Lines, colour: NDArray[np.int16]) -> NDArray[np.float64]:
 
 
 def _changed(lines: Lines, edge: int) -> float:
-    """The share of the line that changes colour there; 1 where the picture ends anyway."""
-    if edge in (0, lines.shape[1]):
+    """The share of a line that is another colour than the margin before it; 1 where the picture
+    begins anyway."""
+    if edge == 0:
         return 1.0
     # The second line on either side: the first may be half margin.
     near = lines[:, max(0, edge - 2) : edge + 2]
-    return float(max(_other(near, _colour(near[:, side])).max() for side in (0, -1)))
+    return float(_other(near, _colour(near[:, 0])).max())
+
+
+def _changes(lines: Lines, start: int, end: int) -> tuple[float, float]:
+    """``_changed`` at either end of the lines to keep."""
+    return _changed(lines, start), _changed(lines[:, ::-1], lines.shape[1] - end)
 
 
 def _colour(line: Lines) -> NDArray[np.int16]:
@@ -205,10 +212,15 @@ def _edge(lines: NDArray[np.uint8], edge: int, cell: int) -> int:
 def _worth(box: Box, rgb: NDArray[np.uint8], straight: bool) -> bool:
     left, top, right, bottom = box
     height, width = rgb.shape[:2]
+    if min(right - left, bottom - top) < _SMALLEST_SIDE:
+        return False
     share = (right - left) * (bottom - top) / (height * width)
     margins = sum((left > 0, top > 0, right < width, bottom < height))
+    smallest = _SMALLEST_PICTURE if straight else _SMALLEST_OBJECT
+    step = max(1, min(right - left, bottom - top) // _SMALLEST_SIDE)
+    sample = rgb[top:bottom:step, left:right:step].reshape(-1, 3)
     return (
-        (_SMALLEST_PICTURE if straight else _SMALLEST_OBJECT) <= share <= 1 - _WORTH_REMOVING
+        smallest <= share <= 1 - _WORTH_REMOVING
         and (straight or margins >= _OBJECT_MARGINS)
-        and min(right - left, bottom - top) >= _SMALLEST_SIDE
+        and bool(np.ptp(sample, axis=0).max() > _TOLERANCE)
     )

@@ -186,7 +186,7 @@ def test_any_bytes_are_features_or_refused(data: bytes) -> None:
     verify(FEATURES, features)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_damage_that_cannot_be_seen_does_no_harm(data: Any) -> None:
     damaged = bytearray(PACKED)
