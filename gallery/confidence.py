@@ -28,11 +28,11 @@ PARAMETERS = Path(__file__).with_name("confidence.json")
 
 FEATURES: Mapping[str, tuple[str, ...]] = {
     "copy": (
-        *("inliers", "many_inliers", "support", "overlap"),
+        *("inliers", "many_inliers", "support", "overlap", "proven"),
         *("cnn", "cnn_close", "cnn_closest", "part", "both"),
     ),
     "auto": (
-        *("inliers", "many_inliers", "support", "overlap"),
+        *("inliers", "many_inliers", "support", "overlap", "proven"),
         *("cnn", "cnn_close", "cnn_closest", "part", "both"),
         *("pdq", "pdq_close", "imgsmlr"),
     ),
@@ -94,19 +94,25 @@ def features(evidence: Evidence, match_type: str) -> NDArray[np.float64]:
     """The numbers that the model of a match type reads, float64[len(FEATURES[match_type])]."""
     values = {**_of_geometry(evidence.match), **_of_distances(evidence)}
     # Agreement of two independent methods says more than both alone.
-    values["both"] = values["inliers"] * max(values["cnn"], values["part"])
+    values["both"] = values["proven"] * max(values["cnn"], values["part"])
     return np.array([values[name] for name in FEATURES[match_type]])
 
 
 def _of_geometry(match: Match | None) -> dict[str, float]:
     if match is None:
-        return dict.fromkeys(("inliers", "many_inliers", "support", "overlap"), 0.0)
+        return dict.fromkeys(("inliers", "many_inliers", "support", "overlap", "proven"), 0.0)
+    # Unlike pictures reach 4; each doubling counts the same.
+    inliers = min(5.0, math.log2(match.inliers / 4))
+    overlap = max(match.query_area, match.candidate_area)
+    # Of cards with the same words few of the places agree, and a logo that two pictures bear is a
+    # small part of both.
+    share = min(1.0, max(0.0, (match.support - 0.1) / 0.2)) * min(1.0, overlap / 0.5)
     return {
-        # Unlike pictures reach 4; each doubling counts the same.
-        "inliers": min(5.0, math.log2(match.inliers / 4)),
+        "inliers": inliers,
         "many_inliers": min(3.0, max(0.0, math.log2(match.inliers / 16))),
         "support": match.support,
-        "overlap": max(match.query_area, match.candidate_area),
+        "overlap": overlap,
+        "proven": inliers * share,
     }
 
 

@@ -14,6 +14,12 @@ GROUPS: dict[str, list[tuple[str, str, str, str]]] = {
     "Gallery": [
         ("Images", "image", "admin:gallery_image_changelist", "gallery.view_image"),
         ("Add pictures", "add_photo_alternate", "admin:gallery_image_add", "gallery.add_image"),
+        (
+            "Duplicates",
+            "difference",
+            "admin:gallery_duplicatepair_changelist",
+            "gallery.view_image",
+        ),
         ("Search page", "image_search", "gallery:search", ANYONE),
     ],
     "Access": [

@@ -1,0 +1,269 @@
+"""The page of duplicates: clusters to look at, and what is decided about those that are chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from unfold.admin import ModelAdmin
+
+from gallery.admin.actions import actor, images_text
+from gallery.errors import Conflict
+from gallery.models import DuplicatePair, DuplicateRun
+from gallery.services import duplicate_decisions, duplicate_scan, duplicates
+from gallery.services.duplicates import Cluster, Group, Member
+
+PER_PAGE = duplicates.LOADED
+SHOWN = 24
+"""Members of a cluster on one page. With all boxes of a page ticked, a request stays below the
+1,000 fields that Django accepts."""
+ALIKE, TILTED = 0.05, 3.0
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One thing to do with the copies. ``warning``: what a confirmation says it will do."""
+
+    label: str
+    service: Callable[..., int]
+    rights: tuple[str, ...]
+    done: str
+    warning: str
+    final: bool = True
+
+
+DECISIONS: Mapping[str, Decision] = {
+    "merge": Decision(
+        "Merge into the kept one",
+        duplicate_decisions.merge_copies,
+        ("gallery.change_image", "gallery.delete_image"),
+        "merged",
+        "will be deleted for good, with vectors and files. Their data ids, links, remarks and "
+        "meta are kept in the meta of the image that stays, under “merged”.",
+    ),
+    "delete": Decision(
+        "Delete the copies",
+        duplicate_decisions.delete_copies,
+        ("gallery.delete_image",),
+        "deleted",
+        "will be deleted for good, with vectors and files, and with their data ids, links, "
+        "remarks and meta.",
+    ),
+    "apart": Decision(
+        "Not duplicates",
+        duplicate_decisions.tell_apart,
+        ("gallery.change_image",),
+        "told apart",
+        "will never be shown again as duplicates of the others in their cluster. Nothing is "
+        "deleted.",
+        final=False,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a form says about one cluster."""
+
+    cluster: int
+    keep: int
+    copies: frozenset[int]
+
+
+@admin.register(DuplicatePair)
+class DuplicatesAdmin(ModelAdmin):
+    """Whoever may see images sees their duplicates; who may delete images decides."""
+
+    def get_urls(self) -> list[URLPattern]:
+        """The one page; pairs have none of their own."""
+        view = self.admin_site.admin_view(self.changelist_view)
+        return [path("", view, name="gallery_duplicatepair_changelist")]
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """As for images."""
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """As for images."""
+        return request.user.has_perm("gallery.view_image")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody: they are found."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """A page of clusters; with POST, what is to be decided or was confirmed."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if request.method == "POST":
+            return self._decide(request)
+        largest = request.GET.get("sort") == "largest"
+        page = Paginator(duplicates.groups(largest_first=largest), PER_PAGE).get_page(
+            request.GET.get("p")
+        )
+        context = {
+            "title": "Duplicates",
+            "page": page,
+            "pages": page.paginator.get_elided_page_range(page.number),
+            "clusters": [shown(cluster) for cluster in duplicates.load(list(page.object_list))],
+            "sort": "largest" if largest else "certain",
+            "run": DuplicateRun.objects.first(),
+            "left": duplicate_scan.left().count(),
+            "decisions": allowed(request),
+        }
+        return self._render(request, "duplicates.html", context)
+
+    def _decide(self, request: HttpRequest) -> HttpResponse:
+        name = request.POST.get("action", "")
+        decision = allowed(request).get(name)
+        if decision is None:
+            raise PermissionDenied
+        choices = read_choices(request.POST)
+        if not choices:
+            messages.warning(request, "Nothing done: choose clusters, and copies in them, first.")
+        elif "confirmed" in request.POST:
+            carry_out(request, decision, choices)
+        else:
+            clusters = chosen_clusters(choices)
+            if len(clusters) < len(choices):
+                messages.warning(request, "Some clusters have changed and are left out.")
+            if clusters:
+                context = {"title": decision.label, "name": name, "decision": decision}
+                context |= {
+                    "clusters": clusters,
+                    "count": sum(len(c["doomed"]) for c in clusters),
+                }
+                return self._render(request, "decide_duplicates.html", context)
+        return HttpResponseRedirect(request.get_full_path())
+
+    def _render(
+        self, request: HttpRequest, template: str, context: dict[str, Any]
+    ) -> TemplateResponse:
+        context = {**self.admin_site.each_context(request), "opts": self.opts, **context}
+        return TemplateResponse(request, f"gallery/admin/{template}", context)
+
+
+def allowed(request: HttpRequest) -> dict[str, Decision]:
+    """The decisions that are this user's to take."""
+    return {
+        name: decision
+        for name, decision in DECISIONS.items()
+        if request.user.has_perms(decision.rights)
+    }
+
+
+def read_choices(form: Any) -> list[Choice]:
+    """The chosen clusters of a form that have copies; numbers that are none are passed over."""
+    choices = []
+    for cluster in numbers(form.getlist("cluster")):
+        keep = numbers([form.get(f"keep-{cluster}", "")])
+        copies = frozenset(numbers(form.getlist(f"copy-{cluster}"))).difference(keep)
+        if keep and copies:
+            choices.append(Choice(cluster, keep[0], copies))
+    return choices
+
+
+def numbers(texts: Sequence[str]) -> list[int]:
+    """Those that are ids."""
+    return [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19]
+
+
+def chosen_clusters(choices: Sequence[Choice]) -> list[dict[str, Any]]:
+    """What the confirmation shows; clusters that have changed are left out."""
+    groups = {group.ids[0]: group for group in duplicates.groups()}
+    there = [c for c in choices if c.cluster in groups and fits(c, groups[c.cluster])]
+    loaded = duplicates.load(
+        [groups[c.cluster] for c in there], keep={c.cluster: c.keep for c in there}
+    )
+    by_cluster = {c.cluster: c for c in there}
+    clusters = []
+    for cluster in loaded:
+        copies = by_cluster[cluster.id].copies
+        doomed = [row for row in rows(cluster) if row["image"].pk in copies]
+        clusters.append({"id": cluster.id, "best": cluster.best, "doomed": doomed})
+    return clusters
+
+
+def fits(choice: Choice, group: Group) -> bool:
+    """Whether the cluster still has all that was chosen in it."""
+    return {choice.keep, *choice.copies} <= set(group.ids)
+
+
+def carry_out(request: HttpRequest, decision: Decision, choices: Sequence[Choice]) -> None:
+    """One transaction for each cluster; one that has changed is told and stops no other."""
+    total = clusters = 0
+    for choice in choices:
+        try:
+            total += decision.service(keep=choice.keep, copies=choice.copies, by=actor(request))
+            clusters += 1
+        except Conflict as error:
+            messages.warning(request, error.message)
+    if clusters:
+        plural = "" if clusters == 1 else "s"
+        text = f"{images_text(total)} of {clusters} cluster{plural} {decision.done}."
+        messages.success(request, text)
+
+
+def shown(cluster: Cluster) -> dict[str, Any]:
+    """A cluster as the page shows it, at most ``SHOWN`` members of it."""
+    return {
+        "id": cluster.id,
+        "size": len(cluster.members),
+        "confidence": cluster.confidence,
+        "rows": rows(cluster)[:SHOWN],
+        "more": max(0, len(cluster.members) - SHOWN),
+    }
+
+
+def rows(cluster: Cluster) -> list[dict[str, Any]]:
+    """Members with what is said about each."""
+    contents = {member.image.pk: member.content for member in cluster.members}
+    return [
+        {
+            "image": member.image,
+            "link": member.link,
+            "chained": member.chained,
+            "best": member is cluster.best,
+            "edits": edits(member, contents[member.link.other]) if member.link else [],
+        }
+        for member in cluster.members
+    ]
+
+
+def edits(member: Member, other_content: float) -> list[str]:
+    """What was done to the other image to get this one, in words."""
+    link = member.link
+    if link is None or link.shared is None or link.own is None or link.scale is None:
+        return ["alike as a whole"]
+    words = []
+    shared = min(1.0, link.shared / other_content)
+    if shared < duplicates.CROPPED:
+        words.append(f"crop: {shared:.0%} of it")
+    if link.own < duplicates.BORDERED - ALIKE:
+        plain = link.own >= duplicates.CROPPED * member.content
+        around = "a plain border" if plain else "more around it"
+        words.append(f"{around}: it fills {link.own:.0%}")
+    if link.mirrored:
+        words.append("mirrored")
+    if abs(link.rotation or 0.0) > TILTED:
+        words.append(f"turned {link.rotation:.0f}°")
+    if abs(link.scale - 1.0) > ALIKE:
+        words.append(f"at {link.scale:.0%} of its size")
+    return words or ["the same view"]

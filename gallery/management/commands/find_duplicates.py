@@ -1,0 +1,105 @@
+"""``manage.py find_duplicates``: near-duplicates among the images that are stored."""
+
+from __future__ import annotations
+
+import csv
+import os
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from gallery.errors import UserError
+from gallery.services import duplicate_scan, duplicates
+
+
+class Command(BaseCommand):
+    """Looks up the images that were not looked up yet, and may export what is known then."""
+
+    help = (
+        "Look for near-duplicates among the stored images. They are shown in the admin, under "
+        "Duplicates, where you merge, delete or dismiss them. Run it again to resume, or to look "
+        "up the images that were added since."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """--min-confidence, --restart, --workers, --csv."""
+        parser.add_argument(
+            "--min-confidence",
+            type=float,
+            metavar="0..1",
+            help="how sure it must be that two images are copies; by default as in the run "
+            "before, at first where the match type auto is precise",
+        )
+        parser.add_argument(
+            "--restart",
+            action="store_true",
+            help="forget what was found and look up every image anew, as is needed for another "
+            "--min-confidence; what was called not duplicates stays so",
+        )
+        parser.add_argument(
+            "--workers",
+            type=int,
+            default=len(os.sched_getaffinity(0)),
+            help="processes that compare; as many as there are cores by default",
+        )
+        parser.add_argument(
+            "--csv",
+            type=Path,
+            metavar="FILE",
+            help="then write all clusters (id, keep, members, confidence) to this file",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Raises CommandError with what to do; exit code 130 after Ctrl-C."""
+        least = options["min_confidence"]
+        if least is not None and not 0 < least <= 1:
+            raise CommandError("--min-confidence must be above 0 and at most 1.")
+        if options["workers"] < 1:
+            raise CommandError("--workers must be at least 1.")
+        try:
+            with duplicate_scan.only_one():
+                run = duplicate_scan.begin(min_confidence=least, restart=options["restart"])
+                self.scan(run, options["workers"])
+            if options["csv"]:
+                self.export(options["csv"])
+        except UserError as error:
+            raise CommandError(error.message) from error
+        except OSError as error:
+            raise CommandError(f"{options['csv']} cannot be written: {error.strerror}.") from error
+        except KeyboardInterrupt:
+            self.stderr.write("Stopped. Run the same command again to go on.")
+            raise SystemExit(130) from None
+
+    def scan(self, run: Any, workers: int) -> None:
+        """Show the progress, what could not be looked up, and what is known at the end."""
+        ids = list(duplicate_scan.left().values_list("pk", flat=True))
+        with tqdm(total=len(ids), unit="image", disable=None) as bar:
+            for batch in duplicate_scan.scan(run, ids, workers=workers):
+                bar.update(len(batch))
+                for result in batch:
+                    if result.problem:
+                        bar.write(f"image {result.image_id}: {result.problem}", file=self.stderr)
+        groups = duplicates.groups()
+        images = sum(len(group.ids) for group in groups)
+        self.stdout.write(
+            f"{len(ids)} images looked up. {len(groups)} clusters of {images} images "
+            f"at a confidence of {run.min_confidence:g} or more."
+        )
+        if waiting := duplicate_scan.undescribed():
+            self.stdout.write(
+                f"{waiting} images lack the descriptor copy: the workers add it, or "
+                "describe_missing does; then run this again."
+            )
+
+    def export(self, path: Path) -> None:
+        """The clusters, the most certain first; members by id, the one to keep first."""
+        with path.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["id", "keep", "members", "confidence"])
+            for cluster in duplicates.all_clusters():
+                members = " ".join(str(member.image.pk) for member in cluster.members)
+                keep = cluster.best.image.pk
+                writer.writerow([cluster.id, keep, members, f"{cluster.confidence:.6f}"])
