@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
 from concurrent.futures import ProcessPoolExecutor
-from threading import Thread
 
 import django
 from django.db import connection
+
+from gallery.services.processes import obey_parent
 
 
 def pool(workers: int) -> ProcessPoolExecutor:
@@ -23,16 +22,6 @@ def pool(workers: int) -> ProcessPoolExecutor:
 
 
 def _start(database: str) -> None:
-    # Ctrl-C at a terminal reaches it too, but its parent decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with_parent, daemon=True).start()
+    obey_parent()
     django.setup()
     connection.settings_dict["NAME"] = database
-
-
-def _end_with_parent() -> None:
-    """Left alone, it would wait for work forever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

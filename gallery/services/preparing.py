@@ -20,6 +20,7 @@ from gallery.descriptors import Descriptor
 from gallery.errors import UserError
 from gallery.fetching import FetchPolicy, fetch
 from gallery.pictures import Info
+from gallery.services.processes import obey_parent
 
 FETCH_THREADS = 8
 
@@ -98,8 +99,7 @@ class Prepared:
 
 def start(plan: Plan) -> None:
     """Make a fresh process ready to ``prepare``."""
-    # Ctrl-C at a terminal reaches it too, but its parent decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    obey_parent()
     descriptors.configure(models=plan.models)
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -283,9 +284,9 @@ def test_a_picture_that_takes_for_ever_is_given_up(
     assert (outcome.kind, outcome.reason) == ("failed", importing.DEADLY)
 
 
-@pytest.mark.django_db(transaction=True)
-def test_interrupted_and_resumed(tmp_path: Path, settings: Any) -> None:
-    """Ctrl-C in a real process: what was committed stays, the rest follows at the next run."""
+@pytest.fixture
+def command(tmp_path: Path, settings: Any) -> Iterator[subprocess.Popen[str]]:
+    """The command in a process of its own, adding the 150 pictures of ``many``; some are added."""
     folder = tmp_path / "many"
     folder.mkdir()
     for number in range(150):
@@ -297,29 +298,44 @@ def test_interrupted_and_resumed(tmp_path: Path, settings: Any) -> None:
         "from django.core.management import call_command;"
         "call_command('add_images', sys.argv[3], workers=1)"
     )
-    command = [sys.executable, "-c", code, str(settings.MEDIA_ROOT), str(database()), str(folder)]
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "imgsmlr_site.settings"}
+    arguments = [str(settings.MEDIA_ROOT), str(connection.settings_dict["NAME"]), str(folder)]
     process = subprocess.Popen(
-        command,
+        [sys.executable, "-c", code, *arguments],
         cwd=ROOT,
-        env=environment,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "imgsmlr_site.settings"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     while Image.objects.count() == 0 and process.poll() is None:
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
-    assert process.returncode == 130, err
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_interrupted_and_resumed(command: subprocess.Popen[str], tmp_path: Path) -> None:
+    """Ctrl-C in a real process: what was committed stays, the rest follows at the next run."""
+    command.send_signal(signal.SIGINT)
+    out, err = command.communicate(timeout=20)
+    assert command.returncode == 130, err
     assert "Run the same command again" in err
     assert "Traceback" not in err
     done = Image.objects.count()
     assert 0 < done < 150
     assert f"{done} added" in out
     assert Image.objects.ready().count() == done
-    assert f"{150 - done} added, {done} already there." in run(folder)
+    assert f"{150 - done} added, {done} already there." in run(tmp_path / "many")
 
 
-def database() -> str:
-    return str(connection.settings_dict["NAME"])
+@pytest.mark.django_db(transaction=True)
+def test_killed_it_leaves_no_process(command: subprocess.Popen[str]) -> None:
+    listed = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()
+    assert listed
+    command.kill()
+    command.wait()
+    until = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in listed):
+        assert time.monotonic() < until
+        time.sleep(0.02)
