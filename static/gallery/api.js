@@ -21,9 +21,9 @@ export const image = (id, signal) => request("GET", `images/${id}/`, { signal })
 
 export const newest = (signal) => request("GET", "images/?status=ready&page_size=24", { signal });
 
-/** Search with {id}, {url}, {text} or {file}. */
-export function search(query, { matchType, threshold, limit, prefix }, signal) {
-  const fields = { ...query, match_type: matchType, threshold, limit };
+/** Search with {id}, {url}, {text} or {file}. `explain`: have the matches drawn, which takes time. */
+export function search(query, { matchType, threshold, limit, prefix, explain = false }, signal) {
+  const fields = { ...query, match_type: matchType, threshold, limit, explain };
   if (prefix) fields.data_id_prefix = prefix;
   return request("POST", "images/search/", { fields, signal });
 }

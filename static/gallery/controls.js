@@ -1,10 +1,11 @@
 /** Match type, largest distance, limit and data id: how to search. */
 
-import { byId, fromTemplate, make, button } from "./dom.js";
-import * as format from "./format.js";
+import { byId, drawn, fromTemplate, button } from "./dom.js";
 import { clampLimit, DEFAULT_LIMIT } from "./state.js";
 
 const ABOUT = {
+  auto: "cropped, turned, mirrored, framed or re-encoded copies",
+  copy: "the same, by learned features and geometry alone",
   imgsmlr: "resized or re-encoded copies",
   pdq: "near-exact copies",
   clip: "pictures of the same thing",
@@ -85,15 +86,17 @@ function showState({ query, matchType }, matchTypes) {
     about.textContent = why || about.dataset.about;
     node.classList.toggle("unavailable", Boolean(why));
   }
-  const { label, max_threshold: maximum, precise, recall } = matchTypes[matchType];
+  const { label, scale, max_threshold: maximum, precise, recall } = matchTypes[matchType];
   byId("options-summary").textContent = `${label ?? matchType}`;
   const slider = byId("threshold");
   slider.max = maximum;
-  slider.step = format.stepOf(maximum);
+  slider.step = scale.step;
+  byId("threshold-label").textContent = scale.label;
+  byId("presets").setAttribute("aria-label", scale.presetsLabel);
   const presets = [["Precise", precise], ["Recall", recall], ["All", maximum]];
   byId("presets").replaceChildren(
     ...presets.map(([name, value]) => {
-      const label = `${name} ${format.threshold(value, maximum)}`;
+      const label = `${name} ${scale.threshold(value)}`;
       const set = () => {
         slider.value = value;
         slider.dispatchEvent(new Event("change"));
@@ -104,8 +107,8 @@ function showState({ query, matchType }, matchTypes) {
 }
 
 /** Show the chosen distance; `summary` is what a screen reader hears after the number. */
-function showThreshold(value, maximum, summary) {
-  const text = format.threshold(value, maximum);
+function showThreshold(value, scale, summary) {
+  const text = scale.threshold(value);
   const slider = byId("threshold");
   slider.value = value;
   slider.setAttribute("aria-valuetext", summary ? `${text}, ${summary}` : text);
@@ -121,15 +124,10 @@ function showThreshold(value, maximum, summary) {
 /** A line for each result's distance above the slider, over the precise and recall ranges. */
 function drawStrip(distances, { precise, recall, max_threshold: maximum }) {
   const percent = (value) => `${(100 * Math.min(value, maximum)) / maximum}%`;
-  const draw = (tag, attributes) => {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    return node;
-  };
   const zone = (name, from, to) =>
-    draw("rect", { class: name, x: percent(from), width: percent(to - from), height: "100%" });
+    drawn("rect", { class: name, x: percent(from), width: percent(to - from), height: "100%" });
   const lines = distances.map((distance) =>
-    draw("line", {
+    drawn("line", {
       x1: percent(distance),
       x2: percent(distance),
       y1: "0",

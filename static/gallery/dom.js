@@ -22,15 +22,17 @@ export function button(label, onClick, className = "button") {
   return node;
 }
 
+/** An SVG element with attributes. */
+export function drawn(tag, attributes = {}) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  return node;
+}
+
 /** One of the page's own icons. */
 export function icon(name) {
-  const namespace = "http://www.w3.org/2000/svg";
-  const svg = document.createElementNS(namespace, "svg");
-  const use = document.createElementNS(namespace, "use");
-  svg.setAttribute("class", "icon");
-  svg.setAttribute("aria-hidden", "true");
-  use.setAttribute("href", `#icon-${name}`);
-  svg.append(use);
+  const svg = drawn("svg", { class: "icon", "aria-hidden": "true" });
+  svg.append(drawn("use", { href: `#icon-${name}` }));
   return svg;
 }
 

@@ -28,6 +28,17 @@ export function distance(number, maximum) {
   return number.toFixed({ 1: 0, 0.01: 3, 0.001: 4 }[stepOf(maximum)]);
 }
 
+/**
+ * A confidence in percent, rounded down near the top: what is not certain is not called so, and
+ * what is shown from 99.4 % on is not called 99 %.
+ */
+export function percent(confidence) {
+  if (confidence >= 0.9995) return "100";
+  // The subtraction 1 − distance leaves errors of about 1e-17.
+  if (confidence >= 0.99) return String(Math.floor(1000 * confidence + 1e-9) / 10);
+  return String(Math.round(100 * confidence));
+}
+
 /** "JPEG · 1024 × 768 · 214 kB", leaving out what is not known. */
 export function file({ format, width, height, bytes: size }) {
   const parts = [format?.toUpperCase(), width && `${width} × ${height}`, size && bytes(size)];

@@ -2,13 +2,15 @@
 
 import { createAdder } from "./adder.js";
 import * as api from "./api.js";
-import { byId, confirmOn, copyText, webUrl } from "./dom.js";
+import { compare } from "./comparison.js";
 import { createControls } from "./controls.js";
+import { byId, confirmOn, copyText, webUrl } from "./dom.js";
 import * as format from "./format.js";
 import * as messages from "./messages.js";
 import { createPicker } from "./picker.js";
 import { showPreview } from "./preview.js";
 import { createResults } from "./results.js";
+import { withScales } from "./scales.js";
 import { parse, serialise } from "./state.js";
 
 const uploads = new Map(); // key → File: what the address cannot hold, for back and forward
@@ -20,7 +22,7 @@ let found = null; // the last answer of images/search/
 let running = new AbortController();
 let shownWords = ""; // the link or the words of the query that the field was last given
 
-const results = createResults({ onSearchWith: (id) => searchFor({ id }) });
+const results = createResults({ onSearchWith: (id) => searchFor({ id }), onCompare: compareWith });
 const adder = createAdder({ onAdded: start, onSearchWith: (id) => searchFor({ id }) });
 const controls = createControls({
   onChange: (fields) => {
@@ -90,7 +92,7 @@ function setThreshold(value, done) {
 }
 
 function applyThreshold() {
-  const { default_threshold: initial, max_threshold: maximum } = settings();
+  const { default_threshold: initial, max_threshold: maximum, scale } = settings();
   const threshold = Math.min(state.threshold ?? initial, maximum);
   let summary = "";
   if (found) {
@@ -99,7 +101,7 @@ function applyThreshold() {
     messages.describeMatches(results, { found, shown, threshold, state, settings: settings() });
     showMatchNotices(shown);
   }
-  controls.showThreshold(threshold, maximum, summary);
+  controls.showThreshold(threshold, scale, summary);
 }
 
 function showMatchNotices(shown) {
@@ -141,10 +143,10 @@ async function run() {
 /** Fill in what the address left open, and drop a match type that does not exist. */
 function normalise() {
   const types = service.match_types;
-  if (!types[state.matchType]) {
-    state.matchType = ["clip", "imgsmlr"].find((name) => types[name]?.available);
-    state.matchType ??= Object.keys(types)[0];
-  }
+  if (types[state.matchType]) return;
+  const names = Object.keys(types);
+  if (state.query?.text) state.matchType = "clip";
+  else state.matchType = names.find((name) => types[name].available) ?? names[0];
 }
 
 function showQuery() {
@@ -177,11 +179,22 @@ async function search(signal) {
   results.loading("Searching…");
   if (query.id) showStoredQuery(query.id, signal);
   const asked = { ...state, threshold: settings().max_threshold };
-  const answer = await api.search(file ? { file } : query, asked, signal);
-  found = answer;
+  found = await api.search(file ? { file } : query, asked, signal);
   results.showMatches(found.results, settings());
   controls.showDistances(found.results.map(({ distance }) => distance), settings());
   applyThreshold();
+}
+
+/** Show a match, the `rank`th from 0, next to the query. Drawing takes the service some time. */
+function compareWith({ image }, rank, words) {
+  const { query } = state;
+  const file = uploads.get(query.upload);
+  const asked = { ...state, threshold: settings().max_threshold, limit: rank + 1, explain: true };
+  const ask = async (signal) => {
+    const { results: matches } = await api.search(file ? { file } : query, asked, signal);
+    return matches.find((match) => match.image.id === image.id)?.explanation;
+  };
+  compare({ id: image.id, words, ask });
 }
 
 async function showStoredQuery(id, signal) {
@@ -215,6 +228,7 @@ async function start() {
     return;
   }
   byId("query").hidden = byId("add-open").hidden = false;
+  service.match_types = withScales(service.match_types);
   const { ready, pending } = service.images;
   const waiting = pending ? ` · ${format.count(pending)} on the way` : "";
   byId("counts").textContent = `${format.plural(ready, "picture")}${waiting}`;

@@ -7,8 +7,7 @@ import { notice } from "./results.js";
 /** The title over the matches, and how they were found. */
 export function describeMatches(results, { found, shown, threshold, state, settings }) {
   const limitReached = found.results.length === state.limit;
-  const within = format.threshold(threshold, settings.max_threshold);
-  const title = `${shown ? format.plural(shown, "picture") : "Nothing"} within ${within}`;
+  const title = settings.scale.within(threshold, shown);
   const searched = limitReached
     ? `of the ${found.results.length} nearest`
     : `of ${format.count(found.results.length)} found`;
@@ -19,31 +18,36 @@ export function describeMatches(results, { found, shown, threshold, state, setti
 
 /** Messages above the matches: nothing comparable, nothing near, or not in the gallery yet. */
 export function matchNotices({ found, shown, settings, pending, widen, add }) {
+  const { scale } = settings;
   const addAction = add ? [["Add this picture…", add]] : [];
-  if (found.low_information) {
-    const text = `It has nothing that ${settings.label ?? found.match_type} could compare, such as a single flat colour. Try another match type.`;
-    return [notice("This picture cannot be compared", text, addAction)];
-  }
-  const nearest = found.results[0]?.distance;
-  if (nearest === undefined) {
-    const maximum = format.threshold(settings.max_threshold, settings.max_threshold);
+  if (found.low_information) return [lowInformation(found, settings, addAction)];
+  const [nearest] = found.results;
+  if (!nearest) {
     const waiting = pending
       ? ` ${format.plural(pending, "picture")} on the way will be searchable soon.`
       : "";
-    return [notice("No similar picture", `The gallery has none within ${maximum}.${waiting}`, addAction)];
+    return [notice("No similar picture", scale.none + waiting, addAction)];
   }
   if (!shown) {
-    const step = format.stepOf(settings.max_threshold);
-    const enough = Math.ceil(nearest / step) * step;
-    const label = format.threshold(enough, settings.max_threshold);
-    const actions = [[`Show up to ${label}`, () => widen(Number(label)), true], ...addAction];
-    const text = `The nearest picture is at ${format.distance(nearest, settings.max_threshold)}.`;
-    return [notice("Nothing this close", text, actions)];
+    const enough = Number((Math.ceil(nearest.distance / scale.step) * scale.step).toFixed(3));
+    const actions = [[scale.widen(enough), () => widen(enough), true], ...addAction];
+    return [notice(scale.nothing, scale.nearest(nearest.distance), actions)];
   }
-  if (add && nearest > 0) {
+  if (add && !scale.isSame(nearest)) {
     return [notice("No identical picture", "This one is not in the gallery yet.", addAction)];
   }
   return [];
+}
+
+/** Copies are still looked for, but only certain ones shown; the other types have nothing to do. */
+function lowInformation(found, settings, actions) {
+  if (settings.scale.showsCertain) {
+    const text =
+      "It is nearly flat, dark or empty, so that many pictures would look like it. Only matches that are certain are shown.";
+    return notice("This picture has almost no detail", text, actions);
+  }
+  const text = `It has nothing that ${settings.label ?? found.match_type} could compare, such as a single flat colour. Try another match type.`;
+  return notice("This picture cannot be compared", text, actions);
 }
 
 /** After a reload the uploaded file is gone. */

@@ -1,12 +1,14 @@
 /** The right-hand side: pictures, and what is said where there are none. */
 
 import { announce, button, byId, confirmOn, copyText, fromTemplate, make, webUrl } from "./dom.js";
+import { explain } from "./explanation.js";
 import * as format from "./format.js";
+import * as overlay from "./overlay.js";
 
 const SKELETONS = 8;
 
-/** `onSearchWith(id)` is called by the cards. */
-export function createResults({ onSearchWith }) {
+/** `onSearchWith(id)` and `onCompare(match, rank, words)` are called by the cards. */
+export function createResults({ onSearchWith, onCompare }) {
   const grid = byId("grid");
   const notices = byId("notices");
   let cards = [];
@@ -16,6 +18,7 @@ export function createResults({ onSearchWith }) {
     byId("results-note").textContent = note;
     byId("results").removeAttribute("aria-busy");
     notices.replaceChildren();
+    overlay.reset();
     grid.replaceChildren(...nodes);
   }
 
@@ -33,22 +36,32 @@ export function createResults({ onSearchWith }) {
     /** Stored pictures without a query. */
     showNewest(images) {
       cards = [];
-      const nodes = images.map((image) => cardOf(image, null, null, onSearchWith));
+      const nodes = images.map((image) => cardOf(image, onSearchWith).node);
       show("Newest pictures", "Search with one of these, or with a picture of your own.", nodes);
     },
 
     /** What a search found; `filter` then says how many of them count. */
     showMatches(matches, matchType) {
-      cards = matches.map((match) => ({
-        distance: match.distance,
-        node: cardOf(match.image, match.distance, matchType, onSearchWith),
-      }));
+      cards = matches.map((match, rank) => {
+        const card = cardOf(match.image, onSearchWith);
+        showDistance(card, match, matchType);
+        if (match.confidence !== null) {
+          const isLikely = match.distance <= matchType.recall;
+          explain(card, match, {
+            rank,
+            isLikely,
+            onCompare: (words) => onCompare(match, rank, words),
+          });
+        }
+        return { distance: match.distance, node: card.node };
+      });
       show("", "", cards.map(({ node }) => node));
     },
 
     /** Hide the cards beyond `threshold`; returns how many are left. */
     filter(threshold) {
       for (const { node, distance } of cards) node.hidden = distance > threshold;
+      overlay.rest();
       return cards.filter(({ node }) => !node.hidden).length;
     },
 
@@ -96,21 +109,10 @@ export function notice(title, text, actions = [], role = null) {
   return node;
 }
 
-function cardOf(image, distance, matchType, onSearchWith) {
+function cardOf(image, onSearchWith) {
   const { node, slot } = fromTemplate("card");
   node.dataset.id = image.id;
   showPicture(slot, image);
-  if (distance === null) {
-    slot("distance").remove();
-    slot("band").remove();
-  } else {
-    const { max_threshold: maximum } = matchType;
-    slot("distance").textContent = format.distance(distance, maximum);
-    slot("distance").title = `Distance ${distance}`;
-    const band = bandOf(distance, matchType);
-    slot("band").textContent = band;
-    slot("band").dataset.band = band;
-  }
   slot("id").textContent = `#${image.id}`;
   slot("remark").textContent = image.remark ?? "";
   slot("remark").title = image.remark ?? "";
@@ -126,7 +128,24 @@ function cardOf(image, distance, matchType, onSearchWith) {
   slot("file").textContent = format.file(image);
   slot("search-with").setAttribute("aria-label", `Search with this one, picture ${image.id}`);
   slot("search-with").addEventListener("click", () => onSearchWith(image.id));
-  return node;
+  return { node, slot };
+}
+
+/** The distance, or how sure it is, and how far that can be trusted. */
+function showDistance({ node, slot }, { distance, confidence }, matchType) {
+  const { node: head, slot: part } = fromTemplate(confidence === null ? "distance" : "confidence");
+  const band = bandOf(distance, matchType);
+  node.dataset.band = band;
+  if (confidence === null) {
+    part("distance").textContent = format.distance(distance, matchType.max_threshold);
+    part("distance").title = `Distance ${distance}`;
+    part("band").textContent = band;
+  } else {
+    part("confidence").textContent = `${confidence < 0.005 ? "< 1" : format.percent(confidence)} % sure`;
+    part("confidence").title = `Confidence ${confidence}`;
+    part("level").setAttribute("width", `${100 * confidence}%`);
+  }
+  slot("id").before(head);
 }
 
 function showPicture(slot, image) {

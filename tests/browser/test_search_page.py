@@ -10,14 +10,17 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
 
+from gallery import descriptors
 from gallery.models import Image
 from gallery.services import changing
+from gallery.services.adding import add_image
 from tests import factories
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.httpserver import HttpServer, Reply
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
+ONE_COPY = re.compile(r"^1 copy, at least [\d.]+ % sure$")
 PHOTOS = ("chelsea.png", "coffee.png", "rocket.jpg", "astronaut.png", "camera.png")
 
 
@@ -32,7 +35,12 @@ def images(open_api: None) -> list[Image]:
         {},
     ]
     return [
-        factories.add_ready_image(factories.wheel_photo(name, 256), **fields)
+        add_image(
+            data=factories.png(factories.wheel_photo(name, 256)),
+            by="tests",
+            inline=descriptors.available_names(),
+            **fields,
+        )
         for name, fields in zip(PHOTOS, details, strict=True)
     ]
 
@@ -80,7 +88,7 @@ def test_an_upload_finds_its_picture(
 ) -> None:
     page = open_page()
     page.set_input_files("#file", cat_copy)
-    expect(title(page)).to_have_text("1 picture within 1.00")
+    expect(title(page)).to_have_text(ONE_COPY)
     card = cards(page)
     expect(card).to_have_attribute("data-id", str(images[0].pk))
     expect(card).to_contain_text("A cat, looking up")
@@ -89,7 +97,7 @@ def test_an_upload_finds_its_picture(
     expect(card.locator("a")).to_have_attribute("href", "https://pictures.test/cat.png")
     assert card.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)")
     expect(page.locator("#preview-name")).to_have_text("copy of the cat.jpg")
-    expect(page.locator("#announcer")).to_have_text("1 picture within 1.00")
+    expect(page.locator("#announcer")).to_have_text(ONE_COPY)
 
 
 def test_a_picture_chosen_before_the_page_knows_the_service(
@@ -110,7 +118,7 @@ def test_a_picture_chosen_before_the_page_knows_the_service(
     released = True
     for route in held:
         route.continue_()
-    expect(title(page)).to_have_text("1 picture within 1.00")
+    expect(title(page)).to_have_text(ONE_COPY)
     assert card_ids(page) == [images[0].pk]
 
 
@@ -134,7 +142,7 @@ def test_a_dropped_and_a_pasted_picture_are_searched(
         page.evaluate(handed_over, [kind, list(data)])
         expect(page.locator("#preview-name")).to_have_text(f"{kind}.png")
         expect(cards(page).first).to_have_attribute("data-id", str(image.pk))
-        expect(cards(page).first.locator(".distance")).to_have_text("0.000")
+        expect(cards(page).first.locator(".confidence")).to_have_text("100 % sure")
 
 
 def test_a_link_is_searched_by_the_server(
@@ -144,7 +152,7 @@ def test_a_link_is_searched_by_the_server(
     with HttpServer({"/cat.jpg": cat_copy.read_bytes()}) as site:
         page.get_by_label("Link to a picture").fill(f"{site.url}/cat.jpg")
         page.get_by_role("button", name="Search", exact=True).click()
-        expect(title(page)).to_have_text("1 picture within 1.00")
+        expect(title(page)).to_have_text(ONE_COPY)
         assert card_ids(page) == [images[0].pk]
 
 
@@ -169,7 +177,7 @@ def test_a_shared_link_loads_no_foreign_picture_by_itself(
 ) -> None:
     with HttpServer({"/cat.jpg": cat_copy.read_bytes()}) as site:
         page = open_page(f"?url={site.url}/cat.jpg")
-        expect(title(page)).to_have_text("1 picture within 1.00")
+        expect(title(page)).to_have_text(ONE_COPY)
         page.wait_for_load_state("networkidle")
         assert len(site.requests) == 1  # the server's own
         page.get_by_role("button", name="Show picture").click()
@@ -180,9 +188,9 @@ def test_a_shared_link_loads_no_foreign_picture_by_itself(
 def test_search_with_this_one(open_page: OpenPage, images: list[Image]) -> None:
     page = open_page()
     search_with(page, images[2])
-    expect(title(page)).to_have_text("1 picture within 1.00")
+    expect(title(page)).to_have_text(ONE_COPY)
     expect(title(page)).to_be_focused()
-    expect(page).to_have_url(re.compile(rf"\?id={images[2].pk}&match_type=imgsmlr$"))
+    expect(page).to_have_url(re.compile(rf"\?id={images[2].pk}&match_type=auto$"))
     assert card_ids(page) == [images[2].pk]
 
 
@@ -190,7 +198,7 @@ def test_search_with_this_one(open_page: OpenPage, images: list[Image]) -> None:
 
 
 def test_the_threshold_filters_without_a_request(open_page: OpenPage, images: list[Image]) -> None:
-    page = open_page(f"?id={images[0].pk}")
+    page = open_page(f"?id={images[0].pk}&match_type=imgsmlr")
     expect(title(page)).to_have_text("1 picture within 1.00")
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
@@ -219,7 +227,7 @@ def test_widening_shows_the_nearest(
 ) -> None:
     path = tmp_path / "rotated.png"
     path.write_bytes(factories.png(factories.wheel_photo("chelsea.png", 256).rotate(20)))
-    page = open_page("?threshold=0")
+    page = open_page("?threshold=0&match_type=imgsmlr")
     page.set_input_files("#file", path)
     expect(title(page)).to_have_text("Nothing within 0.00")
     page.get_by_role("button", name="Show up to").click()
@@ -227,7 +235,7 @@ def test_widening_shows_the_nearest(
 
 
 def test_a_limit_and_a_data_id_narrow_the_search(open_page: OpenPage, images: list[Image]) -> None:
-    page = open_page(f"?id={images[0].pk}&threshold=4")
+    page = open_page(f"?id={images[0].pk}&match_type=imgsmlr&threshold=4")
     page.get_by_label("At most").fill("1")
     page.get_by_label("At most").press("Enter")
     expect(page.locator("#results-note")).to_contain_text("of the 1 nearest")
@@ -273,7 +281,7 @@ def test_the_address_survives_a_reload(open_page: OpenPage, images: list[Image])
 def test_back_and_forward(open_page: OpenPage, images: list[Image], cat_copy: Path) -> None:
     page = open_page()
     page.set_input_files("#file", cat_copy)
-    expect(title(page)).to_have_text("1 picture within 1.00")
+    expect(title(page)).to_have_text(ONE_COPY)
     page.get_by_role("button", name="Clear").click()
     expect(title(page)).to_have_text("Newest pictures")
     search_with(page, images[3])
@@ -292,7 +300,7 @@ def test_after_a_reload_an_upload_is_asked_for_again(
 ) -> None:
     page = open_page()
     page.set_input_files("#file", cat_copy)
-    expect(title(page)).to_have_text("1 picture within 1.00")
+    expect(title(page)).to_have_text(ONE_COPY)
     expect(page.get_by_role("button", name="Copy link")).to_be_hidden()
     page.reload()
     expect(title(page)).to_have_text("Choose the picture again")
@@ -307,7 +315,7 @@ def test_a_mistyped_address_still_works(
 ) -> None:
     page = open_page(query)
     expect(title(page)).to_have_text("Newest pictures")
-    expect(page.get_by_label("Haar wavelet (imgsmlr)")).to_be_checked()
+    expect(page.get_by_label("Copies, by every method")).to_be_checked()
 
 
 # --- data stays data ------------------------------------------------------------------------
@@ -372,13 +380,13 @@ def test_a_server_that_is_gone(open_page: OpenPage, images: list[Image]) -> None
     expect(title(page)).to_have_text("The server did not answer")
     page.context.set_offline(False)
     page.get_by_role("button", name="Try again").click()
-    expect(title(page)).to_have_text("1 picture within 1.00")
+    expect(title(page)).to_have_text(ONE_COPY)
 
 
 def test_a_flat_picture(open_page: OpenPage, images: list[Image], tmp_path: Path) -> None:
     path = tmp_path / "flat.png"
     path.write_bytes(factories.png(factories.flat()))
-    page = open_page()
+    page = open_page("?match_type=imgsmlr")
     page.set_input_files("#file", path)
     expect(page.get_by_role("heading", name="This picture cannot be compared")).to_be_visible()
 
@@ -419,7 +427,7 @@ def test_the_query_is_added_with_data_id_and_remark(
     page.get_by_label("Remark optional").fill("Smaller cat")
     page.get_by_role("button", name="Add 1 picture").click()
     page.get_by_role("button", name="Done").click()
-    expect(title(page)).to_have_text("2 pictures within 1.00")
+    expect(title(page)).to_have_text(re.compile("^2 copies, at least"))
     expect(cards(page).first).to_contain_text("Smaller cat")
     assert Image.objects.get(data_id="cat-2").remark == "Smaller cat"
     page.set_input_files("#file", cat_copy)
@@ -460,7 +468,7 @@ def test_a_signed_in_user_writes_with_the_csrf_token(
 
 
 def test_by_keyboard_alone(open_page: OpenPage, images: list[Image]) -> None:
-    page = open_page()
+    page = open_page("?match_type=imgsmlr")
     expect(title(page)).to_have_text("Newest pictures")
 
     def tab_to(name: str) -> None:
@@ -494,7 +502,7 @@ def test_by_keyboard_alone(open_page: OpenPage, images: list[Image]) -> None:
 def test_no_serious_accessibility_problem(
     open_page: OpenPage, images: list[Image], size: tuple[int, int], theme: str, tmp_path: Path
 ) -> None:
-    page = open_page(f"?id={images[0].pk}&threshold=4", size, theme)
+    page = open_page(f"?id={images[0].pk}&match_type=imgsmlr&threshold=4", size, theme)
     expect(title(page)).to_have_text(re.compile("pictures within 4.00"))
     assert serious(page) == []
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
