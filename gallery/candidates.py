@@ -30,6 +30,7 @@ class Probe:
 
     ``pattern`` belongs to the first of ``haar``. ``cnn``: of the whole picture; ``part``: of parts
     of it, which may show less of the image. ``clip_version``: of the vectors in ``clip``.
+    ``sha256``: of the file.
     """
 
     haar: Sequence[str] = ()
@@ -39,6 +40,7 @@ class Probe:
     part: Sequence[str] = ()
     clip: Sequence[str] = ()
     clip_version: str = ""
+    sha256: str = ""
 
     def sources(self) -> list[tuple[str, str, Sequence[str]]]:
         """Method, version and vectors, of those that have any."""
@@ -69,7 +71,7 @@ def candidates(
     if exclude:
         where += " AND i.id <> %(exclude)s"
         params["exclude"] = exclude
-    proposed: set[int] = set()
+    proposed = _same_file(probe.sha256, params, where) if probe.sha256 else set()
     for method, version, vectors in probe.sources():
         proposed |= _propose(method, {**params, "version": version}, vectors, where)
     return _measure(probe, sorted(proposed)) if proposed else []
@@ -99,12 +101,11 @@ def stored_probe(image_id: int, clip_version: str) -> Probe:
             [image_id, (PIXELS_VERSION, COPY_VERSION, clip_version)],
         )
         rows = cursor.fetchall()
-    found = {
-        name: [row[column] for row in rows if row[column] is not None]
-        for column, name in enumerate(("haar", "pdq", "cnn", "clip", "pattern"), start=1)
-    }
-    patterns = found.pop("pattern")
-    return Probe(**found, pattern=patterns[0] if patterns else None, clip_version=clip_version)
+    haar, pdq, cnn, clip, patterns = (
+        [row[column] for row in rows if row[column] is not None] for column in range(1, 6)
+    )
+    pattern = patterns[0] if patterns else None
+    return Probe(haar, pattern, pdq, cnn, clip=clip, clip_version=clip_version)
 
 
 def _distance(space: Space, parameter: str, vector: str) -> str:
@@ -113,6 +114,15 @@ def _distance(space: Space, parameter: str, vector: str) -> str:
         size = dimensions(vector)
         return f"{space.column}::halfvec({size}) {space.operator} %({parameter})s::halfvec({size})"
     return f"{space.column} {space.operator} %({parameter})s::{space.cast}"
+
+
+def _same_file(sha256: str, params: Mapping[str, Any], where: str) -> set[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT i.id FROM gallery_image i WHERE i.sha256 = %(sha256)s AND {where}",  # noqa: S608
+            {**params, "sha256": sha256},
+        )
+        return {item for (item,) in cursor.fetchall()}
 
 
 def _propose(
@@ -170,7 +180,7 @@ def _measure(probe: Probe, ids: Sequence[int]) -> list[Candidate]:
         )
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {', '.join(columns)}, {fields} FROM gallery_image i "  # noqa: S608
+            f"SELECT {', '.join([*columns, fields])} FROM gallery_image i "  # noqa: S608
             "WHERE i.id = ANY(%(ids)s) AND i.status = 'ready'",
             params,
         )

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from gallery.geometry import Match
 
 MATCH_TYPES = ("copy", "auto")
+CERTAIN = 100.0
+"""Log-odds of the same file: more than any evidence gives."""
 METHODS = ("cnn", "part", "pdq", "imgsmlr", "clip")
 PARAMETERS = Path(__file__).with_name("confidence.json")
 
@@ -47,7 +49,8 @@ class Evidence:
     ``cnn``: cosine distance, 0 to 2, of the whole query; ``part``: of a part of it. ``pdq``:
     Hamming distance, 0 to 256. ``imgsmlr``: pattern distance. ``clip``: cosine distance; it
     proposes images but weighs nothing here, as no weights were there to calibrate it with. Each
-    is the least over the views compared. ``match``: what geometry found.
+    is the least over the views compared. ``match``: what geometry found. ``same_file``: the
+    same bytes, which leaves no doubt.
     """
 
     cnn: float | None = None
@@ -56,6 +59,7 @@ class Evidence:
     imgsmlr: float | None = None
     clip: float | None = None
     match: Match | None = None
+    same_file: bool = False
 
     @classmethod
     def of(cls, distances: Mapping[str, float | None]) -> Evidence:
@@ -81,6 +85,8 @@ class Calibration:
 
 def logit(evidence: Evidence, match_type: str) -> float:
     """Log-odds that it is a copy: orders results also where confidence is 1 to six places."""
+    if evidence.same_file:
+        return CERTAIN
     calibration = calibrations()[match_type]
     return calibration.bias + float(features(evidence, match_type) @ calibration.weights)
 

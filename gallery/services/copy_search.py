@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gallery import confidence, decoding, descriptors, geometry, versions
-from gallery.candidates import Probe, candidates, local_features, stored_probe
+from gallery.candidates import Candidate, Probe, candidates, local_features, stored_probe
 from gallery.confidence import Evidence
 from gallery.descriptors.base import Pixels
 from gallery.descriptors.copy import PARTS
@@ -49,8 +49,11 @@ class Trimmed:
     legacy_rgb: Pixels
 
 
-def describe_query(picture: decoding.Picture, match_type: str) -> CopyQuery:
-    """What ``match_type`` (copy or auto) looks a picture up by. Raises ``Unavailable``."""
+def describe_query(picture: decoding.Picture, match_type: str, *, sha256: str = "") -> CopyQuery:
+    """What ``match_type`` (copy or auto) looks a picture up by. Raises ``Unavailable``.
+
+    ``sha256``: of its file, so that the same file is found whatever it shows.
+    """
     # Each spends nearly all of its time outside of Python.
     with ThreadPoolExecutor(1) as pool:
         pixels = pool.submit(_describe_pixels, picture)
@@ -65,6 +68,7 @@ def describe_query(picture: decoding.Picture, match_type: str) -> CopyQuery:
         cnn=[encode(vector) for view, vector in vectors.items() if view not in PARTS],
         part=[encode(vector) for view, vector in vectors.items() if view in PARTS],
         **(_clip(picture) if every else {}),
+        sha256=sha256,
     )
     features = copied.features if copied else None
     quality = max((columns["pdq_quality"] for columns in pdqs if columns), default=0)
@@ -81,6 +85,8 @@ def stored_query(image: Image, match_type: str, *, itself: bool = False) -> Copy
     probe = stored_probe(image.pk, version if match_type == "auto" else "")
     if match_type == "copy":
         probe = Probe(cnn=probe.cnn)
+    if itself:
+        probe = replace(probe, sha256=image.sha256)
     packed = local_features([image.pk]).get(image.pk)
     features = Features.unpack(packed) if packed else None
     return CopyQuery(
@@ -93,10 +99,10 @@ def evidence_of(
 ) -> list[tuple[Image, Evidence]]:
     """What is known about every candidate, in no order; the best are verified."""
     found = [
-        (candidate.image, Evidence.of(candidate.distances))
+        (candidate.image, _evidence(candidate, query.probe.sha256))
         for candidate in candidates(query.probe, filters, exclude=query.exclude)
     ]
-    if query.features is None:
+    if query.features is None or not len(query.features):
         return found
     found.sort(key=lambda pair: -confidence.logit(pair[1], match_type))
     packed = local_features([image.pk for image, _ in found[:VERIFIED]])
@@ -104,6 +110,11 @@ def evidence_of(
         zip(packed, geometry.verify_many(query.features, list(packed.values())), strict=True)
     )
     return [(image, replace(evidence, match=matches.get(image.pk))) for image, evidence in found]
+
+
+def _evidence(candidate: Candidate, sha256: str) -> Evidence:
+    evidence = Evidence.of(candidate.distances)
+    return replace(evidence, same_file=candidate.image.sha256 == sha256)
 
 
 def search_copies(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -106,8 +107,10 @@ def _search_copies(
         described = copy_search.stored_query(image, match_type, itself=True)
         shown = explaining.stored_rgb(image) if explain else None
     else:
-        picture = picture_of(url=query.url, data=query.data)
-        described = copy_search.describe_query(picture, match_type)
+        data = bytes_of(url=query.url, data=query.data)
+        picture = decoding.decode(data, conf.limits())
+        digest = hashlib.sha256(data).hexdigest()
+        described = copy_search.describe_query(picture, match_type, sha256=digest)
         shown = picture.rgb if explain else None
     matches = copy_search.search_copies(
         described,
@@ -154,11 +157,16 @@ def _search_one(
 
 def picture_of(*, url: str | None = None, data: bytes | None = None) -> decoding.Picture:
     """The decoded picture of a link or of a file's bytes."""
-    if data is None:
-        if url is None:
-            raise UserError("Give the picture as a url or as a file.")
-        data = fetch(url, conf.fetch_policy()).data
-    return decoding.decode(data, conf.limits())
+    return decoding.decode(bytes_of(url=url, data=data), conf.limits())
+
+
+def bytes_of(*, url: str | None = None, data: bytes | None = None) -> bytes:
+    """The bytes as given, or what the link holds."""
+    if data is not None:
+        return data
+    if url is None:
+        raise UserError("Give the picture as a url or as a file.")
+    return fetch(url, conf.fetch_policy()).data
 
 
 def compare(a: decoding.Picture, b: decoding.Picture) -> dict[str, Any]:

@@ -118,6 +118,13 @@ def test_the_parameters_say_where_they_come_from(kind: str) -> None:
     assert math.isfinite(calibration.bias)
 
 
+@given(evidences, kinds)
+def test_the_same_file_leaves_no_doubt(evidence: Evidence, kind: str) -> None:
+    same = replace(evidence, same_file=True)
+    assert confidence.confidence(same, kind) == 1
+    assert confidence.logit(same, kind) >= confidence.logit(evidence, kind)
+
+
 def test_methods_names_what_is_known() -> None:
     assert Evidence(cnn=0.12345678, pdq=3.0).methods() == {"cnn": 0.123457, "pdq": 3.0}
     assert Evidence().methods() == {}

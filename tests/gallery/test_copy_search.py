@@ -123,10 +123,24 @@ def test_blur_is_no_reason_to_give_up(gallery: dict[str, Image]) -> None:
 def test_a_picture_without_information_matches_nothing(gallery: dict[str, Image]) -> None:
     make.add_ready_image(make.flat(), inline=descriptors.available_names())
     dark = Pillow.fromarray(np.random.default_rng(1).integers(0, 6, (300, 400, 3), np.uint8))
-    for picture in (make.flat(), Pillow.new("RGB", (500, 300)), dark, Pillow.new("RGB", (2, 2))):
+    for picture in (make.flat((9, 9, 9)), Pillow.new("RGB", (500, 300)), dark, Pillow.new("RGB", (2, 2))):
         found = search(Query(data=make.png(picture)), match_type="auto", threshold=1.0, limit=10)
         assert found.low_information
         assert [match.image.data_id for match in found.matches] == []
+
+
+def test_the_same_file_is_found_whatever_it_shows(gallery: dict[str, Image]) -> None:
+    for picture in (make.flat(), Pillow.new("RGB", (2, 2)), make.photo(9)):
+        data = make.png(picture)
+        stored = make.add_ready_image(data=data, inline=descriptors.PIXELS)
+        for match_type in ("auto", "copy"):
+            first = matches(data, match_type)[0]
+            assert (first.image.pk, first.confidence, first.distance) == (stored.pk, 1.0, 0.0)
+        by_id = search(Query(image_id=stored.pk), match_type="auto", limit=5).matches
+        assert (by_id[0].image.pk, by_id[0].confidence) == (stored.pk, 1.0)
+        assert matches(data, filters=Filters(data_id_prefix="no")) == []
+        Image.objects.filter(pk=stored.pk).update(status="quarantined")
+        assert stored.pk not in [match.image.pk for match in matches(data, threshold=1.0)]
 
 
 def test_filters_and_limit(gallery: dict[str, Image]) -> None:
