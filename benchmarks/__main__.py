@@ -1,4 +1,5 @@
-"""``python -m benchmarks [speed|scale] [--quick]``: measure, print, write docs/benchmarks.md."""
+"""``python -m benchmarks [speed|scale|recall] [--quick]``: measure, print, write
+docs/benchmarks.md. ``recall`` runs only when it is named: it downloads 1 GB of Debian packages."""
 
 from __future__ import annotations
 
@@ -19,11 +20,17 @@ ORIGINAL = {
 
 
 def main() -> None:
-    """Run what was asked for; both by default."""
+    """Run what was asked for; speed and scale by default."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=["speed", "scale"])
+    parser.add_argument("part", nargs="?", choices=["speed", "scale", "recall"])
     parser.add_argument("--quick", action="store_true", help="less data, one run each")
+    parser.add_argument("--workers", type=int, default=2, help="processes that search (recall)")
     options = parser.parse_args()
+    if options.part == "recall":
+        from benchmarks.recall.__main__ import main as recall
+
+        quick = ["--quick"] if options.quick else []
+        return recall([*quick, f"--workers={options.workers}"])
     # One service for both: this process's Django cannot move to another database.
     with service.running() as started:
         for name, run in (("speed", run_speed), ("scale", run_scale)):

@@ -123,7 +123,8 @@ def test_blur_is_no_reason_to_give_up(gallery: dict[str, Image]) -> None:
 def test_a_picture_without_information_matches_nothing(gallery: dict[str, Image]) -> None:
     make.add_ready_image(make.flat(), inline=descriptors.available_names())
     dark = Pillow.fromarray(np.random.default_rng(1).integers(0, 6, (300, 400, 3), np.uint8))
-    for picture in (make.flat((9, 9, 9)), Pillow.new("RGB", (500, 300)), dark, Pillow.new("RGB", (2, 2))):
+    tiny = Pillow.new("RGB", (2, 2))
+    for picture in (make.flat((9, 9, 9)), Pillow.new("RGB", (500, 300)), dark, tiny):
         found = search(Query(data=make.png(picture)), match_type="auto", threshold=1.0, limit=10)
         assert found.low_information
         assert [match.image.data_id for match in found.matches] == []
