@@ -1,0 +1,215 @@
+"""``python -m benchmarks.recall.duplicates DIRECTORY``: propose which pictures show what others do.
+
+Two ways, independent of one another: PDQ hashes at most 31 bits apart in any of the eight
+mirrored and turned positions, and local features that agree geometrically among the nearest
+neighbours by the learned vector. The larger picture is kept.
+
+Each proposal was looked at on contact sheets and judged: ``same`` for the same content (recoloured,
+redrawn, mirrored, a part of it), ``template`` for pictures that a person calls different though
+they are made of the same elements (playing cards, puzzle pieces, flags with the same arms). The
+outcome is ``duplicates.csv``. The benchmark leaves both out of its gallery and negatives, and asks
+those of a common template apart. A new run writes its list and sheets to the directory; pairs that
+were never judged are marked ``new``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pdqhash
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from benchmarks.recall import corpus
+from benchmarks.recall.corpus import Source
+from gallery import geometry, local_features
+from gallery.descriptors import cnn
+
+REMOVED = Path(__file__).with_name("duplicates.csv")
+PDQ_BITS = 31
+NEIGHBOURS = 8
+CHUNK = 256
+INLIERS = 20
+TEMPLATE, NEW = "template", "new"
+KEY_DIGITS = 16
+"""So many hexadecimal digits tell these pictures apart."""
+SHEET_ROWS, SHEET_COLUMNS, CELL = 12, 8, 110
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two pictures, the one to keep first. ``how``: pdq or geometry; ``much``: bits or inliers."""
+
+    kept: Source
+    removed: Source
+    how: str
+    much: int
+
+
+def unique(sources: Sequence[Source]) -> list[Source]:
+    """The pictures without those that ``duplicates.csv`` removes."""
+    removed = {removed for removed, _ in judgements()}
+    return [source for source in sources if source.key[:KEY_DIGITS] not in removed]
+
+
+def siblings(sources: Sequence[Source], gallery: Sequence[Source]) -> list[Source]:
+    """Removed pictures that share no more than a template with one in the gallery."""
+    here = {source.key[:KEY_DIGITS] for source in gallery}
+    found = {
+        removed
+        for (removed, kept), judged in judgements().items()
+        if judged == TEMPLATE and kept in here
+    }
+    return [source for source in sources if source.key[:KEY_DIGITS] in found]
+
+
+def judgements(path: Path | None = None) -> dict[tuple[str, str], str]:
+    """Removed and kept picture → how the pair was judged."""
+    with (path or REMOVED).open(newline="") as lines:
+        return {(row["removed"], row["kept"]): row["judged"] for row in csv.DictReader(lines)}
+
+
+def proposals(sources: Sequence[Source], workers: int) -> list[Pair]:
+    """Pairs of which the second shows what the first shows. Takes about 10 minutes."""
+    with ProcessPoolExecutor(workers) as pool:
+        described = list(pool.map(_described, sources, chunksize=32))
+    pairs = list(_by_pdq([hashes for hashes, _, _, _ in described]))
+    vectors = _vectors(sources, workers)
+    packed = [features for _, features, _, _ in described]
+    with ProcessPoolExecutor(workers) as pool:
+        near = list(_neighbours(*vectors))
+        found = pool.map(
+            _verified,
+            (packed[i] for i, _ in near),
+            ([packed[j] for j in js] for _, js in near),
+            chunksize=32,
+        )
+        for (i, js), inliers in zip(near, found, strict=True):
+            pairs += [(i, j, "geometry", n) for j, n in zip(js, inliers, strict=True) if n]
+    areas = [area for _, _, area, _ in described]
+    return _greedy(sources, areas, pairs)
+
+
+def _described(source: Source) -> tuple[NDArray[np.uint64], bytes, int, int]:
+    """The eight hashes (four words each) and local features of a picture; its area; quality."""
+    cv2.setNumThreads(1)
+    rgb = corpus.pixels(source)
+    hashes, quality = pdqhash.compute_dihedral(rgb)
+    bits = np.packbits(np.array(hashes, np.uint8), axis=1).view(np.uint64)
+    return bits, local_features.extract(rgb).pack(), rgb.shape[0] * rgb.shape[1], int(quality)
+
+
+def _by_pdq(hashes: Sequence[NDArray[np.uint64]]) -> Iterator[tuple[int, int, str, int]]:
+    upright = np.stack([eight[0] for eight in hashes])
+    for i, eight in enumerate(hashes):
+        differing = np.bitwise_count(upright[np.newaxis, :i] ^ eight[:, np.newaxis])
+        least = differing.sum(axis=2, dtype=np.int64).min(axis=0, initial=256)
+        for j in np.flatnonzero(least <= PDQ_BITS).tolist():
+            yield i, j, "pdq", int(least[j])
+
+
+def _vectors(
+    sources: Sequence[Source], workers: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Of each picture as it is, and mirrored."""
+    models = corpus.directory() / "models"
+    models.mkdir(exist_ok=True)
+    model = cnn.Cnn(models, workers)
+    model.prepare()
+    upright, mirrored = [], []
+    for first in range(0, len(sources), 64):
+        squares = np.stack([cnn.square(corpus.pixels(s)) for s in sources[first : first + 64]])
+        upright.append(model.embed(squares))
+        mirrored.append(model.embed(np.ascontiguousarray(squares[:, :, ::-1])))
+    return np.concatenate(upright), np.concatenate(mirrored)
+
+
+def _neighbours(
+    upright: NDArray[np.float32], mirrored: NDArray[np.float32]
+) -> Iterator[tuple[int, list[int]]]:
+    for first in range(0, len(upright), CHUNK):
+        part = upright[first : first + CHUNK]
+        likeness = np.maximum(part @ upright.T, part @ mirrored.T)
+        likeness[np.arange(len(part)), first + np.arange(len(part))] = -1
+        for i, row in enumerate(likeness, first):
+            yield i, np.argsort(-row)[:NEIGHBOURS].tolist()
+
+
+def _verified(query: bytes, candidates: Sequence[bytes]) -> list[int]:
+    """Inliers with each candidate, 0 where there are too few."""
+    cv2.setNumThreads(1)
+    matches = geometry.verify_many(local_features.Features.unpack(query), candidates)
+    return [m.inliers if m is not None and m.inliers >= INLIERS else 0 for m in matches]
+
+
+def _greedy(
+    sources: Sequence[Source], areas: Sequence[int], pairs: Sequence[tuple[int, int, str, int]]
+) -> list[Pair]:
+    """Largest first: a picture stays unless it is paired with one that stays."""
+    partners: dict[int, list[tuple[int, str, int]]] = {}
+    for i, j, how, much in pairs:
+        partners.setdefault(i, []).append((j, how, much))
+        partners.setdefault(j, []).append((i, how, much))
+    kept: set[int] = set()
+    removed = []
+    for i in sorted(range(len(sources)), key=lambda i: (-areas[i], sources[i].key)):
+        against = [(j, how, much) for j, how, much in partners.get(i, []) if j in kept]
+        if against:
+            j, how, much = min(against, key=lambda one: (one[1], sources[one[0]].key))
+            removed.append(Pair(sources[j], sources[i], how, much))
+        else:
+            kept.add(i)
+    return removed
+
+
+def draw(pairs: Sequence[Pair], directory: Path) -> None:
+    """Contact sheets, each cell a kept picture on the left and the removed one on the right."""
+    directory.mkdir(exist_ok=True)
+    per_sheet = SHEET_ROWS * SHEET_COLUMNS
+    for first in range(0, len(pairs), per_sheet):
+        size = SHEET_COLUMNS * (2 * CELL + 8), SHEET_ROWS * (CELL + 14)
+        page = Image.new("RGB", size, "#888")
+        pen = ImageDraw.Draw(page)
+        for place, pair in enumerate(pairs[first : first + per_sheet]):
+            x = place % SHEET_COLUMNS * (2 * CELL + 8)
+            y = place // SHEET_COLUMNS * (CELL + 14)
+            pen.text((x, y), f"{first + place} {pair.how} {pair.much}", "white")
+            for side, source in enumerate((pair.kept, pair.removed)):
+                small = Image.fromarray(corpus.pixels(source))
+                small.thumbnail((CELL - 2, CELL - 2))
+                page.paste(small, (x + side * CELL, y + 12))
+        page.save(directory / f"{first // per_sheet:02}.png")
+
+
+def write(pairs: Sequence[Pair], path: Path) -> None:
+    """The list that ``judgements`` reads, with what is known of these pairs."""
+    known = judgements() if REMOVED.exists() else {}
+    with path.open("w", newline="") as stream:
+        out = csv.writer(stream, lineterminator="\n")
+        out.writerow(["removed", "kept", "how", "much", "judged"])
+        for pair in sorted(pairs, key=lambda pair: pair.removed.key):
+            ends = pair.removed.key[:KEY_DIGITS], pair.kept.key[:KEY_DIGITS]
+            out.writerow([*ends, pair.how, pair.much, known.get(ends, NEW)])
+
+
+def main() -> None:
+    """Write the list and the sheets."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.recall.duplicates")
+    parser.add_argument("directory", type=Path, help="where the list and the sheets go")
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    pairs = proposals(corpus.sources(options.workers), options.workers)
+    draw(pairs, options.directory)
+    write(pairs, options.directory / REMOVED.name)
+    print(f"{len(pairs)} pictures show what another one shows: see {options.directory}")
+
+
+if __name__ == "__main__":
+    main()

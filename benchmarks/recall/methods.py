@@ -1,0 +1,127 @@
+"""The columns of the table: each way of searching, from an encoded picture to ranked keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.recall import database, peers
+from benchmarks.recall.peers import PEERS
+
+LIMIT = 10
+FAR = 1e9
+
+Found = list[tuple[str, Any]]
+"""Keys and distances, the nearest first, at most ``LIMIT``; of ``EVIDENCE`` keys and everything
+that is known about a candidate, in no order."""
+Method = Callable[[bytes], Found]
+
+PRODUCT = ("imgsmlr", "pdq", "cnn alone", "copy", "clip", "auto")
+METHODS = (*PRODUCT, *PEERS)
+CALIBRATED = ("copy", "auto")
+"""Distances are 1 − confidence."""
+EVIDENCE = "evidence"
+"""No column: what ``auto`` knows of its candidates before it is weighed."""
+
+_SEARCHING = (
+    *("gallery/search.py", "gallery/services/searching.py", "gallery/decoding.py"),
+    *("benchmarks/recall/drawing.py", "benchmarks/recall/screens.py"),
+    *("benchmarks/recall/transforms.py", "benchmarks/recall/methods.py"),
+)
+_COPYING = (
+    *("gallery/candidates.py", "gallery/geometry*.py"),
+    *("gallery/local_features.py", "gallery/transforms.py", "gallery/trimming.py"),
+    *("gallery/services/copy_search.py", "gallery/descriptors/*.py", "gallery/descriptors/*.npz"),
+)
+_CODE = {
+    "imgsmlr": ("gallery/descriptors/haar.py",),
+    "pdq": ("gallery/descriptors/pdq.py",),
+    "cnn alone": ("gallery/descriptors/cnn*",),
+    "clip": ("gallery/descriptors/clip*.py",),
+    "copy": (*_COPYING, "gallery/confidence.*"),
+    "auto": (*_COPYING, "gallery/confidence.*"),
+    EVIDENCE: _COPYING,
+}
+
+
+def version(method: str, gallery: str) -> str:
+    """Changes with the code that a method's answers depend on, and with the gallery."""
+    code = _CODE.get(method, ("benchmarks/recall/peers.py",))
+    return database.digest((*_SEARCHING, *code), gallery)
+
+
+def missing() -> dict[str, str]:
+    """Methods that cannot be measured here, and why."""
+    from gallery import descriptors
+
+    why = descriptors.why_unavailable("clip")
+    return {"clip": why} if why else {}
+
+
+def get(name: str, hashes: Path) -> Method:
+    """A way of searching. ``hashes``: the file of the peers."""
+    if name in PEERS:
+        return partial(peers.load(name, hashes).nearest, limit=LIMIT)
+    if name in CALIBRATED:
+        return partial(_search_copies, name)
+    return {"cnn alone": _cnn_alone, EVIDENCE: _evidence}.get(name) or partial(_search, name)
+
+
+def _search(match_type: str, data: bytes) -> Found:
+    """The product's own search, with no threshold but the one it sets itself."""
+    from gallery.services.searching import Query, search
+
+    found = search(Query(data=data), match_type=match_type, threshold=FAR, limit=LIMIT)
+    return [(match.image.data_id or "", match.distance) for match in found.matches]
+
+
+def _search_copies(match_type: str, data: bytes) -> Found:
+    """The product's own search, from the description that its methods share."""
+    from gallery.search import INCLUSIVE
+    from gallery.services import copy_search
+
+    query = _described(data)
+    if match_type == "copy":
+        learned = copy_search.Probe(cnn=query.probe.cnn, part=query.probe.part)
+        query = replace(query, probe=learned)
+    found = copy_search.search_copies(
+        query, match_type, threshold=1.0, limit=LIMIT, filters=None, comparison=INCLUSIVE
+    )
+    return [(match.image.data_id or "", match.distance) for match in found]
+
+
+def _cnn_alone(data: bytes) -> Found:
+    """The learned vector of the whole picture as it is, by the product's index."""
+    from gallery.descriptors.base import COPY_VERSION
+    from gallery.search import nearest
+
+    whole = _described(data).probe.cnn
+    if not whole:
+        return []
+    columns = {"cnn": whole[0]}
+    matches = nearest("copy", COPY_VERSION, columns, threshold=FAR, limit=LIMIT)
+    return [(match.image.data_id or "", match.distance) for match in matches]
+
+
+def _evidence(data: bytes) -> Found:
+    from gallery.services import copy_search
+
+    found = copy_search.evidence_of(_described(data), "auto")
+    return [(image.data_id or "", asdict(evidence)) for image, evidence in found]
+
+
+_last: tuple[bytes, Any] = (b"", None)
+
+
+def _described(data: bytes) -> Any:
+    """The query as ``auto`` describes it; asked by one method after another, described once."""
+    from gallery.services import copy_search
+    from gallery.services.searching import picture_of
+
+    global _last
+    if _last[0] is not data:
+        _last = data, copy_search.describe_query(picture_of(data=data), "auto")
+    return _last[1]
