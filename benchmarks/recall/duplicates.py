@@ -4,12 +4,16 @@ Two ways, independent of one another: PDQ hashes at most 31 bits apart in any of
 mirrored and turned positions, and local features that agree geometrically among the nearest
 neighbours by the learned vector. The larger picture is kept.
 
-Each proposal was looked at on contact sheets and judged: ``same`` for the same content (recoloured,
-redrawn, mirrored, a part of it), ``template`` for pictures that a person calls different though
-they are made of the same elements (playing cards, puzzle pieces, flags with the same arms). The
-outcome is ``duplicates.csv``. The benchmark leaves both out of its gallery and negatives, and asks
-those of a common template apart. A new run writes its list and sheets to the directory; pairs that
-were never judged are marked ``new``.
+Each proposal was looked at on contact sheets. So were the strongest 770 answers that the service
+gave to unedited originals and negatives (``search`` in the list): among them were flags of another
+aspect and the like, which would have counted as false. All were judged: ``same`` for the same
+content (recoloured, redrawn, turned, a part of it), ``template`` for pictures that a person calls
+different though one could be made of the other (playing cards, icons with another sign on them,
+flags with other arms). The outcome is ``duplicates.csv``. The benchmark leaves both out of its
+gallery and negatives, and asks those of a common template apart. What shares less than a
+template stays: cards, signs, smileys, letters of one series.
+
+A new run writes its list and sheets to the directory; pairs never judged are marked ``new``.
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ def test_command_finds_copies_and_later_looks_up_new_images_only(
     cropped = described(photo().crop((60, 40, 340, 260)))
     others = [described(photo(seed)) for seed in range(2, 5)]
     target = tmp_path / "clusters.csv"
-    find(csv=target)
+    find(csv=target, min_confidence=0.5)
     assert "6 images looked up. 1 clusters of 3 images" in capsys.readouterr().out
     with target.open(newline="") as stream:
         (written,) = csv.DictReader(stream)
@@ -152,7 +152,7 @@ def test_command_finds_copies_and_later_looks_up_new_images_only(
     assert "1 images looked up. 1 clusters of 4 images" in capsys.readouterr().out
     assert framed.pk in ids(only_cluster())
     assert not DuplicatePair.objects.filter(a__in=others).exists()
-    find(restart=True)
+    find(restart=True, min_confidence=0.5)
     assert "7 images looked up. 1 clusters of 4 images" in capsys.readouterr().out
     assert DuplicateRun.objects.get().pk != run.pk
 

@@ -199,7 +199,7 @@ def test_settings_are_known_without_touching_anything(fresh: Path) -> None:
     data_dir = fresh / "mes données & 100 %"
     settings = connection_settings(data_dir)
     assert settings["HOST"] == str(data_dir / "pg")
-    assert list(fresh.iterdir()) == []
+    assert list(fresh.iterdir()) == [fresh / "models"]
     with EmbeddedPostgres(data_dir, QUIET) as server:
         assert server.settings == settings
         assert ask(settings, "SELECT 1") == 1

@@ -8,6 +8,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from gallery.match_types import MATCH_TYPES
 from gallery.models import Image
 from tests import factories as make
 from tests.httpserver import HttpServer
@@ -51,7 +52,7 @@ def test_strangers(client: Client) -> None:
     body = client.post(
         COMPARE, {"a": file(make.png(make.photo(1))), "b": file(make.png(make.photo(2)))}
     ).json()
-    assert body["copy"]["distance"] > 0.9
+    assert body["copy"]["distance"] > MATCH_TYPES["copy"].recall
     assert body["imgsmlr"]["distance"] > 1
     assert body["pdq"]["distance"] > 52
 

@@ -17,7 +17,10 @@ from gallery import conf, descriptors, versions
 from gallery.models import Image
 from tests import factories as make
 from tests import tiny_clip
+from tests.environment import DATA_DIR
 from tests.httpserver import HttpServer, Reply, hang, redirect
+
+MODELS = DATA_DIR / "models"
 
 ADD, SEARCH = "/imgsmlr/mgr/add", "/imgsmlr/search"
 FORM = "application/x-www-form-urlencoded"
@@ -64,9 +67,9 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def clip(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """CLIP is available, with a model of random weights."""
     monkeypatch.setattr(versions, "_cached", (0.0, None))
-    descriptors.configure(clip_pretrained=str(tiny_model), clip_precision="fp32")
+    descriptors.configure(models=MODELS, clip_pretrained=str(tiny_model), clip_precision="fp32")
     yield
-    descriptors.configure(clip_pretrained="none")
+    descriptors.configure(models=MODELS)
 
 
 def raw_distance(a: int, b: int, *, column: str, operator: str) -> float:
