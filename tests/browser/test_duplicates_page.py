@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urljoin
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
@@ -38,7 +40,7 @@ def open_duplicates(open_page: OpenPage, size: tuple[int, int], theme: str) -> P
     client.force_login(User.objects.get())
     cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
     page.context.add_cookies(
-        [{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": page.url}]
+        [{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": urljoin(page.url, "/")}]
     )
     page.goto(PAGE)
     expect(page.get_by_label("State of the search for duplicates")).to_be_visible()

@@ -177,7 +177,7 @@ def test_life_of_the_service(data_dir: Path) -> None:
 
     # Ctrl-C, as the terminal sends it: to the whole foreground group.
     os.killpg(up.process.pid, signal.SIGINT)
-    assert up.end(signal.SIGINT) == 0
+    assert up.end(signal.SIGINT) == 0, up.output
     assert cluster_state(data_dir) == "shut down"
     assert "Traceback" not in up.output
     assert up.output.index("web stopped (rc=0)") < up.output.index("database system is shut down")
@@ -227,7 +227,7 @@ def test_postgres_alone_and_up_beside_it(data_dir: Path) -> None:
     up = Running(web_dir, "up", PORT=port, DATABASE_URL=url, DEBUG="1")
     up.wait_for("Ready: ")
     assert not (web_dir / "pg").exists()
-    assert up.end(signal.SIGINT) == 0
+    assert up.end(signal.SIGINT) == 0, up.output
     assert postgres.process.poll() is None
     assert postgres.end(signal.SIGTERM) == 0
     assert cluster_state(data_dir) == "shut down"
