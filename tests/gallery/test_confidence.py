@@ -98,7 +98,8 @@ def test_the_ends(kind: str) -> None:
 @pytest.mark.parametrize("kind", MATCH_TYPES)
 def test_strong_evidence_of_one_kind_is_enough(kind: str) -> None:
     """A blurred copy has no local features, a crop no near global vector."""
-    for evidence in (Evidence(cnn=0.02), Evidence(cnn=0.9, match=STRONG)):
+    blurred = Evidence(cnn=0.02, pdq=16.0, imgsmlr=0.3)
+    for evidence in (blurred, Evidence(cnn=0.9, match=STRONG)):
         assert 1 - confidence.confidence(evidence, kind) <= ENDS[kind].recall
 
 
