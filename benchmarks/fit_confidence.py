@@ -28,8 +28,7 @@ from benchmarks.recall.split import FULL, Split, split
 TARGET = corpus.ROOT / "gallery" / "confidence.json"
 DECAY = 1e-3
 """Ridge penalty on the weights, per question."""
-FALSE_ALARMS = 0.01
-"""Share of the negatives that the ``recall`` threshold lets through."""
+EVEN = 0.5
 SAFETY = 1.0
 """Log-odds between the strongest calibration negative and the ``precise`` threshold: other
 negatives will be a little stronger."""
@@ -75,9 +74,11 @@ def candidates(questions: Sequence[Question], answers: Answers, match_type: str)
 def _evidence(values: dict[str, Any]) -> Any:
     from gallery.confidence import Evidence
     from gallery.geometry import Match
+    from gallery.likeness import Likeness
 
     match = Match(**values["match"]) if values["match"] else None
-    return Evidence(**{**values, "match": match})
+    likeness = Likeness(**values["likeness"]) if values["likeness"] else None
+    return Evidence(**{**values, "match": match, "likeness": likeness})
 
 
 def fit(found: Candidates) -> Fitted:
@@ -118,11 +119,9 @@ def _logistic(features: Floats, copy: NDArray[np.bool_]) -> Fitted:
 
 def thresholds(negatives: Floats) -> tuple[float, float]:
     """``precise`` and ``recall``, as 1 − confidence, from the log-odds of the negatives' first
-    answers."""
-    precise = float(negatives.max()) + SAFETY
-    recall = min(precise, float(np.quantile(negatives, 1 - FALSE_ALARMS)))
-    low, high = (float(1.0 / (1.0 + np.exp(logit))) for logit in (precise, recall))
-    return low, high
+    answers: what none of them reaches, and an even chance."""
+    precise = max(0.0, float(negatives.max())) + SAFETY
+    return float(1.0 / (1.0 + np.exp(precise))), EVEN
 
 
 def calibration(questions: Sequence[Question], answers: Answers, match_type: str) -> dict[str, Any]:

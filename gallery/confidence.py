@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.geometry import Match
+from gallery.likeness import Likeness
 
 MATCH_TYPES = ("copy", "auto")
 CERTAIN = 100.0
@@ -30,12 +31,12 @@ PARAMETERS = Path(__file__).with_name("confidence.json")
 
 FEATURES: Mapping[str, tuple[str, ...]] = {
     "copy": (
-        *("inliers", "many_inliers", "support", "overlap", "proven"),
-        *("cnn", "cnn_close", "cnn_closest", "part", "both"),
+        *("inliers", "many_inliers", "support", "cnn", "cnn_closest", "part"),
+        *("exact", "clean", "proven", "colour"),
     ),
     "auto": (
-        *("inliers", "many_inliers", "support", "overlap", "proven"),
-        *("cnn", "cnn_close", "cnn_closest", "part", "both"),
+        *("inliers", "many_inliers", "support", "cnn", "cnn_closest", "part"),
+        *("exact", "clean", "proven", "colour"),
         *("pdq", "pdq_close", "imgsmlr"),
     ),
 }
@@ -49,7 +50,8 @@ class Evidence:
     ``cnn``: cosine distance, 0 to 2, of the whole query; ``part``: of a part of it. ``pdq``:
     Hamming distance, 0 to 256. ``imgsmlr``: pattern distance. ``clip``: cosine distance; it
     proposes images but weighs nothing here, as no weights were there to calibrate it with. Each
-    is the least over the views compared. ``match``: what geometry found. ``same_file``: the
+    is the least over the views compared. ``match``: what geometry found. ``likeness``: how alike
+    they look where one lies upon the other, of the strongest candidates only. ``same_file``: the
     same bytes, which leaves no doubt.
     """
 
@@ -59,6 +61,7 @@ class Evidence:
     imgsmlr: float | None = None
     clip: float | None = None
     match: Match | None = None
+    likeness: Likeness | None = None
     same_file: bool = False
 
     @classmethod
@@ -98,27 +101,25 @@ def confidence(evidence: Evidence, match_type: str) -> float:
 
 def features(evidence: Evidence, match_type: str) -> NDArray[np.float64]:
     """The numbers that the model of a match type reads, float64[len(FEATURES[match_type])]."""
-    values = {**_of_geometry(evidence.match), **_of_distances(evidence)}
-    # Agreement of two independent methods says more than both alone.
-    values["both"] = values["proven"] * max(values["cnn"], values["part"])
+    values = {
+        **_of_geometry(evidence.match),
+        **_of_distances(evidence),
+        **_of_likeness(evidence.likeness),
+    }
+    # What two independent methods agree on says more than both alone.
+    values["proven"] = values["inliers"] * values["exact"]
     return np.array([values[name] for name in FEATURES[match_type]])
 
 
 def _of_geometry(match: Match | None) -> dict[str, float]:
     if match is None:
-        return dict.fromkeys(("inliers", "many_inliers", "support", "overlap", "proven"), 0.0)
-    # Unlike pictures reach 4; each doubling counts the same.
-    inliers = min(5.0, math.log2(match.inliers / 4))
-    overlap = max(match.query_area, match.candidate_area)
-    # Of cards with the same words few of the places agree, and a logo that two pictures bear is a
-    # small part of both.
-    share = min(1.0, max(0.0, (match.support - 0.1) / 0.2)) * min(1.0, overlap / 0.5)
+        return dict.fromkeys(("inliers", "many_inliers", "support"), 0.0)
     return {
-        "inliers": inliers,
-        "many_inliers": min(3.0, max(0.0, math.log2(match.inliers / 16))),
+        # Unlike pictures reach 4; each doubling counts the same.
+        "inliers": min(6.0, math.log2(match.inliers / 4)),
+        # Pictures of one template reach 20.
+        "many_inliers": min(3.0, max(0.0, math.log2(match.inliers / 20))),
         "support": match.support,
-        "overlap": overlap,
-        "proven": inliers * share,
     }
 
 
@@ -126,13 +127,34 @@ def _of_distances(evidence: Evidence) -> dict[str, float]:
     likeness = 0.0 if evidence.cnn is None else 1.0 - evidence.cnn
     return {
         "cnn": max(0.0, likeness),
-        "part": 0.0 if evidence.part is None else max(0.0, 1.0 - evidence.part),
-        "cnn_close": max(0.0, likeness - 0.5),
         "cnn_closest": max(0.0, likeness - 0.8),
+        "part": 0.0 if evidence.part is None else max(0.0, 1.0 - evidence.part),
         "pdq": 0.0 if evidence.pdq is None else max(0.0, 1.0 - evidence.pdq / 128),
         "pdq_close": 0.0 if evidence.pdq is None else max(0.0, 1.0 - evidence.pdq / 52),
         "imgsmlr": 0.0 if evidence.imgsmlr is None else max(0.0, 1.0 - evidence.imgsmlr / 2),
     }
+
+
+def _of_likeness(likeness: Likeness | None) -> dict[str, float]:
+    if likeness is None:
+        return dict.fromkeys(("exact", "clean", "colour"), 0.0)
+    # Everywhere the same, and with enough in it for that to mean something.
+    exact = (
+        _from_to(likeness.correlation, 0.97, 1.0)
+        * _from_to(likeness.worst, 0.8, 1.0)
+        * _from_to(likeness.texture, 0.0, 0.3)
+    )
+    alike = _from_to(likeness.correlation, 0.8, 1.0) * _from_to(likeness.local, 0.7, 1.0)
+    return {
+        "exact": exact,
+        "clean": exact * _from_to(likeness.difference, 15.0, 0.0),
+        "colour": alike * _from_to(likeness.colour, 6.0, 0.0),
+    }
+
+
+def _from_to(value: float, nothing: float, full: float) -> float:
+    """0 at ``nothing`` and beyond, 1 at ``full`` and beyond, in proportion between."""
+    return min(1.0, max(0.0, (value - nothing) / (full - nothing)))
 
 
 @cache

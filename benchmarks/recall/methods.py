@@ -33,7 +33,8 @@ _SEARCHING = (
 )
 _COPYING = (
     *("gallery/candidates.py", "gallery/geometry*.py"),
-    *("gallery/local_features.py", "gallery/transforms.py", "gallery/trimming.py"),
+    *("gallery/likeness.py", "gallery/local_features.py", "gallery/transforms.py"),
+    *("gallery/trimming.py", "gallery/services/storing.py"),
     *("gallery/services/copy_search.py", "gallery/descriptors/*.py", "gallery/descriptors/*.npz"),
 )
 _CODE = {

@@ -23,7 +23,7 @@ class Sizes:
     test_originals: int = 300
     test_negatives: int = 1050
     calibration_originals: int = 150
-    calibration_negatives: int = 1400
+    calibration_negatives: int = 1350
     distractors: int | None = None
 
 

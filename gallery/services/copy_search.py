@@ -15,28 +15,40 @@ from gallery.descriptors.copy import PARTS
 from gallery.descriptors.copy import Query as CopyDescription
 from gallery.descriptors.pdq import LOW_QUALITY
 from gallery.errors import Unavailable
+from gallery.likeness import Likeness, Looks
 from gallery.local_features import Features
 from gallery.models import Image
 from gallery.search import Comparison, Filters, Match
-from gallery.trimming import trim
+from gallery.services.storing import thumbnail_rgb
+from gallery.trimming import Box, trim
 from gallery.vectors import encode
 
 VERIFIED = 30
 """Candidates whose local features are compared: those that their distances speak for most."""
 
+LOOKED_AT = 5
+"""Candidates that are laid upon the query: the strongest, and so many after each likely copy. Each
+takes about 3 ms."""
+
 FEW_FEATURES = 40
 """A picture of a lower PDQ quality than 50 and fewer key points has nothing to go by."""
+
+
+Found = list[tuple[Image, Evidence]]
 
 
 @dataclass(frozen=True)
 class CopyQuery:
     """A described query. ``features`` None: it has none, or they were never stored.
 
+    ``looks`` None: its picture is not at hand; ``inside``: what its borders leave of it.
     ``exclude``: an image that is no answer.
     """
 
     probe: Probe
     features: Features | None
+    looks: Looks | None = None
+    inside: Box | None = None
     low_information: bool = False
     exclude: int = 0
 
@@ -58,7 +70,7 @@ def describe_query(picture: decoding.Picture, match_type: str, *, sha256: str = 
     with ThreadPoolExecutor(1) as pool:
         pixels = pool.submit(_describe_pixels, picture)
         copied = _copy_query(picture, match_type)
-        haar, pdqs = pixels.result()
+        haar, pdqs, inside = pixels.result()
     every = match_type == "auto"
     vectors = copied.vectors if copied else {}
     probe = Probe(
@@ -73,7 +85,7 @@ def describe_query(picture: decoding.Picture, match_type: str, *, sha256: str = 
     features = copied.features if copied else None
     quality = max((columns["pdq_quality"] for columns in pdqs if columns), default=0)
     poor = quality < LOW_QUALITY and (features is None or len(features) < FEW_FEATURES)
-    return CopyQuery(probe, features, low_information=poor)
+    return CopyQuery(probe, features, Looks(picture.rgb), inside, low_information=poor)
 
 
 def stored_query(image: Image, match_type: str, *, itself: bool = False) -> CopyQuery:
@@ -88,28 +100,66 @@ def stored_query(image: Image, match_type: str, *, itself: bool = False) -> Copy
     if itself:
         probe = replace(probe, sha256=image.sha256)
     packed = local_features([image.pk]).get(image.pk)
-    features = Features.unpack(packed) if packed else None
+    shown = thumbnail_rgb(image)
     return CopyQuery(
-        probe, features, low_information=not probe.sources(), exclude=0 if itself else image.pk
+        probe,
+        Features.unpack(packed) if packed else None,
+        None if shown is None else Looks(shown),
+        low_information=not probe.sources(),
+        exclude=0 if itself else image.pk,
     )
 
 
-def evidence_of(
-    query: CopyQuery, match_type: str, filters: Filters | None = None
-) -> list[tuple[Image, Evidence]]:
-    """What is known about every candidate, in no order; the best are verified."""
+def evidence_of(query: CopyQuery, match_type: str, filters: Filters | None = None) -> Found:
+    """What is known about every candidate, in no order; the best are verified and looked at."""
     found = [
         (candidate.image, _evidence(candidate, query.probe.sha256))
         for candidate in candidates(query.probe, filters, exclude=query.exclude)
     ]
+    return _looked_at(query, _verified(query, found, match_type), match_type)
+
+
+def _verified(query: CopyQuery, found: Found, match_type: str) -> Found:
     if query.features is None or not len(query.features):
         return found
-    found.sort(key=lambda pair: -confidence.logit(pair[1], match_type))
+    found = _strongest_first(found, match_type)
     packed = local_features([image.pk for image, _ in found[:VERIFIED]])
     matches = dict(
         zip(packed, geometry.verify_many(query.features, list(packed.values())), strict=True)
     )
     return [(image, replace(evidence, match=matches.get(image.pk))) for image, evidence in found]
+
+
+def _looked_at(query: CopyQuery, found: Found, match_type: str) -> Found:
+    """Goes on past the strongest as long as likely copies turn up: there may be many."""
+    looks = query.looks
+    if looks is None:
+        return found
+    found = _strongest_first(found, match_type)
+    last_copy = 0
+    for place, (image, evidence) in enumerate(found[:VERIFIED]):
+        if place - last_copy >= LOOKED_AT:
+            break
+        seen = replace(evidence, likeness=_likeness(looks, query.inside, image, evidence.match))
+        found[place] = image, seen
+        if confidence.logit(seen, match_type) > 0:
+            last_copy = place + 1
+    return found
+
+
+def _likeness(
+    looks: Looks, inside: Box | None, image: Image, match: geometry.Match | None
+) -> Likeness | None:
+    shown = thumbnail_rgb(image)
+    if shown is None:
+        return None
+    if match is None:
+        return looks.as_whole(shown, inside)
+    return looks.upon(shown, match.matrix, (match.query_size, match.candidate_size))
+
+
+def _strongest_first(found: Found, match_type: str) -> Found:
+    return sorted(found, key=lambda pair: -confidence.logit(pair[1], match_type))
 
 
 def _evidence(candidate: Candidate, sha256: str) -> Evidence:
@@ -161,22 +211,27 @@ def compare(a: decoding.Picture, b: decoding.Picture) -> Evidence:
     if of_b is None or not query.vectors:
         return Evidence()
     distances = {v: copy.distance({"cnn": a}, of_b) for v, a in query.vectors.items()}
+    match = geometry.verify(query.features, Features.unpack(of_b["local_features"]))
+    looks = Looks(a.rgb)
     return Evidence(
         cnn=min((far for view, far in distances.items() if view not in PARTS), default=None),
         part=min((far for view, far in distances.items() if view in PARTS), default=None),
-        match=geometry.verify(query.features, Features.unpack(of_b["local_features"])),
+        match=match,
+        likeness=looks.upon(b.rgb, match.matrix, (match.query_size, match.candidate_size))
+        if match
+        else looks.as_whole(b.rgb, trim(a.rgb)),
     )
 
 
-def _describe_pixels(picture: decoding.Picture) -> tuple[Any, list[Any]]:
-    """imgsmlr's columns, and pdq's of the picture and of what its borders leave."""
+def _describe_pixels(picture: decoding.Picture) -> tuple[Any, list[Any], Box | None]:
+    """imgsmlr's columns, pdq's of the picture and of what its borders leave, and where that is."""
     (haar,) = descriptors.get("imgsmlr").describe([picture])
     pictures: list[Any] = [picture]
     if box := trim(picture.rgb):
         left, top, right, bottom = box
         inside = picture.rgb[top:bottom, left:right]
         pictures.insert(0, Trimmed(inside, inside))
-    return haar, descriptors.get("pdq").describe(pictures)
+    return haar, descriptors.get("pdq").describe(pictures), box
 
 
 def _copy_query(picture: decoding.Picture, match_type: str) -> CopyDescription | None:

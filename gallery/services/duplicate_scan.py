@@ -16,12 +16,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.core.files.storage import default_storage
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from gallery import conf, confidence, decoding, descriptors
+from gallery import confidence, descriptors
 from gallery.descriptors.base import COPY_VERSION
 from gallery.errors import Conflict, Unavailable, UserError
 from gallery.match_types import MATCH_TYPES
@@ -29,6 +28,7 @@ from gallery.models import DuplicatePair, DuplicateRun, DuplicateScan, Image, Im
 from gallery.search import INCLUSIVE, Match
 from gallery.services import duplicate_workers
 from gallery.services.copy_search import search_copies, stored_query
+from gallery.services.storing import thumbnail_rgb
 from gallery.trimming import trim
 
 BATCH = 16
@@ -163,13 +163,9 @@ def _pair(image_id: int, match: Match) -> dict[str, Any]:
 
 def _content(image: Image) -> float:
     """The share of the area within plain margins, from the thumbnail; 1 if it has none."""
-    try:
-        with default_storage.open(image.thumbnail.name or "") as stream:
-            rgb = decoding.decode(stream.read(), conf.limits()).rgb
-    except (FileNotFoundError, IsADirectoryError, UserError):
-        return 1.0
-    box = trim(rgb)
-    if box is None:
+    rgb = thumbnail_rgb(image)
+    box = None if rgb is None else trim(rgb)
+    if rgb is None or box is None:
         return 1.0
     x0, y0, x1, y1 = box
     return float((x1 - x0) * (y1 - y0) / (rgb.shape[0] * rgb.shape[1]))

@@ -17,6 +17,7 @@ from gallery.match_types import MATCH_TYPES
 from gallery.models import Image
 from gallery.search import INCLUSIVE, Comparison, Filters, Match, nearest, stored_columns
 from gallery.services import copy_search, explaining
+from gallery.services.storing import thumbnail_rgb
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def _search_copies(
     if query.image_id is not None:
         image = _ready(query.image_id)
         described = copy_search.stored_query(image, match_type, itself=True)
-        shown = explaining.stored_rgb(image) if explain else None
+        shown = thumbnail_rgb(image) if explain else None
     else:
         data = bytes_of(url=query.url, data=query.data)
         picture = decoding.decode(data, conf.limits())

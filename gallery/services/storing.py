@@ -13,6 +13,9 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import transaction
 
+from gallery import conf, decoding
+from gallery.descriptors.base import Pixels
+from gallery.errors import UserError
 from gallery.models import Image
 
 
@@ -31,6 +34,15 @@ def read_original(image: Image) -> bytes:
 def save_thumbnail(sha256: str, jpeg: bytes) -> str:
     """Keep a small picture. Answers the storage name."""
     return _save(f"thumbnails/{sha256[:2]}/{sha256}-{secrets.token_hex(4)}.jpg", jpeg)
+
+
+def thumbnail_rgb(image: Image) -> Pixels | None:
+    """The pixels of a stored image's thumbnail; None if it has none."""
+    try:
+        with image.thumbnail.open() as stream:
+            return decoding.decode(stream.read(), conf.limits()).rgb
+    except (FileNotFoundError, ValueError, UserError):
+        return None
 
 
 def delete_after_commit(names: Iterable[str | None]) -> None:

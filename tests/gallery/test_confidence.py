@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from gallery import confidence
 from gallery.confidence import FEATURES, MATCH_TYPES, Evidence, calibrations, features
 from gallery.geometry import Match
+from gallery.likeness import Likeness
 from gallery.match_types import MATCH_TYPES as ENDS
 
 STRONG = Match(
@@ -35,6 +36,7 @@ STRONG = Match(
     query_area=1.0,
     candidate_area=1.0,
 )
+ALIKE = Likeness(correlation=0.999, local=0.99, worst=0.97, texture=0.4, difference=4.0, colour=0.5)
 matches = st.builds(
     lambda inliers, support, query, candidate: replace(
         STRONG, inliers=inliers, support=support, query_area=query, candidate_area=candidate
@@ -44,6 +46,15 @@ matches = st.builds(
     st.floats(0, 1),
     st.floats(0, 1),
 )
+likenesses = st.builds(
+    Likeness,
+    correlation=st.floats(-1, 1),
+    local=st.floats(-1, 1),
+    worst=st.floats(-1, 1),
+    texture=st.floats(0, 1),
+    difference=st.floats(0, 255),
+    colour=st.floats(0, 200),
+)
 evidences = st.builds(
     Evidence,
     cnn=st.none() | st.floats(0, 2),
@@ -52,6 +63,7 @@ evidences = st.builds(
     imgsmlr=st.none() | st.floats(0, 20),
     clip=st.none() | st.floats(0, 2),
     match=st.none() | matches,
+    likeness=st.none() | likenesses,
 )
 kinds = st.sampled_from(MATCH_TYPES)
 
@@ -73,6 +85,12 @@ def test_a_match_never_makes_it_less_sure(evidence: Evidence, match: Match, kind
     assert confidence.logit(more, kind) >= confidence.logit(found, kind)
 
 
+@given(evidences, likenesses, kinds)
+def test_a_look_never_makes_it_less_sure(evidence: Evidence, likeness: Likeness, kind: str) -> None:
+    without = confidence.logit(replace(evidence, likeness=None), kind)
+    assert confidence.logit(replace(evidence, likeness=likeness), kind) >= without
+
+
 @given(evidences, kinds, st.floats(0, 1))
 def test_nearer_is_never_less_sure(evidence: Evidence, kind: str, share: float) -> None:
     for name in ("cnn", "part", "pdq", "imgsmlr"):
@@ -87,24 +105,25 @@ def test_nearer_is_never_less_sure(evidence: Evidence, kind: str, share: float) 
 
 @pytest.mark.parametrize("kind", MATCH_TYPES)
 def test_the_ends(kind: str) -> None:
-    same = Evidence(cnn=0.0, pdq=0.0, imgsmlr=0.0, match=STRONG)
+    same = Evidence(cnn=0.0, pdq=0.0, imgsmlr=0.0, match=STRONG, likeness=ALIKE)
     stranger = Evidence(cnn=0.95, pdq=124.0, imgsmlr=5.0)
     assert confidence.confidence(same, kind) > 0.999
-    assert confidence.confidence(Evidence(), kind) < 0.02
-    assert confidence.confidence(stranger, kind) < 0.02
+    assert confidence.confidence(Evidence(), kind) < 0.05
+    assert confidence.confidence(stranger, kind) < 0.05
     assert 1 - confidence.confidence(same, kind) <= ENDS[kind].precise
 
 
 @pytest.mark.parametrize("kind", MATCH_TYPES)
 def test_strong_evidence_of_one_kind_is_enough(kind: str) -> None:
     """A blurred copy has no local features, a crop no near global vector."""
-    blurred = Evidence(cnn=0.02, pdq=16.0, imgsmlr=0.3)
+    blurred = Evidence(cnn=0.02, pdq=16.0, imgsmlr=0.3, likeness=replace(ALIKE, difference=9.0))
     for evidence in (blurred, Evidence(cnn=0.9, match=STRONG)):
         assert 1 - confidence.confidence(evidence, kind) <= ENDS[kind].recall
 
 
 def test_the_same_hash_is_enough_for_auto() -> None:
-    assert 1 - confidence.confidence(Evidence(pdq=0.0, imgsmlr=0.0), "auto") <= ENDS["auto"].recall
+    same = Evidence(pdq=0.0, imgsmlr=0.0, likeness=ALIKE)
+    assert 1 - confidence.confidence(same, "auto") <= ENDS["auto"].recall
 
 
 @pytest.mark.parametrize("kind", MATCH_TYPES)

@@ -17,7 +17,7 @@ from gallery.errors import Unavailable, UserError
 from gallery.match_types import MATCH_TYPES
 from gallery.models import Image
 from gallery.search import Filters, Match
-from gallery.services import explaining
+from gallery.services import storing
 from gallery.services.searching import Query, search
 from tests import factories as make
 from tests.environment import DATA_DIR
@@ -176,7 +176,7 @@ def test_a_lost_thumbnail_costs_the_drawing_only(gallery: dict[str, Image]) -> N
     Path(gallery["coffee.png"].thumbnail.path).unlink()
     (match,) = matches(make.png(make.wheel_photo("coffee.png")), explain=True)
     assert (match.image.data_id, match.explanation) == ("coffee.png", None)
-    assert explaining.stored_rgb(gallery["coffee.png"]) is None
+    assert storing.thumbnail_rgb(gallery["coffee.png"]) is None
 
 
 @pytest.fixture
