@@ -114,5 +114,7 @@ def test_odd_shapes(photo: Pixels, shape: tuple[int, int]) -> None:
 def test_pictures_that_do_not_overlap(photo: Pixels) -> None:
     far = np.array(((1.0, 0.0, 1e5), (0.0, 1.0, 0.0)))
     assert Looks(photo).upon(photo, far, (size(photo), size(photo))) is None
-    nowhere = np.zeros((2, 3))
-    assert Looks(photo).upon(photo, nowhere, (size(photo), size(photo))) is None
+
+
+def test_a_transform_into_one_point(photo: Pixels) -> None:
+    assert upon(photo, photo, np.zeros((2, 3))).correlation == 0
