@@ -23,7 +23,7 @@ from gallery.services.storing import thumbnail_rgb
 from gallery.trimming import Box, trim
 from gallery.vectors import encode
 
-VERIFIED = 30
+VERIFIED = 50
 """Candidates whose local features are compared: those that their distances speak for most."""
 
 LOOKED_AT = 5
