@@ -1,10 +1,27 @@
 """The moderation app."""
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class ModerationConfig(AppConfig):
-    """Registers the app; it has no models yet."""
+    """Makes the groups that are roles."""
 
     name = "moderation"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Nothing heavy is imported here: web and workers fork after it."""
+        post_migrate.connect(make_groups, sender=self)
+
+
+def make_groups(**kwargs: Any) -> None:
+    """The groups whose members have a role, made by every migrate, so that they are always there."""
+    from django.contrib.auth.models import Group
+
+    from moderation.permissions import GROUPS
+
+    for name in GROUPS:
+        Group.objects.get_or_create(name=name)

@@ -1,0 +1,84 @@
+"""The file being read: its first bytes, its lines, and a bound on what one record may take."""
+
+from __future__ import annotations
+
+import codecs
+import io
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+HEAD_BYTES: Final = 65_536
+CHUNK_BYTES: Final = 65_536
+LINE_CHARACTERS: Final = 65_536
+NESTING: Final = 32
+RECORD_BYTES: Final = 4 * 1024 * 1024
+
+_BYTE_ORDER_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+class BrokenFile(ValueError):
+    """Nothing can be read from here on; the text says why."""
+
+
+def decoded_head(head: bytes) -> tuple[str, bytes, str]:
+    """The first bytes → their text, the byte order mark (b"" if none) and the encoding.
+
+    Bytes that are not valid in the encoding become �; a character cut at the end is dropped.
+    """
+    marked = [(mark, name) for mark, name in _BYTE_ORDER_MARKS if head.startswith(mark)]
+    mark, encoding = marked[0] if marked else (b"", "utf-8")
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    return decoder.decode(head[len(mark) : HEAD_BYTES]), mark, encoding
+
+
+class Source:
+    """A seekable binary stream, read once from where it stands.
+
+    ``head`` is the text of its first 64 KiB. ``read`` is what the parsers call; the caller says
+    ``next_record`` whenever one record is done, so that a file whose single record never ends
+    costs RECORD_BYTES of memory and not its whole size.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        start = stream.tell()
+        self._stream = stream
+        self.head, mark, self.encoding = decoded_head(stream.read(HEAD_BYTES))
+        stream.seek(start + len(mark))
+        self._since_record = 0
+
+    def read(self, size: int = CHUNK_BYTES) -> bytes:
+        """The next bytes; raises BrokenFile when one record has too many."""
+        data = self._stream.read(size)
+        self._since_record += len(data)
+        if self._since_record > RECORD_BYTES:
+            raise BrokenFile(f"one record is longer than {RECORD_BYTES // 2**20} MiB")
+        return data
+
+    def next_record(self) -> None:
+        """What was read so far has been used."""
+        self._since_record = 0
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """(number from 1, line without its end); longer ones are cut to LINE_CHARACTERS + 1.
+
+        Bytes that are not valid in the encoding appear as \\xNN.
+        """
+        decoder = io.IncrementalNewlineDecoder(
+            codecs.getincrementaldecoder(self.encoding)("backslashreplace"), translate=True
+        )
+        number, pending = 1, ""
+        while True:
+            chunk = self._stream.read(CHUNK_BYTES)
+            *complete, pending = (pending + decoder.decode(chunk, final=not chunk)).split("\n")
+            for line in complete:
+                yield number, line[: LINE_CHARACTERS + 1]
+                number += 1
+            pending = pending[: LINE_CHARACTERS + 1]
+            if not chunk:
+                break
+        if pending:
+            yield number, pending

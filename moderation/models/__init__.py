@@ -1,0 +1,36 @@
+"""What moderation stores, by subject."""
+
+from moderation.models.audit import AuditEvent
+from moderation.models.background import BadRow, ListImport, RetroScan
+from moderation.models.cases import CaseMatch, Decision, DecisionBatch, ReviewCase
+from moderation.models.lists import (
+    BannedFingerprint,
+    BannedHash,
+    BannedItem,
+    BannedList,
+    ListMethod,
+)
+from moderation.models.people import CaseView, Exposure, ReviewPreference
+from moderation.models.webhooks import Delivery, Webhook, WebhookEvent
+
+__all__ = [
+    "AuditEvent",
+    "BadRow",
+    "BannedFingerprint",
+    "BannedHash",
+    "BannedItem",
+    "BannedList",
+    "CaseMatch",
+    "CaseView",
+    "Decision",
+    "DecisionBatch",
+    "Delivery",
+    "Exposure",
+    "ListImport",
+    "ListMethod",
+    "RetroScan",
+    "ReviewCase",
+    "ReviewPreference",
+    "Webhook",
+    "WebhookEvent",
+]

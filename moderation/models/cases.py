@@ -1,0 +1,212 @@
+"""What was matched, what has to be decided about it, and what was decided."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from gallery.models import Image
+from moderation.models.lists import SEVERITIES, BannedItem, BannedList
+from moderation.states import CaseState
+from moderation.verdicts import MATCH_TYPES, Severity, Verdict
+from videos.models import Video
+
+VERDICTS = [(verdict.value, verdict.value) for verdict in Verdict]
+
+
+class ReviewCaseQuerySet(models.QuerySet["ReviewCase"]):
+    """Questions about several cases."""
+
+    def open(self) -> Self:
+        """Those that still need somebody."""
+        return self.filter(state__in=CaseState.undecided())
+
+
+class ReviewCase(models.Model):
+    """Something a person has to look at, with a snapshot of why.
+
+    Its subject is an image, a video, or only bytes that were asked about (``check``). ``evidence``
+    outlives the subject: hashes, url, data_id, uploader, format, size, and why methods could not
+    run. ``cluster``: what identical or nearly identical subjects share; deciding one offers to
+    decide all. ``sampling_weight``: how many matches this one stands for.
+    """
+
+    class Origin(models.TextChoices):
+        """How the match was found."""
+
+        UPLOAD = "upload"
+        CHECK = "check"
+        RETRO_SCAN = "retro_scan"
+        SAMPLE = "sample", "sample beyond the threshold"
+        FLOOD = "flood"
+
+    state = models.CharField(
+        max_length=12, choices=CaseState.choices, default=CaseState.OPEN, editable=False
+    )
+    origin = models.CharField(max_length=12, choices=Origin.choices)
+    image = models.ForeignKey(
+        Image, on_delete=models.SET_NULL, null=True, blank=True, related_name="cases"
+    )
+    video = models.ForeignKey(
+        Video, on_delete=models.SET_NULL, null=True, blank=True, related_name="cases"
+    )
+    verdict = models.CharField(max_length=6, choices=VERDICTS, help_text="of the machine")
+    severity = models.PositiveSmallIntegerField(choices=SEVERITIES, default=Severity.MEDIUM)
+    confidence = models.FloatField(default=1.0, help_text="of the strongest match, 0 to 1")
+    two_person = models.BooleanField(default=False)
+    held = models.BooleanField(default=False, help_text="the subject is hidden until decided")
+    cluster = models.CharField(max_length=64)
+    sampling_weight = models.FloatField(default=1.0)
+    evidence = models.JSONField(default=dict)
+    picture = models.FileField(
+        max_length=200, blank=True, help_text="of a checked picture that is not in the gallery"
+    )
+    claimed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ReviewCaseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "case"
+        indexes = [
+            models.Index(
+                fields=["-severity", "-confidence", "created_at"],
+                condition=Q(state__in=CaseState.undecided()),
+                name="case_queue",
+            ),
+            models.Index(fields=["cluster"], name="case_cluster"),
+            models.Index(fields=["decided_at"], name="case_decided_at"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=CaseState.values), name="case_state_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(image__isnull=True) | Q(video__isnull=True), name="case_one_subject"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=CaseState.decided()) ^ Q(decided_at__isnull=True),
+                name="case_decided_at_iff_decided",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"case {self.pk}"
+
+
+class CaseMatch(models.Model):
+    """One match of a subject with an item. Without ``case``: beyond the threshold, or in shadow.
+
+    Names and numbers are a snapshot, so that the row says why when list and item have changed.
+    """
+
+    case = models.ForeignKey(
+        ReviewCase, on_delete=models.CASCADE, null=True, blank=True, related_name="matches"
+    )
+    image = models.ForeignKey(Image, on_delete=models.SET_NULL, null=True, related_name="+")
+    video = models.ForeignKey(Video, on_delete=models.SET_NULL, null=True, related_name="+")
+    list = models.ForeignKey(
+        BannedList, on_delete=models.SET_NULL, null=True, related_name="matches"
+    )
+    item = models.ForeignKey(
+        BannedItem, on_delete=models.SET_NULL, null=True, related_name="matches"
+    )
+    sha256 = models.CharField(max_length=64, blank=True, help_text="of the subject's bytes")
+    list_name = models.CharField(max_length=100)
+    list_version = models.PositiveBigIntegerField()
+    source = models.CharField(max_length=255, blank=True)
+    match_type = models.CharField(max_length=8, choices=[(name, name) for name in MATCH_TYPES])
+    distance = models.FloatField()
+    threshold = models.FloatField()
+    observe = models.FloatField()
+    quality = models.PositiveSmallIntegerField(null=True, help_text="of the subject's pdq")
+    time_ms = models.PositiveIntegerField(null=True, help_text="of the subject, if it is a video")
+    item_time_ms = models.PositiveIntegerField(null=True)
+    frame = models.PositiveIntegerField(null=True, help_text="of an animation, from 0")
+    geometry = models.JSONField(null=True, help_text="where the subject shows the item")
+    verdict = models.CharField(max_length=6, choices=VERDICTS)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = "match"
+        verbose_name_plural = "matches"
+        indexes = [
+            models.Index(fields=["item", "created_at"], name="casematch_item_created"),
+            models.Index(fields=["list", "match_type", "distance"], name="casematch_list_distance"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.match_type} match {self.pk}"
+
+
+class DecisionBatch(models.Model):
+    """Decisions that one person made at once, and that are undone at once."""
+
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    reason = models.CharField(max_length=40, blank=True)
+    note = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    undone_at = models.DateTimeField(null=True, blank=True)
+    undone_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "decision batches"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(undone_at__isnull=True) ^ Q(undone_by__isnull=False),
+                name="decisionbatch_undone_by_iff_undone",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"batch {self.pk}"
+
+
+class Decision(models.Model):
+    """What one person said about one case. Rows are never changed but for being undone.
+
+    ``effects``: what it changed, in the words that undoing reads.
+    """
+
+    class Verb(models.TextChoices):
+        """confirm: it is banned content; dismiss: a false positive."""
+
+        CONFIRM = "confirm"
+        DISMISS = "dismiss"
+        ESCALATE = "escalate"
+        APPEAL = "appeal"
+
+    case = models.ForeignKey(ReviewCase, on_delete=models.CASCADE, related_name="decisions")
+    batch = models.ForeignKey(DecisionBatch, on_delete=models.PROTECT, related_name="decisions")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    verb = models.CharField(max_length=8, choices=Verb.choices)
+    state_before = models.CharField(max_length=12, choices=CaseState.choices)
+    state_after = models.CharField(max_length=12, choices=CaseState.choices)
+    looked = models.BooleanField(default=True, help_text="whether the media was shown unfiltered")
+    blind_review = models.BooleanField(
+        default=False, help_text="a second opinion for quality, which changes nothing"
+    )
+    effects = models.JSONField(default=dict)
+    created_at = models.DateTimeField(default=timezone.now)
+    undone_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        default_permissions = ("view",)
+        indexes = [models.Index(fields=["by", "created_at"], name="decision_by_created")]
+
+    def __str__(self) -> str:
+        return f"{self.verb} of case {self.case_id}"

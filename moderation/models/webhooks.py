@@ -1,0 +1,77 @@
+"""News for other services, and the outbox they are sent from."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+
+class WebhookEvent(models.TextChoices):
+    """What can be subscribed to."""
+
+    READY = "item.ready"
+    FAILED = "item.failed"
+    VERDICT = "verdict"
+    DECISION = "decision"
+    REVERSAL = "decision.reversed"
+
+
+class Webhook(models.Model):
+    """An address that is told, and the secret its messages are signed with."""
+
+    name = models.CharField(max_length=100, unique=True)
+    url = models.URLField(max_length=2048)
+    secret = models.CharField(max_length=64, editable=False)
+    events = ArrayField(models.CharField(max_length=20, choices=WebhookEvent.choices))
+    enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(events__contained_by=WebhookEvent.values) & Q(events__len__gt=0),
+                name="webhook_events_known",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Delivery(models.Model):
+    """One message to one address, written in the transaction that it tells of.
+
+    ``key`` is the same for the same news, so that it is sent once and a receiver can tell.
+    """
+
+    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
+    event = models.CharField(max_length=20, choices=WebhookEvent.choices)
+    key = models.CharField(max_length=120)
+    payload = models.JSONField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_at = models.DateTimeField(default=timezone.now, help_text="when it is tried again")
+    delivered_at = models.DateTimeField(null=True, blank=True)
+    given_up_at = models.DateTimeField(null=True, blank=True)
+    failure = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+        default_permissions = ("view",)
+        verbose_name_plural = "deliveries"
+        indexes = [
+            models.Index(
+                fields=["next_at"],
+                condition=Q(delivered_at__isnull=True, given_up_at__isnull=True),
+                name="delivery_due",
+            )
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["webhook", "key"], name="delivery_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} to {self.webhook}"

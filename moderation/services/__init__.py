@@ -1,0 +1,1 @@
+"""What moderation does; the doors call these."""

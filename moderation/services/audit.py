@@ -1,0 +1,100 @@
+"""The audit: one event for each command, in its transaction, sealed by the event before it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from django.db import connection, models, transaction
+from django.utils import timezone
+
+from moderation.models import AuditEvent
+
+FIRST = "0" * 64
+"""What the first event names as the one before it."""
+LOCK = 0x696D6761
+"""Key of the advisory lock under which events are chained: one transaction at a time."""
+CONTENT = (
+    "id", "at", "actor", "verb", "subject", "subject_id", "count", "before", "after", "reason",
+    "previous",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Break:
+    """Where the chain does not hold, and why."""
+
+    event_id: int
+    reason: str
+
+
+def record(
+    *,
+    by: str,
+    verb: str,
+    subject: models.Model | type[models.Model],
+    before: Any = None,
+    after: Any = None,
+    count: int = 1,
+    reason: str = "",
+) -> AuditEvent:
+    """Write an event. Call it last in the command's transaction: from here to its end no other
+    transaction can write one.
+
+    ``subject``: a row, or a model if it is about several rows. ``before`` and ``after`` are
+    what JSON can hold. Raises ``TransactionManagementError`` outside a transaction.
+    """
+    connection.validate_no_broken_transaction()
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("an audit event belongs into a transaction")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        cursor.execute("SELECT nextval(pg_get_serial_sequence('moderation_auditevent', 'id'))")
+        (pk,) = cursor.fetchone()
+    last = AuditEvent.objects.order_by("-id").values_list("digest", flat=True).first()
+    event = AuditEvent(
+        id=pk,
+        at=timezone.now(),
+        actor=by,
+        verb=verb,
+        subject=subject._meta.label_lower,
+        subject_id=subject.pk if isinstance(subject, models.Model) else None,
+        count=count,
+        before=plain(before),
+        after=plain(after),
+        reason=reason,
+        previous=last or FIRST,
+    )
+    event.digest = digest(event)
+    event.save(force_insert=True)
+    return event
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON gives it back, so that a digest is the same before and after storing."""
+    return None if value is None else orjson.loads(orjson.dumps(value, default=str))
+
+
+def digest(event: AuditEvent) -> str:
+    """SHA-256 of an event's content, in hex."""
+    content = {name: getattr(event, name) for name in CONTENT}
+    content["at"] = event.at.astimezone(timezone.get_default_timezone()).isoformat()
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def breaks() -> Iterator[Break]:
+    """Every place where the chain does not hold, from the first event on; none = it is whole.
+
+    What was cut off at the end cannot be seen from within: compare the last digest with one that
+    was kept elsewhere.
+    """
+    previous = FIRST
+    for event in AuditEvent.objects.order_by("id").iterator(chunk_size=2000):
+        if event.previous != previous:
+            yield Break(event.pk, "the event before it was removed or exchanged")
+        if event.digest != digest(event):
+            yield Break(event.pk, "its content was changed")
+        previous = event.digest

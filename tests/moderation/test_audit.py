@@ -1,0 +1,72 @@
+"""The audit's chain: what is written is sealed, and what is changed behind its back is found."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import InternalError, connection, transaction
+
+from moderation.models import AuditEvent, BannedList
+from moderation.services import audit
+
+pytestmark = pytest.mark.django_db
+
+
+def write(count: int) -> list[AuditEvent]:
+    subject = BannedList.objects.create(name="terror")
+    return [
+        audit.record(
+            by="user:ana",
+            verb="list.changed",
+            subject=subject,
+            before={"threshold": number / 3},
+            after={"threshold": None, "words": "ü 漢"},
+            reason="because",
+        )
+        for number in range(count)
+    ]
+
+
+def test_each_event_seals_the_one_before_it() -> None:
+    events = write(4)
+    assert events[0].previous == audit.FIRST
+    assert [event.previous for event in events[1:]] == [event.digest for event in events[:-1]]
+    assert list(audit.breaks()) == []
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE moderation_auditevent SET reason = 'none'",
+        "DELETE FROM moderation_auditevent",
+    ],
+)
+def test_the_database_refuses_to_change_events(sql: str) -> None:
+    write(2)
+    with pytest.raises(InternalError, match="never changed"), transaction.atomic():
+        connection.cursor().execute(sql)
+    assert AuditEvent.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("UPDATE moderation_auditevent SET reason = 'none' WHERE id = %s", "content was changed"),
+        ("UPDATE moderation_auditevent SET actor = 'user:bo' WHERE id = %s", "content was changed"),
+        ("DELETE FROM moderation_auditevent WHERE id = %s", "removed"),
+    ],
+)
+def test_what_was_changed_behind_the_trigger_is_found(sql: str, expected: str) -> None:
+    events = write(3)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE moderation_auditevent DISABLE TRIGGER USER")
+        cursor.execute(sql, [events[1].pk])
+        cursor.execute("ALTER TABLE moderation_auditevent ENABLE TRIGGER USER")
+    (found,) = audit.breaks()
+    assert expected in found.reason
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_outside_a_transaction_is_refused() -> None:
+    with pytest.raises(transaction.TransactionManagementError):
+        audit.record(by="worker", verb="nothing", subject=BannedList)
+    assert not AuditEvent.objects.exists()
