@@ -2,113 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from django.contrib.postgres.indexes import GinIndex, HashIndex
 from django.db import models
 from django.utils import timezone
 from pgvector.django import VectorField
 
-from gallery.errors import Conflict
+from gallery.items import TRANSITIONS, Item, ItemQuerySet, Status
 from gallery.vectors import Fingerprint
 
-
-class Status(models.TextChoices):
-    """Where an item is on its way to being found."""
-
-    PENDING = "pending"
-    READY = "ready"
-    FAILED = "failed"
-    QUARANTINED = "quarantined"
-
-
-TRANSITIONS: Mapping[Status, frozenset[Status]] = {
-    Status.PENDING: frozenset({Status.READY, Status.FAILED, Status.QUARANTINED}),
-    Status.FAILED: frozenset({Status.PENDING}),
-    Status.READY: frozenset({Status.QUARANTINED}),
-    Status.QUARANTINED: frozenset({Status.READY}),
-}
-"""The state machine; docs/image-states.md is generated from it."""
+__all__ = [
+    "TRANSITIONS",
+    "ClipVersion",
+    "DuplicatePair",
+    "DuplicateRun",
+    "DuplicateScan",
+    "Image",
+    "ImageDetail",
+    "ImageFingerprint",
+    "NotDuplicate",
+    "Status",
+]
 
 
-class ImageQuerySet(models.QuerySet["Image"]):
-    """Questions about several images."""
+class Image(Item):
+    """One picture."""
 
-    def ready(self) -> ImageQuerySet:
-        """Those a search may return."""
-        return self.filter(status=Status.READY)
-
-    def describable(self) -> ImageQuerySet:
-        """Pending, and not being described by a worker whose lease still runs."""
-        free = models.Q(claimed_until__isnull=True) | models.Q(claimed_until__lt=timezone.now())
-        return self.filter(free, status=Status.PENDING)
-
-
-class Image(models.Model):
-    """One picture: mutable facts only, no vectors. Ids are never reused."""
-
-    url = models.CharField(
-        max_length=2048, null=True, blank=True, help_text="where it was fetched from; null = upload"
-    )
-    data_id = models.CharField(max_length=255, null=True, blank=True, help_text="the client's id")
-    md5 = models.CharField(max_length=32, unique=True)
-    sha1 = models.CharField(max_length=40)
-    sha256 = models.CharField(max_length=64, db_index=True)
-    format = models.CharField(max_length=8)
-    width = models.PositiveIntegerField()
-    height = models.PositiveIntegerField()
-    bytes = models.PositiveBigIntegerField()
-    remark = models.TextField(null=True, blank=True)
-    meta = models.JSONField(null=True, blank=True)
-    original = models.FileField(max_length=200, blank=True)
-    thumbnail = models.FileField(max_length=200, blank=True)
-    keep_original = models.BooleanField(default=True)
-    status = models.CharField(max_length=12, choices=Status.choices, default=Status.PENDING)
-    failure = models.TextField(blank=True, help_text="why it failed, as a sentence")
-    attempts = models.PositiveSmallIntegerField(default=0)
-    claimed_until = models.DateTimeField(null=True, blank=True)
     stale_at = models.DateTimeField(
         null=True, blank=True, help_text="when its URL was found to hold another picture"
     )
-    added_by = models.CharField(max_length=160, help_text="who added it: user:…, key:…, open")
-    uploader = models.CharField(max_length=255, null=True, blank=True, help_text="client's text")
-    created_at = models.DateTimeField(default=timezone.now)
 
-    objects = ImageQuerySet.as_manager()
+    objects = ItemQuerySet["Image"].as_manager()
 
-    class Meta:
-        ordering = ["-id"]
-        indexes = [
-            models.Index(
-                fields=["data_id"], opclasses=["text_pattern_ops"], name="image_data_id_prefix"
-            ),
-            HashIndex(fields=["url"], name="image_url_hash"),
-            GinIndex(fields=["meta"], opclasses=["jsonb_path_ops"], name="image_meta_gin"),
-            models.Index(fields=["status", "id"], name="image_status_id"),
-        ]
-        constraints = [
-            models.CheckConstraint(
-                condition=models.Q(status__in=Status.values), name="image_status_known"
-            ),
-            models.CheckConstraint(
-                condition=models.Q(status=Status.FAILED) ^ models.Q(failure=""),
-                name="image_failure_iff_failed",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"image {self.pk}"
-
-    def move_to(self, status: Status, *, failure: str = "") -> None:
-        """Change the status in memory, as TRANSITIONS allows.
-
-        Raises ``Conflict`` for a forbidden step. The caller holds the row's lock and saves.
-        """
-        if status not in TRANSITIONS[Status(self.status)]:
-            raise Conflict(f"An image that is {self.status} cannot become {status}.")
-        self.status = status
-        self.failure = failure
-        self.claimed_until = None
+    class Meta(Item.Meta):
+        pass
 
 
 class ImageFingerprint(Fingerprint):

@@ -1,53 +1,57 @@
 """The one way an item becomes visible: through every gate, in the transaction that publishes.
 
-A gate is a function named in ``settings.PUBLISHING_GATES``. It takes the described item and
-answers True to let it through or False to hold it back; one that raises holds it back too, so
-that a broken check never lets anything pass.
+A gate is a function named in ``settings.PUBLISHING_GATES``. It takes the described image or
+video and answers True to let it through or False to hold it back; one that raises holds it back
+too, so that a broken check never lets anything pass.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from django.conf import settings
 from django.db import transaction
 from django.utils.module_loading import import_string
 
-from gallery.models import Image, Status
+from gallery.items import Item, Status
 from gallery.signals import changed
 
-Gate = Callable[[Image], bool]
+Gate = Callable[[Item], bool]
 SAVED = ("status", "failure", "claimed_until", "attempts", "original", "thumbnail")
 """What describing and publishing change; an UPDATE of all columns costs twice as much."""
 logger = logging.getLogger(__name__)
 
 
-def publish(image: Image, *, by: str) -> Status:
-    """Move a pending, described image to ``ready``, or to ``quarantined`` if a gate holds it.
+def publish(item: Item, *, by: str, saved: Iterable[str] = ()) -> Status:
+    """Move a pending, described item to ``ready``, or to ``quarantined`` if a gate holds it.
 
     Call it inside the transaction that stored the description, with the row locked. Saves
-    ``SAVED`` and answers the new status.
+    ``SAVED`` and the columns in ``saved``, and answers the new status.
     """
-    before = image.status
-    # Every gate runs: each records what it finds, also when another holds the image already.
-    passed = [_passes(path, image) for path in settings.PUBLISHING_GATES]
-    through = all(passed)
-    image.move_to(Status.READY if through else Status.QUARANTINED)
-    image.attempts = 0
-    image.save(update_fields=SAVED)
+    before = item.status
+    item.move_to(Status.READY if passes(item) else Status.QUARANTINED)
+    item.attempts = 0
+    item.save(update_fields=[*SAVED, *saved])
     changed.send(
-        sender=Image, by=by, verb="published", subject=image, before=before, after=image.status
+        sender=type(item), by=by, verb="published", subject=item, before=before, after=item.status
     )
-    return Status(image.status)
+    return Status(item.status)
 
 
-def _passes(path: str, image: Image) -> bool:
+def passes(item: Item) -> bool:
+    """Whether every gate lets a described item through."""
+    # Every gate runs: each records what it finds, also when another holds the item already.
+    answers = [_passes(path, item) for path in settings.PUBLISHING_GATES]
+    return all(answers)
+
+
+def _passes(path: str, item: Item) -> bool:
     gate: Gate = import_string(path)
     try:
-        # A savepoint: a gate that fails in SQL must not take the image's own rows with it.
+        # A savepoint: a gate that fails in SQL must not take the item's own rows with it.
         with transaction.atomic():
-            return gate(image)
+            return gate(item)
     except Exception:
-        logger.exception("gate %s failed on image %s; it is held back", path, image.pk)
+        logger.exception("gate %s failed on %s; it is held back", path, item)
         return False

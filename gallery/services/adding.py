@@ -8,31 +8,22 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from gallery import conf, decoding, versions
 from gallery.descriptors.haar import FlatPicture
-from gallery.errors import Conflict, UserError
+from gallery.errors import UserError
 from gallery.fetching import fetch
-from gallery.models import Image, Status
+from gallery.models import Image
 from gallery.services import describing, embedding, storing
+from gallery.services.inserting import AlreadyStored, insert, refuse_existing
 from gallery.services.preparing import FETCH_THREADS, Description, Hashes, describe
 from gallery.signals import changed, image_added
 
+__all__ = ["AlreadyStored", "add_batch", "add_image"]
+
 BATCH_SECONDS = 45.0
 TOO_SLOW = "The pictures before this one took too long to fetch; send it in another batch."
-
-
-class AlreadyStored(Conflict):
-    """The same bytes are here already, as the image ``existing_id``."""
-
-    code = "exists"
-
-    def __init__(self, existing_id: int) -> None:
-        super().__init__(
-            f"The same picture is already here: it is image {existing_id}.",
-            existing_id=existing_id,
-        )
 
 
 def add_image(
@@ -66,7 +57,7 @@ def add_image(
             raise UserError("Give the picture as a url or as a file.")
         data = fetch(url, conf.fetch_policy()).data
     hashes = Hashes.of(data)
-    _refuse_existing(hashes)
+    refuse_existing(Image, hashes.md5)
     picture = decoding.decode(data, conf.limits())
     description = _describe(picture, inline, refuse_flat) if inline else None
     image = Image(
@@ -149,28 +140,3 @@ def _store(
         else:
             describing.complete(image, description, files, by=by)
     return image
-
-
-def _refuse_existing(hashes: Hashes) -> None:
-    same = Image.objects.filter(md5=hashes.md5).exclude(status=Status.FAILED)
-    # Unordered: for the newest one, PostgreSQL may walk all rows from the end.
-    for existing_id in same.order_by().values_list("id", flat=True):
-        raise AlreadyStored(existing_id)
-
-
-def insert(image: Image) -> None:
-    """Insert the row; take over a failed one of the same bytes; else say which row is there."""
-    try:
-        with transaction.atomic():
-            image.save(force_insert=True)
-    except IntegrityError:
-        row = Image.objects.select_for_update().filter(md5=image.md5).first()
-        if row is None:  # deleted in between: the place is free
-            image.save(force_insert=True)
-            return
-        if row.status != Status.FAILED:
-            raise AlreadyStored(row.pk) from None
-        row.move_to(Status.PENDING)
-        storing.delete_after_commit(storing.file_names(row))
-        image.pk, image.created_at = row.pk, row.created_at
-        image.save(force_update=True)

@@ -26,8 +26,8 @@ from gallery import conf, descriptors
 from gallery.models import Image, Status
 from gallery.publishing import publish
 from gallery.services import embedding, storing
-from gallery.services.adding import AlreadyStored, insert
 from gallery.services.import_sources import Source
+from gallery.services.inserting import AlreadyStored, insert
 from gallery.services.preparing import Plan, Prepared, prepare, start
 from gallery.services.storing_columns import store_all
 from gallery.signals import changed, image_added

@@ -35,12 +35,19 @@ class Hashes:
 
     @classmethod
     def of(cls, data: bytes) -> Hashes:
-        """All three, in one place; md5 is an identity here, not a protection."""
-        return cls(
-            md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
-            sha1=hashlib.sha1(data, usedforsecurity=False).hexdigest(),
-            sha256=hashlib.sha256(data).hexdigest(),
-        )
+        """All three, in one place."""
+        return cls.of_all([data])
+
+    @classmethod
+    def of_all(cls, chunks: Iterable[bytes]) -> Hashes:
+        """The same of a file in pieces; md5 is an identity here, not a protection."""
+        md5 = hashlib.md5(usedforsecurity=False)
+        sha1 = hashlib.sha1(usedforsecurity=False)
+        sha256 = hashlib.sha256()
+        for chunk in chunks:
+            for digest in (md5, sha1, sha256):
+                digest.update(chunk)
+        return cls(md5.hexdigest(), sha1.hexdigest(), sha256.hexdigest())
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Files of an image: originals by content, thumbnails re-encoded by us.
+"""Files of an item: originals by content, thumbnails re-encoded by us.
 
 Names end in a random token, so that deleting one row's file can never take the file of a row
 that was added again a moment later.
@@ -12,10 +12,12 @@ from collections.abc import Iterable
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.db.models import FileField
 
 from gallery import conf, decoding
 from gallery.descriptors.base import Pixels
 from gallery.errors import UserError
+from gallery.items import Item
 from gallery.models import Image
 
 
@@ -70,9 +72,10 @@ class undo_files:
             _delete(self._names)
 
 
-def file_names(image: Image) -> list[str]:
-    """The storage names an image owns."""
-    return [name for name in (image.original.name, image.thumbnail.name) if name]
+def file_names(item: Item) -> list[str]:
+    """The storage names an item owns, whichever of its columns hold them."""
+    columns = [field for field in item._meta.fields if isinstance(field, FileField)]
+    return [name for column in columns if (name := getattr(item, column.attname).name)]
 
 
 def _save(name: str, data: bytes) -> str:
