@@ -1,4 +1,4 @@
-"""URL → bytes, from addresses that an outsider may choose (server-side request forgery).
+"""URL → bytes or a file, from addresses that an outsider may choose (server-side request forgery).
 
 A host is resolved once, every address it has must be allowed, and the connection goes to one of
 those addresses, so a second DNS answer cannot lead elsewhere; the name stays in the Host header,
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import http.client
+import io
 import queue
 import socket
 import ssl
@@ -24,7 +25,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Final
+from typing import BinaryIO, Final
 from urllib.parse import urljoin
 
 import urllib3
@@ -86,6 +87,19 @@ def system_resolver(host: str, port: int) -> list[str]:
 
 def fetch(url: str, policy: FetchPolicy, *, resolve: Resolver = system_resolver) -> Fetched:
     """GET the URL within the policy. Raises FetchFailed and nothing else."""
+    body = io.BytesIO()
+    final = fetch_into(body, url, policy, resolve=resolve)
+    return Fetched(body.getvalue(), final)
+
+
+def fetch_into(
+    body: BinaryIO, url: str, policy: FetchPolicy, *, resolve: Resolver = system_resolver
+) -> str:
+    """GET the URL, write what it holds to ``body``, and answer where it came from (``Fetched``).
+
+    Raises FetchFailed, also midway; ``OSError`` is the far side's too, so that a ``body`` which
+    cannot be written to looks like it.
+    """
     deadline = Deadline(policy.timeout)
     base = ""
     for _ in range(policy.max_redirects + 1):
@@ -96,7 +110,8 @@ def fetch(url: str, policy: FetchPolicy, *, resolve: Resolver = system_resolver)
                 response = _request(sock, target, policy, deadline)
                 location = response.headers.get("Location")
                 if response.status not in REDIRECTS or location is None:
-                    return Fetched(_body(response, target, policy), target.url)
+                    _read(response, target, policy, body)
+                    return target.url
         except (TimeoutError, urllib3.exceptions.TimeoutError) as exc:
             raise FetchFailed(
                 f"{target.host} did not deliver the file within {policy.timeout:g} seconds; "
@@ -118,7 +133,7 @@ def fetch(url: str, policy: FetchPolicy, *, resolve: Resolver = system_resolver)
         url, base = location.encode("latin-1").decode("utf-8", "replace"), target.url
     raise FetchFailed(
         f"The address redirects more than {policy.max_redirects} times; "
-        "give the final address of the picture.",
+        "give the final address of the file.",
         code="fetch_redirects",
     )
 
@@ -259,22 +274,25 @@ def _request(
     return connection.getresponse()
 
 
-def _body(response: urllib3.HTTPResponse, target: _Target, policy: FetchPolicy) -> bytes:
+def _read(
+    response: urllib3.HTTPResponse, target: _Target, policy: FetchPolicy, body: BinaryIO
+) -> None:
     if not 200 <= response.status < 300:
         raise FetchFailed(
             f"{target.host} answered {response.status} for this address; "
-            "check that the picture is there and public.",
+            "check that the file is there and public.",
             code="fetch_status",
             upstream_status=response.status,
         )
-    body = bytearray()
     if (response.length_remaining or 0) <= policy.max_bytes:
+        size = 0
         for chunk in response.stream(CHUNK, decode_content=True):
-            body += chunk
-            if len(body) > policy.max_bytes:
+            size += len(chunk)
+            if size > policy.max_bytes:
                 break
+            body.write(chunk)
         else:
-            return bytes(body)
+            return
     raise FetchFailed(
         f"The file has more than the {policy.max_bytes:,} bytes accepted; give a smaller version.",
         code="fetch_too_large",

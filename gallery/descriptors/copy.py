@@ -13,7 +13,7 @@ import numpy as np
 
 from gallery import geometry, local_features
 from gallery.descriptors.base import COPY_VERSION, Columns, Picture, Pixels, Vector
-from gallery.descriptors.cnn import Cnn, square
+from gallery.descriptors.cnn import SIDE, Cnn, square
 from gallery.errors import UserError
 from gallery.local_features import Features
 from gallery.trimming import trim
@@ -73,7 +73,7 @@ class Copy:
         # Both leave Python for almost all of their time, so they run beside one another.
         with ThreadPoolExecutor(1) as pool:
             local = pool.map(lambda i: local_features.extract(pictures[i].rgb).pack(), squares)
-            vectors = self._embed(list(squares.values()))
+            vectors = self.embed(list(squares.values()))
             for i, vector, packed in zip(squares, vectors, local, strict=True):
                 columns[i] = {"cnn": vector, "local_features": packed}
         return columns
@@ -86,8 +86,16 @@ class Copy:
         with ThreadPoolExecutor(1) as pool:
             features = pool.submit(local_features.extract, picture.rgb)
             squares = views(picture.rgb)
-            vectors = self._embed(list(squares.values()))
+            vectors = self.embed(list(squares.values()))
             return Query(dict(zip(squares, vectors, strict=True)), features.result())
+
+    def embed(self, squares: Sequence[Pixels]) -> Vector:
+        """The vectors alone, float32 n × 512, of what ``cnn.square`` gives.
+
+        Raises ``Unavailable``.
+        """
+        shape = (len(squares), SIDE, SIDE, 3)
+        return self._cnn.embed(np.reshape(squares, shape).astype(np.uint8, copy=False))
 
     def describe_text(self, texts: Sequence[str]) -> list[Vector]:
         """Raises ``UserError``: words have no pixels."""
@@ -105,9 +113,6 @@ class Copy:
             Features.unpack(a["local_features"]), Features.unpack(b["local_features"])
         )
         return {"distance": self.distance(a, b), "inliers": match.inliers if match else 0}
-
-    def _embed(self, squares: list[Pixels]) -> list[Vector]:
-        return list(self._cnn.embed(np.stack(squares))) if squares else []
 
 
 def views(rgb: Pixels) -> dict[str, Pixels]:

@@ -44,7 +44,7 @@ class Pdq(PixelsDescriptor):
 
     def describe(self, pictures: Sequence[Picture]) -> list[Columns | None]:
         """``pdq`` and ``pdq_quality`` of each picture; None if featureless or under 5 pixels."""
-        return [_describe(picture.rgb) for picture in pictures]
+        return [describe(picture.rgb) for picture in pictures]
 
     def distance(self, a: Columns, b: Columns) -> float:
         """Hamming distance, 0 to 256."""
@@ -58,7 +58,8 @@ class Pdq(PixelsDescriptor):
         }
 
 
-def _describe(rgb: Pixels) -> Columns | None:
+def describe(rgb: Pixels) -> Columns | None:
+    """``pdq`` and ``pdq_quality``; None if featureless or under 5 pixels."""
     if min(rgb.shape[:2]) < _SMALLEST_SIDE:
         return None
     bits, quality = pdqhash.compute(_reduced(rgb))

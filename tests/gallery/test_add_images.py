@@ -156,7 +156,7 @@ def test_a_csv(folder: Path, open_api: None) -> None:
             "meta must be a JSON object.",
             "data_id holds a NUL character: remove it.",
             "meta holds a NUL character: remove it.",
-            "127.0.0.1 answered 404 for this address; check that the picture is there and public.",
+            "127.0.0.1 answered 404 for this address; check that the file is there and public.",
             "The row has not as many fields as the header.",
         ):
             assert reason in reasons
