@@ -1,0 +1,117 @@
+"""What the decoding process is told and what it answers.
+
+The process that reads a stranger's file may be taken over by it, so what comes back is plain
+numbers, pixels and JSON, judged by the reader: never pickles. A message is ``HEADER`` (kind, bytes
+of the body) and a body: ``INFO`` and ``ERROR`` are JSON, a ``FRAME`` begins with ``FRAME_HEAD``.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+HEADER: Final = struct.Struct("<cI")
+FRAME_HEAD: Final = struct.Struct("<qfHH")
+"""Milliseconds, progress 0..1, height, width; height × width × 3 bytes of R, G, B follow."""
+
+INFO: Final = b"I"
+FRAME: Final = b"F"
+END: Final = b"Z"
+ERROR: Final = b"E"
+
+MAX_LONG_SIDE: Final = 2048
+MAX_JSON_BYTES: Final = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What may be decoded, and what it may cost.
+
+    ``max_pixels`` is of one frame. ``cpu_seconds`` and ``memory_bytes`` (address space) bound the
+    process that decodes; ``wall_seconds`` is the time spent waiting for it, not counting what the
+    caller does with the frames.
+    """
+
+    max_bytes: int = 2 * 1024**3
+    max_duration_ms: int = 6 * 3_600_000
+    max_pixels: int = 4096 * 2304
+    max_frames: int = 2_000_000
+    max_streams: int = 64
+    memory_bytes: int = 2 * 1024**3
+    cpu_seconds: int = 1800
+    wall_seconds: float = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One decoding. ``name``: of the file in the working directory; see ``decoding.decode``."""
+
+    name: str
+    container: str
+    fps: float | None
+    start_ms: int
+    end_ms: int | None
+    long_side: int
+    limits: Limits
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Job:
+        values = json.loads(text)
+        return cls(**{**values, "limits": Limits(**values["limits"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """``container``: as sniffed; ``codec``: FFmpeg's or Pillow's name; size in pixels as shown
+    (upright, pixels made square); ``duration_ms``, ``fps``: what the header claims, None if
+    nothing."""
+
+    container: str
+    codec: str
+    width: int
+    height: int
+    duration_ms: int | None
+    fps: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """``t``: presentation time in ms from the start of the file; ``rgb``: upright, uint8,
+    height × width × 3, read-only; ``progress``: share of the file read so far, 0..1."""
+
+    t: int
+    rgb: NDArray[np.uint8]
+    progress: float
+
+
+def fitted(width: float, height: float, long_side: int) -> tuple[int, int]:
+    """The size reduced, never enlarged, to a long side of ``long_side`` pixels, each ≥ 1."""
+    scale = min(1.0, long_side / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+class Due:
+    """Which frames of a stream to deliver: increasing times, on average at most ``fps``."""
+
+    def __init__(self, fps: float | None, start_ms: int) -> None:
+        self._interval = 0.0 if fps is None else 1000.0 / fps
+        self._next = float(start_ms)
+        self._last = -1
+
+    def take(self, t: int) -> bool:
+        """Is the frame at ``t`` ms one of them? To be asked of each frame once, in order."""
+        if t < self._next or t <= self._last:
+            return False
+        self._last = t
+        if self._interval:
+            # A fixed grid: from the last frame on, 10 frames a second would give 3.3 for 4.
+            self._next = (t // self._interval + 1) * self._interval
+        return True
