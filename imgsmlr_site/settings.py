@@ -54,6 +54,15 @@ FETCH_TIMEOUT = env_float("FETCH_TIMEOUT", 15.0, minimum=0.1, maximum=300)
 FETCH_ALLOW_PRIVATE = env_networks("FETCH_ALLOW_PRIVATE")
 THUMBNAIL_SIZE = env_int("THUMBNAIL_SIZE", 320, minimum=64, maximum=2048)
 
+# --- Videos -------------------------------------------------------------------------------
+KEEP_VIDEOS = env_str("KEEP_VIDEOS", "uploads")
+"""Which video files stay after indexing: ``all``, ``uploads`` or ``none``."""
+MAX_VIDEO_BYTES = env_int("MAX_VIDEO_MB", 1024, minimum=1) * 2**20
+MAX_VIDEO_MINUTES = env_int("MAX_VIDEO_MINUTES", 360, minimum=1, maximum=24 * 60)
+VIDEO_FETCH_TIMEOUT = env_float("VIDEO_FETCH_TIMEOUT", 60.0, minimum=0.1, maximum=3600)
+VIDEO_TIMEOUT = env_int("VIDEO_TIMEOUT", 3600, minimum=10)
+"""Seconds that indexing one video may take."""
+
 # --- Searching ----------------------------------------------------------------------------
 SEARCH_LIMIT = env_int("SEARCH_LIMIT", 20, minimum=1, maximum=500)
 SEARCH_SIMR_THRESHOLD = env_float("SEARCH_SIMR_THRESHOLD", 0.1, minimum=0, maximum=1e9)
@@ -162,10 +171,13 @@ WHITENOISE_SKIP_COMPRESS_EXTENSIONS = [
 FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_UPLOAD_BYTES
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
 MAX_REQUEST_BYTES = 2 * MAX_UPLOAD_BYTES + DATA_UPLOAD_MAX_MEMORY_SIZE
+MAX_VIDEO_REQUEST_BYTES = MAX_VIDEO_BYTES + DATA_UPLOAD_MAX_MEMORY_SIZE
+"""Where videos are taken in: larger files than ``MAX_UPLOAD_BYTES`` are never held in memory."""
 
 # --- Background work: docs/adr/ says why each number ---------------------------------------
 Q_WORKERS = env_int("Q_WORKERS", 1, minimum=1)
 Q_EMBED_WORKERS = env_int("Q_EMBED_WORKERS", 1, minimum=1)
+Q_VIDEO_WORKERS = env_int("Q_VIDEO_WORKERS", 1, minimum=1)
 TASK_TIMEOUT = env_int("TASK_TIMEOUT", 120, minimum=10)
 Q_CLUSTER = {
     "name": "light",
@@ -189,7 +201,14 @@ Q_CLUSTER = {
             "queue_limit": Q_EMBED_WORKERS,
             "timeout": TASK_TIMEOUT * 5,
             "retry": TASK_TIMEOUT * 15,
-        }
+        },
+        "video": {
+            "workers": Q_VIDEO_WORKERS,
+            "queue_limit": Q_VIDEO_WORKERS,
+            # Indexing ends itself by then; this is for what hangs.
+            "timeout": VIDEO_TIMEOUT + 120,
+            "retry": (VIDEO_TIMEOUT + 120) * 3,
+        },
     },
 }
 
@@ -233,7 +252,10 @@ UNFOLD = {
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("favicon.svg")}
     ],
     "SITE_URL": "/imgsmlr/",
-    "STYLES": [lambda request: static("admin_extra/admin.css")],
+    "STYLES": [
+        lambda request: static("admin_extra/admin.css"),
+        lambda request: static("admin_extra/videos.css"),
+    ],
     "LOGIN": {"form": "imgsmlr_site.login.LimitedLoginForm"},
     "DASHBOARD_CALLBACK": "imgsmlr_site.dashboard.dashboard",
     "SIDEBAR": {"navigation": "imgsmlr_site.navigation.navigation"},

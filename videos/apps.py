@@ -1,10 +1,34 @@
 """The videos app."""
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+SWEEP_MINUTES = 1
 
 
 class VideosConfig(AppConfig):
-    """Registers the app; it has no models yet."""
+    """Schedules the sweep."""
 
     name = "videos"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Nothing heavy is imported here: web and workers fork after it."""
+        post_migrate.connect(schedule_sweep, sender=self)
+
+
+def schedule_sweep(**kwargs: Any) -> None:
+    """Videos whose task was given up are picked up again within minutes."""
+    from django_q.models import Schedule
+
+    Schedule.objects.get_or_create(
+        name="Index what was left over",
+        defaults={
+            "func": "videos.tasks.sweep",
+            "schedule_type": Schedule.MINUTES,
+            "minutes": SWEEP_MINUTES,
+            "cluster": "video",
+        },
+    )

@@ -44,7 +44,7 @@ def test_dockerfile_has_no_findings() -> None:
 def test_compose_file_is_valid_once_secrets_are_set(tmp_path: Path) -> None:
     result = compose_config(tmp_path, **SECRETS)
     assert result.returncode == 0, result.stderr
-    for service in ("db", "migrate", "web", "worker", "embed"):
+    for service in ("db", "migrate", "web", "worker", "embed", "video"):
         assert f"\n  {service}:\n" in result.stdout
 
 

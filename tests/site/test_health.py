@@ -79,7 +79,7 @@ def test_missing_migrations_are_a_503(client: Client, monkeypatch: pytest.Monkey
     assert "manage.py migrate" in answer.json()["migrations"]
 
 
-@pytest.mark.parametrize("queue", ["light", "embed"])
+@pytest.mark.parametrize("queue", ["light", "embed", "video"])
 def test_a_queue_that_nobody_serves_is_a_503(client: Client, queue: str) -> None:
     queue_task(30, queue)
     assert client.get("/readyz").status_code == 200

@@ -88,6 +88,7 @@ class Command(BaseCommand):
         metrics = {"PROMETHEUS_MULTIPROC_DIR": str(settings.DATA_DIR / "metrics")}
         supervisor.add_command("web", [*gunicorn, "imgsmlr_site.wsgi"], {**metrics, **env})
         supervisor.add_command("worker", [*manage, "qcluster"], env)
+        supervisor.add_command("video", [*manage, "qcluster"], {**env, "Q_CLUSTER_NAME": "video"})
         if settings.CLIP_PRETRAINED != "none":
             script = '"$@" prepare_models clip; exec "$@" qcluster'
             supervisor.add_command(

@@ -1,0 +1,47 @@
+"""Settings turned into the arguments that pure modules take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+from django.conf import settings
+
+from gallery.fetching import FetchPolicy
+from videos.wire import Limits
+
+LOOK_SECONDS = 20
+"""What finding out a video's size and codec may take, while its sender waits."""
+
+
+@cache
+def limits() -> Limits:
+    """What a video may cost to decode as a whole."""
+    return Limits(
+        max_bytes=settings.MAX_VIDEO_BYTES,
+        max_duration_ms=settings.MAX_VIDEO_MINUTES * 60_000,
+        cpu_seconds=settings.VIDEO_TIMEOUT,
+        wall_seconds=float(settings.VIDEO_TIMEOUT),
+    )
+
+
+@cache
+def look_limits() -> Limits:
+    """The same for a first look."""
+    return replace(limits(), cpu_seconds=LOOK_SECONDS, wall_seconds=float(LOOK_SECONDS))
+
+
+@cache
+def fetch_policy() -> FetchPolicy:
+    """Where URLs of videos may lead, and for how long."""
+    return FetchPolicy(
+        max_bytes=settings.MAX_VIDEO_BYTES,
+        timeout=settings.VIDEO_FETCH_TIMEOUT,
+        allow_private=settings.FETCH_ALLOW_PRIVATE,
+    )
+
+
+def forget() -> None:
+    """Read the settings anew."""
+    for cached in (limits, look_limits, fetch_policy):
+        cached.cache_clear()

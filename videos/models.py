@@ -1,0 +1,98 @@
+"""What is stored of a video: its mutable facts, and one row of vectors for each of its pictures."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from django.db import models
+from pgvector.django import HnswIndex
+
+from gallery.descriptors.base import COPY_VERSION, PIXELS_VERSION
+from gallery.items import Item, ItemQuerySet, Status
+from gallery.vectors import Fingerprint
+
+FRAME_VERSION = f"{PIXELS_VERSION}+{COPY_VERSION}"
+"""Version of a frame's row, which holds what both versions make: a row each would cost twice."""
+
+
+class VideoQuerySet(ItemQuerySet["Video"]):
+    """Questions about several videos."""
+
+    def indexable(self) -> Self:
+        """Those that wait for a worker: new, tried again, or to be indexed anew."""
+        return self.unclaimed().filter(models.Q(status=Status.PENDING) | models.Q(reindex=True))
+
+
+class Video(Item):
+    """One video. ``width`` and ``height`` as shown: upright, with square pixels."""
+
+    duration_ms = models.PositiveBigIntegerField(null=True, help_text="null until it is known")
+    fps = models.FloatField(null=True, help_text="frames a second, as its header says")
+    progress = models.PositiveSmallIntegerField(default=0, help_text="of indexing, per cent")
+    proxy = models.FileField(
+        max_length=200, blank=True, help_text="a small MP4 with the same times, made by us"
+    )
+    reindex = models.BooleanField(
+        default=False, help_text="to be indexed anew; found by its old frames until then"
+    )
+    reindex_failure = models.TextField(
+        blank=True, help_text="why it could not be indexed anew, as a sentence"
+    )
+
+    objects = VideoQuerySet.as_manager()
+
+    class Meta(Item.Meta):
+        constraints = [
+            *Item.Meta.constraints,
+            models.CheckConstraint(
+                condition=models.Q(progress__lte=100), name="%(class)s_progress_per_cent"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(reindex=False)
+                | models.Q(status__in=[Status.READY, Status.QUARANTINED]),
+                name="%(class)s_reindex_of_indexed",
+            ),
+        ]
+
+
+class Frame(Fingerprint):
+    """A picture of a video, and from when to when it was on the screen.
+
+    ``view``: ``full``, or ``trimmed`` for a second row of the same span without the borders that
+    the video has there. What says nothing about which video it is from (black, flat, noise) has
+    ``weight`` 0 and no ``cnn``: it is on the timeline and in no index. Of the inherited columns
+    ``haar`` and ``clip`` stay null. Rows are inserted and deleted, never changed.
+    """
+
+    item = models.ForeignKey(Video, on_delete=models.CASCADE, related_name="frames")
+    t0 = models.PositiveIntegerField(help_text="ms, of the first frame that looks like this")
+    t1 = models.PositiveIntegerField(help_text="ms, of the last one")
+    weight = models.FloatField(help_text="0 = never votes, else its rarity up to 1")
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                fields=["item", "t0", "view", "version"], name="frame_item_t0_view_version"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(t0__lte=models.F("t1")), name="frame_t0_before_t1"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(weight__gte=0, weight__lte=1), name="frame_weight_0_to_1"
+            ),
+        ]
+        # No index of pdq: what the vectors propose is compared by it, nothing is looked up.
+        indexes = [
+            HnswIndex(
+                name="frame_cnn_hnsw",
+                fields=["cnn"],
+                opclasses=["halfvec_cosine_ops"],
+                m=16,
+                ef_construction=128,
+                condition=models.Q(version=FRAME_VERSION, weight__gt=0),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.t0 / 1000:.3f} to {self.t1 / 1000:.3f} s of video {self.item_id}"

@@ -1,0 +1,1 @@
+"""The only writers of videos: keyword-only functions, atomic, with the actor as ``by=``."""

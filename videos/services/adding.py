@@ -1,0 +1,117 @@
+"""Adding videos: fetch or take, look, hash, and store row, file and task as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from django.conf import settings
+from django.core.files.base import File
+from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.db import transaction
+
+from gallery.errors import UserError
+from gallery.fetching import fetch_into
+from gallery.services import storing as files_of_items
+from gallery.services.inserting import insert, refuse_existing
+from gallery.services.preparing import Hashes
+from gallery.signals import changed
+from videos import conf
+from videos.decoding import Info, decode
+from videos.errors import NotAVideo
+from videos.models import Video
+from videos.services import indexing, storing
+from videos.signals import video_added
+
+LOOK_SIDE = 64
+SINGLE_PICTURE = "The file shows a single picture; add it as an image."
+
+
+def add_video(
+    *,
+    by: str,
+    url: str | None = None,
+    file: File | None = None,
+    data_id: str | None = None,
+    remark: str | None = None,
+    meta: Mapping[str, Any] | None = None,
+    uploader: str | None = None,
+) -> Video:
+    """Add one video from ``url``, or from ``file`` (then ``url`` is only noted).
+
+    The row is ``pending`` and its indexing queued. Its first frames are decoded before this
+    returns: what is no video ends here, what is damaged further on fails in the worker.
+
+    Raises ``FetchFailed``, ``NotAVideo``, ``VideoTooLarge``, ``VideoTooSlow``, and
+    ``AlreadyStored`` for bytes that are here; a video that had failed is tried again instead.
+    """
+    with _taken(url, file) as (taken, fetched):
+        info = _look(taken)
+        hashes = Hashes.of_all(taken.chunks())
+        refuse_existing(Video, hashes.md5)
+        video = Video(
+            url=url,
+            data_id=data_id,
+            remark=remark,
+            meta=meta,
+            uploader=uploader,
+            added_by=by,
+            keep_original=settings.KEEP_VIDEOS in ({"all"} if fetched else {"all", "uploads"}),
+            format=info.container,
+            width=info.width,
+            height=info.height,
+            fps=info.fps,
+            bytes=taken.size,
+            **vars(hashes),
+        )
+        return _store(video, taken, by=by)
+
+
+@contextmanager
+def _taken(url: str | None, file: File | None) -> Iterator[tuple[File, bool]]:
+    """The file that was sent or is fetched, and whether it was fetched."""
+    if file is not None:
+        yield file, False
+        return
+    if url is None:
+        raise UserError("Give the video as a url or as a file.")
+    # What Django makes of a large upload: its file is moved into the storage, not copied.
+    with TemporaryUploadedFile("fetched", "", 0, None) as fetched:
+        fetch_into(cast(BinaryIO, fetched), url, conf.fetch_policy())
+        fetched.size = fetched.tell()
+        fetched.flush()
+        yield fetched, True
+
+
+def _look(file: File) -> Info:
+    """What the decoder says of the file. Raises ``NotAVideo`` and its kin."""
+    file.seek(0)
+    source = _place_of(file) or cast(BinaryIO, file)
+    with decode(source, conf.look_limits(), long_side=LOOK_SIDE) as video:
+        # A second one: there are still pictures in the containers of videos.
+        if len(list(islice(video, 2))) < 2:
+            raise NotAVideo(SINGLE_PICTURE)
+        return video.info
+
+
+def _place_of(file: File) -> Path | None:
+    """Where a file lies on this machine; None if in memory alone."""
+    name = getattr(file.file, "name", None)
+    place = Path(name) if isinstance(name, str) else None
+    return place if place is not None and place.is_file() else None
+
+
+def _store(video: Video, file: File, *, by: str) -> Video:
+    with files_of_items.undo_files() as files, transaction.atomic():
+        insert(video)
+        video.original = files.add(storing.save_original(video.sha256, file))
+        video.save(update_fields=["original"])
+        video_added.send(sender=Video, video=video)
+        changed.send(
+            sender=Video, by=by, verb="added", subject=video, before=None, after=video.status
+        )
+        indexing.enqueue([video.pk])
+    return video

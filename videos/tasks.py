@@ -1,0 +1,15 @@
+"""What the video cluster runs: each takes ids and makes one service call."""
+
+from __future__ import annotations
+
+from videos.services import indexing
+
+
+def index_videos(ids: list[int]) -> int:
+    """Decode, sample and describe these videos, then publish."""
+    return indexing.index_videos(ids)
+
+
+def sweep() -> int:
+    """Every minute: a video whose own task was given up."""
+    return indexing.index_left_over()
