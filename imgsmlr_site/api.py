@@ -27,8 +27,11 @@ from gallery.errors import Conflict, NotFound, Unavailable, UserError
 from imgsmlr_site.access import CHALLENGE, Forbidden, NotAuthenticated
 from imgsmlr_site.formats import NUL_SENTENCE
 from imgsmlr_site.throttling import Throttled
+from videos.errors import VideoTooLarge
 
 API_PREFIX = "/api/"
+VIDEO_PREFIXES = ("/api/v1/videos/", "/admin/videos/")
+"""Where a body may hold a video."""
 
 STATUSES: Mapping[type[UserError], int] = {
     NotAuthenticated: 401,
@@ -36,6 +39,7 @@ STATUSES: Mapping[type[UserError], int] = {
     NotFound: 404,
     Conflict: 409,
     TooLarge: 413,
+    VideoTooLarge: 413,
     Throttled: 429,
     Unavailable: 503,
 }
@@ -180,8 +184,11 @@ class EdgeMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
-        if length.isdigit() and int(length) > settings.MAX_REQUEST_BYTES:
-            megabytes = settings.MAX_REQUEST_BYTES // 2**20
+        most = settings.MAX_REQUEST_BYTES
+        if request.path_info.startswith(VIDEO_PREFIXES):
+            most = max(most, settings.MAX_VIDEO_REQUEST_BYTES)
+        if length.isdigit() and int(length) > most:
+            megabytes = most // 2**20
             return problem_response(
                 413, "too_large", f"The request is larger than {megabytes} MB: send less."
             )

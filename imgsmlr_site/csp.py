@@ -19,6 +19,7 @@ STRICT: Mapping[str, str] = {
     "style-src": "'self'",
     # The search page previews a linked query, once its user asked for it.
     "img-src": "'self' data: blob: https: http:",
+    "media-src": "'self' blob:",
     "font-src": "'self'",
     "connect-src": "'self'",
     "base-uri": "'none'",

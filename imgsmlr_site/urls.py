@@ -27,6 +27,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="gallery:search")),
     path("", include("gallery.urls")),
     path("api/v1/", include("gallery.api.urls")),
+    path("api/v1/", include("videos.api.urls")),
     path("api/v1/status/", status.StatusView.as_view(), name="status"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

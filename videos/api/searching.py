@@ -1,0 +1,229 @@
+"""v1: the moment of a video that a picture or a clip shows, and videos that share footage.
+
+Times are in seconds here, and in milliseconds inside.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from gallery.api.fields import PictureFileField, PictureUrlField
+from gallery.api.schema import answers, json_or_files
+from gallery.errors import UserError
+from videos.api.serializers import VideoSerializer, frame_url
+from videos.services import searching, similar
+from videos.services.searching import Hit, Place
+from videos.services.similar import Shared
+
+SEARCH_COST = 10
+SIMILAR_COST = 10
+
+
+def confidence_field() -> serializers.FloatField:
+    """Of requests."""
+    return serializers.FloatField(
+        required=False,
+        min_value=0,
+        max_value=1,
+        help_text="Least confidence of a result. Default: above all strangers of the calibration.",
+    )
+
+
+class VideoSearchSerializer(serializers.Serializer):
+    """What to look for: a picture, an animation or a clip."""
+
+    file = PictureFileField(required=False)
+    url = PictureUrlField(required=False)
+    limit = serializers.IntegerField(
+        required=False, min_value=1, max_value=100, default=searching.LIMIT
+    )
+    min_confidence = confidence_field()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Exactly one query."""
+        if (attrs.get("file") is None) == (attrs.get("url") is None):
+            raise UserError("Give exactly one of file or url.")
+        attrs["data"] = attrs.pop("file", None)
+        return attrs
+
+
+class SimilarSerializer(serializers.Serializer):
+    """How many videos that share footage, and how sure."""
+
+    limit = serializers.IntegerField(
+        required=False, min_value=1, max_value=100, default=searching.LIMIT
+    )
+    min_confidence = confidence_field()
+
+
+class PairSerializer(serializers.Serializer):
+    """A moment of the query and of the video that show the same."""
+
+    query_time = serializers.FloatField(help_text="Seconds.")
+    time = serializers.FloatField(help_text="Seconds of the video.")
+    similarity = serializers.FloatField(help_text="1 for equal.")
+    frame = serializers.CharField(help_text="Link to a small JPEG of the video's moment.")
+
+
+class VideoHitSerializer(serializers.Serializer):
+    """The query from ``query_start`` to ``query_end`` shows the video from ``start`` to ``end``,
+    all in seconds: video time = ``offset`` + ``speed`` × query time."""
+
+    video = VideoSerializer()
+    confidence = serializers.FloatField(help_text="Calibrated probability, 0 to 1.")
+    start = serializers.FloatField()
+    end = serializers.FloatField()
+    query_start = serializers.FloatField()
+    query_end = serializers.FloatField()
+    offset = serializers.FloatField(help_text="Of a still: its moment.")
+    speed = serializers.FloatField()
+    mirrored = serializers.BooleanField()
+    matches = PairSerializer(many=True)
+
+
+class PlaceSerializer(serializers.Serializer):
+    """A part of a video, seconds."""
+
+    video = serializers.IntegerField()
+    start = serializers.FloatField()
+    end = serializers.FloatField()
+
+
+class VideoAnswerSerializer(serializers.Serializer):
+    """What was found, the most certain first."""
+
+    results = VideoHitSerializer(many=True)
+    low_information = serializers.BooleanField(
+        help_text="The query is black, flat, noise or nearly so: nothing is looked for."
+    )
+    ambiguous = PlaceSerializer(
+        many=True, help_text="Other places that show the query as well as the first result."
+    )
+
+
+class RangeSerializer(serializers.Serializer):
+    """A part of this video that the other one shows from ``start`` to ``end``; seconds."""
+
+    own_start = serializers.FloatField()
+    own_end = serializers.FloatField()
+    start = serializers.FloatField()
+    end = serializers.FloatField()
+    speed = serializers.FloatField()
+    confidence = serializers.FloatField()
+
+
+class SharedSerializer(serializers.Serializer):
+    """A video that shares footage with this one."""
+
+    video = VideoSerializer()
+    confidence = serializers.FloatField()
+    share = serializers.FloatField(help_text="Of this video's pictures, 0 to 1.")
+    segments = RangeSerializer(many=True)
+
+
+class SharedAnswerSerializer(serializers.Serializer):
+    """Videos that share footage with this one, the most certain first."""
+
+    results = SharedSerializer(many=True)
+    low_information = serializers.BooleanField(
+        help_text="The video shows too little for others to be found."
+    )
+
+
+class VideoSearch(APIView):
+    """Find videos by picture, animation or clip."""
+
+    scope = "search"
+    throttle_cost = SEARCH_COST
+
+    @extend_schema(
+        request=json_or_files(VideoSearchSerializer),
+        responses=answers({200: VideoAnswerSerializer}, 503, body=True),
+    )
+    def post(self, request: Request) -> Response:
+        """Which videos show it, from when to when, and how sure that is."""
+        body = VideoSearchSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        answer = searching.search(**body.validated_data)
+        return Response(
+            {
+                "results": [hit_body(hit, request) for hit in answer.results],
+                "low_information": answer.low_information,
+                "ambiguous": [place_body(place) for place in answer.ambiguous],
+            }
+        )
+
+
+class VideoSimilar(APIView):
+    """Which videos share footage with this one?"""
+
+    scope = "search"
+    throttle_cost = SIMILAR_COST
+
+    @extend_schema(
+        parameters=[SimilarSerializer],
+        responses=answers({200: SharedAnswerSerializer}, 404),
+    )
+    def get(self, request: Request, pk: int) -> Response:
+        """Other videos with the same footage, and where each has it."""
+        asked = SimilarSerializer(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        answer = similar.similar(video_id=pk, **asked.validated_data)
+        return Response(
+            {
+                "results": [shared_body(shared, request) for shared in answer.results],
+                "low_information": answer.low_information,
+            }
+        )
+
+
+def hit_body(hit: Hit, request: Request) -> dict[str, Any]:
+    """One result of a search."""
+    times = ("start", "end", "query_start", "query_end", "offset")
+    return {
+        "video": VideoSerializer(hit.video, context={"request": request}).data,
+        "confidence": hit.confidence,
+        **{name: getattr(hit, name) / 1000 for name in times},
+        "speed": hit.speed,
+        "mirrored": hit.mirrored,
+        "matches": [
+            {
+                "query_time": pair.query / 1000,
+                "time": pair.time / 1000,
+                "similarity": pair.similarity,
+                "frame": frame_url(request, hit.video, pair.time),
+            }
+            for pair in hit.matches
+        ],
+    }
+
+
+def place_body(place: Place) -> dict[str, Any]:
+    """One of several places."""
+    return {"video": place.video.pk, "start": place.start / 1000, "end": place.end / 1000}
+
+
+def shared_body(shared: Shared, request: Request) -> dict[str, Any]:
+    """One video with what it shares."""
+    return {
+        "video": VideoSerializer(shared.video, context={"request": request}).data,
+        "confidence": shared.confidence,
+        "share": shared.share,
+        "segments": [
+            {
+                "own_start": part.own_start / 1000,
+                "own_end": part.own_end / 1000,
+                "start": part.start / 1000,
+                "end": part.end / 1000,
+                "speed": part.speed,
+                "confidence": part.confidence,
+            }
+            for part in shared.segments
+        ],
+    }

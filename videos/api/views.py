@@ -1,0 +1,134 @@
+"""v1: videos and what one does with them. Each view makes one service call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework import generics, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from gallery.access import access_of
+from gallery.api.limits import MAX_DATA_ID, MAX_URL
+from gallery.api.schema import answers, json, json_or_files
+from gallery.api.serializers import ConflictSerializer, PatchSerializer
+from gallery.errors import NotFound, UserError
+from gallery.items import Status
+from videos.api.serializers import AddVideoSerializer, DeletedVideosSerializer, VideoSerializer
+from videos.models import Video
+from videos.services import adding, changing
+
+ADD_COST = 10
+DELETED_BY = {"data_id", "url", "md5"}
+
+
+class VideoFilter(filters.FilterSet):
+    """Filters of the list."""
+
+    data_id = filters.CharFilter(max_length=MAX_DATA_ID, strip=False)
+    data_id_prefix = filters.CharFilter(
+        "data_id", lookup_expr="startswith", max_length=MAX_DATA_ID, strip=False
+    )
+    url = filters.CharFilter(max_length=MAX_URL)
+    md5 = filters.CharFilter(max_length=32)
+    status = filters.ChoiceFilter(choices=Status.choices)
+
+    class Meta:
+        model = Video
+        fields: list[str] = []
+
+
+def visible_videos(request: Request) -> Any:
+    """All but quarantined videos; those are for moderators."""
+    videos = Video.objects.all()
+    if not access_of(request).allows("moderate"):
+        videos = videos.exclude(status=Status.QUARANTINED)
+    return videos
+
+
+@extend_schema_view(get=extend_schema(responses=answers({200: VideoSerializer(many=True)}, 404)))
+class VideoCollection(generics.ListAPIView):
+    """Add, list and delete videos."""
+
+    queryset = Video.objects.all()
+    scopes = {"GET": "search", "POST": "add", "DELETE": "add"}
+    serializer_class = VideoSerializer
+    filterset_class = VideoFilter
+
+    def throttle_cost(self, request: Request) -> int:
+        return ADD_COST if request.method == "POST" else 1
+
+    def get_queryset(self) -> Any:
+        return visible_videos(self.request)
+
+    @extend_schema(
+        request=json_or_files(AddVideoSerializer),
+        responses=answers({202: VideoSerializer, 409: ConflictSerializer}, body=True),
+    )
+    def post(self, request: Request) -> Response:
+        """Add one video by ``url`` or as ``file``. Its ``progress`` says when it can be found."""
+        body = AddVideoSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        video = adding.add_video(**body.validated_data, by=access_of(request).actor)
+        answer = VideoSerializer(video, context=self.get_serializer_context())
+        return Response(answer.data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(
+        operation_id="videos_destroy_some",
+        parameters=[OpenApiParameter(name, str) for name in sorted(DELETED_BY)],
+        responses=answers({200: DeletedVideosSerializer}),
+    )
+    def delete(self, request: Request) -> Response:
+        """Delete the videos with this ``data_id``, ``url`` or ``md5``, with all that is stored."""
+        given = request.query_params.dict()
+        # A filter that is empty or misspelt must not delete more than was meant.
+        if not given or not given.keys() <= DELETED_BY or not all(given.values()):
+            raise UserError("Say which videos to delete: give data_id, url or md5, not empty.")
+        videos = visible_videos(request).filter(**given)
+        return Response(
+            {"deleted": changing.delete_videos(videos=videos, by=access_of(request).actor)}
+        )
+
+
+@extend_schema_view(
+    get=extend_schema(responses=answers({200: VideoSerializer}, 404)),
+    delete=extend_schema(responses=answers({204: None}, 404)),
+)
+class VideoItem(generics.RetrieveAPIView):
+    """One video."""
+
+    queryset = Video.objects.all()
+    scopes = {"GET": "search", "PATCH": "add", "DELETE": "add"}
+    serializer_class = VideoSerializer
+
+    def get_queryset(self) -> Any:
+        return visible_videos(self.request)
+
+    def get_object(self) -> Video:
+        video: Video | None = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
+        if video is None:
+            raise NotFound(f"There is no video {self.kwargs['pk']}.")
+        return video
+
+    @extend_schema(
+        request=json(PatchSerializer),
+        responses=answers({200: VideoSerializer}, 404, body=True),
+    )
+    def patch(self, request: Request, pk: int) -> Response:
+        """Change data_id, remark or meta."""
+        body = PatchSerializer(data=request.data, partial=True)
+        body.is_valid(raise_exception=True)
+        video = changing.update_video(
+            video_id=self.get_object().pk, fields=body.validated_data, by=access_of(request).actor
+        )
+        return Response(self.get_serializer(video).data)
+
+    def delete(self, request: Request, pk: int) -> Response:
+        """Delete the row, its frames and its files. The same video may be added again."""
+        video = self.get_object()
+        changing.delete_videos(
+            videos=Video.objects.filter(pk=video.pk), by=access_of(request).actor
+        )
+        return Response(status=status.HTTP_204_NO_CONTENT)
