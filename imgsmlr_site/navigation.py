@@ -22,6 +22,10 @@ GROUPS: dict[str, list[tuple[str, str, str, str]]] = {
         ),
         ("Search page", "image_search", "gallery:search", ANYONE),
     ],
+    "Videos": [
+        ("Videos", "movie", "admin:videos_video_changelist", "videos.view_video"),
+        ("Add videos", "video_call", "admin:videos_video_add", "videos.add_video"),
+    ],
     "Access": [
         ("API keys", "key", "admin:imgsmlr_site_apikey_changelist", SUPERUSERS),
         ("Users", "person", "admin:auth_user_changelist", "auth.view_user"),

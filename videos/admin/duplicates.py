@@ -1,0 +1,133 @@
+"""The page of videos that share footage: which, where in each, and deleting those that are chosen.
+
+It is computed as it is looked at, from the frames that are stored now. A page takes no longer than
+``SECONDS``: what is left by then has a link of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+
+from gallery.admin.actions import actor
+from gallery.admin.duplicates import numbers
+from gallery.errors import NotFound
+from videos.errors import clock
+from videos.models import Video
+from videos.services import changing
+from videos.services.similar import Range, Shared, similar
+
+PER_PAGE = 10
+SECONDS = 5.0
+WHOLE = 0.9
+"""Share of a video from which on it is said to be in the other one as a whole."""
+
+
+class DuplicatesPage:
+    """Adds the page to the admin of videos. Whoever may see videos sees what they share; who may
+    delete videos decides."""
+
+    def get_urls(self) -> list[URLPattern]:
+        """Before those of single videos, which would take the word for an id."""
+        view = self.admin_site.admin_view(self.duplicates)  # type: ignore[attr-defined]
+        page = path("duplicates/", view, name="videos_video_duplicates")
+        return [page, *super().get_urls()]  # type: ignore[misc]
+
+    def duplicates(self, request: HttpRequest) -> HttpResponse:
+        """A page of videos with what each shares; with POST, what is to be deleted."""
+        if not self.has_view_permission(request):  # type: ignore[attr-defined]
+            raise PermissionDenied
+        if request.method == "POST":
+            return self._delete(request)
+        videos = Video.objects.ready().order_by("-id")
+        if one := numbers([request.GET.get("video", "")]):
+            videos = videos.filter(pk=one[0])
+        page = Paginator(videos, PER_PAGE).get_page(request.GET.get("p"))
+        return self._render(
+            request,
+            "duplicates.html",
+            {
+                "title": "Duplicate footage",
+                "page": page,
+                "pages": page.paginator.get_elided_page_range(page.number),
+                "rows": rows(list(page.object_list)),
+                "may_delete": self._may_delete(request),
+            },
+        )
+
+    def _delete(self, request: HttpRequest) -> HttpResponse:
+        if not self._may_delete(request):
+            raise PermissionDenied
+        chosen = Video.objects.ready().filter(pk__in=numbers(request.POST.getlist("delete")))
+        count = chosen.count()
+        if request.POST.get("confirmed") == str(count) and count:
+            deleted = changing.delete_videos(videos=chosen, by=actor(request))
+            messages.success(request, f"{deleted} video{'' if deleted == 1 else 's'} deleted.")
+        elif count:
+            title = f"Delete {count} video{'' if count == 1 else 's'}?"
+            context = {"title": title, "videos": chosen, "count": count}
+            return self._render(request, "delete_duplicates.html", context)
+        else:
+            messages.warning(request, "Nothing done: choose videos to delete first.")
+        return HttpResponseRedirect(request.get_full_path())
+
+    def _may_delete(self, request: HttpRequest) -> bool:
+        return bool(self.has_delete_permission(request))  # type: ignore[attr-defined]
+
+    def _render(
+        self, request: HttpRequest, template: str, context: dict[str, Any]
+    ) -> TemplateResponse:
+        common = {
+            **self.admin_site.each_context(request),  # type: ignore[attr-defined]
+            "opts": Video._meta,
+        }
+        return TemplateResponse(request, f"videos/admin/{template}", {**common, **context})
+
+
+def rows(videos: list[Video]) -> list[dict[str, Any]]:
+    """Each video with the others that share footage; ``late``: there was no time to look."""
+    until = time.monotonic() + SECONDS
+    found: list[dict[str, Any]] = []
+    for video in videos:
+        # The first is looked at in any case, so that its own link always answers.
+        if found and time.monotonic() > until:
+            found.append({"video": video, "late": True, "shared": []})
+            continue
+        try:
+            answer = similar(video_id=video.pk)
+        except NotFound:  # gone, or held back, a moment ago
+            continue
+        shared = [shown(video, one) for one in answer.results]
+        found.append({"video": video, "late": False, "shared": shared})
+    return found
+
+
+def shown(video: Video, shared: Shared) -> dict[str, Any]:
+    """One of the others as the page shows it."""
+    how = "has all of it" if shared.share >= WHOLE else f"has {shared.share:.0%} of it"
+    return {
+        "video": shared.video,
+        "confidence": shared.confidence,
+        "how": how,
+        "larger": pixels(shared.video) > pixels(video),
+        "parts": [part_text(part) for part in shared.segments],
+    }
+
+
+def pixels(video: Video) -> int:
+    """Of one frame."""
+    return video.width * video.height
+
+
+def part_text(part: Range) -> str:
+    """ "0:00:04 to 0:00:12 is 0:01:00 to 0:01:08 there"."""
+    own = f"{clock(part.own_start)} to {clock(part.own_end)}"
+    speed = "" if abs(part.speed - 1) < 0.03 else f", at {part.speed:.2f} × its speed"
+    return f"{own} is {clock(part.start)} to {clock(part.end)} there{speed}"

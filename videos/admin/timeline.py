@@ -1,0 +1,70 @@
+"""A video's frames as a person sees them: a strip of pictures, and which parts can be found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from videos.errors import clock
+from videos.models import Video
+
+PICTURES: Final = 24
+BINS: Final = 400
+SILENT, COMMON, RARE = "silent", "common", "rare"
+_RARE_FROM: Final = 0.6
+"""A frame that one other video shows as well has 0.63."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture of the strip: seconds, and the same for people."""
+
+    seconds: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Neighbouring bins of one kind; ``x`` and ``width`` in bins of ``BINS``."""
+
+    kind: str
+    x: int
+    width: int
+
+
+def strip(video: Video) -> list[Shown]:
+    """At most ``PICTURES`` moments, evenly spread over the frames that are stored."""
+    times = list(
+        video.frames.filter(view="full").order_by("t0").values_list("t0", flat=True).distinct()
+    )
+    count = min(PICTURES, len(times))
+    chosen = [times[n * len(times) // count] for n in range(count)]
+    return [Shown(t / 1000, clock(t)) for t in chosen]
+
+
+def timeline(video: Video) -> list[Stretch]:
+    """Where the video has frames, and how much each says of which video it is from.
+
+    silent: it never votes; common: several other videos show it too; rare: few or none do.
+    """
+    duration = max(1, video.duration_ms or 0)
+    kinds: list[str] = [""] * BINS
+    rows = video.frames.order_by("t0").values_list("t0", "t1", "weight")
+    for t0, t1, weight in rows:
+        kind = RARE if weight >= _RARE_FROM else COMMON if weight > 0 else SILENT
+        first, last = (min(BINS - 1, t * BINS // duration) for t in (t0, t1))
+        kinds[first : last + 1] = [kind] * (last + 1 - first)
+    # What moves has a frame a second: it stands for the time up to the next one.
+    for at in range(1, BINS):
+        kinds[at] = kinds[at] or kinds[at - 1]
+    return _joined(kinds)
+
+
+def _joined(kinds: list[str]) -> list[Stretch]:
+    starts = [at for at in range(len(kinds)) if at == 0 or kinds[at] != kinds[at - 1]]
+    ends = [*starts[1:], len(kinds)]
+    return [
+        Stretch(kinds[start], start, end - start)
+        for start, end in zip(starts, ends, strict=True)
+        if kinds[start]
+    ]

@@ -1,0 +1,247 @@
+"""The pages of videos: the list, one video, and adding some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Case, Count, IntegerField, OuterRef, QuerySet, Subquery, Value, When
+from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import filesizeformat
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import ChoicesCheckboxFilter
+from unfold.decorators import display
+
+from gallery.access import access_of
+from gallery.admin import listing
+from gallery.admin.actions import actor
+from gallery.admin.images import BADGES, URL_SHOWN, ImageForm
+from gallery.items import Status
+from videos.admin.actions import VideoActions
+from videos.admin.adding import AddVideosForm, add_videos
+from videos.admin.duplicates import DuplicatesPage
+from videos.admin.timeline import BINS, strip, timeline
+from videos.content_types import CONTENT_TYPES
+from videos.errors import clock
+from videos.models import Frame, Video
+from videos.services import changing
+
+PLAYED_BY_BROWSERS = frozenset({"mp4", "mov", "webm", "ogg"})
+ICONS = {
+    Status.PENDING: "hourglass_empty",
+    Status.FAILED: "videocam_off",
+    Status.QUARANTINED: "visibility_off",
+    Status.READY: "movie",
+}
+
+
+class VideoForm(ImageForm):
+    """What may be changed of a video. An emptied field becomes null."""
+
+    class Meta(ImageForm.Meta):
+        model = Video  # type: ignore[assignment]
+
+
+class ContainerFilter(listing.FormatFilter):
+    """Any of several containers."""
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        """Those that can be added."""
+        return [(name, name) for name in CONTENT_TYPES]
+
+
+@admin.register(Video)
+class VideoAdmin(DuplicatesPage, VideoActions, ModelAdmin):
+    """Videos in the admin."""
+
+    form = VideoForm
+    fields = ["data_id", "remark", "meta"]
+    change_form_outer_before_template = "videos/admin/video_facts.html"
+    list_display = [
+        "picture",
+        "number",
+        "shown_status",
+        "shown_progress",
+        "length",
+        "frame_count",
+        "kind",
+        "data_id",
+        "source",
+        "added",
+    ]
+    list_display_links = ["picture", "number"]
+    list_filter = [
+        ("status", ChoicesCheckboxFilter),
+        ContainerFilter,
+        listing.AddedSinceFilter,
+        listing.AddedByFilter,
+    ]
+    list_filter_submit = True
+    list_fullwidth = True
+    list_per_page = 50
+    list_max_show_all = 0
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = listing.EstimatingPaginator
+    # Only the primary key can be sorted by without sorting the whole table.
+    sortable_by = ["number"]
+    search_fields = ["data_id"]
+    search_help_text = listing.SEARCH_HELP
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Video]:
+        """Every video, with ``shown`` (may this user see its pictures?) and ``stored_frames``."""
+        videos: QuerySet[Video] = super().get_queryset(request)
+        moderates = access_of(request).allows("moderate")
+        frames = Frame.objects.filter(item=OuterRef("pk")).order_by().values("item")
+        counted = frames.annotate(count=Count("pk")).values("count")
+        return videos.annotate(
+            shown=Case(When(status=Status.READY, then=Value(True)), default=Value(moderates)),
+            stored_frames=Subquery(counted, output_field=IntegerField()),
+        )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Video], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Exact and prefix matches alone; see ``listing.matching``."""
+        videos: QuerySet[Any] = queryset
+        return listing.matching(videos, search_term), False
+
+    @display(description="")
+    def picture(self, video: Video) -> str:
+        """The thumbnail, or a sign for why there is none."""
+        if video.thumbnail and video.shown:  # type: ignore[attr-defined]
+            return format_html(
+                '<img class="image-thumb" src="{}" alt="Picture of video {}" loading="lazy">',
+                reverse("video-thumbnail", args=[video.pk]),
+                video.pk,
+            )
+        return format_html(
+            '<span class="image-thumb material-symbols-outlined" aria-hidden="true">{}</span>',
+            ICONS[Status(video.status)],
+        )
+
+    @display(description="id", ordering="pk")
+    def number(self, video: Video) -> int:
+        """The id."""
+        return video.pk
+
+    @display(description="status", label=BADGES)
+    def shown_status(self, video: Video) -> str:
+        """A coloured badge."""
+        return video.status
+
+    @display(description="progress")
+    def shown_progress(self, video: Video) -> str:
+        """A bar while the video waits or is indexed."""
+        if video.status != Status.PENDING and not video.reindex:
+            return "–"
+        return format_html(
+            '<progress class="video-progress" max="100" value="{}" aria-label="Indexed of video '
+            '{}"></progress> {} %',
+            video.progress,
+            video.pk,
+            video.progress,
+        )
+
+    @display(description="duration")
+    def length(self, video: Video) -> str:
+        """Hours, minutes and seconds."""
+        return "–" if video.duration_ms is None else clock(video.duration_ms)
+
+    @display(description="frames")
+    def frame_count(self, video: Video) -> int:
+        """How many rows of vectors there are."""
+        return video.stored_frames or 0  # type: ignore[attr-defined]
+
+    @display(description="format", header=True)
+    def kind(self, video: Video) -> Sequence[str]:
+        """Format and size."""
+        return video.format, f"{video.width} × {video.height}, {filesizeformat(video.bytes)}"
+
+    @display(description="url and md5", header=True)
+    def source(self, video: Video) -> Sequence[str]:
+        """Where it came from, in a line's length, and its digest."""
+        url = video.url or "uploaded"
+        shown = url if len(url) <= URL_SHOWN else f"{url[: URL_SHOWN - 1]}…"
+        return (
+            format_html('<span class="image-url" title="{}">{}</span>', url, shown),
+            format_html('<code class="image-digest">{}</code>', video.md5),
+        )
+
+    @display(description="added")
+    def added(self, video: Video) -> str:
+        """Day and minute, UTC."""
+        return format_html(
+            '<span class="image-time">{}</span> {}',
+            f"{video.created_at:%Y-%m-%d}",
+            f"{video.created_at:%H:%M}",
+        )
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """One video: player, strip, timeline and facts above what can be changed."""
+        video = Video.objects.filter(pk=object_id).first() if object_id.isdecimal() else None
+        context = {
+            "strip": strip(video) if video else [],
+            "timeline": timeline(video) if video else [],
+            "bins": BINS,
+            "duration": clock(video.duration_ms or 0) if video else "",
+            "played_by_browsers": PLAYED_BY_BROWSERS,
+            "show_save_and_add_another": False,
+            **(extra_context or {}),
+        }
+        response: HttpResponse = super().change_view(request, object_id, form_url, context)
+        return response
+
+    def add_view(
+        self,
+        request: HttpRequest,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Add videos: files, links, or both."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form, outcomes = AddVideosForm(), []
+        if request.method == "POST":
+            form = AddVideosForm(request.POST, request.FILES)
+            if form.is_valid():
+                outcomes = add_videos(form.cleaned_data, by=actor(request))
+                form = AddVideosForm()
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Add videos",
+            "opts": self.opts,
+            "form": form,
+            "outcomes": outcomes,
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "videos/admin/add_videos.html", context)
+
+    def save_model(self, request: HttpRequest, obj: Video, form: Any, change: bool) -> None:
+        """Write what was changed, then do what the pressed button says."""
+        if fields := {name: form.cleaned_data[name] for name in form.changed_data}:
+            changing.update_video(video_id=obj.pk, fields=fields, by=actor(request))
+        for button in self.get_actions_submit_line(request, obj.pk):
+            if button.action_name in request.POST:
+                button.method(request, obj)
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """Videos go with their frames and files: nobody needs a list of those."""
+        return [str(video) for video in objs], {"videos": len(objs)}, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: Video) -> None:
+        """The button of a video's own page, confirmed."""
+        changing.delete_videos(videos=Video.objects.filter(pk=obj.pk), by=actor(request))
