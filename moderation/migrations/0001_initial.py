@@ -98,7 +98,7 @@ class Migration(migrations.Migration):
                 ('category', models.CharField(blank=True, help_text="the source's own word", max_length=255)),
                 ('severity', models.CharField(blank=True, help_text="the source's own word", max_length=255)),
                 ('owner', models.CharField(blank=True, help_text='the member that entered it', max_length=255)),
-                ('tags', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=255), blank=True, default=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='items', to='moderation.bannedlist'), size=None)),
+                ('tags', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=255), blank=True, default=list, size=None)),
                 ('note', models.TextField(blank=True)),
                 ('updated_at', models.DateTimeField(blank=True, help_text="the source's own time", null=True)),
                 ('expires_at', models.DateTimeField(blank=True, help_text='empty = never', null=True)),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, FloatField, Func, Q, Value
+from django.db.models.functions import Cast, Greatest, Ln
 from django.utils import timezone
 
 from gallery.models import Image
@@ -16,6 +18,15 @@ from moderation.verdicts import MATCH_TYPES, Severity, Verdict
 from videos.models import Video
 
 VERDICTS = [(verdict.value, verdict.value) for verdict in Verdict]
+LEAST_CONFIDENCE = 0.01
+"""What a case of none counts as in the queue, so that it is at its end and not outside of it."""
+_WEIGHT = Cast("severity", FloatField()) * Greatest(F("confidence"), Value(LEAST_CONFIDENCE))
+_DAYS = Func(
+    F("created_at"),
+    # By a difference, as PostgreSQL does not take a time's own epoch for immutable.
+    template="(date_part('epoch', %(expressions)s - to_timestamp(0)) / 86400)",
+    output_field=FloatField(),
+)
 
 
 class ReviewCaseQuerySet(models.QuerySet["ReviewCase"]):
@@ -33,6 +44,9 @@ class ReviewCase(models.Model):
     outlives the subject: hashes, url, data_id, uploader, format, size, and why methods could not
     run. ``cluster``: what identical or nearly identical subjects share; deciding one offers to
     decide all. ``sampling_weight``: how many matches this one stands for.
+
+    The queue's priority is severity × confidence × age, where age doubles every day. ``rank`` is
+    its logarithm less what grows alike for all, so that an index holds the order for ever.
     """
 
     class Origin(models.TextChoices):
@@ -61,6 +75,11 @@ class ReviewCase(models.Model):
     held = models.BooleanField(default=False, help_text="the subject is hidden until decided")
     cluster = models.CharField(max_length=64)
     sampling_weight = models.FloatField(default=1.0)
+    rank = models.GeneratedField(
+        expression=Ln(_WEIGHT) / Value(math.log(2)) - _DAYS,
+        output_field=FloatField(),
+        db_persist=True,
+    )
     evidence = models.JSONField(default=dict)
     picture = models.FileField(
         max_length=200, blank=True, help_text="of a checked picture that is not in the gallery"
@@ -79,11 +98,11 @@ class ReviewCase(models.Model):
         verbose_name = "case"
         indexes = [
             models.Index(
-                fields=["-severity", "-confidence", "created_at"],
+                fields=["-rank", "id"],
                 condition=Q(state__in=CaseState.undecided()),
                 name="case_queue",
             ),
-            models.Index(fields=["cluster"], name="case_cluster"),
+            models.Index(fields=["cluster", "-rank"], name="case_cluster"),
             models.Index(fields=["decided_at"], name="case_decided_at"),
         ]
         constraints = [

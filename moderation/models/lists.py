@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import Self
 
 from django.contrib.postgres.fields import ArrayField
@@ -170,7 +171,8 @@ class BannedItem(models.Model):
     category = models.CharField(max_length=255, blank=True, help_text="the source's own word")
     severity = models.CharField(max_length=255, blank=True, help_text="the source's own word")
     owner = models.CharField(max_length=255, blank=True, help_text="the member that entered it")
-    tags = ArrayField(models.CharField(max_length=255), default=list, blank=True)
+    # ``list`` is the field above in here.
+    tags = ArrayField(models.CharField(max_length=255), default=builtins.list, blank=True)
     note = models.TextField(blank=True)
     updated_at = models.DateTimeField(null=True, blank=True, help_text="the source's own time")
     expires_at = models.DateTimeField(null=True, blank=True, help_text="empty = never")
