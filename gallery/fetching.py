@@ -61,7 +61,8 @@ class FetchFailed(UserError):
 class FetchPolicy:
     """Limits of one fetch. ``max_bytes`` counts decoded bytes, ``timeout`` is in seconds for all.
 
-    ``allow_private`` names networks that may be reached although they are not public.
+    ``allow_private`` names networks that may be reached although they are not public, and
+    ``allowed_by`` is the setting that does.
     """
 
     max_bytes: int
@@ -69,6 +70,7 @@ class FetchPolicy:
     allow_private: tuple[Network, ...] = ()
     max_redirects: int = 3
     user_agent: str = "imgsmlr-server"
+    allowed_by: str = "FETCH_ALLOW_PRIVATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +105,10 @@ def fetch_into(
     deadline = Deadline(policy.timeout)
     base = ""
     for _ in range(policy.max_redirects + 1):
-        target = _Target.parse(url, base)
+        target = Target.parse(url, base)
         try:
-            addresses = _checked_addresses(target, policy, resolve, deadline)
-            with closing(_connect(target, addresses, deadline)) as sock:
+            addresses = checked_addresses(target, policy, resolve, deadline)
+            with closing(connect(target, addresses, deadline)) as sock:
                 response = _request(sock, target, policy, deadline)
                 location = response.headers.get("Location")
                 if response.status not in REDIRECTS or location is None:
@@ -139,7 +141,7 @@ def fetch_into(
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
+class Target:
     """A URL taken apart. ``host`` is ASCII (IDNA) in lower case, without brackets."""
 
     scheme: str
@@ -153,7 +155,7 @@ class _Target:
         return f"{self.scheme}://{self.authority}{self.path}"
 
     @classmethod
-    def parse(cls, text: str, base: str) -> _Target:
+    def parse(cls, text: str, base: str) -> Target:
         """One parser for all uses: what is checked is what is connected to.
 
         ``base`` is the URL that redirected to ``text``, empty for the first one.
@@ -181,8 +183,8 @@ def _refused(message: str) -> FetchFailed:
     return FetchFailed(message, code="fetch_refused")
 
 
-def _checked_addresses(
-    target: _Target, policy: FetchPolicy, resolve: Resolver, deadline: Deadline
+def checked_addresses(
+    target: Target, policy: FetchPolicy, resolve: Resolver, deadline: Deadline
 ) -> list[str]:
     """All addresses of the host; refuses the host if a single one is not allowed."""
     texts = _look_up(target, resolve, deadline)
@@ -193,17 +195,17 @@ def _checked_addresses(
         if not is_public(address):
             raise _refused(
                 f"{target.host} is not on the public Internet; the operator can allow its network "
-                "with FETCH_ALLOW_PRIVATE, or upload the file."
+                f"with {policy.allowed_by}."
             )
         if target.port not in DEFAULT_PORTS.values():
             raise _refused(
-                f"Port {target.port} is not fetched from, only 80 and 443; the operator can allow "
-                "the host's network with FETCH_ALLOW_PRIVATE."
+                f"Port {target.port} is not allowed, only 80 and 443; the operator can allow "
+                f"the host's network with {policy.allowed_by}."
             )
     return texts
 
 
-def _look_up(target: _Target, resolve: Resolver, deadline: Deadline) -> list[str]:
+def _look_up(target: Target, resolve: Resolver, deadline: Deadline) -> list[str]:
     try:
         return [str(ip_address(target.host))]
     except ValueError:
@@ -231,7 +233,7 @@ def _look_up(target: _Target, resolve: Resolver, deadline: Deadline) -> list[str
     return list(answer)
 
 
-def _connect(target: _Target, addresses: list[str], deadline: Deadline) -> socket.socket:
+def connect(target: Target, addresses: list[str], deadline: Deadline) -> socket.socket:
     """A socket open to the first address that answers, TLS included; the caller closes it."""
     for left in range(len(addresses), 0, -1):
         patience = deadline.remaining() / left
@@ -258,7 +260,7 @@ def _tls() -> ssl.SSLContext:
 
 
 def _request(
-    sock: socket.socket, target: _Target, policy: FetchPolicy, deadline: Deadline
+    sock: socket.socket, target: Target, policy: FetchPolicy, deadline: Deadline
 ) -> urllib3.HTTPResponse:
     connection = HTTPConnection(target.host, target.port)
     connection.sock = DeadlineSocket(sock, deadline)
@@ -275,7 +277,7 @@ def _request(
 
 
 def _read(
-    response: urllib3.HTTPResponse, target: _Target, policy: FetchPolicy, body: BinaryIO
+    response: urllib3.HTTPResponse, target: Target, policy: FetchPolicy, body: BinaryIO
 ) -> None:
     if not 200 <= response.status < 300:
         raise FetchFailed(

@@ -32,6 +32,8 @@ from videos.errors import VideoTooLarge
 API_PREFIX = "/api/"
 VIDEO_PREFIXES = ("/api/v1/videos/", "/admin/videos/")
 """Where a body may hold a video."""
+LIST_PREFIXES = ("/api/v1/moderation/imports/", "/admin/moderation/listimport/")
+"""Where a body may hold a hash list."""
 
 STATUSES: Mapping[type[UserError], int] = {
     NotAuthenticated: 401,
@@ -187,6 +189,8 @@ class EdgeMiddleware:
         most = settings.MAX_REQUEST_BYTES
         if request.path_info.startswith(VIDEO_PREFIXES):
             most = max(most, settings.MAX_VIDEO_REQUEST_BYTES)
+        elif request.path_info.startswith(LIST_PREFIXES):
+            most = max(most, settings.MAX_LIST_REQUEST_BYTES)
         if length.isdigit() and int(length) > most:
             megabytes = most // 2**20
             return problem_response(

@@ -63,6 +63,15 @@ VIDEO_FETCH_TIMEOUT = env_float("VIDEO_FETCH_TIMEOUT", 60.0, minimum=0.1, maximu
 VIDEO_TIMEOUT = env_int("VIDEO_TIMEOUT", 3600, minimum=10)
 """Seconds that indexing one video may take."""
 
+# --- Moderation ---------------------------------------------------------------------------
+MAX_LIST_BYTES = env_int("MAX_LIST_MB", 1024, minimum=1) * 2**20
+"""Size of a hash list that is uploaded; ``manage.py import_hash_list`` has no limit."""
+TWO_PERSON_SEVERITY = env_str("TWO_PERSON_SEVERITY", "critical")
+"""Cases of this severity or a higher one need two people, whatever their list says."""
+MODERATORS_ALLOW_LIST = env_str("MODERATORS_ALLOW_LIST", "Allowed by moderators")
+WEBHOOK_TIMEOUT = env_float("WEBHOOK_TIMEOUT", 10.0, minimum=0.1, maximum=60)
+WEBHOOK_ALLOW_PRIVATE = env_networks("WEBHOOK_ALLOW_PRIVATE")
+
 # --- Searching ----------------------------------------------------------------------------
 SEARCH_LIMIT = env_int("SEARCH_LIMIT", 20, minimum=1, maximum=500)
 SEARCH_SIMR_THRESHOLD = env_float("SEARCH_SIMR_THRESHOLD", 0.1, minimum=0, maximum=1e9)
@@ -172,12 +181,14 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_UPLOAD_BYTES
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
 MAX_REQUEST_BYTES = 2 * MAX_UPLOAD_BYTES + DATA_UPLOAD_MAX_MEMORY_SIZE
 MAX_VIDEO_REQUEST_BYTES = MAX_VIDEO_BYTES + DATA_UPLOAD_MAX_MEMORY_SIZE
-"""Where videos are taken in: larger files than ``MAX_UPLOAD_BYTES`` are never held in memory."""
+MAX_LIST_REQUEST_BYTES = MAX_LIST_BYTES + DATA_UPLOAD_MAX_MEMORY_SIZE
+"""Where these are taken in: files above ``MAX_UPLOAD_BYTES`` are never held in memory."""
 
 # --- Background work: docs/adr/ says why each number ---------------------------------------
 Q_WORKERS = env_int("Q_WORKERS", 1, minimum=1)
 Q_EMBED_WORKERS = env_int("Q_EMBED_WORKERS", 1, minimum=1)
 Q_VIDEO_WORKERS = env_int("Q_VIDEO_WORKERS", 1, minimum=1)
+Q_LISTS_WORKERS = env_int("Q_LISTS_WORKERS", 2, minimum=1)
 TASK_TIMEOUT = env_int("TASK_TIMEOUT", 120, minimum=10)
 Q_CLUSTER = {
     "name": "light",
@@ -208,6 +219,14 @@ Q_CLUSTER = {
             # Indexing ends itself by then; this is for what hangs.
             "timeout": VIDEO_TIMEOUT + 120,
             "retry": (VIDEO_TIMEOUT + 120) * 3,
+        },
+        # Imports of hash lists, scans and webhooks: they take long or wait for others, and
+        # must keep no picture waiting. Two, so that an import keeps no webhook waiting.
+        "lists": {
+            "workers": Q_LISTS_WORKERS,
+            "queue_limit": Q_LISTS_WORKERS,
+            "timeout": 3600,
+            "retry": 3600 * 3,
         },
     },
 }

@@ -14,7 +14,14 @@ DATA_DIR.chmod(0o755)
 (DATA_DIR / "static").mkdir()
 atexit.register(shutil.rmtree, DATA_DIR, ignore_errors=True)
 
-for name in ("DATABASE_URL", "OPEN_API", "FETCH_ALLOW_PRIVATE", "TRUSTED_PROXIES", "ALLOWED_HOSTS"):
+for name in (
+    "DATABASE_URL",
+    "OPEN_API",
+    "FETCH_ALLOW_PRIVATE",
+    "WEBHOOK_ALLOW_PRIVATE",
+    "TRUSTED_PROXIES",
+    "ALLOWED_HOSTS",
+):
     os.environ[name] = ""
 os.environ |= {
     "DATA_DIR": str(DATA_DIR),

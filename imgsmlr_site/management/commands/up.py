@@ -21,9 +21,11 @@ from imgsmlr_site.supervisor import PortTaken, Supervisor, require_free_port, wa
 
 LOOPBACK = "127.0.0.0/8,::1/128"
 CHILD_DEFAULTS = {
-    # A program of the same machine may use the service without a key, and serve it pictures.
+    # A program of the same machine may use the service without a key, serve it pictures, and
+    # be told its news.
     "OPEN_API": LOOPBACK,
     "FETCH_ALLOW_PRIVATE": LOOPBACK,
+    "WEBHOOK_ALLOW_PRIVATE": LOOPBACK,
     # Threads of BLAS beside those of the web server make both slower.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
@@ -89,6 +91,7 @@ class Command(BaseCommand):
         supervisor.add_command("web", [*gunicorn, "imgsmlr_site.wsgi"], {**metrics, **env})
         supervisor.add_command("worker", [*manage, "qcluster"], env)
         supervisor.add_command("video", [*manage, "qcluster"], {**env, "Q_CLUSTER_NAME": "video"})
+        supervisor.add_command("lists", [*manage, "qcluster"], {**env, "Q_CLUSTER_NAME": "lists"})
         if settings.CLIP_PRETRAINED != "none":
             script = '"$@" prepare_models clip; exec "$@" qcluster'
             supervisor.add_command(
