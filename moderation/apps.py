@@ -18,7 +18,7 @@ class ModerationConfig(AppConfig):
 
 
 def make_groups(**kwargs: Any) -> None:
-    """The groups whose members have a role, made by every migrate, so that they are always there."""
+    """The groups whose members have a role: every migrate makes those that are missing."""
     from django.contrib.auth.models import Group
 
     from moderation.permissions import GROUPS

@@ -6,8 +6,10 @@ import builtins
 from typing import Self
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import HashIndex
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils import timezone
 from pgvector.django import VectorField
 
@@ -126,8 +128,9 @@ class BannedItemQuerySet(models.QuerySet["BannedItem"]):
     """Questions about several items."""
 
     def matching(self) -> Self:
-        """Those that are matched at all: active, not judged a false positive by us."""
-        return self.filter(state=BannedItem.State.ACTIVE).exclude(
+        """Those that are matched at all: active, not expired, no false positive in our opinion."""
+        lasting = Q(expires_at__isnull=True) | Q(expires_at__gt=Now())
+        return self.filter(lasting, state=BannedItem.State.ACTIVE).exclude(
             opinion=BannedItem.Opinion.FALSE_POSITIVE
         )
 
@@ -243,6 +246,8 @@ class BannedHash(models.Model):
         verbose_name_plural = "hashes"
         indexes = [
             models.Index(fields=["value"], condition=~Q(kind="pdq"), name="bannedhash_exact"),
+            # The very same hash; what is near to one is found by ``moderation.hash_index``.
+            HashIndex(fields=["value"], condition=Q(kind="pdq"), name="bannedhash_pdq_value"),
             models.Index(fields=["tx"], condition=Q(kind="pdq"), name="bannedhash_pdq_tx"),
         ]
         constraints = [

@@ -1,0 +1,514 @@
+"""Items: what is stored of hashes, pictures and images, and what is not of hash-only lists."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.files.base import ContentFile
+from django.utils import timezone
+from PIL import Image as Pillow
+
+from gallery import descriptors
+from gallery.decoding import NotAnImage
+from gallery.descriptors.base import COPY_VERSION, PIXELS_VERSION
+from gallery.errors import Conflict, NotFound, UserError
+from gallery.models import Image
+from gallery.services import changing, embedding
+from moderation.models import AuditEvent, BannedFingerprint, BannedHash, BannedItem, RetroScan
+from moderation.permissions import Actor, NotAllowed, Role
+from moderation.services import audit, items, lists
+from moderation.services.items import InvalidHash
+from tests import factories as make
+from tests.moderation.factories import ADMIN, make_list, make_person
+
+pytestmark = pytest.mark.django_db
+
+A, B = "a1" * 32, "b2" * 32
+
+
+def hashes_of(item: BannedItem) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for kind, value in item.hashes.order_by("id").values_list("kind", "value"):
+        found.setdefault(kind, []).append(value)
+    return found
+
+
+def versions_of(item: BannedItem) -> set[tuple[str, str]]:
+    return set(item.fingerprints.values_list("view", "version"))
+
+
+def test_an_item_of_hashes_alone() -> None:
+    row = make_list("terror")
+    item = items.add_hashes(
+        by=ADMIN,
+        list_id=row.pk,
+        hashes=[("sha256", A.upper(), None), ("pdq", B, 80), ("md5", "c3" * 16, None)],
+        source="NCMEC",
+        source_id="7",
+        tags=["a", "b"],
+        note="seen before",
+        reason="reported",
+    )
+    assert hashes_of(item) == {"sha256": [A], "pdq": [B], "md5": ["c3" * 16]}
+    assert item.hashes.get(kind="pdq").quality == 80
+    assert (item.added_by, item.media, item.picture.name) == ("command", "unknown", "")
+    row.refresh_from_db()
+    assert row.version == 2
+    (event,) = AuditEvent.objects.all()
+    assert (event.verb, event.subject_id, event.count) == ("item.added", item.pk, 1)
+    assert event.after["hashes"] == [f"md5:{'c3' * 16}", f"pdq:{B}", f"sha256:{A}"]
+    (scan,) = RetroScan.objects.all()
+    assert (scan.list_id, scan.item_id) == (row.pk, item.pk)
+
+
+@pytest.mark.parametrize(
+    ("hashes", "sentence"),
+    [
+        ([], "at least one"),
+        ([("sha256", "a1", None)], "64 hex digits"),
+        ([("sha256", "z" * 64, None)], "other characters"),
+        ([("sha512", A, None)], "none of md5"),
+        ([("pdq", "0" * 64, None)], "repeated digit"),
+        ([("pdq", A, 101)], "0 to 100"),
+        ([("md5", "a1" * 16, 90)], "of a pdq"),
+        ([("sha256", hashlib.sha256(b"").hexdigest(), None)], "empty file"),
+    ],
+)
+def test_what_is_no_hash(hashes: list[Any], sentence: str) -> None:
+    with pytest.raises(InvalidHash, match=sentence):
+        items.add_hashes(by=ADMIN, list_id=make_list().pk, hashes=hashes)
+    assert not BannedItem.objects.exists()
+    assert not AuditEvent.objects.exists()
+
+
+def test_facts_are_checked() -> None:
+    row = make_list()
+    for facts in ({"source": "x" * 256}, {"media": "sound"}, {"expires_at": "tomorrow"}):
+        with pytest.raises(UserError) as caught:
+            items.add_hashes(by=ADMIN, list_id=row.pk, hashes=[("sha256", A, None)], **facts)
+        assert caught.value.field == next(iter(facts))
+    with pytest.raises(TypeError, match="colour"):
+        items.add_hashes(by=ADMIN, list_id=row.pk, hashes=[("sha256", A, None)], colour="red")
+    assert not BannedItem.objects.exists()
+
+
+def test_the_same_is_on_a_list_once() -> None:
+    row, other = make_list(), make_list()
+    first = items.add_hashes(
+        by=ADMIN, list_id=row.pk, hashes=[("sha256", A, None), ("pdq", B, None)]
+    )
+    for hashes in ([("sha256", A, None)], [("pdq", B, None)], [("pdq", B, 9), ("sha256", A, None)]):
+        with pytest.raises(Conflict) as caught:
+            items.add_hashes(by=ADMIN, list_id=row.pk, hashes=hashes)
+        assert caught.value.existing_id == first.pk
+    # More is said of it, or on another list: that is another item.
+    items.add_hashes(by=ADMIN, list_id=row.pk, hashes=[("sha256", A, None), ("sha256", B, None)])
+    items.add_hashes(by=ADMIN, list_id=other.pk, hashes=[("sha256", A, None)])
+    assert BannedItem.objects.count() == 3
+
+
+def test_an_entry_of_a_source_is_on_a_list_once() -> None:
+    row = make_list()
+    entry = {"source": "NCMEC", "source_id": "7"}
+    items.add_hashes(by=ADMIN, list_id=row.pk, hashes=[("sha256", A, None)], **entry)
+    with pytest.raises(Conflict, match="entry 7 of NCMEC"):
+        items.add_hashes(by=ADMIN, list_id=row.pk, hashes=[("sha256", B, None)], **entry)
+
+
+def test_a_batch_succeeds_or_fails_row_by_row_and_is_one_event() -> None:
+    row = make_list()
+    added = items.add_batch(
+        by=ADMIN,
+        list_id=row.pk,
+        rows=[
+            {"hashes": [("sha256", A, None)], "source": "us"},
+            {"hashes": [("sha256", "bad", None)]},
+            {"hashes": [("sha256", A, None)]},
+            {"hashes": [("pdq", B, 77)]},
+        ],
+    )
+    assert len(added.items) == 2
+    assert sorted(added.refused) == [1, 2]
+    assert isinstance(added.refused[2], Conflict)
+    (event,) = AuditEvent.objects.all()
+    assert (event.verb, event.count) == ("items.added", 2)
+    assert RetroScan.objects.get().after_item == added.items[0].pk - 1
+    row.refresh_from_db()
+    assert row.version == 2
+
+
+def test_a_batch_of_nothing_good_changes_nothing() -> None:
+    row = make_list()
+    added = items.add_batch(by=ADMIN, list_id=row.pk, rows=[{"hashes": []}])
+    assert added.items == []
+    assert not AuditEvent.objects.exists()
+    row.refresh_from_db()
+    assert row.version == 1
+
+
+def test_a_picture_is_stored_with_all_that_finds_it() -> None:
+    row = make_list()
+    data = make.png(make.photo(1, (1600, 1200)))
+    item = items.add_picture(by=ADMIN, list_id=row.pk, data=data, note="x")
+    found = hashes_of(item)
+    assert found["md5"] == [hashlib.md5(data).hexdigest()]
+    assert found["sha1"] == [hashlib.sha1(data).hexdigest()]
+    assert found["sha256"] == [hashlib.sha256(data).hexdigest()]
+    assert len(found["pdq"]) == 1
+    assert item.media == "image"
+    with item.picture.open() as stream:
+        kept = Pillow.open(io.BytesIO(stream.read()))
+    assert (kept.format, kept.size) == ("JPEG", (1024, 768))
+    assert versions_of(item) == {("full", PIXELS_VERSION), ("full", COPY_VERSION)}
+    pixels = item.fingerprints.get(version=PIXELS_VERSION)
+    assert len(pixels.haar) == 16
+    assert pixels.pattern is not None
+    copy = item.fingerprints.get(version=COPY_VERSION)
+    assert copy.cnn is not None
+    assert len(bytes(copy.features)) > 100
+    # The same numbers as those of the gallery, so that they can be compared.
+    image = make.add_ready_image(data=data)
+    stored = image.fingerprints.get(version=PIXELS_VERSION)
+    assert (stored.pdq, stored.pdq_quality) == (pixels.pdq, pixels.pdq_quality)
+    assert item.hashes.get(kind="pdq").quality == pixels.pdq_quality
+
+
+def test_a_hash_of_low_quality_is_kept_with_its_quality() -> None:
+    blurred = Pillow.linear_gradient("L").resize((160, 120)).convert("RGB")
+    item = items.add_picture(by=ADMIN, list_id=make_list().pk, data=make.png(blurred))
+    pdq = item.hashes.get(kind="pdq")
+    assert pdq.quality is not None
+    assert pdq.quality < 50
+
+
+def test_a_flat_picture_has_exact_hashes_alone() -> None:
+    item = items.add_picture(by=ADMIN, list_id=make_list().pk, data=make.png(make.flat()))
+    assert sorted(hashes_of(item)) == ["md5", "sha1", "sha256"]
+    assert item.picture.name
+
+
+def test_every_distinct_frame_of_an_animation_counts() -> None:
+    frames = [make.photo(seed) for seed in (1, 1, 2, 3)]
+    out = io.BytesIO()
+    frames[0].save(out, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    item = items.add_picture(by=ADMIN, list_id=make_list().pk, data=out.getvalue())
+    assert len(hashes_of(item)["pdq"]) == 3
+    assert {view for view, _ in versions_of(item)} == {"full", "frame 1", "frame 2"}
+
+
+def test_what_is_no_picture() -> None:
+    with pytest.raises(NotAnImage):
+        items.add_picture(by=ADMIN, list_id=make_list().pk, data=b"no picture")
+    assert not BannedItem.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_hash_only_list_leaves_no_media(settings: Any) -> None:
+    row = make_list(hash_only=True)
+    data = make.png(make.photo(1))
+    item = items.add_picture(by=ADMIN, list_id=row.pk, data=data)
+    image = make.add_ready_image(make.photo(2))
+    from_gallery = items.add_image(by=ADMIN, list_id=row.pk, image_id=image.pk)
+    assert len(hashes_of(item)["pdq"]) == len(hashes_of(from_gallery)["pdq"]) == 1
+    assert (item.picture.name, from_gallery.picture.name) == ("", "")
+    assert not BannedFingerprint.objects.exists()
+    changing.delete_images(images=Image.objects.all(), by="tests")
+    roots = [Path(settings.MEDIA_ROOT), Path(django_settings.DATA_DIR) / "media"]
+    assert [path for root in roots for path in root.rglob("*.jpg")] == []
+    signatures = (data[:64], b"\xff\xd8\xff")
+    assert [
+        path
+        for root in roots
+        for path in root.rglob("*")
+        if path.is_file() and path.read_bytes().startswith(signatures)
+    ] == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_list_that_becomes_hash_only_forgets_its_media(settings: Any) -> None:
+    row = make_list()
+    item = items.add_picture(by=ADMIN, list_id=row.pk, data=make.png(make.photo(1)))
+    assert make.stored_files(settings.MEDIA_ROOT) == [item.picture.name]
+    lists.change_list(by=ADMIN, list_id=row.pk, hash_only=True)
+    assert make.stored_files(settings.MEDIA_ROOT) == []
+    item.refresh_from_db()
+    assert item.picture.name == ""
+    assert not item.fingerprints.exists()
+    assert len(hashes_of(item)["pdq"]) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_picture_that_cannot_be_stored_leaves_no_file(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = make_list()
+
+    def broken(**_: Any) -> None:
+        raise RuntimeError("the audit cannot be written")
+
+    monkeypatch.setattr(audit, "record", broken)
+    with pytest.raises(RuntimeError):
+        items.add_picture(by=ADMIN, list_id=row.pk, data=make.png(make.photo(1)))
+    assert make.stored_files(settings.MEDIA_ROOT) == []
+    assert not BannedItem.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_deleted_list_takes_its_pictures_along(settings: Any) -> None:
+    row = make_list()
+    items.add_picture(by=ADMIN, list_id=row.pk, data=make.png(make.photo(1)))
+    lists.delete_list(by=ADMIN, list_id=row.pk, with_items=True)
+    assert make.stored_files(settings.MEDIA_ROOT) == []
+
+
+def test_an_image_of_the_gallery() -> None:
+    row = make_list()
+    image = make.add_ready_image(make.photo(1))
+    item = items.add_image(by=ADMIN, list_id=row.pk, image_id=image.pk)
+    assert hashes_of(item)["sha256"] == [image.sha256]
+    assert versions_of(item) == {("full", PIXELS_VERSION), ("full", COPY_VERSION)}
+    with pytest.raises(NotFound, match="no image 4711"):
+        items.add_image(by=ADMIN, list_id=row.pk, image_id=4711)
+
+
+def test_an_image_whose_original_was_not_kept(settings: Any) -> None:
+    settings.KEEP_ORIGINALS = "none"
+    image = make.add_ready_image(make.photo(1), inline=descriptors.available_names())
+    assert not image.original
+    item = items.add_image(by=ADMIN, list_id=make_list().pk, image_id=image.pk)
+    assert hashes_of(item)["sha256"] == [image.sha256]
+    assert len(hashes_of(item)["pdq"]) == 1
+    assert versions_of(item) == {("full", PIXELS_VERSION), ("full", COPY_VERSION)}
+    detail = item.fingerprints.get(version=COPY_VERSION)
+    stored = image.fingerprints.get(version=COPY_VERSION)
+    assert bytes(detail.features) == bytes(stored.detail.local_features)
+    assert item.fingerprints.get(version=PIXELS_VERSION).pattern is not None
+    assert item.picture.name
+
+
+def test_an_image_of_which_nothing_is_known(settings: Any) -> None:
+    image = make.add_pending_image(make.photo(1))
+    Image.objects.filter(pk=image.pk).update(original="")
+    with pytest.raises(Conflict, match="nothing is known"):
+        items.add_image(by=ADMIN, list_id=make_list().pk, image_id=image.pk)
+
+
+def test_several_images_are_one_command() -> None:
+    row = make_list()
+    for seed in (1, 2, 3):
+        make.add_ready_image(make.photo(seed))
+    first = Image.objects.earliest("id")
+    items.add_image(by=ADMIN, list_id=row.pk, image_id=first.pk)
+    before = AuditEvent.objects.count()
+    added = items.add_images(by=ADMIN, list_id=row.pk, images=Image.objects.order_by("id"))
+    assert len(added.items) == 2
+    assert list(added.refused) == [0]
+    assert AuditEvent.objects.count() == before + 1
+    assert AuditEvent.objects.latest("id").count == 2
+
+
+def test_an_embedded_image_keeps_both_models_vectors() -> None:
+    image = make.add_ready_image(make.photo(1))
+    embedding.embed_images([image.pk], "copy")
+    item = items.add_image(by=ADMIN, list_id=make_list().pk, image_id=image.pk)
+    assert item.fingerprints.get(version=COPY_VERSION).cnn is not None
+
+
+def test_retiring_and_activating() -> None:
+    row = make_list()
+    item = items.add_hashes(by=ADMIN, list_id=row.pk, hashes=[("sha256", A, None)])
+    RetroScan.objects.all().delete()
+    everything = BannedItem.objects.all()
+    assert items.retire(by=ADMIN, items=everything, reason="withdrawn") == 1
+    item.refresh_from_db()
+    assert (item.state, item.retired_because) == ("retired", "withdrawn")
+    assert item.retired_at is not None
+    assert not BannedItem.objects.matching().exists()
+    assert items.retire(by=ADMIN, items=everything, reason="again") == 0
+    assert not RetroScan.objects.exists()
+    assert items.activate(by=ADMIN, items=everything, reason="back") == 1
+    item.refresh_from_db()
+    assert (item.state, item.retired_at, item.retired_because) == ("active", None, "")
+    assert RetroScan.objects.get().item_id == item.pk
+    row.refresh_from_db()
+    assert row.version == 4
+    assert [event.verb for event in AuditEvent.objects.order_by("id")] == [
+        "item.added",
+        "item.retired",
+        "item.activated",
+    ]
+
+
+def test_a_bulk_command_is_one_event_with_a_count() -> None:
+    first, second = make_list(), make_list()
+    for number in range(120):
+        items.add_hashes(
+            by=ADMIN,
+            list_id=(first if number % 2 else second).pk,
+            hashes=[("sha256", f"{number:03d}" + "f" * 61, None)],
+        )
+    before = AuditEvent.objects.count()
+    assert items.retire(by=ADMIN, items=BannedItem.objects.all(), reason="all of them") == 120
+    (event,) = AuditEvent.objects.filter(pk__gt=AuditEvent.objects.latest("id").pk - 1)
+    assert AuditEvent.objects.count() == before + 1
+    assert (event.verb, event.count, event.reason) == ("items.retired", 120, "all of them")
+    assert len(event.before["items"]) == 100
+    assert event.before["lists"] == sorted([first.pk, second.pk])
+    assert list(audit.breaks()) == []
+
+
+def test_opinions() -> None:
+    row = make_list()
+    item = items.add_hashes(by=ADMIN, list_id=row.pk, hashes=[("sha256", A, None)])
+    moderator = Actor.person(make_person(Role.MODERATOR))
+    everything = BannedItem.objects.all()
+
+    def say(opinion: str) -> int:
+        return items.give_opinion(by=moderator, items=everything, opinion=opinion, reason="looked")
+
+    RetroScan.objects.all().delete()
+    assert say("false_positive") == 1
+    assert not BannedItem.objects.matching().exists()
+    assert say("false_positive") == 0
+    assert not RetroScan.objects.exists()
+    assert say("confirmed") == 1
+    assert BannedItem.objects.matching().get() == item
+    assert RetroScan.objects.count() == 1
+    event = AuditEvent.objects.latest("id")
+    assert (event.verb, event.before, event.after) == (
+        "item.opinion_given",
+        {"was": {str(item.pk): "false_positive"}},
+        {"is": "confirmed"},
+    )
+    with pytest.raises(UserError, match="none of none, confirmed"):
+        say("fine")
+
+
+def test_moving_items() -> None:
+    here, there = make_list(), make_list()
+    item = items.add_picture(by=ADMIN, list_id=here.pk, data=make.png(make.photo(1)))
+    assert items.move(by=ADMIN, items=BannedItem.objects.all(), list_id=there.pk, reason="x") == 1
+    item.refresh_from_db()
+    assert item.list_id == there.pk
+    assert item.picture.name
+    assert RetroScan.objects.latest("id").list_id == there.pk
+    here.refresh_from_db()
+    there.refresh_from_db()
+    assert (here.version, there.version) == (3, 2)
+    assert items.move(by=ADMIN, items=BannedItem.objects.all(), list_id=there.pk, reason="x") == 0
+    with pytest.raises(NotFound):
+        items.move(by=ADMIN, items=BannedItem.objects.all(), list_id=4711, reason="x")
+
+
+def test_moving_onto_a_hash_only_list_forgets_media() -> None:
+    there = make_list(hash_only=True)
+    item = items.add_picture(by=ADMIN, list_id=make_list().pk, data=make.png(make.photo(1)))
+    items.move(by=ADMIN, items=BannedItem.objects.all(), list_id=there.pk, reason="x")
+    item.refresh_from_db()
+    assert item.picture.name == ""
+    assert not item.fingerprints.exists()
+
+
+def test_a_move_that_would_have_an_entry_twice() -> None:
+    first, second, there = make_list(), make_list(), make_list()
+    for row, digest in ((first, A), (second, B)):
+        items.add_hashes(
+            by=ADMIN, list_id=row.pk, hashes=[("sha256", digest, None)], source="s", source_id="7"
+        )
+    with pytest.raises(Conflict, match="entry 7 twice"):
+        items.move(by=ADMIN, items=BannedItem.objects.all(), list_id=there.pk, reason="x")
+    items.move(by=ADMIN, items=first.items.all(), list_id=there.pk, reason="x")
+    with pytest.raises(Conflict, match="entry 7 twice"):
+        items.move(by=ADMIN, items=second.items.all(), list_id=there.pk, reason="x")
+    assert second.items.count() == 1
+
+
+def test_suspending() -> None:
+    item = items.add_hashes(by=ADMIN, list_id=make_list().pk, hashes=[("sha256", A, None)])
+    everything = BannedItem.objects.all()
+    assert items.suspend(by=Actor.machine("worker"), items=everything, reason="flood") == 1
+    item.refresh_from_db()
+    assert item.suspended_at is not None
+    assert items.suspend(by=ADMIN, items=everything, reason="flood") == 0
+    assert items.lift_suspension(by=ADMIN, items=everything, reason="looked at") == 1
+    item.refresh_from_db()
+    assert item.suspended_at is None
+
+
+def test_changing_what_is_said_of_an_item() -> None:
+    item = items.add_hashes(by=ADMIN, list_id=make_list().pk, hashes=[("sha256", A, None)])
+    until = timezone.now() + timedelta(days=1)
+    items.change_item(by=ADMIN, item_id=item.pk, note="n", tags=["t"], expires_at=until)
+    item.refresh_from_db()
+    assert (item.note, item.tags, item.expires_at) == ("n", ["t"], until)
+    count = AuditEvent.objects.count()
+    items.change_item(by=ADMIN, item_id=item.pk, note="n")
+    assert AuditEvent.objects.count() == count
+    with pytest.raises(UserError):
+        items.change_item(by=ADMIN, item_id=item.pk, owner="x" * 256)
+    with pytest.raises(NotFound):
+        items.change_item(by=ADMIN, item_id=4711, note="n")
+    with pytest.raises(TypeError):
+        items.change_item(by=ADMIN, item_id=item.pk, state="retired")
+
+
+LEAST = {
+    "hashes": Role.LEAD,
+    "batch": Role.LEAD,
+    "picture": Role.LEAD,
+    "image": Role.LEAD,
+    "images": Role.LEAD,
+    "video": Role.LEAD,
+    "videos": Role.LEAD,
+    "retire": Role.LEAD,
+    "activate": Role.LEAD,
+    "move": Role.LEAD,
+    "suspend": Role.LEAD,
+    "lift": Role.LEAD,
+    "change": Role.LEAD,
+    "opinion": Role.MODERATOR,
+}
+
+
+@pytest.mark.parametrize("command", list(LEAST))
+def test_who_may(command: str) -> None:
+    row = make_list()
+    everything = BannedItem.objects.all()
+    common: dict[str, Any] = {"list_id": row.pk}
+    calls: dict[str, Any] = {
+        "hashes": lambda by: items.add_hashes(by=by, hashes=[("sha256", A, None)], **common),
+        "batch": lambda by: items.add_batch(by=by, rows=[], **common),
+        "picture": lambda by: items.add_picture(by=by, data=make.png(make.flat()), **common),
+        "image": lambda by: items.add_image(by=by, image_id=1, **common),
+        "images": lambda by: items.add_images(by=by, images=Image.objects.none(), **common),
+        "video": lambda by: items.add_video(by=by, file=ContentFile(b"x"), **common),
+        "videos": lambda by: items.add_videos(by=by, videos=Image.objects.none(), **common),
+        "retire": lambda by: items.retire(by=by, items=everything, reason="x"),
+        "activate": lambda by: items.activate(by=by, items=everything, reason="x"),
+        "move": lambda by: items.move(by=by, items=everything, reason="x", **common),
+        "suspend": lambda by: items.suspend(by=by, items=everything, reason="x"),
+        "lift": lambda by: items.lift_suspension(by=by, items=everything, reason="x"),
+        "change": lambda by: items.change_item(by=by, item_id=1, note="x"),
+        "opinion": lambda by: items.give_opinion(
+            by=by, items=everything, opinion="confirmed", reason="x"
+        ),
+    }
+    for role in Role:
+        by = Actor.person(make_person(role))
+        if role < LEAST[command]:
+            with pytest.raises(NotAllowed):
+                calls[command](by)
+        else:
+            try:
+                calls[command](by)
+            except NotAllowed:
+                pytest.fail(f"a {role.name} may")
+            except UserError:
+                pass  # there is no such image, and no video in an x
+    assert not BannedHash.objects.exclude(item__list=row).exists()
