@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils.module_loading import import_string
 
 from gallery.items import Item, Status
-from gallery.signals import changed
+from gallery.signals import tell
 
 Gate = Callable[[Item], bool]
 SAVED = ("status", "failure", "claimed_until", "attempts", "original", "thumbnail")
@@ -33,9 +33,7 @@ def publish(item: Item, *, by: str, saved: Iterable[str] = ()) -> Status:
     item.move_to(Status.READY if passes(item) else Status.QUARANTINED)
     item.attempts = 0
     item.save(update_fields=[*SAVED, *saved])
-    changed.send(
-        sender=type(item), by=by, verb="published", subject=item, before=before, after=item.status
-    )
+    tell(by=by, verb="published", row=item, before=before, after=item.status)
     return Status(item.status)
 
 

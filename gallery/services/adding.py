@@ -18,7 +18,7 @@ from gallery.models import Image
 from gallery.services import describing, embedding, storing
 from gallery.services.inserting import AlreadyStored, insert, refuse_existing
 from gallery.services.preparing import FETCH_THREADS, Description, Hashes, describe
-from gallery.signals import changed, image_added
+from gallery.signals import image_added, tell, together
 
 __all__ = ["AlreadyStored", "add_batch", "add_image"]
 
@@ -126,14 +126,12 @@ def _store(
     image: Image, data: bytes, description: Description | None, *, keep: bool, by: str
 ) -> Image:
     """``keep``: the bytes as they came are needed, for good or by a worker."""
-    with storing.undo_files() as files, transaction.atomic():
+    with storing.undo_files() as files, transaction.atomic(), together():
         insert(image)
         if keep:
             image.original = files.add(storing.save_original(image.sha256, data))
         image_added.send(sender=Image, image=image)
-        changed.send(
-            sender=Image, by=by, verb="added", subject=image, before=None, after=image.status
-        )
+        tell(by=by, verb="added", row=image, after=image.status)
         if description is None:
             image.save(update_fields=["original"])
             describing.enqueue([image.pk])

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from gallery.errors import NotFound
 from gallery.models import Image, Status
 from gallery.services import describing, storing
-from gallery.signals import changed
+from gallery.signals import tell, together
 
 
 @transaction.atomic
@@ -24,17 +24,18 @@ def update_image(*, image_id: int, fields: Mapping[str, Any], by: str) -> Image:
     for name, value in fields.items():
         setattr(image, name, value)
     image.save(update_fields=list(fields))
-    _tell(by, "updated", image, before, dict(fields))
+    tell(by=by, verb="updated", row=image, before=before, after=dict(fields))
     return image
 
 
 @transaction.atomic
+@together()
 def delete_images(*, images: QuerySet[Image], by: str) -> int:
     """Delete rows, vectors and files for good. Answers how many images there were."""
     rows = list(images.select_for_update())
     for image in rows:
         storing.delete_after_commit(storing.file_names(image))
-        _tell(by, "deleted", image, image.status, None)
+        tell(by=by, verb="deleted", row=image, before=image.status, after=None)
     Image.objects.filter(pk__in=[image.pk for image in rows]).delete()
     return len(rows)
 
@@ -50,6 +51,7 @@ def release_images(*, images: QuerySet[Image], by: str) -> int:
 
 
 @transaction.atomic
+@together()
 def describe_again(*, images: QuerySet[Image], by: str) -> int:
     """Try failed images again. Answers how many were queued.
 
@@ -60,21 +62,18 @@ def describe_again(*, images: QuerySet[Image], by: str) -> int:
         image.move_to(Status.PENDING)
         image.attempts = 0
         image.save()
-        _tell(by, "retried", image, Status.FAILED, Status.PENDING)
+        tell(by=by, verb="retried", row=image, before=Status.FAILED, after=Status.PENDING)
     describing.enqueue([image.pk for image in rows])
     return len(rows)
 
 
 @transaction.atomic
+@together()
 def _move(images: QuerySet[Image], status: Status, verb: str, by: str) -> int:
     rows = list(images.select_for_update())
     for image in rows:
         before = image.status
         image.move_to(status)
         image.save(update_fields=["status", "failure", "claimed_until"])
-        _tell(by, verb, image, before, status)
+        tell(by=by, verb=verb, row=image, before=before, after=status)
     return len(rows)
-
-
-def _tell(by: str, verb: str, image: Image, before: Any, after: Any) -> None:
-    changed.send(sender=Image, by=by, verb=verb, subject=image, before=before, after=after)

@@ -25,7 +25,7 @@ from gallery.publishing import publish
 from gallery.services import embedding, storing
 from gallery.services.preparing import Description, describe
 from gallery.services.storing_columns import store_all, store_columns
-from gallery.signals import changed
+from gallery.signals import tell, together
 
 BATCH = 16
 MAX_ATTEMPTS = 3
@@ -99,7 +99,7 @@ def _finish(descriptions: Mapping[int, Description]) -> int:
 
     Images that went away or were finished meanwhile are left alone. Answers how many are ready.
     """
-    with storing.undo_files() as files, transaction.atomic():
+    with storing.undo_files() as files, transaction.atomic(), together():
         images = list(
             Image.objects.filter(pk__in=descriptions, status=Status.PENDING)
             .order_by("id")
@@ -138,7 +138,5 @@ def _fail(image: Image, reason: str) -> None:
             return
         row.move_to(Status.FAILED, failure=reason)
         row.save()
-        changed.send(
-            sender=Image, by=WORKER, verb="failed", subject=row, before="pending", after="failed"
-        )
+        tell(by=WORKER, verb="failed", row=row, before="pending", after="failed")
     logger.warning("image %s failed: %s", image.pk, reason)

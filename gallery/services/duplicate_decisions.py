@@ -14,7 +14,7 @@ from django.db import transaction
 from gallery.errors import Conflict
 from gallery.models import Image, NotDuplicate
 from gallery.services import changing, duplicates
-from gallery.signals import changed
+from gallery.signals import tell, together
 
 MERGED = "merged"
 """Key of a kept image's meta: a list of what the images merged into it were, each an object of
@@ -57,15 +57,9 @@ def tell_apart(*, keep: int, copies: Iterable[int], by: str) -> int:
     NotDuplicate.objects.bulk_create(
         [NotDuplicate(group=group, image_id=pk, together=pk not in apart) for pk in everyone]
     )
-    for row in rows:
-        changed.send(
-            sender=Image,
-            by=by,
-            verb="told apart",
-            subject=row,
-            before=None,
-            after=sorted(everyone - {row.pk}),
-        )
+    with together():
+        for row in rows:
+            tell(by=by, verb="told apart", row=row, after=sorted(everyone))
     return len(rows)
 
 

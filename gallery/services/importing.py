@@ -30,7 +30,7 @@ from gallery.services.import_sources import Source
 from gallery.services.inserting import AlreadyStored, insert
 from gallery.services.preparing import Plan, Prepared, prepare, start
 from gallery.services.storing_columns import store_all
-from gallery.signals import changed, image_added
+from gallery.signals import image_added, tell, together
 from gallery.sniffing import sniff
 
 BATCH = 32
@@ -206,7 +206,7 @@ def _store(
         else:
             image = _image(source, result, by)
             candidates[image.md5] = (source, image, result)
-    with storing.undo_files() as files, transaction.atomic():
+    with storing.undo_files() as files, transaction.atomic(), together():
         new = _insert_all([image for _, image, _ in candidates.values()])
         stored = [candidates.pop(image.md5) for image in new]
         outcomes += [Outcome(source, "exists") for source, _, _ in candidates.values()]
@@ -260,6 +260,6 @@ def _insert_all(images: Sequence[Image]) -> list[Image]:
 
 def _publish(source: Source, image: Image, by: str) -> Outcome:
     image_added.send(sender=Image, image=image)
-    changed.send(sender=Image, by=by, verb="added", subject=image, before=None, after=image.status)
+    tell(by=by, verb="added", row=image, after=image.status)
     status = publish(image, by=by)
     return Outcome(source, "added" if status == Status.READY else "held")

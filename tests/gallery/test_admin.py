@@ -61,8 +61,8 @@ def staff(db: None) -> Callable[..., Client]:
 def news() -> Iterator[list[tuple[str, str, Any]]]:
     heard: list[tuple[str, str, Any]] = []
 
-    def listen(by: str, verb: str, subject: Any, **kwargs: Any) -> None:
-        heard.append((by, verb, subject.pk))
+    def listen(by: str, verb: str, rows: Any, **kwargs: Any) -> None:
+        heard.extend((by, verb, row.pk) for row in rows)
 
     changed.connect(listen, weak=False)
     yield heard

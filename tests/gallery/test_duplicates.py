@@ -50,8 +50,8 @@ def plain_static_files(settings: Any) -> None:
 def news() -> Iterator[list[tuple[str, str, int]]]:
     heard: list[tuple[str, str, int]] = []
 
-    def listen(by: str, verb: str, subject: Any, **kwargs: Any) -> None:
-        heard.append((by, verb, subject.pk))
+    def listen(by: str, verb: str, rows: Any, **kwargs: Any) -> None:
+        heard.extend((by, verb, row.pk) for row in rows)
 
     changed.connect(listen, weak=False)
     yield heard

@@ -18,7 +18,7 @@ from gallery.fetching import fetch_into
 from gallery.services import storing as files_of_items
 from gallery.services.inserting import insert, refuse_existing
 from gallery.services.preparing import Hashes
-from gallery.signals import changed
+from gallery.signals import tell
 from videos import conf
 from videos.decoding import Info, decode
 from videos.errors import NotAVideo
@@ -110,8 +110,6 @@ def _store(video: Video, file: File, *, by: str) -> Video:
         video.original = files.add(storing.save_original(video.sha256, file))
         video.save(update_fields=["original"])
         video_added.send(sender=Video, video=video)
-        changed.send(
-            sender=Video, by=by, verb="added", subject=video, before=None, after=video.status
-        )
+        tell(by=by, verb="added", row=video, after=video.status)
         indexing.enqueue([video.pk])
     return video

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from gallery.errors import NotFound
 from gallery.items import Status
 from gallery.services import storing as files_of_items
-from gallery.signals import changed
+from gallery.signals import tell, together
 from videos.models import Video
 from videos.services import indexing
 
@@ -26,17 +26,18 @@ def update_video(*, video_id: int, fields: Mapping[str, Any], by: str) -> Video:
     for name, value in fields.items():
         setattr(video, name, value)
     video.save(update_fields=list(fields))
-    _tell(by, "updated", video, before, dict(fields))
+    tell(by=by, verb="updated", row=video, before=before, after=dict(fields))
     return video
 
 
 @transaction.atomic
+@together()
 def delete_videos(*, videos: QuerySet[Video], by: str) -> int:
     """Delete rows, frames and files for good, also while one is indexed. Answers how many."""
     rows = list(videos.select_for_update())
     for video in rows:
         files_of_items.delete_after_commit(files_of_items.file_names(video))
-        _tell(by, "deleted", video, video.status, None)
+        tell(by=by, verb="deleted", row=video, before=video.status, after=None)
     Video.objects.filter(pk__in=[video.pk for video in rows]).delete()
     return len(rows)
 
@@ -52,6 +53,7 @@ def release_videos(*, videos: QuerySet[Video], by: str) -> int:
 
 
 @transaction.atomic
+@together()
 def index_again(*, videos: QuerySet[Video], by: str) -> int:
     """Try failed videos again, and index those anew that are indexed. Answers how many.
 
@@ -68,14 +70,14 @@ def index_again(*, videos: QuerySet[Video], by: str) -> int:
             video.reindex, video.reindex_failure = True, ""
         video.attempts, video.progress = 0, 0
         video.save()
-        _tell(
-            by, "retried" if before == Status.FAILED else "reindexing", video, before, video.status
-        )
+        verb = "retried" if before == Status.FAILED else "reindexing"
+        tell(by=by, verb=verb, row=video, before=before, after=video.status)
     indexing.enqueue([video.pk for video in rows])
     return len(rows)
 
 
 @transaction.atomic
+@together()
 def _move(videos: QuerySet[Video], status: Status, verb: str, by: str) -> int:
     rows = list(videos.select_for_update())
     for video in rows:
@@ -84,9 +86,5 @@ def _move(videos: QuerySet[Video], status: Status, verb: str, by: str) -> int:
         # Its frames may be made anew at this moment.
         video.claimed_until = lease
         video.save(update_fields=["status", "failure"])
-        _tell(by, verb, video, before, status)
+        tell(by=by, verb=verb, row=video, before=before, after=status)
     return len(rows)
-
-
-def _tell(by: str, verb: str, video: Video, before: Any, after: Any) -> None:
-    changed.send(sender=Video, by=by, verb=verb, subject=video, before=before, after=after)

@@ -22,7 +22,7 @@ from gallery.errors import UserError
 from gallery.items import Status
 from gallery.publishing import passes, publish
 from gallery.services import storing as files_of_items
-from gallery.signals import changed
+from gallery.signals import tell
 from videos.models import Frame, Video
 from videos.services import storing
 from videos.services.reading import Indexed, read
@@ -158,9 +158,7 @@ def _replace(row: Video) -> None:
         row.move_to(Status.QUARANTINED)
     row.attempts, row.claimed_until = 0, None
     row.save()
-    changed.send(
-        sender=Video, by=WORKER, verb="reindexed", subject=row, before=before, after=row.status
-    )
+    tell(by=WORKER, verb="reindexed", row=row, before=before, after=row.status)
 
 
 def _mine(video: Video) -> Video:
@@ -185,7 +183,5 @@ def _fail(video: Video, reason: str) -> None:
             row.reindex, row.reindex_failure, row.progress = False, reason, 100
             row.attempts, row.claimed_until = 0, None
         row.save()
-        changed.send(
-            sender=Video, by=WORKER, verb="failed", subject=row, before=before, after=row.status
-        )
+        tell(by=WORKER, verb="failed", row=row, before=before, after=row.status)
     logger.warning("video %s failed: %s", video.pk, reason)
