@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -17,6 +17,7 @@ from gallery.match_types import MATCH_TYPES
 from gallery.models import Image, Status
 from gallery.services import searching
 from imgsmlr_site.health import queues
+from videos.models import Video
 
 
 class MatchTypeSerializer(serializers.Serializer[Any]):
@@ -44,13 +45,23 @@ class StatusSerializer(serializers.Serializer[Any]):
 
     version = serializers.CharField()
     images = serializers.DictField(child=serializers.IntegerField())
+    videos = serializers.DictField(child=serializers.IntegerField())
     match_types = serializers.DictField(child=MatchTypeSerializer())
     queues = serializers.DictField(child=QueueSerializer())
 
 
 def image_counts() -> dict[str, int]:
     """Images by status, every status named."""
-    counted = dict(Image.objects.order_by().values_list("status").annotate(Count("id")))
+    return _by_status(Image.objects.all())
+
+
+def video_counts() -> dict[str, int]:
+    """Videos by status, every status named."""
+    return _by_status(Video.objects.all())
+
+
+def _by_status(items: QuerySet[Any]) -> dict[str, int]:
+    counted = dict(items.order_by().values_list("status").annotate(Count("id")))
     return {status: counted.get(status, 0) for status in Status.values}
 
 
@@ -83,6 +94,7 @@ class StatusView(APIView):
             {
                 "version": settings.VERSION,
                 "images": image_counts(),
+                "videos": video_counts(),
                 "match_types": match_types(),
                 "queues": {
                     queue.name: {

@@ -1,8 +1,10 @@
-/** The dialog that adds pictures to the gallery, a few at a time. */
+/** The dialog that adds pictures and videos, a few at a time. */
 
 import * as api from "./api.js";
-import { byId, fromTemplate, make } from "./dom.js";
+import { byId, fromTemplate, icon, make, webUrl } from "./dom.js";
 import { plural } from "./format.js";
+import { watch } from "./indexing.js";
+import { isClip, isClipLink } from "./media.js";
 
 const AT_ONCE = 2;
 const STATES = {
@@ -10,17 +12,19 @@ const STATES = {
   adding: "adding…",
   added: "added",
   pending: "added, being described",
+  indexing: "added, waits to be indexed",
   held: "added, held for review",
   exists: "already here",
   failed: "",
 };
-const ADDED = ["added", "pending", "held"];
+const ADDED = ["added", "pending", "indexing", "held"];
 
 /** `onAdded()` when the dialog closes after adding; `onSearchWith(id)` from a row. */
 export function createAdder({ onAdded, onSearchWith }) {
   const dialog = byId("add");
   let items = [];
   let running = null; // an AbortController while adding
+  let watching = new AbortController(); // of videos that are being indexed, until it closes
 
   const refresh = () => {
     showProgress(items, running);
@@ -60,6 +64,7 @@ export function createAdder({ onAdded, onSearchWith }) {
     const work = async () => {
       for (let item; (item = items.find(({ state }) => state === "waiting")); ) {
         await addOne(item, about, running.signal);
+        if (item.state === "indexing") showIndexing(item, watching.signal).then(refresh);
         refresh();
       }
     };
@@ -81,6 +86,8 @@ export function createAdder({ onAdded, onSearchWith }) {
   byId("add-close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => {
     running?.abort();
+    watching.abort();
+    watching = new AbortController();
     const added = items.some(({ state }) => ADDED.includes(state));
     reset();
     byId("add-form").reset();
@@ -103,39 +110,64 @@ export function createAdder({ onAdded, onSearchWith }) {
   };
 }
 
+/** What is to be added; links that are still being typed count as pictures. */
+function wordFor(items) {
+  const isVideo = ({ isVideo }) => isVideo;
+  if (!items.some(isVideo)) return "picture";
+  return items.every(isVideo) && !byId("add-links").value.trim() ? "video" : "file";
+}
+
 const isDone = ({ state }) => !["waiting", "adding"].includes(state);
 
 function rowOf({ file, url }) {
   const { node, slot } = fromTemplate("queue-item");
   slot("name").textContent = file?.name ?? url;
   slot("name").title = file?.name ?? url;
-  if (!file) return { node, slot };
+  const isVideo = file ? isClip(file) : Boolean(webUrl(url)) && isClipLink(url);
+  if (isVideo) slot("picture").append(icon("film"));
+  if (isVideo || !file) return { node, slot, isVideo };
   const objectUrl = URL.createObjectURL(file);
   const image = make("img", { alt: "", loading: "lazy", src: objectUrl });
   image.addEventListener("error", () => image.remove());
   slot("picture").append(image);
-  return { node, slot, objectUrl };
+  return { node, slot, isVideo, objectUrl };
 }
 
 async function addOne(item, about, signal) {
   showItem(item, "adding");
   try {
+    if (item.isVideo) {
+      const sending = (share) => showItem(item, "adding", `sending… ${Math.floor(100 * share)} %`);
+      item.video = await api.addVideo(item.picture, about, signal, sending);
+      showItem(item, "indexing");
+      return;
+    }
     const image = await api.add(item.picture, about, signal);
     item.id = image.status === "ready" ? image.id : null;
     if (image.status === "failed") showItem(item, "failed", image.failure);
     else showItem(item, { ready: "added", pending: "pending" }[image.status] ?? "held");
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    item.id = error.existingId ?? null;
+    // One can search with a picture that is here.
+    item.id = item.isVideo ? null : (error.existingId ?? null);
     if (error.status === 409) showItem(item, "exists");
     else showItem(item, "failed", error.message);
   }
 }
 
+/** Until the video can be found, or has failed. */
+async function showIndexing(item, signal) {
+  const video = await watch(item.video, signal, ({ progress }) => {
+    if (progress) showItem(item, "indexing", `indexing… ${progress} %`);
+  });
+  if (video?.status === "failed") showItem(item, "failed", video.failure);
+  else if (video) showItem(item, video.status === "ready" ? "added" : "held");
+}
+
 function showItem(item, state = "waiting", why = "") {
   item.state = state;
   item.node.dataset.state = state;
-  item.slot("state").textContent = STATES[state] || why;
+  item.slot("state").textContent = why || STATES[state];
   item.slot("search-with").hidden = !item.id;
 }
 
@@ -154,6 +186,6 @@ function showProgress(items, running) {
   const submit = byId("add-submit");
   const finished = items.length > 0 && left + links === 0;
   submit.disabled = Boolean(running) || (!waiting && !finished);
-  submit.textContent = finished ? "Done" : waiting ? `Add ${plural(waiting, "picture")}` : "Add";
+  submit.textContent = finished ? "Done" : waiting ? `Add ${plural(waiting, wordFor(items))}` : "Add";
   for (const id of ["add-sources", "add-about"]) byId(id).hidden = Boolean(running) || finished;
 }

@@ -1,5 +1,7 @@
 /** The HTTP API, as this page uses it. */
 
+import { send } from "./upload.js";
+
 const ROOT = "/api/v1/";
 const ADD_WAIT_SECONDS = 10;
 
@@ -36,7 +38,34 @@ export function add(picture, { dataId, remark }, signal) {
   return request("POST", `images/?wait=${ADD_WAIT_SECONDS}`, { fields, signal });
 }
 
-async function request(method, path, { fields, signal }) {
+/** A stored picture's bytes, as a file: videos are not searched by a picture's id. */
+export async function imageFile(id, signal) {
+  const response = await reach(fetch, `/media/images/${id}/original`, { signal });
+  if (response.ok) return new File([await response.blob()], `picture-${id}`);
+  throw await refusalOf(response);
+}
+
+export const newestVideos = (signal) =>
+  request("GET", "videos/?status=ready&page_size=24", { signal });
+
+export const video = (id, signal) => request("GET", `videos/${id}/`, { signal });
+
+/** Search the videos with {url} or {file}. `unsure`: also what is hardly better than a guess. */
+export function searchVideos(query, { limit, unsure }, signal, onProgress) {
+  const fields = { ...query, limit };
+  if (unsure) fields.min_confidence = 0;
+  return request("POST", "videos/search/", { fields, signal, onProgress });
+}
+
+/** Add a video, {url} or {file}; the answer comes before it is indexed. */
+export function addVideo(clip, { dataId, remark }, signal, onProgress) {
+  const fields = { ...clip };
+  if (dataId) fields.data_id = dataId;
+  if (remark) fields.remark = remark;
+  return request("POST", "videos/", { fields, signal, onProgress });
+}
+
+async function request(method, path, { fields, signal, onProgress }) {
   const headers = { Accept: "application/json" };
   let body;
   if (fields?.file) {
@@ -47,16 +76,22 @@ async function request(method, path, { fields, signal }) {
     headers["Content-Type"] = "application/json";
   }
   if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
-  const options = { method, headers, body, signal, credentials: "same-origin" };
-  const response = await reach(ROOT + path, options);
+  const options = { method, headers, body, signal, onProgress, credentials: "same-origin" };
+  const response = await reach(fields?.file ? send : fetch, ROOT + path, options);
+  if (!response.ok) throw await refusalOf(response);
   const answer = await response.json().catch(() => null);
-  if (response.ok && answer) return answer;
-  throw new ApiError(response.status, answer?.detail ? answer : unreadable(response));
+  if (answer) return answer;
+  throw new ApiError(response.status, unreadable(response));
 }
 
-async function reach(path, options) {
+async function refusalOf(response) {
+  const answer = await response.json().catch(() => null);
+  return new ApiError(response.status, answer?.detail ? answer : unreadable(response));
+}
+
+async function reach(call, path, options) {
   try {
-    return await fetch(path, options);
+    return await call(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(0, {

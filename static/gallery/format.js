@@ -39,8 +39,24 @@ export function percent(confidence) {
   return String(Math.round(100 * confidence));
 }
 
-/** "JPEG · 1024 × 768 · 214 kB", leaving out what is not known. */
-export function file({ format, width, height, bytes: size }) {
-  const parts = [format?.toUpperCase(), width && `${width} × ${height}`, size && bytes(size)];
+/** Seconds as 4:05, or 1:04:05; with `digits` behind the point, 4:05.3. */
+export function clock(seconds, digits = 0) {
+  const scale = 10 ** digits;
+  const units = Math.round(seconds * scale);
+  const whole = Math.floor(units / scale);
+  const hours = Math.floor(whole / 3600);
+  const parts = [hours || null, Math.floor(whole / 60) % 60, whole % 60].filter((n) => n !== null);
+  const text = parts.map((n, at) => (at ? String(n).padStart(2, "0") : n)).join(":");
+  return digits ? `${text}.${String(units % scale).padStart(digits, "0")}` : text;
+}
+
+/** "JPEG · 1024 × 768 · 214 kB", of a video also its length; leaves out what is not known. */
+export function file({ format, width, height, duration, bytes: size }) {
+  const parts = [
+    format?.toUpperCase(),
+    width && `${width} × ${height}`,
+    duration && clock(duration),
+    size && bytes(size),
+  ];
   return parts.filter(Boolean).join(" · ");
 }

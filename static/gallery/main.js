@@ -7,11 +7,15 @@ import { createControls } from "./controls.js";
 import { byId, confirmOn, copyText, webUrl } from "./dom.js";
 import * as format from "./format.js";
 import * as messages from "./messages.js";
+import { isAnimation, isClip } from "./media.js";
 import { createPicker } from "./picker.js";
 import { showPreview } from "./preview.js";
 import { createResults } from "./results.js";
 import { withScales } from "./scales.js";
-import { parse, serialise } from "./state.js";
+import { parse, PICTURES, serialise, VIDEOS } from "./state.js";
+import { noVideos } from "./video-messages.js";
+import * as videos from "./videos.js";
+import { createWhere, onlyPlaceOf } from "./where.js";
 
 const uploads = new Map(); // key → File: what the address cannot hold, for back and forward
 const entered = new Set(); // links typed or dropped here, whose pictures may be loaded
@@ -31,24 +35,32 @@ const controls = createControls({
   },
   onThreshold: setThreshold,
 });
+const where = createWhere({ onChange: (where) => go({ ...state, where }) });
 const picker = createPicker({
   onFiles: takeFiles,
   onText: takeText,
   dropHint: (count) => (addsDrops(count) ? "Drop to add to the gallery" : "Drop to search"),
 });
 
-const galleryIsEmpty = () => Object.values(service?.images ?? { ready: 1 }).every((n) => n === 0);
+const hasNo = (counts) => Object.values(counts).every((number) => number === 0);
+const galleryIsEmpty = () => Boolean(service) && hasNo(service.images) && hasNo(service.videos);
+const inVideos = () => state.where === VIDEOS;
+const fileOf = (query) => uploads.get(query?.upload);
 const addsDrops = (count) => count > 1 || byId("add").open || galleryIsEmpty();
 const settings = () => service.match_types[state.matchType];
 const why = (matchType) => service.match_types[matchType]?.why;
 
-function takeFiles(files) {
-  if (addsDrops(files.length)) adder.open(files.map((file) => ({ file })));
-  else {
-    const key = `${Date.now()}-${uploads.size}`;
-    uploads.set(key, files[0]);
-    searchFor({ upload: key });
+async function takeFiles(files) {
+  if (addsDrops(files.length)) {
+    adder.open(files.map((file) => ({ file })));
+    return;
   }
+  const [file] = files;
+  const key = `${Date.now()}-${uploads.size}`;
+  uploads.set(key, file);
+  // An animation can be searched in both; it is rather from a video, where there are some.
+  const moves = isClip(file) || (service?.videos.ready !== 0 && (await isAnimation(file)));
+  searchFor({ upload: key }, moves ? VIDEOS : state.where);
 }
 
 function takeText(text) {
@@ -58,7 +70,8 @@ function takeText(text) {
     entered.add(text);
     searchFor({ url: text });
   } else if (service?.match_types.clip?.available) {
-    go({ ...state, query: { text }, matchType: "clip", threshold: keptThreshold("clip") });
+    const threshold = keptThreshold("clip");
+    go({ ...state, query: { text }, where: PICTURES, matchType: "clip", threshold });
     results.focus();
   } else {
     const reason = why("clip") ?? "";
@@ -69,8 +82,8 @@ function takeText(text) {
 
 const keptThreshold = (matchType) => (state.matchType === matchType ? state.threshold : null);
 
-function searchFor(query) {
-  go({ ...state, query });
+function searchFor(query, where = state.where) {
+  go({ ...state, query, where, unsure: false });
   results.focus();
 }
 
@@ -122,7 +135,7 @@ function showMatchNotices(shown) {
 function addable() {
   const { url, upload } = state.query;
   if (url) return { url };
-  return upload ? { file: uploads.get(upload) } : null;
+  return upload ? { file: fileOf({ upload }) } : null;
 }
 
 async function run() {
@@ -134,14 +147,16 @@ async function run() {
   showQuery();
   try {
     if (state.query) await search(signal);
+    else if (inVideos()) await showVideos(signal);
     else await showGallery(signal);
   } catch (error) {
     if (!signal.aborted) showFailure(error);
   }
 }
 
-/** Fill in what the address left open, and drop a match type that does not exist. */
+/** Fill in what the address left open, and drop what does not exist or go together. */
 function normalise() {
+  state.where = onlyPlaceOf(state.query, fileOf(state.query)) ?? state.where;
   const types = service.match_types;
   if (types[state.matchType]) return;
   const names = Object.keys(types);
@@ -151,7 +166,8 @@ function normalise() {
 
 function showQuery() {
   const { query } = state;
-  const file = uploads.get(query?.upload);
+  const file = fileOf(query);
+  where.show(state.where, onlyPlaceOf(query, file));
   showWords(query?.url ?? query?.text ?? "");
   picker.takesWords = service.match_types.clip?.available;
   controls.showState(state, service.match_types);
@@ -171,13 +187,17 @@ function showWords(words) {
 
 async function search(signal) {
   const { query } = state;
-  const file = uploads.get(query.upload);
+  const file = fileOf(query);
   if (query.upload && !file) {
-    results.showOnly("Choose the picture again", messages.uploadGone(() => byId("file").click()));
+    results.showOnly(...messages.uploadGone(inVideos(), () => byId("file").click()));
     return;
   }
   results.loading("Searching…");
   if (query.id) showStoredQuery(query.id, signal);
+  if (inVideos()) {
+    await searchVideos(file, signal);
+    return;
+  }
   const asked = { ...state, threshold: settings().max_threshold };
   found = await api.search(file ? { file } : query, asked, signal);
   results.showMatches(found.results, settings());
@@ -185,10 +205,24 @@ async function search(signal) {
   applyThreshold();
 }
 
+async function searchVideos(file, signal) {
+  const picture = addable();
+  const isOnlyVideo = onlyPlaceOf(state.query, file) === VIDEOS;
+  await videos.search(results, {
+    query: file ? { file } : state.query,
+    state,
+    videos: service.videos,
+    signal,
+    askAll: () => go({ ...state, unsure: true }),
+    add: picture && (() => adder.open([picture])),
+    searchPictures: isOnlyVideo ? null : () => go({ ...state, where: PICTURES }),
+  });
+}
+
 /** Show a match, the `rank`th from 0, next to the query. Drawing takes the service some time. */
 function compareWith({ image }, rank, words) {
   const { query } = state;
-  const file = uploads.get(query.upload);
+  const file = fileOf(query);
   const asked = { ...state, threshold: settings().max_threshold, limit: rank + 1, explain: true };
   const ask = async (signal) => {
     const { results: matches } = await api.search(file ? { file } : query, asked, signal);
@@ -202,10 +236,17 @@ async function showStoredQuery(id, signal) {
   if (image && !signal.aborted) showPreview({ id, image });
 }
 
+async function showVideos(signal) {
+  const { ready, pending } = service.videos;
+  if (ready) await videos.showNewest(results, signal);
+  else results.showOnly("No videos yet", noVideos(pending, () => adder.open()));
+}
+
 async function showGallery(signal) {
   results.loading("Newest pictures");
-  if (galleryIsEmpty()) {
-    results.showOnly("The gallery is empty", messages.emptyGallery(() => adder.open()));
+  if (hasNo(service.images)) {
+    const title = galleryIsEmpty() ? "The gallery is empty" : "No pictures yet";
+    results.showOnly(title, messages.emptyGallery(() => adder.open()));
     return;
   }
   const { results: images } = await api.newest(signal);
@@ -216,7 +257,9 @@ function showFailure(error) {
   if (!(error instanceof api.ApiError)) console.error(error);
   byId("share").hidden = true;
   byId("query").hidden = byId("add-open").hidden = !service && Boolean(error.needsSignIn);
-  results.showOnly(...messages.failure(error, start));
+  const mayBeVideo = error.code === "not_an_image" && state.query?.url && !inVideos();
+  const inVideosInstead = mayBeVideo && (() => go({ ...state, where: VIDEOS }));
+  results.showOnly(...messages.failure(error, start, inVideosInstead));
 }
 
 async function start() {
@@ -229,9 +272,9 @@ async function start() {
   }
   byId("query").hidden = byId("add-open").hidden = false;
   service.match_types = withScales(service.match_types);
-  const { ready, pending } = service.images;
-  const waiting = pending ? ` · ${format.count(pending)} on the way` : "";
-  byId("counts").textContent = `${format.plural(ready, "picture")}${waiting}`;
+  const pending = service.images.pending + service.videos.pending;
+  byId("counts").textContent = pending ? `${format.count(pending)} on the way` : "";
+  where.showCounts(service);
   controls.showMatchTypes(service.match_types);
   await run();
 }

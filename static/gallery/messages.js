@@ -51,10 +51,11 @@ function lowInformation(found, settings, actions) {
 }
 
 /** After a reload the uploaded file is gone. */
-export function uploadGone(choose) {
-  const text =
-    "A picture that is only searched with is not stored. To keep or share a search, search with a link or with a picture of the gallery.";
-  return notice("Uploads do not survive a reload", text, [["Choose a picture", choose, true]]);
+export function uploadGone(inVideos, choose) {
+  const what = inVideos ? "clip or picture" : "picture";
+  const text = `A ${what} that is only searched with is not stored. To keep or share a search, search with a link or with a picture of the gallery.`;
+  const actions = [[`Choose a ${what}`, choose, true]];
+  return [`Choose the ${what} again`, notice("Uploads do not survive a reload", text, actions)];
 }
 
 /** The first start: how to add pictures. */
@@ -71,14 +72,20 @@ const TITLES = {
   throttled: "Too many searches at once",
   not_found: "There is no such picture",
   not_an_image: "That is not a picture",
-  image_too_large: "The picture is too large",
-  too_large: "The picture is too large",
+  image_too_large: "The file is too large",
+  too_large: "The file is too large",
+  not_a_video: "That is not a video",
+  video_too_large: "The video is too large",
+  video_too_slow: "The video takes too long",
 };
 
 const SIGN_IN = "This service answers signed-in people, and programs that send an API key.";
 
-/** [title, message] of a refusal; trying again is offered where it may help. */
-export function failure(error, retry) {
+/**
+ * [title, message] of a refusal; trying again is offered where it may help, and `inVideos`, if
+ * given, where what is no picture may be a video.
+ */
+export function failure(error, retry, inVideos) {
   if (error.needsSignIn) {
     const next = encodeURIComponent(location.pathname + location.search);
     const actions = [["Sign in", `/admin/login/?next=${next}`, true]];
@@ -89,5 +96,6 @@ export function failure(error, retry) {
   const general = inputAtFault ? "The search was refused" : "The service could not do it";
   const title = error.code?.startsWith("fetch_") ? "The link could not be fetched" : TITLES[error.code];
   const actions = inputAtFault ? [] : [["Try again", retry, true]];
+  if (inVideos) actions.push(["Search the videos with it", inVideos, true]);
   return [title ?? general, notice(null, error.message, actions, "alert")];
 }

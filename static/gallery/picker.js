@@ -1,10 +1,11 @@
-/** Ways to hand over a picture: drop, paste, choose, and the box for a link or words. */
+/** Ways to hand over a picture or a clip: drop, paste, choose, and the box for a link or words. */
 
 import { byId, webUrl } from "./dom.js";
+import { isClip } from "./media.js";
 
 const LABEL = {
-  link: ["Link to a picture", "https://…"],
-  words: ["Link to a picture, or words", "https://… or “red bicycle”"],
+  link: ["Link to a picture or a video", "https://…"],
+  words: ["Link to a picture or a video, or words", "https://… or “red bicycle”"],
 };
 
 /**
@@ -85,7 +86,9 @@ function listenForDrops({ onFiles, onText, dropHint }) {
 
 function listenForPastes({ onFiles, onText }) {
   window.addEventListener("paste", (event) => {
-    const files = [...event.clipboardData.files].filter(({ type }) => type.startsWith("image/"));
+    const files = [...event.clipboardData.files].filter(
+      (file) => file.type.startsWith("image/") || isClip(file),
+    );
     if (files.length) {
       event.preventDefault();
       onFiles(files);

@@ -2,6 +2,7 @@
 
 import { button, byId, icon, make } from "./dom.js";
 import * as format from "./format.js";
+import { isClip, isClipLink } from "./media.js";
 
 let objectUrl = null;
 
@@ -20,6 +21,7 @@ export function showPreview(query) {
 }
 
 function parts(query) {
+  if (query.file && isClip(query.file)) return clipParts(query.file);
   if (query.file) {
     const { name, size } = query.file;
     const image = picture(objectUrl, "The picture you search with", (loaded) => {
@@ -35,11 +37,25 @@ function parts(query) {
   return [shown, `Picture #${id}`, image ? format.file(image) : ""];
 }
 
+function clipParts({ name, size }) {
+  const video = make("video", { src: objectUrl, controls: true, muted: true, playsInline: true });
+  video.ariaLabel = "The clip you search with";
+  video.addEventListener("loadedmetadata", () => {
+    const { videoWidth: width, videoHeight: height } = video;
+    // A recording may not say how long it is.
+    const duration = Number.isFinite(video.duration) ? video.duration : null;
+    byId("preview-facts").textContent = format.file({ width, height, duration, bytes: size });
+  });
+  video.addEventListener("error", () => video.replaceWith(icon("film")));
+  return [video, name || "Pasted clip", format.bytes(size)];
+}
+
 /**
  * A linked picture is loaded from its site at once only where the link was entered here: who
  * opens a shared search should not visit a stranger's site without wanting to.
  */
 function linkedPicture({ url, mayLoad }) {
+  if (isClipLink(url)) return icon("film"); // other sites' videos are not loaded at all
   const load = () => picture(url, "The picture you search with");
   if (mayLoad) return load();
   return button(

@@ -13,16 +13,25 @@ export function createResults({ onSearchWith, onCompare }) {
   const notices = byId("notices");
   let cards = [];
 
-  function show(title, note, nodes = []) {
+  function show(title, note, nodes = [], layout = "grid") {
     byId("results-title").textContent = title;
     byId("results-note").textContent = note;
     byId("results").removeAttribute("aria-busy");
     notices.replaceChildren();
     overlay.reset();
+    grid.className = layout;
     grid.replaceChildren(...nodes);
   }
 
   return {
+    /** How much of the query is sent, 0..1. */
+    sending(share) {
+      const isSent = share >= 1;
+      byId("results-title").textContent = isSent ? "Searching…" : "Sending…";
+      if (isSent) notices.replaceChildren();
+      else notices.replaceChildren(make("progress", { value: share, ariaLabel: "Sent" }));
+    },
+
     /** Earlier pictures stay, dimmed, until the new ones are there. */
     loading(title) {
       byId("results-title").textContent = title;
@@ -56,6 +65,12 @@ export function createResults({ onSearchWith, onCompare }) {
         return { distance: match.distance, node: card.node };
       });
       show("", "", cards.map(({ node }) => node));
+    },
+
+    /** Stored videos, or those that a search found. */
+    showVideos(title, note, nodes, layout) {
+      cards = [];
+      show(title, note, nodes, layout);
     },
 
     /** Hide the cards beyond `threshold`; returns how many are left. */
@@ -133,19 +148,26 @@ function cardOf(image, onSearchWith) {
 
 /** The distance, or how sure it is, and how far that can be trusted. */
 function showDistance({ node, slot }, { distance, confidence }, matchType) {
-  const { node: head, slot: part } = fromTemplate(confidence === null ? "distance" : "confidence");
   const band = bandOf(distance, matchType);
   node.dataset.band = band;
-  if (confidence === null) {
-    part("distance").textContent = format.distance(distance, matchType.max_threshold);
-    part("distance").title = `Distance ${distance}`;
-    part("band").textContent = band;
-  } else {
-    part("confidence").textContent = `${confidence < 0.005 ? "< 1" : format.percent(confidence)} % sure`;
-    part("confidence").title = `Confidence ${confidence}`;
-    part("level").setAttribute("width", `${100 * confidence}%`);
+  if (confidence !== null) {
+    slot("id").before(showCertainty(confidence));
+    return;
   }
+  const { node: head, slot: part } = fromTemplate("distance");
+  part("distance").textContent = format.distance(distance, matchType.max_threshold);
+  part("distance").title = `Distance ${distance}`;
+  part("band").textContent = band;
   slot("id").before(head);
+}
+
+/** How sure a match is, in words and as a bar. */
+export function showCertainty(confidence) {
+  const { node, slot } = fromTemplate("confidence");
+  slot("confidence").textContent = `${confidence < 0.005 ? "< 1" : format.percent(confidence)} % sure`;
+  slot("confidence").title = `Confidence ${confidence}`;
+  slot("level").setAttribute("width", `${100 * confidence}%`);
+  return node;
 }
 
 function showPicture(slot, image) {

@@ -1,42 +1,42 @@
 /**
  * The search as the address bar holds it.
  *
- * A state is {query, matchType, threshold, limit, prefix}. A query is {id}, {url}, {text}, or
- * {upload} (a key into this page's memory: a file cannot be in an address), or null.
- * matchType and threshold are null where the server's defaults hold.
+ * A state is {query, where, matchType, threshold, limit, prefix, unsure}. A query is {id}, {url},
+ * {text}, or {upload} (a key into this page's memory: a file cannot be in an address), or null.
+ * `where` is PICTURES or VIDEOS. matchType and threshold, which only pictures have, are null where
+ * the server's defaults hold; `unsure`, which only videos have, asks for every result.
  */
+
+export const PICTURES = "pictures";
+export const VIDEOS = "videos";
 
 export const DEFAULT_LIMIT = 20;
 export const MAX_LIMIT = 100;
-
-export const emptyState = () => ({
-  query: null,
-  matchType: null,
-  threshold: null,
-  limit: DEFAULT_LIMIT,
-  prefix: "",
-});
 
 export function parse(search, historyState) {
   const parameters = new URLSearchParams(search);
   return {
     query: parseQuery(parameters, historyState),
+    where: parameters.get("in") === VIDEOS ? VIDEOS : PICTURES,
     matchType: parameters.get("match_type"),
     threshold: parseNumber(parameters.get("threshold")),
     limit: clampLimit(parseNumber(parameters.get("limit")) ?? DEFAULT_LIMIT),
     prefix: parameters.get("data_id_prefix") ?? "",
+    unsure: parameters.get("unsure") === "1",
   };
 }
 
-export function serialise({ query, matchType, threshold, limit, prefix }) {
+export function serialise({ query, where, matchType, threshold, limit, prefix, unsure }) {
   const parameters = new URLSearchParams();
   for (const kind of ["id", "url", "text"]) {
     if (query?.[kind]) parameters.set(kind, query[kind]);
   }
+  if (where === VIDEOS) parameters.set("in", VIDEOS);
   if (matchType) parameters.set("match_type", matchType);
   if (threshold !== null) parameters.set("threshold", threshold);
   if (limit !== DEFAULT_LIMIT) parameters.set("limit", limit);
   if (prefix) parameters.set("data_id_prefix", prefix);
+  if (unsure) parameters.set("unsure", "1");
   return parameters.size ? `?${parameters}` : location.pathname;
 }
 

@@ -1,0 +1,29 @@
+/** Sending a form with a file in it, and how far that is: fetch() does not say. */
+
+/**
+ * Like fetch(), with `onProgress(share)`, 0..1, while the body is sent. Resolves to {ok, status,
+ * json()}; rejects with an AbortError after `signal`, and with a TypeError where nobody answers.
+ */
+export function send(address, { method, headers, body, signal, onProgress }) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open(method, address);
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    const abort = () => request.abort();
+    request.upload.addEventListener("progress", ({ loaded, total }) => onProgress?.(loaded / total));
+    request.addEventListener("load", () => {
+      const { status, responseText } = request;
+      const ok = status >= 200 && status < 300;
+      resolve({ ok, status, json: async () => JSON.parse(responseText) });
+    });
+    request.addEventListener("error", () => reject(new TypeError("The request failed.")));
+    request.addEventListener("abort", () => reject(new DOMException("Aborted", "AbortError")));
+    request.addEventListener("loadend", () => signal?.removeEventListener("abort", abort));
+    if (signal?.aborted) {
+      reject(new DOMException("Aborted", "AbortError"));
+      return;
+    }
+    signal?.addEventListener("abort", abort);
+    request.send(body);
+  });
+}

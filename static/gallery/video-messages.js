@@ -1,0 +1,54 @@
+/** What the page says about videos: titles, nothing found, nothing to look for. */
+
+import { fromTemplate } from "./dom.js";
+import * as format from "./format.js";
+import { notice } from "./results.js";
+
+/** The title over the videos, and how many were searched. */
+export function describeVideos(results, { answer, state, videos }) {
+  const number = new Set(answer.results.map(({ video }) => video.id)).size;
+  results.describe(titleOf(answer, number, state), `of ${format.plural(videos.ready, "video")}`);
+}
+
+function titleOf({ low_information: isEmpty }, number, { unsure }) {
+  if (isEmpty) return "Nothing to look for";
+  if (!number) return "No video shows it";
+  if (unsure) return `${format.plural(number, "video")}, however unsure`;
+  return number === 1 ? "1 video shows it" : `${number} videos show it`;
+}
+
+/**
+ * Messages above the videos. `askAll` shows results however unsure; `add` adds the query, and
+ * `searchPictures` looks for it among the pictures, where that can be done.
+ */
+export function videoNotices({ answer, state, videos, askAll, add, searchPictures }) {
+  const actions = [];
+  if (searchPictures) actions.push(["Search the pictures", searchPictures]);
+  if (add) actions.push(["Add this one…", add]);
+  if (answer.low_information) {
+    const text =
+      "It is black, one flat colour or noise all over, so that it would look like many videos. Try a moment that shows more.";
+    return [notice("This has almost no detail", text, actions)];
+  }
+  if (answer.results.length) return [];
+  const waiting = videos.pending
+    ? ` ${format.plural(videos.pending, "video")} on the way will be searchable soon.`
+    : "";
+  if (state.unsure) {
+    return [notice(null, `Nothing here looks like it, however unsure.${waiting}`, actions)];
+  }
+  const all = ["Show what is unsure", askAll, true];
+  return [notice(null, `Nothing here is surely from the same video.${waiting}`, [all, ...actions])];
+}
+
+/** No video yet: how to add some. */
+export function noVideos(pending, choose) {
+  const { node, slot } = fromTemplate("no-videos");
+  slot("choose").addEventListener("click", choose);
+  slot("curl").textContent = `curl -F file=@video.mp4 ${location.origin}/api/v1/videos/`;
+  if (pending) slot("text").textContent = waitingText(pending);
+  return node;
+}
+
+const waitingText = (pending) =>
+  `${format.plural(pending, "video")} on the way. Videos can be found once they are indexed.`;

@@ -1,0 +1,151 @@
+/** Videos as cards: what they are, and the moments that show the query. */
+
+import { button, byId, copyText, fromTemplate, icon, make, announce, confirmOn } from "./dom.js";
+import * as format from "./format.js";
+import { createPlayer } from "./player.js";
+import { showCertainty } from "./results.js";
+import { rangeText, timeline } from "./timeline.js";
+
+const SAME_SPEED = 0.02;
+const NEAR = 0.5; // seconds
+
+/** How sure a video's band is called; what is asked for by default is possible at least. */
+const bandOf = (confidence) => {
+  if (confidence >= 0.9) return "strong";
+  return confidence >= 0.5 ? "possible" : "weak";
+};
+
+/** A stored video on its own. */
+export function storedVideo(video) {
+  const { node, slot } = videoCard(video);
+  slot("frame").src = video.thumbnail ?? "";
+  slot("frame").alt = nameOf(video);
+  createPlayer(slot, { video, start: null });
+  return node;
+}
+
+/** The results of a search, one card for each video; several hits of one video are its moments. */
+export function foundVideos({ results, ambiguous }) {
+  const ofVideo = new Map();
+  for (const hit of results) ofVideo.set(hit.video.id, [...(ofVideo.get(hit.video.id) ?? []), hit]);
+  return [...ofVideo.values()].map((hits, rank) => foundVideo(hits, rank ? [] : ambiguous));
+}
+
+/** `others`: where else the query could be from as well. */
+function foundVideo(moments, others) {
+  const [best] = moments;
+  const { video } = best;
+  const places = others.filter((place) => !moments.some((hit) => isThere(place, hit)));
+  const { node, slot } = videoCard(video);
+  node.dataset.band = bandOf(best.confidence);
+  slot("id").before(showCertainty(best.confidence));
+  showFrame(slot("frame"), best);
+  const own = places.filter((place) => place.video === video.id);
+  const bar = timeline({ duration: video.duration, ranges: moments, places: own });
+  const play = createPlayer(slot, { video, start: best.start, onTime: bar.at });
+  const { node: found, slot: part } = fromTemplate("found");
+  part("timeline").replaceWith(bar.node);
+  part("moments").append(...moments.map((hit) => momentOf(hit, play)));
+  if (places.length) part("places").append(...placesOf(places, video, play));
+  else part("places").remove();
+  part("pairs").append(...moments.flatMap((hit) => hit.matches.map((pair) => pairOf(pair, hit))));
+  slot("remark").after(found);
+  return node;
+}
+
+/** Whether a place lies on a moment that is shown anyway, or hardly beside it. */
+const isThere = (place, { video, start, end }) =>
+  place.video === video.id && place.start < end + NEAR && place.end > start - NEAR;
+
+function videoCard(video) {
+  const { node, slot } = fromTemplate("video");
+  node.dataset.id = video.id;
+  slot("id").textContent = `#${video.id}`;
+  slot("remark").textContent = slot("remark").title = video.remark ?? "";
+  if (video.data_id === null) slot("data-id-row").remove();
+  else slot("data-id").textContent = video.data_id;
+  slot("md5").textContent = video.md5;
+  slot("copy").setAttribute("aria-label", `Copy the md5 of video ${video.id}`);
+  slot("copy").addEventListener("click", async ({ currentTarget }) => {
+    await copyText(video.md5);
+    confirmOn(currentTarget, "");
+    announce("md5 copied");
+  });
+  slot("file").textContent = format.file(video);
+  return { node, slot };
+}
+
+const nameOf = (video) => video.remark || video.data_id || `Video ${video.id}`;
+
+/** The picture that is most like the query. */
+function showFrame(image, { video, matches }) {
+  const shown = matches.reduce((best, pair) => (pair.similarity > best.similarity ? pair : best));
+  image.src = shown.frame;
+  image.alt = `${nameOf(video)}, at ${format.clock(shown.time, 1)}`;
+  // Where there is no small copy there is no picture of the moment.
+  image.addEventListener("error", () => (image.src = video.thumbnail ?? ""), { once: true });
+}
+
+/** When, which part of the query that is, and what was done to it. */
+function momentOf(hit, play) {
+  const isStill = hit.query_start === hit.query_end;
+  const when = rangeText(hit);
+  const about = isStill ? stillAbout(hit) : clipAbout(hit);
+  const edits = [
+    Math.abs(hit.speed - 1) > SAME_SPEED && `${Number(hit.speed.toFixed(2))}× speed`,
+    hit.mirrored && "mirrored",
+  ].filter(Boolean);
+  return make(
+    "li",
+    { className: "moment" },
+    playButton(when, hit, play),
+    make("span", { className: "muted" }, about),
+    ...edits.map((edit) => make("span", { className: "edit" }, edit)),
+  );
+}
+
+const clipAbout = ({ query_start: start, query_end: end }) =>
+  `shows ${rangeText({ start, end })} of your clip`;
+
+const stillAbout = ({ offset }) => `most like it at ${format.clock(offset, 1)}`;
+
+/** Pressed to play from `start`; only words where nothing can be played. */
+function playButton(label, { start }, play) {
+  if (!play) return make("strong", {}, label);
+  const node = button("", () => play(start), "button small");
+  node.append(icon("play"), label);
+  node.setAttribute("aria-label", `Play ${label}`);
+  return node;
+}
+
+function placesOf(places, video, play) {
+  const nodes = places.map((place) => {
+    const label = rangeText(place);
+    if (place.video === video.id) return playButton(label, place, play);
+    return otherVideo(place, `#${place.video}, ${label}`);
+  });
+  return ["Other places show it as well: ", ...nodes];
+}
+
+/** Leads to the other video's card, if it has one. */
+function otherVideo({ video }, label) {
+  const find = () => byId("grid").querySelector(`[data-id="${video}"]`);
+  const show = () => {
+    find()?.scrollIntoView({ block: "center" });
+    find()?.querySelector("button, video")?.focus({ preventScroll: true });
+  };
+  return button(label, show, "button small");
+}
+
+function pairOf({ time, query_time: queryTime, similarity, frame }, hit) {
+  const isStill = hit.query_start === hit.query_end;
+  const when = isStill ? format.clock(time, 1) : `${format.clock(queryTime, 1)} → ${format.clock(time, 1)}`;
+  const alt = `The video at ${format.clock(time, 1)}`;
+  return make(
+    "li",
+    {},
+    make("img", { src: frame, alt, loading: "lazy", decoding: "async" }),
+    make("span", {}, when),
+    make("span", { className: "muted" }, `${format.percent(similarity)} % alike`),
+  );
+}

@@ -1,0 +1,505 @@
+"""Searching the videos in a real browser: clips, stills and animations, and what can be played."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.core.files.storage import default_storage
+from playwright.sync_api import Locator, Page, expect
+
+from gallery import descriptors
+from gallery.services.adding import add_image
+from tests import factories
+from tests.browser.conftest import DESKTOP, PHONE, OpenPage
+from tests.httpserver import HttpServer
+from tests.videos import clips, library
+from tests.videos.library import clip_of, frame_at
+from videos.models import Frame, Video
+from videos.services import changing, indexing
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+ONE_VIDEO = "1 video shows it"
+TIME = r"\d+:\d\d\.\d"
+
+
+@pytest.fixture(scope="module")
+def indexed(
+    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, dict[str, Video], list[Frame]]]:
+    """The library, indexed once: a browser's tests empty the tables each time."""
+    media = tmp_path_factory.mktemp("media")
+    with library.library(media, django_db_blocker) as videos:
+        frames = list(Frame.objects.all())
+    return media, videos, frames
+
+
+@pytest.fixture
+def videos(indexed: Any, settings: Any, open_api: None) -> dict[str, Video]:
+    settings.MEDIA_ROOT, videos, frames = indexed
+    settings.THROTTLE_POINTS = 0
+    Video.objects.bulk_create(videos.values())
+    Frame.objects.bulk_create(frames, batch_size=100)
+    Video.objects.filter(pk=videos["travel"].pk).update(data_id="trip-1", remark="Cat <b>& cup")
+    return videos
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Six seconds of "travel", as in a mirror."""
+    frames = [library.mirrored(frame) for frame in clip_of("travel", 5, 11)]
+    return written(tmp_path / "seen somewhere.mp4", clips.encode(clips.timed(frames)))
+
+
+@pytest.fixture
+def screenshot(tmp_path: Path) -> Path:
+    """Of "museum", at 2.2 seconds."""
+    return written(tmp_path / "screenshot.png", library.file_of(frame_at("museum", 2.2)))
+
+
+def written(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def title(page: Page) -> Locator:
+    return page.locator("#results-title")
+
+
+def card(page: Page, video: Video) -> Locator:
+    return page.locator(f'.video[data-id="{video.pk}"]')
+
+
+def choose(page: Page, path: Path) -> None:
+    page.set_input_files("#file", path)
+
+
+def seconds(text: str) -> float:
+    minutes, rest = text.split(":")
+    return 60 * int(minutes) + float(rest)
+
+
+def moments(of: Locator) -> list[tuple[float, ...]]:
+    """Start and end of each moment of a card."""
+    texts = of.locator(".moment button").all_inner_texts()
+    return [tuple(seconds(time) for time in re.findall(TIME, text)) for text in texts]
+
+
+def in_videos(page: Page) -> Locator:
+    return page.get_by_role("radio", name="Videos")
+
+
+def switch_to(page: Page, name: str) -> None:
+    page.locator("#where label", has_text=name).click()
+
+
+def now(page: Page) -> float:
+    """Where the video that plays is, once it plays."""
+    page.wait_for_function(
+        "() => { const v = document.querySelector('.player video');"
+        "return v && v.readyState >= 3 && !v.seeking && !v.paused }"
+    )
+    time: float = page.locator(".player video").evaluate("video => video.currentTime")
+    return time
+
+
+# --- finding ----------------------------------------------------------------------------------
+
+
+def test_a_clip_finds_its_video_and_the_range(
+    open_page: OpenPage, videos: dict[str, Video], clip: Path
+) -> None:
+    page = open_page()
+    expect(page.locator("#where-videos")).to_have_text("4")
+    choose(page, clip)
+    expect(title(page)).to_have_text("2 videos show it")  # the other one shares the footage
+    expect(title(page)).to_be_focused()
+    expect(page).to_have_url(re.compile(r"\?in=videos&match_type=auto$"))
+    expect(in_videos(page)).to_be_checked()
+    expect(page.get_by_role("radio", name="Pictures")).to_be_disabled()
+    expect(page.locator("#where-note")).to_have_text("A clip is searched for in videos.")
+    found = card(page, videos["travel"])
+    ((start, end),) = moments(found)
+    assert (start, end) == pytest.approx((5, 11), abs=0.4)
+    expect(found.locator(".confidence")).to_have_text(re.compile(r"^\d\d.* % sure$"))
+    expect(found.locator(".remark")).to_have_text("Cat <b>& cup")
+    expect(found).to_contain_text("trip-1")
+    expect(found).to_contain_text("MP4 · 320 × 180 · 0:16")
+    expect(found.locator(".moment")).to_contain_text(re.compile(rf"shows 0:00\.\d – {TIME} of"))
+    expect(found.locator(".edit")).to_have_text("mirrored")
+    bar = found.get_by_role("img", name=re.compile(rf"^Found at {TIME} to {TIME} of 0:16\.0$"))
+    outer, inner = bar.bounding_box(), bar.locator(".range").bounding_box()
+    assert outer and inner
+    assert (inner["x"] - outer["x"]) / outer["width"] == pytest.approx(start / 16, abs=0.02)
+    assert inner["width"] / outer["width"] == pytest.approx((end - start) / 16, abs=0.02)
+    frame = found.locator(".player img")
+    expect(frame).to_have_attribute("alt", re.compile(rf"^Cat <b>& cup, at {TIME}$"))
+    assert frame.evaluate("image => image.decode().then(() => image.naturalWidth)")
+    expect(page.locator("#preview-facts")).to_contain_text("320 × 180 · 0:06")
+
+
+def test_the_matched_frames_can_be_looked_at(
+    open_page: OpenPage, videos: dict[str, Video], clip: Path
+) -> None:
+    page = open_page()
+    choose(page, clip)
+    found = card(page, videos["travel"])
+    found.get_by_text("Matched frames").click()
+    expect(found.locator(".pairs li")).to_have_count(5)
+    for pair in found.locator(".pairs li").all():
+        query, time = (seconds(text) for text in re.findall(TIME, pair.inner_text()))
+        assert time - query == pytest.approx(5, abs=0.3)
+        assert pair.locator("img").evaluate("image => image.decode().then(() => true)")
+
+
+def test_a_screenshot_finds_the_moment(
+    open_page: OpenPage, videos: dict[str, Video], screenshot: Path
+) -> None:
+    page = open_page()
+    choose(page, screenshot)
+    expect(title(page)).to_have_text(re.compile("^No copy"))
+    expect(page).not_to_have_url(re.compile("in=videos"))
+    switch_to(page, "Videos")
+    expect(title(page)).to_have_text(ONE_VIDEO)
+    expect(page).to_have_url(re.compile(r"\?in=videos"))
+    found = card(page, videos["museum"])
+    ((start, *rest),) = moments(found)
+    assert start - 0.6 <= 2.2 <= max([start, *rest]) + 0.6
+    expect(found.locator(".moment")).to_contain_text("most like it at 0:02.")
+    expect(found.locator(".places")).to_have_count(0)
+    page.reload()
+    expect(title(page)).to_have_text("Choose the clip or picture again")
+    expect(in_videos(page)).to_be_checked()
+
+
+def test_an_animation_is_searched_in_videos_and_may_be_in_pictures(
+    open_page: OpenPage, videos: dict[str, Video], tmp_path: Path
+) -> None:
+    frames = [library.halved(frame) for frame in clip_of("museum", 5, 8)[::3]]
+    page = open_page()
+    expect(title(page)).to_have_text("No pictures yet")
+    choose(page, written(tmp_path / "funny.gif", clips.animation(frames, "GIF", 120)))
+    expect(title(page)).to_have_text(ONE_VIDEO)
+    ((start, end),) = moments(card(page, videos["museum"]))
+    assert (start, end) == pytest.approx((5, 8), abs=0.6)
+    expect(page.get_by_role("radio", name="Pictures")).to_be_enabled()
+    switch_to(page, "Pictures")
+    expect(title(page)).to_have_text(re.compile("^No copy"))
+
+
+def test_places_that_show_it_as_well(
+    open_page: OpenPage, videos: dict[str, Video], tmp_path: Path
+) -> None:
+    page = open_page("?in=videos")
+    choose(page, written(tmp_path / "twice.png", library.file_of(frame_at("again", 2))))
+    expect(title(page)).to_have_text(ONE_VIDEO)
+    found = card(page, videos["again"])
+    places = found.locator(".places")
+    expect(places).to_contain_text("Other places show it as well:")
+    expect(found.get_by_role("img", name=re.compile(r"; also 0:"))).to_be_visible()
+    ((start, *_),) = moments(found)
+    (other, *_) = (seconds(time) for time in re.findall(TIME, places.inner_text()))
+    assert abs(start - other) == pytest.approx(8, abs=1)  # the photograph comes twice
+    places.get_by_role("button").first.click()
+    assert now(page) == pytest.approx(other, abs=2)
+
+
+def test_a_flat_picture_and_a_black_clip(
+    open_page: OpenPage, videos: dict[str, Video], tmp_path: Path
+) -> None:
+    page = open_page("?in=videos")
+    black = clips.encode(clips.timed(clips.plain(0, 2)))
+    flat = factories.png(factories.flat())
+    for path in (written(tmp_path / "a.mp4", black), written(tmp_path / "b.png", flat)):
+        choose(page, path)
+        expect(page.locator("#preview-name")).to_have_text(path.name)
+        expect(title(page)).to_have_text("Nothing to look for")
+        expect(page.get_by_role("heading", name="This has almost no detail")).to_be_visible()
+        expect(page.get_by_text("Try a moment that shows more.")).to_be_visible()
+
+
+def test_nothing_found_and_what_is_unsure(
+    open_page: OpenPage, videos: dict[str, Video], tmp_path: Path
+) -> None:
+    page = open_page("?in=videos")
+    choose(page, written(tmp_path / "a.png", library.file_of(clips.photograph("gravel"))))
+    expect(title(page)).to_have_text("No video shows it")
+    expect(page.locator("#results-note")).to_have_text("of 4 videos")
+    expect(page.get_by_role("button", name="Add this one…")).to_be_visible()
+    page.get_by_role("button", name="Show what is unsure").click()
+    expect(page).to_have_url(re.compile("unsure=1"))
+    expect(title(page)).to_have_text(re.compile("^(No video shows it|.*, however unsure)$"))
+    page.get_by_role("button", name="Clear").click()
+    expect(title(page)).to_have_text("Newest videos")
+
+
+def test_a_link_is_searched_by_the_server(
+    open_page: OpenPage, videos: dict[str, Video], clip: Path
+) -> None:
+    with HttpServer({"/clip.mp4": clip.read_bytes(), "/watch": clip.read_bytes()}) as site:
+        page = open_page()
+        field = page.get_by_label("Link to a picture or a video")
+        field.fill(f"{site.url}/clip.mp4")
+        field.press("Enter")
+        expect(title(page)).to_have_text("2 videos show it")
+        expect(in_videos(page)).to_be_checked()
+        page.reload()  # the link is in the address
+        expect(title(page)).to_have_text("2 videos show it")
+        expect(page.get_by_role("button", name="Copy link")).to_be_visible()
+        switch_to(page, "Videos")
+        page.goto(f"/imgsmlr/?url={site.url}/watch")
+        expect(title(page)).to_have_text("That is not a picture")
+        page.get_by_role("button", name="Search the videos with it").click()
+        expect(title(page)).to_have_text("2 videos show it")
+
+
+def test_a_stored_picture_is_looked_for_in_videos(
+    open_page: OpenPage, videos: dict[str, Video], screenshot: Path
+) -> None:
+    image = add_image(
+        data=screenshot.read_bytes(), by="tests", inline=descriptors.available_names()
+    )
+    page = open_page()
+    page.get_by_role("button", name=f"Search with this one, picture {image.pk}").click()
+    expect(title(page)).to_have_text(re.compile("^1 copy"))
+    switch_to(page, "Videos")
+    expect(title(page)).to_have_text(ONE_VIDEO)
+    expect(card(page, videos["museum"])).to_be_visible()
+    page.go_back()
+    expect(title(page)).to_have_text(re.compile("^1 copy"))
+
+
+def test_words_are_for_pictures_alone(open_page: OpenPage, videos: dict[str, Video]) -> None:
+    page = open_page("?text=a+cat&in=videos")
+    expect(page.get_by_role("radio", name="Pictures")).to_be_checked()
+    expect(in_videos(page)).to_be_disabled()
+    expect(page.locator("#where-note")).to_have_text("Words are searched for in pictures.")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG"])
+def test_animations_are_told_from_pictures(
+    open_page: OpenPage, open_api: None, format: str, count: int
+) -> None:
+    frames = [np.ascontiguousarray(frame) for frame in clip_of("travel", 1, 2)[::8][:count]]
+    data = clips.animation(frames, format) if count > 1 else library.file_of(frames[0], format)
+    assert len(data) > 100
+    page = open_page()
+    moves = page.evaluate(
+        """async ([type, bytes]) => {
+            const { isAnimation } = await import("/static/gallery/media.js");
+            return isAnimation(new File([new Uint8Array(bytes)], "a", { type }));
+        }""",
+        [f"image/{format.lower()}", list(data)],
+    )
+    assert moves is (count > 1)
+
+
+# --- playing ----------------------------------------------------------------------------------
+
+
+def test_it_plays_from_the_start_of_the_match(
+    open_page: OpenPage, videos: dict[str, Video], clip: Path
+) -> None:
+    page = open_page()
+    choose(page, clip)
+    found = card(page, videos["travel"])
+    expect(found).to_be_visible()
+    assert page.locator(".player video").count() == 0
+    page.get_by_role("button", name=f"Play video {videos['travel'].pk} from 0:0").click()
+    ((start, _),) = moments(found)
+    assert start - 0.2 <= now(page) < start + 5
+    player = found.locator("video")
+    expect(player).to_be_focused()
+    assert player.evaluate("video => [video.muted, video.controls]") == [True, True]
+    expect(found.locator(".playhead")).to_have_attribute("visibility", "visible")
+    player.evaluate("video => (video.currentTime = 0)")
+    found.locator(".moment button").click()
+    assert start - 0.2 <= now(page) < start + 5
+    expect(found.locator(".play-note")).to_be_empty()
+
+
+def test_a_file_that_was_not_kept(
+    open_page: OpenPage, videos: dict[str, Video], clip: Path
+) -> None:
+    Video.objects.filter(pk=videos["travel"].pk).update(original="")
+    Video.objects.filter(pk=videos["remix"].pk).update(original="", proxy="")
+    page = open_page()
+    choose(page, clip)
+    small, gone = card(page, videos["travel"]), card(page, videos["remix"])
+    expect(small).to_contain_text("The file was not kept: a small copy plays.")
+    small.locator(".play").click()
+    ((start, _),) = moments(small)
+    assert start - 0.2 <= now(page) < start + 5
+    expect(gone).to_contain_text("The file was not kept: it cannot be played here.")
+    expect(gone.get_by_role("button", name="Play")).to_have_count(0)
+    expect(gone.locator(".moment")).to_contain_text(re.compile(rf"^{TIME} – {TIME}"))
+    frame = gone.locator(".player img")  # the thumbnail stands in for the moment
+    expect(frame).to_have_attribute("src", re.compile("/thumbnail/$"))
+
+
+def test_a_video_that_was_taken_away_meanwhile(
+    open_page: OpenPage, videos: dict[str, Video], clip: Path
+) -> None:
+    page = open_page()
+    choose(page, clip)
+    found = card(page, videos["travel"])
+    expect(found).to_be_visible()
+    changing.quarantine_videos(videos=Video.objects.filter(pk=videos["travel"].pk), by="tests")
+    found.locator(".play").click()
+    expect(found).to_contain_text("It cannot be played. It may have been taken away since.")
+
+
+def test_what_the_browser_cannot_play_plays_as_a_small_copy(
+    open_page: OpenPage, open_api: None, tmp_path: Path
+) -> None:
+    frames = list(clips.moving("astronaut", 4))
+    video = library.add_ready(clips.encode(clips.timed(frames), "avi"))
+    page = open_page("?in=videos")
+    choose(page, written(tmp_path / "a.png", library.file_of(frames[60])))
+    expect(title(page)).to_have_text(ONE_VIDEO)
+    found = card(page, video)
+    found.locator(".play").click()
+    expect(found).to_contain_text("This browser cannot play the file: a small copy plays.")
+    ((start, *_),) = moments(found)
+    assert start - 0.2 <= now(page) <= 4
+    assert default_storage.exists(video.original.name)
+
+
+# --- adding -----------------------------------------------------------------------------------
+
+
+def test_a_video_is_added_and_its_indexing_followed(
+    open_page: OpenPage, open_api: None, tmp_path: Path
+) -> None:
+    frames = list(clips.moving("coffee", 3, start=(0, 0, 0.5), end=(1, 1, 0.6)))
+    path = written(tmp_path / "mine.mp4", clips.encode(clips.timed(frames)))
+    page = open_page("?in=videos")
+    expect(title(page)).to_have_text("No videos yet")
+    choose(page, path)  # nothing to search yet, so that it is offered for adding
+    page.get_by_label("Data id optional").fill("mine-1")
+    page.get_by_role("button", name="Add 1 video").click()
+    row = page.locator(".queue-item")
+    expect(row).to_contain_text("added, waits to be indexed")
+    video = Video.objects.get(data_id="mine-1")
+    Video.objects.filter(pk=video.pk).update(progress=42)
+    expect(row).to_contain_text("indexing… 42 %")
+    indexing.index_videos([video.pk])
+    expect(row.locator(".queue-state")).to_have_text("added")
+    page.get_by_role("button", name="Done").click()
+    expect(title(page)).to_have_text("Newest videos")
+    expect(card(page, video)).to_contain_text("0:03")
+
+
+def test_pictures_and_videos_are_added_together(
+    open_page: OpenPage, videos: dict[str, Video], tmp_path: Path
+) -> None:
+    page = open_page()
+    page.get_by_role("button", name="Add pictures or videos").click()
+    broken = written(tmp_path / "broken.mp4", b"\0\0\0\x18ftypisom" + bytes(3000))
+    again = written(
+        tmp_path / "again.mp4", default_storage.open(videos["again"].original.name).read()
+    )
+    picture = written(tmp_path / "a.png", factories.png(factories.photo(1)))
+    page.set_input_files("#add-files", [broken, again, picture])
+    page.get_by_role("button", name="Add 3 files").click()
+    expect(page.locator("#add-progress")).to_have_text("1 added, 1 already here, 1 failed")
+    failed = page.locator('.queue-item[data-state="failed"]')
+    expect(failed).to_contain_text("broken.mp4")
+    expect(failed.locator(".queue-state")).to_have_text(re.compile(r"\w+ .*\.$"))
+
+
+# --- refusals and waiting ---------------------------------------------------------------------
+
+
+def test_refusals(
+    open_page: OpenPage, videos: dict[str, Video], clip: Path, settings: Any, tmp_path: Path
+) -> None:
+    page = open_page("?in=videos")
+    choose(page, written(tmp_path / "broken.mp4", clip.read_bytes()[:2000]))
+    expect(title(page)).to_have_text("That is not a video")
+    expect(page.get_by_role("alert").locator("p")).to_have_text(re.compile(r"\w.*\.$"))
+    settings.MAX_UPLOAD_BYTES = 20_000
+    choose(page, clip)
+    expect(title(page)).to_have_text("The file is too large")
+
+
+def test_it_says_how_much_is_sent(
+    open_page: OpenPage, videos: dict[str, Video], tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (1000, 1000, 3), np.uint8)
+    page = open_page("?in=videos")
+    expect(title(page)).to_have_text("Newest videos")
+    network = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 1e6}
+    network.send("Network.emulateNetworkConditions", slow)
+    choose(page, written(tmp_path / "noise.png", library.file_of(noise)))
+    expect(title(page)).to_have_text("Sending…")
+    page.wait_for_function("() => document.querySelector('progress')?.value > 0.2")
+    expect(page.get_by_role("progressbar", name="Sent")).to_be_visible()
+    expect(title(page)).to_have_text(re.compile("^(Nothing to look for|No video shows it)$"))
+    expect(page.locator("progress")).to_have_count(0)
+
+
+# --- everyone can use it ----------------------------------------------------------------------
+
+
+def test_by_keyboard_alone(open_page: OpenPage, videos: dict[str, Video], screenshot: Path) -> None:
+    page = open_page()
+    choose(page, screenshot)
+    expect(title(page)).to_have_text(re.compile("^No copy"))
+    page.get_by_role("radio", name="Pictures").focus()
+    page.keyboard.press("ArrowRight")
+    expect(title(page)).to_have_text(ONE_VIDEO)
+    expect(in_videos(page)).to_be_focused()
+    play = f"Play video {videos['museum'].pk} from"
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if (page.evaluate("document.activeElement.ariaLabel") or "").startswith(play):
+            break
+    page.keyboard.press("Enter")
+    assert now(page) == pytest.approx(2.2, abs=3)
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_serious_accessibility_problem(
+    open_page: OpenPage,
+    videos: dict[str, Video],
+    clip: Path,
+    size: tuple[int, int],
+    theme: str,
+) -> None:
+    Video.objects.filter(pk=videos["travel"].pk).update(data_id="d" * 200, remark="long " * 300)
+    page = open_page("?in=videos", size, theme)
+    expect(title(page)).to_have_text("Newest videos")
+    assert problems(page) == []
+    choose(page, clip)
+    expect(title(page)).to_have_text("2 videos show it")
+    for summary in page.locator(".methods summary").all():
+        summary.click()
+    assert problems(page) == []
+    page.locator(".play").first.click()
+    now(page)
+    assert problems(page) == []
+    Video.objects.all().delete()
+    page.goto("/imgsmlr/?in=videos")
+    expect(title(page)).to_have_text("No videos yet")
+    assert problems(page) == []
+
+
+def problems(page: Page) -> list[str]:
+    """axe's findings of serious or critical impact, and whether the page is too wide."""
+    found = [
+        f"{violation['id']}: {[node['target'] for node in violation['nodes']]}"
+        for violation in Axe().run(page).response["violations"]
+        if violation["impact"] in ("serious", "critical")
+    ]
+    too_wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    return [*found, *(["too wide"] if too_wide else [])]
