@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from gallery.management import demo_pictures
+from gallery.management import demo_pictures, demo_videos
 from gallery.models import Image
 from gallery.services.searching import Query, search
 from tests.httpserver import HttpServer
+from tests.videos.library import file_of
+from videos.models import Video
+from videos.services import indexing
+from videos.services import searching as videos_searching
 
 FEW = 2
 
@@ -44,6 +48,25 @@ def test_filled_once_and_found(live_server: Any, open_api: None) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_videos_are_filled_in_once_and_found(live_server: Any, open_api: None) -> None:
+    assert "2 videos added, 0 were there." in run(live_server.url)
+    assert "0 videos added, 2 were there." in run(live_server.url)
+    tour, trailer = (Video.objects.get(data_id=f"demo/{name}") for name in ("tour", "trailer"))
+    assert indexing.index_videos([tour.pk, trailer.pk]) == 2
+    moment = list(demo_videos.footage("tour"))[160]
+    (hit, *others) = videos_searching.search(data=file_of(moment)).results
+    assert (hit.video, others) == (tour, [])
+    assert hit.start - 300 <= 6400 <= hit.end + 300
+    # What the trailer shows of the tour: its water and its poster.
+    shared = list(demo_videos.footage("trailer"))[40]
+    found = {hit.video for hit in videos_searching.search(data=file_of(shared)).results}
+    assert found == {tour, trailer}
+    tour.refresh_from_db()
+    assert tour.duration_ms is not None
+    assert tour.duration_ms <= 15_000
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_key_is_needed(live_server: Any) -> None:
     with pytest.raises(CommandError, match=r"asks for a key: .* --key"):
         run(live_server.url)
@@ -71,3 +94,5 @@ def test_the_same_at_every_run() -> None:
     assert once == twice
     assert len({sample.data for sample in once}) == len(once)
     assert len({sample.name for sample in once}) == len(once)
+    for name in demo_videos.VIDEOS:
+        assert demo_videos.mp4(name) == demo_videos.mp4(name)

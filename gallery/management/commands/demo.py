@@ -1,4 +1,4 @@
-"""``manage.py demo``, behind ``make demo``: sample pictures for a running service, over HTTP."""
+"""``manage.py demo``, behind ``make demo``: samples for a running service, over HTTP."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
+from gallery.management import demo_videos
 from gallery.management.demo_pictures import Sample, samples
 
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (listening there, not calling)
+Fields = dict[str, str | tuple[str, bytes, str]]
+"""Of a form; a file as name, bytes and type."""
 
 
 class Command(BaseCommand):
     """Adds each sample that is not there yet."""
 
-    help = "Fill the service that runs on HOST:PORT with sample pictures and edited copies of them."
+    help = (
+        "Fill the service that runs on HOST:PORT with sample pictures, edited copies of them, and "
+        "videos."
+    )
     # It speaks to a service and needs no database of its own.
     requires_system_checks: list[str] = []
 
@@ -31,7 +37,7 @@ class Command(BaseCommand):
         parser.add_argument("--key", help="an API key with the scope add, where one is needed")
 
     def handle(self, *args: Any, site: str, key: str | None, **options: Any) -> None:
-        """Raises CommandError with what to do when the service does not take the pictures."""
+        """Raises CommandError with what to do when the service does not take the samples."""
         http = urllib3.PoolManager(
             headers={"X-API-Key": key} if key else {}, timeout=60, retries=False
         )
@@ -39,10 +45,16 @@ class Command(BaseCommand):
         added = 0
         pictures = list(samples())
         for sample in tqdm(pictures, unit="image", disable=None):
-            added += self.add(http, site, sample)
+            added += self.add_picture(http, site, sample)
         self.stdout.write(
             f"{added} pictures added, {len(pictures) - added} were there. "
             f"Search with one of them: {site}/imgsmlr/"
+        )
+        names = demo_videos.VIDEOS
+        added = sum(self.add_video(http, site, name) for name in names)
+        self.stdout.write(
+            f"{added} videos added, {len(names) - added} were there. Once they are indexed, look "
+            f"for a picture in them: {site}/imgsmlr/?in=videos"
         )
 
     def require_service(self, http: urllib3.PoolManager, site: str) -> None:
@@ -59,17 +71,30 @@ class Command(BaseCommand):
                 f"What answers at {site} is not this service: set HOST and PORT to where it runs."
             )
 
-    def add(self, http: urllib3.PoolManager, site: str, sample: Sample) -> bool:
+    def add_picture(self, http: urllib3.PoolManager, site: str, sample: Sample) -> bool:
         """Upload one sample; False if it is there already."""
         remark = f"{sample.family}, {sample.edit}" if sample.edit else sample.family
-        fields: dict[str, str | tuple[str, bytes, str]] = {
+        fields: Fields = {
             "file": (f"{sample.name}.jpg", sample.data, "image/jpeg"),
             "data_id": f"demo/{sample.name}",
             "remark": remark,
             "meta": orjson.dumps({"family": sample.family, "edit": sample.edit}).decode(),
         }
+        return self.add(http, site, "images/?wait=30", fields)
+
+    def add_video(self, http: urllib3.PoolManager, site: str, name: str) -> bool:
+        """The same for a video."""
+        fields: Fields = {
+            "file": (f"{name}.mp4", demo_videos.mp4(name), "video/mp4"),
+            "data_id": f"demo/{name}",
+            "remark": f"{name}, over the sample pictures",
+        }
+        return self.add(http, site, "videos/", fields)
+
+    def add(self, http: urllib3.PoolManager, site: str, path: str, fields: Fields) -> bool:
+        """Send a form; False if what it brings is there already. Raises CommandError."""
         try:
-            answer = http.request("POST", f"{site}/api/v1/images/?wait=30", fields=fields)
+            answer = http.request("POST", f"{site}/api/v1/{path}", fields=fields)
         except urllib3.exceptions.HTTPError as error:
             raise CommandError(f"The service at {site} broke off; see its log.") from error
         if answer.status in (401, 403):
@@ -77,6 +102,6 @@ class Command(BaseCommand):
                 f"The service at {site} asks for a key: create an API key with the scope add in "
                 "its admin and give it as --key."
             )
-        if answer.status not in (201, 409):
-            raise CommandError(f"{sample.name} was refused: {answer.data[:300].decode()}")
-        return bool(answer.status == 201)
+        if answer.status not in (201, 202, 409):
+            raise CommandError(f"{fields['data_id']} was refused: {answer.data[:300].decode()}")
+        return bool(answer.status != 409)
