@@ -119,6 +119,22 @@ def test_a_long_video_is_compared_in_parts(stored: dict[str, Video]) -> None:
     assert len(results[stored["again"]].segments) >= 4 * (600 // PART)
 
 
+def test_a_short_video_within_a_long_one_is_found_from_either(stored: dict[str, Video]) -> None:
+    """Three seconds of a minute and a half that shows much else."""
+    piece = library.add_ready(clips.encode(clips.timed(library.clip_of("museum", 1, 4))))
+    others = ("rocket", "coffee", "astronaut", "hubble_deep_field", "camera", "page")
+    around = [frame for shot in others for frame in clips.moving(shot, 8)]
+    frames = [*around, *library.footage("museum"), *around]
+    film = library.add_ready(clips.encode(clips.timed(frames)))
+    starts = {}
+    for one, other in ((piece, film), (film, piece)):
+        results = {shared.video: shared for shared in similar(video_id=one.pk).results}
+        (part,) = results[other].segments
+        starts[one] = part.own_start, part.start
+    assert starts[film] == pytest.approx((48_000 + 1000, 0), abs=1000)
+    assert starts[piece] == pytest.approx(starts[film][::-1], abs=1)
+
+
 def moved(video: Video, frames: list[Frame], by: int) -> list[Frame]:
     return [
         Frame(

@@ -11,7 +11,7 @@ import numpy as np
 from gallery.errors import NotFound
 from videos import claims
 from videos.claims import Found
-from videos.confidence import Evidence, calibrations, confidence
+from videos.confidence import Evidence, calibrations, confidence, logit
 from videos.models import Video
 from videos.queries import Described
 from videos.search import Spans, candidates, spans_of
@@ -81,6 +81,23 @@ class _Line:
             and abs(other.speed - self.speed) <= SAME_SPEED
         )
 
+    def turned(self) -> _Line:
+        """The same, seen from the other video."""
+        return replace(
+            self,
+            own_start=self.start,
+            own_end=self.end,
+            start=self.own_start,
+            end=self.own_end,
+            speed=1 / self.speed,
+        )
+
+    def repeats(self, other: _Line) -> bool:
+        """Whether half of either one's time in this video is the other's, too."""
+        both = min(self.own_end, other.own_end) - max(self.own_start, other.own_start)
+        shorter = min(self.own_end - self.own_start, other.own_end - other.own_start)
+        return both > shorter / 2 or (both >= 0 and shorter < 1e-3)
+
     def joined(self, other: _Line) -> _Line:
         pairs = self.pairs + other.pairs
         a, b = self.evidence, other.evidence
@@ -112,7 +129,7 @@ def similar(*, video_id: int, limit: int = LIMIT, min_confidence: float | None =
         return Answer(low_information=True)
     query = _as_query(own)
     proposed = candidates(query, exclude=video_id, proposing=PROPOSING)
-    lines = _lines(query, spans_of(list(proposed)))
+    lines = _both_ways(video_id, own, spans_of(list(proposed)))
     videos = Video.objects.ready().in_bulk(list(lines))
     least = calibrations()["stored"].precise if min_confidence is None else min_confidence
     shared = [
@@ -149,6 +166,24 @@ def _parts(query: Described) -> Iterator[Described]:
             hashes=query.hashes[rows],
             hashes_of=query.hashes_of[rows] - first,
         )
+
+
+def _both_ways(video_id: int, own: Spans, others: dict[int, Spans]) -> dict[int, list[_Line]]:
+    """By video. Each is asked as well: what is all of a short one is too little of a long one."""
+    every = defaultdict(list, _lines(_as_query(own), others))
+    for video, spans in others.items():
+        back = _lines(_as_query(spans), {video_id: own})
+        every[video] += [line.turned() for line in back.get(video_id, [])]
+    return {video: _distinct(lines) for video, lines in every.items()}
+
+
+def _distinct(lines: Sequence[_Line]) -> list[_Line]:
+    """Without those that a surer one says as well, in the order of this video's time."""
+    kept: list[_Line] = []
+    for line in sorted(lines, key=lambda one: -logit(one.evidence, "stored")):
+        if not any(line.repeats(other) for other in kept):
+            kept.append(line)
+    return sorted(kept, key=lambda one: one.own_start)
 
 
 def _lines(query: Described, spans: dict[int, Spans]) -> dict[int, list[_Line]]:
