@@ -6,12 +6,14 @@ messages (``videos.wire``) to its standard output.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import BinaryIO
 
 from gallery.errors import UserError
@@ -42,7 +44,12 @@ def main() -> None:
         )
         _send(out, wire.ERROR, _json({"code": error.code, "message": error.message}))
     except BrokenPipeError:
-        os._exit(0)  # the reader has seen enough
+        # The reader ends this process before it closes the pipe: it has been killed itself, and
+        # nobody else clears away the directory.
+        with contextlib.suppress(OSError):
+            Path(job.name).unlink()
+            Path.cwd().rmdir()
+        os._exit(0)
 
 
 def _restrict(limits: wire.Limits) -> None:

@@ -23,6 +23,12 @@ class VideoTooSlow(UserError):
     code = "video_too_slow"
 
 
+class AnotherFile(UserError):
+    """The link of a video that was not kept holds something else now."""
+
+    code = "another_file"
+
+
 BY_CODE = {error.code: error for error in (NotAVideo, VideoTooLarge, VideoTooSlow)}
 
 

@@ -206,13 +206,14 @@ class _Reading:
                 return  # what is missing shows in ``_check_complete``
             if packet is None:
                 return
-            if packet.pos is not None:
-                self.progress = max(self.progress, min(1.0, packet.pos / self._bytes))
             if packet.pts is not None and packet.time_base is not None:
                 end = float((packet.pts + (packet.duration or 0)) * packet.time_base * 1000)
                 self._end_ms = max(self._end_ms, end)
             if packet.stream is not self._stream:
                 continue
+            # Of this stream alone: the sound of a file may all lie at its end.
+            if packet.pos is not None:
+                self.progress = max(self.progress, min(1.0, packet.pos / self._bytes))
             try:
                 frames = packet.decode()
             except MemoryError:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,6 +27,7 @@ from gallery.descriptors import pdq
 from gallery.descriptors.cnn import square
 from gallery.items import Item
 from tests.factories import stored_files
+from tests.httpserver import HttpServer
 from tests.videos.clips import Pixels, encode, moving, plain, still, timed
 from videos import tasks
 from videos.decoding import Limits, decode
@@ -210,6 +217,46 @@ def test_a_worker_that_died_is_followed_by_another_and_no_frame_is_there_twice()
     assert video.frames.count() == len(set(video.frames.values_list("t0", "view")))
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_is_killed_leaves_nothing_and_is_followed_by_another(
+    settings: Any, tmp_path: Path
+) -> None:
+    video = add(encode(timed([*moving("astronaut", 60, rate=10)], 10)))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    worker = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tests.videos.lone_worker"),
+            *(connection.settings_dict["NAME"], str(settings.MEDIA_ROOT), str(video.pk)),
+        ],
+        env={**os.environ, "TMPDIR": str(scratch)},
+    )
+    wait_until(lambda: any(scratch.glob("video-*/*")))
+    worker.kill()
+    worker.wait()
+    # The process that decodes has nobody to read it any more.
+    wait_until(lambda: not any(scratch.iterdir()))
+    video.refresh_from_db()
+    assert (video.status, video.attempts, video.frames.count()) == (Status.PENDING, 1, 0)
+    assert stored_files(settings.MEDIA_ROOT) == [video.original.name]
+    assert tasks.sweep() == 0  # it might still be alive
+    Video.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
+    assert tasks.sweep() == 1
+    video.refresh_from_db()
+    assert (video.status, video.attempts, video.progress) == (Status.READY, 0, 100)
+    assert video.frames.count() == len(set(video.frames.values_list("t0", "view"))) >= 20
+    names = [video.original.name, video.thumbnail.name, video.proxy.name]
+    assert stored_files(settings.MEDIA_ROOT) == sorted(names)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Raises AssertionError after a minute."""
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 def test_a_worker_that_was_overtaken_stores_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     video = add(SHORT)
     finish = indexing._finish
@@ -390,6 +437,37 @@ def test_a_quarantined_video_stays_so_when_indexed_anew() -> None:
     assert indexing.index_videos([video.pk]) == 1
     video.refresh_from_db()
     assert (video.status, video.reindex) == (Status.QUARANTINED, False)
+
+
+def test_a_link_is_fetched_again_to_be_indexed_anew(web: HttpServer) -> None:
+    web.routes = {"/clip": SHORT}
+    video = adding.add_video(url=f"{web.url}/clip", by=BY)
+    assert indexing.index_videos([video.pk]) == 1
+    video.refresh_from_db()
+    assert video.original.name == ""
+    before = set(video.frames.values_list("id"))
+    assert changing.index_again(videos=Video.objects.all(), by=BY) == 1
+    assert indexing.index_videos([video.pk]) == 1
+    video.refresh_from_db()
+    assert (video.status, video.reindex, video.reindex_failure) == (Status.READY, False, "")
+    assert (video.original.name, video.progress) == ("", 100)
+    assert not before & set(video.frames.values_list("id"))
+
+
+@pytest.mark.parametrize(
+    ("now", "says"), [(TWO_SHOTS, "another file"), (None, "answered 404 for this address")]
+)
+def test_a_link_that_leads_elsewhere_now(web: HttpServer, now: bytes | None, says: str) -> None:
+    web.routes = {"/clip": SHORT}
+    video = adding.add_video(url=f"{web.url}/clip", by=BY)
+    assert indexing.index_videos([video.pk]) == 1
+    web.routes = {} if now is None else {"/clip": now}
+    changing.index_again(videos=Video.objects.all(), by=BY)
+    assert indexing.index_videos([video.pk]) == 0
+    video.refresh_from_db()
+    assert (video.status, video.reindex) == (Status.READY, False)
+    assert says in video.reindex_failure
+    assert video.frames.exists()
 
 
 def test_what_cannot_be_indexed_anew_is_left_alone() -> None:

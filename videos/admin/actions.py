@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 from unfold.decorators import action
@@ -18,11 +18,13 @@ from videos.models import Video
 from videos.services import changing
 
 SHOWN_BEFORE = 24
+LOST = Q(original="", url__isnull=True)
 AGAIN, QUARANTINE, RELEASE = "Index again", "Quarantine", "Release"
 WOULD_DELETE = "be deleted for good, with frames and files. This cannot be undone."
 WOULD_INDEX = (
     "be read and described again, one after another; those that are indexed are found by their "
-    "old frames until then. Videos that wait already or whose file was not kept are left alone."
+    "old frames until then. What was not kept is fetched again; without a link it is left alone, "
+    "as are videos that wait already."
 )
 
 
@@ -111,15 +113,15 @@ class VideoActions:
         self.release(request, Video.objects.filter(pk=video.pk))
 
     def _index_again(self, request: HttpRequest, videos: QuerySet[Video]) -> None:
-        selected, lost = videos.count(), videos.filter(original="").count()
+        selected, lost = videos.count(), videos.filter(LOST).count()
         queued = changing.index_again(videos=videos, by=actor(request))
         if queued:
             messages.success(request, f"{videos_text(queued)} queued to be indexed again.")
         if lost:
             messages.warning(
                 request,
-                f"{videos_text(lost)} skipped: the file was not kept, so there is nothing to read "
-                "again. Add the video again.",
+                f"{videos_text(lost)} skipped: the file was not kept and came from no link, so "
+                "there is nothing to read again. Add the video again.",
             )
         if waiting := selected - queued - lost:
             messages.warning(request, f"{videos_text(waiting)} skipped: waiting already.")

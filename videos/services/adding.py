@@ -10,11 +10,9 @@ from typing import Any, BinaryIO, cast
 
 from django.conf import settings
 from django.core.files.base import File
-from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import transaction
 
 from gallery.errors import UserError
-from gallery.fetching import fetch_into
 from gallery.services import storing as files_of_items
 from gallery.services.inserting import insert, refuse_existing
 from gallery.services.preparing import Hashes
@@ -78,11 +76,7 @@ def _taken(url: str | None, file: File | None) -> Iterator[tuple[File, bool]]:
         return
     if url is None:
         raise UserError("Give the video as a url or as a file.")
-    # What Django makes of a large upload: its file is moved into the storage, not copied.
-    with TemporaryUploadedFile("fetched", "", 0, None) as fetched:
-        fetch_into(cast(BinaryIO, fetched), url, conf.fetch_policy())
-        fetched.size = fetched.tell()
-        fetched.flush()
+    with storing.fetched(url) as fetched:
         yield fetched, True
 
 

@@ -58,10 +58,10 @@ def index_again(*, videos: QuerySet[Video], by: str) -> int:
     """Try failed videos again, and index those anew that are indexed. Answers how many.
 
     An indexed one is found by its old frames until it has new ones. A video whose original was
-    not kept cannot be read again and is left as it is, as is one that waits already.
+    not kept is fetched again; without a link it is left as it is, as is one that waits already.
     """
-    waiting = videos.exclude(status=Status.PENDING).exclude(reindex=True).exclude(original="")
-    rows = list(waiting.select_for_update())
+    waiting = videos.exclude(status=Status.PENDING).exclude(reindex=True)
+    rows = list(waiting.exclude(original="", url__isnull=True).select_for_update())
     for video in rows:
         before = video.status
         if video.status == Status.FAILED:
@@ -85,6 +85,9 @@ def _move(videos: QuerySet[Video], status: Status, verb: str, by: str) -> int:
         video.move_to(status)
         # Its frames may be made anew at this moment.
         video.claimed_until = lease
-        video.save(update_fields=["status", "failure"])
+        if status == Status.READY and not video.keep_original and not video.reindex:
+            files_of_items.delete_after_commit([video.original.name])
+            video.original = ""
+        video.save(update_fields=["status", "failure", "original"])
         tell(by=by, verb=verb, row=video, before=before, after=status)
     return len(rows)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django_q.tasks import async_task
@@ -79,6 +80,8 @@ def _claim(pk: int) -> Video | None:
         video = rows.select_for_update(skip_locked=True).first()
         if video is not None:
             video.claimed_until, video.attempts = timezone.now() + LEASE, video.attempts + 1
+            if not video.original:  # it is fetched first, without any progress
+                video.claimed_until += timedelta(seconds=settings.VIDEO_FETCH_TIMEOUT)
             video.progress = 0
             video.save(update_fields=["claimed_until", "attempts", "progress"])
         return video
@@ -140,14 +143,14 @@ def _finish(video: Video, new: Indexed) -> None:
         row.thumbnail = files.add(thumbnail)
         row.proxy = files.add(storing.save_proxy(row.sha256, new.proxy))
         row.duration_ms, row.progress = new.duration_ms, 100
-        if row.original and not row.keep_original:
-            files_of_items.delete_after_commit([row.original.name])
-            row.original = ""
         video_indexed.send(sender=Video, video=row)
+        original = row.original.name
         if row.status == Status.PENDING:
-            publish(row, by=WORKER, saved=SAVED)
+            publish(row, by=WORKER, saved=SAVED, spare=not row.keep_original)
         else:
             _replace(row)
+        if not row.original:
+            files_of_items.delete_after_commit([original])
 
 
 def _replace(row: Video) -> None:
@@ -156,6 +159,8 @@ def _replace(row: Video) -> None:
     row.reindex, row.reindex_failure = False, ""
     if row.status == Status.READY and not passes(row):
         row.move_to(Status.QUARANTINED)
+    if row.status == Status.READY and not row.keep_original:
+        row.original = ""
     row.attempts, row.claimed_until = 0, None
     row.save()
     tell(by=WORKER, verb="reindexed", row=row, before=before, after=row.status)

@@ -10,7 +10,12 @@ from typing import IO, BinaryIO, cast
 
 from django.core.files.base import File
 from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import TemporaryUploadedFile
 
+from gallery.fetching import fetch_into
+from gallery.services.preparing import Hashes
+from videos import conf
+from videos.errors import AnotherFile
 from videos.models import Video
 
 
@@ -28,14 +33,28 @@ def save_proxy(sha256: str, mp4: IO[bytes]) -> str:
 
 
 @contextmanager
-def opened_original(video: Video) -> Iterator[Path | BinaryIO]:
-    """The file as it came: its place if the storage is a directory, else a stream.
+def fetched(url: str) -> Iterator[TemporaryUploadedFile]:
+    """What a link leads to, on the disk for as long as the block lasts. Raises ``FetchFailed``."""
+    # What Django makes of a large upload: its file is moved into the storage, not copied.
+    with TemporaryUploadedFile("fetched", "", 0, None) as file:
+        fetch_into(cast(BinaryIO, file), url, conf.fetch_policy())
+        file.size = file.tell()
+        file.flush()
+        yield file
 
-    Raises ``FileNotFoundError``.
+
+@contextmanager
+def opened_original(video: Video) -> Iterator[Path | BinaryIO]:
+    """The file as it came: its place if the storage is a directory, else a stream; fetched again
+    if it came from a link and was not kept.
+
+    Raises ``FileNotFoundError``, ``FetchFailed`` and ``AnotherFile``.
     """
     name = video.original.name or ""
     if not name:
-        raise FileNotFoundError("the original was not kept")
+        with _fetched_again(video) as place:
+            yield place
+        return
     try:
         path = Path(default_storage.path(name))
     except NotImplementedError:
@@ -45,3 +64,13 @@ def opened_original(video: Video) -> Iterator[Path | BinaryIO]:
     if not path.is_file():
         raise FileNotFoundError(name)
     yield path
+
+
+@contextmanager
+def _fetched_again(video: Video) -> Iterator[Path]:
+    if video.url is None:
+        raise FileNotFoundError("the original was not kept")
+    with fetched(video.url) as file:
+        if Hashes.of_all(file.chunks()).sha256 != video.sha256:
+            raise AnotherFile("The link leads to another file now: add that one as a new video.")
+        yield Path(file.temporary_file_path())
