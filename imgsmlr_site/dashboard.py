@@ -12,15 +12,18 @@ from django_q.models import Failure
 
 from gallery.models import ClipVersion, Image, ImageFingerprint, Status
 from imgsmlr_site import health, status
+from videos.models import Video
 
 FAILURES_SHOWN = 8
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """The context of templates/admin/index.html. What a user may not list is not shown either."""
-    counts = status.image_counts()
+    counts, video_counts = status.image_counts(), status.video_counts()
     if request.user.has_perm("gallery.view_image"):
         context["failed_images"] = Image.objects.filter(status=Status.FAILED)[:FAILURES_SHOWN]
+    if request.user.has_perm("videos.view_video"):
+        context["failed_videos"] = Video.objects.filter(status=Status.FAILED)[:FAILURES_SHOWN]
     if request.user.has_perm("django_q.view_failure"):
         context["failed_tasks"] = Failure.objects.order_by("-stopped")[:FAILURES_SHOWN]
     return context | {
@@ -28,6 +31,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "problems": health.problems(),
         "counts": counts,
         "total": sum(counts.values()),
+        "video_counts": video_counts,
+        "video_total": sum(video_counts.values()),
         "queues": health.queues(),
         "match_types": status.match_types(),
         "clip_versions": clip_versions(counts),
@@ -58,12 +63,15 @@ def clip_versions(counts: dict[str, int]) -> list[dict[str, Any]]:
 
 
 def storage() -> dict[str, int]:
-    """Bytes of the originals that are kept, and of the whole database."""
+    """Bytes of the originals and videos that are kept, and of the whole database."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_database_size(current_database())")
         (database,) = cursor.fetchone()
-    kept = Image.objects.exclude(original="").aggregate(total=Sum("bytes"))["total"]
-    return {"originals": kept or 0, "database": database}
+    originals, videos = (
+        model.objects.exclude(original="").aggregate(total=Sum("bytes"))["total"] or 0
+        for model in (Image, Video)
+    )
+    return {"originals": originals, "videos": videos, "database": database}
 
 
 def versions() -> dict[str, str]:

@@ -16,6 +16,7 @@ from django_q.tasks import async_task
 from gallery.models import ClipVersion, Image
 from imgsmlr_site import dashboard
 from tests import factories as make
+from videos.models import Video
 
 pytestmark = pytest.mark.django_db
 BACKGROUND = ("schedule", "ormq")
@@ -51,7 +52,7 @@ def test_dashboard_says_how_things_stand(superuser: User, login: Callable[..., C
     assert context["storage"]["originals"] == image.bytes + other.bytes
     assert context["storage"]["database"] > 1_000_000
     queues = [(queue.name, queue.due) for queue in context["queues"]]
-    assert queues == [("light", 2), ("embed", 0), ("video", 0)]
+    assert queues == [("light", 2), ("embed", 0), ("video", 0), ("lists", 0)]
     page = response.content.decode()
     assert "The file &lt;ends&gt; early." in page and "bad &lt;b&gt;" in page
     assert "no worker takes it" in page and "No worker takes tasks of: light" in page
@@ -59,6 +60,19 @@ def test_dashboard_says_how_things_stand(superuser: User, login: Callable[..., C
     assert f'href="/admin/gallery/image/{other.pk}/change/"' in page
     assert context["versions"]["PostgreSQL"].startswith("1")
     assert context["versions"]["pgvector"].startswith("0.")
+
+
+def test_dashboard_says_which_videos_failed(superuser: User, login: Callable[..., Client]) -> None:
+    facts = {"format": "mp4", "width": 640, "height": 360, "bytes": 5000, "added_by": "tests"}
+    failed = Video.objects.create(md5="1" * 32, status="failed", failure="It <ends>.", **facts)
+    Video.objects.create(md5="2" * 32, status="ready", original="videos/kept", **facts)
+    response = login(superuser).get("/admin/")
+    counts = {"pending": 0, "ready": 1, "failed": 1, "quarantined": 0}
+    assert response.context["video_counts"] == counts
+    assert (response.context["video_total"], response.context["storage"]["videos"]) == (2, 5000)
+    page = response.content.decode()
+    assert "It &lt;ends&gt;." in page
+    assert f'href="/admin/videos/video/{failed.pk}/change/"' in page
 
 
 def test_dashboard_says_how_far_clip_is_filled(db: None) -> None:

@@ -66,9 +66,7 @@ class VideoAdmin(DuplicatesPage, VideoActions, ModelAdmin):
         "picture",
         "number",
         "shown_status",
-        "shown_progress",
         "length",
-        "frame_count",
         "kind",
         "data_id",
         "source",
@@ -131,37 +129,32 @@ class VideoAdmin(DuplicatesPage, VideoActions, ModelAdmin):
         return video.pk
 
     @display(description="status", label=BADGES)
-    def shown_status(self, video: Video) -> str:
-        """A coloured badge."""
-        return video.status
-
-    @display(description="progress")
-    def shown_progress(self, video: Video) -> str:
-        """A bar while the video waits or is indexed."""
+    def shown_status(self, video: Video) -> tuple[str, str]:
+        """A coloured badge, with a bar while the video waits or is indexed."""
         if video.status != Status.PENDING and not video.reindex:
-            return "–"
-        return format_html(
-            '<progress class="video-progress" max="100" value="{}" aria-label="Indexed of video '
+            return video.status, video.status
+        bar = format_html(
+            '{} <progress class="video-progress" max="100" value="{}" aria-label="Indexed of video '
             '{}"></progress> {} %',
+            "indexed anew" if video.reindex else video.status,
             video.progress,
             video.pk,
             video.progress,
         )
+        return video.status, bar
 
-    @display(description="duration")
-    def length(self, video: Video) -> str:
-        """Hours, minutes and seconds."""
-        return "–" if video.duration_ms is None else clock(video.duration_ms)
-
-    @display(description="frames")
-    def frame_count(self, video: Video) -> int:
-        """How many rows of vectors there are."""
-        return video.stored_frames or 0  # type: ignore[attr-defined]
+    @display(description="duration", header=True)
+    def length(self, video: Video) -> Sequence[str]:
+        """Hours, minutes and seconds, and how many rows of vectors there are."""
+        length = "–" if video.duration_ms is None else clock(video.duration_ms)
+        count = video.stored_frames or 0  # type: ignore[attr-defined]
+        return length, f"{count} frame{'' if count == 1 else 's'}"
 
     @display(description="format", header=True)
     def kind(self, video: Video) -> Sequence[str]:
         """Format and size."""
-        return video.format, f"{video.width} × {video.height}, {filesizeformat(video.bytes)}"
+        size = f"{video.width}\u00a0×\u00a0{video.height}, {filesizeformat(video.bytes)}"
+        return video.format, size
 
     @display(description="url and md5", header=True)
     def source(self, video: Video) -> Sequence[str]:

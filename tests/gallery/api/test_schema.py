@@ -23,9 +23,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from gallery.api import urls
+from gallery.api import urls as image_urls
 from gallery.models import Image
 from tests import factories as make
+from videos.api import urls as video_urls
+from videos.models import Video
 
 
 def no_internal_error(ctx: CheckContext, response: Any, case: Any) -> None:
@@ -43,9 +45,11 @@ CHECKS = [
 
 @pytest.fixture
 def api_schema(open_api: None, db: None) -> Iterator[Any]:
-    """The service as a local client meets it, with two images to find."""
+    """The service as a local client meets it, with two images and a video."""
     make.add_ready_image(make.photo(1), data_id="a", meta={"k": 1})
     make.add_pending_image(make.photo(2))
+    made_up = {"md5": "0" * 32, "format": "mp4", "width": 640, "height": 360, "bytes": 1}
+    Video.objects.create(**made_up, status="ready", added_by="tests")
     service = get_wsgi_application()
 
     def from_here(environ: dict[str, Any], start_response: Any) -> Any:
@@ -73,6 +77,14 @@ OPERATIONS = [
     "POST /api/v1/images/compare/",
     "POST /api/v1/images/search/",
     "GET /api/v1/status/",
+    "GET /api/v1/videos/",
+    "POST /api/v1/videos/",
+    "DELETE /api/v1/videos/",
+    "GET /api/v1/videos/{id}/",
+    "PATCH /api/v1/videos/{id}/",
+    "DELETE /api/v1/videos/{id}/",
+    "GET /api/v1/videos/{id}/similar/",
+    "POST /api/v1/videos/search/",
 ]
 
 
@@ -83,7 +95,8 @@ def test_the_service_keeps_to_its_schema(api_schema: Any, label: str, mode: Any)
     operations = {found.ok().label: found.ok() for found in api_schema.get_all_operations()}
     assert sorted(operations) == sorted(OPERATIONS)
 
-    image = Image.objects.get(status="ready").pk
+    kind = Video if "videos" in label else Image
+    item = kind.objects.get(status="ready").pk
 
     @given(case=operations[label].as_strategy(generation_mode=mode), aimed=MOSTLY)
     @settings(
@@ -95,14 +108,14 @@ def test_the_service_keeps_to_its_schema(api_schema: Any, label: str, mode: Any)
     )
     def send(case: schemathesis.Case, aimed: bool) -> None:
         if aimed:
-            # Chance would hardly ever send a valid key, nor name an image that is there.
+            # Chance would hardly ever send a valid key, nor name an item that is there.
             case.headers = CaseInsensitiveDict(
                 {name: case.headers[name] for name in case.headers if name not in KEY_HEADERS}
             )
             if "id" in case.path_parameters:
-                case.path_parameters["id"] = image
+                case.path_parameters["id"] = item
             if isinstance(case.body, dict) and "id" in case.body:
-                case.body = {"id": image}
+                case.body = {"id": item}
         case.call_and_validate(checks=CHECKS)
 
     try:
@@ -119,7 +132,9 @@ def test_the_schema_is_made_without_warnings(tmp_path: Any) -> None:
 
 def test_every_path_of_v1_is_in_the_schema(client: Client) -> None:
     paths = client.get("/api/schema/?format=json").json()["paths"]
-    routes = {str(route.pattern) for route in urls.urlpatterns}
+    every = [*image_urls.urlpatterns, *video_urls.urlpatterns]
+    # Files of a video are served by views that are no part of the schema.
+    routes = {str(route.pattern) for route in every if hasattr(route.callback, "view_class")}
     documented = {path.removeprefix("/api/v1/").replace("{id}", "<int:pk>") for path in paths}
     assert documented == {*routes, "status/"}
 
@@ -132,9 +147,10 @@ def test_refusals_are_documented(client: Client) -> None:
             if method in ("post", "patch"):
                 refusals |= {"413", "415"}
             assert refusals <= operation["responses"].keys()
-    assert "409" in paths["/api/v1/images/"]["post"]["responses"]
-    assert "503" in paths["/api/v1/images/search/"]["post"]["responses"]
-    assert all("404" in op["responses"] for op in paths["/api/v1/images/{id}/"].values())
+    for kind in ("images", "videos"):
+        assert "409" in paths[f"/api/v1/{kind}/"]["post"]["responses"]
+        assert "503" in paths[f"/api/v1/{kind}/search/"]["post"]["responses"]
+        assert all("404" in op["responses"] for op in paths[f"/api/v1/{kind}/{{id}}/"].values())
 
 
 def test_the_browsable_pages(client: Client, settings: Any) -> None:
