@@ -12,8 +12,10 @@ from moderation.models.lists import BannedItem, BannedList
 class ListImport(models.Model):
     """A file that is read into a list, or was.
 
-    ``counts``: added, changed, retired, unchanged, skipped, bad. A change of a large share of the
-    list waits for somebody to confirm it.
+    ``counts``: entries that are added, changed, reactivated, retired, unchanged or kept as they
+    are here; hashes that are skipped; rows that are bad. ``samples``: a few entries of each.
+    ``options``: as ``moderation.services.import_options`` reads them. A change of a large share of
+    the list waits for somebody to confirm it.
     """
 
     class State(models.TextChoices):
@@ -36,7 +38,10 @@ class ListImport(models.Model):
     dry_run = models.BooleanField(default=False)
     confirmed = models.BooleanField(default=False, help_text="a large change was agreed to")
     progress = models.PositiveSmallIntegerField(default=0, help_text="per cent")
+    options = models.JSONField(default=dict)
     counts = models.JSONField(default=dict)
+    samples = models.JSONField(default=dict)
+    attempts = models.PositiveSmallIntegerField(default=0)
     failure = models.TextField(blank=True)
     added_by = models.CharField(max_length=160)
     created_at = models.DateTimeField(default=timezone.now)

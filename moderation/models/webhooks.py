@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
@@ -18,14 +20,30 @@ class WebhookEvent(models.TextChoices):
     REVERSAL = "decision.reversed"
 
 
+TEST = "test"
+"""The event of a message that somebody sent by hand to see whether it arrives."""
+PATIENCE = timedelta(hours=24)
+
+
+def give_up_time() -> datetime:
+    """Until when a message that is written now is tried."""
+    return timezone.now() + PATIENCE
+
+
 class Webhook(models.Model):
-    """An address that is told, and the secret its messages are signed with."""
+    """An address that is told, and the secret its messages are signed with.
+
+    ``failures``: how often in a row it could not be reached or was not well; until
+    ``paused_until`` it is left alone.
+    """
 
     name = models.CharField(max_length=100, unique=True)
     url = models.URLField(max_length=2048)
     secret = models.CharField(max_length=64, editable=False)
     events = ArrayField(models.CharField(max_length=20, choices=WebhookEvent.choices))
     enabled = models.BooleanField(default=True)
+    failures = models.PositiveIntegerField(default=0, editable=False)
+    paused_until = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -48,11 +66,12 @@ class Delivery(models.Model):
     """
 
     webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
-    event = models.CharField(max_length=20, choices=WebhookEvent.choices)
+    event = models.CharField(max_length=20, choices=[*WebhookEvent.choices, (TEST, TEST)])
     key = models.CharField(max_length=120)
     payload = models.JSONField()
     attempts = models.PositiveSmallIntegerField(default=0)
     next_at = models.DateTimeField(default=timezone.now, help_text="when it is tried again")
+    give_up_at = models.DateTimeField(default=give_up_time, help_text="a day after it was written")
     delivered_at = models.DateTimeField(null=True, blank=True)
     given_up_at = models.DateTimeField(null=True, blank=True)
     failure = models.CharField(max_length=500, blank=True)
