@@ -20,6 +20,7 @@ from django.utils.functional import SimpleLazyObject
 from gallery.errors import UserError
 from imgsmlr_site.models import ApiKey, Scope, digest
 from imgsmlr_site.throttling import Throttled, spend
+from moderation.permissions import Role
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -27,6 +28,12 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 STAFF_SCOPES = frozenset({Scope.SEARCH.value, Scope.ADD.value, Scope.CHECK.value})
 ALL_SCOPES = frozenset(Scope.values)
+ROLE_SCOPES = {
+    Role.NOBODY: frozenset[str](),
+    Role.VIEWER: frozenset({Scope.LISTS.value}),
+    Role.MODERATOR: frozenset({Scope.LISTS.value, Scope.MODERATE.value}),
+}
+"""What roles in moderation add, those above as the moderator; services ask for the role itself."""
 
 THROTTLE_PERIOD = 60.0
 
@@ -107,7 +114,7 @@ class Access:
 def resolve(request: HttpRequest) -> Access:
     """The access of a request. A key that was sent counts alone, even if it is wrong.
 
-    Costs one query with a key, two with a session, none otherwise.
+    Costs one query with a key, three with a session, none otherwise.
     """
     address, direct = client_address(request)
     client = f"ip:{throttle_address(address)}"
@@ -166,6 +173,8 @@ def session_access(user: AbstractUser, is_open: bool) -> Access:
         scopes = STAFF_SCOPES
     else:
         scopes = frozenset({Scope.SEARCH.value})
+    if not user.is_superuser:
+        scopes |= ROLE_SCOPES[min(Role.of(user), Role.MODERATOR)]
     return Access(f"user:{user.get_username()}", scopes, "session", f"user:{user.pk}", user)
 
 

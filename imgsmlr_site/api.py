@@ -27,6 +27,7 @@ from gallery.errors import Conflict, NotFound, Unavailable, UserError
 from imgsmlr_site.access import CHALLENGE, Forbidden, NotAuthenticated
 from imgsmlr_site.formats import NUL_SENTENCE
 from imgsmlr_site.throttling import Throttled
+from moderation.permissions import NotAllowed
 from videos.errors import VideoTooLarge
 
 API_PREFIX = "/api/"
@@ -38,6 +39,7 @@ LIST_PREFIXES = ("/api/v1/moderation/imports/", "/admin/moderation/listimport/")
 STATUSES: Mapping[type[UserError], int] = {
     NotAuthenticated: 401,
     Forbidden: 403,
+    NotAllowed: 403,
     NotFound: 404,
     Conflict: 409,
     TooLarge: 413,

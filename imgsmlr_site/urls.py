@@ -28,6 +28,7 @@ urlpatterns = [
     path("", include("gallery.urls")),
     path("api/v1/", include("gallery.api.urls")),
     path("api/v1/", include("videos.api.urls")),
+    path("api/v1/moderation/", include("moderation.api.urls")),
     path("api/v1/status/", status.StatusView.as_view(), name="status"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

@@ -5,23 +5,67 @@ from typing import Any
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
+SCHEDULES = (
+    ("Scan what was left over", "moderation.tasks.sweep", 1, "lists"),
+    ("Renew the index of banned hashes", "moderation.tasks.refresh_hash_index", 10, None),
+    ("Import what was left over", "moderation.tasks.pick_up_imports", 5, "lists"),
+    ("Send webhooks", "moderation.tasks.send_webhooks", 1, "lists"),
+    ("Delete settled webhook messages", "moderation.tasks.clean_up_webhooks", 24 * 60, "lists"),
+    ("Forget answers to checks", "moderation.tasks.forget_answers", 24 * 60, None),
+)
+"""Name, task, minutes between two runs, cluster."""
+
+CHANGES_ITEMS = ("lead", "admin")
+"""The roles that may quarantine and release by hand; a moderator does so by deciding cases."""
+
 
 class ModerationConfig(AppConfig):
-    """Makes the groups that are roles."""
+    """Makes the groups that are roles, and schedules what runs by itself."""
 
     name = "moderation"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         """Nothing heavy is imported here: web and workers fork after it."""
+        from moderation import receivers  # noqa: F401
+
         post_migrate.connect(make_groups, sender=self)
+        post_migrate.connect(make_schedules, sender=self)
 
 
 def make_groups(**kwargs: Any) -> None:
-    """The groups whose members have a role: every migrate makes those that are missing."""
-    from django.contrib.auth.models import Group
+    """The groups whose members have a role: every migrate makes those that are missing.
+
+    They begin with what a role needs of images and videos; what an administrator changes of that
+    afterwards stays.
+    """
+    from django.contrib.auth.models import Group, Permission
 
     from moderation.permissions import GROUPS
 
     for name in GROUPS:
-        Group.objects.get_or_create(name=name)
+        group, made = Group.objects.get_or_create(name=name)
+        if made:
+            verbs = ["view", "change"] if name in CHANGES_ITEMS else ["view"]
+            codes = [f"{verb}_{model}" for verb in verbs for model in ("image", "video")]
+            group.permissions.set(
+                Permission.objects.filter(
+                    codename__in=codes, content_type__app_label__in=["gallery", "videos"]
+                )
+            )
+
+
+def make_schedules(**kwargs: Any) -> None:
+    """What runs by itself; what an administrator changes of a schedule stays."""
+    from django_q.models import Schedule
+
+    for name, task, minutes, cluster in SCHEDULES:
+        Schedule.objects.get_or_create(
+            name=name,
+            defaults={
+                "func": task,
+                "schedule_type": Schedule.MINUTES,
+                "minutes": minutes,
+                "cluster": cluster,
+            },
+        )

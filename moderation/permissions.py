@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AbstractUser, AnonymousUser
 
 from gallery.access import Access
 from gallery.errors import UserError
@@ -27,7 +27,7 @@ class Role(IntEnum):
     ADMIN = 4
 
     @classmethod
-    def of(cls, user: User | AnonymousUser) -> Role:
+    def of(cls, user: AbstractUser | AnonymousUser) -> Role:
         """The highest role of a user's groups; of a user who is not active: none."""
         if not user.is_active:
             return cls.NOBODY
@@ -73,6 +73,14 @@ class Actor:
             return cls(access.actor, Role.of(user), user)
         role = Role.LEAD if access.allows("lists") else Role.NOBODY
         return cls(access.actor, role)
+
+
+def actor_of(request: Any) -> Actor:
+    """The logged-in user of a page, looked up once for all that the page asks."""
+    kept: Actor | None = getattr(request, "moderation_actor", None)
+    if kept is None:
+        kept = request.moderation_actor = Actor.person(request.user)
+    return kept
 
 
 LEAST: Final[dict[str, Role]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Collection
 from typing import Self
 
 from django.contrib.postgres.fields import ArrayField
@@ -217,6 +218,14 @@ class BannedItem(models.Model):
         return f"item {self.pk}"
 
 
+class BannedHashQuerySet(models.QuerySet["BannedHash"]):
+    """Questions about several hashes."""
+
+    def valued(self, values: Collection[str]) -> Self:
+        """Those of exactly these values, which each of two partial indexes finds its share of."""
+        return self.filter(Q(kind="pdq", value__in=values) | (~Q(kind="pdq") & Q(value__in=values)))
+
+
 class BannedHash(models.Model):
     """A hash of an item, of one of its frames if ``time_ms`` is set.
 
@@ -239,6 +248,8 @@ class BannedHash(models.Model):
         ),
         editable=False,
     )
+
+    objects = BannedHashQuerySet.as_manager()
 
     class Meta:
         default_permissions = ()

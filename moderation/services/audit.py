@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +19,29 @@ FIRST = "0" * 64
 """What the first event names as the one before it."""
 LOCK = 0x696D6761
 """Key of the advisory lock under which events are chained: one transaction at a time."""
+NAMED = 100
+"""Rows that an event about many names one by one."""
 CONTENT = (
     "id", "at", "actor", "verb", "subject", "subject_id", "count", "before", "after", "reason",
     "previous",
 )  # fmt: skip
+
+_within: ContextVar[bool] = ContextVar("within a command", default=False)
+
+
+@contextmanager
+def part_of_a_command() -> Iterator[None]:
+    """What other apps tell of inside belongs to the one event that the command itself records."""
+    token = _within.set(True)
+    try:
+        yield
+    finally:
+        _within.reset(token)
+
+
+def within_a_command() -> bool:
+    """Whether news is part of a command that records itself: a receiver leaves it alone then."""
+    return _within.get()
 
 
 @dataclass(frozen=True)
@@ -71,6 +92,12 @@ def record(
     event.digest = digest(event)
     event.save(force_insert=True)
     return event
+
+
+def named(ids: Sequence[int]) -> dict[str, Any]:
+    """What an event says of many rows: the first of them by id, and a digest that all are in."""
+    text = ",".join(map(str, ids))
+    return {"ids": list(ids[:NAMED]), "digest": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def plain(value: Any) -> Any:

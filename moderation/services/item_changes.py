@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -23,8 +22,6 @@ _ACTIVE, _HARMLESS = BannedItem.State.ACTIVE, BannedItem.Opinion.FALSE_POSITIVE
 
 TEXTS = ("tags", "note", "category", "severity", "owner", "expires_at")
 """What can be changed of an item that is there."""
-NAMED = 100
-"""Items that an event names one by one; a digest stands for more of them."""
 
 
 @transaction.atomic
@@ -62,7 +59,7 @@ def give_opinion(*, by: Actor, items: Items, opinion: str, reason: str) -> int:
             f"{opinion!r} is none of {', '.join(BannedItem.Opinion.values)}.", field="opinion"
         )
     rows = _locked(items.exclude(opinion=opinion))
-    before = {str(row.pk): row.opinion for row in rows[:NAMED]}
+    before = {str(row.pk): row.opinion for row in rows[: audit.NAMED]}
     BannedItem.objects.filter(pk__in=[row.pk for row in rows]).update(opinion=opinion)
     again = [row for row in rows if row.opinion == _HARMLESS and row.state == _ACTIVE]
     _scan(again, by=by, reason="no false positive any more")
@@ -87,7 +84,7 @@ def move(*, by: Actor, items: Items, list_id: int, reason: str) -> int:
         if count > 1:
             raise Conflict(f"The list {onto.name} would have the entry {source_id} twice.")
     moved = BannedItem.objects.filter(pk__in=[row.pk for row in rows])
-    before = {str(row.pk): row.list_id for row in rows[:NAMED]}
+    before = {str(row.pk): row.list_id for row in rows[: audit.NAMED]}
     moved.update(list=onto)
     if onto.hash_only:
         lists.forget_media(moved)
@@ -170,12 +167,8 @@ def _finish(
     if not rows:
         return 0
     lists.touch(row.list_id for row in rows)
-    ids = [row.pk for row in rows]
-    told: Mapping[str, Any] = {
-        "items": ids[:NAMED],
-        "lists": sorted({row.list_id for row in rows}),
-        "digest": hashlib.sha256(",".join(map(str, ids)).encode()).hexdigest(),
-    }
+    told = audit.named([row.pk for row in rows])
+    told["lists"] = sorted({row.list_id for row in rows})
     audit.record(
         by=by.name,
         verb=f"item.{verb}" if len(rows) == 1 else f"items.{verb}",

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
-from django.core.exceptions import ValidationError
-from django.core.files.base import ContentFile, File
-from django.core.files.storage import default_storage
+from django.conf import settings
+from django.core.files.base import File
 from django.core.files.uploadedfile import TemporaryUploadedFile
-from django.db import transaction
 from django.db.models import QuerySet
 
-from gallery.errors import Conflict, NotFound, UserError
+from gallery.decoding import TooLarge
+from gallery.errors import NotFound, UserError
 from gallery.fetching import fetch_into
 from gallery.models import Image
-from gallery.services.storing import undo_files
-from moderation.models import BannedFingerprint, BannedHash, BannedItem, BannedList
+from gallery.sniffing import sniff
+from moderation.models import BannedItem
 from moderation.permissions import Actor, check
-from moderation.services import audit, entries, lists
+from moderation.services import entries
 from moderation.services.entries import Entry, InvalidHash
 from moderation.services.item_changes import (
     activate,
@@ -32,6 +28,7 @@ from moderation.services.item_changes import (
     retire,
     suspend,
 )
+from moderation.services.item_storing import FACTS, Added, add
 from videos import conf as video_conf
 from videos.models import Video
 
@@ -41,9 +38,11 @@ __all__ = [
     "InvalidHash",
     "activate",
     "add_batch",
+    "add_file",
     "add_hashes",
     "add_image",
     "add_images",
+    "add_link",
     "add_picture",
     "add_video",
     "add_videos",
@@ -55,19 +54,8 @@ __all__ = [
     "suspend",
 ]
 
-FACTS = (
-    "source", "source_id", "category", "severity", "owner", "tags", "note", "updated_at",
-    "expires_at", "feedback", "media",
-)  # fmt: skip
-"""What can be said of an item beside what it looks like."""
-
-
-@dataclass(frozen=True)
-class Added:
-    """``items`` in the order given, without those in ``refused``: position → why."""
-
-    items: list[BannedItem]
-    refused: dict[int, UserError] = field(default_factory=dict)
+HEAD = 4096
+"""Bytes that tell a picture from another file."""
 
 
 def add_hashes(
@@ -103,7 +91,7 @@ def add_batch(
             made.append(entries.of_hashes(facts.pop("hashes"), facts))
         except UserError as error:
             made.append(error)
-    return _add(by, list_id, made, reason)
+    return add(by=by, list_id=list_id, made=made, reason=reason)
 
 
 def add_picture(
@@ -134,38 +122,44 @@ def add_images(
 ) -> Added:
     """Add images of the gallery, each one succeeding or failing alone, as one command."""
     check(by, "edit items")
-    return _add(by, list_id, [_attempt(entries.of_image, one, facts) for one in images], reason)
+    made = [_attempt(entries.of_image, one, facts) for one in images]
+    return add(by=by, list_id=list_id, made=made, reason=reason)
+
+
+def add_file(*, by: Actor, list_id: int, file: File, reason: str = "", **facts: Any) -> BannedItem:
+    """Add a file: a picture as ``add_picture`` does, anything else as a video, read whole at once.
+
+    Of a video's pictures those count that are distinct and sharp enough. Raises ``NotAllowed``,
+    ``NotFound``, ``NotAnImage``, ``NotAVideo``, ``TooLarge``, ``Unavailable`` where a video needs
+    a model that is missing, and ``Conflict`` for a file that is on the list.
+    """
+    check(by, "edit items")
+    return _add_one(by, list_id, _of_file(file, facts), reason)
+
+
+def add_link(*, by: Actor, list_id: int, url: str, reason: str = "", **facts: Any) -> BannedItem:
+    """The same of what lies at an address. Raises ``FetchFailed`` as well."""
+    check(by, "edit items")
+    with TemporaryUploadedFile("fetched", "", 0, None) as fetched:
+        fetch_into(cast(BinaryIO, fetched), url, video_conf.fetch_policy())
+        fetched.size = fetched.tell()
+        fetched.flush()
+        return _add_one(by, list_id, _of_file(fetched, facts), reason)
 
 
 def add_video(
-    *,
-    by: Actor,
-    list_id: int,
-    video_id: int | None = None,
-    file: File | None = None,
-    url: str | None = None,
-    reason: str = "",
-    **facts: Any,
+    *, by: Actor, list_id: int, video_id: int, reason: str = "", **facts: Any
 ) -> BannedItem:
-    """Add a video that is indexed here, or a file or link, which is read whole at once.
+    """Add a video that is indexed here, which stays where it is.
 
-    Of its pictures those count that are distinct and sharp enough. Raises ``NotAllowed``,
-    ``NotFound``, ``NotAVideo``, ``FetchFailed``, ``Unavailable``, and ``Conflict`` for a file
-    that is on the list, or a video that is not indexed.
+    Raises ``NotAllowed``, ``NotFound``, and ``Conflict`` for one that is on the list or not
+    indexed.
     """
     check(by, "edit items")
-    if video_id is not None:
-        video = Video.objects.filter(pk=video_id).first()
-        if video is None:
-            raise NotFound(f"There is no video {video_id}.", field="video_id")
-        entry = entries.of_video(video, facts)
-    elif file is not None:
-        entry = entries.of_file(file, facts)
-    elif url is not None:
-        entry = _of_link(url, facts)
-    else:
-        raise UserError("Give the video as a file, a url or an id.")
-    return _add_one(by, list_id, entry, reason)
+    video = Video.objects.filter(pk=video_id).first()
+    if video is None:
+        raise NotFound(f"There is no video {video_id}.", field="video_id")
+    return _add_one(by, list_id, entries.of_video(video, facts), reason)
 
 
 def add_videos(
@@ -173,15 +167,22 @@ def add_videos(
 ) -> Added:
     """Add videos that are indexed here, each succeeding or failing alone, as one command."""
     check(by, "edit items")
-    return _add(by, list_id, [_attempt(entries.of_video, one, facts) for one in videos], reason)
+    made = [_attempt(entries.of_video, one, facts) for one in videos]
+    return add(by=by, list_id=list_id, made=made, reason=reason)
 
 
-def _of_link(url: str, facts: dict[str, Any]) -> Entry:
-    with TemporaryUploadedFile("fetched", "", 0, None) as fetched:
-        fetch_into(cast(BinaryIO, fetched), url, video_conf.fetch_policy())
-        fetched.size = fetched.tell()
-        fetched.flush()
-        return entries.of_file(fetched, facts)
+def _of_file(file: File, facts: dict[str, Any]) -> Entry:
+    file.seek(0)
+    head = file.read(HEAD)
+    file.seek(0)
+    if sniff(head) is None:
+        return entries.of_file(file, facts)
+    if file.size > settings.MAX_UPLOAD_BYTES:
+        raise TooLarge(
+            f"The picture has {file.size:,} bytes, more than the {settings.MAX_UPLOAD_BYTES:,} "
+            "accepted; add a smaller version, or its hashes."
+        )
+    return entries.of_bytes(file.read(), facts)
 
 
 def _attempt(read: Any, subject: Image | Video, facts: dict[str, Any]) -> Entry | UserError:
@@ -193,112 +194,7 @@ def _attempt(read: Any, subject: Image | Video, facts: dict[str, Any]) -> Entry 
 
 
 def _add_one(by: Actor, list_id: int, entry: Entry, reason: str) -> BannedItem:
-    added = _add(by, list_id, [entry], reason)
+    added = add(by=by, list_id=list_id, made=[entry], reason=reason)
     if added.refused:
         raise added.refused[0]
     return added.items[0]
-
-
-def _add(by: Actor, list_id: int, made: Sequence[Entry | UserError], reason: str) -> Added:
-    """Store what could be read, in one transaction with one event."""
-    with undo_files() as files, transaction.atomic():
-        row = lists.locked(list_id)
-        added = Added([])
-        for position, entry in enumerate(made):
-            try:
-                if isinstance(entry, UserError):
-                    raise entry
-                with transaction.atomic():
-                    added.items.append(_store(row, entry, files, by=by))
-            except UserError as error:
-                added.refused[position] = error
-        if added.items:
-            lists.touch([row.pk])
-            _scan(row, added.items, by=by)
-            _record(row, added.items, by=by, reason=reason)
-    return added
-
-
-def _store(row: BannedList, entry: Entry, files: undo_files, *, by: Actor) -> BannedItem:
-    if unknown := entry.facts.keys() - set(FACTS):
-        raise TypeError(f"an item has no {', '.join(sorted(unknown))}")
-    # Read anew, with the list's row locked: it may have become hash-only since.
-    entry = entry.without_media() if row.hash_only else entry
-    _refuse_known(row, entry)
-    item = BannedItem(list=row, media=entry.media, added_by=by.name, **entry.facts)
-    try:
-        item.clean_fields()
-    except ValidationError as error:
-        name, messages = next(iter(error.message_dict.items()))
-        raise UserError(messages[0], field=name) from error
-    _refuse_source(item)
-    if entry.picture:
-        exact = next(one.value for one in entry.hashes if one.kind == "sha256")
-        name = f"banned/{exact[:2]}/{exact}-{secrets.token_hex(4)}.jpg"
-        item.picture = files.add(default_storage.save(name, ContentFile(entry.picture)))
-    item.save(force_insert=True)
-    BannedHash.objects.bulk_create(
-        BannedHash(
-            item=item, kind=one.kind, value=one.value, quality=one.quality, time_ms=one.time_ms
-        )
-        for one in entry.hashes
-    )
-    for vector in entry.vectors:
-        vector.item = item
-    BannedFingerprint.objects.bulk_create(entry.vectors, batch_size=200)
-    return item
-
-
-def _refuse_known(row: BannedList, entry: Entry) -> None:
-    """Raises ``Conflict`` for an entry whose hashes one item of the list has all."""
-    wanted = {(one.kind, one.value) for one in entry.hashes}
-    known: dict[int, set[tuple[str, str]]] = {}
-    same = BannedHash.objects.filter(
-        item__list=row, value__in=sorted({value for _, value in wanted})
-    )
-    for item_id, kind, value in same.values_list("item", "kind", "value"):
-        known.setdefault(item_id, set()).add((kind, value))
-    for item_id, has in known.items():
-        if wanted <= has:
-            raise Conflict(
-                f"This is on the list {row.name} already, as item {item_id}.", existing_id=item_id
-            )
-
-
-def _refuse_source(item: BannedItem) -> None:
-    same = BannedItem.objects.filter(
-        list=item.list, source=item.source, source_id=item.source_id
-    ).first()
-    if item.source_id and same is not None:
-        raise Conflict(
-            f"The list has the entry {item.source_id} of {item.source or 'no source'} already, as "
-            f"item {same.pk}.",
-            existing_id=same.pk,
-            field="source_id",
-        )
-
-
-def _scan(row: BannedList, items: Sequence[BannedItem], *, by: Actor) -> None:
-    if len(items) == 1:
-        lists.scan(row, by=by, item_id=items[0].pk, reason="item added")
-    else:
-        lists.scan(row, by=by, after_item=items[0].pk - 1, reason=f"{len(items)} items added")
-
-
-def _record(row: BannedList, items: Sequence[BannedItem], *, by: Actor, reason: str) -> None:
-    values = BannedHash.objects.filter(item__in=items).order_by("item", "kind", "value")
-    names = [f"{kind}:{value}" for kind, value in values.values_list("kind", "value")]
-    after: dict[str, Any] = {"list": row.pk, "list_name": row.name}
-    if len(items) == 1:
-        after |= {"source": items[0].source, "source_id": items[0].source_id, "hashes": names[:20]}
-    else:
-        after |= {"first": items[0].pk, "last": items[-1].pk}
-    after["digest"] = hashlib.sha256("\n".join(names).encode()).hexdigest()
-    audit.record(
-        by=by.name,
-        verb="item.added" if len(items) == 1 else "items.added",
-        subject=items[0] if len(items) == 1 else BannedItem,
-        after=after,
-        count=len(items),
-        reason=reason,
-    )

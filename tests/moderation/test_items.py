@@ -358,7 +358,7 @@ def test_a_bulk_command_is_one_event_with_a_count() -> None:
     (event,) = AuditEvent.objects.filter(pk__gt=AuditEvent.objects.latest("id").pk - 1)
     assert AuditEvent.objects.count() == before + 1
     assert (event.verb, event.count, event.reason) == ("items.retired", 120, "all of them")
-    assert len(event.before["items"]) == 100
+    assert len(event.before["ids"]) == 100
     assert event.before["lists"] == sorted([first.pk, second.pk])
     assert list(audit.breaks()) == []
 
@@ -464,6 +464,8 @@ LEAST = {
     "picture": Role.LEAD,
     "image": Role.LEAD,
     "images": Role.LEAD,
+    "file": Role.LEAD,
+    "link": Role.LEAD,
     "video": Role.LEAD,
     "videos": Role.LEAD,
     "retire": Role.LEAD,
@@ -487,7 +489,9 @@ def test_who_may(command: str) -> None:
         "picture": lambda by: items.add_picture(by=by, data=make.png(make.flat()), **common),
         "image": lambda by: items.add_image(by=by, image_id=1, **common),
         "images": lambda by: items.add_images(by=by, images=Image.objects.none(), **common),
-        "video": lambda by: items.add_video(by=by, file=ContentFile(b"x"), **common),
+        "file": lambda by: items.add_file(by=by, file=ContentFile(b"x"), **common),
+        "link": lambda by: items.add_link(by=by, url="http://127.0.0.1:9/", **common),
+        "video": lambda by: items.add_video(by=by, video_id=1, **common),
         "videos": lambda by: items.add_videos(by=by, videos=Image.objects.none(), **common),
         "retire": lambda by: items.retire(by=by, items=everything, reason="x"),
         "activate": lambda by: items.activate(by=by, items=everything, reason="x"),

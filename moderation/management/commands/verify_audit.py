@@ -1,0 +1,45 @@
+"""``manage.py verify_audit``: whether the audit is as it was written."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from moderation.models import AuditEvent
+from moderation.services import audit
+
+SHOWN = 20
+
+
+class Command(BaseCommand):
+    """Reads the whole chain."""
+
+    help = (
+        "Check that no event of the audit was changed, removed or put in between. What was cut off "
+        "at the end shows only with --expect: keep the digest that this prints somewhere else, and "
+        "give it the next time."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """--expect."""
+        parser.add_argument(
+            "--expect", metavar="DIGEST", help="a digest printed earlier, which must still be there"
+        )
+
+    def handle(self, *args: Any, expect: str | None, **options: Any) -> None:
+        """Raises CommandError where the chain does not hold."""
+        found = 0
+        for broken in audit.breaks():
+            found += 1
+            if found <= SHOWN:
+                self.stderr.write(f"event {broken.event_id}: {broken.reason}")
+        if expect and not AuditEvent.objects.filter(digest=expect.strip().lower()).exists():
+            found += 1
+            self.stderr.write("the event of the expected digest is not there")
+        if found:
+            raise CommandError(f"The audit does not hold in {found} places.")
+        last = AuditEvent.objects.order_by("-id").values_list("digest", flat=True).first()
+        count = AuditEvent.objects.count()
+        self.stdout.write(f"{count} events hold. The last digest is {last or audit.FIRST}.")

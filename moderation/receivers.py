@@ -1,0 +1,70 @@
+"""What moderation hears of: changes of images and videos, and people who are given a role."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, cast
+
+from django.contrib.auth.models import Group, User
+from django.db.models import Model
+from django.db.models.signals import m2m_changed
+from django.dispatch import receiver
+
+from gallery.models import Image
+from gallery.signals import changed
+from moderation.permissions import GROUPS
+from moderation.services import announcing, audit
+from videos.models import Video
+
+ANNOUNCED = frozenset({"published", "released", "failed"})
+"""Verbs after which an image or a video is ready, failed, or held back."""
+
+
+@receiver(changed)
+def write_down(
+    sender: type[Model],
+    by: str,
+    verb: str,
+    rows: Sequence[Model],
+    before: Any,
+    after: Any,
+    **_: Any,
+) -> None:
+    """Every command of the lower apps is an event, unless it is part of one that writes its own."""
+    if audit.within_a_command():
+        return
+    one = len(rows) == 1
+    audit.record(
+        by=by,
+        verb=f"{sender._meta.model_name}.{verb.replace(' ', '_')}",
+        subject=rows[0] if one else sender,
+        before=before if one else {"was": before, **audit.named([row.pk for row in rows])},
+        after=after,
+        count=len(rows),
+    )
+
+
+@receiver(changed)
+def announce(sender: type[Model], verb: str, rows: Sequence[Model], **_: Any) -> None:
+    """Webhooks hear of images and videos that can be found now, or that never will."""
+    if sender in (Image, Video) and verb in ANNOUNCED:
+        announcing.items(cast(Sequence[Image | Video], rows))
+
+
+@receiver(m2m_changed, sender=User.groups.through)
+def let_in(
+    action: str, instance: Any, reverse: bool, pk_set: Collection[int] | None, **_: Any
+) -> None:
+    """Whoever is given a role may log in to the admin, which shows what the role allows."""
+    if action != "post_add" or not pk_set:
+        return
+    if reverse:
+        users = User.objects.filter(pk__in=pk_set) if instance.name in GROUPS else None
+    else:
+        given = Group.objects.filter(pk__in=pk_set, name__in=GROUPS).exists()
+        users = User.objects.filter(pk=instance.pk) if given else None
+    if users is None:
+        return
+    users.update(is_staff=True)
+    if not reverse:
+        instance.is_staff = True
