@@ -31,7 +31,7 @@ from moderation.permissions import NotAllowed
 from videos.errors import VideoTooLarge
 
 API_PREFIX = "/api/"
-VIDEO_PREFIXES = ("/api/v1/videos/", "/admin/videos/")
+VIDEO_PREFIXES = ("/api/v1/videos/", "/api/v1/moderation/lists/", "/admin/videos/")
 """Where a body may hold a video."""
 LIST_PREFIXES = ("/api/v1/moderation/imports/", "/admin/moderation/listimport/")
 """Where a body may hold a hash list."""
