@@ -26,7 +26,7 @@ check: $(DEV)          ## lint, format, types, layers, settings, migrations, gen
 docs: $(DEV)           ## write the generated parts of docs/
 	$(PYTHON) manage.py write_docs
 
-demo: $(RUN)           ## fill a running service with sample pictures
+demo: $(RUN)           ## fill a running service with sample pictures and videos
 	$(PYTHON) manage.py demo
 
 bench: $(DEV)          ## measure, print tables, write docs/benchmarks.md (ARGS=--quick)
