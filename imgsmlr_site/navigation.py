@@ -7,6 +7,8 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
+from moderation.permissions import LEAST, actor_of, can
+
 ANYONE, SUPERUSERS = "anyone", "superusers"
 
 GROUPS: dict[str, list[tuple[str, str, str, str]]] = {
@@ -25,6 +27,42 @@ GROUPS: dict[str, list[tuple[str, str, str, str]]] = {
     "Videos": [
         ("Videos", "movie", "admin:videos_video_changelist", "videos.view_video"),
         ("Add videos", "video_call", "admin:videos_video_add", "videos.add_video"),
+        (
+            "Duplicate footage",
+            "content_copy",
+            "admin:videos_video_duplicates",
+            "videos.view_video",
+        ),
+    ],
+    "Moderation": [
+        ("Review queue", "inbox", "console:queue", "view cases"),
+        ("Cases", "gavel", "admin:moderation_reviewcase_changelist", "view cases"),
+        ("Decisions", "undo", "admin:moderation_decisionbatch_changelist", "view cases"),
+        (
+            "Lists",
+            "playlist_remove",
+            "admin:moderation_bannedlist_changelist",
+            "view lists",
+        ),
+        (
+            "Items",
+            "fingerprint",
+            "admin:moderation_banneditem_changelist",
+            "view lists",
+        ),
+        (
+            "Matches",
+            "compare",
+            "admin:moderation_casematch_changelist",
+            "view cases",
+        ),
+        (
+            "Audit",
+            "history",
+            "admin:moderation_auditevent_changelist",
+            "view the audit",
+        ),
+        ("How media is shown", "visibility", "console:preferences", "see media"),
     ],
     "Access": [
         ("API keys", "key", "admin:imgsmlr_site_apikey_changelist", SUPERUSERS),
@@ -38,7 +76,8 @@ GROUPS: dict[str, list[tuple[str, str, str, str]]] = {
         ("Failed tasks", "error", "admin:django_q_failure_changelist", "django_q.view_failure"),
     ],
 }
-"""Heading → (title, icon, URL name, who may open it: a permission, or one of the two words)."""
+"""Heading → (title, icon, URL name, who may open it: a permission, an action of
+``moderation.permissions``, or one of the two words)."""
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
@@ -67,4 +106,6 @@ def may_open(request: HttpRequest, who: str) -> bool:
     """Whether the user is among those the page is for."""
     if who == SUPERUSERS:
         return bool(request.user.is_active and request.user.is_superuser)
+    if who in LEAST:
+        return can(actor_of(request), who)
     return who == ANYONE or request.user.has_perm(who)

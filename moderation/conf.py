@@ -1,4 +1,4 @@
-"""What lists go by where they say nothing of their own: thresholds, observe distances, floods."""
+"""What lists go by where they say nothing of their own: thresholds, observe distances."""
 
 from __future__ import annotations
 
@@ -32,9 +32,6 @@ LARGEST: Final[Mapping[str, float]] = {"pdq": 256, "copy": 1.0, "imgsmlr": 1000.
 ON_AT_FIRST: Final = frozenset({"pdq", "copy"})
 """The match types that a new list uses."""
 
-FLOOD_LIMIT: Final = 100
-"""Matches of one item in an hour, of a list that names no limit of its own."""
-
 
 def bounds(match_type: str, threshold: float | None, observe: float | None) -> Bounds:
     """What a list's method comes to, ``None`` being the default.
@@ -57,4 +54,5 @@ def two_person_severity() -> int:
         return Severity[name.upper()]
     except KeyError:
         known = ", ".join(severity.name.lower() for severity in Severity)
-        raise ImproperlyConfigured(f"TWO_PERSON_SEVERITY={name!r} is none of {known}, none.") from None
+        problem = f"TWO_PERSON_SEVERITY={name!r} is none of {known}, none."
+        raise ImproperlyConfigured(problem) from None

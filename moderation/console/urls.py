@@ -1,0 +1,25 @@
+"""Where the console's pages are, below the admin."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from moderation.console import batches, bulk, focus, lists, media, preferences
+
+app_name = "console"
+urlpatterns = [
+    path("", lists.queue_page, name="queue"),
+    path("grid/", lists.grid_page, name="grid"),
+    path("bulk/", bulk.bulk, name="bulk"),
+    path("batches/<int:pk>/", batches.batch_page, name="batch"),
+    path("preferences/", preferences.preferences, name="preferences"),
+    path("next/", focus.next_case, name="next"),
+    path("undo/", focus.undo_last, name="undo-last"),
+    path("cases/<int:pk>/", focus.case_page, name="case"),
+    path("cases/<int:pk>/decide/", focus.decide, name="decide"),
+    path("cases/<int:pk>/skip/", focus.skip, name="skip"),
+    path("cases/<int:pk>/presence/", focus.presence, name="presence"),
+    path("cases/<int:pk>/release/", focus.release, name="release"),
+    path("cases/<int:pk>/media/<slug:step>/", media.subject, name="subject"),
+    path("cases/<int:pk>/media/<int:match>/<slug:step>/", media.item, name="item"),
+]

@@ -1,0 +1,75 @@
+"""The pixels of what a case is about, and of the items it was matched with. Reads only."""
+
+from __future__ import annotations
+
+from typing import IO, Final
+
+import av
+import numpy as np
+from django.core.files.storage import default_storage
+from numpy.typing import NDArray
+
+from gallery import conf, decoding
+from gallery.errors import NotFound
+from moderation.models import BannedItem, ReviewCase
+from videos.models import Video
+from videos.windows import read_window
+
+Pixels = NDArray[np.uint8]
+NONE_KEPT: Final = "No picture of it is kept."
+
+
+def of_subject(case: ReviewCase, *, time_ms: int = 0, small: bool = False) -> Pixels:
+    """What was uploaded or asked about; of a video the picture at a moment.
+
+    ``small``: the thumbnail does. Raises ``NotFound`` and what ``decoding`` raises.
+    """
+    if case.video is not None:
+        return _of_video(case.video, time_ms) if not small else _decoded(case.video.thumbnail.name)
+    if case.image is None:
+        return _decoded(case.picture.name)
+    whole, thumbnail = case.image.original.name, case.image.thumbnail.name
+    return _decoded(thumbnail or whole if small else whole or thumbnail)
+
+
+def of_item(item: BannedItem) -> Pixels:
+    """An item's own picture. Raises ``NotFound``: most lists have hashes alone."""
+    return _decoded(item.picture.name)
+
+
+def kept(case: ReviewCase) -> bool:
+    """Whether there is anything to see of the case's subject."""
+    if case.video is not None:
+        return bool(case.video.proxy or case.video.thumbnail)
+    if case.image is not None:
+        return bool(case.image.original or case.image.thumbnail)
+    return bool(case.picture)
+
+
+def _of_video(video: Video, time_ms: int) -> Pixels:
+    if not video.proxy:
+        return _decoded(video.thumbnail.name)
+    at = min(time_ms, video.duration_ms or 0)
+    try:
+        with _opened(video.proxy.name) as proxy:
+            shown = read_window(proxy, at, at)
+    except av.error.FFmpegError:
+        raise NotFound(NONE_KEPT) from None
+    if not shown:
+        raise NotFound(NONE_KEPT)
+    return shown[0][1]
+
+
+def _decoded(name: str | None) -> Pixels:
+    with _opened(name) as stream:
+        return decoding.decode(stream.read(), conf.limits()).rgb
+
+
+def _opened(name: str | None) -> IO[bytes]:
+    if not name:
+        raise NotFound(NONE_KEPT)
+    try:
+        stream: IO[bytes] = default_storage.open(name)
+    except (FileNotFoundError, IsADirectoryError):
+        raise NotFound(NONE_KEPT) from None
+    return stream

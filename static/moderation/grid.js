@@ -1,0 +1,124 @@
+/** Thumbnails to choose from and decide at once, by keyboard. */
+
+import { post, say } from "./http.js";
+import { bind } from "./keys.js";
+
+const STEPS = ["blur", "grey", "lines", "clear"];
+const page = document.querySelector("[data-grid]");
+const form = page.querySelector("[data-bulk]");
+const boxes = [...page.querySelectorAll("[data-thumb] input")];
+const all = page.querySelector("[data-all]");
+const everything = page.querySelector("[data-everything]");
+const count = page.querySelector("[data-count]");
+
+function chosen() {
+  return boxes.filter((box) => box.checked);
+}
+
+function tell() {
+  const number = chosen().length;
+  all.checked = number > 0 && number === boxes.length;
+  all.indeterminate = number > 0 && number < boxes.length;
+  if (everything?.checked) count.textContent = "everything";
+  else count.textContent = number ? `${number} chosen` : "none chosen";
+}
+
+function columns() {
+  const top = boxes[0]?.getBoundingClientRect().top;
+  return boxes.filter((box) => box.getBoundingClientRect().top === top).length || 1;
+}
+
+function here() {
+  return document.activeElement.closest(".thumb-cell")?.querySelector("[data-thumb] input");
+}
+
+function move(by) {
+  const at = boxes.indexOf(here());
+  const next = at < 0 ? 0 : Math.min(Math.max(at + by, 0), boxes.length - 1);
+  boxes[next]?.focus();
+}
+
+function show(img, step) {
+  img.dataset.step = step;
+  img.onerror = () => {
+    img.onerror = () => { img.onerror = null; };
+    img.dataset.step = "blur";
+    img.src = img.dataset.url.replace("STEP", "blur");
+  };
+  img.src = img.dataset.url.replace("STEP", step);
+}
+
+function more() {
+  const img = here()?.closest("[data-thumb]").querySelector("img");
+  if (img) show(img, STEPS[Math.min(STEPS.indexOf(img.dataset.step) + 1, STEPS.length - 1)]);
+}
+
+function blurAll() {
+  for (const img of page.querySelectorAll("[data-thumb] img")) {
+    if (img.dataset.step !== "blur") show(img, "blur");
+  }
+}
+
+function decide(verb) {
+  if (!chosen().length && !everything?.checked) {
+    const box = here();
+    if (!box) return say("Choose some cases first: Space on a picture.", true);
+    box.checked = true;
+  }
+  form.requestSubmit(form.querySelector(`[name=verb][value=${verb}]`));
+}
+
+async function undo() {
+  try {
+    const done = await post(page.dataset.undo);
+    say(done.message);
+    setTimeout(() => location.reload(), 400);
+  } catch (error) {
+    say(error.message, true);
+  }
+}
+
+const follow = (selector) => document.querySelector(selector)?.click();
+
+if (form) {
+  form.addEventListener("change", (event) => {
+    if (event.target === all) for (const box of boxes) box.checked = all.checked;
+    tell();
+  });
+  form.addEventListener("submit", (event) => {
+    const ids = chosen().map((box) => box.value);
+    if (!ids.length && !everything?.checked) {
+      event.preventDefault();
+      say("Choose some cases first: Space on a picture.", true);
+      return;
+    }
+    form.elements.cases.value = ids.join(",");
+    form.elements.all.value = everything?.checked ? "1" : "0";
+  });
+  tell();
+  boxes[0].focus({ preventScroll: true });
+}
+
+bind({
+  ArrowRight: () => move(1),
+  ArrowLeft: () => move(-1),
+  ArrowDown: () => move(columns()),
+  ArrowUp: () => move(-columns()),
+  j: () => move(1),
+  k: () => move(-1),
+  a: () => all?.click(),
+  v: more,
+  b: blurAll,
+  Enter: () => here()?.closest(".thumb-cell").querySelector("a").click(),
+  c: () => decide("confirm"),
+  d: () => decide("dismiss"),
+  e: () => decide("escalate"),
+  u: undo,
+  q: () => location.assign(page.dataset.queue),
+  "]": () => follow("a[rel=next]"),
+  "[": () => follow("a[rel=prev]"),
+});
+
+page.querySelector(".filters").addEventListener("change", (event) => {
+  event.currentTarget.requestSubmit();
+});

@@ -1,0 +1,38 @@
+/** Requests to the console, and the one line that says what became of them. */
+
+let hiding = 0;
+
+/** POST a form. Answers the JSON; throws an `Error` with the sentence of a refusal. */
+export async function post(url, fields = {}) {
+  const token = document.querySelector("input[name=csrfmiddlewaretoken]").value;
+  let response;
+  try {
+    response = await fetch(url, {
+      method: "POST",
+      body: new URLSearchParams(fields),
+      headers: { "X-CSRFToken": token, Accept: "application/json" },
+    });
+  } catch {
+    throw new Error("The service cannot be reached. Nothing was changed.");
+  }
+  if (response.redirected || response.status === 403 && !isJson(response)) {
+    throw new Error("You are logged out, or may not do this. Load the page again.");
+  }
+  if (response.status === 204) return null;
+  const body = isJson(response) ? await response.json() : null;
+  if (!response.ok) throw new Error(body?.detail ?? "The service failed. Nothing was changed.");
+  return body;
+}
+
+function isJson(response) {
+  return (response.headers.get("Content-Type") ?? "").startsWith("application/json");
+}
+
+/** Say something at the foot of the page, to screen readers too. It leaves by itself. */
+export function say(text, bad = false) {
+  const line = document.querySelector("[data-status]");
+  line.classList.toggle("bad", bad);
+  line.textContent = text;
+  clearTimeout(hiding);
+  hiding = setTimeout(() => { line.textContent = ""; }, bad ? 8000 : 5000);
+}

@@ -1,0 +1,43 @@
+/** Keys of a page, the list of them, and where they must not act. */
+
+const TYPING = "input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]";
+
+/** Whether a key belongs to what has the focus, or to the browser. */
+function isTaken(event) {
+  return event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing
+    || event.target.closest?.(TYPING) !== null;
+}
+
+/** A control that a key presses by itself: Enter and Space stay with it. */
+function pressesItself(event) {
+  return ["Enter", " "].includes(event.key)
+    && event.target.closest?.("a, button, summary, input, [role=button]") !== null;
+}
+
+/**
+ * Bind keys: `{key: action}`, `key` as `KeyboardEvent.key` says it ("A" is Shift and a).
+ * While a dialog is open only those of `inDialog` act: `{key: action}` by `data-` name of the dialog.
+ */
+export function bind(keys, inDialog = {}) {
+  document.addEventListener("keydown", (event) => {
+    if (isTaken(event)) return;
+    const dialog = document.querySelector("dialog[open]");
+    if (dialog?.matches("[data-help]") && event.key === "?") {
+      event.preventDefault();
+      dialog.close();
+      return;
+    }
+    const bound = dialog ? inDialog : keys;
+    const action = event.key === "?" && !dialog ? openHelp : bound[event.key];
+    if (!action || pressesItself(event)) return;
+    event.preventDefault();
+    action(event);
+  });
+  for (const button of document.querySelectorAll("[data-open-help]")) {
+    button.addEventListener("click", openHelp);
+  }
+}
+
+function openHelp() {
+  document.querySelector("[data-help]").showModal();
+}

@@ -1,0 +1,199 @@
+/** Two pictures side by side: filtered in steps by the server, zoomed and moved together. */
+
+const STEPS = ["blur", "grey", "lines", "clear"];
+const MOST = 12;
+
+/** The viewer of one case. `refresh` of the page makes a new one. */
+export class Viewer {
+  constructor(root) {
+    this.root = root;
+    this.frames = [...root.querySelectorAll("[data-pane]")];
+    this.strip = [...root.querySelectorAll("[data-ms]")];
+    this.step = root.dataset.first;
+    this.ms = this.strip.find((one) => one.hasAttribute("aria-current"))?.dataset.ms;
+    this.view = { scale: 1, x: 0, y: 0 };
+    this.match = root.querySelector("[data-match].chosen");
+    for (const frame of this.frames) this.#listen(frame);
+    for (const button of this.strip) button.addEventListener("click", () => this.goTo(button));
+    this.#onClick("[data-step]", (button) => this.show(button.dataset.step));
+    this.#onClick("[data-zoom]", (button) => this.zoom(button.dataset.zoom));
+    this.#onClick("[data-overlay]", () => this.toggleRegion());
+    this.#onClick("[data-choose]", (button) => this.choose(button.closest("[data-match]")));
+  }
+
+  #onClick(selector, action) {
+    for (const button of this.root.querySelectorAll(selector)) {
+      button.addEventListener("click", () => action(button));
+    }
+  }
+
+  /** One step more of what is there. */
+  more() {
+    this.show(STEPS[Math.min(STEPS.indexOf(this.step) + 1, STEPS.length - 1)]);
+  }
+
+  /** Show both pictures in a step. What cannot be loaded falls back to blur. */
+  show(step) {
+    this.step = step;
+    for (const button of this.root.querySelectorAll("[data-step]")) {
+      button.setAttribute("aria-pressed", String(button.dataset.step === step));
+    }
+    for (const frame of this.frames) this.#load(frame);
+    const shown = step === "clear" ? "lines" : step;
+    for (const button of this.strip) {
+      const img = button.querySelector("img");
+      img.src = `${img.dataset.strip.replace("STEP", shown)}?t=${button.dataset.ms}`;
+    }
+  }
+
+  #load(frame) {
+    const img = frame.querySelector("img");
+    const isSubject = frame.dataset.pane === "subject";
+    const query = isSubject && this.ms !== undefined ? `?t=${this.ms}` : "";
+    const address = (step) => frame.dataset.url.replace("STEP", step) + query;
+    img.onerror = () => {
+      img.onerror = () => { img.onerror = null; img.alt = "It cannot be shown."; };
+      img.src = address("blur");
+    };
+    img.alt = `${isSubject ? "The upload" : "The banned item"}, filtered: ${this.step}`;
+    img.src = address(this.step);
+  }
+
+  /** Another moment of a video. */
+  goTo(button) {
+    for (const one of this.strip) one.removeAttribute("aria-current");
+    button.setAttribute("aria-current", "true");
+    this.ms = button.dataset.ms;
+    const at = this.root.querySelector("[data-at]");
+    if (at) at.textContent = `at ${button.dataset.label}`;
+    this.#load(this.frames.find((frame) => frame.dataset.pane === "subject"));
+  }
+
+  /** The moment before or after; true if there is a strip. */
+  stepFrame(by) {
+    const here = this.strip.findIndex((one) => one.hasAttribute("aria-current"));
+    const next = this.strip[here + by];
+    if (next) this.goTo(next);
+    return this.strip.length > 0;
+  }
+
+  /** Compare with the next matched item that has a picture. */
+  nextMatch() {
+    const rows = [...this.root.querySelectorAll("[data-match][data-url]")];
+    if (rows.length < 2) return;
+    this.choose(rows[(rows.indexOf(this.match) + 1) % rows.length]);
+  }
+
+  choose(row) {
+    const frame = this.frames.find((one) => one.dataset.pane === "item");
+    if (!frame || !row?.dataset.url) return;
+    this.match?.classList.remove("chosen");
+    row.classList.add("chosen");
+    this.match = row;
+    frame.dataset.url = row.dataset.url;
+    this.root.querySelector("[data-item-name]").textContent = row.dataset.name;
+    this.#load(frame);
+    const region = this.root.querySelector("[data-overlay]");
+    region.hidden = !row.dataset.subjectRegion;
+    if (region.getAttribute("aria-pressed") === "true") this.#drawRegions();
+  }
+
+  /** "in", "out" or "reset". */
+  zoom(how) {
+    if (how === "reset") this.view = { scale: 1, x: 0, y: 0 };
+    else this.#scaleTo(this.view.scale * (how === "in" ? 1.4 : 1 / 1.4), 0.5, 0.5);
+    this.#apply();
+  }
+
+  /** Move the pictures by shares of their frames; false if they are shown whole. */
+  pan(x, y) {
+    if (this.view.scale <= 1) return false;
+    this.view.x += x;
+    this.view.y += y;
+    this.#apply();
+    return true;
+  }
+
+  #scaleTo(scale, atX, atY) {
+    const { view } = this;
+    const next = Math.min(Math.max(scale, 1), MOST);
+    const ratio = next / view.scale;
+    view.x = atX - (atX - view.x) * ratio;
+    view.y = atY - (atY - view.y) * ratio;
+    view.scale = next;
+  }
+
+  #apply() {
+    const { view } = this;
+    view.x = Math.min(0, Math.max(1 - view.scale, view.x));
+    view.y = Math.min(0, Math.max(1 - view.scale, view.y));
+    for (const frame of this.frames) {
+      const { clientWidth: width, clientHeight: height } = frame;
+      const canvas = frame.querySelector(".canvas");
+      canvas.style.transform = `translate(${view.x * width}px, ${view.y * height}px) scale(${view.scale})`;
+    }
+  }
+
+  #listen(frame) {
+    frame.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      const box = frame.getBoundingClientRect();
+      const x = (event.clientX - box.left) / box.width;
+      const y = (event.clientY - box.top) / box.height;
+      this.#scaleTo(this.view.scale * Math.exp(-event.deltaY / 400), x, y);
+      this.#apply();
+    }, { passive: false });
+    frame.addEventListener("pointermove", (event) => {
+      if (event.buttons !== 1) return;
+      this.pan(event.movementX / frame.clientWidth, event.movementY / frame.clientHeight);
+    });
+    const img = frame.querySelector("img");
+    img.draggable = false;
+    img.addEventListener("load", () => {
+      const region = this.root.querySelector("[data-overlay]");
+      if (region?.getAttribute("aria-pressed") === "true") this.#drawRegions();
+    });
+  }
+
+  /** Mark where the pictures show the same, or stop that. */
+  toggleRegion() {
+    const button = this.root.querySelector("[data-overlay]");
+    if (button.hidden) return;
+    const on = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", String(on));
+    if (on) this.#drawRegions();
+    else for (const drawing of this.root.querySelectorAll("svg.region")) drawing.remove();
+  }
+
+  #drawRegions() {
+    for (const drawing of this.root.querySelectorAll("svg.region")) drawing.remove();
+    for (const frame of this.frames) {
+      const text = this.match?.dataset[`${frame.dataset.pane}Region`];
+      const img = frame.querySelector("img");
+      if (text && img.naturalWidth) frame.querySelector(".canvas").append(drawn(img, JSON.parse(text)));
+    }
+  }
+}
+
+/** A drawing over a picture; `region` has [x, y] as shares of its width and height. */
+function drawn(img, region) {
+  const space = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(space, "svg");
+  const { naturalWidth: width, naturalHeight: height } = img;
+  svg.setAttribute("class", "region");
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  svg.setAttribute("aria-hidden", "true");
+  svg.style.width = `${img.clientWidth}px`;
+  svg.style.height = `${img.clientHeight}px`;
+  svg.style.left = `${img.offsetLeft}px`;
+  svg.style.top = `${img.offsetTop}px`;
+  const outline = `M${region.map(([x, y]) => `${x * width} ${y * height}`).join("L")}Z`;
+  const whole = `M0 0H${width}V${height}H0Z`;
+  for (const [name, d] of [["around", whole + outline], ["edge-back", outline], ["edge", outline]]) {
+    const path = document.createElementNS(space, "path");
+    path.setAttribute("class", name);
+    path.setAttribute("d", d);
+    svg.append(path);
+  }
+  return svg;
+}
