@@ -38,6 +38,9 @@ _CUT_FALL: Final = 0.2
 _RECENT: Final = 5
 
 _BORDERS_FROM: Final = 20
+"""Spans whose frames tell borders from dark walls."""
+_KNOWN_FROM: Final = 4
+"""Frames from which on they are guessed at, to compare frames without them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,10 +67,7 @@ class Span:
     @property
     def picture(self) -> NDArray[np.uint8]:
         """The frame without its borders."""
-        if self.box is None:
-            return self.rgb
-        left, top, right, bottom = self.box
-        return self.rgb[top:bottom, left:right]
+        return _within(self.rgb, self.box)
 
 
 @dataclass(slots=True, eq=False)
@@ -86,16 +86,42 @@ def spans(frames: Iterable[Frame]) -> Iterator[Span]:
     ``frames``: in order of time, 4 a second or fewer, all of one size. Some 20 frames are in
     memory at a time.
     """
-    borders, waiting = Borders(), list[_Open]()
-    for frame, done in _merged(frames):
-        if frame is not None:
-            borders.add(frame.rgb)
-        if done is not None:
-            waiting.append(done)
+    inside, waiting = _Inside(), list[_Open]()
+    for done in _merged(frames, inside):
+        waiting.append(done)
         if len(waiting) == _BORDERS_FROM:
-            yield from _finished(waiting, borders)
-            borders, waiting = Borders(), []
-    yield from _finished(waiting, borders)
+            yield from _finished(waiting, inside.end())
+            waiting = []
+    yield from _finished(waiting, inside.end())
+
+
+class _Inside:
+    """What lies within the borders of a stretch, as far as they are known by now.
+
+    Bars are alike in all frames, and would make the frames look alike.
+    """
+
+    def __init__(self) -> None:
+        self._borders, self._count = Borders(), 0
+        self._box: Box | None = None
+
+    def add(self, rgb: NDArray[np.uint8]) -> bool:
+        """One more frame of the stretch. Answers whether ``look`` sees something else now."""
+        self._borders.add(rgb)
+        self._count += 1
+        if self._count < _KNOWN_FROM or self._count.bit_count() != 1:
+            return False
+        before, self._box = self._box, self._borders.box()
+        return before != self._box
+
+    def look(self, rgb: NDArray[np.uint8]) -> Grey:
+        return coarse(grey(_within(rgb, self._box)))
+
+    def end(self) -> Box | None:
+        """The box of the stretch that ends here; the next one is seen in the same way at first."""
+        box = self._borders.box()
+        self._borders, self._count = Borders(), 0
+        return box
 
 
 class _Cuts:
@@ -105,32 +131,34 @@ class _Cuts:
     """
 
     def __init__(self) -> None:
-        self._previous: Grey | None = None
+        self.previous: Grey | None = None
         self._recent: deque[float] = deque([1.0], maxlen=_RECENT)
 
     def between(self, small: Grey) -> bool:
         """Is there a cut between the last frame given and this one?"""
-        if self._previous is None:
-            self._previous = small
+        if self.previous is None:
+            self.previous = small
             return False
-        alike = likeness(self._previous, small)
+        alike = likeness(self.previous, small)
         usual = statistics.median(self._recent)
-        self._previous = small
+        self.previous = small
         self._recent.append(alike)
         return alike < min(_CUT, usual - _CUT_FALL)
 
 
-def _merged(frames: Iterable[Frame]) -> Iterator[tuple[Frame | None, _Open | None]]:
-    """Each frame, with the span that it ends if it ends one; last of all the last span."""
+def _merged(frames: Iterable[Frame], inside: _Inside) -> Iterator[_Open]:
+    """The spans, each as soon as it has ended."""
     current: _Open | None = None
-    missed: list[tuple[int, Grey]] = []
-    cuts = _Cuts()
+    missed: list[tuple[Frame, Grey]] = []
+    cuts, last = _Cuts(), None
     for frame in frames:
-        small, ended = coarse(grey(frame.rgb)), None
+        if inside.add(frame.rgb) and current is not None and last is not None:
+            current.look, cuts.previous = inside.look(current.frame.rgb), inside.look(last.rgb)
+            missed = [(earlier, inside.look(earlier.rgb)) for earlier, _ in missed]
+        small, last = inside.look(frame.rgb), frame
         cut = cuts.between(small)
         if current is None:
             current = _Open(frame.t, frame.t, frame, small)
-            yield frame, None
             continue
         if not missed:
             # No frame for long: the last one stayed on the screen.
@@ -140,32 +168,41 @@ def _merged(frames: Iterable[Frame]) -> Iterator[tuple[Frame | None, _Open | Non
             missed.clear()
         elif cut or frame.t - current.t1 >= _EVERY_MS:
             since = [] if cut else missed
-            ended, current = current, _Open(_began(since, frame.t, small), frame.t, frame, small)
+            yield current
+            current = _Open(_began(since, frame.t, small), frame.t, frame, small)
             missed = []
         else:
-            missed.append((frame.t, small))
-        yield frame, ended
-    yield None, current
+            missed.append((frame, small))
+    if current is not None:
+        yield current
 
 
 def _continues(span: _Open, t: int, small: Grey) -> bool:
     return t - span.t0 <= _LONGEST_MS and likeness(span.look, small) >= _SAME
 
 
-def _began(missed: list[tuple[int, Grey]], t: int, small: Grey) -> int:
+def _began(missed: list[tuple[Frame, Grey]], t: int, small: Grey) -> int:
     """When the picture began to look like this: back over the frames that no span has yet."""
     for earlier, other in reversed(missed):
         if likeness(other, small) < _SAME:
             break
-        t = earlier
+        t = earlier.t
     return t
 
 
-def _finished(waiting: list[_Open], borders: Borders) -> Iterator[Span]:
-    box = borders.box()
+def _finished(waiting: list[_Open], box: Box | None) -> Iterator[Span]:
     for span in waiting:
         rgb = span.frame.rgb
-        yield Span(span.t0, span.t1, span.frame.t, rgb, box, kind(rgb, grey(rgb)))
+        # A plain picture between bars has edges, and says as little as any other.
+        seen = np.ascontiguousarray(_within(rgb, box))
+        yield Span(span.t0, span.t1, span.frame.t, rgb, box, kind(seen, grey(seen)))
+
+
+def _within(rgb: NDArray[np.uint8], box: Box | None) -> NDArray[np.uint8]:
+    if box is None:
+        return rgb
+    left, top, right, bottom = box
+    return rgb[top:bottom, left:right]
 
 
 def rarity(lookalikes: ArrayLike) -> NDArray[np.float64]:

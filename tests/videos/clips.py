@@ -78,6 +78,22 @@ def moving(
         yield np.asarray(cv2.warpAffine(picture, matrix, size, flags=flags), np.uint8)
 
 
+@functools.cache
+def film(bars: bool = False) -> bytes:
+    """A minute of pans and zooms over photographs, 2 to 8 seconds a shot; with black bars."""
+    rng = np.random.default_rng(7)
+    pictures: list[Pixels] = []
+    while len(pictures) < 60 * 10:
+        seconds = float(rng.uniform(2, 8))
+        start, part = rng.random(2), rng.uniform(0.5, 0.8)
+        end = np.clip(start + rng.uniform(-0.06, 0.06, 2) * seconds, 0, 1)
+        name = PHOTOGRAPHS[int(rng.integers(len(PHOTOGRAPHS)))]
+        pictures += moving(name, seconds, rate=10, start=(*start, part), end=(*end, part))
+    if bars:
+        pictures = [np.pad(picture, ((40, 40), (0, 0), (0, 0))) for picture in pictures]
+    return encode(timed(pictures[: 60 * 10], 10))
+
+
 def still(name: str, seconds: float, **options: Any) -> Iterator[Pixels]:
     """A photograph that does not move."""
     return moving(name, seconds, start=(0.5, 0.5, 0.8), end=(0.5, 0.5, 0.8), **options)

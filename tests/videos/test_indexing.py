@@ -28,7 +28,7 @@ from gallery.descriptors.cnn import square
 from gallery.items import Item
 from tests.factories import stored_files
 from tests.httpserver import HttpServer
-from tests.videos.clips import Pixels, encode, moving, plain, still, timed
+from tests.videos.clips import Pixels, encode, film, moving, plain, still, timed
 from videos import tasks
 from videos.decoding import Limits, decode
 from videos.describing import FULL, TRIMMED
@@ -147,6 +147,25 @@ def test_a_row_is_small_enough_for_seven_a_page() -> None:
     # Of 8 KB; at 0.7 rows a second that is 820 bytes a second.
     assert vector > 1024
     assert row + 4 <= (8192 - 24) / 7
+
+
+@pytest.mark.parametrize("bars", [False, True])
+def test_a_second_of_film_takes_less_than_a_vector_and_a_kilobyte(bars: bool) -> None:
+    """Photographs, a shot of two to eight seconds each, panned or zoomed over; also with bars,
+    where each span has two rows."""
+    video = ready(film(bars))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(cnn), sum(pg_column_size(frame.*) + 4) FROM videos_frame frame "
+            "WHERE item_id = %s",
+            [video.pk],
+        )
+        vectors, table = cursor.fetchone()
+    seconds = (video.duration_ms or 0) / 1000
+    print(f"{vectors / seconds:.2f} vectors, {table / seconds:.0f} bytes of rows a second")
+    assert seconds == pytest.approx(60, abs=0.2)
+    assert 0.3 <= vectors / seconds <= 0.7 * (1 + bars)
+    assert table / seconds <= 1024 * (1 + bars)
 
 
 def test_the_small_copy_has_the_times_and_pictures_of_the_original() -> None:

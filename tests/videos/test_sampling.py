@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import io
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -10,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tests.videos.clips import PHOTOGRAPHS, Pixels, encode, moving, plain, still, timed
+from tests.videos.clips import PHOTOGRAPHS, Pixels, encode, film, moving, plain, still, timed
 from videos.borders import Borders
 from videos.decoding import Frame, Limits, decode
 from videos.looks import coarse, grey, kind, likeness
@@ -101,26 +100,24 @@ def test_nothing_gives_nothing_and_one_frame_one_span() -> None:
     assert (only.t0, only.t1, only.votes) == (0, 0, True)
 
 
-@functools.cache
-def film() -> bytes:
-    """A minute of pans and zooms over photographs, 2 to 8 seconds a shot."""
-    rng = np.random.default_rng(7)
-    pictures: list[Pixels] = []
-    while len(pictures) < 60 * 10:
-        seconds = float(rng.uniform(2, 8))
-        start, part = rng.random(2), rng.uniform(0.5, 0.8)
-        end = np.clip(start + rng.uniform(-0.06, 0.06, 2) * seconds, 0, 1)
-        name = PHOTOGRAPHS[int(rng.integers(len(PHOTOGRAPHS)))]
-        pictures += moving(name, seconds, rate=10, start=(*start, part), end=(*end, part))
-    return encode(timed(pictures[: 60 * 10], 10))
-
-
 def test_a_film_takes_at_most_seven_tenths_of_a_vector_per_second() -> None:
-    with decode(io.BytesIO(film()), Limits(), fps=SAMPLES_PER_SECOND) as video:
-        found = list(spans(video))
+    found = decoded_spans(film())
     assert len(found) <= 0.7 * 60
     assert sum(span.t1 - span.t0 for span in found) >= 25_000
     assert all(a.t1 < b.t0 for a, b in pairwise(found))
+
+
+def test_bars_do_not_make_frames_look_alike() -> None:
+    plain_film, with_bars = ([*decoded_spans(film(bars))] for bars in (False, True))
+    assert all(span.box is not None for span in with_bars)
+    assert len(with_bars) == pytest.approx(len(plain_film), rel=0.15)
+    voting = [sum(span.votes for span in found) for found in (plain_film, with_bars)]
+    assert voting[1] == pytest.approx(voting[0], rel=0.15)
+
+
+def decoded_spans(data: bytes) -> list[Span]:
+    with decode(io.BytesIO(data), Limits(), fps=SAMPLES_PER_SECOND) as video:
+        return list(spans(video))
 
 
 # --- what may vote
