@@ -1,0 +1,120 @@
+"""``manage.py import_hash_list``: a hash list of any size, here and at once."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from gallery.errors import UserError
+from moderation.hashlists import Format, Kind
+from moderation.models import BannedList, ListImport
+from moderation.permissions import Actor
+from moderation.services import importing, starting_imports
+from moderation.services.import_options import options as read_options
+
+BY = Actor.machine("command:import_hash_list")
+WORDS = {
+    "added": "added",
+    "changed": "changed",
+    "reactivated": "active again",
+    "retired": "retired",
+    "unchanged": "unchanged",
+    "kept": "retired here and left so",
+    "skipped": "hashes skipped",
+    "bad": "bad rows",
+}
+SHOWN = 10
+
+
+class Command(BaseCommand):
+    """Bad rows are listed and stop nothing; a file that is imported again changes nothing."""
+
+    help = (
+        "Import a hash list: CSV, lines of kind and hash, or a file as NCMEC, StopNCII, "
+        "ThreatExchange, Tech Against Terrorism or Project VIC write it. An import that is broken "
+        "off has changed nothing: run it again."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """The file, the list, and how the file is to be read."""
+        parser.add_argument("file", type=Path, metavar="FILE")
+        parser.add_argument("--list", required=True, help="name of the list")
+        parser.add_argument("--dry-run", action="store_true", help="only say what would change")
+        parser.add_argument(
+            "--format", choices=[format.value for format in Format], default="",
+            help="found out by default",
+        )  # fmt: skip
+        parser.add_argument("--source", default="", help="of rows that name none")
+        parser.add_argument(
+            "--kind", choices=[kind.value for kind in Kind], default="",
+            help="of hashes that are given without one",
+        )  # fmt: skip
+        parser.add_argument(
+            "--category", action="append", default=[],
+            help="take only entries of this category (can be given more than once)",
+        )  # fmt: skip
+        parser.add_argument(
+            "--full", action="store_true",
+            help="the file is all there is of its sources: retire what it lacks",
+        )  # fmt: skip
+        parser.add_argument("--yes", action="store_true", help="agree to a large change")
+
+    def handle(self, *args: Any, file: Path, **options: Any) -> None:
+        """Raises CommandError when nothing was imported; exit code 130 after Ctrl-C."""
+        name = options["list"]
+        banned = BannedList.objects.filter(name=name).first()
+        if banned is None:
+            known = ", ".join(BannedList.objects.values_list("name", flat=True)) or "none"
+            raise CommandError(f"There is no list {name!r}; there are: {known}.")
+        try:
+            with file.open("rb") as stream:
+                row = starting_imports.begin_here(
+                    by=BY,
+                    list_id=banned.pk,
+                    stream=stream,
+                    name=file.name,
+                    format=options["format"],
+                    options=read_options(
+                        source=options["source"],
+                        kind=options["kind"],
+                        categories=options["category"],
+                        full=options["full"],
+                    ),
+                    dry_run=options["dry_run"],
+                    confirmed=options["yes"],
+                )
+                with tqdm(total=100, unit="%", desc=row.format, disable=None) as bar:
+                    row = importing.run(
+                        by=BY,
+                        import_id=row.pk,
+                        stream=stream,
+                        tell=lambda percent: bar.update(percent - bar.n),
+                    )
+                    bar.update(100 - bar.n)
+        except (UserError, OSError) as error:
+            raise CommandError(str(error)) from error
+        except KeyboardInterrupt:
+            self.stderr.write("Stopped. Nothing was changed; run the same command again.")
+            raise SystemExit(130) from None
+        self.report(row)
+
+    def report(self, row: ListImport) -> None:
+        """What the import came to. Raises CommandError if it failed."""
+        for bad in row.bad_rows.all()[:SHOWN]:
+            self.stderr.write(f"{bad.place}: {bad.reason}")
+        if row.counts.get("bad", 0) > SHOWN:
+            more = row.counts["bad"] - SHOWN
+            self.stderr.write(f"… and {more:,} more bad rows; the import's page lists them.")
+        if row.state == ListImport.State.FAILED:
+            raise CommandError(row.failure)
+        counts = [
+            f"{row.counts[name]:,} {word}" for name, word in WORDS.items() if row.counts[name]
+        ]
+        would = "Would be: " if row.dry_run else ""
+        self.stdout.write(f"{would}{', '.join(counts) or 'no entries'}.")
+        if row.dry_run and importing.is_large(row):
+            self.stdout.write("That is a large change of this list: it needs --yes.")
