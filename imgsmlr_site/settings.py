@@ -274,6 +274,7 @@ UNFOLD = {
     "STYLES": [
         lambda request: static("admin_extra/admin.css"),
         lambda request: static("admin_extra/videos.css"),
+        lambda request: static("admin_extra/moderation.css"),
     ],
     "LOGIN": {"form": "imgsmlr_site.login.LimitedLoginForm"},
     "DASHBOARD_CALLBACK": "imgsmlr_site.dashboard.dashboard",

@@ -92,6 +92,7 @@ LEAST: Final[dict[str, Role]] = {
     "edit lists": Role.LEAD,
     "edit items": Role.LEAD,
     "import lists": Role.LEAD,
+    "export lists": Role.LEAD,
     "decide escalated cases": Role.LEAD,
     "undo the decisions of others": Role.LEAD,
     "view the audit": Role.LEAD,

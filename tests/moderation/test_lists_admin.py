@@ -1,0 +1,420 @@
+"""The admin of lists, items, matches and the audit: a door for those whose role allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+
+from moderation.models import AuditEvent, BannedItem, BannedList, RetroScan
+from moderation.permissions import Role
+from moderation.services import audit, lists
+from tests import factories as make
+from tests.moderation.factories import ADMIN, make_case, make_item, make_list, make_person
+
+pytestmark = pytest.mark.django_db
+
+A, B = "a1" * 32, "b2" * 32
+PAGES = {
+    "bannedlist": Role.VIEWER,
+    "banneditem": Role.VIEWER,
+    "casematch": Role.VIEWER,
+    "auditevent": Role.LEAD,
+}
+
+
+@pytest.fixture(autouse=True)
+def _plain_static(settings: Any) -> None:
+    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+
+
+@pytest.fixture
+def login(db: None) -> Callable[[Role], Client]:
+    """A client of a new person with a role."""
+
+    def make_client(role: Role) -> Client:
+        client = Client()
+        client.force_login(make_person(role))
+        return client
+
+    return make_client
+
+
+@pytest.fixture
+def lead(login: Callable[[Role], Client]) -> Client:
+    return login(Role.LEAD)
+
+
+def page(model: str, name: str = "changelist", *args: Any) -> str:
+    return reverse(f"admin:moderation_{model}_{name}", args=args)
+
+
+def texts(response: Any) -> list[str]:
+    return [str(message) for message in response.context["messages"]]
+
+
+def act(client: Client, action: str, *items: BannedItem, **data: Any) -> Any:
+    body = {"action": action, "_selected_action": [item.pk for item in items], **data}
+    return client.post(page("banneditem"), body, follow=True)
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_each_role_sees_what_it_may(login: Callable[[Role], Client], role: Role) -> None:
+    row = make_list()
+    item = make_item(row, ("sha256", A))
+    match = make_case(item).matches.get()
+    event = AuditEvent.objects.first() or _event(row)
+    rows = {"bannedlist": row, "banneditem": item, "casematch": match, "auditevent": event}
+    client = login(role)
+    sidebar = client.get(reverse("admin:index")).content.decode()
+    for model, least in PAGES.items():
+        allowed = 200 if role >= least else 403
+        assert client.get(page(model)).status_code == allowed, model
+        assert client.get(page(model, "change", rows[model].pk)).status_code == allowed, model
+        assert (page(model) in sidebar) == (role >= least), model
+        add = client.get(page(model, "add")).status_code
+        editable = model in ("bannedlist", "banneditem") and role >= Role.LEAD
+        assert add == (200 if editable else 403), model
+    delete = client.get(page("bannedlist", "delete", row.pk)).status_code
+    assert delete == (200 if role >= Role.ADMIN else 403)
+    for model in ("banneditem", "casematch", "auditevent"):
+        assert client.get(page(model, "delete", rows[model].pk)).status_code == 403
+
+
+def _event(row: BannedList) -> AuditEvent:
+    return audit.record(by="user:ana", verb="list.seen", subject=row, before={"a": ["<b>"]})
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.MODERATOR])
+def test_who_may_not_edit_gets_nothing_through(login: Callable[[Role], Client], role: Role) -> None:
+    row = make_list("terror")
+    item = make_item(row, ("sha256", A))
+    client = login(role)
+    form = {"name": "other", "kind": "banned", "severity": 2, "action": "block"}
+    assert client.post(page("bannedlist", "change", row.pk), form).status_code == 403
+    assert client.post(page("bannedlist", "add"), form).status_code == 403
+    assert client.post(page("banneditem", "add"), {"to": row.pk}).status_code == 403
+    act(client, "retire", item, confirmed="1", reason="x")
+    act(client, "move", item, confirmed="1", reason="x", to=row.pk)
+    item.refresh_from_db()
+    row.refresh_from_db()
+    assert (item.state, row.name, AuditEvent.objects.count()) == ("active", "terror", 0)
+
+
+def list_form(row: BannedList | None = None, **fields: Any) -> dict[str, Any]:
+    form: dict[str, Any] = {
+        "name": row.name if row else "terror",
+        "kind": "banned",
+        "category": "",
+        "description": "",
+        "owner": "",
+        "severity": 2,
+        "action": row.action if row else "shadow",
+        "enabled": "on",
+        "hold_on_review": "on",
+        "observe_share": "0.1",
+        "flood_limit": "",
+        "reason": "",
+    }
+    if row:
+        methods = list(row.methods.order_by("id"))
+        form |= {"methods-TOTAL_FORMS": len(methods), "methods-INITIAL_FORMS": len(methods)}
+        for number, method in enumerate(methods):
+            form[f"methods-{number}-id"] = method.pk
+            form[f"methods-{number}-list"] = row.pk
+            form[f"methods-{number}-threshold"] = ""
+            form[f"methods-{number}-observe"] = ""
+            if method.enabled:
+                form[f"methods-{number}-enabled"] = "on"
+    return {name: value for name, value in {**form, **fields}.items() if value is not None}
+
+
+def test_making_a_list(lead: Client) -> None:
+    answer = lead.post(page("bannedlist", "add"), list_form(reason="asked for"), follow=True)
+    assert answer.status_code == 200
+    row = BannedList.objects.get()
+    assert (row.name, row.action, row.methods.count()) == ("terror", "shadow", 4)
+    event = AuditEvent.objects.get()
+    assert (event.verb, event.reason) == ("list.created", "asked for")
+    assert event.actor.startswith("user:")
+
+
+def test_changing_a_list_and_its_thresholds(lead: Client) -> None:
+    row = lists.create_list(by=ADMIN, name="terror")
+    form = list_form(row, action="block", reason="proved")
+    form |= {"methods-0-threshold": "20", "methods-1-enabled": None}
+    form = {name: value for name, value in form.items() if value is not None}
+    answer = lead.post(page("bannedlist", "change", row.pk), form, follow=True)
+    assert answer.status_code == 200
+    row.refresh_from_db()
+    assert (row.action, row.version) == ("block", 4)
+    assert row.methods.get(match_type="pdq").threshold == 20
+    assert not row.methods.get(match_type="copy").enabled
+    events = AuditEvent.objects.order_by("id")[1:]
+    assert [(event.verb, event.reason) for event in events] == [
+        ("list.changed", "proved"),
+        ("list.method_changed", "proved"),
+        ("list.method_changed", "proved"),
+    ]
+    assert RetroScan.objects.filter(list=row).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"name": "taken"}, "already exists"),
+        ({"methods-0-threshold": "300"}, "0 to 256"),
+        ({"methods-0-threshold": "-1"}, "0 to 256"),
+        ({"methods-0-threshold": "nan"}, "number"),
+        ({"methods-0-observe": "3"}, "nearer than it matches"),
+        ({"methods-0-may_block": "on"}, "may block by itself"),
+        ({"observe_share": "2"}, "list_observe_share"),
+        ({"kind": "allow", "two_person": "on"}, "allow list has no cases"),
+        ({"kind": "allow"}, "stays what it is"),
+    ],
+)
+def test_what_a_list_cannot_be_is_said(lead: Client, fields: Any, sentence: str) -> None:
+    make_list("taken")
+    row = lists.create_list(by=ADMIN, name="terror")
+    make_item(row, ("sha256", A))
+    answer = lead.post(page("bannedlist", "change", row.pk), list_form(row, **fields), follow=True)
+    assert sentence in answer.content.decode()
+    assert AuditEvent.objects.count() == 1
+    assert BannedList.objects.get(pk=row.pk).version == 1
+
+
+def test_an_allow_list_names_what_it_outranks(lead: Client) -> None:
+    banned = make_list("banned")
+    form = list_form(name="ours", kind="allow", allows_for=[banned.pk])
+    lead.post(page("bannedlist", "add"), form)
+    assert list(BannedList.objects.get(name="ours").allows_for.all()) == [banned]
+    answer = lead.post(page("bannedlist", "add"), {**form, "name": "x", "kind": "banned"})
+    assert "Only an allow list" in answer.content.decode()
+
+
+def test_deleting_a_list_says_what_goes(login: Callable[[Role], Client]) -> None:
+    row = make_list("terror")
+    make_item(row, ("sha256", A))
+    client = login(Role.ADMIN)
+    path = page("bannedlist", "delete", row.pk)
+    assert "terror" in client.get(path).content.decode()
+    client.post(path, {"post": "yes"})
+    assert not BannedList.objects.exists()
+    assert AuditEvent.objects.get().verb == "list.deleted"
+
+
+def test_adding_items_in_every_way(lead: Client) -> None:
+    row = make_list()
+    image = make.add_ready_image(make.photo(2))
+    form = {
+        "to": row.pk,
+        "hashes": f"sha256 {A}\n\npdq {B} 80\nsha256 {A}\nsha256 zz\n",
+        "files": [
+            SimpleUploadedFile("a.png", make.png(make.photo(1))),
+            SimpleUploadedFile("b.txt", b"no picture"),
+        ],
+        "urls": "",
+        "images": f"{image.pk} 4711",
+        "videos": "4711",
+        "source": "us",
+        "note": "n",
+        "reason": "reported",
+    }
+    before = AuditEvent.objects.count()
+    answer = lead.post(page("banneditem", "add"), form)
+    outcomes = answer.context["outcomes"]
+    problems = [bool(outcome.problem) for outcome in outcomes]
+    assert problems == [False, False, True, True, False, True, False, True, True]
+    assert row.items.count() == 4
+    assert {item.source for item in row.items.all()} == {"us"}
+    # The hashes are one command, each picture is one.
+    assert AuditEvent.objects.count() == before + 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({}, "at least one hash"),
+        ({"hashes": A}, "not a kind and a hash"),
+        ({"hashes": f"pdq {A} good"}, "not a kind and a hash"),
+        ({"images": "one"}, "Give ids"),
+        ({"hashes": "\n".join(f"sha256 {n:064x}" for n in range(1001))}, "At most 1,000"),
+        ({"images": " ".join(map(str, range(1, 60)))}, "At most 50"),
+    ],
+)
+def test_what_cannot_be_added_is_said(lead: Client, fields: Any, sentence: str) -> None:
+    row = make_list()
+    answer = lead.post(page("banneditem", "add"), {"to": row.pk, **fields})
+    assert sentence in answer.content.decode()
+    assert not BannedItem.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("action", "given", "start", "field", "expected"),
+    [
+        ("retire", {}, {}, "state", "retired"),
+        (
+            "activate",
+            {},
+            {"state": "retired", "retired_at": "2026-01-01T00:00Z"},
+            "state",
+            "active",
+        ),
+        ("give_opinion", {"opinion": "disputed"}, {}, "opinion", "disputed"),
+        ("lift_suspension", {}, {"suspended_at": "2026-01-01T00:00Z"}, "suspended_at", None),
+    ],
+)
+def test_actions_ask_and_are_one_command(
+    lead: Client, action: str, given: Any, start: Any, field: str, expected: Any
+) -> None:
+    row = make_list("terror")
+    chosen = [make_item(row, ("sha256", f"{n:064x}"), **start) for n in range(3)]
+    asked = act(lead, action, *chosen)
+    assert "3" in asked.content.decode()
+    assert "terror" in asked.content.decode()
+    assert not AuditEvent.objects.exists()
+    act(lead, action, *chosen, confirmed="3", **given)  # without a reason it asks again
+    assert not AuditEvent.objects.exists()
+    done = act(lead, action, *chosen, confirmed="3", reason="because", **given)
+    assert any(text.startswith("3 items") for text in texts(done))
+    event = AuditEvent.objects.get()
+    assert (event.count, event.reason) == (3, "because")
+    assert {getattr(item, field) for item in BannedItem.objects.all()} == {expected}
+
+
+def test_moving(lead: Client) -> None:
+    here, there = make_list("here"), make_list("there")
+    item = make_item(here, ("sha256", A), source="s", source_id="7")
+    act(lead, "move", item, confirmed="1", reason="x", to=there.pk)
+    item.refresh_from_db()
+    assert item.list == there
+    other = make_item(here, ("sha256", B), source="s", source_id="7")
+    answer = act(lead, "move", other, confirmed="1", reason="x", to=there.pk)
+    assert any("twice" in text for text in texts(answer))
+
+
+def test_a_selection_that_changed_is_asked_again(lead: Client) -> None:
+    item = make_item(make_list(), ("sha256", A))
+    answer = act(lead, "retire", item, confirmed="2", reason="x")
+    assert "selection has changed" in answer.content.decode()
+    assert BannedItem.objects.get().state == "active"
+
+
+def test_everything_that_a_filter_shows(lead: Client) -> None:
+    here, there = make_list(), make_list()
+    items = [make_item(here, ("sha256", f"{n:064x}")) for n in range(60)]
+    make_item(there, ("sha256", B))
+    body = {"action": "retire", "_selected_action": [items[0].pk], "select_across": "1"}
+    body |= {"confirmed": "60", "reason": "all"}
+    lead.post(page("banneditem") + f"?list__id__exact={here.pk}", body)
+    assert here.items.filter(state="retired").count() == 60
+    assert there.items.get().state == "active"
+    assert AuditEvent.objects.get().count == 60
+
+
+def test_a_moderator_gives_opinions_and_no_more(login: Callable[[Role], Client]) -> None:
+    item = make_item(make_list(), ("sha256", A))
+    client = login(Role.MODERATOR)
+    shown = client.get(page("banneditem")).content.decode()
+    assert 'value="give_opinion"' in shown
+    assert 'value="retire"' not in shown
+    act(client, "give_opinion", item, confirmed="1", reason="x", opinion="confirmed")
+    assert BannedItem.objects.get().opinion == "confirmed"
+
+
+def test_finding_items(lead: Client) -> None:
+    row = make_list()
+    first = make_item(row, ("sha256", A), ("pdq", B, 90), source="us", source_id="case 7")
+    second = make_item(
+        make_list(), ("md5", "c3" * 16), state="retired", retired_at="2026-01-01T00:00Z"
+    )
+
+    def found(**query: Any) -> set[int]:
+        answer = lead.get(page("banneditem"), query)
+        return {item.pk for item in answer.context["cl"].result_list}
+
+    assert found() == {first.pk, second.pk}
+    assert found(q=A.upper()) == found(q=B) == found(q="case 7") == found(q=first.pk) == {first.pk}
+    assert found(q="nothing") == set()
+    assert found(list__id__exact=row.pk) == found(source="us") == {first.pk}
+    assert found(state="retired") == {second.pk}
+
+
+def test_an_items_page(lead: Client, django_assert_max_num_queries: Any) -> None:
+    item = make_item(make_list(), ("sha256", A), ("pdq", B, 90))
+    make_case(item)
+    path = page("banneditem", "change", item.pk)
+    with django_assert_max_num_queries(25):
+        shown = lead.get(path).content.decode()
+    assert A in shown
+    assert "12 of 31" in shown
+    form = {"tags": "a,b", "note": "seen", "expires_at_0": "", "expires_at_1": "", "reason": "r"}
+    lead.post(path, {**form, "category": "", "severity": "", "owner": ""})
+    item.refresh_from_db()
+    assert (item.tags, item.note) == (["a", "b"], "seen")
+    event = AuditEvent.objects.get()
+    assert (event.verb, event.reason) == ("item.changed", "r")
+
+
+def test_exports(lead: Client, login: Callable[[Role], Client]) -> None:
+    item = make_item(make_list(), ("sha256", A))
+    for action in ("export_csv", "export_lines"):
+        answer = act(lead, action, item)
+        assert A in b"".join(answer.streaming_content).decode()
+    assert AuditEvent.objects.filter(verb="items.exported").count() == 2
+    body = {"action": "export_csv", "_selected_action": [AuditEvent.objects.latest("id").pk]}
+    answer = lead.post(page("auditevent"), body)
+    assert "items.exported" in b"".join(answer.streaming_content).decode()
+    body["action"] = "export_json"
+    answer = lead.post(page("auditevent"), body)
+    assert b'"verb":"items.exported"' in b"".join(answer.streaming_content)
+    assert A not in act(login(Role.VIEWER), "export_csv", item).content.decode()
+
+
+def test_matches_are_filtered(lead: Client) -> None:
+    item = make_item(make_list(), ("pdq", B, 90))
+    image = make.add_ready_image(make.photo(1))
+    near, far = (
+        make_case(item, image, distance=distance).matches.get() for distance in (3.0, 40.0)
+    )
+
+    def found(**query: Any) -> set[int]:
+        answer = lead.get(page("casematch"), query)
+        return {match.pk for match in answer.context["cl"].result_list}
+
+    assert found(near="near") == found(near="within") == {near.pk}
+    assert found(near="beyond") == {far.pk}
+    assert found(case="1") == found(q=image.sha256) == found(q=item.pk) == {near.pk, far.pk}
+    assert found(case="0") == found(near="same") == set()
+
+
+def test_the_audit_is_searched_and_shown(lead: Client) -> None:
+    row = make_list()
+    event = _event(row)
+
+    def found(**query: Any) -> int:
+        return len(lead.get(page("auditevent"), query).context["cl"].result_list)
+
+    assert found(verb="list.") == found(actor="user:ana") == found(q=row.pk) == 1
+    assert found(q=event.digest) == found(q="user:ana") == 1
+    assert found(verb="item.") == found(q="nobody") == 0
+    shown = lead.get(page("auditevent", "change", event.pk)).content.decode()
+    assert "&lt;b&gt;" in shown
+    assert event.digest in shown
+
+
+@pytest.mark.parametrize("model", list(PAGES))
+def test_the_number_of_queries_does_not_grow(
+    lead: Client, model: str, django_assert_max_num_queries: Any
+) -> None:
+    row = make_list()
+    for number in range(30):
+        make_case(make_item(make_list(), ("sha256", f"{number:064x}")))
+        _event(row)
+    with django_assert_max_num_queries(16):
+        assert lead.get(page(model)).status_code == 200
