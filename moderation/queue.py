@@ -66,7 +66,7 @@ class Filters:
             "match_type": MATCH_TYPES,
             "band": BANDS,
             "age": AGES,
-            "status": [*CaseState.values, DECIDED],
+            "status": [*CaseState.values, UNDECIDED, DECIDED],
             "origin": ReviewCase.Origin.values,
         }
         given = {field.name: str(params.get(field.name) or "") for field in fields(cls)}
@@ -144,6 +144,11 @@ def siblings(case: ReviewCase) -> Cases:
     return ReviewCase.objects.open().filter(cluster=case.cluster).order_by("pk")
 
 
+def is_blinded(vote: Decision, case: ReviewCase, by: Actor) -> bool:
+    """Whether a vote must not be shown to this person yet: not before there are two."""
+    return case.state == CaseState.VOTED and vote.by_id != by.user.pk
+
+
 def _matches(filters: Filters) -> QuerySet[CaseMatch]:
     found = CaseMatch.objects.order_by().filter(case=OuterRef("pk"))
     if filters.list:
@@ -156,7 +161,8 @@ def _matches(filters: Filters) -> QuerySet[CaseMatch]:
 def _status(status: str) -> Q:
     if status == DECIDED:
         return Q(state__in=CaseState.decided())
-    return Q(state=status) if status else Q(state__in=CaseState.undecided())
+    waiting = Q(state__in=CaseState.undecided())
+    return waiting if status in ("", UNDECIDED) else Q(state=status)
 
 
 def _age(age: str) -> Q:

@@ -11,8 +11,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
 from gallery.errors import NotFound, UserError
-from moderation import reasons
-from moderation.console import showing
+from moderation import queue, reasons
 from moderation.console.access import console_page, page
 from moderation.models import DecisionBatch
 from moderation.permissions import Actor, can
@@ -50,10 +49,9 @@ def batch_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
         "count": rows.count(),
         "states": sorted(states),
         "decisions": [
-            {"decision": one, "hidden": showing.is_blinded(one, one.case, by)}
-            for one in rows[:SHOWN]
+            {"decision": one, "hidden": queue.is_blinded(one, one.case, by)} for one in rows[:SHOWN]
         ],
-        "hidden": any(showing.is_blinded(one, one.case, by) for one in rows[:SHOWN]),
+        "hidden": any(queue.is_blinded(one, one.case, by) for one in rows[:SHOWN]),
         "more": max(0, rows.count() - SHOWN),
         "may_undo": may and batch.undone_at is None,
     }

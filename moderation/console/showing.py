@@ -202,13 +202,8 @@ def _readable(said: Sequence[Decision], case: ReviewCase, by: Actor) -> list[dic
     return [
         {
             "decision": one,
-            "hidden": is_blinded(one, case, by),
+            "hidden": queue.is_blinded(one, case, by),
             "reason": reasons.words(one.verb, one.batch.reason),
         }
         for one in rows.order_by("pk")
     ]
-
-
-def is_blinded(one: Decision, case: ReviewCase, by: Actor) -> bool:
-    """Whether a vote must not be shown to this person yet."""
-    return case.state == CaseState.VOTED and one.by_id != by.user.pk

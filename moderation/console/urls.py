@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from moderation.console import batches, bulk, focus, lists, media, preferences
+from moderation.console import batches, bulk, focus, lists, media, preferences, thresholds
 
 app_name = "console"
 urlpatterns = [
@@ -15,6 +15,14 @@ urlpatterns = [
     path("preferences/", preferences.preferences, name="preferences"),
     path("next/", focus.next_case, name="next"),
     path("undo/", focus.undo_last, name="undo-last"),
+    path("matches/<int:pk>/<slug:step>/", thresholds.match_picture, name="match-picture"),
+    path("thresholds/", thresholds.overview, name="thresholds"),
+    path("thresholds/<int:pk>/<slug:match_type>/", thresholds.threshold_page, name="threshold"),
+    path(
+        "thresholds/<int:pk>/<slug:match_type>/preview/",
+        thresholds.preview_part,
+        name="threshold-preview",
+    ),
     path("cases/<int:pk>/", focus.case_page, name="case"),
     path("cases/<int:pk>/decide/", focus.decide, name="decide"),
     path("cases/<int:pk>/skip/", focus.skip, name="skip"),
