@@ -19,12 +19,14 @@ const STATES = {
 };
 const ADDED = ["added", "pending", "indexing", "held"];
 
-/** `onAdded()` when the dialog closes after adding; `onSearchWith(id)` from a row. */
-export function createAdder({ onAdded, onSearchWith }) {
+/**
+ * `onAdded()` when the dialog closes after adding, `onIndexed()` when a video can be found only
+ * after that, `onSearchWith(id)` from a row.
+ */
+export function createAdder({ onAdded, onIndexed, onSearchWith }) {
   const dialog = byId("add");
   let items = [];
   let running = null; // an AbortController while adding
-  let watching = new AbortController(); // of videos that are being indexed, until it closes
 
   const refresh = () => {
     showProgress(items, running);
@@ -53,6 +55,12 @@ export function createAdder({ onAdded, onSearchWith }) {
     refresh();
   }
 
+  async function follow(item) {
+    await showIndexing(item);
+    if (dialog.open) refresh();
+    else onIndexed();
+  }
+
   async function addAll() {
     const links = byId("add-links").value.split(/\s+/).filter(Boolean);
     byId("add-links").value = "";
@@ -64,7 +72,7 @@ export function createAdder({ onAdded, onSearchWith }) {
     const work = async () => {
       for (let item; (item = items.find(({ state }) => state === "waiting")); ) {
         await addOne(item, about, running.signal);
-        if (item.state === "indexing") showIndexing(item, watching.signal).then(refresh);
+        if (item.state === "indexing") follow(item);
         refresh();
       }
     };
@@ -86,8 +94,6 @@ export function createAdder({ onAdded, onSearchWith }) {
   byId("add-close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => {
     running?.abort();
-    watching.abort();
-    watching = new AbortController();
     const added = items.some(({ state }) => ADDED.includes(state));
     reset();
     byId("add-form").reset();
@@ -156,8 +162,8 @@ async function addOne(item, about, signal) {
 }
 
 /** Until the video can be found, or has failed. */
-async function showIndexing(item, signal) {
-  const video = await watch(item.video, signal, ({ progress }) => {
+async function showIndexing(item) {
+  const video = await watch(item.video, ({ progress }) => {
     if (progress) showItem(item, "indexing", `indexing… ${progress} %`);
   });
   if (video?.status === "failed") showItem(item, "failed", video.failure);

@@ -48,7 +48,7 @@ export async function imageFile(id, signal) {
 export const newestVideos = (signal) =>
   request("GET", "videos/?status=ready&page_size=24", { signal });
 
-export const video = (id, signal) => request("GET", `videos/${id}/`, { signal });
+export const video = (id) => request("GET", `videos/${id}/`, {});
 
 /** Search the videos with {url} or {file}. `unsure`: also what is hardly better than a guess. */
 export function searchVideos(query, { limit, unsure }, signal, onProgress) {

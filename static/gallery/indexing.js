@@ -6,21 +6,21 @@ const POLL_MS = 1000;
 
 /**
  * Ask after a video until it is no longer pending; `onProgress(video)` each time. Resolves to the
- * video, or to null once `signal` is aborted or the video is gone.
+ * video, or to null if it is gone.
  */
-export async function watch(video, signal, onProgress) {
+export async function watch(video, onProgress) {
   let seen = video;
   while (seen.status === "pending") {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     try {
-      seen = await api.video(video.id, signal);
+      seen = await api.video(video.id);
     } catch (error) {
-      if (signal.aborted || isFinal(error)) return null;
+      if (isFinal(error)) return null;
       continue;
     }
     onProgress(seen);
   }
-  return signal.aborted ? null : seen;
+  return seen;
 }
 
 /** A service that restarts or is busy may answer the next time. */

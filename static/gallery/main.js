@@ -27,7 +27,11 @@ let running = new AbortController();
 let shownWords = ""; // the link or the words of the query that the field was last given
 
 const results = createResults({ onSearchWith: (id) => searchFor({ id }), onCompare: compareWith });
-const adder = createAdder({ onAdded: start, onSearchWith: (id) => searchFor({ id }) });
+const adder = createAdder({
+  onAdded: start,
+  onIndexed: () => state.query || start(),
+  onSearchWith: (id) => searchFor({ id }),
+});
 const controls = createControls({
   onChange: (fields) => {
     // Leaving a field repeats what Enter in it has said.
@@ -48,7 +52,6 @@ const inVideos = () => state.where === VIDEOS;
 const fileOf = (query) => uploads.get(query?.upload);
 const addsDrops = (count) => count > 1 || byId("add").open || galleryIsEmpty();
 const settings = () => service.match_types[state.matchType];
-const why = (matchType) => service.match_types[matchType]?.why;
 
 async function takeFiles(files) {
   if (addsDrops(files.length)) {
@@ -70,17 +73,15 @@ function takeText(text) {
     entered.add(text);
     searchFor({ url: text });
   } else if (service?.match_types.clip?.available) {
-    const threshold = keptThreshold("clip");
+    const threshold = state.matchType === "clip" ? state.threshold : null;
     go({ ...state, query: { text }, where: PICTURES, matchType: "clip", threshold });
     results.focus();
   } else {
-    const reason = why("clip") ?? "";
+    const reason = service.match_types.clip?.why ?? "";
     picker.showProblem(`Enter a link that starts with http:// or https://. ${reason && `Words cannot be searched: ${reason}`}`);
     byId("words").focus();
   }
 }
-
-const keptThreshold = (matchType) => (state.matchType === matchType ? state.threshold : null);
 
 function searchFor(query, where = state.where) {
   go({ ...state, query, where, unsure: false });
@@ -160,8 +161,8 @@ function normalise() {
   const types = service.match_types;
   if (types[state.matchType]) return;
   const names = Object.keys(types);
-  if (state.query?.text) state.matchType = "clip";
-  else state.matchType = names.find((name) => types[name].available) ?? names[0];
+  const first = names.find((name) => types[name].available) ?? names[0];
+  state.matchType = state.query?.text ? "clip" : first;
 }
 
 function showQuery() {
@@ -258,8 +259,8 @@ function showFailure(error) {
   byId("share").hidden = true;
   byId("query").hidden = byId("add-open").hidden = !service && Boolean(error.needsSignIn);
   const mayBeVideo = error.code === "not_an_image" && state.query?.url && !inVideos();
-  const inVideosInstead = mayBeVideo && (() => go({ ...state, where: VIDEOS }));
-  results.showOnly(...messages.failure(error, start, inVideosInstead));
+  const instead = mayBeVideo && (() => go({ ...state, where: VIDEOS }));
+  results.showOnly(...messages.failure(error, start, instead));
 }
 
 async function start() {

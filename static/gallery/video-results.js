@@ -45,7 +45,8 @@ function foundVideo(moments, others) {
   const play = createPlayer(slot, { video, start: best.start, onTime: bar.at });
   const { node: found, slot: part } = fromTemplate("found");
   part("timeline").replaceWith(bar.node);
-  part("moments").append(...moments.map((hit) => momentOf(hit, play)));
+  const inOrder = moments.toSorted((one, other) => one.query_start - other.query_start);
+  part("moments").append(...inOrder.map((hit) => momentOf(hit, play)));
   if (places.length) part("places").append(...placesOf(places, video, play));
   else part("places").remove();
   part("pairs").append(...moments.flatMap((hit) => hit.matches.map((pair) => pairOf(pair, hit))));

@@ -13,7 +13,7 @@ from pytest_django.live_server_helper import LiveServer
 
 CHROMIUM = Path("/usr/bin/chromium")
 DESKTOP, PHONE = (1280, 900), (390, 844)
-PATIENCE = 15_000
+PATIENCE = 30_000
 """Milliseconds; only a busy machine needs more than a fraction of it."""
 
 OpenPage = Callable[..., Page]

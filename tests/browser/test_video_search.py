@@ -301,6 +301,39 @@ def test_animations_are_told_from_pictures(
     assert moves is (count > 1)
 
 
+def test_a_clip_of_two_moments_at_another_speed(
+    open_page: OpenPage, videos: dict[str, Video], tmp_path: Path
+) -> None:
+    frames = [*clip_of("museum", 0, 5), *clip_of("museum", 8, 12)]
+    data = clips.encode([(number / 37.5, frame) for number, frame in enumerate(frames)])
+    page = open_page()
+    choose(page, written(tmp_path / "montage.mp4", data))
+    expect(title(page)).to_have_text(ONE_VIDEO)
+    found = card(page, videos["museum"])
+    first, second = moments(found)
+    assert first == pytest.approx((0, 5), abs=0.6)
+    assert second == pytest.approx((8, 12), abs=0.6)
+    expect(found.locator(".edit")).to_have_text([re.compile(r"^1\.[45]\d*× speed$")] * 2)
+    expect(found.locator(".range")).to_have_count(2)
+    found.locator(".moment button").nth(1).click()
+    assert now(page) == pytest.approx(second[0], abs=3)
+
+
+def test_a_place_in_another_video_leads_to_its_card(
+    open_page: OpenPage, videos: dict[str, Video], tmp_path: Path
+) -> None:
+    page = open_page("?in=videos")
+    choose(page, written(tmp_path / "shared.png", library.file_of(frame_at("travel", 6))))
+    expect(title(page)).to_have_text("2 videos show it")
+    first, second = page.locator(".video").all()
+    place = first.locator(".places").get_by_role(
+        "button", name=f"#{second.get_attribute('data-id')}, 0:0"
+    )
+    place.click()
+    expect(second.locator(".play")).to_be_focused()
+    expect(second.locator(".places")).to_have_count(0)
+
+
 # --- playing ----------------------------------------------------------------------------------
 
 
@@ -395,6 +428,21 @@ def test_a_video_is_added_and_its_indexing_followed(
     page.get_by_role("button", name="Done").click()
     expect(title(page)).to_have_text("Newest videos")
     expect(card(page, video)).to_contain_text("0:03")
+
+
+def test_a_video_that_is_indexed_after_the_dialog_was_closed(
+    open_page: OpenPage, open_api: None, tmp_path: Path
+) -> None:
+    frames = list(clips.moving("coffee", 3, start=(0, 0, 0.5), end=(1, 1, 0.6)))
+    page = open_page("?in=videos")
+    choose(page, written(tmp_path / "mine.mp4", clips.encode(clips.timed(frames))))
+    page.get_by_role("button", name="Add 1 video").click()
+    page.get_by_role("button", name="Done").click()
+    expect(page.get_by_text("1 video on the way.")).to_be_visible()
+    video = Video.objects.get()
+    indexing.index_videos([video.pk])
+    expect(title(page)).to_have_text("Newest videos")
+    expect(card(page, video)).to_be_visible()
 
 
 def test_pictures_and_videos_are_added_together(
