@@ -1,0 +1,40 @@
+"""``manage.py describe_items``: vectors that items of lists lack."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from tqdm import tqdm
+
+from moderation.permissions import Actor
+from moderation.services import describing
+
+
+class Command(BaseCommand):
+    """Fills the gaps."""
+
+    help = (
+        "Describe items of lists that lack a model's vector, because it was not available when "
+        "they were added, from the pictures that are kept of them. Run it again to resume."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """--dry-run."""
+        parser.add_argument("--dry-run", action="store_true", help="count and change nothing")
+
+    def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
+        """Says which items could not be described."""
+        total = describing.lacking().count()
+        if dry_run:
+            self.stdout.write(f"{total} items lack a vector.")
+            return
+        failed = 0
+        with tqdm(total=total, unit="item", disable=None) as bar:
+            for pk, problem in describing.describe_missing(by=Actor.machine("command")):
+                bar.update()
+                if problem:
+                    failed += 1
+                    bar.write(f"item {pk}: {problem}", file=self.stderr)
+        self.stdout.write(f"{total - failed} described, {failed} failed.")
