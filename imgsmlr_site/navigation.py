@@ -50,6 +50,8 @@ GROUPS: dict[str, list[tuple[str, str, str, str]]] = {
             "admin:moderation_banneditem_changelist",
             "view lists",
         ),
+        ("Imports", "upload_file", "admin:moderation_listimport_changelist", "import lists"),
+        ("Webhooks", "webhook", "admin:moderation_webhook_changelist", "edit webhooks"),
         (
             "Matches",
             "compare",

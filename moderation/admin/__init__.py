@@ -2,9 +2,11 @@
 
 from moderation.admin.audit import AuditEventAdmin
 from moderation.admin.cases import DecisionBatchAdmin, ReviewCaseAdmin
+from moderation.admin.imports import ListImportAdmin
 from moderation.admin.items import BannedItemAdmin
 from moderation.admin.lists import BannedListAdmin
 from moderation.admin.matches import CaseMatchAdmin
+from moderation.admin.webhooks import DeliveryAdmin, WebhookAdmin
 
 __all__ = [
     "AuditEventAdmin",
@@ -12,5 +14,8 @@ __all__ = [
     "BannedListAdmin",
     "CaseMatchAdmin",
     "DecisionBatchAdmin",
+    "DeliveryAdmin",
+    "ListImportAdmin",
     "ReviewCaseAdmin",
+    "WebhookAdmin",
 ]

@@ -27,6 +27,7 @@ class ListFileField(serializers.FileField):
                 f"The file has {upload.size:,} bytes, more than the {settings.MAX_LIST_BYTES:,} "
                 "accepted; use manage.py import_hash_list.",
                 field=self.field_name,
+                code="too_large",
             )
         return upload
 

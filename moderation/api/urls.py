@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from moderation.api import items, lists
+from moderation.api import imports, items, lists, webhooks
 
 urlpatterns = [
     path("lists/", lists.ListCollection.as_view(), name="lists"),
@@ -19,4 +19,16 @@ urlpatterns = [
     path("lists/<int:pk>/items/opinion/", items.GiveOpinion.as_view(), name="list-items-opinion"),
     path("lists/<int:pk>/items/move/", items.Move.as_view(), name="list-items-move"),
     path("lists/<int:pk>/items/<int:item>/", items.ItemDetail.as_view(), name="list-item"),
+    path("lists/<int:pk>/export/<str:form>/", imports.ExportList.as_view(), name="list-export"),
+    path("imports/", imports.ImportCollection.as_view(), name="imports"),
+    path("imports/<int:pk>/", imports.ImportItem.as_view(), name="import"),
+    path("imports/<int:pk>/confirm/", imports.ConfirmImport.as_view(), name="import-confirm"),
+    path("imports/<int:pk>/discard/", imports.DiscardImport.as_view(), name="import-discard"),
+    path("imports/<int:pk>/bad_rows/", imports.BadRows.as_view(), name="import-bad-rows"),
+    path("webhooks/", webhooks.WebhookCollection.as_view(), name="webhooks"),
+    path("webhooks/try_again/", webhooks.TryAgain.as_view(), name="webhooks-try-again"),
+    path("webhooks/<int:pk>/", webhooks.WebhookItem.as_view(), name="webhook"),
+    path("webhooks/<int:pk>/secret/", webhooks.RenewSecret.as_view(), name="webhook-secret"),
+    path("webhooks/<int:pk>/test/", webhooks.TestWebhook.as_view(), name="webhook-test"),
+    path("webhooks/<int:pk>/deliveries/", webhooks.Deliveries.as_view(), name="deliveries"),
 ]

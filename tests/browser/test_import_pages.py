@@ -1,0 +1,115 @@
+"""Imports and webhooks in a real browser: the pages fit, and the way through them works."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from moderation.models import Delivery, ListImport, Webhook, WebhookEvent
+from moderation.services import starting_imports, webhooks
+from tests.browser.conftest import DESKTOP, PHONE, OpenPage
+from tests.browser.test_admin_pages import WORD, log_in, root
+from tests.moderation.factories import ADMIN, make_list
+from tests.moderation.hashlist_files import DATA
+
+__all__ = ["WORD", "root"]
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+IMPORTS = "/admin/moderation/listimport/"
+
+
+def picture(page: Page, name: str) -> None:
+    """Kept where PICTURES says, for people to look at."""
+    if directory := os.environ.get("PICTURES"):
+        page.screenshot(path=Path(directory, f"{name}.png"), full_page=True)
+
+
+def make_pages() -> dict[str, str]:
+    """Name → path of pages with something on them."""
+    on = make_list("Partner's list of known images")
+    previewed, done, waiting = (
+        starting_imports.begin(
+            by=ADMIN, list_id=on.pk, file=_file(name), dry_run=name == "broken.csv"
+        ).pk
+        for name in ("broken.csv", "good_ncmec.xml", "good_stopncii.json")
+    )
+    for pk in (previewed, done, waiting):
+        starting_imports.run_in_background(pk)
+    running = ListImport.objects.create(
+        list=on, file_name="a-very-long-name-of-a-file-that-somebody-gave-it-2026-11-26.json",
+        sha256="a1" * 32, format="stopncii", size=123_456_789, state="running", progress=42,
+        added_by="user:root",
+    )  # fmt: skip
+    hook = webhooks.create_webhook(
+        by=ADMIN,
+        name="shop",
+        url="https://hooks.shop.example/very/long/path/that/goes/on/and/on?token=0123456789",
+        events=WebhookEvent.values,
+    )
+    for number in range(3):
+        webhooks.write_test(by=ADMIN, webhook_id=hook.pk)
+        Delivery.objects.filter(delivered_at=None).exclude(attempts=1).update(
+            attempts=1, failure="The receiver answered 500." * number
+        )
+    Delivery.objects.filter(failure="").update(delivered_at=timezone.now())
+    Webhook.objects.update(failures=2, paused_until=timezone.now())
+    return {
+        "imports": IMPORTS,
+        "upload": f"{IMPORTS}add/",
+        "export": f"{IMPORTS}export/",
+        "running": f"{IMPORTS}{running.pk}/change/",
+        "previewed": f"{IMPORTS}{previewed}/change/",
+        "done": f"{IMPORTS}{done}/change/",
+        "waiting": f"{IMPORTS}{waiting}/change/",
+        "webhooks": "/admin/moderation/webhook/",
+        "webhook": f"/admin/moderation/webhook/{hook.pk}/change/",
+        "new webhook": "/admin/moderation/webhook/add/",
+        "messages": "/admin/moderation/delivery/",
+        "message": f"/admin/moderation/delivery/{hook.deliveries.all()[0].pk}/change/",
+    }
+
+
+def _file(name: str) -> Any:
+    from django.core.files.base import ContentFile
+
+    return ContentFile((DATA / name).read_bytes(), name=name)
+
+
+@pytest.mark.parametrize(("size", "theme"), [(DESKTOP, "light"), (PHONE, "dark")])
+def test_pages_fit_and_nothing_is_refused(
+    open_page: OpenPage, root: User, size: tuple[int, int], theme: str
+) -> None:
+    pages = make_pages()
+    page = log_in(open_page, size, theme)
+    for name, path in pages.items():
+        page.goto(path)
+        page.wait_for_function("window.Alpine !== undefined")
+        picture(page, f"{name}-{size[0]}")
+        overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert overflow <= 0, (path, overflow)
+
+
+def test_from_a_file_to_items(open_page: OpenPage, root: User) -> None:
+    on = make_list("partner")
+    page = log_in(open_page)
+    page.goto(IMPORTS)
+    page.get_by_role("link", name="Import a hash list").click()
+    page.get_by_label("List:", exact=True).select_option(label="partner")
+    page.locator("input[type=file]").set_input_files(DATA / "good.csv")
+    page.get_by_role("button", name="Read the file").click()
+    expect(page.get_by_role("status")).to_contain_text("pending")
+    (row,) = ListImport.objects.all()
+    starting_imports.run_in_background(row.pk)
+    # The page asks again by itself.
+    expect(page.get_by_role("heading", name="What it would change")).to_be_visible()
+    expect(page.get_by_role("row", name="Added")).to_contain_text("4")
+    page.get_by_role("button", name="Import this").click()
+    starting_imports.run_in_background(row.pk)
+    expect(page.get_by_role("heading", name="What it changed")).to_be_visible()
+    assert on.items.count() == 4
