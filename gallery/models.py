@@ -23,6 +23,10 @@ __all__ = [
 ]
 
 
+class ImageQuerySet(ItemQuerySet["Image"]):
+    """Questions about several images."""
+
+
 class Image(Item):
     """One picture."""
 
@@ -30,7 +34,7 @@ class Image(Item):
         null=True, blank=True, help_text="when its URL was found to hold another picture"
     )
 
-    objects = ItemQuerySet["Image"].as_manager()
+    objects = ImageQuerySet.as_manager()
 
     class Meta(Item.Meta):
         pass
