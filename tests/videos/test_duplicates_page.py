@@ -45,6 +45,8 @@ def test_what_is_shared_and_where(client: Client, stored: dict[str, Video]) -> N
     text = staff(client, "view_video").get(PAGE).content.decode()
     assert re.search(rf"video {stored['remix'].pk} has [45]\d% of it", text)
     assert re.search(r"0:00:04 to 0:00:1[012] is 0:00:04 to 0:00:1[012] there", text)
+    shown = re.search(rf"videos/{stored['remix'].pk}/frame/\?t=([\d.]+)", text)
+    assert shown and float(shown[1]) == pytest.approx(8, abs=1)
     assert text.count("shares nothing") == 2
     assert 'name="delete"' not in text
 

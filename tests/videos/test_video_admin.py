@@ -96,7 +96,7 @@ def test_the_list_shows_thumbnail_duration_frames_and_progress(root: Client) -> 
     html = page(root, LIST)
     assert f"/api/v1/videos/{video.pk}/thumbnail/" in html
     assert "0:00:03" in html
-    assert f"{video.frames.count()} frames" in html
+    assert f"{video.frames.count()}\u00a0frames" in html
     assert re.search(r'<progress[^>]*value="42"', html)
     assert html.count("<progress") == 1
     assert "first" in html

@@ -118,12 +118,18 @@ def shown(video: Video, shared: Shared) -> dict[str, Any]:
         "how": how,
         "larger": pixels(shared.video) > pixels(video),
         "parts": [part_text(part) for part in shared.segments],
+        "moment": middle_of(shared.segments[0]),
     }
 
 
 def pixels(video: Video) -> int:
     """Of one frame."""
     return video.width * video.height
+
+
+def middle_of(part: Range) -> float:
+    """A moment of the other video, in seconds, at which both show the same."""
+    return (part.start + part.end) / 2000
 
 
 def part_text(part: Range) -> str:

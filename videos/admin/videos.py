@@ -148,7 +148,7 @@ class VideoAdmin(DuplicatesPage, VideoActions, ModelAdmin):
         """Hours, minutes and seconds, and how many rows of vectors there are."""
         length = "–" if video.duration_ms is None else clock(video.duration_ms)
         count = video.stored_frames or 0  # type: ignore[attr-defined]
-        return length, f"{count} frame{'' if count == 1 else 's'}"
+        return length, f"{count}\u00a0frame{'' if count == 1 else 's'}"
 
     @display(description="format", header=True)
     def kind(self, video: Video) -> Sequence[str]:
