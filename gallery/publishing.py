@@ -14,23 +14,45 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.module_loading import import_string
 
+from gallery.errors import UserError
 from gallery.items import Item, Status
 from gallery.signals import tell
 
 Gate = Callable[[Item], bool]
+QueryGate = Callable[[bytes], None]
 SAVED = ("status", "failure", "claimed_until", "attempts", "original", "thumbnail")
 """What describing and publishing change; an UPDATE of all columns costs twice as much."""
 logger = logging.getLogger(__name__)
 
 
-def publish(item: Item, *, by: str, saved: Iterable[str] = ()) -> Status:
+class QueryRefused(UserError):
+    """A picture that must not be searched with, raised by what ``QUERY_GATES`` names."""
+
+    code = "query_banned"
+
+
+def check_query(data: bytes) -> None:
+    """Ask the functions named in ``settings.QUERY_GATES`` about a file to search with.
+
+    Raises ``QueryRefused`` and whatever else they refuse it by.
+    """
+    for path in settings.QUERY_GATES:
+        gate: QueryGate = import_string(path)
+        gate(data)
+
+
+def publish(item: Item, *, by: str, saved: Iterable[str] = (), spare: bool = False) -> Status:
     """Move a pending, described item to ``ready``, or to ``quarantined`` if a gate holds it.
 
     Call it inside the transaction that stored the description, with the row locked. Saves
-    ``SAVED`` and the columns in ``saved``, and answers the new status.
+    ``SAVED`` and the columns in ``saved``, and answers the new status. ``spare``: nobody but the
+    gates needs the original; it is forgotten if the item is ready, and the caller deletes the
+    file. One that is held keeps it, for those who decide.
     """
     before = item.status
     item.move_to(Status.READY if passes(item) else Status.QUARANTINED)
+    if spare and item.status == Status.READY:
+        item.original = ""
     item.attempts = 0
     item.save(update_fields=[*SAVED, *saved])
     tell(by=by, verb="published", row=item, before=before, after=item.status)
