@@ -91,13 +91,14 @@ def local_features(ids: Sequence[int]) -> dict[int, bytes]:
 
 
 def stored_probe(image_id: int, clip_version: str) -> Probe:
-    """The probe of a stored image: the vectors of all its views."""
+    """The probe of a stored image: the vectors of all views of its first picture."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT f.version, f.haar::text, f.pdq::text, f.cnn::text, f.clip::text, "
             "d.pattern::text FROM gallery_imagefingerprint f "
             "LEFT JOIN gallery_imagedetail d ON d.fingerprint_id = f.id "
-            "WHERE f.item_id = %s AND f.version IN %s ORDER BY f.view <> 'full', f.view",
+            "WHERE f.item_id = %s AND f.version IN %s AND f.view NOT LIKE 'frame-%%' "
+            "ORDER BY f.view <> 'full', f.view",
             [image_id, (PIXELS_VERSION, COPY_VERSION, clip_version)],
         )
         rows = cursor.fetchall()

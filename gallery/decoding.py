@@ -104,14 +104,19 @@ def frames(data: bytes, limits: Limits) -> Iterator[Picture]:
     A frame equal to the one before it is skipped before the choice is made, so that neither still
     stretches nor padding push out what is shown briefly. Raises NotAnImage, TooLarge, also midway.
     """
+    yield from (picture for _, picture in numbered_frames(data, limits))
+
+
+def numbered_frames(data: bytes, limits: Limits) -> Iterator[tuple[int, Picture]]:
+    """The same, each with its place in the file, from 0."""
     image, info = _open(data, limits)
     if info.frames <= MAX_SAMPLED_FRAMES:
-        yield from (picture for _, picture in _distinct(image, info, limits))
+        yield from _distinct(image, info, limits)
         return
     starts = [index for index, _ in _distinct(image, info, limits)]
     chosen = np.linspace(0, len(starts) - 1, min(len(starts), MAX_SAMPLED_FRAMES)).round()
     for index in (starts[int(at)] for at in chosen):
-        yield _seek(image, info, limits, index)
+        yield index, _seek(image, info, limits, index)
 
 
 def _distinct(image: Image.Image, info: Info, limits: Limits) -> Iterator[tuple[int, Picture]]:

@@ -76,6 +76,9 @@ class Item(models.Model):
     uploader = models.CharField(max_length=255, null=True, blank=True, help_text="client's text")
     created_at = models.DateTimeField(default=timezone.now)
 
+    banned = False
+    """Set by a gate that holds it and has no doubt, so that who adds it can be told; not stored."""
+
     class Meta:
         abstract = True
         ordering = ["-id"]

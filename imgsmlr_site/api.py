@@ -24,6 +24,7 @@ from rest_framework.response import Response
 
 from gallery.decoding import TooLarge
 from gallery.errors import Conflict, NotFound, Unavailable, UserError
+from gallery.publishing import QueryRefused
 from imgsmlr_site.access import CHALLENGE, Forbidden, NotAuthenticated
 from imgsmlr_site.formats import NUL_SENTENCE
 from imgsmlr_site.throttling import Throttled
@@ -45,6 +46,7 @@ STATUSES: Mapping[type[UserError], int] = {
     TooLarge: 413,
     VideoTooLarge: 413,
     Throttled: 429,
+    QueryRefused: 451,
     Unavailable: 503,
 }
 """Which status a refusal has; subclasses inherit it, and any other UserError is a 400."""

@@ -73,6 +73,8 @@ def add(request: HttpRequest) -> dict[str, Any]:
         inline=INLINE,
         refuse_flat=True,
     )
+    if image.banned:
+        raise UserError("image is banned", code="image_banned")
     return {"id": image.pk}
 
 

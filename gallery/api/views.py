@@ -19,6 +19,7 @@ from gallery.access import access_of
 from gallery.api import serializers
 from gallery.api.limits import MAX_DATA_ID, MAX_URL
 from gallery.api.schema import answers, json, json_or_files
+from gallery.api.visibility import hidden_from
 from gallery.decoding import TooLarge
 from gallery.errors import Conflict, NotFound, UserError
 from gallery.models import Image, Status
@@ -52,11 +53,8 @@ class ImageFilter(filters.FilterSet):
 
 
 def visible_images(request: Request) -> Any:
-    """All but quarantined images; those are for moderators."""
-    images = Image.objects.all()
-    if not access_of(request).allows("moderate"):
-        images = images.exclude(status=Status.QUARANTINED)
-    return images
+    """All but quarantined images, which few may see."""
+    return Image.objects.exclude(hidden_from(request))
 
 
 def wait_of(request: Request) -> bool:

@@ -68,6 +68,38 @@ def describe(rgb: Pixels) -> Columns | None:
     return {"pdq": "".join(map(str, bits.tolist())), "pdq_quality": int(quality)}
 
 
+def dihedral(rgb: Pixels) -> tuple[list[bytes], int] | None:
+    """The hashes of a picture turned and mirrored in all eight ways, 32 bytes each, its own first,
+    and their quality; None where ``describe`` answers None."""
+    if min(rgb.shape[:2]) < _SMALLEST_SIDE:
+        return None
+    hashes, quality = pdqhash.compute_dihedral(_reduced(rgb))
+    if quality == 0:
+        return None
+    return [np.packbits(bits.astype(np.uint8)).tobytes() for bits in hashes], int(quality)
+
+
+def turned(hash: bytes) -> list[bytes]:
+    """About what ``dihedral`` answers for the picture of a hash, in its order, from the hash alone.
+
+    Turning and mirroring a picture swaps the axes of its frequencies and the signs of the odd ones,
+    and moves the median that the hash cuts them at: 7 bits of 256 are wrong on average, at most 20
+    (83 pictures of all kinds), and none of the first and of the transposed one.
+    """
+    upright = np.unpackbits(np.frombuffer(hash, np.uint8)).reshape(16, 16)
+    transposed = upright.T
+    down, across = np.indices((16, 16), np.uint8) % 2
+    variants = (
+        *(upright, transposed ^ down, upright ^ down ^ across, transposed ^ across),
+        *(upright ^ down, upright ^ across, transposed, transposed ^ down ^ across),
+    )
+    return [np.packbits(bits).tobytes() for bits in variants]
+
+
+TURNED_ERROR = 32
+"""Bits by which a hash that ``turned`` answers may be wrong, with room to spare."""
+
+
 def _reduced(rgb: Pixels) -> Pixels:
     """The picture itself, or if it is huge the means of its f×f blocks, f a whole number.
 

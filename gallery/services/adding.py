@@ -17,7 +17,7 @@ from gallery.fetching import fetch
 from gallery.models import Image
 from gallery.services import describing, embedding, storing
 from gallery.services.inserting import AlreadyStored, insert, refuse_existing
-from gallery.services.preparing import FETCH_THREADS, Description, Hashes, describe
+from gallery.services.preparing import FETCH_THREADS, Description, Hashes, describe_file
 from gallery.signals import image_added, tell, together
 
 __all__ = ["AlreadyStored", "add_batch", "add_image"]
@@ -59,7 +59,7 @@ def add_image(
     hashes = Hashes.of(data)
     refuse_existing(Image, hashes.md5)
     picture = decoding.decode(data, conf.limits())
-    description = _describe(picture, inline, refuse_flat) if inline else None
+    description = _describe(data, picture, inline, refuse_flat) if inline else None
     image = Image(
         url=url,
         data_id=data_id,
@@ -113,10 +113,10 @@ def add_batch(*, items: Sequence[Mapping[str, Any]], by: str) -> list[Image | Us
 
 
 def _describe(
-    picture: decoding.Picture, match_types: Collection[str], refuse_flat: bool
+    data: bytes, picture: decoding.Picture, match_types: Collection[str], refuse_flat: bool
 ) -> Description:
     kinds = [kind for name in match_types for kind in versions.written(name)]
-    (description,) = describe([picture], kinds, settings.THUMBNAIL_SIZE)
+    description = describe_file(data, picture, kinds, conf.limits(), settings.THUMBNAIL_SIZE)
     if refuse_flat and not description.has("pattern"):
         raise FlatPicture
     return description
@@ -125,10 +125,10 @@ def _describe(
 def _store(
     image: Image, data: bytes, description: Description | None, *, keep: bool, by: str
 ) -> Image:
-    """``keep``: the bytes as they came are needed, for good or by a worker."""
+    """``keep``: the bytes as they came are needed, for good or by a worker. Gates see them too."""
     with storing.undo_files() as files, transaction.atomic(), together():
         insert(image)
-        if keep:
+        if keep or settings.PUBLISHING_GATES:
             image.original = files.add(storing.save_original(image.sha256, data))
         image_added.send(sender=Image, image=image)
         tell(by=by, verb="added", row=image, after=image.status)

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 
 from gallery.errors import NotFound
 from gallery.models import Image, Status
-from gallery.services import describing, storing
+from gallery.services import describing, embedding, storing
 from gallery.signals import tell, together
 
 
@@ -75,5 +75,7 @@ def _move(images: QuerySet[Image], status: Status, verb: str, by: str) -> int:
         before = image.status
         image.move_to(status)
         image.save(update_fields=["status", "failure", "claimed_until"])
+        if status == Status.READY:
+            embedding.forget_original(image)
         tell(by=by, verb=verb, row=image, before=before, after=status)
     return len(rows)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from gallery import confidence, decoding, descriptors, geometry, versions
 from gallery.candidates import Candidate, Probe, candidates, local_features, stored_probe
@@ -34,7 +34,13 @@ FEW_FEATURES = 40
 """A picture of a lower PDQ quality than 50 and fewer key points has nothing to go by."""
 
 
-Found = list[tuple[Image, Evidence]]
+Shown = TypeVar("Shown", bound=Hashable)
+"""Anything with a picture that a query may show."""
+
+Known = list[tuple[Shown, Evidence]]
+"""What is known about each."""
+
+Found = Known[Image]
 
 
 @dataclass(frozen=True)
@@ -116,41 +122,72 @@ def evidence_of(query: CopyQuery, match_type: str, filters: Filters | None = Non
         (candidate.image, _evidence(candidate, query.probe.sha256))
         for candidate in candidates(query.probe, filters, exclude=query.exclude)
     ]
-    return _looked_at(query, _verified(query, found, match_type), match_type)
+
+    def packed_features(images: Sequence[Image]) -> dict[Image, bytes]:
+        packed = local_features([image.pk for image in images])
+        return {image: packed[image.pk] for image in images if image.pk in packed}
+
+    return judged(query, found, match_type, packed_features=packed_features, pixels=thumbnail_rgb)
 
 
-def _verified(query: CopyQuery, found: Found, match_type: str) -> Found:
+def judged(
+    query: CopyQuery,
+    found: Known[Shown],
+    match_type: str,
+    *,
+    packed_features: Callable[[Sequence[Shown]], Mapping[Shown, bytes]],
+    pixels: Callable[[Shown], Pixels | None],
+) -> Known[Shown]:
+    """Pictures whose distances are known, in no order: the best are verified and looked at.
+
+    ``packed_features``: the local features of those that have some; ``pixels``: a picture as it
+    is kept, if it is.
+    """
+    found = _verified(query, found, match_type, packed_features)
+    return _looked_at(query, found, match_type, pixels)
+
+
+def _verified(
+    query: CopyQuery,
+    found: Known[Shown],
+    match_type: str,
+    packed_features: Callable[[Sequence[Shown]], Mapping[Shown, bytes]],
+) -> Known[Shown]:
     if query.features is None or not len(query.features):
         return found
     found = _strongest_first(found, match_type)
-    packed = local_features([image.pk for image, _ in found[:VERIFIED]])
+    packed = packed_features([shown for shown, _ in found[:VERIFIED]])
     matches = dict(
         zip(packed, geometry.verify_many(query.features, list(packed.values())), strict=True)
     )
-    return [(image, replace(evidence, match=matches.get(image.pk))) for image, evidence in found]
+    return [(shown, replace(evidence, match=matches.get(shown))) for shown, evidence in found]
 
 
-def _looked_at(query: CopyQuery, found: Found, match_type: str) -> Found:
+def _looked_at(
+    query: CopyQuery,
+    found: Known[Shown],
+    match_type: str,
+    pixels: Callable[[Shown], Pixels | None],
+) -> Known[Shown]:
     """Goes on past the strongest as long as likely copies turn up: there may be many."""
     looks = query.looks
     if looks is None:
         return found
     found = _strongest_first(found, match_type)
     last_copy = 0
-    for place, (image, evidence) in enumerate(found[:VERIFIED]):
+    for place, (shown, evidence) in enumerate(found[:VERIFIED]):
         if place - last_copy >= LOOKED_AT:
             break
-        seen = replace(evidence, likeness=_likeness(looks, query.inside, image, evidence.match))
-        found[place] = image, seen
-        if confidence.logit(seen, match_type) > 0:
+        likeness = _likeness(looks, query.inside, pixels(shown), evidence.match)
+        found[place] = shown, replace(evidence, likeness=likeness)
+        if confidence.logit(found[place][1], match_type) > 0:
             last_copy = place + 1
     return found
 
 
 def _likeness(
-    looks: Looks, inside: Box | None, image: Image, match: geometry.Match | None
+    looks: Looks, inside: Box | None, shown: Pixels | None, match: geometry.Match | None
 ) -> Likeness | None:
-    shown = thumbnail_rgb(image)
     if shown is None:
         return None
     if match is None:
@@ -158,7 +195,7 @@ def _likeness(
     return looks.upon(shown, match.matrix, (match.query_size, match.candidate_size))
 
 
-def _strongest_first(found: Found, match_type: str) -> Found:
+def _strongest_first(found: Known[Shown], match_type: str) -> Known[Shown]:
     return sorted(found, key=lambda pair: -confidence.logit(pair[1], match_type))
 
 

@@ -23,8 +23,8 @@ from gallery.errors import UserError
 from gallery.models import Image, Status
 from gallery.publishing import publish
 from gallery.services import embedding, storing
-from gallery.services.preparing import Description, describe
-from gallery.services.storing_columns import store_all, store_columns
+from gallery.services.preparing import Description, describe_file
+from gallery.services.storing_columns import store_all, store_columns, store_frames
 from gallery.signals import tell, together
 
 BATCH = 16
@@ -85,8 +85,11 @@ def _describe_claimed(images: Sequence[Image]) -> int:
             _fail(image, DEADLY)
             continue
         try:
-            picture = decoding.decode(storing.read_original(image), conf.limits())
-            (descriptions[image.pk],) = describe([picture], kinds, settings.THUMBNAIL_SIZE)
+            data = storing.read_original(image)
+            picture = decoding.decode(data, conf.limits())
+            descriptions[image.pk] = describe_file(
+                data, picture, kinds, conf.limits(), settings.THUMBNAIL_SIZE
+            )
         except FileNotFoundError:
             _fail(image, LOST)
         except UserError as error:
@@ -107,6 +110,8 @@ def _finish(descriptions: Mapping[int, Description]) -> int:
         )
         store_all({image.pk: descriptions[image.pk].columns for image in images})
         for image in images:
+            store_frames(image.pk, descriptions[image.pk].frames)
+        for image in images:
             _complete_row(image, descriptions[image.pk], files, by=WORKER)
         embedding.enqueue([image.pk for image in images], embedding.wanted())
     return sum(image.status == Status.READY for image in images)
@@ -116,6 +121,7 @@ def complete(image: Image, description: Description, files: storing.undo_files, 
     """Store a description and publish. In a transaction, with the image's row locked."""
     versions.note(description.columns)
     store_columns(image.pk, description.columns)
+    store_frames(image.pk, description.frames)
     _complete_row(image, description, files, by=by)
     embedding.enqueue([image.pk], embedding.left(description.columns))
 
@@ -124,11 +130,12 @@ def _complete_row(
     image: Image, description: Description, files: storing.undo_files, *, by: str
 ) -> None:
     image.thumbnail = files.add(storing.save_thumbnail(image.sha256, description.thumbnail))
+    original = image.original.name
     # Without its original an image that still lacks a model's vector could never get one.
-    if image.original and not image.keep_original and not embedding.left(description.columns):
-        storing.delete_after_commit([image.original.name])
-        image.original = ""
-    publish(image, by=by)
+    spare = not image.keep_original and not embedding.left(description.columns)
+    publish(image, by=by, spare=spare)
+    if not image.original:
+        storing.delete_after_commit([original])
 
 
 def _fail(image: Image, reason: str) -> None:

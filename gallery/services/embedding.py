@@ -100,17 +100,24 @@ def _embed(images: Sequence[Image], models: Sequence[Descriptor]) -> int:
 
 
 def finish(image_id: int, columns: ColumnsByVersion) -> None:
-    """Store the vectors, then let go of an original that is not to be kept."""
+    """Store the vectors, then let go of an original that is not to be kept. That of an image that
+    is held is, for those who decide."""
     versions.note(columns)
     with transaction.atomic():
         image = Image.objects.select_for_update().filter(pk=image_id).first()
         if image is None:
             return
         store_columns(image.pk, columns)
-        if image.original and not image.keep_original and is_described(image):
-            storing.delete_after_commit([image.original.name])
-            image.original = ""
-            image.save(update_fields=["original"])
+        if image.status == Status.READY:
+            forget_original(image)
+
+
+def forget_original(image: Image) -> None:
+    """Let go of an original that is not to be kept, once no model has anything left to say."""
+    if image.original and not image.keep_original and is_described(image):
+        storing.delete_after_commit([image.original.name])
+        image.original = ""
+        image.save(update_fields=["original"])
 
 
 def is_described(image: Image) -> bool:

@@ -29,7 +29,7 @@ from gallery.services import embedding, storing
 from gallery.services.import_sources import Source
 from gallery.services.inserting import AlreadyStored, insert
 from gallery.services.preparing import Plan, Prepared, prepare, start
-from gallery.services.storing_columns import store_all
+from gallery.services.storing_columns import store_all, store_frames
 from gallery.signals import image_added, tell, together
 from gallery.sniffing import sniff
 
@@ -95,7 +95,8 @@ class _Pool:
             limits=conf.limits(),
             policy=conf.fetch_policy(),
             thumbnail_size=settings.THUMBNAIL_SIZE,
-            keep_bytes=settings.KEEP_ORIGINALS != "none" or bool(embedding.wanted()),
+            keep_bytes=settings.KEEP_ORIGINALS != "none"
+            or bool(embedding.wanted() or settings.PUBLISHING_GATES),
             seconds=settings.TASK_TIMEOUT,
         )
         self._prepare = partial(prepare, self._plan)
@@ -212,13 +213,15 @@ def _store(
         outcomes += [Outcome(source, "exists") for source, _, _ in candidates.values()]
         for _, image, result in stored:
             needed = embedding.left(result.description.columns)
-            if result.data and (image.keep_original or needed):
+            if result.data and (image.keep_original or needed or settings.PUBLISHING_GATES):
                 image.original = files.add(storing.save_original(image.sha256, result.data))
             image.thumbnail = files.add(
                 storing.save_thumbnail(image.sha256, result.description.thumbnail)
             )
         store_all({image.pk: r.description.columns for _, image, r in stored})
-        outcomes += [_publish(source, image, by) for source, image, _ in stored]
+        for _, image, result in stored:
+            store_frames(image.pk, result.description.frames)
+        outcomes += [_publish(source, image, result, by) for source, image, result in stored]
         ids = [image.pk for image in new]
         if not embed:
             embedding.enqueue(ids, embedding.wanted())
@@ -258,8 +261,12 @@ def _insert_all(images: Sequence[Image]) -> list[Image]:
         return new
 
 
-def _publish(source: Source, image: Image, by: str) -> Outcome:
+def _publish(source: Source, image: Image, prepared: Prepared, by: str) -> Outcome:
     image_added.send(sender=Image, image=image)
     tell(by=by, verb="added", row=image, after=image.status)
-    status = publish(image, by=by)
+    original = image.original.name
+    spare = not image.keep_original and not embedding.left(prepared.description.columns)
+    status = publish(image, by=by, spare=spare)
+    if not image.original:
+        storing.delete_after_commit([original])
     return Outcome(source, "added" if status == Status.READY else "held")

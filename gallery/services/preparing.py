@@ -10,12 +10,12 @@ import hashlib
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gallery import descriptors
-from gallery.decoding import Limits, Picture, decode
+from gallery.decoding import Limits, Picture, decode, numbered_frames
 from gallery.descriptors import Descriptor
 from gallery.errors import UserError
 from gallery.fetching import FetchPolicy, fetch
@@ -23,6 +23,10 @@ from gallery.pictures import Info
 from gallery.services.processes import obey_parent
 
 FETCH_THREADS = 8
+
+FRAME_VIEW = "frame-"
+"""Views of an animation's frames and a file's pages are called so, with their place from 0; the
+first one is the view ``full``."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,14 @@ class Hashes:
 
 @dataclass(frozen=True)
 class Description:
-    """What is stored of a picture: columns by version, and a JPEG thumbnail."""
+    """What is stored of a picture: columns by version, and a JPEG thumbnail.
+
+    ``frames``: view → columns by version of what else an animation or a file of pages shows.
+    """
 
     columns: Mapping[str, Mapping[str, Any]]
     thumbnail: bytes
+    frames: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
 
     def has(self, column: str) -> bool:
         """Whether any version made this column."""
@@ -74,6 +82,40 @@ def describe(
         Description(mine, picture.thumbnail(thumbnail_size))
         for mine, picture in zip(columns, pictures, strict=True)
     ]
+
+
+def describe_file(
+    data: bytes,
+    picture: Picture,
+    kinds: Sequence[Descriptor],
+    limits: Limits,
+    thumbnail_size: int,
+) -> Description:
+    """A file, of which ``picture`` is the first, by some descriptors; every distinct frame of it
+    by what needs no model."""
+    (first,) = describe([picture], kinds, thumbnail_size)
+    if picture.info.frames == 1:
+        return first
+    pixels = [kind for kind in kinds if kind.name in descriptors.PIXELS]
+    return replace(first, frames=_further(data, pixels, limits))
+
+
+def _further(
+    data: bytes, kinds: Sequence[Descriptor], limits: Limits
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Views of the frames after the first, up to the one that is damaged, if one is."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    try:
+        for number, picture in numbered_frames(data, limits) if kinds else ():
+            columns: dict[str, dict[str, Any]] = {}
+            for kind in kinds if number else ():
+                (values,) = kind.describe([picture])
+                columns.setdefault(kind.version, {}).update(values or {})
+            if columns:
+                found[f"{FRAME_VIEW}{number}"] = columns
+    except UserError:
+        pass
+    return found
 
 
 @dataclass(frozen=True)
@@ -141,8 +183,8 @@ def _prepare_one(plan: Plan, data: bytes) -> Prepared | str:
     signal.alarm(plan.seconds)
     try:
         picture = decode(data, plan.limits)
-        kinds = map(descriptors.get, plan.match_types)
-        (description,) = describe([picture], kinds, plan.thumbnail_size)
+        kinds = [descriptors.get(name) for name in plan.match_types]
+        description = describe_file(data, picture, kinds, plan.limits, plan.thumbnail_size)
     except UserError as error:
         return error.message
     finally:

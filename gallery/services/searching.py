@@ -15,6 +15,7 @@ from gallery.errors import NotFound, UserError
 from gallery.fetching import fetch
 from gallery.match_types import MATCH_TYPES
 from gallery.models import Image
+from gallery.publishing import check_query
 from gallery.search import INCLUSIVE, Comparison, Filters, Match, nearest, stored_columns
 from gallery.services import copy_search, explaining
 from gallery.services.storing import thumbnail_rgb
@@ -108,7 +109,7 @@ def _search_copies(
         described = copy_search.stored_query(image, match_type, itself=True)
         shown = thumbnail_rgb(image) if explain else None
     else:
-        data = bytes_of(url=query.url, data=query.data)
+        data = _query_bytes(query)
         picture = decoding.decode(data, conf.limits())
         digest = hashlib.sha256(data).hexdigest()
         described = copy_search.describe_query(picture, match_type, sha256=digest)
@@ -154,6 +155,13 @@ def _search_one(
         else []
     )
     return Found(match_type, threshold, matches, low_information=not columns)
+
+
+def _query_bytes(query: Query) -> bytes:
+    """A picture to search with, if it may be."""
+    data = bytes_of(url=query.url, data=query.data)
+    check_query(data)
+    return data
 
 
 def picture_of(*, url: str | None = None, data: bytes | None = None) -> decoding.Picture:
@@ -212,7 +220,8 @@ def _columns(
         return {"clip": vector}
     if query.image_id is not None:
         return _stored(query.image_id, match_type, version)
-    (columns,) = descriptor.describe([picture_of(url=query.url, data=query.data)])
+    picture = decoding.decode(_query_bytes(query), conf.limits())
+    (columns,) = descriptor.describe([picture])
     return columns
 
 

@@ -20,6 +20,12 @@ def store_columns(image_id: int, columns: ColumnsByVersion, view: str = "full") 
     store_all({image_id: columns}, view)
 
 
+def store_frames(image_id: int, frames: Mapping[str, ColumnsByVersion]) -> None:
+    """The same of an animation's later frames, by view."""
+    for view, columns in frames.items():
+        store_columns(image_id, columns, view)
+
+
 def store_all(columns: Mapping[int, ColumnsByVersion], view: str = "full") -> None:
     """The same for several images, by their ids: one statement for each version.
 

@@ -120,13 +120,13 @@ def test_an_image_deleted_meanwhile(
     monkeypatch: pytest.MonkeyPatch, settings: Any, django_capture_on_commit_callbacks: Any
 ) -> None:
     doomed, other = pending(2)
-    describe = describing.describe
+    describe = describing.describe_file
 
     def describe_slowly(*args: Any, **kwargs: Any) -> Any:
         changing.delete_images(images=Image.objects.filter(pk=doomed), by="tests")
         return describe(*args, **kwargs)
 
-    monkeypatch.setattr(describing, "describe", describe_slowly)
+    monkeypatch.setattr(describing, "describe_file", describe_slowly)
     with django_capture_on_commit_callbacks(execute=True):
         assert tasks.describe_images([]) == 1
     assert statuses() == {other: "ready"}
@@ -136,15 +136,15 @@ def test_an_image_deleted_meanwhile(
 
 def test_an_image_finished_meanwhile(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     (image,) = pending(1)
-    describe = describing.describe
+    describe = describing.describe_file
 
     def describe_slowly(*args: Any, **kwargs: Any) -> Any:
-        monkeypatch.setattr(describing, "describe", describe)
+        monkeypatch.setattr(describing, "describe_file", describe)
         end_leases()
         assert tasks.describe_images([]) == 1  # another worker, after the lease
         return describe(*args, **kwargs)
 
-    monkeypatch.setattr(describing, "describe", describe_slowly)
+    monkeypatch.setattr(describing, "describe_file", describe_slowly)
     assert tasks.describe_images([]) == 0
     assert statuses() == {image: "ready"}
     assert ImageFingerprint.objects.count() == 1

@@ -14,6 +14,7 @@ from gallery.access import access_of
 from gallery.api.limits import MAX_DATA_ID, MAX_URL
 from gallery.api.schema import answers, json, json_or_files
 from gallery.api.serializers import ConflictSerializer, PatchSerializer
+from gallery.api.visibility import hidden_from
 from gallery.errors import NotFound, UserError
 from gallery.items import Status
 from videos.api.serializers import AddVideoSerializer, DeletedVideosSerializer, VideoSerializer
@@ -41,11 +42,8 @@ class VideoFilter(filters.FilterSet):
 
 
 def visible_videos(request: Request) -> Any:
-    """All but quarantined videos; those are for moderators."""
-    videos = Video.objects.all()
-    if not access_of(request).allows("moderate"):
-        videos = videos.exclude(status=Status.QUARANTINED)
-    return videos
+    """All but quarantined videos, which few may see."""
+    return Video.objects.exclude(hidden_from(request))
 
 
 @extend_schema_view(get=extend_schema(responses=answers({200: VideoSerializer(many=True)}, 404)))

@@ -1,0 +1,26 @@
+"""What a caller may not see of images and videos."""
+
+from __future__ import annotations
+
+from django.db.models import Q
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
+
+from gallery.access import access_of
+from gallery.items import Status
+
+
+def hidden_from(request: Request) -> Q:
+    """Rows that do not exist for this caller: what is quarantined, but for moderators.
+
+    Who added an item, if it is a key or a user, reads that it is held, and not why; it can neither
+    change nor delete it then. Callers without a name may be anybody.
+    """
+    access = access_of(request)
+    if access.allows("moderate"):
+        return Q(pk=None)
+    hidden = Q(status=Status.QUARANTINED)
+    named = access.actor.startswith(("key:", "user:"))
+    if named and request.method in SAFE_METHODS:
+        hidden &= ~Q(added_by=access.actor)
+    return hidden
