@@ -68,6 +68,15 @@ MAX_LIST_BYTES = env_int("MAX_LIST_MB", 1024, minimum=1) * 2**20
 """Size of a hash list that is uploaded; ``manage.py import_hash_list`` has no limit."""
 TWO_PERSON_SEVERITY = env_str("TWO_PERSON_SEVERITY", "critical")
 """Cases of this severity or a higher one need two people, whatever their list says."""
+QUALITY_SHARE = env_float("QUALITY_SHARE", 0.05, minimum=0, maximum=1)
+"""The share of decided cases that somebody else judges again, without being told what was said."""
+PUBLISHING_GATES = ["moderation.services.gate.gate"]
+"""Dotted paths of functions that may hold an item back; see ``gallery.publishing``."""
+FLOOD_LIMIT = env_int("FLOOD_LIMIT", 100, minimum=1)
+"""Uploads an hour beyond which an item of a list only leads to review; lists may say otherwise."""
+SCREEN_QUERIES = env_bool("SCREEN_QUERIES", False)
+QUERY_GATES = ["moderation.services.checking.refuse_banned_query"] if SCREEN_QUERIES else []
+"""Dotted paths of functions that may refuse a picture to search with; see ``gallery.publishing``."""
 MODERATORS_ALLOW_LIST = env_str("MODERATORS_ALLOW_LIST", "Allowed by moderators")
 WEBHOOK_TIMEOUT = env_float("WEBHOOK_TIMEOUT", 10.0, minimum=0.1, maximum=60)
 WEBHOOK_ALLOW_PRIVATE = env_networks("WEBHOOK_ALLOW_PRIVATE")
@@ -81,8 +90,6 @@ CLIP_PRETRAINED = env_str("CLIP_PRETRAINED", "datacomp_xl_s13b_b90k")
 CLIP_PRECISION = env_str("CLIP_PRECISION", "auto")
 """``fp32``, ``pure_bf16``, or ``auto`` by this host's CPU: set it where hosts differ."""
 CLIP_THREADS = env_int("CLIP_THREADS", os.cpu_count() or 1, minimum=1)
-PUBLISHING_GATES: list[str] = []
-"""Dotted paths of functions that may hold an item back; see ``gallery.publishing``."""
 
 # --- Django -------------------------------------------------------------------------------
 INSTALLED_APPS = [

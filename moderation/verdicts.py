@@ -46,6 +46,9 @@ HASH_TYPES: Final = ("md5", "sha1", "sha256")
 PICTURE_TYPES: Final = ("pdq", "copy", "imgsmlr", "clip")
 """Match types with a threshold of their own on each list."""
 
+VECTOR_TYPES: Final = ("copy", "imgsmlr", "clip")
+"""Those of them that need a picture, or what was made of it, on both sides."""
+
 MATCH_TYPES: Final = (*HASH_TYPES, *PICTURE_TYPES)
 
 PROVING: Final = frozenset({*HASH_TYPES, "pdq", "copy"})

@@ -3,6 +3,7 @@
 from moderation.models.audit import AuditEvent
 from moderation.models.background import BadRow, ListImport, RetroScan
 from moderation.models.cases import CaseMatch, Decision, DecisionBatch, ReviewCase
+from moderation.models.checks import CheckAnswer
 from moderation.models.lists import (
     BannedFingerprint,
     BannedHash,
@@ -22,6 +23,7 @@ __all__ = [
     "BannedList",
     "CaseMatch",
     "CaseView",
+    "CheckAnswer",
     "Decision",
     "DecisionBatch",
     "Delivery",

@@ -1,0 +1,63 @@
+"""``manage.py match_all``: look through everything that is here for what is on the lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
+from tqdm import tqdm
+
+from moderation import banned_hashes
+from moderation.models import BannedList, RetroScan
+from moderation.permissions import Actor
+from moderation.services import retro_scan, scanning
+
+COMMAND = Actor.machine("command")
+
+
+class Command(BaseCommand):
+    """Scans for one enabled list after another; one that was stopped goes on where it was."""
+
+    help = __doc__
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Which lists; all enabled ones by default."""
+        parser.add_argument("--list", action="append", metavar="NAME", help="only this list")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Renew the index of hashes, then scan, showing how far it is."""
+        lists = BannedList.objects.filter(enabled=True, kind=BannedList.Kind.BANNED)
+        if names := options["list"]:
+            lists = lists.filter(name__in=names)
+            if lost := set(names) - set(lists.values_list("name", flat=True)):
+                raise CommandError(f"No enabled list bans anything as {', '.join(sorted(lost))}.")
+        count = banned_hashes.refresh(always=True)
+        self.stdout.write(f"The index has {count:,} hashes.")
+        for row in lists:
+            with transaction.atomic():
+                scan = retro_scan.start(by=COMMAND, list_id=row.pk, reason="match_all")
+            self._run(scan, row.name)
+
+    def _run(self, scan: RetroScan, name: str) -> None:
+        with tqdm(desc=name, unit=" items", mininterval=0.5) as bar:
+
+            def tell(scan: RetroScan) -> None:
+                bar.total = scan.total
+                bar.update(scan.done - bar.n)
+
+            # Uploads that run now may have to be waited for more than once.
+            while not scanning.run(scan.pk, tell=tell):
+                scan.refresh_from_db()
+                if scan.claimed_until is not None:
+                    self.stdout.write(f"{name}: a worker is at it already.")
+                    return
+                if scan.state not in scanning.UNFINISHED:
+                    break
+        scan.refresh_from_db()
+        self.stdout.write(
+            f"{name}: {scan.state}, {scan.done:,} items looked for, {scan.found:,} matches, "
+            f"{scan.cases:,} new cases."
+        )
+        if scan.state == RetroScan.State.FAILED:
+            raise CommandError(f"The scan for {name} failed: {scan.failure}")

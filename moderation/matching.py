@@ -1,0 +1,218 @@
+"""Which items of the enabled lists a subject matches: exactly, and as the rows are now.
+
+What is found here is not judged yet (``judging``). Files are compared by their hashes, pictures by
+PDQ here and by what needs their pixels in ``picture_matching``. Nothing is decided by an index that
+could miss any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.descriptors.pdq import LOW_QUALITY
+from gallery.vectors import encode
+from moderation import banned_hashes
+from moderation.conf import Bounds
+from moderation.hash_index import BITS, pack
+from moderation.models import BannedHash, BannedItem, BannedList
+from moderation.policies import Policies, farthest, using
+from moderation.verdicts import HASH_TYPES, Verdict
+
+CHUNK: Final = 10_000
+"""Rows asked for in one query."""
+
+SAME_FILE: Final = Bounds(0.0, 0.0)
+"""Of a cryptographic hash."""
+
+LIVE: Final = """
+    FROM moderation_bannedfingerprint f JOIN moderation_banneditem i ON i.id = f.item_id
+    WHERE i.list_id = ANY(%(lists)s) AND i.state = 'active' AND i.opinion <> 'false_positive'
+    AND (i.expires_at IS NULL OR i.expires_at > statement_timestamp())
+"""
+"""SQL of the pictures of items that match, as ``BannedItem.objects.matching`` has it."""
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """One picture of a subject: height × width × 3, upright, and as imgsmlr reads it.
+
+    ``hashes``: PDQ in all eight turns as far as known, 32 bytes each, its own first; none below
+    ``LOW_QUALITY``. ``vectors``: stored ones of ``copy`` in SQL's text form; if there are none they
+    are made. ``frame``: place in an animation, ``time_ms`` in a video. ``alone``: the only picture
+    of its subject, which is then looked at in parts, too.
+    """
+
+    rgb: Pixels
+    legacy_rgb: Pixels
+    hashes: Sequence[bytes] = ()
+    quality: int | None = None
+    vectors: Sequence[str] = ()
+    frame: int | None = None
+    time_ms: int | None = None
+    alone: bool = False
+
+    @property
+    def place(self) -> tuple[int | None, int | None]:
+        """Where in the subject it is."""
+        return self.frame, self.time_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A subject and an item, and how far apart they are by one match type.
+
+    ``quality`` is of the subject's PDQ, ``item_quality`` of the item's. ``sure``: what of its kind
+    may block: the same file, hashes of good quality, a copy that geometry verified. ``whole``: the
+    subject's picture shows nothing that the item does not show. ``item_place``: which of an
+    item's pictures it is. ``geometry``: where the subject shows the item.
+    """
+
+    item_id: int
+    list: BannedList
+    match_type: str
+    distance: float
+    threshold: float
+    observe: float
+    sure: bool
+    whole: bool = True
+    doubted: bool = False
+    from_video: bool = False
+    source: str = ""
+    quality: int | None = None
+    item_quality: int | None = None
+    frame: int | None = None
+    time_ms: int | None = None
+    item_time_ms: int | None = None
+    item_place: int = 0
+    geometry: Mapping[str, Any] | None = None
+    verdict: Verdict = Verdict.ALLOW
+
+    @property
+    def within(self) -> bool:
+        """Whether it is a match, and not only near."""
+        return self.distance <= self.threshold
+
+    @property
+    def place(self) -> tuple[int | None, int | None]:
+        """Where in the subject it is; (None, None) of its file or only picture."""
+        return self.frame, self.time_ms
+
+
+def as_text(vector: Any) -> str:
+    """A stored vector, as a list or as pgvector's own, in SQL's text form."""
+    values = vector.to_numpy() if hasattr(vector, "to_numpy") else np.asarray(vector)
+    return str(encode(values))
+
+
+def of_item(
+    item: BannedItem, policies: Policies, match_type: str, distance: float, **facts: Any
+) -> Match:
+    """A match with a live item of an enabled list."""
+    policy = policies[item.list_id]
+    bounds = policy.reach.get(match_type, SAME_FILE)
+    return Match(
+        item_id=item.pk,
+        list=policy.list,
+        match_type=match_type,
+        distance=distance,
+        threshold=bounds.threshold,
+        observe=bounds.observe,
+        doubted=item.opinion == BannedItem.Opinion.DISPUTED or item.suspended_at is not None,
+        from_video=item.media == BannedItem.Media.VIDEO,
+        source=item.source,
+        **facts,
+    )
+
+
+def live_items(ids: Iterable[int], policies: Policies) -> dict[int, BannedItem]:
+    """Those of some items that match at this moment, by id."""
+    wanted = sorted(set(ids))
+    found: dict[int, BannedItem] = {}
+    for start in range(0, len(wanted), CHUNK):
+        rows = BannedItem.objects.matching().filter(
+            pk__in=wanted[start : start + CHUNK], list__in=list(policies)
+        )
+        found |= {row.pk: row for row in rows}
+    return found
+
+
+def by_file(hashes: Mapping[str, str], policies: Policies) -> list[Match]:
+    """Items with one of these hashes of the whole file: kind (md5, sha1, sha256) → lower-case hex.
+
+    One match for each item.
+    """
+    wanted = [hashes[kind] for kind in HASH_TYPES if kind in hashes]
+    # Said as the index of these hashes says it.
+    same = BannedHash.objects.exclude(kind="pdq").filter(value__in=wanted)
+    rows = same.values_list("item", "kind", "value")
+    kinds = {item: kind for item, kind, value in rows if hashes.get(kind) == value}
+    items = live_items(kinds, policies)
+    return [of_item(item, policies, kinds[pk], 0.0, sure=True) for pk, item in items.items()]
+
+
+def by_pdq(views: Sequence[View], policies: Policies) -> list[Match]:
+    """Items with a PDQ hash near one of the views, up to what their lists record.
+
+    The nearest match for each item's hash and view.
+    """
+    lists = using(policies, "pdq")
+    queries = [hash for view in views for hash in view.hashes]
+    if not lists or not queries:
+        return []
+    owners = np.repeat(np.arange(len(views)), [len(view.hashes) for view in views])
+    hits = banned_hashes.near(queries, min(BITS, int(farthest(lists.values()))))
+    pairs = {(int(hit["item"]), int(owners[hit["query"]])) for hit in hits}
+    rows = _live_hashes({pk for pk, _ in pairs}, lists)
+    found = []
+    for pk, number in sorted(pairs):
+        if pk in rows:
+            row, view = rows[pk], views[number]
+            # Measured again: what was found may be of the row as it was.
+            distance = _nearest(view.hashes, row.value)
+            if distance <= lists[row.item.list_id].observe:
+                found.append(_of_hash(row, view, float(distance), policies))
+    return found
+
+
+def _of_hash(row: BannedHash, view: View, distance: float, policies: Policies) -> Match:
+    good = row.quality is None or row.quality >= LOW_QUALITY
+    return of_item(
+        row.item,
+        policies,
+        "pdq",
+        distance,
+        # Of a hash that somebody sent the quality may not be known, nor relied upon.
+        sure=good and (view.quality or 0) >= LOW_QUALITY,
+        quality=view.quality,
+        item_quality=row.quality,
+        frame=view.frame,
+        time_ms=view.time_ms,
+        item_time_ms=row.time_ms,
+        item_place=row.pk,
+    )
+
+
+def _live_hashes(ids: Iterable[int], lists: Iterable[int]) -> dict[int, BannedHash]:
+    """Those of some rows whose items match at this moment, by id, with their items."""
+    wanted = sorted(ids)
+    found: dict[int, BannedHash] = {}
+    for start in range(0, len(wanted), CHUNK):
+        rows = BannedHash.objects.filter(
+            pk__in=wanted[start : start + CHUNK],
+            item__in=BannedItem.objects.matching().filter(list__in=list(lists)),
+        ).select_related("item")
+        found |= {row.pk: row for row in rows}
+    return found
+
+
+def _nearest(queries: Sequence[bytes], value: str) -> int:
+    """The least Hamming distance of a stored hash to one of the queries."""
+    differing = pack(queries) ^ pack([bytes.fromhex(value)])
+    return int(np.bitwise_count(differing).sum(axis=1).min())

@@ -1,0 +1,138 @@
+"""Items that a subject's pictures look like by what needs both pictures: copy, imgsmlr and clip.
+
+There is no index over the vectors of items: each is compared, so that none is missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from django.db import connection
+
+from gallery import descriptors, versions
+from gallery.errors import Unavailable
+from gallery.vectors import encode
+from moderation.conf import Bounds
+from moderation.copy_matching import by_copy
+from moderation.matching import LIVE, Match, View, live_items, of_item
+from moderation.models import BannedFingerprint, BannedItem
+from moderation.policies import Policies, farthest, using
+from moderation.verdicts import VECTOR_TYPES
+
+COLUMNS: Final = {"copy": "cnn", "imgsmlr": "pattern", "clip": "clip"}
+"""Match type → the column that it compares."""
+
+_DISTANCE: Final = {
+    "imgsmlr": "f.pattern <-> %(vector)s::vector",
+    "clip": "f.clip <=> %(vector)s::halfvec",
+}
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the items of the enabled lists can be compared by.
+
+    ``used``: match types with something to compare; ``missing``: those that cannot be used here, or
+    not of all items, → why, as a sentence.
+    """
+
+    used: frozenset[str]
+    missing: Mapping[str, str]
+
+
+def needs(policies: Policies) -> Needs:
+    """What these lists' pictures have to be compared by, and whether that can be done."""
+    used, missing = set(), dict[str, str]()
+    for match_type in VECTOR_TYPES:
+        rows = BannedFingerprint.objects.filter(
+            **{f"{COLUMNS[match_type]}__isnull": False},
+            item__in=BannedItem.objects.matching().filter(
+                list__in=list(using(policies, match_type))
+            ),
+        )
+        if not rows.exists():
+            continue
+        try:
+            other = rows.exclude(version=_version(match_type)).exists()
+        except Unavailable as error:
+            missing[match_type] = error.message
+            continue
+        if other:
+            missing[match_type] = f"Items of the lists are described by another {match_type} model."
+        used.add(match_type)
+    return Needs(frozenset(used), missing)
+
+
+def _version(match_type: str) -> str:
+    """What makes the vectors that are compared. Raises ``Unavailable``."""
+    if match_type == "clip":
+        return versions.searched().version
+    return descriptors.get(match_type).version
+
+
+def by_pictures(
+    views: Sequence[View], policies: Policies, match_types: Collection[str]
+) -> list[Match]:
+    """Items that the views look like by these match types, up to what their lists record.
+
+    Raises ``Unavailable``.
+    """
+    found: list[Match] = []
+    if "copy" in match_types:
+        found += by_copy(views, policies)
+    for match_type in ("imgsmlr", "clip"):
+        if match_type in match_types:
+            found += _by_distance(match_type, views, policies)
+    return found
+
+
+def _by_distance(match_type: str, views: Sequence[View], policies: Policies) -> list[Match]:
+    """By imgsmlr or clip, whose distance is that of two vectors."""
+    lists = using(policies, match_type)
+    model = versions.searched() if match_type == "clip" else descriptors.get(match_type)
+    found: list[Match] = []
+    for view, columns in zip(views, model.describe(views), strict=True):
+        if columns is None:
+            continue
+        rows = _near(match_type, model.version, encode(columns[COLUMNS[match_type]]), lists)
+        items = live_items({item for _, item, _, _ in rows}, policies)
+        for pk, item, time_ms, distance in rows:
+            if item not in items:
+                continue
+            match = of_item(
+                items[item],
+                policies,
+                match_type,
+                round(distance, 6),
+                sure=False,
+                quality=view.quality,
+                frame=view.frame,
+                time_ms=view.time_ms,
+                item_time_ms=time_ms,
+                item_place=pk,
+            )
+            if match.distance <= match.observe:
+                found.append(match)
+    return found
+
+
+def _near(
+    match_type: str, version: str, vector: str, lists: Mapping[int, Bounds]
+) -> list[tuple[int, int, int | None, float]]:
+    """Fingerprint, item, time in its video and distance of what is near enough for some list."""
+    distance = _DISTANCE[match_type]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT f.id, f.item_id, f.time_ms, {distance} {LIVE} AND f.version = %(version)s "
+            f"AND f.{COLUMNS[match_type]} IS NOT NULL AND {distance} <= %(reach)s + 1e-6",
+            {
+                "lists": list(lists),
+                "version": version,
+                "vector": vector,
+                "reach": farthest(lists.values()),
+            },
+        )
+        rows: list[tuple[int, int, int | None, float]] = cursor.fetchall()
+        return rows

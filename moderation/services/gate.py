@@ -1,0 +1,78 @@
+"""The publishing gate: every image and video is screened before anybody else can find it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from django.db import transaction
+from django_q.tasks import async_task
+
+from gallery.items import Item
+from gallery.models import Image
+from moderation import banned_hashes, policies, screening, subjects
+from moderation.models import ReviewCase
+from moderation.permissions import Actor
+from moderation.policies import Policies
+from moderation.screening import Screening
+from moderation.services import cases, flood
+from moderation.services.case_facts import About, facts_of
+from moderation.verdicts import Verdict
+from videos.models import Video
+
+GATE: Final = Actor.machine("gate")
+
+BROKEN: Final = "Screening failed; the service's log says why."
+
+logger = logging.getLogger(__name__)
+
+
+def gate(item: Item) -> bool:
+    """Whether a described image or video may be found, named in ``PUBLISHING_GATES``.
+
+    Costs one query where nothing is banned. What cannot be screened is held, with a case that says
+    why. An item that is banned without doubt is told so (``Item.banned``).
+    """
+    lists = policies.current()
+    if not lists:
+        return True
+    found = screened(item, lists)
+    recorded = record(item, found, origin=ReviewCase.Origin.UPLOAD, by=GATE)
+    # A video that is indexed anew was judged before.
+    held = found.held and not recorded.dismissed
+    item.banned = held and found.verdict == Verdict.BLOCK
+    if banned_hashes.is_due():
+        async_task("moderation.tasks.refresh_hash_index")
+    return not held
+
+
+def screened(item: Item, lists: Policies) -> Screening:
+    """What is found of an image or video that is stored; never raises."""
+    try:
+        # A savepoint: what fails in SQL must not keep the case from being opened.
+        with transaction.atomic():
+            return screening.screen(_subject(item), lists)
+    except Exception:
+        logger.exception("%s could not be screened; it is held", item)
+        return screening.failed(BROKEN, lists)
+
+
+def record(item: Item, found: Screening, *, origin: str, by: Actor) -> cases.Recorded:
+    """Store what was found of an item whose row is locked, and look out for floods."""
+    if isinstance(item, Image):
+        about = About(facts_of(item), image=item)
+    elif isinstance(item, Video):
+        about = About(facts_of(item), video=item)
+    else:
+        raise TypeError(f"a {type(item).__name__} cannot be screened")
+    recorded = cases.record_screening(by=by, origin=origin, about=about, screening=found)
+    flood.watch(recorded.matched)
+    return recorded
+
+
+def _subject(item: Item) -> subjects.Subject:
+    if isinstance(item, Image):
+        return subjects.of_image(item)
+    if isinstance(item, Video):
+        return subjects.of_video(item)
+    raise TypeError(f"a {type(item).__name__} cannot be screened")
