@@ -36,10 +36,17 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer hashes")
     options = parser.parse_args()
     with service.running():
-        print(run(quick=options.quick))
+        print(measured(quick=options.quick))
 
 
-def run(*, quick: bool) -> str:
+def run(started: service.Service, quick: bool, command: str) -> None:
+    """Measure, print, and write the section of the page."""
+    body = measured(quick=quick)
+    print(body)
+    report.write("imports", "Importing hash lists", command, body)
+
+
+def measured(*, quick: bool) -> str:
     """The table, as Markdown; Django must be led to a database."""
     from moderation.permissions import Actor
     from moderation.services import lists

@@ -89,6 +89,8 @@ SELECT e.key, e.seq, e.item, e.decides, e.has_id, e.media, e.feedback, CASE
     WHEN e.doomed OR s.updated_at < i.updated_at THEN 'unchanged'
     WHEN i.state = 'retired' AND i.retired_because = ANY(%(theirs)s) THEN 'reactivated'
     WHEN i.state = 'retired' THEN 'kept'
+    WHEN i.expires_at <= %(now)s AND (({_NEW["expires_at"]}) > %(now)s) IS NOT FALSE
+        THEN 'reactivated'
     WHEN f.key IS NOT NULL OR e.key IN (SELECT key FROM stale) THEN 'changed'
     WHEN e.decides AND ({", ".join(_NEW.values())})
         IS DISTINCT FROM ({", ".join(f"i.{name}" for name in _NEW)}) THEN 'changed'

@@ -203,6 +203,23 @@ def test_what_its_source_withdrew_its_source_may_bring_back() -> None:
     assert RetroScan.objects.get().after_item == item.pk - 1
 
 
+def test_an_entry_that_had_expired_is_active_again_when_its_source_extends_it() -> None:
+    on = make_list()
+    item = make_item(
+        on, ("md5", md5(1)), source="P", source_id="1", expires_at=timezone.now(), media="image"
+    )
+    row = load(on, f"source,source_id,md5\nP,1,{md5(1)}\n", confirmed=True)
+    assert counted(row) == {"reactivated": 1}
+    item.refresh_from_db()
+    assert item.expires_at is None
+    assert RetroScan.objects.get().after_item == item.pk - 1
+    # A row without id knows nothing of an end.
+    other = make_item(on, ("md5", md5(2)), expires_at=timezone.now())
+    assert counted(load(on, f"md5\n{md5(2)}\n", confirmed=True)) == {"unchanged": 1}
+    other.refresh_from_db()
+    assert other.expires_at is not None
+
+
 def test_what_was_retired_here_stays_retired() -> None:
     on = make_list()
     item = make_item(
