@@ -1,0 +1,108 @@
+"""The OpenAPI document of moderation: whole, and what the service does."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import schemathesis
+from django.contrib.auth.models import User
+from django.test import Client
+from drf_spectacular.generators import SchemaGenerator
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from requests.structures import CaseInsensitiveDict
+from schemathesis import GenerationMode
+
+from imgsmlr_site.models import ApiKey, Scope
+from moderation.api import urls
+from tests.gallery.api.test_schema import CHECKS, KEY_HEADERS, MODERATION, MOSTLY, api_schema
+from tests.moderation.factories import make_item, make_list
+
+__all__ = ["api_schema"]
+
+pytestmark = pytest.mark.django_db
+
+LISTS = f"{MODERATION}lists/"
+
+
+def _operations() -> list[str]:
+    """Method and path of everything that the document says of moderation."""
+    paths = SchemaGenerator().get_schema(request=None, public=True)["paths"]
+    return [
+        f"{method.upper()} {path}"
+        for path, operations in paths.items()
+        if path.startswith(MODERATION)
+        for method in operations
+    ]
+
+
+OPERATIONS = _operations()
+
+
+@pytest.fixture
+def here(db: None) -> dict[str, int]:
+    """Rows to aim at, by the name of the path's parameter."""
+    row = make_list("here")
+    item = make_item(row, ("sha256", "a1" * 32), ("pdq", "b2" * 32, 80))
+    return {"id": row.pk, "item": item.pk}
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_the_service_keeps_to_its_schema(
+    api_schema: Any,
+    here: dict[str, int],
+    label: str,
+    mode: Any,
+) -> None:
+    """Requests that fit the schema and requests that do not: no answer may be a surprise."""
+    operations = {found.ok().label: found.ok() for found in api_schema.get_all_operations()}
+    user = User.objects.create_superuser("root")
+    _, key = ApiKey.issue(name="all", scopes=Scope.values, user=user)
+
+    @given(case=operations[label].as_strategy(generation_mode=mode), aimed=MOSTLY)
+    @settings(
+        max_examples=15,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    def send(case: schemathesis.Case, aimed: bool) -> None:
+        if aimed:
+            # Chance would hardly ever send a valid key, nor name a row that is there.
+            rest = {name: case.headers[name] for name in case.headers if name not in KEY_HEADERS}
+            case.headers = CaseInsensitiveDict({**rest, "Authorization": f"Bearer {key}"})
+            if label.partition(" ")[2].startswith(LISTS):
+                case.path_parameters = {**case.path_parameters, **_known(case, here)}
+        case.call_and_validate(checks=CHECKS)
+
+    try:
+        send()
+    except Unsatisfiable:
+        pytest.fail("every operation of moderation can be sent wrong")
+
+
+def _known(case: schemathesis.Case, here: dict[str, int]) -> dict[str, int]:
+    return {name: here[name] for name in case.path_parameters.keys() & here.keys()}
+
+
+def test_every_path_is_in_the_schema(client: Client) -> None:
+    paths = client.get("/api/schema/?format=json").json()["paths"]
+    routes = {str(route.pattern) for route in urls.urlpatterns}
+    names = {"pk": "id"}
+    expected = {
+        MODERATION + re.sub(r"<\w+:(\w+)>", lambda m: f"{{{names.get(m[1], m[1])}}}", route)
+        for route in routes
+    }
+    assert {path for path in paths if path.startswith(MODERATION)} == expected
+
+
+def test_refusals_are_documented(client: Client) -> None:
+    paths = client.get("/api/schema/?format=json").json()["paths"]
+    for path, operations in paths.items():
+        if "{id}" in path and path.startswith(MODERATION):
+            assert all("404" in operation["responses"] for operation in operations.values())
+    assert "409" in paths[LISTS]["post"]["responses"]
