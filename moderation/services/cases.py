@@ -50,6 +50,8 @@ def record_screening(*, by: Actor, origin: str, about: About, screening: Screeni
     becomes a sample (``BannedList.observe_share``). The caller has the subject's row locked. One
     audit event for a case that is opened or added to.
     """
+    if not screening.matches and not screening.missing:
+        return Recorded()
     stored = _stored(about)
     cased = {item: case for (item, _), case in stored.items() if case is not None}
     asking = [m for m in screening.within if m.item_id not in cased]

@@ -18,14 +18,13 @@ import numpy as np
 import orjson
 from django.db import connection, transaction
 from django.utils import timezone
-from django_q.tasks import async_task
 
 from gallery import conf as gallery_conf
 from gallery.errors import Conflict, Unavailable, UserError
 from gallery.fetching import fetch
 from gallery.publishing import QueryRefused
 from gallery.services.preparing import Hashes
-from moderation import banned_hashes, policies, screening, subjects
+from moderation import policies, screening, subjects
 from moderation.hashlists.rows import Kind
 from moderation.hashlists.values import BadValue, parse_hash
 from moderation.matching import Match, Pixels
@@ -33,7 +32,7 @@ from moderation.models import CheckAnswer, ReviewCase
 from moderation.permissions import Actor
 from moderation.policies import Policies
 from moderation.screening import Screening
-from moderation.services import audit, cases
+from moderation.services import audit, cases, hash_index_file
 from moderation.services.case_facts import About
 from moderation.services.gate import BROKEN
 from moderation.subjects import Subject
@@ -163,8 +162,8 @@ def _check(by: Actor, asked: Asked) -> dict[str, Any]:
                 about=About(facts, picture=_jpeg(found.shown)),
                 screening=found,
             ).case
-    if lists and banned_hashes.is_due():
-        async_task("moderation.tasks.refresh_hash_index")
+    if lists:
+        hash_index_file.ask_if_due()
     return _answer(found, case)
 
 

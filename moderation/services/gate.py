@@ -6,16 +6,15 @@ import logging
 from typing import Final
 
 from django.db import transaction
-from django_q.tasks import async_task
 
 from gallery.items import Item
 from gallery.models import Image
-from moderation import banned_hashes, policies, screening, subjects
+from moderation import policies, screening, subjects
 from moderation.models import ReviewCase
 from moderation.permissions import Actor
 from moderation.policies import Policies
 from moderation.screening import Screening
-from moderation.services import cases, flood
+from moderation.services import cases, flood, hash_index_file
 from moderation.services.case_facts import About, facts_of
 from moderation.verdicts import Verdict
 from videos.models import Video
@@ -41,8 +40,7 @@ def gate(item: Item) -> bool:
     # A video that is indexed anew was judged before.
     held = found.held and not recorded.dismissed
     item.banned = held and found.verdict == Verdict.BLOCK
-    if banned_hashes.is_due():
-        async_task("moderation.tasks.refresh_hash_index")
+    hash_index_file.ask_if_due()
     return not held
 
 
