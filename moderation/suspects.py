@@ -7,7 +7,7 @@ Each of these is then screened like a new upload, which is far more work.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -37,6 +37,9 @@ SCREENED: Final = (Status.READY, Status.QUARANTINED)
 ROWS: Final = 200_000
 """Stored hashes in memory at a time."""
 
+
+QUERIES: Final = 512
+"""Hashes that are looked for at a time: about a second."""
 
 _ROW: Final = np.dtype(
     [
@@ -69,15 +72,20 @@ class Suspects:
         return len(self.images) + len(self.videos)
 
 
-def of_items(items: Sequence[BannedItem], policy: Policy) -> Suspects:
-    """The stored images and videos that may match items of one list within its thresholds."""
+def of_items(
+    items: Sequence[BannedItem], policy: Policy, tick: Callable[[], None] = lambda: None
+) -> Suspects:
+    """The stored images and videos that may match items of one list within its thresholds.
+
+    ``tick`` is called every few seconds: a video has thousands of hashes.
+    """
     found = Suspects()
     ids = [item.pk for item in items]
     _same_files(ids, found)
     if "pdq" in policy.reach:
-        _like_hashes(ids, int(policy.reach["pdq"].threshold), found)
+        _like_hashes(ids, int(policy.reach["pdq"].threshold), found, tick)
     if "copy" in policy.reach:
-        _copies(ids, found)
+        _copies(ids, found, tick)
     for match_type in ("imgsmlr", "clip"):
         if match_type in policy.reach:
             _near(match_type, ids, policy.reach[match_type].threshold, found)
@@ -100,7 +108,9 @@ def _same_files(ids: Sequence[int], found: Suspects) -> None:
             found.videos |= set(Video.objects.filter(**same).values_list("pk", flat=True))
 
 
-def _like_hashes(ids: Sequence[int], threshold: int, found: Suspects) -> None:
+def _like_hashes(
+    ids: Sequence[int], threshold: int, found: Suspects, tick: Callable[[], None]
+) -> None:
     rows = BannedHash.objects.filter(item__in=ids, kind="pdq").values_list("value", flat=True)
     own = [bytes.fromhex(value) for value in rows]
     if not own:
@@ -115,8 +125,11 @@ def _like_hashes(ids: Sequence[int], threshold: int, found: Suspects) -> None:
             items = stored["item"].astype(np.int64)
             hashes = np.ascontiguousarray(stored["hash"])
             for queries, within in ((own, threshold), (others, reach)):
-                hits = hash_index.scan(items, hashes, queries, min(within, hash_index.BITS))
-                into.update(hits["item"].tolist())
+                for start in range(0, len(queries), QUERIES):
+                    some = queries[start : start + QUERIES]
+                    hits = hash_index.scan(items, hashes, some, min(within, hash_index.BITS))
+                    into.update(hits["item"].tolist())
+                    tick()
 
 
 def _stored_hashes(table: str, version: str) -> Iterator[NDArray[np.void]]:
@@ -138,11 +151,12 @@ def _stored_hashes(table: str, version: str) -> Iterator[NDArray[np.void]]:
         last = int(rows["id"][-1])
 
 
-def _copies(ids: Sequence[int], found: Suspects) -> None:
+def _copies(ids: Sequence[int], found: Suspects, tick: Callable[[], None]) -> None:
     rows = BannedFingerprint.objects.filter(
         item__in=ids, version=COPY_VERSION, cnn__isnull=False
     ).only("cnn", "features")
     for row in rows.iterator(chunk_size=100):
+        tick()
         vector = as_text(row.cnn)
         images = _nearest("gallery_imagefingerprint", f"version = '{COPY_VERSION}'", vector)
         found.images |= {item for item, distance in images if distance <= ALIKE}

@@ -113,6 +113,20 @@ def _save(scan: RetroScan, **values: object) -> None:
         setattr(scan, name, value)
 
 
+class _Lease:
+    """Renews it whenever it is called, a few times in its length."""
+
+    def __init__(self, scan: RetroScan) -> None:
+        self._scan = scan
+        self._due = time.monotonic() + LEASE.total_seconds() / 4
+
+    def __call__(self) -> None:
+        """Raises ``_Gone``."""
+        if time.monotonic() > self._due:
+            _save(self._scan, claimed_until=timezone.now() + LEASE)
+            self._due = time.monotonic() + LEASE.total_seconds() / 4
+
+
 def _later(scan: RetroScan) -> bool:
     with transaction.atomic():
         _save(scan, claimed_until=None)
@@ -135,7 +149,7 @@ def _batch(scan: RetroScan) -> bool:
     # A list that was switched off meanwhile, or that allows, hides nothing.
     if policy is None or policy.allows or not some:
         return False
-    found = suspects.of_items(some, policy)
+    found = suspects.of_items(some, policy, _Lease(scan))
     matched = cases = 0
     chosen: list[tuple[type[Item], int]] = [(Image, pk) for pk in sorted(found.images)]
     chosen += [(Video, pk) for pk in sorted(found.videos)]
