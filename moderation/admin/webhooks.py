@@ -41,7 +41,7 @@ class WebhookForm(forms.ModelForm):
     )
     events = forms.MultipleChoiceField(
         choices=[(name, name) for name in WebhookEvent.values],
-        widget=UnfoldAdminCheckboxSelectMultipleWidget
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )
 
     class Meta:

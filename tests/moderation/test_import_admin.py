@@ -23,6 +23,7 @@ __all__ = ["_loopback", "receiver"]
 
 pytestmark = pytest.mark.django_db
 
+
 @pytest.fixture(autouse=True)
 def _static_files_as_they_are(settings: Any) -> None:
     """Nothing collects them for the tests, so there is no manifest of hashed names."""
