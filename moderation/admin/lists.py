@@ -16,6 +16,7 @@ from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
 from unfold.widgets import (
+    UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanSwitchWidget,
 )
@@ -52,6 +53,7 @@ class ListForm(ReasonForm):
     class Meta:
         model = BannedList
         fields = [*lists.FIELDS, "allows_for"]
+        widgets = {"description": UnfoldAdminTextareaWidget(attrs={"rows": 3})}
 
     def clean(self) -> dict[str, Any]:
         """What the service would refuse, said beside the field."""

@@ -1,0 +1,120 @@
+"""Lists, items, matches and the audit in a real browser: every page fits, a threshold is moved."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Page, expect
+
+from moderation.models import AuditEvent, BannedItem
+from moderation.services import items, lists
+from tests import factories as make
+from tests.browser.conftest import DESKTOP, PHONE, OpenPage
+from tests.browser.test_admin_pages import WORD, log_in, root
+from tests.browser.test_import_pages import picture
+from tests.moderation.factories import ADMIN, make_case, make_item
+
+__all__ = ["WORD", "root"]
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+ADMIN_PAGES = "/admin/moderation/"
+A, B = "a1" * 32, "b2" * 32
+
+
+def make_pages() -> dict[str, str]:
+    """Name → path of pages with something on them."""
+    terror = lists.create_list(
+        by=ADMIN,
+        name="Known terrorist and violent extremist content",
+        category="tvec",
+        severity=4,
+        action="block",
+        owner="trust-and-safety@example.org",
+        reason="agreed on Monday",
+    )
+    lists.create_list(by=ADMIN, name="Memes", category="spam", reason="to begin with")
+    lists.create_list(by=ADMIN, name="Our own", kind="allow", allows_for=[terror.pk])
+    picture_item = items.add_picture(
+        by=ADMIN,
+        list_id=terror.pk,
+        data=make.png(make.photo(1)),
+        tags=["propaganda", "video still"],
+    )
+    for number in range(12):
+        make_item(
+            terror,
+            ("sha256", f"{number:064x}"),
+            ("pdq", f"{number + 100:064x}", 88),
+            source="Tech Against Terrorism",
+            source_id=f"TAT-2026-{number:06d}-with-a-long-id",
+            opinion=("none", "confirmed", "disputed", "false_positive")[number % 4],
+        )
+    image = make.add_ready_image(make.photo(1))
+    case = make_case(picture_item, image)
+    make_case(picture_item, image, distance=44.0)
+    items.retire(
+        by=ADMIN, items=BannedItem.objects.filter(source_id__contains="00001"), reason="withdrawn"
+    )
+    lists.change_method(by=ADMIN, list_id=terror.pk, match_type="pdq", threshold=28, reason="memes")
+    event = AuditEvent.objects.filter(verb="items.retired").get()
+    return {
+        "lists": f"{ADMIN_PAGES}bannedlist/",
+        "list": f"{ADMIN_PAGES}bannedlist/{terror.pk}/change/",
+        "new list": f"{ADMIN_PAGES}bannedlist/add/",
+        "delete list": f"{ADMIN_PAGES}bannedlist/{terror.pk}/delete/",
+        "items": f"{ADMIN_PAGES}banneditem/",
+        "item": f"{ADMIN_PAGES}banneditem/{picture_item.pk}/change/",
+        "new items": f"{ADMIN_PAGES}banneditem/add/",
+        "matches": f"{ADMIN_PAGES}casematch/",
+        "match": f"{ADMIN_PAGES}casematch/{case.matches.get().pk}/change/",
+        "audit": f"{ADMIN_PAGES}auditevent/",
+        "event": f"{ADMIN_PAGES}auditevent/{event.pk}/change/",
+    }
+
+
+def overflow(page: Page) -> int:
+    """Pixels by which the page is wider than the window."""
+    return int(page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
+
+
+@pytest.mark.parametrize(("size", "theme"), [(DESKTOP, "light"), (PHONE, "dark")])
+def test_every_page_fits(
+    root: User, open_page: OpenPage, size: tuple[int, int], theme: str
+) -> None:
+    page = log_in(open_page, size, theme)
+    for name, path in make_pages().items():
+        response = page.goto(path)
+        assert response is not None
+        assert response.status == 200, name
+        page.wait_for_function("window.Alpine !== undefined")
+        picture(page, f"{name.replace(' ', '-')}-{size[0]}")
+        assert overflow(page) <= 0, name
+
+
+def test_a_threshold_is_moved(root: User, open_page: OpenPage) -> None:
+    row = lists.create_list(by=ADMIN, name="terror")
+    page = log_in(open_page)
+    page.goto(f"{ADMIN_PAGES}bannedlist/{row.pk}/change/")
+    page.locator("#id_methods-0-threshold").fill("24")
+    page.locator("#id_reason").fill("memes")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("changed successfully")).to_be_visible()
+    assert row.methods.get(match_type="pdq").threshold == 24
+    assert AuditEvent.objects.latest("id").reason == "memes"
+
+
+def test_items_are_retired_together(root: User, open_page: OpenPage) -> None:
+    row = lists.create_list(by=ADMIN, name="terror")
+    for number in range(3):
+        make_item(row, ("sha256", f"{number:064x}"))
+    page = log_in(open_page)
+    page.goto(f"{ADMIN_PAGES}banneditem/")
+    page.locator("#action-toggle").check()
+    page.locator("select[name=action]").select_option("retire")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_role("heading", name="Retire 3 items?").first).to_be_visible()
+    picture(page, "retire-1280")
+    page.locator("#id_reason").fill("withdrawn")
+    page.get_by_role("button", name="Retire", exact=True).click()
+    expect(page.get_by_text("3 items retired.")).to_be_visible()
+    assert BannedItem.objects.filter(state="retired").count() == 3
