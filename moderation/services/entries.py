@@ -21,7 +21,7 @@ from gallery.errors import Conflict, UserError
 from gallery.items import Status
 from gallery.models import Image, ImageFingerprint
 from gallery.services import storing
-from gallery.services.preparing import Hashes
+from gallery.services.preparing import FRAME_VIEW, Hashes
 from moderation.hashlists.rows import Kind
 from moderation.hashlists.values import BadValue, parse_hash
 from moderation.models import BannedFingerprint, BannedItem
@@ -92,11 +92,11 @@ def of_bytes(data: bytes, facts: dict[str, Any]) -> Entry:
 
     Raises ``NotAnImage`` and ``TooLarge``.
     """
-    pictures = decoding.frames(data, conf.limits())
+    pictures = decoding.numbered_frames(data, conf.limits())
     hashes, vectors, jpeg = _exact(Hashes.of(data)), list[BannedFingerprint](), b""
-    for number, picture in enumerate(pictures):
+    for number, picture in pictures:
         jpeg = jpeg or picture.thumbnail(LONGEST_SIDE)
-        for row in described(picture, f"frame {number}" if number else "full"):
+        for row in described(picture, f"{FRAME_VIEW}{number}" if number else "full"):
             vectors.append(row)
             hashes += _pdq(row.pdq, row.pdq_quality)
     return Entry(BannedItem.Media.IMAGE, _each_once(hashes), vectors, jpeg, facts)

@@ -199,7 +199,9 @@ def test_every_distinct_frame_of_an_animation_counts() -> None:
     frames[0].save(out, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
     item = items.add_picture(by=ADMIN, list_id=make_list().pk, data=out.getvalue())
     assert len(hashes_of(item)["pdq"]) == 3
-    assert {view for view, _ in versions_of(item)} == {"full", "frame 1", "frame 2"}
+    views = {view for view, _ in versions_of(item)}
+    assert len(views) == 3
+    assert all(view == "full" or view.startswith("frame-") for view in views)
 
 
 def test_what_is_no_picture() -> None:
