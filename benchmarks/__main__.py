@@ -1,4 +1,4 @@
-"""``python -m benchmarks [speed|scale|recall|videos] [--quick]``: measure, print, write
+"""``python -m benchmarks [speed|scale|filter|recall|videos] [--quick]``: measure, print, write
 docs/benchmarks.md. ``recall`` and ``videos`` run only when they are named: they download 1 GB of
 Debian packages."""
 
@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks import fileserver, pictures, report, scale, service, speed
+from benchmarks import fileserver, filter, imports, pictures, report, scale, service, speed
 from benchmarks.client import Measured
 
 CLIENTS = (1, 4)
@@ -22,9 +22,9 @@ ORIGINAL = {
 
 
 def main() -> None:
-    """Run what was asked for; speed and scale by default."""
+    """Run what was asked for; speed, scale and filter by default."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=["speed", "scale", "recall", "videos"])
+    parser.add_argument("part", nargs="?", choices=["speed", "scale", "filter", "recall", "videos"])
     parser.add_argument("--quick", action="store_true", help="less data, one run each")
     parser.add_argument("--workers", type=int, default=2, help="processes (recall, videos)")
     options, others = parser.parse_known_args()
@@ -37,7 +37,13 @@ def main() -> None:
         parser.error(f"unrecognized arguments: {' '.join(others)}")
     # One service for both: this process's Django cannot move to another database.
     with service.running() as started:
-        for name, run in (("speed", run_speed), ("scale", run_scale)):
+        parts = (
+            ("speed", run_speed),
+            ("scale", run_scale),
+            ("filter", filter.run),
+            ("filter", imports.run),
+        )
+        for name, run in parts:
             if options.part in (None, name):
                 words = ["python -m benchmarks", name, *(["--quick"] if options.quick else [])]
                 run(started, options.quick, " ".join(words))

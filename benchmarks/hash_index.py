@@ -21,7 +21,7 @@ from moderation.hash_index import BITS, HashIndex, build
 
 COUNT = 1_000_000
 VARIANTS = 8
-SEARCHES = 200
+SEARCHES = 100
 THRESHOLDS = (0, 31, 47, 52, 64, 90)
 PER_CENTRE = 100
 SHAKEN = 60

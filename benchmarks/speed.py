@@ -61,7 +61,7 @@ def add(target: Target, api: str, urls: Sequence[str], clients: int) -> Measured
     """Add every picture by its URL, answered when it can be searched."""
     load = target.load(ADD[api], [{"url": url} for url in urls])
     forget_images()
-    measured = _run(target, load, clients)
+    measured = run_load(target, load, clients)
     require_ready(len(urls))
     return measured
 
@@ -93,7 +93,7 @@ def search(
     """Search with each picture by its URL, limit 20."""
     asked = {MATCH_TYPE[api]: match_type, "limit": 20, "threshold": THRESHOLD[match_type]}
     load = target.load(SEARCH[api], [{"url": url, **asked} for url in urls])
-    return _run(target, load, clients)
+    return run_load(target, load, clients)
 
 
 def bulk(places: Sequence[Path | str], workers: int | None = None) -> float:
@@ -115,7 +115,7 @@ def bulk(places: Sequence[Path | str], workers: int | None = None) -> float:
     return len(places) / elapsed
 
 
-def _run(target: Target, load: Load, clients: int) -> Measured:
+def run_load(target: Target, load: Load, clients: int) -> Measured:
     if target.pid is None:
         return client.run(load, clients)
     before = service.cpu_seconds(target.pid)

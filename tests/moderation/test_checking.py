@@ -277,3 +277,29 @@ def test_the_original_api_says_that_a_picture_is_banned(client: Client, open_api
     assert {image.status for image in Image.objects.all()} == {"quarantined"}
     assert Path(Image.objects.all()[0].original.path).exists()
     assert add_ready_image(wheel_photo("coins.png")).status == "ready"
+
+
+def test_who_adds_a_picture_reads_that_it_is_held_and_can_do_no_more(
+    client: Client, settings: Any
+) -> None:
+    from django.core.files.uploadedfile import SimpleUploadedFile
+
+    settings.THROTTLE_POINTS = 0
+    scopes = [Scope.ADD, Scope.SEARCH]
+    _, own = ApiKey.issue(name="own", scopes=scopes)
+    _, other = ApiKey.issue(name="other", scopes=scopes)
+    make_item(make_list(), ("pdq", pdq_of(photo(1)), 90))
+    file = SimpleUploadedFile("a.png", png(photo(1)))
+    path = "/api/v1/images/"
+    added = client.post(f"{path}?wait=30", {"file": file}, headers={"X-API-Key": own})
+    assert (added.status_code, added.json()["status"]) == (201, "quarantined")
+    one = f"{path}{added.json()['id']}/"
+    seen = client.get(one, headers={"X-API-Key": own})
+    assert seen.json()["status"] == "quarantined" and seen.json()["failure"] == ""
+    assert client.get(one, headers={"X-API-Key": other}).status_code == 404
+    assert client.get(path, headers={"X-API-Key": other}).json()["results"] == []
+    # Neither its media nor a way to make it disappear.
+    assert client.get(seen.json()["thumbnail"], headers={"X-API-Key": own}).status_code == 404
+    assert client.delete(one, headers={"X-API-Key": own}).status_code == 404
+    same = f"{path}?md5={seen.json()['md5']}"
+    assert client.delete(same, headers={"X-API-Key": own}).json() == {"deleted": 0}

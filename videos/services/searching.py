@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 
 from gallery import conf, decoding, descriptors
+from gallery.publishing import check_query
 from gallery.services.searching import bytes_of
 from videos import claims, queries
 from videos.claims import Found
@@ -117,7 +118,9 @@ def search(
     ``min_confidence`` None: the one from which on strangers were not found. Raises what fetching
     and decoding raise, and ``Unavailable`` where the model of ``copy`` is not here.
     """
-    frames, still = read(bytes_of(url=url, data=data))
+    content = bytes_of(url=url, data=data)
+    check_query(content)
+    frames, still = read(content)
     embed = descriptors.get_copy().embed
     if not any(frame.votes for frame in frames):
         return Answer(low_information=True)

@@ -1,0 +1,180 @@
+"""What screening costs: checks against a million hashes over HTTP, and each picture that is added.
+
+The lists are in a running service's database, so that what is measured is what a client waits for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks import fileserver, hash_index, pictures, report, service, speed
+from benchmarks.client import Measured
+from benchmarks.speed import Target
+
+HASHES = 1_000_000
+PICTURES = 1000
+"""Items with a picture, which are compared by their vectors."""
+
+CHECK = "/api/v1/moderation/check/"
+
+
+@dataclass(frozen=True)
+class Filled:
+    """How long it took to store the hashes and to write their index, in seconds, and its MB."""
+
+    stored: float
+    indexed: float
+    megabytes: float
+
+
+def issue_key() -> str:
+    """A key that may add and check."""
+    from imgsmlr_site.models import ApiKey
+
+    name = f"benchmark {time.time_ns()}"
+    return ApiKey.issue(name=name, scopes=["search", "add", "check"])[1]
+
+
+def make_list() -> int:
+    """A list that blocks, with the default thresholds. Answers its id."""
+    from moderation.permissions import Actor
+    from moderation.services import lists
+
+    row = lists.create_list(
+        by=Actor.machine("benchmark"), name=f"benchmark {time.time_ns()}", action="block"
+    )
+    return row.pk
+
+
+def fill_hashes(list_id: int, count: int) -> Filled:
+    """Hashes that no picture has, one an item, and the file that is searched."""
+    from django.db import connection
+
+    from moderation import banned_hashes
+
+    started = time.perf_counter()
+    with connection.cursor() as cursor:
+        # One item for a thousand of them: what is measured is the search for hashes.
+        cursor.execute(
+            "WITH items AS (INSERT INTO moderation_banneditem (list_id, media, source, source_id, "
+            "state, retired_because, opinion, feedback, category, severity, owner, tags, note, "
+            "picture, added_by, created_at) SELECT %(list)s, 'image', '', '', 'active', '', "
+            "'none', 'none', '', '', '', '{}', '', '', 'benchmark', now() "
+            "FROM generate_series(1, %(items)s) RETURNING id) "
+            "INSERT INTO moderation_bannedhash (item_id, kind, value, quality) "
+            "SELECT id, 'pdq', encode(sha256(int8send(id * 1000 + n)), 'hex'), 90 "
+            "FROM items, generate_series(1, 1000) AS n",
+            {"list": list_id, "items": count // 1000},
+        )
+    stored = time.perf_counter() - started
+    started = time.perf_counter()
+    banned_hashes.refresh(always=True)
+    indexed = time.perf_counter() - started
+    return Filled(stored, indexed, banned_hashes.path().stat().st_size / 1e6)
+
+
+def fill_pictures(list_id: int, count: int) -> None:
+    """Items with vectors like those of pictures, and the local features of one."""
+    from gallery import conf, decoding, descriptors
+    from moderation.models import BannedFingerprint, BannedItem
+
+    random = np.random.default_rng(5)
+    picture = decoding.decode(pictures.jpeg(10_000), conf.limits())
+    (columns,) = descriptors.get("copy").describe([picture])
+    if columns is None:
+        raise RuntimeError("the picture has no features")
+    vectors = random.normal(size=(count, 512)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    made = BannedItem.objects.bulk_create(
+        BannedItem(list_id=list_id, media="image", added_by="benchmark") for _ in range(count)
+    )
+    BannedFingerprint.objects.bulk_create(
+        (
+            BannedFingerprint(
+                item=item, version="copy-1", cnn=vector, features=columns["local_features"]
+            )
+            for item, vector in zip(made, vectors, strict=True)
+        ),
+        batch_size=200,
+    )
+
+
+def check(target: Target, urls: Sequence[str], clients: int) -> Measured:
+    """Ask about every picture by its URL."""
+    load = target.load(CHECK, [{"url": url} for url in urls])
+    return speed.run_load(target, load, clients)
+
+
+def check_hashes(target: Target, count: int, clients: int) -> Measured:
+    """Ask about hashes that are on no list."""
+    random = np.random.default_rng(9)
+    bodies = [{"hash": random.bytes(32).hex(), "hash_type": "pdq"} for _ in range(count)]
+    return speed.run_load(target, target.load(CHECK, bodies), clients)
+
+
+def add(target: Target, urls: Sequence[str]) -> Measured:
+    """Add every picture by its URL, described and published when it is answered; one client."""
+    return speed.add(target, "v1", urls, clients=1)
+
+
+def memory(pid: int) -> float:
+    """MB of the web processes, what they share counted once."""
+    return service.memory(pid).get("gunicorn", (0.0, 0.0))[0]
+
+
+def run(started: service.Service, quick: bool, command: str) -> None:
+    """Measure, print, and write the section of the page."""
+    count, hashes, items = (60, 100_000, 200) if quick else (200, HASHES, PICTURES)
+    files = pictures.jpegs(count)
+    target = Target(started.host, started.port, issue_key(), started.pid)
+    with fileserver.serving(files) as urls:
+        speed.warm_up(target, urls)
+        costs = [["no list", *_row(add(target, urls))]]
+        list_id = make_list()
+        filled = fill_hashes(list_id, hashes)
+        before = memory(started.pid)
+        check(target, urls[: speed.WARM_UP], 8)
+        after = memory(started.pid)
+        costs.append([f"{hashes:,} hashes", *_row(add(target, urls))])
+        asked = [_asked("hash", n, check_hashes(target, count, n)) for n in (1, 4)]
+        asked += [_asked("picture by url", n, check(target, urls, n)) for n in (1, 4)]
+        fill_pictures(list_id, items)
+        check(target, urls[: speed.WARM_UP], 8)
+        costs.append([f"the same, {items:,} pictures", *_row(add(target, urls))])
+        asked += [
+            _asked(f"picture by url, also {items:,} pictures", n, check(target, urls, n))
+            for n in (1, 4)
+        ]
+    body = "\n\n".join(
+        [
+            hash_index.run(quick=quick),
+            f"The same over HTTP: one list with {hashes:,} hashes, stored in {filled.stored:.0f} s "
+            f"and indexed in {filled.indexed:.1f} s ({filled.megabytes:.0f} MB, mapped by all "
+            f"processes); the web processes took {after - before:.0f} MB more from the first "
+            f"check on, what they share counted once. {count} pictures of the section on speed, "
+            "none of them on the list. A picture is asked about in all eight turns; with items "
+            "that have pictures its learned vectors and local features are made and compared, too.",
+            report.table(
+                ["check of a", "clients", "per second", "p50 ms", "p95 ms", "CPU ms"], asked
+            ),
+            "Adding the same pictures by v1, one client, described by all that is available and "
+            "published when it is answered:",
+            report.table(["lists", "per second", "p50 ms", "p95 ms", "CPU ms"], costs),
+        ]
+    )
+    print(body)
+    report.write("filter", "The filter", command, body)
+
+
+def _row(measured: Measured) -> list[object]:
+    print(f"{measured.rate:.1f}/s", flush=True)
+    return [measured.rate, measured.p50, measured.p95, measured.cpu_ms]
+
+
+def _asked(what: str, clients: int, measured: Measured) -> list[object]:
+    print(f"{what}, {clients} clients: {measured.rate:.1f}/s", flush=True)
+    return [what, clients, measured.rate, measured.p50, measured.p95, measured.cpu_ms]

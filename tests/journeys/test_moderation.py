@@ -1,0 +1,161 @@
+"""What is banned stays out, from an upload to a decision and back: over HTTP, with real workers."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from gallery.services.preparing import Hashes
+from tests import factories as make
+from tests.httpserver import HttpServer
+from tests.journeys.conftest import Service
+from tests.site.test_up import wait_until
+
+LEAD_KEY = """
+from django.contrib.auth.models import Group, User
+from imgsmlr_site.models import ApiKey
+user, _ = User.objects.get_or_create(username="journey-lead")
+user.groups.add(Group.objects.get(name="admin"))
+print("KEY", ApiKey.issue(name="{name}", scopes=["lists", "moderate", "search"], user=user)[1])
+"""
+
+
+@dataclass(frozen=True)
+class Lead:
+    """Somebody who owns lists and decides cases, by a key."""
+
+    service: Service
+    key: str
+
+    def ask(self, method: str, path: str, **options: Any) -> Any:
+        answer = self.service.request(
+            method, f"/api/v1/moderation/{path}", headers={"X-API-Key": self.key}, **options
+        )
+        assert answer.ok, answer.text
+        return answer.json() if answer.content else None
+
+    def make_list(self, **fields: Any) -> Any:
+        body = {"name": secrets.token_hex(6), "action": "block", **fields}
+        return self.ask("POST", "lists/", json=body)
+
+    def image(self, pk: int) -> Any:
+        return self.service.get(f"/api/v1/images/{pk}/", headers={"X-API-Key": self.key}).json()
+
+
+@pytest.fixture(scope="module")
+def key(service: Service) -> str:
+    script = LEAD_KEY.format(name=secrets.token_hex(6))
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "-v0", "-c", script],
+        cwd=settings.BASE_DIR,
+        env={**os.environ, "DATA_DIR": str(service.data_dir), "DATABASE_URL": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "KEY " in done.stdout, done.stderr
+    return done.stdout.split("KEY ")[1].strip()
+
+
+@pytest.fixture
+def lead(service: Service, key: str) -> Iterator[Lead]:
+    """Its lists are switched off afterwards, so that other journeys meet none."""
+    found = Lead(service, key)
+    yield found
+    for row in found.ask("GET", "lists/")["results"]:
+        found.ask("PATCH", f"lists/{row['id']}/", json={"enabled": False})
+
+
+def searched(service: Service, data: bytes) -> list[int]:
+    answer = service.post("/api/v1/images/search/", files={"file": data})
+    return [result["image"]["id"] for result in answer.json()["results"]]
+
+
+def test_match_quarantine_decide_and_find(service: Service, web: HttpServer, lead: Lead) -> None:
+    picture = make.photo(7001, (320, 240))
+    web.routes["/banned.jpg"] = make.jpeg(picture, 92)
+    row = lead.make_list()
+    lead.ask("POST", f"lists/{row['id']}/items/", files={"file": make.png(picture)})
+    added = service.post("/imgsmlr/mgr/add", json={"url": f"{web.url}/banned.jpg"}).json()
+    assert added == {"code": 400, "msg": "image is banned", "data": None}
+    # Neither a search nor a list shows it, nor its media.
+    assert searched(service, web.routes["/banned.jpg"]) == []
+    (case,) = lead.ask("GET", f"cases/?list={row['id']}")["results"]
+    pk = case["image"]
+    assert service.get(f"/api/v1/images/{pk}/").status_code == 404
+    assert service.get(f"/media/images/{pk}/original").status_code == 404
+    assert (lead.image(pk)["status"], case["verdict"]) == ("quarantined", "block")
+    decided = lead.ask("POST", f"cases/{case['id']}/decide/", json={"verb": "dismiss"})
+    assert lead.image(pk)["status"] == "ready"
+    assert searched(service, web.routes["/banned.jpg"])[0] == pk
+    # Undone, it is hidden again.
+    batch = decided["decisions"][-1]["batch"]
+    lead.ask("POST", f"batches/{batch}/undo/", json={})
+    assert lead.image(pk)["status"] == "quarantined"
+    assert searched(service, web.routes["/banned.jpg"]) == []
+
+
+def test_what_is_banned_later_is_found_among_what_is_here(service: Service, lead: Lead) -> None:
+    data = make.jpeg(make.photo(7002, (320, 240)))
+    added = service.post("/api/v1/images/?wait=30", files={"file": data}).json()
+    assert added["status"] == "ready"
+    row = lead.make_list()
+    lead.ask("POST", f"lists/{row['id']}/items/", json={"md5": Hashes.of(data).md5})
+    wait_until(lambda: lead.image(added["id"])["status"] == "quarantined", 120)
+    (case,) = lead.ask("GET", f"cases/?list={row['id']}")["results"]
+    assert case["origin"] == "retro_scan"
+
+
+def test_a_hash_only_list_leaves_no_media(service: Service, lead: Lead) -> None:
+    picture = make.photo(7003, (320, 240))
+    before = service.files()
+    row = lead.make_list(hash_only=True)
+    lead.ask("POST", f"lists/{row['id']}/items/", files={"file": make.png(picture)})
+    answer = service.post("/api/v1/moderation/check/", files={"file": make.jpeg(picture)}).json()
+    assert answer["verdict"] == "block" and answer["case"]
+    assert service.files() == before
+    sent = [make.png(picture), make.jpeg(picture)]
+    for path in service.data_dir.rglob("*"):
+        if path.is_file() and path.stat().st_size < 10_000_000 and "pg" not in path.parts:
+            content = path.read_bytes()
+            assert not any(data in content for data in sent), path
+
+
+def test_an_allow_entry_frees_and_a_retired_one_does_not(service: Service, lead: Lead) -> None:
+    data = make.jpeg(make.photo(7004, (320, 240)))
+
+    def verdict() -> str:
+        answer = service.post("/api/v1/moderation/check/", files={"file": data})
+        found: str = answer.json()["verdict"]
+        return found
+
+    assert verdict() == "allow"
+    banned, allowed = lead.make_list(), lead.make_list(kind="allow", action="shadow")
+    hashes = {"sha256": Hashes.of(data).sha256}
+    lead.ask("POST", f"lists/{banned['id']}/items/", json=hashes)
+    assert verdict() == "block"
+    item = lead.ask("POST", f"lists/{allowed['id']}/items/", json=hashes)
+    assert verdict() == "allow"
+    body = {"ids": [item["id"]], "reason": "test"}
+    lead.ask("POST", f"lists/{allowed['id']}/items/retire/", json=body)
+    assert verdict() == "block"
+
+
+def test_an_upload_learns_that_it_is_held_and_nobody_else_does(
+    service: Service, lead: Lead
+) -> None:
+    data = make.jpeg(make.photo(7005, (320, 240)))
+    row = lead.make_list(action="review")
+    lead.ask("POST", f"lists/{row['id']}/items/", json={"md5": Hashes.of(data).md5})
+    answer = service.post("/api/v1/images/?wait=30", files={"file": data})
+    assert (answer.status_code, answer.json()["status"]) == (201, "quarantined")
+    assert service.get(f"/api/v1/images/{answer.json()['id']}/").status_code == 404
