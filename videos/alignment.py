@@ -99,13 +99,8 @@ def align(
     no evidence. ``query_times`` ascend; spans do not overlap and ascend. Weights are 0 for frames
     that may not vote, and 1 ÷ log₂(2 + look-alikes) for the others (``sampling.rarity``).
     """
-    video = _Video(
-        np.asarray(similarity, np.float64),
-        np.asarray(query_times, np.float64),
-        np.asarray(starts, np.float64),
-        np.asarray(ends, np.float64),
-        np.asarray(query_weights, np.float64),
-    )
+    given = similarity, query_times, starts, ends, query_weights
+    video = _Video(*(np.asarray(values, np.float64) for values in given))
     if not video.similarity.size:
         return []
     above = np.clip((video.similarity - threshold) / (1.0 - threshold), 0.0, 1.0)
@@ -141,8 +136,8 @@ def _segment(video: _Video, absolute: Floats, left: Floats) -> tuple[Segment | N
     best = peak(left, video.query_times, video.starts, video.ends)
     if best is None:
         return None, slice(0)
-    cost = np.where(video.query_weights > 0, _RUN_COST, 0.0)
-    first, last = _run(best.votes - cost)
+    gains = _along(video, left, best.speed, best.offset)
+    first, last = _run(gains - np.where(video.query_weights > 0, _RUN_COST, 0.0))
     rows = slice(first, last + 1)
     speed, offset = _fitted(video, left, rows, best.speed, best.offset)
     pairs = _pairs(video, left, rows, speed, offset)
@@ -169,6 +164,12 @@ def _segment(video: _Video, absolute: Floats, left: Floats) -> tuple[Segment | N
         similarity=float(np.mean([pair.similarity for pair in pairs])),
     )
     return segment, rows
+
+
+def _along(video: _Video, evidence: Floats, speed: float, offset: float) -> Floats:
+    """What each query frame has near the line: its vote is small, too, where the span is long."""
+    near = _distance(video, speed * video.query_times + offset) <= _REACH
+    return np.asarray(np.where(near, evidence, 0.0).max(axis=1))
 
 
 def _run(gains: Floats) -> tuple[int, int]:

@@ -48,9 +48,10 @@ class Span:
     """A stretch of a video in which the picture hardly changes.
 
     ``t0``, ``t1``: ms of the first and the last frame seen to look like ``rgb``, which is the one
-    at ``t``; equal where the picture moves. ``rgb``: the whole frame; ``box``: what is left of it
-    within borders that do not change, None if there are none. ``votes``: False for pictures that
-    say nothing about which video they are from; they are kept for the timeline alone.
+    at ``t``, towards the middle; equal where the picture moves. ``rgb``: the whole frame; ``box``:
+    what is left of it within borders that do not change, None if there are none. ``votes``: False
+    for pictures that say nothing about which video they are from; they are kept for the timeline
+    alone.
     """
 
     t0: int
@@ -72,12 +73,25 @@ class Span:
 
 @dataclass(slots=True, eq=False)
 class _Open:
-    """A span that may still grow."""
+    """A span that may still grow, as long as its frames look like the first one, ``look``.
+
+    The first frame may be untypical: still fading in, or with words on it that are gone soon.
+    So the one that stands for the span, ``frame``, moves on as the span grows.
+    """
 
     t0: int
     t1: int
-    frame: Frame
+    first: Frame
     look: Grey
+    frame: Frame
+    later: Frame
+
+    def prolong(self, frame: Frame) -> None:
+        """``frame`` looks like the span, too."""
+        self.t1 = frame.t
+        # Of frames at doubling distances the last but one: at a quarter to a half of the span.
+        if frame.t - self.t0 >= 2 * (self.later.t - self.t0):
+            self.frame, self.later = self.later, frame
 
 
 def spans(frames: Iterable[Frame]) -> Iterator[Span]:
@@ -153,23 +167,23 @@ def _merged(frames: Iterable[Frame], inside: _Inside) -> Iterator[_Open]:
     cuts, last = _Cuts(), None
     for frame in frames:
         if inside.add(frame.rgb) and current is not None and last is not None:
-            current.look, cuts.previous = inside.look(current.frame.rgb), inside.look(last.rgb)
+            current.look, cuts.previous = inside.look(current.first.rgb), inside.look(last.rgb)
             missed = [(earlier, inside.look(earlier.rgb)) for earlier, _ in missed]
         small, last = inside.look(frame.rgb), frame
         cut = cuts.between(small)
         if current is None:
-            current = _Open(frame.t, frame.t, frame, small)
+            current = _Open(frame.t, frame.t, frame, small, frame, frame)
             continue
         if not missed:
             # No frame for long: the last one stayed on the screen.
             current.t1 = max(current.t1, frame.t - _STEP_MS)
         if not cut and _continues(current, frame.t, small):
-            current.t1 = frame.t
+            current.prolong(frame)
             missed.clear()
         elif cut or frame.t - current.t1 >= _EVERY_MS:
-            since = [] if cut else missed
+            began = _began([] if cut else missed, frame.t, small)
             yield current
-            current = _Open(_began(since, frame.t, small), frame.t, frame, small)
+            current = _Open(began, frame.t, frame, small, frame, frame)
             missed = []
         else:
             missed.append((frame, small))

@@ -27,9 +27,11 @@ from videos.placing import (
     Timed,
     as_alike,
     at_best_speed,
+    closest,
     least_moved,
     look_of,
     place,
+    sharpened,
     upon,
 )
 from videos.queries import QueryFrame
@@ -173,8 +175,8 @@ class Verifier:
     def _laid(self, claim: Claim, window: Sequence[Timed]) -> list[Placed]:
         """The query laid upon the video as geometry says; none if that fails.
 
-        In a pan the query fits upon every frame, each time moved by as much as the camera is. An
-        edit keeps the middle where it is: the moment is when the query has to be moved least.
+        In a pan a cropped query fits upon every frame, each time moved by as much as the camera
+        is. A crop keeps the middle where it is: the moment is when it has to be moved least.
         """
         number = claim.best[0]
         t = self._frames[number].t / 1000
@@ -187,10 +189,16 @@ class Verifier:
         }
         if not found:
             return []
-        at, rgb = _nearest_timed(window, least_moved(found))
-        match = self._match(number, rgb)
-        if match is None:
-            return []
+        at, match = max(found.items(), key=lambda one: one[1].inliers)
+        if match.border and not match.crop:
+            # What is shown with its edges, as in a player, fits upon one moment alone.
+            at, match = closest(self._frames[number], window, match, at)
+        else:
+            at, rgb = _nearest_timed(window, least_moved(found))
+            again = self._match(number, rgb)
+            if again is None:
+                return []
+            match = sharpened(self._frames[number].picture, rgb, again)
         laid = upon([self._frames[n] for n in self._stretch(claim)], window, match)
         if laid is None:
             return []

@@ -42,8 +42,18 @@ def boxed(shot: Iterable[Pixels], colour: int = 0, bars: int = 30) -> list[Pixel
 
 def test_a_static_shot_is_one_span_with_its_exact_times() -> None:
     (first, second) = sampled(still("coffee", 8, rate=RATE), still("astronaut", 5, rate=RATE))
-    assert (first.t0, first.t, first.t1) == (0, 0, 7750)
-    assert (second.t0, second.t, second.t1) == (8000, 8000, 12_750)
+    assert (first.t0, first.t1) == (0, 7750)
+    assert (second.t0, second.t1) == (8000, 12_750)
+
+
+def test_a_span_is_shown_by_a_frame_towards_its_middle() -> None:
+    shot = list(still("coffee", 8, rate=RATE))
+    titled = shot[0].copy()
+    titled[70:90, 60:200] = 255
+    (span,) = sampled([titled, *shot[1:]])
+    assert (span.t0, span.t1) == (0, 7750)
+    assert 0.25 * 7750 <= span.t <= 0.5 * 7750
+    assert np.array_equal(span.rgb, shot[span.t * RATE // 1000])
 
 
 def test_a_static_shot_is_stored_again_after_thirty_seconds() -> None:
@@ -56,7 +66,7 @@ def test_a_static_shot_is_stored_again_after_thirty_seconds() -> None:
 def test_there_is_a_sample_after_each_cut() -> None:
     names = ("coffee", "astronaut", "chelsea", "rocket", "camera", "page")
     found = sampled(*(still(name, 0.75, rate=RATE) for name in names))
-    assert [span.t for span in found] == [750 * n for n in range(6)]
+    assert [span.t0 for span in found] == [750 * n for n in range(6)]
     assert all(span.t1 - span.t0 <= 500 for span in found)
 
 
