@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.fit_confidence import Candidates, first_answers, fit, thresholds, write
+from benchmarks.fit_confidence import SAFETY, Candidates, first_answers, fit, write
 from benchmarks.recall import database
 from benchmarks.videos import asking, corpus, figures, gallery, queries, tracks
 from benchmarks.videos.asking import Answers, Found
@@ -72,19 +72,20 @@ def calibration(
     logits = fitted.logits(found.features)
     first = first_answers(logits, found.question)
     strange = np.array([question.row in UNRELATED for question in questions])[found.question]
-    distance, _ = thresholds(logits[first][strange[first]])
-    passed = logits[first] >= np.log(1 / distance - 1)
+    # More likely than not, and more certain than any stranger, of whom others will be a bit more.
+    least = max(0.0, float(logits[first][strange[first]].max()) + SAFETY)
+    precise, passed = float(1 / (1 + np.exp(-least))), logits[first] >= least
     own = ~strange[first]
     print(
         f"{kind}: {int(own.sum())} questions with results, {int(strange[first].sum())} strangers "
         f"with results; the first is right of {found.copy[first][own].mean():.4f}, and passes "
-        f"{1 - distance:.4f} of {(found.copy[first] & passed)[own].mean():.4f}; strangers reach "
+        f"{precise:.4f} of {(found.copy[first] & passed)[own].mean():.4f}; strangers reach "
         f"{np.sort(logits[first][strange[first]])[-5:].round(2).tolist()}"
     )
     weights = fitted.weights.round(4).tolist()
     return {
         "bias": round(fitted.bias, 4),
-        "precise": round(1 - distance, 4),
+        "precise": round(precise, 4),
         "weights": dict(zip(FEATURES, weights, strict=True)),
     }
 
@@ -108,11 +109,10 @@ def main() -> None:
         films = {key: film for key, film in whole.films.items() if key not in refused}
         questions = asked(replace(whole, films=films))
         answers = asking.ask(questions, whole, name, options.workers)
-        rows = figures.by_row(questions)
+        rows, seen = figures.by_row(questions), tracks.of(whole.films)
         strangers = sum(len(rows[row]) for row in UNRELATED)
         parts = {
-            kind: calibration(questions, answers, kind, tracks.track)
-            for kind in ("still", "clip", STORED)
+            kind: calibration(questions, answers, kind, seen) for kind in ("still", "clip", STORED)
         }
     data = {
         "date": datetime.now(UTC).date().isoformat(),

@@ -84,8 +84,9 @@ def _found(whole: Corpus, kind: str, name: str, room: gallery.Cost, workers: int
     films = costs.save(rows, stored, kind)
     answers = asking.ask([q for row in rows.values() for q in row], whole, name, workers)
     still, clip = (calibrations()[kind].precise for kind in ("still", "clip"))
+    seen = tracks.of(whole.films)
     measured = {
-        row: figures.measure(asked, answers, still if asked[0].still else clip, tracks.track)
+        row: figures.measure(asked, answers, still if asked[0].still else clip, seen)
         for row, asked in rows.items()
         if row in {**queries.STILL_ROWS, **queries.CLIP_ROWS} and row != queries.MONTAGE
     }

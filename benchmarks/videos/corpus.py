@@ -70,7 +70,8 @@ class Clip:
 @dataclass(frozen=True)
 class Film:
     """A video that is stored. ``plain``: from when to when a film that was cut shows a title or
-    nothing at all. ``made_of``: keys of its clips and pictures."""
+    nothing at all. ``made_of``: keys of its clips and pictures. ``excerpts`` of clips: the clip's
+    key, from when to when in the film, and from when on in the clip."""
 
     key: str
     package: str
@@ -80,6 +81,7 @@ class Film:
     series: str = ""
     plain: tuple[tuple[str, float, float], ...] = ()
     made_of: tuple[str, ...] = ()
+    excerpts: tuple[tuple[str, float, float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def build(sizes: Sizes, workers: int) -> Corpus:
     ]
     _render([plan for _, plan in planned], known, {clip.key: clip for clip in every}, workers)
     films = [
-        *(Film(c.key, c.package, c.path, c.seconds, part_of(c.key)) for c in stored),
+        *(_whole(clip) for clip in stored),
         *(_film(plan, part) for part, plan in planned),
     ]
     shown = {key for film in films for key in film.made_of}
@@ -200,16 +202,27 @@ def _plans(part: Part, count: int, sources: Sequence[Source], stored: Sequence[C
     return found
 
 
+def _whole(clip: Clip) -> Film:
+    every = (clip.key, 0.0, clip.seconds, 0.0)
+    part = part_of(clip.key)
+    return Film(clip.key, clip.package, clip.path, clip.seconds, part, excerpts=(every,))
+
+
 def _film(plan: Plan, part: Part) -> Film:
-    plain, at = [], 0.0
+    plain, excerpts, at = [], [], 0.0
     for shot in plan.shots:
         seconds = round(shot.seconds * plan.rate) / plan.rate
         if shot.kind in ("title", "black"):
             plain.append((shot.kind, at, at + seconds))
+        if shot.kind == "clip":
+            excerpts.append((shot.what, at, at + seconds, shot.start))
         at += seconds
     made_of = tuple(shot.what for shot in plan.shots if shot.kind in ("picture", "clip"))
     path = f"films/{plan.name}.mp4"
-    return Film(plan.name, CUT, path, plan.seconds, part, plan.series, tuple(plain), made_of)
+    return Film(
+        *(plan.name, CUT, path, plan.seconds, part, plan.series),
+        *(tuple(plain), made_of, tuple(excerpts)),
+    )
 
 
 def _render(

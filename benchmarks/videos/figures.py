@@ -18,6 +18,8 @@ OVERLAPS = 0.5
 """Temporal intersection over union from which on a segment is found."""
 NEAR = 1.0
 """Seconds by which another video's moment may be off to count as showing the same there."""
+MOST = 1000.0
+"""Seconds that an error counts if another video does not show the very start."""
 PROBES = (0.1, 0.5, 0.9)
 """Shares of a clip at which it is compared with another video."""
 
@@ -110,7 +112,7 @@ def is_right(question: Question, found: Found, tracks: Tracks) -> bool:
     length = excerpt.seconds / question.speed
     for share in PROBES if length else (0.0,):
         t = share * length
-        same = other.equivalents(own.at(excerpt.start + question.speed * t))
+        same = other.showing(own, excerpt.start + question.speed * t)
         if not len(same) or np.abs(same - (found.offset + found.speed * t)).min() > NEAR:
             return False
     return True
@@ -123,10 +125,10 @@ def error(question: Question, found: Found, tracks: Tracks) -> float:
     """
     true = began(question, found)
     said = found.start if question.excerpts[0].seconds else found.offset
-    same = tracks(found.film).equivalents(tracks(question.excerpts[0].key).at(true))
+    same = tracks(found.film).showing(tracks(question.excerpts[0].key), true)
     if found.film == question.excerpts[0].key:
         same = np.append(same, true)
-    return float(np.abs(same - said).min())
+    return float(np.abs(same - said).min(initial=MOST))
 
 
 def overlap(excerpt: Excerpt, found: Found) -> float:

@@ -6,9 +6,9 @@ By it questions are chosen, and answers judged: a moment that looks the same is 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -33,10 +33,12 @@ Grey = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """``times`` (seconds, ascending) and ``greys`` (n × 64 × 64) of all frames."""
+    """``times`` (seconds, ascending) and ``greys`` (n × 64 × 64) of all frames; ``excerpts`` of
+    clips among them as in ``corpus.Film``."""
 
     times: NDArray[np.float64]
     greys: NDArray[np.uint8]
+    excerpts: tuple[tuple[str, float, float, float], ...] = ()
 
     def at(self, seconds: float) -> Grey:
         """What is on the screen then."""
@@ -46,6 +48,19 @@ class Track:
     def equivalents(self, look: Grey) -> NDArray[np.float64]:
         """The times at which it looks like ``look``."""
         return self.times[alike(self.greys, look) >= EQUIVALENT]
+
+    def showing(self, other: Track, seconds: float) -> NDArray[np.float64]:
+        """The times at which this shows what the other one does then: it looks like it, or is of
+        the same moment of the same clip, though cut to another shape."""
+        found = [
+            at + source - begin
+            for key, from_, to, begin_there in other.excerpts
+            if from_ <= seconds < to
+            for source in [begin_there + seconds - from_]
+            for own, at, end, begin in self.excerpts
+            if own == key and 0 <= source - begin < end - at
+        ]
+        return np.concatenate([self.equivalents(other.at(seconds)), found])
 
 
 def look(rgb: NDArray[np.uint8]) -> Grey:
@@ -99,9 +114,14 @@ def _made(film: Film) -> None:
     fresh.rename(_file(film.key))
 
 
+def of(films: Mapping[str, Film]) -> Callable[[str], Track]:
+    """A film's key → its track, which ``prepare`` has made."""
+    return lambda key: replace(track(key), excerpts=films[key].excerpts)
+
+
 @lru_cache(maxsize=100)
 def track(key: str) -> Track:
-    """The track of a film, which ``prepare`` has made."""
+    """What a film looks like, which ``prepare`` has made."""
     with np.load(_file(key)) as arrays:
         return Track(arrays["times"], arrays["greys"])
 

@@ -232,6 +232,8 @@ def test_films_are_made_of_one_part_and_of_no_outsiders(small: Corpus) -> None:
     for film in small.films.values():
         assert small.path(film.key).is_file()
         assert film.seconds == pytest.approx(tracks.track(film.key).times[-1], abs=0.1)
+        for _, at, end, begin in film.excerpts:
+            assert 0 <= at < end <= film.seconds + 0.1 and begin >= 0
         for made_of in film.made_of:
             assert corpus.part_of(made_of) == film.part
             assert not corpus.is_outsider(made_of)
@@ -451,6 +453,20 @@ def test_another_video_is_right_only_if_it_shows_the_same_there() -> None:
     assert not right(question, hit("b", 4.0, 10.0), TRACKS.__getitem__)
     assert not right(question, hit("", 4.0, 10.0), TRACKS.__getitem__)
     assert figures.error(question, hit("copy", 9.0, 15.0), TRACKS.__getitem__) == 0
+
+
+def test_the_same_footage_cut_to_another_shape_is_right() -> None:
+    looks = np.stack([tracks.look(picture(900 + n)) for n in range(20)])
+    whole = replace(TRACKS["a"], excerpts=(("clip", 0.0, 20.0, 0.0),))
+    film = Track(np.arange(20.0), looks, (("clip", 7.0, 15.0, 3.0),))
+    seen = {"a": whole, "film": film}
+    assert film.showing(whole, 4.5).tolist() == [8.5]
+    assert whole.showing(film, 8.5).tolist() == [4.5]
+    assert film.showing(whole, 12.0).tolist() == []
+    still = Question("screenshot", 0, (Excerpt("a", 4.0),))
+    assert figures.is_right(still, hit("film", 8.0, 8.0), seen.__getitem__)
+    assert not figures.is_right(still, hit("film", 11.0, 11.0), seen.__getitem__)
+    assert figures.error(still, hit("film", 8.3, 8.3), seen.__getitem__) == pytest.approx(0.3)
 
 
 def test_montages_count_segments_and_strangers_what_was_shown() -> None:
