@@ -267,6 +267,12 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "CaseStateEnum": "moderation.states.CaseState",
+        "CaseStatusEnum": "moderation.api.case_serializers.STATUSES",
+        "DecideVerbEnum": "moderation.api.case_serializers.VERBS",
+        "DecisionVerbEnum": "moderation.models.Decision.Verb",
+    },
 }
 
 # --- Admin --------------------------------------------------------------------------------

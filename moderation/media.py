@@ -19,8 +19,11 @@ Pixels = NDArray[np.uint8]
 NONE_KEPT: Final = "No picture of it is kept."
 
 
-def of_subject(case: ReviewCase, *, time_ms: int = 0, small: bool = False) -> Pixels:
-    """What was uploaded or asked about; of a video the picture at a moment.
+def of_subject(
+    case: ReviewCase, *, time_ms: int = 0, frame: int = 0, small: bool = False
+) -> Pixels:
+    """What was uploaded or asked about; of a video the picture at a moment, of an animation a
+    ``frame`` by its number.
 
     ``small``: the thumbnail does. Raises ``NotFound`` and what ``decoding`` raises.
     """
@@ -29,6 +32,8 @@ def of_subject(case: ReviewCase, *, time_ms: int = 0, small: bool = False) -> Pi
     if case.image is None:
         return _decoded(case.picture.name)
     whole, thumbnail = case.image.original.name, case.image.thumbnail.name
+    if frame and whole and not small:
+        return _frame(whole, frame)
     return _decoded(thumbnail or whole if small else whole or thumbnail)
 
 
@@ -58,6 +63,15 @@ def _of_video(video: Video, time_ms: int) -> Pixels:
     if not shown:
         raise NotFound(NONE_KEPT)
     return shown[0][1]
+
+
+def _frame(name: str, wanted: int) -> Pixels:
+    with _opened(name) as stream:
+        data = stream.read()
+    for number, picture in decoding.numbered_frames(data, conf.limits()):
+        if number == wanted:
+            return picture.rgb
+    raise NotFound(f"There is no frame {wanted}.")
 
 
 def _decoded(name: str | None) -> Pixels:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 
-BLURRED_SIDE: Final = 14
+BLURRED_SIDE: Final = 8
 """Pixels of the long side that are left of a blurred picture: colours and where they lie."""
 SOFT_SIDE: Final = 480
 """Pixels of the long side that a grey picture keeps."""

@@ -44,6 +44,18 @@ TRANSITIONS: Mapping[CaseState, frozenset[CaseState]] = {
 }
 """Where a decision leads. Undoing one leads back to where it came from."""
 
+MEANINGS: Mapping[CaseState, str] = {
+    _S.OPEN: "nobody has said anything about it.",
+    _S.VOTED: "two people decide it, and one has. What they said is hidden from the second.",
+    _S.CONFLICT: "the two disagree; a lead who has not voted decides.",
+    _S.ESCALATED: "a moderator passed it on; a lead decides.",
+    _S.APPEALED: "it was decided, and is open again for somebody else. What the decision changed "
+    "stays as it is until then.",
+    _S.CONFIRMED: "it is banned content; the upload is hidden.",
+    _S.DISMISSED: "a false positive; what only this case hid can be found again.",
+}
+"""What each state says of a case."""
+
 
 def check_step(before: str, after: str) -> None:
     """Raises ``Conflict`` for a step that is not in the table."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
@@ -126,13 +125,14 @@ class ReviewCaseAdmin(ReadByRole):
         """A coloured badge."""
         return showing.severity(case)
 
-    @display(description="list and match", header=True)
-    def why(self, case: ReviewCase) -> Sequence[str]:
+    @display(description="list and match")
+    def why(self, case: ReviewCase) -> str:
         """The match that says most."""
         match = showing.nearest(case.matches.all())
         if match is None:
-            return ("could not be checked", "")
-        return (match.list_name, f"{match.match_type}, {match.distance:g} of {match.threshold:g}")
+            return "could not be checked"
+        distance = f"{match.distance:g} of {match.threshold:g}"
+        return f"{match.list_name}: {match.match_type}, {distance}"
 
     @display(description="subject")
     def subject(self, case: ReviewCase) -> str:
@@ -208,11 +208,11 @@ class DecisionBatchAdmin(ReadByRole):
         """How many."""
         return batch.size  # type: ignore[attr-defined, no-any-return]
 
-    @display(description="reason", header=True)
-    def why(self, batch: DecisionBatch) -> Sequence[str]:
+    @display(description="reason")
+    def why(self, batch: DecisionBatch) -> str:
         """Reason and note."""
         verb = batch.verb or ""  # type: ignore[attr-defined]
-        return (reasons.words(verb, batch.reason), batch.note)
+        return ": ".join(filter(None, (reasons.words(verb, batch.reason), batch.note)))
 
     @display(description="made")
     def made(self, batch: DecisionBatch) -> str:

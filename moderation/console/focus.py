@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect
@@ -20,6 +20,10 @@ from moderation.permissions import Actor
 from moderation.queue import Filters
 from moderation.services import claims, decisions, refusals, undo, wellbeing
 
+SKIPPED: Final = "skipped cases"
+"""Where the session keeps them, so that the next case is not one that was just passed over."""
+MOST_SKIPPED: Final = 100
+
 
 @require_safe
 @console_page("see media")
@@ -33,8 +37,9 @@ def case_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 @require_POST
 @console_page("decide cases")
 def next_case(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """Claim the next case and go there; to the queue if none is left."""
+    """Claim the first case and go there, skipped or not; to the queue if none is left."""
     filters = Filters.read(request.GET)
+    request.session.pop(SKIPPED, None)
     case = claims.claim_next(by=by, filters=filters)
     return redirect(address(case.pk if case else None, filters))
 
@@ -42,9 +47,11 @@ def next_case(request: HttpRequest, by: Actor) -> HttpResponseBase:
 @require_POST
 @console_page("decide cases")
 def skip(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
-    """Give the case back and answer the one behind it."""
+    """Give the case back and answer another; it comes again when no other is left."""
     claims.release(by=by, case_id=pk)
-    return _next(request, by, {"message": f"Case {pk} skipped."}, after=pk)
+    others = [one for one in request.session.get(SKIPPED, []) if one != pk]
+    request.session[SKIPPED] = [*others, pk][-MOST_SKIPPED:]
+    return _next(request, by, {"message": f"Case {pk} skipped."}, but=pk)
 
 
 @require_POST
@@ -114,16 +121,20 @@ def _ids(by: Actor, pk: int, verb: str, *, cluster: bool) -> list[int]:
         raise NotFound(f"There is no case {pk}.", field="case")
     if not cluster or case.decided_at is not None:
         return [pk]
-    others = queue.siblings(case).exclude(pk=pk).filter(state=case.state)[: decisions.MOST - 1]
-    fit, _ = refusals.check_each(ReviewCase.objects.filter(pk__in=list(others)), verb, by)
+    others = (
+        queue.siblings(case).exclude(pk=pk).filter(state=case.state).values_list("pk", flat=True)
+    )
+    alike = ReviewCase.objects.filter(pk__in=list(others[: decisions.MOST - 1]))
+    fit, _ = refusals.check_each(alike, verb, by)
     return [pk, *(one.pk for one in fit)]
 
 
 def _next(
-    request: HttpRequest, by: Actor, answer: dict[str, Any], after: int | None = None
+    request: HttpRequest, by: Actor, answer: dict[str, Any], but: int | None = None
 ) -> JsonResponse:
     filters = Filters.read(request.GET)
-    case = claims.claim_next(by=by, filters=filters, after=after)
+    skipped = request.session.get(SKIPPED, [])
+    case = claims.claim_next(by=by, filters=filters, skipped=skipped, but=but)
     if case is None:
         return JsonResponse({**answer, "next": None, "queue": address(None, filters)})
     return JsonResponse({**answer, "next": _fragment(request, by, case.pk, filters)})

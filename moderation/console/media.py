@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -23,11 +24,17 @@ LARGE, SMALL = 1600, 320
 @require_safe
 @console_page("see media")
 def subject(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponseBase:
-    """What a case is about, as JPEG. ``?t=``: ms of a video; ``?small=1``: for a list."""
+    """What a case is about, as JPEG. ``?t=``: ms of a video; ``?f=``: a frame of an animation;
+    ``?small=1``: for a list."""
     case = _case(pk)
+    place = {
+        "time_ms": _number(request.GET.get("t", "0"), "t"),
+        "frame": _number(request.GET.get("f", "0"), "f"),
+    }
     small = request.GET.get("small") == "1"
-    time_ms = _number(request.GET.get("t", "0"))
-    return _shown(by, case, step, "subject", small=small, time_ms=time_ms)
+    return _shown(
+        by, case, step, "subject", lambda: media.of_subject(case, small=small, **place), small=small
+    )
 
 
 @require_safe
@@ -38,7 +45,8 @@ def item(request: HttpRequest, by: Actor, pk: int, match: int, step: str) -> Htt
     row = CaseMatch.objects.select_related("item").filter(pk=match, case=case).first()
     if row is None or row.item is None:
         raise NotFound(media.NONE_KEPT)
-    return _shown(by, case, step, f"item {row.item_id}", match=row)
+    banned = row.item
+    return _shown(by, case, step, f"item {row.item_id}", lambda: media.of_item(banned))
 
 
 def _shown(
@@ -46,17 +54,13 @@ def _shown(
     case: ReviewCase,
     step: str,
     what: str,
+    read: Callable[[], media.Pixels],
     *,
     small: bool = False,
-    time_ms: int = 0,
-    match: CaseMatch | None = None,
 ) -> HttpResponse:
     if step not in STEPS:
         raise NotFound(f"{step!r} is no way to show media.")
-    if match is not None and match.item is not None:
-        pixels = media.of_item(match.item)
-    else:
-        pixels = media.of_subject(case, time_ms=time_ms, small=small)
+    pixels = read()
     jpeg = rendition(pixels, step, SMALL if small else LARGE)
     if step == CLEAR:
         wellbeing.note_look(by=by, case=case, what=what)
@@ -75,7 +79,7 @@ def _case(pk: int) -> ReviewCase:
     return case
 
 
-def _number(text: str) -> int:
+def _number(text: str, field: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise UserError("Give t as whole milliseconds from the start of the video.", field="t")
+        raise UserError("Give t in whole milliseconds, f as a frame's number from 0.", field=field)
     return int(text)

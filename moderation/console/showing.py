@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from moderation import media, queue, reasons
 from moderation.models import CaseMatch, Decision, ReviewCase, ReviewPreference
-from moderation.permissions import Actor
+from moderation.permissions import Actor, can
 from moderation.services import wellbeing
+from moderation.services.decisions import needing_two
 from moderation.services.refusals import held_by, refusals, votes
 from moderation.states import CaseState
 from moderation.verdicts import HASH_TYPES, Severity
@@ -80,8 +81,10 @@ def full(case: ReviewCase, by: Actor, *, filters: queue.Filters) -> dict[str, An
         "matches": matches,
         "shown": next((one for one in matches if one["picture"]), matches[0] if matches else None),
         "facts": facts(case),
+        "two": bool(needing_two([case])),
         "siblings": queue.siblings(case).exclude(pk=case.pk).count(),
         "strip": strip(case),
+        "place": place(case),
         "strip_filter": preferred.first_filter if preferred.first_filter != "clear" else "lines",
         "step_names": ReviewPreference.Filter.choices,
         "said": _readable(said.get(case.pk, ()), case, by),
@@ -93,6 +96,8 @@ def full(case: ReviewCase, by: Actor, *, filters: queue.Filters) -> dict[str, An
         "first_filter": preferred.first_filter,
         "seen": wellbeing.seen_today(by.user, preferred),
         "open": case.decided_at is None,
+        "packet": can(by, "view the audit"),
+        "packet_media": can(by, "export media"),
     }
 
 
@@ -142,6 +147,16 @@ def strip(case: ReviewCase) -> list[dict[str, Any]]:
     at, end = (times[0] if times else 0), case.video.duration_ms or 0
     moments = sorted({min(max(0, at + step), end) for step in STRIP})
     return [{"ms": ms, "label": moment(ms), "match": ms == at} for ms in moments]
+
+
+def place(case: ReviewCase) -> str:
+    """Where in a video or an animation its first match is, as the media view takes it."""
+    for match in case.matches.all():
+        if match.time_ms is not None and case.video is not None:
+            return f"?t={match.time_ms}"
+        if match.frame:
+            return f"?f={match.frame}"
+    return ""
 
 
 def moment(ms: int) -> str:

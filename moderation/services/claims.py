@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from gallery.errors import Conflict, NotFound
@@ -55,21 +54,21 @@ def claim(*, by: Actor, case_id: int, take_over: bool = False) -> ReviewCase:
 
 
 @transaction.atomic
-def claim_next(*, by: Actor, filters: Filters, after: int | None = None) -> ReviewCase | None:
+def claim_next(
+    *, by: Actor, filters: Filters, skipped: Sequence[int] = (), but: int | None = None
+) -> ReviewCase | None:
     """Claim the first case that this person may decide and nobody else has; None if none is left.
 
-    ``after``: a case that was skipped: those behind it come first, then those before it. Cases
-    that somebody claims at this moment are passed over, not waited for.
+    ``skipped``: cases that come last, with their clusters; ``but``: one that does not come at all.
+    Cases that somebody claims at this moment are passed over, not waited for.
     """
     check(by, "decide cases")
     person(by)
     free = queue.unclaimed(queue.decidable(queue.cases(filters, by), by), by)
-    skipped = ReviewCase.objects.filter(pk=after).first() if after else None
-    if skipped is not None:
-        others = free.exclude(cluster=skipped.cluster)
-        behind = Q(rank__lt=skipped.rank) | Q(rank=skipped.rank, pk__gt=skipped.pk)
-        case = _first(others.filter(behind)) or _first(others)
-    else:
+    if but is not None:
+        free = _without(free, [but])
+    case = _first(_without(free, skipped))
+    if case is None and skipped:
         case = _first(free)
     if case is not None:
         _claim(case, by)
@@ -113,6 +112,13 @@ def _locked(case_id: int) -> ReviewCase:
     if case is None:
         raise NotFound(f"There is no case {case_id}.", field="case")
     return case
+
+
+def _without(found: queue.Cases, skipped: Sequence[int]) -> queue.Cases:
+    if not skipped:
+        return found
+    clusters = ReviewCase.objects.filter(pk__in=skipped).values_list("cluster", flat=True)
+    return found.exclude(cluster__in=list(clusters))
 
 
 def _first(found: queue.Cases) -> ReviewCase | None:

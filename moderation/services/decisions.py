@@ -78,7 +78,7 @@ def decide(
     cases = _locked(case_ids)
     said = votes(case.pk for case in cases)
     _refuse(refusals(cases, verb, by, said))
-    two = _needing_two(cases)
+    two = needing_two(cases)
     steps = [_step(case, verb, said, case.pk in two) for case in cases]
     _apply(steps, verb, said, by, allow, note)
     batch = DecisionBatch.objects.create(by=user, reason=code, note=note)
@@ -149,7 +149,7 @@ def _refuse(found: Sequence[Refusal]) -> None:
     raise kind(f"{words}{more}")
 
 
-def _needing_two(cases: Sequence[ReviewCase]) -> set[int]:
+def needing_two(cases: Sequence[ReviewCase]) -> set[int]:
     """Those that their list, their severity, or whoever opened them says two must decide."""
     ids = [case.pk for case in cases]
     by_list = CaseMatch.objects.filter(case__in=ids, list__two_person=True).order_by()

@@ -1,5 +1,6 @@
 /** Thumbnails to choose from and decide at once, by keyboard. */
 
+import { prepareFilters } from "./filters.js";
 import { post, say } from "./http.js";
 import { bind } from "./keys.js";
 
@@ -119,6 +120,4 @@ bind({
   "[": () => follow("a[rel=prev]"),
 });
 
-page.querySelector(".filters").addEventListener("change", (event) => {
-  event.currentTarget.requestSubmit();
-});
+prepareFilters();

@@ -8,10 +8,11 @@ function isTaken(event) {
     || event.target.closest?.(TYPING) !== null;
 }
 
-/** A control that a key presses by itself: Enter and Space stay with it. */
+/** Enter and Space stay with a control that they press; in a box only Space does something. */
 function pressesItself(event) {
-  return ["Enter", " "].includes(event.key)
-    && event.target.closest?.("a, button, summary, input, [role=button]") !== null;
+  const buttons = "a, button, summary, [role=button]";
+  const pressed = { Enter: buttons, " ": `${buttons}, input` };
+  return event.key in pressed && event.target.closest?.(pressed[event.key]) !== null;
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The queue by keyboard: j and k, Enter, n, g, [ and ]. */
 
+import { prepareFilters } from "./filters.js";
 import { bind } from "./keys.js";
 
 const rows = [...document.querySelectorAll("[data-row]")];
@@ -25,7 +26,4 @@ bind({
   "[": () => follow("a[rel=prev]"),
 });
 
-// A filter holds as soon as it is chosen; without scripts the button applies it.
-document.querySelector(".filters")?.addEventListener("change", (event) => {
-  event.currentTarget.requestSubmit();
-});
+prepareFilters();

@@ -49,7 +49,8 @@ export class Viewer {
   #load(frame) {
     const img = frame.querySelector("img");
     const isSubject = frame.dataset.pane === "subject";
-    const query = isSubject && this.ms !== undefined ? `?t=${this.ms}` : "";
+    const place = this.ms === undefined ? frame.dataset.place : `?t=${this.ms}`;
+    const query = isSubject ? place : "";
     const address = (step) => frame.dataset.url.replace("STEP", step) + query;
     img.onerror = () => {
       img.onerror = () => { img.onerror = null; img.alt = "It cannot be shown."; };

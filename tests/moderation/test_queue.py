@@ -163,10 +163,11 @@ def test_claiming_the_next(item: BannedItem) -> None:
     assert mine == twins[0]
     assert ReviewCase.objects.filter(claimed_by=ann.user).count() == 2, "with its cluster"
     assert claims.claim_next(by=bob, filters=Filters()) == single
-    assert claims.claim_next(by=bob, filters=Filters(), after=single.pk) is None
-    assert claims.claim_next(by=ann, filters=Filters(), after=twins[0].pk) is None
+    assert claims.claim_next(by=bob, filters=Filters(), but=single.pk) is None
+    assert claims.claim_next(by=ann, filters=Filters(), but=twins[0].pk) is None
+    assert claims.claim_next(by=bob, filters=Filters(), skipped=[single.pk, 10**9]) == single
     claims.release(by=ann, case_id=twins[0].pk)
-    assert claims.claim_next(by=bob, filters=Filters(), after=single.pk) == twins[0]
+    assert claims.claim_next(by=bob, filters=Filters(), skipped=[single.pk]) == twins[0]
     with pytest.raises(NotAllowed):
         claims.claim_next(by=moderator(Role.VIEWER), filters=Filters())
 

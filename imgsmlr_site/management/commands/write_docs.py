@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Mapping, Set
 from typing import Any
 
 from django.conf import settings
@@ -11,12 +12,14 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiYamlRenderer
 
 from gallery.models import TRANSITIONS, Status
+from moderation import states
+from moderation.states import CaseState
 
 
 class Command(BaseCommand):
     """Writes them; with --check only says whether they are fresh."""
 
-    help = "Write docs/openapi.yaml and docs/image-states.md."
+    help = "Write docs/openapi.yaml, docs/image-states.md and docs/case-states.md."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """--check fails if a file on disk differs."""
@@ -25,7 +28,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, check: bool, **options: Any) -> None:
         """Raises CommandError when stale."""
         directory = settings.BASE_DIR / "docs"
-        for name, text in {"openapi.yaml": openapi(), "image-states.md": image_states()}.items():
+        generated = {
+            "openapi.yaml": openapi(),
+            "image-states.md": image_states(),
+            "case-states.md": case_states(),
+        }
+        for name, text in generated.items():
             path = directory / name
             if path.exists() and path.read_text() == text:
                 continue
@@ -44,20 +52,33 @@ def openapi() -> str:
 
 def image_states() -> str:
     """The state machine of images as a Mermaid diagram."""
+    return diagram("an image", "gallery.models.TRANSITIONS", Status.PENDING, TRANSITIONS)
+
+
+def case_states() -> str:
+    """The state machine of review cases, and what each state means."""
+    meanings = [f"- `{state.value}`: {states.MEANINGS[state]}" for state in CaseState]
+    text = diagram("a case", "moderation.states.TRANSITIONS", CaseState.OPEN, states.TRANSITIONS)
+    undoing = "Undoing a decision leads back to where it came from; those steps are not drawn."
+    return "\n".join([text, *meanings, "", undoing, ""])
+
+
+def diagram(of: str, source: str, first: Any, transitions: Mapping[Any, Set[Any]]) -> str:
+    """A page with a state machine."""
     lines = [
         f"    {start.value} --> {end.value}"
-        for start, ends in TRANSITIONS.items()
+        for start, ends in transitions.items()
         for end in sorted(ends)
     ]
     return "\n".join(
         [
-            "# States of an image",
+            f"# States of {of}",
             "",
-            "Generated from `gallery.models.TRANSITIONS` by `make docs`.",
+            f"Generated from `{source}` by `make docs`.",
             "",
             "```mermaid",
             "stateDiagram-v2",
-            f"    [*] --> {Status.PENDING.value}",
+            f"    [*] --> {first.value}",
             *lines,
             "```",
             "",
