@@ -36,6 +36,9 @@ GROUPS: dict[str, list[tuple[str, str, str, str]]] = {
     ],
     "Moderation": [
         ("Review queue", "inbox", "console:queue", "view cases"),
+        ("Numbers", "monitoring", "moderation-dashboard", "view cases"),
+        ("Thresholds", "tune", "console:thresholds", "view lists"),
+        ("Second opinions", "rate_review", "console:second-opinions", "decide cases"),
         ("Cases", "gavel", "admin:moderation_reviewcase_changelist", "view cases"),
         ("Decisions", "undo", "admin:moderation_decisionbatch_changelist", "view cases"),
         (

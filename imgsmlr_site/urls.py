@@ -11,6 +11,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from imgsmlr_site import health, metrics, status
+from moderation.console.dashboard import dashboard_page
 
 handler400 = "imgsmlr_site.api.bad_request"
 handler403 = "imgsmlr_site.api.permission_denied"
@@ -33,6 +34,12 @@ urlpatterns = [
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("admin/moderation/console/", include("moderation.console.urls")),
+    path(
+        "admin/moderation/dashboard/",
+        dashboard_page,
+        {"queues": health.queues},
+        name="moderation-dashboard",
+    ),
     path("admin/", admin.site.urls),
     path("favicon.ico", favicon),
     path("healthz", health.healthz, name="healthz"),

@@ -1,5 +1,6 @@
 """The admin of moderation: a door, so every write is one call of a service."""
 
+from moderation.admin import banning
 from moderation.admin.audit import AuditEventAdmin
 from moderation.admin.cases import DecisionBatchAdmin, ReviewCaseAdmin
 from moderation.admin.imports import ListImportAdmin
@@ -18,4 +19,5 @@ __all__ = [
     "ListImportAdmin",
     "ReviewCaseAdmin",
     "WebhookAdmin",
+    "banning",
 ]

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from django.urls import path
 
-from moderation.api import imports, items, lists, webhooks
+from moderation.api import cases, checking, imports, items, lists, thresholds, webhooks
 
 urlpatterns = [
+    path("batches/<int:pk>/", cases.BatchItem.as_view(), name="batch"),
+    path("batches/<int:pk>/undo/", cases.UndoBatch.as_view(), name="batch-undo"),
+    path("cases/", cases.CaseCollection.as_view(), name="cases"),
+    path("cases/next/", cases.NextCase.as_view(), name="case-next"),
+    path("cases/decide/", cases.DecideMany.as_view(), name="cases-decide"),
+    path("cases/<int:pk>/", cases.CaseItem.as_view(), name="case"),
+    path("cases/<int:pk>/claim/", cases.Claim.as_view(), name="case-claim"),
+    path("cases/<int:pk>/release/", cases.Release.as_view(), name="case-release"),
+    path("cases/<int:pk>/decide/", cases.Decide.as_view(), name="case-decide"),
+    path("cases/<int:pk>/packet/", thresholds.Packet.as_view(), name="case-packet"),
+    path("cases/<int:pk>/appeal/", cases.Appeal.as_view(), name="case-appeal"),
+    path("check/", checking.Check.as_view(), name="check"),
+    path("check/batch/", checking.CheckBatch.as_view(), name="check-batch"),
     path("lists/", lists.ListCollection.as_view(), name="lists"),
     path("lists/<int:pk>/", lists.ListItem.as_view(), name="list"),
     path(
@@ -20,6 +33,13 @@ urlpatterns = [
     path("lists/<int:pk>/items/move/", items.Move.as_view(), name="list-items-move"),
     path("lists/<int:pk>/items/<int:item>/", items.ItemDetail.as_view(), name="list-item"),
     path("lists/<int:pk>/export/<str:form>/", imports.ExportList.as_view(), name="list-export"),
+    path(
+        "lists/<int:pk>/thresholds/<str:match_type>/",
+        thresholds.Threshold.as_view(),
+        name="list-threshold",
+    ),
+    path("decisions.csv", thresholds.Decisions.as_view(), name="decisions-csv"),
+    path("statistics/", thresholds.Statistics.as_view(), name="statistics"),
     path("imports/", imports.ImportCollection.as_view(), name="imports"),
     path("imports/<int:pk>/", imports.ImportItem.as_view(), name="import"),
     path("imports/<int:pk>/confirm/", imports.ConfirmImport.as_view(), name="import-confirm"),

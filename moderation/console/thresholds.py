@@ -14,7 +14,7 @@ from gallery.errors import NotFound, UserError
 from moderation import conf, media, tuning
 from moderation.console import charts
 from moderation.console.access import console_page, page
-from moderation.models import BannedList, CaseMatch, ListMethod, ReviewCase, ReviewPreference
+from moderation.models import CaseMatch, ListMethod, ReviewCase, ReviewPreference
 from moderation.permissions import Actor, can
 from moderation.renditions import STEPS, rendition
 from moderation.services import statistics, thresholds, wellbeing
@@ -49,7 +49,7 @@ def threshold_page(request: HttpRequest, by: Actor, pk: int, match_type: str) ->
     context = {
         **_preview(seen, found, by),
         **_charts(seen),
-        "others": _others(seen),
+        "match_types": _match_types(seen),
         "data": _data(seen),
         "may_edit": can(by, "edit lists"),
         "periods": statistics.over_time(by=by, list_id=pk, match_type=match_type),
@@ -75,17 +75,21 @@ def preview_part(request: HttpRequest, by: Actor, pk: int, match_type: str) -> H
 @console_page("see media")
 def match_picture(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponseBase:
     """What was matched, small and filtered: many matches have no case that would show it."""
-    match = CaseMatch.objects.select_related("image", "video", "case").filter(pk=pk).first()
+    loaded = CaseMatch.objects.select_related("image", "video", "case__image", "case__video")
+    match = loaded.filter(pk=pk).first()
     if match is None or step not in STEPS or step == CLEAR:
         raise NotFound(media.NONE_KEPT)
-    subject = match.case or ReviewCase(image=match.image, video=match.video)
-    pixels = media.of_subject(subject, small=True)
+    pixels = media.of_subject(_subject(match), small=True)
     response = HttpResponse(rendition(pixels, step, SMALL), content_type="image/jpeg")
     response["Cache-Control"] = "private, no-store"
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response["Cross-Origin-Resource-Policy"] = "same-origin"
     return response
+
+
+def _subject(match: CaseMatch) -> ReviewCase:
+    return match.case or ReviewCase(image=match.image, video=match.video)
 
 
 def _apply(request: HttpRequest, by: Actor, pk: int, match_type: str) -> HttpResponseBase:
@@ -130,6 +134,7 @@ def _preview(seen: Seen, found: Preview, by: Actor) -> dict[str, Any]:
     return {
         "seen": seen,
         "preview": found,
+        "shown": [(match, media.kept(_subject(match))) for match in found.matches],
         "more": max(0, count - len(found.matches)),
         "undecided": count - found.move.confirmed - found.move.dismissed,
         "may_look": can(by, "see media"),
@@ -165,7 +170,6 @@ def _data(seen: Seen) -> dict[str, Any]:
         "end": seen.bounds.observe,
         "current": seen.bounds.threshold,
         "whole": seen.whole,
-        "least": tuning.MIN_DECIDED,
         "points": [_row(point) for point in seen.curves.points],
     }
 
@@ -180,11 +184,8 @@ def _row(point: Point) -> dict[str, Any]:
     }
 
 
-def _others(seen: Seen) -> dict[str, Any]:
-    """The neighbouring pages: other match types of the list, other lists."""
+def _match_types(seen: Seen) -> list[tuple[str, bool]]:
+    """Each match type, and whether the list uses it: the neighbouring pages."""
     enabled = ListMethod.objects.filter(list=seen.list, enabled=True)
     used = set(enabled.values_list("match_type", flat=True))
-    return {
-        "types": [(name, name in used) for name in PICTURE_TYPES],
-        "lists": BannedList.objects.filter(kind=BannedList.Kind.BANNED).order_by("name"),
-    }
+    return [(name, name in used) for name in PICTURE_TYPES]

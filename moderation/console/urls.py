@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from django.urls import path
 
-from moderation.console import batches, bulk, focus, lists, media, preferences, thresholds
+from moderation.console import (
+    batches,
+    bulk,
+    dashboard,
+    focus,
+    lists,
+    media,
+    preferences,
+    scans,
+    thresholds,
+)
 
 app_name = "console"
 urlpatterns = [
@@ -16,6 +26,10 @@ urlpatterns = [
     path("next/", focus.next_case, name="next"),
     path("undo/", focus.undo_last, name="undo-last"),
     path("matches/<int:pk>/<slug:step>/", thresholds.match_picture, name="match-picture"),
+    path("second-opinions/", dashboard.second_opinions, name="second-opinions"),
+    path("decisions.csv", dashboard.decisions_csv, name="decisions-csv"),
+    path("cases/<int:pk>/packet/", dashboard.packet, name="packet"),
+    path("scans/<int:pk>/", scans.scan_page, name="scan"),
     path("thresholds/", thresholds.overview, name="thresholds"),
     path("thresholds/<int:pk>/<slug:match_type>/", thresholds.threshold_page, name="threshold"),
     path(

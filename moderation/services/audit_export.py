@@ -45,7 +45,7 @@ class _Echo:
 def _csv_lines(write: Any, events: QuerySet[AuditEvent]) -> Iterator[str]:
     yield write(COLUMNS)
     for row in _rows(events):
-        yield write([_cell(value) for value in row.values()])
+        yield write([cell(value) for value in row.values()])
 
 
 def _rows(events: QuerySet[AuditEvent]) -> Iterator[dict[str, Any]]:
@@ -53,7 +53,8 @@ def _rows(events: QuerySet[AuditEvent]) -> Iterator[dict[str, Any]]:
     yield from events.order_by("id").values(*COLUMNS).iterator(CHUNK)
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A value as the text of a cell that no spreadsheet takes for a formula."""
     if value is None:
         return ""
     if isinstance(value, datetime):

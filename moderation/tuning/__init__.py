@@ -8,6 +8,8 @@ cases. ``docs/tuning.md`` says in words what the numbers mean and what they do n
 from moderation.tuning.agreement import Agreement, agreement
 from moderation.tuning.curves import (
     MIN_DECIDED,
+    NEAR,
+    STEPS,
     Bin,
     Curves,
     Evidence,
@@ -24,6 +26,8 @@ from moderation.tuning.intervals import Interval, share
 
 __all__ = [
     "MIN_DECIDED",
+    "NEAR",
+    "STEPS",
     "Agreement",
     "Bin",
     "Curves",

@@ -66,11 +66,13 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One threshold. ``precision`` and ``recall`` are None where too little is decided."""
+    """One threshold: how many recorded matches lie within it, how many of them are decided, and
+    confirmed. ``precision`` and ``recall`` are None where too little is decided."""
 
     threshold: float
     matched: int
     decided: int
+    confirmed: int
     precision: Interval | None
     recall: Interval | None
 
@@ -125,7 +127,7 @@ def curves(evidence: Evidence, thresholds: Sequence[float]) -> Curves:
     yes, no = outcomes == Outcome.CONFIRMED, outcomes == Outcome.DISMISSED
     weights = standing_for(evidence)
     cuts = np.searchsorted(distances, np.asarray(thresholds) + NEAR, side="right")
-    decided = _before((yes | no).astype(np.float64))
+    decided, confirmed = _before((yes | no).astype(np.float64)), _before(yes.astype(np.float64))
     heavy, heavy_beyond = _heaviest(weights, cuts)
     right, right_squared = _before(weights * yes), _before(weights**2 * yes)
     found = Tally(right[cuts], right_squared[cuts], heavy)
@@ -138,8 +140,9 @@ def curves(evidence: Evidence, thresholds: Sequence[float]) -> Curves:
     recall = _intervals(share(found, missed), known & (decided[-1] >= MIN_DECIDED))
     if recall and recall[-1]:
         recall[-1] = Interval(1.0, 1.0, 1.0)
-    numbers = zip(thresholds, cuts.tolist(), decided[cuts].tolist(), precision, recall, strict=True)
-    return Curves(tuple(Point(t, matched, int(n), p, r) for t, matched, n, p, r in numbers))
+    counts = (cuts, decided[cuts].astype(int), confirmed[cuts].astype(int))
+    rows = zip(thresholds, *(part.tolist() for part in counts), precision, recall, strict=True)
+    return Curves(tuple(Point(*row) for row in rows))
 
 
 def standing_for(evidence: Evidence) -> Floats:

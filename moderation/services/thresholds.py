@@ -1,0 +1,186 @@
+"""What decisions say of a list's threshold, what another one would change, and setting it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from gallery.errors import NotFound, UserError
+from moderation import conf, tuning
+from moderation.conf import Bounds
+from moderation.models import BannedList, CaseMatch, ListMethod, RetroScan
+from moderation.permissions import Actor, check
+from moderation.services import lists
+from moderation.services.reading import many_rows
+from moderation.verdicts import PICTURE_TYPES
+
+WHOLE: Final = frozenset({"pdq"})
+"""Match types whose distances are whole numbers."""
+SHOWN: Final = 24
+
+# One row for each subject, however often and by however many of its frames it was matched: its
+# nearest match, what was decided last, and the likeliest way in which it came to be decided.
+EVIDENCE = """
+SELECT min(m.distance),
+       CASE (array_agg(c.state ORDER BY c.decided_at DESC) FILTER (WHERE c.decided_at IS NOT NULL))[1]
+         WHEN 'confirmed' THEN 1 WHEN 'dismissed' THEN 0 ELSE -1 END,
+       coalesce(min(c.sampling_weight) FILTER (WHERE c.decided_at IS NOT NULL), 1),
+       bool_or(m.distance <= m.threshold), min(m.created_at)
+FROM moderation_casematch m LEFT JOIN moderation_reviewcase c ON c.id = m.case_id
+WHERE m.list_id = %s AND m.match_type = %s
+GROUP BY coalesce(nullif(m.sha256, ''), 'image ' || m.image_id, 'video ' || m.video_id,
+                  'match ' || m.id)
+"""  # noqa: E501  # PostgreSQL's own layout
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of one list and match type. ``since``: the first recorded match."""
+
+    list: BannedList
+    method: ListMethod
+    bounds: Bounds
+    evidence: tuning.Evidence
+    curves: tuning.Curves
+    since: datetime | None
+
+    @property
+    def match_type(self) -> str:
+        """The method's name."""
+        return str(self.method.match_type)
+
+    @property
+    def whole(self) -> bool:
+        """Whether distances are whole numbers."""
+        return self.match_type in WHOLE
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a proposed threshold would have changed about the recorded matches.
+
+    ``point``: the estimates at it. ``matches``: the first ``SHOWN`` of those that it adds or
+    drops, nearest to today's threshold first.
+    """
+
+    proposed: float
+    move: tuning.Move
+    point: tuning.Point | None
+    matches: Sequence[CaseMatch]
+
+
+def method_of(list_id: int, match_type: str) -> ListMethod:
+    """The row of a banned list's match type, with its list. Raises ``NotFound``."""
+    found = ListMethod.objects.select_related("list").filter(list=list_id, match_type=match_type)
+    method = found.first()
+    if method is None:
+        known = ", ".join(PICTURE_TYPES)
+        raise NotFound(f"There is no list {list_id}, or {match_type!r} is none of {known}.")
+    if method.list.kind == BannedList.Kind.ALLOW:
+        raise NotFound("An allow list opens no cases: its decisions say nothing of its thresholds.")
+    return method
+
+
+def evidence(*, by: Actor, list_id: int, match_type: str) -> Seen:
+    """The recorded matches and the curves that follow from them, by one query over the matches.
+
+    Raises ``NotAllowed`` and ``NotFound``.
+    """
+    check(by, "view lists")
+    method = method_of(list_id, match_type)
+    bounds = conf.bounds(match_type, method.threshold, method.observe)
+    with many_rows() as cursor:
+        cursor.execute(EVIDENCE, [list_id, match_type])
+        rows = cursor.fetchall()
+    known = tuning.Evidence.of([row[:4] for row in rows])
+    # Some were recorded when more was observed than today.
+    thresholds = tuning.grid(bounds.observe, whole=match_type in WHOLE)
+    return Seen(
+        method.list,
+        method,
+        bounds,
+        known,
+        tuning.curves(known, thresholds),
+        min((row[4] for row in rows), default=None),
+    )
+
+
+def preview(*, by: Actor, seen: Seen, proposed: float) -> Preview:
+    """What would change. Raises ``NotAllowed``, and ``UserError`` for what cannot be proposed."""
+    check(by, "view lists")
+    _check_proposed(seen, proposed)
+    return Preview(
+        proposed,
+        tuning.move(seen.evidence, seen.bounds.threshold, proposed),
+        seen.curves.at(proposed),
+        list(_between(seen, proposed)[:SHOWN]),
+    )
+
+
+def _check_proposed(seen: Seen, proposed: float) -> None:
+    # Written so that what is not a number fails, too.
+    if not 0 <= proposed <= seen.bounds.observe:
+        raise UserError(
+            f"Propose a distance from 0 to {seen.bounds.observe:g}: beyond that nothing is "
+            "recorded, so nobody can say what would change.",
+            field="threshold",
+        )
+    if seen.whole and proposed != int(proposed):
+        raise UserError("Distances of pdq are whole numbers.", field="threshold")
+
+
+def _between(seen: Seen, proposed: float) -> QuerySet[CaseMatch]:
+    """One match for each subject whose nearest distance lies between the two thresholds."""
+    low, high = sorted((seen.bounds.threshold, proposed))
+    mine = CaseMatch.objects.filter(list=seen.list, match_type=seen.match_type)
+    nearer = mine.filter(distance__lte=low + tuning.NEAR).exclude(sha256="")
+    between = (
+        mine.filter(distance__gt=low + tuning.NEAR, distance__lte=high + tuning.NEAR)
+        .exclude(sha256__in=nearer.values("sha256"))
+        .order_by("sha256", "image_id", "video_id", "distance", "-case_id", "id")
+        .distinct("sha256", "image_id", "video_id")
+    )
+    order = "distance" if proposed > seen.bounds.threshold else "-distance"
+    chosen = CaseMatch.objects.filter(pk__in=between.values("pk")).order_by(order, "pk")
+    return chosen.select_related("case__image", "case__video", "image", "video")
+
+
+@dataclass(frozen=True)
+class Applied:
+    """``scan``: the search of what is already here that a raised threshold waits for."""
+
+    method: ListMethod
+    scan: RetroScan | None
+
+
+@transaction.atomic
+def apply(
+    *, by: Actor, list_id: int, match_type: str, threshold: float | None, reason: str
+) -> Applied:
+    """Set the threshold, ``None`` for the default; the next request in every process goes by it.
+
+    It leaves an audit event, and a raised one a search of what is already here. Raises
+    ``NotAllowed``, ``NotFound``, and ``UserError`` without a reason or for a distance that cannot
+    be meant.
+    """
+    check(by, "edit lists")
+    if not reason.strip():
+        raise UserError("Say why: whoever asks later reads it in the audit.", field="reason")
+    before = _reach(method_of(list_id, match_type))
+    fields: dict[str, Any] = {"threshold": threshold}
+    method = lists.change_method(
+        by=by, list_id=list_id, match_type=match_type, reason=reason.strip(), **fields
+    )
+    unfinished = RetroScan.objects.filter(
+        list=list_id, state__in=[RetroScan.State.PENDING, RetroScan.State.RUNNING]
+    )
+    return Applied(method, unfinished.first() if _reach(method) > before else None)
+
+
+def _reach(method: ListMethod) -> float:
+    return conf.bounds(method.match_type, method.threshold, method.observe).threshold

@@ -1,0 +1,106 @@
+"""Adding images and videos of the admin's lists to a banned list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from gallery.models import Image
+from moderation.models import AuditEvent, BannedItem, RetroScan
+from moderation.permissions import Role
+from moderation.services import scanning
+from tests import factories as pictures
+from tests.moderation.factories import make_list, make_person
+
+pytestmark = pytest.mark.django_db
+URL = "/admin/gallery/image/"
+
+
+@pytest.fixture(autouse=True)
+def _plain_static_files(settings: Any) -> None:
+    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+
+
+@pytest.fixture
+def images() -> list[Image]:
+    return [
+        pictures.add_ready_image(data=pictures.png(pictures.photo(n, (320, 240)))) for n in range(3)
+    ]
+
+
+def client_of(role: Role) -> Client:
+    from django.contrib.auth.models import Permission
+
+    client, user = Client(), make_person(role, f"a-{role.name.lower()}")
+    user.user_permissions.add(*Permission.objects.filter(codename__in=["view_image", "view_video"]))
+    client.force_login(user)
+    return client
+
+
+def form(images: list[Image], **fields: Any) -> dict[str, Any]:
+    return {
+        "action": "add_to_banned_list",
+        "_selected_action": [image.pk for image in images],
+        **fields,
+    }
+
+
+def test_a_selection_is_confirmed_and_added_as_one_command(images: list[Image]) -> None:
+    on, client = make_list("terror"), client_of(Role.LEAD)
+    asked = client.post(URL, form(images[:2]))
+    assert "Add 2 images to a banned list" in asked.content.decode()
+    assert not BannedItem.objects.exists()
+    chosen = form(images[:2], confirmed="2", to=on.pk, why="seen in the news")
+    done = client.post(URL, chosen)
+    scan = RetroScan.objects.get(list=on)
+    assert (done.status_code, done["Location"]) == (302, reverse("console:scan", args=[scan.pk]))
+    assert on.items.count() == 2
+    event = AuditEvent.objects.get(verb="items.added")
+    assert (event.actor, event.count, event.reason) == ("user:a-lead", 2, "seen in the news")
+
+
+def test_the_scan_is_shown_with_its_result(images: list[Image]) -> None:
+    on, client = make_list("terror"), client_of(Role.LEAD)
+    client.post(URL, form(images[:1], confirmed="1", to=on.pk, why="because"))
+    scan = RetroScan.objects.get()
+    url = reverse("console:scan", args=[scan.pk])
+    assert "Waiting for a worker" in client.get(url).content.decode()
+    scanning.run(scan.pk)
+    scan.refresh_from_db()
+    assert scan.state == RetroScan.State.DONE and scan.found >= 1
+    part = client.get(url, {"part": "1"}).content.decode()
+    assert "<strong>Done</strong>" in part and "<html" not in part
+    assert client.get(reverse("console:scan", args=[10**9])).status_code == 404
+
+
+def test_nothing_is_added_without_a_list_a_reason_or_the_same_selection(
+    images: list[Image],
+) -> None:
+    on, client = make_list(), client_of(Role.LEAD)
+    allow = make_list(kind="allow")
+    for fields in (
+        {"confirmed": "1", "to": on.pk, "why": ""},
+        {"confirmed": "1", "to": allow.pk, "why": "x"},
+        {"confirmed": "2", "to": on.pk, "why": "x"},
+    ):
+        assert client.post(URL, form(images[:1], **fields)).status_code == 200
+    assert not BannedItem.objects.exists()
+
+
+def test_only_those_who_may_edit_items_are_offered_it(images: list[Image]) -> None:
+    on = make_list()
+    for role in (Role.VIEWER, Role.MODERATOR):
+        client = client_of(role)
+        assert "add_to_banned_list" not in client.get(URL).content.decode()
+        client.post(URL, form(images, confirmed="3", to=on.pk, why="x"))
+    assert not BannedItem.objects.exists()
+    assert "add_to_banned_list" in client_of(Role.LEAD).get(URL).content.decode()
+
+
+def test_the_list_of_videos_has_it_too() -> None:
+    text = client_of(Role.LEAD).get("/admin/videos/video/").content.decode()
+    assert text.count("add_to_banned_list") <= 1
