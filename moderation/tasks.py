@@ -1,0 +1,51 @@
+"""What the workers run: each takes ids and makes one service call."""
+
+from __future__ import annotations
+
+from moderation import banned_hashes
+from moderation.services import checking, flood, scanning, sending, starting_imports
+
+
+def run_import(import_id: int) -> str:
+    """An import that was begun or confirmed."""
+    return starting_imports.run_in_background(import_id)
+
+
+def pick_up_imports() -> int:
+    """Every few minutes: imports whose own task was given up."""
+    return starting_imports.pick_up()
+
+
+def send_webhooks() -> int:
+    """What is due, when there is news and every minute."""
+    return sending.send_due()
+
+
+def clean_up_webhooks() -> int:
+    """Daily: messages that were settled long ago."""
+    return sending.clean_up()
+
+
+def scan(scan_id: int) -> bool:
+    """Lists cluster: what is already here, for items of a list."""
+    return scanning.run(scan_id)
+
+
+def sweep() -> int:
+    """Lists cluster, every minute: scans whose worker ended."""
+    return scanning.run_left_over()
+
+
+def refresh_hash_index() -> int:
+    """Light cluster, when it is due and every ten minutes: this machine's file of hashes."""
+    return banned_hashes.refresh()
+
+
+def suspend_flooding(item_id: int) -> bool:
+    """Light cluster: an item that matches too much."""
+    return flood.suspend_flooding(item_id) is not None
+
+
+def forget_answers() -> int:
+    """Light cluster, daily: answers to checks that nobody asks for again."""
+    return checking.forget_answers()
