@@ -37,6 +37,7 @@ export function bind(keys, inDialog = {}) {
   for (const button of document.querySelectorAll("[data-open-help]")) {
     button.addEventListener("click", openHelp);
   }
+  document.documentElement.dataset.keys = "bound";
 }
 
 function openHelp() {

@@ -1,0 +1,92 @@
+"""What the tests of the console share: a moderator in a browser, and cases with real pictures."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.db import connection
+from django.test import Client
+from playwright.sync_api import Page
+
+from gallery.models import Image
+from gallery.services import changing
+from moderation.models import BannedItem, ReviewCase
+from tests import factories as pictures
+from tests.browser.conftest import DESKTOP, OpenPage
+from tests.moderation import factories as make
+
+CONSOLE = "/admin/moderation/console/"
+SERIOUS = {"serious", "critical"}
+
+
+def enter(
+    open_page: OpenPage, user: User, path: str = "", size: tuple[int, int] = DESKTOP, **options: Any
+) -> Page:
+    """The user's browser on a page of the console."""
+    page = open_page(size=size, **options)
+    client = Client()
+    client.force_login(user)
+    cookie = client.cookies[settings.SESSION_COOKIE_NAME]
+    url = page.url.split("/imgsmlr/")[0]
+    page.context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": url}])
+    page.goto(f"{CONSOLE}{path}")
+    page.wait_for_function("window.Alpine !== undefined")
+    keys_act(page)
+    return page
+
+
+def keys_act(page: Page) -> None:
+    """Wait until the page that is open listens to keys."""
+    page.wait_for_function("document.documentElement.dataset.keys === 'bound'")
+
+
+def leave(page: Page) -> None:
+    """Go away, and wait until the server has done what that and the page asked of it.
+
+    What still runs when a test ends would stand in the way of emptying the tables.
+    """
+    page.goto("about:blank")
+    quiet = 0
+    while quiet < 3:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid() AND state <> 'idle'"
+            )
+            (busy,) = cursor.fetchone()
+        quiet = 0 if busy else quiet + 1
+        time.sleep(0.1)
+
+
+def banned_item(name: str = "Violent extremism", seed: int = 900, **fields: Any) -> BannedItem:
+    """An item that has a picture."""
+    item = make.make_item(make.make_list(name, **fields), source="a source")
+    data = pictures.jpeg(pictures.photo(seed, (480, 360)))
+    item.picture.save(f"items/{seed}.jpg", ContentFile(data))
+    return item
+
+
+def case(
+    item: BannedItem, seed: int, size: tuple[int, int] = (320, 240), **fields: Any
+) -> ReviewCase:
+    """A case of a picture that its match hid."""
+    data = pictures.png(pictures.photo(seed, size))
+    image = pictures.add_ready_image(data=data)
+    changing.quarantine_images(images=Image.objects.filter(pk=image.pk), by="worker")
+    image.refresh_from_db()
+    return make.make_case(item, image, held=True, **fields)
+
+
+def serious(page: Page) -> list[str]:
+    """What axe finds that is serious or worse, with where."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{one['id']}: {[node['target'] for node in one['nodes']][:4]}"
+        for one in found
+        if one["impact"] in SERIOUS
+    ]
