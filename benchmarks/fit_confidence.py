@@ -20,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from benchmarks.cache import ROOT
 from benchmarks.recall import asking, corpus, database, duplicates, peers, transforms
 from benchmarks.recall.asking import AS_IT_IS, Answers, Question
 from benchmarks.recall.methods import EVIDENCE
 from benchmarks.recall.split import FULL, Split, split
 
-TARGET = corpus.ROOT / "gallery" / "confidence.json"
+TARGET = ROOT / "gallery" / "confidence.json"
 DECAY = 1e-3
 """Ridge penalty on the weights, per question."""
 EVEN = 0.5

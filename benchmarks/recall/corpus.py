@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -21,12 +20,13 @@ import numpy as np
 import pdqhash
 from numpy.typing import NDArray
 
+from benchmarks import packages
+from benchmarks.cache import directory
 from gallery.decoding import Limits, decode
 from gallery.errors import UserError
 
 Pixels = NDArray[np.uint8]
 
-ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = (
     *("mate-backgrounds", "gnome-backgrounds", "plasma-workspace-wallpapers"),
     *("ukui-wallpapers", "lomiri-wallpapers-16.04", "scikit-image"),
@@ -60,13 +60,6 @@ class Source:
     quality: int = 100
 
 
-def directory() -> Path:
-    """Where everything that can be made again is kept: ``BENCH_DIR``, or ``var/bench``."""
-    found = Path(os.environ.get("BENCH_DIR") or ROOT / "var" / "bench").resolve()
-    found.mkdir(parents=True, exist_ok=True)
-    return found
-
-
 def working_copy(source: Source) -> Path:
     """The file to add to the gallery or to edit."""
     return directory() / "pictures" / source.name
@@ -97,16 +90,7 @@ def sources(workers: int) -> list[Source]:
 
 def _unpacked(package: str) -> Iterator[Path]:
     """The package's picture files, in order."""
-    inside = directory() / "packages" / package
-    if not inside.exists():
-        debs = directory() / "debs"
-        debs.mkdir(exist_ok=True)
-        if not list(debs.glob(f"{package}_*.deb")):
-            subprocess.run(["apt-get", "-q", "download", package], cwd=debs, check=True)
-        (deb,) = debs.glob(f"{package}_*.deb")
-        fresh = inside.with_suffix(".unpacking")
-        subprocess.run(["dpkg-deb", "-x", deb, fresh], check=True)
-        fresh.rename(inside)
+    inside = packages.debian(package)
     for path in sorted(inside.rglob("*")):
         known = path.suffix.lower() in SUFFIXES and GENERATED not in path.as_posix()
         if known and path.is_file() and not path.is_symlink():

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import pictures
+from benchmarks.cache import ROOT
 from benchmarks.recall import corpus
-from benchmarks.recall.corpus import ROOT, Source
+from benchmarks.recall.corpus import Source
 
 DESCRIBING = (
     *("gallery/decoding.py", "gallery/local_features.py", "gallery/vectors.py"),

@@ -10,8 +10,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
+from benchmarks.cache import directory
 from benchmarks.recall import database
-from benchmarks.recall.corpus import directory
 from benchmarks.videos import queries
 from benchmarks.videos.corpus import Corpus
 from benchmarks.videos.gallery import SEARCHING

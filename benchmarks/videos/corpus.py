@@ -21,12 +21,14 @@ import av
 import cv2
 from PIL import Image
 
+from benchmarks import packages
+from benchmarks.cache import directory
 from benchmarks.recall import corpus as pictures
 from benchmarks.recall import duplicates
-from benchmarks.recall.corpus import Source, directory
+from benchmarks.recall.corpus import Source
 from benchmarks.recall.split import LEAST_QUALITY
 from benchmarks.recall.transforms import random_of
-from benchmarks.videos import cutting, footage, packages
+from benchmarks.videos import cutting, footage
 from benchmarks.videos.cutting import Plan
 
 DEBIAN = ("lebiniou-data", "python3-mecavideo", "renpy-demo")

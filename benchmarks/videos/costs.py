@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.recall.corpus import directory
+from benchmarks.cache import directory
 from benchmarks.videos import queries
 from benchmarks.videos.corpus import CUT, Corpus
 from benchmarks.videos.queries import Question

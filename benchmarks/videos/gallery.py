@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.cache import directory
 from benchmarks.recall import database
-from benchmarks.recall.corpus import directory
 from benchmarks.videos.corpus import Corpus, Film
 
 DESCRIBING = (

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.recall.corpus import directory
+from benchmarks.cache import directory
 from benchmarks.videos import queries
 from benchmarks.videos.corpus import Corpus
 from benchmarks.videos.queries import Question

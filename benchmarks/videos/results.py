@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.recall.corpus import directory
+from benchmarks.cache import directory
 from benchmarks.videos.figures import Montage, Row, Unrelated
 from benchmarks.videos.gallery import Cost
 

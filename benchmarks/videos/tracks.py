@@ -17,7 +17,7 @@ import numpy as np
 import pdqhash
 from numpy.typing import NDArray
 
-from benchmarks.recall.corpus import directory
+from benchmarks.cache import directory
 from benchmarks.recall.split import LEAST_QUALITY
 from benchmarks.videos import footage
 from benchmarks.videos.corpus import Film

@@ -7,7 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from benchmarks.recall.corpus import directory
+from benchmarks.cache import directory
 
 
 def debian(name: str) -> Path:
