@@ -76,7 +76,7 @@ FLOOD_LIMIT = env_int("FLOOD_LIMIT", 100, minimum=1)
 """Uploads an hour beyond which an item of a list only leads to review; lists may say otherwise."""
 SCREEN_QUERIES = env_bool("SCREEN_QUERIES", False)
 QUERY_GATES = ["moderation.services.checking.refuse_banned_query"] if SCREEN_QUERIES else []
-"""Dotted paths of functions that may refuse a picture to search with; see ``gallery.publishing``."""
+"""Dotted paths of functions that may refuse a picture to search with (``gallery.publishing``)."""
 MODERATORS_ALLOW_LIST = env_str("MODERATORS_ALLOW_LIST", "Allowed by moderators")
 WEBHOOK_TIMEOUT = env_float("WEBHOOK_TIMEOUT", 10.0, minimum=0.1, maximum=60)
 WEBHOOK_ALLOW_PRIVATE = env_networks("WEBHOOK_ALLOW_PRIVATE")
@@ -268,6 +268,11 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "ItemStatusEnum": "gallery.items.Status",
+        "ListKindEnum": "moderation.models.BannedList.Kind",
+        "MatchTypeEnum": "moderation.verdicts.MATCH_TYPES",
+        "HashTypeEnum": "moderation.models.lists.HASH_KINDS",
+        "OpinionEnum": "moderation.models.BannedItem.Opinion",
         "CaseStateEnum": "moderation.states.CaseState",
         "CaseStatusEnum": "moderation.api.case_serializers.STATUSES",
         "DecideVerbEnum": "moderation.api.case_serializers.VERBS",

@@ -170,7 +170,7 @@ class UndoSerializer(serializers.Serializer):
     reason = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
 
 
-class BatchSerializer(serializers.ModelSerializer):
+class DecisionBatchSerializer(serializers.ModelSerializer):
     """Decisions that were made at once. Votes that wait for a second are not said."""
 
     by = serializers.CharField(source="by.username")

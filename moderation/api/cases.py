@@ -15,12 +15,12 @@ from gallery.api.schema import answers, json
 from gallery.errors import NotFound
 from moderation import queue
 from moderation.api.case_serializers import (
-    BatchSerializer,
     CaseQuerySerializer,
     CaseSerializer,
     ClaimSerializer,
     DecideManySerializer,
     DecideSerializer,
+    DecisionBatchSerializer,
     NextSerializer,
     SayingSerializer,
     UndoneSerializer,
@@ -66,7 +66,7 @@ def shown_batch(pk: int, by: Actor) -> Any:
     batch = rows.filter(pk=pk).first()
     if batch is None:
         raise NotFound(f"There is no batch {pk}.")
-    return BatchSerializer(batch, context={"by": by}).data
+    return DecisionBatchSerializer(batch, context={"by": by}).data
 
 
 @extend_schema_view(
@@ -170,7 +170,7 @@ class Decide(generics.GenericAPIView):
 
     @extend_schema(
         request=json(DecideSerializer),
-        responses=answers({201: BatchSerializer}, 404, 409, body=True),
+        responses=answers({201: DecisionBatchSerializer}, 404, 409, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
         """Confirm, dismiss or escalate one case."""
@@ -188,7 +188,7 @@ class DecideMany(generics.GenericAPIView):
     @extend_schema(
         operation_id="moderation_cases_decide_many",
         request=json(DecideManySerializer),
-        responses=answers({201: BatchSerializer}, 404, 409, body=True),
+        responses=answers({201: DecisionBatchSerializer}, 404, 409, body=True),
     )
     def post(self, request: Request) -> Response:
         """Decide up to 1,000 cases alike, all or none, as one batch."""
@@ -206,7 +206,7 @@ class Appeal(generics.GenericAPIView):
 
     @extend_schema(
         request=json(SayingSerializer),
-        responses=answers({201: BatchSerializer}, 404, 409, body=True),
+        responses=answers({201: DecisionBatchSerializer}, 404, 409, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
         """Reopen a decided case for somebody else; the old decision is kept and stays in force."""
@@ -219,10 +219,10 @@ class BatchItem(generics.GenericAPIView):
     """One batch of decisions."""
 
     queryset = DecisionBatch.objects.all()
-    serializer_class = BatchSerializer
+    serializer_class = DecisionBatchSerializer
     scope = SCOPE
 
-    @extend_schema(responses=answers({200: BatchSerializer}, 404))
+    @extend_schema(responses=answers({200: DecisionBatchSerializer}, 404))
     def get(self, request: Request, pk: int) -> Response:
         """What was decided at once."""
         return Response(shown_batch(pk, reader(request)))

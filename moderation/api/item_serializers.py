@@ -147,7 +147,7 @@ class AddItemSerializer(HashesSerializer):
         return attrs
 
 
-class BatchSerializer(serializers.Serializer):
+class ItemBatchSerializer(serializers.Serializer):
     """Up to 1,000 items by hash."""
 
     items = HashesSerializer(  # type: ignore[call-arg]  # the list's own arguments
@@ -163,7 +163,7 @@ class RefusedSerializer(serializers.Serializer):
     error = ConflictSerializer()
 
 
-class BatchResultSerializer(serializers.Serializer):
+class ItemBatchResultSerializer(serializers.Serializer):
     """What became of a batch: the new items' ids in order, and what was refused."""
 
     added = serializers.ListField(child=serializers.IntegerField())

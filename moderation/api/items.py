@@ -17,11 +17,11 @@ from gallery.api.serializers import ConflictSerializer
 from gallery.errors import NotFound
 from moderation.api.item_serializers import (
     AddItemSerializer,
-    BatchResultSerializer,
-    BatchSerializer,
     ChangedSerializer,
     ChangeItemSerializer,
     IdsSerializer,
+    ItemBatchResultSerializer,
+    ItemBatchSerializer,
     ItemSerializer,
     MoveSerializer,
     OpinionSerializer,
@@ -133,16 +133,16 @@ class ItemBatch(generics.GenericAPIView):
 
     queryset = BannedItem.objects.all()
     scope = SCOPE
-    serializer_class = BatchSerializer
+    serializer_class = ItemBatchSerializer
     throttle_cost = BATCH_COST
 
     @extend_schema(
-        request=json(BatchSerializer),
-        responses=answers({200: BatchResultSerializer}, 404, body=True),
+        request=json(ItemBatchSerializer),
+        responses=answers({200: ItemBatchResultSerializer}, 404, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
         """Each succeeds or fails alone; all are one command and one event of the audit."""
-        body = BatchSerializer(data=request.data)
+        body = ItemBatchSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         rows = [{"hashes": row["hashes"], **facts_of(row)} for row in body.validated_data["items"]]
         added = items.add_batch(
