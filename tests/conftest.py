@@ -48,8 +48,11 @@ def _own_media(settings: object, tmp_path: Path) -> None:
 def open_api(settings: object) -> Iterator[None]:
     """What `make run` sets: no key needed from this machine, and it may be fetched from."""
     from gallery import conf
+    from videos import conf as video_conf
 
     settings.OPEN_API = settings.FETCH_ALLOW_PRIVATE = LOOPBACK  # type: ignore[attr-defined]
     conf.fetch_policy.cache_clear()
+    video_conf.forget()
     yield
     conf.fetch_policy.cache_clear()
+    video_conf.forget()

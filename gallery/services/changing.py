@@ -74,8 +74,8 @@ def _move(images: QuerySet[Image], status: Status, verb: str, by: str) -> int:
     for image in rows:
         before = image.status
         image.move_to(status)
-        image.save(update_fields=["status", "failure", "claimed_until"])
         if status == Status.READY:
             embedding.forget_original(image)
         tell(by=by, verb=verb, row=image, before=before, after=status)
+    Image.objects.bulk_update(rows, ["status", "failure", "claimed_until"], batch_size=1000)
     return len(rows)

@@ -14,7 +14,7 @@ from scipy import stats
 from moderation import tuning
 from moderation.tuning import Evidence, Interval, Outcome
 from moderation.tuning.curves import standing_for
-from moderation.tuning.intervals import Tally, beta_cdf, beta_quantile, share
+from moderation.tuning.intervals import Tally, share
 
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
@@ -38,21 +38,6 @@ def everything_decided(distance: float, confirmed: int, dismissed: int) -> list[
 
 
 # --- intervals ------------------------------------------------------------------------------
-
-
-@given(
-    st.sampled_from([0.005, 0.025, 0.5, 0.9, 0.975]),
-    st.floats(0.5, 20_000),
-    st.floats(0.5, 20_000),
-)
-def test_beta_quantiles_are_those_of_scipy(p: float, a: float, b: float) -> None:
-    assert beta_quantile(p, a, b) == pytest.approx(stats.beta.ppf(p, a, b), abs=2e-7)
-
-
-@given(st.floats(0, 1), st.floats(0.5, 5_000), st.floats(0.5, 5_000))
-def test_the_beta_distribution_is_that_of_scipy(x: float, a: float, b: float) -> None:
-    one = [np.array([value]) for value in (x, a, b)]
-    assert beta_cdf(*one)[0] == pytest.approx(stats.beta.cdf(x, a, b), abs=1e-9)
 
 
 def tally(count: float, weight: float = 1.0) -> Tally:

@@ -88,6 +88,6 @@ def _move(videos: QuerySet[Video], status: Status, verb: str, by: str) -> int:
         if status == Status.READY and not video.keep_original and not video.reindex:
             files_of_items.delete_after_commit([video.original.name])
             video.original = ""
-        video.save(update_fields=["status", "failure", "original"])
         tell(by=by, verb=verb, row=video, before=before, after=status)
+    Video.objects.bulk_update(rows, ["status", "failure", "original"], batch_size=1000)
     return len(rows)
