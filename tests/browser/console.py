@@ -27,7 +27,7 @@ SERIOUS = {"serious", "critical"}
 def enter(
     open_page: OpenPage, user: User, path: str = "", size: tuple[int, int] = DESKTOP, **options: Any
 ) -> Page:
-    """The user's browser on a page of the console."""
+    """The user's browser on a page below the console's address."""
     page = open_page(size=size, **options)
     client = Client()
     client.force_login(user)
@@ -36,6 +36,12 @@ def enter(
     page.context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": url}])
     page.goto(f"{CONSOLE}{path}")
     page.wait_for_function("window.Alpine !== undefined")
+    return page
+
+
+def enter_console(open_page: OpenPage, user: User, path: str = "", **options: Any) -> Page:
+    """The same on one of the console's own pages, which listens to keys by then."""
+    page = enter(open_page, user, path, **options)
     keys_act(page)
     return page
 

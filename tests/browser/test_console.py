@@ -16,7 +16,7 @@ from moderation.models import AuditEvent, Decision, DecisionBatch, Exposure, Rev
 from moderation.permissions import Role
 from moderation.states import CaseState
 from tests.browser.conftest import OpenPage
-from tests.browser.console import CONSOLE, banned_item, case, enter, keys_act, leave
+from tests.browser.console import CONSOLE, banned_item, case, enter_console, keys_act, leave
 from tests.moderation import factories as make
 from tests.moderation.test_queue import slowness
 
@@ -50,7 +50,7 @@ def open_cases() -> list[int]:
 def test_25_cases_by_keyboard_alone(open_page: OpenPage, ann: User) -> None:
     item = banned_item()
     order = [case(item, seed, size=(80, 60)).pk for seed in range(25)]
-    page = enter(open_page, ann)
+    page = enter_console(open_page, ann)
     page.keyboard.press("n")
     keys: dict[int, list[str]] = {
         0: ["Space", "c"],
@@ -93,7 +93,7 @@ def test_25_cases_by_keyboard_alone(open_page: OpenPage, ann: User) -> None:
 def test_undo_brings_the_case_back(open_page: OpenPage, ann: User) -> None:
     item = banned_item()
     first, second = case(item, 1), case(item, 2)
-    page = enter(open_page, ann, f"cases/{first.pk}/")
+    page = enter_console(open_page, ann, f"cases/{first.pk}/")
     on_case(page, first.pk)
     page.keyboard.press("d")
     on_case(page, second.pk)
@@ -109,9 +109,9 @@ def test_two_moderators_at_one_case(open_page: OpenPage, ann: User) -> None:
     item = banned_item()
     one, other = case(item, 1), case(item, 2)
     bob = make.make_person(Role.MODERATOR, "bob")
-    of_ann = enter(open_page, ann, f"cases/{one.pk}/")
+    of_ann = enter_console(open_page, ann, f"cases/{one.pk}/")
     on_case(of_ann, one.pk)
-    of_bob = enter(open_page, bob, f"cases/{one.pk}/")
+    of_bob = enter_console(open_page, bob, f"cases/{one.pk}/")
     on_case(of_bob, one.pk)
     expect(of_bob.locator("[data-holder]")).to_contain_text("ann is at this case")
     expect(of_bob.get_by_role("button", name="Confirm")).to_be_disabled()
@@ -137,7 +137,7 @@ def test_300_at_once_and_undone(open_page: OpenPage, ann: User) -> None:
     item = banned_item()
     for n in range(300):
         case(item, n, size=(40, 30)) if n < 24 else make.make_case(item, distance=n % 31)
-    page = enter(open_page, ann, "grid/")
+    page = enter_console(open_page, ann, "grid/")
     expect(page.get_by_role("checkbox", name="Case")).to_have_count(24)
     page.keyboard.press("a")
     expect(page.locator("[data-count]")).to_have_text("24 chosen")
@@ -165,7 +165,7 @@ def test_300_at_once_and_undone(open_page: OpenPage, ann: User) -> None:
 def test_the_grid_by_keyboard(open_page: OpenPage, ann: User) -> None:
     item = banned_item()
     order = [case(item, n, size=(80, 60)).pk for n in range(8)]
-    page = enter(open_page, ann, "grid/")
+    page = enter_console(open_page, ann, "grid/")
     box = page.get_by_role("checkbox", name=f"Case {order[0]},")
     expect(box).to_be_focused()
     page.keyboard.press("Space")
@@ -197,7 +197,7 @@ def test_the_grid_by_keyboard(open_page: OpenPage, ann: User) -> None:
 
 def test_keys_are_listed_and_off_while_typing(open_page: OpenPage, ann: User) -> None:
     one = case(banned_item(), 1)
-    page = enter(open_page, ann, f"cases/{one.pk}/")
+    page = enter_console(open_page, ann, f"cases/{one.pk}/")
     on_case(page, one.pk)
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
@@ -240,7 +240,7 @@ def shown(page: Page, step: str) -> None:
 def test_blur_is_never_off_before_the_key(open_page: OpenPage, ann: User) -> None:
     item = banned_item()
     cases = [case(item, seed) for seed in range(3)]
-    page = enter(open_page, ann)
+    page = enter_console(open_page, ann)
     steps, bodies = media(page), []
 
     def keep(response: Any) -> None:
@@ -274,7 +274,7 @@ def test_blur_is_never_off_before_the_key(open_page: OpenPage, ann: User) -> Non
 
 def test_what_cannot_be_shown_falls_back_to_blur(open_page: OpenPage, ann: User) -> None:
     one = case(banned_item(), 1)
-    page = enter(open_page, ann, f"cases/{one.pk}/")
+    page = enter_console(open_page, ann, f"cases/{one.pk}/")
     on_case(page, one.pk)
     page.route("**/media/grey/**", lambda route: route.abort())
     steps = media(page)
@@ -302,7 +302,7 @@ def test_zoom_moves_both_pictures(open_page: OpenPage, ann: User) -> None:
     region = [[0.1, 0.1], [0.8, 0.1], [0.8, 0.9], [0.1, 0.9]]
     geometry = {"query_region": region, "candidate_region": region}
     one.matches.update(match_type="copy", geometry=geometry)
-    page = enter(open_page, ann, f"cases/{one.pk}/")
+    page = enter_console(open_page, ann, f"cases/{one.pk}/")
     on_case(page, one.pk)
     page.keyboard.press("+")
     page.keyboard.press("+")

@@ -11,7 +11,7 @@ from moderation.models import DecisionBatch
 from moderation.permissions import Actor, Role
 from moderation.services import decisions
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
-from tests.browser.console import CONSOLE, banned_item, case, enter, leave, serious
+from tests.browser.console import CONSOLE, banned_item, case, enter_console, leave, serious
 from tests.moderation import factories as make
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -48,7 +48,7 @@ def test_pages_are_accessible_and_fit(
         "/admin/moderation/reviewcase/",
         "/admin/moderation/decisionbatch/",
     ]
-    page = enter(open_page, user, size=size, theme=theme)
+    page = enter_console(open_page, user, size=size, theme=theme)
     for path in paths:
         page.goto(path)
         page.wait_for_function("window.Alpine !== undefined")
