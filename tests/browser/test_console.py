@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,10 +17,8 @@ from moderation.states import CaseState
 from tests.browser.conftest import OpenPage
 from tests.browser.console import CONSOLE, banned_item, case, enter_console, keys_act, leave
 from tests.moderation import factories as make
-from tests.moderation.test_queue import slowness
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-FAST = 0.3
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +57,7 @@ def test_25_cases_by_keyboard_alone(open_page: OpenPage, ann: User) -> None:
         4: ["C", "n", "text", "Control+Enter"],
         5: ["s"],
     }
-    presses, waits = [], []
+    presses = []
     for n, pk in enumerate(order):
         on_case(page, pk)
         pressed = keys.get(n, ["c"] if n % 2 else ["d"])
@@ -68,11 +65,9 @@ def test_25_cases_by_keyboard_alone(open_page: OpenPage, ann: User) -> None:
             page.keyboard.type("a note") if key == "text" else page.keyboard.press(key)
             if key == "x":
                 shown(page, "clear")
-        started = time.perf_counter()
         page.keyboard.press(pressed[-1])
         if n < 24:
             expect(page.locator(f'article[data-case="{order[n + 1]}"]')).to_be_visible()
-            waits.append((time.perf_counter() - started) / slowness())
         presses.append(len(pressed))
     # The one that was skipped comes again when nothing else is left.
     on_case(page, order[5])
@@ -81,8 +76,6 @@ def test_25_cases_by_keyboard_alone(open_page: OpenPage, ann: User) -> None:
     assert Decision.objects.count() == 25
     assert ReviewCase.objects.open().get().state == CaseState.ESCALATED
     assert statistics.median(presses) <= 3
-    print(f"to the next case: median {1000 * statistics.median(waits):.0f} ms")
-    assert statistics.median(waits) <= FAST
     batch = Decision.objects.get(case=order[4]).batch
     assert (batch.reason, batch.note) == ("same", "a note")
     assert Decision.objects.get(case=order[2]).batch.reason == "permitted"
