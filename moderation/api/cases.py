@@ -155,7 +155,7 @@ class Release(generics.GenericAPIView):
     serializer_class = ClaimSerializer
     scope = SCOPE
 
-    @extend_schema(request=None, responses=answers({204: None}, 404))
+    @extend_schema(request=None, responses=answers({204: None}, 404, body=True))
     def post(self, request: Request, pk: int) -> Response:
         """Give up your claim, if you have one."""
         claims.release(by=caller(request), case_id=pk)

@@ -108,7 +108,9 @@ class ConfirmImport(APIView):
     serializer_class = ImportSerializer
 
     @extend_schema(
-        request=None, responses=answers({202: ImportSerializer}, 404, 409), methods=["POST"]
+        request=None,
+        responses=answers({202: ImportSerializer}, 404, 409, body=True),
+        methods=["POST"],
     )
     def post(self, request: Request, pk: int) -> Response:
         """Do what was previewed, or what waits because it is a large change."""
@@ -123,7 +125,9 @@ class DiscardImport(APIView):
     serializer_class = ImportSerializer
 
     @extend_schema(
-        request=None, responses=answers({200: ImportSerializer}, 404, 409), methods=["POST"]
+        request=None,
+        responses=answers({200: ImportSerializer}, 404, 409, body=True),
+        methods=["POST"],
     )
     def post(self, request: Request, pk: int) -> Response:
         """Drop the file of an import that was previewed or waits; nothing is changed."""

@@ -146,7 +146,7 @@ class RenewSecret(APIView):
 
     scope = SCOPE
 
-    @extend_schema(request=None, responses=answers({200: SecretSerializer}, 404))
+    @extend_schema(request=None, responses=answers({200: SecretSerializer}, 404, body=True))
     def post(self, request: Request, pk: int) -> Response:
         """Sign with a new secret from now on. The answer has it, this once."""
         row = webhooks.renew_secret(by=caller(request), webhook_id=pk)
@@ -158,7 +158,7 @@ class TestWebhook(APIView):
 
     scope = SCOPE
 
-    @extend_schema(request=None, responses=answers({200: DeliverySerializer}, 404))
+    @extend_schema(request=None, responses=answers({200: DeliverySerializer}, 404, body=True))
     def post(self, request: Request, pk: int) -> Response:
         """Send a test message now, and say what came of it."""
         delivery = webhooks.write_test(by=caller(request), webhook_id=pk)
