@@ -54,6 +54,7 @@ const addsDrops = (count) => count > 1 || byId("add").open || galleryIsEmpty();
 const settings = () => service.match_types[state.matchType];
 
 async function takeFiles(files) {
+  await started; // only then is it known whether there is anything to search
   if (addsDrops(files.length)) {
     adder.open(files.map((file) => ({ file })));
     return;
@@ -141,8 +142,7 @@ function addable() {
 
 async function run() {
   running.abort();
-  running = new AbortController();
-  const { signal } = running;
+  const { signal } = (running = new AbortController());
   found = null;
   normalise();
   showQuery();
@@ -297,4 +297,4 @@ byId("share").addEventListener("click", async ({ currentTarget }) => {
 });
 
 controls.showFields(state);
-start();
+const started = start();

@@ -371,8 +371,6 @@ from pathlib import Path
 import numpy as np
 from moderation.hash_index import HashIndex, build
 
-path = Path(sys.argv[1])
-
 def generation(number):
     count = 500 + number * 7919 % 40_000
     hashes = np.random.default_rng(number).integers(0, 256, (count, 32), dtype=np.uint8)
@@ -387,6 +385,10 @@ def check(index):
     asked = [hashes[row].tobytes() for row in (0, len(hashes) // 2, -1)]
     expected = [(index.watermark, query, 0) for query in range(3)]
     assert index.search(asked, 31).tolist() == expected, index.watermark
+"""
+
+TO_PATH = """
+path = Path(sys.argv[1])
 """
 
 READER = """
@@ -413,7 +415,7 @@ while True:
 
 def started(script: str, *arguments: object) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", GENERATION + script, *map(str, arguments)],
+        [sys.executable, "-c", GENERATION + TO_PATH + script, *map(str, arguments)],
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
