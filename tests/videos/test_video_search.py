@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from tests.videos.library import clip_of, file_of, frame_at
 from videos.errors import NotAVideo
 from videos.models import Video
 from videos.services import searching
-from videos.services.searching import Answer, Hit
+from videos.services.searching import Answer, Hit, Place
 
 pytestmark = pytest.mark.django_db
 
@@ -48,7 +49,12 @@ def videos(stored: Any, settings: Any) -> dict[str, Video]:
 
 
 def search(data: bytes) -> Answer:
-    return searching.search(data=data)
+    """An answer that names each place once."""
+    answer = searching.search(data=data)
+    own = [Place(hit.video, hit.start, hit.end) for hit in answer.results[:1]]
+    for a, b in combinations([*own, *answer.ambiguous], 2):
+        assert not a.overlaps(b)
+    return answer
 
 
 def first(answer: Answer) -> Hit:

@@ -62,6 +62,11 @@ class Place:
     start: int
     end: int
 
+    def overlaps(self, other: Place) -> bool:
+        """Whether both show a moment of the same video."""
+        same = self.video.pk == other.video.pk
+        return same and self.start <= other.end and other.start <= self.end
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
@@ -215,7 +220,7 @@ def _first_of_each(judged: Sequence[_Judged]) -> list[_Judged]:
 def _as_good(
     judged: Sequence[_Judged], frames: Sequence[QueryFrame], videos: Mapping[int, Video]
 ) -> list[Place]:
-    """What cannot be told from the first answer."""
+    """What cannot be told from the first answer, each place once, and not its own."""
     if not judged:
         return []
     first, *others = judged
@@ -229,9 +234,12 @@ def _as_good(
         as_much = one.evidence.coverage >= 0.9 * first.evidence.coverage
         as_similar = one.evidence.similarity >= first.evidence.similarity - EQUAL
         if as_alike and as_much and as_similar:
-            start, end = _times(one, frames)
-            places.append(_place(videos[one.found.video], start, end))
-    return places
+            places.append(_place(videos[one.found.video], *_times(one, frames)))
+    known = [_place(videos[first.found.video], *_times(first, frames))]
+    for place in places:
+        if not any(map(place.overlaps, known)):
+            known.append(place)
+    return known[1:]
 
 
 def _place(video: Video, start: float, end: float) -> Place:
