@@ -19,19 +19,19 @@ from gallery.errors import UserError
 from videos.api.serializers import VideoSerializer, frame_url
 from videos.services import searching, similar
 from videos.services.searching import Hit, Place
-from videos.services.similar import Shared
+from videos.services.similar import LIKELY, Shared
 
 SEARCH_COST = 10
 SIMILAR_COST = 10
 
 
-def confidence_field() -> serializers.FloatField:
-    """Of requests."""
+def confidence_field(default: str) -> serializers.FloatField:
+    """Of requests; ``default`` says what holds without it."""
     return serializers.FloatField(
         required=False,
         min_value=0,
         max_value=1,
-        help_text="Least confidence of a result. Default: above all strangers of the calibration.",
+        help_text=f"Least confidence of a result. Default: {default}.",
     )
 
 
@@ -43,7 +43,7 @@ class VideoSearchSerializer(serializers.Serializer):
     limit = serializers.IntegerField(
         required=False, min_value=1, max_value=100, default=searching.LIMIT
     )
-    min_confidence = confidence_field()
+    min_confidence = confidence_field("above all strangers of the calibration")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Exactly one query."""
@@ -59,7 +59,7 @@ class SimilarSerializer(serializers.Serializer):
     limit = serializers.IntegerField(
         required=False, min_value=1, max_value=100, default=searching.LIMIT
     )
-    min_confidence = confidence_field()
+    min_confidence = confidence_field(str(LIKELY))
 
 
 class PairSerializer(serializers.Serializer):

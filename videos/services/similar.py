@@ -11,7 +11,7 @@ import numpy as np
 from gallery.errors import NotFound
 from videos import claims
 from videos.claims import Found
-from videos.confidence import Evidence, calibrations, confidence, logit
+from videos.confidence import Evidence, confidence, logit
 from videos.models import Video
 from videos.queries import Described
 from videos.search import Spans, candidates, spans_of
@@ -23,6 +23,10 @@ PROPOSING = 192
 
 PART = 64
 """Spans of the video that are compared at a time: each part may show something else."""
+
+LIKELY = 0.5
+"""Somebody looks at what is found here, and no picture of it was compared: it is shown if it is
+likelier than not. Three seconds of a long film never reach what a search asks for."""
 
 GAP, AGREEMENT, SAME_SPEED = 10.0, 1.5, 0.05
 """Seconds between two segments that are one, by which the second may be off the first one's line,
@@ -121,7 +125,8 @@ class _Line:
 
 
 def similar(*, video_id: int, limit: int = LIMIT, min_confidence: float | None = None) -> Answer:
-    """Other ready videos that share footage with a ready one. Raises ``NotFound``."""
+    """Other ready videos that share footage with a ready one, at least with ``min_confidence``
+    (None: ``LIKELY``). Raises ``NotFound``."""
     if not Video.objects.ready().filter(pk=video_id).exists():
         raise NotFound(f"There is no video {video_id} to compare.")
     own = spans_of([video_id]).get(video_id)
@@ -131,7 +136,7 @@ def similar(*, video_id: int, limit: int = LIMIT, min_confidence: float | None =
     proposed = candidates(query, exclude=video_id, proposing=PROPOSING)
     lines = _both_ways(video_id, own, spans_of(list(proposed)))
     videos = Video.objects.ready().in_bulk(list(lines))
-    least = calibrations()["stored"].precise if min_confidence is None else min_confidence
+    least = LIKELY if min_confidence is None else min_confidence
     shared = [
         found
         for video, others in lines.items()
