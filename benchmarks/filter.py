@@ -78,29 +78,19 @@ def fill_hashes(list_id: int, count: int) -> Filled:
 
 
 def fill_pictures(list_id: int, count: int) -> None:
-    """Items with vectors like those of pictures, and the local features of one."""
-    from gallery import conf, decoding, descriptors
-    from moderation.models import BannedFingerprint, BannedItem
+    """Items with a picture each, added as an upload of many would be, once what is here was
+    looked through for them."""
+    from moderation.models import RetroScan
+    from moderation.permissions import Actor
+    from moderation.services import entries, item_storing, scanning
 
-    random = np.random.default_rng(5)
-    picture = decoding.decode(pictures.jpeg(10_000), conf.limits())
-    (columns,) = descriptors.get("copy").describe([picture])
-    if columns is None:
-        raise RuntimeError("the picture has no features")
-    vectors = random.normal(size=(count, 512)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    made = BannedItem.objects.bulk_create(
-        BannedItem(list_id=list_id, media="image", added_by="benchmark") for _ in range(count)
-    )
-    BannedFingerprint.objects.bulk_create(
-        (
-            BannedFingerprint(
-                item=item, version="copy-1", cnn=vector, features=columns["local_features"]
-            )
-            for item, vector in zip(made, vectors, strict=True)
-        ),
-        batch_size=200,
-    )
+    made = [entries.of_bytes(pictures.jpeg(10_000 + number), {}) for number in range(count)]
+    by = Actor.machine("benchmark")
+    added = item_storing.add(by=by, list_id=list_id, made=made, reason="")
+    if added.refused:
+        raise RuntimeError(str(next(iter(added.refused.values()))))
+    while RetroScan.objects.filter(state__in=scanning.UNFINISHED).exists():
+        time.sleep(0.2)
 
 
 def check(target: Target, urls: Sequence[str], clients: int) -> Measured:
