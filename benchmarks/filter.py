@@ -78,12 +78,13 @@ def fill_hashes(list_id: int, count: int) -> Filled:
 
 
 def fill_pictures(list_id: int, count: int) -> None:
-    """Items with a picture each, added as an upload of many would be, once what is here was
-    looked through for them."""
+    """Items with a picture each, added as an upload of many would be, into an empty gallery: the
+    workers look through what is here for them."""
     from moderation.models import RetroScan
     from moderation.permissions import Actor
     from moderation.services import entries, item_storing, scanning
 
+    speed.forget_images()
     made = [entries.of_bytes(pictures.jpeg(10_000 + number), {}) for number in range(count)]
     by = Actor.machine("benchmark")
     added = item_storing.add(by=by, list_id=list_id, made=made, reason="")
