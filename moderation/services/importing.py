@@ -113,6 +113,9 @@ def _compare(
         "expired": import_sql.EXPIRED,
         "missing": import_sql.MISSING,
     }
+    if not row.dry_run:
+        # Before its items, as every command does it, and so that what is compared stays as it is.
+        lists.locked(row.list_id)
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL work_mem = '64MB'")
         for statement in _told(import_sql.COMPARE, progress, READ, COMPARED):
