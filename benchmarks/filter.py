@@ -180,7 +180,7 @@ def run(started: service.Service, quick: bool, command: str) -> None:
     target = Target(started.host, started.port, issue_key(), started.pid)
     with fileserver.serving(files) as urls:
         speed.warm_up(target, urls)
-        bulk = bulk_costs(files, rounds=2 if quick else 4)
+        bulk = bulk_costs(files if quick else pictures.jpegs(), rounds=2 if quick else 4)
         costs = [["no list", *_row(add(target, urls))]]
         list_id = make_list()
         filled = fill_hashes(list_id, hashes)
