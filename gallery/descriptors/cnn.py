@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -92,18 +92,22 @@ class Cnn:
             return self._loaded
 
 
-@dataclass(frozen=True)
 class _Loaded:
     """The model in memory, and the whitening of what it gives."""
 
-    session: Any
-    mean: Floats
-    matrix: Floats
+    def __init__(self, session: Any, mean: Floats, matrix: Floats) -> None:
+        self._session, self._mean, self._matrix = session, mean, matrix
+        # What is added is described and then screened: the last few are remembered, 3 MB.
+        self._remembered = lru_cache(maxsize=16)(self._embed)
 
     def embed(self, squares: Pixels) -> Floats:
         # One by one: larger batches are no faster, and need the memory of a batch.
-        runs = [self.session.run(None, {"squares": one[np.newaxis]})[0] for one in squares]
-        return _unit((_unit(np.concatenate(runs)) - self.mean) @ self.matrix)
+        return np.stack([self._remembered(one.tobytes()) for one in squares])
+
+    def _embed(self, square: bytes) -> Floats:
+        pixels = np.frombuffer(square, np.uint8).reshape(1, SIDE, SIDE, 3)
+        (features,) = self._session.run(None, {"squares": pixels})
+        return np.asarray(_unit((_unit(features) - self._mean) @ self._matrix)[0])
 
 
 def _unit(vectors: NDArray[np.floating]) -> Floats:
