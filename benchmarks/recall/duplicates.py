@@ -125,13 +125,13 @@ def _vectors(
     """Of each picture as it is, and mirrored."""
     models = corpus.directory() / "models"
     models.mkdir(exist_ok=True)
-    model = cnn.Cnn(models, workers)
+    model = cnn.Cnn(models)
     model.prepare()
     upright, mirrored = [], []
     for first in range(0, len(sources), 64):
         squares = np.stack([cnn.square(corpus.pixels(s)) for s in sources[first : first + 64]])
-        upright.append(model.embed(squares))
-        mirrored.append(model.embed(np.ascontiguousarray(squares[:, :, ::-1])))
+        upright.append(model.embed(squares, workers))
+        mirrored.append(model.embed(np.ascontiguousarray(squares[:, :, ::-1]), workers))
     return np.concatenate(upright), np.concatenate(mirrored)
 
 

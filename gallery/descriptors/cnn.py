@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,13 +46,10 @@ def square(rgb: Pixels) -> Pixels:
 
 
 class Cnn:
-    """The model in ``directory``, loaded at the first use; safe to share between threads.
+    """The model in ``directory``, loaded at the first use; safe to share between threads."""
 
-    ``threads``: how many one call may occupy.
-    """
-
-    def __init__(self, directory: Path, threads: int) -> None:
-        self._directory, self._threads = directory, threads
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
         self._lock = threading.Lock()
         self._loaded: _Loaded | None = None
         self._failure: tuple[float, str] | None = None
@@ -69,11 +67,14 @@ class Cnn:
         cnn_model.prepare(self._directory)
         self._failure = None
 
-    def embed(self, squares: Pixels) -> Floats:
-        """Uint8 N×256×256×3 → float32 N×512 of unit length. Raises ``Unavailable``."""
-        return (
-            self._load().embed(squares) if len(squares) else np.empty((0, DIMENSIONS), np.float32)
-        )
+    def embed(self, squares: Pixels, threads: int = 1) -> Floats:
+        """Uint8 N×256×256×3 → float32 N×512 of unit length, by so many threads.
+
+        Raises ``Unavailable``.
+        """
+        if not len(squares):
+            return np.empty((0, DIMENSIONS), np.float32)
+        return self._load().embed(squares, threads)
 
     def _load(self) -> _Loaded:
         if self._loaded:
@@ -84,7 +85,7 @@ class Cnn:
             if why := self.unavailable():
                 raise Unavailable(why)
             try:
-                self._loaded = _load(self._directory, self._threads)
+                self._loaded = _load(self._directory)
             except Unavailable as error:
                 logger.exception("The model of match type copy cannot be loaded")
                 self._failure = time.monotonic() + RETRY_SECONDS, error.message
@@ -100,10 +101,18 @@ class _Loaded:
     mean: Floats
     matrix: Floats
 
-    def embed(self, squares: Pixels) -> Floats:
+    def embed(self, squares: Pixels, threads: int) -> Floats:
         # One by one: larger batches are no faster, and need the memory of a batch.
-        runs = [self.session.run(None, {"squares": one[np.newaxis]})[0] for one in squares]
+        if threads == 1:
+            runs = [self._run(one) for one in squares]
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                runs = list(pool.map(self._run, squares))
         return _unit((_unit(np.concatenate(runs)) - self.mean) @ self.matrix)
+
+    def _run(self, one: Pixels) -> Floats:
+        features: Floats = self.session.run(None, {"squares": one[np.newaxis]})[0]
+        return features
 
 
 def _unit(vectors: NDArray[np.floating]) -> Floats:
@@ -112,7 +121,7 @@ def _unit(vectors: NDArray[np.floating]) -> Floats:
     return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)
 
 
-def _load(directory: Path, threads: int) -> _Loaded:
-    session = cnn_model.load(directory, threads)
+def _load(directory: Path) -> _Loaded:
+    session = cnn_model.load(directory)
     with np.load(WHITENING) as numbers:
         return _Loaded(session, numbers["mean"], numbers["matrix"].astype(np.float32))

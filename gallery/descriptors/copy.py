@@ -28,6 +28,9 @@ SMALLEST_PART = 32
 WORKING_SIDE = 1024
 """Long side of what the squares are made from: a huge picture is averaged once, not for each."""
 
+QUERY_THREADS = 2
+"""Somebody waits for a query: its views are shared between so many threads."""
+
 FLAT_RANGE = 4
 """A picture whose channels span no more steps of 255 than this shows nothing but noise."""
 
@@ -44,15 +47,14 @@ class Query:
 class Copy:
     """Stores ``cnn`` (float32 512 of unit length) and ``local_features`` (bytes, ≤ 12 KB).
 
-    ``directory``: where the model is; ``threads``: how many the model may occupy. Cosine
-    distances, 0 to 2.
+    ``directory``: where the model is. Cosine distances, 0 to 2.
     """
 
     name = "copy"
     version = COPY_VERSION
 
-    def __init__(self, directory: Path, threads: int = 1) -> None:
-        self._cnn = Cnn(directory, threads)
+    def __init__(self, directory: Path) -> None:
+        self._cnn = Cnn(directory)
 
     def unavailable(self) -> str | None:
         """Why it cannot be used here, as a sentence; None if it can. Only looks."""
@@ -86,16 +88,16 @@ class Copy:
         with ThreadPoolExecutor(1) as pool:
             features = pool.submit(local_features.extract, picture.rgb)
             squares = views(picture.rgb)
-            vectors = self.embed(list(squares.values()))
+            vectors = self.embed(list(squares.values()), QUERY_THREADS)
             return Query(dict(zip(squares, vectors, strict=True)), features.result())
 
-    def embed(self, squares: Sequence[Pixels]) -> Vector:
-        """The vectors alone, float32 n × 512, of what ``cnn.square`` gives.
+    def embed(self, squares: Sequence[Pixels], threads: int = 1) -> Vector:
+        """The vectors alone, float32 n × 512, of what ``cnn.square`` gives, by so many threads.
 
         Raises ``Unavailable``.
         """
         shape = (len(squares), SIDE, SIDE, 3)
-        return self._cnn.embed(np.reshape(squares, shape).astype(np.uint8, copy=False))
+        return self._cnn.embed(np.reshape(squares, shape).astype(np.uint8, copy=False), threads)
 
     def describe_text(self, texts: Sequence[str]) -> list[Vector]:
         """Raises ``UserError``: words have no pixels."""

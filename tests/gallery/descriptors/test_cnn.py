@@ -20,7 +20,7 @@ from gallery.errors import Unavailable
 
 @pytest.fixture(scope="module")
 def model(models: Path) -> Cnn:
-    return Cnn(models, threads=1)
+    return Cnn(models)
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +73,13 @@ def test_vectors_have_unit_length_and_are_pinned(model: Cnn) -> None:
     np.testing.assert_allclose(vector[:6], PINNED, atol=1e-3)
 
 
-def test_a_vector_does_not_depend_on_its_batch(model: Cnn, photos: list[Pixels]) -> None:
+def test_a_vector_does_not_depend_on_its_batch_or_thread(model: Cnn, photos: list[Pixels]) -> None:
     many = embed(model, photos * 5)
     assert many.shape == (len(photos) * 5, DIMENSIONS)
     alone = np.concatenate([embed(model, [rgb]) for rgb in photos])
     np.testing.assert_allclose(many, np.tile(alone, (5, 1)), atol=1e-5)
+    shared = model.embed(np.stack([square(rgb) for rgb in photos * 5]), threads=3)
+    np.testing.assert_array_equal(shared, many)
     assert model.embed(np.empty((0, SIDE, SIDE, 3), np.uint8)).shape == (0, DIMENSIONS)
 
 
@@ -107,7 +109,7 @@ def test_threads_that_start_together_load_it_once(
     loads = []
     real = cnn_model.load
     monkeypatch.setattr(cnn_model, "load", lambda *args: loads.append(args) or real(*args))
-    fresh = Cnn(models, threads=1)
+    fresh = Cnn(models)
     assert fresh.unavailable() is None and not loads  # asking loads nothing
     with ThreadPoolExecutor(4) as pool:
         vectors = list(pool.map(lambda _: embed(fresh, photos[:1]), range(4)))
@@ -121,7 +123,7 @@ def test_a_failed_load_is_left_alone_for_a_while(
     monkeypatch.setattr(cnn, "RETRY_SECONDS", 0.5)
     for suffix in ("", ".sha256"):
         (tmp_path / f"{cnn_model.NAME}{suffix}").write_bytes(b"damaged")
-    model = Cnn(tmp_path, threads=1)
+    model = Cnn(tmp_path)
     assert model.unavailable() is None
     with pytest.raises(Unavailable, match="damaged"):
         embed(model, photos[:1])
@@ -138,7 +140,7 @@ def test_a_failed_load_is_left_alone_for_a_while(
 
 
 def test_preparing_ends_the_wait(models: Path, tmp_path: Path, photos: list[Pixels]) -> None:
-    model = Cnn(tmp_path, threads=1)
+    model = Cnn(tmp_path)
     assert "prepare_models" in (model.unavailable() or "")
     (tmp_path / cnn_model.NAME).write_bytes(b"damaged")
     (tmp_path / f"{cnn_model.NAME}.sha256").write_text("of another file")
