@@ -45,13 +45,11 @@ def square(rgb: Pixels) -> Pixels:
 
 
 class Cnn:
-    """The model in ``directory``, loaded at the first use; safe to share between threads.
+    """The model in ``directory``, loaded at the first use; safe to share between threads, of which
+    each call occupies one."""
 
-    ``threads``: how many one call may occupy.
-    """
-
-    def __init__(self, directory: Path, threads: int) -> None:
-        self._directory, self._threads = directory, threads
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
         self._lock = threading.Lock()
         self._loaded: _Loaded | None = None
         self._failure: tuple[float, str] | None = None
@@ -84,7 +82,7 @@ class Cnn:
             if why := self.unavailable():
                 raise Unavailable(why)
             try:
-                self._loaded = _load(self._directory, self._threads)
+                self._loaded = _load(self._directory)
             except Unavailable as error:
                 logger.exception("The model of match type copy cannot be loaded")
                 self._failure = time.monotonic() + RETRY_SECONDS, error.message
@@ -116,7 +114,7 @@ def _unit(vectors: NDArray[np.floating]) -> Floats:
     return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)
 
 
-def _load(directory: Path, threads: int) -> _Loaded:
-    session = cnn_model.load(directory, threads)
+def _load(directory: Path) -> _Loaded:
+    session = cnn_model.load(directory)
     with np.load(WHITENING) as numbers:
         return _Loaded(session, numbers["mean"], numbers["matrix"].astype(np.float32))

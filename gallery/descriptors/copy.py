@@ -48,15 +48,14 @@ class Query:
 class Copy:
     """Stores ``cnn`` (float32 512 of unit length) and ``local_features`` (bytes, ≤ 12 KB).
 
-    ``directory``: where the model is; ``threads``: how many the model may occupy. Cosine
-    distances, 0 to 2.
+    ``directory``: where the model is. Cosine distances, 0 to 2.
     """
 
     name = "copy"
     version = COPY_VERSION
 
-    def __init__(self, directory: Path, threads: int = 1) -> None:
-        self._cnn = Cnn(directory, threads)
+    def __init__(self, directory: Path) -> None:
+        self._cnn = Cnn(directory)
 
     def unavailable(self) -> str | None:
         """Why it cannot be used here, as a sentence; None if it can. Only looks."""

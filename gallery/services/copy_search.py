@@ -11,7 +11,7 @@ from gallery import confidence, decoding, descriptors, geometry, versions
 from gallery.candidates import Candidate, Probe, candidates, local_features, stored_probe
 from gallery.confidence import Evidence
 from gallery.descriptors.base import Pixels
-from gallery.descriptors.copy import PARTS
+from gallery.descriptors.copy import CORES, PARTS
 from gallery.descriptors.copy import Query as CopyDescription
 from gallery.descriptors.pdq import LOW_QUALITY
 from gallery.errors import Unavailable
@@ -163,9 +163,8 @@ def _verified(
         return found
     found = _strongest_first(found, match_type)
     packed = packed_features([shown for shown, _ in found[:count]])
-    matches = dict(
-        zip(packed, geometry.verify_many(query.features, list(packed.values())), strict=True)
-    )
+    every = geometry.verify_many(query.features, list(packed.values()), CORES)
+    matches = dict(zip(packed, every, strict=True))
     return [(shown, replace(evidence, match=matches.get(shown))) for shown, evidence in found]
 
 
