@@ -3,8 +3,6 @@ VENV   := .venv
 PYTHON := $(VENV)/bin/python
 RUN    := $(VENV)/.run
 DEV    := $(VENV)/.dev
-# A worker for each core, each with a PostgreSQL of its own; a file stays with one worker.
-SUITE  := -n logical --maxprocesses 8 --dist loadfile
 
 .PHONY: run test check docs demo bench clean
 
@@ -13,7 +11,7 @@ run: $(RUN)            ## everything: database, web on :8140, workers; Ctrl-C st
 
 test: $(DEV)           ## the whole suite, on a real PostgreSQL and a real browser
 	@sh tests/install_system.sh
-	$(PYTHON) -m pytest $(or $(ARGS),$(SUITE))
+	$(PYTHON) -m pytest $(ARGS)
 
 check: $(DEV)          ## lint, format, types, layers, settings, migrations, generated docs
 	@sh tests/install_system.sh

@@ -111,7 +111,7 @@ def test_threads_that_start_together_load_it_once(
     assert fresh.unavailable() is None and not loads  # asking loads nothing
     with ThreadPoolExecutor(4) as pool:
         vectors = list(pool.map(lambda _: embed(fresh, photos[:1]), range(4)))
-    assert loads == [(models, 1)]
+    assert loads == [(models,)]
     assert all(np.array_equal(vector, vectors[0]) for vector in vectors)
 
 
