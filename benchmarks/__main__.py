@@ -1,6 +1,7 @@
-"""``python -m benchmarks [speed|scale|filter|recall|videos] [--quick]``: measure, print, write
-docs/benchmarks.md. ``recall`` and ``videos`` run only when they are named: they download 1 GB of
-Debian packages."""
+"""``python -m benchmarks [PART] [--quick]``: measure, print, write docs/benchmarks.md.
+
+``recall`` and ``videos`` run only when they are named: they download 1 GB of Debian packages.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +11,11 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks import fileserver, filter, imports, pictures, report, scale, service, speed
+from benchmarks import console, fileserver, filter, imports, pictures, report, scale, service, speed
 from benchmarks.client import Measured
 
 CLIENTS = (1, 4)
+PARTS = ("speed", "scale", "filter", "imports", "console", "recall", "videos")
 ORIGINAL = {
     "add": "16 and 21 pictures/s",
     "search": "15/s (p50 62 ms) and 20/s (p50 204 ms)",
@@ -22,9 +24,9 @@ ORIGINAL = {
 
 
 def main() -> None:
-    """Run what was asked for; speed, scale and filter by default."""
+    """Run what was asked for; all but recall and videos by default."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=["speed", "scale", "filter", "recall", "videos"])
+    parser.add_argument("part", nargs="?", choices=PARTS)
     parser.add_argument("--quick", action="store_true", help="less data, one run each")
     parser.add_argument("--workers", type=int, default=2, help="processes (recall, videos)")
     options, others = parser.parse_known_args()
@@ -41,7 +43,8 @@ def main() -> None:
             ("speed", run_speed),
             ("scale", run_scale),
             ("filter", filter.run),
-            ("filter", imports.run),
+            ("imports", imports.run),
+            ("console", console.run),
         )
         for name, run in parts:
             if options.part in (None, name):

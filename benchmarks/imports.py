@@ -1,11 +1,7 @@
-"""Importing a million hashes: seconds by step, memory, and the same file again.
-
-``python -m benchmarks.imports [--quick]`` prints the table. It starts a service of its own.
-"""
+"""Importing a million hashes: seconds by step, memory, and the same file again."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import re
 import subprocess
@@ -28,15 +24,6 @@ class Measured:
     seconds: float
     megabytes: float
     printed: str
-
-
-def main() -> None:
-    """Print what ``run`` measures."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.imports", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer hashes")
-    options = parser.parse_args()
-    with service.running():
-        print(measured(quick=options.quick))
 
 
 def run(started: service.Service, quick: bool, command: str) -> None:
@@ -133,7 +120,3 @@ def stopncii_lines(count: int, words: str) -> Iterator[str]:
             '"CSPFeedbacks":[]}\n'
         )
     yield "]}\n"
-
-
-if __name__ == "__main__":
-    main()
