@@ -34,7 +34,7 @@ def test_a_key_has_256_random_bits_and_only_its_hash_is_stored() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT imgsmlr_site_apikey::text FROM imgsmlr_site_apikey")
         row = cursor.fetchone()[0]
-    assert text.rpartition("_")[2] not in row
+    assert text.split("_", 2)[2] not in row
     assert digest(text) in row
 
 
@@ -141,7 +141,7 @@ def test_a_superuser_issues_a_key_and_sees_it_once(
     for page in (LIST_PAGE, f"{LIST_PAGE}{key.pk}/change/", f"{LIST_PAGE}{key.pk}/history/"):
         shown = browser.get(page)
         assert shown.status_code == 200
-        assert text.rpartition("_")[2] not in shown.content.decode()
+        assert text.split("_", 2)[2] not in shown.content.decode()
         assert key.sha256 not in shown.content.decode()
 
 
