@@ -68,7 +68,8 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Query and video looked at in one of several ways, and the offset that is best for it."""
+    """Query and video looked at in one of several ways, and the offset that is best for it.
+    ``shown``, 0..1: the share of the video's picture that the query shows by it."""
 
     offset: float
     speed: float
@@ -76,6 +77,7 @@ class Placed:
     mirrored: bool
     ours: list[TimedGrey]
     theirs: list[TimedGrey]
+    shown: float = 1.0
 
 
 def place(

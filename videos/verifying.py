@@ -65,13 +65,15 @@ class Proof:
     pictures there.
 
     ``start``, ``end``: seconds from and to which the video looks as it does at ``offset``, for a
-    query of one frame. ``inliers``: of the pair of frames that agree best, 0 for none; ``proven``:
+    query of one frame. ``shown``, 0..1: the share of the video's picture that the query shows.
+    ``inliers``: of the pair of frames that agree best, 0 for none; ``proven``:
     how many of the ``compared`` pairs agree at all.
     """
 
     offset: float
     speed: float
     likeness: float = 0.0
+    shown: float = 0.0
     inliers: int = 0
     proven: int = 0
     compared: int = 0
@@ -115,6 +117,7 @@ class Verifier:
             placed.offset,
             placed.speed,
             placed.likeness,
+            placed.shown,
             best.inliers if best else 0,
             len(agreed),
             len(matches),
@@ -155,22 +158,23 @@ class Verifier:
             borders.add(rgb)
         height, width = window[0][1].shape[:2]
         inner = borders.box() or (0, 0, width, height)
-        ways = [(_PICTURE, inner)]
+        ways = [(_PICTURE, inner, 1.0)]
         if inner != (0, 0, width, height) or any(
             self._frames[n].picture.shape != self._frames[n].rgb.shape for n in numbers
         ):
-            ways.append((_WHOLE, (0, 0, width, height)))
-        ways += [(_PICTURE, _cropped(inner, share)) for share in _CROPS]
+            ways.append((_WHOLE, (0, 0, width, height), 1.0))
+        ways += [(_PICTURE, _cropped(inner, share), (1 - 2 * share) ** 2) for share in _CROPS]
         found: list[Placed] = []
-        for way, (left, top, right, bottom) in ways:
+        for way, (left, top, right, bottom), shown in ways:
             theirs = [(t / 1000, look_of(rgb[top:bottom, left:right])) for t, rgb in window]
             ours = [(self._frames[n].t / 1000, self._greys(n, way)) for n in numbers]
             mirrored = [(t, small[:, ::-1]) for t, small in ours]
-            found.append(place(ours, theirs, claim, False))
-            found.append(place(mirrored, theirs, claim, True))
+            found.append(replace(place(ours, theirs, claim, False), shown=shown))
+            found.append(replace(place(mirrored, theirs, claim, True), shown=shown))
             if max(found[-1].likeness, found[-2].likeness) >= _UNEDITED:
                 break
-        return at_best_speed(max(found, key=lambda placed: placed.likeness), claim)
+        best = max(found, key=lambda placed: placed.likeness)
+        return replace(at_best_speed(best, claim), shown=best.shown)
 
     def _laid(self, claim: Claim, window: Sequence[Timed]) -> list[Placed]:
         """The query laid upon the video as geometry says; none if that fails.
@@ -203,7 +207,8 @@ class Verifier:
         if laid is None:
             return []
         moved = replace(claim, offset=at / 1000 - claim.speed * t, reach=min(claim.reach, _STEP))
-        return [at_best_speed(place(*laid, moved, match.mirrored), moved)]
+        placed = at_best_speed(place(*laid, moved, match.mirrored), moved)
+        return [replace(placed, shown=match.candidate_area)]
 
 
 def _nearest_timed(window: Sequence[Timed], seconds: float) -> Timed:

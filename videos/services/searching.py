@@ -36,6 +36,11 @@ VERIFIED, VERIFIED_EACH = 6, 3
 EQUAL = 0.02
 """A place whose pictures are less alike by no more than this is as good."""
 
+WHOLE = 2.0
+"""Log-odds by which a still is rather all of a frame than nothing of it. Films of one series show
+the same photographs from nearer and from further away: all of them hold the still, and the one
+whose frame it fills is meant."""
+
 SHOWN = 5
 """Pairs of frames of an answer."""
 
@@ -109,6 +114,13 @@ class _Judged:
     proof: Proof | None
     logit: float
     confidence: float
+
+    @property
+    def rank(self) -> float:
+        """Orders results, the greatest first. A moving picture tells films apart by itself."""
+        if self.proof is None or self.kind != "still":
+            return self.logit
+        return self.logit + WHOLE * self.proof.shown * max(0.0, self.proof.likeness)
 
 
 def search(
@@ -193,7 +205,7 @@ def _judge(frames: Sequence[QueryFrame], found: Sequence[Found], kind: Kind) -> 
             )
         odds, sure = logit(evidence, by), confidence(evidence, by)
         judged.append(_Judged(one, by, evidence, proof, odds, sure))
-    return sorted(judged, key=lambda one: -one.logit)
+    return sorted(judged, key=lambda one: -one.rank)
 
 
 def _proof(verifier: Verifier, found: Found, video: Video | None) -> Proof | None:
