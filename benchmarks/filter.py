@@ -5,9 +5,12 @@ The lists are in a running service's database, so that what is measured is what 
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -78,29 +81,20 @@ def fill_hashes(list_id: int, count: int) -> Filled:
 
 
 def fill_pictures(list_id: int, count: int) -> None:
-    """Items with vectors like those of pictures, and the local features of one."""
-    from gallery import conf, decoding, descriptors
-    from moderation.models import BannedFingerprint, BannedItem
+    """Items with a picture each, added as an upload of many would be, into an empty gallery: the
+    workers look through what is here for them."""
+    from moderation.models import RetroScan
+    from moderation.permissions import Actor
+    from moderation.services import entries, item_storing, scanning
 
-    random = np.random.default_rng(5)
-    picture = decoding.decode(pictures.jpeg(10_000), conf.limits())
-    (columns,) = descriptors.get("copy").describe([picture])
-    if columns is None:
-        raise RuntimeError("the picture has no features")
-    vectors = random.normal(size=(count, 512)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    made = BannedItem.objects.bulk_create(
-        BannedItem(list_id=list_id, media="image", added_by="benchmark") for _ in range(count)
-    )
-    BannedFingerprint.objects.bulk_create(
-        (
-            BannedFingerprint(
-                item=item, version="copy-1", cnn=vector, features=columns["local_features"]
-            )
-            for item, vector in zip(made, vectors, strict=True)
-        ),
-        batch_size=200,
-    )
+    speed.forget_images()
+    made = [entries.of_bytes(pictures.jpeg(10_000 + number), {}) for number in range(count)]
+    by = Actor.machine("benchmark")
+    added = item_storing.add(by=by, list_id=list_id, made=made, reason="")
+    if added.refused:
+        raise RuntimeError(str(next(iter(added.refused.values()))))
+    while RetroScan.objects.filter(state__in=scanning.UNFINISHED).exists():
+        time.sleep(0.2)
 
 
 def check(target: Target, urls: Sequence[str], clients: int) -> Measured:
@@ -121,6 +115,59 @@ def add(target: Target, urls: Sequence[str]) -> Measured:
     return speed.add(target, "v1", urls, clients=1)
 
 
+def bulk_costs(files: Sequence[bytes], rounds: int) -> list[list[object]]:
+    """What moderation adds to ``manage.py add_images`` where no list is enabled: pictures a second
+    with all of it, without the audit, and without the gate as well; in turns, the best of each."""
+    best = dict.fromkeys(MODERATED, 0.0)
+    with tempfile.TemporaryDirectory() as directory:
+        places = [Path(directory, f"{number}.jpg") for number in range(len(files))]
+        for place, data in zip(places, files, strict=True):
+            place.write_bytes(data)
+        for _ in range(rounds):
+            for name, less in MODERATED.items():
+                with less():
+                    best[name] = max(best[name], speed.bulk(places))
+    least = best["without the gate too"]
+    return [[name, rate, f"{least / rate - 1:.0%}"] for name, rate in best.items()]
+
+
+@contextmanager
+def without_audit() -> Iterator[None]:
+    """Nobody hears of changes."""
+    from gallery.signals import changed
+    from moderation import receivers
+
+    heard = (receivers.write_down, receivers.announce)
+    for receiver in heard:
+        changed.disconnect(receiver)
+    try:
+        yield
+    finally:
+        for receiver in heard:
+            changed.connect(receiver)
+
+
+@contextmanager
+def without_moderation() -> Iterator[None]:
+    """Nor does anybody ask before something is published."""
+    from django.conf import settings
+
+    gates, settings.PUBLISHING_GATES = settings.PUBLISHING_GATES, []
+    try:
+        with without_audit():
+            yield
+    finally:
+        settings.PUBLISHING_GATES = gates
+
+
+MODERATED: dict[str, Callable[[], AbstractContextManager[None]]] = {
+    "as it is": nullcontext,
+    "without the audit": without_audit,
+    "without the gate too": without_moderation,
+}
+"""How pictures are added in bulk → what is left out."""
+
+
 def memory(pid: int) -> float:
     """MB of the web processes, what they share counted once."""
     return service.memory(pid).get("gunicorn", (0.0, 0.0))[0]
@@ -133,6 +180,7 @@ def run(started: service.Service, quick: bool, command: str) -> None:
     target = Target(started.host, started.port, issue_key(), started.pid)
     with fileserver.serving(files) as urls:
         speed.warm_up(target, urls)
+        bulk = bulk_costs(files if quick else pictures.jpegs(), rounds=2 if quick else 4)
         costs = [["no list", *_row(add(target, urls))]]
         list_id = make_list()
         filled = fill_hashes(list_id, hashes)
@@ -164,6 +212,9 @@ def run(started: service.Service, quick: bool, command: str) -> None:
             "Adding the same pictures by v1, one client, described by all that is available and "
             "published when it is answered:",
             report.table(["lists", "per second", "p50 ms", "p95 ms", "CPU ms"], costs),
+            "Adding them by `manage.py add_images`, no list enabled; all cores prepare "
+            "them and one stores them:",
+            report.table(["moderation", "pictures per second", "costs"], bulk),
         ]
     )
     print(body)

@@ -94,6 +94,22 @@ def logit(evidence: Evidence, match_type: str) -> float:
     return calibration.bias + float(features(evidence, match_type) @ calibration.weights)
 
 
+def logits_of_vectors(
+    whole: NDArray[np.floating], part: NDArray[np.floating], match_type: str
+) -> NDArray[np.float64]:
+    """``logit`` of many pictures of which no more is known than their cosine distances to all of
+    the query and to a part of it; 2 where a method could not say anything."""
+    calibration = calibrations()[match_type]
+    weights = dict(zip(FEATURES[match_type], calibration.weights.tolist(), strict=True))
+    alike = np.maximum(0.0, 1.0 - np.asarray(whole, np.float64))
+    return np.asarray(
+        calibration.bias
+        + weights["cnn"] * alike
+        + weights["cnn_closest"] * np.maximum(0.0, alike - 0.8)
+        + weights["part"] * np.maximum(0.0, 1.0 - np.asarray(part, np.float64))
+    )
+
+
 def confidence(evidence: Evidence, match_type: str) -> float:
     """Probability that it is a copy, 0 to 1. ``match_type``: copy or auto."""
     return 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, logit(evidence, match_type)))))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -158,16 +159,23 @@ def extract(rgb: NDArray[np.uint8]) -> Features:
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     if scale < 1.0:
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    return Features(width, height, _found(grey.tobytes(), size))
+
+
+@lru_cache(maxsize=8)
+def _found(grey: bytes, size: tuple[int, int]) -> NDArray[np.void]:
+    """Of a grey picture of that width and height. What is added is described and then screened,
+    so the last few are remembered: 1 MB."""
     # An eighth of the customary contrast: blurred pictures and soft skies have little.
     sift = cv2.SIFT.create(nfeatures=FOUND, contrastThreshold=0.005)
-    found, sifts = sift.detectAndCompute(grey, None)
+    pixels = np.frombuffer(grey, np.uint8).reshape(size[1], size[0])
+    found, sifts = sift.detectAndCompute(pixels, None)
     if not found:
-        return Features(width, height, np.empty(0, _RECORD))
+        return np.empty(0, _RECORD)
     strength = [-point.response * point.size for point in found]
     # SIFT may return a few more than it was asked for.
     order = np.argsort(strength, kind="stable")[:FOUND]
-    records = _records([found[i] for i in order], sifts[order], size)
-    return Features(width, height, records)
+    return _records([found[i] for i in order], sifts[order], size)
 
 
 def _records(

@@ -11,18 +11,44 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
-from django.http import HttpRequest
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 from django_q.admin import FailAdmin, QueueAdmin, ScheduleAdmin, TaskAdmin
 from django_q.models import Failure, OrmQ, Schedule, Success
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from moderation.permissions import actor_of
+from moderation.services import roles
+
 for model in (User, Group, Schedule, OrmQ, Success, Failure):
     admin.site.unregister(model)
 
 
+class NamesWhoGives:
+    """Mixin: the audit says who gave and took roles here."""
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """All that a page's form changes."""
+        with roles.given_by(actor_of(request).name):
+            response: HttpResponse = super().changeform_view(request, *args, **kwargs)  # type: ignore[misc]
+        return response
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """One that is deleted."""
+        with roles.given_by(actor_of(request).name):
+            response: HttpResponse = super().delete_view(request, *args, **kwargs)  # type: ignore[misc]
+        return response
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Several at once."""
+        with roles.given_by(actor_of(request).name), transaction.atomic():
+            super().delete_queryset(request, queryset)  # type: ignore[misc]
+
+
 @admin.register(User)
-class AccountAdmin(UserAdmin, ModelAdmin):
+class AccountAdmin(NamesWhoGives, UserAdmin, ModelAdmin):
     """People who log in."""
 
     form = UserChangeForm
@@ -48,9 +74,16 @@ class AccountAdmin(UserAdmin, ModelAdmin):
         """Superusers; others deactivate."""
         return is_superuser(request)
 
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """With an event of what was changed of the rights."""
+        nothing = dict.fromkeys(roles.RIGHTS, False) | {"is_active": True}
+        known = User.objects.filter(pk=obj.pk).values(*roles.RIGHTS).first()
+        super().save_model(request, obj, form, change)
+        roles.note_rights(obj, known or nothing)
+
 
 @admin.register(Group)
-class RoleAdmin(GroupAdmin, ModelAdmin):
+class RoleAdmin(NamesWhoGives, GroupAdmin, ModelAdmin):
     """Groups are sets of rights, so they are superusers' to write."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:

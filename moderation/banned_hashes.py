@@ -12,7 +12,6 @@ worker does that, so that a machine without one keeps the hashes in each process
 
 from __future__ import annotations
 
-import io
 import logging
 import threading
 from collections.abc import Sequence
@@ -25,20 +24,13 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from moderation import hash_index
+from moderation.copied_rows import INTEGER, copied
 from moderation.hash_index import HIT, Hashes, HashIndex, HashIndexUnusable, Hits, Items
 
 TAIL = 5000
 """Rows beyond the file's from which a new one is worth writing."""
 
-_ROW = np.dtype(
-    [
-        *(("fields", ">i2"), ("id_size", ">i4"), ("id", ">i8")),
-        *(("hash_size", ">i4"), ("hash", "u1", (hash_index.BYTES,))),
-        *(("tx_size", ">i4"), ("tx", ">i8")),
-    ]
-)
-"""A row as ``COPY (FORMAT binary)`` sends it."""
-_COPY_HEAD, _COPY_TAIL = 19, 2
+_COLUMNS = {"id": INTEGER, "hash": np.dtype(("u1", hash_index.BYTES)), "tx": INTEGER}
 
 _FROM = f"FROM moderation_bannedhash WHERE kind = 'pdq' AND length(value) = {2 * hash_index.BYTES}"
 
@@ -203,8 +195,5 @@ def _count(watermark: int) -> int:
 
 def _rows(condition: str) -> NDArray[np.void]:
     """``id``, ``hash`` and ``tx`` of the stored PDQ hashes for which a condition holds."""
-    out = io.BytesIO()
     select = f"SELECT id, decode(value, 'hex'), tx {_FROM} AND {condition}"
-    with connection.cursor() as cursor:
-        cursor.copy_expert(f"COPY ({select}) TO STDOUT (FORMAT binary)", out)
-    return np.frombuffer(out.getbuffer()[_COPY_HEAD:-_COPY_TAIL], _ROW)
+    return copied(select, {}, _COLUMNS)

@@ -1,148 +1,151 @@
 """Items of which a subject's pictures show (a part of) the picture.
 
 Every item's vector is compared. The nearest are verified by local features and looked at, as in a
-search of the gallery, and come out with the same calibrated confidence.
+search of the gallery, and come out with the same calibrated confidence. How many that are, and
+what it costs, is in docs/adr/0017-items-compared.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from django.db import connection
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
 
-from gallery import conf as gallery_conf
-from gallery import confidence, decoding, descriptors, local_features
+from gallery import confidence, descriptors, local_features
 from gallery.candidates import Probe
 from gallery.confidence import Evidence
-from gallery.descriptors.base import COPY_VERSION, Pixels
+from gallery.descriptors.base import COPY_VERSION, Pixels, Vector
 from gallery.descriptors.copy import PARTS
 from gallery.descriptors.copy import views as squares_of
-from gallery.errors import UserError
 from gallery.likeness import Looks
+from gallery.local_features import Features
 from gallery.services.copy_search import CopyQuery, judged
 from gallery.trimming import trim
-from gallery.vectors import encode
-from moderation.matching import LIVE, Match, View, live_items, of_item
+from moderation import item_vectors
+from moderation.item_vectors import Pictures
+from moderation.matching import Match, View, live_items, of_item
 from moderation.models import BannedFingerprint, BannedItem
 from moderation.policies import Policies, using
 
-PROPOSED: Final = 200
-"""Pictures of items that each vector proposes, of which those are verified that most speaks for."""
+LEAST, MOST, SHARE = 30, 200, 100
+"""Items that are verified for each view: of n pictures the n ÷ ``SHARE`` that their vectors speak
+for most, within these limits; and all that the vectors alone make likely copies."""
 
 LIKE_AT_ALL: Final = 0.8
 """Cosine distance beyond which one frame of many is not verified; unlike pictures are at 1."""
 
-_NEAREST_COPIES = f"""
-SELECT q.n, near.id FROM unnest(%(vectors)s::text[]) WITH ORDINALITY AS q(vector, n)
-CROSS JOIN LATERAL (
-    SELECT f.id {LIVE} AND f.cnn IS NOT NULL AND f.version = %(version)s
-    ORDER BY (f.cnn <=> q.vector::halfvec) + 0 LIMIT {PROPOSED}
-) near
-"""  # noqa: S608
-_COPIES_MEASURED = """
-SELECT q.n, f.id, f.item_id, f.time_ms, f.cnn <=> q.vector::halfvec
-FROM unnest(%(vectors)s::text[]) WITH ORDINALITY AS q(vector, n)
-CROSS JOIN moderation_bannedfingerprint f WHERE f.id = ANY(%(ids)s)
-"""
-
-
-@dataclass(frozen=True, eq=False)
-class _Vectors:
-    """One view's vectors in SQL's text form: of all it shows, and of its quarters."""
-
-    view: View
-    whole: Sequence[str]
-    part: Sequence[str] = ()
-
-    def query(self) -> CopyQuery:
-        """With all that verifying needs."""
-        rgb = self.view.rgb
-        features = local_features.extract(rgb)
-        return CopyQuery(Probe(), features, Looks(rgb), trim(rgb))
+LOOKED_AT_SIDE: Final = 320
+"""Pixels of an item's picture that are enough to look at it."""
 
 
 def by_copy(views: Sequence[View], policies: Policies) -> list[Match]:
     """Up to what their lists record. Raises ``Unavailable``."""
-    asked = [_vectors(view) for view in views]
-    rows = _measured(asked, list(using(policies, "copy")))
-    items = live_items({row.item for known in rows.values() for row in known}, policies)
+    pictures = item_vectors.matching("cnn", COPY_VERSION, list(using(policies, "copy")))
+    if not len(pictures):
+        return []
+    asked = [_Asked.of(view) for view in views]
+    near = [_near(one, pictures) for one in asked]
+    items = live_items({row.item for rows in near for row in rows}, policies)
     found: list[Match] = []
-    for number, near in rows.items():
-        view = views[number]
-        known = [(row, row.evidence) for row in near if row.item in items]
-        if not view.alone:
-            known = [pair for pair in known if (pair[1].cnn or 0.0) <= LIKE_AT_ALL]
-        if not known:
-            continue
-        shown = judged(
-            asked[number].query(),
-            known,
-            "copy",
-            packed_features=_packed_features,
-            pixels=lambda row: _picture_of(items[row.item], row),
-        )
-        found += (
-            match
-            for row, evidence in shown
-            if (match := _copy(row, evidence, items[row.item], view, policies))
-        )
+    for one, rows in zip(asked, near, strict=True):
+        found += _judged(one, [row for row in rows if row.item in items], items, policies)
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """A view with the vectors of all it shows, and of its quarters. ``features``: if they are known
+    already."""
+
+    view: View
+    whole: Sequence[Vector]
+    part: Sequence[Vector] = ()
+    features: Features | None = None
+
+    @classmethod
+    def of(cls, view: View) -> _Asked:
+        """Raises ``Unavailable``."""
+        if view.vectors:
+            return cls(view, view.vectors)
+        model = descriptors.get_copy()
+        if view.alone:
+            query = model.query(view)
+            whole = [vector for name, vector in query.vectors.items() if name not in PARTS]
+            part = [vector for name, vector in query.vectors.items() if name in PARTS]
+            return cls(view, whole, part, query.features)
+        squares = squares_of(view.rgb)
+        return cls(
+            view, list(model.embed([squares[name] for name in squares if name not in PARTS]))
+        )
+
+    def query(self) -> CopyQuery:
+        """With all that verifying needs."""
+        rgb, features = self.view.rgb, self.features
+        if features is None:
+            features = local_features.extract(rgb)
+        return CopyQuery(Probe(), features, Looks(rgb), trim(rgb))
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A stored picture of an item, and its distances to one view, the least of each kind."""
+    """A stored picture of an item, and what its vector says about one view."""
 
     pk: int
     item: int
     time_ms: int | None
-    cnn: float | None
-    part: float | None
-
-    @property
-    def evidence(self) -> Evidence:
-        return Evidence(cnn=self.cnn, part=self.part)
+    evidence: Evidence
 
 
-def _vectors(view: View) -> _Vectors:
-    if view.vectors:
-        return _Vectors(view, view.vectors)
-    squares = squares_of(view.rgb)
-    if not view.alone:
-        squares = {name: pixels for name, pixels in squares.items() if name not in PARTS}
-    made = descriptors.get_copy().embed(list(squares.values()))
-    texts = dict(zip(squares, map(encode, made), strict=True))
-    return _Vectors(
-        view,
-        [text for name, text in texts.items() if name not in PARTS],
-        [text for name, text in texts.items() if name in PARTS],
+def _near(asked: _Asked, pictures: Pictures) -> list[_Row]:
+    """The pictures to be verified: of each item the nearest, of the items the nearest."""
+    whole, part = _least(asked.whole, pictures), _least(asked.part, pictures)
+    logits = confidence.logits_of_vectors(whole, part, "copy")
+    order = np.argsort(-logits, kind="stable")
+    if not asked.view.alone:
+        order = order[whole[order] <= LIKE_AT_ALL]
+    # A video has hundreds of pictures that are alike: they must not push other items out.
+    _, first = np.unique(pictures.rows["item"][order], return_index=True)
+    order = order[np.sort(first)]
+    verified = min(MOST, max(LEAST, len(pictures) // SHARE))
+    likely = int(np.count_nonzero(logits[order] > 0.0))
+    return [
+        _Row(
+            *pictures.named(at),
+            Evidence(
+                cnn=float(whole[at]) if asked.whole else None,
+                part=float(part[at]) if asked.part else None,
+            ),
+        )
+        for at in order[: max(verified, likely)].tolist()
+    ]
+
+
+def _least(vectors: Sequence[Vector], pictures: Pictures) -> NDArray[np.floating]:
+    """The distance of each picture to the nearest of some vectors; 2 if there are none."""
+    if not len(vectors):
+        return np.full(len(pictures), 2.0)
+    return np.asarray(pictures.distances(vectors).min(axis=1))
+
+
+def _judged(
+    asked: _Asked, rows: Sequence[_Row], items: dict[int, BannedItem], policies: Policies
+) -> list[Match]:
+    if not rows:
+        return []
+    shown = judged(
+        asked.query(),
+        [(row, row.evidence) for row in rows],
+        "copy",
+        packed_features=_packed_features,
+        pixels=lambda row: _picture_of(items[row.item]),
+        verified=len(rows),
     )
-
-
-def _measured(asked: Sequence[_Vectors], lists: Sequence[int]) -> dict[int, list[_Row]]:
-    """The pictures nearest to each view, by its number, with all their distances to it."""
-    texts = [(number, text, False) for number, one in enumerate(asked) for text in one.whole]
-    texts += [(number, text, True) for number, one in enumerate(asked) for text in one.part]
-    params: dict[str, Any] = {"vectors": [text for _, text, _ in texts], "lists": list(lists)}
-    with connection.cursor() as cursor:
-        cursor.execute(_NEAREST_COPIES, {**params, "version": COPY_VERSION})
-        proposed = {(texts[n - 1][0], pk) for n, pk in cursor.fetchall()}
-        cursor.execute(_COPIES_MEASURED, {**params, "ids": sorted({pk for _, pk in proposed})})
-        measured = cursor.fetchall()
-    least: dict[tuple[int, int], dict[bool, float]] = {}
-    facts: dict[int, tuple[int, int | None]] = {}
-    for n, pk, item, time_ms, distance in measured:
-        number, _, part = texts[n - 1]
-        if (number, pk) in proposed:
-            mine = least.setdefault((number, pk), {})
-            mine[part] = min(distance, mine.get(part, distance))
-            facts[pk] = item, time_ms
-    rows: dict[int, list[_Row]] = {}
-    for (number, pk), mine in least.items():
-        rows.setdefault(number, []).append(_Row(pk, *facts[pk], mine.get(False), mine.get(True)))
-    return rows
+    found = (_copy(row, known, items[row.item], asked.view, policies) for row, known in shown)
+    return [match for match in found if match is not None]
 
 
 def _packed_features(rows: Sequence[_Row]) -> dict[_Row, bytes]:
@@ -153,14 +156,16 @@ def _packed_features(rows: Sequence[_Row]) -> dict[_Row, bytes]:
     return {row: packed[row.pk] for row in rows if row.pk in packed}
 
 
-def _picture_of(item: BannedItem, row: _Row) -> Pixels | None:
+def _picture_of(item: BannedItem) -> Pixels | None:
     """What is kept of an item is its first picture, and of a video none of those compared."""
     if not item.picture or item.media == BannedItem.Media.VIDEO:
         return None
     try:
-        with item.picture.open() as stream:
-            return decoding.decode(stream.read(), gallery_conf.limits()).rgb
-    except (FileNotFoundError, UserError):
+        with item.picture.open() as stream, Image.open(stream, formats=["JPEG"]) as picture:
+            # Nearly all of the time is saved by not unfolding what is then averaged away.
+            picture.draft("RGB", (LOOKED_AT_SIDE, LOOKED_AT_SIDE))
+            return np.asarray(picture.convert("RGB"))
+    except (FileNotFoundError, UnidentifiedImageError):
         return None
 
 

@@ -14,8 +14,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.descriptors.base import Vector
 from gallery.descriptors.pdq import LOW_QUALITY
-from gallery.vectors import encode
 from moderation import banned_hashes
 from moderation.conf import Bounds
 from moderation.hash_index import BITS, pack
@@ -44,16 +44,16 @@ class View:
     """One picture of a subject: height × width × 3, upright, and as imgsmlr reads it.
 
     ``hashes``: PDQ in all eight turns as far as known, 32 bytes each, its own first; none below
-    ``LOW_QUALITY``. ``vectors``: stored ones of ``copy`` in SQL's text form; if there are none they
-    are made. ``frame``: place in an animation, ``time_ms`` in a video. ``alone``: the only picture
-    of its subject, which is then looked at in parts, too.
+    ``LOW_QUALITY``. ``vectors``: stored ones of ``copy``; if there are none they are made.
+    ``frame``: place in an animation, ``time_ms`` in a video. ``alone``: the only picture of its
+    subject, which is then looked at in parts, too.
     """
 
     rgb: Pixels
     legacy_rgb: Pixels
     hashes: Sequence[bytes] = ()
     quality: int | None = None
-    vectors: Sequence[str] = ()
+    vectors: Sequence[Vector] = ()
     frame: int | None = None
     time_ms: int | None = None
     alone: bool = False
@@ -105,10 +105,10 @@ class Match:
         return self.frame, self.time_ms
 
 
-def as_text(vector: Any) -> str:
-    """A stored vector, as a list or as pgvector's own, in SQL's text form."""
-    values = vector.to_numpy() if hasattr(vector, "to_numpy") else np.asarray(vector)
-    return str(encode(values))
+def as_array(vector: Any) -> Vector:
+    """A stored vector, as a list or as pgvector's own."""
+    values = vector.to_numpy() if hasattr(vector, "to_numpy") else vector
+    return np.asarray(values, np.float32)
 
 
 def of_item(

@@ -5,15 +5,18 @@ There is no index over the vectors of items: each is compared, so that none is m
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 from django.db import connection
 
 from gallery import descriptors, versions
+from gallery.descriptors.base import Vector
 from gallery.errors import Unavailable
 from gallery.vectors import encode
+from moderation import item_vectors
 from moderation.conf import Bounds
 from moderation.copy_matching import by_copy
 from moderation.matching import LIVE, Match, View, live_items, of_item
@@ -24,10 +27,11 @@ from moderation.verdicts import VECTOR_TYPES
 COLUMNS: Final = {"copy": "cnn", "imgsmlr": "pattern", "clip": "clip"}
 """Match type → the column that it compares."""
 
-_DISTANCE: Final = {
-    "imgsmlr": "f.pattern <-> %(vector)s::vector",
-    "clip": "f.clip <=> %(vector)s::halfvec",
-}
+ROUNDING: Final = 1e-6
+"""Distances are compared when they are rounded to six places."""
+
+Near = tuple[int, int, int | None, float]
+"""Fingerprint, item, time in its video, distance."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +100,9 @@ def _by_distance(match_type: str, views: Sequence[View], policies: Policies) -> 
     for view, columns in zip(views, model.describe(views), strict=True):
         if columns is None:
             continue
-        rows = _near(match_type, model.version, encode(columns[COLUMNS[match_type]]), lists)
-        items = live_items({item for _, item, _, _ in rows}, policies)
-        for pk, item, time_ms, distance in rows:
+        near = _NEAR[match_type](model.version, columns[COLUMNS[match_type]], lists)
+        items = live_items({item for _, item, _, _ in near}, policies)
+        for pk, item, time_ms, distance in near:
             if item not in items:
                 continue
             match = of_item(
@@ -118,21 +122,32 @@ def _by_distance(match_type: str, views: Sequence[View], policies: Policies) -> 
     return found
 
 
-def _near(
-    match_type: str, version: str, vector: str, lists: Mapping[int, Bounds]
-) -> list[tuple[int, int, int | None, float]]:
-    """Fingerprint, item, time in its video and distance of what is near enough for some list."""
-    distance = _DISTANCE[match_type]
+def _by_clip(version: str, vector: Vector, lists: Mapping[int, Bounds]) -> list[Near]:
+    pictures = item_vectors.matching("clip", version, list(lists))
+    distances = pictures.distances([vector])[:, 0]
+    near = np.flatnonzero(distances <= farthest(lists.values()) + ROUNDING)
+    return [(*pictures.named(at), float(distances[at])) for at in near.tolist()]
+
+
+def _by_imgsmlr(version: str, vector: Vector, lists: Mapping[int, Bounds]) -> list[Near]:
+    distance = "f.pattern <-> %(vector)s::vector"
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT f.id, f.item_id, f.time_ms, {distance} {LIVE} AND f.version = %(version)s "
-            f"AND f.{COLUMNS[match_type]} IS NOT NULL AND {distance} <= %(reach)s + 1e-6",
+            f"AND f.pattern IS NOT NULL AND {distance} <= %(reach)s",
             {
                 "lists": list(lists),
                 "version": version,
-                "vector": vector,
-                "reach": farthest(lists.values()),
+                "vector": encode(vector),
+                "reach": farthest(lists.values()) + ROUNDING,
             },
         )
-        rows: list[tuple[int, int, int | None, float]] = cursor.fetchall()
+        rows: list[Near] = cursor.fetchall()
         return rows
+
+
+_NEAR: Final[Mapping[str, Callable[[str, Vector, Mapping[int, Bounds]], list[Near]]]] = {
+    "imgsmlr": _by_imgsmlr,
+    "clip": _by_clip,
+}
+"""Match type → what is near enough for some list, by a version's vector."""

@@ -1,4 +1,4 @@
-"""What moderation hears of: changes of images and videos, and people who are given a role."""
+"""What moderation hears of: changes of images and videos, and people who are given roles."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any, cast
 
 from django.contrib.auth.models import Group, User
 from django.db.models import Model
-from django.db.models.signals import m2m_changed
+from django.db.models.signals import m2m_changed, pre_delete
 from django.dispatch import receiver
 
 from gallery.models import Image
 from gallery.signals import changed
 from moderation.permissions import GROUPS
-from moderation.services import announcing, audit
+from moderation.services import announcing, audit, roles
 from videos.models import Video
 
 ANNOUNCED = frozenset({"published", "released", "failed"})
@@ -68,3 +68,32 @@ def let_in(
     users.update(is_staff=True)
     if not reverse:
         instance.is_staff = True
+
+
+@receiver(m2m_changed, sender=User.groups.through)
+def write_down_roles(
+    action: str, instance: Any, reverse: bool, pk_set: Collection[int] | None, **_: Any
+) -> None:
+    """Every role that is given or taken is an event, by the page of a user or of a group."""
+    if action == "pre_clear":
+        related = instance.user_set if reverse else instance.groups
+        pk_set = set(related.values_list("pk", flat=True))
+    elif action not in ("post_add", "post_remove"):
+        return
+    given, others = action == "post_add", pk_set or ()
+    if reverse:
+        roles.note(others, roles.roles_of([instance.pk]), given=given)
+    else:
+        roles.note([instance.pk], roles.roles_of(others), given=given)
+
+
+@receiver(pre_delete, sender=User)
+@receiver(pre_delete, sender=Group)
+def write_down_leaving(instance: User | Group, **_: Any) -> None:
+    """A user who is deleted loses all roles, and with a group everybody loses one."""
+    if isinstance(instance, User):
+        groups = list(instance.groups.values_list("pk", flat=True))
+        roles.note([instance.pk], roles.roles_of(groups), given=False)
+    else:
+        members = list(instance.user_set.values_list("pk", flat=True))
+        roles.note(members, roles.roles_of([instance.pk]), given=False)

@@ -22,7 +22,7 @@ from gallery.models import Image, ImageFingerprint
 from gallery.services import storing
 from gallery.services.preparing import FRAME_VIEW, Hashes
 from gallery.trimming import Box
-from moderation.matching import Pixels, View, as_text
+from moderation.matching import Pixels, View, as_array
 from moderation.verdicts import HASH_TYPES
 from videos import conf as video_conf
 from videos.borders import Borders
@@ -150,7 +150,7 @@ def _stored_frame(row: Frame, rgb: Pixels, box: Box | None) -> View:
     if row.pdq and (row.pdq_quality or 0) >= LOW_QUALITY:
         turned = dihedral(rgb)
         hashes = [_packed(row.pdq), *(turned[0] if turned else ())]
-    vectors = [] if row.cnn is None else [as_text(row.cnn)]
+    vectors = [] if row.cnn is None else [as_array(row.cnn)]
     return View(rgb, rgb, hashes, row.pdq_quality, vectors, time_ms=row.t0)
 
 

@@ -1,33 +1,30 @@
-"""What is already here and may match some items: none that does is left out, save by ``copy``,
-``imgsmlr`` and ``clip``, which ask the indexes of the gallery's own searches.
+"""What is already here and may match some items: every stored hash and vector is compared, but for
+``imgsmlr``, which asks the index of the gallery's own searches.
 
 Each of these is then screened like a new upload, which is far more work.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-from django.db import connection, models, transaction
+from django.db import models
 from numpy.typing import NDArray
 
-from gallery import geometry, versions
-from gallery.candidates import local_features
-from gallery.descriptors.base import COPY_VERSION, PIXELS_VERSION
+from gallery.descriptors.base import PIXELS_VERSION
 from gallery.descriptors.pdq import LOW_QUALITY, TURNED_ERROR, turned
-from gallery.errors import Unavailable
 from gallery.items import Status
-from gallery.local_features import Features
 from gallery.models import Image
 from gallery.search import nearest
-from moderation import hash_index
-from moderation.matching import as_text
+from gallery.vectors import encode
+from moderation import hash_index, vector_suspects
+from moderation.copied_rows import INTEGER, copied
+from moderation.matching import as_array
 from moderation.models import BannedFingerprint, BannedHash, BannedItem
 from moderation.policies import Policy
+from moderation.vector_suspects import Suspects
 from moderation.verdicts import HASH_TYPES
 from videos.models import FRAME_VERSION, Video
 
@@ -37,39 +34,17 @@ SCREENED: Final = (Status.READY, Status.QUARANTINED)
 ROWS: Final = 200_000
 """Stored hashes in memory at a time."""
 
-
 QUERIES: Final = 512
 """Hashes that are looked for at a time: about a second."""
 
-_ROW: Final = np.dtype(
-    [
-        *(("fields", ">i2"), ("id_size", ">i4"), ("id", ">i8"), ("item_size", ">i4")),
-        *(("item", ">i8"), ("hash_size", ">i4"), ("bits", ">i4")),
-        ("hash", "u1", (hash_index.BYTES,)),
-    ]
-)
-"""(id, item, pdq) as ``COPY (FORMAT binary)`` sends them."""
-_COPY_HEAD, _COPY_TAIL = 19, 2
+_HASH: Final = {
+    "id": INTEGER,
+    "item": INTEGER,
+    "pdq": np.dtype([("bits", ">i4"), ("hash", "u1", (hash_index.BYTES,))]),
+}
 
-COPIES: Final = 50
-"""Pictures that the index proposes for each vector of an item."""
-
-ALIKE: Final = 0.3
-"""Cosine distance up to which a picture is a suspect whatever its local features say."""
-
-PLACES: Final = 6
-"""Places that must agree for one that is farther away; a copy has many more."""
-
-
-@dataclass
-class Suspects:
-    """Ids of images and of videos."""
-
-    images: set[int] = field(default_factory=set)
-    videos: set[int] = field(default_factory=set)
-
-    def __len__(self) -> int:
-        return len(self.images) + len(self.videos)
+NEAREST_PATTERNS: Final = 50
+"""Pictures that the index proposes for each pattern of an item."""
 
 
 def of_items(
@@ -85,10 +60,11 @@ def of_items(
     if "pdq" in policy.reach:
         _like_hashes(ids, int(policy.reach["pdq"].threshold), found, tick)
     if "copy" in policy.reach:
-        _copies(ids, found, tick)
-    for match_type in ("imgsmlr", "clip"):
-        if match_type in policy.reach:
-            _near(match_type, ids, policy.reach[match_type].threshold, found)
+        found |= vector_suspects.copies(ids, tick)
+    if "clip" in policy.reach:
+        found |= vector_suspects.like_clip(ids, policy.reach["clip"].threshold, tick)
+    if "imgsmlr" in policy.reach:
+        _near_patterns(ids, policy.reach["imgsmlr"].threshold, found)
     return Suspects(
         _screened(Image.objects.all(), found.images), _screened(Video.objects.all(), found.videos)
     )
@@ -123,7 +99,7 @@ def _like_hashes(
     ):
         for stored in _stored_hashes(table, version):
             items = stored["item"].astype(np.int64)
-            hashes = np.ascontiguousarray(stored["hash"])
+            hashes = np.ascontiguousarray(stored["pdq"]["hash"])
             for queries, within in ((own, threshold), (others, reach)):
                 for start in range(0, len(queries), QUERIES):
                     some = queries[start : start + QUERIES]
@@ -136,72 +112,26 @@ def _stored_hashes(table: str, version: str) -> Iterator[NDArray[np.void]]:
     """``item`` and ``hash`` of every picture whose hash can be relied upon, in parts."""
     last = 0
     while True:
-        out = io.BytesIO()
-        with connection.cursor() as cursor:
-            cursor.copy_expert(
-                f"COPY (SELECT id, item_id, pdq FROM {table} WHERE id > {last} "  # noqa: S608
-                f"AND pdq IS NOT NULL AND pdq_quality >= {LOW_QUALITY} "
-                f"AND version = '{version}' ORDER BY id LIMIT {ROWS}) TO STDOUT (FORMAT binary)",
-                out,
-            )
-        rows = np.frombuffer(out.getbuffer()[_COPY_HEAD:-_COPY_TAIL], _ROW)
+        rows = copied(
+            f"SELECT id, item_id, pdq FROM {table} WHERE id > %(last)s AND pdq IS NOT NULL "  # noqa: S608
+            "AND pdq_quality >= %(quality)s AND version = %(version)s ORDER BY id LIMIT %(rows)s",
+            {"last": last, "quality": LOW_QUALITY, "version": version, "rows": ROWS},
+            _HASH,
+        )
         if not len(rows):
             return
         yield rows
         last = int(rows["id"][-1])
 
 
-def _copies(ids: Sequence[int], found: Suspects, tick: Callable[[], None]) -> None:
+def _near_patterns(ids: Sequence[int], threshold: float, found: Suspects) -> None:
+    """By imgsmlr, as a search of the gallery would find them."""
     rows = BannedFingerprint.objects.filter(
-        item__in=ids, version=COPY_VERSION, cnn__isnull=False
-    ).only("cnn", "features")
+        item__in=ids, version=PIXELS_VERSION, pattern__isnull=False, haar__isnull=False
+    )
     for row in rows.iterator(chunk_size=100):
-        tick()
-        vector = as_text(row.cnn)
-        images = _nearest("gallery_imagefingerprint", f"version = '{COPY_VERSION}'", vector)
-        found.images |= {item for item, distance in images if distance <= ALIKE}
-        found.images |= _verified(row, [item for item, distance in images if distance > ALIKE])
-        frames = _nearest("videos_frame", f"version = '{FRAME_VERSION}' AND weight > 0", vector)
-        # Their local features are not stored: only what looks alike as a whole is found.
-        found.videos |= {item for item, distance in frames if distance <= ALIKE}
-
-
-def _nearest(table: str, condition: str, vector: str) -> list[tuple[int, float]]:
-    """Item and distance of the pictures nearest to a vector, by the table's index."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            f"SET LOCAL hnsw.ef_search = 200; SELECT item_id, cnn <=> %(vector)s::halfvec(512) "  # noqa: S608
-            f"FROM {table} WHERE {condition} AND cnn IS NOT NULL "
-            f"ORDER BY cnn <=> %(vector)s::halfvec(512) LIMIT {COPIES}",
-            {"vector": vector},
+        columns = {name: encode(as_array(getattr(row, name))) for name in ("haar", "pattern")}
+        matches = nearest(
+            "imgsmlr", PIXELS_VERSION, columns, threshold=threshold, limit=NEAREST_PATTERNS
         )
-        rows: list[tuple[int, float]] = cursor.fetchall()
-    return rows
-
-
-def _verified(row: BannedFingerprint, images: Sequence[int]) -> set[int]:
-    """Those of some images that share places with an item's picture."""
-    packed = local_features(images)
-    if not row.features or not packed:
-        return set()
-    matches = geometry.verify_many(Features.unpack(bytes(row.features)), list(packed.values()))
-    return {
-        image
-        for image, match in zip(packed, matches, strict=True)
-        if match is not None and match.inliers >= PLACES
-    }
-
-
-def _near(match_type: str, ids: Sequence[int], threshold: float, found: Suspects) -> None:
-    """By imgsmlr or clip, as a search of the gallery would find them."""
-    try:
-        version = PIXELS_VERSION if match_type == "imgsmlr" else versions.searched().version
-    except Unavailable:
-        return
-    rows = BannedFingerprint.objects.filter(item__in=ids, version=version)
-    for row in rows.iterator(chunk_size=100):
-        values = {"haar": row.haar, "pattern": row.pattern, "clip": row.clip}
-        columns = {name: as_text(value) for name, value in values.items() if value is not None}
-        if {"imgsmlr": "pattern", "clip": "clip"}[match_type] in columns:
-            matches = nearest(match_type, version, columns, threshold=threshold, limit=COPIES)
-            found.images |= {match.image.pk for match in matches}
+        found.images |= {match.image.pk for match in matches}

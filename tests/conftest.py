@@ -26,16 +26,18 @@ _server = EmbeddedPostgres(
 def pytest_configure(config: pytest.Config) -> None:
     """Before pytest-django creates the test database.
 
-    The model stays in pytest's cache: making it takes ten seconds.
+    The model stays in pytest's cache: making it takes ten seconds. With ``-n`` this runs in each
+    worker, and before them in the process that hands out the tests, which needs no database.
     """
-    _server.start()
     models = config.cache.mkdir("models")  # type: ignore[union-attr]
     cnn_model.prepare(models)
     (DATA_DIR / "models").symlink_to(models)
+    if hasattr(config, "workerinput") or not config.option.numprocesses:
+        _server.start()
 
 
 def pytest_unconfigure() -> None:
-    """After the last test."""
+    """After the last test; harmless where no server was started."""
     _server.stop()
 
 

@@ -8,7 +8,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-DATA_DIR = Path(tempfile.mkdtemp(prefix="imgsmlr-tests-"))
+# A worker of pytest-xdist is killed at Ctrl-C: its directory lies in that of the process which
+# started it, and goes with it.
+OUTER = os.environ["DATA_DIR"] if "PYTEST_XDIST_WORKER" in os.environ else None
+DATA_DIR = Path(tempfile.mkdtemp(prefix="imgsmlr-tests-", dir=OUTER))
 # PostgreSQL runs as another user when the tests run as root; it must be able to walk in.
 DATA_DIR.chmod(0o755)
 (DATA_DIR / "static").mkdir()

@@ -21,7 +21,7 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,14 +125,16 @@ def _vectors(
     """Of each picture as it is, and mirrored."""
     models = corpus.directory() / "models"
     models.mkdir(exist_ok=True)
-    model = cnn.Cnn(models, workers)
+    model = cnn.Cnn(models)
     model.prepare()
-    upright, mirrored = [], []
-    for first in range(0, len(sources), 64):
-        squares = np.stack([cnn.square(corpus.pixels(s)) for s in sources[first : first + 64]])
-        upright.append(model.embed(squares))
-        mirrored.append(model.embed(np.ascontiguousarray(squares[:, :, ::-1])))
-    return np.concatenate(upright), np.concatenate(mirrored)
+
+    def both(source: Source) -> NDArray[np.float32]:
+        square = cnn.square(corpus.pixels(source))
+        return model.embed(np.stack([square, square[:, ::-1]]))
+
+    with ThreadPoolExecutor(workers) as pool:
+        vectors = np.stack(list(pool.map(both, sources)))
+    return vectors[:, 0], vectors[:, 1]
 
 
 def _neighbours(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +45,11 @@ def square(rgb: Pixels) -> Pixels:
 
 
 class Cnn:
-    """The model in ``directory``, loaded at the first use; safe to share between threads.
+    """The model in ``directory``, loaded at the first use; safe to share between threads, of which
+    each call occupies one."""
 
-    ``threads``: how many one call may occupy.
-    """
-
-    def __init__(self, directory: Path, threads: int) -> None:
-        self._directory, self._threads = directory, threads
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
         self._lock = threading.Lock()
         self._loaded: _Loaded | None = None
         self._failure: tuple[float, str] | None = None
@@ -84,7 +82,7 @@ class Cnn:
             if why := self.unavailable():
                 raise Unavailable(why)
             try:
-                self._loaded = _load(self._directory, self._threads)
+                self._loaded = _load(self._directory)
             except Unavailable as error:
                 logger.exception("The model of match type copy cannot be loaded")
                 self._failure = time.monotonic() + RETRY_SECONDS, error.message
@@ -92,18 +90,22 @@ class Cnn:
             return self._loaded
 
 
-@dataclass(frozen=True)
 class _Loaded:
     """The model in memory, and the whitening of what it gives."""
 
-    session: Any
-    mean: Floats
-    matrix: Floats
+    def __init__(self, session: Any, mean: Floats, matrix: Floats) -> None:
+        self._session, self._mean, self._matrix = session, mean, matrix
+        # What is added is described and then screened: the last few are remembered, 3 MB.
+        self._remembered = lru_cache(maxsize=16)(self._embed)
 
     def embed(self, squares: Pixels) -> Floats:
         # One by one: larger batches are no faster, and need the memory of a batch.
-        runs = [self.session.run(None, {"squares": one[np.newaxis]})[0] for one in squares]
-        return _unit((_unit(np.concatenate(runs)) - self.mean) @ self.matrix)
+        return np.stack([self._remembered(one.tobytes()) for one in squares])
+
+    def _embed(self, square: bytes) -> Floats:
+        pixels = np.frombuffer(square, np.uint8).reshape(1, SIDE, SIDE, 3)
+        (features,) = self._session.run(None, {"squares": pixels})
+        return np.asarray(_unit((_unit(features) - self._mean) @ self._matrix)[0])
 
 
 def _unit(vectors: NDArray[np.floating]) -> Floats:
@@ -112,7 +114,7 @@ def _unit(vectors: NDArray[np.floating]) -> Floats:
     return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)
 
 
-def _load(directory: Path, threads: int) -> _Loaded:
-    session = cnn_model.load(directory, threads)
+def _load(directory: Path) -> _Loaded:
+    session = cnn_model.load(directory)
     with np.load(WHITENING) as numbers:
         return _Loaded(session, numbers["mean"], numbers["matrix"].astype(np.float32))

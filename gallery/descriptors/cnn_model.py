@@ -63,7 +63,7 @@ def is_intact(directory: Path) -> bool:
     return _digest_path(path).read_text().strip() == _sha256(path)
 
 
-def load(directory: Path, threads: int) -> Any:
+def load(directory: Path) -> Any:
     """An ``onnxruntime.InferenceSession``: ``squares``, uint8 N×256×256×3, to ``features``.
 
     Raises ``Unavailable`` if the file is missing, damaged or cannot be run here.
@@ -74,7 +74,7 @@ def load(directory: Path, threads: int) -> Any:
     if not is_intact(directory):
         raise Unavailable(f"The model {path} is damaged: {_ADVICE}, which writes it again.")
     try:
-        session = _session(path, threads)
+        session = _session(path)
         golden = is_golden(_features(session, golden_square()))
     except ImportError as error:
         raise Unavailable(
@@ -130,7 +130,7 @@ def is_golden(features: Features) -> bool:
 def export(path: Path) -> None:
     """Write the model and its digest. Imports torch; ends the program if the model is wrong."""
     _export_to(path)
-    if not is_golden(_features(_session(path, 1), golden_square())):
+    if not is_golden(_features(_session(path), golden_square())):
         sys.exit("the exported model does not give the features it should")
     _digest_path(path).write_text(_sha256(path))
 
@@ -199,15 +199,14 @@ def _export_to(path: Path) -> None:
     )
 
 
-def _session(path: Path, threads: int) -> Any:
+def _session(path: Path) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    # The arena would keep the memory of the largest batch; spinning threads burn an idle CPU.
+    # The arena would keep the memory of the largest batch.
     options.enable_cpu_mem_arena = False
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 

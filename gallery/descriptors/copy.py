@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ SMALLEST_PART = 32
 WORKING_SIDE = 1024
 """Long side of what the squares are made from: a huge picture is averaged once, not for each."""
 
+CORES = min(4, len(os.sched_getaffinity(0)))
+"""What one query may occupy for the few hundredths of a second that it is described."""
+
 FLAT_RANGE = 4
 """A picture whose channels span no more steps of 255 than this shows nothing but noise."""
 
@@ -44,15 +48,14 @@ class Query:
 class Copy:
     """Stores ``cnn`` (float32 512 of unit length) and ``local_features`` (bytes, ≤ 12 KB).
 
-    ``directory``: where the model is; ``threads``: how many the model may occupy. Cosine
-    distances, 0 to 2.
+    ``directory``: where the model is. Cosine distances, 0 to 2.
     """
 
     name = "copy"
     version = COPY_VERSION
 
-    def __init__(self, directory: Path, threads: int = 1) -> None:
-        self._cnn = Cnn(directory, threads)
+    def __init__(self, directory: Path) -> None:
+        self._cnn = Cnn(directory)
 
     def unavailable(self) -> str | None:
         """Why it cannot be used here, as a sentence; None if it can. Only looks."""
@@ -83,10 +86,10 @@ class Copy:
 
         Raises ``Unavailable``.
         """
-        with ThreadPoolExecutor(1) as pool:
+        with ThreadPoolExecutor(CORES) as pool:
             features = pool.submit(local_features.extract, picture.rgb)
             squares = views(picture.rgb)
-            vectors = self.embed(list(squares.values()))
+            vectors = pool.map(lambda pixels: self.embed([pixels])[0], squares.values())
             return Query(dict(zip(squares, vectors, strict=True)), features.result())
 
     def embed(self, squares: Sequence[Pixels]) -> Vector:
@@ -137,7 +140,10 @@ def views(rgb: Pixels) -> dict[str, Pixels]:
 
 def is_flat(pixels: Pixels) -> bool:
     """Whether uint8 H×W×3 has one colour, as far as compression leaves it one."""
-    return bool(np.ptp(pixels, axis=(0, 1)).max() <= FLAT_RANGE)
+    # Lines first: along the short axis of channels numpy is slow.
+    lines = pixels.reshape(len(pixels), -1)
+    low, high = (line.reshape(pixels.shape[1:]) for line in (lines.min(axis=0), lines.max(axis=0)))
+    return bool((high.max(axis=0).astype(int) - low.min(axis=0)).max() <= FLAT_RANGE)
 
 
 def _reduced(rgb: Pixels) -> Pixels:

@@ -97,7 +97,7 @@ def turned(hash: bytes) -> list[bytes]:
 
 
 TURNED_ERROR = 32
-"""Bits by which a hash that ``turned`` answers may be wrong, with room to spare."""
+"""Bits by which a hash that ``turned`` answers may be wrong: at most 20 were measured."""
 
 
 def _reduced(rgb: Pixels) -> Pixels:

@@ -74,6 +74,12 @@ class MethodForm(forms.ModelForm):
         fields = [*lists.METHOD_FIELDS]
         widgets = {"enabled": UnfoldBooleanSwitchWidget, "may_block": UnfoldBooleanSwitchWidget}
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # A cell of the table has no label of its own.
+        for name, field in self.fields.items():
+            field.widget.attrs["aria-label"] = f"{self.instance.match_type}: {field.label or name}"
+
     def clean(self) -> dict[str, Any]:
         """What the service would refuse, said beside the field."""
         cleaned: dict[str, Any] = super().clean() or {}
@@ -164,7 +170,6 @@ class BannedListAdmin(ByRole):
     ]
     search_fields = ["name", "category", "owner"]
     sortable_by = ["shown_name", "shown_severity"]
-    filter_horizontal = ["allows_for"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BannedList]:
         """With the number of active items."""

@@ -74,7 +74,8 @@ class BadRow(models.Model):
 class RetroScan(models.Model):
     """A search of what is already here for items of a list; of all of them without ``item``.
 
-    ``position``: the last item that was looked for, so that a stopped scan goes on after it.
+    ``position``: the last item that was looked for, so that a stopped scan goes on after it;
+    ``animation``: then, the last image of several frames that was looked through.
     """
 
     class State(models.TextChoices):
@@ -97,6 +98,11 @@ class RetroScan(models.Model):
     position = models.PositiveBigIntegerField(default=0)
     total = models.PositiveIntegerField(default=0, help_text="items to look for")
     done = models.PositiveIntegerField(default=0)
+    animation = models.PositiveBigIntegerField(default=0)
+    unseen = models.PositiveIntegerField(
+        default=0,
+        help_text="animations whose later frames could not be compared: their originals are gone",
+    )
     found = models.PositiveIntegerField(default=0, help_text="matches within the thresholds")
     cases = models.PositiveIntegerField(default=0, help_text="cases that were opened")
     failure = models.TextField(blank=True)

@@ -50,12 +50,13 @@ class ReviewCase(models.Model):
     """
 
     class Origin(models.TextChoices):
-        """How the match was found."""
+        """How the match was found. Deciding one of ``shadow`` changes nothing but what is known."""
 
         UPLOAD = "upload"
         CHECK = "check"
         RETRO_SCAN = "retro_scan"
         SAMPLE = "sample", "sample beyond the threshold"
+        SHADOW = "shadow", "sample of a list in shadow"
         FLOOD = "flood"
 
     state = models.CharField(

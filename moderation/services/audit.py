@@ -19,6 +19,8 @@ FIRST = "0" * 64
 """What the first event names as the one before it."""
 LOCK = 0x696D6761
 """Key of the advisory lock under which events are chained: one transaction at a time."""
+LARGEST = 10**16
+"""From here on Python writes a number with an exponent, and the database with all its digits."""
 NAMED = 100
 """Rows that an event about many names one by one."""
 CONTENT = (
@@ -101,8 +103,23 @@ def named(ids: Sequence[int]) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON gives it back, so that a digest is the same before and after storing."""
-    return None if value is None else orjson.loads(orjson.dumps(value, default=str))
+    """The value as the database gives it back, so that a digest is the same before and after.
+
+    A number that it would write in another way, of ``LARGEST`` or more, becomes text.
+    """
+    return None if value is None else orjson.loads(orjson.dumps(_kept(value), default=str))
+
+
+def _kept(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _kept(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_kept(each) for each in value]
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return value
+    if abs(value) >= LARGEST:
+        return str(value)
+    return value + 0.0 if isinstance(value, float) else value  # there is no negative zero
 
 
 def digest(event: AuditEvent) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -24,6 +24,9 @@ from moderation.services import audit, webhooks
 from moderation.services.case_facts import About, cluster_of, evidence_of
 from moderation.states import CaseState
 from moderation.verdicts import Action, Severity, Verdict
+
+SAMPLES: Final = (ReviewCase.Origin.SAMPLE, ReviewCase.Origin.SHADOW)
+"""Origins of cases that nothing asked for."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ class Recorded:
 def record_screening(*, by: Actor, origin: str, about: About, screening: Screening) -> Recorded:
     """Store the matches of a subject, and open a case where a person has to look at it.
 
-    Matches in shadow and beyond the threshold are stored without a case; of the latter a share
-    becomes a sample (``BannedList.observe_share``). The caller has the subject's row locked. One
+    Matches in shadow and beyond the threshold are stored without a case; a share of them becomes a
+    sample (``BannedList.observe_share``). The caller has the subject's row locked. One
     audit event for a case that is opened or added to.
     """
     if not screening.matches and not screening.missing:
@@ -65,9 +68,8 @@ def record_screening(*, by: Actor, origin: str, about: About, screening: Screeni
         for match in screening.matches
         if match.verdict == Verdict.ALLOW and (match.item_id, match.match_type) not in stored
     ]
-    sampled = [] if case or cased else _sampled(rest, about)
-    if sampled:
-        _sample(by, about, screening, sampled)
+    sampled = _sampled(rest, about, asked=bool(case or cased))
+    _sample(by, about, screening, sampled)
     _add_rows(None, about, [match for match in rest if match not in sampled])
     within = {match.item_id for match in screening.matches if match.within}
     known = None if asking else _known({cased[m.item_id] for m in screening.within})
@@ -94,9 +96,17 @@ def _stored(about: About) -> dict[tuple[int | None, str], int | None]:
     if about.image is None and about.video is None:
         rows = rows.filter(sha256=about.sha256) if about.sha256 else rows.none()
     found: dict[tuple[int | None, str], int | None] = {}
-    # Any case counts, also one of a sample or a flood: somebody was asked.
+    # Any case counts, also one of a flood: somebody was asked. What is said of a sample in shadow
+    # hides nothing, so that it counts only if it was found harmless.
+    shadow = ReviewCase.objects.filter(origin=ReviewCase.Origin.SHADOW)
+    silent = set(
+        shadow.filter(matches__in=rows)
+        .exclude(state=CaseState.DISMISSED)
+        .values_list("pk", flat=True)
+    )
     for item, match_type, case in rows.values_list("item", "match_type", "case"):
-        found[item, match_type] = found.get((item, match_type)) or case
+        counts = None if case in silent else case
+        found[item, match_type] = found.get((item, match_type)) or counts
     return found
 
 
@@ -109,7 +119,7 @@ def _known(ids: Collection[int]) -> ReviewCase | None:
 def _open_case(about: About) -> ReviewCase | None:
     """A case of the subject that nobody has said anything about yet, and that is no sample."""
     rows = ReviewCase.objects.filter(**about.key, state=CaseState.OPEN).exclude(
-        origin__in=[ReviewCase.Origin.SAMPLE, ReviewCase.Origin.FLOOD]
+        origin__in=[*SAMPLES, ReviewCase.Origin.FLOOD]
     )
     if about.image is None and about.video is None:
         rows = rows.filter(evidence__sha256=about.sha256) if about.sha256 else rows.none()
@@ -186,16 +196,26 @@ def _keep_picture(case: ReviewCase, about: About, asking: Sequence[Match]) -> No
         case.picture = default_storage.save(name, ContentFile(about.picture))
 
 
-def _sampled(matches: Iterable[Match], about: About) -> list[Match]:
-    """Those beyond the threshold that are to be decided: a share of the subjects of each list.
+def _sampled(matches: Iterable[Match], about: About, *, asked: bool) -> list[Match]:
+    """Those that are to be decided although nothing asks for it: a share of each list's subjects.
 
-    By the content and the list, so that the same picture is chosen again or never.
+    Of lists that act what is beyond the threshold, unless somebody is ``asked`` about the subject
+    anyway; of lists in shadow everything. By the content and the list, so that the same picture
+    is chosen again or never.
     """
     if not about.sha256:
         return []
-    acting = [m for m in matches if m.list.action != Action.SHADOW and not m.within]
-    beyond = [m for m in acting if m.list.kind == BannedList.Kind.BANNED]
-    return [m for m in beyond if _draw(about, m.list.pk) < m.list.observe_share]
+    return [
+        match
+        for match in matches
+        if match.list.kind == BannedList.Kind.BANNED
+        and (_in_shadow(match) or not (asked or match.within))
+        and _draw(about, match.list.pk) < match.list.observe_share
+    ]
+
+
+def _in_shadow(match: Match) -> bool:
+    return bool(match.list.action == Action.SHADOW)
 
 
 def _draw(about: About, list_id: int) -> float:
@@ -208,7 +228,7 @@ def _sample(by: Actor, about: About, screening: Screening, sampled: Sequence[Mat
     for list_id in sorted({match.list.pk for match in sampled}):
         mine = [match for match in sampled if match.list.pk == list_id]
         case = ReviewCase.objects.create(
-            origin=ReviewCase.Origin.SAMPLE,
+            origin=ReviewCase.Origin.SHADOW if _in_shadow(mine[0]) else ReviewCase.Origin.SAMPLE,
             image=about.image,
             video=about.video,
             verdict=Verdict.ALLOW,

@@ -124,6 +124,7 @@ def withdraw(item_ids: Iterable[int], why: str) -> int:
     """Retire entries of an allow list. Answers how many were active."""
     entries = BannedItem.objects.filter(pk__in=set(item_ids), state=BannedItem.State.ACTIVE)
     touched = sorted(set(entries.values_list("list", flat=True)))
+    lists.lock(touched)
     count = entries.update(
         state=BannedItem.State.RETIRED, retired_at=timezone.now(), retired_because=why
     )

@@ -185,7 +185,9 @@ def _apply(
     """What follows, in sets; written into each step's effects."""
     settled = [step for step in steps if step.after in FINAL.values()]
     if verb == Decision.Verb.CONFIRM:
-        moved = consequences.hide(filter(None, (subject_of(step.case) for step in settled)), by)
+        # What a list in shadow would have done is not done because somebody agrees.
+        acting = [step.case for step in settled if step.case.origin != ReviewCase.Origin.SHADOW]
+        moved = consequences.hide(filter(None, map(subject_of, acting)), by)
         _note_moved(settled, moved)
     elif verb == Decision.Verb.DISMISS:
         hidden = [step.case for step in settled if step.case.held]
@@ -217,15 +219,16 @@ def _note_moved(steps: Sequence[_Step], moved: Moved) -> None:
 def _store(steps: Sequence[_Step]) -> None:
     now = timezone.now()
     for after in {step.after for step in steps}:
-        ids = [step.case.pk for step in steps if step.after == after]
+        cases = ReviewCase.objects.filter(pk__in=[s.case.pk for s in steps if s.after == after])
         final = after in FINAL.values()
-        change: dict[str, Any] = {"held": after == CaseState.CONFIRMED} if final else {}
-        ReviewCase.objects.filter(pk__in=ids).update(
+        if final:
+            hiding = cases.exclude(origin=ReviewCase.Origin.SHADOW)
+            hiding.update(held=after == CaseState.CONFIRMED)
+        cases.update(
             state=after,
             decided_at=now if final else None,
             claimed_by=None,
             claimed_until=None,
-            **change,
         )
 
 

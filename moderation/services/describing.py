@@ -65,7 +65,8 @@ def _read(item: BannedItem) -> Sequence[BannedFingerprint] | str:
 @transaction.atomic
 def _store(found: dict[int, Sequence[BannedFingerprint]], *, by: Actor) -> None:
     ids = set(BannedItem.objects.filter(pk__in=found).values_list("list", flat=True))
-    touched = list(BannedList.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
+    lists.lock(ids)
+    touched = list(BannedList.objects.filter(pk__in=ids).order_by("pk"))
     # Read anew, with the lists locked: an item may have gone, or its list have become hash-only.
     kept = list(
         BannedItem.objects.filter(pk__in=found, list__in=touched, list__hash_only=False)

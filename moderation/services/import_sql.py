@@ -13,6 +13,8 @@ WITHDRAWN, EXPIRED, MISSING = "withdrawn by its source", "expired", "no longer i
 RETIRED_BY_SOURCE: Final = (WITHDRAWN, EXPIRED, MISSING)
 """Reasons for which an import retires; what was retired for any other stays retired."""
 
+ANALYZE: Final = "ANALYZE moderation_banneditem, moderation_bannedhash"
+
 MATCH: Final = """
 CREATE TEMPORARY TABLE entry AS
 WITH last AS (

@@ -141,8 +141,8 @@ def change_item(*, by: Actor, item_id: int, reason: str = "", **fields: Any) -> 
 def _locked(items: Items, also: Sequence[int] = ()) -> list[BannedItem]:
     """The rows, locked, with their lists' rows locked first: all commands lock in this order."""
     ids = {*items.order_by().values_list("list", flat=True).distinct(), *also}
-    list(BannedList.objects.select_for_update().filter(pk__in=ids).order_by("pk").values("pk"))
-    return list(items.order_by("pk").select_for_update(of=("self",)))
+    lists.lock(ids)
+    return list(items.order_by("pk").select_for_update(of=("self",), no_key=True))
 
 
 def _scan(

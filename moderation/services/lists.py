@@ -165,14 +165,23 @@ def delete_list(*, by: Actor, list_id: int, with_items: bool = False, reason: st
 def touch(list_ids: Iterable[int]) -> None:
     """Raise the versions of lists, in the transaction that changed them or their items."""
     ids = sorted(set(list_ids))
-    # In one order, so that two commands that change the same lists never wait for one another.
-    list(BannedList.objects.select_for_update().filter(pk__in=ids).order_by("pk").values("pk"))
+    lock(ids)
     BannedList.objects.filter(pk__in=ids).update(version=F("version") + 1)
+
+
+def lock(list_ids: Iterable[int]) -> None:
+    """Lock the rows of lists to the end of the transaction, before any of their items: in this one
+    order, by id, no two commands can each wait for the other.
+
+    The key stays free, so that uploads whose matches name the lists do not wait.
+    """
+    rows = BannedList.objects.select_for_update(no_key=True).filter(pk__in=set(list_ids))
+    list(rows.order_by("pk").values("pk"))
 
 
 def locked(list_id: int) -> BannedList:
     """The list's row, locked to the end of the transaction. Raises ``NotFound``."""
-    row = BannedList.objects.select_for_update().filter(pk=list_id).first()
+    row = BannedList.objects.select_for_update(no_key=True).filter(pk=list_id).first()
     if row is None:
         raise NotFound(f"There is no list {list_id}.", field="list")
     return row

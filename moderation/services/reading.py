@@ -13,8 +13,8 @@ from django.db import connection, transaction
 def many_rows() -> Iterator[Any]:
     """A cursor whose joins are hashed, each table read once.
 
-    After a bulk load, or while most matches are of one list, PostgreSQL may take tens of thousands
-    of rows for one and look up the other table for each: minutes instead of a second.
+    After a bulk load, or while most matches are of one list, PostgreSQL may expect far fewer rows
+    than there are, and look up the other table for each of them.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_nestloop = off")

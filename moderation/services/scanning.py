@@ -3,8 +3,10 @@
 A scan first finds what may match: files by their hashes, pictures by PDQ against every stored hash,
 copies by the gallery's own searches. Each of these is then screened like a new upload, so that the
 verdict is the same. A hash does not tell what its picture looks like turned, only about, so the
-search for turned pictures goes a little further than the threshold. A scan that is stopped goes on
-after the last items that it has finished.
+search for turned pictures goes a little further than the threshold. Of an animation's later frames
+no learned vectors are stored: where a list compares by them, each animation is screened from its
+original, and those whose original is gone are counted (``unseen``). A scan that is stopped goes on
+after the last items, or animations, that it has finished.
 """
 
 from __future__ import annotations
@@ -17,13 +19,14 @@ from datetime import timedelta
 from typing import Any, Final
 
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django_q.tasks import async_task
 
 from gallery.items import Item, Status
-from gallery.models import Image
+from gallery.models import Image, ImageFingerprint
 from gallery.services.changing import quarantine_images
+from gallery.services.preparing import FRAME_VIEW
 from moderation import policies, suspects
 from moderation.models import BannedItem, RetroScan, ReviewCase
 from moderation.permissions import Actor
@@ -36,6 +39,9 @@ from videos.services.changing import quarantine_videos
 
 BATCH: Final = 200
 """Items that one pass over the stored hashes looks for."""
+
+ANIMATIONS: Final = 10
+"""Images of several frames in one pass: some seconds, as each has up to 64."""
 
 LEASE: Final = timedelta(minutes=2)
 """How long a scan belongs to a worker that says nothing."""
@@ -65,11 +71,12 @@ def run(scan_id: int, *, tell: Callable[[RetroScan], None] | None = None) -> boo
     try:
         if not _uploads_know():
             return _later(scan)
-        while _batch(scan):
-            if tell is not None:
-                tell(scan)
-            if time.monotonic() > until:
-                return _later(scan)
+        for step in (_batch, _animations):
+            while step(scan):
+                if tell is not None:
+                    tell(scan)
+                if time.monotonic() > until:
+                    return _later(scan)
     except _Gone:
         return False
     except Exception as error:
@@ -163,6 +170,40 @@ def _batch(scan: RetroScan) -> bool:
         scan,
         position=some[-1].pk,
         done=scan.done + len(some),
+        found=scan.found + matched,
+        cases=scan.cases + cases,
+    )
+    return True
+
+
+def _animations(scan: RetroScan) -> bool:
+    """Look through some animations for all items of the scan; False if there are none left."""
+    policy = policies.current().get(scan.list_id)
+    if policy is None or policy.allows or "copy" not in policy.reach:
+        return False
+    items = BannedItem.objects.matching().filter(list=scan.list_id, pk__gt=scan.after_item)
+    items = items.filter(pk=scan.item_id) if scan.item_id else items
+    if not items.filter(fingerprints__cnn__isnull=False).exists():
+        return False
+    frames = ImageFingerprint.objects.filter(item=OuterRef("pk"), view__startswith=FRAME_VIEW)
+    some = list(
+        Image.objects.filter(
+            Exists(frames), pk__gt=scan.animation, status__in=suspects.SCREENED
+        ).order_by("pk")[:ANIMATIONS]
+    )
+    if not some:
+        return False
+    matched = cases = 0
+    for image in some:
+        recorded = _screen(Image, image.pk) if image.original else None
+        if recorded is not None:
+            matched += items.filter(pk__in=recorded.matched).count()
+            cases += recorded.opened
+        _save(scan, claimed_until=timezone.now() + LEASE)
+    _save(
+        scan,
+        animation=some[-1].pk,
+        unseen=scan.unseen + sum(not image.original for image in some),
         found=scan.found + matched,
         cases=scan.cases + cases,
     )

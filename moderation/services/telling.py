@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from moderation.models import Decision, Webhook, WebhookEvent
+from moderation.models import Decision, ReviewCase, Webhook, WebhookEvent
 from moderation.services import webhooks
 from moderation.states import CaseState
 
@@ -24,11 +24,16 @@ def reversals(undone: Iterable[Decision]) -> None:
 
 
 def _worth_telling(found: Iterable[Decision], event: WebhookEvent) -> list[Decision]:
-    """None if nobody listens: a batch of a thousand would ask a thousand times."""
+    """None if nobody listens: a batch of a thousand would ask a thousand times. Nor what is said
+    of samples of lists in shadow: nobody is to act on it."""
     if not Webhook.objects.filter(enabled=True, events__contains=[event]).exists():
         return []
     told = [*CaseState.decided(), CaseState.APPEALED]
-    return [decision for decision in found if decision.state_after in told]
+    return [
+        decision
+        for decision in found
+        if decision.state_after in told and decision.case.origin != ReviewCase.Origin.SHADOW
+    ]
 
 
 def payload(decision: Decision) -> dict[str, Any]:

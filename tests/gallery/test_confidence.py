@@ -148,3 +148,16 @@ def test_the_same_file_leaves_no_doubt(evidence: Evidence, kind: str) -> None:
 def test_methods_names_what_is_known() -> None:
     assert Evidence(cnn=0.12345678, pdq=3.0).methods() == {"cnn": 0.123457, "pdq": 3.0}
     assert Evidence().methods() == {}
+
+
+@pytest.mark.parametrize("match_type", MATCH_TYPES)
+def test_many_vectors_at_once_say_what_each_says_alone(match_type: str) -> None:
+    random = np.random.default_rng(2)
+    whole, part = random.uniform(0, 2, (2, 200))
+    expected = [
+        confidence.logit(Evidence(cnn=a, part=b), match_type)
+        for a, b in zip(whole.tolist(), part.tolist(), strict=True)
+    ]
+    assert np.allclose(confidence.logits_of_vectors(whole, part, match_type), expected)
+    nothing = confidence.logits_of_vectors(np.array([2.0]), np.array([2.0]), match_type)
+    assert nothing == pytest.approx(confidence.logit(Evidence(), match_type))

@@ -1,12 +1,13 @@
-"""A process of its own that answers, line by line, which items a PDQ hash matches at this moment.
+"""A process of its own that answers, line by line, which items a PDQ hash or a picture matches now.
 
-Run with the name of the database; reads hashes in hex from its standard input.
+Run with the name of the database; reads hashes in hex and paths of files from its standard input.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import django
 
@@ -22,7 +23,13 @@ def main() -> None:
     from moderation import policies, screening, subjects
 
     for line in sys.stdin:
-        subject = subjects.of_hash("pdq", line.strip(), 90)
+        path = Path(line.strip())
+        is_file = path.is_absolute()
+        subject = (
+            subjects.of_bytes(path.read_bytes())
+            if is_file
+            else subjects.of_hash("pdq", path.name, 90)
+        )
         found = screening.screen(subject, policies.current())
         items = sorted(match.item_id for match in found.matches if match.within)
         print(found.verdict.value, *items, flush=True)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 from django.db import InternalError, connection, transaction
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
+from gallery.services import changing
 from moderation.models import AuditEvent, BannedList
 from moderation.services import audit
+from tests.factories import add_ready_image
 
 pytestmark = pytest.mark.django_db
 
@@ -30,6 +34,31 @@ def test_each_event_seals_the_one_before_it() -> None:
     events = write(4)
     assert events[0].previous == audit.FIRST
     assert [event.previous for event in events[1:]] == [event.digest for event in events[:-1]]
+    assert list(audit.breaks()) == []
+
+
+NUMBERS = (
+    *(0, -0.0, 1.0, 0.1, 1e-300, 4.8e15, 4.824397969308662e16, 1e22, 1.0488276246809594e255),
+    *(2**53 + 1, -(2**63), 2**64, 10**400),
+)
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers(), max_size=5))
+@example([*NUMBERS])
+def test_every_number_survives_storing(numbers: list[float]) -> None:
+    subject = BannedList(pk=1)
+    with transaction.atomic():
+        audit.record(
+            by="key:1", verb="image.updated", subject=subject, after={"meta": {"a": [numbers]}}
+        )
+    assert list(audit.breaks()) == []
+
+
+def test_a_picture_whose_meta_holds_huge_numbers_can_be_changed() -> None:
+    image = add_ready_image()
+    for meta in ({"a": list(NUMBERS)}, {"a": 1}, None):
+        changing.update_image(by="key:1", image_id=image.pk, fields={"meta": meta})
     assert list(audit.breaks()) == []
 
 

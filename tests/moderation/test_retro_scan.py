@@ -20,6 +20,7 @@ from PIL import Image as Pillow
 
 from gallery.models import Image
 from moderation import suspects
+from moderation.matching import as_array
 from moderation.models import BannedList, CaseMatch, RetroScan, ReviewCase
 from moderation.services import items, lists, retro_scan, scanning
 from moderation.verdicts import Action
@@ -312,3 +313,90 @@ def test_a_killed_scan_goes_on_after_what_it_had_done(monkeypatch: pytest.Monkey
     found.refresh_from_db()
     assert (found.state, found.total, found.done, found.cases) == ("done", 4, 4, 4)
     assert ReviewCase.objects.count() == 4
+
+
+def animation(shown: Pillow.Image) -> bytes:
+    """Three pictures, the last of which is a part of another one."""
+    width, height = shown.size
+    part = shown.crop((width // 5, height // 5, width * 4 // 5, height * 4 // 5))
+    frames = [photo(1, (200, 150)), photo(2, (200, 150)), part.resize((200, 150))]
+    return gif(frames, duration=100)
+
+
+def test_a_copy_in_a_later_frame_of_what_is_here_is_found() -> None:
+    picture = wheel_photo("astronaut.png")
+    every = ("imgsmlr", "pdq", "copy")
+    image = add_ready_image(data=animation(picture), inline=every)
+    other = add_ready_image(data=animation(wheel_photo("coffee.png")), inline=every)
+    on = make_list()
+    items.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
+    done = scan(on)
+    assert (status(image), status(other)) == ("quarantined", "ready")
+    (match,) = ReviewCase.objects.get().matches.all()
+    assert (match.match_type, match.frame) == ("copy", 2)
+    assert (done.found, done.cases, done.unseen, done.animation) == (1, 1, 0, other.pk)
+
+
+def test_animations_are_gone_through_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = wheel_photo("astronaut.png")
+    shown = [photo(1), photo(3), picture]
+    images = [add_ready_image(data=animation(one), inline=("copy", "pdq")) for one in shown]
+    on = make_list()
+    items.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
+    monkeypatch.setattr(scanning, "ANIMATIONS", 1)
+    monkeypatch.setattr(scanning, "AT_A_TIME", 0.0)
+    found = retro_scan.start(by=ADMIN, list_id=on.pk, reason="test")
+    reached = []
+    while not scanning.run(found.pk):
+        found.refresh_from_db()
+        assert found.state == "running"
+        reached.append(found.animation)
+    assert reached == [0, *(image.pk for image in images)]
+    assert [status(image) for image in images] == ["ready", "ready", "quarantined"]
+
+
+def test_animations_without_an_original_are_counted(settings: Any) -> None:
+    settings.KEEP_ORIGINALS = "none"
+    picture = wheel_photo("astronaut.png")
+    image = add_ready_image(data=animation(picture), inline=("imgsmlr", "pdq", "copy"))
+    still = add_ready_image(photo(5), inline=("imgsmlr", "pdq", "copy"))
+    assert not image.original and not still.original
+    on = make_list("wanted")
+    items.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
+    assert scan(on).unseen == 1 and status(image) == "ready"
+    out = StringIO()
+    call_command("match_all", stdout=out)
+    assert "wanted: of 1 animations the later frames could not be compared" in out.getvalue()
+    # By hashes alone nothing of it is needed.
+    BannedList.objects.get().methods.filter(match_type="copy").update(enabled=False)
+    assert scan(on).unseen == 0
+
+
+def test_every_stored_vector_is_compared_whatever_an_index_proposes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from gallery.models import ImageFingerprint
+    from moderation import vector_suspects
+
+    picture = wheel_photo("chelsea.png")
+    on = make_list()
+    item = items.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
+    vector = as_array(item.fingerprints.get(cnn__isnull=False).cnn).astype(np.float64)
+    vector /= np.linalg.norm(vector)
+    random = np.random.default_rng(4)
+    image, expected = add_ready_image(photo(1)), set()
+    for number, distance in enumerate(np.linspace(0.0, 0.6, 121)):
+        away = random.normal(size=vector.shape)
+        away -= (away @ vector) * vector
+        angle = np.arccos(1.0 - distance)
+        near = np.cos(angle) * vector + np.sin(angle) * away / np.linalg.norm(away)
+        row = Image.objects.get(pk=image.pk)
+        row.pk, row.md5 = None, f"{number:032x}"
+        row.save(force_insert=True)
+        ImageFingerprint.objects.create(item=row, version="copy-1", cnn=near)
+        if distance < vector_suspects.ALIKE - 0.002:
+            expected.add(row.pk)
+    monkeypatch.setattr(vector_suspects, "STORED", 7)
+    found = vector_suspects.copies([item.pk], lambda: None)
+    assert len(expected) > vector_suspects.VERIFIED and expected <= found.images
+    assert len(found.images - expected) <= 1

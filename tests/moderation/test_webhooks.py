@@ -6,7 +6,11 @@ import base64
 import hashlib
 import hmac
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from django_q.models import OrmQ
@@ -31,6 +36,7 @@ from moderation.models import AuditEvent, Delivery, Webhook, WebhookEvent
 from moderation.permissions import Actor, NotAllowed, Role
 from moderation.services import sending, webhooks
 from moderation.services.webhooks import InvalidWebhook
+from tests.environment import DATA_DIR
 from tests.moderation.factories import ADMIN
 
 
@@ -341,6 +347,55 @@ def test_a_sender_that_dies_mid_way_costs_a_lease_and_no_message(receiver: Recei
     assert sending.send_due() == 1
     assert Delivery.objects.get().attempts == 2
     assert [message.id for message in receiver.messages] == [f"msg_{dead.pk}"]
+
+
+KILLED = """
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "imgsmlr_site.settings"
+import django
+django.setup()
+from django.conf import settings
+from django.db import connection
+connection.settings_dict["NAME"] = sys.argv[1]
+settings.WEBHOOK_TIMEOUT = 30
+from moderation.services import sending
+sending.send_due()
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_sender_that_is_killed_while_it_delivers_is_made_up_for(receiver: Receiver) -> None:
+    webhook = make_webhook(receiver.url)
+    receiver.answers = [30.0]
+    tell(1)
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(connection.settings_dict["NAME"])],
+        env={
+            **os.environ,
+            "DATA_DIR": str(DATA_DIR),
+            "PYTHONPATH": str(settings.BASE_DIR),
+            "WEBHOOK_ALLOW_PRIVATE": "1",
+        },
+    )
+    while not receiver.messages:
+        assert process.poll() is None
+        time.sleep(0.02)
+    # The receiver has the message, and the sender will never know.
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+    delivery = Delivery.objects.get()
+    assert (delivery.delivered_at, delivery.attempts) == (None, 1)
+    assert timedelta(seconds=60) < delivery.next_at - timezone.now() < timedelta(seconds=91)
+    assert sending.send_due() == 0
+    Delivery.objects.update(next_at=timezone.now())  # the lease ran out
+    assert sending.send_due() == 1
+    first, second = receiver.messages
+    assert first.id == second.id == f"msg_{delivery.pk}"
+    assert first.content["key"] == second.content["key"] == "decision:1"
+    assert verify(webhook.secret, first) and verify(webhook.secret, second)
+    # A receiver that keeps the ids acts once.
+    assert len({message.id: message.content for message in receiver.messages}) == 1
+    assert sending.send_due() == 0
 
 
 @pytest.mark.django_db(transaction=True)

@@ -59,5 +59,10 @@ class Command(BaseCommand):
             f"{name}: {scan.state}, {scan.done:,} items looked for, {scan.found:,} matches, "
             f"{scan.cases:,} new cases."
         )
+        if scan.unseen:
+            self.stdout.write(
+                f"{name}: of {scan.unseen:,} animations the later frames could not be compared by "
+                "copy, as their originals are gone."
+            )
         if scan.state == RetroScan.State.FAILED:
             raise CommandError(f"The scan for {name} failed: {scan.failure}")

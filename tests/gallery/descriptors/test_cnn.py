@@ -20,7 +20,7 @@ from gallery.errors import Unavailable
 
 @pytest.fixture(scope="module")
 def model(models: Path) -> Cnn:
-    return Cnn(models, threads=1)
+    return Cnn(models)
 
 
 @pytest.fixture(scope="module")
@@ -107,11 +107,11 @@ def test_threads_that_start_together_load_it_once(
     loads = []
     real = cnn_model.load
     monkeypatch.setattr(cnn_model, "load", lambda *args: loads.append(args) or real(*args))
-    fresh = Cnn(models, threads=1)
+    fresh = Cnn(models)
     assert fresh.unavailable() is None and not loads  # asking loads nothing
     with ThreadPoolExecutor(4) as pool:
         vectors = list(pool.map(lambda _: embed(fresh, photos[:1]), range(4)))
-    assert loads == [(models, 1)]
+    assert loads == [(models,)]
     assert all(np.array_equal(vector, vectors[0]) for vector in vectors)
 
 
@@ -121,7 +121,7 @@ def test_a_failed_load_is_left_alone_for_a_while(
     monkeypatch.setattr(cnn, "RETRY_SECONDS", 0.5)
     for suffix in ("", ".sha256"):
         (tmp_path / f"{cnn_model.NAME}{suffix}").write_bytes(b"damaged")
-    model = Cnn(tmp_path, threads=1)
+    model = Cnn(tmp_path)
     assert model.unavailable() is None
     with pytest.raises(Unavailable, match="damaged"):
         embed(model, photos[:1])
@@ -138,7 +138,7 @@ def test_a_failed_load_is_left_alone_for_a_while(
 
 
 def test_preparing_ends_the_wait(models: Path, tmp_path: Path, photos: list[Pixels]) -> None:
-    model = Cnn(tmp_path, threads=1)
+    model = Cnn(tmp_path)
     assert "prepare_models" in (model.unavailable() or "")
     (tmp_path / cnn_model.NAME).write_bytes(b"damaged")
     (tmp_path / f"{cnn_model.NAME}.sha256").write_text("of another file")

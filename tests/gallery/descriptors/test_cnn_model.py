@@ -58,7 +58,7 @@ def test_features_are_those_of_the_packaged_weights(models: Path) -> None:
         maps = network.eval().forward_features(planes).clamp(min=1e-6)
         pooled = torch.nn.functional.avg_pool2d(maps**3, maps.shape[-1])
     expected = np.cbrt(pooled.numpy()[:, :, 0, 0])
-    (features,) = cnn_model.load(models, 2).run(None, {"squares": squares})
+    (features,) = cnn_model.load(models).run(None, {"squares": squares})
     assert features.shape == (2, cnn_model.FEATURES) and features.dtype == np.float32
     np.testing.assert_allclose(features, expected, atol=1e-4)
 
@@ -68,7 +68,7 @@ def test_a_missing_model_says_how_to_get_it(tmp_path: Path) -> None:
     assert why and str(tmp_path / "models") in why and "manage.py prepare_models" in why
     assert not cnn_model.is_intact(tmp_path / "models")
     with pytest.raises(Unavailable, match="prepare_models"):
-        cnn_model.load(tmp_path / "models", 1)
+        cnn_model.load(tmp_path / "models")
 
 
 def test_a_model_without_its_digest_counts_as_missing(models: Path, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_cut_off_model_is_damaged(models: Path, tmp_path: Path, keep: int) -> 
     path.write_bytes(path.read_bytes()[:keep])
     assert not cnn_model.is_intact(tmp_path)
     with pytest.raises(Unavailable, match=r"is damaged.*prepare_models"):
-        cnn_model.load(tmp_path, 1)
+        cnn_model.load(tmp_path)
 
 
 def test_a_damaged_model_is_written_again_by_one_of_two(models: Path, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_damaged_model_is_written_again_by_one_of_two(models: Path, tmp_path: 
     assert cnn_model.is_intact(tmp_path)
     names = {cnn_model.NAME + suffix for suffix in ("", ".sha256", ".lock")}
     assert {path.name for path in tmp_path.iterdir()} == names
-    cnn_model.load(tmp_path, 1)
+    cnn_model.load(tmp_path)
 
 
 def test_another_network_is_refused_though_its_digest_fits(models: Path, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_another_network_is_refused_though_its_digest_fits(models: Path, tmp_pat
     path.write_bytes(data)
     sign(path)
     with pytest.raises(Unavailable, match="does not give the features"):
-        cnn_model.load(tmp_path, 1)
+        cnn_model.load(tmp_path)
 
 
 def test_what_onnxruntime_cannot_read_is_refused(models: Path, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_what_onnxruntime_cannot_read_is_refused(models: Path, tmp_path: Path) -
     path.write_bytes(b"not a network")
     sign(path)
     with pytest.raises(Unavailable, match=r"cannot be loaded .*prepare_models"):
-        cnn_model.load(tmp_path, 1)
+        cnn_model.load(tmp_path)
 
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_an_export_that_takes_too_long_is_stopped(
 
 
 def test_the_golden_check_knows_its_picture_and_network(models: Path) -> None:
-    session = cnn_model.load(models, 1)
+    session = cnn_model.load(models)
     golden = cnn_model.golden_square()
     digest = hashlib.sha256(golden.tobytes()).hexdigest()
     assert digest == "b6d17f1aa98589b7ba0c78e5e1c058183da5e3e81308e70a328b6a5486aa8607"
