@@ -65,6 +65,10 @@ class Claim:
     best: tuple[int, ...]
     reach: float = REACH
 
+    def is_part_of(self, other: Claim) -> bool:
+        """Whether the other one is about at least half of these frames of the query."""
+        return 2 * len({*self.frames} & {*other.frames}) >= len(self.frames)
+
 
 @dataclass(frozen=True, slots=True)
 class Placed:
