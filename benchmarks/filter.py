@@ -24,6 +24,9 @@ PICTURES = 1000
 
 CHECK = "/api/v1/moderation/check/"
 
+PATIENCE = 600.0
+"""Seconds that the workers may take to look through what is here."""
+
 
 @dataclass(frozen=True)
 class Filled:
@@ -81,11 +84,10 @@ def fill_hashes(list_id: int, count: int) -> Filled:
 
 
 def fill_pictures(list_id: int, count: int) -> None:
-    """Items with a picture each, added as an upload of many would be, into an empty gallery: the
-    workers look through what is here for them."""
-    from moderation.models import RetroScan
+    """Items with a picture each, added as an upload of many would be, into an empty gallery: what
+    is here will be looked through for them."""
     from moderation.permissions import Actor
-    from moderation.services import entries, item_storing, scanning
+    from moderation.services import entries, item_storing
 
     speed.forget_images()
     made = [entries.of_bytes(pictures.jpeg(10_000 + number), {}) for number in range(count)]
@@ -93,7 +95,17 @@ def fill_pictures(list_id: int, count: int) -> None:
     added = item_storing.add(by=by, list_id=list_id, made=made, reason="")
     if added.refused:
         raise RuntimeError(str(next(iter(added.refused.values()))))
+
+
+def wait_for_scans() -> None:
+    """Until the workers have looked through what is here. Raises ``RuntimeError`` after a while."""
+    from moderation.models import RetroScan
+    from moderation.services import scanning
+
+    until = time.monotonic() + PATIENCE
     while RetroScan.objects.filter(state__in=scanning.UNFINISHED).exists():
+        if time.monotonic() > until:
+            raise RuntimeError("no worker has done the scans that the items asked for")
         time.sleep(0.2)
 
 
@@ -191,6 +203,7 @@ def run(started: service.Service, quick: bool, command: str) -> None:
         asked = [_asked("hash", n, check_hashes(target, count, n)) for n in (1, 4)]
         asked += [_asked("picture by url", n, check(target, urls, n)) for n in (1, 4)]
         fill_pictures(list_id, items)
+        wait_for_scans()
         check(target, urls[: speed.WARM_UP], 8)
         costs.append([f"the same, {items:,} pictures", *_row(add(target, urls))])
         asked += [

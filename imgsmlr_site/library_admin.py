@@ -13,6 +13,7 @@ from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.db.models import QuerySet
+from django.forms.widgets import Script
 from django.http import HttpRequest, HttpResponse
 from django_q.admin import FailAdmin, QueueAdmin, ScheduleAdmin, TaskAdmin
 from django_q.models import Failure, OrmQ, Schedule, Success
@@ -28,6 +29,11 @@ for model in (User, Group, Schedule, OrmQ, Success, Failure):
 
 class NamesWhoGives:
     """Mixin: the audit says who gave and took roles here."""
+
+    class Media:
+        """A module, so that it runs after the selector's own script."""
+
+        js = (Script("admin_extra/selector.js", type="module"),)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """All that a page's form changes."""

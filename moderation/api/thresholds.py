@@ -46,6 +46,9 @@ class MoveSerializer(serializers.Serializer):
     dropped = serializers.IntegerField()
     confirmed = serializers.IntegerField()
     dismissed = serializers.IntegerField()
+    left_open = serializers.IntegerField(
+        help_text="undecided cases that nothing else has opened; a lower threshold closes none"
+    )
 
 
 class ThresholdSerializer(serializers.Serializer):
@@ -110,7 +113,8 @@ class Threshold(generics.GenericAPIView):
             answer["suggested"] = point.threshold if point else None
         if "proposed" in asked.validated_data:
             proposed = asked.validated_data["proposed"]
-            answer["move"] = _fields(thresholds.preview(by=by, seen=seen, proposed=proposed).move)
+            found = thresholds.preview(by=by, seen=seen, proposed=proposed)
+            answer["move"] = {**_fields(found.move), "left_open": found.left_open}
         return Response(answer)
 
     @extend_schema(

@@ -8,15 +8,16 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from gallery.errors import NotFound, UserError
 from moderation import conf, tuning
 from moderation.conf import Bounds
-from moderation.models import BannedList, CaseMatch, ListMethod, RetroScan
+from moderation.models import BannedList, CaseMatch, ListMethod, RetroScan, ReviewCase
 from moderation.permissions import Actor, check
 from moderation.services import lists
 from moderation.services.reading import many_rows
+from moderation.states import CaseState
 from moderation.verdicts import PICTURE_TYPES
 
 WHOLE: Final = frozenset({"pdq"})
@@ -65,13 +66,15 @@ class Preview:
     """What a proposed threshold would have changed about the recorded matches.
 
     ``point``: the estimates at it. ``matches``: the first ``SHOWN`` of those that it adds or
-    drops, nearest to today's threshold first.
+    drops, nearest to today's threshold first. ``left_open``: undecided cases that nothing else
+    than what it drops has opened: they stay, as nobody has looked at them yet.
     """
 
     proposed: float
     move: tuning.Move
     point: tuning.Point | None
     matches: Sequence[CaseMatch]
+    left_open: int
 
 
 def method_of(list_id: int, match_type: str) -> ListMethod:
@@ -119,6 +122,7 @@ def preview(*, by: Actor, seen: Seen, proposed: float) -> Preview:
         tuning.move(seen.evidence, seen.bounds.threshold, proposed),
         seen.curves.at(proposed),
         list(_between(seen, proposed)[:SHOWN]),
+        _only_dropped(seen, proposed).count(),
     )
 
 
@@ -148,6 +152,17 @@ def _between(seen: Seen, proposed: float) -> QuerySet[CaseMatch]:
     order = "distance" if proposed > seen.bounds.threshold else "-distance"
     chosen = CaseMatch.objects.filter(pk__in=between.values("pk")).order_by(order, "pk")
     return chosen.select_related("case__image", "case__video", "image", "video")
+
+
+def _only_dropped(seen: Seen, proposed: float) -> QuerySet[ReviewCase]:
+    """Undecided cases whose every match within its threshold would lie beyond the proposed one."""
+    asked = CaseMatch.objects.filter(case=OuterRef("pk"), distance__lte=F("threshold"))
+    near = Q(distance__lte=proposed + tuning.NEAR)
+    others = ~Q(list=seen.list) | ~Q(match_type=seen.match_type) | Q(list=None) | near
+    mine = asked.filter(list=seen.list, match_type=seen.match_type).exclude(near)
+    return ReviewCase.objects.filter(
+        Exists(mine), ~Exists(asked.filter(others)), state__in=CaseState.undecided()
+    )
 
 
 @dataclass(frozen=True)

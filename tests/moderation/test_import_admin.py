@@ -65,7 +65,7 @@ def test_upload_look_confirm_done(django_capture_on_commit_callbacks: Any) -> No
     answer = lead.post(f"{IMPORTS}add/", {"list": on.pk, "file": upload("broken.csv")}, follow=True)
     row = ListImport.objects.get()
     assert answer.redirect_chain[-1][0] == f"{IMPORTS}{row.pk}/change/"
-    assert 'http-equiv="refresh"' in text_of(answer)
+    assert 'data-import="going"' in text_of(answer)
 
     starting_imports.run_in_background(row.pk)
     page = text_of(lead.get(f"{IMPORTS}{row.pk}/change/"))
@@ -73,7 +73,7 @@ def test_upload_look_confirm_done(django_capture_on_commit_callbacks: Any) -> No
     assert "Import this" in page
     assert "Bad rows: 10" in page
     assert "line 3" in page
-    assert 'http-equiv="refresh"' not in page
+    assert 'data-import="over"' in page
     assert not BannedItem.objects.exists()
 
     lines = b"".join(lead.get(f"{IMPORTS}{row.pk}/bad_rows.csv")).decode().splitlines()  # type: ignore[arg-type]

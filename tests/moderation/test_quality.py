@@ -334,7 +334,13 @@ def test_thresholds_over_the_api(lead: Actor, bo: Actor) -> None:
     headers = key(lead.user, "lists")
     told = Client().get(url, {"proposed": "40", "precision": "0.9"}, headers=headers).json()
     assert (told["threshold"], told["observe"], told["decided"]) == (31, 52, 70)
-    assert told["move"] == {"added": 10, "dropped": 0, "confirmed": 0, "dismissed": 10}
+    assert told["move"] == {
+        "added": 10,
+        "dropped": 0,
+        "confirmed": 0,
+        "dismissed": 10,
+        "left_open": 0,
+    }
     assert told["suggested"] == 35
     point = told["points"][31]
     assert (point["threshold"], point["matched"], point["confirmed"]) == (31, 60, 60)

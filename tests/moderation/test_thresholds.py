@@ -155,6 +155,19 @@ def test_a_lowered_threshold_drops_what_lies_between() -> None:
     found = thresholds.preview(by=ADMIN, seen=seen(on), proposed=20)
     assert found.move == tuning.Move(added=0, dropped=2, confirmed=0, dismissed=1)
     assert [match.distance for match in found.matches] == [31, 21]
+    assert found.left_open == 1
+
+
+def test_a_case_that_something_else_opened_as_well_is_not_left_open_by_a_lower_threshold() -> None:
+    on, other = make_list(), make_list()
+    first, second, third, fourth = record(on, [(21, OPEN), (25, OPEN), (31, OPEN), (32, NO_CASE)])
+    CaseMatch.objects.filter(pk=fourth.pk).update(case=first.case, distance=10)  # nearer, too
+    for match, distance in ((second, 31), (third, 40)):  # within, and beyond its threshold
+        match.pk, match.list, match.distance = None, other, distance
+        match.save()
+    found = thresholds.preview(by=ADMIN, seen=seen(on), proposed=20)
+    assert found.left_open == 1  # the third
+    assert thresholds.preview(by=ADMIN, seen=seen(on), proposed=31).left_open == 0
 
 
 def test_what_lies_nearer_as_well_does_not_change_sides() -> None:

@@ -1,0 +1,138 @@
+"""Every page of the admin and the console: no serious fault for assistive software, none too wide.
+
+Each page is opened once and looked at in two widths and both themes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.contrib.auth.models import User
+from playwright.sync_api import Browser, Page, expect
+
+from gallery.models import DuplicatePair, DuplicateRun
+from moderation.models import DecisionBatch, ReviewCase
+from moderation.permissions import Actor
+from moderation.services import decisions
+from tests import factories as pictures
+from tests.browser import test_import_pages, test_lists_pages
+from tests.browser.conftest import DESKTOP, PHONE, OpenPage
+from tests.browser.console import CONSOLE, SERIOUS, banned_item, case, enter_console, leave
+from tests.moderation import factories as make
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+# A colour that is still on its way to the other theme would be judged as it is then.
+STILL = "*, ::before, ::after { animation: none !important; transition: none !important; }"
+LOOKS = (
+    (DESKTOP, "light", None),
+    (DESKTOP, "dark", "color-contrast"),
+    (PHONE, "light", "color-contrast"),
+    (PHONE, "dark", None),
+)
+"""Size, theme, and the one rule that is left to ask where the others had their answer."""
+
+
+@pytest.fixture(autouse=True)
+def _left_quietly(chromium: Browser, open_page: OpenPage) -> Iterator[None]:
+    yield
+    for context in chromium.contexts:
+        for page in context.pages:
+            leave(page)
+
+
+@pytest.fixture
+def root(transactional_db: None) -> User:
+    return User.objects.create_superuser("root")
+
+
+def faults(page: Page) -> set[str]:
+    """What axe finds that is serious or worse, with where, and what sticks out of the window."""
+    page.wait_for_function("window.Alpine !== undefined")
+    page.add_style_tag(content=STILL)
+    found = set()
+    for (width, height), theme, rule in LOOKS:
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+        page.evaluate(f"document.documentElement.classList.toggle('dark', {theme == 'dark':d})")
+        options = {"resultTypes": ["violations"]} | ({"runOnly": [rule]} if rule else {})
+        for one in Axe().run(page, options=options).response["violations"]:
+            if one["impact"] in SERIOUS:
+                nodes = [(node["target"][-1], node["html"][:200]) for node in one["nodes"][:4]]
+                found.add(f"{width} {theme} {one['id']}: {nodes}")
+        beyond = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if beyond > 0:
+            found.add(f"{width} {theme}: {beyond} px too wide")
+    page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
+    return found
+
+
+def check(page: Page, paths: dict[str, str]) -> None:
+    found = {}
+    for name, path in paths.items():
+        response = page.goto(path)
+        assert response is not None
+        assert response.status == 200, name
+        found[name] = faults(page)
+    assert {name: some for name, some in found.items() if some} == {}
+
+
+def test_console(open_page: OpenPage, root: User) -> None:
+    item = banned_item()
+    other = make.make_item(make.make_list("Hashes alone", hash_only=True), source_id="1")
+    cases = [case(item if seed % 2 else other, seed, distance=4.0 * seed) for seed in range(6)]
+    decisions.decide(by=Actor.person(root), case_ids=[cases[5].pk], verb="dismiss", note="a note")
+    batch = DecisionBatch.objects.get()
+    page = enter_console(open_page, root)
+    check(
+        page,
+        {
+            "queue": CONSOLE,
+            "empty queue": f"{CONSOLE}?band=exact&status=conflict",
+            "decided": f"{CONSOLE}?status=decided",
+            "grid": f"{CONSOLE}grid/",
+            "focus": f"{CONSOLE}cases/{cases[0].pk}/",
+            "focus on a hash": f"{CONSOLE}cases/{cases[1].pk}/",
+            "focus on a decided case": f"{CONSOLE}cases/{cases[5].pk}/",
+            "batch": f"{CONSOLE}batches/{batch.pk}/",
+            "preferences": f"{CONSOLE}preferences/",
+            "second opinions": f"{CONSOLE}second-opinions/",
+            "thresholds": f"{CONSOLE}thresholds/",
+            "threshold": f"{CONSOLE}thresholds/{item.list_id}/pdq/?t=34",
+            "threshold of clips": f"{CONSOLE}thresholds/{item.list_id}/clip/",
+            "cases": "/admin/moderation/reviewcase/",
+            "batches": "/admin/moderation/decisionbatch/",
+        },
+    )
+    page.goto(f"{CONSOLE}cases/{cases[0].pk}/")
+    for key, name in (("?", "Keys"), ("D", "Why dismiss?")):
+        page.keyboard.press(key)
+        expect(page.get_by_role("dialog", name=name)).to_be_visible()
+        assert faults(page) == set(), name
+        page.keyboard.press("Escape")
+    page.goto(f"{CONSOLE}grid/")
+    page.keyboard.press("a")
+    page.keyboard.press("c")
+    expect(page.get_by_role("heading", name="Confirm 5 cases of 5 pictures")).to_be_visible()
+    assert faults(page) == set()
+    assert ReviewCase.objects.filter(state="open").count() == 5
+
+
+def test_lists_imports_and_webhooks(open_page: OpenPage, root: User) -> None:
+    paths = test_lists_pages.make_pages() | test_import_pages.make_pages()
+    check(enter_console(open_page, root), paths)
+
+
+def test_gallery_and_site(open_page: OpenPage, root: User) -> None:
+    one, other = (pictures.add_ready_image(pictures.photo(number)) for number in range(2))
+    DuplicateRun.objects.create(min_confidence=0.5, rules="any")
+    DuplicatePair.objects.create(a=one, b=other, confidence=0.9, shared_a=1.0, shared_b=1.0,
+                                 scale=1.0, rotation=0.0, mirrored=False)  # fmt: skip
+    paths = (
+        "", "gallery/image/", "gallery/image/add/", f"gallery/image/{one.pk}/change/",
+        "gallery/duplicatepair/", "videos/video/", "videos/video/add/", "videos/video/duplicates/",
+        "auth/user/", "auth/user/add/", f"auth/user/{root.pk}/change/", "auth/group/",
+        "auth/group/add/", "django_q/schedule/",
+    )  # fmt: skip
+    check(enter_console(open_page, root), {path: f"/admin/{path}" for path in paths})
