@@ -516,7 +516,10 @@ def test_synthetic_frames_lie_where_frames_lie_and_resemble_none() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_product_stores_the_films_and_answers(small: Corpus) -> None:
+def test_the_product_stores_the_films_and_answers(
+    small: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(costs, "COUNTS", {costs.STILL: 3, queries.TEN_SECONDS: 2})
     gallery.fill(small)
     assert gallery.refused(small) == []
     ready = Video.objects.ready()
