@@ -23,7 +23,7 @@ Kind = Literal["still", "clip", "stored"]
 
 KINDS: Final[tuple[Kind, ...]] = ("still", "clip", "stored")
 PARAMETERS: Final = Path(__file__).with_name("confidence.json")
-FEATURES: Final = ("similarity", "score", "distinct", "likeness", "inliers", "proven")
+FEATURES: Final = ("similarity", "score", "distinct", "likeness", "inliers", "proven", "whole")
 """What the models read, in the order of their weights; each ≥ 0, and more is stronger."""
 
 
@@ -35,7 +35,8 @@ class Evidence:
     threshold the segment's frames are; ``coverage``, 0..1: its share of the query; ``distinct``:
     how many stored pictures are matched. Of the pictures themselves: ``likeness``, −1..1, the mean
     correlation of what is laid upon one another; ``inliers``, places that agree in the best pair
-    of frames, and ``proven``, 0..1, the share of the compared pairs that agree.
+    of frames, ``proven``, 0..1, the share of the compared pairs that agree, and ``shown``, 0..1,
+    the share of the video's picture that the query shows.
     """
 
     similarity: float
@@ -45,6 +46,7 @@ class Evidence:
     likeness: float = 0.0
     inliers: int = 0
     proven: float = 0.0
+    shown: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,9 @@ def features(evidence: Evidence) -> NDArray[np.float64]:
         # Unlike pictures reach 4; each doubling counts the same.
         "inliers": min(5.0, max(0.0, math.log2(max(1, evidence.inliers) / 4))),
         "proven": evidence.proven,
+        # Films of one series show the same photograph from nearer and from further away. All hold
+        # the query; rather meant is the one whose picture it fills.
+        "whole": evidence.shown * max(0.0, evidence.likeness),
     }
     return np.array([values[name] for name in FEATURES])
 

@@ -65,10 +65,15 @@ class Claim:
     best: tuple[int, ...]
     reach: float = REACH
 
+    def is_part_of(self, other: Claim) -> bool:
+        """Whether the other one is about at least half of these frames of the query."""
+        return 2 * len({*self.frames} & {*other.frames}) >= len(self.frames)
+
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Query and video looked at in one of several ways, and the offset that is best for it."""
+    """Query and video looked at in one of several ways, and the offset that is best for it.
+    ``shown``, 0..1: the share of the video's picture that the query shows by it."""
 
     offset: float
     speed: float
@@ -76,6 +81,7 @@ class Placed:
     mirrored: bool
     ours: list[TimedGrey]
     theirs: list[TimedGrey]
+    shown: float = 1.0
 
 
 def place(

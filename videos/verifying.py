@@ -46,7 +46,7 @@ LONGEST: Final = 12.0
 _PICTURE, _WHOLE = "picture", "whole"
 """What of a query's frame is compared: within its borders, or all of it."""
 
-_UNEDITED: Final = 0.9
+UNEDITED: Final = 0.9
 """Likeness from which on the query shows the whole frame as it is."""
 
 _CROPS: Final = (0.05, 0.1, 0.15, 0.2)
@@ -65,19 +65,26 @@ class Proof:
     pictures there.
 
     ``start``, ``end``: seconds from and to which the video looks as it does at ``offset``, for a
-    query of one frame. ``inliers``: of the pair of frames that agree best, 0 for none; ``proven``:
+    query of one frame. ``shown``, 0..1: the share of the video's picture that the query shows.
+    ``inliers``: of the pair of frames that agree best, 0 for none; ``proven``:
     how many of the ``compared`` pairs agree at all.
     """
 
     offset: float
     speed: float
     likeness: float = 0.0
+    shown: float = 0.0
     inliers: int = 0
     proven: int = 0
     compared: int = 0
     mirrored: bool = False
     start: float | None = None
     end: float | None = None
+
+    @property
+    def certain(self) -> bool:
+        """Whether the query shows the video's frame as it is, beyond doubt."""
+        return self.likeness >= UNEDITED and self.inliers >= geometry.CERTAIN
 
 
 class Verifier:
@@ -95,7 +102,8 @@ class Verifier:
         return round((min(ends) - claim.reach) * 1000), round((max(ends) + claim.reach) * 1000)
 
     def verify(self, claim: Claim, window: Sequence[Timed]) -> Proof:
-        """What the video's frames of ``window`` say of a claim."""
+        """What the video's frames of ``window`` say of a claim, if the query shows them as they
+        are, or cropped as queries mostly are."""
         if not window:
             return Proof(claim.offset, claim.speed)
         matches: list[Match | None] = []
@@ -108,19 +116,37 @@ class Verifier:
         agreed = [match for match in matches if match is not None]
         best = max(agreed, key=lambda match: match.inliers, default=None)
         placed = self._as_shown(claim, window)
-        if best is not None and placed.likeness < _UNEDITED:
-            placed = max([placed, *self._laid(claim, window)], key=lambda one: one.likeness)
-        start, end = as_alike(placed) if len(placed.ours) == 1 else (None, None)
+        start, end = _alike(placed)
         return Proof(
             placed.offset,
             placed.speed,
             placed.likeness,
+            placed.shown,
             best.inliers if best else 0,
             len(agreed),
             len(matches),
             best.mirrored if best else placed.mirrored,
             start,
             end,
+        )
+
+    def laid(self, claim: Claim, window: Sequence[Timed], proof: Proof) -> Proof:
+        """What they say if the query is laid upon them as geometry found it, if that fits better
+        than what ``verify`` said. Takes several times as long."""
+        if not proof.proven or proof.likeness >= UNEDITED:
+            return proof
+        placed = self._laid(claim, window)
+        if placed is None or placed.likeness <= proof.likeness:
+            return proof
+        start, end = _alike(placed)
+        return replace(
+            proof,
+            offset=placed.offset,
+            speed=placed.speed,
+            likeness=placed.likeness,
+            shown=placed.shown,
+            start=start,
+            end=end,
         )
 
     def _stretch(self, claim: Claim) -> list[int]:
@@ -155,25 +181,26 @@ class Verifier:
             borders.add(rgb)
         height, width = window[0][1].shape[:2]
         inner = borders.box() or (0, 0, width, height)
-        ways = [(_PICTURE, inner)]
+        ways = [(_PICTURE, inner, 1.0)]
         if inner != (0, 0, width, height) or any(
             self._frames[n].picture.shape != self._frames[n].rgb.shape for n in numbers
         ):
-            ways.append((_WHOLE, (0, 0, width, height)))
-        ways += [(_PICTURE, _cropped(inner, share)) for share in _CROPS]
+            ways.append((_WHOLE, (0, 0, width, height), 1.0))
+        ways += [(_PICTURE, _cropped(inner, share), (1 - 2 * share) ** 2) for share in _CROPS]
         found: list[Placed] = []
-        for way, (left, top, right, bottom) in ways:
+        for way, (left, top, right, bottom), shown in ways:
             theirs = [(t / 1000, look_of(rgb[top:bottom, left:right])) for t, rgb in window]
             ours = [(self._frames[n].t / 1000, self._greys(n, way)) for n in numbers]
             mirrored = [(t, small[:, ::-1]) for t, small in ours]
-            found.append(place(ours, theirs, claim, False))
-            found.append(place(mirrored, theirs, claim, True))
-            if max(found[-1].likeness, found[-2].likeness) >= _UNEDITED:
+            found.append(replace(place(ours, theirs, claim, False), shown=shown))
+            found.append(replace(place(mirrored, theirs, claim, True), shown=shown))
+            if max(found[-1].likeness, found[-2].likeness) >= UNEDITED:
                 break
-        return at_best_speed(max(found, key=lambda placed: placed.likeness), claim)
+        best = max(found, key=lambda placed: placed.likeness)
+        return replace(at_best_speed(best, claim), shown=best.shown)
 
-    def _laid(self, claim: Claim, window: Sequence[Timed]) -> list[Placed]:
-        """The query laid upon the video as geometry says; none if that fails.
+    def _laid(self, claim: Claim, window: Sequence[Timed]) -> Placed | None:
+        """The query laid upon the video as geometry says; None if that fails.
 
         In a pan a cropped query fits upon every frame, each time moved by as much as the camera
         is. A crop keeps the middle where it is: the moment is when it has to be moved least.
@@ -188,7 +215,7 @@ class Verifier:
             if (match := self._match(number, rgb)) is not None
         }
         if not found:
-            return []
+            return None
         at, match = max(found.items(), key=lambda one: one[1].inliers)
         if match.border and not match.crop:
             # What is shown with its edges, as in a player, fits upon one moment alone.
@@ -197,13 +224,19 @@ class Verifier:
             at, rgb = _nearest_timed(window, least_moved(found))
             again = self._match(number, rgb)
             if again is None:
-                return []
+                return None
             match = sharpened(self._frames[number].picture, rgb, again)
         laid = upon([self._frames[n] for n in self._stretch(claim)], window, match)
         if laid is None:
-            return []
+            return None
         moved = replace(claim, offset=at / 1000 - claim.speed * t, reach=min(claim.reach, _STEP))
-        return [at_best_speed(place(*laid, moved, match.mirrored), moved)]
+        placed = at_best_speed(place(*laid, moved, match.mirrored), moved)
+        return replace(placed, shown=match.candidate_area)
+
+
+def _alike(placed: Placed) -> tuple[float | None, float | None]:
+    """From and to when a query of one frame looks like the video; None for footage."""
+    return as_alike(placed) if len(placed.ours) == 1 else (None, None)
 
 
 def _nearest_timed(window: Sequence[Timed], seconds: float) -> Timed:

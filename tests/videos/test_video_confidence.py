@@ -9,8 +9,8 @@ import pytest
 from videos.confidence import KINDS, Evidence, Kind, calibrations, confidence, logit
 
 NOTHING = Evidence(similarity=0.3, score=0.0, coverage=0.0, distinct=0)
-SOME = Evidence(0.55, 0.4, 0.8, 2, likeness=0.7, inliers=12, proven=0.5)
-CERTAIN = Evidence(0.95, 0.9, 1.0, 6, likeness=0.98, inliers=120, proven=1.0)
+SOME = Evidence(0.55, 0.4, 0.8, 2, likeness=0.7, inliers=12, proven=0.5, shown=0.5)
+CERTAIN = Evidence(0.95, 0.9, 1.0, 6, likeness=0.98, inliers=120, proven=1.0, shown=1.0)
 MORE = {
     "similarity": 0.9,
     "score": 0.9,
@@ -19,6 +19,7 @@ MORE = {
     "likeness": 0.95,
     "inliers": 80,
     "proven": 1.0,
+    "shown": 1.0,
 }
 
 

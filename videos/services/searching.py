@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import io
-import logging
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-import av
 import numpy as np
 from django.conf import settings
-from django.core.files.storage import default_storage
 
 from gallery import conf, decoding, descriptors
 from gallery.publishing import check_query
@@ -23,9 +19,9 @@ from videos.decoding import decode, sniff
 from videos.models import Video
 from videos.queries import QueryFrame
 from videos.search import candidates, spans_of
+from videos.services import proving
 from videos.sniffing import ANIMATIONS, HEAD_BYTES
-from videos.verifying import Proof, Verifier
-from videos.windows import read_window
+from videos.verifying import Proof
 from videos.wire import Limits
 
 LIMIT = 10
@@ -41,8 +37,6 @@ SHOWN = 5
 
 QUERY_SECONDS = 60
 """What decoding a query may take."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +169,8 @@ def _judge(frames: Sequence[QueryFrame], found: Sequence[Found], kind: Kind) -> 
     """Claims with what is known about them, the most certain first."""
     ranked = sorted(found, key=lambda one: -logit(one.evidence, "stored"))
     likely = claims.at_most_each(ranked, VERIFIED_EACH)[:VERIFIED]
-    verifier = Verifier(frames)
-    proxies = Video.objects.ready().in_bulk([one.video for one in likely])
-    with ThreadPoolExecutor(2) as pool:
-        proofs = list(pool.map(lambda one: _proof(verifier, one, proxies.get(one.video)), likely))
     judged = []
-    for one, proof in zip(likely, proofs, strict=True):
+    for one, proof in zip(likely, proving.proofs(frames, likely), strict=True):
         evidence, by = one.evidence, kind
         if proof is None:
             by = "stored"
@@ -190,24 +180,11 @@ def _judge(frames: Sequence[QueryFrame], found: Sequence[Found], kind: Kind) -> 
                 likeness=proof.likeness,
                 inliers=proof.inliers,
                 proven=proof.proven / max(1, proof.compared),
+                shown=proof.shown,
             )
         odds, sure = logit(evidence, by), confidence(evidence, by)
         judged.append(_Judged(one, by, evidence, proof, odds, sure))
     return sorted(judged, key=lambda one: -one.logit)
-
-
-def _proof(verifier: Verifier, found: Found, video: Video | None) -> Proof | None:
-    """What the pictures say; None where there are none."""
-    if video is None or not video.proxy:
-        return None
-    try:
-        # Of its own: threads that verify two claims about one video do not share a position.
-        with default_storage.open(video.proxy.name or "") as file:
-            window = read_window(file, *verifier.window(found.claim))
-    except (OSError, av.error.FFmpegError):
-        logger.exception("the proxy of video %s cannot be read", video.pk)
-        return None
-    return verifier.verify(found.claim, window)
 
 
 def _first_of_each(judged: Sequence[_Judged]) -> list[_Judged]:
