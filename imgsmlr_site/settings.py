@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 import environ
-from django.templatetags.static import static
 
 # One thread per process for BLAS, set before numpy is imported anywhere: with its own threads
 # beside the web threads, throughput halves (docs/benchmarks.md).
@@ -23,6 +22,7 @@ from imgsmlr_site.env import (
     env_str,
     secret_from_file,
 )
+from imgsmlr_site.theme import UNFOLD as UNFOLD
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environ.Env.read_env(BASE_DIR / ".env")
@@ -278,25 +278,6 @@ SPECTACULAR_SETTINGS = {
         "DecideVerbEnum": "moderation.api.case_serializers.VERBS",
         "DecisionVerbEnum": "moderation.models.Decision.Verb",
     },
-}
-
-# --- Admin --------------------------------------------------------------------------------
-UNFOLD = {
-    "SITE_TITLE": "imgsmlr",
-    "SITE_HEADER": "imgsmlr",
-    "SITE_SYMBOL": "image_search",
-    "SITE_FAVICONS": [
-        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("favicon.svg")}
-    ],
-    "SITE_URL": "/imgsmlr/",
-    "STYLES": [
-        lambda request: static("admin_extra/admin.css"),
-        lambda request: static("admin_extra/videos.css"),
-        lambda request: static("admin_extra/moderation.css"),
-    ],
-    "LOGIN": {"form": "imgsmlr_site.login.LimitedLoginForm"},
-    "DASHBOARD_CALLBACK": "imgsmlr_site.dashboard.dashboard",
-    "SIDEBAR": {"navigation": "imgsmlr_site.navigation.navigation"},
 }
 
 # --- Security -----------------------------------------------------------------------------

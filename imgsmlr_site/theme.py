@@ -1,0 +1,23 @@
+"""How the admin looks, as django-unfold takes it; part of the settings."""
+
+from __future__ import annotations
+
+from django.templatetags.static import static
+
+UNFOLD = {
+    "SITE_TITLE": "imgsmlr",
+    "SITE_HEADER": "imgsmlr",
+    "SITE_SYMBOL": "image_search",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("favicon.svg")}
+    ],
+    "SITE_URL": "/imgsmlr/",
+    "STYLES": [
+        lambda request: static("admin_extra/admin.css"),
+        lambda request: static("admin_extra/videos.css"),
+        lambda request: static("admin_extra/moderation.css"),
+    ],
+    "LOGIN": {"form": "imgsmlr_site.login.LimitedLoginForm"},
+    "DASHBOARD_CALLBACK": "imgsmlr_site.dashboard.dashboard",
+    "SIDEBAR": {"navigation": "imgsmlr_site.navigation.navigation"},
+}
