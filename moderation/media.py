@@ -12,11 +12,16 @@ from numpy.typing import NDArray
 from gallery import conf, decoding
 from gallery.errors import NotFound
 from moderation.models import BannedItem, ReviewCase
+from videos.content_types import CONTENT_TYPES
 from videos.models import Video
 from videos.windows import read_window
 
 Pixels = NDArray[np.uint8]
 NONE_KEPT: Final = "No picture of it is kept."
+NO_VIDEO: Final = "This case is about no video."
+NO_FILE: Final = "The file of this video is not kept, so there is nothing to play."
+ORIGINAL: Final = "original"
+SMALL_COPY: Final = "small"
 
 
 def of_subject(
@@ -49,6 +54,26 @@ def kept(case: ReviewCase) -> bool:
     if case.image is not None:
         return bool(case.image.original or case.image.thumbnail)
     return bool(case.picture)
+
+
+def files(case: ReviewCase) -> dict[str, tuple[str, str]]:
+    """What can be played of the case's video, the best first: ``original`` or ``small`` → name in
+    the storage, content type. Raises ``NotFound`` if none is there, as for a picture."""
+    video = case.video
+    if video is None:
+        raise NotFound(NO_VIDEO)
+    named = {
+        ORIGINAL: (video.original.name or "", CONTENT_TYPES.get(video.format, "")),
+        SMALL_COPY: (video.proxy.name or "", "video/mp4"),
+    }
+    there = {
+        copy: (name, content_type)
+        for copy, (name, content_type) in named.items()
+        if name and content_type.startswith("video/") and default_storage.exists(name)
+    }
+    if not there:
+        raise NotFound(NO_FILE)
+    return there
 
 
 def _of_video(video: Video, time_ms: int) -> Pixels:

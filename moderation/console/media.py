@@ -26,7 +26,7 @@ LARGE, SMALL = 1600, 320
 def subject(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponseBase:
     """What a case is about, as JPEG. ``?t=``: ms of a video; ``?f=``: a frame of an animation;
     ``?small=1``: for a list."""
-    case = _case(pk)
+    case = case_of(pk)
     place = {
         "time_ms": _number(request.GET.get("t", "0"), "t"),
         "frame": _number(request.GET.get("f", "0"), "f"),
@@ -41,7 +41,7 @@ def subject(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponse
 @console_page("see media")
 def item(request: HttpRequest, by: Actor, pk: int, match: int, step: str) -> HttpResponseBase:
     """The picture of the item of one of a case's matches."""
-    case = _case(pk)
+    case = case_of(pk)
     row = CaseMatch.objects.select_related("item").filter(pk=match, case=case).first()
     if row is None or row.item is None:
         raise NotFound(media.NONE_KEPT)
@@ -72,7 +72,8 @@ def _shown(
     return response
 
 
-def _case(pk: int) -> ReviewCase:
+def case_of(pk: int) -> ReviewCase:
+    """A case with what it is about. Raises ``NotFound``."""
     case = ReviewCase.objects.select_related("image", "video").filter(pk=pk).first()
     if case is None:
         raise NotFound(f"There is no case {pk}.")

@@ -11,6 +11,7 @@ from moderation.console import (
     focus,
     lists,
     media,
+    playing,
     preferences,
     scans,
     thresholds,
@@ -44,4 +45,6 @@ urlpatterns = [
     path("cases/<int:pk>/release/", focus.release, name="release"),
     path("cases/<int:pk>/media/<slug:step>/", media.subject, name="subject"),
     path("cases/<int:pk>/media/<int:match>/<slug:step>/", media.item, name="item"),
+    path("cases/<int:pk>/video/", playing.play, name="play"),
+    path("cases/<int:pk>/video/<slug:copy>/", playing.video, name="video"),
 ]

@@ -37,6 +37,7 @@ function turn(answer) {
     location.assign(answer.queue);
     return;
   }
+  viewer.close();
   place.innerHTML = answer.next.html;
   document.title = document.title.replace(/^[^|]*/, `${answer.next.title} `);
   history.pushState(null, "", answer.next.url);
@@ -160,6 +161,7 @@ bind({
   " ": () => viewer.more(),
   x: () => viewer.show("clear"),
   b: () => viewer.show("blur"),
+  p: () => viewer.play(),
   "+": () => viewer.zoom("in"),
   "=": () => viewer.zoom("in"),
   "-": () => viewer.zoom("out"),

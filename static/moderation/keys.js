@@ -8,10 +8,13 @@ function isTaken(event) {
     || event.target.closest?.(TYPING) !== null;
 }
 
-/** Enter and Space stay with a control that they press; in a box only Space does something. */
+/** Enter and Space stay with a control that they press; in a box only Space does something, in a video the arrows too. */
 function pressesItself(event) {
   const buttons = "a, button, summary, [role=button]";
-  const pressed = { Enter: buttons, " ": `${buttons}, input` };
+  const pressed = {
+    Enter: `${buttons}, video`, " ": `${buttons}, input, video`,
+    ArrowLeft: "video", ArrowRight: "video", ArrowUp: "video", ArrowDown: "video",
+  };
   return event.key in pressed && event.target.closest?.(pressed[event.key]) !== null;
 }
 

@@ -1,5 +1,8 @@
 /** Two pictures side by side: filtered in steps by the server, zoomed and moved together. */
 
+import { say } from "./http.js";
+import { Playback } from "./playback.js";
+
 const STEPS = ["blur", "grey", "lines", "clear"];
 const MOST = 12;
 
@@ -13,10 +16,14 @@ export class Viewer {
     this.ms = this.strip.find((one) => one.hasAttribute("aria-current"))?.dataset.ms;
     this.view = { scale: 1, x: 0, y: 0 };
     this.match = root.querySelector("[data-match].chosen");
+    const subject = this.frames.find((frame) => frame.dataset.pane === "subject");
+    this.button = subject ? root.querySelector("[data-play]") : null;
+    this.playback = this.button ? new Playback(subject, this.button) : null;
     for (const frame of this.frames) this.#listen(frame);
     for (const button of this.strip) button.addEventListener("click", () => this.goTo(button));
     this.#onClick("[data-step]", (button) => this.show(button.dataset.step));
     this.#onClick("[data-zoom]", (button) => this.zoom(button.dataset.zoom));
+    this.#onClick("[data-play]", () => this.play());
     this.#onClick("[data-overlay]", () => this.toggleRegion());
     this.#onClick("[data-choose]", (button) => this.choose(button.closest("[data-match]")));
   }
@@ -27,14 +34,30 @@ export class Viewer {
     }
   }
 
-  /** One step more of what is there. */
+  /** Play the video, or pause it: only where pictures are shown clearly. */
+  play() {
+    if (!this.playback) return;
+    if (this.playback.isOpen) this.playback.toggle();
+    else if (this.step === "clear") this.playback.play(Number(this.ms));
+    else say("A video cannot be filtered: it is played once pictures are shown clearly. x does that.");
+  }
+
+  /** The case leaves the page. */
+  close() {
+    this.playback?.close();
+  }
+
+  /** One step more of what is there; a video that is open stops, or goes on. */
   more() {
-    this.show(STEPS[Math.min(STEPS.indexOf(this.step) + 1, STEPS.length - 1)]);
+    if (this.playback?.isOpen) this.playback.toggle();
+    else this.show(STEPS[Math.min(STEPS.indexOf(this.step) + 1, STEPS.length - 1)]);
   }
 
   /** Show both pictures in a step. What cannot be loaded falls back to blur. */
   show(step) {
+    this.playback?.close();
     this.step = step;
+    if (this.button) this.button.hidden = step !== "clear";
     for (const button of this.root.querySelectorAll("[data-step]")) {
       button.setAttribute("aria-pressed", String(button.dataset.step === step));
     }
@@ -67,7 +90,8 @@ export class Viewer {
     this.ms = button.dataset.ms;
     const at = this.root.querySelector("[data-at]");
     if (at) at.textContent = `at ${button.dataset.label}`;
-    this.#load(this.frames.find((frame) => frame.dataset.pane === "subject"));
+    if (this.playback?.isOpen) this.playback.seek(Number(this.ms));
+    else this.#load(this.frames.find((frame) => frame.dataset.pane === "subject"));
   }
 
   /** The moment before or after; true if there is a strip. */

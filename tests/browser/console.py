@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.db import connection
 from django.test import Client
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from gallery.models import Image
 from gallery.services import changing
@@ -67,6 +67,21 @@ def leave(page: Page) -> None:
             (busy,) = cursor.fetchone()
         quiet = 0 if busy else quiet + 1
         time.sleep(0.1)
+
+
+def on_case(page: Page, pk: int) -> None:
+    """Wait until a case is shown and its heading has the focus."""
+    expect(page.locator(f'article[data-case="{pk}"]')).to_be_visible()
+    expect(page.locator("#case-title")).to_be_focused()
+
+
+def shown(page: Page, step: str) -> None:
+    """Wait until both pictures are there in a step."""
+    page.wait_for_function(
+        """step => [...document.querySelectorAll("[data-pane] img")].every(
+            (img) => img.complete && img.naturalWidth && img.src.includes(`/${step}/`))""",
+        arg=step,
+    )
 
 
 def banned_item(name: str = "Violent extremism", seed: int = 900, **fields: Any) -> BannedItem:

@@ -15,7 +15,16 @@ from moderation.models import AuditEvent, Decision, DecisionBatch, Exposure, Rev
 from moderation.permissions import Role
 from moderation.states import CaseState
 from tests.browser.conftest import OpenPage
-from tests.browser.console import CONSOLE, banned_item, case, enter_console, keys_act, leave
+from tests.browser.console import (
+    CONSOLE,
+    banned_item,
+    case,
+    enter_console,
+    keys_act,
+    leave,
+    on_case,
+    shown,
+)
 from tests.moderation import factories as make
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -32,12 +41,6 @@ def _left_quietly(chromium: Browser, open_page: OpenPage) -> Iterator[None]:
 @pytest.fixture
 def ann(transactional_db: None) -> User:
     return make.make_person(Role.MODERATOR, "ann")
-
-
-def on_case(page: Page, pk: int) -> None:
-    """Wait until a case is shown and its heading has the focus."""
-    expect(page.locator(f'article[data-case="{pk}"]')).to_be_visible()
-    expect(page.locator("#case-title")).to_be_focused()
 
 
 def open_cases() -> list[int]:
@@ -219,15 +222,6 @@ def media(page: Page) -> list[str]:
         ),
     )
     return steps
-
-
-def shown(page: Page, step: str) -> None:
-    """Wait until both pictures are there in a step."""
-    page.wait_for_function(
-        """step => [...document.querySelectorAll("[data-pane] img")].every(
-            (img) => img.complete && img.naturalWidth && img.src.includes(`/${step}/`))""",
-        arg=step,
-    )
 
 
 def test_blur_is_never_off_before_the_key(open_page: OpenPage, ann: User) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils.module_loading import import_string
+from django_q.models import OrmQ
 
 from gallery.models import Image
 from moderation.models import AuditEvent, BannedItem, RetroScan
@@ -14,9 +17,13 @@ from moderation.permissions import Role
 from moderation.services import scanning
 from tests import factories as pictures
 from tests.moderation.factories import make_list, make_person
+from tests.videos import library
+from tests.videos.clips import encode, still, timed
+from videos.models import Video
 
 pytestmark = pytest.mark.django_db
 URL = "/admin/gallery/image/"
+VIDEOS = "/admin/videos/video/"
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +54,12 @@ def form(images: list[Image], **fields: Any) -> dict[str, Any]:
         "_selected_action": [image.pk for image in images],
         **fields,
     }
+
+
+def numbers(html: str) -> dict[str, int]:
+    """What a scan's page says that it found."""
+    pairs = re.findall(r"<dt>([^<]+)</dt><dd>(\d+)</dd>", html)
+    return {name: int(number) for name, number in pairs}
 
 
 def test_a_selection_is_confirmed_and_added_as_one_command(images: list[Image]) -> None:
@@ -101,6 +114,34 @@ def test_only_those_who_may_edit_items_are_offered_it(images: list[Image]) -> No
     assert "add_to_banned_list" in client_of(Role.LEAD).get(URL).content.decode()
 
 
-def test_the_list_of_videos_has_it_too() -> None:
-    text = client_of(Role.LEAD).get("/admin/videos/video/").content.decode()
-    assert text.count("add_to_banned_list") <= 1
+def test_videos_are_added_and_their_copies_found() -> None:
+    """Real clips, indexed; one is banned, and the task that this queues finds its copy."""
+    film = [frame for name in ("astronaut", "coffee", "chelsea") for frame in still(name, 2)]
+    banned = library.add_ready(encode(timed(film)))
+    copy = library.add_ready(encode(timed(film), "webm"))
+    other = library.add_ready(encode(timed(still("rocket", 2))))
+    on, client = make_list("terror"), client_of(Role.LEAD)
+    chosen: dict[str, Any] = {
+        "action": "add_to_banned_list",
+        "_selected_action": [banned.pk],
+    }
+    asked = client.post(VIDEOS, chosen).content.decode()
+    assert "Add 1 video to a banned list" in asked and not BannedItem.objects.exists()
+    chosen |= {"confirmed": "1", "to": on.pk, "why": "seen in the news"}
+    done = client.post(VIDEOS, chosen)
+    scan = RetroScan.objects.get(list=on)
+    page = reverse("console:scan", args=[scan.pk])
+    assert (done.status_code, done["Location"]) == (302, page)
+    item = on.items.get()
+    assert item.media == BannedItem.Media.VIDEO
+    assert item.hashes.filter(kind="sha256", value=banned.sha256).exists()
+    assert "1 item added to the list terror." in client.get(page).content.decode()
+    (queued,) = [one for one in OrmQ.objects.all() if one.func() == "moderation.tasks.scan"]
+    assert import_string(queued.func())(*queued.task["args"])
+    states = dict(Video.objects.values_list("pk", "status"))
+    assert states == {banned.pk: "quarantined", copy.pk: "quarantined", other.pk: "ready"}
+    shown = client.get(page).content.decode()
+    assert "<strong>Done</strong>" in shown and "1 item looked for" in shown
+    assert numbers(shown) == {"Matches found": 2, "Cases opened": 2}
+    again = client.post(VIDEOS, chosen, follow=True).content.decode()
+    assert "is on the list" in again and on.items.count() == 1

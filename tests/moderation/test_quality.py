@@ -225,17 +225,6 @@ def test_what_is_not_as_it_should_be_is_on_the_page(lead: Actor, bo: Actor) -> N
     assert client_of(nobody).get(reverse("moderation-dashboard")).status_code == 403
 
 
-def test_the_dashboard_asks_as_often_for_many_as_for_few(
-    lead: Actor, ana: Actor, django_assert_max_num_queries: Any
-) -> None:
-    for _ in range(3):
-        record(make_list(), [(5.0, CONFIRMED)] * 40)
-    client = client_of(lead)
-    client.get(reverse("moderation-dashboard"))
-    with django_assert_max_num_queries(40):
-        client.get(reverse("moderation-dashboard"))
-
-
 # --- packets and exports --------------------------------------------------------------------
 
 

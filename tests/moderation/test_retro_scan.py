@@ -15,6 +15,8 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, transaction
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 from PIL import Image as Pillow
 
@@ -22,11 +24,12 @@ from gallery.models import Image
 from moderation import suspects
 from moderation.matching import as_array
 from moderation.models import BannedList, CaseMatch, RetroScan, ReviewCase
+from moderation.permissions import Role
 from moderation.services import items, lists, retro_scan, scanning
 from moderation.verdicts import Action
 from tests.environment import DATA_DIR
 from tests.factories import add_ready_image, photo, png, wheel_photo
-from tests.moderation.factories import ADMIN, make_item, make_list
+from tests.moderation.factories import ADMIN, make_item, make_list, make_person
 from tests.moderation.test_gate import flipped, gif, pdq_of
 
 pytestmark = pytest.mark.django_db
@@ -363,7 +366,12 @@ def test_animations_without_an_original_are_counted(settings: Any) -> None:
     assert not image.original and not still.original
     on = make_list("wanted")
     items.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
-    assert scan(on).unseen == 1 and status(image) == "ready"
+    found = scan(on)
+    assert found.unseen == 1 and status(image) == "ready"
+    client = Client()
+    client.force_login(make_person(Role.LEAD))
+    page = client.get(reverse("console:scan", args=[found.pk]), {"part": "1"}).content.decode()
+    assert "<dt>Animations seen only in part</dt><dd>1</dd>" in page
     out = StringIO()
     call_command("match_all", stdout=out)
     assert "wanted: of 1 animations the later frames could not be compared" in out.getvalue()

@@ -1,0 +1,60 @@
+"""A case's video, played: asked for once, which is one look, and then read in parts.
+
+A player asks for a file many times, and for any part of it. So a look is what a POST notes; it
+answers links that are signed for this person and case, and hold for as long as ``LOOK``. The role
+is asked at each request all the same.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from django.core.signing import BadSignature, TimestampSigner
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from gallery.errors import NotFound
+from moderation import media
+from moderation.console.access import console_page
+from moderation.console.media import case_of
+from moderation.permissions import Actor, NotAllowed
+from moderation.services import wellbeing
+from videos.serving import ranged
+
+LOOK: Final = timedelta(hours=1)
+"""How long one look lasts, pauses and all."""
+AGAIN: Final = "Ask for the video on its case's page: each look is noted."
+
+
+@require_POST
+@console_page("see media")
+def play(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
+    """Note a look, and answer the links of what can be played, the best first."""
+    case = case_of(pk)
+    copies = media.files(case)
+    wellbeing.note_look(by=by, case=case, what="video")
+    look = _signer().sign_object([by.user.pk, pk])
+    links = [f"{reverse('console:video', args=[pk, copy])}?look={look}" for copy in copies]
+    return JsonResponse({"links": links})
+
+
+@require_safe
+@console_page("see media")
+def video(request: HttpRequest, by: Actor, pk: int, copy: str) -> HttpResponseBase:
+    """The file, or the part of it that a player asks for, to whom the look was noted."""
+    try:
+        looks = _signer().unsign_object(request.GET.get("look", ""), max_age=LOOK)
+    except BadSignature:
+        looks = None
+    if looks != [by.user.pk, pk]:
+        raise NotAllowed(AGAIN)
+    found = media.files(case_of(pk)).get(copy)
+    if found is None:
+        raise NotFound(media.NO_FILE)
+    return ranged(request, *found)
+
+
+def _signer() -> TimestampSigner:
+    return TimestampSigner(salt="moderation.console.playing")
