@@ -56,31 +56,36 @@ export class Viewer {
   /** Show both pictures in a step. What cannot be loaded falls back to blur. */
   show(step) {
     this.playback?.close();
+    const covers = STEPS.indexOf(step) < STEPS.indexOf(this.step);
     this.step = step;
     if (this.button) this.button.hidden = step !== "clear";
     for (const button of this.root.querySelectorAll("[data-step]")) {
       button.setAttribute("aria-pressed", String(button.dataset.step === step));
     }
-    for (const frame of this.frames) this.#load(frame);
+    for (const frame of this.frames) this.#load(frame, covers);
     const shown = step === "clear" ? "lines" : step;
     for (const button of this.strip) {
       const img = button.querySelector("img");
-      img.src = `${img.dataset.strip.replace("STEP", shown)}?t=${button.dataset.ms}`;
+      put(img, `${img.dataset.strip.replace("STEP", shown)}?t=${button.dataset.ms}`, covers);
     }
   }
 
-  #load(frame) {
+  #load(frame, covers = false) {
     const img = frame.querySelector("img");
     const isSubject = frame.dataset.pane === "subject";
     const place = this.ms === undefined ? frame.dataset.place : `?t=${this.ms}`;
     const query = isSubject ? place : "";
     const address = (step) => frame.dataset.url.replace("STEP", step) + query;
     img.onerror = () => {
-      img.onerror = () => { img.onerror = null; img.alt = "It cannot be shown."; };
+      img.onerror = () => {
+        img.onerror = null;
+        img.alt = "It cannot be shown.";
+        img.classList.remove("covered");
+      };
       img.src = address("blur");
     };
     img.alt = `${isSubject ? "The upload" : "The banned item"}, filtered: ${this.step}`;
-    img.src = address(this.step);
+    put(img, address(this.step), covers);
   }
 
   /** Another moment of a video. */
@@ -198,6 +203,17 @@ export class Viewer {
       if (text && img.naturalWidth) frame.querySelector(".canvas").append(drawn(img, JSON.parse(text)));
     }
   }
+}
+
+/** Load a picture, unless it is there: each time it is loaded clearly is a look that is counted.
+ * `covers`: what is seen less clearly then is not seen at all until it has come. */
+function put(img, address, covers) {
+  if (img.getAttribute("src") === address) return;
+  if (covers) {
+    img.classList.add("covered");
+    img.addEventListener("load", () => img.classList.remove("covered"), { once: true });
+  }
+  img.src = address;
 }
 
 /** A drawing over a picture; `region` has [x, y] as shares of its width and height. */

@@ -259,6 +259,30 @@ def test_blur_is_never_off_before_the_key(open_page: OpenPage, ann: User) -> Non
     assert steps[-2:] == ["blur", "blur"], "the next case begins blurred"
 
 
+def test_a_clear_picture_is_covered_until_the_blurred_one_is_there(
+    open_page: OpenPage, ann: User
+) -> None:
+    one = case(banned_item(), 1)
+    page = enter_console(open_page, ann, f"cases/{one.pk}/")
+    on_case(page, one.pk)
+    page.keyboard.press("x")
+    shown(page, "clear")
+    page.keyboard.press("x")
+    page.keyboard.press("Space")
+    assert Exposure.objects.get(user=ann).count == 2, "it was there already"
+    waiting: list[Any] = []
+    page.route("**/media/**/blur/**", lambda route: waiting.append(route))
+    page.keyboard.press("b")
+    pictures = [page.locator(f'[data-pane="{name}"] img') for name in ("subject", "item")]
+    for picture in pictures:
+        expect(picture).to_be_hidden()
+    assert len(waiting) == 2
+    for route in waiting:
+        route.continue_()
+    for picture in pictures:
+        expect(picture).to_be_visible()
+
+
 def test_what_cannot_be_shown_falls_back_to_blur(open_page: OpenPage, ann: User) -> None:
     one = case(banned_item(), 1)
     page = enter_console(open_page, ann, f"cases/{one.pk}/")
