@@ -47,7 +47,7 @@ def candidates(
     questions: Sequence[Question], answers: Answers, kind: str, track: figures.Tracks
 ) -> Candidates:
     """What the model of a kind would read of each result. ``stored`` reads what is known of clips
-    before pictures are compared."""
+    before pictures are compared, ``clip`` not how much of the frame is shown."""
     rows, right, numbers = [], [], []
     for number, question in enumerate(questions):
         for found in answers[question.name].found:
@@ -55,6 +55,9 @@ def candidates(
             if said is None or found.kind != ("clip" if kind == STORED else kind):
                 continue
             evidence = Evidence(*found.evidence)  # type: ignore[arg-type]
+            if kind == "clip":
+                # Its course tells footage of one series apart; a crop of it is none the less it.
+                evidence = replace(evidence, shown=0.0)
             if kind == STORED:
                 evidence = Evidence(*astuple(evidence)[:4])
             rows.append(features(evidence))

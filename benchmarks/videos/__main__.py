@@ -90,7 +90,7 @@ def _found(whole: Corpus, kind: str, name: str, room: gallery.Cost, workers: int
         for row, asked in rows.items()
         if row in {**queries.STILL_ROWS, **queries.CLIP_ROWS} and row != queries.MONTAGE
     }
-    least = {queries.UNRELATED_CLIP: clip}
+    least = {queries.UNRELATED_CLIP: clip, queries.UNRELATED_STILL: still}
     negatives = {
         row: figures.unrelated(rows[row], answers, least.get(row, min(still, clip)))
         for row in (queries.UNRELATED_STILL, queries.UNRELATED_CLIP, *queries.FLAGGED)
