@@ -80,8 +80,13 @@ def release(*, by: Actor, case_id: int) -> None:
     """Give up one's claim on a case and its cluster; nothing happens if one has none."""
     check(by, "decide cases")
     case = _locked(case_id)
-    mine = ReviewCase.objects.filter(cluster=case.cluster, claimed_by=person(by))
-    mine.update(claimed_by=None, claimed_until=None)
+    # What somebody else has locked is left alone: a decision, which ends the claim itself, may
+    # have locked others of the cluster and wait for this one.
+    mine = ReviewCase.objects.select_for_update(skip_locked=True).filter(
+        cluster=case.cluster, claimed_by=person(by)
+    )
+    ids = list(mine.values_list("pk", flat=True))
+    ReviewCase.objects.filter(pk__in=ids).update(claimed_by=None, claimed_until=None)
     CaseView.objects.filter(case=case, user=by.user).delete()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -160,25 +162,43 @@ def large_file(path: Path, count: int) -> Path:
     return path
 
 
+def reading() -> bool:
+    return ListImport.objects.filter(progress__gte=5).exists()
+
+
+def waiting_to_write() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() "
+            "AND wait_event_type = 'Lock'"
+        )
+        return cursor.fetchone() is not None
+
+
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("at_least", [5, importing.COMPARED])
+@pytest.mark.parametrize("far_enough", [reading, waiting_to_write])
 def test_an_import_that_is_killed_has_changed_nothing_and_runs_again(
-    tmp_path: Path, at_least: int
+    tmp_path: Path, far_enough: Callable[[], bool]
 ) -> None:
-    """Killed while it reads, and while it writes."""
+    """Killed while it reads, and while it writes: what it writes to is locked."""
     on = make_list()
     before = everything(on)
     path = large_file(tmp_path / "list.csv", 20_000)
-    process = started(path, on)
-    try:
-        deadline = time.monotonic() + 120
-        while not ListImport.objects.filter(progress__gte=at_least).exists():
-            assert process.poll() is None, process.stderr and process.stderr.read().decode()
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    beside = connection.copy()
+    with contextlib.closing(beside), beside.cursor() as cursor:
+        cursor.execute("BEGIN")
+        if far_enough is waiting_to_write:
+            cursor.execute("LOCK TABLE moderation_banneditem IN SHARE MODE")
+        process = started(path, on)
+        try:
+            deadline = time.monotonic() + 120
+            while not far_enough():
+                assert process.poll() is None, process.stderr and process.stderr.read().decode()
+                assert time.monotonic() < deadline
+                time.sleep(0.005)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
     row = ListImport.objects.get()
     assert row.state == "running"
     assert everything(on) == before

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
-from django.db import connection
+from django.db import connection, transaction
 
-from moderation.models import BannedItem, BannedList, CaseMatch, ListImport
-from moderation.services import importing, items, lists, starting_imports
+from moderation.models import BannedItem, BannedList, CaseMatch, ListImport, ReviewCase
+from moderation.permissions import Actor, Role
+from moderation.services import claims, importing, items, lists, starting_imports
 from moderation.verdicts import Action
 from tests.factories import photo
-from tests.moderation.factories import ADMIN, make_item, make_list
+from tests.moderation.factories import ADMIN, make_case, make_item, make_list, make_person
 from tests.moderation.test_gate import add, pdq_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -103,3 +104,27 @@ def test_two_people_who_retire_the_same_items_do_not_block_each_other() -> None:
         for order in (["pk"], ["-list", "-pk"])
     ]
     assert sorted(one.done() for one in both) == [0, 60]
+
+
+def test_giving_up_a_claim_does_not_wait_for_who_decides_the_cluster() -> None:
+    """Else the two would wait for one another: the decision has the first case and needs both."""
+    item = make_item(make_list())
+    first, second = (make_case(item, cluster="a" * 64) for _ in range(2))
+    by = Actor.person(make_person(Role.MODERATOR))
+    claims.claim(by=by, case_id=second.pk)
+    locked, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            assert ReviewCase.objects.select_for_update().get(pk=first.pk).claimed_by == by.user
+            locked.set()
+            assert go_on.wait(20)
+
+    deciding = Beside(hold)
+    try:
+        assert locked.wait(20)
+        Beside(lambda: claims.release(by=by, case_id=second.pk)).done()
+    finally:
+        go_on.set()
+    deciding.done()
+    assert ReviewCase.objects.get(pk=second.pk).claimed_by is None

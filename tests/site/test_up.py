@@ -106,7 +106,11 @@ class Running:
     def end(self, signum: int) -> int:
         """Send a signal; wait until nothing is left of the service, and return the exit code."""
         self.process.send_signal(signum)
-        code = self.process.wait(timeout=30)
+        try:
+            code = self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            left = [command_line(pid) for pid in processes_of(self.data_dir)]
+            pytest.fail(f"It does not end: {left}\n{self.output}")
         self.wait_gone()
         return code
 
