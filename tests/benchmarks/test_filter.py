@@ -30,6 +30,7 @@ def test_filter(live_server: Any, open_api: None) -> None:
         assert scanning.run_left_over() == 1
         filter.wait_for_scans()
         assert BannedFingerprint.objects.values("item").distinct().count() == 3
+        assert BannedFingerprint.objects.count() == 6, "by pixels, and by the learned model"
         with fileserver.serving(files) as urls:
             assert filter.add(target, urls).rate > 0
             assert Image.objects.ready().count() == 4

@@ -76,3 +76,14 @@ def open_page(chromium: Browser, live_server: LiveServer) -> Iterator[OpenPage]:
     for context in contexts:
         context.close()
     assert problems == []
+
+
+@pytest.fixture
+def left_quietly(chromium: Browser, open_page: OpenPage) -> Iterator[None]:
+    """Each page is left when the test ends, and what it asked of the server is done."""
+    from tests.browser.console import leave
+
+    yield
+    for context in chromium.contexts:
+        for page in context.pages:
+            leave(page)

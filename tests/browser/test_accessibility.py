@@ -5,12 +5,10 @@ Each page is opened once and looked at in two widths and both themes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from gallery.models import DuplicatePair, DuplicateRun
 from moderation.models import DecisionBatch, ReviewCase
@@ -19,10 +17,14 @@ from moderation.services import decisions
 from tests import factories as pictures
 from tests.browser import test_import_pages, test_lists_pages
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
-from tests.browser.console import CONSOLE, SERIOUS, banned_item, case, enter_console, leave
+from tests.browser.console import CONSOLE, SERIOUS, banned_item, case, enter_console
 from tests.moderation import factories as make
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("left_quietly"),
+]
 # A colour that is still on its way to the other theme would be judged as it is then.
 STILL = "*, ::before, ::after { animation: none !important; transition: none !important; }"
 LOOKS = (
@@ -32,14 +34,6 @@ LOOKS = (
     (PHONE, "dark", None),
 )
 """Size, theme, and the one rule that is left to ask where the others had their answer."""
-
-
-@pytest.fixture(autouse=True)
-def _left_quietly(chromium: Browser, open_page: OpenPage) -> Iterator[None]:
-    yield
-    for context in chromium.contexts:
-        for page in context.pages:
-            leave(page)
 
 
 @pytest.fixture

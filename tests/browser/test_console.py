@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from gallery.models import Image
 from moderation.models import AuditEvent, Decision, DecisionBatch, Exposure, ReviewCase
@@ -21,21 +20,16 @@ from tests.browser.console import (
     case,
     enter_console,
     keys_act,
-    leave,
     on_case,
     shown,
 )
 from tests.moderation import factories as make
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture(autouse=True)
-def _left_quietly(chromium: Browser, open_page: OpenPage) -> Iterator[None]:
-    yield
-    for context in chromium.contexts:
-        for page in context.pages:
-            leave(page)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("left_quietly"),
+]
 
 
 @pytest.fixture

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
-from playwright.sync_api import Browser, JSHandle, Page, expect
+from playwright.sync_api import JSHandle, Page, expect
 
 from moderation.models import BannedItem, Exposure, ReviewCase
 from moderation.permissions import Role
 from tests.browser.conftest import PHONE, OpenPage
-from tests.browser.console import banned_item, enter_console, leave, on_case, serious, shown
+from tests.browser.console import banned_item, enter_console, on_case, serious, shown
 from tests.moderation import factories as make
 from tests.videos import library
 from tests.videos.clips import encode, timed
 from videos.models import Video
 from videos.services.changing import quarantine_videos
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture(autouse=True)
-def _left_quietly(chromium: Browser, open_page: OpenPage) -> Iterator[None]:
-    yield
-    for context in chromium.contexts:
-        for page in context.pages:
-            leave(page)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("left_quietly"),
+]
 
 
 @pytest.fixture

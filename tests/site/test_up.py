@@ -107,7 +107,7 @@ class Running:
         """Send a signal; wait until nothing is left of the service, and return the exit code."""
         self.process.send_signal(signum)
         try:
-            code = self.process.wait(timeout=60)
+            code = self.process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             left = [command_line(pid) for pid in processes_of(self.data_dir)]
             pytest.fail(f"It does not end: {left}\n{self.output}")
