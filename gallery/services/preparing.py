@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from gallery import descriptors
-from gallery.decoding import Limits, Picture, decode, numbered_frames
-from gallery.descriptors import Descriptor
+from gallery.decoding import Limits, Picture, decode, longest, shown
+from gallery.descriptors import Columns, Descriptor
 from gallery.errors import UserError
 from gallery.fetching import FetchPolicy, fetch
 from gallery.pictures import Info
@@ -25,8 +25,11 @@ from gallery.services.processes import obey_parent
 FETCH_THREADS = 8
 
 FRAME_VIEW = "frame-"
-"""Views of an animation's frames and a file's pages are called so, with their place from 0; the
-first one is the view ``full``."""
+"""Views of an animation's frames, a file's pages and further pictures are called so, with their
+number (``decoding.Shown``); the first one is the view ``full``."""
+
+PATTERNS = 64
+"""Further pictures of a file that have an imgsmlr pattern, which takes 16 KB; all have a hash."""
 
 
 @dataclass(frozen=True)
@@ -91,31 +94,42 @@ def describe_file(
     limits: Limits,
     thumbnail_size: int,
 ) -> Description:
-    """A file, of which ``picture`` is the first, by some descriptors; every distinct frame of it
-    by what needs no model."""
+    """A file, of which ``picture`` is the first, by some descriptors; all else that it shows by
+    what needs no model."""
     (first,) = describe([picture], kinds, thumbnail_size)
-    if picture.info.frames == 1:
-        return first
     pixels = [kind for kind in kinds if kind.name in descriptors.PIXELS]
-    return replace(first, frames=_further(data, pixels, limits))
+    return replace(first, frames=_further(data, picture, pixels, limits))
 
 
 def _further(
-    data: bytes, kinds: Sequence[Descriptor], limits: Limits
+    data: bytes, first: Picture, kinds: Sequence[Descriptor], limits: Limits
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """Views of the frames after the first, up to the one that is damaged, if one is."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+    """Views of what is shown after the first picture, up to one that is damaged, if one is."""
+    found: list[tuple[str, dict[str, Columns]]] = []
+    lasting: list[int | None] = []
     try:
-        for number, picture in numbered_frames(data, limits) if kinds else ():
-            columns: dict[str, dict[str, Any]] = {}
-            for kind in kinds if number else ():
-                (values,) = kind.describe([picture])
-                columns.setdefault(kind.version, {}).update(values or {})
-            if columns:
-                found[f"{FRAME_VIEW}{number}"] = columns
+        for one in shown(data, limits, first=first) if kinds else ():
+            if one.place != "full":
+                columns = {kind.name: kind.describe([one.picture])[0] or {} for kind in kinds}
+                found.append((f"{FRAME_VIEW}{one.number}", columns))
+                lasting.append(one.duration_ms)
     except UserError:
         pass
-    return found
+    patterned = set(longest(lasting, PATTERNS))
+    return {
+        view: _by_version(kinds, columns, patterned=at in patterned)
+        for at, (view, columns) in enumerate(found)
+    }
+
+
+def _by_version(
+    kinds: Iterable[Descriptor], columns: Mapping[str, Columns], *, patterned: bool
+) -> dict[str, dict[str, Any]]:
+    by_version: dict[str, dict[str, Any]] = {}
+    for kind in kinds:
+        values = columns[kind.name] if patterned or kind.name != "imgsmlr" else {}
+        by_version.setdefault(kind.version, {}).update(values)
+    return by_version
 
 
 @dataclass(frozen=True)

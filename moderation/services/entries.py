@@ -15,8 +15,8 @@ from django.core.files.base import File
 
 from gallery import conf, decoding, descriptors, versions
 from gallery.descriptors import Columns, Descriptor
-from gallery.descriptors.base import COPY_VERSION
-from gallery.descriptors.pdq import LOW_QUALITY, to_hex
+from gallery.descriptors.base import COPY_VERSION, Pixels
+from gallery.descriptors.pdq import LOW_QUALITY, dihedral, to_hex
 from gallery.errors import Conflict, UserError
 from gallery.items import Status
 from gallery.models import Image, ImageFingerprint
@@ -30,6 +30,9 @@ from videos.services import reading
 
 LONGEST_SIDE: Final = 1024
 """Pixels of the picture that is kept of an item."""
+
+MODELLED: Final = 64
+"""Frames of an animation that models look at, and of which an imgsmlr pattern is kept."""
 
 _IN_OUR_COLUMNS: Final = {"local_features": "features"}
 
@@ -88,18 +91,42 @@ def _value(kind: str, text: str) -> str:
 
 
 def of_bytes(data: bytes, facts: dict[str, Any]) -> Entry:
-    """Of a picture's file, with every distinct frame or page of it.
+    """Of a picture's file, with all that viewers show of it. Models look at the first picture and
+    at the frames that are shown longest.
 
     Raises ``NotAnImage`` and ``TooLarge``.
     """
-    pictures = decoding.numbered_frames(data, conf.limits())
     hashes, vectors, jpeg = _exact(Hashes.of(data)), list[BannedFingerprint](), b""
-    for number, picture in pictures:
-        jpeg = jpeg or picture.thumbnail(LONGEST_SIDE)
-        for row in described(picture, f"{FRAME_VIEW}{number}" if number else "full"):
+    modelled = _modelled(data)
+    for one in decoding.shown(data, conf.limits()):
+        jpeg = jpeg or one.picture.thumbnail(LONGEST_SIDE)
+        by = descriptors.REGISTRY if modelled is None or one.number in modelled else ("pdq",)
+        view = f"{FRAME_VIEW}{one.number}" if one.number else "full"
+        for row in described(one.picture, view, by):
             vectors.append(row)
             hashes += _pdq(row.pdq, row.pdq_quality)
+        for rendering in one.picture.renderings()[1:]:
+            hashes += _of_pixels(rendering.rgb)
     return Entry(BannedItem.Media.IMAGE, _each_once(hashes), vectors, jpeg, facts)
+
+
+def _modelled(data: bytes) -> set[int] | None:
+    """Numbers of the pictures that models look at; None for all of them."""
+    if decoding.inspect(data, conf.limits()).frames <= MODELLED:
+        return None
+    numbers, lasting = list[int](), list[int | None]()
+    for one in decoding.shown(data, conf.limits()):
+        numbers.append(one.number)
+        lasting.append(one.duration_ms)
+    return {0, *(numbers[at] for at in decoding.longest(lasting, MODELLED))}
+
+
+def _of_pixels(rgb: Pixels) -> list[Hash]:
+    """Its pdq, if it can be relied on."""
+    found = dihedral(rgb)
+    if found is None or found[1] < LOW_QUALITY:
+        return []
+    return [Hash("pdq", found[0][0].hex(), found[1])]
 
 
 def described(
