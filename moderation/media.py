@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import IO, Final
 
 import av
@@ -14,7 +15,9 @@ from gallery import conf, decoding
 from gallery.errors import NotFound
 from gallery.shown_pictures import VIDEO, shown_pictures, view_name
 from moderation.models import BannedItem, ReviewCase
+from videos import conf as video_conf
 from videos.content_types import CONTENT_TYPES
+from videos.decoding import decode
 from videos.models import Video
 from videos.windows import read_window
 
@@ -24,6 +27,11 @@ NO_VIDEO: Final = "This case is about no video."
 NO_FILE: Final = "The file of this video is not kept, so there is nothing to play."
 ORIGINAL: Final = "original"
 SMALL_COPY: Final = "small"
+
+MOTION_SECONDS: Final = 20
+"""What decoding the clip of one photograph may take."""
+
+MOTION_SIDE: Final = 1024
 
 
 def of_subject(
@@ -112,13 +120,14 @@ def _motion(name: str, time_ms: int) -> Pixels:
         video = decoding.appended_video(stream.read())
     if video is None:
         raise NotFound(NONE_KEPT)
-    try:
-        shown = read_window(io.BytesIO(video), time_ms, time_ms)
-    except av.error.FFmpegError:
-        raise NotFound(NONE_KEPT) from None
-    if not shown:
+    limits = replace(video_conf.limits(), cpu_seconds=MOTION_SECONDS, wall_seconds=MOTION_SECONDS)
+    last = None
+    with decode(io.BytesIO(video), limits, end_ms=time_ms, long_side=MOTION_SIDE) as frames:
+        for last in frames:
+            pass
+    if last is None:
         raise NotFound(NONE_KEPT)
-    return shown[0][1]
+    return last.rgb
 
 
 def _decoded(name: str | None) -> Pixels:

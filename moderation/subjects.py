@@ -114,7 +114,7 @@ def _left_of(image: Image) -> Iterator[View]:
     rgb = storing.thumbnail_rgb(image)
     if rgb is None:
         raise NotAnImage("Neither the original nor the thumbnail is stored any more.")
-    whole = hashedhashed_view(rgb, rgb, in_parts=True)
+    whole = hashed_view(rgb, rgb, in_parts=True)
     # What was made of the original; the thumbnail's own hashes are a few bits off.
     rows = list(ImageFingerprint.objects.filter(item=image, pdq__isnull=False).order_by("id"))
     still = not any(place_of(row.view)[0] for row in rows)

@@ -243,6 +243,6 @@ def _match(match: Match) -> Mapping[str, Any]:
         "quality": match.quality,
         "time": None if match.time_ms is None else match.time_ms / 1000,
         "frame": match.frame,
-        "rendering": match.rendering,
+        "rendering": match.rendering or None,
         "verdict": str(match.verdict.value),
     }
