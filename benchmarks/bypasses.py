@@ -27,7 +27,7 @@ def run(started: service.Service, quick: bool, command: str) -> None:
         print(report.table(HEADER, [row]).splitlines()[-1], flush=True)
         rows.append(row)
     body = (
-        "One photograph is on a list that blocks. Each file shows it to whoever opens the file in a "
+        "One photograph is on a list that blocks. Each file shows it to whoever opens it in a "
         "viewer. `check` is the verdict; `add` is what became of the upload; `search` is whether "
         "the file could be searched with (`SCREEN_QUERIES=true`).\n\n"
         f"{report.table(HEADER, rows)}"

@@ -94,7 +94,7 @@ def falling_curve() -> bytes:
 
 
 def saw_tooth_curve() -> bytes:
-    """A PNG whose values are scattered by a curve of eight teeth, and put in order by its profile."""
+    """A PNG whose values a curve of eight teeth scatters; its profile puts them in order."""
     teeth = 8
     place = np.linspace(0, 1, 256) * teeth % 1
     profile = icc_profile([round(value**2.2 * 65535) for value in place])
@@ -143,10 +143,11 @@ def extreme_gamma() -> bytes:
 # Transparency
 
 
-def mirage() -> Pillow.Image:
-    """The decoy over white, the banned picture over black."""
-    light = np.asarray(decoy().convert("L")) / 255 * 0.45 + 0.55
-    dark = np.asarray(banned().convert("L")) / 255 * 0.55
+def mirage(*, over_white: bool = False) -> Pillow.Image:
+    """The decoy over white, the banned picture over black; or the other way."""
+    pictures = (banned(), decoy()) if over_white else (decoy(), banned())
+    on_white, on_black = (np.asarray(picture.convert("L")) / 255 for picture in pictures)
+    light, dark = on_white * 0.45 + 0.55, on_black * 0.55
     alpha = 1 - (light - dark)
     colour = dark / np.maximum(alpha, 1e-6)
     grey = (np.clip(colour, 0, 1) * 255).round().astype(np.uint8)
@@ -199,22 +200,24 @@ def animation(
     )
 
 
-def long_animation(format: str, count: int = 65) -> bytes:
-    """Many frames of 20 ms, and the banned one for five seconds among them.
-
-    It stands where a choice of 64 frames by their number leaves it out.
-    """
+def _hidden_among(count: int) -> list[Pillow.Image]:
+    """Small pictures, the banned one where a choice of 64 by their number leaves it out."""
     chosen = set(np.linspace(0, count - 1, 64).round().astype(int).tolist())
     at = next(n for n in range(count // 3, count) if n not in chosen)
-    frames = [*others(count - 1)]
-    frames.insert(at, banned())
-    frames = [frame.resize((160, 120)) for frame in frames]
-    return animation(frames, format, [5000 if n == at else 20 for n in range(count)])
+    frames = others(count - 1)
+    return [frame.resize((160, 120)) for frame in (*frames[:at], banned(), *frames[at:])]
 
 
-def last_page() -> bytes:
-    """A TIFF of 70 pages, the banned picture on the last."""
-    pages = [page.resize((160, 120)) for page in (*others(69), banned())]
+def long_animation(format: str, count: int = 65) -> bytes:
+    """Many frames of 20 ms, and the banned one for five seconds among them."""
+    frames = _hidden_among(count)
+    longest = frames.index(banned().resize((160, 120)))
+    return animation(frames, format, [5000 if n == longest else 20 for n in range(count)])
+
+
+def hidden_page() -> bytes:
+    """A TIFF of 70 pages, the banned picture where a choice of 64 leaves it out."""
+    pages = _hidden_among(70)
     return encoded(pages[0], "TIFF", save_all=True, append_images=pages[1:], compression="jpeg")
 
 
@@ -324,9 +327,8 @@ def film(
     codec: str = "libx264",
     *,
     pix_fmt: str = "yuv420p",
-    end: float | None = None,
 ) -> bytes:
-    """A video with each picture on the screen from its own second on, the last until ``end``."""
+    """A video with each picture on the screen from its own second on."""
     out = io.BytesIO()
     with av.open(out, "w", format=container) as file:
         fixed = codec in ("wmv2", "flv1", "mpeg2video", "cinepak", "mpeg1video")
@@ -342,10 +344,7 @@ def film(
             stream.options = {"deadline": "realtime", "cpu-used": "8", "b": "1M", "threads": "1"}
         else:
             stream.options = {"b": "2M"}
-        pictures = list(shown)
-        if end is not None:
-            pictures.append((end, pictures[-1][1]))
-        for seconds, picture in pictures:
+        for seconds, picture in shown:
             format = "rgba" if picture.mode == "RGBA" else "rgb24"
             frame = av.VideoFrame.from_ndarray(np.asarray(picture), format=format)
             frame.time_base, frame.pts = clock, round(seconds / clock)
@@ -362,7 +361,7 @@ def steady(picture: Pillow.Image, seconds: float, start: float = 0.0, rate: int 
 def flash(held_ms: int = 100) -> bytes:
     """Four seconds of something else with the banned picture for a moment."""
     first, second = others(2)
-    at = 1.96
+    at = 2.04  # between two points of a grid of quarters of a second
     held = held_ms / 1000
     return film(
         [*steady(first, at), *steady(banned(), held, at, 50), *steady(second, 2, at + held)]
@@ -370,8 +369,8 @@ def flash(held_ms: int = 100) -> bytes:
 
 
 def variable_rate() -> bytes:
-    """A decoy of 0.2 s, then one frame that stays for three seconds."""
-    return film([(0.0, decoy()), (0.2, banned())], end=3.2)
+    """One frame that stays for three seconds, and little of something else around it."""
+    return film([(0.0, decoy()), (0.2, banned()), (3.2, decoy()), (3.3, decoy())])
 
 
 def second_stream() -> bytes:
@@ -449,7 +448,7 @@ BYPASSES: Final = (
     Bypass("GIF of 65 frames", lambda: long_animation("GIF")),
     Bypass("WebP of 65 frames", lambda: long_animation("WEBP")),
     Bypass("animated PNG of 120 frames", lambda: long_animation("PNG", 120)),
-    Bypass("page 70 of a TIFF", last_page),
+    Bypass("one of 70 pages of a TIFF", hidden_page),
     Bypass("second picture of an MPO", mpo),
     Bypass("JPEG behind a JPEG", lambda: jpeg_of(decoy()) + jpeg_of(banned())),
     Bypass("HEIC, second picture", lambda: heic(False)),
@@ -470,13 +469,13 @@ BYPASSES: Final = (
     Bypass("JPEG 2000", lambda: encoded(banned(), "JPEG2000", quality_layers=[20])),
     Bypass("GIF of two frames, 50 ms and 10 s",
            lambda: animation([decoy(), banned()], "GIF", [50, 10_000]), "video"),
-    Bypass("video: 0.2 s of something else, then one frame", variable_rate, "video"),
+    Bypass("video: one frame that stays for 3 s", variable_rate, "video"),
     Bypass("video: banned for 100 ms", flash, "video"),
     Bypass("video: second stream", second_stream, "video"),
     Bypass("video: cover art", cover_art, "video"),
     Bypass(
-        "video: alpha, banned over black, WebM",
-        lambda: film(steady(mirage(), 2), "webm", "libvpx-vp9", pix_fmt="yuva420p"),
+        "video: alpha, banned over white, WebM",
+        lambda: film(steady(mirage(over_white=True), 2), "webm", "libvpx-vp9", pix_fmt="yuva420p"),
         "video",
     ),
     Bypass("WMV", lambda: film(steady(banned(), 2), "asf", "wmv2"), "video"),
