@@ -57,9 +57,7 @@ class Colour:
         if self.transform is not None:
             if image.mode != self.mode:
                 image = image.convert(self.mode)
-            converted = ImageCms.applyTransform(image, self.transform)
-            assert converted is not None  # not in place
-            return converted
+            return _applied(image, self.transform)
         return stored(image)
 
 
@@ -139,22 +137,24 @@ def _lab() -> Colour:
     return Colour("LAB", _transform(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB"))
 
 
+def _applied(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
+    return transform.apply(image)
+
+
 def _judged(transform: ImageCms.ImageCmsTransform, mode: str) -> Colour:
     """Tries the profile on ramps of each channel, on greys and on a grid of colours."""
     if mode == "LAB":
         return Colour(mode, transform)
     ramps = _ramps(mode)
     probe = Image.fromarray(ramps if mode != "L" else ramps[..., 0], mode)
-    converted = ImageCms.applyTransform(probe, transform)
-    assert converted is not None
-    shown = np.asarray(converted).astype(int)
+    shown = np.asarray(_applied(probe, transform)).astype(int)
     plain = np.asarray(stored(probe).convert("RGB")).astype(int)
     moved = np.abs(shown - plain)
     far = bool(moved[0].max() > _FAR)
     doubt = _doubt(shown, mode)
-    if mode != "CMYK" and doubt is None:
-        if moved.max() <= _UNSEEN_MAX and moved.mean() <= _UNSEEN_MEAN:
-            return SRGB
+    unseen = moved.max() <= _UNSEEN_MAX and moved.mean() <= _UNSEEN_MEAN
+    if unseen and mode != "CMYK" and doubt is None:
+        return SRGB
     return Colour(mode, transform, far, doubt)
 
 

@@ -14,11 +14,13 @@ from gallery.colour import Colour, colour_of
 
 Pixels = NDArray[np.uint8]
 
-BITS: Final = "bits_stored"
+BITS: Final = "bits"
 WHITE_IS_ZERO: Final = "white_is_zero"
 UNSIGNED: Final = "unsigned"
-"""Keys of Pillow's ``info`` under which ``decoding`` says what Pillow does not: bits of a value as
-stored, whether 0 is white, and whether whole numbers of 32 bits have no sign."""
+SWAPPED: Final = "swapped"
+"""Keys of Pillow's ``info`` under which ``opening`` says what Pillow does not: bits of a value as
+stored, whether 0 is white, whether whole numbers have no sign, whether their bytes are in the
+wrong order."""
 
 _OUTLIERS: Final = 0.5  # per cent of the values at either end
 _REACH: Final = 1.0  # of the range between them: what lies farther beyond is an outlier
@@ -109,11 +111,13 @@ def _grey(image: Image.Image) -> tuple[Pixels, bool]:
         bits = image.info.get(BITS, 16)
         grey = (values >> (bits - 8)).clip(0, 255).astype(np.uint8)
         return (255 - grey if inverted else grey), not inverted and bits == 16
+    if swapped := bool(image.info.get(SWAPPED, False)):
+        values = values.byteswap()
     unsigned = image.mode == "I" and bool(image.info.get(UNSIGNED, False))
     if unsigned:
         values = values.view(np.uint32)
     grey, cut = _stretched(values)
-    return (255 - grey if inverted else grey), not (inverted or cut or unsigned)
+    return (255 - grey if inverted else grey), not (inverted or cut or unsigned or swapped)
 
 
 def _stretched(stored: NDArray[np.generic]) -> tuple[Pixels, bool]:

@@ -9,12 +9,20 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
 from gallery.colour import stored
 from gallery.layers import Layers, Pixels, as_rgb, blend, layers_of
+
+_CELLS: Final = 16
+_ALIKE_MEAN, _ALIKE_MAX = 6.0, 40.0
+"""Of 255, over 16 × 16 cells: a preview of the same picture, sharpened and compressed, differs by
+less, and one that shows something else by more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,20 @@ class Picture:
             for a, b in zip(self.renderings(), other.renderings(), strict=True)
         )
 
+    def resembles(self, other: Picture) -> bool:
+        """Whether the two are one picture to the eye, of whatever size: as previews are."""
+        mine, theirs = (_cells(one.rgb) for one in (self, other))
+        apart = np.abs(mine - theirs)
+        return bool(apart.mean() <= _ALIKE_MEAN and apart.max() <= _ALIKE_MAX)
+
+    def turned_like(self, other: Picture) -> Picture:
+        """The same pixels, with the orientation of another picture."""
+        return Picture(self._image, self.info, other._orientation)
+
+    def stated(self, name: str) -> object:
+        """What the file says of this frame, in Pillow's words; None where it does not."""
+        return self._image.info.get(name)
+
     def _read(self) -> Layers:
         if self._layers is None:
             self._layers = layers_of(self._image)
@@ -147,6 +169,10 @@ def _distinct(renderings: list[Rendering]) -> list[Rendering]:
         if not any(np.array_equal(one.rgb, other.rgb) for other in kept):
             kept.append(one)
     return kept
+
+
+def _cells(rgb: Pixels) -> NDArray[np.float32]:
+    return cv2.resize(rgb, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
 def _inverted(layers: Layers) -> Pixels:

@@ -43,8 +43,7 @@ def from_gamma(gamma: float, primaries: Primaries | None) -> bytes:
     make no sense are those of sRGB."""
     exponent = min(max(1 / gamma, 1 / 256), 255.0)
     curve = struct.pack(">4sIIH", b"curv", 0, 1, round(exponent * 256))
-    matrix = _matrix(primaries) if primaries else None
-    return _profile(_matrix(BT709) if matrix is None else matrix, curve)
+    return _profile(_matrix(primaries if primaries and _spans(primaries) else BT709), curve)
 
 
 @lru_cache(64)
@@ -79,24 +78,33 @@ def _linear(v: NDArray[np.float64], transfer: int) -> NDArray[np.float64]:
     return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
 
 
-def _matrix(primaries: Primaries | None) -> NDArray[np.float64] | None:
-    """Linear R, G, B → XYZ seen by D50; None where the points span no colours."""
-    if primaries is None or any(not 0 < y <= 1 or not 0 <= x <= 1 for x, y in primaries):
-        return None
-    white, *colours = (np.array([x / y, 1.0, (1 - x - y) / y]) for x, y in primaries)
+def _spans(primaries: Primaries) -> bool:
+    """Whether the points make colours at all."""
+    if any(not 0 < y <= 1 or not 0 <= x <= 1 for x, y in primaries):
+        return False
+    white, *columns = _columns(primaries)
+    return (
+        abs(np.linalg.det(np.stack(columns, axis=1))) > 1e-3
+        and (np.abs(_BRADFORD @ white) > 1e-3).all()
+    )
+
+
+def _columns(primaries: Primaries) -> list[NDArray[np.float64]]:
+    """X, Y, Z of each, Y being 1."""
+    return [np.array([x / y, 1.0, (1 - x - y) / y]) for x, y in primaries]
+
+
+def _matrix(primaries: Primaries) -> NDArray[np.float64]:
+    """Linear R, G, B → XYZ seen by D50."""
+    white, *colours = _columns(primaries)
     columns = np.stack(colours, axis=1)
-    if abs(np.linalg.det(columns)) < 1e-3:
-        return None
     scaled = columns * np.linalg.solve(columns, white)
     cones = _BRADFORD @ white
-    if (np.abs(cones) < 1e-3).any():
-        return None
     adapt = np.linalg.inv(_BRADFORD) @ np.diag(_BRADFORD @ _D50 / cones) @ _BRADFORD
     return np.asarray(adapt @ scaled)
 
 
-def _profile(matrix: NDArray[np.float64] | None, curve: bytes) -> bytes:
-    assert matrix is not None  # of the known primaries
+def _profile(matrix: NDArray[np.float64], curve: bytes) -> bytes:
     curve += bytes(-len(curve) % 4)
     points = [_xyz(_D50), *(_xyz(column) for column in matrix.T)]
     start = 128 + 4 + 7 * 12
