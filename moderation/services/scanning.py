@@ -6,8 +6,8 @@ verdict is the same. A hash does not tell what its picture looks like turned, on
 search for turned pictures goes a little further than the threshold. Of all that a file shows beside
 its first picture no learned vectors are stored, and of the video at the end of a photograph nothing:
 where a list needs them, each such image is screened from its original, and those whose original is
-gone are counted (``unseen``). A scan that is stopped goes on
-after the last items, or animations, that it has finished.
+gone are counted (``unseen``). A scan that is stopped goes on after the last items, or images of
+several pictures, that it has finished.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from django_q.tasks import async_task
 from gallery.items import Item, Status
 from gallery.models import Image, ImageFingerprint
 from gallery.services.changing import quarantine_images
-from gallery.shown_pictures import FULL
+from gallery.shown_pictures import FULL, VIDEO
 from moderation import policies, suspects
 from moderation.models import BannedItem, RetroScan, ReviewCase
 from moderation.permissions import Actor
 from moderation.services import gate
 from moderation.services.cases import Recorded
 from moderation.services.retro_scan import CLUSTER
-from moderation.verdicts import Verdict
+from moderation.verdicts import VECTOR_TYPES, Verdict
 from videos.models import Video
 from videos.services.changing import quarantine_videos
 
@@ -178,18 +178,23 @@ def _batch(scan: RetroScan) -> bool:
 
 
 def _animations(scan: RetroScan) -> bool:
-    """Look through some animations for all items of the scan; False if there are none left."""
+    """Look through some images that show more than one picture for all items of the scan; False if
+    there are none left."""
     policy = policies.current().get(scan.list_id)
-    if policy is None or policy.allows or "copy" not in policy.reach:
+    if policy is None or policy.allows:
         return False
     items = BannedItem.objects.matching().filter(list=scan.list_id, pk__gt=scan.after_item)
     items = items.filter(pk=scan.item_id) if scan.item_id else items
-    if not items.filter(fingerprints__cnn__isnull=False).exists():
-        return False
-    further = ImageFingerprint.objects.filter(item=OuterRef("pk")).exclude(view=FULL)
+    views = ImageFingerprint.objects.filter(item=OuterRef("pk")).exclude(view=FULL)
+    by_models = policy.reach.keys() & set(VECTOR_TYPES)
+    if not (by_models and items.filter(fingerprints__isnull=False).exists()):
+        # Of all but the clip of a photograph the hashes are stored, and were compared.
+        if "pdq" not in policy.reach:
+            return False
+        views = views.filter(view=VIDEO)
     some = list(
         Image.objects.filter(
-            Exists(further), pk__gt=scan.animation, status__in=suspects.SCREENED
+            Exists(views), pk__gt=scan.animation, status__in=suspects.SCREENED
         ).order_by("pk")[:ANIMATIONS]
     )
     if not some:

@@ -18,6 +18,7 @@ from moderation import media
 from moderation.models import BannedList, CaseMatch, ReviewCase
 from moderation.services import items
 from moderation.verdicts import Action
+from tests import bypasses
 from tests.factories import add_ready_image, encoded, jpeg, photo, png, wheel_photo
 from tests.moderation.factories import ADMIN, make_item, make_list
 from tests.moderation.test_checking import ask  # noqa: F401  (a fixture)
@@ -108,16 +109,17 @@ def test_a_copy_is_found_on_a_black_page(edit: str) -> None:
     assert row is not None and row.geometry["rendering"] == "black" and row.geometry["query_region"]
 
 
-def test_searching_with_what_transparency_hides_is_refused(client: Client, settings: Any) -> None:
+def test_searching_with_what_transparency_hides_is_refused(
+    client: Client, settings: Any, open_api: None
+) -> None:
     settings.QUERY_GATES = ["moderation.services.checking.refuse_banned_query"]
-    settings.OPEN_API = ["127.0.0.1/32"]
     make_item(make_list(), ("pdq", pdq_of(BANNED), 90))
 
     def search(data: bytes) -> int:
         body = {"file": SimpleUploadedFile("a.png", data), "match_type": "pdq"}
         return client.post("/api/v1/images/search/", body).status_code
 
-    assert (search(png(DECOY)), search(png(mirage(DECOY, BANNED)))) == (200, 403)
+    assert (search(png(DECOY)), search(png(mirage(DECOY, BANNED)))) == (200, 451)
 
 
 def test_an_allowed_look_frees_no_other() -> None:
@@ -192,14 +194,13 @@ def test_an_inset_in_a_frame_is_found() -> None:
     assert {match.frame for match in CaseMatch.objects.filter(case__isnull=False)} == {1}
 
 
-def falling_profile() -> bytes:
-    """An ICC profile by which a viewer shows the negative of what is stored."""
-    return (DATA / "falling_curve.icc").read_bytes()
+FALLING = bypasses.icc_profile([65535, 0])
+"""By this profile a viewer shows the negative of what is stored."""
 
 
 @pytest.mark.parametrize("action", list(Action))
 def test_colours_that_no_honest_file_has_are_held(action: Action, ask: Any) -> None:  # noqa: F811
-    data = encoded(DECOY, "JPEG", icc_profile=falling_profile())
+    data = encoded(DECOY, "JPEG", icc_profile=FALLING)
     make_item(make_list(action=action), ("pdq", "ab" * 32))
     answer = ask(data).json()
     image = add_ready_image(data=data)
@@ -212,14 +213,39 @@ def test_colours_that_no_honest_file_has_are_held(action: Action, ask: Any) -> N
 
 
 def test_colours_are_compared_both_ways() -> None:
-    negative = Pillow.eval(BANNED, lambda value: 255 - value)
     make_item(make_list(), ("pdq", pdq_of(BANNED), 90))
-    data = encoded(negative, "JPEG", icc_profile=falling_profile())
-    assert add_ready_image(data=data).banned
-    other = encoded(BANNED, "JPEG", icc_profile=falling_profile())
-    assert add_ready_image(data=other).banned
-    rows = CaseMatch.objects.exclude(geometry=None)
-    assert [row.geometry for row in rows] == [{"rendering": "unconverted"}]
+    negative = Pillow.eval(BANNED, lambda value: 255 - value)
+    for stored in (negative, BANNED):
+        assert add_ready_image(data=encoded(stored, "JPEG", icc_profile=FALLING)).banned
+    looks = {(row.geometry or {}).get("rendering", "") for row in CaseMatch.objects.all()}
+    assert looks == {"", "unconverted"}
+
+
+@pytest.mark.parametrize(
+    ("make", "rendering"),
+    [
+        (bypasses.mpo, "picture-1"),
+        (lambda: bypasses.heic(primary_second=False), "picture-1"),
+        (bypasses.exif_thumbnail, "thumbnail"),
+        (bypasses.motion_photo, "video"),
+    ],
+)
+def test_second_pictures_are_screened_and_found_by_scans(
+    make: Callable[[], bytes], rendering: str, ask: Any  # noqa: F811
+) -> None:
+    data, on = make(), make_list()
+    here = add_ready_image(data=data)
+    make_item(on, ("pdq", pdq_of(bypasses.banned()), 90))
+    answer = ask(data).json()
+    assert answer["verdict"] == "block"
+    assert {match["rendering"] for match in answer["matches"]} == {rendering}
+    scan(on)
+    assert status(here) == "quarantined"
+    case = ReviewCase.objects.get(image=here)
+    for row in case.matches.all():
+        assert row.geometry == {"rendering": rendering}
+        shown = media.of_subject(case, time_ms=row.time_ms or 0, rendering=rendering)
+        assert near(shown, bypasses.banned())
 
 
 def test_an_ordinary_picture_is_stored_as_before() -> None:
