@@ -13,10 +13,15 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any, Final
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from gallery.profiles import Pair, from_cicp, from_gamma
+from gallery.shaper import Shaper, parse
+
+Pixels = NDArray[np.uint8]
 
 MAX_PROFILE_BYTES: Final = 4 * 2**20
 
@@ -24,12 +29,15 @@ _UNSEEN_MAX, _UNSEEN_MEAN = 12, 2.0
 """A profile that moves no 8-bit value by more, nor all of them by more on average, is not applied:
 those of sRGB itself, and of gamma 2.2."""
 
+_SAME: Final = 2
+"""Of 255. What the fast way may differ from lcms."""
+
 _FAR: Final = 48
 """Of 255. A grey moved by more makes another picture for whoever ignores the profile."""
 
 _FALLS: Final = 8
 _EXPONENTS: Final = {64: (0.3, 7.0), 128: (0.4, 4.0), 192: (0.3, 7.0)}
-"""Stored grey → the exponents of honest curves there. Linear light is 1, displays are 1.8 to 2.6."""
+"""Stored grey → the exponents of honest curves there. Linear light is 1, screens are 1.8 to 2.6."""
 
 _NO_CACHE: Final = 0x0040  # lcms: what a transform remembers is not safe between threads
 _CLASSES: Final = frozenset({"mntr", "scnr", "prtr", "spac"})
@@ -40,32 +48,49 @@ EXTREME: Final = "Its colour curve is so steep that it hides what is stored."
 SWAPPED: Final = "Its colour profile swaps colours, which no honest file does."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Colour:
     """How to show the pixels of one mode. ``transform``: None where they are sRGB as they are.
 
+    ``greys``: 256 × 3, what a grey becomes. ``shaper``: does what ``transform`` does, but faster.
     ``far``: whoever ignores the profile sees something else. ``doubt``: why no honest file has it.
     """
 
     mode: str = "RGB"
     transform: ImageCms.ImageCmsTransform | None = None
+    greys: Pixels | None = None
+    shaper: Shaper | None = None
     far: bool = False
     doubt: str | None = None
 
-    def shown(self, image: Image.Image) -> Image.Image:
-        """RGB, L, CMYK or LAB → RGB in sRGB, or L where nothing says otherwise."""
-        if self.transform is not None:
-            if image.mode != self.mode:
-                image = image.convert(self.mode)
-            return _applied(image, self.transform)
-        return stored(image)
+    def shown(self, image: Image.Image) -> Pixels:
+        """RGB, L, CMYK or LAB → height × width × 3 in sRGB, read-only."""
+        if self.transform is None:
+            return as_rgb(stored(image))
+        if image.mode == "L" and self.greys is not None:
+            pixels = np.asarray(cv2.LUT(as_rgb(image), self.greys[None]), np.uint8)
+        elif self.shaper is not None:
+            pixels = self.shaper.apply(as_rgb(image))
+        else:
+            return as_rgb(self.transform.apply(image))
+        pixels.flags.writeable = False
+        return pixels
 
 
 def stored(image: Image.Image) -> Image.Image:
-    """The same without any profile."""
+    """RGB or L without any profile."""
     if image.mode == "LAB":
-        return _lab().shown(image)
+        return _lab().apply(image)
     return image if image.mode in ("L", "RGB") else image.convert("RGB")
+
+
+def as_rgb(image: Image.Image) -> Pixels:
+    """RGB or L → height × width × 3, read-only."""
+    # np.asarray(RGB image) packs pixel by pixel; band by band takes a third to a quarter of it.
+    bands = [np.asarray(band) for band in image.split()]
+    pixels = cv2.merge(bands * 3 if len(bands) == 1 else bands).astype(np.uint8, copy=False)
+    pixels.flags.writeable = False
+    return pixels
 
 
 SRGB: Final = Colour()
@@ -111,7 +136,7 @@ def _of_profile(icc: bytes, mode: str) -> Colour | None:
         # Grey pixels may come with a profile of RGB; no other pair can be read.
         if theirs != mode and (theirs, mode) != ("RGB", "L"):
             return None
-        return _judged(_transform(profile, theirs), theirs)
+        return _judged(_transform(profile, theirs), theirs, parse(icc))
     except Exception:  # lcms, Pillow and damaged tags raise nearly anything
         return None
 
@@ -133,29 +158,28 @@ def _srgb() -> ImageCms.core.CmsProfile:
 
 
 @cache
-def _lab() -> Colour:
-    return Colour("LAB", _transform(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB"))
+def _lab() -> ImageCms.ImageCmsTransform:
+    return _transform(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB")
 
 
-def _applied(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
-    return transform.apply(image)
-
-
-def _judged(transform: ImageCms.ImageCmsTransform, mode: str) -> Colour:
+def _judged(transform: ImageCms.ImageCmsTransform, mode: str, shaper: Shaper | None) -> Colour:
     """Tries the profile on ramps of each channel, on greys and on a grid of colours."""
     if mode == "LAB":
         return Colour(mode, transform)
     ramps = _ramps(mode)
     probe = Image.fromarray(ramps if mode != "L" else ramps[..., 0], mode)
-    shown = np.asarray(_applied(probe, transform)).astype(int)
-    plain = np.asarray(stored(probe).convert("RGB")).astype(int)
-    moved = np.abs(shown - plain)
-    far = bool(moved[0].max() > _FAR)
-    doubt = _doubt(shown, mode)
+    shown = as_rgb(transform.apply(probe))
+    moved = cv2.absdiff(shown, as_rgb(stored(probe)))
+    doubt = _doubt(shown.astype(int), mode)
     unseen = moved.max() <= _UNSEEN_MAX and moved.mean() <= _UNSEEN_MEAN
     if unseen and mode != "CMYK" and doubt is None:
         return SRGB
-    return Colour(mode, transform, far, doubt)
+    if shaper is not None and (
+        mode != "RGB" or cv2.absdiff(shaper.apply(ramps), shown).max() > _SAME
+    ):
+        shaper = None
+    greys = None if mode == "CMYK" else shown[0]
+    return Colour(mode, transform, greys, shaper, bool(moved[0].max() > _FAR), doubt)
 
 
 @cache

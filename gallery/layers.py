@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gallery.colour import Colour, colour_of
-
-Pixels = NDArray[np.uint8]
+from gallery.colour import Colour, Pixels, as_rgb, colour_of
 
 BITS: Final = "bits"
 WHITE_IS_ZERO: Final = "white_is_zero"
@@ -28,14 +25,13 @@ _REACH: Final = 1.0  # of the range between them: what lies farther beyond is an
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layers:
-    """``image``: RGB, L, CMYK or LAB of 8 bits, without transparency. ``rgb``: the same in sRGB.
+    """``image``: RGB, L, CMYK or LAB of 8 bits, without transparency.
 
-    ``alpha``: height × width, None where all is opaque. ``plain``: nothing was done to the pixels
-    that Pillow's own conversion to RGB does not do.
+    ``alpha``: height × width, None where all is opaque. ``plain``: nothing is to be done to the
+    pixels that Pillow's own conversion to RGB does not do.
     """
 
     image: Image.Image
-    rgb: Pixels
     alpha: Pixels | None
     colour: Colour
     plain: bool
@@ -55,17 +51,7 @@ def layers_of(image: Image.Image) -> Layers:
     else:
         base = image.convert("RGBA").convert("RGB") if alpha is not None else image.convert("RGB")
     colour = colour_of(image.info, base.mode)
-    plain = plain and colour.transform is None and base.mode != "LAB"
-    return Layers(base, as_rgb(colour.shown(base)), alpha, colour, plain)
-
-
-def as_rgb(image: Image.Image) -> Pixels:
-    """RGB or L → height × width × 3, read-only."""
-    # np.asarray(RGB image) packs pixel by pixel; band by band takes a third to a quarter of it.
-    bands = [np.asarray(band) for band in image.split()]
-    pixels = cv2.merge(bands * 3 if len(bands) == 1 else bands).astype(np.uint8, copy=False)
-    pixels.flags.writeable = False
-    return pixels
+    return Layers(base, alpha, colour, plain and colour.transform is None)
 
 
 def blend(rgb: Pixels, alpha: Pixels | None, behind: int) -> Pixels:

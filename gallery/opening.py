@@ -33,6 +33,7 @@ from gallery.picture_limits import Limits, NotAnImage, TooLarge, check_frames, c
 from gallery.pictures import Info, Picture, orientation_of
 
 pillow_heif.register_heif_opener()
+jxl.register()
 # Second line behind ``Limits``: Pillow raises above twice this number.
 Image.MAX_IMAGE_PIXELS = 100_000_000
 # What Pillow warns of is a stranger's file, and no one here can mend that.

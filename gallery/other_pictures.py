@@ -56,10 +56,11 @@ def _files(file: File) -> Iterator[tuple[Literal["picture", "thumbnail"], str, b
     if file.info.format == "jpeg" and file.end is not None:
         for data in jpeg.further_pictures(file.data, file.end):
             yield "picture", "jpeg", data
-    if file.info.format == "avif" and (data := boxes.other_half(file.data)):
-        yield "picture", "avif", data
-    preview = exif.thumbnail(file.image.info.get("exif"))
-    if preview:
-        yield "thumbnail", "jpeg", preview
-    if file.info.format == "jpeg" and (data := jpeg.photoshop_preview(file.data[: file.end])):
-        yield "thumbnail", "jpeg", data
+    if file.info.format == "avif" and (half := boxes.other_half(file.data)):
+        yield "picture", "avif", half
+    previews = [exif.thumbnail(file.image.info.get("exif"))]
+    if file.info.format == "jpeg":
+        previews.append(jpeg.photoshop_preview(file.data[: file.end]))
+    for preview in previews:
+        if preview:
+            yield "thumbnail", "jpeg", preview

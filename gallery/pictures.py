@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
-from gallery.colour import stored
-from gallery.layers import Layers, Pixels, as_rgb, blend, layers_of
+from gallery.colour import Pixels, as_rgb, stored
+from gallery.layers import Layers, blend, layers_of
 
 _CELLS: Final = 16
 _ALIKE_MEAN, _ALIKE_MAX = 6.0, 40.0
@@ -62,7 +62,7 @@ class Picture:
 
     @property
     def legacy_rgb(self) -> Pixels:
-        """As libimgsmlr sees it: orientation and colour profile ignored, transparency over black."""
+        """As libimgsmlr sees it: no orientation, no colour profile, transparency over black."""
         if self._legacy_rgb is None:
             image = self._image
             self._legacy_rgb = _flatten(
@@ -89,7 +89,7 @@ class Picture:
         if layers.alpha is not None:
             found += [
                 Rendering("black", self._upright(self._over(0))),
-                Rendering("colour", self._upright(layers.rgb)),
+                Rendering("colour", self._upright(self._colours())),
             ]
         if layers.colour.far or layers.colour.doubt:
             plain = blend(as_rgb(stored(layers.image)), layers.alpha, 255)
@@ -137,7 +137,12 @@ class Picture:
         layers = self._read()
         if layers.alpha is None and layers.plain:
             return self.legacy_rgb
-        return blend(layers.rgb, layers.alpha, behind)
+        return blend(self._colours(), layers.alpha, behind)
+
+    def _colours(self) -> Pixels:
+        """In sRGB as stored, without transparency and not turned."""
+        layers = self._read()
+        return layers.colour.shown(layers.image)
 
     def _upright(self, pixels: Pixels) -> Pixels:
         return _upright(pixels, self._orientation)

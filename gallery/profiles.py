@@ -43,7 +43,7 @@ def from_gamma(gamma: float, primaries: Primaries | None) -> bytes:
     make no sense are those of sRGB."""
     exponent = min(max(1 / gamma, 1 / 256), 255.0)
     curve = struct.pack(">4sIIH", b"curv", 0, 1, round(exponent * 256))
-    return _profile(_matrix(primaries if primaries and _spans(primaries) else BT709), curve)
+    return _profile(matrix_of(primaries if primaries and _spans(primaries) else BT709), curve)
 
 
 @lru_cache(64)
@@ -54,7 +54,7 @@ def from_cicp(primaries: int, transfer: int) -> bytes | None:
         return None
     values = np.clip(_linear(np.linspace(0, 1, 1024), transfer), 0, 1)
     table = (values * 65535).round().astype(">u2").tobytes()
-    matrix = _matrix(known)
+    matrix = matrix_of(known)
     return _profile(matrix, struct.pack(">4sII", b"curv", 0, 1024) + table)
 
 
@@ -83,10 +83,8 @@ def _spans(primaries: Primaries) -> bool:
     if any(not 0 < y <= 1 or not 0 <= x <= 1 for x, y in primaries):
         return False
     white, *columns = _columns(primaries)
-    return (
-        abs(np.linalg.det(np.stack(columns, axis=1))) > 1e-3
-        and (np.abs(_BRADFORD @ white) > 1e-3).all()
-    )
+    volume = abs(np.linalg.det(np.stack(columns, axis=1)))
+    return bool(volume > 1e-3 and (np.abs(_BRADFORD @ white) > 1e-3).all())
 
 
 def _columns(primaries: Primaries) -> list[NDArray[np.float64]]:
@@ -94,7 +92,7 @@ def _columns(primaries: Primaries) -> list[NDArray[np.float64]]:
     return [np.array([x / y, 1.0, (1 - x - y) / y]) for x, y in primaries]
 
 
-def _matrix(primaries: Primaries) -> NDArray[np.float64]:
+def matrix_of(primaries: Primaries) -> NDArray[np.float64]:
     """Linear R, G, B → XYZ seen by D50."""
     white, *colours = _columns(primaries)
     columns = np.stack(colours, axis=1)

@@ -21,6 +21,8 @@ CONTENT_TYPES = {
     "tiff": "image/tiff",
     "avif": "image/avif",
     "heic": "image/heic",
+    "jxl": "image/jxl",
+    "jp2": "image/jp2",
 }
 GONE = "There is no such picture here, or not for you."
 

@@ -55,7 +55,7 @@ class AddPicturesForm(forms.Form):
     files = FilesField(  # type: ignore[assignment]  # Django names its uploads so as well
         required=False,
         widget=FilesWidget(attrs={"accept": "image/*"}),
-        help_text="JPEG, PNG, GIF, WebP, BMP, TIFF, AVIF or HEIC. You can choose several.",
+        help_text="JPEG, PNG, GIF, WebP, BMP, TIFF, AVIF, HEIC, JPEG XL or JPEG 2000. You can choose several.",
     )
     urls = forms.CharField(
         required=False,

@@ -39,7 +39,7 @@ ICONS = {
     Status.QUARANTINED: "visibility_off",
     Status.READY: "image",
 }
-NOT_SHOWN_BY_BROWSERS = frozenset({"tiff", "heic"})
+NOT_SHOWN_BY_BROWSERS = frozenset({"tiff", "heic", "jxl", "jp2"})
 URL_SHOWN = 48
 
 

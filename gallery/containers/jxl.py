@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from gallery.containers import boxes
@@ -46,7 +47,7 @@ class JxlImageFile(ImageFile.ImageFile):
         return super().load()
 
 
-def _as_image(values: np.ndarray) -> Image.Image:  # type: ignore[type-arg]
+def _as_image(values: NDArray[Any]) -> Image.Image:
     if values.dtype == np.uint16:
         values = (values >> 8).astype(np.uint8)
     elif values.dtype != np.uint8:
@@ -131,6 +132,8 @@ class _Bits:
             self.take((6, 8, 10, 12)[choice])
 
 
-Image.register_open(
-    JxlImageFile.format, JxlImageFile, lambda head: head.startswith((CODESTREAM, CONTAINER))
-)
+def register() -> None:
+    """Let Pillow open such files."""
+    Image.register_open(
+        JxlImageFile.format, JxlImageFile, lambda head: head.startswith((CODESTREAM, CONTAINER))
+    )

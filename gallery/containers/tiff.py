@@ -41,7 +41,7 @@ def facts(image: Image.Image) -> dict[str, Any]:
 
 
 def is_raw(data: bytes) -> bool:
-    """Whether it holds what a sensor saw, which Pillow passes over for a preview of a few pixels."""
+    """Whether it holds what a sensor saw, which Pillow passes over for a small preview."""
     if data[8:10] == b"CR":
         return True
     order = "<" if data[:2] == b"II" else ">"

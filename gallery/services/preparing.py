@@ -16,8 +16,8 @@ from typing import Any
 
 from gallery import decoding, descriptors
 from gallery.decoding import Limits, Picture, decode
-from gallery.descriptors import ColumnsByVersion, Descriptor, pdq
-from gallery.descriptors.base import HASHES_VERSION, PIXELS_VERSION
+from gallery.descriptors import Columns, ColumnsByVersion, Descriptor, pdq
+from gallery.descriptors.base import HASHES_VERSION
 from gallery.descriptors.pdq import to_hex
 from gallery.errors import UserError
 from gallery.fetching import FetchPolicy, fetch
@@ -28,8 +28,8 @@ from gallery.shown_pictures import FULL, VIDEO, shown_pictures
 
 FETCH_THREADS = 8
 
-SEARCHED_FRAMES = 64
-"""Pictures of one file that searches find; of what else it shows only hashes are kept."""
+PATTERNS = 64
+"""Later frames of a file that have an imgsmlr pattern, which takes 16 KB; all have a hash."""
 
 
 @dataclass(frozen=True)
@@ -106,39 +106,40 @@ def _further(
 ) -> dict[str, ColumnsByVersion]:
     """Views of the other pictures, up to the one that is damaged, if one is.
 
-    Frames are described as the first picture is, and found by searches: up to ``SEARCHED_FRAMES``.
-    Of all else the hash alone is kept, in rows that only the filter reads.
+    Frames and pages are found by searches. Of all else, which most viewers do not show, the hash
+    is kept in rows that only the filter reads.
     """
-    if "pdq" not in {kind.name for kind in kinds}:
-        return {}
-    frames: dict[str, ColumnsByVersion] = {}
-    hashes: dict[str, ColumnsByVersion] = {}
-    told: list[Frame] = []
+    frames: dict[str, dict[str, Columns]] = {}
+    told: list[TimedHash] = []
+    further: dict[str, ColumnsByVersion] = {}
     try:
-        for picture in shown_pictures(data, limits, first=first):
-            if picture.view == FULL:
-                continue
+        for picture in shown_pictures(data, limits, first=first) if kinds else ():
             if picture.rendering:
-                hashes[picture.view] = {HASHES_VERSION: pdq.describe(picture.rgb) or {}}
-                continue
-            columns: dict[str, dict[str, Any]] = {}
-            for kind in kinds:
-                (values,) = kind.describe([picture])
-                columns.setdefault(kind.version, {}).update(values or {})
-            frames[picture.view] = columns
-            bits = columns[PIXELS_VERSION].get("pdq")
-            told.append(TimedHash(picture.duration_ms, bytes.fromhex(to_hex(bits)) if bits else None))
+                further[picture.view] = {HASHES_VERSION: pdq.describe(picture.rgb) or {}}
+            elif picture.view != FULL:
+                columns = {kind.name: kind.describe([picture])[0] or {} for kind in kinds}
+                bits = columns.get("pdq", {}).get("pdq")
+                frames[picture.view] = columns
+                told.append(TimedHash(picture.duration_ms, bits and bytes.fromhex(to_hex(bits))))
     except UserError:
         pass
-    searched = {list(frames)[at] for at in most_telling(told, SEARCHED_FRAMES - 1)}
-    for view in set(frames) - searched:
-        own = frames.pop(view)[PIXELS_VERSION]
-        names = [name for name in ("pdq", "pdq_quality") if name in own]
-        hashes[view] = {HASHES_VERSION: {name: own[name] for name in names}}
+    patterned = set(most_telling(told, PATTERNS))
+    for at, (view, columns) in enumerate(frames.items()):
+        further[view] = _by_version(kinds, columns, patterned=at in patterned)
     if decoding.appended_video(data):
         # Nothing is known of its pictures here: this says that there are some.
-        hashes[VIDEO] = {HASHES_VERSION: {}}
-    return {**frames, **hashes}
+        further[VIDEO] = {HASHES_VERSION: {}}
+    return further
+
+
+def _by_version(
+    kinds: Iterable[Descriptor], columns: Mapping[str, Columns], *, patterned: bool
+) -> ColumnsByVersion:
+    by_version: dict[str, dict[str, Any]] = {}
+    for kind in kinds:
+        values = columns[kind.name] if patterned or kind.name != "imgsmlr" else {}
+        by_version.setdefault(kind.version, {}).update(values)
+    return by_version
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,22 @@ EXCERPT_CHARACTERS: Final = 120
 
 _MEDIA_OF_PREFIX: Final = {"image": Media.IMAGE, "photo": Media.IMAGE, "video": Media.VIDEO}
 _IMAGE_FILES: Final = frozenset(
-    ("jpg", "jpeg", "jfif", "png", "gif", "webp", "bmp", "tif", "tiff", "heic", "heif", "avif")
+    (
+        "jpg",
+        "jpeg",
+        "jfif",
+        "png",
+        "gif",
+        "webp",
+        "bmp",
+        "tif",
+        "tiff",
+        "heic",
+        "heif",
+        "avif",
+        "jxl",
+        "jp2",
+    )
 )
 _VIDEO_FILES: Final = frozenset(
     ("mp4", "m4v", "mov", "webm", "mkv", "avi", "wmv", "flv", "mpg", "mpeg", "3gp", "ts", "ogv")
