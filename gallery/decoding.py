@@ -8,11 +8,9 @@ memory limit of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Literal
-
-import numpy as np
 
 from gallery.containers import boxes, jpeg
 from gallery.opening import FORMATS as FORMATS
@@ -118,19 +116,6 @@ def _others(file: File, primary: Picture, limits: Limits) -> Iterator[Shown]:
         if not any(other.picture.resembles(one) for one in seen):
             seen.append(other.picture)
             yield Shown(other.picture, other.place, number)
-
-
-def longest(durations: Sequence[int | None], count: int) -> list[int]:
-    """The places of the ``count`` frames that are shown longest, in order; of those that are shown
-    equally long, evenly over all."""
-    if len(durations) <= count:
-        return list(range(len(durations)))
-    lasting = [duration or 0 for duration in durations]
-    least = sorted(lasting, reverse=True)[count - 1]
-    longer = [at for at, duration in enumerate(lasting) if duration > least]
-    equal = [at for at, duration in enumerate(lasting) if duration == least]
-    evenly = np.linspace(0, len(equal) - 1, count - len(longer)).round()
-    return sorted([*longer, *(equal[int(at)] for at in evenly)])
 
 
 def frames(data: bytes, limits: Limits) -> Iterator[Picture]:

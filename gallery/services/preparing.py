@@ -14,22 +14,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gallery import descriptors
-from gallery.decoding import Limits, Picture, decode, longest, shown
-from gallery.descriptors import Columns, Descriptor
+from gallery import decoding, descriptors
+from gallery.decoding import Limits, Picture, decode
+from gallery.descriptors import Columns, ColumnsByVersion, Descriptor, pdq
+from gallery.descriptors.base import HASHES_VERSION
+from gallery.descriptors.pdq import to_hex
 from gallery.errors import UserError
 from gallery.fetching import FetchPolicy, fetch
+from gallery.frame_choice import TimedHash, most_telling
 from gallery.pictures import Info
 from gallery.services.processes import obey_parent
+from gallery.shown_pictures import FULL, VIDEO, shown_pictures
 
 FETCH_THREADS = 8
 
-FRAME_VIEW = "frame-"
-"""Views of an animation's frames, a file's pages and further pictures are called so, with their
-number (``decoding.Shown``); the first one is the view ``full``."""
-
 PATTERNS = 64
-"""Further pictures of a file that have an imgsmlr pattern, which takes 16 KB; all have a hash."""
+"""Later frames of a file that have an imgsmlr pattern, which takes 16 KB; all have a hash."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ class Hashes:
 class Description:
     """What is stored of a picture: columns by version, and a JPEG thumbnail.
 
-    ``frames``: view → columns by version of what else an animation or a file of pages shows.
+    ``further``: view → columns by version of what else the file shows (``shown_pictures``).
     """
 
     columns: Mapping[str, Mapping[str, Any]]
     thumbnail: bytes
-    frames: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    further: Mapping[str, ColumnsByVersion] = field(default_factory=dict)
 
     def has(self, column: str) -> bool:
         """Whether any version made this column."""
@@ -94,37 +94,47 @@ def describe_file(
     limits: Limits,
     thumbnail_size: int,
 ) -> Description:
-    """A file, of which ``picture`` is the first, by some descriptors; all else that it shows by
-    what needs no model."""
+    """A file, of which ``picture`` is the first, by some descriptors; every other picture that it
+    shows by what needs no model."""
     (first,) = describe([picture], kinds, thumbnail_size)
     pixels = [kind for kind in kinds if kind.name in descriptors.PIXELS]
-    return replace(first, frames=_further(data, picture, pixels, limits))
+    return replace(first, further=_further(data, picture, pixels, limits))
 
 
 def _further(
     data: bytes, first: Picture, kinds: Sequence[Descriptor], limits: Limits
-) -> dict[str, dict[str, dict[str, Any]]]:
-    """Views of what is shown after the first picture, up to one that is damaged, if one is."""
-    found: list[tuple[str, dict[str, Columns]]] = []
-    lasting: list[int | None] = []
+) -> dict[str, ColumnsByVersion]:
+    """Views of the other pictures, up to the one that is damaged, if one is.
+
+    Frames and pages are found by searches. Of all else, which most viewers do not show, the hash
+    is kept in rows that only the filter reads.
+    """
+    frames: dict[str, dict[str, Columns]] = {}
+    told: list[TimedHash] = []
+    further: dict[str, ColumnsByVersion] = {}
     try:
-        for one in shown(data, limits, first=first) if kinds else ():
-            if one.place != "full":
-                columns = {kind.name: kind.describe([one.picture])[0] or {} for kind in kinds}
-                found.append((f"{FRAME_VIEW}{one.number}", columns))
-                lasting.append(one.duration_ms)
+        for picture in shown_pictures(data, limits, first=first) if kinds else ():
+            if picture.rendering:
+                further[picture.view] = {HASHES_VERSION: pdq.describe(picture.rgb) or {}}
+            elif picture.view != FULL:
+                columns = {kind.name: kind.describe([picture])[0] or {} for kind in kinds}
+                bits = columns.get("pdq", {}).get("pdq")
+                frames[picture.view] = columns
+                told.append(TimedHash(picture.duration_ms, bits and bytes.fromhex(to_hex(bits))))
     except UserError:
         pass
-    patterned = set(longest(lasting, PATTERNS))
-    return {
-        view: _by_version(kinds, columns, patterned=at in patterned)
-        for at, (view, columns) in enumerate(found)
-    }
+    patterned = set(most_telling(told, PATTERNS))
+    for at, (view, columns) in enumerate(frames.items()):
+        further[view] = _by_version(kinds, columns, patterned=at in patterned)
+    if decoding.appended_video(data):
+        # Nothing is known of its pictures here: this says that there are some.
+        further[VIDEO] = {HASHES_VERSION: {}}
+    return further
 
 
 def _by_version(
     kinds: Iterable[Descriptor], columns: Mapping[str, Columns], *, patterned: bool
-) -> dict[str, dict[str, Any]]:
+) -> ColumnsByVersion:
     by_version: dict[str, dict[str, Any]] = {}
     for kind in kinds:
         values = columns[kind.name] if patterned or kind.name != "imgsmlr" else {}

@@ -3,10 +3,11 @@
 A scan first finds what may match: files by their hashes, pictures by PDQ against every stored hash,
 copies by the gallery's own searches. Each of these is then screened like a new upload, so that the
 verdict is the same. A hash does not tell what its picture looks like turned, only about, so the
-search for turned pictures goes a little further than the threshold. Of an animation's later frames
-no learned vectors are stored: where a list compares by them, each animation is screened from its
-original, and those whose original is gone are counted (``unseen``). A scan that is stopped goes on
-after the last items, or animations, that it has finished.
+search for turned pictures goes a little further than the threshold. Of all that a file shows beside
+its first picture no learned vectors are stored, and of the video at the end of a photograph nothing:
+where a list needs them, each such image is screened from its original, and those whose original is
+gone are counted (``unseen``). A scan that is stopped goes on after the last items, or images of
+several pictures, that it has finished.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from django_q.tasks import async_task
 from gallery.items import Item, Status
 from gallery.models import Image, ImageFingerprint
 from gallery.services.changing import quarantine_images
-from gallery.services.preparing import FRAME_VIEW
+from gallery.shown_pictures import FULL, VIDEO
 from moderation import policies, suspects
 from moderation.models import BannedItem, RetroScan, ReviewCase
 from moderation.permissions import Actor
 from moderation.services import gate
 from moderation.services.cases import Recorded
 from moderation.services.retro_scan import CLUSTER
-from moderation.verdicts import Verdict
+from moderation.verdicts import VECTOR_TYPES, Verdict
 from videos.models import Video
 from videos.services.changing import quarantine_videos
 
@@ -177,18 +178,23 @@ def _batch(scan: RetroScan) -> bool:
 
 
 def _animations(scan: RetroScan) -> bool:
-    """Look through some animations for all items of the scan; False if there are none left."""
+    """Look through some images that show more than one picture for all items of the scan; False if
+    there are none left."""
     policy = policies.current().get(scan.list_id)
-    if policy is None or policy.allows or "copy" not in policy.reach:
+    if policy is None or policy.allows:
         return False
     items = BannedItem.objects.matching().filter(list=scan.list_id, pk__gt=scan.after_item)
     items = items.filter(pk=scan.item_id) if scan.item_id else items
-    if not items.filter(fingerprints__cnn__isnull=False).exists():
-        return False
-    frames = ImageFingerprint.objects.filter(item=OuterRef("pk"), view__startswith=FRAME_VIEW)
+    views = ImageFingerprint.objects.filter(item=OuterRef("pk")).exclude(view=FULL)
+    by_models = policy.reach.keys() & set(VECTOR_TYPES)
+    if not (by_models and items.filter(fingerprints__isnull=False).exists()):
+        # Of all but the clip of a photograph the hashes are stored, and were compared.
+        if "pdq" not in policy.reach:
+            return False
+        views = views.filter(view=VIDEO)
     some = list(
         Image.objects.filter(
-            Exists(frames), pk__gt=scan.animation, status__in=suspects.SCREENED
+            Exists(views), pk__gt=scan.animation, status__in=suspects.SCREENED
         ).order_by("pk")[:ANIMATIONS]
     )
     if not some:
