@@ -125,9 +125,7 @@ def _left_of(image: Image) -> Iterator[View]:
             whole = replace(whole, hashes=[*own, *whole.hashes], quality=row.pdq_quality)
         else:
             place = None if still else frame
-            yield View(
-                NOTHING, NOTHING, own, row.pdq_quality, frame=place, rendering=rendering
-            )
+            yield View(NOTHING, NOTHING, own, row.pdq_quality, frame=place, rendering=rendering)
     yield whole
 
 

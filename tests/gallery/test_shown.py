@@ -20,7 +20,6 @@ from gallery.decoding import (
     appended_video,
     decode,
     inspect,
-    longest,
     shown,
 )
 from gallery.descriptors.pdq import dihedral
@@ -659,20 +658,6 @@ def test_both_halves_of_an_avif_are_seen() -> None:
     for brand in (b"avis", b"avif"):
         found = list(shown(data[:8] + brand + data[12:], LIMITS))
         assert min(apart(one.picture.rgb, BANNED) for one in found) <= NEAR
-
-
-@pytest.mark.parametrize(
-    ("durations", "count", "chosen"),
-    [
-        ([20, 20, 20], 3, [0, 1, 2]),
-        ([20, 20, 5000, 20], 1, [2]),
-        ([20, 20, 5000, 20, 20], 3, [0, 2, 4]),
-        ([None] * 9, 3, [0, 4, 8]),
-        ([], 3, []),
-    ],
-)
-def test_frames_shown_longest(durations: list[int | None], count: int, chosen: list[int]) -> None:
-    assert longest(durations, count) == chosen
 
 
 def test_all_frames_together_are_within_the_limits() -> None:
