@@ -123,6 +123,8 @@ def open_file(format: str, data: bytes, limits: Limits) -> File:
     elif format == "png":
         read = png.read(data, MAX_PROFILE_BYTES)
         content, facts = read.data, read.facts
+    elif format == "jp2":
+        facts["icc_profile"] = boxes.jp2_profile(data)
     elif format == "tiff" and tiff.is_raw(data):
         raise NotAnImage(RAW, format=format)
     with as_not_an_image(format, whole=bool(facts.get("whole"))):

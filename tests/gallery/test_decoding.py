@@ -33,6 +33,7 @@ from gallery.decoding import (
     sniff,
 )
 from gallery.errors import UserError
+from gallery.profiles import from_gamma
 
 # pytest puts back the filter that the module sets.
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
@@ -441,7 +442,7 @@ def test_the_sentence_says_that_the_file_ends_early() -> None:
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(
-    format=st.sampled_from([*FORMATS, "animated gif", "animated png", "pages"]),
+    format=st.sampled_from([*FORMATS, "animated gif", "animated png", "pages", "profiled"]),
     edits=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=6)), max_size=6),
     keep=st.floats(0.2, 1.0),
 )
@@ -462,7 +463,7 @@ def test_damaged_files_raise_only_user_errors(
         assert isinstance(error, NotAnImage | TooLarge)
     try:
         for picture in frames(damaged, limits):
-            assert picture.rgb.ndim == 3
+            assert all(rendering.rgb.ndim == 3 for rendering in picture.renderings())
     except UserError as error:
         assert isinstance(error, NotAnImage | TooLarge)
 
@@ -472,6 +473,7 @@ MUTATED = {
     "animated gif": animate(plates(4), "GIF"),
     "animated png": animate(plates(4), "PNG"),
     "pages": animate(plates(4), "TIFF", compression="tiff_deflate"),
+    "profiled": encode(photo(), "JPEG", icc_profile=from_gamma(0.8, None)),
 }
 
 

@@ -188,6 +188,46 @@ def test_greys_are_converted_too(icc: bytes) -> None:
     assert picture.doubt is not None
 
 
+def cmyk_profile(*, falling: bool) -> bytes:
+    """Any ink is black; or, where the curve falls, white."""
+    corners = [any(corner >> bit & 1 for bit in range(4)) for corner in range(16)]
+    light = [255 * (ink == falling) for ink in corners]
+    identity = bytes(range(256))
+    table = b"".join(bytes([value, 128, 128]) for value in light)
+    matrix = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
+    tag = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + matrix + identity * 4 + table + identity * 3
+    header = bytearray(FALLING[:128])
+    header[12:24] = b"prtrCMYKLab "
+    header[:4] = (144 + len(tag)).to_bytes(4, "big")
+    return bytes(header) + struct.pack(">I4sII", 1, b"A2B0", 144, len(tag)) + tag
+
+
+@pytest.mark.parametrize("format", ["JPEG", "TIFF"])
+@pytest.mark.parametrize("falling", [False, True])
+def test_cmyk_is_converted_by_its_profile(format: str, falling: bool) -> None:
+    grey = BANNED.convert("L")
+    none = Image.new("L", grey.size)
+    black = grey if falling else ImageOps.invert(grey)
+    ink = Image.merge("CMYK", [none, none, none, black])
+    data = encode(ink, format, icc_profile=cmyk_profile(falling=falling), quality=95)
+    picture = decode(data, LIMITS)
+    assert apart(picture.rgb, grey) <= NEAR
+    assert (picture.doubt is not None) == falling
+
+
+def test_jpeg_2000_is_converted_by_its_profile() -> None:
+    data = encode(ImageOps.invert(BANNED), "JPEG2000")
+    at = data.index(b"colr") - 4
+    own = int.from_bytes(data[at : at + 4], "big")
+    box = struct.pack(">I4s3B", 11 + len(FALLING), b"colr", 2, 0, 0) + FALLING
+    head = data.index(b"jp2h") - 4
+    size = int.from_bytes(data[head : head + 4], "big") - own + len(box)
+    changed = data[:head] + struct.pack(">I", size) + data[head + 4 : at] + box + data[at + own :]
+    picture = decode(changed, LIMITS)
+    assert apart(picture.rgb, BANNED) <= NEAR
+    assert picture.doubt is not None
+
+
 def test_cmyk_is_read_both_ways_where_no_marker_says_which() -> None:
     """Browsers take it as Adobe writes it, others as the standard has it."""
 
