@@ -50,13 +50,12 @@ SWAPPED: Final = "Its colour profile swaps colours, which no honest file does."
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Colour:
-    """How to show the pixels of one mode. ``transform``: None where they are sRGB as they are.
+    """How to show pixels. ``transform``: None where they are sRGB as they are.
 
     ``greys``: 256 × 3, what a grey becomes. ``shaper``: does what ``transform`` does, but faster.
     ``far``: whoever ignores the profile sees something else. ``doubt``: why no honest file has it.
     """
 
-    mode: str = "RGB"
     transform: ImageCms.ImageCmsTransform | None = None
     greys: Pixels | None = None
     shaper: Shaper | None = None
@@ -165,7 +164,7 @@ def _lab() -> ImageCms.ImageCmsTransform:
 def _judged(transform: ImageCms.ImageCmsTransform, mode: str, shaper: Shaper | None) -> Colour:
     """Tries the profile on ramps of each channel, on greys and on a grid of colours."""
     if mode == "LAB":
-        return Colour(mode, transform)
+        return Colour(transform)
     ramps = _ramps(mode)
     probe = Image.fromarray(ramps if mode != "L" else ramps[..., 0], mode)
     shown = as_rgb(transform.apply(probe))
@@ -179,7 +178,7 @@ def _judged(transform: ImageCms.ImageCmsTransform, mode: str, shaper: Shaper | N
     ):
         shaper = None
     greys = None if mode == "CMYK" else shown[0]
-    return Colour(mode, transform, greys, shaper, bool(moved[0].max() > _FAR), doubt)
+    return Colour(transform, greys, shaper, bool(moved[0].max() > _FAR), doubt)
 
 
 @cache

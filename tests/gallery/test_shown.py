@@ -431,6 +431,24 @@ def test_one_transparent_grey_of_any_depth(depth: int) -> None:
     assert named(picture)["black"][values == key].max() == 0
 
 
+@pytest.mark.parametrize("key", [(65_535, 0, 0), (1_000, 2_000, 3_000)])
+def test_one_transparent_colour_of_16_bits(key: tuple[int, int, int]) -> None:
+    values = (np.asarray(BANNED).astype(int) * 257).astype(">u2")
+    values[:40, :40] = key
+    header = struct.pack(">IIBBBBB", 128, 128, 16, 2, 0, 0, 0)
+    data = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"tRNS", struct.pack(">3H", *key))
+        + chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row.tobytes() for row in values)))
+        + chunk(b"IEND", b"")
+    )
+    picture = decode(data, LIMITS)
+    assert picture.rgb[:40, :40].min() == 255
+    assert named(picture)["black"][:40, :40].max() == 0
+    assert off(picture.rgb[40:], BANNED.crop((0, 40, 128, 128))) == 0
+
+
 def test_greys_of_16_bits_look_like_those_of_8() -> None:
     values = np.asarray(BANNED.convert("L")).astype(int)
     deep = decode(grey_png(values * 257, 16, 120 * 257), LIMITS)
