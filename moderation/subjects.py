@@ -13,7 +13,6 @@ import numpy as np
 from django.conf import settings
 from django.core.files.storage import default_storage
 
-from gallery import conf as gallery_conf
 from gallery import decoding
 from gallery import sniffing as picture_sniffing
 from gallery.decoding import NotAnImage
@@ -125,9 +124,7 @@ def _left_of(image: Image) -> Iterator[View]:
             whole = replace(whole, hashes=[*own, *whole.hashes], quality=row.pdq_quality)
         else:
             place = None if still else frame
-            yield View(
-                NOTHING, NOTHING, own, row.pdq_quality, frame=place, rendering=rendering
-            )
+            yield View(NOTHING, NOTHING, own, row.pdq_quality, frame=place, rendering=rendering)
     yield whole
 
 

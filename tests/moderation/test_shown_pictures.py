@@ -65,7 +65,9 @@ HIDDEN: dict[str, tuple[Callable[[], bytes], int | None, str]] = {
 
 @pytest.mark.parametrize("kind", HIDDEN)
 def test_what_transparency_hides_is_found_everywhere(
-    kind: str, ask: Any, settings: Any  # noqa: F811
+    kind: str,
+    ask: Any,
+    settings: Any,  # noqa: F811
 ) -> None:
     make, frame, rendering = HIDDEN[kind]
     data, on = make(), make_list()
@@ -231,7 +233,9 @@ def test_colours_are_compared_both_ways() -> None:
     ],
 )
 def test_second_pictures_are_screened_and_found_by_scans(
-    make: Callable[[], bytes], rendering: str, ask: Any  # noqa: F811
+    make: Callable[[], bytes],
+    rendering: str,
+    ask: Any,  # noqa: F811
 ) -> None:
     data, on = make(), make_list()
     here = add_ready_image(data=data)
