@@ -50,8 +50,9 @@ class View:
     ``hashes``: PDQ in all eight turns as far as known, 32 bytes each, its own first; none below
     ``LOW_QUALITY``. ``vectors``: stored ones of ``copy``; if there are none they are made.
     ``frame``: place in an animation, ``time_ms`` in a video. ``rendering``: which of the pictures
-    that are there it is, "" for the usual one (``gallery.shown_pictures``). ``in_parts``: parts of it are
-    looked at, too. ``hashes_only``: its pixels are there to be shown, and are compared by no model.
+    that are there it is, "" for the usual one (``gallery.shown_pictures``). ``in_parts``: parts of
+    it are looked at, too. ``hashes_only``: its pixels are there to be shown, and are compared by no
+    model.
     """
 
     rgb: Pixels
