@@ -57,7 +57,8 @@ def shown_pictures(
 ) -> Iterator[ShownPicture]:
     """The distinct pictures of a file, in its order, each in all its renderings.
 
-    ``first``: the first picture, if it is decoded already. Raises NotAnImage, TooLarge, also midway.
+    ``first``: the first picture, if it is decoded already. Raises NotAnImage, TooLarge, also
+    midway.
     """
     for shown in decoding.shown(data, limits, first=first):
         yield from _renderings(shown)

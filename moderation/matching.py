@@ -50,8 +50,9 @@ class View:
     ``hashes``: PDQ in all eight turns as far as known, 32 bytes each, its own first; none below
     ``LOW_QUALITY``. ``vectors``: stored ones of ``copy``; if there are none they are made.
     ``frame``: place in an animation, ``time_ms`` in a video. ``rendering``: which of the pictures
-    that are there it is, "" for the usual one (``gallery.views``). ``in_parts``: parts of it are
-    looked at, too. ``hashes_only``: its pixels are there to be shown, and are compared by no model.
+    that are there it is, "" for the usual one (``gallery.shown_pictures``). ``in_parts``: parts of
+    it are looked at, too. ``hashes_only``: its pixels are there to be shown, and are compared by no
+    model.
     """
 
     rgb: Pixels
@@ -115,7 +116,7 @@ class Match:
 
     @property
     def shown_by(self) -> Mapping[str, Any] | None:
-        """What a case keeps of where it is seen: the geometry, and the rendering if one is named."""
+        """What a case keeps of where it is seen: the geometry, and the rendering's name."""
         if not self.rendering:
             return self.geometry
         return {**(self.geometry or {}), "rendering": self.rendering}

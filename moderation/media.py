@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import deque
 from dataclasses import replace
 from typing import IO, Final
 
@@ -121,13 +122,11 @@ def _motion(name: str, time_ms: int) -> Pixels:
     if video is None:
         raise NotFound(NONE_KEPT)
     limits = replace(video_conf.limits(), cpu_seconds=MOTION_SECONDS, wall_seconds=MOTION_SECONDS)
-    last = None
     with decode(io.BytesIO(video), limits, end_ms=time_ms, long_side=MOTION_SIDE) as frames:
-        for last in frames:
-            pass
-    if last is None:
+        last = deque(frames, maxlen=1)
+    if not last:
         raise NotFound(NONE_KEPT)
-    return last.rgb
+    return last[0].rgb
 
 
 def _decoded(name: str | None) -> Pixels:

@@ -44,8 +44,8 @@ class Screening:
     ``partly``: match types by which only some of its pictures were compared → how many, in words.
     ``list_versions``: of the enabled lists, by name. ``unhashable``: match types that had nothing
     to compare in the subject. ``missing``: match types, ``frames`` or ``colours`` → why they could
-    not be compared. ``held``: to be kept back until somebody has decided. ``pdq``: of the first picture.
-    ``shown``: the picture of the weightiest match, or the first one.
+    not be compared. ``held``: to be kept back until somebody has decided. ``pdq``: of the first
+    picture. ``shown``: the picture of the weightiest match, or the first one.
     """
 
     verdict: Verdict

@@ -13,7 +13,6 @@ import numpy as np
 from django.conf import settings
 from django.core.files.storage import default_storage
 
-from gallery import conf as gallery_conf
 from gallery import decoding
 from gallery import sniffing as picture_sniffing
 from gallery.decoding import NotAnImage

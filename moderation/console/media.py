@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.http import require_safe
@@ -25,11 +25,12 @@ LARGE, SMALL = 1600, 320
 @console_page("see media")
 def subject(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponseBase:
     """What a case is about, as JPEG. ``?t=``: ms of a video; ``?f=``: a frame of an animation;
-    ``?small=1``: for a list."""
+    ``?r=``: another rendering of it; ``?small=1``: for a list."""
     case = case_of(pk)
-    place = {
+    place: dict[str, Any] = {
         "time_ms": _number(request.GET.get("t", "0"), "t"),
         "frame": _number(request.GET.get("f", "0"), "f"),
+        "rendering": request.GET.get("r", ""),
     }
     small = request.GET.get("small") == "1"
     return _shown(

@@ -3,11 +3,11 @@
 A scan first finds what may match: files by their hashes, pictures by PDQ against every stored hash,
 copies by the gallery's own searches. Each of these is then screened like a new upload, so that the
 verdict is the same. A hash does not tell what its picture looks like turned, only about, so the
-search for turned pictures goes a little further than the threshold. Of all that a file shows beside
-its first picture no learned vectors are stored, and of the video at the end of a photograph nothing:
-where a list needs them, each such image is screened from its original, and those whose original is
-gone are counted (``unseen``). A scan that is stopped goes on after the last items, or images of
-several pictures, that it has finished.
+search for turned pictures goes a little further than the threshold. Of all that a file shows
+beside its first picture no learned vectors are stored, and of the video at the end of a photograph
+nothing: where a list needs them, each such image is screened from its original, and those whose
+original is gone are counted (``unseen``). A scan that is stopped goes on after the last items, or
+images of several pictures, that it has finished.
 """
 
 from __future__ import annotations
