@@ -26,6 +26,7 @@ from gallery.pictures import Picture as Picture
 from gallery.sniffing import sniff as sniff
 from gallery.sniffing import why_unknown
 
+_ANIMATED: Final = frozenset({"gif", "webp", "png", "avif"})
 _TOO_SHORT_MS: Final = 10
 _USUAL_MS: Final = 100
 
@@ -101,10 +102,12 @@ def _frames(file: File, limits: Limits) -> Iterator[Shown]:
 
 def _duration(picture: Picture) -> int | None:
     """How long a frame is shown; browsers make 100 ms of 10 and less. None for pages."""
-    stated = picture.stated("duration")
-    if not isinstance(stated, int | float):
+    if picture.info.format not in _ANIMATED:
         return None
-    return round(stated) if stated > _TOO_SHORT_MS else _USUAL_MS
+    stated = picture.stated("duration")
+    if isinstance(stated, int | float) and stated > _TOO_SHORT_MS:
+        return round(stated)
+    return _USUAL_MS
 
 
 def _others(file: File, primary: Picture, limits: Limits) -> Iterator[Shown]:

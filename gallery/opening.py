@@ -58,7 +58,7 @@ _NAMES: Final = {"heic": "HEIC", "jxl": "JPEG XL", "jp2": "JPEG 2000"}
 MAX_JPEG_SCANS: Final = 64  # each passes over the whole picture; encoders write some 10 to 20
 
 _MISSING: Final = 0.03
-"""The share of a JPEG's blocks that may be missing at its end."""
+"""The share of a JPEG's pixels that may be missing at its end."""
 
 _PADDINGS: Final = (b"\0" * 512, b"\xa5" * 512)
 
@@ -123,6 +123,8 @@ def open_file(format: str, data: bytes, limits: Limits) -> File:
     elif format == "png":
         read = png.read(data, MAX_PROFILE_BYTES)
         content, facts = read.data, read.facts
+    elif format == "jp2":
+        facts["icc_profile"] = boxes.jp2_profile(data)
     elif format == "tiff" and tiff.is_raw(data):
         raise NotAnImage(RAW, format=format)
     with as_not_an_image(format, whole=bool(facts.get("whole"))):
@@ -168,8 +170,12 @@ def _check_complete(data: bytes) -> None:
     seen = []
     for padding in _PADDINGS:
         image = Image.open(io.BytesIO(data.rstrip(b"\xff") + padding + jpeg.EOI), formats=("JPEG",))
-        image.draft("L", (image.width // 8, image.height // 8))
-        seen.append(np.asarray(image.convert("L")))
+        # Half the size shows all but the last touch of a progressive one.
+        image.draft("L", (image.width // 2, image.height // 2))
+        try:
+            seen.append(np.asarray(image.convert("L")))
+        except OSError as error:  # the padding makes no sense as the rest of a scan
+            raise ValueError("truncated") from error
     if (seen[0] != seen[1]).mean() > _MISSING:
         raise ValueError("truncated")
 

@@ -18,6 +18,7 @@ from unfold.widgets import (
 from gallery.errors import Conflict, UserError
 from gallery.models import Image
 from gallery.services import adding
+from gallery.sniffing import ACCEPTED
 
 MAX_PICTURES = 100
 MAX_URL = 2048
@@ -55,7 +56,7 @@ class AddPicturesForm(forms.Form):
     files = FilesField(  # type: ignore[assignment]  # Django names its uploads so as well
         required=False,
         widget=FilesWidget(attrs={"accept": "image/*"}),
-        help_text="JPEG, PNG, GIF, WebP, BMP, TIFF, AVIF, HEIC, JPEG XL or JPEG 2000. You can choose several.",
+        help_text=f"{ACCEPTED}. You can choose several.",
     )
     urls = forms.CharField(
         required=False,

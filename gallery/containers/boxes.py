@@ -42,6 +42,14 @@ def nclx(data: bytes) -> tuple[int, int] | None:
     )
 
 
+def jp2_profile(data: bytes) -> bytes | None:
+    """The ICC profile of a JPEG 2000 file."""
+    at = data.find(b"colr\x02")
+    if at < 4:
+        return None
+    return data[at + 7 : at - 4 + int.from_bytes(data[at - 4 : at], "big")]
+
+
 def other_half(data: bytes) -> bytes | None:
     """An AVIF that has a picture and an animation, made to show the one that its brand does not
     choose; None if it has but one of them."""

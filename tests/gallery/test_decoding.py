@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from imagecodecs import jpegxl_encode
+from PIL import Image, ImageCms
 
 from gallery.decoding import (
     FORMATS,
@@ -32,6 +33,7 @@ from gallery.decoding import (
     sniff,
 )
 from gallery.errors import UserError
+from gallery.profiles import from_gamma
 
 # pytest puts back the filter that the module sets.
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
@@ -61,6 +63,13 @@ def difference(a: np.ndarray, b: np.ndarray | Image.Image) -> float:
     return float(np.abs(a.astype(int) - other.astype(int)).mean())
 
 
+def encode_as(format: str, image: Image.Image) -> bytes:
+    """In one of our formats, as its encoder does it."""
+    if format == "jxl":  # Pillow has no encoder
+        return bytes(jpegxl_encode(np.asarray(image), distance=0.5))
+    return encode(image, FORMATS[format])
+
+
 PLAIN: dict[str, bytes] = {
     "jpeg": encode(photo(), "JPEG", quality=95, subsampling=0),
     "png": encode(photo(), "PNG"),
@@ -70,6 +79,8 @@ PLAIN: dict[str, bytes] = {
     "tiff": encode(photo(), "TIFF", compression="tiff_lzw"),
     "avif": encode(photo(), "AVIF", quality=95),
     "heic": encode(photo(), "HEIF", quality=95),
+    "jxl": encode_as("jxl", photo()),
+    "jp2": encode(photo(), "JPEG2000"),
 }
 
 
@@ -90,7 +101,7 @@ def test_each_format_is_recognised_and_decoded(format: str) -> None:
         assert pixels.flags.c_contiguous
 
 
-@pytest.mark.parametrize("format", ["EPS", "PPM", "PSD", "ICO", "TGA", "JPEG2000", "PCX", "SGI"])
+@pytest.mark.parametrize("format", ["EPS", "PPM", "PSD", "ICO", "TGA", "PCX", "SGI"])
 def test_other_formats_that_pillow_reads_are_not_opened(format: str) -> None:
     if format == "PSD":
         data = b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", 3, 8, 8, 8, 3) + bytes(12)
@@ -191,11 +202,13 @@ def test_float_tiff_with_nothing_finite_is_black() -> None:
     assert decode(data, LIMITS).rgb.max() == 0
 
 
-def test_lab_is_refused_with_a_sentence() -> None:
-    data = encode(Image.merge("LAB", photo().split()), "TIFF")
-    with pytest.raises(NotAnImage, match="Lab") as caught:
-        decode(data, LIMITS)
-    assert caught.value.format == "tiff"
+def test_lab_is_shown_in_srgb() -> None:
+    lab = ImageCms.profileToProfile(
+        photo(), ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+    )
+    picture = decode(encode(lab, "TIFF"), LIMITS)
+    assert difference(picture.rgb, photo()) < LOSSY
+    assert difference(picture.legacy_rgb, photo()) < LOSSY
 
 
 def half_transparent() -> Image.Image:
@@ -347,18 +360,10 @@ def test_equal_neighbours_are_skipped_but_a_return_is_not() -> None:
     assert seen == [a.getpixel((0, 0)), b.getpixel((0, 0)), a.getpixel((0, 0))]
 
 
-def test_long_animations_are_sampled_over_their_whole_length() -> None:
+def test_no_frame_of_a_long_animation_is_left_out() -> None:
     images = plates(200)
     seen = [tuple(int(v) for v in p.rgb[0, 0]) for p in frames(animate(images, "TIFF"), LIMITS)]
-    assert len(seen) == 64
-    legacy = [tuple(p.legacy_rgb[0, 0]) for p in list(frames(animate(images, "TIFF"), LIMITS))]
-    assert legacy == seen
-    assert seen[0] == images[0].getpixel((0, 0))
-    assert seen[-1] == images[-1].getpixel((0, 0))
-    order = [image.getpixel((0, 0)) for image in images]
-    steps = np.diff([order.index(color) for color in seen])
-    assert steps.min() >= 3
-    assert steps.max() <= 4
+    assert seen == [image.getpixel((0, 0)) for image in images]
 
 
 def test_one_frame_flashed_in_a_long_still_animation_is_found() -> None:
@@ -417,7 +422,7 @@ def test_what_is_no_picture_is_named(data: bytes) -> None:
 @pytest.mark.parametrize("part", [0.02, 0.3, 0.6, 0.9])
 def test_a_file_that_ends_early_is_an_error(format: str, part: float) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    data = encode(Image.fromarray(noise), FORMATS[format])
+    data = encode_as(format, Image.fromarray(noise))
     cut = data[: max(20, int(len(data) * part))]
     with pytest.raises(NotAnImage) as caught:
         decode(cut, LIMITS)
@@ -437,7 +442,7 @@ def test_the_sentence_says_that_the_file_ends_early() -> None:
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(
-    format=st.sampled_from([*FORMATS, "animated gif", "animated png", "pages"]),
+    format=st.sampled_from([*FORMATS, "animated gif", "animated png", "pages", "profiled"]),
     edits=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=6)), max_size=6),
     keep=st.floats(0.2, 1.0),
 )
@@ -458,7 +463,7 @@ def test_damaged_files_raise_only_user_errors(
         assert isinstance(error, NotAnImage | TooLarge)
     try:
         for picture in frames(damaged, limits):
-            assert picture.rgb.ndim == 3
+            assert all(rendering.rgb.ndim == 3 for rendering in picture.renderings())
     except UserError as error:
         assert isinstance(error, NotAnImage | TooLarge)
 
@@ -468,6 +473,7 @@ MUTATED = {
     "animated gif": animate(plates(4), "GIF"),
     "animated png": animate(plates(4), "PNG"),
     "pages": animate(plates(4), "TIFF", compression="tiff_deflate"),
+    "profiled": encode(photo(), "JPEG", icc_profile=from_gamma(0.8, None)),
 }
 
 
