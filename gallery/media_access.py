@@ -69,17 +69,19 @@ def guard() -> Guard:
 
 
 def seen_by(access: Access, items: QuerySet[ItemT]) -> QuerySet[ItemT]:
-    """The items with ``Item.shown`` and ``Item.blurred`` as they are for this caller."""
+    """The items with ``shown``, ``blurred`` and ``clearable`` as they are for this caller."""
     sight = guard().sight(access)
     published = Q(status=Status.READY)
-    everything = Value(sight is Sight.REVIEWER)
+    reviews = Value(sight is Sight.REVIEWER)
     if sight is Sight.CLIENT:
         blurred: Case | Value = Value(False, output_field=BooleanField())
     else:
         harmless = published & ~Q(guard().doubted(items.model))
         blurred = Case(When(harmless, then=Value(False)), default=Value(True))
     answered = items.annotate(
-        shown=Case(When(published, then=Value(True)), default=everything), blurred=blurred
+        shown=Case(When(published, then=Value(True)), default=reviews),
+        blurred=blurred,
+        clearable=reviews,
     )
     return cast("QuerySet[ItemT]", answered)
 
@@ -96,7 +98,7 @@ def note_access(access: Access, items: Iterable[ItemT]) -> None:
     if not rows:
         return
     known = type(rows[0])._default_manager.filter(pk__in=[row.pk for row in rows])
-    answers = {row.pk: (row.shown, row.blurred) for row in seen_by(access, known)}
+    answers = {row.pk: row for row in seen_by(access, known.only("pk"))}
     for row in rows:
-        # What was deleted meanwhile is shown to nobody.
-        row.shown, row.blurred = answers.get(row.pk, (False, True))
+        if answer := answers.get(row.pk):
+            row.shown, row.blurred, row.clearable = answer.shown, answer.blurred, answer.clearable

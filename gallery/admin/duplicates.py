@@ -14,8 +14,10 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from unfold.admin import ModelAdmin
 
+from gallery.access import access_of
 from gallery.admin.actions import actor, images_text
 from gallery.errors import Conflict
+from gallery.media_access import note_access
 from gallery.models import DuplicatePair, DuplicateRun
 from gallery.services import duplicate_decisions, duplicate_scan, duplicates
 from gallery.services.duplicates import Cluster, Group, Member
@@ -118,11 +120,13 @@ class DuplicatesAdmin(ModelAdmin):
         page = Paginator(duplicates.groups(largest_first=largest), PER_PAGE).get_page(
             request.GET.get("p")
         )
+        found = duplicates.load(list(page.object_list))
+        note_access(access_of(request), (one.image for each in found for one in each.members))
         context = {
             "title": "Duplicates",
             "page": page,
             "pages": page.paginator.get_elided_page_range(page.number),
-            "clusters": [shown(cluster) for cluster in duplicates.load(list(page.object_list))],
+            "clusters": [shown(cluster) for cluster in found],
             "sort": "largest" if largest else "certain",
             "run": DuplicateRun.objects.first(),
             "left": duplicate_scan.left().count(),
@@ -142,6 +146,9 @@ class DuplicatesAdmin(ModelAdmin):
             carry_out(request, decision, choices)
         else:
             clusters = chosen_clusters(choices)
+            pictured = [row["image"] for c in clusters for row in c["doomed"]]
+            pictured += [c["best"].image for c in clusters]
+            note_access(access_of(request), pictured)
             if len(clusters) < len(choices):
                 messages.warning(request, "Some clusters have changed and are left out.")
             if clusters:
