@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-ACCEPTED: Final = "JPEG, PNG, GIF, WebP, BMP, TIFF, AVIF or HEIC"
+ACCEPTED: Final = "JPEG, PNG, GIF, WebP, BMP, TIFF, AVIF, HEIC, JPEG XL or JPEG 2000"
 _BMP_HEADER_SIZES: Final = frozenset(
     size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108, 124)
 )
 _HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm"})
+_RAW_HEADS: Final = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
+"""Fujifilm, Olympus, Panasonic, Sigma and Minolta; the others are TIFF files."""
 
 
 def sniff(data: bytes) -> str | None:
     """The format that the magic bytes claim, None if it is none of these.
 
-    One of jpeg, png, gif, webp, tiff, bmp, avif, heic.
+    One of jpeg, png, gif, webp, tiff, bmp, avif, heic, jxl, jp2.
     """
     if data.startswith(b"\xff\xd8\xff"):
         return "jpeg"
@@ -29,6 +31,10 @@ def sniff(data: bytes) -> str | None:
     # "BM" alone also begins many a text; the size of the second header settles it.
     if data.startswith(b"BM") and data[14:18] in _BMP_HEADER_SIZES:
         return "bmp"
+    if data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \x0d\x0a\x87\x0a")):
+        return "jxl"
+    if data.startswith((b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \x0d\x0a\x87\x0a")):
+        return "jp2"
     if data[4:8] == b"ftyp":
         return _sniff_ftyp(data)
     return None
@@ -54,6 +60,8 @@ def why_unknown(data: bytes) -> str:
         return "This is an SVG drawing, not a picture; export it as PNG."
     if b"<html" in head or head.startswith(b"<!doctype html"):
         return "This is an HTML page, not a picture; give the address of the picture itself."
+    if data.startswith(_RAW_HEADS) or data[4:12] == b"ftypcrx ":
+        return "This is a camera's raw file; export it as JPEG or TIFF."
     if data[4:8] == b"ftyp" or data.startswith(b"\x1a\x45\xdf\xa3"):
         return "This is a video, not a picture; add it as a video."
     if b"\0" not in data[:1024] and head.isascii():
