@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -17,8 +18,8 @@ from unfold.admin import ModelAdmin
 from gallery.access import access_of
 from gallery.admin.actions import actor, images_text
 from gallery.errors import Conflict
-from gallery.media_access import note_access
-from gallery.models import DuplicatePair, DuplicateRun
+from gallery.media_access import seen_by
+from gallery.models import DuplicatePair, DuplicateRun, Image
 from gallery.services import duplicate_decisions, duplicate_scan, duplicates
 from gallery.services.duplicates import Cluster, Group, Member
 
@@ -120,8 +121,8 @@ class DuplicatesAdmin(ModelAdmin):
         page = Paginator(duplicates.groups(largest_first=largest), PER_PAGE).get_page(
             request.GET.get("p")
         )
-        found = duplicates.load(list(page.object_list))
-        note_access(access_of(request), (one.image for each in found for one in each.members))
+        images = seen_by(access_of(request), Image.objects.all())
+        found = duplicates.load(list(page.object_list), images=images)
         context = {
             "title": "Duplicates",
             "page": page,
@@ -145,10 +146,7 @@ class DuplicatesAdmin(ModelAdmin):
         elif "confirmed" in request.POST:
             carry_out(request, decision, choices)
         else:
-            clusters = chosen_clusters(choices)
-            pictured = [row["image"] for c in clusters for row in c["doomed"]]
-            pictured += [c["best"].image for c in clusters]
-            note_access(access_of(request), pictured)
+            clusters = chosen_clusters(choices, seen_by(access_of(request), Image.objects.all()))
             if len(clusters) < len(choices):
                 messages.warning(request, "Some clusters have changed and are left out.")
             if clusters:
@@ -192,12 +190,12 @@ def numbers(texts: Sequence[str]) -> list[int]:
     return [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19]
 
 
-def chosen_clusters(choices: Sequence[Choice]) -> list[dict[str, Any]]:
+def chosen_clusters(choices: Sequence[Choice], images: QuerySet[Image]) -> list[dict[str, Any]]:
     """What the confirmation shows; clusters that have changed are left out."""
     groups = {group.ids[0]: group for group in duplicates.groups()}
     there = [c for c in choices if c.cluster in groups and fits(c, groups[c.cluster])]
     loaded = duplicates.load(
-        [groups[c.cluster] for c in there], keep={c.cluster: c.keep for c in there}
+        [groups[c.cluster] for c in there], {c.cluster: c.keep for c in there}, images
     )
     by_cluster = {c.cluster: c for c in there}
     clusters = []

@@ -19,10 +19,11 @@ _RARE_FROM: Final = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A picture of the strip: where it is, and its time for people."""
+    """A picture of the strip: seconds, the same for people, and where it is."""
 
-    url: str
+    seconds: float
     label: str
+    url: str
 
     @property
     def name(self) -> str:
@@ -46,7 +47,7 @@ def strip(video: Video) -> list[Shown]:
     )
     count = min(PICTURES, len(times))
     chosen = [times[n * len(times) // count] for n in range(count)]
-    return [Shown(frame_address(video, t / 1000), clock(t)) for t in chosen]
+    return [Shown(t / 1000, clock(t), frame_address(video, t / 1000)) for t in chosen]
 
 
 def frame_address(video: Video, seconds: float) -> str:
