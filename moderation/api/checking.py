@@ -69,6 +69,11 @@ class CheckMatchSerializer(serializers.Serializer):
     quality = serializers.IntegerField(allow_null=True, help_text="Of what was asked about; pdq.")
     time = serializers.FloatField(allow_null=True, help_text="Seconds into a video.")
     frame = serializers.IntegerField(allow_null=True, help_text="Of an animation, from 0.")
+    rendering = serializers.CharField(
+        allow_null=True,
+        help_text="Which of the pictures there it was, such as black (what is seen on a black "
+        "page), colour, unconverted, picture-1, thumbnail, video; null for the usual one.",
+    )
     verdict = serializers.ChoiceField(
         choices=[*Verdict], help_text="What this match alone asks for."
     )
@@ -88,6 +93,10 @@ class CheckAnswerSerializer(serializers.Serializer):
     missing = serializers.DictField(
         child=serializers.CharField(),
         help_text="What could not be compared, and why; never allowed for that reason.",
+    )
+    partly = serializers.DictField(
+        child=serializers.CharField(),
+        help_text="Match types by which some of its pictures were compared, and how many.",
     )
 
 

@@ -58,6 +58,7 @@ def test_what_is_on_no_list_is_allowed_by_name_and_version(ask: Any) -> None:
         "case": None,
         "unhashable": [],
         "missing": {},
+        "partly": {},
     }
 
 
@@ -82,6 +83,7 @@ def test_a_blocked_picture_says_why_and_opens_one_case(ask: Any, settings: Any) 
         "quality": match["quality"],
         "time": None,
         "frame": None,
+        "rendering": None,
         "verdict": "block",
     }
     case = ReviewCase.objects.get()
