@@ -26,7 +26,7 @@ from PIL import (  # noqa: F401
 )
 
 from gallery.colour import MAX_PROFILE_BYTES
-from gallery.containers import boxes, jpeg, png, tiff
+from gallery.containers import boxes, jpeg, jxl, png, tiff
 from gallery.errors import UserError
 from gallery.frame_counts import count_frames
 from gallery.picture_limits import Limits, NotAnImage, TooLarge, check_frames, check_size

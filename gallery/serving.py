@@ -15,8 +15,10 @@ from gallery.items import Item
 from gallery.media_access import guard
 from gallery.pictures import Pixels
 from gallery.renditions import rendition
+from gallery.shown_pictures import shown_pictures
 
 CLEAR: Final = "clear"
+NONE_KEPT: Final = "No picture of it is kept."
 LARGEST: Final = 1600
 """Pixels of the long side of what is shown in another way than it was stored."""
 
@@ -70,7 +72,20 @@ def decoded(*names: str | None) -> Pixels:
                 return decoding.decode(stream.read(), conf.limits()).rgb
         except (FileNotFoundError, IsADirectoryError):
             continue
-    raise NotFound("No picture of it is kept.")
+    raise NotFound(NONE_KEPT)
+
+
+def rendered(name: str, rendering: str) -> Pixels:
+    """A stored picture in one of ``shown_pictures.other_renderings``. Raises ``NotFound``."""
+    try:
+        with default_storage.open(name) as stream:
+            data = stream.read()
+    except (FileNotFoundError, IsADirectoryError):
+        raise NotFound(NONE_KEPT) from None
+    for found in shown_pictures(data, conf.limits()):
+        if (found.frame, found.rendering) == (0, rendering):
+            return found.rgb
+    raise NotFound(f"It has no rendering {rendering!r}.")
 
 
 def private(response: HttpResponseBase) -> HttpResponseBase:

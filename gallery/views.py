@@ -12,7 +12,7 @@ from gallery.access import access_of
 from gallery.errors import NotFound
 from gallery.media_access import visible
 from gallery.models import Image, Status
-from gallery.serving import answer, decoded, private
+from gallery.serving import CLEAR, answer, decoded, picture, private, rendered
 
 CONTENT_TYPES = {
     "jpeg": "image/jpeg",
@@ -36,8 +36,20 @@ def search_page(request: HttpRequest) -> HttpResponseBase:
 
 @require_safe
 def original(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """The bytes as they came, or the thumbnail where the original is not kept."""
+    """The bytes as they came, or the thumbnail where the original is not kept.
+
+    ``?rendering=``: how else a viewer may show it, as ``black`` or ``colour``, as a JPEG.
+    """
     image = _visible(request, pk)
+    if image.original and (rendering := request.GET.get("rendering", "")):
+        pixels = rendered(image.original.name or "", rendering)
+        return answer(
+            request,
+            image,
+            what=f"original, {rendering}"[:80],
+            clear=lambda: picture(pixels, CLEAR),
+            pixels=lambda: pixels,
+        )
     if image.original:
         return _answer(request, image, "original", image.original.name, CONTENT_TYPES[image.format])
     return _answer(request, image, "thumbnail", image.thumbnail.name, "image/jpeg")

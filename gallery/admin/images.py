@@ -27,6 +27,7 @@ from gallery.admin.adding import AddPicturesForm, add_pictures
 from gallery.media_access import seen_by
 from gallery.models import Image, ImageFingerprint, Status
 from gallery.services import changing
+from gallery.shown_pictures import other_renderings
 
 MAX_META_BYTES = 65_536
 BADGES = {
@@ -60,6 +61,12 @@ def vectors_of(image_id: int) -> QuerySet[ImageFingerprint, Any]:
             has_clip=Q(clip__isnull=False),
         )
     )
+
+
+def renderings_of(image_id: int) -> list[str]:
+    """How else than usually viewers may show a picture."""
+    views = ImageFingerprint.objects.filter(item=image_id).values_list("view", flat=True)
+    return other_renderings(views.distinct())
 
 
 class MetaField(forms.JSONField):
@@ -217,6 +224,7 @@ class ImageAdmin(ImageActions, ModelAdmin):
         context = {
             "vectors": vectors_of(int(object_id)) if object_id.isdecimal() else [],
             "picture_name": f"Image {object_id}",
+            "renderings": renderings_of(int(object_id)) if object_id.isdecimal() else [],
             "show_save_and_add_another": False,
             "not_shown_by_browsers": NOT_SHOWN_BY_BROWSERS,
             **(extra_context or {}),

@@ -16,7 +16,7 @@ def top_level(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         if size == 1:
             size, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
         end = len(data) if size == 0 else at + size
-        if (size and size < head) or end > len(data):
+        if size and size < head or end > len(data):
             return
         yield kind, at + head, end
         at = end

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponseBase
@@ -26,11 +26,12 @@ SMALL: Final = 320
 @console_page("see media")
 def subject(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponseBase:
     """What a case is about, as JPEG. ``?t=``: ms of a video; ``?f=``: a frame of an animation;
-    ``?small=1``: for a list."""
+    ``?r=``: another rendering of it; ``?small=1``: for a list."""
     case = case_of(pk)
-    place = {
+    place: dict[str, Any] = {
         "time_ms": _number(request.GET.get("t", "0"), "t"),
         "frame": _number(request.GET.get("f", "0"), "f"),
+        "rendering": request.GET.get("r", ""),
     }
     small = request.GET.get("small") == "1"
     return _shown(

@@ -15,6 +15,11 @@
     else show(button);
   });
 
+  document.addEventListener("click", (event) => {
+    const chosen = event.target.closest("[data-rendering]");
+    if (chosen) render(chosen);
+  });
+
   // What is kept for "back" is the page as it is now.
   addEventListener("pagehide", () => {
     for (const button of document.querySelectorAll("[data-show-clearly][aria-pressed=true]")) blur(button);
@@ -22,13 +27,29 @@
 
   function show(button) {
     const media = mediaOf(button);
-    const address = new URL(media.dataset.clear ?? media.getAttribute("src"), location);
+    const address = new URL(media.dataset.clear ?? media.dataset.blurredSrc ?? media.getAttribute("src"), location);
     address.searchParams.set("clear", "1");
     // A browser may show a picture again that a page had before; each look has its own address.
     address.searchParams.set("n", `${Date.now()}-${looks += 1}`);
     press(button, true);
     if (media instanceof HTMLVideoElement) play(button, media, address);
     else load(button, media, address);
+  }
+
+  /** Another rendering: blurred at first, too. */
+  function render(chosen) {
+    const place = chosen.closest("[data-renderings]");
+    const img = place.querySelector(".picture img");
+    const address = new URL(img.dataset.blurredSrc ?? img.getAttribute("src"), location);
+    if (chosen.dataset.rendering) address.searchParams.set("rendering", chosen.dataset.rendering);
+    else address.searchParams.delete("rendering");
+    img.dataset.blurredSrc = address.pathname + address.search;
+    for (const each of place.querySelectorAll("[data-rendering]")) {
+      each.setAttribute("aria-pressed", String(each === chosen));
+    }
+    const button = place.querySelector("[data-show-clearly]");
+    if (button) blur(button);
+    else img.src = img.dataset.blurredSrc;
   }
 
   function load(button, img, address) {

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from django.contrib.auth.models import Permission
 from django.core.files.base import ContentFile
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Page, expect
 
 from gallery.models import DuplicatePair, DuplicateRun, Image
 from moderation.models import AuditEvent, Exposure
 from moderation.permissions import Role
 from tests import factories as pictures
+from tests.browser import console
 from tests.browser.conftest import PHONE, OpenPage
-from tests.browser.console import enter, serious
+from tests.browser.console import serious
 from tests.moderation import factories as make
 from tests.videos import library
 from tests.videos.clips import encode, still, timed
@@ -46,6 +47,12 @@ def reviewer(role: Role = Role.MODERATOR) -> Any:
     names = ("view_image", "view_video", "delete_image")
     user.user_permissions.set(Permission.objects.filter(codename__in=names))
     return user
+
+
+def enter(open_page: OpenPage, user: Any, path: str, **options: Any) -> Page:
+    page = console.enter(open_page, user, **options)
+    page.goto(path)
+    return page
 
 
 def looks() -> int:
