@@ -349,3 +349,48 @@ def test_the_console_sends_media_to_moderators_alone(image: Image, settings: Any
     packet = client.get(reverse("console:packet", args=[case.pk]) + "?media=1")
     assert packet.status_code in (302, 403), "an admin exports media"
     assert looks() == (len(noted), noted)
+
+
+def two_faced() -> bytes:
+    """A PNG: rings over white, a checked board over black, and a third picture as colour alone."""
+    y, x = np.mgrid[:128, :128]
+    rings = (np.sin(np.hypot(x - 64, y - 64) / 3) > 0) * 255
+    alpha = np.where(rings, 30, 225).astype(np.uint8)
+    board = (((x // 8) + (y // 8)) % 2 * 200).astype(np.uint8)
+    return pictures.png(Pillow.fromarray(np.dstack([board, board, board, alpha])))
+
+
+def test_each_way_in_which_viewers_show_a_picture_is_blurred_until_cleared(db: None) -> None:
+    image = pictures.add_ready_image(data=two_faced())
+    case = make.make_case(make.make_item(make.make_list()), image, held=True)
+    CaseMatch.objects.update(geometry={"rendering": "black"})
+    set_state(image, "quarantined")
+    lead = Client()
+    lead.force_login(User.objects.create_superuser("root", password="x"))
+    page = lead.get(reverse("console:case", args=[case.pk])).content.decode()
+    shown = reverse("console:subject", args=[case.pk, "blur"])
+    assert f'src="{shown}?r=black"' in page, "the rendering that matched is shown first"
+    for name in ("", "?r=black", "?r=colour"):
+        assert f'data-rendering="{name}"' in page
+    facts = lead.get(reverse("admin:gallery_image_change", args=[image.pk])).content.decode()
+    assert 'data-rendering="colour"' in facts
+    seen = []
+    original = reverse("gallery:original", args=[image.pk])
+    with image.original.open("rb") as stream:
+        rgba = np.asarray(Pillow.open(stream).convert("RGBA"), np.float32)
+    alpha = rgba[..., 3] / 255
+    truth = {
+        "black": rgba[..., 0] * alpha,
+        "colour": rgba[..., 0],
+    }
+    for name, values in truth.items():
+        blur, clear = (lead.get(f"{original}?rendering={name}{more}") for more in ("", "&clear=1"))
+        drawn = np.asarray(Pillow.open(io.BytesIO(clear.content)).convert("L"), np.float32)
+        assert np.abs(drawn - values).mean() < 10, name
+        assert np.abs(edges(grey(blur.content)) - edges(grey(clear.content))).mean() > 4
+        seen.append(("user:root", "gallery.image", f"original, {name}"))
+        in_case = lead.get(reverse("console:subject", args=[case.pk, "clear"]) + f"?r={name}")
+        assert np.abs(grey(in_case.content) - grey(clear.content)).mean() < 3
+        seen.append(("user:root", "moderation.reviewcase", "subject"))
+        assert looks() == (len(seen), seen)
+    assert lead.get(f"{original}?rendering=none").status_code == 404
