@@ -60,7 +60,7 @@ def blurred(request: HttpRequest, pixels: Pixels) -> HttpResponseBase:
 def picture(pixels: Pixels, step: str, longest: int = LARGEST) -> HttpResponseBase:
     """A JPEG of the pixels in one of ``renditions.STEPS``."""
     response = HttpResponse(rendition(pixels, step, longest), content_type="image/jpeg")
-    response["X-Rendition"] = step
+    response["X-Rendition"] = str(step)  # of a model's choice, too
     return private(response)
 
 
