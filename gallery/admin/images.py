@@ -186,7 +186,7 @@ class ImageAdmin(ImageActions, ModelAdmin):
         """Format and size."""
         return (
             image.format,
-            f"{image.width} × {image.height}, {filesizeformat(image.bytes)}",
+            f"{image.width}\u00a0×\u00a0{image.height}, {filesizeformat(image.bytes)}",
         )
 
     @display(description="url and md5", header=True)
