@@ -28,6 +28,7 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("left_quietly"),
 ]
+LEFT = "dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))"
 IMAGES, VIDEOS = "/admin/gallery/image/", "/admin/videos/video/"
 
 
@@ -100,6 +101,9 @@ def test_a_button_shows_one_picture_clearly_until_the_page_is_left(
     page.keyboard.press("Enter")
     shown_clearly(picture)
     assert looks() == 2, "a second look is one more"
+    page.evaluate(LEFT)
+    expect(picture).not_to_have_attribute("src", re.compile("clear=1"))
+    assert sharpness(picture) < 2, "a page that is kept for going back shows nothing clearly"
     page.goto("/admin/")
     page.go_back()
     page.wait_for_load_state()
@@ -201,3 +205,25 @@ def test_the_page_of_a_video_counts_one_look_however_it_is_played(
     shown_clearly(page.locator(".video-strip img").first)
     assert looks() == 2
     assert serious(page) == []
+
+
+def test_the_console_is_blurred_again_when_it_is_left(
+    open_page: OpenPage, transactional_db: None
+) -> None:
+    case = console.case(console.banned_item(), 1)
+    user = make.make_person(Role.MODERATOR, "ann")
+    page = console.enter_console(open_page, user, f"cases/{case.pk}/")
+    page.keyboard.press("x")
+    console.shown(page, "clear")
+    assert looks() == 2, "the upload and the item"
+    page.evaluate(LEFT)
+    console.shown(page, "blur")
+    page.goto(f"{console.CONSOLE}grid/")
+    console.keys_act(page)
+    page.locator("[data-thumb] input").focus()
+    for _ in range(3):
+        page.keyboard.press("v")
+    thumbnail = page.locator("[data-thumb] img")
+    expect(thumbnail).to_have_attribute("data-step", "clear")
+    page.evaluate(LEFT)
+    expect(thumbnail).to_have_attribute("data-step", "blur")

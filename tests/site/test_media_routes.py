@@ -394,3 +394,15 @@ def test_each_way_in_which_viewers_show_a_picture_is_blurred_until_cleared(db: N
         seen.append(("user:root", "moderation.reviewcase", "subject"))
         assert looks() == (len(seen), seen)
     assert lead.get(f"{original}?rendering=none").status_code == 404
+
+
+def test_a_look_on_another_page_counts_for_the_decision(image: Image) -> None:
+    ann = Client()
+    ann.force_login(make.make_person(Role.MODERATOR))
+    case = make.make_case(make.make_item(make.make_list()), image, held=True)
+    other = make.make_case(make.make_item(make.make_list()))
+    set_state(image, "quarantined")
+    ann.get(reverse("gallery:original", args=[image.pk]) + "?clear=1")
+    for one in (case, other):
+        ann.post(reverse("console:decide", args=[one.pk]), {"verb": "confirm"})
+    assert [one.decisions.get().looked for one in (case, other)] == [True, False]
