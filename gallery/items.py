@@ -78,6 +78,9 @@ class Item(models.Model):
 
     banned = False
     """Set by a gate that holds it and has no doubt, so that who adds it can be told; not stored."""
+    shown, blurred, clearable = False, True, False
+    """Whether a caller may see it at all, only blurred at first, and clearly on demand; not stored.
+    ``media_access`` answers it for each caller: a page that forgets to ask shows nothing."""
 
     class Meta:
         abstract = True

@@ -8,7 +8,7 @@ pixels.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -71,6 +71,12 @@ def view_name(frame: int, rendering: str) -> str:
     names = [*other, last] if not letter else other
     name = " ".join(names) or (f"frame-{frame}" if frame else FULL)
     return f"{name} {letter}".rstrip()
+
+
+def other_renderings(views: Iterable[str]) -> list[str]:
+    """Of the views that are stored of a still: how else than usually a viewer may show it."""
+    found = re.compile(r"full [bcui]|(?:picture-\d+|thumbnail)(?: [bcui])?")
+    return [place_of(view)[1] for view in sorted(set(views)) if found.fullmatch(view)]
 
 
 def place_of(view: str) -> tuple[int, str]:

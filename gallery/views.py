@@ -10,7 +10,9 @@ from django.views.decorators.http import require_safe
 
 from gallery.access import access_of
 from gallery.errors import NotFound
+from gallery.media_access import visible
 from gallery.models import Image, Status
+from gallery.serving import CLEAR, answer, decoded, picture, private, rendered
 
 CONTENT_TYPES = {
     "jpeg": "image/jpeg",
@@ -36,27 +38,51 @@ def search_page(request: HttpRequest) -> HttpResponseBase:
 
 @require_safe
 def original(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """The bytes as they came, or the thumbnail where the original is not kept."""
+    """The bytes as they came, or the thumbnail where the original is not kept.
+
+    ``?rendering=``: how else a viewer may show it, as ``black`` or ``colour``, as a JPEG.
+    """
     image = _visible(request, pk)
+    if image.original and (rendering := request.GET.get("rendering", "")):
+        pixels = rendered(image.original.name or "", rendering)
+        return answer(
+            request,
+            image,
+            what=f"original, {rendering}"[:80],
+            clear=lambda: picture(pixels, CLEAR),
+            pixels=lambda: pixels,
+        )
     if image.original:
-        return _file(image.original.name, CONTENT_TYPES[image.format])
-    return _file(image.thumbnail.name, "image/jpeg")
+        return _answer(request, image, "original", image.original.name, CONTENT_TYPES[image.format])
+    return _answer(request, image, "thumbnail", image.thumbnail.name, "image/jpeg")
 
 
 @require_safe
 def thumbnail(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The small JPEG made by us."""
-    return _file(_visible(request, pk).thumbnail.name, "image/jpeg")
+    image = _visible(request, pk)
+    return _answer(request, image, "thumbnail", image.thumbnail.name, "image/jpeg")
 
 
 def _visible(request: HttpRequest, pk: int) -> Image:
     access = access_of(request)
     access.require("search")
-    images = Image.objects.all() if access.allows("moderate") else Image.objects.ready()
-    image = images.filter(pk=pk).first()
+    image = visible(access, Image.objects.all(), pk)
     if image is None or (image.status == Status.PENDING and not image.original):
         raise NotFound(GONE)
     return image
+
+
+def _answer(
+    request: HttpRequest, image: Image, what: str, name: str | None, content_type: str
+) -> HttpResponseBase:
+    return answer(
+        request,
+        image,
+        what=what,
+        clear=lambda: _file(name, content_type),
+        pixels=lambda: decoded(image.thumbnail.name, image.original.name),
+    )
 
 
 def _file(name: str | None, content_type: str) -> HttpResponseBase:
@@ -64,8 +90,4 @@ def _file(name: str | None, content_type: str) -> HttpResponseBase:
         stream = default_storage.open(name or "")
     except (FileNotFoundError, IsADirectoryError):
         raise NotFound(GONE) from None
-    response = FileResponse(stream, content_type=content_type)
-    response["Cache-Control"] = "private, no-store"
-    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    response["Cross-Origin-Resource-Policy"] = "same-origin"
-    return response
+    return private(FileResponse(stream, content_type=content_type))

@@ -72,6 +72,8 @@ QUALITY_SHARE = env_float("QUALITY_SHARE", 0.05, minimum=0, maximum=1)
 """The share of decided cases that somebody else judges again, without being told what was said."""
 PUBLISHING_GATES = ["moderation.services.gate.gate"]
 """Dotted paths of functions that may hold an item back; see ``gallery.publishing``."""
+MEDIA_GUARD = "moderation.services.looks.GUARD"
+"""Dotted path of what decides who sees which media and counts looks; ``gallery.media_access``."""
 FLOOD_LIMIT = env_int("FLOOD_LIMIT", 100, minimum=1)
 """Uploads an hour beyond which an item of a list only leads to review; lists may say otherwise."""
 SCREEN_QUERIES = env_bool("SCREEN_QUERIES", False)

@@ -17,6 +17,7 @@ UNFOLD = {
         lambda request: static("admin_extra/videos.css"),
         lambda request: static("admin_extra/moderation.css"),
     ],
+    "SCRIPTS": [lambda request: static("admin_extra/clear_looks.js")],
     "LOGIN": {"form": "imgsmlr_site.login.LimitedLoginForm"},
     "DASHBOARD_CALLBACK": "imgsmlr_site.dashboard.dashboard",
     "SIDEBAR": {"navigation": "imgsmlr_site.navigation.navigation"},

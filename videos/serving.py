@@ -10,6 +10,7 @@ from django.core.files.storage import default_storage
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from gallery.errors import NotFound
+from gallery.serving import private
 
 GONE: Final = "There is no such video here, or not for you."
 CHUNK: Final = 256 * 1024
@@ -69,11 +70,3 @@ def _chunks(name: str, start: int, stop: int) -> Iterator[bytes]:
         while start < stop and (chunk := stream.read(min(CHUNK, stop - start))):
             start += len(chunk)
             yield chunk
-
-
-def private(response: HttpResponseBase) -> HttpResponseBase:
-    """The answer, for this caller alone: no cache keeps it, and no page embeds or runs it."""
-    response["Cache-Control"] = "private, no-store"
-    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    response["Cross-Origin-Resource-Policy"] = "same-origin"
-    return response

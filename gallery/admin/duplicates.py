@@ -9,14 +9,17 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from unfold.admin import ModelAdmin
 
+from gallery.access import access_of
 from gallery.admin.actions import actor, images_text
 from gallery.errors import Conflict
-from gallery.models import DuplicatePair, DuplicateRun
+from gallery.media_access import seen_by
+from gallery.models import DuplicatePair, DuplicateRun, Image
 from gallery.services import duplicate_decisions, duplicate_scan, duplicates
 from gallery.services.duplicates import Cluster, Group, Member
 
@@ -118,11 +121,13 @@ class DuplicatesAdmin(ModelAdmin):
         page = Paginator(duplicates.groups(largest_first=largest), PER_PAGE).get_page(
             request.GET.get("p")
         )
+        images = seen_by(access_of(request), Image.objects.all())
+        found = duplicates.load(list(page.object_list), images=images)
         context = {
             "title": "Duplicates",
             "page": page,
             "pages": page.paginator.get_elided_page_range(page.number),
-            "clusters": [shown(cluster) for cluster in duplicates.load(list(page.object_list))],
+            "clusters": [shown(cluster) for cluster in found],
             "sort": "largest" if largest else "certain",
             "run": DuplicateRun.objects.first(),
             "left": duplicate_scan.left().count(),
@@ -141,7 +146,7 @@ class DuplicatesAdmin(ModelAdmin):
         elif "confirmed" in request.POST:
             carry_out(request, decision, choices)
         else:
-            clusters = chosen_clusters(choices)
+            clusters = chosen_clusters(choices, seen_by(access_of(request), Image.objects.all()))
             if len(clusters) < len(choices):
                 messages.warning(request, "Some clusters have changed and are left out.")
             if clusters:
@@ -185,12 +190,12 @@ def numbers(texts: Sequence[str]) -> list[int]:
     return [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19]
 
 
-def chosen_clusters(choices: Sequence[Choice]) -> list[dict[str, Any]]:
+def chosen_clusters(choices: Sequence[Choice], images: QuerySet[Image]) -> list[dict[str, Any]]:
     """What the confirmation shows; clusters that have changed are left out."""
     groups = {group.ids[0]: group for group in duplicates.groups()}
     there = [c for c in choices if c.cluster in groups and fits(c, groups[c.cluster])]
     loaded = duplicates.load(
-        [groups[c.cluster] for c in there], keep={c.cluster: c.keep for c in there}
+        [groups[c.cluster] for c in there], {c.cluster: c.keep for c in there}, images
     )
     by_cluster = {c.cluster: c for c in there}
     clusters = []

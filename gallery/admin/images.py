@@ -8,9 +8,10 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Case, Q, QuerySet, Value, When
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -23,8 +24,10 @@ from gallery.access import access_of
 from gallery.admin import listing
 from gallery.admin.actions import ImageActions, actor
 from gallery.admin.adding import AddPicturesForm, add_pictures
+from gallery.media_access import seen_by
 from gallery.models import Image, ImageFingerprint, Status
 from gallery.services import changing
+from gallery.shown_pictures import other_renderings
 
 MAX_META_BYTES = 65_536
 BADGES = {
@@ -58,6 +61,12 @@ def vectors_of(image_id: int) -> QuerySet[ImageFingerprint, Any]:
             has_clip=Q(clip__isnull=False),
         )
     )
+
+
+def renderings_of(image_id: int) -> list[str]:
+    """How else than usually viewers may show a picture."""
+    views = ImageFingerprint.objects.filter(item=image_id).values_list("view", flat=True)
+    return other_renderings(views.distinct())
 
 
 class MetaField(forms.JSONField):
@@ -119,7 +128,7 @@ class ImageAdmin(ImageActions, ModelAdmin):
         "shown_added_by",
         "added",
     ]
-    list_display_links = ["picture", "number"]
+    list_display_links = ["number"]
     list_filter = [
         ("status", ChoicesCheckboxFilter),
         listing.FormatFilter,
@@ -141,12 +150,8 @@ class ImageAdmin(ImageActions, ModelAdmin):
     search_help_text = listing.SEARCH_HELP
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Image]:
-        """Every image, with ``shown``: whether this user may see its picture."""
-        images: QuerySet[Image] = super().get_queryset(request)
-        moderates = access_of(request).allows("moderate")
-        return images.annotate(
-            shown=Case(When(status=Status.READY, then=Value(True)), default=Value(moderates))
-        )
+        """Every image, with how this user may see its picture."""
+        return seen_by(access_of(request), super().get_queryset(request))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Image], search_term: str
@@ -157,16 +162,14 @@ class ImageAdmin(ImageActions, ModelAdmin):
     @display(description="")
     def picture(self, image: Image) -> str:
         """The thumbnail, or a sign for why there is none."""
-        if image.thumbnail and image.shown:  # type: ignore[attr-defined]
-            return format_html(
-                '<img class="image-thumb" src="{}" alt="Picture of image {}" loading="lazy">',
-                reverse("gallery:thumbnail", args=[image.pk]),
-                image.pk,
-            )
-        return format_html(
-            '<span class="image-thumb material-symbols-outlined" aria-hidden="true">{}</span>',
-            ICONS[Status(image.status)],
-        )
+        context = {
+            "item": image,
+            "url": image.thumbnail and reverse("gallery:thumbnail", args=[image.pk]),
+            "href": reverse("admin:gallery_image_change", args=[image.pk]),
+            "alt": f"Picture of image {image.pk}",
+            "icon": ICONS[Status(image.status)],
+        }
+        return render_to_string("gallery/admin/picture.html", context)
 
     @display(description="id", ordering="pk")
     def number(self, image: Image) -> int:
@@ -183,7 +186,7 @@ class ImageAdmin(ImageActions, ModelAdmin):
         """Format and size."""
         return (
             image.format,
-            f"{image.width} × {image.height}, {filesizeformat(image.bytes)}",
+            f"{image.width}\u00a0×\u00a0{image.height}, {filesizeformat(image.bytes)}",
         )
 
     @display(description="url and md5", header=True)
@@ -220,6 +223,8 @@ class ImageAdmin(ImageActions, ModelAdmin):
         """One image: picture, facts and vectors above what can be changed."""
         context = {
             "vectors": vectors_of(int(object_id)) if object_id.isdecimal() else [],
+            "picture_name": f"Image {object_id}",
+            "renderings": renderings_of(int(object_id)) if object_id.isdecimal() else [],
             "show_save_and_add_another": False,
             "not_shown_by_browsers": NOT_SHOWN_BY_BROWSERS,
             **(extra_context or {}),

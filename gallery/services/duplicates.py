@@ -141,14 +141,20 @@ def all_clusters() -> Iterator[Cluster]:
         yield from load(found[start : start + LOADED])
 
 
-def load(found: Sequence[Group], keep: Mapping[int, int] | None = None) -> list[Cluster]:
+def load(
+    found: Sequence[Group],
+    keep: Mapping[int, int] | None = None,
+    images: QuerySet[Image] | None = None,
+) -> list[Cluster]:
     """The clusters with images and links. ``keep``: cluster id → another one to take as best.
+    ``images``: those to load, all by default, with what a page wants to know of each.
 
     A cluster's id is that of its oldest member. One of which members have gone is smaller than
     its group; one of which a single member is left is left out.
     """
     ids = [image for group in found for image in group.ids]
-    images = Image.objects.ready().in_bulk(ids)
+    loaded = (Image.objects.all() if images is None else images).filter(status=Status.READY)
+    by_id = loaded.in_bulk(ids)
     scans = DuplicateScan.objects.in_bulk(ids)
     links: dict[int, list[Link]] = defaultdict(list)
     for pair in live_pairs().filter(a__in=ids):
@@ -157,9 +163,9 @@ def load(found: Sequence[Group], keep: Mapping[int, int] | None = None) -> list[
     clusters = []
     for group in found:
         members = {
-            pk: Member(images[pk], scans[pk].content if pk in scans else 1.0)
+            pk: Member(by_id[pk], scans[pk].content if pk in scans else 1.0)
             for pk in group.ids
-            if pk in images
+            if pk in by_id
         }
         if len(members) > 1:
             chosen = (keep or {}).get(group.ids[0])

@@ -21,8 +21,8 @@ from moderation.admin.item_actions import ItemActions
 from moderation.admin.item_adding import AddItemsForm, add_items
 from moderation.admin.lists import ReasonForm
 from moderation.models import BannedFingerprint, BannedHash, BannedItem, RetroScan
-from moderation.permissions import actor_of
-from moderation.services import items
+from moderation.permissions import actor_of, can
+from moderation.services import items, looks, wellbeing
 from moderation.services.item_changes import TEXTS
 
 HASHES_SHOWN = 100
@@ -71,7 +71,7 @@ class ItemForm(ReasonForm):
 
 @admin.register(BannedItem)
 class BannedItemAdmin(ItemActions):
-    """Items in the admin. Their pictures are shown by the console alone, which notes each look."""
+    """Items in the admin. Their pictures come from the console, which notes each clear look."""
 
     add_action = change_action = "edit items"
     form = ItemForm
@@ -171,6 +171,8 @@ class BannedItemAdmin(ItemActions):
     ) -> HttpResponse:
         """One item: what it is known by and what it matched above what can be changed."""
         context = {
+            "first_filter": looks.first_filter(wellbeing.preference(actor_of(request).user)),
+            "may_look": can(actor_of(request), "see media"),
             **(facts_of(int(object_id)) if object_id.isdecimal() and len(object_id) < 19 else {}),
             "show_save_and_add_another": False,
             **(extra_context or {}),

@@ -21,7 +21,7 @@ from moderation.console.access import console_page, page
 from moderation.models import ReviewCase
 from moderation.permissions import Actor
 from moderation.queue import Filters
-from moderation.services import decisions, refusals, wellbeing
+from moderation.services import decisions, looks, refusals, wellbeing
 from moderation.verdicts import Severity
 
 PICTURES: Final = 24
@@ -78,7 +78,7 @@ def confirmation(
         "left": Counter(refusal.why for refusal in refused).most_common(),
         "cut": len(case_ids) >= decisions.MOST,
         "reasons": reasons.REASONS[verb],
-        "first_filter": wellbeing.preference(by.user).first_filter,
+        "first_filter": looks.first_filter(wellbeing.preference(by.user)),
         "back": back,
     }
     title = f"{TITLES[verb]} {len(fit)} case{'' if len(fit) == 1 else 's'}?"

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_safe
 
 from gallery.errors import NotFound, UserError
+from gallery.renditions import STEPS
+from gallery.serving import CLEAR, LARGEST, picture
 from moderation import media
 from moderation.console.access import console_page
-from moderation.models import CaseMatch, ReviewCase
+from moderation.models import BannedItem, CaseMatch, ReviewCase
 from moderation.permissions import Actor
-from moderation.renditions import STEPS, rendition
 from moderation.services import wellbeing
 
-CLEAR: Final = "clear"
-LARGE, SMALL = 1600, 320
-"""Pixels of the long side in the focus view and in lists."""
+SMALL: Final = 320
+"""Pixels of the long side in lists."""
 
 
 @require_safe
@@ -50,26 +51,30 @@ def item(request: HttpRequest, by: Actor, pk: int, match: int, step: str) -> Htt
     return _shown(by, case, step, f"item {row.item_id}", lambda: media.of_item(banned))
 
 
+@require_safe
+@console_page("see media")
+def item_picture(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponseBase:
+    """The picture of an item, for the item's own page."""
+    banned = BannedItem.objects.filter(pk=pk).first()
+    if banned is None:
+        raise NotFound(media.NONE_KEPT)
+    return _shown(by, banned, step, "picture", lambda: media.of_item(banned))
+
+
 def _shown(
     by: Actor,
-    case: ReviewCase,
+    about: Model,
     step: str,
     what: str,
     read: Callable[[], media.Pixels],
     *,
     small: bool = False,
-) -> HttpResponse:
+) -> HttpResponseBase:
     if step not in STEPS:
         raise NotFound(f"{step!r} is no way to show media.")
-    pixels = read()
-    jpeg = rendition(pixels, step, SMALL if small else LARGE)
+    response = picture(read(), step, SMALL if small else LARGEST)
     if step == CLEAR:
-        wellbeing.note_look(by=by, case=case, what=what)
-    response = HttpResponse(jpeg, content_type="image/jpeg")
-    response["Cache-Control"] = "private, no-store"
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    response["Cross-Origin-Resource-Policy"] = "same-origin"
+        wellbeing.note_look(by=by, subject=about, what=what)
     return response
 
 

@@ -1,16 +1,14 @@
 """A case's video, played: asked for once, which is one look, and then read in parts.
 
 A player asks for a file many times, and for any part of it. So a look is what a POST notes; it
-answers links that are signed for this person and case, and hold for as long as ``LOOK``. The role
-is asked at each request all the same.
+answers links that are signed for this person and case, and hold for as long as ``looks.LOOK``.
+The role is asked at each request all the same.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Final
 
-from django.core.signing import BadSignature, TimestampSigner
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
@@ -20,11 +18,9 @@ from moderation import media
 from moderation.console.access import console_page
 from moderation.console.media import case_of
 from moderation.permissions import Actor, NotAllowed
-from moderation.services import wellbeing
+from moderation.services import looks, wellbeing
 from videos.serving import ranged
 
-LOOK: Final = timedelta(hours=1)
-"""How long one look lasts, pauses and all."""
 AGAIN: Final = "Ask for the video on its case's page: each look is noted."
 
 
@@ -34,8 +30,8 @@ def play(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     """Note a look, and answer the links of what can be played, the best first."""
     case = case_of(pk)
     copies = media.files(case)
-    wellbeing.note_look(by=by, case=case, what="video")
-    look = _signer().sign_object([by.user.pk, pk])
+    wellbeing.note_look(by=by, subject=case, what="video")
+    look = looks.proof(by, case)
     links = [f"{reverse('console:video', args=[pk, copy])}?look={look}" for copy in copies]
     return JsonResponse({"links": links})
 
@@ -44,17 +40,10 @@ def play(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 @console_page("see media")
 def video(request: HttpRequest, by: Actor, pk: int, copy: str) -> HttpResponseBase:
     """The file, or the part of it that a player asks for, to whom the look was noted."""
-    try:
-        looks = _signer().unsign_object(request.GET.get("look", ""), max_age=LOOK)
-    except BadSignature:
-        looks = None
-    if looks != [by.user.pk, pk]:
+    case = case_of(pk)
+    if not looks.proves(request.GET.get("look", ""), by, case):
         raise NotAllowed(AGAIN)
-    found = media.files(case_of(pk)).get(copy)
+    found = media.files(case).get(copy)
     if found is None:
         raise NotFound(media.NO_FILE)
     return ranged(request, *found)
-
-
-def _signer() -> TimestampSigner:
-    return TimestampSigner(salt="moderation.console.playing")

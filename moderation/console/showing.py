@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django.db.models import Count, Prefetch, Q, QuerySet
 from django.utils import timezone
 
+from gallery.shown_pictures import other_renderings
 from moderation import media, queue, reasons
 from moderation.models import CaseMatch, Decision, ReviewCase, ReviewPreference
 from moderation.permissions import Actor, can
@@ -85,6 +87,7 @@ def full(case: ReviewCase, by: Actor, *, filters: queue.Filters) -> dict[str, An
         "siblings": queue.siblings(case).exclude(pk=case.pk).count(),
         "strip": strip(case),
         "place": place(case),
+        "renderings": renderings(case),
         "strip_filter": preferred.first_filter if preferred.first_filter != "clear" else "lines",
         "step_names": ReviewPreference.Filter.choices,
         "said": _readable(said.get(case.pk, ()), case, by),
@@ -154,9 +157,29 @@ def place(case: ReviewCase) -> str:
     for match in case.matches.all():
         if match.time_ms is not None and case.video is not None:
             return f"?t={match.time_ms}"
-        if match.frame:
-            return f"?f={match.frame}"
+        query = {"f": match.frame or "", "r": (match.geometry or {}).get("rendering", "")}
+        if named := {name: value for name, value in query.items() if value}:
+            return f"?{urlencode(named)}"
     return ""
+
+
+def renderings(case: ReviewCase) -> list[dict[str, Any]]:
+    """How viewers may show a still, if in more than one way: name, where, whether it matched."""
+    if case.image is None or not case.image.original:
+        return []
+    views = case.image.fingerprints.values_list("view", flat=True).distinct()
+    names = other_renderings(views)
+    matched = {(match.geometry or {}).get("rendering", "") for match in case.matches.all()}
+    if not names:
+        return []
+    return [
+        {
+            "name": name or "usual",
+            "place": f"?{urlencode({'r': name})}" if name else "",
+            "matched": name in matched,
+        }
+        for name in ("", *names)
+    ]
 
 
 def moment(ms: int) -> str:

@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import Any, Final
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from gallery.errors import NotFound, UserError
+from gallery.renditions import STEPS
+from gallery.serving import CLEAR, picture
 from moderation import conf, media, tuning
 from moderation.console import charts
 from moderation.console.access import console_page, page
-from moderation.models import CaseMatch, ListMethod, ReviewCase, ReviewPreference
+from moderation.models import CaseMatch, ListMethod, ReviewCase
 from moderation.permissions import Actor, can
-from moderation.renditions import STEPS, rendition
-from moderation.services import statistics, thresholds, wellbeing
+from moderation.services import looks, statistics, thresholds, wellbeing
 from moderation.services.thresholds import Preview, Seen
 from moderation.tuning import Point
 from moderation.verdicts import PICTURE_TYPES
@@ -25,7 +26,6 @@ from moderation.verdicts import PICTURE_TYPES
 BARS: Final = 40
 SMALL: Final = 240
 """Pixels of the long side of a picture in the preview."""
-CLEAR: Final = ReviewPreference.Filter.CLEAR.value
 TARGETS: Final = (0.8, 0.9, 0.95, 0.99)
 
 
@@ -79,13 +79,7 @@ def match_picture(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpRe
     match = loaded.filter(pk=pk).first()
     if match is None or step not in STEPS or step == CLEAR:
         raise NotFound(media.NONE_KEPT)
-    pixels = media.of_subject(_subject(match), small=True)
-    response = HttpResponse(rendition(pixels, step, SMALL), content_type="image/jpeg")
-    response["Cache-Control"] = "private, no-store"
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    response["Cross-Origin-Resource-Policy"] = "same-origin"
-    return response
+    return picture(media.of_subject(_subject(match), small=True), step, SMALL)
 
 
 def _subject(match: CaseMatch) -> ReviewCase:
@@ -129,7 +123,6 @@ def _proposed(text: str | None, seen: Seen) -> float:
 
 
 def _preview(seen: Seen, found: Preview, by: Actor) -> dict[str, Any]:
-    first = wellbeing.preference(by.user).first_filter
     count = found.move.added + found.move.dropped
     return {
         "seen": seen,
@@ -138,8 +131,7 @@ def _preview(seen: Seen, found: Preview, by: Actor) -> dict[str, Any]:
         "more": max(0, count - len(found.matches)),
         "undecided": count - found.move.confirmed - found.move.dismissed,
         "may_look": can(by, "see media"),
-        # Here nobody decides, so that nobody has to see anything as it is.
-        "filter": "blur" if first == CLEAR else first,
+        "filter": looks.first_filter(wellbeing.preference(by.user)),
     }
 
 

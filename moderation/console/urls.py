@@ -27,6 +27,7 @@ urlpatterns = [
     path("next/", focus.next_case, name="next"),
     path("undo/", focus.undo_last, name="undo-last"),
     path("matches/<int:pk>/<slug:step>/", thresholds.match_picture, name="match-picture"),
+    path("items/<int:pk>/<slug:step>/", media.item_picture, name="item-picture"),
     path("second-opinions/", dashboard.second_opinions, name="second-opinions"),
     path("decisions.csv", dashboard.decisions_csv, name="decisions-csv"),
     path("cases/<int:pk>/packet/", dashboard.packet, name="packet"),

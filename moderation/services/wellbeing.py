@@ -8,14 +8,16 @@ from typing import Final
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Model
 from django.utils import timezone
 
 from gallery.errors import UserError
+from gallery.models import Image
 from moderation.models import AuditEvent, Exposure, ReviewCase, ReviewPreference
 from moderation.permissions import Actor, check
 from moderation.services import audit
 from moderation.services.decisions import person
+from videos.models import Video
 
 SEEN: Final = "media.seen"
 """The verb of a look in the audit."""
@@ -48,28 +50,38 @@ def seen_today(user: User, preferred: ReviewPreference | None = None) -> Seen:
 
 
 def has_looked(by: Actor, case_ids: Sequence[int]) -> bool:
-    """Whether the person was shown media of every one of these cases unfiltered."""
+    """Whether the person was shown media of each of these cases unfiltered, on whatever page."""
+    wanted = set(case_ids)
+    cases = ReviewCase.objects.filter(pk__in=wanted).values_list("pk", "image", "video")
+    subjects = {
+        pk: {(ReviewCase, pk), (Image, image), (Video, video)} for pk, image, video in cases
+    }
     looks = AuditEvent.objects.filter(
         actor=by.name,
         verb=SEEN,
-        subject=ReviewCase._meta.label_lower,
-        subject_id__in=case_ids,
+        subject__in=[model._meta.label_lower for model in (ReviewCase, Image, Video)],
+        subject_id__in={pk for each in subjects.values() for _, pk in each if pk is not None},
     )
-    return looks.order_by().values("subject_id").distinct().count() == len(set(case_ids))
+    seen = set(looks.order_by().values_list("subject", "subject_id").distinct())
+    return subjects.keys() == wanted and all(
+        any((model._meta.label_lower, pk) in seen for model, pk in each)
+        for each in subjects.values()
+    )
 
 
 @transaction.atomic
-def note_look(*, by: Actor, case: ReviewCase, what: str) -> Seen:
-    """Record that a person is shown media of a case unfiltered: an audit event and one more look.
+def note_look(*, by: Actor, subject: Model, what: str) -> Seen:
+    """Record that a person is shown media unfiltered: an audit event and one more look.
 
-    ``what``: subject, or the item, e.g. ``item 12``. Raises ``NotAllowed``.
+    ``subject``: the case, image, video or item it is of. ``what`` of it, such as ``thumbnail`` or
+    ``video``. Raises ``NotAllowed``.
     """
     check(by, "see media")
     user = person(by)
     day = timezone.localdate()
     Exposure.objects.get_or_create(user=user, day=day)
     Exposure.objects.filter(user=user, day=day).update(count=F("count") + 1)
-    audit.record(by=by.name, verb=SEEN, subject=case, after={"what": what})
+    audit.record(by=by.name, verb=SEEN, subject=subject, after={"what": what})
     return seen_today(user)
 
 

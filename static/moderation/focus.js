@@ -31,6 +31,8 @@ function begin() {
   renew();
 }
 
+addEventListener("pagehide", () => viewer.cover());
+
 /** Put the next case where this one was; the focus goes to its heading. */
 function turn(answer) {
   if (!answer.next) {

@@ -60,6 +60,8 @@ function blurAll() {
   }
 }
 
+addEventListener("pagehide", blurAll);
+
 function decide(verb) {
   if (!chosen().length && !everything?.checked) {
     const box = here();

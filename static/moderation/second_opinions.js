@@ -10,6 +10,8 @@ function show(step) {
   if (step === "clear") looked.value = "1";
 }
 
+addEventListener("pagehide", () => show("blur"));
+
 for (const button of steps) button.addEventListener("click", () => show(button.dataset.step));
 
 document.addEventListener("keydown", (event) => {

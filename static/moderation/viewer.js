@@ -22,6 +22,7 @@ export class Viewer {
     for (const frame of this.frames) this.#listen(frame);
     for (const button of this.strip) button.addEventListener("click", () => this.goTo(button));
     this.#onClick("[data-step]", (button) => this.show(button.dataset.step));
+    this.#onClick("[data-rendering]", (button) => this.render(button));
     this.#onClick("[data-zoom]", (button) => this.zoom(button.dataset.zoom));
     this.#onClick("[data-play]", () => this.play());
     this.#onClick("[data-overlay]", () => this.toggleRegion());
@@ -40,6 +41,11 @@ export class Viewer {
     if (this.playback.isOpen) this.playback.toggle();
     else if (this.step === "clear") this.playback.play(Number(this.ms));
     else say("A video cannot be filtered: it is played once pictures are shown clearly. x does that.");
+  }
+
+  /** The page is left: what is kept for "back" shows nothing clearly. */
+  cover() {
+    if (this.step === "clear") this.show("blur");
   }
 
   /** The case leaves the page. */
@@ -97,6 +103,17 @@ export class Viewer {
     if (at) at.textContent = `at ${button.dataset.label}`;
     if (this.playback?.isOpen) this.playback.seek(Number(this.ms));
     else this.#load(this.frames.find((frame) => frame.dataset.pane === "subject"));
+  }
+
+  /** Another way in which viewers may show the upload: what lies behind it, its colours alone. */
+  render(button) {
+    for (const one of this.root.querySelectorAll("[data-rendering]")) {
+      one.setAttribute("aria-pressed", String(one === button));
+    }
+    const subject = this.frames.find((frame) => frame.dataset.pane === "subject");
+    subject.dataset.place = button.dataset.rendering;
+    // Blurred first, as every picture that was not asked for.
+    this.show(this.root.dataset.first);
   }
 
   /** The moment before or after; true if there is a strip. */

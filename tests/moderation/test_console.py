@@ -14,6 +14,7 @@ from django.urls import reverse
 from PIL import Image as Pillow
 
 from gallery.models import Image
+from gallery.renditions import STEPS, rendition
 from gallery.services import changing
 from moderation.models import (
     AuditEvent,
@@ -25,7 +26,6 @@ from moderation.models import (
     ReviewPreference,
 )
 from moderation.permissions import Actor, Role
-from moderation.renditions import STEPS, rendition
 from moderation.services import claims, decisions
 from tests import factories as pictures
 from tests.moderation import factories as make

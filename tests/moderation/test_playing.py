@@ -12,9 +12,9 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
-from moderation.console import playing
 from moderation.models import AuditEvent, Exposure, ReviewCase
 from moderation.permissions import Role
+from moderation.services import looks
 from tests import factories as pictures
 from tests.moderation import factories as make
 from tests.videos import library
@@ -95,7 +95,7 @@ def test_only_moderators_play_and_only_what_they_asked_for(
     assert lead.get(link).status_code == 403, "a look of somebody else"
     assert ann.get(link.replace("original", "large")).status_code == 404
     assert Exposure.objects.get().count == 1
-    monkeypatch.setattr(playing, "LOOK", timedelta(seconds=-1))
+    monkeypatch.setattr(looks, "LOOK", timedelta(seconds=-1))
     assert ann.get(link).status_code == 403, "it is over"
 
 

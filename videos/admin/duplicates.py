@@ -16,9 +16,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
+from gallery.access import access_of
 from gallery.admin.actions import actor
 from gallery.admin.duplicates import numbers
 from gallery.errors import NotFound
+from gallery.media_access import note_access, seen_by
+from videos.admin.timeline import frame_address
 from videos.errors import clock
 from videos.models import Video
 from videos.services import changing
@@ -50,6 +53,10 @@ class DuplicatesPage:
         if one := numbers([request.GET.get("video", "")]):
             videos = videos.filter(pk=one[0])
         page = Paginator(videos, PER_PAGE).get_page(request.GET.get("p"))
+        found = rows(list(page.object_list))
+        pictured = [row["video"] for row in found]
+        pictured += [other["video"] for row in found for other in row["shared"]]
+        note_access(access_of(request), pictured)
         return self._render(
             request,
             "duplicates.html",
@@ -57,7 +64,7 @@ class DuplicatesPage:
                 "title": "Duplicate footage",
                 "page": page,
                 "pages": page.paginator.get_elided_page_range(page.number),
-                "rows": rows(list(page.object_list)),
+                "rows": found,
                 "may_delete": self._may_delete(request),
             },
         )
@@ -65,7 +72,8 @@ class DuplicatesPage:
     def _delete(self, request: HttpRequest) -> HttpResponse:
         if not self._may_delete(request):
             raise PermissionDenied
-        chosen = Video.objects.ready().filter(pk__in=numbers(request.POST.getlist("delete")))
+        wanted = numbers(request.POST.getlist("delete"))
+        chosen = seen_by(access_of(request), Video.objects.ready().filter(pk__in=wanted))
         count = chosen.count()
         if request.POST.get("confirmed") == str(count) and count:
             deleted = changing.delete_videos(videos=chosen, by=actor(request))
@@ -118,7 +126,8 @@ def shown(video: Video, shared: Shared) -> dict[str, Any]:
         "how": how,
         "larger": pixels(shared.video) > pixels(video),
         "parts": [part_text(part) for part in shared.segments],
-        "moment": middle_of(shared.segments[0]),
+        "frame": frame_address(shared.video, middle_of(shared.segments[0])),
+        "alt": f"What video {shared.video.pk} shows there",
     }
 
 

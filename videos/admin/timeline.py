@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from django.urls import reverse
+
 from videos.errors import clock
 from videos.models import Video
 
@@ -17,10 +19,16 @@ _RARE_FROM: Final = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A picture of the strip: seconds, and the same for people."""
+    """A picture of the strip: seconds, the same for people, and where it is."""
 
     seconds: float
     label: str
+    url: str
+
+    @property
+    def name(self) -> str:
+        """What it shows, in words."""
+        return f"Frame at {self.label}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +47,12 @@ def strip(video: Video) -> list[Shown]:
     )
     count = min(PICTURES, len(times))
     chosen = [times[n * len(times) // count] for n in range(count)]
-    return [Shown(t / 1000, clock(t)) for t in chosen]
+    return [Shown(t / 1000, clock(t), frame_address(video, t / 1000)) for t in chosen]
+
+
+def frame_address(video: Video, seconds: float) -> str:
+    """Where the picture of a moment is."""
+    return f"{reverse('video-frame', args=[video.pk])}?t={seconds}"
 
 
 def timeline(video: Video) -> list[Stretch]:

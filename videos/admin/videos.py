@@ -7,9 +7,10 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Case, Count, IntegerField, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -22,6 +23,7 @@ from gallery.admin import listing
 from gallery.admin.actions import actor
 from gallery.admin.images import BADGES, URL_SHOWN, ImageForm
 from gallery.items import Status
+from gallery.media_access import seen_by
 from videos.admin.actions import VideoActions
 from videos.admin.adding import AddVideosForm, add_videos
 from videos.admin.duplicates import DuplicatesPage
@@ -72,7 +74,7 @@ class VideoAdmin(DuplicatesPage, VideoActions, ModelAdmin):
         "source",
         "added",
     ]
-    list_display_links = ["picture", "number"]
+    list_display_links = ["number"]
     list_filter = [
         ("status", ChoicesCheckboxFilter),
         ContainerFilter,
@@ -92,15 +94,11 @@ class VideoAdmin(DuplicatesPage, VideoActions, ModelAdmin):
     search_help_text = listing.SEARCH_HELP
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Video]:
-        """Every video, with ``shown`` (may this user see its pictures?) and ``stored_frames``."""
-        videos: QuerySet[Video] = super().get_queryset(request)
-        moderates = access_of(request).allows("moderate")
+        """Every video, with how this user may see its pictures, and ``stored_frames``."""
+        videos: QuerySet[Video] = seen_by(access_of(request), super().get_queryset(request))
         frames = Frame.objects.filter(item=OuterRef("pk")).order_by().values("item")
         counted = frames.annotate(count=Count("pk")).values("count")
-        return videos.annotate(
-            shown=Case(When(status=Status.READY, then=Value(True)), default=Value(moderates)),
-            stored_frames=Subquery(counted, output_field=IntegerField()),
-        )
+        return videos.annotate(stored_frames=Subquery(counted, output_field=IntegerField()))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Video], search_term: str
@@ -112,16 +110,14 @@ class VideoAdmin(DuplicatesPage, VideoActions, ModelAdmin):
     @display(description="")
     def picture(self, video: Video) -> str:
         """The thumbnail, or a sign for why there is none."""
-        if video.thumbnail and video.shown:  # type: ignore[attr-defined]
-            return format_html(
-                '<img class="image-thumb" src="{}" alt="Picture of video {}" loading="lazy">',
-                reverse("video-thumbnail", args=[video.pk]),
-                video.pk,
-            )
-        return format_html(
-            '<span class="image-thumb material-symbols-outlined" aria-hidden="true">{}</span>',
-            ICONS[Status(video.status)],
-        )
+        context = {
+            "item": video,
+            "url": video.thumbnail and reverse("video-thumbnail", args=[video.pk]),
+            "href": reverse("admin:videos_video_change", args=[video.pk]),
+            "alt": f"Picture of video {video.pk}",
+            "icon": ICONS[Status(video.status)],
+        }
+        return render_to_string("gallery/admin/picture.html", context)
 
     @display(description="id", ordering="pk")
     def number(self, video: Video) -> int:
@@ -186,6 +182,7 @@ class VideoAdmin(DuplicatesPage, VideoActions, ModelAdmin):
         video = Video.objects.filter(pk=object_id).first() if object_id.isdecimal() else None
         context = {
             "strip": strip(video) if video else [],
+            "video_name": f"Video {object_id}",
             "timeline": timeline(video) if video else [],
             "bins": BINS,
             "duration": clock(video.duration_ms or 0) if video else "",

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 
 import av
-import cv2
 from django.core.files.storage import default_storage
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.views.decorators.http import require_safe
 
 from gallery.access import access_of
 from gallery.errors import NotFound, UserError
+from gallery.media_access import guard, visible
+from gallery.pictures import Pixels
+from gallery.serving import CLEAR, answer, asks_clear, blurred, decoded, picture, private
 from videos.content_types import CONTENT_TYPES
 from videos.models import Video
-from videos.serving import GONE, named, private, ranged
+from videos.serving import GONE, named, ranged
 from videos.windows import read_window
 
 
@@ -22,12 +24,27 @@ from videos.windows import read_window
 def file(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The video as it came, or the small copy: where it was not kept, or with ``?small=1``.
 
-    Answers ``Range`` requests, so that players can seek.
+    Answers ``Range`` requests, so that players can seek. A video cannot be blurred: in place of one
+    that is, its thumbnail is, and ``?clear=1`` notes one look and leads to an address that plays
+    it, in as many parts as a player likes, for as long as the look holds.
     """
     video = _visible(request, pk)
+    name, content_type = video.proxy.name, "video/mp4"
     if video.original and request.GET.get("small") != "1":
-        return ranged(request, video.original.name, CONTENT_TYPES[video.format])
-    return ranged(request, video.proxy.name, "video/mp4")
+        name, content_type = video.original.name, CONTENT_TYPES[video.format]
+    if not video.blurred:
+        return ranged(request, name, content_type)
+    access = access_of(request)
+    if guard().is_noted(access, video, request.GET.get("look", "")):
+        return ranged(request, name, content_type)
+    if not asks_clear(request):
+        return blurred(request, decoded(video.thumbnail.name))
+    if not default_storage.exists(named(name)):
+        raise NotFound(GONE)
+    kept = request.GET.copy()
+    del kept["clear"]
+    kept["look"] = guard().note(access, video, "video")
+    return private(HttpResponseRedirect(f"{request.path}?{kept.urlencode()}"))
 
 
 @require_safe
@@ -36,32 +53,47 @@ def frame(request: HttpRequest, pk: int) -> HttpResponseBase:
     seconds = _seconds(request.GET.get("t", "0"))
     video = _visible(request, pk)
     t = min(round(seconds * 1000), video.duration_ms or 0)
-    try:
-        with default_storage.open(named(video.proxy.name)) as proxy:
-            shown = read_window(proxy, t, t)
-    except (FileNotFoundError, av.error.FFmpegError):
-        raise NotFound(GONE) from None
-    if not shown:
-        raise NotFound(GONE)
-    bgr = cv2.cvtColor(shown[0][1], cv2.COLOR_RGB2BGR)
-    jpeg = bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 80])[1])
-    return private(HttpResponse(jpeg, content_type="image/jpeg"))
+    pixels = _frame(video, t)
+    return answer(
+        request,
+        video,
+        what=f"frame at {t} ms",
+        clear=lambda: picture(pixels, CLEAR),
+        pixels=lambda: pixels,
+    )
 
 
 @require_safe
 def thumbnail(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The picture that stands for the video."""
-    return ranged(request, _visible(request, pk).thumbnail.name, "image/jpeg")
+    video = _visible(request, pk)
+    return answer(
+        request,
+        video,
+        what="thumbnail",
+        clear=lambda: ranged(request, video.thumbnail.name, "image/jpeg"),
+        pixels=lambda: decoded(video.thumbnail.name),
+    )
 
 
 def _visible(request: HttpRequest, pk: int) -> Video:
     access = access_of(request)
     access.require("search")
-    videos = Video.objects.all() if access.allows("moderate") else Video.objects.ready()
-    video = videos.filter(pk=pk).first()
+    video = visible(access, Video.objects.all(), pk)
     if video is None:
         raise NotFound(GONE)
     return video
+
+
+def _frame(video: Video, t: int) -> Pixels:
+    try:
+        with default_storage.open(named(video.proxy.name)) as proxy:
+            found = read_window(proxy, t, t)
+    except (FileNotFoundError, av.error.FFmpegError):
+        raise NotFound(GONE) from None
+    if not found:
+        raise NotFound(GONE)
+    return found[0][1]
 
 
 def _seconds(text: str) -> float:
