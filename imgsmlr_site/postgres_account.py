@@ -72,8 +72,8 @@ def give_to(account: pwd.struct_passwd, path: Path) -> None:
         os.chown(path, account.pw_uid, account.pw_gid)
 
 
-def require_access(account: pwd.struct_passwd, directory: Path) -> None:
-    """Raise PostgresError if ``account`` cannot enter ``directory`` or one of its ancestors."""
+def closed_directory(account: pwd.struct_passwd, directory: Path) -> str:
+    """The first of ``directory`` and its ancestors that ``account`` cannot enter; "" if none."""
     path = [str(part) for part in (*reversed(directory.parents), directory)]
     # Asked as that user, because modes alone do not tell: there are access control lists.
     script = 'for part; do test -x "$part" || { printf %s "$part"; exit 1; }; done'
@@ -84,9 +84,31 @@ def require_access(account: pwd.struct_passwd, directory: Path) -> None:
         stdout=subprocess.PIPE,
         text=True,
     )
-    if found.returncode:
+    return found.stdout
+
+
+def require_access(account: pwd.struct_passwd, directory: Path) -> None:
+    """Raise PostgresError if ``account`` cannot enter ``directory`` or one of its ancestors."""
+    if closed := closed_directory(account, directory):
         raise PostgresError(
-            f"PostgreSQL runs as user {account.pw_name!r}, who cannot enter {found.stdout}: "
+            f"PostgreSQL runs as user {account.pw_name!r}, who cannot enter {closed}: "
             f"move {'DATA_DIR' if directory.name != 'bin' else 'the installation'} elsewhere, "
             "allow that user to enter it, or start imgsmlr-server as an ordinary user."
         )
+
+
+def can_run(account: pwd.struct_passwd, program: Path) -> bool:
+    """Whether ``account`` can execute a program of PostgreSQL, its libraries included."""
+    try:
+        command = [str(program), "--version"]
+        done = subprocess.run(command, **as_account(account), cwd="/", capture_output=True)  # noqa: S603
+    except OSError:
+        return False
+    # initdb reads this one; a strict umask at installation closes both alike.
+    shared = str(program.parent.parent / "share")
+    found = subprocess.run(  # noqa: S603
+        ["/bin/sh", "-c", 'test -x "$1" && test -r "$1"', "sh", shared],
+        **as_account(account),
+        cwd="/",
+    )
+    return done.returncode == 0 and found.returncode == 0
