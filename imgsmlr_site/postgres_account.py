@@ -97,18 +97,13 @@ def require_access(account: pwd.struct_passwd, directory: Path) -> None:
         )
 
 
-def can_run(account: pwd.struct_passwd, program: Path) -> bool:
-    """Whether ``account`` can execute a program of PostgreSQL, its libraries included."""
-    try:
-        command = [str(program), "--version"]
-        done = subprocess.run(command, **as_account(account), cwd="/", capture_output=True)  # noqa: S603
-    except OSError:
-        return False
-    # initdb reads this one; a strict umask at installation closes both alike.
-    shared = str(program.parent.parent / "share")
-    found = subprocess.run(  # noqa: S603
-        ["/bin/sh", "-c", 'test -x "$1" && test -r "$1"', "sh", shared],
+def can_run(account: pwd.struct_passwd, binaries: Path) -> bool:
+    """Whether ``account`` can execute PostgreSQL's programs and read what they need."""
+    script = '"$1/postgres" -V && "$1/initdb" -V && test -x "$1/../share" && test -r "$1/../share"'
+    done = subprocess.run(  # noqa: S603
+        ["/bin/sh", "-c", script, "sh", str(binaries)],
         **as_account(account),
         cwd="/",
+        capture_output=True,
     )
-    return done.returncode == 0 and found.returncode == 0
+    return done.returncode == 0

@@ -49,23 +49,23 @@ def find_binaries() -> Path:
 def binaries_for(account: pwd.struct_passwd, say: Say) -> Path:
     """The programs where ``account`` can run them, copied there if need be (38 MB)."""
     binaries = find_binaries()
-    if can_run(account, binaries / "postgres"):
+    if can_run(account, binaries):
         return binaries
     if os.geteuid() == 0:
         binaries = _copy_of(binaries)
         say(f"PostgreSQL's programs are in {binaries}, where {account.pw_name!r} can run them.")
-    if not can_run(account, binaries / "postgres"):
+    if not can_run(account, binaries):
         require_access(account, binaries)
         raise PostgresError(
-            f"PostgreSQL runs as user {account.pw_name!r}, who cannot run "
-            f"{binaries / 'postgres'}: allow that user to, or set DATABASE_URL to a running "
-            "PostgreSQL."
+            f"PostgreSQL runs as user {account.pw_name!r}, who cannot run the programs in "
+            f"{binaries}: allow that user to, or set DATABASE_URL to a running PostgreSQL."
         )
     return binaries
 
 
 def _copy_of(binaries: Path) -> Path:
     """A copy of the installation that everybody can read; made once for each build of it."""
+    installed = binaries.parents[1]
     distribution = importlib.metadata.distribution(PACKAGE)
     # RECORD has a hash of each file: an upgraded or rebuilt package gets a copy of its own.
     digest = hashlib.sha256((distribution.read_text("RECORD") or "").encode()).hexdigest()[:8]
@@ -78,18 +78,20 @@ def _copy_of(binaries: Path) -> Path:
             draft = target.with_name(f"{target.name}.new")
             shutil.rmtree(draft, ignore_errors=True)
             headers = shutil.ignore_patterns("include")
-            shutil.copytree(binaries.parent, draft, symlinks=True, ignore=headers)
+            # The programs find their libraries by the relative path between these two.
+            for part in (installed, installed.with_name(f"{installed.name}.libs")):
+                shutil.copytree(part, draft / part.name, symlinks=True, ignore=headers)
             _make_readable(draft)
             draft.rename(target)
     finally:
         os.close(lock)
-    return target / binaries.name
+    return target / binaries.relative_to(installed.parent)
 
 
 def _make_readable(directory: Path) -> None:
     """The originals may have been installed under a umask that lets in nobody else."""
     for path, _, files in os.walk(directory):
-        os.chmod(path, 0o755)  # noqa: S103 (programs, nothing secret)
+        Path(path).chmod(0o755)
         for name in files:
             file = Path(path, name)
             if not file.is_symlink():
