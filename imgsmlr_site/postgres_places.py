@@ -47,7 +47,7 @@ def find_binaries() -> Path:
 
 
 def binaries_for(account: pwd.struct_passwd, say: Say) -> Path:
-    """The programs where ``account`` can run them, copied there if need be (38 MB)."""
+    """The programs where ``account`` can run them, copied there if need be."""
     binaries = find_binaries()
     if can_run(account, binaries):
         return binaries
@@ -77,10 +77,10 @@ def _copy_of(binaries: Path) -> Path:
         if not target.exists():
             draft = target.with_name(f"{target.name}.new")
             shutil.rmtree(draft, ignore_errors=True)
-            headers = shutil.ignore_patterns("include")
+            unused = shutil.ignore_patterns("include", "pginstall", "__pycache__")
             # The programs find their libraries by the relative path between these two.
             for part in (installed, installed.with_name(f"{installed.name}.libs")):
-                shutil.copytree(part, draft / part.name, symlinks=True, ignore=headers)
+                shutil.copytree(part, draft / part.name, symlinks=True, ignore=unused)
             _make_readable(draft)
             draft.rename(target)
     finally:
