@@ -122,7 +122,16 @@ class Machine:
                 passwd.write("postgres:x:64123:65534::/var/lib/postgresql:/bin/sh\n")
 
     def run(self, *command: str) -> str:
-        inside = ["unshare", "--mount", "sh", "-c", NAMESPACE, "sh", str(self.base), sys.base_prefix]
+        inside = [
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            NAMESPACE,
+            "sh",
+            str(self.base),
+            sys.base_prefix,
+        ]
         done = subprocess.run(
             [*inside, *command],
             cwd=self.clone,
