@@ -119,7 +119,8 @@ def test_flags_of_a_table_program(text: str, state: str) -> None:
 
 
 KINDS = {
-    "SHA2-256": Kind.SHA256, "SHA-2 (256)": Kind.SHA256, "sha_256": Kind.SHA256, "SHA256sum": Kind.SHA256,
+    "SHA2-256": Kind.SHA256, "SHA-2 (256)": Kind.SHA256, "sha_256": Kind.SHA256,
+    "SHA256sum": Kind.SHA256,
     "SHA-1": Kind.SHA1, "sha1 checksum": Kind.SHA1, "HASH_SHA1": Kind.SHA1,
     "PDQ_HASH": Kind.PDQ, "PDQ Hash Value": Kind.PDQ, "pdq-256": Kind.PDQ, "HASH_PDQ": Kind.PDQ,
     "MD5 hash": Kind.MD5, "File MD5": Kind.MD5, "md5_hex": Kind.MD5, "MD5 (base64)": Kind.MD5,

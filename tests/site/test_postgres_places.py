@@ -57,7 +57,8 @@ from imgsmlr_site.embedded_postgres import EmbeddedPostgres, connection_settings
 data_dir, said = Path("var").absolute(), []
 reached = connection_settings(data_dir)
 try:
-    with EmbeddedPostgres(data_dir, {"log_min_messages": "fatal", "fsync": "off"}, said.append) as server:
+    options = {"log_min_messages": "fatal", "fsync": "off"}
+    with EmbeddedPostgres(data_dir, options, said.append) as server:
         process = Path(f"/proc/{server.process.pid}")
         connection = psycopg2.connect(dbname=reached["NAME"], user=reached["USER"],
             host=reached["HOST"], port=reached["PORT"], **reached["OPTIONS"])
@@ -65,7 +66,8 @@ try:
         cursor.execute("CREATE TABLE IF NOT EXISTS starts (n int)")
         cursor.execute("INSERT INTO starts VALUES (1)")
         cursor.execute("SELECT count(*) FROM starts")
-        answer = {"starts": cursor.fetchone()[0], "user": pwd.getpwuid(process.stat().st_uid).pw_name,
+        answer = {"starts": cursor.fetchone()[0],
+            "user": pwd.getpwuid(process.stat().st_uid).pw_name,
             "program": os.readlink(process / "exe") if os.geteuid() == 0 else "",
             "cluster": str(server.cluster)}
         connection.commit(); connection.close()
@@ -103,12 +105,11 @@ class Machine:
             for part in PACKAGES.glob(pattern):
                 shutil.copytree(part, target / part.name, symlinks=True, ignore=skip)
         account = pwd.getpwnam(self.owner)
-        for path, _, files in os.walk(self.closed):
-            for name in (path, *(os.path.join(path, file) for file in files)):
-                os.chown(name, account.pw_uid, account.pw_gid, follow_symlinks=False)
-                # As a strict umask leaves them.
-                if not os.path.islink(name):
-                    os.chmod(name, os.stat(name).st_mode & 0o700)
+        for path in (self.closed, *self.closed.rglob("*")):
+            os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
+            # As a strict umask leaves them.
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode & 0o700)
 
     def accounts(self, *, with_postgres: bool) -> None:
         for name in ("passwd", "shadow", "group", "gshadow"):
