@@ -6,6 +6,7 @@ client that tells them apart still can.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 
 from django.conf import settings
 
+from gallery import exact_json
 from gallery.api.limits import MAX_DATA_ID, MAX_REMARK, MAX_URL
 from gallery.meta import NUL, meta_problem
 
@@ -123,6 +125,8 @@ def _read(body: bytes, fields: dict[str, tuple[Callable[[Any], Any], bool]]) -> 
 
 def _document(body: bytes) -> Any:
     """What the original's FastAPI reads: also a byte order mark, UTF-16 and -32, NaN, Infinity."""
+    with contextlib.suppress(ValueError):
+        return exact_json.loads(body, int)
     try:
         return json.loads(body)
     except json.JSONDecodeError as error:
