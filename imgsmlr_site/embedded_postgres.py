@@ -52,6 +52,7 @@ from imgsmlr_site.postgres_places import (
     find_binaries,
     link_cluster,
     place_for_new_cluster,
+    to_stderr,
 )
 
 __all__ = ["EmbeddedPostgres", "PostgresError", "connection_settings", "find_binaries"]
@@ -108,7 +109,7 @@ class EmbeddedPostgres:
     """
 
     def __init__(
-        self, data_dir: Path, options: Mapping[str, str] | None = None, say: Say = print
+        self, data_dir: Path, options: Mapping[str, str] | None = None, say: Say = to_stderr
     ) -> None:
         self.say = say
         self.data_dir = data_dir.resolve()

