@@ -93,20 +93,26 @@ def header_of(line: str, delimiters: str = ",;\t") -> Header | None:
         names = next(csv.reader([line], delimiter=delimiter), [])
         while names and not names[-1].strip():
             names.pop()
-        found = [(at, _column(name)) for at, name in enumerate(names)]
-        columns = {at: name for at, name in found if name}
+        columns = _columns(names)
         if any(name in HASH_COLUMNS for name in columns.values()):
             return Header(delimiter, columns, len(names))
     return None
 
 
-def _column(name: str) -> str:
-    """Our name of a column: "SHA-256 hash", "File_MD5" are named after their kind."""
-    plain = re.sub(r"[\W_]+", "_", name.lower()).strip("_")
-    if plain in _OUR_NAME:
-        return _OUR_NAME[plain]
+def _columns(names: list[str]) -> dict[int, str]:
+    """Position → our name. "SHA-256 hash" or "File_MD5" stand for their kind where no column of
+    that name does: many lists have ``md5`` and ``md5_base64``."""
+    plain = [re.sub(r"[\W_]+", "_", name.lower()).strip("_") for name in names]
+    columns = {at: _OUR_NAME[name] for at, name in enumerate(plain) if name in _OUR_NAME}
+    for at, name in enumerate(plain):
+        if name not in _OUR_NAME and (kind := _kind_of(name)) not in {"", *columns.values()}:
+            columns[at] = kind
+    return columns
+
+
+def _kind_of(name: str) -> str:
     try:
-        return parse_kind(plain)[0]
+        return parse_kind(name)[0]
     except (BadValue, Unmatchable):
         return ""
 

@@ -150,6 +150,11 @@ def test_kinds_that_cannot_be_matched_stay_so(name: str) -> None:
         parse_kind(name)
 
 
+def test_a_kind_written_twice_counts_once() -> None:
+    rows = rows_in(f"MD5 base64,md5,video_md5\nnot read,{md5(1)},nor this\n")
+    assert hashes(rows) == [("md5", md5(1), "active")]
+
+
 BEFORE = [
     "",
     "sep=;\n",
