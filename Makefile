@@ -45,4 +45,6 @@ $(DEV): requirements-dev.txt requirements.txt | $(VENV)/bin/python
 	@touch $(RUN) $@
 
 clean:                 ## forget the environment and all local data
+	@place=$$(dirname "$$(readlink -f var/pg)"); \
+	if [ "$$(cat "$$place/data_dir" 2>/dev/null)" = "$(CURDIR)/var" ]; then rm -rf "$$place"; fi
 	rm -rf $(VENV) var

@@ -26,11 +26,11 @@ class GalleryConfig(AppConfig):
             clip_precision=settings.CLIP_PRECISION,
             clip_threads=settings.CLIP_THREADS,
         )
-        post_migrate.connect(schedule_sweep, sender=self)
+        post_migrate.connect(make_schedules, sender=self)
 
 
-def schedule_sweep(**kwargs: Any) -> None:
-    """Images whose task was given up are picked up again within minutes."""
+def make_schedules(**kwargs: Any) -> None:
+    """Images whose task was given up are picked up again within minutes; links are looked at."""
     from django_q.models import Schedule
 
     Schedule.objects.get_or_create(
@@ -39,5 +39,15 @@ def schedule_sweep(**kwargs: Any) -> None:
             "func": "gallery.tasks.sweep",
             "schedule_type": Schedule.MINUTES,
             "minutes": SWEEP_MINUTES,
+        },
+    )
+    Schedule.objects.get_or_create(
+        name="Look at links again",
+        defaults={
+            "func": "gallery.tasks.check_links",
+            "schedule_type": Schedule.MINUTES,
+            "minutes": SWEEP_MINUTES,
+            # It waits for other hosts, and must keep no picture waiting.
+            "cluster": "lists",
         },
     )

@@ -21,7 +21,7 @@ import queue
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -29,15 +29,17 @@ from typing import BinaryIO, Final
 from urllib.parse import urljoin
 
 import urllib3
-from urllib3.connection import HTTPConnection
 
 from gallery.addresses import Network, is_public, within
-from gallery.deadlines import Deadline, DeadlineSocket
+from gallery.answers import connection_over
+from gallery.deadlines import Deadline
 from gallery.errors import UserError
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 CHUNK: Final = 65_536
+VALIDATOR_CHARACTERS: Final = 255
+"""Of an ETag or a date; a longer one is cut, and then never matches."""
 
 Resolver = Callable[[str, int], Sequence[str]]
 """(host, port) → its addresses as text; raises OSError when there are none."""
@@ -75,10 +77,15 @@ class FetchPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The body, and the URL it came from after redirects, in normal form without fragment."""
+    """The body, and the URL it came from after redirects, in normal form without fragment.
+
+    ``etag`` and ``last_modified`` are what the host says of this state of it, "" if nothing.
+    """
 
     data: bytes
     url: str
+    etag: str = ""
+    last_modified: str = ""
 
 
 def system_resolver(host: str, port: int) -> list[str]:
@@ -87,11 +94,30 @@ def system_resolver(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def fetch(url: str, policy: FetchPolicy, *, resolve: Resolver = system_resolver) -> Fetched:
-    """GET the URL within the policy. Raises FetchFailed and nothing else."""
+def fetch(
+    url: str,
+    policy: FetchPolicy,
+    *,
+    etag: str = "",
+    last_modified: str = "",
+    resolve: Resolver = system_resolver,
+) -> Fetched:
+    """GET the URL within the policy. Raises FetchFailed and nothing else.
+
+    With what the host said of an earlier state it is asked for a later one alone; FetchFailed has
+    the ``upstream_status`` 304 where there is none.
+    """
+    conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
     body = io.BytesIO()
-    final = fetch_into(body, url, policy, resolve=resolve)
-    return Fetched(body.getvalue(), final)
+    final, headers = _fetch_into(
+        body, url, policy, resolve, {name: value for name, value in conditions.items() if value}
+    )
+    return Fetched(
+        body.getvalue(),
+        final,
+        etag=headers.get("ETag", "")[:VALIDATOR_CHARACTERS],
+        last_modified=headers.get("Last-Modified", "")[:VALIDATOR_CHARACTERS],
+    )
 
 
 def fetch_into(
@@ -102,6 +128,16 @@ def fetch_into(
     Raises FetchFailed, also midway; ``OSError`` is the far side's too, so that a ``body`` which
     cannot be written to looks like it.
     """
+    return _fetch_into(body, url, policy, resolve, {})[0]
+
+
+def _fetch_into(
+    body: BinaryIO,
+    url: str,
+    policy: FetchPolicy,
+    resolve: Resolver,
+    conditions: Mapping[str, str],
+) -> tuple[str, Mapping[str, str]]:
     deadline = Deadline(policy.timeout)
     base = ""
     for _ in range(policy.max_redirects + 1):
@@ -109,11 +145,11 @@ def fetch_into(
         try:
             addresses = checked_addresses(target, policy, resolve, deadline)
             with closing(connect(target, addresses, deadline)) as sock:
-                response = _request(sock, target, policy, deadline)
+                response = _request(sock, target, policy, deadline, conditions)
                 location = response.headers.get("Location")
                 if response.status not in REDIRECTS or location is None:
                     _read(response, target, policy, body)
-                    return target.url
+                    return target.url, response.headers
         except (TimeoutError, urllib3.exceptions.TimeoutError) as exc:
             raise FetchFailed(
                 f"{target.host} did not deliver the file within {policy.timeout:g} seconds; "
@@ -260,17 +296,20 @@ def _tls() -> ssl.SSLContext:
 
 
 def _request(
-    sock: socket.socket, target: Target, policy: FetchPolicy, deadline: Deadline
+    sock: socket.socket,
+    target: Target,
+    policy: FetchPolicy,
+    deadline: Deadline,
+    conditions: Mapping[str, str],
 ) -> urllib3.HTTPResponse:
-    connection = HTTPConnection(target.host, target.port)
-    connection.sock = DeadlineSocket(sock, deadline)
-    connection.auto_open = 0  # never look the host up a second time
+    connection = connection_over(sock, target.host, target.port, deadline)
     headers = {
         "Host": target.authority,
         "User-Agent": policy.user_agent,
         "Accept": "*/*",
         "Accept-Encoding": "identity",
         "Connection": "close",
+        **conditions,
     }
     connection.request("GET", target.path, headers=headers, preload_content=False)
     return connection.getresponse()

@@ -18,6 +18,7 @@ __all__ = [
     "Image",
     "ImageDetail",
     "ImageFingerprint",
+    "LinkCheck",
     "NotDuplicate",
     "Status",
 ]
@@ -38,6 +39,24 @@ class Image(Item):
 
     class Meta(Item.Meta):
         pass
+
+
+class LinkCheck(models.Model):
+    """When the link of an image was last looked at. ``etag`` and ``last_modified``: what its host
+    said of the very bytes that were added, empty if nothing or if it holds others."""
+
+    image = models.OneToOneField(
+        Image, on_delete=models.CASCADE, primary_key=True, related_name="link_check"
+    )
+    checked_at = models.DateTimeField(db_index=True)
+    etag = models.CharField(max_length=255, blank=True)
+    last_modified = models.CharField(max_length=255, blank=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"check of the link of image {self.image_id}"
 
 
 class ImageFingerprint(Fingerprint):

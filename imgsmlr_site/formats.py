@@ -16,6 +16,8 @@ from rest_framework.parsers import MultiPartParser as RestMultiPartParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.utils.encoders import JSONEncoder
 
+from gallery import exact_json
+
 NUL = "\x00"
 NON_FIELD = "non_field_errors"
 NUL_SENTENCE = "The text holds a NUL character, which cannot be stored: remove it."
@@ -51,8 +53,10 @@ class JsonParser(BaseParser):
         if len(body) > limit:
             raise RequestDataTooBig
         try:
-            value = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
+            value = exact_json.loads(body)
+        except exact_json.TooLong as error:
+            raise ParseError(f"{str(error).capitalize()}.") from None
+        except ValueError as error:
             raise ParseError(f"The body is not valid JSON: {error}.") from None
         if b"\\u0000" in body:
             refuse_nul(value)

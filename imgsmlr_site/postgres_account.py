@@ -72,8 +72,8 @@ def give_to(account: pwd.struct_passwd, path: Path) -> None:
         os.chown(path, account.pw_uid, account.pw_gid)
 
 
-def require_access(account: pwd.struct_passwd, directory: Path) -> None:
-    """Raise PostgresError if ``account`` cannot enter ``directory`` or one of its ancestors."""
+def closed_directory(account: pwd.struct_passwd, directory: Path) -> str:
+    """The first of ``directory`` and its ancestors that ``account`` cannot enter; "" if none."""
     path = [str(part) for part in (*reversed(directory.parents), directory)]
     # Asked as that user, because modes alone do not tell: there are access control lists.
     script = 'for part; do test -x "$part" || { printf %s "$part"; exit 1; }; done'
@@ -84,9 +84,27 @@ def require_access(account: pwd.struct_passwd, directory: Path) -> None:
         stdout=subprocess.PIPE,
         text=True,
     )
-    if found.returncode:
+    closed: str = found.stdout
+    return closed
+
+
+def require_access(account: pwd.struct_passwd, directory: Path) -> None:
+    """Raise PostgresError if ``account`` cannot enter ``directory`` or one of its ancestors."""
+    if closed := closed_directory(account, directory):
         raise PostgresError(
-            f"PostgreSQL runs as user {account.pw_name!r}, who cannot enter {found.stdout}: "
+            f"PostgreSQL runs as user {account.pw_name!r}, who cannot enter {closed}: "
             f"move {'DATA_DIR' if directory.name != 'bin' else 'the installation'} elsewhere, "
             "allow that user to enter it, or start imgsmlr-server as an ordinary user."
         )
+
+
+def can_run(account: pwd.struct_passwd, binaries: Path) -> bool:
+    """Whether ``account`` can execute PostgreSQL's programs and read what they need."""
+    script = '"$1/postgres" -V && "$1/initdb" -V && test -x "$1/../share" && test -r "$1/../share"'
+    done = subprocess.run(  # noqa: S603
+        ["/bin/sh", "-c", script, "sh", str(binaries)],
+        **as_account(account),
+        cwd="/",
+        capture_output=True,
+    )
+    return done.returncode == 0

@@ -111,6 +111,7 @@ def cluster_processes(cluster: Path) -> set[int]:
     sessions of a killed server outlive it while they compute.
     """
     found = set()
+    cluster = cluster.resolve()
     for process in Path("/proc").glob("[0-9]*"):
         # Gone meanwhile, a zombie (no cwd), or another user's, which cannot be ours.
         with contextlib.suppress(OSError):

@@ -52,6 +52,11 @@ MAX_UPLOAD_BYTES = env_int("MAX_UPLOAD_MB", 30, minimum=1) * 2**20
 MAX_IMAGE_PIXELS = env_int("MAX_IMAGE_MEGAPIXELS", 64, minimum=1) * 1_000_000
 FETCH_TIMEOUT = env_float("FETCH_TIMEOUT", 15.0, minimum=0.1, maximum=300)
 FETCH_ALLOW_PRIVATE = env_networks("FETCH_ALLOW_PRIVATE")
+RECHECK_LINKS_DAYS = env_int("RECHECK_LINKS_DAYS", 7, minimum=0, maximum=3650)
+"""Days after which the link of an image that is known by it alone is looked at again; 0 = never."""
+RECHECK_LINKS_HOURLY = env_int("RECHECK_LINKS_HOURLY", 2000, minimum=12)
+LINK_GATES = ["moderation.services.link_gate.passes"]
+"""Dotted paths of functions that are asked about changed content of a link."""
 THUMBNAIL_SIZE = env_int("THUMBNAIL_SIZE", 320, minimum=64, maximum=2048)
 
 # --- Videos -------------------------------------------------------------------------------

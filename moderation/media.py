@@ -50,7 +50,7 @@ def of_subject(
     """
     if case.video is not None:
         return _of_video(case.video, time_ms) if not small else _decoded(case.video.thumbnail.name)
-    if case.image is None:
+    if case.image is None or case.origin == ReviewCase.Origin.LINK:
         return _decoded(case.picture.name)
     whole, thumbnail = case.image.original.name, case.image.thumbnail.name
     if (frame or rendering) and whole and not small:
@@ -67,7 +67,7 @@ def kept(case: ReviewCase) -> bool:
     """Whether there is anything to see of the case's subject."""
     if case.video is not None:
         return bool(case.video.proxy or case.video.thumbnail)
-    if case.image is not None:
+    if case.image is not None and case.origin != ReviewCase.Origin.LINK:
         return bool(case.image.original or case.image.thumbnail)
     return bool(case.picture)
 

@@ -8,6 +8,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from imgsmlr_site.postgres_places import forget_cluster
+
 # A worker of pytest-xdist is killed at Ctrl-C: its directory lies in that of the process which
 # started it, and goes with it.
 OUTER = os.environ["DATA_DIR"] if "PYTEST_XDIST_WORKER" in os.environ else None
@@ -16,6 +18,8 @@ DATA_DIR = Path(tempfile.mkdtemp(prefix="imgsmlr-tests-", dir=OUTER))
 DATA_DIR.chmod(0o755)
 (DATA_DIR / "static").mkdir()
 atexit.register(shutil.rmtree, DATA_DIR, ignore_errors=True)
+# TMPDIR itself may be closed to that user: then the cluster is elsewhere. Runs before the above.
+atexit.register(forget_cluster, DATA_DIR)
 
 for name in (
     "DATABASE_URL",

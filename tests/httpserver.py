@@ -67,6 +67,10 @@ class RequestHandler(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.do_GET()
+
     def reply(self, reply: Reply) -> None:
         self.send_response(reply.status)
         headers = {"Content-Length": str(len(reply.body)), **reply.headers}

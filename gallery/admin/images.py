@@ -25,11 +25,11 @@ from gallery.admin import listing
 from gallery.admin.actions import ImageActions, actor
 from gallery.admin.adding import AddPicturesForm, add_pictures
 from gallery.media_access import seen_by
+from gallery.meta import meta_problem
 from gallery.models import Image, ImageFingerprint, Status
 from gallery.services import changing
 from gallery.shown_pictures import other_renderings
 
-MAX_META_BYTES = 65_536
 BADGES = {
     Status.READY.value: "success",
     Status.PENDING.value: "info",
@@ -103,11 +103,8 @@ class ImageForm(forms.ModelForm):
             return None
         if not isinstance(meta, dict):
             raise forms.ValidationError('Give a JSON object, for example {"album": "2024"}.')
-        text = forms.JSONField().prepare_value(meta)
-        if "\\u0000" in text:
-            raise forms.ValidationError("Remove the NUL characters; they cannot be stored.")
-        if len(text) > MAX_META_BYTES:
-            raise forms.ValidationError(f"At most {MAX_META_BYTES} characters of JSON.")
+        if problem := meta_problem(meta):
+            raise forms.ValidationError(f"{problem[0].upper()}{problem[1:]}.")
         return meta
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import orjson
 from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from gallery.api.limits import MAX_URL, meta_problem
+from gallery import exact_json
+from gallery.api.limits import MAX_URL
 from gallery.decoding import TooLarge
+from gallery.meta import meta_problem
 
 
 @extend_schema_field({"type": "object", "additionalProperties": True})
@@ -22,8 +23,8 @@ class MetaField(serializers.JSONField):
         """Raises ValidationError with what to send instead."""
         if isinstance(data, str):
             try:
-                data = orjson.loads(data.encode())
-            except orjson.JSONDecodeError as error:
+                data = exact_json.loads(data.encode())
+            except ValueError as error:
                 raise serializers.ValidationError(f"Not JSON: {error}.") from None
         if not isinstance(data, dict):
             raise serializers.ValidationError('Give a JSON object, for example {"album": "2024"}.')

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from gallery import exact_json
 from gallery.errors import UserError
 from gallery.models import Image
 
@@ -102,8 +103,8 @@ def _from_row(row: Mapping[Any, Any], line: str, directory: Path) -> Source:
         return Source(line, problem="Give either a file or a url.")
     if "meta" in values:
         try:
-            values["meta"] = orjson.loads(values["meta"])
-        except orjson.JSONDecodeError as error:
+            values["meta"] = exact_json.loads(values["meta"].encode(errors="surrogatepass"))
+        except ValueError as error:
             return Source(path or url, problem=f"meta is not JSON: {error}.")
         if not isinstance(values["meta"], dict):
             return Source(path or url, problem="meta must be a JSON object.")

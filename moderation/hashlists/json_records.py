@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import orjson
 
+from gallery import exact_json
 from moderation.hashlists.errors import WrongFormat
 from moderation.hashlists.rows import BadRow, Row
 from moderation.hashlists.source import CHUNK_BYTES, NESTING, BrokenFile, Source
@@ -65,12 +66,22 @@ def rows_of_records(
 
 def _parsed(raw: bytes) -> Record:
     try:
-        record = orjson.loads(raw)
+        # A long id stays what it is, as text.
+        record = exact_json.loads(raw, _whole_number)
     except orjson.JSONDecodeError as error:
         raise BadValue(f"this is not JSON: {error.msg}") from error
+    except ValueError as error:
+        raise BadValue(str(error)) from error
     if not isinstance(record, dict):
         raise BadValue("this is not an object with fields")
     return record
+
+
+def _whole_number(digits: str) -> int | str:
+    try:
+        return exact_json.refuse(digits)
+    except exact_json.TooLong:
+        return digits
 
 
 class _Splitter:

@@ -1,4 +1,5 @@
-"""One hash a line: ``kind value``, a value alone, or what ``md5sum`` and its like print.
+"""One hash a line: ``kind value``, a value alone, or what ``md5sum`` and its like print, also with
+``--tag`` (``MD5 (name) = value``, as BSD and OpenSSL do) and for names that need a backslash.
 
 Blank lines and lines that start with ``#`` mean nothing. After a pdq its quality may stand; what
 stands after any other hash is its note. A lone value of 64 digits needs a default kind.
@@ -27,6 +28,8 @@ from moderation.hashlists.values import (
 
 NAME: Final = "list of hashes"
 
+_TAGGED: Final = re.compile(r"([\w/-]+) ?\((.*)\) ?= ?(\S+)")
+_ESCAPED: Final = re.compile(r"\\([\\nr])")
 _HASH: Final = re.compile(r"[0-9A-Fa-f]{32,128}|[A-Za-z0-9+/]{22,86}={1,2}")
 
 
@@ -36,7 +39,7 @@ def matches(head: str) -> bool:
         _HASH.fullmatch(word)
         for line in head.splitlines()
         if _says_something(line)
-        for word in line.split(maxsplit=2)[:2]
+        for word in (*line.split(maxsplit=2)[:2], _parts(line)[1])
     )
 
 
@@ -61,12 +64,9 @@ def _read(source: Source, default_kind: Kind | None) -> Iterator[Row]:
 def _rows(line: str, place: str, default_kind: Kind | None) -> Iterator[Row]:
     if len(line) > LINE_CHARACTERS:
         raise BadValue(f"the line is longer than {LINE_CHARACTERS} characters")
-    first, rest = [*line.split(maxsplit=1), ""][:2]
-    if _is_kind(first):
-        kind, (value, after) = first, [*rest.split(maxsplit=1), "", ""][:2]
-    else:
-        kind, value, after = guess_kind(first, default_kind), first, rest
-    is_pdq = kind.lower().endswith(Kind.PDQ)
+    name, value, after = _parts(line)
+    kind = name or guess_kind(value, default_kind)
+    is_pdq = _kind_of(kind) is Kind.PDQ
     entry = HashRow(
         place=place,
         quality=parse_quality(after) if is_pdq else None,
@@ -75,15 +75,32 @@ def _rows(line: str, place: str, default_kind: Kind | None) -> Iterator[Row]:
     yield from hash_rows(entry, [(kind, value)])
 
 
+def _parts(line: str) -> tuple[str, str, str]:
+    """A line → kind ("" if it names none), value, and what stands after them."""
+    line = line.strip()
+    escaped = line.startswith("\\")
+    line = line.removeprefix("\\") if escaped else line
+    tagged = _TAGGED.fullmatch(line)
+    if tagged and _kind_of(tagged[1]):
+        kind, after, value = tagged.groups()
+    else:
+        first, rest = [*line.split(maxsplit=1), "", ""][:2]
+        kind = first if _kind_of(first) else ""
+        value, after = [*rest.split(maxsplit=1), "", ""][:2] if kind else (first, rest)
+    if escaped:
+        after = _ESCAPED.sub(lambda found: "\\" if found[1] == "\\" else " ", after)
+    return kind, value, after
+
+
 def _says_something(line: str) -> bool:
     return bool(line.strip()) and not line.lstrip().startswith("#")
 
 
-def _is_kind(word: str) -> bool:
+def _kind_of(word: str) -> str:
+    """The kind that a word names, also one that cannot be matched here; "" if it names none."""
     try:
-        parse_kind(word)
+        return parse_kind(word)[0]
     except Unmatchable:
-        return True
+        return word
     except BadValue:
-        return False
-    return True
+        return ""

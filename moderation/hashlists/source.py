@@ -29,6 +29,15 @@ def decoded_head(head: bytes) -> tuple[str, bytes, str]:
 
     Bytes that are not valid in the encoding become �; a character cut at the end is dropped.
     """
+    # Without a mark, UTF-16 shows by the zero bytes of its first letters.
+    for zeros, name in (((1, 3), "utf-16-le"), ((0, 2), "utf-16-be")):
+        letters = [byte for at, byte in enumerate(head[:4]) if at not in zeros]
+        if len(letters) == 2 and all(letters) and not any(head[at] for at in zeros):
+            return (
+                codecs.getincrementaldecoder(name)("replace").decode(head[:HEAD_BYTES]),
+                b"",
+                name,
+            )
     marked = [(mark, name) for mark, name in _BYTE_ORDER_MARKS if head.startswith(mark)]
     mark, encoding = marked[0] if marked else (b"", "utf-8")
     decoder = codecs.getincrementaldecoder(encoding)("replace")

@@ -10,13 +10,15 @@ import base64
 import binascii
 import functools
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from moderation.hashlists.rows import BadRow, HashRow, Kind, Media, Row, SkippedHash, State
+from moderation.hashlists.times import time_of
 
 HEX_DIGITS: Final = {Kind.MD5: 32, Kind.SHA1: 40, Kind.SHA256: 64, Kind.PDQ: 64}
 UNMATCHABLE: Final = frozenset((
@@ -28,7 +30,12 @@ NAME_CHARACTERS: Final = 255
 NOTE_CHARACTERS: Final = 2_000
 EXCERPT_CHARACTERS: Final = 120
 
-_MEDIA_OF_PREFIX: Final = {"image": Media.IMAGE, "photo": Media.IMAGE, "video": Media.VIDEO}
+_MEDIA_OF_WORD: Final = {"image": Media.IMAGE, "photo": Media.IMAGE, "video": Media.VIDEO}
+_AFTER_KIND: Final = re.compile(
+    "(hash|sum|checksum|digest|value|hex|base64|file|media|image|photo|video)$"
+)
+_BEFORE_KIND: Final = re.compile("^(hash|file|media|image|photo|video)")
+_SAME_KIND: Final = {f"sha2{bits}": f"sha{bits}" for bits in (256, 384, 512)} | {"pdq256": "pdq"}
 _IMAGE_FILES: Final = frozenset(
     (
         "jpg",
@@ -50,8 +57,10 @@ _IMAGE_FILES: Final = frozenset(
 _VIDEO_FILES: Final = frozenset(
     ("mp4", "m4v", "mov", "webm", "mkv", "avi", "wmv", "flv", "mpg", "mpeg", "3gp", "ts", "ogv")
 )
-_TRUE: Final = frozenset(("true", "t", "yes", "y", "1"))
-_FALSE: Final = frozenset(("false", "f", "no", "n", "0", ""))
+_TRUE: Final = frozenset(("true", "t", "yes", "y", "1", "1.0", "1,0"))
+_FALSE: Final = frozenset(("false", "f", "no", "n", "0", "0.0", "0,0", ""))
+_NOTHING: Final = frozenset(("", "null", "none", "nan", "n/a", "\\n"))
+"""What programs write into a cell that has no value."""
 _HEX: Final = re.compile(r"[0-9a-f]+")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={1,2}")
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
@@ -59,7 +68,6 @@ _EMPTY_FILE: Final = frozenset(
     hashlib.new(kind, b"", usedforsecurity=False).hexdigest()
     for kind in (Kind.MD5, Kind.SHA1, Kind.SHA256)
 )
-_MILLISECONDS_FROM: Final = 100_000_000_000
 
 
 class BadValue(ValueError):
@@ -72,23 +80,23 @@ class Unmatchable(ValueError):
 
 @functools.lru_cache(maxsize=256)
 def parse_kind(name: str) -> tuple[Kind, Media]:
-    """ "SHA-256", "HASH_VIDEO_MD5", "ImagePDQ" → kind and what was hashed.
+    """ "SHA2-256", "HASH_VIDEO_MD5", "ImagePDQ", "pdq_hash" → kind and what was hashed.
 
     Raises Unmatchable for PhotoDNA and its like, BadValue for words that name no hash.
     """
-    word = re.sub(r"[\W_]", "", name.lower()).removeprefix("hash")
-    if word in UNMATCHABLE:
-        raise Unmatchable(name)
-    media = Media.UNKNOWN
-    for prefix, hashed in _MEDIA_OF_PREFIX.items():
-        if word.startswith(prefix):
-            word, media = word.removeprefix(prefix), hashed
-    if word in UNMATCHABLE:
-        raise Unmatchable(name)
-    try:
-        return Kind(word), media
-    except ValueError:
-        raise BadValue(f"“{clean(name, 40)}” is not a known kind of hash") from None
+    word, media = re.sub(r"[\W_]", "", name.lower()), Media.UNKNOWN
+    while True:
+        word = _SAME_KIND.get(word, word)
+        if word in UNMATCHABLE:
+            raise Unmatchable(name)
+        if word in HEX_DIGITS:
+            return Kind(word), media
+        # What stands after it goes first: "photo" also begins PhotoDNA.
+        around = _AFTER_KIND.search(word) or _BEFORE_KIND.search(word)
+        if around is None:
+            raise BadValue(f"“{clean(name, 40)}” is not a known kind of hash")
+        media = _MEDIA_OF_WORD.get(around[0], media)
+        word = word[: around.start()] + word[around.end() :]
 
 
 def parse_hash(kind: Kind, text: object) -> str:
@@ -132,43 +140,41 @@ def guess_kind(text: str, default: Kind | None = None) -> Kind:
 
 
 def parse_quality(text: object) -> int | None:
-    """PDQ quality 0-100, None if the list gives none."""
-    if text is None or text == "":
+    """PDQ quality 0-100, None if the list gives none; "95.0" and "95 %" are 95."""
+    if _is_nothing(text):
         return None
     try:
-        quality = int(str(text))
+        quality = float(str(text).strip().removesuffix("%").replace(",", "."))
     except ValueError:
-        quality = -1
-    if not 0 <= quality <= 100:
+        quality = math.nan
+    # A fraction below 1 may be a share of 1, of which nobody knows.
+    if not (quality in (0, 1) or 1 < quality <= 100):
         raise BadValue(f"the quality “{clean(text, 20)}” is not a number from 0 to 100")
-    return quality
+    return round(quality)
 
 
 def parse_flag(text: object) -> bool:
     """true/false in the spellings that lists use; nothing is false."""
-    word = "" if text is None else str(text).strip().lower()
+    word = "" if _is_nothing(text) else str(text).strip().lower()
     if word in _TRUE or word in _FALSE:
         return word in _TRUE
     raise BadValue(f"“{clean(text, 20)}” is neither true nor false")
 
 
-def parse_time(value: object) -> datetime | None:
-    """ISO 8601, or seconds or milliseconds since 1970; UTC where no zone is given.
+def _is_nothing(text: object) -> bool:
+    return text is None or str(text).strip().lower() in _NOTHING
 
-    None when nothing, or 0, is given; BadValue when it is no time.
-    """
-    if value is None or value == "":
+
+def parse_time(value: object) -> datetime | None:
+    """See ``times``. None when nothing, or 0, is given; BadValue when it is no time."""
+    if value is None:
         return None
     text = str(value).strip()
     try:
-        if re.fullmatch(r"\d+(\.\d+)?", text) and len(text) != len("YYYYMMDD"):
-            seconds = float(text)
-            seconds /= 1000 if seconds >= _MILLISECONDS_FROM else 1
-            return datetime.fromtimestamp(seconds, tz=UTC) if seconds else None
-        time = datetime.fromisoformat(text)
-    except (ValueError, OverflowError, OSError):
-        raise BadValue(f"“{clean(text, 40)}” is not a date") from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+        return time_of(text)
+    except (ValueError, OverflowError):
+        advice = "; write it as 2030-01-31" if text[:1].isdigit() else ""
+        raise BadValue(f"“{clean(text, 40)}” is not a date{advice}") from None
 
 
 def known_time(value: object) -> datetime | None:

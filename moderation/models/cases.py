@@ -58,6 +58,7 @@ class ReviewCase(models.Model):
         SAMPLE = "sample", "sample beyond the threshold"
         SHADOW = "shadow", "sample of a list in shadow"
         FLOOD = "flood"
+        LINK = "link", "changed content of a link"
 
     state = models.CharField(
         max_length=12, choices=CaseState.choices, default=CaseState.OPEN, editable=False

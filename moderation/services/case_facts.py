@@ -24,13 +24,15 @@ COMPARED: Final = 200
 class About:
     """What a case is about. ``facts`` outlive it: hashes, url, data_id, uploader, format, size.
 
-    ``picture``: a JPEG for those who decide, of what is not stored anyway.
+    ``picture``: a JPEG for those who decide, of what is not stored anyway. ``by_content``: it is
+    not the row's own picture, so that what is known of that one says nothing about this.
     """
 
     facts: Mapping[str, Any]
     image: Image | None = None
     video: Video | None = None
     picture: bytes = b""
+    by_content: bool = False
 
     @property
     def key(self) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def note_matches(*, about: About, screening: Screening) -> None:
 def _stored(about: About) -> dict[tuple[int | None, str], int | None]:
     """Item and match type of the rows that a subject has, and the case of each if it has one."""
     rows = CaseMatch.objects.filter(**about.key)
-    if about.image is None and about.video is None:
+    if about.by_content or (about.image is None and about.video is None):
         rows = rows.filter(sha256=about.sha256) if about.sha256 else rows.none()
     found: dict[tuple[int | None, str], int | None] = {}
     # Any case counts, also one of a flood: somebody was asked. What is said of a sample in shadow
@@ -121,7 +121,7 @@ def _open_case(about: About) -> ReviewCase | None:
     rows = ReviewCase.objects.filter(**about.key, state=CaseState.OPEN).exclude(
         origin__in=[*SAMPLES, ReviewCase.Origin.FLOOD]
     )
-    if about.image is None and about.video is None:
+    if about.by_content or (about.image is None and about.video is None):
         rows = rows.filter(evidence__sha256=about.sha256) if about.sha256 else rows.none()
     return rows.select_for_update().order_by("id").first()
 

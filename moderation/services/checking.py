@@ -159,7 +159,7 @@ def _check(by: Actor, asked: Asked) -> dict[str, Any]:
             case = cases.record_screening(
                 by=by,
                 origin=ReviewCase.Origin.CHECK,
-                about=About(facts, picture=_jpeg(found.shown)),
+                about=About(facts, picture=small_jpeg(found.shown)),
                 screening=found,
             ).case
     if lists:
@@ -204,7 +204,8 @@ def _screened(subject: Subject, lists: Policies) -> Screening:
         return screening.failed(BROKEN, lists)
 
 
-def _jpeg(shown: Pixels | None) -> bytes:
+def small_jpeg(shown: Pixels | None) -> bytes:
+    """What a case keeps of a picture that is stored nowhere; empty if there is none."""
     if shown is None:
         return b""
     height, width = shown.shape[:2]

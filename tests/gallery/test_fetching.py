@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gallery import fetching
+from gallery import fetching, posting
 from gallery.addresses import is_public
 from gallery.fetching import FetchFailed, FetchPolicy, fetch
 from tests.httpserver import (
@@ -592,3 +592,44 @@ def test_no_socket_is_left_open(server: HttpServer) -> None:
     while sockets() > before and time.monotonic() < deadline:
         time.sleep(0.02)
     assert sockets() <= before
+
+
+@pytest.mark.parametrize("protocol", ["HTTP/1.0", "HTTP/1.1"])
+@pytest.mark.parametrize(
+    "interim", [[100], [102], [103], [100, 102, 103, 103], [199]], ids=lambda codes: str(codes)
+)
+def test_interim_answers_are_passed_over(protocol: str, interim: list[int]) -> None:
+    def hints(handler: RequestHandler) -> None:
+        for code in interim:
+            handler.wfile.write(f"HTTP/1.1 {code} Wait\r\nLink: </a.css>\r\n\r\n".encode())
+        handler.reply(Reply(b"the file"))
+
+    with HttpServer({"/a": hints}) as server:
+        server.protocol = protocol
+        assert fetch(server.url + "/a", LOCAL).data == b"the file"
+        assert posting.post(server.url + "/a", b"{}", {}, LOCAL) == 200
+
+
+@pytest.mark.parametrize("code", [101, 103])
+def test_nothing_but_interim_answers_is_no_answer(code: int) -> None:
+    def endless(handler: RequestHandler) -> None:
+        for _ in range(1000):
+            handler.wfile.write(f"HTTP/1.1 {code} Wait\r\n\r\n".encode())
+
+    with HttpServer({"/a": endless}) as server, pytest.raises(FetchFailed):
+        fetch(server.url + "/a", LOCAL)
+
+
+def test_a_file_that_is_known_is_asked_for_by_its_state() -> None:
+    def handle(handler: RequestHandler) -> None:
+        known = handler.headers.get("If-None-Match") == '"one"'
+        headers = {"ETag": '"one"', "Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"}
+        handler.reply(Reply(b"" if known else b"file", 304 if known else 200, headers))
+
+    with HttpServer({"/a": handle}) as server:
+        found = fetch(server.url + "/a", LOCAL)
+        assert (found.data, found.etag) == (b"file", '"one"')
+        assert found.last_modified == "Mon, 01 Jan 2024 00:00:00 GMT"
+        with pytest.raises(FetchFailed) as refused:
+            fetch(server.url + "/a", LOCAL, etag=found.etag)
+        assert refused.value.upstream_status == 304

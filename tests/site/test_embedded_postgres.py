@@ -22,10 +22,10 @@ from imgsmlr_site.embedded_postgres import (
     EmbeddedPostgres,
     PostgresError,
     connection_settings,
-    find_binaries,
 )
 from imgsmlr_site.postgres_account import as_account, server_account
 from imgsmlr_site.postgres_cluster import PORT, cluster_processes
+from imgsmlr_site.postgres_places import STATE_ROOT, binaries_for, forget_cluster
 from tests.environment import DATA_DIR
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -150,9 +150,10 @@ def as_user(name: str, function: Callable[[], str]) -> str:
 
 def cluster_state(data_dir: Path) -> str:
     """What the control file says of the last end of the server."""
+    account = server_account(data_dir)
     output = subprocess.run(
-        [find_binaries() / "pg_controldata", "-D", data_dir / "pg"],
-        **as_account(server_account(data_dir)),
+        [binaries_for(account, print) / "pg_controldata", "-D", (data_dir / "pg").resolve()],
+        **as_account(account),
         cwd="/",
         capture_output=True,
         text=True,
@@ -346,12 +347,21 @@ def test_data_dir_that_is_a_file(fresh: Path) -> None:
 
 
 @as_root
-def test_directory_that_the_server_cannot_enter_is_named(fresh: Path) -> None:
+def test_data_dir_that_the_server_cannot_enter(fresh: Path) -> None:
     closed = fresh / "closed"
     closed.mkdir(mode=0o700)
-    with pytest.raises(PostgresError, match=f"who cannot enter {closed}: move DATA_DIR"):
-        EmbeddedPostgres(closed / "var", QUIET).start()
-    assert closed.stat().st_mode & 0o777 == 0o700
+    data_dir, said = closed / "var", []
+    settings = connection_settings(data_dir)
+    try:
+        with EmbeddedPostgres(data_dir, QUIET, said.append) as server:
+            assert server.settings == settings
+            assert ask(settings, "SELECT 1") == 1
+            assert said[-1] == f"The database of {data_dir} is in {server.cluster}."
+            assert server.cluster.is_relative_to(STATE_ROOT)
+        assert closed.stat().st_mode & 0o777 == 0o700
+        assert cluster_state(data_dir) == "shut down"
+    finally:
+        forget_cluster(data_dir)
 
 
 @as_root

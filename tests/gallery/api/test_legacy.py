@@ -621,3 +621,68 @@ def test_a_spent_budget(legacy: Legacy, settings: Any) -> None:
     refused = legacy.post(SEARCH, body)
     assert refused.status_code == 429
     assert int(refused["Retry-After"]) >= 1
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"]
+)
+def test_bodies_in_other_encodings_are_read_as_the_original_reads_them(
+    legacy: Legacy, encoding: str
+) -> None:
+    url = legacy.serve("a.png", make.png(make.photo(1)))
+    body = json.dumps({"url": url, "remark": "Größe 🖼"}, ensure_ascii=False).encode(encoding)
+    answer = legacy.post(ADD, body).json()
+    assert answer["code"] == 200
+    assert Image.objects.get().remark == "Größe 🖼"
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999", "1" + "0" * 400])
+def test_numbers_that_only_python_writes_stop_nothing_where_nobody_looks(
+    legacy: Legacy, word: str
+) -> None:
+    url = legacy.serve("a.png", make.png(make.photo(1)))
+    answer = legacy.post(ADD, f'{{"url": "{url}", "score": {word}}}').json()
+    assert answer["code"] == 200
+    for field in ("threshold", "limit"):
+        answer = legacy.post(SEARCH, f'{{"url": "{url}", "{field}": {word}}}')
+        assert answer.status_code == 422
+        assert answer.json()["detail"][0]["loc"] == ["body", field]
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (str(2**64), "has more than 64 bits"),
+        (str(-(2**63) - 1), "has more than 64 bits"),
+        ("9" * 300, "has more than 64 bits"),
+        ("NaN", "NaN and Infinity cannot be stored"),
+        ('[1, {"a": -Infinity}]', "NaN and Infinity cannot be stored"),
+        ('"\\ud800"', "lone surrogate"),
+        ('{"\\udfff": 1}', "lone surrogate"),
+    ],
+)
+def test_meta_that_could_not_be_given_back_is_refused(legacy: Legacy, value: str, why: str) -> None:
+    url = legacy.serve("a.png", make.png(make.photo(1)))
+    answer = legacy.post(ADD, f'{{"url": "{url}", "meta": {{"n": {value}}}}}')
+    assert answer.status_code == 422
+    (problem,) = answer.json()["detail"]
+    assert problem["loc"] == ["body", "meta"]
+    assert why in problem["msg"]
+    assert not Image.objects.exists()
+
+
+@pytest.mark.parametrize("number", [2**64 - 1, 2**63, 2**53 + 1, -(2**63), 0])
+def test_whole_numbers_of_64_bits_are_kept_exactly(legacy: Legacy, number: int) -> None:
+    data = make.png(make.photo(1))
+    legacy.add("a.png", data, meta={"n": number})
+    (found,) = legacy.images(data, matchType="pdq")
+    assert found["meta"] == {"n": number}
+
+
+@pytest.mark.parametrize(
+    "body", [b"\xff\xfe\x00", b"\xef\xbb\xbf", b"\xff\xff", b"[" * 100_000, b"9" * 10_000]
+)
+def test_bytes_that_are_no_json_in_any_encoding(legacy: Legacy, body: bytes) -> None:
+    answer = legacy.post(ADD, body)
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"][0] == "body"

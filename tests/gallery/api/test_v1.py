@@ -506,3 +506,37 @@ def test_status(client: Client) -> None:
     assert kinds["pdq"]["default_threshold"] == 31
     light = body["queues"]["light"]
     assert light["due"] + light["working"] == 2
+
+
+LONG = ["18446744073709551616", "-9223372036854775809", "1" + "0" * 300]
+
+
+@pytest.mark.parametrize("number", LONG)
+def test_whole_numbers_beyond_64_bits_are_refused_and_never_rounded(
+    client: Client, number: str
+) -> None:
+    meta = f'{{"a": [{{"n": {number}}}]}}'
+    file = SimpleUploadedFile("a.png", make.png(make.photo(1)), "image/png")
+    in_form = client.post("/api/v1/images/", {"file": file, "meta": meta})
+    body = f'{{"url": "http://x/a.png", "meta": {meta}}}'
+    in_json = client.post("/api/v1/images/", body, content_type="application/json")
+    image = make.add_ready_image(make.photo(2))
+    path = f"/api/v1/images/{image.pk}/"
+    changed = client.patch(path, f'{{"meta": {meta}}}', content_type="application/json")
+    for answer in (in_form, in_json, changed):
+        assert answer.status_code == 400
+        assert "has more than 64 bits" in answer.json()["detail"]
+    assert Image.objects.get().meta is None
+
+
+@pytest.mark.parametrize("number", [2**64 - 1, 2**53 + 1, -(2**63)])
+def test_whole_numbers_of_64_bits_come_back_as_they_were(client: Client, number: int) -> None:
+    image = make.add_ready_image(make.photo(1))
+    path = f"/api/v1/images/{image.pk}/"
+    body = f'{{"meta": {{"n": {number}, "text": "{"9" * 30}", "pi": 3.14159265358979312}}}}'
+    client.patch(path, body, content_type="application/json")
+    assert client.get(path).json()["meta"] == {
+        "n": number,
+        "text": "9" * 30,
+        "pi": 3.14159265358979312,
+    }
