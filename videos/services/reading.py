@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 
 from gallery import descriptors
 from gallery.descriptors.base import CNN_DIMENSIONS
+from gallery.descriptors.pdq import to_hex
 from gallery.vectors import encode
 from videos import conf
 from videos.decoding import Decoding, decode
-from videos.describing import Row, describe
-from videos.errors import NotAVideo, VideoTooSlow
+from videos.describing import BRIEF, Row, describe
+from videos.errors import NotAVideo, VideoTooLarge, VideoTooSlow
 from videos.models import FRAME_VERSION
-from videos.proxies import FRAMES_PER_SECOND, ProxyWriter
+from videos.proxies import FRAMES_PER_SECOND, Copied, ProxyWriter
 from videos.sampling import SAMPLES_PER_SECOND, Span, rarity, spans
+from videos.screened import SCREENED_PER_SECOND, Different, Seen, unlike
 from videos.wire import Due, Frame, fitted
 
 LONG_SIDE = 384
@@ -38,6 +40,8 @@ THUMBNAIL_AFTER = 0.1
 """Share of a video before which its picture is not chosen: it begins with titles."""
 STATED = frozenset({"mp4", "mov", "mkv", "webm"})
 """Containers whose duration is stated and was checked; of others FFmpeg guesses it."""
+MOST_SEEN = 200_000
+"""Different pictures of a video, all layers together: what six hours of film have three times."""
 
 Pixels = NDArray[np.uint8]
 
@@ -83,35 +87,51 @@ Progress = Callable[[float], None]
 
 
 @contextmanager
-def read(original: Path | BinaryIO, progress: Progress, *, video_id: int) -> Iterator[Indexed]:
-    """Decode a video and describe what is in it. ``video_id``: the one whose frames do not count.
+def read(
+    original: Path | BinaryIO, progress: Progress, *, video_id: int, sha256: str
+) -> Iterator[Indexed]:
+    """Decode a video and describe what is in it. ``video_id``: the one whose frames do not count;
+    ``sha256``: of the file.
 
     Raises ``NotAVideo`` and its kin, ``Unavailable`` where the model is missing, and what
     ``progress`` raises.
     """
     embed = descriptors.get_copy().embed
     with tempfile.TemporaryFile() as mp4:
-        with decode(original, conf.limits(), fps=FRAMES_PER_SECOND, long_side=LONG_SIDE) as video:
-            one_pass = _Pass(video, progress)
+        phase = conf.phase(sha256)
+        with decode(
+            original,
+            conf.limits(),
+            fps=SCREENED_PER_SECOND,
+            phase=phase,
+            screening=True,
+            long_side=LONG_SIDE,
+        ) as video:
+            one_pass = _Pass(video, phase, progress)
             with ProxyWriter(cast(IO[bytes], mp4)) as proxy:
                 rows = describe(one_pass.shown(spans(one_pass.samples(proxy))), embed)
                 frames = [frame for batch in rows for frame in _weighed(batch, video_id)]
+            frames += _brief(one_pass.seen, frames)
         yield Indexed(one_pass.duration_ms(), frames, cast(IO[bytes], mp4), one_pass.thumbnail())
 
 
 class _Pass:
     """One reading of a video, and what is noted on the way."""
 
-    def __init__(self, video: Decoding, progress: Progress) -> None:
-        self._video, self._progress = video, progress
+    def __init__(self, video: Decoding, phase: float, progress: Progress) -> None:
+        self.seen: list[Seen] = []
+        self._video, self._phase, self._progress = video, phase, progress
         self._until = time.monotonic() + settings.VIDEO_TIMEOUT
-        self._count, self._last = 0, 0
+        self._count, self._last, self._end = 0, 0, 0
         self._rank = (False, False)
         self._picture: Pixels | None = None
 
     def samples(self, proxy: ProxyWriter) -> Iterator[Frame]:
-        """Every frame goes into the proxy, those that ``spans`` expects are passed on."""
-        due = Due(SAMPLES_PER_SECOND, 0)
+        """Every frame is hashed; of the first layer some go into the proxy, and those that
+        ``spans`` expects are passed on."""
+        due = Due(SAMPLES_PER_SECOND, 0, self._phase)
+        copied = Copied(FRAMES_PER_SECOND, self._phase)
+        different = Different()
         for frame in self._video:
             if time.monotonic() > self._until:
                 raise VideoTooSlow(
@@ -119,12 +139,26 @@ class _Pass:
                     "send a shorter or smaller version."
                 )
             self._progress(frame.progress)
-            self._count, self._last = self._count + 1, frame.t
-            proxy.add(frame.t, frame.rgb)
-            if due.take(frame.t):
+            self._note(different.of(frame))
+            if frame.layer:
+                continue
+            self._count, self._last, self._end = self._count + 1, frame.t, frame.until
+            if copied.take(frame):
+                proxy.add(frame.t, frame.until, frame.rgb)
+            if due.take(frame.t, frame.until):
                 yield frame
         if self._count < 2:
-            raise NotAVideo("The video shows a single picture, or lasts no eighth of a second.")
+            raise NotAVideo("The video shows a single picture.")
+
+    def _note(self, seen: Seen | None) -> None:
+        if seen is None:
+            return
+        if len(self.seen) == MOST_SEEN:
+            raise VideoTooLarge(
+                f"The video shows more than {MOST_SEEN:,} different pictures; cut it into parts."
+            )
+        # Thousands of them are kept, without their pixels.
+        self.seen.append(replace(seen, hashes=seen.hashes[:1], rgb=seen.rgb[:0]))
 
     def shown(self, found: Iterable[Span]) -> Iterator[Span]:
         """The same spans; the best of them becomes the thumbnail."""
@@ -140,7 +174,7 @@ class _Pass:
         info = self._video.info
         if info.container in STATED and info.duration_ms:
             return max(info.duration_ms, self._last)
-        return self._last + round(1000 / FRAMES_PER_SECOND)
+        return self._end
 
     def thumbnail(self) -> bytes:
         """A JPEG of at most ``THUMBNAIL_SIZE`` pixels a side."""
@@ -167,6 +201,28 @@ def _weighed(rows: Sequence[Row], video_id: int) -> Iterator[StoredFrame]:
             cnn=row.cnn,
             weight=weight,
         )
+
+
+def _brief(seen: Sequence[Seen], frames: Sequence[StoredFrame]) -> list[StoredFrame]:
+    """Rows of what the video shows and its own ``frames`` do not; they are in no search."""
+    own = [bytes.fromhex(to_hex(frame.pdq)) for frame in frames if frame.pdq]
+    hashes = np.frombuffer(b"".join(own), np.uint8).reshape(-1, 32)
+    # What another layer shows is told from the first, whatever that shows.
+    rows = unlike((one for one in seen if not one.layer), hashes)
+    rows += [one for one in seen if one.layer]
+    return [
+        StoredFrame(
+            t0=one.t,
+            t1=max(one.t, one.until),
+            view=f"{BRIEF} {one.layer}" if one.layer else BRIEF,
+            version=FRAME_VERSION,
+            pdq="".join(map(str, np.unpackbits(one.own).tolist())),
+            pdq_quality=one.quality,
+            cnn=None,
+            weight=0.0,
+        )
+        for one in rows
+    ]
 
 
 def _lookalikes(vectors: Sequence[NDArray[np.float32]], video_id: int) -> list[int]:
