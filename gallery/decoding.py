@@ -13,10 +13,9 @@ import struct
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
-import numpy as np
 import pillow_heif
 
 # The readers are imported here so that the first picture does not pay for it.
@@ -32,7 +31,7 @@ from PIL import (  # noqa: F401
 )
 
 from gallery.errors import UserError
-from gallery.pictures import Info, Picture, Pixels, orientation_of
+from gallery.pictures import Info, Picture, orientation_of
 from gallery.sniffing import sniff, why_unknown
 
 pillow_heif.register_heif_opener()
@@ -55,7 +54,9 @@ FORMATS: Final = {
 
 MAX_SIDE: Final = 65_535  # JPEG's own limit; Pillow's BMP reader allocates up to 255 rows at once.
 MAX_JPEG_SCANS: Final = 64  # each passes over the whole picture; encoders write some 10 to 20
-MAX_SAMPLED_FRAMES: Final = 64
+
+_TOO_SHORT_MS: Final = 10
+_USUAL_MS: Final = 100
 
 
 class NotAnImage(UserError):
@@ -98,35 +99,65 @@ def decode(data: bytes, limits: Limits) -> Picture:
     return _load(image, info)
 
 
-def frames(data: bytes, limits: Limits) -> Iterator[Picture]:
-    """Up to 64 distinct frames (animation) or pages, spread evenly over all; always the first.
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture that some viewer shows of a file.
 
-    A frame equal to the one before it is skipped before the choice is made, so that neither still
-    stretches nor padding push out what is shown briefly. Raises NotAnImage, TooLarge, also midway.
+    ``place``: ``full`` the first, ``frame`` a later frame or page, ``picture`` another picture of
+    the file, ``thumbnail`` its embedded preview. ``number``: its place among all of them, from 0;
+    equal frames count, too. ``duration_ms``: how long a frame is on the screen.
     """
-    yield from (picture for _, picture in numbered_frames(data, limits))
+
+    picture: Picture
+    place: Literal["full", "frame", "picture", "thumbnail"]
+    number: int
+    duration_ms: int | None = None
+
+
+def shown(data: bytes, limits: Limits) -> Iterator[Shown]:
+    """All that viewers show of a file, first the primary picture: every frame or page that differs
+    from the one before it, further pictures, and the embedded thumbnail if it shows anything else.
+
+    Raises NotAnImage, TooLarge, also midway.
+    """
+    image, info = _open(data, limits)
+    pending: Shown | None = None
+    for index in range(info.frames):
+        picture = _seek(image, info, limits, index)
+        duration = _duration(image) if info.frames > 1 else None
+        if pending is not None and pending.picture.looks_like(picture):
+            both = (pending.duration_ms or 0) + (duration or 0)
+            pending = replace(pending, duration_ms=both or None)
+            continue
+        if pending is not None:
+            yield pending
+        pending = Shown(picture, "frame" if index else "full", index, duration)
+    assert pending is not None  # no format has a file without frames
+    yield pending
+
+
+def _duration(image: Image.Image) -> int | None:
+    """How long a frame is shown; browsers make 100 ms of 10 and less. None for pages."""
+    stated = image.info.get("duration")
+    if not isinstance(stated, int | float):
+        return None
+    return round(stated) if stated > _TOO_SHORT_MS else _USUAL_MS
+
+
+def frames(data: bytes, limits: Limits) -> Iterator[Picture]:
+    """The pictures of ``shown``. Raises NotAnImage, TooLarge, also midway."""
+    yield from (one.picture for one in shown(data, limits))
 
 
 def numbered_frames(data: bytes, limits: Limits) -> Iterator[tuple[int, Picture]]:
-    """The same, each with its place in the file, from 0."""
-    image, info = _open(data, limits)
-    if info.frames <= MAX_SAMPLED_FRAMES:
-        yield from _distinct(image, info, limits)
-        return
-    starts = [index for index, _ in _distinct(image, info, limits)]
-    chosen = np.linspace(0, len(starts) - 1, min(len(starts), MAX_SAMPLED_FRAMES)).round()
-    for index in (starts[int(at)] for at in chosen):
-        yield index, _seek(image, info, limits, index)
+    """The same, each with its number."""
+    yield from ((one.number, one.picture) for one in shown(data, limits))
 
 
-def _distinct(image: Image.Image, info: Info, limits: Limits) -> Iterator[tuple[int, Picture]]:
-    """(index, frame) of each frame that differs from the one before it."""
-    previous: Pixels | None = None
-    for index in range(info.frames):
-        picture = _seek(image, info, limits, index)
-        if previous is None or not np.array_equal(picture.rgb, previous):
-            yield index, picture
-        previous = picture.rgb
+def appended_video(data: bytes) -> bytes | None:
+    """The clip of a motion photo: an MP4 behind the picture; None if there is none."""
+    at = data.find(b"ftyp", len(data) and 12) if data.startswith(b"\xff\xd8\xff") else -1
+    return data[at - 4 :] if at > 0 else None
 
 
 def _seek(image: Image.Image, info: Info, limits: Limits, index: int) -> Picture:
@@ -165,8 +196,6 @@ def _open(data: bytes, limits: Limits) -> tuple[Image.Image, Info]:
 def _load(image: Image.Image, info: Info) -> Picture:
     with _as_not_an_image(info.format):
         image.load()
-        if image.mode == "LAB":
-            raise NotAnImage("The Lab colour space is not read; save as RGB.", format=info.format)
         # An animation reuses ``image`` for its next frame.
         frame = image.copy() if info.frames > 1 else image
     return Picture(frame, info, orientation_of(image))

@@ -1,7 +1,7 @@
 """One decoded frame as arrays of R, G, B, whatever mode it was stored in.
 
-ICC profiles and all other metadata but the orientation are ignored: near-duplicates differ by more
-than their colour profiles do.
+Viewers differ: in what lies behind what is transparent, and in whether they heed a colour profile.
+``Picture.renderings`` are all that a viewer may show, ``Picture.rgb`` what most of them do.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageChops
 
-Pixels = NDArray[np.uint8]
+from gallery.colour import stored
+from gallery.layers import Layers, Pixels, as_rgb, blend, layers_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +25,16 @@ class Info:
     width: int
     height: int
     frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """One way to show a picture: ``white`` and ``black`` say what lies behind, ``colour`` is shown
+    without transparency, ``unconverted`` without the colour profile, ``inverted`` by those who
+    take the CMYK of a JPEG the other way."""
+
+    name: str
+    rgb: Pixels
 
 
 class Picture:
@@ -41,25 +50,75 @@ class Picture:
         self._orientation = orientation
         self._legacy_rgb: Pixels | None = None
         self._rgb: Pixels | None = None
+        self._layers: Layers | None = None
 
     @property
     def legacy_rgb(self) -> Pixels:
-        """As libimgsmlr sees it: EXIF orientation ignored, transparency over black."""
+        """As libimgsmlr sees it: orientation and colour profile ignored, transparency over black."""
         if self._legacy_rgb is None:
-            self._legacy_rgb = _flatten(self._image, _over_black)
+            image = self._image
+            self._legacy_rgb = _flatten(
+                stored(image) if image.mode == "LAB" else image, _over_black
+            )
         return self._legacy_rgb
 
     @property
     def rgb(self) -> Pixels:
-        """As a viewer sees it: upright, transparency over white (the usual page behind it)."""
+        """As a viewer sees it: upright, in sRGB, transparency over white (the usual page)."""
         if self._rgb is None:
-            stored = (
-                _flatten(self._image, _over_white)
-                if self._image.has_transparency_data
-                else self.legacy_rgb
-            )
-            self._rgb = _upright(stored, self._orientation)
+            self._rgb = self._upright(self._over(255))
         return self._rgb
+
+    @property
+    def doubt(self) -> str | None:
+        """Why its colours are such as no honest file has; None if there is nothing of the kind."""
+        return self._read().colour.doubt
+
+    def renderings(self) -> list[Rendering]:
+        """The distinct ways in which a viewer may show it; the first is ``rgb``."""
+        layers = self._read()
+        found = [Rendering("white", self.rgb)]
+        if layers.alpha is not None:
+            found += [
+                Rendering("black", self._upright(self._over(0))),
+                Rendering("colour", self._upright(layers.rgb)),
+            ]
+        if layers.colour.far or layers.colour.doubt:
+            plain = blend(as_rgb(stored(layers.image)), layers.alpha, 255)
+            found.append(Rendering("unconverted", self._upright(plain)))
+        if (
+            self.info.format == "jpeg"
+            and layers.image.mode == "CMYK"
+            and "adobe" not in self._image.info
+        ):
+            found.append(Rendering("inverted", self._upright(_inverted(layers))))
+        return _distinct(found)
+
+    def looks_like(self, other: Picture) -> bool:
+        """Whether every viewer shows the two alike, pixel by pixel."""
+        if not np.array_equal(self.rgb, other.rgb):
+            return False
+        mine, theirs = self._read(), other._read()
+        if mine.alpha is None and theirs.alpha is None:
+            return True
+        return len(self.renderings()) == len(other.renderings()) and all(
+            np.array_equal(a.rgb, b.rgb)
+            for a, b in zip(self.renderings(), other.renderings(), strict=True)
+        )
+
+    def _read(self) -> Layers:
+        if self._layers is None:
+            self._layers = layers_of(self._image)
+        return self._layers
+
+    def _over(self, behind: int) -> Pixels:
+        layers = self._read()
+        if layers.alpha is None and layers.plain:
+            return self.legacy_rgb
+        return blend(layers.rgb, layers.alpha, behind)
+
+    def _upright(self, pixels: Pixels) -> Pixels:
+        return _upright(pixels, self._orientation)
 
     def thumbnail(self, size: int) -> bytes:
         """An upright JPEG without metadata, long side ≤ ``size`` pixels, never enlarged."""
@@ -80,6 +139,18 @@ def orientation_of(image: Image.Image) -> int:
     except Exception:
         return 1
     return value if value in range(1, 9) else 1
+
+
+def _distinct(renderings: list[Rendering]) -> list[Rendering]:
+    kept: list[Rendering] = []
+    for one in renderings:
+        if not any(np.array_equal(one.rgb, other.rgb) for other in kept):
+            kept.append(one)
+    return kept
+
+
+def _inverted(layers: Layers) -> Pixels:
+    return as_rgb(ImageChops.invert(layers.image).convert("RGB"))
 
 
 def _upright(pixels: Pixels, orientation: int) -> Pixels:
@@ -105,17 +176,7 @@ def _flatten(image: Image.Image, compose: Callable[[Image.Image], Image.Image]) 
         image = compose(image.convert("RGBA"))
     elif image.mode not in ("L", "RGB"):
         image = image.convert("RGB")
-    # np.asarray(RGB image) packs pixel by pixel; band by band takes a third to a quarter of it.
-    bands = [np.asarray(band) for band in image.split()]
-    pixels = cv2.merge(bands * 3 if len(bands) == 1 else bands).astype(np.uint8, copy=False)
-    pixels.flags.writeable = False
-    return pixels
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    page = Image.new("RGB", image.size, "white")
-    page.paste(image, mask=image)
-    return page
+    return as_rgb(image)
 
 
 def _over_black(image: Image.Image) -> Image.Image:
