@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from videos.cuts import Cuts, look_of
 from videos.errors import NotAVideo, VideoTooLarge, clock
-from videos.grounds import OPAQUE, laid_over
-from videos.wire import GROUNDS, Due, Frame, Info, Job, fitted, layer_of
+from videos.grounds import FOOTAGE, OPAQUE, laid_over
+from videos.wire import Due, Frame, Info, Job, fitted, layer_of
 
 DEMUXERS: Final = {
     "mp4": "mov",
@@ -83,7 +83,7 @@ def read(job: Job) -> Iterator[Info | Frame]:
         if stream:
             yield from over_white.read()
         if over_white.transparent:
-            for ground in range(1, len(GROUNDS)):
+            for ground in range(1, FOOTAGE):
                 yield from _Layer(job, stream, ground).read()
 
 

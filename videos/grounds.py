@@ -12,6 +12,9 @@ Pixels = NDArray[np.uint8]
 OPAQUE: Final = 250
 """Alpha below which a pixel is transparent: compression leaves what is opaque a little off."""
 
+FOOTAGE: Final = 3
+"""How many of ``wire.GROUNDS`` footage has."""
+
 _WHITE, _BLACK = 0, 1
 
 

@@ -133,7 +133,8 @@ class _Inside:
 
     def end(self) -> Box | None:
         """The box of the stretch that ends here; the next one is seen in the same way at first."""
-        box = self._borders.box()
+        # Too few frames to tell have the borders of those before them.
+        box = self._borders.box() if self._count >= _KNOWN_FROM else self._box
         self._borders, self._count = Borders(), 0
         return box
 

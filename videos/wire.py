@@ -29,8 +29,10 @@ ERROR: Final = b"E"
 MAX_LONG_SIDE: Final = 2048
 MAX_JSON_BYTES: Final = 8192
 
-GROUNDS: Final = ("", "over black", "colour alone")
-"""What is behind transparent pixels: white, as on most pages, in the first."""
+GROUNDS: Final = ("white", "black", "colour", "unconverted", "inverted")
+"""Ways in which players show a frame, as ``gallery.pictures.Rendering`` names them; the usual one
+first. Of footage the first three."""
+
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +114,10 @@ def layer_of(stream: int, ground: int) -> int:
 
 
 def layer_name(layer: int) -> str:
-    """What a person calls it: "", "over black", "stream 2", "stream 2 colour alone"."""
+    """What a person calls it: "", "black", "stream 2", "stream 2 colour"."""
     stream, ground = divmod(layer, len(GROUNDS))
-    return " ".join(filter(None, (f"stream {stream + 1}" if stream else "", GROUNDS[ground])))
+    parts = f"stream {stream + 1}" if stream else "", GROUNDS[ground] if ground else ""
+    return " ".join(filter(None, parts))
 
 
 def fitted(width: float, height: float, long_side: int) -> tuple[int, int]:
