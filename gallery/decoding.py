@@ -114,16 +114,16 @@ class Shown:
     duration_ms: int | None = None
 
 
-def shown(data: bytes, limits: Limits) -> Iterator[Shown]:
+def shown(data: bytes, limits: Limits, *, first: Picture | None = None) -> Iterator[Shown]:
     """All that viewers show of a file, first the primary picture: every frame or page that differs
     from the one before it, further pictures, and the embedded thumbnail if it shows anything else.
 
-    Raises NotAnImage, TooLarge, also midway.
+    ``first``: the primary picture, if it is decoded already. Raises NotAnImage, TooLarge, also midway.
     """
     image, info = _open(data, limits)
     pending: Shown | None = None
     for index in range(info.frames):
-        picture = _seek(image, info, limits, index)
+        picture = _seek(image, info, limits, index) if index or first is None else first
         duration = _duration(image) if info.frames > 1 else None
         if pending is not None and pending.picture.looks_like(picture):
             both = (pending.duration_ms or 0) + (duration or 0)

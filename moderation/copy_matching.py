@@ -36,7 +36,8 @@ LEAST, MOST, SHARE = 30, 200, 100
 for most, within these limits; and all that the vectors alone make likely copies."""
 
 LIKE_AT_ALL: Final = 0.8
-"""Cosine distance beyond which one frame of many is not verified; unlike pictures are at 1."""
+"""Cosine distance beyond which a picture that is not looked at in parts is not verified; unlike
+pictures are at 1."""
 
 LOOKED_AT_SIDE: Final = 320
 """Pixels of an item's picture that are enough to look at it."""
@@ -72,7 +73,7 @@ class _Asked:
         if view.vectors:
             return cls(view, view.vectors)
         model = descriptors.get_copy()
-        if view.alone:
+        if view.in_parts:
             query = model.query(view)
             whole = [vector for name, vector in query.vectors.items() if name not in PARTS]
             part = [vector for name, vector in query.vectors.items() if name in PARTS]
@@ -105,7 +106,7 @@ def _near(asked: _Asked, pictures: Pictures) -> list[_Row]:
     whole, part = _least(asked.whole, pictures), _least(asked.part, pictures)
     logits = confidence.logits_of_vectors(whole, part, "copy")
     order = np.argsort(-logits, kind="stable")
-    if not asked.view.alone:
+    if not asked.view.in_parts:
         order = order[whole[order] <= LIKE_AT_ALL]
     # A video has hundreds of pictures that are alike: they must not push other items out.
     _, first = np.unique(pictures.rows["item"][order], return_index=True)
@@ -184,6 +185,7 @@ def _copy(
         quality=view.quality,
         frame=view.frame,
         time_ms=view.time_ms,
+        rendering=view.rendering,
         item_time_ms=row.time_ms,
         item_place=row.pk,
         geometry=evidence.match.as_dict() if evidence.match else None,

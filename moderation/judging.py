@@ -122,7 +122,8 @@ def _pictures_seen(matches: Sequence[Match]) -> dict[int, int]:
     theirs: dict[int, set[object]] = {}
     for match in matches:
         if match.within and match.match_type not in HASH_TYPES:
-            ours.setdefault(match.item_id, set()).add(match.place)
+            # Two renderings of one picture are one picture.
+            ours.setdefault(match.item_id, set()).add((match.frame, match.time_ms))
             # Times, where there are any: a picture has a vector and a hash.
             time = match.item_time_ms
             place = (match.match_type, match.item_place) if time is None else time

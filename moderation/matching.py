@@ -38,6 +38,10 @@ LIVE: Final = """
 
 Pixels = NDArray[np.uint8]
 
+Place = tuple[int | None, int | None, str]
+"""Which picture of a subject: the frame, the time, the rendering. (None, None, "") of its file or
+only picture."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
@@ -45,8 +49,9 @@ class View:
 
     ``hashes``: PDQ in all eight turns as far as known, 32 bytes each, its own first; none below
     ``LOW_QUALITY``. ``vectors``: stored ones of ``copy``; if there are none they are made.
-    ``frame``: place in an animation, ``time_ms`` in a video. ``alone``: the only picture of its
-    subject, which is then looked at in parts, too.
+    ``frame``: place in an animation, ``time_ms`` in a video. ``rendering``: which of the pictures
+    that are there it is, "" for the usual one (``gallery.views``). ``in_parts``: parts of it are
+    looked at, too. ``hashes_only``: its pixels are there to be shown, and are compared by no model.
     """
 
     rgb: Pixels
@@ -56,12 +61,14 @@ class View:
     vectors: Sequence[Vector] = ()
     frame: int | None = None
     time_ms: int | None = None
-    alone: bool = False
+    rendering: str = ""
+    in_parts: bool = False
+    hashes_only: bool = False
 
     @property
-    def place(self) -> tuple[int | None, int | None]:
+    def place(self) -> Place:
         """Where in the subject it is."""
-        return self.frame, self.time_ms
+        return self.frame, self.time_ms, self.rendering
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,8 @@ class Match:
     ``quality`` is of the subject's PDQ, ``item_quality`` of the item's. ``sure``: what of its kind
     may block: the same file, hashes of good quality, a copy that geometry verified. ``whole``: the
     subject's picture shows nothing that the item does not show. ``item_place``: which of an
-    item's pictures it is. ``geometry``: where the subject shows the item.
+    item's pictures it is. ``geometry``: where the subject shows the item. ``rendering``: of the
+    subject's picture, as a ``View`` names it.
     """
 
     item_id: int
@@ -92,6 +100,7 @@ class Match:
     item_time_ms: int | None = None
     item_place: int = 0
     geometry: Mapping[str, Any] | None = None
+    rendering: str = ""
     verdict: Verdict = Verdict.ALLOW
 
     @property
@@ -100,9 +109,16 @@ class Match:
         return self.distance <= self.threshold
 
     @property
-    def place(self) -> tuple[int | None, int | None]:
-        """Where in the subject it is; (None, None) of its file or only picture."""
-        return self.frame, self.time_ms
+    def place(self) -> Place:
+        """Where in the subject it is."""
+        return self.frame, self.time_ms, self.rendering
+
+    @property
+    def shown_by(self) -> Mapping[str, Any] | None:
+        """What a case keeps of where it is seen: the geometry, and the rendering if one is named."""
+        if not self.rendering:
+            return self.geometry
+        return {**(self.geometry or {}), "rendering": self.rendering}
 
 
 def as_array(vector: Any) -> Vector:
@@ -194,6 +210,7 @@ def _of_hash(row: BannedHash, view: View, distance: float, policies: Policies) -
         item_quality=row.quality,
         frame=view.frame,
         time_ms=view.time_ms,
+        rendering=view.rendering,
         item_time_ms=row.time_ms,
         item_place=row.pk,
     )

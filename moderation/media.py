@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import IO, Final
 
 import av
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from gallery import conf, decoding
 from gallery.errors import NotFound
+from gallery.shown_pictures import VIDEO, shown_pictures, view_name
 from moderation.models import BannedItem, ReviewCase
 from videos.content_types import CONTENT_TYPES
 from videos.models import Video
@@ -25,10 +27,15 @@ SMALL_COPY: Final = "small"
 
 
 def of_subject(
-    case: ReviewCase, *, time_ms: int = 0, frame: int = 0, small: bool = False
+    case: ReviewCase,
+    *,
+    time_ms: int = 0,
+    frame: int = 0,
+    rendering: str = "",
+    small: bool = False,
 ) -> Pixels:
     """What was uploaded or asked about; of a video the picture at a moment, of an animation a
-    ``frame`` by its number.
+    ``frame`` by its number, of a picture one of its renderings by the name that its match has.
 
     ``small``: the thumbnail does. Raises ``NotFound`` and what ``decoding`` raises.
     """
@@ -37,8 +44,8 @@ def of_subject(
     if case.image is None:
         return _decoded(case.picture.name)
     whole, thumbnail = case.image.original.name, case.image.thumbnail.name
-    if frame and whole and not small:
-        return _frame(whole, frame)
+    if (frame or rendering) and whole and not small:
+        return _motion(whole, time_ms) if rendering == VIDEO else _shown(whole, frame, rendering)
     return _decoded(thumbnail or whole if small else whole or thumbnail)
 
 
@@ -90,13 +97,28 @@ def _of_video(video: Video, time_ms: int) -> Pixels:
     return shown[0][1]
 
 
-def _frame(name: str, wanted: int) -> Pixels:
+def _shown(name: str, frame: int, rendering: str) -> Pixels:
     with _opened(name) as stream:
         data = stream.read()
-    for number, picture in decoding.numbered_frames(data, conf.limits()):
-        if number == wanted:
+    for picture in shown_pictures(data, conf.limits()):
+        if (picture.frame, picture.rendering) == (frame, rendering):
             return picture.rgb
-    raise NotFound(f"There is no frame {wanted}.")
+    raise NotFound(f"It shows no {view_name(frame, rendering)}.")
+
+
+def _motion(name: str, time_ms: int) -> Pixels:
+    """The video at the end of a photograph that moves, at a moment."""
+    with _opened(name) as stream:
+        video = decoding.appended_video(stream.read())
+    if video is None:
+        raise NotFound(NONE_KEPT)
+    try:
+        shown = read_window(io.BytesIO(video), time_ms, time_ms)
+    except av.error.FFmpegError:
+        raise NotFound(NONE_KEPT) from None
+    if not shown:
+        raise NotFound(NONE_KEPT)
+    return shown[0][1]
 
 
 def _decoded(name: str | None) -> Pixels:

@@ -114,6 +114,7 @@ def _by_distance(match_type: str, views: Sequence[View], policies: Policies) -> 
                 quality=view.quality,
                 frame=view.frame,
                 time_ms=view.time_ms,
+                rendering=view.rendering,
                 item_time_ms=time_ms,
                 item_place=pk,
             )

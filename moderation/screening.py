@@ -7,22 +7,28 @@ where it could have held anything back: nothing passes because a method failed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Final
 
 import av
 
 from gallery.errors import Unavailable, UserError
 from moderation import judging, matching, picture_matching
-from moderation.matching import Match, Pixels, View
+from moderation.matching import Match, Pixels, Place, View
 from moderation.policies import Policies
 from moderation.subjects import Subject
 from moderation.verdicts import HASH_TYPES, VECTOR_TYPES, Verdict, strictest
 
 TOGETHER: Final = 16
 """Pictures that are compared at a time."""
+
+PIXELS_TOGETHER: Final = 64_000_000
+"""Pixels of them beyond which they are fewer."""
+
+COLOURS: Final = "colours"
+"""What ``missing`` calls colours that a viewer may show otherwise."""
 
 FRAMES: Final = "frames"
 """What ``missing`` calls the pictures of a subject that could not be read."""
@@ -35,15 +41,17 @@ class Screening:
     """What was found. ``matches``: up to what the lists record, judged, the weightiest first.
 
     ``methods_run``: match types by which it was compared with all that is on the lists.
+    ``partly``: match types by which only some of its pictures were compared → how many, in words.
     ``list_versions``: of the enabled lists, by name. ``unhashable``: match types that had nothing
-    to compare in the subject. ``missing``: match types, or ``frames``, → why they could not be
-    compared. ``held``: to be kept back until somebody has decided. ``pdq``: of the first picture.
+    to compare in the subject. ``missing``: match types, ``frames`` or ``colours`` → why they could
+    not be compared. ``held``: to be kept back until somebody has decided. ``pdq``: of the first picture.
     ``shown``: the picture of the weightiest match, or the first one.
     """
 
     verdict: Verdict
     matches: Sequence[Match] = ()
     methods_run: Sequence[str] = ()
+    partly: Mapping[str, str] = field(default_factory=dict)
     list_versions: Mapping[str, int] = field(default_factory=dict)
     unhashable: Sequence[str] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
@@ -91,12 +99,20 @@ class _Looked:
         self._shown: Pixels | None = None
         self._best: Match | None = None
         self._hashed = self._seen = False
+        self._places: set[Place] = set()
+        self._described: defaultdict[str, set[Place]] = defaultdict(set)
 
     def look(self, subject: Subject) -> None:
         """Compare all pictures; what cannot be read or compared is noted."""
-        views = iter(subject.views)
+        self._read(subject.views)
+        if self._used:
+            self._read(subject.chosen)
+        if subject.doubts:
+            self._missing[COLOURS] = " ".join(subject.doubts)
+
+    def _read(self, views: Iterable[View]) -> None:
         try:
-            while some := list(islice(views, TOGETHER)):
+            for some in _together(views):
                 self._compare(some)
         except (UserError, OSError, av.error.FFmpegError) as error:
             self._missing[FRAMES] = getattr(error, "message", "Its pictures cannot be read.")
@@ -105,12 +121,14 @@ class _Looked:
     def _compare(self, views: Sequence[View]) -> None:
         self._first = self._first or views[0]
         self._hashed = self._hashed or any(view.hashes for view in views)
+        self._places.update(view.place for view in views)
         found = matching.by_pdq(views, self.policies)
-        pictures = [view for view in views if view.rgb.size]
-        self._seen = self._seen or bool(pictures)
+        self._seen = self._seen or any(view.rgb.size for view in views)
+        pictures = [view for view in views if view.rgb.size and not view.hashes_only]
         for match_type in sorted(self._used) if pictures else ():
             try:
                 found += picture_matching.by_pictures(pictures, self.policies, [match_type])
+                self._described[match_type].update(view.place for view in pictures)
             except Unavailable as error:
                 self._missing[match_type] = error.message
                 self._used.discard(match_type)
@@ -141,6 +159,7 @@ class _Looked:
             verdict=verdict,
             matches=judging.kept(judged),
             methods_run=[*(k for k in HASH_TYPES if k in subject.hashes), *self._run()],
+            partly=self._partly(),
             list_versions=_versions(self.policies),
             unhashable=["pdq"] if first is not None and not self._hashed else [],
             missing=missing,
@@ -153,10 +172,18 @@ class _Looked:
         """Whether something could not be compared with a list that acts."""
         acting = [policy for policy in self.policies.values() if policy.acts]
         return any(
-            policy.reach if name == FRAMES else name in policy.reach
+            policy.reach if name in (FRAMES, COLOURS) else name in policy.reach
             for name in self._missing
             for policy in acting
         )
+
+    def _partly(self) -> dict[str, str]:
+        every = len(self._places)
+        return {
+            name: f"{len(places)} of {every} pictures"
+            for name, places in sorted(self._described.items())
+            if name in self._used and len(places) < every
+        }
 
     def _run(self) -> list[str]:
         """Match types by pictures that were compared with everything on the lists."""
@@ -169,6 +196,18 @@ class _Looked:
             if name in in_use and name not in self._missing and self._seen
         ]
         return [] if FRAMES in self._missing else run
+
+
+def _together(views: Iterable[View]) -> Iterator[list[View]]:
+    """A few at a time, fewer of large ones."""
+    some: list[View] = []
+    for view in views:
+        some.append(view)
+        if len(some) == TOGETHER or sum(v.rgb.size for v in some) > 3 * PIXELS_TOGETHER:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 def _versions(policies: Policies) -> dict[str, int]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from typing import IO, BinaryIO, Final, TypeVar
 
 import av
@@ -20,9 +20,11 @@ from gallery.decoding import NotAnImage
 from gallery.descriptors.pdq import LOW_QUALITY, dihedral, to_hex
 from gallery.models import Image, ImageFingerprint
 from gallery.services import storing
-from gallery.services.preparing import FRAME_VIEW, Hashes
+from gallery.services.preparing import Hashes
+from gallery.shown_pictures import FULL, VIDEO, place_of
 from gallery.trimming import Box
 from moderation.matching import Pixels, View, as_array
+from moderation.picture_files import PictureFile, hashed_view
 from moderation.verdicts import HASH_TYPES
 from videos import conf as video_conf
 from videos.borders import Borders
@@ -48,17 +50,21 @@ T = TypeVar("T")
 @dataclass(frozen=True, eq=False)
 class Subject:
     """``hashes``: kind → lower-case hex, of the whole file. ``views``: read once, raising what
-    decoding raises, also midway."""
+    decoding raises, also midway. ``chosen``: read after them, those of them that are compared by
+    models, too, where that are not all. ``doubts``: why colours cannot be relied upon, known when
+    all is read."""
 
     hashes: Mapping[str, str]
     views: Iterable[View]
+    chosen: Iterable[View] = ()
+    doubts: Sequence[str] = ()
 
 
 def of_bytes(data: bytes) -> Subject:
     """A file of a picture or an animation, or a video that is small enough to be in memory."""
     hashes = vars(Hashes.of(data))
     if picture_sniffing.sniff(data) is not None:
-        return Subject(hashes, _frames(data))
+        return _of_picture(hashes, data)
     return Subject(hashes, _clip(io.BytesIO(data)))
 
 
@@ -76,7 +82,7 @@ def of_image(image: Image) -> Subject:
     hashes = {kind: getattr(image, kind) for kind in HASH_TYPES}
     if image.original:
         try:
-            return Subject(hashes, _frames(storing.read_original(image)))
+            return _of_picture(hashes, storing.read_original(image))
         except FileNotFoundError:
             pass
     return Subject(hashes, _left_of(image))
@@ -88,21 +94,16 @@ def of_video(video: Video) -> Subject:
     return Subject(hashes, _stored_frames(video))
 
 
-def _view(rgb: Pixels, legacy_rgb: Pixels, *, alone: bool = False) -> View:
-    """A picture with all eight hashes, if they can be relied upon."""
-    found = dihedral(rgb)
-    if found is None:
-        return View(rgb, legacy_rgb, alone=alone)
-    hashes, quality = found
-    good = hashes if quality >= LOW_QUALITY else []
-    return View(rgb, legacy_rgb, good, quality, alone=alone)
+def _of_picture(hashes: Mapping[str, str], data: bytes) -> Subject:
+    file = PictureFile(data)
+    return Subject(hashes, chain(file.views(), _motion(data)), file.chosen(), file.doubts)
 
 
-def _frames(data: bytes) -> Iterator[View]:
-    alone = decoding.inspect(data, gallery_conf.limits()).frames == 1
-    for number, picture in decoding.numbered_frames(data, gallery_conf.limits()):
-        view = _view(picture.rgb, picture.legacy_rgb, alone=alone)
-        yield view if alone else replace(view, frame=number)
+def _motion(data: bytes) -> Iterator[View]:
+    """The video at the end of a photograph that moves."""
+    video = decoding.appended_video(data)
+    for view in _clip(io.BytesIO(video)) if video else ():
+        yield replace(view, rendering=VIDEO)
 
 
 def _left_of(image: Image) -> Iterator[View]:
@@ -113,17 +114,21 @@ def _left_of(image: Image) -> Iterator[View]:
     rgb = storing.thumbnail_rgb(image)
     if rgb is None:
         raise NotAnImage("Neither the original nor the thumbnail is stored any more.")
-    view = _view(rgb, rgb, alone=True)
+    whole = hashedhashed_view(rgb, rgb, in_parts=True)
     # What was made of the original; the thumbnail's own hashes are a few bits off.
     rows = list(ImageFingerprint.objects.filter(item=image, pdq__isnull=False).order_by("id"))
+    still = not any(place_of(row.view)[0] for row in rows)
     for row in rows:
         own = [_packed(row.pdq)] if row.pdq and (row.pdq_quality or 0) >= LOW_QUALITY else []
-        if row.view == "full":
-            view = replace(view, hashes=[*own, *view.hashes], quality=row.pdq_quality)
+        frame, rendering = place_of(row.view)
+        if row.view == FULL:
+            whole = replace(whole, hashes=[*own, *whole.hashes], quality=row.pdq_quality)
         else:
-            number = int(row.view.removeprefix(FRAME_VIEW))
-            yield View(NOTHING, NOTHING, own, row.pdq_quality, frame=number)
-    yield view
+            place = None if still else frame
+            yield View(
+                NOTHING, NOTHING, own, row.pdq_quality, frame=place, rendering=rendering
+            )
+    yield whole
 
 
 def _stored_frames(video: Video) -> Iterator[View]:
@@ -180,9 +185,9 @@ def _clip(file: BinaryIO) -> Iterator[View]:
     )
     with decode(file, limits, fps=SAMPLES_PER_SECOND, long_side=LONG_SIDE) as video:
         for span in spans(video):
-            yield replace(_view(span.rgb, span.rgb), time_ms=span.t0)
+            yield replace(hashed_view(span.rgb, span.rgb), time_ms=span.t0)
             if span.box is not None and span.votes:
-                yield replace(_view(span.picture, span.picture), time_ms=span.t0)
+                yield replace(hashed_view(span.picture, span.picture), time_ms=span.t0)
 
 
 def _stretches(shown: Iterator[T]) -> Iterator[list[T]]:

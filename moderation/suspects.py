@@ -13,7 +13,7 @@ import numpy as np
 from django.db import models
 from numpy.typing import NDArray
 
-from gallery.descriptors.base import PIXELS_VERSION
+from gallery.descriptors.base import HASHES_VERSION, PIXELS_VERSION
 from gallery.descriptors.pdq import LOW_QUALITY, TURNED_ERROR, turned
 from gallery.items import Status
 from gallery.models import Image
@@ -95,6 +95,7 @@ def _like_hashes(
     reach = min(hash_index.BITS, threshold + TURNED_ERROR)
     for table, version, into in (
         ("gallery_imagefingerprint", PIXELS_VERSION, found.images),
+        ("gallery_imagefingerprint", HASHES_VERSION, found.images),
         ("videos_frame", FRAME_VERSION, found.videos),
     ):
         for stored in _stored_hashes(table, version):

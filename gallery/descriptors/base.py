@@ -25,6 +25,10 @@ PIXELS_VERSION = "pixels-1"
 COPY_VERSION = "copy-1"
 """Version of what finds copies: the model's vector and the local features."""
 
+HASHES_VERSION = "hashes-1"
+"""Version of rows that hold a PDQ hash alone: of what else a file shows, for the filter to compare.
+No index covers them and no search reads them."""
+
 CNN_DIMENSIONS = 512
 
 

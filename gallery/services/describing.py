@@ -24,7 +24,7 @@ from gallery.models import Image, Status
 from gallery.publishing import publish
 from gallery.services import embedding, storing
 from gallery.services.preparing import Description, describe_file
-from gallery.services.storing_columns import store_all, store_columns, store_frames
+from gallery.services.storing_columns import store_all, store_columns, store_further
 from gallery.signals import tell, together
 
 BATCH = 16
@@ -110,7 +110,7 @@ def _finish(descriptions: Mapping[int, Description]) -> int:
         )
         store_all({image.pk: descriptions[image.pk].columns for image in images})
         for image in images:
-            store_frames(image.pk, descriptions[image.pk].frames)
+            store_further(image.pk, descriptions[image.pk].further)
         for image in images:
             _complete_row(image, descriptions[image.pk], files, by=WORKER)
         embedding.enqueue([image.pk for image in images], embedding.wanted())
@@ -121,7 +121,7 @@ def complete(image: Image, description: Description, files: storing.undo_files, 
     """Store a description and publish. In a transaction, with the image's row locked."""
     versions.note(description.columns)
     store_columns(image.pk, description.columns)
-    store_frames(image.pk, description.frames)
+    store_further(image.pk, description.further)
     _complete_row(image, description, files, by=by)
     embedding.enqueue([image.pk], embedding.left(description.columns))
 

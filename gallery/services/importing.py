@@ -29,7 +29,7 @@ from gallery.services import embedding, storing
 from gallery.services.import_sources import Source
 from gallery.services.inserting import AlreadyStored, insert
 from gallery.services.preparing import Plan, Prepared, prepare, start
-from gallery.services.storing_columns import store_all, store_frames
+from gallery.services.storing_columns import store_all, store_further
 from gallery.signals import image_added, tell, together
 from gallery.sniffing import sniff
 
@@ -220,7 +220,7 @@ def _store(
             )
         store_all({image.pk: r.description.columns for _, image, r in stored})
         for _, image, result in stored:
-            store_frames(image.pk, result.description.frames)
+            store_further(image.pk, result.description.further)
         outcomes += [_publish(source, image, result, by) for source, image, result in stored]
         ids = [image.pk for image in new]
         if not embed:

@@ -14,19 +14,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gallery import descriptors
-from gallery.decoding import Limits, Picture, decode, numbered_frames
-from gallery.descriptors import Descriptor
+from gallery import decoding, descriptors
+from gallery.decoding import Limits, Picture, decode
+from gallery.descriptors import ColumnsByVersion, Descriptor, pdq
+from gallery.descriptors.base import HASHES_VERSION, PIXELS_VERSION
+from gallery.descriptors.pdq import to_hex
 from gallery.errors import UserError
 from gallery.fetching import FetchPolicy, fetch
+from gallery.frame_choice import TimedHash, most_telling
 from gallery.pictures import Info
 from gallery.services.processes import obey_parent
+from gallery.shown_pictures import FULL, VIDEO, shown_pictures
 
 FETCH_THREADS = 8
 
-FRAME_VIEW = "frame-"
-"""Views of an animation's frames and a file's pages are called so, with their place from 0; the
-first one is the view ``full``."""
+SEARCHED_FRAMES = 64
+"""Pictures of one file that searches find; of what else it shows only hashes are kept."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,12 @@ class Hashes:
 class Description:
     """What is stored of a picture: columns by version, and a JPEG thumbnail.
 
-    ``frames``: view → columns by version of what else an animation or a file of pages shows.
+    ``further``: view → columns by version of what else the file shows (``shown_pictures``).
     """
 
     columns: Mapping[str, Mapping[str, Any]]
     thumbnail: bytes
-    frames: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    further: Mapping[str, ColumnsByVersion] = field(default_factory=dict)
 
     def has(self, column: str) -> bool:
         """Whether any version made this column."""
@@ -91,31 +94,51 @@ def describe_file(
     limits: Limits,
     thumbnail_size: int,
 ) -> Description:
-    """A file, of which ``picture`` is the first, by some descriptors; every distinct frame of it
-    by what needs no model."""
+    """A file, of which ``picture`` is the first, by some descriptors; every other picture that it
+    shows by what needs no model."""
     (first,) = describe([picture], kinds, thumbnail_size)
-    if picture.info.frames == 1:
-        return first
     pixels = [kind for kind in kinds if kind.name in descriptors.PIXELS]
-    return replace(first, frames=_further(data, pixels, limits))
+    return replace(first, further=_further(data, picture, pixels, limits))
 
 
 def _further(
-    data: bytes, kinds: Sequence[Descriptor], limits: Limits
-) -> dict[str, dict[str, dict[str, Any]]]:
-    """Views of the frames after the first, up to the one that is damaged, if one is."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+    data: bytes, first: Picture, kinds: Sequence[Descriptor], limits: Limits
+) -> dict[str, ColumnsByVersion]:
+    """Views of the other pictures, up to the one that is damaged, if one is.
+
+    Frames are described as the first picture is, and found by searches: up to ``SEARCHED_FRAMES``.
+    Of all else the hash alone is kept, in rows that only the filter reads.
+    """
+    if "pdq" not in {kind.name for kind in kinds}:
+        return {}
+    frames: dict[str, ColumnsByVersion] = {}
+    hashes: dict[str, ColumnsByVersion] = {}
+    told: list[Frame] = []
     try:
-        for number, picture in numbered_frames(data, limits) if kinds else ():
+        for picture in shown_pictures(data, limits, first=first):
+            if picture.view == FULL:
+                continue
+            if picture.rendering:
+                hashes[picture.view] = {HASHES_VERSION: pdq.describe(picture.rgb) or {}}
+                continue
             columns: dict[str, dict[str, Any]] = {}
-            for kind in kinds if number else ():
+            for kind in kinds:
                 (values,) = kind.describe([picture])
                 columns.setdefault(kind.version, {}).update(values or {})
-            if columns:
-                found[f"{FRAME_VIEW}{number}"] = columns
+            frames[picture.view] = columns
+            bits = columns[PIXELS_VERSION].get("pdq")
+            told.append(TimedHash(picture.duration_ms, bytes.fromhex(to_hex(bits)) if bits else None))
     except UserError:
         pass
-    return found
+    searched = {list(frames)[at] for at in most_telling(told, SEARCHED_FRAMES - 1)}
+    for view in set(frames) - searched:
+        own = frames.pop(view)[PIXELS_VERSION]
+        names = [name for name in ("pdq", "pdq_quality") if name in own]
+        hashes[view] = {HASHES_VERSION: {name: own[name] for name in names}}
+    if decoding.appended_video(data):
+        # Nothing is known of its pictures here: this says that there are some.
+        hashes[VIDEO] = {HASHES_VERSION: {}}
+    return {**frames, **hashes}
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ def store_columns(image_id: int, columns: ColumnsByVersion, view: str = "full") 
     store_all({image_id: columns}, view)
 
 
-def store_frames(image_id: int, frames: Mapping[str, ColumnsByVersion]) -> None:
-    """The same of an animation's later frames, by view."""
-    for view, columns in frames.items():
+def store_further(image_id: int, further: Mapping[str, ColumnsByVersion]) -> None:
+    """The same of what else a file shows, by view."""
+    for view, columns in further.items():
         store_columns(image_id, columns, view)
 
 

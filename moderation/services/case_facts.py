@@ -65,6 +65,7 @@ def evidence_of(about: About, screening: Screening) -> dict[str, Any]:
         "list_versions": dict(screening.list_versions),
         "unhashable": list(screening.unhashable),
         "missing": dict(screening.missing),
+        "partly": dict(screening.partly),
     }
     if screening.pdq is not None:
         found["pdq"] = screening.pdq.hex()

@@ -266,7 +266,7 @@ def _add_rows(case: ReviewCase | None, about: About, matches: Sequence[Match]) -
             time_ms=match.time_ms,
             item_time_ms=match.item_time_ms,
             frame=match.frame,
-            geometry=match.geometry,
+            geometry=match.shown_by,
             verdict=match.verdict,
         )
         for match in matches

@@ -229,6 +229,7 @@ def _answer(found: Screening, case: ReviewCase | None) -> dict[str, Any]:
         "case": None if case is None else case.pk,
         "unhashable": list(found.unhashable),
         "missing": dict(found.missing),
+        "partly": dict(found.partly),
     }
 
 
@@ -242,5 +243,6 @@ def _match(match: Match) -> Mapping[str, Any]:
         "quality": match.quality,
         "time": None if match.time_ms is None else match.time_ms / 1000,
         "frame": match.frame,
+        "rendering": match.rendering,
         "verdict": str(match.verdict.value),
     }

@@ -14,14 +14,16 @@ from typing import Any, BinaryIO, Final, cast
 from django.core.files.base import File
 
 from gallery import conf, decoding, descriptors, versions
-from gallery.descriptors import Columns, Descriptor
-from gallery.descriptors.base import COPY_VERSION
+from gallery.descriptors import Columns, Descriptor, pdq
+from gallery.descriptors.base import COPY_VERSION, HASHES_VERSION, Picture
 from gallery.descriptors.pdq import LOW_QUALITY, to_hex
 from gallery.errors import Conflict, UserError
+from gallery.frame_choice import TimedHash, most_telling
 from gallery.items import Status
 from gallery.models import Image, ImageFingerprint
 from gallery.services import storing
-from gallery.services.preparing import FRAME_VIEW, Hashes
+from gallery.services.preparing import Hashes
+from gallery.shown_pictures import FULL, shown_pictures
 from moderation.hashlists.rows import Kind
 from moderation.hashlists.values import BadValue, parse_hash
 from moderation.models import BannedFingerprint, BannedItem
@@ -30,6 +32,9 @@ from videos.services import reading
 
 LONGEST_SIDE: Final = 1024
 """Pixels of the picture that is kept of an item."""
+
+DESCRIBED: Final = 64
+"""Pictures of one file that models describe; of the others there are hashes."""
 
 _IN_OUR_COLUMNS: Final = {"local_features": "features"}
 
@@ -88,22 +93,33 @@ def _value(kind: str, text: str) -> str:
 
 
 def of_bytes(data: bytes, facts: dict[str, Any]) -> Entry:
-    """Of a picture's file, with every distinct frame or page of it.
+    """Of a picture's file, with every picture that it shows.
 
     Raises ``NotAnImage`` and ``TooLarge``.
     """
-    pictures = decoding.numbered_frames(data, conf.limits())
-    hashes, vectors, jpeg = _exact(Hashes.of(data)), list[BannedFingerprint](), b""
-    for number, picture in pictures:
-        jpeg = jpeg or picture.thumbnail(LONGEST_SIDE)
-        for row in described(picture, f"{FRAME_VIEW}{number}" if number else "full"):
-            vectors.append(row)
-            hashes += _pdq(row.pdq, row.pdq_quality)
+    limits = conf.limits()
+    first = decoding.decode(data, limits)
+    hashes, seen = _exact(Hashes.of(data)), dict[str, TimedHash]()
+    for picture in shown_pictures(data, limits, first=first):
+        columns = pdq.describe(picture.rgb) or {}
+        own = _pdq(columns.get("pdq"), columns.get("pdq_quality"))
+        hashes += own
+        hash = bytes.fromhex(own[0].value) if own else None
+        seen[picture.view] = TimedHash(picture.duration_ms, hash)
+    telling = most_telling(list(seen.values()), DESCRIBED)
+    wanted = {FULL, *(list(seen)[at] for at in telling)}
+    vectors = [
+        row
+        for picture in shown_pictures(data, limits, first=first)
+        if picture.view in wanted
+        for row in described(picture, picture.view)
+    ]
+    jpeg = first.thumbnail(LONGEST_SIDE)
     return Entry(BannedItem.Media.IMAGE, _each_once(hashes), vectors, jpeg, facts)
 
 
 def described(
-    picture: decoding.Picture, view: str, lacking: Iterable[str] = descriptors.REGISTRY
+    picture: Picture, view: str, lacking: Iterable[str] = descriptors.REGISTRY
 ) -> Iterator[BannedFingerprint]:
     """A fingerprint for each version of the available match types of ``lacking``."""
     columns: dict[str, dict[str, Any]] = {}
@@ -137,13 +153,15 @@ def of_image(image: Image, facts: dict[str, Any]) -> Entry:
         raise Conflict(f"Image {image.pk} is {image.status}: nothing is known of it yet.")
     hashes, vectors = _exact(image), []
     for row in ImageFingerprint.objects.filter(item=image).select_related("detail"):
+        hashes += _pdq(row.pdq, row.pdq_quality)
+        if row.version == HASHES_VERSION:
+            continue
         detail = getattr(row, "detail", None)
         names = ("haar", "pdq", "pdq_quality", "cnn", "clip")
         values = {name: getattr(row, name) for name in names}
         if detail is not None:
             values |= {"pattern": detail.pattern, "features": detail.local_features}
         vectors.append(_fingerprint(row.version, row.view, values))
-        hashes += _pdq(row.pdq, row.pdq_quality)
     return Entry(BannedItem.Media.IMAGE, _each_once(hashes), vectors, _thumbnail(image), facts)
 
 

@@ -3,9 +3,10 @@
 A scan first finds what may match: files by their hashes, pictures by PDQ against every stored hash,
 copies by the gallery's own searches. Each of these is then screened like a new upload, so that the
 verdict is the same. A hash does not tell what its picture looks like turned, only about, so the
-search for turned pictures goes a little further than the threshold. Of an animation's later frames
-no learned vectors are stored: where a list compares by them, each animation is screened from its
-original, and those whose original is gone are counted (``unseen``). A scan that is stopped goes on
+search for turned pictures goes a little further than the threshold. Of all that a file shows beside
+its first picture no learned vectors are stored, and of the video at the end of a photograph nothing:
+where a list needs them, each such image is screened from its original, and those whose original is
+gone are counted (``unseen``). A scan that is stopped goes on
 after the last items, or animations, that it has finished.
 """
 
@@ -26,7 +27,7 @@ from django_q.tasks import async_task
 from gallery.items import Item, Status
 from gallery.models import Image, ImageFingerprint
 from gallery.services.changing import quarantine_images
-from gallery.services.preparing import FRAME_VIEW
+from gallery.shown_pictures import FULL
 from moderation import policies, suspects
 from moderation.models import BannedItem, RetroScan, ReviewCase
 from moderation.permissions import Actor
@@ -185,10 +186,10 @@ def _animations(scan: RetroScan) -> bool:
     items = items.filter(pk=scan.item_id) if scan.item_id else items
     if not items.filter(fingerprints__cnn__isnull=False).exists():
         return False
-    frames = ImageFingerprint.objects.filter(item=OuterRef("pk"), view__startswith=FRAME_VIEW)
+    further = ImageFingerprint.objects.filter(item=OuterRef("pk")).exclude(view=FULL)
     some = list(
         Image.objects.filter(
-            Exists(frames), pk__gt=scan.animation, status__in=suspects.SCREENED
+            Exists(further), pk__gt=scan.animation, status__in=suspects.SCREENED
         ).order_by("pk")[:ANIMATIONS]
     )
     if not some:
