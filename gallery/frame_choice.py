@@ -46,9 +46,7 @@ def most_telling(frames: Sequence[TimedHash], most: int) -> list[int]:
     return (order + again)[:most]
 
 
-def _farthest(
-    hashes: Hashes, chosen: Sequence[int], others: Sequence[int], most: int
-) -> list[int]:
+def _farthest(hashes: Hashes, chosen: Sequence[int], others: Sequence[int], most: int) -> list[int]:
     """Some of the others, each as far as can be from all that were chosen before it."""
     rest = np.array(others, np.int64)
     nearest = np.full(len(rest), BITS, np.int64)

@@ -38,7 +38,9 @@ def phase(sha256: str) -> float:
     Nobody outside can know it, and the same file is always looked at in the same way, so that a
     verdict does not change by chance.
     """
-    digest = hmac.digest(settings.SECRET_KEY.encode(), b"grid of times:" + sha256.encode(), "sha256")
+    digest = hmac.digest(
+        settings.SECRET_KEY.encode(), b"grid of times:" + sha256.encode(), "sha256"
+    )
     return 1000 * int.from_bytes(digest[:4], "big") / 2**32
 
 

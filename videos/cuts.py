@@ -31,7 +31,8 @@ class Cuts:
         self._t = 0
 
     def deliver(self, t: int, look: Grey, due: bool) -> bool:
-        """Whether the frame at ``t`` that has this ``look`` is delivered: it is ``due``, or unlike the last one that was.
+        """Whether the frame at ``t`` that has this ``look`` is delivered: it is ``due``, or unlike
+        the last one that was.
 
         To be asked of each frame once, in order.
         """

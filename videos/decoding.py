@@ -98,9 +98,7 @@ def decode(
     with tempfile.TemporaryDirectory(prefix="video-") as directory:
         name = secrets.token_hex(16)
         container = _place(source, Path(directory, name), limits)
-        job = wire.Job(
-            name, container, fps, phase, screening, start_ms, end_ms, long_side, limits
-        )
+        job = wire.Job(name, container, fps, phase, screening, start_ms, end_ms, long_side, limits)
         with _process(job, directory) as process:
             yield Decoding(process, limits, long_side)
 

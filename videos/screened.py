@@ -7,12 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from gallery.descriptors.pdq import LOW_QUALITY, dihedral
-from videos.wire import Frame, fitted
+from videos.wire import Frame
 
 SCREENED_PER_SECOND: Final = 16.0
 """Points of the grid: a picture that is held for 63 ms is on the screen at one of them. Each
@@ -23,8 +22,6 @@ SAME_BITS: Final = 8
 
 REMEMBERED: Final = 64
 """Different pictures that one is compared with: two that alternate are two."""
-
-_HASHED_SIDE: Final = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +56,7 @@ class Different:
         if frame.layer != self._layer:
             self._layer = frame.layer
             self._recent.clear()
-        hashed = dihedral(_reduced(frame.rgb))
+        hashed = dihedral(frame.rgb)
         if hashed is None or hashed[1] < LOW_QUALITY:
             return None
         seen = Seen(frame.t, frame.until, frame.layer, *hashed, frame.rgb)
@@ -77,11 +74,3 @@ def unlike(seen: Iterable[Seen], others: NDArray[np.uint8]) -> list[Seen]:
 def _nearest(hashes: NDArray[np.uint8], one: NDArray[np.uint8]) -> int:
     """Bits by which the nearest of n × 32 bytes differs; 256 if there is none."""
     return int(np.bitwise_count(hashes ^ one).sum(axis=1, dtype=np.int64).min(initial=256))
-
-
-def _reduced(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width = rgb.shape[:2]
-    size = fitted(width, height, _HASHED_SIDE)
-    if size == (width, height):
-        return rgb
-    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)

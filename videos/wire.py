@@ -34,14 +34,14 @@ GROUNDS: Final = ("white", "black", "colour", "unconverted", "inverted")
 first. Of footage the first three."""
 
 
-
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What may be decoded, and what it may cost.
 
-    ``max_pixels`` is of one frame, ``max_pictures`` the streams of pictures that are all read. ``cpu_seconds`` and ``memory_bytes`` (address space) bound the
-    process that decodes; ``wall_seconds`` is the time spent waiting for it, not counting what the
-    caller does with the frames.
+    ``max_pixels`` is of one frame, ``max_pictures`` the streams of pictures, which are all read.
+    ``cpu_seconds`` and ``memory_bytes`` (address space) bound the process that decodes;
+    ``wall_seconds`` is the time spent waiting for it, not counting what the caller does with the
+    frames.
     """
 
     max_bytes: int = 2 * 1024**3

@@ -127,7 +127,9 @@ def _further(
                 columns.setdefault(kind.version, {}).update(values or {})
             frames[picture.view] = columns
             bits = columns[PIXELS_VERSION].get("pdq")
-            told.append(TimedHash(picture.duration_ms, bytes.fromhex(to_hex(bits)) if bits else None))
+            told.append(
+                TimedHash(picture.duration_ms, bytes.fromhex(to_hex(bits)) if bits else None)
+            )
     except UserError:
         pass
     searched = {list(frames)[at] for at in most_telling(told, SEARCHED_FRAMES - 1)}
