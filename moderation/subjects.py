@@ -16,7 +16,7 @@ from gallery.services import storing
 from gallery.services.preparing import Hashes
 from gallery.shown_pictures import FULL, VIDEO, place_of
 from moderation.matching import View
-from moderation.picture_files import PictureFile
+from moderation.picture_files import PictureFile, hashed_view
 from moderation.verdicts import HASH_TYPES
 from moderation.video_files import NOTHING, stored_views, views_of_file
 from videos.models import Video

@@ -14,7 +14,6 @@ from typing import IO, BinaryIO, Final, TypeVar
 import av
 import cv2
 import numpy as np
-from django.conf import settings
 from django.core.files.storage import default_storage
 
 from gallery.descriptors.pdq import LOW_QUALITY, dihedral, to_hex, turned
@@ -24,12 +23,11 @@ from moderation.picture_files import hashed_view
 from videos import conf
 from videos.borders import Borders
 from videos.decoding import decode
-from videos.describing import BRIEF, TRIMMED
+from videos.describing import TRIMMED
 from videos.errors import NotAVideo
-from videos.models import Frame, Video
+from videos.models import Frame, ScreenedHashes, Video
 from videos.sampling import SAMPLES_PER_SECOND, spans
-from videos.screened import SCREENED_PER_SECOND, Different, Seen
-from videos.services.searching import QUERY_SECONDS
+from videos.screened import RECORD, SCREENED_PER_SECOND, Different, Seen
 from videos.wire import Due, fitted, layer_name
 from videos.wire import Frame as Shown
 
@@ -51,16 +49,10 @@ T = TypeVar("T")
 def views_of_file(file: BinaryIO, sha256: str) -> Iterator[View]:
     """Of a video that was sent to be asked about: all layers, one after another. Raises what
     decoding raises."""
-    limits = replace(
-        conf.limits(),
-        max_bytes=settings.MAX_UPLOAD_BYTES,
-        cpu_seconds=QUERY_SECONDS,
-        wall_seconds=float(QUERY_SECONDS),
-    )
     phase = conf.phase(sha256)
     with decode(
         file,
-        limits,
+        conf.query_limits(),
         fps=SCREENED_PER_SECOND,
         phase=phase,
         screening=True,
@@ -102,19 +94,18 @@ def _small(rgb: Pixels) -> Pixels:
 
 def stored_views(video: Video) -> Iterator[View]:
     """Of a video that is indexed: what was stored, turned as its small copy shows."""
-    for row in Frame.objects.brief().filter(item=video).order_by("t0").iterator():
-        hashes = turned(_packed(row.pdq)) if row.pdq else []
-        layer = int(row.view.removeprefix(BRIEF) or 0)
-        yield View(
-            NOTHING,
-            NOTHING,
-            hashes,
-            row.pdq_quality,
-            time_ms=row.t0,
-            rendering=layer_name(layer),
-            hashes_only=True,
-        )
-    rows = Frame.objects.spans().filter(item=video).order_by("t0", "view")
+    for some in ScreenedHashes.objects.filter(item=video).order_by("pk").iterator(chunk_size=1):
+        for one in np.frombuffer(bytes(some.packed), RECORD):
+            yield View(
+                NOTHING,
+                NOTHING,
+                turned(one["hash"].tobytes()),
+                int(one["quality"]),
+                time_ms=int(one["t"]),
+                rendering=layer_name(int(one["layer"])),
+                hashes_only=True,
+            )
+    rows = Frame.objects.filter(item=video).order_by("t0", "view")
     moments = groupby(rows.iterator(chunk_size=200), key=lambda row: row.t0)
     with default_storage.open(video.proxy.name or "") as file:
         shown = _at(file, (list(rows) for _, rows in moments))

@@ -63,7 +63,8 @@ def _frames(
                 f"The animation goes on beyond {clock(job.limits.max_duration_ms)}; "
                 "cut it into parts."
             )
-        size = size or fitted(*shown.picture.rgb.shape[1::-1], job.long_side)
+        height, width = shown.picture.rgb.shape[:2]
+        size = size or fitted(width, height, job.long_side)
         # Each frame differs from the one before it.
         if due.take(t, until) or job.screening:
             rgb = _rendered(shown, ground, others if job.screening else set())

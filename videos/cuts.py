@@ -51,7 +51,7 @@ def look_of(frame: VideoFrame) -> Grey:
         small = frame.reformat(SIDE, SIDE, format="gray", interpolation="FAST_BILINEAR")
         return coarse(small.to_ndarray().astype(np.float32))
     plane = frame.planes[0]
-    luma = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    luma = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
     rows = np.linspace(0, frame.height - 1, 2 * SIDE).astype(int)
     columns = np.linspace(0, frame.width - 1, 2 * SIDE).astype(int)
     points = luma[np.ix_(rows, columns)]

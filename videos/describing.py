@@ -23,9 +23,6 @@ Embed = Callable[[Sequence[Pixels]], Vector]
 
 FULL: Final = "full"
 TRIMMED: Final = "trimmed"
-BRIEF: Final = "brief"
-"""What the spans do not show: hashes alone, which screening compares. Other layers than the first
-follow in digits."""
 
 _BATCH: Final = 16
 """Spans whose pictures are in memory beside those that are still sampled."""

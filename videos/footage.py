@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import av
 import numpy as np
@@ -345,7 +345,7 @@ def _alpha_decoder(stream: VideoStream, job: Job) -> VideoCodecContext | None:
     codec = _SEE_ALPHA.get(stream.codec.canonical_name)
     if codec is None or job.container not in ("mkv", "webm") or not _says_alpha(stream):
         return None
-    context = VideoCodecContext.create(codec, "r")
+    context = cast(VideoCodecContext, VideoCodecContext.create(codec, "r"))
     context.extradata = stream.codec_context.extradata
     context.thread_count = _THREADS
     return context
@@ -394,7 +394,8 @@ class _Shown:
         width, height = reversed(size) if self.swapped else size
         alpha = any(component.is_alpha for component in frame.format.components)
         layout = "rgba" if alpha else "rgb24"
-        reduced = frame.reformat(width, height, format=layout, interpolation="AREA").to_ndarray()
+        small = frame.reformat(width, height, format=layout, interpolation="AREA")
+        reduced = np.asarray(small.to_ndarray(), np.uint8)
         rgb, transparent = reduced, False
         if alpha:
             transparent = bool((reduced[..., 3] < OPAQUE).any())

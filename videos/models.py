@@ -10,7 +10,7 @@ from pgvector.django import HnswIndex
 from gallery.descriptors.base import COPY_VERSION, PIXELS_VERSION
 from gallery.items import Item, ItemQuerySet, Status
 from gallery.vectors import Fingerprint
-from videos.describing import BRIEF
+from videos.screened import RECORD
 
 FRAME_VERSION = f"{PIXELS_VERSION}+{COPY_VERSION}"
 """Version of a frame's row, which holds what both versions make: a row each would cost twice."""
@@ -56,35 +56,19 @@ class Video(Item):
         ]
 
 
-class FrameQuerySet(models.QuerySet["Frame"]):
-    """Rows of both kinds."""
-
-    def spans(self) -> Self:
-        """What searches, counts and the timeline are about."""
-        return self.exclude(view__startswith=BRIEF)
-
-    def brief(self) -> Self:
-        """What only screening compares."""
-        return self.filter(view__startswith=BRIEF)
-
-
 class Frame(Fingerprint):
     """A picture of a video, and from when to when it was on the screen.
 
     ``view``: ``full``, or ``trimmed`` for a second row of the same span without the borders that
-    the video has there; ``brief`` for what no span shows, of which only a hash is stored, with the
-    layer (``wire.layer_name``) if it is not the first. What says nothing about which video it is
-    from (black, flat, noise) has ``weight`` 0 and no ``cnn``: it is on the timeline and in no
-    index. Of the inherited columns ``haar`` and ``clip`` stay null. Rows are inserted and deleted,
-    never changed.
+    the video has there. What says nothing about which video it is from (black, flat, noise) has
+    ``weight`` 0 and no ``cnn``: it is on the timeline and in no index. Of the inherited columns
+    ``haar`` and ``clip`` stay null. Rows are inserted and deleted, never changed.
     """
 
     item = models.ForeignKey(Video, on_delete=models.CASCADE, related_name="frames")
     t0 = models.PositiveIntegerField(help_text="ms, of the first frame that looks like this")
     t1 = models.PositiveIntegerField(help_text="ms, of the last one")
     weight = models.FloatField(help_text="0 = never votes, else its rarity up to 1")
-
-    objects = FrameQuerySet.as_manager()
 
     class Meta:
         default_permissions = ()
@@ -113,3 +97,19 @@ class Frame(Fingerprint):
 
     def __str__(self) -> str:
         return f"{self.t0 / 1000:.3f} to {self.t1 / 1000:.3f} s of video {self.item_id}"
+
+
+class ScreenedHashes(models.Model):
+    """What a video shows beside its frames, however briefly: hashes alone, for screening.
+
+    No search reads them. ``packed``: records of ``videos.screened.RECORD``, thousands in one row.
+    """
+
+    item = models.ForeignKey(Video, on_delete=models.CASCADE, related_name="screened_hashes")
+    packed = models.BinaryField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{len(self.packed) // RECORD.itemsize:,} hashes of video {self.item_id}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +24,12 @@ REMEMBERED: Final = 64
 """Different pictures that one is compared with: two that alternate are two."""
 
 
+RECORD: Final = np.dtype(
+    [("t", "<u4"), ("until", "<u4"), ("layer", "u1"), ("quality", "u1"), ("hash", "u1", (32,))]
+)
+"""What is stored of a picture."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
     """A picture that differs from those before it, and from when to when it was on the screen, ms.
@@ -42,6 +48,11 @@ class Seen:
     def own(self) -> NDArray[np.uint8]:
         """The hash of the picture as it is."""
         return np.frombuffer(self.hashes[0], np.uint8)
+
+    def record(self) -> NDArray[np.void]:
+        """One ``RECORD``."""
+        values = (self.t, self.until, self.layer, self.quality, self.own)
+        return np.array([values], RECORD)
 
 
 class Different:
@@ -66,9 +77,9 @@ class Different:
         return seen
 
 
-def unlike(seen: Iterable[Seen], others: NDArray[np.uint8]) -> list[Seen]:
-    """Those that are not there among ``others``, n × 32 bytes."""
-    return [one for one in seen if _nearest(others, one.own) > SAME_BITS]
+def unlike(records: NDArray[np.void], others: NDArray[np.uint8]) -> NDArray[np.void]:
+    """Those whose hashes are not there among ``others``, n × 32 bytes."""
+    return records[[_nearest(others, one["hash"]) > SAME_BITS for one in records]]
 
 
 def _nearest(hashes: NDArray[np.uint8], one: NDArray[np.uint8]) -> int:

@@ -49,7 +49,7 @@ def timeline(video: Video) -> list[Stretch]:
     """
     duration = max(1, video.duration_ms or 0)
     kinds: list[str] = [""] * BINS
-    rows = video.frames.spans().order_by("t0").values_list("t0", "t1", "weight")
+    rows = video.frames.order_by("t0").values_list("t0", "t1", "weight")
     for t0, t1, weight in rows:
         kind = RARE if weight >= _RARE_FROM else COMMON if weight > 0 else SILENT
         first, last = (min(BINS - 1, t * BINS // duration) for t in (t0, t1))

@@ -95,7 +95,7 @@ class VideoAdmin(DuplicatesPage, VideoActions, ModelAdmin):
         """Every video, with ``shown`` (may this user see its pictures?) and ``stored_frames``."""
         videos: QuerySet[Video] = super().get_queryset(request)
         moderates = access_of(request).allows("moderate")
-        frames = Frame.objects.spans().filter(item=OuterRef("pk")).order_by().values("item")
+        frames = Frame.objects.filter(item=OuterRef("pk")).order_by().values("item")
         counted = frames.annotate(count=Count("pk")).values("count")
         return videos.annotate(
             shown=Case(When(status=Status.READY, then=Value(True)), default=Value(moderates)),

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
@@ -22,12 +22,12 @@ from gallery.descriptors.pdq import to_hex
 from gallery.vectors import encode
 from videos import conf
 from videos.decoding import Decoding, decode
-from videos.describing import BRIEF, Row, describe
+from videos.describing import Row, describe
 from videos.errors import NotAVideo, VideoTooLarge, VideoTooSlow
 from videos.models import FRAME_VERSION
 from videos.proxies import FRAMES_PER_SECOND, Copied, ProxyWriter
 from videos.sampling import SAMPLES_PER_SECOND, Span, rarity, spans
-from videos.screened import SCREENED_PER_SECOND, Different, Seen, unlike
+from videos.screened import RECORD, SCREENED_PER_SECOND, Different, Seen, unlike
 from videos.wire import Due, Frame, fitted
 
 LONG_SIDE = 384
@@ -74,10 +74,12 @@ class StoredFrame:
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """What indexing found. ``proxy`` is open as long as ``read``'s block; ``thumbnail`` a JPEG."""
+    """What indexing found. ``screened``: n ``RECORD``; ``proxy`` is open as long as ``read``'s
+    block; ``thumbnail`` a JPEG."""
 
     duration_ms: int
     frames: Sequence[StoredFrame]
+    screened: NDArray[np.void]
     proxy: IO[bytes]
     thumbnail: bytes
 
@@ -111,15 +113,21 @@ def read(
             with ProxyWriter(cast(IO[bytes], mp4)) as proxy:
                 rows = describe(one_pass.shown(spans(one_pass.samples(proxy))), embed)
                 frames = [frame for batch in rows for frame in _weighed(batch, video_id)]
-            frames += _brief(one_pass.seen, frames)
-        yield Indexed(one_pass.duration_ms(), frames, cast(IO[bytes], mp4), one_pass.thumbnail())
+            screened = _beside(one_pass.screened(), frames)
+        yield Indexed(
+            one_pass.duration_ms(),
+            frames,
+            screened,
+            cast(IO[bytes], mp4),
+            one_pass.thumbnail(),
+        )
 
 
 class _Pass:
     """One reading of a video, and what is noted on the way."""
 
     def __init__(self, video: Decoding, phase: float, progress: Progress) -> None:
-        self.seen: list[Seen] = []
+        self._seen: list[NDArray[np.void]] = []
         self._video, self._phase, self._progress = video, phase, progress
         self._until = time.monotonic() + settings.VIDEO_TIMEOUT
         self._count, self._last, self._end = 0, 0, 0
@@ -153,12 +161,15 @@ class _Pass:
     def _note(self, seen: Seen | None) -> None:
         if seen is None:
             return
-        if len(self.seen) == MOST_SEEN:
+        if len(self._seen) == MOST_SEEN:
             raise VideoTooLarge(
                 f"The video shows more than {MOST_SEEN:,} different pictures; cut it into parts."
             )
-        # Thousands of them are kept, without their pixels.
-        self.seen.append(replace(seen, hashes=seen.hashes[:1], rgb=seen.rgb[:0]))
+        self._seen.append(seen.record())
+
+    def screened(self) -> NDArray[np.void]:
+        """All that differs, n ``RECORD``."""
+        return np.concatenate([np.empty(0, RECORD), *self._seen])
 
     def shown(self, found: Iterable[Span]) -> Iterator[Span]:
         """The same spans; the best of them becomes the thumbnail."""
@@ -203,26 +214,12 @@ def _weighed(rows: Sequence[Row], video_id: int) -> Iterator[StoredFrame]:
         )
 
 
-def _brief(seen: Sequence[Seen], frames: Sequence[StoredFrame]) -> list[StoredFrame]:
-    """Rows of what the video shows and its own ``frames`` do not; they are in no search."""
+def _beside(screened: NDArray[np.void], frames: Sequence[StoredFrame]) -> NDArray[np.void]:
+    """What the ``frames`` do not show; of other layers all, which are told by their names."""
     own = [bytes.fromhex(to_hex(frame.pdq)) for frame in frames if frame.pdq]
     hashes = np.frombuffer(b"".join(own), np.uint8).reshape(-1, 32)
-    # What another layer shows is told from the first, whatever that shows.
-    rows = unlike((one for one in seen if not one.layer), hashes)
-    rows += [one for one in seen if one.layer]
-    return [
-        StoredFrame(
-            t0=one.t,
-            t1=max(one.t, one.until),
-            view=f"{BRIEF} {one.layer}" if one.layer else BRIEF,
-            version=FRAME_VERSION,
-            pdq="".join(map(str, np.unpackbits(one.own).tolist())),
-            pdq_quality=one.quality,
-            cnn=None,
-            weight=0.0,
-        )
-        for one in rows
-    ]
+    first = screened["layer"] == 0
+    return np.concatenate([unlike(screened[first], hashes), screened[~first]])
 
 
 def _lookalikes(vectors: Sequence[NDArray[np.float32]], video_id: int) -> list[int]:
