@@ -7,6 +7,7 @@ every two seconds, so that any moment is decoded in a few milliseconds.
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from types import TracebackType
 from typing import IO, Final
 
@@ -25,6 +26,7 @@ from videos.wire import Due, Frame
 FRAMES_PER_SECOND: Final = 8.0
 """Twice as many as are sampled: so the samples are those that would be decoded alone. What is shown
 between them and looks unlike them is there as well."""
+_STEP_MS: Final = round(1000 / FRAMES_PER_SECOND)
 HEIGHT: Final = 160
 KEY_FRAME_MS: Final = 2000
 
@@ -70,18 +72,28 @@ class ProxyWriter:
         self._container.close()
 
     def add(self, t: int, until: int, rgb: NDArray[np.uint8]) -> None:
-        """One more frame, uint8 height × width × 3, from ``t`` ms on, which increases; ``until`` is
-        when it ends, if it is the last one."""
+        """One more frame, uint8 height × width × 3, on the screen from ``t`` to ``until`` ms.
+
+        ``t`` increases. What is held for long is repeated, which takes a few bytes: whoever
+        compares moments finds some within it, and the last one at its end.
+        """
         if self._stream is None:
             self._stream = _stream(self._container, rgb)
         size = self._stream.width, self._stream.height
         small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+        times = [t]
+        if until - t >= 2 * _STEP_MS:
+            times += [*range(t + _STEP_MS, until - _STEP_MS, _STEP_MS), until - 1]
+        for at, following in pairwise([*times, until]):
+            self._encode(self._stream, at, following - at, small)
+
+    def _encode(self, stream: VideoStream, t: int, lasts: int, small: NDArray[np.uint8]) -> None:
         frame = av.VideoFrame.from_ndarray(small, format="rgb24")
-        frame.time_base, frame.pts, frame.duration = _CLOCK, t, until - t
+        frame.time_base, frame.pts, frame.duration = _CLOCK, t, lasts
         if t >= self._key_frame_due:
             frame.pict_type = PictureType.I
             self._key_frame_due = t + KEY_FRAME_MS
-        self._container.mux(self._stream.encode(frame))
+        self._container.mux(stream.encode(frame))
 
 
 def _stream(container: OutputContainer, rgb: NDArray[np.uint8]) -> VideoStream:

@@ -37,6 +37,7 @@ EQUAL = 0.02
 SHOWN = 5
 """Pairs of frames of an answer."""
 
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """A moment of the query and of the video that show the same: ms of each, cosine."""
