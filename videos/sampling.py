@@ -180,7 +180,7 @@ def _merged(frames: Iterable[Frame], inside: _Inside) -> Iterator[_Open]:
         if not cut and _continues(current, frame.t, small):
             current.prolong(frame)
             missed.clear()
-        elif cut or frame.t - current.t1 >= _EVERY_MS:
+        elif cut or _seen_until(frame) - current.t1 >= _EVERY_MS:
             began = _began([] if cut else missed, frame.t, small)
             yield current
             current = _Open(began, frame.t, frame, small, frame, frame)
