@@ -63,6 +63,7 @@ THUMBNAIL_SIZE = env_int("THUMBNAIL_SIZE", 320, minimum=64, maximum=2048)
 KEEP_VIDEOS = env_str("KEEP_VIDEOS", "uploads")
 """Which video files stay after indexing: ``all``, ``uploads`` or ``none``."""
 MAX_VIDEO_BYTES = env_int("MAX_VIDEO_MB", 1024, minimum=1) * 2**20
+MAX_VIDEO_PIXELS = env_int("MAX_VIDEO_PIXELS", 4096 * 2304, minimum=64 * 64, maximum=16384 * 8704)
 MAX_VIDEO_MINUTES = env_int("MAX_VIDEO_MINUTES", 360, minimum=1, maximum=24 * 60)
 VIDEO_FETCH_TIMEOUT = env_float("VIDEO_FETCH_TIMEOUT", 60.0, minimum=0.1, maximum=3600)
 VIDEO_TIMEOUT = env_int("VIDEO_TIMEOUT", 3600, minimum=10)

@@ -26,13 +26,17 @@ from moderation.models import BannedFingerprint, BannedHash, BannedItem
 from moderation.policies import Policy
 from moderation.vector_suspects import Suspects
 from moderation.verdicts import HASH_TYPES
-from videos.models import FRAME_VERSION, Video
+from videos.models import FRAME_VERSION, ScreenedHashes, Video
+from videos.screened import RECORD
 
 SCREENED: Final = (Status.READY, Status.QUARANTINED)
 """What was published or held; what is pending meets the gate. One that is held may be released."""
 
 ROWS: Final = 200_000
 """Stored hashes in memory at a time."""
+
+SCREENED_ROWS: Final = 20
+"""Of up to 4,000 hashes each, that are read at a time."""
 
 QUERIES: Final = 512
 """Hashes that are looked for at a time: about a second."""
@@ -93,14 +97,13 @@ def _like_hashes(
         return
     others = [other for hash in own for other in turned(hash)[1:]]
     reach = min(hash_index.BITS, threshold + TURNED_ERROR)
-    for table, version, into in (
-        ("gallery_imagefingerprint", PIXELS_VERSION, found.images),
-        ("gallery_imagefingerprint", HASHES_VERSION, found.images),
-        ("videos_frame", FRAME_VERSION, found.videos),
+    for parts, into in (
+        (_stored_hashes("gallery_imagefingerprint", PIXELS_VERSION), found.images),
+        (_stored_hashes("gallery_imagefingerprint", HASHES_VERSION), found.images),
+        (_stored_hashes("videos_frame", FRAME_VERSION), found.videos),
+        (_screened_hashes(), found.videos),
     ):
-        for stored in _stored_hashes(table, version):
-            items = stored["item"].astype(np.int64)
-            hashes = np.ascontiguousarray(stored["pdq"]["hash"])
+        for items, hashes in parts:
             for queries, within in ((own, threshold), (others, reach)):
                 for start in range(0, len(queries), QUERIES):
                     some = queries[start : start + QUERIES]
@@ -109,8 +112,20 @@ def _like_hashes(
                     tick()
 
 
-def _stored_hashes(table: str, version: str) -> Iterator[NDArray[np.void]]:
-    """``item`` and ``hash`` of every picture whose hash can be relied upon, in parts."""
+_Hashes = tuple[NDArray[np.int64], NDArray[np.uint8]]
+"""Items, and n × 32 bytes."""
+
+
+def _screened_hashes() -> Iterator[_Hashes]:
+    """What videos show beside their frames, in parts."""
+    rows = ScreenedHashes.objects.order_by("pk").values_list("item", "packed")
+    for item, packed in rows.iterator(chunk_size=SCREENED_ROWS):
+        hashes = np.frombuffer(bytes(packed), RECORD)["hash"]
+        yield np.full(len(hashes), item, np.int64), np.ascontiguousarray(hashes)
+
+
+def _stored_hashes(table: str, version: str) -> Iterator[_Hashes]:
+    """Every picture whose hash can be relied upon, in parts."""
     last = 0
     while True:
         rows = copied(
@@ -121,7 +136,7 @@ def _stored_hashes(table: str, version: str) -> Iterator[NDArray[np.void]]:
         )
         if not len(rows):
             return
-        yield rows
+        yield rows["item"].astype(np.int64), np.ascontiguousarray(rows["pdq"]["hash"])
         last = int(rows["id"][-1])
 
 

@@ -1,24 +1,21 @@
-"""Animated GIF, WebP and PNG → frames, by Pillow. Runs only in the decoding process."""
+"""Animated GIF, WebP, PNG and AVIF → frames, by Pillow. Runs only in the decoding process."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from gallery import decoding
-from gallery.pictures import Picture
+from gallery.decoding import Shown
 from videos.errors import NotAVideo, VideoTooLarge, clock
-from videos.wire import Due, Frame, Info, Job, fitted
+from videos.wire import GROUNDS, Due, Frame, Info, Job, fitted, layer_of
 
-_SHOWN_AT_LEAST_MS = 20
 _USUAL_MS = 100
-"""Browsers show a frame for 100 ms if the file asks for 10 or less."""
+"""Of a frame that does not say how long it is shown."""
 
 
 def read(job: Job) -> Iterator[Info | Frame]:
@@ -41,13 +38,24 @@ def _read(job: Job) -> Iterator[Info | Frame]:
     )
     data = Path(job.name).read_bytes()
     info = decoding.inspect(data, limits)
-    image = Image.open(io.BytesIO(data), formats=(decoding.FORMATS[info.format],))
     yield Info(job.container, info.format, info.width, info.height, None)
-    size = fitted(info.width, info.height, job.long_side)
-    due = Due(job.fps, job.start_ms)
-    t = 0.0
-    for index in range(info.frames):
-        shown_ms = _seek(image, index)
+    others: set[str] = set()
+    yield from _frames(job, data, limits, 0, others)
+    for ground, name in enumerate(GROUNDS):
+        if name in others:
+            yield from _frames(job, data, limits, ground, others)
+
+
+def _frames(
+    job: Job, data: bytes, limits: decoding.Limits, ground: int, others: set[str]
+) -> Iterator[Frame]:
+    """Over one ground; the names of all ``others`` that show something else are noted."""
+    due, t = Due(job.fps, job.start_ms, job.phase), 0
+    size: tuple[int, int] | None = None
+    for shown in decoding.shown(data, limits):
+        if shown.place not in ("full", "frame"):
+            return
+        until = t + (shown.duration_ms or _USUAL_MS)
         if job.end_ms is not None and t > job.end_ms:
             return
         if t > job.limits.max_duration_ms:
@@ -55,26 +63,20 @@ def _read(job: Job) -> Iterator[Info | Frame]:
                 f"The animation goes on beyond {clock(job.limits.max_duration_ms)}; "
                 "cut it into parts."
             )
-        if due.take(round(t)):
-            # Each frame is drawn over the ones before, so that it has to be copied.
-            rgb = Picture(image.copy(), info, 1).rgb
-            yield Frame(round(t), _reduced(rgb, size), (index + 1) / info.frames)
-        t += shown_ms
+        height, width = shown.picture.rgb.shape[:2]
+        size = size or fitted(width, height, job.long_side)
+        # Each frame differs from the one before it.
+        if due.take(t, until) or job.screening:
+            rgb = _rendered(shown, ground, others if job.screening else set())
+            progress = 1.0 if ground else (shown.number + 1) / shown.picture.info.frames
+            yield Frame(t, until, _reduced(rgb, size), progress, layer_of(0, ground))
+        t = until
 
 
-def _seek(image: Image.Image, index: int) -> float:
-    """Draw the frame; how long it is shown, in ms."""
-    try:
-        image.seek(index)
-        image.load()
-    except MemoryError:
-        raise
-    except Exception as exc:  # readers raise nearly anything on damaged bytes
-        raise NotAVideo(
-            f"Frame {index + 1} of the animation is damaged or missing; upload it again."
-        ) from exc
-    shown = float(image.info.get("duration", 0) or 0)
-    return shown if shown >= _SHOWN_AT_LEAST_MS else _USUAL_MS
+def _rendered(shown: Shown, ground: int, others: set[str]) -> NDArray[np.uint8]:
+    renderings = {one.name: one.rgb for one in shown.picture.renderings()}
+    others.update(renderings.keys() - {GROUNDS[0]})
+    return renderings.get(GROUNDS[ground], shown.picture.rgb)
 
 
 def _reduced(rgb: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -12,7 +12,12 @@ CONTENT_TYPES: Final = {
     "avi": "video/x-msvideo",
     "mpegts": "video/mp2t",
     "ogg": "video/ogg",
+    "asf": "video/x-ms-wmv",
+    "flv": "video/x-flv",
+    "mpegps": "video/mpeg",
+    "heics": "image/heic-sequence",
     "gif": "image/gif",
     "webp": "image/webp",
     "png": "image/png",
+    "avif": "image/avif",
 }

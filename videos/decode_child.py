@@ -79,7 +79,7 @@ def _write(out: BinaryIO, item: wire.Info | wire.Frame) -> None:
         _send(out, wire.INFO, _json(asdict(item)))
         return
     height, width, _ = item.rgb.shape
-    head = wire.FRAME_HEAD.pack(item.t, item.progress, height, width)
+    head = wire.FRAME_HEAD.pack(item.t, item.until, item.progress, item.layer, height, width)
     _send(out, wire.FRAME, head, item.rgb.data)
 
 

@@ -33,7 +33,8 @@ __all__ = ["Decoding", "Frame", "Info", "Limits", "decode", "sniff"]
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _COPY_BYTES: Final = 1024 * 1024
-_PIPE_BYTES: Final = 1024 * 1024
+_LATEST_MS: Final = 2**31 - 1
+"""What the columns of times hold: 24 days."""
 
 
 class Decoding:
@@ -72,24 +73,32 @@ def decode(
     limits: Limits,
     *,
     fps: float | None = None,
+    phase: float = 0.0,
+    screening: bool = False,
     start_ms: int = 0,
     end_ms: int | None = None,
     long_side: int = 512,
 ) -> Iterator[Decoding]:
-    """Open a video and decode its frames from ``start_ms`` to ``end_ms``, both included.
+    """Open a video and decode what is on the screen from ``start_ms`` to ``end_ms``.
 
-    At most ``fps`` frames a second are delivered (None: all), each the first at or after a point
-    of a regular grid, at most ``long_side`` pixels (≤ 2048) wide and high. All have the size of
-    the first. One is in memory at a time. A window is reached by seeking where the container
-    allows. Raises NotAVideo, VideoTooLarge, VideoTooSlow; the process and its directory are gone
-    when the block is left.
+    Delivered are the frames that are on the screen at the points of a grid of ``fps`` a second,
+    through ``phase`` ms (``wire.Due``), with their own times; without ``fps`` all frames. They
+    are at most ``long_side`` pixels (≤ 2048) wide and high and have the size of the first of their
+    layer. One is in memory at a time. A window is reached by seeking where the container allows.
+
+    ``screening``: also frames between the points that look unlike what was delivered last, and
+    one after another all other layers: other picture streams, covers, and what a video with
+    transparent pixels is over another ground.
+
+    Raises NotAVideo, VideoTooLarge, VideoTooSlow; the process and its directory are gone when the
+    block is left.
     """
     if not 0 < long_side <= wire.MAX_LONG_SIDE:
         raise ValueError(f"long_side must be 1 to {wire.MAX_LONG_SIDE}")
     with tempfile.TemporaryDirectory(prefix="video-") as directory:
         name = secrets.token_hex(16)
         container = _place(source, Path(directory, name), limits)
-        job = wire.Job(name, container, fps, start_ms, end_ms, long_side, limits)
+        job = wire.Job(name, container, fps, phase, screening, start_ms, end_ms, long_side, limits)
         with _process(job, directory) as process:
             yield Decoding(process, limits, long_side)
 
@@ -209,9 +218,11 @@ def _frame(body: bytearray) -> Frame:
     head = wire.FRAME_HEAD.size
     if len(body) < head:
         raise _damaged()
-    t, progress, height, width = wire.FRAME_HEAD.unpack_from(body)
+    t, until, progress, layer, height, width = wire.FRAME_HEAD.unpack_from(body)
     if height * width == 0 or len(body) != head + height * width * 3 or not math.isfinite(progress):
+        raise _damaged()
+    if not 0 <= t <= until <= _LATEST_MS:
         raise _damaged()
     rgb = np.frombuffer(body, np.uint8, offset=head).reshape(height, width, 3)
     rgb.flags.writeable = False
-    return Frame(t, rgb, progress)
+    return Frame(t, until, rgb, progress, layer)

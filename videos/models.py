@@ -10,6 +10,7 @@ from pgvector.django import HnswIndex
 from gallery.descriptors.base import COPY_VERSION, PIXELS_VERSION
 from gallery.items import Item, ItemQuerySet, Status
 from gallery.vectors import Fingerprint
+from videos.screened import RECORD
 
 FRAME_VERSION = f"{PIXELS_VERSION}+{COPY_VERSION}"
 """Version of a frame's row, which holds what both versions make: a row each would cost twice."""
@@ -96,3 +97,19 @@ class Frame(Fingerprint):
 
     def __str__(self) -> str:
         return f"{self.t0 / 1000:.3f} to {self.t1 / 1000:.3f} s of video {self.item_id}"
+
+
+class ScreenedHashes(models.Model):
+    """What a video shows beside its frames, however briefly: hashes alone, for screening.
+
+    No search reads them. ``packed``: records of ``videos.screened.RECORD``, thousands in one row.
+    """
+
+    item = models.ForeignKey(Video, on_delete=models.CASCADE, related_name="screened_hashes")
+    packed = models.BinaryField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{len(self.packed) // RECORD.itemsize:,} hashes of video {self.item_id}"

@@ -7,6 +7,7 @@ every two seconds, so that any moment is decoded in a few milliseconds.
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from types import TracebackType
 from typing import IO, Final
 
@@ -18,8 +19,14 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from videos.cuts import Cuts
+from videos.looks import coarse, grey
+from videos.wire import Due, Frame
+
 FRAMES_PER_SECOND: Final = 8.0
-"""Twice as many as are sampled: so the samples are those that would be decoded alone."""
+"""Twice as many as are sampled: so the samples are those that would be decoded alone. What is shown
+between them and looks unlike them is there as well."""
+_STEP_MS: Final = round(1000 / FRAMES_PER_SECOND)
 HEIGHT: Final = 160
 KEY_FRAME_MS: Final = 2000
 
@@ -29,6 +36,18 @@ _SMALLEST: Final = 16
 
 _CLOCK: Final = Fraction(1, 1000)
 _OPTIONS: Final = {"preset": "veryfast", "crf": "28", "threads": "1", "bf": "0"}
+
+
+class Copied:
+    """Which frames go into the copy: those of a grid of ``fps`` a second, and what looks unlike."""
+
+    def __init__(self, fps: float, phase: float) -> None:
+        self._due, self._cuts = Due(fps, 0, phase), Cuts()
+
+    def take(self, frame: Frame) -> bool:
+        """To be asked of each frame once, in order."""
+        due = self._due.take(frame.t, frame.until)
+        return self._cuts.deliver(frame.t, coarse(grey(frame.rgb)), due)
 
 
 class ProxyWriter:
@@ -52,18 +71,29 @@ class ProxyWriter:
             self._container.mux(self._stream.encode(None))
         self._container.close()
 
-    def add(self, t: int, rgb: NDArray[np.uint8]) -> None:
-        """One more frame, uint8 height × width × 3, at ``t`` ms, which increases."""
+    def add(self, t: int, until: int, rgb: NDArray[np.uint8]) -> None:
+        """One more frame, uint8 height × width × 3, on the screen from ``t`` to ``until`` ms.
+
+        ``t`` increases. What is held for long is repeated, which takes a few bytes: whoever
+        compares moments finds some within it, and the last one at its end.
+        """
         if self._stream is None:
             self._stream = _stream(self._container, rgb)
         size = self._stream.width, self._stream.height
         small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+        times = [t]
+        if until - t >= 2 * _STEP_MS:
+            times += [*range(t + _STEP_MS, until - _STEP_MS, _STEP_MS), until - 1]
+        for at, following in pairwise([*times, until]):
+            self._encode(self._stream, at, following - at, small)
+
+    def _encode(self, stream: VideoStream, t: int, lasts: int, small: NDArray[np.uint8]) -> None:
         frame = av.VideoFrame.from_ndarray(small, format="rgb24")
-        frame.time_base, frame.pts = _CLOCK, t
+        frame.time_base, frame.pts, frame.duration = _CLOCK, t, lasts
         if t >= self._key_frame_due:
             frame.pict_type = PictureType.I
             self._key_frame_due = t + KEY_FRAME_MS
-        self._container.mux(self._stream.encode(frame))
+        self._container.mux(stream.encode(frame))
 
 
 def _stream(container: OutputContainer, rgb: NDArray[np.uint8]) -> VideoStream:

@@ -133,7 +133,8 @@ class _Inside:
 
     def end(self) -> Box | None:
         """The box of the stretch that ends here; the next one is seen in the same way at first."""
-        box = self._borders.box()
+        # Too few frames to tell have the borders of those before them.
+        box = self._borders.box() if self._count >= _KNOWN_FROM else self._box
         self._borders, self._count = Borders(), 0
         return box
 
@@ -169,18 +170,17 @@ def _merged(frames: Iterable[Frame], inside: _Inside) -> Iterator[_Open]:
         if inside.add(frame.rgb) and current is not None and last is not None:
             current.look, cuts.previous = inside.look(current.first.rgb), inside.look(last.rgb)
             missed = [(earlier, inside.look(earlier.rgb)) for earlier, _ in missed]
-        small, last = inside.look(frame.rgb), frame
+        small, before, last = inside.look(frame.rgb), last or frame, frame
         cut = cuts.between(small)
         if current is None:
             current = _Open(frame.t, frame.t, frame, small, frame, frame)
             continue
         if not missed:
-            # No frame for long: the last one stayed on the screen.
-            current.t1 = max(current.t1, frame.t - _STEP_MS)
+            current.t1 = max(current.t1, _seen_until(before))
         if not cut and _continues(current, frame.t, small):
             current.prolong(frame)
             missed.clear()
-        elif cut or frame.t - current.t1 >= _EVERY_MS:
+        elif cut or _seen_until(frame) - current.t1 >= _EVERY_MS:
             began = _began([] if cut else missed, frame.t, small)
             yield current
             current = _Open(began, frame.t, frame, small, frame, frame)
@@ -188,7 +188,14 @@ def _merged(frames: Iterable[Frame], inside: _Inside) -> Iterator[_Open]:
         else:
             missed.append((frame, small))
     if current is not None:
+        if not missed and last is not None:
+            current.t1 = max(current.t1, _seen_until(last))
         yield current
+
+
+def _seen_until(frame: Frame) -> int:
+    """When a frame that stays is seen last; of one that moves on, when it is seen first."""
+    return frame.until if frame.until - frame.t >= _STEP_MS else frame.t
 
 
 def _continues(span: _Open, t: int, small: Grey) -> bool:

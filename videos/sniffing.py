@@ -12,27 +12,41 @@ from gallery.sniffing import sniff as sniff_picture
 HEAD_BYTES: Final = 4096
 """How much of the file's beginning ``sniff`` wants to see."""
 
-ACCEPTED: Final = "MP4, MOV, MKV, WebM, AVI, MPEG-TS or Ogg video, or an animated GIF, WebP or PNG"
+ACCEPTED: Final = (
+    "MP4, MOV, 3GP, MKV, WebM, AVI, WMV, FLV, MPEG (TS or PS) or Ogg video, or an animated GIF, "
+    "WebP, PNG, AVIF or HEIC"
+)
 
-ANIMATIONS: Final = frozenset({"gif", "webp", "png"})
+ANIMATIONS: Final = frozenset({"gif", "webp", "png", "avif"})
 """Read by Pillow; all other containers by FFmpeg."""
 
 _ISO_BOXES: Final = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"})
+_SEQUENCES: Final = frozenset({b"msf1", b"hevc", b"hevx", b"hevm", b"hevs"})
+"""Major brands of HEIC files that move; Pillow's reader shows their first picture alone."""
+
 _TS_SYNC: Final = 0x47
+_TS_PACKETS: Final = (188, 192, 204)
+"""Bytes: plain, with a time code before each (M2TS), with a checksum after each."""
+_TS_AT_LEAST: Final = 5
+"""Packets in a row, where the first one is cut: fewer may be chance."""
 _OTHERS: Final = {
-    b"FLV\x01": "an FLV video",
-    b"0&\xb2u\x8ef\xcf\x11": "a Windows Media video",
-    b"\0\0\1\xba": "an MPEG programme stream",
+    b"\0\0\1\xb3": "a bare MPEG stream without a container",
+    b"\0\0\0\1": "a bare H.264 or HEVC stream without a container",
     b".RMF": "a RealMedia video",
+    b"FWS": "a Flash animation",
+    b"CWS": "a Flash animation",
+    b"\x06\x0e+4\x02\x05\x01\x01": "an MXF video",
+    b"DKIF": "an IVF video",
     b"ID3": "an MP3 recording",
     b"fLaC": "a FLAC recording",
 }
 
 
 def sniff(head: bytes) -> str | None:
-    """mp4, mov, mkv, webm, avi, mpegts, ogg, gif, webp or png; None if it is none of these.
+    """mp4, mov, mkv, webm, avi, asf, flv, mpegps, mpegts, ogg, heics, gif, webp, png or avif; None
+    if it is none of these.
 
-    A gif, webp or png may turn out to be a still picture: one frame.
+    A gif, webp, png or avif may turn out to be a still picture: one frame.
     """
     if head.startswith(b"\x1a\x45\xdf\xa3"):
         return "webm" if b"webm" in head[:64] else "mkv"
@@ -40,6 +54,14 @@ def sniff(head: bytes) -> str | None:
         return "avi"
     if head.startswith(b"OggS"):
         return "ogg"
+    if head.startswith(b"0&\xb2u\x8ef\xcf\x11"):
+        return "asf"
+    if head.startswith(b"FLV\x01"):
+        return "flv"
+    if head.startswith(b"\0\0\1\xba"):
+        return "mpegps"
+    if head[4:8] == b"ftyp" and head[8:12] in _SEQUENCES:
+        return "heics"
     if _is_transport_stream(head):
         return "mpegts"
     picture = sniff_picture(head)
@@ -47,16 +69,17 @@ def sniff(head: bytes) -> str | None:
         return picture if picture in ANIMATIONS else None
     if head[4:8] in _ISO_BOXES:
         return "mov" if head[8:12] == b"qt  " or head[4:8] != b"ftyp" else "mp4"
-    return None
+    return "mpegts" if _is_transport_stream(head, cut=True) else None
 
 
-def _is_transport_stream(head: bytes) -> bool:
-    """Packets of 188 bytes, or of 192 with a time code before each (M2TS)."""
-    return any(
-        len(head) > first + 2 * size
-        and all(head[at] == _TS_SYNC for at in range(first, len(head), size))
-        for first, size in ((0, 188), (4, 192))
-    )
+def _is_transport_stream(head: bytes, *, cut: bool = False) -> bool:
+    """Packets that all begin with one byte. ``cut``: the first one may lack its beginning."""
+    for size in _TS_PACKETS:
+        for first in range(size) if cut else ((4,) if size == 192 else (0,)):
+            at = range(first, len(head), size)
+            if len(at) > (_TS_AT_LEAST if cut else 2) and all(head[n] == _TS_SYNC for n in at):
+                return True
+    return False
 
 
 def why_unknown(head: bytes) -> str:

@@ -20,7 +20,12 @@ RATE = 4
 
 def frames(*shots: Iterable[Pixels], rate: float = RATE) -> list[Frame]:
     pictures = [picture for shot in shots for picture in shot]
-    return [Frame(round(1000 * n / rate), picture, 0.0) for n, picture in enumerate(pictures)]
+    times = [round(1000 * n / rate) for n in range(len(pictures) + 1)]
+    return [
+        # Shown for less than the time to the next sample, as at 25 a second.
+        Frame(t, min(t + 40, following), picture, 0.0)
+        for (t, following), picture in zip(pairwise(times), pictures, strict=True)
+    ]
 
 
 def sampled(*shots: Iterable[Pixels]) -> list[Span]:
@@ -96,12 +101,9 @@ def test_flicker_is_not_a_cut_at_every_frame() -> None:
 
 def test_frames_that_stay_for_long_stand_for_all_of_it() -> None:
     pictures = [next(still(name, 1, rate=1)) for name in ("coffee", "astronaut", "camera")]
-    slides = [Frame(t, rgb, 0.0) for t, rgb in zip((0, 10_000, 25_000), pictures, strict=True)]
-    assert [(span.t0, span.t1) for span in spans(slides)] == [
-        (0, 9750),
-        (10_000, 24_750),
-        (25_000, 25_000),
-    ]
+    times = [(0, 10_000), (10_000, 24_950), (25_000, 30_000)]
+    slides = [Frame(*time, rgb, 0.0) for time, rgb in zip(times, pictures, strict=True)]
+    assert [(span.t0, span.t1) for span in spans(slides)] == times
 
 
 def test_nothing_gives_nothing_and_one_frame_one_span() -> None:
@@ -252,7 +254,7 @@ def test_no_frames_and_black_frames_have_no_borders() -> None:
 
 
 def numbered(count: int) -> list[Frame]:
-    return [Frame(125 * n, np.zeros((1, 1, 3), np.uint8), 0.0) for n in range(count)]
+    return [Frame(125 * n, 125 * n + 40, np.zeros((1, 1, 3), np.uint8), 0.0) for n in range(count)]
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 64, 65, 127, 128, 129, 500, 10_000])
@@ -278,7 +280,7 @@ def test_spreading_holds_few_frames() -> None:
         for n in range(1000):
             rgb = np.zeros((1, 1, 3), np.uint8)
             seen = [*seen, weakref.ref(rgb)]
-            yield Frame(n, rgb, 0.0)
+            yield Frame(n, n + 1, rgb, 0.0)
             if n % 200 == 0:
                 gc.collect()
                 alive.append(sum(ref() is not None for ref in seen))

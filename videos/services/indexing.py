@@ -24,7 +24,7 @@ from gallery.items import Status
 from gallery.publishing import passes, publish
 from gallery.services import storing as files_of_items
 from gallery.signals import tell
-from videos.models import Frame, Video
+from videos.models import Frame, ScreenedHashes, Video
 from videos.services import storing
 from videos.services.reading import Indexed, read
 from videos.signals import video_indexed
@@ -35,6 +35,7 @@ PROGRESS_SECONDS = 1.0
 MAX_ATTEMPTS = 3
 WORKER = "worker"
 INSERT_BATCH = 200
+HASHES_A_ROW = 4000
 SAVED = ("duration_ms", "progress", "proxy", "reindex", "reindex_failure")
 """What indexing changes beside what publishing saves."""
 DEADLY = (
@@ -94,7 +95,7 @@ def _index_claimed(video: Video, tell: Callable[[float], None] | None) -> bool:
     try:
         with (
             storing.opened_original(video) as original,
-            read(original, _Progress(video, tell), video_id=video.pk) as new,
+            read(original, _Progress(video, tell), video_id=video.pk, sha256=video.sha256) as new,
         ):
             _finish(video, new)
     except Gone:
@@ -137,6 +138,11 @@ def _finish(video: Video, new: Indexed) -> None:
         row.frames.all().delete()
         Frame.objects.bulk_create(
             [Frame(item=row, **asdict(frame)) for frame in new.frames], batch_size=INSERT_BATCH
+        )
+        row.screened_hashes.all().delete()
+        ScreenedHashes.objects.bulk_create(
+            ScreenedHashes(item=row, packed=new.screened[at : at + HASHES_A_ROW].tobytes())
+            for at in range(0, len(new.screened), HASHES_A_ROW)
         )
         files_of_items.delete_after_commit([row.thumbnail.name, row.proxy.name])
         thumbnail = files_of_items.save_thumbnail(row.sha256, new.thumbnail)

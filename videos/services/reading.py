@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 
 from gallery import descriptors
 from gallery.descriptors.base import CNN_DIMENSIONS
+from gallery.descriptors.pdq import to_hex
 from gallery.vectors import encode
 from videos import conf
 from videos.decoding import Decoding, decode
 from videos.describing import Row, describe
-from videos.errors import NotAVideo, VideoTooSlow
+from videos.errors import NotAVideo, VideoTooLarge, VideoTooSlow
 from videos.models import FRAME_VERSION
-from videos.proxies import FRAMES_PER_SECOND, ProxyWriter
+from videos.proxies import FRAMES_PER_SECOND, Copied, ProxyWriter
 from videos.sampling import SAMPLES_PER_SECOND, Span, rarity, spans
+from videos.screened import RECORD, SCREENED_PER_SECOND, Different, Seen, unlike
 from videos.wire import Due, Frame, fitted
 
 LONG_SIDE = 384
@@ -38,6 +40,8 @@ THUMBNAIL_AFTER = 0.1
 """Share of a video before which its picture is not chosen: it begins with titles."""
 STATED = frozenset({"mp4", "mov", "mkv", "webm"})
 """Containers whose duration is stated and was checked; of others FFmpeg guesses it."""
+MOST_SEEN = 200_000
+"""Different pictures of a video, all layers together: what six hours of film have three times."""
 
 Pixels = NDArray[np.uint8]
 
@@ -70,10 +74,12 @@ class StoredFrame:
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """What indexing found. ``proxy`` is open as long as ``read``'s block; ``thumbnail`` a JPEG."""
+    """What indexing found. ``screened``: n ``RECORD``; ``proxy`` is open as long as ``read``'s
+    block; ``thumbnail`` a JPEG."""
 
     duration_ms: int
     frames: Sequence[StoredFrame]
+    screened: NDArray[np.void]
     proxy: IO[bytes]
     thumbnail: bytes
 
@@ -83,35 +89,57 @@ Progress = Callable[[float], None]
 
 
 @contextmanager
-def read(original: Path | BinaryIO, progress: Progress, *, video_id: int) -> Iterator[Indexed]:
-    """Decode a video and describe what is in it. ``video_id``: the one whose frames do not count.
+def read(
+    original: Path | BinaryIO, progress: Progress, *, video_id: int, sha256: str
+) -> Iterator[Indexed]:
+    """Decode a video and describe what is in it. ``video_id``: the one whose frames do not count;
+    ``sha256``: of the file.
 
     Raises ``NotAVideo`` and its kin, ``Unavailable`` where the model is missing, and what
     ``progress`` raises.
     """
     embed = descriptors.get_copy().embed
     with tempfile.TemporaryFile() as mp4:
-        with decode(original, conf.limits(), fps=FRAMES_PER_SECOND, long_side=LONG_SIDE) as video:
-            one_pass = _Pass(video, progress)
+        phase = conf.phase(sha256)
+        with decode(
+            original,
+            conf.limits(),
+            fps=SCREENED_PER_SECOND,
+            phase=phase,
+            screening=True,
+            long_side=LONG_SIDE,
+        ) as video:
+            one_pass = _Pass(video, phase, progress)
             with ProxyWriter(cast(IO[bytes], mp4)) as proxy:
                 rows = describe(one_pass.shown(spans(one_pass.samples(proxy))), embed)
                 frames = [frame for batch in rows for frame in _weighed(batch, video_id)]
-        yield Indexed(one_pass.duration_ms(), frames, cast(IO[bytes], mp4), one_pass.thumbnail())
+            screened = _beside(one_pass.screened(), frames)
+        yield Indexed(
+            one_pass.duration_ms(),
+            frames,
+            screened,
+            cast(IO[bytes], mp4),
+            one_pass.thumbnail(),
+        )
 
 
 class _Pass:
     """One reading of a video, and what is noted on the way."""
 
-    def __init__(self, video: Decoding, progress: Progress) -> None:
-        self._video, self._progress = video, progress
+    def __init__(self, video: Decoding, phase: float, progress: Progress) -> None:
+        self._seen: list[NDArray[np.void]] = []
+        self._video, self._phase, self._progress = video, phase, progress
         self._until = time.monotonic() + settings.VIDEO_TIMEOUT
-        self._count, self._last = 0, 0
+        self._count, self._last, self._end = 0, 0, 0
         self._rank = (False, False)
         self._picture: Pixels | None = None
 
     def samples(self, proxy: ProxyWriter) -> Iterator[Frame]:
-        """Every frame goes into the proxy, those that ``spans`` expects are passed on."""
-        due = Due(SAMPLES_PER_SECOND, 0)
+        """Every frame is hashed; of the first layer some go into the proxy, and those that
+        ``spans`` expects are passed on."""
+        due = Due(SAMPLES_PER_SECOND, 0, self._phase)
+        copied = Copied(FRAMES_PER_SECOND, self._phase)
+        different = Different()
         for frame in self._video:
             if time.monotonic() > self._until:
                 raise VideoTooSlow(
@@ -119,12 +147,29 @@ class _Pass:
                     "send a shorter or smaller version."
                 )
             self._progress(frame.progress)
-            self._count, self._last = self._count + 1, frame.t
-            proxy.add(frame.t, frame.rgb)
-            if due.take(frame.t):
+            self._note(different.of(frame))
+            if frame.layer:
+                continue
+            self._count, self._last, self._end = self._count + 1, frame.t, frame.until
+            if copied.take(frame):
+                proxy.add(frame.t, frame.until, frame.rgb)
+            if due.take(frame.t, frame.until):
                 yield frame
         if self._count < 2:
-            raise NotAVideo("The video shows a single picture, or lasts no eighth of a second.")
+            raise NotAVideo("The video shows a single picture.")
+
+    def _note(self, seen: Seen | None) -> None:
+        if seen is None:
+            return
+        if len(self._seen) == MOST_SEEN:
+            raise VideoTooLarge(
+                f"The video shows more than {MOST_SEEN:,} different pictures; cut it into parts."
+            )
+        self._seen.append(seen.record())
+
+    def screened(self) -> NDArray[np.void]:
+        """All that differs, n ``RECORD``."""
+        return np.concatenate([np.empty(0, RECORD), *self._seen])
 
     def shown(self, found: Iterable[Span]) -> Iterator[Span]:
         """The same spans; the best of them becomes the thumbnail."""
@@ -140,7 +185,7 @@ class _Pass:
         info = self._video.info
         if info.container in STATED and info.duration_ms:
             return max(info.duration_ms, self._last)
-        return self._last + round(1000 / FRAMES_PER_SECOND)
+        return self._end
 
     def thumbnail(self) -> bytes:
         """A JPEG of at most ``THUMBNAIL_SIZE`` pixels a side."""
@@ -167,6 +212,14 @@ def _weighed(rows: Sequence[Row], video_id: int) -> Iterator[StoredFrame]:
             cnn=row.cnn,
             weight=weight,
         )
+
+
+def _beside(screened: NDArray[np.void], frames: Sequence[StoredFrame]) -> NDArray[np.void]:
+    """What the ``frames`` do not show; of other layers all, which are told by their names."""
+    own = [bytes.fromhex(to_hex(frame.pdq)) for frame in frames if frame.pdq]
+    hashes = np.frombuffer(b"".join(own), np.uint8).reshape(-1, 32)
+    first = screened["layer"] == 0
+    return np.concatenate([unlike(screened[first], hashes), screened[~first]])
 
 
 def _lookalikes(vectors: Sequence[NDArray[np.float32]], video_id: int) -> list[int]:

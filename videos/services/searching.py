@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from django.conf import settings
 
 from gallery import conf, decoding, descriptors
 from gallery.publishing import check_query
 from gallery.services.searching import bytes_of
+from gallery.sniffing import sniff as sniff_picture
 from videos import claims, queries
+from videos import conf as video_conf
 from videos.claims import Found
 from videos.confidence import Evidence, Kind, calibrations, confidence, logit
 from videos.decoding import decode, sniff
+from videos.errors import NotAVideo
 from videos.models import Video
 from videos.queries import QueryFrame
 from videos.search import candidates, spans_of
 from videos.services import proving
-from videos.sniffing import ANIMATIONS, HEAD_BYTES
+from videos.sniffing import ANIMATIONS, HEAD_BYTES, why_unknown
 from videos.verifying import Proof
-from videos.wire import Limits
 
 LIMIT = 10
 
@@ -34,9 +36,6 @@ EQUAL = 0.02
 
 SHOWN = 5
 """Pairs of frames of an answer."""
-
-QUERY_SECONDS = 60
-"""What decoding a query may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,20 +144,19 @@ def search(
 def read(content: bytes) -> tuple[list[QueryFrame], bool]:
     """The frames of a query, and whether it is a still. Raises ``NotAnImage``, ``NotAVideo`` and
     what goes beyond the limits."""
-    container = sniff(content[:HEAD_BYTES])
+    head = content[:HEAD_BYTES]
+    container = sniff(head)
+    if container is None and sniff_picture(head) is None:
+        raise NotAVideo(why_unknown(head))
     if container is None or (
         container in ANIMATIONS and decoding.inspect(content, conf.limits()).frames == 1
     ):
         return [queries.still(decoding.decode(content, conf.limits()).rgb)], True
-    limits = Limits(
-        max_bytes=settings.MAX_UPLOAD_BYTES,
-        cpu_seconds=QUERY_SECONDS,
-        wall_seconds=float(QUERY_SECONDS),
-    )
     with decode(
         io.BytesIO(content),
-        limits,
+        video_conf.query_limits(),
         fps=queries.SAMPLES_PER_SECOND,
+        phase=video_conf.phase(hashlib.sha256(content).hexdigest()),
         long_side=queries.LONG_SIDE,
     ) as footage:
         frames = queries.footage(footage)

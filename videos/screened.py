@@ -1,0 +1,87 @@
+"""The hashes of all that a video shows, however briefly: more than its spans say of it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.descriptors.pdq import LOW_QUALITY, dihedral
+from videos.wire import Frame
+
+SCREENED_PER_SECOND: Final = 16.0
+"""Points of the grid: a picture that is held for 63 ms is on the screen at one of them. Each
+fourth is one of the samples', each second one of the small copy's."""
+
+SAME_BITS: Final = 8
+"""Of 256 up to which two pictures count as one."""
+
+REMEMBERED: Final = 64
+"""Different pictures that one is compared with: two that alternate are two."""
+
+
+RECORD: Final = np.dtype(
+    [("t", "<u4"), ("until", "<u4"), ("layer", "u1"), ("quality", "u1"), ("hash", "u1", (32,))]
+)
+"""What is stored of a picture."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A picture that differs from those before it, and from when to when it was on the screen, ms.
+
+    ``hashes``: in all eight turns, its own first, 32 bytes each, of good ``quality``.
+    """
+
+    t: int
+    until: int
+    layer: int
+    hashes: Sequence[bytes]
+    quality: int
+    rgb: NDArray[np.uint8]
+
+    @property
+    def own(self) -> NDArray[np.uint8]:
+        """The hash of the picture as it is."""
+        return np.frombuffer(self.hashes[0], np.uint8)
+
+    def record(self) -> NDArray[np.void]:
+        """One ``RECORD``."""
+        values = (self.t, self.until, self.layer, self.quality, self.own)
+        return np.array([values], RECORD)
+
+
+class Different:
+    """Tells the pictures of a video that differ, layer by layer."""
+
+    def __init__(self) -> None:
+        self._layer = 0
+        self._recent: deque[NDArray[np.uint8]] = deque(maxlen=REMEMBERED)
+
+    def of(self, frame: Frame) -> Seen | None:
+        """None of one that was seen before, or whose hash cannot be relied upon."""
+        if frame.layer != self._layer:
+            self._layer = frame.layer
+            self._recent.clear()
+        hashed = dihedral(frame.rgb)
+        if hashed is None or hashed[1] < LOW_QUALITY:
+            return None
+        seen = Seen(frame.t, frame.until, frame.layer, *hashed, frame.rgb)
+        if self._recent and _nearest(np.stack(self._recent), seen.own) <= SAME_BITS:
+            return None
+        self._recent.append(seen.own)
+        return seen
+
+
+def unlike(records: NDArray[np.void], others: NDArray[np.uint8]) -> NDArray[np.void]:
+    """Those whose hashes are not there among ``others``, n × 32 bytes."""
+    return records[[_nearest(others, one["hash"]) > SAME_BITS for one in records]]
+
+
+def _nearest(hashes: NDArray[np.uint8], one: NDArray[np.uint8]) -> int:
+    """Bits by which the nearest of n × 32 bytes differs; 256 if there is none."""
+    return int(np.bitwise_count(hashes ^ one).sum(axis=1, dtype=np.int64).min(initial=256))
