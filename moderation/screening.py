@@ -15,7 +15,7 @@ from typing import Final
 import av
 
 from gallery.errors import Unavailable, UserError
-from moderation import judging, matching, picture_matching
+from moderation import edited_copies, judging, matching, picture_matching
 from moderation.matching import Match, Pixels, View
 from moderation.policies import Policies
 from moderation.subjects import Subject
@@ -106,6 +106,7 @@ class _Looked:
         self._first = self._first or views[0]
         self._hashed = self._hashed or any(view.hashes for view in views)
         found = matching.by_pdq(views, self.policies)
+        found += edited_copies.by_edits(views, found, self.policies)
         pictures = [view for view in views if view.rgb.size]
         self._seen = self._seen or bool(pictures)
         for match_type in sorted(self._used) if pictures else ():

@@ -68,7 +68,8 @@ def dihedral(rgb: Pixels) -> tuple[list[bytes], int] | None:
     samples, quality = _samples(rgb)
     if quality == 0:
         return None
-    return [row.tobytes() for row in pdq_transform.turned_hashes(samples[np.newaxis])[0]], quality
+    hashes = pdq_transform.packed(pdq_transform.turned_margins(samples[np.newaxis]))[0]
+    return [row.tobytes() for row in hashes], quality
 
 
 def _samples(rgb: Pixels) -> tuple[pdq_transform.Floats, int]:

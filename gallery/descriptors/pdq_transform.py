@@ -29,8 +29,6 @@ FREQUENCIES: Final = 16
 STRIP: Final = 65_536
 """Pixels whose luma is made at a time: it then stays in a core's cache."""
 
-_TURNS: Final = 8
-
 
 def luma(rgb: Pixels) -> Floats:
     """Brightness as the reference weighs it, 0 to 255."""
@@ -61,31 +59,32 @@ def quality(samples: Floats) -> int:
 
 def hashes(samples: Floats) -> NDArray[np.uint8]:
     """n × 64 × 64 samples → n hashes of 32 bytes."""
-    bits, _ = _above_median(_frequencies(samples))
-    return np.packbits(bits.reshape(len(samples), -1), axis=1)
+    margins = _above_median(_frequencies(samples))
+    return packed(margins.reshape(len(samples), -1))
 
 
-def turned_hashes(samples: Floats) -> NDArray[np.uint8]:
-    """n × 64 × 64 samples → n × 8 hashes of 32 bytes: of the picture turned and mirrored in all
-    ways, in the order of the reference, its own first.
+def packed(margins: Floats) -> NDArray[np.uint8]:
+    """… × 256 margins → … × 32 bytes, the hashes."""
+    return np.packbits(margins > 0, axis=-1)
+
+
+def turned_margins(samples: Floats) -> Floats:
+    """n × 64 × 64 samples → n × 8 × 256: by how much each frequency is above the median, of the
+    picture turned and mirrored in all ways, in the order of the reference, its own first.
 
     Turning swaps the axes of the frequencies, mirroring changes the signs of every second one.
     """
     frequencies = _frequencies(samples)
     down, across = np.where(np.indices((FREQUENCIES, FREQUENCIES)) % 2, -1, 1).astype(np.float32)
-    plain, mirrored_down, mirrored_across, both = (
-        _above_median(frequencies * signs)[0] for signs in (np.ones_like(down), down, across, down * across)
+    plain, downwards, sideways, both = (
+        _above_median(frequencies * signs)
+        for signs in (np.ones_like(down), down, across, down * across)
     )
     turns = (
-        *(plain, _transposed(mirrored_across), both, _transposed(mirrored_down)),
-        *(mirrored_down, mirrored_across, _transposed(plain), _transposed(both)),
+        *(plain, sideways.swapaxes(1, 2), both, downwards.swapaxes(1, 2)),
+        *(downwards, sideways, plain.swapaxes(1, 2), both.swapaxes(1, 2)),
     )
-    bits = np.stack(turns, axis=1).reshape(len(samples), _TURNS, -1)
-    return np.packbits(bits, axis=2)
-
-
-def _transposed(bits: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return bits.swapaxes(1, 2)
+    return np.stack(turns, axis=1).reshape(len(samples), len(turns), -1)
 
 
 def _frequencies(samples: Floats) -> Floats:
@@ -94,10 +93,11 @@ def _frequencies(samples: Floats) -> Floats:
     return np.asarray((cosines @ samples @ cosines.T)[:, ::-1, ::-1], np.float32)
 
 
-def _above_median(values: Floats) -> tuple[NDArray[np.bool_], Floats]:
+def _above_median(values: Floats) -> Floats:
     flat = values.reshape(len(values), -1)
-    middle = np.partition(flat, flat.shape[1] // 2 - 1, axis=1)[:, flat.shape[1] // 2 - 1]
-    return values > middle[:, np.newaxis, np.newaxis], middle
+    middle = flat.shape[1] // 2 - 1
+    medians = np.partition(flat, middle, axis=1)[:, middle]
+    return np.asarray(values - medians[:, np.newaxis, np.newaxis], np.float32)
 
 
 @lru_cache(1)

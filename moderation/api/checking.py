@@ -69,6 +69,10 @@ class CheckMatchSerializer(serializers.Serializer):
     quality = serializers.IntegerField(allow_null=True, help_text="Of what was asked about; pdq.")
     time = serializers.FloatField(allow_null=True, help_text="Seconds into a video.")
     frame = serializers.IntegerField(allow_null=True, help_text="Of an animation, from 0.")
+    edit = serializers.CharField(
+        allow_blank=True,
+        help_text="What was done to the item's picture, if it is near only before that.",
+    )
     verdict = serializers.ChoiceField(
         choices=[*Verdict], help_text="What this match alone asks for."
     )

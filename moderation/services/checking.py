@@ -242,5 +242,6 @@ def _match(match: Match) -> Mapping[str, Any]:
         "quality": match.quality,
         "time": None if match.time_ms is None else match.time_ms / 1000,
         "frame": match.frame,
+        "edit": match.edit,
         "verdict": str(match.verdict.value),
     }

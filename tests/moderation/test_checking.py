@@ -82,6 +82,7 @@ def test_a_blocked_picture_says_why_and_opens_one_case(ask: Any, settings: Any) 
         "quality": match["quality"],
         "time": None,
         "frame": None,
+        "edit": "",
         "verdict": "block",
     }
     case = ReviewCase.objects.get()
