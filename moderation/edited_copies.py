@@ -25,6 +25,11 @@ EVERY: Final = 4
 """Of the pictures of a video or an animation each fourth is looked at before edits, too."""
 
 
+STORED: Final = 64
+"""Bits between a stored picture's hash and an item's up to which a scan looks for edits: what a
+stored picture looked like before an edit is not known until it is screened."""
+
+
 @dataclass(frozen=True, slots=True)
 class Distances:
     """Of one kind of edit, for a list that compares by ``pdq`` up to the default threshold.
