@@ -25,6 +25,9 @@ EVERY: Final = 4
 """Of the pictures of a video or an animation each fourth is looked at before edits, too."""
 
 
+NEVER: Final = -1
+"""As a distance: no hash is so near."""
+
 STORED: Final = 64
 """Bits between a stored picture's hash and an item's up to which a scan looks for edits: what a
 stored picture looked like before an edit is not known until it is screened."""
@@ -34,8 +37,7 @@ stored picture looked like before an edit is not known until it is screened."""
 class Distances:
     """Of one kind of edit, for a list that compares by ``pdq`` up to the default threshold.
 
-    ``review``: up to which a picture leads to review, ``block``: up to which it may block; -1 =
-    never. ``contradiction``: the greatest share of what the picture says that the hash may deny.
+    ``review``: up to which a picture leads to review, ``block``: up to which it may block. ``contradiction``: the greatest share of what the picture says that the hash may deny.
     """
 
     review: int
@@ -44,16 +46,16 @@ class Distances:
 
 
 CALIBRATED: Final[Mapping[str, Distances]] = {
-    "negative": Distances(31, 31),
-    "border": Distances(45, 25),
-    "crop 97": Distances(45, 25),
-    "crop 95": Distances(45, 25),
-    "crop 90": Distances(45, 25),
-    "crop 80": Distances(45, 25),
-    "turn 3": Distances(45, 25),
-    "turn 6": Distances(45, 25),
-    "turn 8": Distances(45, 25),
-    "turn 10": Distances(45, 25),
+    "negative": Distances(31, 16, 0.08),
+    "border": Distances(45, NEVER, 0.06),
+    "crop 97": Distances(45, NEVER, 0.06),
+    "crop 95": Distances(42, NEVER, 0.06),
+    "crop 90": Distances(28, NEVER, 0.05),
+    "crop 80": Distances(25, NEVER, 0.05),
+    "turn 3": Distances(52, NEVER, 0.06),
+    "turn 6": Distances(56, NEVER, 0.08),
+    "turn 8": Distances(45, NEVER, 0.05),
+    "turn 10": Distances(45, NEVER, 0.05),
 }
 
 
@@ -63,6 +65,8 @@ def reach(calibrated: int, threshold: float) -> int:
     A list that is stricter than the default is stricter with edits in the same proportion; one
     that is laxer is not, as nothing was measured there.
     """
+    if calibrated < 0:
+        return calibrated
     share = min(1.0, threshold / DEFAULTS["pdq"].threshold)
     return int(calibrated * share)
 
@@ -73,9 +77,7 @@ def by_edits(views: Sequence[View], known: Sequence[Match], policies: Policies) 
     ``known``: what ``matching.by_pdq`` found. A view that is blocked by it is not looked at again.
     An allow list frees nothing that was edited.
     """
-    lists = {
-        pk: bounds for pk, bounds in using(policies, "pdq").items() if not policies[pk].allows
-    }
+    lists = {pk: bounds for pk, bounds in using(policies, "pdq").items() if not policies[pk].allows}
     if not lists:
         return []
     blocked = {match.place for match in known if _blocks(match)}

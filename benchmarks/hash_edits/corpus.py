@@ -15,12 +15,11 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from benchmarks import packages
 from benchmarks.cache import directory
 from benchmarks.recall import corpus as recall
-from benchmarks.recall.corpus import FLATTEST, NARROWEST, SUFFIXES, Pixels, shrunk
+from benchmarks.recall.corpus import FLATTEST, NARROWEST, SUFFIXES, shrunk
 from gallery.decoding import Limits, decode
 from gallery.errors import UserError
 
@@ -49,7 +48,7 @@ def pictures(workers: int, names: tuple[str, ...] = (*recall.PACKAGES, *FURTHER)
             continue
         try:
             unpacked = packages.debian(name)
-        except (OSError, ValueError, Exception) as error:  # noqa: BLE001
+        except (OSError, ValueError, Exception) as error:
             print(name, error)
             done.touch()
             continue

@@ -129,4 +129,3 @@ def _sampling(length: int, count: int) -> csr_array[Any]:
         ends.append(len(values))
     parts = np.array(values, np.float32), np.array(columns), np.array(ends)
     return csr_array(parts, shape=(count, length))
-

@@ -18,7 +18,6 @@ from typing import Final
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from gallery.descriptors.base import Pixels
 from gallery.descriptors.pdq_transform import (
@@ -205,9 +204,7 @@ def _within_borders(rgb: Pixels, brightness: Floats) -> Iterator[Floats]:
 def _outer_border(brightness: Floats) -> Floats | None:
     """Without the lines at each edge that have the colour of the corner; None if there are none."""
     differs = np.abs(brightness - brightness[0, 0]) > BORDER_LEVELS
-    rows, columns = (
-        np.flatnonzero(differs.mean(axis=axis) > BORDER_STRAY) for axis in (1, 0)
-    )
+    rows, columns = (np.flatnonzero(differs.mean(axis=axis) > BORDER_STRAY) for axis in (1, 0))
     if len(rows) < SIDE // 2 or len(columns) < SIDE // 2:
         return None
     inner = brightness[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

@@ -159,9 +159,7 @@ def _only_dropped(seen: Seen, proposed: float) -> QuerySet[ReviewCase]:
     """Undecided cases whose every match within its threshold would lie beyond the proposed one."""
     asked = CaseMatch.objects.filter(case=OuterRef("pk"), distance__lte=F("threshold"))
     near = Q(distance__lte=proposed + tuning.NEAR)
-    others = (
-        ~Q(list=seen.list) | ~Q(match_type=seen.match_type) | Q(list=None) | near | ~Q(edit="")
-    )
+    others = ~Q(list=seen.list) | ~Q(match_type=seen.match_type) | Q(list=None) | near | ~Q(edit="")
     mine = asked.filter(list=seen.list, match_type=seen.match_type, edit="").exclude(near)
     return ReviewCase.objects.filter(
         Exists(mine), ~Exists(asked.filter(others)), state__in=CaseState.undecided()

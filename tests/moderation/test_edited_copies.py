@@ -109,7 +109,8 @@ def test_an_edited_copy_is_found_and_says_how_it_was_edited(ask: Any, name: str)
 
 
 @pytest.mark.parametrize(
-    "name", ["astronaut.png", "coffee.png", "rocket.jpg", "ihc.png", "retina.jpg", "motorcycle_left.png"]
+    "name",
+    ["astronaut.png", "coffee.png", "rocket.jpg", "ihc.png", "retina.jpg", "motorcycle_left.png"],
 )
 def test_strangers_pass(ask: Any, name: str) -> None:
     banned()
