@@ -37,7 +37,8 @@ stored picture looked like before an edit is not known until it is screened."""
 class Distances:
     """Of one kind of edit, for a list that compares by ``pdq`` up to the default threshold.
 
-    ``review``: up to which a picture leads to review, ``block``: up to which it may block. ``contradiction``: the greatest share of what the picture says that the hash may deny.
+    ``review``: up to which a picture leads to review, ``block``: up to which it may block.
+    ``contradiction``: the greatest share of what the picture says that the hash may deny.
     """
 
     review: int

@@ -117,7 +117,8 @@ class HashIndex:
     def search(self, queries: Sequence[bytes], threshold: int | Sequence[int]) -> Hits:
         """Every row at ``threshold`` (0 to 256, inclusive) or nearer to a query of 32 bytes.
 
-        ``threshold``: for all queries, or one for each. An array of HIT by distance, item, query: a row that is near to several queries is there
+        ``threshold``: for all queries, or one for each. An array of HIT by distance, item, query:
+        a row that is near to several queries is there
         for each of them, 16 bytes a hit. Raises InvalidHashes, InvalidThreshold.
         """
         return _near(self._items, self._columns, queries, threshold)
