@@ -52,6 +52,10 @@ _ROW = _ITEM.itemsize + BYTES
 _CHUNK = 32768
 """Rows at a time: they, their differences and counts then stay in a core's cache."""
 
+_GROUP = 60
+"""Bits within which queries are looked for together: one pass over all rows finds those that may
+be near to any of them, and few of a list's hashes are within 60 + 45 bits of a stranger's."""
+
 Hashes = NDArray[np.uint8]
 Items = NDArray[np.int64]
 Hits = NDArray[np.void]
@@ -110,10 +114,11 @@ class HashIndex:
             return True
         return (status.st_dev, status.st_ino) != self._identity
 
-    def search(self, queries: Sequence[bytes], threshold: int) -> Hits:
+    def search(self, queries: Sequence[bytes], threshold: int | Sequence[int]) -> Hits:
         """Every row at ``threshold`` (0 to 256, inclusive) or nearer to a query of 32 bytes.
 
-        An array of HIT by distance, item, query: a row that is near to several queries is there
+        ``threshold``: for all queries, or one for each. An array of HIT by distance, item, query:
+        a row that is near to several queries is there
         for each of them, 16 bytes a hit. Raises InvalidHashes, InvalidThreshold.
         """
         return _near(self._items, self._columns, queries, threshold)
@@ -144,7 +149,9 @@ def build(path: Path, items: Items, hashes: Hashes, *, watermark: int) -> None:
         _sync_directory(path.parent)
 
 
-def scan(items: Items, hashes: Hashes, queries: Sequence[bytes], threshold: int) -> Hits:
+def scan(
+    items: Items, hashes: Hashes, queries: Sequence[bytes], threshold: int | Sequence[int]
+) -> Hits:
     """What ``HashIndex.search`` answers, for a short list in memory: shapes (n,) and (n, 32)."""
     return _near(items, _columns(items, hashes), queries, threshold)
 
@@ -158,31 +165,72 @@ def pack(hashes: Iterable[bytes]) -> Hashes:
 
 
 def _near(
-    items: Items, columns: NDArray[np.uint64], queries: Sequence[bytes], threshold: int
+    items: Items,
+    columns: NDArray[np.uint64],
+    queries: Sequence[bytes],
+    threshold: int | Sequence[int],
 ) -> Hits:
-    if not 0 <= threshold <= BITS:
+    reaches = [threshold] * len(queries) if isinstance(threshold, int) else list(threshold)
+    if not all(0 <= reach <= BITS for reach in reaches):
         raise InvalidThreshold(f"Give a threshold of 0 to {BITS}.", field="threshold")
+    if len(reaches) != len(queries):
+        raise InvalidThreshold("Give one threshold for each query.", field="threshold")
     words = pack(queries).view(_WORD)[:, :, np.newaxis]
+    groups = _groups(words[:, :, 0], np.array(reaches, np.int16))
     size = min(_CHUNK, len(items))
-    differing = np.empty((_WORDS, size), np.uint64)
-    counts = np.empty((_WORDS, size), np.uint8)
+    scratch = np.empty((_WORDS, size), np.uint64), np.empty((_WORDS, size), np.uint8)
     found = [np.empty(0, HIT)]
     for start in range(0, len(items), _CHUNK):
         chunk = columns[:, start : start + _CHUNK]
-        width = chunk.shape[1]
-        for number, query in enumerate(words):
-            np.bitwise_xor(chunk, query, out=differing[:, :width])
-            np.bitwise_count(differing[:, :width], out=counts[:, :width])
-            distances = counts[:, :width].sum(axis=0, dtype=np.int16)
-            rows = np.flatnonzero(distances <= threshold)
-            if rows.size:
-                hits = np.empty(rows.size, HIT)
-                hits["item"] = items[start + rows]
+        for centre, reach, members in groups:
+            distances = _distances(chunk, words[centre], scratch)
+            rows = np.flatnonzero(distances <= reach)
+            if not rows.size:
+                continue
+            near = chunk[:, rows] if len(members) > 1 else chunk
+            for number in members:
+                if number == centre:
+                    some, measured = rows, distances[rows]
+                else:
+                    some, measured = rows, _distances(near, words[number], scratch)
+                within = np.flatnonzero(measured <= reaches[number])
+                hits = np.empty(within.size, HIT)
+                hits["item"] = items[start + some[within]]
                 hits["query"] = number
-                hits["distance"] = distances[rows]
+                hits["distance"] = measured[within]
                 found.append(hits)
     hits = np.concatenate(found)
     return hits[np.lexsort((hits["query"], hits["item"], hits["distance"]))]
+
+
+def _distances(
+    columns: NDArray[np.uint64],
+    query: NDArray[np.uint64],
+    scratch: tuple[NDArray[np.uint64], NDArray[np.uint8]],
+) -> NDArray[np.int16]:
+    width = columns.shape[1]
+    differing, counts = (array[:, :width] for array in scratch)
+    np.bitwise_xor(columns, query, out=differing)
+    np.bitwise_count(differing, out=counts)
+    return np.asarray(counts.sum(axis=0, dtype=np.int16))
+
+
+def _groups(
+    words: NDArray[np.uint64], reaches: NDArray[np.int16]
+) -> list[tuple[int, int, list[int]]]:
+    """Queries near to one another: the one in the middle, how far a row may be from it to be near
+    to any of them (the triangle inequality), and all of them."""
+    apart = np.bitwise_count(words[:, np.newaxis] ^ words[np.newaxis]).sum(axis=2, dtype=np.int16)
+    near = apart <= _GROUP
+    left = np.ones(len(words), bool)
+    found = []
+    while left.any():
+        centre = int(np.argmax((near & left).sum(axis=1) * left))
+        members = np.flatnonzero(near[centre] & left)
+        left[members] = False
+        reach = int((apart[centre, members] + reaches[members]).max())
+        found.append((centre, reach, members.tolist()))
+    return found
 
 
 def _columns(items: Items, hashes: Hashes) -> NDArray[np.uint64]:

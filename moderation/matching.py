@@ -80,7 +80,8 @@ class Match:
     may block: the same file, hashes of good quality, a copy that geometry verified. ``whole``: the
     subject's picture shows nothing that the item does not show. ``item_place``: which of an
     item's pictures it is. ``geometry``: where the subject shows the item. ``rendering``: of the
-    subject's picture, as a ``View`` names it.
+    subject's picture, as a ``View`` names it. ``edit``: what was done to the item's picture, in
+    words, if it is near only before that.
     """
 
     item_id: int
@@ -102,6 +103,7 @@ class Match:
     item_place: int = 0
     geometry: Mapping[str, Any] | None = None
     rendering: str = ""
+    edit: str = ""
     verdict: Verdict = Verdict.ALLOW
 
     @property
@@ -129,11 +131,17 @@ def as_array(vector: Any) -> Vector:
 
 
 def of_item(
-    item: BannedItem, policies: Policies, match_type: str, distance: float, **facts: Any
+    item: BannedItem,
+    policies: Policies,
+    match_type: str,
+    distance: float,
+    *,
+    bounds: Bounds | None = None,
+    **facts: Any,
 ) -> Match:
-    """A match with a live item of an enabled list."""
+    """A match with a live item of an enabled list; ``bounds``: other than the list's own."""
     policy = policies[item.list_id]
-    bounds = policy.reach.get(match_type, SAME_FILE)
+    bounds = bounds or policy.reach.get(match_type, SAME_FILE)
     return Match(
         item_id=item.pk,
         list=policy.list,
@@ -186,7 +194,7 @@ def by_pdq(views: Sequence[View], policies: Policies) -> list[Match]:
     owners = np.repeat(np.arange(len(views)), [len(view.hashes) for view in views])
     hits = banned_hashes.near(queries, min(BITS, int(farthest(lists.values()))))
     pairs = {(int(hit["item"]), int(owners[hit["query"]])) for hit in hits}
-    rows = _live_hashes({pk for pk, _ in pairs}, lists)
+    rows = live_hashes({pk for pk, _ in pairs}, lists)
     found = []
     for pk, number in sorted(pairs):
         if pk in rows:
@@ -217,7 +225,7 @@ def _of_hash(row: BannedHash, view: View, distance: float, policies: Policies) -
     )
 
 
-def _live_hashes(ids: Iterable[int], lists: Iterable[int]) -> dict[int, BannedHash]:
+def live_hashes(ids: Iterable[int], lists: Iterable[int]) -> dict[int, BannedHash]:
     """Those of some rows whose items match at this moment, by id, with their items."""
     wanted = sorted(ids)
     found: dict[int, BannedHash] = {}

@@ -15,9 +15,9 @@ from typing import Final
 import av
 
 from gallery.errors import Unavailable, UserError
-from moderation import judging, matching, picture_matching
+from moderation import edited_copies, judging, matching, picture_matching
 from moderation.matching import Match, Pixels, Place, View
-from moderation.policies import Policies
+from moderation.policies import Policies, using
 from moderation.subjects import Subject
 from moderation.verdicts import HASH_TYPES, VECTOR_TYPES, Verdict, strictest
 
@@ -105,7 +105,7 @@ class _Looked:
     def look(self, subject: Subject) -> None:
         """Compare all pictures; what cannot be read or compared is noted."""
         self._read(subject.views)
-        if self._used:
+        if self._used or using(self.policies, "pdq"):
             self._read(subject.chosen)
         if subject.doubts:
             self._missing[COLOURS] = " ".join(subject.doubts)
@@ -123,6 +123,7 @@ class _Looked:
         self._hashed = self._hashed or any(view.hashes for view in views)
         self._places.update(view.place for view in views)
         found = matching.by_pdq(views, self.policies)
+        found += edited_copies.by_edits(views, [*self.matches, *found], self.policies)
         self._seen = self._seen or any(view.rgb.size for view in views)
         pictures = [view for view in views if view.rgb.size and not view.hashes_only]
         for match_type in sorted(self._used) if pictures else ():

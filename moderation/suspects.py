@@ -19,7 +19,7 @@ from gallery.items import Status
 from gallery.models import Image
 from gallery.search import nearest
 from gallery.vectors import encode
-from moderation import hash_index, vector_suspects
+from moderation import edited_copies, hash_index, vector_suspects
 from moderation.copied_rows import INTEGER, copied
 from moderation.matching import as_array
 from moderation.models import BannedFingerprint, BannedHash, BannedItem
@@ -96,7 +96,10 @@ def _like_hashes(
     if not own:
         return
     others = [other for hash in own for other in turned(hash)[1:]]
+    # The negative of a picture has the complement of its hash.
+    others += [_complement(hash) for hash in (*own, *others)]
     reach = min(hash_index.BITS, threshold + TURNED_ERROR)
+    edited = max(threshold, edited_copies.reach(edited_copies.STORED, threshold))
     for parts, into in (
         (_stored_hashes("gallery_imagefingerprint", PIXELS_VERSION), found.images),
         (_stored_hashes("gallery_imagefingerprint", HASHES_VERSION), found.images),
@@ -104,12 +107,16 @@ def _like_hashes(
         (_screened_hashes(), found.videos),
     ):
         for items, hashes in parts:
-            for queries, within in ((own, threshold), (others, reach)):
+            for queries, within in ((own, edited), (others, reach)):
                 for start in range(0, len(queries), QUERIES):
                     some = queries[start : start + QUERIES]
                     hits = hash_index.scan(items, hashes, some, min(within, hash_index.BITS))
                     into.update(hits["item"].tolist())
                     tick()
+
+
+def _complement(hash: bytes) -> bytes:
+    return bytes(255 - byte for byte in hash)
 
 
 _Hashes = tuple[NDArray[np.int64], NDArray[np.uint8]]

@@ -1,4 +1,4 @@
-"""The ``pdq`` match type: Meta's 256-bit perceptual hash, by its reference code (``pdqhash``).
+"""The ``pdq`` match type: Meta's 256-bit perceptual hash, the very bits of its reference code.
 
 In Python a hash is a ``str`` of 256 digits 0 and 1, which is what ``bit(256)`` columns take and
 give; lists of hashes are exchanged as 64 lowercase hexadecimal digits, the same bits in order.
@@ -7,15 +7,13 @@ Customary limits: distances up to 31 match, hashes of quality below 50 are not u
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
-import pdqhash
 
+from gallery.descriptors import pdq_transform
 from gallery.descriptors.base import Columns, Picture, Pixels, PixelsDescriptor
 from gallery.errors import UserError
 
@@ -26,9 +24,6 @@ LOW_QUALITY = 50
 
 _SMALLEST_SIDE = 5
 """The reference code answers all zeros below this, which would match each other."""
-
-_LARGEST_PIXELS = 4_000_000
-"""Above this the hash takes over 70 ms and 100 MB, so the picture is reduced first."""
 
 
 class NotAPdqHash(UserError):
@@ -60,23 +55,29 @@ class Pdq(PixelsDescriptor):
 
 def describe(rgb: Pixels) -> Columns | None:
     """``pdq`` and ``pdq_quality``; None if featureless or under 5 pixels."""
-    if min(rgb.shape[:2]) < _SMALLEST_SIDE:
-        return None
-    bits, quality = pdqhash.compute(_reduced(rgb))
+    samples, quality = _samples(rgb)
     if quality == 0:  # the hash of a featureless picture is noise
         return None
-    return {"pdq": "".join(map(str, bits.tolist())), "pdq_quality": int(quality)}
+    bits = np.unpackbits(pdq_transform.hashes(samples[np.newaxis])[0])
+    return {"pdq": "".join(map(str, bits.tolist())), "pdq_quality": quality}
 
 
 def dihedral(rgb: Pixels) -> tuple[list[bytes], int] | None:
     """The hashes of a picture turned and mirrored in all eight ways, 32 bytes each, its own first,
     and their quality; None where ``describe`` answers None."""
-    if min(rgb.shape[:2]) < _SMALLEST_SIDE:
-        return None
-    hashes, quality = pdqhash.compute_dihedral(_reduced(rgb))
+    samples, quality = _samples(rgb)
     if quality == 0:
         return None
-    return [np.packbits(bits.astype(np.uint8)).tobytes() for bits in hashes], int(quality)
+    hashes = pdq_transform.packed(pdq_transform.turned_margins(samples[np.newaxis]))[0]
+    return [row.tobytes() for row in hashes], quality
+
+
+def _samples(rgb: Pixels) -> tuple[pdq_transform.Floats, int]:
+    """What is hashed, and its quality; 0 also of what is too small."""
+    if min(rgb.shape[:2]) < _SMALLEST_SIDE:
+        return np.empty((0, 0), np.float32), 0
+    samples = pdq_transform.sampled(pdq_transform.luma(rgb))
+    return samples, pdq_transform.quality(samples)
 
 
 def turned(hash: bytes) -> list[bytes]:
@@ -98,21 +99,6 @@ def turned(hash: bytes) -> list[bytes]:
 
 TURNED_ERROR = 32
 """Bits by which a hash that ``turned`` answers may be wrong: at most 20 were measured."""
-
-
-def _reduced(rgb: Pixels) -> Pixels:
-    """The picture itself, or if it is huge the means of its f×f blocks, f a whole number.
-
-    Lists of hashes are made from full-size pictures: whole blocks change 0 to 4 bits of 256
-    (photographs of 4 to 18 megapixels), a resize to 512 pixels 4 to 18.
-    """
-    height, width = rgb.shape[:2]
-    factor = math.ceil(math.sqrt(height * width / _LARGEST_PIXELS))
-    if factor == 1 or min(height, width) < factor * _SMALLEST_SIDE:
-        return np.ascontiguousarray(rgb)
-    size = width // factor, height // factor
-    whole_blocks = rgb[: size[1] * factor, : size[0] * factor]
-    return np.asarray(cv2.resize(whole_blocks, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def hamming(a: str, b: str) -> int:

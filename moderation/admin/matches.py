@@ -111,7 +111,8 @@ class CaseMatchAdmin(ByRole):
     @display(description="match type and distance", header=True)
     def measured(self, match: CaseMatch) -> Sequence[str]:
         """Against the threshold that held."""
-        return match.match_type, f"{match.distance:.4g} of {match.threshold:.4g}"
+        measured = f"{match.match_type}, {match.edit}" if match.edit else match.match_type
+        return measured, f"{match.distance:.4g} of {match.threshold:.4g}"
 
     @display(description="verdict", label=VERDICTS)
     def shown_verdict(self, match: CaseMatch) -> str:

@@ -31,7 +31,8 @@ class CaseMatchSerializer(serializers.ModelSerializer):
         model = CaseMatch
         fields = [
             "list", "list_name", "list_version", "item", "source", "match_type", "distance",
-            "threshold", "observe", "quality", "time", "item_time", "frame", "geometry", "verdict",
+            "threshold", "observe", "quality", "time", "item_time", "frame", "geometry", "edit",
+            "verdict",
         ]  # fmt: skip
         read_only_fields = fields
 

@@ -74,6 +74,10 @@ class CheckMatchSerializer(serializers.Serializer):
         help_text="Which of the pictures there it was, such as black (what is seen on a black "
         "page), colour, unconverted, picture-1, thumbnail, video; null for the usual one.",
     )
+    edit = serializers.CharField(
+        allow_blank=True,
+        help_text="What was done to the item's picture, if it is near only before that.",
+    )
     verdict = serializers.ChoiceField(
         choices=[*Verdict], help_text="What this match alone asks for."
     )

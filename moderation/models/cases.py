@@ -154,6 +154,9 @@ class CaseMatch(models.Model):
     item_time_ms = models.PositiveIntegerField(null=True)
     frame = models.PositiveIntegerField(null=True, help_text="of an animation, from 0")
     geometry = models.JSONField(null=True, help_text="where the subject shows the item")
+    edit = models.CharField(
+        max_length=60, blank=True, default="", help_text="what was done to the item's picture"
+    )
     verdict = models.CharField(max_length=6, choices=VERDICTS)
     created_at = models.DateTimeField(default=timezone.now)
 

@@ -267,6 +267,7 @@ def _add_rows(case: ReviewCase | None, about: About, matches: Sequence[Match]) -
             item_time_ms=match.item_time_ms,
             frame=match.frame,
             geometry=match.shown_by,
+            edit=match.edit,
             verdict=match.verdict,
         )
         for match in matches

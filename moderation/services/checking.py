@@ -245,5 +245,6 @@ def _match(match: Match) -> Mapping[str, Any]:
         "time": None if match.time_ms is None else match.time_ms / 1000,
         "frame": match.frame,
         "rendering": match.rendering or None,
+        "edit": match.edit,
         "verdict": str(match.verdict.value),
     }

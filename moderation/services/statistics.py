@@ -31,7 +31,8 @@ SELECT date_trunc('week', c.decided_at)::date, m.source,
        count(DISTINCT c.id) FILTER (WHERE c.state = 'confirmed'),
        count(DISTINCT c.id) FILTER (WHERE c.state = 'dismissed')
 FROM moderation_casematch m JOIN moderation_reviewcase c ON c.id = m.case_id
-WHERE m.list_id = %(list)s AND m.match_type = %(match_type)s AND c.decided_at >= %(since)s
+WHERE m.list_id = %(list)s AND m.match_type = %(match_type)s AND m.edit = ''
+  AND c.decided_at >= %(since)s
 GROUP BY 1, 2, 3, 4
 """
 PRECISIONS = """

@@ -24,6 +24,7 @@ WHOLE: Final = frozenset({"pdq"})
 """Match types whose distances are whole numbers."""
 SHOWN: Final = 24
 
+# Edited copies have distances of their own, which no threshold of a list moves.
 # One row for each subject, however often and by however many of its frames it was matched: its
 # nearest match, what was decided last, and the likeliest way in which it came to be decided.
 EVIDENCE = """
@@ -33,7 +34,7 @@ SELECT min(m.distance),
        coalesce(min(c.sampling_weight) FILTER (WHERE c.decided_at IS NOT NULL), 1),
        bool_or(m.distance <= m.threshold), min(m.created_at)
 FROM moderation_casematch m LEFT JOIN moderation_reviewcase c ON c.id = m.case_id
-WHERE m.list_id = %s AND m.match_type = %s
+WHERE m.list_id = %s AND m.match_type = %s AND m.edit = ''
 GROUP BY coalesce(nullif(m.sha256, ''), 'image ' || m.image_id, 'video ' || m.video_id,
                   'match ' || m.id)
 """  # noqa: E501  # PostgreSQL's own layout
@@ -141,7 +142,7 @@ def _check_proposed(seen: Seen, proposed: float) -> None:
 def _between(seen: Seen, proposed: float) -> QuerySet[CaseMatch]:
     """One match for each subject whose nearest distance lies between the two thresholds."""
     low, high = sorted((seen.bounds.threshold, proposed))
-    mine = CaseMatch.objects.filter(list=seen.list, match_type=seen.match_type)
+    mine = CaseMatch.objects.filter(list=seen.list, match_type=seen.match_type, edit="")
     nearer = mine.filter(distance__lte=low + tuning.NEAR).exclude(sha256="")
     between = (
         mine.filter(distance__gt=low + tuning.NEAR, distance__lte=high + tuning.NEAR)
@@ -158,8 +159,8 @@ def _only_dropped(seen: Seen, proposed: float) -> QuerySet[ReviewCase]:
     """Undecided cases whose every match within its threshold would lie beyond the proposed one."""
     asked = CaseMatch.objects.filter(case=OuterRef("pk"), distance__lte=F("threshold"))
     near = Q(distance__lte=proposed + tuning.NEAR)
-    others = ~Q(list=seen.list) | ~Q(match_type=seen.match_type) | Q(list=None) | near
-    mine = asked.filter(list=seen.list, match_type=seen.match_type).exclude(near)
+    others = ~Q(list=seen.list) | ~Q(match_type=seen.match_type) | Q(list=None) | near | ~Q(edit="")
+    mine = asked.filter(list=seen.list, match_type=seen.match_type, edit="").exclude(near)
     return ReviewCase.objects.filter(
         Exists(mine), ~Exists(asked.filter(others)), state__in=CaseState.undecided()
     )

@@ -84,6 +84,7 @@ def test_a_blocked_picture_says_why_and_opens_one_case(ask: Any, settings: Any) 
         "time": None,
         "frame": None,
         "rendering": None,
+        "edit": "",
         "verdict": "block",
     }
     case = ReviewCase.objects.get()

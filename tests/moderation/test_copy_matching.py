@@ -56,7 +56,7 @@ EDITS = {
 
 def view_of(picture: Pillow.Image) -> View:
     rgb = np.asarray(Pillow.open(io.BytesIO(jpeg(picture))).convert("RGB"))
-    return View(rgb, rgb, alone=True)
+    return View(rgb, rgb, in_parts=True)
 
 
 def exhaustively(view: View, observe: float) -> dict[int, float]:

@@ -1,0 +1,1 @@
+"""Edited copies of pictures of which only a hash is known: recall and false hits."""
