@@ -74,6 +74,8 @@ PUBLISHING_GATES = ["moderation.services.gate.gate"]
 """Dotted paths of functions that may hold an item back; see ``gallery.publishing``."""
 FLOOD_LIMIT = env_int("FLOOD_LIMIT", 100, minimum=1)
 """Uploads an hour beyond which an item of a list only leads to review; lists may say otherwise."""
+NEAR_CHECKS = env_int("NEAR_CHECKS", 50, minimum=1)
+"""Contents near to one item that a client may check in a day before its answers become coarser."""
 SCREEN_QUERIES = env_bool("SCREEN_QUERIES", False)
 QUERY_GATES = ["moderation.services.checking.refuse_banned_query"] if SCREEN_QUERIES else []
 """Dotted paths of functions that may refuse a picture to search with (``gallery.publishing``)."""
@@ -127,6 +129,7 @@ MIDDLEWARE = [
     "imgsmlr_site.first_start.OneTimePasswordMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+AUTHENTICATION_BACKENDS = ["imgsmlr_site.role_backend.RoleBackend"]
 ROOT_URLCONF = "imgsmlr_site.urls"
 WSGI_APPLICATION = "imgsmlr_site.wsgi.application"
 TEMPLATES = [

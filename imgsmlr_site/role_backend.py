@@ -1,0 +1,30 @@
+"""Django's permissions, bounded by the role in moderation that a user has at this moment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.backends import ModelBackend
+
+from moderation.permissions import Role
+
+
+class RoleBackend(ModelBackend):
+    """Passwords as Django checks them. A permission counts only with a role that bears it.
+
+    So whoever loses the role loses the admin's pages with it, whatever was granted beside it.
+    Viewers only view. Superusers are asked nothing, as ever.
+    """
+
+    def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
+        """Those of user and groups that the role bears."""
+        granted: set[str] = super().get_all_permissions(user_obj, obj)
+        if not granted:
+            return granted
+        role = Role.of(user_obj)
+        return {name for name in granted if role >= _least(name)}
+
+
+def _least(permission: str) -> Role:
+    codename = permission.partition(".")[2]
+    return Role.VIEWER if codename.startswith("view_") else Role.MODERATOR
