@@ -8,12 +8,14 @@ from django.contrib.auth.backends import ModelBackend
 
 from moderation.permissions import Role
 
+BOUNDED = ("gallery", "videos")
+
 
 class RoleBackend(ModelBackend):
-    """Passwords as Django checks them. A permission counts only with a role that bears it.
+    """Passwords as Django checks them. A permission of images or videos counts only with a role.
 
     So whoever loses the role loses the admin's pages with it, whatever was granted beside it.
-    Viewers only view. Superusers are asked nothing, as ever.
+    Viewers only view. What else is granted, such as managing accounts, has no role to go by.
     """
 
     def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
@@ -26,5 +28,7 @@ class RoleBackend(ModelBackend):
 
 
 def _least(permission: str) -> Role:
-    codename = permission.partition(".")[2]
+    app, _, codename = permission.partition(".")
+    if app not in BOUNDED:
+        return Role.NOBODY
     return Role.VIEWER if codename.startswith("view_") else Role.MODERATOR

@@ -34,6 +34,7 @@ def hidden_from(request: Request) -> Q:
         return Q(pk=None)
     hidden = Q(status=Status.QUARANTINED)
     named = access.actor.startswith(("key:", "user:"))
-    if named and request.method in SAFE_METHODS:
+    # Not one who may add no more, as the role was taken.
+    if named and access.allows("add") and request.method in SAFE_METHODS:
         hidden &= ~Q(added_by=access.actor)
     return hidden

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -57,7 +57,7 @@ def answered(*, by: Actor, content: str, verdict: Verdict, matches: Iterable[Mat
     return strictest([Verdict.REVIEW, verdict, *map(Verdict, told.distinct())])
 
 
-def alarms() -> QuerySet[NearCheck]:
+def alarms() -> QuerySet[NearCheck, Any]:
     """Client, item and number of variants of those that are over the budget now."""
     counted = _recent().order_by().values("client", "actor", "item").annotate(variants=Count("pk"))
     return counted.filter(variants__gt=settings.NEAR_CHECKS).order_by("-variants")

@@ -217,7 +217,7 @@ def _highest_today(row: BannedList, match_type: str, threshold: float) -> float:
         before__match_type=match_type,
         before__has_key="threshold",
     )
-    earlier = (before["threshold"] for before in events.values_list("before", flat=True))
+    earlier = (before["threshold"] for before in events.values_list("before", flat=True) if before)
     return max([threshold, *(conf.bounds(match_type, one, None).threshold for one in earlier)])
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
@@ -49,6 +49,7 @@ def staff(db: None) -> Callable[..., Client]:
     def make_client(*rights: str) -> Client:
         user = User.objects.create_user("bob", is_staff=True)
         names = [f"{right}_image" for right in rights]
+        user.groups.add(Group.objects.get(name="moderator"))
         user.user_permissions.set(Permission.objects.filter(codename__in=names))
         client = Client()
         client.force_login(user)

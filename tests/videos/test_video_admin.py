@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
@@ -45,6 +45,7 @@ def staff() -> Callable[..., Client]:
     def make_client(*rights: str) -> Client:
         user = User.objects.create_user("bob", is_staff=True)
         names = [f"{right}_video" for right in rights]
+        user.groups.add(Group.objects.get(name="moderator"))
         user.user_permissions.set(Permission.objects.filter(codename__in=names))
         client = Client()
         client.force_login(user)
