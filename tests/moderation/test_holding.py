@@ -58,7 +58,7 @@ def run_screenings() -> None:
     """What a worker does with the tasks that wait."""
     for row in OrmQ.objects.all():
         if row.func() == "moderation.tasks.screen_again":
-            tasks.screen_again(*row.task()["args"])
+            tasks.screen_again(*row.task["args"])
             row.delete()
 
 

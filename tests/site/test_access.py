@@ -170,6 +170,36 @@ def test_a_deactivated_user_has_no_session_and_no_key(
     assert "deactivated" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("how", ["groups", "is_staff", "is_active", "password"])
+def test_a_demotion_ends_sessions_and_keys_with_the_next_request(
+    login: Callable[..., Client],
+    issue: Callable[..., str],
+    moderator: User,
+    client: Client,
+    how: str,
+) -> None:
+    session, text = login(moderator), issue("moderate", "search", user=moderator)
+    assert call(session, "DELETE").status_code == 200
+    assert call(client, "DELETE", **bearer(text)).status_code == 200
+    if how == "groups":
+        moderator.groups.clear()
+    elif how == "password":
+        moderator.set_password("another")
+        moderator.save()
+    else:
+        User.objects.filter(pk=moderator.pk).update(**{how: False})
+    assert call(session, "DELETE").status_code == (401 if how in ("is_active", "password") else 403)
+    after = call(client, "DELETE", **bearer(text)).status_code
+    # A new password is no demotion: the key is another secret, which is revoked by itself.
+    assert after == {"password": 200, "is_active": 401}.get(how, 403)
+
+
+def test_a_key_of_nobody_never_moderates(client: Client, issue: Callable[..., str]) -> None:
+    text = issue("search", "add", "check", "lists")
+    assert call(client, "DELETE", **bearer(text)).status_code == 403
+    assert call(client, "PATCH", **bearer(text)).status_code == 200
+
+
 # --- Where a request comes from ---------------------------------------------------------
 
 
