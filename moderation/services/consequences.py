@@ -144,14 +144,13 @@ def _allow_list(by: Actor) -> BannedList:
     if found is not None:
         return found
     # Making lists takes a lead, and so would this; the list is the service's own.
-    made: BannedList = lists.create_list(
+    return lists.create_list(
         by=replace(by, role=Role.ADMIN, via_key=False),
         name=name,
         kind=BannedList.Kind.ALLOW,
         description="What moderators found to be no match, by its very bytes.",
         reason="for what moderators allow",
     )
-    return made
 
 
 def open_decisions(case_ids: Iterable[int]) -> QuerySet[Decision]:

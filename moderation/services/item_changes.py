@@ -128,9 +128,10 @@ def lift_suspension(*, by: Actor, items: Items, reason: str) -> int:
     return _finish("suspension_lifted", rows, True, False, by=by, reason=reason)
 
 
-@transaction.atomic
+@weakening.deferrable
 def change_item(*, by: Actor, item_id: int, reason: str = "", **fields: Any) -> BannedItem:
-    """Set some of ``TEXTS``. Raises ``NotAllowed``, ``NotFound``, ``UserError`` for bad values."""
+    """Set some of ``TEXTS``. Raises ``NotAllowed``, ``NotFound``, ``UserError`` for bad values, and
+    ``NeedsSecondPerson`` for an item of a banned list that would end now."""
     check(by, "edit items")
     if unknown := fields.keys() - set(TEXTS):
         raise TypeError(f"an item has no {', '.join(sorted(unknown))} to be changed")
@@ -148,6 +149,8 @@ def change_item(*, by: Actor, item_id: int, reason: str = "", **fields: Any) -> 
     except ValidationError as error:
         name, messages = next(iter(error.message_dict.items()))
         raise UserError(messages[0], field=name) from error
+    if "expires_at" in before:
+        weakening.check_ending(by, item, reason=reason, fields=fields)
     item.save(update_fields=list(before))
     after = {name: fields[name] for name in before}
     _finish("changed", rows, before, after, by=by, reason=reason)
@@ -162,7 +165,7 @@ def retire_expired() -> int:
     over = BannedItem.objects.filter(
         list__kind=BannedList.Kind.ALLOW, state=_ACTIVE, expires_at__lte=timezone.now()
     )
-    return retire(by=Actor.machine("worker"), items=over, reason=EXPIRED)  # type: ignore[no-any-return]
+    return retire(by=Actor.machine("worker"), items=over, reason=EXPIRED)
 
 
 def _screen_freed(rows: Sequence[BannedItem]) -> None:

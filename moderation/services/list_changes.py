@@ -28,6 +28,7 @@ COMMANDS: Final[Mapping[str, Callable[..., Any]]] = {
     "change_list": lists.change_list,
     "change_method": lists.change_method,
     "delete_list": lists.delete_list,
+    "change_item": item_changes.change_item,
     "retire": _of_items(item_changes.retire),
     "give_opinion": _of_items(item_changes.give_opinion),
     "move": _of_items(item_changes.move),

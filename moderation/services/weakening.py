@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import wraps
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 from django.db import transaction
 from django.utils import timezone
@@ -33,6 +33,8 @@ MUCH_LOWER_BITS: Final = 8
 
 MASS: Final = 20
 """Items of a list that may be taken out of force within a day without a second person."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 DAY: Final = timedelta(days=1)
 ALLOW: Final = BannedList.Kind.ALLOW
@@ -70,7 +72,7 @@ class NeedsSecondPerson(Conflict):
         return row
 
 
-def deferrable(run: Callable[..., Any]) -> Callable[..., Any]:
+def deferrable(run: Command) -> Command:
     """Make a command one transaction, and have what it may not do alone wait for others."""
 
     @wraps(run)
@@ -82,7 +84,7 @@ def deferrable(run: Callable[..., Any]) -> Callable[..., Any]:
             asked.store()
             raise
 
-    return wrapper
+    return cast(Command, wrapper)
 
 
 def check(
@@ -242,6 +244,21 @@ def check_items(
             reason=reason,
             arguments={"ids": [row.pk for row in rows], "reason": reason, **arguments},
         )
+
+
+def check_ending(by: Actor, item: BannedItem, *, reason: str, fields: Mapping[str, Any]) -> None:
+    """Ask for a second person where an item of a banned list would end within a day."""
+    ends = item.expires_at
+    if item.list.kind == ALLOW or ends is None or ends > timezone.now() + DAY:
+        return
+    check(
+        by,
+        item.list,
+        [f"item {item.pk} ends by {ends:%Y-%m-%d %H:%M}"],
+        command="change_item",
+        reason=reason,
+        arguments={"item_id": item.pk, **fields, "expires_at": ends.isoformat()},
+    )
 
 
 def of_import(row: BannedList, counts: Mapping[str, Any]) -> bool:

@@ -149,6 +149,17 @@ def test_many_items_of_a_list_wait(command: str) -> None:
     assert matching.count() < left
 
 
+def test_an_item_that_would_end_now_waits() -> None:
+    item = make_item(make_list(), ("md5", "ab" * 16))
+    later, now = timezone.now() + timedelta(days=30), timezone.now()
+    items.change_item(by=KEY, item_id=item.pk, expires_at=later)
+    with pytest.raises(NeedsSecondPerson):
+        items.change_item(by=KEY, item_id=item.pk, expires_at=now)
+    list_changes.confirm(by=person(), change_id=ListChange.objects.get().pk)
+    item.refresh_from_db()
+    assert item.expires_at == now
+
+
 def test_a_change_that_nobody_confirms_ends_and_one_can_be_refused() -> None:
     row, by = make_list(), person()
     for _ in range(2):
