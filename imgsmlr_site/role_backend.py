@@ -19,12 +19,15 @@ class RoleBackend(ModelBackend):
     """
 
     def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
-        """Those of user and groups that the role bears."""
-        granted: set[str] = super().get_all_permissions(user_obj, obj)
-        if not granted:
-            return granted
-        role = Role.of(user_obj)
-        return {name for name in granted if role >= _least(name)}
+        """Those of user and groups that the role bears. Kept as Django keeps what was granted: on
+        the row that this request has loaded, so no longer than the request."""
+        kept: set[str] | None = getattr(user_obj, "_bounded_permissions", None)
+        if kept is None or obj is not None:
+            granted: set[str] = super().get_all_permissions(user_obj, obj)
+            role = Role.of(user_obj) if granted else Role.NOBODY
+            kept = {name for name in granted if role >= _least(name)}
+            user_obj._bounded_permissions = kept
+        return kept
 
 
 def _least(permission: str) -> Role:
