@@ -65,7 +65,9 @@ def staff(db: None) -> Callable[..., Client]:
     def make_client(*rights: str) -> Client:
         user = User.objects.create_user("bob", is_staff=True)
         names = [f"{right}_image" for right in rights]
-        user.groups.add(Group.objects.get(name="moderator"))
+        role = Group.objects.get(name="moderator")
+        role.permissions.clear()  # those of ``rights`` alone are tried
+        user.groups.add(role)
         user.user_permissions.set(Permission.objects.filter(codename__in=names))
         client = Client()
         client.force_login(user)

@@ -345,7 +345,15 @@ def answer(caller: Caller, ask: Ask) -> int:
                 ask.method, ask.path, _json(ask.body), content_type="application/json"
             )
         transaction.set_rollback(True)
+    if ask.body and "action" in ask.body and ask.form and _list_again(response):
+        # What is not among somebody's actions is not done; the list is shown as if nobody asked.
+        return 403
     return int(response.status_code)
+
+
+def _list_again(response: Any) -> bool:
+    shown = [template.name or "" for template in response.templates]
+    return response.status_code == 200 and any(name.endswith("change_list.html") for name in shown)
 
 
 def _json(body: Any) -> bytes:
