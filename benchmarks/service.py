@@ -48,6 +48,7 @@ def running() -> Iterator[Service]:
         "CLIP_PRETRAINED": "none",
         # Where the pictures to fetch are, for this process too.
         "FETCH_ALLOW_PRIVATE": "1",
+        "SCREEN_QUERIES": "true",
         # High, so that it refuses nothing, and on, so that its cost is measured.
         "THROTTLE_POINTS": "100000000",
     }

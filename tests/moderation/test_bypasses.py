@@ -1,0 +1,62 @@
+"""Files that show a banned picture in a viewer are held, whichever way they come in."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.files.base import ContentFile
+
+from gallery.publishing import QueryRefused
+from gallery.services import adding
+from moderation.models import ReviewCase
+from moderation.services import checking, items
+from moderation.services.checking import Asked
+from tests import bypasses
+from tests.bypasses import BYPASSES, Bypass
+from tests.factories import encoded, png
+from tests.moderation.factories import ADMIN, make_list
+from videos.services import adding as video_adding
+from videos.services import indexing
+
+pytestmark = pytest.mark.django_db
+STRICTER = {"review": {"review", "block"}, "block": {"block"}}
+
+
+@pytest.fixture(autouse=True)
+def _on_a_list_that_blocks() -> None:
+    items.add_picture(by=ADMIN, list_id=make_list().pk, data=png(bypasses.banned()))
+
+
+@pytest.mark.parametrize("bypass", BYPASSES, ids=str)
+def test_it_is_found_by_every_door(bypass: Bypass) -> None:
+    data = bypass.make()
+    answer = checking.check(by=ADMIN, asked=Asked(data=data))
+    assert answer["verdict"] in STRICTER[bypass.least], answer
+    assert answer["matches"], answer
+    if bypass.least == "block":
+        with pytest.raises(QueryRefused):
+            checking.refuse_banned_query(data)
+    if bypass.media == "video":
+        item = video_adding.add_video(file=ContentFile(data), by="tests")
+        indexing.index_videos([item.pk])
+    else:
+        item = adding.add_image(data=data, by="tests", inline=("imgsmlr", "pdq"))
+    item.refresh_from_db()
+    assert item.status == "quarantined", item.failure
+    case = ReviewCase.objects.get(origin="upload")
+    assert case.held and case.verdict in STRICTER[bypass.least]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(lambda: png(bypasses.decoy()), id="photograph"),
+        pytest.param(lambda: encoded(bypasses.decoy().convert("RGBA"), "PNG"), id="opaque alpha"),
+        pytest.param(
+            lambda: bypasses.animation(bypasses.others(5), "GIF", [50] * 5), id="animation"
+        ),
+    ],
+)
+def test_what_shows_nothing_banned_passes(data: object) -> None:
+    content = data()  # type: ignore[operator]
+    assert checking.check(by=ADMIN, asked=Asked(data=content))["verdict"] == "allow"
+    assert adding.add_image(data=content, by="tests", inline=("imgsmlr", "pdq")).status == "ready"
