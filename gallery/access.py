@@ -6,9 +6,12 @@ from typing import Any, Protocol, cast
 
 
 class Access(Protocol):
-    """What one request may do. ``actor`` is what rows and logs name, such as ``key:loader``."""
+    """What one request may do. ``actor`` is what rows and logs name, such as ``key:loader``;
+    ``via`` is key, session, open or none; ``client`` is whom budgets count."""
 
     actor: str
+    via: str
+    client: str
 
     def allows(self, scope: str) -> bool:
         """Whether ``require`` would pass."""
@@ -16,6 +19,10 @@ class Access(Protocol):
 
     def require(self, scope: str) -> None:
         """Raise a ``UserError`` unless the scope is held."""
+        ...
+
+    def may_change(self, added_by: str) -> bool:
+        """Whether what ``added_by`` names has added is the caller's to change and delete."""
         ...
 
     def charge(self, cost: float) -> None:

@@ -43,3 +43,9 @@ class Unavailable(UserError):
     """Something this request needs is not set up here; the message says what to set."""
 
     code = "unavailable"
+
+
+class NotYours(UserError):
+    """The caller may change and delete what it has added itself, and not this."""
+
+    code = "forbidden"

@@ -26,14 +26,21 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-STAFF_SCOPES = frozenset({Scope.SEARCH.value, Scope.ADD.value, Scope.CHECK.value})
+OPEN_SCOPES = frozenset({Scope.SEARCH.value, Scope.ADD.value, Scope.CHECK.value})
 ALL_SCOPES = frozenset(Scope.values)
 ROLE_SCOPES = {
-    Role.NOBODY: frozenset[str](),
-    Role.VIEWER: frozenset({Scope.LISTS.value}),
-    Role.MODERATOR: frozenset({Scope.LISTS.value, Scope.MODERATE.value}),
+    Role.NOBODY: frozenset({Scope.SEARCH.value}),
+    Role.VIEWER: frozenset({Scope.SEARCH.value, Scope.CHECK.value, Scope.LISTS.value}),
+    Role.MODERATOR: ALL_SCOPES,
+    Role.LEAD: ALL_SCOPES,
+    Role.ADMIN: ALL_SCOPES,
 }
-"""What roles in moderation add, those above as the moderator; services ask for the role itself."""
+"""The most that a person may do, and so a key that is bound to one; services ask for the role, too.
+
+Without a role that is reading what everybody with a login may read.
+"""
+UNBOUND_SCOPES = ALL_SCOPES - {Scope.MODERATE.value}
+"""The most that a key of nobody may do: decisions are personal."""
 
 THROTTLE_PERIOD = 60.0
 
@@ -68,8 +75,8 @@ class Access:
     """What one request may do.
 
     ``actor`` is what is written into rows and logs (``key:loader``, ``user:admin``, ``open``,
-    ``none``); ``client`` is the identity that throttles count. ``refusal`` is why the
-    request has no scopes, where that can be said.
+    ``none``); ``client`` is the identity that throttles count. ``role``: of its user at this
+    moment. ``refusal`` is why the request has no scopes, where that can be said.
     """
 
     actor: str
@@ -77,16 +84,25 @@ class Access:
     via: Literal["key", "session", "open", "none"]
     client: str
     user: AbstractUser | None = None
+    role: Role = Role.NOBODY
     refusal: AccessRefused | None = None
 
     @property
     def superuser(self) -> bool:
         """A logged-in superuser; a superuser's key has its own scopes and no more."""
-        return self.via == "session" and self.user is not None and self.user.is_superuser
+        is_superuser = self.user is not None and self.user.is_superuser
+        return self.via == "session" and is_superuser and self.role == Role.ADMIN
 
     def allows(self, scope: str) -> bool:
         """Whether ``require(scope)`` would pass."""
         return scope in self.scopes
+
+    def may_change(self, added_by: str) -> bool:
+        """Whether an item is the caller's to change and delete: their own, a lead's any.
+
+        An open network is the operator's own, whose items have no other owner.
+        """
+        return added_by == self.actor or self.role >= Role.LEAD or self.via == "open"
 
     def require(self, scope: str) -> None:
         """Raise ``NotAuthenticated`` or ``Forbidden`` unless the scope is held."""
@@ -114,7 +130,8 @@ class Access:
 def resolve(request: HttpRequest) -> Access:
     """The access of a request. A key that was sent counts alone, even if it is wrong.
 
-    Costs one query with a key, three with a session, none otherwise.
+    Costs one query with a key, three if it is bound to a user, four with a session, none otherwise.
+    Nothing of it is kept from one request to the next.
     """
     address, direct = client_address(request)
     client = f"ip:{throttle_address(address)}"
@@ -126,7 +143,7 @@ def resolve(request: HttpRequest) -> Access:
     if user.is_authenticated and user.is_active:
         access = session_access(user, is_open)
     elif is_open:
-        access = Access("open", STAFF_SCOPES, "open", client)
+        access = Access("open", OPEN_SCOPES, "open", client)
     else:
         return Access("none", frozenset(), "none", client)
     guarded = access.via == "open" or request.method not in SAFE_METHODS
@@ -158,8 +175,10 @@ def key_access(text: str, client: str) -> Access:
     else:
         if not (ended := key.ended(now)):
             key.touch(now)
-            scopes = frozenset(key.scopes)
-            return Access(f"key:{key.name}", scopes, "key", f"key:{key.pk}", key.user)
+            role = Role.NOBODY if key.user is None else Role.of(key.user)
+            most = UNBOUND_SCOPES if key.user is None else ROLE_SCOPES[role]
+            scopes = most.intersection(key.scopes)
+            return Access(f"key:{key.name}", scopes, "key", f"key:{key.pk}", key.user, role)
         problem = f"The API key {key.name} is {ended}: ask an administrator for a new one."
     refusal = NotAuthenticated(problem, code="invalid_key")
     return Access("none", frozenset(), "none", client, refusal=refusal)
@@ -167,15 +186,9 @@ def key_access(text: str, client: str) -> Access:
 
 def session_access(user: AbstractUser, is_open: bool) -> Access:
     """The access of a logged-in user, who never has less than an anonymous open client."""
-    if user.is_superuser:
-        scopes = ALL_SCOPES
-    elif user.is_staff or is_open:
-        scopes = STAFF_SCOPES
-    else:
-        scopes = frozenset({Scope.SEARCH.value})
-    if not user.is_superuser:
-        scopes |= ROLE_SCOPES[min(Role.of(user), Role.MODERATOR)]
-    return Access(f"user:{user.get_username()}", scopes, "session", f"user:{user.pk}", user)
+    role = Role.of(user)
+    scopes = ROLE_SCOPES[role] | OPEN_SCOPES if is_open else ROLE_SCOPES[role]
+    return Access(f"user:{user.get_username()}", scopes, "session", f"user:{user.pk}", user, role)
 
 
 def is_cross_site(request: HttpRequest) -> bool:

@@ -24,7 +24,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from gallery.decoding import TooLarge
-from gallery.errors import Conflict, NotFound, Unavailable, UserError
+from gallery.errors import Conflict, NotFound, NotYours, Unavailable, UserError
 from gallery.publishing import QueryRefused
 from imgsmlr_site.access import CHALLENGE, Forbidden, NotAuthenticated
 from imgsmlr_site.formats import NUL_SENTENCE
@@ -42,6 +42,7 @@ STATUSES: Mapping[type[UserError], int] = {
     NotAuthenticated: 401,
     Forbidden: 403,
     NotAllowed: 403,
+    NotYours: 403,
     NotFound: 404,
     Conflict: 409,
     TooLarge: 413,

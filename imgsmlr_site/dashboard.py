@@ -12,6 +12,9 @@ from django_q.models import Failure
 
 from gallery.models import ClipVersion, Image, ImageFingerprint, Status
 from imgsmlr_site import health, status
+from moderation.models import ListChange
+from moderation.permissions import actor_of, can
+from moderation.services import near_checks
 from videos.models import Video
 
 FAILURES_SHOWN = 8
@@ -26,6 +29,9 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         context["failed_videos"] = Video.objects.filter(status=Status.FAILED)[:FAILURES_SHOWN]
     if request.user.has_perm("django_q.view_failure"):
         context["failed_tasks"] = Failure.objects.order_by("-stopped")[:FAILURES_SHOWN]
+    if can(actor_of(request), "edit lists"):
+        context["alarms"] = near_checks.alarms()[:FAILURES_SHOWN]
+        context["changes_waiting"] = ListChange.objects.waiting().count()
     return context | {
         "title": "Dashboard",
         "problems": health.problems(),

@@ -27,6 +27,7 @@ from imgsmlr_site.access import Access
 from imgsmlr_site.health import queues
 from imgsmlr_site.models import Scope
 from imgsmlr_site.status import image_counts
+from moderation.services import near_checks
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -59,7 +60,7 @@ class DatabaseCollector(Collector):
     """Counts read from the database at the scrape."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Images by status, and each queue."""
+        """Images by status, each queue, and who tries variants of an item."""
         images = GaugeMetricFamily("images", "Images by status.", labels=["status"])
         for status, count in image_counts().items():
             images.add_metric([status], count)
@@ -74,6 +75,11 @@ class DatabaseCollector(Collector):
             working.add_metric([queue.name], queue.working)
             oldest.add_metric([queue.name], queue.oldest)
         yield from (due, working, oldest)
+        yield GaugeMetricFamily(
+            "near_check_alarms",
+            "Clients and items with more variants checked in a day than NEAR_CHECKS.",
+            value=near_checks.alarms().count(),
+        )
 
 
 def may_read_metrics(access: Access) -> bool:

@@ -53,6 +53,12 @@ GROUPS: dict[str, list[tuple[str, str, str, str]]] = {
             "admin:moderation_banneditem_changelist",
             "view lists",
         ),
+        (
+            "Changes that wait",
+            "how_to_vote",
+            "admin:moderation_listchange_changelist",
+            "edit lists",
+        ),
         ("Imports", "upload_file", "admin:moderation_listimport_changelist", "import lists"),
         ("Webhooks", "webhook", "admin:moderation_webhook_changelist", "edit webhooks"),
         (

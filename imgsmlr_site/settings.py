@@ -82,6 +82,8 @@ MEDIA_GUARD = "moderation.services.looks.GUARD"
 """Dotted path of what decides who sees which media and counts looks; ``gallery.media_access``."""
 FLOOD_LIMIT = env_int("FLOOD_LIMIT", 100, minimum=1)
 """Uploads an hour beyond which an item of a list only leads to review; lists may say otherwise."""
+NEAR_CHECKS = env_int("NEAR_CHECKS", 50, minimum=1)
+"""Contents near to one item that a client may check in a day before its answers become coarser."""
 SCREEN_QUERIES = env_bool("SCREEN_QUERIES", False)
 QUERY_GATES = ["moderation.services.checking.refuse_banned_query"] if SCREEN_QUERIES else []
 """Dotted paths of functions that may refuse a picture to search with (``gallery.publishing``)."""
@@ -135,6 +137,7 @@ MIDDLEWARE = [
     "imgsmlr_site.first_start.OneTimePasswordMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+AUTHENTICATION_BACKENDS = ["imgsmlr_site.role_backend.RoleBackend"]
 ROOT_URLCONF = "imgsmlr_site.urls"
 WSGI_APPLICATION = "imgsmlr_site.wsgi.application"
 TEMPLATES = [

@@ -17,6 +17,9 @@ picture of it may well be harmless."""
 RECORDED_EACH: Final = 3
 """Matches that are kept of an item and match type: in a video there may be one each second."""
 
+ALLOWING: Final = "sha256"
+"""The only hash by which an entry of an allow list frees a file."""
+
 RECORDED: Final = 100
 """Matches that are kept of a subject."""
 
@@ -49,7 +52,8 @@ def holds(matches: Sequence[Match]) -> bool:
     """Whether their subject is kept back until somebody has decided."""
     return any(
         match.verdict == Verdict.BLOCK
-        or (match.verdict == Verdict.REVIEW and match.list.hold_on_review)
+        # A suspended item would block by itself: it never publishes what it used to hold.
+        or (match.verdict == Verdict.REVIEW and (match.list.hold_on_review or match.suspended))
         for match in matches
     )
 
@@ -79,9 +83,12 @@ def _weight(match: Match) -> tuple[bool, bool, bool, float]:
 
 
 def _frees(match: Match, policies: Policies) -> bool:
-    """Whether an allow list lets its picture through: all that the picture shows is on it."""
-    allows = policies[match.list.pk].allows and match.match_type in PROVING
-    return allows and match.within and match.sure and match.whole and not match.doubted
+    """Whether it is an allow entry for this very file, which only a SHA-256 can say.
+
+    Others with the same MD5 or SHA-1 can be made at will, and alike is not the same.
+    """
+    allows = policies[match.list.pk].allows
+    return allows and match.match_type == ALLOWING and not match.doubted
 
 
 def _verdict(
@@ -93,17 +100,11 @@ def _verdict(
     policy = policies[match.list.pk]
     if not policy.acts or not match.within:
         return Verdict.ALLOW
-    if any(_freed_by(other, match, policies) for other in freeing):
+    if any(policies[allowed.list.pk].outranks(policy) for allowed in freeing):
         return Verdict.ALLOW
     if policy.list.action == Action.BLOCK and _may_block(match, policy, seen):
         return Verdict.BLOCK
     return Verdict.REVIEW
-
-
-def _freed_by(allowed: Match, match: Match, policies: Policies) -> bool:
-    """A file that is allowed is so as a whole, a picture only where it is."""
-    same = allowed.match_type in HASH_TYPES or allowed.place == match.place
-    return same and policies[allowed.list.pk].outranks(policies[match.list.pk])
 
 
 def _may_block(match: Match, policy: Policy, seen: Mapping[int, int]) -> bool:

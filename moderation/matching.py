@@ -81,7 +81,7 @@ class Match:
     subject's picture shows nothing that the item does not show. ``item_place``: which of an
     item's pictures it is. ``geometry``: where the subject shows the item. ``rendering``: of the
     subject's picture, as a ``View`` names it. ``edit``: what was done to the item's picture, in
-    words, if it is near only before that.
+    words, if it is near only before that. ``suspended``: by the flood guard.
     """
 
     item_id: int
@@ -93,6 +93,7 @@ class Match:
     sure: bool
     whole: bool = True
     doubted: bool = False
+    suspended: bool = False
     from_video: bool = False
     source: str = ""
     quality: int | None = None
@@ -150,6 +151,7 @@ def of_item(
         threshold=bounds.threshold,
         observe=bounds.observe,
         doubted=item.opinion == BannedItem.Opinion.DISPUTED or item.suspended_at is not None,
+        suspended=item.suspended_at is not None,
         from_video=item.media == BannedItem.Media.VIDEO,
         source=item.source,
         **facts,
@@ -171,13 +173,15 @@ def live_items(ids: Iterable[int], policies: Policies) -> dict[int, BannedItem]:
 def by_file(hashes: Mapping[str, str], policies: Policies) -> list[Match]:
     """Items with one of these hashes of the whole file: kind (md5, sha1, sha256) → lower-case hex.
 
-    One match for each item.
+    One match for each item, by its strongest hash that agrees.
     """
     wanted = [hashes[kind] for kind in HASH_TYPES if kind in hashes]
     # Said as the index of these hashes says it.
     same = BannedHash.objects.exclude(kind="pdq").filter(value__in=wanted)
-    rows = same.values_list("item", "kind", "value")
-    kinds = {item: kind for item, kind, value in rows if hashes.get(kind) == value}
+    rows = [
+        row for row in same.values_list("item", "kind", "value") if hashes.get(row[1]) == row[2]
+    ]
+    kinds = {item: kind for item, kind, _ in sorted(rows, key=lambda row: HASH_TYPES.index(row[1]))}
     items = live_items(kinds, policies)
     return [of_item(item, policies, kinds[pk], 0.0, sure=True) for pk, item in items.items()]
 

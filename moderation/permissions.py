@@ -28,8 +28,11 @@ class Role(IntEnum):
 
     @classmethod
     def of(cls, user: AbstractUser | AnonymousUser) -> Role:
-        """The highest role of a user's groups; of a user who is not active: none."""
-        if not user.is_active:
+        """The highest role of a user's groups; of one who is not active, or no staff: none.
+
+        Asked of the database each time, so that a role that is taken ends with the next request.
+        """
+        if not (user.is_active and user.is_staff):
             return cls.NOBODY
         if user.is_superuser:
             return cls.ADMIN
@@ -48,11 +51,18 @@ class NotAllowed(UserError):
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts: ``name`` is what rows and the audit say. ``user`` None: no person."""
+    """Who acts: ``name`` is what rows and the audit say. ``user`` None: no person.
+
+    ``via_key``: a program asks, be it for a person. ``client``: whom budgets count. ``confirmed``:
+    a second person has agreed to just this act.
+    """
 
     name: str
     role: Role
     user: Any = None
+    via_key: bool = False
+    client: str = ""
+    confirmed: bool = False
 
     @classmethod
     def person(cls, user: Any) -> Actor:
@@ -66,13 +76,21 @@ class Actor:
 
     @classmethod
     def caller(cls, access: Access) -> Actor:
-        """Who sent a request. A key that is bound to a user may do no more than the user; a
-        key of nobody may edit lists if it has that scope, and decide nothing."""
+        """Who sent a request.
+
+        A key that is bound to a user has the user's role where its scopes are about moderation,
+        else none. A key of nobody may edit lists if it has that scope, and decide nothing.
+        """
         user = getattr(access, "user", None)
-        if user is not None:
-            return cls(access.actor, Role.of(user), user)
-        role = Role.LEAD if access.allows("lists") else Role.NOBODY
-        return cls(access.actor, role)
+        via_key = access.via == "key"
+        moderates = access.allows("lists") or access.allows("moderate")
+        if via_key and not moderates:
+            role = Role.NOBODY
+        elif user is not None:
+            role = Role.of(user)
+        else:
+            role = Role.LEAD if access.allows("lists") else Role.NOBODY
+        return cls(access.actor, role, user, via_key, access.client)
 
 
 def actor_of(request: Any) -> Actor:
@@ -87,6 +105,7 @@ LEAST: Final[dict[str, Role]] = {
     "view lists": Role.VIEWER,
     "view cases": Role.VIEWER,
     "see media": Role.MODERATOR,
+    "see matches": Role.MODERATOR,
     "decide cases": Role.MODERATOR,
     "give opinions": Role.MODERATOR,
     "edit lists": Role.LEAD,

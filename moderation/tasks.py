@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from moderation import banned_hashes
-from moderation.services import checking, flood, scanning, sending, starting_imports
+from moderation.services import (
+    checking,
+    flood,
+    item_changes,
+    near_checks,
+    scanning,
+    sending,
+    starting_imports,
+)
 
 
 def run_import(import_id: int) -> str:
@@ -47,5 +55,15 @@ def suspend_flooding(item_id: int) -> bool:
 
 
 def forget_answers() -> int:
-    """Light cluster, daily: answers to checks that nobody asks for again."""
-    return checking.forget_answers()
+    """Light cluster, daily: answers to checks that nobody asks for again, and near checks."""
+    return checking.forget_answers() + near_checks.forget()
+
+
+def screen_again(sha256: list[str]) -> int:
+    """Lists cluster: files that an allow list freed until now."""
+    return scanning.screen_freed(sha256)
+
+
+def retire_expired() -> int:
+    """Lists cluster, every few minutes: entries of allow lists whose time is over."""
+    return item_changes.retire_expired()

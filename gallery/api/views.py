@@ -19,7 +19,7 @@ from gallery.access import access_of
 from gallery.api import serializers
 from gallery.api.limits import MAX_DATA_ID, MAX_URL
 from gallery.api.schema import answers, json, json_or_files
-from gallery.api.visibility import hidden_from
+from gallery.api.visibility import check_own, hidden_from
 from gallery.decoding import TooLarge
 from gallery.errors import Conflict, NotFound, UserError
 from gallery.models import Image, Status
@@ -120,6 +120,7 @@ class ImageCollection(generics.ListAPIView):
         if not given or not given.keys() <= DELETED_BY or not all(given.values()):
             raise UserError("Say which images to delete: give data_id, url or md5, not empty.")
         images = visible_images(request).filter(**given)
+        check_own(request, images.order_by().values_list("added_by", flat=True).distinct())
         return Response(
             {"deleted": changing.delete_images(images=images, by=access_of(request).actor)}
         )
@@ -193,16 +194,19 @@ class ImageItem(generics.RetrieveAPIView):
     )
     def patch(self, request: Request, pk: int) -> Response:
         """Change data_id, remark or meta."""
+        image = self.get_object()
+        check_own(request, [image.added_by])
         body = serializers.PatchSerializer(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
         image = changing.update_image(
-            image_id=self.get_object().pk, fields=body.validated_data, by=access_of(request).actor
+            image_id=image.pk, fields=body.validated_data, by=access_of(request).actor
         )
         return Response(self.get_serializer(image).data)
 
     def delete(self, request: Request, pk: int) -> Response:
         """Delete the row, its vectors and its files. The same picture may be added again."""
         image = self.get_object()
+        check_own(request, [image.added_by])
         changing.delete_images(
             images=Image.objects.filter(pk=image.pk), by=access_of(request).actor
         )

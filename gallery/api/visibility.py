@@ -1,13 +1,26 @@
-"""What a caller may not see of images and videos."""
+"""What a caller may not see of images and videos, and may not change."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from django.db.models import Q
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
 from gallery.access import access_of
+from gallery.errors import NotYours
 from gallery.items import Status
+
+
+def check_own(request: Request, added_by: Iterable[str]) -> None:
+    """Raise ``NotYours`` unless the caller may change what these have added."""
+    access = access_of(request)
+    if not all(map(access.may_change, added_by)):
+        raise NotYours(
+            f"{access.actor} may change and delete what it has added itself, and this is not all "
+            "of that kind; a lead may change what others have added."
+        )
 
 
 def hidden_from(request: Request) -> Q:
@@ -21,6 +34,7 @@ def hidden_from(request: Request) -> Q:
         return Q(pk=None)
     hidden = Q(status=Status.QUARANTINED)
     named = access.actor.startswith(("key:", "user:"))
-    if named and request.method in SAFE_METHODS:
+    # Not one who may add no more, as the role was taken.
+    if named and access.allows("add") and request.method in SAFE_METHODS:
         hidden &= ~Q(added_by=access.actor)
     return hidden

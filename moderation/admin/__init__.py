@@ -3,6 +3,7 @@
 from moderation.admin import banning
 from moderation.admin.audit import AuditEventAdmin
 from moderation.admin.cases import DecisionBatchAdmin, ReviewCaseAdmin
+from moderation.admin.changes import ListChangeAdmin
 from moderation.admin.imports import ListImportAdmin
 from moderation.admin.items import BannedItemAdmin
 from moderation.admin.lists import BannedListAdmin
@@ -16,6 +17,7 @@ __all__ = [
     "CaseMatchAdmin",
     "DecisionBatchAdmin",
     "DeliveryAdmin",
+    "ListChangeAdmin",
     "ListImportAdmin",
     "ReviewCaseAdmin",
     "WebhookAdmin",

@@ -11,6 +11,7 @@ from unfold.admin import ModelAdmin
 from gallery.admin.listing import EstimatingPaginator
 from gallery.errors import UserError
 from moderation.permissions import actor_of, can
+from moderation.services.weakening import NeedsSecondPerson
 
 
 class ByRole(ModelAdmin):
@@ -63,8 +64,7 @@ class ByRole(ModelAdmin):
         try:
             response: HttpResponse = super().changeform_view(request, *args, **kwargs)
         except UserError as error:
-            messages.error(request, error.message)
-            return HttpResponseRedirect(request.get_full_path())
+            return _said(request, error)
         return response
 
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -72,6 +72,13 @@ class ByRole(ModelAdmin):
         try:
             response: HttpResponse = super().delete_view(request, *args, **kwargs)
         except UserError as error:
-            messages.error(request, error.message)
-            return HttpResponseRedirect(request.get_full_path())
+            return _said(request, error)
         return response
+
+
+def _said(request: HttpRequest, error: UserError) -> HttpResponse:
+    """On the page that asked; its transaction is over, and what it stored is gone."""
+    if isinstance(error, NeedsSecondPerson):
+        error.store()
+    messages.error(request, error.message)
+    return HttpResponseRedirect(request.get_full_path())

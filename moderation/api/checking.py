@@ -84,18 +84,24 @@ class CheckMatchSerializer(serializers.Serializer):
 
 
 class CheckAnswerSerializer(serializers.Serializer):
-    """What became of a check."""
+    """What became of a check. All but the verdict is for moderators, and for keys with the scope
+    ``lists``."""
 
     verdict = serializers.ChoiceField(choices=list(Verdict))
-    matches = CheckMatchSerializer(many=True)
-    methods_run = serializers.ListField(child=serializers.CharField())
-    list_versions = serializers.DictField(child=serializers.IntegerField())
-    case = serializers.IntegerField(allow_null=True, help_text="That somebody will decide.")
+    matches = CheckMatchSerializer(many=True, required=False)
+    methods_run = serializers.ListField(child=serializers.CharField(), required=False)
+    list_versions = serializers.DictField(child=serializers.IntegerField(), required=False)
+    case = serializers.IntegerField(
+        allow_null=True, required=False, help_text="That somebody will decide."
+    )
     unhashable = serializers.ListField(
-        child=serializers.CharField(), help_text="Match types that it says too little for."
+        child=serializers.CharField(),
+        required=False,
+        help_text="Match types that it says too little for.",
     )
     missing = serializers.DictField(
         child=serializers.CharField(),
+        required=False,
         help_text="What could not be compared, and why; never allowed for that reason.",
     )
     partly = serializers.DictField(
@@ -138,7 +144,7 @@ class Check(APIView):
         responses=answers({200: CheckAnswerSerializer, 409: ConflictSerializer}, body=True),
     )
     def post(self, request: Request) -> Response:
-        """The verdict of the enabled lists, and why."""
+        """The verdict of the enabled lists, and why for those who may see what is on them."""
         body = CheckSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         by = Actor.caller(access_of(request))

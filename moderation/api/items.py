@@ -172,7 +172,7 @@ class ItemDetail(generics.GenericAPIView):
 
     @extend_schema(
         request=json(ChangeItemSerializer),
-        responses=answers({200: ItemSerializer}, 404, body=True),
+        responses=answers({200: ItemSerializer, 409: ConflictSerializer}, 404, body=True),
     )
     def patch(self, request: Request, pk: int, item: int) -> Response:
         """Change what is said of it."""

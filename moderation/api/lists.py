@@ -166,7 +166,7 @@ class MethodItem(generics.GenericAPIView):
     @extend_schema(
         parameters=[MATCH_TYPE],
         request=json(ChangeMethodSerializer),
-        responses=answers({200: MethodSerializer}, 404, body=True),
+        responses=answers({200: MethodSerializer, 409: ConflictSerializer}, 404, body=True),
     )
     def patch(self, request: Request, pk: int, match_type: str) -> Response:
         """Change what is given; it holds for the next request."""

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from gallery.api.schema import answers, json
+from gallery.api.serializers import ConflictSerializer
 from moderation.api.lists import MATCH_TYPE, caller
 from moderation.models import Decision
 from moderation.services import overview, packets, thresholds
@@ -120,7 +121,7 @@ class Threshold(generics.GenericAPIView):
     @extend_schema(
         parameters=[MATCH_TYPE],
         request=json(ApplySerializer),
-        responses=answers({200: AppliedSerializer}, 404, body=True),
+        responses=answers({200: AppliedSerializer, 409: ConflictSerializer}, 404, body=True),
     )
     def post(self, request: Request, pk: int, match_type: str) -> Response:
         """Set the threshold; it holds for the next request."""

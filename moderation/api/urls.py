@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from moderation.api import cases, checking, imports, items, lists, thresholds, webhooks
+from moderation.api import cases, changes, checking, imports, items, lists, thresholds, webhooks
 
 urlpatterns = [
     path("batches/<int:pk>/", cases.BatchItem.as_view(), name="batch"),
@@ -18,6 +18,9 @@ urlpatterns = [
     path("cases/<int:pk>/decide/", cases.Decide.as_view(), name="case-decide"),
     path("cases/<int:pk>/packet/", thresholds.Packet.as_view(), name="case-packet"),
     path("cases/<int:pk>/appeal/", cases.Appeal.as_view(), name="case-appeal"),
+    path("changes/", changes.ListChanges.as_view(), name="changes"),
+    path("changes/<int:pk>/confirm/", changes.ConfirmChange.as_view(), name="change-confirm"),
+    path("changes/<int:pk>/refuse/", changes.RefuseChange.as_view(), name="change-refuse"),
     path("check/", checking.Check.as_view(), name="check"),
     path("check/batch/", checking.CheckBatch.as_view(), name="check-batch"),
     path("lists/", lists.ListCollection.as_view(), name="lists"),

@@ -3,7 +3,8 @@
 from moderation.models.audit import AuditEvent
 from moderation.models.background import BadRow, ListImport, RetroScan
 from moderation.models.cases import CaseMatch, Decision, DecisionBatch, ReviewCase
-from moderation.models.checks import CheckAnswer
+from moderation.models.changes import ListChange
+from moderation.models.checks import CheckAnswer, NearCheck
 from moderation.models.lists import (
     BannedFingerprint,
     BannedHash,
@@ -28,8 +29,10 @@ __all__ = [
     "DecisionBatch",
     "Delivery",
     "Exposure",
+    "ListChange",
     "ListImport",
     "ListMethod",
+    "NearCheck",
     "RetroScan",
     "ReviewCase",
     "ReviewPreference",

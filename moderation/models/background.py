@@ -37,6 +37,9 @@ class ListImport(models.Model):
     size = models.PositiveBigIntegerField()
     dry_run = models.BooleanField(default=False)
     confirmed = models.BooleanField(default=False, help_text="a large change was agreed to")
+    agreed_by = models.CharField(
+        max_length=160, blank=True, help_text="who may weaken the list, and wants it so"
+    )
     progress = models.PositiveSmallIntegerField(default=0, help_text="per cent")
     options = models.JSONField(default=dict)
     counts = models.JSONField(default=dict)

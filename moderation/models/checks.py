@@ -1,4 +1,4 @@
-"""Answers to checks that a client may ask again for, because it did not hear them."""
+"""What is kept of checks: answers that a client may ask again for, and who came near to what."""
 
 from __future__ import annotations
 
@@ -23,3 +23,26 @@ class CheckAnswer(models.Model):
 
     def __str__(self) -> str:
         return f"answer {self.pk}"
+
+
+class NearCheck(models.Model):
+    """A content that a client asked about, and that an item is near to. Kept for a day.
+
+    Who tries many variants of one item is looking for one that passes.
+    """
+
+    client = models.CharField(max_length=160, help_text="whom budgets count")
+    actor = models.CharField(max_length=160)
+    item = models.ForeignKey("moderation.BannedItem", on_delete=models.CASCADE, related_name="+")
+    content = models.CharField(max_length=64, help_text="its SHA-256, or of the hash asked about")
+    verdict = models.CharField(max_length=8)
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["client", "item", "content"], name="nearcheck_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"near check {self.pk}"

@@ -18,6 +18,7 @@ class WebhookEvent(models.TextChoices):
     VERDICT = "verdict"
     DECISION = "decision"
     REVERSAL = "decision.reversed"
+    PROBING = "check.probing"
 
 
 TEST = "test"

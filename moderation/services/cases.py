@@ -55,7 +55,7 @@ def record_screening(*, by: Actor, origin: str, about: About, screening: Screeni
     """
     if not screening.matches and not screening.missing:
         return Recorded()
-    stored = _stored(about)
+    stored = _stored(about, screening)
     cased = {item: case for (item, _), case in stored.items() if case is not None}
     asking = [m for m in screening.within if m.item_id not in cased]
     case, opened = None, False
@@ -85,16 +85,20 @@ def record_screening(*, by: Actor, origin: str, about: About, screening: Screeni
 @transaction.atomic
 def note_matches(*, about: About, screening: Screening) -> None:
     """Store the matches of what nobody has to decide about."""
-    stored = _stored(about)
+    stored = _stored(about, screening)
     fresh = [m for m in screening.matches if (m.item_id, m.match_type) not in stored]
     _add_rows(None, about, fresh)
 
 
-def _stored(about: About) -> dict[tuple[int | None, str], int | None]:
+def _stored(about: About, screening: Screening) -> dict[tuple[int | None, str], int | None]:
     """Item and match type of the rows that a subject has, and the case of each if it has one."""
     rows = CaseMatch.objects.filter(**about.key)
     if about.by_content or (about.image is None and about.video is None):
-        rows = rows.filter(sha256=about.sha256) if about.sha256 else rows.none()
+        rows = rows.filter(sha256=about.sha256)
+        if not about.sha256:
+            # Of a hash that was asked about nothing else is known.
+            items = [match.item_id for match in screening.matches]
+            rows = rows.filter(item__in=items, case__evidence__contains=dict(about.facts))
     found: dict[tuple[int | None, str], int | None] = {}
     # Any case counts, also one of a flood: somebody was asked. What is said of a sample in shadow
     # hides nothing, so that it counts only if it was found harmless.

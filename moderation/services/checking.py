@@ -29,10 +29,10 @@ from moderation.hashlists.rows import Kind
 from moderation.hashlists.values import BadValue, parse_hash
 from moderation.matching import Match, Pixels
 from moderation.models import CheckAnswer, ReviewCase
-from moderation.permissions import Actor
+from moderation.permissions import Actor, can
 from moderation.policies import Policies
 from moderation.screening import Screening
-from moderation.services import audit, cases, hash_index_file
+from moderation.services import audit, cases, hash_index_file, near_checks
 from moderation.services.case_facts import About
 from moderation.services.gate import BROKEN
 from moderation.subjects import Subject
@@ -87,7 +87,7 @@ class Asked:
 
 
 def check(*, by: Actor, asked: Asked, key: str = "") -> dict[str, Any]:
-    """Whether something is on a list, as the API answers it.
+    """Whether something is on a list, as the API answers it to ``by``; see ``_told``.
 
     ``key``: the caller's name for this request; asked with it again it gets the same answer, and
     opens no second case. Raises ``FetchFailed``, ``InvalidHash`` and ``KeyReused``; bytes that
@@ -164,7 +164,13 @@ def _check(by: Actor, asked: Asked) -> dict[str, Any]:
             ).case
     if lists:
         hash_index_file.ask_if_due()
-    return _answer(found, case)
+    content = (
+        facts.get("sha256") or hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()
+    )
+    verdict = near_checks.answered(
+        by=by, content=content, verdict=found.verdict, matches=found.matches
+    )
+    return _told(by, verdict, found, case)
 
 
 def _subject(asked: Asked) -> tuple[Subject, dict[str, Any]]:
@@ -221,9 +227,14 @@ def _lock(name: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
 
 
-def _answer(found: Screening, case: ReviewCase | None) -> dict[str, Any]:
+def _told(by: Actor, verdict: Verdict, found: Screening, case: ReviewCase | None) -> dict[str, Any]:
+    """The verdict alone, but for those who may see what is on the lists: list, item and distance
+    would say how far a picture must be changed to pass. So would the case of a single answer."""
+    told = {"verdict": str(verdict.value)}
+    if not can(by, "see matches"):
+        return told
     return {
-        "verdict": str(found.verdict.value),
+        **told,
         "matches": [_match(match) for match in found.matches if match.within],
         "methods_run": list(found.methods_run),
         "list_versions": dict(found.list_versions),

@@ -15,7 +15,7 @@ from gallery.models import Image
 from gallery.services import changing as images_changing
 from moderation.models import BannedHash, BannedItem, BannedList, Decision, ReviewCase
 from moderation.permissions import Actor, Role
-from moderation.services import audit, lists
+from moderation.services import audit, freed, lists
 from moderation.verdicts import HASH_TYPES
 from videos.models import Video
 from videos.services import changing as videos_changing
@@ -125,6 +125,7 @@ def withdraw(item_ids: Iterable[int], why: str) -> int:
     entries = BannedItem.objects.filter(pk__in=set(item_ids), state=BannedItem.State.ACTIVE)
     touched = sorted(set(entries.values_list("list", flat=True)))
     lists.lock(touched)
+    freed.screen_again(entries)
     count = entries.update(
         state=BannedItem.State.RETIRED, retired_at=timezone.now(), retired_because=why
     )
@@ -144,7 +145,7 @@ def _allow_list(by: Actor) -> BannedList:
         return found
     # Making lists takes a lead, and so would this; the list is the service's own.
     return lists.create_list(
-        by=replace(by, role=Role.ADMIN),
+        by=replace(by, role=Role.ADMIN, via_key=False),
         name=name,
         kind=BannedList.Kind.ALLOW,
         description="What moderators found to be no match, by its very bytes.",

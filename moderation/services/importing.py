@@ -21,7 +21,7 @@ from moderation.hashlists import BadRow as BadRowRead
 from moderation.hashlists import Format
 from moderation.models import BadRow, BannedItem, BannedList, ListImport
 from moderation.permissions import Actor, check
-from moderation.services import audit, import_sql, lists
+from moderation.services import audit, freed, import_sql, lists, weakening
 from moderation.services.import_options import Options
 from moderation.services.import_progress import Progress, Teller
 from moderation.services.import_staging import Staged, stage
@@ -133,12 +133,14 @@ def _compare(
         changes = sum(row.counts[name] for name in CHANGING)
         if row.dry_run:
             state = State.PREVIEWED
-        elif not row.confirmed and _is_large(changes, row.list_id):
+        elif _must_wait(row, changes):
             state = State.WAITING
         else:
             state = State.DONE
             for statement in _told(import_sql.APPLY, progress, COMPARED, 99):
                 cursor.execute(statement, params)
+            if row.list.kind == BannedList.Kind.ALLOW:
+                freed.screen_again(row.list.items.filter(retired_at=now))
             cursor.execute(import_sql.FIRST_TO_SCAN)
             (first,) = cursor.fetchone()
     _store_bad_rows(row, staged)
@@ -175,6 +177,13 @@ def _conclude(row: ListImport, by: Actor, changes: int, first: int | None, stage
         },
         count=changes,
     )
+
+
+def _must_wait(row: ListImport, changes: int) -> bool:
+    """Whether somebody has to confirm the change first: a large one, or one that weakens."""
+    if not row.confirmed and _is_large(changes, row.list_id):
+        return True
+    return not row.agreed_by and weakening.of_import(row.list, row.counts)
 
 
 def is_large(row: ListImport) -> bool:

@@ -14,21 +14,29 @@ from django.utils import timezone
 from gallery.errors import Conflict, NotFound, UserError
 from moderation.models import BannedItem, BannedList
 from moderation.permissions import Actor, check
-from moderation.services import audit, lists
+from moderation.services import audit, freed, lists, weakening
 
 Items = QuerySet[BannedItem]
 
+EXPIRED = "expired"
+"""Why an entry is retired whose time is over, as imports say it, too."""
+
 _ACTIVE, _HARMLESS = BannedItem.State.ACTIVE, BannedItem.Opinion.FALSE_POSITIVE
+
+_WEAKER = (BannedItem.Opinion.FALSE_POSITIVE, BannedItem.Opinion.DISPUTED)
+"""Opinions of items that act less, or not at all."""
 
 TEXTS = ("tags", "note", "category", "severity", "owner", "expires_at")
 """What can be changed of an item that is there."""
 
 
-@transaction.atomic
+@weakening.deferrable
 def retire(*, by: Actor, items: Items, reason: str) -> int:
     """Active items match nothing any more; they stay as a record. Answers how many they were."""
     check(by, "edit items")
     rows = _locked(items.filter(state=BannedItem.State.ACTIVE))
+    weakening.check_items(by, rows, command="retire", reason=reason)
+    _screen_freed(rows)
     BannedItem.objects.filter(pk__in=[row.pk for row in rows]).update(
         state=BannedItem.State.RETIRED, retired_at=timezone.now(), retired_because=reason[:255]
     )
@@ -47,7 +55,7 @@ def activate(*, by: Actor, items: Items, reason: str) -> int:
     return _finish("activated", rows, "retired", "active", by=by, reason=reason)
 
 
-@transaction.atomic
+@weakening.deferrable
 def give_opinion(*, by: Actor, items: Items, opinion: str, reason: str) -> int:
     """Say what we think of items; a false positive matches nothing. Answers how many changed.
 
@@ -59,6 +67,9 @@ def give_opinion(*, by: Actor, items: Items, opinion: str, reason: str) -> int:
             f"{opinion!r} is none of {', '.join(BannedItem.Opinion.values)}.", field="opinion"
         )
     rows = _locked(items.exclude(opinion=opinion))
+    if opinion in _WEAKER:
+        weakening.check_items(by, rows, command="give_opinion", reason=reason, opinion=opinion)
+        _screen_freed(rows)
     before = {str(row.pk): row.opinion for row in rows[: audit.NAMED]}
     BannedItem.objects.filter(pk__in=[row.pk for row in rows]).update(opinion=opinion)
     again = [row for row in rows if row.opinion == _HARMLESS and row.state == _ACTIVE]
@@ -66,7 +77,7 @@ def give_opinion(*, by: Actor, items: Items, opinion: str, reason: str) -> int:
     return _finish("opinion_given", rows, before, opinion, by=by, reason=reason)
 
 
-@transaction.atomic
+@weakening.deferrable
 def move(*, by: Actor, items: Items, list_id: int, reason: str) -> int:
     """Put items onto another list, whose policy they then have. Answers how many were moved.
 
@@ -76,6 +87,9 @@ def move(*, by: Actor, items: Items, list_id: int, reason: str) -> int:
     check(by, "edit items")
     rows = _locked(items.exclude(list=list_id), also=[list_id])
     onto = lists.locked(list_id)
+    weakening.check_items(by, rows, command="move", reason=reason, list_id=list_id)
+    lists.check_may_add(by, onto)
+    _screen_freed(rows)
     keys = [(row.source, row.source_id) for row in rows if row.source_id]
     there = onto.items.filter(source_id__in=[source_id for _, source_id in keys])
     for (_, source_id), count in Counter(
@@ -94,11 +108,13 @@ def move(*, by: Actor, items: Items, list_id: int, reason: str) -> int:
     return _finish("moved", rows, before, onto.pk, by=by, reason=reason)
 
 
-@transaction.atomic
+@weakening.deferrable
 def suspend(*, by: Actor, items: Items, reason: str) -> int:
     """Items lead to review at most, such as one that floods the queue. Answers how many."""
     check(by, "edit items")
     rows = _locked(items.filter(suspended_at=None))
+    weakening.check_items(by, rows, command="suspend", reason=reason)
+    _screen_freed(rows)
     BannedItem.objects.filter(pk__in=[row.pk for row in rows]).update(suspended_at=timezone.now())
     return _finish("suspended", rows, False, True, by=by, reason=reason)
 
@@ -112,9 +128,10 @@ def lift_suspension(*, by: Actor, items: Items, reason: str) -> int:
     return _finish("suspension_lifted", rows, True, False, by=by, reason=reason)
 
 
-@transaction.atomic
+@weakening.deferrable
 def change_item(*, by: Actor, item_id: int, reason: str = "", **fields: Any) -> BannedItem:
-    """Set some of ``TEXTS``. Raises ``NotAllowed``, ``NotFound``, ``UserError`` for bad values."""
+    """Set some of ``TEXTS``. Raises ``NotAllowed``, ``NotFound``, ``UserError`` for bad values, and
+    ``NeedsSecondPerson`` for an item of a banned list that would end now."""
     check(by, "edit items")
     if unknown := fields.keys() - set(TEXTS):
         raise TypeError(f"an item has no {', '.join(sorted(unknown))} to be changed")
@@ -132,10 +149,31 @@ def change_item(*, by: Actor, item_id: int, reason: str = "", **fields: Any) -> 
     except ValidationError as error:
         name, messages = next(iter(error.message_dict.items()))
         raise UserError(messages[0], field=name) from error
+    if "expires_at" in before:
+        weakening.check_ending(by, item, reason=reason, fields=fields)
     item.save(update_fields=list(before))
     after = {name: fields[name] for name in before}
     _finish("changed", rows, before, after, by=by, reason=reason)
     return item
+
+
+def retire_expired() -> int:
+    """Retire entries of allow lists whose time is over, so that what they freed is screened again.
+
+    Expired items match nothing from that moment on; of a banned list that is all there is to it.
+    """
+    over = BannedItem.objects.filter(
+        list__kind=BannedList.Kind.ALLOW, state=_ACTIVE, expires_at__lte=timezone.now()
+    )
+    return retire(by=Actor.machine("worker"), items=over, reason=EXPIRED)
+
+
+def _screen_freed(rows: Sequence[BannedItem]) -> None:
+    """What these have let through, if they are on allow lists: from now on they do not."""
+    allowing = BannedItem.objects.filter(
+        pk__in=[row.pk for row in rows], list__kind=BannedList.Kind.ALLOW
+    )
+    freed.screen_again(allowing)
 
 
 def _locked(items: Items, also: Sequence[int] = ()) -> list[BannedItem]:

@@ -39,6 +39,7 @@ def add(*, by: Actor, list_id: int, made: Sequence[Entry | UserError], reason: s
     """Store what could be read, in one transaction with one event. Raises ``NotFound``."""
     with undo_files() as files, transaction.atomic():
         row = lists.locked(list_id)
+        lists.check_may_add(by, row)
         added = Added([])
         for position, entry in enumerate(made):
             try:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from django.db import models, transaction
+from django.db import models
 from django.db.models import F
 
 from gallery.errors import Conflict, NotFound
 from gallery.services.storing import delete_after_commit
 from moderation import conf
 from moderation.models import BannedFingerprint, BannedItem, BannedList, ListImport, ListMethod
-from moderation.permissions import Actor, check
-from moderation.services import audit, retro_scan
+from moderation.permissions import Actor, NotAllowed, check
+from moderation.services import audit, freed, retro_scan, weakening
 from moderation.services.list_values import (
     FIELDS,
     METHOD_FIELDS,
@@ -34,20 +34,32 @@ from moderation.verdicts import PICTURE_TYPES, Action
 __all__ = ["FIELDS", "METHOD_FIELDS", "InvalidList"]
 
 
-@transaction.atomic
+@weakening.deferrable
 def create_list(*, by: Actor, name: str, reason: str = "", **fields: Any) -> BannedList:
     """Make a list with a method for each match type: pdq and copy on, imgsmlr and clip off.
 
     ``fields``: those of ``FIELDS``, and ``allows_for``, ids of the lists that an allow list
     outranks. It only notes what it would do (``shadow``) unless ``action`` says otherwise.
-    Raises ``NotAllowed``, ``InvalidList``, and ``Conflict`` for a name that is taken.
+    Raises ``NotAllowed``, ``InvalidList``, ``Conflict`` for a name that is taken, and
+    ``NeedsSecondPerson`` for an allow list that the caller may not make alone.
     """
     check(by, "edit lists")
+    asked = {"name": name, **fields}
     allows_for = fields.pop("allows_for", ())
     made = BannedList()
     set_fields(made, {"name": name, **fields}, FIELDS)
     save_list(made)
     set_allows_for(made, allows_for)
+    if made.kind == BannedList.Kind.ALLOW and made.enabled:
+        weakening.check(
+            by,
+            BannedList(name=name),
+            ["a new allow list outranks others"],
+            command="create_list",
+            reason=reason,
+            arguments=asked,
+            critical=weakening.critical_for(allows_for),
+        )
     ListMethod.objects.bulk_create(
         ListMethod(list=made, match_type=match_type, enabled=match_type in conf.ON_AT_FIRST)
         for match_type in PICTURE_TYPES
@@ -58,18 +70,20 @@ def create_list(*, by: Actor, name: str, reason: str = "", **fields: Any) -> Ban
     return made
 
 
-@transaction.atomic
+@weakening.deferrable
 def change_list(*, by: Actor, list_id: int, reason: str = "", **fields: Any) -> BannedList:
     """Set some of ``FIELDS`` and ``allows_for``. What changes nothing leaves no trace.
 
     A list that becomes hash-only loses the pictures and vectors of its items for good. One that
-    is enabled or acts more strictly is looked for in what is already here. Raises ``NotAllowed``,
-    ``NotFound``, ``InvalidList``, and ``Conflict`` for a name that is taken or another kind of a
-    list that has items.
+    is enabled or acts more strictly is looked for in what is already here; so is what an allow list
+    has freed, if it frees less. Raises ``NotAllowed``, ``NotFound``, ``InvalidList``, ``Conflict``
+    for a name that is taken or another kind of a list that has items, and ``NeedsSecondPerson``
+    where the list is weakened and the caller may not do that alone.
     """
     check(by, "edit lists")
     row = locked(list_id)
-    before = list_facts(row)
+    before, was = list_facts(row), BannedList(name=row.name, pk=row.pk, severity=row.severity)
+    asked = dict(fields)
     allows_for = fields.pop("allows_for", before["allows_for"])
     set_fields(row, fields, FIELDS)
     save_list(row)
@@ -80,11 +94,23 @@ def change_list(*, by: Actor, list_id: int, reason: str = "", **fields: Any) -> 
         return row
     if "kind" in changed and row.items.exists():
         raise Conflict("A list that has items stays what it is; make another list.", field="kind")
+    allows = row.kind == BannedList.Kind.ALLOW
+    weakening.check(
+        by,
+        was,
+        weakening.of_list(before, after),
+        command="change_list",
+        reason=reason,
+        arguments={"list_id": list_id, **asked},
+        critical=weakening.critical_for(after["allows_for"]) if allows else None,
+    )
     if "hash_only" in changed and row.hash_only:
         forget_media(row.items.all())
     touch([row.pk])
     if why := _why_scan(changed, before, after):
         scan(row, by=by, reason=why)
+    if allows and _frees_less(before, after):
+        freed.screen_again(row.items.all())
     row.refresh_from_db()
     audit.record(
         by=by.name,
@@ -97,14 +123,14 @@ def change_list(*, by: Actor, list_id: int, reason: str = "", **fields: Any) -> 
     return row
 
 
-@transaction.atomic
+@weakening.deferrable
 def change_method(
     *, by: Actor, list_id: int, match_type: str, reason: str = "", **fields: Any
 ) -> ListMethod:
     """Set some of ``METHOD_FIELDS`` of one match type; ``None`` is the default distance.
 
     A method that is switched on or reaches further is looked for in what is already here. Raises
-    ``NotAllowed``, ``NotFound`` and ``InvalidList``.
+    ``NotAllowed``, ``NotFound``, ``InvalidList``, and ``NeedsSecondPerson`` as ``change_list``.
     """
     check(by, "edit lists")
     row = locked(list_id)
@@ -117,6 +143,14 @@ def change_method(
     changed = differing(before, method_facts(method))
     if not changed:
         return method
+    weakening.check(
+        by,
+        row,
+        weakening.of_method(row, method, before),
+        command="change_method",
+        reason=reason,
+        arguments={"list_id": list_id, "match_type": match_type, **fields},
+    )
     method.save()
     touch([row.pk])
     if reach(method) > reached:
@@ -132,12 +166,12 @@ def change_method(
     return method
 
 
-@transaction.atomic
+@weakening.deferrable
 def delete_list(*, by: Actor, list_id: int, with_items: bool = False, reason: str = "") -> None:
     """Delete a list, and with ``with_items`` all that is on it, for good.
 
     What was matched and decided stays, without the items. Raises ``NotAllowed``, ``NotFound``,
-    and ``Conflict`` for a list that has items.
+    ``Conflict`` for a list that has items, and ``NeedsSecondPerson`` as ``change_list`` does.
     """
     check(by, "delete lists")
     row = locked(list_id)
@@ -147,6 +181,17 @@ def delete_list(*, by: Actor, list_id: int, with_items: bool = False, reason: st
             f"The list {row.name} has {count} items: move them first, or say that they are to be "
             "deleted with it."
         )
+    allows = row.kind == BannedList.Kind.ALLOW
+    weakening.check(
+        by,
+        row,
+        ["the list is deleted"] if row.enabled and not allows else [],
+        command="delete_list",
+        reason=reason,
+        arguments={"list_id": list_id, "with_items": with_items},
+    )
+    if allows:
+        freed.screen_again(row.items.all())
     before = {**list_facts(row), "version": row.version, "items": count}
     imports = ListImport.objects.filter(list=row).exclude(file="")
     delete_after_commit([*_pictures(row.items.all()), *imports.values_list("file", flat=True)])
@@ -187,6 +232,13 @@ def locked(list_id: int) -> BannedList:
     return row
 
 
+def check_may_add(by: Actor, row: BannedList) -> None:
+    """Raise ``NotAllowed`` for a key that would add to an allow list: what is let through although
+    it is banned is for a person to say."""
+    if row.kind == BannedList.Kind.ALLOW and by.via_key:
+        raise NotAllowed("A key may not add to an allow list: that is for a person to do.")
+
+
 def scan(
     row: BannedList, *, by: Actor, reason: str, item_id: int | None = None, after_item: int = 0
 ) -> None:
@@ -213,3 +265,11 @@ def _why_scan(changed: set[str], before: Facts, after: Facts) -> str:
         return "list enabled"
     stricter = STRICTNESS[Action(after["action"])] > STRICTNESS[Action(before["action"])]
     return "list made stricter" if stricter else ""
+
+
+def _frees_less(before: Facts, after: Facts) -> bool:
+    """Whether an allow list outranks fewer lists than before; no ids: all."""
+    if not before["enabled"]:
+        return False
+    old, new = set(before["allows_for"]), set(after["allows_for"])
+    return not after["enabled"] or bool(new and (not old or old - new))

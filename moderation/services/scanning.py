@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
@@ -31,7 +31,7 @@ from gallery.shown_pictures import FULL, VIDEO
 from moderation import policies, suspects
 from moderation.models import BannedItem, RetroScan, ReviewCase
 from moderation.permissions import Actor
-from moderation.services import gate
+from moderation.services import freed, gate
 from moderation.services.cases import Recorded
 from moderation.services.retro_scan import CLUSTER
 from moderation.verdicts import VECTOR_TYPES, Verdict
@@ -162,7 +162,7 @@ def _batch(scan: RetroScan) -> bool:
     chosen: list[tuple[type[Item], int]] = [(Image, pk) for pk in sorted(found.images)]
     chosen += [(Video, pk) for pk in sorted(found.videos)]
     for model, pk in chosen:
-        recorded = _screen(model, pk)
+        recorded = screen_again(model, pk)
         within = set(recorded.matched) & {item.pk for item in some} if recorded else set()
         matched += len(within)
         cases += bool(recorded and recorded.opened)
@@ -201,7 +201,7 @@ def _animations(scan: RetroScan) -> bool:
         return False
     matched = cases = 0
     for image in some:
-        recorded = _screen(Image, image.pk) if image.original else None
+        recorded = screen_again(Image, image.pk) if image.original else None
         if recorded is not None:
             matched += items.filter(pk__in=recorded.matched).count()
             cases += recorded.opened
@@ -216,7 +216,22 @@ def _animations(scan: RetroScan) -> bool:
     return True
 
 
-def _screen(model: type[Item], pk: int) -> Recorded | None:
+def screen_freed(sha256: Sequence[str]) -> int:
+    """Screen what is here of files that an allow list has freed. Answers how many there were."""
+    if not _uploads_know():
+        freed.enqueue(sha256)
+        return 0
+    count = 0
+    for model in (Image, Video):
+        rows: Any = model._default_manager
+        same = rows.filter(sha256__in=sha256, status__in=suspects.SCREENED).order_by("pk")
+        for pk in list(same.values_list("pk", flat=True)):
+            screen_again(model, pk)
+            count += 1
+    return count
+
+
+def screen_again(model: type[Item], pk: int) -> Recorded | None:
     """Screen what is stored as if it came now; hide what is banned without doubt.
 
     What people find already stays until somebody has decided, unless it is blocked.

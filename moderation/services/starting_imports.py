@@ -18,8 +18,8 @@ from gallery.errors import Conflict, NotFound, UserError
 from gallery.services.storing import delete_after_commit, undo_files
 from moderation.hashlists import Format, detect
 from moderation.models import BannedList, ListImport
-from moderation.permissions import Actor, Role, check
-from moderation.services import audit
+from moderation.permissions import Actor, NotAllowed, Role, check
+from moderation.services import audit, weakening
 from moderation.services.import_options import Options, check_fits
 from moderation.services.importing import Busy, run
 
@@ -51,6 +51,7 @@ def begin(
     chosen = options or Options()
     row = _row(by, list_id, cast(BinaryIO, file.file), file.name or "unnamed", format, chosen)
     row.dry_run, row.confirmed = dry_run, confirmed
+    row.agreed_by = by.name if _agrees(by, row) else ""
     file.seek(0)
     with undo_files() as files, transaction.atomic():
         row.file = files.add(default_storage.save(f"imports/{secrets.token_hex(16)}", file))
@@ -74,6 +75,7 @@ def begin_here(
     check(by, "import lists")
     row = _row(by, list_id, stream, name, format, options or Options())
     row.dry_run, row.confirmed = dry_run, confirmed
+    row.agreed_by = by.name if _agrees(by, row) else ""
     row.save()
     stream.seek(0)
     return row
@@ -81,9 +83,18 @@ def begin_here(
 
 @transaction.atomic
 def confirm(*, by: Actor, import_id: int) -> ListImport:
-    """Do what was previewed, or what waits. Raises ``NotAllowed``, ``NotFound``, ``Conflict``."""
+    """Do what was previewed, or what waits. Raises ``NotAllowed``, ``NotFound``, ``Conflict``.
+
+    What weakens the list is not confirmed by a key, nor of a critical list by who began it; an
+    admin may, as ever.
+    """
     check(by, "import lists")
     row = _locked(import_id, State.PREVIEWED, State.WAITING)
+    second = not by.via_key and by.name != row.added_by
+    if weakening.of_import(row.list, row.counts):
+        if not (second or _agrees(by, row)):
+            raise NotAllowed("This weakens the list: a second person or an admin confirms it.")
+        row.agreed_by = by.name
     row.state, row.dry_run, row.confirmed, row.progress = State.PENDING, False, True, 0
     row.attempts = 0
     row.added_by = by.name
@@ -110,6 +121,13 @@ def discard(*, by: Actor, import_id: int, reason: str = "") -> ListImport:
         reason=reason,
     )
     return row
+
+
+def _agrees(by: Actor, row: ListImport) -> bool:
+    """Whether the caller may weaken the list alone."""
+    if by.via_key:
+        return False
+    return by.role == Role.ADMIN or not weakening.is_critical(row.list)
 
 
 def run_in_background(import_id: int) -> str:

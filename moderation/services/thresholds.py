@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from gallery.errors import NotFound, UserError
@@ -174,15 +173,14 @@ class Applied:
     scan: RetroScan | None
 
 
-@transaction.atomic
 def apply(
     *, by: Actor, list_id: int, match_type: str, threshold: float | None, reason: str
 ) -> Applied:
     """Set the threshold, ``None`` for the default; the next request in every process goes by it.
 
     It leaves an audit event, and a raised one a search of what is already here. Raises
-    ``NotAllowed``, ``NotFound``, and ``UserError`` without a reason or for a distance that cannot
-    be meant.
+    ``NotAllowed``, ``NotFound``, ``UserError`` without a reason or for a distance that cannot be
+    meant, and ``NeedsSecondPerson`` for one that falls by more than the caller may do alone.
     """
     check(by, "edit lists")
     if not reason.strip():

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
@@ -46,9 +46,10 @@ def root(db: None) -> Client:
 def staff(db: None) -> Callable[..., Client]:
     """``staff("view", "change")`` → a client of a staff user with these permissions on images."""
 
-    def make_client(*rights: str) -> Client:
+    def make_client(*rights: str, role: str = "moderator") -> Client:
         user = User.objects.create_user("bob", is_staff=True)
         names = [f"{right}_image" for right in rights]
+        user.groups.set(Group.objects.filter(name=role))
         user.user_permissions.set(Permission.objects.filter(codename__in=names))
         client = Client()
         client.force_login(user)
@@ -203,7 +204,7 @@ def test_long_lists_are_estimated(db: None, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_without_permission_there_is_nothing(staff: Callable[..., Client]) -> None:
-    image, client = row(1), staff()
+    image, client = row(1), staff(role="")
     one = f"{LIST}{image.pk}/"
     for path in (LIST, ADD, f"{one}change/", f"{one}delete/"):
         assert client.get(path).status_code == 403
@@ -228,10 +229,13 @@ def test_only_moderators_see_and_release_what_is_quarantined(
     staff: Callable[..., Client], root: Client
 ) -> None:
     image = make.add_ready_image(data=make.png(make.photo(1)))
-    client, link = staff("view", "change"), reverse("gallery:thumbnail", args=[image.pk])
+    client = staff("view", "change", role="viewer")
+    link = reverse("gallery:thumbnail", args=[image.pk])
     change = f"{LIST}{image.pk}/change/"
     assert link in client.get(LIST).content.decode()
     act(client, "quarantine", image)
+    assert Image.objects.get().status == "ready"
+    act(root, "quarantine", image)
     assert Image.objects.get().status == "quarantined"
     for path in (LIST, change):
         page = client.get(path).content.decode()

@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg2
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
@@ -65,6 +65,9 @@ def staff(db: None) -> Callable[..., Client]:
     def make_client(*rights: str) -> Client:
         user = User.objects.create_user("bob", is_staff=True)
         names = [f"{right}_image" for right in rights]
+        role = Group.objects.get(name="moderator")
+        role.permissions.clear()  # those of ``rights`` alone are tried
+        user.groups.add(role)
         user.user_permissions.set(Permission.objects.filter(codename__in=names))
         client = Client()
         client.force_login(user)

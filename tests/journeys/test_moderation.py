@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import requests
 from django.conf import settings
 
 from gallery.services.preparing import Hashes
@@ -19,26 +20,27 @@ from tests.httpserver import HttpServer
 from tests.journeys.conftest import Service
 from tests.site.test_up import wait_until
 
-LEAD_KEY = """
+LEAD = """
 from django.contrib.auth.models import Group, User
-from imgsmlr_site.models import ApiKey
 user, _ = User.objects.get_or_create(username="journey-lead")
 user.groups.add(Group.objects.get(name="admin"))
-print("KEY", ApiKey.issue(name="{name}", scopes=["lists", "moderate", "search"], user=user)[1])
+user.set_password("{word}")
+user.save(update_fields=["password"])
+print("DONE")
 """
 
 
 @dataclass(frozen=True)
 class Lead:
-    """Somebody who owns lists and decides cases, by a key."""
+    """Somebody who owns lists and decides cases, logged in: a key weakens no list."""
 
     service: Service
-    key: str
+    session: requests.Session
 
     def ask(self, method: str, path: str, **options: Any) -> Any:
-        answer = self.service.request(
-            method, f"/api/v1/moderation/{path}", headers={"X-API-Key": self.key}, **options
-        )
+        token = {"X-CSRFToken": self.session.cookies["csrftoken"]}
+        address = f"{self.service.url}/api/v1/moderation/{path}"
+        answer = self.session.request(method, address, headers=token, timeout=60, **options)
         assert answer.ok, answer.text
         return answer.json() if answer.content else None
 
@@ -47,12 +49,13 @@ class Lead:
         return self.ask("POST", "lists/", json=body)
 
     def image(self, pk: int) -> Any:
-        return self.service.get(f"/api/v1/images/{pk}/", headers={"X-API-Key": self.key}).json()
+        return self.session.get(f"{self.service.url}/api/v1/images/{pk}/", timeout=60).json()
 
 
 @pytest.fixture(scope="module")
-def key(service: Service) -> str:
-    script = LEAD_KEY.format(name=secrets.token_hex(6))
+def session(service: Service) -> requests.Session:
+    word = secrets.token_hex(12)
+    script = LEAD.format(word=word)
     done = subprocess.run(
         [sys.executable, "manage.py", "shell", "-v0", "-c", script],
         cwd=settings.BASE_DIR,
@@ -62,14 +65,19 @@ def key(service: Service) -> str:
         timeout=120,
         check=False,
     )
-    assert "KEY " in done.stdout, done.stderr
-    return done.stdout.split("KEY ")[1].strip()
+    assert "DONE" in done.stdout, done.stderr
+    browser, page = requests.Session(), f"{service.url}/admin/login/"
+    browser.get(page, timeout=60)
+    form = {"username": "journey-lead", "password": word}
+    form["csrfmiddlewaretoken"] = browser.cookies["csrftoken"]
+    assert "sessionid" in browser.post(page, form, timeout=60).request.headers["Cookie"]
+    return browser
 
 
 @pytest.fixture
-def lead(service: Service, key: str) -> Iterator[Lead]:
+def lead(service: Service, session: requests.Session) -> Iterator[Lead]:
     """Its lists are switched off afterwards, so that other journeys meet none."""
-    found = Lead(service, key)
+    found = Lead(service, session)
     yield found
     for row in found.ask("GET", "lists/")["results"]:
         found.ask("PATCH", f"lists/{row['id']}/", json={"enabled": False})
@@ -120,8 +128,10 @@ def test_a_hash_only_list_leaves_no_media(service: Service, lead: Lead) -> None:
     before = service.files()
     row = lead.make_list(hash_only=True)
     lead.ask("POST", f"lists/{row['id']}/items/", files={"file": make.png(picture)})
-    answer = service.post("/api/v1/moderation/check/", files={"file": make.jpeg(picture)}).json()
+    answer = lead.ask("POST", "check/", files={"file": make.jpeg(picture)})
     assert answer["verdict"] == "block" and answer["case"]
+    asked = {"file": make.jpeg(picture)}
+    assert service.post("/api/v1/moderation/check/", files=asked).json() == {"verdict": "block"}
     assert service.files() == before
     sent = [make.png(picture), make.jpeg(picture)]
     for path in service.data_dir.rglob("*"):

@@ -29,9 +29,9 @@ PATH = "/api/v1/moderation/check/"
 
 @pytest.fixture
 def ask(client: Client, settings: Any) -> Any:
-    """A function that sends a check as a client with the scope does."""
+    """A function that sends a check as a client does that may see what is on the lists."""
     settings.THROTTLE_POINTS = 0
-    _, text = ApiKey.issue(name="checker", scopes=[Scope.CHECK])
+    _, text = ApiKey.issue(name="checker", scopes=[Scope.CHECK, Scope.LISTS])
 
     def send(data: bytes | None = None, *, path: str = PATH, name: str = "", **body: Any) -> Any:
         from django.core.files.uploadedfile import SimpleUploadedFile

@@ -26,6 +26,13 @@ A, B = "a1" * 32, "b2" * 32
 Call = Callable[..., Any]
 
 
+def in_person(role: Role) -> Client:
+    """A session of somebody with the role."""
+    client = Client()
+    client.force_login(make_person(role))
+    return client
+
+
 def caller(scopes: tuple[str, ...] = ("lists",), role: Role | None = None) -> Call:
     """What sends requests with a key of these scopes, of nobody or of a user with the role."""
     user = None if role is None else make_person(role)
@@ -77,22 +84,24 @@ def test_a_list_from_making_to_deleting(call: Call) -> None:
     path = f"{LISTS}{made['id']}/"
     changed = call("PATCH", path, {"action": "block", "owner": "ana"}).json()
     assert (changed["action"], changed["owner"], changed["version"]) == ("block", "ana", 2)
-    method = call("PATCH", f"{path}methods/pdq/", {"threshold": 20, "reason": "fewer"}).json()
-    assert method["effective"] == {"threshold": 20.0, "observe": 52.0}
+    method = call("PATCH", f"{path}methods/pdq/", {"threshold": 25, "reason": "fewer"}).json()
+    assert method["effective"] == {"threshold": 25.0, "observe": 52.0}
     assert call("GET", f"{path}methods/pdq/").json() == method
     listed = call("GET", f"{LISTS}?action=block").json()["results"]
     assert [row["id"] for row in listed] == [made["id"]]
     assert call("GET", f"{LISTS}?action=review").json()["results"] == []
     assert call("GET", path).json()["version"] == 3
     assert call("DELETE", path).status_code == 403  # a key of nobody edits and deletes nothing
-    admin = caller(role=Role.ADMIN)
-    assert admin("DELETE", f"{path}?reason=done").status_code == 204
+    waits = caller(role=Role.ADMIN)("DELETE", f"{path}?reason=done")
+    assert (waits.status_code, waits.json()["code"]) == (409, "needs_second_person")
+    assert in_person(Role.ADMIN).delete(f"{path}?reason=done").status_code == 204
     assert call("GET", path).status_code == 404
     verbs = [(event.verb, event.reason) for event in AuditEvent.objects.order_by("id")]
     assert verbs == [
         ("list.created", "asked"),
         ("list.changed", ""),
         ("list.method_changed", "fewer"),
+        ("change.asked", "done"),
         ("list.deleted", "done"),
     ]
 
@@ -103,7 +112,10 @@ def test_a_list_with_items_is_not_deleted_by_accident() -> None:
     call = caller(role=Role.ADMIN)
     assert call("DELETE", path_of(row)).json()["code"] == "conflict"
     assert call("DELETE", path_of(row, "?with_items=maybe")).status_code == 400
-    assert call("DELETE", path_of(row, "?with_items=true")).status_code == 204
+    assert call("DELETE", path_of(row, "?with_items=true")).json()["code"] == "needs_second_person"
+    assert BannedItem.objects.exists()
+    admin = in_person(Role.ADMIN)
+    assert admin.delete(path_of(row, "?with_items=true")).status_code == 204
     assert not BannedItem.objects.exists()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from imgsmlr_site.models import ApiKey
@@ -41,6 +41,13 @@ def user(db: None) -> User:
 @pytest.fixture
 def staff(db: None) -> User:
     return User.objects.create_user("bob", is_staff=True)
+
+
+@pytest.fixture
+def moderator(db: None) -> User:
+    person = User.objects.create_user("mod", is_staff=True)
+    person.groups.add(Group.objects.get(name="moderator"))
+    return person
 
 
 @pytest.fixture

@@ -42,9 +42,9 @@ def expected(method: str, scopes: set[str]) -> int:
 @pytest.mark.parametrize("scope", Scope.values)
 @pytest.mark.parametrize("method", METHOD_SCOPES)
 def test_a_key_with_one_scope_may_use_its_method_alone(
-    client: Client, issue: Callable[..., str], user: User, scope: str, method: str
+    client: Client, issue: Callable[..., str], moderator: User, scope: str, method: str
 ) -> None:
-    answer = call(client, method, **bearer(issue(scope, user=user)))
+    answer = call(client, method, **bearer(issue(scope, user=moderator)))
     assert answer.status_code == expected(method, {scope})
     if answer.status_code == 403 and method != "HEAD":
         assert answer.json()["code"] == "forbidden"
@@ -56,7 +56,8 @@ def test_a_key_with_one_scope_may_use_its_method_alone(
     ("who", "scopes"),
     [
         ("user", {"search"}),
-        ("staff", {"search", "add", "check"}),
+        ("staff", {"search"}),
+        ("moderator", set(Scope.values)),
         ("superuser", set(Scope.values)),
     ],
 )
@@ -169,6 +170,36 @@ def test_a_deactivated_user_has_no_session_and_no_key(
     assert "deactivated" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("how", ["groups", "is_staff", "is_active", "password"])
+def test_a_demotion_ends_sessions_and_keys_with_the_next_request(
+    login: Callable[..., Client],
+    issue: Callable[..., str],
+    moderator: User,
+    client: Client,
+    how: str,
+) -> None:
+    session, text = login(moderator), issue("moderate", "search", user=moderator)
+    assert call(session, "DELETE").status_code == 200
+    assert call(client, "DELETE", **bearer(text)).status_code == 200
+    if how == "groups":
+        moderator.groups.clear()
+    elif how == "password":
+        moderator.set_password("another")
+        moderator.save()
+    else:
+        User.objects.filter(pk=moderator.pk).update(**{how: False})
+    assert call(session, "DELETE").status_code == (401 if how in ("is_active", "password") else 403)
+    after = call(client, "DELETE", **bearer(text)).status_code
+    # A new password is no demotion: the key is another secret, which is revoked by itself.
+    assert after == {"password": 200, "is_active": 401}.get(how, 403)
+
+
+def test_a_key_of_nobody_never_moderates(client: Client, issue: Callable[..., str]) -> None:
+    text = issue("search", "add", "check", "lists")
+    assert call(client, "DELETE", **bearer(text)).status_code == 403
+    assert call(client, "PATCH", **bearer(text)).status_code == 200
+
+
 # --- Where a request comes from ---------------------------------------------------------
 
 
@@ -270,7 +301,7 @@ def test_the_throttled_client_of_ipv6_is_the_network(client: Client, settings: A
         ({"sec-fetch-site": "cross-site", "origin": "http://testserver"}, 403),
     ],
 )
-@pytest.mark.parametrize("who", ["open", "staff"])
+@pytest.mark.parametrize("who", ["open", "moderator"])
 def test_a_page_of_another_site_cannot_write(
     request: Any,
     client: Client,
@@ -325,9 +356,9 @@ def test_a_key_needs_no_such_check(client: Client, issue: Callable[..., str]) ->
 
 
 def test_a_session_writes_only_with_its_csrf_token(
-    login: Callable[..., Client], staff: User
+    login: Callable[..., Client], moderator: User
 ) -> None:
-    client = login(staff, enforce_csrf_checks=True)
+    client = login(moderator, enforce_csrf_checks=True)
     assert call(client).status_code == 200
     answer = call(client, "POST")
     assert answer.status_code == 403

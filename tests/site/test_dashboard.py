@@ -96,6 +96,8 @@ def test_staff_see_what_they_may_open(staff: User, login: Callable[..., Client])
         assert f'href="/admin/{link}' not in page
     assert "Latest failed" not in page
     allow(staff, "view_image", "view_failure")
+    assert 'href="/admin/gallery/image/"' not in login(staff).get("/admin/").content.decode()
+    staff.groups.add(Group.objects.get(name="viewer"))
     page = login(staff).get("/admin/").content.decode()
     assert 'href="/admin/gallery/image/"' in page and "/admin/gallery/image/add/" not in page
     assert "Latest failed images" in page and "ValueError: bad" in page

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 
 from tests.videos import library
@@ -36,6 +36,7 @@ def stored(
 
 def staff(client: Client, *rights: str) -> Client:
     user = User.objects.create_user("reviewer", password="x", is_staff=True)
+    user.groups.add(Group.objects.get(name="moderator"))
     user.user_permissions.set(Permission.objects.filter(codename__in=rights))
     client.force_login(user)
     return client

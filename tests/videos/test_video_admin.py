@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
@@ -42,9 +42,10 @@ def root() -> Client:
 def staff() -> Callable[..., Client]:
     """``staff("view", "change")`` → a client of a staff user with these permissions on videos."""
 
-    def make_client(*rights: str) -> Client:
+    def make_client(*rights: str, role: str = "moderator") -> Client:
         user = User.objects.create_user("bob", is_staff=True)
         names = [f"{right}_video" for right in rights]
+        user.groups.set(Group.objects.filter(name=role))
         user.user_permissions.set(Permission.objects.filter(codename__in=names))
         client = Client()
         client.force_login(user)
@@ -165,7 +166,7 @@ def test_only_moderators_see_quarantined_pictures(
 ) -> None:
     video = ready()
     changing.quarantine_videos(videos=Video.objects.all(), by="tests")
-    bob = staff("view", "change")
+    bob = staff("view", "change", role="viewer")
     for path in (LIST, f"{LIST}{video.pk}/change/"):
         assert f"/api/v1/videos/{video.pk}/" in page(root, path)
         assert f"/api/v1/videos/{video.pk}/" not in page(bob, path)

@@ -14,7 +14,7 @@ from gallery.access import access_of
 from gallery.api.limits import MAX_DATA_ID, MAX_URL
 from gallery.api.schema import answers, json, json_or_files
 from gallery.api.serializers import ConflictSerializer, PatchSerializer
-from gallery.api.visibility import hidden_from
+from gallery.api.visibility import check_own, hidden_from
 from gallery.errors import NotFound, UserError
 from gallery.items import Status
 from videos.api.serializers import AddVideoSerializer, DeletedVideosSerializer, VideoSerializer
@@ -85,6 +85,7 @@ class VideoCollection(generics.ListAPIView):
         if not given or not given.keys() <= DELETED_BY or not all(given.values()):
             raise UserError("Say which videos to delete: give data_id, url or md5, not empty.")
         videos = visible_videos(request).filter(**given)
+        check_own(request, videos.order_by().values_list("added_by", flat=True).distinct())
         return Response(
             {"deleted": changing.delete_videos(videos=videos, by=access_of(request).actor)}
         )
@@ -116,16 +117,19 @@ class VideoItem(generics.RetrieveAPIView):
     )
     def patch(self, request: Request, pk: int) -> Response:
         """Change data_id, remark or meta."""
+        video = self.get_object()
+        check_own(request, [video.added_by])
         body = PatchSerializer(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
         video = changing.update_video(
-            video_id=self.get_object().pk, fields=body.validated_data, by=access_of(request).actor
+            video_id=video.pk, fields=body.validated_data, by=access_of(request).actor
         )
         return Response(self.get_serializer(video).data)
 
     def delete(self, request: Request, pk: int) -> Response:
         """Delete the row, its frames and its files. The same video may be added again."""
         video = self.get_object()
+        check_own(request, [video.added_by])
         changing.delete_videos(
             videos=Video.objects.filter(pk=video.pk), by=access_of(request).actor
         )
