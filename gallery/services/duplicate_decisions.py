@@ -12,6 +12,7 @@ from typing import Any
 from django.db import transaction
 
 from gallery.errors import Conflict
+from gallery.locking import locked
 from gallery.models import Image, NotDuplicate
 from gallery.services import changing, duplicates
 from gallery.signals import tell, together
@@ -66,7 +67,7 @@ def tell_apart(*, keep: int, copies: Iterable[int], by: str) -> int:
 def _locked(keep: int, copies: Iterable[int]) -> tuple[Image, list[Image]]:
     """The image to keep and its copies, by id, still ready and still in one cluster."""
     wanted = {keep, *copies}
-    rows = {row.pk: row for row in Image.objects.filter(pk__in=wanted).select_for_update()}
+    rows = {row.pk: row for row in locked(Image.objects.filter(pk__in=wanted))}
     if keep not in rows or wanted - duplicates.members_with(keep):
         raise Conflict(f"The cluster of image {keep} has changed meanwhile: look at it again.")
     kept = rows.pop(keep)
