@@ -271,6 +271,16 @@ class Commands:
         answer = self.ask_alone(request, item, "delete_selected", back=changelist)
         return answer or HttpResponseRedirect(changelist)
 
+    def withheld_words(self, request: HttpRequest, object_id: str) -> str:
+        """Why the item cannot be deleted now, for those who may see cases."""
+        if not (object_id.isdecimal() and len(object_id) < 19):
+            return ""
+        rows = self.item_kind.rows([int(object_id)]).only("pk", "status")
+        kept = retention.withheld(self.item_kind.model, rows, Act.DELETE)
+        if not kept or not access_of(request).allows("moderate"):
+            return ""
+        return f"{next(iter(kept.values())).words}: it is not deleted before that is over."
+
     # --- Batches --------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:

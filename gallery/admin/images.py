@@ -219,6 +219,7 @@ class ImageAdmin(ImageActions, ModelAdmin):
     ) -> HttpResponse:
         """One image: picture, facts and vectors above what can be changed."""
         context = {
+            "withheld": self.withheld_words(request, object_id),
             "vectors": vectors_of(int(object_id)) if object_id.isdecimal() else [],
             "show_save_and_add_another": False,
             "not_shown_by_browsers": NOT_SHOWN_BY_BROWSERS,

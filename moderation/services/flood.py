@@ -53,8 +53,8 @@ def suspend_flooding(item_id: int) -> ReviewCase | None:
     if latest is None:
         raise AssertionError("an item that floods has matches")
     # Before the list and the audit, as the gate has them: see ``gallery.locking``.
-    locked(Image.objects.filter(pk=latest.image_id).only("pk"), no_key=True)
-    locked(Video.objects.filter(pk=latest.video_id).only("pk"), no_key=True)
+    locked(Image.objects.filter(pk__in=filter(None, [latest.image_id])).only("pk"), no_key=True)
+    locked(Video.objects.filter(pk__in=filter(None, [latest.video_id])).only("pk"), no_key=True)
     latest.refresh_from_db(fields=["image", "video"])
     if not items.suspend(by=GUARD, items=BannedItem.objects.filter(pk=item_id), reason=reason):
         return None

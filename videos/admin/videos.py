@@ -185,6 +185,7 @@ class VideoAdmin(DuplicatesPage, VideoActions, ModelAdmin):
         """One video: player, strip, timeline and facts above what can be changed."""
         video = Video.objects.filter(pk=object_id).first() if object_id.isdecimal() else None
         context = {
+            "withheld": self.withheld_words(request, object_id),
             "strip": strip(video) if video else [],
             "timeline": timeline(video) if video else [],
             "bins": BINS,
