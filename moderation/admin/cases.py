@@ -80,7 +80,7 @@ class LegalHoldFilter(YesNoFilter):
     parameter_name = "hold"
 
     @property
-    def condition(self) -> Any:  # type: ignore[override]
+    def condition(self) -> Any:
         """As of now."""
         return on_legal_hold()
 
