@@ -53,12 +53,12 @@ COMMANDS: Final = {
         "be read and described again by the worker.",
         _describe_again,
         leaves=(
-            (~Q(status=Status.FAILED), "only failed images are described again."),
             (
-                Q(original=""),
+                Q(status=Status.FAILED, original=""),
                 "the original was not kept, so there is nothing to read again. Add the picture "
                 "again.",
             ),
+            (~Q(status=Status.FAILED), "only failed images are described again."),
         ),
     ),
     "quarantine": Command(

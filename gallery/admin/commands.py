@@ -114,7 +114,7 @@ class Commands:
             return self._back(request, alone)
         selection.says(sorted((pk, why.words) for pk, why in chosen.kept.items()))
         clicked = selection.is_asked and not alone
-        override = f"Also the {self.text(len(chosen.kept))} that are withheld" if may else ""
+        override = f"Also what is withheld: {self.text(len(chosen.kept))}" if may else ""
         form = CommandForm(request.POST if clicked else None, asks=command.asks, override=override)
         if clicked and not selection.is_confirmed:
             messages.warning(request, CHANGED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -106,8 +107,9 @@ def test_cases_are_decided_and_undone_while_their_images_are_moved() -> None:
         cases = [make_case(make_item(on), one).pk for one in rows]
         chosen = Image.objects.filter(pk__in=[one.pk for one in rows])
         batch, _ = both(
-            lambda: decisions.decide(by=people[0], case_ids=cases, verb="confirm"),  # noqa: B023
-            lambda: images.delete_images(
+            partial(decisions.decide, by=people[0], case_ids=cases, verb="confirm"),
+            partial(
+                images.delete_images,
                 images=chosen.order_by("-pk"),
                 by="t",
                 reason="x",
@@ -115,8 +117,8 @@ def test_cases_are_decided_and_undone_while_their_images_are_moved() -> None:
             ),
         )
         done, held = both(
-            lambda: undo.undo_batch(by=people[0], batch_id=batch.pk),  # noqa: B023
-            lambda: legal_holds.set_hold(by=people[1], case_ids=cases[::-1], reason="x"),  # noqa: B023
+            partial(undo.undo_batch, by=people[0], batch_id=batch.pk),
+            partial(legal_holds.set_hold, by=people[1], case_ids=cases[::-1], reason="x"),
         )
         assert (len(done.undone), held) == (MANY, MANY)
 
