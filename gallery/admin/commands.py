@@ -67,12 +67,14 @@ class CommandForm(forms.Form):
     )
     override = forms.BooleanField(required=False, widget=UnfoldBooleanWidget)
 
-    def __init__(self, data: Any, *, asks: bool, override: str) -> None:
-        super().__init__(data)
+    def __init__(self, data: Any, *, asks: bool, override: str, alone: bool) -> None:
+        super().__init__(data, label_suffix="")
         if not asks:
             del self.fields["reason"]
         if override:
             self.fields["override"].label = override
+            # Without it there would be nothing to do.
+            self.fields["override"].required = alone
         else:
             del self.fields["override"]
 
@@ -115,7 +117,12 @@ class Commands:
         selection.says(sorted((pk, why.words) for pk, why in chosen.kept.items()))
         clicked = selection.is_asked and not alone
         override = f"Also what is withheld: {self.text(len(chosen.kept))}" if may else ""
-        form = CommandForm(request.POST if clicked else None, asks=command.asks, override=override)
+        form = CommandForm(
+            request.POST if clicked else None,
+            asks=command.asks,
+            override=override,
+            alone=not chosen.ids,
+        )
         if clicked and not selection.is_confirmed:
             messages.warning(request, CHANGED)
         elif clicked and form.is_valid():
@@ -196,7 +203,7 @@ class Commands:
         first = rows.filter(pk__in=chosen.ids[-SHOWN:]).order_by("-pk")
         context = {
             **self.admin_site.each_context(request),  # type: ignore[attr-defined]
-            "title": f"{command.button} {self.text(count)}?",
+            "title": f"{command.button} {self.text(count) if count else 'what is withheld'}?",
             "opts": opts,
             "action_name": action,
             "command": command,

@@ -84,10 +84,9 @@ def confirmation(
         "select_across": request.POST.get("select_across") == "1",
         "back": request.get_full_path(),
     }
-    words = "Put under a legal hold" if do == "set" else "Lift the legal holds of"
-    answer: HttpResponseBase = page(
-        request, "legal_hold", f"{words}: {count} case{'' if count == 1 else 's'}?", context
-    )
+    text = f"{count} case{'' if count == 1 else 's'}"
+    title = f"Put {text} under a legal hold?" if do == "set" else f"Lift the hold of {text}?"
+    answer: HttpResponseBase = page(request, "legal_hold", title, context)
     return answer
 
 

@@ -88,7 +88,7 @@ def test_a_legal_hold_is_set_and_lifted(
     page.locator("#action-toggle").check()
     page.locator('select[name="action"]').select_option("lift_legal_hold")
     page.get_by_role("button", name="Run").click()
-    expect(page.get_by_role("heading", name="Lift the legal holds of: 1 case?")).to_have_count(2)
+    expect(page.get_by_role("heading", name="Lift the hold of 1 case?")).to_have_count(2)
     fits(page, f"lift-{tag}")
     page.get_by_label("Reason").fill("it is over")
     page.get_by_role("button", name="Lift the legal hold").click()
