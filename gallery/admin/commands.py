@@ -180,7 +180,7 @@ class Commands:
         for words, count in chosen.left.items():
             messages.warning(request, f"{self.text(count)} skipped: {words}")
         if chosen.kept:
-            messages.warning(request, f"{self._kept_words(chosen.kept)} Nothing became of these.")
+            messages.warning(request, f"{self._kept_words(chosen.kept)} They stay as they are.")
 
     def _kept_words(self, kept: Mapping[int, Why]) -> str:
         counts = ", ".join(f"{number} by {kind}" for kind, number in retention.counts(kept))
