@@ -637,7 +637,8 @@ def test_one_changed_cluster_stops_no_other(root: Client) -> None:
     Image.objects.filter(pk=images[1].pk).update(status="quarantined")
     response = choose(root, "delete", *choices)
     assert "1 image of 1 cluster" in response.content.decode()
-    assert told(response) == ["Some clusters have changed and are left out."]
+    left = f"1 image left out, withheld (image {images[1].pk}: it is quarantined)."
+    assert told(response) == [left]
     response = choose(root, "delete", *choices, confirmed="1", reason="copies")
     assert told(response) == [
         f"The cluster of image {images[0].pk} has changed meanwhile: look at it again.",
