@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 from pgvector.django import VectorField
@@ -18,6 +19,7 @@ __all__ = [
     "Image",
     "ImageDetail",
     "ImageFingerprint",
+    "ItemBatch",
     "LinkCheck",
     "NotDuplicate",
     "Status",
@@ -193,3 +195,24 @@ class NotDuplicate(models.Model):
 
     def __str__(self) -> str:
         return f"image {self.image_id} in group {self.group}"
+
+
+class ItemBatch(models.Model):
+    """Items of one ``kind``, image or video, that one command quarantined or released."""
+
+    kind = models.CharField(max_length=8)
+    status = models.CharField(
+        max_length=12, choices=Status.choices, help_text="what they became by it"
+    )
+    ids = ArrayField(models.BigIntegerField())
+    by = models.CharField(max_length=160)
+    reason = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now)
+    undone_at = models.DateTimeField(null=True, blank=True)
+    undone_by = models.CharField(max_length=160, blank=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"batch {self.pk} of {self.kind}s"

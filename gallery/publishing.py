@@ -16,6 +16,7 @@ from django.utils.module_loading import import_string
 
 from gallery.errors import UserError
 from gallery.items import Item, Status
+from gallery.retention import may_forget
 from gallery.signals import tell
 
 Gate = Callable[[Item], bool]
@@ -47,11 +48,11 @@ def publish(item: Item, *, by: str, saved: Iterable[str] = (), spare: bool = Fal
     Call it inside the transaction that stored the description, with the row locked. Saves
     ``SAVED`` and the columns in ``saved``, and answers the new status. ``spare``: nobody but the
     gates needs the original; it is forgotten if the item is ready, and the caller deletes the
-    file. One that is held keeps it, for those who decide.
+    file. One that is held keeps it, for those who decide, as does one that a case needs.
     """
     before = item.status
     item.move_to(Status.READY if passes(item) else Status.QUARANTINED)
-    if spare and item.status == Status.READY:
+    if spare and item.status == Status.READY and may_forget(item):
         item.original = ""
     item.attempts = 0
     item.save(update_fields=[*SAVED, *saved])

@@ -16,21 +16,37 @@ image_added = Signal()
 
 changed = Signal()
 """What one command did: ``by``, ``verb``, ``rows`` (at least one, of ``sender``), ``before``,
-``after``. Where several rows differ in ``before`` or ``after``, it says how many had which.
+``after``, and ``reason`` and ``batch`` (see ``services.batches``) where there is one. Where several
+rows differ in ``before`` or ``after``, it says how many had which.
 """
 
+overriding = Signal()
+"""``rows`` of ``sender`` that are withheld are about to be released or deleted (``act``) all the
+same. Whoever withholds them keeps what it needs of them now."""
+
 _News = tuple[Model, Any, Any]
-_Waiting = dict[tuple[type[Model], str, str], list[_News]]
+_Command = tuple[type[Model], str, str, str, int | None]
+_Waiting = dict[_Command, list[_News]]
 _waiting: ContextVar[_Waiting | None] = ContextVar("news of a command", default=None)
 
 
-def tell(*, by: str, verb: str, row: Model, before: Any = None, after: Any = None) -> None:
+def tell(
+    *,
+    by: str,
+    verb: str,
+    row: Model,
+    before: Any = None,
+    after: Any = None,
+    reason: str = "",
+    batch: int | None = None,
+) -> None:
     """Send ``changed``, or keep it for the end of the command that ``together`` surrounds."""
     waiting = _waiting.get()
+    command = (type(row), by, verb, reason, batch)
     if waiting is None:
-        _send(type(row), by, verb, [(row, before, after)])
+        _send(command, [(row, before, after)])
     else:
-        waiting.setdefault((type(row), by, verb), []).append((row, before, after))
+        waiting.setdefault(command, []).append((row, before, after))
 
 
 @contextmanager
@@ -48,11 +64,12 @@ def together() -> Iterator[None]:
         yield
     finally:
         _waiting.reset(token)
-    for (model, by, verb), news in waiting.items():
-        _send(model, by, verb, news)
+    for command, news in waiting.items():
+        _send(command, news)
 
 
-def _send(model: type[Model], by: str, verb: str, news: Sequence[_News]) -> None:
+def _send(command: _Command, news: Sequence[_News]) -> None:
+    model, by, verb, reason, batch = command
     rows, before, after = zip(*news, strict=True)
     changed.send(
         sender=model,
@@ -61,6 +78,8 @@ def _send(model: type[Model], by: str, verb: str, news: Sequence[_News]) -> None
         rows=list(rows),
         before=_summary(before),
         after=_summary(after),
+        reason=reason,
+        batch=batch,
     )
 
 

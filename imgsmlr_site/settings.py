@@ -78,6 +78,11 @@ QUALITY_SHARE = env_float("QUALITY_SHARE", 0.05, minimum=0, maximum=1)
 """The share of decided cases that somebody else judges again, without being told what was said."""
 PUBLISHING_GATES = ["moderation.services.gate.gate"]
 """Dotted paths of functions that may hold an item back; see ``gallery.publishing``."""
+RETENTION_GUARDS = ["moderation.services.evidence.withheld"]
+"""Dotted paths of functions that withhold items from being released or deleted; see
+``gallery.retention``."""
+RETENTION_OVERRIDE = "moderation.services.evidence.check_override"
+"""Who may do so all the same, with a reason."""
 MEDIA_GUARD = "moderation.services.looks.GUARD"
 """Dotted path of what decides who sees which media and counts looks; ``gallery.media_access``."""
 FLOOD_LIMIT = env_int("FLOOD_LIMIT", 100, minimum=1)

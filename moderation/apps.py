@@ -12,6 +12,7 @@ SCHEDULES = (
     ("Send webhooks", "moderation.tasks.send_webhooks", 1, "lists"),
     ("Delete settled webhook messages", "moderation.tasks.clean_up_webhooks", 24 * 60, "lists"),
     ("End what is allowed for a time", "moderation.tasks.retire_expired", 5, "lists"),
+    ("Let go of originals no case needs", "moderation.tasks.forget_originals", 24 * 60, None),
     ("Forget answers to checks", "moderation.tasks.forget_answers", 24 * 60, None),
 )
 """Name, task, minutes between two runs, cluster."""

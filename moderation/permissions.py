@@ -115,6 +115,8 @@ LEAST: Final[dict[str, Role]] = {
     "decide escalated cases": Role.LEAD,
     "undo the decisions of others": Role.LEAD,
     "view the audit": Role.LEAD,
+    "set and lift legal holds": Role.LEAD,
+    "override what cases withhold": Role.ADMIN,
     "delete lists": Role.ADMIN,
     "edit webhooks": Role.ADMIN,
     "export media": Role.ADMIN,

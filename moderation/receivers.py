@@ -10,10 +10,12 @@ from django.db.models import Model
 from django.db.models.signals import m2m_changed, pre_delete
 from django.dispatch import receiver
 
+from gallery.items import Item
 from gallery.models import Image
-from gallery.signals import changed
+from gallery.retention import Act
+from gallery.signals import changed, overriding
 from moderation.permissions import GROUPS
-from moderation.services import announcing, audit, roles
+from moderation.services import announcing, audit, evidence, roles
 from videos.models import Video
 
 ANNOUNCED = frozenset({"published", "released", "failed"})
@@ -28,6 +30,8 @@ def write_down(
     rows: Sequence[Model],
     before: Any,
     after: Any,
+    reason: str,
+    batch: int | None,
     **_: Any,
 ) -> None:
     """Every command of the lower apps is an event, unless it is part of one that writes its own."""
@@ -39,9 +43,16 @@ def write_down(
         verb=f"{sender._meta.model_name}.{verb.replace(' ', '_')}",
         subject=rows[0] if one else sender,
         before=before if one else {"was": before, **audit.named([row.pk for row in rows])},
-        after=after,
+        after=after if batch is None else {"is": after, "batch": batch},
         count=len(rows),
+        reason=reason,
     )
+
+
+@receiver(overriding)
+def keep_evidence(sender: type[Item], rows: Sequence[Item], act: Act, **_: Any) -> None:
+    """What cases withhold is released or deleted all the same."""
+    evidence.let_go(sender, rows, act)
 
 
 @receiver(changed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gallery.services.embedding import forget_originals as forget_images
 from moderation import banned_hashes
 from moderation.services import (
     checking,
@@ -12,6 +13,7 @@ from moderation.services import (
     sending,
     starting_imports,
 )
+from videos.services.indexing import forget_originals as forget_videos
 
 
 def run_import(import_id: int) -> str:
@@ -52,6 +54,11 @@ def refresh_hash_index() -> int:
 def suspend_flooding(item_id: int) -> bool:
     """Light cluster: an item that matches too much."""
     return flood.suspend_flooding(item_id) is not None
+
+
+def forget_originals() -> int:
+    """Light cluster, daily: originals that are not to be kept, once no case needs them."""
+    return forget_images() + forget_videos()
 
 
 def forget_answers() -> int:

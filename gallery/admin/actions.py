@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db.models import Count, QuerySet
+from django.contrib import admin
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase
-from django.template.response import TemplateResponse
 from unfold.decorators import action
 
 from gallery.access import access_of
+from gallery.admin.commands import Command, Commands, actor
 from gallery.admin.export import csv_response
-from gallery.models import Image, Status
-from gallery.services import changing
+from gallery.models import Image, ItemBatch, Status
+from gallery.retention import Act
+from gallery.services import batches, changing
 
-SHOWN_BEFORE_DELETION = 24
+__all__ = ["ImageActions", "actor", "images_text"]
+
 AGAIN, QUARANTINE, RELEASE = "Describe again", "Quarantine", "Release"
-
-
-def actor(request: HttpRequest) -> str:
-    """Who is written into rows and news."""
-    return f"user:{request.user.get_username()}"
 
 
 def images_text(count: int) -> str:
@@ -30,9 +26,76 @@ def images_text(count: int) -> str:
     return f"{count} image{'' if count == 1 else 's'}"
 
 
-class ImageActions:
+def _quarantine(rows: QuerySet[Image], *, by: str, reason: str, override: bool) -> ItemBatch:
+    return batches.move(
+        kind=batches.IMAGES, to=Status.QUARANTINED, items=rows, by=by, reason=reason
+    )
+
+
+def _release(rows: QuerySet[Image], *, by: str, reason: str, override: bool) -> ItemBatch:
+    return batches.move(
+        kind=batches.IMAGES, to=Status.READY, items=rows, by=by, reason=reason, override=override
+    )
+
+
+def _delete(rows: QuerySet[Image], *, by: str, reason: str, override: bool) -> int:
+    return changing.delete_images(images=rows, by=by, reason=reason, override=override)
+
+
+def _describe_again(rows: QuerySet[Image], *, by: str, reason: str, override: bool) -> int:
+    return changing.describe_again(images=rows, by=by)
+
+
+COMMANDS: Final = {
+    "describe_again": Command(
+        AGAIN,
+        "queued to be described again",
+        "be read and described again by the worker.",
+        _describe_again,
+        leaves=(
+            (
+                Q(status=Status.FAILED, original=""),
+                "the original was not kept, so there is nothing to read again. Add the picture "
+                "again.",
+            ),
+            (~Q(status=Status.FAILED), "only failed images are described again."),
+        ),
+    ),
+    "quarantine": Command(
+        QUARANTINE,
+        "quarantined",
+        "be hidden from every search at once. This can be undone.",
+        _quarantine,
+        leaves=((~Q(status=Status.READY), "only ready images can be quarantined."),),
+        asks=True,
+    ),
+    "release": Command(
+        RELEASE,
+        "released",
+        "be found by everybody again at once. This can be undone.",
+        _release,
+        leaves=((~Q(status=Status.QUARANTINED), "only quarantined images can be released."),),
+        act=Act.RELEASE,
+        asks=True,
+    ),
+    "delete_selected": Command(
+        "Delete",
+        "deleted",
+        "be deleted for good, with vectors and files. This cannot be undone.",
+        _delete,
+        act=Act.DELETE,
+        asks=True,
+        final=True,
+    ),
+}
+
+
+class ImageActions(Commands):
     """Bulk actions, and buttons for a single image."""
 
+    commands = COMMANDS
+    item_kind = batches.IMAGES
+    confirm_template = "gallery/admin/delete_images.html"
     actions = ["describe_again", "quarantine", "release", "export_csv", "delete_selected"]
     actions_submit_line = ["describe_this_again", "quarantine_this", "release_this"]
     SUBMIT_LINE_STATUS = {
@@ -58,38 +121,19 @@ class ImageActions:
         ]
 
     @admin.action(description=AGAIN, permissions=["change"])
-    def describe_again(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
-        """Queue failed images; say how many were left and why."""
-        failed = queryset.filter(status=Status.FAILED)
-        lost = failed.filter(original="").count()
-        others = queryset.count() - failed.count()
-        queued = changing.describe_again(images=queryset, by=actor(request))
-        if queued:
-            messages.success(request, f"{images_text(queued)} queued to be described again.")
-        if lost:
-            messages.warning(
-                request,
-                f"{images_text(lost)} skipped: the original was not kept, so there is nothing to "
-                "read again. Add the picture again.",
-            )
-        if others:
-            messages.warning(
-                request, f"{images_text(others)} skipped: only failed images are described again."
-            )
+    def describe_again(self, request: HttpRequest, queryset: QuerySet[Image]) -> Any:
+        """Queue failed images."""
+        return self.ask(request, queryset, "describe_again")
 
     @admin.action(description=QUARANTINE, permissions=["change"])
-    def quarantine(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
+    def quarantine(self, request: HttpRequest, queryset: QuerySet[Image]) -> Any:
         """Take ready images out of every search."""
-        selected = queryset.count()
-        done = changing.quarantine_images(images=queryset, by=actor(request))
-        self._tell(request, "quarantined", Status.READY, done, selected)
+        return self.ask(request, queryset, "quarantine")
 
     @admin.action(description=RELEASE, permissions=["release"])
-    def release(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
+    def release(self, request: HttpRequest, queryset: QuerySet[Image]) -> Any:
         """Let quarantined images be found again."""
-        selected = queryset.count()
-        done = changing.release_images(images=queryset, by=actor(request))
-        self._tell(request, "released", Status.QUARANTINED, done, selected)
+        return self.ask(request, queryset, "release")
 
     @admin.action(description="Export as CSV", permissions=["view"])
     def export_csv(self, request: HttpRequest, queryset: QuerySet[Image]) -> HttpResponseBase:
@@ -97,58 +141,21 @@ class ImageActions:
         return csv_response(queryset)
 
     @admin.action(description="Delete", permissions=["delete"])
-    def delete_selected(
-        self, request: HttpRequest, queryset: QuerySet[Image]
-    ) -> HttpResponseBase | None:
-        """Show what would go; delete once that very number has been confirmed."""
-        count = queryset.count()
-        confirmed = request.POST.get("confirmed")
-        if confirmed == str(count):
-            deleted = changing.delete_images(images=queryset, by=actor(request))
-            messages.success(request, f"{images_text(deleted)} deleted.")
-            return None
-        if confirmed is not None:
-            messages.warning(request, "The selection has changed meanwhile: please check again.")
-        return self._confirm_deletion(request, queryset, count)
+    def delete_selected(self, request: HttpRequest, queryset: QuerySet[Image]) -> Any:
+        """For good."""
+        return self.ask(request, queryset, "delete_selected")
 
     @action(description=AGAIN, permissions=["change"])
-    def describe_this_again(self, request: HttpRequest, image: Image) -> None:
+    def describe_this_again(self, request: HttpRequest, image: Image) -> Any:
         """The button of a failed image."""
-        self.describe_again(request, Image.objects.filter(pk=image.pk))
+        return self.ask_alone(request, image, "describe_again")
 
     @action(description=QUARANTINE, permissions=["change"])
-    def quarantine_this(self, request: HttpRequest, image: Image) -> None:
+    def quarantine_this(self, request: HttpRequest, image: Image) -> Any:
         """The button of a ready image."""
-        self.quarantine(request, Image.objects.filter(pk=image.pk))
+        return self.ask_alone(request, image, "quarantine")
 
     @action(description=RELEASE, permissions=["release"])
-    def release_this(self, request: HttpRequest, image: Image) -> None:
+    def release_this(self, request: HttpRequest, image: Image) -> Any:
         """The button of a quarantined image."""
-        self.release(request, Image.objects.filter(pk=image.pk))
-
-    def _tell(
-        self, request: HttpRequest, done_text: str, needed: Status, done: int, selected: int
-    ) -> None:
-        if done:
-            messages.success(request, f"{images_text(done)} {done_text}.")
-        if skipped := selected - done:
-            messages.warning(
-                request, f"{images_text(skipped)} skipped: only {needed} images can be {done_text}."
-            )
-
-    def _confirm_deletion(
-        self, request: HttpRequest, images: QuerySet[Image], count: int
-    ) -> TemplateResponse:
-        by_status = images.order_by().values_list("status").annotate(Count("pk"))
-        context = {
-            **self.admin_site.each_context(request),  # type: ignore[attr-defined]
-            "title": f"Delete {images_text(count)}?",
-            "opts": Image._meta,
-            "count": count,
-            "by_status": sorted(by_status),
-            "images": images[:SHOWN_BEFORE_DELETION],
-            "more": max(0, count - SHOWN_BEFORE_DELETION),
-            "select_across": request.POST.get("select_across") == "1",
-            "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
-        }
-        return TemplateResponse(request, "gallery/admin/delete_images.html", context)
+        return self.ask_alone(request, image, "release")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.contrib import admin, messages
@@ -15,11 +15,13 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from unfold.admin import ModelAdmin
 
+from gallery import retention
 from gallery.access import access_of
 from gallery.admin.actions import actor, images_text
 from gallery.errors import Conflict
 from gallery.media_access import seen_by
 from gallery.models import DuplicatePair, DuplicateRun, Image
+from gallery.retention import NAMED, Act, Withheld
 from gallery.services import duplicate_decisions, duplicate_scan, duplicates
 from gallery.services.duplicates import Cluster, Group, Member
 
@@ -144,8 +146,13 @@ class DuplicatesAdmin(ModelAdmin):
         if not choices:
             messages.warning(request, "Nothing done: choose clusters, and copies in them, first.")
         elif "confirmed" in request.POST:
-            carry_out(request, decision, choices)
+            reason = request.POST.get("reason", "").strip()[:1000]
+            if decision.final and not reason:
+                messages.warning(request, "Nothing done: say why, for the audit.")
+            else:
+                carry_out(request, decision, choices, reason)
         else:
+            choices = left_alone(request, decision, choices)
             clusters = chosen_clusters(choices, seen_by(access_of(request), Image.objects.all()))
             if len(clusters) < len(choices):
                 messages.warning(request, "Some clusters have changed and are left out.")
@@ -211,13 +218,38 @@ def fits(choice: Choice, group: Group) -> bool:
     return {choice.keep, *choice.copies} <= set(group.ids)
 
 
-def carry_out(request: HttpRequest, decision: Decision, choices: Sequence[Choice]) -> None:
+def left_alone(request: HttpRequest, decision: Decision, choices: Sequence[Choice]) -> list[Choice]:
+    """The choices without the copies that a case needs, which are counted in a message."""
+    if not decision.final:
+        return list(choices)
+    copies = {pk for choice in choices for pk in choice.copies}
+    rows = Image.objects.filter(pk__in=copies).only("pk", "status")
+    kept = retention.withheld(Image, rows, Act.DELETE)
+    if kept:
+        named = "; ".join(f"image {pk}: {kept[pk].words}" for pk in sorted(kept)[:NAMED])
+        text = f"{images_text(len(kept))} left out, withheld"
+        messages.warning(request, f"{text} ({named})." if _moderates(request) else f"{text}.")
+    free = [replace(choice, copies=choice.copies - set(kept)) for choice in choices]
+    return [choice for choice in free if choice.copies]
+
+
+def _moderates(request: HttpRequest) -> bool:
+    return access_of(request).allows("moderate")
+
+
+def carry_out(
+    request: HttpRequest, decision: Decision, choices: Sequence[Choice], reason: str
+) -> None:
     """One transaction for each cluster; one that has changed is told and stops no other."""
     total = clusters = 0
     for choice in choices:
         try:
-            total += decision.service(keep=choice.keep, copies=choice.copies, by=actor(request))
+            total += decision.service(
+                keep=choice.keep, copies=choice.copies, by=actor(request), reason=reason
+            )
             clusters += 1
+        except Withheld as error:
+            messages.warning(request, error.told_to(access_of(request)).message)
         except Conflict as error:
             messages.warning(request, error.message)
     if clusters:

@@ -219,6 +219,7 @@ class ImageAdmin(ImageActions, ModelAdmin):
     ) -> HttpResponse:
         """One image: picture, facts and vectors above what can be changed."""
         context = {
+            "withheld": self.withheld_words(request, object_id),
             "vectors": vectors_of(int(object_id)) if object_id.isdecimal() else [],
             "picture_name": f"Image {object_id}",
             "renderings": renderings_of(int(object_id)) if object_id.isdecimal() else [],
@@ -255,19 +256,6 @@ class ImageAdmin(ImageActions, ModelAdmin):
         return TemplateResponse(request, "gallery/admin/add_pictures.html", context)
 
     def save_model(self, request: HttpRequest, obj: Image, form: Any, change: bool) -> None:
-        """Write what was changed, then do what the pressed button says."""
+        """Write what was changed; ``response_change`` does what the pressed button says."""
         if fields := {name: form.cleaned_data[name] for name in form.changed_data}:
             changing.update_image(image_id=obj.pk, fields=fields, by=actor(request))
-        for button in self.get_actions_submit_line(request, obj.pk):
-            if button.action_name in request.POST:
-                button.method(request, obj)
-
-    def get_deleted_objects(
-        self, objs: Any, request: HttpRequest
-    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """Images go with their vectors and files: nobody needs a list of those."""
-        return [str(image) for image in objs], {"images": len(objs)}, set(), []
-
-    def delete_model(self, request: HttpRequest, obj: Image) -> None:
-        """The button of an image's own page, confirmed."""
-        changing.delete_images(images=Image.objects.filter(pk=obj.pk), by=actor(request))

@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 from gallery import descriptors
 from gallery.access import access_of
 from gallery.api import serializers
+from gallery.api.deletion import DELETION, DELETION_NAMES, deletion_of, told_why
 from gallery.api.limits import MAX_DATA_ID, MAX_URL
 from gallery.api.schema import answers, json, json_or_files
 from gallery.api.visibility import check_own, hidden_from
@@ -110,20 +111,27 @@ class ImageCollection(generics.ListAPIView):
 
     @extend_schema(
         operation_id="images_destroy_some",
-        parameters=[OpenApiParameter(name, str) for name in sorted(DELETED_BY)],
-        responses=answers({200: serializers.DeletedSerializer}),
+        parameters=[*(OpenApiParameter(name, str) for name in sorted(DELETED_BY)), *DELETION],
+        responses=answers(
+            {200: serializers.DeletedSerializer, 409: serializers.ConflictSerializer}
+        ),
     )
     def delete(self, request: Request) -> Response:
-        """Delete the images with this ``data_id``, ``url`` or ``md5``, with all that is stored."""
-        given = request.query_params.dict()
+        """Delete the images with this ``data_id``, ``url`` or ``md5``, with all that is stored.
+
+        None is deleted if one of them is withheld (409).
+        """
+        asked = deletion_of(request)
+        names = request.query_params.keys() - DELETION_NAMES
+        given = {name: request.query_params[name] for name in names}
         # A filter that is empty or misspelt must not delete more than was meant.
         if not given or not given.keys() <= DELETED_BY or not all(given.values()):
             raise UserError("Say which images to delete: give data_id, url or md5, not empty.")
         images = visible_images(request).filter(**given)
         check_own(request, images.order_by().values_list("added_by", flat=True).distinct())
-        return Response(
-            {"deleted": changing.delete_images(images=images, by=access_of(request).actor)}
-        )
+        with told_why(request):
+            deleted = changing.delete_images(images=images, by=access_of(request).actor, **asked)
+        return Response({"deleted": deleted})
 
 
 class ImageBatch(APIView):
@@ -170,7 +178,10 @@ def error_body(error: UserError) -> dict[str, Any]:
 
 @extend_schema_view(
     get=extend_schema(responses=answers({200: serializers.ImageSerializer}, 404)),
-    delete=extend_schema(responses=answers({204: None}, 404)),
+    delete=extend_schema(
+        parameters=DELETION,
+        responses=answers({204: None, 409: serializers.ConflictSerializer}, 404),
+    ),
 )
 class ImageItem(generics.RetrieveAPIView):
     """One image."""
@@ -205,11 +216,12 @@ class ImageItem(generics.RetrieveAPIView):
 
     def delete(self, request: Request, pk: int) -> Response:
         """Delete the row, its vectors and its files. The same picture may be added again."""
+        asked = deletion_of(request)
         image = self.get_object()
         check_own(request, [image.added_by])
-        changing.delete_images(
-            images=Image.objects.filter(pk=image.pk), by=access_of(request).actor
-        )
+        rows = Image.objects.filter(pk=image.pk)
+        with told_why(request):
+            changing.delete_images(images=rows, by=access_of(request).actor, **asked)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

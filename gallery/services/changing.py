@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
+from gallery import retention
 from gallery.errors import NotFound
-from gallery.models import Image, Status
+from gallery.locking import locked
+from gallery.models import DuplicatePair, Image, Status
+from gallery.retention import Act
 from gallery.services import describing, embedding, storing
 from gallery.signals import tell, together
 
@@ -30,24 +33,53 @@ def update_image(*, image_id: int, fields: Mapping[str, Any], by: str) -> Image:
 
 @transaction.atomic
 @together()
-def delete_images(*, images: QuerySet[Image], by: str) -> int:
-    """Delete rows, vectors and files for good. Answers how many images there were."""
-    rows = list(images.select_for_update())
+def delete_images(
+    *, images: QuerySet[Image], by: str, reason: str = "", override: bool = False
+) -> int:
+    """Delete rows, vectors and files for good. Answers how many images there were.
+
+    ``override``: also what is withheld, for a reason. Raises ``Withheld``, and then deletes none.
+    """
+    rows = locked(images)
+    retention.check(Image, rows, Act.DELETE, by=by, reason=reason, override=override)
+    ids = [image.pk for image in rows]
     for image in rows:
         storing.delete_after_commit(storing.file_names(image))
-        tell(by=by, verb="deleted", row=image, before=image.status, after=None)
-    Image.objects.filter(pk__in=[image.pk for image in rows]).delete()
+        tell(by=by, verb="deleted", row=image, before=image.status, reason=reason)
+    # A pair is of two images, which two people may delete at once.
+    pairs = DuplicatePair.objects.filter(Q(a__in=ids) | Q(b__in=ids))
+    list(pairs.order_by("pk").select_for_update().values_list("pk"))
+    Image.objects.filter(pk__in=ids).delete()
     return len(rows)
 
 
-def quarantine_images(*, images: QuerySet[Image], by: str) -> int:
+@transaction.atomic
+@together()
+def quarantine_images(
+    *, images: QuerySet[Image], by: str, reason: str = "", batch: int | None = None
+) -> int:
     """Take ready images out of every search. Answers how many."""
-    return _move(images.filter(status=Status.READY), Status.QUARANTINED, "quarantined", by)
+    rows = locked(images.filter(status=Status.READY), no_key=True)
+    return _move(rows, Status.QUARANTINED, "quarantined", by, reason, batch)
 
 
-def release_images(*, images: QuerySet[Image], by: str) -> int:
-    """Let quarantined images be found again. Answers how many."""
-    return _move(images.filter(status=Status.QUARANTINED), Status.READY, "released", by)
+@transaction.atomic
+@together()
+def release_images(
+    *,
+    images: QuerySet[Image],
+    by: str,
+    reason: str = "",
+    override: bool = False,
+    batch: int | None = None,
+) -> int:
+    """Let quarantined images be found again. Answers how many.
+
+    ``override``: also what is withheld, for a reason. Raises ``Withheld``, and releases none.
+    """
+    rows = locked(images.filter(status=Status.QUARANTINED), no_key=True)
+    retention.check(Image, rows, Act.RELEASE, by=by, reason=reason, override=override)
+    return _move(rows, Status.READY, "released", by, reason, batch)
 
 
 @transaction.atomic
@@ -57,7 +89,7 @@ def describe_again(*, images: QuerySet[Image], by: str) -> int:
 
     An image whose original was not kept cannot be read again and is left as it is.
     """
-    rows = list(images.filter(status=Status.FAILED).exclude(original="").select_for_update())
+    rows = locked(images.filter(status=Status.FAILED).exclude(original=""), no_key=True)
     for image in rows:
         image.move_to(Status.PENDING)
         image.attempts = 0
@@ -67,15 +99,14 @@ def describe_again(*, images: QuerySet[Image], by: str) -> int:
     return len(rows)
 
 
-@transaction.atomic
-@together()
-def _move(images: QuerySet[Image], status: Status, verb: str, by: str) -> int:
-    rows = list(images.select_for_update())
+def _move(
+    rows: Sequence[Image], status: Status, verb: str, by: str, reason: str, batch: int | None
+) -> int:
     for image in rows:
         before = image.status
         image.move_to(status)
         if status == Status.READY:
             embedding.forget_original(image)
-        tell(by=by, verb=verb, row=image, before=before, after=status)
+        tell(by=by, verb=verb, row=image, before=before, after=status, reason=reason, batch=batch)
     Image.objects.bulk_update(rows, ["status", "failure", "claimed_until"], batch_size=1000)
     return len(rows)

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import transaction
 
 from gallery.errors import Conflict
+from gallery.locking import locked
 from gallery.models import Image, NotDuplicate
 from gallery.services import changing, duplicates
 from gallery.signals import tell, together
@@ -22,17 +23,18 @@ id, data_id, url, remark, meta and md5."""
 
 
 @transaction.atomic
-def delete_copies(*, keep: int, copies: Iterable[int], by: str) -> int:
-    """Delete copies of an image for good. Answers how many. Raises ``Conflict``."""
+def delete_copies(*, keep: int, copies: Iterable[int], by: str, reason: str = "") -> int:
+    """Delete copies of an image for good. Answers how many. Raises ``Conflict``, ``Withheld``."""
     _, rows = _locked(keep, copies)
-    return _delete(rows, by)
+    return _delete(rows, by, reason)
 
 
 @transaction.atomic
-def merge_copies(*, keep: int, copies: Iterable[int], by: str) -> int:
+def merge_copies(*, keep: int, copies: Iterable[int], by: str, reason: str = "") -> int:
     """Note in the kept image's meta what its copies were, then delete them for good.
 
-    Answers how many. What was merged into a copy earlier comes along. Raises ``Conflict``.
+    Answers how many. What was merged into a copy earlier comes along. Raises ``Conflict``, and
+    ``Withheld`` if a case needs one of the copies.
     """
     kept, rows = _locked(keep, copies)
     meta = dict(kept.meta or {})
@@ -43,11 +45,11 @@ def merge_copies(*, keep: int, copies: Iterable[int], by: str) -> int:
         )
     meta[MERGED] = before + [entry for row in rows for entry in _entries(row)]
     changing.update_image(image_id=kept.pk, fields={"meta": meta}, by=by)
-    return _delete(rows, by)
+    return _delete(rows, by, reason)
 
 
 @transaction.atomic
-def tell_apart(*, keep: int, copies: Iterable[int], by: str) -> int:
+def tell_apart(*, keep: int, copies: Iterable[int], by: str, reason: str = "") -> int:
     """Note that ``copies`` are duplicates of nothing else in their cluster, whatever a search
     finds. Answers how many there were. Raises ``Conflict``."""
     kept, rows = _locked(keep, copies)
@@ -59,14 +61,14 @@ def tell_apart(*, keep: int, copies: Iterable[int], by: str) -> int:
     )
     with together():
         for row in rows:
-            tell(by=by, verb="told apart", row=row, after=sorted(everyone))
+            tell(by=by, verb="told apart", row=row, after=sorted(everyone), reason=reason)
     return len(rows)
 
 
 def _locked(keep: int, copies: Iterable[int]) -> tuple[Image, list[Image]]:
     """The image to keep and its copies, by id, still ready and still in one cluster."""
     wanted = {keep, *copies}
-    rows = {row.pk: row for row in Image.objects.filter(pk__in=wanted).select_for_update()}
+    rows = {row.pk: row for row in locked(Image.objects.filter(pk__in=wanted))}
     if keep not in rows or wanted - duplicates.members_with(keep):
         raise Conflict(f"The cluster of image {keep} has changed meanwhile: look at it again.")
     kept = rows.pop(keep)
@@ -89,6 +91,6 @@ def _entries(row: Image) -> list[dict[str, Any]]:
     return [entry, *earlier]
 
 
-def _delete(rows: list[Image], by: str) -> int:
+def _delete(rows: list[Image], by: str, reason: str) -> int:
     doomed = Image.objects.filter(pk__in=[row.pk for row in rows])
-    return changing.delete_images(images=doomed, by=by)
+    return changing.delete_images(images=doomed, by=by, reason=reason)

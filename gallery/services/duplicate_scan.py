@@ -23,6 +23,7 @@ from django.utils import timezone
 from gallery import confidence, descriptors
 from gallery.descriptors.base import COPY_VERSION
 from gallery.errors import Conflict, Unavailable, UserError
+from gallery.locking import locked
 from gallery.match_types import MATCH_TYPES
 from gallery.models import DuplicatePair, DuplicateRun, DuplicateScan, Image, ImageFingerprint
 from gallery.search import INCLUSIVE, Match
@@ -177,9 +178,7 @@ def _store(results: list[LookedUp]) -> list[LookedUp]:
     pairs = [pair for result in results_here for pair in result.pairs]
     ids = {result.image_id for result in results_here}
     ids |= {pair[end] for pair in pairs for end in ("a_id", "b_id")}
-    # In the order in which images are locked to be deleted, so that neither waits in a circle.
-    rows = Image.objects.filter(pk__in=ids).order_by("-id").select_for_update(no_key=True)
-    here = set(rows.values_list("pk", flat=True))
+    here = {image.pk for image in locked(Image.objects.filter(pk__in=ids), no_key=True)}
     DuplicateScan.objects.bulk_create(
         [
             DuplicateScan(image_id=result.image_id, content=result.content)

@@ -18,6 +18,7 @@ from gallery import conf, decoding, descriptors, versions
 from gallery.descriptors import Columns, ColumnsByVersion, Descriptor
 from gallery.errors import UserError
 from gallery.models import Image, ImageFingerprint, Status
+from gallery.retention import may_forget
 from gallery.services import storing
 from gallery.services.storing_columns import store_columns
 
@@ -113,11 +114,26 @@ def finish(image_id: int, columns: ColumnsByVersion) -> None:
 
 
 def forget_original(image: Image) -> None:
-    """Let go of an original that is not to be kept, once no model has anything left to say."""
-    if image.original and not image.keep_original and is_described(image):
+    """Let go of an original that is not to be kept, once no model has anything left to say and no
+    case needs it."""
+    spare = image.original and not image.keep_original
+    if spare and is_described(image) and may_forget(image):
         storing.delete_after_commit([image.original.name])
         image.original = ""
         image.save(update_fields=["original"])
+
+
+def forget_originals() -> int:
+    """Let go of those that a case needed until now. Answers how many."""
+    spare = Image.objects.ready().filter(keep_original=False).exclude(original="")
+    count = 0
+    for pk in spare.order_by("pk").values_list("pk", flat=True).iterator():
+        with transaction.atomic():
+            image = spare.filter(pk=pk).select_for_update(no_key=True).first()
+            if image is not None:
+                forget_original(image)
+                count += not image.original
+    return count
 
 
 def is_described(image: Image) -> bool:

@@ -19,6 +19,7 @@ from gallery import conf, decoding, descriptors, versions
 from gallery.descriptors import Columns, Descriptor
 from gallery.errors import UserError
 from gallery.fetching import FetchFailed, fetch
+from gallery.locking import locked
 from gallery.models import ClipVersion, Image, ImageFingerprint, Status
 from gallery.services import describing, embedding, storing
 from gallery.services.preparing import FETCH_THREADS, Hashes
@@ -126,6 +127,7 @@ def _fill(images: Sequence[Image], kinds: Sequence[Descriptor]) -> list[Outcome]
     columns = _describe(readable, kinds)
     stale = [outcome.image_id for outcome in outcomes if outcome.kind == "stale"]
     with transaction.atomic():
+        locked(Image.objects.filter(pk__in=[*stale, *columns]), no_key=True)
         Image.objects.filter(pk__in=stale).update(stale_at=timezone.now())
         Image.objects.filter(pk__in=columns).exclude(stale_at=None).update(stale_at=None)
     for pk, by_version in columns.items():

@@ -9,6 +9,7 @@ import orjson
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import RangeDateTimeFilter, TextFilter
@@ -18,6 +19,9 @@ from moderation.admin.roles import ByRole
 from moderation.models import AuditEvent
 from moderation.permissions import actor_of
 from moderation.services import audit_export
+
+BATCHED = ("gallery_image", "videos_video")
+"""Whose bulk actions have pages of their own."""
 
 
 class VerbFilter(TextFilter):
@@ -104,8 +108,14 @@ class AuditEventAdmin(ByRole):
 
     @display(description="after")
     def shown_after(self, event: AuditEvent) -> str:
-        """As JSON."""
-        return _json(event.after)
+        """As JSON, with the page where it can be undone."""
+        text = _json(event.after)
+        batch = event.after.get("batch") if isinstance(event.after, dict) else None
+        kind = event.subject.replace(".", "_")
+        if batch is None or kind not in BATCHED:
+            return text
+        address = reverse(f"admin:{kind}_batch", args=[batch])
+        return format_html('{} <a href="{}">See or undo batch {}</a>', text, address, batch)
 
     @admin.action(description="Export as CSV", permissions=["view"])
     def export_csv(

@@ -15,6 +15,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from gallery.admin.selection import CHANGED, Selection
 from gallery.errors import UserError
 from gallery.models import Image
 from moderation.models import BannedList, RetroScan
@@ -63,25 +64,27 @@ def attach(model: type[Model], add: Callable[..., Added], name: str) -> None:
 def _asked_or_done(
     own: Any, request: HttpRequest, rows: QuerySet[Any], add: Callable[..., Added], name: str
 ) -> HttpResponseBase | None:
-    """The confirmation page; once that very number was confirmed, one call of the service."""
+    """The confirmation page; once that very page was confirmed, one call of the service."""
     if not can(actor_of(request), "edit items"):
         raise PermissionDenied
-    count = rows.count()
+    selection = Selection(request, ACTION, rows, ["status"])
+    count = len(selection.ids)
     if count > MOST:
         messages.warning(request, f"Nothing done: select at most {MOST:,} at once.")
         return None
-    confirmed = request.POST.get("confirmed")
-    form = BanForm(request.POST if confirmed is not None else None)
-    if confirmed is not None and confirmed != str(count):
-        messages.warning(request, "The selection has changed meanwhile: please check again.")
+    form = BanForm(request.POST if selection.is_asked else None)
+    if selection.is_asked and not selection.is_confirmed:
+        messages.warning(request, CHANGED)
     elif form.is_valid():
-        return _add(request, rows, add, name, form.cleaned_data)
+        shown = own.model.objects.filter(pk__in=selection.ids)
+        return _add(request, shown, add, name, form.cleaned_data)
     context = {
         **own.admin_site.each_context(request),
         "title": f"Add {count} {name}{'' if count == 1 else 's'} to a banned list",
         "opts": own.opts,
         "form": form,
         "count": count,
+        "token": selection.token,
         "name": name,
         "action": ACTION,
         "rows": rows[:SHOWN],

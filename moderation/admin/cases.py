@@ -12,13 +12,15 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
 
-from gallery.admin.listing import AddedSinceFilter, EstimatingPaginator
+from gallery.admin.listing import AddedSinceFilter, EstimatingPaginator, YesNoFilter
 from gallery.errors import UserError
 from moderation import reasons
 from moderation.console import bulk, showing
+from moderation.console import legal_holds as holds
 from moderation.models import CaseMatch, DecisionBatch, ReviewCase
+from moderation.models.cases import on_legal_hold
 from moderation.permissions import actor_of, can
-from moderation.services import undo
+from moderation.services import legal_holds, undo
 from moderation.services.decisions import MOST
 from moderation.states import CaseState
 
@@ -71,23 +73,43 @@ class ReadByRole(ModelAdmin):
         return can(actor_of(request), "decide cases")
 
 
+class LegalHoldFilter(YesNoFilter):
+    """Whether a legal hold has not ended."""
+
+    title = "legal hold"
+    parameter_name = "hold"
+
+    @property
+    def condition(self) -> Any:
+        """As of now."""
+        return on_legal_hold()
+
+
 @admin.register(ReviewCase)
 class ReviewCaseAdmin(ReadByRole):
     """All cases, also decided ones."""
 
     list_display = [
-        "number", "shown_state", "shown_severity", "origin", "why", "subject", "opened", "decided",
+        "number", "shown_state", "shown_severity", "origin", "why", "subject", "hold", "opened",
+        "decided",
     ]  # fmt: skip
     list_filter = [
         ("state", ChoicesCheckboxFilter),
         ("severity", ChoicesCheckboxFilter),
         ("origin", ChoicesCheckboxFilter),
+        LegalHoldFilter,
         AddedSinceFilter,
     ]
     sortable_by = ["number"]
     search_fields = ["pk"]
     search_help_text = "The id of a case, image or video; a data id or a sha256, whole."
-    actions = ["confirm_cases", "dismiss_cases", "escalate_cases"]
+    actions = [
+        "confirm_cases",
+        "dismiss_cases",
+        "escalate_cases",
+        "set_legal_hold",
+        "lift_legal_hold",
+    ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ReviewCase]:
         """With the matches of each, in one query."""
@@ -141,6 +163,13 @@ class ReviewCaseAdmin(ReadByRole):
             return f"image {case.image_id}"
         return f"video {case.video_id}" if case.video_id is not None else "bytes asked about"
 
+    @display(description="legal hold")
+    def hold(self, case: ReviewCase) -> str:
+        """Until when."""
+        if not case.is_on_legal_hold:
+            return "–"
+        return f"until {case.legal_hold_until:%Y-%m-%d}" if case.legal_hold_until else "yes"
+
     @display(description="opened")
     def opened(self, case: ReviewCase) -> str:
         """Day and minute, UTC."""
@@ -171,6 +200,20 @@ class ReviewCaseAdmin(ReadByRole):
     def escalate_cases(self, request: HttpRequest, queryset: QuerySet[ReviewCase]) -> HttpResponse:
         """Ask once more, then decide."""
         return self._ask(request, queryset, "escalate")
+
+    @admin.action(description="Set a legal hold…", permissions=["hold"])
+    def set_legal_hold(self, request: HttpRequest, queryset: QuerySet[ReviewCase]) -> Any:
+        """Nothing that they are about is deleted until it ends."""
+        return holds.confirmation(request, actor_of(request), queryset, "set")
+
+    @admin.action(description="Lift the legal hold…", permissions=["hold"])
+    def lift_legal_hold(self, request: HttpRequest, queryset: QuerySet[ReviewCase]) -> Any:
+        """It may be deleted again."""
+        return holds.confirmation(request, actor_of(request), queryset, "lift")
+
+    def has_hold_permission(self, request: HttpRequest) -> bool:
+        """Who sets and lifts legal holds."""
+        return can(actor_of(request), legal_holds.ACTION)
 
     def _ask(self, request: HttpRequest, cases: QuerySet[ReviewCase], verb: str) -> HttpResponse:
         ids = list(cases.order_by("pk").values_list("pk", flat=True)[:MOST])

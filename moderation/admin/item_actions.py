@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from gallery.admin.selection import CHANGED, Selection
 from gallery.errors import UserError
 from moderation.admin.roles import ByRole
 from moderation.models import BannedItem, BannedList
@@ -21,6 +22,7 @@ from moderation.permissions import actor_of
 from moderation.services import exporting, items
 
 SHOWN = 24
+SHOWN_OF_AN_ITEM = ("list", "state", "opinion", "suspended_at")
 RETIRED_ONLY, ACTIVE_ONLY = "Only retired items change.", "Only active items change."
 
 
@@ -148,18 +150,18 @@ class ItemActions(ByRole):
     def _run(
         self, request: HttpRequest, chosen: QuerySet[BannedItem], name: str
     ) -> HttpResponseBase | None:
-        """Ask, or do what was asked once that very number has been confirmed."""
-        command, count = COMMANDS[name], chosen.count()
-        confirmed = request.POST.get("confirmed")
-        form = command.form(request.POST if confirmed is not None else None)
-        if confirmed is not None and confirmed != str(count):
-            messages.warning(request, "The selection has changed meanwhile: please check again.")
-        elif confirmed is not None and form.is_valid():
+        """Ask, or do what was asked once that very page has been confirmed."""
+        command = COMMANDS[name]
+        selection = Selection(request, name, chosen, SHOWN_OF_AN_ITEM)
+        count = len(selection.ids)
+        form = command.form(request.POST if selection.is_asked else None)
+        if selection.is_asked and not selection.is_confirmed:
+            messages.warning(request, CHANGED)
+        elif selection.is_asked and form.is_valid():
             given = dict(form.cleaned_data)
             if "to" in given:
                 given["list_id"] = given.pop("to").pk
-            # The page's own joins and order are no business of the service.
-            plain = BannedItem.objects.filter(pk__in=chosen.order_by().values("pk"))
+            plain = BannedItem.objects.filter(pk__in=selection.ids)
             try:
                 done = command.run(by=actor_of(request), items=plain, **given)
             except UserError as error:
@@ -169,7 +171,7 @@ class ItemActions(ByRole):
             if done < count:
                 messages.warning(request, f"{items_text(count - done)} left as they were.")
             return None
-        return self._ask(request, chosen, name, form, count)
+        return self._ask(request, chosen, name, form, selection)
 
     def _ask(
         self,
@@ -177,8 +179,9 @@ class ItemActions(ByRole):
         chosen: QuerySet[BannedItem],
         name: str,
         form: ReasonForm,
-        count: int,
+        selection: Selection,
     ) -> TemplateResponse:
+        count = len(selection.ids)
         by_list = chosen.order_by("list__name").values_list("list__name").annotate(Count("pk"))
         context = {
             **self.admin_site.each_context(request),
@@ -188,6 +191,7 @@ class ItemActions(ByRole):
             "command": COMMANDS[name],
             "action_name": name,
             "count": count,
+            "token": selection.token,
             "by_list": list(by_list),
             "items": chosen.select_related("list")[:SHOWN],
             "more": max(0, count - SHOWN),

@@ -66,6 +66,9 @@ class CaseSerializer(serializers.ModelSerializer):
 
     severity = SeverityField()
     claimed_by = serializers.CharField(source="claimed_by.username", default=None)
+    legal_hold = serializers.BooleanField(
+        source="is_on_legal_hold", help_text="Whether it is under a legal hold that has not ended."
+    )
     matches = CaseMatchSerializer(many=True)
     decisions = serializers.SerializerMethodField()
 
@@ -74,7 +77,8 @@ class CaseSerializer(serializers.ModelSerializer):
         fields = [
             "id", "state", "origin", "verdict", "severity", "confidence", "two_person", "held",
             "cluster", "sampling_weight", "image", "video", "evidence", "claimed_by",
-            "claimed_until", "created_at", "decided_at", "matches", "decisions",
+            "claimed_until", "legal_hold", "legal_hold_until", "legal_hold_reason", "created_at",
+            "decided_at", "matches", "decisions",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -163,6 +167,20 @@ class DecideManySerializer(DecideSerializer):
     """The same decision about many cases."""
 
     cases = serializers.ListField(child=IdField(), min_length=1, max_length=MOST)
+
+
+class LiftSerializer(serializers.Serializer):
+    """Why a legal hold ends."""
+
+    reason = serializers.CharField(max_length=MAX_NOTE)
+
+
+class LegalHoldSerializer(LiftSerializer):
+    """A legal hold."""
+
+    until = serializers.DateTimeField(
+        required=False, allow_null=True, help_text="When it ends; without it when it is lifted."
+    )
 
 
 class UndoSerializer(serializers.Serializer):

@@ -21,6 +21,8 @@ from moderation.api.case_serializers import (
     DecideManySerializer,
     DecideSerializer,
     DecisionBatchSerializer,
+    LegalHoldSerializer,
+    LiftSerializer,
     NextSerializer,
     SayingSerializer,
     UndoneSerializer,
@@ -30,7 +32,7 @@ from moderation.api.lists import caller
 from moderation.models import Decision, DecisionBatch, ReviewCase
 from moderation.permissions import Actor, check
 from moderation.queue import Filters
-from moderation.services import claims, decisions, undo
+from moderation.services import claims, decisions, legal_holds, undo
 from moderation.services.decisions import person
 
 SCOPE: Final = "moderate"
@@ -196,6 +198,47 @@ class DecideMany(generics.GenericAPIView):
         body.is_valid(raise_exception=True)
         ids = body.validated_data.pop("cases")
         return _decided(request, ids, body.validated_data)
+
+
+class LegalHold(generics.GenericAPIView):
+    """A legal hold."""
+
+    queryset = ReviewCase.objects.all()
+    serializer_class = LegalHoldSerializer
+    scope = SCOPE
+
+    @extend_schema(
+        request=json(LegalHoldSerializer),
+        responses=answers({200: CaseSerializer}, 404, body=True),
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """Put a case under a legal hold, or change its end and reason: nothing that it is about or
+        keeps is deleted meanwhile. For leads."""
+        body = LegalHoldSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        by = caller(request)
+        legal_holds.set_hold(by=by, case_ids=[pk], **body.validated_data)
+        return Response(shown(pk, by))
+
+
+class LiftLegalHold(generics.GenericAPIView):
+    """Ending a legal hold."""
+
+    queryset = ReviewCase.objects.all()
+    serializer_class = LiftSerializer
+    scope = SCOPE
+
+    @extend_schema(
+        request=json(LiftSerializer),
+        responses=answers({200: CaseSerializer}, 404, 409, body=True),
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """Lift the legal hold of a case. For leads."""
+        body = LiftSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        by = caller(request)
+        legal_holds.lift_hold(by=by, case_ids=[pk], **body.validated_data)
+        return Response(shown(pk, by))
 
 
 class Appeal(generics.GenericAPIView):

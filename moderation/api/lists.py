@@ -129,19 +129,24 @@ class ListItem(generics.GenericAPIView):
     @extend_schema(
         parameters=[
             OpenApiParameter("with_items", bool, description="Delete its items, too."),
+            OpenApiParameter(
+                "override", bool, description="Also what undecided cases or legal holds need."
+            ),
             OpenApiParameter("reason", str, description="Goes into the audit."),
         ],
         responses=answers({204: None, 409: ConflictSerializer}, 404),
     )
     def delete(self, request: Request, pk: int) -> Response:
         """Delete a list for good. One that has items is refused unless ``with_items=true``."""
-        asked = request.query_params.get("with_items", "false")
-        if asked not in ("true", "false"):
-            raise UserError("with_items is true or false.", field="with_items")
+        asked = {}
+        for name in ("with_items", "override"):
+            asked[name] = request.query_params.get(name, "false")
+            if asked[name] not in ("true", "false"):
+                raise UserError(f"{name} is true or false.", field=name)
         lists.delete_list(
             by=caller(request),
             list_id=pk,
-            with_items=asked == "true",
+            **{name: text == "true" for name, text in asked.items()},
             reason=request.query_params.get("reason", "")[:1000],
         )
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -17,6 +17,12 @@ urlpatterns = [
     path("cases/<int:pk>/release/", cases.Release.as_view(), name="case-release"),
     path("cases/<int:pk>/decide/", cases.Decide.as_view(), name="case-decide"),
     path("cases/<int:pk>/packet/", thresholds.Packet.as_view(), name="case-packet"),
+    path("cases/<int:pk>/legal_hold/", cases.LegalHold.as_view(), name="case-legal-hold"),
+    path(
+        "cases/<int:pk>/legal_hold/lift/",
+        cases.LiftLegalHold.as_view(),
+        name="case-legal-hold-lift",
+    ),
     path("cases/<int:pk>/appeal/", cases.Appeal.as_view(), name="case-appeal"),
     path("changes/", changes.ListChanges.as_view(), name="changes"),
     path("changes/<int:pk>/confirm/", changes.ConfirmChange.as_view(), name="change-confirm"),

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
+from gallery.admin.selection import CHANGED, FIELD, Selection
 from gallery.errors import UserError
 from moderation import queue, reasons
 from moderation.console import showing
@@ -38,16 +39,18 @@ TITLES: Final = {
 def bulk(request: HttpRequest, by: Actor) -> HttpResponseBase:
     """``verb`` about ``cases`` (ids with commas), or with ``all`` about what the filters ask for.
 
-    Without ``confirmed`` only says what would be done.
+    Without ``confirmed`` only says what would be done, and again if the cases have changed since.
     """
     form = request.POST
     verb, back = form.get("verb", ""), _back(request)
     if verb not in TITLES:
         raise UserError("Choose what to do: confirm, dismiss or escalate.", field="verb")
     chosen = _numbers(form.get("cases", ""))
-    if form.get("confirmed") == "1":
-        return _decide(request, by, chosen, verb, back)
-    if form.get("all") == "1":
+    if FIELD in form:
+        if _selection(request, verb, chosen).is_confirmed:
+            return _decide(request, by, chosen, verb, back)
+        messages.warning(request, CHANGED)
+    elif form.get("all") == "1":
         found = queue.cases(Filters.read(request.GET), by)
         chosen = list(found.values_list("pk", flat=True)[: decisions.MOST])
     elif form.get("clusters") == "1":
@@ -71,6 +74,7 @@ def confirmation(
         "name": TITLES[verb],
         "count": len(fit),
         "ids": ",".join(str(case.pk) for case in fit),
+        "token": _selection(request, verb, [case.pk for case in fit]).token,
         "rows": [showing.row(case, by) for case in showing.with_matches(first)[:PICTURES]],
         "more": max(0, len(fit) - PICTURES),
         "clusters": len({case.cluster for case in fit}),
@@ -84,6 +88,11 @@ def confirmation(
     title = f"{TITLES[verb]} {len(fit)} case{'' if len(fit) == 1 else 's'}?"
     answer: TemplateResponse = page(request, "bulk", title, context)
     return answer
+
+
+def _selection(request: HttpRequest, verb: str, case_ids: Iterable[int]) -> Selection:
+    cases = ReviewCase.objects.filter(pk__in=list(case_ids))
+    return Selection(request, verb, cases, ["state", "held"])
 
 
 def _decide(

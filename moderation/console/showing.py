@@ -14,7 +14,7 @@ from gallery.shown_pictures import other_renderings
 from moderation import media, queue, reasons
 from moderation.models import CaseMatch, Decision, ReviewCase, ReviewPreference
 from moderation.permissions import Actor, can
-from moderation.services import wellbeing
+from moderation.services import legal_holds, wellbeing
 from moderation.services.decisions import needing_two
 from moderation.services.refusals import held_by, refusals, votes
 from moderation.states import CaseState
@@ -99,6 +99,7 @@ def full(case: ReviewCase, by: Actor, *, filters: queue.Filters) -> dict[str, An
         "first_filter": preferred.first_filter,
         "seen": wellbeing.seen_today(by.user, preferred),
         "open": case.decided_at is None,
+        "may_hold": can(by, legal_holds.ACTION),
         "packet": can(by, "view the audit"),
         "packet_media": can(by, "export media"),
     }

@@ -29,12 +29,23 @@ _DAYS = Func(
 )
 
 
+WITHHOLDING = Q(held=True) | Q(state=CaseState.CONFIRMED) & ~Q(origin="shadow")
+"""Cases that hide what they are about, until they are decided otherwise."""
+UNDECIDED = Q(state__in=CaseState.undecided())
+
+
+def on_legal_hold() -> Q:
+    """Cases whose legal hold has not ended."""
+    lasting = Q(legal_hold_until=None) | Q(legal_hold_until__gt=timezone.now())
+    return Q(legal_hold=True) & lasting
+
+
 class ReviewCaseQuerySet(models.QuerySet["ReviewCase"]):
     """Questions about several cases."""
 
     def open(self) -> Self:
         """Those that still need somebody."""
-        return self.filter(state__in=CaseState.undecided())
+        return self.filter(UNDECIDED)
 
 
 class ReviewCase(models.Model):
@@ -90,6 +101,11 @@ class ReviewCase(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
     claimed_until = models.DateTimeField(null=True, blank=True)
+    legal_hold = models.BooleanField(
+        default=False, help_text="nothing of it is deleted, until the hold ends"
+    )
+    legal_hold_until = models.DateTimeField(null=True, blank=True, help_text="null: until lifted")
+    legal_hold_reason = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     decided_at = models.DateTimeField(null=True, blank=True)
 
@@ -118,10 +134,21 @@ class ReviewCase(models.Model):
                 condition=Q(state__in=CaseState.decided()) ^ Q(decided_at__isnull=True),
                 name="case_decided_at_iff_decided",
             ),
+            models.CheckConstraint(
+                condition=Q(legal_hold=True) & ~Q(legal_hold_reason="")
+                | Q(legal_hold=False, legal_hold_until__isnull=True, legal_hold_reason=""),
+                name="case_legal_hold_has_reason",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"case {self.pk}"
+
+    @property
+    def is_on_legal_hold(self) -> bool:
+        """Whether it is under a hold that has not ended."""
+        until = self.legal_hold_until
+        return self.legal_hold and (until is None or until > timezone.now())
 
 
 class CaseMatch(models.Model):

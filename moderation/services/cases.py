@@ -11,8 +11,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
 from django.db import transaction
 
 from moderation import conf, judging
@@ -20,7 +18,7 @@ from moderation.matching import Match
 from moderation.models import BannedList, CaseMatch, ReviewCase, WebhookEvent
 from moderation.permissions import Actor
 from moderation.screening import Screening
-from moderation.services import audit, webhooks
+from moderation.services import audit, case_pictures, webhooks
 from moderation.services.case_facts import About, cluster_of, evidence_of
 from moderation.states import CaseState
 from moderation.verdicts import Action, Severity, Verdict
@@ -162,10 +160,11 @@ def _case(
         cluster=cluster_of(about, screening, asking),
         evidence=evidence_of(about, screening),
     )
-    _keep_picture(case, about, asking)
+    hash_only = any(match.list.hash_only for match in asking)
+    case_pictures.keep(case, about.picture, hash_only=hash_only)
     case.save(force_insert=True)
-    _record(by, "case.opened", case, asking, None)
     webhooks.tell(WebhookEvent.VERDICT, f"verdict:{case.pk}", payload(case, asking))
+    _record(by, "case.opened", case, asking, None)
     return case, True
 
 
@@ -191,13 +190,6 @@ def _severity_of_doubt(screening: Screening) -> int:
 
 def _strictness(verdict: str) -> int:
     return list(Verdict).index(Verdict(verdict))
-
-
-def _keep_picture(case: ReviewCase, about: About, asking: Sequence[Match]) -> None:
-    """Nothing is stored of what may be a picture on a list that must have none."""
-    if about.picture and not any(match.list.hash_only for match in asking):
-        name = f"cases/{case.cluster[:2]}/{case.cluster}.jpg"
-        case.picture = default_storage.save(name, ContentFile(about.picture))
 
 
 def _sampled(matches: Iterable[Match], about: About, *, asked: bool) -> list[Match]:

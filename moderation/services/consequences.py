@@ -11,11 +11,13 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from gallery.items import Status
+from gallery.locking import locked
 from gallery.models import Image
+from gallery.retention import Act
 from gallery.services import changing as images_changing
 from moderation.models import BannedHash, BannedItem, BannedList, Decision, ReviewCase
 from moderation.permissions import Actor, Role
-from moderation.services import audit, freed, lists
+from moderation.services import audit, evidence, freed, lists
 from moderation.verdicts import HASH_TYPES
 from videos.models import Video
 from videos.services import changing as videos_changing
@@ -39,17 +41,11 @@ def hide(subjects: Iterable[Subject], by: Actor) -> Moved:
 
 
 def free(subjects: Iterable[Subject], by: Actor) -> Moved:
-    """Release what is quarantined and that no other case keeps hidden.
+    """Release what is quarantined and that no other case withholds.
 
-    The cases in question must say ``held=False`` already.
+    The cases in question must be stored as decided already.
     """
-    wanted = set(subjects)
-    images = [pk for kind, pk in wanted if kind == "image"]
-    videos = [pk for kind, pk in wanted if kind == "video"]
-    hidden = ReviewCase.objects.filter(held=True)
-    kept = hidden.filter(image__in=images) | hidden.filter(video__in=videos)
-    wanted -= set(filter(None, map(subject_of, kept)))
-    return _move(wanted, Status.QUARANTINED, Status.READY, by)
+    return _move(subjects, Status.QUARANTINED, Status.READY, by)
 
 
 def _move(subjects: Iterable[Subject], before: Status, after: Status, by: Actor) -> Moved:
@@ -63,8 +59,11 @@ def _move(subjects: Iterable[Subject], before: Status, after: Status, by: Actor)
         ids = [pk for name, pk in wanted if name == kind]
         if not ids:
             continue
-        rows = model.objects.filter(pk__in=ids, status=before).order_by("pk")
-        there = list(rows.values_list("pk", flat=True))
+        rows = locked(model.objects.filter(pk__in=ids, status=before).only("pk"), no_key=True)
+        there = [row.pk for row in rows]
+        if after == Status.READY:
+            kept = evidence.withheld(model, there, Act.RELEASE)
+            there = [pk for pk in there if pk not in kept]
         if there:
             chosen = model.objects.filter(pk__in=there).order_by("pk")
             with audit.part_of_a_command():

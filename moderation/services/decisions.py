@@ -15,6 +15,7 @@ from moderation import conf, reasons
 from moderation.models import CaseMatch, Decision, DecisionBatch, ReviewCase
 from moderation.permissions import Actor, NotAllowed, check
 from moderation.services import audit, consequences, telling
+from moderation.services.case_locks import locked_cases
 from moderation.services.consequences import Moved, subject_of
 from moderation.services.refusals import Refusal, Votes, refusals, votes
 from moderation.states import CaseState, check_step
@@ -80,6 +81,8 @@ def decide(
     _refuse(refusals(cases, verb, by, said))
     two = needing_two(cases)
     steps = [_step(case, verb, said, case.pk in two) for case in cases]
+    # The cases first: what follows asks which of them still withhold something.
+    _store(steps)
     _apply(steps, verb, said, by, allow, note)
     batch = DecisionBatch.objects.create(by=user, reason=code, note=note)
     made = Decision.objects.bulk_create(
@@ -98,7 +101,6 @@ def decide(
         ),
         batch_size=500,
     )
-    _store(steps)
     telling.decisions(made)
     _record(batch, steps, verb, by)
     return batch
@@ -125,15 +127,7 @@ def _locked(case_ids: Iterable[int]) -> list[ReviewCase]:
         raise UserError(
             f"These are {len(wanted):,} cases: decide 1 to {MOST:,} at once.", field="cases"
         )
-    rows = ReviewCase.objects.select_for_update(of=("self",)).filter(pk__in=wanted).order_by("pk")
-    # The rows first: what is joined to them must be as of after the lock.
-    list(rows.values_list("pk"))
-    cases = list(
-        ReviewCase.objects.filter(pk__in=wanted)
-        .select_related("image", "video", "claimed_by")
-        .defer("image__meta", "video__meta")
-        .order_by("pk")
-    )
+    cases = locked_cases(wanted)
     if len(cases) < len(wanted):
         lost = set(wanted) - {case.pk for case in cases}
         raise NotFound(f"There is no case {min(lost)}.", field="cases")

@@ -15,11 +15,14 @@ from django.db.models import F
 from django.utils import timezone
 from django_q.tasks import async_task
 
+from gallery.locking import locked
+from gallery.models import Image
 from moderation.models import BannedItem, BannedList, CaseMatch, ReviewCase, WebhookEvent
 from moderation.models.lists import BannedItemQuerySet
 from moderation.permissions import Actor
 from moderation.services import audit, items, webhooks
 from moderation.verdicts import Verdict
+from videos.models import Video
 
 WINDOW: Final = timedelta(hours=1)
 GUARD: Final = Actor.machine("flood guard")
@@ -46,9 +49,16 @@ def suspend_flooding(item_id: int) -> ReviewCase | None:
     if count <= limit:
         return None
     reason = f"matched {count} uploads in an hour; {limit} are expected at most"
+    latest = CaseMatch.objects.filter(item=item).order_by("-id").first()
+    if latest is None:
+        raise AssertionError("an item that floods has matches")
+    # Before the list and the audit, as the gate has them: see ``gallery.locking``.
+    locked(Image.objects.filter(pk__in=filter(None, [latest.image_id])).only("pk"), no_key=True)
+    locked(Video.objects.filter(pk__in=filter(None, [latest.video_id])).only("pk"), no_key=True)
+    latest.refresh_from_db(fields=["image", "video"])
     if not items.suspend(by=GUARD, items=BannedItem.objects.filter(pk=item_id), reason=reason):
         return None
-    return _raise(item, reason)
+    return _raise(item, latest, reason)
 
 
 def limit_of(row: BannedList) -> int:
@@ -72,12 +82,8 @@ def _guarded() -> BannedItemQuerySet:
     )
 
 
-def _raise(item: BannedItem, reason: str) -> ReviewCase:
+def _raise(item: BannedItem, latest: CaseMatch, reason: str) -> ReviewCase:
     """A case about the item, with its latest match as an example."""
-    latest = CaseMatch.objects.filter(item=item).order_by("-id").first()
-    if latest is None:
-        raise AssertionError("an item that floods has matches")
-
     case = ReviewCase.objects.create(
         origin=ReviewCase.Origin.FLOOD,
         image=latest.image,

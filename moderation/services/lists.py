@@ -8,12 +8,12 @@ from typing import Any
 from django.db import models
 from django.db.models import F
 
-from gallery.errors import Conflict, NotFound
+from gallery.errors import Conflict, NotFound, UserError
 from gallery.services.storing import delete_after_commit
 from moderation import conf
 from moderation.models import BannedFingerprint, BannedItem, BannedList, ListImport, ListMethod
-from moderation.permissions import Actor, NotAllowed, check
-from moderation.services import audit, freed, retro_scan, weakening
+from moderation.permissions import Actor, check
+from moderation.services import audit, evidence, freed, retro_scan, weakening
 from moderation.services.list_values import (
     FIELDS,
     METHOD_FIELDS,
@@ -31,7 +31,13 @@ from moderation.services.list_values import (
 )
 from moderation.verdicts import PICTURE_TYPES, Action
 
-__all__ = ["FIELDS", "METHOD_FIELDS", "InvalidList"]
+__all__ = ["FIELDS", "METHOD_FIELDS", "InvalidList", "NeededAsEvidence"]
+
+
+class NeededAsEvidence(Conflict):
+    """Cases that are not over need what would be deleted."""
+
+    code = "withheld"
 
 
 @weakening.deferrable
@@ -167,11 +173,19 @@ def change_method(
 
 
 @weakening.deferrable
-def delete_list(*, by: Actor, list_id: int, with_items: bool = False, reason: str = "") -> None:
+def delete_list(
+    *,
+    by: Actor,
+    list_id: int,
+    with_items: bool = False,
+    override: bool = False,
+    reason: str = "",
+) -> None:
     """Delete a list, and with ``with_items`` all that is on it, for good.
 
-    What was matched and decided stays, without the items. Raises ``NotAllowed``, ``NotFound``,
-    ``Conflict`` for a list that has items, and ``NeedsSecondPerson`` as ``change_list`` does.
+    What was matched and decided stays, without the items. ``override``: also if cases still need
+    them, for a reason. Raises ``NotAllowed``, ``NotFound``, ``Conflict`` for a list that has
+    items or that a case needs, and ``NeedsSecondPerson`` as ``change_list`` does.
     """
     check(by, "delete lists")
     row = locked(list_id)
@@ -181,6 +195,15 @@ def delete_list(*, by: Actor, list_id: int, with_items: bool = False, reason: st
             f"The list {row.name} has {count} items: move them first, or say that they are to be "
             "deleted with it."
         )
+    needing = evidence.needing(row)
+    if needing and not override:
+        raise NeededAsEvidence(
+            f"{len(needing)} undecided case{'' if len(needing) == 1 else 's'} or legal holds need "
+            f"the items of the list {row.name}, such as case {needing[0]}: decide them first, or "
+            "override that with a reason."
+        )
+    if needing and not reason:
+        raise UserError("Say why: what cases need is deleted for a reason.", field="reason")
     allows = row.kind == BannedList.Kind.ALLOW
     weakening.check(
         by,
@@ -188,11 +211,11 @@ def delete_list(*, by: Actor, list_id: int, with_items: bool = False, reason: st
         ["the list is deleted"] if row.enabled and not allows else [],
         command="delete_list",
         reason=reason,
-        arguments={"list_id": list_id, "with_items": with_items},
+        arguments={"list_id": list_id, "with_items": with_items, "override": override},
     )
     if allows:
         freed.screen_again(row.items.all())
-    before = {**list_facts(row), "version": row.version, "items": count}
+    before = {**list_facts(row), "version": row.version, "items": count, "needed_by": needing}
     imports = ListImport.objects.filter(list=row).exclude(file="")
     delete_after_commit([*_pictures(row.items.all()), *imports.values_list("file", flat=True)])
     row.items.all().delete()

@@ -63,7 +63,9 @@ def send(delivery: Delivery) -> bool:
     """Send a message now and note what came of it; whether it arrived."""
     status, failure = _post(delivery)
     with transaction.atomic():
-        webhook = Webhook.objects.select_for_update().filter(pk=delivery.webhook_id).first()
+        # Its key stays free: messages for it may be written meanwhile.
+        rows = Webhook.objects.select_for_update(no_key=True)
+        webhook = rows.filter(pk=delivery.webhook_id).first()
         if webhook is None:  # deleted meanwhile, with its messages
             return not failure
         if failure:

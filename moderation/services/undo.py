@@ -15,6 +15,7 @@ from gallery.items import Status
 from moderation.models import Decision, DecisionBatch, ReviewCase
 from moderation.permissions import Actor, check
 from moderation.services import audit, consequences, telling
+from moderation.services.case_locks import locked_cases
 from moderation.services.consequences import Subject
 from moderation.services.decisions import person
 
@@ -55,7 +56,7 @@ def undo_batch(*, by: Actor, batch_id: int, reason: str = "") -> Undone:
         raise Conflict(f"Batch {batch_id} was undone already.")
     rows = batch.decisions.filter(undone_at=None, blind_review=False)
     case_ids = list(rows.values_list("case", flat=True))
-    list(ReviewCase.objects.select_for_update().filter(pk__in=case_ids).order_by("pk").values("pk"))
+    locked_cases(case_ids)
     decisions = list(rows.select_related("case", "batch").order_by("pk"))
     changed = _changed_since(decisions)
     doomed = [decision for decision in decisions if decision.case_id not in changed]

@@ -245,7 +245,7 @@ def _save(row: Webhook) -> None:
 
 
 def _locked(webhook_id: int) -> Webhook:
-    row = Webhook.objects.select_for_update().filter(pk=webhook_id).first()
+    row = Webhook.objects.select_for_update(no_key=True).filter(pk=webhook_id).first()
     if row is None:
         raise NotFound(f"There is no webhook {webhook_id}.")
     return row

@@ -65,6 +65,7 @@ def test_deleting_takes_a_confirmation(open_page: OpenPage, root: User) -> None:
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_text("2 images (2 ready) would be deleted")).to_be_visible()
     assert Image.objects.count() == 3
+    page.get_by_label("Reason").fill("not ours")
     page.get_by_role("button", name="Delete 2 images").click()
     expect(page.get_by_text("2 images deleted.")).to_be_visible()
     assert list(Image.objects.all()) == images[2:]

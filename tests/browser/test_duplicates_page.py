@@ -83,6 +83,7 @@ def test_merging_what_is_ticked_into_the_one_that_is_kept(
     page.get_by_role("button", name="Merge into the kept one").click()
     expect(page.get_by_text(f"image {images[1].pk} stays")).to_be_visible()
     assert Image.objects.count() == 5
+    page.get_by_label("Reason").fill("copies")
     page.get_by_role("button", name="Merge into the kept one: 1 image").click()
     expect(page.get_by_text("1 image of 1 cluster merged.")).to_be_visible()
     assert set(Image.objects.values_list("pk", flat=True)) == {i.pk for i in images[1:]}

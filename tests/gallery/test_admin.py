@@ -19,9 +19,10 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from gallery.admin import export, listing
-from gallery.models import Image, Status
+from gallery.models import Image, ItemBatch, Status
 from gallery.signals import changed
 from tests import factories as make
+from tests import pages
 from tests.httpserver import HttpServer
 
 pytestmark = pytest.mark.django_db
@@ -79,8 +80,14 @@ def row(number: int, **fields: Any) -> Image:
 
 
 def act(client: Client, action: str, *images: Image, **data: Any) -> Any:
+    """Choose, and confirm where that is asked."""
     chosen = {"_selected_action": [image.pk for image in images]}
-    return client.post(LIST, {"action": action, **chosen, **data}, follow=True)
+    return pages.confirm(client, LIST, {"action": action, **chosen, **data})
+
+
+def batch_page() -> str:
+    """Of the latest batch."""
+    return reverse("admin:gallery_image_batch", args=[ItemBatch.objects.latest("pk").pk])
 
 
 def told(response: Any) -> list[str]:
@@ -217,7 +224,7 @@ def test_without_permission_there_is_nothing(staff: Callable[..., Client]) -> No
 def test_viewers_change_nothing(staff: Callable[..., Client], action: str) -> None:
     images = [row(1), row(2, status="quarantined"), row(3, status="failed", failure="Bad.")]
     before = list(Image.objects.values())
-    act(staff("view"), action, *images, confirmed="3")
+    act(staff("view"), action, *images)
     assert list(Image.objects.values()) == before
 
 
@@ -256,12 +263,13 @@ def test_quarantine_and_release(root: Client, news: list[Any]) -> None:
     ready, failed = row(1), row(2, status="failed", failure="Bad.")
     response = act(root, "quarantine", ready, failed)
     assert told(response) == [
-        "1 image quarantined.",
+        f'1 image quarantined. <a href="{batch_page()}">See or undo it</a>',
         "1 image skipped: only ready images can be quarantined.",
     ]
     ready.refresh_from_db()
     assert ready.status == "quarantined"
-    assert told(act(root, "release", ready)) == ["1 image released."]
+    (released,) = told(act(root, "release", ready))
+    assert released.startswith("1 image released.") and batch_page() in released
     ready.refresh_from_db()
     assert ready.status == "ready"
     by = "user:root"
@@ -291,35 +299,110 @@ def test_delete_asks_first_and_then_takes_everything(
     images = [make.add_ready_image(data=make.png(make.photo(n))) for n in (1, 2)]
     kept = row(3)
     news.clear()
-    page = act(root, "delete_selected", *images).content.decode()
+    chosen = {"action": "delete_selected", "_selected_action": [image.pk for image in images]}
+    asked = pages.shown(root, LIST, chosen)
+    page = asked.content.decode()
     assert "2 images" in page and "2 ready" in page
     assert all(reverse("gallery:thumbnail", args=[image.pk]) in page for image in images)
     assert Image.objects.count() == 3
     with django_capture_on_commit_callbacks(execute=True):
-        response = act(root, "delete_selected", *images, confirmed="2")
+        response = pages.confirm(root, LIST, chosen, asked)
     assert told(response) == ["2 images deleted."]
     assert set(Image.objects.all()) == {kept}
     assert not make.stored_files(settings.MEDIA_ROOT)
     assert {(by, verb) for by, verb, _ in news} == {("user:root", "deleted")}
 
 
-def test_delete_of_another_number_than_was_confirmed_asks_again(root: Client) -> None:
-    row(1)
-    row(2)
-    data = {"select_across": "1", "confirmed": "1"}
-    response = act(root, "delete_selected", Image.objects.first(), **data)  # type: ignore[arg-type]
+@pytest.mark.parametrize("action", ["delete_selected", "quarantine", "release", "describe_again"])
+def test_what_was_not_on_the_page_is_left_alone(root: Client, action: str) -> None:
+    """As many rows as were confirmed, but not the same ones: somebody added and removed some."""
+    state = {"release": {"status": "quarantined"}, "describe_again": {"status": "failed"}}
+    fields = {"original": "x", **state.get(action, {})}
+    if action == "describe_again":
+        fields["failure"] = "Bad."
+    one, _ = row(1, **fields), row(2, **fields)
+    chosen = {"action": action, "_selected_action": [one.pk], "select_across": "1"}
+    page = pages.shown(root, LIST, chosen)
+    Image.objects.filter(pk=one.pk).delete()
+    unseen = row(3, **fields)
+    before = list(Image.objects.order_by("pk").values())
+    response = pages.confirm(root, LIST, chosen, page)
     assert "The selection has changed" in response.content.decode()
     assert 'name="select_across" value="1"' in response.content.decode()
-    assert Image.objects.count() == 2
-    act(root, "delete_selected", Image.objects.first(), **data | {"confirmed": "2"})  # type: ignore[arg-type]
-    assert not Image.objects.exists()
+    assert list(Image.objects.order_by("pk").values()) == before
+    pages.confirm(root, LIST, chosen, response)
+    after = Image.objects.filter(pk=unseen.pk).first()
+    assert after is None or after.status != unseen.status
+
+
+def test_a_row_that_changed_since_the_page_is_asked_about_again(root: Client) -> None:
+    one = row(1)
+    chosen = {"action": "delete_selected", "_selected_action": [one.pk]}
+    page = pages.shown(root, LIST, chosen)
+    Image.objects.update(status="failed", failure="Bad.")
+    assert "has changed" in pages.confirm(root, LIST, chosen, page).content.decode()
+    assert Image.objects.exists()
+
+
+@pytest.mark.parametrize("token", ["1", "", "x:y:z"])
+def test_a_click_without_a_page_does_nothing(root: Client, token: str) -> None:
+    one = row(1)
+    chosen = {"action": "delete_selected", "_selected_action": [one.pk], "reason": "x"}
+    assert "has changed" in root.post(LIST, {**chosen, "confirmed": token}).content.decode()
+    assert Image.objects.exists()
+
+
+def test_a_page_counts_for_its_reader_and_its_action_alone(root: Client) -> None:
+    one = row(1)
+    chosen = {"action": "quarantine", "_selected_action": [one.pk]}
+    page = pages.shown(root, LIST, chosen)
+    pages.confirm(root, LIST, {**chosen, "action": "delete_selected"}, page)
+    other = Client()
+    other.force_login(User.objects.create_superuser("other"))
+    pages.confirm(other, LIST, chosen, page)
+    assert Image.objects.get().status == "ready"
+
+
+@pytest.mark.parametrize("action", ["delete_selected", "quarantine", "release"])
+def test_a_reason_is_asked(root: Client, action: str) -> None:
+    one = row(1, status="quarantined" if action == "release" else "ready")
+    before = one.status
+    chosen = {"action": action, "_selected_action": [one.pk]}
+    answer = pages.confirm(root, LIST, chosen, reason=" ")
+    assert "This field is required" in answer.content.decode()
+    assert Image.objects.get().status == before
+
+
+def test_a_batch_is_undone_but_for_what_changed_since(root: Client) -> None:
+    images = [row(number) for number in range(3)]
+    act(root, "quarantine", *images)
+    page = batch_page()
+    Image.objects.filter(pk=images[0].pk).update(status="ready")
+    assert "2 of them are quarantined still" in root.get(page).content.decode()
+    assert "Say why" in told(root.post(page, {"reason": ""}, follow=True))[0]
+    assert told(root.post(page, {"reason": "a slip"}, follow=True)) == [
+        f"Batch {ItemBatch.objects.get().pk} undone: 2 images.",
+        "1 image left alone: changed or deleted since.",
+    ]
+    assert set(Image.objects.values_list("status", flat=True)) == {"ready"}
+    assert "was undone already" in told(root.post(page, {"reason": "again"}, follow=True))[0]
+
+
+def test_only_who_may_release_undoes_a_quarantine(
+    root: Client, staff: Callable[..., Client]
+) -> None:
+    act(root, "quarantine", row(1))
+    bob, page = staff("view", "change"), batch_page()
+    assert "Undo all of it" not in bob.get(page).content.decode()
+    assert bob.post(page, {"reason": "x"}).status_code == 403
+    assert Image.objects.get().status == "quarantined"
 
 
 def test_delete_of_all_keeps_to_the_filter(root: Client) -> None:
     row(1, added_by="user:x")
     other = row(2)
     data = {"action": "delete_selected", "_selected_action": other.pk, "select_across": "1"}
-    root.post(f"{LIST}?added_by=user:x", {**data, "confirmed": "1"})
+    pages.confirm(root, f"{LIST}?added_by=user:x", data)
     assert set(Image.objects.all()) == {other}
 
 
@@ -403,16 +486,21 @@ def test_buttons_fit_the_status(root: Client) -> None:
         page = root.get(change).content.decode()
         assert f"gallery_image_{press}_this" in page
         assert f"gallery_image_{other}_this" not in page
-        root.post(change, {f"gallery_image_{press}_this": "1"})
+        asked = root.post(change, {f"gallery_image_{press}_this": "1"})
+        assert Image.objects.get().status != status
+        chosen = {"action": press, "_selected_action": [image.pk], "alone": change}
+        done = pages.confirm(root, asked.context["post_to"], chosen, asked)
+        assert done.redirect_chain[-1][0] == change
         assert Image.objects.get().status == status
 
 
 def test_delete_from_its_own_page(root: Client, news: list[Any]) -> None:
     image = row(1)
     delete = f"{LIST}{image.pk}/delete/"
-    assert root.get(delete).status_code == 200
+    page = root.get(delete)
+    assert root.post(delete, {"post": "yes"}).status_code == 200
     assert Image.objects.exists()
-    root.post(delete, {"post": "yes"})
+    pages.confirm(root, LIST, {"action": "delete_selected", "_selected_action": [image.pk]}, page)
     assert not Image.objects.exists()
     assert news == [("user:root", "deleted", image.pk)]
 

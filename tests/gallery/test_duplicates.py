@@ -614,7 +614,7 @@ def test_nothing_happens_before_it_is_confirmed(root: Client) -> None:
     assert f"image {kept.pk} stays" in page
     assert f'value="{spared.pk}"' not in page
     assert Image.objects.count() == 3
-    response = choose(root, "delete", (kept, [copy]), confirmed="1")
+    response = choose(root, "delete", (kept, [copy]), confirmed="1", reason="copies")
     assert told(response) == ["1 image of 1 cluster deleted."]
     assert set(Image.objects.all()) == {kept, spared}
 
@@ -626,7 +626,7 @@ def test_another_one_may_be_kept(root: Client) -> None:
     page = choose(root, "merge", (other, [suggested, chained])).content.decode()
     assert f"image {other.pk} stays" in page
     assert "not linked to the one that stays" in page
-    choose(root, "merge", (other, [suggested, chained]), confirmed="1")
+    choose(root, "merge", (other, [suggested, chained]), confirmed="1", reason="copies")
     kept = Image.objects.get()
     assert kept == other
     assert [entry["id"] for entry in kept.meta["merged"]] == [suggested.pk, chained.pk]
@@ -640,8 +640,9 @@ def test_one_changed_cluster_stops_no_other(root: Client) -> None:
     Image.objects.filter(pk=images[1].pk).update(status="quarantined")
     response = choose(root, "delete", *choices)
     assert "1 image of 1 cluster" in response.content.decode()
-    assert told(response) == ["Some clusters have changed and are left out."]
-    response = choose(root, "delete", *choices, confirmed="1")
+    left = f"1 image left out, withheld (image {images[1].pk}: it is quarantined)."
+    assert told(response) == [left]
+    response = choose(root, "delete", *choices, confirmed="1", reason="copies")
     assert told(response) == [
         f"The cluster of image {images[0].pk} has changed meanwhile: look at it again.",
         "1 image of 1 cluster deleted.",

@@ -69,10 +69,13 @@ def test_a_bulk_command_is_one_piece_of_news(news: News) -> None:
     news.clear()
     changing.quarantine_images(images=Image.objects.all(), by="user:ana")
     changing.release_images(images=Image.objects.filter(pk__in=ids[:2]), by="user:ana")
-    changing.delete_images(images=Image.objects.order_by("id"), by="user:ana")
-    ((_, _, quarantined, before, after), released, deleted) = news
+    changing.delete_images(
+        images=Image.objects.order_by("id"), by="user:ana", reason="because", override=True
+    )
+    ((_, _, quarantined, before, after), released, overridden, deleted) = news
     assert (sorted(quarantined), before, after) == (ids, "ready", "quarantined")
     assert (released[1], sorted(released[2])) == ("released", ids[:2])
+    assert overridden[1:3] == ("withholding overridden", ids[2:])
     assert deleted[1:] == ("deleted", ids, {"ready": 2, "quarantined": 1}, None)
 
 

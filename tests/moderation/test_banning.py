@@ -56,6 +56,11 @@ def form(images: list[Image], **fields: Any) -> dict[str, Any]:
     }
 
 
+def token(page: Any) -> str:
+    """What confirms exactly what a page shows."""
+    return str(page.context["token"])
+
+
 def numbers(html: str) -> dict[str, int]:
     """What a scan's page says that it found."""
     pairs = re.findall(r"<dt>([^<]+)</dt><dd>(\d+)</dd>", html)
@@ -67,7 +72,7 @@ def test_a_selection_is_confirmed_and_added_as_one_command(images: list[Image]) 
     asked = client.post(URL, form(images[:2]))
     assert "Add 2 images to a banned list" in asked.content.decode()
     assert not BannedItem.objects.exists()
-    chosen = form(images[:2], confirmed="2", to=on.pk, why="seen in the news")
+    chosen = form(images[:2], confirmed=token(asked), to=on.pk, why="seen in the news")
     done = client.post(URL, chosen)
     scan = RetroScan.objects.get(list=on)
     assert (done.status_code, done["Location"]) == (302, reverse("console:scan", args=[scan.pk]))
@@ -78,7 +83,8 @@ def test_a_selection_is_confirmed_and_added_as_one_command(images: list[Image]) 
 
 def test_the_scan_is_shown_with_its_result(images: list[Image]) -> None:
     on, client = make_list("terror"), client_of(Role.LEAD)
-    client.post(URL, form(images[:1], confirmed="1", to=on.pk, why="because"))
+    asked = client.post(URL, form(images[:1]))
+    client.post(URL, form(images[:1], confirmed=token(asked), to=on.pk, why="because"))
     scan = RetroScan.objects.get()
     url = reverse("console:scan", args=[scan.pk])
     assert "Waiting for a worker" in client.get(url).content.decode()
@@ -95,10 +101,12 @@ def test_nothing_is_added_without_a_list_a_reason_or_the_same_selection(
 ) -> None:
     on, client = make_list(), client_of(Role.LEAD)
     allow = make_list(kind="allow")
+    sure = {"confirmed": token(client.post(URL, form(images[:1])))}
     for fields in (
-        {"confirmed": "1", "to": on.pk, "why": ""},
-        {"confirmed": "1", "to": allow.pk, "why": "x"},
-        {"confirmed": "2", "to": on.pk, "why": "x"},
+        {**sure, "to": on.pk, "why": ""},
+        {**sure, "to": allow.pk, "why": "x"},
+        {"confirmed": "1", "to": on.pk, "why": "x"},
+        {"confirmed": token(client.post(URL, form(images))), "to": on.pk, "why": "x"},
     ):
         assert client.post(URL, form(images[:1], **fields)).status_code == 200
     assert not BannedItem.objects.exists()
@@ -109,7 +117,7 @@ def test_only_those_who_may_edit_items_are_offered_it(images: list[Image]) -> No
     for role in (Role.VIEWER, Role.MODERATOR):
         client = client_of(role)
         assert "add_to_banned_list" not in client.get(URL).content.decode()
-        client.post(URL, form(images, confirmed="3", to=on.pk, why="x"))
+        client.post(URL, form(images, to=on.pk, why="x"))
     assert not BannedItem.objects.exists()
     assert "add_to_banned_list" in client_of(Role.LEAD).get(URL).content.decode()
 
@@ -125,10 +133,12 @@ def test_videos_are_added_and_their_copies_found() -> None:
         "action": "add_to_banned_list",
         "_selected_action": [banned.pk],
     }
-    asked = client.post(VIDEOS, chosen).content.decode()
-    assert "Add 1 video to a banned list" in asked and not BannedItem.objects.exists()
-    chosen |= {"confirmed": "1", "to": on.pk, "why": "seen in the news"}
-    done = client.post(VIDEOS, chosen)
+    asked = client.post(VIDEOS, chosen)
+    assert (
+        "Add 1 video to a banned list" in asked.content.decode() and not BannedItem.objects.exists()
+    )
+    sure = chosen | {"confirmed": token(asked), "to": on.pk, "why": "seen in the news"}
+    done = client.post(VIDEOS, sure)
     scan = RetroScan.objects.get(list=on)
     page = reverse("console:scan", args=[scan.pk])
     assert (done.status_code, done["Location"]) == (302, page)
@@ -143,5 +153,6 @@ def test_videos_are_added_and_their_copies_found() -> None:
     shown = client.get(page).content.decode()
     assert "<strong>Done</strong>" in shown and "1 item looked for" in shown
     assert numbers(shown) == {"Matches found": 2, "Cases opened": 2}
-    again = client.post(VIDEOS, chosen, follow=True).content.decode()
+    sure["confirmed"] = token(client.post(VIDEOS, chosen))
+    again = client.post(VIDEOS, sure, follow=True).content.decode()
     assert "is on the list" in again and on.items.count() == 1

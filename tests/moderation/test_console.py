@@ -245,14 +245,15 @@ def test_many_are_asked_about_and_some_left_out(item: BannedItem) -> None:
     cases = [make.make_case(item) for _ in range(4)]
     claims.claim(by=Actor.person(make.make_person(Role.MODERATOR, "bob")), case_id=cases[3].pk)
     body = {"verb": "confirm", "cases": ",".join(str(case.pk) for case in cases)}
-    asked = client.post(reverse("console:bulk"), body).content.decode()
+    page = client.post(reverse("console:bulk"), body)
+    asked, token = page.content.decode(), page.context["token"]
     assert "Confirm 3 cases of 3 pictures" in asked
     assert "1 left out: bob is at it." in asked
     assert not DecisionBatch.objects.exists()
     ids = ",".join(str(case.pk) for case in cases[:3])
     done = client.post(
         reverse("console:bulk"),
-        {**body, "cases": ids, "confirmed": "1", "reason": "edited", "back": "//evil.example/"},
+        {**body, "cases": ids, "confirmed": token, "reason": "edited", "back": "//evil.example/"},
     )
     assert (done.status_code, done["Location"]) == (302, reverse("console:grid"))
     batch = DecisionBatch.objects.get()

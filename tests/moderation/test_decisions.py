@@ -288,11 +288,15 @@ def test_what_was_changed_since_is_left(item: BannedItem) -> None:
 def test_undoing_leaves_an_upload_that_was_released_since(item: BannedItem) -> None:
     picture, by = image(), person()
     batch = decide(by, make.make_case(item, picture))
-    changing.release_images(images=Image.objects.filter(pk=picture.pk), by="user:root")
+    changing.release_images(
+        images=Image.objects.filter(pk=picture.pk), by="user:root", reason="x", override=True
+    )
     undo.undo_batch(by=by, batch_id=batch.pk)
     assert status(picture) == Status.READY
     gone = decide(by, make.make_case(item, picture))
-    changing.delete_images(images=Image.objects.filter(pk=picture.pk), by="user:root")
+    changing.delete_images(
+        images=Image.objects.filter(pk=picture.pk), by="user:root", reason="x", override=True
+    )
     assert len(undo.undo_batch(by=by, batch_id=gone.pk).undone) == 1
 
 

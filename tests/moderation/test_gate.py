@@ -15,12 +15,14 @@ from gallery.models import Image, ImageFingerprint
 from gallery.services import adding, describing
 from gallery.services.preparing import Hashes
 from moderation.models import BannedItem, BannedList, CaseMatch, ListMethod, ReviewCase
+from moderation.permissions import Actor, Role
 from moderation.services import gate as gates
 from moderation.services import items
+from moderation.services.decisions import decide
 from moderation.services.gate import gate
 from moderation.verdicts import Action
 from tests.factories import add_ready_image, encoded, jpeg, photo, png, wheel_photo
-from tests.moderation.factories import ADMIN, make_item, make_list
+from tests.moderation.factories import ADMIN, make_item, make_list, make_person
 
 pytestmark = pytest.mark.django_db
 
@@ -381,10 +383,9 @@ def test_what_is_held_keeps_its_original_and_what_passes_does_not(
         passed = adding.add_image(data=png(photo(2)), by="test", inline=inline)
     assert held.original and held.original.storage.exists(held.original.name)
     assert bool(passed.original) == (keep == "all")
-    from gallery.services.changing import release_images
-
+    by = Actor.person(make_person(Role.MODERATOR))
     with django_capture_on_commit_callbacks(execute=True):
-        release_images(images=Image.objects.filter(pk=held.pk), by="test")
+        decide(by=by, case_ids=[ReviewCase.objects.get().pk], verb="dismiss")
     held.refresh_from_db()
     assert bool(held.original) == (keep == "all")
 

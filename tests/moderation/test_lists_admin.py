@@ -14,6 +14,7 @@ from moderation.models import AuditEvent, BannedItem, BannedList, RetroScan
 from moderation.permissions import Role
 from moderation.services import audit, lists
 from tests import factories as make
+from tests import pages
 from tests.moderation.factories import ADMIN, make_case, make_item, make_list, make_person
 
 pytestmark = pytest.mark.django_db
@@ -63,6 +64,12 @@ def act(client: Client, action: str, *items: BannedItem, **data: Any) -> Any:
     return client.post(page("banneditem"), body, follow=True)
 
 
+def confirm(client: Client, action: str, *items: BannedItem, **data: Any) -> Any:
+    """The same, confirmed on the page that it leads to."""
+    body = {"action": action, "_selected_action": [item.pk for item in items]}
+    return pages.confirm(client, page("banneditem"), body, **data)
+
+
 @pytest.mark.parametrize("role", list(Role))
 def test_each_role_sees_what_it_may(login: Callable[[Role], Client], role: Role) -> None:
     row = make_list()
@@ -99,8 +106,8 @@ def test_who_may_not_edit_gets_nothing_through(login: Callable[[Role], Client], 
     assert client.post(page("bannedlist", "change", row.pk), form).status_code == 403
     assert client.post(page("bannedlist", "add"), form).status_code == 403
     assert client.post(page("banneditem", "add"), {"to": row.pk}).status_code == 403
-    act(client, "retire", item, confirmed="1", reason="x")
-    act(client, "move", item, confirmed="1", reason="x", to=row.pk)
+    confirm(client, "retire", item)
+    confirm(client, "move", item, to=row.pk)
     item.refresh_from_db()
     row.refresh_from_db()
     assert (item.state, row.name, AuditEvent.objects.count()) == ("active", "terror", 0)
@@ -278,9 +285,9 @@ def test_actions_ask_and_are_one_command(
     assert "3" in asked.content.decode()
     assert "terror" in asked.content.decode()
     assert not AuditEvent.objects.exists()
-    act(lead, action, *chosen, confirmed="3", **given)  # without a reason it asks again
+    confirm(lead, action, *chosen, **given, reason="")  # without a reason it asks again
     assert not AuditEvent.objects.exists()
-    done = act(lead, action, *chosen, confirmed="3", reason="because", **given)
+    done = confirm(lead, action, *chosen, reason="because", **given)
     assert any(text.startswith("3 items") for text in texts(done))
     event = AuditEvent.objects.get()
     assert (event.count, event.reason) == (3, "because")
@@ -290,18 +297,23 @@ def test_actions_ask_and_are_one_command(
 def test_moving(lead: Client) -> None:
     here, there = make_list("here"), make_list("there")
     item = make_item(here, ("sha256", A), source="s", source_id="7")
-    act(lead, "move", item, confirmed="1", reason="x", to=there.pk)
+    confirm(lead, "move", item, to=there.pk)
     item.refresh_from_db()
     assert item.list == there
     other = make_item(here, ("sha256", B), source="s", source_id="7")
-    answer = act(lead, "move", other, confirmed="1", reason="x", to=there.pk)
+    answer = confirm(lead, "move", other, to=there.pk)
     assert any("twice" in text for text in texts(answer))
 
 
 def test_a_selection_that_changed_is_asked_again(lead: Client) -> None:
     item = make_item(make_list(), ("sha256", A))
-    answer = act(lead, "retire", item, confirmed="2", reason="x")
+    asked = act(lead, "retire", item)
+    BannedItem.objects.update(opinion="disputed")
+    body = {"action": "retire", "_selected_action": [item.pk]}
+    answer = pages.confirm(lead, page("banneditem"), body, asked)
     assert "selection has changed" in answer.content.decode()
+    assert BannedItem.objects.get().state == "active"
+    act(lead, "retire", item, confirmed="1", reason="x")
     assert BannedItem.objects.get().state == "active"
 
 
@@ -310,8 +322,7 @@ def test_everything_that_a_filter_shows(lead: Client) -> None:
     items = [make_item(here, ("sha256", f"{n:064x}")) for n in range(60)]
     make_item(there, ("sha256", B))
     body = {"action": "retire", "_selected_action": [items[0].pk], "select_across": "1"}
-    body |= {"confirmed": "60", "reason": "all"}
-    lead.post(page("banneditem") + f"?list__id__exact={here.pk}", body)
+    pages.confirm(lead, page("banneditem") + f"?list__id__exact={here.pk}", body)
     assert here.items.filter(state="retired").count() == 60
     assert there.items.get().state == "active"
     assert AuditEvent.objects.get().count == 60
@@ -323,7 +334,7 @@ def test_a_moderator_gives_opinions_and_no_more(login: Callable[[Role], Client])
     shown = client.get(page("banneditem")).content.decode()
     assert 'value="give_opinion"' in shown
     assert 'value="retire"' not in shown
-    act(client, "give_opinion", item, confirmed="1", reason="x", opinion="confirmed")
+    confirm(client, "give_opinion", item, opinion="confirmed")
     assert BannedItem.objects.get().opinion == "confirmed"
 
 

@@ -47,8 +47,13 @@ def test_a_bulk_command_is_one_event_that_names_its_rows() -> None:
     ids = sorted(make.add_ready_image(make.photo(seed)).pk for seed in (1, 2, 3))
     before = AuditEvent.objects.count()
     changing.quarantine_images(images=Image.objects.order_by("id"), by="user:ana")
-    changing.delete_images(images=Image.objects.order_by("id"), by="user:ana")
-    quarantined, deleted = AuditEvent.objects.order_by("id")[before:]
+    changing.delete_images(
+        images=Image.objects.order_by("id"), by="user:ana", reason="because", override=True
+    )
+    quarantined, overridden, deleted = AuditEvent.objects.order_by("id")[before:]
+    assert (overridden.verb, overridden.count) == ("image.withholding_overridden", 3)
+    assert overridden.before["was"] == "it is quarantined"
+    assert overridden.reason == deleted.reason == "because"
     assert (quarantined.verb, quarantined.count) == ("image.quarantined", 3)
     assert quarantined.before["ids"] == deleted.before["ids"] == ids
     assert deleted.before["was"] == "quarantined"

@@ -78,12 +78,14 @@ def test_deleting_is_confirmed_first(client: Client, stored: dict[str, Video]) -
     staff(client, "view_video", "delete_video")
     chosen = {"delete": [stored["remix"].pk]}
     assert 'name="delete"' in client.get(PAGE).content.decode()
-    question = client.post(PAGE, chosen).content.decode()
-    assert "Delete 1 video?" in question
+    question = client.post(PAGE, chosen)
+    assert "Delete 1 video?" in question.content.decode()
     assert Video.objects.filter(pk=stored["remix"].pk).exists()
     assert client.post(PAGE, {**chosen, "confirmed": "2"}).status_code == 200
     assert Video.objects.filter(pk=stored["remix"].pk).exists()
-    assert client.post(PAGE, {**chosen, "confirmed": "1"}).status_code == 302
+    sure = {**chosen, "confirmed": question.context["token"]}
+    assert client.post(PAGE, sure).status_code == 200  # without a reason
+    assert client.post(PAGE, {**sure, "reason": "a copy"}).status_code == 302
     assert not Video.objects.filter(pk=stored["remix"].pk).exists()
     assert Video.objects.count() == 3
 

@@ -12,6 +12,7 @@ from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from tests import pages
 from tests.httpserver import HttpServer
 from tests.videos.clips import encode, moving, plain, timed
 from videos.admin.timeline import BINS, strip, timeline
@@ -71,11 +72,10 @@ def page(client: Client, path: str) -> str:
     return answer.content.decode()
 
 
-def act(client: Client, name: str, *videos: Video, confirmed: int | None = None) -> Any:
+def act(client: Client, name: str, *videos: Video) -> Any:
+    """Choose, and confirm where that is asked."""
     data: dict[str, Any] = {"action": name, "_selected_action": [video.pk for video in videos]}
-    if confirmed is not None:
-        data["confirmed"] = confirmed
-    return client.post(LIST, data, follow=True)
+    return pages.confirm(client, LIST, data)
 
 
 def messages_of(answer: Any) -> list[str]:
@@ -84,7 +84,10 @@ def messages_of(answer: Any) -> list[str]:
 
 def press(client: Client, video: Video, button: str, **fields: Any) -> Any:
     data = {"data_id": "", "remark": "", "meta": "", f"videos_video_{button}": "1", **fields}
-    return client.post(f"{LIST}{video.pk}/change/", data, follow=True)
+    asked = client.post(f"{LIST}{video.pk}/change/", data, follow=True)
+    action = button.removesuffix("_this")
+    action = "index_again" if action == "index_this_again" else action
+    return pages.confirm(client, LIST, {"action": action, "_selected_action": [video.pk]}, asked)
 
 
 # --- pages
@@ -180,7 +183,7 @@ def test_rights(staff: Callable[..., Client]) -> None:
     bob = staff("view")
     assert bob.get(ADD).status_code == 403
     for action in ("index_again", "delete_selected", "quarantine"):
-        act(bob, action, video, confirmed=1)
+        act(bob, action, video)
     video.refresh_from_db()
     assert (video.status, video.reindex) == (Status.READY, False)
 
@@ -230,12 +233,13 @@ def test_adding_nothing_too_much_and_what_is_here(root: Client, settings: Any) -
 
 def test_deleting_is_confirmed_first(root: Client) -> None:
     first, second = ready(), pending(OTHER)
-    answer = act(root, "delete_selected", first, second)
+    chosen = {"action": "delete_selected", "_selected_action": [first.pk, second.pk]}
+    answer = pages.shown(root, LIST, chosen)
     assert "2 videos" in answer.content.decode()
     assert Video.objects.count() == 2
-    act(root, "delete_selected", first, second, confirmed=1)
+    pages.confirm(root, LIST, {**chosen, "_selected_action": [first.pk]}, answer)
     assert Video.objects.count() == 2
-    answer = act(root, "delete_selected", first, second, confirmed=2)
+    answer = pages.confirm(root, LIST, chosen, answer)
     assert messages_of(answer) == ["2 videos deleted."]
     assert not Video.objects.exists()
 
@@ -243,8 +247,9 @@ def test_deleting_is_confirmed_first(root: Client) -> None:
 def test_deleting_from_a_videos_own_page(root: Client) -> None:
     video = ready()
     path = f"{LIST}{video.pk}/delete/"
-    assert root.get(path).status_code == 200
-    root.post(path, {"post": "yes"})
+    asked = root.get(path)
+    chosen = {"action": "delete_selected", "_selected_action": [video.pk]}
+    pages.confirm(root, LIST, chosen, asked)
     assert not Video.objects.exists()
 
 
@@ -252,11 +257,12 @@ def test_indexing_again_is_confirmed_first(root: Client) -> None:
     done, waiting = ready(), pending(OTHER)
     lost = ready(encode(timed(moving("chelsea", 1))))
     Video.objects.filter(pk=lost.pk).update(original="")
-    answer = act(root, "index_again", done, waiting, lost)
-    assert "3 videos" in answer.content.decode()
+    chosen = [done.pk, waiting.pk, lost.pk]
+    answer = pages.shown(root, LIST, {"action": "index_again", "_selected_action": chosen})
+    assert "Index again 1 video" in answer.content.decode()
     done.refresh_from_db()
     assert not done.reindex
-    answer = act(root, "index_again", done, waiting, lost, confirmed=3)
+    answer = act(root, "index_again", done, waiting, lost)
     queued, skipped, other = messages_of(answer)
     assert queued == "1 video queued to be indexed again."
     assert skipped.startswith("1 video skipped: the file was not kept")
@@ -277,11 +283,16 @@ def test_a_failed_video_is_tried_again_from_its_page(root: Client) -> None:
 
 def test_quarantine_and_release(root: Client) -> None:
     video, waiting = ready(), pending(OTHER)
-    assert messages_of(act(root, "quarantine", video, waiting)) == [
-        "1 video quarantined.",
-        "1 video skipped: only ready videos can be quarantined.",
-    ]
-    assert "1 video released." in messages_of(press(root, video, "release_this"))
+    done, skipped = messages_of(act(root, "quarantine", video, waiting))
+    assert done.startswith("1 video quarantined. <a href=")
+    assert skipped == "1 video skipped: only ready videos can be quarantined."
+    (undo,) = re.findall('href="([^"]+)"', done)
+    root.post(undo, {"reason": "a slip"})
+    video.refresh_from_db()
+    assert video.status == Status.READY
+    act(root, "quarantine", video)
+    (released,) = messages_of(press(root, video, "release_this"))
+    assert released.startswith("1 video released.")
     video.refresh_from_db()
     assert video.status == Status.READY
 

@@ -2,40 +2,102 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, HttpResponseBase
-from django.template.response import TemplateResponse
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
 from unfold.decorators import action
 
 from gallery.access import access_of
-from gallery.admin.actions import actor
+from gallery.admin.commands import Command, Commands
 from gallery.items import Status
+from gallery.models import ItemBatch
+from gallery.retention import Act
+from gallery.services import batches
 from videos.models import Video
 from videos.services import changing
 
-SHOWN_BEFORE = 24
-LOST = Q(original="", url__isnull=True)
 AGAIN, QUARANTINE, RELEASE = "Index again", "Quarantine", "Release"
-WOULD_DELETE = "be deleted for good, with frames and files. This cannot be undone."
-WOULD_INDEX = (
-    "be read and described again, one after another; those that are indexed are found by their "
-    "old frames until then. What was not kept is fetched again; without a link it is left alone, "
-    "as are videos that wait already."
+VIDEOS: Final = batches.Kind(
+    Video,
+    "videos",
+    {
+        Status.QUARANTINED: changing.quarantine_videos,
+        Status.READY: changing.release_videos,
+    },
 )
 
 
-def videos_text(count: int) -> str:
-    """ "1 video", "2 videos"."""
-    return f"{count} video{'' if count == 1 else 's'}"
+def _quarantine(rows: QuerySet[Video], *, by: str, reason: str, override: bool) -> ItemBatch:
+    return batches.move(kind=VIDEOS, to=Status.QUARANTINED, items=rows, by=by, reason=reason)
 
 
-class VideoActions:
+def _release(rows: QuerySet[Video], *, by: str, reason: str, override: bool) -> ItemBatch:
+    return batches.move(
+        kind=VIDEOS, to=Status.READY, items=rows, by=by, reason=reason, override=override
+    )
+
+
+def _delete(rows: QuerySet[Video], *, by: str, reason: str, override: bool) -> int:
+    return changing.delete_videos(videos=rows, by=by, reason=reason, override=override)
+
+
+def _index_again(rows: QuerySet[Video], *, by: str, reason: str, override: bool) -> int:
+    return changing.index_again(videos=rows, by=by)
+
+
+COMMANDS: Final = {
+    "index_again": Command(
+        AGAIN,
+        "queued to be indexed again",
+        "be read and described again, one after another; those that are indexed are found by "
+        "their old frames until then. What was not kept is fetched again.",
+        _index_again,
+        leaves=(
+            (
+                Q(original="", url__isnull=True),
+                "the file was not kept and came from no link, so there is nothing to read again. "
+                "Add the video again.",
+            ),
+            (Q(status=Status.PENDING) | Q(reindex=True), "waiting already."),
+        ),
+    ),
+    "quarantine": Command(
+        QUARANTINE,
+        "quarantined",
+        "be hidden from every search at once. This can be undone.",
+        _quarantine,
+        leaves=((~Q(status=Status.READY), "only ready videos can be quarantined."),),
+        asks=True,
+    ),
+    "release": Command(
+        RELEASE,
+        "released",
+        "be found by everybody again at once. This can be undone.",
+        _release,
+        leaves=((~Q(status=Status.QUARANTINED), "only quarantined videos can be released."),),
+        act=Act.RELEASE,
+        asks=True,
+    ),
+    "delete_selected": Command(
+        "Delete",
+        "deleted",
+        "be deleted for good, with frames and files. This cannot be undone.",
+        _delete,
+        act=Act.DELETE,
+        asks=True,
+        final=True,
+    ),
+}
+
+
+class VideoActions(Commands):
     """Bulk actions, and buttons for a single video."""
 
+    commands = COMMANDS
+    item_kind = VIDEOS
+    confirm_template = "videos/admin/confirm.html"
     actions = ["index_again", "quarantine", "release", "delete_selected"]
     actions_submit_line = ["index_this_again", "quarantine_this", "release_this"]
     SUBMIT_LINE_STATUS = {
@@ -61,103 +123,36 @@ class VideoActions:
         ]
 
     @admin.action(description=AGAIN, permissions=["change"])
-    def index_again(
-        self, request: HttpRequest, queryset: QuerySet[Video]
-    ) -> HttpResponseBase | None:
-        """Show what would be indexed; queue it once that very number has been confirmed."""
-        count = queryset.count()
-        if self._confirmed(request, count):
-            self._index_again(request, queryset)
-            return None
-        return self._ask(request, queryset, "index_again", AGAIN, WOULD_INDEX)
+    def index_again(self, request: HttpRequest, queryset: QuerySet[Video]) -> Any:
+        """Queue them."""
+        return self.ask(request, queryset, "index_again")
 
     @admin.action(description=QUARANTINE, permissions=["change"])
-    def quarantine(self, request: HttpRequest, queryset: QuerySet[Video]) -> None:
+    def quarantine(self, request: HttpRequest, queryset: QuerySet[Video]) -> Any:
         """Take ready videos out of every search."""
-        selected = queryset.count()
-        done = changing.quarantine_videos(videos=queryset, by=actor(request))
-        self._tell(request, "quarantined", Status.READY, done, selected)
+        return self.ask(request, queryset, "quarantine")
 
     @admin.action(description=RELEASE, permissions=["release"])
-    def release(self, request: HttpRequest, queryset: QuerySet[Video]) -> None:
+    def release(self, request: HttpRequest, queryset: QuerySet[Video]) -> Any:
         """Let quarantined videos be found again."""
-        selected = queryset.count()
-        done = changing.release_videos(videos=queryset, by=actor(request))
-        self._tell(request, "released", Status.QUARANTINED, done, selected)
+        return self.ask(request, queryset, "release")
 
     @admin.action(description="Delete", permissions=["delete"])
-    def delete_selected(
-        self, request: HttpRequest, queryset: QuerySet[Video]
-    ) -> HttpResponseBase | None:
-        """Show what would go; delete once that very number has been confirmed."""
-        count = queryset.count()
-        if self._confirmed(request, count):
-            deleted = changing.delete_videos(videos=queryset, by=actor(request))
-            messages.success(request, f"{videos_text(deleted)} deleted.")
-            return None
-        return self._ask(request, queryset, "delete_selected", "Delete", WOULD_DELETE)
+    def delete_selected(self, request: HttpRequest, queryset: QuerySet[Video]) -> Any:
+        """For good."""
+        return self.ask(request, queryset, "delete_selected")
 
     @action(description=AGAIN, permissions=["change"])
-    def index_this_again(self, request: HttpRequest, video: Video) -> None:
+    def index_this_again(self, request: HttpRequest, video: Video) -> Any:
         """The button of a video that is indexed or has failed."""
-        self._index_again(request, Video.objects.filter(pk=video.pk))
+        return self.ask_alone(request, video, "index_again")
 
     @action(description=QUARANTINE, permissions=["change"])
-    def quarantine_this(self, request: HttpRequest, video: Video) -> None:
+    def quarantine_this(self, request: HttpRequest, video: Video) -> Any:
         """The button of a ready video."""
-        self.quarantine(request, Video.objects.filter(pk=video.pk))
+        return self.ask_alone(request, video, "quarantine")
 
     @action(description=RELEASE, permissions=["release"])
-    def release_this(self, request: HttpRequest, video: Video) -> None:
+    def release_this(self, request: HttpRequest, video: Video) -> Any:
         """The button of a quarantined video."""
-        self.release(request, Video.objects.filter(pk=video.pk))
-
-    def _index_again(self, request: HttpRequest, videos: QuerySet[Video]) -> None:
-        selected, lost = videos.count(), videos.filter(LOST).count()
-        queued = changing.index_again(videos=videos, by=actor(request))
-        if queued:
-            messages.success(request, f"{videos_text(queued)} queued to be indexed again.")
-        if lost:
-            messages.warning(
-                request,
-                f"{videos_text(lost)} skipped: the file was not kept and came from no link, so "
-                "there is nothing to read again. Add the video again.",
-            )
-        if waiting := selected - queued - lost:
-            messages.warning(request, f"{videos_text(waiting)} skipped: waiting already.")
-
-    def _tell(
-        self, request: HttpRequest, done_text: str, needed: Status, done: int, selected: int
-    ) -> None:
-        if done:
-            messages.success(request, f"{videos_text(done)} {done_text}.")
-        if skipped := selected - done:
-            messages.warning(
-                request, f"{videos_text(skipped)} skipped: only {needed} videos can be {done_text}."
-            )
-
-    def _confirmed(self, request: HttpRequest, count: int) -> bool:
-        confirmed = request.POST.get("confirmed")
-        if confirmed is not None and confirmed != str(count):
-            messages.warning(request, "The selection has changed meanwhile: please check again.")
-        return confirmed == str(count)
-
-    def _ask(
-        self, request: HttpRequest, videos: QuerySet[Video], name: str, verb: str, would: str
-    ) -> TemplateResponse:
-        count = videos.count()
-        context = {
-            **self.admin_site.each_context(request),  # type: ignore[attr-defined]
-            "title": f"{verb}: {videos_text(count)}?",
-            "opts": Video._meta,
-            "action_name": name,
-            "verb": verb,
-            "would": would,
-            "count": count,
-            "by_status": sorted(videos.order_by().values_list("status").annotate(Count("pk"))),
-            "videos": videos[:SHOWN_BEFORE],
-            "more": max(0, count - SHOWN_BEFORE),
-            "select_across": request.POST.get("select_across") == "1",
-            "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
-        }
-        return TemplateResponse(request, "videos/admin/confirm.html", context)
+        return self.ask_alone(request, video, "release")

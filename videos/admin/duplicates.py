@@ -16,11 +16,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
+from gallery import retention
 from gallery.access import access_of
 from gallery.admin.actions import actor
 from gallery.admin.duplicates import numbers
-from gallery.errors import NotFound
+from gallery.admin.selection import CHANGED, Selection
+from gallery.errors import NotFound, UserError
 from gallery.media_access import note_access, seen_by
+from gallery.retention import NAMED, Act
 from videos.admin.timeline import frame_address
 from videos.errors import clock
 from videos.models import Video
@@ -72,18 +75,37 @@ class DuplicatesPage:
     def _delete(self, request: HttpRequest) -> HttpResponse:
         if not self._may_delete(request):
             raise PermissionDenied
-        wanted = numbers(request.POST.getlist("delete"))
-        chosen = seen_by(access_of(request), Video.objects.ready().filter(pk__in=wanted))
-        count = chosen.count()
-        if request.POST.get("confirmed") == str(count) and count:
-            deleted = changing.delete_videos(videos=chosen, by=actor(request))
-            messages.success(request, f"{deleted} video{'' if deleted == 1 else 's'} deleted.")
-        elif count:
-            title = f"Delete {count} video{'' if count == 1 else 's'}?"
-            context = {"title": title, "videos": chosen, "count": count}
-            return self._render(request, "delete_duplicates.html", context)
+        chosen = Video.objects.ready().filter(pk__in=numbers(request.POST.getlist("delete")))
+        kept = retention.withheld(Video, chosen, Act.DELETE)
+        if kept:
+            named = "; ".join(f"video {pk}: {kept[pk].words}" for pk in sorted(kept)[:NAMED])
+            messages.warning(request, f"{len(kept)} left out, withheld ({named}).")
+        selection = Selection(request, "delete_duplicates", chosen.exclude(pk__in=kept))
+        count = len(selection.ids)
+        reason = request.POST.get("reason", "").strip()[:1000]
+        if not count:
+            if not kept:
+                messages.warning(request, "Nothing done: choose videos to delete first.")
+            return HttpResponseRedirect(request.get_full_path())
+        if selection.is_asked and not selection.is_confirmed:
+            messages.warning(request, CHANGED)
+        elif selection.is_asked and not reason:
+            messages.warning(request, "Say why they are deleted.")
+        elif selection.is_asked:
+            return self._deleted(request, selection.ids, reason)
+        title = f"Delete {count} video{'' if count == 1 else 's'}?"
+        shown = seen_by(access_of(request), Video.objects.filter(pk__in=selection.ids))
+        context = {"title": title, "videos": shown, "count": count, "token": selection.token}
+        return self._render(request, "delete_duplicates.html", context)
+
+    def _deleted(self, request: HttpRequest, ids: list[int], reason: str) -> HttpResponse:
+        rows = Video.objects.filter(pk__in=ids)
+        try:
+            deleted = changing.delete_videos(videos=rows, by=actor(request), reason=reason)
+        except UserError as error:
+            messages.error(request, error.message)
         else:
-            messages.warning(request, "Nothing done: choose videos to delete first.")
+            messages.success(request, f"{deleted} video{'' if deleted == 1 else 's'} deleted.")
         return HttpResponseRedirect(request.get_full_path())
 
     def _may_delete(self, request: HttpRequest) -> bool:

@@ -181,6 +181,7 @@ class VideoAdmin(DuplicatesPage, VideoActions, ModelAdmin):
         """One video: player, strip, timeline and facts above what can be changed."""
         video = Video.objects.filter(pk=object_id).first() if object_id.isdecimal() else None
         context = {
+            "withheld": self.withheld_words(request, object_id),
             "strip": strip(video) if video else [],
             "video_name": f"Video {object_id}",
             "timeline": timeline(video) if video else [],
@@ -219,19 +220,6 @@ class VideoAdmin(DuplicatesPage, VideoActions, ModelAdmin):
         return TemplateResponse(request, "videos/admin/add_videos.html", context)
 
     def save_model(self, request: HttpRequest, obj: Video, form: Any, change: bool) -> None:
-        """Write what was changed, then do what the pressed button says."""
+        """Write what was changed; ``response_change`` does what the pressed button says."""
         if fields := {name: form.cleaned_data[name] for name in form.changed_data}:
             changing.update_video(video_id=obj.pk, fields=fields, by=actor(request))
-        for button in self.get_actions_submit_line(request, obj.pk):
-            if button.action_name in request.POST:
-                button.method(request, obj)
-
-    def get_deleted_objects(
-        self, objs: Any, request: HttpRequest
-    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """Videos go with their frames and files: nobody needs a list of those."""
-        return [str(video) for video in objs], {"videos": len(objs)}, set(), []
-
-    def delete_model(self, request: HttpRequest, obj: Video) -> None:
-        """The button of a video's own page, confirmed."""
-        changing.delete_videos(videos=Video.objects.filter(pk=obj.pk), by=actor(request))

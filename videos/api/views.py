@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from gallery.access import access_of
+from gallery.api.deletion import DELETION, DELETION_NAMES, deletion_of, told_why
 from gallery.api.limits import MAX_DATA_ID, MAX_URL
 from gallery.api.schema import answers, json, json_or_files
 from gallery.api.serializers import ConflictSerializer, PatchSerializer
@@ -75,25 +76,33 @@ class VideoCollection(generics.ListAPIView):
 
     @extend_schema(
         operation_id="videos_destroy_some",
-        parameters=[OpenApiParameter(name, str) for name in sorted(DELETED_BY)],
-        responses=answers({200: DeletedVideosSerializer}),
+        parameters=[*(OpenApiParameter(name, str) for name in sorted(DELETED_BY)), *DELETION],
+        responses=answers({200: DeletedVideosSerializer, 409: ConflictSerializer}),
     )
     def delete(self, request: Request) -> Response:
-        """Delete the videos with this ``data_id``, ``url`` or ``md5``, with all that is stored."""
-        given = request.query_params.dict()
+        """Delete the videos with this ``data_id``, ``url`` or ``md5``, with all that is stored.
+
+        None is deleted if one of them is withheld (409).
+        """
+        asked = deletion_of(request)
+        names = request.query_params.keys() - DELETION_NAMES
+        given = {name: request.query_params[name] for name in names}
         # A filter that is empty or misspelt must not delete more than was meant.
         if not given or not given.keys() <= DELETED_BY or not all(given.values()):
             raise UserError("Say which videos to delete: give data_id, url or md5, not empty.")
         videos = visible_videos(request).filter(**given)
         check_own(request, videos.order_by().values_list("added_by", flat=True).distinct())
-        return Response(
-            {"deleted": changing.delete_videos(videos=videos, by=access_of(request).actor)}
-        )
+        with told_why(request):
+            deleted = changing.delete_videos(videos=videos, by=access_of(request).actor, **asked)
+        return Response({"deleted": deleted})
 
 
 @extend_schema_view(
     get=extend_schema(responses=answers({200: VideoSerializer}, 404)),
-    delete=extend_schema(responses=answers({204: None}, 404)),
+    delete=extend_schema(
+        parameters=DELETION,
+        responses=answers({204: None, 409: ConflictSerializer}, 404),
+    ),
 )
 class VideoItem(generics.RetrieveAPIView):
     """One video."""
@@ -128,9 +137,10 @@ class VideoItem(generics.RetrieveAPIView):
 
     def delete(self, request: Request, pk: int) -> Response:
         """Delete the row, its frames and its files. The same video may be added again."""
+        asked = deletion_of(request)
         video = self.get_object()
         check_own(request, [video.added_by])
-        changing.delete_videos(
-            videos=Video.objects.filter(pk=video.pk), by=access_of(request).actor
-        )
+        rows = Video.objects.filter(pk=video.pk)
+        with told_why(request):
+            changing.delete_videos(videos=rows, by=access_of(request).actor, **asked)
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
 
+from gallery import retention
 from gallery.errors import NotFound
 from gallery.items import Status
+from gallery.locking import locked
+from gallery.retention import Act
 from gallery.services import storing as files_of_items
 from gallery.signals import tell, together
 from videos.models import Video
@@ -32,24 +35,49 @@ def update_video(*, video_id: int, fields: Mapping[str, Any], by: str) -> Video:
 
 @transaction.atomic
 @together()
-def delete_videos(*, videos: QuerySet[Video], by: str) -> int:
-    """Delete rows, frames and files for good, also while one is indexed. Answers how many."""
-    rows = list(videos.select_for_update())
+def delete_videos(
+    *, videos: QuerySet[Video], by: str, reason: str = "", override: bool = False
+) -> int:
+    """Delete rows, frames and files for good, also while one is indexed. Answers how many.
+
+    ``override``: also what is withheld, for a reason. Raises ``Withheld``, and then deletes none.
+    """
+    rows = locked(videos)
+    retention.check(Video, rows, Act.DELETE, by=by, reason=reason, override=override)
     for video in rows:
         files_of_items.delete_after_commit(files_of_items.file_names(video))
-        tell(by=by, verb="deleted", row=video, before=video.status, after=None)
+        tell(by=by, verb="deleted", row=video, before=video.status, reason=reason)
     Video.objects.filter(pk__in=[video.pk for video in rows]).delete()
     return len(rows)
 
 
-def quarantine_videos(*, videos: QuerySet[Video], by: str) -> int:
+@transaction.atomic
+@together()
+def quarantine_videos(
+    *, videos: QuerySet[Video], by: str, reason: str = "", batch: int | None = None
+) -> int:
     """Take ready videos out of every search. Answers how many."""
-    return _move(videos.filter(status=Status.READY), Status.QUARANTINED, "quarantined", by)
+    rows = locked(videos.filter(status=Status.READY), no_key=True)
+    return _move(rows, Status.QUARANTINED, "quarantined", by, reason, batch)
 
 
-def release_videos(*, videos: QuerySet[Video], by: str) -> int:
-    """Let quarantined videos be found again. Answers how many."""
-    return _move(videos.filter(status=Status.QUARANTINED), Status.READY, "released", by)
+@transaction.atomic
+@together()
+def release_videos(
+    *,
+    videos: QuerySet[Video],
+    by: str,
+    reason: str = "",
+    override: bool = False,
+    batch: int | None = None,
+) -> int:
+    """Let quarantined videos be found again. Answers how many.
+
+    ``override``: also what is withheld, for a reason. Raises ``Withheld``, and releases none.
+    """
+    rows = locked(videos.filter(status=Status.QUARANTINED), no_key=True)
+    retention.check(Video, rows, Act.RELEASE, by=by, reason=reason, override=override)
+    return _move(rows, Status.READY, "released", by, reason, batch)
 
 
 @transaction.atomic
@@ -61,7 +89,7 @@ def index_again(*, videos: QuerySet[Video], by: str) -> int:
     not kept is fetched again; without a link it is left as it is, as is one that waits already.
     """
     waiting = videos.exclude(status=Status.PENDING).exclude(reindex=True)
-    rows = list(waiting.exclude(original="", url__isnull=True).select_for_update())
+    rows = locked(waiting.exclude(original="", url__isnull=True), no_key=True)
     for video in rows:
         before = video.status
         if video.status == Status.FAILED:
@@ -76,18 +104,16 @@ def index_again(*, videos: QuerySet[Video], by: str) -> int:
     return len(rows)
 
 
-@transaction.atomic
-@together()
-def _move(videos: QuerySet[Video], status: Status, verb: str, by: str) -> int:
-    rows = list(videos.select_for_update())
+def _move(
+    rows: Sequence[Video], status: Status, verb: str, by: str, reason: str, batch: int | None
+) -> int:
     for video in rows:
         before, lease = video.status, video.claimed_until
         video.move_to(status)
         # Its frames may be made anew at this moment.
         video.claimed_until = lease
-        if status == Status.READY and not video.keep_original and not video.reindex:
-            files_of_items.delete_after_commit([video.original.name])
-            video.original = ""
-        tell(by=by, verb=verb, row=video, before=before, after=status)
+        if status == Status.READY and not video.reindex:
+            indexing.forget_original(video)
+        tell(by=by, verb=verb, row=video, before=before, after=status, reason=reason, batch=batch)
     Video.objects.bulk_update(rows, ["status", "failure", "original"], batch_size=1000)
     return len(rows)

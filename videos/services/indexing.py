@@ -22,6 +22,7 @@ from django_q.tasks import async_task
 from gallery.errors import UserError
 from gallery.items import Status
 from gallery.publishing import passes, publish
+from gallery.retention import may_forget
 from gallery.services import storing as files_of_items
 from gallery.signals import tell
 from videos.models import Frame, ScreenedHashes, Video
@@ -165,11 +166,32 @@ def _replace(row: Video) -> None:
     row.reindex, row.reindex_failure = False, ""
     if row.status == Status.READY and not passes(row):
         row.move_to(Status.QUARANTINED)
-    if row.status == Status.READY and not row.keep_original:
+    if row.status == Status.READY and not row.keep_original and may_forget(row):
         row.original = ""
     row.attempts, row.claimed_until = 0, None
     row.save()
     tell(by=WORKER, verb="reindexed", row=row, before=before, after=row.status)
+
+
+def forget_original(video: Video) -> None:
+    """Let go, in memory, of an original that is not to be kept; its file goes with the commit."""
+    if video.original and not video.keep_original and may_forget(video):
+        files_of_items.delete_after_commit([video.original.name])
+        video.original = ""
+
+
+def forget_originals() -> int:
+    """Let go of those that a case needed until now. Answers how many."""
+    spare = Video.objects.ready().filter(keep_original=False, reindex=False).exclude(original="")
+    count = 0
+    for pk in spare.order_by("pk").values_list("pk", flat=True).iterator():
+        with transaction.atomic():
+            video = spare.filter(pk=pk).select_for_update(no_key=True).first()
+            if video is not None:
+                forget_original(video)
+                video.save(update_fields=["original"])
+                count += not video.original
+    return count
 
 
 def _mine(video: Video) -> Video:

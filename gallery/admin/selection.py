@@ -1,0 +1,76 @@
+"""What was chosen for a bulk action, fixed when its confirmation page is shown.
+
+The page carries a signed digest of the ids and of what each row was. A click counts only if all of
+it is still the same: nothing is done to a row that was not on the page.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+from django.core import signing
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+LASTS: Final = 24 * 3600
+"""Seconds that a page may be left open before it is confirmed."""
+CHANGED: Final = "The selection has changed meanwhile: please check again."
+FIELD: Final = "confirmed"
+
+
+class Selection:
+    """The chosen rows as they are now: ``ids``, ascending, and the token that confirms them.
+
+    ``columns``: what of a row the page speaks of; ``more``: what else it says, such as why rows are
+    left out.
+    """
+
+    def __init__(
+        self,
+        request: HttpRequest,
+        action: str,
+        rows: QuerySet[Any],
+        columns: Sequence[str] = (),
+    ) -> None:
+        self._request, self._action = request, action
+        found = rows.order_by("pk").values_list("pk", *columns)
+        self._facts = {row[0]: row for row in found}
+        self._more: Any = None
+
+    @property
+    def ids(self) -> list[int]:
+        """Of all that was chosen."""
+        return list(self._facts)
+
+    def says(self, more: Any) -> None:
+        """What the page says beside the rows belongs to what is confirmed."""
+        self._more = more
+
+    @property
+    def token(self) -> str:
+        """For the field ``confirmed`` of the page's form."""
+        return signing.dumps([self._action, self._digest()], salt=self._salt())
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether this request is the click on a confirmation page."""
+        return FIELD in self._request.POST
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether that page showed what is chosen now, to the same person, for the same action."""
+        token = self._request.POST.get(FIELD, "")
+        try:
+            told = signing.loads(token, salt=self._salt(), max_age=LASTS)
+        except signing.BadSignature:
+            return False
+        return bool(told == [self._action, self._digest()])
+
+    def _digest(self) -> str:
+        text = repr((list(self._facts.values()), self._more))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _salt(self) -> str:
+        return f"selection of user {self._request.user.pk}"

@@ -1,0 +1,96 @@
+"""Bulk actions and legal holds in a real browser, at two widths and in both themes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Page, expect
+
+from gallery.models import Image
+from gallery.services import changing
+from moderation.models import ReviewCase
+from tests import factories as pictures
+from tests.browser.conftest import DESKTOP, PHONE, OpenPage
+from tests.browser.test_admin_pages import log_in
+from tests.moderation.factories import make_case, make_item, make_list
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+SHOTS = os.environ.get("SCREENSHOTS", "")
+"""A directory for pictures of the pages, to be looked at; none are made without it."""
+
+
+def fits(page: Page, name: str) -> None:
+    overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert overflow <= 0, (name, overflow)
+    if SHOTS:
+        page.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
+
+
+@pytest.mark.parametrize(("size", "theme"), [(DESKTOP, "light"), (PHONE, "dark")])
+def test_a_release_is_confirmed_undone_and_leaves_evidence(
+    open_page: OpenPage, transactional_db: None, size: tuple[int, int], theme: str
+) -> None:
+    User.objects.create_superuser("root", password="a-word-of-the-tests")
+    images = [pictures.add_ready_image(pictures.photo(n)) for n in range(3)]
+    changing.quarantine_images(images=Image.objects.all(), by="worker")
+    case = make_case(make_item(make_list("terror")), images[0], held=True)
+    tag = f"{theme}-{size[0]}"
+    page = log_in(open_page, size, theme)
+    page.goto("/admin/gallery/image/?status__exact=quarantined")
+    page.locator("#action-toggle").check()
+    page.locator('select[name="action"]').select_option("release")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_text("1 image left out, withheld: 1 by an undecided case.")).to_be_visible()
+    expect(page.get_by_label("Also what is withheld: 1 image")).not_to_be_checked()
+    fits(page, f"release-{tag}")
+    page.get_by_label("Reason").fill("looked at")
+    page.get_by_role("button", name="Release 2 images").click()
+    expect(page.get_by_text("2 images released.")).to_be_visible()
+    fits(page, f"released-{tag}")
+    page.get_by_role("link", name="See or undo it").click()
+    expect(page.get_by_text("2 of them are ready still.")).to_be_visible()
+    fits(page, f"batch-{tag}")
+    page.get_by_label("Reason").fill("a slip")
+    page.get_by_role("button", name="Undo all of it").click()
+    expect(page.get_by_text("undone: 2 images.")).to_be_visible()
+    assert set(Image.objects.values_list("status", flat=True)) == {"quarantined"}
+    page.goto(f"/admin/gallery/image/{images[0].pk}/delete/")
+    expect(page.get_by_text(f"case {case.pk} is open")).to_be_visible()
+    fits(page, f"delete-{tag}")
+    page.goto(f"/admin/gallery/image/{images[0].pk}/change/")
+    fits(page, f"image-{tag}")
+
+
+@pytest.mark.parametrize(("size", "theme"), [(DESKTOP, "dark"), (PHONE, "light")])
+def test_a_legal_hold_is_set_and_lifted(
+    open_page: OpenPage, transactional_db: None, size: tuple[int, int], theme: str
+) -> None:
+    User.objects.create_superuser("root", password="a-word-of-the-tests")
+    image = pictures.add_ready_image(pictures.photo(1))
+    case = make_case(make_item(make_list("terror")), image)
+    tag = f"{theme}-{size[0]}"
+    page = log_in(open_page, size, theme)
+    page.goto(f"/admin/moderation/console/cases/{case.pk}/")
+    page.get_by_text("Set one").click()
+    form = page.locator(".legal-hold")
+    form.get_by_label("Reason").fill("court order 7")
+    form.get_by_label("Last day").fill("2999-01-31")
+    fits(page, f"hold-form-{tag}")
+    form.get_by_role("button", name="Set").click()
+    expect(page.get_by_text("legal hold until 2999-01-31")).to_be_visible()
+    fits(page, f"hold-{tag}")
+    assert ReviewCase.objects.get().legal_hold_reason == "court order 7"
+    page.goto("/admin/moderation/reviewcase/?hold=1")
+    fits(page, f"cases-{tag}")
+    page.locator("#action-toggle").check()
+    page.locator('select[name="action"]').select_option("lift_legal_hold")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_role("heading", name="Lift the hold of 1 case?")).to_have_count(2)
+    fits(page, f"lift-{tag}")
+    page.get_by_label("Reason").fill("it is over")
+    page.get_by_role("button", name="Lift the legal hold").click()
+    expect(page.get_by_text("1 case under a legal hold no more.")).to_be_visible()
+    assert not ReviewCase.objects.get().legal_hold
