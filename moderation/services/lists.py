@@ -12,7 +12,7 @@ from gallery.errors import Conflict, NotFound, UserError
 from gallery.services.storing import delete_after_commit
 from moderation import conf
 from moderation.models import BannedFingerprint, BannedItem, BannedList, ListImport, ListMethod
-from moderation.permissions import Actor, check
+from moderation.permissions import Actor, NotAllowed, check
 from moderation.services import audit, evidence, freed, retro_scan, weakening
 from moderation.services.list_values import (
     FIELDS,

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('moderation', '0007_samples_and_scans'),
+        ('moderation', '0009_second_person_and_near_checks'),
     ]
 
     operations = [

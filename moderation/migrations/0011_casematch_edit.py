@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('moderation', '0007_samples_and_scans'),
+        ('moderation', '0010_link_origin'),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('gallery', '0003_duplicates'),
+        ('gallery', '0004_item_batches'),
     ]
 
     operations = [

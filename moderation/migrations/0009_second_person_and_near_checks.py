@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('moderation', '0007_samples_and_scans'),
+        ('moderation', '0008_legal_holds'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
