@@ -188,7 +188,6 @@ def _before_turning(
 
 def _within_borders(rgb: Pixels, brightness: Floats) -> Iterator[Floats]:
     """What is left without the outermost border, and without all plain margins."""
-    height, width = brightness.shape
     outer = _outer_border(brightness)
     if outer is not None:
         yield outer

@@ -119,9 +119,26 @@ def test_a_huge_picture_is_reduced_with_next_to_no_drift() -> None:
     assert pdq.hamming(describe_pixels(rgb)["pdq"], "".join(map(str, full))) <= 4
 
 
-def test_a_huge_picture_too_thin_to_reduce_is_hashed_as_it_is() -> None:
-    rgb = np.random.default_rng(0).integers(0, 256, (6, 1_000_000, 3), np.uint8)
-    assert pdq._reduced(rgb).shape == rgb.shape
+def test_a_huge_thin_picture_is_hashed() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (6, 300_000, 3), np.uint8)
+    found = pdq.describe(rgb)
+    assert found is not None and len(found["pdq"]) == pdq.BITS
+
+
+PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "ihc.png", "camera.png")
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_pictures_of_odd_sizes_have_the_bits_of_the_reference(name: str) -> None:
+    picture = Image.open(Path(skimage.data.__file__).parent / name).convert("RGB")
+    sizes = np.random.default_rng(len(name)).integers(64, 900, (11, 2)).tolist()
+    for size in sizes:
+        rgb = np.asarray(picture.resize(size))
+        expected, quality = pdqhash.compute_dihedral(rgb)
+        found = pdq.dihedral(rgb)
+        assert found is not None and found[1] == quality
+        bits = np.unpackbits([np.frombuffer(one, np.uint8) for one in found[0]], axis=1)
+        assert np.array_equal(bits, np.array(expected)), size
 
 
 def test_hexadecimal_and_back() -> None:
