@@ -126,7 +126,7 @@ def test_borders_give_a_second_row_of_each_span() -> None:
 
 def test_pictures_that_other_videos_show_weigh_less() -> None:
     first = ready()
-    again = ready(encode(timed([*moving("coffee", 3), *moving("rocket", 3)])))
+    again = ready(encode(timed([*moving("astronaut", 3), *moving("rocket", 3)])))
     shared = again.frames.filter(t1__lt=3000).values_list("weight", flat=True)
     own = again.frames.filter(t0__gte=3000).values_list("weight", flat=True)
     assert shared
