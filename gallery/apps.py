@@ -51,3 +51,11 @@ def make_schedules(**kwargs: Any) -> None:
             "cluster": "lists",
         },
     )
+    Schedule.objects.get_or_create(
+        name="Look through what older versions described",
+        defaults={
+            "func": "gallery.tasks.look_through",
+            "schedule_type": Schedule.HOURLY,
+            "cluster": "lists",
+        },
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from django.contrib.postgres.indexes import GinIndex, HashIndex
 from django.db import models
@@ -29,6 +29,15 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
 }
 """The state machine; docs/image-states.md is generated from it."""
 
+PUBLISHED: Final = (Status.READY, Status.QUARANTINED)
+"""What was described and met the gates."""
+
+PICTURES_VERSION: Final = 1
+"""Of the code that looks for every picture that a file shows. Greater where it finds more."""
+
+UNREADABLE: Final = -1
+"""In ``Item.pictures_version``: it was tried, and the file could not be read."""
+
 ItemT = TypeVar("ItemT", bound="Item")
 
 
@@ -47,6 +56,10 @@ class ItemQuerySet(models.QuerySet[ItemT]):
     def describable(self) -> Self:
         """Pending, and not being described by a worker whose lease still runs."""
         return self.unclaimed().filter(status=Status.PENDING)
+
+    def not_looked_through(self) -> Self:
+        """Those that older code published, or whose file could not be read. An index has them."""
+        return self.filter(pictures_version__lt=PICTURES_VERSION, status__in=PUBLISHED)
 
 
 class Item(models.Model):
@@ -75,6 +88,12 @@ class Item(models.Model):
     added_by = models.CharField(max_length=160, help_text="who added it: user:…, key:…, open")
     uploader = models.CharField(max_length=255, null=True, blank=True, help_text="client's text")
     created_at = models.DateTimeField(default=timezone.now)
+    pictures_version = models.SmallIntegerField(
+        default=0,
+        db_default=0,
+        help_text="which version of the code looked for every picture in its file; 0: none yet, "
+        "-1: it could not be read",
+    )
 
     banned = False
     """Set by a gate that holds it and has no doubt, so that who adds it can be told; not stored."""
@@ -94,6 +113,11 @@ class Item(models.Model):
             HashIndex(fields=["url"], name="%(class)s_url_hash"),
             GinIndex(fields=["meta"], opclasses=["jsonb_path_ops"], name="%(class)s_meta_gin"),
             models.Index(fields=["status", "id"], name="%(class)s_status_id"),
+            models.Index(
+                fields=["pictures_version", "id"],
+                condition=models.Q(pictures_version__lt=PICTURES_VERSION, status__in=PUBLISHED),
+                name="%(class)s_not_looked_through",
+            ),
         ]
         constraints = [
             models.CheckConstraint(

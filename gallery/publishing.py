@@ -15,13 +15,13 @@ from django.db import transaction
 from django.utils.module_loading import import_string
 
 from gallery.errors import UserError
-from gallery.items import Item, Status
+from gallery.items import PICTURES_VERSION, Item, Status
 from gallery.retention import may_forget
 from gallery.signals import tell
 
 Gate = Callable[[Item], bool]
 QueryGate = Callable[[bytes], None]
-SAVED = ("status", "failure", "claimed_until", "attempts", "original", "thumbnail")
+SAVED = ("status", "failure", "claimed_until", "attempts", "original", "thumbnail", "pictures_version")
 """What describing and publishing change; an UPDATE of all columns costs twice as much."""
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def publish(item: Item, *, by: str, saved: Iterable[str] = (), spare: bool = Fal
     item.move_to(Status.READY if passes(item) else Status.QUARANTINED)
     if spare and item.status == Status.READY and may_forget(item):
         item.original = ""
-    item.attempts = 0
+    item.attempts, item.pictures_version = 0, PICTURES_VERSION
     item.save(update_fields=[*SAVED, *saved])
     tell(by=by, verb="published", row=item, before=before, after=item.status)
     return Status(item.status)

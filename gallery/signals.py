@@ -24,6 +24,9 @@ overriding = Signal()
 """``rows`` of ``sender`` that are withheld are about to be released or deleted (``act``) all the
 same. Whoever withholds them keeps what it needs of them now."""
 
+pictures_found = Signal()
+"""``ids`` of images of which more is stored than when they met the gates."""
+
 _News = tuple[Model, Any, Any]
 _Command = tuple[type[Model], str, str, str, int | None]
 _Waiting = dict[_Command, list[_News]]

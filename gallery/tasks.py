@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gallery.services import describing, embedding, link_checks
+from gallery.services import describing, embedding, link_checks, looking_through
 
 
 def describe_images(ids: list[int]) -> int:
@@ -23,3 +23,8 @@ def check_links() -> int:
 def sweep() -> int:
     """Light cluster, every few minutes: images whose own task was given up."""
     return describing.describe_images([])
+
+
+def look_through() -> int:
+    """Lists cluster, hourly: images that older code described."""
+    return looking_through.look_through_some()

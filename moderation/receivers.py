@@ -13,9 +13,9 @@ from django.dispatch import receiver
 from gallery.items import Item
 from gallery.models import Image
 from gallery.retention import Act
-from gallery.signals import changed, overriding
+from gallery.signals import changed, overriding, pictures_found
 from moderation.permissions import GROUPS
-from moderation.services import announcing, audit, evidence, roles
+from moderation.services import announcing, audit, evidence, retro_scan, roles
 from videos.models import Video
 
 ANNOUNCED = frozenset({"published", "released", "failed"})
@@ -60,6 +60,12 @@ def announce(sender: type[Model], verb: str, rows: Sequence[Model], **_: Any) ->
     """Webhooks hear of images and videos that can be found now, or that never will."""
     if sender in (Image, Video) and verb in ANNOUNCED:
         announcing.items(cast(Sequence[Image | Video], rows))
+
+
+@receiver(pictures_found)
+def screen_found(ids: Sequence[int], **_: Any) -> None:
+    """Pictures that older code did not see were never screened."""
+    retro_scan.screen_images(ids)
 
 
 @receiver(m2m_changed, sender=User.groups.through)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gallery.models import Image
 from gallery.services.embedding import forget_originals as forget_images
 from moderation import banned_hashes
 from moderation.services import (
@@ -69,6 +70,11 @@ def forget_answers() -> int:
 def screen_again(sha256: list[str]) -> int:
     """Lists cluster: files that an allow list freed until now."""
     return scanning.screen_freed(sha256)
+
+
+def screen_images(ids: list[int]) -> int:
+    """Lists cluster: images of which more pictures are known than when they were screened."""
+    return sum(scanning.screen_again(Image, pk) is not None for pk in ids)
 
 
 def retire_expired() -> int:

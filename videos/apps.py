@@ -9,18 +9,18 @@ SWEEP_MINUTES = 1
 
 
 class VideosConfig(AppConfig):
-    """Schedules the sweep."""
+    """Schedules what runs by itself."""
 
     name = "videos"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         """Nothing heavy is imported here: web and workers fork after it."""
-        post_migrate.connect(schedule_sweep, sender=self)
+        post_migrate.connect(make_schedules, sender=self)
 
 
-def schedule_sweep(**kwargs: Any) -> None:
-    """Videos whose task was given up are picked up again within minutes."""
+def make_schedules(**kwargs: Any) -> None:
+    """Videos whose task was given up are picked up again within minutes; older ones are indexed anew."""
     from django_q.models import Schedule
 
     Schedule.objects.get_or_create(
@@ -29,6 +29,14 @@ def schedule_sweep(**kwargs: Any) -> None:
             "func": "videos.tasks.sweep",
             "schedule_type": Schedule.MINUTES,
             "minutes": SWEEP_MINUTES,
+            "cluster": "video",
+        },
+    )
+    Schedule.objects.get_or_create(
+        name="Index anew what older versions indexed",
+        defaults={
+            "func": "videos.tasks.index_older",
+            "schedule_type": Schedule.HOURLY,
             "cluster": "video",
         },
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from videos.services import indexing
+from videos.services import changing, indexing
 
 
 def index_videos(ids: list[int]) -> int:
@@ -13,3 +13,8 @@ def index_videos(ids: list[int]) -> int:
 def sweep() -> int:
     """Every minute: a video whose own task was given up."""
     return indexing.index_left_over()
+
+
+def index_older() -> int:
+    """Hourly, while nothing waits: some videos that older code indexed."""
+    return changing.index_some_older()

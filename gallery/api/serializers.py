@@ -16,6 +16,7 @@ from gallery.api.fields import (
 )
 from gallery.api.limits import MAX_BATCH, MAX_DATA_ID, MAX_REMARK, MAX_UPLOADER
 from gallery.api.links import image_url, thumbnail_url
+from gallery.api.visibility import BLURRED, CLEARABLE, blur
 from gallery.match_types import MATCH_TYPES
 from gallery.models import Image
 
@@ -25,6 +26,8 @@ class ImageSerializer(serializers.ModelSerializer):
 
     url = serializers.CharField(help_text="Where it came from, or our own absolute link.")
     thumbnail = serializers.CharField(allow_null=True, help_text="Absolute link to a small JPEG.")
+    blurred = serializers.BooleanField(help_text=BLURRED)
+    clearable = serializers.BooleanField(help_text=CLEARABLE)
 
     class Meta:
         model = Image
@@ -44,6 +47,8 @@ class ImageSerializer(serializers.ModelSerializer):
             "status",
             "failure",
             "thumbnail",
+            "blurred",
+            "clearable",
             "created_at",
         ]
         read_only_fields = fields
@@ -57,6 +62,7 @@ class ImageSerializer(serializers.ModelSerializer):
             **{name: getattr(image, name) for name in (*plain, *more)},
             "url": image.url if image.url is not None else image_url(request, image),
             "thumbnail": thumbnail_url(request, image),
+            **blur(request, image),
         }
 
 

@@ -23,6 +23,7 @@ from gallery.api.schema import answers, json, json_or_files
 from gallery.api.visibility import check_own, hidden_from
 from gallery.decoding import TooLarge
 from gallery.errors import Conflict, NotFound, UserError
+from gallery.media_access import note_access, seen_by
 from gallery.models import Image, Status
 from gallery.search import Filters, Match
 from gallery.services import adding, changing, searching
@@ -85,7 +86,7 @@ class ImageCollection(generics.ListAPIView):
         return ADD_COST if request.method == "POST" else 1
 
     def get_queryset(self) -> Any:
-        return visible_images(self.request)
+        return seen_by(access_of(self.request), visible_images(self.request))
 
     @extend_schema(
         parameters=[WAIT],
@@ -191,7 +192,7 @@ class ImageItem(generics.RetrieveAPIView):
     serializer_class = serializers.ImageSerializer
 
     def get_queryset(self) -> Any:
-        return visible_images(self.request)
+        return seen_by(access_of(self.request), visible_images(self.request))
 
     def get_object(self) -> Image:
         image: Image | None = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
@@ -255,6 +256,7 @@ class ImageSearch(APIView):
             explain=asked["explain"],
         )
         context = {"request": request}
+        note_access(access_of(request), [match.image for match in found.matches])
         return Response(
             {
                 "match_type": found.match_type,
@@ -278,7 +280,8 @@ def match_body(match: Match, match_type: str, context: Mapping[str, Any]) -> dic
         "methods": match.methods or {match_type: match.distance},
         "geometry": match.geometry.as_dict() if match.geometry else None,
     }
-    if match.explanation:
+    # It shows the picture clearly, and nobody counts that.
+    if match.explanation and not body["image"]["blurred"]:
         body["explanation"] = f"data:image/jpeg;base64,{b64encode(match.explanation).decode()}"
     return body
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.db.models import Q
 from rest_framework.permissions import SAFE_METHODS
@@ -10,7 +11,19 @@ from rest_framework.request import Request
 
 from gallery.access import access_of
 from gallery.errors import NotYours
-from gallery.items import Status
+from gallery.items import Item, Status
+from gallery.media_access import note_access
+
+
+BLURRED = "Whether our links show it to you blurred: it is held, or in doubt."
+CLEARABLE = "Whether they show it clearly with clear=1. Each look is counted."
+
+
+def blur(request: Any, item: Item) -> dict[str, bool]:
+    """Both, for the one who asks; the rows of a list are asked about before."""
+    if "blurred" not in item.__dict__:
+        note_access(access_of(request), [item])
+    return {"blurred": item.blurred, "clearable": item.blurred and item.clearable}
 
 
 def check_own(request: Request, added_by: Iterable[str]) -> None:

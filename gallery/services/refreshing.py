@@ -19,14 +19,14 @@ from gallery import conf, decoding, descriptors, versions
 from gallery.descriptors import Columns, Descriptor
 from gallery.errors import UserError
 from gallery.fetching import FetchFailed, fetch
+from gallery.items import PUBLISHED
 from gallery.locking import locked
-from gallery.models import ClipVersion, Image, ImageFingerprint, Status
+from gallery.models import ClipVersion, Image, ImageFingerprint
 from gallery.services import describing, embedding, storing
 from gallery.services.preparing import FETCH_THREADS, Hashes
 
 BATCH = 32
 GONE = frozenset({404, 410})
-DESCRIBED = (Status.READY, Status.QUARANTINED)
 
 
 @dataclass(frozen=True)
@@ -109,14 +109,14 @@ def _lacking(kinds: Sequence[Descriptor]) -> QuerySet[Image]:
             item=OuterRef("pk"), view="full", version=kind.version
         )
         lacks |= Q(~Exists(rows))
-    return Image.objects.filter(lacks, status__in=DESCRIBED)
+    return Image.objects.filter(lacks, status__in=PUBLISHED)
 
 
 def _fill(images: Sequence[Image], kinds: Sequence[Descriptor]) -> list[Outcome]:
     outcomes: list[Outcome] = []
     readable: list[tuple[Image, decoding.Picture]] = []
     with ThreadPoolExecutor(FETCH_THREADS) as pool:
-        for image, found in zip(images, pool.map(_read, images), strict=True):
+        for image, found in zip(images, pool.map(read_again, images), strict=True):
             if isinstance(found, Outcome):
                 outcomes.append(found)
                 continue
@@ -154,7 +154,7 @@ def _describe(
     return columns
 
 
-def _read(image: Image) -> bytes | Outcome:
+def read_again(image: Image) -> bytes | Outcome:
     """The bytes that were added. Runs in a thread and touches no row."""
     if image.original:
         try:

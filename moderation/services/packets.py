@@ -17,7 +17,7 @@ from django.utils import timezone
 from gallery.errors import NotFound
 from moderation.models import AuditEvent, BannedHash, CaseMatch, Decision, ReviewCase
 from moderation.permissions import Actor, check
-from moderation.services import audit
+from moderation.services import audit, wellbeing
 from moderation.services.audit_export import cell
 
 COLUMNS: Final = (
@@ -67,6 +67,9 @@ def build(*, by: Actor, case_id: int, media: bool = False) -> bytes:
         for name, stored in files.items():
             with default_storage.open(stored) as stream:
                 packet.writestr(f"media/{name}", stream.read())
+    if files:
+        # Whoever takes them away sees them, each as often as on a page.
+        wellbeing.note_look(by=by, subject=case, what="export", count=len(files))
     audit.record(by=by.name, verb="case.exported", subject=case, after={"media": sorted(files)})
     return out.getvalue()
 

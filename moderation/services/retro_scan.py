@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from django.db import transaction
@@ -36,3 +37,8 @@ def start(
         )
     async_task("moderation.tasks.scan", scan.pk, cluster=CLUSTER)
     return scan
+
+
+def screen_images(ids: Sequence[int]) -> None:
+    """Have some images screened as if they came now, in this transaction."""
+    async_task("moderation.tasks.screen_images", list(ids), cluster=CLUSTER)

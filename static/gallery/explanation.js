@@ -20,7 +20,7 @@ export function explain({ node: card, slot: cardSlot }, match, { rank, isLikely,
     slot("places").textContent = agreement(geometry);
     slot("where").setAttribute("aria-label", `Show where, picture ${image.id}`);
     slot("compare").setAttribute("aria-label", `Side by side, picture ${image.id}`);
-    slot("compare").hidden = rank >= DRAWN;
+    slot("compare").hidden = rank >= DRAWN || image.blurred;
     slot("compare").addEventListener("click", () => onCompare(sentenceOf(geometry)));
     showWhere(card, { image: cardSlot("thumbnail"), geometry, toggle: slot("where") });
   } else {

@@ -2,9 +2,12 @@
 
 import { make } from "./dom.js";
 import { clock } from "./format.js";
+import { lookAt, whenLeft } from "./looks.js";
 
 const GONE = "It cannot be played. It may have been taken away since.";
 const UNKNOWN = "This browser cannot play the file: a small copy plays.";
+
+const BLURRED = "It is held or in doubt: moderators alone see it clearly.";
 
 let playing = null; // one at a time
 
@@ -15,16 +18,26 @@ let playing = null; // one at a time
 export function createPlayer(slot, { video, start, onTime }) {
   const note = slot("play-note");
   const button = slot("play");
-  if (!video.file) {
+  const place = slot("player");
+  const clear = slot("clear");
+  if (!video.file || (video.blurred && !video.clearable)) {
     button.remove();
-    note.textContent = "The file was not kept: it cannot be played here.";
+    note.textContent = video.file ? BLURRED : "The file was not kept: it cannot be played here.";
     return null;
   }
   if (!video.kept) note.textContent = "The file was not kept: a small copy plays.";
-  let element = null;
+  let opening = null;
 
-  const play = (seconds) => {
-    element ??= open();
+  const play = async (seconds) => {
+    opening ??= open();
+    let element;
+    try {
+      element = await opening;
+    } catch (error) {
+      opening = null;
+      note.textContent = error.message;
+      return;
+    }
     if (playing !== element) playing?.pause();
     playing = element;
     seek(element, seconds);
@@ -33,28 +46,53 @@ export function createPlayer(slot, { video, start, onTime }) {
     element.play().catch(() => {});
   };
 
-  const open = () => {
-    const opened = make("video", { controls: true, muted: true, playsInline: true, src: video.file });
+  const open = async () => {
+    const src = video.blurred ? await lookAt(video.file) : video.file;
+    const opened = make("video", { controls: true, muted: true, playsInline: true, src });
     opened.setAttribute("aria-label", `Video ${video.id}`);
     opened.addEventListener("timeupdate", () => onTime?.(opened.currentTime));
-    opened.addEventListener("error", () => {
-      if (opened.src.endsWith("?small=1") || !video.kept) {
-        note.textContent = GONE;
-        return;
-      }
-      const at = opened.dataset.start;
-      note.textContent = UNKNOWN;
-      opened.src = `${video.file}?small=1`;
-      seek(opened, at);
-      opened.play().catch(() => {});
-    });
-    slot("player").replaceChildren(opened);
+    opened.addEventListener("error", () => tryCopy(opened));
+    if (video.blurred) closeWhenLeft(opened);
+    place.replaceChildren(opened);
     return opened;
   };
 
-  slot("play-from").textContent = start === null ? clock(video.duration) : clock(start, 1);
+  const tryCopy = (opened) => {
+    const address = new URL(opened.src);
+    if (address.searchParams.has("small") || !video.kept) {
+      note.textContent = GONE;
+      return;
+    }
+    address.searchParams.set("small", "1");
+    const at = opened.dataset.start;
+    note.textContent = UNKNOWN;
+    opened.src = address.href;
+    seek(opened, at);
+    opened.play().catch(() => {});
+  };
+
+  /** Where it was blurred, it is again when the page is left. */
+  const closeWhenLeft = (opened) => {
+    if (clear?.getAttribute("aria-pressed") === "true") clear.click();
+    if (clear) clear.hidden = true;
+    const before = [...place.childNodes];
+    const forget = whenLeft(() => {
+      forget();
+      opening = null;
+      opened.pause();
+      place.replaceChildren(...before);
+      if (clear) clear.hidden = false;
+    });
+  };
+
+  if (video.blurred) {
+    slot("play-from").textContent = "Play clearly";
+    button.title = "Each look is counted.";
+  } else {
+    slot("play-from").textContent = start === null ? clock(video.duration) : clock(start, 1);
+  }
   const from = start === null ? "" : ` from ${clock(start, 1)}`;
-  button.setAttribute("aria-label", `Play video ${video.id}${from}`);
+  button.setAttribute("aria-label", `Play${video.blurred ? " clearly: " : " "}video ${video.id}${from}`);
   button.addEventListener("click", () => play(start ?? 0));
   return play;
 }

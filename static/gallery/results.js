@@ -3,6 +3,7 @@
 import { announce, button, byId, confirmOn, copyText, fromTemplate, make, webUrl } from "./dom.js";
 import { explain } from "./explanation.js";
 import * as format from "./format.js";
+import { clearButton } from "./looks.js";
 import * as overlay from "./overlay.js";
 
 const SKELETONS = 8;
@@ -143,6 +144,9 @@ function cardOf(image, onSearchWith) {
   slot("file").textContent = format.file(image);
   slot("search-with").setAttribute("aria-label", `Search with this one, picture ${image.id}`);
   slot("search-with").addEventListener("click", () => onSearchWith(image.id));
+  if (image.clearable) {
+    slot("search-with").before(clearButton(slot("thumbnail"), `picture ${image.id}`));
+  }
   return { node, slot };
 }
 
@@ -173,10 +177,11 @@ export function showCertainty(confidence) {
 function showPicture(slot, image) {
   const link = slot("original");
   const name = image.remark || image.data_id || `Picture ${image.id}`;
-  slot("thumbnail").alt = name;
+  slot("thumbnail").alt = image.blurred ? `${name}, blurred` : name;
   if (image.thumbnail) slot("thumbnail").src = image.thumbnail;
   const url = webUrl(image.url);
-  if (!url) return;
+  // What its host shows is neither blurred nor counted.
+  if (!url || image.blurred) return;
   link.href = url.href;
   link.title = `Open the original: ${url.href}`;
 }

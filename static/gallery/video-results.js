@@ -2,6 +2,7 @@
 
 import { button, byId, copyText, fromTemplate, icon, make, announce, confirmOn } from "./dom.js";
 import * as format from "./format.js";
+import { clearButton } from "./looks.js";
 import { createPlayer } from "./player.js";
 import { showCertainty } from "./results.js";
 import { rangeText, timeline } from "./timeline.js";
@@ -73,6 +74,11 @@ function videoCard(video) {
     announce("md5 copied");
   });
   slot("file").textContent = format.file(video);
+  if (video.clearable) {
+    const clear = clearButton(slot("frame"), nameOf(video));
+    clear.dataset.slot = "clear";
+    node.querySelector(".facts").after(clear);
+  }
   return { node, slot };
 }
 

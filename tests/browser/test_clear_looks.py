@@ -16,7 +16,7 @@ from moderation.models import AuditEvent, Exposure
 from moderation.permissions import Role
 from tests import factories as pictures
 from tests.browser import console
-from tests.browser.conftest import PHONE, OpenPage
+from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.console import serious
 from tests.moderation import factories as make
 from tests.videos import library
@@ -205,6 +205,103 @@ def test_the_page_of_a_video_counts_one_look_however_it_is_played(
     shown_clearly(page.locator(".video-strip img").first)
     assert looks() == 2
     assert serious(page) == []
+
+
+SIZES = [(DESKTOP, "light"), (PHONE, "dark")]
+
+
+@pytest.mark.parametrize(("size", "theme"), SIZES)
+def test_the_search_page(
+    open_page: OpenPage, transactional_db: None, size: tuple[int, int], theme: str
+) -> None:
+    plain = pictures.add_ready_image(pictures.wheel_photo("rocket.jpg"))
+    doubted = pictures.add_ready_image(pictures.wheel_photo("coffee.png"), url="https://a.test/b")
+    make.make_case(make.make_item(make.make_list()), doubted)
+    page = enter(open_page, reviewer(), "/imgsmlr/", size=size, theme=theme)
+    card = page.locator(f'.card[data-id="{doubted.pk}"]')
+    picture, button = card.locator("img"), card.locator(".show-clearly")
+    assert sharpness(picture) < 2 and looks() == 0
+    assert card.locator("[data-slot=original]").get_attribute("href") is None
+    assert page.locator(f'.card[data-id="{plain.pk}"] .show-clearly').count() == 0
+    button.click()
+    shown_clearly(picture)
+    expect(button).to_have_attribute("aria-pressed", "true")
+    assert looks() == 1
+    assert serious(page) == []
+    button.click()
+    expect(picture).not_to_have_attribute("src", re.compile("clear=1"))
+    assert sharpness(picture) < 2
+    button.click()
+    shown_clearly(picture)
+    page.evaluate(LEFT)
+    expect(picture).not_to_have_attribute("src", re.compile("clear=1"))
+    assert sharpness(picture) < 2 and looks() == 2
+
+
+def test_whoever_may_not_look_sees_no_button_on_the_search_page(
+    open_page: OpenPage, transactional_db: None
+) -> None:
+    doubted = pictures.add_ready_image(pictures.wheel_photo("coffee.png"))
+    make.make_case(make.make_item(make.make_list()), doubted)
+    page = enter(open_page, reviewer(Role.VIEWER), "/imgsmlr/")
+    assert sharpness(page.locator(".card img")) < 2
+    assert page.locator(".show-clearly").count() == 0
+
+
+@pytest.mark.parametrize(("size", "theme"), SIZES)
+def test_videos_on_the_search_page(
+    open_page: OpenPage, transactional_db: None, size: tuple[int, int], theme: str
+) -> None:
+    video: Video = library.add_ready(encode(timed(still("astronaut", 3)), "webm"))
+    make.make_case(make.make_item(make.make_list()), video=video)
+    page = enter(open_page, reviewer(), "/imgsmlr/", size=size, theme=theme)
+    page.locator(".segments label", has_text="Videos").click()
+    card = page.locator(f'.card[data-id="{video.pk}"]')
+    assert sharpness(card.locator("img")) < 2 and looks() == 0
+    card.locator(".show-clearly").click()
+    shown_clearly(card.locator("img"))
+    assert looks() == 1
+    card.locator(".play").click()
+    player = card.locator("video")
+    player.evaluate(
+        """async (video) => {
+          if (video.readyState < 1) await new Promise((done) => video.onloadedmetadata = done);
+          for (const at of [2, 0, 1.5]) {
+            video.currentTime = at;
+            await new Promise((done) => video.onseeked = done);
+          }
+        }"""
+    )
+    expect(card.locator(".show-clearly")).to_be_hidden()
+    assert looks() == 2, "however many parts of it were asked for"
+    page.evaluate(LEFT)
+    expect(player).to_have_count(0)
+    assert sharpness(card.locator("img")) < 2
+    expect(card.locator(".play")).to_be_visible()
+    assert serious(page) == []
+
+
+@pytest.mark.parametrize(("size", "theme"), SIZES)
+def test_the_page_that_asks_about_many_cases(
+    open_page: OpenPage, transactional_db: None, size: tuple[int, int], theme: str
+) -> None:
+    item = console.banned_item()
+    for seed in (1, 2):
+        console.case(item, seed)
+    user = make.make_person(Role.MODERATOR, "ann")
+    page = console.enter_console(open_page, user, "grid/", size=size, theme=theme)
+    page.locator("[data-all]").check()
+    page.locator("[value=dismiss]").click()
+    page.wait_for_selector(".bulk-page")
+    picture = page.locator(".thumb img").first
+    assert sharpness(picture) < 2 and looks() == 0
+    page.locator("[data-show-clearly]").first.click()
+    expect(picture).to_have_attribute("src", re.compile("/clear/"))
+    assert sharpness(picture) > 3 and looks() == 1
+    assert sharpness(page.locator(".thumb img").last) < 2
+    assert serious(page) == []
+    page.evaluate(LEFT)
+    expect(picture).not_to_have_attribute("src", re.compile("/clear/"))
 
 
 def test_the_console_is_blurred_again_when_it_is_left(

@@ -13,9 +13,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from gallery.access import access_of
 from gallery.api.fields import PictureFileField, PictureUrlField
 from gallery.api.schema import answers, json_or_files
 from gallery.errors import UserError
+from gallery.media_access import note_access
 from videos.api.serializers import VideoSerializer, frame_url
 from videos.services import searching, similar
 from videos.services.searching import Hit, Place
@@ -151,6 +153,7 @@ class VideoSearch(APIView):
         body = VideoSearchSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         answer = searching.search(**body.validated_data)
+        note_access(access_of(request), [hit.video for hit in answer.results])
         return Response(
             {
                 "results": [hit_body(hit, request) for hit in answer.results],
@@ -175,6 +178,7 @@ class VideoSimilar(APIView):
         asked = SimilarSerializer(data=request.query_params)
         asked.is_valid(raise_exception=True)
         answer = similar.similar(video_id=pk, **asked.validated_data)
+        note_access(access_of(request), [shared.video for shared in answer.results])
         return Response(
             {
                 "results": [shared_body(shared, request) for shared in answer.results],

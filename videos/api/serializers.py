@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from gallery.api.fields import MetaField, PictureUrlField, VerbatimField
 from gallery.api.limits import MAX_DATA_ID, MAX_REMARK, MAX_UPLOADER
+from gallery.api.visibility import BLURRED, CLEARABLE, blur
 from videos.errors import VideoTooLarge
 from videos.models import Video
 
@@ -47,6 +48,8 @@ class VideoSerializer(serializers.ModelSerializer):
         help_text="Absolute link for playing: the original where it is kept, else a small copy.",
     )
     kept = serializers.BooleanField(help_text="Whether the original is kept.")
+    blurred = serializers.BooleanField(help_text=BLURRED)
+    clearable = serializers.BooleanField(help_text=CLEARABLE)
 
     class Meta:
         model = Video
@@ -73,6 +76,8 @@ class VideoSerializer(serializers.ModelSerializer):
             "thumbnail",
             "file",
             "kept",
+            "blurred",
+            "clearable",
             "created_at",
         ]
         read_only_fields = fields
@@ -91,6 +96,7 @@ class VideoSerializer(serializers.ModelSerializer):
             "thumbnail": link(request, "video-thumbnail", video) if video.thumbnail else None,
             "file": link(request, "video-file", video) if playable else None,
             "kept": bool(video.original),
+            **blur(request, video),
             "created_at": video.created_at,
         }
 

@@ -18,6 +18,7 @@ from gallery.api.serializers import ConflictSerializer, PatchSerializer
 from gallery.api.visibility import check_own, hidden_from
 from gallery.errors import NotFound, UserError
 from gallery.items import Status
+from gallery.media_access import seen_by
 from videos.api.serializers import AddVideoSerializer, DeletedVideosSerializer, VideoSerializer
 from videos.models import Video
 from videos.services import adding, changing
@@ -60,7 +61,7 @@ class VideoCollection(generics.ListAPIView):
         return ADD_COST if request.method == "POST" else 1
 
     def get_queryset(self) -> Any:
-        return visible_videos(self.request)
+        return seen_by(access_of(self.request), visible_videos(self.request))
 
     @extend_schema(
         request=json_or_files(AddVideoSerializer),
@@ -112,7 +113,7 @@ class VideoItem(generics.RetrieveAPIView):
     serializer_class = VideoSerializer
 
     def get_queryset(self) -> Any:
-        return visible_videos(self.request)
+        return seen_by(access_of(self.request), visible_videos(self.request))
 
     def get_object(self) -> Video:
         video: Video | None = self.get_queryset().filter(pk=self.kwargs["pk"]).first()

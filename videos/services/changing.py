@@ -18,6 +18,12 @@ from gallery.signals import tell, together
 from videos.models import Video
 from videos.services import indexing
 
+OLDER = 10
+"""Videos of older code that are indexed anew in an hour."""
+
+UPGRADE = "upgrade"
+"""The actor of what is done because the code is newer."""
+
 
 @transaction.atomic
 def update_video(*, video_id: int, fields: Mapping[str, Any], by: str) -> Video:
@@ -102,6 +108,28 @@ def index_again(*, videos: QuerySet[Video], by: str) -> int:
         tell(by=by, verb=verb, row=video, before=before, after=video.status)
     indexing.enqueue([video.pk for video in rows])
     return len(rows)
+
+
+def index_older(*, by: str) -> tuple[int, int]:
+    """Index all those anew that older code indexed, which stored no hashes of what is shown briefly.
+
+    Answers how many will be, and how many cannot: of those neither a file nor a link is left.
+    """
+    left = Video.objects.not_looked_through()
+    lost = left.filter(original="", url=None).count()
+    return index_again(videos=left, by=by), lost
+
+
+def index_some_older() -> int:
+    """The oldest of those of which a file is here and that were never tried. Answers how many.
+
+    None while other videos wait for their indexing.
+    """
+    if Video.objects.indexable().exists():
+        return 0
+    left = Video.objects.not_looked_through().filter(pictures_version=0, reindex=False)
+    oldest = left.exclude(original="").order_by("id").values_list("pk", flat=True)[:OLDER]
+    return index_again(videos=Video.objects.filter(pk__in=list(oldest)), by=UPGRADE)
 
 
 def _move(

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from gallery.errors import UserError
-from gallery.services import refreshing
+from gallery.services import looking_through, refreshing
 
 
 class Command(BaseCommand):
     """Fills the gaps, then lets searches use a newly configured CLIP model."""
 
     help = (
-        "Describe images that lack a descriptor, such as CLIP vectors of a newly set model. "
+        "Describe images that lack a descriptor, such as CLIP vectors of a newly set model, and "
+        "every picture in the files of images that an older version described. "
         "Searches go on with the old model until the last image is filled. Run it again to resume."
     )
 
@@ -38,16 +40,20 @@ class Command(BaseCommand):
             self.stdout.write(f"{version}: {count} images lack it")
         if dry_run:
             self.stdout.write(f"{missing.links} of {missing.images} would be fetched again.")
+            left, links = looking_through.count_left()
+            self.stdout.write(
+                f"{left} images were not looked through for every picture in their files, "
+                f"{links} of them would be fetched again."
+            )
             return
-        counts: Counter[str] = Counter()
-        with tqdm(total=missing.images, unit="image", disable=None) as bar:
-            for outcome in refreshing.fill_missing():
-                counts[outcome.kind] += 1
-                bar.update()
-                if outcome.reason:
-                    bar.write(f"image {outcome.image_id}: {outcome.reason}", file=self.stderr)
+        counts = self._count(refreshing.fill_missing(), missing.images)
         self.stdout.write(
             f"{counts['filled']} filled, {counts['stale']} stale, {counts['failed']} failed."
+        )
+        counts = self._count(looking_through.look_through(), looking_through.count_left()[0])
+        self.stdout.write(
+            f"{counts['filled']} looked through for every picture in their files, "
+            f"{counts['stale'] + counts['failed']} could not be read."
         )
         try:
             switched = refreshing.switch_clip(anyway=switch_anyway)
@@ -55,3 +61,13 @@ class Command(BaseCommand):
             raise CommandError(error.message) from error
         if switched:
             self.stdout.write(f"Searches use {switched} now.")
+
+    def _count(self, outcomes: Iterable[refreshing.Outcome], total: int) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        with tqdm(total=total, unit="image", disable=None) as bar:
+            for outcome in outcomes:
+                counts[outcome.kind] += 1
+                bar.update()
+                if outcome.reason:
+                    bar.write(f"image {outcome.image_id}: {outcome.reason}", file=self.stderr)
+        return counts

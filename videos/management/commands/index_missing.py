@@ -1,0 +1,43 @@
+"""``manage.py index_missing``: videos that an older version indexed."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from videos.models import Video
+from videos.services import changing
+
+BY = "command:index_missing"
+
+
+class Command(BaseCommand):
+    """Queues them; the video workers do it, and searches go on with what is stored until then."""
+
+    help = (
+        "Have videos indexed anew that an older version indexed, so that what they show for "
+        "moments is compared with new entries of lists, too. Videos without an original are "
+        "fetched again from their link."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """--dry-run."""
+        parser.add_argument("--dry-run", action="store_true", help="count and change nothing")
+
+    def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
+        """Say how many, and how many cannot be."""
+        if dry_run:
+            left = Video.objects.not_looked_through()
+            lost = left.filter(original="", url=None).count()
+            self.stdout.write(
+                f"{left.count()} videos were indexed by an older version; of {lost} of them "
+                "neither the original nor a link is left."
+            )
+            return
+        queued, lost = changing.index_older(by=BY)
+        self.stdout.write(
+            f"{queued} videos wait to be indexed anew; {lost} cannot be: neither their original "
+            "nor a link is left."
+        )
