@@ -1,7 +1,7 @@
 """``python -m benchmarks [PART] [--quick]``: measure, print, write docs/benchmarks.md.
 
 ``recall``, ``videos`` and ``hidden-copies`` run only when they are named: they download Debian
-packages, the first two 1 GB. So does ``check-cost``, which needs an earlier version beside this one.
+packages, the first two 1 GB. ``check-cost`` needs a checkout of an earlier version.
 """
 
 from __future__ import annotations

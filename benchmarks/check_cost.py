@@ -26,8 +26,7 @@ LISTS: Final = (1_000, 100_000)
 """Hashes on the list; what is measured with the second comes after what was with the first."""
 
 ITEMS: Final = 100
-IMAGES: Final = 40
-"""Of other items on the list: pictures that are no copies of what is checked."""
+"""Other items on the list: pictures that are no copies of what is checked."""
 
 NAME: Final = "cost"
 KEY: Final = """
@@ -126,7 +125,7 @@ def main(arguments: Sequence[str]) -> None:
         for side in sides:
             side.fill(pictured)
         tables = []
-        for number, hashes in enumerate(LISTS):
+        for hashes in LISTS:
             file = _hashes(hashes, service_directory(sides[0]))
             for side in sides:
                 side.import_hashes(file)

@@ -19,12 +19,13 @@ from typing import Final
 
 import cv2
 import numpy as np
+import skimage.data
 
 from benchmarks import report, service
 from benchmarks.hash_edits import corpus
 from benchmarks.hidden_edits import EDITS, Pixels
+from benchmarks.recall.corpus import shrunk
 from benchmarks.recall.transforms import encoded
-from tests.factories import WHEEL_PICTURES, wheel_photo
 
 PACKAGES: Final = (
     *("ukui-wallpapers", "lomiri-wallpapers-16.04", "sway-backgrounds", "propaganda-debian"),
@@ -85,15 +86,17 @@ def chosen(workers: int, count: int) -> list[Pixels]:
     """Different pictures in an order that is always the same."""
     paths = {path.stem: path for path in corpus.pictures(workers, PACKAGES)}
     wanted = [path for path in paths.values() if path.parent.name in PACKAGES]
-    every = [np.asarray(wheel_photo(name, corpus.LONGEST)) for name in WHEEL_PICTURES]
-    every += [_read(path) for path in sorted(wanted, key=lambda path: path.stem)]
+    inside = Path(skimage.data.__file__).parent
+    wheel = sorted(path for path in inside.iterdir() if path.suffix in (".png", ".jpg"))
+    every = [_read(path) for path in [*wheel, *sorted(wanted, key=lambda path: path.stem)]]
     Random(11).shuffle(every)
     return _different(every)[:count]
 
 
 def _read(path: Path) -> Pixels:
     data = np.frombuffer(path.read_bytes(), np.uint8)
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
+    rgb = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
+    return shrunk(rgb, corpus.LONGEST)
 
 
 def _different(pictures: Iterable[Pixels]) -> list[Pixels]:
