@@ -72,6 +72,8 @@ def separated(rgb: Pixels) -> list[Pixels]:
 
 def _strips(lines: Pixels) -> _Strips | None:
     """Of lines × pixels."""
+    if len(lines) <= _EDGES * _SHORTEST:
+        return None
     steps = np.log(np.abs(np.diff(lines.astype(np.int16), axis=0)).mean(axis=1) + 2.0)
     peaks = _peaks(steps)
     usual = float(np.median(steps))

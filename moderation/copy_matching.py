@@ -62,9 +62,10 @@ def by_copy(views: Sequence[View], policies: Policies) -> list[Match]:
     found: list[Match] = []
     for one, rows in zip(asked, near, strict=True):
         known = [row for row in rows if row.item in items]
-        matches = _judged(one, known, items, policies)
+        packed = _packed_features(known)
+        matches = _judged(one, known, packed, items, policies)
         if not any(match.within for match in matches):
-            matches += _judged_inverted(one, known[:INVERTED], items, policies)
+            matches += _judged_inverted(one, known[:INVERTED], packed, items, policies)
         found += matches
     return found
 
@@ -120,6 +121,12 @@ class _Row:
     evidence: Evidence
 
 
+Packed = dict[_Row, bytes]
+"""The local features of those of some pictures that have any."""
+
+Items = dict[int, BannedItem]
+
+
 def _near(asked: _Asked, pictures: Pictures) -> list[_Row]:
     """The pictures to be verified: of each item the nearest, of the items the nearest."""
     whole, part = _least(asked.whole, pictures), _least(asked.part, pictures)
@@ -152,7 +159,7 @@ def _least(vectors: Sequence[Vector], pictures: Pictures) -> NDArray[np.floating
 
 
 def _judged(
-    asked: _Asked, rows: Sequence[_Row], items: dict[int, BannedItem], policies: Policies
+    asked: _Asked, rows: Sequence[_Row], packed: Packed, items: Items, policies: Policies
 ) -> list[Match]:
     if not rows:
         return []
@@ -160,7 +167,7 @@ def _judged(
         asked.query(),
         [(row, row.evidence) for row in rows],
         "copy",
-        packed_features=_packed_features,
+        packed_features=lambda rows: {row: packed[row] for row in rows if row in packed},
         pixels=lambda row: _picture_of(items[row.item]),
         verified=len(rows),
     )
@@ -169,15 +176,15 @@ def _judged(
 
 
 def _judged_inverted(
-    asked: _Asked, rows: Sequence[_Row], items: dict[int, BannedItem], policies: Policies
+    asked: _Asked, rows: Sequence[_Row], packed: Packed, items: Items, policies: Policies
 ) -> list[Match]:
     """Items of which the picture shows the negative, where geometry says so."""
-    packed = _packed_features(rows)
-    if not packed:
+    rows = [row for row in rows if row in packed]
+    if not rows:
         return []
     features = asked.places().inverted()
-    matches = geometry.verify_many(features, list(packed.values()))
-    shared = {row: match for row, match in zip(packed, matches, strict=True) if match}
+    matches = geometry.verify_many(features, [packed[row] for row in rows])
+    shared = [row for row, match in zip(rows, matches, strict=True) if match]
     if not shared:
         return []
     shown = judged(
@@ -192,7 +199,9 @@ def _judged_inverted(
     return [replace(match, edit=NEGATIVE) for match in found if match is not None and match.sure]
 
 
-def _packed_features(rows: Sequence[_Row]) -> dict[_Row, bytes]:
+def _packed_features(rows: Sequence[_Row]) -> Packed:
+    if not rows:
+        return {}
     stored = BannedFingerprint.objects.filter(
         pk__in=[row.pk for row in rows], features__isnull=False
     )
