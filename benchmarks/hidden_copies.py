@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import multiprocessing
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -71,6 +72,8 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     items, strangers = (QUICK_ITEMS, QUICK_STRANGERS) if options.quick else (ITEMS, STRANGERS)
     pictures = chosen(options.workers, items + strangers)
+    # Threads of BLAS beside those of the processes make both slower; so the service has it.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     with service.running():
         ids = ban(pictures[:items])
         found = screened(
@@ -182,6 +185,8 @@ def screen(job: Job) -> Found:
 
 
 def _kind(match_type: str, edit: str, rendering: str) -> str:
+    if "strips" in rendering:
+        return f"{match_type} of one alone"
     if rendering:
         return f"{match_type} ({rendering})"
     return f"{match_type} of edits" if match_type == "pdq" and edit else match_type
