@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
+STRIPS: Final = "strips-"
+"""How names of such renderings begin."""
+
 LONG_SIDE: Final = 512
 """Of what is answered: enough for hashes and for models."""
 
@@ -46,6 +49,11 @@ class _Strips:
     def odd(self, count: int) -> NDArray[np.bool_]:
         """Of each of so many lines, whether it is in every second strip."""
         return np.asarray((np.arange(count) - self.first) // self.wide % 2 == 1)
+
+
+def named(rgb: Pixels) -> dict[str, Pixels]:
+    """What ``separated`` answers, by the name of the rendering: ``strips-1``, ``strips-2``, …"""
+    return {f"{STRIPS}{number}": one for number, one in enumerate(separated(rgb), 1)}
 
 
 def separated(rgb: Pixels) -> list[Pixels]:

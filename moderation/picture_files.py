@@ -15,7 +15,7 @@ from typing import Any, Final
 from gallery import conf, decoding
 from gallery.descriptors.pdq import LOW_QUALITY, dihedral
 from gallery.frame_choice import TimedHash, most_telling
-from gallery.interleaved import separated
+from gallery.interleaved import named
 from gallery.shown_pictures import ShownPicture, shown_pictures
 from moderation.matching import Pixels, View
 
@@ -89,8 +89,8 @@ class PictureFile:
 
 def _separated(view: View) -> Iterator[View]:
     """The two pictures of one that shows strips or tiles of both."""
-    for number, rgb in enumerate(separated(view.rgb), 1):
-        rendering = f"{view.rendering} strips-{number}".strip()
+    for name, rgb in named(view.rgb).items():
+        rendering = f"{view.rendering} {name}".strip()
         yield replace(hashed_view(rgb, rgb), frame=view.frame, rendering=rendering)
 
 

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from PIL import Image as Pillow
 
 from benchmarks.hidden_edits import EDITS
-from moderation import policies, screening, subjects
+from gallery.errors import NotFound
+from moderation import media, policies, screening, subjects
 from moderation.models import BannedItem
 from moderation.screening import Screening
 from moderation.services import entries, item_storing
@@ -60,7 +63,16 @@ def test_a_negative_says_that_it_is_one(coffee: BannedItem) -> None:
 
 def test_what_is_between_strips_says_so(coffee: BannedItem) -> None:
     found = screened(EDITS["chessboard, tiles of 16 px"](COFFEE, CHELSEA))
-    assert all(match.rendering.startswith("strips-") for match in found.within)
+    names = {match.rendering for match in found.within}
+    assert names
+    assert all(name.startswith("strips-") for name in names)
+    data = jpeg(Pillow.fromarray(EDITS["chessboard, tiles of 16 px"](COFFEE, CHELSEA)))
+    name = default_storage.save("mixed.jpg", ContentFile(data))
+    # A case shows what was compared.
+    shown = [media._shown(name, 0, one) for one in sorted(names)]
+    assert all(picture.shape == COFFEE.shape for picture in shown)
+    with pytest.raises(NotFound):
+        media._shown(name, 0, "strips-9")
 
 
 @pytest.mark.parametrize("edit", ["negative", "every second strip of 8 px, lying"])
