@@ -1,6 +1,7 @@
 """``python -m benchmarks [PART] [--quick]``: measure, print, write docs/benchmarks.md.
 
-``recall`` and ``videos`` run only when they are named: they download 1 GB of Debian packages.
+``recall``, ``videos`` and ``hidden-copies`` run only when they are named: they download Debian
+packages, the first two 1 GB. ``check-cost`` needs a checkout of an earlier version.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from benchmarks import console, fileserver, filter, imports, pictures, report, s
 from benchmarks.client import Measured
 
 CLIENTS = (1, 4)
-PARTS = ("speed", "scale", "filter", "bypasses", "imports", "console", "recall", "videos")
+PARTS = (
+    *("speed", "scale", "filter", "bypasses", "imports", "console", "recall", "videos"),
+    *("check-cost", "hidden-copies"),
+)
 ORIGINAL = {
     "add": "16 and 21 pictures/s",
     "search": "15/s (p50 62 ms) and 20/s (p50 204 ms)",
@@ -34,6 +38,10 @@ def main() -> None:
         run = importlib.import_module(f"benchmarks.{options.part}.__main__").main
         quick = ["--quick"] if options.quick else []
         run([*quick, f"--workers={options.workers}", *others])
+        return
+    if options.part in ("check-cost", "hidden-copies"):
+        run = importlib.import_module(f"benchmarks.{options.part.replace('-', '_')}").main
+        run([*(["--quick"] if options.quick else []), *others])
         return
     if others:
         parser.error(f"unrecognized arguments: {' '.join(others)}")

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +23,11 @@ START_SECONDS = 600
 
 @dataclass(frozen=True)
 class Service:
-    """Where it listens, and the process that started it all."""
+    """Where it listens, the process that started it all, and its environment."""
 
     port: int
     pid: int
+    environment: Mapping[str, str]
     host: str = "127.0.0.1"
 
 
@@ -36,10 +37,19 @@ def running() -> Iterator[Service]:
 
     Call it before anything else uses Django's settings.
     """
+    with started(ROOT) as service:
+        os.environ |= service.environment
+        _set_up_django()
+        yield service
+
+
+@contextmanager
+def started(root: Path) -> Iterator[Service]:
+    """Start the version in this directory, and stop it again."""
     directory = Path(tempfile.mkdtemp(prefix="imgsmlr-bench-"))
     # PostgreSQL runs as another user when we are root; it must be able to walk in.
     directory.chmod(0o755)
-    os.environ |= {
+    environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": "imgsmlr_site.settings",
         "DATA_DIR": str(directory / "data"),
         "DATABASE_URL": "",
@@ -54,14 +64,13 @@ def running() -> Iterator[Service]:
     }
     log = (directory / "log").open("w+")
     process = subprocess.Popen(
-        [sys.executable, "manage.py", "up"], cwd=ROOT, stdout=log, stderr=log
+        [sys.executable, "manage.py", "up"], cwd=root, env=environment, stdout=log, stderr=log
     )
     try:
-        service = Service(int(os.environ["PORT"]), process.pid)
+        service = Service(int(environment["PORT"]), process.pid, environment)
         if not _healthy(service, process):
             log.seek(0)
             raise RuntimeError(f"The service did not start:\n{log.read()[-4000:]}")
-        _set_up_django()
         yield service
     finally:
         process.send_signal(signal.SIGINT)
@@ -89,11 +98,11 @@ def memory(pid: int) -> dict[str, tuple[float, float]]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time that the processes below ``pid`` have used so far."""
+    """Processor time that the processes below ``pid`` have used so far, also those that ended."""
     ticks = 0
     for process in _family(pid):
         with contextlib.suppress(OSError):
-            ticks += sum(map(int, _stat(process)[11:13]))
+            ticks += sum(map(int, _stat(process)[11:15]))
     return ticks / os.sysconf("SC_CLK_TCK")
 
 

@@ -78,8 +78,16 @@ def _signs() -> NDArray[np.int8]:
     return np.where(odd, -1, 1).astype(np.int8)
 
 
+def _inverted_signs() -> NDArray[np.int8]:
+    """−1 for the components that change sign in a negative: the odd ones in just one direction of
+    the cells."""
+    row, column, _ = np.unravel_index(list(_COMPONENTS), (4, 4, 8))
+    return np.where((row + column) % 2 == 1, -1, 1).astype(np.int8)
+
+
 _BASIS = _basis()
 _MIRROR_SIGNS = _signs()
+_INVERTED_SIGNS = _inverted_signs()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +129,17 @@ class Features:
         records["x"] = 65535 - records["x"]
         records["angle"] = 128 - records["angle"]
         records["descriptor"] *= _MIRROR_SIGNS
+        return Features(self.width, self.height, records)
+
+    def inverted(self) -> Features:
+        """The features of the negative, without extracting them again.
+
+        All gradients are turned about, and with them each feature: its cells are the same ones seen
+        from the other side.
+        """
+        records = self.records.copy()
+        records["angle"] += 128
+        records["descriptor"] *= _INVERTED_SIGNS
         return Features(self.width, self.height, records)
 
     def pack(self) -> bytes:

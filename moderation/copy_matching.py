@@ -8,14 +8,14 @@ what it costs, is in docs/adr/0017-items-compared.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from gallery import confidence, descriptors, local_features
+from gallery import confidence, descriptors, geometry, local_features
 from gallery.candidates import Probe
 from gallery.confidence import Evidence
 from gallery.descriptors.base import COPY_VERSION, Pixels, Vector
@@ -39,6 +39,14 @@ LIKE_AT_ALL: Final = 0.8
 """Cosine distance beyond which a picture that is not looked at in parts is not verified; unlike
 pictures are at 1."""
 
+INVERTED: Final = 10
+"""Items of each view that a negative is looked for of, where nothing else was found. Vectors hardly
+change by it: of 160 negatives, also cropped and bordered, among 353 pictures all were among the
+ten nearest."""
+
+NEGATIVE: Final = "negative"
+"""What such a match calls the edit."""
+
 LOOKED_AT_SIDE: Final = 320
 """Pixels of an item's picture that are enough to look at it."""
 
@@ -53,7 +61,12 @@ def by_copy(views: Sequence[View], policies: Policies) -> list[Match]:
     items = live_items({row.item for rows in near for row in rows}, policies)
     found: list[Match] = []
     for one, rows in zip(asked, near, strict=True):
-        found += _judged(one, [row for row in rows if row.item in items], items, policies)
+        known = [row for row in rows if row.item in items]
+        packed = _packed_features(known)
+        matches = _judged(one, known, packed, items, policies)
+        if not any(match.within for match in matches):
+            matches += _judged_inverted(one, known[:INVERTED], packed, items, policies)
+        found += matches
     return found
 
 
@@ -83,11 +96,18 @@ class _Asked:
             view, list(model.embed([squares[name] for name in squares if name not in PARTS]))
         )
 
+    def places(self) -> Features:
+        """The local features, extracted now if they were not yet."""
+        return local_features.extract(self.view.rgb) if self.features is None else self.features
+
     def query(self) -> CopyQuery:
         """With all that verifying needs."""
-        rgb, features = self.view.rgb, self.features
-        if features is None:
-            features = local_features.extract(rgb)
+        rgb = self.view.rgb
+        return CopyQuery(Probe(), self.places(), Looks(rgb), trim(rgb))
+
+    def inverted(self, features: Features) -> CopyQuery:
+        """The same of the negative, which has these features."""
+        rgb = np.asarray(255 - self.view.rgb, np.uint8)
         return CopyQuery(Probe(), features, Looks(rgb), trim(rgb))
 
 
@@ -99,6 +119,12 @@ class _Row:
     item: int
     time_ms: int | None
     evidence: Evidence
+
+
+Packed = dict[_Row, bytes]
+"""The local features of those of some pictures that have any."""
+
+Items = dict[int, BannedItem]
 
 
 def _near(asked: _Asked, pictures: Pictures) -> list[_Row]:
@@ -133,7 +159,7 @@ def _least(vectors: Sequence[Vector], pictures: Pictures) -> NDArray[np.floating
 
 
 def _judged(
-    asked: _Asked, rows: Sequence[_Row], items: dict[int, BannedItem], policies: Policies
+    asked: _Asked, rows: Sequence[_Row], packed: Packed, items: Items, policies: Policies
 ) -> list[Match]:
     if not rows:
         return []
@@ -141,7 +167,7 @@ def _judged(
         asked.query(),
         [(row, row.evidence) for row in rows],
         "copy",
-        packed_features=_packed_features,
+        packed_features=lambda rows: {row: packed[row] for row in rows if row in packed},
         pixels=lambda row: _picture_of(items[row.item]),
         verified=len(rows),
     )
@@ -149,7 +175,33 @@ def _judged(
     return [match for match in found if match is not None]
 
 
-def _packed_features(rows: Sequence[_Row]) -> dict[_Row, bytes]:
+def _judged_inverted(
+    asked: _Asked, rows: Sequence[_Row], packed: Packed, items: Items, policies: Policies
+) -> list[Match]:
+    """Items of which the picture shows the negative, where geometry says so."""
+    rows = [row for row in rows if row in packed]
+    if not rows:
+        return []
+    features = asked.places().inverted()
+    matches = geometry.verify_many(features, [packed[row] for row in rows])
+    shared = [row for row, match in zip(rows, matches, strict=True) if match]
+    if not shared:
+        return []
+    shown = judged(
+        asked.inverted(features),
+        [(row, row.evidence) for row in shared],
+        "copy",
+        packed_features=lambda rows: {row: packed[row] for row in rows},
+        pixels=lambda row: _picture_of(items[row.item]),
+        verified=len(shared),
+    )
+    found = (_copy(row, known, items[row.item], asked.view, policies) for row, known in shown)
+    return [replace(match, edit=NEGATIVE) for match in found if match is not None and match.sure]
+
+
+def _packed_features(rows: Sequence[_Row]) -> Packed:
+    if not rows:
+        return {}
     stored = BannedFingerprint.objects.filter(
         pk__in=[row.pk for row in rows], features__isnull=False
     )

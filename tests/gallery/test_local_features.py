@@ -78,6 +78,23 @@ def test_mirrored_features_are_those_of_the_mirrored_picture(name: str) -> None:
     assert same_feature.any(axis=0).mean() > 0.85
 
 
+@pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea"])
+def test_inverted_features_are_those_of_the_negative(name: str) -> None:
+    rgb = np.asarray(getattr(skimage.data, name)(), np.uint8)
+    negative = extract(255 - rgb)
+    assert verify(negative, extract(rgb)) is None
+    match = verify(negative.inverted(), extract(rgb))
+    assert match is not None
+    assert match.inliers > 100
+    assert not match.mirrored
+    assert match.rotation == pytest.approx(0.0, abs=0.2)
+
+
+def test_inverted_twice_is_as_before() -> None:
+    assert same(FEATURES.inverted().inverted(), FEATURES)
+    assert same(FEATURES.inverted().mirrored(), FEATURES.mirrored().inverted())
+
+
 def test_mirrored_twice_is_as_before() -> None:
     assert same(FEATURES.mirrored().mirrored(), FEATURES)
     assert not same(FEATURES.mirrored(), FEATURES)

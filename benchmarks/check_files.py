@@ -1,0 +1,136 @@
+"""Files to check, a new one each time: what is screened again soon is remembered."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import av
+import cv2
+import numpy as np
+import skimage.data
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from gallery.profiles import from_cicp
+
+Pixels = NDArray[np.uint8]
+
+PHOTOGRAPHS: Final = (
+    *("astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "ihc.png"),
+    *("motorcycle_left.png", "retina.jpg", "rocket.jpg"),
+)
+MEGAPIXELS_4: Final = (2304, 1728)
+SMALL: Final = (640, 480)
+RGBA: Final = (1200, 900)
+GIF: Final = (480, 360)
+GIF_FRAMES: Final = 20
+CLIP: Final = (1920, 1080)
+CLIP_SECONDS, CLIP_RATE, SCENE_SECONDS = 10, 25, 2
+DISPLAY_P3: Final = (12, 13)
+"""Its primaries and its curve, as video standards number them."""
+
+
+def photograph(number: int, size: tuple[int, int]) -> Pixels:
+    """A part of a photograph of scikit-image, enlarged, with the grain of a camera."""
+    random = np.random.default_rng(number)
+    path = Path(skimage.data.__file__).parent / PHOTOGRAPHS[number % len(PHOTOGRAPHS)]
+    whole = np.asarray(Image.open(path).convert("RGB"))
+    height, width = whole.shape[:2]
+    share = random.uniform(0.7, 0.95)
+    rows = int(share * min(height, width * size[1] / size[0]))
+    columns = rows * size[0] // size[1]
+    top, left = (int(random.integers(0, 1 + n)) for n in (height - rows, width - columns))
+    part = cv2.resize(
+        whole[top : top + rows, left : left + columns], size, interpolation=cv2.INTER_CUBIC
+    )
+    grain = random.normal(0, 4, (size[1], size[0], 1))
+    return np.clip(part + grain, 0, 255).astype(np.uint8)
+
+
+def _jpeg(number: int, size: tuple[int, int], icc: bytes | None = None) -> bytes:
+    out = io.BytesIO()
+    image = Image.fromarray(photograph(number, size))
+    image.save(out, "JPEG", quality=88, **({"icc_profile": icc} if icc else {}))
+    return out.getvalue()
+
+
+def _srgb() -> bytes:
+    return bytes(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+
+
+def _p3() -> bytes:
+    found = from_cicp(*DISPLAY_P3)
+    assert found
+    return found
+
+
+def _rgba(number: int) -> bytes:
+    """Soft at its left and right edges."""
+    width, height = RGBA
+    alpha = np.clip(np.minimum(np.arange(width), np.arange(width)[::-1]) * 4, 0, 255)
+    layers = np.dstack([photograph(number, RGBA), np.tile(alpha.astype(np.uint8), (height, 1))])
+    out = io.BytesIO()
+    Image.fromarray(layers, "RGBA").save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+def _gif(number: int) -> bytes:
+    """A camera that moves over a photograph."""
+    width, height = GIF
+    whole = photograph(number, (width + 8 * GIF_FRAMES, height))
+    frames = [
+        Image.fromarray(whole[:, 8 * step : 8 * step + width]).quantize(128)
+        for step in range(GIF_FRAMES)
+    ]
+    out = io.BytesIO()
+    frames[0].save(out, "GIF", save_all=True, append_images=frames[1:], duration=80, loop=0)
+    return out.getvalue()
+
+
+def _clip(number: int) -> bytes:
+    """Five scenes, over each of which a camera moves."""
+    out = io.BytesIO()
+    width, height = CLIP
+    with av.open(out, "w", format="mp4") as file:
+        stream = file.add_stream("libx264", rate=CLIP_RATE, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for scene in range(CLIP_SECONDS // SCENE_SECONDS):
+            steps = SCENE_SECONDS * CLIP_RATE
+            whole = photograph(10 * number + scene, (width + 4 * steps, height))
+            for step in range(steps):
+                shown = np.ascontiguousarray(whole[:, 4 * step : 4 * step + width])
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(shown, "rgb24")))
+        file.mux(stream.encode())
+    return out.getvalue()
+
+
+Maker = Callable[[int], bytes]
+
+KINDS: Final[Mapping[str, tuple[str, int, Maker]]] = {
+    "photograph of 4 MP": ("jpg", 3, lambda n: _jpeg(n, MEGAPIXELS_4)),
+    "the same with the profile of sRGB": ("jpg", 3, lambda n: _jpeg(n, MEGAPIXELS_4, _srgb())),
+    "the same with Display P3": ("jpg", 3, lambda n: _jpeg(n, MEGAPIXELS_4, _p3())),
+    "JPEG of 640 × 480": ("jpg", 6, lambda n: _jpeg(n, SMALL)),
+    "PNG of 1 MP, transparent": ("png", 3, _rgba),
+    "GIF of 20 frames": ("gif", 2, _gif),
+    "clip of 10 s, 1080p": ("mp4", 1, _clip),
+}
+"""What is checked → how its name ends, how many in a round, and how the n-th is made."""
+
+
+def made(rounds: int) -> Iterator[tuple[str, list[list[bytes]]]]:
+    """Each kind, with the files of each round."""
+    for kind, (_, each, make) in KINDS.items():
+        # A clip has more pictures than are remembered, and takes seconds to make.
+        distinct = 2 if each == 1 else rounds * each
+        files = [make(1000 + number) for number in range(min(distinct, rounds * each))]
+        yield (
+            kind,
+            [
+                [files[(each * round + n) % len(files)] for n in range(each)]
+                for round in range(rounds)
+            ],
+        )

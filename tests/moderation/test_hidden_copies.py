@@ -1,0 +1,82 @@
+"""Items with pictures, hidden: as negatives, and between the strips or tiles of another picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from PIL import Image as Pillow
+
+from benchmarks.hidden_edits import EDITS
+from gallery.errors import NotFound
+from moderation import media, policies, screening, subjects
+from moderation.models import BannedItem
+from moderation.screening import Screening
+from moderation.services import entries, item_storing
+from moderation.verdicts import Verdict
+from tests.factories import jpeg, photo, wheel_photo
+from tests.moderation.factories import ADMIN, make_list
+
+pytestmark = pytest.mark.django_db
+
+COFFEE = np.asarray(wheel_photo("coffee.png"))
+CHELSEA = np.asarray(wheel_photo("chelsea.png"))
+
+
+@pytest.fixture
+def coffee() -> Iterator[BannedItem]:
+    """On a list that blocks, among other items."""
+    pk = make_list(action="block").pk
+    pictures = [wheel_photo("coffee.png"), *(photo(number) for number in range(12))]
+    made = [entries.of_bytes(jpeg(picture), {}) for picture in pictures]
+    item_storing.add(by=ADMIN, list_id=pk, made=made, reason="")
+    yield BannedItem.objects.earliest("pk")
+
+
+def screened(rgb: np.ndarray) -> Screening:
+    data = jpeg(Pillow.fromarray(np.ascontiguousarray(rgb)))
+    return screening.screen(subjects.of_bytes(data), policies.current())
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        *("negative", "negative, mirrored", "negative with a border", "negative, crop to 80 %"),
+        *("every second strip of 8 px, lying", "every second strip of 16 px, standing"),
+        *("spread, strips of 8 px between", "chessboard, tiles of 16 px"),
+    ],
+)
+def test_hidden_copies_are_found(edit: str, coffee: BannedItem) -> None:
+    found = screened(EDITS[edit](COFFEE, CHELSEA))
+    assert found.verdict == Verdict.BLOCK
+    assert {match.item_id for match in found.within} == {coffee.pk}
+
+
+def test_a_negative_says_that_it_is_one(coffee: BannedItem) -> None:
+    found = screened(EDITS["negative, crop to 80 %"](COFFEE, CHELSEA))
+    assert [(match.match_type, match.edit) for match in found.within] == [("copy", "negative")]
+    assert found.within[0].geometry is not None
+
+
+def test_what_is_between_strips_says_so(coffee: BannedItem) -> None:
+    found = screened(EDITS["chessboard, tiles of 16 px"](COFFEE, CHELSEA))
+    names = {match.rendering for match in found.within}
+    assert names
+    assert all(name.startswith("strips-") for name in names)
+    data = jpeg(Pillow.fromarray(EDITS["chessboard, tiles of 16 px"](COFFEE, CHELSEA)))
+    name = default_storage.save("mixed.jpg", ContentFile(data))
+    # A case shows what was compared.
+    shown = [media._shown(name, 0, one) for one in sorted(names)]
+    assert all(picture.shape == COFFEE.shape for picture in shown)
+    with pytest.raises(NotFound):
+        media._shown(name, 0, "strips-9")
+
+
+@pytest.mark.parametrize("edit", ["negative", "every second strip of 8 px, lying"])
+def test_strangers_pass(edit: str, coffee: BannedItem) -> None:
+    stranger = np.asarray(wheel_photo("astronaut.png"))
+    found = screened(EDITS[edit](stranger, CHELSEA))
+    assert found.verdict == Verdict.ALLOW
