@@ -33,13 +33,15 @@ WARM_UP = 3
 
 _CASES = """
 INSERT INTO moderation_reviewcase (state, origin, image_id, verdict, severity, confidence,
-    two_person, held, cluster, sampling_weight, evidence, picture, created_at, decided_at)
+    two_person, held, cluster, sampling_weight, evidence, picture, created_at, decided_at,
+    legal_hold, legal_hold_reason)
 SELECT CASE WHEN n %% 4 = 0 THEN 'confirmed' WHEN n %% 4 = 1 THEN 'dismissed' ELSE 'open' END,
     'upload', (%(images)s::bigint[])[1 + n %% %(pictures)s], 'review', 1 + n %% 3,
     (n * 7919 %% 1000) / 1000.0, false, false, md5((n / 2)::text) || md5((n / 2)::text), 1,
     jsonb_build_object('sha256', md5(n::text) || md5(n::text), 'data_id', 'upload ' || n), '',
     now() - n * interval '13 seconds',
-    CASE WHEN n %% 4 < 2 THEN now() - n * interval '9 seconds' END
+    CASE WHEN n %% 4 < 2 THEN now() - n * interval '9 seconds' END,
+    false, ''
 FROM generate_series(1, %(count)s) n
 """
 _SHOWN = """before => {
@@ -49,9 +51,11 @@ _SHOWN = """before => {
 }"""
 _MATCHES = """
 INSERT INTO moderation_casematch (case_id, image_id, list_id, item_id, sha256, list_name,
-    list_version, source, match_type, distance, threshold, observe, quality, verdict, created_at)
+    list_version, source, match_type, distance, threshold, observe, quality, verdict, created_at,
+    edit)
 SELECT id, image_id, %(list)s, %(item)s, md5(id::text) || md5(id::text), 'list', 1, '',
-    CASE WHEN id %% 3 = 0 THEN 'copy' ELSE 'pdq' END, id %% 31, 31, 52, 90, 'review', created_at
+    CASE WHEN id %% 3 = 0 THEN 'copy' ELSE 'pdq' END, id %% 31, 31, 52, 90, 'review', created_at,
+    ''
 FROM moderation_reviewcase
 """
 

@@ -21,7 +21,15 @@ from gallery.signals import tell
 
 Gate = Callable[[Item], bool]
 QueryGate = Callable[[bytes], None]
-SAVED = ("status", "failure", "claimed_until", "attempts", "original", "thumbnail", "pictures_version")
+SAVED = (
+    "status",
+    "failure",
+    "claimed_until",
+    "attempts",
+    "original",
+    "thumbnail",
+    "pictures_version",
+)
 """What describing and publishing change; an UPDATE of all columns costs twice as much."""
 logger = logging.getLogger(__name__)
 

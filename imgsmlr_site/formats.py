@@ -3,13 +3,13 @@ and JSON by orjson."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from rest_framework.exceptions import ParseError, ValidationError
+from rest_framework.exceptions import APIException, ParseError, ValidationError
 from rest_framework.parsers import BaseParser, DataAndFiles
 from rest_framework.parsers import FormParser as RestFormParser
 from rest_framework.parsers import MultiPartParser as RestMultiPartParser
@@ -40,6 +40,31 @@ def refuse_nul(value: Any, path: str = "") -> None:
             refuse_nul(item, path)
 
 
+def _too_long(body: bytes, message: str) -> APIException:
+    """The error of a number that 64 bits cannot hold, with the field that it stands in."""
+    long = object()
+
+    def number(digits: str) -> Any:
+        try:
+            return exact_json.refuse(digits)
+        except exact_json.TooLong:
+            return long
+
+    value = exact_json.loads(body, number)
+    for name, part in value.items() if isinstance(value, dict) else ():
+        if any(leaf is long for leaf in _leaves(part)):
+            return ValidationError({name: [message]})
+    return ParseError(message)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if not isinstance(value, dict | list):
+        yield value
+        return
+    for part in value.values() if isinstance(value, dict) else value:
+        yield from _leaves(part)
+
+
 class JsonParser(BaseParser):
     """JSON bodies by orjson: no NaN, no infinity, no lone surrogate, no NUL, limited size."""
 
@@ -55,7 +80,7 @@ class JsonParser(BaseParser):
         try:
             value = exact_json.loads(body)
         except exact_json.TooLong as error:
-            raise ParseError(f"{str(error).capitalize()}.") from None
+            raise _too_long(body, f"{str(error).capitalize()}.") from None
         except ValueError as error:
             raise ParseError(f"The body is not valid JSON: {error}.") from None
         if b"\\u0000" in body:

@@ -20,7 +20,7 @@ class VideosConfig(AppConfig):
 
 
 def make_schedules(**kwargs: Any) -> None:
-    """Videos whose task was given up are picked up again within minutes; older ones are indexed anew."""
+    """Videos whose task was given up are picked up again; older ones are indexed anew."""
     from django_q.models import Schedule
 
     Schedule.objects.get_or_create(

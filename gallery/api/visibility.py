@@ -14,7 +14,6 @@ from gallery.errors import NotYours
 from gallery.items import Item, Status
 from gallery.media_access import note_access
 
-
 BLURRED = "Whether our links show it to you blurred: it is held, or in doubt."
 CLEARABLE = "Whether they show it clearly with clear=1. Each look is counted."
 

@@ -31,9 +31,9 @@ Picture = Pillow.Image
 
 @pytest.fixture
 def ask(client: Client, settings: Any) -> Callable[[bytes], Any]:
-    """A function that checks a picture as a client with the scope does."""
+    """A function that checks a picture as a client does who may know what is on lists."""
     settings.THROTTLE_POINTS = 0
-    _, key = ApiKey.issue(name="checker", scopes=[Scope.CHECK])
+    _, key = ApiKey.issue(name="checker", scopes=[Scope.CHECK, Scope.LISTS])
 
     def send(data: bytes) -> Any:
         from django.core.files.uploadedfile import SimpleUploadedFile

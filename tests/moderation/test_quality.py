@@ -335,9 +335,9 @@ def test_thresholds_over_the_api(lead: Actor, bo: Actor) -> None:
     assert (point["threshold"], point["matched"], point["confirmed"]) == (31, 60, 60)
     assert point["precision"]["value"] == 1 > point["precision"]["low"] > 0.9
     assert told["points"][3]["precision"] is None
-    body = {"threshold": 20, "reason": "by script"}
+    body = {"threshold": 25, "reason": "by script"}
     done = Client().post(url, body, headers=headers, content_type="application/json")
-    assert done.json() == {"threshold": 20, "scan": None}
+    assert done.json() == {"threshold": 25, "scan": None}
     refused = Client().post(
         url, body, headers=key(bo.user, "lists"), content_type="application/json"
     )

@@ -29,16 +29,18 @@ from tests.moderation import factories as make
 pytestmark = pytest.mark.django_db
 MANY = """
 INSERT INTO moderation_reviewcase (state, origin, verdict, severity, confidence, two_person, held,
-    cluster, sampling_weight, evidence, picture, created_at, decided_at)
+    cluster, sampling_weight, evidence, picture, created_at, decided_at, legal_hold,
+    legal_hold_reason)
 SELECT CASE WHEN n %% 10 = 0 THEN 'confirmed' ELSE 'open' END, 'upload', 'review', 1 + n %% 4,
     (n * 7919 %% 1000) / 1000.0, false, false,
     md5((n / 2)::text), 1, jsonb_build_object('sha256', md5(n::text) || md5(n::text)), '',
-    now() - n * interval '13 seconds', CASE WHEN n %% 10 = 0 THEN now() END
+    now() - n * interval '13 seconds', CASE WHEN n %% 10 = 0 THEN now() END, false,
+    ''
 FROM generate_series(1, %s) n;
 INSERT INTO moderation_casematch (case_id, list_id, item_id, sha256, list_name, list_version,
-    source, match_type, distance, threshold, observe, quality, verdict, created_at)
+    source, match_type, distance, threshold, observe, quality, verdict, created_at, edit)
 SELECT c.id, %s, %s, '', 'list', 1, '', CASE WHEN c.id %% 3 = 0 THEN 'copy' ELSE 'pdq' END,
-    c.id %% 40, 31, 52, 90, 'review', c.created_at
+    c.id %% 40, 31, 52, 90, 'review', c.created_at, ''
 FROM moderation_reviewcase c;
 ANALYZE moderation_reviewcase, moderation_casematch;
 """

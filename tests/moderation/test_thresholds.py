@@ -28,15 +28,16 @@ pytestmark = pytest.mark.django_db
 MULTIPLY = """
 WITH cases AS (
     INSERT INTO moderation_reviewcase (state, origin, verdict, severity, confidence, two_person,
-        held, cluster, sampling_weight, evidence, picture, created_at, decided_at)
+        held, cluster, sampling_weight, evidence, picture, created_at, decided_at,
+        legal_hold, legal_hold_reason)
     SELECT state, origin, verdict, severity, confidence, two_person, held, cluster,
-        sampling_weight, evidence, picture, created_at, decided_at
+        sampling_weight, evidence, picture, created_at, decided_at, false, ''
     FROM moderation_reviewcase, generate_series(1, 49) RETURNING id, state),
 numbered AS (SELECT id, row_number() OVER () AS n FROM cases)
 INSERT INTO moderation_casematch (case_id, list_id, item_id, sha256, list_name, list_version,
-    source, match_type, distance, threshold, observe, verdict, created_at)
+    source, match_type, distance, threshold, observe, verdict, created_at, edit)
 SELECT numbered.id, list_id, item_id, md5(copy.n::text), list_name, list_version, source,
-    match_type, distance, threshold, observe, verdict, created_at
+    match_type, distance, threshold, observe, verdict, created_at, ''
 FROM (SELECT row_number() OVER () AS n, m.* FROM moderation_casematch m, generate_series(1, 49))
     AS copy LEFT JOIN numbered ON numbered.n = copy.n
 """

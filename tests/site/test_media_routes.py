@@ -42,10 +42,11 @@ CONSOLE = {
 """What is made for moderators alone: each address says itself how clear it is."""
 SENDS_NONE = set(
     """
-    batch batch-undo case case-appeal case-claim case-decide case-next case-release cases
-    cases-decide check check-batch console:batch console:bulk console:case console:decide
-    console:decisions-csv console:grid console:next console:preferences console:presence
-    console:queue console:release console:scan console:second-opinions console:skip
+    batch batch-undo case case-appeal case-claim case-decide case-legal-hold
+    case-legal-hold-lift case-next case-release cases cases-decide change-confirm change-refuse
+    changes check check-batch console:batch console:bulk console:case console:decide
+    console:decisions-csv console:grid console:legal-hold console:next console:preferences
+    console:presence console:queue console:release console:scan console:second-opinions console:skip
     console:threshold console:threshold-preview console:thresholds console:undo-last decisions-csv
     deliveries docs gallery:legacy-add gallery:legacy-search gallery:search healthz image
     image-batch image-compare image-search images import import-bad-rows import-confirm

@@ -111,7 +111,7 @@ def index_again(*, videos: QuerySet[Video], by: str) -> int:
 
 
 def index_older(*, by: str) -> tuple[int, int]:
-    """Index all those anew that older code indexed, which stored no hashes of what is shown briefly.
+    """Index all those anew that older code indexed: it kept no hashes of what is shown briefly.
 
     Answers how many will be, and how many cannot: of those neither a file nor a link is left.
     """
