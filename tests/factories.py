@@ -49,6 +49,8 @@ def wheel_photo(name: str, longest: int = 512) -> Pillow.Image:
     """A real photograph or scan of scikit-image, reduced."""
     image = Pillow.open(Path(skimage.data.__file__).parent / name).convert("RGB")
     image.thumbnail((longest, longest))
+    # Pillow would write it into a PNG and not into a JPEG: two pictures of other colours.
+    image.info.pop("icc_profile", None)
     return image
 
 

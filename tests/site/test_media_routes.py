@@ -60,10 +60,11 @@ SENDS_NONE = set(
 """Pages, JSON and CSV, which may name addresses of media but hold none of it."""
 ADMIN_SENDS_NONE = set(
     """
-    None app_list autocomplete index jsi18n login logout moderation_listimport_bad_rows
+    None app_list autocomplete gallery_image_batch index jsi18n login logout
+    moderation_listimport_bad_rows
     moderation_listimport_confirm moderation_listimport_discard moderation_listimport_export
     moderation_webhook_secret moderation_webhook_test password_change_done search
-    videos_video_duplicates view_on_site
+    videos_video_batch videos_video_duplicates view_on_site
     """.split()  # noqa: SIM905
 )
 OF_EVERY_ADMIN = ("_changelist", "_add", "_change", "_delete", "_history")
