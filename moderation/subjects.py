@@ -41,7 +41,7 @@ def of_bytes(data: bytes) -> Subject:
     hashes = vars(Hashes.of(data))
     if picture_sniffing.sniff(data) is not None:
         return _of_picture(hashes, data)
-    return Subject(hashes, views_of_file(io.BytesIO(data), hashes["sha256"]))
+    return Subject(hashes, views_of_file(io.BytesIO(data)))
 
 
 def of_hash(kind: str, value: str, quality: int | None = None) -> Subject:
@@ -72,14 +72,14 @@ def of_video(video: Video) -> Subject:
 
 def _of_picture(hashes: Mapping[str, str], data: bytes) -> Subject:
     file = PictureFile(data)
-    moving = _motion(data, hashes["sha256"])
+    moving = _motion(data)
     return Subject(hashes, chain(file.views(), moving), file.chosen(), file.doubts)
 
 
-def _motion(data: bytes, sha256: str) -> Iterator[View]:
+def _motion(data: bytes) -> Iterator[View]:
     """The video at the end of a photograph that moves, or the pictures of a HEIC that does."""
     video = data if sniff(data[:HEAD_BYTES]) == "heics" else decoding.appended_video(data)
-    for view in views_of_file(io.BytesIO(video), sha256) if video else ():
+    for view in views_of_file(io.BytesIO(video)) if video else ():
         yield replace(view, rendering=VIDEO)
 
 

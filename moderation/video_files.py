@@ -46,10 +46,10 @@ NOTHING: Final = np.empty((0, 0, 3), np.uint8)
 T = TypeVar("T")
 
 
-def views_of_file(file: BinaryIO, sha256: str) -> Iterator[View]:
+def views_of_file(file: BinaryIO) -> Iterator[View]:
     """Of a video that was sent to be asked about: all layers, one after another. Raises what
     decoding raises."""
-    phase = conf.phase(sha256)
+    phase = conf.phase()
     with decode(
         file,
         conf.query_limits(),

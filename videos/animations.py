@@ -38,7 +38,7 @@ def _read(job: Job) -> Iterator[Info | Frame]:
     )
     data = Path(job.name).read_bytes()
     info = decoding.inspect(data, limits)
-    yield Info(job.container, info.format, info.width, info.height, None)
+    yield Info(job.container, info.format, info.width, info.height, None, frames=info.frames)
     others: set[str] = set()
     yield from _frames(job, data, limits, 0, others)
     for ground, name in enumerate(GROUNDS):

@@ -53,15 +53,13 @@ def query_limits() -> Limits:
     )
 
 
-def phase(sha256: str) -> float:
-    """A point, 0 to 1000 ms, of the grid of times on which a file is looked at.
+def phase() -> float:
+    """A point, 0 to 1000 ms, of the grid of times on which files are looked at.
 
-    Nobody outside can know it, and the same file is always looked at in the same way, so that a
-    verdict does not change by chance.
+    It follows from ``SECRET_KEY``, so that nobody outside knows it. All files have the same: what
+    two of them share is seen at the same moments, and no verdict changes by chance.
     """
-    digest = hmac.digest(
-        settings.SECRET_KEY.encode(), b"grid of times:" + sha256.encode(), "sha256"
-    )
+    digest = hmac.digest(settings.SECRET_KEY.encode(), b"grid of times", "sha256")
     return 1000 * int.from_bytes(digest[:4], "big") / 2**32
 
 

@@ -294,9 +294,19 @@ class _Reading:
 
     def _end_of(self, t: int) -> int:
         """When the frame at ``t`` leaves the screen, if it is the last one."""
-        claimed = self._job.container in _STATE_THEIR_DURATION and _claimed_ms(self._container)
-        read = round(self._end_ms - (self._start_ms or 0.0))
-        return min(max(t + 1, read or t + round(self._step_ms()), claimed or 0), _LATEST_MS)
+        claimed = 0 if self._ends_early() else self._stated_ms()
+        return min(max(t + 1, self._read_ms() or t + round(self._step_ms()), claimed), _LATEST_MS)
+
+    def _stated_ms(self) -> int:
+        """How long the file says it is, where that can be relied upon; else 0."""
+        stated = self._job.container in _STATE_THEIR_DURATION and _claimed_ms(self._container)
+        return stated or 0
+
+    def _read_ms(self) -> int:
+        return round(self._end_ms - (self._start_ms or 0.0))
+
+    def _ends_early(self) -> bool:
+        return self._read_ms() < 0.9 * self._stated_ms() - 1000
 
     def _frames(self) -> Iterator[VideoFrame]:
         """Decoded frames; damaged packets are passed over, as players do."""
@@ -329,14 +339,10 @@ class _Reading:
     def _check_complete(self) -> None:
         if self._job.container == "avi" and _avi_bytes(self._job.name) > 1.05 * self._bytes:
             raise NotAVideo("The AVI file ends early; upload it again.")
-        claimed = _claimed_ms(self._container)
-        if claimed is None or self._job.container not in _STATE_THEIR_DURATION:
-            return
-        read = self._end_ms - (self._start_ms or 0.0)
-        if read < 0.9 * claimed - 1000:
+        if self._ends_early():
             raise NotAVideo(
-                f"The video ends early: {clock(round(read))} of the {clock(claimed)} that it "
-                "announces could be read. Upload it again."
+                f"The video ends early: {clock(self._read_ms())} of the "
+                f"{clock(self._stated_ms())} that it announces could be read. Upload it again."
             )
 
 

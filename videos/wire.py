@@ -82,8 +82,8 @@ class Job:
 @dataclass(frozen=True, slots=True)
 class Info:
     """``container``: as sniffed; ``codec``: FFmpeg's or Pillow's name; size in pixels as shown
-    (upright, pixels made square); ``duration_ms``, ``fps``: what the header claims, None if
-    nothing."""
+    (upright, pixels made square); ``duration_ms``, ``fps``, ``frames``: what the header claims,
+    None if nothing."""
 
     container: str
     codec: str
@@ -91,6 +91,7 @@ class Info:
     height: int
     duration_ms: int | None
     fps: float | None = None
+    frames: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -273,7 +273,7 @@ class ImageSearch(APIView):
 
 def match_body(match: Match, match_type: str, context: Mapping[str, Any]) -> dict[str, Any]:
     """One result of a search."""
-    body = {
+    body: dict[str, Any] = {
         "image": serializers.ImageSerializer(match.image, context=context).data,
         "distance": match.distance,
         "confidence": match.confidence,

@@ -120,8 +120,8 @@ def test_refused_fields(
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (b"", "not_an_image"),
-        (b"#EXTM3U\nhttp://127.0.0.1/a.ts", "not_an_image"),
+        (b"", "not_a_video"),
+        (b"#EXTM3U\nhttp://127.0.0.1/a.ts", "not_a_video"),
         (clips.sound_only(), "not_a_video"),
         (clips.encode(clips.timed(clips.plain(99, 1)))[:500], "not_a_video"),
     ],

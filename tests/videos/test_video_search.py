@@ -246,8 +246,8 @@ def test_an_empty_gallery() -> None:
 @pytest.mark.parametrize(
     ("data", "error"),
     [
-        (b"", NotAnImage),
-        (b"#EXTM3U\nhttp://127.0.0.1/a.ts\n", NotAnImage),
+        (b"", NotAVideo),
+        (b"#EXTM3U\nhttp://127.0.0.1/a.ts\n", NotAVideo),
         (clips.encode(clips.timed(clips.plain(0, 2)))[:400], NotAVideo),
         (clips.sound_only(), NotAVideo),
         (file_of(noise())[:5000], NotAnImage),

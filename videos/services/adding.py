@@ -85,8 +85,10 @@ def _look(file: File) -> Info:
     file.seek(0)
     source = _place_of(file) or cast(BinaryIO, file)
     with decode(source, conf.look_limits(), long_side=LOOK_SIDE) as video:
-        # A second one: there are still pictures in the containers of videos.
-        if len(list(islice(video, 2))) < 2:
+        # There are still pictures in the containers of videos. Where the header tells, the second
+        # frame is not waited for: it may take long to find one that differs.
+        wanted = 1 if (video.info.frames or 0) > 1 else 2
+        if len(list(islice(video, wanted))) < wanted:
             raise NotAVideo(SINGLE_PICTURE)
         return video.info
 

@@ -96,7 +96,7 @@ def _index_claimed(video: Video, tell: Callable[[float], None] | None) -> bool:
     try:
         with (
             storing.opened_original(video) as original,
-            read(original, _Progress(video, tell), video_id=video.pk, sha256=video.sha256) as new,
+            read(original, _Progress(video, tell), video_id=video.pk) as new,
         ):
             _finish(video, new)
     except Gone:

@@ -89,18 +89,15 @@ Progress = Callable[[float], None]
 
 
 @contextmanager
-def read(
-    original: Path | BinaryIO, progress: Progress, *, video_id: int, sha256: str
-) -> Iterator[Indexed]:
-    """Decode a video and describe what is in it. ``video_id``: the one whose frames do not count;
-    ``sha256``: of the file.
+def read(original: Path | BinaryIO, progress: Progress, *, video_id: int) -> Iterator[Indexed]:
+    """Decode a video and describe what is in it. ``video_id``: the one whose frames do not count.
 
     Raises ``NotAVideo`` and its kin, ``Unavailable`` where the model is missing, and what
     ``progress`` raises.
     """
     embed = descriptors.get_copy().embed
     with tempfile.TemporaryFile() as mp4:
-        phase = conf.phase(sha256)
+        phase = conf.phase()
         with decode(
             original,
             conf.limits(),

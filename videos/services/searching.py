@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -156,7 +155,7 @@ def read(content: bytes) -> tuple[list[QueryFrame], bool]:
         io.BytesIO(content),
         video_conf.query_limits(),
         fps=queries.SAMPLES_PER_SECOND,
-        phase=video_conf.phase(hashlib.sha256(content).hexdigest()),
+        phase=video_conf.phase(),
         long_side=queries.LONG_SIDE,
     ) as footage:
         frames = queries.footage(footage)
