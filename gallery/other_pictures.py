@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from gallery.containers import boxes, exif, jpeg
+from gallery.containers import boxes, exif, jpeg, xmp
 from gallery.errors import UserError
 from gallery.opening import File, open_file
 from gallery.picture_limits import Limits
@@ -58,9 +58,14 @@ def _files(file: File) -> Iterator[tuple[Literal["picture", "thumbnail"], str, b
             yield "picture", "jpeg", data
     if file.info.format == "avif" and (half := boxes.other_half(file.data)):
         yield "picture", "avif", half
-    previews = [exif.thumbnail(file.image.info.get("exif"))]
+    for preview in dict.fromkeys(_previews(file)):
+        yield "thumbnail", "jpeg", preview
+
+
+def _previews(file: File) -> Iterator[bytes]:
+    """The small JPEGs that programs leave beside the picture; some are there twice."""
+    if preview := exif.thumbnail(file.image.info.get("exif")):
+        yield preview
     if file.info.format == "jpeg":
-        previews.append(jpeg.photoshop_preview(file.data[: file.end]))
-    for preview in previews:
-        if preview:
-            yield "thumbnail", "jpeg", preview
+        yield from jpeg.previews(file.data[: file.end])
+    yield from xmp.previews(file.image.info.get("xmp"))

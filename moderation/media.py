@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gallery import conf, decoding
 from gallery.errors import NotFound
-from gallery.interleaved import STRIPS, named
+from gallery.inner_pictures import inner_pictures, is_inner
 from gallery.shown_pictures import VIDEO, shown_pictures, view_name
 from moderation.models import BannedItem, ReviewCase
 from videos import conf as video_conf
@@ -111,11 +111,11 @@ def _shown(name: str, frame: int, rendering: str) -> Pixels:
     with _opened(name) as stream:
         data = stream.read()
     usual, _, last = rendering.rpartition(" ")
-    alone = last.startswith(STRIPS)
+    alone = is_inner(last)
     wanted = frame, usual if alone else rendering
     for picture in shown_pictures(data, conf.limits()):
         if (picture.frame, picture.rendering) == wanted:
-            found = named(picture.rgb).get(last) if alone else picture.rgb
+            found = inner_pictures(picture.rgb).get(last) if alone else picture.rgb
             if found is not None:
                 return found
     raise NotFound(f"It shows no {view_name(frame, rendering)}.")

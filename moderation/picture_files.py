@@ -15,7 +15,7 @@ from typing import Any, Final
 from gallery import conf, decoding
 from gallery.descriptors.pdq import LOW_QUALITY, dihedral
 from gallery.frame_choice import TimedHash, most_telling
-from gallery.interleaved import named
+from gallery.inner_pictures import inner_pictures
 from gallery.shown_pictures import ShownPicture, shown_pictures
 from moderation.matching import Pixels, View
 
@@ -61,7 +61,7 @@ class PictureFile:
             self._seen.append(_Seen(picture.view, frame, view.quality))
             if self._still and number < LEARNED:
                 yield replace(view, in_parts=number < IN_PARTS)
-                yield from _separated(view)
+                yield from _inner(view)
             else:
                 yield replace(view, hashes_only=True)
 
@@ -87,9 +87,8 @@ class PictureFile:
         return {"frame": frame, "rendering": picture.rendering}
 
 
-def _separated(view: View) -> Iterator[View]:
-    """The two pictures of one that shows strips or tiles of both."""
-    for name, rgb in named(view.rgb).items():
+def _inner(view: View) -> Iterator[View]:
+    for name, rgb in inner_pictures(view.rgb).items():
         rendering = f"{view.rendering} {name}".strip()
         yield replace(hashed_view(rgb, rgb), frame=view.frame, rendering=rendering)
 

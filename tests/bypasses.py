@@ -6,6 +6,7 @@ described by a reader that takes the easy way.
 
 from __future__ import annotations
 
+import base64
 import functools
 import io
 import struct
@@ -258,6 +259,38 @@ def exif_thumbnail() -> bytes:
     return jpeg_of(decoy(), exif=b"Exif\0\0" + tiff)
 
 
+def _small_jpeg() -> bytes:
+    return jpeg_of(banned().resize((160, 120)))
+
+
+def _with_segment(marker: int, body: bytes) -> bytes:
+    """The decoy as a JPEG with one more segment behind its first one."""
+    data = jpeg_of(decoy())
+    at = 4 + int.from_bytes(data[4:6], "big")
+    return data[:at] + struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body + data[at:]
+
+
+def jfif_thumbnail() -> bytes:
+    """A JPEG with a preview in an extension of JFIF."""
+    return _with_segment(0xE0, b"JFXX\0\x10" + _small_jpeg())
+
+
+def xmp_thumbnail() -> bytes:
+    """A JPEG with a preview in XMP, its Base64 broken into lines."""
+    text = base64.encodebytes(_small_jpeg()).replace(b"\n", b"&#xA;")
+    body = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><i>" + text + b"</i></x:xmpmeta>"
+    return _with_segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + body)
+
+
+def long_picture() -> bytes:
+    """Twelve pictures, one below the other, as a stitched screenshot shows them."""
+    pictures = [*others(7), banned(), *others(11)[7:]]
+    long = Pillow.new("RGB", (SIZE[0], SIZE[1] * len(pictures)))
+    for number, picture in enumerate(pictures):
+        long.paste(picture, (0, SIZE[1] * number))
+    return jpeg_of(long)
+
+
 def motion_photo() -> bytes:
     """A JPEG with a film behind it, as phones write it."""
     return jpeg_of(decoy()) + film([(n / 10, banned()) for n in range(20)])
@@ -454,6 +487,9 @@ BYPASSES: Final = (
     Bypass("HEIC, second picture", lambda: heic(False)),
     Bypass("HEIC, second picture is the primary one", lambda: heic(True)),
     Bypass("EXIF thumbnail", exif_thumbnail),
+    Bypass("JFIF thumbnail", jfif_thumbnail),
+    Bypass("XMP thumbnail", xmp_thumbnail),
+    Bypass("one of twelve pictures in a long one", long_picture),
     Bypass("film behind a JPEG (motion photo)", motion_photo),
     Bypass("JPEG without its end", lambda: jpeg_of(banned())[:-2]),
     Bypass("64 scan markers behind a JPEG", scans_behind_the_end),

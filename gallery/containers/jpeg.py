@@ -17,8 +17,6 @@ _MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """Neither a stuffed byte of a scan nor one of its restarts nor padding."""
 
 _ALONE: Final = frozenset({0x01, 0xD8})  # markers without a length
-_PHOTOSHOP_PREVIEW: Final = re.compile(rb"8BIM\x04[\x09\x0c]")
-_PREVIEW_HEAD: Final = 320  # its name and 28 bytes that describe it
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +55,30 @@ def further_pictures(data: bytes, end: int) -> Iterator[bytes]:
         end = found or start + len(SOI)
 
 
-def photoshop_preview(data: bytes) -> bytes | None:
-    """The small JPEG that Photoshop leaves in a file's head."""
-    found = _PHOTOSHOP_PREVIEW.search(data)
-    if found is None:
-        return None
-    start = data.find(SOI, found.end(), found.end() + _PREVIEW_HEAD)
-    return None if start < 0 else data[start : read(data, start).end]
+def previews(data: bytes) -> Iterator[bytes]:
+    """The small JPEGs in a file's head, whatever program left them there: in EXIF, in JFIF, by
+    Photoshop; at most ``MAX_PICTURES``."""
+    found = 0
+    for start, end in _application_segments(data):
+        while found < MAX_PICTURES and (start := data.find(SOI, start, end)) >= 0:
+            found += 1
+            inside = data[start:end]
+            length = read(inside).end
+            yield inside[:length]
+            start += length or len(SOI)
+
+
+def _application_segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Start and end of what APP0 to APP15 hold, up to the first scan."""
+    at = len(SOI) - 1
+    for _ in range(_MAX_MARKERS):
+        found = _MARKER.search(data, at)
+        if found is None or data[found.start() + 1] in (0xDA, EOI[1]):
+            return
+        start = found.end()
+        if data[start - 1] in _ALONE:
+            at = start
+            continue
+        at = start + int.from_bytes(data[start : start + 2], "big")
+        if 0xE0 <= data[start - 1] <= 0xEF:
+            yield start + 2, at

@@ -80,3 +80,22 @@ def test_strangers_pass(edit: str, coffee: BannedItem) -> None:
     stranger = np.asarray(wheel_photo("astronaut.png"))
     found = screened(EDITS[edit](stranger, CHELSEA))
     assert found.verdict == Verdict.ALLOW
+
+
+@pytest.mark.parametrize("lying", [False, True])
+def test_one_of_many_pictures_in_a_long_one_is_found(lying: bool, coffee: BannedItem) -> None:
+    height, width = COFFEE.shape[:2]
+    around = [np.asarray(photo(20 + number).resize((width, height))) for number in range(9)]
+    along = np.concatenate([*around[:4], COFFEE, *around[4:]], axis=1 if lying else 0)
+    found = screened(along)
+    assert found.verdict == Verdict.BLOCK
+    assert {match.item_id for match in found.within} == {coffee.pk}
+    rendering = found.within[0].rendering
+    assert rendering.startswith("section-")
+    name = default_storage.save("long.jpg", ContentFile(jpeg(Pillow.fromarray(along))))
+    assert media._shown(name, 0, rendering).shape[:2] == (min(along.shape[:2]),) * 2
+
+
+def test_strangers_in_a_long_picture_pass(coffee: BannedItem) -> None:
+    around = [np.asarray(photo(20 + number).resize((320, 240))) for number in range(8)]
+    assert screened(np.concatenate(around)).verdict == Verdict.ALLOW
