@@ -58,6 +58,11 @@ def _files(file: File) -> Iterator[tuple[Literal["picture", "thumbnail"], str, b
             yield "picture", "jpeg", data
     if file.info.format == "avif" and (half := boxes.other_half(file.data)):
         yield "picture", "avif", half
+    if file.info.format == "avif":
+        for data in boxes.other_primaries(file.data):
+            yield "picture", "avif", data
+    if file.info.format == "heic" and (shown := boxes.with_thumbnails(file.data)):
+        yield "picture", "heic", shown
     for preview in dict.fromkeys(_previews(file)):
         yield "thumbnail", "jpeg", preview
 

@@ -22,6 +22,7 @@ import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from gallery.containers import boxes
 from tests.factories import encoded, wheel_photo
 
 Pixels = NDArray[Any]
@@ -243,6 +244,58 @@ def heic(primary_second: bool) -> bytes:
     out = io.BytesIO()
     file.save(out, quality=80, primary_index=int(primary_second), save_all=True)
     return out.getvalue()
+
+
+def heic_thumbnail() -> bytes:
+    """The decoy, its thumbnail the banned picture."""
+    heif = pillow_heif.from_pillow(decoy())
+    heif.add_from_pillow(banned())
+    heif[0].info["thumbnails"] = [160]
+    out = io.BytesIO()
+    heif.save(out, quality=80, primary_index=0)
+    # Item 2 is the thumbnail of 1. Item 3, the other picture, takes its place.
+    own, other = (b"thmb" + struct.pack(">HHH", one, 1, 1) for one in (2, 3))
+    assert own in out.getvalue()
+    return out.getvalue().replace(own, other)
+
+
+def avif_second_picture() -> bytes:
+    """An AVIF of two pictures, the decoy the primary one."""
+    first, second = (encoded(one, "AVIF", quality=80) for one in (decoy(), banned()))
+    (_, _, head), (_, meta, meta_end), (_, media, media_end) = boxes.top_level(first)
+    inner = first[meta + 4 : meta_end]
+    parts = {kind: inner[start:end] for kind, start, end in boxes.top_level(inner)}
+    pictures = [
+        first[media:media_end],
+        *(second[at:end] for kind, at, end in boxes.top_level(second) if kind == b"mdat"),
+    ]
+
+    def box(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body) + 8) + kind + body
+
+    def made(at: int) -> bytes:
+        """``at``: where the first picture's bytes are."""
+        starts = at, at + len(pictures[0])
+        entries = [
+            struct.pack(">HHHII", number, 0, 1, start, len(picture))
+            for number, start, picture in zip((1, 2), starts, pictures, strict=True)
+        ]
+        located = bytes.fromhex("00000000 4400 0002") + b"".join(entries)
+        named = parts[b"iinf"][6:]
+        listed = bytes.fromhex("00000000 0002") + named + named.replace(b"\0\1", b"\0\2", 1)
+        # Both have the same size and the same properties.
+        properties = parts[b"iprp"]
+        split = properties.index(b"ipma") - 4
+        of_first = properties[split + 16 :]
+        both = of_first + struct.pack(">H", 2) + of_first[2:]
+        shared = properties[:split] + box(b"ipma", bytes(4) + struct.pack(">I", 2) + both)
+        body = [
+            *(box(b"hdlr", parts[b"hdlr"]), box(b"pitm", parts[b"pitm"]), box(b"iloc", located)),
+            *(box(b"iinf", listed), box(b"iprp", shared)),
+        ]
+        return first[:head] + box(b"meta", bytes(4) + b"".join(body))
+
+    return made(len(made(0)) + 8) + box(b"mdat", b"".join(pictures))
 
 
 def exif_thumbnail() -> bytes:
@@ -486,6 +539,8 @@ BYPASSES: Final = (
     Bypass("JPEG behind a JPEG", lambda: jpeg_of(decoy()) + jpeg_of(banned())),
     Bypass("HEIC, second picture", lambda: heic(False)),
     Bypass("HEIC, second picture is the primary one", lambda: heic(True)),
+    Bypass("HEIC thumbnail", heic_thumbnail),
+    Bypass("AVIF, second picture", avif_second_picture),
     Bypass("EXIF thumbnail", exif_thumbnail),
     Bypass("JFIF thumbnail", jfif_thumbnail),
     Bypass("XMP thumbnail", xmp_thumbnail),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+MAX_ITEMS: Final = 16
+
 _LARGEST_FTYP: Final = 512
 
 
@@ -57,6 +59,82 @@ def other_half(data: bytes) -> bytes | None:
     if not {b"meta", b"moov"} <= kinds:
         return None
     return data[:8] + (b"avif" if data[8:12] == b"avis" else b"avis") + data[12:]
+
+
+def with_thumbnails(data: bytes) -> bytes | None:
+    """A HEIC whose thumbnails are made pictures of their own; None if it has none."""
+    changed = bytearray(data)
+    for at, kind, _, _ in _references(data):
+        if kind == b"thmb":
+            changed[at : at + 4] = b"skip"
+    return None if changed == data else bytes(changed)
+
+
+def other_primaries(data: bytes) -> Iterator[bytes]:
+    """An AVIF, made to show each of its pictures and thumbnails but the primary one; at most
+    ``MAX_ITEMS``. Readers show the primary one alone."""
+    stated = _within_meta(data, b"pitm")
+    listed = _within_meta(data, b"iinf")
+    if stated is None or listed is None:
+        return
+    at, wide = stated[0] + 4, _wide(data, stated[0])
+    primary = int.from_bytes(data[at : at + wide], "big")
+    # Planes of alpha and tiles of a grid are no pictures.
+    parts = {one for _, kind, one, _ in _references(data) if kind in (b"auxl", b"cdsc")}
+    parts |= {
+        one for _, kind, _, several in _references(data) if kind == b"dimg" for one in several
+    }
+    others = [
+        item
+        for item, kind in _items(data, *listed)
+        if kind in (b"av01", b"grid", b"iovl") and item not in parts and item != primary
+    ]
+    for item in others[:MAX_ITEMS]:
+        yield data[:at] + item.to_bytes(wide, "big") + data[at + wide :]
+
+
+def _items(data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """(number, type) of what ``iinf`` lists."""
+    head = 4 + _wide(data, start)
+    for kind, at, _ in top_level(data[start + head : end]):
+        if kind == b"infe":
+            at += start + head
+            wide = 4 if data[at : at + 1] == b"\3" else 2
+            number = int.from_bytes(data[at + 4 : at + 4 + wide], "big")
+            yield number, data[at + 6 + wide : at + 10 + wide]
+
+
+def _references(data: bytes) -> Iterator[tuple[int, bytes, int, list[int]]]:
+    """(place of the type, type, from which item, to which) of each reference between items."""
+    found = _within_meta(data, b"iref")
+    if found is None:
+        return
+    start, end = found
+    wide = _wide(data, start)
+    for kind, at, stop in top_level(data[start + 4 : end]):
+        numbers = data[start + 4 + at : start + 4 + stop]
+        several = numbers[wide + 2 :]
+        yield (
+            start + at,
+            kind,
+            int.from_bytes(numbers[:wide], "big"),
+            [int.from_bytes(several[n : n + wide], "big") for n in range(0, len(several), wide)],
+        )
+
+
+def _wide(data: bytes, start: int) -> int:
+    """Bytes of the numbers in a box, whose first byte is its version."""
+    return 2 if data[start : start + 1] == b"\0" else 4
+
+
+def _within_meta(data: bytes, wanted: bytes) -> tuple[int, int] | None:
+    """First byte and end of what a box of ``meta`` holds."""
+    for kind, start, end in top_level(data):
+        if kind == b"meta":
+            for inner, at, stop in top_level(data[start + 4 : end]):
+                if inner == wanted:
+                    return start + 4 + at, start + 4 + stop
+    return None
 
 
 def motion_clip(data: bytes) -> bytes | None:
