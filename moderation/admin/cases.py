@@ -14,7 +14,7 @@ from unfold.decorators import display
 
 from gallery.admin.listing import AddedSinceFilter, EstimatingPaginator, YesNoFilter
 from gallery.errors import UserError
-from moderation import reasons
+from moderation import reasons, wording
 from moderation.console import bulk, showing
 from moderation.console import legal_holds as holds
 from moderation.models import CaseMatch, DecisionBatch, ReviewCase
@@ -152,9 +152,9 @@ class ReviewCaseAdmin(ReadByRole):
         """The match that says most."""
         match = showing.nearest(case.matches.all())
         if match is None:
-            return "could not be checked"
-        distance = f"{match.distance:g} of {match.threshold:g}"
-        return f"{match.list_name}: {match.match_type}, {distance}"
+            return " ".join(["could not be checked.", *wording.of_gaps(case)])
+        found = f"{match.list_name}: {match.match_type}, {match.distance:g} of {match.threshold:g}"
+        return " ".join([f"{found}.", *wording.of_match(match), *wording.of_gaps(case)])
 
     @display(description="subject")
     def subject(self, case: ReviewCase) -> str:
