@@ -48,8 +48,12 @@ def answer(
 
 def asks_clear(request: HttpRequest) -> bool:
     """Whether a clear look is asked for, and by no page of another site."""
-    foreign = request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}
-    return request.GET.get("clear") == "1" and not foreign
+    return request.GET.get("clear") == "1" and not is_foreign(request)
+
+
+def is_foreign(request: HttpRequest) -> bool:
+    """Whether a page of another site sent the browser here: it may not make a person look."""
+    return request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}
 
 
 def blurred(request: HttpRequest, pixels: Pixels) -> HttpResponseBase:

@@ -8,7 +8,7 @@ pixels.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +25,14 @@ VIDEO: Final = "video"
 
 _LETTERS: Final = {"black": "b", "colour": "c", "unconverted": "u", "inverted": "i"}
 """``Rendering.name`` → how it ends the name of a view."""
+
+_MANNERS: Final = {
+    "black": "over black",
+    "colour": "as colour alone",
+    "unconverted": "without its colour profile",
+    "inverted": "with its inks inverted",
+}
+"""``Rendering.name`` → how a person calls a picture that is shown so."""
 
 _NAMES: Final = {letter: name for name, letter in _LETTERS.items()}
 
@@ -87,6 +95,40 @@ def place_of(view: str) -> tuple[int, str]:
     words = [] if usual else [name]
     words += [_NAMES[letter]] if letter else []
     return int(found[1]) if found else 0, " ".join(words)
+
+
+def in_words(rendering: str) -> str:
+    """A rendering as a part of a sentence: ``the picture over black``, ``the preview in the file``.
+
+    Also those that screening adds: strips that were taken apart, and the streams of a video.
+    """
+    what, manners = "the picture", []
+    for name, number in re.findall(r"([a-z]+)[- ]?(\d*)", rendering):
+        if name == "picture":
+            what = f"picture {number} in the file"
+        elif name == "thumbnail":
+            what = "the preview in the file"
+        elif name == VIDEO:
+            what = "the video in the photo"
+        elif name == "stream":
+            what = f"video track {number}"
+        elif name == "strips":
+            manners.append(f"taken apart in strips ({number})")
+        else:
+            manners.append(_MANNERS[name])
+    return " ".join([what, *manners])
+
+
+def labels(renderings: Sequence[str]) -> list[str]:
+    """The same for buttons that choose between renderings of one file: ``Over black``."""
+    transparent = any(name.endswith(("black", "colour")) for name in renderings)
+    usual = "Over white" if transparent else "Usual"
+    return [_label(in_words(name)) if name else usual for name in renderings]
+
+
+def _label(words: str) -> str:
+    words = words.removeprefix("the picture ").removeprefix("the ")
+    return words[0].upper() + words[1:]
 
 
 def _renderings(shown: Shown) -> Iterator[ShownPicture]:

@@ -14,6 +14,13 @@ def shown(client: Client, url: str, data: dict[str, Any]) -> Any:
     return page
 
 
+def undo(client: Client, address: str, page: Any = None, reason: str = "because") -> Any:
+    """Undo what the page of a batch shows (now, if it is not given)."""
+    page = page or client.get(address)
+    fields = {"confirmed": page.context["token"], "reason": reason}
+    return client.post(address, fields, follow=True)
+
+
 def confirm(client: Client, url: str, data: dict[str, Any], page: Any = None, **given: Any) -> Any:
     """Click on a page that was ``shown`` (now, if it is not given), with what is filled in.
 

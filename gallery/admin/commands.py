@@ -8,35 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
 from gallery import retention
 from gallery.access import access_of
+from gallery.admin.batch_pages import SHOWN, BatchPages, actor
 from gallery.admin.selection import CHANGED, Selection
-from gallery.errors import NotFound, UserError
-from gallery.items import Item, Status
+from gallery.errors import UserError
+from gallery.items import Item
 from gallery.models import ItemBatch
 from gallery.retention import Act, Why, Withheld
-from gallery.services import batches
-
-SHOWN: Final = 24
-
-
-def actor(request: HttpRequest) -> str:
-    """Who is written into rows and news."""
-    return f"user:{request.user.get_username()}"
 
 
 @dataclass(frozen=True)
@@ -89,16 +82,11 @@ class Chosen:
     kept: Mapping[int, Why]
 
 
-class Commands:
+class Commands(BatchPages):
     """For the admin of a kind of item, whose actions and buttons call ``ask``."""
 
     commands: ClassVar[Mapping[str, Command]]
-    item_kind: ClassVar[batches.Kind]
     confirm_template: ClassVar[str]
-
-    def text(self, count: int) -> str:
-        """ "1 image", "2 images"."""
-        return f"{count} {self.item_kind.name}{'' if count == 1 else 's'}"
 
     def ask(
         self, request: HttpRequest, rows: QuerySet[Any], action: str, *, alone: str = ""
@@ -182,10 +170,6 @@ class Commands:
         if chosen.kept:
             messages.warning(request, f"{self._kept_words(chosen.kept)} They stay as they are.")
 
-    def _kept_words(self, kept: Mapping[int, Why]) -> str:
-        counts = ", ".join(f"{number} by {kind}" for kind, number in retention.counts(kept))
-        return f"{self.text(len(kept))} left out, withheld: {counts}."
-
     def _page(
         self,
         request: HttpRequest,
@@ -214,13 +198,7 @@ class Commands:
             f"{self.item_kind.name}s": first,
             "more": max(0, count - SHOWN),
             "left": [(self.text(number), words) for words, number in chosen.left.items()],
-            "kept": self._kept_words(chosen.kept) if chosen.kept else "",
-            "kept_items": [
-                {"pk": pk, "url": f"admin:{self._label}_change", "words": chosen.kept[pk].words}
-                for pk in sorted(chosen.kept)[:SHOWN]
-            ],
-            "kept_more": max(0, len(chosen.kept) - SHOWN),
-            "kind": self.item_kind.name,
+            **self._kept_context(chosen.kept),
             "form": form,
             "token": selection.token,
             "post_to": changelist if alone else "",
@@ -235,11 +213,6 @@ class Commands:
         """To the item's page, if one came from there and it still is; else to the list."""
         target = alone or _ours(request.POST.get("alone", ""))
         return HttpResponseRedirect(target) if target else None
-
-    @property
-    def _label(self) -> str:
-        opts = self.item_kind.model._meta
-        return f"{opts.app_label}_{opts.model_name}"
 
     # --- One item -------------------------------------------------------------------------
 
@@ -287,68 +260,6 @@ class Commands:
         if not kept or not access_of(request).allows("moderate"):
             return ""
         return f"{next(iter(kept.values())).words}: it is not deleted before that is over."
-
-    # --- Batches --------------------------------------------------------------------------
-
-    def get_urls(self) -> list[URLPattern]:
-        """With the pages of batches."""
-        view = self.admin_site.admin_view(self.batch_view)  # type: ignore[attr-defined]
-        page = path("batches/<int:pk>/", view, name=f"{self._label}_batch")
-        return [page, *super().get_urls()]  # type: ignore[misc]
-
-    def batch_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """What was quarantined or released at once; POST undoes it."""
-        if not self.has_view_permission(request):  # type: ignore[attr-defined]
-            raise PermissionDenied
-        batch = ItemBatch.objects.filter(pk=pk, kind=self.item_kind.name).first()
-        if batch is None:
-            raise NotFound(f"There is no batch {pk}.")
-        may_undo = self._may_undo(request, batch)
-        if request.method == "POST":
-            if not may_undo:
-                raise PermissionDenied
-            self._undo(request, pk)
-            return HttpResponseRedirect(request.get_full_path())
-        rows = self.get_queryset(request).filter(pk__in=batch.ids)  # type: ignore[attr-defined]
-        verb = "Quarantined" if batch.status == Status.QUARANTINED else "Released"
-        context = {
-            **self.admin_site.each_context(request),  # type: ignore[attr-defined]
-            "title": f"Batch {pk}: {verb.lower()} {self.text(len(batch.ids))}",
-            "opts": self.item_kind.model._meta,
-            "batch": batch,
-            "verb": verb,
-            "counted": self.text(len(batch.ids)),
-            "still": rows.filter(status=batch.status).count(),
-            "rows": rows.order_by("-pk")[:SHOWN],
-            "more": max(0, len(batch.ids) - SHOWN),
-            "change_url": f"admin:{self._label}_change",
-            "list_url": f"admin:{self._label}_changelist",
-            "may_undo": may_undo and batch.undone_at is None,
-        }
-        return TemplateResponse(request, "gallery/admin/batch.html", context)
-
-    def _may_undo(self, request: HttpRequest, batch: ItemBatch) -> bool:
-        if batch.status == Status.QUARANTINED:
-            return bool(self.has_release_permission(request))  # type: ignore[attr-defined]
-        return bool(self.has_change_permission(request))  # type: ignore[attr-defined]
-
-    def _undo(self, request: HttpRequest, pk: int) -> None:
-        reason = request.POST.get("reason", "").strip()[:1000]
-        if not reason:
-            messages.error(request, "Say why it is undone.")
-            return
-        try:
-            done = batches.undo(kind=self.item_kind, batch_id=pk, by=actor(request), reason=reason)
-        except UserError as error:
-            messages.error(request, error.message)
-            return
-        messages.success(request, f"Batch {pk} undone: {self.text(done.count)}.")
-        if done.changed:
-            messages.warning(
-                request, f"{self.text(done.changed)} left alone: changed or deleted since."
-            )
-        if done.withheld:
-            messages.warning(request, self._kept_words(done.withheld))
 
 
 def _ours(address: str) -> str:

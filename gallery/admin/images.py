@@ -28,7 +28,7 @@ from gallery.media_access import seen_by
 from gallery.meta import meta_problem
 from gallery.models import Image, ImageFingerprint, Status
 from gallery.services import changing
-from gallery.shown_pictures import other_renderings
+from gallery.shown_pictures import labels, other_renderings
 
 BADGES = {
     Status.READY.value: "success",
@@ -63,10 +63,11 @@ def vectors_of(image_id: int) -> QuerySet[ImageFingerprint, Any]:
     )
 
 
-def renderings_of(image_id: int) -> list[str]:
-    """How else than usually viewers may show a picture."""
+def renderings_of(image_id: int) -> list[tuple[str, str]]:
+    """How viewers may show a picture, and what each is called; empty if there is one way."""
     views = ImageFingerprint.objects.filter(item=image_id).values_list("view", flat=True)
-    return other_renderings(views.distinct())
+    names = ["", *other_renderings(views.distinct())]
+    return list(zip(names, labels(names), strict=True)) if len(names) > 1 else []
 
 
 class MetaField(forms.JSONField):

@@ -20,7 +20,7 @@ from gallery.api import serializers
 from gallery.api.deletion import DELETION, DELETION_NAMES, deletion_of, told_why
 from gallery.api.limits import MAX_DATA_ID, MAX_URL
 from gallery.api.schema import answers, json, json_or_files
-from gallery.api.visibility import check_own, hidden_from
+from gallery.api.visibility import check_own, hidden_from, may_draw
 from gallery.decoding import TooLarge
 from gallery.errors import Conflict, NotFound, UserError
 from gallery.media_access import note_access, seen_by
@@ -253,7 +253,7 @@ class ImageSearch(APIView):
             threshold=asked.get("threshold"),
             limit=asked.get("limit", min(settings.SEARCH_LIMIT, 100)),
             filters=Filters(asked.get("data_id_prefix") or "", asked.get("meta") or {}),
-            explain=asked["explain"],
+            explain=asked["explain"] and may_draw(request, asked.get("id")),
         )
         context = {"request": request}
         note_access(access_of(request), [match.image for match in found.matches])

@@ -12,7 +12,8 @@ from rest_framework.request import Request
 from gallery.access import access_of
 from gallery.errors import NotYours
 from gallery.items import Item, Status
-from gallery.media_access import note_access
+from gallery.media_access import note_access, visible
+from gallery.models import Image
 
 BLURRED = "Whether our links show it to you blurred: it is held, or in doubt."
 CLEARABLE = "Whether they show it clearly with clear=1. Each look is counted."
@@ -23,6 +24,14 @@ def blur(request: Any, item: Item) -> dict[str, bool]:
     if "blurred" not in item.__dict__:
         note_access(access_of(request), [item])
     return {"blurred": item.blurred, "clearable": item.blurred and item.clearable}
+
+
+def may_draw(request: Request, image_id: int | None) -> bool:
+    """Whether a drawing may show the stored image: it shows it clearly, and counts no look."""
+    if image_id is None:
+        return True
+    image = visible(access_of(request), Image.objects.all(), image_id)
+    return image is not None and not image.blurred
 
 
 def check_own(request: Request, added_by: Iterable[str]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from gallery import retention
-from gallery.errors import Conflict, NotFound
+from gallery.errors import Conflict, NotFound, UserError
 from gallery.items import Item, Status
 from gallery.locking import locked
 from gallery.models import Image, ItemBatch
@@ -51,12 +52,13 @@ IMAGES: Final = Kind(
 
 
 @dataclass(frozen=True)
-class Undone:
-    """``count`` items are as they were; ``changed`` were changed since, ``withheld`` may not be
-    released: both stay as they are."""
+class Undoing:
+    """``ids`` become ``back`` again. ``changed``: what else became of an item since → those it is
+    true of; ``withheld`` may not be released. Both stay as they are."""
 
-    count: int
-    changed: int
+    back: Status
+    ids: list[int]
+    changed: Mapping[str, list[int]]
     withheld: Mapping[int, Why]
 
 
@@ -82,29 +84,45 @@ def move(
 
 
 @transaction.atomic
-def undo(*, kind: Kind, batch_id: int, by: str, reason: str) -> Undone:
+def undo(*, kind: Kind, batch_id: int, by: str, reason: str) -> Undoing:
     """Put back what a batch moved and nobody has moved since.
 
     Raises ``NotFound``, and ``Conflict`` if it was undone already or nothing is left to undo.
     """
+    if not reason:
+        raise UserError("Say why it is undone.", field="reason")
     batch = ItemBatch.objects.select_for_update().filter(pk=batch_id, kind=kind.name).first()
     if batch is None:
         raise NotFound(f"There is no batch {batch_id}.")
     if batch.undone_at is not None:
         raise Conflict(f"Batch {batch_id} was undone already.")
-    back = BEFORE[Status(batch.status)]
-    rows = locked(
-        kind.rows(batch.ids).filter(status=batch.status).only("pk", "status"), no_key=True
-    )
-    kept = retention.withheld(kind.model, rows, Act.RELEASE) if back == Status.READY else {}
-    ids = [row.pk for row in rows if row.pk not in kept]
-    if not ids:
+    rows = locked(kind.rows(batch.ids).only("pk", "status"), no_key=True)
+    found = _undoing(kind, batch, rows)
+    if not found.ids:
         raise Conflict("Nothing is left to undo: all of it was changed since, or is withheld.")
-    words = f"batch {batch_id} undone: {reason}" if reason else f"batch {batch_id} undone"
-    _run(kind, back, ids, by=by, reason=words, batch=batch_id)
+    words = f"batch {batch_id} undone: {reason}"
+    _run(kind, found.back, found.ids, by=by, reason=words, batch=batch_id)
     batch.undone_at, batch.undone_by = timezone.now(), by
     batch.save(update_fields=["undone_at", "undone_by"])
-    return Undone(len(ids), len(batch.ids) - len(rows), kept)
+    return found
+
+
+def undoing(kind: Kind, batch: ItemBatch) -> Undoing:
+    """What ``undo`` would do at this moment."""
+    return _undoing(kind, batch, kind.rows(batch.ids).only("pk", "status").order_by("pk"))
+
+
+def _undoing(kind: Kind, batch: ItemBatch, rows: Iterable[Item]) -> Undoing:
+    back, there = BEFORE[Status(batch.status)], list(rows)
+    changed: defaultdict[str, list[int]] = defaultdict(list)
+    for row in there:
+        if row.status != batch.status:
+            changed[f"it is {row.status} now"].append(row.pk)
+    if gone := sorted(set(batch.ids) - {row.pk for row in there}):
+        changed["it was deleted since"] = gone
+    same = [row for row in there if row.status == batch.status]
+    kept = retention.withheld(kind.model, same, Act.RELEASE) if back == Status.READY else {}
+    return Undoing(back, [row.pk for row in same if row.pk not in kept], dict(changed), kept)
 
 
 def _run(kind: Kind, to: Status, ids: list[int], **fields: Any) -> None:

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Count, Max, Prefetch, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
 
 from gallery.admin.listing import AddedSinceFilter, EstimatingPaginator, YesNoFilter
-from gallery.errors import UserError
-from moderation import reasons
-from moderation.console import bulk, showing
+from moderation import reasons, wording
+from moderation.console import batches, bulk, showing
 from moderation.console import legal_holds as holds
 from moderation.models import CaseMatch, DecisionBatch, ReviewCase
 from moderation.models.cases import on_legal_hold
 from moderation.permissions import actor_of, can
-from moderation.services import legal_holds, undo
+from moderation.services import legal_holds
 from moderation.services.decisions import MOST
 from moderation.states import CaseState
 
@@ -152,9 +151,9 @@ class ReviewCaseAdmin(ReadByRole):
         """The match that says most."""
         match = showing.nearest(case.matches.all())
         if match is None:
-            return "could not be checked"
-        distance = f"{match.distance:g} of {match.threshold:g}"
-        return f"{match.list_name}: {match.match_type}, {distance}"
+            return " ".join(["could not be checked.", *wording.of_gaps(case)])
+        found = f"{match.list_name}: {match.match_type}, {match.distance:g} of {match.threshold:g}"
+        return " ".join([f"{found}.", *wording.of_match(match), *wording.of_gaps(case)])
 
     @display(description="subject")
     def subject(self, case: ReviewCase) -> str:
@@ -275,17 +274,8 @@ class DecisionBatchAdmin(ReadByRole):
         """A batch has its page in the console."""
         return redirect("console:batch", pk=int(object_id) if object_id.isdecimal() else 0)
 
-    @admin.action(description="Undo", permissions=["decide"])
-    def undo_batches(
-        self, request: HttpRequest, queryset: QuerySet[DecisionBatch]
-    ) -> HttpResponse | None:
-        """One after the other, the newest first; one that is refused stops no other."""
-        by = actor_of(request)
-        for pk in queryset.order_by("-pk").values_list("pk", flat=True):
-            try:
-                done = undo.undo_batch(by=by, batch_id=pk)
-            except UserError as error:
-                messages.warning(request, f"Batch {pk}: {error.message}")
-            else:
-                messages.success(request, undo.words(done))
-        return HttpResponseRedirect(request.get_full_path())
+    @admin.action(description="Undo…", permissions=["decide"])
+    def undo_batches(self, request: HttpRequest, queryset: QuerySet[DecisionBatch]) -> HttpResponse:
+        """To the page that says what would be undone."""
+        ids = queryset.order_by("-pk").values_list("pk", flat=True)[: batches.MOST]
+        return redirect(batches.undo_address(ids))

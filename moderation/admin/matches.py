@@ -14,6 +14,7 @@ from unfold.contrib.filters.admin import ChoicesCheckboxFilter, RadioFilter
 from unfold.decorators import display
 
 from gallery.admin.listing import AddedSinceFilter
+from moderation import wording
 from moderation.admin.roles import ByRole
 from moderation.models import CaseMatch
 
@@ -111,8 +112,9 @@ class CaseMatchAdmin(ByRole):
     @display(description="match type and distance", header=True)
     def measured(self, match: CaseMatch) -> Sequence[str]:
         """Against the threshold that held."""
-        measured = f"{match.match_type}, {match.edit}" if match.edit else match.match_type
-        return measured, f"{match.distance:.4g} of {match.threshold:.4g}"
+        distance = f"{match.distance:.4g} of {match.threshold:.4g}"
+        said = wording.of_match(match)
+        return match.match_type, " ".join([f"{distance}.", *said]) if said else distance
 
     @display(description="verdict", label=VERDICTS)
     def shown_verdict(self, match: CaseMatch) -> str:

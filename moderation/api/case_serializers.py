@@ -186,7 +186,7 @@ class LegalHoldSerializer(LiftSerializer):
 class UndoSerializer(serializers.Serializer):
     """Why it is undone."""
 
-    reason = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
+    reason = serializers.CharField(max_length=500)
 
 
 class DecisionBatchSerializer(serializers.ModelSerializer):

@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from gallery.api.schema import answers, json
 from gallery.api.serializers import ConflictSerializer
+from gallery.serving import is_foreign
 from moderation.api.lists import MATCH_TYPE, caller
 from moderation.models import Decision
 from moderation.services import overview, packets, thresholds
@@ -144,8 +145,11 @@ class Packet(APIView):
         responses=answers({(200, "application/zip"): OpenApiTypes.BINARY}, 404),  # type: ignore[dict-item]
     )
     def get(self, request: Request, pk: int) -> HttpResponseBase:
-        """A zip: the case, hashes, decisions and audit; files only for who may export media."""
-        media = request.query_params.get("media") == "true"
+        """A zip: the case, hashes, decisions and audit; files only for who may export media.
+
+        Each file is counted and audited as a clear look.
+        """
+        media = request.query_params.get("media") == "true" and not is_foreign(request)
         body = packets.build(by=caller(request), case_id=pk, media=media)
         headers = {"Content-Disposition": f'attachment; filename="case-{pk}.zip"'}
         return HttpResponse(body, content_type="application/zip", headers=headers)

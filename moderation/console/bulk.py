@@ -19,6 +19,7 @@ from gallery.errors import UserError
 from moderation import queue, reasons
 from moderation.console import showing
 from moderation.console.access import console_page, page
+from moderation.console.batches import numbers
 from moderation.models import ReviewCase
 from moderation.permissions import Actor
 from moderation.queue import Filters
@@ -45,7 +46,7 @@ def bulk(request: HttpRequest, by: Actor) -> HttpResponseBase:
     verb, back = form.get("verb", ""), _back(request)
     if verb not in TITLES:
         raise UserError("Choose what to do: confirm, dismiss or escalate.", field="verb")
-    chosen = _numbers(form.get("cases", ""))
+    chosen = numbers(form.get("cases", ""))
     if FIELD in form:
         if _selection(request, verb, chosen).is_confirmed:
             return _decide(request, by, chosen, verb, back)
@@ -135,11 +136,6 @@ def _counts(cases: Iterable[ReviewCase]) -> list[tuple[str, int]]:
     states = Counter(str(case.get_state_display()).lower() for case in cases)
     severities = Counter(f"{Severity(case.severity).name.lower()} severity" for case in cases)
     return [*states.most_common(), *severities.most_common()]
-
-
-def _numbers(text: str) -> list[int]:
-    words = (word.strip() for word in text.split(","))
-    return [int(word) for word in words if word.isascii() and word.isdigit() and len(word) < 19]
 
 
 def _back(request: HttpRequest) -> str:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from gallery.errors import UserError
+from gallery.serving import is_foreign
 from moderation import media, tuning
 from moderation.console import showing
 from moderation.console.access import console_page, page
@@ -83,8 +84,12 @@ def second_opinions(request: HttpRequest, by: Actor) -> HttpResponseBase:
 @require_safe
 @console_page("view the audit")
 def packet(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
-    """The report packet of a case; with ``media=1`` the files too, for those who may."""
-    body = packets.build(by=by, case_id=pk, media=request.GET.get("media") == "1")
+    """The report packet of a case; with ``media=1`` the files too, for those who may.
+
+    Each file is a clear look, so no page of another site can ask for them.
+    """
+    media = request.GET.get("media") == "1" and not is_foreign(request)
+    body = packets.build(by=by, case_id=pk, media=media)
     return HttpResponse(body, content_type="application/zip", headers=download(f"case-{pk}.zip"))
 
 

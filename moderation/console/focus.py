@@ -15,6 +15,7 @@ from gallery.errors import NotFound
 from moderation import queue
 from moderation.console import showing
 from moderation.console.access import console_page, page
+from moderation.console.batches import undo_address
 from moderation.models import DecisionBatch, ReviewCase
 from moderation.permissions import Actor
 from moderation.queue import Filters
@@ -23,6 +24,8 @@ from moderation.services import claims, decisions, refusals, undo, wellbeing
 SKIPPED: Final = "skipped cases"
 """Where the session keeps them, so that the next case is not one that was just passed over."""
 MOST_SKIPPED: Final = 100
+TAKEN_BACK: Final = "taken back at once"
+"""The reason that the audit has where a key undid what a key had done."""
 
 
 @require_safe
@@ -96,11 +99,17 @@ def release(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 @require_POST
 @console_page("decide cases")
 def undo_last(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """Take back one's newest batch, and show its first case again."""
+    """Take back one's newest batch, and show its first case again.
+
+    A batch about several pictures came from a page that asked, and so does undoing it: then the
+    answer is that page's address.
+    """
     batch = DecisionBatch.objects.filter(by=by.user, undone_at=None).first()
     if batch is None:
         raise NotFound("You have decided nothing that could be undone.")
-    done = undo.undo_batch(by=by, batch_id=batch.pk)
+    if batch.decisions.order_by().values("case__cluster").distinct().count() > 1:
+        return JsonResponse({"ask": undo_address([batch.pk])})
+    done = undo.undo_batch(by=by, batch_id=batch.pk, reason=TAKEN_BACK)
     filters = Filters.read(request.GET)
     pk = done.undone[0]
     claims.look_in(by=by, case_id=pk)

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 from django.db.models import Count, Prefetch, Q, QuerySet
 from django.utils import timezone
 
-from gallery.shown_pictures import other_renderings
-from moderation import media, queue, reasons
+from gallery.shown_pictures import VIDEO, labels, other_renderings
+from moderation import media, queue, reasons, wording
 from moderation.models import CaseMatch, Decision, ReviewCase, ReviewPreference
 from moderation.permissions import Actor, can
 from moderation.services import legal_holds, wellbeing
@@ -58,6 +58,7 @@ def with_matches(cases: QuerySet[ReviewCase]) -> QuerySet[ReviewCase]:
 def row(case: ReviewCase, by: Actor, size: int = 1) -> dict[str, Any]:
     """A case in the queue or the grid."""
     strongest = nearest(case.matches.all())
+    gaps = wording.of_gaps(case)
     return {
         "case": case,
         "size": size,
@@ -68,6 +69,8 @@ def row(case: ReviewCase, by: Actor, size: int = 1) -> dict[str, Any]:
         "severity": severity(case),
         "holder": holder(case, by),
         "exact": is_exact(case),
+        "gaps": gaps,
+        "how": [*(wording.of_match(strongest) if strongest else ()), *gaps],
     }
 
 
@@ -155,31 +158,30 @@ def strip(case: ReviewCase) -> list[dict[str, Any]]:
 
 def place(case: ReviewCase) -> str:
     """Where in a video or an animation its first match is, as the media view takes it."""
-    for match in case.matches.all():
-        if match.time_ms is not None and case.video is not None:
-            return f"?t={match.time_ms}"
-        query = {"f": match.frame or "", "r": (match.geometry or {}).get("rendering", "")}
-        if named := {name: value for name, value in query.items() if value}:
-            return f"?{urlencode(named)}"
-    return ""
+    return next(filter(None, (_place(match, case) for match in case.matches.all())), "")
+
+
+def _place(match: CaseMatch, case: ReviewCase) -> str:
+    timed = case.video is not None or match.rendering == VIDEO
+    time = str(match.time_ms) if timed and match.time_ms is not None else ""
+    named = {"t": time, "f": match.frame, "r": match.rendering}
+    query = urlencode({name: value for name, value in named.items() if value})
+    return f"?{query}" if query else ""
 
 
 def renderings(case: ReviewCase) -> list[dict[str, Any]]:
-    """How viewers may show a still, if in more than one way: name, where, whether it matched."""
-    if case.image is None or not case.image.original:
+    """How viewers may show an image, if in more than one way: name, where, whether it matched."""
+    if case.image is None or not case.image.original or case.origin == ReviewCase.Origin.LINK:
         return []
     views = case.image.fingerprints.values_list("view", flat=True).distinct()
-    names = other_renderings(views)
-    matched = {(match.geometry or {}).get("rendering", "") for match in case.matches.all()}
-    if not names:
+    others = {name: f"?{urlencode({'r': name})}" for name in other_renderings(views)}
+    matched = {match.rendering: _place(match, case) for match in reversed(case.matches.all())}
+    places = {"": "", **others, **matched}
+    if len(places) == 1:
         return []
     return [
-        {
-            "name": name or "usual",
-            "place": f"?{urlencode({'r': name})}" if name else "",
-            "matched": name in matched,
-        }
-        for name in ("", *names)
+        {"name": label, "place": where, "matched": name in matched}
+        for label, (name, where) in zip(labels(list(places)), places.items(), strict=True)
     ]
 
 
@@ -224,6 +226,7 @@ def _match(match: CaseMatch, case: ReviewCase) -> dict[str, Any]:
     geometry: Mapping[str, Any] = match.geometry or {}
     return {
         "match": match,
+        "how": wording.of_match(match),
         "scale": Scale.of(match),
         "exact": match.match_type in HASH_TYPES,
         "picture": bool(match.item and match.item.picture),

@@ -27,6 +27,7 @@ urlpatterns = [
     path("preferences/", preferences.preferences, name="preferences"),
     path("next/", focus.next_case, name="next"),
     path("undo/", focus.undo_last, name="undo-last"),
+    path("batches/undo/", batches.undo_page, name="undo"),
     path("matches/<int:pk>/<slug:step>/", thresholds.match_picture, name="match-picture"),
     path("items/<int:pk>/<slug:step>/", media.item_picture, name="item-picture"),
     path("second-opinions/", dashboard.second_opinions, name="second-opinions"),

@@ -199,6 +199,11 @@ class CaseMatch(models.Model):
     def __str__(self) -> str:
         return f"{self.match_type} match {self.pk}"
 
+    @property
+    def rendering(self) -> str:
+        """Which picture of the subject it was, "" for the usual one."""
+        return str((self.geometry or {}).get("rendering", ""))
+
 
 class DecisionBatch(models.Model):
     """Decisions that one person made at once, and that are undone at once."""

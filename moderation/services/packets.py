@@ -43,7 +43,8 @@ Times are in UTC. manage.py verify_audit on the server proves the chain of diges
 def build(*, by: Actor, case_id: int, media: bool = False) -> bytes:
     """The zip of a case; ``media``: with the subject's and the items' own files.
 
-    It leaves an audit event that says which. Raises ``NotAllowed`` and ``NotFound``.
+    It leaves an audit event that says which, and each file is a clear look. Raises ``NotAllowed``
+    and ``NotFound``.
     """
     check(by, "view the audit")
     if media:
@@ -67,9 +68,9 @@ def build(*, by: Actor, case_id: int, media: bool = False) -> bytes:
         for name, stored in files.items():
             with default_storage.open(stored) as stream:
                 packet.writestr(f"media/{name}", stream.read())
-    if files:
-        # Whoever takes them away sees them, each as often as on a page.
-        wellbeing.note_look(by=by, subject=case, what="export", count=len(files))
+    for name in files:
+        # Whoever takes it away sees it clearly, as on a page.
+        wellbeing.note_look(by=by, subject=case, what=f"packet, {name}")
     audit.record(by=by.name, verb="case.exported", subject=case, after={"media": sorted(files)})
     return out.getvalue()
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from gallery.errors import Conflict, NotFound
+from gallery.errors import Conflict, NotFound, UserError
 from gallery.items import Status
+from gallery.locking import locked
+from gallery.models import Image
 from moderation.models import Decision, DecisionBatch, ReviewCase
 from moderation.permissions import Actor, check
 from moderation.services import audit, consequences, telling
 from moderation.services.case_locks import locked_cases
 from moderation.services.consequences import Subject
 from moderation.services.decisions import person
+from moderation.states import CaseState
+from videos.models import Video
+
+NOTHING: Final = "Nothing is left to undo: all its cases were decided again since."
 
 
 @dataclass(frozen=True)
@@ -36,39 +42,94 @@ def words(done: Undone) -> str:
     return f"{text} {left} left alone, as they were changed since." if left else text
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What undoing some batches would do. ``doomed``: the decisions, newest first.
+
+    ``left``: cases that stay as they are, and ``refused``: batches of which nothing would be
+    undone, each with why. ``stay``: uploads whose status was changed since and is not put back.
+    """
+
+    doomed: Sequence[Decision]
+    left: Mapping[int, str]
+    refused: Mapping[int, str]
+    stay: Sequence[Subject]
+
+
+def plan(*, by: Actor, batch_ids: Iterable[int]) -> Plan:
+    """As of this moment; nothing is changed. Raises ``NotAllowed`` for who may decide nothing."""
+    check(by, "decide cases")
+    refused: dict[int, str] = {}
+    wanted = list(DecisionBatch.objects.filter(pk__in=list(batch_ids)).order_by("-pk"))
+    for batch in wanted:
+        try:
+            _check(batch, by)
+        except UserError as error:
+            refused[batch.pk] = error.message
+    rows = _decisions(batch.pk for batch in wanted if batch.pk not in refused)
+    left = _changed_since(rows)
+    doomed = [one for one in rows if one.pk not in left]
+    some = {one.batch_id for one in doomed}
+    refused |= {one.batch_id: NOTHING for one in rows if one.batch_id not in some}
+    cases = {one.case_id: left[one.pk] for one in rows if one.pk in left}
+    return Plan(doomed, cases, refused, _moved_since(doomed))
+
+
+def undo_batch(*, by: Actor, batch_id: int, reason: str) -> Undone:
+    """``undo_batches`` of one."""
+    (done,) = undo_batches(by=by, batch_ids=[batch_id], reason=reason)
+    return done
+
+
 @transaction.atomic
-def undo_batch(*, by: Actor, batch_id: int, reason: str = "") -> Undone:
+def undo_batches(*, by: Actor, batch_ids: Collection[int], reason: str) -> list[Undone]:
     """Restore states, what was hidden or released, and allow entries; tell whoever was told.
 
-    One's own batches take a moderator, those of others a lead. A case that somebody has decided
-    or appealed since is left alone, as is an upload whose status was changed since. Raises
-    ``NotAllowed``, ``NotFound``, and ``Conflict`` if the batch is undone already, or if all of it
-    was changed since.
+    All of the batches or none, the newest first. One's own take a moderator, those of others a
+    lead. A case that somebody has decided or appealed since is left alone, as is an upload whose
+    status was changed since. Raises ``NotAllowed``, ``NotFound``, and ``Conflict`` if a batch is
+    undone already, or if all of it was changed since.
     """
     check(by, "decide cases")
-    user = person(by)
-    batch = DecisionBatch.objects.select_for_update().filter(pk=batch_id).first()
-    if batch is None:
-        raise NotFound(f"There is no batch {batch_id}.", field="batch")
-    if batch.by_id != user.pk:
+    person(by)
+    if not reason:
+        raise UserError("Say why it is undone.", field="reason")
+    batches = locked(DecisionBatch.objects.filter(pk__in=batch_ids))
+    if missing := set(batch_ids) - {batch.pk for batch in batches}:
+        raise NotFound(f"There is no batch {min(missing)}.", field="batch")
+    for batch in batches:
+        _check(batch, by)
+    locked_cases(one.case_id for one in _decisions(batch_ids))
+    return [_undo(batch, by, reason) for batch in reversed(batches)]
+
+
+def _check(batch: DecisionBatch, by: Actor) -> None:
+    if batch.by_id != person(by).pk:
         check(by, "undo the decisions of others")
     if batch.undone_at is not None:
-        raise Conflict(f"Batch {batch_id} was undone already.")
-    rows = batch.decisions.filter(undone_at=None, blind_review=False)
-    case_ids = list(rows.values_list("case", flat=True))
-    locked_cases(case_ids)
-    decisions = list(rows.select_related("case", "batch").order_by("pk"))
-    changed = _changed_since(decisions)
-    doomed = [decision for decision in decisions if decision.case_id not in changed]
+        raise Conflict(f"Batch {batch.pk} was undone already.")
+
+
+def _decisions(batch_ids: Iterable[int]) -> list[Decision]:
+    """What can be undone of some batches, the newest first."""
+    rows = Decision.objects.filter(batch__in=list(batch_ids), undone_at=None, blind_review=False)
+    return list(rows.select_related("case", "batch").order_by("-pk"))
+
+
+def _undo(batch: DecisionBatch, by: Actor, reason: str) -> Undone:
+    decisions = _decisions([batch.pk])[::-1]
+    left = _changed_since(decisions)
+    doomed = [one for one in decisions if one.pk not in left]
     if not doomed:
-        raise Conflict("Nothing is left to undo: all its cases were decided again since.")
+        raise Conflict(NOTHING)
     moved, withdrawn = _restore(doomed, by)
     now = timezone.now()
     Decision.objects.filter(pk__in=[one.pk for one in doomed]).update(undone_at=now)
-    batch.undone_at, batch.undone_by = now, user
+    batch.undone_at, batch.undone_by = now, person(by)
     batch.save(update_fields=["undone_at", "undone_by"])
     telling.reversals(doomed)
     undone = [one.case_id for one in doomed]
+    changed = sorted({one.case_id for one in decisions if one.pk in left})
     audit.record(
         by=by.name,
         verb="case.undone",
@@ -77,22 +138,48 @@ def undo_batch(*, by: Actor, batch_id: int, reason: str = "") -> Undone:
         after={
             "states": sorted({one.state_before for one in doomed}),
             "cases": undone,
-            "left": sorted(changed),
+            "left": changed,
             "moved": moved,
             "allow_items_withdrawn": withdrawn,
         },
         count=len(undone),
         reason=reason,
     )
-    return Undone(batch, undone, sorted(changed))
+    return Undone(batch, undone, changed)
 
 
-def _changed_since(decisions: Sequence[Decision]) -> set[int]:
-    """Cases that are elsewhere by now, or were decided again."""
-    newest = {decision.case_id: decision.pk for decision in decisions}
-    later = consequences.open_decisions(newest).values_list("case", "pk")
-    changed = {case for case, pk in later if pk > newest[case]}
-    return changed | {one.case_id for one in decisions if one.case.state != one.state_after}
+def _changed_since(decisions: Sequence[Decision]) -> dict[int, str]:
+    """Decision → why it stays: its case is elsewhere by now, or others decided it again."""
+    chosen = {one.pk for one in decisions}
+    states = {one.case_id: one.case.state for one in decisions}
+    later = consequences.open_decisions(states).order_by("-pk")
+    left: dict[int, str] = {}
+    closed: set[int] = set()
+    for pk, case, before, after in later.values_list("pk", "case", "state_before", "state_after"):
+        if pk not in chosen:
+            closed.add(case)
+        elif case in closed:
+            left[pk] = "it was decided again since"
+        elif states[case] != after:
+            left[pk] = f"it is {CaseState(states[case]).label.lower()} now"
+            closed.add(case)
+        else:
+            states[case] = before
+    return left
+
+
+def _moved_since(decisions: Sequence[Decision]) -> list[Subject]:
+    """Uploads that are not as the decisions left them."""
+    found: list[Subject] = []
+    for kind, model in (("image", Image), ("video", Video)):
+        after = {
+            one.effects["subject"][1]: one.effects["subject"][3]
+            for one in decisions
+            if one.effects.get("subject", [""])[0] == kind
+        }
+        there = dict(model.objects.filter(pk__in=after).values_list("pk", "status"))
+        found += [(kind, pk) for pk, status in after.items() if there.get(pk) != status]
+    return found
 
 
 def _restore(decisions: Sequence[Decision], by: Actor) -> tuple[int, int]:

@@ -70,8 +70,8 @@ def has_looked(by: Actor, case_ids: Sequence[int]) -> bool:
 
 
 @transaction.atomic
-def note_look(*, by: Actor, subject: Model, what: str, count: int = 1) -> Seen:
-    """Record that a person is shown media unfiltered: an audit event and ``count`` more looks.
+def note_look(*, by: Actor, subject: Model, what: str) -> Seen:
+    """Record that a person is shown media unfiltered: an audit event and one more look.
 
     ``subject``: the case, image, video or item it is of. ``what`` of it, such as ``thumbnail`` or
     ``video``. Raises ``NotAllowed``.
@@ -80,7 +80,7 @@ def note_look(*, by: Actor, subject: Model, what: str, count: int = 1) -> Seen:
     user = person(by)
     day = timezone.localdate()
     Exposure.objects.get_or_create(user=user, day=day)
-    Exposure.objects.filter(user=user, day=day).update(count=F("count") + count)
+    Exposure.objects.filter(user=user, day=day).update(count=F("count") + 1)
     audit.record(by=by.name, verb=SEEN, subject=subject, after={"what": what})
     return seen_today(user)
 

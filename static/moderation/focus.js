@@ -35,6 +35,10 @@ addEventListener("pagehide", () => viewer.cover());
 
 /** Put the next case where this one was; the focus goes to its heading. */
 function turn(answer) {
+  if (answer.ask) {
+    location.assign(answer.ask);
+    return;
+  }
   if (!answer.next) {
     location.assign(answer.queue);
     return;
@@ -56,7 +60,7 @@ async function send(url, fields) {
   try {
     const answer = await post(url + query, fields);
     turn(answer);
-    say(answer.message);
+    if (answer.message) say(answer.message);
   } catch (error) {
     say(error.message, true);
   } finally {

@@ -74,6 +74,7 @@ function decide(verb) {
 async function undo() {
   try {
     const done = await post(page.dataset.undo);
+    if (done.ask) return location.assign(done.ask);
     say(done.message);
     setTimeout(() => location.reload(), 400);
   } catch (error) {

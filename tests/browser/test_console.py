@@ -144,8 +144,10 @@ def test_300_at_once_and_undone(open_page: OpenPage, ann: User) -> None:
     assert (batch.reason, batch.decisions.count()) == ("permitted", 300)
     assert Image.objects.filter(status="ready").count() == 24
     page.get_by_role("link", name="See or undo it").click()
+    page.get_by_role("link", name="Undo…").click()
+    expect(page.get_by_text("300 from dismissed back to open")).to_be_visible()
     page.get_by_label("Why undo it").fill("the wrong filter")
-    page.get_by_role("button", name="Undo all of it").click()
+    page.get_by_role("button", name="Undo 300 decisions").click()
     expect(page.get_by_text(f"Batch {batch.pk} undone: 300 cases.")).to_be_visible()
     assert len(open_cases()) == 300
     assert Image.objects.filter(status="quarantined").count() == 24

@@ -51,10 +51,10 @@ def test_a_release_is_confirmed_undone_and_leaves_evidence(
     expect(page.get_by_text("2 images released.")).to_be_visible()
     fits(page, f"released-{tag}")
     page.get_by_role("link", name="See or undo it").click()
-    expect(page.get_by_text("2 of them are ready still.")).to_be_visible()
+    expect(page.get_by_text("Undoing it would make 2 images quarantined again:")).to_be_visible()
     fits(page, f"batch-{tag}")
     page.get_by_label("Reason").fill("a slip")
-    page.get_by_role("button", name="Undo all of it").click()
+    page.get_by_role("button", name="Undo 2 images").click()
     expect(page.get_by_text("undone: 2 images.")).to_be_visible()
     assert set(Image.objects.values_list("status", flat=True)) == {"quarantined"}
     page.goto(f"/admin/gallery/image/{images[0].pk}/delete/")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,6 +22,7 @@ from django_q.models import OrmQ
 from gallery.admin import export, listing
 from gallery.models import Image, ItemBatch, Status
 from gallery.signals import changed
+from moderation.models import AuditEvent
 from tests import factories as make
 from tests import pages
 from tests.httpserver import HttpServer
@@ -377,15 +379,57 @@ def test_a_batch_is_undone_but_for_what_changed_since(root: Client) -> None:
     images = [row(number) for number in range(3)]
     act(root, "quarantine", *images)
     page = batch_page()
+    before = root.get(page)
+    assert "Undoing it would make 3 images ready again:" in before.content.decode()
     Image.objects.filter(pk=images[0].pk).update(status="ready")
-    assert "2 of them are quarantined still" in root.get(page).content.decode()
-    assert "Say why" in told(root.post(page, {"reason": ""}, follow=True))[0]
-    assert told(root.post(page, {"reason": "a slip"}, follow=True)) == [
-        f"Batch {ItemBatch.objects.get().pk} undone: 2 images.",
-        "1 image left alone: changed or deleted since.",
+    images[1].delete()
+    assert "has changed" in told(pages.undo(root, page, before))[0], "it is not what was shown"
+    shown = root.get(page)
+    for words in ("make 1 image ready again:", "1 image left out: it is ready now",
+                  "1 image left out: it was deleted since"):  # fmt: skip
+        assert words in shown.content.decode()
+    assert [row.pk for row in shown.context["rows"]] == [images[2].pk]
+    assert "Say why" in told(pages.undo(root, page, reason=" "))[0]
+    for token in ("", "x:y:z"):
+        fields = {"reason": "x", "confirmed": token}
+        assert "has changed" in told(root.post(page, fields, follow=True))[0]
+    assert Image.objects.get(pk=images[2].pk).status == "quarantined", "looking changes nothing"
+    assert told(pages.undo(root, page, shown, reason="a slip")) == [
+        f"Batch {ItemBatch.objects.get().pk} undone: 1 image.",
+        "1 image left alone: it is ready now.",
+        "1 image left alone: it was deleted since.",
     ]
     assert set(Image.objects.values_list("status", flat=True)) == {"ready"}
-    assert "was undone already" in told(root.post(page, {"reason": "again"}, follow=True))[0]
+    assert "was undone already" in told(pages.undo(root, page, shown))[0]
+    assert not root.get(page).context["token"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_people_undo_the_same_batch_at_once(root: Client) -> None:
+    images = [row(number) for number in range(2)]
+    act(root, "quarantine", *images)
+    page, other = batch_page(), Client()
+    other.force_login(User.objects.create_superuser("other"))
+    asked = [(client, client.get(page)) for client in (root, other)]
+    barrier, answers = threading.Barrier(2), []
+
+    def click(client: Client, shown: Any) -> None:
+        try:
+            barrier.wait()
+            answers.append(pages.undo(client, page, shown).content.decode())
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=click, args=one) for one in asked]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pk = ItemBatch.objects.get().pk
+    for words in (f"Batch {pk} undone: 2 images.", f"Batch {pk} was undone already."):
+        assert [words in answer for answer in answers].count(True) == 1
+    undone = AuditEvent.objects.filter(reason__contains="undone")
+    assert undone.count() == 1 and undone.get().count == 2
 
 
 def test_only_who_may_release_undoes_a_quarantine(
@@ -393,7 +437,7 @@ def test_only_who_may_release_undoes_a_quarantine(
 ) -> None:
     act(root, "quarantine", row(1))
     bob, page = staff("view", "change", role="viewer"), batch_page()
-    assert "Undo all of it" not in bob.get(page).content.decode()
+    assert not bob.get(page).context["token"]
     assert bob.post(page, {"reason": "x"}).status_code == 403
     assert Image.objects.get().status == "quarantined"
 

@@ -107,7 +107,7 @@ def test_match_quarantine_decide_and_find(service: Service, web: HttpServer, lea
     assert searched(service, web.routes["/banned.jpg"])[0] == pk
     # Undone, it is hidden again.
     batch = decided["decisions"][-1]["batch"]
-    lead.ask("POST", f"batches/{batch}/undo/", json={})
+    lead.ask("POST", f"batches/{batch}/undo/", json={"reason": "a slip"})
     assert lead.image(pk)["status"] == "quarantined"
     assert searched(service, web.routes["/banned.jpg"]) == []
 

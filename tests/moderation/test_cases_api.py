@@ -118,9 +118,13 @@ def test_only_a_lead_undoes_the_decisions_of_others(call: Call, item: BannedItem
     case = make_case(item)
     batch = call("POST", f"{CASES}{case.pk}/decide/", {"verb": "confirm"}).json()["id"]
     path = f"{BASE}batches/{batch}/undo/"
-    assert caller(("moderate",), Role.MODERATOR)("POST", path, {}).status_code == 403
-    assert caller(("moderate",), Role.LEAD)("POST", path, {}).status_code == 200
-    assert call("POST", path, {}).status_code == 409
+    why = {"reason": "a slip"}
+    assert caller(("moderate",), Role.MODERATOR)("POST", path, why).status_code == 403
+    lead = caller(("moderate",), Role.LEAD)
+    for none in ({}, {"reason": " "}):
+        assert lead("POST", path, none).json()["field"] == "reason"
+    assert lead("POST", path, why).status_code == 200
+    assert call("POST", path, why).status_code == 409
 
 
 def test_bad_input(call: Call, item: BannedItem) -> None:
@@ -145,4 +149,5 @@ def test_bad_input(call: Call, item: BannedItem) -> None:
         ("GET", "batches/99/"),
         ("POST", "batches/99/undo/"),
     ):
-        assert call(method, BASE + rest, {} if method == "POST" else None).status_code == 404
+        body = {"reason": "x"} if method == "POST" else None
+        assert call(method, BASE + rest, body).status_code == 404

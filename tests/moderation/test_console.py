@@ -28,6 +28,7 @@ from moderation.models import (
 from moderation.permissions import Actor, Role
 from moderation.services import claims, decisions
 from tests import factories as pictures
+from tests import pages
 from tests.moderation import factories as make
 from tests.videos import library
 from tests.videos.clips import encode, timed
@@ -260,9 +261,8 @@ def test_many_are_asked_about_and_some_left_out(item: BannedItem) -> None:
     assert (batch.reason, batch.decisions.count()) == ("edited", 3)
     nothing = client.post(reverse("console:bulk"), {**body, "cases": ids}, follow=True)
     assert "It is confirmed already." in nothing.content.decode()
-    page = reverse("console:batch", args=[batch.pk])
-    assert "Undo all of it" in client.get(page).content.decode()
-    client.post(page, {"reason": "a slip"})
+    undo_page = client.get(reverse("console:batch", args=[batch.pk])).context["undo"]
+    pages.undo(client, undo_page, reason="a slip")
     assert ReviewCase.objects.filter(state="open").count() == 4
     assert AuditEvent.objects.get(verb="case.undone").reason == "a slip"
 
@@ -279,7 +279,9 @@ def test_the_admin_decides_and_undoes_many(item: BannedItem) -> None:
     batches = reverse("admin:moderation_decisionbatch_changelist")
     assert "It shows something else" in client.get(batches).content.decode()
     body = {"action": "undo_batches", "_selected_action": [batch.pk]}
-    answer = client.post(batches, body, follow=True).content.decode()
+    asked = client.post(batches, body)["Location"]
+    assert ReviewCase.objects.filter(state="dismissed").count() == 3
+    answer = pages.undo(client, asked).content.decode()
     assert f"Batch {batch.pk} undone: 3 cases." in answer
     assert "undone already" in client.post(batches, body, follow=True).content.decode()
     for search in (str(cases[0].pk), cases[0].cluster):

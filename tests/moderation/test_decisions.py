@@ -104,7 +104,7 @@ def test_an_allowed_picture_is_allowed_by_its_bytes_alone(item: BannedItem) -> N
         ("sha256", "ab" * 32),
     ]
     version = entry.list.version
-    undo.undo_batch(by=by, batch_id=DecisionBatch.objects.get().pk)
+    undo.undo_batch(by=by, batch_id=DecisionBatch.objects.get().pk, reason="a slip")
     entry.refresh_from_db()
     assert entry.state == BannedItem.State.RETIRED
     assert BannedList.objects.get(pk=entry.list_id).version > version
@@ -238,7 +238,7 @@ def test_undoing_a_confirmation(item: BannedItem) -> None:
     event = AuditEvent.objects.get(verb="case.undone")
     assert (event.reason, event.subject_id) == ("wrong key", done.batch.pk)
     with pytest.raises(Conflict, match="undone already"):
-        undo.undo_batch(by=by, batch_id=done.batch.pk)
+        undo.undo_batch(by=by, batch_id=done.batch.pk, reason="a slip")
     decide(by, case, verb="dismiss")
     assert state(case) == CaseState.DISMISSED, "who took a decision back may decide again"
 
@@ -246,7 +246,7 @@ def test_undoing_a_confirmation(item: BannedItem) -> None:
 def test_undoing_a_dismissal_hides_again(item: BannedItem) -> None:
     picture, by = image(quarantined=True), person()
     case = make.make_case(item, picture, held=True)
-    undo.undo_batch(by=by, batch_id=decide(by, case, verb="dismiss").pk)
+    undo.undo_batch(by=by, batch_id=decide(by, case, verb="dismiss").pk, reason="a slip")
     case.refresh_from_db()
     assert (case.state, case.held, status(picture)) == ("open", True, Status.QUARANTINED)
 
@@ -258,7 +258,7 @@ def test_undoing_an_appeal_restores_the_time_of_the_decision(item: BannedItem) -
     decided_at = case.decided_at
     filer = person()
     batch = decide(filer, case, verb="appeal")
-    undo.undo_batch(by=filer, batch_id=batch.pk)
+    undo.undo_batch(by=filer, batch_id=batch.pk, reason="a slip")
     case.refresh_from_db()
     assert (case.state, case.decided_at) == (CaseState.CONFIRMED, decided_at)
 
@@ -266,23 +266,23 @@ def test_undoing_an_appeal_restores_the_time_of_the_decision(item: BannedItem) -
 def test_whose_batches_one_may_undo(item: BannedItem) -> None:
     batch = decide(person(), make.make_case(item))
     with pytest.raises(NotAllowed, match="decisions of others"):
-        undo.undo_batch(by=person(), batch_id=batch.pk)
-    undo.undo_batch(by=person(Role.LEAD), batch_id=batch.pk)
+        undo.undo_batch(by=person(), batch_id=batch.pk, reason="a slip")
+    undo.undo_batch(by=person(Role.LEAD), batch_id=batch.pk, reason="a slip")
     with pytest.raises(NotFound):
-        undo.undo_batch(by=person(), batch_id=10**9)
+        undo.undo_batch(by=person(), batch_id=10**9, reason="a slip")
 
 
 def test_what_was_changed_since_is_left(item: BannedItem) -> None:
     by, cases = person(), [make.make_case(item) for _ in range(3)]
     batch = decide(by, *cases)
     decide(person(), cases[1], verb="appeal")
-    done = undo.undo_batch(by=by, batch_id=batch.pk)
+    done = undo.undo_batch(by=by, batch_id=batch.pk, reason="a slip")
     assert list(done.left) == [cases[1].pk]
     assert [state(case) for case in cases] == ["open", "appealed", "open"]
     again = decide(by, cases[0])
     decide(person(), cases[0], verb="appeal")
     with pytest.raises(Conflict, match="Nothing is left to undo"):
-        undo.undo_batch(by=by, batch_id=again.pk)
+        undo.undo_batch(by=by, batch_id=again.pk, reason="a slip")
 
 
 def test_undoing_leaves_an_upload_that_was_released_since(item: BannedItem) -> None:
@@ -291,13 +291,13 @@ def test_undoing_leaves_an_upload_that_was_released_since(item: BannedItem) -> N
     changing.release_images(
         images=Image.objects.filter(pk=picture.pk), by="user:root", reason="x", override=True
     )
-    undo.undo_batch(by=by, batch_id=batch.pk)
+    undo.undo_batch(by=by, batch_id=batch.pk, reason="a slip")
     assert status(picture) == Status.READY
     gone = decide(by, make.make_case(item, picture))
     changing.delete_images(
         images=Image.objects.filter(pk=picture.pk), by="user:root", reason="x", override=True
     )
-    assert len(undo.undo_batch(by=by, batch_id=gone.pk).undone) == 1
+    assert len(undo.undo_batch(by=by, batch_id=gone.pk, reason="a slip").undone) == 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -109,7 +109,7 @@ def test_cases_are_decided_and_undone_while_their_images_are_moved() -> None:
             ),
         )
         done, held = both(
-            partial(undo.undo_batch, by=people[0], batch_id=batch.pk),
+            partial(undo.undo_batch, by=people[0], batch_id=batch.pk, reason="a slip"),
             partial(legal_holds.set_hold, by=people[1], case_ids=cases[::-1], reason="x"),
         )
         assert (len(done.undone), held) == (MANY, MANY)

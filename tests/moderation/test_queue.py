@@ -262,7 +262,7 @@ def test_a_thousand_cases_in_few_statements(item: BannedItem) -> None:
             batch = decisions.decide(by=by, case_ids=ids, verb=verb, allow=allow)
         assert Image.objects.filter(status=after).count() == 1000
         with CaptureQueriesContext(connection) as undoing:
-            undo.undo_batch(by=by, batch_id=batch.pk)
+            undo.undo_batch(by=by, batch_id=batch.pk, reason="a slip")
         assert max(len(deciding), len(undoing)) <= 100, "none for each case"
     assert Image.objects.filter(status=Status.READY).count() == 1000
     assert AuditEvent.objects.filter(actor=by.name).count() <= 5, "one for each command"

@@ -63,7 +63,7 @@ def test_decisions_about_uploads_tell_how_good_a_threshold_is_and_hide_nothing()
     assert beyond is not None and beyond.precision is not None
     assert beyond.precision.value == pytest.approx(0.5)
     # Undoing has nothing to bring back.
-    undo.undo_batch(by=moderator, batch_id=batch.pk)
+    undo.undo_batch(by=moderator, batch_id=batch.pk, reason="a slip")
     assert statuses() == {"ready"}
     assert cases.filter(state="open", held=False).count() == UPLOADS // 2
 

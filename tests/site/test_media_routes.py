@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import ipaddress
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 from PIL import Image as Pillow
 
+from gallery.descriptors import PIXELS
 from gallery.models import Image
 from imgsmlr_site.models import ApiKey
 from moderation.models import AuditEvent, BannedItem, CaseMatch, Exposure, ReviewCase
@@ -47,8 +49,9 @@ SENDS_NONE = set(
     changes check check-batch console:batch console:bulk console:case console:decide
     console:decisions-csv console:grid console:legal-hold console:next console:preferences
     console:presence console:queue console:release console:scan console:second-opinions console:skip
-    console:threshold console:threshold-preview console:thresholds console:undo-last decisions-csv
-    deliveries docs gallery:legacy-add gallery:legacy-search gallery:search healthz image
+    console:threshold console:threshold-preview console:thresholds console:undo console:undo-last
+    decisions-csv deliveries docs gallery:legacy-add gallery:legacy-search gallery:search healthz
+    image
     image-batch image-compare image-search images import import-bad-rows import-confirm
     import-discard imports list list-export list-item list-item-batch list-items
     list-items-activate list-items-move list-items-opinion list-items-retire list-method
@@ -396,6 +399,62 @@ def test_each_way_in_which_viewers_show_a_picture_is_blurred_until_cleared(db: N
         seen.append(("user:root", "moderation.reviewcase", "subject"))
         assert looks() == (len(seen), seen)
     assert lead.get(f"{original}?rendering=none").status_code == 404
+
+
+@pytest.mark.parametrize("address", ["console:packet", "case-packet"])
+def test_each_picture_of_a_packet_is_a_look(image: Image, address: str) -> None:
+    item = make.make_item(make.make_list())
+    item.picture.save("items/1.jpg", ContentFile(pictures.jpeg(pictures.photo(2))))
+    case = make.make_case(item, image, held=True)
+    set_state(image, "quarantined")
+    client, user = Client(), make.make_person(Role.ADMIN, "root")
+    headers = {}
+    if address == "console:packet":
+        client.force_login(user)
+    else:
+        _, text = ApiKey.issue(name="k", scopes=["moderate"], user=user)
+        headers = {"X-API-Key": text}
+    asked = {"media": "1" if address == "console:packet" else "true"}
+    url = reverse(address, args=[case.pk])
+    client.get(url, headers=headers)
+    foreign = client.get(url, asked, headers={**headers, "Sec-Fetch-Site": "cross-site"})
+    assert not media_of(foreign), "a page of another site makes nobody look"
+    assert looks() == (0, [])
+    files = media_of(client.get(url, asked, headers=headers))
+    assert files == [f"item-{item.pk}.jpg", "subject.png"]
+    actor, about = AuditEvent.objects.latest("id").actor, "moderation.reviewcase"
+    assert looks() == (2, [(actor, about, f"packet, {name}") for name in reversed(files)])
+    assert Exposure.objects.get().user == user
+    item.picture.delete()
+    client.get(url, asked, headers=headers)
+    assert looks()[0] == 3, "what is gone is no look"
+
+
+def media_of(answer: Any) -> list[str]:
+    names = zipfile.ZipFile(io.BytesIO(answer.content)).namelist()
+    return sorted(name.removeprefix("media/") for name in names if name.startswith("media/"))
+
+
+@pytest.mark.parametrize("side", ["query", "result"])
+def test_no_drawing_shows_clearly_what_is_blurred(side: str, settings: Any) -> None:
+    whole = pictures.wheel_photo("astronaut.png")
+    inline = (*PIXELS, "copy")
+    rows = {
+        "query": pictures.add_ready_image(whole, inline=inline),
+        "result": pictures.add_ready_image(whole.crop((60, 40, 460, 440)), inline=inline),
+    }
+
+    def drawn(who: str) -> list[bool]:
+        client = caller(who, settings)
+        body = {"id": rows["query"].pk, "match_type": "copy", "explain": True}
+        answer = client.post("/api/v1/images/search/", body, content_type="application/json")
+        found = [one for one in answer.json()["results"] if one["image"]["id"] == rows["result"].pk]
+        return ["explanation" in one for one in found]
+
+    assert drawn("viewer") == [True]
+    set_state(rows[side], "doubted")
+    assert (drawn("moderator"), drawn("open")) == ([False], [True])
+    assert looks() == (0, [])
 
 
 def test_a_look_on_another_page_counts_for_the_decision(image: Image) -> None:

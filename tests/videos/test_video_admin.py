@@ -287,7 +287,7 @@ def test_quarantine_and_release(root: Client) -> None:
     assert done.startswith("1 video quarantined. <a href=")
     assert skipped == "1 video skipped: only ready videos can be quarantined."
     (undo,) = re.findall('href="([^"]+)"', done)
-    root.post(undo, {"reason": "a slip"})
+    pages.undo(root, undo)
     video.refresh_from_db()
     assert video.status == Status.READY
     act(root, "quarantine", video)

@@ -1,0 +1,136 @@
+"""Pages of what was quarantined or released at once: what undoing it would do, and then that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+
+from gallery import retention
+from gallery.admin.selection import CHANGED, Selection
+from gallery.errors import NotFound, UserError
+from gallery.items import Status
+from gallery.models import ItemBatch
+from gallery.retention import Why
+from gallery.services import batches
+from gallery.services.batches import Undoing
+
+SHOWN: Final = 24
+
+
+def actor(request: HttpRequest) -> str:
+    """Who is written into rows and news."""
+    return f"user:{request.user.get_username()}"
+
+
+class BatchPages:
+    """For the admin of a kind of item."""
+
+    item_kind: ClassVar[batches.Kind]
+
+    def text(self, count: int) -> str:
+        """ "1 image", "2 images"."""
+        return f"{count} {self.item_kind.name}{'' if count == 1 else 's'}"
+
+    @property
+    def _label(self) -> str:
+        opts = self.item_kind.model._meta
+        return f"{opts.app_label}_{opts.model_name}"
+
+    def get_urls(self) -> list[URLPattern]:
+        """With the pages of batches."""
+        view = self.admin_site.admin_view(self.batch_view)  # type: ignore[attr-defined]
+        page = path("batches/<int:pk>/", view, name=f"{self._label}_batch")
+        return [page, *super().get_urls()]  # type: ignore[misc]
+
+    def batch_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """What was done, and what undoing it would do; a POST from that very page undoes it."""
+        if not self.has_view_permission(request):  # type: ignore[attr-defined]
+            raise PermissionDenied
+        batch = ItemBatch.objects.filter(pk=pk, kind=self.item_kind.name).first()
+        if batch is None:
+            raise NotFound(f"There is no batch {pk}.")
+        may_undo = self._may_undo(request, batch)
+        if request.method == "POST" and not may_undo:
+            raise PermissionDenied
+        undoing = batches.undoing(self.item_kind, batch)
+        selection = Selection(
+            request, "undo", ItemBatch.objects.filter(pk=pk), ["undone_at", "undone_by"]
+        )
+        selection.says([undoing.ids, undoing.changed, sorted(undoing.withheld)])
+        if request.method == "POST":
+            if selection.is_confirmed or batch.undone_at:
+                self._undo(request, pk)
+            else:
+                messages.warning(request, CHANGED)
+            return HttpResponseRedirect(request.get_full_path())
+        return self._batch_page(request, batch, undoing, selection.token if may_undo else "")
+
+    def _batch_page(
+        self, request: HttpRequest, batch: ItemBatch, undoing: Undoing, token: str
+    ) -> HttpResponse:
+        is_done = batch.undone_at is not None
+        # Of one that is undone: what it was about.
+        ids = batch.ids if is_done else undoing.ids
+        rows = self.get_queryset(request).filter(pk__in=ids)  # type: ignore[attr-defined]
+        verb = "Quarantined" if batch.status == Status.QUARANTINED else "Released"
+        left = {} if is_done else undoing.changed
+        context = {
+            **self.admin_site.each_context(request),  # type: ignore[attr-defined]
+            "title": f"Batch {batch.pk}: {verb.lower()} {self.text(len(batch.ids))}",
+            "opts": self.item_kind.model._meta,
+            "batch": batch,
+            "verb": verb,
+            "counted": self.text(len(batch.ids)),
+            "count": len(ids),
+            "would": self.text(len(ids)),
+            "back_to": undoing.back,
+            "rows": rows.order_by("-pk")[:SHOWN],
+            "more": max(0, len(ids) - SHOWN),
+            "change_url": f"admin:{self._label}_change",
+            "list_url": f"admin:{self._label}_changelist",
+            "left": [(self.text(len(ids)), words) for words, ids in left.items()],
+            # Why is for those who may undo it: it names cases.
+            **self._kept_context(undoing.withheld if token and not is_done else {}),
+            "token": token if undoing.ids and not is_done else "",
+        }
+        return TemplateResponse(request, "gallery/admin/batch.html", context)
+
+    def _may_undo(self, request: HttpRequest, batch: ItemBatch) -> bool:
+        if batch.status == Status.QUARANTINED:
+            return bool(self.has_release_permission(request))  # type: ignore[attr-defined]
+        return bool(self.has_change_permission(request))  # type: ignore[attr-defined]
+
+    def _undo(self, request: HttpRequest, pk: int) -> None:
+        reason = request.POST.get("reason", "").strip()[:1000]
+        try:
+            done = batches.undo(kind=self.item_kind, batch_id=pk, by=actor(request), reason=reason)
+        except UserError as error:
+            messages.error(request, error.message)
+            return
+        messages.success(request, f"Batch {pk} undone: {self.text(len(done.ids))}.")
+        for words, ids in done.changed.items():
+            messages.warning(request, f"{self.text(len(ids))} left alone: {words}.")
+        if done.withheld:
+            messages.warning(request, self._kept_words(done.withheld))
+
+    def _kept_words(self, kept: Mapping[int, Why]) -> str:
+        counts = ", ".join(f"{number} by {kind}" for kind, number in retention.counts(kept))
+        return f"{self.text(len(kept))} left out, withheld: {counts}."
+
+    def _kept_context(self, kept: Mapping[int, Why]) -> dict[str, Any]:
+        """For ``_left_out.html``: what is withheld, and the first of it with why."""
+        return {
+            "kept": self._kept_words(kept) if kept else "",
+            "kept_items": [
+                {"pk": pk, "url": f"admin:{self._label}_change", "words": kept[pk].words}
+                for pk in sorted(kept)[:SHOWN]
+            ],
+            "kept_more": max(0, len(kept) - SHOWN),
+            "kind": self.item_kind.name,
+        }
