@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils.module_loading import import_string
 
 from gallery.errors import UserError
-from gallery.items import PICTURES_VERSION, Item, Status
+from gallery.items import Item, Status
 from gallery.retention import may_forget
 from gallery.signals import tell
 
@@ -62,7 +62,7 @@ def publish(item: Item, *, by: str, saved: Iterable[str] = (), spare: bool = Fal
     item.move_to(Status.READY if passes(item) else Status.QUARANTINED)
     if spare and item.status == Status.READY and may_forget(item):
         item.original = ""
-    item.attempts, item.pictures_version = 0, PICTURES_VERSION
+    item.attempts, item.pictures_version = 0, item.PICTURES_VERSION
     item.save(update_fields=[*SAVED, *saved])
     tell(by=by, verb="published", row=item, before=before, after=item.status)
     return Status(item.status)
