@@ -241,6 +241,8 @@ def test_each_part_has_its_policy(superuser: User, login: Callable[..., Client])
     assert admin["style-src"] == "'self' 'unsafe-inline'"
     docs = policy(client.get("/api/docs/"))
     assert docs["script-src"] == "'self'"
+    # No page shows what another host has under a link now.
+    assert {part["img-src"] for part in (public, admin, docs)} == {"'self' data: blob:"}
     assert policy(client.get("/nowhere")) == public
     assert policy(client.get("/administrator")) == public
 
