@@ -101,6 +101,13 @@ class Item(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     claimed_until = models.DateTimeField(null=True, blank=True)
     added_by = models.CharField(max_length=160, help_text="who added it: user:…, key:…, open")
+    client = models.CharField(
+        max_length=160,
+        default="",
+        db_default="",
+        blank=True,
+        help_text="whom the budget of near contents counts, until it has met the gates",
+    )
     uploader = models.CharField(max_length=255, null=True, blank=True, help_text="client's text")
     created_at = models.DateTimeField(default=timezone.now)
     pictures_version = models.SmallIntegerField(
@@ -153,3 +160,4 @@ class Item(models.Model):
         self.status = status
         self.failure = failure
         self.claimed_until = None
+        self.client = ""

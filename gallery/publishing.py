@@ -14,17 +14,19 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.module_loading import import_string
 
+from gallery.access import Sender
 from gallery.errors import UserError
 from gallery.items import Item, Status
 from gallery.retention import may_forget
 from gallery.signals import tell
 
 Gate = Callable[[Item], bool]
-QueryGate = Callable[[bytes], None]
+QueryGate = Callable[[bytes, Sender], None]
 SAVED = (
     "status",
     "failure",
     "claimed_until",
+    "client",
     "attempts",
     "original",
     "thumbnail",
@@ -40,14 +42,14 @@ class QueryRefused(UserError):
     code = "query_banned"
 
 
-def check_query(data: bytes) -> None:
+def check_query(data: bytes, sender: Sender) -> None:
     """Ask the functions named in ``settings.QUERY_GATES`` about a file to search with.
 
     Raises ``QueryRefused`` and whatever else they refuse it by.
     """
     for path in settings.QUERY_GATES:
         gate: QueryGate = import_string(path)
-        gate(data)
+        gate(data, sender)
 
 
 def publish(item: Item, *, by: str, saved: Iterable[str] = (), spare: bool = False) -> Status:
