@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, cast
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, cast
 
 
 class Access(Protocol):
     """What one request may do. ``actor`` is what rows and logs name, such as ``key:loader``;
-    ``via`` is key, session, open or none; ``client`` is whom budgets count."""
+    ``via`` is key, session, open or none; ``client`` is whom budgets count, and ``probes_as`` whom
+    that of near contents counts: nobody where the caller is told all that lists say anyway."""
 
     actor: str
     via: str
     client: str
+
+    @property
+    def probes_as(self) -> str: ...
 
     def allows(self, scope: str) -> bool:
         """Whether ``require`` would pass."""
@@ -28,6 +33,23 @@ class Access(Protocol):
     def charge(self, cost: float) -> None:
         """Take points from the client's budget. Raises a ``UserError`` when it is spent."""
         ...
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Who sent a content that meets the lists: what rows name, and ``Access.probes_as``."""
+
+    name: str
+    client: str = ""
+
+
+NOBODY: Final = Sender("")
+
+
+def sender_of(request: Any) -> Sender:
+    """Who sent a request."""
+    access = access_of(request)
+    return Sender(access.actor, access.probes_as)
 
 
 def access_of(request: Any) -> Access:

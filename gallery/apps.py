@@ -30,7 +30,8 @@ class GalleryConfig(AppConfig):
 
 
 def make_schedules(**kwargs: Any) -> None:
-    """Images whose task was given up are picked up again within minutes; links are looked at."""
+    """Images whose task was given up are picked up again within minutes; links are looked at, and
+    what killed processes left is removed."""
     from django_q.models import Schedule
 
     Schedule.objects.get_or_create(
@@ -56,6 +57,14 @@ def make_schedules(**kwargs: Any) -> None:
         defaults={
             "func": "gallery.tasks.look_through",
             "schedule_type": Schedule.HOURLY,
+            "cluster": "lists",
+        },
+    )
+    Schedule.objects.get_or_create(
+        name="Remove files that no row names",
+        defaults={
+            "func": "gallery.tasks.remove_orphans",
+            "schedule_type": Schedule.DAILY,
             "cluster": "lists",
         },
     )

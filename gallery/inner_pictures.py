@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gallery import interleaved, sections
-from gallery.descriptors.base import Pixels
+from gallery.interleaved import Pixels
 
 
 def inner_pictures(rgb: Pixels) -> dict[str, Pixels]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Self, TypeVar
+from typing import ClassVar, Final, Self, TypeVar
 
 from django.contrib.postgres.indexes import GinIndex, HashIndex
 from django.db import models
@@ -32,9 +32,6 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
 PUBLISHED: Final = (Status.READY, Status.QUARANTINED)
 """What was described and met the gates."""
 
-PICTURES_VERSION: Final = 1
-"""Of the code that looks for every picture that a file shows. Greater where it finds more."""
-
 UNREADABLE: Final = -1
 """In ``Item.pictures_version``: it was tried, and the file could not be read."""
 
@@ -59,11 +56,29 @@ class ItemQuerySet(models.QuerySet[ItemT]):
 
     def not_looked_through(self) -> Self:
         """Those that older code published, or whose file could not be read. An index has them."""
-        return self.filter(pictures_version__lt=PICTURES_VERSION, status__in=PUBLISHED)
+        return self.filter(pictures_version__lt=self.model.PICTURES_VERSION, status__in=PUBLISHED)
+
+    def left_to_workers(self) -> Self:
+        """Those of them that workers take up by themselves: they were not tried, and need no link
+        to be fetched."""
+        untried = self.not_looked_through().exclude(pictures_version=UNREADABLE)
+        return untried.exclude(original="")
+
+
+def not_looked_through(version: int) -> models.Index:
+    """What makes the query of the same name cheap, for the class's ``PICTURES_VERSION``."""
+    return models.Index(
+        fields=["pictures_version", "id"],
+        condition=models.Q(pictures_version__lt=version, status__in=PUBLISHED),
+        name="%(class)s_not_looked_through",
+    )
 
 
 class Item(models.Model):
     """Abstract: mutable facts only, no vectors. Ids are never reused."""
+
+    PICTURES_VERSION: ClassVar[int]
+    """Of the code that looks for every picture in such a file. Greater where it finds more."""
 
     url = models.CharField(
         max_length=2048, null=True, blank=True, help_text="where it was fetched from; null = upload"
@@ -86,6 +101,13 @@ class Item(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     claimed_until = models.DateTimeField(null=True, blank=True)
     added_by = models.CharField(max_length=160, help_text="who added it: user:…, key:…, open")
+    client = models.CharField(
+        max_length=160,
+        default="",
+        db_default="",
+        blank=True,
+        help_text="whom the budget of near contents counts, until it has met the gates",
+    )
     uploader = models.CharField(max_length=255, null=True, blank=True, help_text="client's text")
     created_at = models.DateTimeField(default=timezone.now)
     pictures_version = models.SmallIntegerField(
@@ -113,11 +135,6 @@ class Item(models.Model):
             HashIndex(fields=["url"], name="%(class)s_url_hash"),
             GinIndex(fields=["meta"], opclasses=["jsonb_path_ops"], name="%(class)s_meta_gin"),
             models.Index(fields=["status", "id"], name="%(class)s_status_id"),
-            models.Index(
-                fields=["pictures_version", "id"],
-                condition=models.Q(pictures_version__lt=PICTURES_VERSION, status__in=PUBLISHED),
-                name="%(class)s_not_looked_through",
-            ),
         ]
         constraints = [
             models.CheckConstraint(
@@ -143,3 +160,4 @@ class Item(models.Model):
         self.status = status
         self.failure = failure
         self.claimed_until = None
+        self.client = ""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 from pgvector.django import VectorField
 
-from gallery.items import TRANSITIONS, Item, ItemQuerySet, Status
+from gallery.items import TRANSITIONS, Item, ItemQuerySet, Status, not_looked_through
 from gallery.vectors import Fingerprint
 
 __all__ = [
@@ -26,12 +28,17 @@ __all__ = [
 ]
 
 
+PICTURES_VERSION: Final = 1
+
+
 class ImageQuerySet(ItemQuerySet["Image"]):
     """Questions about several images."""
 
 
 class Image(Item):
     """One picture."""
+
+    PICTURES_VERSION = PICTURES_VERSION
 
     stale_at = models.DateTimeField(
         null=True, blank=True, help_text="when its URL was found to hold another picture"
@@ -40,7 +47,7 @@ class Image(Item):
     objects = ImageQuerySet.as_manager()
 
     class Meta(Item.Meta):
-        pass
+        indexes = [*Item.Meta.indexes, not_looked_through(PICTURES_VERSION)]
 
 
 class LinkCheck(models.Model):

@@ -14,17 +14,19 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.module_loading import import_string
 
+from gallery.access import Sender
 from gallery.errors import UserError
-from gallery.items import PICTURES_VERSION, Item, Status
+from gallery.items import Item, Status
 from gallery.retention import may_forget
 from gallery.signals import tell
 
 Gate = Callable[[Item], bool]
-QueryGate = Callable[[bytes], None]
+QueryGate = Callable[[bytes, Sender], None]
 SAVED = (
     "status",
     "failure",
     "claimed_until",
+    "client",
     "attempts",
     "original",
     "thumbnail",
@@ -40,14 +42,14 @@ class QueryRefused(UserError):
     code = "query_banned"
 
 
-def check_query(data: bytes) -> None:
+def check_query(data: bytes, sender: Sender) -> None:
     """Ask the functions named in ``settings.QUERY_GATES`` about a file to search with.
 
     Raises ``QueryRefused`` and whatever else they refuse it by.
     """
     for path in settings.QUERY_GATES:
         gate: QueryGate = import_string(path)
-        gate(data)
+        gate(data, sender)
 
 
 def publish(item: Item, *, by: str, saved: Iterable[str] = (), spare: bool = False) -> Status:
@@ -62,7 +64,7 @@ def publish(item: Item, *, by: str, saved: Iterable[str] = (), spare: bool = Fal
     item.move_to(Status.READY if passes(item) else Status.QUARANTINED)
     if spare and item.status == Status.READY and may_forget(item):
         item.original = ""
-    item.attempts, item.pictures_version = 0, PICTURES_VERSION
+    item.attempts, item.pictures_version = 0, item.PICTURES_VERSION
     item.save(update_fields=[*SAVED, *saved])
     tell(by=by, verb="published", row=item, before=before, after=item.status)
     return Status(item.status)

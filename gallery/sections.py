@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gallery.descriptors.base import Pixels
+Pixels = NDArray[np.uint8]
 
 SECTION: Final = "section-"
 """How names of sections begin."""

@@ -114,6 +114,8 @@ def in_words(rendering: str) -> str:
             what = f"video track {number}"
         elif name == "strips":
             manners.append(f"taken apart in strips ({number})")
+        elif name == "section":
+            manners.append(f"in section {number} of its length")
         else:
             manners.append(_MANNERS[name])
     return " ".join([what, *manners])

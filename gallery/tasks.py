@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gallery.services import describing, embedding, link_checks, looking_through
+from gallery.services import describing, embedding, link_checks, looking_through, orphans
 
 
 def describe_images(ids: list[int]) -> int:
@@ -28,3 +28,8 @@ def sweep() -> int:
 def look_through() -> int:
     """Lists cluster, hourly: images that older code described."""
     return looking_through.look_through_some()
+
+
+def remove_orphans() -> int:
+    """Lists cluster, daily: files that no row names. Fails where there are too many."""
+    return orphans.remove()

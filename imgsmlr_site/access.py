@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
@@ -17,10 +17,11 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
+from gallery.access import Access as Caller
 from gallery.errors import UserError
 from imgsmlr_site.models import ApiKey, Scope, digest
 from imgsmlr_site.throttling import Throttled, spend
-from moderation.permissions import Role
+from moderation.permissions import Actor, Role, can
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -92,6 +93,11 @@ class Access:
         """A logged-in superuser; a superuser's key has its own scopes and no more."""
         is_superuser = self.user is not None and self.user.is_superuser
         return self.via == "session" and is_superuser and self.role == Role.ADMIN
+
+    @property
+    def probes_as(self) -> str:
+        """``client``, empty for who may see what is on the lists anyway."""
+        return "" if can(Actor.caller(cast(Caller, self)), "see matches") else self.client
 
     def allows(self, scope: str) -> bool:
         """Whether ``require(scope)`` would pass."""

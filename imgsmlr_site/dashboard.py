@@ -41,10 +41,26 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "video_total": sum(video_counts.values()),
         "queues": health.queues(),
         "match_types": status.match_types(),
+        "older": older(),
         "clip_versions": clip_versions(counts),
         "storage": storage(),
         "versions": versions(),
     }
+
+
+def older() -> list[dict[str, Any]]:
+    """What code before this one described, as far as there is any, and which command does it anew.
+
+    ``by_hand``: how many no worker takes up.
+    """
+    found = []
+    for model, command in ((Image, "describe_missing"), (Video, "index_missing")):
+        rows: Any = model._default_manager
+        if left := rows.not_looked_through().count():
+            by_hand = left - rows.left_to_workers().count()
+            noun = model._meta.verbose_name
+            found.append({"noun": noun, "left": left, "by_hand": by_hand, "command": command})
+    return found
 
 
 def clip_versions(counts: dict[str, int]) -> list[dict[str, Any]]:

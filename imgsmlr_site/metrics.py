@@ -77,7 +77,7 @@ class DatabaseCollector(Collector):
         yield from (due, working, oldest)
         yield GaugeMetricFamily(
             "near_check_alarms",
-            "Clients and items with more variants checked in a day than NEAR_CHECKS.",
+            "Clients and items with more variants tried in a day than NEAR_CHECKS.",
             value=near_checks.alarms().count(),
         )
 

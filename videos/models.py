@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Final, Self
 
 from django.db import models
 from pgvector.django import HnswIndex
 
 from gallery.descriptors.base import COPY_VERSION, PIXELS_VERSION
-from gallery.items import Item, ItemQuerySet, Status
+from gallery.items import Item, ItemQuerySet, Status, not_looked_through
 from gallery.vectors import Fingerprint
 from videos.screened import RECORD
 
 FRAME_VERSION = f"{PIXELS_VERSION}+{COPY_VERSION}"
 """Version of a frame's row, which holds what both versions make: a row each would cost twice."""
+
+PICTURES_VERSION: Final = 1
+"""A greater one has every video indexed anew, which takes the workers minutes for each."""
 
 
 class VideoQuerySet(ItemQuerySet["Video"]):
@@ -26,6 +29,8 @@ class VideoQuerySet(ItemQuerySet["Video"]):
 
 class Video(Item):
     """One video. ``width`` and ``height`` as shown: upright, with square pixels."""
+
+    PICTURES_VERSION = PICTURES_VERSION
 
     duration_ms = models.PositiveBigIntegerField(null=True, help_text="null until it is known")
     fps = models.FloatField(null=True, help_text="frames a second, as its header says")
@@ -43,6 +48,7 @@ class Video(Item):
     objects = VideoQuerySet.as_manager()
 
     class Meta(Item.Meta):
+        indexes = [*Item.Meta.indexes, not_looked_through(PICTURES_VERSION)]
         constraints = [
             *Item.Meta.constraints,
             models.CheckConstraint(

@@ -15,6 +15,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from gallery.access import Sender
 from gallery.errors import Conflict, UserError
 from gallery.models import Image
 from gallery.services import adding
@@ -94,24 +95,29 @@ class AddPicturesForm(forms.Form):
         return cleaned
 
 
-def add_pictures(cleaned: Mapping[str, Any], *, by: str) -> list[Outcome]:
+def add_pictures(cleaned: Mapping[str, Any], sender: Sender) -> list[Outcome]:
     """Add each picture; one that is refused does not stop the others."""
     remark = cleaned["remark"]
     urls: Sequence[str] = cleaned["urls"]
-    results = adding.add_batch(items=[{"url": url, "remark": remark} for url in urls], by=by)
+    results = adding.add_batch(
+        items=[{"url": url, "remark": remark} for url in urls], by=sender.name, client=sender.client
+    )
     return [
-        *(_add_file(file, remark, by) for file in cleaned["files"]),
+        *(_add_file(file, remark, sender) for file in cleaned["files"]),
         *(_outcome(url, result) for url, result in zip(urls, results, strict=True)),
     ]
 
 
-def _add_file(file: UploadedFile, remark: str | None, by: str) -> Outcome:
+def _add_file(file: UploadedFile, remark: str | None, sender: Sender) -> Outcome:
     name = file.name or "unnamed"
     size, most = file.size or 0, settings.MAX_UPLOAD_BYTES
     if size > most:  # before it is read into memory
         return Outcome(name, problem=f"The file has {size} bytes; at most {most} are taken.")
     try:
-        return _outcome(name, adding.add_image(data=file.read(), remark=remark, by=by))
+        image = adding.add_image(
+            data=file.read(), remark=remark, by=sender.name, client=sender.client
+        )
+        return _outcome(name, image)
     except UserError as error:
         return _outcome(name, error)
 

@@ -20,7 +20,7 @@ from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from gallery.access import access_of
+from gallery.access import access_of, sender_of
 from gallery.admin import listing
 from gallery.admin.actions import ImageActions, actor
 from gallery.admin.adding import AddPicturesForm, add_pictures
@@ -244,7 +244,7 @@ class ImageAdmin(ImageActions, ModelAdmin):
         if request.method == "POST":
             form = AddPicturesForm(request.POST, request.FILES)
             if form.is_valid():
-                outcomes = add_pictures(form.cleaned_data, by=actor(request))
+                outcomes = add_pictures(form.cleaned_data, sender_of(request))
                 form = AddPicturesForm()
         context = {
             **self.admin_site.each_context(request),

@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from gallery.access import access_of
+from gallery.access import access_of, sender_of
 from gallery.api import legacy_body
 from gallery.api.links import image_url
 from gallery.decoding import NotAnImage
@@ -70,6 +70,7 @@ def add(request: HttpRequest) -> dict[str, Any]:
         remark=body.remark,
         meta=body.meta,
         by=access_of(request).actor,
+        client=access_of(request).probes_as,
         inline=INLINE,
         refuse_flat=True,
     )
@@ -84,7 +85,7 @@ def search(request: HttpRequest) -> dict[str, Any]:
     body = legacy_body.parse_search(request.body)
     match_type = body.match_type or searching.original_match_type()
     found = searching.search(
-        searching.Query(url=body.url),
+        searching.Query(url=body.url, sender=sender_of(request)),
         match_type=match_type,
         threshold=body.threshold,
         limit=body.limit,

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.http import HttpRequest
 from django.urls import reverse
 
 from gallery.models import Image
+
+SOURCE: Final = (
+    "Where it was fetched from, null for an upload. Its host may show something else by now, which "
+    "nobody has screened: show `file`."
+)
+"""What the API says of ``Item.url``."""
 
 
 def image_url(request: HttpRequest, image: Image) -> str:

@@ -15,7 +15,7 @@ from gallery.api.fields import (
     VerbatimField,
 )
 from gallery.api.limits import MAX_BATCH, MAX_DATA_ID, MAX_REMARK, MAX_UPLOADER
-from gallery.api.links import image_url, thumbnail_url
+from gallery.api.links import SOURCE, image_url, thumbnail_url
 from gallery.api.visibility import BLURRED, CLEARABLE, blur
 from gallery.match_types import MATCH_TYPES
 from gallery.models import Image
@@ -24,7 +24,12 @@ from gallery.models import Image
 class ImageSerializer(serializers.ModelSerializer):
     """An image as others see it."""
 
-    url = serializers.CharField(help_text="Where it came from, or our own absolute link.")
+    url = serializers.CharField(allow_null=True, help_text=SOURCE)
+    file = serializers.CharField(
+        allow_null=True,
+        help_text="Absolute link to our copy: the original where it is kept, else the thumbnail.",
+    )
+    kept = serializers.BooleanField(help_text="Whether the original is kept.")
     thumbnail = serializers.CharField(allow_null=True, help_text="Absolute link to a small JPEG.")
     blurred = serializers.BooleanField(help_text=BLURRED)
     clearable = serializers.BooleanField(help_text=CLEARABLE)
@@ -47,6 +52,8 @@ class ImageSerializer(serializers.ModelSerializer):
             "status",
             "failure",
             "thumbnail",
+            "file",
+            "kept",
             "blurred",
             "clearable",
             "created_at",
@@ -56,11 +63,23 @@ class ImageSerializer(serializers.ModelSerializer):
     def to_representation(self, image: Image) -> dict[str, Any]:
         """Written out: through the fields it would take longer than the search itself."""
         request = self.context["request"]
-        plain = ("id", "data_id", "md5", "sha1", "sha256", "remark", "meta", "format", "width")
+        plain = (
+            "id",
+            "url",
+            "data_id",
+            "md5",
+            "sha1",
+            "sha256",
+            "remark",
+            "meta",
+            "format",
+            "width",
+        )
         more = ("height", "bytes", "status", "failure", "created_at")
         return {
             **{name: getattr(image, name) for name in (*plain, *more)},
-            "url": image.url if image.url is not None else image_url(request, image),
+            "file": image_url(request, image) if image.original or image.thumbnail else None,
+            "kept": bool(image.original),
             "thumbnail": thumbnail_url(request, image),
             **blur(request, image),
         }

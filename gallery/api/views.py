@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from gallery import descriptors
-from gallery.access import access_of
+from gallery.access import access_of, sender_of
 from gallery.api import serializers
 from gallery.api.deletion import DELETION, DELETION_NAMES, deletion_of, told_why
 from gallery.api.limits import MAX_DATA_ID, MAX_URL
@@ -105,7 +105,10 @@ class ImageCollection(generics.ListAPIView):
         body = serializers.AddSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         inline = descriptors.available_names() if wait_of(request) else []
-        image = adding.add_image(**body.validated_data, by=access_of(request).actor, inline=inline)
+        sender = sender_of(request)
+        image = adding.add_image(
+            **body.validated_data, by=sender.name, client=sender.client, inline=inline
+        )
         answer = serializers.ImageSerializer(image, context=self.get_serializer_context())
         code = status.HTTP_201_CREATED if inline else status.HTTP_202_ACCEPTED
         return Response(answer.data, status=code)
@@ -152,8 +155,9 @@ class ImageBatch(APIView):
         """Each picture succeeds or fails alone; the answer says which, in order."""
         body = serializers.BatchSerializer(data=request.data)
         body.is_valid(raise_exception=True)
+        sender = sender_of(request)
         outcomes = adding.add_batch(
-            items=body.validated_data["images"], by=access_of(request).actor
+            items=body.validated_data["images"], by=sender.name, client=sender.client
         )
         context = {"request": request}
         results = [
@@ -247,6 +251,7 @@ class ImageSearch(APIView):
                 data=asked.get("file"),
                 image_id=asked.get("id"),
                 text=asked.get("text"),
+                sender=sender_of(request),
             ),
             match_type=asked.get("match_type")
             or searching.default_match_type(words="text" in asked),

@@ -35,11 +35,14 @@ def add_image(
     remark: str | None = None,
     meta: Mapping[str, Any] | None = None,
     uploader: str | None = None,
+    client: str = "",
     fetched: bool = False,
     inline: Collection[str] = (),
     refuse_flat: bool = False,
 ) -> Image:
     """Add one picture from ``url``, or from ``data`` (then ``url`` is only noted).
+
+    ``client``: ``Access.probes_as`` of who sent it.
 
     ``fetched`` says that ``data`` was read from ``url``; KEEP_ORIGINALS treats both kinds apart.
 
@@ -67,6 +70,7 @@ def add_image(
         meta=meta,
         uploader=uploader,
         added_by=by,
+        client=client,
         keep_original=settings.KEEP_ORIGINALS in ({"all"} if fetched else {"all", "uploads"}),
         format=picture.info.format,
         width=picture.info.width,
@@ -78,7 +82,9 @@ def add_image(
     return _store(image, data, description, keep=image.keep_original or not complete, by=by)
 
 
-def add_batch(*, items: Sequence[Mapping[str, Any]], by: str) -> list[Image | UserError]:
+def add_batch(
+    *, items: Sequence[Mapping[str, Any]], by: str, client: str = ""
+) -> list[Image | UserError]:
     """Add pictures by URL, fetched side by side; each succeeds or fails alone.
 
     ``items`` are keyword arguments of ``add_image``. Answers in their order. Slow hosts cannot
@@ -96,7 +102,7 @@ def add_batch(*, items: Sequence[Mapping[str, Any]], by: str) -> list[Image | Us
         if isinstance(data, UserError):
             return data
         try:
-            return add_image(**{**item, "data": data}, by=by, fetched=True)
+            return add_image(**{**item, "data": data}, by=by, client=client, fetched=True)
         except UserError as error:
             return error
 

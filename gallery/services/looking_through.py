@@ -1,8 +1,9 @@
 """Every picture in the files of images that older code described: it looked at the first alone.
 
-What is found is stored as of a new image, and told by ``signals.pictures_found``. An image is noted
-as unreadable before its file is touched, so that one which ends its process is tried by nobody but
-a person's command.
+What is found is stored as of a new image, and told by ``signals.pictures_found``. Where the first
+picture itself is another one than older code saw, all that is stored of it is made anew: else
+searches would go on with what no viewer shows. An image is noted as unreadable before its file is
+touched, so that one which ends its process is tried by nobody but a person's command.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from gallery import conf, decoding, descriptors
-from gallery.descriptors import ColumnsByVersion
-from gallery.descriptors.base import HASHES_VERSION, PIXELS_VERSION
+from gallery.descriptors.base import PIXELS_VERSION
 from gallery.errors import UserError
-from gallery.items import PICTURES_VERSION, UNREADABLE
-from gallery.models import Image, ImageFingerprint
+from gallery.items import UNREADABLE
+from gallery.models import DuplicateScan, Image
+from gallery.services import embedding, storing
 from gallery.services.preparing import Description, describe_file
 from gallery.services.refreshing import Outcome, read_again
-from gallery.services.storing_columns import store_further
+from gallery.services.storing_columns import store_columns, store_further
 from gallery.shown_pictures import FULL
 from gallery.signals import pictures_found
 
@@ -37,22 +38,17 @@ def count_left() -> tuple[int, int]:
 
 def look_through() -> Iterator[Outcome]:
     """All of them: what was never tried, then what could not be read. Links are fetched again."""
-    before = list(_left(UNREADABLE).values_list("pk", flat=True))
-    yield from _each(_left(0))
-    yield from _each(_left(UNREADABLE).filter(pk__in=before))
+    left = Image.objects.not_looked_through()
+    failed = left.filter(pictures_version=UNREADABLE)
+    before = list(failed.values_list("pk", flat=True))
+    yield from _each(left.exclude(pictures_version=UNREADABLE))
+    yield from _each(failed.filter(pk__in=before))
 
 
 def look_through_some() -> int:
-    """Those of which a file is here and that were never tried, for as long as a task may take.
-
-    Answers how many.
-    """
+    """Those that are left to workers, for as long as a task may take. Answers how many."""
     until = time.monotonic() + settings.TASK_TIMEOUT / 8
-    return sum(1 for _ in _each(_left(0).exclude(original=""), until=until))
-
-
-def _left(version: int) -> QuerySet[Image]:
-    return Image.objects.not_looked_through().filter(pictures_version=version)
+    return sum(1 for _ in _each(Image.objects.left_to_workers(), until=until))
 
 
 def _each(rows: QuerySet[Image], *, until: float = float("inf")) -> Iterator[Outcome]:
@@ -82,24 +78,35 @@ def _look_through(image: Image) -> Outcome:
     return Outcome(image.pk, "filled")
 
 
-@transaction.atomic
 def _store(image_id: int, found: Description) -> None:
-    row = Image.objects.select_for_update(no_key=True).filter(pk=image_id).first()
-    if row is None:
-        return
-    further = {**found.further, **_first_as_now(image_id, found)}
-    store_further(image_id, further)
-    row.pictures_version = PICTURES_VERSION
-    row.save(update_fields=["pictures_version"])
-    if further:
-        pictures_found.send(sender=Image, ids=[image_id])
+    with storing.undo_files() as files, transaction.atomic():
+        row = Image.objects.select_for_update(no_key=True).filter(pk=image_id).first()
+        if row is None:
+            return
+        another = _is_another(row, found)
+        if another:
+            _store_anew(row, found, files)
+        store_further(image_id, found.further)
+        row.pictures_version = row.PICTURES_VERSION
+        row.save(update_fields=["pictures_version", "thumbnail"])
+        if another or found.further:
+            pictures_found.send(sender=Image, ids=[image_id])
 
 
-def _first_as_now(image_id: int, found: Description) -> dict[str, ColumnsByVersion]:
-    """The first picture's hash, if older code saw other colours: its row is never updated."""
-    now = found.columns.get(PIXELS_VERSION, {})
-    rows = ImageFingerprint.objects.filter(item=image_id, view=FULL, version=PIXELS_VERSION)
-    before = rows.values_list("pdq", flat=True).first()
-    if "pdq" not in now or (before is not None and str(before) == str(now["pdq"])):
-        return {}
-    return {FULL: {HASHES_VERSION: {name: now[name] for name in ("pdq", "pdq_quality")}}}
+def _is_another(row: Image, found: Description) -> bool:
+    """Whether the first picture's hash is another one now. What was never stored at all is left
+    to ``refreshing``."""
+    rows = row.fingerprints.filter(view=FULL, version=PIXELS_VERSION)
+    now = found.columns.get(PIXELS_VERSION, {}).get("pdq")
+    return any(str(before) != str(now) for before in rows.values_list("pdq", flat=True))
+
+
+def _store_anew(row: Image, found: Description, files: storing.undo_files) -> None:
+    """What models say of it is made by the workers, or by ``refreshing`` where only a link is
+    known."""
+    row.fingerprints.filter(view=FULL).delete()
+    store_columns(row.pk, found.columns)
+    storing.delete_after_commit([row.thumbnail.name])
+    row.thumbnail = files.add(storing.save_thumbnail(row.sha256, found.thumbnail))
+    DuplicateScan.objects.filter(image=row).delete()
+    embedding.enqueue([row.pk], embedding.wanted())

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gallery import conf, confidence, decoding, descriptors, versions
+from gallery.access import NOBODY, Sender
 from gallery.confidence import MATCH_TYPES as COPY_TYPES
 from gallery.descriptors.base import Descriptor
 from gallery.errors import NotFound, UserError
@@ -23,12 +24,16 @@ from gallery.services.storing import thumbnail_rgb
 
 @dataclass(frozen=True)
 class Query:
-    """What to look for: exactly one of a link, a file's bytes, an image's id, or words."""
+    """What to look for: exactly one of a link, a file's bytes, an image's id, or words.
+
+    ``sender``: who is told whether a link or a file may be searched with.
+    """
 
     url: str | None = None
     data: bytes | None = None
     image_id: int | None = None
     text: str | None = None
+    sender: Sender = NOBODY
 
     def __post_init__(self) -> None:
         given = (self.url, self.data, self.image_id, self.text)
@@ -160,7 +165,7 @@ def _search_one(
 def _query_bytes(query: Query) -> bytes:
     """A picture to search with, if it may be."""
     data = bytes_of(url=query.url, data=query.data)
-    check_query(data)
+    check_query(data, query.sender)
     return data
 
 

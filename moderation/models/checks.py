@@ -26,7 +26,8 @@ class CheckAnswer(models.Model):
 
 
 class NearCheck(models.Model):
-    """A content that a client asked about, and that an item is near to. Kept for a day.
+    """A content that a client asked about, added or searched with, and that an item is near to.
+    Kept for a day.
 
     Who tries many variants of one item is looking for one that passes.
     """
@@ -36,6 +37,7 @@ class NearCheck(models.Model):
     item = models.ForeignKey("moderation.BannedItem", on_delete=models.CASCADE, related_name="+")
     content = models.CharField(max_length=64, help_text="its SHA-256, or of the hash asked about")
     verdict = models.CharField(max_length=8)
+    alarmed = models.BooleanField(default=False, help_text="it is the one that raised the alarm")
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
 
     class Meta:

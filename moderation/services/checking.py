@@ -20,6 +20,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from gallery import conf as gallery_conf
+from gallery.access import NOBODY, Sender
 from gallery.errors import Conflict, Unavailable, UserError
 from gallery.fetching import fetch
 from gallery.publishing import QueryRefused
@@ -29,7 +30,7 @@ from moderation.hashlists.rows import Kind
 from moderation.hashlists.values import BadValue, parse_hash
 from moderation.matching import Match, Pixels
 from moderation.models import CheckAnswer, ReviewCase
-from moderation.permissions import Actor, can
+from moderation.permissions import Actor, Role, can
 from moderation.policies import Policies
 from moderation.screening import Screening
 from moderation.services import audit, cases, hash_index_file, near_checks
@@ -121,11 +122,12 @@ def forget_answers() -> int:
     return CheckAnswer.objects.filter(created_at__lt=timezone.now() - REMEMBERED).delete()[0]
 
 
-def refuse_banned_query(data: bytes) -> None:
+def refuse_banned_query(data: bytes, sender: Sender = NOBODY) -> None:
     """Raise ``QueryRefused`` for a picture that must not be searched with; see ``QUERY_GATES``.
 
     What is only doubtful may be searched with: nothing is published by it. Raises ``Unavailable``
-    where screening fails.
+    where screening fails. A search that is not screened tells nothing of lists: what they hold back
+    is in none of its results.
     """
     lists = policies.current()
     if not lists:
@@ -144,7 +146,11 @@ def refuse_banned_query(data: bytes) -> None:
                 subject=ReviewCase,
                 after={"sha256": about.sha256, "lists": names},
             )
-    if found.verdict == Verdict.BLOCK:
+    by = Actor(sender.name, Role.NOBODY, client=sender.client)
+    told = near_checks.answered(
+        by=by, content=about.sha256, verdict=found.verdict, matches=found.matches
+    )
+    if told == Verdict.BLOCK:
         raise QueryRefused("This picture must not be searched with.", field="file")
 
 

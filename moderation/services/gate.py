@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Final
 
 from django.db import transaction
@@ -11,10 +12,10 @@ from gallery.items import Item
 from gallery.models import Image
 from moderation import policies, screening, subjects
 from moderation.models import ReviewCase
-from moderation.permissions import Actor
+from moderation.permissions import Actor, Role
 from moderation.policies import Policies
 from moderation.screening import Screening
-from moderation.services import cases, flood, hash_index_file
+from moderation.services import cases, flood, hash_index_file, near_checks
 from moderation.services.case_facts import About, facts_of
 from moderation.verdicts import Verdict
 from videos.models import Video
@@ -22,6 +23,9 @@ from videos.models import Video
 GATE: Final = Actor.machine("gate")
 
 BROKEN: Final = "Screening failed; the service's log says why."
+
+VARIANTS: Final = "variants"
+"""What ``missing`` calls a sender who has tried too many contents near to one item."""
 
 logger = logging.getLogger(__name__)
 
@@ -35,13 +39,26 @@ def gate(item: Item) -> bool:
     lists = policies.current()
     if not lists:
         return True
-    found = screened(item, lists)
+    found = _as_told(item, screened(item, lists))
     recorded = record(item, found, origin=ReviewCase.Origin.UPLOAD, by=GATE)
     # A video that is indexed anew was judged before.
     held = found.held and not recorded.dismissed
     item.banned = held and found.verdict == Verdict.BLOCK
     hash_index_file.ask_if_due()
     return not held
+
+
+def _as_told(item: Item, found: Screening) -> Screening:
+    """What is found, or what everything near to an item comes to once its sender is beyond the
+    budget: it is held, with a case that says why."""
+    by = Actor(item.added_by, Role.NOBODY, client=item.client)
+    told = near_checks.answered(
+        by=by, content=item.sha256, verdict=found.verdict, matches=found.matches
+    )
+    if told == found.verdict:
+        return found
+    why = "Its sender has tried many variants of a banned item, so that all of them are held."
+    return replace(found, verdict=told, held=True, missing={**found.missing, VARIANTS: why})
 
 
 def screened(item: Item, lists: Policies) -> Screening:

@@ -1,44 +1,49 @@
 """Who tries many variants of one banned item, and what they are answered from then on.
 
-The answers to small changes of a picture lead to one that passes. So the contents that a client
-asks about are counted for each item that they are near to. Beyond the budget everybody is told, and
-all that is near to the item gets one and the same answer: nothing can be learned any more from
-which change made a difference.
+The answers to small changes of a picture lead to one that passes. A check answers, an upload does
+by becoming visible or not, and a search by being refused. So the contents that a client checks,
+adds or searches with are counted together, for each item that they are near to. Beyond the budget
+those who edit lists are told, and all that is near to the item gets one and the same answer:
+nothing can be learned any more from which change made a difference.
+
+No lock is taken, since uploads are published many in one transaction: contents that are judged at
+the same moment may go beyond the budget together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.utils import timezone
 
+from moderation import judging
 from moderation.matching import Match
 from moderation.models import BannedItem, BannedList, NearCheck, WebhookEvent
 from moderation.permissions import Actor, can
 from moderation.services import audit, webhooks
-from moderation.verdicts import Verdict, strictest
+from moderation.verdicts import Action, Verdict, strictest
 
 WINDOW: Final = timedelta(days=1)
 
 
 @transaction.atomic
 def answered(*, by: Actor, content: str, verdict: Verdict, matches: Iterable[Match]) -> Verdict:
-    """Count a check of this content, and answer the verdict that the client is to be told.
+    """Count this content, and answer the verdict that the client is to be told.
 
     ``matches``: also those beyond the threshold, which a client could feel its way along. Who sees
     distances anyway is not counted. Beyond the budget the answer is the strictest that the client
     had about the item, and ``review`` at least.
     """
-    near = {m.item_id for m in matches if m.list.kind == BannedList.Kind.BANNED}
-    if not near or not by.client or can(by, "see matches"):
+    if not by.client or can(by, "see matches"):
         return verdict
-    _lock(by.client)
-    before = set(_over(by.client, near))
+    near = _near(list(matches))
+    if not near:
+        return verdict
     NearCheck.objects.bulk_create(
         (
             NearCheck(client=by.client, actor=by.name, item_id=pk, content=content, verdict=verdict)
@@ -49,11 +54,13 @@ def answered(*, by: Actor, content: str, verdict: Verdict, matches: Iterable[Mat
         update_fields=["verdict", "created_at"],
     )
     over = set(_over(by.client, near))
-    for pk in sorted(over - before):
-        _raise_alarm(by, pk)
     if not over:
         return verdict
-    told = _recent().filter(client=by.client, item__in=over).values_list("verdict", flat=True)
+    about = _recent().filter(client=by.client, item__in=over)
+    told = about.values_list("verdict", flat=True)
+    for pk in sorted(over - set(about.filter(alarmed=True).values_list("item", flat=True))):
+        about.filter(item=pk, content=content).update(alarmed=True)
+        _raise_alarm(by, pk)
     return strictest([Verdict.REVIEW, verdict, *map(Verdict, told.distinct())])
 
 
@@ -66,6 +73,19 @@ def alarms() -> QuerySet[NearCheck, Any]:
 def forget() -> int:
     """Delete what is older than the window. Answers how much that was."""
     return NearCheck.objects.filter(created_at__lt=timezone.now() - WINDOW).delete()[0]
+
+
+def _near(matches: Sequence[Match]) -> set[int]:
+    """The items that a client could learn something about. A list in shadow answers nothing, and a
+    file that an allow list names is no variant."""
+    if any(_is_allowed(match) for match in matches):
+        return set()
+    banned = [match for match in matches if match.list.kind == BannedList.Kind.BANNED]
+    return {match.item_id for match in banned if match.list.action != Action.SHADOW}
+
+
+def _is_allowed(match: Match) -> bool:
+    return match.list.kind == BannedList.Kind.ALLOW and match.match_type == judging.ALLOWING
 
 
 def _recent() -> QuerySet[NearCheck]:
@@ -91,9 +111,3 @@ def _raise_alarm(by: Actor, item_id: int) -> None:
         f"probing:{item_id}:{by.client[:60]}:{now:%Y-%m-%d}",
         {"client": by.client, "actor": by.name, "item": item_id},
     )
-
-
-def _lock(client: str) -> None:
-    """One check of a client at a time, from here to the end of the transaction."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [client])

@@ -18,7 +18,6 @@ import * as videos from "./videos.js";
 import { createWhere, onlyPlaceOf } from "./where.js";
 
 const uploads = new Map(); // key → File: what the address cannot hold, for back and forward
-const entered = new Set(); // links typed or dropped here, whose pictures may be loaded
 
 let service = null; // the answer of status/; until then nothing can run
 let state = parse(location.search, history.state);
@@ -71,7 +70,6 @@ function takeText(text) {
   if (byId("add").open) {
     if (webUrl(text)) adder.open([{ url: text }]);
   } else if (webUrl(text)) {
-    entered.add(text);
     searchFor({ url: text });
   } else if (service?.match_types.clip?.available) {
     const threshold = state.matchType === "clip" ? state.threshold : null;
@@ -176,7 +174,7 @@ function showQuery() {
   applyThreshold();
   byId("share").hidden = !query || Boolean(query.upload);
   if (file) showPreview({ file });
-  else if (query?.url) showPreview({ url: query.url, mayLoad: entered.has(query.url) });
+  else if (query?.url) showPreview({ url: query.url });
   else showPreview(query?.upload ? null : query);
 }
 

@@ -1,12 +1,12 @@
 /** What is being searched for, shown in the panel. */
 
-import { button, byId, icon, make } from "./dom.js";
+import { byId, icon, make } from "./dom.js";
 import * as format from "./format.js";
 import { isClip, isClipLink } from "./media.js";
 
 let objectUrl = null;
 
-/** Show nothing, `{file}`, `{url, mayLoad}`, `{image}` (a stored one, with its id) or `{text}`. */
+/** Show nothing, `{file}`, `{url}`, `{image}` (a stored one, with its id) or `{text}`. */
 export function showPreview(query) {
   if (objectUrl) URL.revokeObjectURL(objectUrl);
   objectUrl = query?.file ? URL.createObjectURL(query.file) : null;
@@ -30,7 +30,8 @@ function parts(query) {
     });
     return [image, name || "Pasted picture", format.bytes(size)];
   }
-  if (query.url) return [linkedPicture(query), query.url, "link"];
+  // What other hosts show is never loaded here: it may be another picture than the service was sent.
+  if (query.url) return [icon(isClipLink(query.url) ? "film" : "picture"), query.url, "link"];
   if (query.text) return [make("p", { className: "preview-words" }, query.text), "Words", ""];
   const { id, image } = query;
   const shown = image?.thumbnail ? picture(image.thumbnail, "The picture you search with") : icon("picture");
@@ -50,23 +51,8 @@ function clipParts({ name, size }) {
   return [video, name || "Pasted clip", format.bytes(size)];
 }
 
-/**
- * A linked picture is loaded from its site at once only where the link was entered here: who
- * opens a shared search should not visit a stranger's site without wanting to.
- */
-function linkedPicture({ url, mayLoad }) {
-  if (isClipLink(url)) return icon("film"); // other sites' videos are not loaded at all
-  const load = () => picture(url, "The picture you search with");
-  if (mayLoad) return load();
-  return button(
-    "Show picture",
-    (event) => event.currentTarget.replaceWith(load()),
-    "button small",
-  );
-}
-
 function picture(src, alt, onLoad) {
-  const image = make("img", { alt, referrerPolicy: "no-referrer", draggable: false });
+  const image = make("img", { alt, draggable: false });
   image.addEventListener("load", () => onLoad?.(image));
   image.addEventListener("error", () =>
     image.replaceWith(make("p", { className: "muted" }, "This browser cannot show it.")),

@@ -129,6 +129,7 @@ function cardOf(image, onSearchWith) {
   const { node, slot } = fromTemplate("card");
   node.dataset.id = image.id;
   showPicture(slot, image);
+  showSource(slot, image);
   slot("id").textContent = `#${image.id}`;
   slot("remark").textContent = image.remark ?? "";
   slot("remark").title = image.remark ?? "";
@@ -179,11 +180,21 @@ function showPicture(slot, image) {
   const name = image.remark || image.data_id || `Picture ${image.id}`;
   slot("thumbnail").alt = image.blurred ? `${name}, blurred` : name;
   if (image.thumbnail) slot("thumbnail").src = image.thumbnail;
+  if (!image.file || image.blurred) return;
+  link.href = image.file;
+  link.title = image.kept ? "Open the original" : "Open the small copy that is kept";
+}
+
+/** Where it came from. What its host shows now is neither screened, blurred nor counted. */
+function showSource(slot, image) {
   const url = webUrl(image.url);
-  // What its host shows is neither blurred nor counted.
-  if (!url || image.blurred) return;
-  link.href = url.href;
-  link.title = `Open the original: ${url.href}`;
+  if (!url || image.blurred) {
+    slot("source-row").remove();
+    return;
+  }
+  slot("source").textContent = url.href;
+  slot("source").href = url.href;
+  slot("source").title = `Its host may show something else by now: ${url.href}`;
 }
 
 /** How far to trust a distance: within the precise range, within the recall range, or beyond. */

@@ -94,7 +94,10 @@ def test_an_upload_finds_its_picture(
     expect(card).to_contain_text("A cat, looking up")
     expect(card).to_contain_text("cat-1")
     expect(card).to_contain_text(images[0].md5)
-    expect(card.locator("a")).to_have_attribute("href", "https://pictures.test/cat.png")
+    opened = card.locator(".card-picture")
+    expect(opened).to_have_attribute("href", re.compile(f"/media/images/{images[0].pk}/original$"))
+    source = card.get_by_role("link", name="https://pictures.test/cat.png")
+    expect(source).to_have_attribute("href", "https://pictures.test/cat.png")
     assert card.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)")
     expect(page.locator("#preview-name")).to_have_text("copy of the cat.jpg")
     expect(page.locator("#announcer")).to_have_text(ONE_COPY)
@@ -172,17 +175,39 @@ def test_a_link_typed_before_the_page_knows_the_service_is_kept(
     expect(field).to_have_value("https://pictures.test/cat.jpg")
 
 
-def test_a_shared_link_loads_no_foreign_picture_by_itself(
-    open_page: OpenPage, images: list[Image], cat_copy: Path
+@pytest.mark.parametrize("way", ["shared", "entered"])
+def test_no_picture_of_another_host_is_loaded(
+    open_page: OpenPage, images: list[Image], cat_copy: Path, way: str
 ) -> None:
     with HttpServer({"/cat.jpg": cat_copy.read_bytes()}) as site:
-        page = open_page(f"?url={site.url}/cat.jpg")
+        link = f"{site.url}/cat.jpg"
+        page = open_page(f"?url={link}" if way == "shared" else "")
+        if way == "entered":
+            page.get_by_label("Link to a picture").fill(link)
+            page.get_by_role("button", name="Search", exact=True).click()
         expect(title(page)).to_have_text(ONE_COPY)
+        expect(page.locator("#preview-name")).to_have_text(link)
         page.wait_for_load_state("networkidle")
         assert len(site.requests) == 1  # the server's own
-        page.get_by_role("button", name="Show picture").click()
-        expect(page.get_by_alt_text("The picture you search with")).to_be_visible()
-        assert len(site.requests) == 2
+
+
+def test_a_picture_known_by_its_link_is_shown_from_here(
+    open_page: OpenPage, open_api: None, cat_copy: Path
+) -> None:
+    with HttpServer({"/cat.jpg": cat_copy.read_bytes()}) as site:
+        image = add_image(
+            url=f"{site.url}/cat.jpg", by="tests", inline=descriptors.available_names()
+        )
+        assert not image.original
+        site.routes["/cat.jpg"] = factories.jpeg(factories.photo(5))
+        asked = len(site.requests)
+        page = open_page()
+        opened = cards(page).locator(".card-picture")
+        expect(opened).to_have_attribute("title", "Open the small copy that is kept")
+        expect(opened).to_have_attribute("href", re.compile(f"/media/images/{image.pk}/original$"))
+        expect(cards(page).locator("img")).to_have_attribute("src", re.compile("/thumbnail$"))
+        page.wait_for_load_state("networkidle")
+        assert len(site.requests) == asked
 
 
 def test_search_with_this_one(open_page: OpenPage, images: list[Image]) -> None:
@@ -323,9 +348,10 @@ def test_a_mistyped_address_still_works(
 
 def test_stored_text_and_links_run_nothing(open_page: OpenPage, images: list[Image]) -> None:
     page = open_page()
-    scripted = page.locator(f'.card[data-id="{images[1].pk}"] a')
+    scripted = page.locator(f'.card[data-id="{images[1].pk}"]')
     expect(scripted).to_be_visible()
-    assert scripted.get_attribute("href") is None
+    assert scripted.locator("a").count() == 1
+    assert "javascript" not in scripted.inner_html()
     marked = page.locator(f'.card[data-id="{images[3].pk}"] .remark')
     expect(marked).to_have_text("<img src=x onerror=alert(1)>")
 

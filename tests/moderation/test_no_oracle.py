@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
 
+from gallery.models import Image
+from gallery.services.preparing import Hashes
+from gallery.tasks import describe_images
 from imgsmlr_site.env import LOOPBACK
 from imgsmlr_site.models import ApiKey
 from moderation.models import AuditEvent, Delivery, NearCheck, ReviewCase, Webhook
 from moderation.permissions import Actor, Role
 from moderation.services import checking, near_checks
 from moderation.services.checking import Asked
+from moderation.verdicts import Action
+from tests.factories import add_ready_image, photo, png
 from tests.moderation.factories import make_item, make_list, make_person
-from tests.moderation.test_gate import flipped
+from tests.moderation.test_gate import flipped, pdq_of
 from tests.moderation.test_locking import Beside
 
 PATH = "/api/v1/moderation/check/"
@@ -96,6 +104,130 @@ def test_feeling_the_way_to_a_variant_that_passes_ends_in_one_answer(settings: A
     assert Delivery.objects.filter(event="check.probing").count() == 1
     (alarm,) = near_checks.alarms()
     assert (alarm["item"], alarm["variants"]) == (item.pk, len(steps))
+
+
+VIEW = photo(1)
+IMAGES = "/api/v1/images/"
+
+
+def variants() -> Iterator[bytes]:
+    """Pictures that look alike to a PDQ hash, of which no two are the same file."""
+    for shade in range(256):
+        picture = VIEW.copy()
+        picture.putpixel((0, 0), (shade, shade, shade))
+        yield png(picture)
+
+
+def beyond(bits: int = 34) -> str:
+    """A hash so far from theirs that a check answers ``allow``, and near enough to be recorded."""
+    return flipped(pdq_of(VIEW), bits)
+
+
+def file_of(data: bytes) -> SimpleUploadedFile:
+    return SimpleUploadedFile("a.png", data, "image/png")
+
+
+def add(client: Client, data: bytes, query: str = "?wait=1") -> Image:
+    answer = client.post(IMAGES + query, {"file": file_of(data)})
+    assert answer.status_code in (201, 202), answer.content
+    return Image.objects.get(pk=answer.json()["id"])
+
+
+def search(client: Client, data: bytes) -> int:
+    asked = {"file": file_of(data), "match_type": "pdq"}
+    return client.post(IMAGES + "search/", asked).status_code
+
+
+@pytest.mark.parametrize("way", ["at once", "by a worker"])
+def test_checks_and_uploads_of_a_client_have_one_budget(settings: Any, way: str) -> None:
+    settings.NEAR_CHECKS = 4
+    value, some = beyond(), variants()
+    item = make_item(make_list(), ("pdq", value, 90))
+    client, other = client_of("check", "add", "search"), client_of("add", "search")
+
+    def status(who: Client) -> str:
+        image = add(who, next(some), "?wait=1" if way == "at once" else "")
+        if way != "at once":
+            assert image.client.startswith("key:") and describe_images([image.pk]) in (0, 1)
+            image.refresh_from_db()
+        assert image.client == ""
+        return image.status
+
+    assert [ask(client, flipped(value, bits))["verdict"] for bits in (32, 40)] == ["allow"] * 2
+    assert [status(client) for _ in range(3)] == ["ready", "ready", "quarantined"]
+    assert ask(client, flipped(value, 36))["verdict"] == "review"
+    assert status(client) == "quarantined"
+    assert status(other) == "ready"
+    assert add(client, png(photo(2))).status == "ready"
+    case = ReviewCase.objects.filter(origin="upload").order_by("pk")[0]
+    assert (case.verdict, case.held) == ("review", True)
+    assert "many variants" in case.evidence["missing"]["variants"]
+    assert AuditEvent.objects.get(verb="check.probing").subject_id == item.pk
+    (alarm,) = near_checks.alarms()
+    assert (alarm["item"], alarm["variants"]) == (item.pk, 7)
+
+
+def test_beyond_the_budget_an_upload_is_banned_if_anything_near_was(settings: Any) -> None:
+    settings.NEAR_CHECKS = 1
+    make_item(make_list(), ("pdq", beyond(), 90))
+    client, some = client_of("check"), variants()
+    assert ask(client, flipped(beyond(), 20))["verdict"] == "block"
+    sender = NearCheck.objects.get().client
+    image = add_ready_image(data=next(some), client=sender)
+    assert (image.status, image.banned) == ("quarantined", True)
+    assert ReviewCase.objects.filter(image=image, held=True).exists()
+    image = add_ready_image(data=next(some), client="key:0")
+    assert (image.status, image.banned) == ("ready", False)
+
+
+def test_searches_count_where_they_are_screened(settings: Any) -> None:
+    settings.NEAR_CHECKS = 3
+    settings.QUERY_GATES = ["moderation.services.checking.refuse_banned_query"]
+    make_item(make_list(), ("pdq", beyond(), 90))
+    client, some = client_of("check", "add", "search"), variants()
+    assert ask(client, flipped(beyond(), 20))["verdict"] == "block"
+    assert [search(client, next(some)) for _ in range(4)] == [200, 200, 451, 451]
+    assert add(client, next(some)).status == "quarantined"
+    assert search(client, png(photo(2))) == 200
+    assert search(client_of("search"), next(some)) == 200
+    assert AuditEvent.objects.filter(verb="check.probing").count() == 1
+
+
+def test_a_search_that_is_not_screened_counts_nothing(settings: Any) -> None:
+    settings.QUERY_GATES = []
+    make_item(make_list(), ("pdq", pdq_of(VIEW), 90))
+    assert search(client_of("search"), next(variants())) == 200
+    assert not NearCheck.objects.exists()
+
+
+@pytest.mark.parametrize("who", ["check add lists key", "moderator", "command"])
+def test_uploads_of_those_who_see_distances_are_not_counted(settings: Any, who: str) -> None:
+    settings.NEAR_CHECKS = 1
+    make_item(make_list(), ("pdq", beyond(), 90))
+    some = variants()
+    for _ in range(3):
+        if who == "command":
+            image = add_ready_image(data=next(some))
+        else:
+            key = client_of("check", "add", "lists", "search")
+            image = add(logged_in(Role.MODERATOR) if who == "moderator" else key, next(some))
+        assert image.status == "ready"
+    assert not NearCheck.objects.exists()
+
+
+def test_neither_shadow_lists_nor_allowed_files_count(settings: Any) -> None:
+    settings.NEAR_CHECKS = 1
+    some = list(itertools.islice(variants(), 6))
+    client = client_of("check", "add", "search")
+    make_item(make_list(action=Action.SHADOW), ("pdq", pdq_of(VIEW), 90))
+    assert [add(client, data).status for data in some[:3]] == ["ready"] * 3
+    assert not NearCheck.objects.exists()
+    make_item(make_list(), ("pdq", beyond(), 90))
+    allowed = make_list(kind="allow")
+    for data in some[3:]:
+        make_item(allowed, ("sha256", Hashes.of(data).sha256))
+    assert [add(client, data).status for data in some[3:]] == ["ready"] * 3
+    assert not NearCheck.objects.exists()
 
 
 def test_the_same_content_again_is_no_variant(settings: Any) -> None:

@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 from django_q.models import OrmQ
 from PIL import Image as Pillow
 
-from gallery.items import PICTURES_VERSION, UNREADABLE
-from gallery.models import Image, ImageFingerprint
+from gallery import conf, decoding, descriptors
+from gallery.items import UNREADABLE
+from gallery.models import PICTURES_VERSION, Image, ImageFingerprint
 from gallery.services import looking_through
+from gallery.services.preparing import describe
+from gallery.services.searching import Query, search
+from gallery.services.storing_columns import store_columns
 from gallery.tasks import look_through
 from moderation.tasks import screen_images
 from tests import factories as make
+from tests.environment import DATA_DIR
 from tests.moderation.factories import make_item, make_list
 from tests.moderation.test_gate import pdq_of
 from tests.moderation.test_retro_scan import scan, status
+from tests.moderation.test_video_pictures import banned, flashed
 from tests.shown_files import mirage, veiled
+from tests.videos.clips import encode
 from tests.videos.test_indexing import SHORT
 from tests.videos.test_indexing import ready as ready_video
+from videos.models import PICTURES_VERSION as VIDEO_VERSION
 from videos.models import Video
 from videos.services import indexing
 from videos.tasks import index_older
@@ -55,7 +68,7 @@ def hidden() -> Image:
 
 def test_new_images_and_videos_are_looked_through() -> None:
     assert version(make.add_ready_image()) == PICTURES_VERSION
-    assert ready_video(SHORT).pictures_version == PICTURES_VERSION
+    assert ready_video(SHORT).pictures_version == VIDEO_VERSION
     assert looking_through.count_left() == (0, 0)
 
 
@@ -93,17 +106,114 @@ def test_it_is_screened_as_soon_as_it_is_known() -> None:
     assert status(image) == "quarantined"
 
 
-def test_a_first_picture_that_older_code_saw_in_other_colours() -> None:
-    image = make.add_ready_image(data=make.png(BANNED))
-    ImageFingerprint.objects.filter(item=image).update(pdq="0" * 256)
+def seen_over_black() -> Image:
+    """What white pages show as the banned picture, stored as black ones show it."""
+    image = make.add_ready_image(data=make.png(mirage(BANNED, DECOY)))
     as_by_older_code(image)
-    look_through()
-    row = image.fingerprints.get(version="hashes-1")
-    assert row.view == "full"
+    image.fingerprints.all().delete()
+    seen = decoding.decode(make.png(DECOY), conf.limits())
+    kinds = [descriptors.get(name) for name in descriptors.available_names()]
+    (described,) = describe([seen], kinds, 320)
+    store_columns(image.pk, described.columns)
+    return image
+
+
+def found_by(picture: Pillow.Image, match_type: str) -> list[int]:
+    query = Query(data=make.png(picture.convert("L").convert("RGB")))
+    return [match.image.pk for match in search(query, match_type=match_type, limit=5).matches]
+
+
+def test_searches_find_what_white_pages_show_only_after_the_command(
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    image = seen_over_black()
+    before = image.thumbnail.name
+    for match_type in ("pdq", "imgsmlr", "copy"):
+        assert found_by(DECOY, match_type) == [image.pk]
+        assert found_by(BANNED, match_type) == []
+    with django_capture_on_commit_callbacks(execute=True):
+        out = run("describe_missing")
+    assert "1 looked through" in out and "copy-1: 1 images lack it" in out
+    for match_type in ("pdq", "copy"):
+        assert found_by(BANNED, match_type) == [image.pk]
+        assert found_by(DECOY, match_type) == []
+    image.refresh_from_db()
+    assert make.stored_files(settings.MEDIA_ROOT) == make.owned_files(image)
+    assert image.thumbnail.name != before
     on = make_list()
     make_item(on, ("pdq", pdq_of(BANNED), 90))
     scan(on)
     assert status(image) == "quarantined"
+
+
+def test_the_command_run_twice_does_nothing_the_second_time() -> None:
+    for image in (seen_over_black(), hidden()):
+        as_by_older_code(image)
+    run("describe_missing")
+    rows = list(ImageFingerprint.objects.order_by("pk").values_list("pk", flat=True))
+    out = run("describe_missing")
+    assert "0 looked through" in out and "0 filled" in out
+    assert list(ImageFingerprint.objects.order_by("pk").values_list("pk", flat=True)) == rows
+
+
+def test_what_a_version_between_described_is_older_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = make.add_ready_image()
+    monkeypatch.setattr(Image, "PICTURES_VERSION", PICTURES_VERSION + 1)
+    # The index is of the version before: the query finds them without it.
+    assert look_through() == 1
+    assert version(image) == PICTURES_VERSION + 1
+
+
+KILLED = """
+import sys, time
+import django
+django.setup()
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+connection.settings_dict["NAME"], settings.MEDIA_ROOT = sys.argv[1:]
+from gallery.signals import pictures_found
+seen = []
+def wait(ids, **_):
+    seen.extend(ids)
+    if len(seen) == 2:
+        print("in the middle", flush=True)
+        time.sleep(60)
+pictures_found.connect(wait)
+call_command("describe_missing")
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_killed_command_goes_on_where_it_was() -> None:
+    images = [
+        make.add_ready_image(data=make.png(mirage(make.photo(seed), BANNED))) for seed in range(3)
+    ]
+    as_by_older_code(*images)
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-c", KILLED),
+            *(str(connection.settings_dict["NAME"]), str(settings.MEDIA_ROOT)),
+        ],
+        env={
+            **os.environ,
+            "DATA_DIR": str(DATA_DIR),
+            "DJANGO_SETTINGS_MODULE": "imgsmlr_site.settings",
+            "PYTHONPATH": str(settings.BASE_DIR),
+        },
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    while process.stdout.readline() != "in the middle\n":
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+    assert [version(image) for image in images] == [PICTURES_VERSION, UNREADABLE, 0]
+    assert "2 looked through for every picture in their files, 0 could" in run("describe_missing")
+    for image in images:
+        assert version(image) == PICTURES_VERSION
+        assert image.fingerprints.filter(view="full b").count() == 1
 
 
 def test_what_cannot_be_read_is_named_and_keeps_nobody_waiting() -> None:
@@ -125,7 +235,7 @@ def test_what_cannot_be_read_is_named_and_keeps_nobody_waiting() -> None:
 def test_to_find_none_left_costs_no_look_at_the_images() -> None:
     for seed in range(3):
         make.add_ready_image(make.photo(seed))
-    left = Image.objects.not_looked_through().filter(pictures_version=0).order_by("id")
+    left = Image.objects.left_to_workers().order_by("id")
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
     assert "image_not_looked_through" in left.explain()
@@ -140,8 +250,38 @@ def test_videos_of_older_code_are_indexed_anew() -> None:
     assert index_older() == 0  # one waits
     assert indexing.index_videos([video.pk]) == 1
     video.refresh_from_db()
-    assert (video.pictures_version, video.screened_hashes.count()) == (PICTURES_VERSION, 1)
+    assert (video.pictures_version, video.screened_hashes.count()) == (VIDEO_VERSION, 1)
     assert "0 videos wait" in run("index_missing")
+
+
+def test_what_a_video_shows_for_a_moment_is_screened_when_it_is_indexed_anew() -> None:
+    video = ready_video(encode(flashed(0.52, 0.08)))
+    video.screened_hashes.all().delete()
+    video.frames.filter(t0__lt=700, t1__gt=450).delete()
+    Video.objects.update(pictures_version=0)
+    on = banned()
+    scan(on)
+    video.refresh_from_db()
+    assert video.status == "ready"
+    assert "1 videos wait" in run("index_missing")
+    assert "0 videos wait" in run("index_missing")  # they are in the queue already
+    assert indexing.index_videos([video.pk]) == 1
+    video.refresh_from_db()
+    assert (video.status, video.pictures_version) == ("quarantined", VIDEO_VERSION)
+    assert "0 videos wait" in run("index_missing")
+
+
+def test_what_was_quarantined_stays_so() -> None:
+    image, video = seen_over_black(), ready_video(SHORT)
+    for item in (image, video):
+        type(item).objects.filter(pk=item.pk).update(status="quarantined", pictures_version=0)
+    run("describe_missing")
+    run("index_missing")
+    indexing.index_videos([video.pk])
+    screen_images([image.pk])
+    video.refresh_from_db()
+    assert (status(image), version(image)) == ("quarantined", PICTURES_VERSION)
+    assert (video.status, video.pictures_version) == ("quarantined", VIDEO_VERSION)
 
 
 def test_a_video_that_cannot_be_indexed_anew_is_not_tried_for_ever() -> None:

@@ -75,6 +75,23 @@ def test_dashboard_says_which_videos_failed(superuser: User, login: Callable[...
     assert f'href="/admin/videos/video/{failed.pk}/change/"' in page
 
 
+def test_dashboard_says_what_earlier_versions_described(
+    superuser: User, login: Callable[..., Client]
+) -> None:
+    client = login(superuser)
+    images = [make.add_ready_image(data=make.png(make.photo(n))) for n in range(3)]
+    assert "earlier version" not in client.get("/admin/").content.decode()
+    Image.objects.update(pictures_version=0)
+    page = client.get("/admin/").content.decode()
+    assert "3 images were described by an earlier version" in page
+    assert "the workers do the work by and by." in page and "describe_missing" not in page
+    Image.objects.filter(pk=images[0].pk).update(pictures_version=-1)
+    Image.objects.filter(pk=images[1].pk).update(original="")
+    page = client.get("/admin/").content.decode()
+    assert "<code>manage.py describe_missing</code> has to be run for 2 of them" in page
+    assert "the workers do the others by and by." in page
+
+
 def test_dashboard_says_how_far_clip_is_filled(db: None) -> None:
     images = [make.add_ready_image(data=make.png(make.photo(n))) for n in range(3)]
     for name, state in (("old", "active"), ("new", "filling")):
@@ -224,6 +241,8 @@ def test_each_part_has_its_policy(superuser: User, login: Callable[..., Client])
     assert admin["style-src"] == "'self' 'unsafe-inline'"
     docs = policy(client.get("/api/docs/"))
     assert docs["script-src"] == "'self'"
+    # No page shows what another host has under a link now.
+    assert {part["img-src"] for part in (public, admin, docs)} == {"'self' data: blob:"}
     assert policy(client.get("/nowhere")) == public
     assert policy(client.get("/administrator")) == public
 

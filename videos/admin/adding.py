@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.files.base import File
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
+from gallery.access import Sender
 from gallery.admin.adding import MAX_URL, FilesField, FilesWidget, Outcome
 from gallery.errors import Conflict, UserError
 from videos.services import adding
@@ -61,14 +62,14 @@ class AddVideosForm(forms.Form):
         return cleaned
 
 
-def add_videos(cleaned: Mapping[str, Any], *, by: str) -> list[Outcome]:
+def add_videos(cleaned: Mapping[str, Any], sender: Sender) -> list[Outcome]:
     """Add each video; one that is refused does not stop the others."""
-    remark = cleaned["remark"]
+    common = {"remark": cleaned["remark"], "by": sender.name, "client": sender.client}
     files: Sequence[File] = cleaned["files"]
     urls: Sequence[str] = cleaned["urls"]
     return [
-        *(_add(file.name or "unnamed", file=file, remark=remark, by=by) for file in files),
-        *(_add(url, url=url, remark=remark, by=by) for url in urls),
+        *(_add(file.name or "unnamed", file=file, **common) for file in files),
+        *(_add(url, url=url, **common) for url in urls),
     ]
 
 

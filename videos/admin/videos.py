@@ -18,7 +18,7 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
 
-from gallery.access import access_of
+from gallery.access import access_of, sender_of
 from gallery.admin import listing
 from gallery.admin.actions import actor
 from gallery.admin.images import BADGES, URL_SHOWN, ImageForm
@@ -207,7 +207,7 @@ class VideoAdmin(DuplicatesPage, VideoActions, ModelAdmin):
         if request.method == "POST":
             form = AddVideosForm(request.POST, request.FILES)
             if form.is_valid():
-                outcomes = add_videos(form.cleaned_data, by=actor(request))
+                outcomes = add_videos(form.cleaned_data, sender_of(request))
                 form = AddVideosForm()
         context = {
             **self.admin_site.each_context(request),

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from gallery.access import access_of
+from gallery.access import access_of, sender_of
 from gallery.api.fields import PictureFileField, PictureUrlField
 from gallery.api.schema import answers, json_or_files
 from gallery.errors import UserError
@@ -152,7 +152,7 @@ class VideoSearch(APIView):
         """Which videos show it, from when to when, and how sure that is."""
         body = VideoSearchSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        answer = searching.search(**body.validated_data)
+        answer = searching.search(**body.validated_data, sender=sender_of(request))
         note_access(access_of(request), [hit.video for hit in answer.results])
         return Response(
             {

@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from gallery.api.fields import MetaField, PictureUrlField, VerbatimField
 from gallery.api.limits import MAX_DATA_ID, MAX_REMARK, MAX_UPLOADER
+from gallery.api.links import SOURCE
 from gallery.api.visibility import BLURRED, CLEARABLE, blur
 from videos.errors import VideoTooLarge
 from videos.models import Video
@@ -39,7 +40,7 @@ class VideoFileField(serializers.FileField):
 class VideoSerializer(serializers.ModelSerializer):
     """A video as others see it. Times in seconds."""
 
-    url = serializers.CharField(help_text="Where it came from, or our own absolute link.")
+    url = serializers.CharField(allow_null=True, help_text=SOURCE)
     duration = serializers.FloatField(allow_null=True, help_text="Seconds; null until known.")
     progress = serializers.IntegerField(help_text="Of indexing, per cent.")
     thumbnail = serializers.CharField(allow_null=True, help_text="Absolute link to a small JPEG.")
@@ -85,12 +86,22 @@ class VideoSerializer(serializers.ModelSerializer):
     def to_representation(self, video: Video) -> dict[str, Any]:
         """Written out: through the fields it would take longer than the query."""
         request = self.context["request"]
-        plain = ("id", "data_id", "md5", "sha1", "sha256", "remark", "meta", "format", "width")
+        plain = (
+            "id",
+            "url",
+            "data_id",
+            "md5",
+            "sha1",
+            "sha256",
+            "remark",
+            "meta",
+            "format",
+            "width",
+        )
         more = ("height", "bytes", "fps", "status", "failure", "progress", "reindex")
         playable = video.original or video.proxy
         return {
             **{name: getattr(video, name) for name in (*plain, *more)},
-            "url": video.url if video.url is not None else link(request, "video-file", video),
             "duration": None if video.duration_ms is None else video.duration_ms / 1000,
             "reindex_failure": video.reindex_failure,
             "thumbnail": link(request, "video-thumbnail", video) if video.thumbnail else None,

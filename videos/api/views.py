@@ -10,7 +10,7 @@ from rest_framework import generics, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from gallery.access import access_of
+from gallery.access import access_of, sender_of
 from gallery.api.deletion import DELETION, DELETION_NAMES, deletion_of, told_why
 from gallery.api.limits import MAX_DATA_ID, MAX_URL
 from gallery.api.schema import answers, json, json_or_files
@@ -71,7 +71,8 @@ class VideoCollection(generics.ListAPIView):
         """Add one video by ``url`` or as ``file``. Its ``progress`` says when it can be found."""
         body = AddVideoSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        video = adding.add_video(**body.validated_data, by=access_of(request).actor)
+        sender = sender_of(request)
+        video = adding.add_video(**body.validated_data, by=sender.name, client=sender.client)
         answer = VideoSerializer(video, context=self.get_serializer_context())
         return Response(answer.data, status=status.HTTP_202_ACCEPTED)
 

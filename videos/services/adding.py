@@ -37,8 +37,11 @@ def add_video(
     remark: str | None = None,
     meta: Mapping[str, Any] | None = None,
     uploader: str | None = None,
+    client: str = "",
 ) -> Video:
     """Add one video from ``url``, or from ``file`` (then ``url`` is only noted).
+
+    ``client``: ``Access.probes_as`` of who sent it.
 
     The row is ``pending`` and its indexing queued. Its first frames are decoded before this
     returns: what is no video ends here, what is damaged further on fails in the worker.
@@ -57,6 +60,7 @@ def add_video(
             meta=meta,
             uploader=uploader,
             added_by=by,
+            client=client,
             keep_original=settings.KEEP_VIDEOS in ({"all"} if fetched else {"all", "uploads"}),
             format=info.container,
             width=info.width,

@@ -121,14 +121,14 @@ def index_older(*, by: str) -> tuple[int, int]:
 
 
 def index_some_older() -> int:
-    """The oldest of those of which a file is here and that were never tried. Answers how many.
+    """The oldest of those that are left to workers. Answers how many.
 
     None while other videos wait for their indexing.
     """
     if Video.objects.indexable().exists():
         return 0
-    left = Video.objects.not_looked_through().filter(pictures_version=0, reindex=False)
-    oldest = left.exclude(original="").order_by("id").values_list("pk", flat=True)[:OLDER]
+    left = Video.objects.left_to_workers().filter(reindex=False)
+    oldest = left.order_by("id").values_list("pk", flat=True)[:OLDER]
     return index_again(videos=Video.objects.filter(pk__in=list(oldest)), by=UPGRADE)
 
 

@@ -20,7 +20,7 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from gallery.errors import UserError
-from gallery.items import PICTURES_VERSION, UNREADABLE, Status
+from gallery.items import UNREADABLE, Status
 from gallery.publishing import passes, publish
 from gallery.retention import may_forget
 from gallery.services import storing as files_of_items
@@ -164,7 +164,7 @@ def _replace(row: Video) -> None:
     """A video that is here already has new frames: the gates judge them, too."""
     before = row.status
     row.reindex, row.reindex_failure = False, ""
-    row.pictures_version = PICTURES_VERSION
+    row.pictures_version = row.PICTURES_VERSION
     if row.status == Status.READY and not passes(row):
         row.move_to(Status.QUARANTINED)
     if row.status == Status.READY and not row.keep_original and may_forget(row):
@@ -216,7 +216,7 @@ def _fail(video: Video, reason: str) -> None:
         else:
             row.reindex, row.reindex_failure, row.progress = False, reason, 100
             row.attempts, row.claimed_until = 0, None
-            if row.pictures_version < PICTURES_VERSION:
+            if row.pictures_version < row.PICTURES_VERSION:
                 row.pictures_version = UNREADABLE
         row.save()
         tell(by=WORKER, verb="failed", row=row, before=before, after=row.status)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gallery import conf, decoding, descriptors
+from gallery.access import NOBODY, Sender
 from gallery.publishing import check_query
 from gallery.services.searching import bytes_of
 from gallery.sniffing import sniff as sniff_picture
@@ -109,14 +110,16 @@ def search(
     url: str | None = None,
     limit: int = LIMIT,
     min_confidence: float | None = None,
+    sender: Sender = NOBODY,
 ) -> Answer:
     """Find the videos that show a picture, an animation or a clip, given as bytes or as a link.
 
+    ``sender``: who is told whether it may be searched with.
     ``min_confidence`` None: the one from which on strangers were not found. Raises what fetching
     and decoding raise, and ``Unavailable`` where the model of ``copy`` is not here.
     """
     content = bytes_of(url=url, data=data)
-    check_query(content)
+    check_query(content, sender)
     frames, still = read(content)
     embed = descriptors.get_copy().embed
     if not any(frame.votes for frame in frames):

@@ -35,25 +35,19 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, dry_run: bool, switch_anyway: bool, **options: Any) -> None:
         """Raises CommandError when searches could not be moved to the new model."""
-        missing = refreshing.count_missing()
-        for version, count in missing.by_version.items():
-            self.stdout.write(f"{version}: {count} images lack it")
         if dry_run:
-            self.stdout.write(f"{missing.links} of {missing.images} would be fetched again.")
-            left, links = looking_through.count_left()
-            self.stdout.write(
-                f"{left} images were not looked through for every picture in their files, "
-                f"{links} of them would be fetched again."
-            )
+            self._say_what_is_left()
             return
-        counts = self._count(refreshing.fill_missing(), missing.images)
-        self.stdout.write(
-            f"{counts['filled']} filled, {counts['stale']} stale, {counts['failed']} failed."
-        )
+        # First: what it finds to be another picture is then described by models, too.
         counts = self._count(looking_through.look_through(), looking_through.count_left()[0])
         self.stdout.write(
             f"{counts['filled']} looked through for every picture in their files, "
             f"{counts['stale'] + counts['failed']} could not be read."
+        )
+        missing = self._say_what_is_missing()
+        counts = self._count(refreshing.fill_missing(), missing.images)
+        self.stdout.write(
+            f"{counts['filled']} filled, {counts['stale']} stale, {counts['failed']} failed."
         )
         try:
             switched = refreshing.switch_clip(anyway=switch_anyway)
@@ -61,6 +55,21 @@ class Command(BaseCommand):
             raise CommandError(error.message) from error
         if switched:
             self.stdout.write(f"Searches use {switched} now.")
+
+    def _say_what_is_left(self) -> None:
+        left, links = looking_through.count_left()
+        self.stdout.write(
+            f"{left} images were not looked through for every picture in their files, "
+            f"{links} of them would be fetched again."
+        )
+        missing = self._say_what_is_missing()
+        self.stdout.write(f"{missing.links} of {missing.images} would be fetched again.")
+
+    def _say_what_is_missing(self) -> refreshing.Missing:
+        missing = refreshing.count_missing()
+        for version, count in missing.by_version.items():
+            self.stdout.write(f"{version}: {count} images lack it")
+        return missing
 
     def _count(self, outcomes: Iterable[refreshing.Outcome], total: int) -> Counter[str]:
         counts: Counter[str] = Counter()

@@ -73,6 +73,10 @@ def test_add_by_url_is_accepted_and_described_by_the_worker(client: Client, web:
         "status": "pending",
         "failure": "",
         "thumbnail": None,
+        "file": f"http://testserver/media/images/{image.pk}/original",
+        "kept": True,
+        "blurred": False,
+        "clearable": False,
         "created_at": "",
     }
     assert (image.uploader, image.added_by) == ("ann", "open")
@@ -104,9 +108,10 @@ def test_upload(client: Client) -> None:
     response = upload(client, data, "?wait=1", data_id="7", meta='{"k": [1]}')
     body = response.json()
     assert response.status_code == 201
-    assert body["url"] == f"http://testserver/media/images/{body['id']}/original"
+    assert body["file"] == f"http://testserver/media/images/{body['id']}/original"
+    assert (body["url"], body["kept"]) == (None, True)
     assert (body["data_id"], body["meta"], body["remark"]) == ("7", {"k": [1]}, None)
-    served = client.get(body["url"])
+    served = client.get(body["file"])
     assert b"".join(served.streaming_content) == data
 
 
@@ -442,7 +447,8 @@ def test_media_that_is_not_there(client: Client, settings: Any) -> None:
 def test_original_that_is_not_kept_shows_the_thumbnail(client: Client, settings: Any) -> None:
     settings.KEEP_ORIGINALS = "none"
     body = upload(client, make.png(make.photo(1)), "?wait=1").json()
-    response = client.get(body["url"])
+    assert body["kept"] is False
+    response = client.get(body["file"])
     assert response["Content-Type"] == "image/jpeg"
     assert response.status_code == 200
 
