@@ -38,6 +38,9 @@ def _read(job: Job) -> Iterator[Info | Frame]:
     )
     data = Path(job.name).read_bytes()
     info = decoding.inspect(data, limits)
+    # Who only takes a look learns so that it can be read: the first frame is answered no sooner
+    # than another one is found that differs.
+    decoding.decode(data, limits)
     yield Info(job.container, info.format, info.width, info.height, None, frames=info.frames)
     others: set[str] = set()
     yield from _frames(job, data, limits, 0, others)

@@ -234,7 +234,7 @@ def test_a_playlist_behind_a_link(client: Client, web: HttpServer) -> None:
 
 
 def test_what_burns_time_fails_within_its_limit(client: Client, settings: Any) -> None:
-    settings.VIDEO_TIMEOUT = 2
+    settings.VIDEO_TIMEOUT = 5
     outcome, sentence = judged(client, costly_gif(3000, 2000))
     assert outcome == Status.FAILED
     assert "seconds" in sentence

@@ -89,9 +89,9 @@ def _look(file: File) -> Info:
     file.seek(0)
     source = _place_of(file) or cast(BinaryIO, file)
     with decode(source, conf.look_limits(), long_side=LOOK_SIDE) as video:
-        # There are still pictures in the containers of videos. Where the header tells, the second
-        # frame is not waited for: it may take long to find one that differs.
-        wanted = 1 if (video.info.frames or 0) > 1 else 2
+        # There are still pictures in the containers of videos. Where the header tells, frames are
+        # not waited for: it may take long to find one that differs.
+        wanted = 0 if (video.info.frames or 0) > 1 else 2
         if len(list(islice(video, wanted))) < wanted:
             raise NotAVideo(SINGLE_PICTURE)
         return video.info
