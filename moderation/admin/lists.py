@@ -22,7 +22,7 @@ from unfold.widgets import (
 )
 
 from moderation import conf
-from moderation.admin.roles import ByRole
+from moderation.admin.list_deletion import ListDeletion
 from moderation.models import BannedItem, BannedList, ListMethod
 from moderation.permissions import actor_of
 from moderation.services import lists
@@ -129,7 +129,7 @@ class MethodInline(TabularInline):
 
 
 @admin.register(BannedList)
-class BannedListAdmin(ByRole):
+class BannedListAdmin(ListDeletion):
     """Lists in the admin."""
 
     add_action = change_action = "edit lists"
@@ -243,16 +243,3 @@ class BannedListAdmin(ByRole):
     def construct_change_message(self, request: HttpRequest, form: Any, *args: Any) -> str:
         """The audit says what was changed."""
         return str(form.cleaned_data.get("reason", ""))
-
-    def get_deleted_objects(
-        self, objs: Any, request: HttpRequest
-    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """What goes with a list, counted."""
-        count = BannedItem.objects.filter(list__in=objs).count()
-        return [str(row) for row in objs], {"lists": len(objs), "items": count}, set(), []
-
-    def delete_model(self, request: HttpRequest, obj: BannedList) -> None:
-        """The button of a list's own page, confirmed."""
-        lists.delete_list(
-            by=actor_of(request), list_id=obj.pk, with_items=True, reason="deleted in the admin"
-        )

@@ -130,7 +130,7 @@ class ListItem(generics.GenericAPIView):
         parameters=[
             OpenApiParameter("with_items", bool, description="Delete its items, too."),
             OpenApiParameter(
-                "override", bool, description="Also what undecided cases or legal holds need."
+                "override", bool, description="Also what cases need: for admins, with a reason."
             ),
             OpenApiParameter("reason", str, description="Goes into the audit."),
         ],

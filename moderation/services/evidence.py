@@ -7,23 +7,32 @@ that hides it, and a legal hold.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from django.core.files.storage import default_storage
+from django.db.models import Q
 from django.utils import timezone
 
+from gallery import retention
 from gallery.access import Access
-from gallery.items import Item
+from gallery.errors import Conflict, UserError
+from gallery.items import Item, Status
 from gallery.models import Image
 from gallery.retention import Act, Why
-from moderation.models import BannedList, ReviewCase
+from moderation.models import CaseMatch, ReviewCase
 from moderation.models.cases import UNDECIDED, WITHHOLDING, on_legal_hold
 from moderation.permissions import Actor, check
 from moderation.services import case_pictures
 from moderation.states import CaseState
 
 OVERRIDE: Final = "override what cases withhold"
+
+
+class NeededAsEvidence(Conflict):
+    """Cases need what would be deleted."""
+
+    code = "withheld"
 
 
 def withheld(model: type[Item], ids: Sequence[int], act: Act) -> dict[int, Why]:
@@ -72,10 +81,33 @@ def let_go(model: type[Item], rows: Sequence[Item], act: Act) -> None:
         case.save(update_fields=["evidence", "picture"])
 
 
-def needing(banned: BannedList) -> list[int]:
-    """The undecided cases and those under a legal hold that have matches on a list."""
-    cases = ReviewCase.objects.filter(UNDECIDED | on_legal_hold(), matches__list=banned)
-    return sorted(set(cases.order_by().values_list("pk", flat=True)))
+def needing(list_ids: Iterable[int]) -> dict[int, Why]:
+    """Case → why, of those with matches on some lists that need what is on them: undecided ones,
+    those under a legal hold, and those that keep quarantined what they are about."""
+    quarantined = Q(image__status=Status.QUARANTINED) | Q(video__status=Status.QUARANTINED)
+    matches = CaseMatch.objects.filter(list__in=list(list_ids), case__isnull=False)
+    cases = ReviewCase.objects.filter(
+        UNDECIDED | on_legal_hold() | WITHHOLDING & quarantined, pk__in=matches.values("case")
+    )
+    return {case.pk: _why(case, Act.DELETE)[1] for case in cases.order_by("pk")}
+
+
+def check_needed(
+    needing: Mapping[int, Why], name: str, *, by: Actor, override: bool, reason: str
+) -> None:
+    """Raises ``NeededAsEvidence`` if there are any, unless an administrator overrides it with a
+    reason. ``name``: of the list that would be deleted."""
+    if not needing:
+        return
+    if not override:
+        counts = ", ".join(f"{kind}: {number}" for kind, number in retention.counts(needing))
+        raise NeededAsEvidence(
+            f"Cases need the items of the list {name} ({counts}; such as case {min(needing)}). "
+            "Close these cases first. An administrator may override this with a reason."
+        )
+    check(by, OVERRIDE)
+    if not reason.strip():
+        raise UserError("Say why: what cases need is deleted for a reason.", field="reason")
 
 
 def _name(model: type[Item]) -> str:

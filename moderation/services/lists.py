@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F
 
-from gallery.errors import Conflict, NotFound, UserError
+from gallery.errors import Conflict, NotFound
 from gallery.services.storing import delete_after_commit
 from moderation import conf
 from moderation.models import BannedFingerprint, BannedItem, BannedList, ListImport, ListMethod
@@ -31,13 +31,7 @@ from moderation.services.list_values import (
 )
 from moderation.verdicts import PICTURE_TYPES, Action
 
-__all__ = ["FIELDS", "METHOD_FIELDS", "InvalidList", "NeededAsEvidence"]
-
-
-class NeededAsEvidence(Conflict):
-    """Cases that are not over need what would be deleted."""
-
-    code = "withheld"
+__all__ = ["FIELDS", "METHOD_FIELDS", "InvalidList"]
 
 
 @weakening.deferrable
@@ -195,15 +189,8 @@ def delete_list(
             f"The list {row.name} has {count} items: move them first, or say that they are to be "
             "deleted with it."
         )
-    needing = evidence.needing(row)
-    if needing and not override:
-        raise NeededAsEvidence(
-            f"{len(needing)} undecided case{'' if len(needing) == 1 else 's'} or legal holds need "
-            f"the items of the list {row.name}, such as case {needing[0]}: decide them first, or "
-            "override that with a reason."
-        )
-    if needing and not reason:
-        raise UserError("Say why: what cases need is deleted for a reason.", field="reason")
+    needing = evidence.needing([row.pk])
+    evidence.check_needed(needing, row.name, by=by, override=override, reason=reason)
     allows = row.kind == BannedList.Kind.ALLOW
     weakening.check(
         by,
@@ -215,7 +202,7 @@ def delete_list(
     )
     if allows:
         freed.screen_again(row.items.all())
-    before = {**list_facts(row), "version": row.version, "items": count, "needed_by": needing}
+    before = {**list_facts(row), "version": row.version, "items": count, "needed_by": list(needing)}
     imports = ListImport.objects.filter(list=row).exclude(file="")
     delete_after_commit([*_pictures(row.items.all()), *imports.values_list("file", flat=True)])
     row.items.all().delete()
@@ -228,6 +215,13 @@ def delete_list(
         count=count + 1,
         reason=reason,
     )
+
+
+@transaction.atomic
+def delete_lists(*, by: Actor, list_ids: Iterable[int], **fields: Any) -> None:
+    """``delete_list`` for each of them, or for none."""
+    for pk in sorted(set(list_ids)):
+        delete_list(by=by, list_id=pk, **fields)
 
 
 def touch(list_ids: Iterable[int]) -> None:

@@ -10,9 +10,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from moderation.models import AuditEvent, BannedItem, BannedList, RetroScan
-from moderation.permissions import Role
-from moderation.services import audit, lists
+from moderation.models import AuditEvent, BannedItem, BannedList, RetroScan, ReviewCase
+from moderation.permissions import Actor, Role
+from moderation.services import audit, decisions, legal_holds, lists
 from tests import factories as make
 from tests import pages
 from tests.moderation.factories import ADMIN, make_case, make_item, make_list, make_person
@@ -209,10 +209,89 @@ def test_deleting_a_list_says_what_goes(login: Callable[[Role], Client]) -> None
     make_item(row, ("sha256", A))
     client = login(Role.ADMIN)
     path = page("bannedlist", "delete", row.pk)
-    assert "terror" in client.get(path).content.decode()
-    client.post(path, {"post": "yes"})
+    shown = client.get(path)
+    assert "terror" in shown.content.decode() and "1 item</a>" in shown.content.decode()
+    assert "needs" not in shown.content.decode() and "override" not in shown.context["form"].fields
+    client.post(path, {"post": "yes", "reason": "x"})
+    pages.undo(client, path, shown, reason=" ")
+    make_item(row, ("sha256", B))
+    lists.touch([row.pk])
+    assert "has changed" in pages.undo(client, path, shown).content.decode()
+    assert BannedList.objects.exists(), "only what was shown, and with a reason"
+    pages.undo(client, path, reason="contract ended")
     assert not BannedList.objects.exists()
-    assert AuditEvent.objects.get().verb == "list.deleted"
+    event = AuditEvent.objects.get()
+    assert (event.verb, event.reason, event.count) == ("list.deleted", "contract ended", 3)
+
+
+def needed_lists() -> tuple[list[BannedList], dict[str, ReviewCase]]:
+    """Lists that an open case, a legal hold and a quarantined picture need, and a free one."""
+    names = ("open", "hold", "quarantine", "free")
+    rows = {name: make_list(name) for name in names}
+    cases = {name: make_case(make_item(rows[name], ("sha256", A))) for name in ("open", "hold")}
+    image = make.add_ready_image(make.photo(2))
+    cases["quarantine"] = make_case(make_item(rows["quarantine"]), image)
+    by = Actor.person(make_person(Role.MODERATOR))
+    decisions.decide(by=by, case_ids=[cases["quarantine"].pk], verb="confirm")
+    decisions.decide(by=by, case_ids=[cases["hold"].pk], verb="dismiss")
+    legal_holds.set_hold(by=ADMIN, case_ids=[cases["hold"].pk], reason="court order 7")
+    over = make_case(make_item(rows["free"]))
+    decisions.decide(by=by, case_ids=[over.pk], verb="dismiss")
+    return list(rows.values()), cases
+
+
+def test_a_list_that_cases_need_is_deleted_by_override_alone(
+    login: Callable[[Role], Client],
+) -> None:
+    rows, cases = needed_lists()
+    client, lead = login(Role.ADMIN), login(Role.LEAD)
+    whys = {"open": "open", "hold": "under a legal hold", "quarantine": "confirmed"}
+    for row in rows[:3]:
+        path, case = page("bannedlist", "delete", row.pk), cases[row.name]
+        shown = client.get(path)
+        text = shown.content.decode()
+        link = reverse("console:case", args=[case.pk])
+        assert f'<a href="{link}">Case {case.pk} is {whys[row.name]}</a>' in text
+        assert "This field is required" in pages.undo(client, path, shown).content.decode()
+        assert lead.get(path).status_code == 403
+        api = f"/api/v1/moderation/lists/{row.pk}/?with_items=true"
+        answer = client.delete(api)
+        assert (answer.status_code, answer.json()["code"]) == (409, "withheld")
+        assert lead.delete(f"{api}&override=true&reason=x").status_code == 403
+        assert client.delete(f"{api}&override=true&reason=+").json()["field"] == "reason"
+    assert BannedList.objects.count() == 4
+    assert not client.get(page("bannedlist", "delete", rows[3].pk)).context["needing"]
+    shown = client.get(page("bannedlist", "delete", rows[0].pk))
+    fields = {"confirmed": shown.context["token"], "reason": "a court asks", "override": "on"}
+    client.post(page("bannedlist", "delete", rows[0].pk), fields)
+    event = AuditEvent.objects.get(verb="list.deleted")
+    assert (event.reason, event.before["needed_by"]) == ("a court asks", [cases["open"].pk])
+    match = cases["open"].matches.get()
+    assert (match.list_id, match.item_id, match.list_name) == (None, None, "open")
+    case_page = client.get(reverse("console:case", args=[match.case_id])).content.decode()
+    assert "item is gone" in case_page and "<strong>12</strong> of 31" in case_page
+
+
+def test_several_lists_are_deleted_together_or_not_at_all(
+    login: Callable[[Role], Client],
+) -> None:
+    rows, cases = needed_lists()
+    client, changelist = login(Role.ADMIN), page("bannedlist", "changelist")
+    chosen = {"action": "delete_lists", "_selected_action": [row.pk for row in rows]}
+    shown = pages.shown(client, changelist, chosen)
+    assert dict(shown.context["counts"]) == {
+        "an undecided case": 1, "a legal hold": 1, "a confirmed case": 1,
+    }  # fmt: skip
+    pages.confirm(client, changelist, chosen, shown)
+    assert BannedList.objects.count() == 4, "not without the tick"
+    late = make_case(make_item(rows[3]))
+    again = pages.confirm(client, changelist, chosen, shown, override="on").content.decode()
+    assert "has changed" in again and f"Case {late.pk} is open" in again
+    pages.confirm(client, changelist, chosen, override="on")
+    assert not BannedList.objects.exists()
+    assert AuditEvent.objects.filter(verb="list.deleted").count() == 4
+    assert ReviewCase.objects.count() == len(cases) + 2
+    assert "delete_lists" not in login(Role.LEAD).get(changelist).content.decode()
 
 
 def test_adding_items_in_every_way(lead: Client) -> None:
