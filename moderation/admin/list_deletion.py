@@ -33,7 +33,7 @@ class DeletionForm(forms.Form):
         help_text="Goes into the audit.",
         widget=UnfoldAdminTextInputWidget(attrs={"autofocus": True}),
     )
-    override = forms.BooleanField(label="Delete it although cases need it", required=True,
+    override = forms.BooleanField(label="Also what cases need", required=True,
                                   widget=UnfoldBooleanWidget)  # fmt: skip
 
     def __init__(self, data: Any, *, needed: bool) -> None:

@@ -2,6 +2,8 @@
 
 import { byId, make } from "./dom.js";
 
+const NOT_DRAWN =
+  "It cannot be drawn: one of the pictures is no longer stored, or is blurred for you.";
 const dialog = byId("comparison");
 let running = new AbortController();
 
@@ -23,7 +25,7 @@ export async function compare({ id, words, ask }) {
   dialog.showModal();
   try {
     const source = await ask(signal);
-    if (!source) throw new Error("It cannot be drawn: one of the pictures is no longer stored.");
+    if (!source) throw new Error(NOT_DRAWN);
     const alt = `Left, the picture you search with; right, picture ${id}. ${words}`;
     const picture = make("img", { alt });
     picture.src = source;

@@ -78,6 +78,9 @@ def test_console(open_page: OpenPage, root: User) -> None:
     cases = [case(item if seed % 2 else other, seed, distance=4.0 * seed) for seed in range(6)]
     decisions.decide(by=Actor.person(root), case_ids=[cases[5].pk], verb="dismiss", note="a note")
     batch = DecisionBatch.objects.get()
+    cases[0].matches.update(edit="turned 6°", geometry={"rendering": "black"})
+    cases[0].evidence |= {"partly": {"copy": "64 of 65 pictures"}, "missing": {"clip": "None."}}
+    cases[0].save()
     page = enter_console(open_page, root)
     check(
         page,
@@ -90,6 +93,8 @@ def test_console(open_page: OpenPage, root: User) -> None:
             "focus on a hash": f"{CONSOLE}cases/{cases[1].pk}/",
             "focus on a decided case": f"{CONSOLE}cases/{cases[5].pk}/",
             "batch": f"{CONSOLE}batches/{batch.pk}/",
+            "undo": f"{CONSOLE}batches/undo/?batches={batch.pk}",
+            "nothing to undo": f"{CONSOLE}batches/undo/?batches=0",
             "preferences": f"{CONSOLE}preferences/",
             "second opinions": f"{CONSOLE}second-opinions/",
             "thresholds": f"{CONSOLE}thresholds/",

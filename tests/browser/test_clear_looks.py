@@ -238,13 +238,55 @@ def test_the_search_page(
     assert sharpness(picture) < 2 and looks() == 2
 
 
-def test_whoever_may_not_look_sees_no_button_on_the_search_page(
-    open_page: OpenPage, transactional_db: None
-) -> None:
-    doubted = pictures.add_ready_image(pictures.wheel_photo("coffee.png"))
+def search_beside(doubted: Image) -> str:
+    """A search that finds the picture by another one that is like it."""
     make.make_case(make.make_item(make.make_list()), doubted)
-    page = enter(open_page, reviewer(Role.VIEWER), "/imgsmlr/")
-    assert sharpness(page.locator(".card img")) < 2
+    query = pictures.add_ready_image(pictures.wheel_photo("coffee.png").crop((9, 9, 380, 380)))
+    return f"/imgsmlr/?id={query.pk}&match_type=imgsmlr&threshold=4"
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_result_of_a_search_by_keyboard(
+    open_page: OpenPage, image: Image, size: tuple[int, int], theme: str
+) -> None:
+    Image.objects.update(status="ready")
+    address = search_beside(image)
+    page = enter(open_page, reviewer(), address, size=size, theme=theme)
+    card = page.locator(f'.card[data-id="{image.pk}"]')
+    picture, button = card.locator("img"), card.locator(".show-clearly")
+    assert sharpness(picture) < 2
+    expect(page.locator(".show-clearly")).to_have_count(1)
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if button.evaluate("button => button === document.activeElement"):
+            break
+    expect(button).to_be_focused()
+    expect(button).to_have_accessible_name(f"Show clearly: picture {image.pk}")
+    assert button.bounding_box()["height"] >= 24  # type: ignore[index]
+    assert looks() == 0
+    page.keyboard.press("Enter")
+    shown_clearly(picture)
+    expect(button).to_be_focused()
+    assert looks() == 1
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    assert serious(page) == []
+    page.keyboard.press("Space")
+    expect(button).to_have_attribute("aria-pressed", "false")
+    assert sharpness(picture) < 2 and looks() == 1
+    event = AuditEvent.objects.get(verb="media.seen")
+    assert (event.actor, event.subject, event.subject_id) == ("user:ann", "gallery.image", image.pk)
+
+
+@pytest.mark.parametrize("address", ["newest", "search"])
+def test_whoever_may_not_look_sees_no_button_on_the_search_page(
+    open_page: OpenPage, image: Image, address: str
+) -> None:
+    Image.objects.update(status="ready")
+    search = search_beside(image)
+    path = search if address == "search" else "/imgsmlr/"
+    page = enter(open_page, reviewer(Role.VIEWER), path)
+    assert sharpness(page.locator(f'.card[data-id="{image.pk}"] img')) < 2
     assert page.locator(".show-clearly").count() == 0
 
 

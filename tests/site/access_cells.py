@@ -228,6 +228,7 @@ BODIES: dict[str, Any] = {
     },
     "POST api/v1/moderation/lists/<int:pk>/items/": {"sha256": "cd" * 32},
     "POST api/v1/moderation/cases/<int:pk>/decide/": {"verb": "confirm", "reason": "x"},
+    "POST api/v1/moderation/batches/<int:pk>/undo/": {"reason": "x"},
     "POST api/v1/moderation/webhooks/": {
         "name": "n",
         "url": "https://n.example/",
