@@ -16,7 +16,9 @@ class Access(Protocol):
     client: str
 
     @property
-    def probes_as(self) -> str: ...
+    def probes_as(self) -> str:
+        """``client``, or nobody."""
+        ...
 
     def allows(self, scope: str) -> bool:
         """Whether ``require`` would pass."""

@@ -64,13 +64,14 @@ def legacy_view(scope: str, cost: int) -> Callable[[View], Callable[[HttpRequest
 def add(request: HttpRequest) -> dict[str, Any]:
     """``POST /imgsmlr/mgr/add``: fetch, describe and publish one picture before answering."""
     body = legacy_body.parse_add(request.body)
+    sender = sender_of(request)
     image = adding.add_image(
         url=body.url,
         data_id=body.data_id,
         remark=body.remark,
         meta=body.meta,
-        by=access_of(request).actor,
-        client=access_of(request).probes_as,
+        by=sender.name,
+        client=sender.client,
         inline=INLINE,
         refuse_flat=True,
     )

@@ -63,19 +63,8 @@ class ImageSerializer(serializers.ModelSerializer):
     def to_representation(self, image: Image) -> dict[str, Any]:
         """Written out: through the fields it would take longer than the search itself."""
         request = self.context["request"]
-        plain = (
-            "id",
-            "url",
-            "data_id",
-            "md5",
-            "sha1",
-            "sha256",
-            "remark",
-            "meta",
-            "format",
-            "width",
-        )
-        more = ("height", "bytes", "status", "failure", "created_at")
+        plain = ("id", "data_id", "md5", "sha1", "sha256", "remark", "meta", "format", "width")
+        more = ("url", "height", "bytes", "status", "failure", "created_at")
         return {
             **{name: getattr(image, name) for name in (*plain, *more)},
             "file": image_url(request, image) if image.original or image.thumbnail else None,

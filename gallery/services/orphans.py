@@ -70,18 +70,22 @@ def remove(*, anyway: bool = False) -> int:
 
 
 def _files(directory: str) -> Iterator[str]:
-    """The names of all files in directories. Hidden ones, and those beside the directories, are not
-    of our making."""
+    """The names of all files in directories. Hidden ones, those beside the directories, and such as
+    we never name are not of our making."""
     try:
         directories, files = default_storage.listdir(directory)
     except (FileNotFoundError, PermissionError):
         return
     within = f"{directory}/" if directory else ""
     if directory:
-        yield from (within + name for name in files if not name.startswith("."))
+        yield from (within + name for name in files if _is_ours(name))
     for name in directories:
-        if not name.startswith("."):
+        if _is_ours(name):
             yield from _files(within + name)
+
+
+def _is_ours(name: str) -> bool:
+    return name.isascii() and not name.startswith(".")
 
 
 def _unnamed(names: Sequence[str]) -> list[str]:

@@ -147,10 +147,10 @@ def refuse_banned_query(data: bytes, sender: Sender = NOBODY) -> None:
                 after={"sha256": about.sha256, "lists": names},
             )
     by = Actor(sender.name, Role.NOBODY, client=sender.client)
-    told = near_checks.answered(
+    told = near_checks.counted(
         by=by, content=about.sha256, verdict=found.verdict, matches=found.matches
     )
-    if told == Verdict.BLOCK:
+    if Verdict.BLOCK in (found.verdict, told):
         raise QueryRefused("This picture must not be searched with.", field="file")
 
 
@@ -173,10 +173,8 @@ def _check(by: Actor, asked: Asked) -> dict[str, Any]:
     content = (
         facts.get("sha256") or hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()
     )
-    verdict = near_checks.answered(
-        by=by, content=content, verdict=found.verdict, matches=found.matches
-    )
-    return _told(by, verdict, found, case)
+    told = near_checks.counted(by=by, content=content, verdict=found.verdict, matches=found.matches)
+    return _told(by, told or found.verdict, found, case)
 
 
 def _subject(asked: Asked) -> tuple[Subject, dict[str, Any]]:

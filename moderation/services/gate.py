@@ -52,10 +52,10 @@ def _as_told(item: Item, found: Screening) -> Screening:
     """What is found, or what everything near to an item comes to once its sender is beyond the
     budget: it is held, with a case that says why."""
     by = Actor(item.added_by, Role.NOBODY, client=item.client)
-    told = near_checks.answered(
+    told = near_checks.counted(
         by=by, content=item.sha256, verdict=found.verdict, matches=found.matches
     )
-    if told == found.verdict:
+    if told is None:
         return found
     why = "Its sender has tried many variants of a banned item, so that all of them are held."
     return replace(found, verdict=told, held=True, missing={**found.missing, VARIANTS: why})

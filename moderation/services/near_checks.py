@@ -32,18 +32,20 @@ WINDOW: Final = timedelta(days=1)
 
 
 @transaction.atomic
-def answered(*, by: Actor, content: str, verdict: Verdict, matches: Iterable[Match]) -> Verdict:
-    """Count this content, and answer the verdict that the client is to be told.
+def counted(
+    *, by: Actor, content: str, verdict: Verdict, matches: Iterable[Match]
+) -> Verdict | None:
+    """Count this content. Answers the verdict of all that is near to the item, if the client is
+    beyond the budget: the strictest that it had about the item, and ``review`` at least.
 
     ``matches``: also those beyond the threshold, which a client could feel its way along. Who sees
-    distances anyway is not counted. Beyond the budget the answer is the strictest that the client
-    had about the item, and ``review`` at least.
+    distances anyway is not counted.
     """
     if not by.client or can(by, "see matches"):
-        return verdict
+        return None
     near = _near(list(matches))
     if not near:
-        return verdict
+        return None
     NearCheck.objects.bulk_create(
         (
             NearCheck(client=by.client, actor=by.name, item_id=pk, content=content, verdict=verdict)
@@ -55,7 +57,7 @@ def answered(*, by: Actor, content: str, verdict: Verdict, matches: Iterable[Mat
     )
     over = set(_over(by.client, near))
     if not over:
-        return verdict
+        return None
     about = _recent().filter(client=by.client, item__in=over)
     told = about.values_list("verdict", flat=True)
     for pk in sorted(over - set(about.filter(alarmed=True).values_list("item", flat=True))):

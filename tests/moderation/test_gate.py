@@ -110,7 +110,8 @@ def test_what_the_action_of_a_list_does(
     action: Action, fields: dict[str, Any], status: str, verdict: str | None
 ) -> None:
     picture = photo(1)
-    make_item(make_list(action=action, **fields), ("pdq", pdq_of(picture), 80))
+    on = make_list(action=action, observe_share=0.0, **fields)
+    make_item(on, ("pdq", pdq_of(picture), 80))
     image = add(picture)
     assert image.status == status and image.banned == (verdict == "block")
     match = CaseMatch.objects.get()

@@ -180,6 +180,17 @@ def test_beyond_the_budget_an_upload_is_banned_if_anything_near_was(settings: An
     assert (image.status, image.banned) == ("ready", False)
 
 
+@pytest.mark.parametrize("bits", [20, 34])
+def test_beyond_the_budget_a_match_that_only_asks_is_held_like_what_is_none(
+    settings: Any, bits: int
+) -> None:
+    settings.NEAR_CHECKS = 2
+    make_item(make_list(action=Action.REVIEW, hold_on_review=False), ("pdq", beyond(bits), 90))
+    client, some = client_of("add", "search"), variants()
+    found = [add(client, next(some)).status for _ in range(4)]
+    assert found == ["ready", "ready", "quarantined", "quarantined"]
+
+
 def test_searches_count_where_they_are_screened(settings: Any) -> None:
     settings.NEAR_CHECKS = 3
     settings.QUERY_GATES = ["moderation.services.checking.refuse_banned_query"]

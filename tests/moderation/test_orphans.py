@@ -132,10 +132,11 @@ def test_hidden_files_and_those_beside_the_directories_are_not_ours(settings: An
     (root / ".snapshot").mkdir()
     (root / ".snapshot" / "a").touch()
     (root / "originals" / ".nfs0001").touch()
+    (root / "originals" / os.fsdecode(b"\xff")).touch()
     (root / "originals" / "aa").mkdir(exist_ok=True)
     (root / "originals" / "aa" / "left").touch()
     assert remove_orphans() == 1
-    assert len(files_here(settings)) == 5
+    assert len(files_here(settings)) == 6
     assert not (root / "originals" / "aa" / "left").exists()
 
 
