@@ -159,8 +159,8 @@ def test_keys_users_and_addresses_have_buckets_of_their_own(
 
 def test_a_refused_request_costs_nothing(client: Client, settings: Any) -> None:
     settings.THROTTLE_POINTS = 10
-    assert client.get("/api/echo/").status_code == 401
-    assert not buckets()
+    assert client.get("/api/echo/", REMOTE_ADDR="192.0.2.7").status_code == 401
+    assert "ip:192.0.2.7" not in buckets()
 
 
 def test_a_plain_view_is_charged_too(

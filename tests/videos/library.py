@@ -71,9 +71,10 @@ def library(media: Path, blocker: Any) -> Iterator[dict[str, Video]]:
 
 
 def clear() -> None:
-    """What other tests rolled back stays in the graph until a VACUUM, or this."""
+    """Also of what was audited. What other tests rolled back stays in the graph until a VACUUM, or
+    this."""
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE videos_video CASCADE")
+        cursor.execute("TRUNCATE videos_video, moderation_auditevent CASCADE")
 
 
 def file_of(rgb: Pixels, format: str = "PNG", **options: Any) -> bytes:
