@@ -115,7 +115,7 @@ def in_words(rendering: str) -> str:
         elif name == "strips":
             manners.append(f"taken apart in strips ({number})")
         elif name == "section":
-            manners.append(f"in section {number} of its length")
+            what = f"section {number} of {what}"
         else:
             manners.append(_MANNERS[name])
     return " ".join([what, *manners])
@@ -129,7 +129,7 @@ def labels(renderings: Sequence[str]) -> list[str]:
 
 
 def _label(words: str) -> str:
-    words = words.removeprefix("the picture ").removeprefix("the ")
+    words = words.removeprefix("the picture ").removeprefix("the ").removesuffix(" of the picture")
     return words[0].upper() + words[1:]
 
 

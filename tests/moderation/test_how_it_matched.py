@@ -157,8 +157,9 @@ def test_what_could_not_be_read_is_said(moderator: Client) -> None:
 def test_every_rendering_has_words() -> None:
     assert in_words("picture-2 black") == "picture 2 in the file over black"
     assert in_words("stream 2 colour") == "video track 2 as colour alone"
-    assert in_words("section-3") == "the picture in section 3 of its length"
+    assert in_words("section-3") == "section 3 of the picture"
     assert in_words("inverted strips-1") == (
         "the picture with its inks inverted taken apart in strips (1)"
     )
     assert labels(["", "unconverted"]) == ["Usual", "Without its colour profile"]
+    assert labels(["", "section-3"]) == ["Usual", "Section 3"]
