@@ -56,6 +56,15 @@ _GROUP = 60
 """Bits within which queries are looked for together: one pass over all rows finds those that may
 be near to any of them, and few of a list's hashes are within 60 + 45 bits of a stranger's."""
 
+_BANDS = 8
+"""Of the sixteen bands of a hash, 16 bits each, the last: the slowest frequencies of one axis, which
+edits change least."""
+_BAND = np.dtype("<u2")
+_BALL = np.array([code for code in range(2**16) if code.bit_count() <= 2], _BAND)
+"""Differences within one band that ``likely`` overlooks: two bits."""
+_AT_ONCE = 64
+"""Queries of ``likely`` that share a pass over all rows: the bits of a word."""
+
 Hashes = NDArray[np.uint8]
 Items = NDArray[np.int64]
 Hits = NDArray[np.void]
@@ -123,6 +132,14 @@ class HashIndex:
         """
         return _near(self._items, self._columns, queries, threshold)
 
+    def likely(self, queries: Sequence[bytes], threshold: int) -> tuple[Items, Hashes]:
+        """Most rows at ``threshold`` or nearer to any of the queries: items and hashes, each row
+        once. For many queries at once; rows are missed (``moderation.edit_evidence``).
+
+        Only rows are seen that differ from a query by at most two bits in two of eight bands.
+        """
+        return _likely(self._items, self._columns, queries, threshold)
+
 
 def build(path: Path, items: Items, hashes: Hashes, *, watermark: int) -> None:
     """Write the index of n items, shape (n,), and their hashes, shape (n, 32), in place of any old.
@@ -154,6 +171,13 @@ def scan(
 ) -> Hits:
     """What ``HashIndex.search`` answers, for a short list in memory: shapes (n,) and (n, 32)."""
     return _near(items, _columns(items, hashes), queries, threshold)
+
+
+def scan_likely(
+    items: Items, hashes: Hashes, queries: Sequence[bytes], threshold: int
+) -> tuple[Items, Hashes]:
+    """What ``HashIndex.likely`` answers, for a short list in memory: shapes (n,) and (n, 32)."""
+    return _likely(items, _columns(items, hashes), queries, threshold)
 
 
 def pack(hashes: Iterable[bytes]) -> Hashes:
@@ -201,6 +225,48 @@ def _near(
                 found.append(hits)
     hits = np.concatenate(found)
     return hits[np.lexsort((hits["query"], hits["item"], hits["distance"]))]
+
+
+def _likely(
+    items: Items, columns: NDArray[np.uint64], queries: Sequence[bytes], threshold: int
+) -> tuple[Items, Hashes]:
+    found = [np.empty(0, np.intp)]
+    half = np.ascontiguousarray(columns[_WORDS // 2 :])
+    bands = half.view(_BAND).reshape(len(half), len(items), _BANDS // len(half))
+    for first in range(0, len(queries), _AT_ONCE):
+        asked = pack(queries[first : first + _AT_ONCE])
+        words, tables = asked.view(_WORD), _tables(asked)
+        for start in range(0, len(items), _CHUNK):
+            chunk = bands[:, start : start + _CHUNK]
+            masks = _agreeing_twice(chunk, tables)
+            rows = np.flatnonzero(masks)
+            bits = np.unpackbits(masks[rows].view(np.uint8).reshape(-1, 8), 1, bitorder="little")
+            row, query = np.nonzero(bits)
+            at = rows[row] + start
+            distances = np.bitwise_count(columns[:, at] ^ words[query].T).sum(0, dtype=np.int16)
+            found.append(at[distances <= threshold])
+    rows = np.unique(np.concatenate(found))
+    return items[rows], np.ascontiguousarray(columns[:, rows].T).view(np.uint8)
+
+
+def _tables(asked: Hashes) -> NDArray[np.uint64]:
+    """For each band and each of its 65,536 values a word: which of 64 queries are near to it."""
+    codes = asked.view(_BAND)[:, -_BANDS:]
+    bits = np.repeat(np.uint64(1) << np.arange(len(asked), dtype=np.uint64), len(_BALL))
+    tables = np.zeros((_BANDS, 2**16), np.uint64)
+    for table, band in zip(tables, codes.T, strict=True):
+        np.bitwise_or.at(table, (band[:, np.newaxis] ^ _BALL).ravel(), bits)
+    return tables
+
+
+def _agreeing_twice(bands: NDArray[np.uint16], tables: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Words × rows × bands of a word → for each row the queries that are near in two bands."""
+    once, twice, agreeing = np.zeros((3, bands.shape[1]), np.uint64)
+    for table, band in zip(tables, np.moveaxis(bands, 1, 2).reshape(-1, len(once)), strict=True):
+        np.take(table, band, out=agreeing, mode="clip")
+        twice |= once & agreeing
+        once |= agreeing
+    return twice
 
 
 def _distances(

@@ -1,0 +1,90 @@
+"""Whether a hash is that of a picture before it was edited: the evidence, and how much is enough.
+
+A hash is compared with all variants of the picture, and counts as an edited copy of it by one of
+them if few bits differ and those that do are uncertain ones. How few, each kind of edit has limits
+of its own for, chosen on real pictures and strangers (docs/adr/0020-edited-copies.md). The search
+for rows that are worth the comparison is generous, and not complete: ``FARTHEST``.
+
+This module knows no Django and no database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.descriptors.pdq_variants import Hashes, Variants
+
+FARTHEST: Final = 72
+"""Bits from the variants that are asked up to which a row is compared with all of them."""
+
+NEVER: Final = -1
+"""As a distance: no hash is so near."""
+
+PLAIN, DETAILED = 0.08, 0.2
+"""Detail of a variant up to which no evidence is enough, as it looks like many others, and from
+which on the whole limit holds; between them part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one kind of edit, for a list that compares by ``pdq`` up to the default threshold.
+
+    ``review``: bits up to which a picture leads to review, ``block``: up to which it may block.
+    ``denial``: how much of what the variant says the hash may deny (``Variants.denials``).
+    """
+
+    review: int
+    denial: float
+    block: int = NEVER
+
+
+CALIBRATED: Final[Mapping[str, Limits]] = {
+    "negative": Limits(56, 30, block=16),
+    "border": Limits(56, 13),
+    "crop": Limits(56, 23),
+    "deep crop": Limits(56, 16),
+    "turn": Limits(56, 25),
+    "steep turn": Limits(56, 20),
+}
+
+
+def reach(calibrated: int, share: float) -> int:
+    """How far an edit goes on a list whose threshold for ``pdq`` is this share of the default.
+
+    A list that is stricter than the default is stricter with edits in the same proportion; one
+    that is laxer is not, as nothing was measured there.
+    """
+    return calibrated if calibrated < 0 else int(calibrated * min(1.0, share))
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The variant of a picture that a hash speaks for: its number, and the bits that differ."""
+
+    variant: int
+    distance: int
+
+
+def evidence(seen: Variants, hashes: Hashes, share: float = 1.0) -> list[Evidence | None]:
+    """For each of m × 32 hashes the variant of which it denies least, if it is near enough."""
+    limits = [CALIBRATED[variant.edit.kind] for variant in seen.tried]
+    reaches = np.array([reach(limit.review, share) for limit in limits])
+    allowed = np.array([limit.denial for limit in limits]) * min(1.0, share)
+    distances = seen.distances(hashes)
+    rows, numbers = np.nonzero(distances <= reaches)
+    denied = seen.denials(numbers, hashes[rows])
+    details = {number: seen.detail(number) for number in np.unique(numbers)}
+    part = np.array([details[number] for number in numbers])
+    allowed = allowed[numbers] * np.clip((part - PLAIN) / (DETAILED - PLAIN), 0, 1)
+    found: list[Evidence | None] = [None] * len(hashes)
+    # The least denied, of what is allowed, is written last.
+    for at in np.argsort(-denied / np.maximum(allowed, 1e-9), kind="stable"):
+        if part[at] > PLAIN and denied[at] <= allowed[at]:
+            row, number = rows[at], int(numbers[at])
+            found[row] = Evidence(number, int(distances[row, number]))
+    return found
