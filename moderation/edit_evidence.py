@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gallery.descriptors.pdq_variants import Hashes, Variants
 
@@ -34,7 +33,8 @@ which on the whole limit holds; between them part of it."""
 class Limits:
     """Of one kind of edit, for a list that compares by ``pdq`` up to the default threshold.
 
-    ``review``: bits up to which a picture leads to review, ``block``: up to which it may block.
+    ``review``: bits up to which a picture leads to review, ``block``: up to which it may block, if
+    it is detailed.
     ``denial``: how much of what the variant says the hash may deny (``Variants.denials``).
     """
 
@@ -64,10 +64,19 @@ def reach(calibrated: int, share: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The variant of a picture that a hash speaks for: its number, and the bits that differ."""
+    """The variant of a picture that a hash speaks for: its number, and the bits that differ.
+
+    ``detailed``: whether the variant shows enough to be told from most other pictures.
+    """
 
     variant: int
     distance: int
+    detailed: bool
+
+    def blocks(self, seen: Variants, share: float = 1.0) -> bool:
+        """Whether it is enough to block."""
+        limit = CALIBRATED[seen.tried[self.variant].edit.kind].block
+        return self.detailed and self.distance <= reach(limit, share)
 
 
 def evidence(seen: Variants, hashes: Hashes, share: float = 1.0) -> list[Evidence | None]:
@@ -86,5 +95,5 @@ def evidence(seen: Variants, hashes: Hashes, share: float = 1.0) -> list[Evidenc
     for at in np.argsort(-denied / np.maximum(allowed, 1e-9), kind="stable"):
         if part[at] > PLAIN and denied[at] <= allowed[at]:
             row, number = rows[at], int(numbers[at])
-            found[row] = Evidence(number, int(distances[row, number]))
+            found[row] = Evidence(number, int(distances[row, number]), bool(part[at] >= DETAILED))
     return found

@@ -34,6 +34,11 @@ def share(threshold: float) -> float:
     return threshold / DEFAULTS["pdq"].threshold
 
 
+def stored_reach(threshold: int) -> int:
+    """``STORED``, for a list with this threshold."""
+    return reach(STORED, share(threshold))
+
+
 def by_edits(views: Sequence[View], known: Sequence[Match], policies: Policies) -> list[Match]:
     """Items that the views show edited; the likeliest edit for each item's hash and view.
 
@@ -72,8 +77,7 @@ def _match(row: BannedHash, view: View, seen: Variants, policies: Policies) -> M
     if proof is None:
         return None
     variant = seen.tried[proof.variant]
-    limits = CALIBRATED[variant.edit.kind]
-    within = float(reach(limits.review, of_default))
+    within = float(reach(CALIBRATED[variant.edit.kind].review, of_default))
     good = row.quality is None or row.quality >= LOW_QUALITY
     return of_item(
         row.item,
@@ -81,7 +85,7 @@ def _match(row: BannedHash, view: View, seen: Variants, policies: Policies) -> M
         "pdq",
         float(proof.distance),
         bounds=Bounds(within, within),
-        sure=good and proof.distance <= reach(limits.block, of_default),
+        sure=good and proof.blocks(seen, of_default),
         whole=False,
         edit=variant.words,
         quality=view.quality,

@@ -57,8 +57,8 @@ _GROUP = 60
 be near to any of them, and few of a list's hashes are within 60 + 45 bits of a stranger's."""
 
 _BANDS = 8
-"""Of the sixteen bands of a hash, 16 bits each, the last: the slowest frequencies of one axis, which
-edits change least."""
+"""Of the sixteen bands of a hash, 16 bits each, the last: the slowest frequencies of one axis,
+which edits change least."""
 _BAND = np.dtype("<u2")
 _BALL = np.array([code for code in range(2**16) if code.bit_count() <= 2], _BAND)
 """Differences within one band that ``likely`` overlooks: two bits."""
