@@ -29,6 +29,10 @@ PLAIN, DETAILED = 0.08, 0.2
 which on the whole limit holds; between them part of it."""
 
 
+_AT_ONCE: Final = 64
+"""Hashes that are compared together, for the memory it takes: 60 MB if all are near."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Of one kind of edit, for a list that compares by ``pdq`` up to the default threshold.
@@ -80,20 +84,28 @@ class Evidence:
 
 
 def evidence(seen: Variants, hashes: Hashes, share: float = 1.0) -> list[Evidence | None]:
-    """For each of m × 32 hashes the variant of which it denies least, if it is near enough."""
+    """For each of m × 32 hashes the variant of which it denies least, if it is near enough.
+
+    ``share``: as ``reach`` has it.
+    """
+    chunks = (hashes[start : start + _AT_ONCE] for start in range(0, len(hashes), _AT_ONCE))
+    return [one for chunk in chunks for one in _evidence(seen, chunk, share)]
+
+
+def _evidence(seen: Variants, hashes: Hashes, share: float) -> list[Evidence | None]:
     limits = [CALIBRATED[variant.edit.kind] for variant in seen.tried]
     reaches = np.array([reach(limit.review, share) for limit in limits])
-    allowed = np.array([limit.denial for limit in limits]) * min(1.0, share)
+    denial = np.array([limit.denial for limit in limits]) * min(1.0, share)
     distances = seen.distances(hashes)
     rows, numbers = np.nonzero(distances <= reaches)
-    denied = seen.denials(numbers, hashes[rows])
-    details = {number: seen.detail(number) for number in np.unique(numbers)}
-    part = np.array([details[number] for number in numbers])
-    allowed = allowed[numbers] * np.clip((part - PLAIN) / (DETAILED - PLAIN), 0, 1)
+    details = {number: seen.detail(number) for number in np.unique(numbers).tolist()}
+    part = np.array([(details[number] - PLAIN) / (DETAILED - PLAIN) for number in numbers.tolist()])
+    rows, numbers, part = rows[part > 0], numbers[part > 0], part[part > 0]
+    denied, allowed = seen.denials(numbers, hashes[rows]), denial[numbers] * np.minimum(part, 1)
     found: list[Evidence | None] = [None] * len(hashes)
     # The least denied, of what is allowed, is written last.
-    for at in np.argsort(-denied / np.maximum(allowed, 1e-9), kind="stable"):
-        if part[at] > PLAIN and denied[at] <= allowed[at]:
-            row, number = rows[at], int(numbers[at])
-            found[row] = Evidence(number, int(distances[row, number]), bool(part[at] >= DETAILED))
+    for at in np.argsort(-denied / np.maximum(allowed, 1e-9), kind="stable").tolist():
+        if denied[at] <= allowed[at]:
+            row, number = int(rows[at]), int(numbers[at])
+            found[row] = Evidence(number, int(distances[row, number]), bool(part[at] >= 1))
     return found

@@ -163,10 +163,16 @@ def variants(rgb: Pixels, least_quality: int) -> Variants | None:
             tried = [Variant(edit, turn, turn in asked) for edit, asked, _ in places]
             parts.append((tried, margins(seen), range(len(places))))
         parts.append(_turned(NEGATIVE, -frequencies(plain[np.newaxis]), len(places)))
-    for inner in map(sampled, _within_borders(rgb, brightness)):
-        if quality(inner) >= least_quality:
-            parts.append(_turned(BORDER, frequencies(inner[np.newaxis]), len(samples)))
-            samples.append(inner)
+    for inner in _within_borders(rgb, brightness):
+        # Compression smears a border over one line of the picture.
+        for lines in (0, 1):
+            within = sampled(
+                np.ascontiguousarray(inner[lines : -lines or None, lines : -lines or None])
+            )
+            if quality(within) >= least_quality:
+                asked = lines == 0
+                parts.append(_turned(BORDER, frequencies(within[np.newaxis]), len(samples), asked))
+                samples.append(within)
     if not parts:
         return None
     every = np.concatenate([part for _, part, _ in parts])
@@ -183,8 +189,8 @@ _Part = tuple[Sequence[Variant], Floats, Sequence[int]]
 """Variants, their margins, and of which samples each is made."""
 
 
-def _turned(edit: Edit, frequencies: Floats, drawn: int) -> _Part:
-    tried = [Variant(edit, turn, True) for turn in range(EIGHT)]
+def _turned(edit: Edit, frequencies: Floats, drawn: int, asked: bool = True) -> _Part:
+    tried = [Variant(edit, turn, asked) for turn in range(EIGHT)]
     return tried, turned_margins(frequencies)[0], [drawn] * EIGHT
 
 
