@@ -69,10 +69,8 @@ _kept: dict[Path, _Settled] = {}
 _paths: dict[str, Path] = {}
 
 
-def near(queries: Sequence[bytes], threshold: int | Sequence[int]) -> Hits:
+def near(queries: Sequence[bytes], threshold: int) -> Hits:
     """The rows (``BannedHash``, as ``item`` of each hit) at ``threshold`` or nearer to a query.
-
-    ``threshold``: for all queries, or one for each.
 
     Rows that were deleted may be among them.
     """
