@@ -25,9 +25,8 @@ NEVER: Final = -1
 """As a distance: no hash is so near."""
 
 PLAIN, DETAILED = 0.08, 0.2
-"""Detail of a variant up to which no evidence is enough, as it looks like many others, and from
-which on the whole limit holds; between them part of it."""
-
+"""Detail of a variant up to which it shows little and looks like many others, and from which on
+nothing more is asked of it; between them a part."""
 
 _AT_ONCE: Final = 64
 """Hashes that are compared together, for the memory it takes: 60 MB if all are near."""
@@ -39,16 +38,18 @@ class Limits:
 
     ``review``: bits up to which a picture leads to review, ``block``: up to which it may block, if
     it is detailed.
-    ``denial``: how much of what the variant says the hash may deny (``Variants.denials``).
+    ``denial``: how much of what the variant says the hash may deny (``Variants.denials``),
+    ``plain``: how much if the variant shows little.
     """
 
     review: int
     denial: float
+    plain: float = 0.0
     block: int = NEVER
 
 
 CALIBRATED: Final[Mapping[str, Limits]] = {
-    "negative": Limits(56, 30, block=16),
+    "negative": Limits(56, 30, plain=10, block=16),
     "border": Limits(56, 13),
     "crop": Limits(56, 23),
     "deep crop": Limits(56, 16),
@@ -95,16 +96,18 @@ def evidence(seen: Variants, hashes: Hashes, share: float = 1.0) -> list[Evidenc
 def _evidence(seen: Variants, hashes: Hashes, share: float) -> list[Evidence | None]:
     limits = [CALIBRATED[variant.edit.kind] for variant in seen.tried]
     reaches = np.array([reach(limit.review, share) for limit in limits])
-    denial = np.array([limit.denial for limit in limits]) * min(1.0, share)
     distances = seen.distances(hashes)
     rows, numbers = np.nonzero(distances <= reaches)
-    details = {number: seen.detail(number) for number in np.unique(numbers).tolist()}
-    part = np.array([(details[number] - PLAIN) / (DETAILED - PLAIN) for number in numbers.tolist()])
-    rows, numbers, part = rows[part > 0], numbers[part > 0], part[part > 0]
-    denied, allowed = seen.denials(numbers, hashes[rows]), denial[numbers] * np.minimum(part, 1)
+    detail = {number: seen.detail(number) for number in np.unique(numbers).tolist()}
+    part = np.array([(detail[number] - PLAIN) / (DETAILED - PLAIN) for number in numbers.tolist()])
+    plain, full = np.array([(limit.plain, limit.denial) for limit in limits]).T[:, numbers]
+    allowed = (plain + (full - plain) * np.clip(part, 0, 1)) * min(1.0, share)
+    worth = allowed > 0
+    rows, numbers, part, allowed = rows[worth], numbers[worth], part[worth], allowed[worth]
+    denied = seen.denials(numbers, hashes[rows])
     found: list[Evidence | None] = [None] * len(hashes)
     # The least denied, of what is allowed, is written last.
-    for at in np.argsort(-denied / np.maximum(allowed, 1e-9), kind="stable").tolist():
+    for at in np.argsort(-denied / allowed, kind="stable").tolist():
         if denied[at] <= allowed[at]:
             row, number = int(rows[at]), int(numbers[at])
             found[row] = Evidence(number, int(distances[row, number]), bool(part[at] >= 1))

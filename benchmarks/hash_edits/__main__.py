@@ -151,6 +151,8 @@ def _strangers(
         shown = measure.stranger(place, index, rows)
         if shown is not None:
             found.append(shown)
+            if len(found) % 1000 == 0:
+                print(f"{len(found):,} strangers", flush=True)
         if len(found) >= count:
             break
     return found
