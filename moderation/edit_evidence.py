@@ -49,10 +49,10 @@ class Limits:
 
 
 CALIBRATED: Final[Mapping[str, Limits]] = {
-    "negative": Limits(56, 30, plain=10, block=16),
-    "border": Limits(56, 13),
-    "crop": Limits(56, 23),
-    "deep crop": Limits(56, 16),
+    "negative": Limits(31, 20, plain=2, block=16),
+    "border": Limits(56, 12),
+    "crop": Limits(56, 21),
+    "deep crop": Limits(56, 13),
     "turn": Limits(56, 25),
     "steep turn": Limits(56, 20),
 }
