@@ -24,7 +24,7 @@ FARTHEST: Final = 72
 NEVER: Final = -1
 """As a distance: no hash is so near."""
 
-PLAIN, DETAILED = 0.08, 0.2
+PLAIN, DETAILED = 0.1, 0.25
 """Detail of a variant up to which it shows little and looks like many others, and from which on
 nothing more is asked of it; between them a part."""
 
@@ -51,8 +51,8 @@ class Limits:
 CALIBRATED: Final[Mapping[str, Limits]] = {
     "negative": Limits(31, 20, plain=2, block=16),
     "border": Limits(56, 12),
-    "crop": Limits(56, 21),
-    "deep crop": Limits(56, 13),
+    "crop": Limits(52, 23),
+    "deep crop": Limits(52, 12),
     "turn": Limits(56, 25),
     "steep turn": Limits(56, 20),
 }
