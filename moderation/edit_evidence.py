@@ -1,9 +1,9 @@
 """Whether a hash is that of a picture before it was edited: the evidence, and how much is enough.
 
-A hash is compared with all variants of the picture, and counts as an edited copy of it by one of
-them if few bits differ and those that do are uncertain ones. How few, each kind of edit has limits
-of its own for, chosen on real pictures and strangers (docs/adr/0020-edited-copies.md). The search
-for rows that are worth the comparison is generous, and not complete: ``FARTHEST``.
+A hash is compared with all variants of the picture. It is taken for that of the picture before the
+edit if few bits differ from one of them, and only uncertain ones. Each kind of edit has limits of
+its own, chosen on real pictures and strangers (docs/adr/0020-edited-copies.md). The search for rows
+that are worth the comparison is generous, and not complete: ``FARTHEST``, ``likely_hashes``.
 
 This module knows no Django and no database.
 """
@@ -64,7 +64,8 @@ def reach(calibrated: int, share: float) -> int:
     A list that is stricter than the default is stricter with edits in the same proportion; one
     that is laxer is not, as nothing was measured there.
     """
-    return calibrated if calibrated < 0 else int(calibrated * min(1.0, share))
+    # A third of three is one, whatever a float says.
+    return calibrated if calibrated < 0 else int(calibrated * min(1.0, share) + 1e-9)
 
 
 @dataclass(frozen=True, slots=True)

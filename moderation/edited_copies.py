@@ -92,6 +92,7 @@ def _match(row: BannedHash, view: View, seen: Variants, policies: Policies) -> M
         item_quality=row.quality,
         frame=view.frame,
         time_ms=view.time_ms,
+        rendering=view.rendering,
         item_time_ms=row.time_ms,
         item_place=row.pk,
     )

@@ -52,10 +52,9 @@ CROPS: Final = {97: 3, 95: 5, 92.5: 5, 90: 5}
 DEEP: Final = 90
 """Per cent from which downwards crops are calibrated apart."""
 
-MIRRORED: Final = 5
-"""Which of the eight turns is the picture mirrored left to right."""
-
 EIGHT: Final = 8
+MIRRORED: Final = 5
+"""The ways to turn and mirror a picture, and which of them mirrors it left to right."""
 
 CERTAIN: Final = 6.0
 """Margins from so many medians upwards count the same."""
@@ -73,6 +72,10 @@ class Edit:
 
     kind: str
     words: str
+
+
+NEGATIVE: Final = Edit("negative", "negative")
+BORDER: Final = Edit("border", "with a border")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +168,11 @@ def variants(rgb: Pixels, least_quality: int) -> Variants | None:
         parts.append(_turned(NEGATIVE, -frequencies(plain[np.newaxis]), len(places)))
     for inner in _within_borders(rgb, brightness):
         # Compression smears a border over one line of the picture.
-        for lines in (0, 1):
-            within = sampled(
-                np.ascontiguousarray(inner[lines : -lines or None, lines : -lines or None])
-            )
-            if quality(within) >= least_quality:
-                asked = lines == 0
-                parts.append(_turned(BORDER, frequencies(within[np.newaxis]), len(samples), asked))
-                samples.append(within)
+        for within, asked in ((inner, True), (inner[1:-1, 1:-1], False)):
+            seen = sampled(np.ascontiguousarray(within))
+            if quality(seen) >= least_quality:
+                parts.append(_turned(BORDER, frequencies(seen[np.newaxis]), len(samples), asked))
+                samples.append(seen)
     if not parts:
         return None
     every = np.concatenate([part for _, part, _ in parts])
@@ -190,6 +190,7 @@ _Part = tuple[Sequence[Variant], Floats, Sequence[int]]
 
 
 def _turned(edit: Edit, frequencies: Floats, drawn: int, asked: bool = True) -> _Part:
+    """In all eight turns; one picture's frequencies, 1 × 16 × 16."""
     tried = [Variant(edit, turn, asked) for turn in range(EIGHT)]
     return tried, turned_margins(frequencies)[0], [drawn] * EIGHT
 
@@ -203,9 +204,6 @@ def reduced(rgb: Pixels) -> Pixels:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
 
-
-NEGATIVE: Final = Edit("negative", "negative")
-BORDER: Final = Edit("border", "with a border")
 
 Place = tuple[Edit, tuple[int, ...], Floats]
 """An edit, the turns in which it is asked for, and where the picture was before it: the 2 × 3
