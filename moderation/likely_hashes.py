@@ -6,7 +6,8 @@ at least two of the last eight bands: the slowest frequencies of one axis, which
 A table for each band says which of the queries are near to each of its 65,536 values, one bit for a
 query, so that the bands of a row are looked up instead of counted for each query.
 
-Rows are missed that are as near, but differ in each of these bands.
+Rows are missed that are as near, but differ more in these bands. Of copies with enough evidence for
+an edit at most 1.0 % were missed so, 3.2 % of those turned by 10° (docs/reliability.md).
 This module knows no Django and no database.
 """
 
