@@ -46,14 +46,13 @@ def test_one_pass_is_enough_for_what_is_asked() -> None:
     assert {variant.edit.kind for variant in seen.tried} <= set(CALIBRATED)
 
 
-def test_variants_are_the_hashes_of_their_samples() -> None:
+def test_each_variant_is_near_to_itself_alone_and_knows_its_detail() -> None:
     seen = variants(photo(), pdq.LOW_QUALITY)
     assert seen is not None
     for number in (0, 40, 100):
-        samples = seen.samples[seen.drawn[number]].astype(np.float32)
-        distances = seen.distances(pack([seen.hashes[number].tobytes()]))[0]
-        assert distances[number] == 0 and samples.shape == (64, 64)
-        assert 0 < seen.detail(number) <= 1
+        distances = seen.distances(seen.hashes[number : number + 1])[0]
+        assert distances[number] == 0 and np.median(distances) > 72
+        assert 0.25 < seen.detail(number) <= 1
 
 
 def test_denial_counts_certain_bits_more() -> None:
