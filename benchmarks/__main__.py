@@ -1,7 +1,8 @@
 """``python -m benchmarks [PART] [--quick]``: measure, print, write docs/benchmarks.md.
 
-``recall``, ``videos`` and ``hidden-copies`` run only when they are named: they download Debian
-packages, the first two 1 GB. ``check-cost`` needs a checkout of an earlier version.
+``recall``, ``videos``, ``hidden-copies`` and ``hash-edits`` run only when they are named: they
+download Debian packages, the first two 1 GB, the last one 6 GB. ``check-cost`` needs a checkout of
+an earlier version.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from benchmarks.client import Measured
 CLIENTS = (1, 4)
 PARTS = (
     *("speed", "scale", "filter", "bypasses", "imports", "console", "recall", "videos"),
-    *("check-cost", "hidden-copies"),
+    *("check-cost", "hidden-copies", "hash-edits"),
 )
 ORIGINAL = {
     "add": "16 and 21 pictures/s",
@@ -32,10 +33,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("part", nargs="?", choices=PARTS)
     parser.add_argument("--quick", action="store_true", help="less data, one run each")
-    parser.add_argument("--workers", type=int, default=2, help="processes (recall, videos)")
+    parser.add_argument(
+        "--workers", type=int, default=2, help="processes (recall, videos, hash-edits)"
+    )
     options, others = parser.parse_known_args()
-    if options.part in ("recall", "videos"):
-        run = importlib.import_module(f"benchmarks.{options.part}.__main__").main
+    if options.part in ("recall", "videos", "hash-edits"):
+        package = options.part.replace("-", "_")
+        run = importlib.import_module(f"benchmarks.{package}.__main__").main
         quick = ["--quick"] if options.quick else []
         run([*quick, f"--workers={options.workers}", *others])
         return

@@ -69,10 +69,8 @@ _kept: dict[Path, _Settled] = {}
 _paths: dict[str, Path] = {}
 
 
-def near(queries: Sequence[bytes], threshold: int | Sequence[int]) -> Hits:
+def near(queries: Sequence[bytes], threshold: int) -> Hits:
     """The rows (``BannedHash``, as ``item`` of each hit) at ``threshold`` or nearer to a query.
-
-    ``threshold``: for all queries, or one for each.
 
     Rows that were deleted may be among them.
     """
@@ -84,6 +82,22 @@ def near(queries: Sequence[bytes], threshold: int | Sequence[int]) -> Hits:
     if settled.index is not None:
         found.append(settled.index.search(queries, threshold))
     return np.concatenate([np.empty(0, HIT), *found])
+
+
+def likely(queries: Sequence[bytes], threshold: int) -> tuple[Items, Hashes]:
+    """Most rows at ``threshold`` or nearer to any of the queries, and their hashes.
+
+    As ``HashIndex.likely`` says, for many queries at once. Rows that were deleted may be among
+    them.
+    """
+    settled, items, hashes = _current()
+    items = np.concatenate([settled.items, items])
+    hashes = np.concatenate([settled.hashes, hashes])
+    found = [hash_index.scan_likely(items, hashes, queries, threshold)]
+    if settled.index is not None:
+        found.append(settled.index.likely(queries, threshold))
+    ids, rows = zip(*found, strict=True)
+    return np.concatenate(ids), np.concatenate(rows)
 
 
 def is_due() -> bool:

@@ -99,7 +99,9 @@ def _like_hashes(
     # The negative of a picture has the complement of its hash.
     others += [_complement(hash) for hash in (*own, *others)]
     reach = min(hash_index.BITS, threshold + TURNED_ERROR)
-    edited = max(threshold, edited_copies.reach(edited_copies.STORED, threshold))
+    edited = max(
+        threshold, edited_copies.reach(edited_copies.STORED, edited_copies.share(threshold))
+    )
     for parts, into in (
         (_stored_hashes("gallery_imagefingerprint", PIXELS_VERSION), found.images),
         (_stored_hashes("gallery_imagefingerprint", HASHES_VERSION), found.images),

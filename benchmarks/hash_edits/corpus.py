@@ -1,18 +1,19 @@
-"""The pictures: those of ``benchmarks.recall`` and of further Debian packages, at most 512 pixels.
+"""The pictures: those of Debian packages, at most 512 pixels, each file once.
 
-No picture is in it twice: neither the same file nor two whose hashes are near in any of the eight
-turns. Half of the pictures (by the first digit of their key) are on the list, the other half are
-strangers to it. So that the list is long, parts of its pictures are on it as well: their quarters,
-ninths and sixteenths, as pictures of their own.
+The first digit of a picture's key says whether it is on the list or a stranger to it, the second
+one whether the limits of edits were chosen with it or are measured with it: the two halves share
+no picture. So that the list is long, parts of its pictures are on it as well, as pictures of their
+own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Final
 
 import cv2
 
@@ -23,48 +24,71 @@ from benchmarks.recall.corpus import FLATTEST, NARROWEST, SUFFIXES, shrunk
 from gallery.decoding import Limits, decode
 from gallery.errors import UserError
 
-FURTHER = (
-    *("tuxpaint-stamps-default", "supertuxkart-data", "gcompris-qt-data", "wesnoth-1.16-data"),
-    *("0ad-data", "stellarium-data", "hedgewars-data", "warzone2100-data", "krita-data"),
-    *("kstars-data", "endless-sky-data", "naev-data", "marble-data", "ufoai-data"),
-    *("freedroidrpg-data", "megaglest-data", "openclonk-data", "torcs-data", "trigger-rally-data"),
-    *("enlightenment-data", "lebiniou-data", "openarena-data", "tuxpaint-data", "redeclipse-data"),
-    *("lomiri-wallpapers-20.04", "sway-backgrounds", "libdlib-data", "visp-images-data"),
-    *("freeciv-data", "extremetuxracer-data", "nexuiz-textures", "supertux-data", "boswars-data"),
-    *("propaganda-debian", "xplanet-images", "celestia-common", "pysolfc-cardsets"),
+PHOTOGRAPHS: Final = (
+    *("mate-backgrounds", "gnome-backgrounds", "plasma-workspace-wallpapers", "ukui-wallpapers"),
+    *("lomiri-wallpapers-16.04", "lomiri-wallpapers-20.04", "sway-backgrounds"),
 )
-ARCHIVES = (".pk3", ".zip", ".pk4")
-LONGEST = 512
-SHORTEST = 160
+"""Wallpapers: photographs, few paintings."""
+OTHERS: Final = (
+    *("propaganda-debian", "kalzium-data", "digikam-data", "desktop-base", "lxqt-themes"),
+    *("gimp-data", "gimp-help-en", "opencv-doc", "tuxpaint-stamps-default", "kgeography-data"),
+    *("gcompris-qt-data", "tuxpaint-data", "stellarium-data", "wesnoth-1.16-data", "freeciv-data"),
+    *("pokerth-data", "freeorion-data", "freecol", "krita-data", "marble-data", "kodi-data"),
+    *("ulcc", "hugin-data", "kstars-data", "supertuxkart-data", "hedgewars-data"),
+    *("endless-sky-data", "boswars-data", "freedroidrpg-data", "supertux-data", "lebiniou-data"),
+    *("widelands-data", "megaglest-data", "trigger-rally-data", "flare-game"),
+    *("unknown-horizons", "warzone2100-data", "torcs-data", "extremetuxracer-data"),
+    *("colobot-common-textures", "lincity-ng-data", "openarena-081-textures", "ufoai-textures"),
+    *("lordsawar-data", "scorched3d-data", "enlightenment-data", "ufoai-data"),
+    *("nexuiz-textures", "cube2-data"),
+)
+"""Screenshots, flags, stamps, icons, drawings, textures, planets, and the art of games."""
+PER_PACKAGE: Final = 600
+"""Of a package at most; some have thousands of frames of few animations."""
+
+ARCHIVES: Final = (".pk3", ".zip", ".pk4")
+LONGEST: Final = 512
+SHORTEST: Final = 160
 
 
-def pictures(workers: int, names: tuple[str, ...] = (*recall.PACKAGES, *FURTHER)) -> list[Path]:
-    """Working copies (JPEG, quality 95) of all usable pictures, each file once."""
+def pictures(workers: int, names: Sequence[str] = (*PHOTOGRAPHS, *OTHERS)) -> list[Path]:
+    """Working copies (JPEG, quality 95) of the usable pictures, each file once.
+
+    The directory of each is its package, its name the digest of the file it was made from.
+    """
     inside = directory() / "hash_edits"
     inside.mkdir(exist_ok=True)
+    found: dict[str, Path] = {}
     for name in names:
         done = inside / f"{name}.done"
-        if done.exists():
-            continue
-        try:
-            unpacked = packages.debian(name)
-        except (OSError, ValueError, Exception) as error:
-            print(name, error)
-            done.touch()
-            continue
-        files = [path for path in sorted(unpacked.rglob("*")) if path.is_file()]
-        with ProcessPoolExecutor(workers) as pool:
+        if not done.exists():
+            files = [path for path in packages.debian(name).rglob("*") if path.is_file()]
             chosen = [p for p in files if p.suffix.lower() in (*SUFFIXES, *ARCHIVES)]
-            n = sum(pool.map(_copied, chosen, [inside / name] * len(chosen), chunksize=16))
-        print(name, n, flush=True)
-        done.touch()
-    return sorted(inside.glob("*/*.jpg"))
+            with ProcessPoolExecutor(workers) as pool:
+                list(pool.map(_copied, chosen, [inside / name] * len(chosen), chunksize=16))
+            done.touch()
+        fresh = [path for path in (inside / name).glob("*.jpg") if path.stem not in found]
+        # By the end of the digest, whose beginning says what the picture is used for.
+        kept = sorted(fresh, key=lambda path: path.stem[::-1])[:PER_PACKAGE]
+        found |= {path.stem: path for path in kept}
+    return sorted(found.values())
 
 
-def _copied(path: Path, inside: Path) -> int:
+def on_list(path: Path) -> bool:
+    """Whether a picture is on the list; else it is a stranger."""
+    return int(path.stem[0], 16) < 8
+
+
+def held_out(path: Path) -> bool:
+    """Whether nothing was chosen with a picture."""
+    return int(path.stem[1], 16) >= 8
+
+
+def _copied(path: Path, inside: Path) -> None:
     cv2.setNumThreads(1)
     inside.mkdir(exist_ok=True)
-    return sum(_kept(data, inside) for data in _files(path))
+    for data in _files(path):
+        _keep(data, inside)
 
 
 def _files(path: Path) -> Iterator[bytes]:
@@ -79,18 +103,18 @@ def _files(path: Path) -> Iterator[bytes]:
                 yield archive.read(name)
 
 
-def _kept(data: bytes, inside: Path) -> bool:
+def _keep(data: bytes, inside: Path) -> None:
+    """Write the working copy, if the picture can be used."""
     try:
         rgb = decode(data, Limits()).rgb
     except (UserError, OSError):
-        return False
+        return
     height, width = rgb.shape[:2]
     if min(height, width) < SHORTEST or max(height, width) > NARROWEST * min(height, width):
-        return False
+        return
     rgb = shrunk(rgb, LONGEST)
     if rgb.std() < FLATTEST:
-        return False
+        return
     name = hashlib.sha256(data).hexdigest()[:20]
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
     cv2.imwrite(str(inside / f"{name}.jpg"), bgr, [cv2.IMWRITE_JPEG_QUALITY, 95])
-    return True

@@ -1,37 +1,69 @@
-"""How near edited copies come to the hashes of their pictures, and how near strangers come."""
+"""How many edited copies are found by the hashes of their pictures, and how many strangers are.
+
+Pictures are compared as ``moderation.edited_copies`` does, but without a database: the same
+variants, the same search of the same index, the same evidence, for a list at the default threshold.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks.hash_edits.edits import EDITS, saved
 from benchmarks.recall.corpus import Pixels
-from gallery.descriptors import pdq
+from gallery.descriptors import pdq, pdq_transform
 from gallery.descriptors.pdq import LOW_QUALITY
-from gallery.descriptors.pdq_variants import Variant, variants
+from gallery.descriptors.pdq_transform import Floats
+from gallery.descriptors.pdq_variants import Hashes, Variants, variants
 from moderation import hash_index
+from moderation.edit_evidence import FARTHEST, Evidence, evidence
+from moderation.hash_index import HashIndex
 
-FARTHEST: Final = 56
-"""Distances up to which strangers are noted."""
+PLAIN: Final = 31
+"""Bits up to which a copy is found as it is: the default threshold."""
 
-PLAIN: Final = "as it is"
-PARTS: Final = (2, 3, 4)
+PARTS: Final = (2, 3, 4, 5)
 """A picture of the list is on it whole, and cut into so many parts a side."""
 
-EACH: Final = 50
-"""Strangers that are looked up together."""
+SAME: Final = 0.9
+"""Correlation of 64 × 64 greys from which on a stranger shows what an item shows."""
 
-Edit = Callable[[Pixels, Random], Pixels]
-Found = dict[str, tuple[int, float]]
-"""Kind of edit → the least distance, and how much the hash contradicts the picture there."""
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A picture of a package, or its ``number``-th part of ``cut`` parts a side."""
+
+    path: Path
+    cut: int = 1
+    number: int = 0
+
+    @property
+    def package(self) -> str:
+        return self.path.parent.name
+
+    def pixels(self) -> Pixels:
+        """Height × width × 3, RGB."""
+        return self.of(load(self.path))
+
+    def of(self, rgb: Pixels) -> Pixels:
+        """The part of the picture that was loaded."""
+        height, width = rgb.shape[0] // self.cut, rgb.shape[1] // self.cut
+        top, left = self.number // self.cut * height, self.number % self.cut * width
+        return np.ascontiguousarray(rgb[top : top + height, left : left + width])
+
+
+def places(path: Path, cuts: Iterable[int]) -> Iterator[Place]:
+    """A picture, and its disjoint parts."""
+    yield Place(path)
+    for cut in cuts:
+        yield from (Place(path, cut, number) for number in range(cut * cut))
 
 
 def load(path: Path) -> Pixels:
@@ -40,152 +72,153 @@ def load(path: Path) -> Pixels:
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
-def parts(rgb: Pixels, count: int) -> Iterator[Pixels]:
-    """Disjoint, ``count`` each way."""
-    height, width = rgb.shape[0] // count, rgb.shape[1] // count
-    for row in range(count):
-        for column in range(count):
-            top, left = row * height, column * width
-            yield np.ascontiguousarray(rgb[top : top + height, left : left + width])
+def hash_of(rgb: Pixels) -> bytes | None:
+    """None if the picture says too little."""
+    found = pdq.describe(rgb)
+    good = found is not None and found["pdq_quality"] >= LOW_QUALITY
+    return bytes.fromhex(pdq.to_hex(found["pdq"])) if found and good else None
 
 
-def hashes_of(path: Path, cut: Sequence[int] = PARTS) -> list[bytes]:
-    """Of a picture and its parts, each if it says enough."""
+def as_it_is(rgb: Pixels) -> list[bytes]:
+    """The hashes that a picture is compared by as it is: in eight turns, if it says enough."""
+    found = pdq.dihedral(rgb)
+    return list(found[0]) if found is not None and found[1] >= LOW_QUALITY else []
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """An edited copy: by what it is found. ``lost``: by evidence alone, not by the search."""
+
+    edit: str
+    photograph: bool
+    plain: bool
+    edited: bool
+    lost: bool
+    blocks: bool
+
+
+def copies(path: Path, photograph: bool) -> list[Copy]:
+    """Each edit of a picture, and what of it is found; none of a picture that says too little."""
     cv2.setNumThreads(1)
     rgb = load(path)
-    every = [rgb, *(part for count in cut for part in parts(rgb, count))]
-    found = (pdq.describe(one) for one in every)
-    return [
-        bytes.fromhex(pdq.to_hex(one["pdq"])) if one and one["pdq_quality"] >= LOW_QUALITY else b""
-        for one in found
-    ]
-
-
-def cropped(rgb: Pixels, _: Random, *, left: float, anywhere: bool = False) -> Pixels:
-    height, width = rgb.shape[:2]
-    rows, columns = round(height * left), round(width * left)
-    down, across = (_.random(), _.random()) if anywhere else (0.5, 0.5)
-    top, start = round((height - rows) * down), round((width - columns) * across)
-    return np.ascontiguousarray(rgb[top : top + rows, start : start + columns])
-
-
-def turned(rgb: Pixels, random: Random, *, degrees: float, canvas: str) -> Pixels:
-    """Either way. ``canvas``: kept, grown, or cut to what is filled."""
-    angle = degrees * random.choice((-1, 1))
-    fill = random.choice((0, 255))
-    height, width = rgb.shape[:2]
-    cos, sin = math.cos(math.radians(angle)), abs(math.sin(math.radians(angle)))
-    size = width, height
-    if canvas == "grown":
-        size = math.ceil(width * cos + height * sin), math.ceil(width * sin + height * cos)
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
-    matrix[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
-    found = cv2.warpAffine(rgb, matrix, size, flags=cv2.INTER_CUBIC, borderValue=(fill,) * 3)
-    if canvas != "cut":
-        return np.asarray(found, np.uint8)
-    share = min(width / (width * cos + height * sin), height / (width * sin + height * cos))
-    return cropped(np.asarray(found, np.uint8), random, left=share * 0.995)
-
-
-def bordered(rgb: Pixels, random: Random, *, pixels: int) -> Pixels:
-    """Of 512; black, white, grey or a colour."""
-    colour = random.choice(((0, 0, 0), (255, 255, 255), (128, 128, 128), (200, 30, 30)))
-    wide = max(1, round(pixels * max(rgb.shape) / 512))
-    return np.asarray(
-        cv2.copyMakeBorder(rgb, wide, wide, wide, wide, cv2.BORDER_CONSTANT, value=colour), np.uint8
-    )
-
-
-EDITS: Final[Mapping[str, Edit]] = {
-    **{f"crop to {n} %, centred": partial(cropped, left=n / 100) for n in (97, 95, 90, 80)},
-    **{
-        f"crop to {n} %, anywhere": partial(cropped, left=n / 100, anywhere=True)
-        for n in (97, 95, 90, 80)
-    },
-    **{
-        f"turned {n}°, canvas {canvas}": partial(turned, degrees=n, canvas=canvas)
-        for n in (3, 6, 10)
-        for canvas in ("kept", "grown", "cut")
-    },
-    "turned 4.5°, canvas kept": partial(turned, degrees=4.5, canvas="kept"),
-    **{f"border of {n} px of 512": partial(bordered, pixels=n) for n in (10, 30)},
-    "negative": lambda rgb, _: np.asarray(255 - rgb, np.uint8),
-    "negative, mirrored": lambda rgb, _: np.ascontiguousarray(255 - rgb[:, ::-1]),
-    "mirrored, crop to 95 %": lambda rgb, random: cropped(
-        np.ascontiguousarray(rgb[:, ::-1]), random, left=0.95
-    ),
-}
-
-
-def saved(rgb: Pixels) -> Pixels:
-    """As a JPEG of quality 80 shows it."""
-    bgr = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR)
-    data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
-
-
-def queries(rgb: Pixels) -> tuple[list[bytes], list[Variant]]:
-    """A picture as it is, in eight turns, and before the edits that are tried."""
-    plain = pdq.dihedral(rgb)
-    good = plain is not None and plain[1] >= LOW_QUALITY
-    return (list(plain[0]) if plain and good else []), variants(rgb, LOW_QUALITY)
-
-
-def copies(path: Path) -> dict[str, Found] | None:
-    """A picture's edits → how near each comes to the picture's hash, by kind."""
-    cv2.setNumThreads(1)
-    (own,) = hashes_of(path, ())
-    if not own:
-        return None
-    rgb, found = load(path), {}
-    for name, edit in EDITS.items():
-        plain, tried = queries(saved(edit(rgb, Random(f"{path.name} {name}"))))
-        best: Found = {}
-        if plain:
-            best[PLAIN] = (min(_bits(own, one) for one in plain), 0.0)
-        for variant in tried:
-            distance = _bits(own, variant.hash)
-            if distance < best.get(variant.edit.kind, (257, 0.0))[0]:
-                best[variant.edit.kind] = distance, round(variant.contradiction(own), 4)
-        found[name] = best
+    own = hash_of(rgb)
+    if own is None:
+        return []
+    stored, found = hash_index.pack([own]), []
+    for edit, make in EDITS.items():
+        sent = saved(make(rgb, Random(f"{path.name} {edit}")))
+        plain = bool(len(hash_index.scan(np.arange(1), stored, as_it_is(sent), PLAIN)))
+        seen = variants(sent, LOW_QUALITY)
+        proof = evidence(seen, stored)[0] if seen else None
+        asked = seen is not None and bool(
+            len(hash_index.scan_likely(np.arange(1), stored, seen.asked, FARTHEST)[0])
+        )
+        blocks = bool(proof and seen and asked and proof.blocks(seen))
+        edited = proof is not None and asked
+        lost = proof is not None and not asked
+        found.append(Copy(edit, photograph, plain, edited, lost, blocks))
     return found
 
 
-def _bits(a: bytes, b: bytes) -> int:
-    return (int.from_bytes(a) ^ int.from_bytes(b)).bit_count()
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """Of which rows of the list a stranger is found, as it is and edited.
+
+    ``others``: of those, the ones that show something else (correlation below ``SAME``).
+    """
+
+    place: Place
+    plain: int
+    plain_others: int
+    edited: int
+    edited_others: int
+    blocked: int
 
 
-Strange = tuple[str, int, str, int, float]
-"""The stranger's name, the row of the list, the kind of edit, distance, contradiction."""
+def stranger(place: Place, index: HashIndex, rows: Sequence[Place]) -> Stranger | None:
+    """What is found of a picture on a list that shows none of it; pictures of its own package are
+    left out. None of a picture that says too little. The index's items are places in ``rows``."""
+    rgb = place.pixels()
+    hashes = as_it_is(rgb)
+    if not hashes:
+        return None
+    plain = {int(hit["item"]) for hit in index.search(hashes, PLAIN)}
+    plain = {row for row in plain if rows[row].package != place.package}
+    seen = variants(rgb, LOW_QUALITY)
+    proofs: dict[int, Evidence] = {}
+    if seen is not None:
+        items, near = index.likely(seen.asked, FARTHEST)
+        proofs = {
+            row: proof
+            for row, proof in zip(items.tolist(), evidence(seen, near), strict=True)
+            if proof and row not in plain and rows[row].package != place.package
+        }
+    grey = _grey(rgb)
+    return Stranger(
+        place,
+        len(plain),
+        sum(_correlation(grey, rows[row]) < SAME for row in plain),
+        len(proofs),
+        sum(
+            _correlation(_undone(seen, proof), rows[row]) < SAME
+            for row, proof in proofs.items()
+            if seen
+        ),
+        sum(proof.blocks(seen) for proof in proofs.values() if seen),
+    )
 
 
-def strangers(
-    pictures: Sequence[tuple[Path, int]], hashes: NDArray[np.uint8], scan: Any = hash_index.scan
-) -> tuple[list[str], list[Strange]]:
-    """Pictures (path, part of a quarter or -1) that were looked up, and what came near to them."""
-    cv2.setNumThreads(1)
-    asked: list[bytes] = []
-    about: list[tuple[str, Variant | None]] = []
-    names = []
-    for path, part in pictures:
-        rgb = load(path)
-        if part >= 0:
-            rgb = list(parts(rgb, 2))[part]
-        plain, tried = queries(rgb)
-        if not plain:
+def _grey(rgb: Pixels) -> Floats:
+    return pdq_transform.sampled(pdq_transform.luma(rgb))
+
+
+def _undone(seen: Variants, proof: Evidence) -> Floats:
+    """What the copy looks like before its edit; a negative inverted."""
+    samples = seen.samples[seen.drawn[proof.variant]]
+    return -samples if seen.tried[proof.variant].edit.kind == "negative" else samples
+
+
+def _correlation(grey: Floats, row: Place) -> float:
+    """Of 64 × 64 greys, the greatest in any of the eight turns."""
+    other = _grey(row.pixels())
+    turned = (np.rot90(one, turn) for one in (other, other[:, ::-1]) for turn in range(4))
+    return float(max(np.corrcoef(grey.ravel(), one.ravel())[0, 1] for one in turned))
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Milliseconds of one core, medians: ``plain``: looking up a picture's eight hashes as it is;
+    ``variants``: making them; ``likely``: searching the index for those asked; ``evidence``:
+    comparing what was found."""
+
+    plain: float
+    variants: float
+    likely: float
+    evidence: float
+
+
+def times(pictures: Sequence[Pixels], index: HashIndex) -> Times:
+    """Of looking up each picture."""
+    found = []
+    for rgb in pictures:
+        hashes = as_it_is(rgb)
+        marks = [time.process_time()]
+        index.search(hashes, PLAIN)
+        marks.append(time.process_time())
+        seen = variants(rgb, LOW_QUALITY)
+        marks.append(time.process_time())
+        if seen is None:
             continue
-        name = f"{path.parent.name}/{path.stem}/{part}"
-        names.append(name)
-        asked += plain + [one.hash for one in tried]
-        about += [(name, None)] * len(plain) + [(name, one) for one in tried]
-    hits = scan(np.arange(len(hashes)), hashes, asked, FARTHEST)
-    best: dict[tuple[str, int, str], Strange] = {}
-    for hit in hits:
-        name, variant = about[hit["query"]]
-        row, distance = int(hit["item"]), int(hit["distance"])
-        kind = PLAIN if variant is None else variant.edit.kind
-        key = name, row, kind
-        if key not in best or distance < best[key][3]:
-            contradiction = variant.contradiction(hashes[row].tobytes()) if variant else 0.0
-            best[key] = name, row, kind, distance, round(contradiction, 4)
-    return names, list(best.values())
+        _, near = index.likely(seen.asked, FARTHEST)
+        marks.append(time.process_time())
+        evidence(seen, near)
+        marks.append(time.process_time())
+        found.append(np.diff(marks) * 1000)
+    return Times(*np.median(found, axis=0).tolist())
+
+
+def padded(hashes: Hashes, count: int) -> Hashes:
+    """These hashes and random ones, ``count`` in all, mixed."""
+    random = np.random.default_rng(1)
+    more = random.integers(0, 256, (max(0, count - len(hashes)), hash_index.BYTES), np.uint8)
+    return np.asarray(random.permutation(np.concatenate([hashes, more])))

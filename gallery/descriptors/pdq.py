@@ -68,7 +68,8 @@ def dihedral(rgb: Pixels) -> tuple[list[bytes], int] | None:
     samples, quality = _samples(rgb)
     if quality == 0:
         return None
-    hashes = pdq_transform.packed(pdq_transform.turned_margins(samples[np.newaxis]))[0]
+    frequencies = pdq_transform.frequencies(samples[np.newaxis])
+    hashes = pdq_transform.packed(pdq_transform.turned_margins(frequencies))[0]
     return [row.tobytes() for row in hashes], quality
 
 

@@ -26,6 +26,9 @@ SIDE: Final = 64
 FREQUENCIES: Final = 16
 """Used of each side; what is constant is not."""
 
+_ODD: Final = np.where(np.arange(FREQUENCIES) % 2, -1, 1).astype(np.float32)[np.newaxis]
+"""The sign that mirroring gives each frequency across."""
+
 STRIP: Final = 65_536
 """Pixels whose luma is made at a time: it then stays in a core's cache."""
 
@@ -59,8 +62,7 @@ def quality(samples: Floats) -> int:
 
 def hashes(samples: Floats) -> NDArray[np.uint8]:
     """n × 64 × 64 samples → n hashes of 32 bytes."""
-    margins = _above_median(_frequencies(samples))
-    return packed(margins.reshape(len(samples), -1))
+    return packed(margins(frequencies(samples)))
 
 
 def packed(margins: Floats) -> NDArray[np.uint8]:
@@ -68,29 +70,36 @@ def packed(margins: Floats) -> NDArray[np.uint8]:
     return np.packbits(margins > 0, axis=-1)
 
 
-def turned_margins(samples: Floats) -> Floats:
-    """n × 64 × 64 samples → n × 8 × 256: by how much each frequency is above the median, of the
-    picture turned and mirrored in all ways, in the order of the reference, its own first.
+def frequencies(samples: Floats) -> Floats:
+    """n × 64 × 64 samples → n × 16 × 16 frequencies, the highest first, as the bits are."""
+    cosines = _cosines()
+    return np.asarray((cosines @ samples @ cosines.T)[:, ::-1, ::-1], np.float32)
+
+
+def margins(frequencies: Floats) -> Floats:
+    """n × 16 × 16 → n × 256: by how much each frequency is above the median of them."""
+    return _above_median(frequencies).reshape(len(frequencies), -1)
+
+
+def mirrored(frequencies: Floats) -> Floats:
+    """Those of the picture mirrored left to right: each second one has the other sign."""
+    return frequencies * _ODD
+
+
+def turned_margins(frequencies: Floats) -> Floats:
+    """n × 16 × 16 → n × 8 × 256: the margins of the picture turned and mirrored in all ways, in
+    the order of the reference, its own first.
 
     Turning swaps the axes of the frequencies, mirroring changes the signs of every second one.
     """
-    frequencies = _frequencies(samples)
-    down, across = np.where(np.indices((FREQUENCIES, FREQUENCIES)) % 2, -1, 1).astype(np.float32)
     plain, downwards, sideways, both = (
-        _above_median(frequencies * signs)
-        for signs in (np.ones_like(down), down, across, down * across)
+        _above_median(frequencies * signs) for signs in (np.float32(1), _ODD.T, _ODD, _ODD * _ODD.T)
     )
     turns = (
         *(plain, sideways.swapaxes(1, 2), both, downwards.swapaxes(1, 2)),
         *(downwards, sideways, plain.swapaxes(1, 2), both.swapaxes(1, 2)),
     )
-    return np.stack(turns, axis=1).reshape(len(samples), len(turns), -1)
-
-
-def _frequencies(samples: Floats) -> Floats:
-    """n × 16 × 16, the highest first, as the bits of a hash are."""
-    cosines = _cosines()
-    return np.asarray((cosines @ samples @ cosines.T)[:, ::-1, ::-1], np.float32)
+    return np.stack(turns, axis=1).reshape(len(frequencies), len(turns), -1)
 
 
 def _above_median(values: Floats) -> Floats:

@@ -4,7 +4,11 @@ undone, what was cropped away made up for by reflection, the negative.
 A hash cannot be compared with a part of its picture. But the usual edits can be undone on the
 copy, nearly: what is lost beyond an edge goes on mirrored. All of it is done on 128 × 128 samples
 of the picture that are made once. The hash sees eight waves a side at most, so that samples taken
-between them are exact enough, and an edit costs 0.1 ms.
+between them are exact enough.
+
+A few variants, 64 as a rule, are ``asked``: with them an index is searched, generously. What is
+found is then compared with all variants, about 300 that lie close to each other: a copy is really
+near to one of them, and a picture that only happened to be near is not.
 """
 
 from __future__ import annotations
@@ -18,12 +22,16 @@ from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from gallery.descriptors.base import Pixels
 from gallery.descriptors.pdq_transform import (
     SIDE,
     Floats,
+    frequencies,
     luma,
+    margins,
+    mirrored,
     packed,
     quality,
     sampled,
@@ -34,21 +42,28 @@ from gallery.trimming import trim
 FIELD: Final = 128
 """Samples each way that edits are undone on."""
 
-DEGREES: Final = (3, 6, 8, 10)
+DEGREES: Final = (1.5, 3, 4.5, 6, 7.5, 9, 10)
+ASKED_DEGREES: Final = (3, 6, 9)
+STEEP: Final = 7.5
+"""Degrees above which turns are calibrated apart, and not asked mirrored."""
 
-CROPS: Final = ((97, 1), (95, 3), (90, 5), (80, 1))
-"""Per cent of each side that are left, and of how many places a side the rest may be missing."""
+CROPS: Final = {97: 3, 95: 5, 92.5: 5, 90: 5}
+"""Per cent of each side that are left → of how many places a side the rest may be missing."""
+DEEP: Final = 90
+"""Per cent from which downwards crops are calibrated apart."""
 
-EIGHT: Final = tuple(range(8))
+EIGHT: Final = 8
 MIRRORED: Final = 5
-"""Which of the eight turns is the picture mirrored left to right."""
+"""The ways to turn and mirror a picture, and which of them mirrors it left to right."""
+
+CERTAIN: Final = 6.0
+"""Margins from so many medians upwards count the same."""
 
 BORDER_LEVELS: Final = 12
 BORDER_STRAY: Final = 0.02
 """Levels by which a border may differ within itself, and the share of a line that may be more."""
 
-Grid = tuple[Floats, Floats]
-"""Columns and rows of 64 × 64 samples in the picture, each from 0 to 1 within it."""
+Hashes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,56 +72,127 @@ class Edit:
 
     kind: str
     words: str
-    turns: tuple[int, ...] = (0, MIRRORED)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+NEGATIVE: Final = Edit("negative", "negative")
+BORDER: Final = Edit("border", "with a border")
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
-    """A picture before an edit, in one of the eight turns.
+    """A picture before an edit, in one of the eight turns. ``asked``: an index is searched for it.
 
-    ``margins``: by how much each of the 256 values is above the median, which the hash cuts at.
+    ``words``: the edit, and whether the picture was mirrored or turned as well.
     """
 
     edit: Edit
     turn: int
-    hash: bytes
-    margins: Floats
+    asked: bool
 
     @property
     def words(self) -> str:
-        """The edit, and whether the picture was mirrored or turned as well."""
         if self.turn == 0:
             return self.edit.words
         return f"{self.edit.words}, {'mirrored' if self.turn == MIRRORED else 'turned or mirrored'}"
 
-    def contradiction(self, hash: bytes) -> float:
-        """The share, 0 to 1, of what this picture says that a hash denies.
 
-        Bits near the median flip easily. In a copy only those differ; in another picture that
-        happens to be near also bits that are certain.
+@dataclass(frozen=True, slots=True, eq=False)
+class Variants:
+    """A picture before each edit that is tried: n variants, their hashes (n × 32), and their
+    margins (n × 256): by how much each value is above the median, which the hash cuts at.
+
+    ``samples``: m × 64 × 64, from 0 to 255. ``drawn``: of which of them each variant is made.
+    """
+
+    tried: Sequence[Variant]
+    hashes: Hashes
+    margins: Floats
+    samples: Floats
+    drawn: Sequence[int]
+
+    @property
+    def asked(self) -> list[bytes]:
+        """The hashes to search an index with."""
+        return [
+            hash.tobytes()
+            for hash, variant in zip(self.hashes, self.tried, strict=True)
+            if variant.asked
+        ]
+
+    def distances(self, hashes: Hashes) -> NDArray[np.int16]:
+        """m × 32 hashes → m × n bits that differ."""
+        ours, theirs = self.hashes.view(np.uint64), np.ascontiguousarray(hashes).view(np.uint64)
+        found = np.bitwise_count(theirs[:, np.newaxis] ^ ours[np.newaxis])
+        return np.asarray(found.sum(axis=2, dtype=np.int16))
+
+    def denials(self, numbers: NDArray[np.intp], hashes: Hashes) -> Floats:
+        """How much the hashes (m × 32) deny what the m variants of these numbers say.
+
+        The sum of the margins of the bits that differ, in medians of all margins of the variant,
+        each at most ``CERTAIN``. Bits near the median flip easily: in a copy only those differ. In
+        another picture that happens to be near also bits differ that are certain.
         """
-        ours, theirs = (np.frombuffer(one, np.uint8) for one in (self.hash, hash))
-        weights = np.abs(self.margins)
-        return float(weights[np.unpackbits(ours ^ theirs) == 1].sum() / max(weights.sum(), 1e-9))
+        differing = np.unpackbits(self.hashes[numbers] ^ hashes, axis=1)
+        weights = np.abs(self.margins[numbers])
+        weights /= np.maximum(np.median(weights, axis=1, keepdims=True), 1e-9)
+        return np.asarray((np.minimum(weights, CERTAIN) * differing).sum(axis=1), np.float32)
+
+    def detail(self, number: int) -> float:
+        """How evenly the steps between neighbouring samples of a variant are spread, 0 to 1.
+
+        Photographs have 0.3 and more. A drawing of a few straight edges has 0.1 and less, and is
+        like many others.
+        """
+        samples = self.samples[self.drawn[number]]
+        down, across = np.diff(samples, axis=0)[:, :-1], np.diff(samples, axis=1)[:-1]
+        squares = down**2 + across**2
+        return float(np.sqrt(squares).mean() ** 2 / max(squares.mean(), 1e-9))
 
 
-def variants(rgb: Pixels, least_quality: int) -> list[Variant]:
-    """A picture before each edit that is tried, but for what says too little to be compared."""
+def variants(rgb: Pixels, least_quality: int) -> Variants | None:
+    """A picture before each edit that is tried; None of what says too little to be compared."""
     if min(rgb.shape[:2]) < SIDE // 2:
-        return []
+        return None
     brightness = luma(reduced(rgb))
-    found: list[Variant] = []
-    field = sampled(brightness, FIELD)
+    samples: list[Floats] = []
+    parts: list[_Part] = []
     plain = sampled(brightness)
     if quality(plain) >= least_quality:
-        found += _turned([Edit("negative", "negative", EIGHT)], 255 - plain[np.newaxis])
-        edits = [*_crops(), *_turns(*brightness.shape[::-1])]
-        found += _turned([edit for edit, _ in edits], _taken(field, [grid for _, grid in edits]))
+        field = sampled(brightness, FIELD)
+        places = [*_crops(), *_turns(*brightness.shape[::-1])]
+        samples = [*(_taken(field, before) for *_, before in places), plain]
+        undone = frequencies(np.stack(samples[:-1]))
+        for turn, seen in ((0, undone), (MIRRORED, mirrored(undone))):
+            tried = [Variant(edit, turn, turn in asked) for edit, asked, _ in places]
+            parts.append((tried, margins(seen), range(len(places))))
+        parts.append(_turned(NEGATIVE, -frequencies(plain[np.newaxis]), len(places)))
     for inner in _within_borders(rgb, brightness):
-        samples = sampled(inner)
-        if quality(samples) >= least_quality:
-            found += _turned([Edit("border", "with a border", EIGHT)], samples[np.newaxis])
-    return found
+        # Compression smears a border over one line of the picture.
+        for within, asked in ((inner, True), (inner[1:-1, 1:-1], False)):
+            seen = sampled(np.ascontiguousarray(within))
+            if quality(seen) >= least_quality:
+                parts.append(_turned(BORDER, frequencies(seen[np.newaxis]), len(samples), asked))
+                samples.append(seen)
+    if not parts:
+        return None
+    every = np.concatenate([part for _, part, _ in parts])
+    return Variants(
+        [variant for tried, _, _ in parts for variant in tried],
+        packed(every),
+        every,
+        np.stack(samples),
+        [number for *_, drawn in parts for number in drawn],
+    )
+
+
+_Part = tuple[Sequence[Variant], Floats, Sequence[int]]
+"""Variants, their margins, and of which samples each is made."""
+
+
+def _turned(edit: Edit, frequencies: Floats, drawn: int, asked: bool = True) -> _Part:
+    """In all eight turns; one picture's frequencies, 1 × 16 × 16."""
+    tried = [Variant(edit, turn, asked) for turn in range(EIGHT)]
+    return tried, turned_margins(frequencies)[0], [drawn] * EIGHT
 
 
 def reduced(rgb: Pixels) -> Pixels:
@@ -119,71 +205,69 @@ def reduced(rgb: Pixels) -> Pixels:
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _turned(edits: Sequence[Edit], samples: Floats) -> list[Variant]:
-    margins = turned_margins(samples)
-    hashes = packed(margins)
-    return [
-        Variant(edit, turn, hashes[number, turn].tobytes(), margins[number, turn])
-        for number, edit in enumerate(edits)
-        for turn in edit.turns
-    ]
+Place = tuple[Edit, tuple[int, ...], Floats]
+"""An edit, the turns in which it is asked for, and where the picture was before it: the 2 × 3
+matrix that leads from places in it to places in the copy, both from 0 to 1."""
 
 
-def _taken(field: Floats, grids: Sequence[Grid]) -> Floats:
-    """The samples at these places; beyond the edges the picture goes on mirrored."""
-    columns, rows = (
-        np.concatenate([grid[axis] for grid in grids]).astype(np.float32) * FIELD - 0.5
-        for axis in (0, 1)
-    )
-    taken = cv2.remap(field, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-    return np.asarray(taken, np.float32).reshape(-1, SIDE, SIDE)
-
-
-def _places() -> Floats:
-    return np.asarray((np.arange(SIDE, dtype=np.float32) + 0.5) / SIDE, np.float32)
+def _taken(field: Floats, before: Floats) -> Floats:
+    """64 × 64 samples of the picture before an edit; beyond the copy's edges it is mirrored."""
+    matrix = before * FIELD
+    matrix[:, :2] /= SIDE
+    # Samples stand in the middle of their cells.
+    matrix[:, 2] += matrix[:, :2].sum(axis=1) / 2 - 0.5
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    taken = cv2.warpAffine(field, matrix, (SIDE, SIDE), flags=flags, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(taken, np.float32)
 
 
 @lru_cache(1)
-def _crops() -> list[tuple[Edit, Grid]]:
+def _crops() -> list[Place]:
     found = []
-    for per_cent, steps in CROPS:
-        edit = Edit(f"crop {per_cent}", f"cropped to {per_cent} %")
+    for per_cent, steps in CROPS.items():
+        edit = Edit("deep crop" if per_cent <= DEEP else "crop", f"cropped to {round(per_cent)} %")
         share = per_cent / 100
-        for top, left in product(_offsets(1 - share, steps), repeat=2):
-            columns, rows = np.meshgrid((_places() - left) / share, (_places() - top) / share)
-            found.append((edit, (columns, rows)))
+        missing = np.linspace(0, 1 - share, steps)
+        for row, column in product(range(steps), repeat=2):
+            even = row % 2 == column % 2 == 0
+            corner = {row, column} <= {0, steps - 1}
+            asked: tuple[int, ...] = ()
+            if per_cent == 95 and even:
+                asked = 0, MIRRORED
+            elif per_cent == 92.5 and corner:
+                asked = (0,)
+            before = np.array(
+                [[1 / share, 0, -missing[column] / share], [0, 1 / share, -missing[row] / share]]
+            )
+            found.append((edit, asked, before))
     return found
 
 
-def _offsets(missing: float, steps: int) -> list[float]:
-    """How much of what is missing was before the picture: a half, or from nothing to all."""
-    return [missing / 2] if steps == 1 else np.linspace(0, missing, steps).tolist()
-
-
-def _turns(width: int, height: int) -> Iterator[tuple[Edit, Grid]]:
+def _turns(width: int, height: int) -> Iterator[Place]:
     """The picture before it was turned: its canvas kept, grown, or cut to what is filled."""
-    across, down = np.meshgrid(_places() - 0.5, _places() - 0.5)
     for degrees in (sign * degree for degree in DEGREES for sign in (1, -1)):
+        steep = abs(degrees) > STEEP
+        edit = Edit("steep turn" if steep else "turn", f"turned {abs(degrees):g}°")
         cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-        edit = Edit(f"turn {abs(degrees):g}", f"turned {abs(degrees):g}°")
-        for before in _before_turning(width, height, cos, abs(sin)):
-            x, y = across * before[0], down * before[1]
-            columns = (cos * x - sin * y) / width + 0.5
-            rows = (sin * x + cos * y) / height + 0.5
-            yield edit, (columns, rows)
+        for canvas, (wide, high) in _before_turning(width, height, cos, abs(sin)).items():
+            turn = np.array([[cos * wide, -sin * high], [sin * wide, cos * high]])
+            turn /= np.array([[width], [height]])
+            before = np.column_stack([turn, 0.5 - turn.sum(axis=1) / 2])
+            asked: tuple[int, ...] = ()
+            if abs(degrees) in ASKED_DEGREES:
+                asked = (0,) if steep or canvas == "cut" else (0, MIRRORED)
+            yield edit, asked, before
 
 
 def _before_turning(
     width: int, height: int, cos: float, sin: float
-) -> Iterator[tuple[float, float]]:
-    """Width and height that the picture may have had."""
-    yield width, height
+) -> dict[str, tuple[float, float]]:
+    """Width and height that the picture may have had, by what became of the canvas."""
     divisor = cos * cos - sin * sin
     grown = (width * cos - height * sin) / divisor, (height * cos - width * sin) / divisor
-    if min(grown) > 0:
-        yield grown
     left = min(width / (width * cos + height * sin), height / (width * sin + height * cos))
-    yield width / left, height / left
+    found = {"kept": (float(width), float(height)), "cut": (width / left, height / left)}
+    return {**found, "grown": grown} if min(grown) > 0 else found
 
 
 def _within_borders(rgb: Pixels, brightness: Floats) -> Iterator[Floats]:
@@ -191,8 +275,7 @@ def _within_borders(rgb: Pixels, brightness: Floats) -> Iterator[Floats]:
     outer = _outer_border(brightness)
     if outer is not None:
         yield outer
-    small = reduced(rgb)
-    box = trim(small)
+    box = trim(reduced(rgb))
     if box is not None:
         left, top, right, bottom = box
         inner = brightness[top:bottom, left:right]

@@ -16,7 +16,7 @@ from PIL import ImageOps
 from gallery.publishing import QueryRefused
 from imgsmlr_site.models import ApiKey, Scope
 from moderation import edited_copies
-from moderation.edited_copies import CALIBRATED, reach
+from moderation.edit_evidence import CALIBRATED, reach
 from moderation.models import BannedItem, BannedList, CaseMatch, ListMethod, ReviewCase
 from moderation.services import checking, retro_scan, scanning
 from moderation.verdicts import Action
@@ -129,30 +129,31 @@ def test_the_threshold_of_a_list_bounds_its_edits(ask: Any) -> None:
     picture, item = banned(Action.REVIEW)
     turned = jpeg(picture.rotate(6, Pillow.Resampling.BICUBIC))
     found = ask(turned)["matches"][0]["distance"]
-    widest = CALIBRATED["turn 6"].review
+    widest = CALIBRATED["turn"].review
     methods = ListMethod.objects.filter(list=item.list, match_type="pdq")
-    strict = next(t for t in range(31, -1, -1) if reach(widest, t) < found)
+    strict = next(t for t in range(31, -1, -1) if reach(widest, t / 31) < found)
     methods.update(threshold=strict)
     assert ask(turned)["verdict"] == "allow"
     methods.update(enabled=False)
     assert ask(turned)["verdict"] == "allow"
 
 
-@pytest.mark.parametrize("calibrated", [31, 45])
+@pytest.mark.parametrize("calibrated", [31, 56])
 def test_reach_follows_stricter_thresholds_alone(calibrated: int) -> None:
     assert reach(calibrated, 0) == 0
-    assert reach(calibrated, 10) == calibrated * 10 // 31
-    assert reach(calibrated, 31) == reach(calibrated, 200) == calibrated
-    assert reach(-1, 31) < 0
+    assert reach(calibrated, 1 / 3) == calibrated // 3
+    assert reach(calibrated, 1) == reach(calibrated, 6) == calibrated
+    assert reach(-1, 1) < 0
 
 
 def test_a_block_needs_the_shorter_distance(ask: Any) -> None:
     picture, item = banned()
-    for kind, edit in (("turn 6", lambda p: p.rotate(6)), ("crop 95", lambda p: cropped(p, 0.95))):
-        body = ask(jpeg(edit(picture)))
-        (match,) = body["matches"]
-        sure = match["distance"] <= CALIBRATED[kind].block
-        assert match["verdict"] == ("block" if sure else "review")
+    for edit in (lambda p: p.rotate(6), lambda p: cropped(p, 0.95)):
+        (match,) = ask(jpeg(edit(picture)))["matches"]
+        assert match["verdict"] == "review"
+    (match,) = ask(jpeg(ImageOps.invert(picture)))["matches"]
+    assert match["verdict"] == "block"
+    assert match["distance"] <= CALIBRATED["negative"].block
     BannedItem.objects.filter(pk=item.pk).update(opinion="disputed")
     assert ask(jpeg(ImageOps.invert(picture)))["verdict"] == "review"
 

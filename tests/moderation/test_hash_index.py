@@ -29,6 +29,7 @@ from moderation.hash_index import (
     build,
     pack,
     scan,
+    scan_likely,
 )
 
 THRESHOLDS = (0, 31, 32, 47, 48, 52)
@@ -502,6 +503,48 @@ def test_threads_share_an_instance(tmp_path: Path) -> None:
     alone = [index.search(each, 31).tolist() for each in queries]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda each: index.search(each, 31).tolist(), queries)) == alone
+
+
+def by_the_rule(hashes: Hashes, queries: Hashes, threshold: int) -> list[int]:
+    """What ``likely`` is to find: within the threshold, and two bits in two of the last bands."""
+    rows = np.arange(len(hashes))[:, None], np.arange(len(queries))[None]
+    differing = bits(hashes)[rows[0]] != bits(queries)[rows[1]]
+    near = differing.sum(axis=2) <= threshold
+    bands = differing.reshape(*near.shape, 16, 16).sum(axis=3)[..., 8:]
+    return np.flatnonzero((near & ((bands <= 2).sum(axis=2) >= 2)).any(axis=1)).tolist()
+
+
+@pytest.mark.parametrize("threshold", [31, 72, 256])
+def test_likely_rows_are_those_of_its_rule(tmp_path: Path, threshold: int) -> None:
+    hashes = np.concatenate([clustered(1_500), random_hashes(500)])
+    queries = np.concatenate([clustered(60), random_hashes(70, 8)])
+    items = numbered(len(hashes))
+    expected_rows = by_the_rule(hashes, queries, threshold)
+    assert 0 < len(expected_rows) < len(hashes)
+    found, rows = made(tmp_path, hashes, items).likely(listed(queries), threshold)
+    assert found.tolist() == items[expected_rows].tolist()
+    assert (rows == hashes[expected_rows]).all()
+    again = scan_likely(items, hashes, listed(queries), threshold)
+    assert again[0].tolist() == found.tolist()
+
+
+def test_likely_rows_beyond_a_chunk_and_of_nothing(tmp_path: Path) -> None:
+    hashes = random_hashes(CHUNK + 3)
+    index = made(tmp_path, hashes, np.arange(len(hashes)))
+    items, rows = index.likely(listed(hashes[[CHUNK + 1, 5]]), 0)
+    assert items.tolist() == [5, CHUNK + 1]
+    assert (rows == hashes[[5, CHUNK + 1]]).all()
+    assert len(index.likely([], 72)[0]) == 0
+    none = np.empty(0, np.int64), np.empty((0, 32), np.uint8)
+    assert len(scan_likely(*none, listed(hashes[:2]), 72)[0]) == 0
+
+
+def test_most_near_rows_are_likely(planted: tuple[Hashes, Hashes, NDArray[np.int64]]) -> None:
+    queries, hashes, distances = planted
+    near = np.unique(np.nonzero(distances <= 31)[1])
+    found, _ = scan_likely(np.arange(COUNT), hashes, listed(queries), 31)
+    assert set(found.tolist()) <= set(near.tolist())
+    assert len(found) > 0.98 * len(near)
 
 
 def test_the_module_imports_no_django() -> None:
