@@ -170,7 +170,8 @@ def _memory_report(memory: Mapping[str, tuple[float, float]]) -> str:
 def run_scale(started: service.Service, quick: bool, command: str) -> None:
     """Recall, latency and index sizes among many images."""
     count, queries = (20_000, 100) if quick else (scale.COUNT, scale.QUERIES)
-    from gallery import conf, decoding, descriptors
+    from gallery.imaging import decoding, descriptors
+    from gallery.items import conf
 
     decoded = (decoding.decode(data, conf.limits()) for data in pictures.jpegs(200))
     described = descriptors.get("imgsmlr").describe(list(decoded))

@@ -14,7 +14,7 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from gallery.profiles import from_cicp
+from gallery.imaging.profiles import from_cicp
 
 Pixels = NDArray[np.uint8]
 

@@ -114,10 +114,10 @@ def fill(count: int, images: int) -> Any:
     """The cases, about that many pictures. Answers the item that all of them match."""
     from django.db import connection
 
-    from gallery.models import Image
-    from moderation.models import BannedList
-    from moderation.permissions import Actor
-    from moderation.services import entries, item_storing, lists
+    from gallery.items.models import Image
+    from moderation.access.permissions import Actor
+    from moderation.lists import entries, item_storing, lists
+    from moderation.lists.models import BannedList
 
     with tempfile.TemporaryDirectory() as directory:
         places = [Path(directory, f"{number}.jpg") for number in range(images)]
@@ -220,9 +220,9 @@ def _chromium() -> Iterator[Any]:
 
 def bulk(user: Any, count: int) -> tuple[float, float]:
     """Seconds to decide so many cases, and to undo it, as the page does both."""
-    from moderation.models import ReviewCase
-    from moderation.permissions import Actor
-    from moderation.services import decisions, undo
+    from moderation.access.permissions import Actor
+    from moderation.cases import decisions, undo
+    from moderation.cases.models import ReviewCase
 
     by = Actor.person(user)
     chosen = list(ReviewCase.objects.open().values_list("pk", flat=True)[:count])

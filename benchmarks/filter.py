@@ -47,8 +47,8 @@ def issue_key() -> str:
 
 def make_list() -> int:
     """A list that blocks, with the default thresholds. Answers its id."""
-    from moderation.permissions import Actor
-    from moderation.services import lists
+    from moderation.access.permissions import Actor
+    from moderation.lists import lists
 
     row = lists.create_list(
         by=Actor.machine("benchmark"), name=f"benchmark {time.time_ns()}", action="block"
@@ -60,7 +60,7 @@ def fill_hashes(list_id: int, count: int) -> Filled:
     """Hashes that no picture has, one an item, and the file that is searched."""
     from django.db import connection
 
-    from moderation import banned_hashes
+    from moderation.lists import banned_hashes
 
     started = time.perf_counter()
     with connection.cursor() as cursor:
@@ -86,8 +86,8 @@ def fill_hashes(list_id: int, count: int) -> Filled:
 def fill_pictures(list_id: int, count: int) -> None:
     """Items with a picture each, added as an upload of many would be, into an empty gallery: what
     is here will be looked through for them."""
-    from moderation.permissions import Actor
-    from moderation.services import entries, item_storing
+    from moderation.access.permissions import Actor
+    from moderation.lists import entries, item_storing
 
     speed.forget_images()
     made = [entries.of_bytes(pictures.jpeg(10_000 + number), {}) for number in range(count)]
@@ -99,8 +99,8 @@ def fill_pictures(list_id: int, count: int) -> None:
 
 def wait_for_scans() -> None:
     """Until the workers have looked through what is here. Raises ``RuntimeError`` after a while."""
-    from moderation.models import RetroScan
-    from moderation.services import scanning
+    from moderation.lists.models import RetroScan
+    from moderation.pipeline import scanning
 
     until = time.monotonic() + PATIENCE
     while RetroScan.objects.filter(state__in=scanning.UNFINISHED).exists():
@@ -146,7 +146,7 @@ def bulk_costs(files: Sequence[bytes], rounds: int) -> list[list[object]]:
 @contextmanager
 def without_audit() -> Iterator[None]:
     """Nobody hears of changes."""
-    from gallery.signals import changed
+    from gallery.items.signals import changed
     from moderation import receivers
 
     heard = (receivers.write_down, receivers.announce)

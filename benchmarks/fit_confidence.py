@@ -1,4 +1,4 @@
-"""``python -m benchmarks.fit_confidence``: write gallery/confidence.json from calibration pictures.
+"""``python -m benchmarks.fit_confidence``: write ``confidence.json`` from calibration pictures.
 
 Asks the product for its evidence on every edit of the calibration originals and on calibration
 negatives (``benchmarks.recall.split``: pictures that no test uses), fits a logistic model per match
@@ -61,7 +61,7 @@ class Fitted:
 
 def candidates(questions: Sequence[Question], answers: Answers, match_type: str) -> Candidates:
     """What the model of a match type would read of each candidate."""
-    from gallery.confidence import features
+    from gallery.search.confidence import features
 
     rows, copies, numbers = [], [], []
     for number, question in enumerate(questions):
@@ -73,9 +73,9 @@ def candidates(questions: Sequence[Question], answers: Answers, match_type: str)
 
 
 def _evidence(values: dict[str, Any]) -> Any:
-    from gallery.confidence import Evidence
-    from gallery.geometry import Match
-    from gallery.likeness import Likeness
+    from gallery.imaging.geometry import Match
+    from gallery.imaging.image_registration import Likeness
+    from gallery.search.confidence import Evidence
 
     match = Match(**values["match"]) if values["match"] else None
     likeness = Likeness(**values["likeness"]) if values["likeness"] else None
@@ -127,7 +127,7 @@ def thresholds(negatives: Floats) -> tuple[float, float]:
 
 def calibration(questions: Sequence[Question], answers: Answers, match_type: str) -> dict[str, Any]:
     """The entry of a match type in confidence.json; prints what it reaches."""
-    from gallery.confidence import FEATURES
+    from gallery.search.confidence import FEATURES
 
     found = candidates(questions, answers, match_type)
     fitted = fit(found)

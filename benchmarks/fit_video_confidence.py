@@ -1,4 +1,4 @@
-"""``python -m benchmarks.fit_video_confidence``: write videos/confidence.json.
+"""``python -m benchmarks.fit_video_confidence``: write videos/match/confidence.json.
 
 Fitted on calibration films.
 Asks what ``benchmarks.videos`` asks, but about the films and strangers that it does not test with,
@@ -22,7 +22,12 @@ from benchmarks.videos import asking, corpus, figures, gallery, queries, tracks
 from benchmarks.videos.asking import Answers, Found
 from benchmarks.videos.corpus import Corpus
 from benchmarks.videos.queries import Counts, Question
-from videos.confidence import FEATURES, PARAMETERS, Evidence, features
+from videos.match.confidence import (
+    FEATURES,
+    PARAMETERS,
+    Evidence,
+    features,
+)
 
 COUNTS = Counts(stills=50, clips=25, unrelated_stills=400, unrelated_clips=150, flagged=0)
 UNRELATED = (queries.UNRELATED_STILL, queries.UNRELATED_CLIP)

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.fit_whitening``: the numbers behind ``gallery/descriptors/cnn.py``.
+"""``python -m benchmarks.fit_whitening``: the numbers behind ``descriptors/cnn.py``.
 
 Takes the pictures of ``benchmarks.recall.corpus`` whose key is even as a number; those with an odd
 one are left for benchmarks, so that nothing is measured on what it was fitted on. Each
@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from benchmarks.edits import Pixels, edited
 from benchmarks.recall.corpus import Source, pixels, shrunk, sources
-from gallery.descriptors import cnn, cnn_model
+from gallery.imaging.descriptors import cnn, cnn_model
 
 MOST_PER_PACKAGE = 300
 LONG_SIDE = 512
@@ -36,7 +36,7 @@ Doubles = NDArray[np.float64]
 
 
 def main() -> None:
-    """Write ``gallery/descriptors/cnn_whitening.npz`` anew. 4 to 10 minutes."""
+    """Write ``gallery/imaging/descriptors/cnn_whitening.npz`` anew. 4 to 10 minutes."""
     pictures = _pictures()
     with tempfile.TemporaryDirectory() as directory:
         cnn_model.prepare(Path(directory))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import report
-from moderation.hash_index import BITS, HashIndex, build
+from moderation.lists.hash_index import BITS, HashIndex, build
 
 COUNT = 1_000_000
 VARIANTS = 8

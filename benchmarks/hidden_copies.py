@@ -103,8 +103,8 @@ def _read(path: Path) -> Pixels:
 
 
 def _different(pictures: Iterable[Pixels]) -> list[Pixels]:
-    from gallery.descriptors import pdq
-    from moderation.hash_index import pack
+    from gallery.imaging.descriptors import pdq
+    from moderation.lists.hash_index import pack
 
     kept: list[Pixels] = []
     hashes: list[bytes] = []
@@ -124,9 +124,9 @@ def _different(pictures: Iterable[Pixels]) -> list[Pixels]:
 def ban(pictures: Sequence[Pixels]) -> list[int]:
     """Put them on a new list that blocks, as it is by default. Answers the ids of the items."""
     from benchmarks.filter import make_list
-    from moderation.models import BannedItem
-    from moderation.permissions import Actor
-    from moderation.services import entries, item_storing
+    from moderation.access.permissions import Actor
+    from moderation.lists import entries, item_storing
+    from moderation.lists.models import BannedItem
 
     pk = make_list()
     by = Actor.machine("benchmark")
@@ -172,10 +172,11 @@ def _set_up() -> None:
 
 def screen(job: Job) -> Found:
     """What the lists say of one file."""
-    from moderation import policies, screening, subjects
+    from moderation.lists import list_policies
+    from moderation.screening import content, screening
 
-    lists = policies.current()
-    found = screening.screen(subjects.of_bytes(job.data), lists)
+    lists = list_policies.current()
+    found = screening.screen(content.of_bytes(job.data), lists)
     right = [match for match in found.within if match.item_id == job.item]
     verdicts = {str(match.verdict.value) for match in right}
     by = frozenset(_kind(match.match_type, match.edit, match.rendering) for match in right)

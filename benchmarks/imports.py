@@ -35,8 +35,8 @@ def run(started: service.Service, quick: bool, command: str) -> None:
 
 def measured(*, quick: bool) -> str:
     """The table, as Markdown; Django must be led to a database."""
-    from moderation.permissions import Actor
-    from moderation.services import lists
+    from moderation.access.permissions import Actor
+    from moderation.lists import lists
 
     count = QUICK if quick else COUNT
     by = Actor.machine("benchmark")

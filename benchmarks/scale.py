@@ -77,7 +77,7 @@ def fill(world: World) -> tuple[float, float]:
     """Store the world in an empty gallery; the seconds of loading and of building the indexes."""
     from django.db import connection
 
-    from gallery import versions
+    from gallery.items import versions
 
     started = time.perf_counter()
     versions.register(CLIP_VERSION, CLIP_DIMENSIONS)
@@ -101,9 +101,9 @@ def fill(world: World) -> tuple[float, float]:
 
 def _copy(cursor: Any, first: int, rows: Sequence[Columns]) -> None:
     """Image ``n`` has the fingerprints 2n − 1 (pixels) and 2n (clip)."""
-    from gallery.descriptors import PIXELS_VERSION
-    from gallery.services.storing_columns import COPY_DETAILS
-    from gallery.vectors import copy_binary, encode
+    from gallery.imaging.descriptors import PIXELS_VERSION
+    from gallery.items.storing_columns import COPY_DETAILS
+    from gallery.items.vectors import copy_binary, encode
 
     cursor.execute(
         "INSERT INTO gallery_image (id, md5, sha1, sha256, format, width, height, bytes, original,"
@@ -130,7 +130,7 @@ def _copy(cursor: Any, first: int, rows: Sequence[Columns]) -> None:
 
 def measure(world: World, queries: int = QUERIES) -> dict[str, Recalled]:
     """Each match type's searches by index, against the same searches done exactly."""
-    from gallery.descriptors import PIXELS_VERSION
+    from gallery.imaging.descriptors import PIXELS_VERSION
 
     asked = [world.row() for _ in range(queries)]
     found = {}
@@ -159,15 +159,15 @@ def _search(
     match_type: str, version: str, columns: Columns, *, exact: bool
 ) -> tuple[NDArray[np.float64], float]:
     """Distances of the ten nearest, and the milliseconds this took."""
-    from gallery import search
+    from gallery.search import nearest
 
-    bound = search.EXACT_ABOVE
-    search.EXACT_ABOVE = 0 if exact else bound
+    bound = nearest.EXACT_ABOVE
+    nearest.EXACT_ABOVE = 0 if exact else bound
     started = time.perf_counter()
     try:
-        matches = search.nearest(match_type, version, columns, threshold=FAR, limit=LIMIT)
+        matches = nearest.nearest(match_type, version, columns, threshold=FAR, limit=LIMIT)
     finally:
-        search.EXACT_ABOVE = bound
+        nearest.EXACT_ABOVE = bound
     milliseconds = (time.perf_counter() - started) * 1000
     return np.array([match.distance for match in matches]), milliseconds
 

@@ -76,7 +76,7 @@ def warm_up(target: Target, urls: Sequence[str]) -> None:
 
 def add_queued(target: Target, urls: Sequence[str], clients: int) -> float:
     """Pictures a second when v1 only queues them, until the worker has made the last visible."""
-    from gallery.models import Image
+    from gallery.items.models import Image
 
     forget_images()
     load = target.load("/api/v1/images/", [{"url": url} for url in urls])
@@ -98,8 +98,8 @@ def search(
 
 def bulk(places: Sequence[Path | str], workers: int | None = None) -> float:
     """Pictures a second of ``manage.py add_images`` from files or links, processes included."""
-    from gallery.services.import_sources import Source
-    from gallery.services.importing import import_images
+    from gallery.items.import_sources import Source
+    from gallery.items.importing import import_images
 
     forget_images()
     sources = [
@@ -126,7 +126,7 @@ def run_load(target: Target, load: Load, clients: int) -> Measured:
 
 def require_ready(count: int) -> None:
     """Fail unless that many images can be found: nothing else may be measured."""
-    from gallery.models import Image
+    from gallery.items.models import Image
 
     ready = Image.objects.ready().count()
     if ready != count:
@@ -135,8 +135,9 @@ def require_ready(count: int) -> None:
 
 def floor(pictures: Sequence[bytes]) -> dict[str, float]:
     """Pictures a second of the parts alone, in one process: decoding, describing, the SQL."""
-    from gallery import conf, decoding, descriptors
-    from gallery.search import nearest
+    from gallery.imaging import decoding, descriptors
+    from gallery.items import conf
+    from gallery.search.nearest import nearest
 
     limits = conf.limits()
     decoded = []

@@ -17,7 +17,7 @@ class GalleryConfig(AppConfig):
 
     def ready(self) -> None:
         """Nothing heavy is imported here: web and workers fork after it."""
-        from gallery import descriptors
+        from gallery.imaging import descriptors
 
         descriptors.configure(
             models=settings.DATA_DIR / "models",

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from gallery.services import describing, embedding, link_checks, looking_through, orphans
+from gallery.items import (
+    describing,
+    embedding,
+    link_checks,
+    looking_through,
+    orphans,
+)
 
 
 def describe_images(ids: list[int]) -> int:

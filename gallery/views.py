@@ -8,11 +8,18 @@ from django.shortcuts import render
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
-from gallery.access import access_of
-from gallery.errors import NotFound
-from gallery.media_access import visible
-from gallery.models import Image, Status
-from gallery.serving import CLEAR, answer, decoded, picture, private, rendered
+from gallery.items.media_access import visible
+from gallery.items.models import Image, Status
+from gallery.items.serving import (
+    CLEAR,
+    answer,
+    decoded,
+    picture,
+    private,
+    rendered,
+)
+from gallery.shared.access import access_of
+from gallery.shared.errors import NotFound
 
 CONTENT_TYPES = {
     "jpeg": "image/jpeg",

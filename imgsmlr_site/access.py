@@ -17,11 +17,11 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
-from gallery.access import Access as Caller
-from gallery.errors import UserError
+from gallery.shared.access import Access as Caller
+from gallery.shared.errors import UserError
 from imgsmlr_site.models import ApiKey, Scope, digest
 from imgsmlr_site.throttling import Throttled, spend
-from moderation.permissions import Actor, Role, can
+from moderation.access.permissions import Actor, Role, can
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -15,7 +15,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from gallery.errors import Conflict
+from gallery.shared.errors import Conflict
 from imgsmlr_site.models import ApiKey, Scope
 
 

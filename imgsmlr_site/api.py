@@ -23,14 +23,20 @@ from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from gallery.decoding import TooLarge
-from gallery.errors import Conflict, NotFound, NotYours, Unavailable, UserError
-from gallery.publishing import QueryRefused
+from gallery.imaging.picture_limits import TooLarge
+from gallery.items.publishing import QueryRefused
+from gallery.shared.errors import (
+    Conflict,
+    NotFound,
+    NotYours,
+    Unavailable,
+    UserError,
+)
 from imgsmlr_site.access import CHALLENGE, Forbidden, NotAuthenticated
 from imgsmlr_site.formats import NUL_SENTENCE
 from imgsmlr_site.throttling import Throttled
-from moderation.permissions import NotAllowed
-from videos.errors import VideoTooLarge
+from moderation.access.permissions import NotAllowed
+from videos.decode.errors import VideoTooLarge
 
 API_PREFIX = "/api/"
 VIDEO_PREFIXES = ("/api/v1/videos/", "/api/v1/moderation/lists/", "/admin/videos/")

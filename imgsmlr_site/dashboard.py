@@ -10,11 +10,16 @@ from django.db.models import Count, Sum
 from django.http import HttpRequest
 from django_q.models import Failure
 
-from gallery.models import ClipVersion, Image, ImageFingerprint, Status
+from gallery.items.models import (
+    ClipVersion,
+    Image,
+    ImageFingerprint,
+    Status,
+)
 from imgsmlr_site import health, status
-from moderation.models import ListChange
-from moderation.permissions import actor_of, can
-from moderation.services import near_checks
+from moderation.access.permissions import actor_of, can
+from moderation.lists.models import ListChange
+from moderation.pipeline import near_checks
 from videos.models import Video
 
 FAILURES_SHOWN = 8

@@ -16,7 +16,7 @@ from rest_framework.parsers import MultiPartParser as RestMultiPartParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.utils.encoders import JSONEncoder
 
-from gallery import exact_json
+from gallery.shared import exact_json
 
 NUL = "\x00"
 NON_FIELD = "non_field_errors"

@@ -16,8 +16,8 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from gallery.match_types import MATCH_TYPES
-from gallery.services import searching
+from gallery.search import searching
+from gallery.search.match_types import MATCH_TYPES
 from imgsmlr_site.checks import extension_problem
 
 STALLED_AFTER = 60.0

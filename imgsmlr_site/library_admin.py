@@ -20,8 +20,8 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from moderation.permissions import actor_of
-from moderation.services import roles
+from moderation.access.permissions import actor_of
+from moderation.audit import roles
 
 for model in (User, Group, Schedule, OrmQ, Success, Failure):
     admin.site.unregister(model)

@@ -27,7 +27,7 @@ from imgsmlr_site.access import Access
 from imgsmlr_site.health import queues
 from imgsmlr_site.models import Scope
 from imgsmlr_site.status import image_counts
-from moderation.services import near_checks
+from moderation.pipeline import near_checks
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 

@@ -13,7 +13,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from gallery.errors import Conflict
+from gallery.shared.errors import Conflict
 
 LAST_USED_STEP = timedelta(minutes=1)
 """How stale ``last_used_at`` may be; without it each request would write a row."""

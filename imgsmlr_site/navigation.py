@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
-from moderation.permissions import LEAST, actor_of, can
+from moderation.access.permissions import LEAST, actor_of, can
 
 ANYONE, SUPERUSERS = "anyone", "superusers"
 
@@ -88,7 +88,7 @@ GROUPS: dict[str, list[tuple[str, str, str, str]]] = {
     ],
 }
 """Heading → (title, icon, URL name, who may open it: a permission, an action of
-``moderation.permissions``, or one of the two words)."""
+``moderation.access.permissions``, or one of the two words)."""
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from gallery.errors import UserError
+from gallery.shared.errors import UserError
 
 
 class PostgresError(UserError):

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
 
-from moderation.permissions import Role
+from moderation.access.permissions import Role
 
 BOUNDED = ("gallery", "videos")
 

@@ -55,7 +55,7 @@ FETCH_ALLOW_PRIVATE = env_networks("FETCH_ALLOW_PRIVATE")
 RECHECK_LINKS_DAYS = env_int("RECHECK_LINKS_DAYS", 7, minimum=0, maximum=3650)
 """Days after which the link of an image that is known by it alone is looked at again; 0 = never."""
 RECHECK_LINKS_HOURLY = env_int("RECHECK_LINKS_HOURLY", 2000, minimum=12)
-LINK_GATES = ["moderation.services.link_gate.passes"]
+LINK_GATES = ["moderation.pipeline.link_gate.passes"]
 """Dotted paths of functions that are asked about changed content of a link."""
 THUMBNAIL_SIZE = env_int("THUMBNAIL_SIZE", 320, minimum=64, maximum=2048)
 
@@ -76,22 +76,24 @@ TWO_PERSON_SEVERITY = env_str("TWO_PERSON_SEVERITY", "critical")
 """Cases of this severity or a higher one need two people, whatever their list says."""
 QUALITY_SHARE = env_float("QUALITY_SHARE", 0.05, minimum=0, maximum=1)
 """The share of decided cases that somebody else judges again, without being told what was said."""
-PUBLISHING_GATES = ["moderation.services.gate.gate"]
-"""Dotted paths of functions that may hold an item back; see ``gallery.publishing``."""
-RETENTION_GUARDS = ["moderation.services.evidence.withheld"]
+PUBLISHING_GATES = ["moderation.pipeline.gate.gate"]
+"""Dotted paths of functions that may hold an item back; see ``gallery.items.publishing``."""
+RETENTION_GUARDS = ["moderation.cases.evidence.withheld"]
 """Dotted paths of functions that withhold items from being released or deleted; see
-``gallery.retention``."""
-RETENTION_OVERRIDE = "moderation.services.evidence.check_override"
+``gallery.items.retention``."""
+RETENTION_OVERRIDE = "moderation.cases.evidence.check_override"
 """Who may do so all the same, with a reason."""
-MEDIA_GUARD = "moderation.services.looks.GUARD"
-"""Dotted path of what decides who sees which media and counts looks; ``gallery.media_access``."""
+LIST_GUARDS = ["moderation.cases.evidence.needing"]
+"""Dotted paths of functions that say what still needs lists that would be deleted."""
+MEDIA_GUARD = "moderation.cases.looks.GUARD"
+"""Dotted path of what decides who sees which media and counts looks; ``media_access``."""
 FLOOD_LIMIT = env_int("FLOOD_LIMIT", 100, minimum=1)
 """Uploads an hour beyond which an item of a list only leads to review; lists may say otherwise."""
 NEAR_CHECKS = env_int("NEAR_CHECKS", 50, minimum=1)
 """Contents near to one item that a client may check in a day before its answers become coarser."""
 SCREEN_QUERIES = env_bool("SCREEN_QUERIES", False)
-QUERY_GATES = ["moderation.services.checking.refuse_banned_query"] if SCREEN_QUERIES else []
-"""Dotted paths of functions that may refuse a picture to search with (``gallery.publishing``)."""
+QUERY_GATES = ["moderation.pipeline.checking.refuse_banned_query"] if SCREEN_QUERIES else []
+"""Dotted paths of functions that may refuse a picture to search with (``items.publishing``)."""
 MODERATORS_ALLOW_LIST = env_str("MODERATORS_ALLOW_LIST", "Allowed by moderators")
 WEBHOOK_TIMEOUT = env_float("WEBHOOK_TIMEOUT", 10.0, minimum=0.1, maximum=60)
 WEBHOOK_ALLOW_PRIVATE = env_networks("WEBHOOK_ALLOW_PRIVATE")
@@ -284,14 +286,14 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
-        "ItemStatusEnum": "gallery.items.Status",
+        "ItemStatusEnum": "gallery.items.item.Status",
         "ListKindEnum": "moderation.models.BannedList.Kind",
-        "MatchTypeEnum": "moderation.verdicts.MATCH_TYPES",
-        "HashTypeEnum": "moderation.models.lists.HASH_KINDS",
+        "MatchTypeEnum": "moderation.lists.verdicts.MATCH_TYPES",
+        "HashTypeEnum": "moderation.lists.models.HASH_KINDS",
         "OpinionEnum": "moderation.models.BannedItem.Opinion",
-        "CaseStateEnum": "moderation.states.CaseState",
-        "CaseStatusEnum": "moderation.api.case_serializers.STATUSES",
-        "DecideVerbEnum": "moderation.api.case_serializers.VERBS",
+        "CaseStateEnum": "moderation.cases.states.CaseState",
+        "CaseStatusEnum": "moderation.cases.api.serializers.STATUSES",
+        "DecideVerbEnum": "moderation.cases.api.serializers.VERBS",
         "DecisionVerbEnum": "moderation.models.Decision.Verb",
     },
 }

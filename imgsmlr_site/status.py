@@ -13,9 +13,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from gallery.api.schema import answers
-from gallery.match_types import MATCH_TYPES
-from gallery.models import Image, Status
-from gallery.services import searching
+from gallery.items.models import Image, Status
+from gallery.search import searching
+from gallery.search.match_types import MATCH_TYPES
 from imgsmlr_site.health import queues
 from videos.models import Video
 

@@ -26,7 +26,7 @@ import honcho.manager
 from honcho.printer import Message, Printer
 from honcho.process import Popen, Process
 
-from gallery.errors import UserError
+from gallery.shared.errors import UserError
 from imgsmlr_site.embedded_postgres import EmbeddedPostgres
 from imgsmlr_site.parent_death import signal_when_parent_dies
 

@@ -15,7 +15,7 @@ from django.db import connection
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from gallery.errors import UserError
+from gallery.shared.errors import UserError
 
 if TYPE_CHECKING:  # rest_framework.views imports this module, which its settings name
     from rest_framework.views import APIView

@@ -11,7 +11,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from imgsmlr_site import health, metrics, status
-from moderation.console.dashboard import dashboard_page
+from moderation.cases.console.dashboard import dashboard_page
 
 handler400 = "imgsmlr_site.api.bad_request"
 handler403 = "imgsmlr_site.api.permission_denied"
@@ -29,11 +29,11 @@ urlpatterns = [
     path("", include("gallery.urls")),
     path("api/v1/", include("gallery.api.urls")),
     path("api/v1/", include("videos.api.urls")),
-    path("api/v1/moderation/", include("moderation.api.urls")),
+    path("api/v1/moderation/", include("moderation.urls")),
     path("api/v1/status/", status.StatusView.as_view(), name="status"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
-    path("admin/moderation/console/", include("moderation.console.urls")),
+    path("admin/moderation/console/", include("moderation.console_urls")),
     path(
         "admin/moderation/dashboard/",
         dashboard_page,

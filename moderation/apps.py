@@ -43,7 +43,7 @@ def make_groups(**kwargs: Any) -> None:
     """
     from django.contrib.auth.models import Group, Permission
 
-    from moderation.permissions import GROUPS
+    from moderation.access.permissions import GROUPS
 
     for name in GROUPS:
         group, made = Group.objects.get_or_create(name=name)

@@ -10,12 +10,15 @@ from django.db.models import Model
 from django.db.models.signals import m2m_changed, pre_delete
 from django.dispatch import receiver
 
-from gallery.items import Item
-from gallery.models import Image
-from gallery.retention import Act
-from gallery.signals import changed, overriding, pictures_found
-from moderation.permissions import GROUPS
-from moderation.services import announcing, audit, evidence, retro_scan, roles
+from gallery.items.item import Item
+from gallery.items.models import Image
+from gallery.items.retention import Act
+from gallery.items.signals import changed, overriding, pictures_found
+from moderation.access.permissions import GROUPS
+from moderation.audit import roles, trail
+from moderation.cases import evidence
+from moderation.lists import retro_scan
+from moderation.webhooks import announcing
 from videos.models import Video
 
 ANNOUNCED = frozenset({"published", "released", "failed"})
@@ -35,14 +38,14 @@ def write_down(
     **_: Any,
 ) -> None:
     """Every command of the lower apps is an event, unless it is part of one that writes its own."""
-    if audit.within_a_command():
+    if trail.within_a_command():
         return
     one = len(rows) == 1
-    audit.record(
+    trail.record(
         by=by,
         verb=f"{sender._meta.model_name}.{verb.replace(' ', '_')}",
         subject=rows[0] if one else sender,
-        before=before if one else {"was": before, **audit.named([row.pk for row in rows])},
+        before=before if one else {"was": before, **trail.named([row.pk for row in rows])},
         after=after if batch is None else {"is": after, "batch": batch},
         count=len(rows),
         reason=reason,

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from gallery.models import Image
-from gallery.services.embedding import forget_originals as forget_images
-from moderation import banned_hashes
-from moderation.services import (
+from gallery.items.embedding import forget_originals as forget_images
+from gallery.items.models import Image
+from moderation.imports import starting_imports
+from moderation.lists import banned_hashes, item_changes
+from moderation.pipeline import (
     checking,
     flood,
-    item_changes,
     near_checks,
     scanning,
-    sending,
-    starting_imports,
 )
-from videos.services.indexing import forget_originals as forget_videos
+from moderation.webhooks import sending
+from videos.index.indexing import forget_originals as forget_videos
 
 
 def run_import(import_id: int) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gallery.descriptors import cnn_model
+from gallery.imaging.descriptors import cnn_model
 from imgsmlr_site.embedded_postgres import EmbeddedPostgres
 from imgsmlr_site.env import LOOPBACK
 from tests.environment import DATA_DIR
@@ -49,7 +49,7 @@ def _own_media(settings: object, tmp_path: Path) -> None:
 @pytest.fixture
 def open_api(settings: object) -> Iterator[None]:
     """What `make run` sets: no key needed from this machine, and it may be fetched from."""
-    from gallery import conf
+    from gallery.items import conf
     from videos import conf as video_conf
 
     settings.OPEN_API = settings.FETCH_ALLOW_PRIVATE = LOOPBACK  # type: ignore[attr-defined]

@@ -13,9 +13,9 @@ import numpy as np
 import skimage.data
 from PIL import Image as Pillow
 
-from gallery.descriptors import PIXELS
-from gallery.models import Image
-from gallery.services import adding
+from gallery.imaging.descriptors import PIXELS
+from gallery.items import adding
+from gallery.items.models import Image
 
 BY = "tests"
 WHEEL_PICTURES = (

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from benchmarks import client, fileserver, pictures, report, scale, service, speed
-from gallery.decoding import Limits, decode
-from gallery.models import Image
-from gallery.versions import ClipVersion
+from gallery.imaging.decoding import decode
+from gallery.imaging.picture_limits import Limits
+from gallery.items.models import Image
+from gallery.items.versions import ClipVersion
 
 
 def test_pictures_are_many_small_and_the_same() -> None:
@@ -74,7 +75,7 @@ def drop_index(version: str) -> None:
     """Indexes outlive the rows that a transactional test leaves to be truncated."""
     from django.db import connection
 
-    from gallery.versions import _index_name
+    from gallery.items.versions import _index_name
 
     with connection.cursor() as cursor:
         cursor.execute(f"DROP INDEX {_index_name(version)}")

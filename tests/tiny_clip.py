@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gallery.descriptors.clip_weights import CONFIG_NAME
+from gallery.imaging.descriptors.clip_weights import CONFIG_NAME
 
 DIMENSIONS = 32
 WEIGHTS_NAME = "open_clip_model.safetensors"

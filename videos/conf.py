@@ -8,8 +8,8 @@ from functools import cache
 
 from django.conf import settings
 
-from gallery.fetching import FetchPolicy
-from videos.wire import Limits
+from gallery.net.fetching import FetchPolicy
+from videos.decode.decoder_protocol import Limits
 
 LOOK_SECONDS = 20
 """What finding out a video's size and codec may take, while its sender waits."""

@@ -7,9 +7,14 @@ from typing import Final, Self
 from django.db import models
 from pgvector.django import HnswIndex
 
-from gallery.descriptors.base import COPY_VERSION, PIXELS_VERSION
-from gallery.items import Item, ItemQuerySet, Status, not_looked_through
-from gallery.vectors import Fingerprint
+from gallery.imaging.descriptors.base import COPY_VERSION, PIXELS_VERSION
+from gallery.items.item import (
+    Item,
+    ItemQuerySet,
+    Status,
+    not_looked_through,
+)
+from gallery.items.vectors import Fingerprint
 from videos.screened import RECORD
 
 FRAME_VERSION = f"{PIXELS_VERSION}+{COPY_VERSION}"
@@ -108,7 +113,7 @@ class Frame(Fingerprint):
 class ScreenedHashes(models.Model):
     """What a video shows beside its frames, however briefly: hashes alone, for screening.
 
-    No search reads them. ``packed``: records of ``videos.screened.RECORD``, thousands in one row.
+    No search reads them. ``packed``: records of ``screened.RECORD``, thousands in one row.
     """
 
     item = models.ForeignKey(Video, on_delete=models.CASCADE, related_name="screened_hashes")

@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.descriptors.pdq import LOW_QUALITY, dihedral
-from videos.wire import Frame
+from gallery.imaging.descriptors.pdq import LOW_QUALITY, dihedral
+from videos.decode.decoder_protocol import Frame
 
 SCREENED_PER_SECOND: Final = 16.0
 """Points of the grid: a picture that is held for 63 ms is on the screen at one of them. Each

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from videos.services import changing, indexing
+from videos.index import indexing
+from videos.items import changing
 
 
 def index_videos(ids: list[int]) -> int:

@@ -20,8 +20,8 @@ from benchmarks import report, service
 from benchmarks.hash_edits import corpus, measure
 from benchmarks.hash_edits.edits import EDITS
 from benchmarks.hash_edits.measure import PARTS, Copy, Place, Stranger, padded, places
-from moderation import hash_index
-from moderation.hash_index import Hashes, HashIndex
+from moderation.lists import hash_index
+from moderation.lists.hash_index import Hashes, HashIndex
 
 ITEMS, STRANGERS, PHOTOGRAPHS = 500, 10_000, 1_000
 QUICK: Final = 10

@@ -21,8 +21,9 @@ from benchmarks import packages
 from benchmarks.cache import directory
 from benchmarks.recall import corpus as recall
 from benchmarks.recall.corpus import FLATTEST, NARROWEST, SUFFIXES, shrunk
-from gallery.decoding import Limits, decode
-from gallery.errors import UserError
+from gallery.imaging.decoding import decode
+from gallery.imaging.picture_limits import Limits
+from gallery.shared.errors import UserError
 
 PHOTOGRAPHS: Final = (
     *("mate-backgrounds", "gnome-backgrounds", "plasma-workspace-wallpapers", "ukui-wallpapers"),

@@ -1,7 +1,8 @@
 """How many edited copies are found by the hashes of their pictures, and how many strangers are.
 
-Pictures are compared as ``moderation.edited_copies`` does, but without a database: the same
-variants, the same search of the same index, the same evidence, for a list at the default threshold.
+Pictures are compared as ``moderation.screening.edited_copies`` does, but without a database: the
+same variants, the same search of the same index, the same evidence, for a list at the default
+threshold.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ import numpy as np
 
 from benchmarks.hash_edits.edits import EDITS, saved
 from benchmarks.recall.corpus import Pixels
-from gallery.descriptors import pdq, pdq_transform
-from gallery.descriptors.pdq import LOW_QUALITY
-from gallery.descriptors.pdq_transform import Floats
-from gallery.descriptors.pdq_variants import Hashes, Variants, variants
-from moderation import hash_index
-from moderation.edit_evidence import FARTHEST, Evidence, evidence
-from moderation.hash_index import HashIndex
+from gallery.imaging.descriptors import pdq, pdq_transform
+from gallery.imaging.descriptors.pdq import LOW_QUALITY
+from gallery.imaging.descriptors.pdq_transform import Floats
+from gallery.imaging.descriptors.pdq_variants import Hashes, Variants, variants
+from moderation.lists import hash_index
+from moderation.lists.hash_index import HashIndex
+from moderation.screening.edit_evidence import FARTHEST, Evidence, evidence
 
 PLAIN: Final = 31
 """Bits up to which a copy is found as it is: the default threshold."""

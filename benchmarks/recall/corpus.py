@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from benchmarks import packages
 from benchmarks.cache import directory
-from gallery.decoding import Limits, decode
-from gallery.errors import UserError
+from gallery.imaging.decoding import decode
+from gallery.imaging.picture_limits import Limits
+from gallery.shared.errors import UserError
 
 Pixels = NDArray[np.uint8]
 

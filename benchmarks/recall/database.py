@@ -18,8 +18,16 @@ from benchmarks.recall import corpus
 from benchmarks.recall.corpus import Source
 
 DESCRIBING = (
-    *("gallery/decoding.py", "gallery/local_features.py", "gallery/vectors.py"),
-    *("gallery/descriptors/*.py", "gallery/descriptors/*.npz", "gallery/migrations/*.py"),
+    *(
+        "gallery/imaging/decoding.py",
+        "gallery/imaging/local_features.py",
+        "gallery/items/vectors.py",
+    ),
+    *(
+        "gallery/imaging/descriptors/*.py",
+        "gallery/imaging/descriptors/*.npz",
+        "gallery/migrations/*.py",
+    ),
 )
 TABLES = ("gallery_imagefingerprint", "gallery_imagedetail", "gallery_image")
 
@@ -78,7 +86,7 @@ def running(name: str) -> Iterator[None]:
 
 def fill(sources: Sequence[Source], workers: int) -> None:
     """Add what is missing of the pictures, by the product's own import; data_id is the key."""
-    from gallery.services.import_sources import Source as Picture
+    from gallery.items.import_sources import Source as Picture
 
     _add(
         [
@@ -91,8 +99,8 @@ def fill(sources: Sequence[Source], workers: int) -> None:
 
 def pad(count: int, workers: int) -> None:
     """Generated pictures until the gallery holds ``count``."""
-    from gallery.models import Image
-    from gallery.services.import_sources import Source as Picture
+    from gallery.items.import_sources import Source as Picture
+    from gallery.items.models import Image
 
     missing = count - Image.objects.exclude(data_id__startswith="generated").count()
     inside = corpus.directory() / "generated"
@@ -105,7 +113,7 @@ def pad(count: int, workers: int) -> None:
 
 
 def _add(sources: Sequence[object], workers: int) -> None:
-    from gallery.services.importing import import_images
+    from gallery.items.importing import import_images
 
     outcomes = import_images(sources=sources, by="benchmark", workers=workers, embed=True)  # type: ignore[arg-type]
     for done, outcome in enumerate(outcomes, 1):
@@ -137,7 +145,7 @@ def bytes_per_image() -> dict[str, float]:
 
 def images() -> int:
     """How many images can be found."""
-    from gallery.models import Image
+    from gallery.items.models import Image
 
     return Image.objects.ready().count()
 

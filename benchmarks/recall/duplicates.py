@@ -33,8 +33,8 @@ from PIL import Image, ImageDraw
 
 from benchmarks.recall import corpus
 from benchmarks.recall.corpus import Source
-from gallery import geometry, local_features
-from gallery.descriptors import cnn
+from gallery.imaging import geometry, local_features
+from gallery.imaging.descriptors import cnn
 
 REMOVED = Path(__file__).with_name("duplicates.csv")
 PDQ_BITS = 31

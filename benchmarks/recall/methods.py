@@ -27,21 +27,29 @@ EVIDENCE = "evidence"
 """No column: what ``auto`` knows of its candidates before it is weighed."""
 
 _SEARCHING = (
-    *("gallery/search.py", "gallery/services/searching.py", "gallery/decoding.py"),
+    *("gallery/search/nearest.py", "gallery/search/searching.py", "gallery/imaging/decoding.py"),
     *("benchmarks/recall/drawing.py", "benchmarks/recall/screens.py"),
     *("benchmarks/recall/transforms.py", "benchmarks/recall/methods.py"),
 )
 _COPYING = (
-    *("gallery/candidates.py", "gallery/geometry*.py"),
-    *("gallery/likeness.py", "gallery/local_features.py", "gallery/transforms.py"),
-    *("gallery/trimming.py", "gallery/services/storing.py"),
-    *("gallery/services/copy_search.py", "gallery/descriptors/*.py", "gallery/descriptors/*.npz"),
+    *("gallery/search/candidates.py", "gallery/imaging/geometry*.py"),
+    *(
+        "gallery/imaging/image_registration.py",
+        "gallery/imaging/local_features.py",
+        "gallery/imaging/transforms.py",
+    ),
+    *("gallery/imaging/trimming.py", "gallery/items/file_storage.py"),
+    *(
+        "gallery/search/copy_search.py",
+        "gallery/imaging/descriptors/*.py",
+        "gallery/imaging/descriptors/*.npz",
+    ),
 )
 _CODE = {
-    "imgsmlr": ("gallery/descriptors/haar.py",),
-    "pdq": ("gallery/descriptors/pdq.py",),
-    "cnn alone": ("gallery/descriptors/cnn*",),
-    "clip": ("gallery/descriptors/clip*.py",),
+    "imgsmlr": ("gallery/imaging/descriptors/haar.py",),
+    "pdq": ("gallery/imaging/descriptors/pdq.py",),
+    "cnn alone": ("gallery/imaging/descriptors/cnn*",),
+    "clip": ("gallery/imaging/descriptors/clip*.py",),
     "copy": (*_COPYING, "gallery/confidence.*"),
     "auto": (*_COPYING, "gallery/confidence.*"),
     EVIDENCE: _COPYING,
@@ -56,7 +64,7 @@ def version(method: str, gallery: str) -> str:
 
 def missing() -> dict[str, str]:
     """Methods that cannot be measured here, and why."""
-    from gallery import descriptors
+    from gallery.imaging import descriptors
 
     why = descriptors.why_unavailable("clip")
     return {"clip": why} if why else {}
@@ -73,7 +81,7 @@ def get(name: str, hashes: Path) -> Method:
 
 def _search(match_type: str, data: bytes) -> Found:
     """The product's own search, with no threshold but the one it sets itself."""
-    from gallery.services.searching import Query, search
+    from gallery.search.searching import Query, search
 
     found = search(Query(data=data), match_type=match_type, threshold=FAR, limit=LIMIT)
     return [(match.image.data_id or "", match.distance) for match in found.matches]
@@ -81,8 +89,8 @@ def _search(match_type: str, data: bytes) -> Found:
 
 def _search_copies(match_type: str, data: bytes) -> Found:
     """The product's own search, from the description that its methods share."""
-    from gallery.search import INCLUSIVE
-    from gallery.services import copy_search
+    from gallery.search import copy_search
+    from gallery.search.nearest import INCLUSIVE
 
     query = _described(data)
     if match_type == "copy":
@@ -96,8 +104,8 @@ def _search_copies(match_type: str, data: bytes) -> Found:
 
 def _cnn_alone(data: bytes) -> Found:
     """The learned vector of the whole picture as it is, by the product's index."""
-    from gallery.descriptors.base import COPY_VERSION
-    from gallery.search import nearest
+    from gallery.imaging.descriptors.base import COPY_VERSION
+    from gallery.search.nearest import nearest
 
     whole = _described(data).probe.cnn
     if not whole:
@@ -108,7 +116,7 @@ def _cnn_alone(data: bytes) -> Found:
 
 
 def _evidence(data: bytes) -> Found:
-    from gallery.services import copy_search
+    from gallery.search import copy_search
 
     found = copy_search.evidence_of(_described(data), "auto")
     return [(image.data_id or "", asdict(evidence)) for image, evidence in found]
@@ -119,8 +127,8 @@ _last: tuple[bytes, Any] = (b"", None)
 
 def _described(data: bytes) -> Any:
     """The query as ``auto`` describes it; asked by one method after another, described once."""
-    from gallery.services import copy_search
-    from gallery.services.searching import picture_of
+    from gallery.search import copy_search
+    from gallery.search.searching import picture_of
 
     global _last
     if _last[0] is not data:

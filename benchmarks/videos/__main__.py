@@ -75,7 +75,7 @@ def _report(found: Results, kind: str) -> None:
 
 
 def _found(whole: Corpus, kind: str, name: str, room: gallery.Cost, workers: int) -> Results:
-    from videos.confidence import calibrations
+    from videos.match.confidence import calibrations
 
     refused = gallery.refused(whole)
     stored = _without(whole, {film.key for film in refused})

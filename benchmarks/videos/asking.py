@@ -16,7 +16,7 @@ from benchmarks.videos import queries
 from benchmarks.videos.corpus import Corpus
 from benchmarks.videos.gallery import SEARCHING
 from benchmarks.videos.queries import Question
-from videos.confidence import PARAMETERS
+from videos.match.confidence import PARAMETERS
 
 KEPT = 5
 
@@ -25,7 +25,7 @@ KEPT = 5
 class Found:
     """One result; ``film`` is the video's data_id, empty of a synthetic one, times in seconds.
 
-    ``kind`` of evidence, and its numbers in the order of ``videos.confidence.Evidence``.
+    ``kind`` of evidence, and its numbers in the order of ``videos.match.confidence.Evidence``.
     """
 
     film: str
@@ -77,7 +77,7 @@ def ask(questions: Sequence[Question], corpus: Corpus, gallery: str, workers: in
 
 def judged(answer: Answer) -> Answer:
     """An answer as the present parameters of confidence make it."""
-    from videos.confidence import Evidence, confidence, logit
+    from videos.match.confidence import Evidence, confidence, logit
 
     weighed = [(one, Evidence(*one.evidence)) for one in answer.found]  # type: ignore[arg-type]
     found = [
@@ -116,7 +116,7 @@ def _ask_one(question: Question) -> tuple[str, Answer]:
 
 def answer(data: bytes) -> Answer:
     """What the service says to a file, however unsure it is."""
-    from videos.services import searching
+    from videos.match import searching
 
     said = searching.search(data=data, limit=KEPT, min_confidence=0.0)
     found = tuple(

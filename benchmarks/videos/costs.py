@@ -75,7 +75,7 @@ def measure(kind: str, films: Sequence[Path]) -> Costs:
 
 def latency(files: Sequence[bytes]) -> tuple[float, float]:
     """Milliseconds of a search as the service is asked, p50 and p95: one after another."""
-    from videos.services import searching
+    from videos.match import searching
 
     for file in files[:WARM_UP]:
         searching.search(data=file)
@@ -90,10 +90,10 @@ def latency(files: Sequence[bytes]) -> tuple[float, float]:
 
 def index(film: Path) -> tuple[float, float]:
     """Add a film by the product's import, and delete it: its length and what it took, seconds."""
-    from gallery.services.import_sources import Source
+    from gallery.items.import_sources import Source
+    from videos.items.changing import delete_videos
+    from videos.items.importing import import_videos
     from videos.models import Video
-    from videos.services.changing import delete_videos
-    from videos.services.importing import import_videos
 
     with tempfile.NamedTemporaryFile(suffix=film.suffix) as copy:
         # The same film is stored already: an atom that says nothing makes it another file.

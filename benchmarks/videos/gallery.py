@@ -13,16 +13,35 @@ from benchmarks.recall import database
 from benchmarks.videos.corpus import Corpus, Film
 
 DESCRIBING = (
-    *("videos/migrations/*.py", "gallery/vectors.py"),
-    *("gallery/descriptors/*.py", "gallery/descriptors/*.npz"),
+    *("videos/migrations/*.py", "gallery/items/vectors.py"),
+    *("gallery/imaging/descriptors/*.py", "gallery/imaging/descriptors/*.npz"),
 )
 SEARCHING = (
-    *("videos/alignment.py", "videos/borders.py", "videos/claims.py", "videos/confidence.py"),
-    *("videos/looks.py", "videos/placing.py", "videos/queries.py", "videos/refining.py"),
-    *("videos/sampling.py", "videos/search.py", "videos/verifying.py", "videos/voting.py"),
-    *("videos/windows.py", "videos/services/searching.py", "videos/services/proving.py"),
-    *("gallery/descriptors/c*.py",),
-    *("gallery/geometry.py", "gallery/local_features.py", "gallery/trimming.py"),
+    *(
+        "videos/match/alignment.py",
+        "videos/index/borders.py",
+        "videos/match/alignment_candidates.py",
+        "videos/match/confidence.py",
+    ),
+    *(
+        "videos/decode/frame_quality.py",
+        "videos/match/temporal_alignment.py",
+        "videos/match/queries.py",
+        "videos/match/alignment_refinement.py",
+    ),
+    *(
+        "videos/index/sampling.py",
+        "videos/match/search.py",
+        "videos/match/verifying.py",
+        "videos/match/hough.py",
+    ),
+    *("videos/match/windows.py", "videos/match/searching.py", "videos/match/proving.py"),
+    *("gallery/imaging/descriptors/c*.py",),
+    *(
+        "gallery/imaging/geometry.py",
+        "gallery/imaging/local_features.py",
+        "gallery/imaging/trimming.py",
+    ),
     *("benchmarks/recall/drawing.py", "benchmarks/videos/edits.py", "benchmarks/videos/footage.py"),
     *("benchmarks/videos/queries.py", "benchmarks/videos/cutting.py"),
 )
@@ -55,8 +74,8 @@ def digest(corpus: Corpus) -> str:
 
 def fill(corpus: Corpus) -> None:
     """Add what is missing, one after another; data_id is the film's key."""
-    from gallery.services.import_sources import Source
-    from videos.services.importing import import_videos
+    from gallery.items.import_sources import Source
+    from videos.items.importing import import_videos
 
     done = _stored()
     lacking = [film for film in corpus.films.values() if film.key not in done]
@@ -83,8 +102,8 @@ def _stored() -> set[str | None]:
 
 
 def _index_left_over() -> None:
+    from videos.index import indexing
     from videos.models import Video
-    from videos.services import indexing
 
     indexing.index_videos(list(Video.objects.indexable().values_list("pk", flat=True)))
 
@@ -157,7 +176,7 @@ def synthetic(
 def _copy(vectors: NDArray[np.float32], random: np.random.Generator) -> None:
     from django.db import connection, transaction
 
-    from gallery.vectors import encode
+    from gallery.items.vectors import encode
     from videos.models import FRAME_VERSION, Video
 
     lines = []

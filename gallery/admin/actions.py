@@ -9,12 +9,12 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from unfold.decorators import action
 
-from gallery.access import access_of
 from gallery.admin.commands import Command, Commands, actor
 from gallery.admin.export import csv_response
-from gallery.models import Image, ItemBatch, Status
-from gallery.retention import Act
-from gallery.services import batches, changing
+from gallery.items import batches, changing
+from gallery.items.models import Image, ItemBatch, Status
+from gallery.items.retention import Act
+from gallery.shared.access import access_of
 
 __all__ = ["ImageActions", "actor", "images_text"]
 

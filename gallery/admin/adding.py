@@ -15,11 +15,11 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from gallery.access import Sender
-from gallery.errors import Conflict, UserError
-from gallery.models import Image
-from gallery.services import adding
-from gallery.sniffing import ACCEPTED
+from gallery.imaging.sniffing import ACCEPTED
+from gallery.items import adding
+from gallery.items.models import Image
+from gallery.shared.access import Sender
+from gallery.shared.errors import Conflict, UserError
 
 MAX_PICTURES = 100
 MAX_URL = 2048

@@ -11,14 +11,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
-from gallery import retention
 from gallery.admin.selection import CHANGED, Selection
-from gallery.errors import NotFound, UserError
-from gallery.items import Status
-from gallery.models import ItemBatch
-from gallery.retention import Why
-from gallery.services import batches
-from gallery.services.batches import Undoing
+from gallery.items import batches, retention
+from gallery.items.batches import Undoing
+from gallery.items.item import Status
+from gallery.items.models import ItemBatch
+from gallery.items.retention import Why
+from gallery.shared.errors import NotFound, UserError
 
 SHOWN: Final = 24
 

@@ -22,14 +22,14 @@ from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
-from gallery import retention
-from gallery.access import access_of
 from gallery.admin.batch_pages import SHOWN, BatchPages, actor
 from gallery.admin.selection import CHANGED, Selection
-from gallery.errors import UserError
-from gallery.items import Item
-from gallery.models import ItemBatch
-from gallery.retention import Act, Why, Withheld
+from gallery.items import retention
+from gallery.items.item import Item
+from gallery.items.models import ItemBatch
+from gallery.items.retention import Act, Why, Withheld
+from gallery.shared.access import access_of
+from gallery.shared.errors import UserError
 
 
 @dataclass(frozen=True)

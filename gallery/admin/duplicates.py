@@ -15,15 +15,15 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from unfold.admin import ModelAdmin
 
-from gallery import retention
-from gallery.access import access_of
 from gallery.admin.actions import actor, images_text
-from gallery.errors import Conflict
-from gallery.media_access import seen_by
-from gallery.models import DuplicatePair, DuplicateRun, Image
-from gallery.retention import NAMED, Act, Withheld
-from gallery.services import duplicate_decisions, duplicate_scan, duplicates
-from gallery.services.duplicates import Cluster, Group, Member
+from gallery.duplicates import duplicate_decisions, duplicate_scan, duplicates
+from gallery.duplicates.duplicates import Cluster, Group, Member
+from gallery.items import retention
+from gallery.items.media_access import seen_by
+from gallery.items.models import DuplicatePair, DuplicateRun, Image
+from gallery.items.retention import NAMED, Act, Withheld
+from gallery.shared.access import access_of
+from gallery.shared.errors import Conflict
 
 PER_PAGE = duplicates.LOADED
 SHOWN = 24

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 
-from gallery.models import Image
+from gallery.items.models import Image
 
 COLUMNS = (
     "id",

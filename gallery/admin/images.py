@@ -20,15 +20,15 @@ from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from gallery.access import access_of, sender_of
 from gallery.admin import listing
 from gallery.admin.actions import ImageActions, actor
 from gallery.admin.adding import AddPicturesForm, add_pictures
-from gallery.media_access import seen_by
-from gallery.meta import meta_problem
-from gallery.models import Image, ImageFingerprint, Status
-from gallery.services import changing
-from gallery.shown_pictures import labels, other_renderings
+from gallery.imaging.shown_pictures import labels, other_renderings
+from gallery.items import changing
+from gallery.items.media_access import seen_by
+from gallery.items.models import Image, ImageFingerprint, Status
+from gallery.shared.access import access_of, sender_of
+from gallery.shared.meta import meta_problem
 
 BADGES = {
     Status.READY.value: "success",

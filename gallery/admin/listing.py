@@ -14,8 +14,8 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from unfold.contrib.filters.admin import CheckboxFilter, RadioFilter, TextFilter
 
-from gallery.decoding import FORMATS
-from gallery.models import Image, ImageFingerprint
+from gallery.imaging.opening import FORMATS
+from gallery.items.models import Image, ImageFingerprint
 
 PERIODS = {"1": "the last 24 hours", "7": "the last 7 days", "30": "the last 30 days"}
 MD5_LENGTH, SHA256_LENGTH = 32, 64

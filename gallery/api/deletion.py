@@ -9,10 +9,10 @@ from typing import Any, Final
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
-from gallery import retention
-from gallery.access import access_of
-from gallery.errors import UserError
-from gallery.retention import Withheld
+from gallery.items import retention
+from gallery.items.retention import Withheld
+from gallery.shared.access import access_of
+from gallery.shared.errors import UserError
 
 MAX_REASON: Final = 1000
 DELETION: Final = [

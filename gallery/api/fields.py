@@ -9,10 +9,10 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from gallery import exact_json
 from gallery.api.limits import MAX_URL
-from gallery.decoding import TooLarge
-from gallery.meta import meta_problem
+from gallery.imaging.picture_limits import TooLarge
+from gallery.shared import exact_json
+from gallery.shared.meta import meta_problem
 
 
 @extend_schema_field({"type": "object", "additionalProperties": True})

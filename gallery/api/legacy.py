@@ -15,15 +15,16 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from gallery.access import access_of, sender_of
 from gallery.api import legacy_body
 from gallery.api.links import image_url
-from gallery.decoding import NotAnImage
-from gallery.descriptors.haar import FlatPicture
-from gallery.errors import UserError
-from gallery.fetching import FetchFailed
-from gallery.search import Comparison, Match
-from gallery.services import adding, searching
+from gallery.imaging.descriptors.haar import FlatPicture
+from gallery.imaging.picture_limits import NotAnImage
+from gallery.items import adding
+from gallery.net.fetching import FetchFailed
+from gallery.search import searching
+from gallery.search.nearest import Comparison, Match
+from gallery.shared.access import access_of, sender_of
+from gallery.shared.errors import UserError
 
 NAMED_FORMATS = {"jpeg", "png", "gif", "webp"}
 ADD_COST = SEARCH_COST = 3

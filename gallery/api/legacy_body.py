@@ -15,9 +15,9 @@ from typing import Any
 
 from django.conf import settings
 
-from gallery import exact_json
 from gallery.api.limits import MAX_DATA_ID, MAX_REMARK, MAX_URL
-from gallery.meta import NUL, meta_problem
+from gallery.shared import exact_json
+from gallery.shared.meta import NUL, meta_problem
 
 MAX_LIMIT = 500
 

@@ -7,7 +7,7 @@ from typing import Final
 from django.http import HttpRequest
 from django.urls import reverse
 
-from gallery.models import Image
+from gallery.items.models import Image
 
 SOURCE: Final = (
     "Where it was fetched from, null for an upload. Its host may show something else by now, which "

@@ -17,8 +17,8 @@ from gallery.api.fields import (
 from gallery.api.limits import MAX_BATCH, MAX_DATA_ID, MAX_REMARK, MAX_UPLOADER
 from gallery.api.links import SOURCE, image_url, thumbnail_url
 from gallery.api.visibility import BLURRED, CLEARABLE, blur
-from gallery.match_types import MATCH_TYPES
-from gallery.models import Image
+from gallery.items.models import Image
+from gallery.search.match_types import MATCH_TYPES
 
 
 class ImageSerializer(serializers.ModelSerializer):

@@ -14,19 +14,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from gallery import descriptors
-from gallery.access import access_of, sender_of
 from gallery.api import serializers
 from gallery.api.deletion import DELETION, DELETION_NAMES, deletion_of, told_why
 from gallery.api.limits import MAX_DATA_ID, MAX_URL
 from gallery.api.schema import answers, json, json_or_files
 from gallery.api.visibility import check_own, hidden_from, may_draw
-from gallery.decoding import TooLarge
-from gallery.errors import Conflict, NotFound, UserError
-from gallery.media_access import note_access, seen_by
-from gallery.models import Image, Status
-from gallery.search import Filters, Match
-from gallery.services import adding, changing, searching
+from gallery.imaging import descriptors
+from gallery.imaging.picture_limits import TooLarge
+from gallery.items import adding, changing
+from gallery.items.media_access import note_access, seen_by
+from gallery.items.models import Image, Status
+from gallery.search import searching
+from gallery.search.nearest import Filters, Match
+from gallery.shared.access import access_of, sender_of
+from gallery.shared.errors import Conflict, NotFound, UserError
 
 FETCH_COST = ADD_COST = SEARCH_COST = 3
 DELETED_BY = {"data_id", "url", "md5"}

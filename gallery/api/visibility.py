@@ -9,11 +9,11 @@ from django.db.models import Q
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
-from gallery.access import access_of
-from gallery.errors import NotYours
-from gallery.items import Item, Status
-from gallery.media_access import note_access, visible
-from gallery.models import Image
+from gallery.items.item import Item, Status
+from gallery.items.media_access import note_access, visible
+from gallery.items.models import Image
+from gallery.shared.access import access_of
+from gallery.shared.errors import NotYours
 
 BLURRED = "Whether our links show it to you blurred: it is held, or in doubt."
 CLEARABLE = "Whether they show it clearly with clear=1. Each look is counted."

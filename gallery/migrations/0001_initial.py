@@ -7,7 +7,7 @@ import pgvector.django.indexes
 import pgvector.django.vector
 from django.db import migrations, models
 
-from gallery.extension import RequireVector
+from gallery.shared.extension import RequireVector
 
 
 class Migration(migrations.Migration):

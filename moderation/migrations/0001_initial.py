@@ -3,7 +3,7 @@
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.utils.timezone
-import moderation.verdicts
+import moderation.lists.verdicts
 import pgvector.django.bit
 import pgvector.django.halfvec
 import pgvector.django.vector
@@ -66,8 +66,8 @@ class Migration(migrations.Migration):
                 ('category', models.CharField(blank=True, help_text='what it holds, e.g. terror', max_length=100)),
                 ('description', models.TextField(blank=True)),
                 ('owner', models.CharField(blank=True, help_text='who answers for it', max_length=160)),
-                ('severity', models.PositiveSmallIntegerField(choices=[(1, 'low'), (2, 'medium'), (3, 'high'), (4, 'critical')], default=moderation.verdicts.Severity['MEDIUM'])),
-                ('action', models.CharField(choices=[('block', 'block'), ('review', 'review'), ('shadow', 'shadow')], default=moderation.verdicts.Action['SHADOW'], max_length=8)),
+                ('severity', models.PositiveSmallIntegerField(choices=[(1, 'low'), (2, 'medium'), (3, 'high'), (4, 'critical')], default=moderation.lists.verdicts.Severity['MEDIUM'])),
+                ('action', models.CharField(choices=[('block', 'block'), ('review', 'review'), ('shadow', 'shadow')], default=moderation.lists.verdicts.Action['SHADOW'], max_length=8)),
                 ('enabled', models.BooleanField(default=True)),
                 ('hold_on_review', models.BooleanField(default=True, help_text='uploads that it sends to review are not published until decided')),
                 ('hash_only', models.BooleanField(default=False, help_text='no picture or thumbnail of its items is ever stored')),
@@ -226,7 +226,7 @@ class Migration(migrations.Migration):
                 ('state', models.CharField(choices=[('open', 'Open'), ('voted', 'Voted'), ('conflict', 'Conflict'), ('escalated', 'Escalated'), ('appealed', 'Appealed'), ('confirmed', 'Confirmed'), ('dismissed', 'Dismissed')], default='open', editable=False, max_length=12)),
                 ('origin', models.CharField(choices=[('upload', 'Upload'), ('check', 'Check'), ('retro_scan', 'Retro Scan'), ('sample', 'sample beyond the threshold'), ('flood', 'Flood')], max_length=12)),
                 ('verdict', models.CharField(choices=[('allow', 'allow'), ('review', 'review'), ('block', 'block')], help_text='of the machine', max_length=6)),
-                ('severity', models.PositiveSmallIntegerField(choices=[(1, 'low'), (2, 'medium'), (3, 'high'), (4, 'critical')], default=moderation.verdicts.Severity['MEDIUM'])),
+                ('severity', models.PositiveSmallIntegerField(choices=[(1, 'low'), (2, 'medium'), (3, 'high'), (4, 'critical')], default=moderation.lists.verdicts.Severity['MEDIUM'])),
                 ('confidence', models.FloatField(default=1.0, help_text='of the strongest match, 0 to 1')),
                 ('two_person', models.BooleanField(default=False)),
                 ('held', models.BooleanField(default=False, help_text='the subject is hidden until decided')),

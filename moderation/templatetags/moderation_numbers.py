@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django import template
 
-from moderation.tuning import Interval
+from moderation.cases.intervals import Interval
 
 register = template.Library()
 

@@ -9,10 +9,11 @@ import pytest
 
 from benchmarks import fileserver, filter, pictures
 from benchmarks.speed import Target
-from gallery.models import Image
-from moderation import banned_hashes
-from moderation.models import BannedFingerprint, BannedHash, ReviewCase
-from moderation.services import scanning
+from gallery.items.models import Image
+from moderation.cases.models import ReviewCase
+from moderation.lists import banned_hashes
+from moderation.lists.models import BannedFingerprint, BannedHash
+from moderation.pipeline import scanning
 
 
 @pytest.mark.django_db(transaction=True)

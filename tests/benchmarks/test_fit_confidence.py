@@ -13,7 +13,7 @@ from benchmarks import fit_confidence
 from benchmarks.fit_confidence import Candidates, Fitted
 from benchmarks.recall.asking import AS_IT_IS, Answer, Question
 from benchmarks.recall.corpus import Source
-from gallery.confidence import FEATURES, Evidence
+from gallery.search.confidence import FEATURES, Evidence
 
 
 def world(questions: int, seed: int) -> Candidates:

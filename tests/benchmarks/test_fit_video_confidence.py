@@ -14,7 +14,7 @@ from benchmarks.videos.asking import Answer, Found
 from benchmarks.videos.queries import Excerpt, Question
 from benchmarks.videos.tracks import Track
 from tests.benchmarks.test_recall_transforms import picture
-from videos.confidence import FEATURES
+from videos.match.confidence import FEATURES
 
 LOOKS = np.stack([tracks.look(picture(n)) for n in range(40)])
 TRACKS = {

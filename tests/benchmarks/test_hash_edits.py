@@ -11,8 +11,8 @@ from benchmarks.hash_edits import __main__ as running
 from benchmarks.hash_edits import corpus, measure
 from benchmarks.hash_edits.edits import EDITS
 from benchmarks.hash_edits.measure import Place
-from moderation import hash_index
-from moderation.hash_index import HashIndex
+from moderation.lists import hash_index
+from moderation.lists.hash_index import HashIndex
 from tests.factories import jpeg, wheel_photo
 
 NAMES = ("chelsea.png", "coffee.png", "rocket.jpg")

@@ -39,7 +39,7 @@ from benchmarks.videos.cutting import Plan, Shot
 from benchmarks.videos.queries import Counts, Excerpt, Question
 from benchmarks.videos.tracks import Track
 from tests.benchmarks.test_recall_transforms import picture
-from videos.confidence import Evidence, confidence
+from videos.match.confidence import Evidence, confidence
 from videos.models import Video
 
 RATE = 25

@@ -13,9 +13,10 @@ from django.db import connection
 from django.test import Client
 from playwright.sync_api import Page, expect
 
-from gallery.models import Image
-from gallery.services import changing
-from moderation.models import BannedItem, ReviewCase
+from gallery.items import changing
+from gallery.items.models import Image
+from moderation.cases.models import ReviewCase
+from moderation.lists.models import BannedItem
 from tests import factories as pictures
 from tests.browser.conftest import DESKTOP, OpenPage
 from tests.moderation import factories as make

@@ -10,10 +10,10 @@ from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
-from gallery.models import DuplicatePair, DuplicateRun
-from moderation.models import DecisionBatch, ReviewCase
-from moderation.permissions import Actor
-from moderation.services import decisions
+from gallery.items.models import DuplicatePair, DuplicateRun
+from moderation.access.permissions import Actor
+from moderation.cases import decisions
+from moderation.cases.models import DecisionBatch, ReviewCase
 from tests import factories as pictures
 from tests.browser import test_import_pages, test_lists_pages
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage

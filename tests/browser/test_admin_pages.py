@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
-from gallery.models import Image
+from gallery.items.models import Image
 from tests import factories as make
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 

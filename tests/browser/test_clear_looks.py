@@ -11,9 +11,10 @@ from django.contrib.auth.models import Permission
 from django.core.files.base import ContentFile
 from playwright.sync_api import Locator, Page, expect
 
-from gallery.models import DuplicatePair, DuplicateRun, Image
-from moderation.models import AuditEvent, Exposure
-from moderation.permissions import Role
+from gallery.items.models import DuplicatePair, DuplicateRun, Image
+from moderation.access.permissions import Role
+from moderation.audit.models import AuditEvent
+from moderation.cases.models import Exposure
 from tests import factories as pictures
 from tests.browser import console
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage

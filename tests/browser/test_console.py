@@ -9,10 +9,16 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
-from gallery.models import Image
-from moderation.models import AuditEvent, Decision, DecisionBatch, Exposure, ReviewCase
-from moderation.permissions import Role
-from moderation.states import CaseState
+from gallery.items.models import Image
+from moderation.access.permissions import Role
+from moderation.audit.models import AuditEvent
+from moderation.cases.models import (
+    Decision,
+    DecisionBatch,
+    Exposure,
+    ReviewCase,
+)
+from moderation.cases.states import CaseState
 from tests.browser.conftest import OpenPage
 from tests.browser.console import (
     CONSOLE,

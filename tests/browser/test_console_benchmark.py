@@ -9,7 +9,7 @@ from playwright.sync_api import Browser
 from pytest_django.live_server_helper import LiveServer
 
 from benchmarks import console
-from moderation.models import CaseMatch, Decision, ReviewCase
+from moderation.cases.models import CaseMatch, Decision, ReviewCase
 
 pytestmark = [
     pytest.mark.browser,

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from playwright.sync_api import Page, expect
 
-from gallery.models import DuplicatePair, DuplicateRun, Image
+from gallery.items.models import DuplicatePair, DuplicateRun, Image
 from tests import factories as make
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 

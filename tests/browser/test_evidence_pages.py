@@ -9,9 +9,9 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
-from gallery.models import Image
-from gallery.services import changing
-from moderation.models import ReviewCase
+from gallery.items import changing
+from gallery.items.models import Image
+from moderation.cases.models import ReviewCase
 from tests import factories as pictures
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.test_admin_pages import log_in

@@ -12,11 +12,11 @@ from PIL import Image as Pillow
 from PIL import ImageOps
 from playwright.sync_api import Locator, Page, Request, expect
 
-from gallery import descriptors
-from gallery.match_types import MATCH_TYPES
-from gallery.models import Image
-from gallery.services import changing
-from gallery.services.adding import add_image
+from gallery.imaging import descriptors
+from gallery.items import changing
+from gallery.items.adding import add_image
+from gallery.items.models import Image
+from gallery.search.match_types import MATCH_TYPES
 from tests import factories
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.test_search_page import cards, serious, set_threshold, title

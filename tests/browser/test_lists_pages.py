@@ -6,8 +6,9 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
-from moderation.models import AuditEvent, BannedItem
-from moderation.services import items, lists
+from moderation.audit.models import AuditEvent
+from moderation.lists import items, lists
+from moderation.lists.models import BannedItem
 from tests import factories as make
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.test_admin_pages import WORD, log_in, root

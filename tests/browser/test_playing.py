@@ -7,15 +7,16 @@ from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from playwright.sync_api import JSHandle, Page, expect
 
-from moderation.models import BannedItem, Exposure, ReviewCase
-from moderation.permissions import Role
+from moderation.access.permissions import Role
+from moderation.cases.models import Exposure, ReviewCase
+from moderation.lists.models import BannedItem
 from tests.browser.conftest import PHONE, OpenPage
 from tests.browser.console import banned_item, enter_console, on_case, serious, shown
 from tests.moderation import factories as make
 from tests.videos import library
 from tests.videos.clips import encode, timed
+from videos.items.changing import quarantine_videos
 from videos.models import Video
-from videos.services.changing import quarantine_videos
 
 pytestmark = [
     pytest.mark.browser,

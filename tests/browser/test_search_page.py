@@ -10,10 +10,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
 
-from gallery import descriptors
-from gallery.models import Image
-from gallery.services import changing
-from gallery.services.adding import add_image
+from gallery.imaging import descriptors
+from gallery.items import changing
+from gallery.items.adding import add_image
+from gallery.items.models import Image
 from tests import factories
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.httpserver import HttpServer, Reply

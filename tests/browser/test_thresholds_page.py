@@ -9,10 +9,12 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Locator, Page, expect
 
-from gallery.models import Status
-from moderation.models import AuditEvent, BannedList, ReviewCase
-from moderation.permissions import Role
-from moderation.verdicts import Action
+from gallery.items.models import Status
+from moderation.access.permissions import Role
+from moderation.audit.models import AuditEvent
+from moderation.cases.models import ReviewCase
+from moderation.lists.models import BannedList
+from moderation.lists.verdicts import Action
 from tests import factories as pictures
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.console import enter, serious

@@ -13,15 +13,16 @@ from axe_playwright_python.sync_playwright import Axe
 from django.core.files.storage import default_storage
 from playwright.sync_api import Locator, Page, expect
 
-from gallery import descriptors
-from gallery.services.adding import add_image
+from gallery.imaging import descriptors
+from gallery.items.adding import add_image
 from tests import factories
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.httpserver import HttpServer
 from tests.videos import clips, library
 from tests.videos.library import clip_of, frame_at
+from videos.index import indexing
+from videos.items import changing
 from videos.models import Frame, Video
-from videos.services import changing, indexing
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

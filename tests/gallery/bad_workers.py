@@ -7,7 +7,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from gallery.services.preparing import Plan, Prepared, prepare
+from gallery.items.preprocessing import Plan, Prepared, prepare
 
 DEADLY = b"deadly"
 
@@ -21,11 +21,11 @@ def die(plan: Plan, places: Sequence[Path]) -> list[Prepared | str]:
 
 def linger(plan: Plan, places: Sequence[Path]) -> list[Prepared | str]:
     """A decoder that never ends."""
-    from gallery.services import preparing
+    from gallery.items import preprocessing
 
     def decode(data: bytes, limits: object) -> None:
         while True:
             pass
 
-    preparing.decode = decode  # type: ignore[assignment]
+    preprocessing.decode = decode  # type: ignore[assignment]
     return prepare(plan, places)

@@ -18,14 +18,13 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django_q.models import OrmQ
 
-from gallery import conf
-from gallery.descriptors import PIXELS
-from gallery.descriptors.base import COPY_VERSION, PIXELS_VERSION
-from gallery.models import Image, ImageDetail, ImageFingerprint
-from gallery.search import nearest
-from gallery.services import embedding, importing
-from gallery.services.adding import add_image
-from gallery.services.import_sources import Source
+from gallery.imaging.descriptors import PIXELS
+from gallery.imaging.descriptors.base import COPY_VERSION, PIXELS_VERSION
+from gallery.items import conf, embedding, importing
+from gallery.items.adding import add_image
+from gallery.items.import_sources import Source
+from gallery.items.models import Image, ImageDetail, ImageFingerprint
+from gallery.search.nearest import nearest
 from tests import factories as make
 from tests.gallery import bad_workers
 from tests.httpserver import HttpServer, Reply

@@ -12,11 +12,12 @@ from django.core.files.storage import default_storage
 from django.db import connection, transaction
 from django_q.models import OrmQ
 
-from gallery import decoding, fetching, signals
-from gallery.descriptors import PIXELS, FlatPicture
-from gallery.errors import UserError
-from gallery.models import Image, ImageDetail, ImageFingerprint
-from gallery.services import adding, describing, embedding
+from gallery.imaging.descriptors import PIXELS, FlatPicture
+from gallery.imaging.picture_limits import NotAnImage, TooLarge
+from gallery.items import adding, describing, embedding, signals
+from gallery.items.models import Image, ImageDetail, ImageFingerprint
+from gallery.net import fetching
+from gallery.shared.errors import UserError
 from tests import factories as make
 from tests.httpserver import HttpServer
 
@@ -103,10 +104,10 @@ def test_a_flat_picture_is_refused_only_on_demand(settings: Any) -> None:
 @pytest.mark.parametrize("inline", [PIXELS, ()])
 def test_bytes_that_are_no_picture_leave_nothing(settings: Any, inline: tuple[str, ...]) -> None:
     for data in (b"", b"hello", make.jpeg(make.photo(1))[:900]):
-        with pytest.raises(decoding.NotAnImage):
+        with pytest.raises(NotAnImage):
             adding.add_image(data=data, by="tests", inline=inline)
     for data in (make.png_bomb(), make.gif_bomb()):
-        with pytest.raises(decoding.TooLarge):
+        with pytest.raises(TooLarge):
             adding.add_image(data=data, by="tests", inline=inline)
     assert nothing_stored(settings)
 

@@ -20,9 +20,9 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from gallery.admin import export, listing
-from gallery.models import Image, ItemBatch, Status
-from gallery.signals import changed
-from moderation.models import AuditEvent
+from gallery.items.models import Image, ItemBatch, Status
+from gallery.items.signals import changed
+from moderation.audit.models import AuditEvent
 from tests import factories as make
 from tests import pages
 from tests.httpserver import HttpServer

@@ -11,11 +11,17 @@ import pytest
 from django.db import connection
 from numpy.typing import NDArray
 
-from gallery.candidates import PROPOSED, Probe, candidates, local_features, stored_probe
-from gallery.descriptors.base import CNN_DIMENSIONS, COPY_VERSION, PIXELS_VERSION
-from gallery.models import Image, ImageDetail, ImageFingerprint
-from gallery.search import Filters
-from gallery.vectors import encode
+from gallery.imaging.descriptors.base import CNN_DIMENSIONS, COPY_VERSION, PIXELS_VERSION
+from gallery.items.models import Image, ImageDetail, ImageFingerprint
+from gallery.items.vectors import encode
+from gallery.search.candidates import (
+    PROPOSED,
+    Probe,
+    candidates,
+    local_features,
+    stored_probe,
+)
+from gallery.search.nearest import Filters
 
 pytestmark = pytest.mark.django_db
 COUNT = 2000

@@ -13,11 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gallery import confidence
-from gallery.confidence import FEATURES, MATCH_TYPES, Evidence, calibrations, features
-from gallery.geometry import Match
-from gallery.likeness import Likeness
-from gallery.match_types import MATCH_TYPES as ENDS
+from gallery.imaging.geometry import Match
+from gallery.imaging.image_registration import Likeness
+from gallery.search import confidence
+from gallery.search.confidence import (
+    FEATURES,
+    MATCH_TYPES,
+    Evidence,
+    calibrations,
+    features,
+)
+from gallery.search.match_types import MATCH_TYPES as ENDS
 
 STRONG = Match(
     inliers=120,

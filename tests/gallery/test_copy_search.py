@@ -12,13 +12,14 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFilter, ImageOps
 
-from gallery import confidence, descriptors
-from gallery.errors import Unavailable, UserError
-from gallery.match_types import MATCH_TYPES
-from gallery.models import Image
-from gallery.search import Filters, Match
-from gallery.services import storing
-from gallery.services.searching import Query, search
+from gallery.imaging import descriptors
+from gallery.items import file_storage
+from gallery.items.models import Image
+from gallery.search import confidence
+from gallery.search.match_types import MATCH_TYPES
+from gallery.search.nearest import Filters, Match
+from gallery.search.searching import Query, search
+from gallery.shared.errors import Unavailable, UserError
 from tests import factories as make
 from tests.environment import DATA_DIR
 
@@ -176,7 +177,7 @@ def test_a_lost_thumbnail_costs_the_drawing_only(gallery: dict[str, Image]) -> N
     Path(gallery["coffee.png"].thumbnail.path).unlink()
     (match,) = matches(make.png(make.wheel_photo("coffee.png")), explain=True)
     assert (match.image.data_id, match.explanation) == ("coffee.png", None)
-    assert storing.thumbnail_rgb(gallery["coffee.png"]) is None
+    assert file_storage.thumbnail_rgb(gallery["coffee.png"]) is None
 
 
 @pytest.fixture

@@ -21,19 +21,13 @@ from hypothesis import strategies as st
 from imagecodecs import jpegxl_encode
 from PIL import Image, ImageCms
 
-from gallery.decoding import (
-    FORMATS,
-    Info,
-    Limits,
-    NotAnImage,
-    TooLarge,
-    decode,
-    frames,
-    inspect,
-    sniff,
-)
-from gallery.errors import UserError
-from gallery.profiles import from_gamma
+from gallery.imaging.decoding import decode, frames, inspect
+from gallery.imaging.opening import FORMATS
+from gallery.imaging.picture_limits import Limits, NotAnImage, TooLarge
+from gallery.imaging.pictures import Info
+from gallery.imaging.profiles import from_gamma
+from gallery.imaging.sniffing import sniff
+from gallery.shared.errors import UserError
 
 # pytest puts back the filter that the module sets.
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
@@ -611,7 +605,8 @@ def test_a_later_page_may_not_be_larger_than_the_limit() -> None:
 
 def test_warnings_as_errors_do_not_change_the_answer() -> None:
     program = (
-        "import sys; from gallery.decoding import decode, Limits, TooLarge\n"
+        "import sys; from gallery.imaging.decoding import decode\n"
+        "from gallery.imaging.picture_limits import Limits, TooLarge\n"
         "try: decode(sys.stdin.buffer.read(), Limits())\n"
         "except TooLarge: print('too large')"
     )

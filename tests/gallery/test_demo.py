@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from gallery.items.models import Image
 from gallery.management import demo_pictures, demo_videos
-from gallery.models import Image
-from gallery.services.searching import Query, search
+from gallery.search.searching import Query, search
 from tests.httpserver import HttpServer
 from tests.videos.library import file_of
+from videos.index import indexing
+from videos.match import searching as videos_searching
 from videos.models import Video
-from videos.services import indexing
-from videos.services import searching as videos_searching
 
 FEW = 2
 

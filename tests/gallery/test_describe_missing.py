@@ -11,13 +11,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from gallery import conf, descriptors, versions
-from gallery.descriptors.base import COPY_VERSION
-from gallery.errors import Unavailable
-from gallery.models import ClipVersion, Image, ImageFingerprint
-from gallery.services import embedding, refreshing
-from gallery.services.adding import add_image
-from gallery.services.searching import Query, search
+from gallery.imaging import descriptors
+from gallery.imaging.descriptors.base import COPY_VERSION
+from gallery.items import backfill, conf, embedding, versions
+from gallery.items.adding import add_image
+from gallery.items.models import ClipVersion, Image, ImageFingerprint
+from gallery.search.searching import Query, search
+from gallery.shared.errors import Unavailable
 from tests import factories as make
 from tests import tiny_clip
 from tests.environment import DATA_DIR
@@ -153,14 +153,14 @@ def test_a_lost_original_does_not_stop_the_rest() -> None:
 
 
 def test_batches_and_resuming(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refreshing, "BATCH", 2)
+    monkeypatch.setattr(backfill, "BATCH", 2)
     images = [add_complete(make.photo(seed, (40, 30))) for seed in range(5)]
     forget(*images)
-    first = refreshing.fill_missing()
+    first = backfill.fill_missing()
     assert [next(first).kind, next(first).kind] == ["filled", "filled"]
     first.close()
-    assert refreshing.count_missing().images == 3
-    assert [outcome.kind for outcome in refreshing.fill_missing()] == ["filled"] * 3
+    assert backfill.count_missing().images == 3
+    assert [outcome.kind for outcome in backfill.fill_missing()] == ["filled"] * 3
 
 
 def use_clip(settings: Any, directory: Path) -> str:

@@ -18,8 +18,8 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from gallery import tasks
-from gallery.models import Image, ImageDetail, ImageFingerprint
-from gallery.services import changing, describing
+from gallery.items import changing, describing
+from gallery.items.models import Image, ImageDetail, ImageFingerprint
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +31,8 @@ import django
 from django.conf import settings
 django.setup()
 settings.MEDIA_ROOT = sys.argv[1]
-from gallery import decoding, tasks
+from gallery import tasks
+from gallery.imaging import decoding
 decode = decoding.decode
 
 def decode_or_die(data, limits):

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import skimage.data
 
-from gallery.drawing import side_by_side
-from gallery.geometry import side_by_side as side_by_side_of_match
-from gallery.geometry import verify
-from gallery.local_features import extract
-from gallery.regions import Region
+from gallery.imaging.drawing import side_by_side
+from gallery.imaging.geometry import side_by_side as side_by_side_of_match
+from gallery.imaging.geometry import verify
+from gallery.imaging.local_features import extract
+from gallery.imaging.regions import Region
 
 COFFEE = np.asarray(skimage.data.coffee(), np.uint8)
 WHOLE: Region = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))

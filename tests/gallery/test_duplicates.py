@@ -26,12 +26,19 @@ from django.utils import timezone
 from PIL import Image as Pillow
 from PIL import ImageOps
 
-from gallery import descriptors
-from gallery.errors import Conflict
-from gallery.models import DuplicatePair, DuplicateRun, DuplicateScan, Image, NotDuplicate
-from gallery.services import changing, duplicate_scan, duplicates
-from gallery.services.duplicate_decisions import delete_copies, merge_copies, tell_apart
-from gallery.signals import changed
+from gallery.duplicates import duplicate_scan, duplicates
+from gallery.duplicates.duplicate_decisions import delete_copies, merge_copies, tell_apart
+from gallery.imaging import descriptors
+from gallery.items import changing
+from gallery.items.models import (
+    DuplicatePair,
+    DuplicateRun,
+    DuplicateScan,
+    Image,
+    NotDuplicate,
+)
+from gallery.items.signals import changed
+from gallery.shared.errors import Conflict
 from tests import factories as make
 
 ROOT = Path(__file__).parents[2]

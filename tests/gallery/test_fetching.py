@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gallery import fetching, posting
-from gallery.addresses import is_public
-from gallery.fetching import FetchFailed, FetchPolicy, fetch
+from gallery.net import fetching, posting
+from gallery.net.addresses import is_public
+from gallery.net.fetching import FetchFailed, FetchPolicy, fetch
 from tests.httpserver import (
     HttpServer,
     Reply,

@@ -15,9 +15,9 @@ import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gallery.geometry import Match, verify, verify_many
-from gallery.local_features import Features, extract
-from gallery.transforms import MIN_PLACES, moved
+from gallery.imaging.geometry import Match, verify, verify_many
+from gallery.imaging.local_features import Features, extract
+from gallery.imaging.transforms import MIN_PLACES, moved
 
 NAMES = ("astronaut", "coffee", "chelsea", "rocket", "hubble_deep_field", "retina")
 PICTURES = {name: np.asarray(getattr(skimage.data, name)(), np.uint8) for name in NAMES}

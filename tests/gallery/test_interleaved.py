@@ -10,8 +10,8 @@ import pytest
 from PIL import Image as Pillow
 
 from benchmarks.hidden_edits import EDITS
-from gallery.descriptors import pdq
-from gallery.interleaved import LONG_SIDE, Pixels, separated
+from gallery.imaging.descriptors import pdq
+from gallery.imaging.interleaved import LONG_SIDE, Pixels, separated
 from tests.factories import flat, jpeg, photo, wheel_photo
 
 COFFEE = np.asarray(wheel_photo("coffee.png"))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gallery.likeness import Likeness, Looks
+from gallery.imaging.image_registration import Likeness, Looks
 from tests import factories as make
 
 Pixels = NDArray[np.uint8]

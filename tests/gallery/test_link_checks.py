@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from gallery.models import Image, LinkCheck
-from gallery.services import storing
-from gallery.services.link_checks import OF_ONE_HOST, check_links
+from gallery.items import file_storage
+from gallery.items.link_checks import OF_ONE_HOST, check_links
+from gallery.items.models import Image, LinkCheck
 from gallery.tasks import check_links as task
-from moderation.models import AuditEvent
+from moderation.audit.models import AuditEvent
 from tests.factories import add_ready_image, photo, png
 from tests.httpserver import Handler, HttpServer, Reply, RequestHandler
 
@@ -31,7 +31,7 @@ def linked(server: HttpServer, path: str = "/a.png", seed: int = 1) -> Image:
     data = png(photo(seed))
     server.routes.setdefault(path, data)
     image = add_ready_image(data=data, url=server.url + path)
-    storing.delete_after_commit([image.original.name])
+    file_storage.delete_after_commit([image.original.name])
     image.original, image.created_at = "", timezone.now() - timedelta(days=30)
     image.save()
     return image

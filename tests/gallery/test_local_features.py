@@ -12,9 +12,16 @@ import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gallery.errors import UserError
-from gallery.geometry import verify, verify_many
-from gallery.local_features import FOUND, MAX_BYTES, STORED, Features, NotLocalFeatures, extract
+from gallery.imaging.geometry import verify, verify_many
+from gallery.imaging.local_features import (
+    FOUND,
+    MAX_BYTES,
+    STORED,
+    Features,
+    NotLocalFeatures,
+    extract,
+)
+from gallery.shared.errors import UserError
 
 ASTRONAUT = np.asarray(skimage.data.astronaut(), np.uint8)
 COFFEE = np.asarray(skimage.data.coffee(), np.uint8)

@@ -9,9 +9,14 @@ from django.db import connection
 from django.test import Client
 
 from gallery import tasks
-from gallery.errors import Conflict
-from gallery.models import TRANSITIONS, Image, ImageFingerprint, Status
-from gallery.services import changing
+from gallery.items import changing
+from gallery.items.models import (
+    TRANSITIONS,
+    Image,
+    ImageFingerprint,
+    Status,
+)
+from gallery.shared.errors import Conflict
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db

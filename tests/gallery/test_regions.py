@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gallery.regions import (
+from gallery.imaging.regions import (
     area_share,
     as_shares,
     bounds,
@@ -16,7 +16,7 @@ from gallery.regions import (
     shared,
     true_corners,
 )
-from gallery.transforms import moved
+from gallery.imaging.transforms import moved
 
 SQUARE = corners_of(1.0, 1.0)
 WIDE = corners_of(1.0, 0.5)

@@ -15,11 +15,17 @@ import pytest
 from django.db import connection
 from numpy.typing import NDArray
 
-from gallery import versions
-from gallery.descriptors import PIXELS_VERSION
-from gallery.models import ClipVersion, Image, ImageFingerprint
-from gallery.search import INCLUSIVE, SPACES, Filters, nearest, statement
-from gallery.vectors import encode
+from gallery.imaging.descriptors import PIXELS_VERSION
+from gallery.items import versions
+from gallery.items.models import ClipVersion, Image, ImageFingerprint
+from gallery.items.vectors import encode
+from gallery.search.nearest import (
+    INCLUSIVE,
+    SPACES,
+    Filters,
+    nearest,
+    statement,
+)
 
 pytestmark = pytest.mark.django_db
 COUNT = 2000

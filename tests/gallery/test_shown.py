@@ -12,18 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageCms, ImageFilter, ImageOps
 
-from gallery.decoding import (
-    Limits,
-    NotAnImage,
-    Picture,
-    TooLarge,
-    appended_video,
-    decode,
-    inspect,
-    shown,
-)
-from gallery.descriptors.pdq import dihedral
-from gallery.profiles import from_cicp, from_gamma
+from gallery.imaging.decoding import appended_video, decode, inspect, shown
+from gallery.imaging.descriptors.pdq import dihedral
+from gallery.imaging.picture_limits import Limits, NotAnImage, TooLarge
+from gallery.imaging.pictures import Picture
+from gallery.imaging.profiles import from_cicp, from_gamma
 from tests.gallery.test_decoding import encode
 
 LIMITS = Limits()

@@ -9,9 +9,9 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from gallery.models import Image
-from gallery.services import changing
-from gallery.signals import changed, tell, together
+from gallery.items import changing
+from gallery.items.models import Image
+from gallery.items.signals import changed, tell, together
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db

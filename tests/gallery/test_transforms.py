@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gallery.transforms import MIN_PLACES, Floats, Pairs, fit, moved, places
+from gallery.imaging.transforms import (
+    MIN_PLACES,
+    Floats,
+    Pairs,
+    fit,
+    moved,
+    places,
+)
 
 
 def linear(degrees: float, scale: float, stretch: float = 1.0) -> Floats:

@@ -11,7 +11,7 @@ import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gallery.trimming import Box, trim
+from gallery.imaging.trimming import Box, trim
 
 COFFEE = np.asarray(skimage.data.coffee(), np.uint8)
 HEIGHT, WIDTH = COFFEE.shape[:2]

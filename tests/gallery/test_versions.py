@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from django.db import connection
 
-from gallery import versions
-from gallery.models import ClipVersion, ImageFingerprint
-from gallery.search import nearest
-from gallery.services.storing_columns import store_columns
+from gallery.items import versions
+from gallery.items.models import ClipVersion, ImageFingerprint
+from gallery.items.storing_columns import store_columns
+from gallery.search.nearest import nearest
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db

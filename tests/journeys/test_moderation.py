@@ -14,7 +14,7 @@ import pytest
 import requests
 from django.conf import settings
 
-from gallery.services.preparing import Hashes
+from gallery.items.preprocessing import Hashes
 from tests import factories as make
 from tests.httpserver import HttpServer
 from tests.journeys.conftest import Service

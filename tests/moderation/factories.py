@@ -7,17 +7,16 @@ from typing import Any
 
 from django.contrib.auth.models import Group, User
 
-from gallery.models import Image
-from moderation.models import (
+from gallery.items.models import Image
+from moderation.access.permissions import Actor, Role
+from moderation.cases.models import CaseMatch, ReviewCase
+from moderation.lists.models import (
     BannedHash,
     BannedItem,
     BannedList,
-    CaseMatch,
     ListMethod,
-    ReviewCase,
 )
-from moderation.permissions import Actor, Role
-from moderation.verdicts import PICTURE_TYPES, Action, Verdict
+from moderation.lists.verdicts import PICTURE_TYPES, Action, Verdict
 
 ADMIN = Actor.machine("command")
 DEFAULT_ON = ("pdq", "copy")

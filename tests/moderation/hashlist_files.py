@@ -6,7 +6,15 @@ import io
 from datetime import UTC, datetime
 from pathlib import Path
 
-from moderation.hashlists import BadRow, Format, HashRow, Kind, Row, SkippedHash, read_rows
+from moderation.lists.formats import (
+    BadRow,
+    Format,
+    HashRow,
+    Kind,
+    Row,
+    SkippedHash,
+    read_rows,
+)
 
 DATA = Path(__file__).parent.parent / "data" / "hashlists"
 NOW = datetime(2025, 1, 1, tzinfo=UTC)

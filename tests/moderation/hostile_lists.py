@@ -11,8 +11,8 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gallery.errors import UserError
-from moderation.hashlists import BadRow, read_rows
+from gallery.shared.errors import UserError
+from moderation.lists.formats import BadRow, read_rows
 
 SIZE = 12_000_000
 CASES = (

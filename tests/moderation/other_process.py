@@ -20,17 +20,18 @@ def main() -> None:
 
     connection.settings_dict["NAME"] = sys.argv[1]
 
-    from moderation import policies, screening, subjects
+    from moderation.lists import list_policies
+    from moderation.screening import content, screening
 
     for line in sys.stdin:
         path = Path(line.strip())
         is_file = path.is_absolute()
         subject = (
-            subjects.of_bytes(path.read_bytes())
+            content.of_bytes(path.read_bytes())
             if is_file
-            else subjects.of_hash("pdq", path.name, 90)
+            else content.of_hash("pdq", path.name, 90)
         )
-        found = screening.screen(subject, policies.current())
+        found = screening.screen(subject, list_policies.current())
         items = sorted(match.item_id for match in found.matches if match.within)
         print(found.verdict.value, *items, flush=True)
 

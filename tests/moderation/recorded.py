@@ -9,9 +9,10 @@ from typing import Any
 
 from django.utils import timezone
 
-from moderation.models import BannedItem, BannedList, CaseMatch, ReviewCase
-from moderation.states import CaseState
-from moderation.verdicts import Verdict
+from moderation.cases.models import CaseMatch, ReviewCase
+from moderation.cases.states import CaseState
+from moderation.lists.models import BannedItem, BannedList
+from moderation.lists.verdicts import Verdict
 from tests.moderation.factories import make_item
 
 CONFIRMED, DISMISSED, OPEN, NO_CASE = "confirmed", "dismissed", "open", ""

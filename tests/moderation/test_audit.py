@@ -7,9 +7,10 @@ from django.db import InternalError, connection, transaction
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gallery.services import changing
-from moderation.models import AuditEvent, BannedList
-from moderation.services import audit
+from gallery.items import changing
+from moderation.audit import trail
+from moderation.audit.models import AuditEvent
+from moderation.lists.models import BannedList
 from tests.factories import add_ready_image
 
 pytestmark = pytest.mark.django_db
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.django_db
 def write(count: int) -> list[AuditEvent]:
     subject = BannedList.objects.create(name="terror")
     return [
-        audit.record(
+        trail.record(
             by="user:ana",
             verb="list.changed",
             subject=subject,
@@ -32,9 +33,9 @@ def write(count: int) -> list[AuditEvent]:
 
 def test_each_event_seals_the_one_before_it() -> None:
     events = write(4)
-    assert events[0].previous == audit.FIRST
+    assert events[0].previous == trail.FIRST
     assert [event.previous for event in events[1:]] == [event.digest for event in events[:-1]]
-    assert list(audit.breaks()) == []
+    assert list(trail.breaks()) == []
 
 
 NUMBERS = (
@@ -49,17 +50,17 @@ NUMBERS = (
 def test_every_number_survives_storing(numbers: list[float]) -> None:
     subject = BannedList(pk=1)
     with transaction.atomic():
-        audit.record(
+        trail.record(
             by="key:1", verb="image.updated", subject=subject, after={"meta": {"a": [numbers]}}
         )
-    assert list(audit.breaks()) == []
+    assert list(trail.breaks()) == []
 
 
 def test_a_picture_whose_meta_holds_huge_numbers_can_be_changed() -> None:
     image = add_ready_image()
     for meta in ({"a": list(NUMBERS)}, {"a": 1}, None):
         changing.update_image(by="key:1", image_id=image.pk, fields={"meta": meta})
-    assert list(audit.breaks()) == []
+    assert list(trail.breaks()) == []
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_what_was_changed_behind_the_trigger_is_found(sql: str, expected: str) -
         cursor.execute("ALTER TABLE moderation_auditevent DISABLE TRIGGER USER")
         cursor.execute(sql, [events[1].pk])
         cursor.execute("ALTER TABLE moderation_auditevent ENABLE TRIGGER USER")
-    (found,) = audit.breaks()
+    (found,) = trail.breaks()
     assert expected in found.reason
 
 
@@ -98,5 +99,5 @@ def test_what_was_changed_behind_the_trigger_is_found(sql: str, expected: str) -
 def test_an_event_outside_a_transaction_is_refused() -> None:
     before = AuditEvent.objects.count()
     with pytest.raises(transaction.TransactionManagementError):
-        audit.record(by="worker", verb="nothing", subject=BannedList)
+        trail.record(by="worker", verb="nothing", subject=BannedList)
     assert AuditEvent.objects.count() == before

@@ -11,10 +11,11 @@ from django.urls import reverse
 from django.utils.module_loading import import_string
 from django_q.models import OrmQ
 
-from gallery.models import Image
-from moderation.models import AuditEvent, BannedItem, RetroScan
-from moderation.permissions import Role
-from moderation.services import scanning
+from gallery.items.models import Image
+from moderation.access.permissions import Role
+from moderation.audit.models import AuditEvent
+from moderation.lists.models import BannedItem, RetroScan
+from moderation.pipeline import scanning
 from tests import factories as pictures
 from tests.moderation.factories import make_list, make_person
 from tests.videos import library

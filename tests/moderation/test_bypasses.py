@@ -5,17 +5,18 @@ from __future__ import annotations
 import pytest
 from django.core.files.base import ContentFile
 
-from gallery.publishing import QueryRefused
-from gallery.services import adding
-from moderation.models import ReviewCase
-from moderation.services import checking, items
-from moderation.services.checking import Asked
+from gallery.items import adding
+from gallery.items.publishing import QueryRefused
+from moderation.cases.models import ReviewCase
+from moderation.lists import items
+from moderation.pipeline import checking
+from moderation.pipeline.checking import Asked
 from tests import bypasses
 from tests.bypasses import BYPASSES, Bypass
 from tests.factories import encoded, png
 from tests.moderation.factories import ADMIN, make_list
-from videos.services import adding as video_adding
-from videos.services import indexing
+from videos.index import indexing
+from videos.items import adding as video_adding
 
 pytestmark = pytest.mark.django_db
 STRICTER = {"review": {"review", "block"}, "block": {"block"}}

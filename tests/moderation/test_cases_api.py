@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from moderation.models import BannedItem, BannedList, DecisionBatch, ReviewCase
-from moderation.permissions import Role
+from moderation.access.permissions import Role
+from moderation.cases.models import DecisionBatch, ReviewCase
+from moderation.lists.models import BannedItem, BannedList
 from tests.moderation.factories import make_case, make_item, make_list
 from tests.moderation.test_lists_api import Call, caller
 

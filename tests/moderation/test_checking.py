@@ -11,12 +11,16 @@ import pytest
 from django.test import Client
 from PIL import Image as Pillow
 
-from gallery.descriptors.pdq import dihedral
-from gallery.services.preparing import Hashes
+from gallery.imaging.descriptors.pdq import dihedral
+from gallery.items.preprocessing import Hashes
 from imgsmlr_site.models import ApiKey, Scope
-from moderation.models import AuditEvent, BannedList, CaseMatch, CheckAnswer, ReviewCase
-from moderation.services import checking, items
-from moderation.verdicts import Action
+from moderation.audit.models import AuditEvent
+from moderation.cases.models import CaseMatch, ReviewCase
+from moderation.lists import items
+from moderation.lists.models import BannedList
+from moderation.lists.verdicts import Action
+from moderation.pipeline import checking
+from moderation.pipeline.models import CheckAnswer
 from tests.factories import add_ready_image, jpeg, photo, png, stored_files, wheel_photo
 from tests.httpserver import HttpServer
 from tests.moderation.factories import ADMIN, make_item, make_list
@@ -241,7 +245,7 @@ def test_a_batch_answers_each_alone(ask: Any) -> None:
 
 
 def test_searches_with_banned_pictures_are_refused_if_so_set(client: Client, settings: Any) -> None:
-    settings.QUERY_GATES = ["moderation.services.checking.refuse_banned_query"]
+    settings.QUERY_GATES = ["moderation.pipeline.checking.refuse_banned_query"]
     settings.THROTTLE_POINTS = 0
     _, text = ApiKey.issue(name="searcher", scopes=[Scope.SEARCH])
     make_item(make_list(), ("pdq", pdq_of(photo(1)), 90))
@@ -275,7 +279,7 @@ def test_the_original_api_says_that_a_picture_is_banned(client: Client, open_api
         assert add(1)["msg"] == "image file already exists"
         # What is only doubtful is taken in, and found once somebody has decided.
         assert add(2)["code"] == 200
-    from gallery.models import Image
+    from gallery.items.models import Image
 
     assert {image.status for image in Image.objects.all()} == {"quarantined"}
     assert Path(Image.objects.all()[0].original.path).exists()

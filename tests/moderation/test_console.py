@@ -13,20 +13,20 @@ from django.test import Client
 from django.urls import reverse
 from PIL import Image as Pillow
 
-from gallery.models import Image
-from gallery.renditions import STEPS, rendition
-from gallery.services import changing
-from moderation.models import (
-    AuditEvent,
-    BannedItem,
+from gallery.imaging.renditions import STEPS, rendition
+from gallery.items import changing
+from gallery.items.models import Image
+from moderation.access.permissions import Actor, Role
+from moderation.audit.models import AuditEvent
+from moderation.cases import claims, decisions
+from moderation.cases.models import (
     CaseMatch,
     DecisionBatch,
     Exposure,
     ReviewCase,
     ReviewPreference,
 )
-from moderation.permissions import Actor, Role
-from moderation.services import claims, decisions
+from moderation.lists.models import BannedItem
 from tests import factories as pictures
 from tests import pages
 from tests.moderation import factories as make

@@ -11,19 +11,19 @@ from django.db import connection
 from PIL import Image as Pillow
 from PIL import ImageOps
 
-from gallery import confidence
-from gallery.confidence import Evidence
-from gallery.descriptors import get_copy
-from gallery.descriptors.copy import PARTS
-from gallery.likeness import Looks
-from gallery.services.copy_search import CopyQuery, Probe, judged
-from gallery.trimming import trim
-from gallery.vectors import encode
-from moderation import copy_matching, item_vectors, policies
-from moderation.matching import View
-from moderation.models import BannedFingerprint, BannedItem
-from moderation.services import entries, item_storing, items, lists
-from moderation.verdicts import Action
+from gallery.imaging.descriptors import get_copy
+from gallery.imaging.descriptors.copy import PARTS
+from gallery.imaging.image_registration import Looks
+from gallery.imaging.trimming import trim
+from gallery.items.vectors import encode
+from gallery.search import confidence
+from gallery.search.confidence import Evidence
+from gallery.search.copy_search import CopyQuery, Probe, judged
+from moderation.lists import entries, item_storing, item_vectors, items, list_policies, lists
+from moderation.lists.models import BannedFingerprint, BannedItem
+from moderation.lists.verdicts import Action
+from moderation.screening import copy_matching
+from moderation.screening.matching import View
 from tests.factories import WHEEL_PICTURES, jpeg, photo, png, wheel_photo
 from tests.moderation.factories import ADMIN, make_list
 from tests.moderation.test_matching import another_process
@@ -101,7 +101,7 @@ def test_what_is_found_is_what_verifying_every_item_finds(monkeypatch: pytest.Mo
     added = item_storing.add(by=ADMIN, list_id=on.pk, made=made, reason="").items
     # Fewer than there are, so that most items are left out.
     monkeypatch.setattr(copy_matching, "LEAST", 8)
-    lists_now = policies.current()
+    lists_now = list_policies.current()
     observe = lists_now[on.pk].reach["copy"].observe
     missed = []
     for name in SHOWN:
@@ -134,7 +134,7 @@ def test_pictures_that_are_alike_do_not_push_an_item_out(monkeypatch: pytest.Mon
         for time in range(60)
     )
     monkeypatch.setattr(copy_matching, "LEAST", 2)
-    found = copy_matching.by_copy([upload], policies.current())
+    found = copy_matching.by_copy([upload], list_policies.current())
     assert {match.item_id for match in found} == {wanted.pk, video.pk}
 
 

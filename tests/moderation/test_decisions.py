@@ -9,22 +9,18 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import close_old_connections, connection
 
-from gallery.errors import Conflict, NotFound, UserError
-from gallery.items import Status
-from gallery.models import Image
-from gallery.services import changing
-from moderation.models import (
-    AuditEvent,
-    BannedItem,
-    BannedList,
-    Decision,
-    DecisionBatch,
-    ReviewCase,
-)
-from moderation.permissions import Actor, NotAllowed, Role
-from moderation.services import audit, decisions, undo
-from moderation.states import CaseState
-from moderation.verdicts import Severity
+from gallery.items import changing
+from gallery.items.item import Status
+from gallery.items.models import Image
+from gallery.shared.errors import Conflict, NotFound, UserError
+from moderation.access.permissions import Actor, NotAllowed, Role
+from moderation.audit import trail
+from moderation.audit.models import AuditEvent
+from moderation.cases import decisions, undo
+from moderation.cases.models import Decision, DecisionBatch, ReviewCase
+from moderation.cases.states import CaseState
+from moderation.lists.models import BannedItem, BannedList
+from moderation.lists.verdicts import Severity
 from tests import factories as pictures
 from tests.moderation import factories as make
 
@@ -329,4 +325,4 @@ def test_two_who_decide_at_the_same_moment() -> None:
     assert len(outcomes) == 4
     assert sum(outcome in ("confirm", "dismiss") for outcome in outcomes) == 1, outcomes
     assert Decision.objects.count() == 3
-    assert list(audit.breaks()) == []
+    assert list(trail.breaks()) == []

@@ -9,11 +9,17 @@ import numpy as np
 import pytest
 from PIL import ImageOps
 
-from gallery.descriptors import pdq
-from gallery.descriptors.base import Pixels
-from gallery.descriptors.pdq_variants import MIRRORED, variants
-from moderation.edit_evidence import CALIBRATED, FARTHEST, NEVER, evidence, reach
-from moderation.hash_index import pack
+from gallery.imaging.descriptors import pdq
+from gallery.imaging.descriptors.base import Pixels
+from gallery.imaging.descriptors.pdq_variants import MIRRORED, variants
+from moderation.lists.hash_index import pack
+from moderation.screening.edit_evidence import (
+    CALIBRATED,
+    FARTHEST,
+    NEVER,
+    evidence,
+    reach,
+)
 from tests.factories import wheel_photo
 from tests.moderation.test_gate import pdq_of
 

@@ -13,13 +13,15 @@ from django.test import Client
 from PIL import Image as Pillow
 from PIL import ImageOps
 
-from gallery.publishing import QueryRefused
+from gallery.items.publishing import QueryRefused
 from imgsmlr_site.models import ApiKey, Scope
-from moderation import edited_copies
-from moderation.edit_evidence import CALIBRATED, reach
-from moderation.models import BannedItem, BannedList, CaseMatch, ListMethod, ReviewCase
-from moderation.services import checking, retro_scan, scanning
-from moderation.verdicts import Action
+from moderation.cases.models import CaseMatch, ReviewCase
+from moderation.lists import retro_scan
+from moderation.lists.models import BannedItem, BannedList, ListMethod
+from moderation.lists.verdicts import Action
+from moderation.pipeline import checking, scanning
+from moderation.screening import edited_copies
+from moderation.screening.edit_evidence import CALIBRATED, reach
 from tests.factories import add_ready_image, jpeg, png, wheel_photo
 from tests.moderation.factories import ADMIN, make_item, make_list
 from tests.moderation.test_gate import gif, pdq_of

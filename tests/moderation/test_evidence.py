@@ -13,15 +13,19 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from gallery.models import DuplicatePair, Image
-from gallery.retention import Withheld
-from gallery.services import changing, duplicate_decisions
+from gallery.duplicates import duplicate_decisions
+from gallery.items import changing
+from gallery.items.models import DuplicatePair, Image
+from gallery.items.retention import Withheld
 from imgsmlr_site.models import ApiKey, Scope
-from moderation import media, tasks
-from moderation.models import AuditEvent, BannedItem, BannedList, ReviewCase
-from moderation.permissions import Actor, Role
-from moderation.services import decisions, legal_holds, lists
-from moderation.verdicts import Action
+from moderation import tasks
+from moderation.access.permissions import Actor, Role
+from moderation.audit.models import AuditEvent
+from moderation.cases import decisions, legal_holds, media
+from moderation.cases.models import ReviewCase
+from moderation.lists import lists
+from moderation.lists.models import BannedItem, BannedList
+from moderation.lists.verdicts import Action
 from tests import pages
 from tests.factories import add_ready_image, photo, png
 from tests.moderation.factories import ADMIN, make_case, make_item, make_list, make_person

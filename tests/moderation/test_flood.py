@@ -10,8 +10,9 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from moderation import tasks
-from moderation.models import AuditEvent, CaseMatch, ReviewCase
-from moderation.services import flood
+from moderation.audit.models import AuditEvent
+from moderation.cases.models import CaseMatch, ReviewCase
+from moderation.pipeline import flood
 from tests.factories import add_ready_image, jpeg, photo
 from tests.moderation.factories import make_item, make_list
 from tests.moderation.test_gate import pdq_of

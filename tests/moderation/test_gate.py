@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from gallery.descriptors import PIXELS
-from gallery.descriptors.pdq import dihedral
-from gallery.models import Image, ImageFingerprint
-from gallery.services import adding, describing
-from gallery.services.preparing import Hashes
-from moderation.models import BannedItem, BannedList, CaseMatch, ListMethod, ReviewCase
-from moderation.permissions import Actor, Role
-from moderation.services import gate as gates
-from moderation.services import items
-from moderation.services.decisions import decide
-from moderation.services.gate import gate
-from moderation.verdicts import Action
+from gallery.imaging.descriptors import PIXELS
+from gallery.imaging.descriptors.pdq import dihedral
+from gallery.items import adding, describing
+from gallery.items.models import Image, ImageFingerprint
+from gallery.items.preprocessing import Hashes
+from moderation.access.permissions import Actor, Role
+from moderation.cases.decisions import decide
+from moderation.cases.models import CaseMatch, ReviewCase
+from moderation.lists import items
+from moderation.lists.models import BannedItem, BannedList, ListMethod
+from moderation.lists.verdicts import Action
+from moderation.pipeline import gate as gates
+from moderation.pipeline.gate import gate
 from tests.factories import add_ready_image, encoded, jpeg, photo, png, wheel_photo
 from tests.moderation.factories import ADMIN, make_item, make_list, make_person
 
@@ -227,7 +228,7 @@ def test_each_frame_is_found_by_searches_too() -> None:
     image = add_ready_image(data=data, inline=PIXELS)
     views = ImageFingerprint.objects.filter(item=image).values_list("view", flat=True)
     assert sorted(views) == ["frame-1", "frame-2", "full"]
-    from gallery.services import searching
+    from gallery.search import searching
 
     found = searching.search(
         searching.Query(data=png(photo(2, (200, 150)))), match_type="pdq", limit=5
@@ -266,7 +267,7 @@ def test_a_missing_model_that_a_list_needs_holds_the_picture(
 ) -> None:
     on = make_list()
     items.add_picture(by=ADMIN, list_id=on.pk, data=png(photo(2)))
-    from gallery import descriptors
+    from gallery.imaging import descriptors
 
     with monkeypatch.context() as patch:
         patch.setitem(descriptors._options, "copy", {"directory": on_nothing()})

@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gallery.errors import Unavailable, UserError
-from moderation import hash_index
-from moderation.hash_index import (
+from gallery.shared.errors import Unavailable, UserError
+from moderation.lists import hash_index
+from moderation.lists.hash_index import (
     BITS,
     HashIndex,
     HashIndexUnusable,
@@ -370,7 +370,7 @@ GENERATION = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from moderation.hash_index import HashIndex, build
+from moderation.lists.hash_index import HashIndex, build
 
 def generation(number):
     count = 500 + number * 7919 % 40_000
@@ -548,7 +548,7 @@ def test_most_near_rows_are_likely(planted: tuple[Hashes, Hashes, NDArray[np.int
 
 
 def test_the_module_imports_no_django() -> None:
-    script = "import sys, moderation.hash_index; print(*sys.modules)"
+    script = "import sys, moderation.lists.hash_index; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from moderation.hashlists import (
+from moderation.lists.formats import (
     Feedback,
     Format,
     HashRow,

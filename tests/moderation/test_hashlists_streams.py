@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moderation.hashlists import (
+from moderation.lists.formats import (
     BadRow,
     Feedback,
     Format,

@@ -7,9 +7,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from moderation.hashlists import HashRow, Kind, Media, State
-from moderation.hashlists.times import time_of
-from moderation.hashlists.values import Unmatchable, parse_kind
+from moderation.lists.formats import (
+    HashRow,
+    Kind,
+    Media,
+    State,
+)
+from moderation.lists.formats.times import time_of
+from moderation.lists.formats.values import Unmatchable, parse_kind
 from tests.moderation.hashlist_files import bad, hashes, md5, only, pdq, rows_in, sha1, sha256
 
 TIMES = {

@@ -11,12 +11,13 @@ from django.core.files.storage import default_storage
 from PIL import Image as Pillow
 
 from benchmarks.hidden_edits import EDITS
-from gallery.errors import NotFound
-from moderation import media, policies, screening, subjects
-from moderation.models import BannedItem
-from moderation.screening import Screening
-from moderation.services import entries, item_storing
-from moderation.verdicts import Verdict
+from gallery.shared.errors import NotFound
+from moderation.cases import media
+from moderation.lists import entries, item_storing, list_policies
+from moderation.lists.models import BannedItem
+from moderation.lists.verdicts import Verdict
+from moderation.screening import content, screening
+from moderation.screening.screening import Screening
 from tests.factories import jpeg, photo, wheel_photo
 from tests.moderation.factories import ADMIN, make_list
 
@@ -38,7 +39,7 @@ def coffee() -> Iterator[BannedItem]:
 
 def screened(rgb: np.ndarray) -> Screening:
     data = jpeg(Pillow.fromarray(np.ascontiguousarray(rgb)))
-    return screening.screen(subjects.of_bytes(data), policies.current())
+    return screening.screen(content.of_bytes(data), list_policies.current())
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,13 @@ import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from gallery.models import Image
-from gallery.services.preparing import Hashes
+from gallery.items.models import Image
+from gallery.items.preprocessing import Hashes
 from moderation import tasks
-from moderation.models import AuditEvent, BannedItem, BannedList, ReviewCase
-from moderation.services import items, lists
+from moderation.audit.models import AuditEvent
+from moderation.cases.models import ReviewCase
+from moderation.lists import items, lists
+from moderation.lists.models import BannedItem, BannedList
 from tests.factories import add_ready_image, jpeg, photo, png
 from tests.moderation.factories import ADMIN, make_item, make_list
 from tests.moderation.test_flood import add_many

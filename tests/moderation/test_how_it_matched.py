@@ -11,10 +11,11 @@ from django.test import Client
 from django.urls import reverse
 from PIL import ImageOps
 
-from gallery.shown_pictures import in_words, labels
-from moderation.models import BannedFingerprint, ReviewCase
-from moderation.permissions import Role
-from moderation.services import items
+from gallery.imaging.shown_pictures import in_words, labels
+from moderation.access.permissions import Role
+from moderation.cases.models import ReviewCase
+from moderation.lists import items
+from moderation.lists.models import BannedFingerprint
 from tests import bypasses
 from tests.factories import add_ready_image, encoded, jpeg, png, wheel_photo
 from tests.moderation.factories import ADMIN, make_item, make_list, make_person

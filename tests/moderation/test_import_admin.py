@@ -12,9 +12,13 @@ from django.test import Client
 from django.utils import timezone
 
 from imgsmlr_site.models import ApiKey
-from moderation.models import AuditEvent, BannedItem, Delivery, ListImport, Webhook, WebhookEvent
-from moderation.permissions import Role
-from moderation.services import sending, starting_imports, webhooks
+from moderation.access.permissions import Role
+from moderation.audit.models import AuditEvent
+from moderation.imports import starting_imports
+from moderation.imports.models import ListImport
+from moderation.lists.models import BannedItem
+from moderation.webhooks import outbox, sending
+from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
 from tests.moderation.factories import ADMIN, make_item, make_list, make_person
 from tests.moderation.hashlist_files import DATA, md5
 from tests.moderation.test_webhooks import Receiver, _loopback, receiver, verify
@@ -224,7 +228,7 @@ def test_a_secret_is_shown_once(receiver: Receiver) -> None:
 
 def test_a_test_message_says_what_came_of_it(receiver: Receiver) -> None:
     admin = logged_in(Role.ADMIN)
-    made = webhooks.create_webhook(by=ADMIN, name="shop", url=receiver.url, events=["verdict"])
+    made = outbox.create_webhook(by=ADMIN, name="shop", url=receiver.url, events=["verdict"])
     assert "The test message arrived." in text_of(
         admin.post(f"{WEBHOOKS}{made.pk}/test/", follow=True)
     )
@@ -244,7 +248,7 @@ def test_what_a_service_refuses_is_said_on_the_page() -> None:
 
 def test_a_webhook_is_changed_and_deleted_in_the_admin() -> None:
     admin = logged_in(Role.ADMIN)
-    made = webhooks.create_webhook(
+    made = outbox.create_webhook(
         by=ADMIN, name="shop", url="https://a.example/", events=["verdict"]
     )
     body = {"name": "shop", "url": "https://b.example/", "events": ["item.ready", "verdict"]}
@@ -261,10 +265,10 @@ def test_a_webhook_is_changed_and_deleted_in_the_admin() -> None:
 
 def test_messages_are_tried_again_from_their_list() -> None:
     admin = logged_in(Role.ADMIN)
-    made = webhooks.create_webhook(
+    made = outbox.create_webhook(
         by=ADMIN, name="shop", url="https://a.example/", events=["verdict"]
     )
-    webhooks.tell(WebhookEvent.VERDICT, "verdict:1", {"a": "<b>"})
+    outbox.tell(WebhookEvent.VERDICT, "verdict:1", {"a": "<b>"})
     row = Delivery.objects.get()
     Delivery.objects.update(given_up_at=timezone.now(), failure="The receiver answered 500.")
     page = text_of(admin.get("/admin/moderation/delivery/?outcome=given_up"))
@@ -300,7 +304,7 @@ def test_webhooks_through_v1(receiver: Receiver) -> None:
     secret = post(f"{path}secret/").json()["secret"]
     assert secret != made.json()["secret"]
     caller.patch(f"{API}{path}", {"enabled": True}, content_type="application/json")
-    webhooks.tell(WebhookEvent.DECISION, "decision:1", {})
+    outbox.tell(WebhookEvent.DECISION, "decision:1", {})
     receiver.answers = [500]
     sending.send_due()
     seen = caller.get(f"{API}{path}deliveries/").json()["results"]

@@ -21,12 +21,15 @@ from django.db import connection
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from gallery.errors import Conflict, UserError
-from moderation.hashlists import Format
-from moderation.models import AuditEvent, BannedItem, BannedList, ListImport
-from moderation.permissions import Actor, Role
-from moderation.services import exporting, importing, starting_imports
-from moderation.services.import_options import options
+from gallery.shared.errors import Conflict, UserError
+from moderation.access.permissions import Actor, Role
+from moderation.audit.models import AuditEvent
+from moderation.imports import importing, starting_imports
+from moderation.imports.models import ListImport
+from moderation.imports.options import options
+from moderation.lists import exporting
+from moderation.lists.formats import Format
+from moderation.lists.models import BannedItem, BannedList
 from tests.moderation.factories import ADMIN, make_item, make_list
 from tests.moderation.hashlist_files import DATA, md5, pdq, sha1
 from tests.moderation.test_importing import counted, everything, load, load_sample

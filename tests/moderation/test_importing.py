@@ -9,11 +9,18 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from gallery.errors import UserError
-from moderation.models import AuditEvent, BannedHash, BannedItem, BannedList, ListImport, RetroScan
-from moderation.permissions import Actor, NotAllowed, Role
-from moderation.services import importing, starting_imports
-from moderation.services.import_options import options
+from gallery.shared.errors import UserError
+from moderation.access.permissions import Actor, NotAllowed, Role
+from moderation.audit.models import AuditEvent
+from moderation.imports import importing, starting_imports
+from moderation.imports.models import ListImport
+from moderation.imports.options import options
+from moderation.lists.models import (
+    BannedHash,
+    BannedItem,
+    BannedList,
+    RetroScan,
+)
 from tests.moderation.factories import ADMIN, make_item, make_list
 from tests.moderation.hashlist_files import DATA, md5, pdq, sha1
 

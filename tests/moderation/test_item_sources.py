@@ -10,20 +10,22 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.management import call_command
 
-from gallery import descriptors
-from gallery.decoding import NotAnImage
-from gallery.descriptors.base import COPY_VERSION, PIXELS_VERSION
-from gallery.errors import Conflict, Unavailable
-from moderation.models import AuditEvent, BannedFingerprint, BannedItem, RetroScan
-from moderation.services import items, lists
+from gallery.imaging import descriptors
+from gallery.imaging.descriptors.base import COPY_VERSION, PIXELS_VERSION
+from gallery.imaging.picture_limits import NotAnImage
+from gallery.shared.errors import Conflict, Unavailable
+from moderation.audit.models import AuditEvent
+from moderation.lists import items, lists
+from moderation.lists.models import BannedFingerprint, BannedItem, RetroScan
 from tests import factories as make
 from tests.httpserver import HttpServer
 from tests.moderation.factories import ADMIN, make_list
 from tests.videos.clips import encode, moving, plain, timed
 from videos import conf
-from videos.errors import NotAVideo
+from videos.decode.errors import NotAVideo
+from videos.index import indexing
+from videos.items import adding
 from videos.models import Video
-from videos.services import adding, indexing
 
 pytestmark = pytest.mark.django_db
 

@@ -14,16 +14,23 @@ from django.core.files.base import ContentFile
 from django.utils import timezone
 from PIL import Image as Pillow
 
-from gallery import descriptors
-from gallery.decoding import NotAnImage
-from gallery.descriptors.base import COPY_VERSION, PIXELS_VERSION
-from gallery.errors import Conflict, NotFound, UserError
-from gallery.models import Image
-from gallery.services import changing, embedding
-from moderation.models import AuditEvent, BannedFingerprint, BannedHash, BannedItem, RetroScan
-from moderation.permissions import Actor, NotAllowed, Role
-from moderation.services import audit, items, lists
-from moderation.services.items import InvalidHash
+from gallery.imaging import descriptors
+from gallery.imaging.descriptors.base import COPY_VERSION, PIXELS_VERSION
+from gallery.imaging.picture_limits import NotAnImage
+from gallery.items import changing, embedding
+from gallery.items.models import Image
+from gallery.shared.errors import Conflict, NotFound, UserError
+from moderation.access.permissions import Actor, NotAllowed, Role
+from moderation.audit import trail
+from moderation.audit.models import AuditEvent
+from moderation.lists import items, lists
+from moderation.lists.items import InvalidHash
+from moderation.lists.models import (
+    BannedFingerprint,
+    BannedHash,
+    BannedItem,
+    RetroScan,
+)
 from tests import factories as make
 from tests.moderation.factories import ADMIN, make_list, make_person
 
@@ -254,7 +261,7 @@ def test_a_picture_that_cannot_be_stored_leaves_no_file(
     def broken(**_: Any) -> None:
         raise RuntimeError("the audit cannot be written")
 
-    monkeypatch.setattr(audit, "record", broken)
+    monkeypatch.setattr(trail, "record", broken)
     with pytest.raises(RuntimeError):
         items.add_picture(by=ADMIN, list_id=row.pk, data=make.png(make.photo(1)))
     assert make.stored_files(settings.MEDIA_ROOT) == []
@@ -362,7 +369,7 @@ def test_a_bulk_command_is_one_event_with_a_count() -> None:
     assert (event.verb, event.count, event.reason) == ("items.retired", 120, "all of them")
     assert len(event.before["ids"]) == 100
     assert event.before["lists"] == sorted([first.pk, second.pk])
-    assert list(audit.breaks()) == []
+    assert list(trail.breaks()) == []
 
 
 def test_opinions() -> None:

@@ -10,11 +10,10 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 
-from gallery.models import Image
-from moderation import media
-from moderation.models import ReviewCase
-from moderation.permissions import Actor, Role
-from moderation.services import decisions
+from gallery.items.models import Image
+from moderation.access.permissions import Actor, Role
+from moderation.cases import decisions, media
+from moderation.cases.models import ReviewCase
 from tests.factories import jpeg, photo, png
 from tests.gallery.test_link_checks import again, linked
 from tests.httpserver import HttpServer

@@ -6,12 +6,18 @@ from typing import Any
 
 import pytest
 
-from gallery.errors import Conflict, NotFound
-from moderation import conf
-from moderation.models import AuditEvent, BannedItem, BannedList, ListMethod, RetroScan
-from moderation.permissions import Actor, NotAllowed, Role
-from moderation.services import audit, lists
-from moderation.services.lists import InvalidList
+from gallery.shared.errors import Conflict, NotFound
+from moderation.access.permissions import Actor, NotAllowed, Role
+from moderation.audit import trail
+from moderation.audit.models import AuditEvent
+from moderation.lists import conf, lists
+from moderation.lists.lists import InvalidList
+from moderation.lists.models import (
+    BannedItem,
+    BannedList,
+    ListMethod,
+    RetroScan,
+)
 from tests.moderation.factories import ADMIN, make_item, make_list, make_person
 
 pytestmark = pytest.mark.django_db
@@ -253,7 +259,7 @@ def test_who_may(command: str, role: Role) -> None:
     if role >= ALLOWED[command]:
         calls[command]()
         assert AuditEvent.objects.count() == 1
-        assert list(audit.breaks()) == []
+        assert list(trail.breaks()) == []
     else:
         with pytest.raises(NotAllowed):
             calls[command]()

@@ -10,9 +10,13 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from moderation.models import AuditEvent, BannedItem, BannedList, RetroScan, ReviewCase
-from moderation.permissions import Actor, Role
-from moderation.services import audit, decisions, legal_holds, lists
+from moderation.access.permissions import Actor, Role
+from moderation.audit import trail
+from moderation.audit.models import AuditEvent
+from moderation.cases import decisions, legal_holds
+from moderation.cases.models import ReviewCase
+from moderation.lists import lists
+from moderation.lists.models import BannedItem, BannedList, RetroScan
 from tests import factories as make
 from tests import pages
 from tests.moderation.factories import ADMIN, make_case, make_item, make_list, make_person
@@ -94,7 +98,7 @@ def test_each_role_sees_what_it_may(login: Callable[[Role], Client], role: Role)
 
 
 def _event(row: BannedList) -> AuditEvent:
-    return audit.record(by="user:ana", verb="list.seen", subject=row, before={"a": ["<b>"]})
+    return trail.record(by="user:ana", verb="list.seen", subject=row, before={"a": ["<b>"]})
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.MODERATOR])

@@ -12,8 +12,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from imgsmlr_site.models import ApiKey
-from moderation.models import AuditEvent, BannedItem, BannedList
-from moderation.permissions import Role
+from moderation.access.permissions import Role
+from moderation.audit.models import AuditEvent
+from moderation.lists.models import BannedItem, BannedList
 from tests import factories as make
 from tests.httpserver import HttpServer
 from tests.moderation.factories import make_item, make_list, make_person

@@ -11,17 +11,24 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from gallery.models import DuplicatePair, Image
-from gallery.services import changing as images
-from gallery.services import duplicate_decisions
-from moderation.models import BannedItem, ReviewCase
-from moderation.permissions import Actor, Role
-from moderation.services import claims, decisions, items, legal_holds, undo
+from gallery.duplicates import duplicate_decisions
+from gallery.items import changing as images
+from gallery.items.models import DuplicatePair, Image
+from moderation.access.permissions import Actor, Role
+from moderation.cases import (
+    claims,
+    decisions,
+    legal_holds,
+    undo,
+)
+from moderation.cases.models import ReviewCase
+from moderation.lists import items
+from moderation.lists.models import BannedItem
 from tests.gallery.test_admin import row
 from tests.moderation.factories import ADMIN, make_case, make_item, make_list, make_person
 from tests.moderation.test_locking import Beside
+from videos.items import changing as videos
 from videos.models import Video
-from videos.services import changing as videos
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROUNDS = 2

@@ -10,10 +10,14 @@ import pytest
 from django.core.files.base import ContentFile
 from django.db import connection, transaction
 
-from moderation.models import BannedItem, BannedList, CaseMatch, ListImport, ReviewCase
-from moderation.permissions import Actor, Role
-from moderation.services import claims, importing, items, lists, starting_imports
-from moderation.verdicts import Action
+from moderation.access.permissions import Actor, Role
+from moderation.cases import claims
+from moderation.cases.models import CaseMatch, ReviewCase
+from moderation.imports import importing, starting_imports
+from moderation.imports.models import ListImport
+from moderation.lists import items, lists
+from moderation.lists.models import BannedItem, BannedList
+from moderation.lists.verdicts import Action
 from tests.factories import photo
 from tests.moderation.factories import ADMIN, make_case, make_item, make_list, make_person
 from tests.moderation.test_gate import add, pdq_of

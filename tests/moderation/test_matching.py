@@ -18,13 +18,19 @@ from django.conf import settings
 from django.db import connection, transaction
 from django_q.models import OrmQ
 
-from moderation import banned_hashes, matching, policies, tasks
-from moderation.hash_index import HashIndex
-from moderation.matching import View
-from moderation.models import BannedHash, BannedItem, BannedList, ListMethod
-from moderation.services import hash_index_file, items, lists
-from moderation.subjects import NOTHING
-from moderation.verdicts import Action
+from moderation import tasks
+from moderation.lists import banned_hashes, hash_index_file, items, list_policies, lists
+from moderation.lists.hash_index import HashIndex
+from moderation.lists.models import (
+    BannedHash,
+    BannedItem,
+    BannedList,
+    ListMethod,
+)
+from moderation.lists.verdicts import Action
+from moderation.screening import matching
+from moderation.screening.content import NOTHING
+from moderation.screening.matching import View
 from tests.environment import DATA_DIR
 from tests.moderation.factories import ADMIN, make_item, make_list
 
@@ -94,7 +100,7 @@ def test_everything_within_the_threshold_is_found_and_nothing_beyond() -> None:
             )
             found = [
                 (match.frame, int(match.distance), bytes.fromhex(numbers[match.item_place]))
-                for match in matching.by_pdq(views, policies.current())
+                for match in matching.by_pdq(views, list_policies.current())
             ]
             expected = [pair for pair in pairs if pair[1] <= threshold]
             assert len(expected) == QUERIES * (threshold + 1)
@@ -250,7 +256,7 @@ def test_a_file_that_is_not_of_what_the_database_has_now_is_written_anew() -> No
     assert banned_hashes.refresh() == 20
     assert all(hits(hash) for hash in hashes)
     # And a file of a later time than the database was set back to counts for nothing.
-    from moderation import hash_index
+    from moderation.lists import hash_index
 
     nothing = np.empty(0, np.int64), np.empty((0, 32), np.uint8)
     hash_index.build(banned_hashes.path(), *nothing, watermark=2**62)
@@ -268,6 +274,6 @@ def test_the_index_of_exact_hashes_is_used() -> None:
         cursor.execute("SET LOCAL enable_seqscan = off")
     rows = BannedHash.objects.exclude(kind="pdq").filter(value__in=["0" * 32])
     assert "bannedhash_exact" in rows.explain()
-    found = matching.by_file({"md5": "0" * 32}, policies.current())
+    found = matching.by_file({"md5": "0" * 32}, list_policies.current())
     assert [match.item_id for match in found] == [item.pk]
     assert BannedList.objects.count() == 1

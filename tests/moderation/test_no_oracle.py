@@ -13,16 +13,19 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
 
-from gallery.models import Image
-from gallery.services.preparing import Hashes
+from gallery.items.models import Image
+from gallery.items.preprocessing import Hashes
 from gallery.tasks import describe_images
 from imgsmlr_site.env import LOOPBACK
 from imgsmlr_site.models import ApiKey
-from moderation.models import AuditEvent, Delivery, NearCheck, ReviewCase, Webhook
-from moderation.permissions import Actor, Role
-from moderation.services import checking, near_checks
-from moderation.services.checking import Asked
-from moderation.verdicts import Action
+from moderation.access.permissions import Actor, Role
+from moderation.audit.models import AuditEvent
+from moderation.cases.models import ReviewCase
+from moderation.lists.verdicts import Action
+from moderation.pipeline import checking, near_checks
+from moderation.pipeline.checking import Asked
+from moderation.pipeline.models import NearCheck
+from moderation.webhooks.models import Delivery, Webhook
 from tests.factories import add_ready_image, photo, png
 from tests.moderation.factories import make_item, make_list, make_person
 from tests.moderation.test_gate import flipped, pdq_of
@@ -193,7 +196,7 @@ def test_beyond_the_budget_a_match_that_only_asks_is_held_like_what_is_none(
 
 def test_searches_count_where_they_are_screened(settings: Any) -> None:
     settings.NEAR_CHECKS = 3
-    settings.QUERY_GATES = ["moderation.services.checking.refuse_banned_query"]
+    settings.QUERY_GATES = ["moderation.pipeline.checking.refuse_banned_query"]
     make_item(make_list(), ("pdq", beyond(), 90))
     client, some = client_of("check", "add", "search"), variants()
     assert ask(client, flipped(beyond(), 20))["verdict"] == "block"

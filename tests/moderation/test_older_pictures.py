@@ -17,13 +17,13 @@ from django.db import connection
 from django_q.models import OrmQ
 from PIL import Image as Pillow
 
-from gallery import conf, decoding, descriptors
-from gallery.items import UNREADABLE
-from gallery.models import PICTURES_VERSION, Image, ImageFingerprint
-from gallery.services import looking_through
-from gallery.services.preparing import describe
-from gallery.services.searching import Query, search
-from gallery.services.storing_columns import store_columns
+from gallery.imaging import decoding, descriptors
+from gallery.items import conf, looking_through
+from gallery.items.item import UNREADABLE
+from gallery.items.models import PICTURES_VERSION, Image, ImageFingerprint
+from gallery.items.preprocessing import describe
+from gallery.items.storing_columns import store_columns
+from gallery.search.searching import Query, search
 from gallery.tasks import embed_images, look_through
 from moderation.tasks import screen_images
 from tests import factories as make
@@ -36,9 +36,9 @@ from tests.shown_files import mirage, veiled
 from tests.videos.clips import encode
 from tests.videos.test_indexing import SHORT
 from tests.videos.test_indexing import ready as ready_video
+from videos.index import indexing
 from videos.models import PICTURES_VERSION as VIDEO_VERSION
 from videos.models import Video
-from videos.services import indexing
 from videos.tasks import index_older
 
 pytestmark = pytest.mark.django_db
@@ -183,7 +183,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 connection.settings_dict["NAME"], settings.MEDIA_ROOT = sys.argv[1:]
-from gallery.signals import pictures_found
+from gallery.items.signals import pictures_found
 seen = []
 def wait(ids, **_):
     seen.extend(ids)

@@ -19,12 +19,13 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models import FileField, Model
 
-from gallery.models import Image
-from gallery.retention import Act
-from gallery.services import orphans
+from gallery.items import orphans
+from gallery.items.models import Image
+from gallery.items.retention import Act
 from gallery.tasks import remove_orphans
-from moderation.models import ListImport, ReviewCase
-from moderation.services import case_pictures, evidence
+from moderation.cases import case_pictures, evidence
+from moderation.cases.models import ReviewCase
+from moderation.imports.models import ListImport
 from tests.environment import DATA_DIR
 from tests.factories import add_pending_image, add_ready_image, jpeg, photo, png, stored_files
 from tests.moderation.factories import make_case, make_item, make_list
@@ -183,8 +184,8 @@ from django.conf import settings
 from django.db import connection, transaction
 connection.settings_dict["NAME"], settings.MEDIA_ROOT, act, what = sys.argv[1:]
 from gallery.models import Image
-from gallery.services import adding, changing
-from gallery.signals import image_added
+from gallery.items import adding, changing
+from gallery.items.signals import image_added
 
 def die(**_):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -12,10 +12,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from gallery.models import Image
-from moderation.models import BannedItem, ListImport, RetroScan, ReviewCase
-from moderation.permissions import Actor, Role
-from moderation.services import decisions, quality
+from gallery.items.models import Image
+from moderation.access.permissions import Actor, Role
+from moderation.cases import decisions, quality
+from moderation.cases.models import ReviewCase
+from moderation.imports.models import ListImport
+from moderation.lists.models import BannedItem, RetroScan
 from tests import factories as pictures
 from tests.moderation import factories as make
 from tests.moderation.recorded import CONFIRMED, DISMISSED, OPEN, record

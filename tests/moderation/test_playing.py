@@ -12,15 +12,16 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
-from moderation.models import AuditEvent, Exposure, ReviewCase
-from moderation.permissions import Role
-from moderation.services import looks
+from moderation.access.permissions import Role
+from moderation.audit.models import AuditEvent
+from moderation.cases import looks
+from moderation.cases.models import Exposure, ReviewCase
 from tests import factories as pictures
 from tests.moderation import factories as make
 from tests.videos import library
 from tests.videos.clips import encode, still, timed
+from videos.items.changing import quarantine_videos
 from videos.models import Video
-from videos.services.changing import quarantine_videos
 
 pytestmark = pytest.mark.django_db
 CLIP = encode(timed(still("rocket", 2)))

@@ -16,17 +16,13 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from gallery.errors import Conflict, NotFound, UserError
-from moderation.models import (
-    AuditEvent,
-    BannedItem,
-    Decision,
-    ListImport,
-    RetroScan,
-    ReviewCase,
-)
-from moderation.permissions import Actor, NotAllowed, Role
-from moderation.services import decisions, overview, packets, quality
+from gallery.shared.errors import Conflict, NotFound, UserError
+from moderation.access.permissions import Actor, NotAllowed, Role
+from moderation.audit.models import AuditEvent
+from moderation.cases import case_reports, decisions, overview, quality
+from moderation.cases.models import Decision, ReviewCase
+from moderation.imports.models import ListImport
+from moderation.lists.models import BannedItem, RetroScan
 from tests import factories as pictures
 from tests.moderation.factories import make_case, make_item, make_list, make_person
 from tests.moderation.recorded import CONFIRMED, DISMISSED, record
@@ -243,7 +239,7 @@ def with_files(ana: Actor) -> ReviewCase:
 
 def test_a_packet_holds_all_but_media(ana: Actor, lead: Actor) -> None:
     case = with_files(ana)
-    packet = opened(packets.build(by=lead, case_id=case.pk))
+    packet = opened(case_reports.build(by=lead, case_id=case.pk))
     assert sorted(packet.namelist()) == [
         "README.txt", "audit.json", "case.json", "decisions.csv", "hashes.json",
     ]  # fmt: skip
@@ -266,12 +262,12 @@ def test_a_packet_holds_all_but_media(ana: Actor, lead: Actor) -> None:
 def test_media_only_for_who_may_export_it(ana: Actor, lead: Actor) -> None:
     case = with_files(ana)
     with pytest.raises(NotAllowed):
-        packets.build(by=lead, case_id=case.pk, media=True)
+        case_reports.build(by=lead, case_id=case.pk, media=True)
     with pytest.raises(NotAllowed):
-        packets.build(by=ana, case_id=case.pk)
+        case_reports.build(by=ana, case_id=case.pk)
     assert not AuditEvent.objects.filter(verb="case.exported").exists()
     admin = Actor.person(make_person(Role.ADMIN))
-    packet = opened(packets.build(by=admin, case_id=case.pk, media=True))
+    packet = opened(case_reports.build(by=admin, case_id=case.pk, media=True))
     item = BannedItem.objects.get()
     files = {name for name in packet.namelist() if name.startswith("media/")}
     assert files == {"media/subject.png", f"media/item-{item.pk}.jpg"}
@@ -284,10 +280,10 @@ def test_a_packet_outlives_what_it_is_about(ana: Actor, lead: Actor) -> None:
     case = with_files(ana)
     assert case.image is not None
     case.image.delete()
-    told = opened(packets.build(by=lead, case_id=case.pk))
+    told = opened(case_reports.build(by=lead, case_id=case.pk))
     assert json.loads(told.read("hashes.json"))["subject"]["sha256"] == case.evidence["sha256"]
     with pytest.raises(NotFound):
-        packets.build(by=lead, case_id=10**9)
+        case_reports.build(by=lead, case_id=10**9)
 
 
 def test_pages_hand_out_packets_and_decisions(ana: Actor, bo: Actor, lead: Actor) -> None:

@@ -15,15 +15,16 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from gallery.errors import Conflict, NotFound
-from gallery.items import Status
-from gallery.models import Image
-from moderation import queue
-from moderation.models import AuditEvent, BannedItem, ReviewCase
-from moderation.permissions import Actor, NotAllowed, Role
-from moderation.queue import Filters
-from moderation.services import claims, decisions, refusals, undo
-from moderation.verdicts import Severity
+from gallery.items.item import Status
+from gallery.items.models import Image
+from gallery.shared.errors import Conflict, NotFound
+from moderation.access.permissions import Actor, NotAllowed, Role
+from moderation.audit.models import AuditEvent
+from moderation.cases import claims, decision_permissions, decisions, queue, undo
+from moderation.cases.models import ReviewCase
+from moderation.cases.queue import Filters
+from moderation.lists.models import BannedItem
+from moderation.lists.verdicts import Severity
 from tests.moderation import factories as make
 
 pytestmark = pytest.mark.django_db
@@ -151,7 +152,7 @@ def test_what_may_be_decided_is_the_same_in_sql_and_in_words(item: BannedItem) -
     decide(1, 7)
     for by in people:
         everything = ReviewCase.objects.order_by("pk")
-        fit, _ = refusals.check_each(everything, "confirm", by)
+        fit, _ = decision_permissions.check_each(everything, "confirm", by)
         assert [case.pk for case in fit] == numbers(queue.decidable(everything, by))
 
 

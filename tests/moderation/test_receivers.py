@@ -11,12 +11,12 @@ from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from gallery.descriptors import PIXELS
-from gallery.models import Image
-from gallery.services import adding, changing, describing
-from moderation.models import AuditEvent
-from moderation.permissions import Actor, NotAllowed, Role
-from moderation.services import audit, audit_export
+from gallery.imaging.descriptors import PIXELS
+from gallery.items import adding, changing, describing
+from gallery.items.models import Image
+from moderation.access.permissions import Actor, NotAllowed, Role
+from moderation.audit import export, trail
+from moderation.audit.models import AuditEvent
 from tests import factories as make
 from tests.moderation.factories import ADMIN, make_list, make_person
 
@@ -57,13 +57,13 @@ def test_a_bulk_command_is_one_event_that_names_its_rows() -> None:
     assert (quarantined.verb, quarantined.count) == ("image.quarantined", 3)
     assert quarantined.before["ids"] == deleted.before["ids"] == ids
     assert deleted.before["was"] == "quarantined"
-    assert list(audit.breaks()) == []
+    assert list(trail.breaks()) == []
 
 
 def test_what_is_part_of_a_command_is_not_written_twice() -> None:
     make.add_ready_image(make.photo(1))
     before = AuditEvent.objects.count()
-    with audit.part_of_a_command():
+    with trail.part_of_a_command():
         changing.quarantine_images(images=Image.objects.all(), by="user:ana")
     assert AuditEvent.objects.count() == before
 
@@ -108,7 +108,7 @@ def verify(*args: str) -> str:
 def some_events() -> list[AuditEvent]:
     row = make_list()
     return [
-        audit.record(by="user:ana", verb="list.changed", subject=row, reason=f"=SUM({number})")
+        trail.record(by="user:ana", verb="list.changed", subject=row, reason=f"=SUM({number})")
         for number in range(3)
     ]
 
@@ -130,16 +130,16 @@ def test_verifying_the_audit() -> None:
 
 def test_the_audit_as_files() -> None:
     events = some_events()
-    lines = list(audit_export.as_csv(by=ADMIN, events=AuditEvent.objects.all()))
+    lines = list(export.as_csv(by=ADMIN, events=AuditEvent.objects.all()))
     assert lines[0].startswith("id,at,actor,verb")
     assert len(lines) == 4
     assert "'=SUM(0)" in lines[1]
-    rows = [json.loads(line) for line in audit_export.as_json(by=ADMIN, events=AuditEvent.objects)]
+    rows = [json.loads(line) for line in export.as_json(by=ADMIN, events=AuditEvent.objects)]
     assert [row["digest"] for row in rows] == [event.digest for event in events]
     assert rows[0]["reason"] == "=SUM(0)"
     for role in (Role.NOBODY, Role.VIEWER, Role.MODERATOR):
         by = Actor.person(make_person(role))
         with pytest.raises(NotAllowed):
-            audit_export.as_csv(by=by, events=AuditEvent.objects.all())
+            export.as_csv(by=by, events=AuditEvent.objects.all())
         with pytest.raises(NotAllowed):
-            audit_export.as_json(by=by, events=AuditEvent.objects.all())
+            export.as_json(by=by, events=AuditEvent.objects.all())

@@ -20,13 +20,15 @@ from django.urls import reverse
 from django.utils import timezone
 from PIL import Image as Pillow
 
-from gallery.models import Image
-from moderation import suspects
-from moderation.matching import as_array
-from moderation.models import BannedList, CaseMatch, RetroScan, ReviewCase
-from moderation.permissions import Role
-from moderation.services import items, lists, retro_scan, scanning
-from moderation.verdicts import Action
+from gallery.items.models import Image
+from moderation.access.permissions import Role
+from moderation.cases.models import CaseMatch, ReviewCase
+from moderation.lists import items, lists, retro_scan
+from moderation.lists.models import BannedList, RetroScan
+from moderation.lists.verdicts import Action
+from moderation.pipeline import scanning
+from moderation.screening import rescan_candidates
+from moderation.screening.matching import as_array
 from tests.environment import DATA_DIR
 from tests.factories import add_ready_image, photo, png, wheel_photo
 from tests.moderation.factories import ADMIN, make_item, make_list, make_person
@@ -195,7 +197,7 @@ def test_a_list_that_is_off_finds_nothing() -> None:
 
 
 def test_every_stored_hash_within_reach_is_a_suspect() -> None:
-    from gallery.models import ImageFingerprint
+    from gallery.items.models import ImageFingerprint
 
     random = np.random.default_rng(3)
     value = random.bytes(32)
@@ -216,9 +218,9 @@ def test_every_stored_hash_within_reach_is_a_suspect() -> None:
             expected.add(row.pk)
     on = make_list()
     item = make_item(on, ("pdq", value.hex(), 90))
-    from moderation import policies
+    from moderation.lists import list_policies
 
-    found = suspects.of_items([item], policies.current()[on.pk])
+    found = rescan_candidates.of_items([item], list_policies.current()[on.pk])
     assert expected <= found.images
 
 
@@ -273,7 +275,7 @@ import django
 django.setup()
 from django.db import connection
 connection.settings_dict["NAME"] = sys.argv[1]
-from moderation.services import scanning
+from moderation.pipeline import scanning
 scanning.BATCH = 1
 def tell(scan):
     print(scan.done, flush=True)
@@ -383,8 +385,8 @@ def test_animations_without_an_original_are_counted(settings: Any) -> None:
 def test_every_stored_vector_is_compared_whatever_an_index_proposes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from gallery.models import ImageFingerprint
-    from moderation import vector_suspects
+    from gallery.items.models import ImageFingerprint
+    from moderation.screening import vector_candidates
 
     picture = wheel_photo("chelsea.png")
     on = make_list()
@@ -402,9 +404,9 @@ def test_every_stored_vector_is_compared_whatever_an_index_proposes(
         row.pk, row.md5 = None, f"{number:032x}"
         row.save(force_insert=True)
         ImageFingerprint.objects.create(item=row, version="copy-1", cnn=near)
-        if distance < vector_suspects.ALIKE - 0.002:
+        if distance < vector_candidates.ALIKE - 0.002:
             expected.add(row.pk)
-    monkeypatch.setattr(vector_suspects, "STORED", 7)
-    found = vector_suspects.copies([item.pk], lambda: None)
-    assert len(expected) > vector_suspects.VERIFIED and expected <= found.images
+    monkeypatch.setattr(vector_candidates, "STORED", 7)
+    found = vector_candidates.copies([item.pk], lambda: None)
+    assert len(expected) > vector_candidates.VERIFIED and expected <= found.images
     assert len(found.images - expected) <= 1

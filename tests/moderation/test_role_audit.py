@@ -10,9 +10,9 @@ from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
-from moderation.models import AuditEvent
-from moderation.permissions import Role
-from moderation.services import audit
+from moderation.access.permissions import Role
+from moderation.audit import trail
+from moderation.audit.models import AuditEvent
 from tests.moderation.factories import make_person
 
 pytestmark = pytest.mark.django_db
@@ -67,7 +67,7 @@ def test_the_page_of_an_account_leaves_who_gave_and_took_what(client: Client) ->
         ("user:root", given, None, lead),
     ]
     assert {event.subject_id for event in AuditEvent.objects.all()} == {ana.pk}
-    assert list(audit.breaks()) == []
+    assert list(trail.breaks()) == []
 
 
 def test_deactivating_and_deleting_are_told_too(client: Client) -> None:

@@ -16,7 +16,7 @@ from requests.structures import CaseInsensitiveDict
 from schemathesis import GenerationMode
 
 from imgsmlr_site.models import ApiKey, Scope
-from moderation.api import urls
+from moderation import urls
 from tests.gallery.api.test_schema import CHECKS, KEY_HEADERS, MODERATION, MOSTLY, api_schema
 from tests.moderation.factories import make_item, make_list
 

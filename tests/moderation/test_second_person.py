@@ -12,13 +12,21 @@ from django.core.files.base import ContentFile
 from django.test import Client
 from django.utils import timezone
 
-from gallery.errors import Conflict, UserError
+from gallery.shared.errors import Conflict, UserError
 from imgsmlr_site.models import ApiKey
-from moderation.models import AuditEvent, BannedItem, BannedList, ListChange, ListImport
-from moderation.permissions import Actor, NotAllowed, Role
-from moderation.services import importing, items, list_changes, lists, starting_imports, weakening
-from moderation.services.weakening import NeedsSecondPerson
-from moderation.verdicts import Severity
+from moderation.access.permissions import Actor, NotAllowed, Role
+from moderation.audit.models import AuditEvent
+from moderation.imports import importing, starting_imports
+from moderation.imports.models import ListImport
+from moderation.lists import (
+    items,
+    list_changes,
+    lists,
+    weakening,
+)
+from moderation.lists.models import BannedItem, BannedList, ListChange
+from moderation.lists.verdicts import Severity
+from moderation.lists.weakening import NeedsSecondPerson
 from tests.moderation.factories import ADMIN, make_item, make_list, make_person
 
 pytestmark = pytest.mark.django_db

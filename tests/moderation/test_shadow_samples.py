@@ -5,18 +5,16 @@ from __future__ import annotations
 import pytest
 from django.db.models import F
 
-from gallery.models import Image
-from moderation.models import (
-    BannedList,
-    CaseMatch,
-    Delivery,
-    ReviewCase,
-    Webhook,
-    WebhookEvent,
-)
-from moderation.permissions import Actor, Role
-from moderation.services import decisions, retro_scan, scanning, thresholds, undo
-from moderation.verdicts import Action
+from gallery.items.models import Image
+from moderation.access.permissions import Actor, Role
+from moderation.cases import decisions, undo
+from moderation.cases.models import CaseMatch, ReviewCase
+from moderation.lists import retro_scan
+from moderation.lists.models import BannedList
+from moderation.lists.verdicts import Action
+from moderation.pipeline import scanning
+from moderation.tuning import thresholds
+from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
 from tests.factories import photo
 from tests.moderation.factories import ADMIN, make_item, make_list, make_person
 from tests.moderation.test_gate import add, flipped, pdq_of

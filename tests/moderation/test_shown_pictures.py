@@ -12,13 +12,15 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from PIL import Image as Pillow
 
-from gallery.descriptors import PIXELS
-from gallery.models import Image, ImageFingerprint
-from gallery.services import adding, searching
-from moderation import media
-from moderation.models import BannedList, CaseMatch, ReviewCase
-from moderation.services import items
-from moderation.verdicts import Action
+from gallery.imaging.descriptors import PIXELS
+from gallery.items import adding
+from gallery.items.models import Image, ImageFingerprint
+from gallery.search import searching
+from moderation.cases import media
+from moderation.cases.models import CaseMatch, ReviewCase
+from moderation.lists import items
+from moderation.lists.models import BannedList
+from moderation.lists.verdicts import Action
 from tests import bypasses
 from tests.factories import add_ready_image, encoded, jpeg, photo, png, wheel_photo
 from tests.moderation.factories import ADMIN, make_item, make_list
@@ -117,7 +119,7 @@ def test_a_copy_is_found_on_a_black_page(edit: str) -> None:
 def test_searching_with_what_transparency_hides_is_refused(
     client: Client, settings: Any, open_api: None
 ) -> None:
-    settings.QUERY_GATES = ["moderation.services.checking.refuse_banned_query"]
+    settings.QUERY_GATES = ["moderation.pipeline.checking.refuse_banned_query"]
     make_item(make_list(), ("pdq", pdq_of(BANNED), 90))
 
     def search(data: bytes) -> int:

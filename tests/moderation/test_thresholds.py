@@ -13,11 +13,13 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from gallery.errors import NotFound, UserError
-from moderation import tuning
-from moderation.models import AuditEvent, CaseMatch, RetroScan
-from moderation.permissions import Actor, NotAllowed, Role
-from moderation.services import statistics, thresholds
+from gallery.shared.errors import NotFound, UserError
+from moderation.access.permissions import Actor, NotAllowed, Role
+from moderation.audit.models import AuditEvent
+from moderation.cases import statistics
+from moderation.cases.models import CaseMatch
+from moderation.lists.models import RetroScan
+from moderation.tuning import threshold_curves, thresholds
 from tests import factories as make
 from tests.moderation.factories import ADMIN, make_item, make_list, make_person
 from tests.moderation.recorded import CONFIRMED, DISMISSED, NO_CASE, OPEN, record, record_a_tale
@@ -81,7 +83,7 @@ def test_a_subject_counts_once_at_its_nearest_distance() -> None:
     CaseMatch.objects.filter(pk__in=[row.pk for row in rows]).update(sha256=one.sha256)
     found = seen(on).evidence
     assert found.distances.tolist() == [11]
-    assert found.outcomes.tolist() == [tuning.Outcome.CONFIRMED]
+    assert found.outcomes.tolist() == [threshold_curves.Outcome.CONFIRMED]
 
 
 def test_what_was_decided_last_counts() -> None:
@@ -92,7 +94,7 @@ def test_what_was_decided_last_counts() -> None:
     for case, hours in ((first.case, 3), (second.case, 1)):
         case.decided_at = timezone.now() - timedelta(hours=hours)
         case.save()
-    assert seen(on).evidence.outcomes.tolist() == [tuning.Outcome.DISMISSED]
+    assert seen(on).evidence.outcomes.tolist() == [threshold_curves.Outcome.DISMISSED]
 
 
 def test_curves_reach_from_zero_to_the_observe_distance() -> None:
@@ -146,7 +148,7 @@ def test_a_raised_threshold_adds_what_lies_between() -> None:
     on = make_list()
     record(on, [(31, CONFIRMED), (32, CONFIRMED), (36, DISMISSED), (40, NO_CASE), (41, NO_CASE)])
     found = thresholds.preview(by=ADMIN, seen=seen(on), proposed=40)
-    assert found.move == tuning.Move(added=3, dropped=0, confirmed=1, dismissed=1)
+    assert found.move == threshold_curves.Move(added=3, dropped=0, confirmed=1, dismissed=1)
     assert [match.distance for match in found.matches] == [32, 36, 40]
 
 
@@ -154,7 +156,7 @@ def test_a_lowered_threshold_drops_what_lies_between() -> None:
     on = make_list()
     record(on, [(20, CONFIRMED), (21, OPEN), (31, DISMISSED), (40, NO_CASE)])
     found = thresholds.preview(by=ADMIN, seen=seen(on), proposed=20)
-    assert found.move == tuning.Move(added=0, dropped=2, confirmed=0, dismissed=1)
+    assert found.move == threshold_curves.Move(added=0, dropped=2, confirmed=0, dismissed=1)
     assert [match.distance for match in found.matches] == [31, 21]
     assert found.left_open == 1
 

@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from moderation import tuning
-from moderation.tuning import Evidence, Interval, Outcome
-from moderation.tuning.curves import standing_for
-from moderation.tuning.intervals import Tally, share
+from moderation.cases import agreement, intervals
+from moderation.cases.intervals import Interval, Tally, share
+from moderation.tuning import threshold_curves
+from moderation.tuning.threshold_curves import Evidence, Outcome, standing_for
 
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
 OBSERVE, THRESHOLD = 52, 31
-GRID = tuning.grid(OBSERVE, whole=True)
+GRID = threshold_curves.grid(OBSERVE, whole=True)
 
 matches = st.lists(
     st.tuples(
@@ -78,7 +78,7 @@ def test_few_heavy_observations_say_less_than_many_light_ones() -> None:
 
 @given(matches)
 def test_points_are_in_order_and_intervals_hold_their_estimate(rows: list[tuple]) -> None:
-    found = tuning.curves(Evidence.of(rows), GRID)
+    found = threshold_curves.curves(Evidence.of(rows), GRID)
     assert [point.threshold for point in found.points] == GRID
     recalls = [point.recall.value for point in found.points if point.recall]
     assert recalls == sorted(recalls) or recalls == pytest.approx(sorted(recalls))
@@ -89,14 +89,14 @@ def test_points_are_in_order_and_intervals_hold_their_estimate(rows: list[tuple]
         )
         for interval in filter(None, (point.precision, point.recall)):
             assert 0 <= interval.low <= interval.value <= interval.high <= 1
-        assert point.precision is None or point.decided >= tuning.MIN_DECIDED
+        assert point.precision is None or point.decided >= intervals.MIN_DECIDED
 
 
 @given(matches, st.randoms())
 def test_the_order_of_the_rows_does_not_matter(rows: list[tuple], random: object) -> None:
     shuffled = list(rows)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    one, other = (tuning.curves(Evidence.of(these), GRID) for these in (rows, shuffled))
+    one, other = (threshold_curves.curves(Evidence.of(these), GRID) for these in (rows, shuffled))
     for a, b in zip(one.points, other.points, strict=True):
         assert (a.matched, a.decided) == (b.matched, b.decided)
         assert (a.precision is None) == (b.precision is None)
@@ -117,7 +117,7 @@ def test_decided_matches_stand_for_all_that_were_recorded(rows: list[tuple]) -> 
 
 def test_with_all_decided_and_no_sampling_they_are_plain_shares() -> None:
     rows = everything_decided(10, 40, 10) + everything_decided(40, 10, 60)
-    found = tuning.curves(Evidence.of(rows), GRID)
+    found = threshold_curves.curves(Evidence.of(rows), GRID)
     near, far = found.at(10), found.at(52)
     assert near is not None and near.precision is not None and near.recall is not None
     assert far is not None and far.precision is not None
@@ -130,7 +130,7 @@ def test_with_all_decided_and_no_sampling_they_are_plain_shares() -> None:
 @pytest.mark.parametrize("decided", [0, 1, 29, 30])
 def test_under_thirty_decisions_nothing_is_told(decided: int) -> None:
     rows = everything_decided(10, decided, 0) + [(12.0, -1, 1.0, True)] * 50
-    point = tuning.curves(Evidence.of(rows), GRID).at(10)
+    point = threshold_curves.curves(Evidence.of(rows), GRID).at(10)
     assert point is not None
     assert (point.precision is not None) == (decided >= 30)
     assert point.decided == decided
@@ -138,7 +138,7 @@ def test_under_thirty_decisions_nothing_is_told(decided: int) -> None:
 
 def test_recall_is_unknown_while_nothing_beyond_is_decided() -> None:
     rows = everything_decided(10, 100, 0) + [(40.0, -1, 10.0, False)] * 300
-    found = tuning.curves(Evidence.of(rows), GRID)
+    found = threshold_curves.curves(Evidence.of(rows), GRID)
     beyond = found.at(31)
     assert beyond is not None and beyond.precision is not None
     assert beyond.recall is None
@@ -148,7 +148,7 @@ def test_dismissed_samples_may_hide_confirmations_as_heavy_as_they_are() -> None
     """All 20 sampled beyond the threshold were dismissed: recall is not known to be 100 %."""
     rows = everything_decided(10, 100, 0)
     rows += [(40.0, 0, 20.0, False)] * 20 + [(40.0, -1, 20.0, False)] * 380
-    point = tuning.curves(Evidence.of(rows), GRID).at(31)
+    point = threshold_curves.curves(Evidence.of(rows), GRID).at(31)
     assert point is not None and point.recall is not None
     assert point.recall.value == 1
     assert point.recall.low < 0.9
@@ -159,7 +159,7 @@ def test_what_is_decided_first_does_not_speak_for_the_rest() -> None:
     rows = everything_decided(5, 100, 0)
     rows += [(25.0, int(n < 10), 1.0, True) for n in range(20)]
     rows += [(25.0, -1, 1.0, True)] * 80
-    point = tuning.curves(Evidence.of(rows), GRID).at(31)
+    point = threshold_curves.curves(Evidence.of(rows), GRID).at(31)
     assert point is not None and point.precision is not None
     assert point.precision.value == pytest.approx(150 / 200)
 
@@ -167,34 +167,34 @@ def test_what_is_decided_first_does_not_speak_for_the_rest() -> None:
 def test_the_suggestion_goes_by_the_lower_end() -> None:
     rows = everything_decided(10, 60, 0) + everything_decided(30, 52, 8)
     rows += everything_decided(45, 10, 60)
-    found = tuning.curves(Evidence.of(rows), GRID)
+    found = threshold_curves.curves(Evidence.of(rows), GRID)
     at_thirty = found.at(30)
     assert at_thirty is not None and at_thirty.precision is not None
     assert at_thirty.precision.value > 0.92 > at_thirty.precision.low
     # By the estimate it would be 44, by the lower end it stops before those at 30.
-    suggested = tuning.suggest(found, 0.92)
+    suggested = threshold_curves.suggest(found, 0.92)
     assert suggested is not None and suggested.threshold == 29
-    assert tuning.suggest(found, 0.999) is None
-    lower = tuning.suggest(found, 0.85)
+    assert threshold_curves.suggest(found, 0.999) is None
+    lower = threshold_curves.suggest(found, 0.85)
     assert lower is not None and lower.threshold == 44
 
 
 @given(matches, st.integers(1, 60))
 def test_bars_count_every_match_once(rows: list[tuple], count: int) -> None:
-    found = tuning.bins(Evidence.of(rows), OBSERVE, count)
+    found = threshold_curves.bins(Evidence.of(rows), OBSERVE, count)
     assert len(found) == count
     for outcome, name in ((1, "confirmed"), (0, "dismissed"), (-1, "undecided")):
         assert sum(getattr(one, name) for one in found) == sum(row[1] == outcome for row in rows)
 
 
 def test_a_whole_distance_lies_in_the_bar_that_ends_with_it() -> None:
-    found = tuning.bins(Evidence.of(everything_decided(31, 3, 0)), 52, 52)
+    found = threshold_curves.bins(Evidence.of(everything_decided(31, 3, 0)), 52, 52)
     assert [(one.low, one.high) for one in found if one.confirmed] == [(30.0, 31.0)]
 
 
 @given(matches, st.integers(0, 52), st.integers(0, 52))
 def test_a_move_changes_what_lies_between(rows: list[tuple], before: int, after: int) -> None:
-    found = tuning.move(Evidence.of(rows), before, after)
+    found = threshold_curves.move(Evidence.of(rows), before, after)
     within = [sum(row[0] <= threshold for row in rows) for threshold in (before, after)]
     assert found.added - found.dropped == within[1] - within[0]
     assert not (found.added and found.dropped)
@@ -202,8 +202,8 @@ def test_a_move_changes_what_lies_between(rows: list[tuple], before: int, after:
 
 
 def test_thresholds_that_are_looked_at() -> None:
-    assert tuning.grid(3, whole=True) == [0, 1, 2, 3]
-    fine = tuning.grid(0.2, whole=False)
+    assert threshold_curves.grid(3, whole=True) == [0, 1, 2, 3]
+    fine = threshold_curves.grid(0.2, whole=False)
     assert fine[0] == 0 and fine[-1] == 0.2 and len(fine) == 61
 
 
@@ -248,7 +248,9 @@ def test_intervals_cover_the_truth_at_their_rate(
     thresholds = (12, 20, 31, 40, 46)
     held: dict[tuple[str, int], list[bool]] = {}
     for _ in range(RUNS):
-        found = tuning.curves(simulated(rng, count, observe_share, answered), (*thresholds, 52))
+        found = threshold_curves.curves(
+            simulated(rng, count, observe_share, answered), (*thresholds, 52)
+        )
         for t in thresholds:
             near = t >= D
             right = (HOW_OFTEN * CONFIRMED)[near].sum()
@@ -276,7 +278,7 @@ def test_ignoring_the_weights_would_mislead() -> None:
         seen = seen.__class__(*(part[seen.outcomes >= 0] for part in (
             seen.distances, seen.outcomes, np.ones_like(seen.weights), seen.queued
         )))  # fmt: skip
-        point = tuning.curves(seen, GRID).at(31)
+        point = threshold_curves.curves(seen, GRID).at(31)
         assert point is not None and point.recall is not None
         missed += not point.recall.low <= truth <= point.recall.high
     assert missed >= 36
@@ -296,7 +298,7 @@ def pairs(both: int, only_first: int, only_second: int, neither: int) -> list[tu
 
 def test_cohens_example() -> None:
     """20 yes/yes, 5, 10, 15: the textbook's kappa of 0.4 at an agreement of 0.7."""
-    found = tuning.agreement(pairs(20, 5, 10, 15))
+    found = agreement.agreement(pairs(20, 5, 10, 15))
     assert (found.cases, found.alike) == (50, 35)
     assert found.raw == pytest.approx(0.7)
     assert found.kappa == pytest.approx(0.4)
@@ -304,8 +306,8 @@ def test_cohens_example() -> None:
 
 @given(*[st.integers(0, 60)] * 4)
 def test_kappa_never_exceeds_the_raw_agreement(a: int, b: int, c: int, d: int) -> None:
-    found = tuning.agreement(pairs(a, b, c, d))
-    if found.cases < tuning.MIN_DECIDED:
+    found = agreement.agreement(pairs(a, b, c, d))
+    if found.cases < intervals.MIN_DECIDED:
         assert found.raw is None and found.kappa is None
     else:
         assert found.raw is not None and 0 <= found.raw <= 1
@@ -313,6 +315,6 @@ def test_kappa_never_exceeds_the_raw_agreement(a: int, b: int, c: int, d: int) -
 
 
 def test_no_kappa_where_chance_alone_makes_them_agree() -> None:
-    found = tuning.agreement(pairs(40, 0, 0, 0))
+    found = agreement.agreement(pairs(40, 0, 0, 0))
     assert found.raw == 1
     assert found.kappa is None

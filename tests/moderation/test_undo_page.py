@@ -11,11 +11,13 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from gallery.models import Image
-from gallery.services import changing
-from moderation.models import AuditEvent, BannedItem, DecisionBatch, ReviewCase
-from moderation.permissions import Actor, Role
-from moderation.services import decisions
+from gallery.items import changing
+from gallery.items.models import Image
+from moderation.access.permissions import Actor, Role
+from moderation.audit.models import AuditEvent
+from moderation.cases import decisions
+from moderation.cases.models import DecisionBatch, ReviewCase
+from moderation.lists.models import BannedItem
 from tests import factories as pictures
 from tests import pages
 from tests.moderation import factories as make

@@ -8,14 +8,17 @@ import pytest
 from django.core.files.base import ContentFile
 from PIL import Image as Pillow
 
-from moderation.models import BannedItem, CaseMatch, RetroScan, ReviewCase
-from moderation.services import items, scanning
+from moderation.cases.models import CaseMatch, ReviewCase
+from moderation.lists import items
+from moderation.lists.models import BannedItem, RetroScan
+from moderation.pipeline import scanning
 from tests.factories import add_ready_image, png
 from tests.moderation.factories import ADMIN, make_item, make_list
 from tests.moderation.test_gate import method, pdq_of
 from tests.videos.clips import Pixels, encode, still, timed
+from videos.index import indexing
+from videos.items import adding
 from videos.models import Video
-from videos.services import adding, indexing
 
 pytestmark = pytest.mark.django_db
 SHOTS = ("astronaut", "coffee", "chelsea")
@@ -96,14 +99,14 @@ def test_a_scan_finds_a_still_in_a_video_that_is_here() -> None:
 
 def test_a_video_whose_small_copy_is_broken_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     make_item(make_list(), ("pdq", "ab" * 32))
-    from videos.services import storing
+    from videos.index import file_storage
 
     def broken(sha256: str, mp4: Any) -> str:
         from django.core.files.storage import default_storage
 
         return default_storage.save("proxies/broken.mp4", ContentFile(b"no video"))
 
-    monkeypatch.setattr(storing, "save_proxy", broken)
+    monkeypatch.setattr(file_storage, "save_proxy", broken)
     video = add(encode(timed(film())))
     assert video.status == "quarantined"
     case = ReviewCase.objects.get()
@@ -111,7 +114,7 @@ def test_a_video_whose_small_copy_is_broken_is_held(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_video_that_was_found_harmless_passes_when_it_is_indexed_anew() -> None:
-    from videos.services.changing import index_again, release_videos
+    from videos.items.changing import index_again, release_videos
 
     make_item(make_list(), ("pdq", pdq_of(shown(3)), 90))
     video = add(encode(timed(film())))

@@ -13,15 +13,18 @@ import pytest
 from django.core.files.base import ContentFile
 from PIL import Image as Pillow
 
-from moderation import policies, screening, subjects
-from moderation.models import BannedList, RetroScan, ReviewCase
-from moderation.services import scanning
-from moderation.verdicts import Verdict
+from moderation.cases.models import ReviewCase
+from moderation.lists import list_policies
+from moderation.lists.models import BannedList, RetroScan
+from moderation.lists.verdicts import Verdict
+from moderation.pipeline import scanning
+from moderation.screening import content, screening
 from tests.moderation.factories import make_item, make_list
 from tests.moderation.test_gate import pdq_of
 from tests.videos.clips import Pixels, Timed, animation, encode, moving, still, timed
+from videos.index import indexing
+from videos.items import adding
 from videos.models import Video
-from videos.services import adding, indexing
 
 pytestmark = pytest.mark.django_db
 SIZE = (320, 180)
@@ -41,7 +44,7 @@ def banned() -> BannedList:
 
 
 def check(data: bytes) -> Verdict:
-    return screening.screen(subjects.of_bytes(data), policies.current()).verdict
+    return screening.screen(content.of_bytes(data), list_policies.current()).verdict
 
 
 def add(data: bytes) -> Video:
@@ -177,7 +180,7 @@ def test_a_scan_finds_what_a_video_showed_for_a_tenth_of_a_second() -> None:
 
 
 def test_a_brief_picture_is_in_the_small_copy_that_moderators_see() -> None:
-    from moderation import media
+    from moderation.cases import media
 
     banned()
     add(encode(flashed(1.04, 0.12)))

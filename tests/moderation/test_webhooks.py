@@ -25,17 +25,17 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from gallery import signals
-from gallery.errors import Conflict
-from gallery.items import Status
-from gallery.models import Image
-from gallery.publishing import publish
-from gallery.services import changing
+from gallery.items import changing, signals
+from gallery.items.item import Status
+from gallery.items.models import Image
+from gallery.items.publishing import publish
+from gallery.shared.errors import Conflict
 from imgsmlr_site.env import LOOPBACK
-from moderation.models import AuditEvent, Delivery, Webhook, WebhookEvent
-from moderation.permissions import Actor, NotAllowed, Role
-from moderation.services import sending, webhooks
-from moderation.services.webhooks import InvalidWebhook
+from moderation.access.permissions import Actor, NotAllowed, Role
+from moderation.audit.models import AuditEvent
+from moderation.webhooks import outbox, sending
+from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
+from moderation.webhooks.outbox import InvalidWebhook
 from tests.environment import DATA_DIR
 from tests.moderation.factories import ADMIN
 
@@ -123,14 +123,14 @@ def receiver() -> Iterator[Receiver]:
 
 def make_webhook(url: str, *events: WebhookEvent, **fields: Any) -> Webhook:
     name = fields.pop("name", "shop")
-    return webhooks.create_webhook(
+    return outbox.create_webhook(
         by=ADMIN, name=name, url=url, events=events or WebhookEvent.values, **fields
     )
 
 
 def tell(number: int, event: WebhookEvent = WebhookEvent.DECISION) -> None:
     with transaction.atomic():
-        webhooks.tell(event, f"decision:{number}", {"case": number})
+        outbox.tell(event, f"decision:{number}", {"case": number})
 
 
 def due() -> None:
@@ -168,7 +168,7 @@ def test_a_message_arrives_signed(receiver: Receiver) -> None:
         "data": {"case": 7},
     }
     assert verify(webhook.secret, message)
-    assert not verify(webhooks.new_secret(), message)
+    assert not verify(outbox.new_secret(), message)
     assert not verify(webhook.secret, Message(message.path, message.headers, message.body + b" "))
     assert delivery.delivered_at is not None
     assert (delivery.attempts, delivery.failure) == (1, "")
@@ -204,11 +204,11 @@ def test_the_same_news_is_told_once_and_only_to_those_who_asked(receiver: Receiv
 def test_news_of_a_transaction_that_is_rolled_back_is_not_told(receiver: Receiver) -> None:
     make_webhook(receiver.url)
     with pytest.raises(RuntimeError), transaction.atomic():
-        webhooks.tell(WebhookEvent.DECISION, "decision:1", {})
+        outbox.tell(WebhookEvent.DECISION, "decision:1", {})
         raise RuntimeError
     assert not Delivery.objects.exists()
     with pytest.raises(transaction.TransactionManagementError):
-        webhooks.tell(WebhookEvent.DECISION, "decision:1", {})
+        outbox.tell(WebhookEvent.DECISION, "decision:1", {})
 
 
 @pytest.mark.django_db(transaction=True)
@@ -324,9 +324,9 @@ def test_a_message_is_given_up_after_a_day_and_can_be_tried_again(receiver: Rece
     assert sending.send_due() == 0
     assert len(receiver.messages) == 1
     ids = [one.pk for one in given_up]
-    assert webhooks.try_again(by=ADMIN, ids=ids) == 2
+    assert outbox.try_again(by=ADMIN, ids=ids) == 2
     assert sending.send_due() == 2
-    assert webhooks.try_again(by=ADMIN, ids=ids) == 0
+    assert outbox.try_again(by=ADMIN, ids=ids) == 0
 
 
 def test_pauses_grow_to_six_hours_and_a_day_has_about_ten_of_them() -> None:
@@ -358,7 +358,7 @@ from django.conf import settings
 from django.db import connection
 connection.settings_dict["NAME"] = sys.argv[1]
 settings.WEBHOOK_TIMEOUT = 30
-from moderation.services import sending
+from moderation.webhooks import sending
 sending.send_due()
 """
 
@@ -403,7 +403,7 @@ def test_senders_side_by_side_send_each_message_once(receiver: Receiver) -> None
     make_webhook(receiver.url)
     with transaction.atomic():
         for number in range(40):
-            webhooks.tell(WebhookEvent.DECISION, f"decision:{number}", {})
+            outbox.tell(WebhookEvent.DECISION, f"decision:{number}", {})
     sent: list[int] = []
 
     def send() -> None:
@@ -427,17 +427,17 @@ def test_a_webhook_that_is_switched_off_keeps_what_it_has_until_it_is_on(
 ) -> None:
     webhook = make_webhook(receiver.url)
     tell(1)
-    webhooks.change_webhook(by=ADMIN, webhook_id=webhook.pk, enabled=False)
+    outbox.change_webhook(by=ADMIN, webhook_id=webhook.pk, enabled=False)
     tell(2)
     assert sending.send_due() == 0
-    webhooks.change_webhook(by=ADMIN, webhook_id=webhook.pk, enabled=True)
+    outbox.change_webhook(by=ADMIN, webhook_id=webhook.pk, enabled=True)
     assert sending.send_due() == 1
 
 
 @pytest.mark.django_db
 def test_a_test_message_arrives_also_where_nothing_is_told(receiver: Receiver) -> None:
     webhook = make_webhook(receiver.url, WebhookEvent.READY, enabled=False)
-    delivery = webhooks.write_test(by=ADMIN, webhook_id=webhook.pk)
+    delivery = outbox.write_test(by=ADMIN, webhook_id=webhook.pk)
     assert sending.send(delivery)
     (message,) = receiver.messages
     assert message.content["type"] == "test"
@@ -448,7 +448,7 @@ def test_a_test_message_arrives_also_where_nothing_is_told(receiver: Receiver) -
 def test_another_secret_signs_what_follows(receiver: Receiver) -> None:
     webhook = make_webhook(receiver.url)
     old = webhook.secret
-    new = webhooks.renew_secret(by=ADMIN, webhook_id=webhook.pk).secret
+    new = outbox.renew_secret(by=ADMIN, webhook_id=webhook.pk).secret
     assert new != old
     tell(1)
     sending.send_due()
@@ -459,10 +459,10 @@ def test_another_secret_signs_what_follows(receiver: Receiver) -> None:
 @pytest.mark.django_db
 def test_commands_leave_events_that_hold_no_secret() -> None:
     webhook = make_webhook("http://a.example/")
-    webhooks.change_webhook(by=ADMIN, webhook_id=webhook.pk, url="https://b.example/x")
-    webhooks.change_webhook(by=ADMIN, webhook_id=webhook.pk, url="https://b.example/x")
-    webhooks.renew_secret(by=ADMIN, webhook_id=webhook.pk)
-    webhooks.delete_webhook(by=ADMIN, webhook_id=webhook.pk)
+    outbox.change_webhook(by=ADMIN, webhook_id=webhook.pk, url="https://b.example/x")
+    outbox.change_webhook(by=ADMIN, webhook_id=webhook.pk, url="https://b.example/x")
+    outbox.renew_secret(by=ADMIN, webhook_id=webhook.pk)
+    outbox.delete_webhook(by=ADMIN, webhook_id=webhook.pk)
     events = AuditEvent.objects.filter(verb__startswith="webhook.").order_by("id")
     assert [event.verb for event in events] == [
         "webhook.created", "webhook.changed", "webhook.secret_renewed", "webhook.deleted",
@@ -486,7 +486,7 @@ def test_commands_leave_events_that_hold_no_secret() -> None:
 def test_what_cannot_be_a_webhook_is_refused(fields: dict[str, Any]) -> None:
     good = {"name": "shop", "url": "https://a.example/", "events": ["verdict"]}
     with pytest.raises(InvalidWebhook):
-        webhooks.create_webhook(by=ADMIN, **{**good, **fields})
+        outbox.create_webhook(by=ADMIN, **{**good, **fields})
     assert not Webhook.objects.exists()
 
 
@@ -496,7 +496,7 @@ def test_a_name_is_taken_once_and_only_an_admin_edits() -> None:
     with pytest.raises(Conflict):
         make_webhook("https://b.example/")
     with pytest.raises(NotAllowed):
-        webhooks.create_webhook(
+        outbox.create_webhook(
             by=Actor("user:l", Role.LEAD), name="x", url="https://a.example/", events=["verdict"]
         )
 

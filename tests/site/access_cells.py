@@ -17,21 +17,15 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from gallery.models import Image
+from gallery.items.models import Image
 from imgsmlr_site.models import ApiKey, Scope
-from moderation.models import (
-    BannedList,
-    CaseMatch,
-    DecisionBatch,
-    Delivery,
-    ListChange,
-    ListImport,
-    RetroScan,
-    Webhook,
-)
-from moderation.permissions import Role
-from moderation.services import audit
-from moderation.verdicts import Action
+from moderation.access.permissions import Role
+from moderation.audit import trail
+from moderation.cases.models import CaseMatch, DecisionBatch
+from moderation.imports.models import ListImport
+from moderation.lists.models import BannedList, ListChange, RetroScan
+from moderation.lists.verdicts import Action
+from moderation.webhooks.models import Delivery, Webhook
 from tests.factories import jpeg, photo
 from tests.moderation.factories import make_case, make_item, make_list, make_person
 from videos.models import Video
@@ -114,7 +108,7 @@ class World:
         hook = Webhook.objects.create(name="h", url="https://h.example/", events=["verdict"])
         scan = RetroScan.objects.create(list=on, reason="x", added_by="x")
         with transaction.atomic():
-            event = audit.record(by="x", verb="list.created", subject=on)
+            event = trail.record(by="x", verb="list.created", subject=on)
         change = ListChange.objects.create(
             list=on,
             list_name=on.name,

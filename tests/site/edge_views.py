@@ -13,7 +13,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from gallery.errors import Conflict, NotFound, Unavailable, UserError
+from gallery.shared.errors import (
+    Conflict,
+    NotFound,
+    Unavailable,
+    UserError,
+)
 from imgsmlr_site.models import ApiKey
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django_q.models import Failure, OrmQ, Schedule, Success
 from django_q.tasks import async_task
 
-from gallery.models import ClipVersion, Image
+from gallery.items.models import ClipVersion, Image
 from imgsmlr_site import dashboard
 from tests import factories as make
 from videos.models import Video

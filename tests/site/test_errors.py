@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from gallery.decoding import TooLarge
-from gallery.errors import UserError
+from gallery.imaging.picture_limits import TooLarge
+from gallery.shared.errors import UserError
 from imgsmlr_site.access import Forbidden, NotAuthenticated
 from imgsmlr_site.api import status_of
 from imgsmlr_site.env import LOOPBACK

@@ -15,7 +15,7 @@ from django.db.models import ProtectedError
 from django.test import Client
 from django.utils import timezone
 
-from gallery.errors import Conflict
+from gallery.shared.errors import Conflict
 from imgsmlr_site.models import ApiKey, digest
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.site.edge_views")]

@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import get_resolver
 
-from gallery.models import Image
+from gallery.items.models import Image
 from tests.factories import add_ready_image, photo, png
 from tests.httpserver import HttpServer
 

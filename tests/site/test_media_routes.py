@@ -21,12 +21,14 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 from PIL import Image as Pillow
 
-from gallery.descriptors import PIXELS
-from gallery.models import Image
+from gallery.imaging.descriptors import PIXELS
+from gallery.items.models import Image
 from imgsmlr_site.models import ApiKey
-from moderation.models import AuditEvent, BannedItem, CaseMatch, Exposure, ReviewCase
-from moderation.permissions import Role
-from moderation.services import wellbeing
+from moderation.access.permissions import Role
+from moderation.audit.models import AuditEvent
+from moderation.cases import wellbeing
+from moderation.cases.models import CaseMatch, Exposure, ReviewCase
+from moderation.lists.models import BannedItem
 from tests import factories as pictures
 from tests.moderation import factories as make
 from tests.videos import library

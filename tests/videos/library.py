@@ -16,8 +16,9 @@ from django.test import override_settings
 from PIL import Image
 
 from tests.videos.clips import Pixels, encode, moving, timed
+from videos.index import indexing
+from videos.items import adding
 from videos.models import Video
-from videos.services import adding, indexing
 
 RATE = 25
 SHOTS = {
@@ -71,10 +72,10 @@ def library(media: Path, blocker: Any) -> Iterator[dict[str, Video]]:
 
 
 def clear() -> None:
-    """Also of what was audited. What other tests rolled back stays in the graph until a VACUUM, or
-    this."""
+    """Also of what was audited and queued. What other tests rolled back stays in the graph until a
+    VACUUM, or this."""
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE videos_video, moderation_auditevent CASCADE")
+        cursor.execute("TRUNCATE videos_video, moderation_auditevent, django_q_ormq CASCADE")
 
 
 def file_of(rgb: Pixels, format: str = "PNG", **options: Any) -> bytes:

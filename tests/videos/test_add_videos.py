@@ -14,8 +14,9 @@ from django.core.management import CommandError, call_command
 from tests import factories as make
 from tests.httpserver import HttpServer
 from tests.videos.clips import animation, encode, moving, timed
+from videos.index import indexing
+from videos.items import importing
 from videos.models import Status, Video
-from videos.services import importing, indexing
 
 pytestmark = pytest.mark.django_db
 CLIP = encode(timed(moving("astronaut", 1)))

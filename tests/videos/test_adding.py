@@ -12,16 +12,17 @@ from django.core.files.base import ContentFile, File
 from django.core.files.storage import default_storage
 from django_q.models import OrmQ
 
-from gallery.errors import UserError
-from gallery.fetching import FetchFailed
-from gallery.services.inserting import AlreadyStored
-from gallery.signals import changed
+from gallery.items.inserting import AlreadyStored
+from gallery.items.signals import changed
+from gallery.net.fetching import FetchFailed
+from gallery.shared.errors import UserError
 from tests.factories import stored_files
 from tests.httpserver import HttpServer, slow_body
 from tests.videos.clips import animation, encode, moving, timed
-from videos.errors import NotAVideo, VideoTooLarge
+from videos.decode.errors import NotAVideo, VideoTooLarge
+from videos.index import indexing
+from videos.items import adding
 from videos.models import Status, Video
-from videos.services import adding, indexing
 from videos.signals import video_added
 
 pytestmark = pytest.mark.django_db

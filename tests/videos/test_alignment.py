@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from tests.videos.clips import Pixels, animation, encode, moving, plain, still, timed
-from videos.alignment import Segment, align, moments
-from videos.decoding import Frame, Limits, decode
-from videos.looks import grey, kind
-from videos.refining import refined_offset
-from videos.sampling import SAMPLES_PER_SECOND, spans, spread
+from videos.decode.decoding import Frame, Limits, decode
+from videos.decode.frame_quality import grey, kind
+from videos.index.sampling import SAMPLES_PER_SECOND, spans, spread
+from videos.match.alignment import Segment, align, moments
+from videos.match.alignment_refinement import refined_offset
 
 RATE = 25
 THRESHOLD = 0.6

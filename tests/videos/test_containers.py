@@ -16,10 +16,17 @@ from PIL import Image
 from tests.videos.clips import Pixels, animation, encode, moving, still, timed
 from tests.videos.library import add_ready, file_of
 from videos import conf
-from videos.decoding import Frame, Info, Limits, decode, sniff
-from videos.errors import NotAVideo, VideoTooLarge
-from videos.services import adding, searching
-from videos.wire import Due
+from videos.decode.decoder_protocol import Due
+from videos.decode.decoding import (
+    Frame,
+    Info,
+    Limits,
+    decode,
+    sniff,
+)
+from videos.decode.errors import NotAVideo, VideoTooLarge
+from videos.items import adding
+from videos.match import searching
 
 LIMITS = Limits(cpu_seconds=30, wall_seconds=60.0)
 SIZE = (352, 288)

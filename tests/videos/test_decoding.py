@@ -27,8 +27,15 @@ from tests.videos.clips import (
     still,
     timed,
 )
-from videos.decoding import Decoding, Frame, Info, Limits, decode, sniff
-from videos.errors import NotAVideo, VideoTooLarge, VideoTooSlow
+from videos.decode.decoding import (
+    Decoding,
+    Frame,
+    Info,
+    Limits,
+    decode,
+    sniff,
+)
+from videos.decode.errors import NotAVideo, VideoTooLarge, VideoTooSlow
 
 LIMITS = Limits(cpu_seconds=20, wall_seconds=20.0)
 LOSSY = 6.0
@@ -49,7 +56,7 @@ def is_ours(cmdline: Path) -> bool:
     """Is it a decoding process that this one started?"""
     try:
         stat = cmdline.with_name("stat").read_text()
-        return b"videos.decode_child" in cmdline.read_bytes() and (
+        return b"videos.decode.decode_child" in cmdline.read_bytes() and (
             int(stat.rpartition(")")[2].split()[1]) == os.getpid()
         )
     except OSError:

@@ -10,12 +10,19 @@ import pytest
 from django.db import connection
 from numpy.typing import NDArray
 
-from gallery.vectors import encode
+from gallery.items.vectors import encode
 from tests.videos import library
-from videos import search
+from videos.match import search
+from videos.match.queries import Described
+from videos.match.search import (
+    EF_SEARCH,
+    NEIGHBOURS,
+    candidates,
+    propose,
+    spans_of,
+    statement,
+)
 from videos.models import FRAME_VERSION, Frame, Video
-from videos.queries import Described
-from videos.search import EF_SEARCH, NEIGHBOURS, candidates, propose, spans_of, statement
 
 pytestmark = pytest.mark.django_db
 

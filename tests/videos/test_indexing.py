@@ -22,20 +22,21 @@ from django.core.files.storage import default_storage
 from django.db import connection
 from django.utils import timezone
 
-from gallery import descriptors
-from gallery.descriptors import pdq
-from gallery.descriptors.cnn import square
-from gallery.items import Item
+from gallery.imaging import descriptors
+from gallery.imaging.descriptors import pdq
+from gallery.imaging.descriptors.cnn import square
+from gallery.items.item import Item
 from tests.factories import stored_files
 from tests.httpserver import HttpServer
 from tests.videos.clips import Pixels, encode, film, moving, plain, still, timed
 from videos import tasks
-from videos.decoding import Limits, decode
-from videos.describing import FULL, TRIMMED
+from videos.decode.decoding import Limits, decode
+from videos.index import indexing
+from videos.index.describing import FULL, TRIMMED
+from videos.items import adding, changing
+from videos.match.windows import read_window
 from videos.models import FRAME_VERSION, Frame, Status, Video
-from videos.services import adding, changing, indexing
 from videos.signals import video_indexed
-from videos.windows import read_window
 
 pytestmark = pytest.mark.django_db
 

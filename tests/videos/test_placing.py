@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from gallery import geometry, local_features
-from gallery.geometry import Match
+from gallery.imaging import geometry, local_features
+from gallery.imaging.geometry import Match
 from tests.videos.clips import Pixels, still
-from videos.placing import laid_likeness, sharpened
-from videos.queries import QueryFrame
+from videos.match.queries import QueryFrame
+from videos.match.temporal_alignment import laid_likeness, sharpened
 
 FRAME = next(still("coffee", 1, rate=1))
 

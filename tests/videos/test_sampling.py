@@ -10,10 +10,21 @@ import numpy as np
 import pytest
 
 from tests.videos.clips import PHOTOGRAPHS, Pixels, encode, film, moving, plain, still, timed
-from videos.borders import Borders
-from videos.decoding import Frame, Limits, decode
-from videos.looks import coarse, grey, kind, likeness
-from videos.sampling import SAMPLES_PER_SECOND, Span, rarity, spans, spread
+from videos.decode.decoding import Frame, Limits, decode
+from videos.decode.frame_quality import (
+    coarse,
+    grey,
+    kind,
+    likeness,
+)
+from videos.index.borders import Borders
+from videos.index.sampling import (
+    SAMPLES_PER_SECOND,
+    Span,
+    rarity,
+    spans,
+    spread,
+)
 
 RATE = 4
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from gallery.errors import NotFound
+from gallery.shared.errors import NotFound
 from tests.videos import clips, library
+from videos.match.similar import PART, similar
 from videos.models import Frame, Video
-from videos.services.similar import PART, similar
 
 pytestmark = pytest.mark.django_db
 

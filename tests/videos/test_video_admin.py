@@ -16,8 +16,9 @@ from tests import pages
 from tests.httpserver import HttpServer
 from tests.videos.clips import encode, moving, plain, timed
 from videos.admin.timeline import BINS, strip, timeline
+from videos.index import indexing
+from videos.items import adding, changing
 from videos.models import Status, Video
-from videos.services import adding, changing, indexing
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static_files")]
 LIST = "/admin/videos/video/"

@@ -15,8 +15,8 @@ from tests.factories import stored_files
 from tests.httpserver import HttpServer
 from tests.videos.clips import Pixels, animation, encode, moving, sound_only, timed
 from videos import tasks
+from videos.items import changing
 from videos.models import Frame, Status, Video
-from videos.services import changing
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("web")]
 

@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from videos.confidence import KINDS, Evidence, Kind, calibrations, confidence, logit
+from videos.match.confidence import (
+    KINDS,
+    Evidence,
+    Kind,
+    calibrations,
+    confidence,
+    logit,
+)
 
 NOTHING = Evidence(similarity=0.3, score=0.0, coverage=0.0, distinct=0)
 SOME = Evidence(0.55, 0.4, 0.8, 2, likeness=0.7, inliers=12, proven=0.5, shown=0.5)

@@ -11,16 +11,16 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from gallery import descriptors
-from gallery.decoding import NotAnImage
-from gallery.errors import Unavailable
+from gallery.imaging import descriptors
+from gallery.imaging.picture_limits import NotAnImage
+from gallery.shared.errors import Unavailable
 from tests.videos import clips, library
 from tests.videos.clips import Pixels
 from tests.videos.library import clip_of, file_of, frame_at
-from videos.errors import NotAVideo
+from videos.decode.errors import NotAVideo
+from videos.match import searching
+from videos.match.searching import Answer, Hit, Place
 from videos.models import Video
-from videos.services import searching
-from videos.services.searching import Answer, Hit, Place
 
 pytestmark = pytest.mark.django_db
 

@@ -9,14 +9,14 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from unfold.decorators import action
 
-from gallery.access import access_of
 from gallery.admin.commands import Command, Commands
-from gallery.items import Status
-from gallery.models import ItemBatch
-from gallery.retention import Act
-from gallery.services import batches
+from gallery.items import batches
+from gallery.items.item import Status
+from gallery.items.models import ItemBatch
+from gallery.items.retention import Act
+from gallery.shared.access import access_of
+from videos.items import changing
 from videos.models import Video
-from videos.services import changing
 
 AGAIN, QUARANTINE, RELEASE = "Index again", "Quarantine", "Release"
 VIDEOS: Final = batches.Kind(

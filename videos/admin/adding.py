@@ -10,11 +10,11 @@ from django.conf import settings
 from django.core.files.base import File
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from gallery.access import Sender
 from gallery.admin.adding import MAX_URL, FilesField, FilesWidget, Outcome
-from gallery.errors import Conflict, UserError
-from videos.services import adding
-from videos.sniffing import ACCEPTED
+from gallery.shared.access import Sender
+from gallery.shared.errors import Conflict, UserError
+from videos.decode.sniffing import ACCEPTED
+from videos.items import adding
 
 MAX_VIDEOS = 10
 

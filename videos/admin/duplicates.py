@@ -16,19 +16,19 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
-from gallery import retention
-from gallery.access import access_of
 from gallery.admin.actions import actor
 from gallery.admin.duplicates import numbers
 from gallery.admin.selection import CHANGED, Selection
-from gallery.errors import NotFound, UserError
-from gallery.media_access import note_access, seen_by
-from gallery.retention import NAMED, Act
+from gallery.items import retention
+from gallery.items.media_access import note_access, seen_by
+from gallery.items.retention import NAMED, Act
+from gallery.shared.access import access_of
+from gallery.shared.errors import NotFound, UserError
 from videos.admin.timeline import frame_address
-from videos.errors import clock
+from videos.decode.errors import clock
+from videos.items import changing
+from videos.match.similar import Range, Shared, similar
 from videos.models import Video
-from videos.services import changing
-from videos.services.similar import Range, Shared, similar
 
 PER_PAGE = 10
 SECONDS = 5.0

@@ -7,7 +7,7 @@ from typing import Final
 
 from django.urls import reverse
 
-from videos.errors import clock
+from videos.decode.errors import clock
 from videos.models import Video
 
 PICTURES: Final = 24

@@ -18,20 +18,20 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
 
-from gallery.access import access_of, sender_of
 from gallery.admin import listing
 from gallery.admin.actions import actor
 from gallery.admin.images import BADGES, URL_SHOWN, ImageForm
-from gallery.items import Status
-from gallery.media_access import seen_by
+from gallery.items.item import Status
+from gallery.items.media_access import seen_by
+from gallery.shared.access import access_of, sender_of
 from videos.admin.actions import VideoActions
 from videos.admin.adding import AddVideosForm, add_videos
 from videos.admin.duplicates import DuplicatesPage
 from videos.admin.timeline import BINS, strip, timeline
-from videos.content_types import CONTENT_TYPES
-from videos.errors import clock
+from videos.decode.content_types import CONTENT_TYPES
+from videos.decode.errors import clock
+from videos.items import changing
 from videos.models import Frame, Video
-from videos.services import changing
 
 PLAYED_BY_BROWSERS = frozenset({"mp4", "mov", "webm", "ogg"})
 ICONS = {

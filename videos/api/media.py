@@ -9,15 +9,23 @@ from django.core.files.storage import default_storage
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.views.decorators.http import require_safe
 
-from gallery.access import access_of
-from gallery.errors import NotFound, UserError
-from gallery.media_access import guard, visible
-from gallery.pictures import Pixels
-from gallery.serving import CLEAR, answer, asks_clear, blurred, decoded, picture, private
-from videos.content_types import CONTENT_TYPES
+from gallery.imaging.pictures import Pixels
+from gallery.items.media_access import guard, visible
+from gallery.items.serving import (
+    CLEAR,
+    answer,
+    asks_clear,
+    blurred,
+    decoded,
+    picture,
+    private,
+)
+from gallery.shared.access import access_of
+from gallery.shared.errors import NotFound, UserError
+from videos.decode.content_types import CONTENT_TYPES
+from videos.items.serving import GONE, named, ranged
+from videos.match.windows import read_window
 from videos.models import Video
-from videos.serving import GONE, named, ranged
-from videos.windows import read_window
 
 
 @require_safe

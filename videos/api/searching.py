@@ -13,15 +13,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from gallery.access import access_of, sender_of
 from gallery.api.fields import PictureFileField, PictureUrlField
 from gallery.api.schema import answers, json_or_files
-from gallery.errors import UserError
-from gallery.media_access import note_access
+from gallery.items.media_access import note_access
+from gallery.shared.access import access_of, sender_of
+from gallery.shared.errors import UserError
 from videos.api.serializers import VideoSerializer, frame_url
-from videos.services import searching, similar
-from videos.services.searching import Hit, Place
-from videos.services.similar import LIKELY, Shared
+from videos.match import searching, similar
+from videos.match.searching import Hit, Place
+from videos.match.similar import LIKELY, Shared
 
 SEARCH_COST = 10
 SIMILAR_COST = 10

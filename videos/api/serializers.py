@@ -13,7 +13,7 @@ from gallery.api.fields import MetaField, PictureUrlField, VerbatimField
 from gallery.api.limits import MAX_DATA_ID, MAX_REMARK, MAX_UPLOADER
 from gallery.api.links import SOURCE
 from gallery.api.visibility import BLURRED, CLEARABLE, blur
-from videos.errors import VideoTooLarge
+from videos.decode.errors import VideoTooLarge
 from videos.models import Video
 
 

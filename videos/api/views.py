@@ -10,18 +10,18 @@ from rest_framework import generics, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from gallery.access import access_of, sender_of
 from gallery.api.deletion import DELETION, DELETION_NAMES, deletion_of, told_why
 from gallery.api.limits import MAX_DATA_ID, MAX_URL
 from gallery.api.schema import answers, json, json_or_files
 from gallery.api.serializers import ConflictSerializer, PatchSerializer
 from gallery.api.visibility import check_own, hidden_from
-from gallery.errors import NotFound, UserError
-from gallery.items import Status
-from gallery.media_access import seen_by
+from gallery.items.item import Status
+from gallery.items.media_access import seen_by
+from gallery.shared.access import access_of, sender_of
+from gallery.shared.errors import NotFound, UserError
 from videos.api.serializers import AddVideoSerializer, DeletedVideosSerializer, VideoSerializer
+from videos.items import adding, changing
 from videos.models import Video
-from videos.services import adding, changing
 
 ADD_COST = 10
 DELETED_BY = {"data_id", "url", "md5"}

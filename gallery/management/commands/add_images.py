@@ -13,9 +13,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from gallery.errors import UserError
-from gallery.services.import_sources import read_sources
-from gallery.services.importing import Outcome, import_images
+from gallery.items.import_sources import read_sources
+from gallery.items.importing import Outcome, import_images
+from gallery.shared.errors import UserError
 
 BY = "command:add_images"
 LABELS = {

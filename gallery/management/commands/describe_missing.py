@@ -10,8 +10,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from gallery.errors import UserError
-from gallery.services import looking_through, refreshing
+from gallery.items import backfill, looking_through
+from gallery.shared.errors import UserError
 
 
 class Command(BaseCommand):
@@ -45,12 +45,12 @@ class Command(BaseCommand):
             f"{counts['stale'] + counts['failed']} could not be read."
         )
         missing = self._say_what_is_missing()
-        counts = self._count(refreshing.fill_missing(), missing.images)
+        counts = self._count(backfill.fill_missing(), missing.images)
         self.stdout.write(
             f"{counts['filled']} filled, {counts['stale']} stale, {counts['failed']} failed."
         )
         try:
-            switched = refreshing.switch_clip(anyway=switch_anyway)
+            switched = backfill.switch_clip(anyway=switch_anyway)
         except UserError as error:
             raise CommandError(error.message) from error
         if switched:
@@ -65,13 +65,13 @@ class Command(BaseCommand):
         missing = self._say_what_is_missing()
         self.stdout.write(f"{missing.links} of {missing.images} would be fetched again.")
 
-    def _say_what_is_missing(self) -> refreshing.Missing:
-        missing = refreshing.count_missing()
+    def _say_what_is_missing(self) -> backfill.Missing:
+        missing = backfill.count_missing()
         for version, count in missing.by_version.items():
             self.stdout.write(f"{version}: {count} images lack it")
         return missing
 
-    def _count(self, outcomes: Iterable[refreshing.Outcome], total: int) -> Counter[str]:
+    def _count(self, outcomes: Iterable[backfill.Outcome], total: int) -> Counter[str]:
         counts: Counter[str] = Counter()
         with tqdm(total=total, unit="image", disable=None) as bar:
             for outcome in outcomes:

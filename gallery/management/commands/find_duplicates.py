@@ -11,8 +11,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from gallery.errors import UserError
-from gallery.services import duplicate_scan, duplicates
+from gallery.duplicates import duplicate_scan, duplicates
+from gallery.shared.errors import UserError
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from gallery import descriptors
+from gallery.imaging import descriptors
 
 
 class Command(BaseCommand):

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from gallery.errors import UserError
-from gallery.services import orphans
+from gallery.items import orphans
+from gallery.shared.errors import UserError
 
 
 class Command(BaseCommand):

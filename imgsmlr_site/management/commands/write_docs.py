@@ -11,9 +11,9 @@ from django.core.management.base import BaseCommand, CommandError
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiYamlRenderer
 
-from gallery.models import TRANSITIONS, Status
-from moderation import states
-from moderation.states import CaseState
+from gallery.items.models import TRANSITIONS, Status
+from moderation.cases import states
+from moderation.cases.states import CaseState
 
 
 class Command(BaseCommand):
@@ -52,13 +52,15 @@ def openapi() -> str:
 
 def image_states() -> str:
     """The state machine of images as a Mermaid diagram."""
-    return diagram("an image", "gallery.models.TRANSITIONS", Status.PENDING, TRANSITIONS)
+    return diagram("an image", "gallery.items.models.TRANSITIONS", Status.PENDING, TRANSITIONS)
 
 
 def case_states() -> str:
     """The state machine of review cases, and what each state means."""
     meanings = [f"- `{state.value}`: {states.MEANINGS[state]}" for state in CaseState]
-    text = diagram("a case", "moderation.states.TRANSITIONS", CaseState.OPEN, states.TRANSITIONS)
+    text = diagram(
+        "a case", "moderation.cases.states.TRANSITIONS", CaseState.OPEN, states.TRANSITIONS
+    )
     undoing = "Undoing a decision leads back to where it came from; those steps are not drawn."
     return "\n".join([text, *meanings, "", undoing, ""])
 

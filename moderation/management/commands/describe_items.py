@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
-from moderation.permissions import Actor
-from moderation.services import describing
+from moderation.access.permissions import Actor
+from moderation.lists import describing
 
 
 class Command(BaseCommand):

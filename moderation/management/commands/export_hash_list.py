@@ -9,11 +9,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from gallery.errors import UserError
-from moderation.hashlists.export import WRITERS
-from moderation.models import BannedList
-from moderation.permissions import Actor
-from moderation.services import exporting
+from gallery.shared.errors import UserError
+from moderation.access.permissions import Actor
+from moderation.lists import exporting
+from moderation.lists.formats.export import WRITERS
+from moderation.lists.models import BannedList
 
 BY = Actor.machine("command:export_hash_list")
 

@@ -9,12 +9,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from gallery.errors import UserError
-from moderation.hashlists import Format, Kind
-from moderation.models import BannedList, ListImport
-from moderation.permissions import Actor
-from moderation.services import importing, starting_imports
-from moderation.services.import_options import options as read_options
+from gallery.shared.errors import UserError
+from moderation.access.permissions import Actor
+from moderation.imports import importing, starting_imports
+from moderation.imports.models import ListImport
+from moderation.imports.options import options as read_options
+from moderation.lists.formats import Format, Kind
+from moderation.lists.models import BannedList
 
 BY = Actor.machine("command:import_hash_list")
 WORDS = {

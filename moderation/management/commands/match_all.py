@@ -8,10 +8,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 from tqdm import tqdm
 
-from moderation import banned_hashes
-from moderation.models import BannedList, RetroScan
-from moderation.permissions import Actor
-from moderation.services import retro_scan, scanning
+from moderation.access.permissions import Actor
+from moderation.lists import banned_hashes, retro_scan
+from moderation.lists.models import BannedList, RetroScan
+from moderation.pipeline import scanning
 
 COMMAND = Actor.machine("command")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from moderation.models import AuditEvent
-from moderation.services import audit
+from moderation.audit import trail
+from moderation.audit.models import AuditEvent
 
 SHOWN = 20
 
@@ -31,7 +31,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, expect: str | None, **options: Any) -> None:
         """Raises CommandError where the chain does not hold."""
         found = 0
-        for broken in audit.breaks():
+        for broken in trail.breaks():
             found += 1
             if found <= SHOWN:
                 self.stderr.write(f"event {broken.event_id}: {broken.reason}")
@@ -42,4 +42,4 @@ class Command(BaseCommand):
             raise CommandError(f"The audit does not hold in {found} places.")
         last = AuditEvent.objects.order_by("-id").values_list("digest", flat=True).first()
         count = AuditEvent.objects.count()
-        self.stdout.write(f"{count} events hold. The last digest is {last or audit.FIRST}.")
+        self.stdout.write(f"{count} events hold. The last digest is {last or trail.FIRST}.")

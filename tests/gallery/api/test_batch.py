@@ -9,8 +9,8 @@ from django.test import Client
 from django_q.models import OrmQ
 
 from gallery import tasks
-from gallery.models import Image
-from gallery.services import adding
+from gallery.items import adding
+from gallery.items.models import Image
 from tests import factories as make
 from tests.httpserver import HttpServer, hang
 

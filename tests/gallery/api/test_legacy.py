@@ -13,8 +13,9 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from gallery import conf, descriptors, versions
-from gallery.models import Image
+from gallery.imaging import descriptors
+from gallery.items import conf, versions
+from gallery.items.models import Image
 from tests import factories as make
 from tests import tiny_clip
 from tests.environment import DATA_DIR

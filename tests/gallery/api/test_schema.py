@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from gallery.api import urls as image_urls
-from gallery.models import Image
+from gallery.items.models import Image
 from tests import factories as make
 from videos.api import urls as video_urls
 from videos.models import Video

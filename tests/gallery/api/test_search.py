@@ -8,8 +8,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from gallery.match_types import MATCH_TYPES
-from gallery.models import Image
+from gallery.items.models import Image
+from gallery.search.match_types import MATCH_TYPES
 from tests import factories as make
 from tests.httpserver import HttpServer
 

@@ -13,8 +13,8 @@ from django.test import Client
 from django_q.models import OrmQ
 
 from gallery import tasks
-from gallery.descriptors.base import COPY_VERSION, PIXELS_VERSION
-from gallery.models import Image, ImageDetail, ImageFingerprint
+from gallery.imaging.descriptors.base import COPY_VERSION, PIXELS_VERSION
+from gallery.items.models import Image, ImageDetail, ImageFingerprint
 from imgsmlr_site.models import ApiKey
 from tests import factories as make
 from tests.httpserver import HttpServer

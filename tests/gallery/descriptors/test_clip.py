@@ -21,12 +21,13 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from gallery.decoding import Limits, decode
-from gallery.descriptors import clip as clip_module
-from gallery.descriptors import clip_weights
-from gallery.descriptors.clip import Clip, has_avx512_bf16
-from gallery.errors import Unavailable
-from gallery.pictures import Picture
+from gallery.imaging.decoding import decode
+from gallery.imaging.descriptors import clip as clip_module
+from gallery.imaging.descriptors import clip_weights
+from gallery.imaging.descriptors.clip import Clip, has_avx512_bf16
+from gallery.imaging.picture_limits import Limits
+from gallery.imaging.pictures import Picture
+from gallery.shared.errors import Unavailable
 from tests import tiny_clip
 
 ROOT = Path(__file__).parents[3]
@@ -332,8 +333,8 @@ def hub_serving(**files: bytes) -> Iterator[str]:
 
 PREPARE = """
 import json, sys, time
-from gallery import descriptors
-from gallery.descriptors import clip_weights
+from gallery.imaging import descriptors
+from gallery.imaging.descriptors import clip_weights
 clip_weights.REACH_TIMEOUT = 1.0
 descriptors.configure(clip_pretrained="datacomp-xl-s13b-b90k", clip_precision="fp32")
 before = descriptors.why_unavailable("clip")

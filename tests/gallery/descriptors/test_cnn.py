@@ -12,10 +12,15 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 
-from gallery.descriptors import cnn, cnn_model
-from gallery.descriptors.base import Pixels
-from gallery.descriptors.cnn import DIMENSIONS, SIDE, Cnn, square
-from gallery.errors import Unavailable
+from gallery.imaging.descriptors import cnn, cnn_model
+from gallery.imaging.descriptors.base import Pixels
+from gallery.imaging.descriptors.cnn import (
+    DIMENSIONS,
+    SIDE,
+    Cnn,
+    square,
+)
+from gallery.shared.errors import Unavailable
 
 
 @pytest.fixture(scope="module")

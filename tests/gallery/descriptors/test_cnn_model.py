@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import skimage.data
 
-from gallery.descriptors import cnn_model
-from gallery.descriptors.cnn import square
-from gallery.errors import Unavailable
+from gallery.imaging.descriptors import cnn_model
+from gallery.imaging.descriptors.cnn import square
+from gallery.shared.errors import Unavailable
 
 ROOT = Path(__file__).parents[3]
 
@@ -155,7 +155,7 @@ def test_the_golden_check_knows_its_picture_and_network(models: Path) -> None:
 def test_torch_stays_out_of_the_process_that_prepares(tmp_path: Path) -> None:
     """Making the model, not only running it, must not leave 700 MB in a service's starter."""
     code = (
-        "import sys; from pathlib import Path; from gallery.descriptors import cnn_model\n"
+        "import sys; from pathlib import Path; from gallery.imaging.descriptors import cnn_model\n"
         "cnn_model.EXPORT_SECONDS = 0.05\n"
         "try: cnn_model.prepare(Path(sys.argv[1]))\n"
         "except cnn_model.Unavailable: pass\n"

@@ -15,12 +15,17 @@ import numpy as np
 import pytest
 import skimage.data
 
-from gallery import local_features
-from gallery.descriptors.base import Descriptor, Picture, Pixels
-from gallery.descriptors.cnn import DIMENSIONS, square
-from gallery.descriptors.copy import PARTS, Copy, Query, is_flat
-from gallery.errors import Unavailable, UserError
-from gallery.local_features import Features
+from gallery.imaging import local_features
+from gallery.imaging.descriptors.base import Descriptor, Picture, Pixels
+from gallery.imaging.descriptors.cnn import DIMENSIONS, square
+from gallery.imaging.descriptors.copy import (
+    PARTS,
+    Copy,
+    Query,
+    is_flat,
+)
+from gallery.imaging.local_features import Features
+from gallery.shared.errors import Unavailable, UserError
 
 ROOT = Path(__file__).parents[3]
 
@@ -247,7 +252,7 @@ def test_searching_and_describing_never_import_torch(models: Path) -> None:
         from pathlib import Path
         from types import SimpleNamespace
         import numpy as np
-        from gallery.descriptors.copy import Copy
+        from gallery.imaging.descriptors.copy import Copy
         rgb = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
         copy = Copy(Path(sys.argv[1]))
         copy.prepare()

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gallery.decoding import Limits, decode
-from gallery.descriptors import PIXELS_VERSION, FlatPicture, haar
-from gallery.descriptors.base import Pixels
-from gallery.errors import UserError
-from gallery.pictures import Picture
+from gallery.imaging.decoding import decode
+from gallery.imaging.descriptors import PIXELS_VERSION, FlatPicture, haar
+from gallery.imaging.descriptors.base import Pixels
+from gallery.imaging.picture_limits import Limits
+from gallery.imaging.pictures import Picture
+from gallery.shared.errors import UserError
 
 DATA = Path(__file__).parents[2] / "data" / "imgsmlr"
 ORACLE = json.loads((DATA / "oracle.json").read_text())

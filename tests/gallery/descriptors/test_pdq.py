@@ -13,10 +13,11 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from gallery.decoding import Limits, decode
-from gallery.descriptors import PIXELS_VERSION, pdq
-from gallery.descriptors.base import Pixels
-from gallery.errors import UserError
+from gallery.imaging.decoding import decode
+from gallery.imaging.descriptors import PIXELS_VERSION, pdq
+from gallery.imaging.descriptors.base import Pixels
+from gallery.imaging.picture_limits import Limits
+from gallery.shared.errors import UserError
 
 DATA = Path(__file__).parents[2] / "data" / "imgsmlr"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gallery import descriptors
-from gallery.errors import Unavailable, UserError
+from gallery.imaging import descriptors
+from gallery.shared.errors import Unavailable, UserError
 from tests import tiny_clip
 from tests.environment import DATA_DIR
 
@@ -83,7 +83,7 @@ def test_get_says_why_clip_is_not_there() -> None:
     assert refused.value.field == "match_type"
 
 
-@pytest.mark.parametrize("name", ["", "CLIP", "gallery.descriptors.pdq", "nope\x00"])
+@pytest.mark.parametrize("name", ["", "CLIP", "gallery.imaging.descriptors.pdq", "nope\x00"])
 def test_an_unknown_match_type_is_answered_with_the_known_ones(name: str) -> None:
     for ask in (descriptors.get, descriptors.why_unavailable):
         with pytest.raises(UserError, match="use one of imgsmlr, pdq, copy, clip") as refused:
@@ -93,7 +93,7 @@ def test_an_unknown_match_type_is_answered_with_the_known_ones(name: str) -> Non
 
 IMPORTS = """
 import json, sys
-from gallery import descriptors
+from gallery.imaging import descriptors
 def heavy():
     return sorted({"cv2", "torch", "open_clip", "pdqhash", "huggingface_hub"} & set(sys.modules))
 seen = [heavy()]

@@ -12,10 +12,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from gallery.errors import UserError
-from gallery.services.import_sources import read_sources
-from gallery.services.importing import Outcome
-from videos.services.importing import import_videos
+from gallery.items.import_sources import read_sources
+from gallery.items.importing import Outcome
+from gallery.shared.errors import UserError
+from videos.items.importing import import_videos
 
 BY = "command:add_videos"
 LABELS = {

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from videos.items import changing
 from videos.models import Video
-from videos.services import changing
 
 BY = "command:index_missing"
 

@@ -1,0 +1,97 @@
+"""What people decide about a cluster of duplicates: delete or merge its copies, or tell apart.
+
+Each decision is one transaction, and is refused if the cluster is no longer what was looked at.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import transaction
+
+from gallery.duplicates import duplicates
+from gallery.items import changing
+from gallery.items.models import Image, NotDuplicate
+from gallery.items.signals import tell, together
+from gallery.shared.errors import Conflict
+from gallery.shared.locking import locked
+
+MERGED = "merged"
+"""Key of a kept image's meta: a list of what the images merged into it were, each an object of
+id, data_id, url, remark, meta and md5."""
+
+
+@transaction.atomic
+def delete_copies(*, keep: int, copies: Iterable[int], by: str, reason: str = "") -> int:
+    """Delete copies of an image for good. Answers how many. Raises ``Conflict``, ``Withheld``."""
+    _, rows = _locked(keep, copies)
+    return _delete(rows, by, reason)
+
+
+@transaction.atomic
+def merge_copies(*, keep: int, copies: Iterable[int], by: str, reason: str = "") -> int:
+    """Note in the kept image's meta what its copies were, then delete them for good.
+
+    Answers how many. What was merged into a copy earlier comes along. Raises ``Conflict``, and
+    ``Withheld`` if a case needs one of the copies.
+    """
+    kept, rows = _locked(keep, copies)
+    meta = dict(kept.meta or {})
+    before = meta.get(MERGED, [])
+    if not isinstance(before, list):
+        raise Conflict(
+            f"The meta of image {kept.pk} holds something else as {MERGED!r}: rename that first."
+        )
+    meta[MERGED] = before + [entry for row in rows for entry in _entries(row)]
+    changing.update_image(image_id=kept.pk, fields={"meta": meta}, by=by)
+    return _delete(rows, by, reason)
+
+
+@transaction.atomic
+def tell_apart(*, keep: int, copies: Iterable[int], by: str, reason: str = "") -> int:
+    """Note that ``copies`` are duplicates of nothing else in their cluster, whatever a search
+    finds. Answers how many there were. Raises ``Conflict``."""
+    kept, rows = _locked(keep, copies)
+    apart = {row.pk for row in rows}
+    everyone = duplicates.members_with(kept.pk)
+    group = uuid.uuid4()
+    NotDuplicate.objects.bulk_create(
+        [NotDuplicate(group=group, image_id=pk, together=pk not in apart) for pk in everyone]
+    )
+    with together():
+        for row in rows:
+            tell(by=by, verb="told apart", row=row, after=sorted(everyone), reason=reason)
+    return len(rows)
+
+
+def _locked(keep: int, copies: Iterable[int]) -> tuple[Image, list[Image]]:
+    """The image to keep and its copies, by id, still ready and still in one cluster."""
+    wanted = {keep, *copies}
+    rows = {row.pk: row for row in locked(Image.objects.filter(pk__in=wanted))}
+    if keep not in rows or wanted - duplicates.members_with(keep):
+        raise Conflict(f"The cluster of image {keep} has changed meanwhile: look at it again.")
+    kept = rows.pop(keep)
+    if not rows:
+        raise Conflict(f"Nothing is chosen in the cluster of image {keep} besides that image.")
+    return kept, [rows[pk] for pk in sorted(rows)]
+
+
+def _entries(row: Image) -> list[dict[str, Any]]:
+    meta = dict(row.meta or {})
+    earlier = meta.pop(MERGED, []) if isinstance(meta.get(MERGED), list) else []
+    entry = {
+        "id": row.pk,
+        "data_id": row.data_id,
+        "url": row.url,
+        "remark": row.remark,
+        "meta": None if row.meta is None else meta,
+        "md5": row.md5,
+    }
+    return [entry, *earlier]
+
+
+def _delete(rows: list[Image], by: str, reason: str) -> int:
+    doomed = Image.objects.filter(pk__in=[row.pk for row in rows])
+    return changing.delete_images(images=doomed, by=by, reason=reason)

@@ -1,0 +1,228 @@
+"""Looking for duplicates: each image is searched with, by processes, and pairs are stored here.
+
+An image is searched with once, among all others: a pair is found if either proposes the other.
+What was looked up is committed batch by batch, so that a run which was broken off goes on where
+it was, and a later run looks up new images only.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
+
+from gallery.duplicates import duplicate_workers
+from gallery.imaging import descriptors
+from gallery.imaging.descriptors.base import COPY_VERSION
+from gallery.imaging.trimming import trim
+from gallery.items.file_storage import thumbnail_rgb
+from gallery.items.models import (
+    DuplicatePair,
+    DuplicateRun,
+    DuplicateScan,
+    Image,
+    ImageFingerprint,
+)
+from gallery.search import confidence
+from gallery.search.copy_search import search_copies, stored_query
+from gallery.search.match_types import MATCH_TYPES
+from gallery.search.nearest import INCLUSIVE, Match
+from gallery.shared.errors import Conflict, Unavailable, UserError
+from gallery.shared.locking import locked
+
+BATCH = 16
+EVERY = 1000
+"""More than a search proposes."""
+LOCK = 0x6475706C
+"""Any constant number; PostgreSQL's advisory locks are named by numbers."""
+
+
+@dataclass(frozen=True)
+class LookedUp:
+    """An image and the columns of its pairs. ``problem``: why it could not be looked up."""
+
+    image_id: int
+    content: float = 1.0
+    pairs: Sequence[dict[str, Any]] = field(default_factory=list)
+    problem: str = ""
+
+
+@contextmanager
+def only_one() -> Iterator[None]:
+    """Raises ``Conflict`` while another process is inside. The lock goes with the process."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
+        if cursor.fetchone() != (True,):
+            raise Conflict("Another search for duplicates is running: wait until it ends.")
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+
+
+def begin(*, min_confidence: float | None, restart: bool) -> DuplicateRun:
+    """The run to go on with, or a new one; ``restart`` forgets what was found before.
+
+    ``min_confidence`` None: that of the run before, or where ``auto`` is precise. Raises
+    ``Conflict`` if what is stored went by other rules, ``Unavailable`` without the copy model.
+    """
+    if reason := descriptors.why_unavailable("copy"):
+        raise Unavailable(reason)
+    with transaction.atomic():
+        if restart:
+            for model in (DuplicatePair, DuplicateScan, DuplicateRun):
+                model.objects.all().delete()
+        run = DuplicateRun.objects.first()
+        if run is None:
+            precise = 1.0 - MATCH_TYPES["auto"].precise
+            chosen = precise if min_confidence is None else min_confidence
+            return DuplicateRun.objects.create(min_confidence=chosen, rules=_rules())
+        _check(run, min_confidence)
+        # One that is released later is looked up again: others may have come meanwhile.
+        DuplicateScan.objects.exclude(image__in=Image.objects.ready()).delete()
+    return run
+
+
+def left() -> QuerySet[Image]:
+    """Images that can be looked up and were not, oldest first."""
+    return _unscanned().filter(_described()).order_by("id")
+
+
+def undescribed() -> int:
+    """How many images must be described by ``copy`` before they can be looked up."""
+    return _unscanned().exclude(_described()).count()
+
+
+def scan(run: DuplicateRun, ids: Sequence[int], *, workers: int) -> Iterator[list[LookedUp]]:
+    """Look these images up and store what was found, a transaction for each yielded batch.
+
+    Images deleted meanwhile are left out. Raises ``UserError`` when a process was killed.
+    """
+    batches = iter(ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
+    waiting: deque[Future[list[LookedUp]]] = deque()
+    pool = duplicate_workers.pool(workers)
+    try:
+        for batch in batches:
+            waiting.append(pool.submit(look_up, batch, run.min_confidence))
+            if len(waiting) > 2 * workers:
+                yield _store(waiting.popleft().result())
+        while waiting:
+            yield _store(waiting.popleft().result())
+    except BrokenProcessPool:
+        raise UserError(
+            "A process that looked for duplicates was ended, perhaps for lack of memory. "
+            "Run the command again to go on."
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    DuplicateRun.objects.filter(pk=run.pk).update(finished_at=timezone.now())
+
+
+def look_up(ids: Sequence[int], min_confidence: float) -> list[LookedUp]:
+    """Search with each of these images. Runs in a process of the pool and writes nothing."""
+    images = Image.objects.ready().filter(pk__in=ids).order_by("id")
+    return [_look_up(image, min_confidence) for image in images]
+
+
+def _look_up(image: Image, min_confidence: float) -> LookedUp:
+    try:
+        matches = search_copies(
+            stored_query(image, "auto"),
+            "auto",
+            threshold=1.0 - min_confidence,
+            limit=EVERY,
+            filters=None,
+            comparison=INCLUSIVE,
+        )
+    except UserError as error:
+        return LookedUp(image.pk, problem=error.message)
+    pairs = [_pair(image.pk, match) for match in matches]
+    return LookedUp(image.pk, _content(image), pairs)
+
+
+def _pair(image_id: int, match: Match) -> dict[str, Any]:
+    """The columns of a ``DuplicatePair``."""
+    other, found = match.image.pk, match.geometry
+    columns: dict[str, Any] = {
+        "a_id": min(image_id, other),
+        "b_id": max(image_id, other),
+        "confidence": match.confidence,
+    }
+    if found is None:
+        return columns
+    if image_id > other:
+        shared = {"shared_a": found.candidate_area, "shared_b": found.query_area}
+        scale, rotation = found.scale, found.rotation
+    else:
+        shared = {"shared_a": found.query_area, "shared_b": found.candidate_area}
+        # Turned and then mirrored is undone by the same; turned alone by turning back.
+        scale, rotation = 1.0 / found.scale, found.rotation * (1 if found.mirrored else -1)
+    return columns | shared | {"scale": scale, "rotation": rotation, "mirrored": found.mirrored}
+
+
+def _content(image: Image) -> float:
+    """The share of the area within plain margins, from the thumbnail; 1 if it has none."""
+    rgb = thumbnail_rgb(image)
+    box = None if rgb is None else trim(rgb)
+    if rgb is None or box is None:
+        return 1.0
+    x0, y0, x1, y1 = box
+    return float((x1 - x0) * (y1 - y0) / (rgb.shape[0] * rgb.shape[1]))
+
+
+@transaction.atomic
+def _store(results: list[LookedUp]) -> list[LookedUp]:
+    results_here = [result for result in results if not result.problem]
+    pairs = [pair for result in results_here for pair in result.pairs]
+    ids = {result.image_id for result in results_here}
+    ids |= {pair[end] for pair in pairs for end in ("a_id", "b_id")}
+    here = {image.pk for image in locked(Image.objects.filter(pk__in=ids), no_key=True)}
+    DuplicateScan.objects.bulk_create(
+        [
+            DuplicateScan(image_id=result.image_id, content=result.content)
+            for result in results_here
+            if result.image_id in here
+        ],
+        ignore_conflicts=True,
+    )
+    DuplicatePair.objects.bulk_create(
+        [DuplicatePair(**pair) for pair in pairs if {pair["a_id"], pair["b_id"]} <= here],
+        ignore_conflicts=True,
+    )
+    return results
+
+
+def _unscanned() -> QuerySet[Image]:
+    return Image.objects.ready().exclude(Exists(DuplicateScan.objects.filter(image=OuterRef("pk"))))
+
+
+def _described() -> Exists:
+    return Exists(
+        ImageFingerprint.objects.filter(item=OuterRef("pk"), view="full", version=COPY_VERSION)
+    )
+
+
+def _rules() -> str:
+    """Which vectors are compared and which calibration says how sure that makes."""
+    return f"{COPY_VERSION} {zlib.crc32(confidence.PARAMETERS.read_bytes()):08x}"
+
+
+def _check(run: DuplicateRun, min_confidence: float | None) -> None:
+    anew = "Run it with --restart to look up every image anew; what was decided is kept."
+    if run.rules != _rules():
+        raise Conflict(
+            f"The duplicates stored were found by another version of this program. {anew}"
+        )
+    if min_confidence is not None and min_confidence != run.min_confidence:
+        raise Conflict(
+            f"The duplicates stored were found with --min-confidence {run.min_confidence:g}. {anew}"
+        )

@@ -1,0 +1,247 @@
+"""Clusters of duplicates as they are now, computed from the stored pairs; the best one first.
+
+A cluster is a connected component of the pairs of ready images that nobody called different.
+Being linked does not carry over: of A~B and B~C, A and C may have little in common. So a member
+says whether it is linked to the best one itself, and if not, by whom it came in.
+
+The best one of a cluster is the one with the most pixels in what it has in common with another
+one, then with the larger file, then the one added first. But an image steps back behind one it is
+linked to which shows the same and more at 0.6 of its resolution or better (it is a crop of that
+one; a collage or a screenshot shows more too, but smaller), and behind one which shows the same,
+no smaller, without the plain margins that it has around it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+
+from gallery.items.models import (
+    DuplicatePair,
+    DuplicateScan,
+    Image,
+    NotDuplicate,
+    Status,
+)
+
+LOADED = 25
+"""Clusters that are loaded at once."""
+CROPPED = 0.9
+"""Showing less than this share of another one's content is showing a part of it."""
+CROP_RESOLUTION, MARGIN_RESOLUTION = 0.6, 0.95
+BORDERED = 0.97
+"""Being shown in less than this share of another one is being shown with something around."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The ids of a cluster, ascending. ``confidence``: of the weakest link that it hangs by."""
+
+    ids: tuple[int, ...]
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Link:
+    """How one image shows another: ``shared`` is the share of the other one that it shows,
+    ``own`` the share of itself in which it does, both 0..1; None as in ``DuplicatePair``."""
+
+    other: int
+    confidence: float
+    shared: float | None
+    own: float | None
+    scale: float | None
+    rotation: float | None
+    mirrored: bool | None
+
+
+@dataclass(frozen=True)
+class Member:
+    """An image of a cluster. ``content``: the share of its area within plain margins.
+
+    ``link``: to the best one, or if ``chained`` its strongest one to another member.
+    """
+
+    image: Image
+    content: float
+    link: Link | None = None
+    chained: bool = False
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """``members``: the best one, those linked to it, most certain first, then chained ones."""
+
+    id: int
+    members: Sequence[Member]
+    confidence: float
+
+    @property
+    def best(self) -> Member:
+        """The one to keep."""
+        return self.members[0]
+
+
+def live_pairs() -> QuerySet[DuplicatePair]:
+    """Pairs of ready images that nobody called different."""
+    other = NotDuplicate.objects.filter(group=OuterRef("group"), image=OuterRef(OuterRef("b")))
+    apart = NotDuplicate.objects.filter(
+        Exists(other.filter(together=False)) | (Q(together=False) & Exists(other)),
+        image=OuterRef("a"),
+    )
+    # Subqueries of one value, which the planner cannot turn into joins: before the tables are
+    # analysed it would join by status, every ready image for each pair.
+    states = {
+        f"{end}_status": Subquery(Image.objects.filter(pk=OuterRef(end)).values("status"))
+        for end in ("a", "b")
+    }
+    ready = dict.fromkeys(states, Status.READY)
+    return DuplicatePair.objects.alias(**states).filter(~Exists(apart), **ready)
+
+
+def groups(*, largest_first: bool = False) -> list[Group]:
+    """All clusters, the most certain first, or the largest; then by the oldest member."""
+    parents: dict[int, int] = {}
+    weakest: dict[int, float] = {}
+
+    def root(image: int) -> int:
+        while (parent := parents.setdefault(image, image)) != image:
+            parents[image] = parents[parent]
+            image = parents[image]
+        return image
+
+    # From the most certain on, so that the last pair that joins two parts is the weakest needed.
+    strongest_first = live_pairs().order_by("-confidence", "a", "b")
+    for a, b, confidence in strongest_first.values_list("a", "b", "confidence"):
+        one, other = sorted((root(a), root(b)))
+        if one != other:
+            parents[other] = one
+            weakest[one] = confidence
+    members: dict[int, list[int]] = defaultdict(list)
+    for image in sorted(parents):
+        members[root(image)].append(image)
+    found = [Group(tuple(ids), weakest[top]) for top, ids in members.items()]
+    if largest_first:
+        return sorted(found, key=lambda group: (-len(group.ids), -group.confidence, group.ids))
+    return sorted(found, key=lambda group: (-group.confidence, -len(group.ids), group.ids))
+
+
+def members_with(image_id: int) -> set[int]:
+    """The ids of the cluster that an image is in, its own included."""
+    known = frontier = {image_id}
+    while frontier:
+        linked = live_pairs().filter(Q(a__in=frontier) | Q(b__in=frontier))
+        ends = {end for pair in linked.values_list("a", "b") for end in pair}
+        frontier = ends - known
+        known = known | frontier
+    return known
+
+
+def all_clusters() -> Iterator[Cluster]:
+    """Every cluster, the most certain first, a few loaded at a time."""
+    found = groups()
+    for start in range(0, len(found), LOADED):
+        yield from load(found[start : start + LOADED])
+
+
+def load(
+    found: Sequence[Group],
+    keep: Mapping[int, int] | None = None,
+    images: QuerySet[Image] | None = None,
+) -> list[Cluster]:
+    """The clusters with images and links. ``keep``: cluster id → another one to take as best.
+    ``images``: those to load, all by default, with what a page wants to know of each.
+
+    A cluster's id is that of its oldest member. One of which members have gone is smaller than
+    its group; one of which a single member is left is left out.
+    """
+    ids = [image for group in found for image in group.ids]
+    loaded = (Image.objects.all() if images is None else images).filter(status=Status.READY)
+    by_id = loaded.in_bulk(ids)
+    scans = DuplicateScan.objects.in_bulk(ids)
+    links: dict[int, list[Link]] = defaultdict(list)
+    for pair in live_pairs().filter(a__in=ids):
+        for link_of, link in ((pair.a_id, _back(pair)), (pair.b_id, _forth(pair))):
+            links[link_of].append(link)
+    clusters = []
+    for group in found:
+        members = {
+            pk: Member(by_id[pk], scans[pk].content if pk in scans else 1.0)
+            for pk in group.ids
+            if pk in by_id
+        }
+        if len(members) > 1:
+            chosen = (keep or {}).get(group.ids[0])
+            best = chosen if chosen in members else _best(members, links)
+            ordered = _ordered(best, members, links)
+            clusters.append(Cluster(group.ids[0], ordered, group.confidence))
+    return clusters
+
+
+def _forth(pair: DuplicatePair) -> Link:
+    """How ``b`` shows ``a``."""
+    return Link(
+        pair.a_id,
+        pair.confidence,
+        pair.shared_a,
+        pair.shared_b,
+        pair.scale,
+        pair.rotation,
+        pair.mirrored,
+    )
+
+
+def _back(pair: DuplicatePair) -> Link:
+    """How ``a`` shows ``b``: the same undone."""
+    scale = None if pair.scale is None else 1.0 / pair.scale
+    rotation = pair.rotation
+    if rotation is not None and not pair.mirrored:
+        rotation = -rotation
+    return Link(
+        pair.b_id, pair.confidence, pair.shared_b, pair.shared_a, scale, rotation, pair.mirrored
+    )
+
+
+def _best(members: Mapping[int, Member], links: Mapping[int, Sequence[Link]]) -> int:
+    """The rule of this module's head."""
+
+    def rank(member: Member) -> tuple[bool, float, int, object, int]:
+        image = member.image
+        known = [link for link in links[image.pk] if link.other in members]
+        steps_back = any(_steps_back(member, members[link.other], link) for link in known)
+        # Rounded, as geometry is exact to a few pixels only.
+        common = max((round(link.own, 2) for link in known if link.own is not None), default=1.0)
+        pixels = image.width * image.height * common
+        return steps_back, -pixels, -image.bytes, image.created_at, image.pk
+
+    return min(members.values(), key=rank).image.pk
+
+
+def _steps_back(member: Member, other: Member, link: Link) -> bool:
+    if link.shared is None or link.own is None or link.scale is None:
+        return False
+    resolution = 1.0 / link.scale
+    # Of what is within the margins: all of the other one, or a part?
+    shown, own = min(1.0, link.shared / other.content), min(1.0, link.own / member.content)
+    if shown < CROPPED * own:
+        return resolution >= CROP_RESOLUTION
+    return link.own < BORDERED and own >= CROPPED and resolution >= MARGIN_RESOLUTION
+
+
+def _ordered(
+    best: int, members: Mapping[int, Member], links: Mapping[int, Sequence[Link]]
+) -> list[Member]:
+    direct = {link.other: link.confidence for link in links[best]}
+    rest = []
+    for pk, member in members.items():
+        known = [link for link in links[pk] if link.other in members]
+        if pk == best or not known:
+            continue
+        to_best = [link for link in known if link.other == best]
+        link = (to_best or sorted(known, key=lambda link: (-link.confidence, link.other)))[0]
+        rest.append(Member(member.image, member.content, link, chained=not to_best))
+    rest.sort(key=lambda m: (m.chained, -direct.get(m.image.pk, 0.0), m.image.pk))
+    return [members[best], *rest]

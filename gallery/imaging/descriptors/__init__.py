@@ -1,0 +1,161 @@
+"""The ways of describing a picture, by match type; each is imported on first use.
+
+``configure`` is called once, with the settings, before the first use in a process. Nothing here
+imports a model: a process that forks workers may call everything but ``describe`` before it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from gallery.imaging.descriptors.base import (
+    PIXELS_VERSION,
+    Columns,
+    ColumnsByVersion,
+    Descriptor,
+    FlatPicture,
+)
+from gallery.shared.errors import Unavailable, UserError
+
+if TYPE_CHECKING:
+    from gallery.imaging.descriptors.copy import Copy
+
+__all__ = ["PIXELS_VERSION", "Columns", "ColumnsByVersion", "Descriptor", "FlatPicture"]
+
+REGISTRY = {
+    "imgsmlr": "gallery.imaging.descriptors.haar.Haar",
+    "pdq": "gallery.imaging.descriptors.pdq.Pdq",
+    "copy": "gallery.imaging.descriptors.copy.Copy",
+    "clip": "gallery.imaging.descriptors.clip.Clip",
+}
+"""Match type → class, in the order in which pictures are described."""
+
+PIXELS = ("imgsmlr", "pdq")
+"""Match types that need no model and share ``PIXELS_VERSION``."""
+
+MODELS = ("copy", "clip")
+"""Match types that need a model: pictures are described by them once they are visible."""
+
+_lock = threading.Lock()
+_options: dict[str, dict[str, Any]] = {}
+_made: dict[str, Descriptor] = {}
+
+
+class UnknownMatchType(UserError):
+    """Nothing is called so; the message lists what there is."""
+
+    code = "unknown_match_type"
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(
+            f"Unknown match type {name!r}: use one of {', '.join(known)}.", field="match_type"
+        )
+
+
+def configure(
+    *,
+    models: Path = Path("var/models"),
+    clip_model: str = "ViT-B-32",
+    clip_pretrained: str = "none",
+    clip_precision: str = "auto",
+    clip_threads: int | None = None,
+) -> None:
+    """Set how descriptors are made from now on; see ``clip.Clip``. Forgets loaded models.
+
+    ``models``: the directory where models made on this machine are kept.
+    """
+    with _lock:
+        _made.clear()
+        _options["copy"] = {"directory": models}
+        _options["clip"] = {
+            "model": clip_model,
+            "pretrained": clip_pretrained,
+            "precision": clip_precision,
+            "threads": clip_threads,
+        }
+
+
+def get(name: str) -> Descriptor:
+    """The usable descriptor of a match type. Raises ``UnknownMatchType``, ``Unavailable``."""
+    descriptor = _find(name)
+    if why := descriptor.unavailable():
+        raise Unavailable(why, field="match_type")
+    return descriptor
+
+
+def get_copy() -> Copy:
+    """The descriptor of ``copy``, which also describes queries. Raises ``Unavailable``."""
+    return cast("Copy", get("copy"))
+
+
+def get_clip(version: str, model: str, pretrained: str) -> Descriptor:
+    """The CLIP model that made the vectors of ``version``, the configured one or another.
+
+    Loaded beside the configured one as long as the process lives. Raises ``Unavailable`` if
+    its weights are not here, or not as they were.
+    """
+    configured = _find("clip")
+    if configured.unavailable() is None and configured.version == version:
+        return configured
+    clip = import_module("gallery.imaging.descriptors.clip")
+    precisions = {name: precision for precision, name in clip.PRECISIONS.items()}
+    with _lock:
+        if version not in _made:
+            precision = precisions.get(version.rpartition("/")[2], "auto")
+            threads = _options["clip"]["threads"]
+            _made[version] = clip.Clip(model, pretrained, precision, threads)
+        other = _made[version]
+    if other.unavailable() is None and other.version == version:
+        return other
+    raise Unavailable(
+        f"The stored CLIP vectors are of {version}, whose weights are not here any more: put them "
+        "back, or run `manage.py describe_missing` to change to the configured model.",
+        field="match_type",
+    )
+
+
+def why_unavailable(name: str) -> str | None:
+    """Why a match type cannot be used here, as a sentence; None if it can."""
+    return _find(name).unavailable()
+
+
+def available(name: str) -> bool:
+    """Whether a match type can be used here. Cheap: looks at files, loads no model."""
+    return why_unavailable(name) is None
+
+
+def available_names() -> list[str]:
+    """The match types that can be used here, in the order of ``REGISTRY``."""
+    return [name for name in REGISTRY if available(name)]
+
+
+def prepare(names: Iterable[str] = MODELS) -> dict[str, str]:
+    """Get models onto this machine, before workers start. Answers name → why it is missing.
+
+    The first time ``copy`` takes seconds and ``clip`` may download for minutes; later it takes
+    milliseconds.
+    """
+    missing = {}
+    for name in names:
+        try:
+            _find(name).prepare()
+        except Unavailable as error:
+            missing[name] = error.message
+    return missing
+
+
+def _find(name: str) -> Descriptor:
+    if name not in REGISTRY:
+        raise UnknownMatchType(name, REGISTRY)
+    with _lock:
+        if name not in _made:
+            module, _, class_name = REGISTRY[name].rpartition(".")
+            _made[name] = getattr(import_module(module), class_name)(**_options.get(name, {}))
+        return _made[name]
+
+
+configure()

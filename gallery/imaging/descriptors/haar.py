@@ -1,0 +1,188 @@
+"""The ``imgsmlr`` match type: a Haar wavelet pattern, as libimgsmlr 0.1.6 computes it.
+
+A picture becomes 64×64 brightnesses, those a wavelet ``pattern`` indexed [x][y], that a
+``signature`` of 16 band energies (to find candidates) and a ``shuffled`` pattern, blurred inside
+each band so that small shifts count little (to rank them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.imaging.descriptors.base import (
+    Columns,
+    FlatPicture,
+    Picture,
+    Pixels,
+    PixelsDescriptor,
+    Vector,
+)
+
+SIDE = 64
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+_STRIP_PIXELS = 2**19
+"""Pixels summed at a time: 6 MB of sums. Of 2**16 to 2**20 about the fastest at every size."""
+
+
+class Haar(PixelsDescriptor):
+    """Stores ``haar`` (16 float32) and ``pattern`` (4096 float32).
+
+    The stored pattern is the shuffled one times √m, so that its plain L2 distance, pgvector's
+    ``<->``, is the weighted distance of libimgsmlr.
+    """
+
+    name = "imgsmlr"
+
+    def describe(self, pictures: Sequence[Picture]) -> list[Columns | None]:
+        """``haar`` and ``pattern`` of each picture; None for a flat one."""
+        return [self._describe(picture.legacy_rgb) for picture in pictures]
+
+    def _describe(self, rgb: Pixels) -> Columns | None:
+        try:
+            wavelets = pattern(rgb)
+        except FlatPicture:
+            return None
+        stored = (shuffled(wavelets) * _ROOT_WEIGHTS).astype(np.float32)
+        return {"haar": signature(wavelets).astype(np.float32), "pattern": stored.ravel()}
+
+    def distance(self, a: Columns, b: Columns) -> float:
+        """Weighted L2 distance of the shuffled patterns."""
+        return _l2(a["pattern"], b["pattern"])
+
+    def signature_distance(self, a: Columns, b: Columns) -> float:
+        """L2 distance of the signatures, which picks the candidates."""
+        return _l2(a["haar"], b["haar"])
+
+    def explain(self, a: Columns, b: Columns) -> dict[str, Any]:
+        """Both distances."""
+        return {
+            "distance": self.distance(a, b),
+            "signature_distance": self.signature_distance(a, b),
+        }
+
+
+def pattern(rgb: Pixels) -> Floats:
+    """Wavelet coefficients of uint8 H×W×3, float64 64×64, indexed [x][y].
+
+    Raises ``FlatPicture`` if all 64×64 brightnesses are equal.
+    """
+    colour = shrink(rgb).astype(np.float64)
+    value = np.sqrt((colour**2).sum(axis=2) / 3) / 255
+    low, high = value.min(), value.max()
+    if low == high:
+        raise FlatPicture
+    average = ((value - low) / (high - low)).T
+    out = np.empty((SIDE, SIDE))
+    for n in (32, 16, 8, 4, 2, 1):
+        a, b = average[0::2, 0::2], average[1::2, 0::2]
+        c, d = average[0::2, 1::2], average[1::2, 1::2]
+        out[n : 2 * n, :n] = (b - a + d - c) / 4
+        out[:n, n : 2 * n] = (c - a + d - b) / 4
+        out[n : 2 * n, n : 2 * n] = (a - b - c + d) / 4
+        average = (a + b + c + d) / 4
+    out[0, 0] = average[0, 0]
+    return out
+
+
+def shrink(rgb: Pixels) -> Pixels:
+    """Area-average uint8 H×W×3 to 64×64×3, also when that enlarges, rounded half up.
+
+    A target pixel is the mean of the source area it covers, fractional edges included. Exact up
+    to 500 megapixels: the integral image is linear inside a pixel, so its values at the 65 edges
+    are integers in units of 1/64 pixel, and the mean is one integer division.
+    """
+    height, width = rgb.shape[:2]
+    area = height * width
+    y0, y1, fy = _edges(height)
+    x0, x1, fx = _edges(width)
+    columns = np.concatenate([x0, x1])
+    # A strip of target rows at a time: its sums fit 32 bits and its integral image the CPU cache.
+    step = min(max(SIDE * _STRIP_PIXELS // area, 1), SIDE)
+    sums = []
+    for first in range(0, SIDE, step):
+        edges = slice(first, first + step + 1)
+        top, rows = y0[first], np.concatenate([y0[edges], y1[edges]])
+        integral = cv2.integral(rgb[top : rows[-1]], sdepth=cv2.CV_32S)
+        corners = integral[(rows - top)[:, None], columns].astype(np.int64)
+        upper, lower = np.split(corners, 2)
+        at_rows = _between(upper, lower, fy[edges, None, None])
+        at_edges = _between(at_rows[:, : SIDE + 1], at_rows[:, SIDE + 1 :], fx[:, None])
+        sums.append(np.diff(np.diff(at_edges, axis=0), axis=1))
+    rounded: Pixels = ((2 * np.concatenate(sums) + area) // (2 * area)).astype(np.uint8)
+    return rounded
+
+
+def _between(before: Integers, after: Integers, fraction: Integers) -> Integers:
+    """64 times the value ``fraction`` 64ths of the way from ``before`` to ``after``."""
+    return before * SIDE + (after - before) * fraction
+
+
+def _edges(length: int) -> tuple[Integers, Integers, Integers]:
+    """The 65 edges of 64 equal parts of ``length``: pixel, next pixel, 1/64ths in between."""
+    whole, fraction = np.divmod(np.arange(SIDE + 1, dtype=np.int64) * length, SIDE)
+    return whole, np.minimum(whole + 1, length), fraction
+
+
+def signature(wavelets: Floats) -> Floats:
+    """16 weighted band energies, float64, of an unshuffled pattern; the last is the mean."""
+    out = []
+    for weight, n in ((1, 16), (2, 8), (4, 4), (8, 2), (16, 1)):
+        out += [weight * np.linalg.norm(wavelets[band]) for band in _bands(n)]
+    return np.array([*out, wavelets[0, 0]])
+
+
+def shuffled(wavelets: Floats) -> Floats:
+    """The pattern with each detail replaced by the energy around it, inside its own band."""
+    out = wavelets.copy()
+    for n, (kernel, norm) in _SHUFFLE.items():
+        energy = _filter(np.dstack([wavelets[band] for band in _bands(n)]) ** 2, kernel) / norm
+        # The filter goes through a Fourier transform, which leaves zeros slightly negative.
+        energy = np.sqrt(np.maximum(energy, 0))
+        for channel, band in enumerate(_bands(n)):
+            out[band] = energy[:, :, channel]
+    return out
+
+
+def _filter(values: Floats, kernel: Floats) -> Floats:
+    """Sum of neighbours weighted by ``kernel``, nothing beyond the border."""
+    filtered = cv2.filter2D(values, cv2.CV_64F, kernel, borderType=cv2.BORDER_CONSTANT)
+    return filtered.astype(np.float64, copy=False)
+
+
+def _bands(n: int) -> tuple[tuple[slice, slice], ...]:
+    """The three detail blocks of size n×n, in libimgsmlr's order."""
+    near, far = slice(0, n), slice(n, 2 * n)
+    return (far, near), (near, far), (far, far)
+
+
+def _shuffle_kernel(n: int) -> tuple[Floats, Floats]:
+    """Weights 1 − distance/(n/4) where positive, and their n×n×1 sums inside a block."""
+    reach = n // 4
+    offset = np.arange(1.0 - reach, reach)
+    kernel = np.maximum(1 - np.hypot(offset[:, np.newaxis], offset) / reach, 0)
+    return kernel, _filter(np.ones((n, n)), kernel)[:, :, np.newaxis]
+
+
+def _root_weights() -> Floats:
+    """√m for each coefficient: m doubles with each coarser band, 1 to 32, and 64 for the mean."""
+    weights = np.full((SIDE, SIDE), 64.0)
+    for m, n in ((1, 32), (2, 16), (4, 8), (8, 4), (16, 2), (32, 1)):
+        for band in _bands(n):
+            weights[band] = m
+    return np.asarray(np.sqrt(weights))
+
+
+def _l2(a: Vector, b: Vector) -> float:
+    return float(np.linalg.norm(np.subtract(a, b, dtype=np.float64)))
+
+
+_SHUFFLE = {n: _shuffle_kernel(n) for n in (32, 16, 8, 4)}
+_ROOT_WEIGHTS = _root_weights()

@@ -1,0 +1,215 @@
+"""Local features of a picture: RootSIFT key points, compact enough to be stored for each picture.
+
+The work is done at 360 pixels, long side, with OpenCV's SIFT. A feature takes 38 bytes: place,
+size, orientation and 32 of the 128 numbers of its descriptor's frequency transform. Stored are
+the best 320 of up to 600, so a picture takes at most 12,171 bytes.
+
+The transform is a cosine one over the 4 × 4 cells and a Fourier one over the 8 orientations: no
+fitted matrix, and mirroring a picture only changes signs in it. What the compaction costs,
+measured on 62 pictures × 20 edits: pairs with more than 8 inliers 0.890, with full RootSIFT in
+floats 0.893; median inliers 89 and 90; the inliers of unlike pairs do not change.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.shared.errors import UserError
+
+LONG_SIDE = 360
+FOUND = 600
+"""Features of a query. 600 instead of 300 raised collages found from 0.73 to 0.81."""
+STORED = 320
+MAX_BYTES = 12_288
+
+_VERSION = 1
+_HEADER = struct.Struct("<BHII")
+_RECORD = np.dtype(
+    [("x", "<u2"), ("y", "<u2"), ("size", "u1"), ("angle", "u1"), ("descriptor", "i1", (32,))]
+)
+_SMALLEST_SIDE = 8
+"""Below this there is nothing to find, and SIFT's pyramid has no levels."""
+
+_SIZE_STEPS = 24
+"""Steps per octave in which a size is kept, from 2⁻¹⁰ of the long side up."""
+
+_DESCRIPTOR_STEP = 1 / 200
+
+# The 32 components that vary most in pictures, without the constant one; as
+# (row frequency × 4 + column frequency) × 8 + orientation component.
+_COMPONENTS = (
+    *(1, 3, 9, 34, 2, 25, 17, 35, 8, 11, 4, 66, 36, 44, 32, 42),
+    *(10, 19, 12, 16, 7, 98, 74, 41, 33, 64, 49, 50, 67, 5, 40, 89),
+)
+
+
+class NotLocalFeatures(UserError):
+    """The bytes are damaged, or were written by another version."""
+
+    code = "not_local_features"
+
+
+def _basis() -> NDArray[np.float32]:
+    """32 × 128, orthonormal rows: the frequencies of a descriptor's cells and orientations."""
+    cell = np.arange(4)
+    cosine = np.array([np.cos(np.pi * (2 * cell + 1) * k / 8) for k in range(4)])
+    bins = 2 * np.pi * np.arange(8) / 8
+    waves = [np.ones(8)]
+    for k in (1, 2, 3):
+        waves += [np.cos(k * bins), np.sin(k * bins)]
+    fourier = np.array([*waves, np.cos(4 * bins)])
+    for rows in (cosine, fourier):
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    every = np.einsum("ar,bc,ko->abkrco", cosine, cosine, fourier).reshape(128, 128)
+    return np.asarray(every[list(_COMPONENTS)], np.float32)
+
+
+def _signs() -> NDArray[np.int8]:
+    """−1 for the components that change sign in a mirror: the odd ones in just one direction."""
+    row, _, wave = np.unravel_index(list(_COMPONENTS), (4, 4, 8))
+    odd = (row % 2 == 1) ^ np.isin(wave, (2, 4, 6))
+    return np.where(odd, -1, 1).astype(np.int8)
+
+
+def _inverted_signs() -> NDArray[np.int8]:
+    """−1 for the components that change sign in a negative: the odd ones in just one direction of
+    the cells."""
+    row, column, _ = np.unravel_index(list(_COMPONENTS), (4, 4, 8))
+    return np.where((row + column) % 2 == 1, -1, 1).astype(np.int8)
+
+
+_BASIS = _basis()
+_MIRROR_SIGNS = _signs()
+_INVERTED_SIGNS = _inverted_signs()
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """``records``: one per feature, strongest first; ``width``, ``height``: of the upright
+    picture, in pixels. Compared by ``gallery.imaging.geometry``."""
+
+    width: int
+    height: int
+    records: NDArray[np.void]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def points(self) -> NDArray[np.float64]:
+        """n × 2: x, y in pixels of the upright picture."""
+        places = np.stack([self.records["x"], self.records["y"]], axis=1)
+        return places * (np.array([self.width, self.height]) / 65535.0)
+
+    def sizes(self) -> NDArray[np.float64]:
+        """n diameters in pixels of the upright picture."""
+        relative = np.exp2(self.records["size"] / _SIZE_STEPS - 10.0)
+        return np.asarray(relative * max(self.width, self.height), np.float64)
+
+    def angles(self) -> NDArray[np.float64]:
+        """n orientations in radians, from the x axis towards the y axis (down)."""
+        return np.asarray(self.records["angle"] * (2 * np.pi / 256), np.float64)
+
+    def descriptors(self) -> NDArray[np.float32]:
+        """n × 32, each of length 1 (or 0, of a feature without contrast)."""
+        vectors = self.records["descriptor"].astype(np.float32)
+        length = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+        vectors /= np.maximum(length, 1.0)[:, None]
+        return vectors
+
+    def mirrored(self) -> Features:
+        """The features of the picture mirrored left to right, without extracting them again."""
+        records = self.records.copy()
+        records["x"] = 65535 - records["x"]
+        records["angle"] = 128 - records["angle"]
+        records["descriptor"] *= _MIRROR_SIGNS
+        return Features(self.width, self.height, records)
+
+    def inverted(self) -> Features:
+        """The features of the negative, without extracting them again.
+
+        All gradients are turned about, and with them each feature: its cells are the same ones seen
+        from the other side.
+        """
+        records = self.records.copy()
+        records["angle"] += 128
+        records["descriptor"] *= _INVERTED_SIGNS
+        return Features(self.width, self.height, records)
+
+    def pack(self) -> bytes:
+        """The strongest 320 as bytes, at most ``MAX_BYTES``, first a version number."""
+        kept = self.records[:STORED]
+        return _HEADER.pack(_VERSION, len(kept), self.width, self.height) + kept.tobytes()
+
+    @classmethod
+    def unpack(cls, data: bytes | memoryview) -> Features:
+        """What ``pack`` kept. Raises ``NotLocalFeatures``."""
+        if len(data) < _HEADER.size:
+            raise NotLocalFeatures("The stored local features are cut off: describe it again.")
+        version, count, width, height = _HEADER.unpack_from(data)
+        if version != _VERSION:
+            raise NotLocalFeatures(
+                f"These local features have version {version}, this program reads {_VERSION}:"
+                " describe the picture again."
+            )
+        whole = len(data) == _HEADER.size + count * _RECORD.itemsize
+        if not (whole and width and height and count <= STORED):
+            raise NotLocalFeatures("The stored local features are damaged: describe it again.")
+        return cls(width, height, np.frombuffer(data, _RECORD, count, _HEADER.size))
+
+
+def extract(rgb: NDArray[np.uint8]) -> Features:
+    """Up to 600 features of an upright picture, height × width × 3, the strongest first.
+
+    Strong is what has contrast and is large: large features outlive reduction and blur. A flat
+    or tiny picture has none. 33 ms on one thread for 1024 pixels, 24 of them SIFT's pyramid.
+    """
+    height, width = rgb.shape[:2]
+    scale = min(1.0, LONG_SIDE / max(height, width))
+    size = round(width * scale), round(height * scale)
+    if min(size) < _SMALLEST_SIDE:
+        return Features(width, height, np.empty(0, _RECORD))
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    if scale < 1.0:
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    return Features(width, height, _found(grey.tobytes(), size))
+
+
+@lru_cache(maxsize=8)
+def _found(grey: bytes, size: tuple[int, int]) -> NDArray[np.void]:
+    """Of a grey picture of that width and height. What is added is described and then screened,
+    so the last few are remembered: 1 MB."""
+    # An eighth of the customary contrast: blurred pictures and soft skies have little.
+    sift = cv2.SIFT.create(nfeatures=FOUND, contrastThreshold=0.005)
+    pixels = np.frombuffer(grey, np.uint8).reshape(size[1], size[0])
+    found, sifts = sift.detectAndCompute(pixels, None)
+    if not found:
+        return np.empty(0, _RECORD)
+    strength = [-point.response * point.size for point in found]
+    # SIFT may return a few more than it was asked for.
+    order = np.argsort(strength, kind="stable")[:FOUND]
+    return _records([found[i] for i in order], sifts[order], size)
+
+
+def _records(
+    found: list[cv2.KeyPoint], sifts: NDArray[Any], size: tuple[int, int]
+) -> NDArray[np.void]:
+    points = np.array([point.pt for point in found])
+    diameters = np.array([point.size for point in found]) / max(size)
+    turns = np.array([point.angle for point in found]) / 360.0
+    sums = np.maximum(sifts.sum(axis=1, keepdims=True), 1e-9)
+    components = np.sqrt(sifts / sums) @ _BASIS.T / _DESCRIPTOR_STEP
+    records = np.empty(len(found), _RECORD)
+    places = np.clip((points + 0.5) / size, 0.0, 1.0) * 65535.0
+    records["x"], records["y"] = np.rint(places).T
+    octaves = np.log2(diameters) + 10.0
+    records["size"] = np.clip(np.rint(octaves * _SIZE_STEPS), 0, 255)
+    records["angle"] = np.rint(turns * 256) % 256
+    records["descriptor"] = np.clip(np.rint(components), -127, 127)
+    return records

@@ -1,0 +1,96 @@
+"""Convex regions of pictures: what one picture shows of another.
+
+Lengths are in any one unit; a picture is given by its four corners, as ``corners_of`` lists them.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.imaging.transforms import Floats, moved
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom as shares 0..1 of a picture's width and height."""
+
+Region = tuple[tuple[float, float], ...]
+"""Corners x, y of a convex polygon (3 to 8) as shares 0..1 of a picture's width and height."""
+
+_STANDS_OUT = 0.01
+_EXACT = 1e-9
+
+
+def corners_of(width: float, height: float) -> Floats:
+    """4 × 2: the corners of a picture, clockwise from its top left."""
+    return np.array([[0.0, 0.0], [width, 0.0], [width, height], [0.0, height]])
+
+
+def shared(matrix: Floats, first: Floats, second: Floats) -> Floats:
+    """Corners, up to 8 × 2 in the first picture, of the region that both show; nothing: 0 × 2.
+
+    ``matrix`` leads from the first to the second. Sutherland and Hodgman (1974), as OpenCV's
+    ``intersectConvexConvex`` errs where edges touch."""
+    polygon = moved(np.asarray(cv2.invertAffineTransform(matrix), np.float64), second)
+    for axis, limit in enumerate(first[2]):
+        polygon = _clipped(polygon, polygon[:, axis])
+        polygon = _clipped(polygon, limit - polygon[:, axis])
+    # Pictures that only touch share an edge or a corner, which is no region.
+    return polygon if len(polygon) and _area(polygon) > _EXACT else np.empty((0, 2))
+
+
+def _clipped(polygon: Floats, heights: Floats) -> Floats:
+    """The part of a polygon where heights, given at its corners, are not below 0."""
+    kept = []
+    for k in range(len(polygon)):
+        before, here = heights[k - 1], heights[k]
+        if (before < 0) != (here < 0):
+            kept.append(polygon[k - 1] + (polygon[k] - polygon[k - 1]) * before / (before - here))
+        if here >= 0:
+            kept.append(polygon[k])
+    return np.array(kept).reshape(-1, 2)
+
+
+def true_corners(polygon: Floats) -> list[int]:
+    """Which of a convex polygon's corners stand out from the line past them, by 0.01 or more.
+
+    Two outlines that are nearly the same cross in places that are no corners to the eye."""
+    kept = list(range(len(polygon)))
+    while len(kept) > 3:
+        here = polygon[kept]
+        before, after = np.roll(here, 1, axis=0), np.roll(here, -1, axis=0)
+        (x, y), (u, v) = (here - before).T, (after - before).T
+        heights = np.abs(x * v - y * u) / np.maximum(np.hypot(u, v), 1e-9)
+        flattest = int(heights.argmin())
+        if heights[flattest] >= _STANDS_OUT:
+            break
+        del kept[flattest]
+    return kept
+
+
+def inside(polygon: Floats, points: Floats) -> NDArray[np.bool_]:
+    """Which points, n × 2, lie in a convex polygon."""
+    edges = np.roll(polygon, -1, axis=0) - polygon
+    offsets = points[:, None] - polygon
+    sides = edges[:, 0] * offsets[..., 1] - edges[:, 1] * offsets[..., 0]
+    return np.asarray((sides >= -_EXACT).all(axis=1) | (sides <= _EXACT).all(axis=1))
+
+
+def area_share(polygon: Floats, picture: Floats) -> float:
+    """The polygon's area ÷ the picture's, 0..1."""
+    return min(1.0, _area(polygon) / float(np.prod(picture[2])))
+
+
+def as_shares(polygon: Floats, picture: Floats) -> Region:
+    """The polygon in shares of the picture's width and height."""
+    return tuple((x, y) for x, y in np.clip(polygon / picture[2], 0.0, 1.0).tolist())
+
+
+def bounds(region: Region) -> Box:
+    """The smallest box around a region."""
+    xs, ys = zip(*region, strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _area(polygon: Floats) -> float:
+    return float(cv2.contourArea(polygon.astype(np.float32)))

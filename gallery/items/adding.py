@@ -1,0 +1,152 @@
+"""Adding pictures: fetch or take, check, hash, and store row, original and task as one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from gallery.imaging import decoding
+from gallery.imaging.descriptors.haar import FlatPicture
+from gallery.imaging.pictures import Picture
+from gallery.items import conf, describing, embedding, file_storage, versions
+from gallery.items.inserting import AlreadyStored, insert, refuse_existing
+from gallery.items.models import Image
+from gallery.items.preprocessing import (
+    FETCH_THREADS,
+    Description,
+    Hashes,
+    describe_file,
+)
+from gallery.items.signals import image_added, tell, together
+from gallery.net.fetching import fetch
+from gallery.shared.errors import UserError
+
+__all__ = ["AlreadyStored", "add_batch", "add_image"]
+
+BATCH_SECONDS = 45.0
+TOO_SLOW = "The pictures before this one took too long to fetch; send it in another batch."
+
+
+def add_image(
+    *,
+    by: str,
+    url: str | None = None,
+    data: bytes | None = None,
+    data_id: str | None = None,
+    remark: str | None = None,
+    meta: Mapping[str, Any] | None = None,
+    uploader: str | None = None,
+    client: str = "",
+    fetched: bool = False,
+    inline: Collection[str] = (),
+    refuse_flat: bool = False,
+) -> Image:
+    """Add one picture from ``url``, or from ``data`` (then ``url`` is only noted).
+
+    ``client``: ``Access.probes_as`` of who sent it.
+
+    ``fetched`` says that ``data`` was read from ``url``; KEEP_ORIGINALS treats both kinds apart.
+
+    The row is ``pending`` and its description queued; with ``inline`` it is described by these
+    match types, as far as they are available, and published before this returns; what other
+    models have to say is queued. ``refuse_flat``: a picture without an imgsmlr pattern is refused
+    and nothing stored (the legacy API's rule).
+
+    Raises ``FetchFailed``, ``NotAnImage``, ``TooLarge``, ``FlatPicture``, and ``AlreadyStored``
+    for bytes that are here; a picture that had failed is tried again instead.
+    """
+    if data is None:
+        fetched = True
+        if url is None:
+            raise UserError("Give the picture as a url or as a file.")
+        data = fetch(url, conf.fetch_policy()).data
+    hashes = Hashes.of(data)
+    refuse_existing(Image, hashes.md5)
+    picture = decoding.decode(data, conf.limits())
+    description = _describe(data, picture, inline, refuse_flat) if inline else None
+    image = Image(
+        url=url,
+        data_id=data_id,
+        remark=remark,
+        meta=meta,
+        uploader=uploader,
+        added_by=by,
+        client=client,
+        keep_original=settings.KEEP_ORIGINALS in ({"all"} if fetched else {"all", "uploads"}),
+        format=picture.info.format,
+        width=picture.info.width,
+        height=picture.info.height,
+        bytes=len(data),
+        **vars(hashes),
+    )
+    complete = bool(inline) and not set(embedding.wanted()) - set(inline)
+    return _store(image, data, description, keep=image.keep_original or not complete, by=by)
+
+
+def add_batch(
+    *, items: Sequence[Mapping[str, Any]], by: str, client: str = ""
+) -> list[Image | UserError]:
+    """Add pictures by URL, fetched side by side; each succeeds or fails alone.
+
+    ``items`` are keyword arguments of ``add_image``. Answers in their order. Slow hosts cannot
+    hold the request for long: what is not begun within ``BATCH_SECONDS`` is refused.
+    """
+    until = time.monotonic() + BATCH_SECONDS
+
+    def fetch_one(item: Mapping[str, Any]) -> bytes | UserError:
+        try:
+            return fetch(item["url"], conf.fetch_policy()).data
+        except UserError as error:
+            return error
+
+    def add_one(item: Mapping[str, Any], data: bytes | UserError) -> Image | UserError:
+        if isinstance(data, UserError):
+            return data
+        try:
+            return add_image(**{**item, "data": data}, by=by, client=client, fetched=True)
+        except UserError as error:
+            return error
+
+    outcomes: list[Image | UserError] = []
+    with ThreadPoolExecutor(FETCH_THREADS) as pool:
+        # A few at a time: a pool that runs ahead would hold a whole batch of files in memory.
+        for start in range(0, len(items), FETCH_THREADS):
+            some = items[start : start + FETCH_THREADS]
+            if time.monotonic() > until:
+                outcomes += [UserError(TOO_SLOW, code="batch_timeout") for _ in some]
+                continue
+            outcomes += map(add_one, some, pool.map(fetch_one, some))
+    return outcomes
+
+
+def _describe(
+    data: bytes, picture: Picture, match_types: Collection[str], refuse_flat: bool
+) -> Description:
+    kinds = [kind for name in match_types for kind in versions.written(name)]
+    description = describe_file(data, picture, kinds, conf.limits(), settings.THUMBNAIL_SIZE)
+    if refuse_flat and not description.has("pattern"):
+        raise FlatPicture
+    return description
+
+
+def _store(
+    image: Image, data: bytes, description: Description | None, *, keep: bool, by: str
+) -> Image:
+    """``keep``: the bytes as they came are needed, for good or by a worker. Gates see them too."""
+    with file_storage.undo_files() as files, transaction.atomic(), together():
+        insert(image)
+        if keep or settings.PUBLISHING_GATES:
+            image.original = files.add(file_storage.save_original(image.sha256, data))
+        image_added.send(sender=Image, image=image)
+        tell(by=by, verb="added", row=image, after=image.status)
+        if description is None:
+            image.save(update_fields=["original"])
+            describing.enqueue([image.pk])
+        else:
+            describing.complete(image, description, files, by=by)
+    return image

@@ -1,0 +1,175 @@
+"""Descriptors that images lack: of code or models newer than the images.
+
+A picture is read from its original, or fetched again from its URL, where nothing but the very
+same bytes (SHA-256) is accepted; an image whose URL holds something else now is stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from gallery.imaging import decoding, descriptors
+from gallery.imaging.descriptors import Columns, Descriptor
+from gallery.imaging.pictures import Picture
+from gallery.items import conf, describing, embedding, file_storage, versions
+from gallery.items.item import PUBLISHED
+from gallery.items.models import ClipVersion, Image, ImageFingerprint
+from gallery.items.preprocessing import FETCH_THREADS, Hashes
+from gallery.net.fetching import FetchFailed, fetch
+from gallery.shared.errors import UserError
+from gallery.shared.locking import locked
+
+BATCH = 32
+GONE = frozenset({404, 410})
+
+
+@dataclass(frozen=True)
+class Missing:
+    """How many images lack what. ``links``: those that must be fetched again."""
+
+    by_version: dict[str, int]
+    images: int
+    links: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one image. ``failed`` may succeed at another time, ``stale`` hardly."""
+
+    image_id: int
+    kind: Literal["filled", "stale", "failed"]
+    reason: str = ""
+
+
+def count_missing() -> Missing:
+    """Count, and change nothing."""
+    lacking = _lacking(_current())
+    return Missing(
+        {kind.version: _lacking([kind]).count() for kind in _one_each(_current())},
+        lacking.count(),
+        lacking.filter(original="").count(),
+    )
+
+
+def fill_missing() -> Iterator[Outcome]:
+    """Describe every image that lacks a current descriptor, oldest first, in batches.
+
+    Each batch is committed, so that a run that was broken off is resumed by the next.
+    """
+    kinds = _current()
+    last = 0
+    while batch := list(_lacking(kinds).filter(pk__gt=last).order_by("id")[:BATCH]):
+        last = batch[-1].pk
+        yield from _fill(batch, kinds)
+
+
+def switch_clip(*, anyway: bool = False) -> str | None:
+    """Let searches read the configured CLIP model if they read another one.
+
+    Answers the version they read from now on, None if nothing changed. Unless ``anyway``, only
+    when no image lacks its vector but stale ones; raises ``UserError`` otherwise.
+    """
+    if not descriptors.available("clip"):
+        return None
+    clip = descriptors.get("clip")
+    filling = ClipVersion.objects.filter(version=clip.version, state=ClipVersion.State.FILLING)
+    if not filling.exists():
+        return None
+    left = _lacking([clip]).filter(stale_at=None).count()
+    if left and not anyway:
+        raise UserError(
+            f"{left} images have no vector of {clip.version} yet, so searches stay with the "
+            "model before it. Run this again later, or with --switch-anyway to give them up."
+        )
+    versions.activate(clip.version)
+    return clip.version
+
+
+def _current() -> list[Descriptor]:
+    """The descriptors every image should have; those of models only where they are set up."""
+    return [descriptors.get(name) for name in descriptors.available_names()]
+
+
+def _one_each(kinds: Sequence[Descriptor]) -> list[Descriptor]:
+    """One descriptor for each version."""
+    return list({kind.version: kind for kind in kinds}.values())
+
+
+def _lacking(kinds: Sequence[Descriptor]) -> QuerySet[Image]:
+    """Described images without a row of one of the versions."""
+    lacks = Q()
+    for kind in _one_each(kinds):
+        rows = ImageFingerprint.objects.filter(
+            item=OuterRef("pk"), view="full", version=kind.version
+        )
+        lacks |= Q(~Exists(rows))
+    return Image.objects.filter(lacks, status__in=PUBLISHED)
+
+
+def _fill(images: Sequence[Image], kinds: Sequence[Descriptor]) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    readable: list[tuple[Image, Picture]] = []
+    with ThreadPoolExecutor(FETCH_THREADS) as pool:
+        for image, found in zip(images, pool.map(read_again, images), strict=True):
+            if isinstance(found, Outcome):
+                outcomes.append(found)
+                continue
+            try:
+                readable.append((image, decoding.decode(found, conf.limits())))
+            except UserError as error:
+                outcomes.append(Outcome(image.pk, "failed", error.message))
+    columns = _describe(readable, kinds)
+    stale = [outcome.image_id for outcome in outcomes if outcome.kind == "stale"]
+    with transaction.atomic():
+        locked(Image.objects.filter(pk__in=[*stale, *columns]), no_key=True)
+        Image.objects.filter(pk__in=stale).update(stale_at=timezone.now())
+        Image.objects.filter(pk__in=columns).exclude(stale_at=None).update(stale_at=None)
+    for pk, by_version in columns.items():
+        embedding.finish(pk, by_version)
+    return [*outcomes, *(Outcome(pk, "filled") for pk in columns)]
+
+
+def _describe(
+    readable: Sequence[tuple[Image, Picture]], kinds: Sequence[Descriptor]
+) -> dict[int, dict[str, Columns]]:
+    """What each image lacks, by version."""
+    stored = set(
+        ImageFingerprint.objects.filter(
+            item__in=[image.pk for image, _ in readable], view="full"
+        ).values_list("item_id", "version")
+    )
+    columns: dict[int, dict[str, Columns]] = {image.pk: {} for image, _ in readable}
+    for kind in kinds:
+        some = [(i, picture) for i, picture in readable if (i.pk, kind.version) not in stored]
+        results = kind.describe([picture for _, picture in some])
+        for (image, _), values in zip(some, results, strict=True):
+            before = columns[image.pk].get(kind.version, {})
+            columns[image.pk][kind.version] = {**before, **(values or {})}
+    return columns
+
+
+def read_again(image: Image) -> bytes | Outcome:
+    """The bytes that were added. Runs in a thread and touches no row."""
+    if image.original:
+        try:
+            return file_storage.read_original(image)
+        except FileNotFoundError:
+            if image.url is None:
+                return Outcome(image.pk, "failed", describing.LOST)
+    if image.url is None:
+        return Outcome(image.pk, "stale", "Its original was not kept, and it has no URL.")
+    try:
+        data = fetch(image.url, conf.fetch_policy()).data
+    except FetchFailed as error:
+        kind: Literal["stale", "failed"] = "stale" if error.upstream_status in GONE else "failed"
+        return Outcome(image.pk, kind, error.message)
+    if Hashes.of(data).sha256 != image.sha256:
+        return Outcome(image.pk, "stale", "Its URL holds another picture now.")
+    return data

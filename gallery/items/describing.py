@@ -1,0 +1,151 @@
+"""From bytes to vectors that can be searched: claim, decode, describe, store, publish.
+
+A worker that dies hands its task to the next one. An image is therefore claimed by a lease and
+its attempt committed before its bytes are touched; one that was claimed before is described
+alone, so that the picture that kills workers is found and failed without its neighbours.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from gallery.imaging import decoding, descriptors
+from gallery.items import conf, embedding, file_storage, versions
+from gallery.items.models import Image, Status
+from gallery.items.preprocessing import Description, describe_file
+from gallery.items.publishing import publish
+from gallery.items.signals import tell, together
+from gallery.items.storing_columns import store_all, store_columns, store_further
+from gallery.shared.errors import UserError
+
+BATCH = 16
+MAX_ATTEMPTS = 3
+WORKER = "worker"
+DEADLY = (
+    "Describing this picture ended the worker or failed three times, so it is left alone: the "
+    "worker's log says more. Re-encode the file and add it again."
+)
+LOST = "The original is gone from storage, so it cannot be described. Add the picture again."
+logger = logging.getLogger(__name__)
+
+
+def enqueue(ids: Sequence[int]) -> None:
+    """Queue the description of pending images, in this transaction; a task for each batch."""
+    for start in range(0, len(ids), BATCH):
+        async_task("gallery.tasks.describe_images", list(ids[start : start + BATCH]))
+
+
+def describe_images(ids: Sequence[int]) -> int:
+    """Describe these images and whatever else is waiting. Answers how many became visible.
+
+    Safe to run twice and side by side. Never raises for a bad picture: that image fails, with
+    the reason. Stops long before the task's time is up; what is left has tasks of its own.
+    """
+    done = 0
+    until = time.monotonic() + settings.TASK_TIMEOUT / 8
+    for condition, count in ((Q(attempts=0), BATCH), (Q(attempts__gt=0), 1)):
+        while time.monotonic() < until and (batch := _claim(condition, count)):
+            done += _describe_claimed(batch)
+    return done
+
+
+def _claim(condition: Q, count: int) -> list[Image]:
+    """Lease up to ``count`` waiting images and count the attempt, committed before any decoding."""
+    lease = timezone.now() + timedelta(seconds=settings.TASK_TIMEOUT * 2)
+    with transaction.atomic():
+        due = list(
+            Image.objects.describable()
+            .filter(condition)
+            .order_by("id")
+            .select_for_update(skip_locked=True)[:count]
+        )
+        Image.objects.filter(pk__in=[image.pk for image in due]).update(
+            claimed_until=lease, attempts=F("attempts") + 1
+        )
+    for image in due:
+        image.claimed_until, image.attempts = lease, image.attempts + 1
+    return due
+
+
+def _describe_claimed(images: Sequence[Image]) -> int:
+    """One picture at a time: sixteen large ones side by side would fill the memory."""
+    kinds = [descriptors.get(name) for name in descriptors.PIXELS]
+    descriptions = {}
+    for image in images:
+        if image.attempts > MAX_ATTEMPTS:
+            _fail(image, DEADLY)
+            continue
+        try:
+            data = file_storage.read_original(image)
+            picture = decoding.decode(data, conf.limits())
+            descriptions[image.pk] = describe_file(
+                data, picture, kinds, conf.limits(), settings.THUMBNAIL_SIZE
+            )
+        except FileNotFoundError:
+            _fail(image, LOST)
+        except UserError as error:
+            _fail(image, error.message)
+    return _finish(descriptions) if descriptions else 0
+
+
+def _finish(descriptions: Mapping[int, Description]) -> int:
+    """Store and publish a batch in one transaction.
+
+    Images that went away or were finished meanwhile are left alone. Answers how many are ready.
+    """
+    with file_storage.undo_files() as files, transaction.atomic(), together():
+        images = list(
+            Image.objects.filter(pk__in=descriptions, status=Status.PENDING)
+            .order_by("id")
+            .select_for_update()
+        )
+        store_all({image.pk: descriptions[image.pk].columns for image in images})
+        for image in images:
+            store_further(image.pk, descriptions[image.pk].further)
+        for image in images:
+            _complete_row(image, descriptions[image.pk], files, by=WORKER)
+        embedding.enqueue([image.pk for image in images], embedding.wanted())
+    return sum(image.status == Status.READY for image in images)
+
+
+def complete(
+    image: Image, description: Description, files: file_storage.undo_files, *, by: str
+) -> None:
+    """Store a description and publish. In a transaction, with the image's row locked."""
+    versions.note(description.columns)
+    store_columns(image.pk, description.columns)
+    store_further(image.pk, description.further)
+    _complete_row(image, description, files, by=by)
+    embedding.enqueue([image.pk], embedding.left(description.columns))
+
+
+def _complete_row(
+    image: Image, description: Description, files: file_storage.undo_files, *, by: str
+) -> None:
+    image.thumbnail = files.add(file_storage.save_thumbnail(image.sha256, description.thumbnail))
+    original = image.original.name
+    # Without its original an image that still lacks a model's vector could never get one.
+    spare = not image.keep_original and not embedding.left(description.columns)
+    publish(image, by=by, spare=spare)
+    if not image.original:
+        file_storage.delete_after_commit([original])
+
+
+def _fail(image: Image, reason: str) -> None:
+    with transaction.atomic():
+        row = Image.objects.select_for_update().filter(pk=image.pk, status=Status.PENDING).first()
+        if row is None:
+            return
+        row.move_to(Status.FAILED, failure=reason)
+        row.save()
+        tell(by=WORKER, verb="failed", row=row, before="pending", after="failed")
+    logger.warning("image %s failed: %s", image.pk, reason)

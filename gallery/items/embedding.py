@@ -1,0 +1,145 @@
+"""Vectors of models: filled by workers once an image is visible, or for a whole gallery.
+
+Each match type with a model has its own tasks: torch, which CLIP needs, is loaded by the embed
+cluster alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, QuerySet
+from django_q.tasks import async_task
+
+from gallery.imaging import decoding, descriptors
+from gallery.imaging.descriptors import Columns, ColumnsByVersion, Descriptor
+from gallery.imaging.pictures import Picture
+from gallery.items import conf, file_storage, versions
+from gallery.items.models import Image, ImageFingerprint, Status
+from gallery.items.retention import may_forget
+from gallery.items.storing_columns import store_columns
+from gallery.shared.errors import UserError
+
+BATCH = 16
+CLUSTERS = {"copy": None, "clip": "embed"}
+"""Match type → the cluster that runs its model; None is the light one."""
+logger = logging.getLogger(__name__)
+
+
+def wanted() -> list[str]:
+    """The match types whose models images are described by here."""
+    return [name for name in descriptors.MODELS if descriptors.available(name)]
+
+
+def left(columns: ColumnsByVersion) -> list[str]:
+    """The match types of ``wanted`` that an image with these columns still lacks."""
+    return [
+        name
+        for name in wanted()
+        if any(model.version not in columns for model in versions.written(name))
+    ]
+
+
+def enqueue(ids: Sequence[int], match_types: Sequence[str]) -> None:
+    """Queue, in this transaction, what these models have to say about visible images."""
+    for name in match_types if ids else []:
+        for start in range(0, len(ids), BATCH):
+            some = list(ids[start : start + BATCH])
+            async_task("gallery.tasks.embed_images", some, name, cluster=CLUSTERS[name])
+
+
+def embed_images(ids: Sequence[int], match_type: str) -> int:
+    """Store the vectors that images lack, of each model of a match type (``versions.written``).
+
+    Answers how many images were read. Does nothing where the match type is not available:
+    ``describe_missing`` fills the gap once it is. Images whose original is gone are left to it
+    too.
+    """
+    models = versions.written(match_type)
+    rows = list(
+        Image.objects.filter(pk__in=ids)
+        .exclude(status__in=[Status.PENDING, Status.FAILED])
+        .exclude(pk__in=_complete(models).filter(item__in=ids).values("item"))
+        .exclude(original="")
+        .order_by("id")
+    )
+    done = 0
+    for start in range(0, len(rows) if models else 0, BATCH):
+        done += _embed(rows[start : start + BATCH], models)
+    return done
+
+
+def _complete(models: Sequence[Descriptor]) -> QuerySet[Any, Any]:
+    """Images, as ``item``, that every one of these models has described."""
+    return (
+        ImageFingerprint.objects.filter(
+            view="full", version__in=[model.version for model in models]
+        )
+        .values("item")
+        .annotate(count=Count("id"))
+        .filter(count=len(models))
+    )
+
+
+def _embed(images: Sequence[Image], models: Sequence[Descriptor]) -> int:
+    readable: list[tuple[Image, Picture]] = []
+    for image in images:
+        try:
+            readable.append(
+                (image, decoding.decode(file_storage.read_original(image), conf.limits()))
+            )
+        except (FileNotFoundError, UserError) as error:
+            logger.warning("image %s is not described by %s: %s", image.pk, models[0].name, error)
+    pictures = [picture for _, picture in readable]
+    columns: dict[int, dict[str, Columns]] = {image.pk: {} for image, _ in readable}
+    for model in models:
+        for (image, _), values in zip(readable, model.describe(pictures), strict=True):
+            columns[image.pk][model.version] = values or {}
+    for pk, by_version in columns.items():
+        finish(pk, by_version)
+    return len(readable)
+
+
+def finish(image_id: int, columns: ColumnsByVersion) -> None:
+    """Store the vectors, then let go of an original that is not to be kept. That of an image that
+    is held is, for those who decide."""
+    versions.note(columns)
+    with transaction.atomic():
+        image = Image.objects.select_for_update().filter(pk=image_id).first()
+        if image is None:
+            return
+        store_columns(image.pk, columns)
+        if image.status == Status.READY:
+            forget_original(image)
+
+
+def forget_original(image: Image) -> None:
+    """Let go of an original that is not to be kept, once no model has anything left to say and no
+    case needs it."""
+    spare = image.original and not image.keep_original
+    if spare and is_described(image) and may_forget(image):
+        file_storage.delete_after_commit([image.original.name])
+        image.original = ""
+        image.save(update_fields=["original"])
+
+
+def forget_originals() -> int:
+    """Let go of those that a case needed until now. Answers how many."""
+    spare = Image.objects.ready().filter(keep_original=False).exclude(original="")
+    count = 0
+    for pk in spare.order_by("pk").values_list("pk", flat=True).iterator():
+        with transaction.atomic():
+            image = spare.filter(pk=pk).select_for_update(no_key=True).first()
+            if image is not None:
+                forget_original(image)
+                count += not image.original
+    return count
+
+
+def is_described(image: Image) -> bool:
+    """Whether no model has anything left to say about an image."""
+    models = [model for name in wanted() for model in versions.written(name)]
+    return not models or _complete(models).filter(item=image.pk).exists()

@@ -1,0 +1,88 @@
+"""Files of an item: originals by content, thumbnails re-encoded by us.
+
+Names end in a random token, so that deleting one row's file can never take the file of a row
+that was added again a moment later.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.db.models import FileField
+
+from gallery.imaging import decoding
+from gallery.imaging.descriptors.base import Pixels
+from gallery.items import conf
+from gallery.items.item import Item
+from gallery.items.models import Image
+from gallery.shared.errors import UserError
+
+
+def save_original(sha256: str, data: bytes) -> str:
+    """Keep the bytes as they came. Answers the storage name."""
+    return _save(f"originals/{sha256[:2]}/{sha256}-{secrets.token_hex(4)}", data)
+
+
+def read_original(image: Image) -> bytes:
+    """The bytes as they came. Raises ``FileNotFoundError``."""
+    with default_storage.open(image.original.name or "") as stream:
+        content: bytes = stream.read()
+    return content
+
+
+def save_thumbnail(sha256: str, jpeg: bytes) -> str:
+    """Keep a small picture. Answers the storage name."""
+    return _save(f"thumbnails/{sha256[:2]}/{sha256}-{secrets.token_hex(4)}.jpg", jpeg)
+
+
+def thumbnail_rgb(image: Image) -> Pixels | None:
+    """The pixels of a stored image's thumbnail; None if it has none."""
+    try:
+        with image.thumbnail.open() as stream:
+            return decoding.decode(stream.read(), conf.limits()).rgb
+    except (FileNotFoundError, ValueError, UserError):
+        return None
+
+
+def delete_after_commit(names: Iterable[str | None]) -> None:
+    """Delete files once the transaction that forgot them has committed."""
+    doomed = [name for name in names if name]
+    if doomed:
+        transaction.on_commit(lambda: _delete(doomed))
+
+
+class undo_files:
+    """Context manager: files saved inside are deleted again if the block fails."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+
+    def add(self, name: str) -> str:
+        self._names.append(name)
+        return name
+
+    def __enter__(self) -> undo_files:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            _delete(self._names)
+
+
+def file_names(item: Item) -> list[str]:
+    """The storage names an item owns, whichever of its columns hold them."""
+    columns = [field for field in item._meta.fields if isinstance(field, FileField)]
+    return [name for column in columns if (name := getattr(item, column.attname).name)]
+
+
+def _save(name: str, data: bytes) -> str:
+    return default_storage.save(name, ContentFile(data))
+
+
+def _delete(names: Iterable[str]) -> None:
+    for name in names:
+        default_storage.delete(name)

@@ -1,0 +1,137 @@
+"""What a bulk import reads its pictures from: a directory, a CSV file, or a list of links."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from gallery.items.models import Image
+from gallery.shared import exact_json
+from gallery.shared.errors import UserError
+
+CSV_COLUMNS = ("file", "url", "data_id", "remark", "meta")
+MAX_FIELD = 1_000_000
+
+
+@dataclass(frozen=True)
+class Source:
+    """One picture to add. ``place`` is a file or a link; ``problem`` why it cannot be added.
+
+    ``found`` says that it lay in a directory, where what is no picture is passed over.
+    """
+
+    name: str
+    place: Path | str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    problem: str = ""
+    found: bool = False
+
+
+def read_sources(target: Path, *, prefix: str = "", remark: str | None = None) -> Iterator[Source]:
+    """The pictures that ``target`` names, in a stable order.
+
+    A directory is walked, and each file's data_id is its path inside. A ``.csv`` file has a
+    header with ``file`` or ``url`` and, if wanted, ``data_id``, ``remark`` and ``meta`` (JSON);
+    files are relative to it. Any other file is read as a list of links, one a line, ``#``
+    beginning a comment. ``prefix`` goes before each data_id and stands for one that is missing;
+    ``remark`` is for those without their own.
+
+    Raises ``UserError`` when the target as a whole cannot be read.
+    """
+    if target.is_dir():
+        rows = _in_directory(target)
+    elif target.suffix.lower() == ".csv":
+        rows = _in_csv(target)
+    else:
+        rows = _in_list(target)
+    try:
+        for row in rows:
+            yield row if row.problem else _completed(row, prefix, remark)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{target} cannot be read as UTF-8 text: {error}.") from error
+
+
+def _in_directory(directory: Path) -> Iterator[Source]:
+    unreadable: list[OSError] = []
+    for parent, folders, files in os.walk(directory, onerror=unreadable.append):
+        folders.sort()
+        for name in sorted(files):
+            path = Path(parent, name)
+            inside = path.relative_to(directory).as_posix()
+            yield Source(inside, path, {"data_id": inside}, found=True)
+    for error in unreadable:
+        yield Source(
+            str(error.filename), problem=f"The directory cannot be read: {error.strerror}."
+        )
+
+
+def _in_list(file: Path) -> Iterator[Source]:
+    with file.open(encoding="utf-8-sig") as lines:
+        for line in lines:
+            url = line.strip()
+            if url and not url.startswith("#"):
+                yield Source(url, url)
+
+
+def _in_csv(file: Path) -> Iterator[Source]:
+    csv.field_size_limit(MAX_FIELD)
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.DictReader(stream)
+        header = reader.fieldnames or []
+        unknown = [name for name in header if name not in CSV_COLUMNS]
+        if unknown or not {"file", "url"} & set(header):
+            raise UserError(
+                f"{file} needs a header with the column file or url, and may have "
+                f"{', '.join(CSV_COLUMNS[2:])}; it has {', '.join(header) or 'none'}."
+            )
+        for row in reader:
+            yield _from_row(row, f"line {reader.line_num}", file.parent)
+
+
+def _from_row(row: Mapping[Any, Any], line: str, directory: Path) -> Source:
+    if None in row or None in row.values():
+        return Source(line, problem="The row has not as many fields as the header.")
+    values = {name: text for name, text in row.items() if text}
+    path, url = values.pop("file", ""), values.pop("url", "")
+    if bool(path) == bool(url):
+        return Source(line, problem="Give either a file or a url.")
+    if "meta" in values:
+        try:
+            values["meta"] = exact_json.loads(values["meta"].encode(errors="surrogatepass"))
+        except ValueError as error:
+            return Source(path or url, problem=f"meta is not JSON: {error}.")
+        if not isinstance(values["meta"], dict):
+            return Source(path or url, problem="meta must be a JSON object.")
+    return Source(path or url, directory / path if path else url, values)
+
+
+def _completed(source: Source, prefix: str, remark: str | None) -> Source:
+    fields = {"remark": remark, **source.fields}
+    fields["data_id"] = prefix + (source.fields.get("data_id") or "") or None
+    if isinstance(source.place, str):
+        fields["url"] = source.place
+    for name, value in fields.items():
+        if problem := _problem(name, value):
+            return Source(source.name, problem=problem)
+    return Source(source.name, source.place, fields, found=source.found)
+
+
+def _problem(name: str, value: Any) -> str:
+    """Why PostgreSQL could not store the value, or an empty text."""
+    text = orjson.dumps(value).decode() if isinstance(value, dict) else value or ""
+    longest = getattr(Image._meta.get_field(name), "max_length", None)
+    if longest and len(text) > longest:
+        return f"{name} has {len(text)} characters; at most {longest} are stored."
+    if "\0" in text or "\\u0000" in text:
+        return f"{name} holds a NUL character: remove it."
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return f"{name} is not valid UTF-8: rename it."
+    return ""

@@ -1,0 +1,277 @@
+"""Adding many pictures: prepared by a pool of processes, stored here in batches.
+
+The processes are started fresh, not forked: they inherit no database connection. A picture that
+ends its process fails alone, found by trying the batch again one by one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+
+from gallery.imaging import descriptors
+from gallery.imaging.sniffing import sniff
+from gallery.items import conf, embedding, file_storage
+from gallery.items.import_sources import Source
+from gallery.items.inserting import AlreadyStored, insert
+from gallery.items.models import Image, Status
+from gallery.items.preprocessing import (
+    Plan,
+    Prepared,
+    prepare,
+    start,
+)
+from gallery.items.publishing import publish
+from gallery.items.signals import image_added, tell, together
+from gallery.items.storing_columns import store_all, store_further
+
+BATCH = 32
+HEAD = 4096
+"""Bytes that tell a picture from another file."""
+ANALYZE_FROM = 1000
+"""Images added from which on the planner's statistics are renewed at once."""
+DEADLY = "Describing this picture ended its process. Re-encode the file and add it again."
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one source. ``held``: added, but a publishing gate keeps it back."""
+
+    source: Source
+    kind: Literal["added", "held", "exists", "skipped", "failed"]
+    reason: str = ""
+
+
+def import_images(
+    *, sources: Iterable[Source], by: str, workers: int, embed: bool = False
+) -> Iterator[Outcome]:
+    """Add pictures, a transaction for each ``BATCH``; nothing about one picture stops the rest.
+
+    What is here already is passed over: a link by its text, before it is fetched, everything
+    else by its md5. So an import that was broken off is resumed by running it again. ``embed``
+    runs the models here and at once instead of leaving them to the workers.
+    """
+    waiting: deque[tuple[list[Source], Future[list[Prepared | str]]]] = deque()
+    added = 0
+    rest = iter(sources)
+    # torch, which CLIP needs, is not for several processes at once.
+    also = ["copy"] if embed and descriptors.available("copy") else []
+    with _Pool(workers, (*descriptors.PIXELS, *also)) as pool:
+        while True:
+            while len(waiting) < 2 * workers and (batch := list(islice(rest, BATCH))):
+                todo, outcomes = _sort_out(batch)
+                yield from outcomes
+                if todo:
+                    waiting.append((todo, pool.submit([source.place for source in todo])))
+            if not waiting:
+                break
+            todo, future = waiting.popleft()
+            prepared = pool.result(future, [source.place for source in todo])
+            outcomes = _store(todo, prepared, by=by, embed=embed)
+            added += sum(outcome.kind in ("added", "held") for outcome in outcomes)
+            yield from outcomes
+    if added >= ANALYZE_FROM:
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE gallery_image, gallery_imagefingerprint, gallery_imagedetail")
+
+
+class _Pool:
+    """Processes that prepare pictures; started when there is something to do."""
+
+    def __init__(self, workers: int, match_types: tuple[str, ...]) -> None:
+        self._workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+        self._plan = Plan(
+            match_types=match_types,
+            models=settings.DATA_DIR / "models",
+            limits=conf.limits(),
+            policy=conf.fetch_policy(),
+            thumbnail_size=settings.THUMBNAIL_SIZE,
+            keep_bytes=settings.KEEP_ORIGINALS != "none"
+            or bool(embedding.wanted() or settings.PUBLISHING_GATES),
+            seconds=settings.TASK_TIMEOUT,
+        )
+        self._prepare = partial(prepare, self._plan)
+
+    def __enter__(self) -> _Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def submit(self, places: Sequence[Path | str]) -> Future[list[Prepared | str]]:
+        """Start preparing; in a new pool if a picture has broken the last one."""
+        if self._pool is not None:
+            try:
+                return self._pool.submit(self._prepare, places)
+            except BrokenProcessPool:
+                pass
+        self._pool = ProcessPoolExecutor(
+            self._workers,
+            multiprocessing.get_context("spawn"),
+            start,
+            (self._plan,),
+        )
+        return self._pool.submit(self._prepare, places)
+
+    def result(
+        self, future: Future[list[Prepared | str]], places: Sequence[Path | str]
+    ) -> list[Prepared | str]:
+        """What became of the places; one by one if a process died over them."""
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            return [self._alone(place) for place in places]
+
+    def _alone(self, place: Path | str) -> Prepared | str:
+        try:
+            return self.submit([place]).result()[0]
+        except BrokenProcessPool:
+            return DEADLY
+
+
+def _sort_out(batch: Sequence[Source]) -> tuple[list[Source], list[Outcome]]:
+    """Those to prepare, and the outcomes of those that need not be."""
+    md5s: dict[str, Source] = {}
+    todo, outcomes = [], []
+    urls = [source.place for source in batch if isinstance(source.place, str)]
+    here = Image.objects.exclude(status=Status.FAILED)
+    known = set(here.filter(url__in=urls).values_list("url", flat=True)) if any(urls) else set()
+    for source in batch:
+        if source.problem:
+            outcomes.append(Outcome(source, "failed", source.problem))
+        elif isinstance(source.place, str):
+            if source.place in known:
+                outcomes.append(Outcome(source, "exists"))
+            else:
+                todo.append(source)
+        elif isinstance(found := _look_into(source, source.place), Outcome):
+            outcomes.append(found)
+        elif found in md5s:
+            outcomes.append(Outcome(source, "exists"))
+        else:
+            md5s[found] = source
+    known = set(here.filter(md5__in=md5s).values_list("md5", flat=True)) if md5s else set()
+    for md5, source in md5s.items():
+        if md5 in known:
+            outcomes.append(Outcome(source, "exists"))
+        else:
+            todo.append(source)
+    return todo, outcomes
+
+
+def _look_into(source: Source, path: Path) -> str | Outcome:
+    """The md5 of a file, or why it will not be added."""
+    try:
+        if source.found and not path.is_file():  # a pipe or a device would never end
+            return Outcome(source, "skipped", "This is not a file.")
+        with path.open("rb") as stream:
+            if source.found and sniff(stream.read(HEAD)) is None:
+                return Outcome(source, "skipped", "This is not a picture in a format read here.")
+            stream.seek(0)
+            if os.fstat(stream.fileno()).st_size > settings.MAX_UPLOAD_BYTES:
+                return Outcome(
+                    source,
+                    "failed",
+                    f"The file has more than the {settings.MAX_UPLOAD_BYTES:,} bytes accepted.",
+                )
+            return hashlib.file_digest(stream, _md5).hexdigest()
+    except OSError as error:
+        return Outcome(source, "failed", f"The file cannot be read: {error.strerror}.")
+
+
+def _md5() -> hashlib._Hash:
+    return hashlib.md5(usedforsecurity=False)
+
+
+def _store(
+    sources: Sequence[Source], prepared: Sequence[Prepared | str], *, by: str, embed: bool
+) -> list[Outcome]:
+    """Store, describe and publish a batch in one transaction."""
+    outcomes: list[Outcome] = []
+    candidates: dict[str, tuple[Source, Image, Prepared]] = {}
+    for source, result in zip(sources, prepared, strict=True):
+        if isinstance(result, str):
+            outcomes.append(Outcome(source, "failed", result))
+        elif result.hashes.md5 in candidates:
+            outcomes.append(Outcome(source, "exists"))
+        else:
+            image = _image(source, result, by)
+            candidates[image.md5] = (source, image, result)
+    with file_storage.undo_files() as files, transaction.atomic(), together():
+        new = _insert_all([image for _, image, _ in candidates.values()])
+        stored = [candidates.pop(image.md5) for image in new]
+        outcomes += [Outcome(source, "exists") for source, _, _ in candidates.values()]
+        for _, image, result in stored:
+            needed = embedding.left(result.description.columns)
+            if result.data and (image.keep_original or needed or settings.PUBLISHING_GATES):
+                image.original = files.add(file_storage.save_original(image.sha256, result.data))
+            image.thumbnail = files.add(
+                file_storage.save_thumbnail(image.sha256, result.description.thumbnail)
+            )
+        store_all({image.pk: r.description.columns for _, image, r in stored})
+        for _, image, result in stored:
+            store_further(image.pk, result.description.further)
+        outcomes += [_publish(source, image, result, by) for source, image, result in stored]
+        ids = [image.pk for image in new]
+        if not embed:
+            embedding.enqueue(ids, embedding.wanted())
+    for name in embedding.wanted() if embed else []:
+        embedding.embed_images(ids, name)
+    return outcomes
+
+
+def _image(source: Source, prepared: Prepared, by: str) -> Image:
+    fetched = isinstance(source.place, str)
+    return Image(
+        added_by=by,
+        keep_original=settings.KEEP_ORIGINALS in ({"all"} if fetched else {"all", "uploads"}),
+        format=prepared.info.format,
+        width=prepared.info.width,
+        height=prepared.info.height,
+        bytes=prepared.size,
+        **vars(prepared.hashes),
+        **source.fields,
+    )
+
+
+def _insert_all(images: Sequence[Image]) -> list[Image]:
+    """Insert the rows that are not here yet; answers which these were."""
+    try:
+        with transaction.atomic():
+            return Image.objects.bulk_create(images)
+    except IntegrityError:
+        # One at least is here: added meanwhile, by another link, or it had failed before.
+        new = []
+        for image in images:
+            try:
+                insert(image)
+            except AlreadyStored:
+                continue
+            new.append(image)
+        return new
+
+
+def _publish(source: Source, image: Image, prepared: Prepared, by: str) -> Outcome:
+    image_added.send(sender=Image, image=image)
+    tell(by=by, verb="added", row=image, after=image.status)
+    original = image.original.name
+    spare = not image.keep_original and not embedding.left(prepared.description.columns)
+    status = publish(image, by=by, spare=spare)
+    if not image.original:
+        file_storage.delete_after_commit([original])
+    return Outcome(source, "added" if status == Status.READY else "held")

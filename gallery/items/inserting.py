@@ -1,0 +1,54 @@
+"""A new row for bytes that may be here already, or have failed before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from gallery.items import file_storage
+from gallery.items.item import Item, Status
+from gallery.shared.errors import Conflict
+
+SAME = {"image": "picture"}
+"""What the bytes of a row are called, where it is not the row's own name."""
+
+
+class AlreadyStored(Conflict):
+    """The same bytes are here already, as the item ``existing_id``."""
+
+    code = "exists"
+
+    def __init__(self, name: str, existing_id: int) -> None:
+        super().__init__(
+            f"The same {SAME.get(name, name)} is already here: it is {name} {existing_id}.",
+            existing_id=existing_id,
+        )
+
+
+def refuse_existing(model: type[Item], md5: str) -> None:
+    """Raises ``AlreadyStored`` for bytes that are here and have not failed."""
+    rows: Any = model._default_manager
+    same = rows.filter(md5=md5).exclude(status=Status.FAILED)
+    # Unordered: for the newest one, PostgreSQL may walk all rows from the end.
+    for existing_id in same.order_by().values_list("id", flat=True):
+        raise AlreadyStored(str(model._meta.model_name), existing_id)
+
+
+def insert(item: Item) -> None:
+    """Insert the row; take over a failed one of the same bytes; else say which row is there."""
+    rows: Any = type(item)._default_manager
+    try:
+        with transaction.atomic():
+            item.save(force_insert=True)
+    except IntegrityError:
+        row = rows.select_for_update().filter(md5=item.md5).first()
+        if row is None:  # deleted in between: the place is free
+            item.save(force_insert=True)
+            return
+        if row.status != Status.FAILED:
+            raise AlreadyStored(str(item._meta.model_name), row.pk) from None
+        row.move_to(Status.PENDING)
+        file_storage.delete_after_commit(file_storage.file_names(row))
+        item.pk, item.created_at = row.pk, row.created_at
+        item.save(force_update=True)

@@ -1,0 +1,163 @@
+"""What images and videos share: the facts of something that was added, and its states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Final, Self, TypeVar
+
+from django.contrib.postgres.indexes import GinIndex, HashIndex
+from django.db import models
+from django.utils import timezone
+
+from gallery.shared.errors import Conflict
+
+
+class Status(models.TextChoices):
+    """Where an item is on its way to being found."""
+
+    PENDING = "pending"
+    READY = "ready"
+    FAILED = "failed"
+    QUARANTINED = "quarantined"
+
+
+TRANSITIONS: Mapping[Status, frozenset[Status]] = {
+    Status.PENDING: frozenset({Status.READY, Status.FAILED, Status.QUARANTINED}),
+    Status.FAILED: frozenset({Status.PENDING}),
+    Status.READY: frozenset({Status.QUARANTINED}),
+    Status.QUARANTINED: frozenset({Status.READY}),
+}
+"""The state machine; docs/image-states.md is generated from it."""
+
+PUBLISHED: Final = (Status.READY, Status.QUARANTINED)
+"""What was described and met the gates."""
+
+UNREADABLE: Final = -1
+"""In ``Item.pictures_version``: it was tried, and the file could not be read."""
+
+ItemT = TypeVar("ItemT", bound="Item")
+
+
+class ItemQuerySet(models.QuerySet[ItemT]):
+    """Questions about several items."""
+
+    def ready(self) -> Self:
+        """Those a search may return."""
+        return self.filter(status=Status.READY)
+
+    def unclaimed(self) -> Self:
+        """Those that no worker has under a lease that still runs."""
+        free = models.Q(claimed_until__isnull=True) | models.Q(claimed_until__lt=timezone.now())
+        return self.filter(free)
+
+    def describable(self) -> Self:
+        """Pending, and not being described by a worker whose lease still runs."""
+        return self.unclaimed().filter(status=Status.PENDING)
+
+    def not_looked_through(self) -> Self:
+        """Those that older code published, or whose file could not be read. An index has them."""
+        return self.filter(pictures_version__lt=self.model.PICTURES_VERSION, status__in=PUBLISHED)
+
+    def left_to_workers(self) -> Self:
+        """Those of them that workers take up by themselves: they were not tried, and need no link
+        to be fetched."""
+        untried = self.not_looked_through().exclude(pictures_version=UNREADABLE)
+        return untried.exclude(original="")
+
+
+def not_looked_through(version: int) -> models.Index:
+    """What makes the query of the same name cheap, for the class's ``PICTURES_VERSION``."""
+    return models.Index(
+        fields=["pictures_version", "id"],
+        condition=models.Q(pictures_version__lt=version, status__in=PUBLISHED),
+        name="%(class)s_not_looked_through",
+    )
+
+
+class Item(models.Model):
+    """Abstract: mutable facts only, no vectors. Ids are never reused."""
+
+    PICTURES_VERSION: ClassVar[int]
+    """Of the code that looks for every picture in such a file. Greater where it finds more."""
+
+    url = models.CharField(
+        max_length=2048, null=True, blank=True, help_text="where it was fetched from; null = upload"
+    )
+    data_id = models.CharField(max_length=255, null=True, blank=True, help_text="the client's id")
+    md5 = models.CharField(max_length=32, unique=True)
+    sha1 = models.CharField(max_length=40)
+    sha256 = models.CharField(max_length=64, db_index=True)
+    format = models.CharField(max_length=8)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    bytes = models.PositiveBigIntegerField()
+    remark = models.TextField(null=True, blank=True)
+    meta = models.JSONField(null=True, blank=True)
+    original = models.FileField(max_length=200, blank=True)
+    thumbnail = models.FileField(max_length=200, blank=True)
+    keep_original = models.BooleanField(default=True)
+    status = models.CharField(max_length=12, choices=Status.choices, default=Status.PENDING)
+    failure = models.TextField(blank=True, help_text="why it failed, as a sentence")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    added_by = models.CharField(max_length=160, help_text="who added it: user:…, key:…, open")
+    client = models.CharField(
+        max_length=160,
+        default="",
+        db_default="",
+        blank=True,
+        help_text="whom the budget of near contents counts, until it has met the gates",
+    )
+    uploader = models.CharField(max_length=255, null=True, blank=True, help_text="client's text")
+    created_at = models.DateTimeField(default=timezone.now)
+    pictures_version = models.SmallIntegerField(
+        default=0,
+        db_default=0,
+        help_text="which version of the code looked for every picture in its file; 0: none yet, "
+        "-1: it could not be read",
+    )
+
+    banned = False
+    """Set by a gate that holds it and has no doubt, so that who adds it can be told; not stored."""
+    shown, blurred, clearable = False, True, False
+    """Whether a caller may see it at all, only blurred at first, and clearly on demand; not stored.
+    ``media_access`` answers it for each caller: a page that forgets to ask shows nothing."""
+
+    class Meta:
+        abstract = True
+        ordering = ["-id"]
+        indexes = [
+            models.Index(
+                fields=["data_id"],
+                opclasses=["text_pattern_ops"],
+                name="%(class)s_data_id_prefix",
+            ),
+            HashIndex(fields=["url"], name="%(class)s_url_hash"),
+            GinIndex(fields=["meta"], opclasses=["jsonb_path_ops"], name="%(class)s_meta_gin"),
+            models.Index(fields=["status", "id"], name="%(class)s_status_id"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(status__in=Status.values), name="%(class)s_status_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status=Status.FAILED) ^ models.Q(failure=""),
+                name="%(class)s_failure_iff_failed",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self._meta.model_name} {self.pk}"
+
+    def move_to(self, status: Status, *, failure: str = "") -> None:
+        """Change the status in memory, as TRANSITIONS allows.
+
+        Raises ``Conflict`` for a forbidden step. The caller holds the row's lock and saves.
+        """
+        if status not in TRANSITIONS[Status(self.status)]:
+            name = str(self._meta.verbose_name).capitalize()
+            raise Conflict(f"{name} {self.pk} is {self.status} and cannot become {status}.")
+        self.status = status
+        self.failure = failure
+        self.claimed_until = None
+        self.client = ""

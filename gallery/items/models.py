@@ -1,0 +1,231 @@
+"""What is stored of an image: its mutable facts, its vectors, and what only re-ranking reads."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils import timezone
+from pgvector.django import VectorField
+
+from gallery.items.item import (
+    TRANSITIONS,
+    Item,
+    ItemQuerySet,
+    Status,
+    not_looked_through,
+)
+from gallery.items.vectors import Fingerprint
+
+__all__ = [
+    "TRANSITIONS",
+    "ClipVersion",
+    "DuplicatePair",
+    "DuplicateRun",
+    "DuplicateScan",
+    "Image",
+    "ImageDetail",
+    "ImageFingerprint",
+    "ItemBatch",
+    "LinkCheck",
+    "NotDuplicate",
+    "Status",
+]
+
+
+PICTURES_VERSION: Final = 1
+
+
+class ImageQuerySet(ItemQuerySet["Image"]):
+    """Questions about several images."""
+
+
+class Image(Item):
+    """One picture."""
+
+    PICTURES_VERSION = PICTURES_VERSION
+
+    stale_at = models.DateTimeField(
+        null=True, blank=True, help_text="when its URL was found to hold another picture"
+    )
+
+    objects = ImageQuerySet.as_manager()
+
+    class Meta(Item.Meta):
+        indexes = [*Item.Meta.indexes, not_looked_through(PICTURES_VERSION)]
+
+
+class LinkCheck(models.Model):
+    """When the link of an image was last looked at. ``etag`` and ``last_modified``: what its host
+    said of the very bytes that were added, empty if nothing or if it holds others."""
+
+    image = models.OneToOneField(
+        Image, on_delete=models.CASCADE, primary_key=True, related_name="link_check"
+    )
+    checked_at = models.DateTimeField(db_index=True)
+    etag = models.CharField(max_length=255, blank=True)
+    last_modified = models.CharField(max_length=255, blank=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"check of the link of image {self.image_id}"
+
+
+class ImageFingerprint(Fingerprint):
+    """The vectors of one view of an image."""
+
+    item = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="fingerprints")
+
+    class Meta(Fingerprint.Meta):
+        pass
+
+    def __str__(self) -> str:
+        return f"{self.view} of image {self.item_id} by {self.version}"
+
+
+class ImageDetail(models.Model):
+    """What only re-ranking reads, kept out of the rows that scans touch.
+
+    ``pattern`` is the 64×64 imgsmlr pattern, shuffled and weighted so that ``<->`` is the
+    pattern distance: 16 KB. ``local_features`` are those of ``imaging.local_features``, packed:
+    at most 12 KB. Both are stored out of line and uncompressed.
+    """
+
+    fingerprint = models.OneToOneField(
+        ImageFingerprint, on_delete=models.CASCADE, primary_key=True, related_name="detail"
+    )
+    pattern = VectorField(dimensions=4096, null=True)
+    local_features = models.BinaryField(null=True)
+
+    def __str__(self) -> str:
+        return f"detail of fingerprint {self.fingerprint_id}"
+
+
+class ClipVersion(models.Model):
+    """A CLIP model whose vectors are stored. Searches read the active one."""
+
+    class State(models.TextChoices):
+        """Filling: beside the active one, until every image has a vector of it."""
+
+        FILLING = "filling"
+        ACTIVE = "active"
+
+    version = models.CharField(max_length=160, unique=True)
+    model = models.CharField(max_length=80)
+    pretrained = models.CharField(max_length=500)
+    dimensions = models.PositiveSmallIntegerField()
+    state = models.CharField(max_length=8, choices=State.choices)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["state"], condition=models.Q(state="active"), name="one_active_clip_version"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.version
+
+
+class DuplicateRun(models.Model):
+    """What the one search for duplicates that is stored went by. ``--restart`` replaces it."""
+
+    min_confidence = models.FloatField(help_text="what stored pairs reach, 0 to 1")
+    rules = models.CharField(max_length=80, help_text="what confidence was computed by")
+    started_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"search for duplicates of {self.started_at:%Y-%m-%d}"
+
+
+class DuplicateScan(models.Model):
+    """An image whose duplicates were looked for. A run goes on with those that lack it."""
+
+    image = models.OneToOneField(
+        Image, on_delete=models.CASCADE, primary_key=True, related_name="+"
+    )
+    content = models.FloatField(help_text="share of its area within plain margins, 0 to 1")
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"scan of image {self.image_id}"
+
+
+class DuplicatePair(models.Model):
+    """Two images, ``a`` the older id, that are copies as far as ``confidence`` goes.
+
+    What geometry found, null where it found nothing: ``shared_a`` and ``shared_b`` are the
+    shares of each that the other shows; ``b`` is ``a`` times ``scale`` (in pixels), turned by
+    ``rotation`` degrees clockwise, then mirrored left to right if ``mirrored``.
+    """
+
+    a = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="+")
+    b = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="+")
+    confidence = models.FloatField()
+    shared_a = models.FloatField(null=True)
+    shared_b = models.FloatField(null=True)
+    scale = models.FloatField(null=True)
+    rotation = models.FloatField(null=True)
+    mirrored = models.BooleanField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        verbose_name = "duplicate"
+        constraints = [
+            models.UniqueConstraint(fields=["a", "b"], name="duplicatepair_once"),
+            models.CheckConstraint(
+                condition=models.Q(a__lt=models.F("b")), name="duplicatepair_older_first"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"images {self.a_id} and {self.b_id}"
+
+
+class NotDuplicate(models.Model):
+    """A person's word: in one ``group`` only those marked ``together`` may be duplicates.
+
+    A row an image, not a row a pair, of which a large group has too many.
+    """
+
+    group = models.UUIDField()
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="+")
+    together = models.BooleanField(help_text="may be a duplicate of others marked so")
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["group", "image"], name="notduplicate_once")]
+
+    def __str__(self) -> str:
+        return f"image {self.image_id} in group {self.group}"
+
+
+class ItemBatch(models.Model):
+    """Items of one ``kind``, image or video, that one command quarantined or released."""
+
+    kind = models.CharField(max_length=8)
+    status = models.CharField(
+        max_length=12, choices=Status.choices, help_text="what they became by it"
+    )
+    ids = ArrayField(models.BigIntegerField())
+    by = models.CharField(max_length=160)
+    reason = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now)
+    undone_at = models.DateTimeField(null=True, blank=True)
+    undone_by = models.CharField(max_length=160, blank=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"batch {self.pk} of {self.kind}s"

@@ -1,0 +1,223 @@
+"""From bytes to what is stored of a picture, without Django: so that other processes can do it.
+
+``prepare`` is what the processes of a bulk import run. A picture may cost a process its life (a
+decoder that crashes, or one that never ends and is ended by an alarm); ``importing`` survives it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from gallery.imaging import decoding, descriptors
+from gallery.imaging.decoding import decode
+from gallery.imaging.descriptors import (
+    Columns,
+    ColumnsByVersion,
+    Descriptor,
+    pdq,
+)
+from gallery.imaging.descriptors.base import HASHES_VERSION
+from gallery.imaging.descriptors.pdq import to_hex
+from gallery.imaging.frame_choice import TimedHash, most_telling
+from gallery.imaging.picture_limits import Limits
+from gallery.imaging.pictures import Info, Picture
+from gallery.imaging.shown_pictures import FULL, VIDEO, shown_pictures
+from gallery.items.processes import obey_parent
+from gallery.net.fetching import FetchPolicy, fetch
+from gallery.shared.errors import UserError
+
+FETCH_THREADS = 8
+
+PATTERNS = 64
+"""Later frames of a file that have an imgsmlr pattern, which takes 16 KB; all have a hash."""
+
+
+@dataclass(frozen=True)
+class Hashes:
+    """Hex digests of the bytes as they came."""
+
+    md5: str
+    sha1: str
+    sha256: str
+
+    @classmethod
+    def of(cls, data: bytes) -> Hashes:
+        """All three, in one place."""
+        return cls.of_all([data])
+
+    @classmethod
+    def of_all(cls, chunks: Iterable[bytes]) -> Hashes:
+        """The same of a file in pieces; md5 is an identity here, not a protection."""
+        md5 = hashlib.md5(usedforsecurity=False)
+        sha1 = hashlib.sha1(usedforsecurity=False)
+        sha256 = hashlib.sha256()
+        for chunk in chunks:
+            for digest in (md5, sha1, sha256):
+                digest.update(chunk)
+        return cls(md5.hexdigest(), sha1.hexdigest(), sha256.hexdigest())
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is stored of a picture: columns by version, and a JPEG thumbnail.
+
+    ``further``: view → columns by version of what else the file shows (``shown_pictures``).
+    """
+
+    columns: Mapping[str, Mapping[str, Any]]
+    thumbnail: bytes
+    further: Mapping[str, ColumnsByVersion] = field(default_factory=dict)
+
+    def has(self, column: str) -> bool:
+        """Whether any version made this column."""
+        return any(column in values for values in self.columns.values())
+
+
+def describe(
+    pictures: Sequence[Picture], kinds: Iterable[Descriptor], thumbnail_size: int
+) -> list[Description]:
+    """Some pictures by some descriptors, and thumbnails of at most so many pixels a side."""
+    columns: list[dict[str, dict[str, Any]]] = [{} for _ in pictures]
+    for kind in kinds:
+        for mine, result in zip(columns, kind.describe(pictures), strict=True):
+            mine.setdefault(kind.version, {}).update(result or {})
+    return [
+        Description(mine, picture.thumbnail(thumbnail_size))
+        for mine, picture in zip(columns, pictures, strict=True)
+    ]
+
+
+def describe_file(
+    data: bytes,
+    picture: Picture,
+    kinds: Sequence[Descriptor],
+    limits: Limits,
+    thumbnail_size: int,
+) -> Description:
+    """A file, of which ``picture`` is the first, by some descriptors; every other picture that it
+    shows by what needs no model."""
+    (first,) = describe([picture], kinds, thumbnail_size)
+    pixels = [kind for kind in kinds if kind.name in descriptors.PIXELS]
+    return replace(first, further=_further(data, picture, pixels, limits))
+
+
+def _further(
+    data: bytes, first: Picture, kinds: Sequence[Descriptor], limits: Limits
+) -> dict[str, ColumnsByVersion]:
+    """Views of the other pictures, up to the one that is damaged, if one is.
+
+    Frames and pages are found by searches. Of all else, which most viewers do not show, the hash
+    is kept in rows that only the filter reads.
+    """
+    frames: dict[str, dict[str, Columns]] = {}
+    told: list[TimedHash] = []
+    further: dict[str, ColumnsByVersion] = {}
+    try:
+        for picture in shown_pictures(data, limits, first=first) if kinds else ():
+            if picture.rendering:
+                further[picture.view] = {HASHES_VERSION: pdq.describe(picture.rgb) or {}}
+            elif picture.view != FULL:
+                columns = {kind.name: kind.describe([picture])[0] or {} for kind in kinds}
+                bits = columns.get("pdq", {}).get("pdq")
+                frames[picture.view] = columns
+                told.append(TimedHash(picture.duration_ms, bits and bytes.fromhex(to_hex(bits))))
+    except UserError:
+        pass
+    patterned = set(most_telling(told, PATTERNS))
+    for at, (view, columns) in enumerate(frames.items()):
+        further[view] = _by_version(kinds, columns, patterned=at in patterned)
+    if decoding.appended_video(data):
+        # Nothing is known of its pictures here: this says that there are some.
+        further[VIDEO] = {HASHES_VERSION: {}}
+    return further
+
+
+def _by_version(
+    kinds: Iterable[Descriptor], columns: Mapping[str, Columns], *, patterned: bool
+) -> ColumnsByVersion:
+    by_version: dict[str, dict[str, Any]] = {}
+    for kind in kinds:
+        values = columns[kind.name] if patterned or kind.name != "imgsmlr" else {}
+        by_version.setdefault(kind.version, {}).update(values)
+    return by_version
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a worker prepares pictures, by which match types.
+
+    ``models``: the directory of models. ``keep_bytes``: hand the file's bytes back too.
+    ``seconds``: how long decoding and describing one picture may take.
+    """
+
+    match_types: tuple[str, ...]
+    models: Path
+    limits: Limits
+    policy: FetchPolicy
+    thumbnail_size: int
+    keep_bytes: bool
+    seconds: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A picture ready to be stored. ``size`` in bytes; ``data`` is empty unless asked for."""
+
+    hashes: Hashes
+    info: Info
+    size: int
+    description: Description
+    data: bytes
+
+
+def start(plan: Plan) -> None:
+    """Make a fresh process ready to ``prepare``."""
+    obey_parent()
+    descriptors.configure(models=plan.models)
+
+
+def prepare(plan: Plan, places: Sequence[Path | str]) -> list[Prepared | str]:
+    """Read files (``Path``) or links (``str``), decode and describe them.
+
+    Answers in order; a text is the reason why one failed. Runs in a process's main thread.
+    """
+
+    def read(place: Path | str) -> bytes | str:
+        try:
+            if isinstance(place, str):
+                return fetch(place, plan.policy).data
+            return place.read_bytes()
+        except UserError as error:
+            return error.message
+        except OSError as error:
+            return f"The file cannot be read: {error.strerror}."
+
+    if any(isinstance(place, str) for place in places):
+        with ThreadPoolExecutor(FETCH_THREADS) as pool:
+            contents = list(pool.map(read, places))
+    else:
+        contents = list(map(read, places))
+    return [
+        content if isinstance(content, str) else _prepare_one(plan, content) for content in contents
+    ]
+
+
+def _prepare_one(plan: Plan, data: bytes) -> Prepared | str:
+    # Its default action ends the process, also out of a decoder's endless loop.
+    signal.alarm(plan.seconds)
+    try:
+        picture = decode(data, plan.limits)
+        kinds = [descriptors.get(name) for name in plan.match_types]
+        description = describe_file(data, picture, kinds, plan.limits, plan.thumbnail_size)
+    except UserError as error:
+        return error.message
+    finally:
+        signal.alarm(0)
+    kept = data if plan.keep_bytes else b""
+    return Prepared(Hashes.of(data), picture.info, len(data), description, kept)

@@ -1,0 +1,88 @@
+"""The one way an item becomes visible: through every gate, in the transaction that publishes.
+
+A gate is a function named in ``settings.PUBLISHING_GATES``. It takes the described image or
+video and answers True to let it through or False to hold it back; one that raises holds it back
+too, so that a broken check never lets anything pass.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from django.conf import settings
+from django.db import transaction
+from django.utils.module_loading import import_string
+
+from gallery.items.item import Item, Status
+from gallery.items.retention import may_forget
+from gallery.items.signals import tell
+from gallery.shared.access import Sender
+from gallery.shared.errors import UserError
+
+Gate = Callable[[Item], bool]
+QueryGate = Callable[[bytes, Sender], None]
+SAVED = (
+    "status",
+    "failure",
+    "claimed_until",
+    "client",
+    "attempts",
+    "original",
+    "thumbnail",
+    "pictures_version",
+)
+"""What describing and publishing change; an UPDATE of all columns costs twice as much."""
+logger = logging.getLogger(__name__)
+
+
+class QueryRefused(UserError):
+    """A picture that must not be searched with, raised by what ``QUERY_GATES`` names."""
+
+    code = "query_banned"
+
+
+def check_query(data: bytes, sender: Sender) -> None:
+    """Ask the functions named in ``settings.QUERY_GATES`` about a file to search with.
+
+    Raises ``QueryRefused`` and whatever else they refuse it by.
+    """
+    for path in settings.QUERY_GATES:
+        gate: QueryGate = import_string(path)
+        gate(data, sender)
+
+
+def publish(item: Item, *, by: str, saved: Iterable[str] = (), spare: bool = False) -> Status:
+    """Move a pending, described item to ``ready``, or to ``quarantined`` if a gate holds it.
+
+    Call it inside the transaction that stored the description, with the row locked. Saves
+    ``SAVED`` and the columns in ``saved``, and answers the new status. ``spare``: nobody but the
+    gates needs the original; it is forgotten if the item is ready, and the caller deletes the
+    file. One that is held keeps it, for those who decide, as does one that a case needs.
+    """
+    before = item.status
+    item.move_to(Status.READY if passes(item) else Status.QUARANTINED)
+    if spare and item.status == Status.READY and may_forget(item):
+        item.original = ""
+    item.attempts, item.pictures_version = 0, item.PICTURES_VERSION
+    item.save(update_fields=[*SAVED, *saved])
+    tell(by=by, verb="published", row=item, before=before, after=item.status)
+    return Status(item.status)
+
+
+def passes(item: Item) -> bool:
+    """Whether every gate lets a described item through."""
+    # Every gate runs: each records what it finds, also when another holds the item already.
+    answers = [_passes(path, item) for path in settings.PUBLISHING_GATES]
+    return all(answers)
+
+
+def _passes(path: str, item: Item) -> bool:
+    gate: Gate = import_string(path)
+    try:
+        # A savepoint: a gate that fails in SQL must not take the item's own rows with it.
+        with transaction.atomic():
+            return gate(item)
+    except Exception:
+        logger.exception("gate %s failed on %s; it is held back", path, item)
+        return False

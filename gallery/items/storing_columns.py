@@ -1,0 +1,61 @@
+"""Descriptors' columns into rows: one fingerprint for each version and view, with its detail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import connection
+
+from gallery.imaging.descriptors import Columns, ColumnsByVersion
+from gallery.items.vectors import copy_binary, encode
+
+DETAILS = ("pattern", "local_features")
+"""Columns of ``ImageDetail``; a version writes one of them at most."""
+COPY_DETAILS = "COPY gallery_imagedetail (fingerprint_id, {}) FROM STDIN (FORMAT binary)"
+
+
+def store_columns(image_id: int, columns: ColumnsByVersion, view: str = "full") -> None:
+    """Insert one fingerprint row per version, with its detail; rows that exist stay as they are."""
+    store_all({image_id: columns}, view)
+
+
+def store_further(image_id: int, further: Mapping[str, ColumnsByVersion]) -> None:
+    """The same of what else a file shows, by view."""
+    for view, columns in further.items():
+        store_columns(image_id, columns, view)
+
+
+def store_all(columns: Mapping[int, ColumnsByVersion], view: str = "full") -> None:
+    """The same for several images, by their ids: one statement for each version.
+
+    A version that had nothing to say about a picture has a row too, which says that it was asked.
+    """
+    versions = {version for by_version in columns.values() for version in by_version}
+    for version in sorted(versions):
+        _store_version(
+            {pk: values[version] for pk, values in columns.items() if version in values},
+            version,
+            view,
+        )
+
+
+def _store_version(rows: Mapping[int, Columns], version: str, view: str) -> None:
+    # Column names are our descriptors' own, never a caller's.
+    names = sorted({name for values in rows.values() for name in values} - {*DETAILS})
+    into = ", ".join(["item_id", "view", "version", *names])
+    row = f"(%s, %s, %s{', %s' * len(names)})"
+    insert = (
+        f"INSERT INTO gallery_imagefingerprint ({into}) "  # noqa: S608
+        f"VALUES {', '.join([row] * len(rows))} ON CONFLICT DO NOTHING RETURNING id, item_id"
+    )
+    params: list[Any] = []
+    for pk, values in rows.items():
+        params += [pk, view, version, *(encode(values.get(name)) for name in names)]
+    with connection.cursor() as cursor:
+        cursor.execute(insert, params)
+        inserted = cursor.fetchall()
+        for name in DETAILS:
+            details = [(row, rows[pk][name]) for row, pk in inserted if name in rows[pk]]
+            if details:
+                cursor.copy_expert(COPY_DETAILS.format(name), copy_binary(details))

@@ -1,0 +1,99 @@
+"""What images, video frames and banned items share: one narrow row of vectors per view.
+
+Rows are inserted and deleted, never updated: an UPDATE would insert the row again into every
+HNSW index. A row holds the columns of all descriptors that share one ``version``.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import orjson
+from django.db import models
+from numpy.typing import NDArray
+from pgvector.django import BitField, HalfVectorField, HnswIndex, VectorField
+
+from gallery.imaging.descriptors import PIXELS_VERSION
+from gallery.imaging.descriptors.base import CNN_DIMENSIONS, COPY_VERSION
+
+
+class Fingerprint(models.Model):
+    """Abstract: the descriptors of one view of one item, made by one version.
+
+    ``view`` says which pixels were described (``full`` = the first frame as it is). Subclasses
+    add ``item``, the foreign key. ``clip`` has no fixed dimension because models differ; each
+    version gets its own partial index (``gallery.items.versions``).
+    """
+
+    view = models.CharField(max_length=16, default="full")
+    version = models.CharField(max_length=160)
+    haar = VectorField(dimensions=16, null=True, help_text="imgsmlr signature")
+    pdq = BitField(length=256, null=True)
+    pdq_quality = models.SmallIntegerField(null=True, help_text="0 to 100")
+    cnn = HalfVectorField(dimensions=CNN_DIMENSIONS, null=True, help_text="unit length")
+    clip = HalfVectorField(null=True, help_text="unit length")
+
+    class Meta:
+        abstract = True
+        constraints = [
+            models.UniqueConstraint(
+                fields=["item", "view", "version"], name="%(class)s_item_view_version"
+            )
+        ]
+        indexes = [
+            HnswIndex(
+                name="%(class)s_haar_hnsw",
+                fields=["haar"],
+                opclasses=["vector_l2_ops"],
+                m=16,
+                ef_construction=64,
+                condition=models.Q(version=PIXELS_VERSION),
+            ),
+            HnswIndex(
+                name="%(class)s_pdq_hnsw",
+                fields=["pdq"],
+                opclasses=["bit_hamming_ops"],
+                m=16,
+                ef_construction=100,
+                condition=models.Q(version=PIXELS_VERSION),
+            ),
+            HnswIndex(
+                name="%(class)s_cnn_hnsw",
+                fields=["cnn"],
+                opclasses=["halfvec_cosine_ops"],
+                m=16,
+                ef_construction=128,
+                condition=models.Q(version=COPY_VERSION),
+            ),
+        ]
+
+
+def encode(value: Any) -> Any:
+    """A descriptor's value in PostgreSQL's text form; 4,096 floats take 0.07 ms.
+
+    Arrays become ``[1.0,2.0]``, what pgvector's types read; anything else passes as it is.
+    """
+    if isinstance(value, np.ndarray):
+        array = np.ascontiguousarray(value, dtype=np.float32)
+        return orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    return value
+
+
+def copy_binary(rows: Iterable[tuple[int, NDArray[np.float32] | bytes]]) -> io.BytesIO:
+    """(bigint, vector or bytea) rows as ``COPY … FROM STDIN (FORMAT binary)`` reads them.
+
+    For long values: PostgreSQL takes half a millisecond to read 4,096 numbers as text.
+    """
+    out = io.BytesIO()
+    out.write(b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0))
+    for key, value in rows:
+        if not isinstance(value, bytes):
+            value = struct.pack(">HH", len(value), 0) + value.astype(">f4").tobytes()
+        out.write(struct.pack(">hiqi", 2, 8, key, len(value)) + value)
+    out.write(struct.pack(">h", -1))
+    out.seek(0)
+    return out

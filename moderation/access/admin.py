@@ -1,0 +1,84 @@
+"""Pages that a role in moderation opens, not a permission of Django's."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from unfold.admin import ModelAdmin
+
+from gallery.admin.listing import EstimatingPaginator
+from gallery.shared.errors import UserError
+from moderation.access.deferred import Deferred
+from moderation.access.permissions import actor_of, can
+
+
+class ByRole(ModelAdmin):
+    """What may be done here, as actions of ``permissions.LEAST``; None: by nobody."""
+
+    view_action: ClassVar[str] = "view lists"
+    add_action: ClassVar[str | None] = None
+    change_action: ClassVar[str | None] = None
+    delete_action: ClassVar[str | None] = None
+    list_filter_submit = True
+    list_fullwidth = True
+    list_per_page = 50
+    list_max_show_all = 0
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = EstimatingPaginator
+
+    def may(self, request: HttpRequest, action: str | None) -> bool:
+        """Whether the user's role allows an action."""
+        return action is not None and can(actor_of(request), action)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Whoever may view."""
+        return self.may(request, self.view_action)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """By role."""
+        return self.may(request, self.view_action)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """By role."""
+        return self.may(request, self.add_action)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """By role."""
+        return self.may(request, self.change_action)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """By role."""
+        return self.may(request, self.delete_action)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Without Django's own deletion, which asks no service."""
+        actions: dict[str, Any] = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """What a service refuses is said on the page that asked for it."""
+        try:
+            response: HttpResponse = super().changeform_view(request, *args, **kwargs)
+        except UserError as error:
+            return _said(request, error)
+        return response
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """As for changing."""
+        try:
+            response: HttpResponse = super().delete_view(request, *args, **kwargs)
+        except UserError as error:
+            return _said(request, error)
+        return response
+
+
+def _said(request: HttpRequest, error: UserError) -> HttpResponse:
+    """On the page that asked; its transaction is over, and what it stored is gone."""
+    if isinstance(error, Deferred):
+        error.store()
+    messages.error(request, error.message)
+    return HttpResponseRedirect(request.get_full_path())

@@ -1,0 +1,138 @@
+"""Who may do what in moderation: roles, and for each action a pair of questions.
+
+``check`` raises ``NotAllowed``, ``can`` answers; services ask the first, pages the second. A role
+holds everything of those below it. Roles are Django groups of the same names, which a migration
+makes; a superuser is an admin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final
+
+from django.contrib.auth.models import AbstractUser, AnonymousUser
+
+from gallery.shared.access import Access
+from gallery.shared.errors import UserError
+
+
+class Role(IntEnum):
+    """From the one who may least. The names in lower case are those of the groups."""
+
+    NOBODY = 0
+    VIEWER = 1
+    MODERATOR = 2
+    LEAD = 3
+    ADMIN = 4
+
+    @classmethod
+    def of(cls, user: AbstractUser | AnonymousUser) -> Role:
+        """The highest role of a user's groups; of one who is not active, or no staff: none.
+
+        Asked of the database each time, so that a role that is taken ends with the next request.
+        """
+        if not (user.is_active and user.is_staff):
+            return cls.NOBODY
+        if user.is_superuser:
+            return cls.ADMIN
+        names = {name.upper() for (name,) in user.groups.values_list("name")}
+        return max((role for role in cls if role.name in names), default=cls.NOBODY)
+
+
+GROUPS: Final = tuple(role.name.lower() for role in Role if role is not Role.NOBODY)
+
+
+class NotAllowed(UserError):
+    """The caller's role does not allow it."""
+
+    code = "forbidden"
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts: ``name`` is what rows and the audit say. ``user`` None: no person.
+
+    ``via_key``: a program asks, be it for a person. ``client``: whom budgets count. ``confirmed``:
+    a second person has agreed to just this act.
+    """
+
+    name: str
+    role: Role
+    user: Any = None
+    via_key: bool = False
+    client: str = ""
+    confirmed: bool = False
+
+    @classmethod
+    def person(cls, user: Any) -> Actor:
+        """A logged-in user."""
+        return cls(f"user:{user.get_username()}", Role.of(user), user)
+
+    @classmethod
+    def machine(cls, name: str) -> Actor:
+        """A worker or a command on the server itself, which may do everything."""
+        return cls(name, Role.ADMIN)
+
+    @classmethod
+    def caller(cls, access: Access) -> Actor:
+        """Who sent a request.
+
+        A key that is bound to a user has the user's role where its scopes are about moderation,
+        else none. A key of nobody may edit lists if it has that scope, and decide nothing.
+        """
+        user = getattr(access, "user", None)
+        via_key = access.via == "key"
+        moderates = access.allows("lists") or access.allows("moderate")
+        if via_key and not moderates:
+            role = Role.NOBODY
+        elif user is not None:
+            role = Role.of(user)
+        else:
+            role = Role.LEAD if access.allows("lists") else Role.NOBODY
+        return cls(access.actor, role, user, via_key, access.client)
+
+
+def actor_of(request: Any) -> Actor:
+    """The logged-in user of a page, looked up once for all that the page asks."""
+    kept: Actor | None = getattr(request, "moderation_actor", None)
+    if kept is None:
+        kept = request.moderation_actor = Actor.person(request.user)
+    return kept
+
+
+OVERRIDE: Final = "override what cases withhold"
+
+LEAST: Final[dict[str, Role]] = {
+    "view lists": Role.VIEWER,
+    "view cases": Role.VIEWER,
+    "see media": Role.MODERATOR,
+    "see matches": Role.MODERATOR,
+    "decide cases": Role.MODERATOR,
+    "give opinions": Role.MODERATOR,
+    "edit lists": Role.LEAD,
+    "edit items": Role.LEAD,
+    "import lists": Role.LEAD,
+    "export lists": Role.LEAD,
+    "decide escalated cases": Role.LEAD,
+    "undo the decisions of others": Role.LEAD,
+    "view the audit": Role.LEAD,
+    "set and lift legal holds": Role.LEAD,
+    OVERRIDE: Role.ADMIN,
+    "delete lists": Role.ADMIN,
+    "edit webhooks": Role.ADMIN,
+    "export media": Role.ADMIN,
+}
+"""Action, as a sentence ends, → the least role that may."""
+
+
+def can(actor: Actor, action: str) -> bool:
+    """Whether ``check`` would pass."""
+    return actor.role >= LEAST[action]
+
+
+def check(actor: Actor, action: str) -> None:
+    """Raises ``NotAllowed`` unless the actor's role may do the action, one of ``LEAST``."""
+    if not can(actor, action):
+        least = LEAST[action].name.lower()
+        raise NotAllowed(f"Only a {least} may {action}; {actor.name} may not.")

@@ -1,0 +1,61 @@
+"""Why a case was decided as it was: a code and what it says, for each verb. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from gallery.shared.errors import UserError
+
+REASONS: Final[Mapping[str, Mapping[str, str]]] = {
+    "confirm": {
+        "same": "It is what the list holds",
+        "edited": "An edited copy of it",
+        "similar": "Another picture of the same",
+        "other": "Banned for another reason",
+    },
+    "dismiss": {
+        "different": "It shows something else",
+        "permitted": "The same, but permitted here",
+        "nothing_to_see": "Too little to see to match",
+        "wrong_item": "The item does not belong on the list",
+    },
+    "escalate": {
+        "unsure": "Not sure",
+        "legal": "A question of law",
+        "danger": "Somebody may be in danger",
+        "known_person": "I know somebody in it",
+    },
+    "appeal": {
+        "uploader": "The uploader disagrees",
+        "mistake": "A mistake was found",
+        "new_facts": "New facts",
+    },
+}
+"""Verb → code → words. The first of each is meant where none is given."""
+
+
+class UnknownReason(UserError):
+    """Not a reason for this verb."""
+
+    code = "unknown_reason"
+
+
+def default(verb: str) -> str:
+    """The reason that is meant where none is given."""
+    return next(iter(REASONS[verb]))
+
+
+def checked(verb: str, reason: str) -> str:
+    """The reason, or the verb's default for "". Raises ``UnknownReason``."""
+    known = REASONS[verb]
+    if reason and reason not in known:
+        raise UnknownReason(
+            f"{reason!r} is no reason to {verb}: give one of {', '.join(known)}.", field="reason"
+        )
+    return reason or default(verb)
+
+
+def words(verb: str, reason: str) -> str:
+    """What a code says; the code itself if it is no longer in the table."""
+    return REASONS.get(verb, {}).get(reason, reason)

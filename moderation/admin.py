@@ -1,0 +1,25 @@
+"""The admin of moderation: a door, so every write is one call of a service."""
+
+from moderation.audit.admin import AuditEventAdmin
+from moderation.cases.admin.cases import DecisionBatchAdmin, ReviewCaseAdmin
+from moderation.cases.admin.matches import CaseMatchAdmin
+from moderation.imports.admin.imports import ListImportAdmin
+from moderation.lists.admin import banning
+from moderation.lists.admin.changes import ListChangeAdmin
+from moderation.lists.admin.items import BannedItemAdmin
+from moderation.lists.admin.lists import BannedListAdmin
+from moderation.webhooks.admin import DeliveryAdmin, WebhookAdmin
+
+__all__ = [
+    "AuditEventAdmin",
+    "BannedItemAdmin",
+    "BannedListAdmin",
+    "CaseMatchAdmin",
+    "DecisionBatchAdmin",
+    "DeliveryAdmin",
+    "ListChangeAdmin",
+    "ListImportAdmin",
+    "ReviewCaseAdmin",
+    "WebhookAdmin",
+    "banning",
+]

@@ -1,0 +1,157 @@
+"""The audit: to read and to take along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, StreamingHttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from unfold.contrib.filters.admin import RangeDateTimeFilter, TextFilter
+from unfold.decorators import display
+
+from moderation.access.admin import ByRole
+from moderation.access.permissions import actor_of
+from moderation.audit import export as audit_export
+from moderation.audit.models import AuditEvent
+
+BATCHED = ("gallery_image", "videos_video")
+"""Whose bulk actions have pages of their own."""
+
+
+class VerbFilter(TextFilter):
+    """What was done, or a whole group of it."""
+
+    title = "verb"
+    parameter_name = "verb"
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[AuditEvent]
+    ) -> QuerySet[AuditEvent]:
+        """Events whose verb begins so."""
+        return queryset.filter(verb__startswith=self.value()) if self.value() else queryset
+
+
+class ActorFilter(TextFilter):
+    """Exactly one actor."""
+
+    title = "actor"
+    parameter_name = "actor"
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[AuditEvent]
+    ) -> QuerySet[AuditEvent]:
+        """What this one did."""
+        return queryset.filter(actor=self.value()) if self.value() else queryset
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(ByRole):
+    """Events in the admin. ``manage.py verify_audit`` proves them."""
+
+    view_action = "view the audit"
+    list_display = ["number", "when", "actor", "what", "about", "count", "reason"]
+    list_display_links = ["number"]
+    list_filter = [VerbFilter, ActorFilter, ("at", RangeDateTimeFilter)]
+    ordering = ["-id"]
+    sortable_by = ["number"]
+    search_fields = ["pk"]
+    search_help_text = "The id of what it is about, the digest of an event, or an actor, whole."
+    actions = ["export_csv", "export_json"]
+    fields = [
+        "id", "at", "actor", "verb", "about", "count", "reason", "shown_before", "shown_after",
+        "previous", "digest",
+    ]  # fmt: skip
+    readonly_fields = fields
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[AuditEvent], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """What is named exactly."""
+        term = search_term.strip()
+        if term.isascii() and term.isdigit() and len(term) < 19:
+            return queryset.filter(subject_id=term), False
+        if not term:
+            return queryset, False
+        return queryset.filter(Q(digest=term.lower()) | Q(actor=term)), False
+
+    @display(description="event", ordering="pk")
+    def number(self, event: AuditEvent) -> int:
+        """The id."""
+        return event.pk
+
+    @display(description="at")
+    def when(self, event: AuditEvent) -> str:
+        """To the second, UTC."""
+        return f"{event.at:%Y-%m-%d %H:%M:%S}"
+
+    @display(description="what")
+    def what(self, event: AuditEvent) -> str:
+        """The verb."""
+        return format_html("<code>{}</code>", event.verb)
+
+    @display(description="about")
+    def about(self, event: AuditEvent) -> str:
+        """The row, or the table if it is several."""
+        kind = event.subject.rpartition(".")[2]
+        return kind if event.subject_id is None else f"{kind} {event.subject_id}"
+
+    @display(description="before")
+    def shown_before(self, event: AuditEvent) -> str:
+        """As JSON."""
+        return _json(event.before)
+
+    @display(description="after")
+    def shown_after(self, event: AuditEvent) -> str:
+        """As JSON, with the page where it can be undone."""
+        text = _json(event.after)
+        batch = event.after.get("batch") if isinstance(event.after, dict) else None
+        kind = event.subject.replace(".", "_")
+        if batch is None or kind not in BATCHED:
+            return text
+        address = reverse(f"admin:{kind}_batch", args=[batch])
+        return format_html('{} <a href="{}">See or undo batch {}</a>', text, address, batch)
+
+    @admin.action(description="Export as CSV", permissions=["view"])
+    def export_csv(
+        self, request: HttpRequest, queryset: QuerySet[AuditEvent]
+    ) -> StreamingHttpResponse:
+        """The selected events."""
+        return _file(request, audit_export.as_csv, queryset, "csv", "text/csv; charset=utf-8")
+
+    @admin.action(description="Export as JSON Lines", permissions=["view"])
+    def export_json(
+        self, request: HttpRequest, queryset: QuerySet[AuditEvent]
+    ) -> StreamingHttpResponse:
+        """The selected events."""
+        return _file(request, audit_export.as_json, queryset, "jsonl", "application/jsonl")
+
+
+def _json(value: Any) -> str:
+    if value is None:
+        return "–"
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    return format_html('<pre class="audit-json">{}</pre>', text)
+
+
+def _file(
+    request: HttpRequest,
+    export: Callable[..., Iterator[str]],
+    events: QuerySet[AuditEvent],
+    extension: str,
+    content_type: str,
+) -> StreamingHttpResponse:
+    name = f"audit-{timezone.now():%Y%m%d-%H%M%S}.{extension}"
+    return StreamingHttpResponse(
+        export(by=actor_of(request), events=events),
+        content_type=content_type,
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Cache-Control": "private, no-store",
+        },
+    )

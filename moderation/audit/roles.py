@@ -1,0 +1,62 @@
+"""Who was given a role and who lost one, as the audit says it; by whichever door."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+
+from django.contrib.auth.models import Group, User
+from django.db import transaction
+
+from moderation.access.permissions import GROUPS
+from moderation.audit import trail
+
+RIGHTS: Final = ("is_superuser", "is_staff", "is_active")
+"""Columns of a user that decide about roles."""
+
+_by: ContextVar[str] = ContextVar("who gives roles", default="command")
+
+
+@contextmanager
+def given_by(name: str) -> Iterator[None]:
+    """Name who gives and takes roles inside; outside it is a command on the server itself."""
+    token = _by.set(name)
+    try:
+        yield
+    finally:
+        _by.reset(token)
+
+
+def roles_of(groups: Collection[int]) -> list[str]:
+    """Those of some groups that are roles, by name."""
+    found = Group.objects.filter(pk__in=groups, name__in=GROUPS).order_by("name")
+    return list(found.values_list("name", flat=True))
+
+
+def note(users: Collection[int], roles: Collection[str], *, given: bool) -> None:
+    """Write down that users were given these roles, or lost them: an event for each user."""
+    for user in User.objects.filter(pk__in=users).order_by("pk") if roles else ():
+        what = {"user": user.get_username(), "roles": sorted(roles)}
+        trail.record(
+            by=_by.get(),
+            verb="user.role_given" if given else "user.role_taken",
+            subject=user,
+            before=None if given else what,
+            after=what if given else None,
+        )
+
+
+@transaction.atomic
+def note_rights(user: User, before: dict[str, Any]) -> None:
+    """Write down which of a saved user's ``RIGHTS`` are others than before, if any are."""
+    changed = {name: getattr(user, name) for name in RIGHTS if before[name] != getattr(user, name)}
+    if changed:
+        trail.record(
+            by=_by.get(),
+            verb="user.rights_changed",
+            subject=user,
+            before={name: before[name] for name in changed},
+            after={"user": user.get_username(), **changed},
+        )

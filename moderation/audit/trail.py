@@ -1,0 +1,144 @@
+"""The audit: one event for each command, in its transaction, sealed by the event before it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from django.db import connection, models, transaction
+from django.utils import timezone
+
+from moderation.audit.models import AuditEvent
+
+FIRST = "0" * 64
+"""What the first event names as the one before it."""
+LOCK = 0x696D6761
+"""Key of the advisory lock under which events are chained: one transaction at a time."""
+LARGEST = 10**16
+"""From here on Python writes a number with an exponent, and the database with all its digits."""
+NAMED = 100
+"""Rows that an event about many names one by one."""
+CONTENT = (
+    "id", "at", "actor", "verb", "subject", "subject_id", "count", "before", "after", "reason",
+    "previous",
+)  # fmt: skip
+
+_within: ContextVar[bool] = ContextVar("within a command", default=False)
+
+
+@contextmanager
+def part_of_a_command() -> Iterator[None]:
+    """What other apps tell of inside belongs to the one event that the command itself records."""
+    token = _within.set(True)
+    try:
+        yield
+    finally:
+        _within.reset(token)
+
+
+def within_a_command() -> bool:
+    """Whether news is part of a command that records itself: a receiver leaves it alone then."""
+    return _within.get()
+
+
+@dataclass(frozen=True)
+class Break:
+    """Where the chain does not hold, and why."""
+
+    event_id: int
+    reason: str
+
+
+def record(
+    *,
+    by: str,
+    verb: str,
+    subject: models.Model | type[models.Model],
+    before: Any = None,
+    after: Any = None,
+    count: int = 1,
+    reason: str = "",
+) -> AuditEvent:
+    """Write an event. Call it last in the command's transaction: from here to its end no other
+    transaction can write one.
+
+    ``subject``: a row, or a model if it is about several rows. ``before`` and ``after`` are
+    what JSON can hold. Raises ``TransactionManagementError`` outside a transaction.
+    """
+    connection.validate_no_broken_transaction()
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("an audit event belongs into a transaction")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        cursor.execute("SELECT nextval(pg_get_serial_sequence('moderation_auditevent', 'id'))")
+        (pk,) = cursor.fetchone()
+    last = AuditEvent.objects.order_by("-id").values_list("digest", flat=True).first()
+    event = AuditEvent(
+        id=pk,
+        at=timezone.now(),
+        actor=by,
+        verb=verb,
+        subject=subject._meta.label_lower,
+        subject_id=subject.pk if isinstance(subject, models.Model) else None,
+        count=count,
+        before=plain(before),
+        after=plain(after),
+        reason=reason,
+        previous=last or FIRST,
+    )
+    event.digest = digest(event)
+    event.save(force_insert=True)
+    return event
+
+
+def named(ids: Sequence[int]) -> dict[str, Any]:
+    """What an event says of many rows: the first of them by id, and a digest that all are in."""
+    text = ",".join(map(str, ids))
+    return {"ids": list(ids[:NAMED]), "digest": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def plain(value: Any) -> Any:
+    """The value as the database gives it back, so that a digest is the same before and after.
+
+    A number that it would write in another way, of ``LARGEST`` or more, becomes text.
+    """
+    return None if value is None else orjson.loads(orjson.dumps(_kept(value), default=str))
+
+
+def _kept(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _kept(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_kept(each) for each in value]
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return value
+    if abs(value) >= LARGEST:
+        return str(value)
+    return value + 0.0 if isinstance(value, float) else value  # there is no negative zero
+
+
+def digest(event: AuditEvent) -> str:
+    """SHA-256 of an event's content, in hex."""
+    content = {name: getattr(event, name) for name in CONTENT}
+    content["at"] = event.at.astimezone(timezone.get_default_timezone()).isoformat()
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def breaks() -> Iterator[Break]:
+    """Every place where the chain does not hold, from the first event on; none = it is whole.
+
+    What was cut off at the end cannot be seen from within: compare the last digest with one that
+    was kept elsewhere.
+    """
+    previous = FIRST
+    for event in AuditEvent.objects.order_by("id").iterator(chunk_size=2000):
+        if event.previous != previous:
+            yield Break(event.pk, "the event before it was removed or exchanged")
+        if event.digest != digest(event):
+            yield Break(event.pk, "its content was changed")
+        previous = event.digest

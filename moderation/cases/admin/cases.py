@@ -1,0 +1,280 @@
+"""Cases and batches of decisions as lists: to find, to decide many at once, to undo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, Max, Prefetch, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import ChoicesCheckboxFilter
+from unfold.decorators import display
+
+from gallery.admin.listing import AddedSinceFilter, EstimatingPaginator, YesNoFilter
+from moderation.access import reasons
+from moderation.access.permissions import actor_of, can
+from moderation.cases import legal_holds, wording
+from moderation.cases.console import batches, bulk, presenters
+from moderation.cases.console import legal_holds as holds
+from moderation.cases.decisions import MOST
+from moderation.cases.models import CaseMatch, DecisionBatch, ReviewCase, on_legal_hold
+from moderation.cases.states import CaseState
+
+STATES = {
+    CaseState.CONFIRMED.value: "danger",
+    CaseState.DISMISSED.value: "success",
+    CaseState.OPEN.value: "info",
+    CaseState.VOTED.value: "warning",
+    CaseState.CONFLICT.value: "warning",
+    CaseState.ESCALATED.value: "warning",
+    CaseState.APPEALED.value: "warning",
+}
+SEVERITIES = {"critical": "danger", "high": "danger", "medium": "warning", "low": "info"}
+
+
+class ReadByRole(ModelAdmin):
+    """Rows that only services write, and that a role may see."""
+
+    view_action = "view cases"
+    list_max_show_all = 0
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = EstimatingPaginator
+    list_per_page = 50
+    list_filter_submit = True
+    list_fullwidth = True
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """As for viewing."""
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """By role in moderation."""
+        return can(actor_of(request), self.view_action)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        """Who may run the actions here."""
+        return can(actor_of(request), "decide cases")
+
+
+class LegalHoldFilter(YesNoFilter):
+    """Whether a legal hold has not ended."""
+
+    title = "legal hold"
+    parameter_name = "hold"
+
+    @property
+    def condition(self) -> Any:
+        """As of now."""
+        return on_legal_hold()
+
+
+@admin.register(ReviewCase)
+class ReviewCaseAdmin(ReadByRole):
+    """All cases, also decided ones."""
+
+    list_display = [
+        "number", "shown_state", "shown_severity", "origin", "why", "subject", "hold", "opened",
+        "decided",
+    ]  # fmt: skip
+    list_filter = [
+        ("state", ChoicesCheckboxFilter),
+        ("severity", ChoicesCheckboxFilter),
+        ("origin", ChoicesCheckboxFilter),
+        LegalHoldFilter,
+        AddedSinceFilter,
+    ]
+    sortable_by = ["number"]
+    search_fields = ["pk"]
+    search_help_text = "The id of a case, image or video; a data id or a sha256, whole."
+    actions = [
+        "confirm_cases",
+        "dismiss_cases",
+        "escalate_cases",
+        "set_legal_hold",
+        "lift_legal_hold",
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ReviewCase]:
+        """With the matches of each, in one query."""
+        cases: QuerySet[ReviewCase] = super().get_queryset(request)
+        return cases.prefetch_related(
+            Prefetch("matches", queryset=CaseMatch.objects.order_by("pk"))
+        )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[ReviewCase], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """What is named exactly: nothing here has to read the whole table."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if term.isascii() and term.isdigit() and len(term) < 19:
+            number = int(term)
+            named = queryset.filter(pk=number) | queryset.filter(image=number)
+            return named | queryset.filter(video=number), False
+        named = queryset.filter(cluster=term.lower()) | queryset.filter(image__data_id=term)
+        return named | queryset.filter(video__data_id=term), False
+
+    @display(description="case", ordering="pk")
+    def number(self, case: ReviewCase) -> str:
+        """The id."""
+        return f"Case {case.pk}"
+
+    @display(description="state", label=STATES)
+    def shown_state(self, case: ReviewCase) -> str:
+        """A coloured badge."""
+        return case.state
+
+    @display(description="severity", label=SEVERITIES)
+    def shown_severity(self, case: ReviewCase) -> str:
+        """A coloured badge."""
+        return presenters.severity(case)
+
+    @display(description="list and match")
+    def why(self, case: ReviewCase) -> str:
+        """The match that says most."""
+        match = presenters.nearest(case.matches.all())
+        if match is None:
+            return " ".join(["could not be checked.", *wording.of_gaps(case)])
+        found = f"{match.list_name}: {match.match_type}, {match.distance:g} of {match.threshold:g}"
+        return " ".join([f"{found}.", *wording.of_match(match), *wording.of_gaps(case)])
+
+    @display(description="subject")
+    def subject(self, case: ReviewCase) -> str:
+        """What it is about."""
+        if case.image_id is not None:
+            return f"image {case.image_id}"
+        return f"video {case.video_id}" if case.video_id is not None else "bytes asked about"
+
+    @display(description="legal hold")
+    def hold(self, case: ReviewCase) -> str:
+        """Until when."""
+        if not case.is_on_legal_hold:
+            return "–"
+        return f"until {case.legal_hold_until:%Y-%m-%d}" if case.legal_hold_until else "yes"
+
+    @display(description="opened")
+    def opened(self, case: ReviewCase) -> str:
+        """Day and minute, UTC."""
+        return f"{case.created_at:%Y-%m-%d %H:%M}"
+
+    @display(description="decided")
+    def decided(self, case: ReviewCase) -> str:
+        """Day and minute, UTC."""
+        return f"{case.decided_at:%Y-%m-%d %H:%M}" if case.decided_at else "–"
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """The focus view is the page of a case."""
+        return redirect("console:case", pk=int(object_id) if object_id.isdecimal() else 0)
+
+    @admin.action(description="Confirm…", permissions=["decide"])
+    def confirm_cases(self, request: HttpRequest, queryset: QuerySet[ReviewCase]) -> HttpResponse:
+        """Ask once more, then decide."""
+        return self._ask(request, queryset, "confirm")
+
+    @admin.action(description="Dismiss…", permissions=["decide"])
+    def dismiss_cases(self, request: HttpRequest, queryset: QuerySet[ReviewCase]) -> HttpResponse:
+        """Ask once more, then decide."""
+        return self._ask(request, queryset, "dismiss")
+
+    @admin.action(description="Escalate…", permissions=["decide"])
+    def escalate_cases(self, request: HttpRequest, queryset: QuerySet[ReviewCase]) -> HttpResponse:
+        """Ask once more, then decide."""
+        return self._ask(request, queryset, "escalate")
+
+    @admin.action(description="Set a legal hold…", permissions=["hold"])
+    def set_legal_hold(self, request: HttpRequest, queryset: QuerySet[ReviewCase]) -> Any:
+        """Nothing that they are about is deleted until it ends."""
+        return holds.confirmation(request, actor_of(request), queryset, "set")
+
+    @admin.action(description="Lift the legal hold…", permissions=["hold"])
+    def lift_legal_hold(self, request: HttpRequest, queryset: QuerySet[ReviewCase]) -> Any:
+        """It may be deleted again."""
+        return holds.confirmation(request, actor_of(request), queryset, "lift")
+
+    def has_hold_permission(self, request: HttpRequest) -> bool:
+        """Who sets and lifts legal holds."""
+        return can(actor_of(request), legal_holds.ACTION)
+
+    def _ask(self, request: HttpRequest, cases: QuerySet[ReviewCase], verb: str) -> HttpResponse:
+        ids = list(cases.order_by("pk").values_list("pk", flat=True)[:MOST])
+        back = request.get_full_path()
+        return bulk.confirmation(request, actor_of(request), ids, verb, back)
+
+
+@admin.register(DecisionBatch)
+class DecisionBatchAdmin(ReadByRole):
+    """What was decided, batch by batch."""
+
+    list_display = ["number", "by", "what", "cases", "why", "made", "undone"]
+    list_filter = [AddedSinceFilter]
+    list_select_related = ["by", "undone_by"]
+    sortable_by = ["number"]
+    actions = ["undo_batches"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DecisionBatch]:
+        """With what each batch did, and to how many."""
+        batches: QuerySet[DecisionBatch] = super().get_queryset(request)
+        return batches.annotate(verb=Max("decisions__verb"), size=Count("decisions"))
+
+    @display(description="batch", ordering="pk")
+    def number(self, batch: DecisionBatch) -> str:
+        """The id."""
+        return f"Batch {batch.pk}"
+
+    @display(description="decision")
+    def what(self, batch: DecisionBatch) -> str:
+        """The verb."""
+        return batch.verb or "–"  # type: ignore[attr-defined]
+
+    @display(description="cases")
+    def cases(self, batch: DecisionBatch) -> int:
+        """How many."""
+        return batch.size  # type: ignore[attr-defined, no-any-return]
+
+    @display(description="reason")
+    def why(self, batch: DecisionBatch) -> str:
+        """Reason and note."""
+        verb = batch.verb or ""  # type: ignore[attr-defined]
+        return ": ".join(filter(None, (reasons.words(verb, batch.reason), batch.note)))
+
+    @display(description="made")
+    def made(self, batch: DecisionBatch) -> str:
+        """Day and minute, UTC."""
+        return f"{batch.created_at:%Y-%m-%d %H:%M}"
+
+    @display(description="undone")
+    def undone(self, batch: DecisionBatch) -> str:
+        """When and by whom."""
+        if batch.undone_at is None:
+            return "–"
+        return f"{batch.undone_at:%Y-%m-%d %H:%M} by {batch.undone_by}"
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """A batch has its page in the console."""
+        return redirect("console:batch", pk=int(object_id) if object_id.isdecimal() else 0)
+
+    @admin.action(description="Undo…", permissions=["decide"])
+    def undo_batches(self, request: HttpRequest, queryset: QuerySet[DecisionBatch]) -> HttpResponse:
+        """To the page that says what would be undone."""
+        ids = queryset.order_by("-pk").values_list("pk", flat=True)[: batches.MOST]
+        return redirect(batches.undo_address(ids))

@@ -1,0 +1,240 @@
+"""Shapes of v1 requests and answers about cases and decisions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from moderation.access import reasons
+from moderation.access.fields import IdField
+from moderation.cases import queue
+from moderation.cases.decisions import MOST
+from moderation.cases.models import (
+    CaseMatch,
+    Decision,
+    DecisionBatch,
+    ReviewCase,
+)
+from moderation.cases.states import CaseState
+from moderation.lists.api.list_serializers import SeverityField
+from moderation.lists.verdicts import MATCH_TYPES
+
+MAX_NOTE = 2000
+STATUSES = [*CaseState.values, queue.UNDECIDED, queue.DECIDED]
+VERBS = ["confirm", "dismiss", "escalate"]
+BANDS, AGES = list(queue.BANDS), list(queue.AGES)
+ALL_REASONS = sorted({code for codes in reasons.REASONS.values() for code in codes})
+
+
+class CaseMatchSerializer(serializers.ModelSerializer):
+    """One match, as it was when it was found."""
+
+    time = serializers.SerializerMethodField(help_text="Seconds into the video; null otherwise.")
+    item_time = serializers.SerializerMethodField(help_text="Seconds into the item's video.")
+
+    class Meta:
+        model = CaseMatch
+        fields = [
+            "list", "list_name", "list_version", "item", "source", "match_type", "distance",
+            "threshold", "observe", "quality", "time", "item_time", "frame", "geometry", "edit",
+            "verdict",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    def get_time(self, match: CaseMatch) -> float | None:
+        """Seconds."""
+        return None if match.time_ms is None else match.time_ms / 1000
+
+    def get_item_time(self, match: CaseMatch) -> float | None:
+        """Seconds."""
+        return None if match.item_time_ms is None else match.item_time_ms / 1000
+
+
+class DecisionSerializer(serializers.ModelSerializer):
+    """What somebody said about a case."""
+
+    by = serializers.CharField(source="by.username")
+    reason = serializers.CharField(source="batch.reason")
+    note = serializers.CharField(source="batch.note")
+
+    class Meta:
+        model = Decision
+        fields = [
+            "id", "batch", "by", "verb", "reason", "note", "state_before", "state_after",
+            "looked", "created_at", "undone_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class CaseSerializer(serializers.ModelSerializer):
+    """A case with its matches. ``decisions`` lacks the first of two votes until both are in."""
+
+    severity = SeverityField()
+    claimed_by = serializers.CharField(source="claimed_by.username", default=None)
+    legal_hold = serializers.BooleanField(
+        source="is_on_legal_hold", help_text="Whether it is under a legal hold that has not ended."
+    )
+    matches = CaseMatchSerializer(many=True)
+    decisions = serializers.SerializerMethodField()
+
+    class Meta:
+        model = ReviewCase
+        fields = [
+            "id", "state", "origin", "verdict", "severity", "confidence", "two_person", "held",
+            "cluster", "sampling_weight", "image", "video", "evidence", "claimed_by",
+            "claimed_until", "legal_hold", "legal_hold_until", "legal_hold_reason", "created_at",
+            "decided_at", "matches", "decisions",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    @extend_schema_field(DecisionSerializer(many=True))
+    def get_decisions(self, case: ReviewCase) -> Any:
+        """Those that the caller may see: no opinions for quality, no blinded vote."""
+        by = self.context["by"]
+        shown = [
+            one
+            for one in case.decisions.all()
+            if not one.blind_review and not queue.is_blinded(one, case, by)
+        ]
+        return DecisionSerializer(shown, many=True).data
+
+
+class CaseQuerySerializer(serializers.Serializer):
+    """Which cases are asked for."""
+
+    list = IdField(required=False, help_text="With a match on this list.")
+    match_type = serializers.ChoiceField(choices=MATCH_TYPES, required=False)
+    band = serializers.ChoiceField(
+        choices=BANDS,
+        required=False,
+        help_text="exact: distance 0; near: up to half the threshold; edge: up to it; beyond.",
+    )
+    age = serializers.ChoiceField(
+        choices=AGES,
+        required=False,
+        help_text="hour: less than one; day: an hour to a day; week: a day to a week; older.",
+    )
+    assignee = serializers.CharField(
+        max_length=150, required=False, help_text="A user's name, me, or nobody."
+    )
+    status = serializers.ChoiceField(
+        choices=STATUSES, required=False, help_text="Undecided ones if it is left out."
+    )
+    origin = serializers.ChoiceField(choices=ReviewCase.Origin.values, required=False)
+
+
+class NextSerializer(CaseQuerySerializer):
+    """Which cases to claim the next of."""
+
+    skipped = serializers.ListField(
+        child=IdField(),
+        max_length=MOST,
+        required=False,
+        default=list,
+        help_text="Cases that come last, with their clusters.",
+    )
+
+
+class ClaimSerializer(serializers.Serializer):
+    """How to claim a case."""
+
+    take_over = serializers.BooleanField(
+        default=False, help_text="Also if somebody else has claimed it."
+    )
+
+
+class SayingSerializer(serializers.Serializer):
+    """Why."""
+
+    reason = serializers.ChoiceField(
+        choices=ALL_REASONS,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="A code that the verb has; its first if it is left out.",
+    )
+    note = serializers.CharField(max_length=MAX_NOTE, required=False, allow_blank=True, default="")
+
+
+class DecideSerializer(SayingSerializer):
+    """A decision about one case."""
+
+    verb = serializers.ChoiceField(choices=VERBS)
+    allow = serializers.BooleanField(
+        default=False, help_text="With dismiss: never stop these very bytes again."
+    )
+    looked = serializers.BooleanField(
+        default=True, help_text="Whether the media was looked at unfiltered."
+    )
+
+
+class DecideManySerializer(DecideSerializer):
+    """The same decision about many cases."""
+
+    cases = serializers.ListField(child=IdField(), min_length=1, max_length=MOST)
+
+
+class LiftSerializer(serializers.Serializer):
+    """Why a legal hold ends."""
+
+    reason = serializers.CharField(max_length=MAX_NOTE)
+
+
+class LegalHoldSerializer(LiftSerializer):
+    """A legal hold."""
+
+    until = serializers.DateTimeField(
+        required=False, allow_null=True, help_text="When it ends; without it when it is lifted."
+    )
+
+
+class UndoSerializer(serializers.Serializer):
+    """Why it is undone."""
+
+    reason = serializers.CharField(max_length=500)
+
+
+class DecisionBatchSerializer(serializers.ModelSerializer):
+    """Decisions that were made at once. Votes that wait for a second are not said."""
+
+    by = serializers.CharField(source="by.username")
+    undone_by = serializers.CharField(source="undone_by.username", default=None)
+    cases = serializers.SerializerMethodField(help_text="The ids of its cases.")
+    decisions = serializers.SerializerMethodField()
+
+    class Meta:
+        model = DecisionBatch
+        fields = [
+            "id", "by", "reason", "note", "created_at", "undone_at", "undone_by", "cases",
+            "decisions",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    @extend_schema_field(serializers.ListField(child=serializers.IntegerField()))
+    def get_cases(self, batch: DecisionBatch) -> list[int]:
+        """In the order in which they were decided."""
+        return [one.case_id for one in batch.decisions.all()]
+
+    @extend_schema_field(DecisionSerializer(many=True))
+    def get_decisions(self, batch: DecisionBatch) -> Any:
+        """Without blinded votes."""
+        by = self.context["by"]
+        rows = [one for one in batch.decisions.all() if not queue.is_blinded(one, one.case, by)]
+        return DecisionSerializer(rows, many=True).data
+
+    def to_representation(self, batch: DecisionBatch) -> dict[str, Any]:
+        """The reason of a blinded vote says what was voted, so it is left out with it."""
+        shown: dict[str, Any] = super().to_representation(batch)
+        if len(shown["decisions"]) < len(shown["cases"]):
+            shown["reason"] = shown["note"] = ""
+        return shown
+
+
+class UndoneSerializer(serializers.Serializer):
+    """What became of undoing a batch: ids of cases."""
+
+    batch = IdField()
+    undone = serializers.ListField(child=IdField())
+    left = serializers.ListField(child=IdField(), help_text="Changed since: left as they are.")

@@ -1,0 +1,100 @@
+"""What a case keeps of its subject, and which subjects are decided together."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gallery.items.models import Image
+from moderation.cases.models import ReviewCase
+from moderation.screening.matching import Match
+from moderation.screening.screening import Screening
+from videos.models import Video
+
+NEAR: Final = 16
+"""Bits of PDQ up to which two subjects of the same item are nearly identical: of one cluster."""
+
+COMPARED: Final = 200
+"""Undecided cases of an item that a new one is compared with for that."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a case is about. ``facts`` outlive it: hashes, url, data_id, uploader, format, size.
+
+    ``picture``: a JPEG for those who decide, of what is not stored anyway. ``by_content``: it is
+    not the row's own picture, so that what is known of that one says nothing about this.
+    """
+
+    facts: Mapping[str, Any]
+    image: Image | None = None
+    video: Video | None = None
+    picture: bytes = b""
+    by_content: bool = False
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """Which rows of cases and matches are about the same."""
+        if self.image is None and self.video is None:
+            return {"image": None, "video": None}
+        return {"image": self.image} if self.image else {"video": self.video}
+
+    @property
+    def can_be_seen(self) -> bool:
+        """Whether there is anything that a person could look at."""
+        return self.image is not None or self.video is not None or bool(self.picture)
+
+    @property
+    def sha256(self) -> str:
+        """Of its bytes; empty if only another hash is known."""
+        return str(self.facts.get("sha256", ""))
+
+
+def facts_of(item: Image | Video) -> dict[str, Any]:
+    """What a case keeps of a row."""
+    plain = ("md5", "sha1", "sha256", "url", "data_id", "uploader", "added_by", "format")
+    size = ("width", "height", "bytes")
+    return {name: getattr(item, name) for name in (*plain, *size)}
+
+
+def evidence_of(about: About, screening: Screening) -> dict[str, Any]:
+    """What is true of it for good, and how it was compared."""
+    found: dict[str, Any] = {
+        **about.facts,
+        "methods_run": list(screening.methods_run),
+        "list_versions": dict(screening.list_versions),
+        "unhashable": list(screening.unhashable),
+        "missing": dict(screening.missing),
+        "partly": dict(screening.partly),
+    }
+    if screening.pdq is not None:
+        found["pdq"] = screening.pdq.hex()
+    return found
+
+
+def cluster_of(about: About, screening: Screening, asking: Sequence[Match]) -> str:
+    """What identical and nearly identical subjects share.
+
+    A new subject joins the cluster of an undecided case of the same bytes, else of the same item
+    whose subject's PDQ is at most ``NEAR`` bits away; else it begins its own, called after its
+    bytes. Being near to the same item is not enough: two that are each 31 bits from it may be 62
+    from one another, and only one of them banned content.
+    """
+    own = about.sha256 or hashlib.sha256(repr(sorted(about.facts.items())).encode()).hexdigest()
+    undecided = ReviewCase.objects.open()
+    if same := undecided.filter(evidence__sha256=own).values_list("cluster", flat=True).first():
+        return same
+    if not asking or screening.pdq is None or about.video is not None:
+        return own
+    others = undecided.filter(matches__item=asking[0].item_id, video=None).order_by("-id")
+    for cluster, evidence in others.values_list("cluster", "evidence")[:COMPARED]:
+        other = evidence.get("pdq")
+        if other and _bits(bytes.fromhex(other), screening.pdq) <= NEAR:
+            return str(cluster)
+    return own
+
+
+def _bits(a: bytes, b: bytes) -> int:
+    return (int.from_bytes(a) ^ int.from_bytes(b)).bit_count()

@@ -1,0 +1,293 @@
+"""What a screening leaves behind: rows of its matches, and a case where somebody has to look.
+
+A subject gets no second case for the same item, whatever was decided about the first; what is
+found later joins a case that is still open.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db import transaction
+
+from moderation.access.permissions import Actor
+from moderation.audit import trail
+from moderation.cases import case_pictures
+from moderation.cases.case_facts import About, cluster_of, evidence_of
+from moderation.cases.models import CaseMatch, ReviewCase
+from moderation.cases.states import CaseState
+from moderation.lists import conf
+from moderation.lists.models import BannedList
+from moderation.lists.verdicts import Action, Severity, Verdict
+from moderation.screening import verdict_rules
+from moderation.screening.matching import Match
+from moderation.screening.screening import Screening
+from moderation.webhooks import outbox
+from moderation.webhooks.models import WebhookEvent
+
+SAMPLES: Final = (ReviewCase.Origin.SAMPLE, ReviewCase.Origin.SHADOW)
+"""Origins of cases that nothing asked for."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What became of a screening. ``case``: the one that it opened or joined, if any.
+
+    ``matched``: the items within their lists' thresholds, in shadow or not. ``asked``: whether
+    there was anything that nobody had been asked about. ``dismissed``: all that it asks for was
+    found to be harmless before.
+    """
+
+    case: ReviewCase | None = None
+    opened: bool = False
+    matched: Sequence[int] = ()
+    asked: bool = False
+    dismissed: bool = False
+
+
+@transaction.atomic
+def record_screening(*, by: Actor, origin: str, about: About, screening: Screening) -> Recorded:
+    """Store the matches of a subject, and open a case where a person has to look at it.
+
+    Matches in shadow and beyond the threshold are stored without a case; a share of them becomes a
+    sample (``BannedList.observe_share``). The caller has the subject's row locked. One
+    audit event for a case that is opened or added to.
+    """
+    if not screening.matches and not screening.missing:
+        return Recorded()
+    stored = _stored(about, screening)
+    cased = {item: case for (item, _), case in stored.items() if case is not None}
+    asking = [m for m in screening.within if m.item_id not in cased]
+    case, opened = None, False
+    doubtful = bool(screening.held and screening.missing and about.can_be_seen)
+    if asking or (doubtful and not _open_case(about)):
+        case, opened = _case(by, origin, about, screening, asking)
+        _add_rows(case, about, asking)
+    rest = [
+        match
+        for match in screening.matches
+        if match.verdict == Verdict.ALLOW and (match.item_id, match.match_type) not in stored
+    ]
+    sampled = _sampled(rest, about, asked=bool(case or cased))
+    _sample(by, about, screening, sampled)
+    _add_rows(None, about, [match for match in rest if match not in sampled])
+    within = {match.item_id for match in screening.matches if match.within}
+    known = None if asking else _known({cased[m.item_id] for m in screening.within})
+    return Recorded(
+        case or known,
+        opened,
+        sorted(within),
+        asked=bool(asking),
+        dismissed=known is not None and known.state == CaseState.DISMISSED,
+    )
+
+
+@transaction.atomic
+def note_matches(*, about: About, screening: Screening) -> None:
+    """Store the matches of what nobody has to decide about."""
+    stored = _stored(about, screening)
+    fresh = [m for m in screening.matches if (m.item_id, m.match_type) not in stored]
+    _add_rows(None, about, fresh)
+
+
+def _stored(about: About, screening: Screening) -> dict[tuple[int | None, str], int | None]:
+    """Item and match type of the rows that a subject has, and the case of each if it has one."""
+    rows = CaseMatch.objects.filter(**about.key)
+    if about.by_content or (about.image is None and about.video is None):
+        rows = rows.filter(sha256=about.sha256)
+        if not about.sha256:
+            # Of a hash that was asked about nothing else is known.
+            items = [match.item_id for match in screening.matches]
+            rows = rows.filter(item__in=items, case__evidence__contains=dict(about.facts))
+    found: dict[tuple[int | None, str], int | None] = {}
+    # Any case counts, also one of a flood: somebody was asked. What is said of a sample in shadow
+    # hides nothing, so that it counts only if it was found harmless.
+    shadow = ReviewCase.objects.filter(origin=ReviewCase.Origin.SHADOW)
+    silent = set(
+        shadow.filter(matches__in=rows)
+        .exclude(state=CaseState.DISMISSED)
+        .values_list("pk", flat=True)
+    )
+    for item, match_type, case in rows.values_list("item", "match_type", "case"):
+        counts = None if case in silent else case
+        found[item, match_type] = found.get((item, match_type)) or counts
+    return found
+
+
+def _known(ids: Collection[int]) -> ReviewCase | None:
+    """Of the cases that a subject has, the one that says most against it."""
+    found = ReviewCase.objects.filter(pk__in=ids).order_by("-id")
+    return min(found, key=lambda case: case.state == CaseState.DISMISSED, default=None)
+
+
+def _open_case(about: About) -> ReviewCase | None:
+    """A case of the subject that nobody has said anything about yet, and that is no sample."""
+    rows = ReviewCase.objects.filter(**about.key, state=CaseState.OPEN).exclude(
+        origin__in=[*SAMPLES, ReviewCase.Origin.FLOOD]
+    )
+    if about.by_content or (about.image is None and about.video is None):
+        rows = rows.filter(evidence__sha256=about.sha256) if about.sha256 else rows.none()
+    return rows.select_for_update().order_by("id").first()
+
+
+def _case(
+    by: Actor, origin: str, about: About, screening: Screening, asking: Sequence[Match]
+) -> tuple[ReviewCase, bool]:
+    """The case that these matches belong to, and whether it is new."""
+    severity = max((m.list.severity for m in asking), default=_severity_of_doubt(screening))
+    sure = max((verdict_rules.confidence(match) for match in asking), default=0.0)
+    two_person = any(match.list.two_person for match in asking)
+    two_person = two_person or severity >= conf.two_person_severity()
+    verdict = verdict_rules.verdict_of(asking) if asking else Verdict.REVIEW
+    case = _open_case(about)
+    if case is not None:
+        before = {"verdict": case.verdict, "held": case.held}
+        case.verdict = max(case.verdict, verdict, key=_strictness)
+        case.severity = max(case.severity, severity)
+        case.confidence = max(case.confidence, sure)
+        case.two_person = case.two_person or two_person
+        case.held = case.held or screening.held
+        case.save(update_fields=["verdict", "severity", "confidence", "two_person", "held"])
+        _record(by, "case.extended", case, asking, before)
+        return case, False
+    case = ReviewCase(
+        origin=origin,
+        image=about.image,
+        video=about.video,
+        verdict=verdict,
+        severity=severity,
+        confidence=sure,
+        two_person=two_person,
+        held=screening.held,
+        cluster=cluster_of(about, screening, asking),
+        evidence=evidence_of(about, screening),
+    )
+    hash_only = any(match.list.hash_only for match in asking)
+    case_pictures.keep(case, about.picture, hash_only=hash_only)
+    case.save(force_insert=True)
+    outbox.tell(WebhookEvent.VERDICT, f"verdict:{case.pk}", payload(case, asking))
+    _record(by, "case.opened", case, asking, None)
+    return case, True
+
+
+def payload(case: ReviewCase, matches: Sequence[Match]) -> dict[str, Any]:
+    """What others are told of a case that was opened."""
+    told = ("sha256", "url", "data_id")
+    return {
+        "case": case.pk,
+        "origin": case.origin,
+        "verdict": case.verdict,
+        "held": case.held,
+        "image": case.image_id,
+        "video": case.video_id,
+        "lists": sorted({match.list.name for match in matches}),
+        **{name: case.evidence.get(name) for name in told},
+    }
+
+
+def _severity_of_doubt(screening: Screening) -> int:
+    """Of what could not be compared: nobody knows what it is."""
+    return Severity.HIGH if screening.missing else Severity.MEDIUM
+
+
+def _strictness(verdict: str) -> int:
+    return list(Verdict).index(Verdict(verdict))
+
+
+def _sampled(matches: Iterable[Match], about: About, *, asked: bool) -> list[Match]:
+    """Those that are to be decided although nothing asks for it: a share of each list's subjects.
+
+    Of lists that act what is beyond the threshold, unless somebody is ``asked`` about the subject
+    anyway; of lists in shadow everything. By the content and the list, so that the same picture
+    is chosen again or never.
+    """
+    if not about.sha256:
+        return []
+    return [
+        match
+        for match in matches
+        if match.list.kind == BannedList.Kind.BANNED
+        and (_in_shadow(match) or not (asked or match.within))
+        and _draw(about, match.list.pk) < match.list.observe_share
+    ]
+
+
+def _in_shadow(match: Match) -> bool:
+    return bool(match.list.action == Action.SHADOW)
+
+
+def _draw(about: About, list_id: int) -> float:
+    digest = hashlib.sha256(f"{about.sha256}:{list_id}".encode()).digest()
+    return int.from_bytes(digest[:6]) / 2**48
+
+
+def _sample(by: Actor, about: About, screening: Screening, sampled: Sequence[Match]) -> None:
+    """One case for each list, that stands for as many as were not drawn."""
+    for list_id in sorted({match.list.pk for match in sampled}):
+        mine = [match for match in sampled if match.list.pk == list_id]
+        case = ReviewCase.objects.create(
+            origin=ReviewCase.Origin.SHADOW if _in_shadow(mine[0]) else ReviewCase.Origin.SAMPLE,
+            image=about.image,
+            video=about.video,
+            verdict=Verdict.ALLOW,
+            severity=Severity.LOW,
+            confidence=max(verdict_rules.confidence(match) for match in mine),
+            cluster=about.sha256,
+            sampling_weight=1.0 / mine[0].list.observe_share,
+            evidence=evidence_of(about, screening),
+        )
+        _add_rows(case, about, mine)
+        _record(by, "case.opened", case, mine, None)
+
+
+def _add_rows(case: ReviewCase | None, about: About, matches: Sequence[Match]) -> None:
+    if case is not None and about.can_be_seen:
+        # What was only noted before is part of the case now.
+        noted = CaseMatch.objects.filter(**about.key, sha256=about.sha256, case=None)
+        noted.filter(item__in=[match.item_id for match in matches]).delete()
+    CaseMatch.objects.bulk_create(
+        CaseMatch(
+            case=case,
+            image=about.image,
+            video=about.video,
+            list=match.list,
+            item_id=match.item_id,
+            sha256=about.sha256,
+            list_name=match.list.name,
+            list_version=match.list.version,
+            source=match.source,
+            match_type=match.match_type,
+            distance=match.distance,
+            threshold=match.threshold,
+            observe=match.observe,
+            quality=match.quality,
+            time_ms=match.time_ms,
+            item_time_ms=match.item_time_ms,
+            frame=match.frame,
+            geometry=match.shown_by,
+            edit=match.edit,
+            verdict=match.verdict,
+        )
+        for match in matches
+    )
+
+
+def _record(by: Actor, verb: str, case: ReviewCase, matches: Sequence[Match], before: Any) -> None:
+    trail.record(
+        by=by.name,
+        verb=verb,
+        subject=case,
+        before=before,
+        after={
+            "verdict": case.verdict,
+            "held": case.held,
+            "origin": case.origin,
+            "matches": [
+                {"list": match.list.name, "item": match.item_id, "match_type": match.match_type}
+                for match in matches
+            ],
+        },
+    )

@@ -1,0 +1,49 @@
+"""Who may open the console's pages: staff with a role, asked at each request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponseBase
+from django.template.response import TemplateResponse
+from django.views.decorators.cache import never_cache
+
+from moderation.access.permissions import actor_of, can
+
+View = Callable[..., HttpResponseBase]
+
+
+def console_page(action: str) -> Callable[[View], View]:
+    """``view(request, by, …)`` for those who may do ``action``; others log in or are refused."""
+
+    def decorate(view: View) -> View:
+        @never_cache
+        @wraps(view)
+        def checked(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+            if not admin.site.has_permission(request):
+                return redirect_to_login(request.get_full_path())
+            by = actor_of(request)
+            if not can(by, action):
+                raise PermissionDenied
+            return view(request, by, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+def page(
+    request: HttpRequest, name: str, title: str, context: Mapping[str, Any]
+) -> TemplateResponse:
+    """A template of the console in the admin's shell."""
+    shell = admin.site.each_context(request)
+    return TemplateResponse(
+        request,
+        f"moderation/console/{name}.html",
+        {**shell, "title": title, "is_fullwidth": "1", **context},
+    )

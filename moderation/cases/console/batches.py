@@ -1,0 +1,119 @@
+"""A batch of decisions: what it changed, what undoing it would do, and undoing it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from django.contrib import messages
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_safe
+
+from gallery.admin.selection import CHANGED, Selection
+from gallery.shared.errors import NotFound, UserError
+from moderation.access import reasons
+from moderation.access.permissions import Actor, can
+from moderation.cases import queue, undo
+from moderation.cases.console.access import console_page, page
+from moderation.cases.models import DecisionBatch
+
+SHOWN: Final = 50
+MOST: Final = 100
+"""Batches that are undone together."""
+
+
+@require_safe
+@console_page("view cases")
+def batch_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
+    """One batch."""
+    batch = DecisionBatch.objects.select_related("by", "undone_by").filter(pk=pk).first()
+    if batch is None:
+        raise NotFound(f"There is no batch {pk}.")
+    rows = batch.decisions.select_related("case", "by").order_by("pk")
+    verb = rows.values_list("verb", flat=True).first() or ""
+    states = rows.order_by().values_list("state_before", "state_after").annotate(Count("pk"))
+    own = batch.by_id == by.user.pk
+    may = can(by, "decide cases" if own else "undo the decisions of others")
+    context = {
+        "batch": batch,
+        "verb": verb,
+        "why": reasons.words(verb, batch.reason),
+        "count": rows.count(),
+        "states": sorted(states),
+        "decisions": [
+            {"decision": one, "hidden": queue.is_blinded(one, one.case, by)} for one in rows[:SHOWN]
+        ],
+        "hidden": any(queue.is_blinded(one, one.case, by) for one in rows[:SHOWN]),
+        "more": max(0, rows.count() - SHOWN),
+        "undo": undo_address([pk]) if may and batch.undone_at is None else "",
+    }
+    return page(request, "batch", f"Batch {pk}", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@console_page("decide cases")
+def undo_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
+    """What undoing ``?batches=`` (ids with commas) would do; POST from that very page does it."""
+    ids = numbers(request.GET.get("batches", ""))[:MOST]
+    plan = undo.plan(by=by, batch_ids=ids)
+    rows = DecisionBatch.objects.filter(pk__in=ids)
+    selection = Selection(request, "undo", rows, ["undone_at"])
+    selection.says([[one.pk for one in plan.doomed], plan.left, plan.refused, plan.stay])
+    if request.method == "POST":
+        return _undo(request, by, plan, is_confirmed=selection.is_confirmed)
+    batches = {one.batch_id for one in plan.doomed}
+    by_state = Counter((one.state_after, one.state_before) for one in plan.doomed)
+    context = {
+        "token": selection.token,
+        "ids": ids,
+        "batches": len(batches),
+        "count": len(plan.doomed),
+        "states": sorted((*states, number) for states, number in by_state.items()),
+        "decisions": plan.doomed[:SHOWN],
+        "more": max(0, len(plan.doomed) - SHOWN),
+        "left": [(case, why) for case, why in plan.left.items()][:SHOWN],
+        "left_count": len(plan.left),
+        "left_more": max(0, len(plan.left) - SHOWN),
+        "refused": sorted(plan.refused.items()),
+        "stay": [f"{kind} {pk}" for kind, pk in plan.stay[:SHOWN]],
+        "stay_count": len(plan.stay),
+        "back": _back(ids),
+    }
+    return page(request, "undo", "Undo decisions", context)
+
+
+def undo_address(batch_ids: Iterable[int]) -> str:
+    """Of the page that asks about undoing them."""
+    return f"{reverse('console:undo')}?batches={','.join(map(str, batch_ids))}"
+
+
+def numbers(text: str) -> list[int]:
+    """Ids with commas between them; what is none is passed over."""
+    words = (word.strip() for word in text.split(","))
+    return [int(word) for word in words if word.isascii() and word.isdigit() and len(word) < 19]
+
+
+def _undo(request: HttpRequest, by: Actor, plan: undo.Plan, *, is_confirmed: bool) -> HttpResponse:
+    ids = sorted({one.batch_id for one in plan.doomed})
+    if not is_confirmed:
+        messages.warning(request, CHANGED)
+        return redirect(request.get_full_path())
+    try:
+        reason = request.POST.get("reason", "").strip()[:500]
+        done = undo.undo_batches(by=by, batch_ids=ids, reason=reason)
+    except UserError as error:
+        messages.error(request, error.message)
+        return redirect(request.get_full_path())
+    for one in done:
+        messages.success(request, undo.words(one))
+    return redirect(_back(ids))
+
+
+def _back(ids: Sequence[int]) -> str:
+    if len(ids) == 1:
+        return reverse("console:batch", args=ids)
+    return reverse("admin:moderation_decisionbatch_changelist")

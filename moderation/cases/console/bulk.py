@@ -1,0 +1,145 @@
+"""Deciding many cases at once: a page that says what would happen, then one batch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+from gallery.admin.selection import CHANGED, FIELD, Selection
+from gallery.shared.errors import UserError
+from moderation.access import reasons
+from moderation.access.permissions import Actor
+from moderation.cases import decision_permissions, decisions, looks, queue, wellbeing
+from moderation.cases.console import presenters
+from moderation.cases.console.access import console_page, page
+from moderation.cases.console.batches import numbers
+from moderation.cases.models import ReviewCase
+from moderation.cases.queue import Filters
+from moderation.lists.verdicts import Severity
+
+PICTURES: Final = 24
+TITLES: Final = {
+    "confirm": "Confirm",
+    "dismiss": "Dismiss",
+    "escalate": "Escalate",
+    "appeal": "Appeal",
+}
+
+
+@require_POST
+@console_page("decide cases")
+def bulk(request: HttpRequest, by: Actor) -> HttpResponseBase:
+    """``verb`` about ``cases`` (ids with commas), or with ``all`` about what the filters ask for.
+
+    Without ``confirmed`` only says what would be done, and again if the cases have changed since.
+    """
+    form = request.POST
+    verb, back = form.get("verb", ""), _back(request)
+    if verb not in TITLES:
+        raise UserError("Choose what to do: confirm, dismiss or escalate.", field="verb")
+    chosen = numbers(form.get("cases", ""))
+    if FIELD in form:
+        if _selection(request, verb, chosen).is_confirmed:
+            return _decide(request, by, chosen, verb, back)
+        messages.warning(request, CHANGED)
+    elif form.get("all") == "1":
+        found = queue.cases(Filters.read(request.GET), by)
+        chosen = list(found.values_list("pk", flat=True)[: decisions.MOST])
+    elif form.get("clusters") == "1":
+        chosen = _with_clusters(chosen)
+    return confirmation(request, by, chosen, verb, back)
+
+
+def confirmation(
+    request: HttpRequest, by: Actor, case_ids: Sequence[int], verb: str, back: str
+) -> HttpResponse:
+    """What would be decided, with pictures, and what is left out and why."""
+    wanted = ReviewCase.objects.filter(pk__in=list(case_ids)[: decisions.MOST])
+    fit, refused = decision_permissions.check_each(wanted, verb, by)
+    if not fit:
+        why = refused[0].why if refused else "Choose some cases first."
+        messages.warning(request, f"Nothing to {verb}: {why}")
+        return HttpResponseRedirect(back)
+    first = queue.in_order(ReviewCase.objects.filter(pk__in=[case.pk for case in fit]))
+    context: dict[str, Any] = {
+        "verb": verb,
+        "name": TITLES[verb],
+        "count": len(fit),
+        "ids": ",".join(str(case.pk) for case in fit),
+        "token": _selection(request, verb, [case.pk for case in fit]).token,
+        "rows": [presenters.row(case, by) for case in presenters.with_matches(first)[:PICTURES]],
+        "more": max(0, len(fit) - PICTURES),
+        "clusters": len({case.cluster for case in fit}),
+        "counts": _counts(fit),
+        "left": Counter(refusal.why for refusal in refused).most_common(),
+        "cut": len(case_ids) >= decisions.MOST,
+        "reasons": reasons.REASONS[verb],
+        "first_filter": looks.first_filter(wellbeing.preference(by.user)),
+        "back": back,
+    }
+    title = f"{TITLES[verb]} {len(fit)} case{'' if len(fit) == 1 else 's'}?"
+    answer: TemplateResponse = page(request, "bulk", title, context)
+    return answer
+
+
+def _selection(request: HttpRequest, verb: str, case_ids: Iterable[int]) -> Selection:
+    cases = ReviewCase.objects.filter(pk__in=list(case_ids))
+    return Selection(request, verb, cases, ["state", "held"])
+
+
+def _decide(
+    request: HttpRequest, by: Actor, chosen: Sequence[int], verb: str, back: str
+) -> HttpResponse:
+    form = request.POST
+    try:
+        batch = decisions.decide(
+            by=by,
+            case_ids=chosen,
+            verb=verb,
+            reason=form.get("reason", ""),
+            note=form.get("note", "").strip(),
+            allow=form.get("allow") == "1",
+            looked=wellbeing.has_looked(by, chosen),
+        )
+    except UserError as error:
+        messages.error(request, f"Nothing was decided. {error.message}")
+        return HttpResponseRedirect(back)
+    plural = "" if len(chosen) == 1 else "s"
+    done = f"{len(chosen)} case{plural} {decisions.DONE[verb]}, as batch {batch.pk}."
+    address = reverse("console:batch", args=[batch.pk])
+    messages.success(request, format_html('{} <a href="{}">See or undo it</a>', done, address))
+    return HttpResponseRedirect(back)
+
+
+def _with_clusters(chosen: Iterable[int]) -> list[int]:
+    """The cases, and the undecided ones of their clusters in the same state."""
+    heads = ReviewCase.objects.filter(pk__in=list(chosen))
+    pairs = set(heads.values_list("cluster", "state"))
+    clusters = {cluster for cluster, _ in pairs}
+    others = ReviewCase.objects.open().filter(cluster__in=clusters).order_by("pk")
+    found = [pk for pk, *pair in others.values_list("pk", "cluster", "state") if (*pair,) in pairs]
+    return (found or list(heads.values_list("pk", flat=True)))[: decisions.MOST]
+
+
+def _counts(cases: Iterable[ReviewCase]) -> list[tuple[str, int]]:
+    """How many of each state and severity."""
+    cases = list(cases)
+    states = Counter(str(case.get_state_display()).lower() for case in cases)
+    severities = Counter(f"{Severity(case.severity).name.lower()} severity" for case in cases)
+    return [*states.most_common(), *severities.most_common()]
+
+
+def _back(request: HttpRequest) -> str:
+    """Where the person came from, if that is one of our pages."""
+    back = request.POST.get("back", "")
+    is_ours = url_has_allowed_host_and_scheme(back, allowed_hosts=None)
+    return back if back and is_ours else reverse("console:grid")

@@ -1,0 +1,171 @@
+"""One case at a time: look, decide, and the next is there."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import redirect
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from gallery.shared.errors import NotFound
+from moderation.access.permissions import Actor
+from moderation.cases import claims, decision_permissions, decisions, queue, undo, wellbeing
+from moderation.cases.console import presenters
+from moderation.cases.console.access import console_page, page
+from moderation.cases.console.batches import undo_address
+from moderation.cases.models import DecisionBatch, ReviewCase
+from moderation.cases.queue import Filters
+
+SKIPPED: Final = "skipped cases"
+"""Where the session keeps them, so that the next case is not one that was just passed over."""
+MOST_SKIPPED: Final = 100
+TAKEN_BACK: Final = "taken back at once"
+"""The reason that the audit has where a key undid what a key had done."""
+
+
+@require_safe
+@console_page("see media")
+def case_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
+    """The focus view. Opening it claims the case, if nobody else has."""
+    claims.look_in(by=by, case_id=pk)
+    context = _context(request, by, pk, Filters.read(request.GET))
+    return page(request, "focus", "Review", context)
+
+
+@require_POST
+@console_page("decide cases")
+def next_case(request: HttpRequest, by: Actor) -> HttpResponseBase:
+    """Claim the first case and go there, skipped or not; to the queue if none is left."""
+    filters = Filters.read(request.GET)
+    request.session.pop(SKIPPED, None)
+    case = claims.claim_next(by=by, filters=filters)
+    return redirect(address(case.pk if case else None, filters))
+
+
+@require_POST
+@console_page("decide cases")
+def skip(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
+    """Give the case back and answer another; it comes again when no other is left."""
+    claims.release(by=by, case_id=pk)
+    others = [one for one in request.session.get(SKIPPED, []) if one != pk]
+    request.session[SKIPPED] = [*others, pk][-MOST_SKIPPED:]
+    return _next(request, by, {"message": f"Case {pk} skipped."}, but=pk)
+
+
+@require_POST
+@console_page("decide cases")
+def decide(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
+    """Decide a case, with its cluster if ``cluster`` is sent, and answer the next."""
+    form = request.POST
+    verb = form.get("verb", "")
+    ids = _ids(by, pk, verb, cluster=form.get("cluster") == "1")
+    batch = decisions.decide(
+        by=by,
+        case_ids=ids,
+        verb=verb,
+        reason=form.get("reason", ""),
+        note=form.get("note", "").strip(),
+        allow=form.get("allow") == "1",
+        looked=wellbeing.has_looked(by, ids),
+    )
+    also = f" and {len(ids) - 1} more of the same picture" if len(ids) > 1 else ""
+    state = ReviewCase.objects.values_list("state", flat=True).get(pk=pk)
+    return _next(request, by, {"message": f"Case {pk}{also}: {state}.", "batch": batch.pk})
+
+
+@require_POST
+@console_page("see media")
+def presence(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
+    """What an open page says every 15 s: renews the claim, answers who is there."""
+    if request.POST.get("take_over") == "1":
+        claims.claim(by=by, case_id=pk, take_over=True)
+    there = claims.look_in(by=by, case_id=pk)
+    return JsonResponse({"holder": there.holder, "mine": there.mine, "others": list(there.others)})
+
+
+@require_POST
+@console_page("decide cases")
+def release(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
+    """Give up the claim: the page is being left."""
+    claims.release(by=by, case_id=pk)
+    return HttpResponse(status=204)
+
+
+@require_POST
+@console_page("decide cases")
+def undo_last(request: HttpRequest, by: Actor) -> HttpResponseBase:
+    """Take back one's newest batch, and show its first case again.
+
+    A batch about several pictures came from a page that asked, and so does undoing it: then the
+    answer is that page's address.
+    """
+    batch = DecisionBatch.objects.filter(by=by.user, undone_at=None).first()
+    if batch is None:
+        raise NotFound("You have decided nothing that could be undone.")
+    if batch.decisions.order_by().values("case__cluster").distinct().count() > 1:
+        return JsonResponse({"ask": undo_address([batch.pk])})
+    done = undo.undo_batch(by=by, batch_id=batch.pk, reason=TAKEN_BACK)
+    filters = Filters.read(request.GET)
+    pk = done.undone[0]
+    claims.look_in(by=by, case_id=pk)
+    answer = {"message": undo.words(done), "next": _fragment(request, by, pk, filters)}
+    return JsonResponse(answer)
+
+
+def address(pk: int | None, filters: Filters) -> str:
+    """Where a case is shown, or the queue, with the filters kept."""
+    path = reverse("console:queue") if pk is None else reverse("console:case", args=[pk])
+    return f"{path}?{filters.query}" if filters.query else path
+
+
+def _ids(by: Actor, pk: int, verb: str, *, cluster: bool) -> list[int]:
+    """The case, and those of its cluster that this person may decide alike."""
+    case = ReviewCase.objects.filter(pk=pk).first()
+    if case is None:
+        raise NotFound(f"There is no case {pk}.", field="case")
+    if not cluster or case.decided_at is not None:
+        return [pk]
+    others = (
+        queue.siblings(case).exclude(pk=pk).filter(state=case.state).values_list("pk", flat=True)
+    )
+    alike = ReviewCase.objects.filter(pk__in=list(others[: decisions.MOST - 1]))
+    fit, _ = decision_permissions.check_each(alike, verb, by)
+    return [pk, *(one.pk for one in fit)]
+
+
+def _next(
+    request: HttpRequest, by: Actor, answer: dict[str, Any], but: int | None = None
+) -> JsonResponse:
+    filters = Filters.read(request.GET)
+    skipped = request.session.get(SKIPPED, [])
+    case = claims.claim_next(by=by, filters=filters, skipped=skipped, but=but)
+    if case is None:
+        return JsonResponse({**answer, "next": None, "queue": address(None, filters)})
+    return JsonResponse({**answer, "next": _fragment(request, by, case.pk, filters)})
+
+
+def _fragment(request: HttpRequest, by: Actor, pk: int, filters: Filters) -> dict[str, Any]:
+    context = _context(request, by, pk, filters)
+    html = render_to_string("moderation/console/_case.html", context, request)
+    return {"id": pk, "url": address(pk, filters), "title": f"Case {pk}", "html": html}
+
+
+def _context(request: HttpRequest, by: Actor, pk: int, filters: Filters) -> dict[str, Any]:
+    case = presenters.with_matches(ReviewCase.objects.filter(pk=pk)).first()
+    if case is None:
+        raise NotFound(f"There is no case {pk}.")
+    context = presenters.full(case, by, filters=filters)
+    return {**context, "break_due": _break_due(request, context["seen"])}
+
+
+def _break_due(request: HttpRequest, seen: wellbeing.Seen) -> bool:
+    """Whether to suggest a break: once each time so many looks are full."""
+    reached = [timezone.localdate().isoformat(), seen.breaks]
+    if not seen.breaks or request.session.get("breaks") == reached:
+        return False
+    request.session["breaks"] = reached
+    return True

@@ -1,0 +1,104 @@
+"""Legal holds: set and lifted on the page of a case, or for many cases of the admin's list."""
+
+from __future__ import annotations
+
+from datetime import datetime, time
+from typing import Any, Final
+
+from django import forms
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from gallery.admin.selection import CHANGED, Selection
+from gallery.shared.errors import UserError
+from moderation.access.permissions import Actor
+from moderation.cases import legal_holds
+from moderation.cases.console.access import console_page, page
+from moderation.cases.models import ReviewCase
+
+SHOWN: Final = 24
+
+
+class LiftForm(forms.Form):
+    """Why."""
+
+    reason = forms.CharField(max_length=2000)
+
+
+class HoldForm(LiftForm):
+    """Why, and until when: to the end of that day, UTC."""
+
+    until = forms.DateField(required=False)
+
+    def clean_until(self) -> datetime | None:
+        """The end of the day."""
+        day = self.cleaned_data["until"]
+        return None if day is None else timezone.make_aware(datetime.combine(day, time.max))
+
+
+FORMS: Final[dict[str, type[LiftForm]]] = {"set": HoldForm, "lift": LiftForm}
+
+
+@require_POST
+@console_page(legal_holds.ACTION)
+def case_hold(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
+    """``do``: set or lift the hold of one case."""
+    do = request.POST.get("do", "")
+    form = FORMS.get(do, LiftForm)(request.POST)
+    if do not in FORMS or not form.is_valid():
+        messages.error(request, "Nothing done: give a reason, and as the end a day or nothing.")
+    else:
+        _carry_out(request, by, do, [pk], form.cleaned_data)
+    return redirect("console:case", pk=pk)
+
+
+def confirmation(
+    request: HttpRequest, by: Actor, cases: QuerySet[ReviewCase], do: str
+) -> HttpResponseBase | None:
+    """The page before many are put under a hold or freed; once it was confirmed, one command."""
+    selection = Selection(request, do, cases, ["state", "legal_hold", "legal_hold_until"])
+    count = len(selection.ids)
+    if count > legal_holds.MOST:
+        messages.warning(request, f"Nothing done: select at most {legal_holds.MOST:,} at once.")
+        return None
+    form = FORMS[do](request.POST if selection.is_asked else None)
+    if selection.is_asked and not selection.is_confirmed:
+        messages.warning(request, CHANGED)
+    elif selection.is_asked and form.is_valid():
+        _carry_out(request, by, do, selection.ids, form.cleaned_data)
+        return HttpResponseRedirect(request.get_full_path())
+    shown = ReviewCase.objects.filter(pk__in=selection.ids).order_by("pk")
+    context: dict[str, Any] = {
+        "do": do,
+        "form": form,
+        "count": count,
+        "token": selection.token,
+        "cases": shown[:SHOWN],
+        "more": max(0, count - SHOWN),
+        "action": request.POST.get("action", ""),
+        "selected": request.POST.getlist("_selected_action"),
+        "select_across": request.POST.get("select_across") == "1",
+        "back": request.get_full_path(),
+    }
+    text = f"{count} case{'' if count == 1 else 's'}"
+    title = f"Put {text} under a legal hold?" if do == "set" else f"Lift the hold of {text}?"
+    answer: HttpResponseBase = page(request, "legal_hold", title, context)
+    return answer
+
+
+def _carry_out(
+    request: HttpRequest, by: Actor, do: str, ids: list[int], given: dict[str, Any]
+) -> None:
+    run = legal_holds.set_hold if do == "set" else legal_holds.lift_hold
+    try:
+        count = run(by=by, case_ids=ids, **given)
+    except UserError as error:
+        messages.error(request, error.message)
+        return
+    plural = "" if count == 1 else "s"
+    done = "under a legal hold" if do == "set" else "under a legal hold no more"
+    messages.success(request, f"{count} case{plural} {done}.")

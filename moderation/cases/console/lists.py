@@ -1,0 +1,103 @@
+"""The queue as a list and as a grid. The filters are in the URL, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponseBase
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from moderation.access import reasons
+from moderation.access.permissions import Actor, can
+from moderation.cases import claims, queue, wellbeing
+from moderation.cases.console import presenters
+from moderation.cases.console.access import console_page, page
+from moderation.cases.models import CaseView, ReviewCase
+from moderation.cases.queue import Filters
+from moderation.cases.states import CaseState
+from moderation.lists.models import BannedList
+from moderation.lists.verdicts import MATCH_TYPES
+
+PER_PAGE: Final = 24
+DEEPEST: Final = 400
+"""Pages that can be turned to; whoever needs more should filter."""
+
+
+@require_safe
+@console_page("view cases")
+def queue_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
+    """The cases that wait, one row a cluster."""
+    return page(request, "queue", "Review queue", _context(request, by))
+
+
+@require_safe
+@console_page("see media")
+def grid_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
+    """24 thumbnails to select from and decide at once."""
+    context = _context(request, by)
+    context["first_filter"] = wellbeing.preference(by.user).first_filter
+    context["verbs"] = ("confirm", "dismiss", "escalate")
+    return page(request, "grid", "Review grid", context)
+
+
+def _context(request: HttpRequest, by: Actor) -> dict[str, Any]:
+    filters = Filters.read(request.GET)
+    found = queue.cases(filters, by)
+    shown = found if filters.decided else queue.heads(found)
+    number = _page_number(request.GET.get("p", "1"))
+    start = (number - 1) * PER_PAGE
+    rows = list(presenters.with_matches(shown)[start : start + PER_PAGE + 1])
+    sizes = {} if filters.decided else queue.sizes(found, (case.cluster for case in rows))
+    lookers = _lookers(rows[:PER_PAGE], by)
+    return {
+        "rows": [
+            {
+                **presenters.row(case, by, sizes.get(case.cluster, 1)),
+                "lookers": lookers.get(case.pk, []),
+            }
+            for case in rows[:PER_PAGE]
+        ],
+        "filters": filters,
+        "fields": _fields(filters),
+        "total": found.order_by().count(),
+        "number": number,
+        "before": number - 1,
+        "after": number + 1 if len(rows) > PER_PAGE and number < DEEPEST else 0,
+        "seen": wellbeing.seen_today(by.user),
+        "may_decide": can(by, "decide cases"),
+        "reasons": reasons.REASONS,
+    }
+
+
+def _fields(filters: Filters) -> list[dict[str, Any]]:
+    """The filter form: name, label, (value, words) pairs, what is chosen."""
+    lists = BannedList.objects.filter(kind=BannedList.Kind.BANNED).order_by("name")
+    choices: list[tuple[str, str, list[tuple[str, str]]]] = [
+        ("list", "List", [(str(pk), name) for pk, name in lists.values_list("pk", "name")]),
+        ("match_type", "Match type", [(name, name) for name in MATCH_TYPES]),
+        ("band", "Distance", [(name, words) for name, (words, _) in queue.BANDS.items()]),
+        ("age", "Age", [(name, words) for name, (words, _, _) in queue.AGES.items()]),
+        ("assignee", "Claimed by", [(queue.ME, "me"), (queue.NOBODY, "nobody")]),
+        ("status", "Status", [*CaseState.choices, (queue.DECIDED, "decided")]),
+        ("origin", "Found by", list(ReviewCase.Origin.choices)),
+    ]
+    return [
+        {"name": name, "label": label, "choices": pairs, "chosen": getattr(filters, name)}
+        for name, label, pairs in choices
+    ]
+
+
+def _lookers(cases: list[ReviewCase], by: Actor) -> dict[int, list[str]]:
+    """Case → who else has it open now."""
+    since = timezone.now() - claims.LOOKING
+    views = CaseView.objects.filter(case__in=cases, seen_at__gte=since).exclude(user=by.user)
+    found: dict[int, list[str]] = {}
+    for case, name in views.order_by("user__username").values_list("case", "user__username"):
+        found.setdefault(case, []).append(name)
+    return found
+
+
+def _page_number(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 1
+    return min(max(number, 1), DEEPEST)

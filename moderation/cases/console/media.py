@@ -1,0 +1,92 @@
+"""Pictures for moderators: the role asked each time, filtered here, and clear looks recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponseBase
+from django.views.decorators.http import require_safe
+
+from gallery.imaging.renditions import STEPS
+from gallery.items.serving import CLEAR, LARGEST, picture
+from gallery.shared.errors import NotFound, UserError
+from moderation.access.permissions import Actor
+from moderation.cases import media, wellbeing
+from moderation.cases.console.access import console_page
+from moderation.cases.models import CaseMatch, ReviewCase
+from moderation.lists.models import BannedItem
+
+SMALL: Final = 320
+"""Pixels of the long side in lists."""
+
+
+@require_safe
+@console_page("see media")
+def subject(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponseBase:
+    """What a case is about, as JPEG. ``?t=``: ms of a video; ``?f=``: a frame of an animation;
+    ``?r=``: another rendering of it; ``?small=1``: for a list."""
+    case = case_of(pk)
+    place: dict[str, Any] = {
+        "time_ms": _number(request.GET.get("t", "0"), "t"),
+        "frame": _number(request.GET.get("f", "0"), "f"),
+        "rendering": request.GET.get("r", ""),
+    }
+    small = request.GET.get("small") == "1"
+    return _shown(
+        by, case, step, "subject", lambda: media.of_subject(case, small=small, **place), small=small
+    )
+
+
+@require_safe
+@console_page("see media")
+def item(request: HttpRequest, by: Actor, pk: int, match: int, step: str) -> HttpResponseBase:
+    """The picture of the item of one of a case's matches."""
+    case = case_of(pk)
+    row = CaseMatch.objects.select_related("item").filter(pk=match, case=case).first()
+    if row is None or row.item is None:
+        raise NotFound(media.NONE_KEPT)
+    banned = row.item
+    return _shown(by, case, step, f"item {row.item_id}", lambda: media.of_item(banned))
+
+
+@require_safe
+@console_page("see media")
+def item_picture(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponseBase:
+    """The picture of an item, for the item's own page."""
+    banned = BannedItem.objects.filter(pk=pk).first()
+    if banned is None:
+        raise NotFound(media.NONE_KEPT)
+    return _shown(by, banned, step, "picture", lambda: media.of_item(banned))
+
+
+def _shown(
+    by: Actor,
+    about: Model,
+    step: str,
+    what: str,
+    read: Callable[[], media.Pixels],
+    *,
+    small: bool = False,
+) -> HttpResponseBase:
+    if step not in STEPS:
+        raise NotFound(f"{step!r} is no way to show media.")
+    response = picture(read(), step, SMALL if small else LARGEST)
+    if step == CLEAR:
+        wellbeing.note_look(by=by, subject=about, what=what)
+    return response
+
+
+def case_of(pk: int) -> ReviewCase:
+    """A case with what it is about. Raises ``NotFound``."""
+    case = ReviewCase.objects.select_related("image", "video").filter(pk=pk).first()
+    if case is None:
+        raise NotFound(f"There is no case {pk}.")
+    return case
+
+
+def _number(text: str, field: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise UserError("Give t in whole milliseconds, f as a frame's number from 0.", field=field)
+    return int(text)

@@ -1,0 +1,45 @@
+"""How a person wants media shown, and how much of it they saw."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.views.decorators.http import require_http_methods
+
+from gallery.shared.errors import UserError
+from moderation.access.permissions import Actor
+from moderation.cases import wellbeing
+from moderation.cases.console.access import console_page, page
+from moderation.cases.models import Exposure, ReviewPreference
+
+DAYS = 14
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@console_page("see media")
+def preferences(request: HttpRequest, by: Actor) -> HttpResponseBase:
+    """One's own settings and one's own count; nobody else's."""
+    problem = ""
+    if request.method == "POST":
+        try:
+            number = request.POST.get("break_after", "")
+            wellbeing.prefer(
+                by=by,
+                first_filter=request.POST.get("first_filter", ""),
+                break_after=int(number) if number.isascii() and number.isdigit() else -1,
+            )
+        except UserError as error:
+            problem = error.message
+        else:
+            messages.success(request, "Saved.")
+            return redirect("console:preferences")
+    preferred = wellbeing.preference(by.user)
+    context = {
+        "preferred": preferred,
+        "choices": ReviewPreference.Filter.choices,
+        "seen": wellbeing.seen_today(by.user, preferred),
+        "days": Exposure.objects.filter(user=by.user).order_by("-day")[:DAYS],
+        "problem": problem,
+    }
+    return page(request, "preferences", "How media is shown to you", context)

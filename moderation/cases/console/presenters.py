@@ -1,0 +1,256 @@
+"""A case as a page shows it: what it is about, each distance on its scale, what came before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from django.db.models import Count, Prefetch, Q, QuerySet
+from django.utils import timezone
+
+from gallery.imaging.shown_pictures import VIDEO, labels, other_renderings
+from moderation.access import reasons
+from moderation.access.permissions import Actor, can
+from moderation.cases import legal_holds, media, queue, wellbeing, wording
+from moderation.cases.decision_permissions import held_by, refusals, votes
+from moderation.cases.decisions import needing_two
+from moderation.cases.models import (
+    CaseMatch,
+    Decision,
+    ReviewCase,
+    ReviewPreference,
+)
+from moderation.cases.states import CaseState
+from moderation.lists.verdicts import HASH_TYPES, Severity
+from videos.decode.errors import clock
+
+STRIP: Final = (-4000, -2000, -1000, 0, 1000, 2000, 4000)
+"""ms around a match that the frame strip shows."""
+EARLIER: Final = 8
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A distance on a line from 0 to the observe distance; places are per cent of its length."""
+
+    place: float
+    threshold: float
+    within: bool
+
+    @classmethod
+    def of(cls, match: CaseMatch) -> Scale | None:
+        """None for hashes that are equal or not."""
+        end = max(match.observe, match.distance, match.threshold)
+        if match.match_type in HASH_TYPES or end <= 0:
+            return None
+        return cls(
+            round(100 * match.distance / end, 2),
+            round(100 * match.threshold / end, 2),
+            match.distance <= match.threshold,
+        )
+
+
+def with_matches(cases: QuerySet[ReviewCase]) -> QuerySet[ReviewCase]:
+    """Cases with all that a row of a list shows, in as many queries for one as for many."""
+    matches = CaseMatch.objects.order_by("pk").select_related("item")
+    return cases.select_related("image", "video", "claimed_by").prefetch_related(
+        Prefetch("matches", queryset=matches)
+    )
+
+
+def row(case: ReviewCase, by: Actor, size: int = 1) -> dict[str, Any]:
+    """A case in the queue or the grid."""
+    strongest = nearest(case.matches.all())
+    gaps = wording.of_gaps(case)
+    return {
+        "case": case,
+        "size": size,
+        "match": strongest,
+        "scale": Scale.of(strongest) if strongest else None,
+        "more": max(0, len(case.matches.all()) - 1),
+        "kept": media.kept(case),
+        "severity": severity(case),
+        "holder": holder(case, by),
+        "exact": is_exact(case),
+        "gaps": gaps,
+        "how": [*(wording.of_match(strongest) if strongest else ()), *gaps],
+    }
+
+
+def full(case: ReviewCase, by: Actor, *, filters: queue.Filters) -> dict[str, Any]:
+    """All that the focus view shows of a case that ``with_matches`` loaded."""
+    said = votes([case.pk])
+    refused = {verb: refusals([case], verb, by, said) for verb in reasons.REASONS}
+    preferred = wellbeing.preference(by.user)
+    matches = [_match(match, case) for match in case.matches.all()]
+    return {
+        **row(case, by),
+        "filters": filters,
+        "matches": matches,
+        "shown": next((one for one in matches if one["picture"]), matches[0] if matches else None),
+        "facts": facts(case),
+        "two": bool(needing_two([case])),
+        "siblings": queue.siblings(case).exclude(pk=case.pk).count(),
+        "strip": strip(case),
+        "place": place(case),
+        "renderings": renderings(case),
+        "strip_filter": preferred.first_filter if preferred.first_filter != "clear" else "lines",
+        "step_names": ReviewPreference.Filter.choices,
+        "said": _readable(said.get(case.pk, ()), case, by),
+        "earlier": earlier(case),
+        "uploader": uploader(case),
+        "may": {verb: not found for verb, found in refused.items()},
+        "why_not": next((found[0].why for found in refused.values() if found), ""),
+        "reasons": reasons.REASONS,
+        "first_filter": preferred.first_filter,
+        "seen": wellbeing.seen_today(by.user, preferred),
+        "open": case.decided_at is None,
+        "may_hold": can(by, legal_holds.ACTION),
+        "packet": can(by, "view the audit"),
+        "packet_media": can(by, "export media"),
+    }
+
+
+def nearest(matches: Iterable[CaseMatch]) -> CaseMatch | None:
+    """The match that says most: a hash, else the one that lies deepest below its threshold."""
+    return min(
+        matches, key=lambda match: match.distance / match.threshold if match.threshold else 0.0,
+        default=None,
+    )  # fmt: skip
+
+
+def is_exact(case: ReviewCase) -> bool:
+    """Whether the very bytes are on a list, so that nobody has to look."""
+    return any(match.match_type in HASH_TYPES for match in case.matches.all())
+
+
+def severity(case: ReviewCase) -> str:
+    """The word for it."""
+    return Severity(case.severity).name.lower()
+
+
+def holder(case: ReviewCase, by: Actor) -> str:
+    """Who has claimed it, "you" for oneself, "" for nobody."""
+    if case.claimed_by_id == by.user.pk and case.claimed_until is not None:
+        return "you" if case.claimed_until >= timezone.now() else ""
+    return held_by(case, by)
+
+
+def facts(case: ReviewCase) -> list[tuple[str, Any]]:
+    """What is known of the upload, as it was when the case was opened."""
+    evidence: Mapping[str, Any] = case.evidence
+    names = (
+        ("data_id", "Data id"), ("url", "URL"), ("uploader", "Uploader"), ("added_by", "Added by"),
+        ("format", "Format"), ("sha256", "SHA-256"), ("md5", "MD5"),
+    )  # fmt: skip
+    found = [(words, evidence[name]) for name, words in names if evidence.get(name)]
+    if evidence.get("width") and evidence.get("height"):
+        found.append(("Size", f"{evidence['width']} × {evidence['height']}"))
+    return found
+
+
+def strip(case: ReviewCase) -> list[dict[str, Any]]:
+    """Moments of a video around its first match; none of a picture."""
+    if case.video is None:
+        return []
+    times = [match.time_ms for match in case.matches.all() if match.time_ms is not None]
+    at, end = (times[0] if times else 0), case.video.duration_ms or 0
+    moments = sorted({min(max(0, at + step), end) for step in STRIP})
+    return [{"ms": ms, "label": moment(ms), "match": ms == at} for ms in moments]
+
+
+def place(case: ReviewCase) -> str:
+    """Where in a video or an animation its first match is, as the media view takes it."""
+    return next(filter(None, (_place(match, case) for match in case.matches.all())), "")
+
+
+def _place(match: CaseMatch, case: ReviewCase) -> str:
+    timed = case.video is not None or match.rendering == VIDEO
+    time = str(match.time_ms) if timed and match.time_ms is not None else ""
+    named = {"t": time, "f": match.frame, "r": match.rendering}
+    query = urlencode({name: value for name, value in named.items() if value})
+    return f"?{query}" if query else ""
+
+
+def renderings(case: ReviewCase) -> list[dict[str, Any]]:
+    """How viewers may show an image, if in more than one way: name, where, whether it matched."""
+    if case.image is None or not case.image.original or case.origin == ReviewCase.Origin.LINK:
+        return []
+    views = case.image.fingerprints.values_list("view", flat=True).distinct()
+    others = {name: f"?{urlencode({'r': name})}" for name in other_renderings(views)}
+    matched = {match.rendering: _place(match, case) for match in reversed(case.matches.all())}
+    places = {"": "", **others, **matched}
+    if len(places) == 1:
+        return []
+    return [
+        {"name": label, "place": where, "matched": name in matched}
+        for label, (name, where) in zip(labels(list(places)), places.items(), strict=True)
+    ]
+
+
+def moment(ms: int) -> str:
+    """A time in a video, to a tenth of a second."""
+    return f"{clock(ms)}.{ms % 1000 // 100}"
+
+
+def earlier(case: ReviewCase) -> dict[str, Any]:
+    """What was decided about other cases of the same items."""
+    items = {match.item_id for match in case.matches.all()} - {None}
+    if not items:
+        return {}
+    others = ReviewCase.objects.filter(matches__item__in=items).exclude(pk=case.pk)
+    counted = others.aggregate(
+        confirmed=Count("pk", filter=Q(state=CaseState.CONFIRMED), distinct=True),
+        dismissed=Count("pk", filter=Q(state=CaseState.DISMISSED), distinct=True),
+    )
+    decided = others.filter(state__in=CaseState.decided()).distinct()
+    return {**counted, "cases": decided.order_by("-decided_at")[:EARLIER]}
+
+
+def uploader(case: ReviewCase) -> dict[str, Any]:
+    """How other uploads of the same uploader, or else of the same client, were decided."""
+    subject = case.image or case.video
+    if subject is None:
+        return {}
+    field, value = (
+        ("uploader", subject.uploader) if subject.uploader else ("added_by", subject.added_by)
+    )
+    same = Q(**{f"image__{field}": value}) | Q(**{f"video__{field}": value})
+    others = ReviewCase.objects.filter(same).exclude(pk=case.pk)
+    counted = others.aggregate(
+        confirmed=Count("pk", filter=Q(state=CaseState.CONFIRMED)),
+        dismissed=Count("pk", filter=Q(state=CaseState.DISMISSED)),
+        waiting=Count("pk", filter=Q(state__in=CaseState.undecided())),
+    )
+    return {"name": value, **counted}
+
+
+def _match(match: CaseMatch, case: ReviewCase) -> dict[str, Any]:
+    geometry: Mapping[str, Any] = match.geometry or {}
+    return {
+        "match": match,
+        "how": wording.of_match(match),
+        "scale": Scale.of(match),
+        "exact": match.match_type in HASH_TYPES,
+        "picture": bool(match.item and match.item.picture),
+        "time": moment(match.time_ms) if match.time_ms is not None else "",
+        "item_time": moment(match.item_time_ms) if match.item_time_ms is not None else "",
+        "subject_region": geometry.get("query_region"),
+        "item_region": geometry.get("candidate_region"),
+        "case": case,
+    }
+
+
+def _readable(said: Sequence[Decision], case: ReviewCase, by: Actor) -> list[dict[str, Any]]:
+    """Earlier decisions; while a second vote is awaited, the first is nobody's but its author's."""
+    rows = Decision.objects.filter(pk__in=[one.pk for one in said]).select_related("by", "batch")
+    return [
+        {
+            "decision": one,
+            "hidden": queue.is_blinded(one, case, by),
+            "reason": reasons.words(one.verb, one.batch.reason),
+        }
+        for one in rows.order_by("pk")
+    ]

@@ -1,0 +1,256 @@
+"""Deciding cases: one command, one batch, one audit event, all consequences with it or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
+
+from gallery.shared.errors import Conflict, NotFound, UserError
+from moderation.access import reasons
+from moderation.access.permissions import Actor, NotAllowed, check
+from moderation.audit import trail
+from moderation.cases import enforcement, webhook_events
+from moderation.cases.case_locks import locked_cases
+from moderation.cases.decision_permissions import Refusal, Votes, refusals, votes
+from moderation.cases.enforcement import Moved, subject_of
+from moderation.cases.models import (
+    CaseMatch,
+    Decision,
+    DecisionBatch,
+    ReviewCase,
+)
+from moderation.cases.states import CaseState, check_step
+from moderation.lists import conf
+
+MOST: Final = 1000
+"""Cases in one batch."""
+SHOWN = 3
+FINAL: Final[Mapping[str, CaseState]] = {
+    Decision.Verb.CONFIRM: CaseState.CONFIRMED,
+    Decision.Verb.DISMISS: CaseState.DISMISSED,
+}
+ASIDE: Final[Mapping[str, CaseState]] = {
+    Decision.Verb.ESCALATE: CaseState.ESCALATED,
+    Decision.Verb.APPEAL: CaseState.APPEALED,
+}
+DONE: Final[Mapping[str, str]] = {
+    Decision.Verb.CONFIRM: "confirmed",
+    Decision.Verb.DISMISS: "dismissed",
+    Decision.Verb.ESCALATE: "escalated",
+    Decision.Verb.APPEAL: "appealed",
+}
+
+
+@dataclass
+class _Step:
+    """One case on its way: ``effects`` is what undoing will read."""
+
+    case: ReviewCase
+    after: CaseState
+    effects: dict[str, Any] = field(default_factory=dict)
+
+
+@transaction.atomic
+def decide(
+    *,
+    by: Actor,
+    case_ids: Iterable[int],
+    verb: str,
+    reason: str = "",
+    note: str = "",
+    allow: bool = False,
+    looked: bool = True,
+) -> DecisionBatch:
+    """Decide up to 1,000 cases alike, all or none.
+
+    ``verb``: confirm (it is banned content: what can be found of it is quarantined), dismiss (a
+    false positive: what its case hid is released), escalate (to a lead), appeal (reopened for
+    somebody else). ``reason``: a code of ``reasons.REASONS``, "" for the verb's first. ``allow``,
+    with dismiss: put the very bytes on the allow list. ``looked``: whether the media was seen.
+
+    Where two must decide, the first vote changes nothing but the state; a second that agrees
+    settles the case, another makes it a ``conflict``. An entry is allowed if both wanted it.
+    Raises ``NotAllowed`` (also for one's own upload or a second vote by the same person),
+    ``NotFound``, ``UnknownReason``, and ``Conflict`` for what cannot be decided now.
+    """
+    check(by, "decide cases")
+    user = person(by)
+    code = reasons.checked(_verb(verb), reason)
+    if allow and verb != Decision.Verb.DISMISS:
+        raise UserError("Only what is dismissed can be allowed.", field="allow")
+    cases = _locked(case_ids)
+    said = votes(case.pk for case in cases)
+    _refuse(refusals(cases, verb, by, said))
+    two = needing_two(cases)
+    steps = [_step(case, verb, said, case.pk in two) for case in cases]
+    # The cases first: what follows asks which of them still withhold something.
+    _store(steps)
+    _apply(steps, verb, said, by, allow, note)
+    batch = DecisionBatch.objects.create(by=user, reason=code, note=note)
+    made = Decision.objects.bulk_create(
+        (
+            Decision(
+                case=step.case,
+                batch=batch,
+                by=user,
+                verb=verb,
+                state_before=step.case.state,
+                state_after=step.after,
+                looked=looked,
+                effects=step.effects,
+            )
+            for step in steps
+        ),
+        batch_size=500,
+    )
+    webhook_events.decisions(made)
+    _record(batch, steps, verb, by)
+    return batch
+
+
+def person(by: Actor) -> User:
+    """The person who acts. Raises ``NotAllowed`` for a key or a machine that is nobody's."""
+    if by.user is None:
+        raise NotAllowed(f"{by.name} is no person: use a key that is bound to a user.")
+    user: User = by.user
+    return user
+
+
+def _verb(verb: str) -> str:
+    if verb not in Decision.Verb.values:
+        known = ", ".join(Decision.Verb.values)
+        raise UserError(f"{verb!r} is no decision: give one of {known}.", field="verb")
+    return verb
+
+
+def _locked(case_ids: Iterable[int]) -> list[ReviewCase]:
+    wanted = sorted(set(case_ids))
+    if not 1 <= len(wanted) <= MOST:
+        raise UserError(
+            f"These are {len(wanted):,} cases: decide 1 to {MOST:,} at once.", field="cases"
+        )
+    cases = locked_cases(wanted)
+    if len(cases) < len(wanted):
+        lost = set(wanted) - {case.pk for case in cases}
+        raise NotFound(f"There is no case {min(lost)}.", field="cases")
+    return cases
+
+
+def _refuse(found: Sequence[Refusal]) -> None:
+    if not found:
+        return
+    words = " ".join(f"Case {one.case_id}: {one.why}" for one in found[:SHOWN])
+    more = f" And {len(found) - SHOWN} more." if len(found) > SHOWN else ""
+    kind: Callable[[str], UserError] = NotAllowed if found[0].forbidden else Conflict
+    raise kind(f"{words}{more}")
+
+
+def needing_two(cases: Sequence[ReviewCase]) -> set[int]:
+    """Those that their list, their severity, or whoever opened them says two must decide."""
+    ids = [case.pk for case in cases]
+    by_list = CaseMatch.objects.filter(case__in=ids, list__two_person=True).order_by()
+    least = conf.two_person_severity()
+    return {case.pk for case in cases if case.two_person or case.severity >= least} | set(
+        by_list.values_list("case", flat=True)
+    )
+
+
+def _step(case: ReviewCase, verb: str, said: Votes, two: bool) -> _Step:
+    if verb in ASIDE:
+        after = ASIDE[verb]
+    elif case.state == CaseState.OPEN and two:
+        after = CaseState.VOTED
+    elif case.state == CaseState.VOTED:
+        first = _first_vote(case, said)
+        after = FINAL[verb] if first is None or first.verb == verb else CaseState.CONFLICT
+    else:
+        after = FINAL[verb]
+    check_step(case.state, after)
+    decided_at = case.decided_at.isoformat() if case.decided_at else None
+    return _Step(case, after, {"held": case.held, "decided_at": decided_at})
+
+
+def _first_vote(case: ReviewCase, said: Votes) -> Decision | None:
+    found = [one for one in said.get(case.pk, ()) if one.state_after == CaseState.VOTED]
+    return found[-1] if found else None
+
+
+def _apply(
+    steps: Sequence[_Step], verb: str, said: Votes, by: Actor, allow: bool, note: str
+) -> None:
+    """What follows, in sets; written into each step's effects."""
+    settled = [step for step in steps if step.after in FINAL.values()]
+    if verb == Decision.Verb.CONFIRM:
+        # What a list in shadow would have done is not done because somebody agrees.
+        acting = [step.case for step in settled if step.case.origin != ReviewCase.Origin.SHADOW]
+        moved = enforcement.quarantine(filter(None, map(subject_of, acting)), by)
+        _note_moved(settled, moved)
+    elif verb == Decision.Verb.DISMISS:
+        hidden = [step.case for step in settled if step.case.held]
+        ReviewCase.objects.filter(pk__in=[case.pk for case in hidden]).update(held=False)
+        _note_moved(settled, enforcement.release(filter(None, map(subject_of, hidden)), by))
+    if not allow:
+        return
+    for step in steps:
+        step.effects["allow"] = True
+    wanted = [step.case for step in settled if _all_want_it(step.case, said)]
+    items = enforcement.allow(wanted, by, note)
+    for step in settled:
+        if step.case.pk in items:
+            step.effects["allow_item"] = items[step.case.pk]
+
+
+def _all_want_it(case: ReviewCase, said: Votes) -> bool:
+    first = _first_vote(case, said) if case.state == CaseState.VOTED else None
+    return first is None or bool(first.effects.get("allow"))
+
+
+def _note_moved(steps: Sequence[_Step], moved: Moved) -> None:
+    for step in steps:
+        subject = subject_of(step.case)
+        if subject in moved:
+            step.effects["subject"] = [*subject, *moved[subject]]
+
+
+def _store(steps: Sequence[_Step]) -> None:
+    now = timezone.now()
+    for after in {step.after for step in steps}:
+        cases = ReviewCase.objects.filter(pk__in=[s.case.pk for s in steps if s.after == after])
+        final = after in FINAL.values()
+        if final:
+            hiding = cases.exclude(origin=ReviewCase.Origin.SHADOW)
+            hiding.update(held=after == CaseState.CONFIRMED)
+        cases.update(
+            state=after,
+            decided_at=now if final else None,
+            claimed_by=None,
+            claimed_until=None,
+        )
+
+
+def _record(batch: DecisionBatch, steps: Sequence[_Step], verb: str, by: Actor) -> None:
+    states = sorted({(step.case.state, step.after.value) for step in steps})
+    trail.record(
+        by=by.name,
+        verb=f"case.{DONE[verb]}",
+        subject=steps[0].case if len(steps) == 1 else batch,
+        before={"states": sorted({before for before, _ in states})},
+        after={
+            "batch": batch.pk,
+            "cases": [step.case.pk for step in steps],
+            "states": sorted({after for _, after in states}),
+            "moved": sum("subject" in step.effects for step in steps),
+            "allow_items": sorted({one["allow_item"] for one in _effects(steps, "allow_item")}),
+        },
+        count=len(steps),
+        reason=": ".join(filter(None, (batch.reason, batch.note))),
+    )
+
+
+def _effects(steps: Sequence[_Step], name: str) -> list[dict[str, Any]]:
+    return [step.effects for step in steps if name in step.effects]

@@ -1,0 +1,160 @@
+"""What a decision changes beside the case: who can find the upload, and what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from gallery.items import changing as images_changing
+from gallery.items.item import Status
+from gallery.items.models import Image
+from gallery.items.retention import Act
+from gallery.shared.locking import locked
+from moderation.access.permissions import Actor, Role
+from moderation.audit import trail
+from moderation.cases import evidence
+from moderation.cases.models import Decision, ReviewCase
+from moderation.lists import freed, lists
+from moderation.lists.models import BannedHash, BannedItem, BannedList
+from moderation.lists.verdicts import HASH_TYPES
+from videos.items import changing as videos_changing
+from videos.models import Video
+
+Moved = dict[tuple[str, int], tuple[str, str]]
+"""(image | video, id) → status before and after."""
+Service = Callable[..., int]
+Subject = tuple[str, int]
+
+
+def subject_of(case: ReviewCase) -> Subject | None:
+    """Which row a case is about; None for bytes that were only asked about, or were deleted."""
+    if case.image_id is not None:
+        return ("image", case.image_id)
+    return None if case.video_id is None else ("video", case.video_id)
+
+
+def quarantine(subjects: Iterable[Subject], by: Actor) -> Moved:
+    """Quarantine what can be found."""
+    return _move(subjects, Status.READY, Status.QUARANTINED, by)
+
+
+def release(subjects: Iterable[Subject], by: Actor) -> Moved:
+    """Release what is quarantined and that no other case withholds.
+
+    The cases in question must be stored as decided already.
+    """
+    return _move(subjects, Status.QUARANTINED, Status.READY, by)
+
+
+def _move(subjects: Iterable[Subject], before: Status, after: Status, by: Actor) -> Moved:
+    moved: Moved = {}
+    pairs: Sequence[tuple[str, Any, Mapping[Status, Service], str]] = (
+        ("image", Image, _IMAGES, "images"),
+        ("video", Video, _VIDEOS, "videos"),
+    )
+    wanted = list(subjects)
+    for kind, model, services, argument in pairs:
+        ids = [pk for name, pk in wanted if name == kind]
+        if not ids:
+            continue
+        rows = locked(model.objects.filter(pk__in=ids, status=before).only("pk"), no_key=True)
+        there = [row.pk for row in rows]
+        if after == Status.READY:
+            kept = evidence.withheld(model, there, Act.RELEASE)
+            there = [pk for pk in there if pk not in kept]
+        if there:
+            chosen = model.objects.filter(pk__in=there).order_by("pk")
+            with trail.part_of_a_command():
+                services[after](**{argument: chosen, "by": by.name})
+        moved |= {(kind, pk): (before.value, after.value) for pk in there}
+    return moved
+
+
+_IMAGES: Mapping[Status, Service] = {
+    Status.QUARANTINED: images_changing.quarantine_images,
+    Status.READY: images_changing.release_images,
+}
+_VIDEOS: Mapping[Status, Service] = {
+    Status.QUARANTINED: videos_changing.quarantine_videos,
+    Status.READY: videos_changing.release_videos,
+}
+
+
+def allow(cases: Sequence[ReviewCase], by: Actor, note: str) -> dict[int, int]:
+    """Put the very bytes of each case on the allow list. Answers case → item.
+
+    Only cryptographic hashes: an entry outranks bans, and one with a perceptual hash would let
+    through the banned picture that this one merely resembles. Cases of the same bytes share an
+    item; a case without such a hash gets none.
+    """
+    target = _allow_list(by)
+    items: dict[str, BannedItem] = {}
+    for case in cases:
+        if key := _bytes_of(case):
+            items.setdefault(
+                key,
+                BannedItem(
+                    list=target, source="moderation", note=note or f"case {case.pk} was dismissed",
+                    added_by=by.name,
+                ),
+            )  # fmt: skip
+    if not items:
+        return {}
+    BannedItem.objects.bulk_create(items.values(), batch_size=500)
+    seen: set[str] = set()
+    hashes = []
+    for case in cases:
+        key = _bytes_of(case)
+        if key and key not in seen:
+            seen.add(key)
+            hashes += [
+                BannedHash(item=items[key], kind=kind, value=case.evidence[kind].lower())
+                for kind in HASH_TYPES
+                if case.evidence.get(kind)
+            ]
+    BannedHash.objects.bulk_create(hashes, batch_size=2000)
+    lists.touch([target.pk])
+    return {case.pk: items[key].pk for case in cases if (key := _bytes_of(case))}
+
+
+def withdraw(item_ids: Iterable[int], why: str) -> int:
+    """Retire entries of an allow list. Answers how many were active."""
+    entries = BannedItem.objects.filter(pk__in=set(item_ids), state=BannedItem.State.ACTIVE)
+    touched = sorted(set(entries.values_list("list", flat=True)))
+    lists.lock(touched)
+    freed.screen_again(entries)
+    count = entries.update(
+        state=BannedItem.State.RETIRED, retired_at=timezone.now(), retired_because=why
+    )
+    lists.touch(touched)
+    return count
+
+
+def _bytes_of(case: ReviewCase) -> str:
+    return next((str(case.evidence[kind]) for kind in HASH_TYPES if case.evidence.get(kind)), "")
+
+
+def _allow_list(by: Actor) -> BannedList:
+    """The list for what moderators allow, made when it is first needed."""
+    name = settings.MODERATORS_ALLOW_LIST
+    found = BannedList.objects.filter(name=name, kind=BannedList.Kind.ALLOW).first()
+    if found is not None:
+        return found
+    # Making lists takes a lead, and so would this; the list is the service's own.
+    return lists.create_list(
+        by=replace(by, role=Role.ADMIN, via_key=False),
+        name=name,
+        kind=BannedList.Kind.ALLOW,
+        description="What moderators found to be no match, by its very bytes.",
+        reason="for what moderators allow",
+    )
+
+
+def open_decisions(case_ids: Iterable[int]) -> QuerySet[Decision]:
+    """Decisions of cases that were not undone, without opinions for quality."""
+    return Decision.objects.filter(case__in=list(case_ids), undone_at=None, blind_review=False)

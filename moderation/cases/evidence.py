@@ -1,0 +1,105 @@
+"""What cases need of images, videos and items: named in ``RETENTION_GUARDS``, which see.
+
+An image or video is withheld from being found by what hides it: an undecided or a confirmed case.
+It is withheld from being deleted, merged or stripped of its original by an undecided case, one
+that hides it, and a legal hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from django.core.files.storage import default_storage
+from django.db.models import Q
+from django.utils import timezone
+
+from gallery.items.item import Item, Status
+from gallery.items.models import Image
+from gallery.items.retention import Act, Why
+from gallery.shared.access import Access
+from moderation.access.permissions import OVERRIDE, Actor, check
+from moderation.cases import case_pictures
+from moderation.cases.models import UNDECIDED, WITHHOLDING, CaseMatch, ReviewCase, on_legal_hold
+from moderation.cases.states import CaseState
+
+
+def withheld(model: type[Item], ids: Sequence[int], act: Act) -> dict[int, Why]:
+    """Id → the reason that weighs most, of the rows that a case withholds."""
+    needed = WITHHOLDING if act is Act.RELEASE else WITHHOLDING | UNDECIDED | on_legal_hold()
+    name = _name(model)
+    found: dict[int, tuple[int, Why]] = {}
+    for case in ReviewCase.objects.filter(needed, **{f"{name}__in": ids}).order_by("pk"):
+        subject, weighed = getattr(case, f"{name}_id"), _why(case, act)
+        if subject not in found or weighed[0] < found[subject][0]:
+            found[subject] = weighed
+    return {pk: why for pk, (_, why) in found.items()}
+
+
+def check_override(access: Access) -> None:
+    """Raises ``NotAllowed`` unless the caller may release or delete what is withheld."""
+    check(Actor.caller(access), OVERRIDE)
+
+
+def let_go(model: type[Item], rows: Sequence[Item], act: Act) -> None:
+    """What is withheld is released or deleted all the same: the cases keep what they need of it.
+
+    They do not hide what is released any more. Of what is deleted they keep the small picture,
+    unless they are about a list that must have none.
+    """
+    mine = {f"{_name(model)}__in": [row.pk for row in rows]}
+    if act is Act.RELEASE:
+        ReviewCase.objects.filter(held=True, **mine).update(held=False)
+        return
+    by_id = {row.pk: row for row in rows}
+    needed = ReviewCase.objects.filter(WITHHOLDING | UNDECIDED | on_legal_hold(), **mine)
+    for case in needed.order_by("pk"):
+        row = by_id[getattr(case, f"{_name(model)}_id")]
+        case.evidence = {
+            **case.evidence,
+            "deleted": {
+                "at": timezone.now().isoformat(),
+                _name(model): row.pk,
+                "status": row.status,
+                "data_id": row.data_id,
+                "remark": row.remark,
+            },
+        }
+        if not case.picture:
+            case_pictures.keep(case, _thumbnail(row))
+        case.save(update_fields=["evidence", "picture"])
+
+
+def needing(list_ids: Iterable[int]) -> dict[int, Why]:
+    """Case → why, of those with matches on some lists that need what is on them: undecided ones,
+    those under a legal hold, and those that keep quarantined what they are about."""
+    quarantined = Q(image__status=Status.QUARANTINED) | Q(video__status=Status.QUARANTINED)
+    matches = CaseMatch.objects.filter(list__in=list(list_ids), case__isnull=False)
+    cases = ReviewCase.objects.filter(
+        UNDECIDED | on_legal_hold() | WITHHOLDING & quarantined, pk__in=matches.values("case")
+    )
+    return {case.pk: _why(case, Act.DELETE)[1] for case in cases.order_by("pk")}
+
+
+def _name(model: type[Item]) -> str:
+    return "image" if issubclass(model, Image) else "video"
+
+
+def _why(case: ReviewCase, act: Act) -> tuple[int, Why]:
+    """The reason, and where it stands among others: 0 first."""
+    if act is not Act.RELEASE and case.is_on_legal_hold:
+        until = f" until {case.legal_hold_until:%Y-%m-%d}" if case.legal_hold_until else ""
+        return 0, Why("a legal hold", f"case {case.pk} is under a legal hold{until}")
+    if case.state == CaseState.CONFIRMED:
+        return 1, Why("a confirmed case", f"case {case.pk} is confirmed")
+    if case.state in CaseState.undecided():
+        return 2, Why("an undecided case", f"case {case.pk} is {case.get_state_display().lower()}")
+    return 3, Why("a case", f"case {case.pk} hides it")
+
+
+def _thumbnail(row: Item) -> bytes:
+    name = row.thumbnail.name
+    if not name or not default_storage.exists(name):
+        return b""
+    with default_storage.open(name) as stream:
+        jpeg: bytes = stream.read()
+    return jpeg

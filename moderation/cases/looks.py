@@ -1,0 +1,95 @@
+"""Who may look at what is held back or doubted, and proof that a look was noted.
+
+The one instance, ``GUARD``, is named in ``settings.MEDIA_GUARD``: images and videos ask it on every
+page and address. The console asks the same questions of a case.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from django.core.signing import BadSignature, TimestampSigner
+from django.db.models import Exists, Model, OuterRef, Q
+
+from gallery.imaging.renditions import SAFEST
+from gallery.items.item import Item
+from gallery.items.media_access import Sight
+from gallery.shared.access import Access
+from moderation.access.permissions import Actor, can
+from moderation.cases import wellbeing
+from moderation.cases.models import ReviewCase, ReviewPreference
+from moderation.cases.states import CaseState
+from moderation.lists.models import BannedHash, BannedItem, BannedList
+
+LOOK: Final = timedelta(hours=1)
+"""How long one look at a video lasts, pauses and all."""
+
+
+class LooksGuard:
+    """``gallery.items.media_access.Guard``, by roles, cases and lists."""
+
+    def sight(self, access: Access) -> Sight:
+        """A reviewer is a person, or a key of one, whose role may see media at this moment."""
+        user = getattr(access, "user", None)
+        if user is None:
+            return Sight.CLIENT
+        if access.allows("moderate") and can(Actor.caller(access), "see media"):
+            return Sight.REVIEWER
+        by_page = getattr(access, "via", "") == "session"
+        return Sight.STAFF if by_page and user.is_staff else Sight.CLIENT
+
+    def doubted(self, model: type[Item]) -> Q | Exists:
+        """Rows with a case that was not dismissed, or whose very bytes are on a list in force."""
+        kind = str(model._meta.model_name)
+        cases = ReviewCase.objects.filter(**{kind: OuterRef("pk")})
+        items = BannedItem.objects.matching().filter(
+            list__enabled=True, list__kind=BannedList.Kind.BANNED
+        )
+        own = [OuterRef(name) for name in ("sha256", "sha1", "md5")]
+        banned = BannedHash.objects.filter(~Q(kind="pdq"), value__in=own, item__in=items)
+        return Q(Exists(cases.exclude(state=CaseState.DISMISSED))) | Q(Exists(banned))
+
+    def first_filter(self, access: Access) -> str:
+        """The person's own, but never clear: outside a case nobody is about to decide anything."""
+        user = getattr(access, "user", None)
+        return SAFEST if user is None else first_filter(wellbeing.preference(user))
+
+    def note(self, access: Access, item: Item, what: str) -> str:
+        """Raises ``NotAllowed``."""
+        by = Actor.caller(access)
+        wellbeing.note_look(by=by, subject=item, what=what)
+        return proof(by, item)
+
+    def is_noted(self, access: Access, item: Item, look: str) -> bool:
+        """By ``proves``; the role is asked anew as well."""
+        return self.sight(access) is Sight.REVIEWER and proves(look, Actor.caller(access), item)
+
+
+GUARD: Final = LooksGuard()
+
+
+def first_filter(preferred: ReviewPreference) -> str:
+    """How media is shown on pages where nobody decides: never clear."""
+    clear = preferred.first_filter == ReviewPreference.Filter.CLEAR
+    return SAFEST if clear else preferred.first_filter
+
+
+def proof(by: Actor, subject: Model) -> str:
+    """That a look of this person at the subject was noted just now: it holds for ``LOOK``."""
+    return _signer().sign_object([by.user.pk, subject._meta.label_lower, subject.pk])
+
+
+def proves(look: str, by: Actor, subject: Model) -> bool:
+    """Whether ``proof`` was given to this person for this subject, and still holds."""
+    if not look or by.user is None:
+        return False
+    try:
+        signed = _signer().unsign_object(look, max_age=LOOK)
+    except BadSignature:
+        return False
+    return bool(signed == [by.user.pk, subject._meta.label_lower, subject.pk])
+
+
+def _signer() -> TimestampSigner:
+    return TimestampSigner(salt="moderation.looks")

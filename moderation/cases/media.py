@@ -1,0 +1,152 @@
+"""The pixels of what a case is about, and of the items it was matched with. Reads only."""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from dataclasses import replace
+from typing import IO, Final
+
+import av
+import numpy as np
+from django.core.files.storage import default_storage
+from numpy.typing import NDArray
+
+from gallery.imaging import decoding
+from gallery.imaging.inner_pictures import inner_pictures, is_inner
+from gallery.imaging.shown_pictures import VIDEO, shown_pictures, view_name
+from gallery.items import conf
+from gallery.shared.errors import NotFound
+from moderation.cases.models import ReviewCase
+from moderation.lists.models import BannedItem
+from videos import conf as video_conf
+from videos.decode.content_types import CONTENT_TYPES
+from videos.decode.decoding import decode
+from videos.match.windows import read_window
+from videos.models import Video
+
+Pixels = NDArray[np.uint8]
+NONE_KEPT: Final = "No picture of it is kept."
+NO_VIDEO: Final = "This case is about no video."
+NO_FILE: Final = "The file of this video is not kept, so there is nothing to play."
+ORIGINAL: Final = "original"
+SMALL_COPY: Final = "small"
+
+MOTION_SECONDS: Final = 20
+"""What decoding the clip of one photograph may take."""
+
+MOTION_SIDE: Final = 1024
+
+
+def of_subject(
+    case: ReviewCase,
+    *,
+    time_ms: int = 0,
+    frame: int = 0,
+    rendering: str = "",
+    small: bool = False,
+) -> Pixels:
+    """What was uploaded or asked about; of a video the picture at a moment, of an animation a
+    ``frame`` by its number, of a picture one of its renderings by the name that its match has.
+
+    ``small``: the thumbnail does. Raises ``NotFound`` and what ``decoding`` raises.
+    """
+    if case.video is not None:
+        return _of_video(case.video, time_ms) if not small else _decoded(case.video.thumbnail.name)
+    if case.image is None or case.origin == ReviewCase.Origin.LINK:
+        return _decoded(case.picture.name)
+    whole, thumbnail = case.image.original.name, case.image.thumbnail.name
+    if (frame or rendering) and whole and not small:
+        return _motion(whole, time_ms) if rendering == VIDEO else _shown(whole, frame, rendering)
+    return _decoded(thumbnail or whole if small else whole or thumbnail)
+
+
+def of_item(item: BannedItem) -> Pixels:
+    """An item's own picture. Raises ``NotFound``: most lists have hashes alone."""
+    return _decoded(item.picture.name)
+
+
+def kept(case: ReviewCase) -> bool:
+    """Whether there is anything to see of the case's subject."""
+    if case.video is not None:
+        return bool(case.video.proxy or case.video.thumbnail)
+    if case.image is not None and case.origin != ReviewCase.Origin.LINK:
+        return bool(case.image.original or case.image.thumbnail)
+    return bool(case.picture)
+
+
+def files(case: ReviewCase) -> dict[str, tuple[str, str]]:
+    """What can be played of the case's video, the best first: ``original`` or ``small`` → name in
+    the storage, content type. Raises ``NotFound`` if none is there, as for a picture."""
+    video = case.video
+    if video is None:
+        raise NotFound(NO_VIDEO)
+    named = {
+        ORIGINAL: (video.original.name or "", CONTENT_TYPES.get(video.format, "")),
+        SMALL_COPY: (video.proxy.name or "", "video/mp4"),
+    }
+    there = {
+        copy: (name, content_type)
+        for copy, (name, content_type) in named.items()
+        if name and content_type.startswith("video/") and default_storage.exists(name)
+    }
+    if not there:
+        raise NotFound(NO_FILE)
+    return there
+
+
+def _of_video(video: Video, time_ms: int) -> Pixels:
+    if not video.proxy:
+        return _decoded(video.thumbnail.name)
+    at = min(time_ms, video.duration_ms or 0)
+    try:
+        with _opened(video.proxy.name) as proxy:
+            shown = read_window(proxy, at, at)
+    except av.error.FFmpegError:
+        raise NotFound(NONE_KEPT) from None
+    if not shown:
+        raise NotFound(NONE_KEPT)
+    return shown[0][1]
+
+
+def _shown(name: str, frame: int, rendering: str) -> Pixels:
+    with _opened(name) as stream:
+        data = stream.read()
+    usual, _, last = rendering.rpartition(" ")
+    alone = is_inner(last)
+    wanted = frame, usual if alone else rendering
+    for picture in shown_pictures(data, conf.limits()):
+        if (picture.frame, picture.rendering) == wanted:
+            found = inner_pictures(picture.rgb).get(last) if alone else picture.rgb
+            if found is not None:
+                return found
+    raise NotFound(f"It shows no {view_name(frame, rendering)}.")
+
+
+def _motion(name: str, time_ms: int) -> Pixels:
+    """The video at the end of a photograph that moves, at a moment."""
+    with _opened(name) as stream:
+        video = decoding.appended_video(stream.read())
+    if video is None:
+        raise NotFound(NONE_KEPT)
+    limits = replace(video_conf.limits(), cpu_seconds=MOTION_SECONDS, wall_seconds=MOTION_SECONDS)
+    with decode(io.BytesIO(video), limits, end_ms=time_ms, long_side=MOTION_SIDE) as frames:
+        last = deque(frames, maxlen=1)
+    if not last:
+        raise NotFound(NONE_KEPT)
+    return last[0].rgb
+
+
+def _decoded(name: str | None) -> Pixels:
+    with _opened(name) as stream:
+        return decoding.decode(stream.read(), conf.limits()).rgb
+
+
+def _opened(name: str | None) -> IO[bytes]:
+    if not name:
+        raise NotFound(NONE_KEPT)
+    try:
+        stream: IO[bytes] = default_storage.open(name)
+    except (FileNotFoundError, IsADirectoryError):
+        raise NotFound(NONE_KEPT) from None
+    return stream

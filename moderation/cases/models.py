@@ -1,0 +1,326 @@
+"""What was matched, what has to be decided about it, and what was decided."""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, FloatField, Func, Q, Value
+from django.db.models.functions import Cast, Greatest, Ln
+from django.utils import timezone
+
+from gallery.items.models import Image
+from moderation.cases.states import CaseState
+from moderation.lists.models import SEVERITIES, BannedItem, BannedList
+from moderation.lists.verdicts import MATCH_TYPES, Severity, Verdict
+from videos.models import Video
+
+VERDICTS = [(verdict.value, verdict.value) for verdict in Verdict]
+LEAST_CONFIDENCE = 0.01
+"""What a case of none counts as in the queue, so that it is at its end and not outside of it."""
+_WEIGHT = Cast("severity", FloatField()) * Greatest(F("confidence"), Value(LEAST_CONFIDENCE))
+_DAYS = Func(
+    F("created_at"),
+    # By a difference, as PostgreSQL does not take a time's own epoch for immutable.
+    template="(date_part('epoch', %(expressions)s - to_timestamp(0)) / 86400)",
+    output_field=FloatField(),
+)
+
+
+WITHHOLDING = Q(held=True) | Q(state=CaseState.CONFIRMED) & ~Q(origin="shadow")
+"""Cases that hide what they are about, until they are decided otherwise."""
+UNDECIDED = Q(state__in=CaseState.undecided())
+
+
+def on_legal_hold() -> Q:
+    """Cases whose legal hold has not ended."""
+    lasting = Q(legal_hold_until=None) | Q(legal_hold_until__gt=timezone.now())
+    return Q(legal_hold=True) & lasting
+
+
+class ReviewCaseQuerySet(models.QuerySet["ReviewCase"]):
+    """Questions about several cases."""
+
+    def open(self) -> Self:
+        """Those that still need somebody."""
+        return self.filter(UNDECIDED)
+
+
+class ReviewCase(models.Model):
+    """Something a person has to look at, with a snapshot of why.
+
+    Its subject is an image, a video, or only bytes that were asked about (``check``). ``evidence``
+    outlives the subject: hashes, url, data_id, uploader, format, size, and why methods could not
+    run. ``cluster``: what identical or nearly identical subjects share; deciding one offers to
+    decide all. ``sampling_weight``: how many matches this one stands for.
+
+    The queue's priority is severity × confidence × age, where age doubles every day. ``rank`` is
+    its logarithm less what grows alike for all, so that an index holds the order for ever.
+    """
+
+    class Origin(models.TextChoices):
+        """How the match was found. Deciding one of ``shadow`` changes nothing but what is known."""
+
+        UPLOAD = "upload"
+        CHECK = "check"
+        RETRO_SCAN = "retro_scan"
+        SAMPLE = "sample", "sample beyond the threshold"
+        SHADOW = "shadow", "sample of a list in shadow"
+        FLOOD = "flood"
+        LINK = "link", "changed content of a link"
+
+    state = models.CharField(
+        max_length=12, choices=CaseState.choices, default=CaseState.OPEN, editable=False
+    )
+    origin = models.CharField(max_length=12, choices=Origin.choices)
+    image = models.ForeignKey(
+        Image, on_delete=models.SET_NULL, null=True, blank=True, related_name="cases"
+    )
+    video = models.ForeignKey(
+        Video, on_delete=models.SET_NULL, null=True, blank=True, related_name="cases"
+    )
+    verdict = models.CharField(max_length=6, choices=VERDICTS, help_text="of the machine")
+    severity = models.PositiveSmallIntegerField(choices=SEVERITIES, default=Severity.MEDIUM)
+    confidence = models.FloatField(default=1.0, help_text="of the strongest match, 0 to 1")
+    two_person = models.BooleanField(default=False)
+    held = models.BooleanField(default=False, help_text="the subject is hidden until decided")
+    cluster = models.CharField(max_length=64)
+    sampling_weight = models.FloatField(default=1.0)
+    rank = models.GeneratedField(
+        expression=Ln(_WEIGHT) / Value(math.log(2)) - _DAYS,
+        output_field=FloatField(),
+        db_persist=True,
+    )
+    evidence = models.JSONField(default=dict)
+    picture = models.FileField(
+        max_length=200, blank=True, help_text="of a checked picture that is not in the gallery"
+    )
+    claimed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    legal_hold = models.BooleanField(
+        default=False, help_text="nothing of it is deleted, until the hold ends"
+    )
+    legal_hold_until = models.DateTimeField(null=True, blank=True, help_text="null: until lifted")
+    legal_hold_reason = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ReviewCaseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "case"
+        indexes = [
+            models.Index(
+                fields=["-rank", "id"],
+                condition=Q(state__in=CaseState.undecided()),
+                name="case_queue",
+            ),
+            models.Index(fields=["cluster", "-rank"], name="case_cluster"),
+            models.Index(fields=["decided_at"], name="case_decided_at"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=CaseState.values), name="case_state_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(image__isnull=True) | Q(video__isnull=True), name="case_one_subject"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=CaseState.decided()) ^ Q(decided_at__isnull=True),
+                name="case_decided_at_iff_decided",
+            ),
+            models.CheckConstraint(
+                condition=Q(legal_hold=True) & ~Q(legal_hold_reason="")
+                | Q(legal_hold=False, legal_hold_until__isnull=True, legal_hold_reason=""),
+                name="case_legal_hold_has_reason",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"case {self.pk}"
+
+    @property
+    def is_on_legal_hold(self) -> bool:
+        """Whether it is under a hold that has not ended."""
+        until = self.legal_hold_until
+        return self.legal_hold and (until is None or until > timezone.now())
+
+
+class CaseMatch(models.Model):
+    """One match of a subject with an item. Without ``case``: beyond the threshold, or in shadow.
+
+    Names and numbers are a snapshot, so that the row says why when list and item have changed.
+    """
+
+    case = models.ForeignKey(
+        ReviewCase, on_delete=models.CASCADE, null=True, blank=True, related_name="matches"
+    )
+    image = models.ForeignKey(Image, on_delete=models.SET_NULL, null=True, related_name="+")
+    video = models.ForeignKey(Video, on_delete=models.SET_NULL, null=True, related_name="+")
+    list = models.ForeignKey(
+        BannedList, on_delete=models.SET_NULL, null=True, related_name="matches"
+    )
+    item = models.ForeignKey(
+        BannedItem, on_delete=models.SET_NULL, null=True, related_name="matches"
+    )
+    sha256 = models.CharField(max_length=64, blank=True, help_text="of the subject's bytes")
+    list_name = models.CharField(max_length=100)
+    list_version = models.PositiveBigIntegerField()
+    source = models.CharField(max_length=255, blank=True)
+    match_type = models.CharField(max_length=8, choices=[(name, name) for name in MATCH_TYPES])
+    distance = models.FloatField()
+    threshold = models.FloatField()
+    observe = models.FloatField()
+    quality = models.PositiveSmallIntegerField(null=True, help_text="of the subject's pdq")
+    time_ms = models.PositiveIntegerField(null=True, help_text="of the subject, if it is a video")
+    item_time_ms = models.PositiveIntegerField(null=True)
+    frame = models.PositiveIntegerField(null=True, help_text="of an animation, from 0")
+    geometry = models.JSONField(null=True, help_text="where the subject shows the item")
+    edit = models.CharField(
+        max_length=60, blank=True, default="", help_text="what was done to the item's picture"
+    )
+    verdict = models.CharField(max_length=6, choices=VERDICTS)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = "match"
+        verbose_name_plural = "matches"
+        indexes = [
+            models.Index(fields=["item", "created_at"], name="casematch_item_created"),
+            models.Index(fields=["list", "match_type", "distance"], name="casematch_list_distance"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.match_type} match {self.pk}"
+
+    @property
+    def rendering(self) -> str:
+        """Which picture of the subject it was, "" for the usual one."""
+        return str((self.geometry or {}).get("rendering", ""))
+
+
+class DecisionBatch(models.Model):
+    """Decisions that one person made at once, and that are undone at once."""
+
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    reason = models.CharField(max_length=40, blank=True)
+    note = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    undone_at = models.DateTimeField(null=True, blank=True)
+    undone_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "decision batches"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(undone_at__isnull=True) ^ Q(undone_by__isnull=False),
+                name="decisionbatch_undone_by_iff_undone",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"batch {self.pk}"
+
+
+class Decision(models.Model):
+    """What one person said about one case. Rows are never changed but for being undone.
+
+    ``effects``: what it changed, in the words that undoing reads.
+    """
+
+    class Verb(models.TextChoices):
+        """confirm: it is banned content; dismiss: a false positive."""
+
+        CONFIRM = "confirm"
+        DISMISS = "dismiss"
+        ESCALATE = "escalate"
+        APPEAL = "appeal"
+
+    case = models.ForeignKey(ReviewCase, on_delete=models.CASCADE, related_name="decisions")
+    batch = models.ForeignKey(DecisionBatch, on_delete=models.PROTECT, related_name="decisions")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    verb = models.CharField(max_length=8, choices=Verb.choices)
+    state_before = models.CharField(max_length=12, choices=CaseState.choices)
+    state_after = models.CharField(max_length=12, choices=CaseState.choices)
+    looked = models.BooleanField(default=True, help_text="whether the media was shown unfiltered")
+    blind_review = models.BooleanField(
+        default=False, help_text="a second opinion for quality, which changes nothing"
+    )
+    effects = models.JSONField(default=dict)
+    created_at = models.DateTimeField(default=timezone.now)
+    undone_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        default_permissions = ("view",)
+        indexes = [models.Index(fields=["by", "created_at"], name="decision_by_created")]
+
+    def __str__(self) -> str:
+        return f"{self.verb} of case {self.case_id}"
+
+
+class ReviewPreference(models.Model):
+    """A person's own settings. Without a row everything is blurred, muted and still."""
+
+    class Filter(models.TextChoices):
+        """How media is shown until a key reveals more."""
+
+        BLUR = "blur"
+        GREY = "grey"
+        LINES = "lines", "line drawing"
+        CLEAR = "clear"
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="+"
+    )
+    first_filter = models.CharField(max_length=5, choices=Filter.choices, default=Filter.BLUR)
+    break_after = models.PositiveSmallIntegerField(
+        default=100, help_text="looks in a day after which a break is suggested; 0 = never"
+    )
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"preferences of user {self.user_id}"
+
+
+class Exposure(models.Model):
+    """How often a person saw media unfiltered on one day."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    day = models.DateField()
+    count = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["user", "day"], name="exposure_once")]
+
+    def __str__(self) -> str:
+        return f"{self.count} looks on {self.day}"
+
+
+class CaseView(models.Model):
+    """Who has a case before them: shown to others, and gone soon after it is left."""
+
+    case = models.ForeignKey(
+        "moderation.ReviewCase", on_delete=models.CASCADE, related_name="views"
+    )
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["case", "user"], name="caseview_once")]
+
+    def __str__(self) -> str:
+        return f"view of case {self.case_id}"

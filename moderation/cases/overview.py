@@ -1,0 +1,176 @@
+"""The numbers of the moderation dashboard: how the queue fares, and what is not as it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Final
+
+from django.db import connection
+from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+
+from gallery.items.item import Status
+from gallery.items.models import Image
+from moderation.access.permissions import Actor, check
+from moderation.cases import quality, statistics
+from moderation.cases.models import Decision, ReviewCase
+from moderation.cases.quality import Agreements
+from moderation.cases.statistics import ListPrecision
+from moderation.imports.models import ListImport
+from moderation.lists.models import BannedItem, RetroScan
+from moderation.lists.verdicts import Severity
+from moderation.webhooks.models import Delivery
+from videos.models import Video
+
+DAYS: Final = 30
+SHOWN: Final = 8
+AGES: Final[Sequence[tuple[str, timedelta | None]]] = (
+    ("under an hour", timedelta(hours=1)),
+    ("under a day", timedelta(days=1)),
+    ("under a week", timedelta(weeks=1)),
+    ("older", None),
+)
+
+# A case that was decided, appealed and decided again counts from when it was opened.
+DELAYS = """
+SELECT percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (
+         ORDER BY extract(epoch FROM decided_at - created_at)), count(*)
+FROM moderation_reviewcase WHERE decided_at >= %s
+"""
+
+
+@dataclass(frozen=True)
+class Age:
+    """The cases that wait for so long, by severity, the gravest first."""
+
+    name: str
+    counts: Sequence[int]
+
+    @property
+    def total(self) -> int:
+        """Of all severities."""
+        return sum(self.counts)
+
+
+@dataclass(frozen=True)
+class Day:
+    """Decisions of one day."""
+
+    day: date
+    confirmed: int
+    dismissed: int
+    escalated: int
+
+    @property
+    def total(self) -> int:
+        """Of all kinds."""
+        return self.confirmed + self.dismissed + self.escalated
+
+
+@dataclass(frozen=True)
+class Delays:
+    """Seconds from a case's opening to its decision; None if none was decided."""
+
+    median: float | None
+    p90: float | None
+    decided: int
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All of it. ``severities``: the words in the order of ``Age.counts``."""
+
+    severities: Sequence[str]
+    queue: Sequence[Age]
+    days: Sequence[Day]
+    delays: Delays
+    agreements: Agreements
+    second_opinions: int
+    worst: Sequence[ListPrecision]
+    suspended: QuerySet[BannedItem]
+    failed_imports: QuerySet[ListImport]
+    backlog: Mapping[str, int]
+
+
+def overview(*, by: Actor) -> Overview:
+    """Raises ``NotAllowed``."""
+    check(by, "view cases")
+    since = timezone.now() - timedelta(days=DAYS)
+    suspended = BannedItem.objects.exclude(suspended_at=None).select_related("list")
+    failed = ListImport.objects.filter(state=ListImport.State.FAILED, created_at__gte=since)
+    return Overview(
+        [severity.name.lower() for severity in sorted(Severity, reverse=True)],
+        queue_by_age(),
+        per_day(),
+        delays(since),
+        quality.agreements(by=by),
+        quality.drawn().count(),
+        [row for row in statistics.precisions(by=by) if row.rate.interval][:SHOWN],
+        suspended.order_by("-suspended_at")[:SHOWN],
+        failed.select_related("list").order_by("-pk")[:SHOWN],
+        backlog(),
+    )
+
+
+def queue_by_age() -> list[Age]:
+    """The cases that wait, from the youngest."""
+    now = timezone.now()
+    counted: dict[str, dict[int, int]] = {name: {} for name, _ in AGES}
+    newest = now + timedelta(days=1)
+    for name, age in AGES:
+        oldest = now - age if age else None
+        cases = ReviewCase.objects.open().filter(created_at__lt=newest)
+        if oldest:
+            cases = cases.filter(created_at__gte=oldest)
+            newest = oldest
+        rows = cases.order_by().values_list("severity").annotate(Count("pk"))
+        counted[name] = dict(rows)
+    order = sorted(Severity, reverse=True)
+    return [Age(name, [found.get(one, 0) for one in order]) for name, found in counted.items()]
+
+
+def per_day() -> list[Day]:
+    """The decisions of the last days that still hold, without second opinions, oldest first."""
+    today = timezone.now().date()
+    days = [today - timedelta(days=n) for n in range(DAYS - 1, -1, -1)]
+    verbs = Decision.Verb
+    rows = (
+        Decision.objects.filter(created_at__date__gte=days[0], undone_at=None, blind_review=False)
+        .order_by()
+        .annotate(day=TruncDate("created_at"))
+        .values("day")
+        .annotate(
+            confirmed=Count("pk", filter=Q(verb=verbs.CONFIRM)),
+            dismissed=Count("pk", filter=Q(verb=verbs.DISMISS)),
+            escalated=Count("pk", filter=Q(verb=verbs.ESCALATE)),
+        )
+    )
+    found: dict[date, Any] = {row["day"]: row for row in rows}
+    return [Day(**found[day]) if day in found else Day(day, 0, 0, 0) for day in days]
+
+
+def delays(since: Any) -> Delays:
+    """Of the cases decided since then."""
+    with connection.cursor() as cursor:
+        cursor.execute(DELAYS, [since])
+        shares, count = cursor.fetchone()
+    median, p90 = shares or (None, None)
+    return Delays(median, p90, count)
+
+
+def backlog() -> dict[str, int]:
+    """What waits for workers, by what it is."""
+    unfinished = [RetroScan.State.PENDING, RetroScan.State.RUNNING]
+    importing = [ListImport.State.PENDING, ListImport.State.RUNNING]
+    due = Delivery.objects.filter(delivered_at=None, given_up_at=None)
+    return {
+        "images to describe": Image.objects.filter(status=Status.PENDING).count(),
+        "videos to index": Video.objects.filter(status=Status.PENDING).count(),
+        "scans of what is here": RetroScan.objects.filter(state__in=unfinished).count(),
+        "imports": ListImport.objects.filter(state__in=importing).count(),
+        "messages to send": due.count(),
+        "messages given up": Delivery.objects.exclude(given_up_at=None).count(),
+    }

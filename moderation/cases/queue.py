@@ -1,0 +1,186 @@
+"""The queue: which cases wait, for whom, and in which order. Reads only.
+
+Its order is ``ReviewCase.rank``. Cases of one cluster show the same bytes, so the queue shows
+the first of each and says how many it stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import timedelta
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from moderation.access.permissions import Actor, can
+from moderation.cases.models import CaseMatch, Decision, ReviewCase
+from moderation.cases.states import CaseState
+from moderation.lists.verdicts import MATCH_TYPES
+
+Cases = QuerySet[ReviewCase]
+
+BANDS: Final[Mapping[str, tuple[str, Q]]] = {
+    "exact": ("the same (0)", Q(distance=0)),
+    "near": ("up to half the threshold", Q(distance__gt=0, distance__lte=F("threshold") / 2)),
+    "edge": (
+        "up to the threshold",
+        Q(distance__gt=F("threshold") / 2, distance__lte=F("threshold")),
+    ),
+    "beyond": ("beyond the threshold", Q(distance__gt=F("threshold"))),
+}
+"""Where a match lies between 0 and its threshold: name → words, condition."""
+
+AGES: Final[Mapping[str, tuple[str, timedelta | None, timedelta | None]]] = {
+    "hour": ("less than an hour", None, timedelta(hours=1)),
+    "day": ("an hour to a day", timedelta(hours=1), timedelta(days=1)),
+    "week": ("a day to a week", timedelta(days=1), timedelta(weeks=1)),
+    "older": ("more than a week", timedelta(weeks=1), None),
+}
+"""Name → words, least and greatest age."""
+
+ME, NOBODY = "me", "nobody"
+UNDECIDED, DECIDED = "undecided", "decided"
+VOTES = (Decision.Verb.CONFIRM, Decision.Verb.DISMISS, Decision.Verb.APPEAL)
+"""What bars a person from deciding the same case again."""
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What of the queue is asked for; "" asks for nothing. ``read`` takes them from a URL."""
+
+    list: str = ""
+    match_type: str = ""
+    band: str = ""
+    age: str = ""
+    assignee: str = ""
+    status: str = ""
+    origin: str = ""
+
+    @classmethod
+    def read(cls, params: Mapping[str, Any]) -> Filters:
+        """The filters in a query string; a value that is none asks for nothing."""
+        known: dict[str, Iterable[str]] = {
+            "match_type": MATCH_TYPES,
+            "band": BANDS,
+            "age": AGES,
+            "status": [*CaseState.values, UNDECIDED, DECIDED],
+            "origin": ReviewCase.Origin.values,
+        }
+        given = {field.name: str(params.get(field.name) or "") for field in fields(cls)}
+        for name, values in known.items():
+            given[name] = given[name] if given[name] in values else ""
+        number = given["list"]
+        given["list"] = number if number.isascii() and number.isdigit() and len(number) < 19 else ""
+        return cls(**given)
+
+    @property
+    def query(self) -> str:
+        """The filters as a query string, without "?"."""
+        return urlencode({name: value for name, value in asdict(self).items() if value})
+
+    @property
+    def decided(self) -> bool:
+        """Whether they ask for cases that need nobody."""
+        return self.status in [DECIDED, *CaseState.decided()]
+
+
+def cases(filters: Filters, by: Actor) -> Cases:
+    """The cases that filters ask for, first of those that wait longest for what they weigh."""
+    found = ReviewCase.objects.filter(_status(filters.status)).filter(_age(filters.age))
+    if filters.origin:
+        found = found.filter(origin=filters.origin)
+    if filters.assignee:
+        found = found.filter(_assignee(filters.assignee, by))
+    if filters.list or filters.match_type or filters.band:
+        found = found.filter(Exists(_matches(filters)))
+    return found.order_by("-decided_at", "-pk") if filters.decided else in_order(found)
+
+
+def in_order(found: Cases) -> Cases:
+    """By rank, the older of two that weigh the same first."""
+    return found.order_by(F("rank").desc(), "pk")
+
+
+def heads(found: Cases) -> Cases:
+    """The first case of each cluster."""
+    before = Q(rank__gt=OuterRef("rank")) | Q(rank=OuterRef("rank"), pk__lt=OuterRef("pk"))
+    others = found.order_by().filter(before, cluster=OuterRef("cluster"))
+    return found.filter(~Exists(others))
+
+
+def sizes(found: Cases, clusters: Iterable[str]) -> dict[str, int]:
+    """Cluster → how many of the cases belong to it."""
+    counted = found.order_by().filter(cluster__in=set(clusters)).values("cluster")
+    return dict(counted.annotate(count=Count("pk")).values_list("cluster", "count"))
+
+
+def decidable(found: Cases, by: Actor) -> Cases:
+    """Those that this person may decide: ``decision_permissions`` says the same in words.
+
+    Not one's own upload, nothing one has voted on, appealed or decided before; what two disagree
+    about or was escalated is for a lead.
+    """
+    voted = Decision.objects.filter(
+        case=OuterRef("pk"), by=by.user, verb__in=VOTES, undone_at=None, blind_review=False
+    )
+    states = set(CaseState.undecided())
+    if not can(by, "decide escalated cases"):
+        states -= {CaseState.CONFLICT, CaseState.ESCALATED}
+    own = Q(image__added_by=by.name) | Q(video__added_by=by.name)
+    return found.filter(~Exists(voted), state__in=states).exclude(own)
+
+
+def unclaimed(found: Cases, by: Actor) -> Cases:
+    """Those that nobody else has claimed."""
+    free = Q(claimed_until=None) | Q(claimed_until__lt=timezone.now()) | Q(claimed_by=by.user)
+    return found.filter(free)
+
+
+def siblings(case: ReviewCase) -> Cases:
+    """The undecided cases of the same cluster, itself included."""
+    return ReviewCase.objects.open().filter(cluster=case.cluster).order_by("pk")
+
+
+def is_blinded(vote: Decision, case: ReviewCase, by: Actor) -> bool:
+    """Whether a vote must not be shown to this person yet: not before there are two."""
+    return case.state == CaseState.VOTED and vote.by_id != by.user.pk
+
+
+def _matches(filters: Filters) -> QuerySet[CaseMatch]:
+    found = CaseMatch.objects.order_by().filter(case=OuterRef("pk"))
+    if filters.list:
+        found = found.filter(list=int(filters.list))
+    if filters.match_type:
+        found = found.filter(match_type=filters.match_type)
+    return found.filter(BANDS[filters.band][1]) if filters.band else found
+
+
+def _status(status: str) -> Q:
+    if status == DECIDED:
+        return Q(state__in=CaseState.decided())
+    waiting = Q(state__in=CaseState.undecided())
+    return waiting if status in ("", UNDECIDED) else Q(state=status)
+
+
+def _age(age: str) -> Q:
+    if not age:
+        return Q()
+    _, least, greatest = AGES[age]
+    now, wanted = timezone.now(), Q()
+    if least is not None:
+        wanted &= Q(created_at__lte=now - least)
+    if greatest is not None:
+        wanted &= Q(created_at__gt=now - greatest)
+    return wanted
+
+
+def _assignee(assignee: str, by: Actor) -> Q:
+    claimed = Q(claimed_until__gte=timezone.now())
+    if assignee == NOBODY:
+        return Q(claimed_until=None) | Q(claimed_until__lt=timezone.now())
+    if assignee == ME:
+        return claimed & Q(claimed_by=by.user)
+    return claimed & Q(claimed_by__username=assignee)

@@ -1,0 +1,205 @@
+"""Taking a batch of decisions back, with all that followed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from gallery.items.item import Status
+from gallery.items.models import Image
+from gallery.shared.errors import Conflict, NotFound, UserError
+from gallery.shared.locking import locked
+from moderation.access.permissions import Actor, check
+from moderation.audit import trail
+from moderation.cases import enforcement, webhook_events
+from moderation.cases.case_locks import locked_cases
+from moderation.cases.decisions import person
+from moderation.cases.enforcement import Subject
+from moderation.cases.models import Decision, DecisionBatch, ReviewCase
+from moderation.cases.states import CaseState
+from videos.models import Video
+
+NOTHING: Final = "Nothing is left to undo: all its cases were decided again since."
+
+
+@dataclass(frozen=True)
+class Undone:
+    """``undone`` cases are as they were; ``left`` were changed since and stay as they are."""
+
+    batch: DecisionBatch
+    undone: Sequence[int]
+    left: Sequence[int]
+
+
+def words(done: Undone) -> str:
+    """What became of it, as a sentence or two."""
+    count, left = len(done.undone), len(done.left)
+    text = f"Batch {done.batch.pk} undone: {count} case{'' if count == 1 else 's'}."
+    return f"{text} {left} left alone, as they were changed since." if left else text
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What undoing some batches would do. ``doomed``: the decisions, newest first.
+
+    ``left``: cases that stay as they are, and ``refused``: batches of which nothing would be
+    undone, each with why. ``stay``: uploads whose status was changed since and is not put back.
+    """
+
+    doomed: Sequence[Decision]
+    left: Mapping[int, str]
+    refused: Mapping[int, str]
+    stay: Sequence[Subject]
+
+
+def plan(*, by: Actor, batch_ids: Iterable[int]) -> Plan:
+    """As of this moment; nothing is changed. Raises ``NotAllowed`` for who may decide nothing."""
+    check(by, "decide cases")
+    refused: dict[int, str] = {}
+    wanted = list(DecisionBatch.objects.filter(pk__in=list(batch_ids)).order_by("-pk"))
+    for batch in wanted:
+        try:
+            _check(batch, by)
+        except UserError as error:
+            refused[batch.pk] = error.message
+    rows = _decisions(batch.pk for batch in wanted if batch.pk not in refused)
+    left = _changed_since(rows)
+    doomed = [one for one in rows if one.pk not in left]
+    some = {one.batch_id for one in doomed}
+    refused |= {one.batch_id: NOTHING for one in rows if one.batch_id not in some}
+    cases = {one.case_id: left[one.pk] for one in rows if one.pk in left}
+    return Plan(doomed, cases, refused, _moved_since(doomed))
+
+
+def undo_batch(*, by: Actor, batch_id: int, reason: str) -> Undone:
+    """``undo_batches`` of one."""
+    (done,) = undo_batches(by=by, batch_ids=[batch_id], reason=reason)
+    return done
+
+
+@transaction.atomic
+def undo_batches(*, by: Actor, batch_ids: Collection[int], reason: str) -> list[Undone]:
+    """Restore states, what was hidden or released, and allow entries; tell whoever was told.
+
+    All of the batches or none, the newest first. One's own take a moderator, those of others a
+    lead. A case that somebody has decided or appealed since is left alone, as is an upload whose
+    status was changed since. Raises ``NotAllowed``, ``NotFound``, and ``Conflict`` if a batch is
+    undone already, or if all of it was changed since.
+    """
+    check(by, "decide cases")
+    person(by)
+    if not reason:
+        raise UserError("Say why it is undone.", field="reason")
+    batches = locked(DecisionBatch.objects.filter(pk__in=batch_ids))
+    if missing := set(batch_ids) - {batch.pk for batch in batches}:
+        raise NotFound(f"There is no batch {min(missing)}.", field="batch")
+    for batch in batches:
+        _check(batch, by)
+    locked_cases(one.case_id for one in _decisions(batch_ids))
+    return [_undo(batch, by, reason) for batch in reversed(batches)]
+
+
+def _check(batch: DecisionBatch, by: Actor) -> None:
+    if batch.by_id != person(by).pk:
+        check(by, "undo the decisions of others")
+    if batch.undone_at is not None:
+        raise Conflict(f"Batch {batch.pk} was undone already.")
+
+
+def _decisions(batch_ids: Iterable[int]) -> list[Decision]:
+    """What can be undone of some batches, the newest first."""
+    rows = Decision.objects.filter(batch__in=list(batch_ids), undone_at=None, blind_review=False)
+    return list(rows.select_related("case", "batch").order_by("-pk"))
+
+
+def _undo(batch: DecisionBatch, by: Actor, reason: str) -> Undone:
+    decisions = _decisions([batch.pk])[::-1]
+    left = _changed_since(decisions)
+    doomed = [one for one in decisions if one.pk not in left]
+    if not doomed:
+        raise Conflict(NOTHING)
+    moved, withdrawn = _restore(doomed, by)
+    now = timezone.now()
+    Decision.objects.filter(pk__in=[one.pk for one in doomed]).update(undone_at=now)
+    batch.undone_at, batch.undone_by = now, person(by)
+    batch.save(update_fields=["undone_at", "undone_by"])
+    webhook_events.reversals(doomed)
+    undone = [one.case_id for one in doomed]
+    changed = sorted({one.case_id for one in decisions if one.pk in left})
+    trail.record(
+        by=by.name,
+        verb="case.undone",
+        subject=batch,
+        before={"states": sorted({one.state_after for one in doomed})},
+        after={
+            "states": sorted({one.state_before for one in doomed}),
+            "cases": undone,
+            "left": changed,
+            "moved": moved,
+            "allow_items_withdrawn": withdrawn,
+        },
+        count=len(undone),
+        reason=reason,
+    )
+    return Undone(batch, undone, changed)
+
+
+def _changed_since(decisions: Sequence[Decision]) -> dict[int, str]:
+    """Decision → why it stays: its case is elsewhere by now, or others decided it again."""
+    chosen = {one.pk for one in decisions}
+    states = {one.case_id: one.case.state for one in decisions}
+    later = enforcement.open_decisions(states).order_by("-pk")
+    left: dict[int, str] = {}
+    closed: set[int] = set()
+    for pk, case, before, after in later.values_list("pk", "case", "state_before", "state_after"):
+        if pk not in chosen:
+            closed.add(case)
+        elif case in closed:
+            left[pk] = "it was decided again since"
+        elif states[case] != after:
+            left[pk] = f"it is {CaseState(states[case]).label.lower()} now"
+            closed.add(case)
+        else:
+            states[case] = before
+    return left
+
+
+def _moved_since(decisions: Sequence[Decision]) -> list[Subject]:
+    """Uploads that are not as the decisions left them."""
+    found: list[Subject] = []
+    for kind, model in (("image", Image), ("video", Video)):
+        after = {
+            one.effects["subject"][1]: one.effects["subject"][3]
+            for one in decisions
+            if one.effects.get("subject", [""])[0] == kind
+        }
+        there = dict(model.objects.filter(pk__in=after).values_list("pk", "status"))
+        found += [(kind, pk) for pk, status in after.items() if there.get(pk) != status]
+    return found
+
+
+def _restore(decisions: Sequence[Decision], by: Actor) -> tuple[int, int]:
+    """Put back what the effects say. Answers how many subjects moved and entries were retired."""
+    groups: dict[tuple[str, bool, str | None], list[int]] = {}
+    for one in decisions:
+        key = (one.state_before, bool(one.effects["held"]), one.effects.get("decided_at"))
+        groups.setdefault(key, []).append(one.case_id)
+    for (state, held, at), ids in groups.items():
+        decided_at = parse_datetime(at) if at else None
+        ReviewCase.objects.filter(pk__in=ids).update(state=state, held=held, decided_at=decided_at)
+    hidden, freed = _moved(decisions, Status.QUARANTINED), _moved(decisions, Status.READY)
+    moved = len(enforcement.release(hidden, by)) + len(enforcement.quarantine(freed, by))
+    items = [one.effects["allow_item"] for one in decisions if "allow_item" in one.effects]
+    withdrawn = enforcement.withdraw(items, "the decision was undone") if items else 0
+    return moved, withdrawn
+
+
+def _moved(decisions: Sequence[Decision], to: Status) -> list[Subject]:
+    """What the decisions had moved to that status."""
+    found: list[Any] = [one.effects["subject"] for one in decisions if "subject" in one.effects]
+    return [(kind, pk) for kind, pk, _, after in found if after == to]

@@ -1,0 +1,107 @@
+"""How each person wants media shown, and how much of it they saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import F, Model
+from django.utils import timezone
+
+from gallery.items.models import Image
+from gallery.shared.errors import UserError
+from moderation.access.permissions import Actor, check
+from moderation.audit import trail
+from moderation.audit.models import AuditEvent
+from moderation.cases.decisions import person
+from moderation.cases.models import Exposure, ReviewCase, ReviewPreference
+from videos.models import Video
+
+SEEN: Final = "media.seen"
+"""The verb of a look in the audit."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Pictures that somebody saw unfiltered today, and after how many a break is suggested."""
+
+    count: int
+    break_after: int
+
+    @property
+    def breaks(self) -> int:
+        """How many breaks should have been taken by now."""
+        return self.count // self.break_after if self.break_after else 0
+
+
+def preference(user: User) -> ReviewPreference:
+    """The person's settings; of one who has none: blurred. Not saved."""
+    found = ReviewPreference.objects.filter(user=user).first()
+    return found or ReviewPreference(user=user)
+
+
+def seen_today(user: User, preferred: ReviewPreference | None = None) -> Seen:
+    """How much this person saw today."""
+    break_after = (preferred or preference(user)).break_after
+    row = Exposure.objects.filter(user=user, day=timezone.localdate()).first()
+    return Seen(row.count if row else 0, break_after)
+
+
+def has_looked(by: Actor, case_ids: Sequence[int]) -> bool:
+    """Whether the person was shown media of each of these cases unfiltered, on whatever page."""
+    wanted = set(case_ids)
+    cases = ReviewCase.objects.filter(pk__in=wanted).values_list("pk", "image", "video")
+    subjects = {
+        pk: {(ReviewCase, pk), (Image, image), (Video, video)} for pk, image, video in cases
+    }
+    looks = AuditEvent.objects.filter(
+        actor=by.name,
+        verb=SEEN,
+        subject__in=[model._meta.label_lower for model in (ReviewCase, Image, Video)],
+        subject_id__in={pk for each in subjects.values() for _, pk in each if pk is not None},
+    )
+    seen = set(looks.order_by().values_list("subject", "subject_id").distinct())
+    return subjects.keys() == wanted and all(
+        any((model._meta.label_lower, pk) in seen for model, pk in each)
+        for each in subjects.values()
+    )
+
+
+@transaction.atomic
+def note_look(*, by: Actor, subject: Model, what: str) -> Seen:
+    """Record that a person is shown media unfiltered: an audit event and one more look.
+
+    ``subject``: the case, image, video or item it is of. ``what`` of it, such as ``thumbnail`` or
+    ``video``. Raises ``NotAllowed``.
+    """
+    check(by, "see media")
+    user = person(by)
+    day = timezone.localdate()
+    Exposure.objects.get_or_create(user=user, day=day)
+    Exposure.objects.filter(user=user, day=day).update(count=F("count") + 1)
+    trail.record(by=by.name, verb=SEEN, subject=subject, after={"what": what})
+    return seen_today(user)
+
+
+@transaction.atomic
+def prefer(*, by: Actor, first_filter: str, break_after: int) -> ReviewPreference:
+    """Set how media is shown to oneself at first, and after how many looks to suggest a break."""
+    check(by, "see media")
+    user = person(by)
+    if first_filter not in ReviewPreference.Filter.values:
+        raise UserError(f"{first_filter!r} is no way to show media.", field="first_filter")
+    if not 0 <= break_after <= 10_000:
+        raise UserError("Give 0 (never) to 10,000 looks.", field="break_after")
+    row, _ = ReviewPreference.objects.update_or_create(
+        user=user, defaults={"first_filter": first_filter, "break_after": break_after}
+    )
+    trail.record(
+        by=by.name,
+        verb="preference.changed",
+        subject=ReviewPreference,
+        after={"first_filter": first_filter, "break_after": break_after},
+    )
+    return row

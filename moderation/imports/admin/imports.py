@@ -1,0 +1,282 @@
+"""Imports in the admin: upload, look at what would change, confirm, watch, read what was bad."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
+from django.shortcuts import redirect
+from django.template.defaultfilters import filesizeformat
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from unfold.contrib.filters.admin import ChoicesCheckboxFilter
+from unfold.decorators import display
+
+from gallery.admin.export import Echo, cell
+from gallery.shared.errors import UserError
+from moderation.access.admin import ByRole
+from moderation.access.permissions import actor_of
+from moderation.imports import importing, starting_imports
+from moderation.imports.admin.forms import ExportForm, ImportForm
+from moderation.imports.models import ListImport
+from moderation.lists import exporting
+from moderation.lists.formats import Format
+
+State = ListImport.State
+BADGES = {
+    "pending": "info",
+    "running": "info",
+    "previewed": "warning",
+    "waiting": "warning",
+    "done": "success",
+    "failed": "danger",
+}
+SHOWN = 50
+"""Bad rows on an import's page; the download has all that are stored."""
+ROWS = (
+    ("added", "Added", "new items"),
+    ("changed", "Changed", "other facts, or more hashes"),
+    ("reactivated", "Active again", "their source had withdrawn them and has them again"),
+    ("retired", "Retired", "withdrawn, expired, or missing from a full list: match no more"),
+    ("unchanged", "Unchanged", "nothing new, or older than what is known"),
+    ("kept", "Left retired", "retired here, which an import does not undo"),
+)
+"""Count, heading, what it means."""
+
+
+@admin.register(ListImport)
+class ListImportAdmin(ByRole):
+    """Imports, newest first."""
+
+    view_action = add_action = "import lists"
+    list_display = [
+        "number", "shown_list", "file_name", "shown_state", "shown_progress", "shown_counts",
+        "added_by", "added",
+    ]  # fmt: skip
+    list_display_links = ["number", "file_name"]
+    list_before_template = "moderation/admin/imports_before.html"
+    list_filter = [("state", ChoicesCheckboxFilter), "list"]
+    list_select_related = ["list"]
+    sortable_by = ["number"]
+
+    def get_urls(self) -> list[URLPattern]:
+        """What can be done with an import, and the way out."""
+
+        def page(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+            wrapped: Callable[..., HttpResponseBase] = self.admin_site.admin_view(view)
+            return wrapped
+
+        name = "moderation_listimport"
+        return [
+            path("export/", page(self.export_view), name=f"{name}_export"),
+            path("<int:pk>/confirm/", page(self.confirm_view), name=f"{name}_confirm"),
+            path("<int:pk>/discard/", page(self.discard_view), name=f"{name}_discard"),
+            path("<int:pk>/bad_rows.csv", page(self.bad_rows_view), name=f"{name}_bad_rows"),
+            *super().get_urls(),
+        ]
+
+    @display(description="id", ordering="pk")
+    def number(self, row: ListImport) -> int:
+        """The id."""
+        return row.pk
+
+    @display(description="list")
+    def shown_list(self, row: ListImport) -> str:
+        """Its name."""
+        return row.list.name
+
+    @display(description="state", label=BADGES)
+    def shown_state(self, row: ListImport) -> str:
+        """A coloured badge."""
+        return row.state
+
+    @display(description="progress")
+    def shown_progress(self, row: ListImport) -> str:
+        """A bar while it waits or runs."""
+        if row.state not in (State.PENDING, State.RUNNING):
+            return "–"
+        return format_html(
+            '<progress class="video-progress" max="100" value="{}" aria-label="Progress of import '
+            '{}"></progress> {} %',
+            row.progress,
+            row.pk,
+            row.progress,
+        )
+
+    @display(description="what changes")
+    def shown_counts(self, row: ListImport) -> str:
+        """The counts that are not zero."""
+        names = (*importing.CHANGING, "bad")
+        counts = [f"{row.counts[name]:,} {name}" for name in names if row.counts.get(name)]
+        return ", ".join(counts) or "–"
+
+    @display(description="begun")
+    def added(self, row: ListImport) -> str:
+        """Day and minute, UTC."""
+        return format_html(
+            '<span class="image-time">{}</span> {}',
+            f"{row.created_at:%Y-%m-%d}",
+            f"{row.created_at:%H:%M}",
+        )
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Upload a file; what it would change is found out first."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = ImportForm(request.POST or None, request.FILES or None, initial=request.GET.dict())
+        if request.method == "POST" and form.is_valid():
+            try:
+                row = starting_imports.begin(
+                    by=actor_of(request),
+                    list_id=form.cleaned_data["list"].pk,
+                    file=form.cleaned_data["file"],
+                    format=form.cleaned_data["format"],
+                    options=form.options(),
+                    dry_run=True,
+                )
+                return redirect("admin:moderation_listimport_change", row.pk)
+            except UserError as error:
+                form.add_error(error.field if error.field in form.fields else "file", error.message)
+        return self._page(request, "import_add.html", "Import a hash list", form=form)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> HttpResponse:
+        """An import: how far it is, what it changes, what was bad."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        row = self._row(int(object_id) if object_id.isdecimal() else 0)
+        going = row.state in (State.PENDING, State.RUNNING)
+        return self._page(
+            request,
+            "import.html",
+            f"Import {row.pk}",
+            row=row,
+            going=going,
+            compared=bool(row.counts) and not going,
+            to_confirm=row.state in (State.PREVIEWED, State.WAITING) and bool(row.file),
+            large=importing.is_large(row) if row.counts and not row.finished_at else False,
+            badge=BADGES[row.state],
+            size=filesizeformat(row.size),
+            diff=diff(row),
+            numbers={name: f"{row.counts.get(name, 0):,}" for name in ("rows", "skipped", "bad")},
+            skipped={
+                kind: f"{count:,}" for kind, count in row.counts.get("skipped_kinds", {}).items()
+            },
+            bad=row.bad_rows.all()[:SHOWN],
+            stored=row.bad_rows.count(),
+        )
+
+    def confirm_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The button that has it done."""
+        return self._do(request, pk, starting_imports.confirm, "The import was started.")
+
+    def discard_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The button that drops it."""
+        return self._do(request, pk, starting_imports.discard, "The file was discarded.")
+
+    def bad_rows_view(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
+        """All bad rows that are stored, as CSV."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        row = self._row(pk)
+        return StreamingHttpResponse(
+            bad_row_lines(row),
+            content_type="text/csv; charset=utf-8",
+            headers={
+                "Content-Disposition": f'attachment; filename="import-{row.pk}-bad-rows.csv"',
+                "Cache-Control": "private, no-store",
+            },
+        )
+
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        """A list as a download; it is a POST, as it leaves an event."""
+        if not self.may(request, "export lists"):
+            raise PermissionDenied
+        form = ExportForm(request.POST or None, initial=request.GET.dict())
+        if request.method == "POST" and form.is_valid():
+            chosen = form.cleaned_data["format"]
+            name, pieces = exporting.export_list(
+                by=actor_of(request), list_id=form.cleaned_data["list"].pk, format=chosen
+            )
+            return StreamingHttpResponse(
+                pieces,
+                content_type=exporting.CONTENT_TYPES[Format(chosen)],
+                headers={
+                    "Content-Disposition": f'attachment; filename="{name}"',
+                    "Cache-Control": "private, no-store",
+                },
+            )
+        return self._page(request, "export.html", "Export a list", form=form)
+
+    def _do(
+        self, request: HttpRequest, pk: int, service: Callable[..., ListImport], done: str
+    ) -> HttpResponse:
+        if request.method != "POST":
+            raise PermissionDenied
+        try:
+            service(by=actor_of(request), import_id=pk)
+            messages.success(request, done)
+        except UserError as error:
+            messages.error(request, error.message)
+        return redirect("admin:moderation_listimport_change", pk)
+
+    def _row(self, pk: int) -> ListImport:
+        row = ListImport.objects.select_related("list").filter(pk=pk).first()
+        if row is None:
+            raise Http404
+        return row
+
+    def _page(
+        self, request: HttpRequest, template: str, title: str, **context: Any
+    ) -> TemplateResponse:
+        shown = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": title,
+            "back": reverse("admin:moderation_listimport_changelist"),
+            **context,
+        }
+        return TemplateResponse(request, f"moderation/admin/{template}", shown)
+
+
+def diff(row: ListImport) -> list[dict[str, Any]]:
+    """The counts of an import with their meaning, and a few entries of each."""
+    return [
+        {
+            "name": name,
+            "heading": heading,
+            "meaning": meaning,
+            "count": row.counts.get(name, 0),
+            "shown": f"{row.counts.get(name, 0):,}",
+            "samples": row.samples.get(name, [])
+            + (row.samples.get("missing", []) if name == "retired" else []),
+        }
+        for name, heading, meaning in ROWS
+    ]
+
+
+def bad_row_lines(row: ListImport) -> Iterator[str]:
+    """A header and a line for each, in cells that no spreadsheet takes for formulas."""
+    write = csv.writer(Echo()).writerow
+    columns = ("place", "reason", "excerpt")
+    yield write(columns)
+    for values in row.bad_rows.values_list(*columns).iterator():
+        yield write([cell(value) for value in values])

@@ -1,0 +1,73 @@
+"""What is kept of reading a file into a list."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+from moderation.lists.models import BannedList
+
+
+class ListImport(models.Model):
+    """A file that is read into a list, or was.
+
+    ``counts``: entries that are added, changed, reactivated, retired, unchanged or kept as they
+    are here; hashes that are skipped; rows that are bad. ``samples``: a few entries of each.
+    ``options``: as ``moderation.imports.options`` reads them. A change of a large share of
+    the list waits for somebody to confirm it.
+    """
+
+    class State(models.TextChoices):
+        """previewed: read without changing anything."""
+
+        PENDING = "pending"
+        RUNNING = "running"
+        PREVIEWED = "previewed"
+        WAITING = "waiting", "waiting for confirmation"
+        DONE = "done"
+        FAILED = "failed"
+
+    list = models.ForeignKey(BannedList, on_delete=models.CASCADE, related_name="imports")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    file_name = models.CharField(max_length=255)
+    file = models.FileField(max_length=200, blank=True, help_text="until it is read")
+    sha256 = models.CharField(max_length=64)
+    format = models.CharField(max_length=32)
+    size = models.PositiveBigIntegerField()
+    dry_run = models.BooleanField(default=False)
+    confirmed = models.BooleanField(default=False, help_text="a large change was agreed to")
+    agreed_by = models.CharField(
+        max_length=160, blank=True, help_text="who may weaken the list, and wants it so"
+    )
+    progress = models.PositiveSmallIntegerField(default=0, help_text="per cent")
+    options = models.JSONField(default=dict)
+    counts = models.JSONField(default=dict)
+    samples = models.JSONField(default=dict)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    failure = models.TextField(blank=True)
+    added_by = models.CharField(max_length=160)
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "import"
+
+    def __str__(self) -> str:
+        return f"import {self.pk} of {self.file_name}"
+
+
+class BadRow(models.Model):
+    """A row of an import that could not be used, and why."""
+
+    run = models.ForeignKey(ListImport, on_delete=models.CASCADE, related_name="bad_rows")
+    place = models.CharField(max_length=80)
+    reason = models.CharField(max_length=500)
+    excerpt = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"

@@ -1,0 +1,212 @@
+"""Imports as commands: begun with a file, confirmed, discarded, and picked up when left over."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from datetime import timedelta
+from typing import BinaryIO, cast
+
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from gallery.items.file_storage import delete_after_commit, undo_files
+from gallery.shared.errors import Conflict, NotFound, UserError
+from moderation.access.permissions import (
+    Actor,
+    NotAllowed,
+    Role,
+    check,
+)
+from moderation.audit import trail
+from moderation.imports.importing import Busy, run
+from moderation.imports.models import ListImport
+from moderation.imports.options import Options, check_fits
+from moderation.lists import weakening
+from moderation.lists.formats import Format, detect
+from moderation.lists.models import BannedList
+
+State = ListImport.State
+HEAD = 65_536
+CLUSTER = "lists"
+KEPT = timedelta(days=7)
+"""How long a file waits for somebody to confirm what it would change."""
+LEFT_OVER = timedelta(minutes=1)
+
+
+def begin(
+    *,
+    by: Actor,
+    list_id: int,
+    file: File,
+    format: str = "",
+    options: Options | None = None,
+    dry_run: bool = False,
+    confirmed: bool = False,
+) -> ListImport:
+    """Keep a file and have it imported in the background.
+
+    ``dry_run``: only say what it would change; confirming it then does it. ``confirmed``: a large
+    change needs no second word. Raises ``NotAllowed``, ``NotFound``, and ``UserError`` for what
+    is no list.
+    """
+    check(by, "import lists")
+    chosen = options or Options()
+    row = _row(by, list_id, cast(BinaryIO, file.file), file.name or "unnamed", format, chosen)
+    row.dry_run, row.confirmed = dry_run, confirmed
+    row.agreed_by = by.name if _agrees(by, row) else ""
+    file.seek(0)
+    with undo_files() as files, transaction.atomic():
+        row.file = files.add(default_storage.save(f"imports/{secrets.token_hex(16)}", file))
+        row.save()
+        _enqueue(row)
+    return row
+
+
+def begin_here(
+    *,
+    by: Actor,
+    list_id: int,
+    stream: BinaryIO,
+    name: str,
+    format: str = "",
+    options: Options | None = None,
+    dry_run: bool = False,
+    confirmed: bool = False,
+) -> ListImport:
+    """The row of an import that the caller runs at once, from a seekable file of their own."""
+    check(by, "import lists")
+    row = _row(by, list_id, stream, name, format, options or Options())
+    row.dry_run, row.confirmed = dry_run, confirmed
+    row.agreed_by = by.name if _agrees(by, row) else ""
+    row.save()
+    stream.seek(0)
+    return row
+
+
+@transaction.atomic
+def confirm(*, by: Actor, import_id: int) -> ListImport:
+    """Do what was previewed, or what waits. Raises ``NotAllowed``, ``NotFound``, ``Conflict``.
+
+    What weakens the list is not confirmed by a key, nor of a critical list by who began it; an
+    admin may, as ever.
+    """
+    check(by, "import lists")
+    row = _locked(import_id, State.PREVIEWED, State.WAITING)
+    second = not by.via_key and by.name != row.added_by
+    if weakening.of_import(row.list, row.counts):
+        if not (second or _agrees(by, row)):
+            raise NotAllowed("This weakens the list: a second person or an admin confirms it.")
+        row.agreed_by = by.name
+    row.state, row.dry_run, row.confirmed, row.progress = State.PENDING, False, True, 0
+    row.attempts = 0
+    row.added_by = by.name
+    row.save()
+    _enqueue(row)
+    return row
+
+
+@transaction.atomic
+def discard(*, by: Actor, import_id: int, reason: str = "") -> ListImport:
+    """Drop a file that waits to be confirmed. Raises ``NotAllowed``, ``NotFound``, ``Conflict``."""
+    check(by, "import lists")
+    row = _locked(import_id, State.PREVIEWED, State.WAITING)
+    if row.file:
+        delete_after_commit([row.file.name])
+    row.state, row.file, row.finished_at = State.FAILED, "", timezone.now()
+    row.failure = f"Discarded by {by.name}."
+    row.save()
+    trail.record(
+        by=by.name,
+        verb="import.discarded",
+        subject=row,
+        before={"list": row.list_id, "file": row.file_name, "sha256": row.sha256},
+        reason=reason,
+    )
+    return row
+
+
+def _agrees(by: Actor, row: ListImport) -> bool:
+    """Whether the caller may weaken the list alone."""
+    if by.via_key:
+        return False
+    return by.role == Role.ADMIN or not weakening.is_critical(row.list)
+
+
+def run_in_background(import_id: int) -> str:
+    """What a worker does: the state that the import came to, or that it is busy."""
+    row = ListImport.objects.filter(pk=import_id).first()
+    if row is None:
+        return "gone"
+    try:
+        # Whether they may was checked when they began or confirmed it.
+        return run(by=Actor(row.added_by, Role.ADMIN), import_id=import_id).state
+    except Busy:
+        return "busy"
+
+
+def pick_up() -> int:
+    """Run what was left over by a worker that died, or that had to wait; drop what nobody wants.
+
+    Answers how many were run.
+    """
+    now = timezone.now()
+    for row in ListImport.objects.filter(
+        state__in=[State.PREVIEWED, State.WAITING], created_at__lt=now - KEPT
+    ).exclude(file=""):
+        discard(by=Actor.machine("worker"), import_id=row.pk, reason="not confirmed in a week")
+    left = ListImport.objects.filter(
+        state__in=[State.PENDING, State.RUNNING], created_at__lt=now - LEFT_OVER
+    )
+    ids = list(left.order_by("id").values_list("pk", flat=True))
+    return sum(run_in_background(pk) not in ("busy", "gone") for pk in ids)
+
+
+def _row(
+    by: Actor, list_id: int, stream: BinaryIO, name: str, format: str, options: Options
+) -> ListImport:
+    """A row for the file, which is read once, and is seekable. Raises as ``begin`` does."""
+    if not BannedList.objects.filter(pk=list_id).exists():
+        raise NotFound(f"There is no list {list_id}.", field="list")
+    stream.seek(0)
+    if format and format not in set(Format):
+        raise UserError(f"{format!r} is none of {', '.join(Format)}.", field="format")
+    read = Format(format) if format else detect(stream.read(HEAD))
+    check_fits(options, read)
+    stream.seek(0)
+    digest = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+    return ListImport(
+        list_id=list_id,
+        file_name=_plain(name),
+        sha256=digest,
+        size=stream.seek(0, os.SEEK_END),
+        format=read.value,
+        options=options.stored(),
+        added_by=by.name,
+    )
+
+
+def _plain(name: str) -> str:
+    """The last part of a file's name, fit for the database."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(letter for letter in last if letter.isprintable())[:255] or "unnamed"
+
+
+def _locked(import_id: int, *states: str) -> ListImport:
+    row = ListImport.objects.select_for_update().filter(pk=import_id).first()
+    if row is None:
+        raise NotFound(f"There is no import {import_id}.")
+    if row.state not in states:
+        raise Conflict(f"Import {import_id} is {row.get_state_display()}: it waits for nothing.")
+    if not row.file:
+        raise Conflict(f"The file of import {import_id} is not here: import it again.")
+    return row
+
+
+def _enqueue(row: ListImport) -> None:
+    """In this transaction: the task is there when the row is."""
+    async_task("moderation.tasks.run_import", row.pk, cluster=CLUSTER)

@@ -1,0 +1,129 @@
+"""Adding what is selected among images or videos to a banned list, attached to their admins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from gallery.admin.selection import CHANGED, Selection
+from gallery.items.models import Image
+from gallery.shared.errors import UserError
+from moderation.access.permissions import actor_of, can
+from moderation.lists import items
+from moderation.lists.items import Added
+from moderation.lists.models import BannedList, RetroScan
+from videos.models import Video
+
+ACTION: Final = "add_to_banned_list"
+LABEL: Final = "Add to a banned list"
+MOST: Final = 1000
+SHOWN: Final = 24
+
+
+class BanForm(forms.Form):
+    """Which list, and why."""
+
+    to = forms.ModelChoiceField(
+        BannedList.objects.filter(kind=BannedList.Kind.BANNED).order_by("name"),
+        label="list",
+        widget=UnfoldAdminSelectWidget,
+    )
+    why = forms.CharField(
+        label="reason", max_length=1000, help_text="Goes into the audit.",
+        widget=UnfoldAdminTextInputWidget,
+    )  # fmt: skip
+
+
+def attach(model: type[Model], add: Callable[..., Added], name: str) -> None:
+    """Give the admin of a lower app's model the action, for those who may edit items."""
+    model_admin: Any = admin.site.get_model_admin(model)
+
+    def may(request: HttpRequest, obj: Any = None) -> bool:
+        return can(actor_of(request), "edit items")
+
+    @admin.action(description=LABEL, permissions=["ban"])
+    def add_to_banned_list(
+        own: Any, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> HttpResponseBase | None:
+        return _asked_or_done(own, request, queryset, add, name)
+
+    model_admin.has_ban_permission = may
+    model_admin.actions = [*model_admin.actions, add_to_banned_list]
+
+
+def _asked_or_done(
+    own: Any, request: HttpRequest, rows: QuerySet[Any], add: Callable[..., Added], name: str
+) -> HttpResponseBase | None:
+    """The confirmation page; once that very page was confirmed, one call of the service."""
+    if not can(actor_of(request), "edit items"):
+        raise PermissionDenied
+    selection = Selection(request, ACTION, rows, ["status"])
+    count = len(selection.ids)
+    if count > MOST:
+        messages.warning(request, f"Nothing done: select at most {MOST:,} at once.")
+        return None
+    form = BanForm(request.POST if selection.is_asked else None)
+    if selection.is_asked and not selection.is_confirmed:
+        messages.warning(request, CHANGED)
+    elif form.is_valid():
+        shown = own.model.objects.filter(pk__in=selection.ids)
+        return _add(request, shown, add, name, form.cleaned_data)
+    context = {
+        **own.admin_site.each_context(request),
+        "title": f"Add {count} {name}{'' if count == 1 else 's'} to a banned list",
+        "opts": own.opts,
+        "form": form,
+        "count": count,
+        "token": selection.token,
+        "name": name,
+        "action": ACTION,
+        "rows": rows[:SHOWN],
+        "more": max(0, count - SHOWN),
+        "select_across": request.POST.get("select_across") == "1",
+        "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
+        "change_url": f"admin:{own.opts.app_label}_{own.opts.model_name}_change",
+        "list_url": f"admin:{own.opts.app_label}_{own.opts.model_name}_changelist",
+    }
+    return TemplateResponse(request, "moderation/thresholds/ban.html", context)
+
+
+def _add(
+    request: HttpRequest, rows: QuerySet[Any], add: Callable[..., Added], name: str, chosen: Any
+) -> HttpResponseBase | None:
+    to = chosen["to"]
+    try:
+        added = add(
+            by=actor_of(request),
+            list_id=to.pk,
+            reason=chosen["why"],
+            **{f"{name}s": rows},
+        )
+    except UserError as error:
+        messages.error(request, error.message)
+        return None
+    count = len(added.items)
+    if count:
+        messages.success(
+            request, f"{count} item{'' if count == 1 else 's'} added to the list {to.name}."
+        )
+    for refusal in list(added.refused.values())[:5]:
+        messages.warning(request, refusal.message)
+    if len(added.refused) > 5:
+        messages.warning(request, f"{len(added.refused) - 5} more were refused.")
+    running = [RetroScan.State.PENDING, RetroScan.State.RUNNING]
+    scan = RetroScan.objects.filter(list=to, state__in=running).first()
+    return redirect("console:scan", pk=scan.pk) if scan and count else None
+
+
+attach(Image, items.add_images, "image")
+attach(Video, items.add_videos, "video")

@@ -1,0 +1,91 @@
+"""The page of changes that wait for a second person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from moderation.access.admin import ByRole
+from moderation.access.permissions import actor_of
+from moderation.lists import list_changes
+from moderation.lists.models import ListChange
+
+CONFIRM, REFUSE = "confirm", "refuse"
+
+
+class AnswerForm(forms.ModelForm):
+    """What is to become of it, and why."""
+
+    decision = forms.ChoiceField(
+        choices=[("", "—"), (CONFIRM, "Make the change"), (REFUSE, "Leave the list as it is")],
+        widget=UnfoldAdminSelectWidget,
+    )
+    because = forms.CharField(
+        label="reason",
+        max_length=1000,
+        help_text="Goes into the audit.",
+        widget=UnfoldAdminTextInputWidget,
+    )
+
+    class Meta:
+        model = ListChange
+        fields: list[str] = []
+
+
+@admin.register(ListChange)
+class ListChangeAdmin(ByRole):
+    """Seen by whoever may see lists; decided by a lead or an admin."""
+
+    form = AnswerForm
+    change_action = "edit lists"
+    list_display = ["number", "list_name", "shown_weakens", "asked_by", "shown_state", "created_at"]
+    list_display_links = ["number"]
+    list_filter = ["state"]
+    told = [
+        "list", "list_name", "command", "shown_weakens", "shown_arguments", "reason", "asked_by",
+        "created_at", "expires_at", "shown_state", "decided_by", "decided_at", "answer",
+    ]  # fmt: skip
+    readonly_fields = told
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """With the form while it waits."""
+        asked = ["decision", "because"] if self.has_change_permission(request, obj) else []
+        return [*self.told, *asked]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """By role, while it waits."""
+        waits = obj is None or obj.state == ListChange.State.WAITING
+        return waits and super().has_change_permission(request, obj)
+
+    def save_model(self, request: HttpRequest, obj: ListChange, form: Any, change: bool) -> None:
+        """One call of a service."""
+        given = form.cleaned_data
+        decide = list_changes.confirm if given["decision"] == CONFIRM else list_changes.refuse
+        decide(by=actor_of(request), change_id=obj.pk, reason=given["because"])
+
+    @display(description="change", ordering="pk")
+    def number(self, row: ListChange) -> int:
+        """The id."""
+        return row.pk
+
+    @display(description="what it lets through")
+    def shown_weakens(self, row: ListChange) -> str:
+        """In words."""
+        return "; ".join(row.weakens)
+
+    @display(description="in full")
+    def shown_arguments(self, row: ListChange) -> str:
+        """What the command is called with."""
+        return str(row.arguments)
+
+    @display(
+        description="state", label={"waiting": "warning", "applied": "success", "refused": "info"}
+    )
+    def shown_state(self, row: ListChange) -> str:
+        """A coloured badge."""
+        return row.state

@@ -1,0 +1,174 @@
+"""Adding items in the admin: hashes a line each, files, links and rows of the gallery at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from gallery.admin.adding import FilesField, FilesWidget
+from gallery.shared.errors import Conflict, UserError
+from moderation.access.permissions import Actor
+from moderation.lists import items
+from moderation.lists.models import BannedItem, BannedList
+
+MOST_LINES = 1000
+MOST_OTHERS = 50
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one: ``item_id`` is the new one, or the one that was on the list before."""
+
+    name: str
+    item_id: int | None = None
+    problem: str = ""
+
+
+class AddItemsForm(forms.Form):
+    """One list, and what is to be on it."""
+
+    to = forms.ModelChoiceField(
+        BannedList.objects.order_by("name"), label="list", widget=UnfoldAdminSelectWidget
+    )
+    hashes = forms.CharField(
+        required=False,
+        help_text="An item a line: kind and hash, such as sha256 9f86…; for pdq its quality, too.",
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 5, "spellcheck": "false"}),
+    )
+    files = FilesField(  # type: ignore[assignment]  # Django names its uploads so as well
+        required=False,
+        widget=FilesWidget(),
+        help_text="Pictures and videos. A video is read whole before this page answers.",
+    )
+    urls = forms.CharField(
+        required=False,
+        label="links",
+        help_text="A line each.",
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2, "spellcheck": "false"}),
+    )
+    images = forms.CharField(
+        required=False,
+        help_text="Ids of images of the gallery.",
+        widget=UnfoldAdminTextInputWidget,
+    )
+    videos = forms.CharField(
+        required=False,
+        help_text="Ids of videos that are indexed here.",
+        widget=UnfoldAdminTextInputWidget,
+    )
+    source = forms.CharField(
+        required=False,
+        max_length=255,
+        help_text="Whose entries they are; empty = ours.",
+        widget=UnfoldAdminTextInputWidget,
+    )
+    note = forms.CharField(
+        required=False, max_length=10_000, widget=UnfoldAdminTextareaWidget(attrs={"rows": 2})
+    )
+    reason = forms.CharField(
+        required=False,
+        max_length=1000,
+        help_text="Goes into the audit.",
+        widget=UnfoldAdminTextInputWidget,
+    )
+
+    def clean_hashes(self) -> list[tuple[str, str, int | None]]:
+        """Kind, hash and quality of each line."""
+        lines = self.cleaned_data["hashes"].splitlines()
+        parsed = [_parsed(line) for line in lines if line.strip()]
+        if len(parsed) > MOST_LINES:
+            raise forms.ValidationError(f"At most {MOST_LINES:,} lines; import longer lists.")
+        return parsed
+
+    def clean_images(self) -> list[int]:
+        """Ids."""
+        return _ids(self.cleaned_data["images"])
+
+    def clean_videos(self) -> list[int]:
+        """Ids."""
+        return _ids(self.cleaned_data["videos"])
+
+    def clean_urls(self) -> list[str]:
+        """Links, without empty lines."""
+        return [line.strip() for line in self.cleaned_data["urls"].splitlines() if line.strip()]
+
+    def clean(self) -> dict[str, Any]:
+        """Something, and not too much."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        others = [
+            one for name in ("files", "urls", "images", "videos") for one in cleaned.get(name, [])
+        ]
+        if len(others) > MOST_OTHERS:
+            raise forms.ValidationError(f"At most {MOST_OTHERS} at once besides hashes.")
+        if not others and not cleaned.get("hashes") and not self.errors:
+            raise forms.ValidationError("Give at least one hash, file, link or id.")
+        return cleaned
+
+
+def add_items(cleaned: Mapping[str, Any], *, by: Actor) -> Iterator[Outcome]:
+    """Add what the form holds: hashes as one command, each of the others as one of its own."""
+    facts = {"source": cleaned["source"], "note": cleaned["note"], "reason": cleaned["reason"]}
+    common = {"by": by, "list_id": cleaned["to"].pk, **facts}
+    yield from _add_hashes(cleaned, by=by)
+    for file in cleaned["files"]:
+        yield _attempt(file.name, items.add_file, file=file, **common)
+    for url in cleaned["urls"]:
+        yield _attempt(url, items.add_link, url=url, **common)
+    for pk in cleaned["images"]:
+        yield _attempt(f"image {pk}", items.add_image, image_id=pk, **common)
+    for pk in cleaned["videos"]:
+        yield _attempt(f"video {pk}", items.add_video, video_id=pk, **common)
+
+
+def _add_hashes(cleaned: Mapping[str, Any], *, by: Actor) -> Iterator[Outcome]:
+    if not cleaned["hashes"]:
+        return
+    said = {"source": cleaned["source"], "note": cleaned["note"]}
+    added = items.add_batch(
+        by=by,
+        list_id=cleaned["to"].pk,
+        rows=[{"hashes": [one], **said} for one in cleaned["hashes"]],
+        reason=cleaned["reason"],
+    )
+    made = iter(added.items)
+    for position, (kind, value, _) in enumerate(cleaned["hashes"]):
+        name = f"{kind} {value}"
+        if position in added.refused:
+            yield _refused(name, added.refused[position])
+        else:
+            yield Outcome(name, next(made).pk)
+
+
+def _attempt(name: str, add: Callable[..., BannedItem], **given: Any) -> Outcome:
+    try:
+        return Outcome(name, add(**given).pk)
+    except UserError as error:
+        return _refused(name, error)
+
+
+def _refused(name: str, error: UserError) -> Outcome:
+    existing = error.existing_id if isinstance(error, Conflict) else None
+    return Outcome(name, existing, error.message)
+
+
+def _parsed(line: str) -> tuple[str, str, int | None]:
+    words = line.replace(",", " ").split()
+    quality = words[2] if len(words) == 3 else None
+    if not 2 <= len(words) <= 3 or (quality is not None and not quality.isdecimal()):
+        raise forms.ValidationError(f"This is not a kind and a hash: {line.strip()[:80]}")
+    return words[0].lower(), words[1], None if quality is None else int(quality)
+
+
+def _ids(text: str) -> list[int]:
+    words = text.replace(",", " ").split()
+    if not all(word.isascii() and word.isdigit() and len(word) < 19 for word in words):
+        raise forms.ValidationError("Give ids, with spaces between them.")
+    return [int(word) for word in words]

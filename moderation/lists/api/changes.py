@@ -1,0 +1,85 @@
+"""v1: changes of lists that wait for a second person. Each view makes one service call."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import generics, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from gallery.api.schema import answers, json
+from gallery.api.serializers import ConflictSerializer
+from moderation.access.api import SCOPE, caller
+from moderation.lists import list_changes
+from moderation.lists.models import ListChange
+
+
+class ListChangeSerializer(serializers.ModelSerializer):
+    """A change that was asked for."""
+
+    class Meta:
+        model = ListChange
+        fields = [
+            "id", "list", "list_name", "command", "arguments", "weakens", "reason", "state",
+            "asked_by", "created_at", "expires_at", "decided_by", "decided_at", "answer",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class AnswerSerializer(serializers.Serializer):
+    """Why it is decided so."""
+
+    reason = serializers.CharField(max_length=1000, required=False, default="")
+
+
+@extend_schema_view(
+    get=extend_schema(responses=answers({200: ListChangeSerializer(many=True)}, 404))
+)
+class ListChanges(generics.ListAPIView):
+    """Changes that wait, and what became of earlier ones; the newest first."""
+
+    queryset = ListChange.objects.all()
+    serializer_class = ListChangeSerializer
+    scope = SCOPE
+    filterset_fields = ["state"]
+
+    def get_queryset(self):  # type: ignore[no-untyped-def]
+        return list_changes.waiting(by=caller(self.request))
+
+
+class ConfirmChange(generics.GenericAPIView):
+    """Agreeing to a change."""
+
+    queryset = ListChange.objects.all()
+    serializer_class = AnswerSerializer
+    scope = SCOPE
+
+    @extend_schema(
+        request=json(AnswerSerializer),
+        responses=answers({200: ListChangeSerializer, 409: ConflictSerializer}, 404, body=True),
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """Make the change: another lead than who asked, or an admin, logged in."""
+        body = AnswerSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        row = list_changes.confirm(by=caller(request), change_id=pk, **body.validated_data)
+        return Response(ListChangeSerializer(row).data)
+
+
+class RefuseChange(generics.GenericAPIView):
+    """Refusing a change."""
+
+    queryset = ListChange.objects.all()
+    serializer_class = AnswerSerializer
+    scope = SCOPE
+
+    @extend_schema(
+        request=json(AnswerSerializer),
+        responses=answers({200: ListChangeSerializer, 409: ConflictSerializer}, 404, body=True),
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """Leave the list as it is."""
+        body = AnswerSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        row = list_changes.refuse(by=caller(request), change_id=pk, **body.validated_data)
+        return Response(ListChangeSerializer(row).data)

@@ -1,0 +1,95 @@
+"""Vectors that items lack, of models that were not available when they were added."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from gallery.imaging import decoding, descriptors
+from gallery.items import conf, versions
+from gallery.shared.errors import UserError
+from moderation.access.permissions import Actor, check
+from moderation.audit import trail
+from moderation.lists import entries, lists
+from moderation.lists.models import BannedFingerprint, BannedItem, BannedList
+
+BATCH = 32
+
+
+def lacking() -> QuerySet[BannedItem]:
+    """Items with a picture that a model which is here has not described.
+
+    Items of videos have vectors of all of their frames or none, and no pictures to make them of.
+    """
+    lacks = Q()
+    for version in _versions():
+        rows = BannedFingerprint.objects.filter(item=OuterRef("pk"), view="full", version=version)
+        lacks |= Q(~Exists(rows))
+    return BannedItem.objects.filter(lacks, media=BannedItem.Media.IMAGE).exclude(picture="")
+
+
+def describe_missing(*, by: Actor) -> Iterator[tuple[int, str]]:
+    """Describe items from the pictures that are kept of them, in batches that are committed.
+
+    Yields each item's id, and why it could not be described or "". The picture has 1024 pixels
+    at most and is the first of an animation: the other frames stay without. Raises
+    ``NotAllowed``.
+    """
+    check(by, "edit items")
+    last = 0
+    while batch := list(lacking().filter(pk__gt=last).order_by("pk")[:BATCH]):
+        last = batch[-1].pk
+        outcomes = {item.pk: _read(item) for item in batch}
+        _store({pk: found for pk, found in outcomes.items() if not isinstance(found, str)}, by=by)
+        yield from ((pk, found if isinstance(found, str) else "") for pk, found in outcomes.items())
+
+
+def _versions() -> list[str]:
+    names = descriptors.available_names()
+    return [model.version for name in names for model in versions.written(name)]
+
+
+def _read(item: BannedItem) -> Sequence[BannedFingerprint] | str:
+    """The fingerprints that it lacks, or why there are none."""
+    has = set(item.fingerprints.filter(view="full").values_list("version", flat=True))
+    try:
+        with item.picture.open() as stream:
+            picture = decoding.decode(stream.read(), conf.limits())
+    except FileNotFoundError:
+        return "Its picture is gone from storage."
+    except UserError as error:
+        return error.message
+    return [row for row in entries.described(picture, "full") if row.version not in has]
+
+
+@transaction.atomic
+def _store(found: dict[int, Sequence[BannedFingerprint]], *, by: Actor) -> None:
+    ids = set(BannedItem.objects.filter(pk__in=found).values_list("list", flat=True))
+    lists.lock(ids)
+    touched = list(BannedList.objects.filter(pk__in=ids).order_by("pk"))
+    # Read anew, with the lists locked: an item may have gone, or its list have become hash-only.
+    kept = list(
+        BannedItem.objects.filter(pk__in=found, list__in=touched, list__hash_only=False)
+        .exclude(picture="")
+        .order_by("pk")
+    )
+    if not kept:
+        return
+    for item in kept:
+        for row in found[item.pk]:
+            row.item = item
+        BannedFingerprint.objects.bulk_create(found[item.pk], ignore_conflicts=True)
+    lists.touch(one.pk for one in touched)
+    for one in touched:
+        mine = [item.pk for item in kept if item.list_id == one.pk]
+        if mine:
+            lists.scan(one, by=by, after_item=mine[0] - 1, reason="items described")
+    trail.record(
+        by=by.name,
+        verb="items.described",
+        subject=BannedItem,
+        after=trail.named([item.pk for item in kept]),
+        count=len(kept),
+    )

@@ -1,0 +1,320 @@
+"""CSV with a header: comma, semicolon or tab; in any order, under any of the names in COLUMNS.
+
+Either one hash a line (``hash`` and ``kind``; a lone md5 or sha1 needs no kind) or several
+(``md5``, ``sha1``, ``sha256``, ``pdq``). Empty cells at the end, empty rows, comment lines (``#``)
+and the ``sep=`` line of a spreadsheet mean nothing. A quoted field may run over several lines. A
+quote that is never closed costs the line it stands on, not the lines after it.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Final, NamedTuple
+
+from moderation.lists.formats.errors import WrongFormat
+from moderation.lists.formats.rows import (
+    BadRow,
+    Feedback,
+    HashRow,
+    Kind,
+    Opinion,
+    Row,
+    State,
+)
+from moderation.lists.formats.source import LINE_CHARACTERS, Source
+from moderation.lists.formats.values import (
+    NOTE_CHARACTERS,
+    BadValue,
+    Unmatchable,
+    clean,
+    clean_id,
+    excerpt,
+    guess_kind,
+    hash_rows,
+    known_time,
+    media_of,
+    parse_flag,
+    parse_kind,
+    parse_quality,
+    parse_time,
+    tags_of,
+)
+
+NAME: Final = "CSV"
+COLUMNS: Final = {
+    "hash": "hash value indicator hash_value hash_digest signal",
+    "kind": "kind hash_type algorithm type signal_type",
+    "md5": "md5",
+    "sha1": "sha1 sha_1",
+    "sha256": "sha256 sha_256",
+    "pdq": "pdq pdq_hash",
+    "quality": "quality pdq_quality",
+    "media": "media file_type mime_type",
+    "state": "state status",
+    "deleted": "deleted withdrawn",
+    "category": "category label classification",
+    "severity": "severity",
+    "tags": "tags labels",
+    "source": "source",
+    "source_id": "source_id id first_descriptor_id",
+    "owner": "owner",
+    "note": "note notes comment comments description",
+    "opinion": "opinion",
+    "updated_at": "updated_at updated_on added_on created_on date",
+    "expires_at": "expires_at expires_on",
+}
+"""Our name → the names it may have in a file, upper or lower case, with "_", "-" or blanks."""
+
+HASH_COLUMNS: Final = ("hash", *Kind)
+TOMBSTONE_WORDS: Final = frozenset(
+    ("tombstone", "deleted", "withdrawn", "retired", "removed", "expired")
+)
+ACTIVE_WORDS: Final = frozenset(("active", ""))
+FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet runs a cell that starts so; the writer puts an apostrophe before it."""
+
+RECORD_LINES: Final = 50
+
+_OUR_NAME: Final = {alias: ours for ours, aliases in COLUMNS.items() for alias in aliases.split()}
+_HASH_CELL: Final = re.compile(r"[0-9A-Fa-f]{32,}|[A-Za-z0-9+/]{22,}={1,2}")
+_SEPARATOR: Final = re.compile(r'"?sep=(.?)"?[,;\t ]*', re.I)
+_WHOLE_NUMBER: Final = re.compile(r"^(\d+)\.0$")
+
+Fields = dict[str, str]
+
+
+class Header(NamedTuple):
+    """``columns``: position → our name of the column, of those that are known."""
+
+    delimiter: str
+    columns: dict[int, str]
+    width: int
+
+
+def header_of(line: str, delimiters: str = ",;\t") -> Header | None:
+    """The first line of a file → what it says; None if it names no column of hashes."""
+    for delimiter in delimiters:
+        names = next(csv.reader([line], delimiter=delimiter), [])
+        while names and not names[-1].strip():
+            names.pop()
+        columns = _columns(names)
+        if any(name in HASH_COLUMNS for name in columns.values()):
+            return Header(delimiter, columns, len(names))
+    return None
+
+
+def _columns(names: list[str]) -> dict[int, str]:
+    """Position → our name. "SHA-256 hash" or "File_MD5" stand for their kind where no column of
+    that name does: many lists have ``md5`` and ``md5_base64``."""
+    plain = [re.sub(r"[\W_]+", "_", name.lower()).strip("_") for name in names]
+    columns = {at: _OUR_NAME[name] for at, name in enumerate(plain) if name in _OUR_NAME}
+    for at, name in enumerate(plain):
+        if name not in _OUR_NAME and (kind := _kind_of(name)) not in {"", *columns.values()}:
+            columns[at] = kind
+    return columns
+
+
+def _kind_of(name: str) -> str:
+    try:
+        return parse_kind(name)[0]
+    except (BadValue, Unmatchable):
+        return ""
+
+
+def _find_header(lines: Iterator[tuple[int, str]]) -> tuple[Header | None, list[tuple[int, str]]]:
+    """The header after what may stand before it, and a line that was read but is none of these.
+
+    A header may be written as a comment; it counts where no other one follows.
+    """
+    delimiters, comment = ",;\t", ""
+    for number, line in lines:
+        if separator := _SEPARATOR.fullmatch(line):
+            delimiters = "".join(dict.fromkeys(separator[1] + delimiters))
+        elif _starts_as_comment(line):
+            comment = line.lstrip('"# ')
+        elif header := header_of(line, delimiters):
+            return header, []
+        else:
+            return header_of(comment, delimiters), [(number, line)]
+    return header_of(comment, delimiters), []
+
+
+def matches(head: str) -> bool:
+    """Whether the first line is a header that names a hash."""
+    lines = (line for line in enumerate(head.splitlines(), 1) if line[1].strip())
+    return _find_header(lines)[0] is not None
+
+
+def read(source: Source, default_kind: Kind | None = None) -> Iterator[Row]:
+    """Yields the rows; `default_kind` is that of hashes without one. Raises WrongFormat."""
+    lines = ((number, line) for number, line in source.lines() if line.strip())
+    header, before = _find_header(lines)
+    if header is None:
+        raise WrongFormat("This is not a CSV file with a header that names a hash column.")
+    for name, count in Counter(header.columns.values()).items():
+        if count > 1:
+            raise WrongFormat(f"{count} columns of this CSV file stand for “{name}”; keep one.")
+    return _read(chain(before, lines), header, default_kind)
+
+
+def _read(
+    lines: Iterator[tuple[int, str]], header: Header, default_kind: Kind | None
+) -> Iterator[Row]:
+    for number, text, problem in _records(lines, header):
+        place = f"line {number}"
+        try:
+            if problem:
+                raise BadValue(problem)
+            fields = _fields(text, header)
+            if fields is not None:
+                yield from _rows(fields, place, default_kind)
+        except BadValue as bad:
+            yield BadRow(place, str(bad), excerpt(text))
+
+
+def _records(lines: Iterator[tuple[int, str]], header: Header) -> Iterator[tuple[int, str, str]]:
+    """(line number, text of one record, what is wrong with it).
+
+    An odd number of quotes means that the record goes on. If it does not end well, the first line
+    is given up and those after it stand for themselves.
+    """
+    again: deque[tuple[int, str]] = deque()
+    while first := again.popleft() if again else next(lines, None):
+        number, line = first
+        if len(line) > LINE_CHARACTERS:
+            yield number, line, f"the line is longer than {LINE_CHARACTERS} characters"
+        elif _is_comment(line, header):
+            continue
+        elif line.count('"') % 2 == 0:
+            yield number, line, ""
+        else:
+            more, record = _continued(line, chain(_emptied(again), lines), header)
+            if record:
+                yield number, record, ""
+            else:
+                yield number, line, "a quote is opened and not closed"
+                again.extendleft(reversed(more))
+
+
+def _emptied(lines: deque[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    while lines:
+        yield lines.popleft()
+
+
+def _continued(
+    record: str, following: Iterable[tuple[int, str]], header: Header
+) -> tuple[list[tuple[int, str]], str]:
+    """The lines after one that opens a quote, and the whole record; "" if it does not end well.
+
+    It does not after RECORD_LINES, at a line that is a row of its own, or when what comes of it
+    is no CSV.
+    """
+    more: list[tuple[int, str]] = []
+    for number, line in following:
+        more.append((number, line))
+        record += f"\n{line}"
+        if line.count('"') % 2:
+            return more, record if _cells(record, header) else ""
+        if len(more) >= RECORD_LINES or len(record) > LINE_CHARACTERS or _is_row(line, header):
+            break
+    return more, ""
+
+
+def _is_row(line: str, header: Header) -> bool:
+    cells = next(csv.reader([line], delimiter=header.delimiter), [])
+    return len(cells) == header.width and any(
+        name in HASH_COLUMNS and _HASH_CELL.fullmatch(cells[at].strip())
+        for at, name in header.columns.items()
+    )
+
+
+def _starts_as_comment(line: str) -> bool:
+    return line.lstrip().removeprefix('"').startswith("#")
+
+
+def _is_comment(line: str, header: Header) -> bool:
+    """``#`` at the start, unless an id or a note of a whole row may begin so."""
+    if not _starts_as_comment(line):
+        return False
+    if header.columns.get(0) in HASH_COLUMNS:
+        return True
+    cells = next(csv.reader([line], delimiter=header.delimiter), [])
+    return len(cells) != header.width or not any(cell.strip() for cell in cells[1:])
+
+
+def _cells(text: str, header: Header) -> list[str]:
+    """The cells of a record, as many as the header has; [] if this is no CSV or has more."""
+    try:
+        cells = next(csv.reader([text], delimiter=header.delimiter, strict=True), [])
+    except csv.Error:
+        return []
+    more = header.width - len(cells)
+    # Spreadsheets add empty cells at the end of a row, and leave them out.
+    return cells + [""] * more if not any(cell.strip() for cell in cells[header.width :]) else []
+
+
+def _fields(text: str, header: Header) -> Fields | None:
+    """The cells by our names of their columns; None for a row of empty cells."""
+    cells = _cells(text, header)
+    if not cells:
+        found = next(csv.reader([text], delimiter=header.delimiter), [])
+        if len(found) > header.width:
+            raise BadValue(f"there are {len(found)} fields, the header has {header.width}")
+        raise BadValue("this is not CSV: a quote stands where none can")
+    if not any(cell.strip() for cell in cells):
+        return None
+    return {name: _unescaped(cells[at]) for at, name in header.columns.items()}
+
+
+def _unescaped(cell: str) -> str:
+    escaped = cell.startswith("'") and cell.lstrip("'").startswith(FORMULA_STARTS)
+    return cell[1:] if escaped else cell.strip()
+
+
+def _rows(fields: Fields, place: str, default_kind: Kind | None) -> Iterator[Row]:
+    get = fields.get
+    opinion = _opinion(get("opinion", ""))
+    entry = HashRow(
+        place=place,
+        state=_state(get("state", ""), get("deleted")),
+        media=media_of(get("media")),
+        quality=parse_quality(get("quality")),
+        source=clean(get("source")),
+        # A spreadsheet's or pandas' 17.0 is the entry 17.
+        source_id=clean_id(_WHOLE_NUMBER.sub(r"\1", get("source_id", ""))),
+        owner=clean(get("owner")),
+        category=clean(get("category")),
+        severity=clean(get("severity")),
+        tags=tags_of(get("tags")),
+        note=clean(get("note"), NOTE_CHARACTERS),
+        feedback=(Feedback(by="", opinion=opinion),) if opinion else (),
+        updated_at=known_time(get("updated_at")),
+        expires_at=parse_time(get("expires_at")),
+    )
+    named: list[tuple[str, str]] = [(kind, fields[kind]) for kind in Kind if get(kind)]
+    if value := get("hash"):
+        named.append((get("kind") or guess_kind(value, default_kind), value))
+    if not named and entry.state is State.TOMBSTONE and entry.source_id:
+        yield entry
+    elif not named:
+        raise BadValue("there is no hash")
+    yield from hash_rows(entry, named)
+
+
+def _state(state: str, deleted: str | None) -> State:
+    word = state.lower()
+    if word not in TOMBSTONE_WORDS | ACTIVE_WORDS:
+        raise BadValue(f"“{clean(state, 40)}” is not a state; write active or deleted")
+    return State.TOMBSTONE if word in TOMBSTONE_WORDS or parse_flag(deleted) else State.ACTIVE
+
+
+def _opinion(word: str) -> Opinion:
+    try:
+        return Opinion(re.sub(r"[\s-]+", "_", word.lower()))
+    except ValueError:
+        allowed = ", ".join(filter(None, Opinion))
+        raise BadValue(f"“{clean(word, 40)}” is not an opinion; write {allowed}") from None

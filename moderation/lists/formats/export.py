@@ -1,0 +1,113 @@
+"""Rows → a hash list: CSV, ``kind hash`` lines, or ThreatExchange JSON.
+
+CSV keeps every field except who gave which feedback (it has their joint opinion) and reads back
+to the same rows. Lines keep the active hashes alone. The other formats are what the lists'
+owners send out, and are not written.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+
+from gallery.shared.errors import UserError
+from moderation.lists.formats.delimited import FORMULA_STARTS
+from moderation.lists.formats.formats import Format
+from moderation.lists.formats.rows import (
+    HashRow,
+    Kind,
+    Media,
+    Opinion,
+    State,
+)
+
+CSV_COLUMNS: Final = (
+    "hash", "kind", "quality", "media", "state", "category", "severity", "tags", "source",
+    "source_id", "owner", "opinion", "note", "updated_at", "expires_at",
+)  # fmt: skip
+
+
+class NotWritable(UserError):
+    """The format is one that can only be read."""
+
+    code = "not_writable"
+
+
+def write_rows(rows: Iterable[HashRow], format: Format) -> Iterator[bytes]:
+    """The file in pieces, one per row and what stands around them. Raises NotWritable."""
+    if format not in WRITERS:
+        names = ", ".join(WRITERS)
+        raise NotWritable(f"Lists are not written as {format}; choose {names}.", field="format")
+    return WRITERS[format](rows)
+
+
+def _csv(rows: Iterable[HashRow]) -> Iterator[bytes]:
+    line = io.StringIO()
+    writer = csv.writer(line, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for row in rows:
+        yield line.getvalue().encode()
+        line.seek(0)
+        line.truncate()
+        writer.writerow([_cell(row, column) for column in CSV_COLUMNS])
+    yield line.getvalue().encode()
+
+
+def _cell(row: HashRow, column: str) -> str:
+    value = getattr(row, "value" if column == "hash" else column)
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    text = ";".join(value) if isinstance(value, tuple) else str(value)
+    return f"'{text}" if text.lstrip("'").startswith(FORMULA_STARTS) else text
+
+
+def _plain(rows: Iterable[HashRow]) -> Iterator[bytes]:
+    for row in rows:
+        if row.kind and row.state is State.ACTIVE:
+            quality = "" if row.quality is None else f" {row.quality}"
+            yield f"{row.kind} {row.value}{quality}\n".encode()
+
+
+def _threatexchange(rows: Iterable[HashRow]) -> Iterator[bytes]:
+    yield b'{"data":['
+    comma = b""
+    for row in rows:
+        yield comma + orjson.dumps(_descriptor(row)) + b"\n"
+        comma = b","
+    yield b"]}\n"
+
+
+def _descriptor(row: HashRow) -> dict[str, Any]:
+    descriptor: dict[str, Any] = {"id": row.source_id or f"{row.kind}:{row.value}"}
+    if row.kind:
+        video = "VIDEO_" if row.media is Media.VIDEO and row.kind is not Kind.PDQ else ""
+        descriptor |= {
+            "type": f"HASH_{video}{row.kind.upper()}",
+            "raw_indicator": row.value,
+        }
+    if row.state is State.TOMBSTONE:
+        return descriptor | {"should_delete": True}
+    harmless = row.opinion is Opinion.FALSE_POSITIVE
+    return descriptor | {
+        "status": "NON_MALICIOUS" if harmless else "MALICIOUS",
+        "owner": {"name": row.owner},
+        "severity": row.severity,
+        "description": row.note,
+        "tags": {"data": [{"text": tag} for tag in row.tags]},
+        "added_on": row.updated_at and row.updated_at.isoformat(),
+        "expired_on": row.expires_at and row.expires_at.isoformat(),
+    }
+
+
+WRITERS: Final[dict[Format, Callable[[Iterable[HashRow]], Iterator[bytes]]]] = {
+    Format.CSV: _csv,
+    Format.PLAIN: _plain,
+    Format.THREATEXCHANGE: _threatexchange,
+}

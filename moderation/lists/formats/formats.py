@@ -1,0 +1,106 @@
+"""The formats by name: which one a file is, and its rows. See `moderation.lists.formats`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from enum import StrEnum
+from typing import BinaryIO, Final
+
+from moderation.lists.formats import (
+    delimited,
+    ncmec,
+    plain,
+    project_vic,
+    stopncii,
+    tech_against_terrorism,
+    threatexchange,
+)
+from moderation.lists.formats.errors import UnknownFormat, WrongFormat
+from moderation.lists.formats.rows import (
+    HashRow,
+    Kind,
+    Row,
+    State,
+)
+from moderation.lists.formats.source import HEAD_BYTES, Source, decoded_head
+
+
+class Format(StrEnum):
+    """The formats that can be read."""
+
+    CSV = "csv"
+    PLAIN = "plain"
+    NCMEC = "ncmec"
+    STOPNCII = "stopncii"
+    THREATEXCHANGE = "threatexchange"
+    TECH_AGAINST_TERRORISM = "tech_against_terrorism"
+    PROJECT_VIC = "project_vic"
+
+
+_XML: Final = {Format.NCMEC: ncmec}
+_JSON: Final = {
+    Format.PROJECT_VIC: project_vic,
+    Format.STOPNCII: stopncii,
+    Format.TECH_AGAINST_TERRORISM: tech_against_terrorism,
+    Format.THREATEXCHANGE: threatexchange,
+}
+_TEXT: Final = {Format.CSV: delimited, Format.PLAIN: plain}
+
+
+def detect(head: bytes) -> Format:
+    """The format of a file from its first bytes (64 KiB at most are looked at).
+
+    Raises UnknownFormat.
+    """
+    text, _, _ = decoded_head(head)
+    start = text.lstrip()[:1]
+    readers = _XML if start == "<" else _JSON if start in ("{", "[") else _TEXT
+    for name, reader in readers.items():
+        if reader.matches(text):
+            return name
+    raise UnknownFormat(
+        "This file is no hash list that can be read here. Use a CSV file with a header, "
+        "“kind hash” lines, or a file as NCMEC, StopNCII, ThreatExchange, Tech Against "
+        "Terrorism or Project VIC write it."
+    )
+
+
+def read_rows(
+    stream: BinaryIO,
+    format: Format | None = None,
+    *,
+    now: datetime,
+    default_kind: Kind | None = None,
+) -> Iterator[Row]:
+    """The rows of a hash list in the order of the file; memory does not grow with it.
+
+    `stream` is binary and seekable and is read from where it stands. Without `format` it is
+    detected. An entry that expired by `now` is a tombstone. `default_kind` is that of hashes
+    which CSV or plain lines give without a kind.
+
+    Raises UnknownFormat, or WrongFormat: at once if the first bytes are not of `format`, from
+    the iterator, before any row, if the list of entries then never comes.
+    """
+    start = stream.tell()
+    claimed = format or detect(stream.read(HEAD_BYTES))
+    stream.seek(start)
+    source = Source(stream)
+    if claimed in _TEXT:
+        rows = _TEXT[claimed].read(source, default_kind)
+    else:
+        reader = {**_XML, **_JSON}[claimed]
+        if not reader.matches(source.head):
+            raise WrongFormat(
+                f"This is not a {reader.NAME} file: its beginning has none of the names that "
+                "such a file has."
+            )
+        rows = reader.read(source)
+    return (_expired(row, now) for row in rows)
+
+
+def _expired(row: Row, now: datetime) -> Row:
+    if isinstance(row, HashRow) and row.expires_at and row.expires_at <= now:
+        return replace(row, state=State.TOMBSTONE)
+    return row

@@ -1,0 +1,220 @@
+"""What becomes of items that are on a list: each command takes any number and leaves one event."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from gallery.shared.errors import Conflict, NotFound, UserError
+from moderation.access.permissions import Actor, check
+from moderation.audit import trail
+from moderation.lists import freed, lists, weakening
+from moderation.lists.models import BannedItem, BannedList
+
+Items = QuerySet[BannedItem]
+
+EXPIRED = "expired"
+"""Why an entry is retired whose time is over, as imports say it, too."""
+
+_ACTIVE, _HARMLESS = BannedItem.State.ACTIVE, BannedItem.Opinion.FALSE_POSITIVE
+
+_WEAKER = (BannedItem.Opinion.FALSE_POSITIVE, BannedItem.Opinion.DISPUTED)
+"""Opinions of items that act less, or not at all."""
+
+TEXTS = ("tags", "note", "category", "severity", "owner", "expires_at")
+"""What can be changed of an item that is there."""
+
+
+@weakening.deferrable
+def retire(*, by: Actor, items: Items, reason: str) -> int:
+    """Active items match nothing any more; they stay as a record. Answers how many they were."""
+    check(by, "edit items")
+    rows = _locked(items.filter(state=BannedItem.State.ACTIVE))
+    weakening.check_items(by, rows, command="retire", reason=reason)
+    _screen_freed(rows)
+    BannedItem.objects.filter(pk__in=[row.pk for row in rows]).update(
+        state=BannedItem.State.RETIRED, retired_at=timezone.now(), retired_because=reason[:255]
+    )
+    return _finish("retired", rows, "active", "retired", by=by, reason=reason)
+
+
+@transaction.atomic
+def activate(*, by: Actor, items: Items, reason: str) -> int:
+    """Retired items match again, and are looked for in what is here. Answers how many."""
+    check(by, "edit items")
+    rows = _locked(items.filter(state=BannedItem.State.RETIRED))
+    BannedItem.objects.filter(pk__in=[row.pk for row in rows]).update(
+        state=BannedItem.State.ACTIVE, retired_at=None, retired_because=""
+    )
+    _scan([row for row in rows if row.opinion != _HARMLESS], by=by, reason="item activated")
+    return _finish("activated", rows, "retired", "active", by=by, reason=reason)
+
+
+@weakening.deferrable
+def give_opinion(*, by: Actor, items: Items, opinion: str, reason: str) -> int:
+    """Say what we think of items; a false positive matches nothing. Answers how many changed.
+
+    Raises ``NotAllowed``, and ``UserError`` for a word that is no opinion.
+    """
+    check(by, "give opinions")
+    if opinion not in BannedItem.Opinion.values:
+        raise UserError(
+            f"{opinion!r} is none of {', '.join(BannedItem.Opinion.values)}.", field="opinion"
+        )
+    rows = _locked(items.exclude(opinion=opinion))
+    if opinion in _WEAKER:
+        weakening.check_items(by, rows, command="give_opinion", reason=reason, opinion=opinion)
+        _screen_freed(rows)
+    before = {str(row.pk): row.opinion for row in rows[: trail.NAMED]}
+    BannedItem.objects.filter(pk__in=[row.pk for row in rows]).update(opinion=opinion)
+    again = [row for row in rows if row.opinion == _HARMLESS and row.state == _ACTIVE]
+    _scan(again, by=by, reason="no false positive any more")
+    return _finish("opinion_given", rows, before, opinion, by=by, reason=reason)
+
+
+@weakening.deferrable
+def move(*, by: Actor, items: Items, list_id: int, reason: str) -> int:
+    """Put items onto another list, whose policy they then have. Answers how many were moved.
+
+    On a hash-only list they lose pictures and vectors for good. Raises ``NotAllowed``,
+    ``NotFound``, and ``Conflict`` if the list has an entry of the same source and id.
+    """
+    check(by, "edit items")
+    rows = _locked(items.exclude(list=list_id), also=[list_id])
+    onto = lists.locked(list_id)
+    weakening.check_items(by, rows, command="move", reason=reason, list_id=list_id)
+    lists.check_may_add(by, onto)
+    _screen_freed(rows)
+    keys = [(row.source, row.source_id) for row in rows if row.source_id]
+    there = onto.items.filter(source_id__in=[source_id for _, source_id in keys])
+    for (_, source_id), count in Counter(
+        [*keys, *there.values_list("source", "source_id")]
+    ).items():
+        if count > 1:
+            raise Conflict(f"The list {onto.name} would have the entry {source_id} twice.")
+    moved = BannedItem.objects.filter(pk__in=[row.pk for row in rows])
+    before = {str(row.pk): row.list_id for row in rows[: trail.NAMED]}
+    moved.update(list=onto)
+    if onto.hash_only:
+        lists.forget_media(moved)
+    lists.touch([onto.pk])
+    matching = [row for row in rows if row.state == _ACTIVE and row.opinion != _HARMLESS]
+    _scan(matching, by=by, reason="item moved", onto=onto)
+    return _finish("moved", rows, before, onto.pk, by=by, reason=reason)
+
+
+@weakening.deferrable
+def suspend(*, by: Actor, items: Items, reason: str) -> int:
+    """Items lead to review at most, such as one that floods the queue. Answers how many."""
+    check(by, "edit items")
+    rows = _locked(items.filter(suspended_at=None))
+    weakening.check_items(by, rows, command="suspend", reason=reason)
+    _screen_freed(rows)
+    BannedItem.objects.filter(pk__in=[row.pk for row in rows]).update(suspended_at=timezone.now())
+    return _finish("suspended", rows, False, True, by=by, reason=reason)
+
+
+@transaction.atomic
+def lift_suspension(*, by: Actor, items: Items, reason: str) -> int:
+    """Suspended items act as their list says again. Answers how many."""
+    check(by, "edit items")
+    rows = _locked(items.exclude(suspended_at=None))
+    BannedItem.objects.filter(pk__in=[row.pk for row in rows]).update(suspended_at=None)
+    return _finish("suspension_lifted", rows, True, False, by=by, reason=reason)
+
+
+@weakening.deferrable
+def change_item(*, by: Actor, item_id: int, reason: str = "", **fields: Any) -> BannedItem:
+    """Set some of ``TEXTS``. Raises ``NotAllowed``, ``NotFound``, ``UserError`` for bad values, and
+    ``NeedsSecondPerson`` for an item of a banned list that would end now."""
+    check(by, "edit items")
+    if unknown := fields.keys() - set(TEXTS):
+        raise TypeError(f"an item has no {', '.join(sorted(unknown))} to be changed")
+    rows = _locked(BannedItem.objects.filter(pk=item_id))
+    if not rows:
+        raise NotFound(f"There is no item {item_id}.")
+    (item,) = rows
+    before = {name: getattr(item, name) for name in fields if getattr(item, name) != fields[name]}
+    if not before:
+        return item
+    for name in before:
+        setattr(item, name, fields[name])
+    try:
+        item.clean_fields()
+    except ValidationError as error:
+        name, messages = next(iter(error.message_dict.items()))
+        raise UserError(messages[0], field=name) from error
+    if "expires_at" in before:
+        weakening.check_ending(by, item, reason=reason, fields=fields)
+    item.save(update_fields=list(before))
+    after = {name: fields[name] for name in before}
+    _finish("changed", rows, before, after, by=by, reason=reason)
+    return item
+
+
+def retire_expired() -> int:
+    """Retire entries of allow lists whose time is over, so that what they freed is screened again.
+
+    Expired items match nothing from that moment on; of a banned list that is all there is to it.
+    """
+    over = BannedItem.objects.filter(
+        list__kind=BannedList.Kind.ALLOW, state=_ACTIVE, expires_at__lte=timezone.now()
+    )
+    return retire(by=Actor.machine("worker"), items=over, reason=EXPIRED)
+
+
+def _screen_freed(rows: Sequence[BannedItem]) -> None:
+    """What these have let through, if they are on allow lists: from now on they do not."""
+    allowing = BannedItem.objects.filter(
+        pk__in=[row.pk for row in rows], list__kind=BannedList.Kind.ALLOW
+    )
+    freed.screen_again(allowing)
+
+
+def _locked(items: Items, also: Sequence[int] = ()) -> list[BannedItem]:
+    """The rows, locked, with their lists' rows locked first: all commands lock in this order."""
+    ids = {*items.order_by().values_list("list", flat=True).distinct(), *also}
+    lists.lock(ids)
+    return list(items.order_by("pk").select_for_update(of=("self",), no_key=True))
+
+
+def _scan(
+    rows: Sequence[BannedItem], *, by: Actor, reason: str, onto: BannedList | None = None
+) -> None:
+    """One scan for each list; of several items, from the first of them on."""
+    by_list: dict[int, list[int]] = {}
+    for row in rows:
+        by_list.setdefault(onto.pk if onto else row.list_id, []).append(row.pk)
+    for found in BannedList.objects.filter(pk__in=by_list).order_by("pk"):
+        ids = by_list[found.pk]
+        if len(ids) == 1:
+            lists.scan(found, by=by, item_id=ids[0], reason=reason)
+        else:
+            lists.scan(found, by=by, after_item=min(ids) - 1, reason=reason)
+
+
+def _finish(
+    verb: str, rows: Sequence[BannedItem], before: Any, after: Any, *, by: Actor, reason: str
+) -> int:
+    """Raise the lists' versions and record one event; nothing if there were no rows."""
+    if not rows:
+        return 0
+    lists.touch(row.list_id for row in rows)
+    told = trail.named([row.pk for row in rows])
+    told["lists"] = sorted({row.list_id for row in rows})
+    trail.record(
+        by=by.name,
+        verb=f"item.{verb}" if len(rows) == 1 else f"items.{verb}",
+        subject=rows[0] if len(rows) == 1 else BannedItem,
+        before={"was": before, **(told if len(rows) > 1 else {})},
+        after={"is": after},
+        count=len(rows),
+        reason=reason,
+    )
+    return len(rows)

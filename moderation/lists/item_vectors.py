@@ -1,0 +1,140 @@
+"""The vectors of items' pictures as one matrix in this process's memory, so that all are compared.
+
+Which pictures match is asked of the database for each question, so that every change holds for the
+next one in every process. Only the vectors themselves are kept: a row of the database never changes
+its own, and is known by its id and the transaction that wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from django.db import connection
+from numpy.typing import NDArray
+
+from moderation.lists.binary_copy import INTEGER, copied, halfvec
+
+Floats = NDArray[np.float32]
+
+LIVE: Final = """
+    FROM moderation_bannedfingerprint f JOIN moderation_banneditem i ON i.id = f.item_id
+    WHERE i.list_id = ANY(%(lists)s) AND i.state = 'active' AND i.opinion <> 'false_positive'
+    AND (i.expires_at IS NULL OR i.expires_at > statement_timestamp())
+"""
+"""SQL of the pictures of items that match, as ``BannedItem.objects.matching`` has it."""
+
+
+NO_TIME: Final = -1
+"""``time_ms`` of a picture that is of no video."""
+
+_COLUMNS: Final = dict.fromkeys(("id", "item", "time_ms", "tx"), INTEGER)
+_ROW: Final = np.dtype([(name, np.int64) for name in _COLUMNS])
+_AT_ONCE: Final = 5000
+"""Vectors that are read by one query: 5 MB."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """n pictures of items that match at this moment, by id.
+
+    ``rows``: ``id`` of the fingerprint, ``item``, ``time_ms`` or ``NO_TIME``, ``tx``. ``vectors``:
+    float32 n × d of unit length.
+    """
+
+    rows: NDArray[np.void]
+    vectors: Floats
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def named(self, at: int) -> tuple[int, int, int | None]:
+        """The fingerprint, its item, and its time in the item's video."""
+        pk, item, time_ms, _ = self.rows[at].tolist()
+        return pk, item, None if time_ms == NO_TIME else time_ms
+
+    def distances(self, queries: Sequence[NDArray[np.floating]]) -> Floats:
+        """Cosine distances, n × queries, to vectors as the database would keep them."""
+        if not (len(self) and len(queries)):
+            return np.empty((len(self), len(queries)), np.float32)
+        return np.asarray(1.0 - self.vectors @ unit(np.stack(queries).astype(np.float16)).T)
+
+
+_kept: dict[tuple[str, str, str], Pictures] = {}
+
+
+def matching(column: str, version: str, lists: Sequence[int]) -> Pictures:
+    """The pictures of the items of some lists that match now and have a vector in ``column``.
+
+    ``column``: cnn or clip. Takes 2 KB of this process's memory for each.
+    """
+    key = str(connection.settings_dict["NAME"]), column, version
+    rows = _live(column, version, lists)
+    known = _kept.get(key, Pictures(rows[:0], np.empty((0, 0), np.float32)))
+    if not np.array_equal(known.rows, rows):
+        # Made anew and never written again, so that threads may share it.
+        known = _kept[key] = _renewed(known, rows, column)
+    return known
+
+
+def unit(vectors: NDArray[Any]) -> Floats:
+    """Scaled to length 1, along the last axis."""
+    wide = np.asarray(vectors, np.float32)
+    length = np.linalg.norm(wide, axis=-1, keepdims=True)
+    return np.asarray(wide / np.maximum(length, 1e-12), np.float32)
+
+
+def _live(column: str, version: str, lists: Sequence[int]) -> NDArray[np.void]:
+    found = copied(
+        f"SELECT f.id, f.item_id, coalesce(f.time_ms, {NO_TIME})::bigint, f.xmin::text::bigint "
+        f"{LIVE} AND f.{column} IS NOT NULL AND f.version = %(version)s ORDER BY f.id",
+        {"version": version, "lists": list(lists)},
+        _COLUMNS,
+    )
+    rows = np.empty(len(found), _ROW)
+    for name in _COLUMNS:
+        rows[name] = found[name]
+    return rows
+
+
+def _renewed(known: Pictures, rows: NDArray[np.void], column: str) -> Pictures:
+    """With the vectors that are known already, and the others from the database."""
+    at = np.searchsorted(known.rows["id"], rows["id"])
+    same = at < len(known)
+    same[same] = known.rows[at[same]] == rows[same]
+    ids, fresh = _read(column, rows["id"][~same])
+    # What was deleted meanwhile has none.
+    there = same | np.isin(rows["id"], ids)
+    rows, same, at = rows[there], same[there], at[there]
+    size = max(known.vectors.shape[1], fresh.shape[1])
+    vectors = np.empty((len(rows), size), np.float32)
+    if same.any():
+        vectors[same] = known.vectors[at[same]]
+    if len(fresh):
+        vectors[~same] = fresh
+    return Pictures(rows, vectors)
+
+
+def _read(column: str, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
+    """Ids, and vectors of unit length, of those of some rows that are there, by id."""
+    numbers, vectors = [np.empty(0, np.int64)], []
+    for start in range(0, len(ids), _AT_ONCE):
+        params = {"ids": ids[start : start + _AT_ONCE].tolist()}
+        where = (
+            f"FROM moderation_bannedfingerprint WHERE id = ANY(%(ids)s) AND {column} IS NOT NULL"
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT vector_dims({column}) {where} LIMIT 1", params)
+            dimensions = cursor.fetchone()
+        if dimensions is None:
+            continue
+        rows = copied(
+            f"SELECT id, {column} {where} ORDER BY id",
+            params,
+            {"id": INTEGER, "vector": halfvec(dimensions[0])},
+        )
+        numbers.append(rows["id"].astype(np.int64))
+        vectors.append(unit(rows["vector"]["values"]))
+    return np.concatenate(numbers), np.concatenate(vectors or [np.empty((0, 0), np.float32)])

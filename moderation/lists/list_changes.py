@@ -1,0 +1,98 @@
+"""Changes of lists that wait for a second person: confirmed, refused, listed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from gallery.shared.errors import Conflict, NotFound
+from moderation.access.permissions import (
+    Actor,
+    NotAllowed,
+    Role,
+    check,
+)
+from moderation.audit import trail
+from moderation.lists import item_changes, lists
+from moderation.lists.models import BannedItem, ListChange
+
+
+def _of_items(command: Callable[..., int]) -> Callable[..., int]:
+    def run(*, by: Actor, ids: list[int], **arguments: Any) -> int:
+        return command(by=by, items=BannedItem.objects.filter(pk__in=ids), **arguments)
+
+    return run
+
+
+COMMANDS: Final[Mapping[str, Callable[..., Any]]] = {
+    "create_list": lists.create_list,
+    "change_list": lists.change_list,
+    "change_method": lists.change_method,
+    "delete_list": lists.delete_list,
+    "change_item": item_changes.change_item,
+    "retire": _of_items(item_changes.retire),
+    "give_opinion": _of_items(item_changes.give_opinion),
+    "move": _of_items(item_changes.move),
+    "suspend": _of_items(item_changes.suspend),
+}
+"""What may have to wait, by the name under which it is stored."""
+
+
+def waiting(*, by: Actor) -> QuerySet[ListChange]:
+    """All changes that were asked for, the newest first. Raises ``NotAllowed``."""
+    check(by, "view lists")
+    return ListChange.objects.select_related("list")
+
+
+@transaction.atomic
+def confirm(*, by: Actor, change_id: int, reason: str = "") -> ListChange:
+    """Make the change. Raises ``NotAllowed``, ``NotFound``, ``Conflict``, and what it raises."""
+    row = _locked(by, change_id)
+    if row.asker_id == by.user.pk and by.role < Role.ADMIN:
+        raise NotAllowed("You asked for this yourself: it is for somebody else to confirm.")
+    arguments = dict(row.arguments)
+    arguments["reason"] = f"change {row.pk}, asked for by {row.asked_by}: {row.reason}"[:255]
+    COMMANDS[row.command](by=replace(by, confirmed=True), **arguments)
+    return _decide(row, ListChange.State.APPLIED, "change.confirmed", by, reason)
+
+
+@transaction.atomic
+def refuse(*, by: Actor, change_id: int, reason: str = "") -> ListChange:
+    """Leave the list as it is. Whoever asked may take it back so. Raises as ``confirm`` does."""
+    row = _locked(by, change_id)
+    return _decide(row, ListChange.State.REFUSED, "change.refused", by, reason)
+
+
+def _locked(by: Actor, change_id: int) -> ListChange:
+    check(by, "edit lists")
+    if by.user is None or by.via_key:
+        raise NotAllowed("A second person confirms this, logged in; a key does not.")
+    row = ListChange.objects.select_for_update().filter(pk=change_id).first()
+    if row is None:
+        raise NotFound(f"There is no change {change_id}.")
+    if row.state != ListChange.State.WAITING:
+        raise Conflict(f"Change {change_id} is {row.state} already.")
+    if row.expires_at <= timezone.now():
+        raise Conflict(f"Change {change_id} waited too long: it must be asked for again.")
+    return row
+
+
+def _decide(row: ListChange, state: str, verb: str, by: Actor, reason: str) -> ListChange:
+    row.state, row.decided_by, row.decided_at = state, by.name, timezone.now()
+    row.answer = reason[:1000]
+    # A list that the change has deleted is none any more.
+    row.save(update_fields=["state", "decided_by", "decided_at", "answer"])
+    trail.record(
+        by=by.name,
+        verb=verb,
+        subject=row,
+        before={"asked_by": row.asked_by, "weakens": row.weakens},
+        after={"list": row.list_name, "command": row.command},
+        reason=reason,
+    )
+    return row

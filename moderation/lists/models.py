@@ -1,0 +1,423 @@
+"""Banned and allow lists, their items and what these look like, changes that wait for a second
+person, and scans of what is already here."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Collection
+from typing import Self
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import HashIndex
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+from pgvector.django import VectorField
+
+from gallery.items.vectors import Fingerprint
+from moderation.lists.verdicts import (
+    HASH_TYPES,
+    PICTURE_TYPES,
+    Action,
+    Severity,
+)
+
+ACTIONS = [(action.value, action.value) for action in Action]
+SEVERITIES = [(severity.value, severity.name.lower()) for severity in Severity]
+HASH_KINDS = [(kind, kind) for kind in (*HASH_TYPES, "pdq")]
+
+
+class BannedList(models.Model):
+    """A named list with one policy.
+
+    ``version`` grows in the transaction of every change of the list, its thresholds or its items:
+    a verdict names the versions it was made by. New lists only note what they would have done.
+    """
+
+    class Kind(models.TextChoices):
+        """An allow list outranks bans: of every list, or of those in ``allows_for``."""
+
+        BANNED = "banned"
+        ALLOW = "allow"
+
+    name = models.CharField(max_length=100, unique=True)
+    kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.BANNED)
+    category = models.CharField(max_length=100, blank=True, help_text="what it holds, e.g. terror")
+    description = models.TextField(blank=True)
+    owner = models.CharField(max_length=160, blank=True, help_text="who answers for it")
+    severity = models.PositiveSmallIntegerField(choices=SEVERITIES, default=Severity.MEDIUM)
+    action = models.CharField(max_length=8, choices=ACTIONS, default=Action.SHADOW)
+    enabled = models.BooleanField(default=True)
+    hold_on_review = models.BooleanField(
+        default=True, help_text="uploads that it sends to review are not published until decided"
+    )
+    hash_only = models.BooleanField(
+        default=False, help_text="no picture or thumbnail of its items is ever stored"
+    )
+    two_person = models.BooleanField(
+        default=False, help_text="its cases need two independent decisions"
+    )
+    allows_for = models.ManyToManyField(
+        "self",
+        symmetrical=False,
+        blank=True,
+        related_name="allowed_by",
+        help_text="of an allow list: the lists it outranks; none = all",
+    )
+    flood_limit = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="matches of one item in an hour beyond which it only leads to review; empty = "
+        "the default",
+    )
+    observe_share = models.FloatField(
+        default=0.1, help_text="share of the matches beyond the threshold that is queued, 0 to 1"
+    )
+    version = models.PositiveBigIntegerField(default=1, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = "list"
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=["banned", "allow"]), name="list_kind"),
+            models.CheckConstraint(
+                condition=Q(action__in=[action.value for action in Action]), name="list_action"
+            ),
+            models.CheckConstraint(
+                condition=Q(observe_share__gte=0, observe_share__lte=1), name="list_observe_share"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ListMethod(models.Model):
+    """How one list uses one match type. Every list has one row for each of ``PICTURE_TYPES``.
+
+    Cryptographic hashes have none: they are always compared.
+    """
+
+    list = models.ForeignKey(BannedList, on_delete=models.CASCADE, related_name="methods")
+    match_type = models.CharField(max_length=8, choices=[(name, name) for name in PICTURE_TYPES])
+    enabled = models.BooleanField(default=True)
+    threshold = models.FloatField(null=True, blank=True, help_text="inclusive; empty = the default")
+    observe = models.FloatField(
+        null=True, blank=True, help_text="up to here matches are recorded; empty = the default"
+    )
+    may_block = models.BooleanField(
+        default=False, help_text="of imgsmlr and clip, which else lead to review at most"
+    )
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["list", "match_type"], name="listmethod_once"),
+            models.CheckConstraint(
+                condition=Q(threshold__isnull=True) | Q(threshold__gte=0),
+                name="listmethod_threshold_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(observe__isnull=True)
+                | Q(threshold__isnull=True)
+                | Q(observe__gte=F("threshold")),
+                name="listmethod_observe_beyond_threshold",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.match_type} of list {self.list_id}"
+
+
+class BannedItemQuerySet(models.QuerySet["BannedItem"]):
+    """Questions about several items."""
+
+    def matching(self) -> Self:
+        """Those that are matched at all: active, not expired, no false positive in our opinion."""
+        lasting = Q(expires_at__isnull=True) | Q(expires_at__gt=Now())
+        return self.filter(lasting, state=BannedItem.State.ACTIVE).exclude(
+            opinion=BannedItem.Opinion.FALSE_POSITIVE
+        )
+
+
+class BannedItem(models.Model):
+    """One entry of a list. Its hashes are ``BannedHash`` rows, its vectors ``BannedFingerprint``.
+
+    ``opinion`` is ours: no import changes it. ``feedback`` is what the list's own source says.
+    """
+
+    class State(models.TextChoices):
+        """A retired item matches nothing and is kept as a record."""
+
+        ACTIVE = "active"
+        RETIRED = "retired"
+
+    class Media(models.TextChoices):
+        """What the hashes were made of, where that is known."""
+
+        UNKNOWN = "unknown"
+        IMAGE = "image"
+        VIDEO = "video"
+
+    class Opinion(models.TextChoices):
+        """What our own moderators say. A false positive matches nothing, whatever its state."""
+
+        NONE = "none"
+        CONFIRMED = "confirmed"
+        DISPUTED = "disputed"
+        FALSE_POSITIVE = "false_positive"
+
+    list = models.ForeignKey(BannedList, on_delete=models.PROTECT, related_name="items")
+    media = models.CharField(max_length=8, choices=Media.choices, default=Media.UNKNOWN)
+    source = models.CharField(max_length=255, blank=True, help_text="whose entry it is")
+    source_id = models.CharField(max_length=255, blank=True, help_text="the entry's id there")
+    state = models.CharField(max_length=8, choices=State.choices, default=State.ACTIVE)
+    retired_at = models.DateTimeField(null=True, blank=True)
+    retired_because = models.CharField(max_length=255, blank=True)
+    opinion = models.CharField(max_length=16, choices=Opinion.choices, default=Opinion.NONE)
+    feedback = models.CharField(max_length=16, choices=Opinion.choices, default=Opinion.NONE)
+    category = models.CharField(max_length=255, blank=True, help_text="the source's own word")
+    severity = models.CharField(max_length=255, blank=True, help_text="the source's own word")
+    owner = models.CharField(max_length=255, blank=True, help_text="the member that entered it")
+    # ``list`` is the field above in here.
+    tags = ArrayField(models.CharField(max_length=255), default=builtins.list, blank=True)
+    note = models.TextField(blank=True)
+    updated_at = models.DateTimeField(null=True, blank=True, help_text="the source's own time")
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="empty = never")
+    picture = models.FileField(
+        max_length=200, blank=True, help_text="a JPEG of at most 1024 pixels; none of hash-only"
+    )
+    suspended_at = models.DateTimeField(
+        null=True, blank=True, help_text="since when it leads to review at most, as it flooded"
+    )
+    added_by = models.CharField(max_length=160)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = BannedItemQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "item"
+        indexes = [
+            models.Index(fields=["list", "state"], name="banneditem_list_state"),
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(expires_at__isnull=False),
+                name="banneditem_expires",
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["list", "source", "source_id"],
+                condition=~Q(source_id=""),
+                name="banneditem_source_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="retired") ^ Q(retired_at__isnull=True),
+                name="banneditem_retired_at_iff_retired",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"item {self.pk}"
+
+
+class BannedHashQuerySet(models.QuerySet["BannedHash"]):
+    """Questions about several hashes."""
+
+    def valued(self, values: Collection[str]) -> Self:
+        """Those of exactly these values, which each of two partial indexes finds its share of."""
+        return self.filter(Q(kind="pdq", value__in=values) | (~Q(kind="pdq") & Q(value__in=values)))
+
+
+class BannedHash(models.Model):
+    """A hash of an item, of one of its frames if ``time_ms`` is set.
+
+    ``value``: lower-case hex. ``tx``: the transaction that inserted the row, by which the index of
+    hashes knows which rows it may lack, however long that transaction took.
+    """
+
+    item = models.ForeignKey(BannedItem, on_delete=models.CASCADE, related_name="hashes")
+    kind = models.CharField(max_length=6, choices=HASH_KINDS)
+    value = models.CharField(max_length=64)
+    quality = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="of pdq, 0 to 100; empty = not known"
+    )
+    time_ms = models.PositiveIntegerField(null=True, blank=True)
+    tx = models.BigIntegerField(
+        db_default=models.Func(
+            models.Func(function="pg_current_xact_id", template="%(function)s()::text"),
+            template="(%(expressions)s)::bigint",
+            output_field=models.BigIntegerField(),
+        ),
+        editable=False,
+    )
+
+    objects = BannedHashQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ()
+        verbose_name = "hash"
+        verbose_name_plural = "hashes"
+        indexes = [
+            models.Index(fields=["value"], condition=~Q(kind="pdq"), name="bannedhash_exact"),
+            # The very same hash; what is near to one is found by ``moderation.lists.hash_index``.
+            HashIndex(fields=["value"], condition=Q(kind="pdq"), name="bannedhash_pdq_value"),
+            models.Index(fields=["tx"], condition=Q(kind="pdq"), name="bannedhash_pdq_tx"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["item", "kind", "value"], name="bannedhash_once"),
+            models.CheckConstraint(
+                condition=Q(value__regex=r"^[0-9a-f]+$"), name="bannedhash_lower_hex"
+            ),
+            models.CheckConstraint(
+                condition=Q(quality__isnull=True) | Q(quality__lte=100), name="bannedhash_quality"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of item {self.item_id}"
+
+
+class BannedFingerprint(Fingerprint):
+    """The vectors of an item's picture, or of a frame of its video (then ``time_ms`` is set).
+
+    ``features``: packed local features; ``pattern``: as ``gallery.ImageDetail`` has it. All items
+    are compared one by one, so that there is no index that could miss any.
+    """
+
+    item = models.ForeignKey(BannedItem, on_delete=models.CASCADE, related_name="fingerprints")
+    time_ms = models.PositiveIntegerField(null=True, blank=True)
+    pattern = VectorField(dimensions=4096, null=True)
+    features = models.BinaryField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                fields=["item", "view", "version"], name="bannedfingerprint_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.view} of item {self.item_id}"
+
+
+class ListChangeQuerySet(models.QuerySet["ListChange"]):
+    """Questions about several changes."""
+
+    def waiting(self) -> Self:
+        """Those that can still be confirmed."""
+        return self.filter(state=ListChange.State.WAITING, expires_at__gt=timezone.now())
+
+
+class ListChange(models.Model):
+    """A change that was asked for and not made. ``command`` and ``arguments`` make it.
+
+    ``weakens``: what it would let through, a sentence each. One that nobody confirms in time can
+    only be asked for again.
+    """
+
+    class State(models.TextChoices):
+        """What became of it."""
+
+        WAITING = "waiting"
+        APPLIED = "applied"
+        REFUSED = "refused"
+
+    list = models.ForeignKey(
+        BannedList, on_delete=models.SET_NULL, null=True, related_name="changes"
+    )
+    list_name = models.CharField(max_length=100)
+    command = models.CharField(max_length=20)
+    arguments = models.JSONField()
+    weakens = models.JSONField(default=builtins.list)
+    reason = models.CharField(max_length=1000, blank=True)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
+    asked_by = models.CharField(max_length=160)
+    asker = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        help_text="the person who asked, or whose key did",
+    )
+    decided_by = models.CharField(max_length=160, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    answer = models.CharField(max_length=1000, blank=True, help_text="why it was decided so")
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+
+    objects = ListChangeQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ("view",)
+        ordering = ["-id"]
+        verbose_name = "change that waits"
+        verbose_name_plural = "changes that wait"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(state="waiting") ^ models.Q(decided_at__isnull=False),
+                name="listchange_decided_at_iff_decided",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"change {self.pk} of {self.list_name}"
+
+
+class RetroScan(models.Model):
+    """A search of what is already here for items of a list; of all of them without ``item``.
+
+    ``position``: the last item that was looked for, so that a stopped scan goes on after it;
+    ``animation``: then, the last image of several frames that was looked through.
+    """
+
+    class State(models.TextChoices):
+        """Where it is."""
+
+        PENDING = "pending"
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+
+    list = models.ForeignKey(BannedList, on_delete=models.CASCADE, related_name="scans")
+    item = models.ForeignKey(
+        BannedItem, on_delete=models.CASCADE, null=True, blank=True, related_name="scans"
+    )
+    after_item = models.PositiveBigIntegerField(
+        default=0, help_text="only items with a greater id: those that an import added"
+    )
+    reason = models.CharField(max_length=255)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.PENDING)
+    position = models.PositiveBigIntegerField(default=0)
+    total = models.PositiveIntegerField(default=0, help_text="items to look for")
+    done = models.PositiveIntegerField(default=0)
+    animation = models.PositiveBigIntegerField(default=0)
+    unseen = models.PositiveIntegerField(
+        default=0,
+        help_text="animations whose later frames could not be compared: their originals are gone",
+    )
+    found = models.PositiveIntegerField(default=0, help_text="matches within the thresholds")
+    cases = models.PositiveIntegerField(default=0, help_text="cases that were opened")
+    failure = models.TextField(blank=True)
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    added_by = models.CharField(max_length=160)
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(
+                fields=["id"],
+                condition=Q(state__in=["pending", "running"]),
+                name="retroscan_unfinished",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"scan {self.pk} of {self.list}"

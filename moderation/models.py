@@ -1,0 +1,49 @@
+"""What moderation stores, by subject."""
+
+from moderation.audit.models import AuditEvent
+from moderation.cases.models import (
+    CaseMatch,
+    CaseView,
+    Decision,
+    DecisionBatch,
+    Exposure,
+    ReviewCase,
+    ReviewPreference,
+)
+from moderation.imports.models import BadRow, ListImport
+from moderation.lists.models import (
+    BannedFingerprint,
+    BannedHash,
+    BannedItem,
+    BannedList,
+    ListChange,
+    ListMethod,
+    RetroScan,
+)
+from moderation.pipeline.models import CheckAnswer, NearCheck
+from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
+
+__all__ = [
+    "AuditEvent",
+    "BadRow",
+    "BannedFingerprint",
+    "BannedHash",
+    "BannedItem",
+    "BannedList",
+    "CaseMatch",
+    "CaseView",
+    "CheckAnswer",
+    "Decision",
+    "DecisionBatch",
+    "Delivery",
+    "Exposure",
+    "ListChange",
+    "ListImport",
+    "ListMethod",
+    "NearCheck",
+    "RetroScan",
+    "ReviewCase",
+    "ReviewPreference",
+    "Webhook",
+    "WebhookEvent",
+]

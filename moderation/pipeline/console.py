@@ -1,0 +1,26 @@
+"""The page of a search through what is already here: how far it is, and what it found."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from gallery.shared.errors import NotFound
+from moderation.access.permissions import Actor
+from moderation.cases.console.access import console_page, page
+from moderation.lists.models import RetroScan
+
+
+@require_safe
+@console_page("view lists")
+def scan_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
+    """With ``?part=1`` only what changes while it runs."""
+    scan = RetroScan.objects.select_related("list").filter(pk=pk).first()
+    if scan is None:
+        raise NotFound(f"There is no scan {pk}.")
+    unfinished = scan.state in (RetroScan.State.PENDING, RetroScan.State.RUNNING)
+    context = {"scan": scan, "unfinished": unfinished}
+    if request.GET.get("part") == "1":
+        return render(request, "moderation/thresholds/_scan.html", context)
+    return page(request, "scan", f"Search for items of {scan.list.name}", context)

@@ -1,0 +1,167 @@
+"""The pictures of a video, as they are screened: from its file, or from what is stored of it.
+
+What stays on the screen is compared by everything that lists use, whatever else is shown by its
+hashes alone. docs/adr/0019-what-is-hashed-of-a-video.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import groupby, islice
+from typing import IO, BinaryIO, Final, TypeVar
+
+import av
+import cv2
+import numpy as np
+from django.core.files.storage import default_storage
+
+from gallery.imaging.descriptors.pdq import (
+    LOW_QUALITY,
+    dihedral,
+    to_hex,
+    turned,
+)
+from gallery.imaging.trimming import Box
+from moderation.screening.matching import Pixels, View, as_array
+from moderation.screening.picture_files import hashed_view
+from videos import conf
+from videos.decode.decoder_protocol import Due, fitted, layer_name
+from videos.decode.decoder_protocol import Frame as Shown
+from videos.decode.decoding import decode
+from videos.decode.errors import NotAVideo
+from videos.index.borders import Borders
+from videos.index.describing import TRIMMED
+from videos.index.sampling import SAMPLES_PER_SECOND, spans
+from videos.models import Frame, ScreenedHashes, Video
+from videos.screened import (
+    RECORD,
+    SCREENED_PER_SECOND,
+    Different,
+    Seen,
+)
+
+LONG_SIDE: Final = 384
+"""Of a video's pictures, as they are indexed."""
+
+STRETCH: Final = 20
+"""Pictures of a video whose borders are looked for together."""
+
+KEPT_SIDE: Final = 192
+"""Of pictures that are kept until it is their turn, to be shown if they match."""
+
+NOTHING: Final = np.empty((0, 0, 3), np.uint8)
+"""The pixels of a picture of which only a hash is known."""
+
+T = TypeVar("T")
+
+
+def views_of_file(file: BinaryIO) -> Iterator[View]:
+    """Of a video that was sent to be asked about: all layers, one after another. Raises what
+    decoding raises."""
+    phase = conf.phase()
+    with decode(
+        file,
+        conf.query_limits(),
+        fps=SCREENED_PER_SECOND,
+        phase=phase,
+        screening=True,
+        long_side=LONG_SIDE,
+    ) as video:
+        for layer, frames in groupby(video, key=lambda frame: frame.layer):
+            for view in _views_of_layer(frames, phase):
+                yield replace(view, rendering=layer_name(layer))
+
+
+def _views_of_layer(frames: Iterable[Shown], phase: float) -> Iterator[View]:
+    due, different, seen = Due(SAMPLES_PER_SECOND, 0, phase), Different(), list[Seen]()
+
+    def samples() -> Iterator[Shown]:
+        for frame in frames:
+            if (one := different.of(frame)) is not None:
+                seen.append(replace(one, rgb=_small(one.rgb)))
+            if due.take(frame.t, frame.until):
+                yield frame
+
+    for span in spans(samples()):
+        yield from _brief(seen)
+        seen.clear()
+        yield hashed_view(span.rgb, span.rgb, time_ms=span.t0)
+        if span.box is not None and span.votes:
+            yield hashed_view(span.picture, span.picture, time_ms=span.t0)
+    yield from _brief(seen)
+
+
+def _brief(seen: Iterable[Seen]) -> Iterator[View]:
+    for one in seen:
+        yield View(one.rgb, one.rgb, one.hashes, one.quality, time_ms=one.t, hashes_only=True)
+
+
+def _small(rgb: Pixels) -> Pixels:
+    size = fitted(rgb.shape[1], rgb.shape[0], KEPT_SIDE)
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def stored_views(video: Video) -> Iterator[View]:
+    """Of a video that is indexed: what was stored, turned as its small copy shows."""
+    for some in ScreenedHashes.objects.filter(item=video).order_by("pk").iterator(chunk_size=1):
+        for one in np.frombuffer(bytes(some.packed), RECORD):
+            yield View(
+                NOTHING,
+                NOTHING,
+                turned(one["hash"].tobytes()),
+                int(one["quality"]),
+                time_ms=int(one["t"]),
+                rendering=layer_name(int(one["layer"])),
+                hashes_only=True,
+            )
+    rows = Frame.objects.filter(item=video).order_by("t0", "view")
+    moments = groupby(rows.iterator(chunk_size=200), key=lambda row: row.t0)
+    with default_storage.open(video.proxy.name or "") as file:
+        shown = _at(file, (list(rows) for _, rows in moments))
+        for stretch in _stretches(shown):
+            borders = Borders()
+            for _, rgb in stretch:
+                borders.add(rgb)
+            box = borders.box()
+            for rows_then, rgb in stretch:
+                for row in rows_then:
+                    yield _stored_view(row, rgb, box)
+
+
+def _stored_view(row: Frame, rgb: Pixels, box: Box | None) -> View:
+    """A stored picture as it was hashed, and turned as the small copy shows it."""
+    if row.view == TRIMMED and box is not None:
+        left, top, right, bottom = box
+        rgb = rgb[top:bottom, left:right]
+    hashes: list[bytes] = []
+    if row.pdq and (row.pdq_quality or 0) >= LOW_QUALITY:
+        shown = dihedral(rgb)
+        hashes = [_packed(row.pdq), *(shown[0] if shown else ())]
+    vectors = [] if row.cnn is None else [as_array(row.cnn)]
+    return View(rgb, rgb, hashes, row.pdq_quality, vectors, time_ms=row.t0)
+
+
+def _at(file: IO[bytes], moments: Iterable[list[Frame]]) -> Iterator[tuple[list[Frame], Pixels]]:
+    """For each moment its rows, and what a small copy shows then. Reads it once, in order."""
+    with av.open(file, "r", format="mov") as container:
+        frames = container.decode(video=0)
+        frame = next(frames, None)
+        for rows in moments:
+            while frame is not None and round((frame.time or 0.0) * 1000) < rows[0].t0:
+                following = next(frames, None)
+                if following is None:
+                    break
+                frame = following
+            if frame is None:
+                raise NotAVideo("The small copy of the video shows nothing.")
+            yield rows, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+
+
+def _stretches(shown: Iterator[T]) -> Iterator[list[T]]:
+    while stretch := list(islice(shown, STRETCH)):
+        yield stretch
+
+
+def _packed(bits: str) -> bytes:
+    return bytes.fromhex(to_hex(bits))

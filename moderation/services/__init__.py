@@ -1,1 +1,0 @@
-"""What moderation does; the doors call these."""

@@ -1,0 +1,241 @@
+"""v1: what decisions say of thresholds, trying and setting them; packets, numbers, decisions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import generics, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from gallery.api.schema import answers, json
+from gallery.api.serializers import ConflictSerializer
+from gallery.items.serving import is_foreign
+from moderation.access.api import caller
+from moderation.cases import case_reports, overview
+from moderation.cases.intervals import Interval
+from moderation.cases.models import Decision
+from moderation.lists.api.lists import MATCH_TYPE
+from moderation.tuning import thresholds
+from moderation.tuning.threshold_curves import Point, suggest
+from moderation.tuning.thresholds import Seen
+
+
+class IntervalSerializer(serializers.Serializer):
+    """An estimate with its 95 % interval, each from 0 to 1."""
+
+    value = serializers.FloatField()
+    low = serializers.FloatField()
+    high = serializers.FloatField()
+
+
+class PointSerializer(serializers.Serializer):
+    """A threshold. Null: too few decisions (see docs/tuning.md)."""
+
+    threshold = serializers.FloatField()
+    matched = serializers.IntegerField(help_text="recorded matches within it, one per subject")
+    decided = serializers.IntegerField(help_text="of them")
+    confirmed = serializers.IntegerField(help_text="of them")
+    precision = IntervalSerializer(allow_null=True)
+    recall = IntervalSerializer(allow_null=True, help_text="of what the observe distance lets see")
+
+
+class MoveSerializer(serializers.Serializer):
+    """What another threshold would have changed about the recorded matches."""
+
+    added = serializers.IntegerField()
+    dropped = serializers.IntegerField()
+    confirmed = serializers.IntegerField()
+    dismissed = serializers.IntegerField()
+    left_open = serializers.IntegerField(
+        help_text="undecided cases that nothing else has opened; a lower threshold closes none"
+    )
+
+
+class ThresholdSerializer(serializers.Serializer):
+    """What is known of one list and match type."""
+
+    list = serializers.IntegerField()
+    match_type = serializers.CharField()
+    threshold = serializers.FloatField()
+    observe = serializers.FloatField()
+    decided = serializers.IntegerField()
+    points = PointSerializer(many=True)
+    suggested = serializers.FloatField(allow_null=True, required=False)
+    move = MoveSerializer(required=False)
+
+
+class ApplySerializer(serializers.Serializer):
+    """A threshold to set; null = the default."""
+
+    threshold = serializers.FloatField(allow_null=True)
+    reason = serializers.CharField(max_length=500)
+
+
+class AppliedSerializer(serializers.Serializer):
+    """``scan``: the search of what is already here that a raise has started."""
+
+    threshold = serializers.FloatField(allow_null=True)
+    scan = serializers.IntegerField(allow_null=True)
+
+
+class QuestionSerializer(serializers.Serializer):
+    """The query of the evidence."""
+
+    proposed = serializers.FloatField(required=False)
+    precision = serializers.FloatField(required=False, min_value=0.01, max_value=0.999)
+
+
+class Threshold(generics.GenericAPIView):
+    """The threshold of one list and match type."""
+
+    scope = "lists"
+    serializer_class = ApplySerializer
+
+    @extend_schema(
+        parameters=[
+            MATCH_TYPE,
+            OpenApiParameter("proposed", float, description="Also answer what this would change."),
+            OpenApiParameter(
+                "precision", float, description="Also suggest the largest threshold for this."
+            ),
+        ],
+        responses=answers({200: ThresholdSerializer}, 404),
+    )
+    def get(self, request: Request, pk: int, match_type: str) -> Response:
+        """Precision and recall at every threshold, from the decisions so far."""
+        asked = QuestionSerializer(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        by = caller(request)
+        seen = thresholds.evidence(by=by, list_id=pk, match_type=match_type)
+        answer = _evidence(seen)
+        if "precision" in asked.validated_data:
+            point = suggest(seen.curves, asked.validated_data["precision"])
+            answer["suggested"] = point.threshold if point else None
+        if "proposed" in asked.validated_data:
+            proposed = asked.validated_data["proposed"]
+            found = thresholds.preview(by=by, seen=seen, proposed=proposed)
+            answer["move"] = {**_fields(found.move), "left_open": found.left_open}
+        return Response(answer)
+
+    @extend_schema(
+        parameters=[MATCH_TYPE],
+        request=json(ApplySerializer),
+        responses=answers({200: AppliedSerializer, 409: ConflictSerializer}, 404, body=True),
+    )
+    def post(self, request: Request, pk: int, match_type: str) -> Response:
+        """Set the threshold; it holds for the next request."""
+        body = ApplySerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        done = thresholds.apply(
+            by=caller(request), list_id=pk, match_type=match_type, **body.validated_data
+        )
+        scan = done.scan.pk if done.scan else None
+        return Response({"threshold": done.method.threshold, "scan": scan})
+
+
+class Packet(APIView):
+    """The report packet of a case."""
+
+    scope = "moderate"
+
+    @extend_schema(
+        parameters=[OpenApiParameter("media", bool, description="With the files themselves.")],
+        responses=answers({(200, "application/zip"): OpenApiTypes.BINARY}, 404),  # type: ignore[dict-item]
+    )
+    def get(self, request: Request, pk: int) -> HttpResponseBase:
+        """A zip: the case, hashes, decisions and audit; files only for who may export media.
+
+        Each file is counted and audited as a clear look.
+        """
+        media = request.query_params.get("media") == "true" and not is_foreign(request)
+        body = case_reports.build(by=caller(request), case_id=pk, media=media)
+        headers = {"Content-Disposition": f'attachment; filename="case-{pk}.zip"'}
+        return HttpResponse(body, content_type="application/zip", headers=headers)
+
+
+class Decisions(APIView):
+    """Every decision."""
+
+    scope = "moderate"
+
+    @extend_schema(responses=answers({(200, "text/csv"): OpenApiTypes.BINARY}))  # type: ignore[dict-item]
+    def get(self, request: Request) -> HttpResponseBase:
+        """As CSV."""
+        lines = case_reports.decisions_csv(by=caller(request), decisions=Decision.objects.all())
+        return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+
+
+class StatisticsSerializer(serializers.Serializer):
+    """The numbers of the dashboard."""
+
+    waiting = serializers.DictField(help_text="age → severity → cases")
+    per_day = serializers.DictField(help_text="date → confirmed, dismissed, escalated")
+    median_seconds = serializers.FloatField(allow_null=True)
+    p90_seconds = serializers.FloatField(allow_null=True)
+    agreement = serializers.FloatField(allow_null=True)
+    kappa = serializers.FloatField(allow_null=True)
+    judged_again = serializers.IntegerField()
+    backlog = serializers.DictField(child=serializers.IntegerField())
+
+
+class Statistics(APIView):
+    """The numbers of the dashboard."""
+
+    scope = "moderate"
+
+    @extend_schema(responses=answers({200: StatisticsSerializer}))
+    def get(self, request: Request) -> Response:
+        """Queue, decisions, time to decision, agreement and backlog."""
+        found = overview.overview(by=caller(request))
+        return Response(
+            {
+                "waiting": {
+                    age.name: dict(zip(found.severities, age.counts, strict=True))
+                    for age in found.queue
+                },
+                "per_day": {
+                    f"{day.day}": {
+                        "confirmed": day.confirmed,
+                        "dismissed": day.dismissed,
+                        "escalated": day.escalated,
+                    }
+                    for day in found.days
+                },
+                "median_seconds": found.delays.median,
+                "p90_seconds": found.delays.p90,
+                "agreement": found.agreements.all.raw,
+                "kappa": found.agreements.all.kappa,
+                "judged_again": found.agreements.all.cases,
+                "backlog": found.backlog,
+            }
+        )
+
+
+def _evidence(seen: Seen) -> dict[str, Any]:
+    return {
+        "list": seen.list.pk,
+        "match_type": seen.match_type,
+        "threshold": seen.bounds.threshold,
+        "observe": seen.bounds.observe,
+        "decided": seen.evidence.decided,
+        "points": [_point(point) for point in seen.curves.points],
+    }
+
+
+def _point(point: Point) -> dict[str, Any]:
+    shares = {"precision": _interval(point.precision), "recall": _interval(point.recall)}
+    return {**_fields(point), **shares}
+
+
+def _interval(interval: Interval | None) -> dict[str, float] | None:
+    return _fields(interval) if interval else None
+
+
+def _fields(row: Any) -> dict[str, Any]:
+    """Of a dataclass with slots."""
+    return {name: getattr(row, name) for name in row.__slots__}

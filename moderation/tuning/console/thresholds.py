@@ -1,0 +1,183 @@
+"""The page of a threshold: what decisions say of it, what another would change, and setting it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_safe
+
+from gallery.imaging.renditions import STEPS
+from gallery.items.serving import CLEAR, picture
+from gallery.shared.errors import NotFound, UserError
+from moderation.access.permissions import Actor, can
+from moderation.cases import intervals, looks, media, statistics, wellbeing
+from moderation.cases.console.access import console_page, page
+from moderation.cases.models import CaseMatch, ReviewCase
+from moderation.lists import conf
+from moderation.lists.models import ListMethod
+from moderation.lists.verdicts import PICTURE_TYPES
+from moderation.tuning import threshold_curves, thresholds
+from moderation.tuning.console import charts
+from moderation.tuning.threshold_curves import Point, bins, suggest
+from moderation.tuning.thresholds import Preview, Seen
+
+BARS: Final = 40
+SMALL: Final = 240
+"""Pixels of the long side of a picture in the preview."""
+TARGETS: Final = (0.8, 0.9, 0.95, 0.99)
+
+
+@require_safe
+@console_page("view lists")
+def overview(request: HttpRequest, by: Actor) -> HttpResponseBase:
+    """Every list and match type in use, with what is known of its precision today."""
+    rows = statistics.precisions(by=by)
+    return page(request, "thresholds", "Thresholds", {"rows": rows, "least": intervals.MIN_DECIDED})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@console_page("view lists")
+def threshold_page(request: HttpRequest, by: Actor, pk: int, match_type: str) -> HttpResponseBase:
+    """The charts; ``?t=`` is what is proposed. With POST it is set."""
+    if request.method == "POST":
+        return _apply(request, by, pk, match_type)
+    seen = thresholds.evidence(by=by, list_id=pk, match_type=match_type)
+    proposed = _proposed(request.GET.get("t"), seen)
+    found = thresholds.preview(by=by, seen=seen, proposed=proposed)
+    context = {
+        **_preview(seen, found, by),
+        **_charts(seen),
+        "match_types": _match_types(seen),
+        "data": _data(seen),
+        "may_edit": can(by, "edit lists"),
+        "periods": statistics.over_time(by=by, list_id=pk, match_type=match_type),
+        "suggestions": [(round(100 * target), suggest(seen.curves, target)) for target in TARGETS],
+    }
+    return page(request, "threshold", f"Threshold of {seen.list.name}", context)
+
+
+@require_safe
+@console_page("view lists")
+def preview_part(request: HttpRequest, by: Actor, pk: int, match_type: str) -> HttpResponseBase:
+    """The part of the page that shows what ``?t=`` would add and drop."""
+    seen = thresholds.evidence(by=by, list_id=pk, match_type=match_type)
+    proposed = _proposed(request.GET.get("t"), seen)
+    found = thresholds.preview(by=by, seen=seen, proposed=proposed)
+    context = _preview(seen, found, by)
+    return render(request, "moderation/thresholds/_preview.html", context)
+
+
+@require_safe
+@console_page("see media")
+def match_picture(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponseBase:
+    """What was matched, small and filtered: many matches have no case that would show it."""
+    loaded = CaseMatch.objects.select_related("image", "video", "case__image", "case__video")
+    match = loaded.filter(pk=pk).first()
+    if match is None or step not in STEPS or step == CLEAR:
+        raise NotFound(media.NONE_KEPT)
+    return picture(media.of_subject(_subject(match), small=True), step, SMALL)
+
+
+def _subject(match: CaseMatch) -> ReviewCase:
+    return match.case or ReviewCase(image=match.image, video=match.video)
+
+
+def _apply(request: HttpRequest, by: Actor, pk: int, match_type: str) -> HttpResponseBase:
+    here = reverse("console:threshold", args=[pk, match_type])
+    try:
+        done = thresholds.apply(
+            by=by,
+            list_id=pk,
+            match_type=match_type,
+            threshold=_number(request.POST.get("threshold", "")),
+            reason=request.POST.get("reason", ""),
+        )
+    except UserError as error:
+        messages.error(request, error.message)
+        return redirect(f"{here}?t={request.POST.get('threshold', '')}")
+    scan = " What is already here is being looked through." if done.scan else ""
+    messages.success(request, f"The threshold is {done.method.threshold:g} now.{scan}")
+    return redirect(here)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError("Give the threshold as a number.", field="threshold") from None
+
+
+def _proposed(text: str | None, seen: Seen) -> float:
+    """What the address proposes; today's threshold if it is none that can be proposed."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return seen.bounds.threshold
+    if seen.whole:
+        value = round(value) if abs(value) < 1e6 else seen.bounds.threshold
+    return value if 0 <= value <= seen.bounds.observe else seen.bounds.threshold
+
+
+def _preview(seen: Seen, found: Preview, by: Actor) -> dict[str, Any]:
+    count = found.move.added + found.move.dropped
+    return {
+        "seen": seen,
+        "preview": found,
+        "shown": [(match, media.kept(_subject(match))) for match in found.matches],
+        "more": max(0, count - len(found.matches)),
+        "undecided": count - found.move.confirmed - found.move.dismissed,
+        "may_look": can(by, "see media"),
+        "filter": looks.first_filter(wellbeing.preference(by.user)),
+    }
+
+
+def _charts(seen: Seen) -> dict[str, Any]:
+    end = seen.bounds.observe or 1.0
+    found = bins(seen.evidence, end, int(end) if seen.whole else BARS)
+    points = seen.curves.points
+    return {
+        "bars": charts.stacked(found, end),
+        "bins": found,
+        "highest": charts.highest(found),
+        "curves": [
+            charts.curve("precision", points, lambda point: point.precision, end),
+            charts.curve("recall", points, lambda point: point.recall, end),
+        ],
+        "ticks": charts.ticks(end, seen.whole),
+        "points": points,
+        "step": 1 if seen.whole else round(end / threshold_curves.STEPS, 6),
+        "default": conf.DEFAULTS[seen.match_type].threshold,
+        "least": intervals.MIN_DECIDED,
+        "told": any(point.precision for point in points),
+    }
+
+
+def _data(seen: Seen) -> dict[str, Any]:
+    """What the script reads to follow the line: each point as a row."""
+    return {
+        "end": seen.bounds.observe,
+        "current": seen.bounds.threshold,
+        "whole": seen.whole,
+        "points": [_row(point) for point in seen.curves.points],
+    }
+
+
+def _row(point: Point) -> dict[str, Any]:
+    shares = {"precision": point.precision, "recall": point.recall}
+    return {
+        "threshold": point.threshold,
+        "matched": point.matched,
+        "decided": point.decided,
+        **{name: [i.value, i.low, i.high] if i else None for name, i in shares.items()},
+    }
+
+
+def _match_types(seen: Seen) -> list[tuple[str, bool]]:
+    """Each match type, and whether the list uses it: the neighbouring pages."""
+    enabled = ListMethod.objects.filter(list=seen.list, enabled=True)
+    used = set(enabled.values_list("match_type", flat=True))
+    return [(name, name in used) for name in PICTURE_TYPES]

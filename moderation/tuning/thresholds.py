@@ -1,0 +1,190 @@
+"""What decisions say of a list's threshold, what another one would change, and setting it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+
+from gallery.shared.errors import UserError
+from moderation.access.permissions import Actor, check
+from moderation.cases.models import CaseMatch, ReviewCase
+from moderation.cases.reading import many_rows
+from moderation.cases.states import CaseState
+from moderation.cases.statistics import method_of
+from moderation.lists import conf, lists
+from moderation.lists.conf import Bounds
+from moderation.lists.models import BannedList, ListMethod, RetroScan
+from moderation.tuning import threshold_curves
+from moderation.tuning.threshold_curves import NEAR
+
+WHOLE: Final = frozenset({"pdq"})
+"""Match types whose distances are whole numbers."""
+SHOWN: Final = 24
+
+# Edited copies have distances of their own, which no threshold of a list moves.
+# One row for each subject, however often and by however many of its frames it was matched: its
+# nearest match, what was decided last, and the likeliest way in which it came to be decided.
+EVIDENCE = """
+SELECT min(m.distance),
+       CASE (array_agg(c.state ORDER BY c.decided_at DESC) FILTER (WHERE c.decided_at IS NOT NULL))[1]
+         WHEN 'confirmed' THEN 1 WHEN 'dismissed' THEN 0 ELSE -1 END,
+       coalesce(min(c.sampling_weight) FILTER (WHERE c.decided_at IS NOT NULL), 1),
+       bool_or(m.distance <= m.threshold), min(m.created_at)
+FROM moderation_casematch m LEFT JOIN moderation_reviewcase c ON c.id = m.case_id
+WHERE m.list_id = %s AND m.match_type = %s AND m.edit = ''
+GROUP BY coalesce(nullif(m.sha256, ''), 'image ' || m.image_id, 'video ' || m.video_id,
+                  'match ' || m.id)
+"""  # noqa: E501  # PostgreSQL's own layout
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of one list and match type. ``since``: the first recorded match."""
+
+    list: BannedList
+    method: ListMethod
+    bounds: Bounds
+    evidence: threshold_curves.Evidence
+    curves: threshold_curves.Curves
+    since: datetime | None
+
+    @property
+    def match_type(self) -> str:
+        """The method's name."""
+        return str(self.method.match_type)
+
+    @property
+    def whole(self) -> bool:
+        """Whether distances are whole numbers."""
+        return self.match_type in WHOLE
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a proposed threshold would have changed about the recorded matches.
+
+    ``point``: the estimates at it. ``matches``: the first ``SHOWN`` of those that it adds or
+    drops, nearest to today's threshold first. ``left_open``: undecided cases that nothing else
+    than what it drops has opened: they stay, as nobody has looked at them yet.
+    """
+
+    proposed: float
+    move: threshold_curves.Move
+    point: threshold_curves.Point | None
+    matches: Sequence[CaseMatch]
+    left_open: int
+
+
+def evidence(*, by: Actor, list_id: int, match_type: str) -> Seen:
+    """The recorded matches and the curves that follow from them, by one query over the matches.
+
+    Raises ``NotAllowed`` and ``NotFound``.
+    """
+    check(by, "view lists")
+    method = method_of(list_id, match_type)
+    bounds = conf.bounds(match_type, method.threshold, method.observe)
+    with many_rows() as cursor:
+        cursor.execute(EVIDENCE, [list_id, match_type])
+        rows = cursor.fetchall()
+    known = threshold_curves.Evidence.of([row[:4] for row in rows])
+    # Some were recorded when more was observed than today.
+    thresholds = threshold_curves.grid(bounds.observe, whole=match_type in WHOLE)
+    return Seen(
+        method.list,
+        method,
+        bounds,
+        known,
+        threshold_curves.curves(known, thresholds),
+        min((row[4] for row in rows), default=None),
+    )
+
+
+def preview(*, by: Actor, seen: Seen, proposed: float) -> Preview:
+    """What would change. Raises ``NotAllowed``, and ``UserError`` for what cannot be proposed."""
+    check(by, "view lists")
+    _check_proposed(seen, proposed)
+    return Preview(
+        proposed,
+        threshold_curves.move(seen.evidence, seen.bounds.threshold, proposed),
+        seen.curves.at(proposed),
+        list(_between(seen, proposed)[:SHOWN]),
+        _only_dropped(seen, proposed).count(),
+    )
+
+
+def _check_proposed(seen: Seen, proposed: float) -> None:
+    # Written so that what is not a number fails, too.
+    if not 0 <= proposed <= seen.bounds.observe:
+        raise UserError(
+            f"Propose a distance from 0 to {seen.bounds.observe:g}: beyond that nothing is "
+            "recorded, so nobody can say what would change.",
+            field="threshold",
+        )
+    if seen.whole and proposed != int(proposed):
+        raise UserError("Distances of pdq are whole numbers.", field="threshold")
+
+
+def _between(seen: Seen, proposed: float) -> QuerySet[CaseMatch]:
+    """One match for each subject whose nearest distance lies between the two thresholds."""
+    low, high = sorted((seen.bounds.threshold, proposed))
+    mine = CaseMatch.objects.filter(list=seen.list, match_type=seen.match_type, edit="")
+    nearer = mine.filter(distance__lte=low + NEAR).exclude(sha256="")
+    between = (
+        mine.filter(distance__gt=low + NEAR, distance__lte=high + NEAR)
+        .exclude(sha256__in=nearer.values("sha256"))
+        .order_by("sha256", "image_id", "video_id", "distance", "-case_id", "id")
+        .distinct("sha256", "image_id", "video_id")
+    )
+    order = "distance" if proposed > seen.bounds.threshold else "-distance"
+    chosen = CaseMatch.objects.filter(pk__in=between.values("pk")).order_by(order, "pk")
+    return chosen.select_related("case__image", "case__video", "image", "video")
+
+
+def _only_dropped(seen: Seen, proposed: float) -> QuerySet[ReviewCase]:
+    """Undecided cases whose every match within its threshold would lie beyond the proposed one."""
+    asked = CaseMatch.objects.filter(case=OuterRef("pk"), distance__lte=F("threshold"))
+    near = Q(distance__lte=proposed + NEAR)
+    others = ~Q(list=seen.list) | ~Q(match_type=seen.match_type) | Q(list=None) | near | ~Q(edit="")
+    mine = asked.filter(list=seen.list, match_type=seen.match_type, edit="").exclude(near)
+    return ReviewCase.objects.filter(
+        Exists(mine), ~Exists(asked.filter(others)), state__in=CaseState.undecided()
+    )
+
+
+@dataclass(frozen=True)
+class Applied:
+    """``scan``: the search of what is already here that a raised threshold waits for."""
+
+    method: ListMethod
+    scan: RetroScan | None
+
+
+def apply(
+    *, by: Actor, list_id: int, match_type: str, threshold: float | None, reason: str
+) -> Applied:
+    """Set the threshold, ``None`` for the default; the next request in every process goes by it.
+
+    It leaves an audit event, and a raised one a search of what is already here. Raises
+    ``NotAllowed``, ``NotFound``, ``UserError`` without a reason or for a distance that cannot be
+    meant, and ``NeedsSecondPerson`` for one that falls by more than the caller may do alone.
+    """
+    check(by, "edit lists")
+    if not reason.strip():
+        raise UserError("Say why: whoever asks later reads it in the audit.", field="reason")
+    before = _reach(method_of(list_id, match_type))
+    fields: dict[str, Any] = {"threshold": threshold}
+    method = lists.change_method(
+        by=by, list_id=list_id, match_type=match_type, reason=reason.strip(), **fields
+    )
+    unfinished = RetroScan.objects.filter(
+        list=list_id, state__in=[RetroScan.State.PENDING, RetroScan.State.RUNNING]
+    )
+    return Applied(method, unfinished.first() if _reach(method) > before else None)
+
+
+def _reach(method: ListMethod) -> float:
+    return conf.bounds(method.match_type, method.threshold, method.observe).threshold

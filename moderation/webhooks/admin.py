@@ -1,0 +1,278 @@
+"""Webhooks in the admin: made, tested, given another secret; and every message they got."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.cache import add_never_cache_headers
+from django.utils.html import format_html
+from unfold.contrib.filters.admin import ChoicesCheckboxFilter
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
+
+from gallery.admin.listing import AddedSinceFilter
+from moderation.access.admin import ByRole
+from moderation.access.permissions import actor_of
+from moderation.webhooks import outbox, sending
+from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
+
+FIELDS = ("name", "url", "events", "enabled")
+
+
+class WebhookForm(forms.ModelForm):
+    """Events as check boxes."""
+
+    url = forms.URLField(
+        max_length=outbox.LONGEST_URL,
+        assume_scheme="https",
+        widget=UnfoldAdminTextInputWidget(attrs={"type": "url"}),
+        help_text="Messages are sent there by POST.",
+    )
+    events = forms.MultipleChoiceField(
+        choices=[(name, name) for name in WebhookEvent.values],
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+    )
+
+    class Meta:
+        model = Webhook
+        fields = FIELDS
+
+
+@admin.register(Webhook)
+class WebhookAdmin(ByRole):
+    """Webhooks, for admins alone: what they are told is not for everybody."""
+
+    view_action = add_action = change_action = delete_action = "edit webhooks"
+    form = WebhookForm
+    list_display = ["name", "url", "shown_events", "shown_state", "waiting", "given_up"]
+    sortable_by = ["name"]
+    change_form_outer_before_template = "moderation/admin/webhook_facts.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Webhook]:
+        """With the numbers of messages that wait and that were given up."""
+        rows: QuerySet[Webhook] = super().get_queryset(request)
+        undelivered = Q(deliveries__delivered_at=None)
+        return rows.annotate(
+            waits=Count(
+                "deliveries", filter=undelivered & Q(deliveries__given_up_at=None), distinct=True
+            ),
+            lost=Count(
+                "deliveries", filter=undelivered & ~Q(deliveries__given_up_at=None), distinct=True
+            ),
+        )
+
+    def get_urls(self) -> list[URLPattern]:
+        """The two buttons of a webhook's page."""
+
+        def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+            wrapped: Callable[..., HttpResponse] = self.admin_site.admin_view(view)
+            return wrapped
+
+        name = "moderation_webhook"
+        return [
+            path("<int:pk>/test/", page(self.test_view), name=f"{name}_test"),
+            path("<int:pk>/secret/", page(self.secret_view), name=f"{name}_secret"),
+            *super().get_urls(),
+        ]
+
+    @display(description="told of")
+    def shown_events(self, row: Webhook) -> str:
+        """Comma-separated."""
+        return ", ".join(row.events)
+
+    @display(description="receiver", label={"well": "success", "off": "info", "not well": "danger"})
+    def shown_state(self, row: Webhook) -> str:
+        """How it is."""
+        if not row.enabled:
+            return "off"
+        return "not well" if row.failures else "well"
+
+    @display(description="waiting")
+    def waiting(self, row: Webhook) -> int:
+        """Messages that are still tried."""
+        return row.waits  # type: ignore[attr-defined,no-any-return]
+
+    @display(description="given up")
+    def given_up(self, row: Webhook) -> str:
+        """Messages that never arrived, linked to them."""
+        return format_html(
+            '<a href="{}?webhook__id__exact={}&outcome=given_up">{}</a>',
+            reverse("admin:moderation_delivery_changelist"),
+            row.pk,
+            row.lost,  # type: ignore[attr-defined]
+        )
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """With its latest messages."""
+        webhook = Webhook.objects.filter(pk=object_id).first() if object_id else None
+        context = {
+            "webhook": webhook,
+            "latest": webhook.deliveries.all()[:10] if webhook else [],
+            "now": timezone.now(),
+            "show_save_and_add_another": False,
+            **(extra_context or {}),
+        }
+        return super().changeform_view(request, object_id, form_url, context)
+
+    def save_model(self, request: HttpRequest, obj: Webhook, form: Any, change: bool) -> None:
+        """One call of a service; a new webhook's secret is for ``response_add``."""
+        given = {name: form.cleaned_data[name] for name in FIELDS}
+        if change:
+            outbox.change_webhook(by=actor_of(request), webhook_id=obj.pk, **given)
+        else:
+            made = outbox.create_webhook(by=actor_of(request), **given)
+            obj.pk, obj.secret = made.pk, made.secret
+
+    def response_add(
+        self, request: HttpRequest, obj: Webhook, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """The page that shows the secret. Not a message: those travel in cookies."""
+        return self._issued(request, obj)
+
+    def delete_model(self, request: HttpRequest, obj: Webhook) -> None:
+        """The button of its own page, confirmed."""
+        outbox.delete_webhook(by=actor_of(request), webhook_id=obj.pk)
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """Its messages go with it, counted."""
+        count = Delivery.objects.filter(webhook__in=objs).count()
+        return [str(row) for row in objs], {"webhooks": len(objs), "messages": count}, set(), []
+
+    def test_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Send a test message now and say what came of it."""
+        self._require_post(request)
+        delivery = outbox.write_test(by=actor_of(request), webhook_id=pk)
+        if sending.send(delivery):
+            messages.success(request, "The test message arrived.")
+        else:
+            delivery.refresh_from_db()
+            messages.error(request, f"The test message did not arrive. {delivery.failure}")
+        return redirect("admin:moderation_webhook_change", pk)
+
+    def secret_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Make another secret and show it, this once."""
+        self._require_post(request)
+        return self._issued(request, outbox.renew_secret(by=actor_of(request), webhook_id=pk))
+
+    def _require_post(self, request: HttpRequest) -> None:
+        if request.method != "POST" or not self.has_change_permission(request):
+            raise PermissionDenied
+
+    def _issued(self, request: HttpRequest, row: Webhook) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Secret of {row.name}",
+            "opts": self.opts,
+            "webhook": row,
+        }
+        response = TemplateResponse(request, "moderation/admin/webhook_secret.html", context)
+        add_never_cache_headers(response)
+        return response
+
+
+class OutcomeFilter(admin.SimpleListFilter):
+    """What became of a message."""
+
+    title = "outcome"
+    parameter_name = "outcome"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        """The three ends."""
+        return [("waiting", "waiting"), ("delivered", "delivered"), ("given_up", "given up")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Those that came to it."""
+        match self.value():
+            case "waiting":
+                return queryset.filter(delivered_at=None, given_up_at=None)
+            case "delivered":
+                return queryset.exclude(delivered_at=None)
+            case "given_up":
+                return queryset.filter(delivered_at=None).exclude(given_up_at=None)
+        return queryset
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ByRole):
+    """Messages, newest first."""
+
+    view_action = "edit webhooks"
+    list_display = ["number", "webhook", "event", "shown_outcome", "attempts", "failure", "added"]
+    list_filter = [OutcomeFilter, ("event", ChoicesCheckboxFilter), "webhook", AddedSinceFilter]
+    list_select_related = ["webhook"]
+    sortable_by = ["number"]
+    search_fields = ["key"]
+    actions = ["try_again"]
+    fields = [
+        "webhook", "event", "key", "shown_payload", "attempts", "next_at", "give_up_at",
+        "delivered_at", "given_up_at", "failure", "created_at",
+    ]  # fmt: skip
+    readonly_fields = ["shown_payload"]
+
+    def has_try_permission(self, request: HttpRequest) -> bool:
+        """Whoever may edit webhooks."""
+        return self.may(request, "edit webhooks")
+
+    @display(description="message", ordering="pk")
+    def number(self, row: Delivery) -> str:
+        """The id that the receiver sees."""
+        return f"msg_{row.pk}"
+
+    @display(
+        description="outcome",
+        label={"delivered": "success", "given up": "danger", "waiting": "warning", "new": "info"},
+    )
+    def shown_outcome(self, row: Delivery) -> str:
+        """What became of it."""
+        if row.delivered_at:
+            return "delivered"
+        if row.given_up_at:
+            return "given up"
+        return "waiting" if row.attempts else "new"
+
+    @display(description="written")
+    def added(self, row: Delivery) -> str:
+        """Day and second, UTC."""
+        return format_html(
+            '<span class="image-time">{}</span> {}',
+            f"{row.created_at:%Y-%m-%d}",
+            f"{row.created_at:%H:%M:%S}",
+        )
+
+    @display(description="payload")
+    def shown_payload(self, row: Delivery) -> str:
+        """As JSON, indented."""
+        text = orjson.dumps(row.payload, option=orjson.OPT_INDENT_2).decode()
+        return format_html('<pre class="payload">{}</pre>', text)
+
+    @admin.action(description="Try again", permissions=["try"])
+    def try_again(
+        self, request: HttpRequest, queryset: QuerySet[Delivery]
+    ) -> HttpResponseRedirect | None:
+        """Send what did not arrive at once, and for another day."""
+        ids = list(queryset.values_list("pk", flat=True))
+        count = outbox.try_again(by=actor_of(request), ids=ids)
+        if count:
+            messages.success(request, f"{count} of {len(ids)} will be sent again.")
+        else:
+            messages.warning(request, "Nothing to do: all of these have arrived.")
+        return None

@@ -1,0 +1,197 @@
+"""v1: webhooks and their messages, for admins. Each view makes one service call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import generics, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from gallery.api.schema import answers, json
+from gallery.api.serializers import ConflictSerializer
+from gallery.shared.errors import NotFound
+from moderation.access.api import SCOPE, caller
+from moderation.access.fields import MAX_IDS, IdField
+from moderation.access.permissions import check
+from moderation.webhooks import outbox, sending
+from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
+
+
+class WebhookSerializer(serializers.ModelSerializer):
+    """A webhook. Its secret is in the answer that made it, and nowhere else."""
+
+    class Meta:
+        model = Webhook
+        fields = [
+            "id", "name", "url", "events", "enabled", "failures", "paused_until", "created_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class SecretSerializer(WebhookSerializer):
+    """A webhook with the secret that signs its messages; shown this once."""
+
+    class Meta(WebhookSerializer.Meta):
+        fields = [*WebhookSerializer.Meta.fields, "secret"]
+        read_only_fields = fields
+
+
+class AddWebhookSerializer(serializers.Serializer):
+    """A webhook to make, or what to change of one."""
+
+    name = serializers.CharField(max_length=100)
+    url = serializers.CharField(max_length=2048, help_text="http:// or https://")
+    events = serializers.ListField(
+        child=serializers.ChoiceField(choices=WebhookEvent.choices), allow_empty=False
+    )
+    enabled = serializers.BooleanField(required=False)
+
+
+class DeliverySerializer(serializers.ModelSerializer):
+    """A message and what became of it."""
+
+    webhook = serializers.IntegerField(source="webhook_id")
+
+    class Meta:
+        model = Delivery
+        fields = [
+            "id", "webhook", "event", "key", "payload", "attempts", "next_at", "give_up_at",
+            "delivered_at", "given_up_at", "failure", "created_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class TryAgainSerializer(serializers.Serializer):
+    """Messages by id."""
+
+    ids = serializers.ListField(child=IdField(), allow_empty=False, max_length=MAX_IDS)
+
+
+class CountSerializer(serializers.Serializer):
+    """How many."""
+
+    count = serializers.IntegerField()
+
+
+def found(pk: int) -> Webhook:
+    """Raises ``NotFound``."""
+    row = Webhook.objects.filter(pk=pk).first()
+    if row is None:
+        raise NotFound(f"There is no webhook {pk}.")
+    return row
+
+
+@extend_schema_view(get=extend_schema(responses=answers({200: WebhookSerializer(many=True)}, 404)))
+class WebhookCollection(generics.ListAPIView):
+    """Make and read webhooks."""
+
+    queryset = Webhook.objects.all()
+    scope = SCOPE
+    serializer_class = WebhookSerializer
+    filter_backends: list[Any] = []
+
+    def get_queryset(self) -> QuerySet[Webhook]:
+        check(caller(self.request), "edit webhooks")
+        return Webhook.objects.all()
+
+    @extend_schema(
+        request=json(AddWebhookSerializer),
+        responses=answers({201: SecretSerializer, 409: ConflictSerializer}, body=True),
+    )
+    def post(self, request: Request) -> Response:
+        """Make a webhook. The answer has its secret, which is shown this once."""
+        body = AddWebhookSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        made = outbox.create_webhook(by=caller(request), **body.validated_data)
+        return Response(SecretSerializer(made).data, status=status.HTTP_201_CREATED)
+
+
+class WebhookItem(generics.GenericAPIView):
+    """One webhook."""
+
+    queryset = Webhook.objects.all()
+    scope = SCOPE
+    serializer_class = WebhookSerializer
+
+    @extend_schema(responses=answers({200: WebhookSerializer}, 404))
+    def get(self, request: Request, pk: int) -> Response:
+        """A webhook, and whether its receiver is well."""
+        check(caller(request), "edit webhooks")
+        return Response(WebhookSerializer(found(pk)).data)
+
+    @extend_schema(
+        request=json(AddWebhookSerializer),
+        responses=answers({200: WebhookSerializer, 409: ConflictSerializer}, 404, body=True),
+    )
+    def patch(self, request: Request, pk: int) -> Response:
+        """Change what is given."""
+        body = AddWebhookSerializer(data=request.data, partial=True)
+        body.is_valid(raise_exception=True)
+        row = outbox.change_webhook(by=caller(request), webhook_id=pk, **body.validated_data)
+        return Response(WebhookSerializer(row).data)
+
+    @extend_schema(responses=answers({204: None}, 404))
+    def delete(self, request: Request, pk: int) -> Response:
+        """Delete a webhook and its messages."""
+        outbox.delete_webhook(by=caller(request), webhook_id=pk)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class RenewSecret(APIView):
+    """Another secret."""
+
+    scope = SCOPE
+
+    @extend_schema(request=None, responses=answers({200: SecretSerializer}, 404, body=True))
+    def post(self, request: Request, pk: int) -> Response:
+        """Sign with a new secret from now on. The answer has it, this once."""
+        row = outbox.renew_secret(by=caller(request), webhook_id=pk)
+        return Response(SecretSerializer(row).data)
+
+
+class TestWebhook(APIView):
+    """Does anything arrive?"""
+
+    scope = SCOPE
+
+    @extend_schema(request=None, responses=answers({200: DeliverySerializer}, 404, body=True))
+    def post(self, request: Request, pk: int) -> Response:
+        """Send a test message now, and say what came of it."""
+        delivery = outbox.write_test(by=caller(request), webhook_id=pk)
+        sending.send(delivery)
+        delivery.refresh_from_db()
+        return Response(DeliverySerializer(delivery).data)
+
+
+@extend_schema_view(get=extend_schema(responses=answers({200: DeliverySerializer(many=True)}, 404)))
+class Deliveries(generics.ListAPIView):
+    """The messages of a webhook."""
+
+    queryset = Delivery.objects.all()
+    scope = SCOPE
+    serializer_class = DeliverySerializer
+    filter_backends: list[Any] = []
+
+    def get_queryset(self) -> QuerySet[Delivery]:
+        check(caller(self.request), "edit webhooks")
+        return Delivery.objects.filter(webhook=found(self.kwargs["pk"]))
+
+
+class TryAgain(APIView):
+    """Once more."""
+
+    scope = SCOPE
+
+    @extend_schema(
+        request=json(TryAgainSerializer), responses=answers({200: CountSerializer}, body=True)
+    )
+    def post(self, request: Request) -> Response:
+        """Send messages that did not arrive again, at once and for another day."""
+        body = TryAgainSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        count = outbox.try_again(by=caller(request), ids=body.validated_data["ids"])
+        return Response({"count": count})

@@ -1,0 +1,183 @@
+"""Sending what is in the outbox: signed as Standard Webhooks has it, at least once.
+
+A message is leased and its attempt committed before it is sent, so that a sender who dies costs
+one lease. A receiver that is away or not well is left alone for a while, longer each time, and its
+messages wait in their order; one that refuses a message is sent the next. Each message is tried for
+a day, then given up. https://www.standardwebhooks.com
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import random
+import time
+from datetime import datetime, timedelta
+from functools import cache
+
+import orjson
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from gallery.net.fetching import FetchFailed, FetchPolicy
+from gallery.net.posting import post
+from moderation.webhooks.models import Delivery, Webhook
+from moderation.webhooks.outbox import key_of
+
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(hours=6)
+GROWTH = 3
+BUDGET = 50.0
+"""Seconds after which a run leaves the rest to the next one."""
+LONGEST_FAILURE = 500
+KEPT = timedelta(days=30)
+"""How long messages stay that were delivered or given up."""
+
+
+@cache
+def policy() -> FetchPolicy:
+    """Where messages may go, and for how long."""
+    return FetchPolicy(
+        max_bytes=0,
+        timeout=settings.WEBHOOK_TIMEOUT,
+        allow_private=settings.WEBHOOK_ALLOW_PRIVATE,
+        allowed_by="WEBHOOK_ALLOW_PRIVATE",
+    )
+
+
+def send_due() -> int:
+    """Send what is due, oldest first, until nothing is. Answers how many arrived.
+
+    Safe to run side by side.
+    """
+    arrived = 0
+    until = time.monotonic() + BUDGET
+    while time.monotonic() < until and (delivery := _claim()):
+        arrived += send(delivery)
+    return arrived
+
+
+def send(delivery: Delivery) -> bool:
+    """Send a message now and note what came of it; whether it arrived."""
+    status, failure = _post(delivery)
+    with transaction.atomic():
+        # Its key stays free: messages for it may be written meanwhile.
+        rows = Webhook.objects.select_for_update(no_key=True)
+        webhook = rows.filter(pk=delivery.webhook_id).first()
+        if webhook is None:  # deleted meanwhile, with its messages
+            return not failure
+        if failure:
+            _note_failure(delivery, webhook, failure, ill=status is None or _is_ill(status))
+        else:
+            _note_arrival(delivery, webhook)
+    return not failure
+
+
+def clean_up() -> int:
+    """Delete messages that were settled long ago. Answers how many."""
+    old = timezone.now() - KEPT
+    settled = Delivery.objects.filter(Q(delivered_at__lt=old) | Q(given_up_at__lt=old))
+    return settled.delete()[0]
+
+
+def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
+    """``v1,`` and the base64 of HMAC-SHA256 over id, time and body, with dots between."""
+    signed = f"{message_id}.{timestamp}.".encode() + body
+    digest = hmac.new(key_of(secret), signed, hashlib.sha256).digest()
+    return f"v1,{base64.b64encode(digest).decode()}"
+
+
+def pause(failures: int) -> timedelta:
+    """How long a receiver is left alone after so many failures in a row, a fifth more or less."""
+    seconds = FIRST_PAUSE.total_seconds() * GROWTH ** min(failures - 1, 20)
+    seconds = min(seconds, LONGEST_PAUSE.total_seconds())
+    return timedelta(seconds=seconds * random.uniform(0.8, 1.2))  # noqa: S311  # no secret
+
+
+def _claim() -> Delivery | None:
+    """Lease the oldest message that is due and count the attempt, committed before it is sent."""
+    now = timezone.now()
+    lease = timedelta(seconds=settings.WEBHOOK_TIMEOUT * 2 + 30)
+    with transaction.atomic():
+        delivery = (
+            Delivery.objects.filter(delivered_at=None, given_up_at=None, next_at__lte=now)
+            .filter(Q(webhook__paused_until=None) | Q(webhook__paused_until__lte=now))
+            .filter(webhook__enabled=True)
+            .select_related("webhook")
+            .order_by("id")
+            .select_for_update(skip_locked=True, of=("self",))
+            .first()
+        )
+        if delivery is not None:
+            Delivery.objects.filter(pk=delivery.pk).update(
+                attempts=F("attempts") + 1, next_at=now + lease
+            )
+            delivery.attempts += 1
+    return delivery
+
+
+def _post(delivery: Delivery) -> tuple[int | None, str]:
+    """The status that was answered, if any, and what was wrong; "" if nothing was."""
+    message_id, timestamp = f"msg_{delivery.pk}", int(time.time())
+    body = orjson.dumps(
+        {
+            "type": delivery.event,
+            "timestamp": delivery.created_at,
+            "key": delivery.key,
+            "data": delivery.payload,
+        }
+    )
+    headers = {
+        "Content-Type": "application/json",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": signature(delivery.webhook.secret, message_id, timestamp, body),
+    }
+    try:
+        status = post(delivery.webhook.url, body, headers, policy())
+    except FetchFailed as error:
+        return None, error.message
+    if 200 <= status < 300:
+        return status, ""
+    if 300 <= status < 400:
+        return status, f"The receiver answered {status}: redirects are not followed."
+    return status, f"The receiver answered {status}."
+
+
+def _is_ill(status: int) -> bool:
+    """Whether the receiver has troubles of its own, so that any message would fail."""
+    return status >= 500 or status in (408, 429) or 300 <= status < 400
+
+
+def _note_arrival(delivery: Delivery, webhook: Webhook) -> None:
+    Delivery.objects.filter(pk=delivery.pk).update(
+        delivered_at=timezone.now(), given_up_at=None, failure=""
+    )
+    if webhook.failures or webhook.paused_until:
+        Webhook.objects.filter(pk=webhook.pk).update(failures=0, paused_until=None)
+
+
+def _note_failure(delivery: Delivery, webhook: Webhook, failure: str, *, ill: bool) -> None:
+    now = timezone.now()
+    again = now + pause(delivery.attempts or 1)
+    if ill:
+        webhook.failures += 1
+        webhook.paused_until = now + pause(webhook.failures)
+        webhook.save(update_fields=["failures", "paused_until"])
+        again = webhook.paused_until
+    Delivery.objects.filter(pk=delivery.pk, delivered_at=None).update(
+        next_at=again,
+        failure=failure[:LONGEST_FAILURE],
+        given_up_at=_given_up(delivery.give_up_at, now),
+    )
+    if ill:
+        # Those behind it waited their day for the same receiver.
+        Delivery.objects.filter(
+            webhook=webhook, delivered_at=None, given_up_at=None, give_up_at__lte=now
+        ).update(given_up_at=now, failure=failure[:LONGEST_FAILURE])
+
+
+def _given_up(give_up_at: datetime, now: datetime) -> datetime | None:
+    return now if now >= give_up_at else None

@@ -1,0 +1,235 @@
+"""A stranger's video → small frames with exact times, decoded in a process of its own.
+
+The file lies alone in an empty directory under a random name. The process has limits on processor
+time, memory and open files, no inherited environment, and one demuxer; whatever happens to it, the
+caller gets frames or one of the errors of ``videos.decode.errors``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import secrets
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, BinaryIO, Final
+
+import numpy as np
+
+from videos.decode import decoder_protocol
+from videos.decode.decoder_protocol import Frame, Info, Limits
+from videos.decode.errors import (
+    BY_CODE,
+    NotAVideo,
+    VideoTooLarge,
+    VideoTooSlow,
+)
+from videos.decode.sniffing import HEAD_BYTES, sniff, why_unknown
+
+__all__ = ["Decoding", "Frame", "Info", "Limits", "decode", "sniff"]
+
+_ROOT: Final = Path(__file__).resolve().parents[2]
+_COPY_BYTES: Final = 1024 * 1024
+_LATEST_MS: Final = 2**31 - 1
+"""What the columns of times hold: 24 days."""
+
+
+class Decoding:
+    """An open video: ``info`` at once, the frames by iterating, once and in order of time.
+
+    Iterating raises NotAVideo, VideoTooLarge or VideoTooSlow, also midway.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], limits: Limits, long_side: int) -> None:
+        self._messages = _Messages(process, limits)
+        self._max_body = decoder_protocol.FRAME_HEAD.size + 3 * long_side**2
+        kind, body = self._next()
+        if kind != decoder_protocol.INFO:
+            raise _damaged()
+        self.info = _info(body)
+
+    def __iter__(self) -> Iterator[Frame]:
+        while True:
+            kind, body = self._next()
+            if kind == decoder_protocol.END:
+                return
+            if kind != decoder_protocol.FRAME:
+                raise _damaged()
+            yield _frame(body)
+
+    def _next(self) -> tuple[bytes, bytearray]:
+        kind, body = self._messages.read(self._max_body)
+        if kind == decoder_protocol.ERROR:
+            raise _error(body)
+        return kind, body
+
+
+@contextmanager
+def decode(
+    source: Path | BinaryIO,
+    limits: Limits,
+    *,
+    fps: float | None = None,
+    phase: float = 0.0,
+    screening: bool = False,
+    start_ms: int = 0,
+    end_ms: int | None = None,
+    long_side: int = 512,
+) -> Iterator[Decoding]:
+    """Open a video and decode what is on the screen from ``start_ms`` to ``end_ms``.
+
+    Delivered are the frames that are on the screen at the points of a grid of ``fps`` a second,
+    through ``phase`` ms (``wire.Due``), with their own times; without ``fps`` all frames. They
+    are at most ``long_side`` pixels (≤ 2048) wide and high and have the size of the first of their
+    layer. One is in memory at a time. A window is reached by seeking where the container allows.
+
+    ``screening``: also frames between the points that look unlike what was delivered last, and
+    one after another all other layers: other picture streams, covers, and what a video with
+    transparent pixels is over another ground.
+
+    Raises NotAVideo, VideoTooLarge, VideoTooSlow; the process and its directory are gone when the
+    block is left.
+    """
+    if not 0 < long_side <= decoder_protocol.MAX_LONG_SIDE:
+        raise ValueError(f"long_side must be 1 to {decoder_protocol.MAX_LONG_SIDE}")
+    with tempfile.TemporaryDirectory(prefix="video-") as directory:
+        name = secrets.token_hex(16)
+        container = _place(source, Path(directory, name), limits)
+        job = decoder_protocol.Job(
+            name, container, fps, phase, screening, start_ms, end_ms, long_side, limits
+        )
+        with _process(job, directory) as process:
+            yield Decoding(process, limits, long_side)
+
+
+def _place(source: Path | BinaryIO, target: Path, limits: Limits) -> str:
+    """Put the file where it is decoded; its container, of ``videos.decode.sniffing``."""
+    if isinstance(source, Path):
+        target.symlink_to(source.resolve())
+        size = target.stat().st_size
+    else:
+        with target.open("wb") as copy:
+            size = 0
+            while size <= limits.max_bytes and (chunk := source.read(_COPY_BYTES)):
+                size += copy.write(chunk)
+    if size > limits.max_bytes:
+        raise VideoTooLarge(
+            f"The file has more than the {limits.max_bytes:,} bytes accepted; send a shorter or "
+            "smaller version."
+        )
+    with target.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    container = sniff(head)
+    if container is None:
+        raise NotAVideo(why_unknown(head))
+    return container
+
+
+@contextmanager
+def _process(job: decoder_protocol.Job, directory: str) -> Iterator[subprocess.Popen[bytes]]:
+    # Nothing is inherited: the environment holds secrets, and threads need address space.
+    environment = {"PYTHONPATH": str(_ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-P", "-s", "-m", "videos.decode.decode_child", job.to_json()],
+        cwd=directory,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+class _Messages:
+    """Reads the process's answers, waiting no longer than ``wall_seconds`` in all."""
+
+    def __init__(self, process: subprocess.Popen[bytes], limits: Limits) -> None:
+        self._process = process
+        self._pipe: IO[bytes] = process.stdout  # type: ignore[assignment]
+        self._left = limits.wall_seconds
+        self._limits = limits
+        self._poll = select.poll()
+        self._poll.register(self._pipe, select.POLLIN)
+
+    def read(self, max_body: int) -> tuple[bytes, bytearray]:
+        """(kind, body). Raises VideoTooSlow, NotAVideo."""
+        kind, size = decoder_protocol.HEADER.unpack(self._exactly(decoder_protocol.HEADER.size))
+        if size > (max_body if kind == decoder_protocol.FRAME else decoder_protocol.MAX_JSON_BYTES):
+            raise _damaged()
+        return kind, self._exactly(size)
+
+    def _exactly(self, size: int) -> bytearray:
+        body = bytearray(size)
+        view, filled = memoryview(body), 0
+        while filled < size:
+            self._wait()
+            count = self._pipe.readinto(view[filled:])  # type: ignore[attr-defined]
+            if not count:
+                raise self._ended()
+            filled += count
+        return body
+
+    def _wait(self) -> None:
+        started = time.monotonic()
+        ready = self._poll.poll(max(0.0, self._left) * 1000)
+        self._left -= time.monotonic() - started
+        if not ready:
+            raise VideoTooSlow(
+                f"Decoding the video takes longer than {self._limits.wall_seconds:g} seconds; "
+                "send a shorter or smaller version."
+            )
+
+    def _ended(self) -> Exception:
+        """Why the process ended in the midst of it."""
+        if self._process.wait() in (-signal.SIGXCPU, -signal.SIGKILL):
+            return VideoTooSlow(
+                f"Decoding the video takes more than {self._limits.cpu_seconds:,} seconds of "
+                "processor time; send a shorter or smaller version."
+            )
+        return _damaged()
+
+
+def _damaged() -> NotAVideo:
+    return NotAVideo("The decoder failed on the video; convert it to MP4 (H.264) and try again.")
+
+
+def _error(body: bytearray) -> Exception:
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        values = json.loads(body)
+        return BY_CODE[values["code"]](str(values["message"]))
+    return _damaged()
+
+
+def _info(body: bytearray) -> Info:
+    try:
+        return Info(**json.loads(body))
+    except (ValueError, TypeError) as exc:
+        raise _damaged() from exc
+
+
+def _frame(body: bytearray) -> Frame:
+    head = decoder_protocol.FRAME_HEAD.size
+    if len(body) < head:
+        raise _damaged()
+    t, until, progress, layer, height, width = decoder_protocol.FRAME_HEAD.unpack_from(body)
+    if height * width == 0 or len(body) != head + height * width * 3 or not math.isfinite(progress):
+        raise _damaged()
+    if not 0 <= t <= until <= _LATEST_MS:
+        raise _damaged()
+    rgb = np.frombuffer(body, np.uint8, offset=head).reshape(height, width, 3)
+    rgb.flags.writeable = False
+    return Frame(t, until, rgb, progress, layer)

@@ -1,0 +1,417 @@
+"""FFmpeg's containers → frames. Runs only in the decoding process (``videos.decode.decode_child``).
+
+FFmpeg is a program that files can steer: the one demuxer that the magic bytes name is forced, no
+other may be opened from it, and no protocol but ``file``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Final, cast
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.sidedata.sidedata import SideData
+from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from videos.decode.cuts import Cuts, look_of
+from videos.decode.decoder_protocol import (
+    Due,
+    Frame,
+    Info,
+    Job,
+    fitted,
+    layer_of,
+)
+from videos.decode.errors import NotAVideo, VideoTooLarge, clock
+from videos.decode.grounds import FOOTAGE, OPAQUE, laid_over
+
+DEMUXERS: Final = {
+    "mp4": "mov",
+    "mov": "mov",
+    "mkv": "matroska",
+    "webm": "matroska",
+    "avi": "avi",
+    "mpegts": "mpegts",
+    "ogg": "ogg",
+    "asf": "asf",
+    "flv": "flv",
+    "mpegps": "mpeg",
+    "heics": "mov",
+}
+
+CODECS: Final = frozenset(
+    [
+        *("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg"),
+        *("theora", "h263", "msmpeg4v2", "msmpeg4v3", "prores", "dnxhd", "dvvideo", "ffv1"),
+        *("huffyuv", "rawvideo", "wmv1", "wmv2", "wmv3", "vc1", "flv1", "vp6", "vp6f", "vp6a"),
+        *("cinepak", "svq1", "svq3", "qtrle", "png"),
+    ]
+)
+"""What cameras, phones, browsers and editors write, or wrote. FFmpeg has hundreds more, rarely
+attacked by anyone but attackers."""
+
+COVER_CODECS: Final = frozenset({"mjpeg", "png", "bmp"})
+
+_SEE_ALPHA: Final = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""FFmpeg's own decoders of these pass over what WebM says of transparency."""
+
+_STATE_THEIR_DURATION: Final = frozenset({"mp4", "mov", "mkv", "webm", "asf", "heics"})
+_THREADS: Final = 2
+_USUAL_MS: Final = 40.0
+_LATEST_MS: Final = 2**31 - 1
+_JUMP_MS: Final = 1000
+"""Times that go back by more begin anew: recordings that were put one after another."""
+
+
+def read(job: Job) -> Iterator[Info | Frame]:
+    """``Info`` once, then the frames wanted. Raises NotAVideo, VideoTooLarge."""
+    if job.start_ms > 0:
+        sought = _Layer(job, seek=True).read()
+        # An index may lead past the window's start, or nowhere: then all is read up to there.
+        if (first := next(sought, None)) is not None:
+            yield first
+            yield from sought
+            return
+    shown = _Layer(job)
+    yield from shown.read()
+    if not job.screening:
+        return
+    for stream in range(shown.streams):
+        over_white = _Layer(job, stream) if stream else shown
+        if stream:
+            yield from over_white.read()
+        if over_white.transparent:
+            for ground in range(1, FOOTAGE):
+                yield from _Layer(job, stream, ground).read()
+
+
+class _Layer:
+    """One pass over the file for one of its picture streams, over one ground.
+
+    ``streams``, ``transparent`` (whether any frame says something by its alpha) are known when all
+    is read.
+    """
+
+    def __init__(self, job: Job, stream: int = 0, ground: int = 0, *, seek: bool = False) -> None:
+        self.streams, self.transparent = 0, False
+        self._job, self._stream, self._ground, self._seek = job, stream, ground, seek
+        self._number = layer_of(stream, ground)
+
+    def read(self) -> Iterator[Info | Frame]:
+        """``Info``, of the first layer alone, and frames. Nothing at all if seeking did not lead to
+        a frame at or before the window's start, and of a further stream that shows nothing."""
+        job = self._job
+        with _open(job) as container:
+            streams = _picture_streams(container, job)
+            self.streams, stream = len(streams), streams[self._stream]
+            if self._seek:
+                try:
+                    container.seek(job.start_ms * 1000 + (container.start_time or 0))
+                except av.error.FFmpegError:
+                    return
+            reading = _Reading(container, stream, job)
+            pictures = reading.pictures()
+            first = next(pictures, None)
+            if first is None or (self._seek and first[0] > job.start_ms):
+                if self._seek or self._stream:
+                    return
+                raise NotAVideo(
+                    "No frame of the video could be decoded: it is empty, damaged or encrypted. "
+                    "Convert it to MP4 (H.264) and send it again."
+                )
+            shown = _Shown.of(stream, first[2])
+            if self._number == 0:
+                yield _info(job, container, stream, shown)
+            yield from self._frames(reading, chain([first], pictures), shown)
+
+    def _frames(
+        self, reading: _Reading, pictures: Iterator[tuple[int, int, VideoFrame]], shown: _Shown
+    ) -> Iterator[Frame]:
+        job = self._job
+        size = fitted(shown.width, shown.height, job.long_side)
+        due, cuts = Due(job.fps, job.start_ms, job.phase), Cuts() if job.screening else None
+        for t, until, frame in pictures:
+            if job.end_ms is not None and t > job.end_ms:
+                return
+            wanted = due.take(t, until)
+            if cuts is not None:
+                wanted = cuts.deliver(t, look_of(frame), wanted)
+            if wanted:
+                rgb, alpha = shown.picture(frame, size, self._ground)
+                self.transparent = self.transparent or alpha
+                progress = 1.0 if self._number else reading.progress
+                yield Frame(t, until, rgb, progress, self._number)
+
+
+def _info(job: Job, container: InputContainer, stream: VideoStream, shown: _Shown) -> Info:
+    codec = stream.codec.canonical_name
+    fps = float(stream.average_rate) if stream.average_rate else None
+    return Info(job.container, codec, shown.width, shown.height, _claimed_ms(container), fps)
+
+
+def _open(job: Job) -> InputContainer:
+    demuxer = DEMUXERS[job.container]
+    options = {
+        "format_whitelist": demuxer,
+        "protocol_whitelist": "file",
+        "max_streams": str(job.limits.max_streams + 1),
+    }
+    try:
+        return av.open(job.name, format=demuxer, options=options, metadata_errors="replace")
+    except MemoryError:
+        raise
+    except (av.error.FFmpegError, ValueError) as exc:
+        raise NotAVideo(
+            f"The file begins like {job.container.upper()} but is damaged or incomplete; "
+            "upload it again, or convert it to MP4."
+        ) from exc
+
+
+def _picture_streams(container: InputContainer, job: Job) -> list[VideoStream]:
+    """All that some player may show, the best first, covers last: all that their headers claim
+    within the limits, their codecs set up."""
+    limits = job.limits
+    # FFmpeg stops counting there, so that there may be more.
+    if len(container.streams) > limits.max_streams:
+        raise VideoTooLarge(
+            f"The file has more than {limits.max_streams} streams; save the picture alone."
+        )
+    moving = [stream for stream in container.streams.video if not _is_cover(stream)]
+    if not moving:
+        raise NotAVideo("The file has sound or other data but no moving picture; send a video.")
+    best = container.streams.best("video")
+    moving.sort(key=lambda stream: stream is not best)
+    streams = moving + [stream for stream in container.streams.video if _is_cover(stream)]
+    if len(streams) > limits.max_pictures:
+        raise VideoTooLarge(
+            f"The file has {len(streams)} streams of pictures; at most {limits.max_pictures} are "
+            "accepted. Save one of them alone."
+        )
+    claimed = _claimed_ms(container) or 0
+    frames = max(stream.frames for stream in streams)
+    if claimed > limits.max_duration_ms or frames > limits.max_frames:
+        raise VideoTooLarge(
+            f"The video claims to last {clock(claimed)} with {frames:,} frames; at most "
+            f"{clock(limits.max_duration_ms)} and {limits.max_frames:,} frames are accepted. "
+            "Cut it into parts."
+        )
+    for stream in streams:
+        _set_up(stream, job)
+    return streams
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def _set_up(stream: VideoStream, job: Job) -> None:
+    context, cover = stream.codec_context, _is_cover(stream)
+    name = "unknown" if context is None else stream.codec.canonical_name
+    if context is None or name not in (COVER_CODECS if cover else CODECS):
+        raise NotAVideo(
+            f"The cover in the file ({name}) is not accepted; send the video without it."
+            if cover
+            else f"The video's codec ({name}) is not accepted; convert the video to MP4 (H.264)."
+        )
+    _check_size(context.width, context.height, job)
+    context.thread_type = "AUTO"
+    context.thread_count = _THREADS
+    context.options = {"max_pixels": str(job.limits.max_pixels)}
+
+
+def _check_size(width: int, height: int, job: Job) -> None:
+    if width * height > job.limits.max_pixels:
+        raise VideoTooLarge(
+            f"The video has {width:,} × {height:,} pixels a frame; at most "
+            f"{job.limits.max_pixels:,} pixels are accepted. Send a smaller version."
+        )
+
+
+def _claimed_ms(container: InputContainer) -> int | None:
+    return None if container.duration is None else round(container.duration / 1000)
+
+
+class _Reading:
+    """One pass over the packets: pictures with their times, and how far the file was read."""
+
+    def __init__(self, container: InputContainer, stream: VideoStream, job: Job) -> None:
+        self.progress = 0.0
+        self._container = container
+        self._stream = stream
+        self._job = job
+        self._bytes = max(1, Path(job.name).stat().st_size)
+        self._end_ms = 0.0
+        # Players count from the earliest stream's start; MPEG-TS begins at any time.
+        self._start_ms: float | None = (
+            None if container.start_time is None else container.start_time / 1000
+        )
+        self._alpha = _alpha_decoder(stream, job)
+
+    def pictures(self) -> Iterator[tuple[int, int, VideoFrame]]:
+        """(from, until, picture) in ms, in order of presentation. The last one stays on the screen
+        to the end of the file. Raises NotAVideo if that ends early."""
+        waiting: tuple[int, VideoFrame] | None = None
+        for t, frame in self._timed():
+            if waiting is not None:
+                yield waiting[0], t, waiting[1]
+            waiting = t, frame
+        if waiting is not None:
+            yield waiting[0], self._end_of(waiting[0]), waiting[1]
+            if self._job.start_ms == 0 and not _is_cover(self._stream):
+                self._check_complete()
+
+    def _timed(self) -> Iterator[tuple[int, VideoFrame]]:
+        """Times increase."""
+        count, t, shift = 0, -1, 0
+        limits = self._job.limits
+        for frame in self._frames():
+            count += 1
+            if frame.pts is not None and frame.time_base is not None:
+                at = float(frame.pts * frame.time_base * 1000)
+            elif _is_cover(self._stream):
+                at = self._start_ms or 0.0
+            else:
+                continue
+            if self._start_ms is None:
+                self._start_ms = at
+            read = max(0, round(at - self._start_ms)) + shift
+            if read <= t - _JUMP_MS:
+                shift += t + round(self._step_ms()) - read
+            t = max(t + 1, read if read > t - _JUMP_MS else t + round(self._step_ms()))
+            if count > limits.max_frames or t > limits.max_duration_ms:
+                raise VideoTooLarge(
+                    f"The video goes on beyond {clock(limits.max_duration_ms)} or "
+                    f"{limits.max_frames:,} frames; cut it into parts."
+                )
+            _check_size(frame.width, frame.height, self._job)
+            yield t, frame
+
+    def _step_ms(self) -> float:
+        rate = float(self._stream.average_rate or 0)
+        return 1000 / rate if rate > 0 else _USUAL_MS
+
+    def _end_of(self, t: int) -> int:
+        """When the frame at ``t`` leaves the screen, if it is the last one."""
+        claimed = 0 if self._ends_early() else self._stated_ms()
+        return min(max(t + 1, self._read_ms() or t + round(self._step_ms()), claimed), _LATEST_MS)
+
+    def _stated_ms(self) -> int:
+        """How long the file says it is, where that can be relied upon; else 0."""
+        stated = self._job.container in _STATE_THEIR_DURATION and _claimed_ms(self._container)
+        return stated or 0
+
+    def _read_ms(self) -> int:
+        return round(self._end_ms - (self._start_ms or 0.0))
+
+    def _ends_early(self) -> bool:
+        return self._read_ms() < 0.9 * self._stated_ms() - 1000
+
+    def _frames(self) -> Iterator[VideoFrame]:
+        """Decoded frames; damaged packets are passed over, as players do."""
+        packets = self._container.demux()
+        while True:
+            try:
+                packet = next(packets, None)
+            except MemoryError:
+                raise
+            except av.error.FFmpegError:
+                return  # what is missing shows in ``_check_complete``
+            if packet is None:
+                return
+            if packet.pts is not None and packet.time_base is not None:
+                end = float((packet.pts + (packet.duration or 0)) * packet.time_base * 1000)
+                self._end_ms = max(self._end_ms, end)
+            if packet.stream is not self._stream:
+                continue
+            # Of this stream alone: the sound of a file may all lie at its end.
+            if packet.pos is not None:
+                self.progress = max(self.progress, min(1.0, packet.pos / self._bytes))
+            try:
+                frames = packet.decode() if self._alpha is None else self._alpha.decode(packet)
+            except MemoryError:
+                raise
+            except av.error.FFmpegError:
+                continue
+            yield from (frame for frame in frames if isinstance(frame, VideoFrame))
+
+    def _check_complete(self) -> None:
+        if self._job.container == "avi" and _avi_bytes(self._job.name) > 1.05 * self._bytes:
+            raise NotAVideo("The AVI file ends early; upload it again.")
+        if self._ends_early():
+            raise NotAVideo(
+                f"The video ends early: {clock(self._read_ms())} of the "
+                f"{clock(self._stated_ms())} that it announces could be read. Upload it again."
+            )
+
+
+def _alpha_decoder(stream: VideoStream, job: Job) -> VideoCodecContext | None:
+    """For streams whose transparency only another decoder sees."""
+    codec = _SEE_ALPHA.get(stream.codec.canonical_name)
+    if codec is None or job.container not in ("mkv", "webm") or not _says_alpha(stream):
+        return None
+    context = cast(VideoCodecContext, VideoCodecContext.create(codec, "r"))
+    context.extradata = stream.codec_context.extradata
+    context.thread_count = _THREADS
+    return context
+
+
+def _says_alpha(stream: VideoStream) -> bool:
+    return stream.metadata.get("alpha_mode", "0") != "0"
+
+
+def _avi_bytes(name: str) -> int:
+    """How long the file says it is; FFmpeg corrects an AVI's duration to what is there. Programs
+    that write as they record may leave 0 or all ones."""
+    with Path(name).open("rb") as file:
+        size = int.from_bytes(file.read(8)[4:], "little")
+    return 0 if size == 0xFFFFFFFF else size
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """How stored pictures are shown: size in pixels, after turning; axes swapped, then reversed."""
+
+    width: int
+    height: int
+    swapped: bool
+    x_step: int
+    y_step: int
+
+    @classmethod
+    def of(cls, stream: VideoStream, frame: VideoFrame) -> _Shown:
+        """The display matrix says where the stored axes go: x' = a·x + c·y, y' = b·x + d·y."""
+        ratio = float(stream.sample_aspect_ratio or 1)
+        width = max(1, round(frame.width * ratio)) if 0.1 < ratio < 10 else frame.width
+        side_data = frame.side_data.get("DISPLAYMATRIX")
+        if not isinstance(side_data, SideData):
+            return cls(width, frame.height, False, 1, 1)
+        a, b, _, c, d, *_ = np.frombuffer(bytes(side_data), "<i4").tolist()
+        if abs(b) > abs(a):
+            return cls(frame.height, width, True, -1 if c < 0 else 1, -1 if b < 0 else 1)
+        return cls(width, frame.height, False, -1 if a < 0 else 1, -1 if d < 0 else 1)
+
+    def picture(
+        self, frame: VideoFrame, size: tuple[int, int], ground: int
+    ) -> tuple[NDArray[np.uint8], bool]:
+        """Turned, width × height = ``size``, whatever size this one frame is stored in; and whether
+        any of it is transparent."""
+        width, height = reversed(size) if self.swapped else size
+        alpha = any(component.is_alpha for component in frame.format.components)
+        layout = "rgba" if alpha else "rgb24"
+        small = frame.reformat(width, height, format=layout, interpolation="AREA")
+        reduced = np.asarray(small.to_ndarray(), np.uint8)
+        rgb, transparent = reduced, False
+        if alpha:
+            transparent = bool((reduced[..., 3] < OPAQUE).any())
+            rgb = laid_over(reduced, ground)
+        turned = rgb.transpose(1, 0, 2) if self.swapped else rgb
+        return np.ascontiguousarray(turned[:: self.y_step, :: self.x_step]), transparent

@@ -1,0 +1,102 @@
+"""Which container the first bytes of a file claim, and what else it might be.
+
+Names and extensions are never asked: FFmpeg would follow a playlist that is called ``clip.mp4``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gallery.imaging.sniffing import sniff as sniff_picture
+
+HEAD_BYTES: Final = 4096
+"""How much of the file's beginning ``sniff`` wants to see."""
+
+ACCEPTED: Final = (
+    "MP4, MOV, 3GP, MKV, WebM, AVI, WMV, FLV, MPEG (TS or PS) or Ogg video, or an animated GIF, "
+    "WebP, PNG, AVIF or HEIC"
+)
+
+ANIMATIONS: Final = frozenset({"gif", "webp", "png", "avif"})
+"""Read by Pillow; all other containers by FFmpeg."""
+
+_ISO_BOXES: Final = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"})
+_SEQUENCES: Final = frozenset({b"msf1", b"hevc", b"hevx", b"hevm", b"hevs"})
+"""Major brands of HEIC files that move; Pillow's reader shows their first picture alone."""
+
+_TS_SYNC: Final = 0x47
+_TS_PACKETS: Final = (188, 192, 204)
+"""Bytes: plain, with a time code before each (M2TS), with a checksum after each."""
+_TS_AT_LEAST: Final = 5
+"""Packets in a row, where the first one is cut: fewer may be chance."""
+_OTHERS: Final = {
+    b"\0\0\1\xb3": "a bare MPEG stream without a container",
+    b"\0\0\0\1": "a bare H.264 or HEVC stream without a container",
+    b".RMF": "a RealMedia video",
+    b"FWS": "a Flash animation",
+    b"CWS": "a Flash animation",
+    b"\x06\x0e+4\x02\x05\x01\x01": "an MXF video",
+    b"DKIF": "an IVF video",
+    b"ID3": "an MP3 recording",
+    b"fLaC": "a FLAC recording",
+}
+
+
+def sniff(head: bytes) -> str | None:
+    """mp4, mov, mkv, webm, avi, asf, flv, mpegps, mpegts, ogg, heics, gif, webp, png or avif; None
+    if it is none of these.
+
+    A gif, webp, png or avif may turn out to be a still picture: one frame.
+    """
+    if head.startswith(b"\x1a\x45\xdf\xa3"):
+        return "webm" if b"webm" in head[:64] else "mkv"
+    if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
+        return "avi"
+    if head.startswith(b"OggS"):
+        return "ogg"
+    if head.startswith(b"0&\xb2u\x8ef\xcf\x11"):
+        return "asf"
+    if head.startswith(b"FLV\x01"):
+        return "flv"
+    if head.startswith(b"\0\0\1\xba"):
+        return "mpegps"
+    if head[4:8] == b"ftyp" and head[8:12] in _SEQUENCES:
+        return "heics"
+    if _is_transport_stream(head):
+        return "mpegts"
+    picture = sniff_picture(head)
+    if picture is not None:
+        return picture if picture in ANIMATIONS else None
+    if head[4:8] in _ISO_BOXES:
+        return "mov" if head[8:12] == b"qt  " or head[4:8] != b"ftyp" else "mp4"
+    return "mpegts" if _is_transport_stream(head, cut=True) else None
+
+
+def _is_transport_stream(head: bytes, *, cut: bool = False) -> bool:
+    """Packets that all begin with one byte. ``cut``: the first one may lack its beginning."""
+    for size in _TS_PACKETS:
+        for first in range(size) if cut else ((4,) if size == 192 else (0,)):
+            at = range(first, len(head), size)
+            if len(at) > (_TS_AT_LEAST if cut else 2) and all(head[n] == _TS_SYNC for n in at):
+                return True
+    return False
+
+
+def why_unknown(head: bytes) -> str:
+    """A sentence for bytes of no accepted container: what they seem to be and what to do."""
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not head:
+        return "The file is empty (0 bytes); send a video."
+    if text.startswith((b"#extm3u", b"ffconcat", b"[playlist]")):
+        return "This is a playlist, not a video; send the video file itself."
+    if b"<html" in text or text.startswith(b"<!doctype html"):
+        return "This is an HTML page, not a video; give the address of the video file itself."
+    picture = sniff_picture(head)
+    if picture is not None:
+        return f"This is a still picture ({picture.upper()}), not a video; add it as an image."
+    for magic, name in _OTHERS.items():
+        if head.startswith(magic):
+            return f"This is {name}, which is not read here; convert it to MP4."
+    if b"\0" not in head and text.isascii():
+        return f"This is text, not a video; send {ACCEPTED}."
+    return f"This is not a video in a format that is read here; send {ACCEPTED}."

@@ -1,0 +1,223 @@
+"""From a video's file to frames that can be searched: claim, decode, describe, store, publish.
+
+A worker that dies hands its task to the next one. A video is therefore claimed by a lease and its
+attempt committed before its bytes are touched. The lease is short and renewed with the progress,
+so that a video is soon taken up again after a restart; nothing is stored until all is there, so
+that it begins anew and never has its frames twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from gallery.items import file_storage as files_of_items
+from gallery.items.item import UNREADABLE, Status
+from gallery.items.publishing import passes, publish
+from gallery.items.retention import may_forget
+from gallery.items.signals import tell
+from gallery.shared.errors import UserError
+from videos.index import file_storage
+from videos.index.reading import Indexed, read
+from videos.models import Frame, ScreenedHashes, Video
+from videos.signals import video_indexed
+
+CLUSTER = "video"
+LEASE = timedelta(seconds=120)
+PROGRESS_SECONDS = 1.0
+MAX_ATTEMPTS = 3
+WORKER = "worker"
+INSERT_BATCH = 200
+HASHES_A_ROW = 4000
+SAVED = ("duration_ms", "progress", "proxy", "reindex", "reindex_failure")
+"""What indexing changes beside what publishing saves."""
+DEADLY = (
+    "Indexing this video ended the worker or failed three times, so it is left alone: the worker's "
+    "log says more. Convert the file to MP4 (H.264) and add it again."
+)
+LOST = "The original is gone from storage, so it cannot be indexed. Add the video again."
+logger = logging.getLogger(__name__)
+
+
+class Gone(Exception):
+    """The video was deleted, or taken from this worker, while it was indexed."""
+
+
+def enqueue(ids: Sequence[int]) -> None:
+    """Queue the indexing of videos, in this transaction; a task for each."""
+    for pk in ids:
+        async_task("videos.tasks.index_videos", [pk], cluster=CLUSTER)
+
+
+def index_videos(ids: Sequence[int], *, tell: Callable[[float], None] | None = None) -> int:
+    """Index those of these videos that still wait. Answers how many were.
+
+    Safe to run twice and side by side. Never raises for a bad video: it fails, with the reason.
+    ``tell`` is told each second which share of the video at hand, 0..1, is read.
+    """
+    return sum(_index_claimed(video, tell) for pk in ids if (video := _claim(pk)))
+
+
+def index_left_over() -> int:
+    """Index the oldest video that waits, whether or not a task is left for it.
+
+    Answers how many were: 0 or 1.
+    """
+    oldest = Video.objects.indexable().order_by("id").values_list("pk")
+    return index_videos([pk for (pk,) in oldest[:1]])
+
+
+def _claim(pk: int) -> Video | None:
+    """Lease a waiting video and count the attempt, committed before any decoding."""
+    with transaction.atomic():
+        rows = Video.objects.indexable().filter(pk=pk)
+        video = rows.select_for_update(skip_locked=True).first()
+        if video is not None:
+            video.claimed_until, video.attempts = timezone.now() + LEASE, video.attempts + 1
+            if not video.original:  # it is fetched first, without any progress
+                video.claimed_until += timedelta(seconds=settings.VIDEO_FETCH_TIMEOUT)
+            video.progress = 0
+            video.save(update_fields=["claimed_until", "attempts", "progress"])
+        return video
+
+
+def _index_claimed(video: Video, tell: Callable[[float], None] | None) -> bool:
+    if video.attempts > MAX_ATTEMPTS:
+        _fail(video, DEADLY)
+        return False
+    try:
+        with (
+            file_storage.opened_original(video) as original,
+            read(original, _Progress(video, tell), video_id=video.pk) as new,
+        ):
+            _finish(video, new)
+    except Gone:
+        return False
+    except FileNotFoundError:
+        _fail(video, LOST)
+        return False
+    except UserError as error:
+        _fail(video, error.message)
+        return False
+    return True
+
+
+class _Progress:
+    """Commits how far a video is, at most once a second, and with it renews the lease."""
+
+    def __init__(self, video: Video, tell: Callable[[float], None] | None) -> None:
+        self._video, self._tell = video, tell
+        self._due = time.monotonic() + PROGRESS_SECONDS
+
+    def __call__(self, share: float) -> None:
+        """``share`` 0..1. Raises ``Gone``."""
+        if time.monotonic() < self._due:
+            return
+        lease = timezone.now() + LEASE
+        mine = Video.objects.filter(pk=self._video.pk, claimed_until=self._video.claimed_until)
+        # 100 is for what can be found.
+        if not mine.update(progress=min(99, int(100 * share)), claimed_until=lease):
+            raise Gone
+        self._video.claimed_until = lease
+        if self._tell is not None:
+            self._tell(share)
+        self._due = time.monotonic() + PROGRESS_SECONDS
+
+
+def _finish(video: Video, new: Indexed) -> None:
+    """Store and publish in one transaction. Raises ``Gone``."""
+    with files_of_items.undo_files() as files, transaction.atomic():
+        row = _mine(video)
+        row.frames.all().delete()
+        Frame.objects.bulk_create(
+            [Frame(item=row, **asdict(frame)) for frame in new.frames], batch_size=INSERT_BATCH
+        )
+        row.screened_hashes.all().delete()
+        ScreenedHashes.objects.bulk_create(
+            ScreenedHashes(item=row, packed=new.screened[at : at + HASHES_A_ROW].tobytes())
+            for at in range(0, len(new.screened), HASHES_A_ROW)
+        )
+        files_of_items.delete_after_commit([row.thumbnail.name, row.proxy.name])
+        thumbnail = files_of_items.save_thumbnail(row.sha256, new.thumbnail)
+        row.thumbnail = files.add(thumbnail)
+        row.proxy = files.add(file_storage.save_proxy(row.sha256, new.proxy))
+        row.duration_ms, row.progress = new.duration_ms, 100
+        video_indexed.send(sender=Video, video=row)
+        original = row.original.name
+        if row.status == Status.PENDING:
+            publish(row, by=WORKER, saved=SAVED, spare=not row.keep_original)
+        else:
+            _replace(row)
+        if not row.original:
+            files_of_items.delete_after_commit([original])
+
+
+def _replace(row: Video) -> None:
+    """A video that is here already has new frames: the gates judge them, too."""
+    before = row.status
+    row.reindex, row.reindex_failure = False, ""
+    row.pictures_version = row.PICTURES_VERSION
+    if row.status == Status.READY and not passes(row):
+        row.move_to(Status.QUARANTINED)
+    if row.status == Status.READY and not row.keep_original and may_forget(row):
+        row.original = ""
+    row.attempts, row.claimed_until = 0, None
+    row.save()
+    tell(by=WORKER, verb="reindexed", row=row, before=before, after=row.status)
+
+
+def forget_original(video: Video) -> None:
+    """Let go, in memory, of an original that is not to be kept; its file goes with the commit."""
+    if video.original and not video.keep_original and may_forget(video):
+        files_of_items.delete_after_commit([video.original.name])
+        video.original = ""
+
+
+def forget_originals() -> int:
+    """Let go of those that a case needed until now. Answers how many."""
+    spare = Video.objects.ready().filter(keep_original=False, reindex=False).exclude(original="")
+    count = 0
+    for pk in spare.order_by("pk").values_list("pk", flat=True).iterator():
+        with transaction.atomic():
+            video = spare.filter(pk=pk).select_for_update(no_key=True).first()
+            if video is not None:
+                forget_original(video)
+                video.save(update_fields=["original"])
+                count += not video.original
+    return count
+
+
+def _mine(video: Video) -> Video:
+    """The row, locked. Raises ``Gone`` if it is not this worker's any more."""
+    mine = Video.objects.filter(pk=video.pk, claimed_until=video.claimed_until)
+    row = mine.select_for_update().first()
+    if row is None:
+        raise Gone
+    return row
+
+
+def _fail(video: Video, reason: str) -> None:
+    with transaction.atomic():
+        try:
+            row = _mine(video)
+        except Gone:
+            return
+        before = row.status
+        if row.status == Status.PENDING:
+            row.move_to(Status.FAILED, failure=reason)
+        else:
+            row.reindex, row.reindex_failure, row.progress = False, reason, 100
+            row.attempts, row.claimed_until = 0, None
+            if row.pictures_version < row.PICTURES_VERSION:
+                row.pictures_version = UNREADABLE
+        row.save()
+        tell(by=WORKER, verb="failed", row=row, before=before, after=row.status)
+    logger.warning("video %s failed: %s", video.pk, reason)

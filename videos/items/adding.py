@@ -1,0 +1,115 @@
+"""Adding videos: fetch or take, look, hash, and store row, file and task as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from django.conf import settings
+from django.core.files.base import File
+from django.db import transaction
+
+from gallery.items import file_storage as files_of_items
+from gallery.items.inserting import insert, refuse_existing
+from gallery.items.preprocessing import Hashes
+from gallery.items.signals import tell
+from gallery.shared.errors import UserError
+from videos import conf
+from videos.decode.decoding import Info, decode
+from videos.decode.errors import NotAVideo
+from videos.index import file_storage, indexing
+from videos.models import Video
+from videos.signals import video_added
+
+LOOK_SIDE = 64
+SINGLE_PICTURE = "The file shows a single picture; add it as an image."
+
+
+def add_video(
+    *,
+    by: str,
+    url: str | None = None,
+    file: File | None = None,
+    data_id: str | None = None,
+    remark: str | None = None,
+    meta: Mapping[str, Any] | None = None,
+    uploader: str | None = None,
+    client: str = "",
+) -> Video:
+    """Add one video from ``url``, or from ``file`` (then ``url`` is only noted).
+
+    ``client``: ``Access.probes_as`` of who sent it.
+
+    The row is ``pending`` and its indexing queued. Its first frames are decoded before this
+    returns: what is no video ends here, what is damaged further on fails in the worker.
+
+    Raises ``FetchFailed``, ``NotAVideo``, ``VideoTooLarge``, ``VideoTooSlow``, and
+    ``AlreadyStored`` for bytes that are here; a video that had failed is tried again instead.
+    """
+    with _taken(url, file) as (taken, fetched):
+        info = _look(taken)
+        hashes = Hashes.of_all(taken.chunks())
+        refuse_existing(Video, hashes.md5)
+        video = Video(
+            url=url,
+            data_id=data_id,
+            remark=remark,
+            meta=meta,
+            uploader=uploader,
+            added_by=by,
+            client=client,
+            keep_original=settings.KEEP_VIDEOS in ({"all"} if fetched else {"all", "uploads"}),
+            format=info.container,
+            width=info.width,
+            height=info.height,
+            fps=info.fps,
+            bytes=taken.size,
+            **vars(hashes),
+        )
+        return _store(video, taken, by=by)
+
+
+@contextmanager
+def _taken(url: str | None, file: File | None) -> Iterator[tuple[File, bool]]:
+    """The file that was sent or is fetched, and whether it was fetched."""
+    if file is not None:
+        yield file, False
+        return
+    if url is None:
+        raise UserError("Give the video as a url or as a file.")
+    with file_storage.fetched(url) as fetched:
+        yield fetched, True
+
+
+def _look(file: File) -> Info:
+    """What the decoder says of the file. Raises ``NotAVideo`` and its kin."""
+    file.seek(0)
+    source = _place_of(file) or cast(BinaryIO, file)
+    with decode(source, conf.look_limits(), long_side=LOOK_SIDE) as video:
+        # There are still pictures in the containers of videos. Where the header tells, frames are
+        # not waited for: it may take long to find one that differs.
+        wanted = 0 if (video.info.frames or 0) > 1 else 2
+        if len(list(islice(video, wanted))) < wanted:
+            raise NotAVideo(SINGLE_PICTURE)
+        return video.info
+
+
+def _place_of(file: File) -> Path | None:
+    """Where a file lies on this machine; None if in memory alone."""
+    name = getattr(file.file, "name", None)
+    place = Path(name) if isinstance(name, str) else None
+    return place if place is not None and place.is_file() else None
+
+
+def _store(video: Video, file: File, *, by: str) -> Video:
+    with files_of_items.undo_files() as files, transaction.atomic():
+        insert(video)
+        video.original = files.add(file_storage.save_original(video.sha256, file))
+        video.save(update_fields=["original"])
+        video_added.send(sender=Video, video=video)
+        tell(by=by, verb="added", row=video, after=video.status)
+        indexing.enqueue([video.pk])
+    return video

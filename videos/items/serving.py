@@ -1,0 +1,72 @@
+"""Stored files as answers, whole or in parts. Who may have them was asked before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from django.core.files.storage import default_storage
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+
+from gallery.items.serving import private
+from gallery.shared.errors import NotFound
+
+GONE: Final = "There is no such video here, or not for you."
+CHUNK: Final = 256 * 1024
+RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
+"""One range; several at once are nothing that players ask for."""
+
+
+def named(name: str | None) -> str:
+    """The name of a file that is stored. Raises ``NotFound`` for none."""
+    if not name:
+        raise NotFound(GONE)
+    return name
+
+
+def ranged(request: HttpRequest, name: str | None, content_type: str) -> HttpResponseBase:
+    """A stored file, or the part of it that is asked for (RFC 9110, 14).
+
+    Raises ``NotFound``.
+    """
+    try:
+        size = default_storage.size(named(name))
+    except FileNotFoundError:
+        raise NotFound(GONE) from None
+    asked = RANGE.fullmatch(request.headers.get("Range", "").strip())
+    # Nothing here says which version of a file a client has, so that no condition ever holds.
+    part = None if "If-Range" in request.headers or asked is None else _part(asked, size)
+    if part is not None and part[0] >= part[1]:
+        unsatisfied = HttpResponse(status=416)
+        unsatisfied["Content-Range"] = f"bytes */{size}"
+        return private(unsatisfied)
+    start, stop = part or (0, size)
+    response = StreamingHttpResponse(
+        _chunks(named(name), start, stop), content_type=content_type, status=206 if part else 200
+    )
+    response["Content-Length"] = str(stop - start)
+    response["Accept-Ranges"] = "bytes"
+    if part:
+        response["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+    return private(response)
+
+
+def _part(asked: re.Match[str], size: int) -> tuple[int, int] | None:
+    """First byte and the one after the last; None is no range, an empty one cannot be had."""
+    first, last = asked.groups()
+    if first == last == "":
+        return None
+    if first == "":
+        return max(0, size - int(last)), size
+    if last and int(last) < int(first):
+        return None
+    return int(first), min(size, int(last) + 1) if last else size
+
+
+def _chunks(name: str, start: int, stop: int) -> Iterator[bytes]:
+    with default_storage.open(name) as stream:
+        stream.seek(start)
+        while start < stop and (chunk := stream.read(min(CHUNK, stop - start))):
+            start += len(chunk)
+            yield chunk

@@ -1,0 +1,210 @@
+"""Frames near to a query's frames, and all frames of the videos that have most of them.
+
+One statement asks an index for all frames of a query at once: each is a nested look-up in the
+graph (docs/benchmarks.md). What is proposed is then compared in full, so that a frame the graph
+has missed is found again if its video was proposed by any other.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from django.db import connection
+from numpy.typing import NDArray
+
+from gallery.imaging.descriptors.base import CNN_DIMENSIONS
+from gallery.items.vectors import encode
+from videos.match.queries import Described, Pixels, Vectors
+from videos.models import FRAME_VERSION
+
+PROPOSING: Final = 24
+"""Frames of a clip that are looked up in the indexes, evenly chosen."""
+
+CANDIDATES: Final = 12
+"""Videos that are compared in full."""
+
+NEIGHBOURS: Final = 40
+"""Stored frames that each vector of the query proposes."""
+
+EF_SEARCH: Final = 100
+
+FLOOR: Final = 0.25
+"""Cosine below which a neighbour proposes nothing: unlike pictures reach it."""
+
+PART_PENALTY: Final = 0.1
+"""What the cosine of a quarter of the query counts less: it shows less."""
+
+HASH_REACH: Final = 64.0
+"""Hamming distance at which hashes have nothing in common any more."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spans:
+    """The voting spans of one video, in order: ms, rarity 0..1, and the views of each.
+
+    ``vectors`` (n × 512) and ``hashes`` (n × 32 bytes) belong to the spans that ``of`` numbers.
+    """
+
+    t0: NDArray[np.int64]
+    t1: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    vectors: Vectors
+    hashes: Pixels
+    of: NDArray[np.intp]
+
+
+def candidates(
+    query: Described, *, exclude: int = 0, proposing: int = PROPOSING
+) -> dict[int, float]:
+    """Ids of ready videos that may show the query → votes, most first, at most ``CANDIDATES``.
+
+    Each of ``proposing`` frames of the query, evenly chosen, gives a video one vote, as large as
+    its best frame is near and rare. ``exclude``: a video that is no answer.
+    """
+    voting = np.unique(query.of)
+    chosen = voting[np.linspace(0, len(voting) - 1, min(proposing, len(voting))).astype(int)]
+    kept = np.flatnonzero(np.isin(query.of, chosen))
+    total: dict[int, float] = defaultdict(float)
+    for _, video, vote in propose(query.of[kept], query.vectors[kept], exclude=exclude):
+        total[video] += vote
+    ranked = sorted(total.items(), key=lambda pair: (-pair[1], pair[0]))
+    return dict(ranked[:CANDIDATES])
+
+
+def propose(
+    frames: NDArray[np.intp], vectors: Vectors, *, exclude: int = 0, exact: bool = False
+) -> list[tuple[int, int, float]]:
+    """(query frame, video, vote > 0), from the nearest stored frames of each frame's vectors.
+
+    ``exact``: without the index. It is used when a scan of the index, which is filtered, has
+    ended early.
+    """
+    if not len(frames):
+        return []
+    params = {
+        "frames": frames.tolist(),
+        "vectors": [encode(vector) for vector in vectors],
+        "version": FRAME_VERSION,
+        "exclude": exclude,
+        "floor": FLOOR,
+    }
+    with connection.cursor() as cursor:
+        # Sent as one text, the three statements are one transaction and one round trip.
+        cursor.execute(
+            f"SET LOCAL hnsw.ef_search = {EF_SEARCH}; "
+            f"SET LOCAL hnsw.iterative_scan = strict_order; {statement(exact=exact)}",
+            params,
+        )
+        found = cursor.fetchall()
+    if not exact and sum(row[3] for row in found) < NEIGHBOURS * len(frames):
+        return propose(frames, vectors, exclude=exclude, exact=True)
+    return [(frame, video, vote) for frame, video, vote, _ in found if vote > 0]
+
+
+def statement(*, exact: bool) -> str:
+    """The nearest frames of all vectors of a query, the best of each video for each query frame.
+
+    A row's last number says how many neighbours it stands for. ``+ 0`` hides the distance from
+    the planner's index matching; the subquery on the video cannot be turned into a join.
+    """
+    order = "(f.cnn <=> q.vector) + 0" if exact else "f.cnn <=> q.vector"
+    return f"""
+        WITH query AS MATERIALIZED (
+            SELECT frame, vector::halfvec({CNN_DIMENSIONS}) AS vector
+            FROM unnest(%(frames)s::int[], %(vectors)s::text[]) AS u (frame, vector)
+        )
+        SELECT q.frame, n.item_id, max(n.weight * (1 - n.distance - %(floor)s))::float8, count(*)
+        FROM query q CROSS JOIN LATERAL (
+            SELECT f.item_id, f.weight, f.cnn <=> q.vector AS distance
+            FROM videos_frame f
+            WHERE f.version = %(version)s AND f.weight > 0 AND f.cnn IS NOT NULL
+            AND (SELECT v.status = 'ready' AND v.id <> %(exclude)s
+                 FROM videos_video v WHERE v.id = f.item_id)
+            ORDER BY {order} LIMIT {NEIGHBOURS}
+        ) n
+        GROUP BY q.frame, n.item_id
+    """  # noqa: S608 (every piece is a constant of this module)
+
+
+_ROW: Final = np.dtype(
+    [
+        *[("fields", ">i2"), ("n0", ">i4"), ("video", ">i8"), ("n1", ">i4"), ("t0", ">i8")],
+        *[("n2", ">i4"), ("t1", ">i8"), ("n3", ">i4"), ("weight", ">f8")],
+        *[("n4", ">i4"), ("vector_head", ">i4"), ("vector", ">f2", (CNN_DIMENSIONS,))],
+        *[("n5", ">i4"), ("hash_head", ">i4"), ("hash", "u1", (32,))],
+    ]
+)
+"""A row of ``COPY … TO STDOUT (FORMAT binary)``: each field after its length in bytes."""
+
+_HEAD: Final = 19
+_TAIL: Final = 2
+
+
+def spans_of(videos: Sequence[int]) -> dict[int, Spans]:
+    """The voting spans of these videos, those that are ready; a hash that lacks is all zeros.
+
+    A view takes 1.1 KB on the way; as text it would take several.
+    """
+    ids = ", ".join(str(int(video)) for video in videos)
+    if not ids:
+        return {}
+    out = io.BytesIO()
+    with connection.cursor() as cursor:
+        cursor.copy_expert(
+            # Numbers and constants of our own.
+            "COPY (SELECT f.item_id::int8, f.t0::int8, f.t1::int8, f.weight::float8, "  # noqa: S608
+            "f.cnn, COALESCE(f.pdq, repeat('0', 256)::bit(256)) "
+            "FROM videos_frame f JOIN videos_video v ON v.id = f.item_id "
+            f"WHERE f.item_id IN ({ids}) AND f.weight > 0 AND f.version = '{FRAME_VERSION}' "
+            "AND f.cnn IS NOT NULL AND v.status = 'ready' "
+            "ORDER BY f.item_id, f.t0) TO STDOUT (FORMAT binary)",
+            out,
+        )
+    body = out.getbuffer()[_HEAD:-_TAIL]
+    rows = np.frombuffer(body, _ROW)
+    return {int(video): _spans(rows[rows["video"] == video]) for video in np.unique(rows["video"])}
+
+
+def _spans(rows: NDArray[np.void]) -> Spans:
+    t0, first, of = np.unique(rows["t0"], return_index=True, return_inverse=True)
+    return Spans(
+        t0=t0.astype(np.int64),
+        t1=rows["t1"][first].astype(np.int64),
+        weights=rows["weight"][first].astype(np.float64),
+        vectors=rows["vector"].astype(np.float32),
+        hashes=np.ascontiguousarray(rows["hash"]),
+        of=of.astype(np.intp),
+    )
+
+
+def similarity(query: Described, spans: Spans) -> NDArray[np.float64]:
+    """Query frames × spans, the best of all views, 1 for equal; 0 where nothing is alike."""
+    result = np.zeros((len(query.times), len(spans.t0)))
+    if len(query.vectors):
+        cosines = query.vectors @ spans.vectors.T
+        cosines[query.parts] -= PART_PENALTY
+        _best_into(result, cosines, query.of, spans.of)
+    if len(query.hashes):
+        seen = spans.hashes.any(axis=1)
+        ours, theirs = query.hashes.view(np.uint64), spans.hashes[seen].view(np.uint64)
+        differing = sum(
+            np.bitwise_count(ours[:, None, word] ^ theirs[None, :, word]).astype(np.int16)
+            for word in range(4)
+        )
+        _best_into(result, 1.0 - differing / HASH_REACH, query.hashes_of, spans.of[seen])
+    return result
+
+
+def _best_into(
+    result: NDArray[np.float64],
+    values: NDArray[Any],
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+) -> None:
+    """The largest of the values that share a row and a column, where it is more than there was."""
+    np.maximum.at(result, (rows[:, None], columns[None, :]), values)
