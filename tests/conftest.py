@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from gallery.imaging.descriptors import cnn_model
 from imgsmlr_site.embedded_postgres import EmbeddedPostgres
 from imgsmlr_site.env import LOOPBACK
 from tests.environment import DATA_DIR
+
+# The same examples each time: what fails once fails for everybody.
+hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("suite")
 
 _server = EmbeddedPostgres(
     DATA_DIR,

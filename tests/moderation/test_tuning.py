@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -15,9 +15,6 @@ from moderation.cases import agreement, intervals
 from moderation.cases.intervals import Interval, Tally, share
 from moderation.tuning import threshold_curves
 from moderation.tuning.threshold_curves import Evidence, Outcome, standing_for
-
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
 
 OBSERVE, THRESHOLD = 52, 31
 GRID = threshold_curves.grid(OBSERVE, whole=True)
