@@ -105,7 +105,6 @@ class ApiKeyAdmin(ModelAdmin):
 
     @display(description="scopes")
     def shown_scopes(self, key: ApiKey) -> str:
-        """Comma-separated."""
         return ", ".join(key.scopes)
 
     @display(description="state", label={"active": "success", "revoked": "danger"})

@@ -48,7 +48,6 @@ class NamesWhoGives:
         return response
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Several at once."""
         with roles.given_by(actor_of(request).name), transaction.atomic():
             super().delete_queryset(request, queryset)  # type: ignore[misc]
 
@@ -93,15 +92,12 @@ class RoleAdmin(NamesWhoGives, GroupAdmin, ModelAdmin):
     """Groups are sets of rights, so they are superusers' to write."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Superusers."""
         return is_superuser(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Superusers."""
         return is_superuser(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Superusers."""
         return is_superuser(request)
 
 
@@ -109,23 +105,18 @@ class SuperuserOnly:
     """Mixin: nobody else sees, adds, changes or deletes anything."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        """Superusers."""
         return is_superuser(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Superusers."""
         return is_superuser(request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Superusers."""
         return is_superuser(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Superusers."""
         return is_superuser(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Superusers."""
         return is_superuser(request)
 
 
@@ -135,15 +126,12 @@ class ReadOnly:
     actions: list[str] = []
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Superusers."""
         return is_superuser(request)
 
 

@@ -122,7 +122,6 @@ class ImageActions(Commands):
 
     @admin.action(description=AGAIN, permissions=["change"])
     def describe_again(self, request: HttpRequest, queryset: QuerySet[Image]) -> Any:
-        """Queue failed images."""
         return self.ask(request, queryset, "describe_again")
 
     @admin.action(description=QUARANTINE, permissions=["change"])
@@ -142,7 +141,6 @@ class ImageActions(Commands):
 
     @admin.action(description="Delete", permissions=["delete"])
     def delete_selected(self, request: HttpRequest, queryset: QuerySet[Image]) -> Any:
-        """For good."""
         return self.ask(request, queryset, "delete_selected")
 
     @action(description=AGAIN, permissions=["change"])

@@ -27,7 +27,7 @@ MAX_URL = 2048
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one picture: ``image_id`` is the new row, or the one that was here before."""
+    """The result for one picture. ``image_id``: the new image, or the one stored before."""
 
     name: str
     image_id: int | None = None

@@ -92,11 +92,9 @@ class DuplicatesAdmin(ModelAdmin):
         return [path("", view, name="gallery_duplicatepair_changelist")]
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        """As for images."""
         return self.has_view_permission(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """As for images."""
         return request.user.has_perm("gallery.view_image")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -104,11 +102,9 @@ class DuplicatesAdmin(ModelAdmin):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
         return False
 
     def changelist_view(

@@ -39,10 +39,9 @@ CHUNK = 2_000
 
 
 class Echo:
-    """A file whose ``write`` answers what it was given; csv hands each finished line to it."""
+    """A file for ``csv`` whose ``write`` returns each line, so that lines can be streamed."""
 
     def write(self, line: str) -> str:
-        """The line itself."""
         return line
 
 
@@ -65,7 +64,6 @@ def lines(images: QuerySet[Image]) -> Iterator[str]:
 
 
 def csv_response(images: QuerySet[Image]) -> StreamingHttpResponse:
-    """The download."""
     name = f"images-{timezone.now():%Y%m%d-%H%M%S}.csv"
     return StreamingHttpResponse(
         lines(images),

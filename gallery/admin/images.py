@@ -171,17 +171,14 @@ class ImageAdmin(ImageActions, ModelAdmin):
 
     @display(description="id", ordering="pk")
     def number(self, image: Image) -> int:
-        """The id."""
         return image.pk
 
     @display(description="status", label=BADGES)
     def shown_status(self, image: Image) -> str:
-        """A coloured badge."""
         return image.status
 
     @display(description="format", header=True)
     def kind(self, image: Image) -> Sequence[str]:
-        """Format and size."""
         return (
             image.format,
             f"{image.width}\u00a0×\u00a0{image.height}, {filesizeformat(image.bytes)}",

@@ -79,7 +79,6 @@ class YesNoFilter(RadioFilter):
     condition: Any
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        """The two answers."""
         return [("1", "Yes"), ("0", "No")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Image]) -> QuerySet[Image]:
@@ -98,7 +97,7 @@ class StaleFilter(YesNoFilter):
 
 
 class ClipFilter(YesNoFilter):
-    """Whether a CLIP vector is stored, by whichever model."""
+    """Whether a CLIP vector is stored, made by any model."""
 
     title = "CLIP vector"
     parameter_name = "clip"

@@ -129,7 +129,7 @@ class DeletedSerializer(serializers.Serializer):
 
 
 class BatchResultSerializer(serializers.Serializer):
-    """What became of one picture of a batch: an image, or the error it alone would have had."""
+    """The result for one picture of a batch: its image, or its error."""
 
     image = ImageSerializer(required=False)
     error = ConflictSerializer(required=False)

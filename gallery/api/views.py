@@ -1,4 +1,4 @@
-"""v1: images and what one does with them. Each view makes one service call."""
+"""v1: adding, searching, reading, changing and deleting images. Each view makes one call."""
 
 from __future__ import annotations
 

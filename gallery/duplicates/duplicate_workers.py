@@ -12,7 +12,7 @@ from gallery.items.processes import obey_parent
 
 
 def pool(workers: int) -> ProcessPoolExecutor:
-    """Processes that use this one's database, and end when this one ends in whichever way."""
+    """Worker processes on the same database; they stop when this process stops or is killed."""
     return ProcessPoolExecutor(
         workers,
         multiprocessing.get_context("spawn"),

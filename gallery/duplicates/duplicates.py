@@ -1,4 +1,4 @@
-"""Clusters of duplicates as they are now, computed from the stored pairs; the best one first.
+"""Clusters of duplicates, computed from the stored pairs; in each the best image first.
 
 A cluster is a connected component of the pairs of ready images that nobody called different.
 Being linked does not carry over: of A~B and B~C, A and C may have little in common. So a member

@@ -34,23 +34,18 @@ class ByRole(ModelAdmin):
         return action is not None and can(actor_of(request), action)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        """Whoever may view."""
         return self.may(request, self.view_action)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """By role."""
         return self.may(request, self.view_action)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """By role."""
         return self.may(request, self.add_action)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """By role."""
         return self.may(request, self.change_action)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """By role."""
         return self.may(request, self.delete_action)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
@@ -68,7 +63,6 @@ class ByRole(ModelAdmin):
         return response
 
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """As for changing."""
         try:
             response: HttpResponse = super().delete_view(request, *args, **kwargs)
         except UserError as error:

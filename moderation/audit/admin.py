@@ -82,7 +82,6 @@ class AuditEventAdmin(ByRole):
 
     @display(description="event", ordering="pk")
     def number(self, event: AuditEvent) -> int:
-        """The id."""
         return event.pk
 
     @display(description="at")
@@ -92,7 +91,6 @@ class AuditEventAdmin(ByRole):
 
     @display(description="what")
     def what(self, event: AuditEvent) -> str:
-        """The verb."""
         return format_html("<code>{}</code>", event.verb)
 
     @display(description="about")
@@ -103,7 +101,6 @@ class AuditEventAdmin(ByRole):
 
     @display(description="before")
     def shown_before(self, event: AuditEvent) -> str:
-        """As JSON."""
         return _json(event.before)
 
     @display(description="after")
@@ -121,14 +118,12 @@ class AuditEventAdmin(ByRole):
     def export_csv(
         self, request: HttpRequest, queryset: QuerySet[AuditEvent]
     ) -> StreamingHttpResponse:
-        """The selected events."""
         return _file(request, audit_export.as_csv, queryset, "csv", "text/csv; charset=utf-8")
 
     @admin.action(description="Export as JSON Lines", permissions=["view"])
     def export_json(
         self, request: HttpRequest, queryset: QuerySet[AuditEvent]
     ) -> StreamingHttpResponse:
-        """The selected events."""
         return _file(request, audit_export.as_json, queryset, "jsonl", "application/jsonl")
 
 

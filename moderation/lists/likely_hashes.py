@@ -31,7 +31,7 @@ CHUNK: Final = 32768
 """Rows at a time: what is known of them then stays in a core's cache."""
 
 _BAND = np.dtype("<u2")
-_NEAR = np.array([code for code in range(2**16) if code.bit_count() <= OVERLOOKED], _BAND)
+_NEAR = np.flatnonzero(np.bitwise_count(np.arange(2**16)) <= OVERLOOKED).astype(_BAND)
 
 Words = NDArray[np.uint64]
 

@@ -88,12 +88,10 @@ class WebhookAdmin(ByRole):
 
     @display(description="told of")
     def shown_events(self, row: Webhook) -> str:
-        """Comma-separated."""
         return ", ".join(row.events)
 
     @display(description="receiver", label={"well": "success", "off": "info", "not well": "danger"})
     def shown_state(self, row: Webhook) -> str:
-        """How it is."""
         if not row.enabled:
             return "off"
         return "not well" if row.failures else "well"
@@ -196,7 +194,6 @@ class OutcomeFilter(admin.SimpleListFilter):
     parameter_name = "outcome"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        """The three ends."""
         return [("waiting", "waiting"), ("delivered", "delivered"), ("given_up", "given up")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -260,7 +257,6 @@ class DeliveryAdmin(ByRole):
 
     @display(description="payload")
     def shown_payload(self, row: Delivery) -> str:
-        """As JSON, indented."""
         text = orjson.dumps(row.payload, option=orjson.OPT_INDENT_2).decode()
         return format_html('<pre class="payload">{}</pre>', text)
 

@@ -124,7 +124,6 @@ class VideoActions(Commands):
 
     @admin.action(description=AGAIN, permissions=["change"])
     def index_again(self, request: HttpRequest, queryset: QuerySet[Video]) -> Any:
-        """Queue them."""
         return self.ask(request, queryset, "index_again")
 
     @admin.action(description=QUARANTINE, permissions=["change"])
@@ -139,7 +138,6 @@ class VideoActions(Commands):
 
     @admin.action(description="Delete", permissions=["delete"])
     def delete_selected(self, request: HttpRequest, queryset: QuerySet[Video]) -> Any:
-        """For good."""
         return self.ask(request, queryset, "delete_selected")
 
     @action(description=AGAIN, permissions=["change"])

@@ -154,7 +154,6 @@ def shown(video: Video, shared: Shared) -> dict[str, Any]:
 
 
 def pixels(video: Video) -> int:
-    """Of one frame."""
     return video.width * video.height
 
 

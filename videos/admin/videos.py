@@ -121,7 +121,6 @@ class VideoAdmin(DuplicatesPage, VideoActions, ModelAdmin):
 
     @display(description="id", ordering="pk")
     def number(self, video: Video) -> int:
-        """The id."""
         return video.pk
 
     @display(description="status", label=BADGES)
@@ -148,7 +147,6 @@ class VideoAdmin(DuplicatesPage, VideoActions, ModelAdmin):
 
     @display(description="format", header=True)
     def kind(self, video: Video) -> Sequence[str]:
-        """Format and size."""
         size = f"{video.width}\u00a0×\u00a0{video.height}, {filesizeformat(video.bytes)}"
         return video.format, size
 

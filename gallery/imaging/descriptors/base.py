@@ -73,7 +73,7 @@ class Descriptor(Protocol):
         ...
 
     def prepare(self) -> None:
-        """Fetch what it needs onto this machine, once. May take minutes, so not in a request.
+        """Download what it needs, once. This may take minutes: never call it in a request.
 
         Raises ``gallery.shared.errors.Unavailable``.
         """

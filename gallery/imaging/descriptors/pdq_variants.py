@@ -153,7 +153,8 @@ def variants(rgb: Pixels, least_quality: int) -> Variants | None:
     """A picture before each edit that is tried; None of what says too little to be compared."""
     if min(rgb.shape[:2]) < SIDE // 2:
         return None
-    brightness = luma(reduced(rgb))
+    small = reduced(rgb)
+    brightness = luma(small)
     samples: list[Floats] = []
     parts: list[_Part] = []
     plain = sampled(brightness)
@@ -166,7 +167,7 @@ def variants(rgb: Pixels, least_quality: int) -> Variants | None:
             tried = [Variant(edit, turn, turn in asked) for edit, asked, _ in places]
             parts.append((tried, margins(seen), range(len(places))))
         parts.append(_turned(NEGATIVE, -frequencies(plain[np.newaxis]), len(places)))
-    for inner in _within_borders(rgb, brightness):
+    for inner in _within_borders(small, brightness):
         # Compression smears a border over one line of the picture.
         for within, asked in ((inner, True), (inner[1:-1, 1:-1], False)):
             seen = sampled(np.ascontiguousarray(within))
@@ -271,11 +272,14 @@ def _before_turning(
 
 
 def _within_borders(rgb: Pixels, brightness: Floats) -> Iterator[Floats]:
-    """What is left without the outermost border, and without all plain margins."""
+    """What is left without the outermost border, and without all plain margins.
+
+    ``brightness``: of ``rgb``, height × width.
+    """
     outer = _outer_border(brightness)
     if outer is not None:
         yield outer
-    box = trim(reduced(rgb))
+    box = trim(rgb)
     if box is not None:
         left, top, right, bottom = box
         inner = brightness[top:bottom, left:right]

@@ -24,7 +24,6 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """--dry-run, --switch-anyway."""
         parser.add_argument("--dry-run", action="store_true", help="count and change nothing")
         parser.add_argument(
             "--switch-anyway",

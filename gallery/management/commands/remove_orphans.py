@@ -17,7 +17,6 @@ class Command(BaseCommand):
     help = "Remove files of the media directory that no row names, a day after they were written."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """--dry-run, --anyway."""
         parser.add_argument("--dry-run", action="store_true", help="name them, and remove none")
         parser.add_argument("--anyway", action="store_true", help="however many they are")
 

@@ -8,12 +8,12 @@ from django.contrib import admin
 from django.db.models import Count, Max, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
 
-from gallery.admin.listing import AddedSinceFilter, EstimatingPaginator, YesNoFilter
+from gallery.admin.listing import AddedSinceFilter, YesNoFilter
 from moderation.access import reasons
+from moderation.access.admin import ByRole
 from moderation.access.permissions import actor_of, can
 from moderation.cases import legal_holds, wording
 from moderation.cases.console import batches, bulk, presenters
@@ -34,37 +34,10 @@ STATES = {
 SEVERITIES = {"critical": "danger", "high": "danger", "medium": "warning", "low": "info"}
 
 
-class ReadByRole(ModelAdmin):
-    """Rows that only services write, and that a role may see."""
+class DecidedByRole(ByRole):
+    """Rows that only services write, with actions for those who decide."""
 
     view_action = "view cases"
-    list_max_show_all = 0
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    paginator = EstimatingPaginator
-    list_per_page = 50
-    list_filter_submit = True
-    list_fullwidth = True
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        """As for viewing."""
-        return self.has_view_permission(request)
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """By role in moderation."""
-        return can(actor_of(request), self.view_action)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
-        return False
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         """Who may run the actions here."""
@@ -79,12 +52,11 @@ class LegalHoldFilter(YesNoFilter):
 
     @property
     def condition(self) -> Any:
-        """As of now."""
         return on_legal_hold()
 
 
 @admin.register(ReviewCase)
-class ReviewCaseAdmin(ReadByRole):
+class ReviewCaseAdmin(DecidedByRole):
     """All cases, also decided ones."""
 
     list_display = [
@@ -132,17 +104,14 @@ class ReviewCaseAdmin(ReadByRole):
 
     @display(description="case", ordering="pk")
     def number(self, case: ReviewCase) -> str:
-        """The id."""
         return f"Case {case.pk}"
 
     @display(description="state", label=STATES)
     def shown_state(self, case: ReviewCase) -> str:
-        """A coloured badge."""
         return case.state
 
     @display(description="severity", label=SEVERITIES)
     def shown_severity(self, case: ReviewCase) -> str:
-        """A coloured badge."""
         return presenters.severity(case)
 
     @display(description="list and match")
@@ -163,7 +132,6 @@ class ReviewCaseAdmin(ReadByRole):
 
     @display(description="legal hold")
     def hold(self, case: ReviewCase) -> str:
-        """Until when."""
         if not case.is_on_legal_hold:
             return "–"
         return f"until {case.legal_hold_until:%Y-%m-%d}" if case.legal_hold_until else "yes"
@@ -220,7 +188,7 @@ class ReviewCaseAdmin(ReadByRole):
 
 
 @admin.register(DecisionBatch)
-class DecisionBatchAdmin(ReadByRole):
+class DecisionBatchAdmin(DecidedByRole):
     """What was decided, batch by batch."""
 
     list_display = ["number", "by", "what", "cases", "why", "made", "undone"]
@@ -236,22 +204,18 @@ class DecisionBatchAdmin(ReadByRole):
 
     @display(description="batch", ordering="pk")
     def number(self, batch: DecisionBatch) -> str:
-        """The id."""
         return f"Batch {batch.pk}"
 
     @display(description="decision")
     def what(self, batch: DecisionBatch) -> str:
-        """The verb."""
         return batch.verb or "–"  # type: ignore[attr-defined]
 
     @display(description="cases")
     def cases(self, batch: DecisionBatch) -> int:
-        """How many."""
         return batch.size  # type: ignore[attr-defined, no-any-return]
 
     @display(description="reason")
     def why(self, batch: DecisionBatch) -> str:
-        """Reason and note."""
         verb = batch.verb or ""  # type: ignore[attr-defined]
         return ": ".join(filter(None, (reasons.words(verb, batch.reason), batch.note)))
 

@@ -34,7 +34,6 @@ class DistanceFilter(RadioFilter):
     }
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        """The bands."""
         return [(name, label) for name, (label, _) in self.BANDS.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[CaseMatch]) -> QuerySet[CaseMatch]:
@@ -50,7 +49,6 @@ class CaseFilter(RadioFilter):
     parameter_name = "case"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        """The two answers."""
         return [("1", "opened one"), ("0", "only recorded")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[CaseMatch]) -> QuerySet[CaseMatch]:
@@ -101,7 +99,6 @@ class CaseMatchAdmin(ByRole):
 
     @display(description="match", ordering="pk")
     def number(self, match: CaseMatch) -> int:
-        """The id."""
         return match.pk
 
     @display(description="list and version", header=True)
@@ -118,7 +115,6 @@ class CaseMatchAdmin(ByRole):
 
     @display(description="verdict", label=VERDICTS)
     def shown_verdict(self, match: CaseMatch) -> str:
-        """A coloured badge."""
         return match.verdict
 
     @display(description="subject")

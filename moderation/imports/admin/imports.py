@@ -88,17 +88,14 @@ class ListImportAdmin(ByRole):
 
     @display(description="id", ordering="pk")
     def number(self, row: ListImport) -> int:
-        """The id."""
         return row.pk
 
     @display(description="list")
     def shown_list(self, row: ListImport) -> str:
-        """Its name."""
         return row.list.name
 
     @display(description="state", label=BADGES)
     def shown_state(self, row: ListImport) -> str:
-        """A coloured badge."""
         return row.state
 
     @display(description="progress")

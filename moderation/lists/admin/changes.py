@@ -70,12 +70,10 @@ class ListChangeAdmin(ByRole):
 
     @display(description="change", ordering="pk")
     def number(self, row: ListChange) -> int:
-        """The id."""
         return row.pk
 
     @display(description="what it lets through")
     def shown_weakens(self, row: ListChange) -> str:
-        """In words."""
         return "; ".join(row.weakens)
 
     @display(description="in full")
@@ -87,5 +85,4 @@ class ListChangeAdmin(ByRole):
         description="state", label={"waiting": "warning", "applied": "success", "refused": "info"}
     )
     def shown_state(self, row: ListChange) -> str:
-        """A coloured badge."""
         return row.state

@@ -89,11 +89,9 @@ class AddItemsForm(forms.Form):
         return parsed
 
     def clean_images(self) -> list[int]:
-        """Ids."""
         return _ids(self.cleaned_data["images"])
 
     def clean_videos(self) -> list[int]:
-        """Ids."""
         return _ids(self.cleaned_data["videos"])
 
     def clean_urls(self) -> list[str]:

@@ -131,12 +131,10 @@ class BannedItemAdmin(ItemActions):
 
     @display(description="item", ordering="pk")
     def number(self, item: BannedItem) -> int:
-        """The id."""
         return item.pk
 
     @display(description="state", label=STATES)
     def shown_state(self, item: BannedItem) -> tuple[str, str]:
-        """A coloured badge."""
         return item.state, f"{item.state}, suspended" if item.suspended_at else item.state
 
     @display(description="our opinion", label=OPINIONS)
@@ -161,7 +159,6 @@ class BannedItemAdmin(ItemActions):
 
     @display(description="tags")
     def shown_tags(self, item: BannedItem) -> str:
-        """Comma-separated."""
         return ", ".join(item.tags)
 
     @display(description="added")

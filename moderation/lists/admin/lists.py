@@ -194,12 +194,10 @@ class BannedListAdmin(ListDeletion):
 
     @display(description="action", label=ACTIONS)
     def shown_action(self, row: BannedList) -> str | None:
-        """A coloured badge."""
         return row.action if row.kind == BannedList.Kind.BANNED else None
 
     @display(description="severity", ordering="severity", label=SEVERITIES)
     def shown_severity(self, row: BannedList) -> str:
-        """A coloured badge."""
         return Severity(row.severity).name.lower()
 
     @display(description="holds", boolean=True)

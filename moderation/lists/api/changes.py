@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import generics, serializers
 from rest_framework.request import Request
@@ -60,10 +62,7 @@ class ConfirmChange(generics.GenericAPIView):
     )
     def post(self, request: Request, pk: int) -> Response:
         """Make the change: another lead than who asked, or an admin, logged in."""
-        body = AnswerSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        row = list_changes.confirm(by=caller(request), change_id=pk, **body.validated_data)
-        return Response(ListChangeSerializer(row).data)
+        return _answered(request, pk, list_changes.confirm)
 
 
 class RefuseChange(generics.GenericAPIView):
@@ -79,7 +78,11 @@ class RefuseChange(generics.GenericAPIView):
     )
     def post(self, request: Request, pk: int) -> Response:
         """Leave the list as it is."""
-        body = AnswerSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        row = list_changes.refuse(by=caller(request), change_id=pk, **body.validated_data)
-        return Response(ListChangeSerializer(row).data)
+        return _answered(request, pk, list_changes.refuse)
+
+
+def _answered(request: Request, pk: int, answer: Callable[..., ListChange]) -> Response:
+    body = AnswerSerializer(data=request.data)
+    body.is_valid(raise_exception=True)
+    row = answer(by=caller(request), change_id=pk, **body.validated_data)
+    return Response(ListChangeSerializer(row).data)

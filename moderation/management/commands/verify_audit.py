@@ -23,7 +23,6 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """--expect."""
         parser.add_argument(
             "--expect", metavar="DIGEST", help="a digest printed earlier, which must still be there"
         )
