@@ -8,8 +8,9 @@ from django.shortcuts import render
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
+from gallery.items.item import Status
 from gallery.items.media_access import visible
-from gallery.items.models import Image, Status
+from gallery.items.models import Image
 from gallery.items.serving import (
     CLEAR,
     answer,

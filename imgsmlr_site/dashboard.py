@@ -10,12 +10,8 @@ from django.db.models import Count, Sum
 from django.http import HttpRequest
 from django_q.models import Failure
 
-from gallery.items.models import (
-    ClipVersion,
-    Image,
-    ImageFingerprint,
-    Status,
-)
+from gallery.items.item import Status
+from gallery.items.models import ClipVersion, Image, ImageFingerprint
 from imgsmlr_site import health, status
 from moderation.access.permissions import actor_of, can
 from moderation.lists.models import ListChange

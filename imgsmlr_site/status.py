@@ -13,7 +13,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from gallery.api.schema import answers
-from gallery.items.models import Image, Status
+from gallery.items.item import Status
+from gallery.items.models import Image
 from gallery.search import searching
 from gallery.search.match_types import MATCH_TYPES
 from imgsmlr_site.health import queues

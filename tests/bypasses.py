@@ -312,27 +312,27 @@ def exif_thumbnail() -> bytes:
     return jpeg_of(decoy(), exif=b"Exif\0\0" + tiff)
 
 
-def _small_jpeg() -> bytes:
+def small_jpeg() -> bytes:
     return jpeg_of(banned().resize((160, 120)))
 
 
-def _with_segment(marker: int, body: bytes) -> bytes:
-    """The decoy as a JPEG with one more segment behind its first one."""
-    data = jpeg_of(decoy())
+def with_segment(marker: int, body: bytes, data: bytes = b"") -> bytes:
+    """A JPEG, the decoy unless one is given, with one more segment behind its first one."""
+    data = data or jpeg_of(decoy())
     at = 4 + int.from_bytes(data[4:6], "big")
     return data[:at] + struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body + data[at:]
 
 
 def jfif_thumbnail() -> bytes:
     """A JPEG with a preview in an extension of JFIF."""
-    return _with_segment(0xE0, b"JFXX\0\x10" + _small_jpeg())
+    return with_segment(0xE0, b"JFXX\0\x10" + small_jpeg())
 
 
 def xmp_thumbnail() -> bytes:
     """A JPEG with a preview in XMP, its Base64 broken into lines."""
-    text = base64.encodebytes(_small_jpeg()).replace(b"\n", b"&#xA;")
+    text = base64.encodebytes(small_jpeg()).replace(b"\n", b"&#xA;")
     body = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><i>" + text + b"</i></x:xmpmeta>"
-    return _with_segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + body)
+    return with_segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + body)
 
 
 def long_picture() -> bytes:

@@ -12,7 +12,8 @@ from unfold.decorators import action
 from gallery.admin.commands import Command, Commands, actor
 from gallery.admin.export import csv_response
 from gallery.items import batches, changing
-from gallery.items.models import Image, ItemBatch, Status
+from gallery.items.item import Status
+from gallery.items.models import Image, ItemBatch
 from gallery.items.retention import Act
 from gallery.shared.access import access_of
 

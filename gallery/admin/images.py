@@ -25,8 +25,9 @@ from gallery.admin.actions import ImageActions, actor
 from gallery.admin.adding import AddPicturesForm, add_pictures
 from gallery.imaging.shown_pictures import labels, other_renderings
 from gallery.items import changing
+from gallery.items.item import Status
 from gallery.items.media_access import seen_by
-from gallery.items.models import Image, ImageFingerprint, Status
+from gallery.items.models import Image, ImageFingerprint
 from gallery.shared.access import access_of, sender_of
 from gallery.shared.meta import meta_problem
 

@@ -22,8 +22,9 @@ from gallery.api.visibility import check_own, hidden_from, may_draw
 from gallery.imaging import descriptors
 from gallery.imaging.picture_limits import TooLarge
 from gallery.items import adding, changing
+from gallery.items.item import Status
 from gallery.items.media_access import note_access, seen_by
-from gallery.items.models import Image, Status
+from gallery.items.models import Image
 from gallery.search import searching
 from gallery.search.nearest import Filters, Match
 from gallery.shared.access import access_of, sender_of

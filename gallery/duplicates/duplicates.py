@@ -19,13 +19,8 @@ from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
-from gallery.items.models import (
-    DuplicatePair,
-    DuplicateScan,
-    Image,
-    NotDuplicate,
-    Status,
-)
+from gallery.items.item import Status
+from gallery.items.models import DuplicatePair, DuplicateScan, Image, NotDuplicate
 
 LOADED = 25
 """Clusters that are loaded at once."""

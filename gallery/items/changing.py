@@ -9,7 +9,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from gallery.items import describing, embedding, file_storage, retention
-from gallery.items.models import DuplicatePair, Image, Status
+from gallery.items.item import Status
+from gallery.items.models import DuplicatePair, Image
 from gallery.items.retention import Act
 from gallery.items.signals import tell, together
 from gallery.shared.errors import NotFound

@@ -20,7 +20,8 @@ from django_q.tasks import async_task
 
 from gallery.imaging import decoding, descriptors
 from gallery.items import conf, embedding, file_storage, versions
-from gallery.items.models import Image, Status
+from gallery.items.item import Status
+from gallery.items.models import Image
 from gallery.items.preprocessing import Description, describe_file
 from gallery.items.publishing import publish
 from gallery.items.signals import tell, together

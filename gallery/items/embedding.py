@@ -18,7 +18,8 @@ from gallery.imaging import decoding, descriptors
 from gallery.imaging.descriptors import Columns, ColumnsByVersion, Descriptor
 from gallery.imaging.pictures import Picture
 from gallery.items import conf, file_storage, versions
-from gallery.items.models import Image, ImageFingerprint, Status
+from gallery.items.item import Status
+from gallery.items.models import Image, ImageFingerprint
 from gallery.items.retention import may_forget
 from gallery.items.storing_columns import store_columns
 from gallery.shared.errors import UserError

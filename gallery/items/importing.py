@@ -27,7 +27,8 @@ from gallery.imaging.sniffing import sniff
 from gallery.items import conf, embedding, file_storage
 from gallery.items.import_sources import Source
 from gallery.items.inserting import AlreadyStored, insert
-from gallery.items.models import Image, Status
+from gallery.items.item import Status
+from gallery.items.models import Image
 from gallery.items.preprocessing import (
     Plan,
     Prepared,

@@ -23,7 +23,8 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from gallery.items import conf
-from gallery.items.models import Image, LinkCheck, Status
+from gallery.items.item import Status
+from gallery.items.models import Image, LinkCheck
 from gallery.items.preprocessing import FETCH_THREADS, Hashes
 from gallery.items.signals import tell
 from gallery.net.fetching import Fetched, FetchFailed, fetch

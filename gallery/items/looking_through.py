@@ -95,14 +95,14 @@ def _store(image_id: int, found: Description) -> None:
 
 def _is_another(row: Image, found: Description) -> bool:
     """Whether the first picture's hash is another one now. What was never stored at all is left
-    to ``refreshing``."""
+    to ``backfill``."""
     rows = row.fingerprints.filter(view=FULL, version=PIXELS_VERSION)
     now = found.columns.get(PIXELS_VERSION, {}).get("pdq")
     return any(str(before) != str(now) for before in rows.values_list("pdq", flat=True))
 
 
 def _store_anew(row: Image, found: Description, files: file_storage.undo_files) -> None:
-    """What models say of it is made by the workers, or by ``refreshing`` where only a link is
+    """What models say of it is made by the workers, or by ``backfill`` where only a link is
     known."""
     row.fingerprints.filter(view=FULL).delete()
     store_columns(row.pk, found.columns)

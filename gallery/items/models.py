@@ -10,29 +10,12 @@ from django.utils import timezone
 from pgvector.django import VectorField
 
 from gallery.items.item import (
-    TRANSITIONS,
     Item,
     ItemQuerySet,
     Status,
     not_looked_through,
 )
 from gallery.items.vectors import Fingerprint
-
-__all__ = [
-    "TRANSITIONS",
-    "ClipVersion",
-    "DuplicatePair",
-    "DuplicateRun",
-    "DuplicateScan",
-    "Image",
-    "ImageDetail",
-    "ImageFingerprint",
-    "ItemBatch",
-    "LinkCheck",
-    "NotDuplicate",
-    "Status",
-]
-
 
 PICTURES_VERSION: Final = 1
 

@@ -16,7 +16,7 @@ image_added = Signal()
 
 changed = Signal()
 """What one command did: ``by``, ``verb``, ``rows`` (at least one, of ``sender``), ``before``,
-``after``, and ``reason`` and ``batch`` (see ``services.batches``) where there is one. Where several
+``after``, and ``reason`` and ``batch`` (see ``batches``) where there is one. Where several
 rows differ in ``before`` or ``after``, it says how many had which.
 """
 

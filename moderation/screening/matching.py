@@ -1,7 +1,7 @@
 """Which items of the enabled lists a subject matches: exactly, and as the rows are now.
 
-What is found here is not judged yet (``judging``). Files are compared by their hashes, pictures by
-PDQ here and by what needs their pixels in ``picture_matching``. Nothing is decided by an index that
+``verdict_rules`` judges what is found here. Files are compared by their hashes, pictures by PDQ
+here and by what needs their pixels in ``picture_matching``. Nothing is decided by an index that
 could miss any.
 """
 

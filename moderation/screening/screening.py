@@ -76,7 +76,7 @@ class Screening:
 
 
 def screen(subject: Content, policies: Policies) -> Screening:
-    """Compare a subject with the enabled lists as they are now; see ``policies.current``.
+    """Compare a subject with the enabled lists as they are now; see ``list_policies.current``.
 
     Raises only what the database does: what is wrong with the subject is in the answer.
     """

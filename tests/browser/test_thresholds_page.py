@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Locator, Page, expect
 
-from gallery.items.models import Status
+from gallery.items.item import Status
 from moderation.access.permissions import Role
 from moderation.audit.models import AuditEvent
 from moderation.cases.models import ReviewCase

@@ -20,7 +20,8 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from gallery.admin import export, listing
-from gallery.items.models import Image, ItemBatch, Status
+from gallery.items.item import Status
+from gallery.items.models import Image, ItemBatch
 from gallery.items.signals import changed
 from moderation.audit.models import AuditEvent
 from tests import factories as make

@@ -10,12 +10,8 @@ from django.test import Client
 
 from gallery import tasks
 from gallery.items import changing
-from gallery.items.models import (
-    TRANSITIONS,
-    Image,
-    ImageFingerprint,
-    Status,
-)
+from gallery.items.item import TRANSITIONS, Status
+from gallery.items.models import Image, ImageFingerprint
 from gallery.shared.errors import Conflict
 from tests import factories as make
 

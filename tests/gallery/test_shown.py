@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageCms, ImageFilter, ImageOps
 
+from gallery.imaging.containers.jpeg import SOI
 from gallery.imaging.decoding import appended_video, decode, inspect, shown
 from gallery.imaging.descriptors.pdq import dihedral
 from gallery.imaging.picture_limits import Limits, NotAnImage, TooLarge
 from gallery.imaging.pictures import Picture
 from gallery.imaging.profiles import from_cicp, from_gamma
+from tests import bypasses
 from tests.gallery.test_decoding import encode
 
 LIMITS = Limits()
@@ -770,3 +772,10 @@ def test_jpeg_2000_is_read(options: dict[str, Any]) -> None:
     assert apart(decode(data, LIMITS).rgb, BANNED) <= NEAR
     with pytest.raises(TooLarge):
         inspect(data, Limits(max_pixels=128 * 128 - 1))
+
+
+@pytest.mark.parametrize("count", [0, 100])
+def test_a_preview_is_seen_behind_bytes_that_only_begin_like_one(count: int) -> None:
+    shows = bypasses.with_segment(0xE0, b"JFXX\0\x10" + bypasses.small_jpeg())
+    behind = bypasses.with_segment(0xE5, SOI * count, shows)
+    assert [one.place for one in shown(behind, Limits())] == ["full", "thumbnail"]

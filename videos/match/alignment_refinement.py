@@ -26,9 +26,9 @@ def refined_offset(
 ) -> tuple[float, float]:
     """The offset within ``reach`` seconds of ``offset`` at which query and video look most alike.
 
-    ``query``: (query time, ``looks.grey``) of one or more frames; ``window``: (video time, grey)
-    of all frames from ``reach`` before the first to ``reach`` after the last of them. Where the
-    picture does not change the nearest to ``offset`` is kept. Returns the offset and the mean
+    ``query``: (query time, ``frame_quality.grey``) of one or more frames; ``window``: (video time,
+    grey) of all frames from ``reach`` before the first to ``reach`` after the last of them. Where
+    the picture does not change the nearest to ``offset`` is kept. Returns the offset and the mean
     likeness there, −1..1; ``offset`` itself and 0 if the window is empty.
     """
     if not query or not window:

@@ -80,10 +80,12 @@ def other_primaries(data: bytes) -> Iterator[bytes]:
     at, wide = stated[0] + 4, _wide(data, stated[0])
     primary = int.from_bytes(data[at : at + wide], "big")
     # Planes of alpha and tiles of a grid are no pictures.
-    parts = {one for _, kind, one, _ in _references(data) if kind in (b"auxl", b"cdsc")}
-    parts |= {
-        one for _, kind, _, several in _references(data) if kind == b"dimg" for one in several
-    }
+    parts: set[int] = set()
+    for _, kind, one, several in _references(data):
+        if kind in (b"auxl", b"cdsc"):
+            parts.add(one)
+        elif kind == b"dimg":
+            parts.update(several)
     others = [
         item
         for item, kind in _items(data, *listed)

@@ -12,6 +12,10 @@ EOI: Final = b"\xff\xd9"
 MAX_PICTURES: Final = 16
 """Pictures looked for behind the first one: an MPO of a camera has one to five."""
 
+MAX_PREVIEWS: Final = 256
+"""Previews looked for in a head. A program leaves one or two; bytes that only begin like one must
+not hide another."""
+
 _MAX_MARKERS: Final = 20_000
 _MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """Neither a stuffed byte of a scan nor one of its restarts nor padding."""
@@ -57,10 +61,10 @@ def further_pictures(data: bytes, end: int) -> Iterator[bytes]:
 
 def previews(data: bytes) -> Iterator[bytes]:
     """The small JPEGs in a file's head, whatever program left them there: in EXIF, in JFIF, by
-    Photoshop; at most ``MAX_PICTURES``."""
+    Photoshop; at most ``MAX_PREVIEWS``."""
     found = 0
     for start, end in _application_segments(data):
-        while found < MAX_PICTURES and (start := data.find(SOI, start, end)) >= 0:
+        while found < MAX_PREVIEWS and (start := data.find(SOI, start, end)) >= 0:
             found += 1
             inside = data[start:end]
             length = read(inside).end

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-MAX_PREVIEWS: Final = 8
+MAX_PREVIEWS: Final = 256
+"""As of a JPEG's head."""
 
 _JPEG: Final = re.compile(rb"/9j/(?:[A-Za-z0-9+/=\s]|&#x?[0-9A-Fa-f]{1,4};)+")
 """Programs break the lines, some by references such as ``&#xA;``."""

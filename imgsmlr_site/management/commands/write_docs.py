@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiYamlRenderer
 
-from gallery.items.models import TRANSITIONS, Status
+from gallery.items.item import TRANSITIONS, Status
 from moderation.cases import states
 from moderation.cases.states import CaseState
 
@@ -52,7 +52,7 @@ def openapi() -> str:
 
 def image_states() -> str:
     """The state machine of images as a Mermaid diagram."""
-    return diagram("an image", "gallery.items.models.TRANSITIONS", Status.PENDING, TRANSITIONS)
+    return diagram("an image", "gallery.items.item.TRANSITIONS", Status.PENDING, TRANSITIONS)
 
 
 def case_states() -> str:
