@@ -102,8 +102,8 @@ def fill(world: World) -> tuple[float, float]:
 def _copy(cursor: Any, first: int, rows: Sequence[Columns]) -> None:
     """Image ``n`` has the fingerprints 2n − 1 (pixels) and 2n (clip)."""
     from gallery.imaging.descriptors import PIXELS_VERSION
-    from gallery.items.storing_columns import COPY_DETAILS
-    from gallery.items.vectors import copy_binary, encode
+    from gallery.items.vectors import encode
+    from gallery.shared.binary_copy import write_rows
 
     cursor.execute(
         "INSERT INTO gallery_image (id, md5, sha1, sha256, format, width, height, bytes, original,"
@@ -122,10 +122,8 @@ def _copy(cursor: Any, first: int, rows: Sequence[Columns]) -> None:
         "FROM STDIN",
         io.StringIO("\n".join(lines)),
     )
-    cursor.copy_expert(
-        COPY_DETAILS.format("pattern"),
-        copy_binary((2 * pk - 1, row["pattern"]) for pk, row in enumerate(rows, first)),
-    )
+    patterns = ((2 * pk - 1, row["pattern"]) for pk, row in enumerate(rows, first))
+    write_rows("gallery_imagedetail", "fingerprint_id, pattern", patterns)
 
 
 def measure(world: World, queries: int = QUERIES) -> dict[str, Recalled]:

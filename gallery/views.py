@@ -16,11 +16,11 @@ from gallery.items.serving import (
     answer,
     decoded,
     picture,
-    private,
     rendered,
 )
 from gallery.shared.access import access_of
 from gallery.shared.errors import NotFound
+from gallery.shared.responses import private
 
 CONTENT_TYPES = {
     "jpeg": "image/jpeg",

@@ -8,18 +8,17 @@ from collections.abc import Callable
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in
-from django.db import connection, transaction
+from django.db import transaction
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
+from gallery.shared.locking import Lock, lock
 from imgsmlr_site.models import OneTimePassword
 
 FIRST_ADMIN = "admin"
 MUST_CHANGE = "must_change_password"
-LOCK = 0x696D6773
-"""Any constant number; PostgreSQL's advisory locks are named by numbers."""
 
 
 def create_first_admin() -> str | None:
@@ -29,8 +28,7 @@ def create_first_admin() -> str | None:
     already, also for the second of two starters that come at the same time.
     """
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        lock(Lock.FIRST_ADMIN)
         if User.objects.filter(is_superuser=True).exists():
             return None
         password = secrets.token_urlsafe(12)

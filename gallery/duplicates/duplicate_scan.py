@@ -12,11 +12,10 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
@@ -42,8 +41,6 @@ from gallery.shared.locking import locked
 BATCH = 16
 EVERY = 1000
 """More than a search proposes."""
-LOCK = 0x6475706C
-"""Any constant number; PostgreSQL's advisory locks are named by numbers."""
 
 
 @dataclass(frozen=True)
@@ -54,19 +51,6 @@ class LookedUp:
     content: float = 1.0
     pairs: Sequence[dict[str, Any]] = field(default_factory=list)
     problem: str = ""
-
-
-@contextmanager
-def only_one() -> Iterator[None]:
-    """Raises ``Conflict`` while another process is inside. The lock goes with the process."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-        if cursor.fetchone() != (True,):
-            raise Conflict("Another search for duplicates is running: wait until it ends.")
-        try:
-            yield
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
 
 
 def begin(*, min_confidence: float | None, restart: bool) -> DuplicateRun:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.imaging.regions import Region
+from gallery.shared.jpeg import Quality, encode_jpeg
 
 _PANEL = 480
 _MARGIN = 12
@@ -45,10 +46,7 @@ def side_by_side(
         part[:] = panel
         _mark(page, part, _fixed(corners - (left, top)), _fixed(corners))
         left += wide + 2 * _MARGIN
-    _, jpeg = cv2.imencode(
-        ".jpg", cv2.cvtColor(page, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88]
-    )
-    return bytes(jpeg)
+    return encode_jpeg(page, Quality.COMPARISON)
 
 
 def _fitted(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -6,7 +6,6 @@ Viewers differ: in what lies behind what is transparent, and in whether they hee
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +17,7 @@ from PIL import Image, ImageChops
 
 from gallery.imaging.colour import Pixels, as_rgb, stored
 from gallery.imaging.layers import Layers, blend, layers_of
+from gallery.shared.jpeg import Quality, encode_jpeg
 
 _CELLS: Final = 16
 _ALIKE_MEAN, _ALIKE_MAX = 6.0, 40.0
@@ -154,9 +154,7 @@ class Picture:
         width, height = (max(1, round(side * scale)) for side in image.size)
         if scale < 1.0:
             image = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=1.0)
-        out = io.BytesIO()
-        image.save(out, "JPEG", quality=80)
-        return out.getvalue()
+        return encode_jpeg(np.asarray(image), Quality.THUMBNAIL)
 
 
 def orientation_of(image: Image.Image) -> int:

@@ -12,13 +12,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.shared.jpeg import Quality, encode_jpeg, shrink
+
 Pixels = NDArray[np.uint8]
 
 BLURRED_SIDE: Final = 8
 """Pixels of the long side that are left of a blurred picture: colours and where they lie."""
 SOFT_SIDE: Final = 480
 """Pixels of the long side that a grey picture keeps."""
-QUALITY: Final = 82
 
 
 def rendition(rgb: Pixels, step: str, longest: int) -> bytes:
@@ -27,21 +28,19 @@ def rendition(rgb: Pixels, step: str, longest: int) -> bytes:
     Raises ``KeyError`` for another step.
     """
     make = STEPS[step]
-    made = make(_fitted(rgb, longest))
-    bgr = made if made.ndim == 2 else cv2.cvtColor(made, cv2.COLOR_RGB2BGR)
-    return bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1])
+    return encode_jpeg(make(shrink(rgb, longest)), Quality.RENDITION)
 
 
 def _blur(rgb: Pixels) -> NDArray[Any]:
     height, width = rgb.shape[:2]
-    small = _fitted(rgb, min(BLURRED_SIDE, max(1, max(height, width) // 8)))
+    small = shrink(rgb, min(BLURRED_SIDE, max(1, max(height, width) // 8)))
     wide: NDArray[Any] = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
     return wide
 
 
 def _grey(rgb: Pixels) -> NDArray[Any]:
     height, width = rgb.shape[:2]
-    soft = _fitted(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), SOFT_SIDE)
+    soft = shrink(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), SOFT_SIDE)
     soft = cv2.GaussianBlur(soft, (0, 0), max(soft.shape) / 160)
     wide: NDArray[Any] = cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR)
     return wide
@@ -72,13 +71,3 @@ STEPS: Final[Mapping[str, Callable[[Pixels], NDArray[Any]]]] = {
 }
 """Name → filter, from what shows least to what shows all."""
 SAFEST: Final = "blur"
-
-
-def _fitted(pixels: NDArray[Any], longest: int) -> NDArray[Any]:
-    height, width = pixels.shape[:2]
-    scale = longest / max(height, width)
-    if scale >= 1:
-        return pixels
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    fitted: NDArray[Any] = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    return fitted

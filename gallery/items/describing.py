@@ -14,8 +14,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
-from django.utils import timezone
+from django.db.models import Q
 from django_q.tasks import async_task
 
 from gallery.imaging import decoding, descriptors
@@ -26,6 +25,7 @@ from gallery.items.preprocessing import Description, describe_file
 from gallery.items.publishing import publish
 from gallery.items.signals import tell, together
 from gallery.items.storing_columns import store_all, store_columns, store_further
+from gallery.shared import leases
 from gallery.shared.errors import UserError
 
 BATCH = 16
@@ -61,20 +61,8 @@ def describe_images(ids: Sequence[int]) -> int:
 
 def _claim(condition: Q, count: int) -> list[Image]:
     """Lease up to ``count`` waiting images and count the attempt, committed before any decoding."""
-    lease = timezone.now() + timedelta(seconds=settings.TASK_TIMEOUT * 2)
-    with transaction.atomic():
-        due = list(
-            Image.objects.describable()
-            .filter(condition)
-            .order_by("id")
-            .select_for_update(skip_locked=True)[:count]
-        )
-        Image.objects.filter(pk__in=[image.pk for image in due]).update(
-            claimed_until=lease, attempts=F("attempts") + 1
-        )
-    for image in due:
-        image.claimed_until, image.attempts = lease, image.attempts + 1
-    return due
+    due = Image.objects.describable().filter(condition).order_by("id")
+    return leases.take(due, timedelta(seconds=settings.TASK_TIMEOUT * 2), count=count)
 
 
 def _describe_claimed(images: Sequence[Image]) -> int:

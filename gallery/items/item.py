@@ -10,6 +10,7 @@ from django.db import models
 from django.utils import timezone
 
 from gallery.shared.errors import Conflict
+from gallery.shared.leases import is_free
 
 
 class Status(models.TextChoices):
@@ -47,8 +48,7 @@ class ItemQuerySet(models.QuerySet[ItemT]):
 
     def unclaimed(self) -> Self:
         """Those that no worker has under a lease that still runs."""
-        free = models.Q(claimed_until__isnull=True) | models.Q(claimed_until__lt=timezone.now())
-        return self.filter(free)
+        return self.filter(is_free())
 
     def describable(self) -> Self:
         """Pending, and not being described by a worker whose lease still runs."""

@@ -17,6 +17,7 @@ from gallery.items.item import Item
 from gallery.items.media_access import guard
 from gallery.shared.access import access_of
 from gallery.shared.errors import NotFound
+from gallery.shared.responses import private
 
 CLEAR: Final = "clear"
 NONE_KEPT: Final = "No picture of it is kept."
@@ -91,12 +92,3 @@ def rendered(name: str, rendering: str) -> Pixels:
         if (found.frame, found.rendering) == (0, rendering):
             return found.rgb
     raise NotFound(f"It has no rendering {rendering!r}.")
-
-
-def private(response: HttpResponseBase) -> HttpResponseBase:
-    """The answer, for this caller alone: no cache keeps it, and no page embeds or runs it."""
-    response["Cache-Control"] = "private, no-store"
-    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    response["Cross-Origin-Resource-Policy"] = "same-origin"
-    response["X-Content-Type-Options"] = "nosniff"
-    return response

@@ -8,11 +8,11 @@ from typing import Any
 from django.db import connection
 
 from gallery.imaging.descriptors import Columns, ColumnsByVersion
-from gallery.items.vectors import copy_binary, encode
+from gallery.items.vectors import encode
+from gallery.shared.binary_copy import write_rows
 
 DETAILS = ("pattern", "local_features")
 """Columns of ``ImageDetail``; a version writes one of them at most."""
-COPY_DETAILS = "COPY gallery_imagedetail (fingerprint_id, {}) FROM STDIN (FORMAT binary)"
 
 
 def store_columns(image_id: int, columns: ColumnsByVersion, view: str = "full") -> None:
@@ -55,7 +55,7 @@ def _store_version(rows: Mapping[int, Columns], version: str, view: str) -> None
     with connection.cursor() as cursor:
         cursor.execute(insert, params)
         inserted = cursor.fetchall()
-        for name in DETAILS:
-            details = [(row, rows[pk][name]) for row, pk in inserted if name in rows[pk]]
-            if details:
-                cursor.copy_expert(COPY_DETAILS.format(name), copy_binary(details))
+    for name in DETAILS:
+        details = [(row, rows[pk][name]) for row, pk in inserted if name in rows[pk]]
+        if details:
+            write_rows("gallery_imagedetail", f"fingerprint_id, {name}", details)

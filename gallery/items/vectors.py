@@ -6,15 +6,11 @@ HNSW index. A row holds the columns of all descriptors that share one ``version`
 
 from __future__ import annotations
 
-import io
-import struct
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import orjson
 from django.db import models
-from numpy.typing import NDArray
 from pgvector.django import BitField, HalfVectorField, HnswIndex, VectorField
 
 from gallery.imaging.descriptors import PIXELS_VERSION
@@ -81,19 +77,3 @@ def encode(value: Any) -> Any:
         array = np.ascontiguousarray(value, dtype=np.float32)
         return orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY).decode()
     return value
-
-
-def copy_binary(rows: Iterable[tuple[int, NDArray[np.float32] | bytes]]) -> io.BytesIO:
-    """(bigint, vector or bytea) rows as ``COPY … FROM STDIN (FORMAT binary)`` reads them.
-
-    For long values: PostgreSQL takes half a millisecond to read 4,096 numbers as text.
-    """
-    out = io.BytesIO()
-    out.write(b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0))
-    for key, value in rows:
-        if not isinstance(value, bytes):
-            value = struct.pack(">HH", len(value), 0) + value.astype(">f4").tobytes()
-        out.write(struct.pack(">hiqi", 2, 8, key, len(value)) + value)
-    out.write(struct.pack(">h", -1))
-    out.seek(0)
-    return out

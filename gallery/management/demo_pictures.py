@@ -5,12 +5,13 @@ Each family draws from a number; edited copies of some follow, as they would tur
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from gallery.shared.jpeg import encode_jpeg
 
 SIZE = (640, 480)
 EACH = 8
@@ -47,9 +48,7 @@ def samples() -> Iterator[Sample]:
 
 
 def _jpeg(picture: Picture, quality: int) -> bytes:
-    out = io.BytesIO()
-    picture.save(out, "JPEG", quality=quality)
-    return out.getvalue()
+    return encode_jpeg(np.asarray(picture.convert("RGB")), quality)
 
 
 def _grid() -> tuple[np.ndarray, np.ndarray]:

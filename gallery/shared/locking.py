@@ -1,7 +1,6 @@
-"""Locking many rows, in the one order in which nobody can wait for one another in a circle.
+"""Locks on rows and advisory locks, in one order, so that no two transactions wait for each other.
 
-Whoever locks rows of several tables in one transaction locks them in this order, and within a table
-by id:
+A transaction that locks rows of several tables locks them in this order, and within a table by id:
 
 1. the advisory lock of something that has no row yet, such as bytes that are being checked
 2. a batch that is being undone
@@ -11,16 +10,52 @@ by id:
 6. webhooks and their messages
 7. the audit, whose lock is held to the end of the transaction
 
-Whoever only takes what is free (``skip_locked``) waits for nobody and may do so at any point.
+A query with ``skip_locked`` never waits and may stand at any point.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
 from typing import TypeVar
 
+from django.db import connection
 from django.db.models import Model, QuerySet
 
+from gallery.shared.errors import Conflict
+
 Row = TypeVar("Row", bound=Model)
+
+
+class Lock(IntEnum):
+    """The numbers of all advisory locks in this database. Any constants, all different."""
+
+    FIRST_ADMIN = 0x696D6773
+    AUDIT = 0x696D6761
+    DUPLICATES = 0x6475706C
+    IMPORT = 0x696D7074 << 32
+    """Plus the id of the list."""
+
+
+def lock(name: Lock | str) -> None:
+    """Wait for an advisory lock, and hold it to the end of the transaction."""
+    key, value = ("hashtextextended(%s, 0)", name) if isinstance(name, str) else ("%s", int(name))
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_advisory_xact_lock({key})", [value])  # constants
+
+
+@contextmanager
+def only_one(number: int, busy: Conflict) -> Iterator[None]:
+    """Hold an advisory lock meanwhile. Raises ``busy`` if another session holds it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [number])
+        if cursor.fetchone() != (True,):
+            raise busy
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [number])
 
 
 def locked(rows: QuerySet[Row], *, no_key: bool = False) -> list[Row]:

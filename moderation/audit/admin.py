@@ -8,13 +8,14 @@ from typing import Any
 import orjson
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import RangeDateTimeFilter, TextFilter
 from unfold.decorators import display
 
+from gallery.shared.responses import CSV, download
 from moderation.access.admin import ByRole
 from moderation.access.permissions import actor_of
 from moderation.audit import export as audit_export
@@ -115,15 +116,11 @@ class AuditEventAdmin(ByRole):
         return format_html('{} <a href="{}">See or undo batch {}</a>', text, address, batch)
 
     @admin.action(description="Export as CSV", permissions=["view"])
-    def export_csv(
-        self, request: HttpRequest, queryset: QuerySet[AuditEvent]
-    ) -> StreamingHttpResponse:
-        return _file(request, audit_export.as_csv, queryset, "csv", "text/csv; charset=utf-8")
+    def export_csv(self, request: HttpRequest, queryset: QuerySet[AuditEvent]) -> HttpResponseBase:
+        return _file(request, audit_export.as_csv, queryset, "csv", CSV)
 
     @admin.action(description="Export as JSON Lines", permissions=["view"])
-    def export_json(
-        self, request: HttpRequest, queryset: QuerySet[AuditEvent]
-    ) -> StreamingHttpResponse:
+    def export_json(self, request: HttpRequest, queryset: QuerySet[AuditEvent]) -> HttpResponseBase:
         return _file(request, audit_export.as_json, queryset, "jsonl", "application/jsonl")
 
 
@@ -140,13 +137,6 @@ def _file(
     events: QuerySet[AuditEvent],
     extension: str,
     content_type: str,
-) -> StreamingHttpResponse:
+) -> HttpResponseBase:
     name = f"audit-{timezone.now():%Y%m%d-%H%M%S}.{extension}"
-    return StreamingHttpResponse(
-        export(by=actor_of(request), events=events),
-        content_type=content_type,
-        headers={
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "Cache-Control": "private, no-store",
-        },
-    )
+    return download(name, export(by=actor_of(request), events=events), content_type)

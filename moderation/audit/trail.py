@@ -13,12 +13,11 @@ import orjson
 from django.db import connection, models, transaction
 from django.utils import timezone
 
+from gallery.shared.locking import Lock, lock
 from moderation.audit.models import AuditEvent
 
 FIRST = "0" * 64
 """What the first event names as the one before it."""
-LOCK = 0x696D6761
-"""Key of the advisory lock under which events are chained: one transaction at a time."""
 LARGEST = 10**16
 """From here on Python writes a number with an exponent, and the database with all its digits."""
 NAMED = 100
@@ -73,8 +72,8 @@ def record(
     connection.validate_no_broken_transaction()
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("an audit event belongs into a transaction")
+    lock(Lock.AUDIT)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         cursor.execute("SELECT nextval(pg_get_serial_sequence('moderation_auditevent', 'id'))")
         (pk,) = cursor.fetchone()
     last = AuditEvent.objects.order_by("-id").values_list("digest", flat=True).first()

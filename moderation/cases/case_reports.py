@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import zipfile
 from collections.abc import Iterator
@@ -14,10 +13,10 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from gallery.shared.csv_export import csv_lines
 from gallery.shared.errors import NotFound
 from moderation.access.permissions import Actor, check
 from moderation.audit import trail
-from moderation.audit.export import cell
 from moderation.audit.models import AuditEvent
 from moderation.cases import wellbeing
 from moderation.cases.models import CaseMatch, Decision, ReviewCase
@@ -79,36 +78,24 @@ def build(*, by: Actor, case_id: int, media: bool = False) -> bytes:
 
 
 def decision_lines(decisions: QuerySet[Decision]) -> Iterator[str]:
-    """A CSV, line by line, in cells that no spreadsheet takes for formulas."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(COLUMNS)
+    """Decisions as CSV, line by line."""
     rows = decisions.select_related("batch", "by").prefetch_related("case__matches").order_by("pk")
-    for one in rows.iterator(CHUNK):
-        lists = sorted({match.list_name for match in one.case.matches.all()})
-        writer.writerow(
-            cell(value)
-            for value in (
-                one.pk, one.case_id, one.batch_id, one.by.get_username(), one.verb,
-                one.batch.reason, one.batch.note, one.state_before, one.state_after, one.looked,
-                one.blind_review, "; ".join(lists), one.created_at, one.undone_at,
-            )
-        )  # fmt: skip
-        yield _taken(buffer)
-    yield _taken(buffer)
+    return csv_lines(COLUMNS, map(_decision, rows.iterator(CHUNK)))
+
+
+def _decision(one: Decision) -> tuple[Any, ...]:
+    lists = sorted({match.list_name for match in one.case.matches.all()})
+    return (
+        one.pk, one.case_id, one.batch_id, one.by.get_username(), one.verb,
+        one.batch.reason, one.batch.note, one.state_before, one.state_after, one.looked,
+        one.blind_review, "; ".join(lists), one.created_at, one.undone_at,
+    )  # fmt: skip
 
 
 def decisions_csv(*, by: Actor, decisions: QuerySet[Decision]) -> Iterator[str]:
     """The same for those who may see it. Raises ``NotAllowed`` before the first line."""
     check(by, "view the audit")
     return decision_lines(decisions)
-
-
-def _taken(buffer: io.StringIO) -> str:
-    text = buffer.getvalue()
-    buffer.seek(0)
-    buffer.truncate()
-    return text
 
 
 def _json(value: Any) -> bytes:

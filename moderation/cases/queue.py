@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from gallery.shared.leases import is_free
 from moderation.access.permissions import Actor, can
 from moderation.cases.models import CaseMatch, Decision, ReviewCase
 from moderation.cases.states import CaseState
@@ -135,8 +136,7 @@ def decidable(found: Cases, by: Actor) -> Cases:
 
 def unclaimed(found: Cases, by: Actor) -> Cases:
     """Those that nobody else has claimed."""
-    free = Q(claimed_until=None) | Q(claimed_until__lt=timezone.now()) | Q(claimed_by=by.user)
-    return found.filter(free)
+    return found.filter(is_free() | Q(claimed_by=by.user))
 
 
 def siblings(case: ReviewCase) -> Cases:
@@ -180,7 +180,7 @@ def _age(age: str) -> Q:
 def _assignee(assignee: str, by: Actor) -> Q:
     claimed = Q(claimed_until__gte=timezone.now())
     if assignee == NOBODY:
-        return Q(claimed_until=None) | Q(claimed_until__lt=timezone.now())
+        return is_free()
     if assignee == ME:
         return claimed & Q(claimed_by=by.user)
     return claimed & Q(claimed_by__username=assignee)

@@ -8,7 +8,7 @@ says that an import runs; it goes with the process, so that what was left over i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import datetime
 from typing import Any, BinaryIO, cast
 
@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from gallery.items.file_storage import delete_after_commit
 from gallery.shared.errors import Conflict, UserError
+from gallery.shared.locking import Lock, only_one
 from moderation.access.permissions import Actor, check
 from moderation.audit import trail
 from moderation.imports import sql
@@ -35,12 +36,12 @@ LARGE = 0.2
 SAMPLES = 5
 MANY = 1_000
 """Rows of a file for which it is worth to know how large the tables are: that takes 0.3 s."""
-LOCK = 0x696D7074 << 32
 MAX_ATTEMPTS = 3
 CHANGING = ("added", "changed", "reactivated", "retired")
 LEFT_ALONE = ("unchanged", "kept")
 READ, COMPARED = 80, 88
 """Per cent of the way at which a file is read, and compared."""
+BUSY = "Another import of this list is running: wait until it ends."
 BROKEN_OFF = "The import was broken off. Nothing was changed; import the file again."
 
 
@@ -61,7 +62,7 @@ def run(
     """
     check(by, "import lists")
     row = ListImport.objects.get(pk=import_id)
-    with _only_one(row.list_id):
+    with only_one(Lock.IMPORT + row.list_id, Busy(BUSY)):
         row.refresh_from_db()
         if row.state not in (State.PENDING, State.RUNNING):
             return row
@@ -270,16 +271,3 @@ def _file(row: ListImport) -> BinaryIO:
         return cast(BinaryIO, row.file.open("rb"))
     except (FileNotFoundError, ValueError):
         raise UserError(BROKEN_OFF) from None
-
-
-@contextmanager
-def _only_one(list_id: int) -> Iterator[None]:
-    """Raises ``Busy`` while another session is inside for this list."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK + list_id])
-        if cursor.fetchone() != (True,):
-            raise Busy("Another import of this list is running: wait until it ends.")
-        try:
-            yield
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK + list_id])

@@ -23,8 +23,8 @@ from django.conf import settings
 from django.db import connection
 from numpy.typing import NDArray
 
+from gallery.shared.binary_copy import BIGINT, read_rows
 from moderation.lists import hash_index
-from moderation.lists.binary_copy import INTEGER, copied
 from moderation.lists.hash_index import (
     HIT,
     Hashes,
@@ -37,7 +37,7 @@ from moderation.lists.hash_index import (
 TAIL = 5000
 """Rows beyond the file's from which a new one is worth writing."""
 
-_COLUMNS = {"id": INTEGER, "hash": np.dtype(("u1", hash_index.BYTES)), "tx": INTEGER}
+_COLUMNS = {"id": BIGINT, "hash": np.dtype(("u1", hash_index.BYTES)), "tx": BIGINT}
 
 _FROM = f"FROM moderation_bannedhash WHERE kind = 'pdq' AND length(value) = {2 * hash_index.BYTES}"
 
@@ -219,4 +219,4 @@ def _count(watermark: int) -> int:
 def _rows(condition: str) -> NDArray[np.void]:
     """``id``, ``hash`` and ``tx`` of the stored PDQ hashes for which a condition holds."""
     select = f"SELECT id, decode(value, 'hex'), tx {_FROM} AND {condition}"
-    return copied(select, {}, _COLUMNS)
+    return read_rows(select, {}, _COLUMNS)

@@ -15,7 +15,7 @@ import numpy as np
 from django.db import connection
 from numpy.typing import NDArray
 
-from moderation.lists.binary_copy import INTEGER, copied, halfvec
+from gallery.shared.binary_copy import BIGINT, halfvec, read_rows
 
 Floats = NDArray[np.float32]
 
@@ -30,7 +30,7 @@ LIVE: Final = """
 NO_TIME: Final = -1
 """``time_ms`` of a picture that is of no video."""
 
-_COLUMNS: Final = dict.fromkeys(("id", "item", "time_ms", "tx"), INTEGER)
+_COLUMNS: Final = dict.fromkeys(("id", "item", "time_ms", "tx"), BIGINT)
 _ROW: Final = np.dtype([(name, np.int64) for name in _COLUMNS])
 _AT_ONCE: Final = 5000
 """Vectors that are read by one query: 5 MB."""
@@ -87,7 +87,7 @@ def unit(vectors: NDArray[Any]) -> Floats:
 
 
 def _live(column: str, version: str, lists: Sequence[int]) -> NDArray[np.void]:
-    found = copied(
+    found = read_rows(
         f"SELECT f.id, f.item_id, coalesce(f.time_ms, {NO_TIME})::bigint, f.xmin::text::bigint "
         f"{LIVE} AND f.{column} IS NOT NULL AND f.version = %(version)s ORDER BY f.id",
         {"version": version, "lists": list(lists)},
@@ -130,10 +130,10 @@ def _read(column: str, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], Float
             dimensions = cursor.fetchone()
         if dimensions is None:
             continue
-        rows = copied(
+        rows = read_rows(
             f"SELECT id, {column} {where} ORDER BY id",
             params,
-            {"id": INTEGER, "vector": halfvec(dimensions[0])},
+            {"id": BIGINT, "vector": halfvec(dimensions[0])},
         )
         numbers.append(rows["id"].astype(np.int64))
         vectors.append(unit(rows["vector"]["values"]))

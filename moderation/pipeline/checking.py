@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-import cv2
-import numpy as np
 import orjson
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from gallery.items import conf as gallery_conf
@@ -25,6 +23,8 @@ from gallery.items.publishing import QueryRefused
 from gallery.net.fetching import fetch
 from gallery.shared.access import NOBODY, Sender
 from gallery.shared.errors import Conflict, Unavailable, UserError
+from gallery.shared.jpeg import Quality, encode_jpeg, shrink
+from gallery.shared.locking import lock
 from moderation.access.permissions import Actor, Role, can
 from moderation.audit import trail
 from moderation.cases import cases
@@ -42,7 +42,6 @@ from moderation.screening import screening
 from moderation.screening.content import Content, of_bytes, of_hash
 from moderation.screening.matching import Match, Pixels
 from moderation.screening.screening import Screening
-from videos.decode.decoder_protocol import fitted
 
 REMEMBERED: Final = timedelta(days=1)
 """How long the same key gets the same answer."""
@@ -101,7 +100,7 @@ def check(*, by: Actor, asked: Asked, key: str = "") -> dict[str, Any]:
     if not key:
         return _check(by, asked)
     with transaction.atomic():
-        _lock(f"check {by.name} {key}")
+        lock(f"check {by.name} {key}")
         known = CheckAnswer.objects.filter(actor=by.name, key=key).first()
         if known is not None and known.created_at > timezone.now() - REMEMBERED:
             if known.request != asked.digest():
@@ -165,7 +164,7 @@ def _check(by: Actor, asked: Asked) -> dict[str, Any]:
     case = None
     if found.matches or found.held:
         with transaction.atomic():
-            _lock(f"subject {facts.get('sha256') or facts}")
+            lock(f"subject {facts.get('sha256') or facts}")
             case = cases.record_screening(
                 by=by,
                 origin=ReviewCase.Origin.CHECK,
@@ -222,17 +221,7 @@ def small_jpeg(shown: Pixels | None) -> bytes:
     """What a case keeps of a picture that is stored nowhere; empty if there is none."""
     if shown is None:
         return b""
-    height, width = shown.shape[:2]
-    size = fitted(width, height, PICTURE_SIDE)
-    small = np.asarray(cv2.resize(shown, size, interpolation=cv2.INTER_AREA), np.uint8)
-    bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
-    return bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 85])[1])
-
-
-def _lock(name: str) -> None:
-    """One transaction at a time for the same thing."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+    return encode_jpeg(shrink(shown, PICTURE_SIDE), Quality.CASE_PICTURE)
 
 
 def _told(by: Actor, verdict: Verdict, found: Screening, case: ReviewCase | None) -> dict[str, Any]:

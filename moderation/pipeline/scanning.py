@@ -20,7 +20,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django_q.tasks import async_task
 
@@ -28,6 +28,7 @@ from gallery.imaging.shown_pictures import FULL, VIDEO
 from gallery.items.changing import quarantine_images
 from gallery.items.item import Item, Status
 from gallery.items.models import Image, ImageFingerprint
+from gallery.shared import leases
 from moderation.access.permissions import Actor
 from moderation.cases.cases import Recorded
 from moderation.cases.models import ReviewCase
@@ -80,66 +81,34 @@ def run(scan_id: int, *, tell: Callable[[RetroScan], None] | None = None) -> boo
                     tell(scan)
                 if time.monotonic() > until:
                     return _later(scan)
-    except _Gone:
+    except leases.LeaseLost:
         return False
     except Exception as error:
         logger.exception("scan %s failed", scan.pk)
-        _save(scan, state=RetroScan.State.FAILED, failure=f"{type(error).__name__}: {error}")
+        leases.save(scan, state=RetroScan.State.FAILED, failure=f"{type(error).__name__}: {error}")
         return True
-    _save(scan, state=RetroScan.State.DONE, finished_at=timezone.now(), claimed_until=None)
+    leases.save(scan, state=RetroScan.State.DONE, finished_at=timezone.now(), claimed_until=None)
     return True
 
 
 def run_left_over() -> int:
     """Go on with scans that nobody works on: their worker ended. Answers how many that were."""
-    free = Q(claimed_until=None) | Q(claimed_until__lt=timezone.now())
-    unfinished = RetroScan.objects.filter(free, state__in=UNFINISHED).order_by("id")
+    unfinished = RetroScan.objects.filter(leases.is_free(), state__in=UNFINISHED).order_by("id")
     return sum(run(pk) for pk in unfinished.values_list("pk", flat=True))
 
 
-class _Gone(Exception):
-    """The scan was deleted, or another worker took it over."""
-
-
 def _claim(scan_id: int) -> RetroScan | None:
-    free = Q(claimed_until=None) | Q(claimed_until__lt=timezone.now())
-    with transaction.atomic():
-        rows = RetroScan.objects.filter(free, pk=scan_id, state__in=UNFINISHED)
-        scan = rows.select_for_update(skip_locked=True).first()
-        if scan is None:
-            return None
-        scan.state, scan.claimed_until = RetroScan.State.RUNNING, timezone.now() + LEASE
-        scan.total = scan.done + _items(scan).count()
-        scan.save(update_fields=["state", "claimed_until", "total"])
-        return scan
-
-
-def _save(scan: RetroScan, **values: object) -> None:
-    """Only while it is this worker's. Raises ``_Gone``."""
-    mine = RetroScan.objects.filter(pk=scan.pk, claimed_until=scan.claimed_until)
-    if not mine.update(**values):
-        raise _Gone
-    for name, value in values.items():
-        setattr(scan, name, value)
-
-
-class _Lease:
-    """Renews it whenever it is called, a few times in its length."""
-
-    def __init__(self, scan: RetroScan) -> None:
-        self._scan = scan
-        self._due = time.monotonic() + LEASE.total_seconds() / 4
-
-    def __call__(self) -> None:
-        """Raises ``_Gone``."""
-        if time.monotonic() > self._due:
-            _save(self._scan, claimed_until=timezone.now() + LEASE)
-            self._due = time.monotonic() + LEASE.total_seconds() / 4
+    due = RetroScan.objects.filter(leases.is_free(), pk=scan_id, state__in=UNFINISHED)
+    taken = leases.take(due, LEASE, state=RetroScan.State.RUNNING)
+    if not taken:
+        return None
+    leases.save(taken[0], total=taken[0].done + _items(taken[0]).count())
+    return taken[0]
 
 
 def _later(scan: RetroScan) -> bool:
     with transaction.atomic():
-        _save(scan, claimed_until=None)
+        leases.save(scan, claimed_until=None)
         async_task("moderation.tasks.scan", scan.pk, cluster=CLUSTER)
     return False
 
@@ -159,7 +128,7 @@ def _batch(scan: RetroScan) -> bool:
     # A list that was switched off meanwhile, or that allows, hides nothing.
     if policy is None or policy.allows or not some:
         return False
-    found = rescan_candidates.of_items(some, policy, _Lease(scan))
+    found = rescan_candidates.of_items(some, policy, leases.Renewal(scan, LEASE))
     matched = cases = 0
     chosen: list[tuple[type[Item], int]] = [(Image, pk) for pk in sorted(found.images)]
     chosen += [(Video, pk) for pk in sorted(found.videos)]
@@ -168,8 +137,8 @@ def _batch(scan: RetroScan) -> bool:
         within = set(recorded.matched) & {item.pk for item in some} if recorded else set()
         matched += len(within)
         cases += bool(recorded and recorded.opened)
-        _save(scan, claimed_until=timezone.now() + LEASE)
-    _save(
+        leases.renew(scan, LEASE)
+    leases.save(
         scan,
         position=some[-1].pk,
         done=scan.done + len(some),
@@ -207,8 +176,8 @@ def _animations(scan: RetroScan) -> bool:
         if recorded is not None:
             matched += items.filter(pk__in=recorded.matched).count()
             cases += recorded.opened
-        _save(scan, claimed_until=timezone.now() + LEASE)
-    _save(
+        leases.renew(scan, LEASE)
+    leases.save(
         scan,
         animation=some[-1].pk,
         unseen=scan.unseen + sum(not image.original for image in some),

@@ -19,8 +19,8 @@ from gallery.items.item import Status
 from gallery.items.models import Image
 from gallery.items.vectors import encode
 from gallery.search.nearest import nearest
+from gallery.shared.binary_copy import BIGINT, read_rows
 from moderation.lists import hash_index
-from moderation.lists.binary_copy import INTEGER, copied
 from moderation.lists.list_policies import Policy
 from moderation.lists.models import BannedFingerprint, BannedHash, BannedItem
 from moderation.lists.verdicts import HASH_TYPES
@@ -43,8 +43,8 @@ QUERIES: Final = 512
 """Hashes that are looked for at a time: about a second."""
 
 _HASH: Final = {
-    "id": INTEGER,
-    "item": INTEGER,
+    "id": BIGINT,
+    "item": BIGINT,
     "pdq": np.dtype([("bits", ">i4"), ("hash", "u1", (hash_index.BYTES,))]),
 }
 
@@ -138,7 +138,7 @@ def _stored_hashes(table: str, version: str) -> Iterator[_Hashes]:
     """Every picture whose hash can be relied upon, in parts."""
     last = 0
     while True:
-        rows = copied(
+        rows = read_rows(
             f"SELECT id, item_id, pdq FROM {table} WHERE id > %(last)s AND pdq IS NOT NULL "  # noqa: S608
             "AND pdq_quality >= %(quality)s AND version = %(version)s ORDER BY id LIMIT %(rows)s",
             {"last": last, "quality": LOW_QUALITY, "version": version, "rows": ROWS},

@@ -14,8 +14,8 @@ from gallery.imaging.descriptors.base import COPY_VERSION
 from gallery.imaging.local_features import Features
 from gallery.items import versions
 from gallery.search.candidates import local_features
+from gallery.shared.binary_copy import BIGINT, halfvec, read_rows
 from gallery.shared.errors import Unavailable
-from moderation.lists.binary_copy import INTEGER, copied, halfvec
 from moderation.lists.item_vectors import unit
 from moderation.lists.models import BannedFingerprint
 from moderation.screening.matching import as_array
@@ -137,11 +137,11 @@ def _measured(
     kind, last = halfvec(queries.shape[1]), 0
     turned = np.ascontiguousarray(unit(queries).T)
     while True:
-        rows = copied(
+        rows = read_rows(
             f"SELECT id, item_id, {column} FROM {table} WHERE id > %(last)s "  # noqa: S608
             f"AND {column} IS NOT NULL AND version = %(version)s ORDER BY id LIMIT %(rows)s",
             {"last": last, "version": version, "rows": STORED},
-            {"id": INTEGER, "item": INTEGER, "vector": kind},
+            {"id": BIGINT, "item": BIGINT, "vector": kind},
         )
         if not len(rows):
             return

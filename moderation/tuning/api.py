@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers
@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 from gallery.api.schema import answers, json
 from gallery.api.serializers import ConflictSerializer
 from gallery.items.serving import is_foreign
+from gallery.shared.responses import download
 from moderation.access.api import caller
 from moderation.cases import case_reports, overview
 from moderation.cases.intervals import Interval
@@ -154,8 +155,7 @@ class Packet(APIView):
         """
         media = request.query_params.get("media") == "true" and not is_foreign(request)
         body = case_reports.build(by=caller(request), case_id=pk, media=media)
-        headers = {"Content-Disposition": f'attachment; filename="case-{pk}.zip"'}
-        return HttpResponse(body, content_type="application/zip", headers=headers)
+        return download(f"case-{pk}.zip", body, "application/zip")
 
 
 class Decisions(APIView):
@@ -167,7 +167,7 @@ class Decisions(APIView):
     def get(self, request: Request) -> HttpResponseBase:
         """As CSV."""
         lines = case_reports.decisions_csv(by=caller(request), decisions=Decision.objects.all())
-        return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+        return download("decisions.csv", lines)
 
 
 class StatisticsSerializer(serializers.Serializer):

@@ -19,11 +19,12 @@ from functools import cache
 import orjson
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from gallery.net.fetching import FetchFailed, FetchPolicy
 from gallery.net.posting import post
+from gallery.shared import leases
 from moderation.webhooks.models import Delivery, Webhook
 from moderation.webhooks.outbox import key_of
 
@@ -99,23 +100,16 @@ def pause(failures: int) -> timedelta:
 def _claim() -> Delivery | None:
     """Lease the oldest message that is due and count the attempt, committed before it is sent."""
     now = timezone.now()
+    due = (
+        Delivery.objects.filter(delivered_at=None, given_up_at=None, next_at__lte=now)
+        .filter(Q(webhook__paused_until=None) | Q(webhook__paused_until__lte=now))
+        .filter(webhook__enabled=True)
+        .select_related("webhook")
+        .order_by("id")
+    )
     lease = timedelta(seconds=settings.WEBHOOK_TIMEOUT * 2 + 30)
-    with transaction.atomic():
-        delivery = (
-            Delivery.objects.filter(delivered_at=None, given_up_at=None, next_at__lte=now)
-            .filter(Q(webhook__paused_until=None) | Q(webhook__paused_until__lte=now))
-            .filter(webhook__enabled=True)
-            .select_related("webhook")
-            .order_by("id")
-            .select_for_update(skip_locked=True, of=("self",))
-            .first()
-        )
-        if delivery is not None:
-            Delivery.objects.filter(pk=delivery.pk).update(
-                attempts=F("attempts") + 1, next_at=now + lease
-            )
-            delivery.attempts += 1
-    return delivery
+    taken = leases.take(due, lease, column="next_at")
+    return taken[0] if taken else None
 
 
 def _post(delivery: Delivery) -> tuple[int | None, str]:

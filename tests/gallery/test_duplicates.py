@@ -39,6 +39,7 @@ from gallery.items.models import (
 )
 from gallery.items.signals import changed
 from gallery.shared.errors import Conflict
+from gallery.shared.locking import Lock
 from tests import factories as make
 
 ROOT = Path(__file__).parents[2]
@@ -247,7 +248,7 @@ def test_two_searches_at_once_are_refused() -> None:
         port=database["PORT"],
     )
     with other.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [duplicate_scan.LOCK])
+        cursor.execute("SELECT pg_advisory_lock(%s)", [Lock.DUPLICATES])
     with pytest.raises(CommandError, match="Another search for duplicates is running"):
         find()
     other.close()

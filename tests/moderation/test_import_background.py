@@ -22,6 +22,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from gallery.shared.errors import Conflict, UserError
+from gallery.shared.locking import Lock
 from moderation.access.permissions import Actor, Role
 from moderation.audit.models import AuditEvent
 from moderation.imports import importing, starting_imports
@@ -111,7 +112,7 @@ def test_what_a_worker_left_is_picked_up_unless_it_still_runs(settings: Any) -> 
     other = connection.copy()
     try:
         with other.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [importing.LOCK + on.pk])
+            cursor.execute("SELECT pg_advisory_lock(%s)", [Lock.IMPORT + on.pk])
         assert starting_imports.pick_up() == 0
     finally:
         other.close()
@@ -251,7 +252,7 @@ def test_two_imports_of_one_list_do_not_run_side_by_side() -> None:
     other = connection.copy()
     try:
         with other.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [importing.LOCK + on.pk])
+            cursor.execute("SELECT pg_advisory_lock(%s)", [Lock.IMPORT + on.pk])
         with pytest.raises(importing.Busy):
             load(on, f"md5\n{md5(1)}\n")
     finally:

@@ -18,10 +18,10 @@ from gallery.items.serving import (
     blurred,
     decoded,
     picture,
-    private,
 )
 from gallery.shared.access import access_of
 from gallery.shared.errors import NotFound, UserError
+from gallery.shared.responses import private
 from videos.decode.content_types import CONTENT_TYPES
 from videos.items.serving import GONE, named, ranged
 from videos.match.windows import read_window

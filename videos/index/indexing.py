@@ -16,7 +16,6 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 from django_q.tasks import async_task
 
 from gallery.items import file_storage as files_of_items
@@ -24,6 +23,7 @@ from gallery.items.item import UNREADABLE, Status
 from gallery.items.publishing import passes, publish
 from gallery.items.retention import may_forget
 from gallery.items.signals import tell
+from gallery.shared import leases
 from gallery.shared.errors import UserError
 from videos.index import file_storage
 from videos.index.reading import Indexed, read
@@ -45,10 +45,6 @@ DEADLY = (
 )
 LOST = "The original is gone from storage, so it cannot be indexed. Add the video again."
 logger = logging.getLogger(__name__)
-
-
-class Gone(Exception):
-    """The video was deleted, or taken from this worker, while it was indexed."""
 
 
 def enqueue(ids: Sequence[int]) -> None:
@@ -77,16 +73,12 @@ def index_left_over() -> int:
 
 def _claim(pk: int) -> Video | None:
     """Lease a waiting video and count the attempt, committed before any decoding."""
-    with transaction.atomic():
-        rows = Video.objects.indexable().filter(pk=pk)
-        video = rows.select_for_update(skip_locked=True).first()
-        if video is not None:
-            video.claimed_until, video.attempts = timezone.now() + LEASE, video.attempts + 1
-            if not video.original:  # it is fetched first, without any progress
-                video.claimed_until += timedelta(seconds=settings.VIDEO_FETCH_TIMEOUT)
-            video.progress = 0
-            video.save(update_fields=["claimed_until", "attempts", "progress"])
-        return video
+    taken = leases.take(Video.objects.indexable().filter(pk=pk), LEASE, progress=0)
+    if not taken:
+        return None
+    if not taken[0].original:  # it is fetched first, without any progress
+        leases.renew(taken[0], LEASE + timedelta(seconds=settings.VIDEO_FETCH_TIMEOUT))
+    return taken[0]
 
 
 def _index_claimed(video: Video, tell: Callable[[float], None] | None) -> bool:
@@ -99,7 +91,7 @@ def _index_claimed(video: Video, tell: Callable[[float], None] | None) -> bool:
             read(original, _Progress(video, tell), video_id=video.pk) as new,
         ):
             _finish(video, new)
-    except Gone:
+    except leases.LeaseLost:
         return False
     except FileNotFoundError:
         _fail(video, LOST)
@@ -118,24 +110,20 @@ class _Progress:
         self._due = time.monotonic() + PROGRESS_SECONDS
 
     def __call__(self, share: float) -> None:
-        """``share`` 0..1. Raises ``Gone``."""
+        """``share`` 0..1. Raises ``LeaseLost``."""
         if time.monotonic() < self._due:
             return
-        lease = timezone.now() + LEASE
-        mine = Video.objects.filter(pk=self._video.pk, claimed_until=self._video.claimed_until)
         # 100 is for what can be found.
-        if not mine.update(progress=min(99, int(100 * share)), claimed_until=lease):
-            raise Gone
-        self._video.claimed_until = lease
+        leases.renew(self._video, LEASE, progress=min(99, int(100 * share)))
         if self._tell is not None:
             self._tell(share)
         self._due = time.monotonic() + PROGRESS_SECONDS
 
 
 def _finish(video: Video, new: Indexed) -> None:
-    """Store and publish in one transaction. Raises ``Gone``."""
+    """Store and publish in one transaction. Raises ``LeaseLost``."""
     with files_of_items.undo_files() as files, transaction.atomic():
-        row = _mine(video)
+        row = leases.locked(video)
         row.frames.all().delete()
         Frame.objects.bulk_create(
             [Frame(item=row, **asdict(frame)) for frame in new.frames], batch_size=INSERT_BATCH
@@ -195,20 +183,11 @@ def forget_originals() -> int:
     return count
 
 
-def _mine(video: Video) -> Video:
-    """The row, locked. Raises ``Gone`` if it is not this worker's any more."""
-    mine = Video.objects.filter(pk=video.pk, claimed_until=video.claimed_until)
-    row = mine.select_for_update().first()
-    if row is None:
-        raise Gone
-    return row
-
-
 def _fail(video: Video, reason: str) -> None:
     with transaction.atomic():
         try:
-            row = _mine(video)
-        except Gone:
+            row = leases.locked(video)
+        except leases.LeaseLost:
             return
         before = row.status
         if row.status == Status.PENDING:

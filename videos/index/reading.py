@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
-import cv2
 import numpy as np
 from django.conf import settings
 from django.db import connection
@@ -20,8 +19,9 @@ from gallery.imaging import descriptors
 from gallery.imaging.descriptors.base import CNN_DIMENSIONS
 from gallery.imaging.descriptors.pdq import to_hex
 from gallery.items.vectors import encode
+from gallery.shared.jpeg import Quality, encode_jpeg, shrink
 from videos import conf
-from videos.decode.decoder_protocol import Due, Frame, fitted
+from videos.decode.decoder_protocol import Due, Frame
 from videos.decode.decoding import Decoding, decode
 from videos.decode.errors import NotAVideo, VideoTooLarge, VideoTooSlow
 from videos.decode.proxies import FRAMES_PER_SECOND, Copied, ProxyWriter
@@ -199,11 +199,8 @@ class _Pass:
         """A JPEG of at most ``THUMBNAIL_SIZE`` pixels a side."""
         if self._picture is None:  # frames were delivered, so that there are spans
             raise AssertionError("no span")
-        height, width = self._picture.shape[:2]
-        size = fitted(width, height, settings.THUMBNAIL_SIZE)
-        small = cv2.resize(self._picture, size, interpolation=cv2.INTER_AREA)
-        bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
-        return bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 80])[1])
+        small = shrink(self._picture, settings.THUMBNAIL_SIZE)
+        return encode_jpeg(small, Quality.THUMBNAIL)
 
 
 def _weighed(rows: Sequence[Row], video_id: int) -> Iterator[StoredFrame]:

@@ -9,8 +9,8 @@ from typing import Final
 from django.core.files.storage import default_storage
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
-from gallery.items.serving import private
 from gallery.shared.errors import NotFound
+from gallery.shared.responses import private
 
 GONE: Final = "There is no such video here, or not for you."
 CHUNK: Final = 256 * 1024

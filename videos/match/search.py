@@ -7,7 +7,6 @@ has missed is found again if its video was proposed by any other.
 
 from __future__ import annotations
 
-import io
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from gallery.imaging.descriptors.base import CNN_DIMENSIONS
 from gallery.items.vectors import encode
+from gallery.shared.binary_copy import BIGINT, BITS_256, DOUBLE, halfvec, read_rows
 from videos.match.queries import Described, Pixels, Vectors
 from videos.models import FRAME_VERSION
 
@@ -131,18 +131,10 @@ def statement(*, exact: bool) -> str:
     """  # noqa: S608 (every piece is a constant of this module)
 
 
-_ROW: Final = np.dtype(
-    [
-        *[("fields", ">i2"), ("n0", ">i4"), ("video", ">i8"), ("n1", ">i4"), ("t0", ">i8")],
-        *[("n2", ">i4"), ("t1", ">i8"), ("n3", ">i4"), ("weight", ">f8")],
-        *[("n4", ">i4"), ("vector_head", ">i4"), ("vector", ">f2", (CNN_DIMENSIONS,))],
-        *[("n5", ">i4"), ("hash_head", ">i4"), ("hash", "u1", (32,))],
-    ]
-)
-"""A row of ``COPY … TO STDOUT (FORMAT binary)``: each field after its length in bytes."""
-
-_HEAD: Final = 19
-_TAIL: Final = 2
+_COLUMNS: Final = {
+    **{"video": BIGINT, "t0": BIGINT, "t1": BIGINT, "weight": DOUBLE},
+    **{"vector": halfvec(CNN_DIMENSIONS), "hash": BITS_256},
+}
 
 
 def spans_of(videos: Sequence[int]) -> dict[int, Spans]:
@@ -150,23 +142,15 @@ def spans_of(videos: Sequence[int]) -> dict[int, Spans]:
 
     A view takes 1.1 KB on the way; as text it would take several.
     """
-    ids = ", ".join(str(int(video)) for video in videos)
-    if not ids:
-        return {}
-    out = io.BytesIO()
-    with connection.cursor() as cursor:
-        cursor.copy_expert(
-            # Numbers and constants of our own.
-            "COPY (SELECT f.item_id::int8, f.t0::int8, f.t1::int8, f.weight::float8, "  # noqa: S608
-            "f.cnn, COALESCE(f.pdq, repeat('0', 256)::bit(256)) "
-            "FROM videos_frame f JOIN videos_video v ON v.id = f.item_id "
-            f"WHERE f.item_id IN ({ids}) AND f.weight > 0 AND f.version = '{FRAME_VERSION}' "
-            "AND f.cnn IS NOT NULL AND v.status = 'ready' "
-            "ORDER BY f.item_id, f.t0) TO STDOUT (FORMAT binary)",
-            out,
-        )
-    body = out.getbuffer()[_HEAD:-_TAIL]
-    rows = np.frombuffer(body, _ROW)
+    rows = read_rows(
+        "SELECT f.item_id::int8, f.t0::int8, f.t1::int8, f.weight::float8, "
+        "f.cnn, COALESCE(f.pdq, repeat('0', 256)::bit(256)) "
+        "FROM videos_frame f JOIN videos_video v ON v.id = f.item_id "
+        "WHERE f.item_id = ANY(%(videos)s) AND f.weight > 0 AND f.version = %(version)s "
+        "AND f.cnn IS NOT NULL AND v.status = 'ready' ORDER BY f.item_id, f.t0",
+        {"videos": [int(video) for video in videos], "version": FRAME_VERSION},
+        _COLUMNS,
+    )
     return {int(video): _spans(rows[rows["video"] == video]) for video in np.unique(rows["video"])}
 
 
@@ -176,8 +160,8 @@ def _spans(rows: NDArray[np.void]) -> Spans:
         t0=t0.astype(np.int64),
         t1=rows["t1"][first].astype(np.int64),
         weights=rows["weight"][first].astype(np.float64),
-        vectors=rows["vector"].astype(np.float32),
-        hashes=np.ascontiguousarray(rows["hash"]),
+        vectors=rows["vector"]["values"].astype(np.float32),
+        hashes=np.ascontiguousarray(rows["hash"]["values"]),
         of=of.astype(np.intp),
     )
 

@@ -12,7 +12,10 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from gallery.duplicates import duplicate_scan, duplicates
-from gallery.shared.errors import UserError
+from gallery.shared.errors import Conflict, UserError
+from gallery.shared.locking import Lock, only_one
+
+BUSY = Conflict("Another search for duplicates is running: wait until it ends.")
 
 
 class Command(BaseCommand):
@@ -60,7 +63,7 @@ class Command(BaseCommand):
         if options["workers"] < 1:
             raise CommandError("--workers must be at least 1.")
         try:
-            with duplicate_scan.only_one():
+            with only_one(Lock.DUPLICATES, BUSY):
                 run = duplicate_scan.begin(min_confidence=least, restart=options["restart"])
                 self.scan(run, options["workers"])
             if options["csv"]:

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from gallery.items.serving import is_foreign
 from gallery.shared.errors import UserError
+from gallery.shared.responses import download
 from moderation.access.permissions import Actor, can
 from moderation.cases import case_reports, intervals, media, overview, quality, wellbeing
 from moderation.cases.console import presenters
@@ -89,7 +90,7 @@ def packet(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     """
     media = request.GET.get("media") == "1" and not is_foreign(request)
     body = case_reports.build(by=by, case_id=pk, media=media)
-    return HttpResponse(body, content_type="application/zip", headers=download(f"case-{pk}.zip"))
+    return download(f"case-{pk}.zip", body, "application/zip")
 
 
 @require_safe
@@ -98,14 +99,4 @@ def decisions_csv(request: HttpRequest, by: Actor) -> HttpResponseBase:
     """Every decision."""
     lines = case_reports.decisions_csv(by=by, decisions=Decision.objects.all())
     name = f"decisions-{timezone.now():%Y%m%d-%H%M%S}.csv"
-    return StreamingHttpResponse(
-        lines, content_type="text/csv; charset=utf-8", headers=download(name)
-    )
-
-
-def download(name: str) -> dict[str, str]:
-    """Headers of a file that no cache keeps."""
-    return {
-        "Content-Disposition": f'attachment; filename="{name}"',
-        "Cache-Control": "private, no-store",
-    }
+    return download(name, lines)

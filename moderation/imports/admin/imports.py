@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,7 +12,6 @@ from django.http import (
     HttpRequest,
     HttpResponse,
     HttpResponseBase,
-    StreamingHttpResponse,
 )
 from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
@@ -23,8 +21,9 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
 
-from gallery.admin.export import Echo, cell
+from gallery.shared.csv_export import csv_lines
 from gallery.shared.errors import UserError
+from gallery.shared.responses import download
 from moderation.access.admin import ByRole
 from moderation.access.permissions import actor_of
 from moderation.imports import importing, starting_imports
@@ -189,19 +188,12 @@ class ListImportAdmin(ByRole):
         """The button that drops it."""
         return self._do(request, pk, starting_imports.discard, "The file was discarded.")
 
-    def bad_rows_view(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
+    def bad_rows_view(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         """All bad rows that are stored, as CSV."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         row = self._row(pk)
-        return StreamingHttpResponse(
-            bad_row_lines(row),
-            content_type="text/csv; charset=utf-8",
-            headers={
-                "Content-Disposition": f'attachment; filename="import-{row.pk}-bad-rows.csv"',
-                "Cache-Control": "private, no-store",
-            },
-        )
+        return download(f"import-{row.pk}-bad-rows.csv", bad_row_lines(row))
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
         """A list as a download; it is a POST, as it leaves an event."""
@@ -213,14 +205,7 @@ class ListImportAdmin(ByRole):
             name, pieces = exporting.export_list(
                 by=actor_of(request), list_id=form.cleaned_data["list"].pk, format=chosen
             )
-            return StreamingHttpResponse(
-                pieces,
-                content_type=exporting.CONTENT_TYPES[Format(chosen)],
-                headers={
-                    "Content-Disposition": f'attachment; filename="{name}"',
-                    "Cache-Control": "private, no-store",
-                },
-            )
+            return download(name, pieces, exporting.CONTENT_TYPES[Format(chosen)])
         return self._page(request, "export.html", "Export a list", form=form)
 
     def _do(
@@ -271,9 +256,6 @@ def diff(row: ListImport) -> list[dict[str, Any]]:
 
 
 def bad_row_lines(row: ListImport) -> Iterator[str]:
-    """A header and a line for each, in cells that no spreadsheet takes for formulas."""
-    write = csv.writer(Echo()).writerow
+    """The bad rows of an import as CSV."""
     columns = ("place", "reason", "excerpt")
-    yield write(columns)
-    for values in row.bad_rows.values_list(*columns).iterator():
-        yield write([cell(value) for value in values])
+    return csv_lines(columns, row.bad_rows.values_list(*columns).iterator())

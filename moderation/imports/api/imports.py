@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
-from django.http import StreamingHttpResponse
+from django.http import HttpResponseBase
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from gallery.api.schema import answers
 from gallery.shared.errors import NotFound
+from gallery.shared.responses import download
 from moderation.access.api import SCOPE, caller
 from moderation.imports import starting_imports
 from moderation.imports.api.serializers import (
@@ -169,18 +170,7 @@ class ExportList(APIView):
             (200, "application/json"): OpenApiTypes.OBJECT,
         },
     )
-    def get(self, request: Request, pk: int, form: str) -> StreamingHttpResponse:
+    def get(self, request: Request, pk: int, form: str) -> HttpResponseBase:
         """Download a list as ``csv``, ``plain`` lines or ``threatexchange`` JSON."""
-        return download(*exporting.export_list(by=caller(request), list_id=pk, format=form), form)
-
-
-def download(name: str, pieces: Any, form: str) -> StreamingHttpResponse:
-    """An export as the answer to a request."""
-    return StreamingHttpResponse(
-        pieces,
-        content_type=exporting.CONTENT_TYPES[Format(form)],
-        headers={
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "Cache-Control": "private, no-store",
-        },
-    )
+        name, pieces = exporting.export_list(by=caller(request), list_id=pk, format=form)
+        return download(name, pieces, exporting.CONTENT_TYPES[Format(form)])

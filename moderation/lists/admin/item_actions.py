@@ -10,12 +10,13 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from gallery.admin.selection import CHANGED, Selection
 from gallery.shared.errors import UserError
+from gallery.shared.responses import download
 from moderation.access.admin import ByRole
 from moderation.access.permissions import actor_of
 from moderation.lists import exporting, items
@@ -134,16 +135,14 @@ class ItemActions(ByRole):
         return self._run(request, queryset, "lift_suspension")
 
     @admin.action(description="Export as CSV", permissions=["export"])
-    def export_csv(
-        self, request: HttpRequest, queryset: QuerySet[BannedItem]
-    ) -> StreamingHttpResponse:
+    def export_csv(self, request: HttpRequest, queryset: QuerySet[BannedItem]) -> HttpResponseBase:
         """All that is known of them, to be imported elsewhere."""
         return _file(request, queryset, "csv")
 
     @admin.action(description="Export hashes alone", permissions=["export"])
     def export_lines(
         self, request: HttpRequest, queryset: QuerySet[BannedItem]
-    ) -> StreamingHttpResponse:
+    ) -> HttpResponseBase:
         """Kind and hash of the active ones, a line each."""
         return _file(request, queryset, "plain")
 
@@ -201,14 +200,7 @@ class ItemActions(ByRole):
         return TemplateResponse(request, "moderation/admin/items_action.html", context)
 
 
-def _file(request: HttpRequest, chosen: QuerySet[BannedItem], format: str) -> StreamingHttpResponse:
+def _file(request: HttpRequest, chosen: QuerySet[BannedItem], format: str) -> HttpResponseBase:
     plain = BannedItem.objects.filter(pk__in=chosen.order_by().values("pk"))
     name, pieces = exporting.export_items(by=actor_of(request), items=plain, format=format)
-    return StreamingHttpResponse(
-        pieces,
-        content_type=exporting.CONTENT_TYPES[exporting.Format(format)],
-        headers={
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "Cache-Control": "private, no-store",
-        },
-    )
+    return download(name, pieces, exporting.CONTENT_TYPES[exporting.Format(format)])

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final, NamedTuple
 
+from gallery.shared.csv_export import unescaped
 from moderation.lists.formats.errors import WrongFormat
 from moderation.lists.formats.rows import (
     BadRow,
@@ -74,8 +75,6 @@ TOMBSTONE_WORDS: Final = frozenset(
     ("tombstone", "deleted", "withdrawn", "retired", "removed", "expired")
 )
 ACTIVE_WORDS: Final = frozenset(("active", ""))
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet runs a cell that starts so; the writer puts an apostrophe before it."""
 
 RECORD_LINES: Final = 50
 
@@ -267,12 +266,12 @@ def _fields(text: str, header: Header) -> Fields | None:
         raise BadValue("this is not CSV: a quote stands where none can")
     if not any(cell.strip() for cell in cells):
         return None
-    return {name: _unescaped(cells[at]) for at, name in header.columns.items()}
+    return {name: _text(cells[at]) for at, name in header.columns.items()}
 
 
-def _unescaped(cell: str) -> str:
-    escaped = cell.startswith("'") and cell.lstrip("'").startswith(FORMULA_STARTS)
-    return cell[1:] if escaped else cell.strip()
+def _text(cell: str) -> str:
+    text = unescaped(cell)
+    return text if text != cell else cell.strip()
 
 
 def _rows(fields: Fields, place: str, default_kind: Kind | None) -> Iterator[Row]:

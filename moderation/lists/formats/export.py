@@ -7,16 +7,13 @@ owners send out, and are not written.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
 from typing import Any, Final
 
 import orjson
 
+from gallery.shared.csv_export import csv_lines
 from gallery.shared.errors import UserError
-from moderation.lists.formats.delimited import FORMULA_STARTS
 from moderation.lists.formats.formats import Format
 from moderation.lists.formats.rows import (
     HashRow,
@@ -47,25 +44,9 @@ def write_rows(rows: Iterable[HashRow], format: Format) -> Iterator[bytes]:
 
 
 def _csv(rows: Iterable[HashRow]) -> Iterator[bytes]:
-    line = io.StringIO()
-    writer = csv.writer(line, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for row in rows:
-        yield line.getvalue().encode()
-        line.seek(0)
-        line.truncate()
-        writer.writerow([_cell(row, column) for column in CSV_COLUMNS])
-    yield line.getvalue().encode()
-
-
-def _cell(row: HashRow, column: str) -> str:
-    value = getattr(row, "value" if column == "hash" else column)
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    text = ";".join(value) if isinstance(value, tuple) else str(value)
-    return f"'{text}" if text.lstrip("'").startswith(FORMULA_STARTS) else text
+    fields = ["value" if column == "hash" else column for column in CSV_COLUMNS]
+    cells = ([getattr(row, field) for field in fields] for row in rows)
+    return (line.encode() for line in csv_lines(CSV_COLUMNS, cells, line_end="\n"))
 
 
 def _plain(rows: Iterable[HashRow]) -> Iterator[bytes]:

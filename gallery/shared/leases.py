@@ -1,0 +1,92 @@
+"""Leases: rows that a worker takes for a while, so that a worker that dies loses them to the next.
+
+A lease is a time in a column of the row, ``claimed_until`` by default. The worker owns the row as
+long as the column holds the time that the worker wrote.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from django.db import transaction
+from django.db.models import Model, Q, QuerySet
+from django.utils import timezone
+
+Row = TypeVar("Row", bound=Model)
+
+
+class LeaseLost(Exception):
+    """The row was deleted, or another worker took it over."""
+
+
+def is_free() -> Q:
+    """The condition that no lease of a row is running."""
+    return Q(claimed_until=None) | Q(claimed_until__lt=timezone.now())
+
+
+def take(
+    due: QuerySet[Row],
+    lease: timedelta,
+    *,
+    count: int = 1,
+    column: str = "claimed_until",
+    **values: Any,
+) -> list[Row]:
+    """Up to ``count`` of the rows that are due, leased; ``values`` are set too.
+
+    Committed at once, with the attempt counted where the rows count them. Rows that another worker
+    is just taking are left out.
+    """
+    with transaction.atomic():
+        rows = list(due.select_for_update(skip_locked=True, of=("self",))[:count])
+        values[column] = timezone.now() + lease
+        for row in rows:
+            if hasattr(row, "attempts"):
+                values["attempts"] = row.attempts + 1
+            for name, value in values.items():
+                setattr(row, name, value)
+        if rows:
+            type(rows[0])._default_manager.bulk_update(rows, list(values))
+    return rows
+
+
+def _own(row: Row) -> QuerySet[Row]:
+    """The row, if this worker still owns it."""
+    rows = type(row)._default_manager
+    return rows.filter(pk=row.pk, claimed_until=row.claimed_until)  # type: ignore[attr-defined]
+
+
+def save(row: Model, **values: Any) -> None:
+    """Change columns of a row that one has leased. Raises ``LeaseLost``."""
+    if not _own(row).update(**values):
+        raise LeaseLost
+    for name, value in values.items():
+        setattr(row, name, value)
+
+
+def renew(row: Model, lease: timedelta, **values: Any) -> None:
+    """Lease it from now on again, and change columns. Raises ``LeaseLost``."""
+    save(row, claimed_until=timezone.now() + lease, **values)
+
+
+def locked(row: Row) -> Row:
+    """The row as it is stored now, locked to the end of the transaction. Raises ``LeaseLost``."""
+    stored = _own(row).select_for_update().first()
+    if stored is None:
+        raise LeaseLost
+    return stored
+
+
+class Renewal:
+    """Called often, it renews a lease four times in its length. Raises ``LeaseLost``."""
+
+    def __init__(self, row: Model, lease: timedelta) -> None:
+        self._row, self._lease = row, lease
+        self._due = time.monotonic() + lease.total_seconds() / 4
+
+    def __call__(self) -> None:
+        if time.monotonic() > self._due:
+            renew(self._row, self._lease)
+            self._due = time.monotonic() + self._lease.total_seconds() / 4
