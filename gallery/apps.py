@@ -18,7 +18,9 @@ class GalleryConfig(AppConfig):
     def ready(self) -> None:
         """Nothing heavy is imported here: web and workers fork after it."""
         from gallery.imaging import descriptors
+        from gallery.items import kinds
 
+        kinds.register("image", "gallery.items.image_kind.IMAGE")
         descriptors.configure(
             models=settings.DATA_DIR / "models",
             clip_model=settings.CLIP_MODEL,

@@ -10,14 +10,14 @@ from django.views.decorators.http import require_safe
 
 from gallery.items.item import Status
 from gallery.items.media_access import visible
-from gallery.items.models import Image
-from gallery.items.serving import (
+from gallery.items.media_responses import (
     CLEAR,
     answer,
     decoded,
     picture,
     rendered,
 )
+from gallery.items.models import Image
 from gallery.shared.access import access_of
 from gallery.shared.errors import NotFound
 from gallery.shared.responses import private
@@ -41,7 +41,7 @@ GONE = "There is no such picture here, or not for you."
 @ensure_csrf_cookie
 def search_page(request: HttpRequest) -> HttpResponseBase:
     """The search page; all it shows comes from the API, which asks who is there."""
-    return render(request, "gallery/search.html")
+    return render(request, "gallery/search/page.html")
 
 
 @require_safe

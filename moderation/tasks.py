@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gallery.items.embedding import forget_originals as forget_images
+from gallery.items import originals
 from gallery.items.models import Image
 from moderation.imports import starting_imports
 from moderation.lists import banned_hashes, item_changes
@@ -13,7 +13,6 @@ from moderation.pipeline import (
     scanning,
 )
 from moderation.webhooks import sending
-from videos.index.indexing import forget_originals as forget_videos
 
 
 def run_import(import_id: int) -> str:
@@ -58,7 +57,7 @@ def suspend_flooding(item_id: int) -> bool:
 
 def forget_originals() -> int:
     """Light cluster, daily: originals that are not to be kept, once no case needs them."""
-    return forget_images() + forget_videos()
+    return originals.forget_originals()
 
 
 def forget_answers() -> int:

@@ -16,6 +16,9 @@ class VideosConfig(AppConfig):
 
     def ready(self) -> None:
         """Nothing heavy is imported here: web and workers fork after it."""
+        from gallery.items import kinds
+
+        kinds.register("video", "videos.items.video_kind.VIDEO")
         post_migrate.connect(make_schedules, sender=self)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from videos.index import indexing
-from videos.items import changing
+from videos.items import reindexing
 
 
 def index_videos(ids: list[int]) -> int:
@@ -18,4 +18,4 @@ def sweep() -> int:
 
 def index_older() -> int:
     """Hourly, while nothing waits: some videos that older code indexed."""
-    return changing.index_some_older()
+    return reindexing.index_some_older()

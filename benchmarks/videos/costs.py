@@ -90,8 +90,8 @@ def latency(files: Sequence[bytes]) -> tuple[float, float]:
 
 def index(film: Path) -> tuple[float, float]:
     """Add a film by the product's import, and delete it: its length and what it took, seconds."""
+    from gallery.items.changing import delete_items
     from gallery.items.import_sources import Source
-    from videos.items.changing import delete_videos
     from videos.items.importing import import_videos
     from videos.models import Video
 
@@ -107,7 +107,7 @@ def index(film: Path) -> tuple[float, float]:
         raise RuntimeError(str(outcome))
     rows = Video.objects.filter(data_id=f"again {film.name}")
     seconds = sum(row.duration_ms or 0 for row in rows) / 1000
-    delete_videos(videos=rows, by="benchmark")
+    delete_items(items=rows, by="benchmark")
     return seconds, taken
 
 

@@ -1,160 +1,362 @@
-"""What can be done to many images, and from an image's own page, each by one service call."""
+"""Actions on items, many or one: a page that says what would be done, then one service call.
+
+Images and videos have the same ones. The page says what is left out and why, asks for a reason
+where nothing else records it, and fixes the selection (``gallery.admin.selection``).
+"""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from django.contrib import admin
-from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponseBase
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.html import format_html
+from django.utils.http import url_has_allowed_host_and_scheme
 from unfold.decorators import action
+from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
-from gallery.admin.commands import Command, Commands, actor
-from gallery.admin.export import csv_response
-from gallery.items import batches, changing
-from gallery.items.item import Status
-from gallery.items.models import Image, ItemBatch
-from gallery.items.retention import Act
+from gallery.admin.batch_pages import PREVIEWED_ITEMS, BatchPages, actor
+from gallery.admin.selection import CHANGED, Selection
+from gallery.items import batches, retention
+from gallery.items.changing import delete_items
+from gallery.items.item import Item, Status
+from gallery.items.kinds import ItemKind
+from gallery.items.models import ItemBatch
+from gallery.items.retention import Act, Why, Withheld
 from gallery.shared.access import access_of
-
-__all__ = ["ImageActions", "actor", "images_text"]
-
-AGAIN, QUARANTINE, RELEASE = "Describe again", "Quarantine", "Release"
+from gallery.shared.errors import UserError
 
 
-def images_text(count: int) -> str:
-    """ "1 image", "2 images"."""
-    return f"{count} image{'' if count == 1 else 's'}"
+@dataclass(frozen=True)
+class Command:
+    """``run(rows, by=, reason=, override=)`` answers how many items, or the batch that they are.
+
+    ``exceptions``: rows that meet a condition are left out, for a reason. ``act``: what a case may
+    withhold rows from. ``asks_reason``: whether the page asks for a reason. ``is_final``: whether
+    it can never be undone.
+    """
+
+    label: str
+    done: str
+    would: str
+    run: Callable[..., int | ItemBatch]
+    exceptions: tuple[tuple[Q, str], ...] = ()
+    act: Act | None = None
+    asks_reason: bool = False
+    is_final: bool = False
 
 
-def _quarantine(rows: QuerySet[Image], *, by: str, reason: str, override: bool) -> ItemBatch:
-    return batches.move(
-        kind=batches.IMAGES, to=Status.QUARANTINED, items=rows, by=by, reason=reason
-    )
+QUARANTINE, RELEASE, DELETE = "Quarantine", "Release", "Delete"
 
 
-def _release(rows: QuerySet[Image], *, by: str, reason: str, override: bool) -> ItemBatch:
-    return batches.move(
-        kind=batches.IMAGES, to=Status.READY, items=rows, by=by, reason=reason, override=override
-    )
+def item_commands(kind: ItemKind) -> dict[str, Command]:
+    """The commands that every kind of item has."""
 
+    def quarantine(rows: QuerySet[Any], *, by: str, reason: str, override: bool) -> ItemBatch:
+        return batches.move(to=Status.QUARANTINED, items=rows, by=by, reason=reason)
 
-def _delete(rows: QuerySet[Image], *, by: str, reason: str, override: bool) -> int:
-    return changing.delete_images(images=rows, by=by, reason=reason, override=override)
+    def release(rows: QuerySet[Any], **given: Any) -> ItemBatch:
+        return batches.move(to=Status.READY, items=rows, **given)
 
+    def delete(rows: QuerySet[Any], **given: Any) -> int:
+        return delete_items(items=rows, **given)
 
-def _describe_again(rows: QuerySet[Image], *, by: str, reason: str, override: bool) -> int:
-    return changing.describe_again(images=rows, by=by)
-
-
-COMMANDS: Final = {
-    "describe_again": Command(
-        AGAIN,
-        "queued to be described again",
-        "be read and described again by the worker.",
-        _describe_again,
-        leaves=(
-            (
-                Q(status=Status.FAILED, original=""),
-                "the original was not kept, so there is nothing to read again. Add the picture "
-                "again.",
-            ),
-            (~Q(status=Status.FAILED), "only failed images are described again."),
+    not_ready, not_quarantined = ~Q(status=Status.READY), ~Q(status=Status.QUARANTINED)
+    return {
+        "quarantine": Command(
+            QUARANTINE,
+            "quarantined",
+            "be hidden from every search at once. This can be undone.",
+            quarantine,
+            exceptions=((not_ready, f"only ready {kind.name}s can be quarantined."),),
+            asks_reason=True,
         ),
-    ),
-    "quarantine": Command(
-        QUARANTINE,
-        "quarantined",
-        "be hidden from every search at once. This can be undone.",
-        _quarantine,
-        leaves=((~Q(status=Status.READY), "only ready images can be quarantined."),),
-        asks=True,
-    ),
-    "release": Command(
-        RELEASE,
-        "released",
-        "be found by everybody again at once. This can be undone.",
-        _release,
-        leaves=((~Q(status=Status.QUARANTINED), "only quarantined images can be released."),),
-        act=Act.RELEASE,
-        asks=True,
-    ),
-    "delete_selected": Command(
-        "Delete",
-        "deleted",
-        "be deleted for good, with vectors and files. This cannot be undone.",
-        _delete,
-        act=Act.DELETE,
-        asks=True,
-        final=True,
-    ),
-}
-
-
-class ImageActions(Commands):
-    """Bulk actions, and buttons for a single image."""
-
-    commands = COMMANDS
-    item_kind = batches.IMAGES
-    confirm_template = "gallery/admin/delete_images.html"
-    actions = ["describe_again", "quarantine", "release", "export_csv", "delete_selected"]
-    actions_submit_line = ["describe_this_again", "quarantine_this", "release_this"]
-    SUBMIT_LINE_STATUS = {
-        "describe_this_again": Status.FAILED,
-        "quarantine_this": Status.READY,
-        "release_this": Status.QUARANTINED,
+        "release": Command(
+            RELEASE,
+            "released",
+            "be found by everybody again at once. This can be undone.",
+            release,
+            exceptions=((not_quarantined, f"only quarantined {kind.name}s can be released."),),
+            act=Act.RELEASE,
+            asks_reason=True,
+        ),
+        "delete_selected": Command(
+            DELETE,
+            "deleted",
+            f"be deleted for good, with {kind.stored} and files. This cannot be undone.",
+            delete,
+            act=Act.DELETE,
+            asks_reason=True,
+            is_final=True,
+        ),
     }
 
+
+class CommandForm(forms.Form):
+    """The reason, and for administrators whether withheld items are included."""
+
+    reason = forms.CharField(
+        max_length=1000,
+        help_text="Goes into the audit.",
+        widget=UnfoldAdminTextInputWidget(attrs={"autofocus": True}),
+    )
+    override = forms.BooleanField(required=False, widget=UnfoldBooleanWidget)
+
+    def __init__(self, data: Any, *, asks_reason: bool, override: str, required: bool) -> None:
+        super().__init__(data, label_suffix="")
+        if not asks_reason:
+            del self.fields["reason"]
+        if override:
+            self.fields["override"].label = override
+            # Without it there would be nothing to do.
+            self.fields["override"].required = required
+        else:
+            del self.fields["override"]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """``ids``: the items to change; ``skipped``: reason → how many are left out for it;
+    ``withheld``: item → why a case withholds it."""
+
+    ids: list[int]
+    skipped: Mapping[str, int]
+    withheld: Mapping[int, Why]
+
+
+class ItemActions(BatchPages):
+    """For the admin of a kind of item: bulk actions, and buttons for a single item.
+
+    ``button_statuses``: button → the statuses of an item that has it.
+    """
+
+    commands: ClassVar[Mapping[str, Command]]
+    button_statuses: ClassVar[Mapping[str, frozenset[Status]]]
+
     def has_release_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Who may not look at quarantined pictures may not let them out either."""
+        """Who may not look at quarantined items may not release them either."""
         may_change: bool = self.has_change_permission(request)  # type: ignore[attr-defined]
         return may_change and access_of(request).allows("moderate")
 
     def get_actions_submit_line(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """The buttons that fit the image's status."""
-        image = self.get_object(request, str(object_id))  # type: ignore[attr-defined]
-        prefix = "gallery_image_"
+        """The buttons that fit the item's status."""
+        item = self.get_object(request, str(object_id))  # type: ignore[attr-defined]
+        prefix = f"{self._label}_"
+        buttons: list[Any] = super().get_actions_submit_line(request, object_id)  # type: ignore[misc]
         return [
             button
-            for button in super().get_actions_submit_line(request, object_id)  # type: ignore[misc]
-            if image
-            and self.SUBMIT_LINE_STATUS[button.action_name.removeprefix(prefix)] == image.status
+            for button in buttons
+            if item and item.status in self.button_statuses[button.action_name.removeprefix(prefix)]
         ]
 
-    @admin.action(description=AGAIN, permissions=["change"])
-    def describe_again(self, request: HttpRequest, queryset: QuerySet[Image]) -> Any:
-        return self.ask(request, queryset, "describe_again")
-
     @admin.action(description=QUARANTINE, permissions=["change"])
-    def quarantine(self, request: HttpRequest, queryset: QuerySet[Image]) -> Any:
-        """Take ready images out of every search."""
+    def quarantine(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         return self.ask(request, queryset, "quarantine")
 
     @admin.action(description=RELEASE, permissions=["release"])
-    def release(self, request: HttpRequest, queryset: QuerySet[Image]) -> Any:
-        """Let quarantined images be found again."""
+    def release(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         return self.ask(request, queryset, "release")
 
-    @admin.action(description="Export as CSV", permissions=["view"])
-    def export_csv(self, request: HttpRequest, queryset: QuerySet[Image]) -> HttpResponseBase:
-        """Download the selected rows."""
-        return csv_response(queryset)
-
-    @admin.action(description="Delete", permissions=["delete"])
-    def delete_selected(self, request: HttpRequest, queryset: QuerySet[Image]) -> Any:
+    @admin.action(description=DELETE, permissions=["delete"])
+    def delete_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         return self.ask(request, queryset, "delete_selected")
 
-    @action(description=AGAIN, permissions=["change"])
-    def describe_this_again(self, request: HttpRequest, image: Image) -> Any:
-        """The button of a failed image."""
-        return self.ask_alone(request, image, "describe_again")
-
     @action(description=QUARANTINE, permissions=["change"])
-    def quarantine_this(self, request: HttpRequest, image: Image) -> Any:
-        """The button of a ready image."""
-        return self.ask_alone(request, image, "quarantine")
+    def quarantine_this(self, request: HttpRequest, item: Item) -> Any:
+        return self.ask_alone(request, item, "quarantine")
 
     @action(description=RELEASE, permissions=["release"])
-    def release_this(self, request: HttpRequest, image: Image) -> Any:
-        """The button of a quarantined image."""
-        return self.ask_alone(request, image, "release")
+    def release_this(self, request: HttpRequest, item: Item) -> Any:
+        return self.ask_alone(request, item, "release")
+
+    def ask(
+        self, request: HttpRequest, rows: QuerySet[Any], action: str, *, return_to: str = ""
+    ) -> HttpResponseBase | None:
+        """Show what would be done; do it once that very page has been confirmed.
+
+        ``return_to``: where to go afterwards, if the question comes from another page than the
+        list. The answer goes to the list, which knows the actions.
+        """
+        command = self.commands[action]
+        selection = Selection(request, action, rows, ["status"])
+        chosen = self._chosen(selection.ids, command)
+        may = bool(chosen.withheld) and retention.may_override(access_of(request))
+        if not chosen.ids and not may:
+            self._report_left_out(request, command, chosen)
+            return self._back(request, return_to)
+        selection.says(sorted((pk, why.words) for pk, why in chosen.withheld.items()))
+        clicked = selection.is_asked and not return_to
+        withheld = self.item_kind.count_text(len(chosen.withheld))
+        form = CommandForm(
+            request.POST if clicked else None,
+            asks_reason=command.asks_reason,
+            override=f"Include what is withheld: {withheld}" if may else "",
+            required=not chosen.ids,
+        )
+        if clicked and not selection.is_confirmed:
+            messages.warning(request, CHANGED)
+        elif clicked and form.is_valid():
+            self._carry_out(request, command, chosen, form.cleaned_data)
+            return self._back(request, return_to)
+        return self._page(request, rows, action, selection, chosen, form, return_to)
+
+    def _chosen(self, ids: list[int], command: Command) -> Chosen:
+        fitting, skipped = set(ids), {}
+        for condition, reason in command.exceptions:
+            found = self.item_kind.rows(sorted(fitting)).filter(condition)
+            out = fitting & set(found.values_list("pk", flat=True))
+            if out:
+                skipped[reason] = len(out)
+            fitting -= out
+        withheld: Mapping[int, Why] = {}
+        if command.act is not None:
+            rows = self.item_kind.rows(sorted(fitting)).only("pk", "status")
+            withheld = retention.withheld(self.item_kind.model, rows, command.act)
+        return Chosen(sorted(fitting - set(withheld)), skipped, withheld)
+
+    def _carry_out(
+        self, request: HttpRequest, command: Command, chosen: Chosen, given: Mapping[str, Any]
+    ) -> None:
+        override = bool(given.get("override"))
+        ids = sorted([*chosen.ids, *chosen.withheld]) if override else chosen.ids
+        if ids:
+            try:
+                done = command.run(
+                    self.item_kind.rows(ids),
+                    by=actor(request),
+                    reason=given.get("reason", "").strip(),
+                    override=override,
+                )
+            except Withheld as error:
+                messages.warning(request, error.told_to(access_of(request)).message)
+                return
+            except UserError as error:
+                messages.error(request, error.message)
+                return
+            self._report_done(request, command, done)
+        left_out = Chosen(chosen.ids, chosen.skipped, {}) if override else chosen
+        self._report_left_out(request, command, left_out)
+
+    def _report_done(self, request: HttpRequest, command: Command, done: int | ItemBatch) -> None:
+        if not isinstance(done, ItemBatch):
+            messages.success(request, f"{self.item_kind.count_text(done)} {command.done}.")
+            return
+        address = self.item_kind.admin_url("batch", done.pk)
+        text = f"{self.item_kind.count_text(len(done.ids))} {command.done}."
+        link = format_html('{} <a href="{}">See or undo it</a>', text, address)
+        messages.success(request, link)
+
+    def _report_left_out(self, request: HttpRequest, command: Command, chosen: Chosen) -> None:
+        for words, count in chosen.skipped.items():
+            messages.warning(request, f"{self.item_kind.count_text(count)} skipped: {words}")
+        if chosen.withheld:
+            withheld = self._withheld_text(chosen.withheld)
+            messages.warning(request, f"{withheld} They stay as they are.")
+
+    def _page(
+        self,
+        request: HttpRequest,
+        rows: QuerySet[Any],
+        action: str,
+        selection: Selection,
+        chosen: Chosen,
+        form: CommandForm,
+        return_to: str,
+    ) -> TemplateResponse:
+        command, count = self.commands[action], len(chosen.ids)
+        kind = self.item_kind
+        what = kind.count_text(count) if count else "withheld items"
+        by_status = self.item_kind.rows(chosen.ids).order_by().values_list("status")
+        first = rows.filter(pk__in=chosen.ids[-PREVIEWED_ITEMS:]).order_by("-pk")
+        context = {
+            **self.admin_site.each_context(request),  # type: ignore[attr-defined]
+            "title": f"{command.label} {what}?",
+            "opts": kind.model._meta,
+            "action_name": action,
+            "command": command,
+            "would": command.would,
+            "count": count,
+            "counted": kind.count_text(count),
+            "by_status": sorted(by_status.annotate(Count("pk"))),
+            "items": first,
+            "change_view": kind.admin_view("change"),
+            "more": max(0, count - PREVIEWED_ITEMS),
+            "skipped": [
+                (self.item_kind.count_text(number), words)
+                for words, number in chosen.skipped.items()
+            ],
+            **self._withheld_context(chosen.withheld),
+            "form": form,
+            "token": selection.token,
+            "post_to": kind.admin_url("changelist") if return_to else "",
+            "return_to": return_to or _return_to(request),
+            "back": return_to or _return_to(request) or request.get_full_path(),
+            "select_across": request.POST.get("select_across") == "1",
+            "selected": selection.ids if return_to else request.POST.getlist(ACTION_CHECKBOX_NAME),
+        }
+        return TemplateResponse(request, "gallery/items/confirm.html", context)
+
+    def _back(self, request: HttpRequest, return_to: str) -> HttpResponseBase | None:
+        target = return_to or _return_to(request)
+        return HttpResponseRedirect(target) if target else None
+
+    # --- One item -------------------------------------------------------------------------
+
+    def response_change(self, request: HttpRequest, obj: Item) -> HttpResponseBase:
+        """After saving, what the pressed button asks for."""
+        buttons = self.get_actions_submit_line(request, obj.pk)
+        for button in buttons:
+            if button.action_name in request.POST:
+                answer: HttpResponseBase | None = button.method(request, obj)
+                if answer is not None:
+                    return answer
+        saved: HttpResponseBase = super().response_change(request, obj)  # type: ignore[misc]
+        return saved
+
+    def ask_alone(
+        self, request: HttpRequest, item: Item, action: str, *, back: str = ""
+    ) -> HttpResponseBase | None:
+        """The same from an item's own page."""
+        rows = self.get_queryset(request).filter(pk=item.pk)  # type: ignore[attr-defined]
+        page = back or self.item_kind.admin_url("change", item.pk)
+        return self.ask(request, rows, action, return_to=page)
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: Any = None
+    ) -> HttpResponseBase:
+        """The same page as for many."""
+        item = self.get_object(request, object_id)  # type: ignore[attr-defined]
+        if item is None:
+            gone: HttpResponseBase = self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]
+                request, self.item_kind.model._meta, object_id
+            )
+            return gone
+        if not self.has_delete_permission(request, item):  # type: ignore[attr-defined]
+            raise PermissionDenied
+        changelist = self.item_kind.admin_url("changelist")
+        answer = self.ask_alone(request, item, "delete_selected", back=changelist)
+        return answer or HttpResponseRedirect(changelist)
+
+    def withheld_words(self, request: HttpRequest, object_id: str) -> str:
+        """Why the item cannot be deleted now, for those who may see cases."""
+        if not (object_id.isdecimal() and len(object_id) < 19):
+            return ""
+        rows = self.item_kind.rows([int(object_id)]).only("pk", "status")
+        kept = retention.withheld(self.item_kind.model, rows, Act.DELETE)
+        if not kept or not access_of(request).allows("moderate"):
+            return ""
+        return f"{next(iter(kept.values())).words}: it is not deleted before that is over."
+
+
+def _return_to(request: HttpRequest) -> str:
+    """The address that the confirmation page carries, if it is one of our pages, else ""."""
+    address: str = request.POST.get("return_to", "")
+    is_ours = url_has_allowed_host_and_scheme(address, allowed_hosts=None)
+    return address if address and is_ours else ""

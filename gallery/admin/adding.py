@@ -1,13 +1,12 @@
-"""Adding pictures in the admin: several files and links at once, each with its own outcome."""
+"""Adding items in the admin: several files and links at once, each with its own result."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
-from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from unfold.widgets import (
     UnfoldAdminFileFieldWidget,
@@ -15,22 +14,18 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from gallery.imaging.sniffing import ACCEPTED
-from gallery.items import adding
-from gallery.items.models import Image
-from gallery.shared.access import Sender
+from gallery.items.item import Item
 from gallery.shared.errors import Conflict, UserError
 
-MAX_PICTURES = 100
 MAX_URL = 2048
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The result for one picture. ``image_id``: the new image, or the one stored before."""
+class AddResult:
+    """``item_id``: the new item, or the one that is stored already."""
 
     name: str
-    image_id: int | None = None
+    item_id: int | None = None
     problem: str = ""
 
 
@@ -51,79 +46,80 @@ class FilesField(forms.FileField):
         return list(data or [])
 
 
-class AddPicturesForm(forms.Form):
-    """Files, links, or both."""
+class AddItemsForm(forms.Form):
+    """Files, links, or both.
 
-    files = FilesField(  # type: ignore[assignment]  # Django names its uploads so as well
-        required=False,
-        widget=FilesWidget(attrs={"accept": "image/*"}),
-        help_text=f"{ACCEPTED}. You can choose several.",
-    )
+    ``contents``: the noun for one of them. ``formats``: those that are read, in words. ``accept``:
+    the attribute of the file input. ``command`` adds more than ``max_items``.
+    """
+
+    contents: ClassVar[str]
+    formats: ClassVar[str]
+    accept: ClassVar[str]
+    max_items: ClassVar[int]
+    command: ClassVar[str]
+    links_help: ClassVar[str] = "One a line."
+
+    files = FilesField(required=False)  # type: ignore[assignment]  # Django names its uploads so as well
     urls = forms.CharField(
         required=False,
         label="Links",
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 5, "placeholder": "https://…"}),
-        help_text="One a line.",
     )
     remark = forms.CharField(
         required=False,
         max_length=10_000,
         empty_value=None,
         widget=UnfoldAdminTextInputWidget(),
-        help_text="Noted with each of these pictures.",
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["files"].widget.attrs["accept"] = self.accept
+        self.fields["files"].help_text = f"{self.formats}. You can choose several."
+        self.fields["urls"].help_text = self.links_help
+        self.fields["remark"].help_text = f"Noted with each of these {self.contents}s."
 
     def clean_urls(self) -> list[str]:
         """The lines that are not empty."""
         urls = [line.strip() for line in self.cleaned_data["urls"].splitlines() if line.strip()]
-        for url in urls:
-            if len(url) > MAX_URL:
-                raise forms.ValidationError(f"A link has at most {MAX_URL} characters.")
+        if any(len(url) > MAX_URL for url in urls):
+            raise forms.ValidationError(f"A link has at most {MAX_URL} characters.")
         return urls
 
     def clean(self) -> dict[str, Any]:
-        """At least one picture, and no more than one request can see through."""
+        """At least one item, and no more than one request can handle."""
         cleaned = self.cleaned_data
         count = len(cleaned.get("files", [])) + len(cleaned.get("urls", []))
         if not count and not self.errors:
             raise forms.ValidationError("Choose a file or give a link.")
-        if count > MAX_PICTURES:
+        if count > self.max_items:
             raise forms.ValidationError(
-                f"These are {count} pictures; at most {MAX_PICTURES} at once. For more, run "
-                "manage.py add_images."
+                f"These are {count} {self.contents}s; at most {self.max_items} at once. For more, "
+                f"run manage.py {self.command}."
             )
         return cleaned
 
 
-def add_pictures(cleaned: Mapping[str, Any], sender: Sender) -> list[Outcome]:
-    """Add each picture; one that is refused does not stop the others."""
-    remark = cleaned["remark"]
-    urls: Sequence[str] = cleaned["urls"]
-    results = adding.add_batch(
-        items=[{"url": url, "remark": remark} for url in urls], by=sender.name, client=sender.client
-    )
-    return [
-        *(_add_file(file, remark, sender) for file in cleaned["files"]),
-        *(_outcome(url, result) for url, result in zip(urls, results, strict=True)),
-    ]
-
-
-def _add_file(file: UploadedFile, remark: str | None, sender: Sender) -> Outcome:
-    name = file.name or "unnamed"
-    size, most = file.size or 0, settings.MAX_UPLOAD_BYTES
-    if size > most:  # before it is read into memory
-        return Outcome(name, problem=f"The file has {size} bytes; at most {most} are taken.")
+def attempt(name: str, add: Callable[[], Item]) -> AddResult:
+    """Add one; an item that is refused does not stop the others."""
     try:
-        image = adding.add_image(
-            data=file.read(), remark=remark, by=sender.name, client=sender.client
-        )
-        return _outcome(name, image)
+        return result_of(name, add())
     except UserError as error:
-        return _outcome(name, error)
+        return result_of(name, error)
 
 
-def _outcome(name: str, result: Image | UserError) -> Outcome:
-    if isinstance(result, UserError):
-        existing = result.existing_id if isinstance(result, Conflict) else None
-        return Outcome(name, existing, result.message)
-    return Outcome(name, result.pk)
+def result_of(name: str, added: Item | UserError) -> AddResult:
+    if isinstance(added, UserError):
+        existing = added.existing_id if isinstance(added, Conflict) else None
+        return AddResult(name, existing, added.message)
+    return AddResult(name, added.pk)
+
+
+def too_large(file: UploadedFile, max_bytes: int) -> AddResult | None:
+    """Checked before a file is read into memory."""
+    size = file.size or 0
+    if size <= max_bytes:
+        return None
+    problem = f"The file has {size} bytes; at most {max_bytes} are taken."
+    return AddResult(file.name or "unnamed", problem=problem)

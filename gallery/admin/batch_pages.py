@@ -1,4 +1,4 @@
-"""Pages of what was quarantined or released at once: what undoing it would do, and then that."""
+"""Pages of batches: what was quarantined or released at once, and how to undo it."""
 
 from __future__ import annotations
 
@@ -13,28 +13,25 @@ from django.urls import URLPattern, path
 
 from gallery.admin.selection import CHANGED, Selection
 from gallery.items import batches, retention
-from gallery.items.batches import Undoing
+from gallery.items.batches import UndoPlan
 from gallery.items.item import Status
+from gallery.items.kinds import ItemKind
 from gallery.items.models import ItemBatch
 from gallery.items.retention import Why
 from gallery.shared.errors import NotFound, UserError
 
-SHOWN: Final = 24
+PREVIEWED_ITEMS: Final = 24
 
 
 def actor(request: HttpRequest) -> str:
-    """Who is written into rows and news."""
+    """The name of the user in rows and in the audit."""
     return f"user:{request.user.get_username()}"
 
 
 class BatchPages:
     """For the admin of a kind of item."""
 
-    item_kind: ClassVar[batches.Kind]
-
-    def text(self, count: int) -> str:
-        """ "1 image", "2 images"."""
-        return f"{count} {self.item_kind.name}{'' if count == 1 else 's'}"
+    item_kind: ClassVar[ItemKind]
 
     @property
     def _label(self) -> str:
@@ -57,48 +54,49 @@ class BatchPages:
         may_undo = self._may_undo(request, batch)
         if request.method == "POST" and not may_undo:
             raise PermissionDenied
-        undoing = batches.undoing(self.item_kind, batch)
+        plan = batches.plan_undo(self.item_kind, batch)
         selection = Selection(
             request, "undo", ItemBatch.objects.filter(pk=pk), ["undone_at", "undone_by"]
         )
-        selection.says([undoing.ids, undoing.changed, sorted(undoing.withheld)])
+        selection.says([plan.ids, plan.changed, sorted(plan.withheld)])
         if request.method == "POST":
             if selection.is_confirmed or batch.undone_at:
                 self._undo(request, pk)
             else:
                 messages.warning(request, CHANGED)
             return HttpResponseRedirect(request.get_full_path())
-        return self._batch_page(request, batch, undoing, selection.token if may_undo else "")
+        return self._batch_page(request, batch, plan, selection.token if may_undo else "")
 
     def _batch_page(
-        self, request: HttpRequest, batch: ItemBatch, undoing: Undoing, token: str
+        self, request: HttpRequest, batch: ItemBatch, plan: UndoPlan, token: str
     ) -> HttpResponse:
         is_done = batch.undone_at is not None
         # Of one that is undone: what it was about.
-        ids = batch.ids if is_done else undoing.ids
+        ids = batch.ids if is_done else plan.ids
         rows = self.get_queryset(request).filter(pk__in=ids)  # type: ignore[attr-defined]
+        counted = self.item_kind.count_text
         verb = "Quarantined" if batch.status == Status.QUARANTINED else "Released"
-        left = {} if is_done else undoing.changed
+        left = {} if is_done else plan.changed
         context = {
             **self.admin_site.each_context(request),  # type: ignore[attr-defined]
-            "title": f"Batch {batch.pk}: {verb.lower()} {self.text(len(batch.ids))}",
+            "title": f"Batch {batch.pk}: {verb.lower()} {counted(len(batch.ids))}",
             "opts": self.item_kind.model._meta,
             "batch": batch,
             "verb": verb,
-            "counted": self.text(len(batch.ids)),
+            "counted": counted(len(batch.ids)),
             "count": len(ids),
-            "would": self.text(len(ids)),
-            "back_to": undoing.back,
-            "rows": rows.order_by("-pk")[:SHOWN],
-            "more": max(0, len(ids) - SHOWN),
-            "change_url": f"admin:{self._label}_change",
-            "list_url": f"admin:{self._label}_changelist",
-            "left": [(self.text(len(ids)), words) for words, ids in left.items()],
+            "would": counted(len(ids)),
+            "back_to": plan.back,
+            "rows": rows.order_by("-pk")[:PREVIEWED_ITEMS],
+            "more": max(0, len(ids) - PREVIEWED_ITEMS),
+            "change_view": self.item_kind.admin_view("change"),
+            "list_url": self.item_kind.admin_url("changelist"),
+            "skipped": [(counted(len(ids)), why) for why, ids in left.items()],
             # Why is for those who may undo it: it names cases.
-            **self._kept_context(undoing.withheld if token and not is_done else {}),
-            "token": token if undoing.ids and not is_done else "",
+            **self._withheld_context(plan.withheld if token and not is_done else {}),
+            "token": token if plan.ids and not is_done else "",
         }
-        return TemplateResponse(request, "gallery/admin/batch.html", context)
+        return TemplateResponse(request, "gallery/items/batch.html", context)
 
     def _may_undo(self, request: HttpRequest, batch: ItemBatch) -> bool:
         if batch.status == Status.QUARANTINED:
@@ -112,24 +110,24 @@ class BatchPages:
         except UserError as error:
             messages.error(request, error.message)
             return
-        messages.success(request, f"Batch {pk} undone: {self.text(len(done.ids))}.")
+        messages.success(request, f"Batch {pk} undone: {self.item_kind.count_text(len(done.ids))}.")
         for words, ids in done.changed.items():
-            messages.warning(request, f"{self.text(len(ids))} left alone: {words}.")
+            messages.warning(request, f"{self.item_kind.count_text(len(ids))} left alone: {words}.")
         if done.withheld:
-            messages.warning(request, self._kept_words(done.withheld))
+            messages.warning(request, self._withheld_text(done.withheld))
 
-    def _kept_words(self, kept: Mapping[int, Why]) -> str:
-        counts = ", ".join(f"{number} by {kind}" for kind, number in retention.counts(kept))
-        return f"{self.text(len(kept))} left out, withheld: {counts}."
+    def _withheld_text(self, withheld: Mapping[int, Why]) -> str:
+        counts = ", ".join(f"{number} by {kind}" for kind, number in retention.counts(withheld))
+        return f"{self.item_kind.count_text(len(withheld))} left out, withheld: {counts}."
 
-    def _kept_context(self, kept: Mapping[int, Why]) -> dict[str, Any]:
-        """For ``_left_out.html``: what is withheld, and the first of it with why."""
+    def _withheld_context(self, withheld: Mapping[int, Why]) -> dict[str, Any]:
+        """For ``left_out.html``: how many are withheld, and the first of them with why."""
         return {
-            "kept": self._kept_words(kept) if kept else "",
-            "kept_items": [
-                {"pk": pk, "url": f"admin:{self._label}_change", "words": kept[pk].words}
-                for pk in sorted(kept)[:SHOWN]
+            "withheld_text": self._withheld_text(withheld) if withheld else "",
+            "withheld_items": [
+                {"pk": pk, "url": self.item_kind.admin_url("change", pk), "why": withheld[pk].words}
+                for pk in sorted(withheld)[:PREVIEWED_ITEMS]
             ],
-            "kept_more": max(0, len(kept) - SHOWN),
+            "more_withheld": max(0, len(withheld) - PREVIEWED_ITEMS),
             "kind": self.item_kind.name,
         }

@@ -1,4 +1,4 @@
-"""The page of duplicates: clusters to look at, and what is decided about those that are chosen."""
+"""The page of duplicates: clusters of images, and what is decided about the chosen ones."""
 
 from __future__ import annotations
 
@@ -15,18 +15,29 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from unfold.admin import ModelAdmin
 
-from gallery.admin.actions import actor, images_text
-from gallery.duplicates import duplicate_decisions, duplicate_scan, duplicates
-from gallery.duplicates.duplicates import Cluster, Group, Member
+from gallery.admin.batch_pages import actor
+from gallery.admin.selection import ids_of
+from gallery.duplicates import decisions, scan
+from gallery.duplicates.clusters import (
+    BORDERED,
+    CROPPED,
+    LOADED_AT_ONCE,
+    Cluster,
+    Group,
+    Member,
+    find_groups,
+    load_clusters,
+)
 from gallery.items import retention
+from gallery.items.image_kind import IMAGE
 from gallery.items.media_access import seen_by
 from gallery.items.models import DuplicatePair, DuplicateRun, Image
 from gallery.items.retention import NAMED, Act, Withheld
 from gallery.shared.access import access_of
 from gallery.shared.errors import Conflict
 
-PER_PAGE = duplicates.LOADED
-SHOWN = 24
+CLUSTERS_PER_PAGE = LOADED_AT_ONCE
+MAX_MEMBERS_SHOWN = 24
 """Members of a cluster on one page. With all boxes of a page ticked, a request stays below the
 1,000 fields that Django accepts."""
 ALIKE, TILTED = 0.05, 3.0
@@ -47,7 +58,7 @@ class Decision:
 DECISIONS: Mapping[str, Decision] = {
     "merge": Decision(
         "Merge into the kept one",
-        duplicate_decisions.merge_copies,
+        decisions.merge_copies,
         ("gallery.change_image", "gallery.delete_image"),
         "merged",
         "will be deleted for good, with vectors and files. Their data ids, links, remarks and "
@@ -55,7 +66,7 @@ DECISIONS: Mapping[str, Decision] = {
     ),
     "delete": Decision(
         "Delete the copies",
-        duplicate_decisions.delete_copies,
+        decisions.delete_copies,
         ("gallery.delete_image",),
         "deleted",
         "will be deleted for good, with vectors and files, and with their data ids, links, "
@@ -63,7 +74,7 @@ DECISIONS: Mapping[str, Decision] = {
     ),
     "apart": Decision(
         "Not duplicates",
-        duplicate_decisions.tell_apart,
+        decisions.tell_apart,
         ("gallery.change_image",),
         "told apart",
         "will never be shown again as duplicates of the others in their cluster. Nothing is "
@@ -116,11 +127,11 @@ class DuplicatesAdmin(ModelAdmin):
         if request.method == "POST":
             return self._decide(request)
         largest = request.GET.get("sort") == "largest"
-        page = Paginator(duplicates.groups(largest_first=largest), PER_PAGE).get_page(
+        page = Paginator(find_groups(largest_first=largest), CLUSTERS_PER_PAGE).get_page(
             request.GET.get("p")
         )
         images = seen_by(access_of(request), Image.objects.all())
-        found = duplicates.load(list(page.object_list), images=images)
+        found = load_clusters(list(page.object_list), images=images)
         context = {
             "title": "Duplicates",
             "page": page,
@@ -128,10 +139,10 @@ class DuplicatesAdmin(ModelAdmin):
             "clusters": [shown(cluster) for cluster in found],
             "sort": "largest" if largest else "certain",
             "run": DuplicateRun.objects.first(),
-            "left": duplicate_scan.left().count(),
+            "left": scan.unscanned_images().count(),
             "decisions": allowed(request),
         }
-        return self._render(request, "duplicates.html", context)
+        return self._render(request, "clusters.html", context)
 
     def _decide(self, request: HttpRequest) -> HttpResponse:
         name = request.POST.get("action", "")
@@ -158,14 +169,14 @@ class DuplicatesAdmin(ModelAdmin):
                     "clusters": clusters,
                     "count": sum(len(c["doomed"]) for c in clusters),
                 }
-                return self._render(request, "decide_duplicates.html", context)
+                return self._render(request, "decide.html", context)
         return HttpResponseRedirect(request.get_full_path())
 
     def _render(
         self, request: HttpRequest, template: str, context: dict[str, Any]
     ) -> TemplateResponse:
         context = {**self.admin_site.each_context(request), "opts": self.opts, **context}
-        return TemplateResponse(request, f"gallery/admin/{template}", context)
+        return TemplateResponse(request, f"gallery/duplicates/{template}", context)
 
 
 def allowed(request: HttpRequest) -> dict[str, Decision]:
@@ -180,24 +191,19 @@ def allowed(request: HttpRequest) -> dict[str, Decision]:
 def read_choices(form: Any) -> list[Choice]:
     """The chosen clusters of a form that have copies; numbers that are none are passed over."""
     choices = []
-    for cluster in numbers(form.getlist("cluster")):
-        keep = numbers([form.get(f"keep-{cluster}", "")])
-        copies = frozenset(numbers(form.getlist(f"copy-{cluster}"))).difference(keep)
+    for cluster in ids_of(form.getlist("cluster")):
+        keep = ids_of([form.get(f"keep-{cluster}", "")])
+        copies = frozenset(ids_of(form.getlist(f"copy-{cluster}"))).difference(keep)
         if keep and copies:
             choices.append(Choice(cluster, keep[0], copies))
     return choices
 
 
-def numbers(texts: Sequence[str]) -> list[int]:
-    """Those that are ids."""
-    return [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19]
-
-
 def chosen_clusters(choices: Sequence[Choice], images: QuerySet[Image]) -> list[dict[str, Any]]:
     """What the confirmation shows; clusters that have changed are left out."""
-    groups = {group.ids[0]: group for group in duplicates.groups()}
+    groups = {group.ids[0]: group for group in find_groups()}
     there = [c for c in choices if c.cluster in groups and fits(c, groups[c.cluster])]
-    loaded = duplicates.load(
+    loaded = load_clusters(
         [groups[c.cluster] for c in there], {c.cluster: c.keep for c in there}, images
     )
     by_cluster = {c.cluster: c for c in there}
@@ -223,7 +229,7 @@ def left_alone(request: HttpRequest, decision: Decision, choices: Sequence[Choic
     kept = retention.withheld(Image, rows, Act.DELETE)
     if kept:
         named = "; ".join(f"image {pk}: {kept[pk].words}" for pk in sorted(kept)[:NAMED])
-        text = f"{images_text(len(kept))} left out, withheld"
+        text = f"{IMAGE.count_text(len(kept))} left out, withheld"
         messages.warning(request, f"{text} ({named})." if _moderates(request) else f"{text}.")
     free = [replace(choice, copies=choice.copies - set(kept)) for choice in choices]
     return [choice for choice in free if choice.copies]
@@ -250,18 +256,18 @@ def carry_out(
             messages.warning(request, error.message)
     if clusters:
         plural = "" if clusters == 1 else "s"
-        text = f"{images_text(total)} of {clusters} cluster{plural} {decision.done}."
+        text = f"{IMAGE.count_text(total)} of {clusters} cluster{plural} {decision.done}."
         messages.success(request, text)
 
 
 def shown(cluster: Cluster) -> dict[str, Any]:
-    """A cluster as the page shows it, at most ``SHOWN`` members of it."""
+    """A cluster as the page shows it, at most ``MAX_MEMBERS_SHOWN`` members of it."""
     return {
         "id": cluster.id,
         "size": len(cluster.members),
         "confidence": cluster.confidence,
-        "rows": rows(cluster)[:SHOWN],
-        "more": max(0, len(cluster.members) - SHOWN),
+        "rows": rows(cluster)[:MAX_MEMBERS_SHOWN],
+        "more": max(0, len(cluster.members) - MAX_MEMBERS_SHOWN),
     }
 
 
@@ -287,10 +293,10 @@ def edits(member: Member, other_content: float) -> list[str]:
         return ["alike as a whole"]
     words = []
     shared = min(1.0, link.shared / other_content)
-    if shared < duplicates.CROPPED:
+    if shared < CROPPED:
         words.append(f"crop: {shared:.0%} of it")
-    if link.own < duplicates.BORDERED - ALIKE:
-        plain = link.own >= duplicates.CROPPED * member.content
+    if link.own < BORDERED - ALIKE:
+        plain = link.own >= CROPPED * member.content
         around = "a plain border" if plain else "more around it"
         words.append(f"{around}: it fills {link.own:.0%}")
     if link.mirrored:

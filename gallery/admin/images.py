@@ -1,50 +1,42 @@
-"""The pages of images: the list, one image, and adding some."""
+"""What the admin pages of images show and do beside those of every item."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from django import forms
+from django.conf import settings
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
+from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.template.defaultfilters import filesizeformat
-from django.template.loader import render_to_string
-from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponseBase
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
-from unfold.decorators import display
-from unfold.widgets import UnfoldAdminTextareaWidget
+from unfold.decorators import action, display
 
 from gallery.admin import listing
-from gallery.admin.actions import ImageActions, actor
-from gallery.admin.adding import AddPicturesForm, add_pictures
+from gallery.admin.actions import Command, item_commands
+from gallery.admin.adding import AddItemsForm, AddResult, attempt, result_of
+from gallery.admin.export import csv_response
+from gallery.admin.item_admin import ItemAdmin
 from gallery.imaging.shown_pictures import labels, other_renderings
-from gallery.items import changing
+from gallery.imaging.sniffing import ACCEPTED
+from gallery.items import adding
+from gallery.items.describing import describe_again
+from gallery.items.image_kind import IMAGE
 from gallery.items.item import Status
-from gallery.items.media_access import seen_by
 from gallery.items.models import Image, ImageFingerprint
-from gallery.shared.access import access_of, sender_of
-from gallery.shared.meta import meta_problem
 
-BADGES = {
-    Status.READY.value: "success",
-    Status.PENDING.value: "info",
-    Status.FAILED.value: "danger",
-    Status.QUARANTINED.value: "warning",
-}
-ICONS = {
-    Status.PENDING: "hourglass_empty",
-    Status.FAILED: "broken_image",
-    Status.QUARANTINED: "visibility_off",
-    Status.READY: "image",
-}
 NOT_SHOWN_BY_BROWSERS = frozenset({"tiff", "heic", "jxl", "jp2"})
-URL_SHOWN = 48
+DESCRIBE_AGAIN = "Describe again"
+
+
+class AddPicturesForm(AddItemsForm):
+    contents = "picture"
+    formats = ACCEPTED
+    accept = "image/*"
+    max_items = 100
+    command = "add_images"
 
 
 def vectors_of(image_id: int) -> QuerySet[ImageFingerprint, Any]:
@@ -65,58 +57,19 @@ def vectors_of(image_id: int) -> QuerySet[ImageFingerprint, Any]:
 
 
 def renderings_of(image_id: int) -> list[tuple[str, str]]:
-    """How viewers may show a picture, and what each is called; empty if there is one way."""
+    """How viewers may show a picture, and the label of each; empty if there is one way."""
     views = ImageFingerprint.objects.filter(item=image_id).values_list("view", flat=True)
     names = ["", *other_renderings(views.distinct())]
     return list(zip(names, labels(names), strict=True)) if len(names) > 1 else []
 
 
-class MetaField(forms.JSONField):
-    """A JSON object; an image without one shows an empty box, not the word null."""
-
-    def prepare_value(self, value: Any) -> Any:
-        """The text in the box."""
-        return "" if value is None else super().prepare_value(value)
-
-
-class ImageForm(forms.ModelForm):
-    """What may be changed of an image. An emptied field becomes null."""
-
-    remark = forms.CharField(
-        required=False,
-        max_length=10_000,
-        empty_value=None,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-    )
-    meta = MetaField(
-        required=False,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 5}),
-        help_text="A JSON object.",
-    )
-
-    class Meta:
-        model = Image
-        fields = ["data_id", "remark", "meta"]
-
-    def clean_meta(self) -> Any:
-        """An object, as the API has it, that PostgreSQL can store."""
-        meta = self.cleaned_data["meta"]
-        if meta is None:
-            return None
-        if not isinstance(meta, dict):
-            raise forms.ValidationError('Give a JSON object, for example {"album": "2024"}.')
-        if problem := meta_problem(meta):
-            raise forms.ValidationError(f"{problem[0].upper()}{problem[1:]}.")
-        return meta
-
-
 @admin.register(Image)
-class ImageAdmin(ImageActions, ModelAdmin):
+class ImageAdmin(ItemAdmin):
     """Images in the admin."""
 
-    form = ImageForm
-    fields = ["data_id", "remark", "meta"]
-    change_form_outer_before_template = "gallery/admin/image_facts.html"
+    item_kind = IMAGE
+    add_form = AddPicturesForm
+    change_form_outer_before_template = "gallery/items/image_facts.html"
     list_display = [
         "picture",
         "number",
@@ -127,7 +80,6 @@ class ImageAdmin(ImageActions, ModelAdmin):
         "shown_added_by",
         "added",
     ]
-    list_display_links = ["number"]
     list_filter = [
         ("status", ChoicesCheckboxFilter),
         listing.FormatFilter,
@@ -136,125 +88,64 @@ class ImageAdmin(ImageActions, ModelAdmin):
         listing.ClipFilter,
         listing.AddedByFilter,
     ]
-    list_filter_submit = True
-    list_fullwidth = True
-    list_per_page = 50
-    list_max_show_all = 0
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    paginator = listing.EstimatingPaginator
-    # Only the primary key can be sorted by without sorting the whole table.
-    sortable_by = ["number"]
-    search_fields = ["data_id"]
-    search_help_text = listing.SEARCH_HELP
+    commands = {
+        "describe_again": Command(
+            DESCRIBE_AGAIN,
+            "queued to be described again",
+            "be read and described again by the worker.",
+            lambda rows, *, by, **_: describe_again(items=rows, by=by),
+            exceptions=(
+                (
+                    Q(status=Status.FAILED, original=""),
+                    "the original was not kept, so there is nothing to read again. Add the "
+                    "picture again.",
+                ),
+                (~Q(status=Status.FAILED), "only failed images are described again."),
+            ),
+        ),
+        **item_commands(IMAGE),
+    }
+    actions = ["describe_again", "quarantine", "release", "export_csv", "delete_selected"]
+    actions_submit_line = ["describe_this_again", "quarantine_this", "release_this"]
+    button_statuses = {
+        "describe_this_again": frozenset({Status.FAILED}),
+        "quarantine_this": frozenset({Status.READY}),
+        "release_this": frozenset({Status.QUARANTINED}),
+    }
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Image]:
-        """Every image, with how this user may see its picture."""
-        return seen_by(access_of(request), super().get_queryset(request))
+    @admin.action(description=DESCRIBE_AGAIN, permissions=["change"])
+    def describe_again(self, request: HttpRequest, queryset: QuerySet[Image]) -> Any:
+        return self.ask(request, queryset, "describe_again")
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Image], search_term: str
-    ) -> tuple[QuerySet[Image], bool]:
-        """Exact and prefix matches alone; see ``listing.matching``."""
-        return listing.matching(queryset, search_term), False
+    @action(description=DESCRIBE_AGAIN, permissions=["change"])
+    def describe_this_again(self, request: HttpRequest, image: Image) -> Any:
+        return self.ask_alone(request, image, "describe_again")
 
-    @display(description="")
-    def picture(self, image: Image) -> str:
-        """The thumbnail, or a sign for why there is none."""
-        context = {
-            "item": image,
-            "url": image.thumbnail and reverse("gallery:thumbnail", args=[image.pk]),
-            "href": reverse("admin:gallery_image_change", args=[image.pk]),
-            "alt": f"Picture of image {image.pk}",
-            "icon": ICONS[Status(image.status)],
-        }
-        return render_to_string("gallery/admin/picture.html", context)
-
-    @display(description="id", ordering="pk")
-    def number(self, image: Image) -> int:
-        return image.pk
-
-    @display(description="status", label=BADGES)
-    def shown_status(self, image: Image) -> str:
-        return image.status
-
-    @display(description="format", header=True)
-    def kind(self, image: Image) -> Sequence[str]:
-        return (
-            image.format,
-            f"{image.width}\u00a0×\u00a0{image.height}, {filesizeformat(image.bytes)}",
-        )
-
-    @display(description="url and md5", header=True)
-    def source(self, image: Image) -> Sequence[str]:
-        """Where it came from, in a line's length, and its digest."""
-        url = image.url or "uploaded"
-        shown = url if len(url) <= URL_SHOWN else f"{url[: URL_SHOWN - 1]}…"
-        return (
-            format_html('<span class="image-url" title="{}">{}</span>', url, shown),
-            format_html('<code class="image-digest">{}</code>', image.md5),
-        )
+    @admin.action(description="Export as CSV", permissions=["view"])
+    def export_csv(self, request: HttpRequest, queryset: QuerySet[Image]) -> HttpResponseBase:
+        """Download the selected rows."""
+        return csv_response(queryset)
 
     @display(description="added by")
     def shown_added_by(self, image: Image) -> str:
         """A link to all that the same client added."""
         return format_html('<a href="?added_by={}">{}</a>', image.added_by, image.added_by)
 
-    @display(description="added")
-    def added(self, image: Image) -> str:
-        """Day and minute, UTC."""
-        return format_html(
-            '<span class="image-time">{}</span> {}',
-            f"{image.created_at:%Y-%m-%d}",
-            f"{image.created_at:%H:%M}",
-        )
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """One image: picture, facts and vectors above what can be changed."""
-        context = {
-            "withheld": self.withheld_words(request, object_id),
-            "vectors": vectors_of(int(object_id)) if object_id.isdecimal() else [],
-            "picture_name": f"Image {object_id}",
-            "renderings": renderings_of(int(object_id)) if object_id.isdecimal() else [],
-            "show_save_and_add_another": False,
+    def facts(self, item_id: int) -> dict[str, Any]:
+        return {
+            "vectors": vectors_of(item_id),
+            "renderings": renderings_of(item_id),
             "not_shown_by_browsers": NOT_SHOWN_BY_BROWSERS,
-            **(extra_context or {}),
         }
-        response: HttpResponse = super().change_view(request, object_id, form_url, context)
-        return response
 
-    def add_view(
-        self,
-        request: HttpRequest,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Add pictures: files, links, or both."""
-        if not self.has_add_permission(request):
-            raise PermissionDenied
-        form, outcomes = AddPicturesForm(), []
-        if request.method == "POST":
-            form = AddPicturesForm(request.POST, request.FILES)
-            if form.is_valid():
-                outcomes = add_pictures(form.cleaned_data, sender_of(request))
-                form = AddPicturesForm()
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Add pictures",
-            "opts": self.opts,
-            "form": form,
-            "outcomes": outcomes,
-            **(extra_context or {}),
-        }
-        return TemplateResponse(request, "gallery/admin/add_pictures.html", context)
+    def max_file_bytes(self) -> int:
+        return settings.MAX_UPLOAD_BYTES
 
-    def save_model(self, request: HttpRequest, obj: Image, form: Any, change: bool) -> None:
-        """Write what was changed; ``response_change`` does what the pressed button says."""
-        if fields := {name: form.cleaned_data[name] for name in form.changed_data}:
-            changing.update_image(image_id=obj.pk, fields=fields, by=actor(request))
+    def add_file(self, file: UploadedFile, **common: Any) -> AddResult:
+        return attempt(file.name or "unnamed", lambda: adding.add_image(data=file.read(), **common))
+
+    def add_links(self, urls: Sequence[str], **common: Any) -> list[AddResult]:
+        """Fetched side by side."""
+        remark = common.pop("remark")
+        results = adding.add_batch(items=[{"url": url, "remark": remark} for url in urls], **common)
+        return [result_of(url, result) for url, result in zip(urls, results, strict=True)]

@@ -14,8 +14,8 @@ from django.core import signing
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-LASTS: Final = 24 * 3600
-"""Seconds that a page may be left open before it is confirmed."""
+MAX_AGE_SECONDS: Final = 24 * 3600
+"""How long a page may be left open before it is confirmed."""
 CHANGED: Final = "The selection has changed meanwhile: please check again."
 FIELD: Final = "confirmed"
 
@@ -63,7 +63,7 @@ class Selection:
         """Whether that page showed what is chosen now, to the same person, for the same action."""
         token = self._request.POST.get(FIELD, "")
         try:
-            told = signing.loads(token, salt=self._salt(), max_age=LASTS)
+            told = signing.loads(token, salt=self._salt(), max_age=MAX_AGE_SECONDS)
         except signing.BadSignature:
             return False
         return bool(told == [self._action, self._digest()])
@@ -74,3 +74,8 @@ class Selection:
 
     def _salt(self) -> str:
         return f"selection of user {self._request.user.pk}"
+
+
+def ids_of(texts: Sequence[str]) -> list[int]:
+    """The ids among what a form sent; anything else is ignored."""
+    return [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19]

@@ -136,7 +136,7 @@ class ImageCollection(generics.ListAPIView):
         images = visible_images(request).filter(**given)
         check_own(request, images.order_by().values_list("added_by", flat=True).distinct())
         with told_why(request):
-            deleted = changing.delete_images(images=images, by=access_of(request).actor, **asked)
+            deleted = changing.delete_items(items=images, by=access_of(request).actor, **asked)
         return Response({"deleted": deleted})
 
 
@@ -216,8 +216,8 @@ class ImageItem(generics.RetrieveAPIView):
         check_own(request, [image.added_by])
         body = serializers.PatchSerializer(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
-        image = changing.update_image(
-            image_id=image.pk, fields=body.validated_data, by=access_of(request).actor
+        image = changing.update_item(
+            model=Image, item_id=image.pk, fields=body.validated_data, by=access_of(request).actor
         )
         return Response(self.get_serializer(image).data)
 
@@ -228,7 +228,7 @@ class ImageItem(generics.RetrieveAPIView):
         check_own(request, [image.added_by])
         rows = Image.objects.filter(pk=image.pk)
         with told_why(request):
-            changing.delete_images(images=rows, by=access_of(request).actor, **asked)
+            changing.delete_items(items=rows, by=access_of(request).actor, **asked)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

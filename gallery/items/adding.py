@@ -16,13 +16,14 @@ from gallery.imaging.pictures import Picture
 from gallery.items import conf, describing, embedding, file_storage, versions
 from gallery.items.inserting import AlreadyStored, insert, refuse_existing
 from gallery.items.models import Image
+from gallery.items.originals import keeps_original
 from gallery.items.preprocessing import (
     FETCH_THREADS,
     Description,
     Hashes,
     describe_file,
 )
-from gallery.items.signals import image_added, tell, together
+from gallery.items.signals import batch_notifications, notify_changed
 from gallery.net.fetching import fetch
 from gallery.shared.errors import UserError
 
@@ -77,7 +78,7 @@ def add_image(
         uploader=uploader,
         added_by=by,
         client=client,
-        keep_original=settings.KEEP_ORIGINALS in ({"all"} if fetched else {"all", "uploads"}),
+        keep_original=keeps_original(settings.KEEP_ORIGINALS, fetched=fetched),
         format=picture.info.format,
         width=picture.info.width,
         height=picture.info.height,
@@ -138,12 +139,11 @@ def _store(
     image: Image, data: bytes, description: Description | None, *, keep: bool, by: str
 ) -> Image:
     """``keep``: the bytes as they came are needed, for good or by a worker. Gates see them too."""
-    with file_storage.undo_files() as files, transaction.atomic(), together():
+    with file_storage.undo_files() as files, transaction.atomic(), batch_notifications():
         insert(image)
         if keep or settings.PUBLISHING_GATES:
             image.original = files.add(file_storage.save_original(image.sha256, data))
-        image_added.send(sender=Image, image=image)
-        tell(by=by, verb="added", row=image, after=image.status)
+        notify_changed(by=by, verb="added", row=image, after=image.status)
         if description is None:
             image.save(update_fields=["original"])
             describing.enqueue([image.pk])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,49 +11,26 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from gallery.items import changing, retention
+from gallery.items import retention
+from gallery.items.changing import quarantine_items, release_items
 from gallery.items.item import Item, Status
-from gallery.items.models import Image, ItemBatch
+from gallery.items.kinds import ItemKind, kind_of
+from gallery.items.models import ItemBatch
 from gallery.items.retention import Act, Why
 from gallery.shared.errors import Conflict, NotFound, UserError
 from gallery.shared.locking import locked
 
-BEFORE: Final = {Status.QUARANTINED: Status.READY, Status.READY: Status.QUARANTINED}
+OPPOSITE: Final = {Status.QUARANTINED: Status.READY, Status.READY: Status.QUARANTINED}
 """What an item must be to become the other."""
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of item, and the services that move it. ``argument``: what they call the rows."""
+class UndoPlan:
+    """The items ``ids`` get the status ``back`` again. The others keep theirs.
 
-    model: type[Item]
-    argument: str
-    services: Mapping[Status, Callable[..., int]]
-
-    @property
-    def name(self) -> str:
-        """As batches have it."""
-        return str(self.model._meta.model_name)
-
-    def rows(self, ids: list[int]) -> QuerySet[Any]:
-        """The items with these ids."""
-        return self.model._default_manager.filter(pk__in=ids)
-
-
-IMAGES: Final = Kind(
-    Image,
-    "images",
-    {
-        Status.QUARANTINED: changing.quarantine_images,
-        Status.READY: changing.release_images,
-    },
-)
-
-
-@dataclass(frozen=True)
-class Undoing:
-    """``ids`` become ``back`` again. ``changed``: what else became of an item since → those it is
-    true of; ``withheld`` may not be released. Both stay as they are."""
+    ``changed``: why → items that something else has happened to since. ``withheld``: items that
+    must not be released.
+    """
 
     back: Status
     ids: list[int]
@@ -63,56 +40,49 @@ class Undoing:
 
 @transaction.atomic
 def move(
-    *,
-    kind: Kind,
-    to: Status,
-    items: QuerySet[Any],
-    by: str,
-    reason: str,
-    override: bool = False,
+    *, to: Status, items: QuerySet[Any], by: str, reason: str, override: bool = False
 ) -> ItemBatch:
     """Quarantine (``to``) what is ready, or release what is quarantined, of ``items``.
 
     Raises ``Withheld`` as releasing does.
     """
-    ids = [row.pk for row in locked(items.filter(status=BEFORE[to]).only("pk"), no_key=True)]
+    kind = kind_of(items.model)
+    ids = [row.pk for row in locked(items.filter(status=OPPOSITE[to]).only("pk"), no_key=True)]
     batch = ItemBatch.objects.create(kind=kind.name, status=to, by=by, reason=reason, ids=ids)
-    more = {"override": override} if to == Status.READY else {}
-    _run(kind, to, ids, by=by, reason=reason, batch=batch.pk, **more)
+    _run(kind.rows(ids), to, by, reason, batch, override=override)
     return batch
 
 
 @transaction.atomic
-def undo(*, kind: Kind, batch_id: int, by: str, reason: str) -> Undoing:
+def undo(*, kind: ItemKind, batch_id: int, by: str, reason: str) -> UndoPlan:
     """Put back what a batch moved and nobody has moved since.
 
     Raises ``NotFound``, and ``Conflict`` if it was undone already or nothing is left to undo.
     """
     if not reason:
-        raise UserError("Say why it is undone.", field="reason")
+        raise UserError("Give a reason for undoing it.", field="reason")
     batch = ItemBatch.objects.select_for_update().filter(pk=batch_id, kind=kind.name).first()
     if batch is None:
         raise NotFound(f"There is no batch {batch_id}.")
     if batch.undone_at is not None:
         raise Conflict(f"Batch {batch_id} was undone already.")
     rows = locked(kind.rows(batch.ids).only("pk", "status"), no_key=True)
-    found = _undoing(kind, batch, rows)
-    if not found.ids:
+    plan = _plan(kind, batch, rows)
+    if not plan.ids:
         raise Conflict("Nothing is left to undo: all of it was changed since, or is withheld.")
-    words = f"batch {batch_id} undone: {reason}"
-    _run(kind, found.back, found.ids, by=by, reason=words, batch=batch_id)
+    _run(kind.rows(plan.ids), plan.back, by, f"batch {batch_id} undone: {reason}", batch)
     batch.undone_at, batch.undone_by = timezone.now(), by
     batch.save(update_fields=["undone_at", "undone_by"])
-    return found
+    return plan
 
 
-def undoing(kind: Kind, batch: ItemBatch) -> Undoing:
+def plan_undo(kind: ItemKind, batch: ItemBatch) -> UndoPlan:
     """What ``undo`` would do at this moment."""
-    return _undoing(kind, batch, kind.rows(batch.ids).only("pk", "status").order_by("pk"))
+    return _plan(kind, batch, kind.rows(batch.ids).only("pk", "status").order_by("pk"))
 
 
-def _undoing(kind: Kind, batch: ItemBatch, rows: Iterable[Item]) -> Undoing:
-    back, there = BEFORE[Status(batch.status)], list(rows)
+def _plan(kind: ItemKind, batch: ItemBatch, rows: Iterable[Item]) -> UndoPlan:
+    back, there = OPPOSITE[Status(batch.status)], list(rows)
     changed: defaultdict[str, list[int]] = defaultdict(list)
     for row in there:
         if row.status != batch.status:
@@ -121,8 +91,19 @@ def _undoing(kind: Kind, batch: ItemBatch, rows: Iterable[Item]) -> Undoing:
         changed["it was deleted since"] = gone
     same = [row for row in there if row.status == batch.status]
     kept = retention.withheld(kind.model, same, Act.RELEASE) if back == Status.READY else {}
-    return Undoing(back, [row.pk for row in same if row.pk not in kept], dict(changed), kept)
+    return UndoPlan(back, [row.pk for row in same if row.pk not in kept], dict(changed), kept)
 
 
-def _run(kind: Kind, to: Status, ids: list[int], **fields: Any) -> None:
-    kind.services[to](**{kind.argument: kind.rows(ids)}, **fields)
+def _run(
+    items: QuerySet[Any],
+    to: Status,
+    by: str,
+    reason: str,
+    batch: ItemBatch,
+    *,
+    override: bool = False,
+) -> None:
+    if to == Status.READY:
+        release_items(items=items, by=by, reason=reason, batch=batch.pk, override=override)
+    else:
+        quarantine_items(items=items, by=by, reason=reason, batch=batch.pk)

@@ -1,4 +1,4 @@
-"""Changing what is stored: texts, quarantine and release, describing again, deleting."""
+"""Changing items that are stored: texts, quarantine and release, deleting."""
 
 from __future__ import annotations
 
@@ -6,107 +6,105 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
-from gallery.items import describing, embedding, file_storage, retention
-from gallery.items.item import Status
-from gallery.items.models import DuplicatePair, Image
+from gallery.items import retention
+from gallery.items.file_storage import delete_after_commit, file_names
+from gallery.items.item import Item, ItemT, Status
+from gallery.items.kinds import kind_of
+from gallery.items.originals import forget_original
 from gallery.items.retention import Act
-from gallery.items.signals import tell, together
+from gallery.items.signals import batch_notifications, notify_changed
 from gallery.shared.errors import NotFound
 from gallery.shared.locking import locked
 
 
 @transaction.atomic
-def update_image(*, image_id: int, fields: Mapping[str, Any], by: str) -> Image:
+def update_item(*, model: type[ItemT], item_id: int, fields: Mapping[str, Any], by: str) -> ItemT:
     """Set data_id, remark or meta. Raises ``NotFound``."""
-    image = Image.objects.select_for_update().filter(pk=image_id).first()
-    if image is None:
-        raise NotFound(f"There is no image {image_id}.")
-    before = {name: getattr(image, name) for name in fields}
+    rows: QuerySet[ItemT] = model._default_manager.select_for_update()
+    item = rows.filter(pk=item_id).first()
+    if item is None:
+        raise NotFound(f"There is no {kind_of(model).name} {item_id}.")
+    before = {name: getattr(item, name) for name in fields}
     for name, value in fields.items():
-        setattr(image, name, value)
-    image.save(update_fields=list(fields))
-    tell(by=by, verb="updated", row=image, before=before, after=dict(fields))
-    return image
+        setattr(item, name, value)
+    item.save(update_fields=list(fields))
+    notify_changed(by=by, verb="updated", row=item, before=before, after=dict(fields))
+    return item
 
 
 @transaction.atomic
-@together()
-def delete_images(
-    *, images: QuerySet[Image], by: str, reason: str = "", override: bool = False
+@batch_notifications()
+def delete_items(
+    *, items: QuerySet[ItemT], by: str, reason: str = "", override: bool = False
 ) -> int:
-    """Delete rows, vectors and files for good. Answers how many images there were.
+    """Delete rows, vectors and files for good, also while they are described. Answers how many.
 
-    ``override``: also what is withheld, for a reason. Raises ``Withheld``, and then deletes none.
+    ``override``: also items that are withheld, with a reason. Raises ``Withheld``, and then
+    deletes none.
     """
-    rows = locked(images)
-    retention.check(Image, rows, Act.DELETE, by=by, reason=reason, override=override)
-    ids = [image.pk for image in rows]
-    for image in rows:
-        file_storage.delete_after_commit(file_storage.file_names(image))
-        tell(by=by, verb="deleted", row=image, before=image.status, reason=reason)
-    # A pair is of two images, which two people may delete at once.
-    pairs = DuplicatePair.objects.filter(Q(a__in=ids) | Q(b__in=ids))
-    list(pairs.order_by("pk").select_for_update().values_list("pk"))
-    Image.objects.filter(pk__in=ids).delete()
+    rows = locked(items)
+    retention.check(items.model, rows, Act.DELETE, by=by, reason=reason, override=override)
+    for item in rows:
+        delete_after_commit(file_names(item))
+        notify_changed(by=by, verb="deleted", row=item, before=item.status, reason=reason)
+    ids = [item.pk for item in rows]
+    kind = kind_of(items.model)
+    kind.lock_dependents(ids)
+    kind.rows(ids).delete()
     return len(rows)
 
 
 @transaction.atomic
-@together()
-def quarantine_images(
-    *, images: QuerySet[Image], by: str, reason: str = "", batch: int | None = None
+@batch_notifications()
+def quarantine_items(
+    *, items: QuerySet[ItemT], by: str, reason: str = "", batch: int | None = None
 ) -> int:
-    """Take ready images out of every search. Answers how many."""
-    rows = locked(images.filter(status=Status.READY), no_key=True)
-    return _move(rows, Status.QUARANTINED, "quarantined", by, reason, batch)
+    """Take ready items out of every search. Answers how many."""
+    rows = locked(items.filter(status=Status.READY), no_key=True)
+    return _move(items.model, rows, Status.QUARANTINED, "quarantined", by, reason, batch)
 
 
 @transaction.atomic
-@together()
-def release_images(
+@batch_notifications()
+def release_items(
     *,
-    images: QuerySet[Image],
+    items: QuerySet[ItemT],
     by: str,
     reason: str = "",
     override: bool = False,
     batch: int | None = None,
 ) -> int:
-    """Let quarantined images be found again. Answers how many.
+    """Let quarantined items be found again. Answers how many.
 
-    ``override``: also what is withheld, for a reason. Raises ``Withheld``, and releases none.
+    ``override``: also items that are withheld, with a reason. Raises ``Withheld``, and then
+    releases none.
     """
-    rows = locked(images.filter(status=Status.QUARANTINED), no_key=True)
-    retention.check(Image, rows, Act.RELEASE, by=by, reason=reason, override=override)
-    return _move(rows, Status.READY, "released", by, reason, batch)
-
-
-@transaction.atomic
-@together()
-def describe_again(*, images: QuerySet[Image], by: str) -> int:
-    """Try failed images again. Answers how many were queued.
-
-    An image whose original was not kept cannot be read again and is left as it is.
-    """
-    rows = locked(images.filter(status=Status.FAILED).exclude(original=""), no_key=True)
-    for image in rows:
-        image.move_to(Status.PENDING)
-        image.attempts = 0
-        image.save()
-        tell(by=by, verb="retried", row=image, before=Status.FAILED, after=Status.PENDING)
-    describing.enqueue([image.pk for image in rows])
-    return len(rows)
+    rows = locked(items.filter(status=Status.QUARANTINED), no_key=True)
+    retention.check(items.model, rows, Act.RELEASE, by=by, reason=reason, override=override)
+    return _move(items.model, rows, Status.READY, "released", by, reason, batch)
 
 
 def _move(
-    rows: Sequence[Image], status: Status, verb: str, by: str, reason: str, batch: int | None
+    model: type[Item],
+    rows: Sequence[Item],
+    status: Status,
+    verb: str,
+    by: str,
+    reason: str,
+    batch: int | None,
 ) -> int:
-    for image in rows:
-        before = image.status
-        image.move_to(status)
+    for item in rows:
+        before, lease = item.status, item.claimed_until
+        item.move_to(status)
+        # A worker may be indexing it anew at this moment.
+        item.claimed_until = lease
         if status == Status.READY:
-            embedding.forget_original(image)
-        tell(by=by, verb=verb, row=image, before=before, after=status, reason=reason, batch=batch)
-    Image.objects.bulk_update(rows, ["status", "failure", "claimed_until"], batch_size=1000)
+            forget_original(item)
+        notify_changed(
+            by=by, verb=verb, row=item, before=before, after=status, reason=reason, batch=batch
+        )
+    changed = ["status", "failure", "original"]
+    model._default_manager.bulk_update(rows, changed, batch_size=1000)
     return len(rows)

@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django_q.tasks import async_task
 
 from gallery.imaging import decoding, descriptors
@@ -23,10 +23,11 @@ from gallery.items.item import Status
 from gallery.items.models import Image
 from gallery.items.preprocessing import Description, describe_file
 from gallery.items.publishing import publish
-from gallery.items.signals import tell, together
+from gallery.items.signals import batch_notifications, notify_changed
 from gallery.items.storing_columns import store_all, store_columns, store_further
 from gallery.shared import leases
 from gallery.shared.errors import UserError
+from gallery.shared.locking import locked
 
 BATCH = 16
 MAX_ATTEMPTS = 3
@@ -57,6 +58,23 @@ def describe_images(ids: Sequence[int]) -> int:
         while time.monotonic() < until and (batch := _claim(condition, count)):
             done += _describe_claimed(batch)
     return done
+
+
+@transaction.atomic
+@batch_notifications()
+def describe_again(*, items: QuerySet[Image], by: str) -> int:
+    """Try failed images again. Answers how many were queued.
+
+    An image whose original was not kept cannot be read again and is left as it is.
+    """
+    rows = locked(items.filter(status=Status.FAILED).exclude(original=""), no_key=True)
+    for image in rows:
+        image.move_to(Status.PENDING)
+        image.attempts = 0
+        image.save()
+        notify_changed(by=by, verb="retried", row=image, before=Status.FAILED, after=Status.PENDING)
+    enqueue([image.pk for image in rows])
+    return len(rows)
 
 
 def _claim(condition: Q, count: int) -> list[Image]:
@@ -91,7 +109,7 @@ def _finish(descriptions: Mapping[int, Description]) -> int:
 
     Images that went away or were finished meanwhile are left alone. Answers how many are ready.
     """
-    with file_storage.undo_files() as files, transaction.atomic(), together():
+    with file_storage.undo_files() as files, transaction.atomic(), batch_notifications():
         images = list(
             Image.objects.filter(pk__in=descriptions, status=Status.PENDING)
             .order_by("id")
@@ -136,5 +154,5 @@ def _fail(image: Image, reason: str) -> None:
             return
         row.move_to(Status.FAILED, failure=reason)
         row.save()
-        tell(by=WORKER, verb="failed", row=row, before="pending", after="failed")
+        notify_changed(by=WORKER, verb="failed", row=row, before="pending", after="failed")
     logger.warning("image %s failed: %s", image.pk, reason)

@@ -20,7 +20,7 @@ from gallery.imaging.pictures import Picture
 from gallery.items import conf, file_storage, versions
 from gallery.items.item import Status
 from gallery.items.models import Image, ImageFingerprint
-from gallery.items.retention import may_forget
+from gallery.items.originals import forget_original
 from gallery.items.storing_columns import store_columns
 from gallery.shared.errors import UserError
 
@@ -115,29 +115,7 @@ def finish(image_id: int, columns: ColumnsByVersion) -> None:
         store_columns(image.pk, columns)
         if image.status == Status.READY:
             forget_original(image)
-
-
-def forget_original(image: Image) -> None:
-    """Let go of an original that is not to be kept, once no model has anything left to say and no
-    case needs it."""
-    spare = image.original and not image.keep_original
-    if spare and is_described(image) and may_forget(image):
-        file_storage.delete_after_commit([image.original.name])
-        image.original = ""
-        image.save(update_fields=["original"])
-
-
-def forget_originals() -> int:
-    """Let go of those that a case needed until now. Answers how many."""
-    spare = Image.objects.ready().filter(keep_original=False).exclude(original="")
-    count = 0
-    for pk in spare.order_by("pk").values_list("pk", flat=True).iterator():
-        with transaction.atomic():
-            image = spare.filter(pk=pk).select_for_update(no_key=True).first()
-            if image is not None:
-                forget_original(image)
-                count += not image.original
-    return count
+            image.save(update_fields=["original"])
 
 
 def is_described(image: Image) -> bool:

@@ -29,6 +29,7 @@ from gallery.items.import_sources import Source
 from gallery.items.inserting import AlreadyStored, insert
 from gallery.items.item import Status
 from gallery.items.models import Image
+from gallery.items.originals import keeps_original
 from gallery.items.preprocessing import (
     Plan,
     Prepared,
@@ -36,7 +37,7 @@ from gallery.items.preprocessing import (
     start,
 )
 from gallery.items.publishing import publish
-from gallery.items.signals import image_added, tell, together
+from gallery.items.signals import batch_notifications, notify_changed
 from gallery.items.storing_columns import store_all, store_further
 
 BATCH = 32
@@ -213,7 +214,7 @@ def _store(
         else:
             image = _image(source, result, by)
             candidates[image.md5] = (source, image, result)
-    with file_storage.undo_files() as files, transaction.atomic(), together():
+    with file_storage.undo_files() as files, transaction.atomic(), batch_notifications():
         new = _insert_all([image for _, image, _ in candidates.values()])
         stored = [candidates.pop(image.md5) for image in new]
         outcomes += [Outcome(source, "exists") for source, _, _ in candidates.values()]
@@ -240,7 +241,7 @@ def _image(source: Source, prepared: Prepared, by: str) -> Image:
     fetched = isinstance(source.place, str)
     return Image(
         added_by=by,
-        keep_original=settings.KEEP_ORIGINALS in ({"all"} if fetched else {"all", "uploads"}),
+        keep_original=keeps_original(settings.KEEP_ORIGINALS, fetched=fetched),
         format=prepared.info.format,
         width=prepared.info.width,
         height=prepared.info.height,
@@ -268,8 +269,7 @@ def _insert_all(images: Sequence[Image]) -> list[Image]:
 
 
 def _publish(source: Source, image: Image, prepared: Prepared, by: str) -> Outcome:
-    image_added.send(sender=Image, image=image)
-    tell(by=by, verb="added", row=image, after=image.status)
+    notify_changed(by=by, verb="added", row=image, after=image.status)
     original = image.original.name
     spare = not image.keep_original and not embedding.left(prepared.description.columns)
     status = publish(image, by=by, spare=spare)

@@ -26,7 +26,7 @@ from gallery.items import conf
 from gallery.items.item import Status
 from gallery.items.models import Image, LinkCheck
 from gallery.items.preprocessing import FETCH_THREADS, Hashes
-from gallery.items.signals import tell
+from gallery.items.signals import notify_changed
 from gallery.net.fetching import Fetched, FetchFailed, fetch
 
 RUNS_AN_HOUR = 12
@@ -153,7 +153,7 @@ def _take_in(check: LinkCheck, seen: _Seen) -> None:
         before = image.status
         image.move_to(Status.QUARANTINED)
         image.save(update_fields=["status", "failure", "claimed_until"])
-        tell(by=LINKS, verb="quarantined", row=image, before=before, after=image.status)
+        notify_changed(by=LINKS, verb="quarantined", row=image, before=before, after=image.status)
 
 
 def _mark(image: Image, *, stale: bool) -> None:
@@ -161,7 +161,7 @@ def _mark(image: Image, *, stale: bool) -> None:
         before, image.stale_at = image.stale_at, timezone.now() if stale else None
         image.save(update_fields=["stale_at"])
         verb = "link_changed" if stale else "link_restored"
-        tell(by=LINKS, verb=verb, row=image, before=before, after=image.stale_at)
+        notify_changed(by=LINKS, verb=verb, row=image, before=before, after=image.stale_at)
 
 
 def _passes(image: Image, found: Fetched) -> bool:

@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 
 from gallery.items.item import Item, Status
 from gallery.items.retention import may_forget
-from gallery.items.signals import tell
+from gallery.items.signals import notify_changed
 from gallery.shared.access import Sender
 from gallery.shared.errors import UserError
 
@@ -66,7 +66,7 @@ def publish(item: Item, *, by: str, saved: Iterable[str] = (), spare: bool = Fal
         item.original = ""
     item.attempts, item.pictures_version = 0, item.PICTURES_VERSION
     item.save(update_fields=[*SAVED, *saved])
-    tell(by=by, verb="published", row=item, before=before, after=item.status)
+    notify_changed(by=by, verb="published", row=item, before=before, after=item.status)
     return Status(item.status)
 
 

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from gallery.items.item import Item, Status
-from gallery.items.signals import overriding, tell
+from gallery.items.signals import notify_changed, overriding
 from gallery.shared.access import Access
 from gallery.shared.errors import Conflict, UserError
 
@@ -118,7 +118,7 @@ def check(
     chosen = [row for row in rows if row.pk in kept]
     overriding.send(sender=model, rows=chosen, act=act)
     for row in chosen:
-        tell(
+        notify_changed(
             by=by,
             verb="withholding overridden",
             row=row,

@@ -11,9 +11,6 @@ from typing import Any
 from django.db.models import Model
 from django.dispatch import Signal
 
-image_added = Signal()
-"""``image``: a row has just been inserted."""
-
 changed = Signal()
 """What one command did: ``by``, ``verb``, ``rows`` (at least one, of ``sender``), ``before``,
 ``after``, and ``reason`` and ``batch`` (see ``batches``) where there is one. Where several
@@ -33,7 +30,7 @@ _Waiting = dict[_Command, list[_News]]
 _waiting: ContextVar[_Waiting | None] = ContextVar("news of a command", default=None)
 
 
-def tell(
+def notify_changed(
     *,
     by: str,
     verb: str,
@@ -53,7 +50,7 @@ def tell(
 
 
 @contextmanager
-def together() -> Iterator[None]:
+def batch_notifications() -> Iterator[None]:
     """A command about many rows: what is told inside is sent once for each verb, at the end.
 
     Belongs inside the transaction. Nothing is sent if the block fails.

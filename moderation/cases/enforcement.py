@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from gallery.items import changing as images_changing
+from gallery.items.changing import quarantine_items, release_items
 from gallery.items.item import Status
-from gallery.items.models import Image
+from gallery.items.kinds import kinds
 from gallery.items.retention import Act
 from gallery.shared.locking import locked
 from moderation.access.permissions import Actor, Role
@@ -22,12 +21,9 @@ from moderation.cases.models import Decision, ReviewCase
 from moderation.lists import freed, lists
 from moderation.lists.models import BannedHash, BannedItem, BannedList
 from moderation.lists.verdicts import HASH_TYPES
-from videos.items import changing as videos_changing
-from videos.models import Video
 
 Moved = dict[tuple[str, int], tuple[str, str]]
 """(image | video, id) → status before and after."""
-Service = Callable[..., int]
 Subject = tuple[str, int]
 
 
@@ -53,36 +49,20 @@ def release(subjects: Iterable[Subject], by: Actor) -> Moved:
 
 def _move(subjects: Iterable[Subject], before: Status, after: Status, by: Actor) -> Moved:
     moved: Moved = {}
-    pairs: Sequence[tuple[str, Any, Mapping[Status, Service], str]] = (
-        ("image", Image, _IMAGES, "images"),
-        ("video", Video, _VIDEOS, "videos"),
-    )
     wanted = list(subjects)
-    for kind, model, services, argument in pairs:
-        ids = [pk for name, pk in wanted if name == kind]
-        if not ids:
-            continue
-        rows = locked(model.objects.filter(pk__in=ids, status=before).only("pk"), no_key=True)
+    for kind in kinds().values():
+        chosen = kind.rows(pk for name, pk in wanted if name == kind.name)
+        rows = locked(chosen.filter(status=before).only("pk"), no_key=True)
         there = [row.pk for row in rows]
         if after == Status.READY:
-            kept = evidence.withheld(model, there, Act.RELEASE)
+            kept = evidence.withheld(kind.model, there, Act.RELEASE)
             there = [pk for pk in there if pk not in kept]
         if there:
-            chosen = model.objects.filter(pk__in=there).order_by("pk")
+            change = release_items if after == Status.READY else quarantine_items
             with trail.part_of_a_command():
-                services[after](**{argument: chosen, "by": by.name})
-        moved |= {(kind, pk): (before.value, after.value) for pk in there}
+                change(items=kind.rows(there), by=by.name)
+        moved |= {(kind.name, pk): (before.value, after.value) for pk in there}
     return moved
-
-
-_IMAGES: Mapping[Status, Service] = {
-    Status.QUARANTINED: images_changing.quarantine_images,
-    Status.READY: images_changing.release_images,
-}
-_VIDEOS: Mapping[Status, Service] = {
-    Status.QUARANTINED: videos_changing.quarantine_videos,
-    Status.READY: videos_changing.release_videos,
-}
 
 
 def allow(cases: Sequence[ReviewCase], by: Actor, note: str) -> dict[int, int]:

@@ -25,7 +25,7 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from gallery.imaging.shown_pictures import FULL, VIDEO
-from gallery.items.changing import quarantine_images
+from gallery.items.changing import quarantine_items
 from gallery.items.item import Item, Status
 from gallery.items.models import Image, ImageFingerprint
 from gallery.shared import leases
@@ -38,7 +38,6 @@ from moderation.lists.retro_scan import CLUSTER
 from moderation.lists.verdicts import VECTOR_TYPES, Verdict
 from moderation.pipeline import gate
 from moderation.screening import rescan_candidates
-from videos.items.changing import quarantine_videos
 from videos.models import Video
 
 BATCH: Final = 200
@@ -218,11 +217,7 @@ def screen_again(model: type[Item], pk: int) -> Recorded | None:
         found = replace(found, held=blocked)
         recorded = gate.record(row, found, origin=ReviewCase.Origin.RETRO_SCAN, by=SCAN)
         if blocked and row.status == Status.READY and recorded.asked:
-            chosen = rows.filter(pk=pk)
-            if model is Image:
-                quarantine_images(images=chosen, by=SCAN.name)
-            else:
-                quarantine_videos(videos=chosen, by=SCAN.name)
+            quarantine_items(items=rows.filter(pk=pk), by=SCAN.name)
         return recorded
 
 

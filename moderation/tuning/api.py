@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from gallery.api.schema import answers, json
 from gallery.api.serializers import ConflictSerializer
-from gallery.items.serving import is_foreign
+from gallery.items.media_responses import is_foreign
 from gallery.shared.responses import download
 from moderation.access.api import caller
 from moderation.cases import case_reports, overview

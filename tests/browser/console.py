@@ -99,7 +99,7 @@ def case(
     """A case of a picture that its match hid."""
     data = pictures.png(pictures.photo(seed, size))
     image = pictures.add_ready_image(data=data)
-    changing.quarantine_images(images=Image.objects.filter(pk=image.pk), by="worker")
+    changing.quarantine_items(items=Image.objects.filter(pk=image.pk), by="worker")
     image.refresh_from_db()
     return make.make_case(item, image, held=True, **fields)
 

@@ -83,7 +83,7 @@ def test_adding_several_files(open_page: OpenPage, root: User) -> None:
         ]
     )
     page.get_by_role("button", name="Add pictures").click()
-    outcomes = page.get_by_role("region", name="What became of the pictures")
+    outcomes = page.get_by_role("region", name="Results")
     expect(outcomes.get_by_role("listitem")).to_have_count(3)
     expect(outcomes).to_contain_text("This is text, not a picture")
     expect(outcomes.get_by_role("link")).to_have_count(2)

@@ -35,7 +35,7 @@ def test_a_release_is_confirmed_undone_and_leaves_evidence(
 ) -> None:
     User.objects.create_superuser("root", password="a-word-of-the-tests")
     images = [pictures.add_ready_image(pictures.photo(n)) for n in range(3)]
-    changing.quarantine_images(images=Image.objects.all(), by="worker")
+    changing.quarantine_items(items=Image.objects.all(), by="worker")
     case = make_case(make_item(make_list("terror")), images[0], held=True)
     tag = f"{theme}-{size[0]}"
     page = log_in(open_page, size, theme)

@@ -339,7 +339,7 @@ def test_a_match_that_has_gone_cannot_be_drawn(
     search_with: SearchWith, images: list[Image]
 ) -> None:
     page = search_with(part(cat(), 0.1, 0.1, 0.9, 0.9))
-    changing.quarantine_images(images=Image.objects.filter(pk=images[0].pk), by="tests")
+    changing.quarantine_items(items=Image.objects.filter(pk=images[0].pk), by="tests")
     page.get_by_role("button", name=f"Side by side, picture {images[0].pk}").click()
     expect(page.locator("#comparison-state")).to_contain_text("cannot be drawn")
     expect(page.locator("#comparison img")).to_have_count(0)

@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from playwright.sync_api import JSHandle, Page, expect
 
+from gallery.items.changing import quarantine_items
 from moderation.access.permissions import Role
 from moderation.cases.models import Exposure, ReviewCase
 from moderation.lists.models import BannedItem
@@ -15,7 +16,6 @@ from tests.browser.console import banned_item, enter_console, on_case, serious, 
 from tests.moderation import factories as make
 from tests.videos import library
 from tests.videos.clips import encode, timed
-from videos.items.changing import quarantine_videos
 from videos.models import Video
 
 pytestmark = [
@@ -34,7 +34,7 @@ def case_of(item: BannedItem, start: float, container: str = "mp4") -> ReviewCas
     """A case of six seconds of "travel" that match four seconds in."""
     frames = library.clip_of("travel", start, start + 6)
     video = library.add_ready(encode(timed(frames, library.RATE), container))
-    quarantine_videos(videos=Video.objects.filter(pk=video.pk), by="worker")
+    quarantine_items(items=Video.objects.filter(pk=video.pk), by="worker")
     case = make.make_case(item, video=video, held=True)
     case.matches.update(time_ms=4000, video=video)
     return case

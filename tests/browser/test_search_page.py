@@ -243,7 +243,7 @@ def test_the_threshold_filters_without_a_request(open_page: OpenPage, images: li
 
 
 def test_a_picture_that_was_taken_away(open_page: OpenPage, images: list[Image]) -> None:
-    changing.quarantine_images(images=Image.objects.filter(pk=images[0].pk), by="tests")
+    changing.quarantine_items(items=Image.objects.filter(pk=images[0].pk), by="tests")
     page = open_page(f"?id={images[0].pk}")
     expect(title(page)).to_have_text("There is no such picture")
     expect(page.get_by_role("alert").locator("p")).to_contain_text("There is no image")

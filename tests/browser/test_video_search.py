@@ -14,6 +14,7 @@ from django.core.files.storage import default_storage
 from playwright.sync_api import Locator, Page, expect
 
 from gallery.imaging import descriptors
+from gallery.items import changing
 from gallery.items.adding import add_image
 from tests import factories
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
@@ -21,7 +22,6 @@ from tests.httpserver import HttpServer
 from tests.videos import clips, library
 from tests.videos.library import clip_of, frame_at
 from videos.index import indexing
-from videos.items import changing
 from videos.models import Frame, Video
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -385,7 +385,7 @@ def test_a_video_that_was_taken_away_meanwhile(
     choose(page, clip)
     found = card(page, videos["travel"])
     expect(found).to_be_visible()
-    changing.quarantine_videos(videos=Video.objects.filter(pk=videos["travel"].pk), by="tests")
+    changing.quarantine_items(items=Video.objects.filter(pk=videos["travel"].pk), by="tests")
     found.locator(".play").click()
     expect(found).to_contain_text("It cannot be played. It may have been taken away since.")
 

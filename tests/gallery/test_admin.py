@@ -390,7 +390,7 @@ def test_a_batch_is_undone_but_for_what_changed_since(root: Client) -> None:
                   "1 image left out: it was deleted since"):  # fmt: skip
         assert words in shown.content.decode()
     assert [row.pk for row in shown.context["rows"]] == [images[2].pk]
-    assert "Say why" in told(pages.undo(root, page, reason=" "))[0]
+    assert "Give a reason" in told(pages.undo(root, page, reason=" "))[0]
     for token in ("", "x:y:z"):
         fields = {"reason": "x", "confirmed": token}
         assert "has changed" in told(root.post(page, fields, follow=True))[0]
@@ -533,7 +533,7 @@ def test_buttons_fit_the_status(root: Client) -> None:
         assert f"gallery_image_{other}_this" not in page
         asked = root.post(change, {f"gallery_image_{press}_this": "1"})
         assert Image.objects.get().status != status
-        chosen = {"action": press, "_selected_action": [image.pk], "alone": change}
+        chosen = {"action": press, "_selected_action": [image.pk], "return_to": change}
         done = pages.confirm(root, asked.context["post_to"], chosen, asked)
         assert done.redirect_chain[-1][0] == change
         assert Image.objects.get().status == status
@@ -564,14 +564,14 @@ def test_each_picture_has_its_own_outcome(root: Client, open_api: None, settings
         urls = f"{web.url}/c.jpg\n\n {web.url}/missing.jpg \nftp://a.test/x"
         data = {"files": files, "urls": urls, "remark": "spring"}
         response = root.post(ADD, data)
-    outcomes = response.context["outcomes"]
-    new, known, text, fetched, missing, ftp = outcomes
+    results = response.context["results"]
+    new, known, text, fetched, missing, ftp = results
     assert new.name == "new.png" and not new.problem
-    assert (known.image_id, bool(known.problem)) == (here.pk, True)
-    assert text.image_id is None and "not a picture" in text.problem
+    assert (known.item_id, bool(known.problem)) == (here.pk, True)
+    assert text.item_id is None and "not a picture" in text.problem
     assert not fetched.problem and "404" in missing.problem and ftp.problem
     added = Image.objects.exclude(pk=here.pk).order_by("pk")
-    assert {image.pk for image in added} == {new.image_id, fetched.image_id}
+    assert {image.pk for image in added} == {new.item_id, fetched.item_id}
     assert set(added.values_list("added_by", "remark", "status")) == {
         ("user:root", "spring", "pending")
     }
@@ -582,7 +582,7 @@ def test_each_picture_has_its_own_outcome(root: Client, open_api: None, settings
 def test_too_large_files_are_not_read(root: Client, settings: Any) -> None:
     settings.MAX_UPLOAD_BYTES = 10
     response = root.post(ADD, {"files": [SimpleUploadedFile("a.png", b"x" * 11)]})
-    assert "at most 10 are taken" in response.context["outcomes"][0].problem
+    assert "at most 10 are taken" in response.context["results"][0].problem
 
 
 @pytest.mark.parametrize(
@@ -607,6 +607,10 @@ def test_adding_needs_the_permission(staff: Callable[..., Client]) -> None:
 
 
 def test_statuses_have_badges_and_icons() -> None:
-    from gallery.admin import images
+    from gallery.admin.item_admin import BADGES
+    from gallery.templatetags.item_pictures import item_picture
 
-    assert set(images.BADGES) == set(images.ICONS) == set(Status)
+    assert set(BADGES) == set(Status)
+    icons = {item_picture(row(number, status=status, failure="x" * (status == "failed")))["icon"]
+             for number, status in enumerate(Status)}  # fmt: skip
+    assert len(icons) == len(Status)

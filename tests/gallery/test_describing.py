@@ -110,11 +110,11 @@ def test_describe_again(settings: Any) -> None:
     tasks.describe_images([])
     path.write_bytes(data)
     OrmQ.objects.all().delete()
-    assert changing.describe_again(images=Image.objects.all(), by="tests") == 1
+    assert describing.describe_again(items=Image.objects.all(), by="tests") == 1
     assert statuses() == {image: "pending"}
     assert OrmQ.objects.count() == 1
     assert tasks.describe_images([image]) == 1
-    assert changing.describe_again(images=Image.objects.all(), by="tests") == 0
+    assert describing.describe_again(items=Image.objects.all(), by="tests") == 0
 
 
 def test_an_image_deleted_meanwhile(
@@ -124,7 +124,7 @@ def test_an_image_deleted_meanwhile(
     describe = describing.describe_file
 
     def describe_slowly(*args: Any, **kwargs: Any) -> Any:
-        changing.delete_images(images=Image.objects.filter(pk=doomed), by="tests")
+        changing.delete_items(items=Image.objects.filter(pk=doomed), by="tests")
         return describe(*args, **kwargs)
 
     monkeypatch.setattr(describing, "describe_file", describe_slowly)

@@ -26,8 +26,8 @@ from django.utils import timezone
 from PIL import Image as Pillow
 from PIL import ImageOps
 
-from gallery.duplicates import duplicate_scan, duplicates
-from gallery.duplicates.duplicate_decisions import delete_copies, merge_copies, tell_apart
+from gallery.duplicates import clusters, scan
+from gallery.duplicates.decisions import delete_copies, merge_copies, tell_apart
 from gallery.imaging import descriptors
 from gallery.items import changing
 from gallery.items.models import (
@@ -126,12 +126,12 @@ def find(**options: Any) -> None:
     call_command("find_duplicates", workers=1, **options)
 
 
-def only_cluster() -> duplicates.Cluster:
-    (cluster,) = duplicates.all_clusters()
+def only_cluster() -> clusters.Cluster:
+    (cluster,) = clusters.all_clusters()
     return cluster
 
 
-def ids(cluster: duplicates.Cluster) -> list[int]:
+def ids(cluster: clusters.Cluster) -> list[int]:
     return [member.image.pk for member in cluster.members]
 
 
@@ -170,14 +170,14 @@ def test_command_finds_copies_and_later_looks_up_new_images_only(
 
 @real_processes
 def test_a_run_that_was_broken_off_goes_on_where_it_was() -> None:
-    images = [described(make.photo(seed)) for seed in range(duplicate_scan.BATCH + 2)]
-    run = duplicate_scan.begin(min_confidence=None, restart=False)
-    batches = duplicate_scan.scan(run, [image.pk for image in images], workers=1)
+    images = [described(make.photo(seed)) for seed in range(scan.IMAGES_PER_BATCH + 2)]
+    run = scan.start_run(min_confidence=None, restart=False)
+    batches = scan.scan_images(run, [image.pk for image in images], workers=1)
     first = next(batches)
     batches.close()
     assert [result.image_id for result in first] == [i.pk for i in images[:-2]]
-    assert list(duplicate_scan.left()) == images[-2:]
-    assert duplicate_scan.begin(min_confidence=None, restart=False) == run
+    assert list(scan.unscanned_images()) == images[-2:]
+    assert scan.start_run(min_confidence=None, restart=False) == run
     assert DuplicateRun.objects.get().finished_at is None
 
 
@@ -185,7 +185,7 @@ def test_a_run_that_was_broken_off_goes_on_where_it_was() -> None:
 def test_a_killed_run_leaves_no_process_and_no_lock(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    images = [described(make.photo(seed)) for seed in range(2 * duplicate_scan.BATCH)]
+    images = [described(make.photo(seed)) for seed in range(2 * scan.IMAGES_PER_BATCH)]
     database = connection.settings_dict
     where = f"host={database['HOST']}&port={database['PORT']}"
     url = f"postgres://{database['USER']}@/{database['NAME']}?{where}"
@@ -236,7 +236,7 @@ def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     thread.join()
     assert end.value.code == 130
     assert "Run the same command again" in capsys.readouterr().err
-    assert duplicate_scan.left().count() == 1
+    assert scan.unscanned_images().count() == 1
 
 
 def test_two_searches_at_once_are_refused() -> None:
@@ -271,15 +271,15 @@ def test_other_rules_need_a_restart_which_keeps_decisions() -> None:
     link(one, other)
     tell_apart(keep=one.pk, copies=[other.pk], by="t")
     DuplicateScan.objects.create(image=one, content=1.0)
-    run = duplicate_scan.begin(min_confidence=0.9, restart=False)
+    run = scan.start_run(min_confidence=0.9, restart=False)
     with pytest.raises(Conflict, match=r"--min-confidence 0\.9\. Run it with --restart"):
-        duplicate_scan.begin(min_confidence=0.8, restart=False)
-    assert duplicate_scan.begin(min_confidence=None, restart=False).min_confidence == 0.9
+        scan.start_run(min_confidence=0.8, restart=False)
+    assert scan.start_run(min_confidence=None, restart=False).min_confidence == 0.9
     DuplicateRun.objects.filter(pk=run.pk).update(rules="copy-0")
     with pytest.raises(Conflict, match="another version"):
-        duplicate_scan.begin(min_confidence=None, restart=False)
+        scan.start_run(min_confidence=None, restart=False)
     assert DuplicatePair.objects.count() == DuplicateScan.objects.count() == 1
-    assert duplicate_scan.begin(min_confidence=0.8, restart=True).min_confidence == 0.8
+    assert scan.start_run(min_confidence=0.8, restart=True).min_confidence == 0.8
     assert DuplicatePair.objects.count() == DuplicateScan.objects.count() == 0
     assert NotDuplicate.objects.count() == 2
 
@@ -288,27 +288,27 @@ def test_only_described_and_ready_images_are_looked_up() -> None:
     image = described(photo())
     make.add_ready_image(make.photo(2))
     make.add_pending_image(make.photo(3))
-    assert list(duplicate_scan.left()) == [image]
-    assert duplicate_scan.undescribed() == 1
+    assert list(scan.unscanned_images()) == [image]
+    assert scan.undescribed() == 1
 
 
 def test_an_image_that_was_quarantined_is_looked_up_again() -> None:
     image = described(photo())
     everyone = Image.objects.all()
-    duplicate_scan.begin(min_confidence=None, restart=False)
+    scan.start_run(min_confidence=None, restart=False)
     DuplicateScan.objects.create(image=image, content=1.0)
-    changing.quarantine_images(images=everyone, by="t")
-    assert duplicate_scan.look_up([image.pk], 0.5) == []
-    duplicate_scan.begin(min_confidence=None, restart=False)
-    changing.release_images(images=everyone, by="t")
-    assert list(duplicate_scan.left()) == [image]
+    changing.quarantine_items(items=everyone, by="t")
+    assert scan.look_up([image.pk], 0.5) == []
+    scan.start_run(min_confidence=None, restart=False)
+    changing.release_items(items=everyone, by="t")
+    assert list(scan.unscanned_images()) == [image]
 
 
 def test_whichever_asks_says_the_same_of_a_pair() -> None:
     original = described(photo())
     crop = described(photo().crop((80, 60, 320, 240)).resize((480, 360)))
     for asking in (original, crop):
-        (result,) = duplicate_scan.look_up([asking.pk], 0.5)
+        (result,) = scan.look_up([asking.pk], 0.5)
         (pair,) = result.pairs
         assert (pair["a_id"], pair["b_id"]) == (original.pk, crop.pk)
         assert pair["shared_a"] == pytest.approx(0.36, abs=0.02)
@@ -324,7 +324,7 @@ def test_a_turn_is_told_from_the_older_to_the_newer(mirror: bool) -> None:
     turned = photo().rotate(-20, expand=True)
     newer = described(ImageOps.mirror(turned) if mirror else turned)
     for asking in (original, newer):
-        (result,) = duplicate_scan.look_up([asking.pk], 0.01)
+        (result,) = scan.look_up([asking.pk], 0.01)
         (pair,) = result.pairs
         assert pair["rotation"] == pytest.approx(20.0, abs=1.0)
         assert pair["mirrored"] is mirror
@@ -333,7 +333,7 @@ def test_a_turn_is_told_from_the_older_to_the_newer(mirror: bool) -> None:
 def test_content_is_what_lies_within_plain_margins() -> None:
     plain = described(photo())
     framed = described(ImageOps.expand(photo(), 100, "white"))
-    contents = [result.content for result in duplicate_scan.look_up([plain.pk, framed.pk], 0.5)]
+    contents = [result.content for result in scan.look_up([plain.pk, framed.pk], 0.5)]
     assert contents == [1.0, pytest.approx(0.4, abs=0.03)]
 
 
@@ -405,11 +405,11 @@ def test_images_that_are_not_ready_neither_appear_nor_connect(state: str) -> Non
     link(bridge, other)
     link(other, third)
     if state == "gone":
-        changing.delete_images(images=Image.objects.filter(pk=bridge.pk), by="t")
+        changing.delete_items(items=Image.objects.filter(pk=bridge.pk), by="t")
     else:
         Image.objects.filter(pk=bridge.pk).update(status=state)
     assert sorted(ids(only_cluster())) == [other.pk, third.pk]
-    assert duplicates.members_with(one.pk) == {one.pk}
+    assert clusters.members_with(one.pk) == {one.pk}
 
 
 def test_order_of_clusters() -> None:
@@ -417,8 +417,8 @@ def test_order_of_clusters() -> None:
     link(images[0], images[1], 0.99)
     link(images[2], images[3], 0.9)
     link(images[3], images[4], 0.8)
-    assert [len(group.ids) for group in duplicates.groups()] == [2, 3]
-    assert [len(group.ids) for group in duplicates.groups(largest_first=True)] == [3, 2]
+    assert [len(group.ids) for group in clusters.find_groups()] == [2, 3]
+    assert [len(group.ids) for group in clusters.find_groups(largest_first=True)] == [3, 2]
 
 
 def test_a_long_chain_is_one_cluster() -> None:
@@ -426,9 +426,9 @@ def test_a_long_chain_is_one_cluster() -> None:
     for one, other in pairwise(images):
         link(one, other)
     everyone = [image.pk for image in images]
-    (group,) = duplicates.groups()
+    (group,) = clusters.find_groups()
     assert list(group.ids) == everyone
-    assert duplicates.members_with(everyone[30]) == set(everyone)
+    assert clusters.members_with(everyone[30]) == set(everyone)
 
 
 # --- Decisions ----------------------------------------------------------------------------
@@ -488,11 +488,11 @@ def test_told_apart_stays_apart_when_found_again(news: list[tuple[str, str, int]
     link(one, two)
     link(two, three)
     assert tell_apart(keep=two.pk, copies=[one.pk, three.pk], by="user:ann") == 2
-    assert duplicates.groups() == []
-    duplicate_scan.begin(min_confidence=None, restart=True)
+    assert clusters.find_groups() == []
+    scan.start_run(min_confidence=None, restart=True)
     link(one, two)
     link(one, three)  # was not linked when it was decided
-    assert duplicates.groups() == []
+    assert clusters.find_groups() == []
     assert news == [("user:ann", "told apart", pk) for pk in (one.pk, three.pk)]
     newer = row()
     link(two, newer)
@@ -545,7 +545,7 @@ def choose(client: Client, action: str, *choices: tuple[Image, list[Image]], **d
     """Post a decision: for each cluster which one is kept, and the ticked ones."""
     form: dict[str, Any] = {"action": action, "cluster": [], **data}
     for keep, copies in choices:
-        cluster = min(duplicates.members_with(keep.pk))
+        cluster = min(clusters.members_with(keep.pk))
         form["cluster"].append(cluster)
         form[f"keep-{cluster}"] = keep.pk
         form[f"copy-{cluster}"] = [copy.pk for copy in copies]
@@ -559,7 +559,7 @@ def told(response: Any) -> list[str]:
 def test_an_empty_page_says_what_to_do(root: Client) -> None:
     assert "Nobody has looked for duplicates yet" in root.get(PAGE).content.decode()
     image = described(photo())
-    duplicate_scan.begin(min_confidence=None, restart=False)
+    scan.start_run(min_confidence=None, restart=False)
     page = root.get(PAGE).content.decode()
     assert "No duplicates" in page
     assert "1 image not looked at yet" in page

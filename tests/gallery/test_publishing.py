@@ -101,7 +101,7 @@ def test_a_gate_that_holds_or_fails(
     assert not found_by_any_search(client)
     assert client.get(f"/media/images/{image.pk}/thumbnail").status_code == 404
     assert client.get(f"/api/v1/images/{image.pk}/").status_code == 404
-    assert changing.release_images(images=Image.objects.all(), by="tests") == 1
+    assert changing.release_items(items=Image.objects.all(), by="tests") == 1
     assert found_by_any_search(client)
 
 
@@ -121,8 +121,8 @@ def test_forbidden_steps(before: Status, after: Status) -> None:
 def test_quarantine_and_release_touch_only_their_own() -> None:
     ready = make.add_ready_image(make.photo(1))
     pending = make.add_pending_image(make.photo(2))
-    assert changing.release_images(images=Image.objects.all(), by="tests") == 0
-    assert changing.quarantine_images(images=Image.objects.all(), by="tests") == 1
+    assert changing.release_items(items=Image.objects.all(), by="tests") == 0
+    assert changing.quarantine_items(items=Image.objects.all(), by="tests") == 1
     assert dict(Image.objects.values_list("id", "status")) == {
         ready.pk: "quarantined",
         pending.pk: "pending",

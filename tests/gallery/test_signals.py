@@ -11,7 +11,7 @@ from django.db import connection
 
 from gallery.items import changing
 from gallery.items.models import Image
-from gallery.items.signals import changed, tell, together
+from gallery.items.signals import batch_notifications, changed, notify_changed
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db
@@ -33,33 +33,33 @@ def news() -> Iterator[News]:
 
 
 def test_alone_it_is_told_at_once(news: News) -> None:
-    tell(by="a", verb="seen", row=Image(pk=1), after="x")
+    notify_changed(by="a", verb="seen", row=Image(pk=1), after="x")
     assert news == [("a", "seen", [1], None, "x")]
 
 
 def test_together_it_is_told_once_at_the_end(news: News) -> None:
-    with together():
+    with batch_notifications():
         for pk in (1, 2):
-            tell(by="a", verb="seen", row=Image(pk=pk), before="x", after="y")
-        tell(by="a", verb="heard", row=Image(pk=3))
-        with together():
-            tell(by="a", verb="seen", row=Image(pk=4), before="x", after="y")
+            notify_changed(by="a", verb="seen", row=Image(pk=pk), before="x", after="y")
+        notify_changed(by="a", verb="heard", row=Image(pk=3))
+        with batch_notifications():
+            notify_changed(by="a", verb="seen", row=Image(pk=4), before="x", after="y")
         assert news == []
     assert news == [("a", "seen", [1, 2, 4], "x", "y"), ("a", "heard", [3], None, None)]
 
 
 def test_what_differs_is_counted(news: News) -> None:
-    with together():
+    with batch_notifications():
         for pk, before in ((1, "ready"), (2, "failed"), (3, "ready")):
-            tell(by="a", verb="deleted", row=Image(pk=pk), before=before)
+            notify_changed(by="a", verb="deleted", row=Image(pk=pk), before=before)
     assert news == [("a", "deleted", [1, 2, 3], {"ready": 2, "failed": 1}, None)]
 
 
 def test_a_command_that_fails_tells_nothing(news: News) -> None:
-    with pytest.raises(RuntimeError), together():
-        tell(by="a", verb="seen", row=Image(pk=1))
+    with pytest.raises(RuntimeError), batch_notifications():
+        notify_changed(by="a", verb="seen", row=Image(pk=1))
         raise RuntimeError
-    tell(by="a", verb="seen", row=Image(pk=2))
+    notify_changed(by="a", verb="seen", row=Image(pk=2))
     assert [rows for _, _, rows, _, _ in news] == [[2]]
 
 
@@ -67,10 +67,10 @@ def test_a_bulk_command_is_one_piece_of_news(news: News) -> None:
     images = [make.add_ready_image(make.photo(seed)) for seed in (1, 2, 3)]
     ids = [image.pk for image in images]
     news.clear()
-    changing.quarantine_images(images=Image.objects.all(), by="user:ana")
-    changing.release_images(images=Image.objects.filter(pk__in=ids[:2]), by="user:ana")
-    changing.delete_images(
-        images=Image.objects.order_by("id"), by="user:ana", reason="because", override=True
+    changing.quarantine_items(items=Image.objects.all(), by="user:ana")
+    changing.release_items(items=Image.objects.filter(pk__in=ids[:2]), by="user:ana")
+    changing.delete_items(
+        items=Image.objects.order_by("id"), by="user:ana", reason="because", override=True
     )
     ((_, _, quarantined, before, after), released, overridden, deleted) = news
     assert (sorted(quarantined), before, after) == (ids, "ready", "quarantined")

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gallery.items import changing
+from gallery.items.models import Image
 from moderation.audit import trail
 from moderation.audit.models import AuditEvent
 from moderation.lists.models import BannedList
@@ -59,7 +60,7 @@ def test_every_number_survives_storing(numbers: list[float]) -> None:
 def test_a_picture_whose_meta_holds_huge_numbers_can_be_changed() -> None:
     image = add_ready_image()
     for meta in ({"a": list(NUMBERS)}, {"a": 1}, None):
-        changing.update_image(by="key:1", image_id=image.pk, fields={"meta": meta})
+        changing.update_item(model=Image, by="key:1", item_id=image.pk, fields={"meta": meta})
     assert list(trail.breaks()) == []
 
 

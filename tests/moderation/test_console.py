@@ -54,7 +54,7 @@ def item(db: None) -> BannedItem:
 @pytest.fixture
 def case(item: BannedItem) -> ReviewCase:
     image = pictures.add_ready_image(data=pictures.png(pictures.photo(1, (640, 480))))
-    changing.quarantine_images(images=Image.objects.all(), by="worker")
+    changing.quarantine_items(items=Image.objects.all(), by="worker")
     return make.make_case(item, Image.objects.get(pk=image.pk), held=True)
 
 

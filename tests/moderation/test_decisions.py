@@ -34,7 +34,7 @@ def person(role: Role = Role.MODERATOR, name: str = "") -> Actor:
 def image(seed: int = 1, *, quarantined: bool = False) -> Image:
     made = pictures.add_ready_image(data=pictures.png(pictures.photo(seed)))
     if quarantined:
-        changing.quarantine_images(images=Image.objects.filter(pk=made.pk), by="worker")
+        changing.quarantine_items(items=Image.objects.filter(pk=made.pk), by="worker")
     return made
 
 
@@ -284,14 +284,14 @@ def test_what_was_changed_since_is_left(item: BannedItem) -> None:
 def test_undoing_leaves_an_upload_that_was_released_since(item: BannedItem) -> None:
     picture, by = image(), person()
     batch = decide(by, make.make_case(item, picture))
-    changing.release_images(
-        images=Image.objects.filter(pk=picture.pk), by="user:root", reason="x", override=True
+    changing.release_items(
+        items=Image.objects.filter(pk=picture.pk), by="user:root", reason="x", override=True
     )
     undo.undo_batch(by=by, batch_id=batch.pk, reason="a slip")
     assert status(picture) == Status.READY
     gone = decide(by, make.make_case(item, picture))
-    changing.delete_images(
-        images=Image.objects.filter(pk=picture.pk), by="user:root", reason="x", override=True
+    changing.delete_items(
+        items=Image.objects.filter(pk=picture.pk), by="user:root", reason="x", override=True
     )
     assert len(undo.undo_batch(by=by, batch_id=gone.pk, reason="a slip").undone) == 1
 

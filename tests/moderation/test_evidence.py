@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from gallery.duplicates import duplicate_decisions
+from gallery.duplicates import decisions as duplicate_decisions
 from gallery.items import changing
 from gallery.items.models import DuplicatePair, Image
 from gallery.items.retention import Withheld
@@ -113,7 +113,7 @@ def test_a_bulk_release_leaves_out_what_cases_withhold(
 ) -> None:
     """The tried case: a filter over all quarantined images, most of them banned."""
     free = add(photo(9))
-    changing.quarantine_images(images=Image.objects.filter(pk=free.pk), by="test")
+    changing.quarantine_items(items=Image.objects.filter(pk=free.pk), by="test")
     opened, _ = held(on, 1)
     confirmed, case = held(on, 2)
     decisions.decide(by=moderator(), case_ids=[case.pk], verb="confirm")
@@ -201,7 +201,7 @@ def under_a_hold() -> tuple[Image, ReviewCase]:
 
 def by_hand() -> tuple[Image, None]:
     image = add(photo(8))
-    changing.quarantine_images(images=Image.objects.filter(pk=image.pk), by="test")
+    changing.quarantine_items(items=Image.objects.filter(pk=image.pk), by="test")
     return image, None
 
 
@@ -222,7 +222,7 @@ def test_what_is_needed_is_not_deleted(
         assert client.delete(f"{path}{'&' if '?' in path else '?'}override=true", **key
                              ).status_code == 403  # fmt: skip
     with pytest.raises(Withheld):
-        changing.delete_images(images=Image.objects.all(), by="test")
+        changing.delete_items(items=Image.objects.all(), by="test")
     free = add(photo(20))
     lead, body = enter(Role.LEAD), chosen("delete_selected", image, free)
     page = pages.shown(lead, IMAGES, body)
@@ -275,7 +275,7 @@ def test_an_administrator_deletes_it_and_the_case_keeps_its_picture(
 
 def test_a_list_of_hashes_alone_keeps_no_picture(client: Client) -> None:
     image, case = held(make_list(hash_only=True))
-    changing.delete_images(images=Image.objects.all(), by="test", reason="x", override=True)
+    changing.delete_items(items=Image.objects.all(), by="test", reason="x", override=True)
     case.refresh_from_db()
     assert not case.picture and case.evidence["deleted"]["image"] == image.pk
     assert not [name for name in default_storage.listdir("")[0] if name == "cases"]
@@ -380,11 +380,11 @@ def test_a_hold_ends_by_itself() -> None:
     soon = timezone.now() + timedelta(hours=1)
     legal_holds.set_hold(by=ADMIN, case_ids=[case.pk], reason="court order 7", until=soon)
     with pytest.raises(Withheld):
-        changing.delete_images(images=Image.objects.all(), by="test")
+        changing.delete_items(items=Image.objects.all(), by="test")
     ReviewCase.objects.update(legal_hold_until=timezone.now() - timedelta(seconds=1))
     case.refresh_from_db()
     assert not case.is_on_legal_hold
-    assert changing.delete_images(images=Image.objects.all(), by="test") == 1
+    assert changing.delete_items(items=Image.objects.all(), by="test") == 1
     assert image.pk
 
 

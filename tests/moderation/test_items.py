@@ -227,7 +227,7 @@ def test_a_hash_only_list_leaves_no_media(settings: Any) -> None:
     assert len(hashes_of(item)["pdq"]) == len(hashes_of(from_gallery)["pdq"]) == 1
     assert (item.picture.name, from_gallery.picture.name) == ("", "")
     assert not BannedFingerprint.objects.exists()
-    changing.delete_images(images=Image.objects.all(), by="tests")
+    changing.delete_items(items=Image.objects.all(), by="tests")
     roots = [Path(settings.MEDIA_ROOT), Path(django_settings.DATA_DIR) / "media"]
     assert [path for root in roots for path in root.rglob("*.jpg")] == []
     signatures = (data[:64], b"\xff\xd8\xff")

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from gallery.duplicates import duplicate_decisions
-from gallery.items import changing as images
+from gallery.duplicates import decisions as duplicate_decisions
+from gallery.items import changing
+from gallery.items.describing import describe_again
 from gallery.items.models import DuplicatePair, Image
 from moderation.access.permissions import Actor, Role
 from moderation.cases import (
@@ -27,7 +28,7 @@ from moderation.lists.models import BannedItem
 from tests.gallery.test_admin import row
 from tests.moderation.factories import ADMIN, make_case, make_item, make_list, make_person
 from tests.moderation.test_locking import Beside
-from videos.items import changing as videos
+from videos.items.reindexing import index_again
 from videos.models import Video
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -71,7 +72,7 @@ def test_images(verb: str) -> None:
         "release": {"status": "quarantined"},
         "describe_again": {"status": "failed", "failure": "Bad.", "original": "x"},
     }
-    run = images.describe_again if verb == "describe_again" else getattr(images, f"{verb}_images")
+    run = describe_again if verb == "describe_again" else getattr(changing, f"{verb}_items")
     for number in range(MANY):
         row(number, **state.get(verb, {}))
     assert sorted(orders(run, "images", Image, by="t")) == [0, MANY]
@@ -80,7 +81,7 @@ def test_images(verb: str) -> None:
 @pytest.mark.parametrize("verb", ["quarantine", "release", "delete", "index_again"])
 def test_videos(verb: str) -> None:
     state = {"status": "quarantined"} if verb == "release" else {"original": "x"}
-    run = videos.index_again if verb == "index_again" else getattr(videos, f"{verb}_videos")
+    run = index_again if verb == "index_again" else getattr(changing, f"{verb}_items")
     for number in range(MANY):
         video(number, **state)
     assert sorted(orders(run, "videos", Video, by="t")) == [0, MANY]
@@ -108,8 +109,8 @@ def test_cases_are_decided_and_undone_while_their_images_are_moved() -> None:
         batch, _ = both(
             partial(decisions.decide, by=people[0], case_ids=cases, verb="confirm"),
             partial(
-                images.delete_images,
-                images=chosen.order_by("-pk"),
+                changing.delete_items,
+                items=chosen.order_by("-pk"),
                 by="t",
                 reason="x",
                 override=True,
@@ -188,8 +189,8 @@ def test_two_delete_the_two_sides_of_pairs() -> None:
         DuplicatePair.objects.create(a=one, b=other, confidence=0.9)
     found = both(
         *(
-            lambda half=half: images.delete_images(  # type: ignore[misc]
-                images=Image.objects.filter(pk__in=[one.pk for one in half]), by="t"
+            lambda half=half: changing.delete_items(  # type: ignore[misc]
+                items=Image.objects.filter(pk__in=[one.pk for one in half]), by="t"
             )
             for half in halves
         )

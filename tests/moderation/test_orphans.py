@@ -185,17 +185,17 @@ from django.db import connection, transaction
 connection.settings_dict["NAME"], settings.MEDIA_ROOT, act, what = sys.argv[1:]
 from gallery.models import Image
 from gallery.items import adding, changing
-from gallery.items.signals import image_added
+from gallery.items.signals import changed
 
 def die(**_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 if act == "add":
-    image_added.connect(die)
+    changed.connect(die)
     adding.add_image(data=open(what, "rb").read(), by="tests")
 with transaction.atomic():
     transaction.on_commit(die)
-    changing.delete_images(images=Image.objects.filter(pk=what), by="tests")
+    changing.delete_items(items=Image.objects.filter(pk=what), by="tests")
 """
 
 

@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
+from gallery.items.changing import quarantine_items
 from moderation.access.permissions import Role
 from moderation.audit.models import AuditEvent
 from moderation.cases import looks
@@ -20,7 +21,6 @@ from tests import factories as pictures
 from tests.moderation import factories as make
 from tests.videos import library
 from tests.videos.clips import encode, still, timed
-from videos.items.changing import quarantine_videos
 from videos.models import Video
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +30,7 @@ CLIP = encode(timed(still("rocket", 2)))
 @pytest.fixture
 def case() -> ReviewCase:
     video = library.add_ready(CLIP)
-    quarantine_videos(videos=Video.objects.all(), by="worker")
+    quarantine_items(items=Video.objects.all(), by="worker")
     return make.make_case(make.make_item(make.make_list("terror")), video=video, held=True)
 
 

@@ -46,9 +46,9 @@ def test_a_batch_of_a_worker_is_one_event() -> None:
 def test_a_bulk_command_is_one_event_that_names_its_rows() -> None:
     ids = sorted(make.add_ready_image(make.photo(seed)).pk for seed in (1, 2, 3))
     before = AuditEvent.objects.count()
-    changing.quarantine_images(images=Image.objects.order_by("id"), by="user:ana")
-    changing.delete_images(
-        images=Image.objects.order_by("id"), by="user:ana", reason="because", override=True
+    changing.quarantine_items(items=Image.objects.order_by("id"), by="user:ana")
+    changing.delete_items(
+        items=Image.objects.order_by("id"), by="user:ana", reason="because", override=True
     )
     quarantined, overridden, deleted = AuditEvent.objects.order_by("id")[before:]
     assert (overridden.verb, overridden.count) == ("image.withholding_overridden", 3)
@@ -64,7 +64,7 @@ def test_what_is_part_of_a_command_is_not_written_twice() -> None:
     make.add_ready_image(make.photo(1))
     before = AuditEvent.objects.count()
     with trail.part_of_a_command():
-        changing.quarantine_images(images=Image.objects.all(), by="user:ana")
+        changing.quarantine_items(items=Image.objects.all(), by="user:ana")
     assert AuditEvent.objects.count() == before
 
 

@@ -73,8 +73,8 @@ def test_the_page_says_what_a_click_would_do(item: BannedItem, ann: User) -> Non
     before = client.get(address(batch))
     assert "3 from confirmed back to open" in before.content.decode()
     decide(make.make_person(Role.MODERATOR), cases[1], verb="appeal")
-    changing.release_images(
-        images=Image.objects.filter(pk=images[2].pk), by="user:root", reason="x", override=True
+    changing.release_items(
+        items=Image.objects.filter(pk=images[2].pk), by="user:root", reason="x", override=True
     )
     events = AuditEvent.objects.count()
     shown = client.get(address(batch))

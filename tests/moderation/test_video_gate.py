@@ -114,14 +114,15 @@ def test_a_video_whose_small_copy_is_broken_is_held(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_video_that_was_found_harmless_passes_when_it_is_indexed_anew() -> None:
-    from videos.items.changing import index_again, release_videos
+    from gallery.items.changing import release_items
+    from videos.items.reindexing import index_again
 
     make_item(make_list(), ("pdq", pdq_of(shown(3)), 90))
     video = add(encode(timed(film())))
     ReviewCase.objects.update(state="dismissed", decided_at="2026-01-01T00:00:00Z", held=False)
     chosen = Video.objects.filter(pk=video.pk)
-    release_videos(videos=chosen, by="test")
-    index_again(videos=chosen, by="test")
+    release_items(items=chosen, by="test")
+    index_again(items=chosen, by="test")
     indexing.index_videos([video.pk])
     video.refresh_from_db()
     assert (video.status, video.reindex) == ("ready", False)

@@ -534,8 +534,10 @@ def test_images_that_become_ready_or_fail_are_told_of() -> None:
         row = image(1)
         publish(row, by="worker")
         failed = image(2, status=Status.FAILED, failure="not a picture")
-        signals.tell(by="worker", verb="failed", row=failed, before="pending", after="failed")
-        signals.tell(by="worker", verb="updated", row=failed, before={}, after={})
+        signals.notify_changed(
+            by="worker", verb="failed", row=failed, before="pending", after="failed"
+        )
+        signals.notify_changed(by="worker", verb="updated", row=failed, before={}, after={})
     ready, lost = Delivery.objects.order_by("id")
     assert (ready.event, lost.event) == ("item.ready", "item.failed")
     assert ready.payload == {
@@ -550,7 +552,7 @@ def test_what_is_held_back_is_told_of_when_it_is_released() -> None:
     make_webhook("https://a.example/", WebhookEvent.READY)
     for number in (1, 2, 3):
         image(number, status=Status.READY)
-    changing.quarantine_images(images=Image.objects.all(), by="user:m")
+    changing.quarantine_items(items=Image.objects.all(), by="user:m")
     assert not Delivery.objects.exists()
-    changing.release_images(images=Image.objects.all(), by="user:m")
+    changing.release_items(items=Image.objects.all(), by="user:m")
     assert Delivery.objects.count() == 3

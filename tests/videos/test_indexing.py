@@ -25,7 +25,9 @@ from django.utils import timezone
 from gallery.imaging import descriptors
 from gallery.imaging.descriptors import pdq
 from gallery.imaging.descriptors.cnn import square
+from gallery.items import changing
 from gallery.items.item import Item
+from gallery.items.signals import changed
 from tests.factories import stored_files
 from tests.httpserver import HttpServer
 from tests.videos.clips import Pixels, encode, film, moving, plain, still, timed
@@ -33,10 +35,9 @@ from videos import tasks
 from videos.decode.decoding import Limits, decode
 from videos.index import indexing
 from videos.index.describing import FULL, TRIMMED
-from videos.items import adding, changing
+from videos.items import adding, reindexing
 from videos.match.windows import read_window
 from videos.models import FRAME_VERSION, Frame, Status, Video
-from videos.signals import video_indexed
 
 pytestmark = pytest.mark.django_db
 
@@ -208,14 +209,15 @@ def test_a_gate_holds_a_video_back(settings: Any) -> None:
 def test_the_news_comes_when_the_frames_are_there() -> None:
     seen: list[int] = []
 
-    def note(video: Video, **_: Any) -> None:
-        seen.append(Frame.objects.filter(item=video).count())
+    def note(verb: str, rows: list[Video], **_: Any) -> None:
+        if verb == "published":
+            seen.append(Frame.objects.filter(item=rows[0]).count())
 
-    video_indexed.connect(note)
+    changed.connect(note)
     try:
         video = ready(SHORT)
     finally:
-        video_indexed.disconnect(note)
+        changed.disconnect(note)
     assert seen == [video.frames.count()]
 
 
@@ -317,7 +319,7 @@ def test_a_video_deleted_while_it_is_indexed(
     video = add(SHORT)
 
     def delete(share: float) -> None:
-        changing.delete_videos(videos=Video.objects.filter(pk=video.pk), by=BY)
+        changing.delete_items(items=Video.objects.filter(pk=video.pk), by=BY)
 
     assert indexing.index_videos([video.pk], tell=delete) == 0
     assert not Video.objects.exists()
@@ -398,7 +400,7 @@ def test_a_missing_model_is_a_failure_that_can_be_retried(settings: Any, tmp_pat
     video.refresh_from_db()
     assert video.status == Status.FAILED
     assert "prepare_models" in video.failure
-    assert changing.index_again(videos=Video.objects.all(), by=BY) == 1
+    assert reindexing.index_again(items=Video.objects.all(), by=BY) == 1
     assert indexing.index_videos([video.pk]) == 1
 
 
@@ -417,7 +419,7 @@ def test_indexing_that_takes_too_long_fails(settings: Any) -> None:
 def test_indexing_anew_replaces_frames_and_files(settings: Any) -> None:
     video = ready(SHORT)
     old_frames, old_files = set(video.frames.values_list("id")), stored_files(settings.MEDIA_ROOT)
-    assert changing.index_again(videos=Video.objects.all(), by=BY) == 1
+    assert reindexing.index_again(items=Video.objects.all(), by=BY) == 1
     video.refresh_from_db()
     assert (video.status, video.reindex, video.progress) == (Status.READY, True, 0)
     assert video.frames.count() == len(old_frames)  # found all the while
@@ -433,7 +435,7 @@ def test_indexing_anew_replaces_frames_and_files(settings: Any) -> None:
 
 def test_indexing_anew_that_fails_leaves_the_video_as_it_is() -> None:
     video = ready(SHORT)
-    changing.index_again(videos=Video.objects.all(), by=BY)
+    reindexing.index_again(items=Video.objects.all(), by=BY)
     default_storage.delete(video.original.name)
     assert indexing.index_videos([video.pk]) == 0
     video.refresh_from_db()
@@ -447,7 +449,7 @@ def test_indexing_anew_that_fails_leaves_the_video_as_it_is() -> None:
 
 def test_a_gate_is_asked_about_new_frames_too(settings: Any) -> None:
     video = ready(SHORT)
-    changing.index_again(videos=Video.objects.all(), by=BY)
+    reindexing.index_again(items=Video.objects.all(), by=BY)
     settings.PUBLISHING_GATES = [f"{__name__}.hold_back"]
     assert indexing.index_videos([video.pk]) == 1
     video.refresh_from_db()
@@ -456,8 +458,8 @@ def test_a_gate_is_asked_about_new_frames_too(settings: Any) -> None:
 
 def test_a_quarantined_video_stays_so_when_indexed_anew() -> None:
     video = ready(SHORT)
-    changing.quarantine_videos(videos=Video.objects.all(), by=BY)
-    assert changing.index_again(videos=Video.objects.all(), by=BY) == 1
+    changing.quarantine_items(items=Video.objects.all(), by=BY)
+    assert reindexing.index_again(items=Video.objects.all(), by=BY) == 1
     assert indexing.index_videos([video.pk]) == 1
     video.refresh_from_db()
     assert (video.status, video.reindex) == (Status.QUARANTINED, False)
@@ -470,7 +472,7 @@ def test_a_link_is_fetched_again_to_be_indexed_anew(web: HttpServer) -> None:
     video.refresh_from_db()
     assert video.original.name == ""
     before = set(video.frames.values_list("id"))
-    assert changing.index_again(videos=Video.objects.all(), by=BY) == 1
+    assert reindexing.index_again(items=Video.objects.all(), by=BY) == 1
     assert indexing.index_videos([video.pk]) == 1
     video.refresh_from_db()
     assert (video.status, video.reindex, video.reindex_failure) == (Status.READY, False, "")
@@ -486,7 +488,7 @@ def test_a_link_that_leads_elsewhere_now(web: HttpServer, now: bytes | None, say
     video = adding.add_video(url=f"{web.url}/clip", by=BY)
     assert indexing.index_videos([video.pk]) == 1
     web.routes = {} if now is None else {"/clip": now}
-    changing.index_again(videos=Video.objects.all(), by=BY)
+    reindexing.index_again(items=Video.objects.all(), by=BY)
     assert indexing.index_videos([video.pk]) == 0
     video.refresh_from_db()
     assert (video.status, video.reindex) == (Status.READY, False)
@@ -498,7 +500,7 @@ def test_what_cannot_be_indexed_anew_is_left_alone() -> None:
     waiting = add(SHORT)
     without = ready()
     Video.objects.filter(pk=without.pk).update(original="")
-    assert changing.index_again(videos=Video.objects.all(), by=BY) == 0
+    assert reindexing.index_again(items=Video.objects.all(), by=BY) == 0
     waiting.refresh_from_db()
     assert (waiting.status, waiting.reindex) == (Status.PENDING, False)
 
@@ -510,7 +512,7 @@ def test_what_cannot_be_indexed_anew_is_left_alone() -> None:
 def test_deleting_takes_frames_and_files(settings: Any) -> None:
     ready(SHORT)
     kept = ready()
-    assert changing.delete_videos(videos=Video.objects.exclude(pk=kept.pk), by=BY) == 1
+    assert changing.delete_items(items=Video.objects.exclude(pk=kept.pk), by=BY) == 1
     assert Video.objects.get() == kept
     assert not Frame.objects.exclude(item=kept).exists()
     names = [kept.original.name, kept.thumbnail.name, kept.proxy.name]

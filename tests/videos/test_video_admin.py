@@ -12,12 +12,13 @@ from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from gallery.items import changing
 from tests import pages
 from tests.httpserver import HttpServer
 from tests.videos.clips import encode, moving, plain, timed
 from videos.admin.timeline import BINS, strip, timeline
 from videos.index import indexing
-from videos.items import adding, changing
+from videos.items import adding
 from videos.models import Status, Video
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static_files")]
@@ -169,7 +170,7 @@ def test_only_moderators_see_quarantined_pictures(
     root: Client, staff: Callable[..., Client]
 ) -> None:
     video = ready()
-    changing.quarantine_videos(videos=Video.objects.all(), by="tests")
+    changing.quarantine_items(items=Video.objects.all(), by="tests")
     bob = staff("view", "change", role="viewer")
     for path in (LIST, f"{LIST}{video.pk}/change/"):
         assert f"/api/v1/videos/{video.pk}/" in page(root, path)
@@ -207,10 +208,10 @@ def test_adding_files_and_links(root: Client, web: HttpServer) -> None:
             "remark": "from the admin",
         },
     )
-    outcomes = answer.context["outcomes"]
-    assert [bool(outcome.image_id) for outcome in outcomes] == [True, False, True, False]
-    assert "text" in outcomes[1].problem
-    assert "404" in outcomes[3].problem
+    results = answer.context["results"]
+    assert [bool(result.item_id) for result in results] == [True, False, True, False]
+    assert "text" in results[1].problem
+    assert "404" in results[3].problem
     assert (
         list(Video.objects.values_list("remark", "added_by"))
         == [("from the admin", "user:root")] * 2
@@ -223,10 +224,10 @@ def test_adding_nothing_too_much_and_what_is_here(root: Client, settings: Any) -
     assert "at most 10" in root.post(ADD, {"urls": many}).content.decode()
     video = pending()
     answer = root.post(ADD, {"files": [SimpleUploadedFile("a.mp4", CLIP)]})
-    assert answer.context["outcomes"][0].image_id == video.pk
+    assert answer.context["results"][0].item_id == video.pk
     settings.MAX_VIDEO_BYTES = 1000
     answer = root.post(ADD, {"files": [SimpleUploadedFile("a.mp4", CLIP)]})
-    assert "at most 1000" in answer.context["outcomes"][0].problem
+    assert "at most 1000" in answer.context["results"][0].problem
 
 
 # --- actions

@@ -10,12 +10,12 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from gallery.items import changing
 from imgsmlr_site.models import ApiKey
 from tests.factories import stored_files
 from tests.httpserver import HttpServer
 from tests.videos.clips import Pixels, animation, encode, moving, sound_only, timed
 from videos import tasks
-from videos.items import changing
 from videos.models import Frame, Status, Video
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("web")]
@@ -327,13 +327,13 @@ def test_media_of_what_is_not_ready_is_for_moderators(
 ) -> None:
     video = ready(client)["id"]
     assert client.get(f"{VIDEOS}{video}/{path}").status_code == 200
-    changing.quarantine_videos(videos=Video.objects.all(), by="tests")
+    changing.quarantine_items(items=Video.objects.all(), by="tests")
     error_of(client.get(f"{VIDEOS}{video}/{path}"), 404)
     error_of(client.get(f"{VIDEOS}{video}/"), 404)
     assert client.get(VIDEOS).json()["results"] == []
     assert admin_client.get(f"{VIDEOS}{video}/{path}").status_code == 200
     assert admin_client.get(f"{VIDEOS}{video}/").status_code == 200
-    changing.release_videos(videos=Video.objects.all(), by="tests")
+    changing.release_items(items=Video.objects.all(), by="tests")
     assert client.get(f"{VIDEOS}{video}/{path}").status_code == 200
 
 

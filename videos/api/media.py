@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from gallery.imaging.pictures import Pixels
 from gallery.items.media_access import guard, visible
-from gallery.items.serving import (
+from gallery.items.media_responses import (
     CLEAR,
     answer,
     asks_clear,
@@ -23,7 +23,7 @@ from gallery.shared.access import access_of
 from gallery.shared.errors import NotFound, UserError
 from gallery.shared.responses import private
 from videos.decode.content_types import CONTENT_TYPES
-from videos.items.serving import GONE, named, ranged
+from videos.items.range_responses import GONE, named, ranged
 from videos.match.windows import read_window
 from videos.models import Video
 

@@ -15,12 +15,13 @@ from gallery.api.limits import MAX_DATA_ID, MAX_URL
 from gallery.api.schema import answers, json, json_or_files
 from gallery.api.serializers import ConflictSerializer, PatchSerializer
 from gallery.api.visibility import check_own, hidden_from
+from gallery.items import changing
 from gallery.items.item import Status
 from gallery.items.media_access import seen_by
 from gallery.shared.access import access_of, sender_of
 from gallery.shared.errors import NotFound, UserError
 from videos.api.serializers import AddVideoSerializer, DeletedVideosSerializer, VideoSerializer
-from videos.items import adding, changing
+from videos.items import adding
 from videos.models import Video
 
 ADD_COST = 10
@@ -95,7 +96,7 @@ class VideoCollection(generics.ListAPIView):
         videos = visible_videos(request).filter(**given)
         check_own(request, videos.order_by().values_list("added_by", flat=True).distinct())
         with told_why(request):
-            deleted = changing.delete_videos(videos=videos, by=access_of(request).actor, **asked)
+            deleted = changing.delete_items(items=videos, by=access_of(request).actor, **asked)
         return Response({"deleted": deleted})
 
 
@@ -132,8 +133,8 @@ class VideoItem(generics.RetrieveAPIView):
         check_own(request, [video.added_by])
         body = PatchSerializer(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
-        video = changing.update_video(
-            video_id=video.pk, fields=body.validated_data, by=access_of(request).actor
+        video = changing.update_item(
+            model=Video, item_id=video.pk, fields=body.validated_data, by=access_of(request).actor
         )
         return Response(self.get_serializer(video).data)
 
@@ -144,5 +145,5 @@ class VideoItem(generics.RetrieveAPIView):
         check_own(request, [video.added_by])
         rows = Video.objects.filter(pk=video.pk)
         with told_why(request):
-            changing.delete_videos(videos=rows, by=access_of(request).actor, **asked)
+            changing.delete_items(items=rows, by=access_of(request).actor, **asked)
         return Response(status=status.HTTP_204_NO_CONTENT)

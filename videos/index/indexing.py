@@ -22,13 +22,12 @@ from gallery.items import file_storage as files_of_items
 from gallery.items.item import UNREADABLE, Status
 from gallery.items.publishing import passes, publish
 from gallery.items.retention import may_forget
-from gallery.items.signals import tell
+from gallery.items.signals import notify_changed
 from gallery.shared import leases
 from gallery.shared.errors import UserError
 from videos.index import file_storage
 from videos.index.reading import Indexed, read
 from videos.models import Frame, ScreenedHashes, Video
-from videos.signals import video_indexed
 
 CLUSTER = "video"
 LEASE = timedelta(seconds=120)
@@ -138,7 +137,6 @@ def _finish(video: Video, new: Indexed) -> None:
         row.thumbnail = files.add(thumbnail)
         row.proxy = files.add(file_storage.save_proxy(row.sha256, new.proxy))
         row.duration_ms, row.progress = new.duration_ms, 100
-        video_indexed.send(sender=Video, video=row)
         original = row.original.name
         if row.status == Status.PENDING:
             publish(row, by=WORKER, saved=SAVED, spare=not row.keep_original)
@@ -159,28 +157,7 @@ def _replace(row: Video) -> None:
         row.original = ""
     row.attempts, row.claimed_until = 0, None
     row.save()
-    tell(by=WORKER, verb="reindexed", row=row, before=before, after=row.status)
-
-
-def forget_original(video: Video) -> None:
-    """Let go, in memory, of an original that is not to be kept; its file goes with the commit."""
-    if video.original and not video.keep_original and may_forget(video):
-        files_of_items.delete_after_commit([video.original.name])
-        video.original = ""
-
-
-def forget_originals() -> int:
-    """Let go of those that a case needed until now. Answers how many."""
-    spare = Video.objects.ready().filter(keep_original=False, reindex=False).exclude(original="")
-    count = 0
-    for pk in spare.order_by("pk").values_list("pk", flat=True).iterator():
-        with transaction.atomic():
-            video = spare.filter(pk=pk).select_for_update(no_key=True).first()
-            if video is not None:
-                forget_original(video)
-                video.save(update_fields=["original"])
-                count += not video.original
-    return count
+    notify_changed(by=WORKER, verb="reindexed", row=row, before=before, after=row.status)
 
 
 def _fail(video: Video, reason: str) -> None:
@@ -198,5 +175,5 @@ def _fail(video: Video, reason: str) -> None:
             if row.pictures_version < row.PICTURES_VERSION:
                 row.pictures_version = UNREADABLE
         row.save()
-        tell(by=WORKER, verb="failed", row=row, before=before, after=row.status)
+        notify_changed(by=WORKER, verb="failed", row=row, before=before, after=row.status)
     logger.warning("video %s failed: %s", video.pk, reason)

@@ -14,15 +14,15 @@ from django.db import transaction
 
 from gallery.items import file_storage as files_of_items
 from gallery.items.inserting import insert, refuse_existing
+from gallery.items.originals import keeps_original
 from gallery.items.preprocessing import Hashes
-from gallery.items.signals import tell
+from gallery.items.signals import notify_changed
 from gallery.shared.errors import UserError
 from videos import conf
 from videos.decode.decoding import Info, decode
 from videos.decode.errors import NotAVideo
 from videos.index import file_storage, indexing
 from videos.models import Video
-from videos.signals import video_added
 
 LOOK_SIDE = 64
 SINGLE_PICTURE = "The file shows a single picture; add it as an image."
@@ -61,7 +61,7 @@ def add_video(
             uploader=uploader,
             added_by=by,
             client=client,
-            keep_original=settings.KEEP_VIDEOS in ({"all"} if fetched else {"all", "uploads"}),
+            keep_original=keeps_original(settings.KEEP_VIDEOS, fetched=fetched),
             format=info.container,
             width=info.width,
             height=info.height,
@@ -109,7 +109,6 @@ def _store(video: Video, file: File, *, by: str) -> Video:
         insert(video)
         video.original = files.add(file_storage.save_original(video.sha256, file))
         video.save(update_fields=["original"])
-        video_added.send(sender=Video, video=video)
-        tell(by=by, verb="added", row=video, after=video.status)
+        notify_changed(by=by, verb="added", row=video, after=video.status)
         indexing.enqueue([video.pk])
     return video

@@ -11,7 +11,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from gallery.duplicates import duplicate_scan, duplicates
+from gallery.duplicates import scan
+from gallery.duplicates.clusters import all_clusters, find_groups
 from gallery.shared.errors import Conflict, UserError
 from gallery.shared.locking import Lock, only_one
 
@@ -64,7 +65,7 @@ class Command(BaseCommand):
             raise CommandError("--workers must be at least 1.")
         try:
             with only_one(Lock.DUPLICATES, BUSY):
-                run = duplicate_scan.begin(min_confidence=least, restart=options["restart"])
+                run = scan.start_run(min_confidence=least, restart=options["restart"])
                 self.scan(run, options["workers"])
             if options["csv"]:
                 self.export(options["csv"])
@@ -78,20 +79,20 @@ class Command(BaseCommand):
 
     def scan(self, run: Any, workers: int) -> None:
         """Show the progress, what could not be looked up, and what is known at the end."""
-        ids = list(duplicate_scan.left().values_list("pk", flat=True))
+        ids = list(scan.unscanned_images().values_list("pk", flat=True))
         with tqdm(total=len(ids), unit="image", disable=None) as bar:
-            for batch in duplicate_scan.scan(run, ids, workers=workers):
+            for batch in scan.scan_images(run, ids, workers=workers):
                 bar.update(len(batch))
                 for result in batch:
                     if result.problem:
                         bar.write(f"image {result.image_id}: {result.problem}", file=self.stderr)
-        groups = duplicates.groups()
+        groups = find_groups()
         images = sum(len(group.ids) for group in groups)
         self.stdout.write(
             f"{len(ids)} images looked up. {len(groups)} clusters of {images} images "
             f"at a confidence of {run.min_confidence:g} or more."
         )
-        if waiting := duplicate_scan.undescribed():
+        if waiting := scan.undescribed():
             self.stdout.write(
                 f"{waiting} images lack the descriptor copy: the workers add it, or "
                 "describe_missing does; then run this again."
@@ -102,7 +103,7 @@ class Command(BaseCommand):
         with path.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream)
             writer.writerow(["id", "keep", "members", "confidence"])
-            for cluster in duplicates.all_clusters():
+            for cluster in all_clusters():
                 members = " ".join(str(member.image.pk) for member in cluster.members)
                 keep = cluster.best.image.pk
                 writer.writerow([cluster.id, keep, members, f"{cluster.confidence:.6f}"])

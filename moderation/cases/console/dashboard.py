@@ -11,7 +11,7 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from gallery.items.serving import is_foreign
+from gallery.items.media_responses import is_foreign
 from gallery.shared.errors import UserError
 from gallery.shared.responses import download
 from moderation.access.permissions import Actor, can

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_safe
 
 from gallery.imaging.renditions import STEPS
-from gallery.items.serving import CLEAR, LARGEST, picture
+from gallery.items.media_responses import CLEAR, LARGEST, picture
 from gallery.shared.errors import NotFound, UserError
 from moderation.access.permissions import Actor
 from moderation.cases import media, wellbeing

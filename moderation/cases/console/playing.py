@@ -18,7 +18,7 @@ from moderation.access.permissions import Actor, NotAllowed
 from moderation.cases import looks, media, wellbeing
 from moderation.cases.console.access import console_page
 from moderation.cases.console.media import case_of
-from videos.items.serving import ranged
+from videos.items.range_responses import ranged
 
 AGAIN: Final = "Ask for the video on its case's page: each look is noted."
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from gallery.imaging.renditions import STEPS
-from gallery.items.serving import CLEAR, picture
+from gallery.items.media_responses import CLEAR, picture
 from gallery.shared.errors import NotFound, UserError
 from moderation.access.permissions import Actor, can
 from moderation.cases import intervals, looks, media, statistics, wellbeing

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from videos.items import changing
+from videos.items import reindexing
 from videos.models import Video
 
 BY = "command:index_missing"
@@ -35,7 +35,7 @@ class Command(BaseCommand):
                 "neither the original nor a link is left."
             )
             return
-        queued, lost = changing.index_older(by=BY)
+        queued, lost = reindexing.index_older(by=BY)
         self.stdout.write(
             f"{queued} videos wait to be indexed anew; {lost} cannot be: neither their original "
             "nor a link is left."

@@ -19,7 +19,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from gallery.duplicates import duplicate_workers
+from gallery.duplicates.workers import start_pool
 from gallery.imaging import descriptors
 from gallery.imaging.descriptors.base import COPY_VERSION
 from gallery.imaging.trimming import trim
@@ -38,13 +38,13 @@ from gallery.search.nearest import INCLUSIVE, Match
 from gallery.shared.errors import Conflict, Unavailable, UserError
 from gallery.shared.locking import locked
 
-BATCH = 16
-EVERY = 1000
+IMAGES_PER_BATCH = 16
+NO_LIMIT = 1000
 """More than a search proposes."""
 
 
 @dataclass(frozen=True)
-class LookedUp:
+class ScanResult:
     """An image and the columns of its pairs. ``problem``: why it could not be looked up."""
 
     image_id: int
@@ -53,7 +53,7 @@ class LookedUp:
     problem: str = ""
 
 
-def begin(*, min_confidence: float | None, restart: bool) -> DuplicateRun:
+def start_run(*, min_confidence: float | None, restart: bool) -> DuplicateRun:
     """The run to go on with, or a new one; ``restart`` forgets what was found before.
 
     ``min_confidence`` None: that of the run before, or where ``auto`` is precise. Raises
@@ -76,7 +76,7 @@ def begin(*, min_confidence: float | None, restart: bool) -> DuplicateRun:
     return run
 
 
-def left() -> QuerySet[Image]:
+def unscanned_images() -> QuerySet[Image]:
     """Images that can be looked up and were not, oldest first."""
     return _unscanned().filter(_described()).order_by("id")
 
@@ -86,14 +86,18 @@ def undescribed() -> int:
     return _unscanned().exclude(_described()).count()
 
 
-def scan(run: DuplicateRun, ids: Sequence[int], *, workers: int) -> Iterator[list[LookedUp]]:
+def scan_images(
+    run: DuplicateRun, ids: Sequence[int], *, workers: int
+) -> Iterator[list[ScanResult]]:
     """Look these images up and store what was found, a transaction for each yielded batch.
 
     Images deleted meanwhile are left out. Raises ``UserError`` when a process was killed.
     """
-    batches = iter(ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
-    waiting: deque[Future[list[LookedUp]]] = deque()
-    pool = duplicate_workers.pool(workers)
+    batches = iter(
+        ids[start : start + IMAGES_PER_BATCH] for start in range(0, len(ids), IMAGES_PER_BATCH)
+    )
+    waiting: deque[Future[list[ScanResult]]] = deque()
+    pool = start_pool(workers)
     try:
         for batch in batches:
             waiting.append(pool.submit(look_up, batch, run.min_confidence))
@@ -111,26 +115,26 @@ def scan(run: DuplicateRun, ids: Sequence[int], *, workers: int) -> Iterator[lis
     DuplicateRun.objects.filter(pk=run.pk).update(finished_at=timezone.now())
 
 
-def look_up(ids: Sequence[int], min_confidence: float) -> list[LookedUp]:
+def look_up(ids: Sequence[int], min_confidence: float) -> list[ScanResult]:
     """Search with each of these images. Runs in a process of the pool and writes nothing."""
     images = Image.objects.ready().filter(pk__in=ids).order_by("id")
     return [_look_up(image, min_confidence) for image in images]
 
 
-def _look_up(image: Image, min_confidence: float) -> LookedUp:
+def _look_up(image: Image, min_confidence: float) -> ScanResult:
     try:
         matches = search_copies(
             stored_query(image, "auto"),
             "auto",
             threshold=1.0 - min_confidence,
-            limit=EVERY,
+            limit=NO_LIMIT,
             filters=None,
             comparison=INCLUSIVE,
         )
     except UserError as error:
-        return LookedUp(image.pk, problem=error.message)
+        return ScanResult(image.pk, problem=error.message)
     pairs = [_pair(image.pk, match) for match in matches]
-    return LookedUp(image.pk, _content(image), pairs)
+    return ScanResult(image.pk, _content(image), pairs)
 
 
 def _pair(image_id: int, match: Match) -> dict[str, Any]:
@@ -164,7 +168,7 @@ def _content(image: Image) -> float:
 
 
 @transaction.atomic
-def _store(results: list[LookedUp]) -> list[LookedUp]:
+def _store(results: list[ScanResult]) -> list[ScanResult]:
     results_here = [result for result in results if not result.problem]
     pairs = [pair for result in results_here for pair in result.pairs]
     ids = {result.image_id for result in results_here}

@@ -11,10 +11,10 @@ from typing import Any
 
 from django.db import transaction
 
-from gallery.duplicates import duplicates
+from gallery.duplicates.clusters import members_with
 from gallery.items import changing
 from gallery.items.models import Image, NotDuplicate
-from gallery.items.signals import tell, together
+from gallery.items.signals import batch_notifications, notify_changed
 from gallery.shared.errors import Conflict
 from gallery.shared.locking import locked
 
@@ -45,7 +45,7 @@ def merge_copies(*, keep: int, copies: Iterable[int], by: str, reason: str = "")
             f"The meta of image {kept.pk} holds something else as {MERGED!r}: rename that first."
         )
     meta[MERGED] = before + [entry for row in rows for entry in _entries(row)]
-    changing.update_image(image_id=kept.pk, fields={"meta": meta}, by=by)
+    changing.update_item(model=Image, item_id=kept.pk, fields={"meta": meta}, by=by)
     return _delete(rows, by, reason)
 
 
@@ -55,14 +55,14 @@ def tell_apart(*, keep: int, copies: Iterable[int], by: str, reason: str = "") -
     finds. Answers how many there were. Raises ``Conflict``."""
     kept, rows = _locked(keep, copies)
     apart = {row.pk for row in rows}
-    everyone = duplicates.members_with(kept.pk)
+    everyone = members_with(kept.pk)
     group = uuid.uuid4()
     NotDuplicate.objects.bulk_create(
         [NotDuplicate(group=group, image_id=pk, together=pk not in apart) for pk in everyone]
     )
-    with together():
+    with batch_notifications():
         for row in rows:
-            tell(by=by, verb="told apart", row=row, after=sorted(everyone), reason=reason)
+            notify_changed(by=by, verb="told apart", row=row, after=sorted(everyone), reason=reason)
     return len(rows)
 
 
@@ -70,7 +70,7 @@ def _locked(keep: int, copies: Iterable[int]) -> tuple[Image, list[Image]]:
     """The image to keep and its copies, by id, still ready and still in one cluster."""
     wanted = {keep, *copies}
     rows = {row.pk: row for row in locked(Image.objects.filter(pk__in=wanted))}
-    if keep not in rows or wanted - duplicates.members_with(keep):
+    if keep not in rows or wanted - members_with(keep):
         raise Conflict(f"The cluster of image {keep} has changed meanwhile: look at it again.")
     kept = rows.pop(keep)
     if not rows:
@@ -94,4 +94,4 @@ def _entries(row: Image) -> list[dict[str, Any]]:
 
 def _delete(rows: list[Image], by: str, reason: str) -> int:
     doomed = Image.objects.filter(pk__in=[row.pk for row in rows])
-    return changing.delete_images(images=doomed, by=by, reason=reason)
+    return changing.delete_items(items=doomed, by=by, reason=reason)

@@ -11,7 +11,7 @@ from django.db import connection
 from gallery.items.processes import obey_parent
 
 
-def pool(workers: int) -> ProcessPoolExecutor:
+def start_pool(workers: int) -> ProcessPoolExecutor:
     """Worker processes on the same database; they stop when this process stops or is killed."""
     return ProcessPoolExecutor(
         workers,

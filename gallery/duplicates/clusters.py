@@ -22,7 +22,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from gallery.items.item import Status
 from gallery.items.models import DuplicatePair, DuplicateScan, Image, NotDuplicate
 
-LOADED = 25
+LOADED_AT_ONCE = 25
 """Clusters that are loaded at once."""
 CROPPED = 0.9
 """Showing less than this share of another one's content is showing a part of it."""
@@ -97,7 +97,7 @@ def live_pairs() -> QuerySet[DuplicatePair]:
     return DuplicatePair.objects.alias(**states).filter(~Exists(apart), **ready)
 
 
-def groups(*, largest_first: bool = False) -> list[Group]:
+def find_groups(*, largest_first: bool = False) -> list[Group]:
     """All clusters, the most certain first, or the largest; then by the oldest member."""
     parents: dict[int, int] = {}
     weakest: dict[int, float] = {}
@@ -137,12 +137,12 @@ def members_with(image_id: int) -> set[int]:
 
 def all_clusters() -> Iterator[Cluster]:
     """Every cluster, the most certain first, a few loaded at a time."""
-    found = groups()
-    for start in range(0, len(found), LOADED):
-        yield from load(found[start : start + LOADED])
+    found = find_groups()
+    for start in range(0, len(found), LOADED_AT_ONCE):
+        yield from load_clusters(found[start : start + LOADED_AT_ONCE])
 
 
-def load(
+def load_clusters(
     found: Sequence[Group],
     keep: Mapping[int, int] | None = None,
     images: QuerySet[Image] | None = None,

@@ -1,0 +1,31 @@
+"""What is true of images alone, for code that handles any item."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from django.db.models import Q
+
+from gallery.items import describing, embedding
+from gallery.items.kinds import ItemKind
+from gallery.items.models import DuplicatePair, Image
+
+
+def _lock_pairs(ids: Sequence[int]) -> None:
+    """A pair is of two images, which two people may delete at once."""
+    pairs = DuplicatePair.objects.filter(Q(a__in=ids) | Q(b__in=ids))
+    list(pairs.order_by("pk").select_for_update().values_list("pk"))
+
+
+IMAGE: Final = ItemKind(
+    model=Image,
+    contents="picture",
+    stored="vectors",
+    thumbnail_view="gallery:thumbnail",
+    icon="image",
+    failed_icon="broken_image",
+    try_again=describing.describe_again,
+    needs_original=lambda image: not embedding.is_described(image),
+    lock_dependents=_lock_pairs,
+)

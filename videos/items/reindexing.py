@@ -1,0 +1,64 @@
+"""Indexing videos again: those that failed, and those that older code indexed."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from gallery.items.item import Status
+from gallery.items.signals import batch_notifications, notify_changed
+from gallery.shared.locking import locked
+from videos.index import indexing
+from videos.models import Video
+
+HOURLY_VIDEOS = 10
+"""Videos of older code that are indexed again in an hour."""
+
+UPGRADE = "upgrade"
+"""The actor of what is done because the code is newer."""
+
+
+@transaction.atomic
+@batch_notifications()
+def index_again(*, items: QuerySet[Video], by: str) -> int:
+    """Try failed videos again, and index those anew that are indexed. Answers how many.
+
+    An indexed one is found by its old frames until it has new ones. A video whose original was
+    not kept is fetched again; without a link it is left as it is, as is one that waits already.
+    """
+    waiting = items.exclude(status=Status.PENDING).exclude(reindex=True)
+    rows = locked(waiting.exclude(original="", url__isnull=True), no_key=True)
+    for video in rows:
+        before = video.status
+        if video.status == Status.FAILED:
+            video.move_to(Status.PENDING)
+        else:
+            video.reindex, video.reindex_failure = True, ""
+        video.attempts, video.progress = 0, 0
+        video.save()
+        verb = "retried" if before == Status.FAILED else "reindexing"
+        notify_changed(by=by, verb=verb, row=video, before=before, after=video.status)
+    indexing.enqueue([video.pk for video in rows])
+    return len(rows)
+
+
+def index_older(*, by: str) -> tuple[int, int]:
+    """Index all those anew that older code indexed: it kept no hashes of what is shown briefly.
+
+    Answers how many will be, and how many cannot: of those neither a file nor a link is left.
+    """
+    left = Video.objects.not_looked_through()
+    lost = left.filter(original="", url=None).count()
+    return index_again(items=left, by=by), lost
+
+
+def index_some_older() -> int:
+    """The oldest of those that are left to workers. Answers how many.
+
+    None while other videos wait for their indexing.
+    """
+    if Video.objects.indexable().exists():
+        return 0
+    left = Video.objects.left_to_workers().filter(reindex=False)
+    oldest = left.order_by("id").values_list("pk", flat=True)[:HOURLY_VIDEOS]
+    return index_again(items=Video.objects.filter(pk__in=list(oldest)), by=UPGRADE)
