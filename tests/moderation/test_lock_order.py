@@ -49,7 +49,7 @@ def both(first: Callable[[], Any], second: Callable[[], Any]) -> list[Any]:
     return [one.done() for one in running]
 
 
-def orders(command: Callable[..., Any], argument: str, model: Any, **fields: Any) -> list[Any]:
+def orders(command: Callable[..., Any], model: Any, **fields: Any) -> list[Any]:
     """The command about all rows, in one order and in the other.
 
     The row in the middle is held until both have come as far as they can: without one order each
@@ -59,7 +59,7 @@ def orders(command: Callable[..., Any], argument: str, model: Any, **fields: Any
     with transaction.atomic():
         model.objects.select_for_update().get(pk=ids[len(ids) // 2])
         running = [
-            Beside(partial(command, **{argument: model.objects.order_by(order)}, **fields))
+            Beside(partial(command, items=model.objects.order_by(order), **fields))
             for order in ("pk", "-pk")
         ]
         assert not running[0].ended(0.3) and not running[1].ended(0.1)
@@ -75,7 +75,7 @@ def test_images(verb: str) -> None:
     run = describe_again if verb == "describe_again" else getattr(changing, f"{verb}_items")
     for number in range(MANY):
         row(number, **state.get(verb, {}))
-    assert sorted(orders(run, "images", Image, by="t")) == [0, MANY]
+    assert sorted(orders(run, Image, by="t")) == [0, MANY]
 
 
 @pytest.mark.parametrize("verb", ["quarantine", "release", "delete", "index_again"])
@@ -84,7 +84,7 @@ def test_videos(verb: str) -> None:
     run = index_again if verb == "index_again" else getattr(changing, f"{verb}_items")
     for number in range(MANY):
         video(number, **state)
-    assert sorted(orders(run, "videos", Video, by="t")) == [0, MANY]
+    assert sorted(orders(run, Video, by="t")) == [0, MANY]
 
 
 def test_items() -> None:
@@ -94,7 +94,7 @@ def test_items() -> None:
         for _ in range(MANY // 2):
             make_item(on)
     for command in by_turns:
-        found = orders(command, "items", BannedItem, by=ADMIN, reason="x")
+        found = orders(command, BannedItem, by=ADMIN, reason="x")
         assert sorted(found) == [0, MANY]
 
 
