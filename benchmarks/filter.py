@@ -100,10 +100,10 @@ def fill_pictures(list_id: int, count: int) -> None:
 def wait_for_scans() -> None:
     """Until the workers have looked through what is here. Raises ``RuntimeError`` after a while."""
     from moderation.lists.models import RetroScan
-    from moderation.pipeline import scanning
+    from moderation.pipeline import rescan
 
     until = time.monotonic() + PATIENCE
-    while RetroScan.objects.filter(state__in=scanning.UNFINISHED).exists():
+    while RetroScan.objects.filter(state__in=rescan.UNFINISHED).exists():
         if time.monotonic() > until:
             raise RuntimeError("no worker has done the scans that the items asked for")
         time.sleep(0.2)

@@ -172,11 +172,11 @@ def _set_up() -> None:
 
 def screen(job: Job) -> Found:
     """What the lists say of one file."""
-    from moderation.lists import list_policies
-    from moderation.screening import content, screening
+    from moderation.lists import policies
+    from moderation.screening import content, screen
 
-    lists = list_policies.current()
-    found = screening.screen(content.of_bytes(job.data), lists)
+    lists = policies.current()
+    found = screen.screen(content.of_bytes(job.data), lists)
     right = [match for match in found.within if match.item_id == job.item]
     verdicts = {str(match.verdict.value) for match in right}
     by = frozenset(_kind(match.match_type, match.edit, match.rendering) for match in right)

@@ -55,7 +55,7 @@ FETCH_ALLOW_PRIVATE = env_networks("FETCH_ALLOW_PRIVATE")
 RECHECK_LINKS_DAYS = env_int("RECHECK_LINKS_DAYS", 7, minimum=0, maximum=3650)
 """Days after which the link of an image that is known by it alone is looked at again; 0 = never."""
 RECHECK_LINKS_HOURLY = env_int("RECHECK_LINKS_HOURLY", 2000, minimum=12)
-LINK_GATES = ["moderation.pipeline.link_gate.passes"]
+LINK_GATES = ["moderation.pipeline.gates.may_link"]
 """Dotted paths of functions that are asked about changed content of a link."""
 THUMBNAIL_SIZE = env_int("THUMBNAIL_SIZE", 320, minimum=64, maximum=2048)
 
@@ -76,7 +76,7 @@ TWO_PERSON_SEVERITY = env_str("TWO_PERSON_SEVERITY", "critical")
 """Cases of this severity or a higher one need two people, whatever their list says."""
 QUALITY_SHARE = env_float("QUALITY_SHARE", 0.05, minimum=0, maximum=1)
 """The share of decided cases that somebody else judges again, without being told what was said."""
-PUBLISHING_GATES = ["moderation.pipeline.gate.gate"]
+PUBLISHING_GATES = ["moderation.pipeline.gates.may_publish"]
 """Dotted paths of functions that may hold an item back; see ``gallery.items.publishing``."""
 RETENTION_GUARDS = ["moderation.cases.evidence.withheld"]
 """Dotted paths of functions that withhold items from being released or deleted; see
@@ -92,7 +92,7 @@ FLOOD_LIMIT = env_int("FLOOD_LIMIT", 100, minimum=1)
 NEAR_CHECKS = env_int("NEAR_CHECKS", 50, minimum=1)
 """Contents near to one item that a client may check in a day before its answers become coarser."""
 SCREEN_QUERIES = env_bool("SCREEN_QUERIES", False)
-QUERY_GATES = ["moderation.pipeline.checking.refuse_banned_query"] if SCREEN_QUERIES else []
+QUERY_GATES = ["moderation.pipeline.gates.refuse_banned_query"] if SCREEN_QUERIES else []
 """Dotted paths of functions that may refuse a picture to search with (``items.publishing``)."""
 MODERATORS_ALLOW_LIST = env_str("MODERATORS_ALLOW_LIST", "Allowed by moderators")
 WEBHOOK_TIMEOUT = env_float("WEBHOOK_TIMEOUT", 10.0, minimum=0.1, maximum=60)

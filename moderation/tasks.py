@@ -7,10 +7,10 @@ from gallery.items.models import Image
 from moderation.imports import starting_imports
 from moderation.lists import banned_hashes, item_changes
 from moderation.pipeline import (
-    checking,
+    check,
     flood,
     near_checks,
-    scanning,
+    rescan,
 )
 from moderation.webhooks import sending
 
@@ -37,12 +37,12 @@ def clean_up_webhooks() -> int:
 
 def scan(scan_id: int) -> bool:
     """Lists cluster: what is already here, for items of a list."""
-    return scanning.run(scan_id)
+    return rescan.run(scan_id)
 
 
 def sweep() -> int:
     """Lists cluster, every minute: scans whose worker ended."""
-    return scanning.run_left_over()
+    return rescan.run_left_over()
 
 
 def refresh_hash_index() -> int:
@@ -62,17 +62,17 @@ def forget_originals() -> int:
 
 def forget_answers() -> int:
     """Light cluster, daily: answers to checks that nobody asks for again, and near checks."""
-    return checking.forget_answers() + near_checks.forget()
+    return check.forget_answers() + near_checks.forget()
 
 
 def screen_again(sha256: list[str]) -> int:
     """Lists cluster: files that an allow list freed until now."""
-    return scanning.screen_freed(sha256)
+    return rescan.screen_freed(sha256)
 
 
 def screen_images(ids: list[int]) -> int:
     """Lists cluster: images of which more pictures are known than when they were screened."""
-    return sum(scanning.screen_again(Image, pk) is not None for pk in ids)
+    return sum(rescan.screen_again(Image, pk) is not None for pk in ids)
 
 
 def retire_expired() -> int:

@@ -25,7 +25,11 @@ from gallery.imaging.descriptors.pdq_transform import Floats
 from gallery.imaging.descriptors.pdq_variants import Hashes, Variants, variants
 from moderation.lists import hash_index
 from moderation.lists.hash_index import HashIndex
-from moderation.screening.edit_evidence import FARTHEST, Evidence, evidence
+from moderation.screening.edit_evidence import (
+    FARTHEST,
+    EditEvidence,
+    evidence,
+)
 
 PLAIN: Final = 31
 """Bits up to which a copy is found as it is: the default threshold."""
@@ -146,7 +150,7 @@ def stranger(place: Place, index: HashIndex, rows: Sequence[Place]) -> Stranger 
     plain = {int(hit["item"]) for hit in index.search(hashes, PLAIN)}
     plain = {row for row in plain if rows[row].package != place.package}
     seen = variants(rgb, LOW_QUALITY)
-    proofs: dict[int, Evidence] = {}
+    proofs: dict[int, EditEvidence] = {}
     if seen is not None:
         items, near = index.likely(seen.asked, FARTHEST)
         proofs = {
@@ -173,7 +177,7 @@ def _grey(rgb: Pixels) -> Floats:
     return pdq_transform.sampled(pdq_transform.luma(rgb))
 
 
-def _undone(seen: Variants, proof: Evidence) -> Floats:
+def _undone(seen: Variants, proof: EditEvidence) -> Floats:
     """What the copy looks like before its edit; a negative inverted."""
     samples = seen.samples[seen.drawn[proof.variant]]
     return -samples if seen.tried[proof.variant].edit.kind == "negative" else samples

@@ -115,6 +115,16 @@ def confidence(evidence: Evidence, match_type: str) -> float:
     return 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, logit(evidence, match_type)))))
 
 
+def distance(evidence: Evidence, match_type: str) -> float:
+    """1 − confidence, to six places. ``match_type``: copy or auto."""
+    return round(1.0 - confidence(evidence, match_type), 6)
+
+
+def of_distance(distance: float) -> float:
+    """The confidence that a distance of copy or auto stands for."""
+    return max(0.0, 1.0 - distance)
+
+
 def features(evidence: Evidence, match_type: str) -> NDArray[np.float64]:
     """The numbers that the model of a match type reads, float64[len(FEATURES[match_type])]."""
     values = {

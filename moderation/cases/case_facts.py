@@ -9,8 +9,7 @@ from typing import Any, Final
 
 from gallery.items.models import Image
 from moderation.cases.models import ReviewCase
-from moderation.screening.matching import Match
-from moderation.screening.screening import Screening
+from moderation.screening.types import ItemMatch, Screening
 from videos.models import Video
 
 NEAR: Final = 16
@@ -74,7 +73,7 @@ def evidence_of(about: About, screening: Screening) -> dict[str, Any]:
     return found
 
 
-def cluster_of(about: About, screening: Screening, asking: Sequence[Match]) -> str:
+def cluster_of(about: About, screening: Screening, asking: Sequence[ItemMatch]) -> str:
     """What identical and nearly identical subjects share.
 
     A new subject joins the cluster of an undecided case of the same bytes, else of the same item

@@ -19,12 +19,11 @@ from moderation.cases import case_pictures
 from moderation.cases.case_facts import About, cluster_of, evidence_of
 from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.cases.states import CaseState
-from moderation.lists import conf
+from moderation.lists import policies
 from moderation.lists.models import BannedList
 from moderation.lists.verdicts import Action, Severity, Verdict
 from moderation.screening import verdict_rules
-from moderation.screening.matching import Match
-from moderation.screening.screening import Screening
+from moderation.screening.types import ItemMatch, Screening
 from moderation.webhooks import outbox
 from moderation.webhooks.models import WebhookEvent
 
@@ -62,7 +61,7 @@ def record_screening(*, by: Actor, origin: str, about: About, screening: Screeni
     cased = {item: case for (item, _), case in stored.items() if case is not None}
     asking = [m for m in screening.within if m.item_id not in cased]
     case, opened = None, False
-    doubtful = bool(screening.held and screening.missing and about.can_be_seen)
+    doubtful = bool(screening.withheld and screening.missing and about.can_be_seen)
     if asking or (doubtful and not _open_case(about)):
         case, opened = _case(by, origin, about, screening, asking)
         _add_rows(case, about, asking)
@@ -134,13 +133,13 @@ def _open_case(about: About) -> ReviewCase | None:
 
 
 def _case(
-    by: Actor, origin: str, about: About, screening: Screening, asking: Sequence[Match]
+    by: Actor, origin: str, about: About, screening: Screening, asking: Sequence[ItemMatch]
 ) -> tuple[ReviewCase, bool]:
     """The case that these matches belong to, and whether it is new."""
     severity = max((m.list.severity for m in asking), default=_severity_of_doubt(screening))
     sure = max((verdict_rules.confidence(match) for match in asking), default=0.0)
     two_person = any(match.list.two_person for match in asking)
-    two_person = two_person or severity >= conf.two_person_severity()
+    two_person = two_person or severity >= policies.two_person_severity()
     verdict = verdict_rules.verdict_of(asking) if asking else Verdict.REVIEW
     case = _open_case(about)
     if case is not None:
@@ -149,7 +148,7 @@ def _case(
         case.severity = max(case.severity, severity)
         case.confidence = max(case.confidence, sure)
         case.two_person = case.two_person or two_person
-        case.held = case.held or screening.held
+        case.held = case.held or screening.withheld
         case.save(update_fields=["verdict", "severity", "confidence", "two_person", "held"])
         _record(by, "case.extended", case, asking, before)
         return case, False
@@ -161,7 +160,7 @@ def _case(
         severity=severity,
         confidence=sure,
         two_person=two_person,
-        held=screening.held,
+        held=screening.withheld,
         cluster=cluster_of(about, screening, asking),
         evidence=evidence_of(about, screening),
     )
@@ -173,7 +172,7 @@ def _case(
     return case, True
 
 
-def payload(case: ReviewCase, matches: Sequence[Match]) -> dict[str, Any]:
+def payload(case: ReviewCase, matches: Sequence[ItemMatch]) -> dict[str, Any]:
     """What others are told of a case that was opened."""
     told = ("sha256", "url", "data_id")
     return {
@@ -197,7 +196,7 @@ def _strictness(verdict: str) -> int:
     return list(Verdict).index(Verdict(verdict))
 
 
-def _sampled(matches: Iterable[Match], about: About, *, asked: bool) -> list[Match]:
+def _sampled(matches: Iterable[ItemMatch], about: About, *, asked: bool) -> list[ItemMatch]:
     """Those that are to be decided although nothing asks for it: a share of each list's subjects.
 
     Of lists that act what is beyond the threshold, unless somebody is ``asked`` about the subject
@@ -215,7 +214,7 @@ def _sampled(matches: Iterable[Match], about: About, *, asked: bool) -> list[Mat
     ]
 
 
-def _in_shadow(match: Match) -> bool:
+def _in_shadow(match: ItemMatch) -> bool:
     return bool(match.list.action == Action.SHADOW)
 
 
@@ -224,7 +223,7 @@ def _draw(about: About, list_id: int) -> float:
     return int.from_bytes(digest[:6]) / 2**48
 
 
-def _sample(by: Actor, about: About, screening: Screening, sampled: Sequence[Match]) -> None:
+def _sample(by: Actor, about: About, screening: Screening, sampled: Sequence[ItemMatch]) -> None:
     """One case for each list, that stands for as many as were not drawn."""
     for list_id in sorted({match.list.pk for match in sampled}):
         mine = [match for match in sampled if match.list.pk == list_id]
@@ -243,7 +242,7 @@ def _sample(by: Actor, about: About, screening: Screening, sampled: Sequence[Mat
         _record(by, "case.opened", case, mine, None)
 
 
-def _add_rows(case: ReviewCase | None, about: About, matches: Sequence[Match]) -> None:
+def _add_rows(case: ReviewCase | None, about: About, matches: Sequence[ItemMatch]) -> None:
     if case is not None and about.can_be_seen:
         # What was only noted before is part of the case now.
         noted = CaseMatch.objects.filter(**about.key, sha256=about.sha256, case=None)
@@ -261,8 +260,8 @@ def _add_rows(case: ReviewCase | None, about: About, matches: Sequence[Match]) -
             source=match.source,
             match_type=match.match_type,
             distance=match.distance,
-            threshold=match.threshold,
-            observe=match.observe,
+            threshold=match.thresholds.threshold,
+            observe=match.thresholds.near_miss,
             quality=match.quality,
             time_ms=match.time_ms,
             item_time_ms=match.item_time_ms,
@@ -275,7 +274,9 @@ def _add_rows(case: ReviewCase | None, about: About, matches: Sequence[Match]) -
     )
 
 
-def _record(by: Actor, verb: str, case: ReviewCase, matches: Sequence[Match], before: Any) -> None:
+def _record(
+    by: Actor, verb: str, case: ReviewCase, matches: Sequence[ItemMatch], before: Any
+) -> None:
     trail.record(
         by=by.name,
         verb=verb,

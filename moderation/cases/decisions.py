@@ -25,7 +25,7 @@ from moderation.cases.models import (
     ReviewCase,
 )
 from moderation.cases.states import CaseState, check_step
-from moderation.lists import conf
+from moderation.lists import policies
 
 MOST: Final = 1000
 """Cases in one batch."""
@@ -154,7 +154,7 @@ def needing_two(cases: Sequence[ReviewCase]) -> set[int]:
     """Those that their list, their severity, or whoever opened them says two must decide."""
     ids = [case.pk for case in cases]
     by_list = CaseMatch.objects.filter(case__in=ids, list__two_person=True).order_by()
-    least = conf.two_person_severity()
+    least = policies.two_person_severity()
     return {case.pk for case in cases if case.two_person or case.severity >= least} | set(
         by_list.values_list("case", flat=True)
     )

@@ -17,7 +17,6 @@ from moderation.access.permissions import Actor, check
 from moderation.cases import intervals
 from moderation.cases.intervals import Interval, Tally, share
 from moderation.cases.reading import many_rows
-from moderation.lists import conf
 from moderation.lists.models import BannedList, ListMethod
 from moderation.lists.verdicts import PICTURE_TYPES
 
@@ -97,7 +96,7 @@ def over_time(*, by: Actor, list_id: int, match_type: str) -> OverTime:
     """
     check(by, "view lists")
     method = method_of(list_id, match_type)
-    observe = conf.bounds(match_type, method.threshold, method.observe).observe
+    observe = method.thresholds.near_miss
     today = timezone.now().date()
     monday = today - timedelta(days=today.weekday())
     weeks = [monday - timedelta(weeks=n) for n in range(WEEKS - 1, -1, -1)]
@@ -158,7 +157,7 @@ def precisions(*, by: Actor) -> list[ListPrecision]:
         ListPrecision(
             method.list,
             method.match_type,
-            conf.bounds(method.match_type, method.threshold, method.observe).threshold,
+            method.thresholds.threshold,
             Rate.of(*counted.get((method.list_id, method.match_type), (0, 0))),
         )
         for method in methods.select_related("list").order_by("list__name", "match_type")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from gallery.imaging.shown_pictures import in_words
 from moderation.cases.models import CaseMatch, ReviewCase
-from moderation.screening.screening import COLOURS, FRAMES
+from moderation.screening.types import COLOURS, FRAMES
 
 
 def of_match(match: CaseMatch) -> list[str]:

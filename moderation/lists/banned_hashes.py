@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from django.conf import settings
 from django.db import connection
+from django_q.tasks import async_task
 from numpy.typing import NDArray
 
 from gallery.shared.binary_copy import BIGINT, read_rows
@@ -36,6 +38,9 @@ from moderation.lists.hash_index import (
 
 TAIL = 5000
 """Rows beyond the file's from which a new one is worth writing."""
+
+LOOK_EVERY = 60.0
+"""Seconds between two looks of a process whether the file is due."""
 
 _COLUMNS = {"id": BIGINT, "hash": np.dtype(("u1", hash_index.BYTES)), "tx": BIGINT}
 
@@ -74,6 +79,7 @@ class _Settled:
 _lock = threading.Lock()
 _kept: dict[Path, _Settled] = {}
 _paths: dict[str, Path] = {}
+_next_look = 0.0
 
 
 def near(queries: Sequence[bytes], threshold: int) -> Hits:
@@ -111,6 +117,16 @@ def is_due() -> bool:
     """Whether the file should be written anew: it is damaged, or lacks many rows."""
     settled, items, _ = _current()
     return settled.unusable or len(settled) + len(items) > TAIL
+
+
+def ask_if_due() -> None:
+    """Queue a refresh, in this transaction, if the file is damaged or lacks many rows."""
+    global _next_look
+    if time.monotonic() < _next_look:
+        return
+    _next_look = time.monotonic() + LOOK_EVERY
+    if is_due():
+        async_task("moderation.tasks.refresh_hash_index")
 
 
 def refresh(*, always: bool = False) -> int:

@@ -79,6 +79,12 @@ def matching(column: str, version: str, lists: Sequence[int]) -> Pictures:
     return known
 
 
+def as_array(vector: Any) -> NDArray[np.float32]:
+    """A stored vector, as a list or as pgvector's own."""
+    values = vector.to_numpy() if hasattr(vector, "to_numpy") else vector
+    return np.asarray(values, np.float32)
+
+
 def unit(vectors: NDArray[Any]) -> Floats:
     """Scaled to length 1, along the last axis."""
     wide = np.asarray(vectors, np.float32)

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
 
 from gallery.shared.errors import Conflict, UserError
-from moderation.lists import conf
+from moderation.lists import thresholds
 from moderation.lists.models import BannedList, ListMethod
 from moderation.lists.verdicts import PROVING, Action
 
@@ -73,7 +73,7 @@ def set_allows_for(row: BannedList, ids: Iterable[int]) -> None:
 
 def check_method(method: ListMethod) -> None:
     """Raises ``InvalidList`` for distances that cannot be meant."""
-    largest = conf.LARGEST[method.match_type]
+    largest = thresholds.LARGEST[method.match_type]
     for name in ("threshold", "observe"):
         value = getattr(method, name)
         # Written so that what is not a number fails, too.
@@ -81,7 +81,7 @@ def check_method(method: ListMethod) -> None:
             raise InvalidList(
                 f"A distance of {method.match_type} is a number from 0 to {largest:g}.", field=name
             )
-    if method.observe is not None and method.observe < _bounds(method).threshold:
+    if method.observe is not None and method.observe < method.thresholds.threshold:
         raise InvalidList("Nothing is observed nearer than it matches.", field="observe")
     if method.may_block and method.match_type in PROVING:
         raise InvalidList(
@@ -91,11 +91,7 @@ def check_method(method: ListMethod) -> None:
 
 def reach(method: ListMethod) -> float:
     """How far it matches; less than any distance if it is off."""
-    return _bounds(method).threshold if method.enabled else -1.0
-
-
-def _bounds(method: ListMethod) -> conf.Bounds:
-    return conf.bounds(method.match_type, method.threshold, method.observe)
+    return method.thresholds.threshold if method.enabled else -1.0
 
 
 def list_facts(row: BannedList) -> Facts:

@@ -12,7 +12,13 @@ from gallery.items.file_storage import delete_after_commit
 from gallery.shared.errors import Conflict, NotFound
 from moderation.access.permissions import Actor, NotAllowed, check
 from moderation.audit import trail
-from moderation.lists import conf, freed, needed, retro_scan, weakening
+from moderation.lists import (
+    freed,
+    needed,
+    retro_scan,
+    thresholds,
+    weakening,
+)
 from moderation.lists.list_values import (
     FIELDS,
     METHOD_FIELDS,
@@ -66,7 +72,7 @@ def create_list(*, by: Actor, name: str, reason: str = "", **fields: Any) -> Ban
             critical=weakening.critical_for(allows_for),
         )
     ListMethod.objects.bulk_create(
-        ListMethod(list=made, match_type=match_type, enabled=match_type in conf.ON_AT_FIRST)
+        ListMethod(list=made, match_type=match_type, enabled=match_type in thresholds.ON_AT_FIRST)
         for match_type in PICTURE_TYPES
     )
     trail.record(

@@ -17,6 +17,7 @@ from django.utils import timezone
 from pgvector.django import VectorField
 
 from gallery.items.vectors import Fingerprint
+from moderation.lists.thresholds import Thresholds, effective
 from moderation.lists.verdicts import (
     HASH_TYPES,
     PICTURE_TYPES,
@@ -130,6 +131,11 @@ class ListMethod(models.Model):
 
     def __str__(self) -> str:
         return f"{self.match_type} of list {self.list_id}"
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """Those in force: its own, or the defaults."""
+        return effective(self.match_type, self.threshold, self.observe)
 
 
 class BannedItemQuerySet(models.QuerySet["BannedItem"]):

@@ -19,7 +19,7 @@ from moderation.access.deferred import Deferred
 from moderation.access.permissions import Actor, Role
 from moderation.audit import trail
 from moderation.audit.models import AuditEvent
-from moderation.lists import conf
+from moderation.lists import thresholds
 from moderation.lists.list_values import STRICTNESS, Facts
 from moderation.lists.models import (
     BannedItem,
@@ -209,8 +209,8 @@ def of_method(row: BannedList, method: ListMethod, before: Facts) -> list[str]:
     if before["may_block"] and not method.may_block:
         found.append(f"{name} blocks no more")
     if method.enabled:
-        now = conf.bounds(name, method.threshold, method.observe).threshold
-        was = _highest_today(row, name, conf.bounds(name, before["threshold"], None).threshold)
+        now = method.thresholds.threshold
+        was = _highest_today(row, name, thresholds.effective(name, before["threshold"]).threshold)
         much = min(was * MUCH_LOWER, MUCH_LOWER_BITS if name == "pdq" else was)
         if was - now > much:
             found.append(f"the threshold of {name} falls from {was:g} to {now:g} within a day")
@@ -227,7 +227,7 @@ def _highest_today(row: BannedList, match_type: str, threshold: float) -> float:
         before__has_key="threshold",
     )
     earlier = (before["threshold"] for before in events.values_list("before", flat=True) if before)
-    return max([threshold, *(conf.bounds(match_type, one, None).threshold for one in earlier)])
+    return max([threshold, *(thresholds.effective(match_type, one).threshold for one in earlier)])
 
 
 def check_items(

@@ -20,8 +20,8 @@ from gallery.shared.access import access_of
 from gallery.shared.errors import UserError
 from moderation.access.permissions import Actor
 from moderation.lists.verdicts import Verdict
-from moderation.pipeline import checking
-from moderation.pipeline.checking import Asked
+from moderation.pipeline import check
+from moderation.pipeline.check import CheckRequest
 
 CHECK_COST: Final = 3
 BATCH_SECONDS: Final = 45.0
@@ -148,7 +148,9 @@ class Check(APIView):
         body = CheckSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         by = Actor.caller(access_of(request))
-        return Response(checking.check(by=by, asked=_asked(body.validated_data), key=_key(request)))
+        return Response(
+            check.check(by=by, request=_check_request(body.validated_data), key=_key(request))
+        )
 
 
 class CheckBatch(APIView):
@@ -173,7 +175,7 @@ class CheckBatch(APIView):
         by, key = Actor.caller(access_of(request)), _key(request)
         until = time.monotonic() + BATCH_SECONDS
         results = []
-        for number, asked in enumerate(body.validated_data["checks"]):
+        for number, given in enumerate(body.validated_data["checks"]):
             try:
                 if time.monotonic() > until:
                     raise UserError(
@@ -181,15 +183,15 @@ class CheckBatch(APIView):
                         code="batch_timeout",
                     )
                 name = f"{key} {number}" if key else ""
-                answer = checking.check(by=by, asked=_asked(asked), key=name)
+                answer = check.check(by=by, request=_check_request(given), key=name)
                 results.append({"check": answer})
             except UserError as error:
                 results.append({"error": error_body(error)})
         return Response({"results": results})
 
 
-def _asked(given: dict[str, Any]) -> Asked:
-    return Asked(
+def _check_request(given: dict[str, Any]) -> CheckRequest:
+    return CheckRequest(
         url=given.get("url"),
         data=given.get("file"),
         hash=given.get("hash"),

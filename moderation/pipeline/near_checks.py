@@ -27,7 +27,7 @@ from moderation.lists.models import BannedItem, BannedList
 from moderation.lists.verdicts import Action, Verdict, strictest
 from moderation.pipeline.models import NearCheck
 from moderation.screening import verdict_rules
-from moderation.screening.matching import Match
+from moderation.screening.types import ItemMatch
 from moderation.webhooks import outbox
 from moderation.webhooks.models import WebhookEvent
 
@@ -36,7 +36,7 @@ WINDOW: Final = timedelta(days=1)
 
 @transaction.atomic
 def counted(
-    *, by: Actor, content: str, verdict: Verdict, matches: Iterable[Match]
+    *, by: Actor, content: str, verdict: Verdict, matches: Iterable[ItemMatch]
 ) -> Verdict | None:
     """Count this content. Answers the verdict of all that is near to the item, if the client is
     beyond the budget: the strictest that it had about the item, and ``review`` at least.
@@ -80,7 +80,7 @@ def forget() -> int:
     return NearCheck.objects.filter(created_at__lt=timezone.now() - WINDOW).delete()[0]
 
 
-def _near(matches: Sequence[Match]) -> set[int]:
+def _near(matches: Sequence[ItemMatch]) -> set[int]:
     """The items that a client could learn something about. A list in shadow answers nothing, and a
     file that an allow list names is no variant."""
     if any(_is_allowed(match) for match in matches):
@@ -89,7 +89,7 @@ def _near(matches: Sequence[Match]) -> set[int]:
     return {match.item_id for match in banned if match.list.action != Action.SHADOW}
 
 
-def _is_allowed(match: Match) -> bool:
+def _is_allowed(match: ItemMatch) -> bool:
     return match.list.kind == BannedList.Kind.ALLOW and match.match_type == verdict_rules.ALLOWING
 
 

@@ -58,8 +58,8 @@ CALIBRATED: Final[Mapping[str, Limits]] = {
 }
 
 
-def reach(calibrated: int, share: float) -> int:
-    """How far an edit goes on a list whose threshold for ``pdq`` is this share of the default.
+def scaled(calibrated: int, share: float) -> int:
+    """A calibrated limit for a list whose threshold for ``pdq`` is this share of the default.
 
     A list that is stricter than the default is stricter with edits in the same proportion; one
     that is laxer is not, as nothing was measured there.
@@ -69,7 +69,7 @@ def reach(calibrated: int, share: float) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class EditEvidence:
     """The variant of a picture that a hash speaks for: its number, and the bits that differ.
 
     ``detailed``: whether the variant shows enough to be told from most other pictures.
@@ -82,21 +82,21 @@ class Evidence:
     def blocks(self, seen: Variants, share: float = 1.0) -> bool:
         """Whether it is enough to block."""
         limit = CALIBRATED[seen.tried[self.variant].edit.kind].block
-        return self.detailed and self.distance <= reach(limit, share)
+        return self.detailed and self.distance <= scaled(limit, share)
 
 
-def evidence(seen: Variants, hashes: Hashes, share: float = 1.0) -> list[Evidence | None]:
+def evidence(seen: Variants, hashes: Hashes, share: float = 1.0) -> list[EditEvidence | None]:
     """For each of m × 32 hashes the variant of which it denies least, if it is near enough.
 
-    ``share``: as ``reach`` has it.
+    ``share``: as ``scaled`` has it.
     """
     chunks = (hashes[start : start + _AT_ONCE] for start in range(0, len(hashes), _AT_ONCE))
     return [one for chunk in chunks for one in _evidence(seen, chunk, share)]
 
 
-def _evidence(seen: Variants, hashes: Hashes, share: float) -> list[Evidence | None]:
+def _evidence(seen: Variants, hashes: Hashes, share: float) -> list[EditEvidence | None]:
     limits = [CALIBRATED[variant.edit.kind] for variant in seen.tried]
-    reaches = np.array([reach(limit.review, share) for limit in limits])
+    reaches = np.array([scaled(limit.review, share) for limit in limits])
     distances = seen.distances(hashes)
     rows, numbers = np.nonzero(distances <= reaches)
     detail = {number: seen.detail(number) for number in np.unique(numbers).tolist()}
@@ -106,10 +106,10 @@ def _evidence(seen: Variants, hashes: Hashes, share: float) -> list[Evidence | N
     worth = allowed > 0
     rows, numbers, part, allowed = rows[worth], numbers[worth], part[worth], allowed[worth]
     denied = seen.denials(numbers, hashes[rows])
-    found: list[Evidence | None] = [None] * len(hashes)
+    found: list[EditEvidence | None] = [None] * len(hashes)
     # The least denied, of what is allowed, is written last.
     for at in np.argsort(-denied / allowed, kind="stable").tolist():
         if denied[at] <= allowed[at]:
             row, number = int(rows[at]), int(numbers[at])
-            found[row] = Evidence(number, int(distances[row, number]), bool(part[at] >= 1))
+            found[row] = EditEvidence(number, int(distances[row, number]), bool(part[at] >= 1))
     return found

@@ -1,46 +1,88 @@
-"""What is already here and may match some items: every stored hash and vector is compared, but for
-``imgsmlr``, which asks the index of the gallery's own searches.
+"""Stored images and videos that may match some items: the candidates of a rescan.
 
-Each of these is then screened like a new upload, which is far more work.
+Every stored hash and vector is compared, except that ``imgsmlr`` asks the index of the gallery's
+own searches. Each candidate is then screened like a new upload, which is far more work.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 from django.db import models
 from numpy.typing import NDArray
 
-from gallery.imaging.descriptors.base import HASHES_VERSION, PIXELS_VERSION
+from gallery.imaging import geometry
+from gallery.imaging.descriptors.base import COPY_VERSION, HASHES_VERSION, PIXELS_VERSION
 from gallery.imaging.descriptors.pdq import LOW_QUALITY, TURNED_ERROR, turned
+from gallery.imaging.local_features import Features
+from gallery.items import versions
 from gallery.items.item import Status
 from gallery.items.models import Image
 from gallery.items.vectors import encode
+from gallery.search.candidates import local_features
 from gallery.search.nearest import nearest
-from gallery.shared.binary_copy import BIGINT, read_rows
+from gallery.shared.binary_copy import BIGINT, halfvec, read_rows
+from gallery.shared.errors import Unavailable
 from moderation.lists import hash_index
-from moderation.lists.list_policies import Policy
+from moderation.lists.item_vectors import as_array, unit
 from moderation.lists.models import BannedFingerprint, BannedHash, BannedItem
+from moderation.lists.policies import Policy
 from moderation.lists.verdicts import HASH_TYPES
-from moderation.screening import edited_copies, vector_candidates
-from moderation.screening.matching import as_array
-from moderation.screening.vector_candidates import Suspects
+from moderation.screening import edited_copies
 from videos.models import FRAME_VERSION, ScreenedHashes, Video
 from videos.screened import RECORD
 
-SCREENED: Final = (Status.READY, Status.QUARANTINED)
-"""What was published or held; what is pending meets the gate. One that is held may be released."""
+Ids = NDArray[np.int64]
+Floats = NDArray[np.float32]
 
-ROWS: Final = 200_000
+STORED_VECTORS: Final = 10_000
+"""Stored vectors in memory at a time: 80 MB with all that is computed of them."""
+
+QUERY_VECTORS: Final = 256
+"""Vectors of items that are compared at a time."""
+
+VERIFIED: Final = 50
+"""Pictures that are verified for each vector of an item: the nearest that are not alike."""
+
+ALIKE: Final = 0.3
+"""Cosine distance up to which a picture is a candidate whatever its local features say."""
+
+LEAST_INLIERS: Final = 6
+"""Local features that must agree if it is farther away; a copy has many more."""
+
+_IMAGES, _FRAMES = "gallery_imagefingerprint", "videos_frame"
+
+
+@dataclass
+class Candidates:
+    """Ids of images and of videos."""
+
+    images: set[int] = field(default_factory=set)
+    videos: set[int] = field(default_factory=set)
+
+    def __len__(self) -> int:
+        return len(self.images) + len(self.videos)
+
+    def __ior__(self, others: Candidates) -> Candidates:
+        self.images |= others.images
+        self.videos |= others.videos
+        return self
+
+
+SCREENED: Final = (Status.READY, Status.QUARANTINED)
+"""Published or quarantined, as a quarantined one may be released; the gate screens pending ones."""
+
+STORED_HASHES: Final = 200_000
 """Stored hashes in memory at a time."""
 
 SCREENED_ROWS: Final = 20
-"""Of up to 4,000 hashes each, that are read at a time."""
+"""Rows of up to 4,000 hashes each that are read at a time."""
 
-QUERIES: Final = 512
-"""Hashes that are looked for at a time: about a second."""
+QUERY_HASHES: Final = 512
+"""Hashes of items that are compared at a time: about a second."""
 
 _HASH: Final = {
     "id": BIGINT,
@@ -54,23 +96,23 @@ NEAREST_PATTERNS: Final = 50
 
 def of_items(
     items: Sequence[BannedItem], policy: Policy, tick: Callable[[], None] = lambda: None
-) -> Suspects:
+) -> Candidates:
     """The stored images and videos that may match items of one list within its thresholds.
 
     ``tick`` is called every few seconds: a video has thousands of hashes.
     """
-    found = Suspects()
+    found = Candidates()
     ids = [item.pk for item in items]
     _same_files(ids, found)
-    if "pdq" in policy.reach:
-        _like_hashes(ids, int(policy.reach["pdq"].threshold), found, tick)
-    if "copy" in policy.reach:
-        found |= vector_candidates.copies(ids, tick)
-    if "clip" in policy.reach:
-        found |= vector_candidates.like_clip(ids, policy.reach["clip"].threshold, tick)
-    if "imgsmlr" in policy.reach:
-        _near_patterns(ids, policy.reach["imgsmlr"].threshold, found)
-    return Suspects(
+    if "pdq" in policy.thresholds:
+        _like_hashes(ids, int(policy.thresholds["pdq"].threshold), found, tick)
+    if "copy" in policy.thresholds:
+        found |= copies(ids, tick)
+    if "clip" in policy.thresholds:
+        found |= like_clip(ids, policy.thresholds["clip"].threshold, tick)
+    if "imgsmlr" in policy.thresholds:
+        _near_patterns(ids, policy.thresholds["imgsmlr"].threshold, found)
+    return Candidates(
         _screened(Image.objects.all(), found.images), _screened(Video.objects.all(), found.videos)
     )
 
@@ -80,7 +122,7 @@ def _screened(rows: models.QuerySet[Any], ids: Iterable[int]) -> set[int]:
     return set(chosen.values_list("pk", flat=True))
 
 
-def _same_files(ids: Sequence[int], found: Suspects) -> None:
+def _same_files(ids: Sequence[int], found: Candidates) -> None:
     for kind in HASH_TYPES:
         values = BannedHash.objects.filter(item__in=ids, kind=kind).values_list("value", flat=True)
         if values:
@@ -90,7 +132,7 @@ def _same_files(ids: Sequence[int], found: Suspects) -> None:
 
 
 def _like_hashes(
-    ids: Sequence[int], threshold: int, found: Suspects, tick: Callable[[], None]
+    ids: Sequence[int], threshold: int, found: Candidates, tick: Callable[[], None]
 ) -> None:
     rows = BannedHash.objects.filter(item__in=ids, kind="pdq").values_list("value", flat=True)
     own = [bytes.fromhex(value) for value in rows]
@@ -100,9 +142,7 @@ def _like_hashes(
     # The negative of a picture has the complement of its hash.
     others += [_complement(hash) for hash in (*own, *others)]
     reach = min(hash_index.BITS, threshold + TURNED_ERROR)
-    edited = max(
-        threshold, edited_copies.reach(edited_copies.STORED, edited_copies.share(threshold))
-    )
+    edited = max(threshold, edited_copies.stored_reach(threshold))
     for parts, into in (
         (_stored_hashes("gallery_imagefingerprint", PIXELS_VERSION), found.images),
         (_stored_hashes("gallery_imagefingerprint", HASHES_VERSION), found.images),
@@ -111,8 +151,8 @@ def _like_hashes(
     ):
         for items, hashes in parts:
             for queries, within in ((own, edited), (others, reach)):
-                for start in range(0, len(queries), QUERIES):
-                    some = queries[start : start + QUERIES]
+                for start in range(0, len(queries), QUERY_HASHES):
+                    some = queries[start : start + QUERY_HASHES]
                     hits = hash_index.scan(items, hashes, some, min(within, hash_index.BITS))
                     into.update(hits["item"].tolist())
                     tick()
@@ -141,7 +181,7 @@ def _stored_hashes(table: str, version: str) -> Iterator[_Hashes]:
         rows = read_rows(
             f"SELECT id, item_id, pdq FROM {table} WHERE id > %(last)s AND pdq IS NOT NULL "  # noqa: S608
             "AND pdq_quality >= %(quality)s AND version = %(version)s ORDER BY id LIMIT %(rows)s",
-            {"last": last, "quality": LOW_QUALITY, "version": version, "rows": ROWS},
+            {"last": last, "quality": LOW_QUALITY, "version": version, "rows": STORED_HASHES},
             _HASH,
         )
         if not len(rows):
@@ -150,7 +190,7 @@ def _stored_hashes(table: str, version: str) -> Iterator[_Hashes]:
         last = int(rows["id"][-1])
 
 
-def _near_patterns(ids: Sequence[int], threshold: float, found: Suspects) -> None:
+def _near_patterns(ids: Sequence[int], threshold: float, found: Candidates) -> None:
     """By imgsmlr, as a search of the gallery would find them."""
     rows = BannedFingerprint.objects.filter(
         item__in=ids, version=PIXELS_VERSION, pattern__isnull=False, haar__isnull=False
@@ -161,3 +201,107 @@ def _near_patterns(ids: Sequence[int], threshold: float, found: Suspects) -> Non
             "imgsmlr", PIXELS_VERSION, columns, threshold=threshold, limit=NEAREST_PATTERNS
         )
         found.images |= {match.image.pk for match in matches}
+
+
+def copies(ids: Sequence[int], tick: Callable[[], None]) -> Candidates:
+    """By ``copy``: what is alike as a whole, and of the nearest that are not what shares places.
+
+    Of the pictures of videos no local features are stored: only those that are alike are found.
+    ``tick`` is called every few seconds.
+    """
+    found = Candidates()
+    for rows in _vectors_of(ids, "cnn", COPY_VERSION):
+        queries = np.stack([as_array(row.cnn) for row in rows])
+        nearest = _Nearest(len(rows))
+        for items, distances in _measured(_IMAGES, "cnn", COPY_VERSION, queries):
+            found.images.update(items[(distances <= ALIKE).any(axis=1)].tolist())
+            nearest.add(items, distances)
+            tick()
+        for items, distances in _measured(_FRAMES, "cnn", FRAME_VERSION, queries):
+            found.videos.update(items[(distances <= ALIKE).any(axis=1)].tolist())
+            tick()
+        for row, images in zip(rows, nearest.items(), strict=True):
+            found.images |= _verified(row, images - found.images)
+            tick()
+    return found
+
+
+def like_clip(ids: Sequence[int], threshold: float, tick: Callable[[], None]) -> Candidates:
+    """By ``clip``: everything up to the threshold; nothing where the model is not available."""
+    found = Candidates()
+    try:
+        version = versions.searched().version
+    except Unavailable:
+        return found
+    for rows in _vectors_of(ids, "clip", version):
+        queries = np.stack([as_array(row.clip) for row in rows])
+        for items, distances in _measured(_IMAGES, "clip", version, queries):
+            found.images.update(items[(distances <= threshold + 1e-6).any(axis=1)].tolist())
+            tick()
+    return found
+
+
+class _Nearest:
+    """The items nearest to each of some vectors, of those that are added and are not alike."""
+
+    def __init__(self, vectors: int) -> None:
+        self._items = np.empty((0, vectors), np.int64)
+        self._distances = np.empty((0, vectors), np.float32)
+
+    def add(self, items: Ids, distances: Floats) -> None:
+        """``distances``: items × vectors."""
+        farther = np.where(distances <= ALIKE, np.float32(3.0), distances)
+        every = np.concatenate([self._distances, farther])
+        wide = np.broadcast_to(items[:, np.newaxis], distances.shape)
+        ids = np.concatenate([self._items, wide])
+        if len(every) > VERIFIED:
+            best = np.argpartition(every, VERIFIED - 1, axis=0)[:VERIFIED]
+            every, ids = np.take_along_axis(every, best, 0), np.take_along_axis(ids, best, 0)
+        self._distances, self._items = every, ids
+
+    def items(self) -> list[set[int]]:
+        """For each vector."""
+        return [set(column) for column in self._items.T.tolist()]
+
+
+def _vectors_of(ids: Sequence[int], column: str, version: str) -> Iterator[list[BannedFingerprint]]:
+    """The pictures of items, a few at a time."""
+    rows = BannedFingerprint.objects.filter(
+        item__in=ids, version=version, **{f"{column}__isnull": False}
+    )
+    last = 0
+    while some := list(rows.filter(pk__gt=last).defer("pattern").order_by("pk")[:QUERY_VECTORS]):
+        yield some
+        last = some[-1].pk
+
+
+def _measured(
+    table: str, column: str, version: str, queries: Floats
+) -> Iterator[tuple[Ids, Floats]]:
+    """Items, and the cosine distances of their pictures to the queries, in parts."""
+    kind, last = halfvec(queries.shape[1]), 0
+    turned = np.ascontiguousarray(unit(queries).T)
+    while True:
+        rows = read_rows(
+            f"SELECT id, item_id, {column} FROM {table} WHERE id > %(last)s "  # noqa: S608
+            f"AND {column} IS NOT NULL AND version = %(version)s ORDER BY id LIMIT %(rows)s",
+            {"last": last, "version": version, "rows": STORED_VECTORS},
+            {"id": BIGINT, "item": BIGINT, "vector": kind},
+        )
+        if not len(rows):
+            return
+        last = int(rows["id"][-1])
+        yield rows["item"].astype(np.int64), 1.0 - unit(rows["vector"]["values"]) @ turned
+
+
+def _verified(row: BannedFingerprint, images: set[int]) -> set[int]:
+    """Those of some images that share places with an item's picture."""
+    packed = local_features(sorted(images))
+    if not row.features or not packed:
+        return set()
+    matches = geometry.verify_many(Features.unpack(bytes(row.features)), list(packed.values()))
+    return {
+        image
+        for image, match in zip(packed, matches, strict=True)
+        if match is not None and match.inliers >= LEAST_INLIERS
+    }

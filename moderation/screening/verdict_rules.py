@@ -1,4 +1,4 @@
-"""What matches come to: the rules of verdicts, in one place. No database."""
+"""The rules that turn matches into verdicts, all of them. No database."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from moderation.lists.list_policies import Policies, Policy
+from gallery.search import confidence as calibrated
+from moderation.lists.policies import Policies, Policy
 from moderation.lists.verdicts import (
     ALLOWING,
     HASH_TYPES,
@@ -15,33 +16,32 @@ from moderation.lists.verdicts import (
     Verdict,
     strictest,
 )
-from moderation.screening.matching import Match
+from moderation.screening.types import ItemMatch
 
 FRAMES_OF_VIDEO: Final = 3
-"""Different pictures of a banned video that must be seen before one match can block: a single
-picture of it may well be harmless."""
+"""Different frames of a banned video that must be seen before a match can block: a single frame
+may well be harmless."""
 
 RECORDED_EACH: Final = 3
-"""Matches that are kept of an item and match type: in a video there may be one each second."""
+"""Matches recorded of an item and match type: a video may have one each second."""
 
 RECORDED: Final = 100
-"""Matches that are kept of a subject."""
+"""Matches recorded of one content."""
 
 
-def judged(matches: Sequence[Match], policies: Policies) -> list[Match]:
-    """The matches with what each of them asks for, the weightiest first.
+def decide_verdicts(matches: Sequence[ItemMatch], policies: Policies) -> list[ItemMatch]:
+    """The matches with their verdicts, the weightiest first.
 
-    What an allow list lets through asks for nothing, and neither does what is beyond the
-    threshold or on a list in shadow.
+    ``allow``: what an allow list lets through, near misses, and matches of lists in shadow.
     """
     seen = _pictures_seen(matches)
-    freeing = [match for match in matches if _frees(match, policies)]
-    found = [replace(match, verdict=_verdict(match, policies, freeing, seen)) for match in matches]
+    allowing = [match for match in matches if _allows(match, policies)]
+    found = [replace(match, verdict=_verdict(match, policies, allowing, seen)) for match in matches]
     return sorted(found, key=_weight)
 
 
-def kept(matches: Sequence[Match]) -> list[Match]:
-    """Those that are recorded, of matches in the order of ``judged``."""
+def recorded(matches: Sequence[ItemMatch]) -> list[ItemMatch]:
+    """Those that are stored, of matches in the order of ``decide_verdicts``."""
     counts: dict[tuple[int, str], int] = {}
     found = []
     for match in matches:
@@ -52,32 +52,32 @@ def kept(matches: Sequence[Match]) -> list[Match]:
     return found[:RECORDED]
 
 
-def holds(matches: Sequence[Match]) -> bool:
-    """Whether their subject is kept back until somebody has decided."""
+def withholds(matches: Sequence[ItemMatch]) -> bool:
+    """Whether the content is withheld until somebody has decided."""
     return any(
         match.verdict == Verdict.BLOCK
-        # A suspended item would block by itself: it never publishes what it used to hold.
+        # A suspended item would block by itself: what it used to withhold stays unpublished.
         or (match.verdict == Verdict.REVIEW and (match.list.hold_on_review or match.suspended))
         for match in matches
     )
 
 
-def confidence(match: Match) -> float:
-    """How sure a match is, 0 to 1: for the order in which people look at cases.
+def confidence(match: ItemMatch) -> float:
+    """How sure a match is, 0 to 1, for the order of the review queue.
 
-    1 for the same file; what was calibrated for copies; else 1 at distance 0 and 1/2 at the
-    threshold, falling on beyond it.
+    1 for the same file; calibrated for copies; else 1 at distance 0 and 1/2 at the threshold,
+    falling further beyond it.
     """
     if match.match_type in HASH_TYPES:
         return 1.0
     if match.match_type == "copy":
-        return max(0.0, 1.0 - match.distance)
-    # A list that wants distance 0 alone is as sure there as others are.
-    far = max(match.threshold, 1e-9)
+        return calibrated.of_distance(match.distance)
+    # A list whose threshold is 0 is as sure there as others are.
+    far = max(match.thresholds.threshold, 1e-9)
     return max(0.0, 1.0 - match.distance / far / 2)
 
 
-def _weight(match: Match) -> tuple[bool, bool, bool, float]:
+def _weight(match: ItemMatch) -> tuple[bool, bool, bool, float]:
     return (
         match.verdict != Verdict.BLOCK,
         match.verdict != Verdict.REVIEW,
@@ -86,32 +86,33 @@ def _weight(match: Match) -> tuple[bool, bool, bool, float]:
     )
 
 
-def _frees(match: Match, policies: Policies) -> bool:
-    """Whether it is an allow entry for this very file, which only a SHA-256 can say.
+def _allows(match: ItemMatch, policies: Policies) -> bool:
+    """Whether it is an allow entry for this very file, which only a SHA-256 proves.
 
-    Others with the same MD5 or SHA-1 can be made at will, and alike is not the same.
+    Files with the same MD5 or SHA-1 can be made at will, and alike is not the same.
     """
-    allows = policies[match.list.pk].allows
-    return allows and match.match_type == ALLOWING and not match.doubted
+    return (
+        policies[match.list.pk].is_allow_list and match.match_type == ALLOWING and not match.doubted
+    )
 
 
 def _verdict(
-    match: Match,
+    match: ItemMatch,
     policies: Policies,
-    freeing: Sequence[Match],
+    allowing: Sequence[ItemMatch],
     seen: Mapping[int, int],
 ) -> Verdict:
     policy = policies[match.list.pk]
-    if not policy.acts or not match.within:
+    if not policy.is_enforced or not match.within:
         return Verdict.ALLOW
-    if any(policies[allowed.list.pk].outranks(policy) for allowed in freeing):
+    if any(policies[allowed.list.pk].has_priority_over(policy) for allowed in allowing):
         return Verdict.ALLOW
     if policy.list.action == Action.BLOCK and _may_block(match, policy, seen):
         return Verdict.BLOCK
     return Verdict.REVIEW
 
 
-def _may_block(match: Match, policy: Policy, seen: Mapping[int, int]) -> bool:
+def _may_block(match: ItemMatch, policy: Policy, seen: Mapping[int, int]) -> bool:
     if match.doubted or match.match_type not in policy.may_block:
         return False
     if match.match_type in HASH_TYPES:
@@ -121,8 +122,8 @@ def _may_block(match: Match, policy: Policy, seen: Mapping[int, int]) -> bool:
     return not match.from_video or seen.get(match.item_id, 0) >= FRAMES_OF_VIDEO
 
 
-def _pictures_seen(matches: Sequence[Match]) -> dict[int, int]:
-    """Item → how many of its pictures the subject shows, in as many of its own."""
+def _pictures_seen(matches: Sequence[ItemMatch]) -> dict[int, int]:
+    """Item → how many of its frames the content shows, in as many of its own."""
     ours: dict[int, set[object]] = {}
     theirs: dict[int, set[object]] = {}
     for match in matches:
@@ -136,6 +137,6 @@ def _pictures_seen(matches: Sequence[Match]) -> dict[int, int]:
     return {item: min(len(ours[item]), len(theirs[item])) for item in ours}
 
 
-def verdict_of(matches: Sequence[Match]) -> Verdict:
-    """The strictest that any of them asks for."""
+def verdict_of(matches: Sequence[ItemMatch]) -> Verdict:
+    """The strictest of them."""
     return strictest(match.verdict for match in matches)

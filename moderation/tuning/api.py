@@ -221,7 +221,7 @@ def _evidence(seen: Seen) -> dict[str, Any]:
         "list": seen.list.pk,
         "match_type": seen.match_type,
         "threshold": seen.bounds.threshold,
-        "observe": seen.bounds.observe,
+        "observe": seen.bounds.near_miss,
         "decided": seen.evidence.decided,
         "points": [_point(point) for point in seen.curves.points],
     }

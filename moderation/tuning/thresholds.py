@@ -15,9 +15,9 @@ from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.cases.reading import many_rows
 from moderation.cases.states import CaseState
 from moderation.cases.statistics import method_of
-from moderation.lists import conf, lists
-from moderation.lists.conf import Bounds
+from moderation.lists import lists
 from moderation.lists.models import BannedList, ListMethod, RetroScan
+from moderation.lists.thresholds import Thresholds
 from moderation.tuning import threshold_curves
 from moderation.tuning.threshold_curves import NEAR
 
@@ -47,7 +47,7 @@ class Seen:
 
     list: BannedList
     method: ListMethod
-    bounds: Bounds
+    bounds: Thresholds
     evidence: threshold_curves.Evidence
     curves: threshold_curves.Curves
     since: datetime | None
@@ -86,13 +86,13 @@ def evidence(*, by: Actor, list_id: int, match_type: str) -> Seen:
     """
     check(by, "view lists")
     method = method_of(list_id, match_type)
-    bounds = conf.bounds(match_type, method.threshold, method.observe)
+    bounds = method.thresholds
     with many_rows() as cursor:
         cursor.execute(EVIDENCE, [list_id, match_type])
         rows = cursor.fetchall()
     known = threshold_curves.Evidence.of([row[:4] for row in rows])
     # Some were recorded when more was observed than today.
-    thresholds = threshold_curves.grid(bounds.observe, whole=match_type in WHOLE)
+    thresholds = threshold_curves.grid(bounds.near_miss, whole=match_type in WHOLE)
     return Seen(
         method.list,
         method,
@@ -118,9 +118,9 @@ def preview(*, by: Actor, seen: Seen, proposed: float) -> Preview:
 
 def _check_proposed(seen: Seen, proposed: float) -> None:
     # Written so that what is not a number fails, too.
-    if not 0 <= proposed <= seen.bounds.observe:
+    if not 0 <= proposed <= seen.bounds.near_miss:
         raise UserError(
-            f"Propose a distance from 0 to {seen.bounds.observe:g}: beyond that nothing is "
+            f"Propose a distance from 0 to {seen.bounds.near_miss:g}: beyond that nothing is "
             "recorded, so nobody can say what would change.",
             field="threshold",
         )
@@ -187,4 +187,4 @@ def apply(
 
 
 def _reach(method: ListMethod) -> float:
-    return conf.bounds(method.match_type, method.threshold, method.observe).threshold
+    return method.thresholds.threshold

@@ -13,7 +13,7 @@ from gallery.items.models import Image
 from moderation.cases.models import ReviewCase
 from moderation.lists import banned_hashes
 from moderation.lists.models import BannedFingerprint, BannedHash
-from moderation.pipeline import scanning
+from moderation.pipeline import rescan
 
 
 @pytest.mark.django_db(transaction=True)
@@ -28,7 +28,7 @@ def test_filter(live_server: Any, open_api: None) -> None:
     assert filled.megabytes == pytest.approx(0.08, rel=0.1)
     try:
         filter.fill_pictures(list_id, 3)
-        assert scanning.run_left_over() == 1
+        assert rescan.run_left_over() == 1
         filter.wait_for_scans()
         assert BannedFingerprint.objects.values("item").distinct().count() == 3
         assert BannedFingerprint.objects.count() == 6, "by pixels, and by the learned model"

@@ -20,8 +20,8 @@ def main() -> None:
 
     connection.settings_dict["NAME"] = sys.argv[1]
 
-    from moderation.lists import list_policies
-    from moderation.screening import content, screening
+    from moderation.lists import policies
+    from moderation.screening import content, screen
 
     for line in sys.stdin:
         path = Path(line.strip())
@@ -31,7 +31,7 @@ def main() -> None:
             if is_file
             else content.of_hash("pdq", path.name, 90)
         )
-        found = screening.screen(subject, list_policies.current())
+        found = screen.screen(subject, policies.current())
         items = sorted(match.item_id for match in found.matches if match.within)
         print(found.verdict.value, *items, flush=True)
 

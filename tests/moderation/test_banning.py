@@ -15,7 +15,7 @@ from gallery.items.models import Image
 from moderation.access.permissions import Role
 from moderation.audit.models import AuditEvent
 from moderation.lists.models import BannedItem, RetroScan
-from moderation.pipeline import scanning
+from moderation.pipeline import rescan
 from tests import factories as pictures
 from tests.moderation.factories import make_list, make_person
 from tests.videos import library
@@ -89,7 +89,7 @@ def test_the_scan_is_shown_with_its_result(images: list[Image]) -> None:
     scan = RetroScan.objects.get()
     url = reverse("console:scan", args=[scan.pk])
     assert "Waiting for a worker" in client.get(url).content.decode()
-    scanning.run(scan.pk)
+    rescan.run(scan.pk)
     scan.refresh_from_db()
     assert scan.state == RetroScan.State.DONE and scan.found >= 1
     part = client.get(url, {"part": "1"}).content.decode()

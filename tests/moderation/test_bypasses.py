@@ -9,8 +9,8 @@ from gallery.items import adding
 from gallery.items.publishing import QueryRefused
 from moderation.cases.models import ReviewCase
 from moderation.lists import items
-from moderation.pipeline import checking
-from moderation.pipeline.checking import Asked
+from moderation.pipeline import check, gates
+from moderation.pipeline.check import CheckRequest
 from tests import bypasses
 from tests.bypasses import BYPASSES, Bypass
 from tests.factories import encoded, png
@@ -30,12 +30,12 @@ def _on_a_list_that_blocks() -> None:
 @pytest.mark.parametrize("bypass", BYPASSES, ids=str)
 def test_it_is_found_by_every_door(bypass: Bypass) -> None:
     data = bypass.make()
-    answer = checking.check(by=ADMIN, asked=Asked(data=data))
+    answer = check.check(by=ADMIN, request=CheckRequest(data=data))
     assert answer["verdict"] in STRICTER[bypass.least], answer
     assert answer["matches"], answer
     if bypass.least == "block":
         with pytest.raises(QueryRefused):
-            checking.refuse_banned_query(data)
+            gates.refuse_banned_query(data)
     if bypass.media == "video":
         item = video_adding.add_video(file=ContentFile(data), by="tests")
         indexing.index_videos([item.pk])
@@ -59,5 +59,5 @@ def test_it_is_found_by_every_door(bypass: Bypass) -> None:
 )
 def test_what_shows_nothing_banned_passes(data: object) -> None:
     content = data()  # type: ignore[operator]
-    assert checking.check(by=ADMIN, asked=Asked(data=content))["verdict"] == "allow"
+    assert check.check(by=ADMIN, request=CheckRequest(data=content))["verdict"] == "allow"
     assert adding.add_image(data=content, by="tests", inline=("imgsmlr", "pdq")).status == "ready"

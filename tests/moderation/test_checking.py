@@ -19,8 +19,9 @@ from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.lists import items
 from moderation.lists.models import BannedList
 from moderation.lists.verdicts import Action
-from moderation.pipeline import checking
+from moderation.pipeline import check
 from moderation.pipeline.models import CheckAnswer
+from moderation.screening import screen
 from tests.factories import add_ready_image, jpeg, photo, png, stored_files, wheel_photo
 from tests.httpserver import HttpServer
 from tests.moderation.factories import ADMIN, make_item, make_list
@@ -179,7 +180,7 @@ def test_screening_that_breaks_is_doubtful(ask: Any, monkeypatch: pytest.MonkeyP
     def broken(*args: Any) -> Any:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(checking.screening, "screen", broken)
+    monkeypatch.setattr(screen, "_screen", broken)
     assert ask(png(photo(1))).json()["verdict"] == "review"
 
 
@@ -227,7 +228,7 @@ def test_an_idempotency_key_gets_the_same_answer_once(ask: Any) -> None:
     CheckAnswer.objects.filter(key="k1").update(created_at="2020-01-01T00:00:00Z")
     assert ask(data, name="k1").json()["verdict"] == "allow"
     CheckAnswer.objects.update(created_at="2020-01-01T00:00:00Z")
-    assert checking.forget_answers() == 2
+    assert check.forget_answers() == 2
 
 
 def test_a_batch_answers_each_alone(ask: Any) -> None:
@@ -245,7 +246,7 @@ def test_a_batch_answers_each_alone(ask: Any) -> None:
 
 
 def test_searches_with_banned_pictures_are_refused_if_so_set(client: Client, settings: Any) -> None:
-    settings.QUERY_GATES = ["moderation.pipeline.checking.refuse_banned_query"]
+    settings.QUERY_GATES = ["moderation.pipeline.gates.refuse_banned_query"]
     settings.THROTTLE_POINTS = 0
     _, text = ApiKey.issue(name="searcher", scopes=[Scope.SEARCH])
     make_item(make_list(), ("pdq", pdq_of(photo(1)), 90))

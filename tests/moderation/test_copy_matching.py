@@ -19,11 +19,18 @@ from gallery.items.vectors import encode
 from gallery.search import confidence
 from gallery.search.confidence import Evidence
 from gallery.search.copy_search import CopyQuery, Probe, judged
-from moderation.lists import entries, item_storing, item_vectors, items, list_policies, lists
+from moderation.lists import (
+    entries,
+    item_storing,
+    item_vectors,
+    items,
+    lists,
+    policies,
+)
 from moderation.lists.models import BannedFingerprint, BannedItem
 from moderation.lists.verdicts import Action
-from moderation.screening import copy_matching
-from moderation.screening.matching import View
+from moderation.screening import copies
+from moderation.screening.types import ContentFrame
 from tests.factories import WHEEL_PICTURES, jpeg, photo, png, wheel_photo
 from tests.moderation.factories import ADMIN, make_list
 from tests.moderation.test_matching import another_process
@@ -54,12 +61,12 @@ EDITS = {
 }
 
 
-def view_of(picture: Pillow.Image) -> View:
+def view_of(picture: Pillow.Image) -> ContentFrame:
     rgb = np.asarray(Pillow.open(io.BytesIO(jpeg(picture))).convert("RGB"))
-    return View(rgb, rgb, in_parts=True)
+    return ContentFrame(rgb, rgb, in_parts=True)
 
 
-def exhaustively(view: View, observe: float) -> dict[int, float]:
+def exhaustively(view: ContentFrame, observe: float) -> dict[int, float]:
     """Every item verified, whatever its vector says, and measured by the database."""
     query = get_copy().query(view)
     rows = list(BannedFingerprint.objects.filter(cnn__isnull=False).select_related("item"))
@@ -82,7 +89,7 @@ def exhaustively(view: View, observe: float) -> dict[int, float]:
         packed_features=lambda pks: {
             pk: bytes(by_pk[pk].features) for pk in pks if by_pk[pk].features
         },
-        pixels=lambda pk: copy_matching._picture_of(by_pk[pk].item),
+        pixels=lambda pk: copies._picture_of(by_pk[pk].item),
         verified=len(rows),
     )
     distances = {
@@ -100,15 +107,15 @@ def test_what_is_found_is_what_verifying_every_item_finds(monkeypatch: pytest.Mo
     made = [entries.of_bytes(png(picture), {}) for picture in pictures]
     added = item_storing.add(by=ADMIN, list_id=on.pk, made=made, reason="").items
     # Fewer than there are, so that most items are left out.
-    monkeypatch.setattr(copy_matching, "LEAST", 8)
-    lists_now = list_policies.current()
-    observe = lists_now[on.pk].reach["copy"].observe
+    monkeypatch.setattr(copies, "VERIFIED_LEAST", 8)
+    lists_now = policies.current()
+    observe = lists_now[on.pk].thresholds["copy"].near_miss
     missed = []
     for name in SHOWN:
         wanted = added[WHEEL_PICTURES.index(name)].pk
         for edit, make in EDITS.items():
             view = view_of(make(wheel_photo(name)))
-            found = {m.item_id: m.distance for m in copy_matching.by_copy([view], lists_now)}
+            found = {m.item_id: m.distance for m in copies.matches([view], lists_now)}
             expected = exhaustively(view, observe)
             assert found.keys() == expected.keys(), (name, edit)
             # The query's vectors are rounded as stored ones are.
@@ -133,8 +140,8 @@ def test_pictures_that_are_alike_do_not_push_an_item_out(monkeypatch: pytest.Mon
         )
         for time in range(60)
     )
-    monkeypatch.setattr(copy_matching, "LEAST", 2)
-    found = copy_matching.by_copy([upload], list_policies.current())
+    monkeypatch.setattr(copies, "VERIFIED_LEAST", 2)
+    found = copies.matches([upload], policies.current())
     assert {match.item_id for match in found} == {wanted.pk, video.pk}
 
 

@@ -18,7 +18,7 @@ from moderation.screening.edit_evidence import (
     FARTHEST,
     NEVER,
     evidence,
-    reach,
+    scaled,
 )
 from tests.factories import wheel_photo
 from tests.moderation.test_gate import pdq_of
@@ -95,7 +95,7 @@ def test_only_a_near_negative_blocks() -> None:
     (proof,) = evidence(seen, pack([bytes.fromhex(pdq_of(wheel_photo("chelsea.png")))]))
     assert proof is not None and proof.blocks(seen)
     assert proof.blocks(seen, 0) == (proof.distance == 0)
-    assert reach(NEVER, 1) == NEVER
+    assert scaled(NEVER, 1) == NEVER
 
 
 def test_a_drawing_of_straight_edges_is_no_evidence() -> None:

@@ -19,9 +19,9 @@ from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.lists import retro_scan
 from moderation.lists.models import BannedItem, BannedList, ListMethod
 from moderation.lists.verdicts import Action
-from moderation.pipeline import checking, scanning
+from moderation.pipeline import gates, rescan
 from moderation.screening import edited_copies
-from moderation.screening.edit_evidence import CALIBRATED, reach
+from moderation.screening.edit_evidence import CALIBRATED, scaled
 from tests.factories import add_ready_image, jpeg, png, wheel_photo
 from tests.moderation.factories import ADMIN, make_item, make_list
 from tests.moderation.test_gate import gif, pdq_of
@@ -133,7 +133,7 @@ def test_the_threshold_of_a_list_bounds_its_edits(ask: Any) -> None:
     found = ask(turned)["matches"][0]["distance"]
     widest = CALIBRATED["turn"].review
     methods = ListMethod.objects.filter(list=item.list, match_type="pdq")
-    strict = next(t for t in range(31, -1, -1) if reach(widest, t / 31) < found)
+    strict = next(t for t in range(31, -1, -1) if scaled(widest, t / 31) < found)
     methods.update(threshold=strict)
     assert ask(turned)["verdict"] == "allow"
     methods.update(enabled=False)
@@ -142,10 +142,10 @@ def test_the_threshold_of_a_list_bounds_its_edits(ask: Any) -> None:
 
 @pytest.mark.parametrize("calibrated", [31, 56])
 def test_reach_follows_stricter_thresholds_alone(calibrated: int) -> None:
-    assert reach(calibrated, 0) == 0
-    assert reach(calibrated, 1 / 3) == calibrated // 3
-    assert reach(calibrated, 1) == reach(calibrated, 6) == calibrated
-    assert reach(-1, 1) < 0
+    assert scaled(calibrated, 0) == 0
+    assert scaled(calibrated, 1 / 3) == calibrated // 3
+    assert scaled(calibrated, 1) == scaled(calibrated, 6) == calibrated
+    assert scaled(-1, 1) < 0
 
 
 def test_a_block_needs_the_shorter_distance(ask: Any) -> None:
@@ -170,7 +170,7 @@ def test_the_gate_holds_an_edited_upload() -> None:
 def test_a_query_with_a_negative_is_refused() -> None:
     picture, _ = banned()
     with pytest.raises(QueryRefused):
-        checking.refuse_banned_query(png(ImageOps.invert(picture)))
+        gates.refuse_banned_query(png(ImageOps.invert(picture)))
 
 
 def test_frames_of_an_animation_are_looked_at_too(ask: Any) -> None:
@@ -215,7 +215,7 @@ def test_a_scan_finds_what_was_edited_before_it_was_banned(edit: Any) -> None:
     on = make_list()
     make_item(on, ("pdq", pdq_of(picture), 100))
     scan = retro_scan.start(by=ADMIN, list_id=on.pk, reason="test")
-    assert scanning.run(scan.pk)
+    assert rescan.run(scan.pk)
     image.refresh_from_db()
     other.refresh_from_db()
     assert (image.status, other.status) == ("quarantined", "ready")

@@ -13,11 +13,15 @@ from PIL import Image as Pillow
 from benchmarks.hidden_edits import EDITS
 from gallery.shared.errors import NotFound
 from moderation.cases import media
-from moderation.lists import entries, item_storing, list_policies
+from moderation.lists import (
+    entries,
+    item_storing,
+    policies,
+)
 from moderation.lists.models import BannedItem
 from moderation.lists.verdicts import Verdict
-from moderation.screening import content, screening
-from moderation.screening.screening import Screening
+from moderation.screening import content, screen
+from moderation.screening.types import Screening
 from tests.factories import jpeg, photo, wheel_photo
 from tests.moderation.factories import ADMIN, make_list
 
@@ -39,7 +43,7 @@ def coffee() -> Iterator[BannedItem]:
 
 def screened(rgb: np.ndarray) -> Screening:
     data = jpeg(Pillow.fromarray(np.ascontiguousarray(rgb)))
-    return screening.screen(content.of_bytes(data), list_policies.current())
+    return screen.screen(content.of_bytes(data), policies.current())
 
 
 @pytest.mark.parametrize(

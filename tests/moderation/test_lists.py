@@ -10,7 +10,7 @@ from gallery.shared.errors import Conflict, NotFound
 from moderation.access.permissions import Actor, NotAllowed, Role
 from moderation.audit import trail
 from moderation.audit.models import AuditEvent
-from moderation.lists import conf, lists
+from moderation.lists import lists, thresholds
 from moderation.lists.lists import InvalidList
 from moderation.lists.models import (
     BannedItem,
@@ -188,10 +188,10 @@ def test_an_unknown_match_type() -> None:
 
 
 def test_the_bounds_of_a_method() -> None:
-    assert conf.bounds("pdq", None, None) == conf.Bounds(31, 52)
-    assert conf.bounds("pdq", 10, None) == conf.Bounds(10, 52)
-    assert conf.bounds("pdq", 60, None) == conf.Bounds(60, 60)
-    assert conf.bounds("clip", None, 0.3) == conf.Bounds(0.1, 0.3)
+    assert thresholds.effective("pdq", None, None) == thresholds.Thresholds(31, 52)
+    assert thresholds.effective("pdq", 10, None) == thresholds.Thresholds(10, 52)
+    assert thresholds.effective("pdq", 60, None) == thresholds.Thresholds(60, 60)
+    assert thresholds.effective("clip", None, 0.3) == thresholds.Thresholds(0.1, 0.3)
 
 
 def test_a_list_with_items_stays_what_it_is() -> None:

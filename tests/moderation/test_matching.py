@@ -19,7 +19,12 @@ from django.db import connection, transaction
 from django_q.models import OrmQ
 
 from moderation import tasks
-from moderation.lists import banned_hashes, hash_index_file, items, list_policies, lists
+from moderation.lists import (
+    banned_hashes,
+    items,
+    lists,
+    policies,
+)
 from moderation.lists.hash_index import HashIndex
 from moderation.lists.models import (
     BannedHash,
@@ -28,9 +33,8 @@ from moderation.lists.models import (
     ListMethod,
 )
 from moderation.lists.verdicts import Action
-from moderation.screening import matching
-from moderation.screening.content import NOTHING
-from moderation.screening.matching import View
+from moderation.screening import exact, pdq
+from moderation.screening.types import NO_PIXELS, ContentFrame
 from tests.environment import DATA_DIR
 from tests.moderation.factories import ADMIN, make_item, make_list
 
@@ -86,7 +90,8 @@ def test_everything_within_the_threshold_is_found_and_nothing_beyond() -> None:
     load(settled, parts[1])
     # As the frames of one animation, which are asked about at once.
     views = [
-        View(NOTHING, NOTHING, [query], 90, frame=number) for number, query in enumerate(queries)
+        ContentFrame(NO_PIXELS, NO_PIXELS, [query], 90, frame=number)
+        for number, query in enumerate(queries)
     ]
     with transaction.atomic():
         load(running, parts[2])
@@ -100,7 +105,7 @@ def test_everything_within_the_threshold_is_found_and_nothing_beyond() -> None:
             )
             found = [
                 (match.frame, int(match.distance), bytes.fromhex(numbers[match.item_place]))
-                for match in matching.by_pdq(views, list_policies.current())
+                for match in pdq.matches(views, policies.current())
             ]
             expected = [pair for pair in pairs if pair[1] <= threshold]
             assert len(expected) == QUERIES * (threshold + 1)
@@ -236,9 +241,9 @@ def test_a_long_tail_is_written_into_the_file(monkeypatch: pytest.MonkeyPatch) -
     load(item, [secrets.token_bytes(32)])
     assert banned_hashes.is_due()
     # A question has it written, by a worker; the next one does not look again.
-    monkeypatch.setattr(hash_index_file, "_next_look", 0.0)
+    monkeypatch.setattr(banned_hashes, "_next_look", 0.0)
     for _ in range(2):
-        hash_index_file.ask_if_due()
+        banned_hashes.ask_if_due()
     assert [task.func() for task in OrmQ.objects.all()] == ["moderation.tasks.refresh_hash_index"]
     assert tasks.refresh_hash_index() == 31
     assert not banned_hashes.is_due()
@@ -274,6 +279,6 @@ def test_the_index_of_exact_hashes_is_used() -> None:
         cursor.execute("SET LOCAL enable_seqscan = off")
     rows = BannedHash.objects.exclude(kind="pdq").filter(value__in=["0" * 32])
     assert "bannedhash_exact" in rows.explain()
-    found = matching.by_file({"md5": "0" * 32}, list_policies.current())
+    found = exact.matches({"md5": "0" * 32}, policies.current())
     assert [match.item_id for match in found] == [item.pk]
     assert BannedList.objects.count() == 1

@@ -22,8 +22,8 @@ from moderation.access.permissions import Actor, Role
 from moderation.audit.models import AuditEvent
 from moderation.cases.models import ReviewCase
 from moderation.lists.verdicts import Action
-from moderation.pipeline import checking, near_checks
-from moderation.pipeline.checking import Asked
+from moderation.pipeline import check, near_checks
+from moderation.pipeline.check import CheckRequest
 from moderation.pipeline.models import NearCheck
 from moderation.webhooks.models import Delivery, Webhook
 from tests.factories import add_ready_image, photo, png
@@ -196,7 +196,7 @@ def test_beyond_the_budget_a_match_that_only_asks_is_held_like_what_is_none(
 
 def test_searches_count_where_they_are_screened(settings: Any) -> None:
     settings.NEAR_CHECKS = 3
-    settings.QUERY_GATES = ["moderation.pipeline.checking.refuse_banned_query"]
+    settings.QUERY_GATES = ["moderation.pipeline.gates.refuse_banned_query"]
     make_item(make_list(), ("pdq", beyond(), 90))
     client, some = client_of("check", "add", "search"), variants()
     assert ask(client, flipped(beyond(), 20))["verdict"] == "block"
@@ -260,8 +260,8 @@ def test_a_hash_that_is_asked_about_again_opens_no_second_case(kind: str) -> Non
     value = secrets.token_hex(16 if kind == "md5" else 32)
     make_item(make_list(), (kind, value))
     by = Actor("key:x", Role.LEAD)
-    asked = Asked(hash=value, hash_type=kind, quality=90 if kind == "pdq" else None)
-    cases = {checking.check(by=by, asked=asked)["case"] for _ in range(3)}
+    asked = CheckRequest(hash=value, hash_type=kind, quality=90 if kind == "pdq" else None)
+    cases = {check.check(by=by, request=asked)["case"] for _ in range(3)}
     assert len(cases) == 1 == ReviewCase.objects.count()
 
 
@@ -272,7 +272,7 @@ def test_checks_at_once_open_one_case() -> None:
 
     def work() -> Any:
         by = Actor("key:x", Role.LEAD, client="key:1")
-        return checking.check(by=by, asked=Asked(hash=value, hash_type="md5"))["case"]
+        return check.check(by=by, request=CheckRequest(hash=value, hash_type="md5"))["case"]
 
     beside = [Beside(work) for _ in range(4)]
     assert len({one.done() for one in beside}) == 1 == ReviewCase.objects.count()

@@ -24,11 +24,11 @@ from gallery.items.models import Image
 from moderation.access.permissions import Role
 from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.lists import items, lists, retro_scan
+from moderation.lists.item_vectors import as_array
 from moderation.lists.models import BannedList, RetroScan
 from moderation.lists.verdicts import Action
-from moderation.pipeline import scanning
+from moderation.pipeline import rescan
 from moderation.screening import rescan_candidates
-from moderation.screening.matching import as_array
 from tests.environment import DATA_DIR
 from tests.factories import add_ready_image, photo, png, wheel_photo
 from tests.moderation.factories import ADMIN, make_item, make_list, make_person
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.django_db
 
 def scan(on: BannedList, **options: Any) -> RetroScan:
     found = retro_scan.start(by=ADMIN, list_id=on.pk, reason="test", **options)
-    assert scanning.run(found.pk)
+    assert rescan.run(found.pk)
     found.refresh_from_db()
     assert found.state == "done", found.failure
     return found
@@ -55,7 +55,7 @@ def test_a_new_item_hides_what_is_already_here() -> None:
     on = lists.create_list(by=ADMIN, name="new", action=Action.BLOCK)
     item = items.add_hashes(by=ADMIN, list_id=on.pk, hashes=[("pdq", pdq_of(photo(1)), 90)])
     (waiting,) = RetroScan.objects.all()
-    assert waiting.item == item and scanning.run(waiting.pk)
+    assert waiting.item == item and rescan.run(waiting.pk)
     assert (status(image), status(other)) == ("quarantined", "ready")
     case = ReviewCase.objects.get()
     assert (case.origin, case.verdict, case.held, case.image) == (
@@ -148,7 +148,7 @@ def test_a_raised_threshold_is_scanned_for() -> None:
     assert status(image) == "ready"
     lists.change_method(by=ADMIN, list_id=on.pk, match_type="pdq", threshold=40)
     newest = RetroScan.objects.order_by("-id")[0]
-    assert newest.state == "pending" and scanning.run(newest.pk)
+    assert newest.state == "pending" and rescan.run(newest.pk)
     assert status(image) == "quarantined"
 
 
@@ -218,9 +218,9 @@ def test_every_stored_hash_within_reach_is_a_suspect() -> None:
             expected.add(row.pk)
     on = make_list()
     item = make_item(on, ("pdq", value.hex(), 90))
-    from moderation.lists import list_policies
+    from moderation.lists import policies
 
-    found = rescan_candidates.of_items([item], list_policies.current()[on.pk])
+    found = rescan_candidates.of_items([item], policies.current()[on.pk])
     assert expected <= found.images
 
 
@@ -243,7 +243,7 @@ def test_match_all_tells_what_it_did() -> None:
 def test_a_scan_waits_for_uploads_that_may_not_know_the_list(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(scanning, "PATIENCE", 0.3)
+    monkeypatch.setattr(rescan, "PATIENCE", 0.3)
     image = add_ready_image(photo(1))
     on = make_list()
     make_item(on, ("md5", image.md5))
@@ -258,13 +258,13 @@ def test_a_scan_waits_for_uploads_that_may_not_know_the_list(
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_current_xact_id()")
         found = retro_scan.start(by=ADMIN, list_id=on.pk, reason="test")
-        assert not scanning.run(found.pk)
+        assert not rescan.run(found.pk)
         found.refresh_from_db()
         assert found.state == "running" and found.claimed_until is None
         other.commit()
     finally:
         other.close()
-    assert scanning.run_left_over() == 1
+    assert rescan.run_left_over() == 1
     assert status(image) == "quarantined"
 
 
@@ -275,14 +275,14 @@ import django
 django.setup()
 from django.db import connection
 connection.settings_dict["NAME"] = sys.argv[1]
-from moderation.pipeline import scanning
-scanning.BATCH = 1
+from moderation.pipeline import rescan
+rescan.BATCH = 1
 def tell(scan):
     print(scan.done, flush=True)
     if scan.done == 2:
         import time
         time.sleep(60)
-scanning.run(int(sys.argv[2]), tell=tell)
+rescan.run(int(sys.argv[2]), tell=tell)
 """
 
 
@@ -311,9 +311,9 @@ def test_a_killed_scan_goes_on_after_what_it_had_done(monkeypatch: pytest.Monkey
     process.wait(10)
     assert [status(image) for image in images] == ["quarantined"] * 2 + ["ready"] * 2
     # Its lease still runs; nobody else has begun again.
-    assert scanning.run_left_over() == 0
+    assert rescan.run_left_over() == 0
     RetroScan.objects.update(claimed_until=timezone.now())
-    assert scanning.run_left_over() == 1
+    assert rescan.run_left_over() == 1
     assert {status(image) for image in images} == {"quarantined"}
     found.refresh_from_db()
     assert (found.state, found.total, found.done, found.cases) == ("done", 4, 4, 4)
@@ -348,11 +348,11 @@ def test_animations_are_gone_through_a_few_at_a_time(monkeypatch: pytest.MonkeyP
     images = [add_ready_image(data=animation(one), inline=("copy", "pdq")) for one in shown]
     on = make_list()
     items.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
-    monkeypatch.setattr(scanning, "ANIMATIONS", 1)
-    monkeypatch.setattr(scanning, "AT_A_TIME", 0.0)
+    monkeypatch.setattr(rescan, "ANIMATIONS", 1)
+    monkeypatch.setattr(rescan, "AT_A_TIME", 0.0)
     found = retro_scan.start(by=ADMIN, list_id=on.pk, reason="test")
     reached = []
-    while not scanning.run(found.pk):
+    while not rescan.run(found.pk):
         found.refresh_from_db()
         assert found.state == "running"
         reached.append(found.animation)
@@ -386,7 +386,7 @@ def test_every_stored_vector_is_compared_whatever_an_index_proposes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from gallery.items.models import ImageFingerprint
-    from moderation.screening import vector_candidates
+    from moderation.screening import rescan_candidates
 
     picture = wheel_photo("chelsea.png")
     on = make_list()
@@ -404,9 +404,9 @@ def test_every_stored_vector_is_compared_whatever_an_index_proposes(
         row.pk, row.md5 = None, f"{number:032x}"
         row.save(force_insert=True)
         ImageFingerprint.objects.create(item=row, version="copy-1", cnn=near)
-        if distance < vector_candidates.ALIKE - 0.002:
+        if distance < rescan_candidates.ALIKE - 0.002:
             expected.add(row.pk)
-    monkeypatch.setattr(vector_candidates, "STORED", 7)
-    found = vector_candidates.copies([item.pk], lambda: None)
-    assert len(expected) > vector_candidates.VERIFIED and expected <= found.images
+    monkeypatch.setattr(rescan_candidates, "STORED_VECTORS", 7)
+    found = rescan_candidates.copies([item.pk], lambda: None)
+    assert len(expected) > rescan_candidates.VERIFIED and expected <= found.images
     assert len(found.images - expected) <= 1

@@ -12,7 +12,7 @@ from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.lists import retro_scan
 from moderation.lists.models import BannedList
 from moderation.lists.verdicts import Action
-from moderation.pipeline import scanning
+from moderation.pipeline import rescan
 from moderation.tuning import thresholds
 from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
 from tests.factories import photo
@@ -101,11 +101,11 @@ def test_once_the_list_acts_what_was_said_in_shadow_hides_nothing_but_is_asked_a
         decisions.decide(by=moderator, case_ids=[case.pk], verb=verb)
     BannedList.objects.update(action=Action.BLOCK)
     scan = retro_scan.start(by=ADMIN, list_id=on.pk, reason="test")
-    assert scanning.run(scan.pk)
+    assert rescan.run(scan.pk)
     found = [Image.objects.get(pk=image.pk).status for image in (confirmed, dismissed, undecided)]
     assert found == ["quarantined", "ready", "quarantined"]
     asked = ReviewCase.objects.filter(origin="retro_scan").values_list("image", flat=True)
     assert set(asked) == {confirmed.pk, undecided.pk}
     # Nor is anything asked twice.
     scan = retro_scan.start(by=ADMIN, list_id=on.pk, reason="test")
-    assert scanning.run(scan.pk) and ReviewCase.objects.count() == 5
+    assert rescan.run(scan.pk) and ReviewCase.objects.count() == 5

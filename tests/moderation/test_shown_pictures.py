@@ -119,7 +119,7 @@ def test_a_copy_is_found_on_a_black_page(edit: str) -> None:
 def test_searching_with_what_transparency_hides_is_refused(
     client: Client, settings: Any, open_api: None
 ) -> None:
-    settings.QUERY_GATES = ["moderation.pipeline.checking.refuse_banned_query"]
+    settings.QUERY_GATES = ["moderation.pipeline.gates.refuse_banned_query"]
     make_item(make_list(), ("pdq", pdq_of(BANNED), 90))
 
     def search(data: bytes) -> int:

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.lists import items
 from moderation.lists.models import BannedItem, RetroScan
-from moderation.pipeline import scanning
+from moderation.pipeline import rescan
 from tests.factories import add_ready_image, png
 from tests.moderation.factories import ADMIN, make_item, make_list
 from tests.moderation.test_gate import method, pdq_of
@@ -89,7 +89,7 @@ def test_a_scan_finds_a_still_in_a_video_that_is_here() -> None:
     on = make_list()
     make_item(on, ("pdq", pdq_of(shown(3).transpose(Pillow.Transpose.FLIP_LEFT_RIGHT)), 90))
     scan = RetroScan.objects.create(list=on, reason="test", added_by="test")
-    assert scanning.run(scan.pk)
+    assert rescan.run(scan.pk)
     video.refresh_from_db()
     other.refresh_from_db()
     assert (video.status, other.status) == ("quarantined", "ready")

@@ -14,11 +14,11 @@ from django.core.files.base import ContentFile
 from PIL import Image as Pillow
 
 from moderation.cases.models import ReviewCase
-from moderation.lists import list_policies
+from moderation.lists import policies
 from moderation.lists.models import BannedList, RetroScan
 from moderation.lists.verdicts import Verdict
-from moderation.pipeline import scanning
-from moderation.screening import content, screening
+from moderation.pipeline import rescan
+from moderation.screening import content, screen
 from tests.moderation.factories import make_item, make_list
 from tests.moderation.test_gate import pdq_of
 from tests.videos.clips import Pixels, Timed, animation, encode, moving, still, timed
@@ -44,7 +44,7 @@ def banned() -> BannedList:
 
 
 def check(data: bytes) -> Verdict:
-    return screening.screen(content.of_bytes(data), list_policies.current()).verdict
+    return screen.screen(content.of_bytes(data), policies.current()).verdict
 
 
 def add(data: bytes) -> Video:
@@ -172,7 +172,7 @@ def test_a_scan_finds_what_a_video_showed_for_a_tenth_of_a_second() -> None:
     video = add(encode(flashed(1.04, 0.12)))
     assert video.status == "ready"
     scan = RetroScan.objects.create(list=banned(), reason="test", added_by="test")
-    assert scanning.run(scan.pk)
+    assert rescan.run(scan.pk)
     video.refresh_from_db()
     assert video.status == "quarantined"
     (match,) = ReviewCase.objects.get(video=video).matches.all()

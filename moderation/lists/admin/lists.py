@@ -22,7 +22,7 @@ from unfold.widgets import (
 )
 
 from moderation.access.permissions import actor_of
-from moderation.lists import conf, lists
+from moderation.lists import lists, thresholds
 from moderation.lists.admin.list_deletion import ListDeletion
 from moderation.lists.models import BannedItem, BannedList, ListMethod
 from moderation.lists.verdicts import PROVING, Severity
@@ -83,13 +83,13 @@ class MethodForm(forms.ModelForm):
         """What the service would refuse, said beside the field."""
         cleaned: dict[str, Any] = super().clean() or {}
         kind = self.instance.match_type
-        largest = conf.LARGEST[kind]
+        largest = thresholds.LARGEST[kind]
         for name in ("threshold", "observe"):
             value = cleaned.get(name)
             if value is not None and not 0 <= value <= largest:
                 self.add_error(name, f"A number from 0 to {largest:g}.")
         observe, threshold = cleaned.get("observe"), cleaned.get("threshold")
-        if observe is not None and observe < conf.bounds(kind, threshold, None).threshold:
+        if observe is not None and observe < thresholds.effective(kind, threshold).threshold:
             self.add_error("observe", "Nothing is observed nearer than it matches.")
         if cleaned.get("may_block") and kind in PROVING:
             self.add_error("may_block", f"{kind} may block by itself.")
@@ -123,8 +123,8 @@ class MethodInline(TabularInline):
     @display(description="default threshold, observe")
     def shown_default(self, method: ListMethod) -> str:
         """What empty boxes mean."""
-        default = conf.DEFAULTS[method.match_type]
-        return f"{default.threshold:.4g}, {default.observe:.4g}"
+        default = thresholds.DEFAULTS[method.match_type]
+        return f"{default.threshold:.4g}, {default.near_miss:.4g}"
 
 
 @admin.register(BannedList)

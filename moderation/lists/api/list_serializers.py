@@ -7,7 +7,6 @@ from typing import Any
 from rest_framework import serializers
 
 from moderation.access.fields import MAX_IDS, MAX_NOTE, IdField, ReasonField
-from moderation.lists import conf
 from moderation.lists.models import BannedList, ListMethod
 from moderation.lists.verdicts import PICTURE_TYPES, Action, Severity
 
@@ -47,8 +46,9 @@ class MethodSerializer(serializers.ModelSerializer):
     def to_representation(self, method: ListMethod) -> dict[str, Any]:
         """The row, and what it comes to."""
         names = ("match_type", "enabled", "threshold", "observe", "may_block")
-        bounds = conf.bounds(method.match_type, method.threshold, method.observe)
-        return {**{name: getattr(method, name) for name in names}, "effective": vars(bounds)}
+        used = method.thresholds
+        effective = {"threshold": used.threshold, "observe": used.near_miss}
+        return {**{name: getattr(method, name) for name in names}, "effective": effective}
 
 
 class ChangeMethodSerializer(serializers.Serializer):

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from moderation.access.permissions import Actor
 from moderation.lists import banned_hashes, retro_scan
 from moderation.lists.models import BannedList, RetroScan
-from moderation.pipeline import scanning
+from moderation.pipeline import rescan
 
 COMMAND = Actor.machine("command")
 
@@ -47,12 +47,12 @@ class Command(BaseCommand):
                 bar.update(scan.done - bar.n)
 
             # Uploads that run now may have to be waited for more than once.
-            while not scanning.run(scan.pk, tell=tell):
+            while not rescan.run(scan.pk, tell=tell):
                 scan.refresh_from_db()
                 if scan.claimed_until is not None:
                     self.stdout.write(f"{name}: a worker is at it already.")
                     return
-                if scan.state not in scanning.UNFINISHED:
+                if scan.state not in rescan.UNFINISHED:
                     break
         scan.refresh_from_db()
         self.stdout.write(

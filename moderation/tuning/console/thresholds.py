@@ -17,8 +17,8 @@ from moderation.access.permissions import Actor, can
 from moderation.cases import intervals, looks, media, statistics, wellbeing
 from moderation.cases.console.access import console_page, page
 from moderation.cases.models import CaseMatch, ReviewCase
-from moderation.lists import conf
 from moderation.lists.models import ListMethod
+from moderation.lists.thresholds import DEFAULTS
 from moderation.lists.verdicts import PICTURE_TYPES
 from moderation.tuning import threshold_curves, thresholds
 from moderation.tuning.console import charts
@@ -119,7 +119,7 @@ def _proposed(text: str | None, seen: Seen) -> float:
         return seen.bounds.threshold
     if seen.whole:
         value = round(value) if abs(value) < 1e6 else seen.bounds.threshold
-    return value if 0 <= value <= seen.bounds.observe else seen.bounds.threshold
+    return value if 0 <= value <= seen.bounds.near_miss else seen.bounds.threshold
 
 
 def _preview(seen: Seen, found: Preview, by: Actor) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def _preview(seen: Seen, found: Preview, by: Actor) -> dict[str, Any]:
 
 
 def _charts(seen: Seen) -> dict[str, Any]:
-    end = seen.bounds.observe or 1.0
+    end = seen.bounds.near_miss or 1.0
     found = bins(seen.evidence, end, int(end) if seen.whole else BARS)
     points = seen.curves.points
     return {
@@ -150,7 +150,7 @@ def _charts(seen: Seen) -> dict[str, Any]:
         "ticks": charts.ticks(end, seen.whole),
         "points": points,
         "step": 1 if seen.whole else round(end / threshold_curves.STEPS, 6),
-        "default": conf.DEFAULTS[seen.match_type].threshold,
+        "default": DEFAULTS[seen.match_type].threshold,
         "least": intervals.MIN_DECIDED,
         "told": any(point.precision for point in points),
     }
@@ -159,7 +159,7 @@ def _charts(seen: Seen) -> dict[str, Any]:
 def _data(seen: Seen) -> dict[str, Any]:
     """What the script reads to follow the line: each point as a row."""
     return {
-        "end": seen.bounds.observe,
+        "end": seen.bounds.near_miss,
         "current": seen.bounds.threshold,
         "whole": seen.whole,
         "points": [_row(point) for point in seen.curves.points],

@@ -1,6 +1,6 @@
-"""The pictures of a video, as they are screened: from its file, or from what is stored of it.
+"""The frames of a video: from its file, or from what is stored of it.
 
-What stays on the screen is compared by everything that lists use, whatever else is shown by its
+Frames that stay on the screen are compared by everything that lists use, all others by their
 hashes alone. docs/adr/0019-what-is-hashed-of-a-video.md
 """
 
@@ -23,8 +23,9 @@ from gallery.imaging.descriptors.pdq import (
     turned,
 )
 from gallery.imaging.trimming import Box
-from moderation.screening.matching import Pixels, View, as_array
-from moderation.screening.picture_files import hashed_view
+from moderation.lists.item_vectors import as_array
+from moderation.screening.picture_frames import hashed_frame
+from moderation.screening.types import NO_PIXELS, ContentFrame, Pixels
 from videos import conf
 from videos.decode.decoder_protocol import Due, fitted, layer_name
 from videos.decode.decoder_protocol import Frame as Shown
@@ -42,23 +43,19 @@ from videos.screened import (
 )
 
 LONG_SIDE: Final = 384
-"""Of a video's pictures, as they are indexed."""
+"""Pixels of a video's frames, as they are indexed."""
 
 STRETCH: Final = 20
-"""Pictures of a video whose borders are looked for together."""
+"""Frames of a video whose borders are looked for together."""
 
 KEPT_SIDE: Final = 192
-"""Of pictures that are kept until it is their turn, to be shown if they match."""
-
-NOTHING: Final = np.empty((0, 0, 3), np.uint8)
-"""The pixels of a picture of which only a hash is known."""
+"""Pixels of frames that are kept in memory until they are compared."""
 
 T = TypeVar("T")
 
 
-def views_of_file(file: BinaryIO) -> Iterator[View]:
-    """Of a video that was sent to be asked about: all layers, one after another. Raises what
-    decoding raises."""
+def frames_of_file(file: BinaryIO) -> Iterator[ContentFrame]:
+    """Of a video that is not stored: all layers, one after another. Raises what decoding raises."""
     phase = conf.phase()
     with decode(
         file,
@@ -69,11 +66,11 @@ def views_of_file(file: BinaryIO) -> Iterator[View]:
         long_side=LONG_SIDE,
     ) as video:
         for layer, frames in groupby(video, key=lambda frame: frame.layer):
-            for view in _views_of_layer(frames, phase):
-                yield replace(view, rendering=layer_name(layer))
+            for frame in _frames_of_layer(frames, phase):
+                yield replace(frame, rendering=layer_name(layer))
 
 
-def _views_of_layer(frames: Iterable[Shown], phase: float) -> Iterator[View]:
+def _frames_of_layer(frames: Iterable[Shown], phase: float) -> Iterator[ContentFrame]:
     due, different, seen = Due(SAMPLES_PER_SECOND, 0, phase), Different(), list[Seen]()
 
     def samples() -> Iterator[Shown]:
@@ -86,15 +83,17 @@ def _views_of_layer(frames: Iterable[Shown], phase: float) -> Iterator[View]:
     for span in spans(samples()):
         yield from _brief(seen)
         seen.clear()
-        yield hashed_view(span.rgb, span.rgb, time_ms=span.t0)
+        yield hashed_frame(span.rgb, span.rgb, time_ms=span.t0)
         if span.box is not None and span.votes:
-            yield hashed_view(span.picture, span.picture, time_ms=span.t0)
+            yield hashed_frame(span.picture, span.picture, time_ms=span.t0)
     yield from _brief(seen)
 
 
-def _brief(seen: Iterable[Seen]) -> Iterator[View]:
+def _brief(seen: Iterable[Seen]) -> Iterator[ContentFrame]:
     for one in seen:
-        yield View(one.rgb, one.rgb, one.hashes, one.quality, time_ms=one.t, hashes_only=True)
+        yield ContentFrame(
+            one.rgb, one.rgb, one.hashes, one.quality, time_ms=one.t, hashes_only=True
+        )
 
 
 def _small(rgb: Pixels) -> Pixels:
@@ -102,13 +101,13 @@ def _small(rgb: Pixels) -> Pixels:
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def stored_views(video: Video) -> Iterator[View]:
-    """Of a video that is indexed: what was stored, turned as its small copy shows."""
+def stored_frames(video: Video) -> Iterator[ContentFrame]:
+    """Of an indexed video: the stored hashes and frames, turned as its small copy shows them."""
     for some in ScreenedHashes.objects.filter(item=video).order_by("pk").iterator(chunk_size=1):
         for one in np.frombuffer(bytes(some.packed), RECORD):
-            yield View(
-                NOTHING,
-                NOTHING,
+            yield ContentFrame(
+                NO_PIXELS,
+                NO_PIXELS,
                 turned(one["hash"].tobytes()),
                 int(one["quality"]),
                 time_ms=int(one["t"]),
@@ -126,10 +125,10 @@ def stored_views(video: Video) -> Iterator[View]:
             box = borders.box()
             for rows_then, rgb in stretch:
                 for row in rows_then:
-                    yield _stored_view(row, rgb, box)
+                    yield _stored_frame(row, rgb, box)
 
 
-def _stored_view(row: Frame, rgb: Pixels, box: Box | None) -> View:
+def _stored_frame(row: Frame, rgb: Pixels, box: Box | None) -> ContentFrame:
     """A stored picture as it was hashed, and turned as the small copy shows it."""
     if row.view == TRIMMED and box is not None:
         left, top, right, bottom = box
@@ -137,9 +136,9 @@ def _stored_view(row: Frame, rgb: Pixels, box: Box | None) -> View:
     hashes: list[bytes] = []
     if row.pdq and (row.pdq_quality or 0) >= LOW_QUALITY:
         shown = dihedral(rgb)
-        hashes = [_packed(row.pdq), *(shown[0] if shown else ())]
+        hashes = [bytes.fromhex(to_hex(row.pdq)), *(shown[0] if shown else ())]
     vectors = [] if row.cnn is None else [as_array(row.cnn)]
-    return View(rgb, rgb, hashes, row.pdq_quality, vectors, time_ms=row.t0)
+    return ContentFrame(rgb, rgb, hashes, row.pdq_quality, vectors, time_ms=row.t0)
 
 
 def _at(file: IO[bytes], moments: Iterable[list[Frame]]) -> Iterator[tuple[list[Frame], Pixels]]:
@@ -161,7 +160,3 @@ def _at(file: IO[bytes], moments: Iterable[list[Frame]]) -> Iterator[tuple[list[
 def _stretches(shown: Iterator[T]) -> Iterator[list[T]]:
     while stretch := list(islice(shown, STRETCH)):
         yield stretch
-
-
-def _packed(bits: str) -> bytes:
-    return bytes.fromhex(to_hex(bits))

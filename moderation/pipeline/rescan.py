@@ -32,12 +32,13 @@ from gallery.shared import leases
 from moderation.access.permissions import Actor
 from moderation.cases.cases import Recorded
 from moderation.cases.models import ReviewCase
-from moderation.lists import freed, list_policies
+from moderation.lists import freed, policies
 from moderation.lists.models import BannedItem, RetroScan
 from moderation.lists.retro_scan import CLUSTER
 from moderation.lists.verdicts import VECTOR_TYPES, Verdict
-from moderation.pipeline import gate
+from moderation.pipeline import gates
 from moderation.screening import rescan_candidates
+from moderation.screening.screen import screen
 from videos.models import Video
 
 BATCH: Final = 200
@@ -122,10 +123,10 @@ def _items(scan: RetroScan) -> QuerySet[BannedItem]:
 
 def _batch(scan: RetroScan) -> bool:
     """Look for some items, and note how far that is; False if there are none left."""
-    policy = list_policies.current().get(scan.list_id)
+    policy = policies.current().get(scan.list_id)
     some = list(_items(scan).order_by("pk")[:BATCH])
     # A list that was switched off meanwhile, or that allows, hides nothing.
-    if policy is None or policy.allows or not some:
+    if policy is None or policy.is_allow_list or not some:
         return False
     found = rescan_candidates.of_items(some, policy, leases.Renewal(scan, LEASE))
     matched = cases = 0
@@ -150,16 +151,16 @@ def _batch(scan: RetroScan) -> bool:
 def _animations(scan: RetroScan) -> bool:
     """Look through some images that show more than one picture for all items of the scan; False if
     there are none left."""
-    policy = list_policies.current().get(scan.list_id)
-    if policy is None or policy.allows:
+    policy = policies.current().get(scan.list_id)
+    if policy is None or policy.is_allow_list:
         return False
     items = BannedItem.objects.matching().filter(list=scan.list_id, pk__gt=scan.after_item)
     items = items.filter(pk=scan.item_id) if scan.item_id else items
     views = ImageFingerprint.objects.filter(item=OuterRef("pk")).exclude(view=FULL)
-    by_models = policy.reach.keys() & set(VECTOR_TYPES)
+    by_models = policy.thresholds.keys() & set(VECTOR_TYPES)
     if not (by_models and items.filter(fingerprints__isnull=False).exists()):
         # Of all but the clip of a photograph the hashes are stored, and were compared.
-        if "pdq" not in policy.reach:
+        if "pdq" not in policy.thresholds:
             return False
         views = views.filter(view=VIDEO)
     some = list(
@@ -206,16 +207,16 @@ def screen_again(model: type[Item], pk: int) -> Recorded | None:
 
     What people find already stays until somebody has decided, unless it is blocked.
     """
-    lists = list_policies.current()
+    lists = policies.current()
     with transaction.atomic():
         rows: Any = model._default_manager
         row = rows.select_for_update().filter(pk=pk, status__in=rescan_candidates.SCREENED).first()
         if row is None or not lists:
             return None
-        found = gate.screened(row, lists)
+        found = screen(row, lists)
         blocked = found.verdict == Verdict.BLOCK
-        found = replace(found, held=blocked)
-        recorded = gate.record(row, found, origin=ReviewCase.Origin.RETRO_SCAN, by=SCAN)
+        found = replace(found, withheld=blocked)
+        recorded = gates.record(row, found, origin=ReviewCase.Origin.RETRO_SCAN, by=SCAN)
         if blocked and row.status == Status.READY and recorded.asked:
             quarantine_items(items=rows.filter(pk=pk), by=SCAN.name)
         return recorded

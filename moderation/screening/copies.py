@@ -1,7 +1,7 @@
-"""Items of which a subject's pictures show (a part of) the picture.
+"""Items whose picture, or a part of it, is in a frame: verified copies.
 
-Every item's vector is compared. The nearest are verified by local features and looked at, as in a
-search of the gallery, and come out with the same calibrated confidence. How many that are, and
+Every item's vector is compared. The nearest are verified by local features and by registration,
+as in a search of the gallery, and get the same calibrated confidence. How many are verified, and
 what it costs, is in docs/adr/0017-items-compared.md.
 """
 
@@ -26,100 +26,95 @@ from gallery.search import confidence
 from gallery.search.candidates import Probe
 from gallery.search.confidence import Evidence
 from gallery.search.copy_search import CopyQuery, judged
-from moderation.lists import item_vectors
+from moderation.lists import item_vectors, live_rows
 from moderation.lists.item_vectors import Pictures
-from moderation.lists.list_policies import Policies, using
 from moderation.lists.models import BannedFingerprint, BannedItem
-from moderation.screening.matching import (
-    Match,
-    View,
-    live_items,
-    of_item,
-)
+from moderation.lists.policies import Policies, using
+from moderation.screening.types import ContentFrame, ItemMatch
 
-LEAST, MOST, SHARE = 30, 200, 100
-"""Items that are verified for each view: of n pictures the n ÷ ``SHARE`` that their vectors speak
-for most, within these limits; and all that the vectors alone make likely copies."""
+VERIFIED_LEAST, VERIFIED_MOST, VERIFIED_SHARE = 30, 200, 100
+"""Items verified for each frame: of n pictures the n ÷ ``VERIFIED_SHARE`` with the likeliest
+vectors, within these limits; and all that are likely copies by their vectors alone."""
 
-LIKE_AT_ALL: Final = 0.8
-"""Cosine distance beyond which a picture that is not looked at in parts is not verified; unlike
+FARTHEST_WHOLE: Final = 0.8
+"""Cosine distance beyond which a frame that is compared whole only is not verified; unlike
 pictures are at 1."""
 
-INVERTED: Final = 10
-"""Items of each view that a negative is looked for of, where nothing else was found. Vectors hardly
-change by it: of 160 negatives, also cropped and bordered, among 353 pictures all were among the
-ten nearest."""
+NEGATIVES: Final = 10
+"""Items of which a frame may be the negative, tried if nothing else matches. A negative hardly
+changes the vector: of 160 negatives, also cropped and bordered, all were among the ten nearest of
+353 pictures."""
 
 NEGATIVE: Final = "negative"
-"""What such a match calls the edit."""
+"""The edit that such a match names."""
 
-LOOKED_AT_SIDE: Final = 320
-"""Pixels of an item's picture that are enough to look at it."""
+REGISTERED_SIDE: Final = 320
+"""Pixels of an item's picture that registration needs."""
 
 
-def by_copy(views: Sequence[View], policies: Policies) -> list[Match]:
-    """Up to what their lists record. Raises ``Unavailable``."""
+def matches(frames: Sequence[ContentFrame], policies: Policies) -> list[ItemMatch]:
+    """Up to the lists' near-miss thresholds. Raises ``Unavailable``."""
     pictures = item_vectors.matching("cnn", COPY_VERSION, list(using(policies, "copy")))
     if not len(pictures):
         return []
-    asked = [_Asked.of(view) for view in views]
+    asked = [_Query.of(frame) for frame in frames]
     near = [_near(one, pictures) for one in asked]
-    items = live_items({row.item for rows in near for row in rows}, policies)
-    found: list[Match] = []
+    items = live_rows.items({row.item for rows in near for row in rows}, policies)
+    found: list[ItemMatch] = []
     for one, rows in zip(asked, near, strict=True):
         known = [row for row in rows if row.item in items]
         packed = _packed_features(known)
-        matches = _judged(one, known, packed, items, policies)
-        if not any(match.within for match in matches):
-            matches += _judged_inverted(one, known[:INVERTED], packed, items, policies)
-        found += matches
+        verified = _verified(one, known, packed, items, policies)
+        if not any(match.within for match in verified):
+            verified += _verified_negatives(one, known[:NEGATIVES], packed, items, policies)
+        found += verified
     return found
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
-    """A view with the vectors of all it shows, and of its quarters. ``features``: if they are known
-    already."""
+class _Query:
+    """A frame with its vectors: ``whole``: of all of it, ``part``: of its crops. ``features``: if
+    they are known already."""
 
-    view: View
+    frame: ContentFrame
     whole: Sequence[Vector]
     part: Sequence[Vector] = ()
     features: Features | None = None
 
     @classmethod
-    def of(cls, view: View) -> _Asked:
+    def of(cls, frame: ContentFrame) -> _Query:
         """Raises ``Unavailable``."""
-        if view.vectors:
-            return cls(view, view.vectors)
+        if frame.vectors:
+            return cls(frame, frame.vectors)
         model = descriptors.get_copy()
-        if view.in_parts:
-            query = model.query(view)
+        if frame.in_parts:
+            query = model.query(frame)
             whole = [vector for name, vector in query.vectors.items() if name not in PARTS]
             part = [vector for name, vector in query.vectors.items() if name in PARTS]
-            return cls(view, whole, part, query.features)
-        squares = squares_of(view.rgb)
+            return cls(frame, whole, part, query.features)
+        squares = squares_of(frame.rgb)
         return cls(
-            view, list(model.embed([squares[name] for name in squares if name not in PARTS]))
+            frame, list(model.embed([squares[name] for name in squares if name not in PARTS]))
         )
 
-    def places(self) -> Features:
-        """The local features, extracted now if they were not yet."""
-        return local_features.extract(self.view.rgb) if self.features is None else self.features
+    def local_features(self) -> Features:
+        """Extracted now if they were not yet."""
+        return local_features.extract(self.frame.rgb) if self.features is None else self.features
 
     def query(self) -> CopyQuery:
-        """With all that verifying needs."""
-        rgb = self.view.rgb
-        return CopyQuery(Probe(), self.places(), Looks(rgb), trim(rgb))
+        """With all that verification needs."""
+        rgb = self.frame.rgb
+        return CopyQuery(Probe(), self.local_features(), Looks(rgb), trim(rgb))
 
     def inverted(self, features: Features) -> CopyQuery:
-        """The same of the negative, which has these features."""
-        rgb = np.asarray(255 - self.view.rgb, np.uint8)
+        """The same of its negative, which has these features."""
+        rgb = np.asarray(255 - self.frame.rgb, np.uint8)
         return CopyQuery(Probe(), features, Looks(rgb), trim(rgb))
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A stored picture of an item, and what its vector says about one view."""
+    """A stored picture of an item, and the evidence of its vector about one frame."""
 
     pk: int
     item: int
@@ -128,22 +123,22 @@ class _Row:
 
 
 Packed = dict[_Row, bytes]
-"""The local features of those of some pictures that have any."""
+"""The local features of those pictures that have any."""
 
 Items = dict[int, BannedItem]
 
 
-def _near(asked: _Asked, pictures: Pictures) -> list[_Row]:
+def _near(asked: _Query, pictures: Pictures) -> list[_Row]:
     """The pictures to be verified: of each item the nearest, of the items the nearest."""
     whole, part = _least(asked.whole, pictures), _least(asked.part, pictures)
     logits = confidence.logits_of_vectors(whole, part, "copy")
     order = np.argsort(-logits, kind="stable")
-    if not asked.view.in_parts:
-        order = order[whole[order] <= LIKE_AT_ALL]
+    if not asked.frame.in_parts:
+        order = order[whole[order] <= FARTHEST_WHOLE]
     # A video has hundreds of pictures that are alike: they must not push other items out.
     _, first = np.unique(pictures.rows["item"][order], return_index=True)
     order = order[np.sort(first)]
-    verified = min(MOST, max(LEAST, len(pictures) // SHARE))
+    verified = min(VERIFIED_MOST, max(VERIFIED_LEAST, len(pictures) // VERIFIED_SHARE))
     likely = int(np.count_nonzero(logits[order] > 0.0))
     return [
         _Row(
@@ -164,9 +159,9 @@ def _least(vectors: Sequence[Vector], pictures: Pictures) -> NDArray[np.floating
     return np.asarray(pictures.distances(vectors).min(axis=1))
 
 
-def _judged(
-    asked: _Asked, rows: Sequence[_Row], packed: Packed, items: Items, policies: Policies
-) -> list[Match]:
+def _verified(
+    asked: _Query, rows: Sequence[_Row], packed: Packed, items: Items, policies: Policies
+) -> list[ItemMatch]:
     if not rows:
         return []
     shown = judged(
@@ -177,18 +172,18 @@ def _judged(
         pixels=lambda row: _picture_of(items[row.item]),
         verified=len(rows),
     )
-    found = (_copy(row, known, items[row.item], asked.view, policies) for row, known in shown)
+    found = (_match(row, known, items[row.item], asked.frame, policies) for row, known in shown)
     return [match for match in found if match is not None]
 
 
-def _judged_inverted(
-    asked: _Asked, rows: Sequence[_Row], packed: Packed, items: Items, policies: Policies
-) -> list[Match]:
-    """Items of which the picture shows the negative, where geometry says so."""
+def _verified_negatives(
+    asked: _Query, rows: Sequence[_Row], packed: Packed, items: Items, policies: Policies
+) -> list[ItemMatch]:
+    """Items of which the frame is the negative, by geometry."""
     rows = [row for row in rows if row in packed]
     if not rows:
         return []
-    features = asked.places().inverted()
+    features = asked.local_features().inverted()
     matches = geometry.verify_many(features, [packed[row] for row in rows])
     shared = [row for row, match in zip(rows, matches, strict=True) if match]
     if not shared:
@@ -201,7 +196,7 @@ def _judged_inverted(
         pixels=lambda row: _picture_of(items[row.item]),
         verified=len(shared),
     )
-    found = (_copy(row, known, items[row.item], asked.view, policies) for row, known in shown)
+    found = (_match(row, known, items[row.item], asked.frame, policies) for row, known in shown)
     return [replace(match, edit=NEGATIVE) for match in found if match is not None and match.sure]
 
 
@@ -216,36 +211,32 @@ def _packed_features(rows: Sequence[_Row]) -> Packed:
 
 
 def _picture_of(item: BannedItem) -> Pixels | None:
-    """What is kept of an item is its first picture, and of a video none of those compared."""
+    """The stored picture is the item's first; of a video it is none of those compared."""
     if not item.picture or item.media == BannedItem.Media.VIDEO:
         return None
     try:
         with item.picture.open() as stream, Image.open(stream, formats=["JPEG"]) as picture:
-            # Nearly all of the time is saved by not unfolding what is then averaged away.
-            picture.draft("RGB", (LOOKED_AT_SIDE, LOOKED_AT_SIDE))
+            # Decoding at a smaller scale saves nearly all of the time.
+            picture.draft("RGB", (REGISTERED_SIDE, REGISTERED_SIDE))
             return np.asarray(picture.convert("RGB"))
     except (FileNotFoundError, UnidentifiedImageError):
         return None
 
 
-def _copy(
-    row: _Row, evidence: Evidence, item: BannedItem, view: View, policies: Policies
-) -> Match | None:
-    """None beyond what the list records."""
-    distance = round(1.0 - confidence.confidence(evidence, "copy"), 6)
-    match = of_item(
+def _match(
+    row: _Row, evidence: Evidence, item: BannedItem, frame: ContentFrame, policies: Policies
+) -> ItemMatch | None:
+    """None beyond the list's near-miss threshold."""
+    match = ItemMatch.of(
         item,
         policies,
         "copy",
-        distance,
+        confidence.distance(evidence, "copy"),
+        frame=frame,
         sure=evidence.match is not None,
         whole=evidence.match is None or not evidence.match.border,
-        quality=view.quality,
-        frame=view.frame,
-        time_ms=view.time_ms,
-        rendering=view.rendering,
         item_time_ms=row.time_ms,
         item_place=row.pk,
         geometry=evidence.match.as_dict() if evidence.match else None,
     )
-    return match if distance <= match.observe else None
+    return match if match.is_recorded else None

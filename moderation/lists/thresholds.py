@@ -1,0 +1,51 @@
+"""The thresholds of match types: the defaults, their limits, and when one is met."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from gallery.search.match_types import MATCH_TYPES
+from moderation.lists.verdicts import PICTURE_TYPES
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Distances, inclusive: up to ``threshold`` is a match, up to ``near_miss`` is recorded."""
+
+    threshold: float
+    near_miss: float
+
+    def met_by(self, distance: float) -> bool:
+        """Whether it is a match."""
+        return distance <= self.threshold
+
+    def recorded_at(self, distance: float) -> bool:
+        """Whether it is a match or a near miss."""
+        return distance <= self.near_miss
+
+
+DEFAULTS: Final[Mapping[str, Thresholds]] = {
+    name: Thresholds(MATCH_TYPES[name].precise, MATCH_TYPES[name].recall) for name in PICTURE_TYPES
+}
+"""Match type → the precise and the recall end of its useful range."""
+
+LARGEST: Final[Mapping[str, float]] = {"pdq": 256, "copy": 1.0, "imgsmlr": 1000.0, "clip": 2.0}
+"""Match type → the greatest distance that can be set."""
+
+ON_AT_FIRST: Final = frozenset({"pdq", "copy"})
+"""The match types that a new list uses."""
+
+
+def effective(
+    match_type: str, threshold: float | None, near_miss: float | None = None
+) -> Thresholds:
+    """The thresholds in force, ``None`` being the default.
+
+    The near-miss threshold is never below the threshold.
+    """
+    default = DEFAULTS[match_type]
+    near = default.threshold if threshold is None else threshold
+    far = default.near_miss if near_miss is None else near_miss
+    return Thresholds(near, max(near, far))

@@ -1,0 +1,195 @@
+"""Checks of content that is not stored: a file, a link or a hash against the enabled lists.
+
+Nothing is stored of the content unless a case needs it: then a small JPEG for those who decide,
+and not even that if a list that matched must have no pictures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+import orjson
+from django.db import transaction
+from django.utils import timezone
+
+from gallery.items import conf as gallery_conf
+from gallery.net.fetching import fetch
+from gallery.shared.errors import Conflict, UserError
+from gallery.shared.locking import lock
+from moderation.access.permissions import Actor, can
+from moderation.cases import cases
+from moderation.cases.case_facts import About
+from moderation.cases.models import ReviewCase
+from moderation.lists import banned_hashes, policies
+from moderation.lists.formats.rows import Kind
+from moderation.lists.formats.values import BadValue, parse_hash
+from moderation.lists.verdicts import Verdict
+from moderation.pipeline import near_checks
+from moderation.pipeline.models import CheckAnswer
+from moderation.screening.content import Content, of_bytes, of_hash
+from moderation.screening.screen import screen
+from moderation.screening.types import ItemMatch, Screening
+
+ANSWERS_KEPT: Final = timedelta(days=1)
+"""How long the same key gets the same answer."""
+
+
+class KeyReused(Conflict):
+    """The same idempotency key came with another request."""
+
+    code = "idempotency_key_reused"
+
+
+class InvalidCheckedHash(UserError):
+    """Not a hash, or its kind cannot be told."""
+
+    code = "invalid_hash"
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    """What is to be checked: exactly one of a link, a file's bytes, or a hash with its kind.
+
+    ``quality``: of a pdq, 0 to 100; without it a pdq leads to review at most.
+    """
+
+    url: str | None = None
+    data: bytes | None = None
+    hash: str | None = None
+    hash_type: str | None = None
+    quality: int | None = None
+
+    def __post_init__(self) -> None:
+        if sum(value is not None for value in (self.url, self.data, self.hash)) != 1:
+            raise UserError("Give exactly one of url, file or hash.")
+
+    def digest(self) -> str:
+        """SHA-256 in hex; equal for equal requests."""
+        data = None if self.data is None else hashlib.sha256(self.data).hexdigest()
+        parts = [self.url, data, self.hash, self.hash_type, self.quality]
+        return hashlib.sha256(orjson.dumps(parts)).hexdigest()
+
+
+def check(*, by: Actor, request: CheckRequest, key: str = "") -> dict[str, Any]:
+    """Whether something is on a list, as the API answers it to ``by``; see ``_answer``.
+
+    ``key``: the caller's name for this request; repeated with it, it gets the same answer and opens
+    no second case. Raises ``FetchFailed``, ``InvalidCheckedHash`` and ``KeyReused``; bytes that
+    cannot be read are no error, but ``missing``.
+    """
+    if not key:
+        return _check(by, request)
+    with transaction.atomic():
+        lock(f"check {by.name} {key}")
+        known = CheckAnswer.objects.filter(actor=by.name, key=key).first()
+        if known is not None and known.created_at > timezone.now() - ANSWERS_KEPT:
+            if known.request != request.digest():
+                raise KeyReused("This Idempotency-Key was used for another request.")
+            answer: dict[str, Any] = known.answer
+            return answer
+        answer = _check(by, request)
+        CheckAnswer.objects.update_or_create(
+            actor=by.name,
+            key=key,
+            defaults={
+                "request": request.digest(),
+                "answer": answer,
+                "created_at": timezone.now(),
+            },
+        )
+        return answer
+
+
+def forget_answers() -> int:
+    """Delete answers that are no longer repeated. Returns how many."""
+    return CheckAnswer.objects.filter(created_at__lt=timezone.now() - ANSWERS_KEPT).delete()[0]
+
+
+def _check(by: Actor, request: CheckRequest) -> dict[str, Any]:
+    content, facts = _content(request)
+    lists = policies.current()
+    found = screen(content, lists) if lists else Screening(Verdict.ALLOW)
+    case = None
+    if found.matches or found.withheld:
+        with transaction.atomic():
+            lock(f"subject {facts.get('sha256') or facts}")
+            case = cases.record_screening(
+                by=by,
+                origin=ReviewCase.Origin.CHECK,
+                about=About(facts, picture=found.jpeg()),
+                screening=found,
+            ).case
+    if lists:
+        banned_hashes.ask_if_due()
+    name = facts.get("sha256") or hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()
+    strictest = near_checks.counted(
+        by=by, content=name, verdict=found.verdict, matches=found.matches
+    )
+    return _answer(by, strictest or found.verdict, found, case)
+
+
+def _content(request: CheckRequest) -> tuple[Content, dict[str, Any]]:
+    """What is compared, and the facts that a case would store."""
+    if request.hash is not None:
+        kind, value = _parsed(request.hash, request.hash_type)
+        return of_hash(kind, value, request.quality), {kind: value}
+    data = request.data
+    if data is None:
+        data = fetch(request.url or "", gallery_conf.fetch_policy()).data
+    content = of_bytes(data)
+    return content, {**content.hashes, "url": request.url, "bytes": len(data)}
+
+
+def _parsed(text: str, hash_type: str | None) -> tuple[str, str]:
+    """Raises ``InvalidCheckedHash``."""
+    kinds = {32: Kind.MD5, 40: Kind.SHA1}
+    kind = kinds.get(len(text.strip())) if hash_type is None else Kind(hash_type)
+    if kind is None:
+        raise InvalidCheckedHash(
+            "Say by hash_type whether the hash is md5, sha1, sha256 or pdq.", field="hash_type"
+        )
+    try:
+        return kind.value, parse_hash(kind, text)
+    except BadValue as error:
+        problem = str(error)
+        raise InvalidCheckedHash(f"{problem[0].upper()}{problem[1:]}.", field="hash") from error
+
+
+def _answer(
+    by: Actor, verdict: Verdict, found: Screening, case: ReviewCase | None
+) -> dict[str, Any]:
+    """The verdict alone, except for those who may see what is on the lists: list, item, distance
+    and case would show how far a picture must be changed to pass."""
+    answer: dict[str, Any] = {"verdict": str(verdict.value)}
+    if not can(by, "see matches"):
+        return answer
+    return {
+        **answer,
+        "matches": [_match(match) for match in found.matches if match.within],
+        "methods_run": list(found.methods_run),
+        "list_versions": dict(found.list_versions),
+        "case": None if case is None else case.pk,
+        "unhashable": list(found.unhashable),
+        "missing": dict(found.missing),
+        "partly": dict(found.partly),
+    }
+
+
+def _match(match: ItemMatch) -> Mapping[str, Any]:
+    return {
+        "list": match.list.name,
+        "item": match.item_id,
+        "match_type": match.match_type,
+        "distance": match.distance,
+        "threshold": match.thresholds.threshold,
+        "quality": match.quality,
+        "time": None if match.time_ms is None else match.time_ms / 1000,
+        "frame": match.frame,
+        "rendering": match.rendering or None,
+        "edit": match.edit,
+        "verdict": str(match.verdict.value),
+    }

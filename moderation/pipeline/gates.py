@@ -1,0 +1,152 @@
+"""The gates, named in the settings: may an item be found, a link be handed out, a query be run?
+
+Each asks ``screening.screen`` once, stores what it found, and answers. None costs more than one
+query where nothing is banned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from django.db import transaction
+
+from gallery.imaging import decoding
+from gallery.imaging.sniffing import sniff as sniff_picture
+from gallery.items import conf
+from gallery.items.item import Item
+from gallery.items.models import Image
+from gallery.items.preprocessing import Hashes
+from gallery.items.publishing import QueryRefused
+from gallery.shared.access import NOBODY, Sender
+from gallery.shared.errors import Unavailable, UserError
+from moderation.access.permissions import Actor, Role
+from moderation.audit import trail
+from moderation.cases import cases
+from moderation.cases.case_facts import About, facts_of
+from moderation.cases.models import ReviewCase
+from moderation.lists import banned_hashes, policies
+from moderation.lists.verdicts import Verdict
+from moderation.pipeline import flood, near_checks
+from moderation.screening.content import Content, of_bytes
+from moderation.screening.screen import FAILED, screen
+from moderation.screening.types import FRAMES, Screening
+from videos.decode.sniffing import sniff as sniff_video
+from videos.models import Video
+
+GATE: Final = Actor.machine("gate")
+LINKS: Final = Actor.machine("links")
+QUERY: Final = Actor.machine("search")
+
+VARIANTS: Final = "variants"
+"""Key of ``Screening.missing``: the sender has tried too many variants of a banned item."""
+
+
+def may_publish(item: Item) -> bool:
+    """Whether a described image or video may be found, named in ``PUBLISHING_GATES``.
+
+    What cannot be screened is withheld, with a case that says why. ``Item.banned`` is set on an
+    item that is blocked.
+    """
+    lists = policies.current()
+    if not lists:
+        return True
+    found = _within_budget(item, screen(item, lists))
+    recorded = record(item, found, origin=ReviewCase.Origin.UPLOAD, by=GATE)
+    # A video that is indexed again may have been decided before.
+    withheld = found.withheld and not recorded.dismissed
+    item.banned = withheld and found.verdict == Verdict.BLOCK
+    banned_hashes.ask_if_due()
+    return not withheld
+
+
+def _within_budget(item: Item, found: Screening) -> Screening:
+    """What was found; withheld whatever that was if the sender tried too many variants."""
+    by = Actor(item.added_by, Role.NOBODY, client=item.client)
+    strictest = near_checks.counted(
+        by=by, content=item.sha256, verdict=found.verdict, matches=found.matches
+    )
+    if strictest is None:
+        return found
+    why = "Its sender has tried many variants of a banned item, so all of them are withheld."
+    return replace(
+        found, verdict=strictest, withheld=True, missing={**found.missing, VARIANTS: why}
+    )
+
+
+def record(item: Item, found: Screening, *, origin: str, by: Actor) -> cases.Recorded:
+    """Store what was found of an item whose row is locked, and watch for floods."""
+    if isinstance(item, Image):
+        about = About(facts_of(item), image=item)
+    elif isinstance(item, Video):
+        about = About(facts_of(item), video=item)
+    else:
+        raise TypeError(f"a {type(item).__name__} cannot be screened")
+    recorded = cases.record_screening(by=by, origin=origin, about=about, screening=found)
+    flood.watch(recorded.matched)
+    return recorded
+
+
+def may_link(image: Image, data: bytes) -> bool:
+    """Whether the link of an image may still be handed out, named in ``LINK_GATES``.
+
+    ``data``: what the link answers now. The image's row is locked. Decisions about its stored
+    picture say nothing about this one.
+    """
+    lists = policies.current()
+    if not lists:
+        return True
+    # A page that says "not found" is no picture: only its hashes are compared, and nobody has to
+    # look at it.
+    is_media = sniff_picture(data) is not None or sniff_video(data) is not None
+    found = screen(of_bytes(data) if is_media else Content(vars(Hashes.of(data)), ()), lists)
+    about = About(_facts_of_link(image, data), image=image, picture=found.jpeg(), by_content=True)
+    recorded = cases.record_screening(
+        by=LINKS, origin=ReviewCase.Origin.LINK, about=about, screening=found
+    )
+    flood.watch(recorded.matched)
+    return not found.withheld or recorded.dismissed
+
+
+def _facts_of_link(image: Image, data: bytes) -> dict[str, Any]:
+    facts = {**facts_of(image), **vars(Hashes.of(data)), "bytes": len(data)}
+    try:
+        info = decoding.inspect(data, conf.limits())
+    except UserError:
+        return {**facts, "format": "", "width": None, "height": None}
+    return {**facts, "format": info.format, "width": info.width, "height": info.height}
+
+
+def refuse_banned_query(data: bytes, sender: Sender = NOBODY) -> None:
+    """Raise ``QueryRefused`` for a picture that must not be searched with, see ``QUERY_GATES``.
+
+    Only a block refuses: nothing is published by a search. Raises ``Unavailable`` if screening
+    fails.
+    """
+    lists = policies.current()
+    if not lists:
+        return
+    found = screen(of_bytes(data), lists)
+    if found.missing.get(FRAMES) == FAILED:
+        raise Unavailable("Searching is closed as the picture could not be screened.")
+    about = About(vars(Hashes.of(data)))
+    with transaction.atomic():
+        cases.note_matches(about=about, screening=found)
+        if found.verdict == Verdict.BLOCK:
+            _record_refusal(about, sorted({match.list.name for match in found.within}))
+    by = Actor(sender.name, Role.NOBODY, client=sender.client)
+    strictest = near_checks.counted(
+        by=by, content=about.sha256, verdict=found.verdict, matches=found.matches
+    )
+    if Verdict.BLOCK in (found.verdict, strictest):
+        raise QueryRefused("This picture must not be searched with.", field="file")
+
+
+def _record_refusal(about: About, lists: Sequence[str]) -> None:
+    trail.record(
+        by=QUERY.name,
+        verb="query.refused",
+        subject=ReviewCase,
+        after={"sha256": about.sha256, "lists": lists},
+    )

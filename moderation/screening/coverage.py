@@ -1,0 +1,93 @@
+"""What of the content was compared by which match types, and what could not be."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from moderation.lists.policies import Policies
+from moderation.lists.verdicts import HASH_TYPES, VECTOR_TYPES
+from moderation.screening import vectors
+from moderation.screening.types import COLOURS, FRAMES, ContentFrame, Place
+
+
+class Coverage:
+    """``usable``: match types by vectors that have something to compare and can still be used.
+
+    ``missing``: as in ``Screening``. ``first``: the first frame.
+    """
+
+    def __init__(self, policies: Policies) -> None:
+        self._policies = policies
+        self.usable, self.missing = vectors.usable(policies)
+        self.first: ContentFrame | None = None
+        self._hashed = self._seen = False
+        self._places: set[Place] = set()
+        self._described: defaultdict[str, set[Place]] = defaultdict(set)
+
+    @property
+    def frames_matter(self) -> bool:
+        """Whether any list compares more than the hashes of files."""
+        return any(policy.thresholds for policy in self._policies.values())
+
+    def add(self, frames: Sequence[ContentFrame]) -> None:
+        """These are compared now."""
+        self.first = self.first or frames[0]
+        self._hashed = self._hashed or any(frame.hashes for frame in frames)
+        self._seen = self._seen or any(frame.has_pixels for frame in frames)
+        self._places.update(frame.place for frame in frames)
+
+    def described(self, match_type: str, frames: Iterable[ContentFrame]) -> None:
+        """A model has compared these."""
+        self._described[match_type].update(frame.place for frame in frames)
+
+    def unavailable(self, match_type: str, why: str) -> None:
+        """A model cannot be used."""
+        self.missing[match_type] = why
+        self.usable.discard(match_type)
+
+    def frames_missing(self, error: Exception) -> None:
+        """Some frames cannot be read."""
+        self.missing[FRAMES] = getattr(error, "message", "Its pictures cannot be read.")
+
+    def doubt_colours(self, doubts: Sequence[str]) -> None:
+        """Viewers may show other colours."""
+        if doubts:
+            self.missing[COLOURS] = " ".join(doubts)
+
+    def is_doubtful(self) -> bool:
+        """Whether something could not be compared with a list that is enforced."""
+        enforced = [policy for policy in self._policies.values() if policy.is_enforced]
+        return any(
+            policy.thresholds if name in (FRAMES, COLOURS) else name in policy.thresholds
+            for name in self.missing
+            for policy in enforced
+        )
+
+    def methods_run(self, hashes: Iterable[str]) -> list[str]:
+        """Match types by which all was compared with everything on the lists."""
+        run = [kind for kind in HASH_TYPES if kind in hashes]
+        if FRAMES in self.missing:
+            return run
+        in_use = {name for policy in self._policies.values() for name in policy.thresholds}
+        if "pdq" in in_use and self._hashed:
+            run.append("pdq")
+        # With nothing on the lists to compare, all of it was compared.
+        return run + [
+            name
+            for name in VECTOR_TYPES
+            if name in in_use and name not in self.missing and self._seen
+        ]
+
+    def partly(self) -> dict[str, str]:
+        """Match types by which only some frames were compared → how many."""
+        every = len(self._places)
+        return {
+            name: f"{len(places)} of {every} pictures"
+            for name, places in sorted(self._described.items())
+            if name in self.usable and len(places) < every
+        }
+
+    def unhashable(self) -> list[str]:
+        """Match types that found nothing to hash."""
+        return ["pdq"] if self.first is not None and not self._hashed else []

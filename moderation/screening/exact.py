@@ -1,0 +1,27 @@
+"""Items with the same file, by its cryptographic hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from moderation.lists import live_rows
+from moderation.lists.models import BannedHash
+from moderation.lists.policies import Policies
+from moderation.lists.verdicts import HASH_TYPES
+from moderation.screening.types import ItemMatch
+
+
+def matches(hashes: Mapping[str, str], policies: Policies) -> list[ItemMatch]:
+    """``hashes``: of the whole file, md5, sha1 or sha256 → lower-case hex.
+
+    One match for each item, by its strongest hash that agrees.
+    """
+    wanted = [hashes[kind] for kind in HASH_TYPES if kind in hashes]
+    # The condition of the partial index over these hashes.
+    same = BannedHash.objects.exclude(kind="pdq").filter(value__in=wanted)
+    rows = [
+        row for row in same.values_list("item", "kind", "value") if hashes.get(row[1]) == row[2]
+    ]
+    kinds = {item: kind for item, kind, _ in sorted(rows, key=lambda row: HASH_TYPES.index(row[1]))}
+    items = live_rows.items(kinds, policies)
+    return [ItemMatch.of(item, policies, kinds[pk], 0.0, sure=True) for pk, item in items.items()]

@@ -1,0 +1,193 @@
+"""The plain data that the steps of screening pass on: frames, matches, and the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.imaging.descriptors.base import Vector
+from gallery.shared.jpeg import Quality, encode_jpeg, shrink
+from moderation.lists.models import BannedItem, BannedList
+from moderation.lists.policies import Policies
+from moderation.lists.thresholds import Thresholds
+from moderation.lists.verdicts import Verdict
+
+Pixels = NDArray[np.uint8]
+
+NO_PIXELS: Final = np.empty((0, 0, 3), np.uint8)
+"""Of a frame of which only a hash is known."""
+
+CASE_PICTURE_SIDE: Final = 1024
+"""Pixels of the picture that a case stores of content that is not stored itself."""
+
+FRAMES: Final = "frames"
+"""Key of ``Screening.missing``: some frames could not be read."""
+
+COLOURS: Final = "colours"
+"""Key of ``Screening.missing``: viewers may show other colours than the ones compared."""
+
+Place = tuple[int | None, int | None, str]
+"""A frame's number, time and rendering; (None, None, "") for a still or a whole file."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ContentFrame:
+    """One picture of the content: height × width × 3, upright, and as imgsmlr reads it.
+
+    ``hashes``: PDQ in up to eight turns, 32 bytes each, its own first; none below
+    ``LOW_QUALITY``. ``vectors``: stored ones of ``copy``; computed when empty.
+    ``frame``: number in an animation, ``time_ms``: in a video. ``rendering``: which of the file's
+    renderings it is, "" for the usual one (``imaging.shown_pictures``). ``in_parts``: crops of it
+    are compared too. ``hashes_only``: no model compares its pixels.
+    """
+
+    rgb: Pixels
+    legacy_rgb: Pixels
+    hashes: Sequence[bytes] = ()
+    quality: int | None = None
+    vectors: Sequence[Vector] = ()
+    frame: int | None = None
+    time_ms: int | None = None
+    rendering: str = ""
+    in_parts: bool = False
+    hashes_only: bool = False
+
+    @property
+    def place(self) -> Place:
+        """Where in the content it is."""
+        return self.frame, self.time_ms, self.rendering
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether more than its hashes is known."""
+        return self.rgb.size > 0
+
+
+@dataclass(frozen=True, slots=True)
+class ItemMatch:
+    """The content and a list's item, and their distance by one match type.
+
+    ``quality``: of the content's PDQ, ``item_quality``: of the item's. ``sure``: the evidence is
+    good enough to block: the same file, hashes of good quality, a copy verified by geometry.
+    ``whole``: the frame shows nothing that the item does not show. ``item_place``: id of the
+    item's fingerprint or hash. ``geometry``: where in the frame the item is. ``edit``: how the
+    item's picture was edited, in words, if it matches only before that edit. ``suspended``: by the
+    flood guard.
+    """
+
+    item_id: int
+    list: BannedList
+    match_type: str
+    distance: float
+    thresholds: Thresholds
+    sure: bool
+    whole: bool = True
+    doubted: bool = False
+    suspended: bool = False
+    from_video: bool = False
+    source: str = ""
+    quality: int | None = None
+    item_quality: int | None = None
+    frame: int | None = None
+    time_ms: int | None = None
+    item_time_ms: int | None = None
+    item_place: int = 0
+    geometry: Mapping[str, Any] | None = None
+    rendering: str = ""
+    edit: str = ""
+    verdict: Verdict = Verdict.ALLOW
+
+    @classmethod
+    def of(
+        cls,
+        item: BannedItem,
+        policies: Policies,
+        match_type: str,
+        distance: float,
+        *,
+        frame: ContentFrame | None = None,
+        thresholds: Thresholds | None = None,
+        **facts: Any,
+    ) -> ItemMatch:
+        """With an item of an enabled list. ``thresholds``: instead of the list's own."""
+        policy = policies[item.list_id]
+        if frame is not None:
+            facts |= {
+                "quality": frame.quality,
+                "frame": frame.frame,
+                "time_ms": frame.time_ms,
+                "rendering": frame.rendering,
+            }
+        return cls(
+            item_id=item.pk,
+            list=policy.list,
+            match_type=match_type,
+            distance=distance,
+            thresholds=thresholds or policy.thresholds.get(match_type, Thresholds(0.0, 0.0)),
+            doubted=item.opinion == BannedItem.Opinion.DISPUTED or item.suspended_at is not None,
+            suspended=item.suspended_at is not None,
+            from_video=item.media == BannedItem.Media.VIDEO,
+            source=item.source,
+            **facts,
+        )
+
+    @property
+    def within(self) -> bool:
+        """Whether the threshold is met; otherwise it is a near miss."""
+        return self.thresholds.met_by(self.distance)
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it is a match or a near miss."""
+        return self.thresholds.recorded_at(self.distance)
+
+    @property
+    def place(self) -> Place:
+        """Of the content's frame."""
+        return self.frame, self.time_ms, self.rendering
+
+    @property
+    def shown_by(self) -> Mapping[str, Any] | None:
+        """What a case stores of where it is seen: the geometry, and the rendering's name."""
+        if not self.rendering:
+            return self.geometry
+        return {**(self.geometry or {}), "rendering": self.rendering}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Screening:
+    """The result. ``matches``: those to be recorded, with their verdicts, the weightiest first.
+
+    ``methods_run``: match types by which all of it was compared with everything on the lists.
+    ``partly``: match types that compared only some frames → how many, in words. ``list_versions``:
+    of the enabled lists, by name. ``unhashable``: match types that found nothing to hash.
+    ``missing``: match types, ``FRAMES`` or ``COLOURS`` → why they could not be compared.
+    ``withheld``: until somebody has decided. ``pdq``: of the first frame. ``shown``: the frame of
+    the surest match, or the first one.
+    """
+
+    verdict: Verdict
+    matches: Sequence[ItemMatch] = ()
+    methods_run: Sequence[str] = ()
+    partly: Mapping[str, str] = field(default_factory=dict)
+    list_versions: Mapping[str, int] = field(default_factory=dict)
+    unhashable: Sequence[str] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
+    withheld: bool = False
+    pdq: bytes | None = None
+    shown: Pixels | None = None
+
+    @property
+    def within(self) -> list[ItemMatch]:
+        """Matches that ask for review or block."""
+        return [match for match in self.matches if match.verdict != Verdict.ALLOW]
+
+    def jpeg(self) -> bytes:
+        """``shown``, made smaller: for a case about content that is not stored; may be empty."""
+        if self.shown is None:
+            return b""
+        return encode_jpeg(shrink(self.shown, CASE_PICTURE_SIDE), Quality.CASE_PICTURE)
