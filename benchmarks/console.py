@@ -221,14 +221,14 @@ def _chromium() -> Iterator[Any]:
 def bulk(user: Any, count: int) -> tuple[float, float]:
     """Seconds to decide so many cases, and to undo it, as the page does both."""
     from moderation.access.permissions import Actor
-    from moderation.cases import decisions, undo
+    from moderation.cases import deciding, undoing
     from moderation.cases.models import ReviewCase
 
     by = Actor.person(user)
     chosen = list(ReviewCase.objects.open().values_list("pk", flat=True)[:count])
     started = time.perf_counter()
-    batch = decisions.decide(by=by, case_ids=chosen, verb="confirm")
+    batch = deciding.decide(by=by, case_ids=chosen, verb="confirm")
     decided = time.perf_counter() - started
     started = time.perf_counter()
-    undo.undo_batch(by=by, batch_id=batch.pk, reason="a benchmark")
+    undoing.undo_batch(by=by, batch_id=batch.pk, reason="a benchmark")
     return decided, time.perf_counter() - started

@@ -84,7 +84,7 @@ class AccountAdmin(NamesWhoGives, UserAdmin, ModelAdmin):
         nothing = dict.fromkeys(roles.RIGHTS, False) | {"is_active": True}
         known = User.objects.filter(pk=obj.pk).values(*roles.RIGHTS).first()
         super().save_model(request, obj, form, change)
-        roles.note_rights(obj, known or nothing)
+        roles.record_rights(obj, known or nothing)
 
 
 @admin.register(Group)

@@ -78,14 +78,14 @@ QUALITY_SHARE = env_float("QUALITY_SHARE", 0.05, minimum=0, maximum=1)
 """The share of decided cases that somebody else judges again, without being told what was said."""
 PUBLISHING_GATES = ["moderation.pipeline.gates.may_publish"]
 """Dotted paths of functions that may hold an item back; see ``gallery.items.publishing``."""
-RETENTION_GUARDS = ["moderation.cases.evidence.withheld"]
+RETENTION_GUARDS = ["moderation.cases.retention.withheld"]
 """Dotted paths of functions that withhold items from being released or deleted; see
 ``gallery.items.retention``."""
-RETENTION_OVERRIDE = "moderation.cases.evidence.check_override"
+RETENTION_OVERRIDE = "moderation.cases.retention.check_override"
 """Who may do so all the same, with a reason."""
-LIST_GUARDS = ["moderation.cases.evidence.needing"]
+LIST_GUARDS = ["moderation.cases.retention.needing"]
 """Dotted paths of functions that say what still needs lists that would be deleted."""
-MEDIA_GUARD = "moderation.cases.looks.GUARD"
+MEDIA_GUARD = "moderation.cases.media_access.GUARD"
 """Dotted path of what decides who sees which media and counts looks; ``media_access``."""
 FLOOD_LIMIT = env_int("FLOOD_LIMIT", 100, minimum=1)
 """Uploads an hour beyond which an item of a list only leads to review; lists may say otherwise."""

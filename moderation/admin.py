@@ -1,8 +1,7 @@
 """The admin of moderation: a door, so every write is one call of a service."""
 
 from moderation.audit.admin import AuditEventAdmin
-from moderation.cases.admin.cases import DecisionBatchAdmin, ReviewCaseAdmin
-from moderation.cases.admin.matches import CaseMatchAdmin
+from moderation.cases.admin import CaseMatchAdmin, DecisionBatchAdmin, ReviewCaseAdmin
 from moderation.imports.admin.imports import ListImportAdmin
 from moderation.lists.admin import banning
 from moderation.lists.admin.changes import ListChangeAdmin

@@ -16,9 +16,9 @@ from gallery.items.retention import Act
 from gallery.items.signals import changed, overriding, pictures_found
 from moderation.access.permissions import GROUPS
 from moderation.audit import roles, trail
-from moderation.cases import evidence
+from moderation.cases import retention
 from moderation.lists import retro_scan
-from moderation.webhooks import announcing
+from moderation.webhooks import outbox
 from videos.models import Video
 
 ANNOUNCED = frozenset({"published", "released", "failed"})
@@ -55,14 +55,14 @@ def write_down(
 @receiver(overriding)
 def keep_evidence(sender: type[Item], rows: Sequence[Item], act: Act, **_: Any) -> None:
     """What cases withhold is released or deleted all the same."""
-    evidence.let_go(sender, rows, act)
+    retention.let_go(sender, rows, act)
 
 
 @receiver(changed)
 def announce(sender: type[Model], verb: str, rows: Sequence[Model], **_: Any) -> None:
     """Webhooks hear of images and videos that can be found now, or that never will."""
     if sender in (Image, Video) and verb in ANNOUNCED:
-        announcing.items(cast(Sequence[Image | Video], rows))
+        outbox.enqueue_item_events(cast(Sequence[Image | Video], rows))
 
 
 @receiver(pictures_found)
@@ -102,9 +102,9 @@ def write_down_roles(
         return
     given, others = action == "post_add", pk_set or ()
     if reverse:
-        roles.note(others, roles.roles_of([instance.pk]), given=given)
+        roles.record_roles(others, roles.roles_of([instance.pk]), given=given)
     else:
-        roles.note([instance.pk], roles.roles_of(others), given=given)
+        roles.record_roles([instance.pk], roles.roles_of(others), given=given)
 
 
 @receiver(pre_delete, sender=User)
@@ -113,7 +113,7 @@ def write_down_leaving(instance: User | Group, **_: Any) -> None:
     """A user who is deleted loses all roles, and with a group everybody loses one."""
     if isinstance(instance, User):
         groups = list(instance.groups.values_list("pk", flat=True))
-        roles.note([instance.pk], roles.roles_of(groups), given=False)
+        roles.record_roles([instance.pk], roles.roles_of(groups), given=False)
     else:
         members = list(instance.user_set.values_list("pk", flat=True))
-        roles.note(members, roles.roles_of([instance.pk]), given=False)
+        roles.record_roles(members, roles.roles_of([instance.pk]), given=False)

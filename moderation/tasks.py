@@ -12,7 +12,7 @@ from moderation.pipeline import (
     near_checks,
     rescan,
 )
-from moderation.webhooks import sending
+from moderation.webhooks import delivery
 
 
 def run_import(import_id: int) -> str:
@@ -27,12 +27,12 @@ def pick_up_imports() -> int:
 
 def send_webhooks() -> int:
     """What is due, when there is news and every minute."""
-    return sending.send_due()
+    return delivery.send_due()
 
 
 def clean_up_webhooks() -> int:
     """Daily: messages that were settled long ago."""
-    return sending.clean_up()
+    return delivery.clean_up()
 
 
 def scan(scan_id: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from moderation.cases.api import cases
+from moderation.cases.api import reports, views
 from moderation.imports.api import imports
 from moderation.lists.api import changes, items, lists
 from moderation.pipeline import api as checking
@@ -12,23 +12,23 @@ from moderation.tuning import api as thresholds
 from moderation.webhooks import api as webhooks
 
 urlpatterns = [
-    path("batches/<int:pk>/", cases.BatchItem.as_view(), name="batch"),
-    path("batches/<int:pk>/undo/", cases.UndoBatch.as_view(), name="batch-undo"),
-    path("cases/", cases.CaseCollection.as_view(), name="cases"),
-    path("cases/next/", cases.NextCase.as_view(), name="case-next"),
-    path("cases/decide/", cases.DecideMany.as_view(), name="cases-decide"),
-    path("cases/<int:pk>/", cases.CaseItem.as_view(), name="case"),
-    path("cases/<int:pk>/claim/", cases.Claim.as_view(), name="case-claim"),
-    path("cases/<int:pk>/release/", cases.Release.as_view(), name="case-release"),
-    path("cases/<int:pk>/decide/", cases.Decide.as_view(), name="case-decide"),
-    path("cases/<int:pk>/packet/", thresholds.Packet.as_view(), name="case-packet"),
-    path("cases/<int:pk>/legal_hold/", cases.LegalHold.as_view(), name="case-legal-hold"),
+    path("batches/<int:pk>/", views.BatchItem.as_view(), name="batch"),
+    path("batches/<int:pk>/undo/", views.UndoBatch.as_view(), name="batch-undo"),
+    path("cases/", views.CaseCollection.as_view(), name="cases"),
+    path("cases/next/", views.NextCase.as_view(), name="case-next"),
+    path("cases/decide/", views.DecideMany.as_view(), name="cases-decide"),
+    path("cases/<int:pk>/", views.CaseItem.as_view(), name="case"),
+    path("cases/<int:pk>/claim/", views.Claim.as_view(), name="case-claim"),
+    path("cases/<int:pk>/release/", views.Release.as_view(), name="case-release"),
+    path("cases/<int:pk>/decide/", views.Decide.as_view(), name="case-decide"),
+    path("cases/<int:pk>/packet/", reports.CaseReport.as_view(), name="case-packet"),
+    path("cases/<int:pk>/legal_hold/", views.LegalHold.as_view(), name="case-legal-hold"),
     path(
         "cases/<int:pk>/legal_hold/lift/",
-        cases.LiftLegalHold.as_view(),
+        views.LiftLegalHold.as_view(),
         name="case-legal-hold-lift",
     ),
-    path("cases/<int:pk>/appeal/", cases.Appeal.as_view(), name="case-appeal"),
+    path("cases/<int:pk>/appeal/", views.Appeal.as_view(), name="case-appeal"),
     path("changes/", changes.ListChanges.as_view(), name="changes"),
     path("changes/<int:pk>/confirm/", changes.ConfirmChange.as_view(), name="change-confirm"),
     path("changes/<int:pk>/refuse/", changes.RefuseChange.as_view(), name="change-refuse"),
@@ -52,8 +52,8 @@ urlpatterns = [
         thresholds.Threshold.as_view(),
         name="list-threshold",
     ),
-    path("decisions.csv", thresholds.Decisions.as_view(), name="decisions-csv"),
-    path("statistics/", thresholds.Statistics.as_view(), name="statistics"),
+    path("decisions.csv", reports.Decisions.as_view(), name="decisions-csv"),
+    path("statistics/", reports.Statistics.as_view(), name="statistics"),
     path("imports/", imports.ImportCollection.as_view(), name="imports"),
     path("imports/<int:pk>/", imports.ImportItem.as_view(), name="import"),
     path("imports/<int:pk>/confirm/", imports.ConfirmImport.as_view(), name="import-confirm"),

@@ -10,8 +10,7 @@ from unfold.admin import ModelAdmin
 
 from gallery.admin.listing import EstimatingPaginator
 from gallery.shared.errors import UserError
-from moderation.access.deferred import Deferred
-from moderation.access.permissions import actor_of, can
+from moderation.access.permissions import Deferred, actor_of, can
 
 
 class ByRole(ModelAdmin):

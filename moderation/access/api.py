@@ -1,7 +1,10 @@
-"""Who asks over v1."""
+"""What the doors of v1 share: who asks, and common fields."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from rest_framework import serializers
 from rest_framework.request import Request
 
 from gallery.shared.access import access_of
@@ -13,3 +16,26 @@ SCOPE = "lists"
 def caller(request: Request) -> Actor:
     """Who asks, whose role the services check."""
     return Actor.caller(access_of(request))
+
+
+MAX_IDS = 1000
+MAX_NOTE = 10_000
+BIGGEST_ID = 2**63 - 1
+
+
+class ReasonField(serializers.CharField):
+    """Why: it goes into the audit."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            max_length=1000,
+            help_text="Goes into the audit.",
+            **{"required": False, "allow_blank": True, **kwargs},
+        )
+
+
+class IdField(serializers.IntegerField):
+    """The id of a row."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=1, max_value=BIGGEST_ID, **kwargs)

@@ -7,14 +7,15 @@ makes; a superuser is an admin.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 
-from django.contrib.auth.models import AbstractUser, AnonymousUser
+from django.contrib.auth.models import AbstractUser, AnonymousUser, User
 
 from gallery.shared.access import Access
-from gallery.shared.errors import UserError
+from gallery.shared.errors import Conflict, UserError
 
 
 class Role(IntEnum):
@@ -47,6 +48,14 @@ class NotAllowed(UserError):
     """The caller's role does not allow it."""
 
     code = "forbidden"
+
+
+class Deferred(Conflict, ABC):
+    """Nothing was changed; the request can be stored, and somebody else confirms or refuses it."""
+
+    @abstractmethod
+    def store(self) -> object:
+        """Store the request. A page whose transaction ended with the error stores it once more."""
 
 
 @dataclass(frozen=True)
@@ -136,3 +145,11 @@ def check(actor: Actor, action: str) -> None:
     if not can(actor, action):
         least = LEAST[action].name.lower()
         raise NotAllowed(f"Only a {least} may {action}; {actor.name} may not.")
+
+
+def person(by: Actor) -> User:
+    """The person who acts. Raises ``NotAllowed`` for a key or a machine that belongs to nobody."""
+    if by.user is None:
+        raise NotAllowed(f"{by.name} is not a person: use a key that is bound to a user.")
+    user: User = by.user
+    return user

@@ -35,7 +35,7 @@ def roles_of(groups: Collection[int]) -> list[str]:
     return list(found.values_list("name", flat=True))
 
 
-def note(users: Collection[int], roles: Collection[str], *, given: bool) -> None:
+def record_roles(users: Collection[int], roles: Collection[str], *, given: bool) -> None:
     """Write down that users were given these roles, or lost them: an event for each user."""
     for user in User.objects.filter(pk__in=users).order_by("pk") if roles else ():
         what = {"user": user.get_username(), "roles": sorted(roles)}
@@ -49,7 +49,7 @@ def note(users: Collection[int], roles: Collection[str], *, given: bool) -> None
 
 
 @transaction.atomic
-def note_rights(user: User, before: dict[str, Any]) -> None:
+def record_rights(user: User, before: dict[str, Any]) -> None:
     """Write down which of a saved user's ``RIGHTS`` are others than before, if any are."""
     changed = {name: getattr(user, name) for name in RIGHTS if before[name] != getattr(user, name)}
     if changed:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from django.conf import settings
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from gallery.items.changing import quarantine_items, release_items
@@ -16,8 +15,8 @@ from gallery.items.retention import Act
 from gallery.shared.locking import locked
 from moderation.access.permissions import Actor, Role
 from moderation.audit import trail
-from moderation.cases import evidence
-from moderation.cases.models import Decision, ReviewCase
+from moderation.cases import retention
+from moderation.cases.models import ReviewCase
 from moderation.lists import freed, lists
 from moderation.lists.models import BannedHash, BannedItem, BannedList
 from moderation.lists.verdicts import HASH_TYPES
@@ -55,7 +54,7 @@ def _move(subjects: Iterable[Subject], before: Status, after: Status, by: Actor)
         rows = locked(chosen.filter(status=before).only("pk"), no_key=True)
         there = [row.pk for row in rows]
         if after == Status.READY:
-            kept = evidence.withheld(kind.model, there, Act.RELEASE)
+            kept = retention.withheld(kind.model, there, Act.RELEASE)
             there = [pk for pk in there if pk not in kept]
         if there:
             change = release_items if after == Status.READY else quarantine_items
@@ -133,8 +132,3 @@ def _allow_list(by: Actor) -> BannedList:
         description="What moderators found to be no match, by its very bytes.",
         reason="for what moderators allow",
     )
-
-
-def open_decisions(case_ids: Iterable[int]) -> QuerySet[Decision]:
-    """Decisions of cases that were not undone, without opinions for quality."""
-    return Decision.objects.filter(case__in=list(case_ids), undone_at=None, blind_review=False)

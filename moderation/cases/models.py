@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Self
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import models
 from django.db.models import F, FloatField, Func, Q, Value
 from django.db.models.functions import Cast, Greatest, Ln
 from django.utils import timezone
 
 from gallery.items.models import Image
+from gallery.shared.leases import is_free
+from gallery.shared.locking import locked as lock_rows
 from moderation.cases.states import CaseState
 from moderation.lists.models import SEVERITIES, BannedItem, BannedList
 from moderation.lists.verdicts import MATCH_TYPES, Severity, Verdict
@@ -40,12 +44,48 @@ def on_legal_hold() -> Q:
     return Q(legal_hold=True) & lasting
 
 
+def locked() -> Q:
+    """Cases that somebody is working on: their lock has not ended."""
+    return Q(claimed_by__isnull=False) & ~is_free()
+
+
 class ReviewCaseQuerySet(models.QuerySet["ReviewCase"]):
     """Questions about several cases."""
 
     def open(self) -> Self:
-        """Those that still need somebody."""
+        """Those that still have to be decided."""
         return self.filter(UNDECIDED)
+
+    def lock_with_content(self, case_ids: Iterable[int]) -> list[ReviewCase]:
+        """The cases, by id, and before them their images and videos, locked to the transaction's
+        end, in the order of ``gallery.shared.locking``.
+
+        The publishing gate and deletions hold an image when they come to its cases: whoever locked
+        the cases first would wait for them, and they for whoever that is.
+        """
+        wanted = self.filter(pk__in=set(case_ids))
+        subjects = list(wanted.order_by().values_list("image", "video"))
+        images = {image for image, _ in subjects if image is not None}
+        videos = {video for _, video in subjects if video is not None}
+        if images:
+            lock_rows(Image.objects.filter(pk__in=images).only("pk"), no_key=True)
+        if videos:
+            lock_rows(Video.objects.filter(pk__in=videos).only("pk"), no_key=True)
+        lock_rows(wanted.only("pk"))
+        # Read once more: what is joined to them must be as of after the locks.
+        return list(
+            wanted.select_related("image", "video", "claimed_by")
+            .defer("image__meta", "video__meta")
+            .order_by("pk")
+        )
+
+
+class DecisionQuerySet(models.QuerySet["Decision"]):
+    """Questions about several decisions."""
+
+    def live(self) -> Self:
+        """Those that count: not undone, and no second opinions."""
+        return self.filter(undone_at=None, blind_review=False)
 
 
 class ReviewCase(models.Model):
@@ -143,6 +183,12 @@ class ReviewCase(models.Model):
 
     def __str__(self) -> str:
         return f"case {self.pk}"
+
+    @property
+    def lock_holder(self) -> User | None:
+        """Who is working on it; None if nobody is, or the lock has ended."""
+        is_locked = self.claimed_until is not None and self.claimed_until >= timezone.now()
+        return self.claimed_by if is_locked else None
 
     @property
     def is_on_legal_hold(self) -> bool:
@@ -258,6 +304,8 @@ class Decision(models.Model):
     effects = models.JSONField(default=dict)
     created_at = models.DateTimeField(default=timezone.now)
     undone_at = models.DateTimeField(null=True, blank=True)
+
+    objects = DecisionQuerySet.as_manager()
 
     class Meta:
         ordering = ["id"]

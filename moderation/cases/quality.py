@@ -4,15 +4,15 @@ what was said. They change nothing; they show how far people agree."""
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
-from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet, Value
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet, Subquery, Value
 from django.db.models.fields import CharField
 from django.db.models.functions import MD5, Cast, Concat, Substr
 from django.utils import timezone
@@ -23,35 +23,23 @@ from moderation.access.permissions import (
     NotAllowed,
     can,
     check,
+    person,
 )
 from moderation.audit import trail
-from moderation.cases import agreement
-from moderation.cases.agreement import Agreement
-from moderation.cases.decisions import person
+from moderation.cases.intervals import MIN_DECIDED
 from moderation.cases.models import (
     CaseMatch,
     Decision,
     DecisionBatch,
     ReviewCase,
 )
+from moderation.cases.permissions import own_upload
 from moderation.cases.states import CaseState
 
 WINDOW: Final = timedelta(days=14)
 """How old a decision may be for somebody to be asked about it again."""
 FINAL: Final = (Decision.Verb.CONFIRM, Decision.Verb.DISMISS)
 DIGITS: Final = 6
-
-PAIRS = """
-SELECT first.by_id, author.username, blind.case_id, first.verb, blind.verb
-FROM moderation_decision blind
-JOIN LATERAL (
-    SELECT d.by_id, d.verb FROM moderation_decision d
-    WHERE d.case_id = blind.case_id AND NOT d.blind_review AND d.undone_at IS NULL
-      AND d.verb IN ('confirm', 'dismiss') AND d.id < blind.id
-    ORDER BY d.id DESC LIMIT 1) first ON true
-JOIN auth_user author ON author.id = first.by_id
-WHERE blind.blind_review AND blind.undone_at IS NULL AND blind.created_at >= %s
-"""
 
 
 def drawn() -> QuerySet[ReviewCase]:
@@ -71,15 +59,15 @@ def drawn() -> QuerySet[ReviewCase]:
 
 
 def waiting(by: Actor) -> QuerySet[ReviewCase]:
-    """Those that this person may judge: decided by others, uploaded by others, not judged yet."""
+    """Those that this person may review: decided and uploaded by others, not reviewed yet."""
+    decisions = Decision.objects.live().filter(case=OuterRef("pk"), verb__in=FINAL)
     said = Decision.objects.filter(case=OuterRef("pk"), undone_at=None)
-    own = Q(image__added_by=by.name) | Q(video__added_by=by.name)
     return (
         drawn()
         .exclude(Exists(said.filter(blind_review=True)))
         .exclude(Exists(said.filter(by=by.user)))
-        .filter(Exists(said.filter(blind_review=False, verb__in=FINAL)))
-        .exclude(pk__in=ReviewCase.objects.filter(own).values("pk"))
+        .filter(Exists(decisions))
+        .exclude(pk__in=ReviewCase.objects.filter(own_upload(by)).values("pk"))
         .order_by("decided_at", "pk")
     )
 
@@ -102,8 +90,8 @@ def give_opinion(
         raise NotFound(f"There is no case {case_id}.")
     if not waiting(by).filter(pk=case_id).exists():
         if Decision.objects.filter(case=case, by=user, undone_at=None).exists():
-            raise NotAllowed("You have had your say about this case.")
-        raise Conflict(f"Nobody is asked about case {case_id} any more.")
+            raise NotAllowed("You already voted on this case.")
+        raise Conflict(f"Case {case_id} needs no second opinion any more.")
     batch = DecisionBatch.objects.create(by=user, reason="quality", note=note)
     made = Decision.objects.create(
         case=case,
@@ -142,17 +130,38 @@ def agreements(*, by: Actor, since: timedelta = timedelta(days=90)) -> Agreement
     """How far second opinions agreed with decisions. By name, never by rank; a lead sees
     everybody's numbers, others only their own. Raises ``NotAllowed``."""
     check(by, "view cases")
-    with connection.cursor() as cursor:
-        cursor.execute(PAIRS, [timezone.now() - since])
-        rows = cursor.fetchall()
+    pairs = _pairs(timezone.now() - since)
     all_people = can(by, "undo the decisions of others")
-    own = by.user.pk if by.user else None
-    names = _lists_of(row[2] for row in rows)
+    names = _lists_of(second.case_id for _, second in pairs)
+    verbs = [(first.verb, second.verb) for first, second in pairs]
     return Agreements(
-        agreement.agreement(row[3:] for row in rows),
-        _lines((row[1], row[3:]) for row in rows if all_people or row[0] == own),
-        _lines((name, row[3:]) for row in rows for name in names[row[2]]),
+        agreement(verbs),
+        _lines(
+            (first.by.get_username(), pair)
+            for (first, _), pair in zip(pairs, verbs, strict=True)
+            if all_people or first.by == by.user
+        ),
+        _lines(
+            (name, pair)
+            for (_, second), pair in zip(pairs, verbs, strict=True)
+            for name in names[second.case_id]
+        ),
     )
+
+
+def _pairs(since: datetime) -> list[tuple[Decision, Decision]]:
+    """Each second opinion since then, and before it the decision that it is about."""
+    before = Decision.objects.live().filter(
+        case=OuterRef("case"), verb__in=FINAL, pk__lt=OuterRef("pk")
+    )
+    opinions = (
+        Decision.objects.filter(blind_review=True, undone_at=None, created_at__gte=since)
+        .annotate(first=Subquery(before.order_by("-pk").values("pk")[:1]))
+        .exclude(first=None)
+        .order_by("pk")
+    )
+    firsts = Decision.objects.select_related("by").in_bulk([one.first for one in opinions])
+    return [(firsts[one.first], one) for one in opinions]
 
 
 def _lists_of(case_ids: Iterable[int]) -> defaultdict[int, set[str]]:
@@ -167,4 +176,39 @@ def _lines(pairs: Iterable[tuple[str, tuple[str, str]]]) -> list[Line]:
     by_name: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     for name, pair in pairs:
         by_name[name].append(pair)
-    return [Line(name, agreement.agreement(found)) for name, found in sorted(by_name.items())]
+    return [Line(name, agreement(found)) for name, found in sorted(by_name.items())]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """``cases`` decided twice; ``raw``: the share of them decided alike.
+
+    ``kappa``: Cohen's, which takes off what two people would agree by chance who each keep their
+    own share of confirmations: 1 = always alike, 0 = as by chance. Both are None under
+    ``MIN_DECIDED`` cases; kappa also where each person gave one and the same answer to all, as
+    chance alone would make them agree then.
+    """
+
+    cases: int
+    alike: int
+    raw: float | None
+    kappa: float | None
+
+
+def agreement(pairs: Iterable[tuple[str, str]]) -> Agreement:
+    """Of (first answer, second answer) about each case. Cohen 1960, "A coefficient of agreement
+    for nominal scales"."""
+    counted = Counter(pairs)
+    cases = counted.total()
+    alike = sum(count for (one, two), count in counted.items() if one == two)
+    if cases < MIN_DECIDED:
+        return Agreement(cases, alike, None, None)
+    raw = alike / cases
+    first: Counter[str] = Counter()
+    second: Counter[str] = Counter()
+    for (one, two), count in counted.items():
+        first[one] += count
+        second[two] += count
+    chance = sum(first[answer] * second[answer] for answer in first) / cases**2
+    kappa = (raw - chance) / (1 - chance) if chance < 1 else None
+    return Agreement(cases, alike, raw, kappa)

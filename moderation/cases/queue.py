@@ -15,9 +15,8 @@ from urllib.parse import urlencode
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from gallery.shared.leases import is_free
-from moderation.access.permissions import Actor, can
-from moderation.cases.models import CaseMatch, Decision, ReviewCase
+from moderation.access.permissions import Actor
+from moderation.cases.models import CaseMatch, ReviewCase, locked
 from moderation.cases.states import CaseState
 from moderation.lists.verdicts import MATCH_TYPES
 
@@ -44,8 +43,6 @@ AGES: Final[Mapping[str, tuple[str, timedelta | None, timedelta | None]]] = {
 
 ME, NOBODY = "me", "nobody"
 UNDECIDED, DECIDED = "undecided", "decided"
-VOTES = (Decision.Verb.CONFIRM, Decision.Verb.DISMISS, Decision.Verb.APPEAL)
-"""What bars a person from deciding the same case again."""
 
 
 @dataclass(frozen=True)
@@ -118,35 +115,9 @@ def sizes(found: Cases, clusters: Iterable[str]) -> dict[str, int]:
     return dict(counted.annotate(count=Count("pk")).values_list("cluster", "count"))
 
 
-def decidable(found: Cases, by: Actor) -> Cases:
-    """Those that this person may decide: ``decision_permissions`` says the same in words.
-
-    Not one's own upload, nothing one has voted on, appealed or decided before; what two disagree
-    about or was escalated is for a lead.
-    """
-    voted = Decision.objects.filter(
-        case=OuterRef("pk"), by=by.user, verb__in=VOTES, undone_at=None, blind_review=False
-    )
-    states = set(CaseState.undecided())
-    if not can(by, "decide escalated cases"):
-        states -= {CaseState.CONFLICT, CaseState.ESCALATED}
-    own = Q(image__added_by=by.name) | Q(video__added_by=by.name)
-    return found.filter(~Exists(voted), state__in=states).exclude(own)
-
-
-def unclaimed(found: Cases, by: Actor) -> Cases:
-    """Those that nobody else has claimed."""
-    return found.filter(is_free() | Q(claimed_by=by.user))
-
-
 def siblings(case: ReviewCase) -> Cases:
     """The undecided cases of the same cluster, itself included."""
     return ReviewCase.objects.open().filter(cluster=case.cluster).order_by("pk")
-
-
-def is_blinded(vote: Decision, case: ReviewCase, by: Actor) -> bool:
-    """Whether a vote must not be shown to this person yet: not before there are two."""
-    return case.state == CaseState.VOTED and vote.by_id != by.user.pk
 
 
 def _matches(filters: Filters) -> QuerySet[CaseMatch]:
@@ -178,9 +149,8 @@ def _age(age: str) -> Q:
 
 
 def _assignee(assignee: str, by: Actor) -> Q:
-    claimed = Q(claimed_until__gte=timezone.now())
     if assignee == NOBODY:
-        return is_free()
+        return ~locked()
     if assignee == ME:
-        return claimed & Q(claimed_by=by.user)
-    return claimed & Q(claimed_by__username=assignee)
+        return locked() & Q(claimed_by=by.user)
+    return locked() & Q(claimed_by__username=assignee)

@@ -1,40 +1,49 @@
-"""Numbers for those who answer for the whole: how precise lists are, how the queue fares."""
+"""The numbers of the dashboard: queue, decisions, delays, agreement, precision of lists."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
+from django.db import connection, transaction
+from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from gallery.shared.errors import NotFound
+from gallery.items.item import Status
+from gallery.items.models import Image
 from moderation.access.permissions import Actor, check
-from moderation.cases import intervals
+from moderation.cases import intervals, quality
 from moderation.cases.intervals import Interval, Tally, share
-from moderation.cases.reading import many_rows
-from moderation.lists.models import BannedList, ListMethod
-from moderation.lists.verdicts import PICTURE_TYPES
+from moderation.cases.models import Decision, ReviewCase
+from moderation.cases.quality import Agreements
+from moderation.imports.models import ListImport
+from moderation.lists.models import BannedItem, BannedList, ListMethod, RetroScan
+from moderation.lists.verdicts import Severity
+from moderation.webhooks.models import Delivery
+from videos.models import Video
 
-WEEKS: Final = 8
-BANDS: Final = 4
+DAYS: Final = 30
+SHOWN: Final = 8
+AGES: Final[Sequence[tuple[str, timedelta | None]]] = (
+    ("under an hour", timedelta(hours=1)),
+    ("under a day", timedelta(days=1)),
+    ("under a week", timedelta(weeks=1)),
+    ("older", None),
+)
 
-# Within the threshold of its time is what everybody was asked about; beyond it a sample was.
-OVER_TIME = """
-SELECT date_trunc('week', c.decided_at)::date, m.source,
-       least(floor(%(bands)s * m.distance / nullif(%(observe)s, 0)), %(bands)s - 1)::int,
-       m.distance <= m.threshold,
-       count(DISTINCT c.id) FILTER (WHERE c.state = 'confirmed'),
-       count(DISTINCT c.id) FILTER (WHERE c.state = 'dismissed')
-FROM moderation_casematch m JOIN moderation_reviewcase c ON c.id = m.case_id
-WHERE m.list_id = %(list)s AND m.match_type = %(match_type)s AND m.edit = ''
-  AND c.decided_at >= %(since)s
-GROUP BY 1, 2, 3, 4
+# A case that was decided, appealed and decided again counts from when it was opened.
+DELAYS = """
+SELECT percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (
+         ORDER BY extract(epoch FROM decided_at - created_at)), count(*)
+FROM moderation_reviewcase WHERE decided_at >= %s
 """
+
+
 PRECISIONS = """
 SELECT m.list_id, m.match_type, count(DISTINCT c.id) FILTER (WHERE c.state = 'confirmed'),
        count(DISTINCT c.id) FILTER (WHERE c.state = 'dismissed')
@@ -43,6 +52,43 @@ WHERE m.distance <= m.threshold AND c.decided_at >= %s
 GROUP BY 1, 2
 """
 RECENT: Final = timedelta(days=90)
+
+
+@dataclass(frozen=True)
+class Age:
+    """The cases that wait for so long, by severity, the gravest first."""
+
+    name: str
+    counts: Sequence[int]
+
+    @property
+    def total(self) -> int:
+        """Of all severities."""
+        return sum(self.counts)
+
+
+@dataclass(frozen=True)
+class Day:
+    """Decisions of one day."""
+
+    day: date
+    confirmed: int
+    dismissed: int
+    escalated: int
+
+    @property
+    def total(self) -> int:
+        """Of all kinds."""
+        return self.confirmed + self.dismissed + self.escalated
+
+
+@dataclass(frozen=True)
+class Delays:
+    """Seconds from a case's opening to its decision; None if none was decided."""
+
+    median: float | None
+    p90: float | None
+    decided: int
 
 
 @dataclass(frozen=True)
@@ -70,73 +116,6 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Series:
-    """A line of the table over time: a rate for each week, and of all of them."""
-
-    name: str
-    weeks: Sequence[Rate]
-    total: Rate
-
-
-@dataclass(frozen=True)
-class OverTime:
-    """``weeks``: the Mondays, oldest first."""
-
-    weeks: Sequence[date]
-    overall: Sequence[Series]
-    sources: Sequence[Series]
-    bands: Sequence[Series]
-
-
-def over_time(*, by: Actor, list_id: int, match_type: str) -> OverTime:
-    """The precision of a match type in each of the last weeks: as a whole and for each source
-    of the items, within the threshold; for each band of distances, also beyond it.
-
-    Raises ``NotAllowed`` and ``NotFound``.
-    """
-    check(by, "view lists")
-    method = method_of(list_id, match_type)
-    observe = method.thresholds.near_miss
-    today = timezone.now().date()
-    monday = today - timedelta(days=today.weekday())
-    weeks = [monday - timedelta(weeks=n) for n in range(WEEKS - 1, -1, -1)]
-    values: dict[str, Any] = {
-        "list": list_id,
-        "match_type": match_type,
-        "observe": observe,
-        "bands": BANDS,
-    }
-    with many_rows() as cursor:
-        cursor.execute(OVER_TIME, {**values, "since": weeks[0]})
-        rows = cursor.fetchall()
-    edges = [observe * n / BANDS for n in range(BANDS + 1)]
-    names = [f"{low:.3g} to {high:.3g}" for low, high in pairwise(edges)]
-    bands = _series(((names[row[2] or 0], row) for row in rows), weeks)
-    within = [row for row in rows if row[3]]
-    return OverTime(
-        weeks,
-        _series((("all", row) for row in within), weeks),
-        _series(((row[1] or "no source", row) for row in within), weeks),
-        sorted(bands, key=lambda series: names.index(series.name)),
-    )
-
-
-def _series(rows: Iterable[tuple[str, Sequence[Any]]], weeks: Sequence[date]) -> list[Series]:
-    counted: dict[str, dict[date, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
-    for name, (week, _, _, _, confirmed, dismissed) in rows:
-        counted[name][week][0] += confirmed
-        counted[name][week][1] += dismissed
-    return [
-        Series(
-            name,
-            [Rate.of(*by_week[week]) if week in by_week else Rate(0, 0, None) for week in weeks],
-            Rate.of(*(sum(counts[n] for counts in by_week.values()) for n in (0, 1))),
-        )
-        for name, by_week in sorted(counted.items())
-    ]
-
-
-@dataclass(frozen=True)
 class ListPrecision:
     """Of one list and match type, in the last 90 days, of what was within the threshold."""
 
@@ -144,6 +123,104 @@ class ListPrecision:
     match_type: str
     threshold: float
     rate: Rate
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All of it. ``severities``: the words in the order of ``Age.counts``."""
+
+    severities: Sequence[str]
+    queue: Sequence[Age]
+    days: Sequence[Day]
+    delays: Delays
+    agreements: Agreements
+    second_opinions: int
+    worst: Sequence[ListPrecision]
+    suspended: QuerySet[BannedItem]
+    failed_imports: QuerySet[ListImport]
+    backlog: Mapping[str, int]
+
+
+def overview(*, by: Actor) -> Overview:
+    """Raises ``NotAllowed``."""
+    check(by, "view cases")
+    since = timezone.now() - timedelta(days=DAYS)
+    suspended = BannedItem.objects.exclude(suspended_at=None).select_related("list")
+    failed = ListImport.objects.filter(state=ListImport.State.FAILED, created_at__gte=since)
+    return Overview(
+        [severity.name.lower() for severity in sorted(Severity, reverse=True)],
+        queue_by_age(),
+        per_day(),
+        delays(since),
+        quality.agreements(by=by),
+        quality.drawn().count(),
+        [row for row in precisions(by=by) if row.rate.interval][:SHOWN],
+        suspended.order_by("-suspended_at")[:SHOWN],
+        failed.select_related("list").order_by("-pk")[:SHOWN],
+        backlog(),
+    )
+
+
+def queue_by_age() -> list[Age]:
+    """The cases that wait, from the youngest."""
+    now = timezone.now()
+    counted: dict[str, dict[int, int]] = {name: {} for name, _ in AGES}
+    newest = now + timedelta(days=1)
+    for name, age in AGES:
+        oldest = now - age if age else None
+        cases = ReviewCase.objects.open().filter(created_at__lt=newest)
+        if oldest:
+            cases = cases.filter(created_at__gte=oldest)
+            newest = oldest
+        rows = cases.order_by().values_list("severity").annotate(Count("pk"))
+        counted[name] = dict(rows)
+    order = sorted(Severity, reverse=True)
+    return [Age(name, [found.get(one, 0) for one in order]) for name, found in counted.items()]
+
+
+def per_day() -> list[Day]:
+    """The decisions of the last days that still hold, without second opinions, oldest first."""
+    today = timezone.now().date()
+    days = [today - timedelta(days=n) for n in range(DAYS - 1, -1, -1)]
+    verbs = Decision.Verb
+    rows = (
+        Decision.objects.live()
+        .filter(created_at__date__gte=days[0])
+        .order_by()
+        .annotate(day=TruncDate("created_at"))
+        .values("day")
+        .annotate(
+            confirmed=Count("pk", filter=Q(verb=verbs.CONFIRM)),
+            dismissed=Count("pk", filter=Q(verb=verbs.DISMISS)),
+            escalated=Count("pk", filter=Q(verb=verbs.ESCALATE)),
+        )
+    )
+    found: dict[date, Any] = {row["day"]: row for row in rows}
+    return [Day(**found[day]) if day in found else Day(day, 0, 0, 0) for day in days]
+
+
+def delays(since: Any) -> Delays:
+    """Of the cases decided since then."""
+    with connection.cursor() as cursor:
+        cursor.execute(DELAYS, [since])
+        shares, count = cursor.fetchone()
+    median, p90 = shares or (None, None)
+    return Delays(median, p90, count)
+
+
+def backlog() -> dict[str, int]:
+    """What waits for workers, by what it is."""
+    unfinished = [RetroScan.State.PENDING, RetroScan.State.RUNNING]
+    importing = [ListImport.State.PENDING, ListImport.State.RUNNING]
+    due = Delivery.objects.filter(delivered_at=None, given_up_at=None)
+    return {
+        "images to describe": Image.objects.filter(status=Status.PENDING).count(),
+        "videos to index": Video.objects.filter(status=Status.PENDING).count(),
+        "scans of what is here": RetroScan.objects.filter(state__in=unfinished).count(),
+        "imports": ListImport.objects.filter(state__in=importing).count(),
+        "messages to send": due.count(),
+        "messages given up": Delivery.objects.exclude(given_up_at=None).count(),
+    }
 
 
 def precisions(*, by: Actor) -> list[ListPrecision]:
@@ -165,13 +242,14 @@ def precisions(*, by: Actor) -> list[ListPrecision]:
     return sorted(rows, key=lambda row: row.rate.interval.value if row.rate.interval else 2.0)
 
 
-def method_of(list_id: int, match_type: str) -> ListMethod:
-    """The row of a banned list's match type, with its list. Raises ``NotFound``."""
-    found = ListMethod.objects.select_related("list").filter(list=list_id, match_type=match_type)
-    method = found.first()
-    if method is None:
-        known = ", ".join(PICTURE_TYPES)
-        raise NotFound(f"There is no list {list_id}, or {match_type!r} is none of {known}.")
-    if method.list.kind == BannedList.Kind.ALLOW:
-        raise NotFound("An allow list opens no cases: its decisions say nothing of its thresholds.")
-    return method
+@contextmanager
+def many_rows() -> Iterator[Any]:
+    """A cursor whose joins are hashed, each table read once.
+
+    After a bulk load, or while most matches are of one list, PostgreSQL may expect far fewer rows
+    than there are, and look up the other table for each of them.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_nestloop = off")
+        yield cursor
+        cursor.execute("SET LOCAL enable_nestloop = on")

@@ -1,4 +1,4 @@
-"""What other services are told of decisions and of their being undone."""
+"""Webhook events about cases: a case opened, a decision made, a decision undone."""
 
 from __future__ import annotations
 
@@ -11,34 +11,50 @@ from moderation.webhooks import outbox
 from moderation.webhooks.models import Webhook, WebhookEvent
 
 
-def decisions(made: Iterable[Decision]) -> None:
-    """Of what is settled or appealed. A vote that waits for a second is told to nobody."""
-    for decision in _worth_telling(made, WebhookEvent.DECISION):
-        outbox.tell(WebhookEvent.DECISION, f"decision:{decision.pk}", payload(decision))
+def enqueue_verdict(case: ReviewCase, list_names: Iterable[str]) -> None:
+    """A case was opened; ``list_names``: of its matches."""
+    sent = ("sha256", "url", "data_id")
+    payload = {
+        "case": case.pk,
+        "origin": case.origin,
+        "verdict": case.verdict,
+        "held": case.held,
+        "image": case.image_id,
+        "video": case.video_id,
+        "lists": sorted(set(list_names)),
+        **{name: case.evidence.get(name) for name in sent},
+    }
+    outbox.enqueue(WebhookEvent.VERDICT, f"verdict:{case.pk}", payload)
 
 
-def reversals(undone: Iterable[Decision]) -> None:
-    """Of the same decisions, once they are taken back."""
-    for decision in _worth_telling(undone, WebhookEvent.REVERSAL):
-        body = {**payload(decision), "state": decision.state_before}
-        outbox.tell(WebhookEvent.REVERSAL, f"reversal:{decision.pk}", body)
+def enqueue_decisions(made: Iterable[Decision]) -> None:
+    """Cases were settled or appealed. A vote that waits for a second is not sent."""
+    for decision in _sent(made, WebhookEvent.DECISION):
+        outbox.enqueue(WebhookEvent.DECISION, f"decision:{decision.pk}", _payload(decision))
 
 
-def _worth_telling(found: Iterable[Decision], event: WebhookEvent) -> list[Decision]:
-    """None if nobody listens: a batch of a thousand would ask a thousand times. Nor what is said
-    of samples of lists in shadow: nobody is to act on it."""
+def enqueue_reversals(undone: Iterable[Decision]) -> None:
+    """The same decisions were undone."""
+    for decision in _sent(undone, WebhookEvent.REVERSAL):
+        body = {**_payload(decision), "state": decision.state_before}
+        outbox.enqueue(WebhookEvent.REVERSAL, f"reversal:{decision.pk}", body)
+
+
+def _sent(decisions: Iterable[Decision], event: WebhookEvent) -> list[Decision]:
+    """Those worth a message: none without a receiver, as a batch of a thousand would ask a thousand
+    times; and none about samples of lists in shadow, as nothing follows from them."""
     if not Webhook.objects.filter(enabled=True, events__contains=[event]).exists():
         return []
-    told = [*CaseState.decided(), CaseState.APPEALED]
+    states = [*CaseState.decided(), CaseState.APPEALED]
     return [
         decision
-        for decision in found
-        if decision.state_after in told and decision.case.origin != ReviewCase.Origin.SHADOW
+        for decision in decisions
+        if decision.state_after in states and decision.case.origin != ReviewCase.Origin.SHADOW
     ]
 
 
-def payload(decision: Decision) -> dict[str, Any]:
-    """A decision as a message says it. ``state``: what the case is now."""
+def _payload(decision: Decision) -> dict[str, Any]:
+    """``state``: what the case is now."""
     case = decision.case
     return {
         "case": case.pk,

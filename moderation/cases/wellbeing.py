@@ -13,10 +13,9 @@ from django.utils import timezone
 
 from gallery.items.models import Image
 from gallery.shared.errors import UserError
-from moderation.access.permissions import Actor, check
+from moderation.access.permissions import Actor, check, person
 from moderation.audit import trail
 from moderation.audit.models import AuditEvent
-from moderation.cases.decisions import person
 from moderation.cases.models import Exposure, ReviewCase, ReviewPreference
 from videos.models import Video
 
@@ -25,7 +24,7 @@ SEEN: Final = "media.seen"
 
 
 @dataclass(frozen=True)
-class Seen:
+class LooksToday:
     """Pictures that somebody saw unfiltered today, and after how many a break is suggested."""
 
     count: int
@@ -43,11 +42,11 @@ def preference(user: User) -> ReviewPreference:
     return found or ReviewPreference(user=user)
 
 
-def seen_today(user: User, preferred: ReviewPreference | None = None) -> Seen:
+def looks_today(user: User, preferred: ReviewPreference | None = None) -> LooksToday:
     """How much this person saw today."""
     break_after = (preferred or preference(user)).break_after
     row = Exposure.objects.filter(user=user, day=timezone.localdate()).first()
-    return Seen(row.count if row else 0, break_after)
+    return LooksToday(row.count if row else 0, break_after)
 
 
 def has_looked(by: Actor, case_ids: Sequence[int]) -> bool:
@@ -71,7 +70,7 @@ def has_looked(by: Actor, case_ids: Sequence[int]) -> bool:
 
 
 @transaction.atomic
-def note_look(*, by: Actor, subject: Model, what: str) -> Seen:
+def note_look(*, by: Actor, subject: Model, what: str) -> LooksToday:
     """Record that a person is shown media unfiltered: an audit event and one more look.
 
     ``subject``: the case, image, video or item it is of. ``what`` of it, such as ``thumbnail`` or
@@ -83,7 +82,7 @@ def note_look(*, by: Actor, subject: Model, what: str) -> Seen:
     Exposure.objects.get_or_create(user=user, day=day)
     Exposure.objects.filter(user=user, day=day).update(count=F("count") + 1)
     trail.record(by=by.name, verb=SEEN, subject=subject, after={"what": what})
-    return seen_today(user)
+    return looks_today(user)
 
 
 @transaction.atomic

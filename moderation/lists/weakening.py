@@ -15,8 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from gallery.shared.errors import UserError
-from moderation.access.deferred import Deferred
-from moderation.access.permissions import Actor, Role
+from moderation.access.permissions import Actor, Deferred, Role
 from moderation.audit import trail
 from moderation.audit.models import AuditEvent
 from moderation.lists import thresholds

@@ -21,8 +21,8 @@ from gallery.net.fetching import fetch
 from gallery.shared.errors import Conflict, UserError
 from gallery.shared.locking import lock
 from moderation.access.permissions import Actor, can
-from moderation.cases import cases
-from moderation.cases.case_facts import About
+from moderation.cases import opening
+from moderation.cases.facts import About
 from moderation.cases.models import ReviewCase
 from moderation.lists import banned_hashes, policies
 from moderation.lists.formats.rows import Kind
@@ -117,7 +117,7 @@ def _check(by: Actor, request: CheckRequest) -> dict[str, Any]:
     if found.matches or found.withheld:
         with transaction.atomic():
             lock(f"subject {facts.get('sha256') or facts}")
-            case = cases.record_screening(
+            case = opening.record_screening(
                 by=by,
                 origin=ReviewCase.Origin.CHECK,
                 about=About(facts, picture=found.jpeg()),

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 
 from gallery.shared.errors import NotFound
 from moderation.access.permissions import Actor
-from moderation.cases.console.access import console_page, page
+from moderation.cases.console.pages import console_page, page
 from moderation.lists.models import RetroScan
 
 

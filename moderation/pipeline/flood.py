@@ -106,7 +106,7 @@ def _raise(item: BannedItem, latest: CaseMatch, reason: str) -> ReviewCase:
         after={"origin": case.origin, "item": item.pk, "list": item.list.name},
         reason=reason,
     )
-    outbox.tell(
+    outbox.enqueue(
         WebhookEvent.VERDICT,
         f"verdict:{case.pk}",
         {"case": case.pk, "origin": case.origin, "verdict": case.verdict, "item": item.pk},

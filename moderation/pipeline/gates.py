@@ -23,8 +23,8 @@ from gallery.shared.access import NOBODY, Sender
 from gallery.shared.errors import Unavailable, UserError
 from moderation.access.permissions import Actor, Role
 from moderation.audit import trail
-from moderation.cases import cases
-from moderation.cases.case_facts import About, facts_of
+from moderation.cases import opening
+from moderation.cases.facts import About, facts_of
 from moderation.cases.models import ReviewCase
 from moderation.lists import banned_hashes, policies
 from moderation.lists.verdicts import Verdict
@@ -75,7 +75,7 @@ def _within_budget(item: Item, found: Screening) -> Screening:
     )
 
 
-def record(item: Item, found: Screening, *, origin: str, by: Actor) -> cases.Recorded:
+def record(item: Item, found: Screening, *, origin: str, by: Actor) -> opening.Recorded:
     """Store what was found of an item whose row is locked, and watch for floods."""
     if isinstance(item, Image):
         about = About(facts_of(item), image=item)
@@ -83,7 +83,7 @@ def record(item: Item, found: Screening, *, origin: str, by: Actor) -> cases.Rec
         about = About(facts_of(item), video=item)
     else:
         raise TypeError(f"a {type(item).__name__} cannot be screened")
-    recorded = cases.record_screening(by=by, origin=origin, about=about, screening=found)
+    recorded = opening.record_screening(by=by, origin=origin, about=about, screening=found)
     flood.watch(recorded.matched)
     return recorded
 
@@ -102,7 +102,7 @@ def may_link(image: Image, data: bytes) -> bool:
     is_media = sniff_picture(data) is not None or sniff_video(data) is not None
     found = screen(of_bytes(data) if is_media else Content(vars(Hashes.of(data)), ()), lists)
     about = About(_facts_of_link(image, data), image=image, picture=found.jpeg(), by_content=True)
-    recorded = cases.record_screening(
+    recorded = opening.record_screening(
         by=LINKS, origin=ReviewCase.Origin.LINK, about=about, screening=found
     )
     flood.watch(recorded.matched)
@@ -132,7 +132,7 @@ def refuse_banned_query(data: bytes, sender: Sender = NOBODY) -> None:
         raise Unavailable("Searching is closed as the picture could not be screened.")
     about = About(vars(Hashes.of(data)))
     with transaction.atomic():
-        cases.note_matches(about=about, screening=found)
+        opening.note_matches(about=about, screening=found)
         if found.verdict == Verdict.BLOCK:
             _record_refusal(about, sorted({match.list.name for match in found.within}))
     by = Actor(sender.name, Role.NOBODY, client=sender.client)

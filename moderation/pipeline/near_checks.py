@@ -111,7 +111,7 @@ def _raise_alarm(by: Actor, item_id: int) -> None:
         after={"client": by.client, "variants": settings.NEAR_CHECKS + 1},
     )
     now = timezone.now()
-    outbox.tell(
+    outbox.enqueue(
         WebhookEvent.PROBING,
         f"probing:{item_id}:{by.client[:60]}:{now:%Y-%m-%d}",
         {"client": by.client, "actor": by.name, "item": item_id},

@@ -30,8 +30,8 @@ from gallery.items.item import Item, Status
 from gallery.items.models import Image, ImageFingerprint
 from gallery.shared import leases
 from moderation.access.permissions import Actor
-from moderation.cases.cases import Recorded
 from moderation.cases.models import ReviewCase
+from moderation.cases.opening import Recorded
 from moderation.lists import freed, policies
 from moderation.lists.models import BannedItem, RetroScan
 from moderation.lists.retro_scan import CLUSTER

@@ -1,29 +1,22 @@
-"""v1: what decisions say of thresholds, trying and setting them; packets, numbers, decisions."""
+"""v1: what decisions say about a threshold, previewing another one, and setting it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpResponseBase
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from gallery.api.schema import answers, json
 from gallery.api.serializers import ConflictSerializer
-from gallery.items.media_responses import is_foreign
-from gallery.shared.responses import download
 from moderation.access.api import caller
-from moderation.cases import case_reports, overview
 from moderation.cases.intervals import Interval
-from moderation.cases.models import Decision
 from moderation.lists.api.lists import MATCH_TYPE
 from moderation.tuning import thresholds
-from moderation.tuning.threshold_curves import Point, suggest
-from moderation.tuning.thresholds import Seen
+from moderation.tuning.curves import Point, suggest
+from moderation.tuning.thresholds import ThresholdEvidence
 
 
 class IntervalSerializer(serializers.Serializer):
@@ -139,84 +132,7 @@ class Threshold(generics.GenericAPIView):
         return Response({"threshold": done.method.threshold, "scan": scan})
 
 
-class Packet(APIView):
-    """The report packet of a case."""
-
-    scope = "moderate"
-
-    @extend_schema(
-        parameters=[OpenApiParameter("media", bool, description="With the files themselves.")],
-        responses=answers({(200, "application/zip"): OpenApiTypes.BINARY}, 404),  # type: ignore[dict-item]
-    )
-    def get(self, request: Request, pk: int) -> HttpResponseBase:
-        """A zip: the case, hashes, decisions and audit; files only for who may export media.
-
-        Each file is counted and audited as a clear look.
-        """
-        media = request.query_params.get("media") == "true" and not is_foreign(request)
-        body = case_reports.build(by=caller(request), case_id=pk, media=media)
-        return download(f"case-{pk}.zip", body, "application/zip")
-
-
-class Decisions(APIView):
-    """Every decision."""
-
-    scope = "moderate"
-
-    @extend_schema(responses=answers({(200, "text/csv"): OpenApiTypes.BINARY}))  # type: ignore[dict-item]
-    def get(self, request: Request) -> HttpResponseBase:
-        """As CSV."""
-        lines = case_reports.decisions_csv(by=caller(request), decisions=Decision.objects.all())
-        return download("decisions.csv", lines)
-
-
-class StatisticsSerializer(serializers.Serializer):
-    """The numbers of the dashboard."""
-
-    waiting = serializers.DictField(help_text="age → severity → cases")
-    per_day = serializers.DictField(help_text="date → confirmed, dismissed, escalated")
-    median_seconds = serializers.FloatField(allow_null=True)
-    p90_seconds = serializers.FloatField(allow_null=True)
-    agreement = serializers.FloatField(allow_null=True)
-    kappa = serializers.FloatField(allow_null=True)
-    judged_again = serializers.IntegerField()
-    backlog = serializers.DictField(child=serializers.IntegerField())
-
-
-class Statistics(APIView):
-    """The numbers of the dashboard."""
-
-    scope = "moderate"
-
-    @extend_schema(responses=answers({200: StatisticsSerializer}))
-    def get(self, request: Request) -> Response:
-        """Queue, decisions, time to decision, agreement and backlog."""
-        found = overview.overview(by=caller(request))
-        return Response(
-            {
-                "waiting": {
-                    age.name: dict(zip(found.severities, age.counts, strict=True))
-                    for age in found.queue
-                },
-                "per_day": {
-                    f"{day.day}": {
-                        "confirmed": day.confirmed,
-                        "dismissed": day.dismissed,
-                        "escalated": day.escalated,
-                    }
-                    for day in found.days
-                },
-                "median_seconds": found.delays.median,
-                "p90_seconds": found.delays.p90,
-                "agreement": found.agreements.all.raw,
-                "kappa": found.agreements.all.kappa,
-                "judged_again": found.agreements.all.cases,
-                "backlog": found.backlog,
-            }
-        )
-
-
-def _evidence(seen: Seen) -> dict[str, Any]:
+def _evidence(seen: ThresholdEvidence) -> dict[str, Any]:
     return {
         "list": seen.list.pk,
         "match_type": seen.match_type,

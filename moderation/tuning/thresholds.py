@@ -9,17 +9,25 @@ from typing import Any, Final
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from gallery.shared.errors import UserError
+from gallery.shared.errors import NotFound, UserError
 from moderation.access.permissions import Actor, check
 from moderation.cases.models import CaseMatch, ReviewCase
-from moderation.cases.reading import many_rows
 from moderation.cases.states import CaseState
-from moderation.cases.statistics import method_of
+from moderation.cases.statistics import many_rows
 from moderation.lists import lists
 from moderation.lists.models import BannedList, ListMethod, RetroScan
 from moderation.lists.thresholds import Thresholds
-from moderation.tuning import threshold_curves
-from moderation.tuning.threshold_curves import NEAR
+from moderation.lists.verdicts import PICTURE_TYPES
+from moderation.tuning.curves import (
+    EQUAL_WITHIN,
+    Curves,
+    Move,
+    Point,
+    RecordedMatches,
+    curves,
+    grid,
+    move,
+)
 
 WHOLE: Final = frozenset({"pdq"})
 """Match types whose distances are whole numbers."""
@@ -42,14 +50,14 @@ GROUP BY coalesce(nullif(m.sha256, ''), 'image ' || m.image_id, 'video ' || m.vi
 
 
 @dataclass(frozen=True)
-class Seen:
+class ThresholdEvidence:
     """What is known of one list and match type. ``since``: the first recorded match."""
 
     list: BannedList
     method: ListMethod
     bounds: Thresholds
-    evidence: threshold_curves.Evidence
-    curves: threshold_curves.Curves
+    evidence: RecordedMatches
+    curves: Curves
     since: datetime | None
 
     @property
@@ -73,13 +81,13 @@ class Preview:
     """
 
     proposed: float
-    move: threshold_curves.Move
-    point: threshold_curves.Point | None
+    move: Move
+    point: Point | None
     matches: Sequence[CaseMatch]
     left_open: int
 
 
-def evidence(*, by: Actor, list_id: int, match_type: str) -> Seen:
+def evidence(*, by: Actor, list_id: int, match_type: str) -> ThresholdEvidence:
     """The recorded matches and the curves that follow from them, by one query over the matches.
 
     Raises ``NotAllowed`` and ``NotFound``.
@@ -90,33 +98,45 @@ def evidence(*, by: Actor, list_id: int, match_type: str) -> Seen:
     with many_rows() as cursor:
         cursor.execute(EVIDENCE, [list_id, match_type])
         rows = cursor.fetchall()
-    known = threshold_curves.Evidence.of([row[:4] for row in rows])
+    known = RecordedMatches.of([row[:4] for row in rows])
     # Some were recorded when more was observed than today.
-    thresholds = threshold_curves.grid(bounds.near_miss, whole=match_type in WHOLE)
-    return Seen(
+    thresholds = grid(bounds.near_miss, whole=match_type in WHOLE)
+    return ThresholdEvidence(
         method.list,
         method,
         bounds,
         known,
-        threshold_curves.curves(known, thresholds),
+        curves(known, thresholds),
         min((row[4] for row in rows), default=None),
     )
 
 
-def preview(*, by: Actor, seen: Seen, proposed: float) -> Preview:
+def method_of(list_id: int, match_type: str) -> ListMethod:
+    """The row of a banned list's match type, with its list. Raises ``NotFound``."""
+    found = ListMethod.objects.select_related("list").filter(list=list_id, match_type=match_type)
+    method = found.first()
+    if method is None:
+        known = ", ".join(PICTURE_TYPES)
+        raise NotFound(f"There is no list {list_id}, or {match_type!r} is none of {known}.")
+    if method.list.kind == BannedList.Kind.ALLOW:
+        raise NotFound("An allow list opens no cases: its decisions say nothing of its thresholds.")
+    return method
+
+
+def preview(*, by: Actor, seen: ThresholdEvidence, proposed: float) -> Preview:
     """What would change. Raises ``NotAllowed``, and ``UserError`` for what cannot be proposed."""
     check(by, "view lists")
     _check_proposed(seen, proposed)
     return Preview(
         proposed,
-        threshold_curves.move(seen.evidence, seen.bounds.threshold, proposed),
+        move(seen.evidence, seen.bounds.threshold, proposed),
         seen.curves.at(proposed),
         list(_between(seen, proposed)[:SHOWN]),
         _only_dropped(seen, proposed).count(),
     )
 
 
-def _check_proposed(seen: Seen, proposed: float) -> None:
+def _check_proposed(seen: ThresholdEvidence, proposed: float) -> None:
     # Written so that what is not a number fails, too.
     if not 0 <= proposed <= seen.bounds.near_miss:
         raise UserError(
@@ -128,13 +148,13 @@ def _check_proposed(seen: Seen, proposed: float) -> None:
         raise UserError("Distances of pdq are whole numbers.", field="threshold")
 
 
-def _between(seen: Seen, proposed: float) -> QuerySet[CaseMatch]:
+def _between(seen: ThresholdEvidence, proposed: float) -> QuerySet[CaseMatch]:
     """One match for each subject whose nearest distance lies between the two thresholds."""
     low, high = sorted((seen.bounds.threshold, proposed))
     mine = CaseMatch.objects.filter(list=seen.list, match_type=seen.match_type, edit="")
-    nearer = mine.filter(distance__lte=low + NEAR).exclude(sha256="")
+    nearer = mine.filter(distance__lte=low + EQUAL_WITHIN).exclude(sha256="")
     between = (
-        mine.filter(distance__gt=low + NEAR, distance__lte=high + NEAR)
+        mine.filter(distance__gt=low + EQUAL_WITHIN, distance__lte=high + EQUAL_WITHIN)
         .exclude(sha256__in=nearer.values("sha256"))
         .order_by("sha256", "image_id", "video_id", "distance", "-case_id", "id")
         .distinct("sha256", "image_id", "video_id")
@@ -144,10 +164,10 @@ def _between(seen: Seen, proposed: float) -> QuerySet[CaseMatch]:
     return chosen.select_related("case__image", "case__video", "image", "video")
 
 
-def _only_dropped(seen: Seen, proposed: float) -> QuerySet[ReviewCase]:
+def _only_dropped(seen: ThresholdEvidence, proposed: float) -> QuerySet[ReviewCase]:
     """Undecided cases whose every match within its threshold would lie beyond the proposed one."""
     asked = CaseMatch.objects.filter(case=OuterRef("pk"), distance__lte=F("threshold"))
-    near = Q(distance__lte=proposed + NEAR)
+    near = Q(distance__lte=proposed + EQUAL_WITHIN)
     others = ~Q(list=seen.list) | ~Q(match_type=seen.match_type) | Q(list=None) | near | ~Q(edit="")
     mine = asked.filter(list=seen.list, match_type=seen.match_type, edit="").exclude(near)
     return ReviewCase.objects.filter(

@@ -24,7 +24,8 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminT
 from gallery.admin.listing import AddedSinceFilter
 from moderation.access.admin import ByRole
 from moderation.access.permissions import actor_of
-from moderation.webhooks import outbox, sending
+from moderation.webhooks import editing
+from moderation.webhooks.delivery import send
 from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
 
 FIELDS = ("name", "url", "events", "enabled")
@@ -34,7 +35,7 @@ class WebhookForm(forms.ModelForm):
     """Events as check boxes."""
 
     url = forms.URLField(
-        max_length=outbox.LONGEST_URL,
+        max_length=editing.LONGEST_URL,
         assume_scheme="https",
         widget=UnfoldAdminTextInputWidget(attrs={"type": "url"}),
         help_text="Messages are sent there by POST.",
@@ -133,9 +134,9 @@ class WebhookAdmin(ByRole):
         """One call of a service; a new webhook's secret is for ``response_add``."""
         given = {name: form.cleaned_data[name] for name in FIELDS}
         if change:
-            outbox.change_webhook(by=actor_of(request), webhook_id=obj.pk, **given)
+            editing.change_webhook(by=actor_of(request), webhook_id=obj.pk, **given)
         else:
-            made = outbox.create_webhook(by=actor_of(request), **given)
+            made = editing.create_webhook(by=actor_of(request), **given)
             obj.pk, obj.secret = made.pk, made.secret
 
     def response_add(
@@ -146,7 +147,7 @@ class WebhookAdmin(ByRole):
 
     def delete_model(self, request: HttpRequest, obj: Webhook) -> None:
         """The button of its own page, confirmed."""
-        outbox.delete_webhook(by=actor_of(request), webhook_id=obj.pk)
+        editing.delete_webhook(by=actor_of(request), webhook_id=obj.pk)
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
@@ -158,8 +159,8 @@ class WebhookAdmin(ByRole):
     def test_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Send a test message now and say what came of it."""
         self._require_post(request)
-        delivery = outbox.write_test(by=actor_of(request), webhook_id=pk)
-        if sending.send(delivery):
+        delivery = editing.write_test(by=actor_of(request), webhook_id=pk)
+        if send(delivery):
             messages.success(request, "The test message arrived.")
         else:
             delivery.refresh_from_db()
@@ -169,7 +170,7 @@ class WebhookAdmin(ByRole):
     def secret_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Make another secret and show it, this once."""
         self._require_post(request)
-        return self._issued(request, outbox.renew_secret(by=actor_of(request), webhook_id=pk))
+        return self._issued(request, editing.renew_secret(by=actor_of(request), webhook_id=pk))
 
     def _require_post(self, request: HttpRequest) -> None:
         if request.method != "POST" or not self.has_change_permission(request):
@@ -266,7 +267,7 @@ class DeliveryAdmin(ByRole):
     ) -> HttpResponseRedirect | None:
         """Send what did not arrive at once, and for another day."""
         ids = list(queryset.values_list("pk", flat=True))
-        count = outbox.try_again(by=actor_of(request), ids=ids)
+        count = editing.try_again(by=actor_of(request), ids=ids)
         if count:
             messages.success(request, f"{count} of {len(ids)} will be sent again.")
         else:

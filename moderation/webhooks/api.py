@@ -14,10 +14,10 @@ from rest_framework.views import APIView
 from gallery.api.schema import answers, json
 from gallery.api.serializers import ConflictSerializer
 from gallery.shared.errors import NotFound
-from moderation.access.api import SCOPE, caller
-from moderation.access.fields import MAX_IDS, IdField
+from moderation.access.api import MAX_IDS, SCOPE, IdField, caller
 from moderation.access.permissions import check
-from moderation.webhooks import outbox, sending
+from moderation.webhooks import editing
+from moderation.webhooks.delivery import send
 from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
 
 
@@ -106,7 +106,7 @@ class WebhookCollection(generics.ListAPIView):
         """Make a webhook. The answer has its secret, which is shown this once."""
         body = AddWebhookSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        made = outbox.create_webhook(by=caller(request), **body.validated_data)
+        made = editing.create_webhook(by=caller(request), **body.validated_data)
         return Response(SecretSerializer(made).data, status=status.HTTP_201_CREATED)
 
 
@@ -131,13 +131,13 @@ class WebhookItem(generics.GenericAPIView):
         """Change what is given."""
         body = AddWebhookSerializer(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
-        row = outbox.change_webhook(by=caller(request), webhook_id=pk, **body.validated_data)
+        row = editing.change_webhook(by=caller(request), webhook_id=pk, **body.validated_data)
         return Response(WebhookSerializer(row).data)
 
     @extend_schema(responses=answers({204: None}, 404))
     def delete(self, request: Request, pk: int) -> Response:
         """Delete a webhook and its messages."""
-        outbox.delete_webhook(by=caller(request), webhook_id=pk)
+        editing.delete_webhook(by=caller(request), webhook_id=pk)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -149,7 +149,7 @@ class RenewSecret(APIView):
     @extend_schema(request=None, responses=answers({200: SecretSerializer}, 404, body=True))
     def post(self, request: Request, pk: int) -> Response:
         """Sign with a new secret from now on. The answer has it, this once."""
-        row = outbox.renew_secret(by=caller(request), webhook_id=pk)
+        row = editing.renew_secret(by=caller(request), webhook_id=pk)
         return Response(SecretSerializer(row).data)
 
 
@@ -161,8 +161,8 @@ class TestWebhook(APIView):
     @extend_schema(request=None, responses=answers({200: DeliverySerializer}, 404, body=True))
     def post(self, request: Request, pk: int) -> Response:
         """Send a test message now, and say what came of it."""
-        delivery = outbox.write_test(by=caller(request), webhook_id=pk)
-        sending.send(delivery)
+        delivery = editing.write_test(by=caller(request), webhook_id=pk)
+        send(delivery)
         delivery.refresh_from_db()
         return Response(DeliverySerializer(delivery).data)
 
@@ -193,5 +193,5 @@ class TryAgain(APIView):
         """Send messages that did not arrive again, at once and for another day."""
         body = TryAgainSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        count = outbox.try_again(by=caller(request), ids=body.validated_data["ids"])
+        count = editing.try_again(by=caller(request), ids=body.validated_data["ids"])
         return Response({"count": count})

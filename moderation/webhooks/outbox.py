@@ -1,33 +1,28 @@
-"""Webhooks: who is told of what, and the outbox that news is written to.
+"""The outbox: messages for webhooks, written in the transaction that they report.
 
-News is written in the transaction it tells of, so that it goes out if and only if that is
-committed; ``sending`` sends it.
+So a message is sent if and only if its transaction is committed; ``delivery`` sends it.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from gallery.net.fetching import FetchFailed, Target
-from gallery.shared.errors import Conflict, NotFound, UserError
-from moderation.access.permissions import Actor, check
-from moderation.audit import trail
-from moderation.webhooks.models import PATIENCE, TEST, Delivery, Webhook, WebhookEvent
+from gallery.items.item import Status
+from gallery.items.models import Image
+from moderation.webhooks.models import PATIENCE, WebhookEvent
+from videos.models import Video
 
 CLUSTER = "lists"
-PREFIX = "whsec_"
-"""What a secret begins with; base64 of 32 random bytes follows."""
 LONGEST_KEY = 120
-LONGEST_NAME, LONGEST_URL = 100, 2048
+ITEM_EVENTS = {Status.READY: WebhookEvent.READY, Status.FAILED: WebhookEvent.FAILED}
+Message = tuple[WebhookEvent, str, Mapping[str, Any]]
+"""Event, key, payload."""
 
 WRITE = """
 INSERT INTO moderation_delivery
@@ -40,24 +35,18 @@ WHERE webhook.enabled
 ORDER BY news.number, webhook.id
 ON CONFLICT (webhook_id, key) DO NOTHING
 """
-News = tuple[WebhookEvent, str, Mapping[str, Any]]
-"""Event, key, payload."""
 
 
-class InvalidWebhook(UserError):
-    """A name, an address or a choice of events that cannot be."""
-
-
-def tell(event: WebhookEvent, key: str, payload: Mapping[str, Any]) -> None:
+def enqueue(event: WebhookEvent, key: str, payload: Mapping[str, Any]) -> None:
     """Write a message to every webhook that asked for the event, in this transaction.
 
     ``key`` names the news, in at most 120 characters: what was told with it once is not told
     again. ``payload`` is what JSON can hold.
     """
-    tell_all([(event, key, payload)])
+    enqueue_all([(event, key, payload)])
 
 
-def tell_all(news: Sequence[News]) -> None:
+def enqueue_all(news: Sequence[Message]) -> None:
     """The same for several pieces of news, by one statement."""
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("news belongs into the transaction it is of")
@@ -86,165 +75,31 @@ def wake() -> None:
     async_task("moderation.tasks.send_webhooks", cluster=CLUSTER)
 
 
-def new_secret() -> str:
-    """A secret as Standard Webhooks writes them."""
-    return PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
+def enqueue_item_events(rows: Sequence[Image | Video]) -> None:
+    """Tell of those that are ready or failed now. One that is held back is nobody's news."""
+    now = f"{timezone.now():%Y%m%dT%H%M%S%f}"
+    news = [
+        (
+            ITEM_EVENTS[Status(row.status)],
+            f"{row._meta.model_name}:{row.pk}:{row.status}:{now}",
+            _item_payload(row),
+        )
+        for row in rows
+        if row.status in ITEM_EVENTS
+    ]
+    if news:
+        enqueue_all(news)
 
 
-def key_of(secret: str) -> bytes:
-    """The bytes that messages are signed with. Raises ``ValueError``."""
-    try:
-        return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
-    except binascii.Error as error:
-        raise ValueError("the secret is not base64") from error
-
-
-@transaction.atomic
-def create_webhook(
-    *, by: Actor, name: str, url: str, events: Iterable[str], enabled: bool = True
-) -> Webhook:
-    """Make a webhook; its ``secret`` is for the caller to show once.
-
-    Raises ``NotAllowed``, ``InvalidWebhook``, and ``Conflict`` for a name that is taken.
-    """
-    check(by, "edit webhooks")
-    row = Webhook(
-        name=_name(name),
-        url=_url(url),
-        events=_events(events),
-        enabled=enabled,
-        secret=new_secret(),
-    )
-    _save(row)
-    trail.record(by=by.name, verb="webhook.created", subject=row, after=_facts(row))
-    return row
-
-
-@transaction.atomic
-def change_webhook(*, by: Actor, webhook_id: int, **fields: Any) -> Webhook:
-    """Set ``name``, ``url``, ``events`` or ``enabled``. What changes nothing leaves no trace.
-
-    One that is enabled again is tried at once. Raises as ``create_webhook`` does, and ``NotFound``.
-    """
-    check(by, "edit webhooks")
-    row = _locked(webhook_id)
-    before = _facts(row)
-    readers: dict[str, Callable[[Any], Any]] = {
-        "name": _name,
-        "url": _url,
-        "events": _events,
-        "enabled": bool,
+def _item_payload(row: Image | Video) -> dict[str, Any]:
+    """An image or a video as a message says it."""
+    return {
+        "kind": row._meta.model_name,
+        "id": row.pk,
+        "url": row.url,
+        "data_id": row.data_id,
+        "md5": row.md5,
+        "sha256": row.sha256,
+        "status": row.status,
+        "failure": row.failure,
     }
-    for name, value in fields.items():
-        setattr(row, name, readers[name](value))
-    after = _facts(row)
-    if after == before:
-        return row
-    row.failures, row.paused_until = 0, None
-    _save(row)
-    trail.record(by=by.name, verb="webhook.changed", subject=row, before=before, after=after)
-    if row.enabled:
-        transaction.on_commit(wake)
-    return row
-
-
-@transaction.atomic
-def renew_secret(*, by: Actor, webhook_id: int) -> Webhook:
-    """Give a webhook another secret, which messages are signed with from now on."""
-    check(by, "edit webhooks")
-    row = _locked(webhook_id)
-    row.secret = new_secret()
-    row.save(update_fields=["secret"])
-    trail.record(by=by.name, verb="webhook.secret_renewed", subject=row)
-    return row
-
-
-@transaction.atomic
-def delete_webhook(*, by: Actor, webhook_id: int) -> None:
-    """Delete a webhook with all its messages. Raises ``NotAllowed`` and ``NotFound``."""
-    check(by, "edit webhooks")
-    row = _locked(webhook_id)
-    before, count = _facts(row), row.deliveries.count()
-    row.delete()
-    trail.record(
-        by=by.name,
-        verb="webhook.deleted",
-        subject=Webhook(pk=webhook_id),
-        before=before,
-        count=count + 1,
-    )
-
-
-@transaction.atomic
-def write_test(*, by: Actor, webhook_id: int) -> Delivery:
-    """A message that says nothing, to see whether one arrives, also at a webhook that is off."""
-    check(by, "edit webhooks")
-    row = _locked(webhook_id)
-    delivery = Delivery.objects.create(
-        webhook=row,
-        event=TEST,
-        key=f"test:{secrets.token_hex(8)}",
-        payload={"message": "A test of the webhook.", "sent_by": by.name},
-    )
-    trail.record(by=by.name, verb="webhook.tested", subject=row, after={"delivery": delivery.pk})
-    return delivery
-
-
-@transaction.atomic
-def try_again(*, by: Actor, ids: Iterable[int]) -> int:
-    """Send messages that were not delivered at once, and for another day. Answers how many."""
-    check(by, "edit webhooks")
-    rows = Delivery.objects.filter(pk__in=list(ids), delivered_at=None)
-    now = timezone.now()
-    webhooks = list(rows.values_list("webhook_id", flat=True).distinct().order_by())
-    count = rows.update(next_at=now, give_up_at=now + PATIENCE, given_up_at=None)
-    if count:
-        Webhook.objects.filter(pk__in=webhooks).update(failures=0, paused_until=None)
-        trail.record(by=by.name, verb="webhook.tried_again", subject=Delivery, count=count)
-        transaction.on_commit(wake)
-    return count
-
-
-def _facts(row: Webhook) -> dict[str, Any]:
-    """What the audit says: no secret."""
-    return {"name": row.name, "url": row.url, "events": row.events, "enabled": row.enabled}
-
-
-def _name(text: str) -> str:
-    name = " ".join(text.split())
-    if not 0 < len(name) <= LONGEST_NAME:
-        raise InvalidWebhook(f"Give a name of 1 to {LONGEST_NAME} characters.", field="name")
-    return name
-
-
-def _url(text: str) -> str:
-    if len(text) > LONGEST_URL:
-        raise InvalidWebhook(f"An address has at most {LONGEST_URL} characters.", field="url")
-    try:
-        Target.parse(text, "")
-    except FetchFailed as error:
-        raise InvalidWebhook(error.message, field="url") from error
-    return text.strip()
-
-
-def _events(chosen: Iterable[str]) -> list[str]:
-    wanted = set(chosen)
-    if not wanted or wanted - set(WebhookEvent.values):
-        names = ", ".join(WebhookEvent.values)
-        raise InvalidWebhook(f"Choose at least one of {names}.", field="events")
-    return [name for name in WebhookEvent.values if name in wanted]
-
-
-def _save(row: Webhook) -> None:
-    try:
-        with transaction.atomic():
-            row.save()
-    except IntegrityError:
-        raise Conflict(f"There is a webhook named {row.name} already.", field="name") from None
-
-
-def _locked(webhook_id: int) -> Webhook:
-    row = Webhook.objects.select_for_update(no_key=True).filter(pk=webhook_id).first()
-    if row is None:
-        raise NotFound(f"There is no webhook {webhook_id}.")
-    return row

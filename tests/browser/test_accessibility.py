@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from gallery.items.models import DuplicatePair, DuplicateRun
 from moderation.access.permissions import Actor
-from moderation.cases import decisions
+from moderation.cases import deciding
 from moderation.cases.models import DecisionBatch, ReviewCase
 from tests import factories as pictures
 from tests.browser import test_import_pages, test_lists_pages
@@ -76,7 +76,7 @@ def test_console(open_page: OpenPage, root: User) -> None:
     item = banned_item()
     other = make.make_item(make.make_list("Hashes alone", hash_only=True), source_id="1")
     cases = [case(item if seed % 2 else other, seed, distance=4.0 * seed) for seed in range(6)]
-    decisions.decide(by=Actor.person(root), case_ids=[cases[5].pk], verb="dismiss", note="a note")
+    deciding.decide(by=Actor.person(root), case_ids=[cases[5].pk], verb="dismiss", note="a note")
     batch = DecisionBatch.objects.get()
     cases[0].matches.update(edit="turned 6°", geometry={"rendering": "black"})
     cases[0].evidence |= {"partly": {"copy": "64 of 65 pictures"}, "missing": {"clip": "None."}}

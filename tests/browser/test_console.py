@@ -114,7 +114,7 @@ def test_two_moderators_at_one_case(open_page: OpenPage, ann: User) -> None:
     of_bob.keyboard.press("c")
     of_bob.goto(CONSOLE)
     keys_act(of_bob)
-    expect(of_bob.get_by_text("ann is at it")).to_be_visible()
+    expect(of_bob.get_by_text("ann is working on this case")).to_be_visible()
     of_bob.keyboard.press("n")
     on_case(of_bob, other.pk)
     assert not Decision.objects.exists()

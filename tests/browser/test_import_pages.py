@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from moderation.imports import starting_imports
 from moderation.imports.models import ListImport
-from moderation.webhooks import outbox
+from moderation.webhooks import editing
 from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.test_admin_pages import WORD, log_in, root
@@ -48,14 +48,14 @@ def make_pages() -> dict[str, str]:
         sha256="a1" * 32, format="stopncii", size=123_456_789, state="running", progress=42,
         added_by="user:root",
     )  # fmt: skip
-    hook = outbox.create_webhook(
+    hook = editing.create_webhook(
         by=ADMIN,
         name="shop",
         url="https://hooks.shop.example/very/long/path/that/goes/on/and/on?token=0123456789",
         events=WebhookEvent.values,
     )
     for number in range(3):
-        outbox.write_test(by=ADMIN, webhook_id=hook.pk)
+        editing.write_test(by=ADMIN, webhook_id=hook.pk)
         Delivery.objects.filter(delivered_at=None).exclude(attempts=1).update(
             attempts=1, failure="The receiver answered 500." * number
         )

@@ -18,7 +18,7 @@ from gallery.items import changing
 from gallery.items.models import Image
 from moderation.access.permissions import Actor, Role
 from moderation.audit.models import AuditEvent
-from moderation.cases import claims, decisions
+from moderation.cases import deciding, locks
 from moderation.cases.models import (
     CaseMatch,
     DecisionBatch,
@@ -202,7 +202,7 @@ def test_the_same_bytes_need_no_look(case: ReviewCase) -> None:
 def test_a_first_vote_is_hidden_until_there_are_two(item: BannedItem) -> None:
     case = make.make_case(item, two_person=True)
     first, second = make.make_person(Role.MODERATOR, "first-voter"), enter(Role.MODERATOR)
-    batch = decisions.decide(
+    batch = deciding.decide(
         by=Actor.person(first), case_ids=[case.pk], verb="dismiss", note="a secret note"
     )
     client, user = second
@@ -212,7 +212,7 @@ def test_a_first_vote_is_hidden_until_there_are_two(item: BannedItem) -> None:
     own, _ = Client(), None
     own.force_login(first)
     assert "a secret note" in own.get(paths[0]).content.decode()
-    decisions.decide(by=Actor.person(user), case_ids=[case.pk], verb="confirm")
+    deciding.decide(by=Actor.person(user), case_ids=[case.pk], verb="confirm")
     for path in paths:
         assert "a secret note" in client.get(path).content.decode()
 
@@ -244,12 +244,12 @@ def test_deciding_settles_the_cluster_and_answers_the_next(item: BannedItem) -> 
 def test_many_are_asked_about_and_some_left_out(item: BannedItem) -> None:
     client, _ = enter(Role.MODERATOR)
     cases = [make.make_case(item) for _ in range(4)]
-    claims.claim(by=Actor.person(make.make_person(Role.MODERATOR, "bob")), case_id=cases[3].pk)
+    locks.lock(by=Actor.person(make.make_person(Role.MODERATOR, "bob")), case_id=cases[3].pk)
     body = {"verb": "confirm", "cases": ",".join(str(case.pk) for case in cases)}
     page = client.post(reverse("console:bulk"), body)
     asked, token = page.content.decode(), page.context["token"]
     assert "Confirm 3 cases of 3 pictures" in asked
-    assert "1 left out: bob is at it." in asked
+    assert "1 left out: bob is working on this case." in asked
     assert not DecisionBatch.objects.exists()
     ids = ",".join(str(case.pk) for case in cases[:3])
     done = client.post(
@@ -273,7 +273,7 @@ def test_the_admin_decides_and_undoes_many(item: BannedItem) -> None:
     changelist = reverse("admin:moderation_reviewcase_changelist")
     body = {"action": "dismiss_cases", "_selected_action": [case.pk for case in cases[:2]]}
     assert "Dismiss 2 cases of 2 pictures" in client.post(changelist, body).content.decode()
-    batch = decisions.decide(
+    batch = deciding.decide(
         by=Actor.person(user), case_ids=[case.pk for case in cases], verb="dismiss"
     )
     batches = reverse("admin:moderation_decisionbatch_changelist")

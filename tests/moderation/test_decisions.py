@@ -16,7 +16,7 @@ from gallery.shared.errors import Conflict, NotFound, UserError
 from moderation.access.permissions import Actor, NotAllowed, Role
 from moderation.audit import trail
 from moderation.audit.models import AuditEvent
-from moderation.cases import decisions, undo
+from moderation.cases import deciding, undoing
 from moderation.cases.models import Decision, DecisionBatch, ReviewCase
 from moderation.cases.states import CaseState
 from moderation.lists.models import BannedItem, BannedList
@@ -47,7 +47,7 @@ def state(case: ReviewCase) -> str:
 
 
 def decide(by: Actor, *cases: ReviewCase, verb: str = "confirm", **options: Any) -> DecisionBatch:
-    return decisions.decide(by=by, case_ids=[case.pk for case in cases], verb=verb, **options)
+    return deciding.decide(by=by, case_ids=[case.pk for case in cases], verb=verb, **options)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_an_allowed_picture_is_allowed_by_its_bytes_alone(item: BannedItem) -> N
         ("sha256", "ab" * 32),
     ]
     version = entry.list.version
-    undo.undo_batch(by=by, batch_id=DecisionBatch.objects.get().pk, reason="a slip")
+    undoing.undo_batch(by=by, batch_id=DecisionBatch.objects.get().pk, reason="a slip")
     entry.refresh_from_db()
     assert entry.state == BannedItem.State.RETIRED
     assert BannedList.objects.get(pk=entry.list_id).version > version
@@ -118,7 +118,7 @@ def test_a_role_that_may_not(item: BannedItem, role: Role) -> None:
 
 def test_only_a_person_decides(item: BannedItem) -> None:
     case = make.make_case(item)
-    with pytest.raises(NotAllowed, match="no person"):
+    with pytest.raises(NotAllowed, match="not a person"):
         decide(Actor.machine("worker"), case)
 
 
@@ -159,7 +159,7 @@ def test_two_who_agree(item: BannedItem, how: str) -> None:
     assert state(case) == CaseState.VOTED
     assert case.image is not None
     assert status(case.image) == Status.QUARANTINED, "nothing follows from the first vote"
-    with pytest.raises(NotAllowed, match="had your say"):
+    with pytest.raises(NotAllowed, match="already voted"):
         decide(first, case, verb="dismiss")
     decide(second, case, verb="dismiss")
     assert (state(case), status(case.image)) == (CaseState.DISMISSED, Status.READY)
@@ -172,7 +172,7 @@ def test_two_who_disagree_need_a_lead_who_has_not_voted(item: BannedItem) -> Non
     assert state(case) == CaseState.CONFLICT
     with pytest.raises(NotAllowed, match="only a lead"):
         decide(person(), case)
-    with pytest.raises(NotAllowed, match="had your say"):
+    with pytest.raises(NotAllowed, match="already voted"):
         decide(lead, case)
     decide(person(Role.LEAD), case)
     assert state(case) == CaseState.CONFIRMED
@@ -200,7 +200,7 @@ def test_an_appeal_is_for_somebody_else(item: BannedItem) -> None:
     decide(filer, case, verb="appeal", note="it is my own photo")
     assert (state(case), status(picture)) == (CaseState.APPEALED, Status.QUARANTINED)
     for barred in (first, filer):
-        with pytest.raises(NotAllowed, match="had your say"):
+        with pytest.raises(NotAllowed, match="already voted"):
             decide(barred, case, verb="dismiss")
     decide(person(), case, verb="dismiss")
     assert (state(case), status(picture)) == (CaseState.DISMISSED, Status.READY)
@@ -214,9 +214,9 @@ def test_all_or_none(item: BannedItem) -> None:
         decide(by, *cases)
     assert state(cases[0]) == CaseState.OPEN
     with pytest.raises(NotFound):
-        decisions.decide(by=by, case_ids=[cases[0].pk, 10**9], verb="confirm")
+        deciding.decide(by=by, case_ids=[cases[0].pk, 10**9], verb="confirm")
     with pytest.raises(UserError, match="1 to 1,000"):
-        decisions.decide(by=by, case_ids=[], verb="confirm")
+        deciding.decide(by=by, case_ids=[], verb="confirm")
     with pytest.raises(UserError, match="no reason to confirm"):
         decide(by, cases[0], reason="different")
     with pytest.raises(UserError, match="no decision"):
@@ -226,7 +226,7 @@ def test_all_or_none(item: BannedItem) -> None:
 def test_undoing_a_confirmation(item: BannedItem) -> None:
     picture, by = image(), person()
     case = make.make_case(item, picture)
-    done = undo.undo_batch(by=by, batch_id=decide(by, case).pk, reason="wrong key")
+    done = undoing.undo_batch(by=by, batch_id=decide(by, case).pk, reason="wrong key")
     case.refresh_from_db()
     assert (case.state, status(picture), case.held) == (CaseState.OPEN, Status.READY, False)
     assert case.decided_at is None
@@ -234,7 +234,7 @@ def test_undoing_a_confirmation(item: BannedItem) -> None:
     event = AuditEvent.objects.get(verb="case.undone")
     assert (event.reason, event.subject_id) == ("wrong key", done.batch.pk)
     with pytest.raises(Conflict, match="undone already"):
-        undo.undo_batch(by=by, batch_id=done.batch.pk, reason="a slip")
+        undoing.undo_batch(by=by, batch_id=done.batch.pk, reason="a slip")
     decide(by, case, verb="dismiss")
     assert state(case) == CaseState.DISMISSED, "who took a decision back may decide again"
 
@@ -242,7 +242,7 @@ def test_undoing_a_confirmation(item: BannedItem) -> None:
 def test_undoing_a_dismissal_hides_again(item: BannedItem) -> None:
     picture, by = image(quarantined=True), person()
     case = make.make_case(item, picture, held=True)
-    undo.undo_batch(by=by, batch_id=decide(by, case, verb="dismiss").pk, reason="a slip")
+    undoing.undo_batch(by=by, batch_id=decide(by, case, verb="dismiss").pk, reason="a slip")
     case.refresh_from_db()
     assert (case.state, case.held, status(picture)) == ("open", True, Status.QUARANTINED)
 
@@ -254,7 +254,7 @@ def test_undoing_an_appeal_restores_the_time_of_the_decision(item: BannedItem) -
     decided_at = case.decided_at
     filer = person()
     batch = decide(filer, case, verb="appeal")
-    undo.undo_batch(by=filer, batch_id=batch.pk, reason="a slip")
+    undoing.undo_batch(by=filer, batch_id=batch.pk, reason="a slip")
     case.refresh_from_db()
     assert (case.state, case.decided_at) == (CaseState.CONFIRMED, decided_at)
 
@@ -262,23 +262,23 @@ def test_undoing_an_appeal_restores_the_time_of_the_decision(item: BannedItem) -
 def test_whose_batches_one_may_undo(item: BannedItem) -> None:
     batch = decide(person(), make.make_case(item))
     with pytest.raises(NotAllowed, match="decisions of others"):
-        undo.undo_batch(by=person(), batch_id=batch.pk, reason="a slip")
-    undo.undo_batch(by=person(Role.LEAD), batch_id=batch.pk, reason="a slip")
+        undoing.undo_batch(by=person(), batch_id=batch.pk, reason="a slip")
+    undoing.undo_batch(by=person(Role.LEAD), batch_id=batch.pk, reason="a slip")
     with pytest.raises(NotFound):
-        undo.undo_batch(by=person(), batch_id=10**9, reason="a slip")
+        undoing.undo_batch(by=person(), batch_id=10**9, reason="a slip")
 
 
 def test_what_was_changed_since_is_left(item: BannedItem) -> None:
     by, cases = person(), [make.make_case(item) for _ in range(3)]
     batch = decide(by, *cases)
     decide(person(), cases[1], verb="appeal")
-    done = undo.undo_batch(by=by, batch_id=batch.pk, reason="a slip")
+    done = undoing.undo_batch(by=by, batch_id=batch.pk, reason="a slip")
     assert list(done.left) == [cases[1].pk]
     assert [state(case) for case in cases] == ["open", "appealed", "open"]
     again = decide(by, cases[0])
     decide(person(), cases[0], verb="appeal")
     with pytest.raises(Conflict, match="Nothing is left to undo"):
-        undo.undo_batch(by=by, batch_id=again.pk, reason="a slip")
+        undoing.undo_batch(by=by, batch_id=again.pk, reason="a slip")
 
 
 def test_undoing_leaves_an_upload_that_was_released_since(item: BannedItem) -> None:
@@ -287,13 +287,13 @@ def test_undoing_leaves_an_upload_that_was_released_since(item: BannedItem) -> N
     changing.release_items(
         items=Image.objects.filter(pk=picture.pk), by="user:root", reason="x", override=True
     )
-    undo.undo_batch(by=by, batch_id=batch.pk, reason="a slip")
+    undoing.undo_batch(by=by, batch_id=batch.pk, reason="a slip")
     assert status(picture) == Status.READY
     gone = decide(by, make.make_case(item, picture))
     changing.delete_items(
         items=Image.objects.filter(pk=picture.pk), by="user:root", reason="x", override=True
     )
-    assert len(undo.undo_batch(by=by, batch_id=gone.pk, reason="a slip").undone) == 1
+    assert len(undoing.undo_batch(by=by, batch_id=gone.pk, reason="a slip").undone) == 1
 
 
 @pytest.mark.django_db(transaction=True)

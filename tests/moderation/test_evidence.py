@@ -21,7 +21,7 @@ from imgsmlr_site.models import ApiKey, Scope
 from moderation import tasks
 from moderation.access.permissions import Actor, Role
 from moderation.audit.models import AuditEvent
-from moderation.cases import decisions, legal_holds, media
+from moderation.cases import deciding, media, retention
 from moderation.cases.models import ReviewCase
 from moderation.lists import lists
 from moderation.lists.models import BannedItem, BannedList
@@ -116,7 +116,7 @@ def test_a_bulk_release_leaves_out_what_cases_withhold(
     changing.quarantine_items(items=Image.objects.filter(pk=free.pk), by="test")
     opened, _ = held(on, 1)
     confirmed, case = held(on, 2)
-    decisions.decide(by=moderator(), case_ids=[case.pk], verb="confirm")
+    deciding.decide(by=moderator(), case_ids=[case.pk], verb="confirm")
     lead, url = enter(Role.LEAD), f"{IMAGES}?status__exact=quarantined"
     body = {**chosen("release", free), "select_across": "1"}
     page = pages.shown(lead, url, body)
@@ -167,9 +167,9 @@ def test_an_administrator_releases_it_with_a_reason(
 def test_dismissing_releases_and_other_cases_withhold(on: BannedList) -> None:
     image, case = held(on)
     other = make_case(make_item(on), image, held=True)
-    decisions.decide(by=moderator(), case_ids=[case.pk], verb="dismiss")
+    deciding.decide(by=moderator(), case_ids=[case.pk], verb="dismiss")
     assert status(image) == "quarantined"
-    decisions.decide(by=moderator(), case_ids=[other.pk], verb="dismiss")
+    deciding.decide(by=moderator(), case_ids=[other.pk], verb="dismiss")
     assert status(image) == "ready"
 
 
@@ -194,8 +194,8 @@ def test_undoing_a_quarantine_releases_nothing_that_a_case_withholds(
 
 def under_a_hold() -> tuple[Image, ReviewCase]:
     image, case = doubtful()
-    decisions.decide(by=moderator(), case_ids=[case.pk], verb="dismiss")
-    legal_holds.set_hold(by=ADMIN, case_ids=[case.pk], reason="court order 7")
+    deciding.decide(by=moderator(), case_ids=[case.pk], verb="dismiss")
+    retention.set_hold(by=ADMIN, case_ids=[case.pk], reason="court order 7")
     return image, case
 
 
@@ -332,8 +332,8 @@ def test_a_list_is_not_deleted_while_cases_need_its_items(
     on = make_list("terror")
     case = make_case(make_item(on))
     if kind == "legal hold":
-        decisions.decide(by=moderator(), case_ids=[case.pk], verb="dismiss")
-        legal_holds.set_hold(by=ADMIN, case_ids=[case.pk], reason="court order 7")
+        deciding.decide(by=moderator(), case_ids=[case.pk], verb="dismiss")
+        retention.set_hold(by=ADMIN, case_ids=[case.pk], reason="court order 7")
     admin = enter(Role.ADMIN)
     path = f"/api/v1/moderation/lists/{on.pk}/?with_items=true"
     answer = admin.delete(path)
@@ -345,7 +345,7 @@ def test_a_list_is_not_deleted_while_cases_need_its_items(
 
 def test_a_list_whose_cases_are_over_is_deleted(on: BannedList) -> None:
     case = make_case(make_item(on))
-    decisions.decide(by=moderator(), case_ids=[case.pk], verb="confirm")
+    deciding.decide(by=moderator(), case_ids=[case.pk], verb="confirm")
     lists.delete_list(by=ADMIN, list_id=on.pk, with_items=True)
     assert not BannedItem.objects.exists()
 
@@ -362,10 +362,10 @@ def test_an_original_stays_as_long_as_a_case_needs_it(settings: Any) -> None:
     other = add_ready_image(data=png(photo(2)), inline=inline)
     assert image.status == "ready" and image.original and not other.original
     case = ReviewCase.objects.get(image=image)
-    legal_holds.set_hold(by=ADMIN, case_ids=[case.pk], reason="court order 7")
-    decisions.decide(by=moderator(), case_ids=[case.pk], verb="dismiss")
+    retention.set_hold(by=ADMIN, case_ids=[case.pk], reason="court order 7")
+    deciding.decide(by=moderator(), case_ids=[case.pk], verb="dismiss")
     assert tasks.forget_originals() == 0
-    legal_holds.lift_hold(by=ADMIN, case_ids=[case.pk], reason="it is over")
+    retention.lift_hold(by=ADMIN, case_ids=[case.pk], reason="it is over")
     assert tasks.forget_originals() == 1
     image.refresh_from_db()
     assert not image.original and image.thumbnail
@@ -376,9 +376,9 @@ def test_an_original_stays_as_long_as_a_case_needs_it(settings: Any) -> None:
 
 def test_a_hold_ends_by_itself() -> None:
     image, case = doubtful()
-    decisions.decide(by=moderator(), case_ids=[case.pk], verb="dismiss")
+    deciding.decide(by=moderator(), case_ids=[case.pk], verb="dismiss")
     soon = timezone.now() + timedelta(hours=1)
-    legal_holds.set_hold(by=ADMIN, case_ids=[case.pk], reason="court order 7", until=soon)
+    retention.set_hold(by=ADMIN, case_ids=[case.pk], reason="court order 7", until=soon)
     with pytest.raises(Withheld):
         changing.delete_items(items=Image.objects.all(), by="test")
     ReviewCase.objects.update(legal_hold_until=timezone.now() - timedelta(seconds=1))

@@ -15,7 +15,7 @@ from gallery.items import adding, describing
 from gallery.items.models import Image, ImageFingerprint
 from gallery.items.preprocessing import Hashes
 from moderation.access.permissions import Actor, Role
-from moderation.cases.decisions import decide
+from moderation.cases.deciding import decide
 from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.lists import items
 from moderation.lists.models import BannedItem, BannedList, ListMethod

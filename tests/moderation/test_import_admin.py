@@ -17,7 +17,7 @@ from moderation.audit.models import AuditEvent
 from moderation.imports import starting_imports
 from moderation.imports.models import ListImport
 from moderation.lists.models import BannedItem
-from moderation.webhooks import outbox, sending
+from moderation.webhooks import delivery, editing, outbox
 from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
 from tests.moderation.factories import ADMIN, make_item, make_list, make_person
 from tests.moderation.hashlist_files import DATA, md5
@@ -228,7 +228,7 @@ def test_a_secret_is_shown_once(receiver: Receiver) -> None:
 
 def test_a_test_message_says_what_came_of_it(receiver: Receiver) -> None:
     admin = logged_in(Role.ADMIN)
-    made = outbox.create_webhook(by=ADMIN, name="shop", url=receiver.url, events=["verdict"])
+    made = editing.create_webhook(by=ADMIN, name="shop", url=receiver.url, events=["verdict"])
     assert "The test message arrived." in text_of(
         admin.post(f"{WEBHOOKS}{made.pk}/test/", follow=True)
     )
@@ -248,7 +248,7 @@ def test_what_a_service_refuses_is_said_on_the_page() -> None:
 
 def test_a_webhook_is_changed_and_deleted_in_the_admin() -> None:
     admin = logged_in(Role.ADMIN)
-    made = outbox.create_webhook(
+    made = editing.create_webhook(
         by=ADMIN, name="shop", url="https://a.example/", events=["verdict"]
     )
     body = {"name": "shop", "url": "https://b.example/", "events": ["item.ready", "verdict"]}
@@ -265,10 +265,10 @@ def test_a_webhook_is_changed_and_deleted_in_the_admin() -> None:
 
 def test_messages_are_tried_again_from_their_list() -> None:
     admin = logged_in(Role.ADMIN)
-    made = outbox.create_webhook(
+    made = editing.create_webhook(
         by=ADMIN, name="shop", url="https://a.example/", events=["verdict"]
     )
-    outbox.tell(WebhookEvent.VERDICT, "verdict:1", {"a": "<b>"})
+    outbox.enqueue(WebhookEvent.VERDICT, "verdict:1", {"a": "<b>"})
     row = Delivery.objects.get()
     Delivery.objects.update(given_up_at=timezone.now(), failure="The receiver answered 500.")
     page = text_of(admin.get("/admin/moderation/delivery/?outcome=given_up"))
@@ -304,14 +304,14 @@ def test_webhooks_through_v1(receiver: Receiver) -> None:
     secret = post(f"{path}secret/").json()["secret"]
     assert secret != made.json()["secret"]
     caller.patch(f"{API}{path}", {"enabled": True}, content_type="application/json")
-    outbox.tell(WebhookEvent.DECISION, "decision:1", {})
+    outbox.enqueue(WebhookEvent.DECISION, "decision:1", {})
     receiver.answers = [500]
-    sending.send_due()
+    delivery.send_due()
     seen = caller.get(f"{API}{path}deliveries/").json()["results"]
     assert [one["event"] for one in seen] == ["decision", "test"]
     assert seen[0]["failure"] == "The receiver answered 500."
     assert post("webhooks/try_again/", {"ids": [seen[0]["id"]]}).json() == {"count": 1}
-    assert sending.send_due() == 1
+    assert delivery.send_due() == 1
     assert verify(secret, receiver.messages[-1])
     assert caller.delete(f"{API}{path}").status_code == 204
     assert caller.get(f"{API}{path}").status_code == 404

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from gallery.items.models import Image
 from moderation.access.permissions import Actor, Role
-from moderation.cases import decisions, media
+from moderation.cases import deciding, media
 from moderation.cases.models import ReviewCase
 from tests.factories import jpeg, photo, png
 from tests.gallery.test_link_checks import again, linked
@@ -112,4 +112,4 @@ def test_a_picture_found_harmless_excuses_no_other_one(server: HttpServer) -> No
 
 def decide(case: ReviewCase, verb: str) -> None:
     lead = Actor.person(make_person(Role.LEAD))
-    decisions.decide(case_ids=[case.pk], verb=verb, by=lead)
+    deciding.decide(case_ids=[case.pk], verb=verb, by=lead)

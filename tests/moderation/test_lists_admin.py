@@ -13,7 +13,7 @@ from django.urls import reverse
 from moderation.access.permissions import Actor, Role
 from moderation.audit import trail
 from moderation.audit.models import AuditEvent
-from moderation.cases import decisions, legal_holds
+from moderation.cases import deciding, retention
 from moderation.cases.models import ReviewCase
 from moderation.lists import lists
 from moderation.lists.models import BannedItem, BannedList, RetroScan
@@ -236,11 +236,11 @@ def needed_lists() -> tuple[list[BannedList], dict[str, ReviewCase]]:
     image = make.add_ready_image(make.photo(2))
     cases["quarantine"] = make_case(make_item(rows["quarantine"]), image)
     by = Actor.person(make_person(Role.MODERATOR))
-    decisions.decide(by=by, case_ids=[cases["quarantine"].pk], verb="confirm")
-    decisions.decide(by=by, case_ids=[cases["hold"].pk], verb="dismiss")
-    legal_holds.set_hold(by=ADMIN, case_ids=[cases["hold"].pk], reason="court order 7")
+    deciding.decide(by=by, case_ids=[cases["quarantine"].pk], verb="confirm")
+    deciding.decide(by=by, case_ids=[cases["hold"].pk], verb="dismiss")
+    retention.set_hold(by=ADMIN, case_ids=[cases["hold"].pk], reason="court order 7")
     over = make_case(make_item(rows["free"]))
-    decisions.decide(by=by, case_ids=[over.pk], verb="dismiss")
+    deciding.decide(by=by, case_ids=[over.pk], verb="dismiss")
     return list(rows.values()), cases
 
 

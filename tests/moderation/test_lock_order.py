@@ -16,12 +16,7 @@ from gallery.items import changing
 from gallery.items.describing import describe_again
 from gallery.items.models import DuplicatePair, Image
 from moderation.access.permissions import Actor, Role
-from moderation.cases import (
-    claims,
-    decisions,
-    legal_holds,
-    undo,
-)
+from moderation.cases import deciding, locks, retention, undoing
 from moderation.cases.models import ReviewCase
 from moderation.lists import items
 from moderation.lists.models import BannedItem
@@ -107,7 +102,7 @@ def test_cases_are_decided_and_undone_while_their_images_are_moved() -> None:
         cases = [make_case(make_item(on), one).pk for one in rows]
         chosen = Image.objects.filter(pk__in=[one.pk for one in rows])
         batch, _ = both(
-            partial(decisions.decide, by=people[0], case_ids=cases, verb="confirm"),
+            partial(deciding.decide, by=people[0], case_ids=cases, verb="confirm"),
             partial(
                 changing.delete_items,
                 items=chosen.order_by("-pk"),
@@ -117,8 +112,8 @@ def test_cases_are_decided_and_undone_while_their_images_are_moved() -> None:
             ),
         )
         done, held = both(
-            partial(undo.undo_batch, by=people[0], batch_id=batch.pk, reason="a slip"),
-            partial(legal_holds.set_hold, by=people[1], case_ids=cases[::-1], reason="x"),
+            partial(undoing.undo_batch, by=people[0], batch_id=batch.pk, reason="a slip"),
+            partial(retention.set_hold, by=people[1], case_ids=cases[::-1], reason="x"),
         )
         assert (len(done.undone), held) == (MANY, MANY)
 
@@ -130,8 +125,8 @@ def test_two_decide_the_same_cases_in_opposite_order() -> None:
 
     def decide(by: Actor, ids: list[int]) -> str:
         try:
-            decisions.decide(by=by, case_ids=ids, verb="confirm")
-        except decisions.Conflict as error:
+            deciding.decide(by=by, case_ids=ids, verb="confirm")
+        except deciding.Conflict as error:
             assert "confirmed already" in error.message
             return "second"
         return "first"
@@ -156,11 +151,11 @@ def test_a_gate_that_extends_a_case_and_somebody_who_decides_it() -> None:
 
     screening = Beside(gate)
     assert has_image.wait(20)
-    deciding = Beside(lambda: decisions.decide(by=person, case_ids=[case.pk], verb="confirm"))
-    assert not deciding.ended(0.5)
+    decision = Beside(lambda: deciding.decide(by=person, case_ids=[case.pk], verb="confirm"))
+    assert not decision.ended(0.5)
     go_on.set()
     assert screening.done() == "open"
-    assert deciding.done().pk
+    assert decision.done().pk
 
 
 def test_duplicates() -> None:
@@ -206,10 +201,10 @@ def test_claims_of_one_cluster() -> None:
 
         def claim(by: Actor, pk: int) -> str:
             try:
-                claims.claim(by=by, case_id=pk)
-            except claims.Conflict:
+                locks.lock(by=by, case_id=pk)
+            except locks.Conflict:
                 return "taken"
-            claims.release(by=by, case_id=pk)
+            locks.unlock(by=by, case_id=pk)
             return "claimed"
 
         found = both(lambda: claim(people[0], first), lambda: claim(people[1], last))  # noqa: B023

@@ -11,7 +11,7 @@ from django.core.files.base import ContentFile
 from django.db import connection, transaction
 
 from moderation.access.permissions import Actor, Role
-from moderation.cases import claims
+from moderation.cases import locks
 from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.imports import importing, starting_imports
 from moderation.imports.models import ListImport
@@ -115,7 +115,7 @@ def test_giving_up_a_claim_does_not_wait_for_who_decides_the_cluster() -> None:
     item = make_item(make_list())
     first, second = (make_case(item, cluster="a" * 64) for _ in range(2))
     by = Actor.person(make_person(Role.MODERATOR))
-    claims.claim(by=by, case_id=second.pk)
+    locks.lock(by=by, case_id=second.pk)
     locked, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -127,7 +127,7 @@ def test_giving_up_a_claim_does_not_wait_for_who_decides_the_cluster() -> None:
     deciding = Beside(hold)
     try:
         assert locked.wait(20)
-        Beside(lambda: claims.release(by=by, case_id=second.pk)).done()
+        Beside(lambda: locks.unlock(by=by, case_id=second.pk)).done()
     finally:
         go_on.set()
     deciding.done()

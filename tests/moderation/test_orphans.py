@@ -23,7 +23,7 @@ from gallery.items import orphans
 from gallery.items.models import Image
 from gallery.items.retention import Act
 from gallery.tasks import remove_orphans
-from moderation.cases import case_pictures, evidence
+from moderation.cases import facts, retention
 from moderation.cases.models import ReviewCase
 from moderation.imports.models import ListImport
 from tests.environment import DATA_DIR
@@ -46,7 +46,7 @@ def files_here(settings: Any) -> list[str]:
 
 
 def kept(case: ReviewCase, image: Any) -> ReviewCase:
-    case_pictures.keep(case, jpeg(image))
+    facts.keep_picture(case, jpeg(image))
     case.save()
     return case
 
@@ -114,7 +114,7 @@ def test_evidence_and_legal_holds_keep_what_they_name(settings: Any) -> None:
     image, other = add_ready_image(photo(1)), add_ready_image(photo(2))
     case = make_case(item, image, legal_hold=True, legal_hold_reason="a court")
     held = make_case(item, other, legal_hold=True, legal_hold_reason="a court")
-    evidence.let_go(Image, [image], Act.DELETE)
+    retention.let_go(Image, [image], Act.DELETE)
     Image.objects.filter(pk=image.pk).delete()
     case.refresh_from_db()
     assert case.image is None and case.picture

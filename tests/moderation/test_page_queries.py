@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from gallery.items.models import Image
 from moderation.access.permissions import Actor, Role
-from moderation.cases import decisions, quality
+from moderation.cases import deciding, quality
 from moderation.cases.models import ReviewCase
 from moderation.imports.models import ListImport
 from moderation.lists.models import BannedItem, RetroScan
@@ -73,7 +73,7 @@ class Moderation:
         return pictures.add_ready_image(data=data, uploader="somebody")
 
     def _decided(self, case: ReviewCase) -> None:
-        decisions.decide(by=self.first, case_ids=[case.pk], verb="confirm")
+        deciding.decide(by=self.first, case_ids=[case.pk], verb="confirm")
         quality.give_opinion(by=self.second, case_id=case.pk, verb="dismiss")
 
     def _escalated(self) -> None:
@@ -81,7 +81,7 @@ class Moderation:
         person = Actor.person(make.make_person(Role.LEAD))
         case = ReviewCase.objects.filter(pk=self.case.pk)
         case.update(state="open", claimed_by=None, claimed_until=None)
-        decisions.decide(by=person, case_ids=[self.case.pk], verb="escalate")
+        deciding.decide(by=person, case_ids=[self.case.pk], verb="escalate")
 
 
 def counts(client: Client, there: Moderation) -> dict[str, int]:

@@ -15,7 +15,7 @@ from django.urls import reverse
 from gallery.items.changing import quarantine_items
 from moderation.access.permissions import Role
 from moderation.audit.models import AuditEvent
-from moderation.cases import looks
+from moderation.cases import media_access
 from moderation.cases.models import Exposure, ReviewCase
 from tests import factories as pictures
 from tests.moderation import factories as make
@@ -96,7 +96,7 @@ def test_only_moderators_play_and_only_what_they_asked_for(
     assert lead.get(link).status_code == 403, "a look of somebody else"
     assert ann.get(link.replace("original", "large")).status_code == 404
     assert Exposure.objects.get().count == 1
-    monkeypatch.setattr(looks, "LOOK", timedelta(seconds=-1))
+    monkeypatch.setattr(media_access, "LOOK_DURATION", timedelta(seconds=-1))
     assert ann.get(link).status_code == 403, "it is over"
 
 

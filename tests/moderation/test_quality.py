@@ -19,7 +19,7 @@ from django.utils import timezone
 from gallery.shared.errors import Conflict, NotFound, UserError
 from moderation.access.permissions import Actor, NotAllowed, Role
 from moderation.audit.models import AuditEvent
-from moderation.cases import case_reports, decisions, overview, quality
+from moderation.cases import deciding, quality, reports, statistics
 from moderation.cases.models import Decision, ReviewCase
 from moderation.imports.models import ListImport
 from moderation.lists.models import BannedItem, RetroScan
@@ -55,7 +55,7 @@ def lead() -> Actor:
 def decided(by: Actor, verb: str = "confirm", count: int = 1) -> list[ReviewCase]:
     item = make_item(make_list(), source="a source")
     cases = [make_case(item) for _ in range(count)]
-    decisions.decide(by=by, case_ids=[case.pk for case in cases], verb=verb)
+    deciding.decide(by=by, case_ids=[case.pk for case in cases], verb=verb)
     return list(ReviewCase.objects.filter(pk__in=[case.pk for case in cases]).order_by("pk"))
 
 
@@ -102,7 +102,7 @@ def test_nobody_judges_their_own_upload(ana: Actor, bo: Actor) -> None:
     image.added_by = bo.name
     image.save()
     case = make_case(make_item(make_list()), image)
-    decisions.decide(by=ana, case_ids=[case.pk], verb="confirm")
+    deciding.decide(by=ana, case_ids=[case.pk], verb="confirm")
     assert not quality.waiting(bo).exists()
 
 
@@ -185,7 +185,7 @@ def test_the_numbers_of_the_dashboard(ana: Actor, bo: Actor, lead: Actor) -> Non
             created_at=now - timedelta(minutes=n + 1), decided_at=now
         )
     quality.give_opinion(by=bo, case_id=cases[0].pk, verb="confirm")
-    found = overview.overview(by=lead)
+    found = statistics.overview(by=lead)
     assert [(age.name, age.counts[0]) for age in found.queue] == [
         ("under an hour", 3),
         ("under a day", 2),
@@ -233,13 +233,13 @@ def with_files(ana: Actor) -> ReviewCase:
     item = make_item(make_list("terror"), ("sha256", "ab" * 32), ("pdq", "0f" * 32, 90))
     item.picture.save("items/1.jpg", ContentFile(pictures.jpeg(pictures.photo(4))))
     case = make_case(item, image)
-    decisions.decide(by=ana, case_ids=[case.pk], verb="confirm", note="=SUM(A1)")
+    deciding.decide(by=ana, case_ids=[case.pk], verb="confirm", note="=SUM(A1)")
     return case
 
 
 def test_a_packet_holds_all_but_media(ana: Actor, lead: Actor) -> None:
     case = with_files(ana)
-    packet = opened(case_reports.build(by=lead, case_id=case.pk))
+    packet = opened(reports.build_case_report(by=lead, case_id=case.pk))
     assert sorted(packet.namelist()) == [
         "README.txt", "audit.json", "case.json", "decisions.csv", "hashes.json",
     ]  # fmt: skip
@@ -262,12 +262,12 @@ def test_a_packet_holds_all_but_media(ana: Actor, lead: Actor) -> None:
 def test_media_only_for_who_may_export_it(ana: Actor, lead: Actor) -> None:
     case = with_files(ana)
     with pytest.raises(NotAllowed):
-        case_reports.build(by=lead, case_id=case.pk, media=True)
+        reports.build_case_report(by=lead, case_id=case.pk, media=True)
     with pytest.raises(NotAllowed):
-        case_reports.build(by=ana, case_id=case.pk)
+        reports.build_case_report(by=ana, case_id=case.pk)
     assert not AuditEvent.objects.filter(verb="case.exported").exists()
     admin = Actor.person(make_person(Role.ADMIN))
-    packet = opened(case_reports.build(by=admin, case_id=case.pk, media=True))
+    packet = opened(reports.build_case_report(by=admin, case_id=case.pk, media=True))
     item = BannedItem.objects.get()
     files = {name for name in packet.namelist() if name.startswith("media/")}
     assert files == {"media/subject.png", f"media/item-{item.pk}.jpg"}
@@ -280,10 +280,10 @@ def test_a_packet_outlives_what_it_is_about(ana: Actor, lead: Actor) -> None:
     case = with_files(ana)
     assert case.image is not None
     case.image.delete()
-    told = opened(case_reports.build(by=lead, case_id=case.pk))
+    told = opened(reports.build_case_report(by=lead, case_id=case.pk))
     assert json.loads(told.read("hashes.json"))["subject"]["sha256"] == case.evidence["sha256"]
     with pytest.raises(NotFound):
-        case_reports.build(by=lead, case_id=10**9)
+        reports.build_case_report(by=lead, case_id=10**9)
 
 
 def test_pages_hand_out_packets_and_decisions(ana: Actor, bo: Actor, lead: Actor) -> None:

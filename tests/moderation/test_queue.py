@@ -20,7 +20,7 @@ from gallery.items.models import Image
 from gallery.shared.errors import Conflict, NotFound
 from moderation.access.permissions import Actor, NotAllowed, Role
 from moderation.audit.models import AuditEvent
-from moderation.cases import claims, decision_permissions, decisions, queue, undo
+from moderation.cases import deciding, locks, queue, undoing
 from moderation.cases.models import ReviewCase
 from moderation.cases.queue import Filters
 from moderation.lists.models import BannedItem
@@ -94,8 +94,8 @@ def test_filters(item: BannedItem) -> None:
     first = make.make_case(item, distance=0.0)
     second = make.make_case(item, distance=20.0, created_at=now - timedelta(days=3))
     third = make.make_case(other, distance=40.0, origin=ReviewCase.Origin.SAMPLE)
-    claims.claim(by=by, case_id=third.pk)
-    decisions.decide(by=moderator(), case_ids=[first.pk], verb="dismiss")
+    locks.lock(by=by, case_id=third.pk)
+    deciding.decide(by=moderator(), case_ids=[first.pk], verb="dismiss")
     found = {
         "": {second.pk, third.pk},
         "status=decided": {first.pk},
@@ -133,66 +133,43 @@ def test_the_queue_shows_one_case_of_a_cluster(item: BannedItem) -> None:
     assert numbers(queue.heads(far)) == [twins[0], alone], "of those that the filters let through"
 
 
-def test_what_may_be_decided_is_the_same_in_sql_and_in_words(item: BannedItem) -> None:
-    people = [moderator(), moderator(), moderator(Role.LEAD)]
-    cases = [make.make_case(item, two_person=n > 3) for n in range(9)]
-
-    def decide(who: int, case: int, verb: str = "confirm") -> None:
-        decisions.decide(by=people[who], case_ids=[cases[case].pk], verb=verb)
-
-    decide(0, 0)
-    decide(1, 1)
-    decide(0, 1, "appeal")
-    decide(0, 2, "escalate")
-    decide(0, 4)
-    decide(2, 5)
-    decide(0, 6)
-    decide(1, 6, "dismiss")
-    decide(0, 7)
-    decide(1, 7)
-    for by in people:
-        everything = ReviewCase.objects.order_by("pk")
-        fit, _ = decision_permissions.check_each(everything, "confirm", by)
-        assert [case.pk for case in fit] == numbers(queue.decidable(everything, by))
-
-
 def test_claiming_the_next(item: BannedItem) -> None:
     ann, bob = moderator(), moderator()
     twins = [make.make_case(item, cluster="a" * 64, severity=Severity.HIGH) for _ in range(2)]
     single = make.make_case(item)
-    mine = claims.claim_next(by=ann, filters=Filters())
+    mine = locks.lock_next(by=ann, filters=Filters())
     assert mine == twins[0]
     assert ReviewCase.objects.filter(claimed_by=ann.user).count() == 2, "with its cluster"
-    assert claims.claim_next(by=bob, filters=Filters()) == single
-    assert claims.claim_next(by=bob, filters=Filters(), but=single.pk) is None
-    assert claims.claim_next(by=ann, filters=Filters(), but=twins[0].pk) is None
-    assert claims.claim_next(by=bob, filters=Filters(), skipped=[single.pk, 10**9]) == single
-    claims.release(by=ann, case_id=twins[0].pk)
-    assert claims.claim_next(by=bob, filters=Filters(), skipped=[single.pk]) == twins[0]
+    assert locks.lock_next(by=bob, filters=Filters()) == single
+    assert locks.lock_next(by=bob, filters=Filters(), but=single.pk) is None
+    assert locks.lock_next(by=ann, filters=Filters(), but=twins[0].pk) is None
+    assert locks.lock_next(by=bob, filters=Filters(), skipped=[single.pk, 10**9]) == single
+    locks.unlock(by=ann, case_id=twins[0].pk)
+    assert locks.lock_next(by=bob, filters=Filters(), skipped=[single.pk]) == twins[0]
     with pytest.raises(NotAllowed):
-        claims.claim_next(by=moderator(Role.VIEWER), filters=Filters())
+        locks.lock_next(by=moderator(Role.VIEWER), filters=Filters())
 
 
 def test_a_claim_is_soft_and_ends(item: BannedItem) -> None:
     ann, bob = moderator(), moderator()
     case = make.make_case(item)
-    claims.claim(by=ann, case_id=case.pk)
-    with pytest.raises(Conflict, match="is at case"):
-        claims.claim(by=bob, case_id=case.pk)
-    with pytest.raises(Conflict, match="is at it"):
-        decisions.decide(by=bob, case_ids=[case.pk], verb="confirm")
-    seen = claims.look_in(by=bob, case_id=case.pk)
+    locks.lock(by=ann, case_id=case.pk)
+    with pytest.raises(Conflict, match="is working on case"):
+        locks.lock(by=bob, case_id=case.pk)
+    with pytest.raises(Conflict, match="is working on this case"):
+        deciding.decide(by=bob, case_ids=[case.pk], verb="confirm")
+    seen = locks.report_presence(by=bob, case_id=case.pk)
     assert (seen.holder, seen.mine) == (ann.user.get_username(), False)
-    assert claims.look_in(by=ann, case_id=case.pk).others == [bob.user.get_username()]
-    claims.claim(by=bob, case_id=case.pk, take_over=True)
-    assert claims.look_in(by=bob, case_id=case.pk).mine
+    assert locks.report_presence(by=ann, case_id=case.pk).others == [bob.user.get_username()]
+    locks.lock(by=bob, case_id=case.pk, take_over=True)
+    assert locks.report_presence(by=bob, case_id=case.pk).mine
     ReviewCase.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
-    claims.claim(by=ann, case_id=case.pk)
-    decisions.decide(by=ann, case_ids=[case.pk], verb="confirm")
+    locks.lock(by=ann, case_id=case.pk)
+    deciding.decide(by=ann, case_ids=[case.pk], verb="confirm")
     with pytest.raises(Conflict, match="confirmed already"):
-        claims.claim(by=ann, case_id=case.pk)
+        locks.lock(by=ann, case_id=case.pk)
     with pytest.raises(NotFound):
-        claims.claim(by=ann, case_id=10**9)
+        locks.lock(by=ann, case_id=10**9)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -206,7 +183,7 @@ def test_nobody_is_given_what_another_is_given() -> None:
     def work(user: User) -> None:
         try:
             barrier.wait()
-            case = claims.claim_next(by=Actor.person(user), filters=Filters())
+            case = locks.lock_next(by=Actor.person(user), filters=Filters())
             taken.append(case.cluster if case else None)
         finally:
             connection.close()
@@ -243,7 +220,7 @@ def test_no_page_asks_a_query_for_each_of_50_000_cases(item: BannedItem, client:
     assert queries(client, reverse("console:case", args=[case.pk])) <= 32
     by = moderator()
     with CaptureQueriesContext(connection) as captured:
-        claims.claim_next(by=by, filters=Filters())
+        locks.lock_next(by=by, filters=Filters())
     assert len(captured) <= 12
 
 
@@ -259,11 +236,11 @@ def test_a_thousand_cases_in_few_statements(item: BannedItem) -> None:
     cases = [make.make_case(item, image) for image in images]
     by, ids = moderator(), [case.pk for case in cases]
     for verb, allow, after in (("confirm", False, "quarantined"), ("dismiss", True, "ready")):
-        with CaptureQueriesContext(connection) as deciding:
-            batch = decisions.decide(by=by, case_ids=ids, verb=verb, allow=allow)
+        with CaptureQueriesContext(connection) as to_decide:
+            batch = deciding.decide(by=by, case_ids=ids, verb=verb, allow=allow)
         assert Image.objects.filter(status=after).count() == 1000
-        with CaptureQueriesContext(connection) as undoing:
-            undo.undo_batch(by=by, batch_id=batch.pk, reason="a slip")
-        assert max(len(deciding), len(undoing)) <= 100, "none for each case"
+        with CaptureQueriesContext(connection) as to_undo:
+            undoing.undo_batch(by=by, batch_id=batch.pk, reason="a slip")
+        assert max(len(to_decide), len(to_undo)) <= 100, "none for each case"
     assert Image.objects.filter(status=Status.READY).count() == 1000
     assert AuditEvent.objects.filter(actor=by.name).count() <= 5, "one for each command"

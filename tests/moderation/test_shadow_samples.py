@@ -7,7 +7,7 @@ from django.db.models import F
 
 from gallery.items.models import Image
 from moderation.access.permissions import Actor, Role
-from moderation.cases import decisions, undo
+from moderation.cases import deciding, undoing
 from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.lists import retro_scan
 from moderation.lists.models import BannedList
@@ -48,10 +48,10 @@ def test_decisions_about_uploads_tell_how_good_a_threshold_is_and_hide_nothing()
     near = cases.filter(matches__distance__lte=F("matches__threshold"))
     far = cases.exclude(pk__in=near.values("pk"))
     moderator = Actor.person(make_person(Role.MODERATOR))
-    batch = decisions.decide(
+    batch = deciding.decide(
         by=moderator, case_ids=near.values_list("pk", flat=True), verb="confirm"
     )
-    decisions.decide(by=moderator, case_ids=far.values_list("pk", flat=True), verb="dismiss")
+    deciding.decide(by=moderator, case_ids=far.values_list("pk", flat=True), verb="dismiss")
     assert statuses() == {"ready"}
     assert not ReviewCase.objects.filter(held=True).exists()
     assert not Delivery.objects.exists()
@@ -61,7 +61,7 @@ def test_decisions_about_uploads_tell_how_good_a_threshold_is_and_hide_nothing()
     assert beyond is not None and beyond.precision is not None
     assert beyond.precision.value == pytest.approx(0.5)
     # Undoing has nothing to bring back.
-    undo.undo_batch(by=moderator, batch_id=batch.pk, reason="a slip")
+    undoing.undo_batch(by=moderator, batch_id=batch.pk, reason="a slip")
     assert statuses() == {"ready"}
     assert cases.filter(state="open", held=False).count() == UPLOADS // 2
 
@@ -98,7 +98,7 @@ def test_once_the_list_acts_what_was_said_in_shadow_hides_nothing_but_is_asked_a
     moderator = Actor.person(make_person(Role.MODERATOR))
     for image, verb in ((confirmed, "confirm"), (dismissed, "dismiss")):
         case = ReviewCase.objects.get(image=image)
-        decisions.decide(by=moderator, case_ids=[case.pk], verb=verb)
+        deciding.decide(by=moderator, case_ids=[case.pk], verb=verb)
     BannedList.objects.update(action=Action.BLOCK)
     scan = retro_scan.start(by=ADMIN, list_id=on.pk, reason="test")
     assert rescan.run(scan.pk)

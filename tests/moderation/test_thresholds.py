@@ -19,7 +19,7 @@ from moderation.audit.models import AuditEvent
 from moderation.cases import statistics
 from moderation.cases.models import CaseMatch
 from moderation.lists.models import RetroScan
-from moderation.tuning import threshold_curves, thresholds
+from moderation.tuning import curves, over_time, thresholds
 from tests import factories as make
 from tests.moderation.factories import ADMIN, make_item, make_list, make_person
 from tests.moderation.recorded import CONFIRMED, DISMISSED, NO_CASE, OPEN, record, record_a_tale
@@ -52,7 +52,7 @@ def _plain_static_files(settings: Any) -> None:
     settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
 
 
-def seen(on: Any, match_type: str = "pdq") -> thresholds.Seen:
+def seen(on: Any, match_type: str = "pdq") -> thresholds.ThresholdEvidence:
     return thresholds.evidence(by=ADMIN, list_id=on.pk, match_type=match_type)
 
 
@@ -83,7 +83,7 @@ def test_a_subject_counts_once_at_its_nearest_distance() -> None:
     CaseMatch.objects.filter(pk__in=[row.pk for row in rows]).update(sha256=one.sha256)
     found = seen(on).evidence
     assert found.distances.tolist() == [11]
-    assert found.outcomes.tolist() == [threshold_curves.Outcome.CONFIRMED]
+    assert found.outcomes.tolist() == [curves.MatchOutcome.CONFIRMED]
 
 
 def test_what_was_decided_last_counts() -> None:
@@ -94,7 +94,7 @@ def test_what_was_decided_last_counts() -> None:
     for case, hours in ((first.case, 3), (second.case, 1)):
         case.decided_at = timezone.now() - timedelta(hours=hours)
         case.save()
-    assert seen(on).evidence.outcomes.tolist() == [threshold_curves.Outcome.DISMISSED]
+    assert seen(on).evidence.outcomes.tolist() == [curves.MatchOutcome.DISMISSED]
 
 
 def test_curves_reach_from_zero_to_the_observe_distance() -> None:
@@ -148,7 +148,7 @@ def test_a_raised_threshold_adds_what_lies_between() -> None:
     on = make_list()
     record(on, [(31, CONFIRMED), (32, CONFIRMED), (36, DISMISSED), (40, NO_CASE), (41, NO_CASE)])
     found = thresholds.preview(by=ADMIN, seen=seen(on), proposed=40)
-    assert found.move == threshold_curves.Move(added=3, dropped=0, confirmed=1, dismissed=1)
+    assert found.move == curves.Move(added=3, dropped=0, confirmed=1, dismissed=1)
     assert [match.distance for match in found.matches] == [32, 36, 40]
 
 
@@ -156,7 +156,7 @@ def test_a_lowered_threshold_drops_what_lies_between() -> None:
     on = make_list()
     record(on, [(20, CONFIRMED), (21, OPEN), (31, DISMISSED), (40, NO_CASE)])
     found = thresholds.preview(by=ADMIN, seen=seen(on), proposed=20)
-    assert found.move == threshold_curves.Move(added=0, dropped=2, confirmed=0, dismissed=1)
+    assert found.move == curves.Move(added=0, dropped=2, confirmed=0, dismissed=1)
     assert [match.distance for match in found.matches] == [31, 21]
     assert found.left_open == 1
 
@@ -246,7 +246,7 @@ def test_precision_by_week_source_and_distance() -> None:
     record(on, [(5.0, CONFIRMED)] * 3, source="NCMEC", decided_at=now - timedelta(weeks=1))
     record(on, [(45.0, DISMISSED)] * 4, weight=10.0, decided_at=now)
     record(on, [(5.0, CONFIRMED)] * 9, decided_at=now - timedelta(weeks=30))
-    found = statistics.over_time(by=ADMIN, list_id=on.pk, match_type="pdq")
+    found = over_time.precision_over_time(by=ADMIN, list_id=on.pk, match_type="pdq")
     assert [series.name for series in found.sources] == ["NCMEC", "StopNCII"]
     (overall,) = found.overall
     this_week, last_week = overall.weeks[-1], overall.weeks[-2]

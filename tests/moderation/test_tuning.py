@@ -11,18 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from moderation.cases import agreement, intervals
+from moderation.cases import intervals, quality
 from moderation.cases.intervals import Interval, Tally, share
-from moderation.tuning import threshold_curves
-from moderation.tuning.threshold_curves import Evidence, Outcome, standing_for
+from moderation.tuning import curves
+from moderation.tuning.curves import MatchOutcome, RecordedMatches, standing_for
 
 OBSERVE, THRESHOLD = 52, 31
-GRID = threshold_curves.grid(OBSERVE, whole=True)
+GRID = curves.grid(OBSERVE, whole=True)
 
 matches = st.lists(
     st.tuples(
         st.integers(0, OBSERVE).map(float),
-        st.sampled_from([int(outcome) for outcome in Outcome]),
+        st.sampled_from([int(outcome) for outcome in MatchOutcome]),
         st.sampled_from([1.0, 5.0, 10.0, 50.0]),
         st.booleans(),
     ),
@@ -75,14 +75,14 @@ def test_few_heavy_observations_say_less_than_many_light_ones() -> None:
 
 @given(matches)
 def test_points_are_in_order_and_intervals_hold_their_estimate(rows: list[tuple]) -> None:
-    found = threshold_curves.curves(Evidence.of(rows), GRID)
+    found = curves.curves(RecordedMatches.of(rows), GRID)
     assert [point.threshold for point in found.points] == GRID
     recalls = [point.recall.value for point in found.points if point.recall]
     assert recalls == sorted(recalls) or recalls == pytest.approx(sorted(recalls))
     for point in found.points:
         assert point.matched == sum(row[0] <= point.threshold for row in rows)
         assert point.decided == sum(
-            row[0] <= point.threshold and row[1] != Outcome.UNDECIDED for row in rows
+            row[0] <= point.threshold and row[1] != MatchOutcome.UNDECIDED for row in rows
         )
         for interval in filter(None, (point.precision, point.recall)):
             assert 0 <= interval.low <= interval.value <= interval.high <= 1
@@ -93,7 +93,7 @@ def test_points_are_in_order_and_intervals_hold_their_estimate(rows: list[tuple]
 def test_the_order_of_the_rows_does_not_matter(rows: list[tuple], random: object) -> None:
     shuffled = list(rows)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    one, other = (threshold_curves.curves(Evidence.of(these), GRID) for these in (rows, shuffled))
+    one, other = (curves.curves(RecordedMatches.of(these), GRID) for these in (rows, shuffled))
     for a, b in zip(one.points, other.points, strict=True):
         assert (a.matched, a.decided) == (b.matched, b.decided)
         assert (a.precision is None) == (b.precision is None)
@@ -104,17 +104,17 @@ def test_the_order_of_the_rows_does_not_matter(rows: list[tuple], random: object
 
 @given(matches)
 def test_decided_matches_stand_for_all_that_were_recorded(rows: list[tuple]) -> None:
-    evidence = Evidence.of(rows)
+    evidence = RecordedMatches.of(rows)
     weights = standing_for(evidence)
-    assert np.all(weights[evidence.outcomes == Outcome.UNDECIDED] == 0)
+    assert np.all(weights[evidence.outcomes == MatchOutcome.UNDECIDED] == 0)
     for group in (evidence.queued, ~evidence.queued):
-        if np.any(evidence.outcomes[group] != Outcome.UNDECIDED):
+        if np.any(evidence.outcomes[group] != MatchOutcome.UNDECIDED):
             assert weights[group].sum() == pytest.approx(np.count_nonzero(group))
 
 
 def test_with_all_decided_and_no_sampling_they_are_plain_shares() -> None:
     rows = everything_decided(10, 40, 10) + everything_decided(40, 10, 60)
-    found = threshold_curves.curves(Evidence.of(rows), GRID)
+    found = curves.curves(RecordedMatches.of(rows), GRID)
     near, far = found.at(10), found.at(52)
     assert near is not None and near.precision is not None and near.recall is not None
     assert far is not None and far.precision is not None
@@ -127,7 +127,7 @@ def test_with_all_decided_and_no_sampling_they_are_plain_shares() -> None:
 @pytest.mark.parametrize("decided", [0, 1, 29, 30])
 def test_under_thirty_decisions_nothing_is_told(decided: int) -> None:
     rows = everything_decided(10, decided, 0) + [(12.0, -1, 1.0, True)] * 50
-    point = threshold_curves.curves(Evidence.of(rows), GRID).at(10)
+    point = curves.curves(RecordedMatches.of(rows), GRID).at(10)
     assert point is not None
     assert (point.precision is not None) == (decided >= 30)
     assert point.decided == decided
@@ -135,7 +135,7 @@ def test_under_thirty_decisions_nothing_is_told(decided: int) -> None:
 
 def test_recall_is_unknown_while_nothing_beyond_is_decided() -> None:
     rows = everything_decided(10, 100, 0) + [(40.0, -1, 10.0, False)] * 300
-    found = threshold_curves.curves(Evidence.of(rows), GRID)
+    found = curves.curves(RecordedMatches.of(rows), GRID)
     beyond = found.at(31)
     assert beyond is not None and beyond.precision is not None
     assert beyond.recall is None
@@ -145,7 +145,7 @@ def test_dismissed_samples_may_hide_confirmations_as_heavy_as_they_are() -> None
     """All 20 sampled beyond the threshold were dismissed: recall is not known to be 100 %."""
     rows = everything_decided(10, 100, 0)
     rows += [(40.0, 0, 20.0, False)] * 20 + [(40.0, -1, 20.0, False)] * 380
-    point = threshold_curves.curves(Evidence.of(rows), GRID).at(31)
+    point = curves.curves(RecordedMatches.of(rows), GRID).at(31)
     assert point is not None and point.recall is not None
     assert point.recall.value == 1
     assert point.recall.low < 0.9
@@ -156,7 +156,7 @@ def test_what_is_decided_first_does_not_speak_for_the_rest() -> None:
     rows = everything_decided(5, 100, 0)
     rows += [(25.0, int(n < 10), 1.0, True) for n in range(20)]
     rows += [(25.0, -1, 1.0, True)] * 80
-    point = threshold_curves.curves(Evidence.of(rows), GRID).at(31)
+    point = curves.curves(RecordedMatches.of(rows), GRID).at(31)
     assert point is not None and point.precision is not None
     assert point.precision.value == pytest.approx(150 / 200)
 
@@ -164,34 +164,34 @@ def test_what_is_decided_first_does_not_speak_for_the_rest() -> None:
 def test_the_suggestion_goes_by_the_lower_end() -> None:
     rows = everything_decided(10, 60, 0) + everything_decided(30, 52, 8)
     rows += everything_decided(45, 10, 60)
-    found = threshold_curves.curves(Evidence.of(rows), GRID)
+    found = curves.curves(RecordedMatches.of(rows), GRID)
     at_thirty = found.at(30)
     assert at_thirty is not None and at_thirty.precision is not None
     assert at_thirty.precision.value > 0.92 > at_thirty.precision.low
     # By the estimate it would be 44, by the lower end it stops before those at 30.
-    suggested = threshold_curves.suggest(found, 0.92)
+    suggested = curves.suggest(found, 0.92)
     assert suggested is not None and suggested.threshold == 29
-    assert threshold_curves.suggest(found, 0.999) is None
-    lower = threshold_curves.suggest(found, 0.85)
+    assert curves.suggest(found, 0.999) is None
+    lower = curves.suggest(found, 0.85)
     assert lower is not None and lower.threshold == 44
 
 
 @given(matches, st.integers(1, 60))
 def test_bars_count_every_match_once(rows: list[tuple], count: int) -> None:
-    found = threshold_curves.bins(Evidence.of(rows), OBSERVE, count)
+    found = curves.bins(RecordedMatches.of(rows), OBSERVE, count)
     assert len(found) == count
     for outcome, name in ((1, "confirmed"), (0, "dismissed"), (-1, "undecided")):
         assert sum(getattr(one, name) for one in found) == sum(row[1] == outcome for row in rows)
 
 
 def test_a_whole_distance_lies_in_the_bar_that_ends_with_it() -> None:
-    found = threshold_curves.bins(Evidence.of(everything_decided(31, 3, 0)), 52, 52)
+    found = curves.bins(RecordedMatches.of(everything_decided(31, 3, 0)), 52, 52)
     assert [(one.low, one.high) for one in found if one.confirmed] == [(30.0, 31.0)]
 
 
 @given(matches, st.integers(0, 52), st.integers(0, 52))
 def test_a_move_changes_what_lies_between(rows: list[tuple], before: int, after: int) -> None:
-    found = threshold_curves.move(Evidence.of(rows), before, after)
+    found = curves.move(RecordedMatches.of(rows), before, after)
     within = [sum(row[0] <= threshold for row in rows) for threshold in (before, after)]
     assert found.added - found.dropped == within[1] - within[0]
     assert not (found.added and found.dropped)
@@ -199,8 +199,8 @@ def test_a_move_changes_what_lies_between(rows: list[tuple], before: int, after:
 
 
 def test_thresholds_that_are_looked_at() -> None:
-    assert threshold_curves.grid(3, whole=True) == [0, 1, 2, 3]
-    fine = threshold_curves.grid(0.2, whole=False)
+    assert curves.grid(3, whole=True) == [0, 1, 2, 3]
+    fine = curves.grid(0.2, whole=False)
     assert fine[0] == 0 and fine[-1] == 0.2 and len(fine) == 61
 
 
@@ -215,7 +215,7 @@ RUNS = 300
 
 def simulated(
     rng: np.random.Generator, count: int, observe_share: float, answered: Callable[..., object]
-) -> Evidence:
+) -> RecordedMatches:
     """Matches as moderation records them: all within the threshold are queued, a share beyond."""
     d = rng.choice(D, size=rng.poisson(count), p=HOW_OFTEN)
     within = d <= THRESHOLD
@@ -224,7 +224,7 @@ def simulated(
     truth = (rng.random(len(d)) < CONFIRMED[d]).astype(int)
     outcomes = np.where(decided, truth, -1)
     weights = np.where(within, 1.0, 1 / observe_share)
-    return Evidence.of(list(zip(d, outcomes, weights, within, strict=True)))
+    return RecordedMatches.of(list(zip(d, outcomes, weights, within, strict=True)))
 
 
 @pytest.mark.parametrize(
@@ -245,9 +245,7 @@ def test_intervals_cover_the_truth_at_their_rate(
     thresholds = (12, 20, 31, 40, 46)
     held: dict[tuple[str, int], list[bool]] = {}
     for _ in range(RUNS):
-        found = threshold_curves.curves(
-            simulated(rng, count, observe_share, answered), (*thresholds, 52)
-        )
+        found = curves.curves(simulated(rng, count, observe_share, answered), (*thresholds, 52))
         for t in thresholds:
             near = t >= D
             right = (HOW_OFTEN * CONFIRMED)[near].sum()
@@ -275,7 +273,7 @@ def test_ignoring_the_weights_would_mislead() -> None:
         seen = seen.__class__(*(part[seen.outcomes >= 0] for part in (
             seen.distances, seen.outcomes, np.ones_like(seen.weights), seen.queued
         )))  # fmt: skip
-        point = threshold_curves.curves(seen, GRID).at(31)
+        point = curves.curves(seen, GRID).at(31)
         assert point is not None and point.recall is not None
         missed += not point.recall.low <= truth <= point.recall.high
     assert missed >= 36
@@ -295,7 +293,7 @@ def pairs(both: int, only_first: int, only_second: int, neither: int) -> list[tu
 
 def test_cohens_example() -> None:
     """20 yes/yes, 5, 10, 15: the textbook's kappa of 0.4 at an agreement of 0.7."""
-    found = agreement.agreement(pairs(20, 5, 10, 15))
+    found = quality.agreement(pairs(20, 5, 10, 15))
     assert (found.cases, found.alike) == (50, 35)
     assert found.raw == pytest.approx(0.7)
     assert found.kappa == pytest.approx(0.4)
@@ -303,7 +301,7 @@ def test_cohens_example() -> None:
 
 @given(*[st.integers(0, 60)] * 4)
 def test_kappa_never_exceeds_the_raw_agreement(a: int, b: int, c: int, d: int) -> None:
-    found = agreement.agreement(pairs(a, b, c, d))
+    found = quality.agreement(pairs(a, b, c, d))
     if found.cases < intervals.MIN_DECIDED:
         assert found.raw is None and found.kappa is None
     else:
@@ -312,6 +310,6 @@ def test_kappa_never_exceeds_the_raw_agreement(a: int, b: int, c: int, d: int) -
 
 
 def test_no_kappa_where_chance_alone_makes_them_agree() -> None:
-    found = agreement.agreement(pairs(40, 0, 0, 0))
+    found = quality.agreement(pairs(40, 0, 0, 0))
     assert found.raw == 1
     assert found.kappa is None

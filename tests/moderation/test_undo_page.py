@@ -15,7 +15,7 @@ from gallery.items import changing
 from gallery.items.models import Image
 from moderation.access.permissions import Actor, Role
 from moderation.audit.models import AuditEvent
-from moderation.cases import decisions
+from moderation.cases import deciding
 from moderation.cases.models import DecisionBatch, ReviewCase
 from moderation.lists.models import BannedItem
 from tests import factories as pictures
@@ -49,7 +49,7 @@ def enter(user: User) -> Client:
 
 def decide(user: User, *cases: ReviewCase, verb: str = "confirm") -> DecisionBatch:
     ids = [case.pk for case in cases]
-    return decisions.decide(by=Actor.person(user), case_ids=ids, verb=verb)
+    return deciding.decide(by=Actor.person(user), case_ids=ids, verb=verb)
 
 
 def address(*batches: DecisionBatch) -> str:

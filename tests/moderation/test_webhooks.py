@@ -33,9 +33,9 @@ from gallery.shared.errors import Conflict
 from imgsmlr_site.env import LOOPBACK
 from moderation.access.permissions import Actor, NotAllowed, Role
 from moderation.audit.models import AuditEvent
-from moderation.webhooks import outbox, sending
+from moderation.webhooks import delivery, editing, outbox, signing
+from moderation.webhooks.editing import InvalidWebhook
 from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
-from moderation.webhooks.outbox import InvalidWebhook
 from tests.environment import DATA_DIR
 from tests.moderation.factories import ADMIN
 
@@ -110,9 +110,9 @@ class Receiver:
 @pytest.fixture(autouse=True)
 def _loopback(settings: Any) -> Iterator[None]:
     settings.WEBHOOK_ALLOW_PRIVATE, settings.WEBHOOK_TIMEOUT = LOOPBACK, 0.6
-    sending.policy.cache_clear()
+    delivery.policy.cache_clear()
     yield
-    sending.policy.cache_clear()
+    delivery.policy.cache_clear()
 
 
 @pytest.fixture
@@ -123,14 +123,14 @@ def receiver() -> Iterator[Receiver]:
 
 def make_webhook(url: str, *events: WebhookEvent, **fields: Any) -> Webhook:
     name = fields.pop("name", "shop")
-    return outbox.create_webhook(
+    return editing.create_webhook(
         by=ADMIN, name=name, url=url, events=events or WebhookEvent.values, **fields
     )
 
 
 def tell(number: int, event: WebhookEvent = WebhookEvent.DECISION) -> None:
     with transaction.atomic():
-        outbox.tell(event, f"decision:{number}", {"case": number})
+        outbox.enqueue(event, f"decision:{number}", {"case": number})
 
 
 def due() -> None:
@@ -155,30 +155,30 @@ def verify(secret: str, message: Message) -> bool:
 def test_a_message_arrives_signed(receiver: Receiver) -> None:
     webhook = make_webhook(receiver.url + "/hook?a=1")
     tell(7)
-    assert sending.send_due() == 1
+    assert delivery.send_due() == 1
     (message,) = receiver.messages
     assert message.path == "/hook?a=1"
     assert message.headers["content-type"] == "application/json"
-    delivery = Delivery.objects.get()
-    assert message.id == f"msg_{delivery.pk}"
+    row = Delivery.objects.get()
+    assert message.id == f"msg_{row.pk}"
     assert message.content == {
         "type": "decision",
-        "timestamp": delivery.created_at.isoformat(),
+        "timestamp": row.created_at.isoformat(),
         "key": "decision:7",
         "data": {"case": 7},
     }
     assert verify(webhook.secret, message)
-    assert not verify(outbox.new_secret(), message)
+    assert not verify(signing.new_secret(), message)
     assert not verify(webhook.secret, Message(message.path, message.headers, message.body + b" "))
-    assert delivery.delivered_at is not None
-    assert (delivery.attempts, delivery.failure) == (1, "")
-    assert sending.send_due() == 0
+    assert row.delivered_at is not None
+    assert (row.attempts, row.failure) == (1, "")
+    assert delivery.send_due() == 0
 
 
 @pytest.mark.django_db
 def test_the_signature_is_that_of_the_published_example() -> None:
     """The test vector of the Standard Webhooks libraries."""
-    signed = sending.signature(
+    signed = signing.signature(
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "msg_p5jXN8AQM9LWM0D4loKWxJek",
         1614265330,
@@ -196,7 +196,7 @@ def test_the_same_news_is_told_once_and_only_to_those_who_asked(receiver: Receiv
     tell(1)
     tell(2)
     assert [one.webhook_id for one in Delivery.objects.all()] == [asked.pk] * 2
-    assert sending.send_due() == 2
+    assert delivery.send_due() == 2
     assert [message.content["key"] for message in receiver.messages] == ["decision:1", "decision:2"]
 
 
@@ -204,11 +204,11 @@ def test_the_same_news_is_told_once_and_only_to_those_who_asked(receiver: Receiv
 def test_news_of_a_transaction_that_is_rolled_back_is_not_told(receiver: Receiver) -> None:
     make_webhook(receiver.url)
     with pytest.raises(RuntimeError), transaction.atomic():
-        outbox.tell(WebhookEvent.DECISION, "decision:1", {})
+        outbox.enqueue(WebhookEvent.DECISION, "decision:1", {})
         raise RuntimeError
     assert not Delivery.objects.exists()
     with pytest.raises(transaction.TransactionManagementError):
-        outbox.tell(WebhookEvent.DECISION, "decision:1", {})
+        outbox.enqueue(WebhookEvent.DECISION, "decision:1", {})
 
 
 @pytest.mark.django_db(transaction=True)
@@ -234,7 +234,7 @@ def test_a_receiver_that_is_ill_is_left_alone_and_gets_all_in_order_when_it_is_w
     for number in range(4):
         tell(number)
     receiver.answers = [status]
-    assert sending.send_due() == 0
+    assert delivery.send_due() == 0
     assert len(receiver.messages) == 1
     first = Delivery.objects.earliest("id")
     assert str(status) in first.failure
@@ -242,7 +242,7 @@ def test_a_receiver_that_is_ill_is_left_alone_and_gets_all_in_order_when_it_is_w
     assert webhook.failures == 1
     assert webhook.paused_until is not None
     due()
-    assert sending.send_due() == 4
+    assert delivery.send_due() == 4
     webhook.refresh_from_db()
     assert (webhook.failures, webhook.paused_until) == (0, None)
     told = [message.content["data"]["case"] for message in receiver.messages]
@@ -260,7 +260,7 @@ def test_a_receiver_that_stalls_costs_one_timeout(receiver: Receiver) -> None:
             tell(number)
         receiver.answers = [30.0]
         start = time.monotonic()
-        assert sending.send_due() == 3
+        assert delivery.send_due() == 3
         assert time.monotonic() - start < 5
         assert len(well.messages) == 3
     failed = Delivery.objects.exclude(failure="").get()
@@ -273,7 +273,7 @@ def test_a_message_that_is_refused_keeps_no_other_waiting(receiver: Receiver) ->
     for number in range(3):
         tell(number)
     receiver.answers = [400]
-    assert sending.send_due() == 2
+    assert delivery.send_due() == 2
     webhook.refresh_from_db()
     assert webhook.paused_until is None
     refused = Delivery.objects.get(delivered_at=None)
@@ -288,11 +288,11 @@ def test_a_receiver_that_is_not_there_is_found_again_when_it_is() -> None:
         port = free.getsockname()[1]
     make_webhook(f"http://127.0.0.1:{port}/")
     tell(1)
-    assert sending.send_due() == 0
+    assert delivery.send_due() == 0
     assert "could not be reached" in Delivery.objects.get().failure
     due()
     with Receiver(port) as back:
-        assert sending.send_due() == 1
+        assert delivery.send_due() == 1
         assert len(back.messages) == 1
 
 
@@ -301,10 +301,10 @@ def test_inner_addresses_are_refused_unless_the_operator_allows_them(
     receiver: Receiver, settings: Any
 ) -> None:
     settings.WEBHOOK_ALLOW_PRIVATE = ()
-    sending.policy.cache_clear()
+    delivery.policy.cache_clear()
     make_webhook(receiver.url)
     tell(1)
-    assert sending.send_due() == 0
+    assert delivery.send_due() == 0
     assert receiver.messages == []
     assert "WEBHOOK_ALLOW_PRIVATE" in Delivery.objects.get().failure
 
@@ -316,35 +316,35 @@ def test_a_message_is_given_up_after_a_day_and_can_be_tried_again(receiver: Rece
     tell(2)
     Delivery.objects.update(give_up_at=timezone.now() - timedelta(seconds=1))
     receiver.answers = [500]
-    assert sending.send_due() == 0
+    assert delivery.send_due() == 0
     given_up = list(Delivery.objects.all())
     assert all(one.given_up_at for one in given_up)
     assert all(one.failure == "The receiver answered 500." for one in given_up)
     due()
-    assert sending.send_due() == 0
+    assert delivery.send_due() == 0
     assert len(receiver.messages) == 1
     ids = [one.pk for one in given_up]
-    assert outbox.try_again(by=ADMIN, ids=ids) == 2
-    assert sending.send_due() == 2
-    assert outbox.try_again(by=ADMIN, ids=ids) == 0
+    assert editing.try_again(by=ADMIN, ids=ids) == 2
+    assert delivery.send_due() == 2
+    assert editing.try_again(by=ADMIN, ids=ids) == 0
 
 
 def test_pauses_grow_to_six_hours_and_a_day_has_about_ten_of_them() -> None:
     for failures, seconds in ((1, 10), (2, 30), (4, 270), (9, 21_600), (1_000, 21_600)):
         for _ in range(50):
-            assert 0.8 * seconds <= sending.pause(failures).total_seconds() <= 1.2 * seconds
-    assert len({sending.pause(3) for _ in range(20)}) > 10
+            assert 0.8 * seconds <= delivery.pause(failures).total_seconds() <= 1.2 * seconds
+    assert len({delivery.pause(3) for _ in range(20)}) > 10
 
 
 @pytest.mark.django_db
 def test_a_sender_that_dies_mid_way_costs_a_lease_and_no_message(receiver: Receiver) -> None:
     make_webhook(receiver.url)
     tell(1)
-    dead = sending._claim()
+    dead = delivery._claim()
     assert dead is not None
-    assert sending.send_due() == 0  # leased
+    assert delivery.send_due() == 0  # leased
     Delivery.objects.update(next_at=timezone.now())  # the lease ran out
-    assert sending.send_due() == 1
+    assert delivery.send_due() == 1
     assert Delivery.objects.get().attempts == 2
     assert [message.id for message in receiver.messages] == [f"msg_{dead.pk}"]
 
@@ -358,8 +358,8 @@ from django.conf import settings
 from django.db import connection
 connection.settings_dict["NAME"] = sys.argv[1]
 settings.WEBHOOK_TIMEOUT = 30
-from moderation.webhooks import sending
-sending.send_due()
+from moderation.webhooks import delivery
+delivery.send_due()
 """
 
 
@@ -383,19 +383,19 @@ def test_a_sender_that_is_killed_while_it_delivers_is_made_up_for(receiver: Rece
     # The receiver has the message, and the sender will never know.
     process.send_signal(signal.SIGKILL)
     process.wait(10)
-    delivery = Delivery.objects.get()
-    assert (delivery.delivered_at, delivery.attempts) == (None, 1)
-    assert timedelta(seconds=60) < delivery.next_at - timezone.now() < timedelta(seconds=91)
-    assert sending.send_due() == 0
+    row = Delivery.objects.get()
+    assert (row.delivered_at, row.attempts) == (None, 1)
+    assert timedelta(seconds=60) < row.next_at - timezone.now() < timedelta(seconds=91)
+    assert delivery.send_due() == 0
     Delivery.objects.update(next_at=timezone.now())  # the lease ran out
-    assert sending.send_due() == 1
+    assert delivery.send_due() == 1
     first, second = receiver.messages
-    assert first.id == second.id == f"msg_{delivery.pk}"
+    assert first.id == second.id == f"msg_{row.pk}"
     assert first.content["key"] == second.content["key"] == "decision:1"
     assert verify(webhook.secret, first) and verify(webhook.secret, second)
     # A receiver that keeps the ids acts once.
     assert len({message.id: message.content for message in receiver.messages}) == 1
-    assert sending.send_due() == 0
+    assert delivery.send_due() == 0
 
 
 @pytest.mark.django_db(transaction=True)
@@ -403,12 +403,12 @@ def test_senders_side_by_side_send_each_message_once(receiver: Receiver) -> None
     make_webhook(receiver.url)
     with transaction.atomic():
         for number in range(40):
-            outbox.tell(WebhookEvent.DECISION, f"decision:{number}", {})
+            outbox.enqueue(WebhookEvent.DECISION, f"decision:{number}", {})
     sent: list[int] = []
 
     def send() -> None:
         try:
-            sent.append(sending.send_due())
+            sent.append(delivery.send_due())
         finally:
             connection.close()
 
@@ -427,18 +427,18 @@ def test_a_webhook_that_is_switched_off_keeps_what_it_has_until_it_is_on(
 ) -> None:
     webhook = make_webhook(receiver.url)
     tell(1)
-    outbox.change_webhook(by=ADMIN, webhook_id=webhook.pk, enabled=False)
+    editing.change_webhook(by=ADMIN, webhook_id=webhook.pk, enabled=False)
     tell(2)
-    assert sending.send_due() == 0
-    outbox.change_webhook(by=ADMIN, webhook_id=webhook.pk, enabled=True)
-    assert sending.send_due() == 1
+    assert delivery.send_due() == 0
+    editing.change_webhook(by=ADMIN, webhook_id=webhook.pk, enabled=True)
+    assert delivery.send_due() == 1
 
 
 @pytest.mark.django_db
 def test_a_test_message_arrives_also_where_nothing_is_told(receiver: Receiver) -> None:
     webhook = make_webhook(receiver.url, WebhookEvent.READY, enabled=False)
-    delivery = outbox.write_test(by=ADMIN, webhook_id=webhook.pk)
-    assert sending.send(delivery)
+    row = editing.write_test(by=ADMIN, webhook_id=webhook.pk)
+    assert delivery.send(row)
     (message,) = receiver.messages
     assert message.content["type"] == "test"
     assert verify(webhook.secret, message)
@@ -448,10 +448,10 @@ def test_a_test_message_arrives_also_where_nothing_is_told(receiver: Receiver) -
 def test_another_secret_signs_what_follows(receiver: Receiver) -> None:
     webhook = make_webhook(receiver.url)
     old = webhook.secret
-    new = outbox.renew_secret(by=ADMIN, webhook_id=webhook.pk).secret
+    new = editing.renew_secret(by=ADMIN, webhook_id=webhook.pk).secret
     assert new != old
     tell(1)
-    sending.send_due()
+    delivery.send_due()
     assert verify(new, receiver.messages[0])
     assert not verify(old, receiver.messages[0])
 
@@ -459,10 +459,10 @@ def test_another_secret_signs_what_follows(receiver: Receiver) -> None:
 @pytest.mark.django_db
 def test_commands_leave_events_that_hold_no_secret() -> None:
     webhook = make_webhook("http://a.example/")
-    outbox.change_webhook(by=ADMIN, webhook_id=webhook.pk, url="https://b.example/x")
-    outbox.change_webhook(by=ADMIN, webhook_id=webhook.pk, url="https://b.example/x")
-    outbox.renew_secret(by=ADMIN, webhook_id=webhook.pk)
-    outbox.delete_webhook(by=ADMIN, webhook_id=webhook.pk)
+    editing.change_webhook(by=ADMIN, webhook_id=webhook.pk, url="https://b.example/x")
+    editing.change_webhook(by=ADMIN, webhook_id=webhook.pk, url="https://b.example/x")
+    editing.renew_secret(by=ADMIN, webhook_id=webhook.pk)
+    editing.delete_webhook(by=ADMIN, webhook_id=webhook.pk)
     events = AuditEvent.objects.filter(verb__startswith="webhook.").order_by("id")
     assert [event.verb for event in events] == [
         "webhook.created", "webhook.changed", "webhook.secret_renewed", "webhook.deleted",
@@ -486,7 +486,7 @@ def test_commands_leave_events_that_hold_no_secret() -> None:
 def test_what_cannot_be_a_webhook_is_refused(fields: dict[str, Any]) -> None:
     good = {"name": "shop", "url": "https://a.example/", "events": ["verdict"]}
     with pytest.raises(InvalidWebhook):
-        outbox.create_webhook(by=ADMIN, **{**good, **fields})
+        editing.create_webhook(by=ADMIN, **{**good, **fields})
     assert not Webhook.objects.exists()
 
 
@@ -496,7 +496,7 @@ def test_a_name_is_taken_once_and_only_an_admin_edits() -> None:
     with pytest.raises(Conflict):
         make_webhook("https://b.example/")
     with pytest.raises(NotAllowed):
-        outbox.create_webhook(
+        editing.create_webhook(
             by=Actor("user:l", Role.LEAD), name="x", url="https://a.example/", events=["verdict"]
         )
 
@@ -512,11 +512,11 @@ def test_settled_messages_go_after_a_month(receiver: Receiver) -> None:
     make_webhook(receiver.url)
     tell(1)
     tell(2)
-    sending.send_due()
+    delivery.send_due()
     Delivery.objects.filter(key="decision:1").update(
         delivered_at=timezone.now() - timedelta(days=31)
     )
-    assert sending.clean_up() == 1
+    assert delivery.clean_up() == 1
     assert Delivery.objects.get().key == "decision:2"
 
 

@@ -7,10 +7,9 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from moderation.access import reasons
-from moderation.access.fields import IdField
-from moderation.cases import queue
-from moderation.cases.decisions import MOST
+from moderation.access.api import IdField
+from moderation.cases import permissions, queue, reasons
+from moderation.cases.deciding import MAX_BATCH_SIZE
 from moderation.cases.models import (
     CaseMatch,
     Decision,
@@ -96,7 +95,7 @@ class CaseSerializer(serializers.ModelSerializer):
         shown = [
             one
             for one in case.decisions.all()
-            if not one.blind_review and not queue.is_blinded(one, case, by)
+            if not one.blind_review and not permissions.is_blinded(one, case, by)
         ]
         return DecisionSerializer(shown, many=True).data
 
@@ -130,7 +129,7 @@ class NextSerializer(CaseQuerySerializer):
 
     skipped = serializers.ListField(
         child=IdField(),
-        max_length=MOST,
+        max_length=MAX_BATCH_SIZE,
         required=False,
         default=list,
         help_text="Cases that come last, with their clusters.",
@@ -173,7 +172,7 @@ class DecideSerializer(SayingSerializer):
 class DecideManySerializer(DecideSerializer):
     """The same decision about many cases."""
 
-    cases = serializers.ListField(child=IdField(), min_length=1, max_length=MOST)
+    cases = serializers.ListField(child=IdField(), min_length=1, max_length=MAX_BATCH_SIZE)
 
 
 class LiftSerializer(serializers.Serializer):
@@ -221,7 +220,9 @@ class DecisionBatchSerializer(serializers.ModelSerializer):
     def get_decisions(self, batch: DecisionBatch) -> Any:
         """Without blinded votes."""
         by = self.context["by"]
-        rows = [one for one in batch.decisions.all() if not queue.is_blinded(one, one.case, by)]
+        rows = [
+            one for one in batch.decisions.all() if not permissions.is_blinded(one, one.case, by)
+        ]
         return DecisionSerializer(rows, many=True).data
 
     def to_representation(self, batch: DecisionBatch) -> dict[str, Any]:

@@ -15,10 +15,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from gallery.admin.selection import CHANGED, Selection
 from gallery.shared.errors import NotFound, UserError
-from moderation.access import reasons
-from moderation.access.permissions import Actor, can
-from moderation.cases import queue, undo
-from moderation.cases.console.access import console_page, page
+from moderation.access.permissions import Actor
+from moderation.cases import permissions, reasons, undoing
+from moderation.cases.console.pages import console_page, page
 from moderation.cases.models import DecisionBatch
 
 SHOWN: Final = 50
@@ -36,20 +35,19 @@ def batch_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     rows = batch.decisions.select_related("case", "by").order_by("pk")
     verb = rows.values_list("verb", flat=True).first() or ""
     states = rows.order_by().values_list("state_before", "state_after").annotate(Count("pk"))
-    own = batch.by_id == by.user.pk
-    may = can(by, "decide cases" if own else "undo the decisions of others")
     context = {
         "batch": batch,
         "verb": verb,
-        "why": reasons.words(verb, batch.reason),
+        "why": reasons.in_words(verb, batch.reason),
         "count": rows.count(),
         "states": sorted(states),
         "decisions": [
-            {"decision": one, "hidden": queue.is_blinded(one, one.case, by)} for one in rows[:SHOWN]
+            {"decision": one, "hidden": permissions.is_blinded(one, one.case, by)}
+            for one in rows[:SHOWN]
         ],
-        "hidden": any(queue.is_blinded(one, one.case, by) for one in rows[:SHOWN]),
+        "hidden": any(permissions.is_blinded(one, one.case, by) for one in rows[:SHOWN]),
         "more": max(0, rows.count() - SHOWN),
-        "undo": undo_address([pk]) if may and batch.undone_at is None else "",
+        "undo": undo_address([pk]) if undoing.is_undoable(batch, by) else "",
     }
     return page(request, "batch", f"Batch {pk}", context)
 
@@ -59,7 +57,7 @@ def batch_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 def undo_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
     """What undoing ``?batches=`` (ids with commas) would do; POST from that very page does it."""
     ids = numbers(request.GET.get("batches", ""))[:MOST]
-    plan = undo.plan(by=by, batch_ids=ids)
+    plan = undoing.plan(by=by, batch_ids=ids)
     rows = DecisionBatch.objects.filter(pk__in=ids)
     selection = Selection(request, "undo", rows, ["undone_at"])
     selection.says([[one.pk for one in plan.doomed], plan.left, plan.refused, plan.stay])
@@ -97,19 +95,21 @@ def numbers(text: str) -> list[int]:
     return [int(word) for word in words if word.isascii() and word.isdigit() and len(word) < 19]
 
 
-def _undo(request: HttpRequest, by: Actor, plan: undo.Plan, *, is_confirmed: bool) -> HttpResponse:
+def _undo(
+    request: HttpRequest, by: Actor, plan: undoing.Plan, *, is_confirmed: bool
+) -> HttpResponse:
     ids = sorted({one.batch_id for one in plan.doomed})
     if not is_confirmed:
         messages.warning(request, CHANGED)
         return redirect(request.get_full_path())
     try:
         reason = request.POST.get("reason", "").strip()[:500]
-        done = undo.undo_batches(by=by, batch_ids=ids, reason=reason)
+        done = undoing.undo_batches(by=by, batch_ids=ids, reason=reason)
     except UserError as error:
         messages.error(request, error.message)
         return redirect(request.get_full_path())
     for one in done:
-        messages.success(request, undo.words(one))
+        messages.success(request, undoing.in_words(one))
     return redirect(_back(ids))
 
 

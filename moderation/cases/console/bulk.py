@@ -16,12 +16,11 @@ from django.views.decorators.http import require_POST
 
 from gallery.admin.selection import CHANGED, FIELD, Selection
 from gallery.shared.errors import UserError
-from moderation.access import reasons
 from moderation.access.permissions import Actor
-from moderation.cases import decision_permissions, decisions, looks, queue, wellbeing
+from moderation.cases import deciding, media_access, permissions, queue, reasons, wellbeing
 from moderation.cases.console import presenters
-from moderation.cases.console.access import console_page, page
 from moderation.cases.console.batches import numbers
+from moderation.cases.console.pages import console_page, page
 from moderation.cases.models import ReviewCase
 from moderation.cases.queue import Filters
 from moderation.lists.verdicts import Severity
@@ -53,7 +52,7 @@ def bulk(request: HttpRequest, by: Actor) -> HttpResponseBase:
         messages.warning(request, CHANGED)
     elif form.get("all") == "1":
         found = queue.cases(Filters.read(request.GET), by)
-        chosen = list(found.values_list("pk", flat=True)[: decisions.MOST])
+        chosen = list(found.values_list("pk", flat=True)[: deciding.MAX_BATCH_SIZE])
     elif form.get("clusters") == "1":
         chosen = _with_clusters(chosen)
     return confirmation(request, by, chosen, verb, back)
@@ -63,8 +62,8 @@ def confirmation(
     request: HttpRequest, by: Actor, case_ids: Sequence[int], verb: str, back: str
 ) -> HttpResponse:
     """What would be decided, with pictures, and what is left out and why."""
-    wanted = ReviewCase.objects.filter(pk__in=list(case_ids)[: decisions.MOST])
-    fit, refused = decision_permissions.check_each(wanted, verb, by)
+    wanted = ReviewCase.objects.filter(pk__in=list(case_ids)[: deciding.MAX_BATCH_SIZE])
+    fit, refused = permissions.split_decidable(wanted, verb, by)
     if not fit:
         why = refused[0].why if refused else "Choose some cases first."
         messages.warning(request, f"Nothing to {verb}: {why}")
@@ -81,9 +80,9 @@ def confirmation(
         "clusters": len({case.cluster for case in fit}),
         "counts": _counts(fit),
         "left": Counter(refusal.why for refusal in refused).most_common(),
-        "cut": len(case_ids) >= decisions.MOST,
+        "cut": len(case_ids) >= deciding.MAX_BATCH_SIZE,
         "reasons": reasons.REASONS[verb],
-        "first_filter": looks.first_filter(wellbeing.preference(by.user)),
+        "first_filter": media_access.first_filter(wellbeing.preference(by.user)),
         "back": back,
     }
     title = f"{TITLES[verb]} {len(fit)} case{'' if len(fit) == 1 else 's'}?"
@@ -101,7 +100,7 @@ def _decide(
 ) -> HttpResponse:
     form = request.POST
     try:
-        batch = decisions.decide(
+        batch = deciding.decide(
             by=by,
             case_ids=chosen,
             verb=verb,
@@ -114,7 +113,7 @@ def _decide(
         messages.error(request, f"Nothing was decided. {error.message}")
         return HttpResponseRedirect(back)
     plural = "" if len(chosen) == 1 else "s"
-    done = f"{len(chosen)} case{plural} {decisions.DONE[verb]}, as batch {batch.pk}."
+    done = f"{len(chosen)} case{plural} {deciding.PAST_TENSE[verb]}, as batch {batch.pk}."
     address = reverse("console:batch", args=[batch.pk])
     messages.success(request, format_html('{} <a href="{}">See or undo it</a>', done, address))
     return HttpResponseRedirect(back)
@@ -127,7 +126,7 @@ def _with_clusters(chosen: Iterable[int]) -> list[int]:
     clusters = {cluster for cluster, _ in pairs}
     others = ReviewCase.objects.open().filter(cluster__in=clusters).order_by("pk")
     found = [pk for pk, *pair in others.values_list("pk", "cluster", "state") if (*pair,) in pairs]
-    return (found or list(heads.values_list("pk", flat=True)))[: decisions.MOST]
+    return (found or list(heads.values_list("pk", flat=True)))[: deciding.MAX_BATCH_SIZE]
 
 
 def _counts(cases: Iterable[ReviewCase]) -> list[tuple[str, int]]:

@@ -16,8 +16,8 @@ from django.views.decorators.http import require_POST
 from gallery.admin.selection import CHANGED, Selection
 from gallery.shared.errors import UserError
 from moderation.access.permissions import Actor
-from moderation.cases import legal_holds
-from moderation.cases.console.access import console_page, page
+from moderation.cases import retention
+from moderation.cases.console.pages import console_page, page
 from moderation.cases.models import ReviewCase
 
 SHOWN: Final = 24
@@ -44,7 +44,7 @@ FORMS: Final[dict[str, type[LiftForm]]] = {"set": HoldForm, "lift": LiftForm}
 
 
 @require_POST
-@console_page(legal_holds.ACTION)
+@console_page(retention.HOLD_ACTION)
 def case_hold(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     """``do``: set or lift the hold of one case."""
     do = request.POST.get("do", "")
@@ -62,8 +62,8 @@ def confirmation(
     """The page before many are put under a hold or freed; once it was confirmed, one command."""
     selection = Selection(request, do, cases, ["state", "legal_hold", "legal_hold_until"])
     count = len(selection.ids)
-    if count > legal_holds.MOST:
-        messages.warning(request, f"Nothing done: select at most {legal_holds.MOST:,} at once.")
+    if count > retention.MAX_HOLDS:
+        messages.warning(request, f"Nothing done: select at most {retention.MAX_HOLDS:,} at once.")
         return None
     form = FORMS[do](request.POST if selection.is_asked else None)
     if selection.is_asked and not selection.is_confirmed:
@@ -93,7 +93,7 @@ def confirmation(
 def _carry_out(
     request: HttpRequest, by: Actor, do: str, ids: list[int], given: dict[str, Any]
 ) -> None:
-    run = legal_holds.set_hold if do == "set" else legal_holds.lift_hold
+    run = retention.set_hold if do == "set" else retention.lift_hold
     try:
         count = run(by=by, case_ids=ids, **given)
     except UserError as error:

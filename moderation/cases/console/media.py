@@ -6,17 +6,19 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponseBase
-from django.views.decorators.http import require_safe
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
 
 from gallery.imaging.renditions import STEPS
 from gallery.items.media_responses import CLEAR, LARGEST, picture
 from gallery.shared.errors import NotFound, UserError
-from moderation.access.permissions import Actor
-from moderation.cases import media, wellbeing
-from moderation.cases.console.access import console_page
+from moderation.access.permissions import Actor, NotAllowed
+from moderation.cases import media, media_access, wellbeing
+from moderation.cases.console.pages import console_page
 from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.lists.models import BannedItem
+from videos.items.range_responses import ranged
 
 SMALL: Final = 320
 """Pixels of the long side in lists."""
@@ -90,3 +92,31 @@ def _number(text: str, field: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise UserError("Give t in whole milliseconds, f as a frame's number from 0.", field=field)
     return int(text)
+
+
+AGAIN: Final = "Ask for the video on its case's page: each look is noted."
+
+
+@require_POST
+@console_page("see media")
+def play(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
+    """Note a look, and answer the links of what can be played, the best first."""
+    case = case_of(pk)
+    copies = media.files(case)
+    wellbeing.note_look(by=by, subject=case, what="video")
+    look = media_access.sign_look(by, case)
+    links = [f"{reverse('console:video', args=[pk, copy])}?look={look}" for copy in copies]
+    return JsonResponse({"links": links})
+
+
+@require_safe
+@console_page("see media")
+def video(request: HttpRequest, by: Actor, pk: int, copy: str) -> HttpResponseBase:
+    """The file, or the part of it that a player asks for, to whom the look was noted."""
+    case = case_of(pk)
+    if not media_access.is_signed_look(request.GET.get("look", ""), by, case):
+        raise NotAllowed(AGAIN)
+    found = media.files(case).get(copy)
+    if found is None:
+        raise NotFound(media.NO_FILE)
+    return ranged(request, *found)

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods
 from gallery.shared.errors import UserError
 from moderation.access.permissions import Actor
 from moderation.cases import wellbeing
-from moderation.cases.console.access import console_page, page
+from moderation.cases.console.pages import console_page, page
 from moderation.cases.models import Exposure, ReviewPreference
 
 DAYS = 14
@@ -38,7 +38,7 @@ def preferences(request: HttpRequest, by: Actor) -> HttpResponseBase:
     context = {
         "preferred": preferred,
         "choices": ReviewPreference.Filter.choices,
-        "seen": wellbeing.seen_today(by.user, preferred),
+        "seen": wellbeing.looks_today(by.user, preferred),
         "days": Exposure.objects.filter(user=by.user).order_by("-day")[:DAYS],
         "problem": problem,
     }

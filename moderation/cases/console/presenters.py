@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from django.db.models import Count, Prefetch, Q, QuerySet
-from django.utils import timezone
 
-from gallery.imaging.shown_pictures import VIDEO, labels, other_renderings
-from moderation.access import reasons
+from gallery.imaging.shown_pictures import VIDEO, in_words, labels, other_renderings
 from moderation.access.permissions import Actor, can
-from moderation.cases import legal_holds, media, queue, wellbeing, wording
-from moderation.cases.decision_permissions import held_by, refusals, votes
-from moderation.cases.decisions import needing_two
+from moderation.cases import media, queue, reasons, retention, wellbeing
+from moderation.cases.deciding import needing_two
 from moderation.cases.models import (
     CaseMatch,
     Decision,
     ReviewCase,
     ReviewPreference,
 )
+from moderation.cases.permissions import is_blinded, refusals
 from moderation.cases.states import CaseState
 from moderation.lists.verdicts import HASH_TYPES, Severity
+from moderation.screening.types import COLOURS, FRAMES
 from videos.decode.errors import clock
 
 STRIP: Final = (-4000, -2000, -1000, 0, 1000, 2000, 4000)
@@ -63,7 +62,7 @@ def with_matches(cases: QuerySet[ReviewCase]) -> QuerySet[ReviewCase]:
 def row(case: ReviewCase, by: Actor, size: int = 1) -> dict[str, Any]:
     """A case in the queue or the grid."""
     strongest = nearest(case.matches.all())
-    gaps = wording.of_gaps(case)
+    gaps = gaps_in_words(case)
     return {
         "case": case,
         "size": size,
@@ -75,14 +74,13 @@ def row(case: ReviewCase, by: Actor, size: int = 1) -> dict[str, Any]:
         "holder": holder(case, by),
         "exact": is_exact(case),
         "gaps": gaps,
-        "how": [*(wording.of_match(strongest) if strongest else ()), *gaps],
+        "how": [*(match_in_words(strongest) if strongest else ()), *gaps],
     }
 
 
 def full(case: ReviewCase, by: Actor, *, filters: queue.Filters) -> dict[str, Any]:
     """All that the focus view shows of a case that ``with_matches`` loaded."""
-    said = votes([case.pk])
-    refused = {verb: refusals([case], verb, by, said) for verb in reasons.REASONS}
+    refused = refusals([case], reasons.REASONS, by)
     preferred = wellbeing.preference(by.user)
     matches = [_match(match, case) for match in case.matches.all()]
     return {
@@ -98,16 +96,16 @@ def full(case: ReviewCase, by: Actor, *, filters: queue.Filters) -> dict[str, An
         "renderings": renderings(case),
         "strip_filter": preferred.first_filter if preferred.first_filter != "clear" else "lines",
         "step_names": ReviewPreference.Filter.choices,
-        "said": _readable(said.get(case.pk, ()), case, by),
+        "said": _readable(case, by),
         "earlier": earlier(case),
         "uploader": uploader(case),
         "may": {verb: not found for verb, found in refused.items()},
         "why_not": next((found[0].why for found in refused.values() if found), ""),
         "reasons": reasons.REASONS,
         "first_filter": preferred.first_filter,
-        "seen": wellbeing.seen_today(by.user, preferred),
+        "seen": wellbeing.looks_today(by.user, preferred),
         "open": case.decided_at is None,
-        "may_hold": can(by, legal_holds.ACTION),
+        "may_hold": can(by, retention.HOLD_ACTION),
         "packet": can(by, "view the audit"),
         "packet_media": can(by, "export media"),
     }
@@ -132,10 +130,11 @@ def severity(case: ReviewCase) -> str:
 
 
 def holder(case: ReviewCase, by: Actor) -> str:
-    """Who has claimed it, "you" for oneself, "" for nobody."""
-    if case.claimed_by_id == by.user.pk and case.claimed_until is not None:
-        return "you" if case.claimed_until >= timezone.now() else ""
-    return held_by(case, by)
+    """Who is working on it, "you" for oneself, "" for nobody."""
+    user = case.lock_holder
+    if user is None:
+        return ""
+    return "you" if user == by.user else user.get_username()
 
 
 def facts(case: ReviewCase) -> list[tuple[str, Any]]:
@@ -231,7 +230,7 @@ def _match(match: CaseMatch, case: ReviewCase) -> dict[str, Any]:
     geometry: Mapping[str, Any] = match.geometry or {}
     return {
         "match": match,
-        "how": wording.of_match(match),
+        "how": match_in_words(match),
         "scale": Scale.of(match),
         "exact": match.match_type in HASH_TYPES,
         "picture": bool(match.item and match.item.picture),
@@ -243,14 +242,39 @@ def _match(match: CaseMatch, case: ReviewCase) -> dict[str, Any]:
     }
 
 
-def _readable(said: Sequence[Decision], case: ReviewCase, by: Actor) -> list[dict[str, Any]]:
-    """Earlier decisions; while a second vote is awaited, the first is nobody's but its author's."""
-    rows = Decision.objects.filter(pk__in=[one.pk for one in said]).select_related("by", "batch")
+def _readable(case: ReviewCase, by: Actor) -> list[dict[str, Any]]:
+    """The decisions that count; the first of two votes is hidden from all but its author."""
+    rows = Decision.objects.live().filter(case=case).select_related("by", "batch").order_by("pk")
     return [
         {
             "decision": one,
-            "hidden": queue.is_blinded(one, case, by),
-            "reason": reasons.words(one.verb, one.batch.reason),
+            "hidden": is_blinded(one, case, by),
+            "reason": reasons.in_words(one.verb, one.batch.reason),
         }
-        for one in rows.order_by("pk")
+        for one in rows
     ]
+
+
+def match_in_words(match: CaseMatch) -> list[str]:
+    """What numbers do not say: which picture of the subject it was, and how the item was edited."""
+    edited = f"It looks like an edited copy: {match.edit}." if match.edit else ""
+    shown = f"What matched is {in_words(match.rendering)}." if match.rendering else ""
+    return [sentence for sentence in (edited, shown) if sentence]
+
+
+def gaps_in_words(case: ReviewCase) -> list[str]:
+    """What could not be compared, and what was compared in part only."""
+    evidence: Mapping[str, Mapping[str, str]] = case.evidence
+    missing, partly = evidence.get("missing", {}), evidence.get("partly", {})
+    return [
+        *(_missing(name, why) for name, why in sorted(missing.items())),
+        *(f"By {name} only {what} were compared." for name, what in sorted(partly.items())),
+    ]
+
+
+def _missing(name: str, why: str) -> str:
+    if name == FRAMES:
+        return f"Not all of its pictures could be read: {why}"
+    if name == COLOURS:
+        return f"Its colours are in doubt: {why}"
+    return f"It could not be compared by {name}: {why}"

@@ -8,7 +8,7 @@ from django.conf import settings
 from rest_framework import serializers
 
 from gallery.imaging.picture_limits import TooLarge
-from moderation.access.fields import IdField
+from moderation.access.api import IdField
 from moderation.imports.models import BadRow, ListImport
 from moderation.lists.formats import Format, Kind
 

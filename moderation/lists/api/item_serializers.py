@@ -9,7 +9,7 @@ from rest_framework import serializers
 from gallery.api.fields import PictureUrlField
 from gallery.api.serializers import ConflictSerializer
 from gallery.shared.errors import UserError
-from moderation.access.fields import MAX_IDS, MAX_NOTE, IdField, ReasonField
+from moderation.access.api import MAX_IDS, MAX_NOTE, IdField, ReasonField
 from moderation.lists.item_storing import FACTS
 from moderation.lists.models import BannedItem
 from moderation.lists.verdicts import HASH_TYPES

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from moderation.access.fields import MAX_IDS, MAX_NOTE, IdField, ReasonField
+from moderation.access.api import MAX_IDS, MAX_NOTE, IdField, ReasonField
 from moderation.lists.models import BannedList, ListMethod
 from moderation.lists.verdicts import PICTURE_TYPES, Action, Severity
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from moderation.cases.intervals import Interval
-from moderation.tuning.threshold_curves import Bin, Point
+from moderation.tuning.curves import Bin, Point
 
 TICKS: Final = 4
 

@@ -42,7 +42,7 @@ Times are in UTC. manage.py verify_audit on the server proves the chain of diges
 
 
 @transaction.atomic
-def build(*, by: Actor, case_id: int, media: bool = False) -> bytes:
+def build_case_report(*, by: Actor, case_id: int, media: bool = False) -> bytes:
     """The zip of a case; ``media``: with the subject's and the items' own files.
 
     It leaves an audit event that says which, and each file is a clear look. Raises ``NotAllowed``

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+
 from gallery.items.models import Image
 from moderation.cases.models import ReviewCase
 from moderation.screening.types import ItemMatch, Screening
@@ -97,3 +100,17 @@ def cluster_of(about: About, screening: Screening, asking: Sequence[ItemMatch]) 
 
 def _bits(a: bytes, b: bytes) -> int:
     return (int.from_bytes(a) ^ int.from_bytes(b)).bit_count()
+
+
+def keep_picture(case: ReviewCase, jpeg: bytes, *, hash_only: bool = False) -> None:
+    """Store it, in memory on the case; the caller saves the row.
+
+    Nothing is stored of what may be a picture on a list that must have none: ``hash_only``, or as
+    the case's own matches say.
+    """
+    if not jpeg or hash_only:
+        return
+    if case.pk and case.matches.filter(list__hash_only=True).exists():
+        return
+    name = f"cases/{case.cluster[:2]}/{case.cluster}.jpg"
+    case.picture = default_storage.save(name, ContentFile(jpeg))

@@ -13,10 +13,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from gallery.shared.errors import NotFound
 from moderation.access.permissions import Actor
-from moderation.cases import claims, decision_permissions, decisions, queue, undo, wellbeing
+from moderation.cases import deciding, locks, permissions, queue, undoing, wellbeing
 from moderation.cases.console import presenters
-from moderation.cases.console.access import console_page, page
 from moderation.cases.console.batches import undo_address
+from moderation.cases.console.pages import console_page, page
 from moderation.cases.models import DecisionBatch, ReviewCase
 from moderation.cases.queue import Filters
 
@@ -31,7 +31,7 @@ TAKEN_BACK: Final = "taken back at once"
 @console_page("see media")
 def case_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     """The focus view. Opening it claims the case, if nobody else has."""
-    claims.look_in(by=by, case_id=pk)
+    locks.report_presence(by=by, case_id=pk)
     context = _context(request, by, pk, Filters.read(request.GET))
     return page(request, "focus", "Review", context)
 
@@ -42,7 +42,7 @@ def next_case(request: HttpRequest, by: Actor) -> HttpResponseBase:
     """Claim the first case and go there, skipped or not; to the queue if none is left."""
     filters = Filters.read(request.GET)
     request.session.pop(SKIPPED, None)
-    case = claims.claim_next(by=by, filters=filters)
+    case = locks.lock_next(by=by, filters=filters)
     return redirect(address(case.pk if case else None, filters))
 
 
@@ -50,7 +50,7 @@ def next_case(request: HttpRequest, by: Actor) -> HttpResponseBase:
 @console_page("decide cases")
 def skip(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     """Give the case back and answer another; it comes again when no other is left."""
-    claims.release(by=by, case_id=pk)
+    locks.unlock(by=by, case_id=pk)
     others = [one for one in request.session.get(SKIPPED, []) if one != pk]
     request.session[SKIPPED] = [*others, pk][-MOST_SKIPPED:]
     return _next(request, by, {"message": f"Case {pk} skipped."}, but=pk)
@@ -63,7 +63,7 @@ def decide(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     form = request.POST
     verb = form.get("verb", "")
     ids = _ids(by, pk, verb, cluster=form.get("cluster") == "1")
-    batch = decisions.decide(
+    batch = deciding.decide(
         by=by,
         case_ids=ids,
         verb=verb,
@@ -82,8 +82,8 @@ def decide(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 def presence(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     """What an open page says every 15 s: renews the claim, answers who is there."""
     if request.POST.get("take_over") == "1":
-        claims.claim(by=by, case_id=pk, take_over=True)
-    there = claims.look_in(by=by, case_id=pk)
+        locks.lock(by=by, case_id=pk, take_over=True)
+    there = locks.report_presence(by=by, case_id=pk)
     return JsonResponse({"holder": there.holder, "mine": there.mine, "others": list(there.others)})
 
 
@@ -91,7 +91,7 @@ def presence(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 @console_page("decide cases")
 def release(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     """Give up the claim: the page is being left."""
-    claims.release(by=by, case_id=pk)
+    locks.unlock(by=by, case_id=pk)
     return HttpResponse(status=204)
 
 
@@ -108,11 +108,11 @@ def undo_last(request: HttpRequest, by: Actor) -> HttpResponseBase:
         raise NotFound("You have decided nothing that could be undone.")
     if batch.decisions.order_by().values("case__cluster").distinct().count() > 1:
         return JsonResponse({"ask": undo_address([batch.pk])})
-    done = undo.undo_batch(by=by, batch_id=batch.pk, reason=TAKEN_BACK)
+    done = undoing.undo_batch(by=by, batch_id=batch.pk, reason=TAKEN_BACK)
     filters = Filters.read(request.GET)
     pk = done.undone[0]
-    claims.look_in(by=by, case_id=pk)
-    answer = {"message": undo.words(done), "next": _fragment(request, by, pk, filters)}
+    locks.report_presence(by=by, case_id=pk)
+    answer = {"message": undoing.in_words(done), "next": _fragment(request, by, pk, filters)}
     return JsonResponse(answer)
 
 
@@ -132,8 +132,8 @@ def _ids(by: Actor, pk: int, verb: str, *, cluster: bool) -> list[int]:
     others = (
         queue.siblings(case).exclude(pk=pk).filter(state=case.state).values_list("pk", flat=True)
     )
-    alike = ReviewCase.objects.filter(pk__in=list(others[: decisions.MOST - 1]))
-    fit, _ = decision_permissions.check_each(alike, verb, by)
+    alike = ReviewCase.objects.filter(pk__in=list(others[: deciding.MAX_BATCH_SIZE - 1]))
+    fit, _ = permissions.split_decidable(alike, verb, by)
     return [pk, *(one.pk for one in fit)]
 
 
@@ -142,7 +142,7 @@ def _next(
 ) -> JsonResponse:
     filters = Filters.read(request.GET)
     skipped = request.session.get(SKIPPED, [])
-    case = claims.claim_next(by=by, filters=filters, skipped=skipped, but=but)
+    case = locks.lock_next(by=by, filters=filters, skipped=skipped, but=but)
     if case is None:
         return JsonResponse({**answer, "next": None, "queue": address(None, filters)})
     return JsonResponse({**answer, "next": _fragment(request, by, case.pk, filters)})
@@ -162,7 +162,7 @@ def _context(request: HttpRequest, by: Actor, pk: int, filters: Filters) -> dict
     return {**context, "break_due": _break_due(request, context["seen"])}
 
 
-def _break_due(request: HttpRequest, seen: wellbeing.Seen) -> bool:
+def _break_due(request: HttpRequest, seen: wellbeing.LooksToday) -> bool:
     """Whether to suggest a break: once each time so many looks are full."""
     reached = [timezone.localdate().isoformat(), seen.breaks]
     if not seen.breaks or request.session.get("breaks") == reached:

@@ -8,8 +8,11 @@ that hides it, and a legal hold.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
 
 from django.core.files.storage import default_storage
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -17,8 +20,10 @@ from gallery.items.item import Item, Status
 from gallery.items.models import Image
 from gallery.items.retention import Act, Why
 from gallery.shared.access import Access
+from gallery.shared.errors import Conflict, NotFound, UserError
 from moderation.access.permissions import OVERRIDE, Actor, check
-from moderation.cases import case_pictures
+from moderation.audit import trail
+from moderation.cases import facts
 from moderation.cases.models import UNDECIDED, WITHHOLDING, CaseMatch, ReviewCase, on_legal_hold
 from moderation.cases.states import CaseState
 
@@ -65,7 +70,7 @@ def let_go(model: type[Item], rows: Sequence[Item], act: Act) -> None:
             },
         }
         if not case.picture:
-            case_pictures.keep(case, _thumbnail(row))
+            facts.keep_picture(case, _thumbnail(row))
         case.save(update_fields=["evidence", "picture"])
 
 
@@ -103,3 +108,89 @@ def _thumbnail(row: Item) -> bytes:
     with default_storage.open(name) as stream:
         jpeg: bytes = stream.read()
     return jpeg
+
+
+MAX_HOLDS: Final = 1000
+HOLD_ACTION: Final = "set and lift legal holds"
+
+
+@transaction.atomic
+def set_hold(
+    *, by: Actor, case_ids: Iterable[int], reason: str, until: datetime | None = None
+) -> int:
+    """Put cases under a legal hold, or change the one they are under. Answers how many.
+
+    Without ``until`` it lasts until somebody lifts it. Raises ``NotAllowed``, ``NotFound``, and
+    ``UserError`` for a hold without a reason or with an end that is past.
+    """
+    check(by, HOLD_ACTION)
+    why = _checked_reason(reason)
+    if until is not None and until <= timezone.now():
+        raise UserError("Give an end that is still to come, or none.", field="until")
+    cases = _locked_for_hold(case_ids)
+    before = [_hold_facts(case) for case in cases]
+    for case in cases:
+        case.legal_hold, case.legal_hold_until, case.legal_hold_reason = True, until, why
+    return _store_holds(cases, before, "set", by, why)
+
+
+@transaction.atomic
+def lift_hold(*, by: Actor, case_ids: Iterable[int], reason: str) -> int:
+    """End the legal holds of cases now. Answers how many were under one.
+
+    Raises ``NotAllowed``, ``NotFound``, ``UserError`` without a reason, and ``Conflict`` if none of
+    the cases is under a hold.
+    """
+    check(by, HOLD_ACTION)
+    why = _checked_reason(reason)
+    cases = [case for case in _locked_for_hold(case_ids) if case.is_on_legal_hold]
+    if not cases:
+        raise Conflict("There is no legal hold to lift.")
+    before = [_hold_facts(case) for case in cases]
+    for case in cases:
+        case.legal_hold, case.legal_hold_until, case.legal_hold_reason = False, None, ""
+    return _store_holds(cases, before, "lifted", by, why)
+
+
+def _checked_reason(reason: str) -> str:
+    why = reason.strip()
+    if not why:
+        raise UserError("Say why: a legal hold needs a reason.", field="reason")
+    return why
+
+
+def _locked_for_hold(case_ids: Iterable[int]) -> list[ReviewCase]:
+    wanted = set(case_ids)
+    if not 1 <= len(wanted) <= MAX_HOLDS:
+        raise UserError(f"These are {len(wanted):,} cases: give 1 to {MAX_HOLDS:,}.", field="cases")
+    cases = ReviewCase.objects.lock_with_content(wanted)
+    if lost := wanted - {case.pk for case in cases}:
+        raise NotFound(f"There is no case {min(lost)}.", field="cases")
+    return cases
+
+
+def _hold_facts(case: ReviewCase) -> dict[str, Any]:
+    return {
+        "legal_hold": case.is_on_legal_hold,
+        "until": case.legal_hold_until,
+        "reason": case.legal_hold_reason,
+    }
+
+
+def _store_holds(
+    cases: list[ReviewCase], before: list[Any], verb: str, by: Actor, reason: str
+) -> int:
+    fields = ["legal_hold", "legal_hold_until", "legal_hold_reason"]
+    ReviewCase.objects.bulk_update(cases, fields, batch_size=500)
+    one = len(cases) == 1
+    ids = [case.pk for case in cases]
+    trail.record(
+        by=by.name,
+        verb=f"case.legal_hold_{verb}",
+        subject=cases[0] if one else ReviewCase,
+        before=before[0] if one else {str(pk): was for pk, was in zip(ids, before, strict=True)},
+        after=_hold_facts(cases[0]) if one else {**_hold_facts(cases[0]), **trail.named(ids)},
+        count=len(cases),
+        reason=reason,
+    )
+    return len(cases)

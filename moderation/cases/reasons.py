@@ -56,6 +56,6 @@ def checked(verb: str, reason: str) -> str:
     return reason or default(verb)
 
 
-def words(verb: str, reason: str) -> str:
+def in_words(verb: str, reason: str) -> str:
     """What a code says; the code itself if it is no longer in the table."""
     return REASONS.get(verb, {}).get(reason, reason)

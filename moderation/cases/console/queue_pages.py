@@ -8,11 +8,10 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from moderation.access import reasons
 from moderation.access.permissions import Actor, can
-from moderation.cases import claims, queue, wellbeing
+from moderation.cases import locks, queue, reasons, wellbeing
 from moderation.cases.console import presenters
-from moderation.cases.console.access import console_page, page
+from moderation.cases.console.pages import console_page, page
 from moderation.cases.models import CaseView, ReviewCase
 from moderation.cases.queue import Filters
 from moderation.cases.states import CaseState
@@ -64,7 +63,7 @@ def _context(request: HttpRequest, by: Actor) -> dict[str, Any]:
         "number": number,
         "before": number - 1,
         "after": number + 1 if len(rows) > PER_PAGE and number < DEEPEST else 0,
-        "seen": wellbeing.seen_today(by.user),
+        "seen": wellbeing.looks_today(by.user),
         "may_decide": can(by, "decide cases"),
         "reasons": reasons.REASONS,
     }
@@ -90,7 +89,7 @@ def _fields(filters: Filters) -> list[dict[str, Any]]:
 
 def _lookers(cases: list[ReviewCase], by: Actor) -> dict[int, list[str]]:
     """Case → who else has it open now."""
-    since = timezone.now() - claims.LOOKING
+    since = timezone.now() - locks.PRESENCE_TIMEOUT
     views = CaseView.objects.filter(case__in=cases, seen_at__gte=since).exclude(user=by.user)
     found: dict[int, list[str]] = {}
     for case, name in views.order_by("user__username").values_list("case", "user__username"):

@@ -14,11 +14,9 @@ from gallery.items.item import Status
 from gallery.items.models import Image
 from gallery.shared.errors import Conflict, NotFound, UserError
 from gallery.shared.locking import locked
-from moderation.access.permissions import Actor, check
+from moderation.access.permissions import Actor, check, person
 from moderation.audit import trail
 from moderation.cases import enforcement, webhook_events
-from moderation.cases.case_locks import locked_cases
-from moderation.cases.decisions import person
 from moderation.cases.enforcement import Subject
 from moderation.cases.models import Decision, DecisionBatch, ReviewCase
 from moderation.cases.states import CaseState
@@ -36,7 +34,7 @@ class Undone:
     left: Sequence[int]
 
 
-def words(done: Undone) -> str:
+def in_words(done: Undone) -> str:
     """What became of it, as a sentence or two."""
     count, left = len(done.undone), len(done.left)
     text = f"Batch {done.batch.pk} undone: {count} case{'' if count == 1 else 's'}."
@@ -64,7 +62,7 @@ def plan(*, by: Actor, batch_ids: Iterable[int]) -> Plan:
     wanted = list(DecisionBatch.objects.filter(pk__in=list(batch_ids)).order_by("-pk"))
     for batch in wanted:
         try:
-            _check(batch, by)
+            check_undoable(batch, by)
         except UserError as error:
             refused[batch.pk] = error.message
     rows = _decisions(batch.pk for batch in wanted if batch.pk not in refused)
@@ -99,21 +97,35 @@ def undo_batches(*, by: Actor, batch_ids: Collection[int], reason: str) -> list[
     if missing := set(batch_ids) - {batch.pk for batch in batches}:
         raise NotFound(f"There is no batch {min(missing)}.", field="batch")
     for batch in batches:
-        _check(batch, by)
-    locked_cases(one.case_id for one in _decisions(batch_ids))
+        check_undoable(batch, by)
+    ReviewCase.objects.lock_with_content(one.case_id for one in _decisions(batch_ids))
     return [_undo(batch, by, reason) for batch in reversed(batches)]
 
 
-def _check(batch: DecisionBatch, by: Actor) -> None:
+def check_undoable(batch: DecisionBatch, by: Actor) -> None:
+    """Raises ``NotAllowed``, and ``Conflict`` for what was undone already.
+
+    One's own batches take a moderator, those of others a lead.
+    """
+    check(by, "decide cases")
     if batch.by_id != person(by).pk:
         check(by, "undo the decisions of others")
     if batch.undone_at is not None:
         raise Conflict(f"Batch {batch.pk} was undone already.")
 
 
+def is_undoable(batch: DecisionBatch, by: Actor) -> bool:
+    """Whether ``check_undoable`` would pass."""
+    try:
+        check_undoable(batch, by)
+    except UserError:
+        return False
+    return True
+
+
 def _decisions(batch_ids: Iterable[int]) -> list[Decision]:
     """What can be undone of some batches, the newest first."""
-    rows = Decision.objects.filter(batch__in=list(batch_ids), undone_at=None, blind_review=False)
+    rows = Decision.objects.live().filter(batch__in=list(batch_ids))
     return list(rows.select_related("case", "batch").order_by("-pk"))
 
 
@@ -128,7 +140,7 @@ def _undo(batch: DecisionBatch, by: Actor, reason: str) -> Undone:
     Decision.objects.filter(pk__in=[one.pk for one in doomed]).update(undone_at=now)
     batch.undone_at, batch.undone_by = now, person(by)
     batch.save(update_fields=["undone_at", "undone_by"])
-    webhook_events.reversals(doomed)
+    webhook_events.enqueue_reversals(doomed)
     undone = [one.case_id for one in doomed]
     changed = sorted({one.case_id for one in decisions if one.pk in left})
     trail.record(
@@ -153,7 +165,7 @@ def _changed_since(decisions: Sequence[Decision]) -> dict[int, str]:
     """Decision → why it stays: its case is elsewhere by now, or others decided it again."""
     chosen = {one.pk for one in decisions}
     states = {one.case_id: one.case.state for one in decisions}
-    later = enforcement.open_decisions(states).order_by("-pk")
+    later = Decision.objects.live().filter(case__in=states).order_by("-pk")
     left: dict[int, str] = {}
     closed: set[int] = set()
     for pk, case, before, after in later.values_list("pk", "case", "state_before", "state_after"):

@@ -27,13 +27,13 @@ from moderation.cases.intervals import (
 
 CLASS_SIZE: Final = 15
 """Decisions that a range of distances has to hold for them to stand for all matches in it."""
-NEAR: Final = 1e-9
+EQUAL_WITHIN: Final = 1e-9
 """Distances this close count as the same: thresholds are inclusive."""
 STEPS: Final = 60
 """Thresholds that are looked at where distances are no whole numbers."""
 
 
-class Outcome(IntEnum):
+class MatchOutcome(IntEnum):
     """What became of a match."""
 
     UNDECIDED = -1
@@ -42,7 +42,7 @@ class Outcome(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class RecordedMatches:
     """The recorded matches, one per subject, by ascending distance.
 
     ``weights``: 1 / the share that was queued of such as this one. ``queued``: whether all such
@@ -55,7 +55,7 @@ class Evidence:
     queued: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, rows: Sequence[tuple[float, int, float, bool]]) -> Evidence:
+    def of(cls, rows: Sequence[tuple[float, int, float, bool]]) -> RecordedMatches:
         """From (distance, outcome, weight, queued), in any order."""
         table = np.array(rows, dtype=np.float64).reshape(-1, 4)
         table = table[np.argsort(table[:, 0], kind="stable")]
@@ -65,7 +65,7 @@ class Evidence:
     @property
     def decided(self) -> int:
         """How many people have decided."""
-        return int(np.count_nonzero(self.outcomes != Outcome.UNDECIDED))
+        return int(np.count_nonzero(self.outcomes != MatchOutcome.UNDECIDED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Curves:
 
     def at(self, threshold: float) -> Point | None:
         """The last point that is not beyond a threshold."""
-        within = [point for point in self.points if point.threshold <= threshold + NEAR]
+        within = [point for point in self.points if point.threshold <= threshold + EQUAL_WITHIN]
         return within[-1] if within else None
 
 
@@ -121,16 +121,16 @@ def grid(observe: float, whole: bool) -> list[float]:
     return [round(observe * step / STEPS, 6) for step in range(STEPS + 1)]
 
 
-def curves(evidence: Evidence, thresholds: Sequence[float]) -> Curves:
+def curves(evidence: RecordedMatches, thresholds: Sequence[float]) -> Curves:
     """Estimates at ascending thresholds, the last of which is the observe distance.
 
     Recall is relative to what lies within the observe distance: of all confirmed matches that were
     recorded, the share within the threshold. What was never recorded is not in it.
     """
     distances, outcomes = evidence.distances, evidence.outcomes
-    yes, no = outcomes == Outcome.CONFIRMED, outcomes == Outcome.DISMISSED
+    yes, no = outcomes == MatchOutcome.CONFIRMED, outcomes == MatchOutcome.DISMISSED
     weights = standing_for(evidence)
-    cuts = np.searchsorted(distances, np.asarray(thresholds) + NEAR, side="right")
+    cuts = np.searchsorted(distances, np.asarray(thresholds) + EQUAL_WITHIN, side="right")
     decided, confirmed = _before((yes | no).astype(np.float64)), _before(yes.astype(np.float64))
     heavy, heavy_beyond = _heaviest(weights, cuts)
     right, right_squared = _before(weights * yes), _before(weights**2 * yes)
@@ -149,7 +149,7 @@ def curves(evidence: Evidence, thresholds: Sequence[float]) -> Curves:
     return Curves(tuple(Point(*row) for row in rows))
 
 
-def standing_for(evidence: Evidence) -> Floats:
+def standing_for(evidence: RecordedMatches) -> Floats:
     """How many recorded matches each one stands for: 0 if it is not decided.
 
     Neighbouring distances form a class until ``CLASS_SIZE`` are decided in it; in each class the
@@ -157,7 +157,7 @@ def standing_for(evidence: Evidence) -> Floats:
     threshold of their time and beyond it have classes of their own: one in twenty of the ones must
     not speak for the others.
     """
-    decided = evidence.outcomes != Outcome.UNDECIDED
+    decided = evidence.outcomes != MatchOutcome.UNDECIDED
     weights = np.where(decided, evidence.weights, 0.0)
     for group in (evidence.queued, ~evidence.queued):
         weights[group] = _shared_out(evidence.distances[group], decided[group], weights[group])
@@ -210,35 +210,37 @@ def suggest(found: Curves, target: float) -> Point | None:
     return good[-1] if good else None
 
 
-def bins(evidence: Evidence, observe: float, count: int) -> list[Bin]:
+def bins(evidence: RecordedMatches, observe: float, count: int) -> list[Bin]:
     """``count`` bars of equal width from 0 to ``observe``, each counting recorded matches."""
     edges = np.linspace(0, observe, count + 1)
-    place = np.clip(np.searchsorted(edges, evidence.distances - NEAR) - 1, 0, count - 1)
+    place = np.clip(np.searchsorted(edges, evidence.distances - EQUAL_WITHIN) - 1, 0, count - 1)
     counted = {
         outcome: np.bincount(place[evidence.outcomes == outcome], minlength=count).tolist()
-        for outcome in Outcome
+        for outcome in MatchOutcome
     }
     return [
         Bin(
             float(edges[n]),
             float(edges[n + 1]),
-            counted[Outcome.CONFIRMED][n],
-            counted[Outcome.DISMISSED][n],
-            counted[Outcome.UNDECIDED][n],
+            counted[MatchOutcome.CONFIRMED][n],
+            counted[MatchOutcome.DISMISSED][n],
+            counted[MatchOutcome.UNDECIDED][n],
         )
         for n in range(count)
     ]
 
 
-def move(evidence: Evidence, before: float, after: float) -> Move:
+def move(evidence: RecordedMatches, before: float, after: float) -> Move:
     """What another threshold would have changed about the recorded matches."""
     low, high = sorted((before, after))
-    between = (evidence.distances > low + NEAR) & (evidence.distances <= high + NEAR)
+    between = (evidence.distances > low + EQUAL_WITHIN) & (
+        evidence.distances <= high + EQUAL_WITHIN
+    )
     outcomes = evidence.outcomes[between]
     count = len(outcomes)
     return Move(
         count if after > before else 0,
         count if after < before else 0,
-        int(np.count_nonzero(outcomes == Outcome.CONFIRMED)),
-        int(np.count_nonzero(outcomes == Outcome.DISMISSED)),
+        int(np.count_nonzero(outcomes == MatchOutcome.CONFIRMED)),
+        int(np.count_nonzero(outcomes == MatchOutcome.DISMISSED)),
     )

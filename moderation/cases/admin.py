@@ -1,24 +1,26 @@
-"""Cases and batches of decisions as lists: to find, to decide many at once, to undo."""
+"""Cases, matches and batches of decisions in the admin."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, Max, Prefetch, QuerySet
+from django.db.models import Count, F, Max, Prefetch, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from unfold.contrib.filters.admin import ChoicesCheckboxFilter
+from django.urls import reverse
+from django.utils.html import format_html
+from unfold.contrib.filters.admin import ChoicesCheckboxFilter, RadioFilter
 from unfold.decorators import display
 
 from gallery.admin.listing import AddedSinceFilter, YesNoFilter
-from moderation.access import reasons
 from moderation.access.admin import ByRole
 from moderation.access.permissions import actor_of, can
-from moderation.cases import legal_holds, wording
+from moderation.cases import reasons, retention
 from moderation.cases.console import batches, bulk, presenters
 from moderation.cases.console import legal_holds as holds
-from moderation.cases.decisions import MOST
+from moderation.cases.deciding import MAX_BATCH_SIZE
 from moderation.cases.models import CaseMatch, DecisionBatch, ReviewCase, on_legal_hold
 from moderation.cases.states import CaseState
 
@@ -119,9 +121,11 @@ class ReviewCaseAdmin(DecidedByRole):
         """The match that says most."""
         match = presenters.nearest(case.matches.all())
         if match is None:
-            return " ".join(["could not be checked.", *wording.of_gaps(case)])
+            return " ".join(["could not be checked.", *presenters.gaps_in_words(case)])
         found = f"{match.list_name}: {match.match_type}, {match.distance:g} of {match.threshold:g}"
-        return " ".join([f"{found}.", *wording.of_match(match), *wording.of_gaps(case)])
+        return " ".join(
+            [f"{found}.", *presenters.match_in_words(match), *presenters.gaps_in_words(case)]
+        )
 
     @display(description="subject")
     def subject(self, case: ReviewCase) -> str:
@@ -179,10 +183,10 @@ class ReviewCaseAdmin(DecidedByRole):
 
     def has_hold_permission(self, request: HttpRequest) -> bool:
         """Who sets and lifts legal holds."""
-        return can(actor_of(request), legal_holds.ACTION)
+        return can(actor_of(request), retention.HOLD_ACTION)
 
     def _ask(self, request: HttpRequest, cases: QuerySet[ReviewCase], verb: str) -> HttpResponse:
-        ids = list(cases.order_by("pk").values_list("pk", flat=True)[:MOST])
+        ids = list(cases.order_by("pk").values_list("pk", flat=True)[:MAX_BATCH_SIZE])
         back = request.get_full_path()
         return bulk.confirmation(request, actor_of(request), ids, verb, back)
 
@@ -217,7 +221,7 @@ class DecisionBatchAdmin(DecidedByRole):
     @display(description="reason")
     def why(self, batch: DecisionBatch) -> str:
         verb = batch.verb or ""  # type: ignore[attr-defined]
-        return ": ".join(filter(None, (reasons.words(verb, batch.reason), batch.note)))
+        return ": ".join(filter(None, (reasons.in_words(verb, batch.reason), batch.note)))
 
     @display(description="made")
     def made(self, batch: DecisionBatch) -> str:
@@ -242,3 +246,134 @@ class DecisionBatchAdmin(DecidedByRole):
         """To the page that says what would be undone."""
         ids = queryset.order_by("-pk").values_list("pk", flat=True)[: batches.MOST]
         return redirect(batches.undo_address(ids))
+
+
+VERDICTS = {"block": "danger", "review": "warning", "allow": "success"}
+
+
+class DistanceFilter(RadioFilter):
+    """How near, as a share of the threshold."""
+
+    title = "distance"
+    parameter_name = "near"
+    BANDS = {
+        "same": ("the same", Q(distance=0)),
+        "near": ("within half the threshold", Q(distance__lte=F("threshold") / 2.0)),
+        "within": ("within the threshold", Q(distance__lte=F("threshold"))),
+        "beyond": ("beyond it, observed", Q(distance__gt=F("threshold"))),
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        return [(name, label) for name, (label, _) in self.BANDS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[CaseMatch]) -> QuerySet[CaseMatch]:
+        """The chosen band, or all."""
+        band = self.BANDS.get(self.value() or "")
+        return queryset if band is None else queryset.filter(band[1])
+
+
+class CaseFilter(RadioFilter):
+    """Whether anybody has to decide."""
+
+    title = "case"
+    parameter_name = "case"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        return [("1", "opened one"), ("0", "only recorded")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[CaseMatch]) -> QuerySet[CaseMatch]:
+        """Those with or without, or all."""
+        if self.value() not in ("0", "1"):
+            return queryset
+        return queryset.filter(case__isnull=self.value() == "0")
+
+
+@admin.register(CaseMatch)
+class CaseMatchAdmin(ByRole):
+    """Matches in the admin."""
+
+    view_action = "view cases"
+    list_display = [
+        "number",
+        "listed",
+        "measured",
+        "shown_verdict",
+        "subject",
+        "of_item",
+        "in_case",
+        "found",
+    ]
+    list_display_links = ["number"]
+    list_filter = [
+        "list",
+        ("match_type", ChoicesCheckboxFilter),
+        ("verdict", ChoicesCheckboxFilter),
+        DistanceFilter,
+        CaseFilter,
+        AddedSinceFilter,
+    ]
+    list_select_related = ["list"]
+    ordering = ["-id"]
+    sortable_by = ["number"]
+    search_fields = ["pk"]
+    search_help_text = "An image's, video's or item's id, or a sha256, whole."
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[CaseMatch], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """What is named exactly."""
+        term = search_term.strip().lower()
+        if term.isascii() and term.isdigit() and len(term) < 19:
+            return queryset.filter(Q(image=term) | Q(video=term) | Q(item=term)), False
+        return (queryset.filter(sha256=term) if term else queryset), False
+
+    @display(description="match", ordering="pk")
+    def number(self, match: CaseMatch) -> int:
+        return match.pk
+
+    @display(description="list and version", header=True)
+    def listed(self, match: CaseMatch) -> Sequence[str]:
+        """As they were then."""
+        return match.list_name, f"version {match.list_version}"
+
+    @display(description="match type and distance", header=True)
+    def measured(self, match: CaseMatch) -> Sequence[str]:
+        """Against the threshold that held."""
+        distance = f"{match.distance:.4g} of {match.threshold:.4g}"
+        said = presenters.match_in_words(match)
+        return match.match_type, " ".join([f"{distance}.", *said]) if said else distance
+
+    @display(description="verdict", label=VERDICTS)
+    def shown_verdict(self, match: CaseMatch) -> str:
+        return match.verdict
+
+    @display(description="subject")
+    def subject(self, match: CaseMatch) -> str:
+        """What was matched, linked while it is there."""
+        if match.image_id is not None:
+            return _link("gallery_image", match.image_id, f"image {match.image_id}")
+        if match.video_id is not None:
+            at = "" if match.time_ms is None else f" at {match.time_ms / 1000:.1f} s"
+            return _link("videos_video", match.video_id, f"video {match.video_id}{at}")
+        return "no longer here"
+
+    @display(description="item")
+    def of_item(self, match: CaseMatch) -> str:
+        """Linked while it is there."""
+        if match.item_id is None:
+            return "no longer there"
+        return _link("moderation_banneditem", match.item_id, f"item {match.item_id}")
+
+    @display(description="case")
+    def in_case(self, match: CaseMatch) -> str:
+        """The case that it opened."""
+        return "–" if match.case_id is None else f"case {match.case_id}"
+
+    @display(description="found")
+    def found(self, match: CaseMatch) -> str:
+        """Day and minute, UTC."""
+        return f"{match.created_at:%Y-%m-%d %H:%M}"
+
+
+def _link(page: str, pk: int, text: str) -> str:
+    return format_html('<a href="{}">{}</a>', reverse(f"admin:{page}_change", args=[pk]), text)

@@ -22,7 +22,7 @@ from moderation.cases.models import ReviewCase, ReviewPreference
 from moderation.cases.states import CaseState
 from moderation.lists.models import BannedHash, BannedItem, BannedList
 
-LOOK: Final = timedelta(hours=1)
+LOOK_DURATION: Final = timedelta(hours=1)
 """How long one look at a video lasts, pauses and all."""
 
 
@@ -59,11 +59,13 @@ class LooksGuard:
         """Raises ``NotAllowed``."""
         by = Actor.caller(access)
         wellbeing.note_look(by=by, subject=item, what=what)
-        return proof(by, item)
+        return sign_look(by, item)
 
     def is_noted(self, access: Access, item: Item, look: str) -> bool:
-        """By ``proves``; the role is asked anew as well."""
-        return self.sight(access) is Sight.REVIEWER and proves(look, Actor.caller(access), item)
+        """By ``is_signed_look``; the role is asked anew as well."""
+        return self.sight(access) is Sight.REVIEWER and is_signed_look(
+            look, Actor.caller(access), item
+        )
 
 
 GUARD: Final = LooksGuard()
@@ -75,17 +77,17 @@ def first_filter(preferred: ReviewPreference) -> str:
     return SAFEST if clear else preferred.first_filter
 
 
-def proof(by: Actor, subject: Model) -> str:
-    """That a look of this person at the subject was noted just now: it holds for ``LOOK``."""
+def sign_look(by: Actor, subject: Model) -> str:
+    """Proof that a look of this person at the subject was noted now, for ``LOOK_DURATION``."""
     return _signer().sign_object([by.user.pk, subject._meta.label_lower, subject.pk])
 
 
-def proves(look: str, by: Actor, subject: Model) -> bool:
-    """Whether ``proof`` was given to this person for this subject, and still holds."""
+def is_signed_look(look: str, by: Actor, subject: Model) -> bool:
+    """Whether ``sign_look`` was given to this person for this subject, and still holds."""
     if not look or by.user is None:
         return False
     try:
-        signed = _signer().unsign_object(look, max_age=LOOK)
+        signed = _signer().unsign_object(look, max_age=LOOK_DURATION)
     except BadSignature:
         return False
     return bool(signed == [by.user.pk, subject._meta.label_lower, subject.pk])

@@ -14,14 +14,8 @@ from rest_framework.response import Response
 from gallery.api.schema import answers, json
 from gallery.shared.errors import NotFound
 from moderation.access.api import caller
-from moderation.access.permissions import Actor, check
-from moderation.cases import (
-    claims,
-    decisions,
-    legal_holds,
-    queue,
-    undo,
-)
+from moderation.access.permissions import Actor, check, person
+from moderation.cases import deciding, locks, queue, retention, undoing
 from moderation.cases.api.serializers import (
     CaseQuerySerializer,
     CaseSerializer,
@@ -36,7 +30,6 @@ from moderation.cases.api.serializers import (
     UndoneSerializer,
     UndoSerializer,
 )
-from moderation.cases.decisions import person
 from moderation.cases.models import Decision, DecisionBatch, ReviewCase
 from moderation.cases.queue import Filters
 
@@ -130,7 +123,7 @@ class NextCase(generics.GenericAPIView):
         body.is_valid(raise_exception=True)
         by, skipped = caller(request), body.validated_data.pop("skipped")
         filters = Filters.read(body.validated_data)
-        case = claims.claim_next(by=by, filters=filters, skipped=skipped)
+        case = locks.lock_next(by=by, filters=filters, skipped=skipped)
         if case is None:
             return Response(status=status.HTTP_204_NO_CONTENT)
         return Response(shown(case.pk, by))
@@ -151,7 +144,7 @@ class Claim(generics.GenericAPIView):
         body = ClaimSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         by = caller(request)
-        claims.claim(by=by, case_id=pk, **body.validated_data)
+        locks.lock(by=by, case_id=pk, **body.validated_data)
         return Response(shown(pk, by))
 
 
@@ -165,7 +158,7 @@ class Release(generics.GenericAPIView):
     @extend_schema(request=None, responses=answers({204: None}, 404, body=True))
     def post(self, request: Request, pk: int) -> Response:
         """Give up your claim, if you have one."""
-        claims.release(by=caller(request), case_id=pk)
+        locks.unlock(by=caller(request), case_id=pk)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -222,7 +215,7 @@ class LegalHold(generics.GenericAPIView):
         body = LegalHoldSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         by = caller(request)
-        legal_holds.set_hold(by=by, case_ids=[pk], **body.validated_data)
+        retention.set_hold(by=by, case_ids=[pk], **body.validated_data)
         return Response(shown(pk, by))
 
 
@@ -242,7 +235,7 @@ class LiftLegalHold(generics.GenericAPIView):
         body = LiftSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         by = caller(request)
-        legal_holds.lift_hold(by=by, case_ids=[pk], **body.validated_data)
+        retention.lift_hold(by=by, case_ids=[pk], **body.validated_data)
         return Response(shown(pk, by))
 
 
@@ -290,11 +283,11 @@ class UndoBatch(generics.GenericAPIView):
         """Undo a batch with all that followed from it: your own, or, as a lead, anybody's."""
         body = UndoSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        done = undo.undo_batch(by=caller(request), batch_id=pk, **body.validated_data)
+        done = undoing.undo_batch(by=caller(request), batch_id=pk, **body.validated_data)
         return Response({"batch": pk, "undone": done.undone, "left": done.left})
 
 
 def _decided(request: Request, ids: Iterable[int], fields: dict[str, Any]) -> Response:
     by = caller(request)
-    batch = decisions.decide(by=by, case_ids=ids, **fields)
+    batch = deciding.decide(by=by, case_ids=ids, **fields)
     return Response(shown_batch(batch.pk, by), status=status.HTTP_201_CREATED)

@@ -14,16 +14,15 @@ from gallery.imaging.renditions import STEPS
 from gallery.items.media_responses import CLEAR, picture
 from gallery.shared.errors import NotFound, UserError
 from moderation.access.permissions import Actor, can
-from moderation.cases import intervals, looks, media, statistics, wellbeing
-from moderation.cases.console.access import console_page, page
+from moderation.cases import intervals, media, media_access, statistics, wellbeing
+from moderation.cases.console.pages import console_page, page
 from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.lists.models import ListMethod
 from moderation.lists.thresholds import DEFAULTS
 from moderation.lists.verdicts import PICTURE_TYPES
-from moderation.tuning import threshold_curves, thresholds
-from moderation.tuning.console import charts
-from moderation.tuning.threshold_curves import Point, bins, suggest
-from moderation.tuning.thresholds import Preview, Seen
+from moderation.tuning import charts, curves, over_time, thresholds
+from moderation.tuning.curves import Point, bins, suggest
+from moderation.tuning.thresholds import Preview, ThresholdEvidence
 
 BARS: Final = 40
 SMALL: Final = 240
@@ -54,7 +53,7 @@ def threshold_page(request: HttpRequest, by: Actor, pk: int, match_type: str) ->
         "match_types": _match_types(seen),
         "data": _data(seen),
         "may_edit": can(by, "edit lists"),
-        "periods": statistics.over_time(by=by, list_id=pk, match_type=match_type),
+        "periods": over_time.precision_over_time(by=by, list_id=pk, match_type=match_type),
         "suggestions": [(round(100 * target), suggest(seen.curves, target)) for target in TARGETS],
     }
     return page(request, "threshold", f"Threshold of {seen.list.name}", context)
@@ -111,7 +110,7 @@ def _number(text: str) -> float:
         raise UserError("Give the threshold as a number.", field="threshold") from None
 
 
-def _proposed(text: str | None, seen: Seen) -> float:
+def _proposed(text: str | None, seen: ThresholdEvidence) -> float:
     """What the address proposes; today's threshold if it is none that can be proposed."""
     try:
         value = float(text or "")
@@ -122,7 +121,7 @@ def _proposed(text: str | None, seen: Seen) -> float:
     return value if 0 <= value <= seen.bounds.near_miss else seen.bounds.threshold
 
 
-def _preview(seen: Seen, found: Preview, by: Actor) -> dict[str, Any]:
+def _preview(seen: ThresholdEvidence, found: Preview, by: Actor) -> dict[str, Any]:
     count = found.move.added + found.move.dropped
     return {
         "seen": seen,
@@ -131,11 +130,11 @@ def _preview(seen: Seen, found: Preview, by: Actor) -> dict[str, Any]:
         "more": max(0, count - len(found.matches)),
         "undecided": count - found.move.confirmed - found.move.dismissed,
         "may_look": can(by, "see media"),
-        "filter": looks.first_filter(wellbeing.preference(by.user)),
+        "filter": media_access.first_filter(wellbeing.preference(by.user)),
     }
 
 
-def _charts(seen: Seen) -> dict[str, Any]:
+def _charts(seen: ThresholdEvidence) -> dict[str, Any]:
     end = seen.bounds.near_miss or 1.0
     found = bins(seen.evidence, end, int(end) if seen.whole else BARS)
     points = seen.curves.points
@@ -149,14 +148,14 @@ def _charts(seen: Seen) -> dict[str, Any]:
         ],
         "ticks": charts.ticks(end, seen.whole),
         "points": points,
-        "step": 1 if seen.whole else round(end / threshold_curves.STEPS, 6),
+        "step": 1 if seen.whole else round(end / curves.STEPS, 6),
         "default": DEFAULTS[seen.match_type].threshold,
         "least": intervals.MIN_DECIDED,
         "told": any(point.precision for point in points),
     }
 
 
-def _data(seen: Seen) -> dict[str, Any]:
+def _data(seen: ThresholdEvidence) -> dict[str, Any]:
     """What the script reads to follow the line: each point as a row."""
     return {
         "end": seen.bounds.near_miss,
@@ -176,7 +175,7 @@ def _row(point: Point) -> dict[str, Any]:
     }
 
 
-def _match_types(seen: Seen) -> list[tuple[str, bool]]:
+def _match_types(seen: ThresholdEvidence) -> list[tuple[str, bool]]:
     """Each match type, and whether the list uses it: the neighbouring pages."""
     enabled = ListMethod.objects.filter(list=seen.list, enabled=True)
     used = set(enabled.values_list("match_type", flat=True))

@@ -6,17 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
 from gallery.shared.errors import Conflict, NotFound, UserError
-from moderation.access import reasons
-from moderation.access.permissions import Actor, NotAllowed, check
+from moderation.access.permissions import Actor, NotAllowed, check, person
 from moderation.audit import trail
-from moderation.cases import enforcement, webhook_events
-from moderation.cases.case_locks import locked_cases
-from moderation.cases.decision_permissions import Refusal, Votes, refusals, votes
+from moderation.cases import enforcement, reasons, webhook_events
 from moderation.cases.enforcement import Moved, subject_of
 from moderation.cases.models import (
     CaseMatch,
@@ -24,21 +20,22 @@ from moderation.cases.models import (
     DecisionBatch,
     ReviewCase,
 )
+from moderation.cases.permissions import Refusal, Votes, live_votes, refusals
 from moderation.cases.states import CaseState, check_step
 from moderation.lists import policies
 
-MOST: Final = 1000
+MAX_BATCH_SIZE: Final = 1000
 """Cases in one batch."""
-SHOWN = 3
-FINAL: Final[Mapping[str, CaseState]] = {
+REFUSALS_SHOWN = 3
+FINAL_STATES: Final[Mapping[str, CaseState]] = {
     Decision.Verb.CONFIRM: CaseState.CONFIRMED,
     Decision.Verb.DISMISS: CaseState.DISMISSED,
 }
-ASIDE: Final[Mapping[str, CaseState]] = {
+OTHER_STATES: Final[Mapping[str, CaseState]] = {
     Decision.Verb.ESCALATE: CaseState.ESCALATED,
     Decision.Verb.APPEAL: CaseState.APPEALED,
 }
-DONE: Final[Mapping[str, str]] = {
+PAST_TENSE: Final[Mapping[str, str]] = {
     Decision.Verb.CONFIRM: "confirmed",
     Decision.Verb.DISMISS: "dismissed",
     Decision.Verb.ESCALATE: "escalated",
@@ -84,13 +81,13 @@ def decide(
     if allow and verb != Decision.Verb.DISMISS:
         raise UserError("Only what is dismissed can be allowed.", field="allow")
     cases = _locked(case_ids)
-    said = votes(case.pk for case in cases)
-    _refuse(refusals(cases, verb, by, said))
+    _refuse(refusals(cases, [verb], by)[verb])
+    votes = live_votes(case.pk for case in cases)
     two = needing_two(cases)
-    steps = [_step(case, verb, said, case.pk in two) for case in cases]
+    steps = [_step(case, verb, votes, case.pk in two) for case in cases]
     # The cases first: what follows asks which of them still withhold something.
     _store(steps)
-    _apply(steps, verb, said, by, allow, note)
+    _apply(steps, verb, votes, by, allow, note)
     batch = DecisionBatch.objects.create(by=user, reason=code, note=note)
     made = Decision.objects.bulk_create(
         (
@@ -108,17 +105,9 @@ def decide(
         ),
         batch_size=500,
     )
-    webhook_events.decisions(made)
+    webhook_events.enqueue_decisions(made)
     _record(batch, steps, verb, by)
     return batch
-
-
-def person(by: Actor) -> User:
-    """The person who acts. Raises ``NotAllowed`` for a key or a machine that is nobody's."""
-    if by.user is None:
-        raise NotAllowed(f"{by.name} is no person: use a key that is bound to a user.")
-    user: User = by.user
-    return user
 
 
 def _verb(verb: str) -> str:
@@ -130,11 +119,12 @@ def _verb(verb: str) -> str:
 
 def _locked(case_ids: Iterable[int]) -> list[ReviewCase]:
     wanted = sorted(set(case_ids))
-    if not 1 <= len(wanted) <= MOST:
+    if not 1 <= len(wanted) <= MAX_BATCH_SIZE:
         raise UserError(
-            f"These are {len(wanted):,} cases: decide 1 to {MOST:,} at once.", field="cases"
+            f"These are {len(wanted):,} cases: decide 1 to {MAX_BATCH_SIZE:,} at once.",
+            field="cases",
         )
-    cases = locked_cases(wanted)
+    cases = ReviewCase.objects.lock_with_content(wanted)
     if len(cases) < len(wanted):
         lost = set(wanted) - {case.pk for case in cases}
         raise NotFound(f"There is no case {min(lost)}.", field="cases")
@@ -144,8 +134,8 @@ def _locked(case_ids: Iterable[int]) -> list[ReviewCase]:
 def _refuse(found: Sequence[Refusal]) -> None:
     if not found:
         return
-    words = " ".join(f"Case {one.case_id}: {one.why}" for one in found[:SHOWN])
-    more = f" And {len(found) - SHOWN} more." if len(found) > SHOWN else ""
+    words = " ".join(f"Case {one.case_id}: {one.why}" for one in found[:REFUSALS_SHOWN])
+    more = f" And {len(found) - REFUSALS_SHOWN} more." if len(found) > REFUSALS_SHOWN else ""
     kind: Callable[[str], UserError] = NotAllowed if found[0].forbidden else Conflict
     raise kind(f"{words}{more}")
 
@@ -160,31 +150,31 @@ def needing_two(cases: Sequence[ReviewCase]) -> set[int]:
     )
 
 
-def _step(case: ReviewCase, verb: str, said: Votes, two: bool) -> _Step:
-    if verb in ASIDE:
-        after = ASIDE[verb]
+def _step(case: ReviewCase, verb: str, votes: Votes, two: bool) -> _Step:
+    if verb in OTHER_STATES:
+        after = OTHER_STATES[verb]
     elif case.state == CaseState.OPEN and two:
         after = CaseState.VOTED
     elif case.state == CaseState.VOTED:
-        first = _first_vote(case, said)
-        after = FINAL[verb] if first is None or first.verb == verb else CaseState.CONFLICT
+        first = _first_vote(case, votes)
+        after = FINAL_STATES[verb] if first is None or first.verb == verb else CaseState.CONFLICT
     else:
-        after = FINAL[verb]
+        after = FINAL_STATES[verb]
     check_step(case.state, after)
     decided_at = case.decided_at.isoformat() if case.decided_at else None
     return _Step(case, after, {"held": case.held, "decided_at": decided_at})
 
 
-def _first_vote(case: ReviewCase, said: Votes) -> Decision | None:
-    found = [one for one in said.get(case.pk, ()) if one.state_after == CaseState.VOTED]
+def _first_vote(case: ReviewCase, votes: Votes) -> Decision | None:
+    found = [one for one in votes.get(case.pk, ()) if one.state_after == CaseState.VOTED]
     return found[-1] if found else None
 
 
 def _apply(
-    steps: Sequence[_Step], verb: str, said: Votes, by: Actor, allow: bool, note: str
+    steps: Sequence[_Step], verb: str, votes: Votes, by: Actor, allow: bool, note: str
 ) -> None:
     """What follows, in sets; written into each step's effects."""
-    settled = [step for step in steps if step.after in FINAL.values()]
+    settled = [step for step in steps if step.after in FINAL_STATES.values()]
     if verb == Decision.Verb.CONFIRM:
         # What a list in shadow would have done is not done because somebody agrees.
         acting = [step.case for step in settled if step.case.origin != ReviewCase.Origin.SHADOW]
@@ -198,15 +188,15 @@ def _apply(
         return
     for step in steps:
         step.effects["allow"] = True
-    wanted = [step.case for step in settled if _all_want_it(step.case, said)]
+    wanted = [step.case for step in settled if _all_want_it(step.case, votes)]
     items = enforcement.allow(wanted, by, note)
     for step in settled:
         if step.case.pk in items:
             step.effects["allow_item"] = items[step.case.pk]
 
 
-def _all_want_it(case: ReviewCase, said: Votes) -> bool:
-    first = _first_vote(case, said) if case.state == CaseState.VOTED else None
+def _all_want_it(case: ReviewCase, votes: Votes) -> bool:
+    first = _first_vote(case, votes) if case.state == CaseState.VOTED else None
     return first is None or bool(first.effects.get("allow"))
 
 
@@ -221,7 +211,7 @@ def _store(steps: Sequence[_Step]) -> None:
     now = timezone.now()
     for after in {step.after for step in steps}:
         cases = ReviewCase.objects.filter(pk__in=[s.case.pk for s in steps if s.after == after])
-        final = after in FINAL.values()
+        final = after in FINAL_STATES.values()
         if final:
             hiding = cases.exclude(origin=ReviewCase.Origin.SHADOW)
             hiding.update(held=after == CaseState.CONFIRMED)
@@ -237,7 +227,7 @@ def _record(batch: DecisionBatch, steps: Sequence[_Step], verb: str, by: Actor) 
     states = sorted({(step.case.state, step.after.value) for step in steps})
     trail.record(
         by=by.name,
-        verb=f"case.{DONE[verb]}",
+        verb=f"case.{PAST_TENSE[verb]}",
         subject=steps[0].case if len(steps) == 1 else batch,
         before={"states": sorted({before for before, _ in states})},
         after={

@@ -15,8 +15,8 @@ from django.db import transaction
 
 from moderation.access.permissions import Actor
 from moderation.audit import trail
-from moderation.cases import case_pictures
-from moderation.cases.case_facts import About, cluster_of, evidence_of
+from moderation.cases import facts, webhook_events
+from moderation.cases.facts import About, cluster_of, evidence_of
 from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.cases.states import CaseState
 from moderation.lists import policies
@@ -24,8 +24,6 @@ from moderation.lists.models import BannedList
 from moderation.lists.verdicts import Action, Severity, Verdict
 from moderation.screening import verdict_rules
 from moderation.screening.types import ItemMatch, Screening
-from moderation.webhooks import outbox
-from moderation.webhooks.models import WebhookEvent
 
 SAMPLES: Final = (ReviewCase.Origin.SAMPLE, ReviewCase.Origin.SHADOW)
 """Origins of cases that nothing asked for."""
@@ -165,26 +163,11 @@ def _case(
         evidence=evidence_of(about, screening),
     )
     hash_only = any(match.list.hash_only for match in asking)
-    case_pictures.keep(case, about.picture, hash_only=hash_only)
+    facts.keep_picture(case, about.picture, hash_only=hash_only)
     case.save(force_insert=True)
-    outbox.tell(WebhookEvent.VERDICT, f"verdict:{case.pk}", payload(case, asking))
+    webhook_events.enqueue_verdict(case, [match.list.name for match in asking])
     _record(by, "case.opened", case, asking, None)
     return case, True
-
-
-def payload(case: ReviewCase, matches: Sequence[ItemMatch]) -> dict[str, Any]:
-    """What others are told of a case that was opened."""
-    told = ("sha256", "url", "data_id")
-    return {
-        "case": case.pk,
-        "origin": case.origin,
-        "verdict": case.verdict,
-        "held": case.held,
-        "image": case.image_id,
-        "video": case.video_id,
-        "lists": sorted({match.list.name for match in matches}),
-        **{name: case.evidence.get(name) for name in told},
-    }
 
 
 def _severity_of_doubt(screening: Screening) -> int:

@@ -8,9 +8,6 @@ a day, then given up. https://www.standardwebhooks.com
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import random
 import time
 from datetime import datetime, timedelta
@@ -26,7 +23,7 @@ from gallery.net.fetching import FetchFailed, FetchPolicy
 from gallery.net.posting import post
 from gallery.shared import leases
 from moderation.webhooks.models import Delivery, Webhook
-from moderation.webhooks.outbox import key_of
+from moderation.webhooks.signing import signature
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(hours=6)
 GROWTH = 3
@@ -81,13 +78,6 @@ def clean_up() -> int:
     old = timezone.now() - KEPT
     settled = Delivery.objects.filter(Q(delivered_at__lt=old) | Q(given_up_at__lt=old))
     return settled.delete()[0]
-
-
-def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
-    """``v1,`` and the base64 of HMAC-SHA256 over id, time and body, with dots between."""
-    signed = f"{message_id}.{timestamp}.".encode() + body
-    digest = hmac.new(key_of(secret), signed, hashlib.sha256).digest()
-    return f"v1,{base64.b64encode(digest).decode()}"
 
 
 def pause(failures: int) -> timedelta:

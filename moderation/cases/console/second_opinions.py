@@ -1,0 +1,54 @@
+"""Second opinions: decided cases that somebody else reviews without seeing the decision."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.views.decorators.http import require_http_methods
+
+from gallery.shared.errors import UserError
+from moderation.access.permissions import Actor
+from moderation.cases import media, quality, wellbeing
+from moderation.cases.console import presenters
+from moderation.cases.console.pages import console_page, page
+from moderation.cases.models import ReviewPreference
+
+STEPS: Final = ReviewPreference.Filter.choices
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@console_page("decide cases")
+def second_opinions(request: HttpRequest, by: Actor) -> HttpResponseBase:
+    """The next decided case to judge again, without what was said; POST says it."""
+    if request.method == "POST":
+        number = request.POST.get("case", "")
+        try:
+            quality.give_opinion(
+                by=by,
+                case_id=int(number) if number.isascii() and number.isdigit() else 0,
+                verb=request.POST.get("verb", ""),
+                looked=request.POST.get("looked") == "1",
+            )
+        except UserError as error:
+            messages.error(request, error.message)
+        else:
+            messages.success(request, f"Noted for case {number}. Nothing has changed by it.")
+        return redirect("console:second-opinions")
+    cases = quality.waiting(by)
+    case = presenters.with_matches(cases).first()
+    first = wellbeing.preference(by.user).first_filter
+    context = {
+        "case": case,
+        "left": cases.count(),
+        "first_filter": first,
+        "steps": STEPS,
+        "kept": case is not None and media.kept(case),
+        "matches": list(case.matches.all()) if case else [],
+        "picture": next((m for m in case.matches.all() if m.item and m.item.picture), None)
+        if case
+        else None,
+    }
+    return page(request, "second_opinions", "Second opinions", context)

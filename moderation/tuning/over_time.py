@@ -1,0 +1,99 @@
+"""How precise a match type was in each of the last weeks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any, Final
+
+from django.utils import timezone
+
+from moderation.access.permissions import Actor, check
+from moderation.cases.statistics import Rate, many_rows
+from moderation.tuning.thresholds import method_of
+
+WEEKS: Final = 8
+BANDS: Final = 4
+
+# Within the threshold of its time is what everybody was asked about; beyond it a sample was.
+OVER_TIME = """
+SELECT date_trunc('week', c.decided_at)::date, m.source,
+       least(floor(%(bands)s * m.distance / nullif(%(observe)s, 0)), %(bands)s - 1)::int,
+       m.distance <= m.threshold,
+       count(DISTINCT c.id) FILTER (WHERE c.state = 'confirmed'),
+       count(DISTINCT c.id) FILTER (WHERE c.state = 'dismissed')
+FROM moderation_casematch m JOIN moderation_reviewcase c ON c.id = m.case_id
+WHERE m.list_id = %(list)s AND m.match_type = %(match_type)s AND m.edit = ''
+  AND c.decided_at >= %(since)s
+GROUP BY 1, 2, 3, 4
+"""
+
+
+@dataclass(frozen=True)
+class Series:
+    """A line of the table over time: a rate for each week, and of all of them."""
+
+    name: str
+    weeks: Sequence[Rate]
+    total: Rate
+
+
+@dataclass(frozen=True)
+class OverTime:
+    """``weeks``: the Mondays, oldest first."""
+
+    weeks: Sequence[date]
+    overall: Sequence[Series]
+    sources: Sequence[Series]
+    bands: Sequence[Series]
+
+
+def precision_over_time(*, by: Actor, list_id: int, match_type: str) -> OverTime:
+    """The precision of a match type in each of the last weeks: as a whole and for each source
+    of the items, within the threshold; for each band of distances, also beyond it.
+
+    Raises ``NotAllowed`` and ``NotFound``.
+    """
+    check(by, "view lists")
+    method = method_of(list_id, match_type)
+    observe = method.thresholds.near_miss
+    today = timezone.now().date()
+    monday = today - timedelta(days=today.weekday())
+    weeks = [monday - timedelta(weeks=n) for n in range(WEEKS - 1, -1, -1)]
+    values: dict[str, Any] = {
+        "list": list_id,
+        "match_type": match_type,
+        "observe": observe,
+        "bands": BANDS,
+    }
+    with many_rows() as cursor:
+        cursor.execute(OVER_TIME, {**values, "since": weeks[0]})
+        rows = cursor.fetchall()
+    edges = [observe * n / BANDS for n in range(BANDS + 1)]
+    names = [f"{low:.3g} to {high:.3g}" for low, high in pairwise(edges)]
+    bands = _series(((names[row[2] or 0], row) for row in rows), weeks)
+    within = [row for row in rows if row[3]]
+    return OverTime(
+        weeks,
+        _series((("all", row) for row in within), weeks),
+        _series(((row[1] or "no source", row) for row in within), weeks),
+        sorted(bands, key=lambda series: names.index(series.name)),
+    )
+
+
+def _series(rows: Iterable[tuple[str, Sequence[Any]]], weeks: Sequence[date]) -> list[Series]:
+    counted: dict[str, dict[date, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
+    for name, (week, _, _, _, confirmed, dismissed) in rows:
+        counted[name][week][0] += confirmed
+        counted[name][week][1] += dismissed
+    return [
+        Series(
+            name,
+            [Rate.of(*by_week[week]) if week in by_week else Rate(0, 0, None) for week in weeks],
+            Rate.of(*(sum(counts[n] for counts in by_week.values()) for n in (0, 1))),
+        )
+        for name, by_week in sorted(counted.items())
+    ]
