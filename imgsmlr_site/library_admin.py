@@ -33,7 +33,7 @@ class NamesWhoGives:
     class Media:
         """A module, so that it runs after the selector's own script."""
 
-        js = (Script("admin_extra/selector.js", type="module"),)
+        js = (Script("imgsmlr_site/account_selector.js", type="module"),)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """All that a page's form changes."""

@@ -1,18 +1,23 @@
-"""Input fields that several requests share, with the limits of the columns they end in."""
+"""Input fields that several requests share, with the limits of the columns they are stored in."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from gallery.api.limits import MAX_URL
 from gallery.imaging.picture_limits import TooLarge
 from gallery.shared import exact_json
+from gallery.shared.errors import UserError
 from gallery.shared.meta import meta_problem
+
+MAX_URL = 2048
+MAX_DATA_ID = MAX_UPLOADER = 255
+MAX_REMARK = 10_000
+MAX_BATCH = 100
 
 
 @extend_schema_field({"type": "object", "additionalProperties": True})
@@ -34,7 +39,7 @@ class MetaField(serializers.JSONField):
 
 
 class VerbatimField(serializers.CharField):
-    """A text of the client's own, kept as it was sent: null, ``""`` and spaces are its business."""
+    """A text of the client's own, kept as it was sent, also null, ``""`` and spaces."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
@@ -70,22 +75,38 @@ class DistanceField(serializers.FloatField):
         return value
 
 
-class PictureFileField(serializers.FileField):
-    """An uploaded picture, as its bytes."""
+class UploadField(serializers.FileField):
+    """An uploaded file of limited size. What its bytes are is found out later."""
+
+    max_bytes_setting: ClassVar[str]
+    too_large: ClassVar[type[UserError]]
+    advice: ClassVar[str]
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
             allow_empty_file=True, use_url=False, help_text="In forms, not in JSON.", **kwargs
         )
 
-    def to_internal_value(self, data: Any) -> bytes:  # type: ignore[override]
-        """Raises ``TooLarge`` beyond the size limit. What the bytes are is decided later."""
+    def to_internal_value(self, data: Any) -> Any:
+        """Raises ``too_large`` beyond the limit."""
         upload = super().to_internal_value(data)
-        if upload.size > settings.MAX_UPLOAD_BYTES:
-            raise TooLarge(
-                f"The file has {upload.size:,} bytes, more than the "
-                f"{settings.MAX_UPLOAD_BYTES:,} accepted; send a smaller version.",
+        most = getattr(settings, self.max_bytes_setting)
+        if (upload.size or 0) > most:
+            raise self.too_large(
+                f"The file has {upload.size:,} bytes, more than the {most:,} accepted; "
+                f"send {self.advice}.",
                 field=self.field_name,
             )
-        content: bytes = upload.read()
+        return upload
+
+
+class PictureFileField(UploadField):
+    """Its value is the bytes of the picture."""
+
+    max_bytes_setting = "MAX_UPLOAD_BYTES"
+    too_large = TooLarge
+    advice = "a smaller version"
+
+    def to_internal_value(self, data: Any) -> bytes:  # type: ignore[override]
+        content: bytes = super().to_internal_value(data).read()
         return content

@@ -16,7 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from gallery.api import legacy_body
-from gallery.api.links import image_url
+from gallery.api.serializers import file_url
 from gallery.imaging.descriptors.haar import FlatPicture
 from gallery.imaging.picture_limits import NotAnImage
 from gallery.items import adding
@@ -119,7 +119,7 @@ def _result(request: HttpRequest, match: Match) -> dict[str, Any]:
     image = match.image
     return {
         "id": image.pk,
-        "url": image.url if image.url is not None else image_url(request, image),
+        "url": image.url if image.url is not None else file_url(request, image),
         "dataId": image.data_id,
         "md5": image.md5,
         "remark": image.remark,

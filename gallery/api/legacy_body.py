@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 
-from gallery.api.limits import MAX_DATA_ID, MAX_REMARK, MAX_URL
+from gallery.api.fields import MAX_DATA_ID, MAX_REMARK, MAX_URL
 from gallery.shared import exact_json
 from gallery.shared.meta import NUL, meta_problem
 

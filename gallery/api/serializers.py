@@ -2,37 +2,99 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Final
 
+from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from gallery.api.fields import (
+    MAX_BATCH,
+    MAX_DATA_ID,
+    MAX_REMARK,
+    MAX_UPLOADER,
     DistanceField,
     MetaField,
     PictureFileField,
     PictureUrlField,
     VerbatimField,
 )
-from gallery.api.limits import MAX_BATCH, MAX_DATA_ID, MAX_REMARK, MAX_UPLOADER
-from gallery.api.links import SOURCE, image_url, thumbnail_url
 from gallery.api.visibility import BLURRED, CLEARABLE, blur
+from gallery.items.item import Item
+from gallery.items.kinds import kind_of
 from gallery.items.models import Image
 from gallery.search.match_types import MATCH_TYPES
 
+SOURCE: Final = (
+    "Where it was fetched from, null for an upload. Its host may show something else by now, which "
+    "nobody has screened: show `file`."
+)
+"""What the API says of ``Item.url``."""
 
-class ImageSerializer(serializers.ModelSerializer):
-    """An image as others see it."""
+
+def file_url(request: Any, item: Item) -> str:
+    """Absolute: the original, or what is shown in its place where it is not kept."""
+    return address(request, kind_of(item).file_view, item)
+
+
+def address(request: Any, view: str, item: Item) -> str:
+    """The absolute URL of one of an item's own views, for a request of either kind."""
+    url: str = request.build_absolute_uri(reverse(view, args=[item.pk]))
+    return url
+
+
+class ItemSerializer(serializers.ModelSerializer):
+    """An item as others see it. ``copied``: the fields that are columns of the row."""
+
+    copied: ClassVar[tuple[str, ...]] = (
+        "id",
+        "url",
+        "data_id",
+        "md5",
+        "sha1",
+        "sha256",
+        "remark",
+        "meta",
+        "format",
+        "width",
+        "height",
+        "bytes",
+        "status",
+        "failure",
+        "created_at",
+    )
 
     url = serializers.CharField(allow_null=True, help_text=SOURCE)
+    thumbnail = serializers.CharField(allow_null=True, help_text="Absolute link to a small JPEG.")
+    file = serializers.CharField(allow_null=True)
+    kept = serializers.BooleanField(help_text="Whether the original is kept.")
+    blurred = serializers.BooleanField(help_text=BLURRED)
+    clearable = serializers.BooleanField(help_text=CLEARABLE)
+
+    def has_file(self, item: Any) -> bool:
+        """Whether there is anything to show at ``file``."""
+        raise NotImplementedError
+
+    def to_representation(self, item: Any) -> dict[str, Any]:
+        """Written out: through the fields it would take longer than the search itself."""
+        request = self.context["request"]
+        thumbnail = address(request, kind_of(item).thumbnail_view, item) if item.thumbnail else None
+        return {
+            **{name: getattr(item, name) for name in self.copied},
+            "thumbnail": thumbnail,
+            "file": file_url(request, item) if self.has_file(item) else None,
+            "kept": bool(item.original),
+            **blur(request, item),
+        }
+
+
+class ImageSerializer(ItemSerializer):
+    """An image as others see it."""
+
     file = serializers.CharField(
         allow_null=True,
         help_text="Absolute link to our copy: the original where it is kept, else the thumbnail.",
     )
-    kept = serializers.BooleanField(help_text="Whether the original is kept.")
-    thumbnail = serializers.CharField(allow_null=True, help_text="Absolute link to a small JPEG.")
-    blurred = serializers.BooleanField(help_text=BLURRED)
-    clearable = serializers.BooleanField(help_text=CLEARABLE)
 
     class Meta:
         model = Image
@@ -60,34 +122,42 @@ class ImageSerializer(serializers.ModelSerializer):
         ]
         read_only_fields = fields
 
-    def to_representation(self, image: Image) -> dict[str, Any]:
-        """Written out: through the fields it would take longer than the search itself."""
-        request = self.context["request"]
-        plain = ("id", "data_id", "md5", "sha1", "sha256", "remark", "meta", "format", "width")
-        more = ("url", "height", "bytes", "status", "failure", "created_at")
-        return {
-            **{name: getattr(image, name) for name in (*plain, *more)},
-            "file": image_url(request, image) if image.original or image.thumbnail else None,
-            "kept": bool(image.original),
-            "thumbnail": thumbnail_url(request, image),
-            **blur(request, image),
-        }
+    def has_file(self, item: Image) -> bool:
+        return bool(item.original or item.thumbnail)
 
 
-class AddSerializer(serializers.Serializer):
-    """One picture to add: ``url`` (JSON) or ``file`` (multipart)."""
+class PatchSerializer(serializers.Serializer):
+    """What may be changed afterwards."""
 
-    url = PictureUrlField(required=False)
-    file = PictureFileField(required=False)
     data_id = VerbatimField(max_length=MAX_DATA_ID)
     remark = VerbatimField(max_length=MAX_REMARK)
     meta = MetaField(required=False, allow_null=True)
+
+
+class AddItemSerializer(PatchSerializer):
+    """One item to add: ``url`` (JSON) or ``file`` (multipart)."""
+
+    contents: ClassVar[str]
     uploader = VerbatimField(max_length=MAX_UPLOADER)
+    url = PictureUrlField(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """A file may name the url it came from; one of them must be there."""
         if attrs.get("url") is None and attrs.get("file") is None:
-            raise serializers.ValidationError({"url": "Give the picture as url or as file."})
+            raise serializers.ValidationError(
+                {"url": f"Give the {self.contents} as url or as file."}
+            )
+        return attrs
+
+
+class AddSerializer(AddItemSerializer):
+    """One picture to add: ``url`` (JSON) or ``file`` (multipart)."""
+
+    contents = "picture"
+    file = PictureFileField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs = super().validate(attrs)
         attrs["data"] = attrs.pop("file", None)
         return attrs
 
@@ -139,14 +209,6 @@ class BatchResultsSerializer(serializers.Serializer):
     """One result for each picture, in the order they were sent."""
 
     results = BatchResultSerializer(many=True)
-
-
-class PatchSerializer(serializers.Serializer):
-    """What may be changed afterwards."""
-
-    data_id = VerbatimField(max_length=MAX_DATA_ID)
-    remark = VerbatimField(max_length=MAX_REMARK)
-    meta = MetaField(required=False, allow_null=True)
 
 
 class SearchSerializer(serializers.Serializer):

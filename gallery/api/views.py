@@ -7,58 +7,34 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
-from django_filters import rest_framework as filters
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
-from rest_framework import generics, status
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from gallery.api import serializers
-from gallery.api.deletion import DELETION, DELETION_NAMES, deletion_of, told_why
-from gallery.api.limits import MAX_DATA_ID, MAX_URL
+from gallery.api.item_views import ItemCollection, ItemDetail, collection_schema, detail_schema
 from gallery.api.schema import answers, json, json_or_files
-from gallery.api.visibility import check_own, hidden_from, may_draw
+from gallery.api.visibility import may_draw
 from gallery.imaging import descriptors
 from gallery.imaging.picture_limits import TooLarge
-from gallery.items import adding, changing
-from gallery.items.item import Status
-from gallery.items.media_access import note_access, seen_by
+from gallery.items import adding
+from gallery.items.image_kind import IMAGE
+from gallery.items.media_access import note_access
 from gallery.items.models import Image
 from gallery.search import searching
 from gallery.search.nearest import Filters, Match
 from gallery.shared.access import access_of, sender_of
-from gallery.shared.errors import Conflict, NotFound, UserError
+from gallery.shared.errors import Conflict, UserError
 
 FETCH_COST = ADD_COST = SEARCH_COST = 3
-DELETED_BY = {"data_id", "url", "md5"}
 WAIT = OpenApiParameter(
     "wait",
     {"type": "number", "minimum": 0, "maximum": 60},
     description="Seconds you are ready to wait: above 0 the picture is described and published "
     "before the answer (201). Without it the answer is 202 and the worker does it.",
 )
-
-
-class ImageFilter(filters.FilterSet):
-    """Filters of the list."""
-
-    data_id = filters.CharFilter(max_length=MAX_DATA_ID, strip=False)
-    data_id_prefix = filters.CharFilter(
-        "data_id", lookup_expr="startswith", max_length=MAX_DATA_ID, strip=False
-    )
-    url = filters.CharFilter(max_length=MAX_URL)
-    md5 = filters.CharFilter(max_length=32)
-    status = filters.ChoiceFilter(choices=Status.choices)
-
-    class Meta:
-        model = Image
-        fields: list[str] = []
-
-
-def visible_images(request: Request) -> Any:
-    """All but quarantined images, which few may see."""
-    return Image.objects.exclude(hidden_from(request))
 
 
 def wait_of(request: Request) -> bool:
@@ -73,22 +49,16 @@ def wait_of(request: Request) -> bool:
     return seconds > 0
 
 
-@extend_schema_view(
-    get=extend_schema(responses=answers({200: serializers.ImageSerializer(many=True)}, 404))
+@collection_schema(
+    "images_destroy_some", serializers.ImageSerializer, serializers.DeletedSerializer
 )
-class ImageCollection(generics.ListAPIView):
+class ImageCollection(ItemCollection):
     """Add, list and delete images."""
 
+    item_kind = IMAGE
     queryset = Image.objects.all()
-    scopes = {"GET": "search", "POST": "add", "DELETE": "add"}
     serializer_class = serializers.ImageSerializer
-    filterset_class = ImageFilter
-
-    def throttle_cost(self, request: Request) -> int:
-        return ADD_COST if request.method == "POST" else 1
-
-    def get_queryset(self) -> Any:
-        return seen_by(access_of(self.request), visible_images(self.request))
+    add_cost = ADD_COST
 
     @extend_schema(
         parameters=[WAIT],
@@ -114,30 +84,6 @@ class ImageCollection(generics.ListAPIView):
         answer = serializers.ImageSerializer(image, context=self.get_serializer_context())
         code = status.HTTP_201_CREATED if inline else status.HTTP_202_ACCEPTED
         return Response(answer.data, status=code)
-
-    @extend_schema(
-        operation_id="images_destroy_some",
-        parameters=[*(OpenApiParameter(name, str) for name in sorted(DELETED_BY)), *DELETION],
-        responses=answers(
-            {200: serializers.DeletedSerializer, 409: serializers.ConflictSerializer}
-        ),
-    )
-    def delete(self, request: Request) -> Response:
-        """Delete the images with this ``data_id``, ``url`` or ``md5``, with all that is stored.
-
-        None is deleted if one of them is withheld (409).
-        """
-        asked = deletion_of(request)
-        names = request.query_params.keys() - DELETION_NAMES
-        given = {name: request.query_params[name] for name in names}
-        # A filter that is empty or misspelt must not delete more than was meant.
-        if not given or not given.keys() <= DELETED_BY or not all(given.values()):
-            raise UserError("Say which images to delete: give data_id, url or md5, not empty.")
-        images = visible_images(request).filter(**given)
-        check_own(request, images.order_by().values_list("added_by", flat=True).distinct())
-        with told_why(request):
-            deleted = changing.delete_items(items=images, by=access_of(request).actor, **asked)
-        return Response({"deleted": deleted})
 
 
 class ImageBatch(APIView):
@@ -183,53 +129,13 @@ def error_body(error: UserError) -> dict[str, Any]:
     return body
 
 
-@extend_schema_view(
-    get=extend_schema(responses=answers({200: serializers.ImageSerializer}, 404)),
-    delete=extend_schema(
-        parameters=DELETION,
-        responses=answers({204: None, 409: serializers.ConflictSerializer}, 404),
-    ),
-)
-class ImageItem(generics.RetrieveAPIView):
+@detail_schema(serializers.ImageSerializer)
+class ImageItem(ItemDetail):
     """One image."""
 
+    item_kind = IMAGE
     queryset = Image.objects.all()
-    scopes = {"GET": "search", "PATCH": "add", "DELETE": "add"}
     serializer_class = serializers.ImageSerializer
-
-    def get_queryset(self) -> Any:
-        return seen_by(access_of(self.request), visible_images(self.request))
-
-    def get_object(self) -> Image:
-        image: Image | None = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
-        if image is None:
-            raise NotFound(f"There is no image {self.kwargs['pk']}.")
-        return image
-
-    @extend_schema(
-        request=json(serializers.PatchSerializer),
-        responses=answers({200: serializers.ImageSerializer}, 404, body=True),
-    )
-    def patch(self, request: Request, pk: int) -> Response:
-        """Change data_id, remark or meta."""
-        image = self.get_object()
-        check_own(request, [image.added_by])
-        body = serializers.PatchSerializer(data=request.data, partial=True)
-        body.is_valid(raise_exception=True)
-        image = changing.update_item(
-            model=Image, item_id=image.pk, fields=body.validated_data, by=access_of(request).actor
-        )
-        return Response(self.get_serializer(image).data)
-
-    def delete(self, request: Request, pk: int) -> Response:
-        """Delete the row, its vectors and its files. The same picture may be added again."""
-        asked = deletion_of(request)
-        image = self.get_object()
-        check_own(request, [image.added_by])
-        rows = Image.objects.filter(pk=image.pk)
-        with told_why(request):
-            changing.delete_items(items=rows, by=access_of(request).actor, **asked)
-        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class ImageSearch(APIView):

@@ -40,7 +40,7 @@ class Missing:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BackfillOutcome:
     """What became of one image. ``failed`` may succeed at another time, ``stale`` hardly."""
 
     image_id: int
@@ -58,7 +58,7 @@ def count_missing() -> Missing:
     )
 
 
-def fill_missing() -> Iterator[Outcome]:
+def fill_missing() -> Iterator[BackfillOutcome]:
     """Describe every image that lacks a current descriptor, oldest first, in batches.
 
     Each batch is committed, so that a run that was broken off is resumed by the next.
@@ -113,18 +113,18 @@ def _lacking(kinds: Sequence[Descriptor]) -> QuerySet[Image]:
     return Image.objects.filter(lacks, status__in=PUBLISHED)
 
 
-def _fill(images: Sequence[Image], kinds: Sequence[Descriptor]) -> list[Outcome]:
-    outcomes: list[Outcome] = []
+def _fill(images: Sequence[Image], kinds: Sequence[Descriptor]) -> list[BackfillOutcome]:
+    outcomes: list[BackfillOutcome] = []
     readable: list[tuple[Image, Picture]] = []
     with ThreadPoolExecutor(FETCH_THREADS) as pool:
         for image, found in zip(images, pool.map(read_again, images), strict=True):
-            if isinstance(found, Outcome):
+            if isinstance(found, BackfillOutcome):
                 outcomes.append(found)
                 continue
             try:
                 readable.append((image, decoding.decode(found, conf.limits())))
             except UserError as error:
-                outcomes.append(Outcome(image.pk, "failed", error.message))
+                outcomes.append(BackfillOutcome(image.pk, "failed", error.message))
     columns = _describe(readable, kinds)
     stale = [outcome.image_id for outcome in outcomes if outcome.kind == "stale"]
     with transaction.atomic():
@@ -133,7 +133,7 @@ def _fill(images: Sequence[Image], kinds: Sequence[Descriptor]) -> list[Outcome]
         Image.objects.filter(pk__in=columns).exclude(stale_at=None).update(stale_at=None)
     for pk, by_version in columns.items():
         embedding.finish(pk, by_version)
-    return [*outcomes, *(Outcome(pk, "filled") for pk in columns)]
+    return [*outcomes, *(BackfillOutcome(pk, "filled") for pk in columns)]
 
 
 def _describe(
@@ -155,21 +155,21 @@ def _describe(
     return columns
 
 
-def read_again(image: Image) -> bytes | Outcome:
+def read_again(image: Image) -> bytes | BackfillOutcome:
     """The bytes that were added. Runs in a thread and touches no row."""
     if image.original:
         try:
             return file_storage.read_original(image)
         except FileNotFoundError:
             if image.url is None:
-                return Outcome(image.pk, "failed", describing.LOST)
+                return BackfillOutcome(image.pk, "failed", describing.LOST)
     if image.url is None:
-        return Outcome(image.pk, "stale", "Its original was not kept, and it has no URL.")
+        return BackfillOutcome(image.pk, "stale", "Its original was not kept, and it has no URL.")
     try:
         data = fetch(image.url, conf.fetch_policy()).data
     except FetchFailed as error:
         kind: Literal["stale", "failed"] = "stale" if error.upstream_status in GONE else "failed"
-        return Outcome(image.pk, kind, error.message)
+        return BackfillOutcome(image.pk, kind, error.message)
     if Hashes.of(data).sha256 != image.sha256:
-        return Outcome(image.pk, "stale", "Its URL holds another picture now.")
+        return BackfillOutcome(image.pk, "stale", "Its URL holds another picture now.")
     return data

@@ -7,7 +7,7 @@ from typing import Final
 
 from django.db.models import Q
 
-from gallery.items import describing, embedding
+from gallery.items import embedding
 from gallery.items.kinds import ItemKind
 from gallery.items.models import DuplicatePair, Image
 
@@ -22,10 +22,10 @@ IMAGE: Final = ItemKind(
     model=Image,
     contents="picture",
     stored="vectors",
+    file_view="gallery:original",
     thumbnail_view="gallery:thumbnail",
     icon="image",
     failed_icon="broken_image",
-    try_again=describing.describe_again,
     needs_original=lambda image: not embedding.is_described(image),
     lock_dependents=_lock_pairs,
 )

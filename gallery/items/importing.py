@@ -49,7 +49,7 @@ DEADLY = "Describing this picture ended its process. Re-encode the file and add 
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ImportOutcome:
     """What became of one source. ``held``: added, but a publishing gate keeps it back."""
 
     source: Source
@@ -59,7 +59,7 @@ class Outcome:
 
 def import_images(
     *, sources: Iterable[Source], by: str, workers: int, embed: bool = False
-) -> Iterator[Outcome]:
+) -> Iterator[ImportOutcome]:
     """Add pictures, a transaction for each ``BATCH``; nothing about one picture stops the rest.
 
     What is here already is passed over: a link by its text, before it is fetched, everything
@@ -146,7 +146,7 @@ class _Pool:
             return DEADLY
 
 
-def _sort_out(batch: Sequence[Source]) -> tuple[list[Source], list[Outcome]]:
+def _sort_out(batch: Sequence[Source]) -> tuple[list[Source], list[ImportOutcome]]:
     """Those to prepare, and the outcomes of those that need not be."""
     md5s: dict[str, Source] = {}
     todo, outcomes = [], []
@@ -155,45 +155,47 @@ def _sort_out(batch: Sequence[Source]) -> tuple[list[Source], list[Outcome]]:
     known = set(here.filter(url__in=urls).values_list("url", flat=True)) if any(urls) else set()
     for source in batch:
         if source.problem:
-            outcomes.append(Outcome(source, "failed", source.problem))
+            outcomes.append(ImportOutcome(source, "failed", source.problem))
         elif isinstance(source.place, str):
             if source.place in known:
-                outcomes.append(Outcome(source, "exists"))
+                outcomes.append(ImportOutcome(source, "exists"))
             else:
                 todo.append(source)
-        elif isinstance(found := _look_into(source, source.place), Outcome):
+        elif isinstance(found := _look_into(source, source.place), ImportOutcome):
             outcomes.append(found)
         elif found in md5s:
-            outcomes.append(Outcome(source, "exists"))
+            outcomes.append(ImportOutcome(source, "exists"))
         else:
             md5s[found] = source
     known = set(here.filter(md5__in=md5s).values_list("md5", flat=True)) if md5s else set()
     for md5, source in md5s.items():
         if md5 in known:
-            outcomes.append(Outcome(source, "exists"))
+            outcomes.append(ImportOutcome(source, "exists"))
         else:
             todo.append(source)
     return todo, outcomes
 
 
-def _look_into(source: Source, path: Path) -> str | Outcome:
+def _look_into(source: Source, path: Path) -> str | ImportOutcome:
     """The md5 of a file, or why it will not be added."""
     try:
         if source.found and not path.is_file():  # a pipe or a device would never end
-            return Outcome(source, "skipped", "This is not a file.")
+            return ImportOutcome(source, "skipped", "This is not a file.")
         with path.open("rb") as stream:
             if source.found and sniff(stream.read(HEAD)) is None:
-                return Outcome(source, "skipped", "This is not a picture in a format read here.")
+                return ImportOutcome(
+                    source, "skipped", "This is not a picture in a format read here."
+                )
             stream.seek(0)
             if os.fstat(stream.fileno()).st_size > settings.MAX_UPLOAD_BYTES:
-                return Outcome(
+                return ImportOutcome(
                     source,
                     "failed",
                     f"The file has more than the {settings.MAX_UPLOAD_BYTES:,} bytes accepted.",
                 )
             return hashlib.file_digest(stream, _md5).hexdigest()
     except OSError as error:
-        return Outcome(source, "failed", f"The file cannot be read: {error.strerror}.")
+        return ImportOutcome(source, "failed", f"The file cannot be read: {error.strerror}.")
 
 
 def _md5() -> hashlib._Hash:
@@ -202,22 +204,22 @@ def _md5() -> hashlib._Hash:
 
 def _store(
     sources: Sequence[Source], prepared: Sequence[Prepared | str], *, by: str, embed: bool
-) -> list[Outcome]:
+) -> list[ImportOutcome]:
     """Store, describe and publish a batch in one transaction."""
-    outcomes: list[Outcome] = []
+    outcomes: list[ImportOutcome] = []
     candidates: dict[str, tuple[Source, Image, Prepared]] = {}
     for source, result in zip(sources, prepared, strict=True):
         if isinstance(result, str):
-            outcomes.append(Outcome(source, "failed", result))
+            outcomes.append(ImportOutcome(source, "failed", result))
         elif result.hashes.md5 in candidates:
-            outcomes.append(Outcome(source, "exists"))
+            outcomes.append(ImportOutcome(source, "exists"))
         else:
             image = _image(source, result, by)
             candidates[image.md5] = (source, image, result)
     with file_storage.undo_files() as files, transaction.atomic(), batch_notifications():
         new = _insert_all([image for _, image, _ in candidates.values()])
         stored = [candidates.pop(image.md5) for image in new]
-        outcomes += [Outcome(source, "exists") for source, _, _ in candidates.values()]
+        outcomes += [ImportOutcome(source, "exists") for source, _, _ in candidates.values()]
         for _, image, result in stored:
             needed = embedding.left(result.description.columns)
             if result.data and (image.keep_original or needed or settings.PUBLISHING_GATES):
@@ -268,11 +270,11 @@ def _insert_all(images: Sequence[Image]) -> list[Image]:
         return new
 
 
-def _publish(source: Source, image: Image, prepared: Prepared, by: str) -> Outcome:
+def _publish(source: Source, image: Image, prepared: Prepared, by: str) -> ImportOutcome:
     notify_changed(by=by, verb="added", row=image, after=image.status)
     original = image.original.name
     spare = not image.keep_original and not embedding.left(prepared.description.columns)
     status = publish(image, by=by, spare=spare)
     if not image.original:
         file_storage.delete_after_commit([original])
-    return Outcome(source, "added" if status == Status.READY else "held")
+    return ImportOutcome(source, "added" if status == Status.READY else "held")

@@ -8,10 +8,8 @@ from django.db import IntegrityError, transaction
 
 from gallery.items import file_storage
 from gallery.items.item import Item, Status
+from gallery.items.kinds import kind_of
 from gallery.shared.errors import Conflict
-
-SAME = {"image": "picture"}
-"""What the bytes of a row are called, where it is not the row's own name."""
 
 
 class AlreadyStored(Conflict):
@@ -19,9 +17,10 @@ class AlreadyStored(Conflict):
 
     code = "exists"
 
-    def __init__(self, name: str, existing_id: int) -> None:
+    def __init__(self, model: type[Item], existing_id: int) -> None:
+        kind = kind_of(model)
         super().__init__(
-            f"The same {SAME.get(name, name)} is already here: it is {name} {existing_id}.",
+            f"The same {kind.contents} is already here: it is {kind.name} {existing_id}.",
             existing_id=existing_id,
         )
 
@@ -32,7 +31,7 @@ def refuse_existing(model: type[Item], md5: str) -> None:
     same = rows.filter(md5=md5).exclude(status=Status.FAILED)
     # Unordered: for the newest one, PostgreSQL may walk all rows from the end.
     for existing_id in same.order_by().values_list("id", flat=True):
-        raise AlreadyStored(str(model._meta.model_name), existing_id)
+        raise AlreadyStored(model, existing_id)
 
 
 def insert(item: Item) -> None:
@@ -47,7 +46,7 @@ def insert(item: Item) -> None:
             item.save(force_insert=True)
             return
         if row.status != Status.FAILED:
-            raise AlreadyStored(str(item._meta.model_name), row.pk) from None
+            raise AlreadyStored(type(item), row.pk) from None
         row.move_to(Status.PENDING)
         file_storage.delete_after_commit(file_storage.file_names(row))
         item.pk, item.created_at = row.pk, row.created_at

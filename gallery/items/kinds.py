@@ -24,21 +24,20 @@ def _nothing(ids: Sequence[int]) -> None:
 class ItemKind:
     """What code that handles any item must know about its kind.
 
-    ``contents``: what its bytes are called in messages; ``stored``: what is kept of them beside
-    files. ``thumbnail_view``: a URL name. ``icon``: stands for an item without a thumbnail,
-    ``failed_icon`` for one that failed.
-    ``try_again(items=, by=)`` queues items for their description and answers how many.
-    ``needs_original(item)``: whether something has still to be read from the original file.
-    ``lock_dependents(ids)``: locks the rows that are deleted with these items.
+    ``contents``: what its bytes are called in messages. ``stored``: what is stored of it beside
+    files. ``file_view`` and ``thumbnail_view`` are URL names. ``icon`` stands for an item without
+    a thumbnail, ``failed_icon`` for one that failed. ``needs_original(item)``: whether something
+    has still to be read from the original file. ``lock_dependents(ids)`` locks the rows that are
+    deleted with these items.
     """
 
     model: type[Item]
     contents: str
     stored: str
+    file_view: str
     thumbnail_view: str
     icon: str
     failed_icon: str
-    try_again: Callable[..., int]
     needs_original: Callable[[Any], bool]
     lock_dependents: Callable[[Sequence[int]], None] = _nothing
 

@@ -19,7 +19,7 @@ from gallery.imaging import decoding, descriptors
 from gallery.imaging.descriptors.base import PIXELS_VERSION
 from gallery.imaging.shown_pictures import FULL
 from gallery.items import conf, embedding, file_storage
-from gallery.items.backfill import Outcome, read_again
+from gallery.items.backfill import BackfillOutcome, read_again
 from gallery.items.item import UNREADABLE
 from gallery.items.models import DuplicateScan, Image
 from gallery.items.preprocessing import Description, describe_file
@@ -36,7 +36,7 @@ def count_left() -> tuple[int, int]:
     return left.count(), left.filter(original="").count()
 
 
-def look_through() -> Iterator[Outcome]:
+def look_through() -> Iterator[BackfillOutcome]:
     """All of them: what was never tried, then what could not be read. Links are fetched again."""
     left = Image.objects.not_looked_through()
     failed = left.filter(pictures_version=UNREADABLE)
@@ -51,7 +51,7 @@ def look_through_some() -> int:
     return sum(1 for _ in _each(Image.objects.left_to_workers(), until=until))
 
 
-def _each(rows: QuerySet[Image], *, until: float = float("inf")) -> Iterator[Outcome]:
+def _each(rows: QuerySet[Image], *, until: float = float("inf")) -> Iterator[BackfillOutcome]:
     last = 0
     while batch := list(rows.filter(pk__gt=last).order_by("id")[:BATCH]):
         for image in batch:
@@ -64,18 +64,18 @@ def _each(rows: QuerySet[Image], *, until: float = float("inf")) -> Iterator[Out
                 yield _look_through(image)
 
 
-def _look_through(image: Image) -> Outcome:
+def _look_through(image: Image) -> BackfillOutcome:
     data = read_again(image)
-    if isinstance(data, Outcome):
+    if isinstance(data, BackfillOutcome):
         return data
     try:
         picture = decoding.decode(data, conf.limits())
     except UserError as error:
-        return Outcome(image.pk, "failed", error.message)
+        return BackfillOutcome(image.pk, "failed", error.message)
     kinds = [descriptors.get(name) for name in descriptors.PIXELS]
     found = describe_file(data, picture, kinds, conf.limits(), settings.THUMBNAIL_SIZE)
     _store(image.pk, found)
-    return Outcome(image.pk, "filled")
+    return BackfillOutcome(image.pk, "filled")
 
 
 def _store(image_id: int, found: Description) -> None:

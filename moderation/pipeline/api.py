@@ -11,8 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from gallery.api.fields import PictureFileField, PictureUrlField
-from gallery.api.limits import MAX_BATCH
+from gallery.api.fields import MAX_BATCH, PictureFileField, PictureUrlField
 from gallery.api.schema import answers, json, json_or_files
 from gallery.api.serializers import ConflictSerializer, ErrorSerializer
 from gallery.api.views import error_body

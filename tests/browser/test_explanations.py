@@ -171,7 +171,7 @@ def test_percentages_do_not_promise_more_than_is_known(
     page = open_page()
     said = page.evaluate(
         """async (numbers) => {
-            const { percent } = await import("/static/gallery/format.js");
+            const { percent } = await import("/static/gallery/search/format.js");
             return numbers.map(percent);
         }""",
         [1, 0.9996, 0.99949, 0.996, 0.99, 0.989, 0.5, 0],

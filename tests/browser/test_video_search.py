@@ -294,7 +294,7 @@ def test_animations_are_told_from_pictures(
     page = open_page()
     moves = page.evaluate(
         """async ([type, bytes]) => {
-            const { isAnimation } = await import("/static/gallery/media.js");
+            const { isAnimation } = await import("/static/gallery/search/media.js");
             return isAnimation(new File([new Uint8Array(bytes)], "a", { type }));
         }""",
         [f"image/{format.lower()}", list(data)],

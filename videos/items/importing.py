@@ -8,7 +8,7 @@ from pathlib import Path
 from django.core.files.base import File
 
 from gallery.items.import_sources import Source
-from gallery.items.importing import Outcome
+from gallery.items.importing import ImportOutcome
 from gallery.items.inserting import AlreadyStored
 from gallery.items.item import Status
 from gallery.shared.errors import UserError
@@ -20,55 +20,58 @@ from videos.models import Video
 
 
 def import_videos(
-    *, sources: Iterable[Source], by: str, tell: Callable[[float], None] | None = None
-) -> Iterator[Outcome]:
+    *, sources: Iterable[Source], by: str, progress: Callable[[float], None] | None = None
+) -> Iterator[ImportOutcome]:
     """Add and index videos one by one; nothing about one stops the rest.
 
     What is here already is passed over, a link by its text before it is fetched. So an import
     that was broken off is resumed by running it again: what was stored, but not indexed, is
-    left to the workers. ``tell`` is told the share of the video at hand that is read.
+    left to the workers. ``progress`` is called with the share, 0..1, of the current video that
+    is read.
     """
     for source in sources:
-        yield _import(source, by, tell)
+        yield _import(source, by, progress)
 
 
-def _import(source: Source, by: str, tell: Callable[[float], None] | None) -> Outcome:
+def _import(source: Source, by: str, progress: Callable[[float], None] | None) -> ImportOutcome:
     if source.problem:
-        return Outcome(source, "failed", source.problem)
+        return ImportOutcome(source, "failed", source.problem)
     try:
         video = _fetched(source, by) if isinstance(source.place, str) else _read(source, by)
     except AlreadyStored:
-        return Outcome(source, "exists")
+        return ImportOutcome(source, "exists")
     except UserError as error:
-        return Outcome(source, "failed", error.message)
+        return ImportOutcome(source, "failed", error.message)
     except OSError as error:
-        return Outcome(source, "failed", f"The file cannot be read: {error.strerror}.")
-    if isinstance(video, Outcome):
+        return ImportOutcome(source, "failed", f"The file cannot be read: {error.strerror}.")
+    if isinstance(video, ImportOutcome):
         return video
-    indexing.index_videos([video.pk], tell=tell)
+    indexing.index_videos([video.pk], tell=progress)
     video.refresh_from_db()
     if video.status == Status.FAILED:
-        return Outcome(source, "failed", video.failure)
-    return Outcome(source, "held" if video.status == Status.QUARANTINED else "added")
+        return ImportOutcome(source, "failed", video.failure)
+    return ImportOutcome(source, "held" if video.status == Status.QUARANTINED else "added")
 
 
-def _fetched(source: Source, by: str) -> Video | Outcome:
+def _fetched(source: Source, by: str) -> Video | ImportOutcome:
     if Video.objects.exclude(status=Status.FAILED).filter(url=source.fields["url"]).exists():
-        return Outcome(source, "exists")
+        return ImportOutcome(source, "exists")
     return adding.add_video(by=by, **source.fields)
 
 
-def _read(source: Source, by: str) -> Video | Outcome:
+def _read(source: Source, by: str) -> Video | ImportOutcome:
     path = Path(source.place)
     if source.found and not path.is_file():  # a pipe or a device would never end
-        return Outcome(source, "skipped", "This is not a file.")
+        return ImportOutcome(source, "skipped", "This is not a file.")
     with path.open("rb") as stream:
         container = sniff(stream.read(HEAD_BYTES))
         if source.found and container is None:
-            return Outcome(source, "skipped", "This is not a video in a format that is read here.")
+            return ImportOutcome(
+                source, "skipped", "This is not a video in a format that is read here."
+            )
         try:
             return adding.add_video(file=File(stream), by=by, **source.fields)
         except NotAVideo as error:
             if source.found and container in ANIMATIONS:
-                return Outcome(source, "skipped", error.message)
+                return ImportOutcome(source, "skipped", error.message)
             raise

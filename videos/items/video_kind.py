@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from gallery.items.kinds import ItemKind
-from videos.items import reindexing
 from videos.models import Video
 
 VIDEO: Final = ItemKind(
     model=Video,
     contents="video",
     stored="frames",
+    file_view="video-file",
     thumbnail_view="video-thumbnail",
     icon="movie",
     failed_icon="videocam_off",
-    try_again=reindexing.index_again,
     needs_original=lambda video: video.reindex,
 )

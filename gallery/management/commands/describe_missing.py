@@ -70,7 +70,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{version}: {count} images lack it")
         return missing
 
-    def _count(self, outcomes: Iterable[backfill.Outcome], total: int) -> Counter[str]:
+    def _count(self, outcomes: Iterable[backfill.BackfillOutcome], total: int) -> Counter[str]:
         counts: Counter[str] = Counter()
         with tqdm(total=total, unit="image", disable=None) as bar:
             for outcome in outcomes:

@@ -1,8 +1,8 @@
 /** Why a picture was found, on its card: the edits in words, where, side by side, distances. */
 
 import { fromTemplate, make } from "./dom.js";
-import { agreement, distancesOf, sentenceOf, summaryOf } from "./edits.js";
-import * as overlay from "./overlay.js";
+import { agreement, distancesOf, sentenceOf, summaryOf } from "./edit_texts.js";
+import * as overlay from "./shared_region.js";
 
 const DRAWN = 10; // so many of the first matches the service draws
 

@@ -1,8 +1,8 @@
 /** Searching the videos, and showing what is there. */
 
 import * as api from "./api.js";
-import { foundVideos, storedVideo } from "./video-results.js";
-import { describeVideos, videoNotices } from "./video-messages.js";
+import { foundVideos, storedVideo } from "./video_results.js";
+import { describeVideos, videoNotices } from "./video_messages.js";
 
 /** Search with `query` ({file}, {url} or a picture's {id}); `actions` are what notices offer. */
 export async function search(results, { query, state, videos, signal, ...actions }) {

@@ -1,21 +1,21 @@
 /** Wires the page: the address bar is the state, every change of it is one run. */
 
-import { createAdder } from "./adder.js";
+import { createAdder } from "./add_dialog.js";
 import * as api from "./api.js";
-import { compare } from "./comparison.js";
-import { createControls } from "./controls.js";
+import { compare } from "./comparison_dialog.js";
+import { createControls } from "./search_controls.js";
 import { byId, confirmOn, copyText, webUrl } from "./dom.js";
 import * as format from "./format.js";
 import * as messages from "./messages.js";
 import { isAnimation, isClip } from "./media.js";
-import { createPicker } from "./picker.js";
-import { showPreview } from "./preview.js";
+import { createPicker } from "./query_picker.js";
+import { showPreview } from "./query_preview.js";
 import { createResults } from "./results.js";
-import { withScales } from "./scales.js";
+import { withScales } from "./distance_texts.js";
 import { parse, PICTURES, serialise, VIDEOS } from "./state.js";
-import { noVideos } from "./video-messages.js";
-import * as videos from "./videos.js";
-import { createWhere, onlyPlaceOf } from "./where.js";
+import { noVideos } from "./video_messages.js";
+import * as videos from "./video_search.js";
+import { createWhere, onlyPlaceOf } from "./target_choice.js";
 
 const uploads = new Map(); // key → File: what the address cannot hold, for back and forward
 

@@ -2,10 +2,10 @@
 
 import { button, byId, copyText, fromTemplate, icon, make, announce, confirmOn } from "./dom.js";
 import * as format from "./format.js";
-import { clearButton } from "./looks.js";
-import { createPlayer } from "./player.js";
+import { clearButton } from "./clear_looks.js";
+import { createPlayer } from "./video_player.js";
 import { showCertainty } from "./results.js";
-import { rangeText, timeline } from "./timeline.js";
+import { rangeText, timeline } from "./video_timeline.js";
 
 const SAME_SPEED = 0.02;
 const NEAR = 0.5; // seconds

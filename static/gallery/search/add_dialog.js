@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { byId, fromTemplate, icon, make, webUrl } from "./dom.js";
 import { plural } from "./format.js";
-import { watch } from "./indexing.js";
+import { watch } from "./indexing_progress.js";
 import { isClip, isClipLink } from "./media.js";
 
 const AT_ONCE = 2;

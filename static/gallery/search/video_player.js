@@ -2,7 +2,7 @@
 
 import { make } from "./dom.js";
 import { clock } from "./format.js";
-import { lookAt, whenLeft } from "./looks.js";
+import { lookAt, whenLeft } from "./clear_looks.js";
 
 const GONE = "It cannot be played. It may have been taken away since.";
 const UNKNOWN = "This browser cannot play the file: a small copy plays.";

@@ -3,8 +3,8 @@
 import { announce, button, byId, confirmOn, copyText, fromTemplate, make, webUrl } from "./dom.js";
 import { explain } from "./explanation.js";
 import * as format from "./format.js";
-import { clearButton } from "./looks.js";
-import * as overlay from "./overlay.js";
+import { clearButton } from "./clear_looks.js";
+import * as overlay from "./shared_region.js";
 
 const SKELETONS = 8;
 
