@@ -5,17 +5,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
-SCHEDULES = (
-    ("Scan what was left over", "moderation.tasks.sweep", 1, "lists"),
-    ("Renew the index of banned hashes", "moderation.tasks.refresh_hash_index", 10, None),
-    ("Import what was left over", "moderation.tasks.pick_up_imports", 5, "lists"),
-    ("Send webhooks", "moderation.tasks.send_webhooks", 1, "lists"),
-    ("Delete settled webhook messages", "moderation.tasks.clean_up_webhooks", 24 * 60, "lists"),
-    ("End what is allowed for a time", "moderation.tasks.retire_expired", 5, "lists"),
-    ("Let go of originals no case needs", "moderation.tasks.forget_originals", 24 * 60, None),
-    ("Forget answers to checks", "moderation.tasks.forget_answers", 24 * 60, None),
-)
-"""Name, task, minutes between two runs, cluster."""
+from gallery.shared.schedules import Scheduled, make_schedules
 
 CHANGES_ITEMS = ("lead", "admin")
 """The roles that may quarantine and release by hand; a moderator does so by deciding cases."""
@@ -26,6 +16,23 @@ class ModerationConfig(AppConfig):
 
     name = "moderation"
     default_auto_field = "django.db.models.BigAutoField"
+    schedules = (
+        Scheduled("Scan what was left over", "moderation.tasks.sweep", 1, "lists"),
+        Scheduled("Renew the index of banned hashes", "moderation.tasks.refresh_hash_index", 10),
+        Scheduled("Import what was left over", "moderation.tasks.pick_up_imports", 5, "lists"),
+        Scheduled("Send webhooks", "moderation.tasks.send_webhooks", 1, "lists"),
+        Scheduled(
+            "Delete settled webhook messages",
+            "moderation.tasks.clean_up_webhooks",
+            24 * 60,
+            "lists",
+        ),
+        Scheduled("End what is allowed for a time", "moderation.tasks.retire_expired", 5, "lists"),
+        Scheduled(
+            "Let go of originals no case needs", "moderation.tasks.forget_originals", 24 * 60
+        ),
+        Scheduled("Forget answers to checks", "moderation.tasks.forget_answers", 24 * 60),
+    )
 
     def ready(self) -> None:
         """Nothing heavy is imported here: web and workers fork after it."""
@@ -55,19 +62,3 @@ def make_groups(**kwargs: Any) -> None:
                     codename__in=codes, content_type__app_label__in=["gallery", "videos"]
                 )
             )
-
-
-def make_schedules(**kwargs: Any) -> None:
-    """What runs by itself; what an administrator changes of a schedule stays."""
-    from django_q.models import Schedule
-
-    for name, task, minutes, cluster in SCHEDULES:
-        Schedule.objects.get_or_create(
-            name=name,
-            defaults={
-                "func": task,
-                "schedule_type": Schedule.MINUTES,
-                "minutes": minutes,
-                "cluster": cluster,
-            },
-        )
