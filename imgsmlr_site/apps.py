@@ -12,4 +12,4 @@ class SiteConfig(AppConfig):
 
     def ready(self) -> None:
         """Import the modules that register themselves; the libraries' admins are there by now."""
-        from imgsmlr_site import checks, first_start, library_admin  # noqa: F401
+        from imgsmlr_site import accounts, checks, library_admin  # noqa: F401

@@ -9,9 +9,11 @@ import ipaddress
 import os
 import secrets
 from pathlib import Path
+from typing import TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 
+Number = TypeVar("Number", int, float)
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 TRUE = {"1", "true", "yes", "on"}
@@ -34,28 +36,27 @@ def env_bool(name: str, default: bool) -> bool:
     return raw in TRUE
 
 
-def env_int(name: str, default: int, *, minimum: int, maximum: int = 2**31 - 1) -> int:
-    """A whole number within [minimum, maximum]."""
+def _number(
+    kind: type[Number], what: str, name: str, default: float, minimum: float, maximum: float
+) -> Number:
     raw = env_str(name) or str(default)
     try:
-        value = int(raw)
+        value = kind(raw)
     except ValueError:
-        raise ImproperlyConfigured(f"{name}={raw!r} is not a whole number.") from None
+        raise ImproperlyConfigured(f"{name}={raw!r} is not {what}.") from None
     if not minimum <= value <= maximum:
         raise ImproperlyConfigured(f"{name}={value} is outside {minimum} to {maximum}.")
     return value
+
+
+def env_int(name: str, default: int, *, minimum: int, maximum: int = 2**31 - 1) -> int:
+    """A whole number within [minimum, maximum]."""
+    return _number(int, "a whole number", name, default, minimum, maximum)
 
 
 def env_float(name: str, default: float, *, minimum: float, maximum: float) -> float:
     """A finite number within [minimum, maximum]."""
-    raw = env_str(name) or str(default)
-    try:
-        value = float(raw)
-    except ValueError:
-        raise ImproperlyConfigured(f"{name}={raw!r} is not a number.") from None
-    if not minimum <= value <= maximum:
-        raise ImproperlyConfigured(f"{name}={value} is outside {minimum} to {maximum}.")
-    return value
+    return _number(float, "a number", name, default, minimum, maximum)
 
 
 def env_list(name: str, default: str = "") -> list[str]:

@@ -1,19 +1,21 @@
-"""What comes in and goes out of the JSON API: parsers that refuse what cannot be stored,
-and JSON by orjson."""
+"""What the JSON API takes in and gives out: parsers, the JSON renderer, and pages of lists."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from rest_framework.exceptions import APIException, ParseError, ValidationError
+from rest_framework.exceptions import APIException, NotFound, ParseError, ValidationError
+from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.parsers import BaseParser, DataAndFiles
 from rest_framework.parsers import FormParser as RestFormParser
 from rest_framework.parsers import MultiPartParser as RestMultiPartParser
 from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
 
 from gallery.shared import exact_json
@@ -123,3 +125,29 @@ class OrjsonRenderer(JSONRenderer):
         if self.get_indent(accepted_media_type or "", renderer_context or {}):
             option |= orjson.OPT_INDENT_2
         return orjson.dumps(data, default=JSONEncoder().default, option=option)
+
+
+class NewestFirst(CursorPagination):
+    """Pages by id, newest first: each costs the same, however deep, and none shifts."""
+
+    ordering = "-id"
+    page_size = 20
+    max_page_size = 100
+    page_size_query_param = "page_size"
+
+    def get_page_size(self, request: Request) -> int:
+        """``page_size`` of the query, 1 to 100. Raises ``ValidationError``."""
+        text = request.query_params.get("page_size", str(self.page_size))
+        size = int(text) if re.fullmatch("[0-9]{1,3}", text) else 0
+        if not 1 <= size <= self.max_page_size:
+            raise ValidationError(
+                {"page_size": f"page_size must be a whole number from 1 to {self.max_page_size}."}
+            )
+        return size
+
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        """The cursor, whose position must be an id. Raises ``NotFound``."""
+        cursor = super().decode_cursor(request)
+        if cursor and not re.fullmatch(r"[0-9]{1,19}", str(cursor.position or 0)):
+            raise NotFound(self.invalid_cursor_message)
+        return cursor

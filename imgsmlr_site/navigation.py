@@ -27,12 +27,7 @@ GROUPS: dict[str, list[tuple[str, str, str, str]]] = {
     "Videos": [
         ("Videos", "movie", "admin:videos_video_changelist", "videos.view_video"),
         ("Add videos", "video_call", "admin:videos_video_add", "videos.add_video"),
-        (
-            "Duplicate footage",
-            "content_copy",
-            "admin:videos_video_duplicates",
-            "videos.view_video",
-        ),
+        ("Duplicate footage", "content_copy", "admin:videos_video_duplicates", "videos.view_video"),
     ],
     "Moderation": [
         ("Review queue", "inbox", "console:queue", "view cases"),
@@ -41,18 +36,8 @@ GROUPS: dict[str, list[tuple[str, str, str, str]]] = {
         ("Second opinions", "rate_review", "console:second-opinions", "decide cases"),
         ("Cases", "gavel", "admin:moderation_reviewcase_changelist", "view cases"),
         ("Decisions", "undo", "admin:moderation_decisionbatch_changelist", "view cases"),
-        (
-            "Lists",
-            "playlist_remove",
-            "admin:moderation_bannedlist_changelist",
-            "view lists",
-        ),
-        (
-            "Items",
-            "fingerprint",
-            "admin:moderation_banneditem_changelist",
-            "view lists",
-        ),
+        ("Lists", "playlist_remove", "admin:moderation_bannedlist_changelist", "view lists"),
+        ("Items", "fingerprint", "admin:moderation_banneditem_changelist", "view lists"),
         (
             "Changes that wait",
             "how_to_vote",
@@ -61,18 +46,8 @@ GROUPS: dict[str, list[tuple[str, str, str, str]]] = {
         ),
         ("Imports", "upload_file", "admin:moderation_listimport_changelist", "import lists"),
         ("Webhooks", "webhook", "admin:moderation_webhook_changelist", "edit webhooks"),
-        (
-            "Matches",
-            "compare",
-            "admin:moderation_casematch_changelist",
-            "view cases",
-        ),
-        (
-            "Audit",
-            "history",
-            "admin:moderation_auditevent_changelist",
-            "view the audit",
-        ),
+        ("Matches", "compare", "admin:moderation_casematch_changelist", "view cases"),
+        ("Audit", "history", "admin:moderation_auditevent_changelist", "view the audit"),
         ("How media is shown", "visibility", "console:preferences", "see media"),
     ],
     "Access": [

@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 import environ
+from django.templatetags.static import static
 
 # One thread per process for BLAS, set before numpy is imported anywhere: with its own threads
 # beside the web threads, throughput halves (docs/benchmarks.md).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from imgsmlr_site import embedded_postgres
 from imgsmlr_site.env import (
     env_bool,
     env_float,
@@ -22,7 +22,7 @@ from imgsmlr_site.env import (
     env_str,
     secret_from_file,
 )
-from imgsmlr_site.theme import UNFOLD as UNFOLD
+from imgsmlr_site.postgres.server import connection_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environ.Env.read_env(BASE_DIR / ".env")
@@ -134,17 +134,17 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "imgsmlr_site.csp.ContentSecurityPolicyMiddleware",
-    "imgsmlr_site.api.EdgeMiddleware",
+    "imgsmlr_site.edge.EdgeMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "imgsmlr_site.access.AccessMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "imgsmlr_site.first_start.OneTimePasswordMiddleware",
+    "imgsmlr_site.accounts.OneTimePasswordMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
-AUTHENTICATION_BACKENDS = ["imgsmlr_site.role_backend.RoleBackend"]
+AUTHENTICATION_BACKENDS = ["imgsmlr_site.accounts.RoleBackend"]
 ROOT_URLCONF = "imgsmlr_site.urls"
 WSGI_APPLICATION = "imgsmlr_site.wsgi.application"
 TEMPLATES = [
@@ -179,7 +179,7 @@ DATABASES = {
         **(
             environ.Env.db_url_config(DATABASE_URL)
             if DATABASE_URL
-            else embedded_postgres.connection_settings(DATA_DIR)
+            else connection_settings(DATA_DIR)
         ),
         "ENGINE": "django.db.backends.postgresql",
         # Connections live as long as their thread: opening one costs more than a search.
@@ -270,8 +270,8 @@ REST_FRAMEWORK = {
         "imgsmlr_site.formats.OrjsonRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
-    "DEFAULT_PAGINATION_CLASS": "imgsmlr_site.api.NewestFirst",
-    "EXCEPTION_HANDLER": "imgsmlr_site.api.exception_handler",
+    "DEFAULT_PAGINATION_CLASS": "imgsmlr_site.formats.NewestFirst",
+    "EXCEPTION_HANDLER": "imgsmlr_site.errors.exception_handler",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
 }
@@ -296,6 +296,26 @@ SPECTACULAR_SETTINGS = {
         "DecideVerbEnum": "moderation.cases.api.serializers.VERBS",
         "DecisionVerbEnum": "moderation.models.Decision.Verb",
     },
+}
+
+# --- The admin's look ---------------------------------------------------------------------
+UNFOLD = {
+    "SITE_TITLE": "imgsmlr",
+    "SITE_HEADER": "imgsmlr",
+    "SITE_SYMBOL": "image_search",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("favicon.svg")}
+    ],
+    "SITE_URL": "/imgsmlr/",
+    "STYLES": [
+        lambda request: static("imgsmlr_site/admin.css"),
+        lambda request: static("videos/admin.css"),
+        lambda request: static("admin_extra/moderation.css"),
+    ],
+    "SCRIPTS": [lambda request: static("gallery/items/show_clearly.js")],
+    "LOGIN": {"form": "imgsmlr_site.accounts.LimitedLoginForm"},
+    "DASHBOARD_CALLBACK": "imgsmlr_site.dashboard.dashboard",
+    "SIDEBAR": {"navigation": "imgsmlr_site.navigation.navigation"},
 }
 
 # --- Security -----------------------------------------------------------------------------

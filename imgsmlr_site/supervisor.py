@@ -27,8 +27,8 @@ from honcho.printer import Message, Printer
 from honcho.process import Popen, Process
 
 from gallery.shared.errors import UserError
-from imgsmlr_site.embedded_postgres import EmbeddedPostgres
 from imgsmlr_site.parent_death import signal_when_parent_dies
+from imgsmlr_site.postgres.server import EmbeddedPostgres
 
 KILL_WAIT = 20
 """Seconds between the first command that has stopped and the end of patience with the rest."""

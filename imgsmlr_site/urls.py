@@ -13,10 +13,10 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from imgsmlr_site import health, metrics, status
 from moderation.cases.console.dashboard import dashboard_page
 
-handler400 = "imgsmlr_site.api.bad_request"
-handler403 = "imgsmlr_site.api.permission_denied"
-handler404 = "imgsmlr_site.api.not_found"
-handler500 = "imgsmlr_site.api.server_error"
+handler400 = "imgsmlr_site.errors.bad_request"
+handler403 = "imgsmlr_site.errors.permission_denied"
+handler404 = "imgsmlr_site.errors.not_found"
+handler500 = "imgsmlr_site.errors.server_error"
 
 
 def favicon(request: HttpRequest) -> HttpResponse:

@@ -9,8 +9,8 @@ import hypothesis
 import pytest
 
 from gallery.imaging.descriptors import cnn_model
-from imgsmlr_site.embedded_postgres import EmbeddedPostgres
 from imgsmlr_site.env import LOOPBACK
+from imgsmlr_site.postgres.server import EmbeddedPostgres
 from tests.environment import DATA_DIR
 
 # The same examples each time: what fails once fails for everybody.

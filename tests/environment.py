@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from imgsmlr_site.postgres_places import forget_cluster
+from imgsmlr_site.postgres.cluster import forget_cluster
 
 # A worker of pytest-xdist is killed at Ctrl-C: its directory lies in that of the process which
 # started it, and goes with it.

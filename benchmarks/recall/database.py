@@ -71,7 +71,7 @@ def running(name: str) -> Iterator[None]:
         "CLIP_PRETRAINED": os.environ.get("CLIP_PRETRAINED", "none"),
         "KEEP_ORIGINALS": "none",
     }
-    from imgsmlr_site.embedded_postgres import EmbeddedPostgres
+    from imgsmlr_site.postgres.server import EmbeddedPostgres
 
     with EmbeddedPostgres(data):
         import django

@@ -1,7 +1,7 @@
 """Errors whose message a caller may see.
 
 Each module raises its own subclass beside the code that fails; only the HTTP edge
-(``imgsmlr_site.api`` and ``gallery.api.legacy``) knows which status they become.
+(``imgsmlr_site.errors`` and ``gallery.api.legacy``) knows which status they become.
 """
 
 from __future__ import annotations

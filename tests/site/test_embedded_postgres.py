@@ -18,14 +18,15 @@ from typing import Any
 import psycopg2
 import pytest
 
-from imgsmlr_site.embedded_postgres import (
-    EmbeddedPostgres,
+from imgsmlr_site.postgres.cluster import PORT, cluster_processes, forget_cluster
+from imgsmlr_site.postgres.programs import (
+    STATE_ROOT,
     PostgresError,
-    connection_settings,
+    as_account,
+    binaries_for,
+    server_account,
 )
-from imgsmlr_site.postgres_account import as_account, server_account
-from imgsmlr_site.postgres_cluster import PORT, cluster_processes
-from imgsmlr_site.postgres_places import STATE_ROOT, binaries_for, forget_cluster
+from imgsmlr_site.postgres.server import EmbeddedPostgres, connection_settings
 from tests.environment import DATA_DIR
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +36,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT RUN: needs root to c
 STARTER = """
 import sys, time
 from pathlib import Path
-from imgsmlr_site.embedded_postgres import EmbeddedPostgres
+from imgsmlr_site.postgres.server import EmbeddedPostgres
 with EmbeddedPostgres(Path(sys.argv[1]), {"log_min_messages": "fatal"}) as server:
     print("ready", server.process.pid, flush=True)
     server.wait()

@@ -12,8 +12,8 @@ from django.test import Client
 from gallery.imaging.picture_limits import TooLarge
 from gallery.shared.errors import UserError
 from imgsmlr_site.access import Forbidden, NotAuthenticated
-from imgsmlr_site.api import status_of
 from imgsmlr_site.env import LOOPBACK
+from imgsmlr_site.errors import status_of
 from imgsmlr_site.models import ApiKey
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.site.edge_views")]

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 
-from imgsmlr_site.first_start import create_first_admin
+from imgsmlr_site.accounts import create_first_admin
 from imgsmlr_site.models import OneTimePassword
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.site.edge_views")]

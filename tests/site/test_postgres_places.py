@@ -21,9 +21,10 @@ from typing import Any
 
 import pytest
 
-from imgsmlr_site import postgres_places
-from imgsmlr_site.postgres_account import PostgresError
-from imgsmlr_site.postgres_places import claim_cluster, cluster_of, link_cluster
+from imgsmlr_site.postgres import cluster as clusters
+from imgsmlr_site.postgres import programs
+from imgsmlr_site.postgres.cluster import claim_cluster, cluster_of, link_cluster
+from imgsmlr_site.postgres.programs import PostgresError
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = Path(sysconfig.get_path("purelib"))
@@ -53,7 +54,8 @@ if sys.argv[1] != "root":
     os.setgroups([]); os.setgid(account.pw_gid); os.setuid(account.pw_uid)
     os.environ["HOME"] = account.pw_dir
 import psycopg2
-from imgsmlr_site.embedded_postgres import EmbeddedPostgres, connection_settings, PostgresError
+from imgsmlr_site.postgres.programs import PostgresError
+from imgsmlr_site.postgres.server import EmbeddedPostgres, connection_settings
 data_dir, said = Path("var").absolute(), []
 reached = connection_settings(data_dir)
 try:
@@ -228,7 +230,7 @@ class TestLinks:
 
     @pytest.fixture
     def account(self, base: Path, monkeypatch: pytest.MonkeyPatch) -> pwd.struct_passwd:
-        monkeypatch.setattr(postgres_places, "STATE_ROOT", base / "state")
+        monkeypatch.setattr(programs, "STATE_ROOT", base / "state")
         return pwd.getpwnam("nobody")
 
     @pytest.fixture
@@ -236,7 +238,7 @@ class TestLinks:
         data_dir = base / "root" / "clone" / "var"
         data_dir.mkdir(parents=True)
         (base / "root").chmod(0o700)
-        cluster = postgres_places.place_for_new_cluster(data_dir, account, print)
+        cluster = clusters.place_for_new_cluster(data_dir, account, print)
         cluster.mkdir()
         link_cluster(data_dir, cluster, print)
         return data_dir
@@ -250,7 +252,7 @@ class TestLinks:
         claim_cluster(moved, cluster_of(moved), account, said.append)
         assert said == [f"The database of {moved} is in {cluster}."]
         data_dir.mkdir(parents=True)
-        another = postgres_places.place_for_new_cluster(data_dir, account, said.append)
+        another = clusters.place_for_new_cluster(data_dir, account, said.append)
         assert another.parent != cluster.parent
         assert len(said) == 1
 
@@ -273,7 +275,7 @@ class TestLinks:
         shutil.rmtree(data_dir)
         data_dir.mkdir()
         said: list[str] = []
-        another = postgres_places.place_for_new_cluster(data_dir, account, said.append)
+        another = clusters.place_for_new_cluster(data_dir, account, said.append)
         assert another != cluster
         assert len(said) == 1
         assert str(cluster) in said[0]
@@ -284,7 +286,7 @@ class TestLinks:
     ) -> None:
         cluster = cluster_of(data_dir)
         copied = shutil.copytree(data_dir.parent, base / "copy", symlinks=True) / "var"
-        postgres_places.forget_cluster(copied)
+        clusters.forget_cluster(copied)
         assert cluster.exists()
-        postgres_places.forget_cluster(data_dir)
+        clusters.forget_cluster(data_dir)
         assert not cluster.parent.exists()

@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from imgsmlr_site.postgres_cluster import cluster_processes
+from imgsmlr_site.postgres.cluster import cluster_processes
 from tests.site.test_embedded_postgres import cluster_state, make_directory
 
 ROOT = Path(__file__).resolve().parents[2]

