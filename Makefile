@@ -4,7 +4,7 @@ PYTHON := $(VENV)/bin/python
 RUN    := $(VENV)/.run
 DEV    := $(VENV)/.dev
 
-.PHONY: run test check docs demo bench clean
+.PHONY: run test check fuzz docs demo bench clean
 
 run: $(RUN)            ## everything: database, web on :8140, workers; Ctrl-C stops all of it
 	@exec $(PYTHON) manage.py up
@@ -22,6 +22,9 @@ check: $(DEV)          ## lint, format, types, layers, settings, migrations, gen
 	$(PYTHON) manage.py check --fail-level WARNING
 	$(PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(PYTHON) manage.py write_docs --check
+
+fuzz: $(DEV)            ## properties and the API with 20 times as many examples, new ones each time
+	FUZZ=20 $(PYTHON) -m pytest -m fuzz --timeout 3600 $(ARGS)
 
 docs: $(DEV)           ## write the generated parts of docs/
 	$(PYTHON) manage.py write_docs

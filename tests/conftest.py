@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import hypothesis
 import pytest
 
 from gallery.imaging.descriptors import cnn_model
 from imgsmlr_site.env import LOOPBACK
 from imgsmlr_site.postgres.server import EmbeddedPostgres
+from tests import emptying
 from tests.environment import DATA_DIR
 
-# The same examples each time: what fails once fails for everybody.
-hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, database=None)
-hypothesis.settings.load_profile("suite")
+TESTS = Path(__file__).parent
 
 _server = EmbeddedPostgres(
     DATA_DIR,
@@ -31,14 +30,31 @@ _server = EmbeddedPostgres(
 def pytest_configure(config: pytest.Config) -> None:
     """Before pytest-django creates the test database.
 
-    The model stays in pytest's cache: making it takes ten seconds. With ``-n`` this runs in each
-    worker, and before them in the process that hands out the tests, which needs no database.
+    The model and encoded clips stay in pytest's cache. With ``-n`` this runs in each worker, and
+    before them in the process that hands out the tests, which needs no database.
     """
-    models = config.cache.mkdir("models")  # type: ignore[union-attr]
-    cnn_model.prepare(models)
-    (DATA_DIR / "models").symlink_to(models)
+    for name in ("models", "clips"):
+        (DATA_DIR / name).symlink_to(config.cache.mkdir(name))  # type: ignore[union-attr]
+    cnn_model.prepare(DATA_DIR / "models")
     if hasattr(config, "workerinput") or not config.option.numprocesses:
         _server.start()
+
+
+ORDER = ("journeys", "videos", "browser", "benchmarks", "moderation", "site", "gallery")
+"""Long tests first, so that no worker is left alone with them at the end."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of a file stay together, and all journeys, which share one running service."""
+
+    def folder(item: pytest.Item) -> str:
+        return item.path.relative_to(TESTS).parts[0]
+
+    items.sort(key=lambda item: (*ORDER, folder(item)).index(folder(item)))
+    for item in items:
+        group = "journeys" if folder(item) == "journeys" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_unconfigure() -> None:
@@ -46,9 +62,30 @@ def pytest_unconfigure() -> None:
     _server.stop()
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """The database of pytest-django, emptied in our way after tests that commit."""
+    with django_db_blocker.unblock():
+        emptying.install()
+
+
 @pytest.fixture(autouse=True)
-def _own_media(settings: object, tmp_path: Path) -> None:
-    settings.MEDIA_ROOT = tmp_path / "media"  # type: ignore[attr-defined]
+def _own_media(settings: Any, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path / "media"
+
+
+@pytest.fixture(autouse=True)
+def _cheap_passwords(settings: Any) -> None:
+    """A slow hash protects stolen passwords; here it would cost a second for each that logs in."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def clips_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same clip is decoded and described by the first test alone."""
+    from tests.videos import read_once
+
+    read_once.install(monkeypatch)
 
 
 @pytest.fixture

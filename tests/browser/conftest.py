@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
@@ -46,12 +49,20 @@ def _static_files_as_they_are(settings: Any) -> None:
 
 @pytest.fixture
 def open_page(chromium: Browser, live_server: LiveServer) -> Iterator[OpenPage]:
-    """``open_page(query)`` opens the search page; the test fails if a script or the CSP did."""
+    """``open_page(query)`` opens the search page, ``path`` another; ``user`` has logged in.
+
+    The test fails if a script fails or the policy (CSP) refuses something.
+    """
     contexts = []
     problems: list[str] = []
 
     def open_page(
-        query: str = "", size: tuple[int, int] = DESKTOP, theme: str = "light", **options: Any
+        query: str = "",
+        size: tuple[int, int] = DESKTOP,
+        theme: str = "light",
+        path: str = "/imgsmlr/",
+        user: User | None = None,
+        **options: Any,
     ) -> Page:
         context = chromium.new_context(
             viewport={"width": size[0], "height": size[1]},
@@ -69,13 +80,23 @@ def open_page(chromium: Browser, live_server: LiveServer) -> Iterator[OpenPage]:
                 problems.append(message.text) if "Content Security Policy" in message.text else None
             ),
         )
-        page.goto(f"/imgsmlr/{query}")
+        if user is not None:
+            context.add_cookies([session_of(user, live_server.url)])
+        page.goto(f"{path}{query}")
         return page
 
     yield open_page
     for context in contexts:
         context.close()
     assert problems == []
+
+
+def session_of(user: User, url: str) -> Any:
+    """The cookie of a user who has just logged in."""
+    client = Client()
+    client.force_login(user)
+    name = settings.SESSION_COOKIE_NAME
+    return {"name": name, "value": client.cookies[name].value, "url": url}
 
 
 @pytest.fixture

@@ -6,11 +6,9 @@ import time
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.db import connection
-from django.test import Client
 from playwright.sync_api import Page, expect
 
 from gallery.items import changing
@@ -29,13 +27,7 @@ def enter(
     open_page: OpenPage, user: User, path: str = "", size: tuple[int, int] = DESKTOP, **options: Any
 ) -> Page:
     """The user's browser on a page below the console's address."""
-    page = open_page(size=size, **options)
-    client = Client()
-    client.force_login(user)
-    cookie = client.cookies[settings.SESSION_COOKIE_NAME]
-    url = page.url.split("/imgsmlr/")[0]
-    page.context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": url}])
-    page.goto(f"{CONSOLE}{path}")
+    page = open_page(path=f"{CONSOLE}{path}", user=user, size=size, **options)
     page.wait_for_function("window.Alpine !== undefined")
     return page
 

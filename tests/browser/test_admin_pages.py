@@ -21,14 +21,17 @@ def root(transactional_db: None) -> User:
 
 
 def log_in(open_page: OpenPage, size: tuple[int, int] = DESKTOP, theme: str = "light") -> Page:
-    """The dashboard. ``open_page`` fails the test if a script breaks or the policy refuses one."""
-    page = open_page(size=size, theme=theme)
-    page.goto("/admin/")
+    """The dashboard."""
+    user = User.objects.get(username="root")
+    return open_page(path="/admin/", user=user, size=size, theme=theme)
+
+
+def test_the_login_form(open_page: OpenPage, root: User) -> None:
+    page = open_page(path="/admin/")
     page.get_by_label("Username").fill("root")
     page.get_by_label("Password").fill(WORD)
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("heading", name="Match types")).to_be_visible()
-    return page
 
 
 @pytest.mark.parametrize(("size", "theme"), [(DESKTOP, "light"), (PHONE, "dark")])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,13 @@ from tests.httpserver import HttpServer
 from tests.videos import clips, library
 from tests.videos.library import clip_of, frame_at
 from videos.index import indexing
-from videos.models import Frame, Video
+from videos.models import Video
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("clips_are_read_once"),
+]
 
 ONE_VIDEO = "1 video shows it"
 TIME = r"\d+:\d\d\.\d"
@@ -33,20 +36,19 @@ TIME = r"\d+:\d\d\.\d"
 @pytest.fixture(scope="module")
 def indexed(
     django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Path, dict[str, Video], list[Frame]]]:
-    """The library, indexed once: a browser's tests empty the tables each time."""
+) -> Path:
+    """Where the files of the library are; a browser's tests empty the tables each time."""
     media = tmp_path_factory.mktemp("media")
-    with library.library(media, django_db_blocker) as videos:
-        frames = list(Frame.objects.all())
-    return media, videos, frames
+    with django_db_blocker.unblock():
+        library.built().link_files(media)
+    return media
 
 
 @pytest.fixture
-def videos(indexed: Any, settings: Any, open_api: None) -> dict[str, Video]:
-    settings.MEDIA_ROOT, videos, frames = indexed
+def videos(indexed: Path, settings: Any, open_api: None) -> dict[str, Video]:
+    settings.MEDIA_ROOT = indexed
     settings.THROTTLE_POINTS = 0
-    Video.objects.bulk_create(videos.values())
-    Frame.objects.bulk_create(frames, batch_size=100)
+    videos = library.built().store_rows()
     Video.objects.filter(pk=videos["travel"].pk).update(data_id="trip-1", remark="Cat <b>& cup")
     return videos
 

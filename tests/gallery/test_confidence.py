@@ -24,6 +24,7 @@ from gallery.search.confidence import (
     features,
 )
 from gallery.search.match_types import MATCH_TYPES as ENDS
+from tests.examples import fuzz
 
 STRONG = Match(
     inliers=120,
@@ -74,6 +75,7 @@ evidences = st.builds(
 kinds = st.sampled_from(MATCH_TYPES)
 
 
+@fuzz(25)
 @given(evidences, kinds)
 def test_it_is_a_probability_and_its_features_are_finite(evidence: Evidence, kind: str) -> None:
     values = features(evidence, kind)
@@ -82,6 +84,7 @@ def test_it_is_a_probability_and_its_features_are_finite(evidence: Evidence, kin
     assert 0 <= confidence.confidence(evidence, kind) <= 1
 
 
+@fuzz(25)
 @given(evidences, matches, kinds)
 def test_a_match_never_makes_it_less_sure(evidence: Evidence, match: Match, kind: str) -> None:
     without = confidence.logit(replace(evidence, match=None), kind)
@@ -91,12 +94,14 @@ def test_a_match_never_makes_it_less_sure(evidence: Evidence, match: Match, kind
     assert confidence.logit(more, kind) >= confidence.logit(found, kind)
 
 
+@fuzz(25)
 @given(evidences, likenesses, kinds)
 def test_a_look_never_makes_it_less_sure(evidence: Evidence, likeness: Likeness, kind: str) -> None:
     without = confidence.logit(replace(evidence, likeness=None), kind)
     assert confidence.logit(replace(evidence, likeness=likeness), kind) >= without
 
 
+@fuzz(25)
 @given(evidences, kinds, st.floats(0, 1))
 def test_nearer_is_never_less_sure(evidence: Evidence, kind: str, share: float) -> None:
     for name in ("cnn", "part", "pdq", "imgsmlr"):
@@ -144,6 +149,7 @@ def test_the_parameters_say_where_they_come_from(kind: str) -> None:
     assert math.isfinite(calibration.bias)
 
 
+@fuzz(25)
 @given(evidences, kinds)
 def test_the_same_file_leaves_no_doubt(evidence: Evidence, kind: str) -> None:
     same = replace(evidence, same_file=True)

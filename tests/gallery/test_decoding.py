@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from imagecodecs import jpegxl_encode
 from PIL import Image, ImageCms
@@ -28,6 +28,7 @@ from gallery.imaging.pictures import Info
 from gallery.imaging.profiles import from_gamma
 from gallery.imaging.sniffing import sniff
 from gallery.shared.errors import UserError
+from tests.examples import fuzz
 
 # pytest puts back the filter that the module sets.
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
@@ -429,12 +430,7 @@ def test_the_sentence_says_that_the_file_ends_early() -> None:
         decode(data[: len(data) // 2], LIMITS)
 
 
-@settings(
-    max_examples=500,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+@fuzz(120)
 @given(
     format=st.sampled_from([*FORMATS, "animated gif", "animated png", "pages", "profiled"]),
     edits=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=6)), max_size=6),

@@ -14,12 +14,13 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gallery.net import fetching, posting
 from gallery.net.addresses import is_public
 from gallery.net.fetching import FetchFailed, FetchPolicy, fetch
+from tests.examples import fuzz
 from tests.httpserver import (
     HttpServer,
     Reply,
@@ -163,7 +164,7 @@ def test_other_urls_are_refused_without_a_look_up(url: str) -> None:
     assert refusal(url, resolve=never).code == "fetch_refused"
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@fuzz(50)
 @given(
     st.one_of(
         st.text(max_size=40),

@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gallery.imaging.geometry import Match, verify, verify_many
 from gallery.imaging.local_features import Features, extract
 from gallery.imaging.transforms import MIN_PLACES, moved
+from tests.examples import fuzz
 
 NAMES = ("astronaut", "coffee", "chelsea", "rocket", "hubble_deep_field", "retina")
 PICTURES = {name: np.asarray(getattr(skimage.data, name)(), np.uint8) for name in NAMES}
@@ -160,7 +161,7 @@ def test_matrix_and_regions_tell_the_same() -> None:
         assert (np.linalg.det(np.array(match.matrix)[:, :2]) < 0) == match.mirrored
 
 
-@settings(max_examples=25, deadline=None)
+@fuzz(8)
 @given(
     left=st.floats(0, 0.4),
     top=st.floats(0, 0.4),

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gallery.imaging.geometry import verify, verify_many
@@ -22,6 +22,7 @@ from gallery.imaging.local_features import (
     extract,
 )
 from gallery.shared.errors import UserError
+from tests.examples import fuzz
 
 ASTRONAUT = np.asarray(skimage.data.astronaut(), np.uint8)
 COFFEE = np.asarray(skimage.data.coffee(), np.uint8)
@@ -133,7 +134,7 @@ def test_strong_blur_leaves_few_and_nothing_breaks() -> None:
     verify(features, FEATURES)
 
 
-@settings(max_examples=40, deadline=None)
+@fuzz(15)
 @given(
     height=st.integers(1, 400),
     width=st.integers(1, 400),
@@ -200,7 +201,7 @@ def test_more_features_than_are_ever_stored_are_refused() -> None:
         Features.unpack(header + bytes(count * 38))
 
 
-@settings(max_examples=150, deadline=None)
+@fuzz(60)
 @given(st.binary(max_size=200) | st.binary(min_size=11, max_size=400).map(lambda b: b"\1" + b))
 def test_any_bytes_are_features_or_refused(data: bytes) -> None:
     try:
@@ -210,7 +211,7 @@ def test_any_bytes_are_features_or_refused(data: bytes) -> None:
     verify(FEATURES, features)
 
 
-@settings(max_examples=25, deadline=None)
+@fuzz(10)
 @given(st.data())
 def test_damage_that_cannot_be_seen_does_no_harm(data: Any) -> None:
     damaged = bytearray(PACKED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gallery.imaging.regions import (
@@ -17,6 +17,7 @@ from gallery.imaging.regions import (
     true_corners,
 )
 from gallery.imaging.transforms import moved
+from tests.examples import fuzz
 
 SQUARE = corners_of(1.0, 1.0)
 WIDE = corners_of(1.0, 0.5)
@@ -77,7 +78,7 @@ def test_eight_corners() -> None:
     assert area_share(region, SQUARE) == pytest.approx(2 * (np.sqrt(2) - 1), abs=1e-5)
 
 
-@settings(max_examples=300, deadline=None)
+@fuzz(80)
 @given(
     degrees=st.floats(-180, 180),
     scale=st.floats(0.2, 5),

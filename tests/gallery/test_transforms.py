@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gallery.imaging.transforms import (
@@ -17,6 +17,7 @@ from gallery.imaging.transforms import (
     moved,
     places,
 )
+from tests.examples import fuzz
 
 
 def linear(degrees: float, scale: float, stretch: float = 1.0) -> Floats:
@@ -55,7 +56,7 @@ def noise(count: int, seed: int) -> Pairs:
     )
 
 
-@settings(max_examples=80, deadline=None)
+@fuzz(30)
 @given(
     degrees=st.floats(-180, 180),
     scale=st.floats(0.1, 10),

@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gallery.imaging.trimming import Box, trim
+from tests.examples import fuzz
 
 COFFEE = np.asarray(skimage.data.coffee(), np.uint8)
 HEIGHT, WIDTH = COFFEE.shape[:2]
@@ -59,7 +60,7 @@ def phone(rgb: Any) -> tuple[Any, Box]:
     return page, (0, 160, 540, below)
 
 
-@settings(max_examples=60, deadline=None)
+@fuzz(25)
 @given(
     top=margins,
     bottom=margins,
@@ -206,7 +207,7 @@ def test_a_flat_picture_has_nothing_to_trim(value: int) -> None:
     assert trim(np.full((300, 400, 3), value, np.uint8)) is None
 
 
-@settings(max_examples=80, deadline=None)
+@fuzz(25)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 2**32 - 1), st.sampled_from([2, 256]))
 def test_any_size_and_content(height: int, width: int, seed: int, levels: int) -> None:
     random = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.db import InternalError, connection, transaction
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gallery.items import changing
@@ -12,6 +12,7 @@ from gallery.items.models import Image
 from moderation.audit import trail
 from moderation.audit.models import AuditEvent
 from moderation.lists.models import BannedList
+from tests.examples import fuzz
 from tests.factories import add_ready_image
 
 pytestmark = pytest.mark.django_db
@@ -45,7 +46,7 @@ NUMBERS = (
 )
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@fuzz(20)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers(), max_size=5))
 @example([*NUMBERS])
 def test_every_number_survives_storing(numbers: list[float]) -> None:

@@ -34,7 +34,7 @@ from tests.videos import library
 from tests.videos.clips import encode, moving, timed
 from videos.models import Video
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clips_are_read_once")]
 IMAGES, VIDEOS = "/admin/gallery/image/", "/admin/videos/video/"
 API = "/api/v1/images/"
 

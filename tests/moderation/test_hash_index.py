@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pdqhash
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -31,6 +31,7 @@ from moderation.lists.hash_index import (
     scan,
     scan_likely,
 )
+from tests.examples import fuzz
 
 THRESHOLDS = (0, 31, 32, 47, 48, 52)
 COUNT = 100_000
@@ -178,7 +179,7 @@ def test_the_first_and_last_rows_of_every_chunk(tmp_path: Path, count: int) -> N
     assert hits.tolist() == [(row, number, 0) for number, row in enumerate(rows)]
 
 
-@settings(max_examples=50, deadline=None)
+@fuzz(20)
 @given(
     stored=st.lists(st.binary(min_size=32, max_size=32), max_size=20),
     asked=st.lists(st.binary(min_size=32, max_size=32), max_size=5),

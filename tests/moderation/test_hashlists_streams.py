@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from moderation.lists.formats import (
@@ -33,6 +33,7 @@ from moderation.lists.formats import (
     read_rows,
     write_rows,
 )
+from tests.examples import fuzz
 from tests.moderation.hashlist_files import (
     DATA,
     NOW,
@@ -153,7 +154,7 @@ def test_rows_come_before_the_file_has_been_read_and_memory_stays_small(format: 
     indent=st.sampled_from([None, 1]),
     ascii_only=st.booleans(),
 )
-@settings(max_examples=150, deadline=None, derandomize=True)
+@fuzz(40)
 def test_json_is_cut_where_a_parser_would(
     records: list[dict[str, Any]], size: int, indent: int | None, ascii_only: bool
 ) -> None:
@@ -299,7 +300,7 @@ def test_no_value_of_a_record_stops_the_import(name: str, key: str) -> None:
 
 
 @given(cells=st.lists(st.lists(st.text(max_size=8), min_size=5, max_size=5), max_size=5))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@fuzz(25)
 def test_no_cell_of_a_table_stops_the_import(cells: list[list[str]]) -> None:
     table = io.StringIO()
     csv.writer(table).writerows([["md5", "quality", "deleted", "expires_on", "id"], *cells])

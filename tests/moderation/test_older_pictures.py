@@ -41,7 +41,7 @@ from videos.models import PICTURES_VERSION as VIDEO_VERSION
 from videos.models import Video
 from videos.tasks import index_older
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clips_are_read_once")]
 
 DECOY, BANNED = make.wheel_photo("coffee.png", 256), make.wheel_photo("chelsea.png", 256)
 

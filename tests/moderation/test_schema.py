@@ -10,13 +10,14 @@ import schemathesis
 from django.contrib.auth.models import User
 from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis.errors import Unsatisfiable
 from requests.structures import CaseInsensitiveDict
 from schemathesis import GenerationMode
 
 from imgsmlr_site.models import ApiKey, Scope
 from moderation import urls
+from tests.examples import examples
 from tests.gallery.api.test_schema import CHECKS, KEY_HEADERS, MODERATION, MOSTLY, api_schema
 from tests.moderation.factories import make_item, make_list
 
@@ -49,6 +50,7 @@ def here(db: None) -> dict[str, int]:
     return {"id": row.pk, "item": item.pk}
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_the_service_keeps_to_its_schema(
@@ -63,13 +65,7 @@ def test_the_service_keeps_to_its_schema(
     _, key = ApiKey.issue(name="all", scopes=Scope.values, user=user)
 
     @given(case=operations[label].as_strategy(generation_mode=mode), aimed=MOSTLY)
-    @settings(
-        max_examples=15,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @examples(5)
     def send(case: schemathesis.Case, aimed: bool) -> None:
         if aimed:
             # Chance would hardly ever send a valid key, nor name a row that is there.

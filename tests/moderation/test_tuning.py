@@ -15,6 +15,7 @@ from moderation.cases import intervals, quality
 from moderation.cases.intervals import Interval, Tally, share
 from moderation.tuning import curves
 from moderation.tuning.curves import MatchOutcome, RecordedMatches, standing_for
+from tests.examples import fuzz
 
 OBSERVE, THRESHOLD = 52, 31
 GRID = curves.grid(OBSERVE, whole=True)
@@ -41,6 +42,7 @@ def tally(count: float, weight: float = 1.0) -> Tally:
     return Tally(*(np.array([v]) for v in (count * weight, count * weight**2, weight)))
 
 
+@fuzz(25)
 @given(st.integers(0, 500), st.integers(0, 500))
 def test_without_weights_it_is_the_jeffreys_interval(yes: int, no: int) -> None:
     if yes + no == 0:
@@ -52,6 +54,7 @@ def test_without_weights_it_is_the_jeffreys_interval(yes: int, no: int) -> None:
     assert high == pytest.approx(max(expected[1], value) if no else 1, abs=1e-6)
 
 
+@fuzz(25)
 @given(st.integers(1, 200), st.integers(1, 200), st.floats(0.1, 100))
 def test_a_weight_that_all_share_changes_nothing(yes: int, no: int, weight: float) -> None:
     plain = share(tally(yes), tally(no))
@@ -73,6 +76,7 @@ def test_few_heavy_observations_say_less_than_many_light_ones() -> None:
 # --- curves ---------------------------------------------------------------------------------
 
 
+@fuzz(25)
 @given(matches)
 def test_points_are_in_order_and_intervals_hold_their_estimate(rows: list[tuple]) -> None:
     found = curves.curves(RecordedMatches.of(rows), GRID)
@@ -89,6 +93,7 @@ def test_points_are_in_order_and_intervals_hold_their_estimate(rows: list[tuple]
         assert point.precision is None or point.decided >= intervals.MIN_DECIDED
 
 
+@fuzz(25)
 @given(matches, st.randoms())
 def test_the_order_of_the_rows_does_not_matter(rows: list[tuple], random: object) -> None:
     shuffled = list(rows)
@@ -102,6 +107,7 @@ def test_the_order_of_the_rows_does_not_matter(rows: list[tuple], random: object
             assert a.precision.low == pytest.approx(b.precision.low, abs=1e-6)
 
 
+@fuzz(25)
 @given(matches)
 def test_decided_matches_stand_for_all_that_were_recorded(rows: list[tuple]) -> None:
     evidence = RecordedMatches.of(rows)
@@ -176,6 +182,7 @@ def test_the_suggestion_goes_by_the_lower_end() -> None:
     assert lower is not None and lower.threshold == 44
 
 
+@fuzz(25)
 @given(matches, st.integers(1, 60))
 def test_bars_count_every_match_once(rows: list[tuple], count: int) -> None:
     found = curves.bins(RecordedMatches.of(rows), OBSERVE, count)
@@ -189,6 +196,7 @@ def test_a_whole_distance_lies_in_the_bar_that_ends_with_it() -> None:
     assert [(one.low, one.high) for one in found if one.confirmed] == [(30.0, 31.0)]
 
 
+@fuzz(25)
 @given(matches, st.integers(0, 52), st.integers(0, 52))
 def test_a_move_changes_what_lies_between(rows: list[tuple], before: int, after: int) -> None:
     found = curves.move(RecordedMatches.of(rows), before, after)
@@ -299,6 +307,7 @@ def test_cohens_example() -> None:
     assert found.kappa == pytest.approx(0.4)
 
 
+@fuzz(25)
 @given(*[st.integers(0, 60)] * 4)
 def test_kappa_never_exceeds_the_raw_agreement(a: int, b: int, c: int, d: int) -> None:
     found = quality.agreement(pairs(a, b, c, d))

@@ -20,7 +20,7 @@ from videos.index import indexing
 from videos.items import adding
 from videos.models import Video
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clips_are_read_once")]
 SHOTS = ("astronaut", "coffee", "chelsea")
 
 

@@ -14,10 +14,9 @@ from imgsmlr_site.models import ApiKey
 
 @pytest.fixture(autouse=True)
 def closed(settings: Any) -> None:
-    """No open network, proxy or throttle unless a test says so; cheap hashes, plain static."""
+    """No open network, proxy or throttle unless a test says so; plain static files."""
     settings.OPEN_API = settings.TRUSTED_PROXIES = ()
     settings.THROTTLE_POINTS = 0
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
     settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
 

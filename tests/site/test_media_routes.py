@@ -35,7 +35,7 @@ from tests.videos import library
 from tests.videos.clips import encode, still, timed
 from videos.models import Video
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clips_are_read_once")]
 
 GALLERY = {"gallery:original", "gallery:thumbnail", "video-file", "video-frame", "video-thumbnail"}
 """What everybody is sent who may see it."""

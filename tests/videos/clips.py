@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
@@ -15,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
+
+from tests.environment import DATA_DIR
 
 Pixels = NDArray[np.uint8]
 Timed = tuple[float, Pixels]
@@ -120,7 +124,34 @@ def encode(
     options: dict[str, str] | None = None,
     index_first: bool = False,
 ) -> bytes:
-    """A video file with each picture shown from its own time on (to the millisecond)."""
+    """A video file with each picture shown from its own time on (to the millisecond).
+
+    Kept on disk by what it is made of, for later runs and the other worker.
+    """
+    how = (container, codec, gop, audio, options, index_first, frames[0][1].shape)
+    key = hashlib.sha256(repr((av.__version__, av.library_versions, how)).encode())
+    for seconds, picture in frames:
+        key.update(repr(seconds).encode())
+        key.update(np.ascontiguousarray(picture))
+    kept = DATA_DIR / "clips" / key.hexdigest()
+    if kept.exists():
+        return kept.read_bytes()
+    data = _encoded(frames, container, codec, gop, audio, options or {}, index_first)
+    whole = kept.with_suffix(f".{os.getpid()}")
+    whole.write_bytes(data)
+    whole.rename(kept)
+    return data
+
+
+def _encoded(
+    frames: Sequence[Timed],
+    container: str,
+    codec: str | None,
+    gop: int,
+    audio: bool,
+    options: dict[str, str],
+    index_first: bool,
+) -> bytes:
     muxer, usual = CODECS[container]
     codec = codec or usual
     # To put an MP4's index first FFmpeg reads what it has written, which needs a file.
@@ -136,7 +167,7 @@ def encode(
         # MPEG-4 and Ogg cannot say milliseconds: their clock ticks once a frame.
         if codec not in ("mpeg4", "mpeg2video") and container != "ogg":
             stream.codec_context.time_base = Fraction(1, 1000)
-        stream.options = {**_FAST.get(codec, {}), **(options or {})}
+        stream.options = {**_FAST.get(codec, {}), **options}
         sound = file.add_stream("aac", rate=48000, layout="stereo") if audio else None
         clock = stream.codec_context.time_base or Fraction(1, 25)
         for seconds, picture in frames:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import io
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +19,11 @@ from django.db import connection
 from django.test import override_settings
 from PIL import Image
 
+from tests.environment import DATA_DIR
 from tests.videos.clips import Pixels, encode, moving, timed
 from videos.index import indexing
 from videos.items import adding
-from videos.models import Video
+from videos.models import Frame, ScreenedHashes, Video
 
 RATE = 25
 SHOTS = {
@@ -61,13 +66,46 @@ def add_ready(data: bytes, **fields: Any) -> Video:
     return video
 
 
+@dataclass(frozen=True)
+class Library:
+    """Rows and files of the videos of ``SHOTS``."""
+
+    videos: dict[str, Video]
+    frames: list[Frame]
+    screened: list[ScreenedHashes]
+    media: Path
+
+    def link_files(self, media: Path) -> None:
+        shutil.copytree(self.media, media, copy_function=os.link, dirs_exist_ok=True)
+
+    def store_rows(self) -> dict[str, Video]:
+        """Fill the empty tables; the videos by name."""
+        Video.objects.bulk_create(self.videos.values())
+        Frame.objects.bulk_create(self.frames, batch_size=100)
+        ScreenedHashes.objects.bulk_create(self.screened)
+        return dict(self.videos)
+
+
+@functools.cache
+def built() -> Library:
+    """Added and indexed by the real services, once; the tables are left empty."""
+    media = DATA_DIR / "library"
+    with override_settings(MEDIA_ROOT=media):
+        clear()
+        videos = {name: add_ready(encode(timed(footage(name), RATE))) for name in SHOTS}
+        frames, screened = list(Frame.objects.all()), list(ScreenedHashes.objects.all())
+        clear()
+    return Library(videos, frames, screened, media)
+
+
 @contextmanager
 def library(media: Path, blocker: Any) -> Iterator[dict[str, Video]]:
     """The videos of ``SHOTS`` by name, stored for as long as the block lasts."""
     with blocker.unblock(), override_settings(MEDIA_ROOT=media):
+        all_of_it = built()
         clear()
-        videos = {name: add_ready(encode(timed(footage(name), RATE))) for name in SHOTS}
-        yield videos
+        all_of_it.link_files(media)
+        yield all_of_it.store_rows()
         clear()
 
 

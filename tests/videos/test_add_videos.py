@@ -18,7 +18,7 @@ from videos.index import indexing
 from videos.items import importing
 from videos.models import Status, Video
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clips_are_read_once")]
 CLIP = encode(timed(moving("astronaut", 1)))
 OTHER = encode(timed(moving("coffee", 1)))
 

@@ -21,7 +21,10 @@ from videos.index import indexing
 from videos.items import adding
 from videos.models import Status, Video
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static_files")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.usefixtures("plain_static_files", "clips_are_read_once"),
+]
 LIST = "/admin/videos/video/"
 ADD = "/admin/videos/video/add/"
 CLIP = encode(timed([*plain(0, 1), *moving("astronaut", 2)]))

@@ -18,7 +18,7 @@ from tests.videos.clips import Pixels, animation, encode, moving, sound_only, ti
 from videos import tasks
 from videos.models import Frame, Status, Video
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("web")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("web", "clips_are_read_once")]
 
 VIDEOS = "/api/v1/videos/"
 CLIP = encode(timed([*moving("astronaut", 2), *moving("coffee", 2)]))

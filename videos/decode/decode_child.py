@@ -1,7 +1,7 @@
-"""The process that decodes one video: ``python -m videos.decode.decode_child JOB``.
+"""The process that decodes one video: ``python -m videos.decode.decode_child``.
 
-It limits itself before it loads a decoder, reads the one file in its working directory, and writes
-messages (``videos.decode.decoder_protocol``) to its standard output.
+It reads its job from standard input, limits itself before it loads a decoder, reads the one file in
+its working directory, and writes messages (``videos.decode.decoder_protocol``) to standard output.
 """
 
 from __future__ import annotations
@@ -25,8 +25,12 @@ _OPEN_FILES = 32
 
 
 def main() -> None:
-    """Decode the job named by the first argument; exit status 0 also for a refusal."""
-    job = decoder_protocol.Job.from_json(sys.argv[1])
+    """Decode the job that standard input names; exit status 0 also for a refusal."""
+    text = sys.stdin.read()
+    if not text:
+        _remove_directory()
+        return
+    job = decoder_protocol.Job.from_json(text)
     _restrict(job.limits)
     # A library that prints must not do so into the stream of messages.
     out = os.fdopen(os.dup(1), "wb")
@@ -44,12 +48,16 @@ def main() -> None:
         )
         _send(out, decoder_protocol.ERROR, _json({"code": error.code, "message": error.message}))
     except BrokenPipeError:
-        # The reader ends this process before it closes the pipe: it has been killed itself, and
-        # nobody else clears away the directory.
-        with contextlib.suppress(OSError):
-            Path(job.name).unlink()
-            Path.cwd().rmdir()
+        _remove_directory()
         os._exit(0)
+
+
+def _remove_directory() -> None:
+    """The caller ends this process before it closes a pipe: it was killed, and cannot clean up."""
+    with contextlib.suppress(OSError):
+        for path in Path.cwd().iterdir():
+            path.unlink()
+        Path.cwd().rmdir()
 
 
 def _restrict(limits: decoder_protocol.Limits) -> None:

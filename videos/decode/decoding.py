@@ -102,11 +102,13 @@ def decode(
         raise ValueError(f"long_side must be 1 to {decoder_protocol.MAX_LONG_SIDE}")
     with tempfile.TemporaryDirectory(prefix="video-") as directory:
         name = secrets.token_hex(16)
-        container = _place(source, Path(directory, name), limits)
-        job = decoder_protocol.Job(
-            name, container, fps, phase, screening, start_ms, end_ms, long_side, limits
-        )
-        with _process(job, directory) as process:
+        # Started before the file is there: from now on the directory goes even if we are killed.
+        with _process(directory) as process:
+            container = _place(source, Path(directory, name), limits)
+            job = decoder_protocol.Job(
+                name, container, fps, phase, screening, start_ms, end_ms, long_side, limits
+            )
+            _give(process, job)
             yield Decoding(process, limits, long_side)
 
 
@@ -134,14 +136,14 @@ def _place(source: Path | BinaryIO, target: Path, limits: Limits) -> str:
 
 
 @contextmanager
-def _process(job: decoder_protocol.Job, directory: str) -> Iterator[subprocess.Popen[bytes]]:
+def _process(directory: str) -> Iterator[subprocess.Popen[bytes]]:
     # Nothing is inherited: the environment holds secrets, and threads need address space.
     environment = {"PYTHONPATH": str(_ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    process = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-P", "-s", "-m", "videos.decode.decode_child", job.to_json()],
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-s", "-m", "videos.decode.decode_child"],
         cwd=directory,
         env=environment,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,
     )
@@ -150,8 +152,15 @@ def _process(job: decoder_protocol.Job, directory: str) -> Iterator[subprocess.P
     finally:
         process.kill()
         process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            pipe.close()  # type: ignore[union-attr]
+
+
+def _give(process: subprocess.Popen[bytes], job: decoder_protocol.Job) -> None:
+    # A process that ended by itself is reported by the reader of its answers.
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(job.to_json().encode())  # type: ignore[union-attr]
+    process.stdin.close()  # type: ignore[union-attr]
 
 
 class _Messages:

@@ -12,7 +12,7 @@ from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
 from django.test import Client
-from hypothesis import HealthCheck, given, settings, strategies
+from hypothesis import given, strategies
 from hypothesis.errors import Unsatisfiable
 from requests.structures import CaseInsensitiveDict
 from schemathesis import GenerationMode
@@ -26,6 +26,7 @@ from schemathesis.specs.openapi.checks import (
 from gallery.api import urls as image_urls
 from gallery.items.models import Image
 from tests import factories as make
+from tests.examples import examples
 from videos.api import urls as video_urls
 from videos.models import Video
 
@@ -90,6 +91,7 @@ OPERATIONS = [
 ]
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_the_service_keeps_to_its_schema(api_schema: Any, label: str, mode: Any) -> None:
@@ -101,13 +103,7 @@ def test_the_service_keeps_to_its_schema(api_schema: Any, label: str, mode: Any)
     item = kind.objects.get(status="ready").pk
 
     @given(case=operations[label].as_strategy(generation_mode=mode), aimed=MOSTLY)
-    @settings(
-        max_examples=25,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @examples(8)
     def send(case: schemathesis.Case, aimed: bool) -> None:
         if aimed:
             # Chance would hardly ever send a valid key, nor name an item that is there.
