@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (*ORDER, folder(item)).index(folder(item)))
     for item in items:
         group = "journeys" if folder(item) == "journeys" else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+        if not any(item.iter_markers("xdist_group")):
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_unconfigure() -> None:
@@ -69,9 +71,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
         emptying.install()
 
 
+_numbers = itertools.count()
+
+
 @pytest.fixture(autouse=True)
-def _own_media(settings: Any, tmp_path: Path) -> None:
-    settings.MEDIA_ROOT = tmp_path / "media"
+def _own_media(settings: Any) -> None:
+    settings.MEDIA_ROOT = DATA_DIR / "media" / str(next(_numbers))
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.db import connection
@@ -20,7 +19,6 @@ from tests.browser.conftest import DESKTOP, OpenPage
 from tests.moderation import factories as make
 
 CONSOLE = "/admin/moderation/console/"
-SERIOUS = {"serious", "critical"}
 
 
 def enter(
@@ -94,13 +92,3 @@ def case(
     changing.quarantine_items(items=Image.objects.filter(pk=image.pk), by="worker")
     image.refresh_from_db()
     return make.make_case(item, image, held=True, **fields)
-
-
-def serious(page: Page) -> list[str]:
-    """What axe finds that is serious or worse, with where."""
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{one['id']}: {[node['target'] for node in one['nodes']][:4]}"
-        for one in found
-        if one["impact"] in SERIOUS
-    ]

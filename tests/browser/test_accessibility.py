@@ -6,7 +6,6 @@ Each page is opened once and looked at in two widths and both themes.
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
@@ -16,8 +15,9 @@ from moderation.cases import deciding
 from moderation.cases.models import DecisionBatch, ReviewCase
 from tests import factories as pictures
 from tests.browser import test_import_pages, test_lists_pages
+from tests.browser.accessibility import serious, too_wide
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
-from tests.browser.console import CONSOLE, SERIOUS, banned_item, case, enter_console
+from tests.browser.console import CONSOLE, banned_item, case, enter_console
 from tests.moderation import factories as make
 
 pytestmark = [
@@ -50,13 +50,8 @@ def faults(page: Page) -> set[str]:
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
         page.evaluate(f"document.documentElement.classList.toggle('dark', {theme == 'dark':d})")
-        options = {"resultTypes": ["violations"]} | ({"runOnly": [rule]} if rule else {})
-        for one in Axe().run(page, options=options).response["violations"]:
-            if one["impact"] in SERIOUS:
-                nodes = [(node["target"][-1], node["html"][:200]) for node in one["nodes"][:4]]
-                found.add(f"{width} {theme} {one['id']}: {nodes}")
-        beyond = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        if beyond > 0:
+        found |= {f"{width} {theme} {fault}" for fault in serious(page, rule)}
+        if beyond := too_wide(page):
             found.add(f"{width} {theme}: {beyond} px too wide")
     page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
     return found
@@ -72,6 +67,7 @@ def check(page: Page, paths: dict[str, str]) -> None:
     assert {name: some for name, some in found.items() if some} == {}
 
 
+@pytest.mark.xdist_group("pages: console")
 def test_console(open_page: OpenPage, root: User) -> None:
     item = banned_item()
     other = make.make_item(make.make_list("Hashes alone", hash_only=True), source_id="1")
@@ -118,11 +114,13 @@ def test_console(open_page: OpenPage, root: User) -> None:
     assert ReviewCase.objects.filter(state="open").count() == 5
 
 
+@pytest.mark.xdist_group("pages: lists_imports_and_webhooks")
 def test_lists_imports_and_webhooks(open_page: OpenPage, root: User) -> None:
     paths = test_lists_pages.make_pages() | test_import_pages.make_pages()
     check(enter_console(open_page, root), paths)
 
 
+@pytest.mark.xdist_group("pages: gallery_and_site")
 def test_gallery_and_site(open_page: OpenPage, root: User) -> None:
     one, other = (pictures.add_ready_image(pictures.photo(number)) for number in range(2))
     DuplicateRun.objects.create(min_confidence=0.5, rules="any")

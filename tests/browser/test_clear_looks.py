@@ -17,8 +17,8 @@ from moderation.audit.models import AuditEvent
 from moderation.cases.models import Exposure
 from tests import factories as pictures
 from tests.browser import console
+from tests.browser.accessibility import serious
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
-from tests.browser.console import serious
 from tests.moderation import factories as make
 from tests.videos import library
 from tests.videos.clips import encode, still, timed

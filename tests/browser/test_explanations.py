@@ -18,8 +18,9 @@ from gallery.items.adding import add_image
 from gallery.items.models import Image
 from gallery.search.match_types import MATCH_TYPES
 from tests import factories
+from tests.browser.accessibility import serious
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
-from tests.browser.test_search_page import cards, serious, set_threshold, title
+from tests.browser.test_search_page import cards, set_threshold, title
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

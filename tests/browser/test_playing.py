@@ -11,8 +11,9 @@ from gallery.items.changing import quarantine_items
 from moderation.access.permissions import Role
 from moderation.cases.models import Exposure, ReviewCase
 from moderation.lists.models import BannedItem
+from tests.browser.accessibility import serious
 from tests.browser.conftest import PHONE, OpenPage
-from tests.browser.console import banned_item, enter_console, on_case, serious, shown
+from tests.browser.console import banned_item, enter_console, on_case, shown
 from tests.moderation import factories as make
 from tests.videos import library
 from tests.videos.clips import encode, timed

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
 
 from gallery.imaging import descriptors
@@ -15,6 +14,7 @@ from gallery.items import changing
 from gallery.items.adding import add_image
 from gallery.items.models import Image
 from tests import factories
+from tests.browser.accessibility import serious
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.httpserver import HttpServer, Reply
 
@@ -543,13 +543,3 @@ def test_no_serious_accessibility_problem(
     page.goto("/imgsmlr/?url=http://10.0.0.7/a.png")
     expect(title(page)).to_have_text("The link could not be fetched")
     assert serious(page) == []
-
-
-def serious(page: Page) -> list[str]:
-    """axe's findings of serious or critical impact, with the elements at fault."""
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{violation['id']}: {[node['target'] for node in violation['nodes']]}"
-        for violation in found
-        if violation["impact"] in ("serious", "critical")
-    ]

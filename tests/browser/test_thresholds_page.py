@@ -16,8 +16,9 @@ from moderation.cases.models import ReviewCase
 from moderation.lists.models import BannedList
 from moderation.lists.verdicts import Action
 from tests import factories as pictures
+from tests.browser.accessibility import serious
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
-from tests.browser.console import enter, serious
+from tests.browser.console import enter
 from tests.moderation import factories as make
 from tests.moderation.recorded import NO_CASE, record, record_a_tale
 from tests.moderation.test_gate import flipped, pdq_of

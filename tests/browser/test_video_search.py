@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.core.files.storage import default_storage
 from playwright.sync_api import Locator, Page, expect
 
@@ -16,6 +15,7 @@ from gallery.imaging import descriptors
 from gallery.items import changing
 from gallery.items.adding import add_image
 from tests import factories
+from tests.browser.accessibility import serious, too_wide
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.httpserver import HttpServer
 from tests.videos import clips, library
@@ -546,11 +546,4 @@ def test_no_serious_accessibility_problem(
 
 
 def problems(page: Page) -> list[str]:
-    """axe's findings of serious or critical impact, and whether the page is too wide."""
-    found = [
-        f"{violation['id']}: {[node['target'] for node in violation['nodes']]}"
-        for violation in Axe().run(page).response["violations"]
-        if violation["impact"] in ("serious", "critical")
-    ]
-    too_wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
-    return [*found, *(["too wide"] if too_wide else [])]
+    return [*serious(page), *(["too wide"] if too_wide(page) else [])]
