@@ -1,4 +1,4 @@
-"""What the workers run: each takes ids and makes one service call."""
+"""Tasks of the workers. Each makes one call."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from gallery.items import (
     describing,
     embedding,
     link_checks,
-    looking_through,
     orphans,
+    reprocessing,
 )
 
 
@@ -22,20 +22,20 @@ def embed_images(ids: list[int], match_type: str) -> int:
 
 
 def check_links() -> int:
-    """Lists cluster, every few minutes: links that have not been looked at for long."""
+    """Lists cluster, every few minutes: links that were not checked for long."""
     return link_checks.check_links().total()
 
 
 def sweep() -> int:
-    """Light cluster, every few minutes: images whose own task was given up."""
+    """Light cluster, every few minutes: images whose own task was lost."""
     return describing.describe_images([])
 
 
 def look_through() -> int:
     """Lists cluster, hourly: images that older code described."""
-    return looking_through.look_through_some()
+    return reprocessing.reprocess_some()
 
 
 def remove_orphans() -> int:
-    """Lists cluster, daily: files that no row names. Fails where there are too many."""
+    """Lists cluster, daily: files that no row names. Raises if there are too many."""
     return orphans.remove()

@@ -1,4 +1,4 @@
-"""Pages and media. Media goes through here each time, so that a status change holds at once."""
+"""The search page, and media of images. Each request checks the status again."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from gallery.items.item import Status
 from gallery.items.media_access import visible
 from gallery.items.media_responses import (
     CLEAR,
-    answer,
-    decoded,
-    picture,
-    rendered,
+    jpeg_response,
+    media_response,
+    rendered_pixels,
+    stored_pixels,
 )
 from gallery.items.models import Image
 from gallery.shared.access import access_of
@@ -34,13 +34,13 @@ CONTENT_TYPES = {
     "jxl": "image/jxl",
     "jp2": "image/jp2",
 }
-GONE = "There is no such picture here, or not for you."
+GONE = "This picture does not exist, or you may not see it."
 
 
 @require_safe
 @ensure_csrf_cookie
 def search_page(request: HttpRequest) -> HttpResponseBase:
-    """The search page; all it shows comes from the API, which asks who is there."""
+    """The search page. All that it shows comes from the API, which checks access."""
     return render(request, "gallery/search/page.html")
 
 
@@ -48,16 +48,16 @@ def search_page(request: HttpRequest) -> HttpResponseBase:
 def original(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The bytes as they came, or the thumbnail where the original is not kept.
 
-    ``?rendering=``: how else a viewer may show it, as ``black`` or ``colour``, as a JPEG.
+    ``?rendering=``: another way in which viewers show it, ``black`` or ``colour``, as a JPEG.
     """
     image = _visible(request, pk)
     if image.original and (rendering := request.GET.get("rendering", "")):
-        pixels = rendered(image.original.name or "", rendering)
-        return answer(
+        pixels = rendered_pixels(image.original.name or "", rendering)
+        return media_response(
             request,
             image,
             what=f"original, {rendering}"[:80],
-            clear=lambda: picture(pixels, CLEAR),
+            clear=lambda: jpeg_response(pixels, CLEAR),
             pixels=lambda: pixels,
         )
     if image.original:
@@ -84,12 +84,12 @@ def _visible(request: HttpRequest, pk: int) -> Image:
 def _answer(
     request: HttpRequest, image: Image, what: str, name: str | None, content_type: str
 ) -> HttpResponseBase:
-    return answer(
+    return media_response(
         request,
         image,
         what=what,
         clear=lambda: _file(name, content_type),
-        pixels=lambda: decoded(image.thumbnail.name, image.original.name),
+        pixels=lambda: stored_pixels(image.thumbnail.name, image.original.name),
     )
 
 

@@ -57,8 +57,8 @@ def older() -> list[dict[str, Any]]:
     found = []
     for model, command in ((Image, "describe_missing"), (Video, "index_missing")):
         rows: Any = model._default_manager
-        if left := rows.not_looked_through().count():
-            by_hand = left - rows.left_to_workers().count()
+        if left := rows.outdated().count():
+            by_hand = left - rows.outdated_for_workers().count()
             noun = model._meta.verbose_name
             found.append({"noun": noun, "left": left, "by_hand": by_hand, "command": command})
     return found

@@ -11,12 +11,12 @@ from django.conf import settings
 from gallery.net.fetching import FetchPolicy
 from videos.decode.decoder_protocol import Limits
 
-LOOK_SECONDS = 20
-"""What finding out a video's size and codec may take, while its sender waits."""
+PROBE_SECONDS = 20
+"""Limit for reading a video's size and codec, while its sender waits."""
 
 
 QUERY_SECONDS = 60
-"""What decoding a video that is asked about may take."""
+"""Limit for decoding a video of a query."""
 
 _MEMORY_BYTES = 2**30
 _MEMORY_PER_PIXEL = 114
@@ -25,7 +25,7 @@ _MEMORY_PER_PIXEL = 114
 
 @cache
 def limits() -> Limits:
-    """What a video may cost to decode as a whole."""
+    """Limits for decoding a whole video."""
     return Limits(
         max_bytes=settings.MAX_VIDEO_BYTES,
         max_pixels=settings.MAX_VIDEO_PIXELS,
@@ -37,14 +37,14 @@ def limits() -> Limits:
 
 
 @cache
-def look_limits() -> Limits:
-    """The same for a first look."""
-    return replace(limits(), cpu_seconds=LOOK_SECONDS, wall_seconds=float(LOOK_SECONDS))
+def probe_limits() -> Limits:
+    """Limits for reading the first frames of a new video."""
+    return replace(limits(), cpu_seconds=PROBE_SECONDS, wall_seconds=float(PROBE_SECONDS))
 
 
 @cache
 def query_limits() -> Limits:
-    """The same for a video that was sent to be asked about, while its sender waits."""
+    """Limits for decoding the video of a query, while its sender waits."""
     return replace(
         limits(),
         max_bytes=settings.MAX_UPLOAD_BYTES,
@@ -54,10 +54,10 @@ def query_limits() -> Limits:
 
 
 def phase() -> float:
-    """A point, 0 to 1000 ms, of the grid of times on which files are looked at.
+    """Offset of the sampling times, 0 to 1000 ms.
 
-    It follows from ``SECRET_KEY``, so that nobody outside knows it. All files have the same: what
-    two of them share is seen at the same moments, and no verdict changes by chance.
+    It is derived from ``SECRET_KEY``, so that an uploader cannot know it. All files have the same
+    one: what two files share is sampled at the same moments, and no verdict depends on chance.
     """
     digest = hmac.digest(settings.SECRET_KEY.encode(), b"grid of times", "sha256")
     return 1000 * int.from_bytes(digest[:4], "big") / 2**32
@@ -74,6 +74,5 @@ def fetch_policy() -> FetchPolicy:
 
 
 def forget() -> None:
-    """Read the settings anew."""
-    for cached in (limits, look_limits, query_limits, fetch_policy):
+    for cached in (limits, probe_limits, query_limits, fetch_policy):
         cached.cache_clear()

@@ -1,4 +1,4 @@
-"""What is stored of a video: its mutable facts, and one row of vectors for each of its pictures."""
+"""Tables of videos: facts that may change, and one row of vectors for each different picture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gallery.items.item import (
     Item,
     ItemQuerySet,
     Status,
-    not_looked_through,
+    outdated_index,
 )
 from gallery.items.vectors import Fingerprint
 from videos.screened import RECORD
@@ -21,12 +21,10 @@ FRAME_VERSION = f"{PIXELS_VERSION}+{COPY_VERSION}"
 """Version of a frame's row, which holds what both versions make: a row each would cost twice."""
 
 PICTURES_VERSION: Final = 1
-"""A greater one has every video indexed anew, which takes the workers minutes for each."""
+"""A greater version has every video indexed anew, which takes workers minutes for each."""
 
 
 class VideoQuerySet(ItemQuerySet["Video"]):
-    """Questions about several videos."""
-
     def indexable(self) -> Self:
         """Those that wait for a worker: new, tried again, or to be indexed anew."""
         return self.unclaimed().filter(models.Q(status=Status.PENDING) | models.Q(reindex=True))
@@ -53,7 +51,7 @@ class Video(Item):
     objects = VideoQuerySet.as_manager()
 
     class Meta(Item.Meta):
-        indexes = [*Item.Meta.indexes, not_looked_through(PICTURES_VERSION)]
+        indexes = [*Item.Meta.indexes, outdated_index(PICTURES_VERSION)]
         constraints = [
             *Item.Meta.constraints,
             models.CheckConstraint(
@@ -111,7 +109,7 @@ class Frame(Fingerprint):
 
 
 class ScreenedHashes(models.Model):
-    """What a video shows beside its frames, however briefly: hashes alone, for screening.
+    """Hashes of what a video shows beside its stored frames, however briefly, for screening.
 
     No search reads them. ``packed``: records of ``screened.RECORD``, thousands in one row.
     """

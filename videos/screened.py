@@ -1,4 +1,4 @@
-"""The hashes of all that a video shows, however briefly: more than its spans say of it."""
+"""Hashes of all pictures that a video shows, however briefly; its spans hold fewer."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ SAME_BITS: Final = 8
 """Of 256 up to which two pictures count as one."""
 
 REMEMBERED: Final = 64
-"""Different pictures that one is compared with: two that alternate are two."""
+"""DistinctPictures pictures that one is compared with: two that alternate are two."""
 
 
 RECORD: Final = np.dtype(
     [("t", "<u4"), ("until", "<u4"), ("layer", "u1"), ("quality", "u1"), ("hash", "u1", (32,))]
 )
-"""What is stored of a picture."""
+"""What is stored of a picture; times in ms."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """A picture that differs from those before it, and from when to when it was on the screen, ms.
+class ScreenedPicture:
+    """A picture that differs from those before it, on the screen from ``t`` to ``until``, ms.
 
-    ``hashes``: in all eight turns, its own first, 32 bytes each, of good ``quality``.
+    ``hashes``: of its eight rotations and reflections, its own first, 32 bytes each.
     """
 
     t: int
@@ -46,7 +46,6 @@ class Seen:
 
     @property
     def own(self) -> NDArray[np.uint8]:
-        """The hash of the picture as it is."""
         return np.frombuffer(self.hashes[0], np.uint8)
 
     def record(self) -> NDArray[np.void]:
@@ -55,30 +54,30 @@ class Seen:
         return np.array([values], RECORD)
 
 
-class Different:
-    """Tells the pictures of a video that differ, layer by layer."""
+class DistinctPictures:
+    """Finds the pictures of a video that differ from recent ones, in each layer."""
 
     def __init__(self) -> None:
         self._layer = 0
         self._recent: deque[NDArray[np.uint8]] = deque(maxlen=REMEMBERED)
 
-    def of(self, frame: Frame) -> Seen | None:
-        """None of one that was seen before, or whose hash cannot be relied upon."""
+    def of(self, frame: Frame) -> ScreenedPicture | None:
+        """None for a picture that was seen before, or whose hash is not reliable."""
         if frame.layer != self._layer:
             self._layer = frame.layer
             self._recent.clear()
         hashed = dihedral(frame.rgb)
         if hashed is None or hashed[1] < LOW_QUALITY:
             return None
-        seen = Seen(frame.t, frame.until, frame.layer, *hashed, frame.rgb)
+        seen = ScreenedPicture(frame.t, frame.until, frame.layer, *hashed, frame.rgb)
         if self._recent and _nearest(np.stack(self._recent), seen.own) <= SAME_BITS:
             return None
         self._recent.append(seen.own)
         return seen
 
 
-def unlike(records: NDArray[np.void], others: NDArray[np.uint8]) -> NDArray[np.void]:
-    """Those whose hashes are not there among ``others``, n × 32 bytes."""
+def not_among(records: NDArray[np.void], others: NDArray[np.uint8]) -> NDArray[np.void]:
+    """The records whose hashes are not among ``others``, n × 32 bytes."""
     return records[[_nearest(others, one["hash"]) > SAME_BITS for one in records]]
 
 

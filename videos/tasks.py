@@ -1,4 +1,4 @@
-"""What the video cluster runs: each takes ids and makes one service call."""
+"""Tasks of the video cluster. Each makes one call."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ def index_videos(ids: list[int]) -> int:
 
 
 def sweep() -> int:
-    """Every minute: a video whose own task was given up."""
+    """Every minute: videos whose own task was lost."""
     return indexing.index_left_over()
 
 
 def index_older() -> int:
-    """Hourly, while nothing waits: some videos that older code indexed."""
+    """Hourly, while no video waits: some videos that older code indexed."""
     return reindexing.index_some_older()

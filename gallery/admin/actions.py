@@ -29,7 +29,7 @@ from gallery.items.changing import delete_items
 from gallery.items.item import Item, Status
 from gallery.items.kinds import ItemKind
 from gallery.items.models import ItemBatch
-from gallery.items.retention import Act, Why, Withheld
+from gallery.items.retention import Act, Withheld, WithheldReason
 from gallery.shared.access import access_of
 from gallery.shared.errors import UserError
 
@@ -128,7 +128,7 @@ class Chosen:
 
     ids: list[int]
     skipped: Mapping[str, int]
-    withheld: Mapping[int, Why]
+    withheld: Mapping[int, WithheldReason]
 
 
 class ItemActions(BatchPages):
@@ -191,7 +191,7 @@ class ItemActions(BatchPages):
         if not chosen.ids and not may:
             self._report_left_out(request, command, chosen)
             return self._back(request, return_to)
-        selection.says(sorted((pk, why.words) for pk, why in chosen.withheld.items()))
+        selection.says(sorted((pk, why.text) for pk, why in chosen.withheld.items()))
         clicked = selection.is_asked and not return_to
         withheld = self.item_kind.count_text(len(chosen.withheld))
         form = CommandForm(
@@ -215,7 +215,7 @@ class ItemActions(BatchPages):
             if out:
                 skipped[reason] = len(out)
             fitting -= out
-        withheld: Mapping[int, Why] = {}
+        withheld: Mapping[int, WithheldReason] = {}
         if command.act is not None:
             rows = self.item_kind.rows(sorted(fitting)).only("pk", "status")
             withheld = retention.withheld(self.item_kind.model, rows, command.act)
@@ -235,7 +235,7 @@ class ItemActions(BatchPages):
                     override=override,
                 )
             except Withheld as error:
-                messages.warning(request, error.told_to(access_of(request)).message)
+                messages.warning(request, error.explained_to(access_of(request)).message)
                 return
             except UserError as error:
                 messages.error(request, error.message)
@@ -352,7 +352,7 @@ class ItemActions(BatchPages):
         kept = retention.withheld(self.item_kind.model, rows, Act.DELETE)
         if not kept or not access_of(request).allows("moderate"):
             return ""
-        return f"{next(iter(kept.values())).words}: it is not deleted before that is over."
+        return f"{next(iter(kept.values())).text}: it is not deleted before that is over."
 
 
 def _return_to(request: HttpRequest) -> str:

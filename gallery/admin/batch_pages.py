@@ -17,7 +17,7 @@ from gallery.items.batches import UndoPlan
 from gallery.items.item import Status
 from gallery.items.kinds import ItemKind
 from gallery.items.models import ItemBatch
-from gallery.items.retention import Why
+from gallery.items.retention import WithheldReason
 from gallery.shared.errors import NotFound, UserError
 
 PREVIEWED_ITEMS: Final = 24
@@ -116,16 +116,16 @@ class BatchPages:
         if done.withheld:
             messages.warning(request, self._withheld_text(done.withheld))
 
-    def _withheld_text(self, withheld: Mapping[int, Why]) -> str:
+    def _withheld_text(self, withheld: Mapping[int, WithheldReason]) -> str:
         counts = ", ".join(f"{number} by {kind}" for kind, number in retention.counts(withheld))
         return f"{self.item_kind.count_text(len(withheld))} left out, withheld: {counts}."
 
-    def _withheld_context(self, withheld: Mapping[int, Why]) -> dict[str, Any]:
+    def _withheld_context(self, withheld: Mapping[int, WithheldReason]) -> dict[str, Any]:
         """For ``left_out.html``: how many are withheld, and the first of them with why."""
         return {
             "withheld_text": self._withheld_text(withheld) if withheld else "",
             "withheld_items": [
-                {"pk": pk, "url": self.item_kind.admin_url("change", pk), "why": withheld[pk].words}
+                {"pk": pk, "url": self.item_kind.admin_url("change", pk), "why": withheld[pk].text}
                 for pk in sorted(withheld)[:PREVIEWED_ITEMS]
             ],
             "more_withheld": max(0, len(withheld) - PREVIEWED_ITEMS),

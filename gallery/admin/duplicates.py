@@ -30,9 +30,9 @@ from gallery.duplicates.clusters import (
 )
 from gallery.items import retention
 from gallery.items.image_kind import IMAGE
-from gallery.items.media_access import seen_by
+from gallery.items.media_access import with_visibility
 from gallery.items.models import DuplicatePair, DuplicateRun, Image
-from gallery.items.retention import NAMED, Act, Withheld
+from gallery.items.retention import MAX_NAMED, Act, Withheld
 from gallery.shared.access import access_of
 from gallery.shared.errors import Conflict
 
@@ -130,7 +130,7 @@ class DuplicatesAdmin(ModelAdmin):
         page = Paginator(find_groups(largest_first=largest), CLUSTERS_PER_PAGE).get_page(
             request.GET.get("p")
         )
-        images = seen_by(access_of(request), Image.objects.all())
+        images = with_visibility(access_of(request), Image.objects.all())
         found = load_clusters(list(page.object_list), images=images)
         context = {
             "title": "Duplicates",
@@ -160,7 +160,9 @@ class DuplicatesAdmin(ModelAdmin):
                 carry_out(request, decision, choices, reason)
         else:
             choices = left_alone(request, decision, choices)
-            clusters = chosen_clusters(choices, seen_by(access_of(request), Image.objects.all()))
+            clusters = chosen_clusters(
+                choices, with_visibility(access_of(request), Image.objects.all())
+            )
             if len(clusters) < len(choices):
                 messages.warning(request, "Some clusters have changed and are left out.")
             if clusters:
@@ -228,7 +230,7 @@ def left_alone(request: HttpRequest, decision: Decision, choices: Sequence[Choic
     rows = Image.objects.filter(pk__in=copies).only("pk", "status")
     kept = retention.withheld(Image, rows, Act.DELETE)
     if kept:
-        named = "; ".join(f"image {pk}: {kept[pk].words}" for pk in sorted(kept)[:NAMED])
+        named = "; ".join(f"image {pk}: {kept[pk].text}" for pk in sorted(kept)[:MAX_NAMED])
         text = f"{IMAGE.count_text(len(kept))} left out, withheld"
         messages.warning(request, f"{text} ({named})." if _moderates(request) else f"{text}.")
     free = [replace(choice, copies=choice.copies - set(kept)) for choice in choices]
@@ -251,7 +253,7 @@ def carry_out(
             )
             clusters += 1
         except Withheld as error:
-            messages.warning(request, error.told_to(access_of(request)).message)
+            messages.warning(request, error.explained_to(access_of(request)).message)
         except Conflict as error:
             messages.warning(request, error.message)
     if clusters:

@@ -25,7 +25,7 @@ from gallery.admin.adding import AddItemsForm, AddResult, too_large
 from gallery.admin.batch_pages import actor
 from gallery.items.changing import update_item
 from gallery.items.item import Item, Status
-from gallery.items.media_access import seen_by
+from gallery.items.media_access import with_visibility
 from gallery.shared.access import access_of, sender_of
 from gallery.shared.meta import meta_problem
 from gallery.templatetags.item_pictures import item_picture
@@ -114,7 +114,7 @@ class ItemAdmin(ItemActions, ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Every item, with how this user may see its picture."""
         items: QuerySet[Any] = super().get_queryset(request)
-        return seen_by(access_of(request), items)
+        return with_visibility(access_of(request), items)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

@@ -20,7 +20,7 @@ from gallery.items import retention
 from gallery.items.changing import delete_items, update_item
 from gallery.items.item import Item, Status
 from gallery.items.kinds import ItemKind
-from gallery.items.media_access import seen_by
+from gallery.items.media_access import with_visibility
 from gallery.items.retention import Withheld
 from gallery.shared.access import access_of
 from gallery.shared.errors import NotFound, UserError
@@ -85,7 +85,7 @@ class _ItemView(generics.GenericAPIView):
         return self.item_kind.model._default_manager.exclude(hidden_from(self.request))
 
     def get_queryset(self) -> Any:
-        return seen_by(access_of(self.request), self.visible_items())
+        return with_visibility(access_of(self.request), self.visible_items())
 
 
 class ItemCollection(_ItemView, generics.ListAPIView):
@@ -175,4 +175,4 @@ def explained(request: Request) -> Iterator[None]:
     try:
         yield
     except Withheld as error:
-        raise error.told_to(access_of(request)) from error
+        raise error.explained_to(access_of(request)) from error

@@ -21,7 +21,7 @@ from gallery.imaging import descriptors
 from gallery.imaging.picture_limits import TooLarge
 from gallery.items import adding
 from gallery.items.image_kind import IMAGE
-from gallery.items.media_access import note_access
+from gallery.items.media_access import set_visibility
 from gallery.items.models import Image
 from gallery.search import searching
 from gallery.search.nearest import Filters, Match
@@ -169,7 +169,7 @@ class ImageSearch(APIView):
             explain=asked["explain"] and may_draw(request, asked.get("id")),
         )
         context = {"request": request}
-        note_access(access_of(request), [match.image for match in found.matches])
+        set_visibility(access_of(request), [match.image for match in found.matches])
         return Response(
             {
                 "match_type": found.match_type,

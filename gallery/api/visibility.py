@@ -10,7 +10,7 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
 from gallery.items.item import Item, Status
-from gallery.items.media_access import note_access, visible
+from gallery.items.media_access import set_visibility, visible
 from gallery.items.models import Image
 from gallery.shared.access import access_of
 from gallery.shared.errors import NotYours
@@ -22,7 +22,7 @@ CLEARABLE = "Whether they show it clearly with clear=1. Each look is counted."
 def blur(request: Any, item: Item) -> dict[str, bool]:
     """Both, for the one who asks; the rows of a list are asked about before."""
     if "blurred" not in item.__dict__:
-        note_access(access_of(request), [item])
+        set_visibility(access_of(request), [item])
     return {"blurred": item.blurred, "clearable": item.blurred and item.clearable}
 
 

@@ -1,4 +1,4 @@
-"""Adding pictures: fetch or take, check, hash, and store row, original and task as one."""
+"""Adding pictures: receive or fetch, check, hash; store row, file and task in one transaction."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from gallery.shared.errors import UserError
 
 __all__ = ["AlreadyStored", "add_batch", "add_image"]
 
-BATCH_SECONDS = 45.0
+MAX_BATCH_SECONDS = 45.0
 TOO_SLOW = "The pictures before this one took too long to fetch; send it in another batch."
 
 
@@ -49,14 +49,13 @@ def add_image(
 ) -> Image:
     """Add one picture from ``url``, or from ``data`` (then ``url`` is only noted).
 
-    ``client``: ``Access.probes_as`` of who sent it.
-
-    ``fetched`` says that ``data`` was read from ``url``; KEEP_ORIGINALS treats both kinds apart.
+    ``client``: ``Access.probes_as`` of the sender. ``fetched``: ``data`` was read from ``url``,
+    which ``KEEP_ORIGINALS`` distinguishes from an upload.
 
     The row is ``pending`` and its description queued; with ``inline`` it is described by these
-    match types, as far as they are available, and published before this returns; what other
-    models have to say is queued. ``refuse_flat``: a picture without an imgsmlr pattern is refused
-    and nothing stored (the legacy API's rule).
+    match types, as far as they are available, and published before this returns; other models are
+    queued. ``refuse_flat``: a picture without an imgsmlr pattern is refused and nothing stored
+    (the legacy API's rule).
 
     Raises ``FetchFailed``, ``NotAnImage``, ``TooLarge``, ``FlatPicture``, and ``AlreadyStored``
     for bytes that are here; a picture that had failed is tried again instead.
@@ -85,7 +84,7 @@ def add_image(
         bytes=len(data),
         **vars(hashes),
     )
-    complete = bool(inline) and not set(embedding.wanted()) - set(inline)
+    complete = bool(inline) and not set(embedding.configured_models()) - set(inline)
     return _store(image, data, description, keep=image.keep_original or not complete, by=by)
 
 
@@ -94,10 +93,10 @@ def add_batch(
 ) -> list[Image | UserError]:
     """Add pictures by URL, fetched side by side; each succeeds or fails alone.
 
-    ``items`` are keyword arguments of ``add_image``. Answers in their order. Slow hosts cannot
-    hold the request for long: what is not begun within ``BATCH_SECONDS`` is refused.
+    ``items`` are keyword arguments of ``add_image``. Answers in their order. Pictures that are not
+    begun within ``MAX_BATCH_SECONDS`` are refused, so that slow hosts do not hold the request.
     """
-    until = time.monotonic() + BATCH_SECONDS
+    until = time.monotonic() + MAX_BATCH_SECONDS
 
     def fetch_one(item: Mapping[str, Any]) -> bytes | UserError:
         try:
@@ -138,7 +137,7 @@ def _describe(
 def _store(
     image: Image, data: bytes, description: Description | None, *, keep: bool, by: str
 ) -> Image:
-    """``keep``: the bytes as they came are needed, for good or by a worker. Gates see them too."""
+    """``keep``: the original is needed, by a worker or for good. Gates read it too."""
     with file_storage.undo_files() as files, transaction.atomic(), batch_notifications():
         insert(image)
         if keep or settings.PUBLISHING_GATES:

@@ -1,4 +1,4 @@
-"""Descriptors that images lack: of code or models newer than the images.
+"""Computing descriptors that images lack, of newer code or models.
 
 A picture is read from its original, or fetched again from its URL, where nothing but the very
 same bytes (SHA-256) is accepted; an image whose URL holds something else now is stale.
@@ -26,7 +26,7 @@ from gallery.net.fetching import FetchFailed, fetch
 from gallery.shared.errors import UserError
 from gallery.shared.locking import locked
 
-BATCH = 32
+IMAGES_PER_BATCH = 32
 GONE = frozenset({404, 410})
 
 
@@ -41,7 +41,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class BackfillOutcome:
-    """What became of one image. ``failed`` may succeed at another time, ``stale`` hardly."""
+    """``failed`` may succeed another time. ``stale``: the picture cannot be had any more."""
 
     image_id: int
     kind: Literal["filled", "stale", "failed"]
@@ -61,11 +61,11 @@ def count_missing() -> Missing:
 def fill_missing() -> Iterator[BackfillOutcome]:
     """Describe every image that lacks a current descriptor, oldest first, in batches.
 
-    Each batch is committed, so that a run that was broken off is resumed by the next.
+    Each batch is committed, so that the next run resumes an interrupted one.
     """
     kinds = _current()
     last = 0
-    while batch := list(_lacking(kinds).filter(pk__gt=last).order_by("id")[:BATCH]):
+    while batch := list(_lacking(kinds).filter(pk__gt=last).order_by("id")[:IMAGES_PER_BATCH]):
         last = batch[-1].pk
         yield from _fill(batch, kinds)
 
@@ -162,7 +162,7 @@ def read_again(image: Image) -> bytes | BackfillOutcome:
             return file_storage.read_original(image)
         except FileNotFoundError:
             if image.url is None:
-                return BackfillOutcome(image.pk, "failed", describing.LOST)
+                return BackfillOutcome(image.pk, "failed", describing.ORIGINAL_LOST)
     if image.url is None:
         return BackfillOutcome(image.pk, "stale", "Its original was not kept, and it has no URL.")
     try:

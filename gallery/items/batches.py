@@ -16,7 +16,7 @@ from gallery.items.changing import quarantine_items, release_items
 from gallery.items.item import Item, Status
 from gallery.items.kinds import ItemKind, kind_of
 from gallery.items.models import ItemBatch
-from gallery.items.retention import Act, Why
+from gallery.items.retention import Act, WithheldReason
 from gallery.shared.errors import Conflict, NotFound, UserError
 from gallery.shared.locking import locked
 
@@ -35,7 +35,7 @@ class UndoPlan:
     back: Status
     ids: list[int]
     changed: Mapping[str, list[int]]
-    withheld: Mapping[int, Why]
+    withheld: Mapping[int, WithheldReason]
 
 
 @transaction.atomic

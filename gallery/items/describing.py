@@ -1,8 +1,8 @@
-"""From bytes to vectors that can be searched: claim, decode, describe, store, publish.
+"""Describing images: claim, decode, compute vectors, store, publish.
 
-A worker that dies hands its task to the next one. An image is therefore claimed by a lease and
-its attempt committed before its bytes are touched; one that was claimed before is described
-alone, so that the picture that kills workers is found and failed without its neighbours.
+When a worker dies, another one takes its task. So an image is claimed by a lease and its attempt
+committed before its bytes are read; an image that was claimed before is described alone, so that
+a picture that kills workers fails without its neighbours.
 """
 
 from __future__ import annotations
@@ -19,42 +19,44 @@ from django_q.tasks import async_task
 
 from gallery.imaging import decoding, descriptors
 from gallery.items import conf, embedding, file_storage, versions
+from gallery.items.fingerprint_storage import store_fingerprints, store_many, store_other_views
 from gallery.items.item import Status
 from gallery.items.models import Image
 from gallery.items.preprocessing import Description, describe_file
 from gallery.items.publishing import publish
 from gallery.items.signals import batch_notifications, notify_changed
-from gallery.items.storing_columns import store_all, store_columns, store_further
 from gallery.shared import leases
 from gallery.shared.errors import UserError
 from gallery.shared.locking import locked
 
-BATCH = 16
+IMAGES_PER_TASK = 16
 MAX_ATTEMPTS = 3
 WORKER = "worker"
-DEADLY = (
+KILLS_WORKERS = (
     "Describing this picture ended the worker or failed three times, so it is left alone: the "
     "worker's log says more. Re-encode the file and add it again."
 )
-LOST = "The original is gone from storage, so it cannot be described. Add the picture again."
+ORIGINAL_LOST = (
+    "The original is gone from storage, so it cannot be described. Add the picture again."
+)
 logger = logging.getLogger(__name__)
 
 
 def enqueue(ids: Sequence[int]) -> None:
     """Queue the description of pending images, in this transaction; a task for each batch."""
-    for start in range(0, len(ids), BATCH):
-        async_task("gallery.tasks.describe_images", list(ids[start : start + BATCH]))
+    for start in range(0, len(ids), IMAGES_PER_TASK):
+        async_task("gallery.tasks.describe_images", list(ids[start : start + IMAGES_PER_TASK]))
 
 
 def describe_images(ids: Sequence[int]) -> int:
     """Describe these images and whatever else is waiting. Answers how many became visible.
 
-    Safe to run twice and side by side. Never raises for a bad picture: that image fails, with
-    the reason. Stops long before the task's time is up; what is left has tasks of its own.
+    Safe to run twice and in parallel. Never raises for a bad picture: that image fails, with the
+    reason. Stops long before the task's time limit; other images have tasks of their own.
     """
     done = 0
     until = time.monotonic() + settings.TASK_TIMEOUT / 8
-    for condition, count in ((Q(attempts=0), BATCH), (Q(attempts__gt=0), 1)):
+    for condition, count in ((Q(attempts=0), IMAGES_PER_TASK), (Q(attempts__gt=0), 1)):
         while time.monotonic() < until and (batch := _claim(condition, count)):
             done += _describe_claimed(batch)
     return done
@@ -84,12 +86,12 @@ def _claim(condition: Q, count: int) -> list[Image]:
 
 
 def _describe_claimed(images: Sequence[Image]) -> int:
-    """One picture at a time: sixteen large ones side by side would fill the memory."""
+    """One picture at a time: sixteen large ones at once would fill the memory."""
     kinds = [descriptors.get(name) for name in descriptors.PIXELS]
     descriptions = {}
     for image in images:
         if image.attempts > MAX_ATTEMPTS:
-            _fail(image, DEADLY)
+            _fail(image, KILLS_WORKERS)
             continue
         try:
             data = file_storage.read_original(image)
@@ -98,7 +100,7 @@ def _describe_claimed(images: Sequence[Image]) -> int:
                 data, picture, kinds, conf.limits(), settings.THUMBNAIL_SIZE
             )
         except FileNotFoundError:
-            _fail(image, LOST)
+            _fail(image, ORIGINAL_LOST)
         except UserError as error:
             _fail(image, error.message)
     return _finish(descriptions) if descriptions else 0
@@ -107,7 +109,7 @@ def _describe_claimed(images: Sequence[Image]) -> int:
 def _finish(descriptions: Mapping[int, Description]) -> int:
     """Store and publish a batch in one transaction.
 
-    Images that went away or were finished meanwhile are left alone. Answers how many are ready.
+    Images that were deleted or finished meanwhile are left alone. Answers how many are ready.
     """
     with file_storage.undo_files() as files, transaction.atomic(), batch_notifications():
         images = list(
@@ -115,12 +117,12 @@ def _finish(descriptions: Mapping[int, Description]) -> int:
             .order_by("id")
             .select_for_update()
         )
-        store_all({image.pk: descriptions[image.pk].columns for image in images})
+        store_many({image.pk: descriptions[image.pk].columns for image in images})
         for image in images:
-            store_further(image.pk, descriptions[image.pk].further)
+            store_other_views(image.pk, descriptions[image.pk].further)
         for image in images:
             _complete_row(image, descriptions[image.pk], files, by=WORKER)
-        embedding.enqueue([image.pk for image in images], embedding.wanted())
+        embedding.enqueue([image.pk for image in images], embedding.configured_models())
     return sum(image.status == Status.READY for image in images)
 
 
@@ -129,10 +131,10 @@ def complete(
 ) -> None:
     """Store a description and publish. In a transaction, with the image's row locked."""
     versions.note(description.columns)
-    store_columns(image.pk, description.columns)
-    store_further(image.pk, description.further)
+    store_fingerprints(image.pk, description.columns)
+    store_other_views(image.pk, description.further)
     _complete_row(image, description, files, by=by)
-    embedding.enqueue([image.pk], embedding.left(description.columns))
+    embedding.enqueue([image.pk], embedding.missing_models(description.columns))
 
 
 def _complete_row(
@@ -141,7 +143,7 @@ def _complete_row(
     image.thumbnail = files.add(file_storage.save_thumbnail(image.sha256, description.thumbnail))
     original = image.original.name
     # Without its original an image that still lacks a model's vector could never get one.
-    spare = not image.keep_original and not embedding.left(description.columns)
+    spare = not image.keep_original and not embedding.missing_models(description.columns)
     publish(image, by=by, spare=spare)
     if not image.original:
         file_storage.delete_after_commit([original])

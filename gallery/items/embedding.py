@@ -1,4 +1,4 @@
-"""Vectors of models: filled by workers once an image is visible, or for a whole gallery.
+"""Vectors of models: made by workers once an image is published, or for a whole gallery.
 
 Each match type with a model has its own tasks: torch, which CLIP needs, is loaded by the embed
 cluster alone.
@@ -18,37 +18,37 @@ from gallery.imaging import decoding, descriptors
 from gallery.imaging.descriptors import Columns, ColumnsByVersion, Descriptor
 from gallery.imaging.pictures import Picture
 from gallery.items import conf, file_storage, versions
+from gallery.items.fingerprint_storage import store_fingerprints
 from gallery.items.item import Status
 from gallery.items.models import Image, ImageFingerprint
 from gallery.items.originals import forget_original
-from gallery.items.storing_columns import store_columns
 from gallery.shared.errors import UserError
 
-BATCH = 16
+IMAGES_PER_BATCH = 16
 CLUSTERS = {"copy": None, "clip": "embed"}
 """Match type → the cluster that runs its model; None is the light one."""
 logger = logging.getLogger(__name__)
 
 
-def wanted() -> list[str]:
-    """The match types whose models images are described by here."""
+def configured_models() -> list[str]:
+    """The match types whose models are set up here."""
     return [name for name in descriptors.MODELS if descriptors.available(name)]
 
 
-def left(columns: ColumnsByVersion) -> list[str]:
-    """The match types of ``wanted`` that an image with these columns still lacks."""
+def missing_models(columns: ColumnsByVersion) -> list[str]:
+    """Those of ``configured_models`` that an image with these columns still lacks."""
     return [
         name
-        for name in wanted()
+        for name in configured_models()
         if any(model.version not in columns for model in versions.written(name))
     ]
 
 
 def enqueue(ids: Sequence[int], match_types: Sequence[str]) -> None:
-    """Queue, in this transaction, what these models have to say about visible images."""
+    """Queue, in this transaction, the description of published images by these models."""
     for name in match_types if ids else []:
-        for start in range(0, len(ids), BATCH):
-            some = list(ids[start : start + BATCH])
+        for start in range(0, len(ids), IMAGES_PER_BATCH):
+            some = list(ids[start : start + IMAGES_PER_BATCH])
             async_task("gallery.tasks.embed_images", some, name, cluster=CLUSTERS[name])
 
 
@@ -68,8 +68,8 @@ def embed_images(ids: Sequence[int], match_type: str) -> int:
         .order_by("id")
     )
     done = 0
-    for start in range(0, len(rows) if models else 0, BATCH):
-        done += _embed(rows[start : start + BATCH], models)
+    for start in range(0, len(rows) if models else 0, IMAGES_PER_BATCH):
+        done += _embed(rows[start : start + IMAGES_PER_BATCH], models)
     return done
 
 
@@ -105,20 +105,20 @@ def _embed(images: Sequence[Image], models: Sequence[Descriptor]) -> int:
 
 
 def finish(image_id: int, columns: ColumnsByVersion) -> None:
-    """Store the vectors, then let go of an original that is not to be kept. That of an image that
-    is held is, for those who decide."""
+    """Store the vectors, then delete an original that is not to be kept. A quarantined image keeps
+    its original, for moderators."""
     versions.note(columns)
     with transaction.atomic():
         image = Image.objects.select_for_update().filter(pk=image_id).first()
         if image is None:
             return
-        store_columns(image.pk, columns)
+        store_fingerprints(image.pk, columns)
         if image.status == Status.READY:
             forget_original(image)
             image.save(update_fields=["original"])
 
 
 def is_described(image: Image) -> bool:
-    """Whether no model has anything left to say about an image."""
-    models = [model for name in wanted() for model in versions.written(name)]
+    """Whether every configured model has described the image."""
+    models = [model for name in configured_models() for model in versions.written(name)]
     return not models or _complete(models).filter(item=image.pk).exists()

@@ -1,4 +1,4 @@
-"""Files of an item: originals by content, thumbnails re-encoded by us.
+"""Files of an item: originals, and thumbnails that we encode.
 
 Names end in a random token, so that deleting one row's file can never take the file of a row
 that was added again a moment later.
@@ -49,7 +49,7 @@ def thumbnail_rgb(image: Image) -> Pixels | None:
 
 
 def delete_after_commit(names: Iterable[str | None]) -> None:
-    """Delete files once the transaction that forgot them has committed."""
+    """Delete files when this transaction commits."""
     doomed = [name for name in names if name]
     if doomed:
         transaction.on_commit(lambda: _delete(doomed))
@@ -74,7 +74,7 @@ class undo_files:
 
 
 def file_names(item: Item) -> list[str]:
-    """The storage names an item owns, whichever of its columns hold them."""
+    """The storage names of all files of an item."""
     columns = [field for field in item._meta.fields if isinstance(field, FileField)]
     return [name for column in columns if (name := getattr(item, column.attname).name)]
 

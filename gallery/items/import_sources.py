@@ -1,4 +1,4 @@
-"""What a bulk import reads its pictures from: a directory, a CSV file, or a list of links."""
+"""Reading what a bulk import adds: a directory, a CSV file, or a list of links."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ MAX_FIELD = 1_000_000
 
 @dataclass(frozen=True)
 class Source:
-    """One picture to add. ``place`` is a file or a link; ``problem`` why it cannot be added.
+    """One item to add. ``place`` is a file or a link; ``problem`` why it cannot be added.
 
-    ``found`` says that it lay in a directory, where what is no picture is passed over.
+    ``found``: it was found in a directory, where files of other types are skipped.
     """
 
     name: str

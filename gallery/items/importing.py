@@ -1,7 +1,7 @@
 """Adding many pictures: prepared by a pool of processes, stored here in batches.
 
-The processes are started fresh, not forked: they inherit no database connection. A picture that
-ends its process fails alone, found by trying the batch again one by one.
+The processes are spawned, not forked: they inherit no database connection. If a picture kills its
+process, its batch is tried again one by one, so that it fails alone.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from django.db import IntegrityError, connection, transaction
 from gallery.imaging import descriptors
 from gallery.imaging.sniffing import sniff
 from gallery.items import conf, embedding, file_storage
+from gallery.items.fingerprint_storage import store_many, store_other_views
 from gallery.items.import_sources import Source
 from gallery.items.inserting import AlreadyStored, insert
 from gallery.items.item import Status
@@ -38,19 +39,18 @@ from gallery.items.preprocessing import (
 )
 from gallery.items.publishing import publish
 from gallery.items.signals import batch_notifications, notify_changed
-from gallery.items.storing_columns import store_all, store_further
 
-BATCH = 32
-HEAD = 4096
+IMAGES_PER_BATCH = 32
+HEAD_BYTES = 4096
 """Bytes that tell a picture from another file."""
 ANALYZE_FROM = 1000
 """Images added from which on the planner's statistics are renewed at once."""
-DEADLY = "Describing this picture ended its process. Re-encode the file and add it again."
+KILLED_PROCESS = "Describing this picture ended its process. Re-encode the file and add it again."
 
 
 @dataclass(frozen=True)
 class ImportOutcome:
-    """What became of one source. ``held``: added, but a publishing gate keeps it back."""
+    """``held``: added, but quarantined by a publishing gate. ``exists``: stored already."""
 
     source: Source
     kind: Literal["added", "held", "exists", "skipped", "failed"]
@@ -60,11 +60,11 @@ class ImportOutcome:
 def import_images(
     *, sources: Iterable[Source], by: str, workers: int, embed: bool = False
 ) -> Iterator[ImportOutcome]:
-    """Add pictures, a transaction for each ``BATCH``; nothing about one picture stops the rest.
+    """Add pictures, a transaction for each batch; nothing about one picture stops the rest.
 
-    What is here already is passed over: a link by its text, before it is fetched, everything
-    else by its md5. So an import that was broken off is resumed by running it again. ``embed``
-    runs the models here and at once instead of leaving them to the workers.
+    What is stored already is skipped: a link by its text, before it is fetched, everything else by
+    its md5. So an interrupted import is resumed by running it again. ``embed`` runs the models
+    here, instead of leaving them to the workers.
     """
     waiting: deque[tuple[list[Source], Future[list[Prepared | str]]]] = deque()
     added = 0
@@ -73,8 +73,8 @@ def import_images(
     also = ["copy"] if embed and descriptors.available("copy") else []
     with _Pool(workers, (*descriptors.PIXELS, *also)) as pool:
         while True:
-            while len(waiting) < 2 * workers and (batch := list(islice(rest, BATCH))):
-                todo, outcomes = _sort_out(batch)
+            while len(waiting) < 2 * workers and (batch := list(islice(rest, IMAGES_PER_BATCH))):
+                todo, outcomes = _skip_known(batch)
                 yield from outcomes
                 if todo:
                     waiting.append((todo, pool.submit([source.place for source in todo])))
@@ -103,7 +103,7 @@ class _Pool:
             policy=conf.fetch_policy(),
             thumbnail_size=settings.THUMBNAIL_SIZE,
             keep_bytes=settings.KEEP_ORIGINALS != "none"
-            or bool(embedding.wanted() or settings.PUBLISHING_GATES),
+            or bool(embedding.configured_models() or settings.PUBLISHING_GATES),
             seconds=settings.TASK_TIMEOUT,
         )
         self._prepare = partial(prepare, self._plan)
@@ -116,7 +116,7 @@ class _Pool:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     def submit(self, places: Sequence[Path | str]) -> Future[list[Prepared | str]]:
-        """Start preparing; in a new pool if a picture has broken the last one."""
+        """Start preparing; in a new pool if a picture has killed a process of the last one."""
         if self._pool is not None:
             try:
                 return self._pool.submit(self._prepare, places)
@@ -133,7 +133,7 @@ class _Pool:
     def result(
         self, future: Future[list[Prepared | str]], places: Sequence[Path | str]
     ) -> list[Prepared | str]:
-        """What became of the places; one by one if a process died over them."""
+        """The results for the places; one by one if a process died."""
         try:
             return future.result()
         except BrokenProcessPool:
@@ -143,11 +143,11 @@ class _Pool:
         try:
             return self.submit([place]).result()[0]
         except BrokenProcessPool:
-            return DEADLY
+            return KILLED_PROCESS
 
 
-def _sort_out(batch: Sequence[Source]) -> tuple[list[Source], list[ImportOutcome]]:
-    """Those to prepare, and the outcomes of those that need not be."""
+def _skip_known(batch: Sequence[Source]) -> tuple[list[Source], list[ImportOutcome]]:
+    """The sources to prepare, and the outcomes of the others."""
     md5s: dict[str, Source] = {}
     todo, outcomes = [], []
     urls = [source.place for source in batch if isinstance(source.place, str)]
@@ -161,7 +161,7 @@ def _sort_out(batch: Sequence[Source]) -> tuple[list[Source], list[ImportOutcome
                 outcomes.append(ImportOutcome(source, "exists"))
             else:
                 todo.append(source)
-        elif isinstance(found := _look_into(source, source.place), ImportOutcome):
+        elif isinstance(found := _md5_of(source, source.place), ImportOutcome):
             outcomes.append(found)
         elif found in md5s:
             outcomes.append(ImportOutcome(source, "exists"))
@@ -176,13 +176,13 @@ def _sort_out(batch: Sequence[Source]) -> tuple[list[Source], list[ImportOutcome
     return todo, outcomes
 
 
-def _look_into(source: Source, path: Path) -> str | ImportOutcome:
-    """The md5 of a file, or why it will not be added."""
+def _md5_of(source: Source, path: Path) -> str | ImportOutcome:
+    """The md5 of a file, or the outcome if it will not be added."""
     try:
         if source.found and not path.is_file():  # a pipe or a device would never end
             return ImportOutcome(source, "skipped", "This is not a file.")
         with path.open("rb") as stream:
-            if source.found and sniff(stream.read(HEAD)) is None:
+            if source.found and sniff(stream.read(HEAD_BYTES)) is None:
                 return ImportOutcome(
                     source, "skipped", "This is not a picture in a format read here."
                 )
@@ -221,20 +221,20 @@ def _store(
         stored = [candidates.pop(image.md5) for image in new]
         outcomes += [ImportOutcome(source, "exists") for source, _, _ in candidates.values()]
         for _, image, result in stored:
-            needed = embedding.left(result.description.columns)
+            needed = embedding.missing_models(result.description.columns)
             if result.data and (image.keep_original or needed or settings.PUBLISHING_GATES):
                 image.original = files.add(file_storage.save_original(image.sha256, result.data))
             image.thumbnail = files.add(
                 file_storage.save_thumbnail(image.sha256, result.description.thumbnail)
             )
-        store_all({image.pk: r.description.columns for _, image, r in stored})
+        store_many({image.pk: r.description.columns for _, image, r in stored})
         for _, image, result in stored:
-            store_further(image.pk, result.description.further)
+            store_other_views(image.pk, result.description.further)
         outcomes += [_publish(source, image, result, by) for source, image, result in stored]
         ids = [image.pk for image in new]
         if not embed:
-            embedding.enqueue(ids, embedding.wanted())
-    for name in embedding.wanted() if embed else []:
+            embedding.enqueue(ids, embedding.configured_models())
+    for name in embedding.configured_models() if embed else []:
         embedding.embed_images(ids, name)
     return outcomes
 
@@ -273,7 +273,7 @@ def _insert_all(images: Sequence[Image]) -> list[Image]:
 def _publish(source: Source, image: Image, prepared: Prepared, by: str) -> ImportOutcome:
     notify_changed(by=by, verb="added", row=image, after=image.status)
     original = image.original.name
-    spare = not image.keep_original and not embedding.left(prepared.description.columns)
+    spare = not image.keep_original and not embedding.missing_models(prepared.description.columns)
     status = publish(image, by=by, spare=spare)
     if not image.original:
         file_storage.delete_after_commit([original])

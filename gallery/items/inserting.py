@@ -1,4 +1,4 @@
-"""A new row for bytes that may be here already, or have failed before."""
+"""Inserting a row for bytes that may be stored already, or have failed before."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gallery.shared.errors import Conflict
 
 
 class AlreadyStored(Conflict):
-    """The same bytes are here already, as the item ``existing_id``."""
+    """The same bytes are stored already, as the item ``existing_id``."""
 
     code = "exists"
 
@@ -26,7 +26,7 @@ class AlreadyStored(Conflict):
 
 
 def refuse_existing(model: type[Item], md5: str) -> None:
-    """Raises ``AlreadyStored`` for bytes that are here and have not failed."""
+    """Raises ``AlreadyStored`` for bytes that are stored and have not failed."""
     rows: Any = model._default_manager
     same = rows.filter(md5=md5).exclude(status=Status.FAILED)
     # Unordered: for the newest one, PostgreSQL may walk all rows from the end.
@@ -35,7 +35,7 @@ def refuse_existing(model: type[Item], md5: str) -> None:
 
 
 def insert(item: Item) -> None:
-    """Insert the row; take over a failed one of the same bytes; else say which row is there."""
+    """Insert the row, or replace a failed one of the same bytes. Raises ``AlreadyStored``."""
     rows: Any = type(item)._default_manager
     try:
         with transaction.atomic():

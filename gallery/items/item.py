@@ -14,7 +14,7 @@ from gallery.shared.leases import is_free
 
 
 class Status(models.TextChoices):
-    """Where an item is on its way to being found."""
+    """``ready`` items are found by searches."""
 
     PENDING = "pending"
     READY = "ready"
@@ -31,42 +31,38 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
 """The state machine; docs/image-states.md is generated from it."""
 
 PUBLISHED: Final = (Status.READY, Status.QUARANTINED)
-"""What was described and met the gates."""
+"""The statuses of items that were described and passed the gates, or were held by one."""
 
 UNREADABLE: Final = -1
-"""In ``Item.pictures_version``: it was tried, and the file could not be read."""
+"""In ``Item.pictures_version``: it was tried again, and the file could not be read."""
 
 ItemT = TypeVar("ItemT", bound="Item")
 
 
 class ItemQuerySet(models.QuerySet[ItemT]):
-    """Questions about several items."""
-
     def ready(self) -> Self:
         """Those a search may return."""
         return self.filter(status=Status.READY)
 
     def unclaimed(self) -> Self:
-        """Those that no worker has under a lease that still runs."""
         return self.filter(is_free())
 
     def describable(self) -> Self:
         """Pending, and not being described by a worker whose lease still runs."""
         return self.unclaimed().filter(status=Status.PENDING)
 
-    def not_looked_through(self) -> Self:
-        """Those that older code published, or whose file could not be read. An index has them."""
+    def outdated(self) -> Self:
+        """Published by older code, or not readable again. There is an index of them."""
         return self.filter(pictures_version__lt=self.model.PICTURES_VERSION, status__in=PUBLISHED)
 
-    def left_to_workers(self) -> Self:
-        """Those of them that workers take up by themselves: they were not tried, and need no link
-        to be fetched."""
-        untried = self.not_looked_through().exclude(pictures_version=UNREADABLE)
+    def outdated_for_workers(self) -> Self:
+        """Outdated items that workers read again by themselves: not tried yet, with an original."""
+        untried = self.outdated().exclude(pictures_version=UNREADABLE)
         return untried.exclude(original="")
 
 
-def not_looked_through(version: int) -> models.Index:
-    """What makes the query of the same name cheap, for the class's ``PICTURES_VERSION``."""
+def outdated_index(version: int) -> models.Index:
+    """For ``ItemQuerySet.outdated``; ``version`` is the class's ``PICTURES_VERSION``."""
     return models.Index(
         fields=["pictures_version", "id"],
         condition=models.Q(pictures_version__lt=version, status__in=PUBLISHED),
@@ -78,7 +74,7 @@ class Item(models.Model):
     """Abstract: mutable facts only, no vectors. Ids are never reused."""
 
     PICTURES_VERSION: ClassVar[int]
-    """Of the code that looks for every picture in such a file. Greater where it finds more."""
+    """Version of the code that reads every picture in such a file; a greater one finds more."""
 
     url = models.CharField(
         max_length=2048, null=True, blank=True, help_text="where it was fetched from; null = upload"
@@ -118,10 +114,10 @@ class Item(models.Model):
     )
 
     banned = False
-    """Set by a gate that holds it and has no doubt, so that who adds it can be told; not stored."""
+    """Set in memory by a gate that holds it as banned, to tell the caller who adds it."""
     shown, blurred, clearable = False, True, False
-    """Whether a caller may see it at all, only blurred at first, and clearly on demand; not stored.
-    ``media_access`` answers it for each caller: a page that forgets to ask shows nothing."""
+    """Whether a caller may see it at all, only blurred at first, and clearly on demand. Set in
+    memory by ``media_access`` for each caller: a page that forgets to ask shows nothing."""
 
     class Meta:
         abstract = True

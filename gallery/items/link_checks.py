@@ -1,8 +1,8 @@
-"""Looking again at links that are handed out: whether they still hold the picture that was added.
+"""Checking published links: whether they still lead to the picture that was added.
 
-Only images known by their link alone are looked at; of others we have a copy. A link whose content
-has changed makes its image stale, and what is there now must pass ``settings.LINK_GATES``, else the
-image is quarantined: nobody is led there by a search.
+Only images without a stored original are checked. If the content of a link has changed, its image
+is stale. The new content must pass ``settings.LINK_GATES``; otherwise the image is quarantined, so
+that no search leads there.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from gallery.items.signals import notify_changed
 from gallery.net.fetching import Fetched, FetchFailed, fetch
 
 RUNS_AN_HOUR = 12
-"""As the schedule has it."""
+"""As scheduled in ``gallery.apps``."""
 
-OF_ONE_HOST = 20
-"""Links of one host in one run: no host is to feel it."""
+MAX_PER_HOST = 20
+"""Links of one host in one run, to spare the host."""
 
-CANDIDATES = 10
-"""Times as many due links are looked at as are taken, so that one host does not keep others out."""
+CANDIDATES_PER_LINK = 10
+"""Due links that are loaded for each that is checked: one host does not displace others."""
 
 NOT_MODIFIED = 304
 GONE = frozenset({404, 410})
 LINKS = "links"
-"""The actor of what this does."""
+"""The actor in the audit."""
 
 LinkGate = Callable[[Image, bytes], bool]
 Kind = Literal["same", "changed", "gone", "failed"]
@@ -49,17 +49,17 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What a link held; ``fetched`` unless it was not modified or not there."""
+class _LinkContent:
+    """``fetched`` is None if the content was not modified or could not be fetched."""
 
     kind: Kind
     fetched: Fetched | None = None
 
 
 def check_links() -> Counter[Kind]:
-    """Look at the links that are due, at most as many as ``RECHECK_LINKS_HOURLY`` allows now.
+    """Check the links that are due, at most as many as ``RECHECK_LINKS_HOURLY`` allows.
 
-    Answers how many held what.
+    Answers kind → number of links.
     """
     if not settings.RECHECK_LINKS_DAYS:
         return Counter()
@@ -76,8 +76,8 @@ def check_links() -> Counter[Kind]:
 
 
 def _claim_due() -> list[LinkCheck]:
-    """The checks to be made now, noted as made: of two workers each takes its own, and a file that
-    ends a worker keeps no other waiting."""
+    """The checks to make now, stored as made: two workers take different ones, and a file that
+    kills a worker does not block the others."""
     before = timezone.now() - timedelta(days=settings.RECHECK_LINKS_DAYS)
     most = max(1, settings.RECHECK_LINKS_HOURLY // RUNS_AN_HOUR)
     known = LinkCheck.objects.filter(checked_at__lt=before, image__in=_by_link_alone())
@@ -85,10 +85,10 @@ def _claim_due() -> list[LinkCheck]:
         due = list(
             known.select_related("image")
             .select_for_update(skip_locked=True, of=("self",))
-            .order_by("checked_at")[: most * CANDIDATES]
+            .order_by("checked_at")[: most * CANDIDATES_PER_LINK]
         )
         new = _by_link_alone().filter(created_at__lt=before, link_check=None).order_by("id")
-        due += [LinkCheck(image=image) for image in new[: most * CANDIDATES]]
+        due += [LinkCheck(image=image) for image in new[: most * CANDIDATES_PER_LINK]]
         chosen = _spread(due, most)
         for check in chosen:
             check.checked_at = timezone.now()
@@ -106,18 +106,18 @@ def _by_link_alone() -> QuerySet[Image]:
 
 
 def _spread(due: Iterable[LinkCheck], most: int) -> list[LinkCheck]:
-    """The first ones, of each host only some."""
+    """The first ones, at most ``MAX_PER_HOST`` of each host."""
     chosen: list[LinkCheck] = []
     of_host: Counter[str] = Counter()
     for check in due:
         host = urlsplit(check.image.url or "").netloc.lower()
         of_host[host] += 1
-        if of_host[host] <= OF_ONE_HOST and len(chosen) < most:
+        if of_host[host] <= MAX_PER_HOST and len(chosen) < most:
             chosen.append(check)
     return chosen
 
 
-def _look(check: LinkCheck) -> _Seen:
+def _look(check: LinkCheck) -> _LinkContent:
     """Runs in a thread and touches no row."""
     image = check.image
     try:
@@ -129,21 +129,21 @@ def _look(check: LinkCheck) -> _Seen:
         )
     except FetchFailed as error:
         if error.upstream_status == NOT_MODIFIED:
-            return _Seen("same")
-        return _Seen("gone" if error.upstream_status in GONE else "failed")
+            return _LinkContent("same")
+        return _LinkContent("gone" if error.upstream_status in GONE else "failed")
     same = Hashes.of(found.data).sha256 == image.sha256
-    return _Seen("same" if same else "changed", found)
+    return _LinkContent("same" if same else "changed", found)
 
 
 @transaction.atomic
-def _take_in(check: LinkCheck, seen: _Seen) -> None:
+def _take_in(check: LinkCheck, seen: _LinkContent) -> None:
     rows = _by_link_alone().filter(pk=check.image_id, url=check.image.url)
     image = rows.select_for_update().first()
     # Deleted, changed or held meanwhile.
     if image is None or seen.kind == "failed":
         return
     if seen.fetched is not None:
-        # Of other bytes nothing is noted: lists grow, so that they are looked at in full each time.
+        # Headers of changed bytes are not stored: lists grow, so they are screened every time.
         mine = seen.fetched if seen.kind == "same" else Fetched(b"", "")
         LinkCheck.objects.filter(pk=check.pk).update(
             etag=mine.etag, last_modified=mine.last_modified
@@ -165,7 +165,7 @@ def _mark(image: Image, *, stale: bool) -> None:
 
 
 def _passes(image: Image, found: Fetched) -> bool:
-    """Whether every gate lets what the link holds now be handed out; one that fails does not."""
+    """Whether every gate lets the new content pass; a gate that raises does not."""
     # Every gate is asked: each records what it finds.
     answers = [_asked(path, image, found.data) for path in settings.LINK_GATES]
     return all(answers)

@@ -1,14 +1,14 @@
-"""May this caller see this media, and how: the one rule, asked by every page and every address.
+"""Whether and how a caller may see media: the one rule, used by every page and every URL.
 
 =================  =========  =======================  =======================
-                   published  published, but doubted   not published
+                   published  published, but suspect   not published
 =================  =========  =======================  =======================
 a client           clear      clear                    not at all
 staff              clear      blurred                  not at all
 a reviewer         clear      blurred until cleared    blurred until cleared
 =================  =========  =======================  =======================
 
-What is doubted, who reviews, and how a clear look is counted is known by ``settings.MEDIA_GUARD``.
+``settings.MEDIA_GUARD`` says what is suspect, who reviews, and how a clear look is counted.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from gallery.shared.access import Access
 ItemT = TypeVar("ItemT", bound=Item)
 
 
-class Sight(Enum):
-    """A client gets what is published. Staff see nothing doubtful by accident. A reviewer may see
+class ViewerKind(Enum):
+    """A client gets what is published. Staff see suspect media blurred. A reviewer may see
     everything, one clear look at a time."""
 
     CLIENT = "client"
@@ -36,12 +36,10 @@ class Sight(Enum):
     REVIEWER = "reviewer"
 
 
-class Guard(Protocol):
-    """What decides about looking; the instance is named in ``settings.MEDIA_GUARD``."""
+class MediaGuard(Protocol):
+    """Decides who may see what; the instance is named in ``settings.MEDIA_GUARD``."""
 
-    def sight(self, access: Access) -> Sight:
-        """What kind of looker sent a request."""
-        ...
+    def viewer_kind(self, access: Access) -> ViewerKind: ...
 
     def doubted(self, model: type[Item]) -> Q | Exists:
         """The condition on rows of images or videos that are banned or under review."""
@@ -54,7 +52,7 @@ class Guard(Protocol):
     def note(self, access: Access, item: Item, what: str) -> str:
         """Count and audit one clear look. Answers a proof of it, which ``is_noted`` accepts.
 
-        Raises a ``UserError`` for who may not look.
+        Raises a ``UserError`` for callers who may not look.
         """
         ...
 
@@ -63,17 +61,16 @@ class Guard(Protocol):
         ...
 
 
-def guard() -> Guard:
-    """The one in force."""
-    return cast(Guard, import_string(settings.MEDIA_GUARD))
+def guard() -> MediaGuard:
+    return cast(MediaGuard, import_string(settings.MEDIA_GUARD))
 
 
-def seen_by(access: Access, items: QuerySet[ItemT]) -> QuerySet[ItemT]:
-    """The items with ``shown``, ``blurred`` and ``clearable`` as they are for this caller."""
-    sight = guard().sight(access)
+def with_visibility(access: Access, items: QuerySet[ItemT]) -> QuerySet[ItemT]:
+    """The items, annotated with ``shown``, ``blurred`` and ``clearable`` for this caller."""
+    viewer = guard().viewer_kind(access)
     published = Q(status=Status.READY)
-    reviews = Value(sight is Sight.REVIEWER)
-    if sight is Sight.CLIENT:
+    reviews = Value(viewer is ViewerKind.REVIEWER)
+    if viewer is ViewerKind.CLIENT:
         blurred: Case | Value = Value(False, output_field=BooleanField())
     else:
         harmless = published & ~Q(guard().doubted(items.model))
@@ -88,21 +85,21 @@ def seen_by(access: Access, items: QuerySet[ItemT]) -> QuerySet[ItemT]:
 
 def visible(access: Access, items: QuerySet[ItemT], pk: int) -> ItemT | None:
     """The item if this caller may see it at all."""
-    item = seen_by(access, items.filter(pk=pk)).first()
+    item = with_visibility(access, items.filter(pk=pk)).first()
     return item if item is not None and item.shown else None
 
 
-def note_access(access: Access, items: Iterable[ItemT]) -> None:
-    """The same for rows that were loaded elsewhere, in one query at most."""
+def set_visibility(access: Access, items: Iterable[ItemT]) -> None:
+    """Set the same on rows that are loaded already, with one query at most."""
     rows = list(items)
     if not rows:
         return
-    if guard().sight(access) is Sight.CLIENT:
+    if guard().viewer_kind(access) is ViewerKind.CLIENT:
         for row in rows:
             row.shown, row.blurred, row.clearable = row.status == Status.READY, False, False
         return
     known = type(rows[0])._default_manager.filter(pk__in=[row.pk for row in rows])
-    answers = {row.pk: row for row in seen_by(access, known.only("pk"))}
+    answers = {row.pk: row for row in with_visibility(access, known.only("pk"))}
     for row in rows:
         if answer := answers.get(row.pk):
             row.shown, row.blurred, row.clearable = answer.shown, answer.blurred, answer.clearable

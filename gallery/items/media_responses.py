@@ -1,4 +1,4 @@
-"""Media as answers: clear, or blurred until a look was asked for and noted."""
+"""HTTP responses with media: clear, or blurred until the caller asks for a counted clear look."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from gallery.shared.errors import NotFound
 from gallery.shared.responses import private
 
 CLEAR: Final = "clear"
-NONE_KEPT: Final = "No picture of it is kept."
-LARGEST: Final = 1600
-"""Pixels of the long side of what is shown in another way than it was stored."""
+NONE_KEPT: Final = "No picture of it is stored."
+MAX_SIDE: Final = 1600
+"""Pixels of the long side of a picture that is rendered for a response."""
 
 
-def answer(
+def media_response(
     request: HttpRequest,
     item: Item,
     *,
@@ -35,43 +35,43 @@ def answer(
 ) -> HttpResponseBase:
     """One item's media for a caller who may see it; ``media_access.visible`` loaded the item.
 
-    ``clear`` makes the answer that shows it as it is, ``pixels`` what is blurred. With
+    ``clear`` makes the response that shows it as it is, ``pixels`` what is blurred otherwise. With
     ``?clear=1`` the first is sent, counted, and audited as ``what``. Raises what both raise.
     """
     if not item.blurred:
         return clear()
-    if asks_clear(request):
+    if wants_clear(request):
         response = clear()
         guard().note(access_of(request), item, what)
         response["X-Rendition"] = CLEAR
         return response
-    return blurred(request, pixels())
+    return blurred_response(request, pixels())
 
 
-def asks_clear(request: HttpRequest) -> bool:
-    """Whether a clear look is asked for, and by no page of another site."""
-    return request.GET.get("clear") == "1" and not is_foreign(request)
+def wants_clear(request: HttpRequest) -> bool:
+    """Whether a clear look is asked for, and not by a page of another site."""
+    return request.GET.get("clear") == "1" and not is_cross_site(request)
 
 
-def is_foreign(request: HttpRequest) -> bool:
-    """Whether a page of another site sent the browser here: it may not make a person look."""
+def is_cross_site(request: HttpRequest) -> bool:
+    """Whether a page of another site sent the browser here; such a page may not cause a look."""
     return request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}
 
 
-def blurred(request: HttpRequest, pixels: Pixels) -> HttpResponseBase:
-    """The pixels in the way that this person wants to see them first."""
-    return picture(pixels, guard().first_filter(access_of(request)))
+def blurred_response(request: HttpRequest, pixels: Pixels) -> HttpResponseBase:
+    """The pixels, filtered as this person prefers."""
+    return jpeg_response(pixels, guard().first_filter(access_of(request)))
 
 
-def picture(pixels: Pixels, step: str, longest: int = LARGEST) -> HttpResponseBase:
+def jpeg_response(pixels: Pixels, step: str, longest: int = MAX_SIDE) -> HttpResponseBase:
     """A JPEG of the pixels in one of ``renditions.STEPS``."""
     response = HttpResponse(rendition(pixels, step, longest), content_type="image/jpeg")
     response["X-Rendition"] = str(step)  # of a model's choice, too
     return private(response)
 
 
-def decoded(*names: str | None) -> Pixels:
-    """The first of some stored pictures that is there. Raises ``NotFound``, or why it is none."""
+def stored_pixels(*names: str | None) -> Pixels:
+    """Of the first stored picture that exists. Raises ``NotFound`` and decoding errors."""
     for name in filter(None, names):
         try:
             with default_storage.open(name) as stream:
@@ -81,7 +81,7 @@ def decoded(*names: str | None) -> Pixels:
     raise NotFound(NONE_KEPT)
 
 
-def rendered(name: str, rendering: str) -> Pixels:
+def rendered_pixels(name: str, rendering: str) -> Pixels:
     """A stored picture in one of ``shown_pictures.other_renderings``. Raises ``NotFound``."""
     try:
         with default_storage.open(name) as stream:

@@ -1,4 +1,4 @@
-"""What is stored of an image: its mutable facts, its vectors, and what only re-ranking reads."""
+"""Tables of images: facts that may change, vectors, and what only re-ranking reads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gallery.items.item import (
     Item,
     ItemQuerySet,
     Status,
-    not_looked_through,
+    outdated_index,
 )
 from gallery.items.vectors import Fingerprint
 
@@ -21,12 +21,10 @@ PICTURES_VERSION: Final = 1
 
 
 class ImageQuerySet(ItemQuerySet["Image"]):
-    """Questions about several images."""
+    pass
 
 
 class Image(Item):
-    """One picture."""
-
     PICTURES_VERSION = PICTURES_VERSION
 
     stale_at = models.DateTimeField(
@@ -36,12 +34,12 @@ class Image(Item):
     objects = ImageQuerySet.as_manager()
 
     class Meta(Item.Meta):
-        indexes = [*Item.Meta.indexes, not_looked_through(PICTURES_VERSION)]
+        indexes = [*Item.Meta.indexes, outdated_index(PICTURES_VERSION)]
 
 
 class LinkCheck(models.Model):
-    """When the link of an image was last looked at. ``etag`` and ``last_modified``: what its host
-    said of the very bytes that were added, empty if nothing or if it holds others."""
+    """When the link of an image was last checked. ``etag`` and ``last_modified``: the headers that
+    its host sent with the bytes that were added; empty without, or if the bytes have changed."""
 
     image = models.OneToOneField(
         Image, on_delete=models.CASCADE, primary_key=True, related_name="link_check"
@@ -115,7 +113,7 @@ class ClipVersion(models.Model):
 
 
 class DuplicateRun(models.Model):
-    """What the one search for duplicates that is stored went by. ``--restart`` replaces it."""
+    """The search for duplicates whose results are stored; ``--restart`` replaces it."""
 
     min_confidence = models.FloatField(help_text="what stored pairs reach, 0 to 1")
     rules = models.CharField(max_length=80, help_text="what confidence was computed by")
@@ -130,7 +128,7 @@ class DuplicateRun(models.Model):
 
 
 class DuplicateScan(models.Model):
-    """An image whose duplicates were looked for. A run goes on with those that lack it."""
+    """An image whose duplicates were searched for; a run continues with the other images."""
 
     image = models.OneToOneField(
         Image, on_delete=models.CASCADE, primary_key=True, related_name="+"
@@ -145,9 +143,9 @@ class DuplicateScan(models.Model):
 
 
 class DuplicatePair(models.Model):
-    """Two images, ``a`` the older id, that are copies as far as ``confidence`` goes.
+    """Two images, ``a`` with the smaller id, that are copies with this ``confidence``.
 
-    What geometry found, null where it found nothing: ``shared_a`` and ``shared_b`` are the
+    From geometry, null where it found nothing: ``shared_a`` and ``shared_b`` are the
     shares of each that the other shows; ``b`` is ``a`` times ``scale`` (in pixels), turned by
     ``rotation`` degrees clockwise, then mirrored left to right if ``mirrored``.
     """
@@ -176,9 +174,9 @@ class DuplicatePair(models.Model):
 
 
 class NotDuplicate(models.Model):
-    """A person's word: in one ``group`` only those marked ``together`` may be duplicates.
+    """A person's decision: in one ``group`` only those marked ``together`` may be duplicates.
 
-    A row an image, not a row a pair, of which a large group has too many.
+    One row for each image, since a large group has too many pairs.
     """
 
     group = models.UUIDField()

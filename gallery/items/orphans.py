@@ -1,8 +1,7 @@
-"""Files in the storage that no row names: their process ended between a file and its row.
+"""Removing files that no row names: their process ended after writing a file, before its row.
 
-Every file field of every model counts, so that what an image, a video, a list or a case names
-stays, whoever holds it and why. A file that no row names is never named later: names are random, or
-not given again while the file is there.
+Every file field of every model counts, so that files of images, videos, lists and cases stay. A
+file that no row names is never named later: names are random, or not reused while the file exists.
 """
 
 from __future__ import annotations
@@ -22,25 +21,25 @@ from django.utils import timezone
 from gallery.shared.errors import UserError
 
 GRACE: Final = timedelta(days=1)
-"""A file is written before its row is committed. No transaction takes that long."""
+"""Age from which a file counts: it is written before its row is committed."""
 
 CHUNK: Final = 100_000
-"""Names in one question: each reads all rows."""
+"""File names in one query, which reads all rows."""
 
 FEW, SHARE = 100, 0.1
-"""More files than both without a row are no accidents: the database may not belong to them."""
+"""If more files than both have no row, the database may not belong to the media directory."""
 
 logger = logging.getLogger(__name__)
 
 
 class TooMany(UserError):
-    """So many files have no row that something else is wrong."""
+    """So many files have no row that the database may be the wrong one."""
 
     code = "too_many_orphans"
 
 
 def find() -> tuple[list[str], int]:
-    """The names of files that nothing names for a day, and how many files there are in all."""
+    """The names of files older than a day that no row names, and the number of all files."""
     orphans: list[str] = []
     total = 0
     files = _files("")
@@ -55,7 +54,7 @@ def remove(*, anyway: bool = False) -> int:
     orphans, total = find()
     if len(orphans) > max(FEW, SHARE * total) and not anyway:
         raise TooMany(
-            f"No row names {len(orphans):,} of {total:,} files, so none was removed. See whether "
+            f"No row names {len(orphans):,} of {total:,} files, so none was removed. Check whether "
             "the database and the media directory belong together; if they do, run "
             "manage.py remove_orphans --anyway."
         )
@@ -70,8 +69,8 @@ def remove(*, anyway: bool = False) -> int:
 
 
 def _files(directory: str) -> Iterator[str]:
-    """The names of all files in directories. Hidden ones, those beside the directories, and such as
-    we never name are not of our making."""
+    """The names of all files in subdirectories; hidden files and names that are not ASCII are not
+    ours."""
     try:
         directories, files = default_storage.listdir(directory)
     except (FileNotFoundError, PermissionError):
@@ -89,7 +88,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _unnamed(names: Sequence[str]) -> list[str]:
-    """One statement, and so one moment: a name that goes from one row to another is seen."""
+    """In one statement, so that a name that moves from one row to another is found."""
     quote = connection.ops.quote_name
     rows = [
         f"{quote(model._meta.db_table)} WHERE {quote(str(field.column))} = file.name"
@@ -105,7 +104,7 @@ def _unnamed(names: Sequence[str]) -> list[str]:
 
 
 def _is_old(name: str) -> bool:
-    """By when the file came to be here: one that was moved or restored keeps other times."""
+    """By its creation time: a file that was moved or restored keeps its other times."""
     try:
         return default_storage.get_created_time(name) < timezone.now() - GRACE
     except FileNotFoundError:

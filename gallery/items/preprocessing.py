@@ -1,4 +1,4 @@
-"""From bytes to what is stored of a picture, without Django: so that other processes can do it.
+"""From bytes to what is stored of a picture. Runs without Django, in other processes too.
 
 ``prepare`` is what the processes of a bulk import run. A picture may cost a process its life (a
 decoder that crashes, or one that never ends and is ended by an alarm); ``importing`` survives it.
@@ -48,12 +48,11 @@ class Hashes:
 
     @classmethod
     def of(cls, data: bytes) -> Hashes:
-        """All three, in one place."""
         return cls.of_all([data])
 
     @classmethod
     def of_all(cls, chunks: Iterable[bytes]) -> Hashes:
-        """The same of a file in pieces; md5 is an identity here, not a protection."""
+        """Of a file in pieces. md5 identifies files here and protects nothing."""
         md5 = hashlib.md5(usedforsecurity=False)
         sha1 = hashlib.sha1(usedforsecurity=False)
         sha256 = hashlib.sha256()
@@ -82,7 +81,7 @@ class Description:
 def describe(
     pictures: Sequence[Picture], kinds: Iterable[Descriptor], thumbnail_size: int
 ) -> list[Description]:
-    """Some pictures by some descriptors, and thumbnails of at most so many pixels a side."""
+    """Descriptors and thumbnails; ``thumbnail_size`` in pixels of the longer side."""
     columns: list[dict[str, dict[str, Any]]] = [{} for _ in pictures]
     for kind in kinds:
         for mine, result in zip(columns, kind.describe(pictures), strict=True):
@@ -133,7 +132,7 @@ def _further(
     for at, (view, columns) in enumerate(frames.items()):
         further[view] = _by_version(kinds, columns, patterned=at in patterned)
     if decoding.appended_video(data):
-        # Nothing is known of its pictures here: this says that there are some.
+        # Its pictures are unknown here: this row says that there are some.
         further[VIDEO] = {HASHES_VERSION: {}}
     return further
 

@@ -1,4 +1,4 @@
-"""What a process of a pool does first."""
+"""Child processes of a pool."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from threading import Thread
 
 
 def obey_parent() -> None:
-    """Leave Ctrl-C to the parent, and end when it ends in whichever way.
+    """Ignore Ctrl-C, and exit when the parent process ends.
 
-    A terminal sends Ctrl-C to both, but the parent decides. Left alone by a parent that was
-    killed, a process would wait for work forever.
+    A terminal sends Ctrl-C to both, and the parent handles it. Without its parent a process would
+    wait for work forever.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()

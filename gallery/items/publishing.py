@@ -1,8 +1,8 @@
-"""The one way an item becomes visible: through every gate, in the transaction that publishes.
+"""Publishing: an item becomes visible only through every gate, in the publishing transaction.
 
 A gate is a function named in ``settings.PUBLISHING_GATES``. It takes the described image or
-video and answers True to let it through or False to hold it back; one that raises holds it back
-too, so that a broken check never lets anything pass.
+video and answers True to let it pass or False to hold it. A gate that raises holds it too, so that
+a broken check never lets anything pass.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ logger = logging.getLogger(__name__)
 
 
 class QueryRefused(UserError):
-    """A picture that must not be searched with, raised by what ``QUERY_GATES`` names."""
+    """Raised by a function in ``QUERY_GATES``: the picture must not be searched with."""
 
     code = "query_banned"
 
 
 def check_query(data: bytes, sender: Sender) -> None:
-    """Ask the functions named in ``settings.QUERY_GATES`` about a file to search with.
+    """Ask the functions in ``settings.QUERY_GATES`` about a file to search with.
 
-    Raises ``QueryRefused`` and whatever else they refuse it by.
+    Raises ``QueryRefused`` and other errors of these functions.
     """
     for path in settings.QUERY_GATES:
         gate: QueryGate = import_string(path)
@@ -56,9 +56,9 @@ def publish(item: Item, *, by: str, saved: Iterable[str] = (), spare: bool = Fal
     """Move a pending, described item to ``ready``, or to ``quarantined`` if a gate holds it.
 
     Call it inside the transaction that stored the description, with the row locked. Saves
-    ``SAVED`` and the columns in ``saved``, and answers the new status. ``spare``: nobody but the
-    gates needs the original; it is forgotten if the item is ready, and the caller deletes the
-    file. One that is held keeps it, for those who decide, as does one that a case needs.
+    ``SAVED`` and the columns in ``saved``, and answers the new status. ``spare``: only the gates
+    need the original; it is removed from the row if the item is ready, and the caller deletes the
+    file. An item that is held, or that a case needs, keeps it for moderators.
     """
     before = item.status
     item.move_to(Status.READY if passes(item) else Status.QUARANTINED)
@@ -71,7 +71,7 @@ def publish(item: Item, *, by: str, saved: Iterable[str] = (), spare: bool = Fal
 
 
 def passes(item: Item) -> bool:
-    """Whether every gate lets a described item through."""
+    """Whether every gate lets a described item pass."""
     # Every gate runs: each records what it finds, also when another holds the item already.
     answers = [_passes(path, item) for path in settings.PUBLISHING_GATES]
     return all(answers)

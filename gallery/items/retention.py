@@ -1,8 +1,8 @@
-"""What must not be released, deleted or forgotten now, and who says so.
+"""Withholding: items that must not be released or deleted now, or whose original must be kept.
 
 A guard is a function named in ``settings.RETENTION_GUARDS``. It takes the model, ids of its rows
-and what is about to be done, and answers which of them it withholds and why. Services ask with
-the rows locked, so that what is answered stays true until they commit.
+and the planned act, and answers which of them it withholds and why. Services ask with the rows
+locked, so that the answer stays true until they commit.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from gallery.items.signals import notify_changed, overriding
 from gallery.shared.access import Access
 from gallery.shared.errors import Conflict, UserError
 
-NAMED = 3
+MAX_NAMED = 3
 """Items that a message names one by one."""
 
 
 class Act(StrEnum):
-    """``release``: let it be found again. ``delete``: for good, also when it is merged into
-    another. ``forget``: let go of the original file, the row stays."""
+    """``delete`` includes merging into another item. ``forget`` deletes the original file and keeps
+    the row."""
 
     RELEASE = "release"
     DELETE = "delete"
     FORGET = "forget"
 
 
-DONE: Mapping[Act, str] = {
+ACT_RESULTS: Mapping[Act, str] = {
     Act.RELEASE: "released",
     Act.DELETE: "deleted",
     Act.FORGET: "without its original",
@@ -41,57 +41,57 @@ DONE: Mapping[Act, str] = {
 
 
 @dataclass(frozen=True)
-class Why:
-    """``kind``: what items are counted by, as "an open case"; ``words``: "case 12 is open"."""
+class WithheldReason:
+    """``kind`` groups reasons for counting: "an open case". ``text``: "case 12 is open"."""
 
     kind: str
-    words: str
+    text: str
 
 
-Guard = Callable[[type[Item], Sequence[int], Act], Mapping[int, Why]]
-QUARANTINE = Why("the quarantine", "it is quarantined")
+RetentionGuard = Callable[[type[Item], Sequence[int], Act], Mapping[int, WithheldReason]]
+QUARANTINE = WithheldReason("the quarantine", "it is quarantined")
 
 
 class Withheld(Conflict):
-    """What was asked for would take evidence away, or let it out.
+    """The act would destroy or publish evidence.
 
-    The message says nothing of cases; ``detailed`` does, for those who may see them.
+    The message does not mention cases; ``detailed`` does, for callers who may see them.
     """
 
     code = "withheld"
 
-    def __init__(self, model: type[Item], act: Act, items: Mapping[int, Why]) -> None:
+    def __init__(self, model: type[Item], act: Act, items: Mapping[int, WithheldReason]) -> None:
         noun = str(model._meta.verbose_name)
         first, count = min(items), len(items)
         what = f"{noun.capitalize()} {first}" if count == 1 else f"{count} {noun}s"
-        verb = "is" if count == 1 else "are"
+        verb, result = "is" if count == 1 else "are", ACT_RESULTS[act]
         super().__init__(
-            f"{what} {verb} withheld by the service's moderators and cannot be {DONE[act]} now."
+            f"{what} {verb} withheld by the service's moderators and cannot be {result} now."
         )
         self.items = items
-        named = [f"{noun} {pk}: {items[pk].words}" for pk in sorted(items)[:NAMED]]
-        more = f", and {count - NAMED} more" if count > NAMED else ""
+        named = [f"{noun} {pk}: {items[pk].text}" for pk in sorted(items)[:MAX_NAMED]]
+        more = f", and {count - MAX_NAMED} more" if count > MAX_NAMED else ""
         self.detailed = (
-            f"{what} {verb} withheld and cannot be {DONE[act]} now ({'; '.join(named)}{more}). "
+            f"{what} {verb} withheld and cannot be {result} now ({'; '.join(named)}{more}). "
             "An administrator may, with a reason."
         )
 
-    def told_to(self, access: Access) -> Withheld:
+    def explained_to(self, access: Access) -> Withheld:
         """The same, with the reasons if the caller may see cases."""
         if access.allows("moderate"):
             self.message = self.detailed
         return self
 
 
-def withheld(model: type[Item], rows: Iterable[Item], act: Act) -> dict[int, Why]:
-    """Id → why, of the rows with which this must not be done now."""
+def withheld(model: type[Item], rows: Iterable[Item], act: Act) -> dict[int, WithheldReason]:
+    """Id → reason, of the rows with which this must not be done now."""
     there = list(rows)
     ids = sorted(row.pk for row in there)
     if not ids:
         return {}
-    found: dict[int, Why] = {}
+    found: dict[int, WithheldReason] = {}
     for path in settings.RETENTION_GUARDS:
-        guard: Guard = import_string(path)
+        guard: RetentionGuard = import_string(path)
         for pk, why in guard(model, ids, act).items():
             found.setdefault(pk, why)
     if act is Act.DELETE:
@@ -106,7 +106,7 @@ def check(
 ) -> None:
     """Raise ``Withheld`` if any of the locked rows is, unless it is overridden with a reason.
 
-    An override is told to whoever listens, before the act, and is news itself.
+    An override is signalled before the act (``overriding``) and recorded as a change of its own.
     """
     kept = withheld(model, rows, act)
     if not kept:
@@ -114,7 +114,7 @@ def check(
     if not override:
         raise Withheld(model, act, kept)
     if not reason:
-        raise UserError("Say why: what is withheld needs a reason.", field="reason")
+        raise UserError("Give a reason: these items are withheld.", field="reason")
     chosen = [row for row in rows if row.pk in kept]
     overriding.send(sender=model, rows=chosen, act=act)
     for row in chosen:
@@ -122,14 +122,14 @@ def check(
             by=by,
             verb="withholding overridden",
             row=row,
-            before=kept[row.pk].words,
+            before=kept[row.pk].text,
             after=act.value,
             reason=reason,
         )
 
 
 def may_forget(item: Item) -> bool:
-    """Whether nobody needs the original of a locked row as evidence."""
+    """Whether the original of a locked row may be deleted: no case needs it as evidence."""
     return not withheld(type(item), [item], Act.FORGET)
 
 
@@ -148,6 +148,6 @@ def may_override(access: Access) -> bool:
     return True
 
 
-def counts(kept: Mapping[int, Why]) -> list[tuple[str, int]]:
-    """How many each kind of reason withholds."""
+def counts(kept: Mapping[int, WithheldReason]) -> list[tuple[str, int]]:
+    """Kind of reason → how many items it withholds, the most frequent first."""
     return Counter(why.kind for why in kept.values()).most_common()

@@ -1,4 +1,4 @@
-"""News that other apps listen to, sent synchronously inside the writing transaction."""
+"""Signals for higher apps, sent synchronously inside the writing transaction."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from django.dispatch import Signal
 
 changed = Signal()
 """What one command did: ``by``, ``verb``, ``rows`` (at least one, of ``sender``), ``before``,
-``after``, and ``reason`` and ``batch`` (see ``batches``) where there is one. Where several
-rows differ in ``before`` or ``after``, it says how many had which.
+``after``, and ``reason`` and ``batch`` (see ``batches``) where there is one. Where rows differ in
+``before`` or ``after``, it is a mapping from value to number of rows.
 """
 
 overriding = Signal()
-"""``rows`` of ``sender`` that are withheld are about to be released or deleted (``act``) all the
-same. Whoever withholds them keeps what it needs of them now."""
+"""``rows`` of ``sender`` are withheld, and are about to be released or deleted (``act``) by an
+override. A receiver copies the evidence that it needs from them."""
 
 pictures_found = Signal()
-"""``ids`` of images of which more is stored than when they met the gates."""
+"""``ids`` of images of which more is stored than when they passed the publishing gates."""
 
-_News = tuple[Model, Any, Any]
+_Change = tuple[Model, Any, Any]
 _Command = tuple[type[Model], str, str, str, int | None]
-_Waiting = dict[_Command, list[_News]]
-_waiting: ContextVar[_Waiting | None] = ContextVar("news of a command", default=None)
+_Pending = dict[_Command, list[_Change]]
+_pending: ContextVar[_Pending | None] = ContextVar("pending notifications", default=None)
 
 
 def notify_changed(
@@ -40,37 +40,37 @@ def notify_changed(
     reason: str = "",
     batch: int | None = None,
 ) -> None:
-    """Send ``changed``, or keep it for the end of the command that ``together`` surrounds."""
-    waiting = _waiting.get()
+    """Send ``changed``, at once or at the end of the ``batch_notifications`` block around it."""
+    pending = _pending.get()
     command = (type(row), by, verb, reason, batch)
-    if waiting is None:
+    if pending is None:
         _send(command, [(row, before, after)])
     else:
-        waiting.setdefault(command, []).append((row, before, after))
+        pending.setdefault(command, []).append((row, before, after))
 
 
 @contextmanager
 def batch_notifications() -> Iterator[None]:
-    """A command about many rows: what is told inside is sent once for each verb, at the end.
+    """For a command that changes many rows: one signal for each verb, sent at the end.
 
-    Belongs inside the transaction. Nothing is sent if the block fails.
+    Use it inside the transaction. Nothing is sent if the block fails.
     """
-    if _waiting.get() is not None:
+    if _pending.get() is not None:
         yield
         return
-    waiting: _Waiting = {}
-    token = _waiting.set(waiting)
+    pending: _Pending = {}
+    token = _pending.set(pending)
     try:
         yield
     finally:
-        _waiting.reset(token)
-    for command, news in waiting.items():
-        _send(command, news)
+        _pending.reset(token)
+    for command, changes in pending.items():
+        _send(command, changes)
 
 
-def _send(command: _Command, news: Sequence[_News]) -> None:
+def _send(command: _Command, changes: Sequence[_Change]) -> None:
     model, by, verb, reason, batch = command
-    rows, before, after = zip(*news, strict=True)
+    rows, before, after = zip(*changes, strict=True)
     changed.send(
         sender=model,
         by=by,

@@ -14,7 +14,7 @@ from django.db.models import Exists, Model, OuterRef, Q
 
 from gallery.imaging.renditions import SAFEST
 from gallery.items.item import Item
-from gallery.items.media_access import Sight
+from gallery.items.media_access import ViewerKind
 from gallery.shared.access import Access
 from moderation.access.permissions import Actor, can
 from moderation.cases import wellbeing
@@ -29,15 +29,15 @@ LOOK_DURATION: Final = timedelta(hours=1)
 class LooksGuard:
     """``gallery.items.media_access.Guard``, by roles, cases and lists."""
 
-    def sight(self, access: Access) -> Sight:
+    def viewer_kind(self, access: Access) -> ViewerKind:
         """A reviewer is a person, or a key of one, whose role may see media at this moment."""
         user = getattr(access, "user", None)
         if user is None:
-            return Sight.CLIENT
+            return ViewerKind.CLIENT
         if access.allows("moderate") and can(Actor.caller(access), "see media"):
-            return Sight.REVIEWER
+            return ViewerKind.REVIEWER
         by_page = getattr(access, "via", "") == "session"
-        return Sight.STAFF if by_page and user.is_staff else Sight.CLIENT
+        return ViewerKind.STAFF if by_page and user.is_staff else ViewerKind.CLIENT
 
     def doubted(self, model: type[Item]) -> Q | Exists:
         """Rows with a case that was not dismissed, or whose very bytes are on a list in force."""
@@ -63,7 +63,7 @@ class LooksGuard:
 
     def is_noted(self, access: Access, item: Item, look: str) -> bool:
         """By ``is_signed_look``; the role is asked anew as well."""
-        return self.sight(access) is Sight.REVIEWER and is_signed_look(
+        return self.viewer_kind(access) is ViewerKind.REVIEWER and is_signed_look(
             look, Actor.caller(access), item
         )
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from gallery.items.item import Item, Status
 from gallery.items.models import Image
-from gallery.items.retention import Act, Why
+from gallery.items.retention import Act, WithheldReason
 from gallery.shared.access import Access
 from gallery.shared.errors import Conflict, NotFound, UserError
 from moderation.access.permissions import OVERRIDE, Actor, check
@@ -28,11 +28,11 @@ from moderation.cases.models import UNDECIDED, WITHHOLDING, CaseMatch, ReviewCas
 from moderation.cases.states import CaseState
 
 
-def withheld(model: type[Item], ids: Sequence[int], act: Act) -> dict[int, Why]:
+def withheld(model: type[Item], ids: Sequence[int], act: Act) -> dict[int, WithheldReason]:
     """Id → the reason that weighs most, of the rows that a case withholds."""
     needed = WITHHOLDING if act is Act.RELEASE else WITHHOLDING | UNDECIDED | on_legal_hold()
     name = _name(model)
-    found: dict[int, tuple[int, Why]] = {}
+    found: dict[int, tuple[int, WithheldReason]] = {}
     for case in ReviewCase.objects.filter(needed, **{f"{name}__in": ids}).order_by("pk"):
         subject, weighed = getattr(case, f"{name}_id"), _why(case, act)
         if subject not in found or weighed[0] < found[subject][0]:
@@ -74,7 +74,7 @@ def let_go(model: type[Item], rows: Sequence[Item], act: Act) -> None:
         case.save(update_fields=["evidence", "picture"])
 
 
-def needing(list_ids: Iterable[int]) -> dict[int, Why]:
+def needing(list_ids: Iterable[int]) -> dict[int, WithheldReason]:
     """Case → why, of those with matches on some lists that need what is on them: undecided ones,
     those under a legal hold, and those that keep quarantined what they are about."""
     quarantined = Q(image__status=Status.QUARANTINED) | Q(video__status=Status.QUARANTINED)
@@ -89,16 +89,18 @@ def _name(model: type[Item]) -> str:
     return "image" if issubclass(model, Image) else "video"
 
 
-def _why(case: ReviewCase, act: Act) -> tuple[int, Why]:
+def _why(case: ReviewCase, act: Act) -> tuple[int, WithheldReason]:
     """The reason, and where it stands among others: 0 first."""
     if act is not Act.RELEASE and case.is_on_legal_hold:
         until = f" until {case.legal_hold_until:%Y-%m-%d}" if case.legal_hold_until else ""
-        return 0, Why("a legal hold", f"case {case.pk} is under a legal hold{until}")
+        return 0, WithheldReason("a legal hold", f"case {case.pk} is under a legal hold{until}")
     if case.state == CaseState.CONFIRMED:
-        return 1, Why("a confirmed case", f"case {case.pk} is confirmed")
+        return 1, WithheldReason("a confirmed case", f"case {case.pk} is confirmed")
     if case.state in CaseState.undecided():
-        return 2, Why("an undecided case", f"case {case.pk} is {case.get_state_display().lower()}")
-    return 3, Why("a case", f"case {case.pk} hides it")
+        return 2, WithheldReason(
+            "an undecided case", f"case {case.pk} is {case.get_state_display().lower()}"
+        )
+    return 3, WithheldReason("a case", f"case {case.pk} hides it")
 
 
 def _thumbnail(row: Item) -> bytes:

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from gallery.items import retention
-from gallery.items.retention import Why
+from gallery.items.retention import WithheldReason
 from gallery.shared.errors import Conflict, UserError
 from moderation.access.permissions import OVERRIDE, Actor, check
 
@@ -19,7 +19,7 @@ class NeededAsEvidence(Conflict):
     code = "withheld"
 
 
-def needing(list_ids: Iterable[int]) -> dict[int, Why]:
+def needing(list_ids: Iterable[int]) -> dict[int, WithheldReason]:
     """Case → why, of those that need what is on some lists."""
     ids = list(list_ids)
     return {
@@ -28,7 +28,7 @@ def needing(list_ids: Iterable[int]) -> dict[int, Why]:
 
 
 def check_needed(
-    needing: Mapping[int, Why], name: str, *, by: Actor, override: bool, reason: str
+    needing: Mapping[int, WithheldReason], name: str, *, by: Actor, override: bool, reason: str
 ) -> None:
     """Raises ``NeededAsEvidence`` if there are any, unless an administrator overrides it with a
     reason. ``name``: of the list that would be deleted."""

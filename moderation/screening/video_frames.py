@@ -38,8 +38,8 @@ from videos.models import Frame, ScreenedHashes, Video
 from videos.screened import (
     RECORD,
     SCREENED_PER_SECOND,
-    Different,
-    Seen,
+    DistinctPictures,
+    ScreenedPicture,
 )
 
 LONG_SIDE: Final = 384
@@ -71,7 +71,11 @@ def frames_of_file(file: BinaryIO) -> Iterator[ContentFrame]:
 
 
 def _frames_of_layer(frames: Iterable[Shown], phase: float) -> Iterator[ContentFrame]:
-    due, different, seen = Due(SAMPLES_PER_SECOND, 0, phase), Different(), list[Seen]()
+    due, different, seen = (
+        Due(SAMPLES_PER_SECOND, 0, phase),
+        DistinctPictures(),
+        list[ScreenedPicture](),
+    )
 
     def samples() -> Iterator[Shown]:
         for frame in frames:
@@ -89,7 +93,7 @@ def _frames_of_layer(frames: Iterable[Shown], phase: float) -> Iterator[ContentF
     yield from _brief(seen)
 
 
-def _brief(seen: Iterable[Seen]) -> Iterator[ContentFrame]:
+def _brief(seen: Iterable[ScreenedPicture]) -> Iterator[ContentFrame]:
     for one in seen:
         yield ContentFrame(
             one.rgb, one.rgb, one.hashes, one.quality, time_ms=one.t, hashes_only=True

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from gallery.imaging.renditions import STEPS
-from gallery.items.media_responses import CLEAR, picture
+from gallery.items.media_responses import CLEAR, jpeg_response
 from gallery.shared.errors import NotFound, UserError
 from moderation.access.permissions import Actor, can
 from moderation.cases import intervals, media, media_access, statistics, wellbeing
@@ -78,7 +78,7 @@ def match_picture(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpRe
     match = loaded.filter(pk=pk).first()
     if match is None or step not in STEPS or step == CLEAR:
         raise NotFound(media.NONE_KEPT)
-    return picture(media.of_subject(_subject(match), small=True), step, SMALL)
+    return jpeg_response(media.of_subject(_subject(match), small=True), step, SMALL)
 
 
 def _subject(match: CaseMatch) -> ReviewCase:

@@ -270,7 +270,7 @@ def test_a_picture_that_kills_its_process_fails_alone(
     monkeypatch.setattr(importing, "prepare", bad_workers.die)
     out = run(folder)
     assert "4 added, 1 already there, 3 no pictures, 2 failed." in out
-    assert f"bomb.jpg: {importing.DEADLY}" in out
+    assert f"bomb.jpg: {importing.KILLED_PROCESS}" in out
 
 
 def test_a_picture_that_takes_for_ever_is_given_up(
@@ -280,7 +280,7 @@ def test_a_picture_that_takes_for_ever_is_given_up(
     monkeypatch.setattr(importing, "prepare", bad_workers.linger)
     source = Source("a", folder / "a.jpg")
     (outcome,) = importing.import_images(sources=[source], by="tests", workers=1)
-    assert (outcome.kind, outcome.reason) == ("failed", importing.DEADLY)
+    assert (outcome.kind, outcome.reason) == ("failed", importing.KILLED_PROCESS)
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def end_leases() -> None:
 
 
 def test_all_that_waits_is_described_in_batches() -> None:
-    images = pending(describing.BATCH + 8)
+    images = pending(describing.IMAGES_PER_TASK + 8)
     assert tasks.describe_images(images[:1]) == len(images)
     assert set(statuses().values()) == {"ready"}
     assert ImageFingerprint.objects.count() == ImageDetail.objects.count() == len(images)
@@ -69,9 +69,9 @@ def test_all_that_waits_is_described_in_batches() -> None:
 
 
 def test_many_ids_become_a_task_for_each_batch() -> None:
-    describing.enqueue(list(range(describing.BATCH * 2 + 1)))
+    describing.enqueue(list(range(describing.IMAGES_PER_TASK * 2 + 1)))
     sizes = [len(row.task["args"][0]) for row in OrmQ.objects.order_by("id")]
-    assert sizes == [describing.BATCH, describing.BATCH, 1]
+    assert sizes == [describing.IMAGES_PER_TASK, describing.IMAGES_PER_TASK, 1]
 
 
 def test_a_second_run_changes_nothing() -> None:
@@ -98,7 +98,7 @@ def test_a_bad_picture_fails_without_its_neighbours(settings: Any) -> None:
     assert statuses() == {first: "ready", bad: "failed", lost: "failed", last: "ready"}
     reasons = dict(Image.objects.values_list("id", "failure"))
     assert reasons[bad].startswith("This is text, not a picture")
-    assert reasons[lost] == describing.LOST
+    assert reasons[lost] == describing.ORIGINAL_LOST
     assert not ImageFingerprint.objects.filter(item__in=[bad, lost]).exists()
 
 
@@ -238,5 +238,5 @@ def test_a_picture_that_kills_workers_fails_after_three(
     end_leases()
     assert tasks.describe_images([]) == 0
     row = Image.objects.get(pk=poison)
-    assert (row.status, row.failure) == ("failed", describing.DEADLY)
+    assert (row.status, row.failure) == ("failed", describing.KILLS_WORKERS)
     assert tasks.describe_images([]) == 0

@@ -10,8 +10,8 @@ import pytest
 from django.db import connection
 
 from gallery.items import versions
+from gallery.items.fingerprint_storage import store_fingerprints
 from gallery.items.models import ClipVersion, ImageFingerprint
-from gallery.items.storing_columns import store_columns
 from gallery.search.nearest import nearest
 from tests import factories as make
 
@@ -64,7 +64,7 @@ def test_switching() -> None:
     versions.register(OLD, 8)
     versions.register(NEW, 4)
     image = make.add_ready_image()
-    store_columns(image.pk, {OLD: {"clip": vector(0, 8)}, NEW: {"clip": vector(1, 4)}})
+    store_fingerprints(image.pk, {OLD: {"clip": vector(0, 8)}, NEW: {"clip": vector(1, 4)}})
     # PostgreSQL builds no index on a table whose foreign keys wait to be checked.
     connection.check_constraints()
     question = {"clip": vector(1, 4)}

@@ -19,10 +19,10 @@ from PIL import Image as Pillow
 
 from gallery.imaging import decoding, descriptors
 from gallery.items import conf, looking_through
+from gallery.items.fingerprint_storage import store_fingerprints
 from gallery.items.item import UNREADABLE
 from gallery.items.models import PICTURES_VERSION, Image, ImageFingerprint
 from gallery.items.preprocessing import describe
-from gallery.items.storing_columns import store_columns
 from gallery.search.searching import Query, search
 from gallery.tasks import embed_images, look_through
 from moderation.tasks import screen_images
@@ -115,7 +115,7 @@ def seen_over_black() -> Image:
     seen = decoding.decode(make.png(DECOY), conf.limits())
     kinds = [descriptors.get(name) for name in descriptors.available_names()]
     (described,) = describe([seen], kinds, 320)
-    store_columns(image.pk, described.columns)
+    store_fingerprints(image.pk, described.columns)
     return image
 
 
@@ -246,7 +246,7 @@ def test_what_cannot_be_read_is_named_and_keeps_nobody_waiting() -> None:
 def test_to_find_none_left_costs_no_look_at_the_images() -> None:
     for seed in range(3):
         make.add_ready_image(make.photo(seed))
-    left = Image.objects.left_to_workers().order_by("id")
+    left = Image.objects.outdated_for_workers().order_by("id")
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
     assert "image_not_looked_through" in left.explain()

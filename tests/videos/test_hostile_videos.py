@@ -242,7 +242,7 @@ def test_what_burns_time_fails_within_its_limit(client: Client, settings: Any) -
 
 def test_what_burns_memory_fails(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     little = replace(conf.limits(), memory_bytes=250 * 1024**2)
-    conf.look_limits()  # as usual: only the worker has little memory
+    conf.probe_limits()  # as usual: only the worker has little memory
     data = encode(timed(moving("coffee", 0.4, size=(1920, 1080))))
     with monkeypatch.context() as patch:
         patch.setattr(conf, "limits", lambda: little)

@@ -19,7 +19,7 @@ from django.urls import URLPattern, path
 from gallery.admin.item_admin import ItemAdmin
 from gallery.admin.selection import ids_of
 from gallery.items.item import Status
-from gallery.items.media_access import note_access
+from gallery.items.media_access import set_visibility
 from gallery.shared.access import access_of
 from gallery.shared.errors import NotFound
 from videos.admin.timeline import frame_address
@@ -58,7 +58,7 @@ class DuplicatesPage(ItemAdmin):
         found = rows(list(page.object_list))
         pictured = [row["video"] for row in found]
         pictured += [other["video"] for row in found for other in row["shared"]]
-        note_access(access_of(request), pictured)
+        set_visibility(access_of(request), pictured)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,

@@ -13,11 +13,11 @@ from gallery.imaging.pictures import Pixels
 from gallery.items.media_access import guard, visible
 from gallery.items.media_responses import (
     CLEAR,
-    answer,
-    asks_clear,
-    blurred,
-    decoded,
-    picture,
+    blurred_response,
+    jpeg_response,
+    media_response,
+    stored_pixels,
+    wants_clear,
 )
 from gallery.shared.access import access_of
 from gallery.shared.errors import NotFound, UserError
@@ -45,8 +45,8 @@ def file(request: HttpRequest, pk: int) -> HttpResponseBase:
     access = access_of(request)
     if guard().is_noted(access, video, request.GET.get("look", "")):
         return ranged(request, name, content_type)
-    if not asks_clear(request):
-        return blurred(request, decoded(video.thumbnail.name))
+    if not wants_clear(request):
+        return blurred_response(request, stored_pixels(video.thumbnail.name))
     if not default_storage.exists(named(name)):
         raise NotFound(GONE)
     kept = request.GET.copy()
@@ -62,11 +62,11 @@ def frame(request: HttpRequest, pk: int) -> HttpResponseBase:
     video = _visible(request, pk)
     t = min(round(seconds * 1000), video.duration_ms or 0)
     pixels = _frame(video, t)
-    return answer(
+    return media_response(
         request,
         video,
         what=f"frame at {t} ms",
-        clear=lambda: picture(pixels, CLEAR),
+        clear=lambda: jpeg_response(pixels, CLEAR),
         pixels=lambda: pixels,
     )
 
@@ -75,12 +75,12 @@ def frame(request: HttpRequest, pk: int) -> HttpResponseBase:
 def thumbnail(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The picture that stands for the video."""
     video = _visible(request, pk)
-    return answer(
+    return media_response(
         request,
         video,
         what="thumbnail",
         clear=lambda: ranged(request, video.thumbnail.name, "image/jpeg"),
-        pixels=lambda: decoded(video.thumbnail.name),
+        pixels=lambda: stored_pixels(video.thumbnail.name),
     )
 
 

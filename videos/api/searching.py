@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from gallery.api.fields import PictureFileField, PictureUrlField
 from gallery.api.schema import answers, json_or_files
-from gallery.items.media_access import note_access
+from gallery.items.media_access import set_visibility
 from gallery.shared.access import access_of, sender_of
 from gallery.shared.errors import UserError
 from videos.api.serializers import VideoSerializer, frame_url
@@ -153,7 +153,7 @@ class VideoSearch(APIView):
         body = VideoSearchSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         answer = searching.search(**body.validated_data, sender=sender_of(request))
-        note_access(access_of(request), [hit.video for hit in answer.results])
+        set_visibility(access_of(request), [hit.video for hit in answer.results])
         return Response(
             {
                 "results": [hit_body(hit, request) for hit in answer.results],
@@ -178,7 +178,7 @@ class VideoSimilar(APIView):
         asked = SimilarSerializer(data=request.query_params)
         asked.is_valid(raise_exception=True)
         answer = similar.similar(video_id=pk, **asked.validated_data)
-        note_access(access_of(request), [shared.video for shared in answer.results])
+        set_visibility(access_of(request), [shared.video for shared in answer.results])
         return Response(
             {
                 "results": [shared_body(shared, request) for shared in answer.results],

@@ -36,9 +36,9 @@ from videos.models import FRAME_VERSION
 from videos.screened import (
     RECORD,
     SCREENED_PER_SECOND,
-    Different,
-    Seen,
-    unlike,
+    DistinctPictures,
+    ScreenedPicture,
+    not_among,
 )
 
 LONG_SIDE = 384
@@ -52,7 +52,7 @@ THUMBNAIL_AFTER = 0.1
 STATED = frozenset({"mp4", "mov", "mkv", "webm"})
 """Containers whose duration is stated and was checked; of others FFmpeg guesses it."""
 MOST_SEEN = 200_000
-"""Different pictures of a video, all layers together: what six hours of film have three times."""
+"""Distinct pictures of a video, all layers together: what six hours of film have three times."""
 
 Pixels = NDArray[np.uint8]
 
@@ -147,7 +147,7 @@ class _Pass:
         ``spans`` expects are passed on."""
         due = Due(SAMPLES_PER_SECOND, 0, self._phase)
         copied = Copied(FRAMES_PER_SECOND, self._phase)
-        different = Different()
+        different = DistinctPictures()
         for frame in self._video:
             if time.monotonic() > self._until:
                 raise VideoTooSlow(
@@ -166,7 +166,7 @@ class _Pass:
         if self._count < 2:
             raise NotAVideo("The video shows a single picture.")
 
-    def _note(self, seen: Seen | None) -> None:
+    def _note(self, seen: ScreenedPicture | None) -> None:
         if seen is None:
             return
         if len(self._seen) == MOST_SEEN:
@@ -224,7 +224,7 @@ def _beside(screened: NDArray[np.void], frames: Sequence[StoredFrame]) -> NDArra
     own = [bytes.fromhex(to_hex(frame.pdq)) for frame in frames if frame.pdq]
     hashes = np.frombuffer(b"".join(own), np.uint8).reshape(-1, 32)
     first = screened["layer"] == 0
-    return np.concatenate([unlike(screened[first], hashes), screened[~first]])
+    return np.concatenate([not_among(screened[first], hashes), screened[~first]])
 
 
 def _lookalikes(vectors: Sequence[NDArray[np.float32]], video_id: int) -> list[int]:

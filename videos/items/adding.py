@@ -1,4 +1,4 @@
-"""Adding videos: fetch or take, look, hash, and store row, file and task as one."""
+"""Adding videos: receive or fetch, probe, hash; store row, file and task in one transaction."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from videos.decode.errors import NotAVideo
 from videos.index import file_storage, indexing
 from videos.models import Video
 
-LOOK_SIDE = 64
+PROBE_SIDE = 64
 SINGLE_PICTURE = "The file shows a single picture; add it as an image."
 
 
@@ -41,17 +41,17 @@ def add_video(
 ) -> Video:
     """Add one video from ``url``, or from ``file`` (then ``url`` is only noted).
 
-    ``client``: ``Access.probes_as`` of who sent it.
+    ``client``: ``Access.probes_as`` of the sender.
 
     The row is ``pending`` and its indexing queued. Its first frames are decoded before this
-    returns: what is no video ends here, what is damaged further on fails in the worker.
+    returns: a file that is no video is refused here, later damage fails in the worker.
 
     Raises ``FetchFailed``, ``NotAVideo``, ``VideoTooLarge``, ``VideoTooSlow``, and
     ``AlreadyStored`` for bytes that are here; a video that had failed is tried again instead.
     """
-    with _taken(url, file) as (taken, fetched):
-        info = _look(taken)
-        hashes = Hashes.of_all(taken.chunks())
+    with _received(url, file) as (received, fetched):
+        info = _probe(received)
+        hashes = Hashes.of_all(received.chunks())
         refuse_existing(Video, hashes.md5)
         video = Video(
             url=url,
@@ -66,14 +66,14 @@ def add_video(
             width=info.width,
             height=info.height,
             fps=info.fps,
-            bytes=taken.size,
+            bytes=received.size,
             **vars(hashes),
         )
-        return _store(video, taken, by=by)
+        return _store(video, received, by=by)
 
 
 @contextmanager
-def _taken(url: str | None, file: File | None) -> Iterator[tuple[File, bool]]:
+def _received(url: str | None, file: File | None) -> Iterator[tuple[File, bool]]:
     """The file that was sent or is fetched, and whether it was fetched."""
     if file is not None:
         yield file, False
@@ -84,11 +84,11 @@ def _taken(url: str | None, file: File | None) -> Iterator[tuple[File, bool]]:
         yield fetched, True
 
 
-def _look(file: File) -> Info:
-    """What the decoder says of the file. Raises ``NotAVideo`` and its kin."""
+def _probe(file: File) -> Info:
+    """Decode the first frames. Raises ``NotAVideo`` and other errors of ``videos.decode``."""
     file.seek(0)
     source = _place_of(file) or cast(BinaryIO, file)
-    with decode(source, conf.look_limits(), long_side=LOOK_SIDE) as video:
+    with decode(source, conf.probe_limits(), long_side=PROBE_SIDE) as video:
         # There are still pictures in the containers of videos. Where the header tells, frames are
         # not waited for: it may take long to find one that differs.
         wanted = 0 if (video.info.frames or 0) > 1 else 2
@@ -98,7 +98,7 @@ def _look(file: File) -> Info:
 
 
 def _place_of(file: File) -> Path | None:
-    """Where a file lies on this machine; None if in memory alone."""
+    """The path of a file on this machine; None if it is in memory only."""
     name = getattr(file.file, "name", None)
     place = Path(name) if isinstance(name, str) else None
     return place if place is not None and place.is_file() else None

@@ -1,4 +1,4 @@
-"""Adding many videos: each is stored, then indexed here, beside whatever the workers do."""
+"""Adding many videos: each is stored, then indexed in this process."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def import_videos(
 ) -> Iterator[ImportOutcome]:
     """Add and index videos one by one; nothing about one stops the rest.
 
-    What is here already is passed over, a link by its text before it is fetched. So an import
-    that was broken off is resumed by running it again: what was stored, but not indexed, is
-    left to the workers. ``progress`` is called with the share, 0..1, of the current video that
+    What is stored already is skipped, a link by its text before it is fetched. So an interrupted
+    import is resumed by running it again: what was stored, but not indexed, is left to the
+    workers. ``progress`` is called with the share, 0..1, of the current video that
     is read.
     """
     for source in sources:

@@ -1,4 +1,4 @@
-"""Stored files as answers, whole or in parts. Who may have them was asked before."""
+"""HTTP responses with stored files, whole or in ranges. The caller has checked access."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from gallery.shared.errors import NotFound
 from gallery.shared.responses import private
 
-GONE: Final = "There is no such video here, or not for you."
-CHUNK: Final = 256 * 1024
+GONE: Final = "This video does not exist, or you may not see it."
+CHUNK_BYTES: Final = 256 * 1024
 RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
-"""One range; several at once are nothing that players ask for."""
+"""One range; players do not ask for several at once."""
 
 
 def named(name: str | None) -> str:
@@ -35,7 +35,7 @@ def ranged(request: HttpRequest, name: str | None, content_type: str) -> HttpRes
     except FileNotFoundError:
         raise NotFound(GONE) from None
     asked = RANGE.fullmatch(request.headers.get("Range", "").strip())
-    # Nothing here says which version of a file a client has, so that no condition ever holds.
+    # Responses carry no validator, so the condition of If-Range never holds.
     part = None if "If-Range" in request.headers or asked is None else _part(asked, size)
     if part is not None and part[0] >= part[1]:
         unsatisfied = HttpResponse(status=416)
@@ -53,7 +53,7 @@ def ranged(request: HttpRequest, name: str | None, content_type: str) -> HttpRes
 
 
 def _part(asked: re.Match[str], size: int) -> tuple[int, int] | None:
-    """First byte and the one after the last; None is no range, an empty one cannot be had."""
+    """First byte and the one after the last. None: no valid range; empty: cannot be satisfied."""
     first, last = asked.groups()
     if first == last == "":
         return None
@@ -67,6 +67,6 @@ def _part(asked: re.Match[str], size: int) -> tuple[int, int] | None:
 def _chunks(name: str, start: int, stop: int) -> Iterator[bytes]:
     with default_storage.open(name) as stream:
         stream.seek(start)
-        while start < stop and (chunk := stream.read(min(CHUNK, stop - start))):
+        while start < stop and (chunk := stream.read(min(CHUNK_BYTES, stop - start))):
             start += len(chunk)
             yield chunk

@@ -43,22 +43,22 @@ def index_again(*, items: QuerySet[Video], by: str) -> int:
 
 
 def index_older(*, by: str) -> tuple[int, int]:
-    """Index all those anew that older code indexed: it kept no hashes of what is shown briefly.
+    """Index all videos anew that older code indexed: it kept no hashes of what is shown briefly.
 
-    Answers how many will be, and how many cannot: of those neither a file nor a link is left.
+    Answers how many are queued, and how many cannot be: neither file nor link is left of them.
     """
-    left = Video.objects.not_looked_through()
+    left = Video.objects.outdated()
     lost = left.filter(original="", url=None).count()
     return index_again(items=left, by=by), lost
 
 
 def index_some_older() -> int:
-    """The oldest of those that are left to workers. Answers how many.
+    """Queue the oldest outdated videos that workers index by themselves. Answers how many.
 
-    None while other videos wait for their indexing.
+    Does nothing while other videos wait for indexing.
     """
     if Video.objects.indexable().exists():
         return 0
-    left = Video.objects.left_to_workers().filter(reindex=False)
+    left = Video.objects.outdated_for_workers().filter(reindex=False)
     oldest = left.order_by("id").values_list("pk", flat=True)[:HOURLY_VIDEOS]
     return index_again(items=Video.objects.filter(pk__in=list(oldest)), by=UPGRADE)

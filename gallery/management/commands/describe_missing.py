@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from gallery.items import backfill, looking_through
+from gallery.items import backfill, reprocessing
 from gallery.shared.errors import UserError
 
 
@@ -38,7 +38,7 @@ class Command(BaseCommand):
             self._say_what_is_left()
             return
         # First: what it finds to be another picture is then described by models, too.
-        counts = self._count(looking_through.look_through(), looking_through.count_left()[0])
+        counts = self._count(reprocessing.reprocess_all(), reprocessing.count_outdated()[0])
         self.stdout.write(
             f"{counts['filled']} looked through for every picture in their files, "
             f"{counts['stale'] + counts['failed']} could not be read."
@@ -56,7 +56,7 @@ class Command(BaseCommand):
             self.stdout.write(f"Searches use {switched} now.")
 
     def _say_what_is_left(self) -> None:
-        left, links = looking_through.count_left()
+        left, links = reprocessing.count_outdated()
         self.stdout.write(
             f"{left} images were not looked through for every picture in their files, "
             f"{links} of them would be fetched again."

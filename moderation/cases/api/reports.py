@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from gallery.api.schema import answers
-from gallery.items.media_responses import is_foreign
+from gallery.items.media_responses import is_cross_site
 from gallery.shared.responses import download
 from moderation.access.api import caller
 from moderation.cases import reports, statistics
@@ -32,7 +32,7 @@ class CaseReport(APIView):
 
         Each file is counted and audited as a clear look.
         """
-        media = request.query_params.get("media") == "true" and not is_foreign(request)
+        media = request.query_params.get("media") == "true" and not is_cross_site(request)
         body = reports.build_case_report(by=caller(request), case_id=pk, media=media)
         return download(f"case-{pk}.zip", body, "application/zip")
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from gallery.imaging.renditions import STEPS
-from gallery.items.media_responses import CLEAR, LARGEST, picture
+from gallery.items.media_responses import CLEAR, MAX_SIDE, jpeg_response
 from gallery.shared.errors import NotFound, UserError
 from moderation.access.permissions import Actor, NotAllowed
 from moderation.cases import media, media_access, wellbeing
@@ -74,7 +74,7 @@ def _shown(
 ) -> HttpResponseBase:
     if step not in STEPS:
         raise NotFound(f"{step!r} is no way to show media.")
-    response = picture(read(), step, SMALL if small else LARGEST)
+    response = jpeg_response(read(), step, SMALL if small else MAX_SIDE)
     if step == CLEAR:
         wellbeing.note_look(by=by, subject=about, what=what)
     return response

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from gallery.items.media_responses import is_foreign
+from gallery.items.media_responses import is_cross_site
 from gallery.shared.responses import download
 from moderation.access.permissions import Actor
 from moderation.cases import reports
@@ -21,7 +21,7 @@ def case_report(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 
     Each file is a clear look, so no page of another site can ask for them.
     """
-    media = request.GET.get("media") == "1" and not is_foreign(request)
+    media = request.GET.get("media") == "1" and not is_cross_site(request)
     body = reports.build_case_report(by=by, case_id=pk, media=media)
     return download(f"case-{pk}.zip", body, "application/zip")
 

@@ -98,7 +98,7 @@ class ListDeletion(ByRole):
             "title": f"Delete {going[0][1] if len(going) == 1 else f'{len(going)} lists'}?",
             "opts": BannedList._meta,
             "lists": going,
-            "needing": [{"pk": pk, "words": why.words} for pk, why in needing.items()][:SHOWN],
+            "needing": [{"pk": pk, "words": why.text} for pk, why in needing.items()][:SHOWN],
             "counts": retention.counts(needing),
             "more": max(0, len(needing) - SHOWN),
             "form": form,

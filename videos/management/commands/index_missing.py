@@ -28,7 +28,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
         """Say how many, and how many cannot be."""
         if dry_run:
-            left = Video.objects.not_looked_through()
+            left = Video.objects.outdated()
             lost = left.filter(original="", url=None).count()
             self.stdout.write(
                 f"{left.count()} videos were indexed by an older version; of {lost} of them "

@@ -1,9 +1,9 @@
-"""Every picture in the files of images that older code described: it looked at the first alone.
+"""Reading images again that older code described: it read only the first picture of a file.
 
-What is found is stored as of a new image, and told by ``signals.pictures_found``. Where the first
-picture itself is another one than older code saw, all that is stored of it is made anew: else
-searches would go on with what no viewer shows. An image is noted as unreadable before its file is
-touched, so that one which ends its process is tried by nobody but a person's command.
+What is found is stored as for a new image, and signalled by ``signals.pictures_found``. Where the
+first picture itself differs from the one that older code read, all that is stored of it is
+replaced: otherwise searches would find what no viewer shows. An image is marked as unreadable
+before its file is opened, so that workers do not try a file twice that ends their process.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ from gallery.imaging.descriptors.base import PIXELS_VERSION
 from gallery.imaging.shown_pictures import FULL
 from gallery.items import conf, embedding, file_storage
 from gallery.items.backfill import BackfillOutcome, read_again
+from gallery.items.fingerprint_storage import store_fingerprints, store_other_views
 from gallery.items.item import UNREADABLE
 from gallery.items.models import DuplicateScan, Image
 from gallery.items.preprocessing import Description, describe_file
 from gallery.items.signals import pictures_found
-from gallery.items.storing_columns import store_columns, store_further
 from gallery.shared.errors import UserError
 
-BATCH = 100
+IMAGES_PER_BATCH = 100
 
 
-def count_left() -> tuple[int, int]:
-    """Images that were not looked through, and how many of them are known by their link alone."""
-    left = Image.objects.not_looked_through()
+def count_outdated() -> tuple[int, int]:
+    """How many images are outdated, and how many of them have to be fetched again."""
+    left = Image.objects.outdated()
     return left.count(), left.filter(original="").count()
 
 
-def look_through() -> Iterator[BackfillOutcome]:
-    """All of them: what was never tried, then what could not be read. Links are fetched again."""
-    left = Image.objects.not_looked_through()
+def reprocess_all() -> Iterator[BackfillOutcome]:
+    """All outdated images: those never tried, then those that could not be read."""
+    left = Image.objects.outdated()
     failed = left.filter(pictures_version=UNREADABLE)
     before = list(failed.values_list("pk", flat=True))
     yield from _each(left.exclude(pictures_version=UNREADABLE))
     yield from _each(failed.filter(pk__in=before))
 
 
-def look_through_some() -> int:
-    """Those that are left to workers, for as long as a task may take. Answers how many."""
+def reprocess_some() -> int:
+    """Those that workers read by themselves, for as long as a task may take. Answers how many."""
     until = time.monotonic() + settings.TASK_TIMEOUT / 8
-    return sum(1 for _ in _each(Image.objects.left_to_workers(), until=until))
+    return sum(1 for _ in _each(Image.objects.outdated_for_workers(), until=until))
 
 
 def _each(rows: QuerySet[Image], *, until: float = float("inf")) -> Iterator[BackfillOutcome]:
     last = 0
-    while batch := list(rows.filter(pk__gt=last).order_by("id")[:BATCH]):
+    while batch := list(rows.filter(pk__gt=last).order_by("id")[:IMAGES_PER_BATCH]):
         for image in batch:
             if time.monotonic() > until:
                 return
@@ -61,10 +61,10 @@ def _each(rows: QuerySet[Image], *, until: float = float("inf")) -> Iterator[Bac
             # Another worker may have taken it meanwhile.
             mine = Image.objects.filter(pk=last, pictures_version=image.pictures_version)
             if mine.update(pictures_version=UNREADABLE):
-                yield _look_through(image)
+                yield _reprocess(image)
 
 
-def _look_through(image: Image) -> BackfillOutcome:
+def _reprocess(image: Image) -> BackfillOutcome:
     data = read_again(image)
     if isinstance(data, BackfillOutcome):
         return data
@@ -86,7 +86,7 @@ def _store(image_id: int, found: Description) -> None:
         another = _is_another(row, found)
         if another:
             _store_anew(row, found, files)
-        store_further(image_id, found.further)
+        store_other_views(image_id, found.further)
         row.pictures_version = row.PICTURES_VERSION
         row.save(update_fields=["pictures_version", "thumbnail"])
         if another or found.further:
@@ -94,7 +94,7 @@ def _store(image_id: int, found: Description) -> None:
 
 
 def _is_another(row: Image, found: Description) -> bool:
-    """Whether the first picture's hash is another one now. What was never stored at all is left
+    """Whether the first picture's hash differs from the stored one. What was never stored is left
     to ``backfill``."""
     rows = row.fingerprints.filter(view=FULL, version=PIXELS_VERSION)
     now = found.columns.get(PIXELS_VERSION, {}).get("pdq")
@@ -102,11 +102,10 @@ def _is_another(row: Image, found: Description) -> bool:
 
 
 def _store_anew(row: Image, found: Description, files: file_storage.undo_files) -> None:
-    """What models say of it is made by the workers, or by ``backfill`` where only a link is
-    known."""
+    """Vectors of models follow: by the workers, or by ``backfill`` where only a link is known."""
     row.fingerprints.filter(view=FULL).delete()
-    store_columns(row.pk, found.columns)
+    store_fingerprints(row.pk, found.columns)
     file_storage.delete_after_commit([row.thumbnail.name])
     row.thumbnail = files.add(file_storage.save_thumbnail(row.sha256, found.thumbnail))
     DuplicateScan.objects.filter(image=row).delete()
-    embedding.enqueue([row.pk], embedding.wanted())
+    embedding.enqueue([row.pk], embedding.configured_models())

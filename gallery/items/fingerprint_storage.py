@@ -15,18 +15,18 @@ DETAILS = ("pattern", "local_features")
 """Columns of ``ImageDetail``; a version writes one of them at most."""
 
 
-def store_columns(image_id: int, columns: ColumnsByVersion, view: str = "full") -> None:
+def store_fingerprints(image_id: int, columns: ColumnsByVersion, view: str = "full") -> None:
     """Insert one fingerprint row per version, with its detail; rows that exist stay as they are."""
-    store_all({image_id: columns}, view)
+    store_many({image_id: columns}, view)
 
 
-def store_further(image_id: int, further: Mapping[str, ColumnsByVersion]) -> None:
+def store_other_views(image_id: int, further: Mapping[str, ColumnsByVersion]) -> None:
     """The same of what else a file shows, by view."""
     for view, columns in further.items():
-        store_columns(image_id, columns, view)
+        store_fingerprints(image_id, columns, view)
 
 
-def store_all(columns: Mapping[int, ColumnsByVersion], view: str = "full") -> None:
+def store_many(columns: Mapping[int, ColumnsByVersion], view: str = "full") -> None:
     """The same for several images, by their ids: one statement for each version.
 
     A version that had nothing to say about a picture has a row too, which says that it was asked.
