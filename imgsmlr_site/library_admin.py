@@ -1,7 +1,7 @@
 """The admin of what libraries store: accounts, and django-q2's schedules, queue and history.
 
 A schedule and a queued task name any function of any module and run it. Whoever may write one
-may run code, so they are the superusers' alone, whatever permissions others are given.
+can run code, so only superusers may, whatever permissions others have.
 """
 
 from __future__ import annotations
@@ -27,22 +27,21 @@ for model in (User, Group, Schedule, OrmQ, Success, Failure):
     admin.site.unregister(model)
 
 
-class NamesWhoGives:
-    """Mixin: the audit says who gave and took roles here."""
+class RecordsActor:
+    """Mixin: the audit records who gave and took roles on these pages."""
 
     class Media:
-        """A module, so that it runs after the selector's own script."""
+        """A module, so that it runs after the script of Django's selector."""
 
         js = (Script("imgsmlr_site/account_selector.js", type="module"),)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """All that a page's form changes."""
+        """What the form of a page changes."""
         with roles.given_by(actor_of(request).name):
             response: HttpResponse = super().changeform_view(request, *args, **kwargs)  # type: ignore[misc]
         return response
 
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """One that is deleted."""
         with roles.given_by(actor_of(request).name):
             response: HttpResponse = super().delete_view(request, *args, **kwargs)  # type: ignore[misc]
         return response
@@ -53,7 +52,7 @@ class NamesWhoGives:
 
 
 @admin.register(User)
-class AccountAdmin(NamesWhoGives, UserAdmin, ModelAdmin):
+class AccountAdmin(RecordsActor, UserAdmin, ModelAdmin):
     """People who log in."""
 
     form = UserChangeForm
@@ -61,14 +60,14 @@ class AccountAdmin(NamesWhoGives, UserAdmin, ModelAdmin):
     change_password_form = AdminPasswordChangeForm
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Only superusers hand out rights; else who may change accounts could take them all."""
+        """Only superusers grant rights; else whoever may change accounts could take them all."""
         fields = super().get_readonly_fields(request, obj)
         if is_superuser(request):
             return fields
         return [*fields, "is_superuser", "is_staff", "groups", "user_permissions"]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Who may set another's password may act as them: staff are the superusers' to change."""
+        """Only superusers change staff: whoever may set a password can act as that person."""
         privileged = obj is not None and (obj.is_staff or obj.is_superuser)
         if privileged and obj != request.user and not is_superuser(request):
             return False
@@ -76,11 +75,11 @@ class AccountAdmin(NamesWhoGives, UserAdmin, ModelAdmin):
         return allowed
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Superusers; others deactivate."""
+        """Superusers only; others deactivate accounts."""
         return is_superuser(request)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        """With an event of what was changed of the rights."""
+        """Record changes of rights in the audit."""
         nothing = dict.fromkeys(roles.RIGHTS, False) | {"is_active": True}
         known = User.objects.filter(pk=obj.pk).values(*roles.RIGHTS).first()
         super().save_model(request, obj, form, change)
@@ -88,8 +87,8 @@ class AccountAdmin(NamesWhoGives, UserAdmin, ModelAdmin):
 
 
 @admin.register(Group)
-class RoleAdmin(NamesWhoGives, GroupAdmin, ModelAdmin):
-    """Groups are sets of rights, so they are superusers' to write."""
+class RoleAdmin(RecordsActor, GroupAdmin, ModelAdmin):
+    """Groups are sets of rights, so only superusers change them."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return is_superuser(request)
@@ -102,7 +101,7 @@ class RoleAdmin(NamesWhoGives, GroupAdmin, ModelAdmin):
 
 
 class SuperuserOnly:
-    """Mixin: nobody else sees, adds, changes or deletes anything."""
+    """Mixin: only superusers see, add, change or delete."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return is_superuser(request)
@@ -121,7 +120,7 @@ class SuperuserOnly:
 
 
 class ReadOnly:
-    """Mixin: seen by those who may, written by nobody; superusers may clear it away."""
+    """Mixin: nobody adds or changes; superusers may delete."""
 
     actions: list[str] = []
 
@@ -137,17 +136,17 @@ class ReadOnly:
 
 @admin.register(Schedule)
 class ScheduledTaskAdmin(SuperuserOnly, ScheduleAdmin, ModelAdmin):
-    """What runs again and again."""
+    """Schedules of regular tasks."""
 
 
 @admin.register(OrmQ)
 class QueuedTaskAdmin(ReadOnly, SuperuserOnly, QueueAdmin, ModelAdmin):
-    """What waits or is in work. It can be taken out, not edited."""
+    """Tasks that wait or run. They can be deleted, not edited."""
 
 
 @admin.register(Success)
 class FinishedTaskAdmin(ReadOnly, TaskAdmin, ModelAdmin):
-    """Tasks that ended well."""
+    """Tasks that succeeded."""
 
 
 @admin.register(Failure)
@@ -156,5 +155,4 @@ class FailedTaskAdmin(ReadOnly, FailAdmin, ModelAdmin):
 
 
 def is_superuser(request: HttpRequest) -> bool:
-    """Whether an active superuser asks."""
     return bool(request.user.is_active and request.user.is_superuser)

@@ -310,7 +310,7 @@ class ItemActions(BatchPages):
     # --- One item -------------------------------------------------------------------------
 
     def response_change(self, request: HttpRequest, obj: Item) -> HttpResponseBase:
-        """After saving, what the pressed button asks for."""
+        """After saving, run the action of the pressed button."""
         buttons = self.get_actions_submit_line(request, obj.pk)
         for button in buttons:
             if button.action_name in request.POST:
@@ -323,7 +323,7 @@ class ItemActions(BatchPages):
     def ask_alone(
         self, request: HttpRequest, item: Item, action: str, *, back: str = ""
     ) -> HttpResponseBase | None:
-        """The same from an item's own page."""
+        """``ask`` for one item, from its own page or ``back``."""
         rows = self.get_queryset(request).filter(pk=item.pk)  # type: ignore[attr-defined]
         page = back or self.item_kind.admin_url("change", item.pk)
         return self.ask(request, rows, action, return_to=page)
@@ -331,7 +331,7 @@ class ItemActions(BatchPages):
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: Any = None
     ) -> HttpResponseBase:
-        """The same page as for many."""
+        """The confirmation page of the bulk action, for one item."""
         item = self.get_object(request, object_id)  # type: ignore[attr-defined]
         if item is None:
             gone: HttpResponseBase = self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]
@@ -352,7 +352,7 @@ class ItemActions(BatchPages):
         kept = retention.withheld(self.item_kind.model, rows, Act.DELETE)
         if not kept or not access_of(request).allows("moderate"):
             return ""
-        return f"{next(iter(kept.values())).text}: it is not deleted before that is over."
+        return f"{next(iter(kept.values())).text}: it cannot be deleted until that ends."
 
 
 def _return_to(request: HttpRequest) -> str:

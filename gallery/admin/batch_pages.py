@@ -39,13 +39,12 @@ class BatchPages:
         return f"{opts.app_label}_{opts.model_name}"
 
     def get_urls(self) -> list[URLPattern]:
-        """With the pages of batches."""
         view = self.admin_site.admin_view(self.batch_view)  # type: ignore[attr-defined]
         page = path("batches/<int:pk>/", view, name=f"{self._label}_batch")
         return [page, *super().get_urls()]  # type: ignore[misc]
 
     def batch_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """What was done, and what undoing it would do; a POST from that very page undoes it."""
+        """What was done, and what undoing it would do. A POST from this page undoes it."""
         if not self.has_view_permission(request):  # type: ignore[attr-defined]
             raise PermissionDenied
         batch = ItemBatch.objects.filter(pk=pk, kind=self.item_kind.name).first()
@@ -71,7 +70,7 @@ class BatchPages:
         self, request: HttpRequest, batch: ItemBatch, plan: UndoPlan, token: str
     ) -> HttpResponse:
         is_done = batch.undone_at is not None
-        # Of one that is undone: what it was about.
+        # Of a batch that is undone: all its items.
         ids = batch.ids if is_done else plan.ids
         rows = self.get_queryset(request).filter(pk__in=ids)  # type: ignore[attr-defined]
         counted = self.item_kind.count_text
@@ -92,7 +91,7 @@ class BatchPages:
             "change_view": self.item_kind.admin_view("change"),
             "list_url": self.item_kind.admin_url("changelist"),
             "skipped": [(counted(len(ids)), why) for why, ids in left.items()],
-            # Why is for those who may undo it: it names cases.
+            # Reasons name cases: only those who may undo it see them.
             **self._withheld_context(plan.withheld if token and not is_done else {}),
             "token": token if plan.ids and not is_done else "",
         }
@@ -112,7 +111,9 @@ class BatchPages:
             return
         messages.success(request, f"Batch {pk} undone: {self.item_kind.count_text(len(done.ids))}.")
         for words, ids in done.changed.items():
-            messages.warning(request, f"{self.item_kind.count_text(len(ids))} left alone: {words}.")
+            messages.warning(
+                request, f"{self.item_kind.count_text(len(ids))} not changed: {words}."
+            )
         if done.withheld:
             messages.warning(request, self._withheld_text(done.withheld))
 

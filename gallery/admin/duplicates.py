@@ -40,19 +40,20 @@ CLUSTERS_PER_PAGE = LOADED_AT_ONCE
 MAX_MEMBERS_SHOWN = 24
 """Members of a cluster on one page. With all boxes of a page ticked, a request stays below the
 1,000 fields that Django accepts."""
-ALIKE, TILTED = 0.05, 3.0
+MIN_SCALE_CHANGE, MIN_ROTATION = 0.05, 3.0
+"""Smaller changes (share, degrees) are within the error of geometry and not mentioned."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """One thing to do with the copies. ``warning``: what a confirmation says it will do."""
+    """One thing to do with the copies. ``warning``: how the confirmation page describes it."""
 
     label: str
     service: Callable[..., int]
     rights: tuple[str, ...]
     done: str
     warning: str
-    final: bool = True
+    is_final: bool = True
 
 
 DECISIONS: Mapping[str, Decision] = {
@@ -74,19 +75,19 @@ DECISIONS: Mapping[str, Decision] = {
     ),
     "apart": Decision(
         "Not duplicates",
-        decisions.tell_apart,
+        decisions.mark_not_duplicates,
         ("gallery.change_image",),
-        "told apart",
+        "marked as not duplicates",
         "will never be shown again as duplicates of the others in their cluster. Nothing is "
         "deleted.",
-        final=False,
+        is_final=False,
     ),
 }
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a form says about one cluster."""
+    """What a form says about one cluster: which image to keep, and which are copies of it."""
 
     cluster: int
     keep: int
@@ -98,7 +99,7 @@ class DuplicatesAdmin(ModelAdmin):
     """Whoever may see images sees their duplicates; who may delete images decides."""
 
     def get_urls(self) -> list[URLPattern]:
-        """The one page; pairs have none of their own."""
+        """One page for all; a pair has no page."""
         view = self.admin_site.admin_view(self.changelist_view)
         return [path("", view, name="gallery_duplicatepair_changelist")]
 
@@ -109,7 +110,6 @@ class DuplicatesAdmin(ModelAdmin):
         return request.user.has_perm("gallery.view_image")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody: they are found."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -121,7 +121,7 @@ class DuplicatesAdmin(ModelAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """A page of clusters; with POST, what is to be decided or was confirmed."""
+        """A page of clusters. POST shows the confirmation page, or does what was confirmed."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         if request.method == "POST":
@@ -139,7 +139,7 @@ class DuplicatesAdmin(ModelAdmin):
             "clusters": [shown(cluster) for cluster in found],
             "sort": "largest" if largest else "certain",
             "run": DuplicateRun.objects.first(),
-            "left": scan.unscanned_images().count(),
+            "unscanned": scan.unscanned_images().count(),
             "decisions": allowed(request),
         }
         return self._render(request, "clusters.html", context)
@@ -154,12 +154,12 @@ class DuplicatesAdmin(ModelAdmin):
             messages.warning(request, "Nothing done: choose clusters, and copies in them, first.")
         elif "confirmed" in request.POST:
             reason = request.POST.get("reason", "").strip()[:1000]
-            if decision.final and not reason:
-                messages.warning(request, "Nothing done: say why, for the audit.")
+            if decision.is_final and not reason:
+                messages.warning(request, "Nothing done: give a reason for the audit.")
             else:
                 carry_out(request, decision, choices, reason)
         else:
-            choices = left_alone(request, decision, choices)
+            choices = without_withheld(request, decision, choices)
             clusters = chosen_clusters(
                 choices, with_visibility(access_of(request), Image.objects.all())
             )
@@ -182,7 +182,7 @@ class DuplicatesAdmin(ModelAdmin):
 
 
 def allowed(request: HttpRequest) -> dict[str, Decision]:
-    """The decisions that are this user's to take."""
+    """The decisions that this user may take."""
     return {
         name: decision
         for name, decision in DECISIONS.items()
@@ -191,7 +191,7 @@ def allowed(request: HttpRequest) -> dict[str, Decision]:
 
 
 def read_choices(form: Any) -> list[Choice]:
-    """The chosen clusters of a form that have copies; numbers that are none are passed over."""
+    """The chosen clusters of a form that have copies; invalid numbers are ignored."""
     choices = []
     for cluster in ids_of(form.getlist("cluster")):
         keep = ids_of([form.get(f"keep-{cluster}", "")])
@@ -218,13 +218,15 @@ def chosen_clusters(choices: Sequence[Choice], images: QuerySet[Image]) -> list[
 
 
 def fits(choice: Choice, group: Group) -> bool:
-    """Whether the cluster still has all that was chosen in it."""
+    """Whether all chosen images are still in the cluster."""
     return {choice.keep, *choice.copies} <= set(group.ids)
 
 
-def left_alone(request: HttpRequest, decision: Decision, choices: Sequence[Choice]) -> list[Choice]:
-    """The choices without the copies that a case needs, which are counted in a message."""
-    if not decision.final:
+def without_withheld(
+    request: HttpRequest, decision: Decision, choices: Sequence[Choice]
+) -> list[Choice]:
+    """The choices without the copies that a case needs; a message counts those."""
+    if not decision.is_final:
         return list(choices)
     copies = {pk for choice in choices for pk in choice.copies}
     rows = Image.objects.filter(pk__in=copies).only("pk", "status")
@@ -232,19 +234,16 @@ def left_alone(request: HttpRequest, decision: Decision, choices: Sequence[Choic
     if kept:
         named = "; ".join(f"image {pk}: {kept[pk].text}" for pk in sorted(kept)[:MAX_NAMED])
         text = f"{IMAGE.count_text(len(kept))} left out, withheld"
-        messages.warning(request, f"{text} ({named})." if _moderates(request) else f"{text}.")
+        may_see_cases = access_of(request).allows("moderate")
+        messages.warning(request, f"{text} ({named})." if may_see_cases else f"{text}.")
     free = [replace(choice, copies=choice.copies - set(kept)) for choice in choices]
     return [choice for choice in free if choice.copies]
-
-
-def _moderates(request: HttpRequest) -> bool:
-    return access_of(request).allows("moderate")
 
 
 def carry_out(
     request: HttpRequest, decision: Decision, choices: Sequence[Choice], reason: str
 ) -> None:
-    """One transaction for each cluster; one that has changed is told and stops no other."""
+    """One transaction for each cluster; a cluster that has changed is reported and skipped."""
     total = clusters = 0
     for choice in choices:
         try:
@@ -274,7 +273,7 @@ def shown(cluster: Cluster) -> dict[str, Any]:
 
 
 def rows(cluster: Cluster) -> list[dict[str, Any]]:
-    """Members with what is said about each."""
+    """The members with what the page says about each."""
     contents = {member.image.pk: member.content for member in cluster.members}
     return [
         {
@@ -289,7 +288,7 @@ def rows(cluster: Cluster) -> list[dict[str, Any]]:
 
 
 def edits(member: Member, other_content: float) -> list[str]:
-    """What was done to the other image to get this one, in words."""
+    """The edits that lead from the other image to this one, in words."""
     link = member.link
     if link is None or link.shared is None or link.own is None or link.scale is None:
         return ["alike as a whole"]
@@ -297,14 +296,14 @@ def edits(member: Member, other_content: float) -> list[str]:
     shared = min(1.0, link.shared / other_content)
     if shared < CROPPED:
         words.append(f"crop: {shared:.0%} of it")
-    if link.own < BORDERED - ALIKE:
+    if link.own < BORDERED - MIN_SCALE_CHANGE:
         plain = link.own >= CROPPED * member.content
         around = "a plain border" if plain else "more around it"
         words.append(f"{around}: it fills {link.own:.0%}")
     if link.mirrored:
         words.append("mirrored")
-    if abs(link.rotation or 0.0) > TILTED:
+    if abs(link.rotation or 0.0) > MIN_ROTATION:
         words.append(f"turned {link.rotation:.0f}°")
-    if abs(link.scale - 1.0) > ALIKE:
+    if abs(link.scale - 1.0) > MIN_SCALE_CHANGE:
         words.append(f"at {link.scale:.0%} of its size")
     return words or ["the same view"]

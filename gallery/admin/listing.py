@@ -1,4 +1,4 @@
-"""Finding images in a list of any length: filters, search and pages that need no long scan."""
+"""Filters, search and pages for lists of any length: none needs a long scan."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SEARCH_HELP = "An id, md5 or sha256; a whole url; or the beginning of a data id.
 
 
 def matching(images: QuerySet[Image], term: str) -> QuerySet[Image]:
-    """Those that a search term names, each way of naming one answered by an index."""
+    """Items that a search term names. Each condition is answered by an index."""
     term = term.strip()
     if not term:
         return images
@@ -41,13 +41,12 @@ def matching(images: QuerySet[Image], term: str) -> QuerySet[Image]:
 
 
 class EstimatingPaginator(Paginator):
-    """Counts exactly up to ``EXACT``; beyond it asks the planner, whose answer costs nothing."""
+    """Counts exactly up to ``EXACT``; larger counts are the planner's estimates."""
 
     EXACT = 10_000
 
     @cached_property
     def count(self) -> int:
-        """How many rows there are, or about how many."""
         images: Any = self.object_list
         rows = images.order_by()
         counted: int = rows[: self.EXACT + 1].count()
@@ -65,11 +64,10 @@ class FormatFilter(CheckboxFilter):
     parameter_name = "format"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        """Those that can be added; asking the table which are there would read all of it."""
+        """Those that can be added; asking the table for its formats would read all of it."""
         return [(name, name) for name in FORMATS]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Image]) -> QuerySet[Image]:
-        """The chosen formats, or all."""
         return queryset.filter(format__in=self.value()) if self.value() else queryset
 
 
@@ -82,7 +80,6 @@ class YesNoFilter(RadioFilter):
         return [("1", "Yes"), ("0", "No")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Image]) -> QuerySet[Image]:
-        """Those for which ``condition`` holds, or does not."""
         conditions = {"1": self.condition, "0": ~self.condition}
         condition = conditions.get(self.value())
         return queryset if condition is None else queryset.filter(condition)
@@ -113,7 +110,6 @@ class AddedByFilter(TextFilter):
     parameter_name = "added_by"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Image]) -> QuerySet[Image]:
-        """What this client added, or all."""
         return queryset.filter(added_by=self.value()) if self.value() else queryset
 
 
@@ -124,11 +120,9 @@ class AddedSinceFilter(RadioFilter):
     parameter_name = "days"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        """Days → words."""
         return list(PERIODS.items())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Image]) -> QuerySet[Image]:
-        """Added since then, or all."""
         if self.value() not in PERIODS:
             return queryset
         return queryset.filter(created_at__gte=timezone.now() - timedelta(days=int(self.value())))

@@ -1,7 +1,7 @@
-"""What was chosen for a bulk action, fixed when its confirmation page is shown.
+"""The rows chosen for a bulk action, fixed when its confirmation page is shown.
 
-The page carries a signed digest of the ids and of what each row was. A click counts only if all of
-it is still the same: nothing is done to a row that was not on the page.
+The page carries a signed digest of the ids and of the columns it shows. A click counts only if they
+are still the same: an action never changes a row that was not on the page.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ from django.http import HttpRequest
 
 MAX_AGE_SECONDS: Final = 24 * 3600
 """How long a page may be left open before it is confirmed."""
-CHANGED: Final = "The selection has changed meanwhile: please check again."
+CHANGED: Final = "The selection has changed meanwhile: please check it again."
 FIELD: Final = "confirmed"
 
 
 class Selection:
     """The chosen rows as they are now: ``ids``, ascending, and the token that confirms them.
 
-    ``columns``: what of a row the page speaks of; ``more``: what else it says, such as why rows are
-    left out.
+    ``columns``: those that the page shows.
     """
 
     def __init__(
@@ -41,16 +40,15 @@ class Selection:
 
     @property
     def ids(self) -> list[int]:
-        """Of all that was chosen."""
         return list(self._facts)
 
     def says(self, more: Any) -> None:
-        """What the page says beside the rows belongs to what is confirmed."""
+        """Add what else the page says, such as why rows are left out, to what is confirmed."""
         self._more = more
 
     @property
     def token(self) -> str:
-        """For the field ``confirmed`` of the page's form."""
+        """The value of the field ``confirmed`` of the page's form."""
         return signing.dumps([self._action, self._digest()], salt=self._salt())
 
     @property
@@ -60,7 +58,7 @@ class Selection:
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether that page showed what is chosen now, to the same person, for the same action."""
+        """Whether that page showed this selection, to the same person, for the same action."""
         token = self._request.POST.get(FIELD, "")
         try:
             told = signing.loads(token, salt=self._salt(), max_age=MAX_AGE_SECONDS)

@@ -1,4 +1,4 @@
-"""What a caller may not see of images and videos, and may not change."""
+"""Which items a caller may see and change."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from gallery.items.models import Image
 from gallery.shared.access import access_of
 from gallery.shared.errors import NotYours
 
-BLURRED = "Whether our links show it to you blurred: it is held, or in doubt."
-CLEARABLE = "Whether they show it clearly with clear=1. Each look is counted."
+BLURRED = "Whether our links show it to you blurred: it is quarantined or under review."
+CLEARABLE = "Whether our links show it clearly with clear=1. Each look is counted."
 
 
 def blur(request: Any, item: Item) -> dict[str, bool]:
-    """Both, for the one who asks; the rows of a list are asked about before."""
+    """``blurred`` and ``clearable`` for the caller. For the rows of a list they are set before."""
     if "blurred" not in item.__dict__:
         set_visibility(access_of(request), [item])
     return {"blurred": item.blurred, "clearable": item.blurred and item.clearable}
 
 
 def may_draw(request: Request, image_id: int | None) -> bool:
-    """Whether a drawing may show the stored image: it shows it clearly, and counts no look."""
+    """Whether a drawing may show the stored image: it shows it clearly without counting a look."""
     if image_id is None:
         return True
     image = visible(access_of(request), Image.objects.all(), image_id)
@@ -35,27 +35,27 @@ def may_draw(request: Request, image_id: int | None) -> bool:
 
 
 def check_own(request: Request, added_by: Iterable[str]) -> None:
-    """Raise ``NotYours`` unless the caller may change what these have added."""
+    """Raise ``NotYours`` unless the caller may change what these actors have added."""
     access = access_of(request)
     if not all(map(access.may_change, added_by)):
         raise NotYours(
-            f"{access.actor} may change and delete what it has added itself, and this is not all "
-            "of that kind; a lead may change what others have added."
+            f"{access.actor} may change and delete only what it has added itself; a lead may also "
+            "change what others have added."
         )
 
 
 def hidden_from(request: Request) -> Q:
-    """Rows that do not exist for this caller: what is quarantined, but for moderators.
+    """Rows that this caller does not see: quarantined items, except for moderators.
 
-    Who added an item, if it is a key or a user, reads that it is held, and not why; it can neither
-    change nor delete it then. Callers without a name may be anybody.
+    The key or user that added an item still reads that it is quarantined, not why, and can neither
+    change nor delete it. Callers without a name could be anybody, so they do not.
     """
     access = access_of(request)
     if access.allows("moderate"):
         return Q(pk=None)
     hidden = Q(status=Status.QUARANTINED)
     named = access.actor.startswith(("key:", "user:"))
-    # Not one who may add no more, as the role was taken.
+    # Not if the caller may no longer add.
     if named and access.allows("add") and request.method in SAFE_METHODS:
         hidden &= ~Q(added_by=access.actor)
     return hidden

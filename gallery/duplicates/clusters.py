@@ -1,14 +1,14 @@
 """Clusters of duplicates, computed from the stored pairs; in each the best image first.
 
 A cluster is a connected component of the pairs of ready images that nobody called different.
-Being linked does not carry over: of A~B and B~C, A and C may have little in common. So a member
-says whether it is linked to the best one itself, and if not, by whom it came in.
+Similarity is not transitive: of A~B and B~C, A and C may have little in common. So a member says
+whether it is linked to the best image itself, and if not, to which member it is linked.
 
-The best one of a cluster is the one with the most pixels in what it has in common with another
-one, then with the larger file, then the one added first. But an image steps back behind one it is
-linked to which shows the same and more at 0.6 of its resolution or better (it is a crop of that
-one; a collage or a screenshot shows more too, but smaller), and behind one which shows the same,
-no smaller, without the plain margins that it has around it.
+The best image of a cluster has the most pixels in the area that it shares with another member;
+then the larger file wins, then the one added first. But an image ranks behind a linked one that
+shows the same and more at 0.6 of its resolution or better (the image is a crop of it; a collage or
+a screenshot shows more too, but smaller), and behind a linked one that shows the same, no smaller,
+without the plain margins around it.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from gallery.items.models import DuplicatePair, DuplicateScan, Image, NotDuplica
 LOADED_AT_ONCE = 25
 """Clusters that are loaded at once."""
 CROPPED = 0.9
-"""Showing less than this share of another one's content is showing a part of it."""
+"""An image that shows less than this share of another one's content shows a part of it."""
 CROP_RESOLUTION, MARGIN_RESOLUTION = 0.6, 0.95
 BORDERED = 0.97
-"""Being shown in less than this share of another one is being shown with something around."""
+"""Below this share of its own area in common, an image has something around it."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """The ids of a cluster, ascending. ``confidence``: of the weakest link that it hangs by."""
+    """The ids of a cluster, ascending. ``confidence``: of its weakest necessary link."""
 
     ids: tuple[int, ...]
     confidence: float
@@ -76,7 +76,6 @@ class Cluster:
 
     @property
     def best(self) -> Member:
-        """The one to keep."""
         return self.members[0]
 
 
@@ -108,7 +107,7 @@ def find_groups(*, largest_first: bool = False) -> list[Group]:
             image = parents[image]
         return image
 
-    # From the most certain on, so that the last pair that joins two parts is the weakest needed.
+    # The most certain first, so that the last pair that joins two parts is the weakest one needed.
     strongest_first = live_pairs().order_by("-confidence", "a", "b")
     for a, b, confidence in strongest_first.values_list("a", "b", "confidence"):
         one, other = sorted((root(a), root(b)))
@@ -206,16 +205,16 @@ def _best(members: Mapping[int, Member], links: Mapping[int, Sequence[Link]]) ->
     def rank(member: Member) -> tuple[bool, float, int, object, int]:
         image = member.image
         known = [link for link in links[image.pk] if link.other in members]
-        steps_back = any(_steps_back(member, members[link.other], link) for link in known)
+        ranks_behind = any(_ranks_behind(member, members[link.other], link) for link in known)
         # Rounded, as geometry is exact to a few pixels only.
         common = max((round(link.own, 2) for link in known if link.own is not None), default=1.0)
         pixels = image.width * image.height * common
-        return steps_back, -pixels, -image.bytes, image.created_at, image.pk
+        return ranks_behind, -pixels, -image.bytes, image.created_at, image.pk
 
     return min(members.values(), key=rank).image.pk
 
 
-def _steps_back(member: Member, other: Member, link: Link) -> bool:
+def _ranks_behind(member: Member, other: Member, link: Link) -> bool:
     if link.shared is None or link.own is None or link.scale is None:
         return False
     resolution = 1.0 / link.scale

@@ -1,6 +1,6 @@
-"""What people decide about a cluster of duplicates: delete or merge its copies, or tell apart.
+"""Decisions about a cluster of duplicates: delete or merge its copies, or call them different.
 
-Each decision is one transaction, and is refused if the cluster is no longer what was looked at.
+Each decision is one transaction, and is refused if the cluster has changed since it was shown.
 """
 
 from __future__ import annotations
@@ -50,9 +50,11 @@ def merge_copies(*, keep: int, copies: Iterable[int], by: str, reason: str = "")
 
 
 @transaction.atomic
-def tell_apart(*, keep: int, copies: Iterable[int], by: str, reason: str = "") -> int:
-    """Note that ``copies`` are duplicates of nothing else in their cluster, whatever a search
-    finds. Answers how many there were. Raises ``Conflict``."""
+def mark_not_duplicates(*, keep: int, copies: Iterable[int], by: str, reason: str = "") -> int:
+    """Store that ``copies`` are no duplicates of others in their cluster, whatever a search finds.
+
+    Answers how many there were. Raises ``Conflict``.
+    """
     kept, rows = _locked(keep, copies)
     apart = {row.pk for row in rows}
     everyone = members_with(kept.pk)

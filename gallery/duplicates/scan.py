@@ -1,8 +1,8 @@
-"""Looking for duplicates: each image is searched with, by processes, and pairs are stored here.
+"""The search for duplicates: processes search with each image, and pairs are stored here.
 
-An image is searched with once, among all others: a pair is found if either proposes the other.
-What was looked up is committed batch by batch, so that a run which was broken off goes on where
-it was, and a later run looks up new images only.
+Each image is searched with once, among all others: a pair is found if either image finds the
+other. Results are committed in batches, so that an interrupted run can be resumed, and a later run
+searches with new images only.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ from gallery.shared.locking import locked
 
 IMAGES_PER_BATCH = 16
 NO_LIMIT = 1000
-"""More than a search proposes."""
+"""More matches than a search ever finds."""
 
 
 @dataclass(frozen=True)
 class ScanResult:
-    """An image and the columns of its pairs. ``problem``: why it could not be looked up."""
+    """An image and the columns of its pairs. ``problem``: why it could not be compared."""
 
     image_id: int
     content: float = 1.0
@@ -54,10 +54,10 @@ class ScanResult:
 
 
 def start_run(*, min_confidence: float | None, restart: bool) -> DuplicateRun:
-    """The run to go on with, or a new one; ``restart`` forgets what was found before.
+    """The run to resume, or a new one; ``restart`` deletes what was found before.
 
-    ``min_confidence`` None: that of the run before, or where ``auto`` is precise. Raises
-    ``Conflict`` if what is stored went by other rules, ``Unavailable`` without the copy model.
+    ``min_confidence`` None: that of the last run, or where ``auto`` is precise. Raises ``Conflict``
+    if the stored pairs were found with other rules, ``Unavailable`` without the copy model.
     """
     if reason := descriptors.why_unavailable("copy"):
         raise Unavailable(reason)
@@ -71,25 +71,25 @@ def start_run(*, min_confidence: float | None, restart: bool) -> DuplicateRun:
             chosen = precise if min_confidence is None else min_confidence
             return DuplicateRun.objects.create(min_confidence=chosen, rules=_rules())
         _check(run, min_confidence)
-        # One that is released later is looked up again: others may have come meanwhile.
+        # An image that is released later is compared again: others may have been added meanwhile.
         DuplicateScan.objects.exclude(image__in=Image.objects.ready()).delete()
     return run
 
 
 def unscanned_images() -> QuerySet[Image]:
-    """Images that can be looked up and were not, oldest first."""
+    """Images that can be compared and were not, the oldest first."""
     return _unscanned().filter(_described()).order_by("id")
 
 
 def undescribed() -> int:
-    """How many images must be described by ``copy`` before they can be looked up."""
+    """How many images must be described by ``copy`` before they can be compared."""
     return _unscanned().exclude(_described()).count()
 
 
 def scan_images(
     run: DuplicateRun, ids: Sequence[int], *, workers: int
 ) -> Iterator[list[ScanResult]]:
-    """Look these images up and store what was found, a transaction for each yielded batch.
+    """Compare these images and store the pairs, in a transaction for each yielded batch.
 
     Images deleted meanwhile are left out. Raises ``UserError`` when a process was killed.
     """
@@ -107,7 +107,7 @@ def scan_images(
             yield _store(waiting.popleft().result())
     except BrokenProcessPool:
         raise UserError(
-            "A process that looked for duplicates was ended, perhaps for lack of memory. "
+            "A process of the search was killed, perhaps for lack of memory. "
             "Run the command again to go on."
         ) from None
     finally:
@@ -200,12 +200,12 @@ def _described() -> Exists:
 
 
 def _rules() -> str:
-    """Which vectors are compared and which calibration says how sure that makes."""
+    """Identifies the compared vectors and the calibration of confidence."""
     return f"{COPY_VERSION} {zlib.crc32(confidence.PARAMETERS.read_bytes()):08x}"
 
 
 def _check(run: DuplicateRun, min_confidence: float | None) -> None:
-    anew = "Run it with --restart to look up every image anew; what was decided is kept."
+    anew = "Run it with --restart to compare every image again; decisions are kept."
     if run.rules != _rules():
         raise Conflict(
             f"The duplicates stored were found by another version of this program. {anew}"

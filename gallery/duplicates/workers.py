@@ -1,4 +1,4 @@
-"""Processes that look for duplicates. Imports no models: a fresh process comes here first."""
+"""Processes that search for duplicates. Imports no models: a new process imports this first."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ def test_the_slider_speaks_of_certainty(search_with: SearchWith, images: list[Im
     expect(slider).to_have_attribute("aria-valuetext", "75 %, 1 of 4 pictures")
     expect(title(page)).to_have_text("1 copy, at least 75 % sure")
     presets.get_by_role("button", name="All 0 %").click()
-    expect(title(page)).to_have_text("4 pictures, however unsure")
+    expect(title(page)).to_have_text("4 pictures, uncertain ones too")
     page.get_by_label("Haar wavelet (imgsmlr)").check()
     expect(page.get_by_role("slider", name="Largest distance")).to_be_visible()
     expect(cards(page).first.locator(".distance")).to_be_visible()

@@ -235,9 +235,9 @@ def test_nothing_found_and_what_is_unsure(
     expect(title(page)).to_have_text("No video shows it")
     expect(page.locator("#results-note")).to_have_text("of 4 videos")
     expect(page.get_by_role("button", name="Add this one…")).to_be_visible()
-    page.get_by_role("button", name="Show what is unsure").click()
+    page.get_by_role("button", name="Show uncertain matches").click()
     expect(page).to_have_url(re.compile("unsure=1"))
-    expect(title(page)).to_have_text(re.compile("^(No video shows it|.*, however unsure)$"))
+    expect(title(page)).to_have_text(re.compile("^(No video shows it|.*, uncertain ones too)$"))
     page.get_by_role("button", name="Clear").click()
     expect(title(page)).to_have_text("Newest videos")
 

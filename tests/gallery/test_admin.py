@@ -397,8 +397,8 @@ def test_a_batch_is_undone_but_for_what_changed_since(root: Client) -> None:
     assert Image.objects.get(pk=images[2].pk).status == "quarantined", "looking changes nothing"
     assert told(pages.undo(root, page, shown, reason="a slip")) == [
         f"Batch {ItemBatch.objects.get().pk} undone: 1 image.",
-        "1 image left alone: it is ready now.",
-        "1 image left alone: it was deleted since.",
+        "1 image not changed: it is ready now.",
+        "1 image not changed: it was deleted since.",
     ]
     assert set(Image.objects.values_list("status", flat=True)) == {"ready"}
     assert "was undone already" in told(pages.undo(root, page, shown))[0]

@@ -27,7 +27,7 @@ from PIL import Image as Pillow
 from PIL import ImageOps
 
 from gallery.duplicates import clusters, scan
-from gallery.duplicates.decisions import delete_copies, merge_copies, tell_apart
+from gallery.duplicates.decisions import delete_copies, mark_not_duplicates, merge_copies
 from gallery.imaging import descriptors
 from gallery.items import changing
 from gallery.items.models import (
@@ -148,7 +148,7 @@ def test_command_finds_copies_and_later_looks_up_new_images_only(
     others = [described(photo(seed)) for seed in range(2, 5)]
     target = tmp_path / "clusters.csv"
     find(csv=target, min_confidence=0.5)
-    assert "6 images looked up. 1 clusters of 3 images" in capsys.readouterr().out
+    assert "6 images compared. 1 clusters of 3 images" in capsys.readouterr().out
     with target.open(newline="") as stream:
         (written,) = csv.DictReader(stream)
     assert written["id"] == str(small.pk)
@@ -160,11 +160,11 @@ def test_command_finds_copies_and_later_looks_up_new_images_only(
 
     framed = described(ImageOps.expand(photo(), 40, "black"))
     find()
-    assert "1 images looked up. 1 clusters of 4 images" in capsys.readouterr().out
+    assert "1 images compared. 1 clusters of 4 images" in capsys.readouterr().out
     assert framed.pk in ids(only_cluster())
     assert not DuplicatePair.objects.filter(a__in=others).exists()
     find(restart=True, min_confidence=0.5)
-    assert "7 images looked up. 1 clusters of 4 images" in capsys.readouterr().out
+    assert "7 images compared. 1 clusters of 4 images" in capsys.readouterr().out
     assert DuplicateRun.objects.get().pk != run.pk
 
 
@@ -269,7 +269,7 @@ def test_no_workers_are_refused() -> None:
 def test_other_rules_need_a_restart_which_keeps_decisions() -> None:
     one, other = row(), row()
     link(one, other)
-    tell_apart(keep=one.pk, copies=[other.pk], by="t")
+    mark_not_duplicates(keep=one.pk, copies=[other.pk], by="t")
     DuplicateScan.objects.create(image=one, content=1.0)
     run = scan.start_run(min_confidence=0.9, restart=False)
     with pytest.raises(Conflict, match=r"--min-confidence 0\.9\. Run it with --restart"):
@@ -487,7 +487,7 @@ def test_told_apart_stays_apart_when_found_again(news: list[tuple[str, str, int]
     one, two, three = row(), row(), row()
     link(one, two)
     link(two, three)
-    assert tell_apart(keep=two.pk, copies=[one.pk, three.pk], by="user:ann") == 2
+    assert mark_not_duplicates(keep=two.pk, copies=[one.pk, three.pk], by="user:ann") == 2
     assert clusters.find_groups() == []
     scan.start_run(min_confidence=None, restart=True)
     link(one, two)
@@ -504,11 +504,11 @@ def test_telling_one_apart_leaves_the_others_together() -> None:
     link(kept, copy)
     link(copy, stranger)
     link(kept, stranger)
-    tell_apart(keep=kept.pk, copies=[stranger.pk], by="t")
+    mark_not_duplicates(keep=kept.pk, copies=[stranger.pk], by="t")
     assert ids(only_cluster()) == [kept.pk, copy.pk]
 
 
-@pytest.mark.parametrize("decide", [delete_copies, merge_copies, tell_apart])
+@pytest.mark.parametrize("decide", [delete_copies, merge_copies, mark_not_duplicates])
 @pytest.mark.parametrize("change", ["kept gone", "copy gone", "quarantined", "apart", "stranger"])
 def test_a_cluster_that_has_changed_is_left_alone(decide: Callable[..., int], change: str) -> None:
     kept, copy, third, stranger = row(), row(), row(), row()
@@ -522,7 +522,7 @@ def test_a_cluster_that_has_changed_is_left_alone(decide: Callable[..., int], ch
     elif change == "quarantined":
         Image.objects.filter(pk=copy.pk).update(status="quarantined")
     elif change == "apart":
-        tell_apart(keep=kept.pk, copies=[copy.pk], by="t")
+        mark_not_duplicates(keep=kept.pk, copies=[copy.pk], by="t")
     else:
         copies.append(stranger.pk)
     before = Image.objects.count(), NotDuplicate.objects.count()
@@ -557,14 +557,14 @@ def told(response: Any) -> list[str]:
 
 
 def test_an_empty_page_says_what_to_do(root: Client) -> None:
-    assert "Nobody has looked for duplicates yet" in root.get(PAGE).content.decode()
+    assert "No search for duplicates has run yet" in root.get(PAGE).content.decode()
     image = described(photo())
     scan.start_run(min_confidence=None, restart=False)
     page = root.get(PAGE).content.decode()
     assert "No duplicates" in page
-    assert "1 image not looked at yet" in page
+    assert "1 image not compared yet" in page
     DuplicateScan.objects.create(image=image, content=1.0)
-    assert "not looked at yet" not in root.get(PAGE).content.decode()
+    assert "not compared yet" not in root.get(PAGE).content.decode()
 
 
 def test_page_shows_what_is_known(root: Client) -> None:
@@ -587,7 +587,7 @@ def test_page_shows_what_is_known(root: Client) -> None:
         "mirrored, turned 90°, at 40% of its size",
         "a plain border: it fills 50%",
         "alike as a whole",
-        f"not linked to the one kept, but to image {alike.pk} (0.812)",
+        f"not linked to the image to keep, but to image {alike.pk} (0.812)",
     ):
         assert text in page, text
 
@@ -633,7 +633,7 @@ def test_another_one_may_be_kept(root: Client) -> None:
     link(suggested, chained)
     page = choose(root, "merge", (other, [suggested, chained])).content.decode()
     assert f"image {other.pk} stays" in page
-    assert "not linked to the one that stays" in page
+    assert "not linked to the image that stays" in page
     choose(root, "merge", (other, [suggested, chained]), confirmed="1", reason="copies")
     kept = Image.objects.get()
     assert kept == other

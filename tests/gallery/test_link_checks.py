@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from gallery.items import file_storage
-from gallery.items.link_checks import OF_ONE_HOST, check_links
+from gallery.items.link_checks import MAX_PER_HOST, check_links
 from gallery.items.models import Image, LinkCheck
 from gallery.tasks import check_links as task
 from moderation.audit.models import AuditEvent
@@ -127,12 +127,12 @@ def test_it_can_be_turned_off(server: HttpServer, settings: Any) -> None:
 
 
 def test_one_host_does_not_keep_others_out(server: HttpServer, settings: Any) -> None:
-    for number in range(OF_ONE_HOST + 3):
+    for number in range(MAX_PER_HOST + 3):
         linked(server, f"/{number}.png", number)
-    settings.RECHECK_LINKS_HOURLY = 12 * (OF_ONE_HOST + 1)
+    settings.RECHECK_LINKS_HOURLY = 12 * (MAX_PER_HOST + 1)
     with HttpServer() as other:
         linked(other, "/z.png", 99)
-        assert task() == OF_ONE_HOST + 1
+        assert task() == MAX_PER_HOST + 1
         assert len(other.requests) == 1
     assert task() == 3
 

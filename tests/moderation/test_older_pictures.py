@@ -18,7 +18,7 @@ from django_q.models import OrmQ
 from PIL import Image as Pillow
 
 from gallery.imaging import decoding, descriptors
-from gallery.items import conf, looking_through
+from gallery.items import conf, reprocessing
 from gallery.items.fingerprint_storage import store_fingerprints
 from gallery.items.item import UNREADABLE
 from gallery.items.models import PICTURES_VERSION, Image, ImageFingerprint
@@ -69,7 +69,7 @@ def hidden() -> Image:
 def test_new_images_and_videos_are_looked_through() -> None:
     assert version(make.add_ready_image()) == PICTURES_VERSION
     assert ready_video(SHORT).pictures_version == VIDEO_VERSION
-    assert looking_through.count_left() == (0, 0)
+    assert reprocessing.count_outdated() == (0, 0)
 
 
 @pytest.mark.parametrize("way", ["command", "task"])
@@ -88,7 +88,7 @@ def test_what_older_code_did_not_see_is_found_by_scans_then(way: str) -> None:
     else:
         assert look_through() == 2
     assert (version(image), version(plain)) == (PICTURES_VERSION, PICTURES_VERSION)
-    assert looking_through.count_left() == (0, 0)
+    assert reprocessing.count_outdated() == (0, 0)
     assert set(image.fingerprints.values_list("view", flat=True)) == {"full", "full b", "full c"}
     assert rows <= set(plain.fingerprints.values_list("pk", flat=True))
     scan(on)

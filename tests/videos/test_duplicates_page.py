@@ -48,7 +48,7 @@ def test_what_is_shared_and_where(client: Client, stored: dict[str, Video]) -> N
     assert re.search(r"0:00:04 to 0:00:1[012] is 0:00:04 to 0:00:1[012] there", text)
     shown = re.search(rf"videos/{stored['remix'].pk}/frame/\?t=([\d.]+)", text)
     assert shown and float(shown[1]) == pytest.approx(8, abs=1)
-    assert text.count("shares nothing") == 2
+    assert text.count("Shares no footage") == 2
     assert 'name="delete"' not in text
 
 
@@ -113,4 +113,4 @@ def test_who_may_not(client: Client, stored: dict[str, Video], method: str) -> N
 
 def test_no_videos(client: Client) -> None:
     library.clear()
-    assert "There is no video" in staff(client, "view_video").get(PAGE).content.decode()
+    assert "No video is searchable yet" in staff(client, "view_video").get(PAGE).content.decode()

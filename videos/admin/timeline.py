@@ -1,4 +1,4 @@
-"""A video's frames as a person sees them: a strip of pictures, and which parts can be found."""
+"""A strip of a video's frames, and a timeline of which parts can be found."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.urls import reverse
 from videos.decode.errors import clock
 from videos.models import Video
 
-PICTURES: Final = 24
+MAX_STRIP_FRAMES: Final = 24
 BINS: Final = 400
 SILENT, COMMON, RARE = "silent", "common", "rare"
 _RARE_FROM: Final = 0.6
@@ -18,8 +18,8 @@ _RARE_FROM: Final = 0.6
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """A picture of the strip: seconds, the same for people, and where it is."""
+class StripFrame:
+    """``label``: the time for people. ``url``: where its picture is."""
 
     seconds: float
     label: str
@@ -27,7 +27,7 @@ class Shown:
 
     @property
     def name(self) -> str:
-        """What it shows, in words."""
+        """The alternative text of the picture."""
         return f"Frame at {self.label}"
 
 
@@ -40,25 +40,24 @@ class Stretch:
     width: int
 
 
-def strip(video: Video) -> list[Shown]:
-    """At most ``PICTURES`` moments, evenly spread over the frames that are stored."""
+def strip(video: Video) -> list[StripFrame]:
+    """At most ``MAX_STRIP_FRAMES`` moments, evenly spread over the frames that are stored."""
     times = list(
         video.frames.filter(view="full").order_by("t0").values_list("t0", flat=True).distinct()
     )
-    count = min(PICTURES, len(times))
+    count = min(MAX_STRIP_FRAMES, len(times))
     chosen = [times[n * len(times) // count] for n in range(count)]
-    return [Shown(t / 1000, clock(t), frame_address(video, t / 1000)) for t in chosen]
+    return [StripFrame(t / 1000, clock(t), frame_address(video, t / 1000)) for t in chosen]
 
 
 def frame_address(video: Video, seconds: float) -> str:
-    """Where the picture of a moment is."""
     return f"{reverse('video-frame', args=[video.pk])}?t={seconds}"
 
 
 def timeline(video: Video) -> list[Stretch]:
-    """Where the video has frames, and how much each says of which video it is from.
+    """Where the video has frames, and how well each identifies the video.
 
-    silent: it never votes; common: several other videos show it too; rare: few or none do.
+    silent: black, flat or noise; common: several other videos show it too; rare: few or none do.
     """
     duration = max(1, video.duration_ms or 0)
     kinds: list[str] = [""] * BINS
@@ -67,7 +66,7 @@ def timeline(video: Video) -> list[Stretch]:
         kind = RARE if weight >= _RARE_FROM else COMMON if weight > 0 else SILENT
         first, last = (min(BINS - 1, t * BINS // duration) for t in (t0, t1))
         kinds[first : last + 1] = [kind] * (last + 1 - first)
-    # What moves has a frame a second: it stands for the time up to the next one.
+    # Moving scenes have a frame each second, which stands for the time up to the next one.
     for at in range(1, BINS):
         kinds[at] = kinds[at] or kinds[at - 1]
     return _joined(kinds)

@@ -35,15 +35,15 @@ class Command(BaseCommand):
     def handle(self, *args: Any, dry_run: bool, switch_anyway: bool, **options: Any) -> None:
         """Raises CommandError when searches could not be moved to the new model."""
         if dry_run:
-            self._say_what_is_left()
+            self._report_outdated()
             return
-        # First: what it finds to be another picture is then described by models, too.
+        # First: pictures that it replaces are then described by models, too.
         counts = self._count(reprocessing.reprocess_all(), reprocessing.count_outdated()[0])
         self.stdout.write(
-            f"{counts['filled']} looked through for every picture in their files, "
+            f"{counts['filled']} read again for every picture in their files, "
             f"{counts['stale'] + counts['failed']} could not be read."
         )
-        missing = self._say_what_is_missing()
+        missing = self._report_missing()
         counts = self._count(backfill.fill_missing(), missing.images)
         self.stdout.write(
             f"{counts['filled']} filled, {counts['stale']} stale, {counts['failed']} failed."
@@ -55,16 +55,16 @@ class Command(BaseCommand):
         if switched:
             self.stdout.write(f"Searches use {switched} now.")
 
-    def _say_what_is_left(self) -> None:
+    def _report_outdated(self) -> None:
         left, links = reprocessing.count_outdated()
         self.stdout.write(
-            f"{left} images were not looked through for every picture in their files, "
+            f"{left} images were not read again for every picture in their files, "
             f"{links} of them would be fetched again."
         )
-        missing = self._say_what_is_missing()
+        missing = self._report_missing()
         self.stdout.write(f"{missing.links} of {missing.images} would be fetched again.")
 
-    def _say_what_is_missing(self) -> backfill.Missing:
+    def _report_missing(self) -> backfill.Missing:
         missing = backfill.count_missing()
         for version, count in missing.by_version.items():
             self.stdout.write(f"{version}: {count} images lack it")

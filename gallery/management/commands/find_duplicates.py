@@ -20,28 +20,27 @@ BUSY = Conflict("Another search for duplicates is running: wait until it ends.")
 
 
 class Command(BaseCommand):
-    """Looks up the images that were not looked up yet, and may export what is known then."""
+    """Compares the images that were not compared yet, and may export all clusters."""
 
     help = (
-        "Look for near-duplicates among the stored images. They are shown in the admin, under "
-        "Duplicates, where you merge, delete or dismiss them. Run it again to resume, or to look "
-        "up the images that were added since."
+        "Find near-duplicates among the stored images. They are shown in the admin, under "
+        "Duplicates, where you merge, delete or dismiss them. Run it again to resume, or to "
+        "compare the images that were added since."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """--min-confidence, --restart, --workers, --csv."""
         parser.add_argument(
             "--min-confidence",
             type=float,
             metavar="0..1",
-            help="how sure it must be that two images are copies; by default as in the run "
-            "before, at first where the match type auto is precise",
+            help="least confidence that two images are copies; by default as in the last run, "
+            "at first where the match type auto is precise",
         )
         parser.add_argument(
             "--restart",
             action="store_true",
-            help="forget what was found and look up every image anew, as is needed for another "
-            "--min-confidence; what was called not duplicates stays so",
+            help="delete what was found and compare every image again, as another "
+            "--min-confidence needs; what was marked as not duplicates stays so",
         )
         parser.add_argument(
             "--workers",
@@ -78,7 +77,7 @@ class Command(BaseCommand):
             raise SystemExit(130) from None
 
     def scan(self, run: Any, workers: int) -> None:
-        """Show the progress, what could not be looked up, and what is known at the end."""
+        """Show the progress, what could not be compared, and a summary."""
         ids = list(scan.unscanned_images().values_list("pk", flat=True))
         with tqdm(total=len(ids), unit="image", disable=None) as bar:
             for batch in scan.scan_images(run, ids, workers=workers):
@@ -89,7 +88,7 @@ class Command(BaseCommand):
         groups = find_groups()
         images = sum(len(group.ids) for group in groups)
         self.stdout.write(
-            f"{len(ids)} images looked up. {len(groups)} clusters of {images} images "
+            f"{len(ids)} images compared. {len(groups)} clusters of {images} images "
             f"at a confidence of {run.min_confidence:g} or more."
         )
         if waiting := scan.undescribed():

@@ -1,5 +1,5 @@
-/** Blurred pictures and videos: a button shows one clearly, which the server counts. No page that
- * is left keeps one clear, so that going back never shows it again. */
+/** Blurred pictures and videos: a button shows one clearly, which the server counts. Leaving the
+ * page blurs it again, so that going back does not show it. */
 
 "use strict";
 

@@ -1,4 +1,4 @@
-/** The HTTP API, as this page uses it. */
+/** Calls of the HTTP API. */
 
 import { send } from "./upload.js";
 

@@ -1,4 +1,4 @@
-/** What is doubted: blurred until a person asks to see it clearly, which the server counts. */
+/** Blurred media: shown clearly when a person asks for it, which the server counts. */
 
 import { button } from "./dom.js";
 

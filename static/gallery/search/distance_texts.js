@@ -47,7 +47,7 @@ function certainty({ max_threshold: maximum }) {
     step: 0.01,
     threshold: (value) => (value < maximum ? atLeast(value) : "0 %"),
     within(value, number) {
-      if (value >= maximum) return `${format.plural(number, "picture")}, however unsure`;
+      if (value >= maximum) return `${format.plural(number, "picture")}, uncertain ones too`;
       const found = number ? format.plural(number, "copy", "copies") : "No copy";
       return `${found}, at least ${atLeast(value)} sure`;
     },

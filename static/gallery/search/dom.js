@@ -1,4 +1,4 @@
-/** Small helpers around the document. Data only ever becomes text, never markup. */
+/** Small helpers around the document. Data becomes text, never markup. */
 
 export const byId = (id) => document.getElementById(id);
 

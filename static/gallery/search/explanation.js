@@ -1,4 +1,4 @@
-/** Why a picture was found, on its card: the edits in words, where, side by side, distances. */
+/** Why a picture was found, on its card: edits in words, the shared region, comparison, distances. */
 
 import { fromTemplate, make } from "./dom.js";
 import { agreement, distancesOf, sentenceOf, summaryOf } from "./edit_texts.js";

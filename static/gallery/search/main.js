@@ -1,4 +1,4 @@
-/** Wires the page: the address bar is the state, every change of it is one run. */
+/** Connects the parts of the page. Its state is in the address bar; each change runs one search. */
 
 import { createAdder } from "./add_dialog.js";
 import * as api from "./api.js";

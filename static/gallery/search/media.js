@@ -1,4 +1,4 @@
-/** Pictures, animations and clips: which of them a file or a link is. */
+/** Whether a file or a link is a picture, an animation or a clip. */
 
 /** Endings of videos; browsers know no type for some of them. */
 const CLIP = /\.(mp4|m4v|mov|mkv|webm|avi|ts|m2ts|mts|ogv|ogg|mpe?g|3gp)$/i;

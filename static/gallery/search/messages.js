@@ -1,4 +1,4 @@
-/** What the page says: titles, empty states, refusals. */
+/** Texts of the page: titles, empty states, errors. */
 
 import { fromTemplate } from "./dom.js";
 import * as format from "./format.js";
@@ -93,7 +93,7 @@ export function failure(error, retry, inVideos) {
     return ["Sign in to search", notice(null, text, actions)];
   }
   const inputAtFault = error.status >= 400 && error.status < 500 && error.status !== 429;
-  const general = inputAtFault ? "The search was refused" : "The service could not do it";
+  const general = inputAtFault ? "The search was refused" : "The service failed";
   const title = error.code?.startsWith("fetch_") ? "The link could not be fetched" : TITLES[error.code];
   const actions = inputAtFault ? [] : [["Try again", retry, true]];
   if (inVideos) actions.push(["Search the videos with it", inVideos, true]);

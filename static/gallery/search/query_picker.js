@@ -1,4 +1,4 @@
-/** Ways to hand over a picture or a clip: drop, paste, choose, and the box for a link or words. */
+/** Ways to give a picture or a clip: drop, paste, choose, or type a link or words. */
 
 import { byId, webUrl } from "./dom.js";
 import { isClip } from "./media.js";

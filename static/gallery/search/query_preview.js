@@ -1,4 +1,4 @@
-/** What is being searched for, shown in the panel. */
+/** The query, shown in the panel. */
 
 import { byId, icon, make } from "./dom.js";
 import * as format from "./format.js";

@@ -1,4 +1,4 @@
-/** The right-hand side: pictures, and what is said where there are none. */
+/** The right-hand side: pictures found, or a text if there are none. */
 
 import { announce, button, byId, confirmOn, copyText, fromTemplate, make, webUrl } from "./dom.js";
 import { explain } from "./explanation.js";

@@ -1,4 +1,4 @@
-/** Match type, largest distance, limit and data id: how to search. */
+/** The options of a search: match type, largest distance, limit and data id. */
 
 import { byId, drawn, fromTemplate, button } from "./dom.js";
 import { clampLimit, DEFAULT_LIMIT } from "./state.js";

@@ -1,4 +1,4 @@
-/** What one searches in: pictures or videos. */
+/** The choice between searching pictures and videos. */
 
 import { byId } from "./dom.js";
 import * as format from "./format.js";

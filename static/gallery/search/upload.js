@@ -1,4 +1,4 @@
-/** Sending a form with a file in it, and how far that is: fetch() does not say. */
+/** Sending a form with a file, with progress, which fetch() does not report. */
 
 /**
  * Like fetch(), with `onProgress(share)`, 0..1, while the body is sent. Resolves to {ok, status,

@@ -1,4 +1,4 @@
-/** What the page says about videos: titles, nothing found, nothing to look for. */
+/** Texts of the page about videos: titles, nothing found, queries without detail. */
 
 import { fromTemplate } from "./dom.js";
 import * as format from "./format.js";
@@ -13,12 +13,12 @@ export function describeVideos(results, { answer, state, videos }) {
 function titleOf({ low_information: isEmpty }, number, { unsure }) {
   if (isEmpty) return "Nothing to look for";
   if (!number) return "No video shows it";
-  if (unsure) return `${format.plural(number, "video")}, however unsure`;
+  if (unsure) return `${format.plural(number, "video")}, uncertain ones too`;
   return number === 1 ? "1 video shows it" : `${number} videos show it`;
 }
 
 /**
- * Messages above the videos. `askAll` shows results however unsure; `add` adds the query, and
+ * Messages above the videos. `askAll` shows uncertain results too; `add` adds the query, and
  * `searchPictures` looks for it among the pictures, where that can be done.
  */
 export function videoNotices({ answer, state, videos, askAll, add, searchPictures }) {
@@ -35,10 +35,10 @@ export function videoNotices({ answer, state, videos, askAll, add, searchPicture
     ? ` ${format.plural(videos.pending, "video")} on the way will be searchable soon.`
     : "";
   if (state.unsure) {
-    return [notice(null, `Nothing here looks like it, however unsure.${waiting}`, actions)];
+    return [notice(null, `No video looks like it, not even uncertainly.${waiting}`, actions)];
   }
-  const all = ["Show what is unsure", askAll, true];
-  return [notice(null, `Nothing here is surely from the same video.${waiting}`, [all, ...actions])];
+  const all = ["Show uncertain matches", askAll, true];
+  return [notice(null, `No video is a certain match.${waiting}`, [all, ...actions])];
 }
 
 /** No video yet: how to add some. */

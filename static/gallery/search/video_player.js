@@ -1,4 +1,4 @@
-/** A picture of a video that becomes the video where one presses play. */
+/** A picture of a video that is replaced by the video when play is pressed. */
 
 import { make } from "./dom.js";
 import { clock } from "./format.js";

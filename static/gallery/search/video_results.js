@@ -1,4 +1,4 @@
-/** Videos as cards: what they are, and the moments that show the query. */
+/** Cards of videos, with the moments that show the query. */
 
 import { button, byId, copyText, fromTemplate, icon, make, announce, confirmOn } from "./dom.js";
 import * as format from "./format.js";

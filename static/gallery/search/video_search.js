@@ -1,4 +1,4 @@
-/** Searching the videos, and showing what is there. */
+/** Searching videos, and showing the newest. */
 
 import * as api from "./api.js";
 import { foundVideos, storedVideo } from "./video_results.js";

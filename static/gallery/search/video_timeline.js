@@ -1,4 +1,4 @@
-/** A bar that stands for a whole video, with the parts that the query shows. */
+/** A bar for a whole video, with the parts that show the query marked. */
 
 import { drawn, fromTemplate } from "./dom.js";
 import { clock } from "./format.js";
