@@ -153,7 +153,7 @@ def test_a_lost_original_does_not_stop_the_rest() -> None:
 
 
 def test_batches_and_resuming(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfill, "BATCH", 2)
+    monkeypatch.setattr(backfill, "IMAGES_PER_BATCH", 2)
     images = [add_complete(make.photo(seed, (40, 30))) for seed in range(5)]
     forget(*images)
     first = backfill.fill_missing()

@@ -319,7 +319,7 @@ def test_merging_leaves_out_what_a_case_needs(enter: Callable[..., Client]) -> N
     assert page.context["count"] == 1
     assert f"image {image.pk}: case {case.pk} is open" in page.content.decode()
     refused = admin.post(url, {**form, "confirmed": "1"}, follow=True)
-    assert "say why" in told(refused)[0]
+    assert "give a reason" in told(refused)[0]
     sure = {**form, f"copy-{cluster}": [copy.pk], "confirmed": "1", "reason": "copies"}
     assert "1 image of 1 cluster merged." in told(admin.post(url, sure, follow=True))
     assert set(Image.objects.all()) == {keep, image}

@@ -82,9 +82,9 @@ def test_what_older_code_did_not_see_is_found_by_scans_then(way: str) -> None:
     scan(on)
     assert status(image) == "ready"
     if way == "command":
-        assert "2 images were not looked through" in run("describe_missing", dry_run=True)
+        assert "2 images were not read again" in run("describe_missing", dry_run=True)
         assert version(image) == 0
-        assert "2 looked through" in run("describe_missing")
+        assert "2 read again" in run("describe_missing")
     else:
         assert look_through() == 2
     assert (version(image), version(plain)) == (PICTURES_VERSION, PICTURES_VERSION)
@@ -134,7 +134,7 @@ def test_searches_find_what_white_pages_show_only_after_the_command(
         assert found_by(BANNED, match_type) == []
     with django_capture_on_commit_callbacks(execute=True):
         out = run("describe_missing")
-    assert "1 looked through" in out and "copy-1: 1 images lack it" in out
+    assert "1 read again" in out and "copy-1: 1 images lack it" in out
     for match_type in ("pdq", "copy"):
         assert found_by(BANNED, match_type) == [image.pk]
         assert found_by(DECOY, match_type) == []
@@ -163,7 +163,7 @@ def test_the_command_run_twice_does_nothing_the_second_time() -> None:
     run("describe_missing")
     rows = list(ImageFingerprint.objects.order_by("pk").values_list("pk", flat=True))
     out = run("describe_missing")
-    assert "0 looked through" in out and "0 filled" in out
+    assert "0 read again" in out and "0 filled" in out
     assert list(ImageFingerprint.objects.order_by("pk").values_list("pk", flat=True)) == rows
 
 
@@ -221,7 +221,7 @@ def test_a_killed_command_goes_on_where_it_was() -> None:
     process.send_signal(signal.SIGKILL)
     process.wait(10)
     assert [version(image) for image in images] == [PICTURES_VERSION, UNREADABLE, 0]
-    assert "2 looked through for every picture in their files, 0 could" in run("describe_missing")
+    assert "2 read again for every picture in their files, 0 could" in run("describe_missing")
     for image in images:
         assert version(image) == PICTURES_VERSION
         assert image.fingerprints.filter(view="full b").count() == 1
@@ -239,7 +239,7 @@ def test_what_cannot_be_read_is_named_and_keeps_nobody_waiting() -> None:
     assert version(without) == 0  # its link would have to be fetched: a person's decision
     assert look_through() == 0
     out = run("describe_missing")
-    assert "0 looked through for every picture in their files, 3 could not be read." in out
+    assert "0 read again for every picture in their files, 3 could not be read." in out
     assert f"image {without.pk}: Its original was not kept, and it has no URL." in out
 
 
