@@ -25,6 +25,8 @@ class ImageQuerySet(ItemQuerySet["Image"]):
 
 
 class Image(Item):
+    """One picture."""
+
     PICTURES_VERSION = PICTURES_VERSION
 
     stale_at = models.DateTimeField(

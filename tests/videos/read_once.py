@@ -29,7 +29,7 @@ _headers: dict[Hashable, Info] = {}
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Until the test ends."""
     monkeypatch.setattr(indexing, "read", _remembering_read(indexing.read))
-    monkeypatch.setattr(adding, "_look", _remembering_look(adding._look))
+    monkeypatch.setattr(adding, "_probe", _remembering_probe(adding._probe))
 
 
 def _remembering_read(read: Any) -> Any:
@@ -52,12 +52,12 @@ def _remembering_read(read: Any) -> Any:
     return remembering
 
 
-def _remembering_look(look: Any) -> Any:
+def _remembering_probe(probe: Any) -> Any:
     def remembering(file: Any) -> Info:
         file.seek(0)
-        key = (hashlib.sha256(file.read()).digest(), conf.look_limits())
+        key = (hashlib.sha256(file.read()).digest(), conf.probe_limits())
         if key not in _headers:
-            _headers[key] = look(file)
+            _headers[key] = probe(file)
         return _headers[key]
 
     return remembering

@@ -59,7 +59,7 @@ def test_each_picture_succeeds_or_fails_alone(client: Client, web: HttpServer) -
 def test_slow_hosts_cannot_hold_a_batch(
     client: Client, web: HttpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adding, "BATCH_SECONDS", 0.2)
+    monkeypatch.setattr(adding, "MAX_BATCH_SECONDS", 0.2)
     web.routes = {"/slow": hang(0.5)} | {f"/{n}": make.png(make.photo(n)) for n in range(12)}
     items = [{"url": f"{web.url}/{name}"} for name in ("slow", *range(12))]
     results = send(client, items).json()["results"]
