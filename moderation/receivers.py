@@ -61,7 +61,7 @@ def keep_evidence(sender: type[Item], rows: Sequence[Item], act: Act, **_: Any) 
 @receiver(changed)
 def announce(sender: type[Model], verb: str, rows: Sequence[Model], **_: Any) -> None:
     """Webhooks hear of images and videos that can be found now, or that never will."""
-    if sender in (Image, Video) and verb in ANNOUNCED:
+    if issubclass(sender, Item) and verb in ANNOUNCED:
         outbox.enqueue_item_events(cast(Sequence[Image | Video], rows))
 
 

@@ -15,12 +15,14 @@ from unfold.contrib.filters.admin import ChoicesCheckboxFilter, RadioFilter
 from unfold.decorators import display
 
 from gallery.admin.listing import AddedSinceFilter, YesNoFilter
+from gallery.items.kinds import kinds
 from moderation.access.admin import ByRole
 from moderation.access.permissions import actor_of, can
 from moderation.cases import reasons, retention
 from moderation.cases.console import batches, bulk, presenters
 from moderation.cases.console import legal_holds as holds
 from moderation.cases.deciding import MAX_BATCH_SIZE
+from moderation.cases.enforcement import subject_of
 from moderation.cases.models import CaseMatch, DecisionBatch, ReviewCase, on_legal_hold
 from moderation.cases.states import CaseState
 
@@ -130,9 +132,8 @@ class ReviewCaseAdmin(DecidedByRole):
     @display(description="subject")
     def subject(self, case: ReviewCase) -> str:
         """What it is about."""
-        if case.image_id is not None:
-            return f"image {case.image_id}"
-        return f"video {case.video_id}" if case.video_id is not None else "bytes asked about"
+        subject = subject_of(case)
+        return "bytes asked about" if subject is None else f"{subject[0]} {subject[1]}"
 
     @display(description="legal hold")
     def hold(self, case: ReviewCase) -> str:
@@ -350,12 +351,13 @@ class CaseMatchAdmin(ByRole):
     @display(description="subject")
     def subject(self, match: CaseMatch) -> str:
         """What was matched, linked while it is there."""
-        if match.image_id is not None:
-            return _link("gallery_image", match.image_id, f"image {match.image_id}")
-        if match.video_id is not None:
-            at = "" if match.time_ms is None else f" at {match.time_ms / 1000:.1f} s"
-            return _link("videos_video", match.video_id, f"video {match.video_id}{at}")
-        return "no longer here"
+        subject = subject_of(match)
+        if subject is None:
+            return "no longer here"
+        name, pk = subject
+        at = "" if match.time_ms is None else f" at {match.time_ms / 1000:.1f} s"
+        address = kinds()[name].admin_url("change", pk)
+        return format_html('<a href="{}">{}</a>', address, f"{name} {pk}{at}")
 
     @display(description="item")
     def of_item(self, match: CaseMatch) -> str:

@@ -16,7 +16,7 @@ from gallery.shared.locking import locked
 from moderation.access.permissions import Actor, Role
 from moderation.audit import trail
 from moderation.cases import retention
-from moderation.cases.models import ReviewCase
+from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.lists import freed, lists
 from moderation.lists.models import BannedHash, BannedItem, BannedList
 from moderation.lists.verdicts import HASH_TYPES
@@ -26,11 +26,12 @@ Moved = dict[tuple[str, int], tuple[str, str]]
 Subject = tuple[str, int]
 
 
-def subject_of(case: ReviewCase) -> Subject | None:
-    """Which row a case is about; None for bytes that were only asked about, or were deleted."""
-    if case.image_id is not None:
-        return ("image", case.image_id)
-    return None if case.video_id is None else ("video", case.video_id)
+def subject_of(row: ReviewCase | CaseMatch) -> Subject | None:
+    """Which item it is about; None for bytes that were only asked about, or were deleted."""
+    for name in kinds():
+        if (pk := getattr(row, f"{name}_id")) is not None:
+            return name, pk
+    return None
 
 
 def quarantine(subjects: Iterable[Subject], by: Actor) -> Moved:

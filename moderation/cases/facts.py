@@ -10,6 +10,7 @@ from typing import Any, Final
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
+from gallery.items.item import Item
 from gallery.items.models import Image
 from moderation.cases.models import ReviewCase
 from moderation.screening.types import ItemMatch, Screening
@@ -54,7 +55,7 @@ class About:
         return str(self.facts.get("sha256", ""))
 
 
-def facts_of(item: Image | Video) -> dict[str, Any]:
+def facts_of(item: Item) -> dict[str, Any]:
     """What a case keeps of a row."""
     plain = ("md5", "sha1", "sha256", "url", "data_id", "uploader", "added_by", "format")
     size = ("width", "height", "bytes")

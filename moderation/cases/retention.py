@@ -17,7 +17,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from gallery.items.item import Item, Status
-from gallery.items.models import Image
+from gallery.items.kinds import kind_of
 from gallery.items.retention import Act, WithheldReason
 from gallery.shared.access import Access
 from gallery.shared.errors import Conflict, NotFound, UserError
@@ -31,7 +31,7 @@ from moderation.cases.states import CaseState
 def withheld(model: type[Item], ids: Sequence[int], act: Act) -> dict[int, WithheldReason]:
     """Id → the reason that weighs most, of the rows that a case withholds."""
     needed = WITHHOLDING if act is Act.RELEASE else WITHHOLDING | UNDECIDED | on_legal_hold()
-    name = _name(model)
+    name = kind_of(model).name
     found: dict[int, tuple[int, WithheldReason]] = {}
     for case in ReviewCase.objects.filter(needed, **{f"{name}__in": ids}).order_by("pk"):
         subject, weighed = getattr(case, f"{name}_id"), _why(case, act)
@@ -51,19 +51,19 @@ def let_go(model: type[Item], rows: Sequence[Item], act: Act) -> None:
     They do not hide what is released any more. Of what is deleted they keep the small picture,
     unless they are about a list that must have none.
     """
-    mine = {f"{_name(model)}__in": [row.pk for row in rows]}
+    mine = {f"{kind_of(model).name}__in": [row.pk for row in rows]}
     if act is Act.RELEASE:
         ReviewCase.objects.filter(held=True, **mine).update(held=False)
         return
     by_id = {row.pk: row for row in rows}
     needed = ReviewCase.objects.filter(WITHHOLDING | UNDECIDED | on_legal_hold(), **mine)
     for case in needed.order_by("pk"):
-        row = by_id[getattr(case, f"{_name(model)}_id")]
+        row = by_id[getattr(case, f"{kind_of(model).name}_id")]
         case.evidence = {
             **case.evidence,
             "deleted": {
                 "at": timezone.now().isoformat(),
-                _name(model): row.pk,
+                kind_of(model).name: row.pk,
                 "status": row.status,
                 "data_id": row.data_id,
                 "remark": row.remark,
@@ -83,10 +83,6 @@ def needing(list_ids: Iterable[int]) -> dict[int, WithheldReason]:
         UNDECIDED | on_legal_hold() | WITHHOLDING & quarantined, pk__in=matches.values("case")
     )
     return {case.pk: _why(case, Act.DELETE)[1] for case in cases.order_by("pk")}
-
-
-def _name(model: type[Item]) -> str:
-    return "image" if issubclass(model, Image) else "video"
 
 
 def _why(case: ReviewCase, act: Act) -> tuple[int, WithheldReason]:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from gallery.items.item import Status
-from gallery.items.models import Image
+from gallery.items.kinds import kinds
 from gallery.shared.errors import Conflict, NotFound, UserError
 from gallery.shared.locking import locked
 from moderation.access.permissions import Actor, check, person
@@ -20,7 +20,6 @@ from moderation.cases import enforcement, webhook_events
 from moderation.cases.enforcement import Subject
 from moderation.cases.models import Decision, DecisionBatch, ReviewCase
 from moderation.cases.states import CaseState
-from videos.models import Video
 
 NOTHING: Final = "Nothing is left to undo: all its cases were decided again since."
 
@@ -184,14 +183,14 @@ def _changed_since(decisions: Sequence[Decision]) -> dict[int, str]:
 def _moved_since(decisions: Sequence[Decision]) -> list[Subject]:
     """Uploads that are not as the decisions left them."""
     found: list[Subject] = []
-    for kind, model in (("image", Image), ("video", Video)):
+    for kind in kinds().values():
         after = {
             one.effects["subject"][1]: one.effects["subject"][3]
             for one in decisions
-            if one.effects.get("subject", [""])[0] == kind
+            if one.effects.get("subject", [""])[0] == kind.name
         }
-        there = dict(model.objects.filter(pk__in=after).values_list("pk", "status"))
-        found += [(kind, pk) for pk, status in after.items() if there.get(pk) != status]
+        there = dict(kind.rows(after).values_list("pk", "status"))
+        found += [(kind.name, pk) for pk, status in after.items() if there.get(pk) != status]
     return found
 
 

@@ -16,6 +16,7 @@ from gallery.imaging import decoding
 from gallery.imaging.sniffing import sniff as sniff_picture
 from gallery.items import conf
 from gallery.items.item import Item
+from gallery.items.kinds import kind_of
 from gallery.items.models import Image
 from gallery.items.preprocessing import Hashes
 from gallery.items.publishing import QueryRefused
@@ -33,7 +34,6 @@ from moderation.screening.content import Content, of_bytes
 from moderation.screening.screen import FAILED, screen
 from moderation.screening.types import FRAMES, Screening
 from videos.decode.sniffing import sniff as sniff_video
-from videos.models import Video
 
 GATE: Final = Actor.machine("gate")
 LINKS: Final = Actor.machine("links")
@@ -77,12 +77,8 @@ def _within_budget(item: Item, found: Screening) -> Screening:
 
 def record(item: Item, found: Screening, *, origin: str, by: Actor) -> opening.Recorded:
     """Store what was found of an item whose row is locked, and watch for floods."""
-    if isinstance(item, Image):
-        about = About(facts_of(item), image=item)
-    elif isinstance(item, Video):
-        about = About(facts_of(item), video=item)
-    else:
-        raise TypeError(f"a {type(item).__name__} cannot be screened")
+    subject: dict[str, Any] = {kind_of(item).name: item}
+    about = About(facts_of(item), **subject)
     recorded = opening.record_screening(by=by, origin=origin, about=about, screening=found)
     flood.watch(recorded.matched)
     return recorded

@@ -27,6 +27,7 @@ from django_q.tasks import async_task
 from gallery.imaging.shown_pictures import FULL, VIDEO
 from gallery.items.changing import quarantine_items
 from gallery.items.item import Item, Status
+from gallery.items.kinds import kinds
 from gallery.items.models import Image, ImageFingerprint
 from gallery.shared import leases
 from moderation.access.permissions import Actor
@@ -193,7 +194,7 @@ def screen_freed(sha256: Sequence[str]) -> int:
         freed.enqueue(sha256)
         return 0
     count = 0
-    for model in (Image, Video):
+    for model in (kind.model for kind in kinds().values()):
         rows: Any = model._default_manager
         same = rows.filter(sha256__in=sha256, status__in=rescan_candidates.SCREENED).order_by("pk")
         for pk in list(same.values_list("pk", flat=True)):
