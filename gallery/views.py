@@ -9,17 +9,16 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
 from gallery.items.item import Status
-from gallery.items.media_access import visible
 from gallery.items.media_responses import (
     CLEAR,
+    gone,
     jpeg_response,
     media_response,
     rendered_pixels,
     stored_pixels,
+    visible_item,
 )
 from gallery.items.models import Image
-from gallery.shared.access import access_of
-from gallery.shared.errors import NotFound
 from gallery.shared.responses import private
 
 CONTENT_TYPES = {
@@ -34,7 +33,6 @@ CONTENT_TYPES = {
     "jxl": "image/jxl",
     "jp2": "image/jp2",
 }
-GONE = "This picture does not exist, or you may not see it."
 
 
 @require_safe
@@ -73,11 +71,9 @@ def thumbnail(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 
 def _visible(request: HttpRequest, pk: int) -> Image:
-    access = access_of(request)
-    access.require("search")
-    image = visible(access, Image.objects.all(), pk)
-    if image is None or (image.status == Status.PENDING and not image.original):
-        raise NotFound(GONE)
+    image = visible_item(request, Image, pk)
+    if image.status == Status.PENDING and not image.original:
+        raise gone(Image)
     return image
 
 
@@ -97,5 +93,5 @@ def _file(name: str | None, content_type: str) -> HttpResponseBase:
     try:
         stream = default_storage.open(name or "")
     except (FileNotFoundError, IsADirectoryError):
-        raise NotFound(GONE) from None
+        raise gone(Image) from None
     return private(FileResponse(stream, content_type=content_type))

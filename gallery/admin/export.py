@@ -11,24 +11,9 @@ from gallery.shared.csv_export import csv_lines
 from gallery.shared.responses import download
 
 COLUMNS = (
-    "id",
-    "status",
-    "failure",
-    "format",
-    "width",
-    "height",
-    "bytes",
-    "md5",
-    "sha1",
-    "sha256",
-    "url",
-    "data_id",
-    "remark",
-    "meta",
-    "added_by",
-    "uploader",
-    "created_at",
-)
+    "id", "status", "failure", "format", "width", "height", "bytes", "md5", "sha1", "sha256",
+    "url", "data_id", "remark", "meta", "added_by", "uploader", "created_at",
+)  # fmt: skip
 CHUNK = 2_000
 
 

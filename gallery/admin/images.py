@@ -71,15 +71,9 @@ class ImageAdmin(ItemAdmin):
     add_form = AddPicturesForm
     change_form_outer_before_template = "gallery/items/image_facts.html"
     list_display = [
-        "picture",
-        "number",
-        "shown_status",
-        "kind",
-        "data_id",
-        "source",
-        "shown_added_by",
+        "picture", "number", "shown_status", "kind", "data_id", "source", "shown_added_by",
         "added",
-    ]
+    ]  # fmt: skip
     list_filter = [
         ("status", ChoicesCheckboxFilter),
         listing.FormatFilter,

@@ -47,22 +47,9 @@ class ItemSerializer(serializers.ModelSerializer):
     """An item as others see it. ``copied``: the fields that are columns of the row."""
 
     copied: ClassVar[tuple[str, ...]] = (
-        "id",
-        "url",
-        "data_id",
-        "md5",
-        "sha1",
-        "sha256",
-        "remark",
-        "meta",
-        "format",
-        "width",
-        "height",
-        "bytes",
-        "status",
-        "failure",
-        "created_at",
-    )
+        "id", "url", "data_id", "md5", "sha1", "sha256", "remark", "meta", "format", "width",
+        "height", "bytes", "status", "failure", "created_at",
+    )  # fmt: skip
 
     url = serializers.CharField(allow_null=True, help_text=SOURCE)
     thumbnail = serializers.CharField(allow_null=True, help_text="Absolute link to a small JPEG.")
@@ -99,27 +86,10 @@ class ImageSerializer(ItemSerializer):
     class Meta:
         model = Image
         fields = [
-            "id",
-            "url",
-            "data_id",
-            "md5",
-            "sha1",
-            "sha256",
-            "remark",
-            "meta",
-            "format",
-            "width",
-            "height",
-            "bytes",
-            "status",
-            "failure",
-            "thumbnail",
-            "file",
-            "kept",
-            "blurred",
-            "clearable",
-            "created_at",
-        ]
+            "id", "url", "data_id", "md5", "sha1", "sha256", "remark", "meta", "format", "width",
+            "height", "bytes", "status", "failure", "thumbnail", "file", "kept", "blurred",
+            "clearable", "created_at",
+        ]  # fmt: skip
         read_only_fields = fields
 
     def has_file(self, item: Image) -> bool:

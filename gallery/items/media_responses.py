@@ -13,8 +13,9 @@ from gallery.imaging.pictures import Pixels
 from gallery.imaging.renditions import rendition
 from gallery.imaging.shown_pictures import shown_pictures
 from gallery.items import conf
-from gallery.items.item import Item
-from gallery.items.media_access import guard
+from gallery.items.item import Item, ItemT
+from gallery.items.kinds import kind_of
+from gallery.items.media_access import guard, visible
 from gallery.shared.access import access_of
 from gallery.shared.errors import NotFound
 from gallery.shared.responses import private
@@ -25,6 +26,21 @@ MAX_SIDE: Final = 1600
 """Pixels of the long side of a picture that is rendered for a response."""
 
 
+def gone(model: type[Item]) -> NotFound:
+    """For media that do not exist or are hidden: a caller must not see the difference."""
+    return NotFound(f"This {kind_of(model).contents} does not exist, or you may not see it.")
+
+
+def visible_item(request: HttpRequest, model: type[ItemT], pk: int) -> ItemT:
+    """An item whose media the caller may see. Raises ``NotFound``, and refusals of access."""
+    access = access_of(request)
+    access.require("search")
+    item = visible(access, model._default_manager.all(), pk)
+    if item is None:
+        raise gone(model)
+    return item
+
+
 def media_response(
     request: HttpRequest,
     item: Item,
@@ -33,7 +49,7 @@ def media_response(
     clear: Callable[[], HttpResponseBase],
     pixels: Callable[[], Pixels],
 ) -> HttpResponseBase:
-    """One item's media for a caller who may see it; ``media_access.visible`` loaded the item.
+    """One item's media for a caller who may see it; ``visible_item`` loaded the item.
 
     ``clear`` makes the response that shows it as it is, ``pixels`` what is blurred otherwise. With
     ``?clear=1`` the first is sent, counted, and audited as ``what``. Raises what both raise.

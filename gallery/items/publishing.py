@@ -23,15 +23,9 @@ from gallery.shared.errors import UserError
 Gate = Callable[[Item], bool]
 QueryGate = Callable[[bytes, Sender], None]
 SAVED = (
-    "status",
-    "failure",
-    "claimed_until",
-    "client",
-    "attempts",
-    "original",
-    "thumbnail",
+    "status", "failure", "claimed_until", "client", "attempts", "original", "thumbnail",
     "pictures_version",
-)
+)  # fmt: skip
 """What describing and publishing change; an UPDATE of all columns costs twice as much."""
 logger = logging.getLogger(__name__)
 

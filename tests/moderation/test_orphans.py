@@ -183,7 +183,7 @@ django.setup()
 from django.conf import settings
 from django.db import connection, transaction
 connection.settings_dict["NAME"], settings.MEDIA_ROOT, act, what = sys.argv[1:]
-from gallery.models import Image
+from gallery.items.models import Image
 from gallery.items import adding, changing
 from gallery.items.signals import changed
 

@@ -59,15 +59,8 @@ class VideoAdmin(DuplicatesPage):
     add_form = AddVideosForm
     change_form_outer_before_template = "videos/facts.html"
     list_display = [
-        "picture",
-        "number",
-        "shown_status",
-        "length",
-        "kind",
-        "data_id",
-        "source",
-        "added",
-    ]
+        "picture", "number", "shown_status", "length", "kind", "data_id", "source", "added",
+    ]  # fmt: skip
     list_filter = [
         ("status", ChoicesCheckboxFilter),
         ContainerFilter,

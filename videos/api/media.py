@@ -10,20 +10,22 @@ from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.views.decorators.http import require_safe
 
 from gallery.imaging.pictures import Pixels
-from gallery.items.media_access import guard, visible
+from gallery.items.media_access import guard
 from gallery.items.media_responses import (
     CLEAR,
     blurred_response,
+    gone,
     jpeg_response,
     media_response,
     stored_pixels,
+    visible_item,
     wants_clear,
 )
 from gallery.shared.access import access_of
-from gallery.shared.errors import NotFound, UserError
+from gallery.shared.errors import UserError
 from gallery.shared.responses import private
 from videos.decode.content_types import CONTENT_TYPES
-from videos.items.range_responses import GONE, named, ranged
+from videos.items.range_responses import named, ranged
 from videos.match.windows import read_window
 from videos.models import Video
 
@@ -36,7 +38,7 @@ def file(request: HttpRequest, pk: int) -> HttpResponseBase:
     that is, its thumbnail is, and ``?clear=1`` notes one look and leads to an address that plays
     it, in as many parts as a player likes, for as long as the look holds.
     """
-    video = _visible(request, pk)
+    video = visible_item(request, Video, pk)
     name, content_type = video.proxy.name, "video/mp4"
     if video.original and request.GET.get("small") != "1":
         name, content_type = video.original.name, CONTENT_TYPES[video.format]
@@ -48,7 +50,7 @@ def file(request: HttpRequest, pk: int) -> HttpResponseBase:
     if not wants_clear(request):
         return blurred_response(request, stored_pixels(video.thumbnail.name))
     if not default_storage.exists(named(name)):
-        raise NotFound(GONE)
+        raise gone(Video)
     kept = request.GET.copy()
     del kept["clear"]
     kept["look"] = guard().note(access, video, "video")
@@ -59,7 +61,7 @@ def file(request: HttpRequest, pk: int) -> HttpResponseBase:
 def frame(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The picture at ``?t=`` seconds as a small JPEG, decoded from the small copy."""
     seconds = _seconds(request.GET.get("t", "0"))
-    video = _visible(request, pk)
+    video = visible_item(request, Video, pk)
     t = min(round(seconds * 1000), video.duration_ms or 0)
     pixels = _frame(video, t)
     return media_response(
@@ -74,7 +76,7 @@ def frame(request: HttpRequest, pk: int) -> HttpResponseBase:
 @require_safe
 def thumbnail(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The picture that stands for the video."""
-    video = _visible(request, pk)
+    video = visible_item(request, Video, pk)
     return media_response(
         request,
         video,
@@ -84,23 +86,14 @@ def thumbnail(request: HttpRequest, pk: int) -> HttpResponseBase:
     )
 
 
-def _visible(request: HttpRequest, pk: int) -> Video:
-    access = access_of(request)
-    access.require("search")
-    video = visible(access, Video.objects.all(), pk)
-    if video is None:
-        raise NotFound(GONE)
-    return video
-
-
 def _frame(video: Video, t: int) -> Pixels:
     try:
         with default_storage.open(named(video.proxy.name)) as proxy:
             found = read_window(proxy, t, t)
     except (FileNotFoundError, av.error.FFmpegError):
-        raise NotFound(GONE) from None
+        raise gone(Video) from None
     if not found:
-        raise NotFound(GONE)
+        raise gone(Video)
     return found[0][1]
 
 

@@ -40,32 +40,10 @@ class VideoSerializer(ItemSerializer):
     class Meta:
         model = Video
         fields = [
-            "id",
-            "url",
-            "data_id",
-            "md5",
-            "sha1",
-            "sha256",
-            "remark",
-            "meta",
-            "format",
-            "width",
-            "height",
-            "bytes",
-            "duration",
-            "fps",
-            "status",
-            "failure",
-            "progress",
-            "reindex",
-            "reindex_failure",
-            "thumbnail",
-            "file",
-            "kept",
-            "blurred",
-            "clearable",
-            "created_at",
-        ]
+            "id", "url", "data_id", "md5", "sha1", "sha256", "remark", "meta", "format", "width",
+            "height", "bytes", "duration", "fps", "status", "failure", "progress", "reindex",
+            "reindex_failure", "thumbnail", "file", "kept", "blurred", "clearable", "created_at",
+        ]  # fmt: skip
         read_only_fields = fields
 
     def has_file(self, item: Video) -> bool:

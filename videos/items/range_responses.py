@@ -9,10 +9,10 @@ from typing import Final
 from django.core.files.storage import default_storage
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
-from gallery.shared.errors import NotFound
+from gallery.items.media_responses import gone
 from gallery.shared.responses import private
+from videos.models import Video
 
-GONE: Final = "This video does not exist, or you may not see it."
 CHUNK_BYTES: Final = 256 * 1024
 RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 """One range; players do not ask for several at once."""
@@ -21,7 +21,7 @@ RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 def named(name: str | None) -> str:
     """The name of a file that is stored. Raises ``NotFound`` for none."""
     if not name:
-        raise NotFound(GONE)
+        raise gone(Video)
     return name
 
 
@@ -33,7 +33,7 @@ def ranged(request: HttpRequest, name: str | None, content_type: str) -> HttpRes
     try:
         size = default_storage.size(named(name))
     except FileNotFoundError:
-        raise NotFound(GONE) from None
+        raise gone(Video) from None
     asked = RANGE.fullmatch(request.headers.get("Range", "").strip())
     # Responses carry no validator, so the condition of If-Range never holds.
     part = None if "If-Range" in request.headers or asked is None else _part(asked, size)
