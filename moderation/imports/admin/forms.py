@@ -16,6 +16,7 @@ from unfold.widgets import (
 from moderation.imports.options import Options, options
 from moderation.lists.formats import Format, Kind
 from moderation.lists.formats.export import WRITERS
+from moderation.lists.formats.formats import KNOWN
 from moderation.lists.models import BannedList
 
 
@@ -27,8 +28,7 @@ class ImportForm(forms.Form):
     )
     file = forms.FileField(
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.txt,.xml,.json,text/*"}),
-        help_text="CSV, lines of kind and hash, or a file as NCMEC, StopNCII, ThreatExchange, "
-        "Tech Against Terrorism or Project VIC write it.",
+        help_text=f"{KNOWN}.",
     )
     format = forms.ChoiceField(
         required=False,

@@ -47,6 +47,11 @@ _JSON: Final = {
     Format.THREATEXCHANGE: threatexchange,
 }
 _TEXT: Final = {Format.CSV: delimited, Format.PLAIN: plain}
+KNOWN: Final = (
+    "CSV with a header, “kind hash” lines, or a file as one of these writes it: "
+    + ", ".join(sorted(reader.NAME for reader in (*_XML.values(), *_JSON.values())))
+)
+"""The formats in words."""
 
 
 def detect(head: bytes) -> Format:
@@ -61,9 +66,7 @@ def detect(head: bytes) -> Format:
         if reader.matches(text):
             return name
     raise UnknownFormat(
-        "This file is no hash list that can be read here. Use a CSV file with a header, "
-        "“kind hash” lines, or a file as NCMEC, StopNCII, ThreatExchange, Tech Against "
-        "Terrorism or Project VIC write it."
+        f"This file is no hash list that can be read here. What can be read: {KNOWN}."
     )
 
 

@@ -15,6 +15,7 @@ from moderation.imports import importing, starting_imports
 from moderation.imports.models import ListImport
 from moderation.imports.options import options as read_options
 from moderation.lists.formats import Format, Kind
+from moderation.lists.formats.formats import KNOWN
 from moderation.lists.models import BannedList
 
 BY = Actor.machine("command:import_hash_list")
@@ -32,12 +33,11 @@ SHOWN = 10
 
 
 class Command(BaseCommand):
-    """Bad rows are listed and stop nothing; a file that is imported again changes nothing."""
+    """Bad rows are listed and skipped. The same file again changes nothing."""
 
     help = (
-        "Import a hash list: CSV, lines of kind and hash, or a file as NCMEC, StopNCII, "
-        "ThreatExchange, Tech Against Terrorism or Project VIC write it. An import that is broken "
-        "off has changed nothing: run it again."
+        f"Import a hash list: {KNOWN}. An import that is interrupted has changed nothing: run it "
+        "again."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
