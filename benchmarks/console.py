@@ -116,7 +116,7 @@ def fill(count: int, images: int) -> Any:
 
     from gallery.items.models import Image
     from moderation.access.permissions import Actor
-    from moderation.lists import entries, item_storing, lists
+    from moderation.lists import item_adding, item_reading, list_writes
     from moderation.lists.models import BannedList
 
     with tempfile.TemporaryDirectory() as directory:
@@ -126,9 +126,9 @@ def fill(count: int, images: int) -> Any:
         speed.bulk(places)
     by = Actor.machine("benchmark")
     name = f"benchmark {time.time_ns()}"
-    row = lists.create_list(by=by, name=name, action="review")
-    made = [entries.of_bytes(pictures.jpeg(20_000), {})]
-    item_storing.add(by=by, list_id=row.pk, made=made, reason="")
+    row = list_writes.create_list(by=by, name=name, action="review")
+    made = [item_reading.of_bytes(pictures.jpeg(20_000), {})]
+    item_adding.add(by=by, list_id=row.pk, made=made, reason="")
     item = BannedList.objects.get(pk=row.pk).items.get()
     stored = list(Image.objects.values_list("pk", flat=True))
     with connection.cursor() as cursor:

@@ -48,9 +48,9 @@ def issue_key() -> str:
 def make_list() -> int:
     """A list that blocks, with the default thresholds. Answers its id."""
     from moderation.access.permissions import Actor
-    from moderation.lists import lists
+    from moderation.lists import list_writes
 
-    row = lists.create_list(
+    row = list_writes.create_list(
         by=Actor.machine("benchmark"), name=f"benchmark {time.time_ns()}", action="block"
     )
     return row.pk
@@ -87,12 +87,12 @@ def fill_pictures(list_id: int, count: int) -> None:
     """Items with a picture each, added as an upload of many would be, into an empty gallery: what
     is here will be looked through for them."""
     from moderation.access.permissions import Actor
-    from moderation.lists import entries, item_storing
+    from moderation.lists import item_adding, item_reading
 
     speed.forget_images()
-    made = [entries.of_bytes(pictures.jpeg(10_000 + number), {}) for number in range(count)]
+    made = [item_reading.of_bytes(pictures.jpeg(10_000 + number), {}) for number in range(count)]
     by = Actor.machine("benchmark")
-    added = item_storing.add(by=by, list_id=list_id, made=made, reason="")
+    added = item_adding.add(by=by, list_id=list_id, made=made, reason="")
     if added.refused:
         raise RuntimeError(str(next(iter(added.refused.values()))))
 

@@ -125,15 +125,15 @@ def ban(pictures: Sequence[Pixels]) -> list[int]:
     """Put them on a new list that blocks, as it is by default. Answers the ids of the items."""
     from benchmarks.filter import make_list
     from moderation.access.permissions import Actor
-    from moderation.lists import entries, item_storing
+    from moderation.lists import item_adding, item_reading
     from moderation.lists.models import BannedItem
 
     pk = make_list()
     by = Actor.machine("benchmark")
     ids = []
     for rgb in pictures:
-        made = [entries.of_bytes(encoded(rgb, QUALITY), {})]
-        item_storing.add(by=by, list_id=pk, made=made, reason="")
+        made = [item_reading.of_bytes(encoded(rgb, QUALITY), {})]
+        item_adding.add(by=by, list_id=pk, made=made, reason="")
         ids.append(BannedItem.objects.latest("pk").pk)
     return ids
 

@@ -36,7 +36,7 @@ def run(started: service.Service, quick: bool, command: str) -> None:
 def measured(*, quick: bool) -> str:
     """The table, as Markdown; Django must be led to a database."""
     from moderation.access.permissions import Actor
-    from moderation.lists import lists
+    from moderation.lists import list_writes
 
     count = QUICK if quick else COUNT
     by = Actor.machine("benchmark")
@@ -46,7 +46,7 @@ def measured(*, quick: bool) -> str:
             path = Path(directory, name)
             with path.open("w") as stream:
                 stream.writelines(lines(count, ""))
-            lists.create_list(by=by, name=name)
+            list_writes.create_list(by=by, name=name)
             for what in ("first time", "same file again"):
                 rows.append([f"{name}, {what}", *_figures(measure(path, name))])
             if name == "csv":

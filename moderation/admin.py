@@ -2,7 +2,7 @@
 
 from moderation.audit.admin import AuditEventAdmin
 from moderation.cases.admin import CaseMatchAdmin, DecisionBatchAdmin, ReviewCaseAdmin
-from moderation.imports.admin.imports import ListImportAdmin
+from moderation.imports.admin import ListImportAdmin
 from moderation.lists.admin import banning
 from moderation.lists.admin.changes import ListChangeAdmin
 from moderation.lists.admin.items import BannedItemAdmin

@@ -17,7 +17,7 @@ from gallery.items.signals import changed, overriding, pictures_found
 from moderation.access.permissions import GROUPS
 from moderation.audit import roles, trail
 from moderation.cases import retention
-from moderation.lists import retro_scan
+from moderation.lists import rescans
 from moderation.webhooks import outbox
 from videos.models import Video
 
@@ -68,7 +68,7 @@ def announce(sender: type[Model], verb: str, rows: Sequence[Model], **_: Any) ->
 @receiver(pictures_found)
 def screen_found(ids: Sequence[int], **_: Any) -> None:
     """Pictures that older code did not see were never screened."""
-    retro_scan.screen_images(ids)
+    rescans.screen_images(ids)
 
 
 @receiver(m2m_changed, sender=User.groups.through)

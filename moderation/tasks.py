@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gallery.items import originals
 from gallery.items.models import Image
-from moderation.imports import starting_imports
-from moderation.lists import banned_hashes, item_changes
+from moderation.imports import start
+from moderation.lists import banned_hashes, item_changing
 from moderation.pipeline import (
     check,
     flood,
@@ -17,12 +17,12 @@ from moderation.webhooks import delivery
 
 def run_import(import_id: int) -> str:
     """An import that was begun or confirmed."""
-    return starting_imports.run_in_background(import_id)
+    return start.run_in_background(import_id)
 
 
 def pick_up_imports() -> int:
     """Every few minutes: imports whose own task was given up."""
-    return starting_imports.pick_up()
+    return start.pick_up()
 
 
 def send_webhooks() -> int:
@@ -67,7 +67,7 @@ def forget_answers() -> int:
 
 def screen_again(sha256: list[str]) -> int:
     """Lists cluster: files that an allow list freed until now."""
-    return rescan.screen_freed(sha256)
+    return rescan.screen_allowed(sha256)
 
 
 def screen_images(ids: list[int]) -> int:
@@ -77,4 +77,4 @@ def screen_images(ids: list[int]) -> int:
 
 def retire_expired() -> int:
     """Lists cluster, every few minutes: entries of allow lists whose time is over."""
-    return item_changes.retire_expired()
+    return item_changing.retire_expired()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from moderation.cases.api import reports, views
-from moderation.imports.api import imports
+from moderation.imports import api as imports
 from moderation.lists.api import changes, items, lists
 from moderation.pipeline import api as checking
 from moderation.tuning import api as thresholds

@@ -23,7 +23,13 @@ from moderation.cases.console import batches, bulk, presenters
 from moderation.cases.console import legal_holds as holds
 from moderation.cases.deciding import MAX_BATCH_SIZE
 from moderation.cases.enforcement import subject_of
-from moderation.cases.models import CaseMatch, DecisionBatch, ReviewCase, on_legal_hold
+from moderation.cases.models import (
+    THRESHOLD_MET,
+    CaseMatch,
+    DecisionBatch,
+    ReviewCase,
+    on_legal_hold,
+)
 from moderation.cases.states import CaseState
 
 STATES = {
@@ -260,8 +266,8 @@ class DistanceFilter(RadioFilter):
     BANDS = {
         "same": ("the same", Q(distance=0)),
         "near": ("within half the threshold", Q(distance__lte=F("threshold") / 2.0)),
-        "within": ("within the threshold", Q(distance__lte=F("threshold"))),
-        "beyond": ("beyond it, observed", Q(distance__gt=F("threshold"))),
+        "within": ("within the threshold", THRESHOLD_MET),
+        "beyond": ("beyond it, observed", ~THRESHOLD_MET),
     }
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:

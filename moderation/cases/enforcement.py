@@ -17,7 +17,7 @@ from moderation.access.permissions import Actor, Role
 from moderation.audit import trail
 from moderation.cases import retention
 from moderation.cases.models import CaseMatch, ReviewCase
-from moderation.lists import freed, lists
+from moderation.lists import list_writes, rescans
 from moderation.lists.models import BannedHash, BannedItem, BannedList
 from moderation.lists.verdicts import HASH_TYPES
 
@@ -98,7 +98,7 @@ def allow(cases: Sequence[ReviewCase], by: Actor, note: str) -> dict[int, int]:
                 if case.evidence.get(kind)
             ]
     BannedHash.objects.bulk_create(hashes, batch_size=2000)
-    lists.touch([target.pk])
+    list_writes.touch([target.pk])
     return {case.pk: items[key].pk for case in cases if (key := _bytes_of(case))}
 
 
@@ -106,12 +106,12 @@ def withdraw(item_ids: Iterable[int], why: str) -> int:
     """Retire entries of an allow list. Answers how many were active."""
     entries = BannedItem.objects.filter(pk__in=set(item_ids), state=BannedItem.State.ACTIVE)
     touched = sorted(set(entries.values_list("list", flat=True)))
-    lists.lock(touched)
-    freed.screen_again(entries)
+    list_writes.lock(touched)
+    rescans.screen_allowed(entries)
     count = entries.update(
         state=BannedItem.State.RETIRED, retired_at=timezone.now(), retired_because=why
     )
-    lists.touch(touched)
+    list_writes.touch(touched)
     return count
 
 
@@ -126,7 +126,7 @@ def _allow_list(by: Actor) -> BannedList:
     if found is not None:
         return found
     # Making lists takes a lead, and so would this; the list is the service's own.
-    return lists.create_list(
+    return list_writes.create_list(
         by=replace(by, role=Role.ADMIN, via_key=False),
         name=name,
         kind=BannedList.Kind.ALLOW,

@@ -18,6 +18,7 @@ from gallery.shared.leases import is_free
 from gallery.shared.locking import locked as lock_rows
 from moderation.cases.states import CaseState
 from moderation.lists.models import SEVERITIES, BannedItem, BannedList
+from moderation.lists.thresholds import Thresholds
 from moderation.lists.verdicts import MATCH_TYPES, Severity, Verdict
 from videos.models import Video
 
@@ -197,6 +198,13 @@ class ReviewCase(models.Model):
         return self.legal_hold and (until is None or until > timezone.now())
 
 
+THRESHOLD_MET = Q(distance__lte=F("threshold"))
+"""Matches that are no near misses, as ``CaseMatch.within`` has it."""
+
+THRESHOLD_MET_SQL = "m.distance <= m.threshold"
+"""The same in SQL, of ``moderation_casematch m``."""
+
+
 class CaseMatch(models.Model):
     """One match of a subject with an item. Without ``case``: beyond the threshold, or in shadow.
 
@@ -244,6 +252,11 @@ class CaseMatch(models.Model):
 
     def __str__(self) -> str:
         return f"{self.match_type} match {self.pk}"
+
+    @property
+    def within(self) -> bool:
+        """Whether the threshold is met; else it is a near miss. As ``THRESHOLD_MET`` has it."""
+        return Thresholds(self.threshold, self.observe).met_by(self.distance)
 
     @property
     def rendering(self) -> str:

@@ -20,8 +20,7 @@ from moderation.cases.facts import About, cluster_of, evidence_of
 from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.cases.states import CaseState
 from moderation.lists import policies
-from moderation.lists.models import BannedList
-from moderation.lists.verdicts import Action, Severity, Verdict
+from moderation.lists.verdicts import Action, Severity, Verdict, strictest
 from moderation.screening import verdict_rules
 from moderation.screening.types import ItemMatch, Screening
 
@@ -142,7 +141,7 @@ def _case(
     case = _open_case(about)
     if case is not None:
         before = {"verdict": case.verdict, "held": case.held}
-        case.verdict = max(case.verdict, verdict, key=_strictness)
+        case.verdict = strictest([Verdict(case.verdict), verdict])
         case.severity = max(case.severity, severity)
         case.confidence = max(case.confidence, sure)
         case.two_person = case.two_person or two_person
@@ -175,10 +174,6 @@ def _severity_of_doubt(screening: Screening) -> int:
     return Severity.HIGH if screening.missing else Severity.MEDIUM
 
 
-def _strictness(verdict: str) -> int:
-    return list(Verdict).index(Verdict(verdict))
-
-
 def _sampled(matches: Iterable[ItemMatch], about: About, *, asked: bool) -> list[ItemMatch]:
     """Those that are to be decided although nothing asks for it: a share of each list's subjects.
 
@@ -191,7 +186,7 @@ def _sampled(matches: Iterable[ItemMatch], about: About, *, asked: bool) -> list
     return [
         match
         for match in matches
-        if match.list.kind == BannedList.Kind.BANNED
+        if not match.list.is_allow_list
         and (_in_shadow(match) or not (asked or match.within))
         and _draw(about, match.list.pk) < match.list.observe_share
     ]

@@ -16,7 +16,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from moderation.access.permissions import Actor
-from moderation.cases.models import CaseMatch, ReviewCase, locked
+from moderation.cases.models import THRESHOLD_MET, CaseMatch, ReviewCase, locked
 from moderation.cases.states import CaseState
 from moderation.lists.verdicts import MATCH_TYPES
 
@@ -27,9 +27,9 @@ BANDS: Final[Mapping[str, tuple[str, Q]]] = {
     "near": ("up to half the threshold", Q(distance__gt=0, distance__lte=F("threshold") / 2)),
     "edge": (
         "up to the threshold",
-        Q(distance__gt=F("threshold") / 2, distance__lte=F("threshold")),
+        Q(distance__gt=F("threshold") / 2) & THRESHOLD_MET,
     ),
-    "beyond": ("beyond the threshold", Q(distance__gt=F("threshold"))),
+    "beyond": ("beyond the threshold", ~THRESHOLD_MET),
 }
 """Where a match lies between 0 and its threshold: name → words, condition."""
 

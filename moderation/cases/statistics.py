@@ -19,7 +19,7 @@ from gallery.items.models import Image
 from moderation.access.permissions import Actor, check
 from moderation.cases import intervals, quality
 from moderation.cases.intervals import Interval, Tally, share
-from moderation.cases.models import Decision, ReviewCase
+from moderation.cases.models import THRESHOLD_MET_SQL, Decision, ReviewCase
 from moderation.cases.quality import Agreements
 from moderation.imports.models import ListImport
 from moderation.lists.models import BannedItem, BannedList, ListMethod, RetroScan
@@ -44,13 +44,13 @@ FROM moderation_reviewcase WHERE decided_at >= %s
 """
 
 
-PRECISIONS = """
+PRECISIONS = f"""
 SELECT m.list_id, m.match_type, count(DISTINCT c.id) FILTER (WHERE c.state = 'confirmed'),
        count(DISTINCT c.id) FILTER (WHERE c.state = 'dismissed')
 FROM moderation_casematch m JOIN moderation_reviewcase c ON c.id = m.case_id
-WHERE m.distance <= m.threshold AND c.decided_at >= %s
+WHERE {THRESHOLD_MET_SQL} AND c.decided_at >= %s
 GROUP BY 1, 2
-"""
+"""  # noqa: S608  # constants alone
 RECENT: Final = timedelta(days=90)
 
 

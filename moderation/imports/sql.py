@@ -1,8 +1,8 @@
-"""Staged rows against what a list holds: the statements, each over all entries at once.
+"""The SQL statements that compare staged rows with a list and write the changes, set by set.
 
-They run in this order, with the parameters ``list``, ``full``, ``now``, ``by``, and ``theirs``: why
-items were retired that their source may bring back. ``change`` has a row for each entry, more than
-one if an entry without id takes back several items.
+They run in this order, with the parameters ``list``, ``full``, ``now``, ``by``, and ``theirs``:
+reasons of retirement that the source may reverse. ``change`` has one row per entry, more if an
+entry without id withdraws several items.
 """
 
 from __future__ import annotations

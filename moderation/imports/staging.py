@@ -1,8 +1,8 @@
-"""A hash list's rows into a temporary table, by one COPY, in memory that does not grow with them.
+"""Copies the rows of a hash list into a temporary table, by one COPY, in constant memory.
 
-The rows of one entry get one ``key``: its source and id, else its first hash. What is said of one
-entry more than once is settled here: the last word by the source's own time, or, where rows have
-no time, by their order, and with it all hashes that were given at that time.
+The rows of one entry share a ``key``: its source and id, else its first hash. If an entry occurs
+more than once, the latest by the source's own time counts, or, without times, the last in the file,
+with all hashes given at that time.
 """
 
 from __future__ import annotations
@@ -17,14 +17,8 @@ import psycopg2
 from django.db import connection
 
 from moderation.imports.options import Options
-from moderation.lists.formats import (
-    BadRow,
-    Format,
-    HashRow,
-    SkippedHash,
-    State,
-    read_rows,
-)
+from moderation.lists.formats.reading import Format, read_rows
+from moderation.lists.formats.rows import HashRow, InvalidRow, SkippedHash, State
 
 BAD_ROWS = 1_000
 """Bad rows that are stored; all are counted."""
@@ -51,12 +45,12 @@ WHERE staged.key = twice.key AND staged.updated_at < twice.last
 
 @dataclass
 class Staged:
-    """What a file came to. ``broken``: it ended before its end; ``bad``: the first bad rows."""
+    """What was read. ``broken``: the file ended early; ``bad``: the first bad rows."""
 
     rows: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     bad_count: int = 0
-    bad: list[BadRow] = field(default_factory=list)
+    bad: list[InvalidRow] = field(default_factory=list)
     broken: bool = False
 
 
@@ -68,7 +62,7 @@ def stage(
     now: datetime,
     tell: Callable[[int], None],
 ) -> Staged:
-    """Fill ``staged``, which must not exist. ``tell`` gets the number of bytes that were read.
+    """Create and fill ``staged``. ``tell`` is called with the number of bytes read.
 
     Raises ``WrongFormat``.
     """
@@ -115,7 +109,7 @@ class _Pieces:
 def _lines(
     rows: Iterator[Any], options: Options, staged: Staged, tell: Callable[[], None]
 ) -> Iterator[str]:
-    """The lines to copy; what becomes none is noted in ``staged``."""
+    """The lines to copy; rows that yield none are counted in ``staged``."""
     place, key = "", ""
     for number, row in enumerate(rows):
         if number % TELL_EVERY == 0:
@@ -169,7 +163,7 @@ def _line(number: int, key: str, source: str, row: HashRow) -> str:
 
 
 def _text(text: str) -> str:
-    """Rows hold no tabs or line ends, which are all else that COPY must not meet."""
+    """Rows contain no tabs or line ends, so only backslashes need escaping."""
     return text.replace("\\", "\\\\") if "\\" in text else text
 
 

@@ -1,13 +1,13 @@
-"""Every stored PDQ hash near to some queries: the file of this machine, and what came since.
+"""Every stored PDQ hash near to some queries: from this machine's index file, and newer rows.
 
-The file (``hash_index``) holds the rows of transactions below its watermark, which is the oldest
-transaction that was still running when it was built: none of them can add a row any more. What
-later ones inserted is read into this process's memory as they end, and what may still be running is
-read at each question. So nothing is missed, also a row whose transaction took long, or while the
-file is absent or damaged; hits are checked by the caller against the rows as they are now.
+The file (``hash_index``) has the rows of all transactions below its watermark: the oldest
+transaction that was still running when it was built. Newer rows are kept in this process's memory
+once their transaction has ended; those of running transactions are read for each query. So no row
+is missed, even if its transaction took long, or if the file is missing or damaged. Callers check
+hits against the rows as they are now.
 
-A file is of one database: rows are told apart by its transactions. ``refresh`` writes it anew; a
-worker does that, so that a machine without one keeps the hashes in each process's memory.
+A file belongs to one database. ``refresh`` writes it anew in a worker; a machine without a worker
+keeps the hashes in the memory of each process.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from moderation.lists.hash_index import (
     Items,
 )
 
-TAIL = 5000
-"""Rows beyond the file's from which a new one is worth writing."""
+REFRESH_ROWS = 5000
+"""Rows missing from the file from which on it is written anew."""
 
 LOOK_EVERY = 60.0
-"""Seconds between two looks of a process whether the file is due."""
+"""Seconds between two checks of a process whether the file is due."""
 
 _COLUMNS = {"id": BIGINT, "hash": np.dtype(("u1", hash_index.BYTES)), "tx": BIGINT}
 
@@ -50,14 +50,14 @@ logger = logging.getLogger(__name__)
 
 
 Identity = tuple[int, int] | None
-"""Device and inode of a file; None where there is none."""
+"""Device and inode of a file; None if there is none."""
 
 
 @dataclass(frozen=True)
 class _Settled:
-    """A file, and the rows it lacks of transactions that have ended: those below ``until``.
+    """A file, and the rows of ended transactions, those below ``until``, that it lacks.
 
-    ``index`` None: the file of this ``identity`` is absent or cannot be used, and all rows below
+    ``index`` None: the file of this ``identity`` is missing or unusable, and all rows below
     ``until`` are here.
     """
 
@@ -72,7 +72,7 @@ class _Settled:
 
     @property
     def unusable(self) -> bool:
-        """Whether there is a file, but none that helps."""
+        """Whether there is a file that cannot be used."""
         return self.index is None and self.identity is not None
 
 
@@ -83,9 +83,9 @@ _next_look = 0.0
 
 
 def near(queries: Sequence[bytes], threshold: int) -> Hits:
-    """The rows (``BannedHash``, as ``item`` of each hit) at ``threshold`` or nearer to a query.
+    """The rows (``BannedHash``, as ``item`` of each hit) at most ``threshold`` from a query.
 
-    Rows that were deleted may be among them.
+    May include deleted rows.
     """
     settled, items, hashes = _current()
     found = [
@@ -98,10 +98,9 @@ def near(queries: Sequence[bytes], threshold: int) -> Hits:
 
 
 def likely(queries: Sequence[bytes], threshold: int) -> tuple[Items, Hashes]:
-    """Most rows at ``threshold`` or nearer to any of the queries, and their hashes.
+    """Most rows at most ``threshold`` from any of many queries, and their hashes.
 
-    As ``HashIndex.likely`` says, for many queries at once. Rows that were deleted may be among
-    them.
+    See ``HashIndex.likely``. May include deleted rows.
     """
     settled, items, hashes = _current()
     items = np.concatenate([settled.items, items])
@@ -114,13 +113,13 @@ def likely(queries: Sequence[bytes], threshold: int) -> tuple[Items, Hashes]:
 
 
 def is_due() -> bool:
-    """Whether the file should be written anew: it is damaged, or lacks many rows."""
+    """Whether the file is damaged or lacks many rows."""
     settled, items, _ = _current()
-    return settled.unusable or len(settled) + len(items) > TAIL
+    return settled.unusable or len(settled) + len(items) > REFRESH_ROWS
 
 
 def ask_if_due() -> None:
-    """Queue a refresh, in this transaction, if the file is damaged or lacks many rows."""
+    """Queue a refresh, in this transaction, if one is due."""
     global _next_look
     if time.monotonic() < _next_look:
         return
@@ -130,13 +129,13 @@ def ask_if_due() -> None:
 
 
 def refresh(*, always: bool = False) -> int:
-    """Write this machine's file anew if it lacks many rows, or has others than the database.
+    """Write this machine's file anew if it lacks many rows or differs from the database.
 
-    What was deleted, or restored from a backup behind its back, shows in the count. Where there
-    are few rows no file is needed. Answers how many rows are in the file.
+    Deleted or restored rows show in the count. Few rows need no file. Returns the number of rows in
+    the file.
     """
     settled = _current()[0]
-    if not always and not settled.unusable and len(settled) <= TAIL:
+    if not always and not settled.unusable and len(settled) <= REFRESH_ROWS:
         if settled.index is None:
             return 0
         if _count(settled.index.watermark) == len(settled.index):
@@ -150,7 +149,7 @@ def refresh(*, always: bool = False) -> int:
 
 
 def path() -> Path:
-    """Where this machine's file for the database is; its name says of which database it is."""
+    """Of this machine's file for this database."""
     name = str(connection.settings_dict["NAME"])
     if name not in _paths:
         with connection.cursor() as cursor:
@@ -164,7 +163,7 @@ def path() -> Path:
 
 
 def _current() -> tuple[_Settled, Items, Hashes]:
-    """What is settled by now, and the rows of what may still be running."""
+    """What is settled by now, and the rows of running transactions."""
     running, next_one = _bounds()
     settled = _usable(_kept.get(path()), next_one)
     rows = _rows(f"tx >= {settled.until}")
@@ -187,7 +186,7 @@ def _current() -> tuple[_Settled, Items, Hashes]:
 
 
 def _usable(known: _Settled | None, next_one: int) -> _Settled:
-    """What is kept if it is still of this file and this database; else the file opened anew."""
+    """``known`` if it still belongs to this file and this database; else the file, opened again."""
     identity = _identity()
     # A database that was set back to an earlier state counts its transactions again from there.
     if known is not None and known.identity == identity and known.until <= next_one:
@@ -199,7 +198,7 @@ def _usable(known: _Settled | None, next_one: int) -> _Settled:
         except HashIndexUnusable as error:
             logger.error("%s", error.message)
     if index is not None and index.watermark > next_one:
-        logger.error("The index of banned hashes is of another state of the database.")
+        logger.error("The index of banned hashes does not belong to this state of the database.")
         index = None
     empty = np.empty(0, np.int64), np.empty((0, hash_index.BYTES), np.uint8)
     return _Settled(identity, index, index.watermark if index else 0, *empty)
@@ -214,7 +213,7 @@ def _identity() -> Identity:
 
 
 def _bounds() -> tuple[int, int]:
-    """The oldest transaction that still runs, and the first that has not begun."""
+    """The oldest running transaction, and the next one to begin."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_snapshot_xmin(now)::text::bigint, pg_snapshot_xmax(now)::text::bigint "
@@ -233,6 +232,6 @@ def _count(watermark: int) -> int:
 
 
 def _rows(condition: str) -> NDArray[np.void]:
-    """``id``, ``hash`` and ``tx`` of the stored PDQ hashes for which a condition holds."""
+    """``id``, ``hash`` and ``tx`` of the stored PDQ hashes that meet a condition."""
     select = f"SELECT id, decode(value, 'hex'), tx {_FROM} AND {condition}"
     return read_rows(select, {}, _COLUMNS)

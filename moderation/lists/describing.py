@@ -1,4 +1,4 @@
-"""Vectors that items lack, of models that were not available when they were added."""
+"""Adds the vectors that items lack because a model was missing when they were added."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from gallery.items import conf, versions
 from gallery.shared.errors import UserError
 from moderation.access.permissions import Actor, check
 from moderation.audit import trail
-from moderation.lists import entries, lists
+from moderation.lists import item_reading, list_writes
 from moderation.lists.models import BannedFingerprint, BannedItem, BannedList
 
-BATCH = 32
+BATCH_ITEMS = 32
 
 
 def lacking() -> QuerySet[BannedItem]:
-    """Items with a picture that a model which is here has not described.
+    """Items with a picture that an available model has not described.
 
-    Items of videos have vectors of all of their frames or none, and no pictures to make them of.
+    Items of videos have the vectors of all frames or none, and no stored frames to describe.
     """
     lacks = Q()
     for version in _versions():
@@ -31,15 +31,14 @@ def lacking() -> QuerySet[BannedItem]:
 
 
 def describe_missing(*, by: Actor) -> Iterator[tuple[int, str]]:
-    """Describe items from the pictures that are kept of them, in batches that are committed.
+    """Describe items from their stored pictures, in batches that are committed.
 
-    Yields each item's id, and why it could not be described or "". The picture has 1024 pixels
-    at most and is the first of an animation: the other frames stay without. Raises
-    ``NotAllowed``.
+    Yields each item's id, and why it could not be described or "". The picture has at most 1024
+    pixels and is the first of an animation: other frames are not described. Raises ``NotAllowed``.
     """
     check(by, "edit items")
     last = 0
-    while batch := list(lacking().filter(pk__gt=last).order_by("pk")[:BATCH]):
+    while batch := list(lacking().filter(pk__gt=last).order_by("pk")[:BATCH_ITEMS]):
         last = batch[-1].pk
         outcomes = {item.pk: _read(item) for item in batch}
         _store({pk: found for pk, found in outcomes.items() if not isinstance(found, str)}, by=by)
@@ -52,22 +51,22 @@ def _versions() -> list[str]:
 
 
 def _read(item: BannedItem) -> Sequence[BannedFingerprint] | str:
-    """The fingerprints that it lacks, or why there are none."""
+    """The missing fingerprints, or why there are none."""
     has = set(item.fingerprints.filter(view="full").values_list("version", flat=True))
     try:
         with item.picture.open() as stream:
             picture = decoding.decode(stream.read(), conf.limits())
     except FileNotFoundError:
-        return "Its picture is gone from storage."
+        return "Its picture is missing in the storage."
     except UserError as error:
         return error.message
-    return [row for row in entries.described(picture, "full") if row.version not in has]
+    return [row for row in item_reading.described(picture, "full") if row.version not in has]
 
 
 @transaction.atomic
 def _store(found: dict[int, Sequence[BannedFingerprint]], *, by: Actor) -> None:
     ids = set(BannedItem.objects.filter(pk__in=found).values_list("list", flat=True))
-    lists.lock(ids)
+    list_writes.lock(ids)
     touched = list(BannedList.objects.filter(pk__in=ids).order_by("pk"))
     # Read anew, with the lists locked: an item may have gone, or its list have become hash-only.
     kept = list(
@@ -81,11 +80,11 @@ def _store(found: dict[int, Sequence[BannedFingerprint]], *, by: Actor) -> None:
         for row in found[item.pk]:
             row.item = item
         BannedFingerprint.objects.bulk_create(found[item.pk], ignore_conflicts=True)
-    lists.touch(one.pk for one in touched)
+    list_writes.touch(one.pk for one in touched)
     for one in touched:
         mine = [item.pk for item in kept if item.list_id == one.pk]
         if mine:
-            lists.scan(one, by=by, after_item=mine[0] - 1, reason="items described")
+            list_writes.scan(one, by=by, after_item=mine[0] - 1, reason="items described")
     trail.record(
         by=by.name,
         verb="items.described",

@@ -1,4 +1,4 @@
-"""A list as a file that others can import, written while it is read."""
+"""Exports of lists and items as files that others can import, streamed."""
 
 from __future__ import annotations
 
@@ -11,21 +11,12 @@ from django.utils import timezone
 from gallery.shared.errors import NotFound
 from moderation.access.permissions import Actor, check
 from moderation.audit import trail
-from moderation.lists.formats import (
-    Feedback,
-    Format,
-    HashRow,
-    Kind,
-    Media,
-    NotWritable,
-    Opinion,
-    State,
-    write_rows,
-)
-from moderation.lists.formats.export import WRITERS
+from moderation.lists.formats.reading import Format
+from moderation.lists.formats.rows import Feedback, HashKind, HashRow, Media, Opinion, State
+from moderation.lists.formats.writing import WRITERS, NotWritable, write_rows
 from moderation.lists.models import BannedItem, BannedList
 
-CHUNK = 2_000
+CHUNK_ROWS = 2_000
 EXTENSIONS = {Format.CSV: "csv", Format.PLAIN: "txt", Format.THREATEXCHANGE: "json"}
 CONTENT_TYPES = {
     Format.CSV: "text/csv; charset=utf-8",
@@ -41,10 +32,10 @@ COLUMNS = (
 
 @transaction.atomic
 def export_list(*, by: Actor, list_id: int, format: str) -> tuple[str, Iterator[bytes]]:
-    """A name for the file, and the file in pieces, to be read outside of transactions.
+    """Name and pieces of the file; read the pieces outside of transactions.
 
-    Retired items are in it as tombstones where the format has them. Raises ``NotAllowed``,
-    ``NotFound``, and ``NotWritable`` for a format that can only be read.
+    Retired items are tombstones where the format has them. Raises ``NotAllowed``, ``NotFound``, and
+    ``NotWritable`` for a format that can only be read.
     """
     check(by, "export lists")
     row = BannedList.objects.filter(pk=list_id).first()
@@ -65,7 +56,7 @@ def export_list(*, by: Actor, list_id: int, format: str) -> tuple[str, Iterator[
 def export_items(
     *, by: Actor, items: QuerySet[BannedItem], format: str
 ) -> tuple[str, Iterator[bytes]]:
-    """The same of some items, of any lists."""
+    """The same for some items, of any lists."""
     check(by, "export lists")
     chosen = _format(format)
     with transaction.atomic():
@@ -81,11 +72,11 @@ def export_items(
 
 
 def rows(items: QuerySet[BannedItem]) -> Iterator[HashRow]:
-    """A row for each hash; an item that has none is a row only if it is retired.
+    """One row per hash; an item without hashes is a row only if it is retired.
 
-    What is said of an item is our own opinion, where we have one, else its source's.
+    The opinion is our own if there is one, else the source's.
     """
-    for values in items.values_list(*COLUMNS).iterator(CHUNK):
+    for values in items.values_list(*COLUMNS).iterator(CHUNK_ROWS):
         row = _row(dict(zip(COLUMNS, values, strict=True)))
         if row.kind or (row.state is State.TOMBSTONE and row.source_id):
             yield row
@@ -99,7 +90,7 @@ def _row(item: dict[str, object]) -> HashRow:
     plain = ("source", "source_id", "owner", "category", "severity", "updated_at", "expires_at")
     return HashRow(
         place=f"item {item['pk']}",
-        kind=Kind(str(item["hashes__kind"])) if item["hashes__kind"] else None,
+        kind=HashKind(str(item["hashes__kind"])) if item["hashes__kind"] else None,
         value=str(item["hashes__value"] or ""),
         quality=item["hashes__quality"],  # type: ignore[arg-type]
         state=State.TOMBSTONE if retired else State.ACTIVE,

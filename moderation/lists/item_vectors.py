@@ -1,13 +1,13 @@
-"""The vectors of items' pictures as one matrix in this process's memory, so that all are compared.
+"""The vectors of items as one matrix in this process's memory, so that all are compared.
 
-Which pictures match is asked of the database for each question, so that every change holds for the
-next one in every process. Only the vectors themselves are kept: a row of the database never changes
-its own, and is known by its id and the transaction that wrote it.
+Each question asks the database which items match, so that every change counts at once in every
+process. Only the vectors are kept: they never change in a row, which is known by its id and the
+transaction that wrote it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,29 +16,23 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from gallery.shared.binary_copy import BIGINT, halfvec, read_rows
+from moderation.lists.models import BannedItem
 
 Floats = NDArray[np.float32]
 
-LIVE: Final = """
-    FROM moderation_bannedfingerprint f JOIN moderation_banneditem i ON i.id = f.item_id
-    WHERE i.list_id = ANY(%(lists)s) AND i.state = 'active' AND i.opinion <> 'false_positive'
-    AND (i.expires_at IS NULL OR i.expires_at > statement_timestamp())
-"""
-"""SQL of the pictures of items that match, as ``BannedItem.objects.matching`` has it."""
-
 
 NO_TIME: Final = -1
-"""``time_ms`` of a picture that is of no video."""
+"""``time_ms`` of a fingerprint that is of no video."""
 
 _COLUMNS: Final = dict.fromkeys(("id", "item", "time_ms", "tx"), BIGINT)
 _ROW: Final = np.dtype([(name, np.int64) for name in _COLUMNS])
 _AT_ONCE: Final = 5000
-"""Vectors that are read by one query: 5 MB."""
+"""Vectors read by one query: 5 MB."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """n pictures of items that match at this moment, by id.
+    """The fingerprints of items that match now, by id.
 
     ``rows``: ``id`` of the fingerprint, ``item``, ``time_ms`` or ``NO_TIME``, ``tx``. ``vectors``:
     float32 n × d of unit length.
@@ -56,7 +50,7 @@ class Pictures:
         return pk, item, None if time_ms == NO_TIME else time_ms
 
     def distances(self, queries: Sequence[NDArray[np.floating]]) -> Floats:
-        """Cosine distances, n × queries, to vectors as the database would keep them."""
+        """Cosine distances, n × queries; queries are rounded as the database stores vectors."""
         if not (len(self) and len(queries)):
             return np.empty((len(self), len(queries)), np.float32)
         return np.asarray(1.0 - self.vectors @ unit(np.stack(queries).astype(np.float16)).T)
@@ -66,9 +60,9 @@ _kept: dict[tuple[str, str, str], Pictures] = {}
 
 
 def matching(column: str, version: str, lists: Sequence[int]) -> Pictures:
-    """The pictures of the items of some lists that match now and have a vector in ``column``.
+    """The fingerprints of items of some lists that match now and have a vector in ``column``.
 
-    ``column``: cnn or clip. Takes 2 KB of this process's memory for each.
+    ``column``: cnn or clip. Takes 2 KB of memory for each.
     """
     key = str(connection.settings_dict["NAME"]), column, version
     rows = _live(column, version, lists)
@@ -77,6 +71,15 @@ def matching(column: str, version: str, lists: Sequence[int]) -> Pictures:
         # Made anew and never written again, so that threads may share it.
         known = _kept[key] = _renewed(known, rows, column)
     return known
+
+
+def pictures_sql(lists: Iterable[int]) -> str:
+    """SQL of the fingerprints ``f`` of the items of some lists that match now."""
+    # No list has the id 0: Django makes no SQL for an empty choice.
+    items = BannedItem.objects.matching().filter(list__in=[*lists, 0]).order_by().values("pk")
+    with connection.cursor() as cursor:
+        ids = cursor.mogrify(*items.query.sql_with_params()).decode().replace("%", "%%")
+    return f"FROM moderation_bannedfingerprint f WHERE f.item_id IN ({ids})"
 
 
 def as_array(vector: Any) -> NDArray[np.float32]:
@@ -95,8 +98,9 @@ def unit(vectors: NDArray[Any]) -> Floats:
 def _live(column: str, version: str, lists: Sequence[int]) -> NDArray[np.void]:
     found = read_rows(
         f"SELECT f.id, f.item_id, coalesce(f.time_ms, {NO_TIME})::bigint, f.xmin::text::bigint "
-        f"{LIVE} AND f.{column} IS NOT NULL AND f.version = %(version)s ORDER BY f.id",
-        {"version": version, "lists": list(lists)},
+        f"{pictures_sql(lists)} AND f.{column} IS NOT NULL AND f.version = %(version)s "
+        "ORDER BY f.id",
+        {"version": version},
         _COLUMNS,
     )
     rows = np.empty(len(found), _ROW)
@@ -106,7 +110,7 @@ def _live(column: str, version: str, lists: Sequence[int]) -> NDArray[np.void]:
 
 
 def _renewed(known: Pictures, rows: NDArray[np.void], column: str) -> Pictures:
-    """With the vectors that are known already, and the others from the database."""
+    """Reuses known vectors and reads the others from the database."""
     at = np.searchsorted(known.rows["id"], rows["id"])
     same = at < len(known)
     same[same] = known.rows[at[same]] == rows[same]
@@ -124,7 +128,7 @@ def _renewed(known: Pictures, rows: NDArray[np.void], column: str) -> Pictures:
 
 
 def _read(column: str, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
-    """Ids, and vectors of unit length, of those of some rows that are there, by id."""
+    """Ids and unit vectors of those of some rows that still exist, by id."""
     numbers, vectors = [np.empty(0, np.int64)], []
     for start in range(0, len(ids), _AT_ONCE):
         params = {"ids": ids[start : start + _AT_ONCE].tolist()}

@@ -1,4 +1,4 @@
-"""Changes of lists that wait for a second person: confirmed, refused, listed."""
+"""Changes of lists that wait for a second person: list, confirm, refuse."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from moderation.access.permissions import (
     check,
 )
 from moderation.audit import trail
-from moderation.lists import item_changes, lists
+from moderation.lists import item_changing, list_writes
 from moderation.lists.models import BannedItem, ListChange
 
 
@@ -30,31 +30,32 @@ def _of_items(command: Callable[..., int]) -> Callable[..., int]:
 
 
 COMMANDS: Final[Mapping[str, Callable[..., Any]]] = {
-    "create_list": lists.create_list,
-    "change_list": lists.change_list,
-    "change_method": lists.change_method,
-    "delete_list": lists.delete_list,
-    "change_item": item_changes.change_item,
-    "retire": _of_items(item_changes.retire),
-    "give_opinion": _of_items(item_changes.give_opinion),
-    "move": _of_items(item_changes.move),
-    "suspend": _of_items(item_changes.suspend),
+    "create_list": list_writes.create_list,
+    "change_list": list_writes.change_list,
+    "change_method": list_writes.change_method,
+    "delete_list": list_writes.delete_list,
+    "change_item": item_changing.change_item,
+    "retire": _of_items(item_changing.retire),
+    "give_opinion": _of_items(item_changing.give_opinion),
+    "move": _of_items(item_changing.move),
+    "suspend": _of_items(item_changing.suspend),
 }
-"""What may have to wait, by the name under which it is stored."""
+"""Commands that may have to wait, by the name stored."""
 
 
 def waiting(*, by: Actor) -> QuerySet[ListChange]:
-    """All changes that were asked for, the newest first. Raises ``NotAllowed``."""
+    """All requested changes, the newest first. Raises ``NotAllowed``."""
     check(by, "view lists")
     return ListChange.objects.select_related("list")
 
 
 @transaction.atomic
 def confirm(*, by: Actor, change_id: int, reason: str = "") -> ListChange:
-    """Make the change. Raises ``NotAllowed``, ``NotFound``, ``Conflict``, and what it raises."""
+    """Make the change. Raises ``NotAllowed``, ``NotFound``, ``Conflict``, and what the command
+    raises."""
     row = _locked(by, change_id)
     if row.asker_id == by.user.pk and by.role < Role.ADMIN:
-        raise NotAllowed("You asked for this yourself: it is for somebody else to confirm.")
+        raise NotAllowed("You asked for this change: somebody else must confirm it.")
     arguments = dict(row.arguments)
     arguments["reason"] = f"change {row.pk}, asked for by {row.asked_by}: {row.reason}"[:255]
     COMMANDS[row.command](by=replace(by, confirmed=True), **arguments)
@@ -63,7 +64,7 @@ def confirm(*, by: Actor, change_id: int, reason: str = "") -> ListChange:
 
 @transaction.atomic
 def refuse(*, by: Actor, change_id: int, reason: str = "") -> ListChange:
-    """Leave the list as it is. Whoever asked may take it back so. Raises as ``confirm`` does."""
+    """Leave the list as it is; also whoever asked may do so. Raises as ``confirm``."""
     row = _locked(by, change_id)
     return _decide(row, ListChange.State.REFUSED, "change.refused", by, reason)
 
@@ -71,14 +72,14 @@ def refuse(*, by: Actor, change_id: int, reason: str = "") -> ListChange:
 def _locked(by: Actor, change_id: int) -> ListChange:
     check(by, "edit lists")
     if by.user is None or by.via_key:
-        raise NotAllowed("A second person confirms this, logged in; a key does not.")
+        raise NotAllowed("A second person must confirm this in person; an API key cannot.")
     row = ListChange.objects.select_for_update().filter(pk=change_id).first()
     if row is None:
         raise NotFound(f"There is no change {change_id}.")
     if row.state != ListChange.State.WAITING:
         raise Conflict(f"Change {change_id} is {row.state} already.")
     if row.expires_at <= timezone.now():
-        raise Conflict(f"Change {change_id} waited too long: it must be asked for again.")
+        raise Conflict(f"Change {change_id} has expired: ask for it again.")
     return row
 
 

@@ -1,10 +1,9 @@
-"""Banned and allow lists, their items and what these look like, changes that wait for a second
-person, and scans of what is already here."""
+"""Lists, their items, hashes and vectors; changes that wait for a second person; rescans."""
 
 from __future__ import annotations
 
 import builtins
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from typing import Self
 
 from django.conf import settings
@@ -30,15 +29,25 @@ SEVERITIES = [(severity.value, severity.name.lower()) for severity in Severity]
 HASH_KINDS = [(kind, kind) for kind in (*HASH_TYPES, "pdq")]
 
 
+CHUNK_ROWS = 10_000
+"""Ids of one query."""
+
+
+def _chunks(ids: Iterable[int]) -> Iterator[list[int]]:
+    wanted = sorted(set(ids))
+    for start in range(0, len(wanted), CHUNK_ROWS):
+        yield wanted[start : start + CHUNK_ROWS]
+
+
 class BannedList(models.Model):
     """A named list with one policy.
 
-    ``version`` grows in the transaction of every change of the list, its thresholds or its items:
-    a verdict names the versions it was made by. New lists only note what they would have done.
+    ``version`` grows with every change of the list, its thresholds or its items; a verdict names
+    the versions it was made by. New lists are in shadow.
     """
 
     class Kind(models.TextChoices):
-        """An allow list outranks bans: of every list, or of those in ``allows_for``."""
+        """An allow list has priority over banned lists: over all, or those in ``allows_for``."""
 
         BANNED = "banned"
         ALLOW = "allow"
@@ -95,6 +104,16 @@ class BannedList(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_allow_list(self) -> bool:
+        """Whether what is on it is let through."""
+        return self.kind == BannedList.Kind.ALLOW
+
+    @property
+    def is_enforced(self) -> bool:
+        """Whether a match can withhold anything."""
+        return not self.is_allow_list and self.action != Action.SHADOW
+
 
 class ListMethod(models.Model):
     """How one list uses one match type. Every list has one row for each of ``PICTURE_TYPES``.
@@ -139,37 +158,40 @@ class ListMethod(models.Model):
 
 
 class BannedItemQuerySet(models.QuerySet["BannedItem"]):
-    """Questions about several items."""
-
     def matching(self) -> Self:
-        """Those that are matched at all: active, not expired, no false positive in our opinion."""
+        """Those that are matched: active, not expired, and no false positive in our opinion."""
         lasting = Q(expires_at__isnull=True) | Q(expires_at__gt=Now())
         return self.filter(lasting, state=BannedItem.State.ACTIVE).exclude(
             opinion=BannedItem.Opinion.FALSE_POSITIVE
         )
 
+    def live(self, ids: Iterable[int], lists: Iterable[int]) -> dict[int, BannedItem]:
+        """Those of some items that match now and are on one of the lists, by id."""
+        rows = self.matching().filter(list__in=tuple(lists))
+        return {row.pk: row for chunk in _chunks(ids) for row in rows.filter(pk__in=chunk)}
+
 
 class BannedItem(models.Model):
     """One entry of a list. Its hashes are ``BannedHash`` rows, its vectors ``BannedFingerprint``.
 
-    ``opinion`` is ours: no import changes it. ``feedback`` is what the list's own source says.
+    ``opinion`` is our own: no import changes it. ``feedback`` is that of the list's source.
     """
 
     class State(models.TextChoices):
-        """A retired item matches nothing and is kept as a record."""
+        """A retired item is not matched and kept as a record."""
 
         ACTIVE = "active"
         RETIRED = "retired"
 
     class Media(models.TextChoices):
-        """What the hashes were made of, where that is known."""
+        """What was hashed, if that is known."""
 
         UNKNOWN = "unknown"
         IMAGE = "image"
         VIDEO = "video"
 
     class Opinion(models.TextChoices):
-        """What our own moderators say. A false positive matches nothing, whatever its state."""
+        """Of our own moderators. A false positive is not matched, whatever its state."""
 
         NONE = "none"
         CONFIRMED = "confirmed"
@@ -232,18 +254,22 @@ class BannedItem(models.Model):
 
 
 class BannedHashQuerySet(models.QuerySet["BannedHash"]):
-    """Questions about several hashes."""
-
     def valued(self, values: Collection[str]) -> Self:
-        """Those of exactly these values, which each of two partial indexes finds its share of."""
+        """Those of exactly these values; written so that both partial indexes are used."""
         return self.filter(Q(kind="pdq", value__in=values) | (~Q(kind="pdq") & Q(value__in=values)))
+
+    def live(self, ids: Iterable[int], lists: Iterable[int]) -> dict[int, BannedHash]:
+        """Those of some hashes whose items match now and are on one of the lists, by id."""
+        items = BannedItem.objects.matching().filter(list__in=tuple(lists))
+        rows = self.filter(item__in=items).select_related("item")
+        return {row.pk: row for chunk in _chunks(ids) for row in rows.filter(pk__in=chunk)}
 
 
 class BannedHash(models.Model):
-    """A hash of an item, of one of its frames if ``time_ms`` is set.
+    """A hash of an item, or of one of its frames if ``time_ms`` is set.
 
-    ``value``: lower-case hex. ``tx``: the transaction that inserted the row, by which the index of
-    hashes knows which rows it may lack, however long that transaction took.
+    ``value``: lower-case hex. ``tx``: the transaction that inserted the row, from which the hash
+    index knows which rows it may lack.
     """
 
     item = models.ForeignKey(BannedItem, on_delete=models.CASCADE, related_name="hashes")
@@ -291,8 +317,8 @@ class BannedHash(models.Model):
 class BannedFingerprint(Fingerprint):
     """The vectors of an item's picture, or of a frame of its video (then ``time_ms`` is set).
 
-    ``features``: packed local features; ``pattern``: as ``gallery.ImageDetail`` has it. All items
-    are compared one by one, so that there is no index that could miss any.
+    ``features``: packed local features; ``pattern``: as in ``gallery.ImageDetail``. All are
+    compared one by one, so that no index can miss any.
     """
 
     item = models.ForeignKey(BannedItem, on_delete=models.CASCADE, related_name="fingerprints")
@@ -313,23 +339,18 @@ class BannedFingerprint(Fingerprint):
 
 
 class ListChangeQuerySet(models.QuerySet["ListChange"]):
-    """Questions about several changes."""
-
     def waiting(self) -> Self:
         """Those that can still be confirmed."""
         return self.filter(state=ListChange.State.WAITING, expires_at__gt=timezone.now())
 
 
 class ListChange(models.Model):
-    """A change that was asked for and not made. ``command`` and ``arguments`` make it.
+    """A requested change that was not made. ``command`` and ``arguments`` make it.
 
-    ``weakens``: what it would let through, a sentence each. One that nobody confirms in time can
-    only be asked for again.
+    ``weakens``: what it weakens, a sentence each. An expired request can only be repeated.
     """
 
     class State(models.TextChoices):
-        """What became of it."""
-
         WAITING = "waiting"
         APPLIED = "applied"
         REFUSED = "refused"
@@ -376,15 +397,13 @@ class ListChange(models.Model):
 
 
 class RetroScan(models.Model):
-    """A search of what is already here for items of a list; of all of them without ``item``.
+    """A rescan of what is stored for the items of a list, or for one ``item``.
 
-    ``position``: the last item that was looked for, so that a stopped scan goes on after it;
-    ``animation``: then, the last image of several frames that was looked through.
+    ``position``: the last item compared, so that a stopped scan can go on; ``animation``: after the
+    items, the last image of several frames.
     """
 
     class State(models.TextChoices):
-        """Where it is."""
-
         PENDING = "pending"
         RUNNING = "running"
         DONE = "done"

@@ -1,4 +1,4 @@
-"""The policies of the enabled lists at this moment: read anew for every question, never kept."""
+"""The policies of the enabled lists: read anew for every question, never cached."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from moderation.lists.models import BannedList
 from moderation.lists.thresholds import Thresholds
-from moderation.lists.verdicts import PROVING, Action, Severity
+from moderation.lists.verdicts import PROVING, Severity
 
 Policies = Mapping[int, "Policy"]
 """The enabled lists, by id."""
@@ -32,12 +32,12 @@ class Policy:
     @property
     def is_allow_list(self) -> bool:
         """Whether what is on it is let through."""
-        return self.list.kind == BannedList.Kind.ALLOW
+        return self.list.is_allow_list
 
     @property
     def is_enforced(self) -> bool:
         """Whether a match can withhold anything."""
-        return not self.is_allow_list and self.list.action != Action.SHADOW
+        return self.list.is_enforced
 
     def has_priority_over(self, other: Policy) -> bool:
         """Whether what is on this list is let through although it is on the other one."""
@@ -45,9 +45,10 @@ class Policy:
 
 
 def current() -> Policies:
-    """Of all enabled lists; none unless one of them bans something. One query if there are none."""
+    """Of all enabled lists; empty unless one of them bans something. One query if none is
+    enabled."""
     rows = list(BannedList.objects.filter(enabled=True).prefetch_related("methods", "allows_for"))
-    if not any(row.kind == BannedList.Kind.BANNED for row in rows):
+    if not any(not row.is_allow_list for row in rows):
         return {}
     return {row.pk: _policy(row) for row in rows}
 

@@ -1,4 +1,4 @@
-"""The words of moderation that several modules share: verdicts, actions, match types. Pure."""
+"""The terms that all of moderation shares: verdicts, actions, severities, match types. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Verdict(StrEnum):
-    """What is to become of an upload."""
+    """What happens to an upload."""
 
     ALLOW = "allow"
     REVIEW = "review"
@@ -19,20 +19,28 @@ _RANK: Final[Mapping[Verdict, int]] = {Verdict.ALLOW: 0, Verdict.REVIEW: 1, Verd
 
 
 def strictest(verdicts: Iterable[Verdict]) -> Verdict:
-    """The one that lets through least; ``allow`` of none."""
+    """The verdict that lets least through; ``allow`` of none."""
     return max(verdicts, key=_RANK.__getitem__, default=Verdict.ALLOW)
 
 
 class Action(StrEnum):
-    """What a list asks for when it is matched. ``shadow``: only note that it was."""
+    """The verdict that a match of a list leads to. ``shadow``: it is only recorded."""
 
     BLOCK = "block"
     REVIEW = "review"
     SHADOW = "shadow"
 
 
+_ACTIONS: Final = (Action.SHADOW, Action.REVIEW, Action.BLOCK)
+
+
+def is_stricter(action: str, other: str) -> bool:
+    """Whether one action of a list lets less through than another."""
+    return _ACTIONS.index(Action(action)) > _ACTIONS.index(Action(other))
+
+
 class Severity(IntEnum):
-    """How bad it is to miss, or to keep waiting, what a list holds."""
+    """How bad the content of a list is."""
 
     LOW = 1
     MEDIUM = 2

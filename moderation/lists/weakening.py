@@ -1,6 +1,6 @@
-"""What lets more through than before, and who may do it alone.
+"""Which changes weaken a list, that is let more through, and who may make them alone.
 
-Asked by every command that changes a list or its items, so that no door is a way round it.
+Every command that changes a list or its items asks here, so that no interface bypasses it.
 """
 
 from __future__ import annotations
@@ -19,26 +19,28 @@ from moderation.access.permissions import Actor, Deferred, Role
 from moderation.audit import trail
 from moderation.audit.models import AuditEvent
 from moderation.lists import thresholds
-from moderation.lists.list_values import STRICTNESS, Facts
 from moderation.lists.models import (
     BannedItem,
     BannedList,
     ListChange,
     ListMethod,
 )
-from moderation.lists.verdicts import Action, Severity
+from moderation.lists.verdicts import Severity, is_stricter
 
-WAITS: Final = timedelta(days=7)
+CHANGE_WAITS: Final = timedelta(days=7)
 """How long a change waits for a second person."""
 
 MUCH_LOWER: Final = 0.25
-"""Share of a threshold, within a day, from which lowering it needs a second person."""
+"""Share of a threshold by which it may be lowered within a day without a second person."""
 
 MUCH_LOWER_BITS: Final = 8
-"""The same of pdq, whichever is less."""
+"""The same for pdq, in bits, if that is less."""
 
-MASS: Final = 20
-"""Items of a list that may be taken out of force within a day without a second person."""
+MANY_ITEMS: Final = 20
+"""Items of a list that may be retired or suspended within a day without a second person."""
+
+Facts = dict[str, Any]
+"""All that can be set of a list or of one of its methods, by name."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -47,8 +49,8 @@ ALLOW: Final = BannedList.Kind.ALLOW
 
 
 @dataclass(frozen=True)
-class Request:
-    """A change that was not made: the command, what it is called with, and what it weakens."""
+class ChangeRequest:
+    """A change that was not made: the command, its arguments, and what it weakens."""
 
     by: Actor
     list_id: int | None
@@ -60,26 +62,26 @@ class Request:
 
 
 class NeedsSecondPerson(Deferred):
-    """The list is as it was; the change waits for a lead or an admin to confirm it."""
+    """Nothing was changed; the change waits for a lead or an admin to confirm it."""
 
     code = "needs_second_person"
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: ChangeRequest) -> None:
         super().__init__(
-            f"Nothing was changed: {', '.join(request.weakens)}. This needs a second person or an "
-            "admin, and waits for them among the changes of lists."
+            f"Nothing was changed: {', '.join(request.weakens)}. A second person or an admin must "
+            "confirm this; it waits under changes of lists."
         )
         self.request = request
 
     def store(self) -> ListChange:
-        """As a change of the list that waits."""
+        """As a ``ListChange`` that waits."""
         row = ask(self.request)
         self.existing_id = row.pk
         return row
 
 
 def deferrable(run: Command) -> Command:
-    """Make a command one transaction, and have what it may not do alone wait for others."""
+    """Run a command in one transaction; store it as waiting if it needs a second person."""
 
     @wraps(run)
     def wrapper(**arguments: Any) -> Any:
@@ -103,10 +105,10 @@ def check(
     arguments: Mapping[str, Any],
     critical: bool | None = None,
 ) -> None:
-    """Raise ``NeedsSecondPerson`` for what a key asks, or anybody of a critical list.
+    """Raise ``NeedsSecondPerson`` for an API key, and for anybody if the list is critical.
 
-    An admin in person may do it alone, of a critical list with a reason; so may a worker or a
-    command on the server. ``critical``: where it is not the list's own severity that counts.
+    An admin in person may do it alone, with a reason if the list is critical; so may workers and
+    commands on the server. ``critical``: instead of the list's own severity.
     """
     if not weakens or by.confirmed:
         return
@@ -117,13 +119,13 @@ def check(
         return
     if by.via_key or grave:
         raise NeedsSecondPerson(
-            Request(by, row.pk, row.name, command, dict(arguments), list(weakens), reason)
+            ChangeRequest(by, row.pk, row.name, command, dict(arguments), list(weakens), reason)
         )
 
 
 @transaction.atomic
-def ask(request: Request) -> ListChange:
-    """Store what is asked for; what waits already is not asked twice."""
+def ask(request: ChangeRequest) -> ListChange:
+    """Store a request; one that waits already is not stored twice."""
     by = request.by
     same = ListChange.objects.waiting().filter(
         list=request.list_id, command=request.command, asked_by=by.name
@@ -140,7 +142,7 @@ def ask(request: Request) -> ListChange:
         reason=request.reason[:1000],
         asked_by=by.name,
         asker=by.user,
-        expires_at=timezone.now() + WAITS,
+        expires_at=timezone.now() + CHANGE_WAITS,
     )
     trail.record(
         by=by.name,
@@ -153,20 +155,20 @@ def ask(request: Request) -> ListChange:
 
 
 def of_list(before: Facts, after: Facts) -> list[str]:
-    """What a change of a list lets through."""
+    """What a change of a list weakens."""
     if after["kind"] == ALLOW:
         return _of_allow_list(before, after)
     found = []
     if before["enabled"] and not after["enabled"]:
         found.append("the list is switched off")
-    if STRICTNESS[Action(after["action"])] < STRICTNESS[Action(before["action"])]:
-        found.append(f"it acts by {after['action']} instead of {before['action']}")
+    if is_stricter(before["action"], after["action"]):
+        found.append(f"its action becomes {after['action']} instead of {before['action']}")
     if after["severity"] < before["severity"] == Severity.CRITICAL:
-        found.append("it is critical no more")
+        found.append("it is no longer critical")
     if after["hash_only"] and not before["hash_only"]:
-        found.append("it forgets what its items look like")
+        found.append("the pictures and vectors of its items are deleted")
     for name, words in (
-        ("hold_on_review", "what it sends to review is published meanwhile"),
+        ("hold_on_review", "uploads under review are published until they are decided"),
         ("two_person", "its cases need one decision instead of two"),
     ):
         if before[name] and not after[name]:
@@ -181,32 +183,32 @@ def _of_allow_list(before: Facts, after: Facts) -> list[str]:
         return ["an allow list is switched on"]
     old, new = set(before["allows_for"]), set(after["allows_for"])
     wider = bool(old) and (not new or bool(new - old))
-    return ["an allow list outranks more lists"] if wider else []
+    return ["an allow list has priority over more lists"] if wider else []
 
 
 def critical_for(outranked: Iterable[int]) -> bool:
-    """Whether a list that an allow list outranks is critical; of no ids: any list."""
+    """Whether a list that an allow list has priority over is critical; no ids: any list."""
     ids = set(outranked)
     lists = BannedList.objects.filter(kind=BannedList.Kind.BANNED, severity=Severity.CRITICAL)
     return (lists.filter(pk__in=ids) if ids else lists).exists()
 
 
 def is_critical(row: BannedList) -> bool:
-    """Whether a list is critical, or an allow list outranks one that is."""
-    if row.kind == ALLOW:
+    """Whether a list is critical, or an allow list has priority over one that is."""
+    if row.is_allow_list:
         return critical_for(row.allows_for.values_list("pk", flat=True))
     return row.severity >= Severity.CRITICAL
 
 
 def of_method(row: BannedList, method: ListMethod, before: Facts) -> list[str]:
-    """What a change of a banned list's match type lets through."""
-    if row.kind == ALLOW:
+    """What a change of a banned list's match type weakens."""
+    if row.is_allow_list:
         return []
     name, found = method.match_type, []
     if before["enabled"] and not method.enabled:
         found.append(f"{name} is switched off")
     if before["may_block"] and not method.may_block:
-        found.append(f"{name} blocks no more")
+        found.append(f"{name} no longer blocks")
     if method.enabled:
         now = method.thresholds.threshold
         was = _highest_today(row, name, thresholds.effective(name, before["threshold"]).threshold)
@@ -217,7 +219,7 @@ def of_method(row: BannedList, method: ListMethod, before: Facts) -> list[str]:
 
 
 def _highest_today(row: BannedList, match_type: str, threshold: float) -> float:
-    """Of the thresholds since yesterday: many small steps are one large one."""
+    """The highest threshold since yesterday: many small steps count as one."""
     events = AuditEvent.objects.filter(
         verb="list.method_changed",
         subject_id=row.pk,
@@ -232,11 +234,11 @@ def _highest_today(row: BannedList, match_type: str, threshold: float) -> float:
 def check_items(
     by: Actor, rows: Sequence[BannedItem], *, command: str, reason: str, **arguments: Any
 ) -> None:
-    """Ask for a second person where many items of a banned list are taken out of force."""
+    """Raise ``NeedsSecondPerson`` if many items of a banned list are retired or suspended."""
     since = timezone.now() - DAY
     for list_id in sorted({row.list_id for row in rows}):
         mine = BannedList.objects.get(pk=list_id)
-        if mine.kind == ALLOW:
+        if mine.is_allow_list:
             continue
         ids = [row.pk for row in rows if row.list_id == list_id]
         there = BannedItem.objects.filter(list=list_id).exclude(pk__in=ids)
@@ -245,7 +247,9 @@ def check_items(
         check(
             by,
             mine,
-            [f"{count:,} items go out of force within a day"] if count > MASS else [],
+            [f"{count:,} items are retired or suspended within a day"]
+            if count > MANY_ITEMS
+            else [],
             command=command,
             reason=reason,
             arguments={"ids": [row.pk for row in rows], "reason": reason, **arguments},
@@ -253,9 +257,9 @@ def check_items(
 
 
 def check_ending(by: Actor, item: BannedItem, *, reason: str, fields: Mapping[str, Any]) -> None:
-    """Ask for a second person where an item of a banned list would end within a day."""
+    """Raise ``NeedsSecondPerson`` if an item of a banned list would expire within a day."""
     ends = item.expires_at
-    if item.list.kind == ALLOW or ends is None or ends > timezone.now() + DAY:
+    if item.list.is_allow_list or ends is None or ends > timezone.now() + DAY:
         return
     check(
         by,
@@ -268,7 +272,7 @@ def check_ending(by: Actor, item: BannedItem, *, reason: str, fields: Mapping[st
 
 
 def of_import(row: BannedList, counts: Mapping[str, Any]) -> bool:
-    """Whether what an import counted weakens."""
-    if row.kind == ALLOW:
+    """Whether the counted changes of an import weaken the list."""
+    if row.is_allow_list:
         return bool(counts.get("added") or counts.get("reactivated"))
-    return int(counts.get("retired", 0)) > MASS
+    return int(counts.get("retired", 0)) > MANY_ITEMS

@@ -1,4 +1,4 @@
-"""v1: is this on a list? Nothing is stored of what is asked about, unless a case needs it."""
+"""v1: checks. Nothing is stored of the content unless a case needs it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ KEY: Final = OpenApiParameter(
 
 
 class BatchCheckSerializer(serializers.Serializer):
-    """What is asked about: a ``url`` or a ``hash``."""
+    """A ``url`` or a ``hash``."""
 
     url = PictureUrlField(required=False)
     hash = serializers.CharField(required=False, max_length=80)
@@ -52,38 +52,38 @@ class BatchCheckSerializer(serializers.Serializer):
 
 
 class CheckSerializer(BatchCheckSerializer):
-    """The same, or a ``file``: a picture, an animation or a short video."""
+    """A ``url``, a ``hash``, or a ``file``: a picture, an animation or a short video."""
 
     file = PictureFileField(required=False)
 
 
 class CheckMatchSerializer(serializers.Serializer):
-    """One item that it matches within its list's threshold."""
+    """A matching item, within its list's threshold."""
 
     list = serializers.CharField()
     item = serializers.IntegerField()
     match_type = serializers.CharField()
     distance = serializers.FloatField()
     threshold = serializers.FloatField(help_text="Inclusive.")
-    quality = serializers.IntegerField(allow_null=True, help_text="Of what was asked about; pdq.")
+    quality = serializers.IntegerField(allow_null=True, help_text="PDQ quality of the content.")
     time = serializers.FloatField(allow_null=True, help_text="Seconds into a video.")
     frame = serializers.IntegerField(allow_null=True, help_text="Of an animation, from 0.")
     rendering = serializers.CharField(
         allow_null=True,
-        help_text="Which of the pictures there it was, such as black (what is seen on a black "
+        help_text="Which rendering of the file it was, such as black (what is seen on a black "
         "page), colour, unconverted, picture-1, thumbnail, video; null for the usual one.",
     )
     edit = serializers.CharField(
         allow_blank=True,
-        help_text="What was done to the item's picture, if it is near only before that.",
+        help_text="How the item's picture was edited, if it matches only before that edit.",
     )
     verdict = serializers.ChoiceField(
-        choices=[*Verdict], help_text="What this match alone asks for."
+        choices=[*Verdict], help_text="The verdict of this match alone."
     )
 
 
 class CheckAnswerSerializer(serializers.Serializer):
-    """What became of a check. All but the verdict is for moderators, and for keys with the scope
+    """The result of a check. All but the verdict is for moderators, and for keys with the scope
     ``lists``."""
 
     verdict = serializers.ChoiceField(choices=list(Verdict))
@@ -96,12 +96,12 @@ class CheckAnswerSerializer(serializers.Serializer):
     unhashable = serializers.ListField(
         child=serializers.CharField(),
         required=False,
-        help_text="Match types that it says too little for.",
+        help_text="Match types for which the content has too little detail.",
     )
     missing = serializers.DictField(
         child=serializers.CharField(),
         required=False,
-        help_text="What could not be compared, and why; never allowed for that reason.",
+        help_text="What could not be compared, and why.",
     )
     partly = serializers.DictField(
         child=serializers.CharField(),
@@ -118,20 +118,20 @@ class CheckBatchSerializer(serializers.Serializer):
 
 
 class CheckResultSerializer(serializers.Serializer):
-    """An answer, or the error that it alone would have had."""
+    """An answer, or an error."""
 
     check = CheckAnswerSerializer(required=False)
     error = ErrorSerializer(required=False)
 
 
 class CheckResultsSerializer(serializers.Serializer):
-    """One result for each check, in the order they were sent."""
+    """One result for each check, in their order."""
 
     results = CheckResultSerializer(many=True)
 
 
 class Check(APIView):
-    """Ask about one picture, animation, video or hash."""
+    """Check one picture, animation, video or hash."""
 
     scope = "check"
     throttle_cost = CHECK_COST
@@ -143,7 +143,8 @@ class Check(APIView):
         responses=answers({200: CheckAnswerSerializer, 409: ConflictSerializer}, body=True),
     )
     def post(self, request: Request) -> Response:
-        """The verdict of the enabled lists, and why for those who may see what is on them."""
+        """The verdict of the enabled lists, and the reasons for those who may see what is on
+        them."""
         body = CheckSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         by = Actor.caller(access_of(request))
@@ -153,7 +154,7 @@ class Check(APIView):
 
 
 class CheckBatch(APIView):
-    """Ask about up to 100 links and hashes."""
+    """Check up to 100 links and hashes."""
 
     scope = "check"
 
@@ -168,7 +169,7 @@ class CheckBatch(APIView):
         responses=answers({200: CheckResultsSerializer}, body=True),
     )
     def post(self, request: Request) -> Response:
-        """Each is answered or fails alone; what takes too long is to be asked again."""
+        """Each succeeds or fails alone; send those that ran out of time again."""
         body = CheckBatchSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         by, key = Actor.caller(access_of(request)), _key(request)
@@ -178,7 +179,7 @@ class CheckBatch(APIView):
             try:
                 if time.monotonic() > until:
                     raise UserError(
-                        "The checks before this one took too long; send it in another batch.",
+                        "The earlier checks took too long; send this one in another batch.",
                         code="batch_timeout",
                     )
                 name = f"{key} {number}" if key else ""

@@ -25,8 +25,8 @@ from moderation.cases import opening
 from moderation.cases.facts import About
 from moderation.cases.models import ReviewCase
 from moderation.lists import banned_hashes, policies
-from moderation.lists.formats.rows import Kind
-from moderation.lists.formats.values import BadValue, parse_hash
+from moderation.lists.formats.rows import HashKind
+from moderation.lists.item_reading import InvalidHash, hash_value
 from moderation.lists.verdicts import Verdict
 from moderation.pipeline import near_checks
 from moderation.pipeline.models import CheckAnswer
@@ -42,12 +42,6 @@ class KeyReused(Conflict):
     """The same idempotency key came with another request."""
 
     code = "idempotency_key_reused"
-
-
-class InvalidCheckedHash(UserError):
-    """Not a hash, or its kind cannot be told."""
-
-    code = "invalid_hash"
 
 
 @dataclass(frozen=True)
@@ -78,7 +72,7 @@ def check(*, by: Actor, request: CheckRequest, key: str = "") -> dict[str, Any]:
     """Whether something is on a list, as the API answers it to ``by``; see ``_answer``.
 
     ``key``: the caller's name for this request; repeated with it, it gets the same answer and opens
-    no second case. Raises ``FetchFailed``, ``InvalidCheckedHash`` and ``KeyReused``; bytes that
+    no second case. Raises ``FetchFailed``, ``InvalidHash`` and ``KeyReused``; bytes that
     cannot be read are no error, but ``missing``.
     """
     if not key:
@@ -145,18 +139,14 @@ def _content(request: CheckRequest) -> tuple[Content, dict[str, Any]]:
 
 
 def _parsed(text: str, hash_type: str | None) -> tuple[str, str]:
-    """Raises ``InvalidCheckedHash``."""
-    kinds = {32: Kind.MD5, 40: Kind.SHA1}
-    kind = kinds.get(len(text.strip())) if hash_type is None else Kind(hash_type)
+    """Raises ``InvalidHash``."""
+    kinds = {32: HashKind.MD5, 40: HashKind.SHA1}
+    kind = kinds.get(len(text.strip())) if hash_type is None else HashKind(hash_type)
     if kind is None:
-        raise InvalidCheckedHash(
+        raise InvalidHash(
             "Say by hash_type whether the hash is md5, sha1, sha256 or pdq.", field="hash_type"
         )
-    try:
-        return kind.value, parse_hash(kind, text)
-    except BadValue as error:
-        problem = str(error)
-        raise InvalidCheckedHash(f"{problem[0].upper()}{problem[1:]}.", field="hash") from error
+    return kind.value, hash_value(kind, text)
 
 
 def _answer(

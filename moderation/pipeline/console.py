@@ -1,4 +1,4 @@
-"""The page of a search through what is already here: how far it is, and what it found."""
+"""The page of a rescan: its progress and results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from moderation.lists.models import RetroScan
 @require_safe
 @console_page("view lists")
 def scan_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
-    """With ``?part=1`` only what changes while it runs."""
+    """With ``?part=1`` only the part that changes while it runs."""
     scan = RetroScan.objects.select_related("list").filter(pk=pk).first()
     if scan is None:
         raise NotFound(f"There is no scan {pk}.")
@@ -23,4 +23,4 @@ def scan_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     context = {"scan": scan, "unfinished": unfinished}
     if request.GET.get("part") == "1":
         return render(request, "moderation/thresholds/_scan.html", context)
-    return page(request, "scan", f"Search for items of {scan.list.name}", context)
+    return page(request, "scan", f"Rescan for items of {scan.list.name}", context)

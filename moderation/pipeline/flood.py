@@ -11,7 +11,6 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 from django_q.tasks import async_task
 
@@ -19,8 +18,8 @@ from gallery.items.models import Image
 from gallery.shared.locking import locked
 from moderation.access.permissions import Actor
 from moderation.audit import trail
-from moderation.cases.models import CaseMatch, ReviewCase
-from moderation.lists import items
+from moderation.cases.models import THRESHOLD_MET, CaseMatch, ReviewCase
+from moderation.lists import item_changing
 from moderation.lists.models import BannedItem, BannedItemQuerySet, BannedList
 from moderation.lists.verdicts import Verdict
 from moderation.webhooks import outbox
@@ -32,10 +31,11 @@ GUARD: Final = Actor.machine("flood guard")
 
 
 def watch(item_ids: Iterable[int]) -> None:
-    """Have those suspended that match too much now; in the transaction that stored the matches.
+    """Queue the suspension of items that match too much now; in the transaction that stored the
+    matches.
 
-    That is a worker's to do: here the audit may be locked already, and a command that changes the
-    list's row would wait for it while this waited for the row.
+    A worker does it, as the audit may be locked here already: a command that changes the list's row
+    would wait for the audit while this waits for the row.
     """
     for item in _guarded().filter(pk__in=list(item_ids)).select_related("list"):
         if uploads(item) > limit_of(item.list):
@@ -44,35 +44,37 @@ def watch(item_ids: Iterable[int]) -> None:
 
 @transaction.atomic
 def suspend_flooding(item_id: int) -> ReviewCase | None:
-    """Suspend an item that still matches too much, and raise it to those who decide."""
+    """Suspend an item that still matches too much, and open a case about it."""
     item = _guarded().filter(pk=item_id).select_related("list").first()
     if item is None:
         return None
     count, limit = uploads(item), limit_of(item.list)
     if count <= limit:
         return None
-    reason = f"matched {count} uploads in an hour; {limit} are expected at most"
+    reason = f"matched {count} uploads in an hour; at most {limit} are expected"
     latest = CaseMatch.objects.filter(item=item).order_by("-id").first()
     if latest is None:
-        raise AssertionError("an item that floods has matches")
+        raise AssertionError("a flooding item has matches")
     # Before the list and the audit, as the gate has them: see ``gallery.shared.locking``.
     locked(Image.objects.filter(pk__in=filter(None, [latest.image_id])).only("pk"), no_key=True)
     locked(Video.objects.filter(pk__in=filter(None, [latest.video_id])).only("pk"), no_key=True)
     latest.refresh_from_db(fields=["image", "video"])
-    if not items.suspend(by=GUARD, items=BannedItem.objects.filter(pk=item_id), reason=reason):
+    if not item_changing.suspend(
+        by=GUARD, items=BannedItem.objects.filter(pk=item_id), reason=reason
+    ):
         return None
     return _raise(item, latest, reason)
 
 
 def limit_of(row: BannedList) -> int:
-    """Uploads an hour that an item of the list may match."""
+    """Uploads per hour that an item of the list may match."""
     return int(settings.FLOOD_LIMIT if row.flood_limit is None else row.flood_limit)
 
 
 def uploads(item: BannedItem) -> int:
     """Images and videos that the item matched within the last hour."""
     rows = CaseMatch.objects.filter(
-        item=item, created_at__gt=timezone.now() - WINDOW, distance__lte=F("threshold")
+        THRESHOLD_MET, item=item, created_at__gt=timezone.now() - WINDOW
     )
     images = rows.exclude(image=None).values("image").distinct().count()
     videos = rows.exclude(video=None).values("video").distinct().count()

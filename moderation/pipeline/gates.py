@@ -125,7 +125,7 @@ def refuse_banned_query(data: bytes, sender: Sender = NOBODY) -> None:
         return
     found = screen(of_bytes(data), lists)
     if found.missing.get(FRAMES) == FAILED:
-        raise Unavailable("Searching is closed as the picture could not be screened.")
+        raise Unavailable("The search is refused because the picture could not be screened.")
     about = About(vars(Hashes.of(data)))
     with transaction.atomic():
         opening.note_matches(about=about, screening=found)

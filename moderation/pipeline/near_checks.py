@@ -1,13 +1,13 @@
-"""Who tries many variants of one banned item, and what they are answered from then on.
+"""Counts the variants of a banned item that a client tries, and limits what it can learn.
 
-The answers to small changes of a picture lead to one that passes. A check answers, an upload does
-by becoming visible or not, and a search by being refused. So the contents that a client checks,
-adds or searches with are counted together, for each item that they are near to. Beyond the budget
-those who edit lists are told, and all that is near to the item gets one and the same answer:
-nothing can be learned any more from which change made a difference.
+Answers to small changes of a picture lead to one that passes. A check answers, an upload does by
+becoming visible or not, a search by being refused. So all contents that a client checks, adds or
+searches with are counted together, for each item they are near to. Beyond the budget, list editors
+are alerted, and everything near to the item gets the same answer, so that no change makes a
+difference.
 
-No lock is taken, since uploads are published many in one transaction: contents that are judged at
-the same moment may go beyond the budget together.
+No lock is taken, as many uploads are published in one transaction: contents screened at the same
+moment may exceed the budget together.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from django.utils import timezone
 
 from moderation.access.permissions import Actor, can
 from moderation.audit import trail
-from moderation.lists.models import BannedItem, BannedList
-from moderation.lists.verdicts import Action, Verdict, strictest
+from moderation.lists.models import BannedItem
+from moderation.lists.verdicts import Verdict, strictest
 from moderation.pipeline.models import NearCheck
 from moderation.screening import verdict_rules
 from moderation.screening.types import ItemMatch
@@ -38,11 +38,11 @@ WINDOW: Final = timedelta(days=1)
 def counted(
     *, by: Actor, content: str, verdict: Verdict, matches: Iterable[ItemMatch]
 ) -> Verdict | None:
-    """Count this content. Answers the verdict of all that is near to the item, if the client is
-    beyond the budget: the strictest that it had about the item, and ``review`` at least.
+    """Count this content. Beyond the budget, returns the verdict for everything near to the item:
+    the strictest one the client had about it, and ``review`` at least.
 
-    ``matches``: also those beyond the threshold, which a client could feel its way along. Who sees
-    distances anyway is not counted.
+    ``matches``: including near misses, which a client could follow. Clients that see distances
+    anyway are not counted.
     """
     if not by.client or can(by, "see matches"):
         return None
@@ -70,27 +70,26 @@ def counted(
 
 
 def alarms() -> QuerySet[NearCheck, Any]:
-    """Client, item and number of variants of those that are over the budget now."""
+    """Client, item and number of variants of those beyond the budget now."""
     counted = _recent().order_by().values("client", "actor", "item").annotate(variants=Count("pk"))
     return counted.filter(variants__gt=settings.NEAR_CHECKS).order_by("-variants")
 
 
 def forget() -> int:
-    """Delete what is older than the window. Answers how much that was."""
+    """Delete rows older than the window. Returns how many."""
     return NearCheck.objects.filter(created_at__lt=timezone.now() - WINDOW).delete()[0]
 
 
 def _near(matches: Sequence[ItemMatch]) -> set[int]:
-    """The items that a client could learn something about. A list in shadow answers nothing, and a
-    file that an allow list names is no variant."""
+    """Items that a client could learn about. A list in shadow reveals nothing, and a file on an
+    allow list is no variant."""
     if any(_is_allowed(match) for match in matches):
         return set()
-    banned = [match for match in matches if match.list.kind == BannedList.Kind.BANNED]
-    return {match.item_id for match in banned if match.list.action != Action.SHADOW}
+    return {match.item_id for match in matches if match.list.is_enforced}
 
 
 def _is_allowed(match: ItemMatch) -> bool:
-    return match.list.kind == BannedList.Kind.ALLOW and match.match_type == verdict_rules.ALLOWING
+    return match.list.is_allow_list and match.match_type == verdict_rules.ALLOWING
 
 
 def _recent() -> QuerySet[NearCheck]:

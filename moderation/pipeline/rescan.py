@@ -1,13 +1,11 @@
-"""Scans of what is already here for items of a list: new ones, or a list that reaches further.
+"""Rescans: stored images and videos against new items of a list, or a raised threshold.
 
-A scan first finds what may match: files by their hashes, pictures by PDQ against every stored hash,
-copies by the gallery's own searches. Each of these is then screened like a new upload, so that the
-verdict is the same. A hash does not tell what its picture looks like turned, only about, so the
-search for turned pictures goes a little further than the threshold. Of all that a file shows
-beside its first picture no learned vectors are stored, and of the video at the end of a photograph
-nothing: where a list needs them, each such image is screened from its original, and those whose
-original is gone are counted (``unseen``). A scan that is stopped goes on after the last items, or
-images of several pictures, that it has finished.
+A rescan first finds candidates (``screening.rescan_candidates``) and then screens each like a new
+upload. A hash tells only roughly what its picture looks like turned, so turned pictures are
+searched a little beyond the threshold. Of the further frames of a file no vectors are stored, and
+of the video in a motion photo nothing: if a list needs them, such images are screened from their
+originals, and those without original are counted (``unseen``). A stopped rescan goes on after the
+last item or image that it finished.
 """
 
 from __future__ import annotations
@@ -33,31 +31,31 @@ from gallery.shared import leases
 from moderation.access.permissions import Actor
 from moderation.cases.models import ReviewCase
 from moderation.cases.opening import Recorded
-from moderation.lists import freed, policies
+from moderation.lists import policies, rescans
 from moderation.lists.models import BannedItem, RetroScan
-from moderation.lists.retro_scan import CLUSTER
+from moderation.lists.rescans import CLUSTER
 from moderation.lists.verdicts import VECTOR_TYPES, Verdict
 from moderation.pipeline import gates
 from moderation.screening import rescan_candidates
 from moderation.screening.screen import screen
 from videos.models import Video
 
-BATCH: Final = 200
-"""Items that one pass over the stored hashes looks for."""
+BATCH_ITEMS: Final = 200
+"""Items compared in one pass over the stored hashes."""
 
-ANIMATIONS: Final = 10
+BATCH_ANIMATIONS: Final = 10
 """Images of several frames in one pass: some seconds, as each has up to 64."""
 
 LEASE: Final = timedelta(minutes=2)
-"""How long a scan belongs to a worker that says nothing."""
+"""How long a rescan belongs to a worker that does not renew it."""
 
-AT_A_TIME: Final = 900.0
-"""Seconds after which a scan makes room for other tasks; it goes on in another one."""
+TASK_SECONDS: Final = 900.0
+"""After which a rescan continues in another task, so that other tasks get a turn."""
 
 UNFINISHED: Final = (RetroScan.State.PENDING, RetroScan.State.RUNNING)
 
-PATIENCE: Final = 30.0
-"""Seconds that a scan waits for uploads that may not know of the list yet."""
+UPLOADS_WAIT_SECONDS: Final = 30.0
+"""For uploads that may not know of the list yet."""
 
 SCAN: Final = Actor.machine("scan")
 
@@ -65,18 +63,18 @@ logger = logging.getLogger(__name__)
 
 
 def run(scan_id: int, *, tell: Callable[[RetroScan], None] | None = None) -> bool:
-    """Do a scan, or go on with it. Answers whether it is done; else another task goes on.
+    """Start or continue a rescan. Returns whether it is done; else another task continues.
 
-    Does nothing if somebody else has it. ``tell`` is told after each batch.
+    Does nothing if another worker has it. ``tell`` is called after each batch.
     """
     scan = _claim(scan_id)
     if scan is None:
         return False
-    until = time.monotonic() + AT_A_TIME
+    until = time.monotonic() + TASK_SECONDS
     try:
         if not _uploads_know():
             return _later(scan)
-        for step in (_batch, _animations):
+        for step in (_screen_items, _screen_animations):
             while step(scan):
                 if tell is not None:
                     tell(scan)
@@ -93,7 +91,7 @@ def run(scan_id: int, *, tell: Callable[[RetroScan], None] | None = None) -> boo
 
 
 def run_left_over() -> int:
-    """Go on with scans that nobody works on: their worker ended. Answers how many that were."""
+    """Continue rescans whose worker ended. Returns how many."""
     unfinished = RetroScan.objects.filter(leases.is_free(), state__in=UNFINISHED).order_by("id")
     return sum(run(pk) for pk in unfinished.values_list("pk", flat=True))
 
@@ -115,17 +113,17 @@ def _later(scan: RetroScan) -> bool:
 
 
 def _items(scan: RetroScan) -> QuerySet[BannedItem]:
-    """What is still to be looked for."""
+    """Those still to be compared."""
     rows = BannedItem.objects.matching().filter(
         list=scan.list_id, pk__gt=max(scan.position, scan.after_item)
     )
     return rows.filter(pk=scan.item_id) if scan.item_id else rows
 
 
-def _batch(scan: RetroScan) -> bool:
-    """Look for some items, and note how far that is; False if there are none left."""
+def _screen_items(scan: RetroScan) -> bool:
+    """Compare some items and save the progress; False if none are left."""
     policy = policies.current().get(scan.list_id)
-    some = list(_items(scan).order_by("pk")[:BATCH])
+    some = list(_items(scan).order_by("pk")[:BATCH_ITEMS])
     # A list that was switched off meanwhile, or that allows, hides nothing.
     if policy is None or policy.is_allow_list or not some:
         return False
@@ -149,9 +147,8 @@ def _batch(scan: RetroScan) -> bool:
     return True
 
 
-def _animations(scan: RetroScan) -> bool:
-    """Look through some images that show more than one picture for all items of the scan; False if
-    there are none left."""
+def _screen_animations(scan: RetroScan) -> bool:
+    """Screen some images of several frames for all items of the rescan; False if none are left."""
     policy = policies.current().get(scan.list_id)
     if policy is None or policy.is_allow_list:
         return False
@@ -167,7 +164,7 @@ def _animations(scan: RetroScan) -> bool:
     some = list(
         Image.objects.filter(
             Exists(views), pk__gt=scan.animation, status__in=rescan_candidates.SCREENED
-        ).order_by("pk")[:ANIMATIONS]
+        ).order_by("pk")[:BATCH_ANIMATIONS]
     )
     if not some:
         return False
@@ -188,10 +185,10 @@ def _animations(scan: RetroScan) -> bool:
     return True
 
 
-def screen_freed(sha256: Sequence[str]) -> int:
-    """Screen what is here of files that an allow list has freed. Answers how many there were."""
+def screen_allowed(sha256: Sequence[str]) -> int:
+    """Screen stored files that an allow list has allowed until now. Returns how many."""
     if not _uploads_know():
-        freed.enqueue(sha256)
+        rescans.enqueue_allowed(sha256)
         return 0
     count = 0
     for model in (kind.model for kind in kinds().values()):
@@ -204,9 +201,9 @@ def screen_freed(sha256: Sequence[str]) -> int:
 
 
 def screen_again(model: type[Item], pk: int) -> Recorded | None:
-    """Screen what is stored as if it came now; hide what is banned without doubt.
+    """Screen a stored item as if it were uploaded now; quarantine it if it is blocked.
 
-    What people find already stays until somebody has decided, unless it is blocked.
+    What is published stays published during a review.
     """
     lists = policies.current()
     with transaction.atomic():
@@ -226,12 +223,12 @@ def screen_again(model: type[Item], pk: int) -> Recorded | None:
 def _uploads_know() -> bool:
     """Wait until every transaction that runs now has ended; False if that takes too long.
 
-    One that publishes may have read the lists before they were changed, and be invisible here as
-    long as it runs: neither the gate nor the scan would see the match.
+    One that publishes may have read the lists before the change, and is invisible here while it
+    runs: neither the gate nor the rescan would see the match.
     """
     with connection.cursor() as cursor:
         running = _running(cursor)
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + UPLOADS_WAIT_SECONDS
         while running & _running(cursor):
             if time.monotonic() > until:
                 return False
@@ -240,6 +237,6 @@ def _uploads_know() -> bool:
 
 
 def _running(cursor: Any) -> set[str]:
-    """The transactions that write now, but for this one."""
+    """Ids of the other transactions that write now."""
     cursor.execute("SELECT pg_snapshot_xip(pg_current_snapshot())::text")
     return {xid for (xid,) in cursor.fetchall()}

@@ -100,7 +100,7 @@ def _left_of(image: Image) -> Iterator[ContentFrame]:
     """The thumbnail, with the hashes of the original. Raises ``NotAnImage`` if there is none."""
     rgb = file_storage.thumbnail_rgb(image)
     if rgb is None:
-        raise NotAnImage("Neither the original nor the thumbnail is stored any more.")
+        raise NotAnImage("Neither the original nor the thumbnail is stored.")
     whole = hashed_frame(rgb, rgb, in_parts=True)
     # Hashes of the original; the thumbnail's own are a few bits off.
     rows = list(ImageFingerprint.objects.filter(item=image, pdq__isnull=False).order_by("id"))

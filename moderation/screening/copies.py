@@ -26,7 +26,7 @@ from gallery.search import confidence
 from gallery.search.candidates import Probe
 from gallery.search.confidence import Evidence
 from gallery.search.copy_search import CopyQuery, judged
-from moderation.lists import item_vectors, live_rows
+from moderation.lists import item_vectors
 from moderation.lists.item_vectors import Pictures
 from moderation.lists.models import BannedFingerprint, BannedItem
 from moderation.lists.policies import Policies, using
@@ -59,7 +59,7 @@ def matches(frames: Sequence[ContentFrame], policies: Policies) -> list[ItemMatc
         return []
     asked = [_Query.of(frame) for frame in frames]
     near = [_near(one, pictures) for one in asked]
-    items = live_rows.items({row.item for rows in near for row in rows}, policies)
+    items = BannedItem.objects.live({row.item for rows in near for row in rows}, policies)
     found: list[ItemMatch] = []
     for one, rows in zip(asked, near, strict=True):
         known = [row for row in rows if row.item in items]

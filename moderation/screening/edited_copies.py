@@ -12,7 +12,7 @@ from typing import Final
 
 from gallery.imaging.descriptors.pdq import LOW_QUALITY
 from gallery.imaging.descriptors.pdq_variants import Variants, variants
-from moderation.lists import banned_hashes, live_rows
+from moderation.lists import banned_hashes
 from moderation.lists.hash_index import pack
 from moderation.lists.models import BannedHash
 from moderation.lists.policies import Policies, using
@@ -71,7 +71,7 @@ def matches(
             continue
         items, hashes = banned_hashes.likely(seen.asked, FARTHEST)
         near = zip(items.tolist(), evidence(seen, hashes, widest), strict=True)
-        for row in live_rows.hashes({pk for pk, proof in near if proof}, lists).values():
+        for row in BannedHash.objects.live({pk for pk, proof in near if proof}, lists).values():
             match = _match(row, frame, seen, policies)
             if match is not None and (row.pk, frame.place) not in plain:
                 found.append(match)

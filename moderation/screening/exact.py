@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from moderation.lists import live_rows
-from moderation.lists.models import BannedHash
+from moderation.lists.models import BannedHash, BannedItem
 from moderation.lists.policies import Policies
 from moderation.lists.verdicts import HASH_TYPES
 from moderation.screening.types import ItemMatch
@@ -23,5 +22,5 @@ def matches(hashes: Mapping[str, str], policies: Policies) -> list[ItemMatch]:
         row for row in same.values_list("item", "kind", "value") if hashes.get(row[1]) == row[2]
     ]
     kinds = {item: kind for item, kind, _ in sorted(rows, key=lambda row: HASH_TYPES.index(row[1]))}
-    items = live_rows.items(kinds, policies)
+    items = BannedItem.objects.live(kinds, policies)
     return [ItemMatch.of(item, policies, kinds[pk], 0.0, sure=True) for pk, item in items.items()]

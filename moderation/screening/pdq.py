@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from gallery.imaging.descriptors.pdq import LOW_QUALITY
-from moderation.lists import banned_hashes, live_rows
+from moderation.lists import banned_hashes
 from moderation.lists.hash_index import BITS, pack
+from moderation.lists.models import BannedHash
 from moderation.lists.policies import Policies, farthest, using
 from moderation.screening.types import ContentFrame, ItemMatch
 
@@ -22,7 +23,7 @@ def matches(frames: Sequence[ContentFrame], policies: Policies) -> list[ItemMatc
     owners = np.repeat(np.arange(len(frames)), [len(frame.hashes) for frame in frames])
     hits = banned_hashes.near(queries, min(BITS, int(farthest(lists.values()))))
     pairs = {(int(hit["item"]), int(owners[hit["query"]])) for hit in hits}
-    rows = live_rows.hashes({pk for pk, _ in pairs}, lists)
+    rows = BannedHash.objects.live({pk for pk, _ in pairs}, lists)
     found = []
     for pk, number in sorted(pairs):
         if pk not in rows:

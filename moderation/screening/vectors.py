@@ -17,8 +17,7 @@ from gallery.imaging.descriptors.base import Vector
 from gallery.items import versions
 from gallery.items.vectors import encode
 from gallery.shared.errors import Unavailable
-from moderation.lists import item_vectors, live_rows
-from moderation.lists.item_vectors import LIVE
+from moderation.lists import item_vectors
 from moderation.lists.models import BannedFingerprint, BannedItem
 from moderation.lists.policies import Policies, farthest, using
 from moderation.lists.thresholds import Thresholds
@@ -71,7 +70,7 @@ def matches(match_type: str, frames: Sequence[ContentFrame], policies: Policies)
         if columns is None:
             continue
         near = _NEAR[match_type](model.version, columns[COLUMNS[match_type]], lists)
-        items = live_rows.items({item for _, item, _, _ in near}, policies)
+        items = BannedItem.objects.live({item for _, item, _, _ in near}, policies)
         for pk, item, time_ms, distance in near:
             if item not in items:
                 continue
@@ -108,10 +107,10 @@ def _by_imgsmlr(version: str, vector: Vector, lists: Mapping[int, Thresholds]) -
     distance = "f.pattern <-> %(vector)s::vector"
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT f.id, f.item_id, f.time_ms, {distance} {LIVE} AND f.version = %(version)s "
+            f"SELECT f.id, f.item_id, f.time_ms, {distance} "
+            f"{item_vectors.pictures_sql(lists)} AND f.version = %(version)s "
             f"AND f.pattern IS NOT NULL AND {distance} <= %(reach)s",
             {
-                "lists": list(lists),
                 "version": version,
                 "vector": encode(vector),
                 "reach": farthest(lists.values()) + ROUNDING,

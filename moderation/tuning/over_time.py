@@ -12,6 +12,7 @@ from typing import Any, Final
 from django.utils import timezone
 
 from moderation.access.permissions import Actor, check
+from moderation.cases.models import THRESHOLD_MET_SQL
 from moderation.cases.statistics import Rate, many_rows
 from moderation.tuning.thresholds import method_of
 
@@ -19,17 +20,17 @@ WEEKS: Final = 8
 BANDS: Final = 4
 
 # Within the threshold of its time is what everybody was asked about; beyond it a sample was.
-OVER_TIME = """
+OVER_TIME = f"""
 SELECT date_trunc('week', c.decided_at)::date, m.source,
        least(floor(%(bands)s * m.distance / nullif(%(observe)s, 0)), %(bands)s - 1)::int,
-       m.distance <= m.threshold,
+       {THRESHOLD_MET_SQL},
        count(DISTINCT c.id) FILTER (WHERE c.state = 'confirmed'),
        count(DISTINCT c.id) FILTER (WHERE c.state = 'dismissed')
 FROM moderation_casematch m JOIN moderation_reviewcase c ON c.id = m.case_id
 WHERE m.list_id = %(list)s AND m.match_type = %(match_type)s AND m.edit = ''
   AND c.decided_at >= %(since)s
 GROUP BY 1, 2, 3, 4
-"""
+"""  # noqa: S608  # constants alone
 
 
 @dataclass(frozen=True)

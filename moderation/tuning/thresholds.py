@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from gallery.shared.errors import NotFound, UserError
 from moderation.access.permissions import Actor, check
-from moderation.cases.models import CaseMatch, ReviewCase
+from moderation.cases.models import THRESHOLD_MET, THRESHOLD_MET_SQL, CaseMatch, ReviewCase
 from moderation.cases.states import CaseState
 from moderation.cases.statistics import many_rows
-from moderation.lists import lists
+from moderation.lists import list_writes
 from moderation.lists.models import BannedList, ListMethod, RetroScan
 from moderation.lists.thresholds import Thresholds
 from moderation.lists.verdicts import PICTURE_TYPES
@@ -36,17 +36,17 @@ SHOWN: Final = 24
 # Edited copies have distances of their own, which no threshold of a list moves.
 # One row for each subject, however often and by however many of its frames it was matched: its
 # nearest match, what was decided last, and the likeliest way in which it came to be decided.
-EVIDENCE = """
+EVIDENCE = f"""
 SELECT min(m.distance),
        CASE (array_agg(c.state ORDER BY c.decided_at DESC) FILTER (WHERE c.decided_at IS NOT NULL))[1]
          WHEN 'confirmed' THEN 1 WHEN 'dismissed' THEN 0 ELSE -1 END,
        coalesce(min(c.sampling_weight) FILTER (WHERE c.decided_at IS NOT NULL), 1),
-       bool_or(m.distance <= m.threshold), min(m.created_at)
+       bool_or({THRESHOLD_MET_SQL}), min(m.created_at)
 FROM moderation_casematch m LEFT JOIN moderation_reviewcase c ON c.id = m.case_id
 WHERE m.list_id = %s AND m.match_type = %s AND m.edit = ''
 GROUP BY coalesce(nullif(m.sha256, ''), 'image ' || m.image_id, 'video ' || m.video_id,
                   'match ' || m.id)
-"""  # noqa: E501  # PostgreSQL's own layout
+"""  # noqa: E501, S608  # PostgreSQL's own layout, of constants alone
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def method_of(list_id: int, match_type: str) -> ListMethod:
     if method is None:
         known = ", ".join(PICTURE_TYPES)
         raise NotFound(f"There is no list {list_id}, or {match_type!r} is none of {known}.")
-    if method.list.kind == BannedList.Kind.ALLOW:
+    if method.list.is_allow_list:
         raise NotFound("An allow list opens no cases: its decisions say nothing of its thresholds.")
     return method
 
@@ -166,7 +166,7 @@ def _between(seen: ThresholdEvidence, proposed: float) -> QuerySet[CaseMatch]:
 
 def _only_dropped(seen: ThresholdEvidence, proposed: float) -> QuerySet[ReviewCase]:
     """Undecided cases whose every match within its threshold would lie beyond the proposed one."""
-    asked = CaseMatch.objects.filter(case=OuterRef("pk"), distance__lte=F("threshold"))
+    asked = CaseMatch.objects.filter(THRESHOLD_MET, case=OuterRef("pk"))
     near = Q(distance__lte=proposed + EQUAL_WITHIN)
     others = ~Q(list=seen.list) | ~Q(match_type=seen.match_type) | Q(list=None) | near | ~Q(edit="")
     mine = asked.filter(list=seen.list, match_type=seen.match_type, edit="").exclude(near)
@@ -197,7 +197,7 @@ def apply(
         raise UserError("Say why: whoever asks later reads it in the audit.", field="reason")
     before = _reach(method_of(list_id, match_type))
     fields: dict[str, Any] = {"threshold": threshold}
-    method = lists.change_method(
+    method = list_writes.change_method(
         by=by, list_id=list_id, match_type=match_type, reason=reason.strip(), **fields
     )
     unfinished = RetroScan.objects.filter(

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from moderation.imports import starting_imports
+from moderation.imports import start
 from moderation.imports.models import ListImport
 from moderation.webhooks import editing
 from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
@@ -36,13 +36,11 @@ def make_pages() -> dict[str, str]:
     """Name → path of pages with something on them."""
     on = make_list("Partner's list of known images")
     previewed, done, waiting = (
-        starting_imports.begin(
-            by=ADMIN, list_id=on.pk, file=_file(name), dry_run=name == "broken.csv"
-        ).pk
+        start.begin(by=ADMIN, list_id=on.pk, file=_file(name), dry_run=name == "broken.csv").pk
         for name in ("broken.csv", "good_ncmec.xml", "good_stopncii.json")
     )
     for pk in (previewed, done, waiting):
-        starting_imports.run_in_background(pk)
+        start.run_in_background(pk)
     running = ListImport.objects.create(
         list=on, file_name="a-very-long-name-of-a-file-that-somebody-gave-it-2026-11-26.json",
         sha256="a1" * 32, format="stopncii", size=123_456_789, state="running", progress=42,
@@ -107,11 +105,11 @@ def test_from_a_file_to_items(open_page: OpenPage, root: User) -> None:
     page.get_by_role("button", name="Read the file").click()
     expect(page.get_by_role("status")).to_contain_text("pending")
     (row,) = ListImport.objects.all()
-    starting_imports.run_in_background(row.pk)
+    start.run_in_background(row.pk)
     # The page asks again by itself.
     expect(page.get_by_role("heading", name="What it would change")).to_be_visible()
     expect(page.get_by_role("row", name="Added")).to_contain_text("4")
     page.get_by_role("button", name="Import this").click()
-    starting_imports.run_in_background(row.pk)
+    start.run_in_background(row.pk)
     expect(page.get_by_role("heading", name="What it changed")).to_be_visible()
     assert on.items.count() == 4

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
 from moderation.audit.models import AuditEvent
-from moderation.lists import items, lists
+from moderation.lists import item_adding, item_changing, list_writes
 from moderation.lists.models import BannedItem
 from tests import factories as make
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
@@ -24,7 +24,7 @@ A, B = "a1" * 32, "b2" * 32
 
 def make_pages() -> dict[str, str]:
     """Name → path of pages with something on them."""
-    terror = lists.create_list(
+    terror = list_writes.create_list(
         by=ADMIN,
         name="Known terrorist and violent extremist content",
         category="tvec",
@@ -33,9 +33,9 @@ def make_pages() -> dict[str, str]:
         owner="trust-and-safety@example.org",
         reason="agreed on Monday",
     )
-    lists.create_list(by=ADMIN, name="Memes", category="spam", reason="to begin with")
-    lists.create_list(by=ADMIN, name="Our own", kind="allow", allows_for=[terror.pk])
-    picture_item = items.add_picture(
+    list_writes.create_list(by=ADMIN, name="Memes", category="spam", reason="to begin with")
+    list_writes.create_list(by=ADMIN, name="Our own", kind="allow", allows_for=[terror.pk])
+    picture_item = item_adding.add_picture(
         by=ADMIN,
         list_id=terror.pk,
         data=make.png(make.photo(1)),
@@ -53,10 +53,12 @@ def make_pages() -> dict[str, str]:
     image = make.add_ready_image(make.photo(1))
     case = make_case(picture_item, image)
     make_case(picture_item, image, distance=44.0)
-    items.retire(
+    item_changing.retire(
         by=ADMIN, items=BannedItem.objects.filter(source_id__contains="00001"), reason="withdrawn"
     )
-    lists.change_method(by=ADMIN, list_id=terror.pk, match_type="pdq", threshold=28, reason="memes")
+    list_writes.change_method(
+        by=ADMIN, list_id=terror.pk, match_type="pdq", threshold=28, reason="memes"
+    )
     event = AuditEvent.objects.filter(verb="items.retired").get()
     return {
         "lists": f"{ADMIN_PAGES}bannedlist/",
@@ -93,7 +95,7 @@ def test_every_page_fits(
 
 
 def test_a_threshold_is_moved(root: User, open_page: OpenPage) -> None:
-    row = lists.create_list(by=ADMIN, name="terror")
+    row = list_writes.create_list(by=ADMIN, name="terror")
     page = log_in(open_page)
     page.goto(f"{ADMIN_PAGES}bannedlist/{row.pk}/change/")
     page.locator("#id_methods-0-threshold").fill("24")
@@ -105,7 +107,7 @@ def test_a_threshold_is_moved(root: User, open_page: OpenPage) -> None:
 
 
 def test_items_are_retired_together(root: User, open_page: OpenPage) -> None:
-    row = lists.create_list(by=ADMIN, name="terror")
+    row = list_writes.create_list(by=ADMIN, name="terror")
     for number in range(3):
         make_item(row, ("sha256", f"{number:064x}"))
     page = log_in(open_page)

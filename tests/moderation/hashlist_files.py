@@ -6,15 +6,8 @@ import io
 from datetime import UTC, datetime
 from pathlib import Path
 
-from moderation.lists.formats import (
-    BadRow,
-    Format,
-    HashRow,
-    Kind,
-    Row,
-    SkippedHash,
-    read_rows,
-)
+from moderation.lists.formats.reading import Format, read_rows
+from moderation.lists.formats.rows import HashKind, HashRow, InvalidRow, Row, SkippedHash
 
 DATA = Path(__file__).parent.parent / "data" / "hashlists"
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
@@ -37,13 +30,13 @@ def pdq(number: int) -> str:
     return "f0e1d2c3" * 7 + f"{number:08x}"
 
 
-def rows_of(name: str, format: Format | None = None, **options: Kind) -> list[Row]:
+def rows_of(name: str, format: Format | None = None, **options: HashKind) -> list[Row]:
     """Every row of a sample file."""
     with (DATA / name).open("rb") as stream:
         return list(read_rows(stream, format, now=NOW, **options))
 
 
-def rows_in(content: str | bytes, format: Format | None = None, **options: Kind) -> list[Row]:
+def rows_in(content: str | bytes, format: Format | None = None, **options: HashKind) -> list[Row]:
     """Every row of a file with this content."""
     data = content.encode() if isinstance(content, str) else content
     return list(read_rows(io.BytesIO(data), format, now=NOW, **options))
@@ -56,7 +49,7 @@ def hashes(rows: list[Row]) -> list[tuple[str, str, str]]:
 
 def bad(rows: list[Row]) -> list[tuple[str, str]]:
     """(place, reason) of those that are quarantined."""
-    return [(row.place, row.reason) for row in rows if isinstance(row, BadRow)]
+    return [(row.place, row.reason) for row in rows if isinstance(row, InvalidRow)]
 
 
 def skipped(rows: list[Row]) -> list[tuple[str, str]]:

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gallery.shared.errors import UserError
-from moderation.lists.formats import BadRow, read_rows
+from moderation.lists.formats.reading import read_rows
+from moderation.lists.formats.rows import InvalidRow
 
 SIZE = 12_000_000
 CASES = (
@@ -59,7 +60,7 @@ def outcome(head: bytes, pattern: bytes) -> str:
     reason = "no row"
     try:
         for row in read_rows(Endless(head, pattern), now=datetime.now(UTC)):  # type: ignore[arg-type]
-            reason = row.reason if isinstance(row, BadRow) else "a row"
+            reason = row.reason if isinstance(row, InvalidRow) else "a row"
     except UserError as refusal:
         return refusal.message
     return reason

@@ -8,7 +8,7 @@ from django.core.files.base import ContentFile
 from gallery.items import adding
 from gallery.items.publishing import QueryRefused
 from moderation.cases.models import ReviewCase
-from moderation.lists import items
+from moderation.lists import item_adding
 from moderation.pipeline import check, gates
 from moderation.pipeline.check import CheckRequest
 from tests import bypasses
@@ -24,7 +24,7 @@ STRICTER = {"review": {"review", "block"}, "block": {"block"}}
 
 @pytest.fixture(autouse=True)
 def _on_a_list_that_blocks() -> None:
-    items.add_picture(by=ADMIN, list_id=make_list().pk, data=png(bypasses.banned()))
+    item_adding.add_picture(by=ADMIN, list_id=make_list().pk, data=png(bypasses.banned()))
 
 
 @pytest.mark.parametrize("bypass", BYPASSES, ids=str)

@@ -16,7 +16,7 @@ from gallery.items.preprocessing import Hashes
 from imgsmlr_site.models import ApiKey, Scope
 from moderation.audit.models import AuditEvent
 from moderation.cases.models import CaseMatch, ReviewCase
-from moderation.lists import items
+from moderation.lists import item_adding
 from moderation.lists.models import BannedList
 from moderation.lists.verdicts import Action
 from moderation.pipeline import check
@@ -205,7 +205,7 @@ def test_a_video_says_the_time_of_a_banned_still(ask: Any) -> None:
     on = make_list()
     shots = [*still("astronaut", 2), *still("coffee", 2), *still("chelsea", 2)]
     frame = Pillow.fromarray(shots[75])
-    items.add_picture(by=ADMIN, list_id=on.pk, data=png(frame))
+    item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(frame))
     body = ask(encode(timed(shots))).json()
     assert body["verdict"] == "block"
     assert {round(match["time"]) for match in body["matches"]} == {2}

@@ -20,11 +20,11 @@ from gallery.search import confidence
 from gallery.search.confidence import Evidence
 from gallery.search.copy_search import CopyQuery, Probe, judged
 from moderation.lists import (
-    entries,
-    item_storing,
+    item_adding,
+    item_changing,
+    item_reading,
     item_vectors,
-    items,
-    lists,
+    list_writes,
     policies,
 )
 from moderation.lists.models import BannedFingerprint, BannedItem
@@ -104,8 +104,8 @@ def test_what_is_found_is_what_verifying_every_item_finds(monkeypatch: pytest.Mo
     on = make_list()
     pictures = [wheel_photo(name, 320) for name in WHEEL_PICTURES]
     pictures += [photo(seed, (200, 150)) for seed in range(17)]
-    made = [entries.of_bytes(png(picture), {}) for picture in pictures]
-    added = item_storing.add(by=ADMIN, list_id=on.pk, made=made, reason="").items
+    made = [item_reading.of_bytes(png(picture), {}) for picture in pictures]
+    added = item_adding.add(by=ADMIN, list_id=on.pk, made=made, reason="").items
     # Fewer than there are, so that most items are left out.
     monkeypatch.setattr(copies, "VERIFIED_LEAST", 8)
     lists_now = policies.current()
@@ -129,7 +129,7 @@ def test_what_is_found_is_what_verifying_every_item_finds(monkeypatch: pytest.Mo
 def test_pictures_that_are_alike_do_not_push_an_item_out(monkeypatch: pytest.MonkeyPatch) -> None:
     on = make_list()
     picture = wheel_photo("coffee.png")
-    wanted = items.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
+    wanted = item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
     # A video of which every moment looks a little more like the upload than the item itself.
     upload = view_of(half(picture))
     vector = get_copy().query(upload).vectors["full"]
@@ -149,21 +149,23 @@ def test_pictures_that_are_alike_do_not_push_an_item_out(monkeypatch: pytest.Mon
 def test_changes_of_items_with_pictures_hold_for_the_next_question_elsewhere(
     tmp_path: Path,
 ) -> None:
-    on = lists.create_list(by=ADMIN, name="pictures", action=Action.BLOCK)
-    other = lists.create_list(by=ADMIN, name="others", action=Action.REVIEW)
-    items.add_picture(by=ADMIN, list_id=on.pk, data=png(photo(5)))
+    on = list_writes.create_list(by=ADMIN, name="pictures", action=Action.BLOCK)
+    other = list_writes.create_list(by=ADMIN, name="others", action=Action.REVIEW)
+    item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(photo(5)))
     upload = tmp_path / "upload.jpg"
     upload.write_bytes(jpeg(half(wheel_photo("astronaut.png"))))
     with another_process() as ask:
         assert ask(str(upload)) == ("allow", [])
-        item = items.add_picture(by=ADMIN, list_id=on.pk, data=png(wheel_photo("astronaut.png")))
+        item = item_adding.add_picture(
+            by=ADMIN, list_id=on.pk, data=png(wheel_photo("astronaut.png"))
+        )
         assert ask(str(upload)) == ("block", [item.pk])
         chosen = BannedItem.objects.filter(pk=item.pk)
-        items.retire(by=ADMIN, items=chosen, reason="test")
+        item_changing.retire(by=ADMIN, items=chosen, reason="test")
         assert ask(str(upload)) == ("allow", [])
-        items.activate(by=ADMIN, items=chosen, reason="test")
+        item_changing.activate(by=ADMIN, items=chosen, reason="test")
         assert ask(str(upload)) == ("block", [item.pk])
-        items.move(by=ADMIN, items=chosen, list_id=other.pk, reason="test")
+        item_changing.move(by=ADMIN, items=chosen, list_id=other.pk, reason="test")
         assert ask(str(upload)) == ("review", [item.pk])
         # Behind the services' back, too: nothing has to tell that something changed.
         stored = BannedFingerprint.objects.get(item=item, cnn__isnull=False)
@@ -172,9 +174,9 @@ def test_changes_of_items_with_pictures_hold_for_the_next_question_elsewhere(
         assert ask(str(upload)) == ("allow", [])
         stored.save()
         assert ask(str(upload)) == ("review", [item.pk])
-        lists.change_list(by=ADMIN, list_id=other.pk, enabled=False)
+        list_writes.change_list(by=ADMIN, list_id=other.pk, enabled=False)
         assert ask(str(upload)) == ("allow", [])
-        lists.change_list(by=ADMIN, list_id=other.pk, enabled=True)
+        list_writes.change_list(by=ADMIN, list_id=other.pk, enabled=True)
         item.fingerprints.all().delete()
         assert ask(str(upload)) == ("allow", [])
 
@@ -184,7 +186,7 @@ def test_what_was_rolled_back_is_forgotten() -> None:
     from django.db import transaction
 
     on = make_list()
-    kept = items.add_picture(by=ADMIN, list_id=on.pk, data=png(photo(1)))
+    kept = item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(photo(1)))
 
     def known() -> set[int]:
         found = item_vectors.matching("cnn", "copy-1", [on.pk])
@@ -193,12 +195,12 @@ def test_what_was_rolled_back_is_forgotten() -> None:
 
     try:
         with transaction.atomic():
-            gone = items.add_picture(by=ADMIN, list_id=on.pk, data=png(photo(2)))
+            gone = item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(photo(2)))
             assert known() == {kept.pk, gone.pk}
             raise InterruptedError
     except InterruptedError:
         pass
-    later = items.add_picture(by=ADMIN, list_id=on.pk, data=png(photo(3)))
+    later = item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(photo(3)))
     assert known() == {kept.pk, later.pk}
     assert item_vectors.matching("cnn", "copy-1", []).vectors.shape[0] == 0
     assert known() == {kept.pk, later.pk}

@@ -16,7 +16,7 @@ from PIL import ImageOps
 from gallery.items.publishing import QueryRefused
 from imgsmlr_site.models import ApiKey, Scope
 from moderation.cases.models import CaseMatch, ReviewCase
-from moderation.lists import retro_scan
+from moderation.lists import rescans
 from moderation.lists.models import BannedItem, BannedList, ListMethod
 from moderation.lists.verdicts import Action
 from moderation.pipeline import gates, rescan
@@ -214,7 +214,7 @@ def test_a_scan_finds_what_was_edited_before_it_was_banned(edit: Any) -> None:
     other = add_ready_image(data=jpeg(wheel_photo("coffee.png")))
     on = make_list()
     make_item(on, ("pdq", pdq_of(picture), 100))
-    scan = retro_scan.start(by=ADMIN, list_id=on.pk, reason="test")
+    scan = rescans.start(by=ADMIN, list_id=on.pk, reason="test")
     assert rescan.run(scan.pk)
     image.refresh_from_db()
     other.refresh_from_db()

@@ -23,7 +23,7 @@ from moderation.access.permissions import Actor, Role
 from moderation.audit.models import AuditEvent
 from moderation.cases import deciding, media, retention
 from moderation.cases.models import ReviewCase
-from moderation.lists import lists
+from moderation.lists import list_writes
 from moderation.lists.models import BannedItem, BannedList
 from moderation.lists.verdicts import Action
 from tests import pages
@@ -346,7 +346,7 @@ def test_a_list_is_not_deleted_while_cases_need_its_items(
 def test_a_list_whose_cases_are_over_is_deleted(on: BannedList) -> None:
     case = make_case(make_item(on))
     deciding.decide(by=moderator(), case_ids=[case.pk], verb="confirm")
-    lists.delete_list(by=ADMIN, list_id=on.pk, with_items=True)
+    list_writes.delete_list(by=ADMIN, list_id=on.pk, with_items=True)
     assert not BannedItem.objects.exists()
 
 

@@ -17,7 +17,7 @@ from gallery.items.preprocessing import Hashes
 from moderation.access.permissions import Actor, Role
 from moderation.cases.deciding import decide
 from moderation.cases.models import CaseMatch, ReviewCase
-from moderation.lists import items
+from moderation.lists import item_adding
 from moderation.lists.models import BannedItem, BannedList, ListMethod
 from moderation.lists.verdicts import Action
 from moderation.pipeline.gates import may_publish
@@ -266,7 +266,7 @@ def test_a_missing_model_that_a_list_needs_holds_the_picture(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     on = make_list()
-    items.add_picture(by=ADMIN, list_id=on.pk, data=png(photo(2)))
+    item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(photo(2)))
     from gallery.imaging import descriptors
 
     with monkeypatch.context() as patch:
@@ -292,7 +292,7 @@ def on_nothing() -> Any:
 def test_a_crop_is_blocked_by_a_verified_copy() -> None:
     picture = wheel_photo("astronaut.png")
     on = make_list()
-    item = items.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
+    item = item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
     width, height = picture.size
     crop = picture.crop((width // 6, height // 6, width * 5 // 6, height * 5 // 6))
     image = add(crop)
@@ -310,7 +310,7 @@ def test_imgsmlr_reaches_review_at_most_unless_the_list_says_so() -> None:
     for name in ("pdq", "copy"):
         method(on, name, enabled=False)
     method(on, "imgsmlr", enabled=True)
-    items.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
+    item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
     assert add_ready_image(data=jpeg(picture, 80)).status == "quarantined"
     assert ReviewCase.objects.get().verdict == "review"
     method(on, "imgsmlr", may_block=True)
@@ -404,7 +404,7 @@ def test_the_worker_asks_the_gate_too() -> None:
 
 def test_vectors_of_another_model_are_not_passed_over() -> None:
     on = make_list()
-    item = items.add_picture(by=ADMIN, list_id=on.pk, data=png(photo(2)))
+    item = item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(photo(2)))
     item.fingerprints.filter(cnn__isnull=False).update(version="copy-0")
     assert add(photo(1)).status == "quarantined"
     assert "copy" in ReviewCase.objects.get().evidence["missing"]

@@ -7,19 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from moderation.lists.formats import (
-    Feedback,
-    Format,
-    HashRow,
-    Kind,
-    Media,
-    Opinion,
-    State,
-    UnknownFormat,
-    WrongFormat,
-    detect,
-    read_rows,
-)
+from moderation.lists.formats.reading import Format, detect, read_rows
+from moderation.lists.formats.rows import Feedback, HashKind, HashRow, Media, Opinion, State
+from moderation.lists.formats.source import UnknownFormat, WrongFormat
 from tests.moderation.hashlist_files import (
     DATA,
     NOW,
@@ -86,7 +76,7 @@ def test_csv_one_hash_a_line() -> None:
     rows = rows_of("good.csv")
     assert only(rows, "line 2") == HashRow(
         place="line 2",
-        kind=Kind.PDQ,
+        kind=HashKind.PDQ,
         value=pdq(1),
         quality=87,
         media=Media.IMAGE,
@@ -195,7 +185,7 @@ def test_plain_bad_lines() -> None:
 def test_64_digits_alone_are_what_the_importer_says() -> None:
     content = f"{sha256(1)}\n"
     assert bad(rows_in(content))
-    for kind in (Kind.SHA256, Kind.PDQ):
+    for kind in (HashKind.SHA256, HashKind.PDQ):
         assert hashes(rows_in(content, default_kind=kind)) == [(kind, sha256(1), "active")]
 
 
@@ -220,7 +210,7 @@ def test_ncmec() -> None:
     assert skipped(rows) == [("entry 1", "pdna"), ("entry 4", "tmk-pdqf")]
     assert only(rows, "entry 2") == HashRow(
         place="entry 2",
-        kind=Kind.MD5,
+        kind=HashKind.MD5,
         value=md5(2),
         media=Media.IMAGE,
         source="NCMEC",
@@ -241,9 +231,9 @@ def test_ncmec_votes_count_for_the_fingerprint_they_were_given_on() -> None:
         if isinstance(row, HashRow) and row.place == "entry 1"
     }
     assert by_kind == {
-        Kind.MD5: (Feedback("Harbour Photos", Opinion.CONFIRMED),),
-        Kind.SHA1: (),
-        Kind.PDQ: (Feedback("Lantern Chat", Opinion.FALSE_POSITIVE, ("Adult",)),),
+        HashKind.MD5: (Feedback("Harbour Photos", Opinion.CONFIRMED),),
+        HashKind.SHA1: (),
+        HashKind.PDQ: (Feedback("Lantern Chat", Opinion.FALSE_POSITIVE, ("Adult",)),),
     }
 
 
@@ -304,7 +294,7 @@ def test_threatexchange_descriptors() -> None:
     rows = rows_of("good_threatexchange.json")
     assert only(rows, "record 1") == HashRow(
         place="record 1",
-        kind=Kind.PDQ,
+        kind=HashKind.PDQ,
         value=pdq(1),
         source="ThreatExchange",
         source_id="1",

@@ -18,21 +18,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moderation.lists.formats import (
-    BadRow,
+from moderation.lists.formats.reading import Format, read_rows
+from moderation.lists.formats.rows import (
     Feedback,
-    Format,
+    HashKind,
     HashRow,
-    Kind,
+    InvalidRow,
     Media,
-    NotWritable,
     Opinion,
     Row,
     State,
-    WrongFormat,
-    read_rows,
-    write_rows,
 )
+from moderation.lists.formats.source import WrongFormat
+from moderation.lists.formats.writing import NotWritable, write_rows
 from tests.examples import fuzz
 from tests.moderation.hashlist_files import (
     DATA,
@@ -190,7 +188,7 @@ def test_a_document_type_in_a_later_page_ends_the_file() -> None:
     bomb = (DATA / "entity_bomb_ncmec.xml").read_bytes()
     *rows, last = rows_in(page + bomb)
     assert rows == rows_of("good_ncmec.xml")
-    assert isinstance(last, BadRow)
+    assert isinstance(last, InvalidRow)
     assert last.ends_file
     assert "entities" in last.reason
 
@@ -232,7 +230,7 @@ def test_a_record_nested_beyond_reason_ends_the_file(depth: int, ends_file: bool
     nested = '{"a":' + "[" * depth + "]" * depth + "}"
     good = json.dumps({"algorithm": "MD5", "hash_digest": md5(1), "id": 1})
     rows = rows_in(f'{{"results": [{good}, {nested}, {good}]}}')
-    assert [row.ends_file for row in rows if isinstance(row, BadRow)] == [ends_file]
+    assert [row.ends_file for row in rows if isinstance(row, InvalidRow)] == [ends_file]
     assert len(hashes(rows)) == (1 if ends_file else 2)
 
 
@@ -296,7 +294,7 @@ def test_no_value_of_a_record_stops_the_import(name: str, key: str) -> None:
     rows = rows_in(json.dumps(document))
     places = [row.place for row in rows]
     assert list(dict.fromkeys(places)) == [f"record {n}" for n in range(1, len(changed) + 3)]
-    assert not [row for row in rows if isinstance(row, BadRow) and row.ends_file]
+    assert not [row for row in rows if isinstance(row, InvalidRow) and row.ends_file]
 
 
 @given(cells=st.lists(st.lists(st.text(max_size=8), min_size=5, max_size=5), max_size=5))
@@ -319,7 +317,7 @@ def test_a_withdrawal_counts_even_in_a_record_that_makes_no_sense(field: str) ->
 
 FULL = HashRow(
     place="line 2",
-    kind=Kind.PDQ,
+    kind=HashKind.PDQ,
     value=pdq(1),
     quality=64,
     media=Media.IMAGE,
@@ -344,8 +342,10 @@ def test_csv_reads_back_to_the_same_rows() -> None:
     rows = [
         FULL,
         HashRow(place="line 3", state=State.TOMBSTONE, source="Partner", source_id="p-2"),
-        replace(FULL, place="line 4", kind=Kind.SHA256, value=sha256(1), quality=None, note="'=1"),
-        HashRow(place="line 5", kind=Kind.MD5, value=md5(1), media=Media.VIDEO, note="-1"),
+        replace(
+            FULL, place="line 4", kind=HashKind.SHA256, value=sha256(1), quality=None, note="'=1"
+        ),
+        HashRow(place="line 5", kind=HashKind.MD5, value=md5(1), media=Media.VIDEO, note="-1"),
     ]
     content = exported(rows, Format.CSV)
     assert rows_in(content) == rows
@@ -368,8 +368,8 @@ def test_every_format_survives_the_way_through_csv(name: str) -> None:
 def test_plain_lines_keep_the_active_hashes() -> None:
     rows = [
         FULL,
-        replace(FULL, kind=Kind.MD5, value=md5(1), quality=None),
-        replace(FULL, kind=Kind.MD5, value=md5(2), state=State.TOMBSTONE),
+        replace(FULL, kind=HashKind.MD5, value=md5(1), quality=None),
+        replace(FULL, kind=HashKind.MD5, value=md5(2), state=State.TOMBSTONE),
         HashRow(place="", state=State.TOMBSTONE, source_id="x"),
     ]
     content = exported(rows, Format.PLAIN)
@@ -380,7 +380,7 @@ def test_plain_lines_keep_the_active_hashes() -> None:
 def test_threatexchange_reads_back_what_it_has_fields_for() -> None:
     rows = [
         FULL,
-        HashRow(place="", kind=Kind.MD5, value=md5(1), media=Media.VIDEO),
+        HashRow(place="", kind=HashKind.MD5, value=md5(1), media=Media.VIDEO),
         HashRow(place="", state=State.TOMBSTONE, source_id="p-2"),
         replace(FULL, feedback=(Feedback("", Opinion.FALSE_POSITIVE),)),
     ]

@@ -7,14 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from moderation.lists.formats import (
-    HashRow,
-    Kind,
-    Media,
-    State,
-)
-from moderation.lists.formats.times import time_of
-from moderation.lists.formats.values import Unmatchable, parse_kind
+from moderation.lists.formats.rows import HashKind, HashRow, Media, State
+from moderation.lists.formats.values import Unmatchable, parse_kind, time_of
 from tests.moderation.hashlist_files import bad, hashes, md5, only, pdq, rows_in, sha1, sha256
 
 TIMES = {
@@ -124,17 +118,24 @@ def test_flags_of_a_table_program(text: str, state: str) -> None:
 
 
 KINDS = {
-    "SHA2-256": Kind.SHA256, "SHA-2 (256)": Kind.SHA256, "sha_256": Kind.SHA256,
-    "SHA256sum": Kind.SHA256,
-    "SHA-1": Kind.SHA1, "sha1 checksum": Kind.SHA1, "HASH_SHA1": Kind.SHA1,
-    "PDQ_HASH": Kind.PDQ, "PDQ Hash Value": Kind.PDQ, "pdq-256": Kind.PDQ, "HASH_PDQ": Kind.PDQ,
-    "MD5 hash": Kind.MD5, "File MD5": Kind.MD5, "md5_hex": Kind.MD5, "MD5 (base64)": Kind.MD5,
+    "SHA2-256": HashKind.SHA256, "SHA-2 (256)": HashKind.SHA256, "sha_256": HashKind.SHA256,
+    "SHA256sum": HashKind.SHA256,
+    "SHA-1": HashKind.SHA1, "sha1 checksum": HashKind.SHA1, "HASH_SHA1": HashKind.SHA1,
+    "PDQ_HASH": HashKind.PDQ, "PDQ Hash Value": HashKind.PDQ, "pdq-256": HashKind.PDQ,
+    "HASH_PDQ": HashKind.PDQ,
+    "MD5 hash": HashKind.MD5, "File MD5": HashKind.MD5, "md5_hex": HashKind.MD5,
+    "MD5 (base64)": HashKind.MD5,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "kind"), KINDS.items())
-def test_names_of_kinds_as_cells_and_as_columns(name: str, kind: Kind) -> None:
-    value = {Kind.MD5: md5(1), Kind.SHA1: sha1(1), Kind.SHA256: sha256(1), Kind.PDQ: pdq(1)}[kind]
+def test_names_of_kinds_as_cells_and_as_columns(name: str, kind: HashKind) -> None:
+    value = {
+        HashKind.MD5: md5(1),
+        HashKind.SHA1: sha1(1),
+        HashKind.SHA256: sha256(1),
+        HashKind.PDQ: pdq(1),
+    }[kind]
     assert parse_kind(name)[0] is kind
     assert hashes(rows_in(f"hash,kind\n{value},{name}\n")) == [(kind, value, "active")]
     assert hashes(rows_in(f"note,{name}\nn,{value}\n")) == [(kind, value, "active")]
@@ -251,17 +252,17 @@ def test_long_ids_of_json_stay_apart() -> None:
 @pytest.mark.parametrize(
     ("line", "kind", "note"),
     [
-        (rf"\{md5(1)}  a\\b.jpg", Kind.MD5, r"a\b.jpg"),
-        (rf"\{md5(1)} *two\nlines", Kind.MD5, "two lines"),
-        (f"{md5(1)}  plain.jpg", Kind.MD5, "plain.jpg"),
-        (f"MD5 (a (1).jpg) = {md5(1)}", Kind.MD5, "a (1).jpg"),
-        (f"MD5(a.jpg)= {md5(1)}", Kind.MD5, "a.jpg"),
-        (rf"\SHA256 (a\\b) = {sha256(1)}", Kind.SHA256, r"a\b"),
-        (f"SHA2-256(stdin)= {sha256(1)}", Kind.SHA256, "stdin"),
-        (f"SHA1 (a.jpg) = {sha1(1).upper()}", Kind.SHA1, "a.jpg"),
+        (rf"\{md5(1)}  a\\b.jpg", HashKind.MD5, r"a\b.jpg"),
+        (rf"\{md5(1)} *two\nlines", HashKind.MD5, "two lines"),
+        (f"{md5(1)}  plain.jpg", HashKind.MD5, "plain.jpg"),
+        (f"MD5 (a (1).jpg) = {md5(1)}", HashKind.MD5, "a (1).jpg"),
+        (f"MD5(a.jpg)= {md5(1)}", HashKind.MD5, "a.jpg"),
+        (rf"\SHA256 (a\\b) = {sha256(1)}", HashKind.SHA256, r"a\b"),
+        (f"SHA2-256(stdin)= {sha256(1)}", HashKind.SHA256, "stdin"),
+        (f"SHA1 (a.jpg) = {sha1(1).upper()}", HashKind.SHA1, "a.jpg"),
     ],
 )
-def test_lines_of_checksum_programs(line: str, kind: Kind, note: str) -> None:
+def test_lines_of_checksum_programs(line: str, kind: HashKind, note: str) -> None:
     (row,) = rows_in(f"{line}\n")
     assert isinstance(row, HashRow)
     assert (row.kind, row.note) == (kind, note)

@@ -13,11 +13,7 @@ from PIL import Image as Pillow
 from benchmarks.hidden_edits import EDITS
 from gallery.shared.errors import NotFound
 from moderation.cases import media
-from moderation.lists import (
-    entries,
-    item_storing,
-    policies,
-)
+from moderation.lists import item_adding, item_reading, policies
 from moderation.lists.models import BannedItem
 from moderation.lists.verdicts import Verdict
 from moderation.screening import content, screen
@@ -36,8 +32,8 @@ def coffee() -> Iterator[BannedItem]:
     """On a list that blocks, among other items."""
     pk = make_list(action="block").pk
     pictures = [wheel_photo("coffee.png"), *(photo(number) for number in range(12))]
-    made = [entries.of_bytes(jpeg(picture), {}) for picture in pictures]
-    item_storing.add(by=ADMIN, list_id=pk, made=made, reason="")
+    made = [item_reading.of_bytes(jpeg(picture), {}) for picture in pictures]
+    item_adding.add(by=ADMIN, list_id=pk, made=made, reason="")
     yield BannedItem.objects.earliest("pk")
 
 

@@ -15,7 +15,7 @@ from gallery.items.preprocessing import Hashes
 from moderation import tasks
 from moderation.audit.models import AuditEvent
 from moderation.cases.models import ReviewCase
-from moderation.lists import items, lists
+from moderation.lists import item_adding, item_changing, list_writes
 from moderation.lists.models import BannedItem, BannedList
 from tests.factories import add_ready_image, jpeg, photo, png
 from tests.moderation.factories import ADMIN, make_item, make_list
@@ -51,7 +51,7 @@ def test_an_allow_entry_is_a_sha256(entry: list[Any], status: str) -> None:
 
 def test_an_allow_entry_with_a_picture_frees_its_file_alone() -> None:
     make_item(make_list(), ("pdq", pdq_of(photo(1)), 90))
-    items.add_picture(by=ADMIN, list_id=make_list(kind="allow").pk, data=DATA)
+    item_adding.add_picture(by=ADMIN, list_id=make_list(kind="allow").pk, data=DATA)
     assert add_ready_image(data=DATA).status == "ready"
     assert add_ready_image(data=jpeg(photo(1))).status == "quarantined"
 
@@ -65,38 +65,38 @@ def run_screenings() -> None:
 
 
 def retire(entry: BannedItem) -> None:
-    items.retire(by=ADMIN, items=BannedItem.objects.filter(pk=entry.pk), reason="x")
+    item_changing.retire(by=ADMIN, items=BannedItem.objects.filter(pk=entry.pk), reason="x")
 
 
 def suspend(entry: BannedItem) -> None:
-    items.suspend(by=ADMIN, items=BannedItem.objects.filter(pk=entry.pk), reason="x")
+    item_changing.suspend(by=ADMIN, items=BannedItem.objects.filter(pk=entry.pk), reason="x")
 
 
 def dispute(entry: BannedItem) -> None:
     chosen = BannedItem.objects.filter(pk=entry.pk)
-    items.give_opinion(by=ADMIN, items=chosen, opinion="disputed", reason="x")
+    item_changing.give_opinion(by=ADMIN, items=chosen, opinion="disputed", reason="x")
 
 
 def move(entry: BannedItem) -> None:
     chosen, onto = BannedItem.objects.filter(pk=entry.pk), make_list(enabled=False)
-    items.move(by=ADMIN, items=chosen, list_id=onto.pk, reason="x")
+    item_changing.move(by=ADMIN, items=chosen, list_id=onto.pk, reason="x")
 
 
 def disable(entry: BannedItem) -> None:
-    lists.change_list(by=ADMIN, list_id=entry.list_id, enabled=False)
+    list_writes.change_list(by=ADMIN, list_id=entry.list_id, enabled=False)
 
 
 def narrow(entry: BannedItem) -> None:
-    lists.change_list(by=ADMIN, list_id=entry.list_id, allows_for=[make_list("elsewhere").pk])
+    list_writes.change_list(by=ADMIN, list_id=entry.list_id, allows_for=[make_list("elsewhere").pk])
 
 
 def delete(entry: BannedItem) -> None:
-    lists.delete_list(by=ADMIN, list_id=entry.list_id, with_items=True)
+    list_writes.delete_list(by=ADMIN, list_id=entry.list_id, with_items=True)
 
 
 def expire(entry: BannedItem) -> None:
     over = timezone.now() - timedelta(seconds=1)
-    items.change_item(by=ADMIN, item_id=entry.pk, expires_at=over)
+    item_changing.change_item(by=ADMIN, item_id=entry.pk, expires_at=over)
     assert tasks.retire_expired() == 1
     assert tasks.retire_expired() == 0
     entry.refresh_from_db()
@@ -122,7 +122,7 @@ def test_what_an_entry_freed_is_screened_again_when_it_is_off(
 
 def test_a_change_that_frees_as_much_screens_nothing() -> None:
     entry = make_item(make_list(kind="allow"), ("sha256", OWN.sha256))
-    lists.change_list(by=ADMIN, list_id=entry.list_id, owner="ana")
+    list_writes.change_list(by=ADMIN, list_id=entry.list_id, owner="ana")
     assert not [row for row in OrmQ.objects.all() if "screen_again" in row.func()]
 
 

@@ -14,7 +14,7 @@ from PIL import ImageOps
 from gallery.imaging.shown_pictures import in_words, labels
 from moderation.access.permissions import Role
 from moderation.cases.models import ReviewCase
-from moderation.lists import items
+from moderation.lists import item_adding
 from moderation.lists.models import BannedFingerprint
 from tests import bypasses
 from tests.factories import add_ready_image, encoded, jpeg, png, wheel_photo
@@ -126,7 +126,9 @@ def test_a_plain_match_says_no_more(moderator: Client) -> None:
 
 
 def test_what_was_compared_in_part_is_said(moderator: Client) -> None:
-    items.add_picture(by=ADMIN, list_id=make_list().pk, data=png(wheel_photo("astronaut.png", 320)))
+    item_adding.add_picture(
+        by=ADMIN, list_id=make_list().pk, data=png(wheel_photo("astronaut.png", 320))
+    )
     crop = wheel_photo("astronaut.png", 320).crop((40, 30, 270, 260)).resize((160, 160))
     frames = [crop, *(noise(seed, (160, 160)) for seed in range(64))]
     times = [5000, *([20] * 64)]
@@ -136,7 +138,7 @@ def test_what_was_compared_in_part_is_said(moderator: Client) -> None:
 
 
 def test_what_could_not_be_compared_is_said(moderator: Client) -> None:
-    items.add_picture(by=ADMIN, list_id=make_list().pk, data=png(BANNED))
+    item_adding.add_picture(by=ADMIN, list_id=make_list().pk, data=png(BANNED))
     BannedFingerprint.objects.filter(cnn__isnull=False).update(version="another")
     add_ready_image(data=encoded(DECOY, "JPEG", icc_profile=FALLING))
     for page in pages(moderator):

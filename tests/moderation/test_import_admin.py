@@ -14,7 +14,7 @@ from django.utils import timezone
 from imgsmlr_site.models import ApiKey
 from moderation.access.permissions import Role
 from moderation.audit.models import AuditEvent
-from moderation.imports import starting_imports
+from moderation.imports import start
 from moderation.imports.models import ListImport
 from moderation.lists.models import BannedItem
 from moderation.webhooks import delivery, editing, outbox
@@ -71,7 +71,7 @@ def test_upload_look_confirm_done(django_capture_on_commit_callbacks: Any) -> No
     assert answer.redirect_chain[-1][0] == f"{IMPORTS}{row.pk}/change/"
     assert 'data-import="going"' in text_of(answer)
 
-    starting_imports.run_in_background(row.pk)
+    start.run_in_background(row.pk)
     page = text_of(lead.get(f"{IMPORTS}{row.pk}/change/"))
     assert "What it would change" in page
     assert "Import this" in page
@@ -86,20 +86,20 @@ def test_upload_look_confirm_done(django_capture_on_commit_callbacks: Any) -> No
 
     answer = lead.post(f"{IMPORTS}{row.pk}/confirm/", follow=True)
     assert "The import was started." in text_of(answer)
-    starting_imports.run_in_background(row.pk)
+    start.run_in_background(row.pk)
     page = text_of(lead.get(f"{IMPORTS}{row.pk}/change/"))
     assert "What it changed" in page
     assert "Import this" not in page
     assert on.items.count() == 3
     assert "3 added, 10 bad" in text_of(lead.get(IMPORTS))
-    assert "waits for nothing" in text_of(lead.post(f"{IMPORTS}{row.pk}/confirm/", follow=True))
+    assert "nothing to confirm" in text_of(lead.post(f"{IMPORTS}{row.pk}/confirm/", follow=True))
 
 
 def test_an_import_can_be_discarded() -> None:
     lead, on = logged_in(Role.LEAD), make_list()
     lead.post(f"{IMPORTS}add/", {"list": on.pk, "file": upload("good.csv")})
     row = ListImport.objects.get()
-    starting_imports.run_in_background(row.pk)
+    start.run_in_background(row.pk)
     page = text_of(lead.post(f"{IMPORTS}{row.pk}/discard/", follow=True))
     assert "Discarded by user:" in page
     assert not BannedItem.objects.exists()
@@ -109,7 +109,7 @@ def test_an_import_can_be_discarded() -> None:
     ("given", "sentence"),
     [
         ({"file": "not_a_list.html"}, "no hash list that can be read here"),
-        ({"file": "good_project_vic.json"}, "name the categories to take"),
+        ({"file": "good_project_vic.json"}, "name the categories to import"),
         ({"file": "good.csv", "full": "on"}, "name the source"),
         ({}, "This field is required"),
     ],
@@ -127,7 +127,7 @@ def test_an_upload_has_a_largest_size(settings: Any) -> None:
     settings.MAX_LIST_BYTES = 100
     on = make_list()
     body = {"list": on.pk, "file": upload("good.csv")}
-    assert "manage.py import_hash_list takes any" in text_of(
+    assert "manage.py import_hash_list has no limit" in text_of(
         logged_in(Role.LEAD).post(f"{IMPORTS}add/", body)
     )
     answer = with_key().post(f"{API}imports/", {"list": on.pk, "file": upload("good.csv")})
@@ -166,11 +166,11 @@ def test_import_and_export_through_v1() -> None:
     path = f"{API}imports/{answer.json()['id']}/"
     assert answer.json()["state"] == "pending"
     assert caller.post(f"{path}confirm/").status_code == 409
-    starting_imports.run_in_background(answer.json()["id"])
+    start.run_in_background(answer.json()["id"])
     seen = caller.get(path).json()
     assert (seen["state"], seen["counts"]["added"], seen["list"]) == ("previewed", 3, on.pk)
     assert caller.post(f"{path}confirm/").json()["state"] == "pending"
-    starting_imports.run_in_background(seen["id"])
+    start.run_in_background(seen["id"])
     assert caller.get(path).json()["state"] == "done"
     bad = caller.get(f"{path}bad_rows/").json()["results"]
     assert len(bad) == 10
@@ -187,7 +187,7 @@ def test_a_second_dry_run_is_discarded_through_v1() -> None:
     on, caller = make_list(), with_key()
     body = {"list": on.pk, "file": upload("good.csv"), "dry_run": "true"}
     pk = caller.post(f"{API}imports/", body).json()["id"]
-    starting_imports.run_in_background(pk)
+    start.run_in_background(pk)
     assert caller.post(f"{API}imports/{pk}/discard/").json()["state"] == "failed"
 
 

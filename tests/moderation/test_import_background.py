@@ -25,11 +25,11 @@ from gallery.shared.errors import Conflict, UserError
 from gallery.shared.locking import Lock
 from moderation.access.permissions import Actor, Role
 from moderation.audit.models import AuditEvent
-from moderation.imports import importing, starting_imports
+from moderation.imports import run, start
 from moderation.imports.models import ListImport
 from moderation.imports.options import options
 from moderation.lists import exporting
-from moderation.lists.formats import Format
+from moderation.lists.formats.reading import Format
 from moderation.lists.models import BannedItem, BannedList
 from tests.moderation.factories import ADMIN, make_item, make_list
 from tests.moderation.hashlist_files import DATA, md5, pdq, sha1
@@ -39,7 +39,7 @@ LEAD = Actor("user:lead", Role.LEAD)
 
 
 def begin(on: BannedList, data: bytes, name: str = "list.csv", **more: Any) -> ListImport:
-    return starting_imports.begin(by=LEAD, list_id=on.pk, file=ContentFile(data, name=name), **more)
+    return start.begin(by=LEAD, list_id=on.pk, file=ContentFile(data, name=name), **more)
 
 
 def files(settings: Any) -> list[Path]:
@@ -55,17 +55,17 @@ def test_a_preview_is_confirmed_and_its_file_goes(settings: Any) -> None:
     (queued,) = OrmQ.objects.all()
     assert queued.key == "lists"
     assert queued.task["func"] == "moderation.tasks.run_import"
-    assert starting_imports.run_in_background(row.pk) == "previewed"
+    assert start.run_in_background(row.pk) == "previewed"
     assert not BannedItem.objects.exists()
     with pytest.raises(Conflict):
-        starting_imports.confirm(by=LEAD, import_id=begin(on, f"md5 {md5(7)}".encode()).pk)
-    starting_imports.confirm(by=LEAD, import_id=row.pk)
-    assert starting_imports.run_in_background(row.pk) == "done"
+        start.confirm(by=LEAD, import_id=begin(on, f"md5 {md5(7)}".encode()).pk)
+    start.confirm(by=LEAD, import_id=row.pk)
+    assert start.run_in_background(row.pk) == "done"
     row.refresh_from_db()
     assert (row.state, row.progress, counted(row)["added"]) == ("done", 100, 4)
     assert not row.file
     assert AuditEvent.objects.get(verb="list.imported").actor == "user:lead"
-    assert starting_imports.run_in_background(row.pk) == "done"
+    assert start.run_in_background(row.pk) == "done"
     assert AuditEvent.objects.filter(verb="list.imported").count() == 1
 
 
@@ -77,13 +77,13 @@ def test_a_large_change_waits_with_its_file_and_can_be_discarded(
     load_sample(on, "good_stopncii.json")
     before = everything(on)
     row = begin(on, (DATA / "good.csv").read_bytes())
-    assert starting_imports.run_in_background(row.pk) == "waiting"
+    assert start.run_in_background(row.pk) == "waiting"
     assert everything(on) == before
     row.refresh_from_db()
-    assert importing.is_large(row)
+    assert run.is_large(row)
     assert counted(row) == {"added": 4, "unchanged": 2}
     with django_capture_on_commit_callbacks(execute=True):
-        starting_imports.discard(by=LEAD, import_id=row.pk)
+        start.discard(by=LEAD, import_id=row.pk)
     row.refresh_from_db()
     assert (row.state, row.failure) == ("failed", "Discarded by user:lead.")
     assert files(settings) == []
@@ -93,12 +93,12 @@ def test_a_large_change_waits_with_its_file_and_can_be_discarded(
 @pytest.mark.django_db
 def test_a_file_that_nobody_confirms_goes_after_a_week(settings: Any) -> None:
     row = begin(make_list(), (DATA / "good.csv").read_bytes(), dry_run=True)
-    starting_imports.run_in_background(row.pk)
-    starting_imports.pick_up()
+    start.run_in_background(row.pk)
+    start.pick_up()
     row.refresh_from_db()
     assert row.state == "previewed"
-    ListImport.objects.update(created_at=timezone.now() - starting_imports.KEPT)
-    starting_imports.pick_up()
+    ListImport.objects.update(created_at=timezone.now() - start.FILE_KEPT)
+    start.pick_up()
     row.refresh_from_db()
     assert (row.state, row.file.name) == ("failed", "")
 
@@ -107,17 +107,17 @@ def test_a_file_that_nobody_confirms_goes_after_a_week(settings: Any) -> None:
 def test_what_a_worker_left_is_picked_up_unless_it_still_runs(settings: Any) -> None:
     on = make_list()
     row = begin(on, (DATA / "good.csv").read_bytes())
-    long_ago = timezone.now() - starting_imports.LEFT_OVER * 2
+    long_ago = timezone.now() - start.LEFT_OVER * 2
     ListImport.objects.update(state="running", attempts=1, created_at=long_ago)
     other = connection.copy()
     try:
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", [Lock.IMPORT + on.pk])
-        assert starting_imports.pick_up() == 0
+        assert start.pick_up() == 0
     finally:
         other.close()
     deadline = time.monotonic() + 10
-    while not starting_imports.pick_up() and time.monotonic() < deadline:
+    while not start.pick_up() and time.monotonic() < deadline:
         time.sleep(0.05)
     row.refresh_from_db()
     assert (row.state, row.attempts, on.items.count()) == ("done", 2, 4)
@@ -126,8 +126,8 @@ def test_what_a_worker_left_is_picked_up_unless_it_still_runs(settings: Any) -> 
 @pytest.mark.django_db(transaction=True)
 def test_an_import_that_ends_its_worker_three_times_is_left_alone() -> None:
     row = begin(make_list(), (DATA / "good.csv").read_bytes())
-    ListImport.objects.update(state="running", attempts=importing.MAX_ATTEMPTS)
-    assert starting_imports.run_in_background(row.pk) == "failed"
+    ListImport.objects.update(state="running", attempts=run.MAX_ATTEMPTS)
+    assert start.run_in_background(row.pk) == "failed"
     row.refresh_from_db()
     assert "three times" in row.failure
     assert not BannedItem.objects.exists()
@@ -206,9 +206,9 @@ def test_an_import_that_is_killed_has_changed_nothing_and_runs_again(
     row = ListImport.objects.get()
     assert row.state == "running"
     assert everything(on) == before
-    ListImport.objects.update(created_at=timezone.now() - starting_imports.LEFT_OVER * 2)
+    ListImport.objects.update(created_at=timezone.now() - start.LEFT_OVER * 2)
     deadline = time.monotonic() + 60
-    while not starting_imports.pick_up() and time.monotonic() < deadline:
+    while not start.pick_up() and time.monotonic() < deadline:
         time.sleep(0.1)  # until the server has noticed
     row.refresh_from_db()
     assert row.state == "failed"
@@ -253,7 +253,7 @@ def test_two_imports_of_one_list_do_not_run_side_by_side() -> None:
     try:
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", [Lock.IMPORT + on.pk])
-        with pytest.raises(importing.Busy):
+        with pytest.raises(run.Busy):
             load(on, f"md5\n{md5(1)}\n")
     finally:
         other.close()
@@ -277,7 +277,7 @@ def test_the_command_says_what_it_did_and_lists_bad_rows() -> None:
     with pytest.raises(CommandError, match="--yes"):
         command("import_hash_list", str(DATA / "good.csv"), list="partner")
     out, _ = command("import_hash_list", str(DATA / "good.csv"), list="partner", dry_run=True)
-    assert "needs --yes" in out
+    assert "confirm it with --yes" in out
     out, _ = command("import_hash_list", str(DATA / "good.csv"), list="partner", yes=True)
     assert out == "3 added, 3 unchanged.\n"
     event = AuditEvent.objects.filter(verb="list.imported").first()

@@ -12,7 +12,7 @@ from django.utils import timezone
 from gallery.shared.errors import UserError
 from moderation.access.permissions import Actor, NotAllowed, Role
 from moderation.audit.models import AuditEvent
-from moderation.imports import importing, starting_imports
+from moderation.imports import run, start
 from moderation.imports.models import ListImport
 from moderation.imports.options import options
 from moderation.lists.models import (
@@ -33,10 +33,10 @@ def load(on: BannedList, content: str | bytes, name: str = "list.csv", **more: A
     chosen = options(
         **{key: more.pop(key) for key in ("source", "kind", "categories", "full") if key in more}
     )
-    row = starting_imports.begin_here(
+    row = start.begin_here(
         by=ADMIN, list_id=on.pk, stream=BytesIO(data), name=name, options=chosen, **more
     )
-    done = importing.run(by=ADMIN, import_id=row.pk, stream=BytesIO(data))
+    done = run.run(by=ADMIN, import_id=row.pk, stream=BytesIO(data))
     on.refresh_from_db()
     return done
 
@@ -47,7 +47,7 @@ def load_sample(on: BannedList, name: str, **more: Any) -> ListImport:
 
 def counted(row: ListImport) -> dict[str, int]:
     """The counts that are not zero, of what can become of an entry or a row."""
-    names = (*importing.CHANGING, *importing.LEFT_ALONE, "skipped", "bad")
+    names = (*run.CHANGE_COUNTS, *run.OTHER_COUNTS, "skipped", "bad")
     return {name: row.counts[name] for name in names if row.counts[name]}
 
 
@@ -419,9 +419,7 @@ def test_only_a_lead_may() -> None:
     on = make_list()
     nobody = Actor("user:m", Role.MODERATOR)
     with pytest.raises(NotAllowed):
-        starting_imports.begin_here(
-            by=nobody, list_id=on.pk, stream=BytesIO(b"md5 x"), name="x", options=None
-        )
+        start.begin_here(by=nobody, list_id=on.pk, stream=BytesIO(b"md5 x"), name="x", options=None)
 
 
 def test_a_file_of_no_format_is_refused_at_once() -> None:

@@ -15,7 +15,7 @@ from gallery.imaging.descriptors.base import COPY_VERSION, PIXELS_VERSION
 from gallery.imaging.picture_limits import NotAnImage
 from gallery.shared.errors import Conflict, Unavailable
 from moderation.audit.models import AuditEvent
-from moderation.lists import items, lists
+from moderation.lists import item_adding, list_writes
 from moderation.lists.models import BannedFingerprint, BannedItem, RetroScan
 from tests import factories as make
 from tests.httpserver import HttpServer
@@ -70,7 +70,7 @@ def told(item: BannedItem) -> tuple[set[str], list[int], list[int]]:
 
 def test_a_video_that_is_indexed_here() -> None:
     video = ready_video()
-    item = items.add_video(by=ADMIN, list_id=make_list().pk, video_id=video.pk)
+    item = item_adding.add_video(by=ADMIN, list_id=make_list().pk, video_id=video.pk)
     exact, hashes, vectors = told(item)
     assert exact == {video.md5, video.sha1, video.sha256}
     assert item.media == "video"
@@ -85,21 +85,23 @@ def test_a_video_that_is_indexed_here() -> None:
 
 
 def test_a_videos_file_is_read_as_indexing_reads_it() -> None:
-    from_file = items.add_file(by=ADMIN, list_id=make_list().pk, file=ContentFile(CLIP, "a.mp4"))
-    indexed = items.add_video(by=ADMIN, list_id=make_list().pk, video_id=ready_video().pk)
+    from_file = item_adding.add_file(
+        by=ADMIN, list_id=make_list().pk, file=ContentFile(CLIP, "a.mp4")
+    )
+    indexed = item_adding.add_video(by=ADMIN, list_id=make_list().pk, video_id=ready_video().pk)
     assert told(from_file) == told(indexed)
     assert from_file.hashes.count() > 5
 
 
 def test_a_videos_link(open_api: None) -> None:
     with HttpServer({"/a": CLIP}) as web:
-        item = items.add_link(by=ADMIN, list_id=make_list().pk, url=f"{web.url}/a")
+        item = item_adding.add_link(by=ADMIN, list_id=make_list().pk, url=f"{web.url}/a")
     assert item.media == "video"
 
 
 def test_a_hash_only_list_keeps_nothing_of_a_video(settings: Any) -> None:
     row = make_list(hash_only=True)
-    item = items.add_file(by=ADMIN, list_id=row.pk, file=ContentFile(CLIP, "a.mp4"))
+    item = item_adding.add_file(by=ADMIN, list_id=row.pk, file=ContentFile(CLIP, "a.mp4"))
     assert item.hashes.filter(kind="pdq").exists()
     assert not BannedFingerprint.objects.exists()
     assert make.stored_files(settings.MEDIA_ROOT) == []
@@ -107,8 +109,8 @@ def test_a_hash_only_list_keeps_nothing_of_a_video(settings: Any) -> None:
 
 def test_a_video_that_is_not_indexed() -> None:
     video = adding.add_video(file=ContentFile(CLIP), by="tests")
-    with pytest.raises(Conflict, match="nothing is known"):
-        items.add_video(by=ADMIN, list_id=make_list().pk, video_id=video.pk)
+    with pytest.raises(Conflict, match="not indexed"):
+        item_adding.add_video(by=ADMIN, list_id=make_list().pk, video_id=video.pk)
 
 
 def test_several_videos_are_one_command() -> None:
@@ -116,7 +118,7 @@ def test_several_videos_are_one_command() -> None:
     ready_video()
     adding.add_video(file=ContentFile(encode(timed(moving("moon", 1)))), by="tests")
     before = AuditEvent.objects.count()
-    added = items.add_videos(by=ADMIN, list_id=row.pk, videos=Video.objects.order_by("id"))
+    added = item_adding.add_videos(by=ADMIN, list_id=row.pk, videos=Video.objects.order_by("id"))
     assert (len(added.items), list(added.refused)) == (1, [1])
     assert AuditEvent.objects.count() == before + 1
 
@@ -127,7 +129,7 @@ def test_several_videos_are_one_command() -> None:
 )
 def test_files_that_are_neither(data: bytes, error: type[Exception]) -> None:
     with pytest.raises(error):
-        items.add_file(by=ADMIN, list_id=make_list().pk, file=ContentFile(data, "x"))
+        item_adding.add_file(by=ADMIN, list_id=make_list().pk, file=ContentFile(data, "x"))
     assert not BannedItem.objects.exists()
 
 
@@ -140,11 +142,11 @@ def describe(*args: str) -> str:
 def test_a_picture_without_the_model_is_described_later(without_model: Any) -> None:
     row, hash_only = make_list(), make_list(hash_only=True)
     data = make.png(make.photo(1))
-    item = items.add_picture(by=ADMIN, list_id=row.pk, data=data)
-    items.add_picture(by=ADMIN, list_id=hash_only.pk, data=data)
+    item = item_adding.add_picture(by=ADMIN, list_id=row.pk, data=data)
+    item_adding.add_picture(by=ADMIN, list_id=hash_only.pk, data=data)
     assert {version.version for version in item.fingerprints.all()} == {PIXELS_VERSION}
     with pytest.raises(Unavailable):
-        items.add_file(by=ADMIN, list_id=row.pk, file=ContentFile(CLIP, "a.mp4"))
+        item_adding.add_file(by=ADMIN, list_id=row.pk, file=ContentFile(CLIP, "a.mp4"))
     assert "0 items" in describe("--dry-run")
     without_model()
     RetroScan.objects.all().delete()
@@ -161,9 +163,9 @@ def test_a_picture_without_the_model_is_described_later(without_model: Any) -> N
 @pytest.mark.django_db(transaction=True)
 def test_a_picture_that_is_gone_is_said(without_model: Any) -> None:
     row = make_list()
-    item = items.add_picture(by=ADMIN, list_id=row.pk, data=make.png(make.photo(1)))
+    item = item_adding.add_picture(by=ADMIN, list_id=row.pk, data=make.png(make.photo(1)))
     item.picture.storage.delete(item.picture.name)
     without_model()
-    assert f"item {item.pk}: Its picture is gone" in describe()
-    lists.change_list(by=ADMIN, list_id=row.pk, hash_only=True)
+    assert f"item {item.pk}: Its picture is missing" in describe()
+    list_writes.change_list(by=ADMIN, list_id=row.pk, hash_only=True)
     assert "0 items" in describe("--dry-run")

@@ -23,8 +23,8 @@ from gallery.shared.errors import Conflict, NotFound, UserError
 from moderation.access.permissions import Actor, NotAllowed, Role
 from moderation.audit import trail
 from moderation.audit.models import AuditEvent
-from moderation.lists import items, lists
-from moderation.lists.items import InvalidHash
+from moderation.lists import item_adding, item_changing, list_writes
+from moderation.lists.item_reading import InvalidHash
 from moderation.lists.models import (
     BannedFingerprint,
     BannedHash,
@@ -52,7 +52,7 @@ def versions_of(item: BannedItem) -> set[tuple[str, str]]:
 
 def test_an_item_of_hashes_alone() -> None:
     row = make_list("terror")
-    item = items.add_hashes(
+    item = item_adding.add_hashes(
         by=ADMIN,
         list_id=row.pk,
         hashes=[("sha256", A.upper(), None), ("pdq", B, 80), ("md5", "c3" * 16, None)],
@@ -83,13 +83,13 @@ def test_an_item_of_hashes_alone() -> None:
         ([("sha512", A, None)], "none of md5"),
         ([("pdq", "0" * 64, None)], "repeated digit"),
         ([("pdq", A, 101)], "0 to 100"),
-        ([("md5", "a1" * 16, 90)], "of a pdq"),
+        ([("md5", "a1" * 16, 90)], "has a quality"),
         ([("sha256", hashlib.sha256(b"").hexdigest(), None)], "empty file"),
     ],
 )
 def test_what_is_no_hash(hashes: list[Any], sentence: str) -> None:
     with pytest.raises(InvalidHash, match=sentence):
-        items.add_hashes(by=ADMIN, list_id=make_list().pk, hashes=hashes)
+        item_adding.add_hashes(by=ADMIN, list_id=make_list().pk, hashes=hashes)
     assert not BannedItem.objects.exists()
     assert not AuditEvent.objects.exists()
 
@@ -98,39 +98,41 @@ def test_facts_are_checked() -> None:
     row = make_list()
     for facts in ({"source": "x" * 256}, {"media": "sound"}, {"expires_at": "tomorrow"}):
         with pytest.raises(UserError) as caught:
-            items.add_hashes(by=ADMIN, list_id=row.pk, hashes=[("sha256", A, None)], **facts)
+            item_adding.add_hashes(by=ADMIN, list_id=row.pk, hashes=[("sha256", A, None)], **facts)
         assert caught.value.field == next(iter(facts))
     with pytest.raises(TypeError, match="colour"):
-        items.add_hashes(by=ADMIN, list_id=row.pk, hashes=[("sha256", A, None)], colour="red")
+        item_adding.add_hashes(by=ADMIN, list_id=row.pk, hashes=[("sha256", A, None)], colour="red")
     assert not BannedItem.objects.exists()
 
 
 def test_the_same_is_on_a_list_once() -> None:
     row, other = make_list(), make_list()
-    first = items.add_hashes(
+    first = item_adding.add_hashes(
         by=ADMIN, list_id=row.pk, hashes=[("sha256", A, None), ("pdq", B, None)]
     )
     for hashes in ([("sha256", A, None)], [("pdq", B, None)], [("pdq", B, 9), ("sha256", A, None)]):
         with pytest.raises(Conflict) as caught:
-            items.add_hashes(by=ADMIN, list_id=row.pk, hashes=hashes)
+            item_adding.add_hashes(by=ADMIN, list_id=row.pk, hashes=hashes)
         assert caught.value.existing_id == first.pk
     # More is said of it, or on another list: that is another item.
-    items.add_hashes(by=ADMIN, list_id=row.pk, hashes=[("sha256", A, None), ("sha256", B, None)])
-    items.add_hashes(by=ADMIN, list_id=other.pk, hashes=[("sha256", A, None)])
+    item_adding.add_hashes(
+        by=ADMIN, list_id=row.pk, hashes=[("sha256", A, None), ("sha256", B, None)]
+    )
+    item_adding.add_hashes(by=ADMIN, list_id=other.pk, hashes=[("sha256", A, None)])
     assert BannedItem.objects.count() == 3
 
 
 def test_an_entry_of_a_source_is_on_a_list_once() -> None:
     row = make_list()
     entry = {"source": "NCMEC", "source_id": "7"}
-    items.add_hashes(by=ADMIN, list_id=row.pk, hashes=[("sha256", A, None)], **entry)
+    item_adding.add_hashes(by=ADMIN, list_id=row.pk, hashes=[("sha256", A, None)], **entry)
     with pytest.raises(Conflict, match="entry 7 of NCMEC"):
-        items.add_hashes(by=ADMIN, list_id=row.pk, hashes=[("sha256", B, None)], **entry)
+        item_adding.add_hashes(by=ADMIN, list_id=row.pk, hashes=[("sha256", B, None)], **entry)
 
 
 def test_a_batch_succeeds_or_fails_row_by_row_and_is_one_event() -> None:
     row = make_list()
-    added = items.add_batch(
+    added = item_adding.add_batch(
         by=ADMIN,
         list_id=row.pk,
         rows=[
@@ -152,7 +154,7 @@ def test_a_batch_succeeds_or_fails_row_by_row_and_is_one_event() -> None:
 
 def test_a_batch_of_nothing_good_changes_nothing() -> None:
     row = make_list()
-    added = items.add_batch(by=ADMIN, list_id=row.pk, rows=[{"hashes": []}])
+    added = item_adding.add_batch(by=ADMIN, list_id=row.pk, rows=[{"hashes": []}])
     assert added.items == []
     assert not AuditEvent.objects.exists()
     row.refresh_from_db()
@@ -162,7 +164,7 @@ def test_a_batch_of_nothing_good_changes_nothing() -> None:
 def test_a_picture_is_stored_with_all_that_finds_it() -> None:
     row = make_list()
     data = make.png(make.photo(1, (1600, 1200)))
-    item = items.add_picture(by=ADMIN, list_id=row.pk, data=data, note="x")
+    item = item_adding.add_picture(by=ADMIN, list_id=row.pk, data=data, note="x")
     found = hashes_of(item)
     assert found["md5"] == [hashlib.md5(data).hexdigest()]
     assert found["sha1"] == [hashlib.sha1(data).hexdigest()]
@@ -188,14 +190,14 @@ def test_a_picture_is_stored_with_all_that_finds_it() -> None:
 
 def test_a_hash_of_low_quality_is_kept_with_its_quality() -> None:
     blurred = Pillow.linear_gradient("L").resize((160, 120)).convert("RGB")
-    item = items.add_picture(by=ADMIN, list_id=make_list().pk, data=make.png(blurred))
+    item = item_adding.add_picture(by=ADMIN, list_id=make_list().pk, data=make.png(blurred))
     pdq = item.hashes.get(kind="pdq")
     assert pdq.quality is not None
     assert pdq.quality < 50
 
 
 def test_a_flat_picture_has_exact_hashes_alone() -> None:
-    item = items.add_picture(by=ADMIN, list_id=make_list().pk, data=make.png(make.flat()))
+    item = item_adding.add_picture(by=ADMIN, list_id=make_list().pk, data=make.png(make.flat()))
     assert sorted(hashes_of(item)) == ["md5", "sha1", "sha256"]
     assert item.picture.name
 
@@ -204,7 +206,7 @@ def test_every_distinct_frame_of_an_animation_counts() -> None:
     frames = [make.photo(seed) for seed in (1, 1, 2, 3)]
     out = io.BytesIO()
     frames[0].save(out, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
-    item = items.add_picture(by=ADMIN, list_id=make_list().pk, data=out.getvalue())
+    item = item_adding.add_picture(by=ADMIN, list_id=make_list().pk, data=out.getvalue())
     assert len(hashes_of(item)["pdq"]) == 3
     views = {view for view, _ in versions_of(item)}
     assert len(views) == 3
@@ -213,7 +215,7 @@ def test_every_distinct_frame_of_an_animation_counts() -> None:
 
 def test_what_is_no_picture() -> None:
     with pytest.raises(NotAnImage):
-        items.add_picture(by=ADMIN, list_id=make_list().pk, data=b"no picture")
+        item_adding.add_picture(by=ADMIN, list_id=make_list().pk, data=b"no picture")
     assert not BannedItem.objects.exists()
 
 
@@ -221,9 +223,9 @@ def test_what_is_no_picture() -> None:
 def test_a_hash_only_list_leaves_no_media(settings: Any) -> None:
     row = make_list(hash_only=True)
     data = make.png(make.photo(1))
-    item = items.add_picture(by=ADMIN, list_id=row.pk, data=data)
+    item = item_adding.add_picture(by=ADMIN, list_id=row.pk, data=data)
     image = make.add_ready_image(make.photo(2))
-    from_gallery = items.add_image(by=ADMIN, list_id=row.pk, image_id=image.pk)
+    from_gallery = item_adding.add_image(by=ADMIN, list_id=row.pk, image_id=image.pk)
     assert len(hashes_of(item)["pdq"]) == len(hashes_of(from_gallery)["pdq"]) == 1
     assert (item.picture.name, from_gallery.picture.name) == ("", "")
     assert not BannedFingerprint.objects.exists()
@@ -242,9 +244,9 @@ def test_a_hash_only_list_leaves_no_media(settings: Any) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_list_that_becomes_hash_only_forgets_its_media(settings: Any) -> None:
     row = make_list()
-    item = items.add_picture(by=ADMIN, list_id=row.pk, data=make.png(make.photo(1)))
+    item = item_adding.add_picture(by=ADMIN, list_id=row.pk, data=make.png(make.photo(1)))
     assert make.stored_files(settings.MEDIA_ROOT) == [item.picture.name]
-    lists.change_list(by=ADMIN, list_id=row.pk, hash_only=True)
+    list_writes.change_list(by=ADMIN, list_id=row.pk, hash_only=True)
     assert make.stored_files(settings.MEDIA_ROOT) == []
     item.refresh_from_db()
     assert item.picture.name == ""
@@ -263,7 +265,7 @@ def test_a_picture_that_cannot_be_stored_leaves_no_file(
 
     monkeypatch.setattr(trail, "record", broken)
     with pytest.raises(RuntimeError):
-        items.add_picture(by=ADMIN, list_id=row.pk, data=make.png(make.photo(1)))
+        item_adding.add_picture(by=ADMIN, list_id=row.pk, data=make.png(make.photo(1)))
     assert make.stored_files(settings.MEDIA_ROOT) == []
     assert not BannedItem.objects.exists()
 
@@ -271,26 +273,26 @@ def test_a_picture_that_cannot_be_stored_leaves_no_file(
 @pytest.mark.django_db(transaction=True)
 def test_a_deleted_list_takes_its_pictures_along(settings: Any) -> None:
     row = make_list()
-    items.add_picture(by=ADMIN, list_id=row.pk, data=make.png(make.photo(1)))
-    lists.delete_list(by=ADMIN, list_id=row.pk, with_items=True)
+    item_adding.add_picture(by=ADMIN, list_id=row.pk, data=make.png(make.photo(1)))
+    list_writes.delete_list(by=ADMIN, list_id=row.pk, with_items=True)
     assert make.stored_files(settings.MEDIA_ROOT) == []
 
 
 def test_an_image_of_the_gallery() -> None:
     row = make_list()
     image = make.add_ready_image(make.photo(1))
-    item = items.add_image(by=ADMIN, list_id=row.pk, image_id=image.pk)
+    item = item_adding.add_image(by=ADMIN, list_id=row.pk, image_id=image.pk)
     assert hashes_of(item)["sha256"] == [image.sha256]
     assert versions_of(item) == {("full", PIXELS_VERSION), ("full", COPY_VERSION)}
     with pytest.raises(NotFound, match="no image 4711"):
-        items.add_image(by=ADMIN, list_id=row.pk, image_id=4711)
+        item_adding.add_image(by=ADMIN, list_id=row.pk, image_id=4711)
 
 
 def test_an_image_whose_original_was_not_kept(settings: Any) -> None:
     settings.KEEP_ORIGINALS = "none"
     image = make.add_ready_image(make.photo(1), inline=descriptors.available_names())
     assert not image.original
-    item = items.add_image(by=ADMIN, list_id=make_list().pk, image_id=image.pk)
+    item = item_adding.add_image(by=ADMIN, list_id=make_list().pk, image_id=image.pk)
     assert hashes_of(item)["sha256"] == [image.sha256]
     assert len(hashes_of(item)["pdq"]) == 1
     assert versions_of(item) == {("full", PIXELS_VERSION), ("full", COPY_VERSION)}
@@ -304,8 +306,8 @@ def test_an_image_whose_original_was_not_kept(settings: Any) -> None:
 def test_an_image_of_which_nothing_is_known(settings: Any) -> None:
     image = make.add_pending_image(make.photo(1))
     Image.objects.filter(pk=image.pk).update(original="")
-    with pytest.raises(Conflict, match="nothing is known"):
-        items.add_image(by=ADMIN, list_id=make_list().pk, image_id=image.pk)
+    with pytest.raises(Conflict, match="no descriptors"):
+        item_adding.add_image(by=ADMIN, list_id=make_list().pk, image_id=image.pk)
 
 
 def test_several_images_are_one_command() -> None:
@@ -313,9 +315,9 @@ def test_several_images_are_one_command() -> None:
     for seed in (1, 2, 3):
         make.add_ready_image(make.photo(seed))
     first = Image.objects.earliest("id")
-    items.add_image(by=ADMIN, list_id=row.pk, image_id=first.pk)
+    item_adding.add_image(by=ADMIN, list_id=row.pk, image_id=first.pk)
     before = AuditEvent.objects.count()
-    added = items.add_images(by=ADMIN, list_id=row.pk, images=Image.objects.order_by("id"))
+    added = item_adding.add_images(by=ADMIN, list_id=row.pk, images=Image.objects.order_by("id"))
     assert len(added.items) == 2
     assert list(added.refused) == [0]
     assert AuditEvent.objects.count() == before + 1
@@ -325,23 +327,23 @@ def test_several_images_are_one_command() -> None:
 def test_an_embedded_image_keeps_both_models_vectors() -> None:
     image = make.add_ready_image(make.photo(1))
     embedding.embed_images([image.pk], "copy")
-    item = items.add_image(by=ADMIN, list_id=make_list().pk, image_id=image.pk)
+    item = item_adding.add_image(by=ADMIN, list_id=make_list().pk, image_id=image.pk)
     assert item.fingerprints.get(version=COPY_VERSION).cnn is not None
 
 
 def test_retiring_and_activating() -> None:
     row = make_list()
-    item = items.add_hashes(by=ADMIN, list_id=row.pk, hashes=[("sha256", A, None)])
+    item = item_adding.add_hashes(by=ADMIN, list_id=row.pk, hashes=[("sha256", A, None)])
     RetroScan.objects.all().delete()
     everything = BannedItem.objects.all()
-    assert items.retire(by=ADMIN, items=everything, reason="withdrawn") == 1
+    assert item_changing.retire(by=ADMIN, items=everything, reason="withdrawn") == 1
     item.refresh_from_db()
     assert (item.state, item.retired_because) == ("retired", "withdrawn")
     assert item.retired_at is not None
     assert not BannedItem.objects.matching().exists()
-    assert items.retire(by=ADMIN, items=everything, reason="again") == 0
+    assert item_changing.retire(by=ADMIN, items=everything, reason="again") == 0
     assert not RetroScan.objects.exists()
-    assert items.activate(by=ADMIN, items=everything, reason="back") == 1
+    assert item_changing.activate(by=ADMIN, items=everything, reason="back") == 1
     item.refresh_from_db()
     assert (item.state, item.retired_at, item.retired_because) == ("active", None, "")
     assert RetroScan.objects.get().item_id == item.pk
@@ -357,13 +359,15 @@ def test_retiring_and_activating() -> None:
 def test_a_bulk_command_is_one_event_with_a_count() -> None:
     first, second = make_list(), make_list()
     for number in range(120):
-        items.add_hashes(
+        item_adding.add_hashes(
             by=ADMIN,
             list_id=(first if number % 2 else second).pk,
             hashes=[("sha256", f"{number:03d}" + "f" * 61, None)],
         )
     before = AuditEvent.objects.count()
-    assert items.retire(by=ADMIN, items=BannedItem.objects.all(), reason="all of them") == 120
+    assert (
+        item_changing.retire(by=ADMIN, items=BannedItem.objects.all(), reason="all of them") == 120
+    )
     (event,) = AuditEvent.objects.filter(pk__gt=AuditEvent.objects.latest("id").pk - 1)
     assert AuditEvent.objects.count() == before + 1
     assert (event.verb, event.count, event.reason) == ("items.retired", 120, "all of them")
@@ -374,12 +378,14 @@ def test_a_bulk_command_is_one_event_with_a_count() -> None:
 
 def test_opinions() -> None:
     row = make_list()
-    item = items.add_hashes(by=ADMIN, list_id=row.pk, hashes=[("sha256", A, None)])
+    item = item_adding.add_hashes(by=ADMIN, list_id=row.pk, hashes=[("sha256", A, None)])
     moderator = Actor.person(make_person(Role.MODERATOR))
     everything = BannedItem.objects.all()
 
     def say(opinion: str) -> int:
-        return items.give_opinion(by=moderator, items=everything, opinion=opinion, reason="looked")
+        return item_changing.give_opinion(
+            by=moderator, items=everything, opinion=opinion, reason="looked"
+        )
 
     RetroScan.objects.all().delete()
     assert say("false_positive") == 1
@@ -401,8 +407,11 @@ def test_opinions() -> None:
 
 def test_moving_items() -> None:
     here, there = make_list(), make_list()
-    item = items.add_picture(by=ADMIN, list_id=here.pk, data=make.png(make.photo(1)))
-    assert items.move(by=ADMIN, items=BannedItem.objects.all(), list_id=there.pk, reason="x") == 1
+    item = item_adding.add_picture(by=ADMIN, list_id=here.pk, data=make.png(make.photo(1)))
+    assert (
+        item_changing.move(by=ADMIN, items=BannedItem.objects.all(), list_id=there.pk, reason="x")
+        == 1
+    )
     item.refresh_from_db()
     assert item.list_id == there.pk
     assert item.picture.name
@@ -410,15 +419,18 @@ def test_moving_items() -> None:
     here.refresh_from_db()
     there.refresh_from_db()
     assert (here.version, there.version) == (3, 2)
-    assert items.move(by=ADMIN, items=BannedItem.objects.all(), list_id=there.pk, reason="x") == 0
+    assert (
+        item_changing.move(by=ADMIN, items=BannedItem.objects.all(), list_id=there.pk, reason="x")
+        == 0
+    )
     with pytest.raises(NotFound):
-        items.move(by=ADMIN, items=BannedItem.objects.all(), list_id=4711, reason="x")
+        item_changing.move(by=ADMIN, items=BannedItem.objects.all(), list_id=4711, reason="x")
 
 
 def test_moving_onto_a_hash_only_list_forgets_media() -> None:
     there = make_list(hash_only=True)
-    item = items.add_picture(by=ADMIN, list_id=make_list().pk, data=make.png(make.photo(1)))
-    items.move(by=ADMIN, items=BannedItem.objects.all(), list_id=there.pk, reason="x")
+    item = item_adding.add_picture(by=ADMIN, list_id=make_list().pk, data=make.png(make.photo(1)))
+    item_changing.move(by=ADMIN, items=BannedItem.objects.all(), list_id=there.pk, reason="x")
     item.refresh_from_db()
     assert item.picture.name == ""
     assert not item.fingerprints.exists()
@@ -427,44 +439,44 @@ def test_moving_onto_a_hash_only_list_forgets_media() -> None:
 def test_a_move_that_would_have_an_entry_twice() -> None:
     first, second, there = make_list(), make_list(), make_list()
     for row, digest in ((first, A), (second, B)):
-        items.add_hashes(
+        item_adding.add_hashes(
             by=ADMIN, list_id=row.pk, hashes=[("sha256", digest, None)], source="s", source_id="7"
         )
     with pytest.raises(Conflict, match="entry 7 twice"):
-        items.move(by=ADMIN, items=BannedItem.objects.all(), list_id=there.pk, reason="x")
-    items.move(by=ADMIN, items=first.items.all(), list_id=there.pk, reason="x")
+        item_changing.move(by=ADMIN, items=BannedItem.objects.all(), list_id=there.pk, reason="x")
+    item_changing.move(by=ADMIN, items=first.items.all(), list_id=there.pk, reason="x")
     with pytest.raises(Conflict, match="entry 7 twice"):
-        items.move(by=ADMIN, items=second.items.all(), list_id=there.pk, reason="x")
+        item_changing.move(by=ADMIN, items=second.items.all(), list_id=there.pk, reason="x")
     assert second.items.count() == 1
 
 
 def test_suspending() -> None:
-    item = items.add_hashes(by=ADMIN, list_id=make_list().pk, hashes=[("sha256", A, None)])
+    item = item_adding.add_hashes(by=ADMIN, list_id=make_list().pk, hashes=[("sha256", A, None)])
     everything = BannedItem.objects.all()
-    assert items.suspend(by=Actor.machine("worker"), items=everything, reason="flood") == 1
+    assert item_changing.suspend(by=Actor.machine("worker"), items=everything, reason="flood") == 1
     item.refresh_from_db()
     assert item.suspended_at is not None
-    assert items.suspend(by=ADMIN, items=everything, reason="flood") == 0
-    assert items.lift_suspension(by=ADMIN, items=everything, reason="looked at") == 1
+    assert item_changing.suspend(by=ADMIN, items=everything, reason="flood") == 0
+    assert item_changing.lift_suspension(by=ADMIN, items=everything, reason="looked at") == 1
     item.refresh_from_db()
     assert item.suspended_at is None
 
 
 def test_changing_what_is_said_of_an_item() -> None:
-    item = items.add_hashes(by=ADMIN, list_id=make_list().pk, hashes=[("sha256", A, None)])
+    item = item_adding.add_hashes(by=ADMIN, list_id=make_list().pk, hashes=[("sha256", A, None)])
     until = timezone.now() + timedelta(days=1)
-    items.change_item(by=ADMIN, item_id=item.pk, note="n", tags=["t"], expires_at=until)
+    item_changing.change_item(by=ADMIN, item_id=item.pk, note="n", tags=["t"], expires_at=until)
     item.refresh_from_db()
     assert (item.note, item.tags, item.expires_at) == ("n", ["t"], until)
     count = AuditEvent.objects.count()
-    items.change_item(by=ADMIN, item_id=item.pk, note="n")
+    item_changing.change_item(by=ADMIN, item_id=item.pk, note="n")
     assert AuditEvent.objects.count() == count
     with pytest.raises(UserError):
-        items.change_item(by=ADMIN, item_id=item.pk, owner="x" * 256)
+        item_changing.change_item(by=ADMIN, item_id=item.pk, owner="x" * 256)
     with pytest.raises(NotFound):
-        items.change_item(by=ADMIN, item_id=4711, note="n")
+        item_changing.change_item(by=ADMIN, item_id=4711, note="n")
     with pytest.raises(TypeError):
-        items.change_item(by=ADMIN, item_id=item.pk, state="retired")
+        item_changing.change_item(by=ADMIN, item_id=item.pk, state="retired")
 
 
 LEAST = {
@@ -493,22 +505,22 @@ def test_who_may(command: str) -> None:
     everything = BannedItem.objects.all()
     common: dict[str, Any] = {"list_id": row.pk}
     calls: dict[str, Any] = {
-        "hashes": lambda by: items.add_hashes(by=by, hashes=[("sha256", A, None)], **common),
-        "batch": lambda by: items.add_batch(by=by, rows=[], **common),
-        "picture": lambda by: items.add_picture(by=by, data=make.png(make.flat()), **common),
-        "image": lambda by: items.add_image(by=by, image_id=1, **common),
-        "images": lambda by: items.add_images(by=by, images=Image.objects.none(), **common),
-        "file": lambda by: items.add_file(by=by, file=ContentFile(b"x"), **common),
-        "link": lambda by: items.add_link(by=by, url="http://127.0.0.1:9/", **common),
-        "video": lambda by: items.add_video(by=by, video_id=1, **common),
-        "videos": lambda by: items.add_videos(by=by, videos=Image.objects.none(), **common),
-        "retire": lambda by: items.retire(by=by, items=everything, reason="x"),
-        "activate": lambda by: items.activate(by=by, items=everything, reason="x"),
-        "move": lambda by: items.move(by=by, items=everything, reason="x", **common),
-        "suspend": lambda by: items.suspend(by=by, items=everything, reason="x"),
-        "lift": lambda by: items.lift_suspension(by=by, items=everything, reason="x"),
-        "change": lambda by: items.change_item(by=by, item_id=1, note="x"),
-        "opinion": lambda by: items.give_opinion(
+        "hashes": lambda by: item_adding.add_hashes(by=by, hashes=[("sha256", A, None)], **common),
+        "batch": lambda by: item_adding.add_batch(by=by, rows=[], **common),
+        "picture": lambda by: item_adding.add_picture(by=by, data=make.png(make.flat()), **common),
+        "image": lambda by: item_adding.add_image(by=by, image_id=1, **common),
+        "images": lambda by: item_adding.add_images(by=by, images=Image.objects.none(), **common),
+        "file": lambda by: item_adding.add_file(by=by, file=ContentFile(b"x"), **common),
+        "link": lambda by: item_adding.add_link(by=by, url="http://127.0.0.1:9/", **common),
+        "video": lambda by: item_adding.add_video(by=by, video_id=1, **common),
+        "videos": lambda by: item_adding.add_videos(by=by, videos=Image.objects.none(), **common),
+        "retire": lambda by: item_changing.retire(by=by, items=everything, reason="x"),
+        "activate": lambda by: item_changing.activate(by=by, items=everything, reason="x"),
+        "move": lambda by: item_changing.move(by=by, items=everything, reason="x", **common),
+        "suspend": lambda by: item_changing.suspend(by=by, items=everything, reason="x"),
+        "lift": lambda by: item_changing.lift_suspension(by=by, items=everything, reason="x"),
+        "change": lambda by: item_changing.change_item(by=by, item_id=1, note="x"),
+        "opinion": lambda by: item_changing.give_opinion(
             by=by, items=everything, opinion="confirmed", reason="x"
         ),
     }

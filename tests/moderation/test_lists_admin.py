@@ -15,7 +15,7 @@ from moderation.audit import trail
 from moderation.audit.models import AuditEvent
 from moderation.cases import deciding, retention
 from moderation.cases.models import ReviewCase
-from moderation.lists import lists
+from moderation.lists import list_writes
 from moderation.lists.models import BannedItem, BannedList, RetroScan
 from tests import factories as make
 from tests import pages
@@ -156,7 +156,7 @@ def test_making_a_list(lead: Client) -> None:
 
 
 def test_changing_a_list_and_its_thresholds(lead: Client) -> None:
-    row = lists.create_list(by=ADMIN, name="terror")
+    row = list_writes.create_list(by=ADMIN, name="terror")
     form = list_form(row, action="block", reason="proved")
     form |= {"methods-0-threshold": "20", "methods-1-enabled": None}
     form = {name: value for name, value in form.items() if value is not None}
@@ -182,16 +182,16 @@ def test_changing_a_list_and_its_thresholds(lead: Client) -> None:
         ({"methods-0-threshold": "300"}, "0 to 256"),
         ({"methods-0-threshold": "-1"}, "0 to 256"),
         ({"methods-0-threshold": "nan"}, "number"),
-        ({"methods-0-observe": "3"}, "nearer than it matches"),
-        ({"methods-0-may_block": "on"}, "may block by itself"),
-        ({"observe_share": "2"}, "list_observe_share"),
+        ({"methods-0-observe": "3"}, "is not below the threshold"),
+        ({"methods-0-may_block": "on"}, "may always block by itself"),
+        ({"observe_share": "2"}, "share is a number from 0 to 1"),
         ({"kind": "allow", "two_person": "on"}, "allow list has no cases"),
-        ({"kind": "allow"}, "stays what it is"),
+        ({"kind": "allow"}, "cannot change"),
     ],
 )
 def test_what_a_list_cannot_be_is_said(lead: Client, fields: Any, sentence: str) -> None:
     make_list("taken")
-    row = lists.create_list(by=ADMIN, name="terror")
+    row = list_writes.create_list(by=ADMIN, name="terror")
     make_item(row, ("sha256", A))
     answer = lead.post(page("bannedlist", "change", row.pk), list_form(row, **fields), follow=True)
     assert sentence in answer.content.decode()
@@ -219,7 +219,7 @@ def test_deleting_a_list_says_what_goes(login: Callable[[Role], Client]) -> None
     client.post(path, {"post": "yes", "reason": "x"})
     pages.undo(client, path, shown, reason=" ")
     make_item(row, ("sha256", B))
-    lists.touch([row.pk])
+    list_writes.touch([row.pk])
     assert "has changed" in pages.undo(client, path, shown).content.decode()
     assert BannedList.objects.exists(), "only what was shown, and with a reason"
     pages.undo(client, path, reason="contract ended")

@@ -18,7 +18,7 @@ from gallery.items.models import DuplicatePair, Image
 from moderation.access.permissions import Actor, Role
 from moderation.cases import deciding, locks, retention, undoing
 from moderation.cases.models import ReviewCase
-from moderation.lists import items
+from moderation.lists import item_changing
 from moderation.lists.models import BannedItem
 from tests.gallery.test_admin import row
 from tests.moderation.factories import ADMIN, make_case, make_item, make_list, make_person
@@ -83,7 +83,12 @@ def test_videos(verb: str) -> None:
 
 
 def test_items() -> None:
-    by_turns = (items.suspend, items.lift_suspension, items.retire, items.activate)
+    by_turns = (
+        item_changing.suspend,
+        item_changing.lift_suspension,
+        item_changing.retire,
+        item_changing.activate,
+    )
     for _ in range(2):
         on = make_list(enabled=False)
         for _ in range(MANY // 2):

@@ -13,9 +13,9 @@ from django.db import connection, transaction
 from moderation.access.permissions import Actor, Role
 from moderation.cases import locks
 from moderation.cases.models import CaseMatch, ReviewCase
-from moderation.imports import importing, starting_imports
+from moderation.imports import run, start
 from moderation.imports.models import ListImport
-from moderation.lists import items, lists
+from moderation.lists import item_changing, list_writes
 from moderation.lists.models import BannedItem, BannedList
 from moderation.lists.verdicts import Action
 from tests.factories import photo
@@ -59,14 +59,14 @@ def imported(on: BannedList, note: str) -> ListImport:
     """An import that changes each item."""
     lines = [f"pdq,{number:064x},P,{number},{note}" for number in range(1, 9)]
     text = "\n".join(["kind,hash,source,source_id,note", *lines, f"pdq,{pdq_of(photo(1))},P,9,"])
-    return starting_imports.begin(
+    return start.begin(
         by=ADMIN, list_id=on.pk, file=ContentFile(text.encode(), name="list.csv"), confirmed=True
     )
 
 
 def test_a_bulk_retirement_waits_for_an_import_and_uploads_do_not() -> None:
-    on = lists.create_list(by=ADMIN, name="partner", action=Action.REVIEW)
-    importing.run(by=ADMIN, import_id=imported(on, "first").pk)
+    on = list_writes.create_list(by=ADMIN, name="partner", action=Action.REVIEW)
+    run.run(by=ADMIN, import_id=imported(on, "first").pk)
     row = imported(on, "second")
     written, go_on = threading.Event(), threading.Event()
 
@@ -76,10 +76,10 @@ def test_a_bulk_retirement_waits_for_an_import_and_uploads_do_not() -> None:
             written.set()
             assert go_on.wait(20)
 
-    running = Beside(lambda: importing.run(by=ADMIN, import_id=row.pk, tell=tell))
+    running = Beside(lambda: run.run(by=ADMIN, import_id=row.pk, tell=tell))
     assert written.wait(20)
     chosen = BannedItem.objects.filter(list=on).order_by("-pk")
-    retiring = Beside(lambda: items.retire(by=ADMIN, items=chosen, reason="all of it"))
+    retiring = Beside(lambda: item_changing.retire(by=ADMIN, items=chosen, reason="all of it"))
     try:
         assert not retiring.ended(0.5)
         with connection.cursor() as cursor:
@@ -101,7 +101,7 @@ def test_two_people_who_retire_the_same_items_do_not_block_each_other() -> None:
             make_item(on)
     both = [
         Beside(
-            lambda order=order: items.retire(  # type: ignore[misc]
+            lambda order=order: item_changing.retire(  # type: ignore[misc]
                 by=ADMIN, items=BannedItem.objects.order_by(*order), reason="test"
             )
         )

@@ -21,8 +21,9 @@ from django_q.models import OrmQ
 from moderation import tasks
 from moderation.lists import (
     banned_hashes,
-    items,
-    lists,
+    item_adding,
+    item_changing,
+    list_writes,
     policies,
 )
 from moderation.lists.hash_index import HashIndex
@@ -140,34 +141,34 @@ def another_process() -> Iterator[Any]:
 
 @pytest.mark.django_db(transaction=True)
 def test_changes_hold_for_the_next_question_in_another_process() -> None:
-    on = lists.create_list(by=ADMIN, name=secrets.token_hex(4), action=Action.BLOCK)
+    on = list_writes.create_list(by=ADMIN, name=secrets.token_hex(4), action=Action.BLOCK)
     load(make_item(on), [secrets.token_bytes(32) for _ in range(100)])
     banned_hashes.refresh(always=True)
     value = secrets.token_hex(32)
     beside = f"{int(value, 16) ^ 0xFFFFFFFFFF:064x}"  # 40 bits away
     with another_process() as ask:
         assert ask(value) == ("allow", [])
-        item = items.add_hashes(by=ADMIN, list_id=on.pk, hashes=[("pdq", value, 90)])
+        item = item_adding.add_hashes(by=ADMIN, list_id=on.pk, hashes=[("pdq", value, 90)])
         assert ask(value) == ("block", [item.pk])
         # Also once it is in the file, which is replaced while the process has it open.
         banned_hashes.refresh(always=True)
         assert ask(value) == ("block", [item.pk])
         chosen = BannedItem.objects.filter(pk=item.pk)
-        items.retire(by=ADMIN, items=chosen, reason="test")
+        item_changing.retire(by=ADMIN, items=chosen, reason="test")
         assert ask(value) == ("allow", [])
-        items.activate(by=ADMIN, items=chosen, reason="test")
+        item_changing.activate(by=ADMIN, items=chosen, reason="test")
         assert ask(value) == ("block", [item.pk])
         assert ask(beside) == ("allow", [])
-        lists.change_method(by=ADMIN, list_id=on.pk, match_type="pdq", threshold=40)
+        list_writes.change_method(by=ADMIN, list_id=on.pk, match_type="pdq", threshold=40)
         assert ask(beside) == ("block", [item.pk])
-        lists.change_method(by=ADMIN, list_id=on.pk, match_type="pdq", threshold=39)
+        list_writes.change_method(by=ADMIN, list_id=on.pk, match_type="pdq", threshold=39)
         assert ask(beside) == ("allow", [])
-        lists.change_list(by=ADMIN, list_id=on.pk, action=Action.REVIEW)
+        list_writes.change_list(by=ADMIN, list_id=on.pk, action=Action.REVIEW)
         assert ask(value) == ("review", [item.pk])
-        items.give_opinion(by=ADMIN, items=chosen, opinion="false_positive", reason="test")
+        item_changing.give_opinion(by=ADMIN, items=chosen, opinion="false_positive", reason="test")
         assert ask(value) == ("allow", [])
-        items.give_opinion(by=ADMIN, items=chosen, opinion="confirmed", reason="test")
-        lists.change_list(by=ADMIN, list_id=on.pk, enabled=False)
+        item_changing.give_opinion(by=ADMIN, items=chosen, opinion="confirmed", reason="test")
+        list_writes.change_list(by=ADMIN, list_id=on.pk, enabled=False)
         assert ask(value) == ("allow", [])
 
 
@@ -234,7 +235,7 @@ def test_without_a_file_everything_is_found_and_the_file_comes_back(harm: str) -
 
 @pytest.mark.django_db(transaction=True)
 def test_a_long_tail_is_written_into_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(banned_hashes, "TAIL", 30)
+    monkeypatch.setattr(banned_hashes, "REFRESH_ROWS", 30)
     item = make_item(make_list())
     load(item, [secrets.token_bytes(32) for _ in range(30)])
     assert not banned_hashes.is_due() and banned_hashes.refresh() == 0

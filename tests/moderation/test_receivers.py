@@ -114,10 +114,10 @@ def some_events() -> list[AuditEvent]:
 
 
 def test_verifying_the_audit() -> None:
-    assert "0 events hold" in verify()
+    assert "0 events are intact" in verify()
     events = some_events()
-    assert f"3 events hold. The last digest is {events[-1].digest}." in verify()
-    assert "3 events hold" in verify("--expect", events[1].digest)
+    assert f"3 events are intact. The last digest is {events[-1].digest}." in verify()
+    assert "3 events are intact" in verify("--expect", events[1].digest)
     with pytest.raises(CommandError, match="1 places"):
         verify("--expect", "0" * 64)
     with connection.cursor() as cursor:

@@ -23,7 +23,7 @@ from PIL import Image as Pillow
 from gallery.items.models import Image
 from moderation.access.permissions import Role
 from moderation.cases.models import CaseMatch, ReviewCase
-from moderation.lists import items, lists, retro_scan
+from moderation.lists import item_adding, list_writes, rescans
 from moderation.lists.item_vectors import as_array
 from moderation.lists.models import BannedList, RetroScan
 from moderation.lists.verdicts import Action
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.django_db
 
 
 def scan(on: BannedList, **options: Any) -> RetroScan:
-    found = retro_scan.start(by=ADMIN, list_id=on.pk, reason="test", **options)
+    found = rescans.start(by=ADMIN, list_id=on.pk, reason="test", **options)
     assert rescan.run(found.pk)
     found.refresh_from_db()
     assert found.state == "done", found.failure
@@ -52,8 +52,8 @@ def status(image: Image) -> str:
 
 def test_a_new_item_hides_what_is_already_here() -> None:
     image, other = add_ready_image(photo(1)), add_ready_image(photo(2))
-    on = lists.create_list(by=ADMIN, name="new", action=Action.BLOCK)
-    item = items.add_hashes(by=ADMIN, list_id=on.pk, hashes=[("pdq", pdq_of(photo(1)), 90)])
+    on = list_writes.create_list(by=ADMIN, name="new", action=Action.BLOCK)
+    item = item_adding.add_hashes(by=ADMIN, list_id=on.pk, hashes=[("pdq", pdq_of(photo(1)), 90)])
     (waiting,) = RetroScan.objects.all()
     assert waiting.item == item and rescan.run(waiting.pk)
     assert (status(image), status(other)) == ("quarantined", "ready")
@@ -142,11 +142,11 @@ def test_a_held_picture_is_looked_for_too() -> None:
 
 def test_a_raised_threshold_is_scanned_for() -> None:
     image = add_ready_image(photo(1))
-    on = lists.create_list(by=ADMIN, name="new", action=Action.BLOCK)
+    on = list_writes.create_list(by=ADMIN, name="new", action=Action.BLOCK)
     make_item(on, ("pdq", flipped(pdq_of(photo(1)), 40), 90))
     scan(on)
     assert status(image) == "ready"
-    lists.change_method(by=ADMIN, list_id=on.pk, match_type="pdq", threshold=40)
+    list_writes.change_method(by=ADMIN, list_id=on.pk, match_type="pdq", threshold=40)
     newest = RetroScan.objects.order_by("-id")[0]
     assert newest.state == "pending" and rescan.run(newest.pk)
     assert status(image) == "quarantined"
@@ -159,7 +159,7 @@ def test_a_crop_that_is_here_is_found_by_its_picture() -> None:
     image = add_ready_image(crop, inline=("imgsmlr", "pdq", "copy"))
     other = add_ready_image(wheel_photo("coffee.png"), inline=("imgsmlr", "pdq", "copy"))
     on = make_list()
-    items.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
+    item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
     scan(on)
     assert (status(image), status(other)) == ("quarantined", "ready")
     assert {match.match_type for match in ReviewCase.objects.get().matches.all()} == {"copy"}
@@ -231,7 +231,7 @@ def test_match_all_tells_what_it_did() -> None:
     make_list("off", enabled=False)
     out = StringIO()
     call_command("match_all", stdout=out)
-    assert "wanted: done, 1 items looked for, 1 matches, 1 new cases." in out.getvalue()
+    assert "wanted: done, 1 items compared, 1 matches, 1 new cases." in out.getvalue()
     assert "off" not in out.getvalue() and status(image) == "quarantined"
     from django.core.management.base import CommandError
 
@@ -243,7 +243,7 @@ def test_match_all_tells_what_it_did() -> None:
 def test_a_scan_waits_for_uploads_that_may_not_know_the_list(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rescan, "PATIENCE", 0.3)
+    monkeypatch.setattr(rescan, "UPLOADS_WAIT_SECONDS", 0.3)
     image = add_ready_image(photo(1))
     on = make_list()
     make_item(on, ("md5", image.md5))
@@ -257,7 +257,7 @@ def test_a_scan_waits_for_uploads_that_may_not_know_the_list(
     try:
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_current_xact_id()")
-        found = retro_scan.start(by=ADMIN, list_id=on.pk, reason="test")
+        found = rescans.start(by=ADMIN, list_id=on.pk, reason="test")
         assert not rescan.run(found.pk)
         found.refresh_from_db()
         assert found.state == "running" and found.claimed_until is None
@@ -276,7 +276,7 @@ django.setup()
 from django.db import connection
 connection.settings_dict["NAME"] = sys.argv[1]
 from moderation.pipeline import rescan
-rescan.BATCH = 1
+rescan.BATCH_ITEMS = 1
 def tell(scan):
     print(scan.done, flush=True)
     if scan.done == 2:
@@ -293,7 +293,7 @@ def test_a_killed_scan_goes_on_after_what_it_had_done(monkeypatch: pytest.Monkey
     for image in images:
         make_item(on, ("md5", image.md5))
     with transaction.atomic():
-        found = retro_scan.start(by=ADMIN, list_id=on.pk, reason="test")
+        found = rescans.start(by=ADMIN, list_id=on.pk, reason="test")
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(connection.settings_dict["NAME"]), str(found.pk)],
         env={
@@ -334,7 +334,7 @@ def test_a_copy_in_a_later_frame_of_what_is_here_is_found() -> None:
     image = add_ready_image(data=animation(picture), inline=every)
     other = add_ready_image(data=animation(wheel_photo("coffee.png")), inline=every)
     on = make_list()
-    items.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
+    item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
     done = scan(on)
     assert (status(image), status(other)) == ("quarantined", "ready")
     (match,) = ReviewCase.objects.get().matches.all()
@@ -347,10 +347,10 @@ def test_animations_are_gone_through_a_few_at_a_time(monkeypatch: pytest.MonkeyP
     shown = [photo(1), photo(3), picture]
     images = [add_ready_image(data=animation(one), inline=("copy", "pdq")) for one in shown]
     on = make_list()
-    items.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
-    monkeypatch.setattr(rescan, "ANIMATIONS", 1)
-    monkeypatch.setattr(rescan, "AT_A_TIME", 0.0)
-    found = retro_scan.start(by=ADMIN, list_id=on.pk, reason="test")
+    item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
+    monkeypatch.setattr(rescan, "BATCH_ANIMATIONS", 1)
+    monkeypatch.setattr(rescan, "TASK_SECONDS", 0.0)
+    found = rescans.start(by=ADMIN, list_id=on.pk, reason="test")
     reached = []
     while not rescan.run(found.pk):
         found.refresh_from_db()
@@ -367,7 +367,7 @@ def test_animations_without_an_original_are_counted(settings: Any) -> None:
     still = add_ready_image(photo(5), inline=("imgsmlr", "pdq", "copy"))
     assert not image.original and not still.original
     on = make_list("wanted")
-    items.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
+    item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
     found = scan(on)
     assert found.unseen == 1 and status(image) == "ready"
     client = Client()
@@ -376,7 +376,7 @@ def test_animations_without_an_original_are_counted(settings: Any) -> None:
     assert "<dt>Animations seen only in part</dt><dd>1</dd>" in page
     out = StringIO()
     call_command("match_all", stdout=out)
-    assert "wanted: of 1 animations the later frames could not be compared" in out.getvalue()
+    assert "wanted: the later frames of 1 animations could not be compared" in out.getvalue()
     # By hashes alone nothing of it is needed.
     BannedList.objects.get().methods.filter(match_type="copy").update(enabled=False)
     assert scan(on).unseen == 0
@@ -390,7 +390,7 @@ def test_every_stored_vector_is_compared_whatever_an_index_proposes(
 
     picture = wheel_photo("chelsea.png")
     on = make_list()
-    item = items.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
+    item = item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
     vector = as_array(item.fingerprints.get(cnn__isnull=False).cnn).astype(np.float64)
     vector /= np.linalg.norm(vector)
     random = np.random.default_rng(4)

@@ -9,7 +9,7 @@ from gallery.items.models import Image
 from moderation.access.permissions import Actor, Role
 from moderation.cases import deciding, undoing
 from moderation.cases.models import CaseMatch, ReviewCase
-from moderation.lists import retro_scan
+from moderation.lists import rescans
 from moderation.lists.models import BannedList
 from moderation.lists.verdicts import Action
 from moderation.pipeline import rescan
@@ -100,12 +100,12 @@ def test_once_the_list_acts_what_was_said_in_shadow_hides_nothing_but_is_asked_a
         case = ReviewCase.objects.get(image=image)
         deciding.decide(by=moderator, case_ids=[case.pk], verb=verb)
     BannedList.objects.update(action=Action.BLOCK)
-    scan = retro_scan.start(by=ADMIN, list_id=on.pk, reason="test")
+    scan = rescans.start(by=ADMIN, list_id=on.pk, reason="test")
     assert rescan.run(scan.pk)
     found = [Image.objects.get(pk=image.pk).status for image in (confirmed, dismissed, undecided)]
     assert found == ["quarantined", "ready", "quarantined"]
     asked = ReviewCase.objects.filter(origin="retro_scan").values_list("image", flat=True)
     assert set(asked) == {confirmed.pk, undecided.pk}
     # Nor is anything asked twice.
-    scan = retro_scan.start(by=ADMIN, list_id=on.pk, reason="test")
+    scan = rescans.start(by=ADMIN, list_id=on.pk, reason="test")
     assert rescan.run(scan.pk) and ReviewCase.objects.count() == 5

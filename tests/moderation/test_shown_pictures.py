@@ -18,7 +18,7 @@ from gallery.items.models import Image, ImageFingerprint
 from gallery.search import searching
 from moderation.cases import media
 from moderation.cases.models import CaseMatch, ReviewCase
-from moderation.lists import items
+from moderation.lists import item_adding
 from moderation.lists.models import BannedList
 from moderation.lists.verdicts import Action
 from tests import bypasses
@@ -103,7 +103,7 @@ def near(pixels: Any, picture: Pillow.Image) -> bool:
 @pytest.mark.parametrize("edit", ["crop", "inset"])
 def test_a_copy_is_found_on_a_black_page(edit: str) -> None:
     banned = wheel_photo("astronaut.png")
-    items.add_picture(by=ADMIN, list_id=make_list().pk, data=png(banned))
+    item_adding.add_picture(by=ADMIN, list_id=make_list().pk, data=png(banned))
     if edit == "crop":
         shown = banned.crop((80, 60, 430, 420))
     else:
@@ -181,7 +181,7 @@ def test_models_look_at_the_frames_that_are_shown_longest(ask: Any) -> None:  # 
     """65 frames, of which the banned one is cropped, so that its hash says nothing."""
     banned = wheel_photo("astronaut.png", 320)
     crop = banned.crop((40, 30, 270, 260)).resize((160, 160))
-    item = items.add_picture(by=ADMIN, list_id=make_list().pk, data=png(banned))
+    item = item_adding.add_picture(by=ADMIN, list_id=make_list().pk, data=png(banned))
     frames = [noise(seed, (160, 160)) for seed in range(65)]
     frames[33] = crop
     times = [5000 if number == 33 else 20 for number in range(65)]
@@ -194,7 +194,7 @@ def test_models_look_at_the_frames_that_are_shown_longest(ask: Any) -> None:  # 
 
 def test_an_inset_in_a_frame_is_found() -> None:
     banned = wheel_photo("astronaut.png")
-    items.add_picture(by=ADMIN, list_id=make_list().pk, data=png(banned))
+    item_adding.add_picture(by=ADMIN, list_id=make_list().pk, data=png(banned))
     shown = wheel_photo("coffee.png").resize((512, 512))
     shown.paste(banned.resize((230, 230)), (20, 20))
     frames = [wheel_photo("rocket.jpg").resize((512, 512)), shown, photo(3, (512, 512))]
@@ -296,7 +296,7 @@ def test_a_copy_among_what_else_is_shown_is_found_by_a_scan() -> None:
     crop = banned.crop((80, 60, 430, 420))
     here = add_ready_image(data=png(mirage(wheel_photo("rocket.jpg").resize(crop.size), crop)))
     on = make_list()
-    items.add_picture(by=ADMIN, list_id=on.pk, data=png(banned))
+    item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(banned))
     assert here.status == "ready"
     scan(on)
     assert status(here) == "quarantined"
@@ -304,7 +304,7 @@ def test_a_copy_among_what_else_is_shown_is_found_by_a_scan() -> None:
 
 def test_an_item_is_made_of_all_that_its_file_shows() -> None:
     on = make_list()
-    item = items.add_picture(by=ADMIN, list_id=on.pk, data=png(mirage(DECOY, BANNED)))
+    item = item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(mirage(DECOY, BANNED)))
     assert item.hashes.filter(kind="pdq").count() == 3
     image = add_ready_image(data=png(mirage(photo(1, DECOY.size), BANNED)))
     assert image.status == "quarantined"
@@ -312,5 +312,5 @@ def test_an_item_is_made_of_all_that_its_file_shows() -> None:
     other = make_list(action=Action.SHADOW)
     Image.objects.update(original="")
     rows = Image.objects.filter(pk=image.pk)
-    (made,) = items.add_images(by=ADMIN, list_id=other.pk, images=rows, reason="test").items
+    (made,) = item_adding.add_images(by=ADMIN, list_id=other.pk, images=rows, reason="test").items
     assert made.hashes.filter(kind="pdq").count() == 3

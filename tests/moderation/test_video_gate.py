@@ -9,7 +9,7 @@ from django.core.files.base import ContentFile
 from PIL import Image as Pillow
 
 from moderation.cases.models import CaseMatch, ReviewCase
-from moderation.lists import items
+from moderation.lists import item_adding
 from moderation.lists.models import BannedItem, RetroScan
 from moderation.pipeline import rescan
 from tests.factories import add_ready_image, png
@@ -64,7 +64,7 @@ def test_a_part_of_a_banned_picture_is_found_by_copy() -> None:
     on = make_list()
     method(on, "pdq", enabled=False)
     whole = Pillow.fromarray(next(iter(still("coffee", 0.04, size=(640, 360)))))
-    items.add_picture(by=ADMIN, list_id=on.pk, data=png(whole))
+    item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(whole))
     assert add(encode(timed(film()))).status == "quarantined"
     match = CaseMatch.objects.filter(verdict="block")[0]
     assert match.match_type == "copy" and 1900 <= (match.time_ms or 0) <= 2300
@@ -73,7 +73,7 @@ def test_a_part_of_a_banned_picture_is_found_by_copy() -> None:
 def test_the_same_film_is_found_by_its_pictures() -> None:
     on = make_list()
     original = add(encode(timed(film())))
-    item = items.add_video(by=ADMIN, list_id=on.pk, video_id=original.pk)
+    item = item_adding.add_video(by=ADMIN, list_id=on.pk, video_id=original.pk)
     assert item.media == BannedItem.Media.VIDEO
     again = add(encode(timed(film()), "webm"))
     assert again.status == "quarantined"

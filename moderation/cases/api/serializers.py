@@ -17,7 +17,7 @@ from moderation.cases.models import (
     ReviewCase,
 )
 from moderation.cases.states import CaseState
-from moderation.lists.api.list_serializers import SeverityField
+from moderation.lists.api.lists import SeverityField
 from moderation.lists.verdicts import MATCH_TYPES
 
 MAX_NOTE = 2000

@@ -47,7 +47,7 @@ class Scale:
         return cls(
             round(100 * match.distance / end, 2),
             round(100 * match.threshold / end, 2),
-            match.distance <= match.threshold,
+            match.within,
         )
 
 

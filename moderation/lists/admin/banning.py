@@ -1,4 +1,4 @@
-"""Adding what is selected among images or videos to a banned list, attached to their admins."""
+"""The action "add to a banned list" in the admins of images and videos."""
 
 from __future__ import annotations
 
@@ -19,33 +19,31 @@ from gallery.admin.selection import CHANGED, Selection
 from gallery.items.models import Image
 from gallery.shared.errors import UserError
 from moderation.access.permissions import actor_of, can
-from moderation.lists import items
-from moderation.lists.items import Added
+from moderation.lists import item_adding
+from moderation.lists.item_adding import AddResult
 from moderation.lists.models import BannedList, RetroScan
 from videos.models import Video
 
 ACTION: Final = "add_to_banned_list"
 LABEL: Final = "Add to a banned list"
 MOST: Final = 1000
-SHOWN: Final = 24
+ROWS_SHOWN: Final = 24
 
 
 class BanForm(forms.Form):
-    """Which list, and why."""
-
     to = forms.ModelChoiceField(
         BannedList.objects.filter(kind=BannedList.Kind.BANNED).order_by("name"),
         label="list",
         widget=UnfoldAdminSelectWidget,
     )
     why = forms.CharField(
-        label="reason", max_length=1000, help_text="Goes into the audit.",
+        label="reason", max_length=1000, help_text="Recorded in the audit.",
         widget=UnfoldAdminTextInputWidget,
     )  # fmt: skip
 
 
-def attach(model: type[Model], add: Callable[..., Added], name: str) -> None:
-    """Give the admin of a lower app's model the action, for those who may edit items."""
+def attach(model: type[Model], add: Callable[..., AddResult], name: str) -> None:
+    """Give the admin of images or videos the action, for those who may edit items."""
     model_admin: Any = admin.site.get_model_admin(model)
 
     def may(request: HttpRequest, obj: Any = None) -> bool:
@@ -62,15 +60,15 @@ def attach(model: type[Model], add: Callable[..., Added], name: str) -> None:
 
 
 def _asked_or_done(
-    own: Any, request: HttpRequest, rows: QuerySet[Any], add: Callable[..., Added], name: str
+    own: Any, request: HttpRequest, rows: QuerySet[Any], add: Callable[..., AddResult], name: str
 ) -> HttpResponseBase | None:
-    """The confirmation page; once that very page was confirmed, one call of the service."""
+    """The confirmation page; after it is confirmed, one call of a service."""
     if not can(actor_of(request), "edit items"):
         raise PermissionDenied
     selection = Selection(request, ACTION, rows, ["status"])
     count = len(selection.ids)
     if count > MOST:
-        messages.warning(request, f"Nothing done: select at most {MOST:,} at once.")
+        messages.warning(request, f"Nothing was changed: select at most {MOST:,} at once.")
         return None
     form = BanForm(request.POST if selection.is_asked else None)
     if selection.is_asked and not selection.is_confirmed:
@@ -87,8 +85,8 @@ def _asked_or_done(
         "token": selection.token,
         "name": name,
         "action": ACTION,
-        "rows": rows[:SHOWN],
-        "more": max(0, count - SHOWN),
+        "rows": rows[:ROWS_SHOWN],
+        "more": max(0, count - ROWS_SHOWN),
         "select_across": request.POST.get("select_across") == "1",
         "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
         "change_url": f"admin:{own.opts.app_label}_{own.opts.model_name}_change",
@@ -98,7 +96,7 @@ def _asked_or_done(
 
 
 def _add(
-    request: HttpRequest, rows: QuerySet[Any], add: Callable[..., Added], name: str, chosen: Any
+    request: HttpRequest, rows: QuerySet[Any], add: Callable[..., AddResult], name: str, chosen: Any
 ) -> HttpResponseBase | None:
     to = chosen["to"]
     try:
@@ -125,5 +123,5 @@ def _add(
     return redirect("console:scan", pk=scan.pk) if scan and count else None
 
 
-attach(Image, items.add_images, "image")
-attach(Video, items.add_videos, "video")
+attach(Image, item_adding.add_images, "image")
+attach(Video, item_adding.add_videos, "video")

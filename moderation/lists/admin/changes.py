@@ -1,4 +1,4 @@
-"""The page of changes that wait for a second person."""
+"""The admin of list changes that wait for a second person."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONFIRM, REFUSE = "confirm", "refuse"
 
 
 class AnswerForm(forms.ModelForm):
-    """What is to become of it, and why."""
+    """Whether to make it, and why."""
 
     decision = forms.ChoiceField(
         choices=[("", "—"), (CONFIRM, "Make the change"), (REFUSE, "Leave the list as it is")],
@@ -28,7 +28,7 @@ class AnswerForm(forms.ModelForm):
     because = forms.CharField(
         label="reason",
         max_length=1000,
-        help_text="Goes into the audit.",
+        help_text="Recorded in the audit.",
         widget=UnfoldAdminTextInputWidget,
     )
 
@@ -39,7 +39,7 @@ class AnswerForm(forms.ModelForm):
 
 @admin.register(ListChange)
 class ListChangeAdmin(ByRole):
-    """Seen by whoever may see lists; decided by a lead or an admin."""
+    """Visible to all who may see lists; a lead or an admin decides."""
 
     form = AnswerForm
     change_action = "edit lists"
@@ -53,17 +53,14 @@ class ListChangeAdmin(ByRole):
     readonly_fields = told
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """With the form while it waits."""
         asked = ["decision", "because"] if self.has_change_permission(request, obj) else []
         return [*self.told, *asked]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """By role, while it waits."""
         waits = obj is None or obj.state == ListChange.State.WAITING
         return waits and super().has_change_permission(request, obj)
 
     def save_model(self, request: HttpRequest, obj: ListChange, form: Any, change: bool) -> None:
-        """One call of a service."""
         given = form.cleaned_data
         decide = list_changes.confirm if given["decision"] == CONFIRM else list_changes.refuse
         decide(by=actor_of(request), change_id=obj.pk, reason=given["because"])
@@ -78,7 +75,6 @@ class ListChangeAdmin(ByRole):
 
     @display(description="in full")
     def shown_arguments(self, row: ListChange) -> str:
-        """What the command is called with."""
         return str(row.arguments)
 
     @display(

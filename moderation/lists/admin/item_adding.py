@@ -1,4 +1,4 @@
-"""Adding items in the admin: hashes a line each, files, links and rows of the gallery at once."""
+"""Adding items in the admin: hashes, files, links, and rows of the gallery, all in one form."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unfold.widgets import (
 from gallery.admin.adding import FilesField, FilesWidget
 from gallery.shared.errors import Conflict, UserError
 from moderation.access.permissions import Actor
-from moderation.lists import items
+from moderation.lists import item_adding
 from moderation.lists.models import BannedItem, BannedList
 
 MOST_LINES = 1000
@@ -24,8 +24,8 @@ MOST_OTHERS = 50
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one: ``item_id`` is the new one, or the one that was on the list before."""
+class AddedRow:
+    """The result for one: ``item_id`` is the new item, or the one that was on the list before."""
 
     name: str
     item_id: int | None = None
@@ -33,20 +33,19 @@ class Outcome:
 
 
 class AddItemsForm(forms.Form):
-    """One list, and what is to be on it."""
-
     to = forms.ModelChoiceField(
         BannedList.objects.order_by("name"), label="list", widget=UnfoldAdminSelectWidget
     )
     hashes = forms.CharField(
         required=False,
-        help_text="An item a line: kind and hash, such as sha256 9f86…; for pdq its quality, too.",
+        help_text="One item per line: kind and hash, such as sha256 9f86…; for pdq "
+        "also its quality.",
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 5, "spellcheck": "false"}),
     )
     files = FilesField(  # type: ignore[assignment]  # Django names its uploads so as well
         required=False,
         widget=FilesWidget(),
-        help_text="Pictures and videos. A video is read whole before this page answers.",
+        help_text="Pictures and videos. The page waits until a video is read completely.",
     )
     urls = forms.CharField(
         required=False,
@@ -67,7 +66,7 @@ class AddItemsForm(forms.Form):
     source = forms.CharField(
         required=False,
         max_length=255,
-        help_text="Whose entries they are; empty = ours.",
+        help_text="Their source; empty = your own.",
         widget=UnfoldAdminTextInputWidget,
     )
     note = forms.CharField(
@@ -76,7 +75,7 @@ class AddItemsForm(forms.Form):
     reason = forms.CharField(
         required=False,
         max_length=1000,
-        help_text="Goes into the audit.",
+        help_text="Recorded in the audit.",
         widget=UnfoldAdminTextInputWidget,
     )
 
@@ -95,11 +94,10 @@ class AddItemsForm(forms.Form):
         return _ids(self.cleaned_data["videos"])
 
     def clean_urls(self) -> list[str]:
-        """Links, without empty lines."""
         return [line.strip() for line in self.cleaned_data["urls"].splitlines() if line.strip()]
 
     def clean(self) -> dict[str, Any]:
-        """Something, and not too much."""
+        """Not empty, and not too much."""
         cleaned: dict[str, Any] = super().clean() or {}
         others = [
             one for name in ("files", "urls", "images", "videos") for one in cleaned.get(name, [])
@@ -111,26 +109,26 @@ class AddItemsForm(forms.Form):
         return cleaned
 
 
-def add_items(cleaned: Mapping[str, Any], *, by: Actor) -> Iterator[Outcome]:
-    """Add what the form holds: hashes as one command, each of the others as one of its own."""
+def add_items(cleaned: Mapping[str, Any], *, by: Actor) -> Iterator[AddedRow]:
+    """Add all of the form: the hashes by one command, each of the others by its own."""
     facts = {"source": cleaned["source"], "note": cleaned["note"], "reason": cleaned["reason"]}
     common = {"by": by, "list_id": cleaned["to"].pk, **facts}
     yield from _add_hashes(cleaned, by=by)
     for file in cleaned["files"]:
-        yield _attempt(file.name, items.add_file, file=file, **common)
+        yield _attempt(file.name, item_adding.add_file, file=file, **common)
     for url in cleaned["urls"]:
-        yield _attempt(url, items.add_link, url=url, **common)
+        yield _attempt(url, item_adding.add_link, url=url, **common)
     for pk in cleaned["images"]:
-        yield _attempt(f"image {pk}", items.add_image, image_id=pk, **common)
+        yield _attempt(f"image {pk}", item_adding.add_image, image_id=pk, **common)
     for pk in cleaned["videos"]:
-        yield _attempt(f"video {pk}", items.add_video, video_id=pk, **common)
+        yield _attempt(f"video {pk}", item_adding.add_video, video_id=pk, **common)
 
 
-def _add_hashes(cleaned: Mapping[str, Any], *, by: Actor) -> Iterator[Outcome]:
+def _add_hashes(cleaned: Mapping[str, Any], *, by: Actor) -> Iterator[AddedRow]:
     if not cleaned["hashes"]:
         return
     said = {"source": cleaned["source"], "note": cleaned["note"]}
-    added = items.add_batch(
+    added = item_adding.add_batch(
         by=by,
         list_id=cleaned["to"].pk,
         rows=[{"hashes": [one], **said} for one in cleaned["hashes"]],
@@ -142,19 +140,19 @@ def _add_hashes(cleaned: Mapping[str, Any], *, by: Actor) -> Iterator[Outcome]:
         if position in added.refused:
             yield _refused(name, added.refused[position])
         else:
-            yield Outcome(name, next(made).pk)
+            yield AddedRow(name, next(made).pk)
 
 
-def _attempt(name: str, add: Callable[..., BannedItem], **given: Any) -> Outcome:
+def _attempt(name: str, add: Callable[..., BannedItem], **given: Any) -> AddedRow:
     try:
-        return Outcome(name, add(**given).pk)
+        return AddedRow(name, add(**given).pk)
     except UserError as error:
         return _refused(name, error)
 
 
-def _refused(name: str, error: UserError) -> Outcome:
+def _refused(name: str, error: UserError) -> AddedRow:
     existing = error.existing_id if isinstance(error, Conflict) else None
-    return Outcome(name, existing, error.message)
+    return AddedRow(name, existing, error.message)
 
 
 def _parsed(line: str) -> tuple[str, str, int | None]:
@@ -168,5 +166,5 @@ def _parsed(line: str) -> tuple[str, str, int | None]:
 def _ids(text: str) -> list[int]:
     words = text.replace(",", " ").split()
     if not all(word.isascii() and word.isdigit() and len(word) < 19 for word in words):
-        raise forms.ValidationError("Give ids, with spaces between them.")
+        raise forms.ValidationError("Give ids, separated by spaces.")
     return [int(word) for word in words]

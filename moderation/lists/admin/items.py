@@ -1,36 +1,108 @@
-"""The pages of items: the list, one item, and adding some."""
+"""The admin of items: list, page, adding, and actions on many."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Prefetch, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, TextFilter
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from gallery.admin.listing import AddedSinceFilter, YesNoFilter
+from gallery.admin.selection import CHANGED, Selection
 from gallery.items.media_access import guard
 from gallery.shared.access import access_of
+from gallery.shared.errors import UserError
+from gallery.shared.responses import download
+from moderation.access.admin import ByRole
 from moderation.access.permissions import actor_of, can
-from moderation.lists import items
-from moderation.lists.admin.item_actions import ItemActions
+from moderation.lists import exporting, item_changing
 from moderation.lists.admin.item_adding import AddItemsForm, add_items
-from moderation.lists.admin.lists import ReasonForm
-from moderation.lists.item_changes import TEXTS
-from moderation.lists.models import (
-    BannedFingerprint,
-    BannedHash,
-    BannedItem,
-    RetroScan,
-)
+from moderation.lists.admin.lists import ReasonModelForm
+from moderation.lists.item_changing import TEXTS
+from moderation.lists.models import BannedFingerprint, BannedHash, BannedItem, BannedList, RetroScan
+
+ROWS_SHOWN = 24
+SHOWN_OF_AN_ITEM = ("list", "state", "opinion", "suspended_at")
+RETIRED_ONLY, ACTIVE_ONLY = "Only retired items change.", "Only active items change."
+
+
+def items_text(count: int) -> str:
+    """ "1 item", "2 items"."""
+    return f"{count:,} item{'' if count == 1 else 's'}"
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        max_length=1000,
+        help_text="Recorded in the audit.",
+        widget=UnfoldAdminTextInputWidget(attrs={"autofocus": True}),
+    )
+
+
+class OpinionForm(ReasonForm):
+    opinion = forms.ChoiceField(
+        choices=BannedItem.Opinion.choices,
+        help_text="A disputed item leads to review at most, a false positive matches nothing.",
+        widget=UnfoldAdminSelectWidget,
+    )
+
+
+class MoveForm(ReasonForm):
+    to = forms.ModelChoiceField(
+        BannedList.objects.order_by("name"),
+        label="list",
+        help_text="From then on its policy applies to them. On a hash-only list their pictures "
+        "are deleted.",
+        widget=UnfoldAdminSelectWidget,
+    )
+
+
+@dataclass(frozen=True)
+class Command:
+    """An action: its button, the past participle for its result, and its form."""
+
+    button: str
+    done: str
+    run: Callable[..., int]
+    form: type[ReasonForm] = ReasonForm
+    hint: str = ""
+
+
+COMMANDS = {
+    "retire": Command("Retire", "retired", item_changing.retire, hint=ACTIVE_ONLY),
+    "activate": Command("Activate", "activated", item_changing.activate, hint=RETIRED_ONLY),
+    "give_opinion": Command("Give opinion", "changed", item_changing.give_opinion, OpinionForm),
+    "move": Command("Move", "moved", item_changing.move, MoveForm),
+    "suspend": Command(
+        "Suspend",
+        "suspended",
+        item_changing.suspend,
+        hint="They lead to review at most until lifted.",
+    ),
+    "lift_suspension": Command("Lift suspension", "released", item_changing.lift_suspension),
+}
+
+
+def _file(request: HttpRequest, chosen: QuerySet[BannedItem], format: str) -> HttpResponseBase:
+    plain = BannedItem.objects.filter(pk__in=chosen.order_by().values("pk"))
+    name, pieces = exporting.export_items(by=actor_of(request), items=plain, format=format)
+    return download(name, pieces, exporting.CONTENT_TYPES[exporting.Format(format)])
+
 
 HASHES_SHOWN = 100
 MATCHES_SHOWN = 10
@@ -40,7 +112,7 @@ OPINIONS = {"confirmed": "danger", "disputed": "warning", "false positive": "suc
 
 
 class SuspendedFilter(YesNoFilter):
-    """Whether it leads to review at most, as it flooded."""
+    """Whether the flood guard suspended it."""
 
     title = "suspended"
     parameter_name = "suspended"
@@ -48,7 +120,7 @@ class SuspendedFilter(YesNoFilter):
 
 
 class SourceFilter(TextFilter):
-    """Exactly one source; a list of all of them would read the whole table."""
+    """One exact source: listing all of them would read the whole table."""
 
     title = "source"
     parameter_name = "source"
@@ -56,17 +128,14 @@ class SourceFilter(TextFilter):
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[BannedItem]
     ) -> QuerySet[BannedItem]:
-        """What this source entered, or all."""
         return queryset.filter(source=self.value()) if self.value() else queryset
 
 
-class ItemForm(ReasonForm):
-    """What can be said of an item."""
-
+class ItemForm(ReasonModelForm):
     tags = SimpleArrayField(
         forms.CharField(max_length=255),
         required=False,
-        help_text="Commas between them.",
+        help_text="Separated by commas.",
         widget=UnfoldAdminTextInputWidget,
     )
     note = forms.CharField(required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}))
@@ -77,8 +146,8 @@ class ItemForm(ReasonForm):
 
 
 @admin.register(BannedItem)
-class BannedItemAdmin(ItemActions):
-    """Items in the admin. Their pictures come from the console, which notes each clear look."""
+class BannedItemAdmin(ByRole):
+    """Pictures come from the console, which records each clear view."""
 
     add_action = change_action = "edit items"
     form = ItemForm
@@ -110,7 +179,7 @@ class BannedItemAdmin(ItemActions):
     search_help_text = "An id, a source's id, or a whole hash: md5, sha1, sha256 or pdq."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BannedItem]:
-        """With the hashes of all of an item; a video's thousands are left out."""
+        """With the hashes of whole files; those of a video's frames are left out."""
         of_all = BannedHash.objects.filter(time_ms=None).order_by("id")
         rows: QuerySet[BannedItem] = super().get_queryset(request)
         return rows.prefetch_related(Prefetch("hashes", of_all, to_attr="of_all"))
@@ -118,7 +187,7 @@ class BannedItemAdmin(ItemActions):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[BannedItem], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """What is named exactly, each way answered by an index."""
+        """Exact matches only, each by an index."""
         term = search_term.strip()
         if not term:
             return queryset, False
@@ -139,14 +208,13 @@ class BannedItemAdmin(ItemActions):
 
     @display(description="our opinion", label=OPINIONS)
     def shown_opinion(self, item: BannedItem) -> str | None:
-        """A coloured badge, if we have one."""
         return (
             None if item.opinion == BannedItem.Opinion.NONE else item.get_opinion_display().lower()
         )
 
     @display(description="known by", header=True)
     def known_by(self, item: BannedItem) -> Sequence[str]:
-        """Its kinds of hashes, and the first of them."""
+        """The kinds of its hashes, and the first hash."""
         hashes = item.of_all  # type: ignore[attr-defined]
         kinds = ", ".join(dict.fromkeys(one.kind for one in hashes)) or "–"
         what = "picture kept" if item.picture else "hashes only"
@@ -154,7 +222,6 @@ class BannedItemAdmin(ItemActions):
 
     @display(description="source", header=True)
     def from_source(self, item: BannedItem) -> Sequence[str]:
-        """Whose entry it is, and its id there."""
         return item.source or "ours", item.source_id
 
     @display(description="tags")
@@ -173,7 +240,7 @@ class BannedItemAdmin(ItemActions):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """One item: what it is known by and what it matched above what can be changed."""
+        """With its hashes and matches above the form."""
         context = {
             "first_filter": guard().first_filter(access_of(request)),
             "may_look": can(actor_of(request), "see media"),
@@ -190,7 +257,6 @@ class BannedItemAdmin(ItemActions):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Add items in every way there is."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         form, outcomes = AddItemsForm(initial={"to": request.GET.get("list")}), []
@@ -210,17 +276,114 @@ class BannedItemAdmin(ItemActions):
         return TemplateResponse(request, "moderation/admin/add_items.html", context)
 
     def save_model(self, request: HttpRequest, obj: BannedItem, form: Any, change: bool) -> None:
-        """One call of a service."""
-        items.change_item(
+        item_changing.change_item(
             by=actor_of(request),
             item_id=obj.pk,
             reason=form.cleaned_data["reason"],
             **form.given(),
         )
 
+    actions = [*COMMANDS, "export_csv", "export_lines"]
+
+    def has_edit_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "edit items")
+
+    def has_opine_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "give opinions")
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "export lists")
+
+    @admin.action(description="Retire", permissions=["edit"])
+    def retire(self, request: HttpRequest, queryset: QuerySet[BannedItem]) -> Any:
+        return self._run(request, queryset, "retire")
+
+    @admin.action(description="Activate", permissions=["edit"])
+    def activate(self, request: HttpRequest, queryset: QuerySet[BannedItem]) -> Any:
+        return self._run(request, queryset, "activate")
+
+    @admin.action(description="Give opinion", permissions=["opine"])
+    def give_opinion(self, request: HttpRequest, queryset: QuerySet[BannedItem]) -> Any:
+        return self._run(request, queryset, "give_opinion")
+
+    @admin.action(description="Move to another list", permissions=["edit"])
+    def move(self, request: HttpRequest, queryset: QuerySet[BannedItem]) -> Any:
+        return self._run(request, queryset, "move")
+
+    @admin.action(description="Suspend", permissions=["edit"])
+    def suspend(self, request: HttpRequest, queryset: QuerySet[BannedItem]) -> Any:
+        return self._run(request, queryset, "suspend")
+
+    @admin.action(description="Lift suspension", permissions=["edit"])
+    def lift_suspension(self, request: HttpRequest, queryset: QuerySet[BannedItem]) -> Any:
+        return self._run(request, queryset, "lift_suspension")
+
+    @admin.action(description="Export as CSV", permissions=["export"])
+    def export_csv(self, request: HttpRequest, queryset: QuerySet[BannedItem]) -> HttpResponseBase:
+        return _file(request, queryset, "csv")
+
+    @admin.action(description="Export hashes alone", permissions=["export"])
+    def export_lines(
+        self, request: HttpRequest, queryset: QuerySet[BannedItem]
+    ) -> HttpResponseBase:
+        return _file(request, queryset, "plain")
+
+    def _run(
+        self, request: HttpRequest, chosen: QuerySet[BannedItem], name: str
+    ) -> HttpResponseBase | None:
+        """Ask, or run the command once this very page has been confirmed."""
+        command = COMMANDS[name]
+        selection = Selection(request, name, chosen, SHOWN_OF_AN_ITEM)
+        count = len(selection.ids)
+        form = command.form(request.POST if selection.is_asked else None)
+        if selection.is_asked and not selection.is_confirmed:
+            messages.warning(request, CHANGED)
+        elif selection.is_asked and form.is_valid():
+            given = dict(form.cleaned_data)
+            if "to" in given:
+                given["list_id"] = given.pop("to").pk
+            plain = BannedItem.objects.filter(pk__in=selection.ids)
+            try:
+                done = command.run(by=actor_of(request), items=plain, **given)
+            except UserError as error:
+                messages.error(request, error.message)
+                return None
+            messages.success(request, f"{items_text(done)} {command.done}.")
+            if done < count:
+                messages.warning(request, f"{items_text(count - done)} left as they were.")
+            return None
+        return self._ask(request, chosen, name, form, selection)
+
+    def _ask(
+        self,
+        request: HttpRequest,
+        chosen: QuerySet[BannedItem],
+        name: str,
+        form: ReasonForm,
+        selection: Selection,
+    ) -> TemplateResponse:
+        count = len(selection.ids)
+        by_list = chosen.order_by("list__name").values_list("list__name").annotate(Count("pk"))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{COMMANDS[name].button} {items_text(count)}?",
+            "opts": BannedItem._meta,
+            "form": form,
+            "command": COMMANDS[name],
+            "action_name": name,
+            "count": count,
+            "token": selection.token,
+            "by_list": list(by_list),
+            "items": chosen.select_related("list")[:ROWS_SHOWN],
+            "more": max(0, count - ROWS_SHOWN),
+            "select_across": request.POST.get("select_across") == "1",
+            "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
+        }
+        return TemplateResponse(request, "moderation/admin/items_action.html", context)
+
 
 def facts_of(pk: int) -> dict[str, Any]:
-    """What the page says of an item."""
+    """Everything the page shows of an item."""
     hashes = BannedHash.objects.filter(item=pk)
     vectors = BannedFingerprint.objects.filter(item=pk).order_by().values("version")
     item = BannedItem.objects.filter(pk=pk).first()

@@ -1,4 +1,4 @@
-"""The pages of lists: the policy of each, and its thresholds."""
+"""The admin of lists: their policies and thresholds, and deleting them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.admin import TabularInline
@@ -19,58 +22,77 @@ from unfold.widgets import (
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanSwitchWidget,
+    UnfoldBooleanWidget,
 )
 
+from gallery.admin.selection import CHANGED, Selection
+from gallery.items import retention
+from gallery.shared.errors import UserError
+from moderation.access.admin import ByRole
 from moderation.access.permissions import actor_of
-from moderation.lists import lists, thresholds
-from moderation.lists.admin.list_deletion import ListDeletion
+from moderation.lists import list_writes, thresholds
 from moderation.lists.models import BannedItem, BannedList, ListMethod
-from moderation.lists.verdicts import PROVING, Severity
+from moderation.lists.verdicts import Severity
+
+ROWS_SHOWN = 24
+
+
+class DeletionForm(forms.Form):
+    reason = forms.CharField(
+        max_length=1000,
+        help_text="Recorded in the audit.",
+        widget=UnfoldAdminTextInputWidget(attrs={"autofocus": True}),
+    )
+    override = forms.BooleanField(label="Also what cases need", required=True,
+                                  widget=UnfoldBooleanWidget)  # fmt: skip
+
+    def __init__(self, data: Any, *, needed: bool) -> None:
+        super().__init__(data, label_suffix="")
+        if not needed:
+            del self.fields["override"]
+
 
 ACTIONS = {"block": "danger", "review": "warning", "shadow": "info"}
 SEVERITIES = {"critical": "danger", "high": "danger", "medium": "warning", "low": "info"}
 
 
-class ReasonForm(forms.ModelForm):
-    """A form whose change has a reason, for the audit."""
+class ReasonModelForm(forms.ModelForm):
+    """With a reason for the audit."""
 
     reason = forms.CharField(
         required=False,
         max_length=1000,
-        help_text="Why you change it; goes into the audit.",
+        help_text="Why you change it; recorded in the audit.",
         widget=UnfoldAdminTextInputWidget,
     )
 
     def given(self) -> dict[str, Any]:
-        """The fields that were changed, without the reason."""
+        """The changed fields, without the reason."""
         return {name: self.cleaned_data[name] for name in self.changed_data if name != "reason"}
 
 
-class ListForm(ReasonForm):
-    """What can be set of a list."""
-
+class ListForm(ReasonModelForm):
     class Meta:
         model = BannedList
-        fields = [*lists.FIELDS, "allows_for"]
+        fields = [*list_writes.FIELDS, "allows_for"]
         widgets = {"description": UnfoldAdminTextareaWidget(attrs={"rows": 3})}
 
     def clean(self) -> dict[str, Any]:
-        """What the service would refuse, said beside the field."""
+        """Shows problems of the service beside their fields."""
         cleaned: dict[str, Any] = super().clean() or {}
-        allow = cleaned.get("kind") == BannedList.Kind.ALLOW
-        if cleaned.get("allows_for") and not allow:
-            self.add_error("allows_for", "Only an allow list outranks others.")
-        if cleaned.get("two_person") and allow:
-            self.add_error("two_person", "An allow list has no cases that two could decide.")
+        given = {name: cleaned[name] for name in list_writes.FIELDS if name in cleaned}
+        for problem in list_writes.list_problems(
+            BannedList(**given), cleaned.get("allows_for", ())
+        ):
+            if problem.field in self.fields:
+                self.add_error(problem.field, problem.message)
         return cleaned
 
 
 class MethodForm(forms.ModelForm):
-    """What can be set of a method."""
-
     class Meta:
         model = ListMethod
-        fields = [*lists.METHOD_FIELDS]
+        fields = [*list_writes.METHOD_FIELDS]
         widgets = {"enabled": UnfoldBooleanSwitchWidget, "may_block": UnfoldBooleanSwitchWidget}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -80,24 +102,17 @@ class MethodForm(forms.ModelForm):
             field.widget.attrs["aria-label"] = f"{self.instance.match_type}: {field.label or name}"
 
     def clean(self) -> dict[str, Any]:
-        """What the service would refuse, said beside the field."""
+        """Shows problems of the service beside their fields."""
         cleaned: dict[str, Any] = super().clean() or {}
-        kind = self.instance.match_type
-        largest = thresholds.LARGEST[kind]
-        for name in ("threshold", "observe"):
-            value = cleaned.get(name)
-            if value is not None and not 0 <= value <= largest:
-                self.add_error(name, f"A number from 0 to {largest:g}.")
-        observe, threshold = cleaned.get("observe"), cleaned.get("threshold")
-        if observe is not None and observe < thresholds.effective(kind, threshold).threshold:
-            self.add_error("observe", "Nothing is observed nearer than it matches.")
-        if cleaned.get("may_block") and kind in PROVING:
-            self.add_error("may_block", f"{kind} may block by itself.")
+        given = {name: cleaned[name] for name in list_writes.METHOD_FIELDS if name in cleaned}
+        method = ListMethod(match_type=self.instance.match_type, **given)
+        for problem in list_writes.method_problems(method):
+            self.add_error(problem.field, problem.message)
         return cleaned
 
 
 class MethodInline(TabularInline):
-    """The match types, each with its distances."""
+    """The match types with their thresholds."""
 
     model = ListMethod
     form = MethodForm
@@ -109,28 +124,24 @@ class MethodInline(TabularInline):
     hide_title = True
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """As for the list."""
         return bool(self.admin_site._registry[BannedList].has_view_permission(request))
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """As for the list."""
         return bool(self.admin_site._registry[BannedList].has_change_permission(request))
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody: each list has one row for each."""
+        """Each list has one row for each match type from the beginning."""
         return False
 
     @display(description="default threshold, observe")
     def shown_default(self, method: ListMethod) -> str:
-        """What empty boxes mean."""
+        """The values of empty boxes."""
         default = thresholds.DEFAULTS[method.match_type]
         return f"{default.threshold:.4g}, {default.near_miss:.4g}"
 
 
 @admin.register(BannedList)
-class BannedListAdmin(ListDeletion):
-    """Lists in the admin."""
-
+class BannedListAdmin(ByRole):
     add_action = change_action = "edit lists"
     delete_action = "delete lists"
     form = ListForm
@@ -182,19 +193,18 @@ class BannedListAdmin(ListDeletion):
         return [] if obj is None else super().get_inlines(request, obj)
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """An allow list outranks banned lists alone."""
+        """An allow list has priority over banned lists only."""
         kwargs["queryset"] = BannedList.objects.filter(kind=BannedList.Kind.BANNED)
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     @display(description="list", ordering="name", header=True)
     def shown_name(self, row: BannedList) -> Sequence[str]:
-        """Name, kind and category."""
-        kind = "allow list" if row.kind == BannedList.Kind.ALLOW else "banned"
+        kind = "allow list" if row.is_allow_list else "banned"
         return row.name, ", ".join(filter(None, [kind, row.category]))
 
     @display(description="action", label=ACTIONS)
     def shown_action(self, row: BannedList) -> str | None:
-        return row.action if row.kind == BannedList.Kind.BANNED else None
+        return row.action if not row.is_allow_list else None
 
     @display(description="severity", ordering="severity", label=SEVERITIES)
     def shown_severity(self, row: BannedList) -> str:
@@ -202,12 +212,11 @@ class BannedListAdmin(ListDeletion):
 
     @display(description="holds", boolean=True)
     def held(self, row: BannedList) -> bool:
-        """Whether what it sends to review waits."""
+        """Whether uploads under review are withheld."""
         return row.hold_on_review
 
     @display(description="active items")
     def active_items(self, row: BannedList) -> str:
-        """Their number, linked to them."""
         return format_html(
             '<a href="{}?list__id__exact={}">{}</a>',
             reverse("admin:moderation_banneditem_changelist"),
@@ -216,20 +225,19 @@ class BannedListAdmin(ListDeletion):
         )
 
     def save_model(self, request: HttpRequest, obj: BannedList, form: Any, change: bool) -> None:
-        """One call of a service."""
         by, reason, given = actor_of(request), form.cleaned_data["reason"], form.given()
         if "allows_for" in given:
             given["allows_for"] = [row.pk for row in given["allows_for"]]
         if change:
-            lists.change_list(by=by, list_id=obj.pk, reason=reason, **given)
+            list_writes.change_list(by=by, list_id=obj.pk, reason=reason, **given)
         else:
-            obj.pk = lists.create_list(by=by, reason=reason, **given).pk
+            obj.pk = list_writes.create_list(by=by, reason=reason, **given).pk
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """The methods that were changed; the service has set ``allows_for``."""
+        """The changed methods; the service has set ``allows_for``."""
         for method_form in (one for formset in formsets for one in formset.forms):
             if method_form.changed_data:
-                lists.change_method(
+                list_writes.change_method(
                     by=actor_of(request),
                     list_id=form.instance.pk,
                     match_type=method_form.instance.match_type,
@@ -238,5 +246,69 @@ class BannedListAdmin(ListDeletion):
                 )
 
     def construct_change_message(self, request: HttpRequest, form: Any, *args: Any) -> str:
-        """The audit says what was changed."""
+        """The audit records what changed."""
         return str(form.cleaned_data.get("reason", ""))
+
+    actions = ["delete_lists"]
+
+    @admin.action(description="Delete…", permissions=["delete"])
+    def delete_lists(
+        self, request: HttpRequest, queryset: QuerySet[BannedList]
+    ) -> HttpResponse | None:
+        """All selected lists or none."""
+        return self._ask(request, queryset, reverse("admin:moderation_bannedlist_changelist"))
+
+    def delete_view(self, request: HttpRequest, object_id: str, *args: Any) -> HttpResponse:
+        """The same page for one."""
+        row = self.get_object(request, object_id)
+        if row is None:
+            gone: HttpResponse = self._get_obj_does_not_exist_redirect(
+                request, BannedList._meta, object_id
+            )
+            return gone
+        if not self.has_delete_permission(request, row):
+            raise PermissionDenied
+        changelist = reverse("admin:moderation_bannedlist_changelist")
+        back = reverse("admin:moderation_bannedlist_change", args=[row.pk])
+        answer = self._ask(request, BannedList.objects.filter(pk=row.pk), back)
+        return answer or HttpResponseRedirect(changelist)
+
+    def _ask(
+        self, request: HttpRequest, rows: QuerySet[BannedList], back: str
+    ) -> HttpResponse | None:
+        """Show what would be deleted; delete once this very page has been confirmed."""
+        counted = rows.order_by("name").annotate(count=Count("items"))
+        going = list(counted.values_list("pk", "name", "count"))
+        needing = list_writes.cases_needing(pk for pk, _, _ in going)
+        selection = Selection(request, "delete", rows, ["version"])
+        selection.says([going, list(needing)])
+        form = DeletionForm(request.POST if selection.is_asked else None, needed=bool(needing))
+        if selection.is_asked and not selection.is_confirmed:
+            messages.warning(request, CHANGED)
+        elif selection.is_asked and form.is_valid():
+            try:
+                list_writes.delete_lists(
+                    by=actor_of(request), list_ids=selection.ids, with_items=True,
+                    **form.cleaned_data,
+                )  # fmt: skip
+            except UserError as error:
+                messages.error(request, error.message)
+            else:
+                names = ", ".join(name for _, name, _ in going)
+                messages.success(request, f"Deleted: {names}.")
+            return None
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Delete {going[0][1] if len(going) == 1 else f'{len(going)} lists'}?",
+            "opts": BannedList._meta,
+            "lists": going,
+            "needing": [{"pk": pk, "words": why.text} for pk, why in needing.items()][:ROWS_SHOWN],
+            "counts": retention.counts(needing),
+            "more": max(0, len(needing) - ROWS_SHOWN),
+            "form": form,
+            "token": selection.token,
+            "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
+            "select_across": request.POST.get("select_across") == "1",
+            "back": back,
+        }
+        return TemplateResponse(request, "moderation/admin/delete_lists.html", context)

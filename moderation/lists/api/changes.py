@@ -1,4 +1,4 @@
-"""v1: changes of lists that wait for a second person. Each view makes one service call."""
+"""v1: changes of lists that wait for a second person. Each view makes one call of a service."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from moderation.lists.models import ListChange
 
 
 class ListChangeSerializer(serializers.ModelSerializer):
-    """A change that was asked for."""
+    """A requested change."""
 
     class Meta:
         model = ListChange
@@ -29,7 +29,7 @@ class ListChangeSerializer(serializers.ModelSerializer):
 
 
 class AnswerSerializer(serializers.Serializer):
-    """Why it is decided so."""
+    """Why it is confirmed or refused."""
 
     reason = serializers.CharField(max_length=1000, required=False, default="")
 
@@ -38,7 +38,7 @@ class AnswerSerializer(serializers.Serializer):
     get=extend_schema(responses=answers({200: ListChangeSerializer(many=True)}, 404))
 )
 class ListChanges(generics.ListAPIView):
-    """Changes that wait, and what became of earlier ones; the newest first."""
+    """Waiting and earlier changes, the newest first."""
 
     queryset = ListChange.objects.all()
     serializer_class = ListChangeSerializer
@@ -50,7 +50,7 @@ class ListChanges(generics.ListAPIView):
 
 
 class ConfirmChange(generics.GenericAPIView):
-    """Agreeing to a change."""
+    """Confirm a change."""
 
     queryset = ListChange.objects.all()
     serializer_class = AnswerSerializer
@@ -61,12 +61,12 @@ class ConfirmChange(generics.GenericAPIView):
         responses=answers({200: ListChangeSerializer, 409: ConflictSerializer}, 404, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Make the change: another lead than who asked, or an admin, logged in."""
+        """Make the change. For another lead than the one who asked, or an admin, in person."""
         return _answered(request, pk, list_changes.confirm)
 
 
 class RefuseChange(generics.GenericAPIView):
-    """Refusing a change."""
+    """Refuse a change."""
 
     queryset = ListChange.objects.all()
     serializer_class = AnswerSerializer

@@ -1,4 +1,4 @@
-"""v1: the items of a list. Each view makes one service call."""
+"""v1: the items of a list. Each view makes one call of a service."""
 
 from __future__ import annotations
 
@@ -8,37 +8,234 @@ from typing import Any
 from django.db.models import Count, Prefetch, Q, QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema, extend_schema_view
-from rest_framework import generics, status
+from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from gallery.api.fields import PictureUrlField
 from gallery.api.schema import answers, json, json_or_files
 from gallery.api.serializers import ConflictSerializer
-from gallery.shared.errors import NotFound
-from moderation.access.api import SCOPE, caller
+from gallery.shared.errors import NotFound, UserError
+from moderation.access.api import MAX_IDS, MAX_NOTE, SCOPE, IdField, ReasonField, caller
 from moderation.access.permissions import Actor
-from moderation.lists import items
-from moderation.lists.api.item_serializers import (
-    AddItemSerializer,
-    ChangedSerializer,
-    ChangeItemSerializer,
-    IdsSerializer,
-    ItemBatchResultSerializer,
-    ItemBatchSerializer,
-    ItemSerializer,
-    MoveSerializer,
-    OpinionSerializer,
-    error_of,
-    facts_of,
-)
+from moderation.lists import item_adding, item_changing
 from moderation.lists.api.lists import list_or_404, reader
+from moderation.lists.item_adding import FACTS
 from moderation.lists.models import BannedHash, BannedItem
+from moderation.lists.verdicts import HASH_TYPES
+from videos.api.serializers import VideoFileField
+
+MAX_BATCH = 1000
+MAX_TAGS = 50
+KINDS = (*HASH_TYPES, "pdq")
+
+
+class HashSerializer(serializers.Serializer):
+    """One hash."""
+
+    kind = serializers.ChoiceField(choices=KINDS)
+    value = serializers.CharField()
+    quality = serializers.IntegerField(allow_null=True, help_text="Of pdq, 0 to 100.")
+
+
+class ItemSerializer(serializers.ModelSerializer):
+    """An item. ``hashes``: of the whole file; ``frames``: how many more a video has;
+    ``picture``: whether one is stored."""
+
+    hashes = HashSerializer(many=True)
+    frames = serializers.IntegerField()
+    picture = serializers.BooleanField()
+    tags = serializers.ListField(child=serializers.CharField())
+
+    class Meta:
+        model = BannedItem
+        fields = [
+            "id",
+            "list",
+            "media",
+            "hashes",
+            "frames",
+            "picture",
+            "source",
+            "source_id",
+            "state",
+            "retired_at",
+            "retired_because",
+            "opinion",
+            "feedback",
+            "category",
+            "severity",
+            "owner",
+            "tags",
+            "note",
+            "updated_at",
+            "expires_at",
+            "suspended_at",
+            "added_by",
+            "created_at",
+        ]
+        read_only_fields = fields
+
+    def to_representation(self, item: BannedItem) -> dict[str, Any]:
+        """Needs rows from ``shown``."""
+        special = {"list", "hashes", "frames", "picture"}
+        hashes = item.of_all  # type: ignore[attr-defined]
+        return {
+            **{name: getattr(item, name) for name in self.Meta.fields if name not in special},
+            "list": item.list_id,
+            "hashes": [
+                {"kind": one.kind, "value": one.value, "quality": one.quality} for one in hashes
+            ],
+            "frames": item.frames,  # type: ignore[attr-defined]
+            "picture": bool(item.picture),
+        }
+
+
+class TextsSerializer(serializers.Serializer):
+    """Fields of an item that can change at any time."""
+
+    category = serializers.CharField(max_length=255, allow_blank=True, required=False)
+    severity = serializers.CharField(max_length=255, allow_blank=True, required=False)
+    owner = serializers.CharField(max_length=255, allow_blank=True, required=False)
+    tags = serializers.ListField(
+        child=serializers.CharField(max_length=255), max_length=MAX_TAGS, required=False
+    )
+    note = serializers.CharField(max_length=MAX_NOTE, allow_blank=True, required=False)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+
+
+class FactsSerializer(TextsSerializer):
+    """And its source, which stays."""
+
+    source = serializers.CharField(  # type: ignore[assignment]  # a field of that name
+        max_length=255, allow_blank=True, required=False
+    )
+    source_id = serializers.CharField(max_length=255, allow_blank=True, required=False)
+
+
+class HashesSerializer(FactsSerializer):
+    """An item by its hashes."""
+
+    md5 = serializers.CharField(max_length=64, required=False, help_text="32 hex digits.")
+    sha1 = serializers.CharField(max_length=64, required=False, help_text="40 hex digits.")
+    sha256 = serializers.CharField(max_length=64, required=False, help_text="64 hex digits.")
+    pdq = serializers.CharField(max_length=64, required=False, help_text="64 hex digits.")
+    pdq_quality = serializers.IntegerField(min_value=0, max_value=100, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Puts the hashes into ``hashes`` as the service takes them."""
+        quality = attrs.pop("pdq_quality", None)
+        if quality is not None and "pdq" not in attrs:
+            raise serializers.ValidationError(
+                {"pdq_quality": "A quality belongs to a pdq: give that too."}
+            )
+        attrs["hashes"] = [
+            (kind, attrs.pop(kind), quality if kind == "pdq" else None)
+            for kind in KINDS
+            if kind in attrs
+        ]
+        return attrs
+
+
+class AddItemSerializer(HashesSerializer):
+    """One item: by hashes, or as ``file`` (multipart), ``url``, ``image_id`` or ``video_id``."""
+
+    file = VideoFileField(required=False)
+    url = PictureUrlField(required=False)
+    image_id = IdField(required=False)
+    video_id = IdField(required=False)
+    reason = ReasonField()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Exactly one way of giving the item."""
+        attrs = super().validate(attrs)
+        ways = [way for way in ("file", "url", "image_id", "video_id", "hashes") if attrs.get(way)]
+        if len(ways) != 1:
+            raise serializers.ValidationError(
+                "Give the item in one way: hashes, file, url, image_id or video_id."
+            )
+        if ways != ["hashes"]:
+            del attrs["hashes"]
+        return attrs
+
+
+class ItemBatchSerializer(serializers.Serializer):
+    """Up to 1,000 items by hash."""
+
+    items = HashesSerializer(  # type: ignore[call-arg]  # the list's own arguments
+        many=True, allow_empty=False, max_length=MAX_BATCH
+    )
+    reason = ReasonField()
+
+
+class RefusedSerializer(serializers.Serializer):
+    """A row of a batch that was not added, by its position from 0, and why."""
+
+    index = serializers.IntegerField()
+    error = ConflictSerializer()
+
+
+class ItemBatchResultSerializer(serializers.Serializer):
+    """The new items' ids in order, and the refused rows."""
+
+    added = serializers.ListField(child=serializers.IntegerField())
+    refused = RefusedSerializer(many=True)
+
+
+class ChangeItemSerializer(TextsSerializer):
+    """Fields to change."""
+
+    reason = ReasonField()
+
+
+class IdsSerializer(serializers.Serializer):
+    """Items of the list, and a reason."""
+
+    ids = serializers.ListField(child=IdField(), allow_empty=False, max_length=MAX_IDS)
+    reason = ReasonField(required=True, allow_blank=False)
+
+
+class OpinionSerializer(IdsSerializer):
+    """Our own opinion of items."""
+
+    opinion = serializers.ChoiceField(choices=BannedItem.Opinion.choices)
+
+
+class MoveSerializer(IdsSerializer):
+    """Where to move items."""
+
+    list = IdField(help_text="The list to move them to.")
+
+
+class ChangedSerializer(serializers.Serializer):
+    """How many items changed; unchanged ones do not count."""
+
+    changed = serializers.IntegerField()
+
+
+def facts_of(body: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a validated body."""
+    return {name: body[name] for name in FACTS if name in body}
+
+
+def error_of(error: UserError) -> dict[str, Any]:
+    """The common error shape, inside an answer."""
+    existing = getattr(error, "existing_id", None)
+    body: dict[str, Any] = {
+        "type": "client_error" if existing else "validation_error",
+        "code": error.code,
+        "detail": error.message,
+    }
+    if error.field:
+        body["field"] = error.field
+    return {**body, "existing_id": existing} if existing else body
+
 
 ADD_COST, FETCH_COST, BATCH_COST = 3, 10, 20
 
 
 def shown(items: QuerySet[BannedItem]) -> QuerySet[BannedItem]:
-    """With what ``ItemSerializer`` says of hashes; a video's thousands are only counted."""
+    """With all that ``ItemSerializer`` shows; the hashes of frames are only counted."""
     of_all = BannedHash.objects.filter(time_ms=None).order_by("id")
     return items.annotate(
         frames=Count("hashes", filter=Q(hashes__time_ms__isnull=False))
@@ -54,7 +251,7 @@ def item_or_404(list_id: int, item_id: int) -> BannedItem:
 
 
 class ItemFilter(filters.FilterSet):
-    """Filters of the items. ``hash``: any of their hashes, whole, in hex."""
+    """``hash``: any hash of an item, complete, in hex."""
 
     state = filters.ChoiceFilter(choices=BannedItem.State.choices)
     opinion = filters.ChoiceFilter(choices=BannedItem.Opinion.choices)
@@ -70,11 +267,10 @@ class ItemFilter(filters.FilterSet):
         fields: list[str] = []
 
     def filter_tag(self, items: QuerySet[BannedItem], name: str, tag: str) -> Any:
-        """Those that have the tag."""
         return items.filter(tags__contains=[tag])
 
     def filter_hash(self, items: QuerySet[BannedItem], name: str, value: str) -> Any:
-        """Those that have the hash, of whatever kind, also for a frame."""
+        """Of any kind, also of a frame."""
         found = BannedHash.objects.valued([value.strip().lower()])
         return items.filter(pk__in=found.values("item"))
 
@@ -102,7 +298,7 @@ class ItemCollection(generics.ListAPIView):
         responses=answers({201: ItemSerializer, 409: ConflictSerializer}, 404, 503, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Add one item. A video's file or link is read whole before the answer."""
+        """Add one item. The answer waits until the file or link of a video is read completely."""
         body = AddItemSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         made = add(caller(request), pk, body.validated_data)
@@ -111,7 +307,6 @@ class ItemCollection(generics.ListAPIView):
 
 
 def add(by: Actor, list_id: int, asked: dict[str, Any]) -> BannedItem:
-    """One item in the way it was given."""
     common: dict[str, Any] = {
         "by": by,
         "list_id": list_id,
@@ -119,14 +314,14 @@ def add(by: Actor, list_id: int, asked: dict[str, Any]) -> BannedItem:
         **facts_of(asked),
     }
     if "file" in asked:
-        return items.add_file(file=asked["file"], **common)
+        return item_adding.add_file(file=asked["file"], **common)
     if "url" in asked:
-        return items.add_link(url=asked["url"], **common)
+        return item_adding.add_link(url=asked["url"], **common)
     if "image_id" in asked:
-        return items.add_image(image_id=asked["image_id"], **common)
+        return item_adding.add_image(image_id=asked["image_id"], **common)
     if "video_id" in asked:
-        return items.add_video(video_id=asked["video_id"], **common)
-    return items.add_hashes(hashes=asked["hashes"], **common)
+        return item_adding.add_video(video_id=asked["video_id"], **common)
+    return item_adding.add_hashes(hashes=asked["hashes"], **common)
 
 
 class ItemBatch(generics.GenericAPIView):
@@ -142,11 +337,11 @@ class ItemBatch(generics.GenericAPIView):
         responses=answers({200: ItemBatchResultSerializer}, 404, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Each succeeds or fails alone; all are one command and one event of the audit."""
+        """Each succeeds or fails alone; all are one command and one audit event."""
         body = ItemBatchSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         rows = [{"hashes": row["hashes"], **facts_of(row)} for row in body.validated_data["items"]]
-        added = items.add_batch(
+        added = item_adding.add_batch(
             by=caller(request),
             list_id=pk,
             rows=rows,
@@ -167,7 +362,7 @@ class ItemDetail(generics.GenericAPIView):
 
     @extend_schema(responses=answers({200: ItemSerializer}, 404))
     def get(self, request: Request, pk: int, item: int) -> Response:
-        """What is known of it."""
+        """Read an item."""
         reader(request)
         return Response(ItemSerializer(item_or_404(pk, item)).data)
 
@@ -176,17 +371,17 @@ class ItemDetail(generics.GenericAPIView):
         responses=answers({200: ItemSerializer, 409: ConflictSerializer}, 404, body=True),
     )
     def patch(self, request: Request, pk: int, item: int) -> Response:
-        """Change what is said of it."""
+        """Change some fields."""
         by = reader(request)
         body = ChangeItemSerializer(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
         found = item_or_404(pk, item)
-        items.change_item(by=by, item_id=found.pk, **body.validated_data)
+        item_changing.change_item(by=by, item_id=found.pk, **body.validated_data)
         return Response(ItemSerializer(item_or_404(pk, item)).data)
 
 
 class ItemCommand(generics.GenericAPIView):
-    """Something that is done to some items of a list."""
+    """A command on some items of a list."""
 
     queryset = BannedItem.objects.all()
     scope = SCOPE
@@ -194,7 +389,7 @@ class ItemCommand(generics.GenericAPIView):
     command: Callable[..., int]
 
     def run(self, request: Request, pk: int) -> Response:
-        """Check the body and call the service."""
+        """Validate the body and call the service."""
         body = self.get_serializer(data=request.data)
         body.is_valid(raise_exception=True)
         asked = dict(body.validated_data)
@@ -210,9 +405,9 @@ SAID = answers({200: ChangedSerializer, 409: ConflictSerializer}, 404, body=True
 
 
 class Retire(ItemCommand):
-    """Make items match nothing any more."""
+    """Stop matching items."""
 
-    command = items.retire
+    command = item_changing.retire
 
     @extend_schema(request=json(IdsSerializer), responses=SAID)
     def post(self, request: Request, pk: int) -> Response:
@@ -221,35 +416,35 @@ class Retire(ItemCommand):
 
 
 class Activate(ItemCommand):
-    """Make retired items match again."""
+    """Match retired items again."""
 
-    command = items.activate
+    command = item_changing.activate
 
     @extend_schema(request=json(IdsSerializer), responses=SAID)
     def post(self, request: Request, pk: int) -> Response:
-        """They are looked for in what is already here."""
+        """A rescan looks for them in what is stored."""
         return self.run(request, pk)
 
 
 class GiveOpinion(ItemCommand):
-    """Say what we think of items."""
+    """Set our opinion of items."""
 
-    command = items.give_opinion
+    command = item_changing.give_opinion
     serializer_class = OpinionSerializer
 
     @extend_schema(request=json(OpinionSerializer), responses=SAID)
     def post(self, request: Request, pk: int) -> Response:
-        """A disputed item leads to review at most, a false positive matches nothing."""
+        """A disputed item leads to review at most, a false positive is not matched."""
         return self.run(request, pk)
 
 
 class Move(ItemCommand):
-    """Put items onto another list."""
+    """Move items to another list."""
 
-    command = items.move
+    command = item_changing.move
     serializer_class = MoveSerializer
 
     @extend_schema(request=json(MoveSerializer), responses=SAID)
     def post(self, request: Request, pk: int) -> Response:
-        """They have the other list's policy from then on."""
+        """From then on the other list's policy applies."""
         return self.run(request, pk)

@@ -1,6 +1,6 @@
-"""v1: lists and their methods. Each view makes one service call.
+"""v1: lists and their methods. Each view makes one call of a service.
 
-Reading needs the scope ``lists`` too: what is banned is not for everybody to try.
+Reading needs the scope ``lists`` as well: lists would help to evade them.
 """
 
 from __future__ import annotations
@@ -10,38 +10,163 @@ from typing import Any
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
-from rest_framework import generics, status
+from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from gallery.api.schema import answers, json
 from gallery.api.serializers import ConflictSerializer
 from gallery.shared.errors import NotFound, UserError
-from moderation.access.api import SCOPE, caller
+from moderation.access.api import MAX_IDS, MAX_NOTE, SCOPE, IdField, ReasonField, caller
 from moderation.access.permissions import Actor, check
-from moderation.lists import lists
-from moderation.lists.api.list_serializers import (
-    AddListSerializer,
-    ChangeListSerializer,
-    ChangeMethodSerializer,
-    ListSerializer,
-    MethodSerializer,
-)
+from moderation.lists import list_writes
 from moderation.lists.models import BannedList, ListMethod
-from moderation.lists.verdicts import PICTURE_TYPES, Action
+from moderation.lists.verdicts import PICTURE_TYPES, Action, Severity
+
+
+class SeverityField(serializers.ChoiceField):
+    """By its word; the database orders severities by number."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=[severity.name.lower() for severity in Severity], **kwargs)
+
+    def to_internal_value(self, data: Any) -> int:  # type: ignore[override]
+        return Severity[super().to_internal_value(data).upper()].value
+
+    def to_representation(self, value: Any) -> str:
+        return Severity(value).name.lower()
+
+
+class BoundsSerializer(serializers.Serializer):
+    """Distances, inclusive."""
+
+    threshold = serializers.FloatField()
+    observe = serializers.FloatField()
+
+
+class MethodSerializer(serializers.ModelSerializer):
+    """How a list uses a match type; ``effective``: including defaults."""
+
+    effective = BoundsSerializer()
+
+    class Meta:
+        model = ListMethod
+        fields = ["match_type", "enabled", "threshold", "observe", "may_block", "effective"]
+        read_only_fields = fields
+
+    def to_representation(self, method: ListMethod) -> dict[str, Any]:
+        names = ("match_type", "enabled", "threshold", "observe", "may_block")
+        used = method.thresholds
+        effective = {"threshold": used.threshold, "observe": used.near_miss}
+        return {**{name: getattr(method, name) for name in names}, "effective": effective}
+
+
+class ChangeMethodSerializer(serializers.Serializer):
+    """Fields to change; null is the default distance."""
+
+    enabled = serializers.BooleanField(required=False)
+    threshold = serializers.FloatField(required=False, allow_null=True)
+    observe = serializers.FloatField(required=False, allow_null=True)
+    may_block = serializers.BooleanField(required=False)
+    reason = ReasonField()
+
+
+class ListSerializer(serializers.ModelSerializer):
+    """A list and its methods."""
+
+    severity = SeverityField()
+    allows_for = serializers.ListField(child=serializers.IntegerField())
+    methods = MethodSerializer(many=True)
+
+    class Meta:
+        model = BannedList
+        fields = [
+            "id",
+            "name",
+            "kind",
+            "category",
+            "description",
+            "owner",
+            "severity",
+            "action",
+            "enabled",
+            "hold_on_review",
+            "hash_only",
+            "two_person",
+            "allows_for",
+            "flood_limit",
+            "observe_share",
+            "version",
+            "created_at",
+            "methods",
+        ]
+        read_only_fields = fields
+
+    def to_representation(self, row: BannedList) -> dict[str, Any]:
+        """Sorts the prefetched methods."""
+        special = {"severity", "allows_for", "methods"}
+        order = PICTURE_TYPES.index
+        methods = sorted(row.methods.all(), key=lambda method: order(method.match_type))
+        return {
+            **{name: getattr(row, name) for name in self.Meta.fields if name not in special},
+            "severity": Severity(row.severity).name.lower(),
+            "allows_for": sorted(other.pk for other in row.allows_for.all()),
+            "methods": [MethodSerializer(method).data for method in methods],
+        }
+
+
+class ChangeListSerializer(serializers.Serializer):
+    """Fields to change."""
+
+    name = serializers.CharField(max_length=100, required=False)
+    kind = serializers.ChoiceField(choices=BannedList.Kind.choices, required=False)
+    category = serializers.CharField(max_length=100, allow_blank=True, required=False)
+    description = serializers.CharField(max_length=MAX_NOTE, allow_blank=True, required=False)
+    owner = serializers.CharField(max_length=160, allow_blank=True, required=False)
+    severity = SeverityField(required=False)
+    action = serializers.ChoiceField(
+        choices=[action.value for action in Action],
+        required=False,
+        help_text="A new list only records what it would do (shadow), unless you set another "
+        "action.",
+    )
+    enabled = serializers.BooleanField(required=False)
+    hold_on_review = serializers.BooleanField(required=False)
+    hash_only = serializers.BooleanField(
+        required=False, help_text="No pictures are stored; switching it on deletes the stored ones."
+    )
+    two_person = serializers.BooleanField(required=False)
+    allows_for = serializers.ListField(
+        child=IdField(),
+        max_length=MAX_IDS,
+        required=False,
+        help_text="Of an allow list: the lists it has priority over; none = all.",
+    )
+    flood_limit = serializers.IntegerField(
+        min_value=0, max_value=2**31 - 1, allow_null=True, required=False
+    )
+    observe_share = serializers.FloatField(min_value=0, max_value=1, required=False)
+    reason = ReasonField()
+
+
+class AddListSerializer(ChangeListSerializer):
+    """A new list."""
+
+    name = serializers.CharField(max_length=100)
+
 
 MATCH_TYPE = OpenApiParameter("match_type", str, "path", enum=PICTURE_TYPES)
 
 
 def reader(request: Request) -> Actor:
-    """Who asks to read. Raises ``NotAllowed``."""
+    """Raises ``NotAllowed``."""
     by = caller(request)
     check(by, "view lists")
     return by
 
 
 def listed() -> QuerySet[BannedList]:
-    """Lists with all that is shown of them."""
+    """With all that is shown of them."""
     return BannedList.objects.prefetch_related("methods", "allows_for")
 
 
@@ -54,8 +179,6 @@ def list_or_404(pk: int) -> BannedList:
 
 
 class ListFilter(filters.FilterSet):
-    """Filters of the lists."""
-
     name = filters.CharFilter(max_length=100)
     kind = filters.ChoiceFilter(choices=BannedList.Kind.choices)
     action = filters.ChoiceFilter(choices=[(action.value, action.value) for action in Action])
@@ -69,7 +192,7 @@ class ListFilter(filters.FilterSet):
 
 @extend_schema_view(get=extend_schema(responses=answers({200: ListSerializer(many=True)}, 404)))
 class ListCollection(generics.ListAPIView):
-    """Make and read lists."""
+    """Create and read lists."""
 
     queryset = BannedList.objects.all()
     scope = SCOPE
@@ -87,10 +210,10 @@ class ListCollection(generics.ListAPIView):
         responses=answers({201: ListSerializer, 409: ConflictSerializer}, body=True),
     )
     def post(self, request: Request) -> Response:
-        """Make a list."""
+        """Create a list."""
         body = AddListSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        made = lists.create_list(by=caller(request), **body.validated_data)
+        made = list_writes.create_list(by=caller(request), **body.validated_data)
         return Response(ListSerializer(list_or_404(made.pk)).data, status=status.HTTP_201_CREATED)
 
 
@@ -114,30 +237,32 @@ class ListItem(generics.GenericAPIView):
         responses=answers({200: ListSerializer, 409: ConflictSerializer}, 404, body=True),
     )
     def patch(self, request: Request, pk: int) -> Response:
-        """Change what is given; it holds for the next request."""
+        """Change the given fields; they apply from the next request on."""
         body = ChangeListSerializer(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
-        lists.change_list(by=caller(request), list_id=pk, **body.validated_data)
+        list_writes.change_list(by=caller(request), list_id=pk, **body.validated_data)
         return Response(ListSerializer(list_or_404(pk)).data)
 
     @extend_schema(
         parameters=[
             OpenApiParameter("with_items", bool, description="Delete its items, too."),
             OpenApiParameter(
-                "override", bool, description="Also what cases need: for admins, with a reason."
+                "override",
+                bool,
+                description="Also if cases need its items: for admins, with a reason.",
             ),
-            OpenApiParameter("reason", str, description="Goes into the audit."),
+            OpenApiParameter("reason", str, description="Recorded in the audit."),
         ],
         responses=answers({204: None, 409: ConflictSerializer}, 404),
     )
     def delete(self, request: Request, pk: int) -> Response:
-        """Delete a list for good. One that has items is refused unless ``with_items=true``."""
+        """Delete a list. One that has items is refused unless ``with_items=true``."""
         asked = {}
         for name in ("with_items", "override"):
             asked[name] = request.query_params.get(name, "false")
             if asked[name] not in ("true", "false"):
                 raise UserError(f"{name} is true or false.", field=name)
-        lists.delete_list(
+        list_writes.delete_list(
             by=caller(request),
             list_id=pk,
             **{name: text == "true" for name, text in asked.items()},
@@ -168,10 +293,10 @@ class MethodItem(generics.GenericAPIView):
         responses=answers({200: MethodSerializer, 409: ConflictSerializer}, 404, body=True),
     )
     def patch(self, request: Request, pk: int, match_type: str) -> Response:
-        """Change what is given; it holds for the next request."""
+        """Change the given fields; they apply from the next request on."""
         body = ChangeMethodSerializer(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
-        method = lists.change_method(
+        method = list_writes.change_method(
             by=caller(request), list_id=pk, match_type=match_type, **body.validated_data
         )
         return Response(MethodSerializer(method).data)

@@ -16,17 +16,16 @@ from itertools import chain
 from typing import Final, NamedTuple
 
 from gallery.shared.csv_export import unescaped
-from moderation.lists.formats.errors import WrongFormat
 from moderation.lists.formats.rows import (
-    BadRow,
     Feedback,
+    HashKind,
     HashRow,
-    Kind,
+    InvalidRow,
     Opinion,
     Row,
     State,
 )
-from moderation.lists.formats.source import LINE_CHARACTERS, Source
+from moderation.lists.formats.source import LINE_CHARACTERS, Source, WrongFormat
 from moderation.lists.formats.values import (
     NOTE_CHARACTERS,
     BadValue,
@@ -70,7 +69,7 @@ COLUMNS: Final = {
 }
 """Our name → the names it may have in a file, upper or lower case, with "_", "-" or blanks."""
 
-HASH_COLUMNS: Final = ("hash", *Kind)
+HASH_COLUMNS: Final = ("hash", *HashKind)
 TOMBSTONE_WORDS: Final = frozenset(
     ("tombstone", "deleted", "withdrawn", "retired", "removed", "expired")
 )
@@ -148,7 +147,7 @@ def matches(head: str) -> bool:
     return _find_header(lines)[0] is not None
 
 
-def read(source: Source, default_kind: Kind | None = None) -> Iterator[Row]:
+def read(source: Source, default_kind: HashKind | None = None) -> Iterator[Row]:
     """Yields the rows; `default_kind` is that of hashes without one. Raises WrongFormat."""
     lines = ((number, line) for number, line in source.lines() if line.strip())
     header, before = _find_header(lines)
@@ -161,7 +160,7 @@ def read(source: Source, default_kind: Kind | None = None) -> Iterator[Row]:
 
 
 def _read(
-    lines: Iterator[tuple[int, str]], header: Header, default_kind: Kind | None
+    lines: Iterator[tuple[int, str]], header: Header, default_kind: HashKind | None
 ) -> Iterator[Row]:
     for number, text, problem in _records(lines, header):
         place = f"line {number}"
@@ -172,7 +171,7 @@ def _read(
             if fields is not None:
                 yield from _rows(fields, place, default_kind)
         except BadValue as bad:
-            yield BadRow(place, str(bad), excerpt(text))
+            yield InvalidRow(place, str(bad), excerpt(text))
 
 
 def _records(lines: Iterator[tuple[int, str]], header: Header) -> Iterator[tuple[int, str, str]]:
@@ -274,7 +273,7 @@ def _text(cell: str) -> str:
     return text if text != cell else cell.strip()
 
 
-def _rows(fields: Fields, place: str, default_kind: Kind | None) -> Iterator[Row]:
+def _rows(fields: Fields, place: str, default_kind: HashKind | None) -> Iterator[Row]:
     get = fields.get
     opinion = _opinion(get("opinion", ""))
     entry = HashRow(
@@ -294,7 +293,7 @@ def _rows(fields: Fields, place: str, default_kind: Kind | None) -> Iterator[Row
         updated_at=known_time(get("updated_at")),
         expires_at=parse_time(get("expires_at")),
     )
-    named: list[tuple[str, str]] = [(kind, fields[kind]) for kind in Kind if get(kind)]
+    named: list[tuple[str, str]] = [(kind, fields[kind]) for kind in HashKind if get(kind)]
     if value := get("hash"):
         named.append((get("kind") or guess_kind(value, default_kind), value))
     if not named and entry.state is State.TOMBSTONE and entry.source_id:

@@ -17,13 +17,13 @@ from typing import Any, Final
 import orjson
 
 from gallery.shared import exact_json
-from moderation.lists.formats.errors import WrongFormat
-from moderation.lists.formats.rows import BadRow, Row
+from moderation.lists.formats.rows import InvalidRow, Row
 from moderation.lists.formats.source import (
     CHUNK_BYTES,
     NESTING,
     BrokenFile,
     Source,
+    WrongFormat,
 )
 from moderation.lists.formats.values import BadValue, excerpt
 
@@ -45,7 +45,7 @@ def rows_of_records(
 ) -> Iterator[Row]:
     """`rows(record, place)` of each record in the array at `path`.
 
-    What is no JSON object, or makes `rows` raise BadValue, becomes a BadRow. Raises WrongFormat
+    What is no JSON object, or makes `rows` raise BadValue, becomes a InvalidRow. Raises WrongFormat
     when the file has no such array, or breaks off before its first record.
     """
     if source.encoding != "utf-8":
@@ -58,12 +58,12 @@ def rows_of_records(
             try:
                 yield from rows(_parsed(raw), place)
             except BadValue as bad:
-                yield BadRow(place, str(bad), excerpt(raw[:500].decode(errors="replace")))
+                yield InvalidRow(place, str(bad), excerpt(raw[:500].decode(errors="replace")))
     except BrokenFile as broken:
         if not count:
             raise WrongFormat(f"This is not a {format_name} file: {broken}.") from broken
         reason = f"the file breaks off: {broken}"
-        yield BadRow(f"after record {count}", reason, "", ends_file=True)
+        yield InvalidRow(f"after record {count}", reason, "", ends_file=True)
     if not splitter.found:
         names = ".".join(key for key in path if key)
         raise WrongFormat(f"This is not a {format_name} file: it has no list “{names}”.")

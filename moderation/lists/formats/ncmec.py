@@ -18,18 +18,17 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
-from moderation.lists.formats.errors import WrongFormat
 from moderation.lists.formats.rows import (
-    BadRow,
     Feedback,
     HashRow,
+    InvalidRow,
     Media,
     Opinion,
     Row,
     SkippedHash,
     State,
 )
-from moderation.lists.formats.source import NESTING, BrokenFile, Source
+from moderation.lists.formats.source import NESTING, BrokenFile, Source, WrongFormat
 from moderation.lists.formats.values import (
     BadValue,
     clean,
@@ -75,12 +74,12 @@ def read(source: Source) -> Iterator[Row]:
             try:
                 yield from _rows(element, name, place)
             except BadValue as bad:
-                yield BadRow(place, str(bad), excerpt(" ".join(element.itertext())))
+                yield InvalidRow(place, str(bad), excerpt(" ".join(element.itertext())))
     except (ParseError, DefusedXmlException, BrokenFile) as error:
         if not count:
             raise WrongFormat(f"This is not an {NAME} file: {_reason(error)}.") from error
         reason = f"the file breaks off: {_reason(error)}"
-        yield BadRow(f"after entry {count}", reason, "", ends_file=True)
+        yield InvalidRow(f"after entry {count}", reason, "", ends_file=True)
     if not count and not found:
         raise WrongFormat(f"This is not an {NAME} file: it has no queryResult.")
 

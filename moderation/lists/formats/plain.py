@@ -11,14 +11,13 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from moderation.lists.formats.errors import WrongFormat
 from moderation.lists.formats.rows import (
-    BadRow,
+    HashKind,
     HashRow,
-    Kind,
+    InvalidRow,
     Row,
 )
-from moderation.lists.formats.source import LINE_CHARACTERS, Source
+from moderation.lists.formats.source import LINE_CHARACTERS, Source, WrongFormat
 from moderation.lists.formats.values import (
     NOTE_CHARACTERS,
     BadValue,
@@ -48,14 +47,14 @@ def matches(head: str) -> bool:
     )
 
 
-def read(source: Source, default_kind: Kind | None = None) -> Iterator[Row]:
+def read(source: Source, default_kind: HashKind | None = None) -> Iterator[Row]:
     """Yields the rows; `default_kind` is that of values without one. Raises WrongFormat."""
     if not matches(source.head):
         raise WrongFormat("This is not a list of hashes: write a kind and a hash on each line.")
     return _read(source, default_kind)
 
 
-def _read(source: Source, default_kind: Kind | None) -> Iterator[Row]:
+def _read(source: Source, default_kind: HashKind | None) -> Iterator[Row]:
     for number, line in source.lines():
         if not _says_something(line):
             continue
@@ -63,15 +62,15 @@ def _read(source: Source, default_kind: Kind | None) -> Iterator[Row]:
         try:
             yield from _rows(line, place, default_kind)
         except BadValue as bad:
-            yield BadRow(place, str(bad), excerpt(line))
+            yield InvalidRow(place, str(bad), excerpt(line))
 
 
-def _rows(line: str, place: str, default_kind: Kind | None) -> Iterator[Row]:
+def _rows(line: str, place: str, default_kind: HashKind | None) -> Iterator[Row]:
     if len(line) > LINE_CHARACTERS:
         raise BadValue(f"the line is longer than {LINE_CHARACTERS} characters")
     name, value, after = _parts(line)
     kind = name or guess_kind(value, default_kind)
-    is_pdq = _kind_of(kind) is Kind.PDQ
+    is_pdq = _kind_of(kind) is HashKind.PDQ
     entry = HashRow(
         place=place,
         quality=parse_quality(after) if is_pdq else None,

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class HashKind(StrEnum):
     """The hashes that can be matched here."""
 
     MD5 = "md5"
@@ -37,7 +37,7 @@ class State(StrEnum):
 
 
 class Opinion(StrEnum):
-    """What somebody who looked at the content says about the entry."""
+    """Of somebody who has seen the content."""
 
     NONE = ""
     CONFIRMED = "confirmed"
@@ -47,7 +47,7 @@ class Opinion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """One party's opinion; ``by`` is the party's name or id in the list, "" if it gives none."""
+    """One party's opinion; ``by``: its name or id in the list, "" if there is none."""
 
     by: str
     opinion: Opinion
@@ -64,7 +64,7 @@ class HashRow:
     """
 
     place: str
-    kind: Kind | None = None
+    kind: HashKind | None = None
     value: str = ""
     state: State = State.ACTIVE
     media: Media = Media.UNKNOWN
@@ -82,7 +82,7 @@ class HashRow:
 
     @property
     def opinion(self) -> Opinion:
-        """What all feedback together says; voices for and against make it disputed."""
+        """Of all feedback together; opinions for and against make it disputed."""
         said = {one.opinion for one in self.feedback} - {Opinion.NONE}
         if len(said) > 1:
             return Opinion.DISPUTED
@@ -91,18 +91,17 @@ class HashRow:
 
 @dataclass(frozen=True, slots=True)
 class SkippedHash:
-    """A sound hash of a kind that cannot be matched here, such as PhotoDNA; ``kind`` names it."""
+    """A valid hash of a kind that cannot be matched here, such as PhotoDNA."""
 
     place: str
     kind: str
 
 
 @dataclass(frozen=True, slots=True)
-class BadRow:
-    """Quarantined: where it stands, why, and the first characters of it.
+class InvalidRow:
+    """A row that cannot be used: its place, why, and its first characters.
 
-    ``ends_file``: the file is broken here and nothing after this place could be read, so an
-    entry that did not appear must not be taken for one that was removed.
+    ``ends_file``: nothing after it could be read, so entries that did not appear are not missing.
     """
 
     place: str
@@ -111,4 +110,4 @@ class BadRow:
     ends_file: bool = False
 
 
-Row = HashRow | SkippedHash | BadRow
+Row = HashRow | SkippedHash | InvalidRow

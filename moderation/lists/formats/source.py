@@ -1,4 +1,4 @@
-"""The file being read: its first bytes, its lines, and a bound on what one record may take."""
+"""The file being read: its first bytes, its lines, and a limit for one record."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import codecs
 import io
 from collections.abc import Iterator
 from typing import BinaryIO, Final
+
+from gallery.shared.errors import UserError
 
 HEAD_BYTES: Final = 65_536
 CHUNK_BYTES: Final = 65_536
@@ -45,11 +47,11 @@ def decoded_head(head: bytes) -> tuple[str, bytes, str]:
 
 
 class Source:
-    """A seekable binary stream, read once from where it stands.
+    """A seekable binary stream, read once from its current position.
 
-    ``head`` is the text of its first 64 KiB. ``read`` is what the parsers call; the caller says
-    ``next_record`` whenever one record is done, so that a file whose single record never ends
-    costs RECORD_BYTES of memory and not its whole size.
+    ``head``: the text of its first 64 KiB. Parsers call ``read``, and ``next_record`` after each
+    record, so that a file whose single record never ends costs RECORD_BYTES of memory and not its
+    size.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -68,7 +70,7 @@ class Source:
         return data
 
     def next_record(self) -> None:
-        """What was read so far has been used."""
+        """What was read so far is done with."""
         self._since_record = 0
 
     def lines(self) -> Iterator[tuple[int, str]]:
@@ -91,3 +93,13 @@ class Source:
                 break
         if pending:
             yield number, pending
+
+
+class UnknownFormat(UserError):
+    code = "unknown_format"
+
+
+class WrongFormat(UserError):
+    """The file does not have the stated format."""
+
+    code = "wrong_format"

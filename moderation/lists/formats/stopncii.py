@@ -37,12 +37,11 @@ _MARK: Final = re.compile(r'"hashRecords"\s*:')
 
 
 def matches(head: str) -> bool:
-    """Whether the first characters are of this format."""
     return bool(_MARK.search(head))
 
 
 def read(source: Source) -> Iterator[Row]:
-    """Yields the rows; raises WrongFormat."""
+    """Raises ``WrongFormat``."""
     return rows_of_records(source, ("hashRecords",), _rows, format_name=NAME)
 
 

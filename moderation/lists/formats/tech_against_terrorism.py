@@ -28,12 +28,11 @@ _MARK: Final = re.compile(r'"hash_digest"\s*:|"results"\s*:\s*\[\s*\]')
 
 
 def matches(head: str) -> bool:
-    """Whether the first characters are of this format."""
     return bool(_MARK.search(head))
 
 
 def read(source: Source) -> Iterator[Row]:
-    """Yields the rows; raises WrongFormat."""
+    """Raises ``WrongFormat``."""
     return rows_of_records(source, ("results",), _rows, format_name=NAME)
 
 

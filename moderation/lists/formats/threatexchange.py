@@ -42,12 +42,11 @@ _MARK: Final = re.compile(r'"(raw_)?indicator"\s*:|"should_delete"\s*:|"data"\s*
 
 
 def matches(head: str) -> bool:
-    """Whether the first characters are of this format."""
     return bool(_MARK.search(head))
 
 
 def read(source: Source) -> Iterator[Row]:
-    """Yields the rows; raises WrongFormat."""
+    """Raises ``WrongFormat``."""
     return rows_of_records(source, ("data",), _rows, format_name=NAME)
 
 

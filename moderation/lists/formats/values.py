@@ -1,7 +1,7 @@
 """Text of a hash list → hashes, kinds, times, flags, opinions; pure.
 
-Each function takes what the file says and raises ``BadValue`` with the reason when it cannot be
-meant. Hex is read in either case; md5, sha1 and sha256 also as padded base64.
+Each function raises ``BadValue`` with the reason for a text that makes no sense. Hex is read in
+either case; md5, sha1 and sha256 also as padded base64.
 """
 
 from __future__ import annotations
@@ -14,21 +14,20 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from moderation.lists.formats.rows import (
-    BadRow,
+    HashKind,
     HashRow,
-    Kind,
+    InvalidRow,
     Media,
     Row,
     SkippedHash,
     State,
 )
-from moderation.lists.formats.times import time_of
 
-HEX_DIGITS: Final = {Kind.MD5: 32, Kind.SHA1: 40, Kind.SHA256: 64, Kind.PDQ: 64}
+HEX_DIGITS: Final = {HashKind.MD5: 32, HashKind.SHA1: 40, HashKind.SHA256: 64, HashKind.PDQ: 64}
 UNMATCHABLE: Final = frozenset((
     "pdna", "photodna", "netclean", "videntifier", "tmk", "tmkpdqf", "vpdq", "ssvhpdna",
     "ssvhsaferhash", "sha512", "sha384", "pdqocr", "text", "textstring", "textpdf", "texttlsh",
@@ -74,20 +73,20 @@ _BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={1,2}")
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 _EMPTY_FILE: Final = frozenset(
     hashlib.new(kind, b"", usedforsecurity=False).hexdigest()
-    for kind in (Kind.MD5, Kind.SHA1, Kind.SHA256)
+    for kind in (HashKind.MD5, HashKind.SHA1, HashKind.SHA256)
 )
 
 
 class BadValue(ValueError):
-    """Why a value of a row cannot be taken; the text becomes a ``BadRow``'s reason."""
+    """Why a value cannot be used; becomes the reason of an ``InvalidRow``."""
 
 
 class Unmatchable(ValueError):
-    """The kind of hash is a real one, but cannot be matched here."""
+    """A known kind of hash that cannot be matched here."""
 
 
 @functools.lru_cache(maxsize=256)
-def parse_kind(name: str) -> tuple[Kind, Media]:
+def parse_kind(name: str) -> tuple[HashKind, Media]:
     """ "SHA2-256", "HASH_VIDEO_MD5", "ImagePDQ", "pdq_hash" → kind and what was hashed.
 
     Raises Unmatchable for PhotoDNA and its like, BadValue for words that name no hash.
@@ -98,7 +97,7 @@ def parse_kind(name: str) -> tuple[Kind, Media]:
         if word in UNMATCHABLE:
             raise Unmatchable(name)
         if word in HEX_DIGITS:
-            return Kind(word), media
+            return HashKind(word), media
         # What stands after it goes first: "photo" also begins PhotoDNA.
         around = _AFTER_KIND.search(word) or _BEFORE_KIND.search(word)
         if around is None:
@@ -107,12 +106,12 @@ def parse_kind(name: str) -> tuple[Kind, Media]:
         word = word[: around.start()] + word[around.end() :]
 
 
-def parse_hash(kind: Kind, text: object) -> str:
+def parse_hash(kind: HashKind, text: object) -> str:
     """The hash as lower-case hex, or BadValue: wrong length, not hex, or a hash of nothing."""
     if not isinstance(text, str):
         raise BadValue(f"the {kind} is missing")
     value = text.strip()
-    if kind is not Kind.PDQ and _BASE64.fullmatch(value):
+    if kind is not HashKind.PDQ and _BASE64.fullmatch(value):
         value = _from_base64(value)
     value = value.lower()
     digits = HEX_DIGITS[kind]
@@ -134,14 +133,14 @@ def _from_base64(text: str) -> str:
         return text
 
 
-def guess_kind(text: str, default: Kind | None = None) -> Kind:
+def guess_kind(text: str, default: HashKind | None = None) -> HashKind:
     """The kind of a hash that stands alone: `default`, or by its length; BadValue if unclear."""
     if default is not None:
         return default
     digits = len(text)
-    if digits == HEX_DIGITS[Kind.PDQ] and _HEX.fullmatch(text.lower()):
+    if digits == HEX_DIGITS[HashKind.PDQ] and _HEX.fullmatch(text.lower()):
         raise BadValue("64 hex digits may be a sha256 or a pdq; write the kind before the value")
-    for kind in (Kind.MD5, Kind.SHA1):
+    for kind in (HashKind.MD5, HashKind.SHA1):
         if digits == HEX_DIGITS[kind] and _HEX.fullmatch(text.lower()):
             return kind
     raise BadValue("this is not a hash")
@@ -174,7 +173,7 @@ def _is_nothing(text: object) -> bool:
 
 
 def parse_time(value: object) -> datetime | None:
-    """See ``times``. None when nothing, or 0, is given; BadValue when it is no time."""
+    """As ``time_of``. None for nothing or 0; ``BadValue`` if it is no time."""
     if value is None:
         return None
     text = str(value).strip()
@@ -186,7 +185,7 @@ def parse_time(value: object) -> datetime | None:
 
 
 def known_time(value: object) -> datetime | None:
-    """`parse_time` for times nothing depends on: None when it is no time."""
+    """``parse_time`` for times that nothing depends on: None if it is no time."""
     try:
         return parse_time(value)
     except BadValue:
@@ -252,9 +251,82 @@ def hash_rows(entry: HashRow, named: Iterable[tuple[str, object]]) -> Iterator[R
             elif isinstance(problem, Unmatchable):
                 yield SkippedHash(entry.place, clean(name))
             else:
-                yield BadRow(entry.place, str(problem), excerpt(f"{name} {text}"))
+                yield InvalidRow(entry.place, str(problem), excerpt(f"{name} {text}"))
         else:
-            quality = entry.quality if kind is Kind.PDQ else None
+            quality = entry.quality if kind is HashKind.PDQ else None
             yield replace(
                 entry, kind=kind, value=value, media=media or entry.media, quality=quality
             )
+
+
+NEVER: Final = frozenset((
+    "", "0", "0.0", "null", "none", "nan", "nat", "n/a", "\\n", "0000-00-00", "0000-00-00 00:00:00",
+    "1900-01-00",
+))  # fmt: skip
+"""What programs write where there is no time."""
+
+_ZEROS: Final = frozenset(
+    datetime(*date, tzinfo=UTC)
+    for date in ((1, 1, 1), (1899, 12, 30), (1899, 12, 31), (1970, 1, 1))
+)
+"""The day zero of .NET, of two spreadsheets and of Unix: no time either."""
+
+_FIRST: Final = datetime(1980, 1, 1, tzinfo=UTC)
+_SPREADSHEET_ZERO: Final = datetime(1899, 12, 30, tzinfo=UTC)
+_UNIX_ZERO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DAYS: Final = (29_221, 2_958_466)
+"""A spreadsheet's days, 1980 to 9999."""
+_SECONDS: Final = (315_532_800, 253_402_300_800)
+"""Since 1970, for 1980 to 9999; the last day is a common way to write "never"."""
+_FINER_END: Final = 10_000_000_000
+"""Milli-, micro- and nanoseconds count up to the year 2286, short of the next unit."""
+
+_NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)?")
+_COMPACT: Final = re.compile(r"(?:19[89]\d|2[01]\d\d)\d{4}(?:\d{4}(?:\d{2})?)?")
+_DAY_FIRST: Final = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?:,? (.+))?")
+
+
+def time_of(text: str) -> datetime | None:
+    """The time, in UTC if no zone is given; None for nothing. Raises ``ValueError``.
+
+    ISO 8601, also with slashes, without separators or as ``31.12.2030``; a spreadsheet's day;
+    seconds, milli-, micro- or nanoseconds since 1970. A number has one meaning only: the ranges do
+    not overlap, and a number outside all of them is refused. Otherwise an entry could silently
+    count as expired in 1970.
+    """
+    word = " ".join(text.split())
+    if word.lower() in NEVER:
+        return None
+    if _NUMBER.fullmatch(word):
+        return _of_number(word.replace(",", "."))
+    time = datetime.fromisoformat(_as_iso(word))
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    if time in _ZEROS:
+        return None
+    if time < _FIRST:
+        raise ValueError("before 1980")
+    return time
+
+
+def _of_number(text: str) -> datetime | None:
+    whole = text.partition(".")[0]
+    if _COMPACT.fullmatch(whole):
+        padded = whole.ljust(14, "0")
+        return datetime.strptime(padded, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    number = float(text)
+    if not number:
+        return None
+    if _DAYS[0] <= number < _DAYS[1]:
+        return _SPREADSHEET_ZERO + timedelta(days=number)
+    for unit, end in ((1, _SECONDS[1]), (1e3, _FINER_END), (1e6, _FINER_END), (1e9, _FINER_END)):
+        if _SECONDS[0] <= number / unit < end:
+            return _UNIX_ZERO + timedelta(seconds=number / unit)
+    raise ValueError("a number of no known unit")
+
+
+def _as_iso(text: str) -> str:
+    text = re.sub(r" ?(?:UTC|GMT)$", "+00:00", text)
+    if found := _DAY_FIRST.fullmatch(text):
+        day, month, year, clock = found.groups()
+        text = f"{year}-{int(month):02}-{int(day):02}" + (f" {clock}" if clock else "")
+    return re.sub(r"^(\d{4})/(\d{2})/(\d{2})", r"\1-\2-\3", text)

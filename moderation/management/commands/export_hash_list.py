@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from gallery.shared.errors import UserError
 from moderation.access.permissions import Actor
 from moderation.lists import exporting
-from moderation.lists.formats.export import WRITERS
+from moderation.lists.formats.writing import WRITERS
 from moderation.lists.models import BannedList
 
 BY = Actor.machine("command:export_hash_list")

@@ -11,11 +11,11 @@ from tqdm import tqdm
 
 from gallery.shared.errors import UserError
 from moderation.access.permissions import Actor
-from moderation.imports import importing, starting_imports
+from moderation.imports import run, start
 from moderation.imports.models import ListImport
 from moderation.imports.options import options as read_options
-from moderation.lists.formats import Format, Kind
-from moderation.lists.formats.formats import KNOWN
+from moderation.lists.formats.reading import KNOWN, Format
+from moderation.lists.formats.rows import HashKind
 from moderation.lists.models import BannedList
 
 BY = Actor.machine("command:import_hash_list")
@@ -25,11 +25,11 @@ WORDS = {
     "reactivated": "active again",
     "retired": "retired",
     "unchanged": "unchanged",
-    "kept": "retired here and left so",
+    "kept": "retired by hand and left so",
     "skipped": "hashes skipped",
     "bad": "bad rows",
 }
-SHOWN = 10
+BAD_ROWS_SHOWN = 10
 
 
 class Command(BaseCommand):
@@ -44,25 +44,25 @@ class Command(BaseCommand):
         """The file, the list, and how the file is to be read."""
         parser.add_argument("file", type=Path, metavar="FILE")
         parser.add_argument("--list", required=True, help="name of the list")
-        parser.add_argument("--dry-run", action="store_true", help="only say what would change")
+        parser.add_argument("--dry-run", action="store_true", help="preview: change nothing")
         parser.add_argument(
             "--format", choices=[format.value for format in Format], default="",
-            help="found out by default",
+            help="detected by default",
         )  # fmt: skip
-        parser.add_argument("--source", default="", help="of rows that name none")
+        parser.add_argument("--source", default="", help="source of rows that name none")
         parser.add_argument(
-            "--kind", choices=[kind.value for kind in Kind], default="",
-            help="of hashes that are given without one",
+            "--kind", choices=[kind.value for kind in HashKind], default="",
+            help="kind of hashes given without one",
         )  # fmt: skip
         parser.add_argument(
             "--category", action="append", default=[],
-            help="take only entries of this category (can be given more than once)",
+            help="import only entries of this category (can be repeated)",
         )  # fmt: skip
         parser.add_argument(
             "--full", action="store_true",
-            help="the file is all there is of its sources: retire what it lacks",
+            help="the file is complete for its sources: retire entries missing from it",
         )  # fmt: skip
-        parser.add_argument("--yes", action="store_true", help="agree to a large change")
+        parser.add_argument("--yes", action="store_true", help="confirm a large change")
 
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
         """Raises CommandError when nothing was imported; exit code 130 after Ctrl-C."""
@@ -73,7 +73,7 @@ class Command(BaseCommand):
             raise CommandError(f"There is no list {name!r}; there are: {known}.")
         try:
             with file.open("rb") as stream:
-                row = starting_imports.begin_here(
+                row = start.begin_here(
                     by=BY,
                     list_id=banned.pk,
                     stream=stream,
@@ -89,7 +89,7 @@ class Command(BaseCommand):
                     confirmed=options["yes"],
                 )
                 with tqdm(total=100, unit="%", desc=row.format, disable=None) as bar:
-                    row = importing.run(
+                    row = run.run(
                         by=BY,
                         import_id=row.pk,
                         stream=stream,
@@ -105,10 +105,10 @@ class Command(BaseCommand):
 
     def report(self, row: ListImport) -> None:
         """What the import came to. Raises CommandError if it failed."""
-        for bad in row.bad_rows.all()[:SHOWN]:
+        for bad in row.bad_rows.all()[:BAD_ROWS_SHOWN]:
             self.stderr.write(f"{bad.place}: {bad.reason}")
-        if row.counts.get("bad", 0) > SHOWN:
-            more = row.counts["bad"] - SHOWN
+        if row.counts.get("bad", 0) > BAD_ROWS_SHOWN:
+            more = row.counts["bad"] - BAD_ROWS_SHOWN
             self.stderr.write(f"… and {more:,} more bad rows; the import's page lists them.")
         if row.state == ListImport.State.FAILED:
             raise CommandError(row.failure)
@@ -117,5 +117,5 @@ class Command(BaseCommand):
         ]
         would = "Would be: " if row.dry_run else ""
         self.stdout.write(f"{would}{', '.join(counts) or 'no entries'}.")
-        if row.dry_run and importing.is_large(row):
-            self.stdout.write("That is a large change of this list: it needs --yes.")
+        if row.dry_run and run.is_large(row):
+            self.stdout.write("This is a large change of the list: confirm it with --yes.")

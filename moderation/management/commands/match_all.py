@@ -9,7 +9,7 @@ from django.db import transaction
 from tqdm import tqdm
 
 from moderation.access.permissions import Actor
-from moderation.lists import banned_hashes, retro_scan
+from moderation.lists import banned_hashes, rescans
 from moderation.lists.models import BannedList, RetroScan
 from moderation.pipeline import rescan
 
@@ -31,12 +31,14 @@ class Command(BaseCommand):
         if names := options["list"]:
             lists = lists.filter(name__in=names)
             if lost := set(names) - set(lists.values_list("name", flat=True)):
-                raise CommandError(f"No enabled list bans anything as {', '.join(sorted(lost))}.")
+                raise CommandError(
+                    f"No enabled list of banned items is named {', '.join(sorted(lost))}."
+                )
         count = banned_hashes.refresh(always=True)
         self.stdout.write(f"The index has {count:,} hashes.")
         for row in lists:
             with transaction.atomic():
-                scan = retro_scan.start(by=COMMAND, list_id=row.pk, reason="match_all")
+                scan = rescans.start(by=COMMAND, list_id=row.pk, reason="match_all")
             self._run(scan, row.name)
 
     def _run(self, scan: RetroScan, name: str) -> None:
@@ -50,19 +52,19 @@ class Command(BaseCommand):
             while not rescan.run(scan.pk, tell=tell):
                 scan.refresh_from_db()
                 if scan.claimed_until is not None:
-                    self.stdout.write(f"{name}: a worker is at it already.")
+                    self.stdout.write(f"{name}: a worker is running this scan already.")
                     return
                 if scan.state not in rescan.UNFINISHED:
                     break
         scan.refresh_from_db()
         self.stdout.write(
-            f"{name}: {scan.state}, {scan.done:,} items looked for, {scan.found:,} matches, "
+            f"{name}: {scan.state}, {scan.done:,} items compared, {scan.found:,} matches, "
             f"{scan.cases:,} new cases."
         )
         if scan.unseen:
             self.stdout.write(
-                f"{name}: of {scan.unseen:,} animations the later frames could not be compared by "
-                "copy, as their originals are gone."
+                f"{name}: the later frames of {scan.unseen:,} animations could not be compared by "
+                "copy, as their originals are deleted."
             )
         if scan.state == RetroScan.State.FAILED:
             raise CommandError(f"The scan for {name} failed: {scan.failure}")

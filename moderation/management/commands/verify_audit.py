@@ -10,16 +10,16 @@ from django.core.management.base import BaseCommand, CommandError
 from moderation.audit import trail
 from moderation.audit.models import AuditEvent
 
-SHOWN = 20
+BREAKS_SHOWN = 20
 
 
 class Command(BaseCommand):
     """Reads the whole chain."""
 
     help = (
-        "Check that no event of the audit was changed, removed or put in between. What was cut off "
-        "at the end shows only with --expect: keep the digest that this prints somewhere else, and "
-        "give it the next time."
+        "Check that no event of the audit was changed, removed or inserted. Events removed at the "
+        "end are found only with --expect: store the digest that this prints elsewhere, and give "
+        "it the next time."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -32,13 +32,13 @@ class Command(BaseCommand):
         found = 0
         for broken in trail.breaks():
             found += 1
-            if found <= SHOWN:
+            if found <= BREAKS_SHOWN:
                 self.stderr.write(f"event {broken.event_id}: {broken.reason}")
         if expect and not AuditEvent.objects.filter(digest=expect.strip().lower()).exists():
             found += 1
-            self.stderr.write("the event of the expected digest is not there")
+            self.stderr.write("there is no event with the expected digest")
         if found:
-            raise CommandError(f"The audit does not hold in {found} places.")
+            raise CommandError(f"The audit is broken in {found} places.")
         last = AuditEvent.objects.order_by("-id").values_list("digest", flat=True).first()
         count = AuditEvent.objects.count()
-        self.stdout.write(f"{count} events hold. The last digest is {last or trail.FIRST}.")
+        self.stdout.write(f"{count} events are intact. The last digest is {last or trail.FIRST}.")

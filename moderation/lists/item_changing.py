@@ -1,4 +1,4 @@
-"""What becomes of items that are on a list: each command takes any number and leaves one event."""
+"""Changing items of a list: each command takes any number and records one audit event."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from django.utils import timezone
 from gallery.shared.errors import Conflict, NotFound, UserError
 from moderation.access.permissions import Actor, check
 from moderation.audit import trail
-from moderation.lists import freed, lists, weakening
+from moderation.lists import list_writes, rescans, weakening
 from moderation.lists.models import BannedItem, BannedList
 
 Items = QuerySet[BannedItem]
 
 EXPIRED = "expired"
-"""Why an entry is retired whose time is over, as imports say it, too."""
+"""Reason of retiring expired entries, also in imports."""
 
 _ACTIVE, _HARMLESS = BannedItem.State.ACTIVE, BannedItem.Opinion.FALSE_POSITIVE
 
 _WEAKER = (BannedItem.Opinion.FALSE_POSITIVE, BannedItem.Opinion.DISPUTED)
-"""Opinions of items that act less, or not at all."""
+"""Opinions that weaken an item."""
 
 TEXTS = ("tags", "note", "category", "severity", "owner", "expires_at")
-"""What can be changed of an item that is there."""
+"""Fields of an item that can be changed."""
 
 
 @weakening.deferrable
 def retire(*, by: Actor, items: Items, reason: str) -> int:
-    """Active items match nothing any more; they stay as a record. Answers how many they were."""
+    """Stop matching active items; they stay as a record. Returns how many."""
     check(by, "edit items")
     rows = _locked(items.filter(state=BannedItem.State.ACTIVE))
     weakening.check_items(by, rows, command="retire", reason=reason)
-    _screen_freed(rows)
+    _screen_allowed(rows)
     BannedItem.objects.filter(pk__in=[row.pk for row in rows]).update(
         state=BannedItem.State.RETIRED, retired_at=timezone.now(), retired_because=reason[:255]
     )
@@ -46,7 +46,7 @@ def retire(*, by: Actor, items: Items, reason: str) -> int:
 
 @transaction.atomic
 def activate(*, by: Actor, items: Items, reason: str) -> int:
-    """Retired items match again, and are looked for in what is here. Answers how many."""
+    """Match retired items again, and rescan for them. Returns how many."""
     check(by, "edit items")
     rows = _locked(items.filter(state=BannedItem.State.RETIRED))
     BannedItem.objects.filter(pk__in=[row.pk for row in rows]).update(
@@ -58,9 +58,9 @@ def activate(*, by: Actor, items: Items, reason: str) -> int:
 
 @weakening.deferrable
 def give_opinion(*, by: Actor, items: Items, opinion: str, reason: str) -> int:
-    """Say what we think of items; a false positive matches nothing. Answers how many changed.
+    """Set our own opinion of items; a false positive is not matched. Returns how many changed.
 
-    Raises ``NotAllowed``, and ``UserError`` for a word that is no opinion.
+    Raises ``NotAllowed``, and ``UserError`` for an unknown opinion.
     """
     check(by, "give opinions")
     if opinion not in BannedItem.Opinion.values:
@@ -70,27 +70,27 @@ def give_opinion(*, by: Actor, items: Items, opinion: str, reason: str) -> int:
     rows = _locked(items.exclude(opinion=opinion))
     if opinion in _WEAKER:
         weakening.check_items(by, rows, command="give_opinion", reason=reason, opinion=opinion)
-        _screen_freed(rows)
+        _screen_allowed(rows)
     before = {str(row.pk): row.opinion for row in rows[: trail.NAMED]}
     BannedItem.objects.filter(pk__in=[row.pk for row in rows]).update(opinion=opinion)
     again = [row for row in rows if row.opinion == _HARMLESS and row.state == _ACTIVE]
-    _scan(again, by=by, reason="no false positive any more")
+    _scan(again, by=by, reason="no longer a false positive")
     return _finish("opinion_given", rows, before, opinion, by=by, reason=reason)
 
 
 @weakening.deferrable
 def move(*, by: Actor, items: Items, list_id: int, reason: str) -> int:
-    """Put items onto another list, whose policy they then have. Answers how many were moved.
+    """Move items to another list, whose policy then applies. Returns how many were moved.
 
-    On a hash-only list they lose pictures and vectors for good. Raises ``NotAllowed``,
-    ``NotFound``, and ``Conflict`` if the list has an entry of the same source and id.
+    On a hash-only list their pictures and vectors are deleted. Raises ``NotAllowed``, ``NotFound``,
+    and ``Conflict`` if the list has an entry of the same source and id.
     """
     check(by, "edit items")
     rows = _locked(items.exclude(list=list_id), also=[list_id])
-    onto = lists.locked(list_id)
+    onto = list_writes.locked(list_id)
     weakening.check_items(by, rows, command="move", reason=reason, list_id=list_id)
-    lists.check_may_add(by, onto)
-    _screen_freed(rows)
+    list_writes.check_may_add(by, onto)
+    _screen_allowed(rows)
     keys = [(row.source, row.source_id) for row in rows if row.source_id]
     there = onto.items.filter(source_id__in=[source_id for _, source_id in keys])
     for (_, source_id), count in Counter(
@@ -102,8 +102,8 @@ def move(*, by: Actor, items: Items, list_id: int, reason: str) -> int:
     before = {str(row.pk): row.list_id for row in rows[: trail.NAMED]}
     moved.update(list=onto)
     if onto.hash_only:
-        lists.forget_media(moved)
-    lists.touch([onto.pk])
+        list_writes.forget_media(moved)
+    list_writes.touch([onto.pk])
     matching = [row for row in rows if row.state == _ACTIVE and row.opinion != _HARMLESS]
     _scan(matching, by=by, reason="item moved", onto=onto)
     return _finish("moved", rows, before, onto.pk, by=by, reason=reason)
@@ -111,18 +111,18 @@ def move(*, by: Actor, items: Items, list_id: int, reason: str) -> int:
 
 @weakening.deferrable
 def suspend(*, by: Actor, items: Items, reason: str) -> int:
-    """Items lead to review at most, such as one that floods the queue. Answers how many."""
+    """Let items lead to review at most, such as one that floods the queue. Returns how many."""
     check(by, "edit items")
     rows = _locked(items.filter(suspended_at=None))
     weakening.check_items(by, rows, command="suspend", reason=reason)
-    _screen_freed(rows)
+    _screen_allowed(rows)
     BannedItem.objects.filter(pk__in=[row.pk for row in rows]).update(suspended_at=timezone.now())
     return _finish("suspended", rows, False, True, by=by, reason=reason)
 
 
 @transaction.atomic
 def lift_suspension(*, by: Actor, items: Items, reason: str) -> int:
-    """Suspended items act as their list says again. Answers how many."""
+    """Let suspended items act as their list says. Returns how many."""
     check(by, "edit items")
     rows = _locked(items.exclude(suspended_at=None))
     BannedItem.objects.filter(pk__in=[row.pk for row in rows]).update(suspended_at=None)
@@ -131,8 +131,8 @@ def lift_suspension(*, by: Actor, items: Items, reason: str) -> int:
 
 @weakening.deferrable
 def change_item(*, by: Actor, item_id: int, reason: str = "", **fields: Any) -> BannedItem:
-    """Set some of ``TEXTS``. Raises ``NotAllowed``, ``NotFound``, ``UserError`` for bad values, and
-    ``NeedsSecondPerson`` for an item of a banned list that would end now."""
+    """Set some of ``TEXTS``. Raises ``NotAllowed``, ``NotFound``, ``UserError`` for bad values,
+    and ``NeedsSecondPerson`` for an item of a banned list that would expire now."""
     check(by, "edit items")
     if unknown := fields.keys() - set(TEXTS):
         raise TypeError(f"an item has no {', '.join(sorted(unknown))} to be changed")
@@ -159,9 +159,9 @@ def change_item(*, by: Actor, item_id: int, reason: str = "", **fields: Any) -> 
 
 
 def retire_expired() -> int:
-    """Retire entries of allow lists whose time is over, so that what they freed is screened again.
+    """Retire expired entries of allow lists, so that what they allowed is screened again.
 
-    Expired items match nothing from that moment on; of a banned list that is all there is to it.
+    Expired items are not matched in any case; those of banned lists need nothing else.
     """
     over = BannedItem.objects.filter(
         list__kind=BannedList.Kind.ALLOW, state=_ACTIVE, expires_at__lte=timezone.now()
@@ -169,43 +169,43 @@ def retire_expired() -> int:
     return retire(by=Actor.machine("worker"), items=over, reason=EXPIRED)
 
 
-def _screen_freed(rows: Sequence[BannedItem]) -> None:
-    """What these have let through, if they are on allow lists: from now on they do not."""
+def _screen_allowed(rows: Sequence[BannedItem]) -> None:
+    """Rescan what these allowed until now, if they are on allow lists."""
     allowing = BannedItem.objects.filter(
         pk__in=[row.pk for row in rows], list__kind=BannedList.Kind.ALLOW
     )
-    freed.screen_again(allowing)
+    rescans.screen_allowed(allowing)
 
 
 def _locked(items: Items, also: Sequence[int] = ()) -> list[BannedItem]:
-    """The rows, locked, with their lists' rows locked first: all commands lock in this order."""
+    """The rows, locked, after the rows of their lists: all commands lock in this order."""
     ids = {*items.order_by().values_list("list", flat=True).distinct(), *also}
-    lists.lock(ids)
+    list_writes.lock(ids)
     return list(items.order_by("pk").select_for_update(of=("self",), no_key=True))
 
 
 def _scan(
     rows: Sequence[BannedItem], *, by: Actor, reason: str, onto: BannedList | None = None
 ) -> None:
-    """One scan for each list; of several items, from the first of them on."""
+    """One rescan for each list; for several items, from the first of them on."""
     by_list: dict[int, list[int]] = {}
     for row in rows:
         by_list.setdefault(onto.pk if onto else row.list_id, []).append(row.pk)
     for found in BannedList.objects.filter(pk__in=by_list).order_by("pk"):
         ids = by_list[found.pk]
         if len(ids) == 1:
-            lists.scan(found, by=by, item_id=ids[0], reason=reason)
+            list_writes.scan(found, by=by, item_id=ids[0], reason=reason)
         else:
-            lists.scan(found, by=by, after_item=min(ids) - 1, reason=reason)
+            list_writes.scan(found, by=by, after_item=min(ids) - 1, reason=reason)
 
 
 def _finish(
     verb: str, rows: Sequence[BannedItem], before: Any, after: Any, *, by: Actor, reason: str
 ) -> int:
-    """Raise the lists' versions and record one event; nothing if there were no rows."""
+    """Raise the lists' versions and record one event; nothing if there are no rows."""
     if not rows:
         return 0
-    lists.touch(row.list_id for row in rows)
+    list_writes.touch(row.list_id for row in rows)
     told = trail.named([row.pk for row in rows])
     told["lists"] = sorted({row.list_id for row in rows})
     trail.record(

@@ -1,44 +1,157 @@
-"""v1: hash lists in and out. Each view makes one service call."""
+"""v1: hash lists in and out. Each view makes one call of a service."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
-from rest_framework import generics, status
+from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from gallery.api.schema import answers
+from gallery.imaging.picture_limits import TooLarge
 from gallery.shared.errors import NotFound
 from gallery.shared.responses import download
-from moderation.access.api import SCOPE, caller
-from moderation.imports import starting_imports
-from moderation.imports.api.serializers import (
-    AddImportSerializer,
-    BadRowSerializer,
-    ImportSerializer,
-)
+from moderation.access.api import SCOPE, IdField, caller
+from moderation.imports import start
 from moderation.imports.models import BadRow, ListImport
 from moderation.imports.options import options
 from moderation.lists import exporting
 from moderation.lists.api.lists import reader
-from moderation.lists.formats import Format
-from moderation.lists.formats.export import WRITERS
+from moderation.lists.formats.reading import Format
+from moderation.lists.formats.rows import HashKind
+from moderation.lists.formats.writing import WRITERS
 from moderation.lists.models import BannedList
+
+
+class ListFileField(serializers.FileField):
+    """An uploaded hash list, never read into memory as a whole."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(use_url=False, help_text="A form with a file.", **kwargs)
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Raises ``TooLarge``."""
+        upload = super().to_internal_value(data)
+        if upload.size > settings.MAX_LIST_BYTES:
+            raise TooLarge(
+                f"The file has {upload.size:,} bytes, more than the {settings.MAX_LIST_BYTES:,} "
+                "accepted; use manage.py import_hash_list.",
+                field=self.field_name,
+                code="too_large",
+            )
+        return upload
+
+
+class AddImportSerializer(serializers.Serializer):
+    """A hash list, and how to read it."""
+
+    file = ListFileField()
+    list = IdField(help_text="Id of the list to import into.")
+    format = serializers.ChoiceField(
+        choices=[format.value for format in Format],
+        required=False,
+        help_text="Detected if it is not given.",
+    )
+    source = serializers.CharField(  # type: ignore[assignment]  # a name that its base has, too
+        max_length=255, required=False, help_text="The source of rows that name none."
+    )
+    kind = serializers.ChoiceField(
+        choices=[kind.value for kind in HashKind],
+        required=False,
+        help_text="The kind of hashes given without one.",
+    )
+    categories = serializers.ListField(
+        child=serializers.CharField(max_length=255),
+        required=False,
+        max_length=100,
+        help_text="Import only entries of these categories.",
+    )
+    full = serializers.BooleanField(
+        required=False,
+        help_text="The file is complete for its sources: entries missing from it are retired.",
+    )
+    dry_run = serializers.BooleanField(required=False, help_text="Preview: change nothing.")
+    confirmed = serializers.BooleanField(
+        required=False, help_text="Confirm a large change in advance."
+    )
+
+
+class CountsSerializer(serializers.Serializer):
+    """Entries by what happens to them; ``skipped`` counts hashes, ``bad`` rows. Empty until the
+    file is read.
+
+    ``missing``: those of the retired that a full list no longer has. ``broken``: the file ends
+    early.
+    """
+
+    added = serializers.IntegerField(required=False)
+    changed = serializers.IntegerField(required=False)
+    reactivated = serializers.IntegerField(required=False)
+    retired = serializers.IntegerField(required=False)
+    missing = serializers.IntegerField(required=False)
+    unchanged = serializers.IntegerField(required=False)
+    kept = serializers.IntegerField(
+        required=False, help_text="Retired by hand, which an import does not undo."
+    )
+    skipped = serializers.IntegerField(required=False)
+    skipped_kinds = serializers.DictField(child=serializers.IntegerField(), required=False)
+    bad = serializers.IntegerField(required=False)
+    rows = serializers.IntegerField(required=False)
+    broken = serializers.BooleanField(required=False)
+
+
+class ImportSerializer(serializers.ModelSerializer):
+    """An import and its progress."""
+
+    list = serializers.IntegerField(source="list_id")
+    counts = CountsSerializer()
+
+    class Meta:
+        model = ListImport
+        fields = [
+            "id",
+            "list",
+            "state",
+            "progress",
+            "file_name",
+            "sha256",
+            "size",
+            "format",
+            "options",
+            "dry_run",
+            "confirmed",
+            "counts",
+            "samples",
+            "failure",
+            "added_by",
+            "created_at",
+            "finished_at",
+        ]
+        read_only_fields = fields
+
+
+class BadRowSerializer(serializers.ModelSerializer):
+    """Its place, why it could not be used, and its first characters."""
+
+    class Meta:
+        model = BadRow
+        fields = ["place", "reason", "excerpt"]
+        read_only_fields = fields
+
 
 IMPORT_COST = 10
 EXPORTED_AS = OpenApiParameter("form", str, "path", enum=[one.value for one in WRITERS])
 
 
 class ImportFilter(filters.FilterSet):
-    """Filters of the imports."""
-
     list = filters.ModelChoiceFilter(queryset=BannedList.objects.all())
     state = filters.ChoiceFilter(choices=ListImport.State.choices)
 
@@ -49,7 +162,7 @@ class ImportFilter(filters.FilterSet):
 
 @extend_schema_view(get=extend_schema(responses=answers({200: ImportSerializer(many=True)}, 404)))
 class ImportCollection(generics.ListAPIView):
-    """Begin and read imports."""
+    """Start and read imports."""
 
     queryset = ListImport.objects.all()
     scope = SCOPE
@@ -68,7 +181,7 @@ class ImportCollection(generics.ListAPIView):
         responses=answers({202: ImportSerializer}, 404, body=True),
     )
     def post(self, request: Request) -> Response:
-        """Import a hash list into a list. Its ``state`` and ``progress`` say how far it is.
+        """Import a hash list into a list. ``state`` and ``progress`` tell how far it is.
 
         A change of more than a fifth of the list waits for ``confirm/``, as a dry run does.
         """
@@ -76,7 +189,7 @@ class ImportCollection(generics.ListAPIView):
         body.is_valid(raise_exception=True)
         asked: dict[str, Any] = dict(body.validated_data)
         names = ("source", "kind", "categories", "full")
-        row = starting_imports.begin(
+        row = start.begin(
             by=caller(request),
             list_id=asked.pop("list"),
             options=options(**{name: asked.pop(name) for name in names if name in asked}),
@@ -101,12 +214,12 @@ class ImportItem(generics.RetrieveAPIView):
 
     @extend_schema(responses=answers({200: ImportSerializer}, 404))
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """How far it is, or what it came to."""
+        """Its progress, or its result."""
         return super().get(request, *args, **kwargs)
 
 
 class ConfirmImport(APIView):
-    """Agreeing to an import."""
+    """Confirm an import."""
 
     scope = SCOPE
     serializer_class = ImportSerializer
@@ -117,13 +230,13 @@ class ConfirmImport(APIView):
         methods=["POST"],
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Do what was previewed, or what waits because it is a large change."""
-        row = starting_imports.confirm(by=caller(request), import_id=pk)
+        """Import what was previewed, or what waits because it is a large change."""
+        row = start.confirm(by=caller(request), import_id=pk)
         return Response(ImportSerializer(row).data, status=status.HTTP_202_ACCEPTED)
 
 
 class DiscardImport(APIView):
-    """Not agreeing to it."""
+    """Discard an import."""
 
     scope = SCOPE
     serializer_class = ImportSerializer
@@ -134,8 +247,8 @@ class DiscardImport(APIView):
         methods=["POST"],
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Drop the file of an import that was previewed or waits; nothing is changed."""
-        row = starting_imports.discard(by=caller(request), import_id=pk)
+        """Drop the file of an import that was previewed or waits; nothing changes."""
+        row = start.discard(by=caller(request), import_id=pk)
         return Response(ImportSerializer(row).data)
 
 

@@ -1,13 +1,14 @@
-"""Importing a hash list: read into a temporary table, compared with the list, then written whole.
+"""Running an import: the file is read into a temporary table, compared with the list, written.
 
-Reading and comparing change nothing. Everything is written in one transaction, so that an import
-which is broken off, in whichever way, has changed nothing and starts anew. A lock of the session
-says that an import runs; it goes with the process, so that what was left over is found.
+Reading and comparing change nothing. Everything is written in one transaction, so that an
+interrupted import has changed nothing and starts again. A session lock marks a running import; it
+ends with the process, so that an abandoned import is noticed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime
 from typing import Any, BinaryIO, cast
@@ -23,42 +24,39 @@ from moderation.audit import trail
 from moderation.imports import sql
 from moderation.imports.models import BadRow, ListImport
 from moderation.imports.options import Options
-from moderation.imports.progress import Progress, Teller
 from moderation.imports.staging import Staged, stage
-from moderation.lists import freed, lists, weakening
-from moderation.lists.formats import BadRow as BadRowRead
-from moderation.lists.formats import Format
+from moderation.lists import list_writes, rescans, weakening
+from moderation.lists.formats.reading import Format
+from moderation.lists.formats.rows import InvalidRow as BadRowRead
 from moderation.lists.models import BannedItem, BannedList
 
 State = ListImport.State
-LARGE = 0.2
-"""Share of a list beyond which a change waits for somebody to confirm it."""
-SAMPLES = 5
-MANY = 1_000
-"""Rows of a file for which it is worth to know how large the tables are: that takes 0.3 s."""
+LARGE_SHARE = 0.2
+"""Share of a list beyond which a change must be confirmed."""
+SAMPLES_EACH = 5
+ANALYZE_ROWS = 1_000
+"""Rows of a file from which on the tables are analyzed first, which takes 0.3 s."""
 MAX_ATTEMPTS = 3
-CHANGING = ("added", "changed", "reactivated", "retired")
-LEFT_ALONE = ("unchanged", "kept")
-READ, COMPARED = 80, 88
-"""Per cent of the way at which a file is read, and compared."""
-BUSY = "Another import of this list is running: wait until it ends."
-BROKEN_OFF = "The import was broken off. Nothing was changed; import the file again."
+CHANGE_COUNTS = ("added", "changed", "reactivated", "retired")
+OTHER_COUNTS = ("unchanged", "kept")
+READ_PERCENT, COMPARED_PERCENT = 80, 88
+"""Progress when the file is read, and when it is compared."""
+BUSY = "Another import of this list is running; wait until it ends."
+BROKEN_OFF = "The import was interrupted. Nothing was changed; import the file again."
 
 
 class Busy(Conflict):
-    """Another import of the same list runs."""
-
     code = "import_running"
 
 
 def run(
-    *, by: Actor, import_id: int, stream: BinaryIO | None = None, tell: Teller | None = None
+    *, by: Actor, import_id: int, stream: BinaryIO | None = None, tell: Tell | None = None
 ) -> ListImport:
-    """Do what an import's row says, from its own file or from ``stream``; answers the row.
+    """Run an import from its own file or from ``stream``; returns its row.
 
-    Ends in ``previewed`` (a dry run), ``waiting`` (a large change that nobody has confirmed),
-    ``done``, or ``failed`` with a sentence. ``tell`` hears of the progress, as the row does.
-    Raises ``NotAllowed``, and ``Busy`` while another import of the list runs.
+    It ends as ``previewed`` (a dry run), ``waiting`` (a large change that nobody has confirmed),
+    ``done``, or ``failed`` with a message. ``tell`` is called with the progress. Raises
+    ``NotAllowed``, and ``Busy`` while another import of the list runs.
     """
     check(by, "import lists")
     row = ListImport.objects.get(pk=import_id)
@@ -70,29 +68,29 @@ def run(
         row.save(update_fields=["state", "progress", "attempts"])
         try:
             if row.attempts > MAX_ATTEMPTS:
-                raise UserError("This import ended its process three times, so it is left alone.")
+                raise UserError(
+                    "This import stopped its worker three times and is not tried again."
+                )
             _read_and_write(row, by, stream, tell)
         except UserError as error:
             _fail(row, error.message)
         except Exception:
-            _fail(row, "The import failed for a reason that the service's log says.")
+            _fail(row, "The import failed; the service's log says why.")
             raise
     return row
 
 
-def _read_and_write(
-    row: ListImport, by: Actor, stream: BinaryIO | None, tell: Teller | None
-) -> None:
+def _read_and_write(row: ListImport, by: Actor, stream: BinaryIO | None, tell: Tell | None) -> None:
     options, now = Options.read(row.options), timezone.now()
     with closing(Progress(row.pk, tell)) as progress, closing(stream or _file(row)) as source:
 
         def told(read: int) -> None:
-            progress(READ * read // max(row.size, 1))
+            progress(READ_PERCENT * read // max(row.size, 1))
 
         try:
             with transaction.atomic():
                 staged = stage(source, Format(row.format), options, now=now, tell=told)
-            if staged.rows > MANY:
+            if staged.rows > ANALYZE_ROWS:
                 # Soon after another import the database may not know yet how many there are, and
                 # compare each with each: 50 s instead of 5 for 50,000. Outside of the transaction,
                 # whose end else gave the lock back.
@@ -113,7 +111,8 @@ def _compare(
     now: datetime,
     progress: Progress,
 ) -> None:
-    """Compare, and write if that is wanted; with the caller's transaction."""
+    """Compare, and write unless it is a dry run or must be confirmed; in the caller's
+    transaction."""
     params: dict[str, Any] = {
         "list": row.list_id,
         "now": now,
@@ -127,31 +126,31 @@ def _compare(
     }
     if not row.dry_run:
         # Before its items, as every command does it, and so that what is compared stays as it is.
-        lists.locked(row.list_id)
+        list_writes.locked(row.list_id)
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL work_mem = '64MB'")
-        for statement in _told(sql.COMPARE, progress, READ, COMPARED):
+        for statement in _told(sql.COMPARE, progress, READ_PERCENT, COMPARED_PERCENT):
             cursor.execute(statement, params)
         row.counts = _counts(cursor, staged)
         row.samples = _samples(cursor)
-        changes = sum(row.counts[name] for name in CHANGING)
+        changes = sum(row.counts[name] for name in CHANGE_COUNTS)
         if row.dry_run:
             state = State.PREVIEWED
         elif _must_wait(row, changes):
             state = State.WAITING
         else:
             state = State.DONE
-            for statement in _told(sql.APPLY, progress, COMPARED, 99):
+            for statement in _told(sql.APPLY, progress, COMPARED_PERCENT, 99):
                 cursor.execute(statement, params)
-            if row.list.kind == BannedList.Kind.ALLOW:
-                freed.screen_again(row.list.items.filter(retired_at=now))
+            if row.list.is_allow_list:
+                rescans.screen_allowed(row.list.items.filter(retired_at=now))
             cursor.execute(sql.FIRST_TO_SCAN)
             (first,) = cursor.fetchone()
     _store_bad_rows(row, staged)
     if state == State.WAITING and not row.file:
         raise UserError(
-            f"This would change {changes:,} items, more than {LARGE:.0%} of the list: look at it "
-            "with --dry-run, and confirm it with --yes."
+            f"This would change {changes:,} items, more than {LARGE_SHARE:.0%} of the list: "
+            "preview it with --dry-run, confirm it with --yes."
         )
     if state == State.DONE:
         _conclude(row, by, changes, first, staged)
@@ -159,12 +158,12 @@ def _compare(
 
 
 def _conclude(row: ListImport, by: Actor, changes: int, first: int | None, staged: Staged) -> None:
-    """Version, scan and audit of an import that was written."""
+    """Version, rescan and audit of an import that was written."""
     if changes:
-        lists.touch([row.list_id])
+        list_writes.touch([row.list_id])
     banned = BannedList.objects.get(pk=row.list_id)
     if first is not None:
-        lists.scan(banned, by=by, reason=f"import {row.pk}", after_item=first - 1)
+        list_writes.scan(banned, by=by, reason=f"import {row.pk}", after_item=first - 1)
     trail.record(
         by=by.name,
         verb="list.imported",
@@ -184,21 +183,21 @@ def _conclude(row: ListImport, by: Actor, changes: int, first: int | None, stage
 
 
 def _must_wait(row: ListImport, changes: int) -> bool:
-    """Whether somebody has to confirm the change first: a large one, or one that weakens."""
+    """Whether somebody must confirm it first: a large change, or one that weakens the list."""
     if not row.confirmed and _is_large(changes, row.list_id):
         return True
     return not row.agreed_by and weakening.of_import(row.list, row.counts)
 
 
 def is_large(row: ListImport) -> bool:
-    """Whether what an import counted is a large change of its list as it is now."""
-    return _is_large(sum(row.counts.get(name, 0) for name in CHANGING), row.list_id)
+    """Whether the counted changes are a large part of the list as it is now."""
+    return _is_large(sum(row.counts.get(name, 0) for name in CHANGE_COUNTS), row.list_id)
 
 
 def _is_large(changes: int, list_id: int) -> bool:
-    """A list that is still empty has nothing that could be spoilt."""
+    """No change of an empty list is large."""
     total = BannedItem.objects.filter(list=list_id).count()
-    return bool(total) and changes > LARGE * total
+    return bool(total) and changes > LARGE_SHARE * total
 
 
 def _told(statements: tuple[str, ...], progress: Progress, start: int, end: int) -> Iterator[str]:
@@ -208,10 +207,11 @@ def _told(statements: tuple[str, ...], progress: Progress, start: int, end: int)
 
 
 def _counts(cursor: Any, staged: Staged) -> dict[str, Any]:
-    """Entries by what becomes of them; what is missing is retired as well, and told apart."""
+    """Entries by what happens to them. Missing ones are retired too, and counted separately as
+    well."""
     cursor.execute(sql.COUNT)
     found = dict(cursor.fetchall())
-    counts: dict[str, Any] = {name: found.get(name, 0) for name in (*CHANGING, *LEFT_ALONE)}
+    counts: dict[str, Any] = {name: found.get(name, 0) for name in (*CHANGE_COUNTS, *OTHER_COUNTS)}
     missing = found.get("missing", 0)
     counts["retired"] += missing
     return counts | {
@@ -226,11 +226,11 @@ def _counts(cursor: Any, staged: Staged) -> dict[str, Any]:
 
 def _samples(cursor: Any) -> dict[str, Any]:
     samples = {}
-    for name in (*CHANGING, "kept", "missing"):
+    for name in (*CHANGE_COUNTS, "kept", "missing"):
         if name == "missing":
-            cursor.execute(sql.SAMPLE_MISSING, [SAMPLES])
+            cursor.execute(sql.SAMPLE_MISSING, [SAMPLES_EACH])
         else:
-            cursor.execute(sql.SAMPLE, [name, SAMPLES])
+            cursor.execute(sql.SAMPLE, [name, SAMPLES_EACH])
         keys = ("source", "source_id", "item", "hashes")
         samples[name] = [dict(zip(keys, values, strict=True)) for values in cursor.fetchall()]
     return {name: rows for name, rows in samples.items() if rows}
@@ -271,3 +271,40 @@ def _file(row: ListImport) -> BinaryIO:
         return cast(BinaryIO, row.file.open("rb"))
     except (FileNotFoundError, ValueError):
         raise UserError(BROKEN_OFF) from None
+
+
+PROGRESS_SECONDS = 0.5
+"""Between two updates of the row."""
+Tell = Callable[[int], None]
+"""Called with per cent, from 0 to 100, never decreasing."""
+
+
+class Progress:
+    """Writes the percentage to the row, over a connection of its own, while the import's
+    transaction is open. Close it."""
+
+    def __init__(self, import_id: int, tell: Tell | None) -> None:
+        self._id, self._tell = import_id, tell
+        self._connection = connection.copy()
+        self._last, self._at = 0, 0.0
+
+    def __call__(self, percent: int) -> None:
+        """Report progress; the row is updated at most every ``PROGRESS_SECONDS``."""
+        if percent <= self._last:
+            return
+        self._last = percent
+        if self._tell:
+            self._tell(percent)
+        if time.monotonic() - self._at >= PROGRESS_SECONDS:
+            self._at = time.monotonic()
+            self._write(percent)
+
+    def _write(self, percent: int) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE moderation_listimport SET progress = %s WHERE id = %s AND state = %s",
+                [percent, self._id, ListImport.State.RUNNING],
+            )
+
+    def close(self) -> None:
+        self._connection.close()

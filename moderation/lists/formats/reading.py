@@ -17,14 +17,19 @@ from moderation.lists.formats import (
     tech_against_terrorism,
     threatexchange,
 )
-from moderation.lists.formats.errors import UnknownFormat, WrongFormat
 from moderation.lists.formats.rows import (
+    HashKind,
     HashRow,
-    Kind,
     Row,
     State,
 )
-from moderation.lists.formats.source import HEAD_BYTES, Source, decoded_head
+from moderation.lists.formats.source import (
+    HEAD_BYTES,
+    Source,
+    UnknownFormat,
+    WrongFormat,
+    decoded_head,
+)
 
 
 class Format(StrEnum):
@@ -75,7 +80,7 @@ def read_rows(
     format: Format | None = None,
     *,
     now: datetime,
-    default_kind: Kind | None = None,
+    default_kind: HashKind | None = None,
 ) -> Iterator[Row]:
     """The rows of a hash list in the order of the file; memory does not grow with it.
 

@@ -1,4 +1,4 @@
-"""Imports as commands: begun with a file, confirmed, discarded, and picked up when left over."""
+"""Starting, confirming and discarding imports, and resuming abandoned ones."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from moderation.access.permissions import (
     check,
 )
 from moderation.audit import trail
-from moderation.imports.importing import Busy, run
 from moderation.imports.models import ListImport
 from moderation.imports.options import Options, check_fits
+from moderation.imports.run import Busy, run
 from moderation.lists import weakening
-from moderation.lists.formats import Format, detect
+from moderation.lists.formats.reading import Format, detect
 from moderation.lists.models import BannedList
 
 State = ListImport.State
-HEAD = 65_536
+HEAD_BYTES = 65_536
 CLUSTER = "lists"
-KEPT = timedelta(days=7)
-"""How long a file waits for somebody to confirm what it would change."""
+FILE_KEPT = timedelta(days=7)
+"""How long a file waits for a confirmation."""
 LEFT_OVER = timedelta(minutes=1)
 
 
@@ -48,11 +48,11 @@ def begin(
     dry_run: bool = False,
     confirmed: bool = False,
 ) -> ListImport:
-    """Keep a file and have it imported in the background.
+    """Store a file and import it in the background.
 
-    ``dry_run``: only say what it would change; confirming it then does it. ``confirmed``: a large
-    change needs no second word. Raises ``NotAllowed``, ``NotFound``, and ``UserError`` for what
-    is no list.
+    ``dry_run``: preview; confirming it imports it. ``confirmed``: a large change needs no
+    confirmation. Raises ``NotAllowed``, ``NotFound``, and ``UserError`` for a file that is no hash
+    list.
     """
     check(by, "import lists")
     chosen = options or Options()
@@ -78,7 +78,7 @@ def begin_here(
     dry_run: bool = False,
     confirmed: bool = False,
 ) -> ListImport:
-    """The row of an import that the caller runs at once, from a seekable file of their own."""
+    """Create an import that the caller runs at once, from a seekable file of their own."""
     check(by, "import lists")
     row = _row(by, list_id, stream, name, format, options or Options())
     row.dry_run, row.confirmed = dry_run, confirmed
@@ -90,17 +90,17 @@ def begin_here(
 
 @transaction.atomic
 def confirm(*, by: Actor, import_id: int) -> ListImport:
-    """Do what was previewed, or what waits. Raises ``NotAllowed``, ``NotFound``, ``Conflict``.
+    """Import what was previewed, or what waits. Raises ``NotAllowed``, ``NotFound``, ``Conflict``.
 
-    What weakens the list is not confirmed by a key, nor of a critical list by who began it; an
-    admin may, as ever.
+    An API key cannot confirm an import that weakens the list, nor, for a critical list, can the
+    person who began it, unless they are an admin.
     """
     check(by, "import lists")
     row = _locked(import_id, State.PREVIEWED, State.WAITING)
     second = not by.via_key and by.name != row.added_by
     if weakening.of_import(row.list, row.counts):
         if not (second or _agrees(by, row)):
-            raise NotAllowed("This weakens the list: a second person or an admin confirms it.")
+            raise NotAllowed("This weakens the list: a second person or an admin must confirm it.")
         row.agreed_by = by.name
     row.state, row.dry_run, row.confirmed, row.progress = State.PENDING, False, True, 0
     row.attempts = 0
@@ -112,7 +112,7 @@ def confirm(*, by: Actor, import_id: int) -> ListImport:
 
 @transaction.atomic
 def discard(*, by: Actor, import_id: int, reason: str = "") -> ListImport:
-    """Drop a file that waits to be confirmed. Raises ``NotAllowed``, ``NotFound``, ``Conflict``."""
+    """Drop a file that waits. Raises ``NotAllowed``, ``NotFound``, ``Conflict``."""
     check(by, "import lists")
     row = _locked(import_id, State.PREVIEWED, State.WAITING)
     if row.file:
@@ -138,7 +138,7 @@ def _agrees(by: Actor, row: ListImport) -> bool:
 
 
 def run_in_background(import_id: int) -> str:
-    """What a worker does: the state that the import came to, or that it is busy."""
+    """Run it in a worker; returns its state, "busy" or "gone"."""
     row = ListImport.objects.filter(pk=import_id).first()
     if row is None:
         return "gone"
@@ -150,13 +150,11 @@ def run_in_background(import_id: int) -> str:
 
 
 def pick_up() -> int:
-    """Run what was left over by a worker that died, or that had to wait; drop what nobody wants.
-
-    Answers how many were run.
-    """
+    """Run abandoned and postponed imports, and discard old unconfirmed ones. Returns how many
+    ran."""
     now = timezone.now()
     for row in ListImport.objects.filter(
-        state__in=[State.PREVIEWED, State.WAITING], created_at__lt=now - KEPT
+        state__in=[State.PREVIEWED, State.WAITING], created_at__lt=now - FILE_KEPT
     ).exclude(file=""):
         discard(by=Actor.machine("worker"), import_id=row.pk, reason="not confirmed in a week")
     left = ListImport.objects.filter(
@@ -169,13 +167,13 @@ def pick_up() -> int:
 def _row(
     by: Actor, list_id: int, stream: BinaryIO, name: str, format: str, options: Options
 ) -> ListImport:
-    """A row for the file, which is read once, and is seekable. Raises as ``begin`` does."""
+    """An unsaved row for a seekable file, which is read once. Raises as ``begin`` does."""
     if not BannedList.objects.filter(pk=list_id).exists():
         raise NotFound(f"There is no list {list_id}.", field="list")
     stream.seek(0)
     if format and format not in set(Format):
         raise UserError(f"{format!r} is none of {', '.join(Format)}.", field="format")
-    read = Format(format) if format else detect(stream.read(HEAD))
+    read = Format(format) if format else detect(stream.read(HEAD_BYTES))
     check_fits(options, read)
     stream.seek(0)
     digest = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
@@ -191,7 +189,7 @@ def _row(
 
 
 def _plain(name: str) -> str:
-    """The last part of a file's name, fit for the database."""
+    """The last part of a file's name, without characters that cannot be printed."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     return "".join(letter for letter in last if letter.isprintable())[:255] or "unnamed"
 
@@ -201,12 +199,14 @@ def _locked(import_id: int, *states: str) -> ListImport:
     if row is None:
         raise NotFound(f"There is no import {import_id}.")
     if row.state not in states:
-        raise Conflict(f"Import {import_id} is {row.get_state_display()}: it waits for nothing.")
+        raise Conflict(
+            f"Import {import_id} is {row.get_state_display()}: there is nothing to confirm "
+            "or discard."
+        )
     if not row.file:
-        raise Conflict(f"The file of import {import_id} is not here: import it again.")
+        raise Conflict(f"The file of import {import_id} is no longer stored: import it again.")
     return row
 
 
 def _enqueue(row: ListImport) -> None:
-    """In this transaction: the task is there when the row is."""
     async_task("moderation.tasks.run_import", row.pk, cluster=CLUSTER)

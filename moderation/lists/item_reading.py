@@ -1,7 +1,7 @@
-"""What an item is made of, read from bytes, from a gallery image, or from a video.
+"""New items, read from hashes, files, gallery images or videos.
 
-Whatever a model has to say is left out where the model is not available: ``describing`` adds it
-to the items that have a picture once it is.
+Vectors of a missing model are left out: ``describing`` adds them later to items that have a
+picture.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from gallery.items.item import Status
 from gallery.items.models import Image, ImageFingerprint
 from gallery.items.preprocessing import Hashes
 from gallery.shared.errors import Conflict, UserError
-from moderation.lists.formats.rows import Kind
+from moderation.lists.formats.rows import HashKind
 from moderation.lists.formats.values import BadValue, parse_hash
 from moderation.lists.models import BannedFingerprint, BannedItem
 from videos.index import reading
 from videos.models import Frame, Video
 
 LONGEST_SIDE: Final = 1024
-"""Pixels of the picture that is kept of an item."""
+"""Pixels of the stored picture of an item."""
 
 DESCRIBED: Final = 64
-"""Pictures of one file that models describe; of the others there are hashes."""
+"""Frames of one file that models describe; of the others only hashes are kept."""
 
 _IN_OUR_COLUMNS: Final = {"local_features": "features"}
 
 
 class InvalidHash(UserError):
-    """A hash of another length, with other characters, or of nothing at all."""
+    """Not a hash, or its kind is unknown."""
 
     code = "invalid_hash"
 
 
 @dataclass(frozen=True, slots=True)
-class Hash:
-    """``value``: lower-case hex. ``quality`` of pdq, 0 to 100. ``time_ms`` in the video."""
+class NewHash:
+    """``value``: lower-case hex. ``quality``: of a pdq, 0 to 100. ``time_ms``: in the video."""
 
     kind: str
     value: str
@@ -56,44 +56,44 @@ class Hash:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """An item that is not stored yet. ``vectors``: fingerprints without item. ``picture``: JPEG."""
+class NewItem:
+    """An item to be stored. ``vectors``: fingerprints without item. ``picture``: JPEG."""
 
     media: str
-    hashes: Sequence[Hash]
+    hashes: Sequence[NewHash]
     vectors: Sequence[BannedFingerprint] = ()
     picture: bytes = b""
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def without_media(self) -> Entry:
-        """The hashes and facts alone."""
-        return Entry(self.media, self.hashes, facts=self.facts)
+    def without_media(self) -> NewItem:
+        return NewItem(self.media, self.hashes, facts=self.facts)
 
 
-def of_hashes(hashes: Iterable[tuple[str, str, int | None]], facts: dict[str, Any]) -> Entry:
-    """Of (kind, hash, quality of a pdq or None). Raises ``InvalidHash``."""
+def of_hashes(hashes: Iterable[tuple[str, str, int | None]], facts: dict[str, Any]) -> NewItem:
+    """From (kind, hash, quality of a pdq or None). Raises ``InvalidHash``."""
     media = facts.pop("media", BannedItem.Media.UNKNOWN)
-    read = {(kind, _value(kind, text)): quality for kind, text, quality in hashes}
+    read = {(kind, hash_value(kind, text)): quality for kind, text, quality in hashes}
     if not read:
         raise InvalidHash("Give at least one hash.", field="hashes")
     for (kind, _), quality in read.items():
-        if quality is not None and (kind != Kind.PDQ or not 0 <= quality <= 100):
-            raise InvalidHash("A quality is of a pdq, from 0 to 100.", field="quality")
-    return Entry(media, [Hash(*one, quality) for one, quality in read.items()], facts=facts)
+        if quality is not None and (kind != HashKind.PDQ or not 0 <= quality <= 100):
+            raise InvalidHash("Only a pdq has a quality, from 0 to 100.", field="quality")
+    return NewItem(media, [NewHash(*one, quality) for one, quality in read.items()], facts=facts)
 
 
-def _value(kind: str, text: str) -> str:
-    if kind not in set(Kind):
-        raise InvalidHash(f"{kind!r} is none of {', '.join(Kind)}.", field="kind")
+def hash_value(kind: str, text: str) -> str:
+    """As lower-case hex. Raises ``InvalidHash``."""
+    if kind not in set(HashKind):
+        raise InvalidHash(f"{kind!r} is none of {', '.join(HashKind)}.", field="kind")
     try:
-        return parse_hash(Kind(kind), text)
+        return parse_hash(HashKind(kind), text)
     except BadValue as error:
         problem = str(error)
         raise InvalidHash(f"{problem[0].upper()}{problem[1:]}.", field="hash") from error
 
 
-def of_bytes(data: bytes, facts: dict[str, Any]) -> Entry:
-    """Of a picture's file, with every picture that it shows.
+def of_bytes(data: bytes, facts: dict[str, Any]) -> NewItem:
+    """From a picture file, with every picture that it shows.
 
     Raises ``NotAnImage`` and ``TooLarge``.
     """
@@ -115,7 +115,7 @@ def of_bytes(data: bytes, facts: dict[str, Any]) -> Entry:
         for row in described(picture, picture.view)
     ]
     jpeg = first.thumbnail(LONGEST_SIDE)
-    return Entry(BannedItem.Media.IMAGE, _each_once(hashes), vectors, jpeg, facts)
+    return NewItem(BannedItem.Media.IMAGE, _each_once(hashes), vectors, jpeg, facts)
 
 
 def described(
@@ -139,8 +139,8 @@ def _fingerprint(version: str, view: str, values: Columns) -> BannedFingerprint:
     return BannedFingerprint(version=version, view=view, **ours)
 
 
-def of_image(image: Image, facts: dict[str, Any]) -> Entry:
-    """Of a gallery image: from its original, else from what is stored of it.
+def of_image(image: Image, facts: dict[str, Any]) -> NewItem:
+    """From a gallery image: its original, else what is stored of it.
 
     Raises ``Conflict`` for an image that is not described yet.
     """
@@ -150,7 +150,7 @@ def of_image(image: Image, facts: dict[str, Any]) -> Entry:
         except FileNotFoundError:
             pass
     if image.status in (Status.PENDING, Status.FAILED):
-        raise Conflict(f"Image {image.pk} is {image.status}: nothing is known of it yet.")
+        raise Conflict(f"Image {image.pk} is {image.status}: it has no descriptors.")
     hashes, vectors = _exact(image), []
     for row in ImageFingerprint.objects.filter(item=image).select_related("detail"):
         hashes += _pdq(row.pdq, row.pdq_quality)
@@ -162,7 +162,7 @@ def of_image(image: Image, facts: dict[str, Any]) -> Entry:
         if detail is not None:
             values |= {"pattern": detail.pattern, "features": detail.local_features}
         vectors.append(_fingerprint(row.version, row.view, values))
-    return Entry(BannedItem.Media.IMAGE, _each_once(hashes), vectors, _thumbnail(image), facts)
+    return NewItem(BannedItem.Media.IMAGE, _each_once(hashes), vectors, _thumbnail(image), facts)
 
 
 def _thumbnail(image: Image | Video) -> bytes:
@@ -174,18 +174,18 @@ def _thumbnail(image: Image | Video) -> bytes:
     return content
 
 
-def of_video(video: Video, facts: dict[str, Any]) -> Entry:
-    """Of a video that is indexed here. Raises ``Conflict`` for one that is not."""
+def of_video(video: Video, facts: dict[str, Any]) -> NewItem:
+    """From an indexed video. Raises ``Conflict`` for another one."""
     if video.status in (Status.PENDING, Status.FAILED):
-        raise Conflict(f"Video {video.pk} is {video.status}: nothing is known of its pictures yet.")
+        raise Conflict(f"Video {video.pk} is {video.status}: its frames are not indexed.")
     frames = list(video.frames.filter(weight__gt=0).order_by("t0", "view"))
     return _of_frames(_exact(video), frames, _thumbnail(video), facts)
 
 
-def of_file(file: File, facts: dict[str, Any]) -> Entry:
-    """Of a video's file, read whole: that takes as long as indexing it would.
+def of_file(file: File, facts: dict[str, Any]) -> NewItem:
+    """From a video file, read completely: that takes as long as indexing it.
 
-    Raises ``NotAVideo`` and its kin, and ``Unavailable`` where the model is missing.
+    Raises ``NotAVideo`` and its subclasses, and ``Unavailable`` if the model is missing.
     """
     own = Hashes.of_all(file.chunks())
     hashes = _exact(own)
@@ -200,35 +200,34 @@ def of_file(file: File, facts: dict[str, Any]) -> Entry:
 
 
 def _of_frames(
-    exact: list[Hash],
+    exact: list[NewHash],
     frames: Iterable[Frame | reading.StoredFrame],
     jpeg: bytes,
     facts: dict[str, Any],
-) -> Entry:
-    """Frames that say which video they are from, and whose hash can be relied on."""
+) -> NewItem:
+    """From the frames that are distinctive and whose hash is reliable."""
     hashes, vectors = exact, []
     for frame in frames:
         if frame.pdq is None or (frame.pdq_quality or 0) < LOW_QUALITY:
             continue
-        hashes.append(Hash("pdq", to_hex(frame.pdq), frame.pdq_quality, frame.t0))
+        hashes.append(NewHash("pdq", to_hex(frame.pdq), frame.pdq_quality, frame.t0))
         view = f"{frame.t0} {'cut' if frame.view == 'trimmed' else frame.view}"
         vectors.append(
             BannedFingerprint(version=COPY_VERSION, view=view, time_ms=frame.t0, cnn=frame.cnn)
         )
-    return Entry(BannedItem.Media.VIDEO, _each_once(hashes), vectors, jpeg, facts)
+    return NewItem(BannedItem.Media.VIDEO, _each_once(hashes), vectors, jpeg, facts)
 
 
-def _exact(of: Hashes | Image | Video) -> list[Hash]:
-    return [Hash(kind, getattr(of, kind)) for kind in ("md5", "sha1", "sha256")]
+def _exact(of: Hashes | Image | Video) -> list[NewHash]:
+    return [NewHash(kind, getattr(of, kind)) for kind in ("md5", "sha1", "sha256")]
 
 
-def _pdq(bits: str | None, quality: int | None) -> list[Hash]:
-    return [Hash("pdq", to_hex(bits), quality)] if bits else []
+def _pdq(bits: str | None, quality: int | None) -> list[NewHash]:
+    return [NewHash("pdq", to_hex(bits), quality)] if bits else []
 
 
-def _each_once(hashes: Iterable[Hash]) -> list[Hash]:
-    """The first of each kind and value."""
-    first: dict[tuple[str, str], Hash] = {}
+def _each_once(hashes: Iterable[NewHash]) -> list[NewHash]:
+    first: dict[tuple[str, str], NewHash] = {}
     for one in hashes:
         first.setdefault((one.kind, one.value), one)
     return list(first.values())

@@ -1,8 +1,8 @@
-"""Rows → a hash list: CSV, ``kind hash`` lines, or ThreatExchange JSON.
+"""Writes hash lists: CSV, ``kind hash`` lines, or ThreatExchange JSON.
 
-CSV keeps every field except who gave which feedback (it has their joint opinion) and reads back
-to the same rows. Lines keep the active hashes alone. The other formats are what the lists'
-owners send out, and are not written.
+CSV keeps every field but who gave which feedback (only their joint opinion) and reads back to the
+same rows. Lines keep the active hashes alone. The other formats are written by the lists' owners
+only.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import orjson
 
 from gallery.shared.csv_export import csv_lines
 from gallery.shared.errors import UserError
-from moderation.lists.formats.formats import Format
+from moderation.lists.formats.reading import Format
 from moderation.lists.formats.rows import (
+    HashKind,
     HashRow,
-    Kind,
     Media,
     Opinion,
     State,
@@ -30,7 +30,7 @@ CSV_COLUMNS: Final = (
 
 
 class NotWritable(UserError):
-    """The format is one that can only be read."""
+    """The format can only be read."""
 
     code = "not_writable"
 
@@ -68,7 +68,7 @@ def _threatexchange(rows: Iterable[HashRow]) -> Iterator[bytes]:
 def _descriptor(row: HashRow) -> dict[str, Any]:
     descriptor: dict[str, Any] = {"id": row.source_id or f"{row.kind}:{row.value}"}
     if row.kind:
-        video = "VIDEO_" if row.media is Media.VIDEO and row.kind is not Kind.PDQ else ""
+        video = "VIDEO_" if row.media is Media.VIDEO and row.kind is not HashKind.PDQ else ""
         descriptor |= {
             "type": f"HASH_{video}{row.kind.upper()}",
             "raw_indicator": row.value,

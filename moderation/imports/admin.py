@@ -1,18 +1,15 @@
-"""Imports in the admin: upload, look at what would change, confirm, watch, read what was bad."""
+"""Imports in the admin: upload, preview, confirm, watch, read the bad rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import (
-    Http404,
-    HttpRequest,
-    HttpResponse,
-    HttpResponseBase,
-)
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
 from django.template.response import TemplateResponse
@@ -20,17 +17,95 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
+from unfold.widgets import (
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
 from gallery.shared.csv_export import csv_lines
 from gallery.shared.errors import UserError
 from gallery.shared.responses import download
 from moderation.access.admin import ByRole
 from moderation.access.permissions import actor_of
-from moderation.imports import importing, starting_imports
-from moderation.imports.admin.forms import ExportForm, ImportForm
+from moderation.imports import run, start
 from moderation.imports.models import ListImport
+from moderation.imports.options import Options, options
 from moderation.lists import exporting
-from moderation.lists.formats import Format
+from moderation.lists.formats.reading import KNOWN, Format
+from moderation.lists.formats.rows import HashKind
+from moderation.lists.formats.writing import WRITERS
+from moderation.lists.models import BannedList
+
+
+class ImportForm(forms.Form):
+    list = forms.ModelChoiceField(
+        queryset=BannedList.objects.all(), widget=UnfoldAdminSelectWidget(), empty_label="Choose…"
+    )
+    file = forms.FileField(
+        widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.txt,.xml,.json,text/*"}),
+        help_text=f"{KNOWN}.",
+    )
+    format = forms.ChoiceField(
+        required=False,
+        choices=[("", "found out"), *((one.value, one.value) for one in Format)],
+        widget=UnfoldAdminSelectWidget(),
+    )
+    source = forms.CharField(
+        required=False,
+        max_length=255,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="The source of rows that name none.",
+    )
+    kind = forms.ChoiceField(
+        required=False,
+        choices=[("", "as the file says"), *((one.value, one.value) for one in HashKind)],
+        widget=UnfoldAdminSelectWidget(),
+        help_text="The kind of hashes given without one.",
+    )
+    categories = forms.CharField(
+        required=False,
+        max_length=1000,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="Import only these categories, separated by commas; empty = all. "
+        "Required for Project VIC.",
+    )
+    full = forms.BooleanField(
+        required=False,
+        label="This is the full list",
+        widget=UnfoldBooleanSwitchWidget(),
+        help_text="Entries that are missing from it are retired.",
+    )
+
+    def clean_file(self) -> Any:
+        file = self.cleaned_data["file"]
+        if file.size > settings.MAX_LIST_BYTES:
+            raise forms.ValidationError(
+                f"The file has {file.size:,} bytes; at most {settings.MAX_LIST_BYTES:,} can "
+                "be uploaded. manage.py import_hash_list has no limit."
+            )
+        return file
+
+    def options(self) -> Options:
+        """Raises ``UserError``."""
+        given = self.cleaned_data
+        return options(
+            source=given["source"],
+            kind=given["kind"],
+            categories=given["categories"].split(","),
+            full=given["full"],
+        )
+
+
+class ExportForm(forms.Form):
+    list = forms.ModelChoiceField(
+        queryset=BannedList.objects.all(), widget=UnfoldAdminSelectWidget(), empty_label="Choose…"
+    )
+    format = forms.ChoiceField(
+        choices=[(one.value, one.value) for one in WRITERS], widget=UnfoldAdminSelectWidget()
+    )
+
 
 State = ListImport.State
 BADGES = {
@@ -41,23 +116,21 @@ BADGES = {
     "done": "success",
     "failed": "danger",
 }
-SHOWN = 50
+BAD_ROWS_SHOWN = 50
 """Bad rows on an import's page; the download has all that are stored."""
-ROWS = (
+COUNTS_SHOWN = (
     ("added", "Added", "new items"),
     ("changed", "Changed", "other facts, or more hashes"),
-    ("reactivated", "Active again", "their source had withdrawn them and has them again"),
-    ("retired", "Retired", "withdrawn, expired, or missing from a full list: match no more"),
-    ("unchanged", "Unchanged", "nothing new, or older than what is known"),
-    ("kept", "Left retired", "retired here, which an import does not undo"),
+    ("reactivated", "Active again", "their source withdrew them and lists them again"),
+    ("retired", "Retired", "withdrawn, expired, or missing from a full list: no longer matched"),
+    ("unchanged", "Unchanged", "nothing new, or older than the stored entry"),
+    ("kept", "Left retired", "retired by hand, which an import does not undo"),
 )
 """Count, heading, what it means."""
 
 
 @admin.register(ListImport)
 class ListImportAdmin(ByRole):
-    """Imports, newest first."""
-
     view_action = add_action = "import lists"
     list_display = [
         "number", "shown_list", "file_name", "shown_state", "shown_progress", "shown_counts",
@@ -70,7 +143,6 @@ class ListImportAdmin(ByRole):
     sortable_by = ["number"]
 
     def get_urls(self) -> list[URLPattern]:
-        """What can be done with an import, and the way out."""
 
         def page(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
             wrapped: Callable[..., HttpResponseBase] = self.admin_site.admin_view(view)
@@ -99,7 +171,6 @@ class ListImportAdmin(ByRole):
 
     @display(description="progress")
     def shown_progress(self, row: ListImport) -> str:
-        """A bar while it waits or runs."""
         if row.state not in (State.PENDING, State.RUNNING):
             return "–"
         return format_html(
@@ -112,8 +183,7 @@ class ListImportAdmin(ByRole):
 
     @display(description="what changes")
     def shown_counts(self, row: ListImport) -> str:
-        """The counts that are not zero."""
-        names = (*importing.CHANGING, "bad")
+        names = (*run.CHANGE_COUNTS, "bad")
         counts = [f"{row.counts[name]:,} {name}" for name in names if row.counts.get(name)]
         return ", ".join(counts) or "–"
 
@@ -129,13 +199,13 @@ class ListImportAdmin(ByRole):
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        """Upload a file; what it would change is found out first."""
+        """Upload a file; a preview comes first."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         form = ImportForm(request.POST or None, request.FILES or None, initial=request.GET.dict())
         if request.method == "POST" and form.is_valid():
             try:
-                row = starting_imports.begin(
+                row = start.begin(
                     by=actor_of(request),
                     list_id=form.cleaned_data["list"].pk,
                     file=form.cleaned_data["file"],
@@ -155,7 +225,7 @@ class ListImportAdmin(ByRole):
         form_url: str = "",
         extra_context: Any = None,
     ) -> HttpResponse:
-        """An import: how far it is, what it changes, what was bad."""
+        """Progress, changes and bad rows of an import."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         row = self._row(int(object_id) if object_id.isdecimal() else 0)
@@ -168,7 +238,7 @@ class ListImportAdmin(ByRole):
             going=going,
             compared=bool(row.counts) and not going,
             to_confirm=row.state in (State.PREVIEWED, State.WAITING) and bool(row.file),
-            large=importing.is_large(row) if row.counts and not row.finished_at else False,
+            large=run.is_large(row) if row.counts and not row.finished_at else False,
             badge=BADGES[row.state],
             size=filesizeformat(row.size),
             diff=diff(row),
@@ -176,27 +246,25 @@ class ListImportAdmin(ByRole):
             skipped={
                 kind: f"{count:,}" for kind, count in row.counts.get("skipped_kinds", {}).items()
             },
-            bad=row.bad_rows.all()[:SHOWN],
+            bad=row.bad_rows.all()[:BAD_ROWS_SHOWN],
             stored=row.bad_rows.count(),
         )
 
     def confirm_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """The button that has it done."""
-        return self._do(request, pk, starting_imports.confirm, "The import was started.")
+        return self._do(request, pk, start.confirm, "The import was started.")
 
     def discard_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """The button that drops it."""
-        return self._do(request, pk, starting_imports.discard, "The file was discarded.")
+        return self._do(request, pk, start.discard, "The file was discarded.")
 
     def bad_rows_view(self, request: HttpRequest, pk: int) -> HttpResponseBase:
-        """All bad rows that are stored, as CSV."""
+        """All stored bad rows, as CSV."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         row = self._row(pk)
         return download(f"import-{row.pk}-bad-rows.csv", bad_row_lines(row))
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
-        """A list as a download; it is a POST, as it leaves an event."""
+        """A list as a download. A POST, as it records an audit event."""
         if not self.may(request, "export lists"):
             raise PermissionDenied
         form = ExportForm(request.POST or None, initial=request.GET.dict())
@@ -240,7 +308,7 @@ class ListImportAdmin(ByRole):
 
 
 def diff(row: ListImport) -> list[dict[str, Any]]:
-    """The counts of an import with their meaning, and a few entries of each."""
+    """The counts of an import with their meaning, and some entries of each."""
     return [
         {
             "name": name,
@@ -251,11 +319,11 @@ def diff(row: ListImport) -> list[dict[str, Any]]:
             "samples": row.samples.get(name, [])
             + (row.samples.get("missing", []) if name == "retired" else []),
         }
-        for name, heading, meaning in ROWS
+        for name, heading, meaning in COUNTS_SHOWN
     ]
 
 
 def bad_row_lines(row: ListImport) -> Iterator[str]:
-    """The bad rows of an import as CSV."""
+    """As CSV."""
     columns = ("place", "reason", "excerpt")
     return csv_lines(columns, row.bad_rows.values_list(*columns).iterator())

@@ -1,0 +1,67 @@
+"""Asking for rescans of what is stored; ``moderation.pipeline.rescan`` does them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django_q.tasks import async_task
+
+from moderation.access.permissions import Actor
+from moderation.lists.models import BannedHash, BannedItem, RetroScan
+from moderation.lists.verdicts import ALLOWING
+
+CLUSTER: Final = "lists"
+
+
+@transaction.atomic
+def start(
+    *, by: Actor, list_id: int, reason: str, item_id: int | None = None, after_item: int = 0
+) -> RetroScan:
+    """Queue a rescan, in the transaction that changed the list.
+
+    ``item_id``: for that item alone; ``after_item``: for items with a greater id. A waiting scan of
+    the list that covers as much is reused.
+    """
+    waiting = RetroScan.objects.filter(
+        list=list_id, item=None, after_item__lte=after_item, state=RetroScan.State.PENDING
+    )
+    scan = waiting.select_for_update(skip_locked=True).first()
+    if scan is None:
+        scan = RetroScan.objects.create(
+            list_id=list_id,
+            item_id=item_id,
+            after_item=after_item,
+            reason=reason,
+            added_by=by.name,
+        )
+    async_task("moderation.tasks.scan", scan.pk, cluster=CLUSTER)
+    return scan
+
+
+def screen_images(ids: Sequence[int]) -> None:
+    """Queue the screening of images as if they were uploaded now, in this transaction."""
+    async_task("moderation.tasks.screen_images", list(ids), cluster=CLUSTER)
+
+
+TASK_HASHES: Final = 500
+"""Hashes of one task."""
+
+
+def screen_allowed(items: QuerySet[BannedItem]) -> None:
+    """Queue the screening of what these entries of allow lists have allowed.
+
+    Call it in the transaction that changes them, before they are deleted: the task names the
+    hashes.
+    """
+    hashes = BannedHash.objects.filter(item__in=items.order_by().values("pk"), kind=ALLOWING)
+    values = sorted(set(hashes.values_list("value", flat=True)))
+    for start in range(0, len(values), TASK_HASHES):
+        enqueue_allowed(values[start : start + TASK_HASHES])
+
+
+def enqueue_allowed(values: Sequence[str]) -> None:
+    with transaction.atomic():
+        async_task("moderation.tasks.screen_again", list(values), cluster=CLUSTER)
