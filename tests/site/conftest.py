@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.test import Client
+from django.test import Client, override_settings
 
 from imgsmlr_site.models import ApiKey
 
@@ -19,6 +19,13 @@ def closed(settings: Any) -> None:
     settings.THROTTLE_POINTS = 0
     plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
     settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+
+
+@pytest.fixture(scope="module")
+def edge_urls() -> Iterator[None]:
+    """The routes of ``edge_views`` beside the site's. Reading all routes takes a test's time."""
+    with override_settings(ROOT_URLCONF="tests.site.edge_views"):
+        yield
 
 
 @pytest.fixture

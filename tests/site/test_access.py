@@ -12,7 +12,7 @@ from django.test import Client
 
 from imgsmlr_site.models import Scope
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.site.edge_views")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("edge_urls")]
 
 METHOD_SCOPES = {
     "GET": "search",

@@ -16,7 +16,7 @@ from imgsmlr_site.env import LOOPBACK
 from imgsmlr_site.errors import status_of
 from imgsmlr_site.models import ApiKey
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.site.edge_views")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("edge_urls")]
 
 JSON = "application/json"
 

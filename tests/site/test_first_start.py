@@ -13,7 +13,7 @@ from django.test import Client
 from imgsmlr_site.accounts import create_first_admin
 from imgsmlr_site.models import OneTimePassword
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.site.edge_views")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("edge_urls")]
 
 CHANGE = "/admin/password_change/"
 

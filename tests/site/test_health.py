@@ -23,7 +23,7 @@ from imgsmlr_site import health
 from imgsmlr_site.checks import extension_problem, version_tuple
 from imgsmlr_site.env import LOOPBACK
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.site.edge_views")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("edge_urls")]
 
 
 def execute(sql: str) -> None:

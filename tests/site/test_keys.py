@@ -18,7 +18,7 @@ from django.utils import timezone
 from gallery.shared.errors import Conflict
 from imgsmlr_site.models import ApiKey, digest
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.site.edge_views")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("edge_urls")]
 
 ADD_PAGE = "/admin/imgsmlr_site/apikey/add/"
 LIST_PAGE = "/admin/imgsmlr_site/apikey/"

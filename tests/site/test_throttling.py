@@ -14,7 +14,7 @@ from django.test import Client
 from imgsmlr_site.env import LOOPBACK
 from imgsmlr_site.throttling import purge, spend
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.site.edge_views")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("edge_urls")]
 
 HOUR = 3600.0
 LOGIN_PAGE = "/admin/login/"
