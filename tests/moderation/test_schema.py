@@ -18,7 +18,14 @@ from schemathesis import GenerationMode
 from imgsmlr_site.models import ApiKey, Scope
 from moderation import urls
 from tests.examples import examples
-from tests.gallery.api.test_schema import CHECKS, KEY_HEADERS, MODERATION, MOSTLY, api_schema
+from tests.gallery.api.test_schema import (
+    CHECKS,
+    KEY_HEADERS,
+    MODERATION,
+    MOSTLY,
+    api_schema,
+    operation,
+)
 from tests.moderation.factories import make_item, make_list
 
 __all__ = ["api_schema"]
@@ -60,11 +67,10 @@ def test_the_service_keeps_to_its_schema(
     mode: Any,
 ) -> None:
     """Requests that fit the schema and requests that do not: no answer may be a surprise."""
-    operations = {found.ok().label: found.ok() for found in api_schema.get_all_operations()}
     user = User.objects.create_superuser("root")
     _, key = ApiKey.issue(name="all", scopes=Scope.values, user=user)
 
-    @given(case=operations[label].as_strategy(generation_mode=mode), aimed=MOSTLY)
+    @given(case=operation(label).as_strategy(generation_mode=mode), aimed=MOSTLY)
     @examples(5)
     def send(case: schemathesis.Case, aimed: bool) -> None:
         if aimed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,6 +45,31 @@ CHECKS = [
 ]
 
 
+@functools.cache
+def service() -> Any:
+    """The service as this machine meets it."""
+    application = get_wsgi_application()
+
+    def from_here(environ: dict[str, Any], start_response: Any) -> Any:
+        return application({**environ, "REMOTE_ADDR": "127.0.0.1"}, start_response)
+
+    return from_here
+
+
+@functools.cache
+def document() -> Any:
+    """What the service says of itself, asked once."""
+    return schemathesis.openapi.from_wsgi("/api/schema/?format=json", service())
+
+
+@functools.cache
+def operation(label: str) -> Any:
+    """Of the document, by method and path."""
+    return next(
+        found.ok() for found in document().get_all_operations() if found.ok().label == label
+    )
+
+
 @pytest.fixture
 def api_schema(open_api: None, db: None) -> Iterator[Any]:
     """The service as a local client meets it, with two images and a video."""
@@ -51,16 +77,11 @@ def api_schema(open_api: None, db: None) -> Iterator[Any]:
     make.add_pending_image(make.photo(2))
     made_up = {"md5": "0" * 32, "format": "mp4", "width": 640, "height": 360, "bytes": 1}
     Video.objects.create(**made_up, status="ready", added_by="tests")
-    service = get_wsgi_application()
-
-    def from_here(environ: dict[str, Any], start_response: Any) -> Any:
-        return service({**environ, "REMOTE_ADDR": "127.0.0.1"}, start_response)
-
     # The test's transaction lives in this connection, so requests must not close it.
     signals = (request_started, request_finished)
     for signal in signals:
         signal.disconnect(close_old_connections)
-    yield schemathesis.openapi.from_wsgi("/api/schema/?format=json", from_here)
+    yield document()
     for signal in signals:
         signal.connect(close_old_connections)
 
@@ -96,13 +117,10 @@ OPERATIONS = [
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_the_service_keeps_to_its_schema(api_schema: Any, label: str, mode: Any) -> None:
     """Requests that fit the schema and requests that do not: no answer may be a surprise."""
-    operations = {found.ok().label: found.ok() for found in api_schema.get_all_operations()}
-    assert sorted(label for label in operations if MODERATION not in label) == sorted(OPERATIONS)
-
     kind = Video if "videos" in label else Image
     item = kind.objects.get(status="ready").pk
 
-    @given(case=operations[label].as_strategy(generation_mode=mode), aimed=MOSTLY)
+    @given(case=operation(label).as_strategy(generation_mode=mode), aimed=MOSTLY)
     @examples(8)
     def send(case: schemathesis.Case, aimed: bool) -> None:
         if aimed:
@@ -122,6 +140,11 @@ def test_the_service_keeps_to_its_schema(api_schema: Any, label: str, mode: Any)
         # Nothing in this operation can be sent wrong.
         assert mode is GenerationMode.NEGATIVE
         assert label == "GET /api/v1/status/"
+
+
+def test_every_operation_is_tried(api_schema: Any) -> None:
+    labels = [found.ok().label for found in api_schema.get_all_operations()]
+    assert sorted(label for label in labels if MODERATION not in label) == sorted(OPERATIONS)
 
 
 def test_the_schema_is_made_without_warnings(tmp_path: Any) -> None:
