@@ -1,7 +1,7 @@
-"""Who is asking, and what they may do: keys, sessions, open networks, cross-site refusal.
+"""Who makes a request, and what they may do: keys, sessions, open networks, cross-site refusal.
 
-``AccessMiddleware`` puts an ``Access`` on each request as ``request.access``; inner apps use it
-by its shape and never import this module. Nothing is looked up before it is first read.
+``AccessMiddleware`` puts an ``Access`` on each request as ``request.access``; the apps use it by
+its shape and never import this module. The database is asked when it is first read.
 """
 
 from __future__ import annotations
@@ -36,12 +36,9 @@ ROLE_SCOPES = {
     Role.LEAD: ALL_SCOPES,
     Role.ADMIN: ALL_SCOPES,
 }
-"""The most that a person may do, and so a key that is bound to one; services ask for the role, too.
-
-Without a role that is reading what everybody with a login may read.
-"""
+"""The most that a person, or a key of that person, may do; services check the role, too."""
 UNBOUND_SCOPES = ALL_SCOPES - {Scope.MODERATE.value}
-"""The most that a key of nobody may do: decisions are personal."""
+"""The most that a key without a user may do: decisions are personal."""
 
 THROTTLE_PERIOD = 60.0
 
@@ -75,9 +72,9 @@ HOW_TO_ASK = "Send an API key as 'Authorization: Bearer <key>' or 'X-API-Key: <k
 class Access:
     """What one request may do.
 
-    ``actor`` is what is written into rows and logs (``key:loader``, ``user:admin``, ``open``,
-    ``none``); ``client`` is the identity that throttles count. ``role``: of its user at this
-    moment. ``refusal`` is why the request has no scopes, where that can be said.
+    ``actor`` is written into rows and logs (``key:loader``, ``user:admin``, ``open``, ``none``);
+    throttles count ``client``. ``role``: of its user at this moment. ``refusal``: why the request
+    has no scopes, where a sentence can say so.
     """
 
     actor: str
@@ -96,7 +93,7 @@ class Access:
 
     @property
     def probes_as(self) -> str:
-        """``client``, empty for who may see what is on the lists anyway."""
+        """``client``; empty for callers who may see matches."""
         return "" if can(Actor.caller(cast(Caller, self)), "see matches") else self.client
 
     def allows(self, scope: str) -> bool:

@@ -69,7 +69,7 @@ def note_one_time_password(request: HttpRequest, user: User, **kwargs: object) -
 
 
 class OneTimePasswordMiddleware:
-    """Leads the admin's pages to the change of password; after AuthenticationMiddleware."""
+    """Redirects the admin's pages to the change of password; after AuthenticationMiddleware."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -115,13 +115,13 @@ class LimitedLoginForm(AuthenticationForm):
 class RoleBackend(ModelBackend):
     """Passwords as Django checks them. A permission of images or videos counts only with a role.
 
-    So whoever loses the role loses the admin's pages with it, whatever was granted beside it.
-    Viewers only view. What else is granted, such as managing accounts, has no role to go by.
+    A person who loses the role loses these pages of the admin, whatever was granted. Viewers only
+    view. Other permissions, such as managing accounts, do not depend on a role.
     """
 
     def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
-        """Those of user and groups that the role bears. Kept as Django keeps what was granted: on
-        the row that this request has loaded, so no longer than the request."""
+        """Those of user and groups that the role permits. Cached on the loaded row, as Django
+        does, so no longer than the request."""
         kept: set[str] | None = getattr(user_obj, "_bounded_permissions", None)
         if kept is None or obj is not None:
             granted: set[str] = super().get_all_permissions(user_obj, obj)

@@ -43,23 +43,20 @@ class ApiKeyAdmin(ModelAdmin):
     actions = ["revoke"]
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        """Superusers alone: whoever can issue keys can give themselves every scope."""
+        """Superusers only: a person who issues keys can give themselves every scope."""
         return bool(request.user.is_active and request.user.is_superuser)
 
     def has_view_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        """As for the module."""
         return self.has_module_permission(request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """As for the module."""
         return self.has_module_permission(request)
 
     def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        """As for the module."""
         return self.has_module_permission(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        """Nobody; revoke instead."""
+        # Revoke instead.
         return False
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:

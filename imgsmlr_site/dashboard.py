@@ -1,4 +1,4 @@
-"""The admin's first page: is everything well, and if not, what is wrong?"""
+"""The admin's first page: what is wrong, what waits, what failed."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def older() -> list[dict[str, Any]]:
-    """What code before this one described, as far as there is any, and which command does it anew.
+    """Items that an earlier version described, and the command that describes them again.
 
-    ``by_hand``: how many no worker takes up.
+    ``by_hand``: how many of them need the command, because no worker can do it.
     """
     found = []
     for model, command in ((Image, "describe_missing"), (Video, "index_missing")):

@@ -1,4 +1,4 @@
-"""What every request meets before a view: limits, refusals, and a mended last slash."""
+"""Middleware before every view: limits, refusals, and a corrected last slash."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 
 
 def mend_last_slash(request: HttpRequest) -> None:
-    """Let a request that changes something reach the view that was meant, with or without "/".
+    """Let a request that changes something reach its view, with or without the last "/".
 
     Django answers a missing one with a redirect, which clients follow with a GET: the upload would
     be lost, and the answer a 200.
@@ -39,8 +39,8 @@ ENCODED_NUL = re.compile("%00|\x00")
 
 
 class EdgeMiddleware:
-    """Refuses what no view should see; answers the refusals that plain views raise, and mends
-    paths that lack the last slash.
+    """Refuses requests that no view should get, answers refusals that plain views raise, and
+    corrects paths without the last slash.
 
     Oversized bodies are refused before they are read, a NUL in the path or the query before
     it can reach PostgreSQL.

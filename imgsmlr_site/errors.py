@@ -91,7 +91,7 @@ def user_problem(error: UserError) -> tuple[int, dict[str, Any], dict[str, str]]
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
-    """REST framework's hook. None (a 500, logged by Django) for what nobody foresaw."""
+    """REST framework's hook. None for unexpected errors: a 500, logged by Django."""
     if isinstance(exc, UserError):
         status, body, headers = user_problem(exc)
         return Response(body, status=status, headers=headers)
@@ -106,7 +106,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
 
 
 def as_api_exception(exc: Exception) -> exceptions.APIException | None:
-    """REST framework's form of Django's own refusals; None for anything unforeseen."""
+    """Django's own refusals as exceptions of REST framework; None for unexpected errors."""
     match exc:
         case exceptions.APIException():
             return exc
@@ -179,7 +179,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """``handler500``: says nothing of the inside; Django has logged it."""
+    """``handler500``: tells no details; Django has logged them."""
     if request.path.startswith(API_PREFIX):
         return problem_response(500, "internal_error", "The service failed; its log says why.")
     return defaults.server_error(request)

@@ -26,9 +26,9 @@ NUL_SENTENCE = "The text holds a NUL character, which cannot be stored: remove i
 
 
 def refuse_nul(value: Any, path: str = "") -> None:
-    """Raise ``ValidationError`` if any string of a JSON value or form, key or not, holds a NUL.
+    """Raise ``ValidationError`` if any string of a JSON value or form, also a key, has a NUL.
 
-    PostgreSQL's text and jsonb cannot hold one; a NUL that reached it would be a 500.
+    PostgreSQL's text and jsonb cannot store one; it would become a 500.
     """
     if isinstance(value, str):
         if NUL in value:
@@ -128,7 +128,7 @@ class OrjsonRenderer(JSONRenderer):
 
 
 class NewestFirst(CursorPagination):
-    """Pages by id, newest first: each costs the same, however deep, and none shifts."""
+    """Pages by id, newest first: every page costs the same, and new rows do not shift them."""
 
     ordering = "-id"
     page_size = 20

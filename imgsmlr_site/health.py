@@ -21,7 +21,7 @@ from gallery.search.match_types import MATCH_TYPES
 from imgsmlr_site.checks import extension_problem
 
 STALLED_AFTER = 60.0
-"""Seconds a due task may wait while nobody works on any of its queue."""
+"""Seconds a due task may wait while no worker has a task of its queue."""
 
 QUEUE = """
 SELECT count(*) FILTER (WHERE lock <= now()), count(*) FILTER (WHERE lock > now()),
@@ -41,7 +41,7 @@ class Queue:
 
     @property
     def stalled(self) -> bool:
-        """Tasks wait and nobody takes any; a long queue that moves is not stalled."""
+        """Tasks wait and no worker takes any; a long queue that moves is not stalled."""
         return self.oldest > STALLED_AFTER and not self.working
 
 

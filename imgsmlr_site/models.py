@@ -1,4 +1,4 @@
-"""What the edge stores: API keys, throttle buckets, unchanged one-time passwords."""
+"""API keys, and one-time passwords that were not changed yet."""
 
 from __future__ import annotations
 

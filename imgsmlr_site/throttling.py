@@ -43,7 +43,7 @@ DELETE FROM imgsmlr_site_throttle WHERE client IN (
 
 
 class Throttled(UserError):
-    """The client asked too much; ``wait`` is after how many seconds this would pass."""
+    """The client has spent its budget; ``wait`` is the seconds until this request would pass."""
 
     code = "throttled"
 

@@ -1,4 +1,4 @@
-"""Who is asking, as inner apps see it: ``imgsmlr_site`` decides and puts it on the request."""
+"""Who makes a request, as the apps see it; ``imgsmlr_site`` puts it on the request."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, Final, Protocol, cast
 
 class Access(Protocol):
     """What one request may do. ``actor`` is what rows and logs name, such as ``key:loader``;
-    ``via`` is key, session, open or none; ``client`` is whom budgets count, and ``probes_as`` whom
-    that of near contents counts: nobody where the caller is told all that lists say anyway."""
+    ``via`` is key, session, open or none; ``client`` is counted by throttles, and ``probes_as`` by
+    the budget of near contents: empty for callers who may see the lists' matches."""
 
     actor: str
     via: str
@@ -17,7 +17,7 @@ class Access(Protocol):
 
     @property
     def probes_as(self) -> str:
-        """``client``, or nobody."""
+        """``client``, or empty."""
         ...
 
     def allows(self, scope: str) -> bool:
@@ -29,7 +29,7 @@ class Access(Protocol):
         ...
 
     def may_change(self, added_by: str) -> bool:
-        """Whether what ``added_by`` names has added is the caller's to change and delete."""
+        """Whether the caller may change and delete what ``added_by`` has added."""
         ...
 
     def charge(self, cost: float) -> None:
@@ -39,7 +39,7 @@ class Access(Protocol):
 
 @dataclass(frozen=True)
 class Sender:
-    """Who sent a content that meets the lists: what rows name, and ``Access.probes_as``."""
+    """Who sent a content that is screened: the name for rows, and ``Access.probes_as``."""
 
     name: str
     client: str = ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 class UserError(Exception):
     """A refusal that says, in one sentence, what the caller can do about it.
 
-    ``code`` is a stable machine-readable word; ``field`` names the input at fault, if one is.
+    ``code`` is a stable machine-readable word; ``field`` names the wrong input, if there is one.
     """
 
     code = "invalid"
@@ -30,7 +30,7 @@ class NotFound(UserError):
 
 
 class Conflict(UserError):
-    """The request contradicts what is stored; ``existing_id`` names the row in the way."""
+    """The request contradicts what is stored; ``existing_id`` names the existing row."""
 
     code = "conflict"
 
@@ -46,6 +46,6 @@ class Unavailable(UserError):
 
 
 class NotYours(UserError):
-    """The caller may change and delete what it has added itself, and not this."""
+    """The caller may change and delete only what it has added itself."""
 
     code = "forbidden"

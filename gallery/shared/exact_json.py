@@ -1,4 +1,4 @@
-"""JSON whose whole numbers beyond 64 bits are not made floats of, as orjson does in silence.
+"""JSON that refuses whole numbers beyond 64 bits, of which orjson silently makes floats.
 
 Two long ids that differ in the last digit would become one. No Django here.
 """
@@ -17,7 +17,7 @@ _LONG: Final = re.compile(rb"\d{19}")
 
 
 class TooLong(ValueError):
-    """A whole number that 64 bits cannot hold; the text says what to send instead."""
+    """A whole number beyond 64 bits; the text says what to send instead."""
 
     def __init__(self, digits: str) -> None:
         shown = digits if len(digits) <= 40 else f"{digits[:37]}…"
@@ -26,14 +26,14 @@ class TooLong(ValueError):
 
 def refuse(digits: str) -> int:
     """Raises TooLong for digits that make no 64-bit number."""
-    # Twenty digits and a sign; longer ones are not worth the time it takes to read them.
+    # Twenty digits and a sign; reading longer ones takes time for nothing.
     if len(digits) > 21 or (value := int(digits)) not in BITS_64:
         raise TooLong(digits)
     return value
 
 
 def loads(data: bytes, whole_number: Callable[[str], Any] = refuse) -> Any:
-    """The value; ``whole_number`` makes it of the digits where a long number occurs.
+    """The value; ``whole_number`` converts the digits of long numbers.
 
     Raises ``orjson.JSONDecodeError``, and TooLong by default; both are ValueErrors.
     """

@@ -167,7 +167,7 @@ def create_cluster(cluster: Path, binaries: Path, account: pwd.struct_passwd) ->
 
 
 def write_access_rules(cluster: Path, account: pwd.struct_passwd) -> None:
-    """Let in the users named, as the kernel knows them, and nobody else."""
+    """Only these users of the operating system may connect."""
     allowed = "".join(f'imgsmlr "{user}" {ROLE}\n' for user in sorted({account.pw_name, "root"}))
     rules = {"pg_hba.conf": "local all all peer map=imgsmlr\n", "pg_ident.conf": allowed}
     for name, text in rules.items():
@@ -177,7 +177,7 @@ def write_access_rules(cluster: Path, account: pwd.struct_passwd) -> None:
 
 
 def prepare_directory(directory: Path, account: pwd.struct_passwd) -> None:
-    """Make the directory of the socket; refuse one that somebody else made at that name."""
+    """Make the directory of the socket; refuse one that another user made under that name."""
     with contextlib.suppress(FileExistsError):
         directory.mkdir(mode=0o700)
         give_to(account, directory)

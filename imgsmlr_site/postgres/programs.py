@@ -195,7 +195,7 @@ def _place_of_copy(binaries: Path) -> Path:
 
 
 def _make_readable(directory: Path) -> None:
-    """The originals may have been installed under a umask that lets in nobody else."""
+    """The package may have been installed under a umask that excludes other users."""
     for path, _, files in os.walk(directory):
         Path(path).chmod(0o755)
         for name in files:
