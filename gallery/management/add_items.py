@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from gallery.items.import_sources import Source, read_sources
 from gallery.items.importing import ImportOutcome
+from gallery.shared.csv_export import cell
 from gallery.shared.errors import UserError
 
 MAX_PRINTED_FAILURES: Final = 10
@@ -89,7 +90,7 @@ class AddItemsCommand(BaseCommand):
             if not outcome.reason:
                 return
             if path is not None:
-                writer.writerow([outcome.source.name, outcome.kind, outcome.reason])
+                writer.writerow(map(cell, (outcome.source.name, outcome.kind, outcome.reason)))
             elif outcome.kind == "failed" and counts["failed"] <= MAX_PRINTED_FAILURES:
                 is_last = counts["failed"] == MAX_PRINTED_FAILURES
                 more = " (use --report FILE to see all)" if is_last else ""

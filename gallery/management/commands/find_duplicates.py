@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from argparse import ArgumentParser
 from pathlib import Path
@@ -12,7 +11,8 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from gallery.duplicates import scan
-from gallery.duplicates.clusters import all_clusters, find_groups
+from gallery.duplicates.clusters import Cluster, all_clusters, find_groups
+from gallery.shared.csv_export import csv_lines
 from gallery.shared.errors import Conflict, UserError
 from gallery.shared.locking import Lock, only_one
 
@@ -100,9 +100,10 @@ class Command(BaseCommand):
     def export(self, path: Path) -> None:
         """The clusters, the most certain first; members by id, the one to keep first."""
         with path.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(["id", "keep", "members", "confidence"])
-            for cluster in all_clusters():
-                members = " ".join(str(member.image.pk) for member in cluster.members)
-                keep = cluster.best.image.pk
-                writer.writerow([cluster.id, keep, members, f"{cluster.confidence:.6f}"])
+            columns = ("id", "keep", "members", "confidence")
+            stream.writelines(csv_lines(columns, map(_row, all_clusters())))
+
+
+def _row(cluster: Cluster) -> tuple[Any, ...]:
+    members = " ".join(str(member.image.pk) for member in cluster.members)
+    return cluster.id, cluster.best.image.pk, members, f"{cluster.confidence:.6f}"
