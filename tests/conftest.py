@@ -76,7 +76,7 @@ _numbers = itertools.count()
 
 @pytest.fixture(autouse=True)
 def _own_media(settings: Any) -> None:
-    settings.MEDIA_ROOT = DATA_DIR / "media" / str(next(_numbers))
+    settings.MEDIA_ROOT = DATA_DIR / "media-of-tests" / str(next(_numbers))
 
 
 @pytest.fixture(autouse=True)
