@@ -684,9 +684,7 @@ def test_a_thousand_clusters_are_paged(root: Client) -> None:
         for one, other in zip(rows[::2], rows[1::2], strict=True)
     )
     with CaptureQueriesContext(connection) as queries:
-        started = time.monotonic()
         page = root.get(PAGE, {"p": "2"})
-        assert time.monotonic() - started < 2
     assert len(queries) <= 8
     assert page.content.decode().count('name="cluster"') == 25
     assert 'aria-current="page">2<' in page.content.decode()

@@ -8,6 +8,8 @@ import resource
 import struct
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -337,6 +339,16 @@ def test_a_header_that_claims_ten_hours() -> None:
         all_of(claims, Limits(max_duration_ms=11 * 3_600_000))
 
 
+@contextmanager
+def decoding_takes_at_most(seconds: float) -> Iterator[None]:
+    """Of processor time, which a busy machine does not lengthen."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    try:
+        yield
+    finally:
+        assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - used < seconds
+
+
 def test_an_mp4_header_that_claims_ten_hours_is_not_believed() -> None:
     data = encode(FRAMES)
     scale = struct.unpack_from(">I", data, data.index(b"mvhd") + 16)[0]
@@ -348,10 +360,8 @@ def test_an_mp4_header_that_claims_ten_hours_is_not_believed() -> None:
 def test_a_claim_of_a_thousand_million_frames() -> None:
     data = encode(FRAMES)
     claims = with_header(data, b"stts", 12, 1_000_000_000)
-    started = time.monotonic()
-    with pytest.raises((NotAVideo, VideoTooLarge)):
+    with pytest.raises((NotAVideo, VideoTooLarge)), decoding_takes_at_most(10):
         all_of(with_header(claims, b"stsz", 12, 1_000_000_000), LIMITS)
-    assert time.monotonic() - started < 10
 
 
 def test_a_video_that_lasts_longer_than_allowed() -> None:
@@ -378,10 +388,8 @@ def test_huge_dimensions_are_refused_before_they_are_decoded() -> None:
         all_of(data, Limits(max_pixels=320 * 100))
     gif = bytearray(animation([FRAMES[0][1]] * 2, "GIF"))
     gif[6:10] = struct.pack("<HH", 20_000, 20_000)
-    started = time.monotonic()
-    with pytest.raises(VideoTooLarge, match="pixels"):
+    with pytest.raises(VideoTooLarge, match="pixels"), decoding_takes_at_most(5):
         all_of(bytes(gif))
-    assert time.monotonic() - started < 5
 
 
 def test_a_frame_that_really_has_sixteen_million_pixels() -> None:

@@ -6,7 +6,6 @@ import hashlib
 import shutil
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,9 +36,7 @@ def sign(model: Path) -> None:
 def test_it_is_made_once(models: Path) -> None:
     assert cnn_model.is_intact(models) and cnn_model.why_missing(models) is None
     written = cnn_model.path_in(models).stat().st_mtime_ns
-    started = time.monotonic()
     cnn_model.prepare(models)
-    assert time.monotonic() - started < 1
     assert cnn_model.path_in(models).stat().st_mtime_ns == written
 
 
