@@ -14,7 +14,7 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from gallery.imaging.profiles import from_cicp
+from gallery.imaging.decoding.icc_profiles import profile_of_cicp
 
 Pixels = NDArray[np.uint8]
 
@@ -62,7 +62,7 @@ def _srgb() -> bytes:
 
 
 def _p3() -> bytes:
-    found = from_cicp(*DISPLAY_P3)
+    found = profile_of_cicp(*DISPLAY_P3)
     assert found
     return found
 

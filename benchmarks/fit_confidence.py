@@ -20,13 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from benchmarks.cache import ROOT
 from benchmarks.recall import asking, corpus, database, duplicates, peers, transforms
 from benchmarks.recall.asking import AS_IT_IS, Answers, Question
 from benchmarks.recall.methods import EVIDENCE
 from benchmarks.recall.split import FULL, Split, split
 
-TARGET = ROOT / "gallery" / "confidence.json"
 DECAY = 1e-3
 """Ridge penalty on the weights, per question."""
 EVEN = 0.5
@@ -73,13 +71,13 @@ def candidates(questions: Sequence[Question], answers: Answers, match_type: str)
 
 
 def _evidence(values: dict[str, Any]) -> Any:
-    from gallery.imaging.geometry import Match
-    from gallery.imaging.image_registration import Likeness
-    from gallery.search.confidence import Evidence
+    from gallery.imaging.geometry import GeometricMatch
+    from gallery.imaging.image_registration import RegistrationSimilarity
+    from gallery.search.confidence import CopyEvidence
 
-    match = Match(**values["match"]) if values["match"] else None
-    likeness = Likeness(**values["likeness"]) if values["likeness"] else None
-    return Evidence(**{**values, "match": match, "likeness": likeness})
+    match = GeometricMatch(**values["match"]) if values["match"] else None
+    similarity = RegistrationSimilarity(**values["similarity"]) if values["similarity"] else None
+    return CopyEvidence(**{**values, "match": match, "similarity": similarity})
 
 
 def fit(found: Candidates) -> Fitted:
@@ -181,7 +179,9 @@ def main() -> None:
             "those whose SHA-256 is even; written by benchmarks/fit_confidence.py",
             **{name: calibration(questions, answers, name) for name in ("copy", "auto")},
         }
-    write(data, TARGET)
+    from gallery.search.confidence import PARAMETERS
+
+    write(data, PARAMETERS)
 
 
 def write(data: dict[str, Any], path: Path) -> None:

@@ -22,12 +22,7 @@ from benchmarks.videos import asking, corpus, figures, gallery, queries, tracks
 from benchmarks.videos.asking import Answers, Found
 from benchmarks.videos.corpus import Corpus
 from benchmarks.videos.queries import Counts, Question
-from videos.match.confidence import (
-    FEATURES,
-    PARAMETERS,
-    Evidence,
-    features,
-)
+from videos.match.confidence import FEATURES, PARAMETERS, VideoEvidence, features
 
 COUNTS = Counts(stills=50, clips=25, unrelated_stills=400, unrelated_clips=150, flagged=0)
 UNRELATED = (queries.UNRELATED_STILL, queries.UNRELATED_CLIP)
@@ -59,12 +54,12 @@ def candidates(
             said = is_right(question, found, track)
             if said is None or found.kind != ("clip" if kind == STORED else kind):
                 continue
-            evidence = Evidence(*found.evidence)  # type: ignore[arg-type]
+            evidence = VideoEvidence(*found.evidence)  # type: ignore[arg-type]
             if kind == "clip":
                 # Its course tells footage of one series apart; a crop of it is none the less it.
                 evidence = replace(evidence, shown=0.0)
             if kind == STORED:
-                evidence = Evidence(*astuple(evidence)[:4])
+                evidence = VideoEvidence(*astuple(evidence)[:4])
             rows.append(features(evidence))
             right.append(said)
             numbers.append(number)

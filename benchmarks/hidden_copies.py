@@ -109,7 +109,7 @@ def _different(pictures: Iterable[Pixels]) -> list[Pixels]:
     kept: list[Pixels] = []
     hashes: list[bytes] = []
     for rgb in pictures:
-        turned = pdq.dihedral(rgb)
+        turned = pdq.dihedral_hashes(rgb)
         if turned is None or turned[1] < pdq.LOW_QUALITY:
             continue
         if hashes:

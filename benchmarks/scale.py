@@ -163,7 +163,7 @@ def _search(
     nearest.EXACT_ABOVE = 0 if exact else bound
     started = time.perf_counter()
     try:
-        matches = nearest.nearest(match_type, version, columns, threshold=FAR, limit=LIMIT)
+        matches = nearest.nearest_images(match_type, version, columns, threshold=FAR, limit=LIMIT)
     finally:
         nearest.EXACT_ABOVE = bound
     milliseconds = (time.perf_counter() - started) * 1000

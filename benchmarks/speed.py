@@ -137,7 +137,7 @@ def floor(pictures: Sequence[bytes]) -> dict[str, float]:
     """Pictures a second of the parts alone, in one process: decoding, describing, the SQL."""
     from gallery.imaging import decoding, descriptors
     from gallery.items import conf
-    from gallery.search.nearest import nearest
+    from gallery.search.nearest import nearest_images
 
     limits = conf.limits()
     decoded = []
@@ -158,7 +158,7 @@ def floor(pictures: Sequence[bytes]) -> dict[str, float]:
     )
     rates["SQL of an imgsmlr search"] = _rate(
         lambda: [
-            nearest("imgsmlr", imgsmlr.version, values, threshold=1.0, limit=20)
+            nearest_images("imgsmlr", imgsmlr.version, values, threshold=1.0, limit=20)
             for values in columns
         ],
         len(columns),

@@ -7,7 +7,7 @@ its shape and never import this module. The database is asked when it is first r
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -17,14 +17,12 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
+from gallery.net.addresses import Address, in_networks
 from gallery.shared.access import Access as Caller
 from gallery.shared.errors import UserError
 from imgsmlr_site.models import ApiKey, Scope, digest
 from imgsmlr_site.throttling import Throttled, spend
 from moderation.access.permissions import Actor, Role, can
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_SCOPES = frozenset({Scope.SEARCH.value, Scope.ADD.value, Scope.CHECK.value})
@@ -141,7 +139,7 @@ def resolve(request: HttpRequest) -> Access:
     text = presented_key(request)
     if text is not None:
         return key_access(text, client)
-    is_open = direct and address is not None and within(address, settings.OPEN_API)
+    is_open = direct and address is not None and in_networks(address, settings.OPEN_API)
     user = request.user
     if user.is_authenticated and user.is_active:
         access = session_access(user, is_open)
@@ -225,14 +223,14 @@ def client_address(request: HttpRequest) -> tuple[Address | None, bool]:
     would otherwise open the service to the world.
     """
     peer = parse_address(request.META.get("REMOTE_ADDR", ""))
-    if peer is None or not within(peer, settings.TRUSTED_PROXIES):
+    if peer is None or not in_networks(peer, settings.TRUSTED_PROXIES):
         forwarded = any(f"HTTP_{name}" in request.META for name in FORWARDING_HEADERS)
         return peer, not forwarded
     for word in reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")):
         address = parse_address(word.strip())
         if address is None:
             break
-        if not within(address, settings.TRUSTED_PROXIES):
+        if not in_networks(address, settings.TRUSTED_PROXIES):
             return address, True
     return peer, False
 
@@ -244,11 +242,6 @@ def parse_address(text: str) -> Address | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
-
-
-def within(address: Address, networks: Iterable[Network]) -> bool:
-    """Whether one of the networks holds the address."""
-    return any(address in network for network in networks)
 
 
 def throttle_address(address: Address | None) -> str:

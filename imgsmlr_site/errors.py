@@ -18,7 +18,7 @@ from django.views import defaults
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
-from gallery.imaging.picture_limits import TooLarge
+from gallery.imaging.decoding.limits import TooLarge
 from gallery.items.publishing import QueryRefused
 from gallery.shared.errors import (
     Conflict,

@@ -16,7 +16,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from gallery.search import searching
+from gallery.search import image_search
 from gallery.search.match_types import MATCH_TYPES
 from imgsmlr_site.checks import extension_problem
 
@@ -104,7 +104,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
     body = {part: found.get(part, "ok") for part in parts}
     if "database" in found:
         body = {"database": found["database"]}
-    reasons = searching.unavailable()
+    reasons = image_search.unavailable_match_types()
     return JsonResponse(
         {
             "status": "unavailable" if found else "ok",

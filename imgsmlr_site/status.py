@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from gallery.api.schema import answers
 from gallery.items.item import Status
 from gallery.items.models import Image
-from gallery.search import searching
+from gallery.search import image_search
 from gallery.search.match_types import MATCH_TYPES
 from imgsmlr_site.health import queues
 from videos.models import Video
@@ -68,7 +68,7 @@ def _by_status(items: QuerySet[Any]) -> dict[str, int]:
 
 def match_types() -> dict[str, dict[str, Any]]:
     """Each match type, whether it can be used here, and what its distances mean."""
-    reasons = searching.unavailable()
+    reasons = image_search.unavailable_match_types()
     return {
         name: {
             "label": kind.label,

@@ -22,7 +22,7 @@ import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from gallery.imaging.containers import boxes
+from gallery.imaging.decoding.containers import boxes
 from tests.factories import encoded, wheel_photo
 
 Pixels = NDArray[Any]

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import client, fileserver, pictures, report, scale, service, speed
 from gallery.imaging.decoding import decode
-from gallery.imaging.picture_limits import Limits
+from gallery.imaging.decoding.limits import PictureLimits
 from gallery.items.models import Image
 from gallery.items.versions import ClipVersion
 
@@ -21,7 +21,8 @@ def test_pictures_are_many_small_and_the_same() -> None:
     assert files == pictures.jpegs(40)
     assert len(set(files)) == 40
     sides = [
-        max(decode(data, Limits()).info.width, decode(data, Limits()).info.height) for data in files
+        max(decode(data, PictureLimits()).info.width, decode(data, PictureLimits()).info.height)
+        for data in files
     ]
     assert min(sides) >= 160
     assert max(sides) <= pictures.LARGEST

@@ -8,8 +8,8 @@ from functools import cache
 
 from django.conf import settings
 
-from gallery.net.fetching import FetchPolicy
-from videos.decode.decoder_protocol import Limits
+from gallery.net.transport import FetchPolicy
+from videos.decode.decoder_protocol import VideoLimits
 
 PROBE_SECONDS = 20
 """Limit for reading a video's size and codec, while its sender waits."""
@@ -24,9 +24,9 @@ _MEMORY_PER_PIXEL = 114
 
 
 @cache
-def limits() -> Limits:
+def limits() -> VideoLimits:
     """Limits for decoding a whole video."""
-    return Limits(
+    return VideoLimits(
         max_bytes=settings.MAX_VIDEO_BYTES,
         max_pixels=settings.MAX_VIDEO_PIXELS,
         memory_bytes=_MEMORY_BYTES + _MEMORY_PER_PIXEL * settings.MAX_VIDEO_PIXELS,
@@ -37,13 +37,13 @@ def limits() -> Limits:
 
 
 @cache
-def probe_limits() -> Limits:
+def probe_limits() -> VideoLimits:
     """Limits for reading the first frames of a new video."""
     return replace(limits(), cpu_seconds=PROBE_SECONDS, wall_seconds=float(PROBE_SECONDS))
 
 
 @cache
-def query_limits() -> Limits:
+def query_limits() -> VideoLimits:
     """Limits for decoding the video of a query, while its sender waits."""
     return replace(
         limits(),

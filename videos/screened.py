@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.imaging.descriptors.pdq import LOW_QUALITY, dihedral
-from videos.decode.decoder_protocol import Frame
+from gallery.imaging.descriptors.pdq import LOW_QUALITY, dihedral_hashes
+from videos.decode.decoder_protocol import DecodedFrame
 
 SCREENED_PER_SECOND: Final = 16.0
 """Points of the grid: a picture that is held for 63 ms is on the screen at one of them. Each
@@ -21,7 +21,7 @@ SAME_BITS: Final = 8
 """Of 256 up to which two pictures count as one."""
 
 REMEMBERED: Final = 64
-"""DistinctPictures pictures that one is compared with: two that alternate are two."""
+"""Recent distinct pictures that each is compared with, so that two that alternate count as two."""
 
 
 RECORD: Final = np.dtype(
@@ -61,12 +61,12 @@ class DistinctPictures:
         self._layer = 0
         self._recent: deque[NDArray[np.uint8]] = deque(maxlen=REMEMBERED)
 
-    def of(self, frame: Frame) -> ScreenedPicture | None:
+    def of(self, frame: DecodedFrame) -> ScreenedPicture | None:
         """None for a picture that was seen before, or whose hash is not reliable."""
         if frame.layer != self._layer:
             self._layer = frame.layer
             self._recent.clear()
-        hashed = dihedral(frame.rgb)
+        hashed = dihedral_hashes(frame.rgb)
         if hashed is None or hashed[1] < LOW_QUALITY:
             return None
         seen = ScreenedPicture(frame.t, frame.until, frame.layer, *hashed, frame.rgb)

@@ -22,7 +22,7 @@ from benchmarks.cache import directory
 from benchmarks.recall import corpus as recall
 from benchmarks.recall.corpus import FLATTEST, NARROWEST, SUFFIXES, shrunk
 from gallery.imaging.decoding import decode
-from gallery.imaging.picture_limits import Limits
+from gallery.imaging.decoding.limits import PictureLimits
 from gallery.shared.errors import UserError
 
 PHOTOGRAPHS: Final = (
@@ -107,7 +107,7 @@ def _files(path: Path) -> Iterator[bytes]:
 def _keep(data: bytes, inside: Path) -> None:
     """Write the working copy, if the picture can be used."""
     try:
-        rgb = decode(data, Limits()).rgb
+        rgb = decode(data, PictureLimits()).rgb
     except (UserError, OSError):
         return
     height, width = rgb.shape[:2]

@@ -79,14 +79,14 @@ def load(path: Path) -> Pixels:
 
 def hash_of(rgb: Pixels) -> bytes | None:
     """None if the picture says too little."""
-    found = pdq.describe(rgb)
+    found = pdq.describe_pdq(rgb)
     good = found is not None and found["pdq_quality"] >= LOW_QUALITY
     return bytes.fromhex(pdq.to_hex(found["pdq"])) if found and good else None
 
 
 def as_it_is(rgb: Pixels) -> list[bytes]:
     """The hashes that a picture is compared by as it is: in eight turns, if it says enough."""
-    found = pdq.dihedral(rgb)
+    found = pdq.dihedral_hashes(rgb)
     return list(found[0]) if found is not None and found[1] >= LOW_QUALITY else []
 
 
@@ -116,7 +116,7 @@ def copies(path: Path, photograph: bool) -> list[Copy]:
         seen = variants(sent, LOW_QUALITY)
         proof = evidence(seen, stored)[0] if seen else None
         asked = seen is not None and bool(
-            len(hash_index.scan_likely(np.arange(1), stored, seen.asked, FARTHEST)[0])
+            len(hash_index.scan_likely(np.arange(1), stored, seen.searched, FARTHEST)[0])
         )
         blocks = bool(proof and seen and asked and proof.blocks(seen))
         edited = proof is not None and asked
@@ -152,7 +152,7 @@ def stranger(place: Place, index: HashIndex, rows: Sequence[Place]) -> Stranger 
     seen = variants(rgb, LOW_QUALITY)
     proofs: dict[int, EditEvidence] = {}
     if seen is not None:
-        items, near = index.likely(seen.asked, FARTHEST)
+        items, near = index.likely(seen.searched, FARTHEST)
         proofs = {
             row: proof
             for row, proof in zip(items.tolist(), evidence(seen, near), strict=True)
@@ -214,7 +214,7 @@ def times(pictures: Sequence[Pixels], index: HashIndex) -> Times:
         marks.append(time.process_time())
         if seen is None:
             continue
-        _, near = index.likely(seen.asked, FARTHEST)
+        _, near = index.likely(seen.searched, FARTHEST)
         marks.append(time.process_time())
         evidence(seen, near)
         marks.append(time.process_time())

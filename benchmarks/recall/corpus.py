@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from benchmarks import packages
 from benchmarks.cache import directory
 from gallery.imaging.decoding import decode
-from gallery.imaging.picture_limits import Limits
+from gallery.imaging.decoding.limits import PictureLimits
 from gallery.shared.errors import UserError
 
 Pixels = NDArray[np.uint8]
@@ -110,7 +110,7 @@ def _copied(package: str, path: Path) -> Source | None:
     cv2.setNumThreads(1)
     data = path.read_bytes()
     try:
-        rgb = decode(data, Limits()).rgb
+        rgb = decode(data, PictureLimits()).rgb
     except UserError:
         return None
     rgb = shrunk(rgb, LONGEST)

@@ -19,7 +19,7 @@ from benchmarks.recall.corpus import Source
 
 DESCRIBING = (
     *(
-        "gallery/imaging/decoding.py",
+        "gallery/imaging/decoding/*.py",
         "gallery/imaging/local_features.py",
         "gallery/items/vectors.py",
     ),
@@ -36,7 +36,10 @@ def digest(patterns: Sequence[str], *more: str) -> str:
     """12 digits that change with the files that match, below the project's root."""
     found = hashlib.sha256("\n".join(more).encode())
     for pattern in patterns:
-        for path in sorted(ROOT.glob(pattern)):
+        paths = sorted(ROOT.glob(pattern))
+        if not paths:
+            raise FileNotFoundError(f"no file is called {pattern}")
+        for path in paths:
             found.update(path.read_bytes())
     return found.hexdigest()[:12]
 

@@ -151,7 +151,7 @@ def _neighbours(
 def _verified(query: bytes, candidates: Sequence[bytes]) -> list[int]:
     """Inliers with each candidate, 0 where there are too few."""
     cv2.setNumThreads(1)
-    matches = geometry.verify_many(local_features.Features.unpack(query), candidates)
+    matches = geometry.verify_many(local_features.LocalFeatures.unpack(query), candidates)
     return [m.inliers if m is not None and m.inliers >= INLIERS else 0 for m in matches]
 
 

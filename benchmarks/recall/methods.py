@@ -27,12 +27,16 @@ EVIDENCE = "evidence"
 """No column: what ``auto`` knows of its candidates before it is weighed."""
 
 _SEARCHING = (
-    *("gallery/search/nearest.py", "gallery/search/searching.py", "gallery/imaging/decoding.py"),
+    *(
+        "gallery/search/nearest.py",
+        "gallery/search/image_search.py",
+        "gallery/imaging/decoding/*.py",
+    ),
     *("benchmarks/recall/drawing.py", "benchmarks/recall/screens.py"),
     *("benchmarks/recall/transforms.py", "benchmarks/recall/methods.py"),
 )
 _COPYING = (
-    *("gallery/search/candidates.py", "gallery/imaging/geometry*.py"),
+    *("gallery/search/copy_candidates.py", "gallery/imaging/geometry.py"),
     *(
         "gallery/imaging/image_registration.py",
         "gallery/imaging/local_features.py",
@@ -50,8 +54,8 @@ _CODE = {
     "pdq": ("gallery/imaging/descriptors/pdq.py",),
     "cnn alone": ("gallery/imaging/descriptors/cnn*",),
     "clip": ("gallery/imaging/descriptors/clip*.py",),
-    "copy": (*_COPYING, "gallery/confidence.*"),
-    "auto": (*_COPYING, "gallery/confidence.*"),
+    "copy": (*_COPYING, "gallery/search/confidence.*"),
+    "auto": (*_COPYING, "gallery/search/confidence.*"),
     EVIDENCE: _COPYING,
 }
 
@@ -81,23 +85,24 @@ def get(name: str, hashes: Path) -> Method:
 
 def _search(match_type: str, data: bytes) -> Found:
     """The product's own search, with no threshold but the one it sets itself."""
-    from gallery.search.searching import Query, search
+    from gallery.search.image_search import ImageQuery, search_images
 
-    found = search(Query(data=data), match_type=match_type, threshold=FAR, limit=LIMIT)
+    found = search_images(ImageQuery(data=data), match_type=match_type, threshold=FAR, limit=LIMIT)
     return [(match.image.data_id or "", match.distance) for match in found.matches]
 
 
 def _search_copies(match_type: str, data: bytes) -> Found:
     """The product's own search, from the description that its methods share."""
     from gallery.search import copy_search
+    from gallery.search.copy_candidates import QueryView
     from gallery.search.nearest import INCLUSIVE
 
     query = _described(data)
     if match_type == "copy":
-        learned = copy_search.Probe(cnn=query.probe.cnn, part=query.probe.part)
-        query = replace(query, probe=learned)
+        learned = QueryView(cnn=query.view.cnn, part=query.view.part)
+        query = replace(query, view=learned)
     found = copy_search.search_copies(
-        query, match_type, threshold=1.0, limit=LIMIT, filters=None, comparison=INCLUSIVE
+        query, match_type, threshold=1.0, limit=LIMIT, filters=None, rule=INCLUSIVE
     )
     return [(match.image.data_id or "", match.distance) for match in found]
 
@@ -105,20 +110,20 @@ def _search_copies(match_type: str, data: bytes) -> Found:
 def _cnn_alone(data: bytes) -> Found:
     """The learned vector of the whole picture as it is, by the product's index."""
     from gallery.imaging.descriptors.base import COPY_VERSION
-    from gallery.search.nearest import nearest
+    from gallery.search.nearest import nearest_images
 
-    whole = _described(data).probe.cnn
+    whole = _described(data).view.cnn
     if not whole:
         return []
     columns = {"cnn": whole[0]}
-    matches = nearest("copy", COPY_VERSION, columns, threshold=FAR, limit=LIMIT)
+    matches = nearest_images("copy", COPY_VERSION, columns, threshold=FAR, limit=LIMIT)
     return [(match.image.data_id or "", match.distance) for match in matches]
 
 
 def _evidence(data: bytes) -> Found:
     from gallery.search import copy_search
 
-    found = copy_search.evidence_of(_described(data), "auto")
+    found = copy_search.gather_evidence(_described(data), "auto")
     return [(image.data_id or "", asdict(evidence)) for image, evidence in found]
 
 
@@ -128,9 +133,9 @@ _last: tuple[bytes, Any] = (b"", None)
 def _described(data: bytes) -> Any:
     """The query as ``auto`` describes it; asked by one method after another, described once."""
     from gallery.search import copy_search
-    from gallery.search.searching import picture_of
+    from gallery.search.image_search import load_picture
 
     global _last
     if _last[0] is not data:
-        _last = data, copy_search.describe_query(picture_of(data=data), "auto")
+        _last = data, copy_search.describe_query(load_picture(data=data), "auto")
     return _last[1]

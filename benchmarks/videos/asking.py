@@ -25,7 +25,7 @@ KEPT = 5
 class Found:
     """One result; ``film`` is the video's data_id, empty of a synthetic one, times in seconds.
 
-    ``kind`` of evidence, and its numbers in the order of ``videos.match.confidence.Evidence``.
+    ``kind`` of evidence, and its numbers in the order of ``confidence.CopyEvidence``.
     """
 
     film: str
@@ -77,9 +77,9 @@ def ask(questions: Sequence[Question], corpus: Corpus, gallery: str, workers: in
 
 def judged(answer: Answer) -> Answer:
     """An answer as the present parameters of confidence make it."""
-    from videos.match.confidence import Evidence, confidence, logit
+    from videos.match.confidence import VideoEvidence, confidence, logit
 
-    weighed = [(one, Evidence(*one.evidence)) for one in answer.found]  # type: ignore[arg-type]
+    weighed = [(one, VideoEvidence(*one.evidence)) for one in answer.found]  # type: ignore[arg-type]
     found = [
         (logit(evidence, one.kind), replace(one, confidence=confidence(evidence, one.kind)))  # type: ignore[arg-type]
         for one, evidence in weighed
@@ -116,9 +116,9 @@ def _ask_one(question: Question) -> tuple[str, Answer]:
 
 def answer(data: bytes) -> Answer:
     """What the service says to a file, however unsure it is."""
-    from videos.match import searching
+    from videos.match import video_search
 
-    said = searching.search(data=data, limit=KEPT, min_confidence=0.0)
+    said = video_search.search_videos(data=data, limit=KEPT, min_confidence=0.0)
     found = tuple(
         Found(
             hit.video.data_id or "",

@@ -75,14 +75,14 @@ def measure(kind: str, films: Sequence[Path]) -> Costs:
 
 def latency(files: Sequence[bytes]) -> tuple[float, float]:
     """Milliseconds of a search as the service is asked, p50 and p95: one after another."""
-    from videos.match import searching
+    from videos.match import video_search
 
     for file in files[:WARM_UP]:
-        searching.search(data=file)
+        video_search.search_videos(data=file)
     taken = []
     for file in files:
         started = time.perf_counter()
-        searching.search(data=file)
+        video_search.search_videos(data=file)
         taken.append((time.perf_counter() - started) * 1000)
     p50, p95 = np.percentile(taken, [50, 95])
     return float(p50), float(p95)

@@ -17,39 +17,15 @@ DESCRIBING = (
     *("gallery/imaging/descriptors/*.py", "gallery/imaging/descriptors/*.npz"),
 )
 SEARCHING = (
-    *(
-        "videos/match/alignment.py",
-        "videos/index/borders.py",
-        "videos/match/alignment_candidates.py",
-        "videos/match/confidence.py",
-    ),
-    *(
-        "videos/decode/frame_quality.py",
-        "videos/match/temporal_alignment.py",
-        "videos/match/queries.py",
-        "videos/match/alignment_refinement.py",
-    ),
-    *(
-        "videos/index/sampling.py",
-        "videos/match/search.py",
-        "videos/match/verifying.py",
-        "videos/match/hough.py",
-    ),
-    *("videos/match/windows.py", "videos/match/searching.py", "videos/match/proving.py"),
-    *("gallery/imaging/descriptors/c*.py",),
-    *(
-        "gallery/imaging/geometry.py",
-        "gallery/imaging/local_features.py",
-        "gallery/imaging/trimming.py",
-    ),
+    *("videos/match/*.py", "videos/index/borders.py", "videos/index/sampling.py"),
+    *("videos/decode/frame_quality.py", "videos/decode/proxies.py"),
+    *("gallery/imaging/descriptors/c*.py", "gallery/imaging/geometry.py"),
+    *("gallery/imaging/local_features.py", "gallery/imaging/trimming.py"),
     *("benchmarks/recall/drawing.py", "benchmarks/videos/edits.py", "benchmarks/videos/footage.py"),
     *("benchmarks/videos/queries.py", "benchmarks/videos/cutting.py"),
 )
 """What an answer depends on beside the gallery: the code that searches and that asks."""
-INDEXED = (
-    *("sampling", "looks", "borders", "describing", "decoding", "decode_child", "footage"),
-    *("animations", "wire", "proxies", "models", "services/reading", "services/indexing"),
-)
+INDEXING = ("videos/decode/*.py", "videos/index/*.py", "videos/models.py")
 PADDING = "synthetic"
 FRAMES_OF_A_SYNTHETIC_VIDEO = 200
 CHUNK = 2000
@@ -68,8 +44,7 @@ class Cost:
 
 def digest(corpus: Corpus) -> str:
     """Names a gallery: the films in it and the code that indexes them."""
-    code = [f"videos/{name}.py" for name in INDEXED]
-    return database.digest([*code, *DESCRIBING], *corpus.films)
+    return database.digest([*INDEXING, *DESCRIBING], *corpus.films)
 
 
 def fill(corpus: Corpus) -> None:

@@ -19,8 +19,8 @@ from gallery.admin.actions import Command, item_commands
 from gallery.admin.adding import AddItemsForm, AddResult, attempt, result_of
 from gallery.admin.export import csv_response
 from gallery.admin.item_admin import ItemAdmin
-from gallery.imaging.shown_pictures import labels, other_renderings
-from gallery.imaging.sniffing import ACCEPTED
+from gallery.imaging.decoding.rendered_pictures import other_renderings, rendering_labels
+from gallery.imaging.decoding.sniffing import ACCEPTED
 from gallery.items import adding
 from gallery.items.describing import describe_again
 from gallery.items.image_kind import IMAGE
@@ -60,7 +60,7 @@ def renderings_of(image_id: int) -> list[tuple[str, str]]:
     """How viewers may show a picture, and the label of each; empty if there is one way."""
     views = ImageFingerprint.objects.filter(item=image_id).values_list("view", flat=True)
     names = ["", *other_renderings(views.distinct())]
-    return list(zip(names, labels(names), strict=True)) if len(names) > 1 else []
+    return list(zip(names, rendering_labels(names), strict=True)) if len(names) > 1 else []
 
 
 @admin.register(Image)

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from unfold.contrib.filters.admin import CheckboxFilter, RadioFilter, TextFilter
 
-from gallery.imaging.opening import FORMATS
+from gallery.imaging.decoding.opening import FORMATS
 from gallery.items.models import Image, ImageFingerprint
 
 PERIODS = {"1": "the last 24 hours", "7": "the last 7 days", "30": "the last 30 days"}

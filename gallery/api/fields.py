@@ -9,7 +9,7 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from gallery.imaging.picture_limits import TooLarge
+from gallery.imaging.decoding.limits import TooLarge
 from gallery.shared import exact_json
 from gallery.shared.errors import UserError
 from gallery.shared.meta import meta_problem

@@ -17,12 +17,12 @@ from django.views.decorators.http import require_POST
 
 from gallery.api import legacy_body
 from gallery.api.serializers import file_url
+from gallery.imaging.decoding.limits import NotAnImage
 from gallery.imaging.descriptors.haar import FlatPicture
-from gallery.imaging.picture_limits import NotAnImage
 from gallery.items import adding
-from gallery.net.fetching import FetchFailed
-from gallery.search import searching
-from gallery.search.nearest import Comparison, Match
+from gallery.net.transport import FetchFailed
+from gallery.search import image_search
+from gallery.search.nearest import ImageMatch, ThresholdRule
 from gallery.shared.access import access_of, sender_of
 from gallery.shared.errors import UserError
 
@@ -30,8 +30,8 @@ NAMED_FORMATS = {"jpeg", "png", "gif", "webp"}
 ADD_COST = SEARCH_COST = 3
 INLINE = ("imgsmlr", "pdq", "clip")
 """What this API has always searched by is there when it answers; the rest follows in a moment."""
-COMPARISON = Comparison("<", digits=6, round_first=False)
-CLIP_COMPARISON = Comparison("<", digits=4, round_first=True)
+COMPARISON = ThresholdRule("<", digits=6, round_first=False)
+CLIP_COMPARISON = ThresholdRule("<", digits=4, round_first=True)
 
 
 View = Callable[[HttpRequest], Any]
@@ -85,13 +85,13 @@ def add(request: HttpRequest) -> dict[str, Any]:
 def search(request: HttpRequest) -> dict[str, Any]:
     """``POST /imgsmlr/search``: images nearer than the threshold, nearest first."""
     body = legacy_body.parse_search(request.body)
-    match_type = body.match_type or searching.original_match_type()
-    found = searching.search(
-        searching.Query(url=body.url, sender=sender_of(request)),
+    match_type = body.match_type or image_search.original_match_type()
+    found = image_search.search_images(
+        image_search.ImageQuery(url=body.url, sender=sender_of(request)),
         match_type=match_type,
         threshold=body.threshold,
         limit=body.limit,
-        comparison=CLIP_COMPARISON if match_type == "clip" else COMPARISON,
+        rule=CLIP_COMPARISON if match_type == "clip" else COMPARISON,
     )
     if found.low_information:
         if match_type == "imgsmlr":
@@ -115,7 +115,7 @@ def message(error: UserError) -> str:
     return error.message
 
 
-def _result(request: HttpRequest, match: Match) -> dict[str, Any]:
+def _result(request: HttpRequest, match: ImageMatch) -> dict[str, Any]:
     image = match.image
     return {
         "id": image.pk,

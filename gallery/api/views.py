@@ -18,13 +18,13 @@ from gallery.api.item_views import ItemCollection, ItemDetail, collection_schema
 from gallery.api.schema import answers, json, json_or_files
 from gallery.api.visibility import may_draw
 from gallery.imaging import descriptors
-from gallery.imaging.picture_limits import TooLarge
+from gallery.imaging.decoding.limits import TooLarge
 from gallery.items import adding
 from gallery.items.image_kind import IMAGE
 from gallery.items.media_access import set_visibility
 from gallery.items.models import Image
-from gallery.search import searching
-from gallery.search.nearest import Filters, Match
+from gallery.search import image_search
+from gallery.search.nearest import Filters, ImageMatch
 from gallery.shared.access import access_of, sender_of
 from gallery.shared.errors import Conflict, UserError
 
@@ -153,8 +153,8 @@ class ImageSearch(APIView):
         body = serializers.SearchSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         asked = body.validated_data
-        found = searching.search(
-            searching.Query(
+        found = image_search.search_images(
+            image_search.ImageQuery(
                 url=asked.get("url"),
                 data=asked.get("file"),
                 image_id=asked.get("id"),
@@ -162,7 +162,7 @@ class ImageSearch(APIView):
                 sender=sender_of(request),
             ),
             match_type=asked.get("match_type")
-            or searching.default_match_type(words="text" in asked),
+            or image_search.default_match_type(words="text" in asked),
             threshold=asked.get("threshold"),
             limit=asked.get("limit", min(settings.SEARCH_LIMIT, 100)),
             filters=Filters(asked.get("data_id_prefix") or "", asked.get("meta") or {}),
@@ -184,7 +184,7 @@ class ImageSearch(APIView):
         )
 
 
-def match_body(match: Match, match_type: str, context: Mapping[str, Any]) -> dict[str, Any]:
+def match_body(match: ImageMatch, match_type: str, context: Mapping[str, Any]) -> dict[str, Any]:
     """One result of a search."""
     body: dict[str, Any] = {
         "image": serializers.ImageSerializer(match.image, context=context).data,
@@ -215,7 +215,12 @@ class ImageCompare(APIView):
         body.is_valid(raise_exception=True)
         asked = body.validated_data
         a, b = (
-            searching.picture_of(url=asked.get(f"{side}_url"), data=asked.get(side))
+            image_search.load_picture(url=asked.get(f"{side}_url"), data=asked.get(side))
             for side in ("a", "b")
         )
-        return Response({**searching.compare(a, b), "unavailable": searching.unavailable()})
+        return Response(
+            {
+                **image_search.compare_pictures(a, b),
+                "unavailable": image_search.unavailable_match_types(),
+            }
+        )

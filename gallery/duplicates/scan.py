@@ -34,7 +34,7 @@ from gallery.items.models import (
 from gallery.search import confidence
 from gallery.search.copy_search import search_copies, stored_query
 from gallery.search.match_types import MATCH_TYPES
-from gallery.search.nearest import INCLUSIVE, Match
+from gallery.search.nearest import INCLUSIVE, ImageMatch
 from gallery.shared.errors import Conflict, Unavailable, UserError
 from gallery.shared.locking import locked
 
@@ -129,7 +129,7 @@ def _look_up(image: Image, min_confidence: float) -> ScanResult:
             threshold=1.0 - min_confidence,
             limit=NO_LIMIT,
             filters=None,
-            comparison=INCLUSIVE,
+            rule=INCLUSIVE,
         )
     except UserError as error:
         return ScanResult(image.pk, problem=error.message)
@@ -137,7 +137,7 @@ def _look_up(image: Image, min_confidence: float) -> ScanResult:
     return ScanResult(image.pk, _content(image), pairs)
 
 
-def _pair(image_id: int, match: Match) -> dict[str, Any]:
+def _pair(image_id: int, match: ImageMatch) -> dict[str, Any]:
     """The columns of a ``DuplicatePair``."""
     other, found = match.image.pk, match.geometry
     columns: dict[str, Any] = {

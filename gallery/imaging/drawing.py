@@ -1,4 +1,4 @@
-"""Two pictures side by side, with what they share marked."""
+"""Draws two pictures side by side with their shared region marked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PANEL = 480
 _MARGIN = 12
 _PAGE = (255, 255, 255)
 _OUTLINE = (255, 0, 128)
-# Okabe and Ito's colours, which the colour-blind can tell apart too.
+# Okabe and Ito's colours, which colour-blind people can distinguish, too.
 _CORNERS = (
     *((0, 114, 178), (240, 228, 66), (0, 158, 115), (213, 94, 0)),
     *((86, 180, 233), (230, 159, 0), (204, 121, 167), (0, 0, 0)),
@@ -30,9 +30,10 @@ def side_by_side(
     right_rgb: NDArray[np.uint8],
     right_region: Region,
 ) -> bytes:
-    """A JPEG of two pictures, height × width × 3, with a region of each outlined and what is
-    outside dimmed. A dot of one colour is the same corner in both, so that a turn or a mirror
-    shows."""
+    """A JPEG of two pictures, height × width × 3, a region of each outlined and the rest dimmed.
+
+    Dots of the same colour mark the same corner in both, which shows turns and mirroring.
+    """
     panels = ((_fitted(left_rgb), left_region), (_fitted(right_rgb), right_region))
     height = max(len(panel) for panel, _ in panels) + 2 * _MARGIN
     width = sum(panel.shape[1] for panel, _ in panels) + 4 * _MARGIN
@@ -58,7 +59,7 @@ def _fitted(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _fixed(points: NDArray[np.float64]) -> NDArray[np.int32]:
-    """In OpenCV's fixed point numbers, in which whole ones are the middles of pixels."""
+    """As OpenCV's fixed-point numbers, in which integers are the centres of pixels."""
     return np.asarray(np.rint((points - 0.5) * 2**_SUBPIXEL_BITS), np.int32)
 
 
@@ -68,7 +69,7 @@ def _mark(
     corners_in_panel: NDArray[np.int32],
     corners: NDArray[np.int32],
 ) -> None:
-    """Dims what is outside the region and outlines it; the panel is a view of the page."""
+    """Dims the outside of the region and outlines it. ``panel`` is a view of ``page``."""
     inside = np.zeros(panel.shape[:2], np.uint8)
     cv2.fillConvexPoly(inside, corners_in_panel, 1, cv2.LINE_8, _SUBPIXEL_BITS)
     panel[inside == 0] = _dimmed(panel)[inside == 0]
@@ -81,6 +82,6 @@ def _mark(
 
 
 def _dimmed(rgb: NDArray[Any]) -> NDArray[np.uint8]:
-    """Without colours and dark, but not black: a black picture is to show an edge too."""
+    """Grey and dark, but not black, so that black pictures have a visible edge, too."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[..., None]
     return np.asarray(grey * 0.35 + _SHADE, np.uint8)

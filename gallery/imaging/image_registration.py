@@ -1,10 +1,9 @@
-"""Do two pictures look the same where one lies upon the other?
+"""Image registration: warps one picture onto another and measures how similar they are.
 
-Key points say that two pictures share some marks; pictures of one template, signs and cards,
-share many and are different all the same. So one picture is laid upon the other as geometry
-found it, moved to where it fits best (enhanced correlation coefficient: Evangelidis and
-Psarakis, 2008), and what differs is measured place by place: what one edit changes everywhere,
-brightness and contrast, does not count, and what differs in one place does.
+Different pictures of one template, such as signs and cards, share many key points. So the query is
+warped as geometry found it, refined to the best fit (enhanced correlation coefficient: Evangelidis
+and Psarakis, 2008), and compared place by place. Changes of the whole picture, as of brightness and
+contrast, do not count; local ones do.
 """
 
 from __future__ import annotations
@@ -16,40 +15,42 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Pixels = NDArray[np.uint8]
+from gallery.imaging.pixels import Pixels
+from gallery.imaging.transforms import as_3x3
+
 Floats = NDArray[np.float32]
 Size = tuple[float, float]
 """Width and height."""
 
-SIDE = 64
-"""Pixels of the longer side of what is compared. More shows how each was compressed."""
+COMPARED_SIDE = 64
+"""Long side of the compared pictures; more pixels show how each was compressed."""
 
 _WINDOW = 11
-"""Pixels a side of one place."""
+"""Side of a local window, in pixels."""
 
 _QUERY_SIDE = 512
 _ITERATIONS = 12
-_LEAST = 64
+_MIN_SHARED_PIXELS = 64
 """Pixels that must be shared."""
 
 _NOISE = 4.0
-"""Variance, of 255² levels, below which a place has nothing to compare."""
+"""Variance, of 255², below which a window has nothing to compare."""
 
 _NO_BLUR = 1
 _TEXTURED = 25.0
-_ALIKE_ENOUGH = 0.2
-"""Correlation that pictures without a found transform must reach before they are fitted."""
+_MIN_CORRELATION = 0.2
+"""Correlation that pictures without a geometric match must have before they are refined."""
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
-    """How alike two pictures are where they overlap.
+class RegistrationSimilarity:
+    """How similar two registered pictures are where they overlap.
 
-    ``correlation`` of lightness, −1 to 1; ``local``: its mean over places with texture, and
-    ``worst``: that of the worst tenth of them, 0 where nothing has texture; ``texture``: the
-    share of the candidate that is shared and has texture, 0 to 1; ``difference``: 97 % of the
-    shared pixels differ by less, in levels of 255, after brightness and contrast were
-    evened; ``colour``: how far the colour of half of the pixels is apart, in levels of Lab.
+    ``correlation``: of lightness, −1..1. ``local``: its mean over windows with texture; ``worst``:
+    its 10th percentile there; both are 0 without texture. ``texture``, 0..1: the share of the
+    candidate that overlaps and has texture. ``difference``: the 97th percentile of the differences
+    of lightness, of 255, after brightness and contrast were matched. ``colour``: the median
+    difference of colour, in levels of Lab.
     """
 
     correlation: float
@@ -60,47 +61,53 @@ class Likeness:
     colour: float
 
 
-class Looks:
+class Registration:
     """A query, reduced once for all of its candidates."""
 
     def __init__(self, rgb: Pixels) -> None:
         self.height, self.width = rgb.shape[:2]
         self._rgb = _reduced(rgb, _QUERY_SIDE)
 
-    def upon(
+    def compare_transformed(
         self, candidate: Pixels, matrix: ArrayLike, sizes: tuple[Size, Size]
-    ) -> Likeness | None:
-        """Likeness under a transform, affine 2 × 3, from pixels of the query to those of the
-        candidate as they are when the two have these ``sizes``. None if they hardly overlap."""
-        target = _reduced(candidate, SIDE)
+    ) -> RegistrationSimilarity | None:
+        """The similarity under an affine transform, 2 × 3, from the query to the candidate.
+
+        The transform is in pixels of pictures of these ``sizes`` (query, candidate). None if they
+        hardly overlap.
+        """
+        target = _reduced(candidate, COMPARED_SIDE)
         height, width = target.shape[:2]
         (from_width, from_height), (to_width, to_height) = sizes
         to_target = (
             np.diag([width / to_width, height / to_height, 1.0])
-            @ _square(matrix)
+            @ as_3x3(matrix)
             @ np.diag([from_width / self.width, from_height / self.height, 1.0])
         )
-        return _Pair.of(self, target, to_target).likeness()
+        return _RegisteredPair.of(self, target, to_target).similarity()
 
-    def as_whole(
+    def compare_whole(
         self, candidate: Pixels, box: tuple[int, int, int, int] | None = None
-    ) -> Likeness | None:
-        """Likeness of the query, or of a box of it, to all of the candidate, mirrored or not."""
+    ) -> RegistrationSimilarity | None:
+        """The similarity of the query, or a box of it, with the whole candidate, mirrored or not.
+
+        None if they do not correlate.
+        """
         left, top, right, bottom = box or (0, 0, self.width, self.height)
-        target = _reduced(candidate, SIDE)
+        target = _reduced(candidate, COMPARED_SIDE)
         height, width = target.shape[:2]
         x, y = width / (right - left), height / (bottom - top)
         pairs = [
-            _Pair.of(self, target, _square([[x, 0, -left * x], [0, y, -top * y]])),
-            _Pair.of(self, target, _square([[-x, 0, right * x], [0, y, -top * y]])),
+            _RegisteredPair.of(self, target, as_3x3([[x, 0, -left * x], [0, y, -top * y]])),
+            _RegisteredPair.of(self, target, as_3x3([[-x, 0, right * x], [0, y, -top * y]])),
         ]
         best = max(pairs, key=lambda pair: pair.correlation)
-        return best.likeness() if best.correlation > _ALIKE_ENOUGH else None
+        return best.similarity() if best.correlation > _MIN_CORRELATION else None
 
 
 @dataclass(frozen=True)
-class _Pair:
-    """The query warped onto the candidate. ``shared``: where it covers it."""
+class _RegisteredPair:
+    """The query warped onto the candidate. ``shared``: the pixels that it covers."""
 
     query: Pixels
     target: Pixels
@@ -110,18 +117,22 @@ class _Pair:
     correlation: float
 
     @classmethod
-    def of(cls, looks: Looks, target: Pixels, matrix: NDArray[np.float64]) -> _Pair:
-        """``matrix``: 3 × 3, from pixels of the query as it was to those of the target."""
+    def of(
+        cls, registration: Registration, target: Pixels, matrix: NDArray[np.float64]
+    ) -> _RegisteredPair:
+        """``matrix``: 3 × 3, from pixels of the unreduced query to those of the target."""
         scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
-        long_side = max(looks.width, looks.height)
-        query = _reduced(looks._rgb, max(8, round(min(1.0, scale) * long_side)))
+        long_side = max(registration.width, registration.height)
+        query = _reduced(registration._rgb, max(8, round(min(1.0, scale) * long_side)))
         height, width = query.shape[:2]
         return cls._warped(
-            query, target, matrix @ np.diag([looks.width / width, looks.height / height, 1.0])
+            query,
+            target,
+            matrix @ np.diag([registration.width / width, registration.height / height, 1.0]),
         )
 
     @classmethod
-    def _warped(cls, query: Pixels, target: Pixels, matrix: NDArray[np.float64]) -> _Pair:
+    def _warped(cls, query: Pixels, target: Pixels, matrix: NDArray[np.float64]) -> _RegisteredPair:
         height, width = target.shape[:2]
         size, border = (width, height), cv2.BORDER_REPLICATE
         warped: Any = cv2.warpAffine(query, matrix[:2], size, borderMode=border)
@@ -130,15 +141,15 @@ class _Pair:
         correlation = _correlation(_grey(warped)[shared], _grey(target)[shared])
         return cls(query, target, matrix, warped, shared, correlation)
 
-    def likeness(self) -> Likeness | None:
-        if np.count_nonzero(self.shared) < _LEAST:
+    def similarity(self) -> RegistrationSimilarity | None:
+        if np.count_nonzero(self.shared) < _MIN_SHARED_PIXELS:
             return None
         fitted = self._fitted()
         better = fitted is not None and fitted.correlation > self.correlation
-        return _measured(fitted if fitted is not None and better else self)
+        return _similarity_of(fitted if fitted is not None and better else self)
 
-    def _fitted(self) -> _Pair | None:
-        """Moved to where it correlates best; None if that leads nowhere."""
+    def _fitted(self) -> _RegisteredPair | None:
+        """Refined to the best correlation; None if that fails."""
         stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _ITERATIONS, 1e-3)
         covered = np.full(self.query.shape[:2], 255, np.uint8)
         try:
@@ -152,46 +163,46 @@ class _Pair:
                 covered,
                 _NO_BLUR,
             )
-            matrix: Any = np.linalg.inv(_square(np.asarray(fitted)))
+            matrix: Any = np.linalg.inv(as_3x3(np.asarray(fitted)))
         except (cv2.error, np.linalg.LinAlgError):
             return None
         moved = self._warped(self.query, self.target, matrix)
-        return moved if np.count_nonzero(moved.shared) >= _LEAST else None
+        return moved if np.count_nonzero(moved.shared) >= _MIN_SHARED_PIXELS else None
 
 
-def _measured(pair: _Pair) -> Likeness:
+def _similarity_of(pair: _RegisteredPair) -> RegistrationSimilarity:
     shared = pair.shared
     a, b = _lab(pair.warped), _lab(pair.target)
     x, y = a[..., 0][shared], b[..., 0][shared]
-    local, contrast = _places(a[..., 0], b[..., 0], shared)
+    local, contrast = _local_correlations(a[..., 0], b[..., 0], shared)
     chroma = np.linalg.norm(a[..., 1:][shared] - b[..., 1:][shared], axis=-1)
-    return Likeness(
+    return RegistrationSimilarity(
         correlation=pair.correlation,
         local=float(np.average(local, weights=contrast)) if len(local) else 0.0,
         worst=float(np.quantile(local, 0.1)) if len(local) else 0.0,
         texture=len(local) / shared.size,
-        difference=float(np.quantile(np.abs(_evened(x, y) - y), 0.97)),
+        difference=float(np.quantile(np.abs(_with_contrast_of(x, y) - y), 0.97)),
         colour=float(np.median(chroma)),
     )
 
 
-def _places(a: Floats, b: Floats, shared: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """The correlation around each shared pixel with texture, and how much contrast it has."""
+def _local_correlations(a: Floats, b: Floats, shared: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """The correlation around each shared pixel with texture, and the contrast there."""
     inside = shared.astype(np.float32)
-    area = _summed(inside) + 1e-3
+    area = _window_sums(inside) + 1e-3
     a, b = a * inside, b * inside
-    mean_a, mean_b = _summed(a) / area, _summed(b) / area
-    var_a = np.maximum(_summed(a * a) / area - mean_a**2, 0)
-    var_b = np.maximum(_summed(b * b) / area - mean_b**2, 0)
-    together = _summed(a * b) / area - mean_a * mean_b
+    mean_a, mean_b = _window_sums(a) / area, _window_sums(b) / area
+    var_a = np.maximum(_window_sums(a * a) / area - mean_a**2, 0)
+    var_b = np.maximum(_window_sums(b * b) / area - mean_b**2, 0)
+    together = _window_sums(a * b) / area - mean_a * mean_b
     local = (together + _NOISE) / np.sqrt((var_a + _NOISE) * (var_b + _NOISE))
     contrast = np.maximum(var_a, var_b)
     chosen = shared & (area > _WINDOW**2 / 2) & (contrast > _TEXTURED)
     return local[chosen], np.sqrt(contrast[chosen])
 
 
-def _evened(x: Floats, y: Floats) -> Floats:
-    """x with the brightness and contrast of y; what differs a lot has little say in them."""
+def _with_contrast_of(x: Floats, y: Floats) -> Floats:
+    """x with the brightness and contrast of y, by a fit that gives outliers little weight."""
     weights = np.ones_like(x)
     fitted = x
     for _ in range(4):
@@ -208,12 +219,12 @@ def _evened(x: Floats, y: Floats) -> Floats:
 
 
 def _correlation(x: Floats, y: Floats) -> float:
-    if len(x) < _LEAST or min(x.std(), y.std()) < 1.0:
+    if len(x) < _MIN_SHARED_PIXELS or min(x.std(), y.std()) < 1.0:
         return 0.0
     return float(np.corrcoef(x, y)[0, 1])
 
 
-def _summed(values: Floats) -> Floats:
+def _window_sums(values: Floats) -> Floats:
     size = (_WINDOW, _WINDOW)
     summed = cv2.boxFilter(values, -1, size, normalize=False, borderType=cv2.BORDER_CONSTANT)
     return np.asarray(summed, np.float32)
@@ -230,12 +241,7 @@ def _lab(rgb: Pixels) -> Floats:
 def _reduced(rgb: Pixels, long_side: int) -> Pixels:
     height, width = rgb.shape[:2]
     scale = long_side / max(width, height)
-    if scale >= 1 and long_side != SIDE:
+    if scale >= 1 and long_side != COMPARED_SIDE:
         return rgb
     size = max(8, round(width * scale)), max(8, round(height * scale))
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _square(matrix: ArrayLike) -> NDArray[np.float64]:
-    """3 × 3 of 2 × 3."""
-    return np.vstack([np.asarray(matrix, np.float64)[:2], [0.0, 0.0, 1.0]])

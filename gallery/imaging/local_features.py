@@ -1,13 +1,13 @@
-"""Local features of a picture: RootSIFT key points, compact enough to be stored for each picture.
+"""Local features of a picture: RootSIFT key points, compact enough to store them for each picture.
 
-The work is done at 360 pixels, long side, with OpenCV's SIFT. A feature takes 38 bytes: place,
-size, orientation and 32 of the 128 numbers of its descriptor's frequency transform. Stored are
-the best 320 of up to 600, so a picture takes at most 12,171 bytes.
+Computed at 360 pixels, long side, by OpenCV's SIFT. A feature takes 38 bytes: place, size,
+orientation and 32 of the 128 numbers of its descriptor's frequency transform. The best 320 of up to
+600 are stored, so a picture takes at most 12,171 bytes.
 
-The transform is a cosine one over the 4 × 4 cells and a Fourier one over the 8 orientations: no
-fitted matrix, and mirroring a picture only changes signs in it. What the compaction costs,
-measured on 62 pictures × 20 edits: pairs with more than 8 inliers 0.890, with full RootSIFT in
-floats 0.893; median inliers 89 and 90; the inliers of unlike pairs do not change.
+The transform is a cosine transform over the 4 × 4 cells and a Fourier transform over the 8
+orientations: it needs no fitted matrix, and mirroring only changes signs. Cost of the compaction,
+measured on 62 pictures × 20 edits: pairs with more than 8 inliers 0.890 (0.893 with full RootSIFT
+in floats), median inliers 89 (90); the inliers of unrelated pairs do not change.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.imaging.pixels import Pixels, fitted_size, resized
 from gallery.shared.errors import UserError
 
 LONG_SIDE = 360
-FOUND = 600
-"""Features of a query. 600 instead of 300 raised collages found from 0.73 to 0.81."""
-STORED = 320
+MAX_EXTRACTED = 600
+"""Features of a query; 600 instead of 300 raised the share of collages found from 0.73 to 0.81."""
+MAX_STORED = 320
 MAX_BYTES = 12_288
 
 _VERSION = 1
@@ -35,10 +36,10 @@ _RECORD = np.dtype(
     [("x", "<u2"), ("y", "<u2"), ("size", "u1"), ("angle", "u1"), ("descriptor", "i1", (32,))]
 )
 _SMALLEST_SIDE = 8
-"""Below this there is nothing to find, and SIFT's pyramid has no levels."""
+"""Smaller pictures have no features: SIFT's pyramid has no levels."""
 
 _SIZE_STEPS = 24
-"""Steps per octave in which a size is kept, from 2⁻¹⁰ of the long side up."""
+"""Steps per octave of a stored size, from 2⁻¹⁰ of the long side up."""
 
 _DESCRIPTOR_STEP = 1 / 200
 
@@ -72,15 +73,15 @@ def _basis() -> NDArray[np.float32]:
 
 
 def _signs() -> NDArray[np.int8]:
-    """−1 for the components that change sign in a mirror: the odd ones in just one direction."""
+    """−1 for the components whose sign mirroring changes: odd in just one direction."""
     row, _, wave = np.unravel_index(list(_COMPONENTS), (4, 4, 8))
     odd = (row % 2 == 1) ^ np.isin(wave, (2, 4, 6))
     return np.where(odd, -1, 1).astype(np.int8)
 
 
 def _inverted_signs() -> NDArray[np.int8]:
-    """−1 for the components that change sign in a negative: the odd ones in just one direction of
-    the cells."""
+    """−1 for the components whose sign inverting changes: odd in just one direction of the
+    cells."""
     row, column, _ = np.unravel_index(list(_COMPONENTS), (4, 4, 8))
     return np.where((row + column) % 2 == 1, -1, 1).astype(np.int8)
 
@@ -91,7 +92,7 @@ _INVERTED_SIGNS = _inverted_signs()
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
+class LocalFeatures:
     """``records``: one per feature, strongest first; ``width``, ``height``: of the upright
     picture, in pixels. Compared by ``gallery.imaging.geometry``."""
 
@@ -123,33 +124,29 @@ class Features:
         vectors /= np.maximum(length, 1.0)[:, None]
         return vectors
 
-    def mirrored(self) -> Features:
-        """The features of the picture mirrored left to right, without extracting them again."""
+    def mirrored(self) -> LocalFeatures:
         records = self.records.copy()
         records["x"] = 65535 - records["x"]
         records["angle"] = 128 - records["angle"]
         records["descriptor"] *= _MIRROR_SIGNS
-        return Features(self.width, self.height, records)
+        return LocalFeatures(self.width, self.height, records)
 
-    def inverted(self) -> Features:
-        """The features of the negative, without extracting them again.
-
-        All gradients are turned about, and with them each feature: its cells are the same ones seen
-        from the other side.
-        """
+    def inverted(self) -> LocalFeatures:
+        """The features of the negative: all gradients are reversed, so each feature turns by
+        180°."""
         records = self.records.copy()
         records["angle"] += 128
         records["descriptor"] *= _INVERTED_SIGNS
-        return Features(self.width, self.height, records)
+        return LocalFeatures(self.width, self.height, records)
 
     def pack(self) -> bytes:
-        """The strongest 320 as bytes, at most ``MAX_BYTES``, first a version number."""
-        kept = self.records[:STORED]
+        """The strongest 320 as at most ``MAX_BYTES`` bytes, beginning with a version."""
+        kept = self.records[:MAX_STORED]
         return _HEADER.pack(_VERSION, len(kept), self.width, self.height) + kept.tobytes()
 
     @classmethod
-    def unpack(cls, data: bytes | memoryview) -> Features:
-        """What ``pack`` kept. Raises ``NotLocalFeatures``."""
+    def unpack(cls, data: bytes | memoryview) -> LocalFeatures:
+        """The features that ``pack`` wrote. Raises ``NotLocalFeatures``."""
         if len(data) < _HEADER.size:
             raise NotLocalFeatures("The stored local features are cut off: describe it again.")
         version, count, width, height = _HEADER.unpack_from(data)
@@ -159,41 +156,40 @@ class Features:
                 " describe the picture again."
             )
         whole = len(data) == _HEADER.size + count * _RECORD.itemsize
-        if not (whole and width and height and count <= STORED):
+        if not (whole and width and height and count <= MAX_STORED):
             raise NotLocalFeatures("The stored local features are damaged: describe it again.")
         return cls(width, height, np.frombuffer(data, _RECORD, count, _HEADER.size))
 
 
-def extract(rgb: NDArray[np.uint8]) -> Features:
+def extract(rgb: Pixels) -> LocalFeatures:
     """Up to 600 features of an upright picture, height × width × 3, the strongest first.
 
-    Strong is what has contrast and is large: large features outlive reduction and blur. A flat
-    or tiny picture has none. 33 ms on one thread for 1024 pixels, 24 of them SIFT's pyramid.
+    Strength is contrast times size, as large features survive reduction and blur. A flat or tiny
+    picture has none. Takes 33 ms on one thread for 1024 pixels, 24 of them for SIFT's pyramid.
     """
     height, width = rgb.shape[:2]
-    scale = min(1.0, LONG_SIDE / max(height, width))
-    size = round(width * scale), round(height * scale)
+    size = fitted_size(width, height, LONG_SIDE)
     if min(size) < _SMALLEST_SIDE:
-        return Features(width, height, np.empty(0, _RECORD))
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    if scale < 1.0:
-        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    return Features(width, height, _found(grey.tobytes(), size))
+        return LocalFeatures(width, height, np.empty(0, _RECORD))
+    grey = resized(np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8), size)
+    return LocalFeatures(width, height, _found(grey.tobytes(), size))
 
 
 @lru_cache(maxsize=8)
 def _found(grey: bytes, size: tuple[int, int]) -> NDArray[np.void]:
-    """Of a grey picture of that width and height. What is added is described and then screened,
-    so the last few are remembered: 1 MB."""
-    # An eighth of the customary contrast: blurred pictures and soft skies have little.
-    sift = cv2.SIFT.create(nfeatures=FOUND, contrastThreshold=0.005)
+    """The features of a grey picture of that width and height.
+
+    A picture is described and then screened, so the last few results are cached: 1 MB.
+    """
+    # An eighth of the usual contrast threshold, for blurred pictures and soft skies.
+    sift = cv2.SIFT.create(nfeatures=MAX_EXTRACTED, contrastThreshold=0.005)
     pixels = np.frombuffer(grey, np.uint8).reshape(size[1], size[0])
     found, sifts = sift.detectAndCompute(pixels, None)
     if not found:
         return np.empty(0, _RECORD)
     strength = [-point.response * point.size for point in found]
-    # SIFT may return a few more than it was asked for.
-    order = np.argsort(strength, kind="stable")[:FOUND]
+    # SIFT may return a few more than ``nfeatures``.
+    order = np.argsort(strength, kind="stable")[:MAX_EXTRACTED]
     return _records([found[i] for i in order], sifts[order], size)
 
 

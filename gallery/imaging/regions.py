@@ -1,7 +1,4 @@
-"""Convex regions of pictures: what one picture shows of another.
-
-Lengths are in any one unit; a picture is given by its four corners, as ``corners_of`` lists them.
-"""
+"""Convex regions of pictures. A picture is given by its four corners, in any unit."""
 
 from __future__ import annotations
 
@@ -9,9 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.imaging.transforms import Floats, moved
+from gallery.imaging.transforms import Floats, transform_points
 
-Box = tuple[float, float, float, float]
+RelativeBox = tuple[float, float, float, float]
 """Left, top, right, bottom as shares 0..1 of a picture's width and height."""
 
 Region = tuple[tuple[float, float], ...]
@@ -22,20 +19,21 @@ _EXACT = 1e-9
 
 
 def corners_of(width: float, height: float) -> Floats:
-    """4 × 2: the corners of a picture, clockwise from its top left."""
+    """4 × 2: the corners of a picture, clockwise from the top left."""
     return np.array([[0.0, 0.0], [width, 0.0], [width, height], [0.0, height]])
 
 
-def shared(matrix: Floats, first: Floats, second: Floats) -> Floats:
-    """Corners, up to 8 × 2 in the first picture, of the region that both show; nothing: 0 × 2.
+def shared_region(matrix: Floats, first: Floats, second: Floats) -> Floats:
+    """Corners in the first picture, up to 8 × 2, of the region that both show; 0 × 2 if none.
 
-    ``matrix`` leads from the first to the second. Sutherland and Hodgman (1974), as OpenCV's
-    ``intersectConvexConvex`` errs where edges touch."""
-    polygon = moved(np.asarray(cv2.invertAffineTransform(matrix), np.float64), second)
+    ``matrix``: from the first to the second. By Sutherland and Hodgman (1974), because OpenCV's
+    ``intersectConvexConvex`` errs where edges touch.
+    """
+    polygon = transform_points(np.asarray(cv2.invertAffineTransform(matrix), np.float64), second)
     for axis, limit in enumerate(first[2]):
         polygon = _clipped(polygon, polygon[:, axis])
         polygon = _clipped(polygon, limit - polygon[:, axis])
-    # Pictures that only touch share an edge or a corner, which is no region.
+    # Pictures that share only an edge or a corner have no region.
     return polygon if len(polygon) and _area(polygon) > _EXACT else np.empty((0, 2))
 
 
@@ -51,10 +49,11 @@ def _clipped(polygon: Floats, heights: Floats) -> Floats:
     return np.array(kept).reshape(-1, 2)
 
 
-def true_corners(polygon: Floats) -> list[int]:
-    """Which of a convex polygon's corners stand out from the line past them, by 0.01 or more.
+def distinct_corners(polygon: Floats) -> list[int]:
+    """Numbers of the corners that stand out from the line between their neighbours by 0.01 or more.
 
-    Two outlines that are nearly the same cross in places that are no corners to the eye."""
+    Two nearly equal outlines cross at points that do not look like corners.
+    """
     kept = list(range(len(polygon)))
     while len(kept) > 3:
         here = polygon[kept]
@@ -68,7 +67,7 @@ def true_corners(polygon: Floats) -> list[int]:
     return kept
 
 
-def inside(polygon: Floats, points: Floats) -> NDArray[np.bool_]:
+def points_inside(polygon: Floats, points: Floats) -> NDArray[np.bool_]:
     """Which points, n × 2, lie in a convex polygon."""
     edges = np.roll(polygon, -1, axis=0) - polygon
     offsets = points[:, None] - polygon
@@ -81,13 +80,12 @@ def area_share(polygon: Floats, picture: Floats) -> float:
     return min(1.0, _area(polygon) / float(np.prod(picture[2])))
 
 
-def as_shares(polygon: Floats, picture: Floats) -> Region:
+def relative_region(polygon: Floats, picture: Floats) -> Region:
     """The polygon in shares of the picture's width and height."""
     return tuple((x, y) for x, y in np.clip(polygon / picture[2], 0.0, 1.0).tolist())
 
 
-def bounds(region: Region) -> Box:
-    """The smallest box around a region."""
+def bounding_box(region: Region) -> RelativeBox:
     xs, ys = zip(*region, strict=True)
     return min(xs), min(ys), max(xs), max(ys)
 

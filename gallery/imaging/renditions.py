@@ -1,6 +1,6 @@
-"""A picture in steps from unrecognisable to clear, made here so that no browser gets more. Pure.
+"""Renders a picture in steps from unrecognisable to clear, so that a browser never gets more.
 
-Pictures are uint8, height × width × 3 (R, G, B). Nothing here claims to protect who looks.
+Nothing here claims to protect the viewer.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.shared.jpeg import Quality, encode_jpeg, shrink
-
-Pixels = NDArray[np.uint8]
+from gallery.imaging.pixels import Pixels, fitted
+from gallery.shared.jpeg import Quality, encode_jpeg
 
 BLURRED_SIDE: Final = 8
-"""Pixels of the long side that are left of a blurred picture: colours and where they lie."""
+"""Long side of a picture before it is blurred: only colours and their places remain."""
 SOFT_SIDE: Final = 480
-"""Pixels of the long side that a grey picture keeps."""
+"""Long side of a grey picture."""
 
 
 def rendition(rgb: Pixels, step: str, longest: int) -> bytes:
@@ -28,32 +27,32 @@ def rendition(rgb: Pixels, step: str, longest: int) -> bytes:
     Raises ``KeyError`` for another step.
     """
     make = STEPS[step]
-    return encode_jpeg(make(shrink(rgb, longest)), Quality.RENDITION)
+    return encode_jpeg(make(fitted(rgb, longest)), Quality.RENDITION)
 
 
 def _blur(rgb: Pixels) -> NDArray[Any]:
     height, width = rgb.shape[:2]
-    small = shrink(rgb, min(BLURRED_SIDE, max(1, max(height, width) // 8)))
+    small = fitted(rgb, min(BLURRED_SIDE, max(1, max(height, width) // 8)))
     wide: NDArray[Any] = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
     return wide
 
 
 def _grey(rgb: Pixels) -> NDArray[Any]:
     height, width = rgb.shape[:2]
-    soft = shrink(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), SOFT_SIDE)
-    soft = cv2.GaussianBlur(soft, (0, 0), max(soft.shape) / 160)
-    wide: NDArray[Any] = cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR)
+    soft = fitted(np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8), SOFT_SIDE)
+    blurred = cv2.GaussianBlur(soft, (0, 0), max(soft.shape) / 160)
+    wide: NDArray[Any] = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)
     return wide
 
 
 def _lines(rgb: Pixels) -> NDArray[Any]:
-    """What is darker than around it, as with a pencil: shapes without skin, blood or colour."""
+    """Pixels darker than their surroundings, like a pencil drawing: no skin, blood or colour."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     sigma = max(1.0, max(grey.shape) / 200)
     smooth = cv2.bilateralFilter(grey, 7, 40, 7)
     around = cv2.GaussianBlur(smooth, (0, 0), sigma)
     drawn = cv2.divide(smooth, around, scale=250).astype(np.float32)
-    # Flat surfaces come out just below white; only what stands out of them is a line.
+    # Flat areas are just below white; only what is clearly darker is a line.
     strong = np.clip((drawn - 170) * (255 / 70), 0, 255)
     lines: NDArray[Any] = strong.astype(np.uint8)
     return lines

@@ -1,9 +1,9 @@
-"""Pairs of like points → the affine transform that most of them agree with, or none.
+"""Pairs of similar points → the affine transform that most of them agree with, or none.
 
-Each pair proposes a turn, scale and shift by itself (Philbin et al. 2007), and each proposal is
-judged by how many other pairs agree with it in place, scale and direction: there are few enough
-to try them all, and nothing is random. The best are refined to affine transforms, and what no edit
-of a picture does is refused. Lengths are shares of a picture's long side.
+Each pair alone proposes a rotation, scale and shift (Philbin et al. 2007), and each proposal is
+rated by the number of pairs that agree in place, scale and direction. There are few enough to try
+all, so nothing is random. The best are refined to affine transforms; implausible ones are rejected.
+Lengths are shares of a picture's long side.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
 MIN_PLACES = 5
-"""Fewer say nothing: most pairs of unlike pictures find 3 or 4."""
+"""Fewer mean nothing: most pairs of unrelated pictures reach 3 or 4."""
 
 _TOLERANCE = 0.02
-"""How far a point may lie from where it should, in the picture that is shown smaller."""
+"""The largest error of an inlier, in the picture that is shown smaller."""
 
 _ANGLE = np.cos(np.deg2rad(30.0))
 _OCTAVE = np.log(2.0)
@@ -29,15 +29,15 @@ _SAME_PLACE = 0.012
 _SMALLEST_SPREAD = 0.01
 _FLAT = 1e-9
 _PROPOSALS = 128
-"""The first pairs, which have the strongest features. More found nothing more."""
+"""The first pairs, which have the strongest features; more found nothing more."""
 
 _REFINED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
-    """n pairs. ``q`` and ``c``: n × 2 points; ``scale`` (logarithm) and ``turn`` (radians): what
-    each pair proposes for the step from q to c."""
+class PointPairs:
+    """n pairs of points, ``q`` and ``c`` (n × 2), and the ``scale`` (logarithm) and ``turn``
+    (radians) from q to c that each pair proposes."""
 
     q: Floats
     c: Floats
@@ -46,10 +46,10 @@ class Pairs:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
-    """``matrix``: q → c, 2 × 3. ``places``: distinct places that agree. ``residual``: their median
-    error in the picture that is shown smaller. ``spread``: their standard deviation across their
-    narrowest direction, the smaller of the two pictures'."""
+class AffineModel:
+    """``matrix``: q → c, 2 × 3. ``places``: number of distinct inliers. ``residual``: their median
+    error in the picture that is shown smaller. ``spread``: their standard deviation in their
+    narrowest direction, the smaller of both pictures'."""
 
     matrix: Floats
     places: int
@@ -57,13 +57,13 @@ class Model:
     spread: float
 
 
-def fit(pairs: Pairs) -> Model | None:
-    """The transform that most places agree with; None if there is no sound one."""
+def fit_affine(pairs: PointPairs) -> AffineModel | None:
+    """The transform with the most inliers; None if there is no plausible one."""
     if len(pairs.q) < MIN_PLACES:
         return None
-    similar, agree = _agreeing(pairs)
+    similar, agree = _agreement(pairs)
     votes = agree.sum(axis=1)
-    best: Model | None = None
+    best: AffineModel | None = None
     for proposal in np.argsort(-votes, kind="stable")[:_REFINED]:
         if votes[proposal] < (best.places + 1 if best else MIN_PLACES):
             break
@@ -73,9 +73,9 @@ def fit(pairs: Pairs) -> Model | None:
     return best
 
 
-def _agreeing(pairs: Pairs) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Proposals × pairs: is the pair scaled and turned alike; and is it also where the proposal
-    puts it?"""
+def _agreement(pairs: PointPairs) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Two arrays, proposals × pairs: whether scale and turn agree; and whether the place does,
+    too."""
     scale, turn = pairs.scale.astype(np.float32), np.exp(1j * pairs.turn).astype(np.complex64)
     q, c = (pairs.q @ (1, 1j)).astype(np.complex64), (pairs.c @ (1, 1j)).astype(np.complex64)
     proposals = slice(_PROPOSALS)
@@ -84,33 +84,35 @@ def _agreeing(pairs: Pairs) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     similar[np.abs(scale[proposals]) > np.log(_LARGEST_SCALE)] = False
     factor = (np.exp(scale) * turn)[proposals, None]
     error = factor * (q - q[proposals, None]) - (c - c[proposals, None])
-    # Measured in the picture that is shown smaller: there a pixel is worth more.
+    # Measured in the picture that is shown smaller, where a pixel means more.
     tolerance = _TOLERANCE * np.maximum(1.0, np.exp(scale[proposals, None]))
     return similar, similar & (error.real**2 + error.imag**2 < tolerance**2)
 
 
-def _refined(pairs: Pairs, similar: NDArray[np.bool_], inliers: NDArray[np.bool_]) -> Model | None:
+def _refined(
+    pairs: PointPairs, similar: NDArray[np.bool_], inliers: NDArray[np.bool_]
+) -> AffineModel | None:
     for tolerance in (_TOLERANCE, _TOLERANCE, 0.6 * _TOLERANCE, 0.6 * _TOLERANCE):
         estimate = _affine(pairs.q[inliers], pairs.c[inliers])
         if estimate is None:
             return None
         matrix = estimate
         shrink = max(1.0, np.sqrt(abs(_determinant(matrix))))
-        offset = moved(matrix, pairs.q) - pairs.c
+        offset = transform_points(matrix, pairs.q) - pairs.c
         error = np.hypot(offset[:, 0], offset[:, 1]) / shrink
         inliers = similar & (error < tolerance)
         if np.count_nonzero(inliers) < MIN_PLACES:
             return None
     q, c = pairs.q[inliers], pairs.c[inliers]
-    spread, distinct = min(_spread(q), _spread(c)), min(places(q), places(c))
+    spread, distinct = min(_spread(q), _spread(c)), min(count_places(q), count_places(c))
     if distinct < MIN_PLACES or spread < _SMALLEST_SPREAD or not _plausible(matrix):
         return None
-    return Model(matrix, distinct, float(np.median(error[inliers])), spread)
+    return AffineModel(matrix, distinct, float(np.median(error[inliers])), spread)
 
 
 def _affine(q: Floats, c: Floats) -> Floats | None:
-    """Least squares; a similarity where there are too few points for six parameters. None if the
-    points do not determine it."""
+    """Least squares; a similarity for fewer than 6 points. None if the points do not determine
+    it."""
     middle_q, middle_c = q.mean(axis=0), c.mean(axis=0)
     q, c = q - middle_q, c - middle_c
     if len(q) < 6:
@@ -126,19 +128,24 @@ def _affine(q: Floats, c: Floats) -> Floats | None:
     return np.c_[linear, middle_c - linear @ middle_q] if determined else None
 
 
-def moved(matrix: Floats, points: Floats) -> Floats:
-    """n × 2 points, transformed."""
+def as_3x3(matrix: ArrayLike) -> Floats:
+    """An affine 2 × 3 matrix with the row 0, 0, 1 added."""
+    return np.vstack([np.asarray(matrix, np.float64)[:2], (0.0, 0.0, 1.0)])
+
+
+def transform_points(matrix: Floats, points: Floats) -> Floats:
+    """n × 2 points after the 2 × 3 transform."""
     return np.asarray(points @ matrix[:, :2].T + matrix[:, 2])
 
 
-def places(points: Floats) -> int:
-    """Points, all those in one cell counted once."""
+def count_places(points: Floats) -> int:
+    """The number of distinct points: those in one cell count once."""
     cells = np.floor(points / _SAME_PLACE).astype(np.int64)
     return len(set((cells @ (1_000_003, 1)).tolist()))
 
 
 def _spread(points: Floats) -> float:
-    """Standard deviation across the narrowest direction: 0 on a line or in one place."""
+    """Standard deviation in the narrowest direction: 0 on a line or in one place."""
     points = points - points.mean(axis=0)
     (a, b), (_, d) = (points.T @ points / len(points)).tolist()
     return float(np.sqrt(max(0.0, (a + d) / 2 - np.hypot((a - d) / 2, b))))

@@ -1,8 +1,7 @@
-"""What is left of a picture when the plain margins around it are taken away.
+"""Finds the part of a picture within plain margins.
 
-A margin is a run of lines of one colour: a border, the bars of a letterbox, the page around a
-picture in a screenshot. Margins are sought in a reduced copy, where noise is averaged away; the
-edges are then found to the pixel.
+A margin is a run of lines of one colour: a border, letterbox bars, the page around a picture in a
+screenshot. Margins are found in a reduced copy, where noise is averaged, and then to the pixel.
 """
 
 from __future__ import annotations
@@ -13,41 +12,39 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Box = tuple[int, int, int, int]
-"""Left, top, right, bottom in pixels; right and bottom exclusive."""
+from gallery.imaging.pixels import Box
 
 Lines = NDArray[np.int16]
 """3 channels × lines × pixels of a line."""
 
 _CELLS = 128
-"""The reduced copy has this many cells each way, up to twice as many."""
+"""The reduced copy has this many cells in each direction, up to twice as many."""
 
 _SMALLEST_CELL = 4
 """Pixels. Strong compression blurs the edges of small pictures over several."""
 
 _TOLERANCE = 12
-"""Levels, of 255, by which a channel may differ within one colour."""
+"""Of 255: by how much a channel may differ within one colour."""
 
 _ONE_COLOUR = 4
-"""Levels by which the lines of one margin may differ; a clear sky changes more from top to
-bottom."""
+"""Of 255: by how much the lines of one margin may differ; a clear sky changes more."""
 
 _STRAY = 0.02
-"""Share of a line that may have other colours: dust, the noise of strong compression."""
+"""Share of a line that may have other colours: dust, compression noise."""
 
 _STRAIGHT = 0.25
-"""Share of a line that changes colour where a picture begins; where an object on plain ground
-begins it is less."""
+"""Share of a line that changes colour at the edge of a picture; at the outline of an object on a
+plain background it is less."""
 
 _PAGE_WIDE = 0.5
-"""The same for a picture on a page with other things beside it."""
+"""The same for a picture on a page with other content."""
 
 _SMALLEST_PICTURE = 0.1
 _SMALLEST_OBJECT = 0.2
-"""Shares of the area. Less is a detail, and not what the picture is about."""
+"""Shares of the area; less is only a detail."""
 
 _OBJECT_MARGINS = 3
-"""Sides on which an object has plain ground. On one or two sides it may be a clear sky."""
+"""Sides on which an object must have plain background; one or two may be a clear sky."""
 
 _SMALLEST_SIDE = 32
 _TURNS = 8
@@ -55,13 +52,15 @@ _WORTH_REMOVING = 0.02
 
 
 def trim(rgb: NDArray[np.uint8]) -> Box | None:
-    """The box of what stands within plain margins, of an upright picture, height × width × 3.
+    """The box within the plain margins of an upright picture, height × width × 3.
 
-    Each margin may have its own colour; under 4 pixels or 1/128 of the side none is seen. Text and
-    symbols beside a picture are removed with the margins if the picture is larger than they are
-    together. None: there is nothing to remove (less than 2 % of the area), or what would be left
-    is flat or too little: under 32 pixels or a tenth of the area. What has no straight edges is an
-    object on plain ground: it must keep a fifth, and have margins on three sides.
+    Each margin may have its own colour; margins under 4 pixels or 1/128 of the side are not found.
+    Text and symbols beside a picture are removed with the margins if the picture is larger than
+    they are together. Content without straight edges is an object on a plain background: it must
+    cover a fifth of the area and have margins on three sides.
+
+    None if the margins are less than 2 % of the area, or if the rest is flat, under 32 pixels or
+    under a tenth of the area.
     """
     height, width = rgb.shape[:2]
     if min(height, width) < _SMALLEST_SIDE:
@@ -85,15 +84,15 @@ def _planes(rgb: NDArray[Any]) -> Lines:
 
 
 def _within_margins(picture: Lines) -> tuple[Box, bool]:
-    """The box, in cells; are its edges straight?"""
+    """The box in cells, and whether its edges are straight."""
     box = [0, 0, picture.shape[2], picture.shape[1]]
     straight, bordered, idle = True, False, 0
-    # Rows and columns in turn: margins of another colour show when one is gone.
+    # Rows and columns in turn: removing one margin may reveal another.
     for turn in range(_TURNS):
         axis = (turn + 1) % 2
         part = picture[:, box[1] : box[3], box[0] : box[2]]
         lines = part if axis else part.swapaxes(1, 2)
-        # Within a border all is the picture, an object on plain ground and a frame of its own too.
+        # All within a border is the picture, also an object on a plain background.
         start, end, clean = _within(lines, not bordered)
         box[axis], box[axis + 2] = box[axis] + start, box[axis] + end
         cut = end - start < lines.shape[1]
@@ -108,8 +107,10 @@ def _within_margins(picture: Lines) -> tuple[Box, bool]:
 
 
 def _within(lines: Lines, any_edge: bool) -> tuple[int, int, bool]:
-    """First and last + 1 of the lines within the margins; are the edges straight? ``any_edge``:
-    also the others."""
+    """First and last + 1 of the lines within the margins, and whether the edges are straight.
+
+    ``any_edge``: also remove margins at edges that are not straight.
+    """
     count = lines.shape[1]
     uniform, colours = _uniform(lines)
     ends = [end for end in (0, count - 1) if uniform[end]]
@@ -127,15 +128,15 @@ def _within(lines: Lines, any_edge: bool) -> tuple[int, int, bool]:
 
 
 def _uniform(lines: Lines) -> tuple[NDArray[np.bool_], NDArray[np.int16]]:
-    """Which lines have one colour; and the colours, 3 × lines."""
+    """Which lines have one colour, and the colours, 3 × lines."""
     sample = np.linspace(0, lines.shape[2] - 1, 7)[1:-1].astype(np.intp)
     colours = np.median(lines[:, :, sample], axis=2).astype(np.int16)
-    # Without the ends: what was beside a line bleeds into them.
+    # Without the ends, into which neighbouring pixels bleed.
     return _other(lines[:, :, 2:-2], colours) <= _STRAY, colours
 
 
 def _alike(colours: NDArray[np.int16], chosen: list[int]) -> NDArray[np.bool_]:
-    """Which of the colours are those of the chosen lines?"""
+    """Which of the colours equal one of the chosen lines."""
     difference = np.abs(colours[:, :, None] - colours[:, None, chosen])
     return np.asarray((difference <= _ONE_COLOUR).all(axis=0).any(axis=1))
 
@@ -143,7 +144,7 @@ def _alike(colours: NDArray[np.int16], chosen: list[int]) -> NDArray[np.bool_]:
 def _band(
     lines: Lines, uniform: NDArray[np.bool_], colours: NDArray[np.int16]
 ) -> tuple[int, int] | None:
-    """The picture on a page with other things: what is wider than they are together."""
+    """The picture on a page with other content: the run that is wider than all others together."""
     if not uniform.any():
         return None
     every = np.flatnonzero(uniform)
@@ -161,14 +162,13 @@ def _band(
 
 
 def _other(lines: Lines, colour: NDArray[np.int16]) -> NDArray[np.float64]:
-    """The share of each line that differs from its colour, 3 × lines or 3 × 1."""
+    """The share of each line that differs from its colour (3 × lines or 3 × 1)."""
     differs = (np.abs(lines - colour[:, :, None]) > _TOLERANCE).any(axis=0)
     return np.asarray(differs.sum(axis=1) / max(1, lines.shape[2]))
 
 
 def _changed(lines: Lines, edge: int) -> float:
-    """The share of a line that is another colour than the margin before it; 1 where the picture
-    begins anyway."""
+    """The share of a line that differs from the margin before it; 1 at the picture's own edge."""
     if edge == 0:
         return 1.0
     # The second line on either side: the first may be half margin.
@@ -177,7 +177,7 @@ def _changed(lines: Lines, edge: int) -> float:
 
 
 def _changes(lines: Lines, start: int, end: int) -> tuple[float, float]:
-    """``_changed`` at either end of the lines to keep."""
+    """``_changed`` at both ends of the lines to keep."""
     return _changed(lines, start), _changed(lines[:, ::-1], lines.shape[1] - end)
 
 
@@ -186,7 +186,7 @@ def _colour(line: Lines) -> NDArray[np.int16]:
 
 
 def _sharpened(rgb: NDArray[np.uint8], box: Box, cell: tuple[int, int]) -> Box:
-    """The box with each edge moved, by up to two cells, to where the picture changes most."""
+    """The box with each edge moved to the pixel, by up to two cells."""
     left, top, right, bottom = box
     rows, columns = rgb[:, left:right], rgb[top:bottom].swapaxes(0, 1)
     height, width = len(rows), len(columns)
@@ -199,7 +199,7 @@ def _sharpened(rgb: NDArray[np.uint8], box: Box, cell: tuple[int, int]) -> Box:
 
 
 def _edge(lines: NDArray[np.uint8], edge: int, cell: int) -> int:
-    """``edge`` lines from the start are margin, to within two cells; to the line."""
+    """The exact number of margin lines at the start, which is ``edge`` to within two cells."""
     if edge == 0:
         return 0
     first, step = max(0, edge - cell), max(1, lines.shape[1] // _CELLS)

@@ -11,8 +11,8 @@ from django.conf import settings
 from django.db import transaction
 
 from gallery.imaging import decoding
+from gallery.imaging.decoding.pictures import Picture
 from gallery.imaging.descriptors.haar import FlatPicture
-from gallery.imaging.pictures import Picture
 from gallery.items import conf, describing, embedding, file_storage, versions
 from gallery.items.inserting import AlreadyStored, insert, refuse_existing
 from gallery.items.models import Image

@@ -16,13 +16,14 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from gallery.imaging import decoding, descriptors
+from gallery.imaging.decoding.pictures import Picture
 from gallery.imaging.descriptors import Columns, Descriptor
-from gallery.imaging.pictures import Picture
 from gallery.items import conf, describing, embedding, file_storage, versions
 from gallery.items.item import PUBLISHED
 from gallery.items.models import ClipVersion, Image, ImageFingerprint
 from gallery.items.preprocessing import FETCH_THREADS, Hashes
-from gallery.net.fetching import FetchFailed, fetch
+from gallery.net.fetching import fetch
+from gallery.net.transport import FetchFailed
 from gallery.shared.errors import UserError
 from gallery.shared.locking import locked
 

@@ -6,14 +6,14 @@ from functools import cache
 
 from django.conf import settings
 
-from gallery.imaging.picture_limits import Limits
-from gallery.net.fetching import FetchPolicy
+from gallery.imaging.decoding.limits import PictureLimits
+from gallery.net.transport import FetchPolicy
 
 
 @cache
-def limits() -> Limits:
+def limits() -> PictureLimits:
     """What a picture may cost to decode."""
-    return Limits(
+    return PictureLimits(
         max_bytes=settings.MAX_UPLOAD_BYTES,
         max_pixels=settings.MAX_IMAGE_PIXELS,
     )

@@ -15,8 +15,8 @@ from django.db.models import Count, QuerySet
 from django_q.tasks import async_task
 
 from gallery.imaging import decoding, descriptors
+from gallery.imaging.decoding.pictures import Picture
 from gallery.imaging.descriptors import Columns, ColumnsByVersion, Descriptor
-from gallery.imaging.pictures import Picture
 from gallery.items import conf, file_storage, versions
 from gallery.items.fingerprint_storage import store_fingerprints
 from gallery.items.item import Status

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import FileField
 
 from gallery.imaging import decoding
-from gallery.imaging.descriptors.base import Pixels
+from gallery.imaging.pixels import Pixels
 from gallery.items import conf
 from gallery.items.item import Item
 from gallery.items.models import Image

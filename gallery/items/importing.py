@@ -23,7 +23,7 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 
 from gallery.imaging import descriptors
-from gallery.imaging.sniffing import sniff
+from gallery.imaging.decoding.sniffing import sniff
 from gallery.items import conf, embedding, file_storage
 from gallery.items.fingerprint_storage import store_many, store_other_views
 from gallery.items.import_sources import Source

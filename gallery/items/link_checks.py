@@ -27,7 +27,8 @@ from gallery.items.item import Status
 from gallery.items.models import Image, LinkCheck
 from gallery.items.preprocessing import FETCH_THREADS, Hashes
 from gallery.items.signals import notify_changed
-from gallery.net.fetching import Fetched, FetchFailed, fetch
+from gallery.net.fetching import FetchedFile, fetch
+from gallery.net.transport import FetchFailed
 
 RUNS_AN_HOUR = 12
 """As scheduled in ``gallery.apps``."""
@@ -53,7 +54,7 @@ class _LinkContent:
     """``fetched`` is None if the content was not modified or could not be fetched."""
 
     kind: Kind
-    fetched: Fetched | None = None
+    fetched: FetchedFile | None = None
 
 
 def check_links() -> Counter[Kind]:
@@ -144,7 +145,7 @@ def _take_in(check: LinkCheck, seen: _LinkContent) -> None:
         return
     if seen.fetched is not None:
         # Headers of changed bytes are not stored: lists grow, so they are screened every time.
-        mine = seen.fetched if seen.kind == "same" else Fetched(b"", "")
+        mine = seen.fetched if seen.kind == "same" else FetchedFile(b"", "")
         LinkCheck.objects.filter(pk=check.pk).update(
             etag=mine.etag, last_modified=mine.last_modified
         )
@@ -164,7 +165,7 @@ def _mark(image: Image, *, stale: bool) -> None:
         notify_changed(by=LINKS, verb=verb, row=image, before=before, after=image.stale_at)
 
 
-def _passes(image: Image, found: Fetched) -> bool:
+def _passes(image: Image, found: FetchedFile) -> bool:
     """Whether every gate lets the new content pass; a gate that raises does not."""
     # Every gate is asked: each records what it finds.
     answers = [_asked(path, image, found.data) for path in settings.LINK_GATES]

@@ -9,9 +9,9 @@ from django.core.files.storage import default_storage
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from gallery.imaging import decoding
-from gallery.imaging.pictures import Pixels
+from gallery.imaging.decoding.rendered_pictures import rendered_pictures
+from gallery.imaging.pixels import Pixels
 from gallery.imaging.renditions import rendition
-from gallery.imaging.shown_pictures import shown_pictures
 from gallery.items import conf
 from gallery.items.item import Item, ItemT
 from gallery.items.kinds import kind_of
@@ -98,13 +98,13 @@ def stored_pixels(*names: str | None) -> Pixels:
 
 
 def rendered_pixels(name: str, rendering: str) -> Pixels:
-    """A stored picture in one of ``shown_pictures.other_renderings``. Raises ``NotFound``."""
+    """A stored picture in one of ``rendered_pictures.other_renderings``. Raises ``NotFound``."""
     try:
         with default_storage.open(name) as stream:
             data = stream.read()
     except (FileNotFoundError, IsADirectoryError):
         raise NotFound(NONE_KEPT) from None
-    for found in shown_pictures(data, conf.limits()):
+    for found in rendered_pictures(data, conf.limits()):
         if (found.frame, found.rendering) == (0, rendering):
             return found.rgb
     raise NotFound(f"It has no rendering {rendering!r}.")

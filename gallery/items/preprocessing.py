@@ -16,6 +16,9 @@ from typing import Any
 
 from gallery.imaging import decoding, descriptors
 from gallery.imaging.decoding import decode
+from gallery.imaging.decoding.limits import PictureLimits
+from gallery.imaging.decoding.pictures import ImageInfo, Picture
+from gallery.imaging.decoding.rendered_pictures import FULL_VIEW, VIDEO_VIEW, rendered_pictures
 from gallery.imaging.descriptors import (
     Columns,
     ColumnsByVersion,
@@ -24,12 +27,10 @@ from gallery.imaging.descriptors import (
 )
 from gallery.imaging.descriptors.base import HASHES_VERSION
 from gallery.imaging.descriptors.pdq import to_hex
-from gallery.imaging.frame_choice import TimedHash, most_telling
-from gallery.imaging.picture_limits import Limits
-from gallery.imaging.pictures import Info, Picture
-from gallery.imaging.shown_pictures import FULL, VIDEO, shown_pictures
+from gallery.imaging.frame_selection import TimedHash, select_frames
 from gallery.items.processes import obey_parent
-from gallery.net.fetching import FetchPolicy, fetch
+from gallery.net.fetching import fetch
+from gallery.net.transport import FetchPolicy
 from gallery.shared.errors import UserError
 
 FETCH_THREADS = 8
@@ -66,7 +67,7 @@ class Hashes:
 class Description:
     """What is stored of a picture: columns by version, and a JPEG thumbnail.
 
-    ``further``: view → columns by version of what else the file shows (``shown_pictures``).
+    ``further``: view → columns by version of what else the file shows (``rendered_pictures``).
     """
 
     columns: Mapping[str, Mapping[str, Any]]
@@ -96,7 +97,7 @@ def describe_file(
     data: bytes,
     picture: Picture,
     kinds: Sequence[Descriptor],
-    limits: Limits,
+    limits: PictureLimits,
     thumbnail_size: int,
 ) -> Description:
     """A file, of which ``picture`` is the first, by some descriptors; every other picture that it
@@ -107,7 +108,7 @@ def describe_file(
 
 
 def _further(
-    data: bytes, first: Picture, kinds: Sequence[Descriptor], limits: Limits
+    data: bytes, first: Picture, kinds: Sequence[Descriptor], limits: PictureLimits
 ) -> dict[str, ColumnsByVersion]:
     """Views of the other pictures, up to the one that is damaged, if one is.
 
@@ -118,22 +119,22 @@ def _further(
     told: list[TimedHash] = []
     further: dict[str, ColumnsByVersion] = {}
     try:
-        for picture in shown_pictures(data, limits, first=first) if kinds else ():
+        for picture in rendered_pictures(data, limits, first=first) if kinds else ():
             if picture.rendering:
-                further[picture.view] = {HASHES_VERSION: pdq.describe(picture.rgb) or {}}
-            elif picture.view != FULL:
+                further[picture.view] = {HASHES_VERSION: pdq.describe_pdq(picture.rgb) or {}}
+            elif picture.view != FULL_VIEW:
                 columns = {kind.name: kind.describe([picture])[0] or {} for kind in kinds}
                 bits = columns.get("pdq", {}).get("pdq")
                 frames[picture.view] = columns
                 told.append(TimedHash(picture.duration_ms, bits and bytes.fromhex(to_hex(bits))))
     except UserError:
         pass
-    patterned = set(most_telling(told, PATTERNS))
+    patterned = set(select_frames(told, PATTERNS))
     for at, (view, columns) in enumerate(frames.items()):
         further[view] = _by_version(kinds, columns, patterned=at in patterned)
     if decoding.appended_video(data):
         # Its pictures are unknown here: this row says that there are some.
-        further[VIDEO] = {HASHES_VERSION: {}}
+        further[VIDEO_VIEW] = {HASHES_VERSION: {}}
     return further
 
 
@@ -157,7 +158,7 @@ class Plan:
 
     match_types: tuple[str, ...]
     models: Path
-    limits: Limits
+    limits: PictureLimits
     policy: FetchPolicy
     thumbnail_size: int
     keep_bytes: bool
@@ -169,7 +170,7 @@ class Prepared:
     """A picture ready to be stored. ``size`` in bytes; ``data`` is empty unless asked for."""
 
     hashes: Hashes
-    info: Info
+    info: ImageInfo
     size: int
     description: Description
     data: bytes

@@ -16,8 +16,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from gallery.imaging import decoding, descriptors
+from gallery.imaging.decoding.rendered_pictures import FULL_VIEW
 from gallery.imaging.descriptors.base import PIXELS_VERSION
-from gallery.imaging.shown_pictures import FULL
 from gallery.items import conf, embedding, file_storage
 from gallery.items.backfill import BackfillOutcome, read_again
 from gallery.items.fingerprint_storage import store_fingerprints, store_other_views
@@ -96,14 +96,14 @@ def _store(image_id: int, found: Description) -> None:
 def _is_another(row: Image, found: Description) -> bool:
     """Whether the first picture's hash differs from the stored one. What was never stored is left
     to ``backfill``."""
-    rows = row.fingerprints.filter(view=FULL, version=PIXELS_VERSION)
+    rows = row.fingerprints.filter(view=FULL_VIEW, version=PIXELS_VERSION)
     now = found.columns.get(PIXELS_VERSION, {}).get("pdq")
     return any(str(before) != str(now) for before in rows.values_list("pdq", flat=True))
 
 
 def _store_anew(row: Image, found: Description, files: file_storage.undo_files) -> None:
     """Vectors of models follow: by the workers, or by ``backfill`` where only a link is known."""
-    row.fingerprints.filter(view=FULL).delete()
+    row.fingerprints.filter(view=FULL_VIEW).delete()
     store_fingerprints(row.pk, found.columns)
     file_storage.delete_after_commit([row.thumbnail.name])
     row.thumbnail = files.add(file_storage.save_thumbnail(row.sha256, found.thumbnail))

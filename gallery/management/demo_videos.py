@@ -9,14 +9,13 @@ from dataclasses import dataclass
 import av
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from gallery.imaging.pixels import Pixels
 from gallery.management.demo_pictures import FAMILIES
 
 SIZE = (640, 360)
 RATE = 25
 SHOT_SECONDS = 2.5
-Pixels = NDArray[np.uint8]
 Camera = tuple[float, float, float]
 """Where it looks, x and y from 0 to 1, and which part of the picture it sees."""
 

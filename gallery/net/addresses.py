@@ -35,7 +35,7 @@ _RESERVED_6: Final = tuple(
 
 
 def is_public(address: Address) -> bool:
-    """True for a global unicast address that is no one's special range or metadata service."""
+    """Whether it is a global unicast address outside all special ranges."""
     if not address.is_global or address.is_multicast:
         return False
     if isinstance(address, IPv4Address):
@@ -43,7 +43,7 @@ def is_public(address: Address) -> bool:
     return address in _IPV6_GLOBAL_UNICAST and not any(address in net for net in _RESERVED_6)
 
 
-def within(address: Address, networks: Iterable[Network]) -> bool:
-    """True if one of the networks holds the address, taken literally: 10.0.0.0/8 does not hold
+def in_networks(address: Address, networks: Iterable[Network]) -> bool:
+    """Whether one of the networks contains the address; 10.0.0.0/8 does not contain
     ::ffff:10.0.0.1."""
     return any(address in net for net in networks)

@@ -1,10 +1,9 @@
-"""How sure is it that one picture is a copy of another? Evidence in, a calibrated number out.
+"""The calibrated confidence that one picture is a copy of another.
 
-A logistic model per match type over a few numbers that can only speak for a copy: no weight is
-negative and nothing that is missing counts against, so that a strong global match is not buried
-by a verification that found nothing, as it does in blurred pictures. The weights were fitted on
-pictures that no test uses: ``benchmarks/fit_confidence.py`` wrote ``confidence.json``, which
-says when and from what.
+A logistic model for each match type. All features support a copy and no weight is negative, so
+missing evidence lowers nothing: verification finds little in blurred pictures, and a strong global
+match must not be lost by that. ``benchmarks/fit_confidence.py`` fits the weights on pictures that
+no test uses, and writes ``confidence.json`` with date and data.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.imaging.geometry import Match
-from gallery.imaging.image_registration import Likeness
+from gallery.imaging.geometry import GeometricMatch
+from gallery.imaging.image_registration import RegistrationSimilarity
 
 MATCH_TYPES = ("copy", "auto")
-CERTAIN = 100.0
-"""Log-odds of the same file: more than any evidence gives."""
+SAME_FILE_LOGIT = 100.0
+"""Log-odds of the same file: higher than any evidence gives."""
 METHODS = ("cnn", "part", "pdq", "imgsmlr", "clip")
 PARAMETERS = Path(__file__).with_name("confidence.json")
 
@@ -40,19 +39,18 @@ FEATURES: Mapping[str, tuple[str, ...]] = {
         *("pdq", "pdq_close", "imgsmlr"),
     ),
 }
-"""What each model reads, in the order of its weights; each ≥ 0, and more is stronger."""
+"""Features of each model, in the order of its weights; each ≥ 0, more is stronger."""
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """What was found about a query and one image; None where a method could not say anything.
+class CopyEvidence:
+    """What was found about a query and one image; None where a method has no result.
 
     ``cnn``: cosine distance, 0 to 2, of the whole query; ``part``: of a part of it. ``pdq``:
-    Hamming distance, 0 to 256. ``imgsmlr``: pattern distance. ``clip``: cosine distance; it
-    proposes images but weighs nothing here, as no weights were there to calibrate it with. Each
-    is the least over the views compared. ``match``: what geometry found. ``likeness``: how alike
-    they look where one lies upon the other, of the strongest candidates only. ``same_file``: the
-    same bytes, which leaves no doubt.
+    Hamming distance, 0 to 256. ``imgsmlr``: pattern distance. ``clip``: cosine distance; it only
+    proposes images, as it was never calibrated. Each is the least over the views compared.
+    ``match``: by geometry. ``similarity``: after registration, of the strongest candidates only.
+    ``same_file``: the bytes are the same.
     """
 
     cnn: float | None = None
@@ -60,25 +58,24 @@ class Evidence:
     pdq: float | None = None
     imgsmlr: float | None = None
     clip: float | None = None
-    match: Match | None = None
-    likeness: Likeness | None = None
+    match: GeometricMatch | None = None
+    similarity: RegistrationSimilarity | None = None
     same_file: bool = False
 
     @classmethod
-    def of(cls, distances: Mapping[str, float | None]) -> Evidence:
-        """Evidence without a match, from distances by method."""
+    def of(cls, distances: Mapping[str, float | None]) -> CopyEvidence:
         cnn, part, pdq, imgsmlr, clip = map(distances.get, METHODS)
         return cls(cnn, part, pdq, imgsmlr, clip)
 
     def methods(self) -> dict[str, float]:
-        """The distances that are known, by method, rounded as answers show them."""
+        """The known distances by method, rounded to six digits."""
         named = {name: getattr(self, name) for name in METHODS}
         return {name: round(value, 6) for name, value in named.items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The parameters of one match type. ``precise`` … ``recall``: distances, 1 − confidence."""
+    """The parameters of one match type. ``precise`` and ``recall`` are distances."""
 
     bias: float
     weights: NDArray[np.float64]
@@ -86,10 +83,10 @@ class Calibration:
     recall: float
 
 
-def logit(evidence: Evidence, match_type: str) -> float:
-    """Log-odds that it is a copy: orders results also where confidence is 1 to six places."""
+def logit(evidence: CopyEvidence, match_type: str) -> float:
+    """Log-odds that it is a copy; they also order results whose confidence rounds to 1."""
     if evidence.same_file:
-        return CERTAIN
+        return SAME_FILE_LOGIT
     calibration = calibrations()[match_type]
     return calibration.bias + float(features(evidence, match_type) @ calibration.weights)
 
@@ -97,8 +94,8 @@ def logit(evidence: Evidence, match_type: str) -> float:
 def logits_of_vectors(
     whole: NDArray[np.floating], part: NDArray[np.floating], match_type: str
 ) -> NDArray[np.float64]:
-    """``logit`` of many pictures of which no more is known than their cosine distances to all of
-    the query and to a part of it; 2 where a method could not say anything."""
+    """``logit`` of many pictures by their cosine distances alone, to the whole query and to a part
+    of it; 2 where a distance is not known."""
     calibration = calibrations()[match_type]
     weights = dict(zip(FEATURES[match_type], calibration.weights.tolist(), strict=True))
     alike = np.maximum(0.0, 1.0 - np.asarray(whole, np.float64))
@@ -110,14 +107,19 @@ def logits_of_vectors(
     )
 
 
-def confidence(evidence: Evidence, match_type: str) -> float:
+def confidence(evidence: CopyEvidence, match_type: str) -> float:
     """Probability that it is a copy, 0 to 1. ``match_type``: copy or auto."""
-    return 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, logit(evidence, match_type)))))
+    return probability(logit(evidence, match_type))
 
 
-def distance(evidence: Evidence, match_type: str) -> float:
-    """1 − confidence, to six places. ``match_type``: copy or auto."""
-    return round(1.0 - confidence(evidence, match_type), 6)
+def probability(logit: float) -> float:
+    """Of log-odds, 0 to 1."""
+    return 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, logit))))
+
+
+def distance(evidence: CopyEvidence, match_type: str, digits: int = 6) -> float:
+    """1 − confidence, rounded. ``match_type``: copy or auto."""
+    return round(1.0 - confidence(evidence, match_type), digits)
 
 
 def of_distance(distance: float) -> float:
@@ -125,67 +127,70 @@ def of_distance(distance: float) -> float:
     return max(0.0, 1.0 - distance)
 
 
-def features(evidence: Evidence, match_type: str) -> NDArray[np.float64]:
-    """The numbers that the model of a match type reads, float64[len(FEATURES[match_type])]."""
+def features(evidence: CopyEvidence, match_type: str) -> NDArray[np.float64]:
     values = {
         **_of_geometry(evidence.match),
         **_of_distances(evidence),
-        **_of_likeness(evidence.likeness),
+        **_of_similarity(evidence.similarity),
     }
-    # What two independent methods agree on says more than both alone.
+    # Two independent methods that agree are stronger than both alone.
     values["proven"] = values["inliers"] * values["exact"]
     return np.array([values[name] for name in FEATURES[match_type]])
 
 
-def _of_geometry(match: Match | None) -> dict[str, float]:
+def _of_geometry(match: GeometricMatch | None) -> dict[str, float]:
     if match is None:
         return dict.fromkeys(("inliers", "many_inliers", "support"), 0.0)
     return {
-        # Unlike pictures reach 4; each doubling counts the same.
+        # Unrelated pictures reach 4 inliers; each doubling counts the same.
         "inliers": min(6.0, math.log2(match.inliers / 4)),
-        # Pictures of one template reach 20.
+        # Different pictures of one template reach 20.
         "many_inliers": min(3.0, max(0.0, math.log2(match.inliers / 20))),
         "support": match.support,
     }
 
 
-def _of_distances(evidence: Evidence) -> dict[str, float]:
-    likeness = 0.0 if evidence.cnn is None else 1.0 - evidence.cnn
+def _of_distances(evidence: CopyEvidence) -> dict[str, float]:
+    cosine = 0.0 if evidence.cnn is None else 1.0 - evidence.cnn
     return {
-        "cnn": max(0.0, likeness),
-        "cnn_closest": max(0.0, likeness - 0.8),
-        "part": 0.0 if evidence.part is None else max(0.0, 1.0 - evidence.part),
-        "pdq": 0.0 if evidence.pdq is None else max(0.0, 1.0 - evidence.pdq / 128),
-        "pdq_close": 0.0 if evidence.pdq is None else max(0.0, 1.0 - evidence.pdq / 52),
-        "imgsmlr": 0.0 if evidence.imgsmlr is None else max(0.0, 1.0 - evidence.imgsmlr / 2),
+        "cnn": max(0.0, cosine),
+        "cnn_closest": max(0.0, cosine - 0.8),
+        "part": _nearness(evidence.part, 1.0),
+        "pdq": _nearness(evidence.pdq, 128),
+        "pdq_close": _nearness(evidence.pdq, 52),
+        "imgsmlr": _nearness(evidence.imgsmlr, 2),
     }
 
 
-def _of_likeness(likeness: Likeness | None) -> dict[str, float]:
-    if likeness is None:
+def _nearness(distance: float | None, far: float) -> float:
+    """1 at distance 0, 0 at ``far`` and beyond or if it is not known."""
+    return 0.0 if distance is None else max(0.0, 1.0 - distance / far)
+
+
+def _of_similarity(similarity: RegistrationSimilarity | None) -> dict[str, float]:
+    if similarity is None:
         return dict.fromkeys(("exact", "clean", "colour"), 0.0)
-    # Everywhere the same, and with enough in it for that to mean something.
+    # The same everywhere, with enough texture for that to be significant.
     exact = (
-        _from_to(likeness.correlation, 0.97, 1.0)
-        * _from_to(likeness.worst, 0.8, 1.0)
-        * _from_to(likeness.texture, 0.0, 0.3)
+        _ramp(similarity.correlation, 0.97, 1.0)
+        * _ramp(similarity.worst, 0.8, 1.0)
+        * _ramp(similarity.texture, 0.0, 0.3)
     )
-    alike = _from_to(likeness.correlation, 0.8, 1.0) * _from_to(likeness.local, 0.7, 1.0)
+    alike = _ramp(similarity.correlation, 0.8, 1.0) * _ramp(similarity.local, 0.7, 1.0)
     return {
         "exact": exact,
-        "clean": exact * _from_to(likeness.difference, 15.0, 0.0),
-        "colour": alike * _from_to(likeness.colour, 6.0, 0.0),
+        "clean": exact * _ramp(similarity.difference, 15.0, 0.0),
+        "colour": alike * _ramp(similarity.colour, 6.0, 0.0),
     }
 
 
-def _from_to(value: float, nothing: float, full: float) -> float:
-    """0 at ``nothing`` and beyond, 1 at ``full`` and beyond, in proportion between."""
-    return min(1.0, max(0.0, (value - nothing) / (full - nothing)))
+def _ramp(value: float, zero: float, one: float) -> float:
+    """0 at ``zero`` and beyond, 1 at ``one`` and beyond, linear between."""
+    return min(1.0, max(0.0, (value - zero) / (one - zero)))
 
 
 @cache
 def calibrations() -> Mapping[str, Calibration]:
-    """The fitted parameters, by match type."""
     data: dict[str, Any] = json.loads(PARAMETERS.read_text())
     return {
         name: Calibration(

@@ -1,4 +1,4 @@
-"""What each match type's distances mean: where they are precise and where they stop helping.
+"""The match types of searches, and the useful range of their thresholds.
 
 imgsmlr and clip: the original's README. pdq: 31 is the matching distance its authors recommend,
 52 the one of their high-recall index. auto and copy: 1 − confidence, from the calibration.
@@ -14,7 +14,8 @@ from gallery.search.confidence import calibrations
 
 @dataclass(frozen=True)
 class MatchType:
-    """``precise`` … ``recall`` is the useful range of thresholds; ``maximum`` ends a slider."""
+    """Useful thresholds reach from ``precise`` to ``recall``; ``maximum`` is the end of a
+    slider."""
 
     label: str
     precise: float
@@ -22,15 +23,15 @@ class MatchType:
     maximum: float
 
 
-def _ends(name: str) -> tuple[float, float, float]:
+def _range_of(name: str) -> tuple[float, float, float]:
     calibration = calibrations()[name]
     return calibration.precise, calibration.recall, 1.0
 
 
 MATCH_TYPES: Mapping[str, MatchType] = {
-    "auto": MatchType("Copies, by every method", *_ends("auto")),
+    "auto": MatchType("Copies, by every method", *_range_of("auto")),
     "imgsmlr": MatchType("Haar wavelet (imgsmlr)", 1.0, 2.0, 4.0),
     "pdq": MatchType("Perceptual hash (PDQ)", 31, 52, 104),
-    "copy": MatchType("Copies, verified", *_ends("copy")),
+    "copy": MatchType("Copies, verified", *_range_of("copy")),
     "clip": MatchType("Meaning (CLIP)", 0.1, 0.2, 0.5),
 }

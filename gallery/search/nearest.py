@@ -1,8 +1,8 @@
-"""Nearest images of a described query: one SQL statement a search, thresholds outside the scan.
+"""Nearest images of a described query: one SQL statement, with the threshold outside the scan.
 
-What was measured (docs/benchmarks.md): the raw statement takes a third of the time of the same
-query through the ORM; an HNSW scan that is filtered may end before it has found enough, so an
-answer with fewer candidates than asked for is computed again exactly.
+The raw statement takes a third of the time of the same query through the ORM (docs/benchmarks.md).
+A filtered HNSW scan may end before it has found enough candidates; the search is then repeated
+exactly, without the index.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from gallery.items.vectors import encode
 EXACT_ABOVE = 500
 """Candidates beyond which HNSW (ef_search ≤ 1,000) is not used."""
 RERANK_FACTOR = 3
-"""imgsmlr looks at this many signatures for each result asked for, as the original does."""
+"""imgsmlr fetches this many signatures for each result wanted, as the original does."""
 
 
 @dataclass(frozen=True)
-class Space:
-    """Where one match type's vectors lie, and how far apart two of them are."""
+class VectorSpace:
+    """The column and the distance operator of one match type's vectors."""
 
     column: str
     operator: str
@@ -35,17 +35,17 @@ class Space:
     rerank: str | None = None
 
 
-SPACES: Mapping[str, Space] = {
-    "imgsmlr": Space("f.haar", "<->", "vector(16)", 60, rerank="pattern"),
-    "pdq": Space("f.pdq", "<~>", "bit(256)", 400),
-    "copy": Space("f.cnn", "<=>", "halfvec(512)", 200),
-    "clip": Space("f.clip", "<=>", "halfvec", 200),
+VECTOR_SPACES: Mapping[str, VectorSpace] = {
+    "imgsmlr": VectorSpace("f.haar", "<->", "vector(16)", 60, rerank="pattern"),
+    "pdq": VectorSpace("f.pdq", "<~>", "bit(256)", 400),
+    "copy": VectorSpace("f.cnn", "<=>", "halfvec(512)", 200),
+    "clip": VectorSpace("f.clip", "<=>", "halfvec", 200),
 }
 
 
 @dataclass(frozen=True)
 class Filters:
-    """Which images may be found: by the start of their data_id, and by keys of their meta."""
+    """Restricts results by the start of data_id and by keys of meta."""
 
     data_id_prefix: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
@@ -64,34 +64,38 @@ class Filters:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """How a distance meets the threshold, and whether it is rounded before or after that."""
+class ThresholdRule:
+    """How a distance is compared with a threshold, and whether it is rounded before that."""
 
     operator: str = "<="
     digits: int = 6
     round_first: bool = True
 
+    def is_met(self, distance: float, threshold: float) -> bool:
+        """Whether a distance that is rounded already is within the threshold."""
+        return distance < threshold or (distance == threshold and self.operator == "<=")
 
-INCLUSIVE = Comparison()
+
+INCLUSIVE = ThresholdRule()
 
 
 @dataclass(frozen=True)
-class Match:
-    """One image found, and how far it is from the query, rounded.
+class ImageMatch:
+    """One image found, and its rounded distance from the query.
 
-    Searches for copies also say how sure they are, what each method measured, where the query
-    shows the image, and on request as a JPEG: both side by side.
+    Copy searches add the confidence, the distance by each method, the geometric match, and on
+    request an ``explanation``: a JPEG of both side by side.
     """
 
     image: Image
     distance: float
     confidence: float | None = None
     methods: Mapping[str, float] = field(default_factory=dict)
-    geometry: geometry.Match | None = None
+    geometry: geometry.GeometricMatch | None = None
     explanation: bytes | None = None
 
 
-def nearest(
+def nearest_images(
     match_type: str,
     version: str,
     columns: Mapping[str, Any],
@@ -99,13 +103,13 @@ def nearest(
     threshold: float,
     limit: int,
     filters: Filters | None = None,
-    comparison: Comparison = INCLUSIVE,
-) -> list[Match]:
+    rule: ThresholdRule = INCLUSIVE,
+) -> list[ImageMatch]:
     """The ``limit`` nearest ready images within ``threshold``, by distance, then id.
 
-    ``columns`` are a descriptor's values for the query, arrays or already in SQL's text form.
+    ``columns``: a descriptor's values for the query, as arrays or in SQL's text form.
     """
-    space = SPACES[match_type]
+    space = VECTOR_SPACES[match_type]
     wanted = limit * (RERANK_FACTOR if space.rerank else 1)
     where, params = (filters or Filters()).sql()
     params |= {
@@ -115,20 +119,20 @@ def nearest(
         "wanted": wanted,
         "threshold": threshold,
         "limit": limit,
-        "digits": comparison.digits,
+        "digits": rule.digits,
     }
     if space.cast == "halfvec":
         params["dimensions"] = dimensions(params["query"])
     exact = wanted > EXACT_ABOVE
-    scanned, matches = _run(space, where, params, comparison, exact=exact)
+    scanned, matches = _run(space, where, params, rule, exact=exact)
     if scanned < wanted and not exact:
-        _, matches = _run(space, where, params, comparison, exact=True)
+        _, matches = _run(space, where, params, rule, exact=True)
     return matches
 
 
 def stored_columns(image_id: int, match_type: str, version: str) -> dict[str, str] | None:
-    """The stored vectors of an image's ``full`` view in SQL's text form, or None."""
-    space = SPACES[match_type]
+    """The stored vectors of an image's ``full`` view in SQL's text form; None if there are none."""
+    space = VECTOR_SPACES[match_type]
     detail = ", d.pattern::text" if space.rerank else ""
     join = "JOIN gallery_imagedetail d ON d.fingerprint_id = f.id" if space.rerank else ""
     with connection.cursor() as cursor:
@@ -146,20 +150,19 @@ def stored_columns(image_id: int, match_type: str, version: str) -> dict[str, st
 
 
 IMAGE_FIELDS = [field.attname for field in Image._meta.concrete_fields]
-META = IMAGE_FIELDS.index("meta")
+_META = IMAGE_FIELDS.index("meta")
 
 
 def dimensions(vector: str) -> int:
-    """The length of a vector in SQL's text form."""
     return vector.count(",") + 1
 
 
-def statement(space: Space, where: str, comparison: Comparison, *, exact: bool) -> str:
-    """The search as one SQL statement; its rows start with the number of candidates seen.
+def statement(space: VectorSpace, where: str, rule: ThresholdRule, *, exact: bool) -> str:
+    """The search as one SQL statement; the first column is the number of candidates scanned.
 
-    ``+ 0`` hides the distance from the planner's index matching, which makes the scan exact. An
-    index scan looks each image up by its id, in a subquery that the planner cannot turn into a
-    join: before the tables are analysed it would join by status, every ready image each time.
+    ``+ 0`` keeps the planner from using the index, which makes the scan exact. An index scan checks
+    each image by its id, in a subquery that the planner cannot turn into a join: before the tables
+    are analysed it would join all ready images each time.
     """
     column = space.column
     if space.cast == "halfvec":
@@ -178,7 +181,7 @@ def statement(space: Space, where: str, comparison: Comparison, *, exact: bool) 
         # Named once: 4,096 numbers in text form take as long to read as the whole scan.
         ranked = f"d.{space.rerank} <-> %(detail)s::vector"
         join = "JOIN gallery_imagedetail d ON d.fingerprint_id = n.fingerprint_id"
-    compared = "distance" if comparison.round_first else "exactly"
+    compared = "distance" if rule.round_first else "exactly"
     fields = ", ".join(f"i.{name}" for name in IMAGE_FIELDS)
     return f"""
         WITH nearest AS MATERIALIZED (
@@ -192,7 +195,7 @@ def statement(space: Space, where: str, comparison: Comparison, *, exact: bool) 
                   FROM nearest n {join} GROUP BY n.item_id) AS ranks
         ), best AS (
             SELECT item_id, distance FROM ranked
-            WHERE {compared} {comparison.operator} %(threshold)s
+            WHERE {compared} {rule.operator} %(threshold)s
             ORDER BY distance, item_id LIMIT %(limit)s
         )
         SELECT c.scanned, b.distance, {fields}
@@ -203,14 +206,14 @@ def statement(space: Space, where: str, comparison: Comparison, *, exact: bool) 
 
 
 def _run(
-    space: Space,
+    space: VectorSpace,
     where: str,
     params: Mapping[str, Any],
-    comparison: Comparison,
+    rule: ThresholdRule,
     *,
     exact: bool,
-) -> tuple[int, list[Match]]:
-    sql = statement(space, where, comparison, exact=exact)
+) -> tuple[int, list[ImageMatch]]:
+    sql = statement(space, where, rule, exact=exact)
     ef_search = min(1000, max(space.ef_search, 2 * params["wanted"]))
     with connection.cursor() as cursor:
         # Sent as one text, the three statements are one transaction and one round trip.
@@ -220,13 +223,15 @@ def _run(
             params,
         )
         rows = cursor.fetchall()
-    matches = [Match(image_from_row(row[2:]), float(row[1])) for row in rows if row[1] is not None]
+    matches = [
+        ImageMatch(image_from_row(row[2:]), float(row[1])) for row in rows if row[1] is not None
+    ]
     return rows[0][0], matches
 
 
 def image_from_row(row: Sequence[Any]) -> Image:
     """An image from the columns ``IMAGE_FIELDS`` of a raw query."""
     values = list(row)
-    if values[META] is not None:  # Django leaves jsonb as text for raw cursors
-        values[META] = orjson.loads(values[META])
+    if values[_META] is not None:  # Django leaves jsonb as text for raw cursors
+        values[_META] = orjson.loads(values[_META])
     return Image.from_db("default", IMAGE_FIELDS, values)

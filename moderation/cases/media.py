@@ -8,24 +8,22 @@ from dataclasses import replace
 from typing import IO, Final
 
 import av
-import numpy as np
 from django.core.files.storage import default_storage
-from numpy.typing import NDArray
 
 from gallery.imaging import decoding
+from gallery.imaging.decoding.rendered_pictures import VIDEO_VIEW, rendered_pictures, view_name
 from gallery.imaging.inner_pictures import inner_pictures, is_inner
-from gallery.imaging.shown_pictures import VIDEO, shown_pictures, view_name
+from gallery.imaging.pixels import Pixels
 from gallery.items import conf
 from gallery.shared.errors import NotFound
 from moderation.cases.models import ReviewCase
 from moderation.lists.models import BannedItem
 from videos import conf as video_conf
-from videos.decode.content_types import CONTENT_TYPES
 from videos.decode.decoding import decode
-from videos.match.windows import read_window
+from videos.decode.proxies import read_window
+from videos.decode.sniffing import CONTENT_TYPES
 from videos.models import Video
 
-Pixels = NDArray[np.uint8]
 NONE_KEPT: Final = "No picture of it is kept."
 NO_VIDEO: Final = "This case is about no video."
 NO_FILE: Final = "The file of this video is not kept, so there is nothing to play."
@@ -57,7 +55,9 @@ def of_subject(
         return _decoded(case.picture.name)
     whole, thumbnail = case.image.original.name, case.image.thumbnail.name
     if (frame or rendering) and whole and not small:
-        return _motion(whole, time_ms) if rendering == VIDEO else _shown(whole, frame, rendering)
+        return (
+            _motion(whole, time_ms) if rendering == VIDEO_VIEW else _shown(whole, frame, rendering)
+        )
     return _decoded(thumbnail or whole if small else whole or thumbnail)
 
 
@@ -115,7 +115,7 @@ def _shown(name: str, frame: int, rendering: str) -> Pixels:
     usual, _, last = rendering.rpartition(" ")
     alone = is_inner(last)
     wanted = frame, usual if alone else rendering
-    for picture in shown_pictures(data, conf.limits()):
+    for picture in rendered_pictures(data, conf.limits()):
         if (picture.frame, picture.rendering) == wanted:
             found = inner_pictures(picture.rgb).get(last) if alone else picture.rgb
             if found is not None:

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from gallery.api.schema import answers
-from gallery.imaging.picture_limits import TooLarge
+from gallery.imaging.decoding.limits import TooLarge
 from gallery.shared.errors import NotFound
 from gallery.shared.responses import download
 from moderation.access.api import SCOPE, IdField, caller

@@ -16,8 +16,8 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import transaction
 from django.db.models import QuerySet
 
-from gallery.imaging.picture_limits import TooLarge
-from gallery.imaging.sniffing import sniff
+from gallery.imaging.decoding.limits import TooLarge
+from gallery.imaging.decoding.sniffing import sniff
 from gallery.items.file_storage import undo_files
 from gallery.items.models import Image
 from gallery.net.fetching import fetch_into

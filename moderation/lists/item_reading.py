@@ -14,11 +14,11 @@ from typing import Any, BinaryIO, Final, cast
 from django.core.files.base import File
 
 from gallery.imaging import decoding, descriptors
+from gallery.imaging.decoding.rendered_pictures import FULL_VIEW, rendered_pictures
 from gallery.imaging.descriptors import Columns, Descriptor, pdq
-from gallery.imaging.descriptors.base import COPY_VERSION, HASHES_VERSION, Picture
+from gallery.imaging.descriptors.base import COPY_VERSION, HASHES_VERSION, DescribablePicture
 from gallery.imaging.descriptors.pdq import LOW_QUALITY, to_hex
-from gallery.imaging.frame_choice import TimedHash, most_telling
-from gallery.imaging.shown_pictures import FULL, shown_pictures
+from gallery.imaging.frame_selection import TimedHash, select_frames
 from gallery.items import conf, file_storage, versions
 from gallery.items.item import Status
 from gallery.items.models import Image, ImageFingerprint
@@ -100,17 +100,17 @@ def of_bytes(data: bytes, facts: dict[str, Any]) -> NewItem:
     limits = conf.limits()
     first = decoding.decode(data, limits)
     hashes, seen = _exact(Hashes.of(data)), dict[str, TimedHash]()
-    for picture in shown_pictures(data, limits, first=first):
-        columns = pdq.describe(picture.rgb) or {}
+    for picture in rendered_pictures(data, limits, first=first):
+        columns = pdq.describe_pdq(picture.rgb) or {}
         own = _pdq(columns.get("pdq"), columns.get("pdq_quality"))
         hashes += own
         hash = bytes.fromhex(own[0].value) if own else None
         seen[picture.view] = TimedHash(picture.duration_ms, hash)
-    telling = most_telling(list(seen.values()), DESCRIBED)
-    wanted = {FULL, *(list(seen)[at] for at in telling)}
+    telling = select_frames(list(seen.values()), DESCRIBED)
+    wanted = {FULL_VIEW, *(list(seen)[at] for at in telling)}
     vectors = [
         row
-        for picture in shown_pictures(data, limits, first=first)
+        for picture in rendered_pictures(data, limits, first=first)
         if picture.view in wanted
         for row in described(picture, picture.view)
     ]
@@ -119,7 +119,7 @@ def of_bytes(data: bytes, facts: dict[str, Any]) -> NewItem:
 
 
 def described(
-    picture: Picture, view: str, lacking: Iterable[str] = descriptors.REGISTRY
+    picture: DescribablePicture, view: str, lacking: Iterable[str] = descriptors.REGISTRY
 ) -> Iterator[BannedFingerprint]:
     """A fingerprint for each version of the available match types of ``lacking``."""
     columns: dict[str, dict[str, Any]] = {}
@@ -194,7 +194,7 @@ def of_file(file: File, facts: dict[str, Any]) -> NewItem:
     place = Path(name) if isinstance(name, str) and Path(name).is_file() else None
     source = place or cast(BinaryIO, file)
     # No stored video has this id, so that all of them count for how common a frame is.
-    with reading.read(source, lambda share: None, video_id=0) as indexed:
+    with reading.read_video(source, lambda share: None, video_id=0) as indexed:
         frames = [frame for frame in indexed.frames if frame.weight > 0]
         return _of_frames(hashes, frames, indexed.thumbnail, facts)
 

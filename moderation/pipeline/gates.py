@@ -13,7 +13,7 @@ from typing import Any, Final
 from django.db import transaction
 
 from gallery.imaging import decoding
-from gallery.imaging.sniffing import sniff as sniff_picture
+from gallery.imaging.decoding.sniffing import sniff as sniff_picture
 from gallery.items import conf
 from gallery.items.item import Item
 from gallery.items.kinds import kind_of

@@ -22,7 +22,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from gallery.imaging.shown_pictures import FULL, VIDEO
+from gallery.imaging.decoding.rendered_pictures import FULL_VIEW, VIDEO_VIEW
 from gallery.items.changing import quarantine_items
 from gallery.items.item import Item, Status
 from gallery.items.kinds import kinds
@@ -154,13 +154,13 @@ def _screen_animations(scan: RetroScan) -> bool:
         return False
     items = BannedItem.objects.matching().filter(list=scan.list_id, pk__gt=scan.after_item)
     items = items.filter(pk=scan.item_id) if scan.item_id else items
-    views = ImageFingerprint.objects.filter(item=OuterRef("pk")).exclude(view=FULL)
+    views = ImageFingerprint.objects.filter(item=OuterRef("pk")).exclude(view=FULL_VIEW)
     by_models = policy.thresholds.keys() & set(VECTOR_TYPES)
     if not (by_models and items.filter(fingerprints__isnull=False).exists()):
         # Of all but the clip of a photograph the hashes are stored, and were compared.
         if "pdq" not in policy.thresholds:
             return False
-        views = views.filter(view=VIDEO)
+        views = views.filter(view=VIDEO_VIEW)
     some = list(
         Image.objects.filter(
             Exists(views), pk__gt=scan.animation, status__in=rescan_candidates.SCREENED

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from gallery.imaging import decoding
-from gallery.imaging import sniffing as picture_sniffing
+from gallery.imaging.decoding import sniffing as picture_sniffing
+from gallery.imaging.decoding.limits import NotAnImage
+from gallery.imaging.decoding.rendered_pictures import FULL_VIEW, VIDEO_VIEW, parse_view
 from gallery.imaging.descriptors.pdq import LOW_QUALITY, to_hex
-from gallery.imaging.picture_limits import NotAnImage
-from gallery.imaging.shown_pictures import FULL, VIDEO, place_of
 from gallery.items import file_storage
 from gallery.items.item import Item
 from gallery.items.models import Image, ImageFingerprint
@@ -93,7 +93,7 @@ def _motion(data: bytes) -> Iterator[ContentFrame]:
     """The video at the end of a motion photo, or the frames of a HEIC sequence."""
     video = data if sniff(data[:HEAD_BYTES]) == "heics" else decoding.appended_video(data)
     for frame in frames_of_file(io.BytesIO(video)) if video else ():
-        yield replace(frame, rendering=VIDEO)
+        yield replace(frame, rendering=VIDEO_VIEW)
 
 
 def _left_of(image: Image) -> Iterator[ContentFrame]:
@@ -104,15 +104,15 @@ def _left_of(image: Image) -> Iterator[ContentFrame]:
     whole = hashed_frame(rgb, rgb, in_parts=True)
     # Hashes of the original; the thumbnail's own are a few bits off.
     rows = list(ImageFingerprint.objects.filter(item=image, pdq__isnull=False).order_by("id"))
-    still = not any(place_of(row.view)[0] for row in rows)
+    still = not any(parse_view(row.view)[0] for row in rows)
     for row in rows:
         own = (
             [bytes.fromhex(to_hex(row.pdq))]
             if row.pdq and (row.pdq_quality or 0) >= LOW_QUALITY
             else []
         )
-        number, rendering = place_of(row.view)
-        if row.view == FULL:
+        number, rendering = parse_view(row.view)
+        if row.view == FULL_VIEW:
             whole = replace(whole, hashes=[*own, *whole.hashes], quality=row.pdq_quality)
         else:
             yield ContentFrame(

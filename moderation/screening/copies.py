@@ -16,16 +16,17 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from gallery.imaging import descriptors, geometry, local_features
-from gallery.imaging.descriptors.base import COPY_VERSION, Pixels, Vector
-from gallery.imaging.descriptors.copy import PARTS
-from gallery.imaging.descriptors.copy import views as squares_of
-from gallery.imaging.image_registration import Looks
-from gallery.imaging.local_features import Features
+from gallery.imaging.descriptors.base import COPY_VERSION, Vector
+from gallery.imaging.descriptors.copy import PART_VIEWS
+from gallery.imaging.descriptors.copy import view_squares as squares_of
+from gallery.imaging.image_registration import Registration
+from gallery.imaging.local_features import LocalFeatures
+from gallery.imaging.pixels import Pixels
 from gallery.imaging.trimming import trim
 from gallery.search import confidence
-from gallery.search.candidates import Probe
-from gallery.search.confidence import Evidence
-from gallery.search.copy_search import CopyQuery, judged
+from gallery.search.confidence import CopyEvidence
+from gallery.search.copy_candidates import QueryView
+from gallery.search.copy_search import CopyQuery, verify_candidates
 from moderation.lists import item_vectors
 from moderation.lists.item_vectors import Pictures
 from moderation.lists.models import BannedFingerprint, BannedItem
@@ -79,7 +80,7 @@ class _Query:
     frame: ContentFrame
     whole: Sequence[Vector]
     part: Sequence[Vector] = ()
-    features: Features | None = None
+    features: LocalFeatures | None = None
 
     @classmethod
     def of(cls, frame: ContentFrame) -> _Query:
@@ -89,27 +90,27 @@ class _Query:
         model = descriptors.get_copy()
         if frame.in_parts:
             query = model.query(frame)
-            whole = [vector for name, vector in query.vectors.items() if name not in PARTS]
-            part = [vector for name, vector in query.vectors.items() if name in PARTS]
+            whole = [vector for name, vector in query.vectors.items() if name not in PART_VIEWS]
+            part = [vector for name, vector in query.vectors.items() if name in PART_VIEWS]
             return cls(frame, whole, part, query.features)
         squares = squares_of(frame.rgb)
         return cls(
-            frame, list(model.embed([squares[name] for name in squares if name not in PARTS]))
+            frame, list(model.embed([squares[name] for name in squares if name not in PART_VIEWS]))
         )
 
-    def local_features(self) -> Features:
+    def local_features(self) -> LocalFeatures:
         """Extracted now if they were not yet."""
         return local_features.extract(self.frame.rgb) if self.features is None else self.features
 
     def query(self) -> CopyQuery:
         """With all that verification needs."""
         rgb = self.frame.rgb
-        return CopyQuery(Probe(), self.local_features(), Looks(rgb), trim(rgb))
+        return CopyQuery(QueryView(), self.local_features(), Registration(rgb), trim(rgb))
 
-    def inverted(self, features: Features) -> CopyQuery:
+    def inverted(self, features: LocalFeatures) -> CopyQuery:
         """The same of its negative, which has these features."""
         rgb = np.asarray(255 - self.frame.rgb, np.uint8)
-        return CopyQuery(Probe(), features, Looks(rgb), trim(rgb))
+        return CopyQuery(QueryView(), features, Registration(rgb), trim(rgb))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class _Row:
     pk: int
     item: int
     time_ms: int | None
-    evidence: Evidence
+    evidence: CopyEvidence
 
 
 Packed = dict[_Row, bytes]
@@ -143,7 +144,7 @@ def _near(asked: _Query, pictures: Pictures) -> list[_Row]:
     return [
         _Row(
             *pictures.named(at),
-            Evidence(
+            CopyEvidence(
                 cnn=float(whole[at]) if asked.whole else None,
                 part=float(part[at]) if asked.part else None,
             ),
@@ -164,7 +165,7 @@ def _verified(
 ) -> list[ItemMatch]:
     if not rows:
         return []
-    shown = judged(
+    shown = verify_candidates(
         asked.query(),
         [(row, row.evidence) for row in rows],
         "copy",
@@ -188,7 +189,7 @@ def _verified_negatives(
     shared = [row for row, match in zip(rows, matches, strict=True) if match]
     if not shared:
         return []
-    shown = judged(
+    shown = verify_candidates(
         asked.inverted(features),
         [(row, row.evidence) for row in shared],
         "copy",
@@ -224,7 +225,7 @@ def _picture_of(item: BannedItem) -> Pixels | None:
 
 
 def _match(
-    row: _Row, evidence: Evidence, item: BannedItem, frame: ContentFrame, policies: Policies
+    row: _Row, evidence: CopyEvidence, item: BannedItem, frame: ContentFrame, policies: Policies
 ) -> ItemMatch | None:
     """None beyond the list's near-miss threshold."""
     match = ItemMatch.of(

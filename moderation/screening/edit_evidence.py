@@ -38,7 +38,7 @@ class Limits:
 
     ``review``: bits up to which a picture leads to review, ``block``: up to which it may block, if
     it is detailed.
-    ``denial``: how much of what the variant says the hash may deny (``Variants.denials``),
+    ``denial``: how much of what the variant says the hash may deny (``Variants.contradictions``),
     ``plain``: how much if the variant shows little.
     """
 
@@ -105,7 +105,7 @@ def _evidence(seen: Variants, hashes: Hashes, share: float) -> list[EditEvidence
     allowed = (plain + (full - plain) * np.clip(part, 0, 1)) * min(1.0, share)
     worth = allowed > 0
     rows, numbers, part, allowed = rows[worth], numbers[worth], part[worth], allowed[worth]
-    denied = seen.denials(numbers, hashes[rows])
+    denied = seen.contradictions(numbers, hashes[rows])
     found: list[EditEvidence | None] = [None] * len(hashes)
     # The least denied, of what is allowed, is written last.
     for at in np.argsort(-denied / allowed, kind="stable").tolist():

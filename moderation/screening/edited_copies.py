@@ -69,7 +69,7 @@ def matches(
         seen = variants(frame.rgb, LOW_QUALITY)
         if seen is None:
             continue
-        items, hashes = banned_hashes.likely(seen.asked, FARTHEST)
+        items, hashes = banned_hashes.likely(seen.searched, FARTHEST)
         near = zip(items.tolist(), evidence(seen, hashes, widest), strict=True)
         for row in BannedHash.objects.live({pk for pk, proof in near if proof}, lists).values():
             match = _match(row, frame, seen, policies)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gallery.imaging import decoding
-from gallery.imaging.descriptors.pdq import LOW_QUALITY, dihedral
-from gallery.imaging.frame_choice import TimedHash, most_telling
+from gallery.imaging.decoding.rendered_pictures import RenderedPicture, rendered_pictures
+from gallery.imaging.descriptors.pdq import LOW_QUALITY, dihedral_hashes
+from gallery.imaging.frame_selection import TimedHash, select_frames
 from gallery.imaging.inner_pictures import inner_pictures
-from gallery.imaging.shown_pictures import ShownPicture, shown_pictures
 from gallery.items import conf
 from moderation.screening.types import ContentFrame, Pixels
 
@@ -29,7 +29,7 @@ FRAMES_IN_PARTS: Final = 8
 
 def hashed_frame(rgb: Pixels, legacy_rgb: Pixels, **facts: Any) -> ContentFrame:
     """With all eight hashes, if their quality is good."""
-    found = dihedral(rgb)
+    found = dihedral_hashes(rgb)
     if found is None:
         return ContentFrame(rgb, legacy_rgb, **facts)
     hashes, quality = found
@@ -53,7 +53,7 @@ class PictureFile:
         """Every frame with its hashes; models compare those of a still, too."""
         limits = conf.limits()
         self._still = decoding.inspect(self._data, limits).frames == 1
-        for picture in shown_pictures(self._data, limits):
+        for picture in rendered_pictures(self._data, limits):
             if picture.doubt and picture.doubt not in self.doubts:
                 self.doubts.append(picture.doubt)
             frame = hashed_frame(picture.rgb, picture.legacy_rgb, **self._facts(picture))
@@ -70,10 +70,10 @@ class PictureFile:
         """After ``frames``: the frames of an animation that models compare."""
         if self._still:
             return
-        order = most_telling([one.timed for one in self._read], MODEL_FRAMES)
+        order = select_frames([one.timed for one in self._read], MODEL_FRAMES)
         wanted = {self._read[at].view: rank for rank, at in enumerate(order)}
         quality = {one.view: one.quality for one in self._read}
-        for picture in shown_pictures(self._data, conf.limits()):
+        for picture in rendered_pictures(self._data, conf.limits()):
             if (rank := wanted.get(picture.view)) is not None:
                 yield ContentFrame(
                     picture.rgb,
@@ -83,7 +83,7 @@ class PictureFile:
                     **self._facts(picture),
                 )
 
-    def _facts(self, picture: ShownPicture) -> dict[str, Any]:
+    def _facts(self, picture: RenderedPicture) -> dict[str, Any]:
         frame = None if self._still else picture.frame
         return {"frame": frame, "rendering": picture.rendering}
 

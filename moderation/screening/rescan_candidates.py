@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from gallery.imaging import geometry
 from gallery.imaging.descriptors.base import COPY_VERSION, HASHES_VERSION, PIXELS_VERSION
-from gallery.imaging.descriptors.pdq import LOW_QUALITY, TURNED_ERROR, turned
-from gallery.imaging.local_features import Features
+from gallery.imaging.descriptors.pdq import LOW_QUALITY, TURNED_ERROR, turned_hashes
+from gallery.imaging.local_features import LocalFeatures
 from gallery.items import versions
 from gallery.items.item import Status
 from gallery.items.models import Image
 from gallery.items.vectors import encode
-from gallery.search.candidates import local_features
-from gallery.search.nearest import nearest
+from gallery.search.copy_candidates import stored_local_features
+from gallery.search.nearest import nearest_images
 from gallery.shared.binary_copy import BIGINT, halfvec, read_rows
 from gallery.shared.errors import Unavailable
 from moderation.lists import hash_index
@@ -138,7 +138,7 @@ def _like_hashes(
     own = [bytes.fromhex(value) for value in rows]
     if not own:
         return
-    others = [other for hash in own for other in turned(hash)[1:]]
+    others = [other for hash in own for other in turned_hashes(hash)[1:]]
     # The negative of a picture has the complement of its hash.
     others += [_complement(hash) for hash in (*own, *others)]
     reach = min(hash_index.BITS, threshold + TURNED_ERROR)
@@ -197,7 +197,7 @@ def _near_patterns(ids: Sequence[int], threshold: float, found: Candidates) -> N
     )
     for row in rows.iterator(chunk_size=100):
         columns = {name: encode(as_array(getattr(row, name))) for name in ("haar", "pattern")}
-        matches = nearest(
+        matches = nearest_images(
             "imgsmlr", PIXELS_VERSION, columns, threshold=threshold, limit=NEAREST_PATTERNS
         )
         found.images |= {match.image.pk for match in matches}
@@ -296,10 +296,10 @@ def _measured(
 
 def _verified(row: BannedFingerprint, images: set[int]) -> set[int]:
     """Those of some images that share places with an item's picture."""
-    packed = local_features(sorted(images))
+    packed = stored_local_features(sorted(images))
     if not row.features or not packed:
         return set()
-    matches = geometry.verify_many(Features.unpack(bytes(row.features)), list(packed.values()))
+    matches = geometry.verify_many(LocalFeatures.unpack(bytes(row.features)), list(packed.values()))
     return {
         image
         for image, match in zip(packed, matches, strict=True)

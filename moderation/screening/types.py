@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.imaging.descriptors.base import Vector
-from gallery.shared.jpeg import Quality, encode_jpeg, shrink
+from gallery.imaging.pixels import fitted
+from gallery.shared.jpeg import Quality, encode_jpeg
 from moderation.lists.models import BannedItem, BannedList
 from moderation.lists.policies import Policies
 from moderation.lists.thresholds import Thresholds
@@ -38,11 +39,11 @@ Place = tuple[int | None, int | None, str]
 class ContentFrame:
     """One picture of the content: height × width × 3, upright, and as imgsmlr reads it.
 
-    ``hashes``: PDQ in up to eight turns, 32 bytes each, its own first; none below
-    ``LOW_QUALITY``. ``vectors``: stored ones of ``copy``; computed when empty.
-    ``frame``: number in an animation, ``time_ms``: in a video. ``rendering``: which of the file's
-    renderings it is, "" for the usual one (``imaging.shown_pictures``). ``in_parts``: crops of it
-    are compared too. ``hashes_only``: no model compares its pixels.
+    ``hashes``: PDQ in up to eight turns, 32 bytes each, its own first; none below ``LOW_QUALITY``.
+    ``vectors``: stored ones of ``copy``; computed when empty. ``frame``: number in an animation,
+    ``time_ms``: in a video. ``rendering``: which of the file's renderings it is, "" for the usual
+    one (``imaging.decoding.rendered_pictures``). ``in_parts``: crops of it are compared too.
+    ``hashes_only``: no model compares its pixels.
     """
 
     rgb: Pixels
@@ -190,4 +191,4 @@ class Screening:
         """``shown``, made smaller: for a case about content that is not stored; may be empty."""
         if self.shown is None:
             return b""
-        return encode_jpeg(shrink(self.shown, CASE_PICTURE_SIDE), Quality.CASE_PICTURE)
+        return encode_jpeg(fitted(self.shown, CASE_PICTURE_SIDE), Quality.CASE_PICTURE)

@@ -16,24 +16,19 @@ import cv2
 import numpy as np
 from django.core.files.storage import default_storage
 
-from gallery.imaging.descriptors.pdq import (
-    LOW_QUALITY,
-    dihedral,
-    to_hex,
-    turned,
-)
-from gallery.imaging.trimming import Box
+from gallery.imaging.descriptors.pdq import LOW_QUALITY, dihedral_hashes, to_hex, turned_hashes
+from gallery.imaging.pixels import Box, fitted_size
 from moderation.lists.item_vectors import as_array
 from moderation.screening.picture_frames import hashed_frame
 from moderation.screening.types import NO_PIXELS, ContentFrame, Pixels
 from videos import conf
-from videos.decode.decoder_protocol import Due, fitted, layer_name
-from videos.decode.decoder_protocol import Frame as Shown
+from videos.decode.decoder_protocol import DecodedFrame as Shown
+from videos.decode.decoder_protocol import TimeGrid, layer_name
 from videos.decode.decoding import decode
 from videos.decode.errors import NotAVideo
-from videos.index.borders import Borders
-from videos.index.describing import TRIMMED
-from videos.index.sampling import SAMPLES_PER_SECOND, spans
+from videos.index.borders import BorderDetector
+from videos.index.describing import TRIMMED_VIEW
+from videos.index.sampling import SAMPLES_PER_SECOND, find_spans
 from videos.models import Frame, ScreenedHashes, Video
 from videos.screened import (
     RECORD,
@@ -72,7 +67,7 @@ def frames_of_file(file: BinaryIO) -> Iterator[ContentFrame]:
 
 def _frames_of_layer(frames: Iterable[Shown], phase: float) -> Iterator[ContentFrame]:
     due, different, seen = (
-        Due(SAMPLES_PER_SECOND, 0, phase),
+        TimeGrid(SAMPLES_PER_SECOND, 0, phase),
         DistinctPictures(),
         list[ScreenedPicture](),
     )
@@ -84,7 +79,7 @@ def _frames_of_layer(frames: Iterable[Shown], phase: float) -> Iterator[ContentF
             if due.take(frame.t, frame.until):
                 yield frame
 
-    for span in spans(samples()):
+    for span in find_spans(samples()):
         yield from _brief(seen)
         seen.clear()
         yield hashed_frame(span.rgb, span.rgb, time_ms=span.t0)
@@ -101,7 +96,7 @@ def _brief(seen: Iterable[ScreenedPicture]) -> Iterator[ContentFrame]:
 
 
 def _small(rgb: Pixels) -> Pixels:
-    size = fitted(rgb.shape[1], rgb.shape[0], KEPT_SIDE)
+    size = fitted_size(rgb.shape[1], rgb.shape[0], KEPT_SIDE)
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
@@ -112,7 +107,7 @@ def stored_frames(video: Video) -> Iterator[ContentFrame]:
             yield ContentFrame(
                 NO_PIXELS,
                 NO_PIXELS,
-                turned(one["hash"].tobytes()),
+                turned_hashes(one["hash"].tobytes()),
                 int(one["quality"]),
                 time_ms=int(one["t"]),
                 rendering=layer_name(int(one["layer"])),
@@ -123,7 +118,7 @@ def stored_frames(video: Video) -> Iterator[ContentFrame]:
     with default_storage.open(video.proxy.name or "") as file:
         shown = _at(file, (list(rows) for _, rows in moments))
         for stretch in _stretches(shown):
-            borders = Borders()
+            borders = BorderDetector()
             for _, rgb in stretch:
                 borders.add(rgb)
             box = borders.box()
@@ -134,12 +129,12 @@ def stored_frames(video: Video) -> Iterator[ContentFrame]:
 
 def _stored_frame(row: Frame, rgb: Pixels, box: Box | None) -> ContentFrame:
     """A stored picture as it was hashed, and turned as the small copy shows it."""
-    if row.view == TRIMMED and box is not None:
+    if row.view == TRIMMED_VIEW and box is not None:
         left, top, right, bottom = box
         rgb = rgb[top:bottom, left:right]
     hashes: list[bytes] = []
     if row.pdq and (row.pdq_quality or 0) >= LOW_QUALITY:
-        shown = dihedral(rgb)
+        shown = dihedral_hashes(rgb)
         hashes = [bytes.fromhex(to_hex(row.pdq)), *(shown[0] if shown else ())]
     vectors = [] if row.cnn is None else [as_array(row.cnn)]
     return ContentFrame(rgb, rgb, hashes, row.pdq_quality, vectors, time_ms=row.t0)

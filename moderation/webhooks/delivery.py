@@ -19,8 +19,8 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from gallery.net.fetching import FetchFailed, FetchPolicy
 from gallery.net.posting import post
+from gallery.net.transport import FetchFailed, FetchPolicy
 from gallery.shared import leases
 from moderation.webhooks.models import Delivery, Webhook
 from moderation.webhooks.signing import signature

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from gallery.net.fetching import FetchFailed, Target
+from gallery.net.transport import FetchFailed, Target
 from gallery.shared.errors import Conflict, NotFound, UserError
 from moderation.access.permissions import Actor, check
 from moderation.audit import trail

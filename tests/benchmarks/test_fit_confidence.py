@@ -13,7 +13,7 @@ from benchmarks import fit_confidence
 from benchmarks.fit_confidence import Candidates, Fitted
 from benchmarks.recall.asking import AS_IT_IS, Answer, Question
 from benchmarks.recall.corpus import Source
-from gallery.search.confidence import FEATURES, Evidence
+from gallery.search.confidence import FEATURES, CopyEvidence
 
 
 def world(questions: int, seed: int) -> Candidates:
@@ -64,7 +64,7 @@ def test_no_negative_passes_the_precise_threshold(strongest: float) -> None:
 
 def test_candidates_of_answers() -> None:
     source = Source("ab" * 32, "toys", "a.png", "a.png")
-    near, far = asdict(Evidence(cnn=0.1, pdq=4)), asdict(Evidence(cnn=0.9))
+    near, far = asdict(CopyEvidence(cnn=0.1, pdq=4)), asdict(CopyEvidence(cnn=0.9))
     questions = [Question("grey", source), Question(AS_IT_IS, source)]
     answers = {
         question.name: Answer(((source.key[:16], near), ("other", far))) for question in questions

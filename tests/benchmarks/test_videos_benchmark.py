@@ -39,7 +39,7 @@ from benchmarks.videos.cutting import Plan, Shot
 from benchmarks.videos.queries import Counts, Excerpt, Question
 from benchmarks.videos.tracks import Track
 from tests.benchmarks.test_recall_transforms import picture
-from videos.match.confidence import Evidence, confidence
+from videos.match.confidence import VideoEvidence, confidence
 from videos.models import Video
 
 RATE = 25
@@ -500,7 +500,7 @@ def test_answers_are_judged_as_confidence_is_now() -> None:
     judged = asking.judged(answered(weak, strong, ambiguous=1))
     assert [one.film for one in judged.found] == ["b", "a"]
     for one in judged.found:
-        assert one.confidence == confidence(Evidence(*one.evidence), "still")  # type: ignore[arg-type]
+        assert one.confidence == confidence(VideoEvidence(*one.evidence), "still")  # type: ignore[arg-type]
     assert judged.ambiguous == 1
 
 

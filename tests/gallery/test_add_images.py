@@ -24,7 +24,7 @@ from gallery.items import conf, embedding, importing
 from gallery.items.adding import add_image
 from gallery.items.import_sources import Source
 from gallery.items.models import Image, ImageDetail, ImageFingerprint
-from gallery.search.nearest import nearest
+from gallery.search.nearest import nearest_images
 from tests import factories as make
 from tests.gallery import bad_workers
 from tests.httpserver import HttpServer, Reply
@@ -118,7 +118,7 @@ def test_what_was_added_is_found(folder: Path) -> None:
     wanted = Image.objects.get(data_id="a.jpg")
     haar, pattern = wanted.fingerprints.values_list("haar", "detail__pattern").get()
     columns = {"haar": str(haar), "pattern": str(pattern)}
-    (match,) = nearest("imgsmlr", "pixels-1", columns, threshold=0.01, limit=5)
+    (match,) = nearest_images("imgsmlr", "pixels-1", columns, threshold=0.01, limit=5)
     assert (match.image.pk, match.distance) == (wanted.pk, 0)
 
 

@@ -12,11 +12,11 @@ from django.core.files.storage import default_storage
 from django.db import connection, transaction
 from django_q.models import OrmQ
 
+from gallery.imaging.decoding.limits import NotAnImage, TooLarge
 from gallery.imaging.descriptors import PIXELS, FlatPicture
-from gallery.imaging.picture_limits import NotAnImage, TooLarge
 from gallery.items import adding, describing, embedding, signals
 from gallery.items.models import Image, ImageDetail, ImageFingerprint
-from gallery.net import fetching
+from gallery.net.transport import FetchFailed
 from gallery.shared.errors import UserError
 from tests import factories as make
 from tests.httpserver import HttpServer
@@ -212,7 +212,7 @@ def test_a_batch_in_order(web: HttpServer) -> None:
     outcomes = adding.add_batch(items=items, by="tests")
     added = [outcome for outcome in outcomes if isinstance(outcome, Image)]
     assert [image.data_id for image in added] == [str(n) for n in range(20)]
-    assert all(isinstance(outcome, fetching.FetchFailed) for outcome in outcomes[20:])
+    assert all(isinstance(outcome, FetchFailed) for outcome in outcomes[20:])
 
 
 def test_the_same_bytes_at_once(transactional_db: None, settings: Any) -> None:

@@ -13,20 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gallery.imaging.geometry import Match
-from gallery.imaging.image_registration import Likeness
+from gallery.imaging.geometry import GeometricMatch
+from gallery.imaging.image_registration import RegistrationSimilarity
 from gallery.search import confidence
-from gallery.search.confidence import (
-    FEATURES,
-    MATCH_TYPES,
-    Evidence,
-    calibrations,
-    features,
-)
+from gallery.search.confidence import FEATURES, MATCH_TYPES, CopyEvidence, calibrations, features
 from gallery.search.match_types import MATCH_TYPES as ENDS
 from tests.examples import fuzz
 
-STRONG = Match(
+STRONG = GeometricMatch(
     inliers=120,
     tentative=150,
     support=0.8,
@@ -43,7 +37,9 @@ STRONG = Match(
     query_area=1.0,
     candidate_area=1.0,
 )
-ALIKE = Likeness(correlation=0.999, local=0.99, worst=0.97, texture=0.4, difference=4.0, colour=0.5)
+ALIKE = RegistrationSimilarity(
+    correlation=0.999, local=0.99, worst=0.97, texture=0.4, difference=4.0, colour=0.5
+)
 matches = st.builds(
     lambda inliers, support, query, candidate: replace(
         STRONG, inliers=inliers, support=support, query_area=query, candidate_area=candidate
@@ -53,8 +49,8 @@ matches = st.builds(
     st.floats(0, 1),
     st.floats(0, 1),
 )
-likenesses = st.builds(
-    Likeness,
+similarities = st.builds(
+    RegistrationSimilarity,
     correlation=st.floats(-1, 1),
     local=st.floats(-1, 1),
     worst=st.floats(-1, 1),
@@ -63,21 +59,21 @@ likenesses = st.builds(
     colour=st.floats(0, 200),
 )
 evidences = st.builds(
-    Evidence,
+    CopyEvidence,
     cnn=st.none() | st.floats(0, 2),
     part=st.none() | st.floats(0, 2),
     pdq=st.none() | st.integers(0, 256).map(float),
     imgsmlr=st.none() | st.floats(0, 20),
     clip=st.none() | st.floats(0, 2),
     match=st.none() | matches,
-    likeness=st.none() | likenesses,
+    similarity=st.none() | similarities,
 )
 kinds = st.sampled_from(MATCH_TYPES)
 
 
 @fuzz(25)
 @given(evidences, kinds)
-def test_it_is_a_probability_and_its_features_are_finite(evidence: Evidence, kind: str) -> None:
+def test_it_is_a_probability_and_its_features_are_finite(evidence: CopyEvidence, kind: str) -> None:
     values = features(evidence, kind)
     assert values.shape == (len(FEATURES[kind]),)
     assert np.isfinite(values).all() and (values >= 0).all()
@@ -86,7 +82,9 @@ def test_it_is_a_probability_and_its_features_are_finite(evidence: Evidence, kin
 
 @fuzz(25)
 @given(evidences, matches, kinds)
-def test_a_match_never_makes_it_less_sure(evidence: Evidence, match: Match, kind: str) -> None:
+def test_a_match_never_makes_it_less_sure(
+    evidence: CopyEvidence, match: GeometricMatch, kind: str
+) -> None:
     without = confidence.logit(replace(evidence, match=None), kind)
     found = replace(evidence, match=match)
     assert confidence.logit(found, kind) >= without
@@ -95,15 +93,17 @@ def test_a_match_never_makes_it_less_sure(evidence: Evidence, match: Match, kind
 
 
 @fuzz(25)
-@given(evidences, likenesses, kinds)
-def test_a_look_never_makes_it_less_sure(evidence: Evidence, likeness: Likeness, kind: str) -> None:
-    without = confidence.logit(replace(evidence, likeness=None), kind)
-    assert confidence.logit(replace(evidence, likeness=likeness), kind) >= without
+@given(evidences, similarities, kinds)
+def test_a_look_never_makes_it_less_sure(
+    evidence: CopyEvidence, similarity: RegistrationSimilarity, kind: str
+) -> None:
+    without = confidence.logit(replace(evidence, similarity=None), kind)
+    assert confidence.logit(replace(evidence, similarity=similarity), kind) >= without
 
 
 @fuzz(25)
 @given(evidences, kinds, st.floats(0, 1))
-def test_nearer_is_never_less_sure(evidence: Evidence, kind: str, share: float) -> None:
+def test_nearer_is_never_less_sure(evidence: CopyEvidence, kind: str, share: float) -> None:
     for name in ("cnn", "part", "pdq", "imgsmlr"):
         distance = getattr(evidence, name)
         if distance is None:
@@ -116,10 +116,10 @@ def test_nearer_is_never_less_sure(evidence: Evidence, kind: str, share: float) 
 
 @pytest.mark.parametrize("kind", MATCH_TYPES)
 def test_the_ends(kind: str) -> None:
-    same = Evidence(cnn=0.0, pdq=0.0, imgsmlr=0.0, match=STRONG, likeness=ALIKE)
-    stranger = Evidence(cnn=0.95, pdq=124.0, imgsmlr=5.0)
+    same = CopyEvidence(cnn=0.0, pdq=0.0, imgsmlr=0.0, match=STRONG, similarity=ALIKE)
+    stranger = CopyEvidence(cnn=0.95, pdq=124.0, imgsmlr=5.0)
     assert confidence.confidence(same, kind) > 0.999
-    assert confidence.confidence(Evidence(), kind) < 0.05
+    assert confidence.confidence(CopyEvidence(), kind) < 0.05
     assert confidence.confidence(stranger, kind) < 0.05
     assert 1 - confidence.confidence(same, kind) <= ENDS[kind].precise
 
@@ -127,13 +127,15 @@ def test_the_ends(kind: str) -> None:
 @pytest.mark.parametrize("kind", MATCH_TYPES)
 def test_strong_evidence_of_one_kind_is_enough(kind: str) -> None:
     """A blurred copy has no local features, a crop no near global vector."""
-    blurred = Evidence(cnn=0.02, pdq=16.0, imgsmlr=0.3, likeness=replace(ALIKE, difference=9.0))
-    for evidence in (blurred, Evidence(cnn=0.9, match=STRONG)):
+    blurred = CopyEvidence(
+        cnn=0.02, pdq=16.0, imgsmlr=0.3, similarity=replace(ALIKE, difference=9.0)
+    )
+    for evidence in (blurred, CopyEvidence(cnn=0.9, match=STRONG)):
         assert 1 - confidence.confidence(evidence, kind) <= ENDS[kind].recall
 
 
 def test_the_same_hash_is_enough_for_auto() -> None:
-    same = Evidence(pdq=0.0, imgsmlr=0.0, likeness=ALIKE)
+    same = CopyEvidence(pdq=0.0, imgsmlr=0.0, similarity=ALIKE)
     assert 1 - confidence.confidence(same, "auto") <= ENDS["auto"].recall
 
 
@@ -151,15 +153,15 @@ def test_the_parameters_say_where_they_come_from(kind: str) -> None:
 
 @fuzz(25)
 @given(evidences, kinds)
-def test_the_same_file_leaves_no_doubt(evidence: Evidence, kind: str) -> None:
+def test_the_same_file_leaves_no_doubt(evidence: CopyEvidence, kind: str) -> None:
     same = replace(evidence, same_file=True)
     assert confidence.confidence(same, kind) == 1
     assert confidence.logit(same, kind) >= confidence.logit(evidence, kind)
 
 
 def test_methods_names_what_is_known() -> None:
-    assert Evidence(cnn=0.12345678, pdq=3.0).methods() == {"cnn": 0.123457, "pdq": 3.0}
-    assert Evidence().methods() == {}
+    assert CopyEvidence(cnn=0.12345678, pdq=3.0).methods() == {"cnn": 0.123457, "pdq": 3.0}
+    assert CopyEvidence().methods() == {}
 
 
 @pytest.mark.parametrize("match_type", MATCH_TYPES)
@@ -167,9 +169,9 @@ def test_many_vectors_at_once_say_what_each_says_alone(match_type: str) -> None:
     random = np.random.default_rng(2)
     whole, part = random.uniform(0, 2, (2, 200))
     expected = [
-        confidence.logit(Evidence(cnn=a, part=b), match_type)
+        confidence.logit(CopyEvidence(cnn=a, part=b), match_type)
         for a, b in zip(whole.tolist(), part.tolist(), strict=True)
     ]
     assert np.allclose(confidence.logits_of_vectors(whole, part, match_type), expected)
     nothing = confidence.logits_of_vectors(np.array([2.0]), np.array([2.0]), match_type)
-    assert nothing == pytest.approx(confidence.logit(Evidence(), match_type))
+    assert nothing == pytest.approx(confidence.logit(CopyEvidence(), match_type))

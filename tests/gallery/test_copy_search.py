@@ -16,9 +16,9 @@ from gallery.imaging import descriptors
 from gallery.items import file_storage
 from gallery.items.models import Image
 from gallery.search import confidence
+from gallery.search.image_search import ImageQuery, search_images
 from gallery.search.match_types import MATCH_TYPES
-from gallery.search.nearest import Filters, Match
-from gallery.search.searching import Query, search
+from gallery.search.nearest import Filters, ImageMatch
 from gallery.shared.errors import Unavailable, UserError
 from tests import factories as make
 from tests.environment import DATA_DIR
@@ -39,9 +39,9 @@ def gallery() -> dict[str, Image]:
     return {name: add(name) for name in names}
 
 
-def matches(data: bytes, match_type: str = "auto", **asked: Any) -> list[Match]:
+def matches(data: bytes, match_type: str = "auto", **asked: Any) -> list[ImageMatch]:
     asked = {"limit": 5, **asked}
-    return list(search(Query(data=data), match_type=match_type, **asked).matches)
+    return list(search_images(ImageQuery(data=data), match_type=match_type, **asked).matches)
 
 
 def captioned(image: Pillow.Image) -> Pillow.Image:
@@ -126,7 +126,9 @@ def test_a_picture_without_information_matches_nothing(gallery: dict[str, Image]
     dark = Pillow.fromarray(np.random.default_rng(1).integers(0, 6, (300, 400, 3), np.uint8))
     tiny = Pillow.new("RGB", (2, 2))
     for picture in (make.flat((9, 9, 9)), Pillow.new("RGB", (500, 300)), dark, tiny):
-        found = search(Query(data=make.png(picture)), match_type="auto", threshold=1.0, limit=10)
+        found = search_images(
+            ImageQuery(data=make.png(picture)), match_type="auto", threshold=1.0, limit=10
+        )
         assert found.low_information
         assert [match.image.data_id for match in found.matches] == []
 
@@ -138,7 +140,7 @@ def test_the_same_file_is_found_whatever_it_shows(gallery: dict[str, Image]) -> 
         for match_type in ("auto", "copy"):
             first = matches(data, match_type)[0]
             assert (first.image.pk, first.confidence, first.distance) == (stored.pk, 1.0, 0.0)
-        by_id = search(Query(image_id=stored.pk), match_type="auto", limit=5).matches
+        by_id = search_images(ImageQuery(image_id=stored.pk), match_type="auto", limit=5).matches
         assert (by_id[0].image.pk, by_id[0].confidence) == (stored.pk, 1.0)
         assert matches(data, filters=Filters(data_id_prefix="no")) == []
         Image.objects.filter(pk=stored.pk).update(status="quarantined")
@@ -156,7 +158,7 @@ def test_by_id_finds_itself_first_and_its_copies(gallery: dict[str, Image]) -> N
     original = gallery["coffee.png"]
     mirrored = make.jpeg(ImageOps.mirror(make.wheel_photo("coffee.png")))
     copy = make.add_ready_image(data=mirrored, inline=descriptors.available_names())
-    found = search(Query(image_id=original.pk), match_type="auto", limit=5).matches
+    found = search_images(ImageQuery(image_id=original.pk), match_type="auto", limit=5).matches
     assert [match.image.pk for match in found] == [original.pk, copy.pk]
     assert found[1].geometry is not None and found[1].geometry.mirrored
 
@@ -191,17 +193,17 @@ def no_model(tmp_path: Path) -> Iterator[None]:
 def test_without_the_model_auto_goes_on_and_says_so() -> None:
     image = add("coffee.png")
     data = make.jpeg(make.wheel_photo("coffee.png"), 90)
-    found = search(Query(data=data), match_type="auto", limit=5, threshold=1.0)
+    found = search_images(ImageQuery(data=data), match_type="auto", limit=5, threshold=1.0)
     assert [match.image.pk for match in found.matches] == [image.pk]
     assert found.matches[0].methods.keys() == {"pdq", "imgsmlr"}
     assert "prepare_models" in found.unavailable["copy"]
     with pytest.raises(Unavailable, match="prepare_models"):
-        search(Query(data=data), match_type="copy", limit=5)
+        search_images(ImageQuery(data=data), match_type="copy", limit=5)
 
 
 def test_words_are_not_for_copies(gallery: dict[str, Image]) -> None:
     with pytest.raises(UserError, match="clip"):
-        search(Query(text="a cup"), match_type="copy", limit=5)
+        search_images(ImageQuery(text="a cup"), match_type="copy", limit=5)
 
 
 def test_default_thresholds_are_the_calibration_s() -> None:

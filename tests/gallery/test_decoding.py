@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +21,24 @@ from hypothesis import strategies as st
 from imagecodecs import jpegxl_encode
 from PIL import Image, ImageCms
 
-from gallery.imaging.decoding import decode, frames, inspect
-from gallery.imaging.opening import FORMATS
-from gallery.imaging.picture_limits import Limits, NotAnImage, TooLarge
-from gallery.imaging.pictures import Info
-from gallery.imaging.profiles import from_gamma
-from gallery.imaging.sniffing import sniff
+from gallery.imaging.decoding import decode, file_pictures, inspect
+from gallery.imaging.decoding.icc_profiles import profile_of_gamma
+from gallery.imaging.decoding.limits import NotAnImage, PictureLimits, TooLarge
+from gallery.imaging.decoding.opening import FORMATS
+from gallery.imaging.decoding.pictures import ImageInfo, Picture
+from gallery.imaging.decoding.sniffing import sniff
 from gallery.shared.errors import UserError
 from tests.examples import fuzz
 
 # pytest puts back the filter that the module sets.
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 
-LIMITS = Limits()
+LIMITS = PictureLimits()
 LOSSY = 4.0  # mean difference per value that re-encoding may cause
+
+
+def frames(data: bytes, limits: PictureLimits) -> Iterator[Picture]:
+    yield from (one.picture for one in file_pictures(data, limits))
 
 
 def photo(width: int = 48, height: int = 32) -> Image.Image:
@@ -86,7 +90,7 @@ PLAIN: dict[str, bytes] = {
 def test_each_format_is_recognised_and_decoded(format: str) -> None:
     data = PLAIN[format]
     assert sniff(data) == format
-    assert inspect(data, LIMITS) == Info(format, 48, 32, 1)
+    assert inspect(data, LIMITS) == ImageInfo(format, 48, 32, 1)
     picture = decode(data, LIMITS)
     for pixels in (picture.rgb, picture.legacy_rgb):
         assert pixels.dtype == np.uint8
@@ -444,7 +448,7 @@ def test_damaged_files_raise_only_user_errors(
         at = int(where * len(data))
         data[at : at + len(value)] = value
     damaged = bytes(data[: int(len(data) * keep)])
-    limits = Limits(max_pixels=1_000_000, max_total_pixels=4_000_000)
+    limits = PictureLimits(max_pixels=1_000_000, max_total_pixels=4_000_000)
     try:
         picture = decode(damaged, limits)
         assert picture.rgb.shape[2] == picture.legacy_rgb.shape[2] == 3
@@ -463,7 +467,7 @@ MUTATED = {
     "animated gif": animate(plates(4), "GIF"),
     "animated png": animate(plates(4), "PNG"),
     "pages": animate(plates(4), "TIFF", compression="tiff_deflate"),
-    "profiled": encode(photo(), "JPEG", icc_profile=from_gamma(0.8, None)),
+    "profiled": encode(photo(), "JPEG", icc_profile=profile_of_gamma(0.8, None)),
 }
 
 
@@ -560,7 +564,7 @@ def reset_peak() -> int:
 @pytest.mark.parametrize("name", BOMBS)
 @pytest.mark.parametrize("read", [inspect, decode, lambda d, limits: list(frames(d, limits))])
 def test_bombs_are_refused_from_the_header(
-    name: str, read: Callable[[bytes, Limits], object]
+    name: str, read: Callable[[bytes, PictureLimits], object]
 ) -> None:
     data = bomb(name)
     before, started = reset_peak(), time.process_time()
@@ -581,13 +585,13 @@ def test_rle_bmp_allocates_no_more_than_its_pixels_and_255_rows() -> None:
 
 def test_each_limit_is_inclusive() -> None:
     data = animate(plates(3), "GIF")  # 12 × 10
-    exact = Limits(max_bytes=len(data), max_pixels=120, max_frames=3, max_total_pixels=360)
+    exact = PictureLimits(max_bytes=len(data), max_pixels=120, max_frames=3, max_total_pixels=360)
     assert len(list(frames(data, exact))) == 3
     for tighter in (
-        Limits(max_bytes=len(data) - 1),
-        Limits(max_pixels=119),
-        Limits(max_frames=2),
-        Limits(max_total_pixels=359),
+        PictureLimits(max_bytes=len(data) - 1),
+        PictureLimits(max_pixels=119),
+        PictureLimits(max_frames=2),
+        PictureLimits(max_total_pixels=359),
     ):
         with pytest.raises(TooLarge):
             inspect(data, tighter)
@@ -596,14 +600,14 @@ def test_each_limit_is_inclusive() -> None:
 def test_a_later_page_may_not_be_larger_than_the_limit() -> None:
     data = animate([photo(8, 8), photo(400, 400)], "TIFF")
     with pytest.raises(TooLarge):
-        list(frames(data, Limits(max_pixels=10_000)))
+        list(frames(data, PictureLimits(max_pixels=10_000)))
 
 
 def test_warnings_as_errors_do_not_change_the_answer() -> None:
     program = (
         "import sys; from gallery.imaging.decoding import decode\n"
-        "from gallery.imaging.picture_limits import Limits, TooLarge\n"
-        "try: decode(sys.stdin.buffer.read(), Limits())\n"
+        "from gallery.imaging.decoding.limits import PictureLimits, TooLarge\n"
+        "try: decode(sys.stdin.buffer.read(), PictureLimits())\n"
         "except TooLarge: print('too large')"
     )
     run = subprocess.run(

@@ -11,11 +11,11 @@ from django.core.management import CommandError, call_command
 
 from gallery.items.models import Image
 from gallery.management import demo_pictures, demo_videos
-from gallery.search.searching import Query, search
+from gallery.search.image_search import ImageQuery, search_images
 from tests.httpserver import HttpServer
 from tests.videos.library import file_of
 from videos.index import indexing
-from videos.match import searching as videos_searching
+from videos.match import video_search as videos_searching
 from videos.models import Video
 
 FEW = 2
@@ -40,7 +40,9 @@ def test_filled_once_and_found(live_server: Any, open_api: None) -> None:
     assert Image.objects.ready().count() == count
     assert f"0 pictures added, {count} were there." in run(live_server.url)
     original = Image.objects.get(data_id="demo/card-1")
-    found = search(Query(image_id=original.pk), match_type="imgsmlr", limit=10, threshold=2.0)
+    found = search_images(
+        ImageQuery(image_id=original.pk), match_type="imgsmlr", limit=10, threshold=2.0
+    )
     names = [match.image.data_id for match in found.matches]
     assert names[0] == "demo/card-1"
     assert "demo/card-1-recompressed" in names
@@ -54,12 +56,12 @@ def test_videos_are_filled_in_once_and_found(live_server: Any, open_api: None) -
     tour, trailer = (Video.objects.get(data_id=f"demo/{name}") for name in ("tour", "trailer"))
     assert indexing.index_videos([tour.pk, trailer.pk]) == 2
     moment = list(demo_videos.footage("tour"))[160]
-    (hit, *others) = videos_searching.search(data=file_of(moment)).results
+    (hit, *others) = videos_searching.search_videos(data=file_of(moment)).results
     assert (hit.video, others) == (tour, [])
     assert hit.start - 300 <= 6400 <= hit.end + 300
     # What the trailer shows of the tour: its water and its poster.
     shared = list(demo_videos.footage("trailer"))[40]
-    found = {hit.video for hit in videos_searching.search(data=file_of(shared)).results}
+    found = {hit.video for hit in videos_searching.search_videos(data=file_of(shared)).results}
     assert found == {tour, trailer}
     tour.refresh_from_db()
     assert tour.duration_ms is not None

@@ -16,7 +16,7 @@ from gallery.imaging.descriptors.base import COPY_VERSION
 from gallery.items import backfill, conf, embedding, versions
 from gallery.items.adding import add_image
 from gallery.items.models import ClipVersion, Image, ImageFingerprint
-from gallery.search.searching import Query, search
+from gallery.search.image_search import ImageQuery, search_images
 from gallery.shared.errors import Unavailable
 from tests import factories as make
 from tests import tiny_clip
@@ -202,7 +202,7 @@ def test_clip_set_up_later(settings: Any, models: tuple[Path, Path]) -> None:
     assert f"copy-1: 0 images lack it\n{version}: 1 images lack it" in out
     assert "1 filled" in out
     assert versions.active() == version
-    (match,) = search(Query(image_id=image.pk), match_type="clip", limit=5).matches
+    (match,) = search_images(ImageQuery(image_id=image.pk), match_type="clip", limit=5).matches
     assert (match.image.pk, match.distance) == (image.pk, 0)
 
 
@@ -215,10 +215,10 @@ def test_a_change_of_model(
     image = add_complete(make.photo(7))
     run()
     new = use_clip(settings, models[1])
-    question = Query(data=make.png(make.photo(7)))
+    question = ImageQuery(data=make.png(make.photo(7)))
 
     # Searches still use the old model; what is added meanwhile is found by both.
-    found = search(question, match_type="clip", limit=5, threshold=0.5).matches
+    found = search_images(question, match_type="clip", limit=5, threshold=0.5).matches
     assert (found[0].image.pk, found[0].distance) == (image.pk, 0)
     inline = add_complete(make.photo(8))
     queued = add_image(
@@ -245,7 +245,7 @@ def test_a_change_of_model(
     assert versions.active() == new
     for any_image in (image, from_link, inline, queued):
         assert stored_versions(any_image) == {PIXELS, COPY, new}
-    found = search(question, match_type="clip", limit=5, threshold=0.5).matches
+    found = search_images(question, match_type="clip", limit=5, threshold=0.5).matches
     assert (found[0].image.pk, found[0].distance) == (image.pk, 0)
     assert "Searches use" not in run()
 
@@ -273,9 +273,9 @@ def test_the_old_weights_are_gone(settings: Any, models: tuple[Path, Path], tmp_
         file.unlink()
     use_clip(settings, models[1])
     with pytest.raises(Unavailable, match=f"{old}, whose weights are not here any more"):
-        search(Query(text="a cat"), match_type="clip", limit=5)
+        search_images(ImageQuery(text="a cat"), match_type="clip", limit=5)
     assert "Searches use" in run()
-    assert search(Query(text="a cat"), match_type="clip", limit=5, threshold=2).matches
+    assert search_images(ImageQuery(text="a cat"), match_type="clip", limit=5, threshold=2).matches
 
 
 def test_indexes_of_clip_are_the_tests_own() -> None:

@@ -10,7 +10,6 @@ import pytest
 import skimage.data
 
 from gallery.imaging.drawing import side_by_side
-from gallery.imaging.geometry import side_by_side as side_by_side_of_match
 from gallery.imaging.geometry import verify
 from gallery.imaging.local_features import extract
 from gallery.imaging.regions import Region
@@ -58,9 +57,9 @@ def test_thumbnails_show_what_the_pictures_would() -> None:
     query = cv2.copyMakeBorder(COFFEE, 100, 100, 150, 150, cv2.BORDER_CONSTANT, value=(0, 0, 90))
     match = verify(extract(query), extract(COFFEE))
     assert match is not None
-    large = decoded(side_by_side_of_match(query, COFFEE, match))
+    large = decoded(side_by_side(query, match.query_region, COFFEE, match.candidate_region))
     small = [cv2.resize(rgb, (240, 160), interpolation=cv2.INTER_AREA) for rgb in (query, COFFEE)]
-    page = decoded(side_by_side_of_match(small[0], small[1], match))
+    page = decoded(side_by_side(small[0], match.query_region, small[1], match.candidate_region))
     assert page.shape == large.shape
     assert np.abs(page - large).mean() < 8
 

@@ -17,9 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gallery.net import fetching, posting
+from gallery.net import posting, transport
 from gallery.net.addresses import is_public
-from gallery.net.fetching import FetchFailed, FetchPolicy, fetch
+from gallery.net.fetching import FetchedFile, fetch
+from gallery.net.transport import FetchFailed, FetchPolicy, Resolver
 from tests.examples import fuzz
 from tests.httpserver import (
     HttpServer,
@@ -288,9 +289,7 @@ def test_the_next_address_is_tried_when_one_does_not_answer(server: HttpServer) 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_followed(server: HttpServer, status: int) -> None:
     server.routes["/start"] = redirect("a.png#top", status)
-    assert fetch(f"{server.url}/start", LOCAL) == fetching.Fetched(
-        b"picture", f"{server.url}/a.png"
-    )
+    assert fetch(f"{server.url}/start", LOCAL) == FetchedFile(b"picture", f"{server.url}/a.png")
 
 
 def test_redirect_in_raw_utf8(server: HttpServer) -> None:
@@ -453,7 +452,7 @@ def test_closed_port_is_unreachable() -> None:
 @pytest.mark.parametrize(
     "route", [hang(3), slow_headers(0.05), slow_body(0.05)], ids=["silent", "headers", "body"]
 )
-def test_one_deadline_covers_everything(server: HttpServer, route: fetching.Resolver) -> None:
+def test_one_deadline_covers_everything(server: HttpServer, route: Resolver) -> None:
     server.routes["/x"] = route  # type: ignore[assignment]
     started = time.monotonic()
     error = refusal(f"{server.url}/x", IMPATIENT)
@@ -514,11 +513,11 @@ def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssl.SSL
         capture_output=True,
     )
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    fetching._tls.cache_clear()
+    transport._tls.cache_clear()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     yield context
-    fetching._tls.cache_clear()
+    transport._tls.cache_clear()
 
 
 def test_certificate_is_checked_against_the_name_not_the_address(trusted: ssl.SSLContext) -> None:

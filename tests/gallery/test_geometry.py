@@ -15,9 +15,9 @@ import skimage.data
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gallery.imaging.geometry import Match, verify, verify_many
-from gallery.imaging.local_features import Features, extract
-from gallery.imaging.transforms import MIN_PLACES, moved
+from gallery.imaging.geometry import GeometricMatch, verify, verify_many
+from gallery.imaging.local_features import LocalFeatures, extract
+from gallery.imaging.transforms import MIN_PLACES, transform_points
 from tests.examples import fuzz
 
 NAMES = ("astronaut", "coffee", "chelsea", "rocket", "hubble_deep_field", "retina")
@@ -26,7 +26,7 @@ STORED = {name: extract(rgb).pack() for name, rgb in PICTURES.items()}
 ASTRONAUT, COFFEE = PICTURES["astronaut"], PICTURES["coffee"]
 
 
-def found(query: Any, name: str) -> Match:
+def found(query: Any, name: str) -> GeometricMatch:
     match = verify_many(extract(np.ascontiguousarray(query)), [STORED[name]])[0]
     assert match is not None
     return match
@@ -157,7 +157,9 @@ def test_matrix_and_regions_tell_the_same() -> None:
         in_query = np.array(match.query_region) * match.query_size
         in_candidate = np.array(match.candidate_region) * match.candidate_size
         assert 3 <= len(in_query) <= 8
-        assert moved(np.array(match.matrix), in_query) == pytest.approx(in_candidate, abs=0.5)
+        assert transform_points(np.array(match.matrix), in_query) == pytest.approx(
+            in_candidate, abs=0.5
+        )
         assert (np.linalg.det(np.array(match.matrix)[:, :2]) < 0) == match.mirrored
 
 
@@ -182,7 +184,7 @@ def test_any_crop_turned_and_mirrored(
     assert match.scale == pytest.approx(1.0, abs=0.03)
     centre = np.array([[query.shape[1] / 2, query.shape[0] / 2]])
     expected = 512 * np.array([[left + share / 2, top + share / 2]])
-    assert moved(np.array(match.matrix), centre) == pytest.approx(expected, abs=6)
+    assert transform_points(np.array(match.matrix), centre) == pytest.approx(expected, abs=6)
 
 
 def test_unlike_photographs_do_not_match() -> None:
@@ -223,7 +225,7 @@ def test_many_are_answered_in_order_however_they_are_given() -> None:
         STORED["astronaut"],
         STORED["coffee"],
         memoryview(STORED["coffee"]),
-        Features.unpack(STORED["coffee"]),
+        LocalFeatures.unpack(STORED["coffee"]),
         extract(np.zeros((90, 90, 3), np.uint8)).pack(),
         STORED["coffee"],
     ]

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from gallery.imaging.geometry import verify, verify_many
 from gallery.imaging.local_features import (
-    FOUND,
     MAX_BYTES,
-    STORED,
-    Features,
+    MAX_EXTRACTED,
+    MAX_STORED,
+    LocalFeatures,
     NotLocalFeatures,
     extract,
 )
@@ -30,19 +30,19 @@ FEATURES = extract(ASTRONAUT)
 PACKED = FEATURES.pack()
 
 
-def same(a: Features, b: Features) -> bool:
+def same(a: LocalFeatures, b: LocalFeatures) -> bool:
     sizes = (a.width, a.height) == (b.width, b.height)
     return sizes and a.records.tobytes() == b.records.tobytes()
 
 
 def test_a_photograph_has_hundreds_the_strongest_of_which_are_stored() -> None:
-    assert len(FEATURES) == FOUND
-    stored = Features.unpack(PACKED)
-    assert len(stored) == STORED
-    assert stored.records.tobytes() == FEATURES.records[:STORED].tobytes()
+    assert len(FEATURES) == MAX_EXTRACTED
+    stored = LocalFeatures.unpack(PACKED)
+    assert len(stored) == MAX_STORED
+    assert stored.records.tobytes() == FEATURES.records[:MAX_STORED].tobytes()
     assert (stored.width, stored.height) == (512, 512)
-    assert same(Features.unpack(stored.pack()), stored)
-    assert same(Features.unpack(memoryview(PACKED)), stored)
+    assert same(LocalFeatures.unpack(stored.pack()), stored)
+    assert same(LocalFeatures.unpack(memoryview(PACKED)), stored)
 
 
 def test_numbers_are_in_their_ranges() -> None:
@@ -112,7 +112,7 @@ def test_mirrored_twice_is_as_before() -> None:
 def test_a_flat_picture_has_none(value: int) -> None:
     flat = extract(np.full((300, 400, 3), value, np.uint8))
     assert len(flat) == 0
-    assert same(Features.unpack(flat.pack()), flat)
+    assert same(LocalFeatures.unpack(flat.pack()), flat)
     assert len(flat.mirrored()) == 0
     assert flat.points().shape == (0, 2)
     assert flat.descriptors().shape == (0, 32)
@@ -125,7 +125,7 @@ def test_thin_and_tiny_pictures(shape: tuple[int, int]) -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
     features = extract(rgb)
     assert (features.height, features.width) == shape
-    assert len(Features.unpack(features.pack())) == min(STORED, len(features))
+    assert len(LocalFeatures.unpack(features.pack())) == min(MAX_STORED, len(features))
 
 
 def test_strong_blur_leaves_few_and_nothing_breaks() -> None:
@@ -150,8 +150,10 @@ def test_any_picture_fits(height: int, width: int, seed: int, grain: int, levels
     features = extract(rgb)
     packed = features.pack()
     assert len(packed) <= MAX_BYTES
-    assert len(features) <= FOUND
-    assert same(Features.unpack(packed), Features(width, height, features.records[:STORED]))
+    assert len(features) <= MAX_EXTRACTED
+    assert same(
+        LocalFeatures.unpack(packed), LocalFeatures(width, height, features.records[:MAX_STORED])
+    )
     assert (features.points() <= (width, height)).all()
 
 
@@ -187,7 +189,7 @@ def changed(at: int, value: int) -> bytes:
 )
 def test_damaged_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(NotLocalFeatures) as caught:
-        Features.unpack(data)
+        LocalFeatures.unpack(data)
     assert isinstance(caught.value, UserError)
     assert "describe" in caught.value.message
     with pytest.raises(NotLocalFeatures):
@@ -195,17 +197,17 @@ def test_damaged_bytes_are_refused(data: bytes) -> None:
 
 
 def test_more_features_than_are_ever_stored_are_refused() -> None:
-    count = STORED + 1
+    count = MAX_STORED + 1
     header = bytes([1]) + count.to_bytes(2, "little") + PACKED[3:11]
     with pytest.raises(NotLocalFeatures):
-        Features.unpack(header + bytes(count * 38))
+        LocalFeatures.unpack(header + bytes(count * 38))
 
 
 @fuzz(60)
 @given(st.binary(max_size=200) | st.binary(min_size=11, max_size=400).map(lambda b: b"\1" + b))
 def test_any_bytes_are_features_or_refused(data: bytes) -> None:
     try:
-        features = Features.unpack(data)
+        features = LocalFeatures.unpack(data)
     except NotLocalFeatures:
         return
     verify(FEATURES, features)
@@ -217,7 +219,7 @@ def test_damage_that_cannot_be_seen_does_no_harm(data: Any) -> None:
     damaged = bytearray(PACKED)
     for _ in range(data.draw(st.integers(1, 200))):
         damaged[data.draw(st.integers(11, len(damaged) - 1))] = data.draw(st.integers(0, 255))
-    features = Features.unpack(bytes(damaged))
+    features = LocalFeatures.unpack(bytes(damaged))
     for one, other in ((FEATURES, features), (features, FEATURES), (features, features)):
         match = verify(one, other)
         assert match is None or match.inliers >= 5

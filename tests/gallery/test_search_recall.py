@@ -19,13 +19,7 @@ from gallery.imaging.descriptors import PIXELS_VERSION
 from gallery.items import versions
 from gallery.items.models import ClipVersion, Image, ImageFingerprint
 from gallery.items.vectors import encode
-from gallery.search.nearest import (
-    INCLUSIVE,
-    SPACES,
-    Filters,
-    nearest,
-    statement,
-)
+from gallery.search.nearest import INCLUSIVE, VECTOR_SPACES, Filters, nearest_images, statement
 
 pytestmark = pytest.mark.django_db
 COUNT = 2000
@@ -161,7 +155,7 @@ def version_of(match_type: str) -> str:
 def distances(
     match_type: str, query: dict[str, Any], limit: int, filters: Filters | None = None
 ) -> Floats:
-    matches = nearest(
+    matches = nearest_images(
         match_type,
         version_of(match_type),
         query,
@@ -192,7 +186,7 @@ def plan(request: Any) -> str:
 
 def explain(match_type: str, query: dict[str, Any], limit: int, *, exact: bool) -> str:
     """The plan of the statement that a search runs."""
-    space = SPACES[match_type]
+    space = VECTOR_SPACES[match_type]
     where, params = Filters().sql()
     params |= {
         "version": version_of(match_type),
@@ -267,7 +261,7 @@ def test_nearly_all_quarantined(gallery: Gallery, plan: str, match_type: str) ->
 def test_the_neighbourhood_is_quarantined(gallery: Gallery, plan: str, match_type: str) -> None:
     """What hides the nearest must not hide those behind them."""
     query = gallery.queries[match_type][0]
-    hidden = nearest(match_type, version_of(match_type), query, threshold=FAR, limit=300)
+    hidden = nearest_images(match_type, version_of(match_type), query, threshold=FAR, limit=300)
     Image.objects.filter(pk__in=[match.image.pk for match in hidden]).update(status="quarantined")
     kept = ~np.isin(gallery.ids, [match.image.pk for match in hidden])
     right = brute_force(gallery, match_type, query, 10, kept)
@@ -299,7 +293,7 @@ def test_threshold_is_outside_the_scan(gallery: Gallery, plan: str, match_type: 
     query = gallery.queries[match_type][0]
     every = distances(match_type, query, 20)
     for threshold in (every[4], every[-1]):
-        matches = nearest(
+        matches = nearest_images(
             match_type, version_of(match_type), query, threshold=float(threshold), limit=20
         )
         found = [match.distance for match in matches]
@@ -309,11 +303,11 @@ def test_threshold_is_outside_the_scan(gallery: Gallery, plan: str, match_type: 
 def test_a_picture_finds_itself(gallery: Gallery, plan: str) -> None:
     for row in range(0, COUNT, 97):
         query = {"haar": gallery.haar[row], "pattern": gallery.pattern[row]}
-        (match,) = nearest("imgsmlr", PIXELS_VERSION, query, threshold=0, limit=1)
+        (match,) = nearest_images("imgsmlr", PIXELS_VERSION, query, threshold=0, limit=1)
         assert (match.image.pk, match.distance) == (gallery.ids[row], 0)
 
 
 def test_versions_do_not_mix(gallery: Gallery) -> None:
     query = gallery.queries["clip"][0]
-    assert nearest("clip", "clip/another", query, threshold=FAR, limit=5) == []
+    assert nearest_images("clip", "clip/another", query, threshold=FAR, limit=5) == []
     assert ClipVersion.objects.get().version == CLIP

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageCms, ImageFilter, ImageOps
 
-from gallery.imaging.containers.jpeg import SOI
-from gallery.imaging.decoding import appended_video, decode, inspect, shown
-from gallery.imaging.descriptors.pdq import dihedral
-from gallery.imaging.picture_limits import Limits, NotAnImage, TooLarge
-from gallery.imaging.pictures import Picture
-from gallery.imaging.profiles import from_cicp, from_gamma
+from gallery.imaging.decoding import appended_video, decode, file_pictures, inspect
+from gallery.imaging.decoding.containers.jpeg import SOI
+from gallery.imaging.decoding.icc_profiles import profile_of_cicp, profile_of_gamma
+from gallery.imaging.decoding.limits import NotAnImage, PictureLimits, TooLarge
+from gallery.imaging.decoding.pictures import Picture
+from gallery.imaging.descriptors.pdq import dihedral_hashes
 from tests import bypasses
 from tests.gallery.test_decoding import encode
 
-LIMITS = Limits()
+LIMITS = PictureLimits()
 LOSSY = 4.0
 NEAR = 16
 """PDQ bits that a picture may change by when it is stored; of two scenes some 128 differ."""
@@ -41,7 +41,7 @@ BANNED, DECOY = scene(1), scene(2)
 
 
 def bits(rgb: np.ndarray) -> np.ndarray:
-    found = dihedral(rgb)
+    found = dihedral_hashes(rgb)
     assert found is not None
     return np.unpackbits(np.frombuffer(found[0][0], np.uint8))
 
@@ -65,7 +65,7 @@ def named(picture: Picture) -> dict[str, np.ndarray]:
 
 def curved(table: np.ndarray) -> bytes:
     """A profile with sRGB's colours whose curve is this table of 0 to 1."""
-    profile = from_gamma(1.0, None)
+    profile = profile_of_gamma(1.0, None)
     at = profile.index(b"curv")
     values = (table * 65535).round().astype(">u2").tobytes()
     curve = struct.pack(">4sII", b"curv", 0, len(table)) + values
@@ -80,7 +80,7 @@ def curved(table: np.ndarray) -> bytes:
 
 FALLING = curved(((255 - np.arange(256)) / 255) ** 2.2)
 SAW = curved(((np.arange(256) * 4 % 256) / 255) ** 2.2)
-P3 = from_cicp(12, 13)
+P3 = profile_of_cicp(12, 13)
 assert P3 is not None
 
 
@@ -122,18 +122,20 @@ def test_an_extreme_gamma_is_applied_and_doubted(gamma: float) -> None:
 
 def test_swapped_colours_are_doubted() -> None:
     sides = ((0.3127, 0.329), (0.15, 0.06), (0.64, 0.33), (0.3, 0.6))
-    picture = decode(encode(BANNED, "PNG", icc_profile=from_gamma(0.45, sides)), LIMITS)
+    picture = decode(encode(BANNED, "PNG", icc_profile=profile_of_gamma(0.45, sides)), LIMITS)
     assert picture.doubt is not None
 
 
 HONEST: dict[str, bytes] = {
     "sRGB": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
     "Display P3": P3,
-    "Adobe RGB": from_gamma(1 / 2.2, ((0.3127, 0.329), (0.64, 0.33), (0.21, 0.71), (0.15, 0.06))),
-    "ProPhoto": from_gamma(
+    "Adobe RGB": profile_of_gamma(
+        1 / 2.2, ((0.3127, 0.329), (0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
+    ),
+    "ProPhoto": profile_of_gamma(
         1 / 1.8, ((0.3457, 0.3585), (0.7347, 0.2653), (0.1596, 0.8404), (0.0366, 0.0001))
     ),
-    "linear": from_gamma(1.0, None),
+    "linear": profile_of_gamma(1.0, None),
 }
 
 
@@ -308,7 +310,10 @@ def test_gamma_after_the_pixels_says_nothing() -> None:
         ([(b"cICP", b"\1\x0d\0\1"), (b"gAMA", gama(1.0))], False),
         ([(b"cICP", b"\1\x08\0\1"), (b"sRGB", b"\0")], True),
         ([(b"gAMA", gama(0.45455)), (b"gAMA", gama(0.02))], False),
-        ([(b"iCCP", b"x\0\0" + zlib.compress(from_gamma(1.0, None))), (b"sRGB", b"\0")], True),
+        (
+            [(b"iCCP", b"x\0\0" + zlib.compress(profile_of_gamma(1.0, None))), (b"sRGB", b"\0")],
+            True,
+        ),
         ([(b"iCCP", b"x\0\0broken"), (b"gAMA", gama(1.0))], True),
     ],
 )
@@ -389,7 +394,7 @@ def test_transparent_palettes(kind: str) -> None:
         )
     else:
         data = encode(ink, "GIF" if kind == "GIF" else "PNG", transparency=0)
-    one = next(shown(data, LIMITS)).picture
+    one = next(file_pictures(data, LIMITS)).picture
     assert one.rgb.min() == 255
     assert apart(named(one)["black"], BANNED.convert("L").point(lambda v: 255 * (v > 128))) <= 2
 
@@ -571,19 +576,19 @@ def test_padding_costs_no_time() -> None:
 
 
 def places(data: bytes) -> list[tuple[str, int]]:
-    return [(one.place, one.number) for one in shown(data, LIMITS)]
+    return [(one.place, one.number) for one in file_pictures(data, LIMITS)]
 
 
 def test_a_jpeg_behind_a_jpeg_is_seen() -> None:
     data = jpeg(DECOY) + bytes(10) + jpeg(scene(5)) + jpeg(BANNED)
     assert places(data) == [("full", 0), ("picture", 1), ("picture", 2)]
-    assert apart(list(shown(data, LIMITS))[2].picture.rgb, BANNED) <= NEAR
+    assert apart(list(file_pictures(data, LIMITS))[2].picture.rgb, BANNED) <= NEAR
 
 
 def test_mpo_pictures_are_seen() -> None:
     data = encode(DECOY, "MPO", save_all=True, append_images=[BANNED], quality=90)
     assert inspect(data, LIMITS).frames == 1
-    assert apart(list(shown(data, LIMITS))[1].picture.rgb, BANNED) <= NEAR
+    assert apart(list(file_pictures(data, LIMITS))[1].picture.rgb, BANNED) <= NEAR
 
 
 def test_a_copy_and_a_broken_picture_are_passed_over() -> None:
@@ -601,7 +606,7 @@ def with_preview(image: Image.Image, preview: Image.Image, orientation: int = 1)
 def test_an_embedded_preview_of_something_else_is_seen(format: str) -> None:
     other = encode(DECOY, format, exif=with_preview(DECOY, BANNED), quality=95)
     assert [place for place, _ in places(other)] == ["full", "thumbnail"]
-    assert apart(list(shown(other, LIMITS))[1].picture.rgb, BANNED) <= NEAR
+    assert apart(list(file_pictures(other, LIMITS))[1].picture.rgb, BANNED) <= NEAR
     own = encode(DECOY, format, exif=with_preview(DECOY, DECOY), quality=95)
     assert places(own) == [("full", 0)]
 
@@ -642,7 +647,7 @@ def test_the_primary_picture_of_a_heic_is_shown_and_the_others_are_seen() -> Non
     images = [scene(3), BANNED, scene(4)]
     data = encode(images[0], "HEIF", save_all=True, append_images=images[1:], primary_index=1)
     assert apart(decode(data, LIMITS).rgb, BANNED) <= NEAR
-    found = list(shown(data, LIMITS))
+    found = list(file_pictures(data, LIMITS))
     assert [(one.place, one.number) for one in found] == [
         ("full", 0),
         ("picture", 1),
@@ -663,7 +668,7 @@ def test_a_default_image_is_no_frame() -> None:
     )
     assert inspect(data, LIMITS).frames == 2
     assert apart(decode(data, LIMITS).rgb, BANNED) <= NEAR
-    assert [(one.place, one.duration_ms) for one in shown(data, LIMITS)] == [
+    assert [(one.place, one.duration_ms) for one in file_pictures(data, LIMITS)] == [
         ("full", 500),
         ("frame", 500),
         ("picture", None),
@@ -680,7 +685,7 @@ def test_each_frame_is_given_with_the_time_it_is_shown(format: str) -> None:
         append_images=images[1:],
         duration=[40, 0, 70, 500, 60, 90],
     )
-    times = [one.duration_ms for one in shown(data, LIMITS)]
+    times = [one.duration_ms for one in file_pictures(data, LIMITS)]
     assert times == [40, 100, 70, 500, 60, 90] or format == "AVIF"
     assert len(times) == 6
 
@@ -693,7 +698,7 @@ def test_equal_frames_are_one_that_is_shown_longer() -> None:
         append_images=[scene(1, 48), scene(2, 48)],
         duration=[200, 300, 50],
     )
-    assert [one.duration_ms for one in shown(data, LIMITS)] == [500, 50]
+    assert [one.duration_ms for one in file_pictures(data, LIMITS)] == [500, 50]
 
 
 def test_frames_that_differ_over_black_alone_are_two() -> None:
@@ -702,22 +707,22 @@ def test_frames_that_differ_over_black_alone_are_two() -> None:
         both = np.dstack([np.full((48, 48), 255), np.asarray(scene(seed, 48).convert("L"))])
         frames.append(Image.fromarray(both.astype(np.uint8), "LA").convert("RGBA"))
     data = encode(frames[0], "PNG", save_all=True, append_images=frames[1:], blend=0, disposal=1)
-    assert len(list(shown(data, LIMITS))) == 2
+    assert len(list(file_pictures(data, LIMITS))) == 2
 
 
 def test_both_halves_of_an_avif_are_seen() -> None:
     """A still that is the first frame of its animation, whichever of the two the brand names."""
     data = encode(DECOY, "AVIF", save_all=True, append_images=[BANNED], duration=100)
     for brand in (b"avis", b"avif"):
-        found = list(shown(data[:8] + brand + data[12:], LIMITS))
+        found = list(file_pictures(data[:8] + brand + data[12:], LIMITS))
         assert min(apart(one.picture.rgb, BANNED) for one in found) <= NEAR
 
 
 def test_all_frames_together_are_within_the_limits() -> None:
     data = jpeg(DECOY) + jpeg(BANNED)
-    tight = Limits(max_total_pixels=128 * 128)
-    assert [one.place for one in shown(data, tight)] == ["full", "picture"]
-    assert [one.place for one in shown(data + jpeg(scene(9)), tight)] == ["full", "picture"]
+    tight = PictureLimits(max_total_pixels=128 * 128)
+    assert [one.place for one in file_pictures(data, tight)] == ["full", "picture"]
+    assert [one.place for one in file_pictures(data + jpeg(scene(9)), tight)] == ["full", "picture"]
 
 
 # --- JPEG XL and JPEG 2000
@@ -740,7 +745,7 @@ def test_the_size_of_a_jpeg_xl_is_read_from_its_head(
     assert (info.height, info.width, info.format) == (*shape, "jxl")
     assert off(decode(data, LIMITS).rgb, image) == 0
     with pytest.raises(TooLarge):
-        inspect(data, Limits(max_pixels=shape[0] * shape[1] - 1))
+        inspect(data, PictureLimits(max_pixels=shape[0] * shape[1] - 1))
 
 
 @pytest.mark.parametrize("dtype", ["u2", "f4"])
@@ -771,11 +776,11 @@ def test_jpeg_2000_is_read(options: dict[str, Any]) -> None:
     assert inspect(data, LIMITS).format == "jp2"
     assert apart(decode(data, LIMITS).rgb, BANNED) <= NEAR
     with pytest.raises(TooLarge):
-        inspect(data, Limits(max_pixels=128 * 128 - 1))
+        inspect(data, PictureLimits(max_pixels=128 * 128 - 1))
 
 
 @pytest.mark.parametrize("count", [0, 100])
 def test_a_preview_is_seen_behind_bytes_that_only_begin_like_one(count: int) -> None:
     shows = bypasses.with_segment(0xE0, b"JFXX\0\x10" + bypasses.small_jpeg())
     behind = bypasses.with_segment(0xE5, SOI * count, shows)
-    assert [one.place for one in shown(behind, Limits())] == ["full", "thumbnail"]
+    assert [one.place for one in file_pictures(behind, PictureLimits())] == ["full", "thumbnail"]

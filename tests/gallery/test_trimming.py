@@ -11,7 +11,8 @@ import skimage.data
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gallery.imaging.trimming import Box, trim
+from gallery.imaging.pixels import Box
+from gallery.imaging.trimming import trim
 from tests.examples import fuzz
 
 COFFEE = np.asarray(skimage.data.coffee(), np.uint8)

@@ -12,7 +12,7 @@ from django.db import connection
 from gallery.items import versions
 from gallery.items.fingerprint_storage import store_fingerprints
 from gallery.items.models import ClipVersion, ImageFingerprint
-from gallery.search.nearest import nearest
+from gallery.search.nearest import nearest_images
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db
@@ -75,7 +75,7 @@ def test_switching() -> None:
     assert list(clip_indexes()) == [versions._index_name(NEW)]
     stored = set(ImageFingerprint.objects.values_list("version", flat=True))
     assert stored == {"pixels-1", NEW}
-    (match,) = nearest("clip", NEW, question, threshold=0.1, limit=5)
+    (match,) = nearest_images("clip", NEW, question, threshold=0.1, limit=5)
     assert (match.image.pk, match.distance) == (image.pk, 0)
 
 

@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 from PIL import Image as Pillow
 
-from gallery.imaging.descriptors.pdq import dihedral
+from gallery.imaging.descriptors.pdq import dihedral_hashes
 from gallery.items.preprocessing import Hashes
 from imgsmlr_site.models import ApiKey, Scope
 from moderation.audit.models import AuditEvent
@@ -156,7 +156,7 @@ def test_other_scopes_may_not_check(client: Client) -> None:
 
 def test_a_soft_picture_is_unhashable_and_still_compared(ask: Any) -> None:
     soft = Pillow.linear_gradient("L").convert("RGB")
-    assert (dihedral(np.asarray(soft)) or ([], 0))[1] < 50
+    assert (dihedral_hashes(np.asarray(soft)) or ([], 0))[1] < 50
     data = png(soft)
     make_item(make_list(), ("md5", Hashes.of(data).md5))
     body = ask(data).json()

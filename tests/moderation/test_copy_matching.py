@@ -12,13 +12,13 @@ from PIL import Image as Pillow
 from PIL import ImageOps
 
 from gallery.imaging.descriptors import get_copy
-from gallery.imaging.descriptors.copy import PARTS
-from gallery.imaging.image_registration import Looks
+from gallery.imaging.descriptors.copy import PART_VIEWS
+from gallery.imaging.image_registration import Registration
 from gallery.imaging.trimming import trim
 from gallery.items.vectors import encode
 from gallery.search import confidence
-from gallery.search.confidence import Evidence
-from gallery.search.copy_search import CopyQuery, Probe, judged
+from gallery.search.confidence import CopyEvidence
+from gallery.search.copy_search import CopyQuery, QueryView, verify_candidates
 from moderation.lists import (
     item_adding,
     item_changing,
@@ -80,11 +80,14 @@ def exhaustively(view: ContentFrame, observe: float) -> dict[int, float]:
             )
             for pk, distance in cursor.fetchall():
                 mine = least[pk]
-                mine[name in PARTS] = min(distance, mine.get(name in PARTS, 2.0))
+                mine[name in PART_VIEWS] = min(distance, mine.get(name in PART_VIEWS, 2.0))
     by_pk = {row.pk: row for row in rows}
-    found = judged(
-        CopyQuery(Probe(), query.features, Looks(view.rgb), trim(view.rgb)),
-        [(pk, Evidence(cnn=mine.get(False), part=mine.get(True))) for pk, mine in least.items()],
+    found = verify_candidates(
+        CopyQuery(QueryView(), query.features, Registration(view.rgb), trim(view.rgb)),
+        [
+            (pk, CopyEvidence(cnn=mine.get(False), part=mine.get(True)))
+            for pk, mine in least.items()
+        ],
         "copy",
         packed_features=lambda pks: {
             pk: bytes(by_pk[pk].features) for pk in pks if by_pk[pk].features

@@ -10,8 +10,9 @@ import pytest
 from PIL import ImageOps
 
 from gallery.imaging.descriptors import pdq
-from gallery.imaging.descriptors.base import Pixels
-from gallery.imaging.descriptors.pdq_variants import MIRRORED, variants
+from gallery.imaging.descriptors.pdq_transform import MIRRORED_TURN
+from gallery.imaging.descriptors.pdq_variants import variants
+from gallery.imaging.pixels import Pixels
 from moderation.lists.hash_index import pack
 from moderation.screening.edit_evidence import (
     CALIBRATED,
@@ -37,7 +38,7 @@ def boxes(left: int) -> Pixels:
 
 
 def of(rgb: Pixels) -> bytes:
-    found = pdq.dihedral(rgb)
+    found = pdq.dihedral_hashes(rgb)
     assert found is not None
     return found[0][0]
 
@@ -45,10 +46,10 @@ def of(rgb: Pixels) -> bytes:
 def test_one_pass_is_enough_for_what_is_asked() -> None:
     seen = variants(photo(), pdq.LOW_QUALITY)
     assert seen is not None
-    assert len(seen.asked) <= 64
+    assert len(seen.searched) <= 64
     assert len(seen.tried) == len(seen.hashes) == len(seen.margins) == len(seen.drawn)
     turns = Counter(variant.turn for variant in seen.tried)
-    assert turns[0] == turns[MIRRORED] == max(turns.values())
+    assert turns[0] == turns[MIRRORED_TURN] == max(turns.values())
     assert {variant.edit.kind for variant in seen.tried} <= set(CALIBRATED)
 
 
@@ -69,7 +70,7 @@ def test_denial_counts_certain_bits_more() -> None:
     for bits in (order[:20], order[-20:]):
         flipped = np.unpackbits(seen.hashes[0])
         flipped[bits] ^= 1
-        (found,) = seen.denials(np.array([0]), np.packbits(flipped)[np.newaxis])
+        (found,) = seen.contradictions(np.array([0]), np.packbits(flipped)[np.newaxis])
         denied.append(float(found))
     assert denied[0] < 4 < 60 < denied[1] <= 120
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as Pillow
 
 from gallery.imaging.descriptors import PIXELS
-from gallery.imaging.descriptors.pdq import dihedral
+from gallery.imaging.descriptors.pdq import dihedral_hashes
 from gallery.items import adding, describing
 from gallery.items.models import Image, ImageFingerprint
 from gallery.items.preprocessing import Hashes
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 
 
 def pdq_of(picture: Pillow.Image) -> str:
-    found = dihedral(np.asarray(picture))
+    found = dihedral_hashes(np.asarray(picture))
     assert found is not None
     return found[0][0].hex()
 
@@ -162,7 +162,7 @@ def test_a_hash_of_low_quality_leads_to_review_at_most() -> None:
 
 def test_a_picture_that_says_too_little_is_not_compared_by_pdq() -> None:
     soft = Pillow.linear_gradient("L").convert("RGB")
-    hashes, quality = dihedral(np.asarray(soft)) or ([b""], 0)
+    hashes, quality = dihedral_hashes(np.asarray(soft)) or ([b""], 0)
     assert quality < 50
     make_item(make_list(), ("pdq", hashes[0].hex()))
     assert add(soft).status == "ready"
@@ -228,10 +228,10 @@ def test_each_frame_is_found_by_searches_too() -> None:
     image = add_ready_image(data=data, inline=PIXELS)
     views = ImageFingerprint.objects.filter(item=image).values_list("view", flat=True)
     assert sorted(views) == ["frame-1", "frame-2", "full"]
-    from gallery.search import searching
+    from gallery.search import image_search
 
-    found = searching.search(
-        searching.Query(data=png(photo(2, (200, 150)))), match_type="pdq", limit=5
+    found = image_search.search_images(
+        image_search.ImageQuery(data=png(photo(2, (200, 150)))), match_type="pdq", limit=5
     )
     assert [match.image.pk for match in found.matches] == [image.pk]
 

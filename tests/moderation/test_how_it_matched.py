@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from PIL import ImageOps
 
-from gallery.imaging.shown_pictures import in_words, labels
+from gallery.imaging.decoding.rendered_pictures import describe_rendering, rendering_labels
 from moderation.access.permissions import Role
 from moderation.cases.models import ReviewCase
 from moderation.lists import item_adding
@@ -158,11 +158,11 @@ def test_what_could_not_be_read_is_said(moderator: Client) -> None:
 
 
 def test_every_rendering_has_words() -> None:
-    assert in_words("picture-2 black") == "picture 2 in the file over black"
-    assert in_words("stream 2 colour") == "video track 2 as colour alone"
-    assert in_words("section-3") == "section 3 of the picture"
-    assert in_words("inverted strips-1") == (
+    assert describe_rendering("picture-2 black") == "picture 2 in the file over black"
+    assert describe_rendering("stream 2 colour") == "video track 2 as colour alone"
+    assert describe_rendering("section-3") == "section 3 of the picture"
+    assert describe_rendering("inverted strips-1") == (
         "the picture with its inks inverted taken apart in strips (1)"
     )
-    assert labels(["", "unconverted"]) == ["Usual", "Without its colour profile"]
-    assert labels(["", "section-3"]) == ["Usual", "Section 3"]
+    assert rendering_labels(["", "unconverted"]) == ["Usual", "Without its colour profile"]
+    assert rendering_labels(["", "section-3"]) == ["Usual", "Section 3"]

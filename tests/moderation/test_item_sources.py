@@ -11,8 +11,8 @@ from django.core.files.base import ContentFile
 from django.core.management import call_command
 
 from gallery.imaging import descriptors
+from gallery.imaging.decoding.limits import NotAnImage
 from gallery.imaging.descriptors.base import COPY_VERSION, PIXELS_VERSION
-from gallery.imaging.picture_limits import NotAnImage
 from gallery.shared.errors import Conflict, Unavailable
 from moderation.audit.models import AuditEvent
 from moderation.lists import item_adding, list_writes

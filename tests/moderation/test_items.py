@@ -15,8 +15,8 @@ from django.utils import timezone
 from PIL import Image as Pillow
 
 from gallery.imaging import descriptors
+from gallery.imaging.decoding.limits import NotAnImage
 from gallery.imaging.descriptors.base import COPY_VERSION, PIXELS_VERSION
-from gallery.imaging.picture_limits import NotAnImage
 from gallery.items import changing, embedding
 from gallery.items.models import Image
 from gallery.shared.errors import Conflict, NotFound, UserError

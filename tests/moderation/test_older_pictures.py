@@ -23,7 +23,7 @@ from gallery.items.fingerprint_storage import store_fingerprints
 from gallery.items.item import UNREADABLE
 from gallery.items.models import PICTURES_VERSION, Image, ImageFingerprint
 from gallery.items.preprocessing import describe
-from gallery.search.searching import Query, search
+from gallery.search.image_search import ImageQuery, search_images
 from gallery.tasks import embed_images, look_through
 from moderation.tasks import screen_images
 from tests import factories as make
@@ -120,8 +120,10 @@ def seen_over_black() -> Image:
 
 
 def found_by(picture: Pillow.Image, match_type: str) -> list[int]:
-    query = Query(data=make.png(picture.convert("L").convert("RGB")))
-    return [match.image.pk for match in search(query, match_type=match_type, limit=5).matches]
+    query = ImageQuery(data=make.png(picture.convert("L").convert("RGB")))
+    return [
+        match.image.pk for match in search_images(query, match_type=match_type, limit=5).matches
+    ]
 
 
 def test_searches_find_what_white_pages_show_only_after_the_command(

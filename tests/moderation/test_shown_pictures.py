@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 from gallery.imaging.descriptors import PIXELS
 from gallery.items import adding
 from gallery.items.models import Image, ImageFingerprint
-from gallery.search import searching
+from gallery.search import image_search
 from moderation.cases import media
 from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.lists import item_adding
@@ -271,8 +271,8 @@ def test_hashes_of_what_else_is_shown_are_kept_and_not_searched() -> None:
         ("full b", "hashes-1"), ("full c", "hashes-1")
     ]  # fmt: skip
     assert not rows.exclude(haar=None, cnn=None, clip=None).exists()
-    query = searching.Query(data=png(BANNED))
-    assert not searching.search(query, match_type="pdq", limit=5).matches
+    query = image_search.ImageQuery(data=png(BANNED))
+    assert not image_search.search_images(query, match_type="pdq", limit=5).matches
 
 
 def test_the_hashes_serve_where_the_original_is_gone(settings: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from gallery.imaging.picture_limits import TooLarge
+from gallery.imaging.decoding.limits import TooLarge
 from gallery.shared.errors import UserError
 from imgsmlr_site.access import Forbidden, NotAuthenticated
 from imgsmlr_site.env import LOOPBACK

@@ -16,19 +16,19 @@ from typing import Any, BinaryIO
 import pytest
 
 from videos import conf
-from videos.decode.decoding import Info
+from videos.decode.decoder_protocol import VideoInfo
 from videos.index import indexing
-from videos.index.reading import Indexed
+from videos.index.reading import IndexedVideo
 from videos.items import adding
 from videos.models import Video
 
-_described: dict[Hashable, tuple[Indexed, bytes]] = {}
-_headers: dict[Hashable, Info] = {}
+_described: dict[Hashable, tuple[IndexedVideo, bytes]] = {}
+_headers: dict[Hashable, VideoInfo] = {}
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Until the test ends."""
-    monkeypatch.setattr(indexing, "read", _remembering_read(indexing.read))
+    monkeypatch.setattr(indexing, "read_video", _remembering_read(indexing.read_video))
     monkeypatch.setattr(adding, "_probe", _remembering_probe(adding._probe))
 
 
@@ -36,7 +36,7 @@ def _remembering_read(read: Any) -> Any:
     @contextmanager
     def remembering(
         original: Path | BinaryIO, progress: Callable[[float], None], *, video_id: int
-    ) -> Iterator[Indexed]:
+    ) -> Iterator[IndexedVideo]:
         # What other videos show counts: the weights of frames depend on it.
         others = Video.objects.filter(frames__isnull=False).exclude(pk=video_id)
         stored = tuple(sorted(set(others.values_list("sha256", flat=True))))
@@ -53,7 +53,7 @@ def _remembering_read(read: Any) -> Any:
 
 
 def _remembering_probe(probe: Any) -> Any:
-    def remembering(file: Any) -> Info:
+    def remembering(file: Any) -> VideoInfo:
         file.seek(0)
         key = (hashlib.sha256(file.read()).digest(), conf.probe_limits())
         if key not in _headers:

@@ -14,7 +14,7 @@ from django_q.models import OrmQ
 
 from gallery.items.inserting import AlreadyStored
 from gallery.items.signals import changed
-from gallery.net.fetching import FetchFailed
+from gallery.net.transport import FetchFailed
 from gallery.shared.errors import UserError
 from tests.factories import stored_files
 from tests.httpserver import HttpServer, slow_body

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from tests.videos.clips import Pixels, animation, encode, moving, plain, still, timed
-from videos.decode.decoding import Frame, Limits, decode
-from videos.decode.frame_quality import grey, kind
-from videos.index.sampling import SAMPLES_PER_SECOND, spans, spread
-from videos.match.alignment import Segment, align, moments
-from videos.match.alignment_refinement import refined_offset
+from videos.decode.decoder_protocol import DecodedFrame, VideoLimits
+from videos.decode.decoding import decode
+from videos.decode.frame_quality import frame_kind, grey_thumbnail
+from videos.index.sampling import SAMPLES_PER_SECOND, find_spans, spread_frames
+from videos.match.alignment import Segment, align, find_moments
+from videos.match.temporal_alignment import refined_offset
 
 RATE = 25
 THRESHOLD = 0.6
@@ -59,8 +60,8 @@ def vectors(frames: Sequence[Pixels]) -> np.ndarray:
 
 def index(frames: Sequence[Pixels]) -> Indexed:
     data = encode(timed(frames, RATE), options={"crf": "26"})
-    with decode(io.BytesIO(data), Limits(), fps=SAMPLES_PER_SECOND) as video:
-        found = list(spans(video))
+    with decode(io.BytesIO(data), VideoLimits(), fps=SAMPLES_PER_SECOND) as video:
+        found = list(find_spans(video))
     return Indexed(
         np.array([span.t0 for span in found]) / 1000,
         np.array([span.t1 for span in found]) / 1000,
@@ -79,13 +80,15 @@ def unrelated() -> Indexed:
     return index(film(OTHERS))
 
 
-def query(data: bytes) -> list[Frame]:
-    with decode(io.BytesIO(data), Limits(), fps=8) as video:
-        return spread(video)
+def query(data: bytes) -> list[DecodedFrame]:
+    with decode(io.BytesIO(data), VideoLimits(), fps=8) as video:
+        return spread_frames(video)
 
 
-def search(frames: Sequence[Frame], video: Indexed) -> list[Segment]:
-    weights = [float(kind(frame.rgb, grey(frame.rgb)) == "picture") for frame in frames]
+def search(frames: Sequence[DecodedFrame], video: Indexed) -> list[Segment]:
+    weights = [
+        float(frame_kind(frame.rgb, grey_thumbnail(frame.rgb)) == "picture") for frame in frames
+    ]
     return align(
         vectors([frame.rgb for frame in frames]) @ video.vectors.T,
         [frame.t / 1000 for frame in frames],
@@ -260,7 +263,7 @@ def test_a_long_video_takes_milliseconds() -> None:
 
 
 def test_a_still_is_found_and_its_equals_are_told() -> None:
-    found = moments(
+    found = find_moments(
         [0.5, 0.97, 0.965, 0.968, 0.9], [7, 7, 7, 8, 8], [0, 1, 2, 10, 30], [1, 1.8, 2.5, 12, 31],
         threshold=0.6,
     )  # fmt: skip
@@ -269,15 +272,15 @@ def test_a_still_is_found_and_its_equals_are_told() -> None:
 
 
 def test_a_still_that_is_nowhere() -> None:
-    assert moments([0.3, 0.5], [1, 1], [0, 1], [1, 2], threshold=0.6) == []
-    assert moments([], [], [], [], threshold=0.6) == []
+    assert find_moments([0.3, 0.5], [1, 1], [0, 1], [1, 2], threshold=0.6) == []
+    assert find_moments([], [], [], [], threshold=0.6) == []
 
 
 @pytest.mark.parametrize("at", [0.5, 4.9, 9.3, 13.0, 17.7, 28.0])
 def test_a_screenshot_is_found_within_a_second(at: float) -> None:
     video = indexed()
     similarity = (vectors([pictures()[round(at * RATE)]]) @ video.vectors.T)[0]
-    best = moments(
+    best = find_moments(
         similarity, np.zeros(len(similarity), int), video.starts, video.ends, threshold=THRESHOLD
     )[0]
     assert best.start - 1.0 <= at <= best.end + 1.0
@@ -289,14 +292,14 @@ def test_a_screenshot_is_found_within_a_second(at: float) -> None:
 def window(start: float, end: float) -> list[tuple[float, np.ndarray]]:
     data = encode(timed(pictures(), RATE), options={"crf": "26"})
     with decode(
-        io.BytesIO(data), Limits(), start_ms=round(start * 1000), end_ms=round(end * 1000)
+        io.BytesIO(data), VideoLimits(), start_ms=round(start * 1000), end_ms=round(end * 1000)
     ) as video:
-        return [(frame.t / 1000, grey(frame.rgb)) for frame in video]
+        return [(frame.t / 1000, grey_thumbnail(frame.rgb)) for frame in video]
 
 
 @pytest.mark.parametrize("at", [1.24, 9.52, 15.0, 24.36])
 def test_a_screenshot_is_placed_on_its_frame(at: float) -> None:
-    shot = grey(pictures()[round(at * RATE)])
+    shot = grey_thumbnail(pictures()[round(at * RATE)])
     offset, alike = refined_offset(
         [(0.0, shot)], window(at - 2, at + 2), speed=1.0, offset=at + 0.9
     )
@@ -308,7 +311,7 @@ def test_a_clip_is_placed_on_its_frame() -> None:
     frames = query(clip(9.4, 3.0))
     best = search(frames, indexed())[0]
     offset, alike = refined_offset(
-        [(frame.t / 1000, grey(frame.rgb)) for frame in frames],
+        [(frame.t / 1000, grey_thumbnail(frame.rgb)) for frame in frames],
         window(best.start - 2, best.end + 2),
         speed=1.0,
         offset=best.offset,
@@ -318,14 +321,14 @@ def test_a_clip_is_placed_on_its_frame() -> None:
 
 
 def test_where_nothing_moves_the_given_time_is_kept() -> None:
-    look = grey(next(still("coffee", 1)))
+    look = grey_thumbnail(next(still("coffee", 1)))
     unmoving = [(n / RATE, look) for n in range(100)]
     offset, alike = refined_offset([(0.0, look)], unmoving, speed=1.0, offset=2.0)
     assert (offset, alike) == (pytest.approx(2.0, abs=0.02), pytest.approx(1.0))
 
 
 def test_nothing_to_refine_with() -> None:
-    look = grey(next(still("coffee", 1)))
+    look = grey_thumbnail(next(still("coffee", 1)))
     assert refined_offset([(0.0, look)], [], speed=1.0, offset=3.0) == (3.0, 0.0)
     assert refined_offset([], [(0.0, look)], speed=1.0, offset=3.0) == (3.0, 0.0)
     far = [(100.0, look)]

@@ -16,19 +16,14 @@ from PIL import Image
 from tests.videos.clips import Pixels, animation, encode, moving, still, timed
 from tests.videos.library import add_ready, file_of
 from videos import conf
-from videos.decode.decoder_protocol import Due
-from videos.decode.decoding import (
-    Frame,
-    Info,
-    Limits,
-    decode,
-    sniff,
-)
+from videos.decode.decoder_protocol import DecodedFrame, TimeGrid, VideoInfo, VideoLimits
+from videos.decode.decoding import decode
 from videos.decode.errors import NotAVideo, VideoTooLarge
+from videos.decode.sniffing import sniff
 from videos.items import adding
-from videos.match import searching
+from videos.match import video_search
 
-LIMITS = Limits(cpu_seconds=30, wall_seconds=60.0)
+LIMITS = VideoLimits(cpu_seconds=30, wall_seconds=60.0)
 SIZE = (352, 288)
 SHOT = list(moving("coffee", 1, rate=10, size=SIZE))
 
@@ -46,7 +41,7 @@ OLD = {
 }
 
 
-def all_of(data: bytes, **options: object) -> tuple[Info, list[Frame]]:
+def all_of(data: bytes, **options: object) -> tuple[VideoInfo, list[DecodedFrame]]:
     with decode(io.BytesIO(data), LIMITS, **options) as video:  # type: ignore[arg-type]
         return video.info, list(video)
 
@@ -120,7 +115,7 @@ def test_a_motion_picture_of_avif_is_a_video() -> None:
 )
 def test_what_is_not_read_is_told_alike_in_searching_and_adding(data: bytes, says: str) -> None:
     with pytest.raises(NotAVideo) as searched:
-        searching.search(data=data)
+        video_search.search_videos(data=data)
     with pytest.raises(NotAVideo) as added:
         adding.add_video(by="tests", file=ContentFile(data))
     assert searched.value.message == added.value.message
@@ -129,7 +124,7 @@ def test_what_is_not_read_is_told_alike_in_searching_and_adding(data: bytes, say
 
 def test_the_frame_on_the_screen_is_due_at_whatever_phase() -> None:
     for phase in (0.0, 13.7, 61.0, 999.9):
-        due = Due(16.0, 0, phase)
+        due = TimeGrid(16.0, 0, phase)
         times = [0, 40, 103, 140, 5140, 5203]
         taken = [due.take(*shown) for shown in zip(times, [*times[1:], 5300], strict=True)]
         # Whatever lasts 63 ms is on the screen at some point.
@@ -138,7 +133,7 @@ def test_the_frame_on_the_screen_is_due_at_whatever_phase() -> None:
 
 def test_grids_of_one_phase_share_their_points() -> None:
     for phase in (0.0, 20.5, 700.1):
-        fine, coarse = Due(16.0, 0, phase), Due(4.0, 0, phase)
+        fine, coarse = TimeGrid(16.0, 0, phase), TimeGrid(4.0, 0, phase)
         shown = [(t, t + 40) for t in range(0, 10_000, 40)]
         fine_taken = {one for one in shown if fine.take(*one)}
         assert {one for one in shown if coarse.take(*one)} <= fine_taken
@@ -159,7 +154,7 @@ def test_slides_with_brief_gaps_are_found_for_as_long_as_they_are_shown() -> Non
         t += 5.05
     video = add_ready(encode([*shown, (t, black), (t + 0.05, black)]))
     for n, slide in enumerate(slides):
-        (hit,) = searching.search(data=file_of(slide)).results
+        (hit,) = video_search.search_videos(data=file_of(slide)).results
         assert hit.video == video
         assert hit.start / 1000 == pytest.approx(5.05 * n + 0.05, abs=0.03)
         assert hit.end / 1000 == pytest.approx(5.05 * (n + 1), abs=0.06)

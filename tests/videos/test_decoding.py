@@ -29,22 +29,19 @@ from tests.videos.clips import (
     still,
     timed,
 )
-from videos.decode.decoding import (
-    Decoding,
-    Frame,
-    Info,
-    Limits,
-    decode,
-    sniff,
-)
+from videos.decode.decoder_protocol import DecodedFrame, VideoInfo, VideoLimits
+from videos.decode.decoding import OpenVideo, decode
 from videos.decode.errors import NotAVideo, VideoTooLarge, VideoTooSlow
+from videos.decode.sniffing import sniff
 
-LIMITS = Limits(cpu_seconds=20, wall_seconds=20.0)
+LIMITS = VideoLimits(cpu_seconds=20, wall_seconds=20.0)
 LOSSY = 6.0
 FRAMES = timed(moving("astronaut", 2, rate=10), 10)
 
 
-def all_of(data: bytes, limits: Limits = LIMITS, **options: Any) -> tuple[Info, list[Frame]]:
+def all_of(
+    data: bytes, limits: VideoLimits = LIMITS, **options: Any
+) -> tuple[VideoInfo, list[DecodedFrame]]:
     with decode(io.BytesIO(data), limits, **options) as video:
         return video.info, list(video)
 
@@ -101,7 +98,7 @@ def test_animations_have_the_times_of_their_frames(format: str, container: str) 
     pictures = [picture for _, picture in FRAMES[:5]]
     data = animation(pictures, format, [100, 250, 40, 500, 100])
     info, frames = all_of(data)
-    assert info == Info(container, container, 320, 180, None, frames=5)
+    assert info == VideoInfo(container, container, 320, 180, None, frames=5)
     assert [frame.t for frame in frames] == [0, 100, 350, 390, 890]
     assert all(
         difference(frame.rgb, picture) < 12 for frame, picture in zip(frames, pictures, strict=True)
@@ -336,7 +333,7 @@ def test_a_header_that_claims_ten_hours() -> None:
     with pytest.raises(VideoTooLarge, match="claims to last 10:00:00"):
         all_of(claims)
     with pytest.raises(NotAVideo, match="0:00:02 of the 10:00:00"):
-        all_of(claims, Limits(max_duration_ms=11 * 3_600_000))
+        all_of(claims, VideoLimits(max_duration_ms=11 * 3_600_000))
 
 
 @contextmanager
@@ -366,26 +363,26 @@ def test_a_claim_of_a_thousand_million_frames() -> None:
 
 def test_a_video_that_lasts_longer_than_allowed() -> None:
     with pytest.raises(VideoTooLarge, match="Cut it into parts"):
-        all_of(encode(timed(still("coffee", 3, rate=5), 5)), Limits(max_duration_ms=2000))
+        all_of(encode(timed(still("coffee", 3, rate=5), 5)), VideoLimits(max_duration_ms=2000))
 
 
 def test_a_stream_without_a_claim_that_goes_on_for_too_long() -> None:
     data = animation([picture for _, picture in FRAMES], "GIF", 500)
     with pytest.raises(VideoTooLarge, match="goes on beyond"):
-        all_of(data, Limits(max_duration_ms=2000))
+        all_of(data, VideoLimits(max_duration_ms=2000))
 
 
 def test_more_frames_than_allowed() -> None:
     with pytest.raises(VideoTooLarge):
-        all_of(encode(FRAMES, "mkv"), Limits(max_frames=10))
+        all_of(encode(FRAMES, "mkv"), VideoLimits(max_frames=10))
     with pytest.raises(VideoTooLarge):
-        all_of(animation([picture for _, picture in FRAMES], "GIF"), Limits(max_frames=10))
+        all_of(animation([picture for _, picture in FRAMES], "GIF"), VideoLimits(max_frames=10))
 
 
 def test_huge_dimensions_are_refused_before_they_are_decoded() -> None:
     data = encode(FRAMES)
     with pytest.raises(VideoTooLarge, match="320 × 180"):
-        all_of(data, Limits(max_pixels=320 * 100))
+        all_of(data, VideoLimits(max_pixels=320 * 100))
     gif = bytearray(animation([FRAMES[0][1]] * 2, "GIF"))
     gif[6:10] = struct.pack("<HH", 20_000, 20_000)
     with pytest.raises(VideoTooLarge, match="pixels"), decoding_takes_at_most(5):
@@ -400,14 +397,14 @@ def test_a_frame_that_really_has_sixteen_million_pixels() -> None:
 
 def test_more_bytes_than_allowed(tmp_path: Path) -> None:
     data = encode(FRAMES)
-    limits = Limits(max_bytes=len(data) - 1)
+    limits = VideoLimits(max_bytes=len(data) - 1)
     with pytest.raises(VideoTooLarge, match="bytes"):
         all_of(data, limits)
     path = tmp_path / "video"
     path.write_bytes(data)
     with pytest.raises(VideoTooLarge, match="bytes"), decode(path, limits):
         pass
-    with decode(path, Limits(max_bytes=len(data))) as video:
+    with decode(path, VideoLimits(max_bytes=len(data))) as video:
         assert len(list(video)) == 20
 
 
@@ -415,27 +412,27 @@ def test_a_thousand_streams() -> None:
     data = many_streams(1000)
     with pytest.raises(VideoTooLarge, match="streams"):
         all_of(data)
-    assert len(all_of(data, Limits(max_streams=1001, max_pictures=1001))[1]) == 1
+    assert len(all_of(data, VideoLimits(max_streams=1001, max_pictures=1001))[1]) == 1
 
 
 def test_memory_is_limited() -> None:
     data = encode(timed(still("coffee", 0.4, size=(1920, 1080))), options={"preset": "ultrafast"})
     with pytest.raises((VideoTooLarge, NotAVideo)):
-        all_of(data, Limits(memory_bytes=220 * 1024**2))
+        all_of(data, VideoLimits(memory_bytes=220 * 1024**2))
 
 
 def test_processor_time_is_limited() -> None:
     data = costly_gif(3000, 2000)
     assert len(data) < 100_000
     with pytest.raises(VideoTooSlow, match="processor time"):
-        all_of(data, Limits(cpu_seconds=1, wall_seconds=60.0))
+        all_of(data, VideoLimits(cpu_seconds=1, wall_seconds=60.0))
 
 
 def test_time_spent_waiting_is_limited_and_the_callers_own_is_not() -> None:
     data = encode(timed(moving("coffee", 4)))
     with pytest.raises(VideoTooSlow, match=r"longer than 0\.01 seconds"):
-        all_of(data, Limits(wall_seconds=0.01))
-    with decode(io.BytesIO(data), Limits(wall_seconds=10.0)) as video:
+        all_of(data, VideoLimits(wall_seconds=0.01))
+    with decode(io.BytesIO(data), VideoLimits(wall_seconds=10.0)) as video:
         first = next(iter(video))
         left = video._messages._left
         time.sleep(0.3)
@@ -475,7 +472,7 @@ def test_the_decoding_process_gets_no_secrets(monkeypatch: pytest.MonkeyPatch) -
     assert "Max file size             0" in limits
 
 
-def pid_of(video: Decoding) -> int:
+def pid_of(video: OpenVideo) -> int:
     return video._messages._process.pid
 
 

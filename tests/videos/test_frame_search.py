@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from gallery.items.vectors import encode
 from tests.videos import library
-from videos.match import search
-from videos.match.queries import Described
-from videos.match.search import (
+from videos.match import frame_search
+from videos.match.frame_search import (
     EF_SEARCH,
     NEIGHBOURS,
-    candidates,
-    propose,
-    spans_of,
+    candidate_videos,
+    load_spans,
     statement,
+    vote_for_videos,
 )
+from videos.match.queries import DescribedQuery
 from videos.models import FRAME_VERSION, Frame, Video
 
 pytestmark = pytest.mark.django_db
@@ -107,7 +107,7 @@ def brute_force(
     votes: dict[tuple[int, int], float] = {}
     for number, cosines in enumerate(query @ flat.T):
         for at in np.argsort(-cosines)[:NEIGHBOURS]:
-            vote = float(weights[at] * (cosines[at] - search.FLOOR))
+            vote = float(weights[at] * (cosines[at] - frame_search.MIN_COSINE))
             key = number, int(owners[at])
             if vote > 0:
                 votes[key] = max(vote, votes.get(key, 0.0))
@@ -115,7 +115,7 @@ def brute_force(
 
 
 def votes_of(query: Floats, **options: Any) -> dict[tuple[int, int], float]:
-    found = propose(np.arange(len(query)), query, **options)
+    found = vote_for_videos(np.arange(len(query)), query, **options)
     assert len({(frame, video) for frame, video, _ in found}) == len(found)
     return {(frame, video): vote for frame, video, vote in found}
 
@@ -194,40 +194,40 @@ def test_other_versions_and_frames_without_weight_are_not_asked(stored: Any) -> 
             item=row, version=version, t0=n, t1=n, weight=weight, cnn=vectors[0, 0]
         )
     assert row.pk not in {video for _, video in votes_of(vectors[0, :1])}
-    assert spans_of([row.pk]) == {}
+    assert load_spans([row.pk]) == {}
 
 
-def described(vectors: Floats) -> Described:
+def described(vectors: Floats) -> DescribedQuery:
     count = len(vectors)
-    return Described(
+    return DescribedQuery(
         times=1000 * np.arange(count),
         weights=np.ones(count),
         vectors=vectors,
-        of=np.arange(count),
+        vector_frames=np.arange(count),
         parts=np.zeros(count, np.bool_),
         hashes=np.empty((0, 32), np.uint8),
-        hashes_of=np.empty(0, np.intp),
+        hash_frames=np.empty(0, np.intp),
     )
 
 
 def test_candidates_are_ranked_by_the_votes_of_all_frames(stored: Any) -> None:
     ids, vectors = stored
     query = np.concatenate([vectors[4, :20], vectors[9, :6]])
-    ranked = candidates(described(query))
+    ranked = candidate_videos(described(query))
     assert list(ranked)[:2] == [ids[4], ids[9]]
     assert ranked[ids[4]] > 2 * ranked[ids[9]]
-    assert list(candidates(described(query), exclude=ids[4])) == [ids[9]]
+    assert list(candidate_videos(described(query), exclude=ids[4])) == [ids[9]]
 
 
 def test_nothing_to_propose_with(stored: Any) -> None:
-    assert candidates(described(np.empty((0, SIZE), np.float32))) == {}
-    assert spans_of([]) == {}
+    assert candidate_videos(described(np.empty((0, SIZE), np.float32))) == {}
+    assert load_spans([]) == {}
 
 
 def test_spans_are_what_is_stored(stored: Any) -> None:
     ids, vectors = stored
     Video.objects.filter(pk=ids[2]).update(status="quarantined")
-    spans = spans_of([ids[1], ids[2], ids[5]])
+    spans = load_spans([ids[1], ids[2], ids[5]])
     assert set(spans) == {ids[1], ids[5]}
     for number in (1, 5):
         found = spans[ids[number]]
@@ -250,10 +250,10 @@ def test_views_of_one_span_count_as_one(stored: Any) -> None:
         Frame.objects.create(
             item=row, version=FRAME_VERSION, view=view, t0=t0, t1=t0, weight=1, cnn=cnn, pdq=pdq
         )
-    spans = spans_of([row.pk])[row.pk]
-    assert (spans.t0.tolist(), spans.of.tolist()) == ([0, 2000], [0, 0, 1])
+    spans = load_spans([row.pk])[row.pk]
+    assert (spans.t0.tolist(), spans.span_of.tolist()) == ([0, 2000], [0, 0, 1])
     query = described(vectors[0, [30, 20]])
-    np.testing.assert_allclose(np.diag(search.similarity(query, spans)), 1.0, atol=1e-3)
+    np.testing.assert_allclose(np.diag(frame_search.frame_similarity(query, spans)), 1.0, atol=1e-3)
 
 
 def test_similarity_is_the_best_of_vectors_and_hashes(stored: Any) -> None:
@@ -273,19 +273,19 @@ def test_similarity_is_the_best_of_vectors_and_hashes(stored: Any) -> None:
             cnn=unit(rng.normal(size=SIZE)),
             pdq="".join(map(str, np.unpackbits(packed))),
         )
-    spans = spans_of([row.pk])[row.pk]
+    spans = load_spans([row.pk])[row.pk]
     np.testing.assert_array_equal(spans.hashes, theirs)
-    query = Described(
+    query = DescribedQuery(
         times=np.arange(2),
         weights=np.ones(2),
         vectors=np.empty((0, SIZE), np.float32),
-        of=np.empty(0, np.intp),
+        vector_frames=np.empty(0, np.intp),
         parts=np.empty(0, np.bool_),
         hashes=ours,
-        hashes_of=np.arange(2),
+        hash_frames=np.arange(2),
     )
-    expected = [[0.0, 1.0], [1.0 - 8 / search.HASH_REACH, 0.0]]
-    np.testing.assert_allclose(search.similarity(query, spans), expected)
+    expected = [[0.0, 1.0], [1.0 - 8 / frame_search.HASH_REACH, 0.0]]
+    np.testing.assert_allclose(frame_search.frame_similarity(query, spans), expected)
 
 
 def test_the_rule_of_the_index() -> None:

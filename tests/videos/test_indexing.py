@@ -32,11 +32,12 @@ from tests.factories import stored_files
 from tests.httpserver import HttpServer
 from tests.videos.clips import Pixels, encode, film, moving, plain, still, timed
 from videos import tasks
-from videos.decode.decoding import Limits, decode
+from videos.decode.decoder_protocol import VideoLimits
+from videos.decode.decoding import decode
+from videos.decode.proxies import read_window
 from videos.index import indexing
-from videos.index.describing import FULL, TRIMMED
+from videos.index.describing import FULL_VIEW, TRIMMED_VIEW
 from videos.items import adding, reindexing
-from videos.match.windows import read_window
 from videos.models import FRAME_VERSION, Frame, Status, Video
 
 pytestmark = pytest.mark.django_db
@@ -76,7 +77,7 @@ def test_a_video_becomes_ready_with_frames_that_cover_it() -> None:
     assert (video.progress, video.failure, video.attempts) == (100, "", 0)
     assert (video.duration_ms, video.fps, video.claimed_until) == (6000, 25.0, None)
     frames = list(video.frames.order_by("t0"))
-    assert {(f.view, f.version, f.weight) for f in frames} == {(FULL, FRAME_VERSION, 1.0)}
+    assert {(f.view, f.version, f.weight) for f in frames} == {(FULL_VIEW, FRAME_VERSION, 1.0)}
     assert frames[0].t0 == 0
     assert 3000 in [f.t0 for f in frames]  # the cut
     assert all(a.t1 < b.t0 for a, b in pairwise(frames))
@@ -88,11 +89,11 @@ def test_a_video_becomes_ready_with_frames_that_cover_it() -> None:
 def test_a_frame_is_what_the_picture_at_its_time_gives() -> None:
     video = ready()
     frame = video.frames.get(t0=3000)
-    with decode(io.BytesIO(TWO_SHOTS), Limits()) as decoded:
+    with decode(io.BytesIO(TWO_SHOTS), VideoLimits()) as decoded:
         rgb = next(picture.rgb for picture in decoded if picture.t == 3000)
     (vector,) = descriptors.get_copy().embed([square(rgb)])
     assert float(vector @ np.array(frame.cnn)) > 0.9999
-    hashed = pdq.describe(rgb)
+    hashed = pdq.describe_pdq(rgb)
     assert hashed is not None
     assert (frame.pdq, frame.pdq_quality) == (hashed["pdq"], hashed["pdq_quality"])
 
@@ -100,7 +101,7 @@ def test_a_frame_is_what_the_picture_at_its_time_gives() -> None:
 def test_a_static_shot_is_one_row() -> None:
     video = ready(encode(timed(still("coffee", 8))))
     frame = video.frames.get()
-    assert (frame.t0, frame.view) == (0, FULL)
+    assert (frame.t0, frame.view) == (0, FULL_VIEW)
     assert frame.t1 >= 7500
 
 
@@ -115,13 +116,13 @@ def test_black_and_flat_frames_are_on_the_timeline_and_never_vote() -> None:
 def test_borders_give_a_second_row_of_each_span() -> None:
     video = ready(encode(timed(framed(list(moving("astronaut", 4))))))
     views = video.frames.values_list("t0", "view")
-    full = {t0 for t0, view in views if view == FULL}
-    trimmed = {t0 for t0, view in views if view == TRIMMED}
+    full = {t0 for t0, view in views if view == FULL_VIEW}
+    trimmed = {t0 for t0, view in views if view == TRIMMED_VIEW}
     assert trimmed == full
     plain_video = ready(encode(timed(moving("astronaut", 4))))
     twin = plain_video.frames.get(t0=0)
-    bare = video.frames.get(t0=0, view=TRIMMED)
-    whole = video.frames.get(t0=0, view=FULL)
+    bare = video.frames.get(t0=0, view=TRIMMED_VIEW)
+    whole = video.frames.get(t0=0, view=FULL_VIEW)
     alike = [float(np.array(f.cnn) @ np.array(twin.cnn)) for f in (bare, whole)]
     assert alike[0] > 0.95 > alike[1]
 
@@ -321,7 +322,7 @@ def test_a_video_deleted_while_it_is_indexed(
     def delete(share: float) -> None:
         changing.delete_items(items=Video.objects.filter(pk=video.pk), by=BY)
 
-    assert indexing.index_videos([video.pk], tell=delete) == 0
+    assert indexing.index_videos([video.pk], report=delete) == 0
     assert not Video.objects.exists()
     assert not Frame.objects.exists()
     assert stored_files(settings.MEDIA_ROOT) == []
@@ -360,7 +361,7 @@ def test_progress_grows_and_others_see_it(monkeypatch: pytest.MonkeyPatch) -> No
         thread.start()
         thread.join()
 
-    assert indexing.index_videos([video.pk], tell=look) == 1
+    assert indexing.index_videos([video.pk], report=look) == 1
     shares = [progress for progress, _ in seen]
     assert shares == sorted(shares)
     assert shares[0] < 50 < shares[-1] <= 99

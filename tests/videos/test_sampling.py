@@ -10,37 +10,33 @@ import numpy as np
 import pytest
 
 from tests.videos.clips import PHOTOGRAPHS, Pixels, encode, film, moving, plain, still, timed
-from videos.decode.decoding import Frame, Limits, decode
-from videos.decode.frame_quality import (
-    coarse,
-    grey,
-    kind,
-    likeness,
-)
-from videos.index.borders import Borders
+from videos.decode.decoder_protocol import DecodedFrame, VideoLimits
+from videos.decode.decoding import decode
+from videos.decode.frame_quality import coarse_thumbnail, correlation, frame_kind, grey_thumbnail
+from videos.index.borders import BorderDetector
 from videos.index.sampling import (
     SAMPLES_PER_SECOND,
     Span,
-    rarity,
-    spans,
-    spread,
+    find_spans,
+    rarity_weights,
+    spread_frames,
 )
 
 RATE = 4
 
 
-def frames(*shots: Iterable[Pixels], rate: float = RATE) -> list[Frame]:
+def frames(*shots: Iterable[Pixels], rate: float = RATE) -> list[DecodedFrame]:
     pictures = [picture for shot in shots for picture in shot]
     times = [round(1000 * n / rate) for n in range(len(pictures) + 1)]
     return [
         # Shown for less than the time to the next sample, as at 25 a second.
-        Frame(t, min(t + 40, following), picture, 0.0)
+        DecodedFrame(t, min(t + 40, following), picture, 0.0)
         for (t, following), picture in zip(pairwise(times), pictures, strict=True)
     ]
 
 
 def sampled(*shots: Iterable[Pixels]) -> list[Span]:
-    return list(spans(frames(*shots)))
+    return list(find_spans(frames(*shots)))
 
 
 def boxed(shot: Iterable[Pixels], colour: int = 0, bars: int = 30) -> list[Pixels]:
@@ -97,10 +93,10 @@ def test_a_moving_shot_has_a_sample_each_second_and_spans_that_leave_no_longer_g
 
 def test_every_frame_of_a_span_looks_like_the_stored_one() -> None:
     shots = frames(moving("chelsea", 15, rate=RATE), moving("coffee", 15, rate=RATE))
-    looks = {frame.t: coarse(grey(frame.rgb)) for frame in shots}
-    for span in spans(shots):
+    looks = {frame.t: coarse_thumbnail(grey_thumbnail(frame.rgb)) for frame in shots}
+    for span in find_spans(shots):
         within = [look for t, look in looks.items() if span.t0 <= t <= span.t1]
-        assert min(likeness(looks[span.t], look) for look in within) >= 0.85
+        assert min(correlation(looks[span.t], look) for look in within) >= 0.85
 
 
 def test_flicker_is_not_a_cut_at_every_frame() -> None:
@@ -113,8 +109,8 @@ def test_flicker_is_not_a_cut_at_every_frame() -> None:
 def test_frames_that_stay_for_long_stand_for_all_of_it() -> None:
     pictures = [next(still(name, 1, rate=1)) for name in ("coffee", "astronaut", "camera")]
     times = [(0, 10_000), (10_000, 24_950), (25_000, 30_000)]
-    slides = [Frame(*time, rgb, 0.0) for time, rgb in zip(times, pictures, strict=True)]
-    assert [(span.t0, span.t1) for span in spans(slides)] == times
+    slides = [DecodedFrame(*time, rgb, 0.0) for time, rgb in zip(times, pictures, strict=True)]
+    assert [(span.t0, span.t1) for span in find_spans(slides)] == times
 
 
 def test_nothing_gives_nothing_and_one_frame_one_span() -> None:
@@ -139,8 +135,8 @@ def test_bars_do_not_make_frames_look_alike() -> None:
 
 
 def decoded_spans(data: bytes) -> list[Span]:
-    with decode(io.BytesIO(data), Limits(), fps=SAMPLES_PER_SECOND) as video:
-        return list(spans(video))
+    with decode(io.BytesIO(data), VideoLimits(), fps=SAMPLES_PER_SECOND) as video:
+        return list(find_spans(video))
 
 
 # --- what may vote
@@ -170,36 +166,36 @@ def test_dark_flat_and_noisy_pictures_do_not_vote() -> None:
 
 def test_a_title_on_black_and_a_night_sky_are_dark() -> None:
     sky = next(still("hubble_deep_field", 1, rate=1))
-    assert kind(sky, grey(sky)) == "dark"
+    assert frame_kind(sky, grey_thumbnail(sky)) == "dark"
     title = np.zeros((180, 320, 3), np.uint8)
     title[80:100, 60:260] = 255
-    assert kind(title, grey(title)) == "dark"
+    assert frame_kind(title, grey_thumbnail(title)) == "dark"
 
 
 @pytest.mark.parametrize("name", [name for name in PHOTOGRAPHS if name != "hubble_deep_field"])
 def test_photographs_vote_even_dull_ones_and_textures(name: str) -> None:
     picture = next(still(name, 1, rate=1))
-    assert kind(picture, grey(picture)) == "picture"
+    assert frame_kind(picture, grey_thumbnail(picture)) == "picture"
 
 
 def test_a_gradient_is_flat() -> None:
     ramp = np.linspace(100, 140, 320)[None, :, None]
     gradient = np.broadcast_to(ramp, (180, 320, 3)).astype(np.uint8)
-    assert kind(gradient, grey(gradient)) == "flat"
+    assert frame_kind(gradient, grey_thumbnail(gradient)) == "flat"
 
 
 def test_likeness_of_pictures_without_contrast() -> None:
     black, white = (np.full((64, 64), level, np.float32) for level in (0, 255))
-    photo = grey(next(still("coffee", 1, rate=1)))
-    assert likeness(black, black) == 1.0
-    assert likeness(black, white) == 0.0
-    assert likeness(black, photo) == 0.0
-    assert likeness(photo, photo) == pytest.approx(1.0)
-    assert likeness(photo, 0.5 * photo + 20) == pytest.approx(1.0)
+    photo = grey_thumbnail(next(still("coffee", 1, rate=1)))
+    assert correlation(black, black) == 1.0
+    assert correlation(black, white) == 0.0
+    assert correlation(black, photo) == 0.0
+    assert correlation(photo, photo) == pytest.approx(1.0)
+    assert correlation(photo, 0.5 * photo + 20) == pytest.approx(1.0)
 
 
 def test_rarity_falls_with_lookalikes() -> None:
-    assert rarity([0, 2, 14]).tolist() == [1.0, 0.5, 0.25]
+    assert rarity_weights([0, 2, 14]).tolist() == [1.0, 0.5, 0.25]
 
 
 # --- borders
@@ -217,8 +213,8 @@ def test_bars_on_all_sides_and_after_encoding() -> None:
     for picture in pictures:
         picture[:, :40] = picture[:, -40:] = 0
     data = encode(timed(pictures, 10), options={"crf": "35"})
-    with decode(io.BytesIO(data), Limits(), fps=4) as video:
-        found = list(spans(video))
+    with decode(io.BytesIO(data), VideoLimits(), fps=4) as video:
+        found = list(find_spans(video))
     left, top, right, bottom = found[0].box or (0, 0, 0, 0)
     assert np.abs(np.subtract((left, top, right, bottom), (40, 30, 280, 150))).max() <= 3
 
@@ -255,7 +251,7 @@ def test_each_stretch_has_borders_of_its_own() -> None:
 
 
 def test_no_frames_and_black_frames_have_no_borders() -> None:
-    borders = Borders()
+    borders = BorderDetector()
     assert borders.box() is None
     borders.add(np.zeros((180, 320, 3), np.uint8))
     assert borders.box() is None
@@ -264,13 +260,16 @@ def test_no_frames_and_black_frames_have_no_borders() -> None:
 # --- queries
 
 
-def numbered(count: int) -> list[Frame]:
-    return [Frame(125 * n, 125 * n + 40, np.zeros((1, 1, 3), np.uint8), 0.0) for n in range(count)]
+def numbered(count: int) -> list[DecodedFrame]:
+    return [
+        DecodedFrame(125 * n, 125 * n + 40, np.zeros((1, 1, 3), np.uint8), 0.0)
+        for n in range(count)
+    ]
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 64, 65, 127, 128, 129, 500, 10_000])
 def test_a_query_is_spread_over_the_whole(count: int) -> None:
-    chosen = spread(numbered(count))
+    chosen = spread_frames(numbered(count))
     times = [frame.t // 125 for frame in chosen]
     assert len(chosen) == count if count <= 64 else 40 <= len(chosen) <= 64
     assert times == sorted(set(times))
@@ -283,7 +282,7 @@ def test_a_query_is_spread_over_the_whole(count: int) -> None:
 def test_spreading_holds_few_frames() -> None:
     alive: list[int] = []
 
-    def stream() -> Iterable[Frame]:
+    def stream() -> Iterable[DecodedFrame]:
         import gc
         import weakref
 
@@ -291,10 +290,10 @@ def test_spreading_holds_few_frames() -> None:
         for n in range(1000):
             rgb = np.zeros((1, 1, 3), np.uint8)
             seen = [*seen, weakref.ref(rgb)]
-            yield Frame(n, n + 1, rgb, 0.0)
+            yield DecodedFrame(n, n + 1, rgb, 0.0)
             if n % 200 == 0:
                 gc.collect()
                 alive.append(sum(ref() is not None for ref in seen))
 
-    spread(stream())
+    spread_frames(stream())
     assert max(alive) <= 130

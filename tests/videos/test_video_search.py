@@ -12,14 +12,14 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from gallery.imaging import descriptors
-from gallery.imaging.picture_limits import NotAnImage
+from gallery.imaging.decoding.limits import NotAnImage
 from gallery.shared.errors import Unavailable
 from tests.videos import clips, library
 from tests.videos.clips import Pixels
 from tests.videos.library import clip_of, file_of, frame_at
 from videos.decode.errors import NotAVideo
-from videos.match import searching
-from videos.match.searching import Answer, Hit, Place
+from videos.match import video_search
+from videos.match.video_search import VideoMatch, VideoRange, VideoSearchResult
 from videos.models import Video
 
 pytestmark = pytest.mark.django_db
@@ -48,16 +48,16 @@ def videos(stored: Any, settings: Any) -> dict[str, Video]:
     return every
 
 
-def search(data: bytes) -> Answer:
+def search(data: bytes) -> VideoSearchResult:
     """An answer that names each place once."""
-    answer = searching.search(data=data)
-    own = [Place(hit.video, hit.start, hit.end) for hit in answer.results[:1]]
+    answer = video_search.search_videos(data=data)
+    own = [VideoRange(hit.video, hit.start, hit.end) for hit in answer.results[:1]]
     for a, b in combinations([*own, *answer.ambiguous], 2):
         assert not a.overlaps(b)
     return answer
 
 
-def first(answer: Answer) -> Hit:
+def first(answer: VideoSearchResult) -> VideoMatch:
     assert answer.results, "nothing was found"
     assert not answer.low_information
     return answer.results[0]
@@ -120,7 +120,7 @@ def test_a_clip_finds_its_range(videos: dict[str, Video], edit: str) -> None:
     assert hit.speed == 1.0
     assert hit.mirrored == (edit == "mirrored")
     assert hit.query_start <= 250 and hit.query_end >= 5500
-    assert 1 < len(hit.matches) <= searching.SHOWN
+    assert 1 < len(hit.matches) <= video_search.MAX_SHOWN_PAIRS
     for pair in hit.matches:
         assert abs(pair.time - pair.query - 1000) <= 2 * FRAME_MS
 
@@ -234,8 +234,8 @@ def test_deleted_videos_are_gone(videos: dict[str, Video]) -> None:
 
 def test_limit_and_least_confidence(videos: dict[str, Video]) -> None:
     data = encoded(frames_of("travel", 5, 11))
-    assert len(searching.search(data=data, limit=1).results) == 1
-    assert searching.search(data=data, min_confidence=1.0).results == []
+    assert len(video_search.search_videos(data=data, limit=1).results) == 1
+    assert video_search.search_videos(data=data, min_confidence=1.0).results == []
 
 
 def test_an_empty_gallery() -> None:

@@ -24,7 +24,7 @@ from gallery.shared.access import access_of
 from gallery.shared.errors import NotFound
 from videos.admin.timeline import frame_address
 from videos.decode.errors import clock
-from videos.match.similar import Range, Shared, similar
+from videos.match.shared_footage import SharedFootage, SharedRange, find_shared_footage
 from videos.models import Video
 
 VIDEOS_PER_PAGE = 10
@@ -92,7 +92,7 @@ def rows(videos: list[Video]) -> list[dict[str, Any]]:
             found.append({"video": video, "late": True, "shared": []})
             continue
         try:
-            answer = similar(video_id=video.pk)
+            answer = find_shared_footage(video_id=video.pk)
         except NotFound:  # deleted or quarantined a moment ago
             continue
         shared = [shown(video, one) for one in answer.results]
@@ -100,7 +100,7 @@ def rows(videos: list[Video]) -> list[dict[str, Any]]:
     return found
 
 
-def shown(video: Video, shared: Shared) -> dict[str, Any]:
+def shown(video: Video, shared: SharedFootage) -> dict[str, Any]:
     """One of the others as the page shows it."""
     how = "has all of it" if shared.share >= WHOLE else f"has {shared.share:.0%} of it"
     return {
@@ -114,12 +114,12 @@ def shown(video: Video, shared: Shared) -> dict[str, Any]:
     }
 
 
-def middle_of(part: Range) -> float:
+def middle_of(part: SharedRange) -> float:
     """A moment of the other video, in seconds, at which both show the same."""
     return (part.start + part.end) / 2000
 
 
-def part_text(part: Range) -> str:
+def part_text(part: SharedRange) -> str:
     """ "0:00:04 to 0:00:12 is 0:01:00 to 0:01:08 there"."""
     own = f"{clock(part.own_start)} to {clock(part.own_end)}"
     speed = "" if abs(part.speed - 1) < 0.03 else f", at {part.speed:.2f} × its speed"

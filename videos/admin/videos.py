@@ -22,9 +22,8 @@ from gallery.admin.item_admin import BADGES
 from gallery.items.item import Status
 from videos.admin.duplicates import DuplicatesPage
 from videos.admin.timeline import BINS, strip, timeline
-from videos.decode.content_types import CONTENT_TYPES
 from videos.decode.errors import clock
-from videos.decode.sniffing import ACCEPTED
+from videos.decode.sniffing import ACCEPTED, CONTENT_TYPES
 from videos.items import adding
 from videos.items.reindexing import index_again
 from videos.items.video_kind import VIDEO

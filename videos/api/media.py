@@ -9,7 +9,7 @@ from django.core.files.storage import default_storage
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.views.decorators.http import require_safe
 
-from gallery.imaging.pictures import Pixels
+from gallery.imaging.pixels import Pixels
 from gallery.items.media_access import guard
 from gallery.items.media_responses import (
     CLEAR,
@@ -24,9 +24,9 @@ from gallery.items.media_responses import (
 from gallery.shared.access import access_of
 from gallery.shared.errors import UserError
 from gallery.shared.responses import private
-from videos.decode.content_types import CONTENT_TYPES
+from videos.decode.proxies import read_window
+from videos.decode.sniffing import CONTENT_TYPES
 from videos.items.range_responses import named, ranged
-from videos.match.windows import read_window
 from videos.models import Video
 
 

@@ -19,9 +19,9 @@ from gallery.items.media_access import set_visibility
 from gallery.shared.access import access_of, sender_of
 from gallery.shared.errors import UserError
 from videos.api.serializers import VideoSerializer, frame_url
-from videos.match import searching, similar
-from videos.match.searching import Hit, Place
-from videos.match.similar import LIKELY, Shared
+from videos.match import shared_footage, video_search
+from videos.match.shared_footage import DEFAULT_CONFIDENCE, SharedFootage
+from videos.match.video_search import VideoMatch, VideoRange
 
 SEARCH_COST = 10
 SIMILAR_COST = 10
@@ -43,7 +43,7 @@ class VideoSearchSerializer(serializers.Serializer):
     file = PictureFileField(required=False)
     url = PictureUrlField(required=False)
     limit = serializers.IntegerField(
-        required=False, min_value=1, max_value=100, default=searching.LIMIT
+        required=False, min_value=1, max_value=100, default=video_search.DEFAULT_LIMIT
     )
     min_confidence = confidence_field("above all strangers of the calibration")
 
@@ -59,9 +59,9 @@ class SimilarSerializer(serializers.Serializer):
     """How many videos that share footage, and how sure."""
 
     limit = serializers.IntegerField(
-        required=False, min_value=1, max_value=100, default=searching.LIMIT
+        required=False, min_value=1, max_value=100, default=video_search.DEFAULT_LIMIT
     )
-    min_confidence = confidence_field(str(LIKELY))
+    min_confidence = confidence_field(str(DEFAULT_CONFIDENCE))
 
 
 class PairSerializer(serializers.Serializer):
@@ -152,7 +152,7 @@ class VideoSearch(APIView):
         """Which videos show it, from when to when, and how sure that is."""
         body = VideoSearchSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        answer = searching.search(**body.validated_data, sender=sender_of(request))
+        answer = video_search.search_videos(**body.validated_data, sender=sender_of(request))
         set_visibility(access_of(request), [hit.video for hit in answer.results])
         return Response(
             {
@@ -177,7 +177,7 @@ class VideoSimilar(APIView):
         """Other videos with the same footage, and where each has it."""
         asked = SimilarSerializer(data=request.query_params)
         asked.is_valid(raise_exception=True)
-        answer = similar.similar(video_id=pk, **asked.validated_data)
+        answer = shared_footage.find_shared_footage(video_id=pk, **asked.validated_data)
         set_visibility(access_of(request), [shared.video for shared in answer.results])
         return Response(
             {
@@ -187,7 +187,7 @@ class VideoSimilar(APIView):
         )
 
 
-def hit_body(hit: Hit, request: Request) -> dict[str, Any]:
+def hit_body(hit: VideoMatch, request: Request) -> dict[str, Any]:
     """One result of a search."""
     times = ("start", "end", "query_start", "query_end", "offset")
     return {
@@ -208,12 +208,12 @@ def hit_body(hit: Hit, request: Request) -> dict[str, Any]:
     }
 
 
-def place_body(place: Place) -> dict[str, Any]:
+def place_body(place: VideoRange) -> dict[str, Any]:
     """One of several places."""
     return {"video": place.video.pk, "start": place.start / 1000, "end": place.end / 1000}
 
 
-def shared_body(shared: Shared, request: Request) -> dict[str, Any]:
+def shared_body(shared: SharedFootage, request: Request) -> dict[str, Any]:
     """One video with what it shares."""
     return {
         "video": VideoSerializer(shared.video, context={"request": request}).data,

@@ -1,7 +1,8 @@
 """The process that decodes one video: ``python -m videos.decode.decode_child``.
 
-It reads its job from standard input, limits itself before it loads a decoder, reads the one file in
-its working directory, and writes messages (``videos.decode.decoder_protocol``) to standard output.
+It reads its job from standard input and limits its resources before it loads a decoder. It reads
+the one file in its working directory, and writes messages (``videos.decode.decoder_protocol``) to
+standard output.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ _OPEN_FILES = 32
 
 
 def main() -> None:
-    """Decode the job that standard input names; exit status 0 also for a refusal."""
+    """Decode the job from standard input; exit status 0 also for a refusal."""
     text = sys.stdin.read()
     if not text:
         _remove_directory()
         return
-    job = decoder_protocol.Job.from_json(text)
+    job = decoder_protocol.DecodingJob.from_json(text)
     _restrict(job.limits)
-    # A library that prints must not do so into the stream of messages.
+    # Libraries that print must not write into the stream of messages.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:
@@ -53,14 +54,15 @@ def main() -> None:
 
 
 def _remove_directory() -> None:
-    """The caller ends this process before it closes a pipe: it was killed, and cannot clean up."""
+    """The caller ends this process before it closes a pipe. So it was killed, and cannot clean
+    up."""
     with contextlib.suppress(OSError):
         for path in Path.cwd().iterdir():
             path.unlink()
         Path.cwd().rmdir()
 
 
-def _restrict(limits: decoder_protocol.Limits) -> None:
+def _restrict(limits: decoder_protocol.VideoLimits) -> None:
     for kind, value in (
         (resource.RLIMIT_AS, limits.memory_bytes),
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
@@ -72,7 +74,9 @@ def _restrict(limits: decoder_protocol.Limits) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 1))
 
 
-def _read(job: decoder_protocol.Job) -> Iterator[decoder_protocol.Info | decoder_protocol.Frame]:
+def _read(
+    job: decoder_protocol.DecodingJob,
+) -> Iterator[decoder_protocol.VideoInfo | decoder_protocol.DecodedFrame]:
     if job.container in ANIMATIONS:
         from videos.decode import animations
 
@@ -82,8 +86,8 @@ def _read(job: decoder_protocol.Job) -> Iterator[decoder_protocol.Info | decoder
     return ffmpeg_reader.read(job)
 
 
-def _write(out: BinaryIO, item: decoder_protocol.Info | decoder_protocol.Frame) -> None:
-    if isinstance(item, decoder_protocol.Info):
+def _write(out: BinaryIO, item: decoder_protocol.VideoInfo | decoder_protocol.DecodedFrame) -> None:
+    if isinstance(item, decoder_protocol.VideoInfo):
         _send(out, decoder_protocol.INFO, _json(asdict(item)))
         return
     height, width, _ = item.rgb.shape

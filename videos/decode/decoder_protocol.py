@@ -1,8 +1,8 @@
-"""What the decoding process is told and what it answers.
+"""Messages between the service and the process that decodes a video.
 
-The process that reads a stranger's file may be taken over by it, so what comes back is plain
-numbers, pixels and JSON, judged by the reader: never pickles. A message is ``HEADER`` (kind, bytes
-of the body) and a body: ``INFO`` and ``ERROR`` are JSON, a ``FRAME`` begins with ``FRAME_HEAD``.
+A malicious file may take over that process, so its messages are plain numbers, pixels and JSON,
+which the reader checks; never pickles. A message is ``HEADER`` (kind, bytes of the body) and a
+body: ``INFO`` and ``ERROR`` are JSON, a ``FRAME`` begins with ``FRAME_HEAD``.
 """
 
 from __future__ import annotations
@@ -29,19 +29,18 @@ ERROR: Final = b"E"
 MAX_LONG_SIDE: Final = 2048
 MAX_JSON_BYTES: Final = 8192
 
-GROUNDS: Final = ("white", "black", "colour", "unconverted", "inverted")
-"""Ways in which players show a frame, as ``pictures.Rendering`` names them; the usual one
-first. Of footage the first three."""
+RENDERINGS: Final = ("white", "black", "colour", "unconverted", "inverted")
+"""How players may show a frame, by the names of ``gallery.imaging.decoding.pictures.Rendering``;
+the usual way first. Videos have the first three, animations all."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What may be decoded, and what it may cost.
+class VideoLimits:
+    """Limits of a video and of the process that decodes it.
 
-    ``max_pixels`` is of one frame, ``max_pictures`` the streams of pictures, which are all read.
-    ``cpu_seconds`` and ``memory_bytes`` (address space) bound the process that decodes;
-    ``wall_seconds`` is the time spent waiting for it, not counting what the caller does with the
-    frames.
+    ``max_pixels``: of one frame. ``max_pictures``: of picture streams, which are all read.
+    ``cpu_seconds``, ``memory_bytes`` (address space): of the process. ``wall_seconds``: of waiting
+    for it, not counting the time that the caller spends on the frames.
     """
 
     max_bytes: int = 2 * 1024**3
@@ -56,9 +55,9 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One decoding. ``name``: of the file in the working directory; ``phase``: a point of the grid
-    of times, in ms; see ``decoding.decode``."""
+class DecodingJob:
+    """``name``: of the file in the working directory. ``phase``: ms, a point of the ``TimeGrid``.
+    See ``decoding.decode``."""
 
     name: str
     container: str
@@ -68,22 +67,22 @@ class Job:
     start_ms: int
     end_ms: int | None
     long_side: int
-    limits: Limits
+    limits: VideoLimits
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> Job:
+    def from_json(cls, text: str) -> DecodingJob:
         values = json.loads(text)
-        return cls(**{**values, "limits": Limits(**values["limits"])})
+        return cls(**{**values, "limits": VideoLimits(**values["limits"])})
 
 
 @dataclass(frozen=True, slots=True)
-class Info:
-    """``container``: as sniffed; ``codec``: FFmpeg's or Pillow's name; size in pixels as shown
-    (upright, pixels made square); ``duration_ms``, ``fps``, ``frames``: what the header claims,
-    None if nothing."""
+class VideoInfo:
+    """``container``: by ``sniffing``. ``codec``: FFmpeg's or Pillow's name. Size in pixels as shown
+    (upright, with square pixels). ``duration_ms``, ``fps``, ``frames``: as the header claims, else
+    None."""
 
     container: str
     codec: str
@@ -95,11 +94,11 @@ class Info:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Frame:
-    """``t``, ``until``: from when to when it is on the screen, in ms from the start of the file.
+class DecodedFrame:
+    """``t``, ``until``: when it is on the screen, in ms from the start of the file.
 
-    ``rgb``: upright, uint8, height × width × 3, read-only. ``progress``: share of the file read so
-    far, 0..1. ``layer``: 0 for what players show; see ``layer_name``.
+    ``rgb``: upright, uint8, height × width × 3, read-only. ``progress``, 0..1: the share of the
+    file read so far. ``layer``: 0 for what players usually show; see ``layer_name``.
     """
 
     t: int
@@ -109,30 +108,30 @@ class Frame:
     layer: int = 0
 
 
-def layer_of(stream: int, ground: int) -> int:
-    """The number of a picture stream, 0 being the best one, over one of ``GROUNDS``."""
-    return stream * len(GROUNDS) + ground
+def layer_number(stream: int, rendering: int) -> int:
+    """The layer of a picture stream (0 is the best one) in one of the ``RENDERINGS``."""
+    return stream * len(RENDERINGS) + rendering
 
 
 def layer_name(layer: int) -> str:
-    """What a person calls it: "", "black", "stream 2", "stream 2 colour"."""
-    stream, ground = divmod(layer, len(GROUNDS))
-    parts = f"stream {stream + 1}" if stream else "", GROUNDS[ground] if ground else ""
+    """For example "", "black", "stream 2", "stream 2 colour"."""
+    stream, rendering = divmod(layer, len(RENDERINGS))
+    parts = f"stream {stream + 1}" if stream else "", RENDERINGS[rendering] if rendering else ""
     return " ".join(filter(None, parts))
 
 
-def fitted(width: float, height: float, long_side: int) -> tuple[int, int]:
+def fitted_size(width: float, height: float, long_side: int) -> tuple[int, int]:
     """The size reduced, never enlarged, to a long side of ``long_side`` pixels, each ≥ 1."""
     scale = min(1.0, long_side / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-class Due:
-    """Which frames of a stream are on the screen at the points of a grid of ``fps`` a second.
+class TimeGrid:
+    """Selects the frames of a stream that are on the screen at the points of a grid of times.
 
-    One point is ``start_ms``, the others are those of a grid through ``phase`` ms: who does not
-    know it cannot put a picture between the points. Grids with one phase whose rates are multiples
-    share the points of the coarser one. Without ``fps`` every frame is due.
+    The first point is ``start_ms``, the others are ``fps`` points a second through ``phase`` ms.
+    Senders do not know the phase, so they cannot hide a picture between the points. Grids of the
+    same phase whose rates are multiples share points. Without ``fps`` every frame is selected.
     """
 
     def __init__(self, fps: float | None, start_ms: int, phase: float = 0.0) -> None:
@@ -141,8 +140,8 @@ class Due:
         self._next = float(start_ms)
 
     def take(self, t: int, until: int) -> bool:
-        """Is the frame that is shown from ``t`` to ``until`` one of them? To be asked of each frame
-        once, in order."""
+        """Whether the frame shown from ``t`` to ``until`` is selected. Call it once for each frame,
+        in order."""
         if until <= max(t, self._next):
             return False
         self._next = until

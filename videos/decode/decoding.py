@@ -1,8 +1,8 @@
-"""A stranger's video → small frames with exact times, decoded in a process of its own.
+"""An untrusted video → small frames with exact times, decoded in a separate process.
 
-The file lies alone in an empty directory under a random name. The process has limits on processor
-time, memory and open files, no inherited environment, and one demuxer; whatever happens to it, the
-caller gets frames or one of the errors of ``videos.decode.errors``.
+The file is alone in a directory, under a random name. The process has limits of processor time,
+memory and open files, no inherited environment and one demuxer. Whatever happens to it, the caller
+gets frames or one of the errors of ``videos.decode.errors``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import IO, BinaryIO, Final
 import numpy as np
 
 from videos.decode import decoder_protocol
-from videos.decode.decoder_protocol import Frame, Info, Limits
+from videos.decode.decoder_protocol import DecodedFrame, VideoInfo, VideoLimits
 from videos.decode.errors import (
     BY_CODE,
     NotAVideo,
@@ -34,21 +34,21 @@ from videos.decode.errors import (
 )
 from videos.decode.sniffing import HEAD_BYTES, sniff, why_unknown
 
-__all__ = ["Decoding", "Frame", "Info", "Limits", "decode", "sniff"]
-
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _COPY_BYTES: Final = 1024 * 1024
 _LATEST_MS: Final = 2**31 - 1
-"""What the columns of times hold: 24 days."""
+"""The largest value of the database's columns of times: 24 days."""
 
 
-class Decoding:
-    """An open video: ``info`` at once, the frames by iterating, once and in order of time.
+class OpenVideo:
+    """An open video. ``info`` is known at once; iterate once for the frames, in order of time.
 
     Iterating raises NotAVideo, VideoTooLarge or VideoTooSlow, also midway.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], limits: Limits, long_side: int) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], limits: VideoLimits, long_side: int
+    ) -> None:
         self._messages = _Messages(process, limits)
         self._max_body = decoder_protocol.FRAME_HEAD.size + 3 * long_side**2
         kind, body = self._next()
@@ -56,7 +56,7 @@ class Decoding:
             raise _damaged()
         self.info = _info(body)
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[DecodedFrame]:
         while True:
             kind, body = self._next()
             if kind == decoder_protocol.END:
@@ -75,7 +75,7 @@ class Decoding:
 @contextmanager
 def decode(
     source: Path | BinaryIO,
-    limits: Limits,
+    limits: VideoLimits,
     *,
     fps: float | None = None,
     phase: float = 0.0,
@@ -83,37 +83,36 @@ def decode(
     start_ms: int = 0,
     end_ms: int | None = None,
     long_side: int = 512,
-) -> Iterator[Decoding]:
+) -> Iterator[OpenVideo]:
     """Open a video and decode what is on the screen from ``start_ms`` to ``end_ms``.
 
-    Delivered are the frames that are on the screen at the points of a grid of ``fps`` a second,
-    through ``phase`` ms (``wire.Due``), with their own times; without ``fps`` all frames. They
-    are at most ``long_side`` pixels (≤ 2048) wide and high and have the size of the first of their
-    layer. One is in memory at a time. A window is reached by seeking where the container allows.
+    Delivers the frames selected by ``TimeGrid(fps, start_ms, phase)`` with their own times. They
+    are at most ``long_side`` pixels (≤ 2048) wide and high, and of the size of the first frame of
+    their layer. One frame is in memory at a time. Seeks to the start where the container allows.
 
-    ``screening``: also frames between the points that look unlike what was delivered last, and
-    one after another all other layers: other picture streams, covers, and what a video with
-    transparent pixels is over another ground.
+    ``screening``: also delivers frames between the points that differ from the last one delivered,
+    and then all other layers: other picture streams, covers, and other renderings of transparent
+    videos.
 
-    Raises NotAVideo, VideoTooLarge, VideoTooSlow; the process and its directory are gone when the
-    block is left.
+    Raises NotAVideo, VideoTooLarge, VideoTooSlow. The process and its directory are removed when
+    the block ends.
     """
     if not 0 < long_side <= decoder_protocol.MAX_LONG_SIDE:
         raise ValueError(f"long_side must be 1 to {decoder_protocol.MAX_LONG_SIDE}")
     with tempfile.TemporaryDirectory(prefix="video-") as directory:
         name = secrets.token_hex(16)
-        # Started before the file is there: from now on the directory goes even if we are killed.
+        # Started before the file is there: it removes the directory if this process is killed.
         with _process(directory) as process:
             container = _place(source, Path(directory, name), limits)
-            job = decoder_protocol.Job(
+            job = decoder_protocol.DecodingJob(
                 name, container, fps, phase, screening, start_ms, end_ms, long_side, limits
             )
-            _give(process, job)
-            yield Decoding(process, limits, long_side)
+            _send_job(process, job)
+            yield OpenVideo(process, limits, long_side)
 
 
-def _place(source: Path | BinaryIO, target: Path, limits: Limits) -> str:
-    """Put the file where it is decoded; its container, of ``videos.decode.sniffing``."""
+def _place(source: Path | BinaryIO, target: Path, limits: VideoLimits) -> str:
+    """Link or copy the file to where it is decoded. Returns its container."""
     if isinstance(source, Path):
         target.symlink_to(source.resolve())
         size = target.stat().st_size
@@ -137,7 +136,7 @@ def _place(source: Path | BinaryIO, target: Path, limits: Limits) -> str:
 
 @contextmanager
 def _process(directory: str) -> Iterator[subprocess.Popen[bytes]]:
-    # Nothing is inherited: the environment holds secrets, and threads need address space.
+    # A new environment: the service's holds secrets. One thread: each needs address space.
     environment = {"PYTHONPATH": str(_ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     process = subprocess.Popen(
         [sys.executable, "-P", "-s", "-m", "videos.decode.decode_child"],
@@ -156,17 +155,17 @@ def _process(directory: str) -> Iterator[subprocess.Popen[bytes]]:
             pipe.close()  # type: ignore[union-attr]
 
 
-def _give(process: subprocess.Popen[bytes], job: decoder_protocol.Job) -> None:
-    # A process that ended by itself is reported by the reader of its answers.
+def _send_job(process: subprocess.Popen[bytes], job: decoder_protocol.DecodingJob) -> None:
+    # If the process has ended already, ``_Messages`` reports it.
     with contextlib.suppress(BrokenPipeError):
         process.stdin.write(job.to_json().encode())  # type: ignore[union-attr]
     process.stdin.close()  # type: ignore[union-attr]
 
 
 class _Messages:
-    """Reads the process's answers, waiting no longer than ``wall_seconds`` in all."""
+    """Reads the process's messages, waiting ``wall_seconds`` at most in all."""
 
-    def __init__(self, process: subprocess.Popen[bytes], limits: Limits) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], limits: VideoLimits) -> None:
         self._process = process
         self._pipe: IO[bytes] = process.stdout  # type: ignore[assignment]
         self._left = limits.wall_seconds
@@ -203,7 +202,7 @@ class _Messages:
             )
 
     def _ended(self) -> Exception:
-        """Why the process ended in the midst of it."""
+        """The error for a process that ended before its last message."""
         if self._process.wait() in (-signal.SIGXCPU, -signal.SIGKILL):
             return VideoTooSlow(
                 f"Decoding the video takes more than {self._limits.cpu_seconds:,} seconds of "
@@ -223,14 +222,14 @@ def _error(body: bytearray) -> Exception:
     return _damaged()
 
 
-def _info(body: bytearray) -> Info:
+def _info(body: bytearray) -> VideoInfo:
     try:
-        return Info(**json.loads(body))
+        return VideoInfo(**json.loads(body))
     except (ValueError, TypeError) as exc:
         raise _damaged() from exc
 
 
-def _frame(body: bytearray) -> Frame:
+def _frame(body: bytearray) -> DecodedFrame:
     head = decoder_protocol.FRAME_HEAD.size
     if len(body) < head:
         raise _damaged()
@@ -241,4 +240,4 @@ def _frame(body: bytearray) -> Frame:
         raise _damaged()
     rgb = np.frombuffer(body, np.uint8, offset=head).reshape(height, width, 3)
     rgb.flags.writeable = False
-    return Frame(t, until, rgb, progress, layer)
+    return DecodedFrame(t, until, rgb, progress, layer)

@@ -1,4 +1,4 @@
-"""What is wrong with a video, as its sender is told."""
+"""Errors of videos, with messages for their senders."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ from gallery.shared.errors import UserError
 
 
 class NotAVideo(UserError):
-    """The bytes are no video that is read here, or a damaged one."""
+    """Not a video in an accepted format, or a damaged one."""
 
     code = "not_a_video"
 
 
 class VideoTooLarge(UserError):
-    """The video is beyond a limit (bytes, duration, frames, pixels, memory)."""
+    """The video exceeds a limit (bytes, duration, frames, pixels, memory)."""
 
     code = "video_too_large"
 
 
 class VideoTooSlow(UserError):
-    """Decoding the video takes longer than is allowed."""
-
     code = "video_too_slow"
 
 
 class AnotherFile(UserError):
-    """The link of a video that was not kept holds something else now."""
+    """The link of a video whose file was not kept leads to another file now."""
 
     code = "another_file"
 

@@ -1,7 +1,7 @@
 """FFmpeg's containers → frames. Runs only in the decoding process (``videos.decode.decode_child``).
 
-FFmpeg is a program that files can steer: the one demuxer that the magic bytes name is forced, no
-other may be opened from it, and no protocol but ``file``.
+Files can make FFmpeg open other formats and addresses. So only the demuxer that the magic bytes
+name is allowed, and only the protocol ``file``.
 """
 
 from __future__ import annotations
@@ -22,17 +22,16 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from videos.decode.cuts import Cuts, look_of
+from gallery.imaging.pixels import Pixels, fitted_size
 from videos.decode.decoder_protocol import (
-    Due,
-    Frame,
-    Info,
-    Job,
-    fitted,
-    layer_of,
+    DecodedFrame,
+    DecodingJob,
+    TimeGrid,
+    VideoInfo,
+    layer_number,
 )
 from videos.decode.errors import NotAVideo, VideoTooLarge, clock
-from videos.decode.grounds import FOOTAGE, OPAQUE, laid_over
+from videos.decode.frame_novelty import NoveltyFilter, luma_thumbnail
 
 DEMUXERS: Final = {
     "mp4": "mov",
@@ -56,59 +55,70 @@ CODECS: Final = frozenset(
         *("cinepak", "svq1", "svq3", "qtrle", "png"),
     ]
 )
-"""What cameras, phones, browsers and editors write, or wrote. FFmpeg has hundreds more, rarely
-attacked by anyone but attackers."""
+"""Codecs of cameras, phones, browsers and editors. FFmpeg has hundreds more, which hardly anyone
+uses or tests."""
 
 COVER_CODECS: Final = frozenset({"mjpeg", "png", "bmp"})
-
 _SEE_ALPHA: Final = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-"""FFmpeg's own decoders of these pass over what WebM says of transparency."""
+"""FFmpeg's own decoders of these ignore WebM's transparency."""
 
 _STATE_THEIR_DURATION: Final = frozenset({"mp4", "mov", "mkv", "webm", "asf", "heics"})
 _THREADS: Final = 2
 _USUAL_MS: Final = 40.0
 _LATEST_MS: Final = 2**31 - 1
 _JUMP_MS: Final = 1000
-"""Times that go back by more begin anew: recordings that were put one after another."""
+"""If times go back by more, the file consists of several recordings."""
+
+OPAQUE: Final = 250
+"""Alpha below which a pixel counts as transparent; compression changes opaque pixels a little."""
+
+FOOTAGE_RENDERINGS: Final = 3
+"""Videos have the first ones of ``RENDERINGS``."""
+
+_WHITE, _BLACK = 0, 1
 
 
-def read(job: Job) -> Iterator[Info | Frame]:
-    """``Info`` once, then the frames wanted. Raises NotAVideo, VideoTooLarge."""
+def read(job: DecodingJob) -> Iterator[VideoInfo | DecodedFrame]:
+    """``VideoInfo`` once, then the frames wanted. Raises NotAVideo, VideoTooLarge."""
     if job.start_ms > 0:
-        sought = _Layer(job, seek=True).read()
-        # An index may lead past the window's start, or nowhere: then all is read up to there.
+        sought = _LayerReader(job, seek=True).read()
+        # Seeking may lead past the start, or fail; then the file is read from its beginning.
         if (first := next(sought, None)) is not None:
             yield first
             yield from sought
             return
-    shown = _Layer(job)
+    shown = _LayerReader(job)
     yield from shown.read()
     if not job.screening:
         return
     for stream in range(shown.streams):
-        over_white = _Layer(job, stream) if stream else shown
+        over_white = _LayerReader(job, stream) if stream else shown
         if stream:
             yield from over_white.read()
         if over_white.transparent:
-            for ground in range(1, FOOTAGE):
-                yield from _Layer(job, stream, ground).read()
+            for rendering in range(1, FOOTAGE_RENDERINGS):
+                yield from _LayerReader(job, stream, rendering).read()
 
 
-class _Layer:
-    """One pass over the file for one of its picture streams, over one ground.
+class _LayerReader:
+    """One pass over the file for one of its picture streams, in one rendering.
 
-    ``streams``, ``transparent`` (whether any frame says something by its alpha) are known when all
-    is read.
+    ``streams`` (their number) and ``transparent`` (whether any frame is) are known after ``read``.
     """
 
-    def __init__(self, job: Job, stream: int = 0, ground: int = 0, *, seek: bool = False) -> None:
+    def __init__(
+        self, job: DecodingJob, stream: int = 0, rendering: int = 0, *, seek: bool = False
+    ) -> None:
         self.streams, self.transparent = 0, False
-        self._job, self._stream, self._ground, self._seek = job, stream, ground, seek
-        self._number = layer_of(stream, ground)
+        self._job, self._stream, self._rendering, self._seek = job, stream, rendering, seek
+        self._number = layer_number(stream, rendering)
 
-    def read(self) -> Iterator[Info | Frame]:
-        """``Info``, of the first layer alone, and frames. Nothing at all if seeking did not lead to
-        a frame at or before the window's start, and of a further stream that shows nothing."""
+    def read(self) -> Iterator[VideoInfo | DecodedFrame]:
+        """``VideoInfo`` (of the first layer only), then frames.
+
+        Yields nothing if seeking found no frame at or before the window's start, or if a stream
+        other than the first has no frames.
+        """
         job = self._job
         with _open(job) as container:
             streams = _picture_streams(container, job)
@@ -118,7 +128,7 @@ class _Layer:
                     container.seek(job.start_ms * 1000 + (container.start_time or 0))
                 except av.error.FFmpegError:
                     return
-            reading = _Reading(container, stream, job)
+            reading = _PacketReader(container, stream, job)
             pictures = reading.pictures()
             first = next(pictures, None)
             if first is None or (self._seek and first[0] > job.start_ms):
@@ -128,137 +138,56 @@ class _Layer:
                     "No frame of the video could be decoded: it is empty, damaged or encrypted. "
                     "Convert it to MP4 (H.264) and send it again."
                 )
-            shown = _Shown.of(stream, first[2])
+            shown = _Display.of(stream, first[2])
             if self._number == 0:
                 yield _info(job, container, stream, shown)
             yield from self._frames(reading, chain([first], pictures), shown)
 
     def _frames(
-        self, reading: _Reading, pictures: Iterator[tuple[int, int, VideoFrame]], shown: _Shown
-    ) -> Iterator[Frame]:
+        self,
+        reading: _PacketReader,
+        pictures: Iterator[tuple[int, int, VideoFrame]],
+        shown: _Display,
+    ) -> Iterator[DecodedFrame]:
         job = self._job
-        size = fitted(shown.width, shown.height, job.long_side)
-        due, cuts = Due(job.fps, job.start_ms, job.phase), Cuts() if job.screening else None
+        size = fitted_size(shown.width, shown.height, job.long_side)
+        due, cuts = (
+            TimeGrid(job.fps, job.start_ms, job.phase),
+            NoveltyFilter() if job.screening else None,
+        )
         for t, until, frame in pictures:
             if job.end_ms is not None and t > job.end_ms:
                 return
             wanted = due.take(t, until)
             if cuts is not None:
-                wanted = cuts.deliver(t, look_of(frame), wanted)
+                wanted = cuts.deliver(t, luma_thumbnail(frame), wanted)
             if wanted:
-                rgb, alpha = shown.picture(frame, size, self._ground)
+                rgb, alpha = shown.picture(frame, size, self._rendering)
                 self.transparent = self.transparent or alpha
                 progress = 1.0 if self._number else reading.progress
-                yield Frame(t, until, rgb, progress, self._number)
+                yield DecodedFrame(t, until, rgb, progress, self._number)
 
 
-def _info(job: Job, container: InputContainer, stream: VideoStream, shown: _Shown) -> Info:
-    codec = stream.codec.canonical_name
-    fps = float(stream.average_rate) if stream.average_rate else None
-    return Info(job.container, codec, shown.width, shown.height, _claimed_ms(container), fps)
+class _PacketReader:
+    """One pass over the packets: pictures with their times, and the progress."""
 
-
-def _open(job: Job) -> InputContainer:
-    demuxer = DEMUXERS[job.container]
-    options = {
-        "format_whitelist": demuxer,
-        "protocol_whitelist": "file",
-        "max_streams": str(job.limits.max_streams + 1),
-    }
-    try:
-        return av.open(job.name, format=demuxer, options=options, metadata_errors="replace")
-    except MemoryError:
-        raise
-    except (av.error.FFmpegError, ValueError) as exc:
-        raise NotAVideo(
-            f"The file begins like {job.container.upper()} but is damaged or incomplete; "
-            "upload it again, or convert it to MP4."
-        ) from exc
-
-
-def _picture_streams(container: InputContainer, job: Job) -> list[VideoStream]:
-    """All that some player may show, the best first, covers last: all that their headers claim
-    within the limits, their codecs set up."""
-    limits = job.limits
-    # FFmpeg stops counting there, so that there may be more.
-    if len(container.streams) > limits.max_streams:
-        raise VideoTooLarge(
-            f"The file has more than {limits.max_streams} streams; save the picture alone."
-        )
-    moving = [stream for stream in container.streams.video if not _is_cover(stream)]
-    if not moving:
-        raise NotAVideo("The file has sound or other data but no moving picture; send a video.")
-    best = container.streams.best("video")
-    moving.sort(key=lambda stream: stream is not best)
-    streams = moving + [stream for stream in container.streams.video if _is_cover(stream)]
-    if len(streams) > limits.max_pictures:
-        raise VideoTooLarge(
-            f"The file has {len(streams)} streams of pictures; at most {limits.max_pictures} are "
-            "accepted. Save one of them alone."
-        )
-    claimed = _claimed_ms(container) or 0
-    frames = max(stream.frames for stream in streams)
-    if claimed > limits.max_duration_ms or frames > limits.max_frames:
-        raise VideoTooLarge(
-            f"The video claims to last {clock(claimed)} with {frames:,} frames; at most "
-            f"{clock(limits.max_duration_ms)} and {limits.max_frames:,} frames are accepted. "
-            "Cut it into parts."
-        )
-    for stream in streams:
-        _set_up(stream, job)
-    return streams
-
-
-def _is_cover(stream: VideoStream) -> bool:
-    return bool(stream.disposition & Disposition.attached_pic)
-
-
-def _set_up(stream: VideoStream, job: Job) -> None:
-    context, cover = stream.codec_context, _is_cover(stream)
-    name = "unknown" if context is None else stream.codec.canonical_name
-    if context is None or name not in (COVER_CODECS if cover else CODECS):
-        raise NotAVideo(
-            f"The cover in the file ({name}) is not accepted; send the video without it."
-            if cover
-            else f"The video's codec ({name}) is not accepted; convert the video to MP4 (H.264)."
-        )
-    _check_size(context.width, context.height, job)
-    context.thread_type = "AUTO"
-    context.thread_count = _THREADS
-    context.options = {"max_pixels": str(job.limits.max_pixels)}
-
-
-def _check_size(width: int, height: int, job: Job) -> None:
-    if width * height > job.limits.max_pixels:
-        raise VideoTooLarge(
-            f"The video has {width:,} × {height:,} pixels a frame; at most "
-            f"{job.limits.max_pixels:,} pixels are accepted. Send a smaller version."
-        )
-
-
-def _claimed_ms(container: InputContainer) -> int | None:
-    return None if container.duration is None else round(container.duration / 1000)
-
-
-class _Reading:
-    """One pass over the packets: pictures with their times, and how far the file was read."""
-
-    def __init__(self, container: InputContainer, stream: VideoStream, job: Job) -> None:
+    def __init__(self, container: InputContainer, stream: VideoStream, job: DecodingJob) -> None:
         self.progress = 0.0
         self._container = container
         self._stream = stream
         self._job = job
         self._bytes = max(1, Path(job.name).stat().st_size)
         self._end_ms = 0.0
-        # Players count from the earliest stream's start; MPEG-TS begins at any time.
+        # As players do, times count from the start of the earliest stream; MPEG-TS begins at any
+        # time.
         self._start_ms: float | None = (
             None if container.start_time is None else container.start_time / 1000
         )
         self._alpha = _alpha_decoder(stream, job)
 
     def pictures(self) -> Iterator[tuple[int, int, VideoFrame]]:
-        """(from, until, picture) in ms, in order of presentation. The last one stays on the screen
-        to the end of the file. Raises NotAVideo if that ends early."""
+        """(from, until, picture) in ms, in order of presentation; the last one stays to the end of
+        the file. Raises NotAVideo if the file ends early."""
         waiting: tuple[int, VideoFrame] | None = None
         for t, frame in self._timed():
             if waiting is not None:
@@ -270,7 +199,7 @@ class _Reading:
                 self._check_complete()
 
     def _timed(self) -> Iterator[tuple[int, VideoFrame]]:
-        """Times increase."""
+        """(ms, picture), with increasing times."""
         count, t, shift = 0, -1, 0
         limits = self._job.limits
         for frame in self._frames():
@@ -300,12 +229,12 @@ class _Reading:
         return 1000 / rate if rate > 0 else _USUAL_MS
 
     def _end_of(self, t: int) -> int:
-        """When the frame at ``t`` leaves the screen, if it is the last one."""
+        """When the last frame, shown from ``t``, ends."""
         claimed = 0 if self._ends_early() else self._stated_ms()
         return min(max(t + 1, self._read_ms() or t + round(self._step_ms()), claimed), _LATEST_MS)
 
     def _stated_ms(self) -> int:
-        """How long the file says it is, where that can be relied upon; else 0."""
+        """The duration in the header, if the container's is reliable; else 0."""
         stated = self._job.container in _STATE_THEIR_DURATION and _claimed_ms(self._container)
         return stated or 0
 
@@ -316,7 +245,7 @@ class _Reading:
         return self._read_ms() < 0.9 * self._stated_ms() - 1000
 
     def _frames(self) -> Iterator[VideoFrame]:
-        """Decoded frames; damaged packets are passed over, as players do."""
+        """Decoded frames; damaged packets are skipped, as players do."""
         packets = self._container.demux()
         while True:
             try:
@@ -324,7 +253,7 @@ class _Reading:
             except MemoryError:
                 raise
             except av.error.FFmpegError:
-                return  # what is missing shows in ``_check_complete``
+                return  # ``_check_complete`` detects what is missing
             if packet is None:
                 return
             if packet.pts is not None and packet.time_base is not None:
@@ -332,7 +261,7 @@ class _Reading:
                 self._end_ms = max(self._end_ms, end)
             if packet.stream is not self._stream:
                 continue
-            # Of this stream alone: the sound of a file may all lie at its end.
+            # Only of this stream: all sound may be at the end of the file.
             if packet.pos is not None:
                 self.progress = max(self.progress, min(1.0, packet.pos / self._bytes))
             try:
@@ -349,12 +278,145 @@ class _Reading:
         if self._ends_early():
             raise NotAVideo(
                 f"The video ends early: {clock(self._read_ms())} of the "
-                f"{clock(self._stated_ms())} that it announces could be read. Upload it again."
+                f"{clock(self._stated_ms())} in its header could be read. Upload it again."
             )
 
 
-def _alpha_decoder(stream: VideoStream, job: Job) -> VideoCodecContext | None:
-    """For streams whose transparency only another decoder sees."""
+@dataclass(frozen=True, slots=True)
+class _Display:
+    """How stored pictures are shown: size in pixels after turning; axes swapped, then reversed."""
+
+    width: int
+    height: int
+    swapped: bool
+    x_step: int
+    y_step: int
+
+    @classmethod
+    def of(cls, stream: VideoStream, frame: VideoFrame) -> _Display:
+        """By the display matrix: x' = a·x + c·y, y' = b·x + d·y."""
+        ratio = float(stream.sample_aspect_ratio or 1)
+        width = max(1, round(frame.width * ratio)) if 0.1 < ratio < 10 else frame.width
+        side_data = frame.side_data.get("DISPLAYMATRIX")
+        if not isinstance(side_data, SideData):
+            return cls(width, frame.height, False, 1, 1)
+        a, b, _, c, d, *_ = np.frombuffer(bytes(side_data), "<i4").tolist()
+        if abs(b) > abs(a):
+            return cls(frame.height, width, True, -1 if c < 0 else 1, -1 if b < 0 else 1)
+        return cls(width, frame.height, False, -1 if a < 0 else 1, -1 if d < 0 else 1)
+
+    def picture(
+        self, frame: VideoFrame, size: tuple[int, int], rendering: int
+    ) -> tuple[NDArray[np.uint8], bool]:
+        """The frame turned and reduced to ``size`` (width, height), and whether any of it is
+        transparent."""
+        width, height = reversed(size) if self.swapped else size
+        alpha = any(component.is_alpha for component in frame.format.components)
+        layout = "rgba" if alpha else "rgb24"
+        small = frame.reformat(width, height, format=layout, interpolation="AREA")
+        reduced = np.asarray(small.to_ndarray(), np.uint8)
+        rgb, transparent = reduced, False
+        if alpha:
+            transparent = bool((reduced[..., 3] < OPAQUE).any())
+            rgb = composed_over(reduced, rendering)
+        turned = rgb.transpose(1, 0, 2) if self.swapped else rgb
+        return np.ascontiguousarray(turned[:: self.y_step, :: self.x_step]), transparent
+
+
+def _info(
+    job: DecodingJob, container: InputContainer, stream: VideoStream, shown: _Display
+) -> VideoInfo:
+    codec = stream.codec.canonical_name
+    fps = float(stream.average_rate) if stream.average_rate else None
+    return VideoInfo(job.container, codec, shown.width, shown.height, _claimed_ms(container), fps)
+
+
+def _open(job: DecodingJob) -> InputContainer:
+    demuxer = DEMUXERS[job.container]
+    options = {
+        "format_whitelist": demuxer,
+        "protocol_whitelist": "file",
+        "max_streams": str(job.limits.max_streams + 1),
+    }
+    try:
+        return av.open(job.name, format=demuxer, options=options, metadata_errors="replace")
+    except MemoryError:
+        raise
+    except (av.error.FFmpegError, ValueError) as exc:
+        raise NotAVideo(
+            f"The file begins like {job.container.upper()} but is damaged or incomplete; "
+            "upload it again, or convert it to MP4."
+        ) from exc
+
+
+def _picture_streams(container: InputContainer, job: DecodingJob) -> list[VideoStream]:
+    """All picture streams that players may show, the best first, covers last.
+
+    Their headers are checked against the limits, and their codecs are configured.
+    """
+    limits = job.limits
+    # FFmpeg stops counting at this number.
+    if len(container.streams) > limits.max_streams:
+        raise VideoTooLarge(
+            f"The file has more than {limits.max_streams} streams; save only the picture."
+        )
+    moving = [stream for stream in container.streams.video if not _is_cover(stream)]
+    if not moving:
+        raise NotAVideo("The file has sound or other data but no moving picture; send a video.")
+    best = container.streams.best("video")
+    moving.sort(key=lambda stream: stream is not best)
+    streams = moving + [stream for stream in container.streams.video if _is_cover(stream)]
+    if len(streams) > limits.max_pictures:
+        raise VideoTooLarge(
+            f"The file has {len(streams)} streams of pictures; at most {limits.max_pictures} are "
+            "accepted. Save only one of them."
+        )
+    claimed = _claimed_ms(container) or 0
+    frames = max(stream.frames for stream in streams)
+    if claimed > limits.max_duration_ms or frames > limits.max_frames:
+        raise VideoTooLarge(
+            f"The video claims to last {clock(claimed)} with {frames:,} frames; at most "
+            f"{clock(limits.max_duration_ms)} and {limits.max_frames:,} frames are accepted. "
+            "Cut it into parts."
+        )
+    for stream in streams:
+        _configure(stream, job)
+    return streams
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def _configure(stream: VideoStream, job: DecodingJob) -> None:
+    context, cover = stream.codec_context, _is_cover(stream)
+    name = "unknown" if context is None else stream.codec.canonical_name
+    if context is None or name not in (COVER_CODECS if cover else CODECS):
+        raise NotAVideo(
+            f"The cover in the file ({name}) is not accepted; send the video without it."
+            if cover
+            else f"The video's codec ({name}) is not accepted; convert the video to MP4 (H.264)."
+        )
+    _check_size(context.width, context.height, job)
+    context.thread_type = "AUTO"
+    context.thread_count = _THREADS
+    context.options = {"max_pixels": str(job.limits.max_pixels)}
+
+
+def _check_size(width: int, height: int, job: DecodingJob) -> None:
+    if width * height > job.limits.max_pixels:
+        raise VideoTooLarge(
+            f"The video has {width:,} × {height:,} pixels a frame; at most "
+            f"{job.limits.max_pixels:,} pixels are accepted. Send a smaller version."
+        )
+
+
+def _claimed_ms(container: InputContainer) -> int | None:
+    return None if container.duration is None else round(container.duration / 1000)
+
+
+def _alpha_decoder(stream: VideoStream, job: DecodingJob) -> VideoCodecContext | None:
+    """A decoder that supports transparency, for streams whose usual one does not."""
     codec = _SEE_ALPHA.get(stream.codec.canonical_name)
     if codec is None or job.container not in ("mkv", "webm") or not _says_alpha(stream):
         return None
@@ -369,49 +431,19 @@ def _says_alpha(stream: VideoStream) -> bool:
 
 
 def _avi_bytes(name: str) -> int:
-    """How long the file says it is; FFmpeg corrects an AVI's duration to what is there. Programs
-    that write as they record may leave 0 or all ones."""
+    """The length in the AVI's header; FFmpeg corrects an AVI's duration to what is there.
+
+    Programs that write while recording may leave 0 or all ones.
+    """
     with Path(name).open("rb") as file:
         size = int.from_bytes(file.read(8)[4:], "little")
     return 0 if size == 0xFFFFFFFF else size
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """How stored pictures are shown: size in pixels, after turning; axes swapped, then reversed."""
-
-    width: int
-    height: int
-    swapped: bool
-    x_step: int
-    y_step: int
-
-    @classmethod
-    def of(cls, stream: VideoStream, frame: VideoFrame) -> _Shown:
-        """The display matrix says where the stored axes go: x' = a·x + c·y, y' = b·x + d·y."""
-        ratio = float(stream.sample_aspect_ratio or 1)
-        width = max(1, round(frame.width * ratio)) if 0.1 < ratio < 10 else frame.width
-        side_data = frame.side_data.get("DISPLAYMATRIX")
-        if not isinstance(side_data, SideData):
-            return cls(width, frame.height, False, 1, 1)
-        a, b, _, c, d, *_ = np.frombuffer(bytes(side_data), "<i4").tolist()
-        if abs(b) > abs(a):
-            return cls(frame.height, width, True, -1 if c < 0 else 1, -1 if b < 0 else 1)
-        return cls(width, frame.height, False, -1 if a < 0 else 1, -1 if d < 0 else 1)
-
-    def picture(
-        self, frame: VideoFrame, size: tuple[int, int], ground: int
-    ) -> tuple[NDArray[np.uint8], bool]:
-        """Turned, width × height = ``size``, whatever size this one frame is stored in; and whether
-        any of it is transparent."""
-        width, height = reversed(size) if self.swapped else size
-        alpha = any(component.is_alpha for component in frame.format.components)
-        layout = "rgba" if alpha else "rgb24"
-        small = frame.reformat(width, height, format=layout, interpolation="AREA")
-        reduced = np.asarray(small.to_ndarray(), np.uint8)
-        rgb, transparent = reduced, False
-        if alpha:
-            transparent = bool((reduced[..., 3] < OPAQUE).any())
-            rgb = laid_over(reduced, ground)
-        turned = rgb.transpose(1, 0, 2) if self.swapped else rgb
-        return np.ascontiguousarray(turned[:: self.y_step, :: self.x_step]), transparent
+def composed_over(rgba: Pixels, rendering: int) -> Pixels:
+    colour = rgba[..., :3]
+    if rendering not in (_WHITE, _BLACK):
+        return np.ascontiguousarray(colour)
+    share = rgba[..., 3:].astype(np.uint16)
+    behind = 255 * (255 - share) if rendering == _WHITE else 0
+    return np.asarray((colour * share + behind + 127) // 255, np.uint8)

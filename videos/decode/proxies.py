@@ -1,7 +1,7 @@
-"""A small copy of a video, made by us while it is indexed: what the service looks at again later.
+"""Proxies: small copies of videos, written while they are indexed and read again by searches.
 
-It has the times of the original to the millisecond, eight frames a second at most, and a key frame
-every two seconds, so that any moment is decoded in a few milliseconds.
+A proxy keeps the times of the original to the millisecond. It has about eight frames a second and a
+key frame every two seconds, so that any moment is decoded in a few milliseconds.
 """
 
 from __future__ import annotations
@@ -15,45 +15,44 @@ import av
 import cv2
 import numpy as np
 from av.container import OutputContainer
-from av.video.frame import PictureType
+from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from videos.decode.cuts import Cuts
-from videos.decode.decoder_protocol import Due, Frame
-from videos.decode.frame_quality import coarse, grey
+from videos.decode.decoder_protocol import DecodedFrame, TimeGrid
+from videos.decode.frame_novelty import NoveltyFilter
+from videos.decode.frame_quality import coarse_thumbnail, grey_thumbnail
 
 FRAMES_PER_SECOND: Final = 8.0
-"""Twice as many as are sampled: so the samples are those that would be decoded alone. What is shown
-between them and looks unlike them is there as well."""
+"""Twice the rate of the samples, so that it includes them. Frames between that differ are added."""
 _STEP_MS: Final = round(1000 / FRAMES_PER_SECOND)
 HEIGHT: Final = 160
 KEY_FRAME_MS: Final = 2000
 
 _WIDEST: Final = 1024
 _SMALLEST: Final = 16
-"""Pixels a side below which encoders refuse."""
+"""Pixels of a side; encoders refuse less."""
 
 _CLOCK: Final = Fraction(1, 1000)
 _OPTIONS: Final = {"preset": "veryfast", "crf": "28", "threads": "1", "bf": "0"}
 
 
-class Copied:
-    """Which frames go into the copy: those of a grid of ``fps`` a second, and what looks unlike."""
+class ProxySampler:
+    """Selects the frames of a proxy: those of a ``TimeGrid``, and others that differ from them."""
 
     def __init__(self, fps: float, phase: float) -> None:
-        self._due, self._cuts = Due(fps, 0, phase), Cuts()
+        self._due, self._cuts = TimeGrid(fps, 0, phase), NoveltyFilter()
 
-    def take(self, frame: Frame) -> bool:
-        """To be asked of each frame once, in order."""
+    def take(self, frame: DecodedFrame) -> bool:
+        """Whether the frame is selected. Call it once for each frame, in order."""
         due = self._due.take(frame.t, frame.until)
-        return self._cuts.deliver(frame.t, coarse(grey(frame.rgb)), due)
+        return self._cuts.deliver(frame.t, coarse_thumbnail(grey_thumbnail(frame.rgb)), due)
 
 
 class ProxyWriter:
-    """Writes an H.264 MP4 to a file that can be sought in, as a context manager.
+    """A context manager that writes an H.264 MP4 to a seekable file.
 
-    The file is complete when the block is left without an error.
+    The file is complete when the block ends without an error.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -74,8 +73,8 @@ class ProxyWriter:
     def add(self, t: int, until: int, rgb: NDArray[np.uint8]) -> None:
         """One more frame, uint8 height × width × 3, on the screen from ``t`` to ``until`` ms.
 
-        ``t`` increases. What is held for long is repeated, which takes a few bytes: whoever
-        compares moments finds some within it, and the last one at its end.
+        ``t`` increases. A frame shown for long is repeated, which takes a few bytes, so that
+        searches find moments within it and at its end.
         """
         if self._stream is None:
             self._stream = _stream(self._container, rgb)
@@ -105,7 +104,45 @@ def _stream(container: OutputContainer, rgb: NDArray[np.uint8]) -> VideoStream:
 
 
 def _size(width: int, height: int) -> tuple[int, int]:
-    """Reduced, never enlarged, to even sides: half the pixels carry colour."""
+    """Reduced, never enlarged, to even sides, as yuv420p needs."""
     scale = min(1.0, HEIGHT / height, _WIDEST / width)
     even = (2 * round(side * scale / 2) for side in (width, height))
     return (max(_SMALLEST, next(even)), max(_SMALLEST, next(even)))
+
+
+TimedPicture = tuple[int, NDArray[np.uint8]]
+"""Presentation time in ms, picture height × width × 3."""
+
+
+def read_window(file: IO[bytes], start_ms: int, end_ms: int) -> list[TimedPicture]:
+    """The frames of a proxy from the last one at or before ``start_ms`` to ``end_ms``, in order.
+
+    Empty only if there are none at all. Raises ``av.error.FFmpegError`` for a damaged file.
+    """
+    found: list[TimedPicture] = []
+    with av.open(file, "r", format="mov") as container:
+        stream = container.streams.video[0]
+        container.seek(max(0, start_ms) * 1000)
+        waiting: VideoFrame | None = None
+        for frame in container.decode(stream):
+            if _ms(frame) <= start_ms:
+                waiting = frame
+                continue
+            if waiting is not None:
+                found.append(_timed(waiting))
+                waiting = None
+            # A proxy may begin after ``end_ms``.
+            if _ms(frame) > end_ms and found:
+                break
+            found.append(_timed(frame))
+        if waiting is not None:
+            found.append(_timed(waiting))
+    return found
+
+
+def _ms(frame: VideoFrame) -> int:
+    return round((frame.time or 0.0) * 1000)
+
+
+def _timed(frame: VideoFrame) -> TimedPicture:
+    return _ms(frame), np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)

@@ -1,16 +1,16 @@
-"""Which container the first bytes of a file claim, and what else it might be.
+"""The container that the first bytes of a file claim, or what else they seem to be.
 
-Names and extensions are never asked: FFmpeg would follow a playlist that is called ``clip.mp4``.
+File names are ignored: FFmpeg would follow a playlist that is called ``clip.mp4``.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from gallery.imaging.sniffing import sniff as sniff_picture
+from gallery.imaging.decoding.sniffing import sniff as sniff_picture
 
 HEAD_BYTES: Final = 4096
-"""How much of the file's beginning ``sniff`` wants to see."""
+"""Bytes of the file's beginning that ``sniff`` needs."""
 
 ACCEPTED: Final = (
     "MP4, MOV, 3GP, MKV, WebM, AVI, WMV, FLV, MPEG (TS or PS) or Ogg video, or an animated GIF, "
@@ -18,17 +18,36 @@ ACCEPTED: Final = (
 )
 
 ANIMATIONS: Final = frozenset({"gif", "webp", "png", "avif"})
-"""Read by Pillow; all other containers by FFmpeg."""
+"""Read by Pillow; all others by FFmpeg."""
+
+CONTENT_TYPES: Final = {
+    "mp4": "video/mp4",
+    "mov": "video/quicktime",
+    "mkv": "video/x-matroska",
+    "webm": "video/webm",
+    "avi": "video/x-msvideo",
+    "mpegts": "video/mp2t",
+    "ogg": "video/ogg",
+    "asf": "video/x-ms-wmv",
+    "flv": "video/x-flv",
+    "mpegps": "video/mpeg",
+    "heics": "image/heic-sequence",
+    "gif": "image/gif",
+    "webp": "image/webp",
+    "png": "image/png",
+    "avif": "image/avif",
+}
+"""Container → the content type sent to browsers."""
 
 _ISO_BOXES: Final = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"})
 _SEQUENCES: Final = frozenset({b"msf1", b"hevc", b"hevx", b"hevm", b"hevs"})
-"""Major brands of HEIC files that move; Pillow's reader shows their first picture alone."""
+"""Major brands of animated HEIC; Pillow's reader shows only its first picture."""
 
 _TS_SYNC: Final = 0x47
 _TS_PACKETS: Final = (188, 192, 204)
-"""Bytes: plain, with a time code before each (M2TS), with a checksum after each."""
+"""Bytes of a packet: plain, with a time code before (M2TS), with a checksum after it."""
 _TS_AT_LEAST: Final = 5
-"""Packets in a row, where the first one is cut: fewer may be chance."""
+"""Packets in a row where the first one is cut off; fewer may be chance."""
 _OTHERS: Final = {
     b"\0\0\1\xb3": "a bare MPEG stream without a container",
     b"\0\0\0\1": "a bare H.264 or HEVC stream without a container",
@@ -73,7 +92,7 @@ def sniff(head: bytes) -> str | None:
 
 
 def _is_transport_stream(head: bytes, *, cut: bool = False) -> bool:
-    """Packets that all begin with one byte. ``cut``: the first one may lack its beginning."""
+    """Packets that all begin with the sync byte. ``cut``: the first one may lack its beginning."""
     for size in _TS_PACKETS:
         for first in range(size) if cut else ((4,) if size == 192 else (0,)):
             at = range(first, len(head), size)

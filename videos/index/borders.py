@@ -1,7 +1,7 @@
-"""The borders of a video: what never changes around what does.
+"""Finds the borders of a video: areas at its edges that never change.
 
-A single frame does not tell a border from a dark wall or a night sky. Over many frames the wall
-lights up somewhere, and the border does not.
+In a single frame a border looks like a dark wall or a night sky; over many frames only the border
+stays the same. (``gallery.imaging.trimming`` finds plain margins in one picture.)
 """
 
 from __future__ import annotations
@@ -11,37 +11,34 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.imaging.trimming import Box
-
-Pixels = NDArray[np.uint8]
+from gallery.imaging.pixels import Box, Pixels
 
 _TOLERANCE: Final = 24
-"""Levels, of 255, that strong compression may move a border's pixel."""
+"""Of 255: by how much strong compression may change a border's pixel."""
 
 _STRAY: Final = 0.1
-"""Share of a line that may be something else: a channel's logo, a clock, an artefact."""
+"""Share of a border's line that may change: a channel's logo, a clock, an artefact."""
 
 _STRAIGHT: Final = 0.25
-"""Share of a line that becomes something else where the picture begins: where a plain sky
-ends at a skyline it is less."""
+"""Share of a line that changes at the edge of a picture; it is less where a plain sky meets a
+skyline."""
 
 _BLEND: Final = 4
-"""Lines over which compression blends a border into the picture."""
+"""Lines over which compression blurs a border into the picture."""
 
 _SMALLEST_SIDE: Final = 32
 _SMALLEST_SHARE: Final = 0.1
 _WORTH_REMOVING: Final = 0.02
 
 
-class Borders:
-    """Collects the frames of a stretch of video, all of one size, and finds its borders."""
+class BorderDetector:
+    """Collects frames of one size and finds their common borders."""
 
     def __init__(self) -> None:
         self._brightest: Pixels | None = None
         self._darkest: Pixels | None = None
 
     def add(self, rgb: Pixels) -> None:
-        """One more frame, height × width × 3."""
         if self._brightest is None or self._darkest is None:
             self._brightest, self._darkest = rgb.copy(), rgb.copy()
         else:
@@ -49,14 +46,12 @@ class Borders:
             np.minimum(self._darkest, rgb, out=self._darkest)
 
     def box(self) -> Box | None:
-        """What lies within the borders in every frame, in pixels; None if there are none.
-
-        None, too, if they are less than 2 % of the picture or would leave too little of it.
-        """
+        """The box within the borders; None if they are less than 2 % of the picture, or leave too
+        little of it."""
         if self._brightest is None or self._darkest is None:
             return None
         changes = (self._brightest - self._darkest).max(axis=2) > _TOLERANCE
-        # Where nothing changes the darkest moment is any moment.
+        # Where nothing changes, the darkest level is the level of every frame.
         rows, columns = _box(changes, self._darkest.astype(np.int16))
         height, width = changes.shape
         kept = (rows.stop - rows.start) * (columns.stop - columns.start) / (height * width)
@@ -67,16 +62,16 @@ class Borders:
 
 
 def _box(changes: NDArray[np.bool_], colours: NDArray[np.int16]) -> tuple[slice, slice]:
-    """Rows and columns of the picture. Twice: bars at the sides hide those above and below."""
+    """Rows and columns of the picture. Done twice: bars at the sides hide those above and below."""
     rows, columns = slice(0, changes.shape[0]), slice(0, changes.shape[1])
     for _ in range(2):
-        rows = _within(changes[:, columns], colours[:, columns])
-        columns = _within(changes[rows].T, colours[rows].swapaxes(0, 1))
+        rows = _between_borders(changes[:, columns], colours[:, columns])
+        columns = _between_borders(changes[rows].T, colours[rows].swapaxes(0, 1))
     return rows, columns
 
 
-def _within(changes: NDArray[np.bool_], colours: NDArray[np.int16]) -> slice:
-    """The lines (first axis) between the borders at the two ends."""
+def _between_borders(changes: NDArray[np.bool_], colours: NDArray[np.int16]) -> slice:
+    """The lines (first axis) between the borders at both ends."""
     colour = np.median(colours, axis=1, keepdims=True)
     other = (changes | (np.abs(colours - colour).max(axis=2) > _TOLERANCE)).mean(axis=1)
     content = np.flatnonzero(other > _STRAY)

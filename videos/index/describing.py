@@ -1,4 +1,4 @@
-"""Spans of a video → what is stored of them: times, hashes, vectors. A few at a time."""
+"""Spans of a video → the views that are stored: times, hashes, vectors. A few at a time."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from numpy.typing import NDArray
 
 from gallery.imaging.descriptors.cnn import square
 from gallery.imaging.descriptors.copy import is_flat
-from gallery.imaging.descriptors.pdq import describe as describe_pdq
+from gallery.imaging.descriptors.pdq import describe_pdq
+from gallery.imaging.pixels import Pixels
 from videos.index.sampling import Span
 
-Pixels = NDArray[np.uint8]
 Vector = NDArray[np.float32]
 Embed = Callable[[Sequence[Pixels]], Vector]
 """256 × 256 squares → float32 n × 512 of unit length."""
 
-FULL: Final = "full"
-TRIMMED: Final = "trimmed"
+FULL_VIEW: Final = "full"
+TRIMMED_VIEW: Final = "trimmed"
 
-_BATCH: Final = 16
-"""Spans whose pictures are in memory beside those that are still sampled."""
+_SPANS_PER_BATCH: Final = 16
+"""Spans whose pictures are in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Row:
+class SpanView:
     """One view of one span; ``t0`` and ``t1`` in ms.
 
-    ``pdq``: 256 binary digits, None if featureless. ``cnn``: None of what never votes.
+    ``pdq``: 256 binary digits, None if featureless. ``cnn``: None if it may not vote.
     """
 
     t0: int
@@ -44,49 +44,46 @@ class Row:
 
     @property
     def votes(self) -> bool:
-        """Whether it shows enough to say which video it is from."""
+        """Whether it shows enough to identify its video."""
         return self.cnn is not None
 
 
-def describe(spans: Iterable[Span], embed: Embed) -> Iterator[list[Row]]:
-    """The rows of a whole video, in batches; none overlaps another of its view.
-
-    Raises what ``embed`` raises.
-    """
+def describe_spans(spans: Iterable[Span], embed: Embed) -> Iterator[list[SpanView]]:
+    """The views of all spans of a video, in batches. Raises what ``embed`` raises."""
     rest = iter(spans)
     with ThreadPoolExecutor(1) as pool:
         waiting: _Batch | None = None
-        # The model works on one batch while the next one is decoded and sampled.
-        while batch := list(islice(rest, _BATCH)):
+        # The model processes one batch while the next one is decoded and sampled.
+        while batch := list(islice(rest, _SPANS_PER_BATCH)):
             following = _Batch(batch, embed, pool)
             if waiting is not None:
-                yield waiting.rows()
+                yield waiting.span_views()
             waiting = following
         if waiting is not None:
-            yield waiting.rows()
+            yield waiting.span_views()
 
 
 class _Batch:
-    """The views of some spans, whose vectors are being made."""
+    """The views of some spans, whose vectors are being computed."""
 
     def __init__(self, spans: Sequence[Span], embed: Embed, pool: ThreadPoolExecutor) -> None:
         self._seen = [(span, view, rgb) for span in spans for view, rgb in _views(span)]
         squares = [square(rgb) if span.votes else None for span, _, rgb in self._seen]
-        told = {n: s for n, s in enumerate(squares) if s is not None and not is_flat(s)}
-        self._told = list(told)
-        self._vectors = pool.submit(embed, list(told.values()))
+        described = {n: s for n, s in enumerate(squares) if s is not None and not is_flat(s)}
+        self._described = list(described)
+        self._vectors = pool.submit(embed, list(described.values()))
 
-    def rows(self) -> list[Row]:
-        vectors = dict(zip(self._told, self._vectors.result(), strict=True))
-        return [_row(*one, vectors.get(n)) for n, one in enumerate(self._seen)]
+    def span_views(self) -> list[SpanView]:
+        vectors = dict(zip(self._described, self._vectors.result(), strict=True))
+        return [_span_view(*one, vectors.get(n)) for n, one in enumerate(self._seen)]
 
 
 def _views(span: Span) -> Iterator[tuple[str, Pixels]]:
-    yield FULL, span.rgb
+    yield FULL_VIEW, span.rgb
     if span.box is not None and span.votes:
-        yield TRIMMED, span.picture
+        yield TRIMMED_VIEW, span.picture
 
 
-def _row(span: Span, view: str, rgb: Pixels, vector: Vector | None) -> Row:
+def _span_view(span: Span, view: str, rgb: Pixels, vector: Vector | None) -> SpanView:
     hashed = describe_pdq(rgb) or {}
-    return Row(span.t0, span.t1, view, hashed.get("pdq"), hashed.get("pdq_quality"), vector)
+    return SpanView(span.t0, span.t1, view, hashed.get("pdq"), hashed.get("pdq_quality"), vector)

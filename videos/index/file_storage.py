@@ -1,4 +1,4 @@
-"""Files of a video beside those that ``items.file_storage`` keeps: large ones, in pieces."""
+"""Originals and proxies of videos; other files are in ``gallery.items.file_storage``."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from videos.models import Video
 
 
 def save_original(sha256: str, file: File) -> str:
-    """Keep a file as it came, moved here if it is a finished upload. Answers the storage name."""
+    """Store a file unchanged; a finished upload is moved. Returns its name in the storage."""
     file.seek(0)
     return default_storage.save(f"videos/{sha256[:2]}/{sha256}-{secrets.token_hex(4)}", file)
 
 
 def save_proxy(sha256: str, mp4: IO[bytes]) -> str:
-    """Keep a video's small copy. Answers the storage name."""
+    """Store a video's proxy. Returns its name in the storage."""
     mp4.seek(0)
     name = f"proxies/{sha256[:2]}/{sha256}-{secrets.token_hex(4)}.mp4"
     return default_storage.save(name, File(mp4))
@@ -34,8 +34,8 @@ def save_proxy(sha256: str, mp4: IO[bytes]) -> str:
 
 @contextmanager
 def fetched(url: str) -> Iterator[TemporaryUploadedFile]:
-    """What a link leads to, on the disk for as long as the block lasts. Raises ``FetchFailed``."""
-    # What Django makes of a large upload: its file is moved into the storage, not copied.
+    """The file of a link, on disk until the block ends. Raises ``FetchFailed``."""
+    # The class of large uploads, whose file the storage moves instead of copying.
     with TemporaryUploadedFile("fetched", "", 0, None) as file:
         fetch_into(cast(BinaryIO, file), url, conf.fetch_policy())
         file.size = file.tell()
@@ -45,8 +45,8 @@ def fetched(url: str) -> Iterator[TemporaryUploadedFile]:
 
 @contextmanager
 def opened_original(video: Video) -> Iterator[Path | BinaryIO]:
-    """The file as it came: its place if the storage is a directory, else a stream; fetched again
-    if it came from a link and was not kept.
+    """The original: its path if the storage is a directory, else a stream. It is fetched again if
+    it came from a link and was not kept.
 
     Raises ``FileNotFoundError``, ``FetchFailed`` and ``AnotherFile``.
     """
@@ -72,5 +72,5 @@ def _fetched_again(video: Video) -> Iterator[Path]:
         raise FileNotFoundError("the original was not kept")
     with fetched(video.url) as file:
         if Hashes.of_all(file.chunks()).sha256 != video.sha256:
-            raise AnotherFile("The link leads to another file now: add that one as a new video.")
+            raise AnotherFile("The link leads to another file now; add that one as a new video.")
         yield Path(file.temporary_file_path())

@@ -1,9 +1,9 @@
-"""From a video's file to frames that can be searched: claim, decode, describe, store, publish.
+"""A video's file → frames that can be searched: claim, decode, describe, store, publish.
 
-A worker that dies hands its task to the next one. A video is therefore claimed by a lease and its
-attempt committed before its bytes are touched. The lease is short and renewed with the progress,
-so that a video is soon taken up again after a restart; nothing is stored until all is there, so
-that it begins anew and never has its frames twice.
+When a worker dies, another one repeats its task. So a video is claimed by a lease, and the attempt
+is counted, before its bytes are read. The lease is short and renewed with the progress, so that a
+video is soon continued after a restart. All frames are stored at the end, in one transaction, so
+that a repeated task never stores frames twice.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gallery.items.signals import notify_changed
 from gallery.shared import leases
 from gallery.shared.errors import UserError
 from videos.index import file_storage
-from videos.index.reading import Indexed, read
+from videos.index.reading import IndexedVideo, read_video
 from videos.models import Frame, ScreenedHashes, Video
 
 CLUSTER = "video"
@@ -37,35 +37,32 @@ WORKER = "worker"
 INSERT_BATCH = 200
 HASHES_A_ROW = 4000
 SAVED = ("duration_ms", "progress", "proxy", "reindex", "reindex_failure")
-"""What indexing changes beside what publishing saves."""
+"""Fields that indexing changes, besides those that publishing saves."""
 DEADLY = (
-    "Indexing this video ended the worker or failed three times, so it is left alone: the worker's "
-    "log says more. Convert the file to MP4 (H.264) and add it again."
+    "Indexing this video ended the worker or failed three times, so it is not tried again. See the "
+    "worker's log, or convert the file to MP4 (H.264) and add it again."
 )
-LOST = "The original is gone from storage, so it cannot be indexed. Add the video again."
+LOST = "The original is missing from the storage, so it cannot be indexed. Add the video again."
 logger = logging.getLogger(__name__)
 
 
 def enqueue(ids: Sequence[int]) -> None:
-    """Queue the indexing of videos, in this transaction; a task for each."""
+    """Queue a task for each video, in this transaction."""
     for pk in ids:
         async_task("videos.tasks.index_videos", [pk], cluster=CLUSTER)
 
 
-def index_videos(ids: Sequence[int], *, tell: Callable[[float], None] | None = None) -> int:
-    """Index those of these videos that still wait. Answers how many were.
+def index_videos(ids: Sequence[int], *, report: Callable[[float], None] | None = None) -> int:
+    """Index those of these videos that still wait. Returns how many were indexed.
 
-    Safe to run twice and side by side. Never raises for a bad video: it fails, with the reason.
-    ``tell`` is told each second which share of the video at hand, 0..1, is read.
+    Safe to run twice and concurrently. A bad video raises nothing; it fails with a reason.
+    ``report`` is called each second with the share of the current video that is read, 0..1.
     """
-    return sum(_index_claimed(video, tell) for pk in ids if (video := _claim(pk)))
+    return sum(_index_claimed(video, report) for pk in ids if (video := _claim(pk)))
 
 
 def index_left_over() -> int:
-    """Index the oldest video that waits, whether or not a task is left for it.
-
-    Answers how many were: 0 or 1.
-    """
+    """Index the oldest waiting video, whether or not it has a task. Returns how many: 0 or 1."""
     oldest = Video.objects.indexable().order_by("id").values_list("pk")
     return index_videos([pk for (pk,) in oldest[:1]])
 
@@ -80,14 +77,14 @@ def _claim(pk: int) -> Video | None:
     return taken[0]
 
 
-def _index_claimed(video: Video, tell: Callable[[float], None] | None) -> bool:
+def _index_claimed(video: Video, report: Callable[[float], None] | None) -> bool:
     if video.attempts > MAX_ATTEMPTS:
         _fail(video, DEADLY)
         return False
     try:
         with (
             file_storage.opened_original(video) as original,
-            read(original, _Progress(video, tell), video_id=video.pk) as new,
+            read_video(original, _Progress(video, report), video_id=video.pk) as new,
         ):
             _finish(video, new)
     except leases.LeaseLost:
@@ -102,24 +99,24 @@ def _index_claimed(video: Video, tell: Callable[[float], None] | None) -> bool:
 
 
 class _Progress:
-    """Commits how far a video is, at most once a second, and with it renews the lease."""
+    """Saves the progress of a video, at most once a second, and renews its lease."""
 
-    def __init__(self, video: Video, tell: Callable[[float], None] | None) -> None:
-        self._video, self._tell = video, tell
+    def __init__(self, video: Video, report: Callable[[float], None] | None) -> None:
+        self._video, self._report = video, report
         self._due = time.monotonic() + PROGRESS_SECONDS
 
     def __call__(self, share: float) -> None:
         """``share`` 0..1. Raises ``LeaseLost``."""
         if time.monotonic() < self._due:
             return
-        # 100 is for what can be found.
+        # 100 means that it can be searched.
         leases.renew(self._video, LEASE, progress=min(99, int(100 * share)))
-        if self._tell is not None:
-            self._tell(share)
+        if self._report is not None:
+            self._report(share)
         self._due = time.monotonic() + PROGRESS_SECONDS
 
 
-def _finish(video: Video, new: Indexed) -> None:
+def _finish(video: Video, new: IndexedVideo) -> None:
     """Store and publish in one transaction. Raises ``LeaseLost``."""
     with files_of_items.undo_files() as files, transaction.atomic():
         row = leases.locked(video)
@@ -147,7 +144,7 @@ def _finish(video: Video, new: Indexed) -> None:
 
 
 def _replace(row: Video) -> None:
-    """A video that is here already has new frames: the gates judge them, too."""
+    """Saves an already published video with its new frames, which pass the gates again."""
     before = row.status
     row.reindex, row.reindex_failure = False, ""
     row.pictures_version = row.PICTURES_VERSION

@@ -18,20 +18,16 @@ from numpy.typing import NDArray
 from gallery.imaging import descriptors
 from gallery.imaging.descriptors.base import CNN_DIMENSIONS
 from gallery.imaging.descriptors.pdq import to_hex
+from gallery.imaging.pixels import Pixels, fitted
 from gallery.items.vectors import encode
-from gallery.shared.jpeg import Quality, encode_jpeg, shrink
+from gallery.shared.jpeg import Quality, encode_jpeg
 from videos import conf
-from videos.decode.decoder_protocol import Due, Frame
-from videos.decode.decoding import Decoding, decode
+from videos.decode.decoder_protocol import DecodedFrame, TimeGrid
+from videos.decode.decoding import OpenVideo, decode
 from videos.decode.errors import NotAVideo, VideoTooLarge, VideoTooSlow
-from videos.decode.proxies import FRAMES_PER_SECOND, Copied, ProxyWriter
-from videos.index.describing import Row, describe
-from videos.index.sampling import (
-    SAMPLES_PER_SECOND,
-    Span,
-    rarity,
-    spans,
-)
+from videos.decode.proxies import FRAMES_PER_SECOND, ProxySampler, ProxyWriter
+from videos.index.describing import SpanView, describe_spans
+from videos.index.sampling import SAMPLES_PER_SECOND, Span, find_spans, rarity_weights
 from videos.models import FRAME_VERSION
 from videos.screened import (
     RECORD,
@@ -42,21 +38,20 @@ from videos.screened import (
 )
 
 LONG_SIDE = 384
-"""Vectors see 256 pixels, hashes 64, thumbnails have 320."""
+"""Vectors use 256 pixels, hashes 64; thumbnails have 320."""
 LOOKALIKE_DISTANCE = 0.2
 """Cosine distance up to which two frames look alike."""
-LOOKALIKES_ASKED = 32
-"""The nearest frames of other videos that are asked; more make the weight hardly less."""
+MAX_LOOKALIKES = 32
+"""The nearest frames of other videos that are counted; more hardly change the weight."""
 THUMBNAIL_AFTER = 0.1
-"""Share of a video before which its picture is not chosen: it begins with titles."""
-STATED = frozenset({"mp4", "mov", "mkv", "webm"})
-"""Containers whose duration is stated and was checked; of others FFmpeg guesses it."""
-MOST_SEEN = 200_000
-"""Distinct pictures of a video, all layers together: what six hours of film have three times."""
+"""Share of a video from which on its thumbnail is chosen, as many begin with titles."""
+STATING_DURATION = frozenset({"mp4", "mov", "mkv", "webm"})
+"""Containers that state their duration; that of others is a guess of FFmpeg."""
+MAX_DIFFERENT_PICTURES = 200_000
+"""Different pictures of a video, in all layers: three times those of a film of six hours."""
 
-Pixels = NDArray[np.uint8]
 
-COUNT = f"""
+COUNT_LOOKALIKES = f"""
 SELECT count(DISTINCT near.item_id) FILTER (WHERE near.distance <= %s)
 FROM unnest(%s::text[]) WITH ORDINALITY AS query(vector, n)
 LEFT JOIN LATERAL (
@@ -84,9 +79,11 @@ class StoredFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class Indexed:
-    """What indexing found. ``screened``: n ``RECORD``; ``proxy`` is open as long as ``read``'s
-    block; ``thumbnail`` a JPEG."""
+class IndexedVideo:
+    """What indexing found. ``screened``: n ``RECORD``. ``thumbnail``: a JPEG.
+
+    ``proxy`` is open as long as the block of ``read_video``.
+    """
 
     duration_ms: int
     frames: Sequence[StoredFrame]
@@ -96,15 +93,17 @@ class Indexed:
 
 
 Progress = Callable[[float], None]
-"""Told the share of the file that is read, 0..1, at each frame; what it raises ends the reading."""
+"""Called at each frame with the share of the file read, 0..1; an exception ends the reading."""
 
 
 @contextmanager
-def read(original: Path | BinaryIO, progress: Progress, *, video_id: int) -> Iterator[Indexed]:
-    """Decode a video and describe what is in it. ``video_id``: the one whose frames do not count.
+def read_video(
+    original: Path | BinaryIO, progress: Progress, *, video_id: int
+) -> Iterator[IndexedVideo]:
+    """Decode and describe a video. ``video_id``: its own frames are no look-alikes.
 
-    Raises ``NotAVideo`` and its kin, ``Unavailable`` where the model is missing, and what
-    ``progress`` raises.
+    Raises the errors of ``videos.decode.errors``, ``Unavailable`` where the model is missing, and
+    what ``progress`` raises.
     """
     embed = descriptors.get_copy().embed
     with tempfile.TemporaryFile() as mp4:
@@ -117,12 +116,14 @@ def read(original: Path | BinaryIO, progress: Progress, *, video_id: int) -> Ite
             screening=True,
             long_side=LONG_SIDE,
         ) as video:
-            one_pass = _Pass(video, phase, progress)
+            one_pass = _FramePass(video, phase, progress)
             with ProxyWriter(cast(IO[bytes], mp4)) as proxy:
-                rows = describe(one_pass.shown(spans(one_pass.samples(proxy))), embed)
-                frames = [frame for batch in rows for frame in _weighed(batch, video_id)]
-            screened = _beside(one_pass.screened(), frames)
-        yield Indexed(
+                rows = describe_spans(
+                    one_pass.with_thumbnail(find_spans(one_pass.samples(proxy))), embed
+                )
+                frames = [frame for batch in rows for frame in _weighted(batch, video_id)]
+            screened = _not_in_frames(one_pass.screened(), frames)
+        yield IndexedVideo(
             one_pass.duration_ms(),
             frames,
             screened,
@@ -131,10 +132,10 @@ def read(original: Path | BinaryIO, progress: Progress, *, video_id: int) -> Ite
         )
 
 
-class _Pass:
-    """One reading of a video, and what is noted on the way."""
+class _FramePass:
+    """One pass over the frames of a video, and what is collected on the way."""
 
-    def __init__(self, video: Decoding, phase: float, progress: Progress) -> None:
+    def __init__(self, video: OpenVideo, phase: float, progress: Progress) -> None:
         self._seen: list[NDArray[np.void]] = []
         self._video, self._phase, self._progress = video, phase, progress
         self._until = time.monotonic() + settings.VIDEO_TIMEOUT
@@ -142,11 +143,11 @@ class _Pass:
         self._rank = (False, False)
         self._picture: Pixels | None = None
 
-    def samples(self, proxy: ProxyWriter) -> Iterator[Frame]:
-        """Every frame is hashed; of the first layer some go into the proxy, and those that
-        ``spans`` expects are passed on."""
-        due = Due(SAMPLES_PER_SECOND, 0, self._phase)
-        copied = Copied(FRAMES_PER_SECOND, self._phase)
+    def samples(self, proxy: ProxyWriter) -> Iterator[DecodedFrame]:
+        """The frames for ``find_spans``. On the way every frame is hashed, and some frames of the
+        first layer are written to the proxy."""
+        due = TimeGrid(SAMPLES_PER_SECOND, 0, self._phase)
+        copied = ProxySampler(FRAMES_PER_SECOND, self._phase)
         different = DistinctPictures()
         for frame in self._video:
             if time.monotonic() > self._until:
@@ -155,7 +156,7 @@ class _Pass:
                     "send a shorter or smaller version."
                 )
             self._progress(frame.progress)
-            self._note(different.of(frame))
+            self._collect(different.of(frame))
             if frame.layer:
                 continue
             self._count, self._last, self._end = self._count + 1, frame.t, frame.until
@@ -166,21 +167,22 @@ class _Pass:
         if self._count < 2:
             raise NotAVideo("The video shows a single picture.")
 
-    def _note(self, seen: ScreenedPicture | None) -> None:
+    def _collect(self, seen: ScreenedPicture | None) -> None:
         if seen is None:
             return
-        if len(self._seen) == MOST_SEEN:
+        if len(self._seen) == MAX_DIFFERENT_PICTURES:
             raise VideoTooLarge(
-                f"The video shows more than {MOST_SEEN:,} different pictures; cut it into parts."
+                f"The video shows more than {MAX_DIFFERENT_PICTURES:,} different pictures; "
+                "cut it into parts."
             )
         self._seen.append(seen.record())
 
     def screened(self) -> NDArray[np.void]:
-        """All that differs, n ``RECORD``."""
+        """All different pictures, n ``RECORD``."""
         return np.concatenate([np.empty(0, RECORD), *self._seen])
 
-    def shown(self, found: Iterable[Span]) -> Iterator[Span]:
-        """The same spans; the best of them becomes the thumbnail."""
+    def with_thumbnail(self, found: Iterable[Span]) -> Iterator[Span]:
+        """Passes spans on and remembers the best one for the thumbnail."""
         early = THUMBNAIL_AFTER * (self._video.info.duration_ms or 0)
         for span in found:
             rank = (span.votes, span.t >= early)
@@ -189,22 +191,24 @@ class _Pass:
             yield span
 
     def duration_ms(self) -> int:
-        """As stated where that can be trusted, else up to the end of the last frame."""
+        """As the container states it, if that is reliable; else to the end of the last frame."""
         info = self._video.info
-        if info.container in STATED and info.duration_ms:
+        if info.container in STATING_DURATION and info.duration_ms:
             return max(info.duration_ms, self._last)
         return self._end
 
     def thumbnail(self) -> bytes:
         """A JPEG of at most ``THUMBNAIL_SIZE`` pixels a side."""
-        if self._picture is None:  # frames were delivered, so that there are spans
+        if self._picture is None:  # impossible: frames were delivered, so there are spans
             raise AssertionError("no span")
-        small = shrink(self._picture, settings.THUMBNAIL_SIZE)
+        small = fitted(self._picture, settings.THUMBNAIL_SIZE)
         return encode_jpeg(small, Quality.THUMBNAIL)
 
 
-def _weighed(rows: Sequence[Row], video_id: int) -> Iterator[StoredFrame]:
-    weights = iter(rarity(_lookalikes([r.cnn for r in rows if r.cnn is not None], video_id)))
+def _weighted(rows: Sequence[SpanView], video_id: int) -> Iterator[StoredFrame]:
+    weights = iter(
+        rarity_weights(_lookalikes([r.cnn for r in rows if r.cnn is not None], video_id))
+    )
     for row in rows:
         weight = float(next(weights)) if row.votes else 0.0
         yield StoredFrame(
@@ -219,8 +223,8 @@ def _weighed(rows: Sequence[Row], video_id: int) -> Iterator[StoredFrame]:
         )
 
 
-def _beside(screened: NDArray[np.void], frames: Sequence[StoredFrame]) -> NDArray[np.void]:
-    """What the ``frames`` do not show; of other layers all, which are told by their names."""
+def _not_in_frames(screened: NDArray[np.void], frames: Sequence[StoredFrame]) -> NDArray[np.void]:
+    """The pictures that the ``frames`` do not show, and all pictures of other layers."""
     own = [bytes.fromhex(to_hex(frame.pdq)) for frame in frames if frame.pdq]
     hashes = np.frombuffer(b"".join(own), np.uint8).reshape(-1, 32)
     first = screened["layer"] == 0
@@ -228,12 +232,12 @@ def _beside(screened: NDArray[np.void], frames: Sequence[StoredFrame]) -> NDArra
 
 
 def _lookalikes(vectors: Sequence[NDArray[np.float32]], video_id: int) -> list[int]:
-    """How many other videos show a picture like each, of those with the nearest frames."""
+    """For each vector, how many other videos have a look-alike among the nearest frames."""
     if not vectors:
         return []
     texts = [encode(vector) for vector in vectors]
     with connection.cursor() as cursor:
         cursor.execute(
-            COUNT, [LOOKALIKE_DISTANCE, texts, FRAME_VERSION, video_id, LOOKALIKES_ASKED]
+            COUNT_LOOKALIKES, [LOOKALIKE_DISTANCE, texts, FRAME_VERSION, video_id, MAX_LOOKALIKES]
         )
         return [count for (count,) in cursor.fetchall()]

@@ -19,7 +19,8 @@ from gallery.items.preprocessing import Hashes
 from gallery.items.signals import notify_changed
 from gallery.shared.errors import UserError
 from videos import conf
-from videos.decode.decoding import Info, decode
+from videos.decode.decoder_protocol import VideoInfo
+from videos.decode.decoding import decode
 from videos.decode.errors import NotAVideo
 from videos.index import file_storage, indexing
 from videos.models import Video
@@ -84,7 +85,7 @@ def _received(url: str | None, file: File | None) -> Iterator[tuple[File, bool]]
         yield fetched, True
 
 
-def _probe(file: File) -> Info:
+def _probe(file: File) -> VideoInfo:
     """Decode the first frames. Raises ``NotAVideo`` and other errors of ``videos.decode``."""
     file.seek(0)
     source = _place_of(file) or cast(BinaryIO, file)

@@ -46,7 +46,7 @@ def _import(source: Source, by: str, progress: Callable[[float], None] | None) -
         return ImportOutcome(source, "failed", f"The file cannot be read: {error.strerror}.")
     if isinstance(video, ImportOutcome):
         return video
-    indexing.index_videos([video.pk], tell=progress)
+    indexing.index_videos([video.pk], report=progress)
     video.refresh_from_db()
     if video.status == Status.FAILED:
         return ImportOutcome(source, "failed", video.failure)

@@ -1,8 +1,8 @@
-"""Which part of a video does a clip show, from when to when and how fast?
+"""Finds which part of a video a clip shows, from when to when and at which speed.
 
-The clip's frames are compared with the video's stored spans. A line through the similar pairs is
-found by voting (``hough``), cut to the run of frames that support it, and then fitted; what
-it explains is taken away and the rest is searched again, since clips may be cut together.
+The clip's frames are compared with the video's stored spans. Hough voting finds a line through the
+similar pairs (``hough``); it is cut to the run of frames that support it, and then fitted. The
+evidence it explains is removed and the rest is searched again, since a clip may have several parts.
 All times are in seconds.
 """
 
@@ -15,25 +15,20 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from videos.match.hough import (
-    STEP,
-    Floats,
-    peak,
-    speeds,
-)
+from videos.match.hough import STEP, Floats, candidate_speeds, find_peak
 
 SHARPNESS: Final = 0.02
-"""Fall of similarity over which a frame's evidence falls to 1/e: inside a shot all frames are
-similar, and only the fall from the best says where."""
+"""Drop in similarity from the best at which a frame's evidence falls to 1/e: inside a shot all
+frames are similar, and only the drop from the best says where."""
 
-_ANYWAY: Final = 0.25
-"""Share of the evidence that does not depend on being the best."""
+_BASE_SHARE: Final = 0.25
+"""Share of the evidence that does not depend on the drop from the best."""
 
 _RUN_COST: Final = 0.12
-"""A frame must bring more evidence than this to lengthen the run."""
+"""Evidence that a frame must exceed to lengthen the run."""
 
-_LEAST: Final = 0.15
-_MOST_SEGMENTS: Final = 4
+_MIN_STRENGTH: Final = 0.15
+_MAX_SEGMENTS: Final = 4
 _REACH: Final = 2 * STEP
 _FINE_STEP: Final = 0.04
 _KERNEL: Final = 0.5
@@ -45,8 +40,8 @@ _PLATEAU: Final = 0.998
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """A query frame and the stored span that it matches (row and column of the similarities)."""
+class SpanMatch:
+    """Numbers of a query frame and of the stored span that it matches."""
 
     query: int
     span: int
@@ -55,15 +50,15 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of the query found in the video.
+    """A part of the query that was found in the video.
 
-    The query from ``query_start`` to ``query_end`` shows the video from ``start`` to ``end``:
-    video time = ``offset`` + ``speed`` × query time. ``rivals``: other starts in the same video
-    that fit as well.
+    The query from ``query_start`` to ``query_end`` shows the video from ``start`` to ``end``: video
+    time = ``offset`` + ``speed`` × query time. ``rivals``: other starts in this video that fit as
+    well.
 
-    Evidence for a calibrated confidence: ``score``, 0..1, how far above the threshold the pairs
-    are on average; ``coverage``, 0..1, the share of the query's weight that the pairs have;
-    ``distinct``, how many stored spans are matched; ``similarity``, the pairs' mean.
+    ``score``, 0..1: how far above the threshold the pairs are on average. ``coverage``, 0..1: the
+    pairs' share of the query's weight. ``distinct``: number of stored spans matched.
+    ``similarity``: the mean of the pairs.
     """
 
     start: float
@@ -73,7 +68,7 @@ class Segment:
     offset: float
     speed: float
     rivals: tuple[float, ...]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[SpanMatch, ...]
     score: float
     coverage: float
     similarity: float
@@ -84,7 +79,7 @@ class Segment:
 
     @property
     def rank(self) -> float:
-        """Orders segments of all videos: better, longer and more varied matches first."""
+        """Higher for better, longer and more varied matches; comparable between videos."""
         return self.score * float(np.sqrt(self.coverage) * np.log2(1 + self.distinct))
 
 
@@ -100,30 +95,30 @@ def align(
 ) -> list[Segment]:
     """The parts of the query found in one video, best first; at most four.
 
-    ``similarity``: query frames × stored spans, 1 for equal; what is below ``threshold`` (< 1) is
-    no evidence. ``query_times`` ascend; spans do not overlap and ascend. Weights are 0 for frames
-    that may not vote, and 1 ÷ log₂(2 + look-alikes) for the others (``sampling.rarity``).
+    ``similarity``: query frames × stored spans, 1 for equal; values below ``threshold`` (< 1) are
+    no evidence. ``query_times`` ascend; spans ascend and do not overlap. Weights are 0 for frames
+    that may not vote, else 1 ÷ log₂(2 + look-alikes) (``sampling.rarity_weights``).
     """
     given = similarity, query_times, starts, ends, query_weights
-    video = _Video(*(np.asarray(values, np.float64) for values in given))
+    video = _Similarities(*(np.asarray(values, np.float64) for values in given))
     if not video.similarity.size:
         return []
     above = np.clip((video.similarity - threshold) / (1.0 - threshold), 0.0, 1.0)
     absolute = above * video.query_weights[:, None] * np.asarray(weights, np.float64)[None, :]
     left = absolute * _sharp(video.similarity, axis=1)
     found: list[Segment] = []
-    for _ in range(_MOST_SEGMENTS):
+    for _ in range(_MAX_SEGMENTS):
         segment, rows = _segment(video, absolute, left)
         if segment is None:
             break
-        if segment.score * np.sqrt(segment.coverage) >= _LEAST:
+        if segment.score * np.sqrt(segment.coverage) >= _MIN_STRENGTH:
             found.append(segment)
         left[rows] = 0.0
     return sorted(found, key=lambda segment: -segment.rank)
 
 
 @dataclass(frozen=True, slots=True)
-class _Video:
+class _Similarities:
     similarity: Floats
     query_times: Floats
     starts: Floats
@@ -133,12 +128,12 @@ class _Video:
 
 def _sharp(similarity: Floats, axis: int) -> Floats:
     fall = similarity.max(axis=axis, keepdims=True) - similarity
-    return np.asarray(_ANYWAY + (1.0 - _ANYWAY) * np.exp(-fall / SHARPNESS))
+    return np.asarray(_BASE_SHARE + (1.0 - _BASE_SHARE) * np.exp(-fall / SHARPNESS))
 
 
-def _segment(video: _Video, absolute: Floats, left: Floats) -> tuple[Segment | None, slice]:
-    """The best segment in what is ``left``, and the query frames that it takes up."""
-    best = peak(left, video.query_times, video.starts, video.ends)
+def _segment(video: _Similarities, absolute: Floats, left: Floats) -> tuple[Segment | None, slice]:
+    """The best segment in the evidence ``left``, and the query frames that it covers."""
+    best = find_peak(left, video.query_times, video.starts, video.ends)
     if best is None:
         return None, slice(0)
     gains = _along(video, left, best.speed, best.offset)
@@ -171,14 +166,14 @@ def _segment(video: _Video, absolute: Floats, left: Floats) -> tuple[Segment | N
     return segment, rows
 
 
-def _along(video: _Video, evidence: Floats, speed: float, offset: float) -> Floats:
-    """What each query frame has near the line: its vote is small, too, where the span is long."""
+def _along(video: _Similarities, evidence: Floats, speed: float, offset: float) -> Floats:
+    """The most evidence of each query frame near the line."""
     near = _distance(video, speed * video.query_times + offset) <= _REACH
     return np.asarray(np.where(near, evidence, 0.0).max(axis=1))
 
 
 def _run(gains: Floats) -> tuple[int, int]:
-    """First and last of the consecutive frames that gain most together (Kadane)."""
+    """First and last of the consecutive frames with the largest sum of gains (Kadane)."""
     best, first, last = -np.inf, 0, 0
     total, since = 0.0, 0
     for at, gain in enumerate(gains):
@@ -191,12 +186,12 @@ def _run(gains: Floats) -> tuple[int, int]:
 
 
 def _fitted(
-    video: _Video, evidence: Floats, rows: slice, speed: float, offset: float
+    video: _Similarities, evidence: Floats, rows: slice, speed: float, offset: float
 ) -> tuple[float, float]:
-    """Speed and offset on which the frames that match best agree most closely.
+    """The speed and offset that the best matching frames agree on.
 
-    Of the query's frames the one most like a stored frame says when that was; frames between two
-    stored ones are about as like to both and say little.
+    The query frame most similar to a stored frame tells its time; frames between two stored ones
+    are about as similar to both and tell little.
     """
     times = video.query_times[rows]
     middle = float(times.mean())
@@ -225,8 +220,8 @@ def _fitted(
 
 
 def _around(speed: float, query_times: Floats, times: Floats) -> list[float]:
-    """Speeds between the ones next to ``speed`` that were voted on; 1 is always among them."""
-    voted = speeds(query_times)
+    """Speeds from one neighbour of ``speed`` in the vote to the other, and 1."""
+    voted = candidate_speeds(query_times)
     if len(voted) == 1 or np.ptp(times) < 2.0:
         return [speed]
     ratio = float(voted[1] / voted[0])
@@ -238,29 +233,29 @@ def _prior(speed: float) -> float:
     return 1.0 if speed == 1.0 else _FINE_OTHER_SPEED
 
 
-def _distance(video: _Video, at: Floats) -> Floats:
+def _distance(video: _Similarities, at: Floats) -> Floats:
     """Seconds from each time to each span, 0 within it."""
     low, high = video.starts[None, :] - at[:, None], at[:, None] - video.ends[None, :]
     return np.maximum(np.maximum(low, high), 0.0)
 
 
 def _pairs(
-    video: _Video, evidence: Floats, rows: slice, speed: float, offset: float
-) -> tuple[Pair, ...]:
+    video: _Similarities, evidence: Floats, rows: slice, speed: float, offset: float
+) -> tuple[SpanMatch, ...]:
     times = video.query_times[rows]
     close = np.maximum(1.0 - _distance(video, speed * times + offset) / _REACH, 0.0)
     votes = evidence[rows] * close
     spans = votes.argmax(axis=1)
     return tuple(
-        Pair(row + rows.start, int(span), float(video.similarity[row + rows.start, span]))
+        SpanMatch(row + rows.start, int(span), float(video.similarity[row + rows.start, span]))
         for row, span in enumerate(spans)
         if votes[row, span] > 0
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """Where a still picture is in a video: ``video`` and ``span`` as given, seconds."""
+class MomentMatch:
+    """A span of a video that a still may show; seconds. ``span``: its place in the arrays given."""
 
     video: int
     span: int
@@ -269,7 +264,7 @@ class Moment:
     similarity: float
 
 
-def moments(
+def find_moments(
     similarity: ArrayLike,
     videos: Sequence[int] | NDArray[np.int64],
     starts: ArrayLike,
@@ -277,21 +272,20 @@ def moments(
     *,
     threshold: float,
     tie: float = 0.01,
-) -> list[Moment]:
-    """The moment that one picture shows, first the best, then others as good within ``tie``.
+) -> list[MomentMatch]:
+    """The best moment for a still, then others within ``tie`` of it; none below ``threshold``.
 
-    All arrays have one entry for each stored span compared, of any videos. More than one answer
-    means that the picture is ambiguous; spans next to each other in one video are one answer.
-    Empty if nothing is at least ``threshold``.
+    All arrays have one entry for each stored span compared, of any videos. Several moments mean
+    that the still is ambiguous; neighbouring spans of one video count as one moment.
     """
     values = np.asarray(similarity, np.float64)
     low, high = np.asarray(starts, np.float64), np.asarray(ends, np.float64)
     if not len(values) or values.max() < threshold:
         return []
     good = np.flatnonzero(values >= max(threshold, values.max() - tie))
-    found: list[Moment] = []
+    found: list[MomentMatch] = []
     for at in good[np.argsort(-values[good], kind="stable")]:
-        moment = Moment(
+        moment = MomentMatch(
             int(videos[at]), int(at), float(low[at]), float(high[at]), float(values[at])
         )
         if not any(_adjoin(moment, other) for other in found):
@@ -299,5 +293,5 @@ def moments(
     return found
 
 
-def _adjoin(a: Moment, b: Moment) -> bool:
+def _adjoin(a: MomentMatch, b: MomentMatch) -> bool:
     return a.video == b.video and max(a.start, b.start) - min(a.end, b.end) <= 3 * STEP

@@ -1,4 +1,5 @@
-"""From similar frames to claims: this part of this video shows that part of the query."""
+"""Similar frames → alignment candidates: which part of which video may show which part of a
+query."""
 
 from __future__ import annotations
 
@@ -8,46 +9,46 @@ from typing import Final
 
 import numpy as np
 
-from videos.match.alignment import (
-    Moment,
-    Segment,
-    align,
-    moments,
-)
-from videos.match.confidence import Evidence
-from videos.match.queries import Described
-from videos.match.search import Spans, similarity
-from videos.match.temporal_alignment import REACH, Claim
-from videos.match.verifying import PAIRS
+from videos.match.alignment import MomentMatch, Segment, align, find_moments
+from videos.match.confidence import VideoEvidence
+from videos.match.frame_search import StoredSpans, frame_similarity
+from videos.match.queries import DescribedQuery
+from videos.match.temporal_alignment import SEARCH_REACH, ExpectedAlignment
+from videos.match.verification import MAX_COMPARED_PAIRS
 
 THRESHOLD: Final = 0.35
-"""Similarity from which on a stored frame is evidence for being the query's."""
+"""Similarity from which on a stored frame is evidence of a match."""
 
 TIE: Final = 0.2
-"""Moments less similar to a still than the best by no more than this are looked at."""
+"""Moments less similar to a still than the best by no more than this are candidates, too."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """A claim about a video and what vectors say for it. ``start``, ``end``: seconds of the video;
-    ``pairs``: (query frame, similarity); ``rivals``: other starts that fit as well."""
+class AlignmentCandidate:
+    """A possible alignment and the evidence of the stored vectors for it.
+
+    ``start``, ``end``: seconds of the video. ``pairs``: (query frame, similarity). ``rivals``:
+    other starts in the same video that fit as well.
+    """
 
     video: int
-    claim: Claim
-    evidence: Evidence
+    expected: ExpectedAlignment
+    evidence: VideoEvidence
     start: float
     end: float
     pairs: tuple[tuple[int, float], ...]
     rivals: tuple[float, ...] = ()
 
 
-def of_footage(query: Described, spans: Mapping[int, Spans]) -> list[Found]:
-    """The parts of the query that are found in each of the videos."""
+def footage_candidates(
+    query: DescribedQuery, spans: Mapping[int, StoredSpans]
+) -> list[AlignmentCandidate]:
+    """The parts of a clip that each of the videos may show."""
     return [
         _of_segment(video, segment, query)
         for video, stored in spans.items()
         for segment in align(
-            similarity(query, stored),
+            frame_similarity(query, stored),
             query.times / 1000,
             stored.t0 / 1000,
             stored.t1 / 1000,
@@ -58,13 +59,15 @@ def of_footage(query: Described, spans: Mapping[int, Spans]) -> list[Found]:
     ]
 
 
-def of_still(query: Described, spans: Mapping[int, Spans]) -> list[Found]:
-    """The moments that a picture may show, the most similar first."""
+def still_candidates(
+    query: DescribedQuery, spans: Mapping[int, StoredSpans]
+) -> list[AlignmentCandidate]:
+    """The moments that a still may show, the most similar first."""
     if not spans:
         return []
     every = list(spans.values())
-    found = moments(
-        np.concatenate([similarity(query, stored)[0] for stored in every]),
+    found = find_moments(
+        np.concatenate([frame_similarity(query, stored)[0] for stored in every]),
         np.repeat(list(spans), [len(stored.t0) for stored in every]),
         np.concatenate([stored.t0 for stored in every]) / 1000,
         np.concatenate([stored.t1 for stored in every]) / 1000,
@@ -74,22 +77,24 @@ def of_still(query: Described, spans: Mapping[int, Spans]) -> list[Found]:
     return [_of_moment(moment) for moment in found]
 
 
-def _of_segment(video: int, segment: Segment, query: Described) -> Found:
+def _of_segment(video: int, segment: Segment, query: DescribedQuery) -> AlignmentCandidate:
     pairs = sorted(segment.pairs, key=lambda pair: pair.query)
     within = (query.times / 1000 >= segment.query_start) & (query.times / 1000 <= segment.query_end)
-    # The best of each third, so that they do not all show the same.
-    thirds = [part for part in np.array_split(np.arange(len(pairs)), PAIRS) if len(part)]
+    # The best pair of each third, so that they do not all show the same.
+    thirds = [
+        part for part in np.array_split(np.arange(len(pairs)), MAX_COMPARED_PAIRS) if len(part)
+    ]
     best = [max((pairs[at] for at in part), key=lambda pair: pair.similarity) for part in thirds]
-    claim = Claim(
+    expected = ExpectedAlignment(
         segment.offset,
         segment.speed,
         tuple(np.flatnonzero(within).tolist()),
         tuple(pair.query for pair in best),
     )
-    evidence = Evidence(segment.similarity, segment.score, segment.coverage, segment.distinct)
-    return Found(
+    evidence = VideoEvidence(segment.similarity, segment.score, segment.coverage, segment.distinct)
+    return AlignmentCandidate(
         video,
-        claim,
+        expected,
         evidence,
         segment.start,
         segment.end,
@@ -98,21 +103,21 @@ def _of_segment(video: int, segment: Segment, query: Described) -> Found:
     )
 
 
-def _of_moment(moment: Moment) -> Found:
+def _of_moment(moment: MomentMatch) -> AlignmentCandidate:
     middle, half = (moment.start + moment.end) / 2, (moment.end - moment.start) / 2
-    claim = Claim(middle, 1.0, (0,), (0,), reach=half + REACH)
+    expected = ExpectedAlignment(middle, 1.0, (0,), (0,), reach=half + SEARCH_REACH)
     score = max(0.0, (moment.similarity - THRESHOLD) / (1.0 - THRESHOLD))
-    return Found(
+    return AlignmentCandidate(
         moment.video,
-        claim,
-        Evidence(moment.similarity, score, 1.0, 1),
+        expected,
+        VideoEvidence(moment.similarity, score, 1.0, 1),
         moment.start,
         moment.end,
         ((0, moment.similarity),),
     )
 
 
-def at_most_each(found: Sequence[Found], count: int) -> list[Found]:
+def limit_per_video(found: Sequence[AlignmentCandidate], count: int) -> list[AlignmentCandidate]:
     """No more than ``count`` of each video, in the order given."""
     seen: dict[int, int] = {}
     kept = []

@@ -1,7 +1,7 @@
-"""Hough voting: which line, candidate time = speed × query time + offset, do most frames agree on?
+"""Hough voting for the line, video time = speed × query time + offset, that most frames agree on.
 
-A query frame has one vote for each offset, however many stored frames would give it one: a static
-shot may not vote many times. All times are in seconds.
+A query frame has one vote for each offset, however many stored frames support it, so that a static
+shot does not vote many times. All times are in seconds.
 """
 
 from __future__ import annotations
@@ -15,29 +15,28 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 STEP: Final = 0.5
-"""Width of an offset's bin; samples are taken each second."""
+"""Width of an offset's bin; frames are stored about once a second."""
 
 _OTHER_SPEED: Final = 0.93
 _PER_OCTAVE: Final = 0.05
-"""Short clips fit many speeds, so that another speed than 1 needs more votes."""
+"""Short clips fit many speeds, so a speed other than 1 needs more votes."""
 
-_SHORTEST_FOR_SPEED: Final = 4.0
-_FEWEST_FOR_SPEED: Final = 8
+_MIN_SECONDS_FOR_SPEED: Final = 4.0
+_MIN_FRAMES_FOR_SPEED: Final = 8
 """Seconds and frames of query below which a speed cannot be told from an offset."""
 
 _STRONGEST: Final = 32
-"""Stored frames that a query frame votes for: bounds the work where everything looks alike."""
+"""Stored frames that a query frame votes for: bounds the work where all frames look alike."""
 
 _PLATEAU: Final = 0.999
 _RIVAL: Final = 0.9
-"""Footage shown twice is not sampled at the same moments both times."""
+"""Share of the best total: footage shown twice is sampled at different moments each time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Peak:
-    """``offset``: of candidate time, where the query's time is 0. ``votes``: of each query frame;
-    ``total``: their sum, less for speeds other than 1. ``rivals``: offsets elsewhere that are
-    nearly as good."""
+class HoughPeak:
+    """``offset``: the video time at query time 0. ``votes``: of each query frame. ``total``: their
+    sum, reduced for speeds other than 1. ``rivals``: other offsets that are nearly as good."""
 
     speed: float
     offset: float
@@ -46,31 +45,32 @@ class Peak:
     rivals: tuple[float, ...]
 
 
-def speeds(query_times: Floats) -> Floats:
+def candidate_speeds(query_times: Floats) -> Floats:
     """The speeds to try, 1/2 to 2 in equal ratios, finer for longer queries; 1 for short ones."""
     length = float(np.ptp(query_times)) if len(query_times) else 0.0
-    if length < _SHORTEST_FOR_SPEED or len(query_times) < _FEWEST_FOR_SPEED:
+    if length < _MIN_SECONDS_FOR_SPEED or len(query_times) < _MIN_FRAMES_FOR_SPEED:
         return np.ones(1)
     # Half a ratio's error may move the ends of the query by one bin.
     per_octave = int(np.clip(np.ceil(length / 2), 4, 30))
     return np.asarray(2.0 ** (np.arange(-per_octave, per_octave + 1) / per_octave))
 
 
-def prior(speed: float) -> float:
-    """What votes for a speed count."""
+def speed_prior(speed: float) -> float:
     return 1.0 if speed == 1.0 else _OTHER_SPEED - _PER_OCTAVE * abs(float(np.log2(speed)))
 
 
-def peak(evidence: Floats, query_times: Floats, starts: Floats, ends: Floats) -> Peak | None:
-    """The best line through ``evidence``, query frames × stored spans, ≥ 0; None if all is 0."""
+def find_peak(
+    evidence: Floats, query_times: Floats, starts: Floats, ends: Floats
+) -> HoughPeak | None:
+    """The best line through the evidence (query frames × stored spans, ≥ 0); None if all is 0."""
     rows, columns = _strongest(evidence)
     if not len(rows):
         return None
     weight = evidence[rows, columns]
-    best: Peak | None = None
-    for speed in speeds(query_times):
+    best: HoughPeak | None = None
+    for speed in candidate_speeds(query_times):
         moved = speed * query_times[rows]
-        votes, first = _ballot(
+        votes, first = _count_votes(
             rows, weight, starts[columns] - moved, ends[columns] - moved, len(evidence)
         )
         found = _highest(votes, first, float(speed), float(np.ptp(query_times)))
@@ -80,21 +80,21 @@ def peak(evidence: Floats, query_times: Floats, starts: Floats, ends: Floats) ->
 
 
 def _strongest(evidence: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of what votes."""
+    """Rows and columns of the evidence that votes."""
     if evidence.shape[1] > _STRONGEST:
         least = np.partition(evidence, -_STRONGEST, axis=1)[:, -_STRONGEST, None]
-        # More than that many may be equally strong; all of them have a say.
+        # More than that many may be equally strong; all of them vote.
         evidence = np.where(evidence >= least, evidence, 0.0)
     rows, columns = np.nonzero(evidence)
     return rows, columns
 
 
-def _ballot(
+def _count_votes(
     rows: NDArray[np.intp], weight: Floats, low: Floats, high: Floats, count: int
 ) -> tuple[Floats, int]:
     """Votes of each query frame for each bin, and the number of the first bin.
 
-    A span of n bins says little about where: its vote is divided by the square root of its length
+    A long span tells little about the offset: its vote is divided by the square root of its length
     in seconds, if that is more than 1.
     """
     first = np.floor(low / STEP).astype(np.intp)
@@ -114,7 +114,7 @@ def _ballot(
     return blurred, base
 
 
-def _highest(votes: Floats, first: int, speed: float, length: float) -> Peak:
+def _highest(votes: Floats, first: int, speed: float, length: float) -> HoughPeak:
     total = votes.sum(axis=0)
     at = int(total.argmax())
     # A static shot makes a plateau: its middle is the best guess.
@@ -126,11 +126,11 @@ def _highest(votes: Floats, first: int, speed: float, length: float) -> Peak:
         high += 1
     middle = (low + high) // 2
     rivals = _rivals(total, low, high, max(2.0, length / 2))
-    return Peak(
+    return HoughPeak(
         speed,
         (first + middle + 0.5) * STEP,
         votes[:, middle],
-        float(total[at]) * prior(speed),
+        float(total[at]) * speed_prior(speed),
         tuple((first + other + 0.5) * STEP for other in rivals),
     )
 

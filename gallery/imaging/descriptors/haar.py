@@ -1,8 +1,8 @@
 """The ``imgsmlr`` match type: a Haar wavelet pattern, as libimgsmlr 0.1.6 computes it.
 
-A picture becomes 64×64 brightnesses, those a wavelet ``pattern`` indexed [x][y], that a
-``signature`` of 16 band energies (to find candidates) and a ``shuffled`` pattern, blurred inside
-each band so that small shifts count little (to rank them).
+A picture is reduced to 64×64 brightnesses, and transformed to a wavelet ``pattern`` indexed [x][y].
+From that come a ``signature`` of 16 band energies, to find candidates, and a ``shuffled`` pattern,
+blurred inside each band so that small shifts matter little, to rank them.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from gallery.imaging.descriptors.base import (
     Columns,
+    DescribablePicture,
     FlatPicture,
-    Picture,
-    Pixels,
     PixelsDescriptor,
     Vector,
 )
+from gallery.imaging.pixels import Pixels
 
 SIDE = 64
 
@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _STRIP_PIXELS = 2**19
-"""Pixels summed at a time: 6 MB of sums. Of 2**16 to 2**20 about the fastest at every size."""
+"""Pixels summed at a time (6 MB of sums): about the fastest of 2**16 to 2**20 at every size."""
 
 
 class Haar(PixelsDescriptor):
@@ -41,7 +41,7 @@ class Haar(PixelsDescriptor):
 
     name = "imgsmlr"
 
-    def describe(self, pictures: Sequence[Picture]) -> list[Columns | None]:
+    def describe(self, pictures: Sequence[DescribablePicture]) -> list[Columns | None]:
         """``haar`` and ``pattern`` of each picture; None for a flat one."""
         return [self._describe(picture.legacy_rgb) for picture in pictures]
 
@@ -58,11 +58,10 @@ class Haar(PixelsDescriptor):
         return _l2(a["pattern"], b["pattern"])
 
     def signature_distance(self, a: Columns, b: Columns) -> float:
-        """L2 distance of the signatures, which picks the candidates."""
+        """L2 distance of the signatures, by which candidates are found."""
         return _l2(a["haar"], b["haar"])
 
     def explain(self, a: Columns, b: Columns) -> dict[str, Any]:
-        """Both distances."""
         return {
             "distance": self.distance(a, b),
             "signature_distance": self.signature_distance(a, b),
@@ -104,7 +103,8 @@ def shrink(rgb: Pixels) -> Pixels:
     y0, y1, fy = _edges(height)
     x0, x1, fx = _edges(width)
     columns = np.concatenate([x0, x1])
-    # A strip of target rows at a time: its sums fit 32 bits and its integral image the CPU cache.
+    # A strip of target rows at a time: its sums fit into 32 bits, its integral image into the
+    # cache.
     step = min(max(SIDE * _STRIP_PIXELS // area, 1), SIDE)
     sums = []
     for first in range(0, SIDE, step):
@@ -140,11 +140,11 @@ def signature(wavelets: Floats) -> Floats:
 
 
 def shuffled(wavelets: Floats) -> Floats:
-    """The pattern with each detail replaced by the energy around it, inside its own band."""
+    """The pattern with each coefficient replaced by the energy around it, inside its own band."""
     out = wavelets.copy()
     for n, (kernel, norm) in _SHUFFLE.items():
         energy = _filter(np.dstack([wavelets[band] for band in _bands(n)]) ** 2, kernel) / norm
-        # The filter goes through a Fourier transform, which leaves zeros slightly negative.
+        # The filter uses a Fourier transform, which makes some zeros slightly negative.
         energy = np.sqrt(np.maximum(energy, 0))
         for channel, band in enumerate(_bands(n)):
             out[band] = energy[:, :, channel]
@@ -152,7 +152,7 @@ def shuffled(wavelets: Floats) -> Floats:
 
 
 def _filter(values: Floats, kernel: Floats) -> Floats:
-    """Sum of neighbours weighted by ``kernel``, nothing beyond the border."""
+    """Sums of neighbours weighted by ``kernel``; beyond the border all is 0."""
     filtered = cv2.filter2D(values, cv2.CV_64F, kernel, borderType=cv2.BORDER_CONSTANT)
     return filtered.astype(np.float64, copy=False)
 

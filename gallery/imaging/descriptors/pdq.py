@@ -1,8 +1,8 @@
-"""The ``pdq`` match type: Meta's 256-bit perceptual hash, the very bits of its reference code.
+"""The ``pdq`` match type: Meta's 256-bit perceptual hash, bit by bit as its reference code.
 
-In Python a hash is a ``str`` of 256 digits 0 and 1, which is what ``bit(256)`` columns take and
-give; lists of hashes are exchanged as 64 lowercase hexadecimal digits, the same bits in order.
-Customary limits: distances up to 31 match, hashes of quality below 50 are not used.
+In Python a hash is a ``str`` of 256 digits 0 and 1, as ``bit(256)`` columns take and return; in
+lists of hashes it is 64 lowercase hexadecimal digits. Customary limits: distances up to 31 match,
+hashes of quality below 50 are not used.
 """
 
 from __future__ import annotations
@@ -14,26 +14,20 @@ from typing import Any
 import numpy as np
 
 from gallery.imaging.descriptors import pdq_transform
-from gallery.imaging.descriptors.base import (
-    Columns,
-    Picture,
-    Pixels,
-    PixelsDescriptor,
-)
+from gallery.imaging.descriptors.base import Columns, DescribablePicture, PixelsDescriptor
+from gallery.imaging.pixels import Pixels
 from gallery.shared.errors import UserError
 
 BITS = 256
 
 LOW_QUALITY = 50
-"""Hashes of a lower quality are not relied upon, by the custom of those who exchange them."""
+"""Hashes of a lower quality are customarily not used."""
 
 _SMALLEST_SIDE = 5
-"""The reference code answers all zeros below this, which would match each other."""
+"""The reference code returns all zeros below this, which would match each other."""
 
 
 class NotAPdqHash(UserError):
-    """The text is not 64 hexadecimal digits."""
-
     code = "not_a_pdq_hash"
 
 
@@ -42,23 +36,22 @@ class Pdq(PixelsDescriptor):
 
     name = "pdq"
 
-    def describe(self, pictures: Sequence[Picture]) -> list[Columns | None]:
+    def describe(self, pictures: Sequence[DescribablePicture]) -> list[Columns | None]:
         """``pdq`` and ``pdq_quality`` of each picture; None if featureless or under 5 pixels."""
-        return [describe(picture.rgb) for picture in pictures]
+        return [describe_pdq(picture.rgb) for picture in pictures]
 
     def distance(self, a: Columns, b: Columns) -> float:
         """Hamming distance, 0 to 256."""
         return float(hamming(a["pdq"], b["pdq"]))
 
     def explain(self, a: Columns, b: Columns) -> dict[str, Any]:
-        """The distance, and how much each hash can be relied on."""
         return {
             "distance": self.distance(a, b),
             "quality": [a["pdq_quality"], b["pdq_quality"]],
         }
 
 
-def describe(rgb: Pixels) -> Columns | None:
+def describe_pdq(rgb: Pixels) -> Columns | None:
     """``pdq`` and ``pdq_quality``; None if featureless or under 5 pixels."""
     samples, quality = _samples(rgb)
     if quality == 0:  # the hash of a featureless picture is noise
@@ -67,9 +60,9 @@ def describe(rgb: Pixels) -> Columns | None:
     return {"pdq": "".join(map(str, bits.tolist())), "pdq_quality": quality}
 
 
-def dihedral(rgb: Pixels) -> tuple[list[bytes], int] | None:
-    """The hashes of a picture turned and mirrored in all eight ways, 32 bytes each, its own first,
-    and their quality; None where ``describe`` answers None."""
+def dihedral_hashes(rgb: Pixels) -> tuple[list[bytes], int] | None:
+    """(hashes of the picture turned and mirrored in all eight ways, its own first, 32 bytes each;
+    quality). None where ``describe_pdq`` returns None."""
     samples, quality = _samples(rgb)
     if quality == 0:
         return None
@@ -79,15 +72,15 @@ def dihedral(rgb: Pixels) -> tuple[list[bytes], int] | None:
 
 
 def _samples(rgb: Pixels) -> tuple[pdq_transform.Floats, int]:
-    """What is hashed, and its quality; 0 also of what is too small."""
+    """The samples that are hashed, and their quality; 0 also if the picture is too small."""
     if min(rgb.shape[:2]) < _SMALLEST_SIDE:
         return np.empty((0, 0), np.float32), 0
     samples = pdq_transform.sampled(pdq_transform.luma(rgb))
     return samples, pdq_transform.quality(samples)
 
 
-def turned(hash: bytes) -> list[bytes]:
-    """About what ``dihedral`` answers for the picture of a hash, in its order, from the hash alone.
+def turned_hashes(hash: bytes) -> list[bytes]:
+    """Nearly what ``dihedral_hashes`` returns for a picture, in its order, from its hash alone.
 
     Turning and mirroring a picture swaps the axes of its frequencies and the signs of the odd ones,
     and moves the median that the hash cuts them at: 7 bits of 256 are wrong on average, at most 20
@@ -104,11 +97,10 @@ def turned(hash: bytes) -> list[bytes]:
 
 
 TURNED_ERROR = 32
-"""Bits by which a hash that ``turned`` answers may be wrong: at most 20 were measured."""
+"""Bits by which a result of ``turned_hashes`` may be wrong; at most 20 were measured."""
 
 
 def hamming(a: str, b: str) -> int:
-    """Number of bits that differ."""
     return (int(a, 2) ^ int(b, 2)).bit_count()
 
 

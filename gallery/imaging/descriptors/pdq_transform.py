@@ -1,9 +1,8 @@
-"""From pixels to PDQ bits, by linear algebra: the numbers of Meta's reference code, in 1/20 of its
-time.
+"""Pixels → PDQ bits by linear algebra: as Meta's reference code, in 1/20 of its time.
 
-The reference blurs luma by two box filters a side and takes 64 × 64 samples. Both are linear and
-separable, so that two sparse matrices do the same: only what is sampled is ever computed, and huge
-pictures need no reducing first. Sixteen frequencies a side are then compared with their median.
+The reference blurs luma by two box filters in each direction and takes 64 × 64 samples. Both steps
+are linear and separable, so two sparse matrices do the same and compute only what is sampled; huge
+pictures need not be reduced first. Then 16 × 16 frequencies are compared with their median.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from gallery.imaging.descriptors.base import Pixels
+from gallery.imaging.pixels import Pixels
 
 Floats = NDArray[np.float32]
 
@@ -24,17 +23,21 @@ SIDE: Final = 64
 """Samples of a picture, each way."""
 
 FREQUENCIES: Final = 16
-"""Used of each side; what is constant is not."""
+"""Used in each direction, without the constant one."""
+
+TURNS: Final = 8
+MIRRORED_TURN: Final = 5
+"""The number of ways to turn and mirror a picture; the one that mirrors it left to right."""
 
 _ODD: Final = np.where(np.arange(FREQUENCIES) % 2, -1, 1).astype(np.float32)[np.newaxis]
-"""The sign that mirroring gives each frequency across."""
+"""Mirroring left to right multiplies each horizontal frequency by this sign."""
 
 STRIP: Final = 65_536
-"""Pixels whose luma is made at a time: it then stays in a core's cache."""
+"""Pixels whose luma is computed at a time, so that it stays in a core's cache."""
 
 
 def luma(rgb: Pixels) -> Floats:
-    """Brightness as the reference weighs it, 0 to 255."""
+    """Brightness 0 to 255, with the weights of the reference."""
     height, width = rgb.shape[:2]
     found = np.empty((height, width), np.float32)
     rows = max(1, STRIP // width)
@@ -52,7 +55,7 @@ def sampled(brightness: Floats, count: int = SIDE) -> Floats:
 
 
 def quality(samples: Floats) -> int:
-    """How much there is to tell one picture from another: 0, featureless, to 100."""
+    """0 (featureless) to 100: how much detail distinguishes the picture from others."""
     total = 0
     for axis in (0, 1):
         steps = np.diff(samples, axis=axis) * np.float32(100) / np.float32(255)
@@ -71,26 +74,27 @@ def packed(margins: Floats) -> NDArray[np.uint8]:
 
 
 def frequencies(samples: Floats) -> Floats:
-    """n × 64 × 64 samples → n × 16 × 16 frequencies, the highest first, as the bits are."""
+    """n × 64 × 64 samples → n × 16 × 16 frequencies, the highest first, in the order of the
+    bits."""
     cosines = _cosines()
     return np.asarray((cosines @ samples @ cosines.T)[:, ::-1, ::-1], np.float32)
 
 
 def margins(frequencies: Floats) -> Floats:
-    """n × 16 × 16 → n × 256: by how much each frequency is above the median of them."""
+    """n × 16 × 16 → n × 256: each frequency minus the median of all."""
     return _above_median(frequencies).reshape(len(frequencies), -1)
 
 
 def mirrored(frequencies: Floats) -> Floats:
-    """Those of the picture mirrored left to right: each second one has the other sign."""
+    """The frequencies of the picture mirrored left to right: every second one changes sign."""
     return frequencies * _ODD
 
 
 def turned_margins(frequencies: Floats) -> Floats:
-    """n × 16 × 16 → n × 8 × 256: the margins of the picture turned and mirrored in all ways, in
-    the order of the reference, its own first.
+    """n × 16 × 16 → n × 8 × 256: the margins of the picture turned and mirrored in all eight ways,
+    in the order of the reference code.
 
-    Turning swaps the axes of the frequencies, mirroring changes the signs of every second one.
+    Turning swaps the axes of the frequencies, mirroring changes the sign of every second one.
     """
     plain, downwards, sideways, both = (
         _above_median(frequencies * signs) for signs in (np.float32(1), _ODD.T, _ODD, _ODD * _ODD.T)
@@ -118,7 +122,7 @@ def _cosines() -> Floats:
 
 @lru_cache(256)
 def _sampling(length: int, count: int) -> csr_array[Any]:
-    """Which pixels of a line make up each sample: a box over a box, cut at the ends."""
+    """Sparse count × length: the weights of a line's pixels in each sample (two box filters)."""
     window = -(-length // (2 * SIDE))
     half = (window + 2) // 2
     pixel = np.arange(length)

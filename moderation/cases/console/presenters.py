@@ -9,7 +9,12 @@ from urllib.parse import urlencode
 
 from django.db.models import Count, Prefetch, Q, QuerySet
 
-from gallery.imaging.shown_pictures import VIDEO, in_words, labels, other_renderings
+from gallery.imaging.decoding.rendered_pictures import (
+    VIDEO_VIEW,
+    describe_rendering,
+    other_renderings,
+    rendering_labels,
+)
 from moderation.access.permissions import Actor, can
 from moderation.cases import media, queue, reasons, retention, wellbeing
 from moderation.cases.deciding import needing_two
@@ -166,7 +171,7 @@ def place(case: ReviewCase) -> str:
 
 
 def _place(match: CaseMatch, case: ReviewCase) -> str:
-    timed = case.video is not None or match.rendering == VIDEO
+    timed = case.video is not None or match.rendering == VIDEO_VIEW
     time = str(match.time_ms) if timed and match.time_ms is not None else ""
     named = {"t": time, "f": match.frame, "r": match.rendering}
     query = urlencode({name: value for name, value in named.items() if value})
@@ -185,7 +190,7 @@ def renderings(case: ReviewCase) -> list[dict[str, Any]]:
         return []
     return [
         {"name": label, "place": where, "matched": name in matched}
-        for label, (name, where) in zip(labels(list(places)), places.items(), strict=True)
+        for label, (name, where) in zip(rendering_labels(list(places)), places.items(), strict=True)
     ]
 
 
@@ -258,7 +263,7 @@ def _readable(case: ReviewCase, by: Actor) -> list[dict[str, Any]]:
 def match_in_words(match: CaseMatch) -> list[str]:
     """What numbers do not say: which picture of the subject it was, and how the item was edited."""
     edited = f"It looks like an edited copy: {match.edit}." if match.edit else ""
-    shown = f"What matched is {in_words(match.rendering)}." if match.rendering else ""
+    shown = f"What matched is {describe_rendering(match.rendering)}." if match.rendering else ""
     return [sentence for sentence in (edited, shown) if sentence]
 
 

@@ -22,11 +22,11 @@ import skimage.data
 from PIL import Image
 
 from gallery.imaging.decoding import decode
+from gallery.imaging.decoding.limits import PictureLimits
+from gallery.imaging.decoding.pictures import Picture
+from gallery.imaging.descriptors import base, clip_weights
 from gallery.imaging.descriptors import clip as clip_module
-from gallery.imaging.descriptors import clip_weights
 from gallery.imaging.descriptors.clip import Clip, has_avx512_bf16
-from gallery.imaging.picture_limits import Limits
-from gallery.imaging.pictures import Picture
 from gallery.shared.errors import Unavailable
 from tests import tiny_clip
 
@@ -47,7 +47,7 @@ def clip(tiny: Path) -> Clip:
 def picture(pixels: Any, **options: Any) -> Picture:
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "PNG", **options)
-    return decode(out.getvalue(), Limits())
+    return decode(out.getvalue(), PictureLimits())
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +80,7 @@ def test_vectors_are_those_of_open_clip(tiny: Path, clip: Clip, pictures: list[P
 
 
 def test_a_batch_gives_what_single_pictures_give(clip: Clip, pictures: list[Picture]) -> None:
-    assert len(pictures) > clip_module.BATCH
+    assert len(pictures) > clip_module.PICTURES_PER_BATCH
     batch = vectors(clip, pictures)
     assert batch.shape == (len(pictures), tiny_clip.DIMENSIONS)
     assert batch.dtype == np.float32
@@ -267,7 +267,7 @@ def test_a_failure_is_remembered_then_tried_again(
     weights = directory / tiny_clip.WEIGHTS_NAME
     good = weights.read_bytes()
     weights.write_bytes(b"no weights")
-    monkeypatch.setattr(clip_module, "RETRY_SECONDS", 0.5)
+    monkeypatch.setattr(base, "RETRY_SECONDS", 0.5)
     mended = Clip(MODEL, str(directory))
     refused_once_tried(mended)
     weights.write_bytes(good)

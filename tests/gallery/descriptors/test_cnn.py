@@ -12,14 +12,14 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 
-from gallery.imaging.descriptors import cnn, cnn_model
-from gallery.imaging.descriptors.base import Pixels
+from gallery.imaging.descriptors import base, cnn_model
 from gallery.imaging.descriptors.cnn import (
     DIMENSIONS,
     SIDE,
     Cnn,
     square,
 )
+from gallery.imaging.pixels import Pixels
 from gallery.shared.errors import Unavailable
 
 
@@ -123,7 +123,7 @@ def test_threads_that_start_together_load_it_once(
 def test_a_failed_load_is_left_alone_for_a_while(
     models: Path, tmp_path: Path, photos: list[Pixels], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cnn, "RETRY_SECONDS", 0.5)
+    monkeypatch.setattr(base, "RETRY_SECONDS", 0.5)
     for suffix in ("", ".sha256"):
         (tmp_path / f"{cnn_model.NAME}{suffix}").write_bytes(b"damaged")
     model = Cnn(tmp_path)

@@ -16,21 +16,17 @@ import pytest
 import skimage.data
 
 from gallery.imaging import local_features
-from gallery.imaging.descriptors.base import Descriptor, Picture, Pixels
+from gallery.imaging.descriptors.base import DescribablePicture, Descriptor
 from gallery.imaging.descriptors.cnn import DIMENSIONS, square
-from gallery.imaging.descriptors.copy import (
-    PARTS,
-    Copy,
-    Query,
-    is_flat,
-)
-from gallery.imaging.local_features import Features
+from gallery.imaging.descriptors.copy import PART_VIEWS, Copy, CopyDescription, is_flat
+from gallery.imaging.local_features import LocalFeatures
+from gallery.imaging.pixels import Pixels
 from gallery.shared.errors import Unavailable, UserError
 
 ROOT = Path(__file__).parents[3]
 
 
-def picture(rgb: Pixels) -> Picture:
+def picture(rgb: Pixels) -> DescribablePicture:
     upright = np.ascontiguousarray(rgb, np.uint8)
     return SimpleNamespace(rgb=upright, legacy_rgb=np.zeros_like(upright))
 
@@ -78,7 +74,7 @@ def test_what_is_stored(stored: dict[str, Any], photos: dict[str, Pixels]) -> No
         assert float(np.linalg.norm(columns["cnn"])) == pytest.approx(1, abs=1e-6)
         assert isinstance(columns["local_features"], bytes)
         assert len(columns["local_features"]) <= local_features.MAX_BYTES
-        features = Features.unpack(columns["local_features"])
+        features = LocalFeatures.unpack(columns["local_features"])
         assert (features.height, features.width) == photos[name].shape[:2]
         assert len(features) > 50
 
@@ -111,7 +107,7 @@ def test_tiny_and_narrow_pictures_are_described(copy: Copy, shape: tuple[int, in
     if shape == (1, 1):
         assert columns is None
     else:
-        assert columns and len(Features.unpack(columns["local_features"])) == 0
+        assert columns and len(LocalFeatures.unpack(columns["local_features"])) == 0
 
 
 def test_without_a_model_nothing_is_described(tmp_path: Path, photos: dict[str, Pixels]) -> None:
@@ -158,7 +154,7 @@ def test_distance_is_zero_to_itself_and_the_same_both_ways(
 # --- Looked up ----------------------------------------------------------------------------
 
 
-def distances(query: Query, columns: Any) -> dict[str, float]:
+def distances(query: CopyDescription, columns: Any) -> dict[str, float]:
     return {view: 1 - float(vector @ columns["cnn"]) for view, vector in query.vectors.items()}
 
 
@@ -170,7 +166,7 @@ def collage(*pictures: Pixels) -> Pixels:
 def test_quarters_find_the_members_of_a_collage(
     copy: Copy, photos: dict[str, Pixels], stored: dict[str, Any]
 ) -> None:
-    members = dict(zip(PARTS, ("astronaut", "coffee", "rocket", "camera"), strict=True))
+    members = dict(zip(PART_VIEWS, ("astronaut", "coffee", "rocket", "camera"), strict=True))
     query = copy.query(picture(collage(*(photos[name] for name in members.values()))))
     for view, name in members.items():
         found = distances(query, stored[name])
@@ -210,7 +206,7 @@ def test_turned_pictures_stay_near_without_a_view_of_their_own(
 def test_small_queries_have_no_quarters(copy: Copy, side: int) -> None:
     rgb = np.random.default_rng(2).integers(0, 256, (side, 2 * side, 3), np.uint8)
     query = copy.query(picture(rgb))
-    assert set(query.vectors) == {"full", *(PARTS if side == 64 else ())}
+    assert set(query.vectors) == {"full", *(PART_VIEWS if side == 64 else ())}
 
 
 def test_a_quarter_without_content_is_left_out(copy: Copy, photos: dict[str, Pixels]) -> None:

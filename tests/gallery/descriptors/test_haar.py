@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from gallery.imaging.decoding import decode
+from gallery.imaging.decoding.limits import PictureLimits
+from gallery.imaging.decoding.pictures import Picture
 from gallery.imaging.descriptors import PIXELS_VERSION, FlatPicture, haar
-from gallery.imaging.descriptors.base import Pixels
-from gallery.imaging.picture_limits import Limits
-from gallery.imaging.pictures import Picture
+from gallery.imaging.pixels import Pixels
 from gallery.shared.errors import UserError
 
 DATA = Path(__file__).parents[2] / "data" / "imgsmlr"
@@ -26,7 +26,7 @@ TRANSPARENT = {"i_alpha_160.png"}
 
 
 def picture(name: str) -> Picture:
-    return decode((DATA / name).read_bytes(), Limits())
+    return decode((DATA / name).read_bytes(), PictureLimits())
 
 
 def tolerance(*names: str) -> float:
@@ -130,7 +130,7 @@ def test_exif_orientation_is_ignored() -> None:
     files = [io.BytesIO(), io.BytesIO()]
     pixels.save(files[0], "PNG")
     pixels.save(files[1], "PNG", exif=exif)
-    upright, turned = (decode(file.getvalue(), Limits()) for file in files)
+    upright, turned = (decode(file.getvalue(), PictureLimits()) for file in files)
     assert turned.rgb.shape == (300, 200, 3)
     assert haar.Haar().distance(describe_one(upright), describe_one(turned)) == 0
 

@@ -14,9 +14,9 @@ import skimage.data
 from PIL import Image
 
 from gallery.imaging.decoding import decode
+from gallery.imaging.decoding.limits import PictureLimits
 from gallery.imaging.descriptors import PIXELS_VERSION, pdq
-from gallery.imaging.descriptors.base import Pixels
-from gallery.imaging.picture_limits import Limits
+from gallery.imaging.pixels import Pixels
 from gallery.shared.errors import UserError
 
 DATA = Path(__file__).parents[2] / "data" / "imgsmlr"
@@ -34,7 +34,7 @@ PINNED = {
 
 
 def describe(data: bytes) -> Any:
-    (columns,) = pdq.Pdq().describe([decode(data, Limits())])
+    (columns,) = pdq.Pdq().describe([decode(data, PictureLimits())])
     return columns
 
 
@@ -122,7 +122,7 @@ def test_a_huge_picture_is_reduced_with_next_to_no_drift() -> None:
 
 def test_a_huge_thin_picture_is_hashed() -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (6, 300_000, 3), np.uint8)
-    found = pdq.describe(rgb)
+    found = pdq.describe_pdq(rgb)
     assert found is not None and len(found["pdq"]) == pdq.BITS
 
 
@@ -136,7 +136,7 @@ def test_pictures_of_odd_sizes_have_the_bits_of_the_reference(name: str) -> None
     for size in sizes:
         rgb = np.asarray(picture.resize(size))
         expected, quality = pdqhash.compute_dihedral(rgb)
-        found = pdq.dihedral(rgb)
+        found = pdq.dihedral_hashes(rgb)
         assert found is not None and found[1] == quality
         bits = np.unpackbits([np.frombuffer(one, np.uint8) for one in found[0]], axis=1)
         assert np.array_equal(bits, np.array(expected)), size

@@ -1,1 +1,0 @@
-"""How files are built, so far as Pillow does not tell or gets it wrong. Decodes no pixel."""

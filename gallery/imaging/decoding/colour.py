@@ -1,0 +1,229 @@
+"""Colour profiles: stored pixels → sRGB, as viewers show them.
+
+Profiles are untrusted. One that cannot be read is ignored, as in browsers. One that turns a picture
+into another, as no honest profile does, is reported in ``Colour.doubt``.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from PIL import Image, ImageCms
+
+from gallery.imaging.decoding.icc_profiles import Chromaticity, profile_of_cicp, profile_of_gamma
+from gallery.imaging.decoding.matrix_profiles import MatrixProfile, parse_matrix_profile
+from gallery.imaging.pixels import Pixels
+
+MAX_PROFILE_BYTES: Final = 4 * 2**20
+
+_UNSEEN_MAX, _UNSEEN_MEAN = 12, 2.0
+"""A profile that changes 8-bit values by no more, at most and on average, is not applied: those of
+sRGB itself and of gamma 2.2."""
+
+_SAME: Final = 2
+"""Of 255. By how much ``MatrixProfile`` may differ from lcms."""
+
+_FAR: Final = 48
+"""Of 255. If a grey changes by more, viewers that ignore the profile show another picture."""
+
+_FALLS: Final = 8
+_EXPONENTS: Final = {64: (0.3, 7.0), 128: (0.4, 4.0), 192: (0.3, 7.0)}
+"""Stored grey → the range of plausible exponents. Linear light has 1, screens have 1.8 to 2.6."""
+
+_NO_CACHE: Final = 0x0040  # lcms: the cache of a transform is not thread-safe
+_CLASSES: Final = frozenset({"mntr", "scnr", "prtr", "spac"})
+_MODES: Final = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
+
+FALLING: Final = (
+    "Its colour profile makes bright what is stored dark, which no ordinary profile does."
+)
+EXTREME: Final = "Its colour curve is so steep that it hides what is stored."
+SWAPPED: Final = "Its colour profile swaps colours, which no ordinary profile does."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Colour:
+    """How to convert pixels to sRGB. ``transform``: None if they are sRGB already.
+
+    ``greys``: 256 × 3, the result for each grey. ``fast``: the same as ``transform``, but faster.
+    ``far``: viewers that ignore the profile show another picture. ``doubt``: why the profile is
+    suspicious, as a sentence.
+    """
+
+    transform: ImageCms.ImageCmsTransform | None = None
+    greys: Pixels | None = None
+    fast: MatrixProfile | None = None
+    far: bool = False
+    doubt: str | None = None
+
+    def shown(self, image: Image.Image) -> Pixels:
+        """RGB, L, CMYK or LAB → height × width × 3 in sRGB, read-only."""
+        if self.transform is None:
+            return as_rgb(stored(image))
+        if image.mode == "L" and self.greys is not None:
+            pixels = np.asarray(cv2.LUT(as_rgb(image), self.greys[None]), np.uint8)
+        elif self.fast is not None:
+            pixels = self.fast.apply(as_rgb(image))
+        else:
+            return as_rgb(self.transform.apply(image))
+        pixels.flags.writeable = False
+        return pixels
+
+
+def stored(image: Image.Image) -> Image.Image:
+    """RGB or L without any profile."""
+    if image.mode == "LAB":
+        return _lab().apply(image)
+    return image if image.mode in ("L", "RGB") else image.convert("RGB")
+
+
+def as_rgb(image: Image.Image) -> Pixels:
+    """RGB or L → height × width × 3, read-only."""
+    # np.asarray(RGB image) packs pixel by pixel; band by band takes a third to a quarter of it.
+    bands = [np.asarray(band) for band in image.split()]
+    pixels = cv2.merge(bands * 3 if len(bands) == 1 else bands).astype(np.uint8, copy=False)
+    pixels.flags.writeable = False
+    return pixels
+
+
+SRGB: Final = Colour()
+
+
+def colour_of(info: Mapping[Any, Any], mode: str) -> Colour:
+    """The conversion for a picture with Pillow's ``info``.
+
+    Sources in the order of browsers: cICP or nclx, the ICC profile, sRGB, gAMA with cHRM.
+    """
+    cicp = info.get("cicp")
+    if cicp is not None:
+        profile = profile_of_cicp(cicp[0], cicp[1])
+        named = None if profile is None else _of_profile(profile, mode)
+        # These curves are standards, however steep.
+        return SRGB if named is None else replace(named, doubt=None)
+    icc = info.get("icc_profile")
+    if isinstance(icc, bytes) and len(icc) <= MAX_PROFILE_BYTES:
+        found = _of_profile(icc, mode)
+        if found is not None:
+            return found
+    gamma, chromaticity = info.get("gamma"), info.get("chromaticity")
+    if "srgb" in info or not isinstance(gamma, float) or gamma <= 0:
+        return SRGB
+    return _of_profile(profile_of_gamma(gamma, _pairs(chromaticity)), mode) or SRGB
+
+
+def _pairs(
+    chromaticity: object,
+) -> tuple[Chromaticity, Chromaticity, Chromaticity, Chromaticity] | None:
+    if not isinstance(chromaticity, tuple) or len(chromaticity) != 8:
+        return None
+    white, red, green, blue = (
+        (float(chromaticity[at]), float(chromaticity[at + 1])) for at in (0, 2, 4, 6)
+    )
+    return white, red, green, blue
+
+
+@lru_cache(16)
+def _of_profile(icc: bytes, mode: str) -> Colour | None:
+    """The conversion of ``mode`` by a profile; None if it is damaged or for another mode."""
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        theirs = _MODES.get(profile.profile.xcolor_space.strip())
+        if profile.profile.device_class not in _CLASSES or theirs is None:
+            return None
+        # Grey pixels may have an RGB profile; all other modes must agree.
+        if theirs != mode and (theirs, mode) != ("RGB", "L"):
+            return None
+        return _measured_colour(_transform(profile, theirs), theirs, parse_matrix_profile(icc))
+    except Exception:  # lcms, Pillow and damaged tags raise nearly anything
+        return None
+
+
+def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
+    return ImageCms.buildTransform(
+        profile,
+        _srgb(),
+        mode,
+        "RGB",
+        ImageCms.Intent.PERCEPTUAL,
+        ImageCms.Flags(_NO_CACHE),
+    )
+
+
+@cache
+def _srgb() -> ImageCms.core.CmsProfile:
+    return ImageCms.createProfile("sRGB")
+
+
+@cache
+def _lab() -> ImageCms.ImageCmsTransform:
+    return _transform(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB")
+
+
+def _measured_colour(
+    transform: ImageCms.ImageCmsTransform, mode: str, fast: MatrixProfile | None
+) -> Colour:
+    """Tests the profile on ramps of each channel, on greys and on a grid of colours."""
+    if mode == "LAB":
+        return Colour(transform)
+    ramps = _ramps(mode)
+    sample = Image.fromarray(ramps if mode != "L" else ramps[..., 0], mode)
+    shown = as_rgb(transform.apply(sample))
+    moved = cv2.absdiff(shown, as_rgb(stored(sample)))
+    doubt = _doubt(shown.astype(int), mode)
+    unseen = moved.max() <= _UNSEEN_MAX and moved.mean() <= _UNSEEN_MEAN
+    if unseen and mode != "CMYK" and doubt is None:
+        return SRGB
+    if fast is not None and (mode != "RGB" or cv2.absdiff(fast.apply(ramps), shown).max() > _SAME):
+        fast = None
+    greys = None if mode == "CMYK" else shown[0]
+    return Colour(transform, greys, fast, bool(moved[0].max() > _FAR), doubt)
+
+
+@cache
+def _ramps(mode: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Rows of 256: greys, then each channel alone; for RGB also a grid of 16³ colours."""
+    steps = np.arange(256, dtype=np.uint8)
+    channels = len(mode) if mode != "L" else 1
+    rows = np.zeros((1 + channels, 256, channels), np.uint8)
+    rows[0, :, : min(channels, 3)] = steps[:, None]
+    for channel in range(channels):
+        rows[1 + channel, :, channel] = steps
+    if mode != "RGB":
+        return rows
+    grid = np.stack(np.meshgrid(*[np.arange(16) * 17] * 3), axis=-1).reshape(16, 256, 3)
+    return np.concatenate([rows, grid.astype(np.uint8)])
+
+
+def _doubt(shown: np.ndarray[Any, np.dtype[np.int_]], mode: str) -> str | None:
+    """Why the ramps look suspicious after conversion; None if they do not."""
+    channels = len(mode) if mode != "L" else 1
+    light = shown[: 1 + channels] @ np.array([0.299, 0.587, 0.114])
+    if mode == "CMYK":  # more ink is less light
+        light = 255 - light
+    if (np.maximum.accumulate(light, axis=1) - light).max() > _FALLS:
+        return FALLING
+    if mode == "CMYK":
+        return None
+    for at, (least, most) in _EXPONENTS.items():
+        if not least <= _exponent(at, float(light[0, at])) <= most:
+            return EXTREME
+    if mode == "RGB":
+        full = shown[1:4, 255]
+        others = full + np.diag([-256] * 3)
+        if (full.diagonal() <= others.max(axis=1)).any():
+            return SWAPPED
+    return None
+
+
+def _exponent(at: int, light: float) -> float:
+    """The e for which (at / 255) ** e is the linear light of an sRGB grey."""
+    value = light / 255
+    linear = value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+    return math.log(max(linear, 1e-6)) / math.log(at / 255)

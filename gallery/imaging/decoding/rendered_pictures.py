@@ -1,0 +1,145 @@
+"""Every picture that a viewer may show of a file, and the names of its views.
+
+A file may hold later frames and pages, second pictures and a camera's thumbnail, and each of them
+has several renderings, for example over white and over black.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gallery.imaging import decoding
+from gallery.imaging.decoding import FilePicture
+from gallery.imaging.decoding.limits import PictureLimits
+from gallery.imaging.decoding.pictures import Picture
+from gallery.imaging.pixels import Pixels
+
+FULL_VIEW: Final = "full"
+"""View of the first picture as most viewers show it."""
+
+VIDEO_VIEW: Final = "video"
+"""The video in a motion photo, which is read when it is screened."""
+
+_LETTERS: Final = {"black": "b", "colour": "c", "unconverted": "u", "inverted": "i"}
+"""``Rendering.name`` → the last letter of a view's name."""
+
+_IN_WORDS: Final = {
+    "black": "over black",
+    "colour": "as colour alone",
+    "unconverted": "without its colour profile",
+    "inverted": "with its inks inverted",
+}
+"""``Rendering.name`` → words for people."""
+
+_NAMES: Final = {letter: name for name, letter in _LETTERS.items()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RenderedPicture:
+    """One rendering of one of a file's pictures, for descriptors.
+
+    ``frame``: its number in an animation or a file of pages, else 0. ``rendering``: "" for the
+    usual one, else for example ``black``, ``picture-1 black`` or ``thumbnail``. ``doubt``: why its
+    colour profile is suspicious, as a sentence.
+    """
+
+    rgb: Pixels
+    legacy_rgb: Pixels
+    frame: int
+    rendering: str
+    duration_ms: int
+    doubt: str | None
+
+    @property
+    def view(self) -> str:
+        """The name of its view in the database."""
+        return view_name(self.frame, self.rendering)
+
+
+def rendered_pictures(
+    data: bytes, limits: PictureLimits, *, first: Picture | None = None
+) -> Iterator[RenderedPicture]:
+    """The distinct pictures of a file, in order, each in all its renderings.
+
+    ``first``: the first picture, if it is decoded already. Raises as ``decoding.file_pictures``.
+    """
+    for shown in decoding.file_pictures(data, limits, first=first):
+        yield from _all_renderings(shown)
+
+
+def view_name(frame: int, rendering: str) -> str:
+    """At most 16 characters: ``full``, ``full b``, ``frame-3``, ``picture-1 u``, ``thumbnail``."""
+    *other, last = rendering.split() or [""]
+    letter = _LETTERS.get(last, "")
+    names = [*other, last] if not letter else other
+    name = " ".join(names) or (f"frame-{frame}" if frame else FULL_VIEW)
+    return f"{name} {letter}".rstrip()
+
+
+def other_renderings(views: Iterable[str]) -> list[str]:
+    """The renderings of a still other than the usual one, from its stored views."""
+    found = re.compile(r"full [bcui]|(?:picture-\d+|thumbnail)(?: [bcui])?")
+    return [parse_view(view)[1] for view in sorted(set(views)) if found.fullmatch(view)]
+
+
+def parse_view(view: str) -> tuple[int, str]:
+    """Frame number and rendering from the name of a view."""
+    name, _, letter = view.partition(" ")
+    found = re.fullmatch(r"frame-(\d+)", name)
+    usual = found is not None or name == FULL_VIEW
+    words = [] if usual else [name]
+    words += [_NAMES[letter]] if letter else []
+    return int(found[1]) if found else 0, " ".join(words)
+
+
+def describe_rendering(rendering: str) -> str:
+    """A rendering in words for a sentence: ``the picture over black``, ``the preview in the file``.
+
+    Also for the renderings that screening adds: strips, sections and the streams of a video.
+    """
+    what, ways = "the picture", []
+    for name, number in re.findall(r"([a-z]+)[- ]?(\d*)", rendering):
+        if name == "picture":
+            what = f"picture {number} in the file"
+        elif name == "thumbnail":
+            what = "the preview in the file"
+        elif name == VIDEO_VIEW:
+            what = "the video in the photo"
+        elif name == "stream":
+            what = f"video track {number}"
+        elif name == "strips":
+            ways.append(f"taken apart in strips ({number})")
+        elif name == "section":
+            what = f"section {number} of {what}"
+        else:
+            ways.append(_IN_WORDS[name])
+    return " ".join([what, *ways])
+
+
+def rendering_labels(renderings: Sequence[str]) -> list[str]:
+    """Labels of buttons that choose between renderings of one file: ``Over black``."""
+    transparent = any(name.endswith(("black", "colour")) for name in renderings)
+    usual = "Over white" if transparent else "Usual"
+    return [_label(describe_rendering(name)) if name else usual for name in renderings]
+
+
+def _label(words: str) -> str:
+    words = words.removeprefix("the picture ").removeprefix("the ").removesuffix(" of the picture")
+    return words[0].upper() + words[1:]
+
+
+def _all_renderings(shown: FilePicture) -> Iterator[RenderedPicture]:
+    picture, frame, name = shown.picture, 0, ""
+    if shown.place in ("full", "frame"):
+        frame = shown.number
+    else:
+        name = "thumbnail" if shown.place == "thumbnail" else f"picture-{shown.number}"
+    facts = shown.duration_ms or 0, picture.doubt
+    usual, *others = picture.renderings()
+    yield RenderedPicture(usual.rgb, picture.legacy_rgb, frame, name, *facts)
+    for other in others:
+        rendering = f"{name} {other.name}".strip()
+        yield RenderedPicture(other.rgb, other.rgb, frame, rendering, *facts)
