@@ -95,7 +95,6 @@ class Access:
         return "" if can(Actor.caller(cast(Caller, self)), "see matches") else self.client
 
     def allows(self, scope: str) -> bool:
-        """Whether ``require(scope)`` would pass."""
         return scope in self.scopes
 
     def may_change(self, added_by: str) -> bool:

@@ -20,8 +20,6 @@ from imgsmlr_site.models import ApiKey, Scope
 
 
 class ApiKeyForm(forms.ModelForm):
-    """Scopes as check boxes."""
-
     scopes = forms.MultipleChoiceField(
         choices=Scope.choices, widget=UnfoldAdminCheckboxSelectMultipleWidget
     )

@@ -4,8 +4,6 @@ from django.apps import AppConfig
 
 
 class SiteConfig(AppConfig):
-    """Registers the models and the system checks."""
-
     name = "imgsmlr_site"
     verbose_name = "Access"
     default_auto_field = "django.db.models.BigAutoField"

@@ -98,7 +98,6 @@ def storage() -> dict[str, int]:
 
 
 def versions() -> dict[str, str]:
-    """What runs here."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT current_setting('server_version'),"

@@ -7,7 +7,7 @@ understood and refused) or ``server_error``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -51,12 +51,10 @@ STATUSES: Mapping[type[UserError], int] = {
 
 
 def status_of(error: UserError) -> int:
-    """The HTTP status of a refusal."""
     return next((STATUSES[cls] for cls in type(error).__mro__ if cls in STATUSES), 400)
 
 
 def problem(status: int, code: str, detail: str, field: str | None = None) -> dict[str, Any]:
-    """The body of an error."""
     kind = "validation_error" if status == 400 else "client_error"
     body = {"type": "server_error" if status >= 500 else kind, "code": code, "detail": detail}
     return {**body, "field": field} if field else body
@@ -69,7 +67,6 @@ def problem_response(status: int, code: str, detail: str) -> HttpResponse:
 
 
 def user_error_response(error: UserError) -> HttpResponse:
-    """A ``UserError`` as a plain Django response."""
     status, body, headers = user_problem(error)
     return HttpResponse(
         orjson.dumps(body), content_type="application/json", status=status, headers=headers
@@ -155,31 +152,29 @@ def sentence(detail: exceptions.ErrorDetail) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """``handler400``."""
-    if request.path.startswith(API_PREFIX):
-        return problem_response(400, "bad_request", "The request is malformed.")
-    return defaults.bad_request(request, exception)
+Handler = Callable[..., HttpResponse]
 
 
-def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """``handler403``."""
-    if request.path.startswith(API_PREFIX):
-        return problem_response(403, "forbidden", "You may not do this.")
-    return defaults.permission_denied(request, exception)
+def _handler(status: int, code: str, detail: str, page: Handler) -> Handler:
+    """Answers JSON below ``API_PREFIX``, else Django's page."""
+
+    def answer(request: HttpRequest, *args: Exception, **named: Exception) -> HttpResponse:
+        if request.path.startswith(API_PREFIX):
+            return problem_response(status, code, detail)
+        return page(request, *args, **named)
+
+    return answer
 
 
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """``handler404``."""
-    if request.path.startswith(API_PREFIX):
-        return problem_response(
-            404, "not_found", "There is nothing at this address: /api/docs/ lists what there is."
-        )
-    return defaults.page_not_found(request, exception)
-
-
-def server_error(request: HttpRequest) -> HttpResponse:
-    """``handler500``: tells no details; Django has logged them."""
-    if request.path.startswith(API_PREFIX):
-        return problem_response(500, "internal_error", "The service failed; its log says why.")
-    return defaults.server_error(request)
+bad_request = _handler(400, "bad_request", "The request is malformed.", defaults.bad_request)
+permission_denied = _handler(403, "forbidden", "You may not do this.", defaults.permission_denied)
+not_found = _handler(
+    404,
+    "not_found",
+    "There is nothing at this address: /api/docs/ lists what there is.",
+    defaults.page_not_found,
+)
+server_error = _handler(
+    500, "internal_error", "The service failed; its log says why.", defaults.server_error
+)
+"""``handler400`` and so on of the URL map."""

@@ -94,7 +94,6 @@ class FormParser(RestFormParser):
     """URL-encoded forms without NUL."""
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
-        """A QueryDict."""
         form = super().parse(stream, media_type, parser_context)
         refuse_nul(dict(form.lists()))
         return form
@@ -106,7 +105,6 @@ class MultiPartParser(RestMultiPartParser):
     def parse(
         self, stream: Any, media_type: Any = None, parser_context: Any = None
     ) -> DataAndFiles:
-        """The fields and the files."""
         parsed = super().parse(stream, media_type, parser_context)
         refuse_nul(dict(parsed.data.lists()))
         return parsed

@@ -57,8 +57,6 @@ class MetricsMiddleware:
 
 
 class DatabaseCollector(Collector):
-    """Counts read from the database at the scrape."""
-
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Images by status, each queue, and who tries variants of an item."""
         images = GaugeMetricFamily("images", "Images by status.", labels=["status"])
@@ -92,7 +90,6 @@ def may_read_metrics(access: Access) -> bool:
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The metrics page."""
     access: Access = request.access  # type: ignore[attr-defined]
     if not may_read_metrics(access):
         raise access.missing("the scope 'search' or a staff login")

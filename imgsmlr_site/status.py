@@ -52,12 +52,10 @@ class StatusSerializer(serializers.Serializer[Any]):
 
 
 def image_counts() -> dict[str, int]:
-    """Images by status, every status named."""
     return _by_status(Image.objects.all())
 
 
 def video_counts() -> dict[str, int]:
-    """Videos by status, every status named."""
     return _by_status(Video.objects.all())
 
 

@@ -113,7 +113,6 @@ class CalmPrinter(Printer):
     """Output may be gone while the commands still stop: ``make run | tee log``, Ctrl-C."""
 
     def write(self, message: Message) -> None:
-        """Print one line of a command."""
         with contextlib.suppress(OSError):
             super().write(message)
 

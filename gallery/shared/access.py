@@ -20,9 +20,7 @@ class Access(Protocol):
         """``client``, or empty."""
         ...
 
-    def allows(self, scope: str) -> bool:
-        """Whether ``require`` would pass."""
-        ...
+    def allows(self, scope: str) -> bool: ...
 
     def require(self, scope: str) -> None:
         """Raise a ``UserError`` unless the scope is held."""
@@ -49,11 +47,9 @@ NOBODY: Final = Sender("")
 
 
 def sender_of(request: Any) -> Sender:
-    """Who sent a request."""
     access = access_of(request)
     return Sender(access.actor, access.probes_as)
 
 
 def access_of(request: Any) -> Access:
-    """The access of a Django or REST framework request."""
     return cast(Access, request.access)

@@ -23,7 +23,6 @@ class _Echo:
 def csv_lines(
     columns: Sequence[str], rows: Iterable[Iterable[Any]], *, line_end: str = "\r\n"
 ) -> Iterator[str]:
-    """The header and one line per row."""
     write = csv.writer(_Echo(), lineterminator=line_end).writerow
     yield write(columns)
     for row in rows:

@@ -130,7 +130,6 @@ class EmbeddedPostgres:
 
     @property
     def dsn(self) -> str:
-        """A connection string for psql and its like."""
         return f"postgresql://{ROLE}@/{DATABASE}?host={quote(str(self.sockets))}&port={PORT}"
 
     def start(self) -> None:

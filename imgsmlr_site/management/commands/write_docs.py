@@ -27,11 +27,9 @@ class Command(BaseCommand):
     help = "Write the generated pages of docs/."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """--check fails if a file on disk differs."""
         parser.add_argument("--check", action="store_true")
 
     def handle(self, *args: Any, check: bool, **options: Any) -> None:
-        """Raises CommandError when stale."""
         directory = settings.BASE_DIR / "docs"
         generated = {
             "openapi.yaml": openapi(),
@@ -51,14 +49,12 @@ class Command(BaseCommand):
 
 
 def openapi() -> str:
-    """The schema of /api/schema/, as YAML."""
     schema = SchemaGenerator().get_schema(request=None, public=True)
     rendered: bytes = OpenApiYamlRenderer().render(schema, renderer_context={})
     return rendered.decode()
 
 
 def image_states() -> str:
-    """The state machine of images as a Mermaid diagram."""
     return diagram("an image", "gallery.items.item.TRANSITIONS", Status.PENDING, TRANSITIONS)
 
 
@@ -137,12 +133,10 @@ def tables() -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table."""
     return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
 
 
 def diagram(of: str, source: str, first: Any, transitions: Mapping[Any, Set[Any]]) -> str:
-    """A page with a state machine."""
     lines = [
         f"    {start.value} --> {end.value}"
         for start, ends in transitions.items()
