@@ -13,7 +13,7 @@ from gallery.items.item import Status
 from moderation.access.permissions import Role
 from moderation.audit.models import AuditEvent
 from moderation.cases.models import ReviewCase
-from moderation.lists.models import BannedList
+from moderation.lists.models import BannedList, RetroScan
 from moderation.lists.verdicts import Action
 from tests import factories as pictures
 from tests.browser.accessibility import serious
@@ -173,3 +173,15 @@ def test_pages_fit_and_can_be_read(
         page.goto(f"/admin/moderation/console/{path}")
         assert serious(page) == []
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+def test_the_page_of_a_scan_follows_it_to_its_end(open_page: OpenPage, lead: User) -> None:
+    scan = RetroScan.objects.create(
+        list=make.make_list(), state="running", total=2, done=1, reason="a test", added_by="lee"
+    )
+    page = enter(open_page, lead, f"scans/{scan.pk}/")
+    expect(page.get_by_text("1 of 2 items")).to_be_visible()
+    RetroScan.objects.update(state="done", done=2, found=7)
+    expect(page.get_by_text("2 items looked for")).to_be_visible()
+    expect(page.locator("dd", has_text="7")).to_be_visible()
+    expect(page.locator("[data-unfinished][hx-get]")).to_have_count(0)
