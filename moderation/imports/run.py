@@ -91,9 +91,9 @@ def _read_and_write(row: ListImport, by: Actor, stream: BinaryIO | None, tell: T
             with transaction.atomic():
                 staged = stage(source, Format(row.format), options, now=now, tell=told)
             if staged.rows > ANALYZE_ROWS:
-                # Soon after another import the database may not know yet how many there are, and
-                # compare each with each: 50 s instead of 5 for 50,000. Outside of the transaction,
-                # whose end else gave the lock back.
+                # Soon after another import the planner may not know the sizes of the tables, and
+                # compare every pair: 50 s instead of 5 for 50,000 rows. Not inside the transaction,
+                # whose end would release the session lock.
                 with connection.cursor() as cursor:
                     cursor.execute(sql.ANALYZE)
             with transaction.atomic():
@@ -117,7 +117,7 @@ def _compare(
         "list": row.list_id,
         "now": now,
         "by": by.name,
-        # What stands beyond the place where a file broke off was not removed from it.
+        # Entries after the place where a file ends early are not missing.
         "full": options.full and not staged.broken,
         "theirs": list(sql.RETIRED_BY_SOURCE),
         "withdrawn": sql.WITHDRAWN,
@@ -125,7 +125,7 @@ def _compare(
         "missing": sql.MISSING,
     }
     if not row.dry_run:
-        # Before its items, as every command does it, and so that what is compared stays as it is.
+        # Before its items, as every command does; so the compared items cannot change.
         list_writes.locked(row.list_id)
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL work_mem = '64MB'")

@@ -74,7 +74,7 @@ _EMPTY: Final = {
     "feedback": "'none'", "expires_at": "NULL",
 }  # fmt: skip
 _NEW: Final = {
-    # An entry without id is known by its hash alone: what it leaves out it takes nothing from.
+    # An entry without id is known by its hash alone: empty fields change nothing.
     name: f"CASE WHEN e.has_id THEN {of}.{name} "
     f"ELSE coalesce(nullif({of}.{name}, {empty}), i.{name}) END"
     for name, empty in _EMPTY.items()

@@ -74,7 +74,7 @@ def stage(
         try:
             cursor.copy_expert("COPY staged FROM STDIN", pieces, PIECE)
         except psycopg2.Error:
-            # What reading raises comes out as a cancelled query.
+            # An error while reading appears as a cancelled query.
             if pieces.error is None:
                 raise
             raise pieces.error from None
@@ -131,7 +131,7 @@ def _lines(
         else:
             staged.bad_count += 1
             staged.broken |= row.ends_file
-            # The row at which the file breaks off is always its last.
+            # The row at which the file ends is always the last one.
             if len(staged.bad) < BAD_ROWS or row.ends_file:
                 staged.bad.append(row)
     tell()

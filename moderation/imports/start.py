@@ -16,12 +16,7 @@ from django_q.tasks import async_task
 
 from gallery.items.file_storage import delete_after_commit, undo_files
 from gallery.shared.errors import Conflict, NotFound, UserError
-from moderation.access.permissions import (
-    Actor,
-    NotAllowed,
-    Role,
-    check,
-)
+from moderation.access.permissions import Actor, NotAllowed, Role, check
 from moderation.audit import trail
 from moderation.imports.models import ListImport
 from moderation.imports.options import Options, check_fits
@@ -143,7 +138,7 @@ def run_in_background(import_id: int) -> str:
     if row is None:
         return "gone"
     try:
-        # Whether they may was checked when they began or confirmed it.
+        # Permissions were checked when it was started or confirmed.
         return run(by=Actor(row.added_by, Role.ADMIN), import_id=import_id).state
     except Busy:
         return "busy"

@@ -27,14 +27,7 @@ from numpy.typing import NDArray
 
 from gallery.shared.binary_copy import BIGINT, read_rows
 from moderation.lists import hash_index
-from moderation.lists.hash_index import (
-    HIT,
-    Hashes,
-    HashIndex,
-    HashIndexUnusable,
-    Hits,
-    Items,
-)
+from moderation.lists.hash_index import HIT, Hashes, HashIndex, HashIndexUnusable, Hits, Items
 
 REFRESH_ROWS = 5000
 """Rows missing from the file from which on it is written anew."""
@@ -141,7 +134,7 @@ def refresh(*, always: bool = False) -> int:
         if _count(settled.index.watermark) == len(settled.index):
             return len(settled.index)
     watermark, _ = _bounds()
-    # Complete, as all of these transactions had ended when the watermark was read.
+    # Complete: all of these transactions had ended when the watermark was read.
     rows = _rows(f"tx < {watermark}")
     hashes = np.ascontiguousarray(rows["hash"])
     hash_index.build(path(), rows["id"].astype(np.int64), hashes, watermark=watermark)
@@ -188,7 +181,7 @@ def _current() -> tuple[_Settled, Items, Hashes]:
 def _usable(known: _Settled | None, next_one: int) -> _Settled:
     """``known`` if it still belongs to this file and this database; else the file, opened again."""
     identity = _identity()
-    # A database that was set back to an earlier state counts its transactions again from there.
+    # A restored database counts its transactions from an earlier number again.
     if known is not None and known.identity == identity and known.until <= next_one:
         return known
     index = None

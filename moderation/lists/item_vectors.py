@@ -68,7 +68,7 @@ def matching(column: str, version: str, lists: Sequence[int]) -> Pictures:
     rows = _live(column, version, lists)
     known = _kept.get(key, Pictures(rows[:0], np.empty((0, 0), np.float32)))
     if not np.array_equal(known.rows, rows):
-        # Made anew and never written again, so that threads may share it.
+        # A new array, never changed again, so that threads may share it.
         known = _kept[key] = _renewed(known, rows, column)
     return known
 
@@ -115,7 +115,7 @@ def _renewed(known: Pictures, rows: NDArray[np.void], column: str) -> Pictures:
     same = at < len(known)
     same[same] = known.rows[at[same]] == rows[same]
     ids, fresh = _read(column, rows["id"][~same])
-    # What was deleted meanwhile has none.
+    # Rows deleted meanwhile have none.
     there = same | np.isin(rows["id"], ids)
     rows, same, at = rows[there], same[there], at[there]
     size = max(known.vectors.shape[1], fresh.shape[1])

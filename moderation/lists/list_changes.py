@@ -11,12 +11,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from gallery.shared.errors import Conflict, NotFound
-from moderation.access.permissions import (
-    Actor,
-    NotAllowed,
-    Role,
-    check,
-)
+from moderation.access.permissions import Actor, NotAllowed, Role, check
 from moderation.audit import trail
 from moderation.lists import item_changing, list_writes
 from moderation.lists.models import BannedItem, ListChange
@@ -86,7 +81,7 @@ def _locked(by: Actor, change_id: int) -> ListChange:
 def _decide(row: ListChange, state: str, verb: str, by: Actor, reason: str) -> ListChange:
     row.state, row.decided_by, row.decided_at = state, by.name, timezone.now()
     row.answer = reason[:1000]
-    # A list that the change has deleted is none any more.
+    # Not the foreign key: the change may have deleted the list.
     row.save(update_fields=["state", "decided_by", "decided_at", "answer"])
     trail.record(
         by=by.name,

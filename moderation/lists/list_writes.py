@@ -17,11 +17,7 @@ from gallery.items.retention import WithheldReason
 from gallery.shared.errors import Conflict, NotFound, UserError
 from moderation.access.permissions import OVERRIDE, Actor, NotAllowed, check
 from moderation.audit import trail
-from moderation.lists import (
-    rescans,
-    thresholds,
-    weakening,
-)
+from moderation.lists import rescans, thresholds, weakening
 from moderation.lists.models import BannedFingerprint, BannedItem, BannedList, ListMethod
 from moderation.lists.verdicts import PICTURE_TYPES, PROVING, is_stricter
 from moderation.lists.weakening import Facts
@@ -351,7 +347,7 @@ def method_problems(method: ListMethod) -> Iterator[InvalidList]:
     largest = thresholds.LARGEST[method.match_type]
     for name in ("threshold", "observe"):
         value = getattr(method, name)
-        # Written so that what is not a number fails, too.
+        # Written so that NaN fails as well.
         if value is not None and not 0 <= value <= largest:
             yield InvalidList(
                 f"A distance of {method.match_type} is a number from 0 to {largest:g}.", field=name

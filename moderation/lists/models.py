@@ -17,12 +17,7 @@ from pgvector.django import VectorField
 
 from gallery.items.vectors import Fingerprint
 from moderation.lists.thresholds import Thresholds, effective
-from moderation.lists.verdicts import (
-    HASH_TYPES,
-    PICTURE_TYPES,
-    Action,
-    Severity,
-)
+from moderation.lists.verdicts import HASH_TYPES, PICTURE_TYPES, Action, Severity
 
 ACTIONS = [(action.value, action.value) for action in Action]
 SEVERITIES = [(severity.value, severity.name.lower()) for severity in Severity]
@@ -296,7 +291,7 @@ class BannedHash(models.Model):
         verbose_name_plural = "hashes"
         indexes = [
             models.Index(fields=["value"], condition=~Q(kind="pdq"), name="bannedhash_exact"),
-            # The very same hash; what is near to one is found by ``moderation.lists.hash_index``.
+            # For equal hashes; near ones are found by ``moderation.lists.hash_index``.
             HashIndex(fields=["value"], condition=Q(kind="pdq"), name="bannedhash_pdq_value"),
             models.Index(fields=["tx"], condition=Q(kind="pdq"), name="bannedhash_pdq_tx"),
         ]

@@ -19,12 +19,7 @@ from moderation.access.permissions import Actor, Deferred, Role
 from moderation.audit import trail
 from moderation.audit.models import AuditEvent
 from moderation.lists import thresholds
-from moderation.lists.models import (
-    BannedItem,
-    BannedList,
-    ListChange,
-    ListMethod,
-)
+from moderation.lists.models import BannedItem, BannedList, ListChange, ListMethod
 from moderation.lists.verdicts import Severity, is_stricter
 
 CHANGE_WAITS: Final = timedelta(days=7)

@@ -55,7 +55,7 @@ def suspend_flooding(item_id: int) -> ReviewCase | None:
     latest = CaseMatch.objects.filter(item=item).order_by("-id").first()
     if latest is None:
         raise AssertionError("a flooding item has matches")
-    # Before the list and the audit, as the gate has them: see ``gallery.shared.locking``.
+    # Locked before the list and the audit, as in the gate: see ``gallery.shared.locking``.
     locked(Image.objects.filter(pk__in=filter(None, [latest.image_id])).only("pk"), no_key=True)
     locked(Video.objects.filter(pk__in=filter(None, [latest.video_id])).only("pk"), no_key=True)
     latest.refresh_from_db(fields=["image", "video"])
@@ -98,7 +98,7 @@ def _raise(item: BannedItem, latest: CaseMatch, reason: str) -> ReviewCase:
         cluster=f"flood-{item.pk}",
         evidence={"flood": reason, "item": item.pk, "sha256": latest.sha256},
     )
-    # A copy: the match itself belongs to the case of its subject.
+    # A copy: the match itself belongs to another case.
     latest.pk, latest.case = None, case
     latest.save(force_insert=True)
     trail.record(

@@ -124,7 +124,7 @@ def _screen_items(scan: RetroScan) -> bool:
     """Compare some items and save the progress; False if none are left."""
     policy = policies.current().get(scan.list_id)
     some = list(_items(scan).order_by("pk")[:BATCH_ITEMS])
-    # A list that was switched off meanwhile, or that allows, hides nothing.
+    # Switched off meanwhile, or an allow list: nothing to withhold.
     if policy is None or policy.is_allow_list or not some:
         return False
     found = rescan_candidates.of_items(some, policy, leases.Renewal(scan, LEASE))
@@ -157,7 +157,7 @@ def _screen_animations(scan: RetroScan) -> bool:
     views = ImageFingerprint.objects.filter(item=OuterRef("pk")).exclude(view=FULL_VIEW)
     by_models = policy.thresholds.keys() & set(VECTOR_TYPES)
     if not (by_models and items.filter(fingerprints__isnull=False).exists()):
-        # Of all but the clip of a photograph the hashes are stored, and were compared.
+        # All hashes are stored and were compared, except those of motion photos' videos.
         if "pdq" not in policy.thresholds:
             return False
         views = views.filter(view=VIDEO_VIEW)

@@ -136,7 +136,7 @@ def _near(asked: _Query, pictures: Pictures) -> list[_Row]:
     order = np.argsort(-logits, kind="stable")
     if not asked.frame.in_parts:
         order = order[whole[order] <= FARTHEST_WHOLE]
-    # A video has hundreds of pictures that are alike: they must not push other items out.
+    # A video has hundreds of similar frames: they must not push other items out.
     _, first = np.unique(pictures.rows["item"][order], return_index=True)
     order = order[np.sort(first)]
     verified = min(VERIFIED_MOST, max(VERIFIED_LEAST, len(pictures) // VERIFIED_SHARE))

@@ -72,7 +72,7 @@ class Coverage:
         in_use = {name for policy in self._policies.values() for name in policy.thresholds}
         if "pdq" in in_use and self._hashed:
             run.append("pdq")
-        # With nothing on the lists to compare, all of it was compared.
+        # Also if the lists have nothing to compare.
         return run + [
             name
             for name in VECTOR_TYPES

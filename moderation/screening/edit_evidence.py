@@ -64,7 +64,7 @@ def scaled(calibrated: int, share: float) -> int:
     A list that is stricter than the default is stricter with edits in the same proportion; one
     that is laxer is not, as nothing was measured there.
     """
-    # A third of three is one, whatever a float says.
+    # Against rounding errors: a third of three is one.
     return calibrated if calibrated < 0 else int(calibrated * min(1.0, share) + 1e-9)
 
 
@@ -107,7 +107,7 @@ def _evidence(seen: Variants, hashes: Hashes, share: float) -> list[EditEvidence
     rows, numbers, part, allowed = rows[worth], numbers[worth], part[worth], allowed[worth]
     denied = seen.contradictions(numbers, hashes[rows])
     found: list[EditEvidence | None] = [None] * len(hashes)
-    # The least denied, of what is allowed, is written last.
+    # The best variant, with the least denied, is written last.
     for at in np.argsort(-denied / allowed, kind="stable").tolist():
         if denied[at] <= allowed[at]:
             row, number = int(rows[at]), int(numbers[at])

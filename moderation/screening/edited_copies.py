@@ -18,12 +18,7 @@ from moderation.lists.models import BannedHash
 from moderation.lists.policies import Policies, using
 from moderation.lists.thresholds import DEFAULTS, Thresholds
 from moderation.lists.verdicts import Action
-from moderation.screening.edit_evidence import (
-    CALIBRATED,
-    FARTHEST,
-    evidence,
-    scaled,
-)
+from moderation.screening.edit_evidence import CALIBRATED, FARTHEST, evidence, scaled
 from moderation.screening.types import ContentFrame, ItemMatch
 
 EVERY_NTH: Final = 4

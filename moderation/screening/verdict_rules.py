@@ -8,14 +8,7 @@ from typing import Final
 
 from gallery.search import confidence as calibrated
 from moderation.lists.policies import Policies, Policy
-from moderation.lists.verdicts import (
-    ALLOWING,
-    HASH_TYPES,
-    PROVING,
-    Action,
-    Verdict,
-    strictest,
-)
+from moderation.lists.verdicts import ALLOWING, HASH_TYPES, PROVING, Action, Verdict, strictest
 from moderation.screening.types import ItemMatch
 
 FRAMES_OF_VIDEO: Final = 3
@@ -130,7 +123,7 @@ def _pictures_seen(matches: Sequence[ItemMatch]) -> dict[int, int]:
         if match.within and match.match_type not in HASH_TYPES:
             # Two renderings of one picture are one picture.
             ours.setdefault(match.item_id, set()).add((match.frame, match.time_ms))
-            # Times, where there are any: a picture has a vector and a hash.
+            # By time if there is one: the same frame has both a vector and a hash.
             time = match.item_time_ms
             place = (match.match_type, match.item_place) if time is None else time
             theirs.setdefault(match.item_id, set()).add(place)

@@ -30,12 +30,7 @@ from videos.index.borders import BorderDetector
 from videos.index.describing import TRIMMED_VIEW
 from videos.index.sampling import SAMPLES_PER_SECOND, find_spans
 from videos.models import Frame, ScreenedHashes, Video
-from videos.screened import (
-    RECORD,
-    SCREENED_PER_SECOND,
-    DistinctPictures,
-    ScreenedPicture,
-)
+from videos.screened import RECORD, SCREENED_PER_SECOND, DistinctPictures, ScreenedPicture
 
 LONG_SIDE: Final = 384
 """Pixels of a video's frames, as they are indexed."""

@@ -10,12 +10,7 @@ from django.contrib.auth.models import Group, User
 from gallery.items.models import Image
 from moderation.access.permissions import Actor, Role
 from moderation.cases.models import CaseMatch, ReviewCase
-from moderation.lists.models import (
-    BannedHash,
-    BannedItem,
-    BannedList,
-    ListMethod,
-)
+from moderation.lists.models import BannedHash, BannedItem, BannedList, ListMethod
 from moderation.lists.verdicts import PICTURE_TYPES, Action, Verdict
 
 ADMIN = Actor.machine("command")

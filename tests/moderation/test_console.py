@@ -19,13 +19,7 @@ from gallery.items.models import Image
 from moderation.access.permissions import Actor, Role
 from moderation.audit.models import AuditEvent
 from moderation.cases import deciding, locks
-from moderation.cases.models import (
-    CaseMatch,
-    DecisionBatch,
-    Exposure,
-    ReviewCase,
-    ReviewPreference,
-)
+from moderation.cases.models import CaseMatch, DecisionBatch, Exposure, ReviewCase, ReviewPreference
 from moderation.lists.models import BannedItem
 from tests import factories as pictures
 from tests import pages

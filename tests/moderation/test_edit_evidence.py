@@ -14,13 +14,7 @@ from gallery.imaging.descriptors.pdq_transform import MIRRORED_TURN
 from gallery.imaging.descriptors.pdq_variants import variants
 from gallery.imaging.pixels import Pixels
 from moderation.lists.hash_index import pack
-from moderation.screening.edit_evidence import (
-    CALIBRATED,
-    FARTHEST,
-    NEVER,
-    evidence,
-    scaled,
-)
+from moderation.screening.edit_evidence import CALIBRATED, FARTHEST, NEVER, evidence, scaled
 from tests.factories import wheel_photo
 from tests.moderation.test_gate import pdq_of
 

@@ -15,12 +15,7 @@ from moderation.audit.models import AuditEvent
 from moderation.imports import run, start
 from moderation.imports.models import ListImport
 from moderation.imports.options import options
-from moderation.lists.models import (
-    BannedHash,
-    BannedItem,
-    BannedList,
-    RetroScan,
-)
+from moderation.lists.models import BannedHash, BannedItem, BannedList, RetroScan
 from tests.moderation.factories import ADMIN, make_item, make_list
 from tests.moderation.hashlist_files import DATA, md5, pdq, sha1
 

@@ -25,12 +25,7 @@ from moderation.audit import trail
 from moderation.audit.models import AuditEvent
 from moderation.lists import item_adding, item_changing, list_writes
 from moderation.lists.item_reading import InvalidHash
-from moderation.lists.models import (
-    BannedFingerprint,
-    BannedHash,
-    BannedItem,
-    RetroScan,
-)
+from moderation.lists.models import BannedFingerprint, BannedHash, BannedItem, RetroScan
 from tests import factories as make
 from tests.moderation.factories import ADMIN, make_list, make_person
 

@@ -12,12 +12,7 @@ from moderation.audit import trail
 from moderation.audit.models import AuditEvent
 from moderation.lists import list_writes, thresholds
 from moderation.lists.list_writes import InvalidList
-from moderation.lists.models import (
-    BannedItem,
-    BannedList,
-    ListMethod,
-    RetroScan,
-)
+from moderation.lists.models import BannedItem, BannedList, ListMethod, RetroScan
 from tests.moderation.factories import ADMIN, make_item, make_list, make_person
 
 pytestmark = pytest.mark.django_db

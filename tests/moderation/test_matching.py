@@ -19,20 +19,9 @@ from django.db import connection, transaction
 from django_q.models import OrmQ
 
 from moderation import tasks
-from moderation.lists import (
-    banned_hashes,
-    item_adding,
-    item_changing,
-    list_writes,
-    policies,
-)
+from moderation.lists import banned_hashes, item_adding, item_changing, list_writes, policies
 from moderation.lists.hash_index import HashIndex
-from moderation.lists.models import (
-    BannedHash,
-    BannedItem,
-    BannedList,
-    ListMethod,
-)
+from moderation.lists.models import BannedHash, BannedItem, BannedList, ListMethod
 from moderation.lists.verdicts import Action
 from moderation.screening import exact, pdq
 from moderation.screening.types import NO_PIXELS, ContentFrame

@@ -18,13 +18,7 @@ from moderation.access.permissions import Actor, NotAllowed, Role
 from moderation.audit.models import AuditEvent
 from moderation.imports import run, start
 from moderation.imports.models import ListImport
-from moderation.lists import (
-    item_adding,
-    item_changing,
-    list_changes,
-    list_writes,
-    weakening,
-)
+from moderation.lists import item_adding, item_changing, list_changes, list_writes, weakening
 from moderation.lists.models import BannedItem, BannedList, ListChange
 from moderation.lists.verdicts import Severity
 from moderation.lists.weakening import NeedsSecondPerson

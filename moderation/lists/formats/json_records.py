@@ -18,13 +18,7 @@ import orjson
 
 from gallery.shared import exact_json
 from moderation.lists.formats.rows import InvalidRow, Row
-from moderation.lists.formats.source import (
-    CHUNK_BYTES,
-    NESTING,
-    BrokenFile,
-    Source,
-    WrongFormat,
-)
+from moderation.lists.formats.source import CHUNK_BYTES, NESTING, BrokenFile, Source, WrongFormat
 from moderation.lists.formats.values import BadValue, excerpt
 
 RECORD_NESTING: Final = 1_000
@@ -71,7 +65,7 @@ def rows_of_records(
 
 def _parsed(raw: bytes) -> Record:
     try:
-        # A long id stays what it is, as text.
+        # A long id is kept exactly, as text.
         record = exact_json.loads(raw, _whole_number)
     except orjson.JSONDecodeError as error:
         raise BadValue(f"this is not JSON: {error.msg}") from error

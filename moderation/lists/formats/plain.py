@@ -11,12 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from moderation.lists.formats.rows import (
-    HashKind,
-    HashRow,
-    InvalidRow,
-    Row,
-)
+from moderation.lists.formats.rows import HashKind, HashRow, InvalidRow, Row
 from moderation.lists.formats.source import LINE_CHARACTERS, Source, WrongFormat
 from moderation.lists.formats.values import (
     NOTE_CHARACTERS,

@@ -17,12 +17,7 @@ from moderation.lists.formats import (
     tech_against_terrorism,
     threatexchange,
 )
-from moderation.lists.formats.rows import (
-    HashKind,
-    HashRow,
-    Row,
-    State,
-)
+from moderation.lists.formats.rows import HashKind, HashRow, Row, State
 from moderation.lists.formats.source import (
     HEAD_BYTES,
     Source,

@@ -11,13 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from moderation.lists.formats.json_records import Record, rows_of_records
-from moderation.lists.formats.rows import (
-    Feedback,
-    HashRow,
-    Opinion,
-    Row,
-    State,
-)
+from moderation.lists.formats.rows import Feedback, HashRow, Opinion, Row, State
 from moderation.lists.formats.source import Source
 from moderation.lists.formats.values import (
     BadValue,

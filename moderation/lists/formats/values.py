@@ -43,24 +43,10 @@ _AFTER_KIND: Final = re.compile(
 )
 _BEFORE_KIND: Final = re.compile("^(hash|file|media|image|photo|video)")
 _SAME_KIND: Final = {f"sha2{bits}": f"sha{bits}" for bits in (256, 384, 512)} | {"pdq256": "pdq"}
-_IMAGE_FILES: Final = frozenset(
-    (
-        "jpg",
-        "jpeg",
-        "jfif",
-        "png",
-        "gif",
-        "webp",
-        "bmp",
-        "tif",
-        "tiff",
-        "heic",
-        "heif",
-        "avif",
-        "jxl",
-        "jp2",
-    )
-)
+_IMAGE_FILES: Final = frozenset((
+    "jpg", "jpeg", "jfif", "png", "gif", "webp", "bmp", "tif", "tiff", "heic", "heif", "avif", "jxl",
+    "jp2",
+))  # fmt: skip
 _VIDEO_FILES: Final = frozenset(
     ("mp4", "m4v", "mov", "webm", "mkv", "avi", "wmv", "flv", "mpg", "mpeg", "3gp", "ts", "ogv")
 )
@@ -98,7 +84,7 @@ def parse_kind(name: str) -> tuple[HashKind, Media]:
             raise Unmatchable(name)
         if word in HEX_DIGITS:
             return HashKind(word), media
-        # What stands after it goes first: "photo" also begins PhotoDNA.
+        # Suffixes first: "photo" also begins PhotoDNA.
         around = _AFTER_KIND.search(word) or _BEFORE_KIND.search(word)
         if around is None:
             raise BadValue(f"“{clean(name, 40)}” is not a known kind of hash")
@@ -154,7 +140,7 @@ def parse_quality(text: object) -> int | None:
         quality = float(str(text).strip().removesuffix("%").replace(",", "."))
     except ValueError:
         quality = math.nan
-    # A fraction below 1 may be a share of 1, of which nobody knows.
+    # A fraction below 1 may be on a scale of 0 to 1; that is ambiguous.
     if not (quality in (0, 1) or 1 < quality <= 100):
         raise BadValue(f"the quality “{clean(text, 20)}” is not a number from 0 to 100")
     return round(quality)

@@ -15,13 +15,7 @@ import orjson
 from gallery.shared.csv_export import csv_lines
 from gallery.shared.errors import UserError
 from moderation.lists.formats.reading import Format
-from moderation.lists.formats.rows import (
-    HashKind,
-    HashRow,
-    Media,
-    Opinion,
-    State,
-)
+from moderation.lists.formats.rows import HashKind, HashRow, Media, Opinion, State
 
 CSV_COLUMNS: Final = (
     "hash", "kind", "quality", "media", "state", "category", "severity", "tags", "source",

@@ -13,7 +13,7 @@ from moderation.lists import describing
 
 
 class Command(BaseCommand):
-    """Fills the gaps."""
+    """Describes items that lack vectors."""
 
     help = (
         "Describe items of lists that lack a model's vector, because it was not available when "

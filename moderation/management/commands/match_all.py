@@ -1,4 +1,4 @@
-"""``manage.py match_all``: look through everything that is here for what is on the lists."""
+"""``manage.py match_all``: rescan everything that is stored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMAND = Actor.machine("command")
 
 
 class Command(BaseCommand):
-    """Scans for one enabled list after another; one that was stopped goes on where it was."""
+    """Rescans for one enabled list after another; a stopped rescan is continued."""
 
     help = __doc__
 
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("--list", action="append", metavar="NAME", help="only this list")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Renew the index of hashes, then scan, showing how far it is."""
+        """Refresh the index of hashes, then rescan with a progress bar."""
         lists = BannedList.objects.filter(enabled=True, kind=BannedList.Kind.BANNED)
         if names := options["list"]:
             lists = lists.filter(name__in=names)
@@ -48,7 +48,7 @@ class Command(BaseCommand):
                 bar.total = scan.total
                 bar.update(scan.done - bar.n)
 
-            # Uploads that run now may have to be waited for more than once.
+            # Several attempts, as running uploads may take long to end.
             while not rescan.run(scan.pk, tell=tell):
                 scan.refresh_from_db()
                 if scan.claimed_until is not None:
