@@ -21,7 +21,7 @@ from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.console import enter
 from tests.moderation import factories as make
 from tests.moderation.recorded import NO_CASE, record, record_a_tale
-from tests.moderation.test_gate import flipped, pdq_of
+from tests.moderation.test_gates import flipped, pdq_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

@@ -16,7 +16,7 @@ from gallery.imaging.pixels import Pixels
 from moderation.lists.hash_index import pack
 from moderation.screening.edit_evidence import CALIBRATED, FARTHEST, NEVER, evidence, scaled
 from tests.factories import wheel_photo
-from tests.moderation.test_gate import pdq_of
+from tests.moderation.test_gates import pdq_of
 
 
 def photo(name: str = "chelsea.png") -> Pixels:

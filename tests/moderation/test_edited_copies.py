@@ -24,7 +24,7 @@ from moderation.screening import edited_copies
 from moderation.screening.edit_evidence import CALIBRATED, scaled
 from tests.factories import add_ready_image, jpeg, png, wheel_photo
 from tests.moderation.factories import ADMIN, make_item, make_list
-from tests.moderation.test_gate import gif, pdq_of
+from tests.moderation.test_gates import gif, pdq_of
 
 pytestmark = pytest.mark.django_db
 

@@ -29,7 +29,7 @@ from moderation.lists.verdicts import Action
 from tests import pages
 from tests.factories import add_ready_image, photo, png
 from tests.moderation.factories import ADMIN, make_case, make_item, make_list, make_person
-from tests.moderation.test_gate import add, pdq_of
+from tests.moderation.test_gates import add, pdq_of
 from tests.videos import library
 from tests.videos.clips import encode, moving, timed
 from videos.models import Video

@@ -15,7 +15,7 @@ from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.pipeline import flood
 from tests.factories import add_ready_image, jpeg, photo
 from tests.moderation.factories import make_item, make_list
-from tests.moderation.test_gate import pdq_of
+from tests.moderation.test_gates import pdq_of
 
 pytestmark = pytest.mark.django_db
 

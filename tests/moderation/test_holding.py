@@ -20,7 +20,7 @@ from moderation.lists.models import BannedItem, BannedList
 from tests.factories import add_ready_image, jpeg, photo, png
 from tests.moderation.factories import ADMIN, make_item, make_list
 from tests.moderation.test_flood import add_many
-from tests.moderation.test_gate import pdq_of
+from tests.moderation.test_gates import pdq_of
 
 pytestmark = pytest.mark.django_db
 DATA = png(photo(1))

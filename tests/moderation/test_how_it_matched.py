@@ -19,7 +19,7 @@ from moderation.lists.models import BannedFingerprint
 from tests import bypasses
 from tests.factories import add_ready_image, encoded, jpeg, png, wheel_photo
 from tests.moderation.factories import ADMIN, make_item, make_list, make_person
-from tests.moderation.test_gate import pdq_of
+from tests.moderation.test_gates import pdq_of
 from tests.moderation.test_shown_pictures import BANNED, DECOY, FALLING
 from tests.shown_files import animated, mirage, noise, veiled
 

@@ -33,7 +33,7 @@ from moderation.lists.formats.reading import Format
 from moderation.lists.models import BannedItem, BannedList
 from tests.moderation.factories import ADMIN, make_item, make_list
 from tests.moderation.hashlist_files import DATA, md5, pdq, sha1
-from tests.moderation.test_importing import counted, everything, load, load_sample
+from tests.moderation.test_import_run import counted, everything, load, load_sample
 
 LEAD = Actor("user:lead", Role.LEAD)
 

@@ -18,7 +18,7 @@ from tests.factories import jpeg, photo, png
 from tests.gallery.test_link_checks import again, linked
 from tests.httpserver import HttpServer
 from tests.moderation.factories import make_item, make_list, make_person
-from tests.moderation.test_gate import pdq_of
+from tests.moderation.test_gates import pdq_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_api")]
 

@@ -20,7 +20,7 @@ from moderation.lists.models import BannedItem, BannedList
 from moderation.lists.verdicts import Action
 from tests.factories import photo
 from tests.moderation.factories import ADMIN, make_case, make_item, make_list, make_person
-from tests.moderation.test_gate import add, pdq_of
+from tests.moderation.test_gates import add, pdq_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

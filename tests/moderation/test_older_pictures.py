@@ -29,8 +29,8 @@ from moderation.tasks import screen_images
 from tests import factories as make
 from tests.environment import DATA_DIR
 from tests.moderation.factories import make_item, make_list
-from tests.moderation.test_gate import pdq_of
-from tests.moderation.test_retro_scan import scan, status
+from tests.moderation.test_gates import pdq_of
+from tests.moderation.test_rescan import scan, status
 from tests.moderation.test_video_pictures import banned, flashed
 from tests.shown_files import mirage, veiled
 from tests.videos.clips import encode

@@ -17,7 +17,7 @@ from moderation.tuning import thresholds
 from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
 from tests.factories import photo
 from tests.moderation.factories import ADMIN, make_item, make_list, make_person
-from tests.moderation.test_gate import add, flipped, pdq_of
+from tests.moderation.test_gates import add, flipped, pdq_of
 
 pytestmark = pytest.mark.django_db
 

@@ -24,9 +24,9 @@ from moderation.lists.verdicts import Action
 from tests import bypasses
 from tests.factories import add_ready_image, encoded, jpeg, photo, png, wheel_photo
 from tests.moderation.factories import ADMIN, make_item, make_list
-from tests.moderation.test_checking import ask  # noqa: F401  (a fixture)
-from tests.moderation.test_gate import pdq_of
-from tests.moderation.test_retro_scan import scan, status
+from tests.moderation.test_check import ask  # noqa: F401  (a fixture)
+from tests.moderation.test_gates import pdq_of
+from tests.moderation.test_rescan import scan, status
 from tests.shown_files import animated, holes, mirage, noise, veiled
 
 pytestmark = pytest.mark.django_db

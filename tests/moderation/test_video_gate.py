@@ -14,7 +14,7 @@ from moderation.lists.models import BannedItem, RetroScan
 from moderation.pipeline import rescan
 from tests.factories import add_ready_image, png
 from tests.moderation.factories import ADMIN, make_item, make_list
-from tests.moderation.test_gate import method, pdq_of
+from tests.moderation.test_gates import method, pdq_of
 from tests.videos.clips import Pixels, encode, still, timed
 from videos.index import indexing
 from videos.items import adding

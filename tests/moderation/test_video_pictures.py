@@ -20,7 +20,7 @@ from moderation.lists.verdicts import Verdict
 from moderation.pipeline import rescan
 from moderation.screening import content, screen
 from tests.moderation.factories import make_item, make_list
-from tests.moderation.test_gate import pdq_of
+from tests.moderation.test_gates import pdq_of
 from tests.videos.clips import Pixels, Timed, animation, encode, moving, still, timed
 from videos.index import indexing
 from videos.items import adding

@@ -44,8 +44,8 @@ _AFTER_KIND: Final = re.compile(
 _BEFORE_KIND: Final = re.compile("^(hash|file|media|image|photo|video)")
 _SAME_KIND: Final = {f"sha2{bits}": f"sha{bits}" for bits in (256, 384, 512)} | {"pdq256": "pdq"}
 _IMAGE_FILES: Final = frozenset((
-    "jpg", "jpeg", "jfif", "png", "gif", "webp", "bmp", "tif", "tiff", "heic", "heif", "avif", "jxl",
-    "jp2",
+    "jpg", "jpeg", "jfif", "png", "gif", "webp", "bmp", "tif", "tiff", "heic", "heif", "avif",
+    "jxl", "jp2",
 ))  # fmt: skip
 _VIDEO_FILES: Final = frozenset(
     ("mp4", "m4v", "mov", "webm", "mkv", "avi", "wmv", "flv", "mpg", "mpeg", "3gp", "ts", "ogv")

@@ -25,7 +25,7 @@ from moderation.screening import screen
 from tests.factories import add_ready_image, jpeg, photo, png, stored_files, wheel_photo
 from tests.httpserver import HttpServer
 from tests.moderation.factories import ADMIN, make_item, make_list
-from tests.moderation.test_gate import flipped, gif, pdq_of
+from tests.moderation.test_gates import flipped, gif, pdq_of
 from tests.videos.clips import encode, photograph, still, timed
 
 pytestmark = pytest.mark.django_db

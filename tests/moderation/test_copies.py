@@ -33,7 +33,7 @@ from moderation.screening import copies
 from moderation.screening.types import ContentFrame
 from tests.factories import WHEEL_PICTURES, jpeg, photo, png, wheel_photo
 from tests.moderation.factories import ADMIN, make_list
-from tests.moderation.test_matching import another_process
+from tests.moderation.test_banned_hashes import another_process
 
 SHOWN = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png")
 

@@ -32,7 +32,7 @@ from moderation.screening import rescan_candidates
 from tests.environment import DATA_DIR
 from tests.factories import add_ready_image, photo, png, wheel_photo
 from tests.moderation.factories import ADMIN, make_item, make_list, make_person
-from tests.moderation.test_gate import flipped, gif, pdq_of
+from tests.moderation.test_gates import flipped, gif, pdq_of
 
 pytestmark = pytest.mark.django_db
 

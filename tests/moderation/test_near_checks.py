@@ -28,7 +28,7 @@ from moderation.pipeline.models import NearCheck
 from moderation.webhooks.models import Delivery, Webhook
 from tests.factories import add_ready_image, photo, png
 from tests.moderation.factories import make_item, make_list, make_person
-from tests.moderation.test_gate import flipped, pdq_of
+from tests.moderation.test_gates import flipped, pdq_of
 from tests.moderation.test_locking import Beside
 
 PATH = "/api/v1/moderation/check/"
