@@ -310,7 +310,7 @@ UNFOLD = {
     "STYLES": [
         lambda request: static("imgsmlr_site/admin.css"),
         lambda request: static("videos/admin.css"),
-        lambda request: static("admin_extra/moderation.css"),
+        lambda request: static("moderation/admin.css"),
     ],
     "SCRIPTS": [lambda request: static("gallery/items/show_clearly.js")],
     "LOGIN": {"form": "imgsmlr_site.accounts.LimitedLoginForm"},

@@ -137,7 +137,7 @@ class ListImportAdmin(ByRole):
         "added_by", "added",
     ]  # fmt: skip
     list_display_links = ["number", "file_name"]
-    list_before_template = "moderation/admin/imports_before.html"
+    list_before_template = "moderation/imports/buttons.html"
     list_filter = [("state", ChoicesCheckboxFilter), "list"]
     list_select_related = ["list"]
     sortable_by = ["number"]
@@ -216,7 +216,7 @@ class ListImportAdmin(ByRole):
                 return redirect("admin:moderation_listimport_change", row.pk)
             except UserError as error:
                 form.add_error(error.field if error.field in form.fields else "file", error.message)
-        return self._page(request, "import_add.html", "Import a hash list", form=form)
+        return self._page(request, "add.html", "Import a hash list", form=form)
 
     def change_view(
         self,
@@ -304,7 +304,7 @@ class ListImportAdmin(ByRole):
             "back": reverse("admin:moderation_listimport_changelist"),
             **context,
         }
-        return TemplateResponse(request, f"moderation/admin/{template}", shown)
+        return TemplateResponse(request, f"moderation/imports/{template}", shown)
 
 
 def diff(row: ListImport) -> list[dict[str, Any]]:

@@ -22,5 +22,7 @@ def scan_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     unfinished = scan.state in (RetroScan.State.PENDING, RetroScan.State.RUNNING)
     context = {"scan": scan, "unfinished": unfinished}
     if request.GET.get("part") == "1":
-        return render(request, "moderation/thresholds/_scan.html", context)
-    return page(request, "scan", f"Rescan for items of {scan.list.name}", context)
+        return render(request, "moderation/pipeline/_scan.html", context)
+    return page(
+        request, "moderation/pipeline/scan.html", f"Rescan for items of {scan.list.name}", context
+    )

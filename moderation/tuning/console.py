@@ -35,7 +35,12 @@ TARGETS: Final = (0.8, 0.9, 0.95, 0.99)
 def overview(request: HttpRequest, by: Actor) -> HttpResponseBase:
     """Every list and match type in use, with what is known of its precision today."""
     rows = statistics.precisions(by=by)
-    return page(request, "thresholds", "Thresholds", {"rows": rows, "least": intervals.MIN_DECIDED})
+    return page(
+        request,
+        "moderation/tuning/thresholds.html",
+        "Thresholds",
+        {"rows": rows, "least": intervals.MIN_DECIDED},
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -56,7 +61,9 @@ def threshold_page(request: HttpRequest, by: Actor, pk: int, match_type: str) ->
         "periods": over_time.precision_over_time(by=by, list_id=pk, match_type=match_type),
         "suggestions": [(round(100 * target), suggest(seen.curves, target)) for target in TARGETS],
     }
-    return page(request, "threshold", f"Threshold of {seen.list.name}", context)
+    return page(
+        request, "moderation/tuning/threshold.html", f"Threshold of {seen.list.name}", context
+    )
 
 
 @require_safe
@@ -67,7 +74,7 @@ def preview_part(request: HttpRequest, by: Actor, pk: int, match_type: str) -> H
     proposed = _proposed(request.GET.get("t"), seen)
     found = thresholds.preview(by=by, seen=seen, proposed=proposed)
     context = _preview(seen, found, by)
-    return render(request, "moderation/thresholds/_preview.html", context)
+    return render(request, "moderation/tuning/_preview.html", context)
 
 
 @require_safe

@@ -58,7 +58,7 @@ class WebhookAdmin(ByRole):
     form = WebhookForm
     list_display = ["name", "url", "shown_events", "shown_state", "waiting", "given_up"]
     sortable_by = ["name"]
-    change_form_outer_before_template = "moderation/admin/webhook_facts.html"
+    change_form_outer_before_template = "moderation/webhooks/webhook.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Webhook]:
         """With the numbers of messages that wait and that were given up."""
@@ -183,7 +183,7 @@ class WebhookAdmin(ByRole):
             "opts": self.opts,
             "webhook": row,
         }
-        response = TemplateResponse(request, "moderation/admin/webhook_secret.html", context)
+        response = TemplateResponse(request, "moderation/webhooks/secret.html", context)
         add_never_cache_headers(response)
         return response
 

@@ -49,7 +49,7 @@ def batch_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
         "more": max(0, rows.count() - SHOWN),
         "undo": undo_address([pk]) if undoing.is_undoable(batch, by) else "",
     }
-    return page(request, "batch", f"Batch {pk}", context)
+    return page(request, "moderation/cases/batch.html", f"Batch {pk}", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -81,7 +81,7 @@ def undo_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
         "stay_count": len(plan.stay),
         "back": _back(ids),
     }
-    return page(request, "undo", "Undo decisions", context)
+    return page(request, "moderation/cases/undo.html", "Undo decisions", context)
 
 
 def undo_address(batch_ids: Iterable[int]) -> str:

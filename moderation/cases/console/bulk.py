@@ -86,7 +86,7 @@ def confirmation(
         "back": back,
     }
     title = f"{TITLES[verb]} {len(fit)} case{'' if len(fit) == 1 else 's'}?"
-    answer: TemplateResponse = page(request, "bulk", title, context)
+    answer: TemplateResponse = page(request, "moderation/cases/bulk.html", title, context)
     return answer
 
 

@@ -33,7 +33,7 @@ def case_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     """The focus view. Opening it claims the case, if nobody else has."""
     locks.report_presence(by=by, case_id=pk)
     context = _context(request, by, pk, Filters.read(request.GET))
-    return page(request, "focus", "Review", context)
+    return page(request, "moderation/cases/case.html", "Review", context)
 
 
 @require_POST
@@ -150,7 +150,7 @@ def _next(
 
 def _fragment(request: HttpRequest, by: Actor, pk: int, filters: Filters) -> dict[str, Any]:
     context = _context(request, by, pk, filters)
-    html = render_to_string("moderation/console/_case.html", context, request)
+    html = render_to_string("moderation/cases/_case.html", context, request)
     return {"id": pk, "url": address(pk, filters), "title": f"Case {pk}", "html": html}
 
 

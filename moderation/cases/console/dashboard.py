@@ -33,4 +33,4 @@ def dashboard_page(
         "least": intervals.MIN_DECIDED,
         "days": statistics.DAYS,
     }
-    return page(request, "dashboard", "Moderation", context)
+    return page(request, "moderation/cases/dashboard.html", "Moderation", context)

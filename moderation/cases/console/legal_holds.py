@@ -86,7 +86,7 @@ def confirmation(
     }
     text = f"{count} case{'' if count == 1 else 's'}"
     title = f"Put {text} under a legal hold?" if do == "set" else f"Lift the hold of {text}?"
-    answer: HttpResponseBase = page(request, "legal_hold", title, context)
+    answer: HttpResponseBase = page(request, "moderation/cases/legal_hold.html", title, context)
     return answer
 
 

@@ -38,12 +38,12 @@ def console_page(action: str) -> Callable[[View], View]:
 
 
 def page(
-    request: HttpRequest, name: str, title: str, context: Mapping[str, Any]
+    request: HttpRequest, template: str, title: str, context: Mapping[str, Any]
 ) -> TemplateResponse:
     """A template of the console in the admin's shell."""
     shell = admin.site.each_context(request)
     return TemplateResponse(
         request,
-        f"moderation/console/{name}.html",
+        template,
         {**shell, "title": title, "is_fullwidth": "1", **context},
     )

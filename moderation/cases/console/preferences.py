@@ -42,4 +42,4 @@ def preferences(request: HttpRequest, by: Actor) -> HttpResponseBase:
         "days": Exposure.objects.filter(user=by.user).order_by("-day")[:DAYS],
         "problem": problem,
     }
-    return page(request, "preferences", "How media is shown to you", context)
+    return page(request, "moderation/cases/preferences.html", "How media is shown to you", context)

@@ -27,7 +27,7 @@ DEEPEST: Final = 400
 @console_page("view cases")
 def queue_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
     """The cases that wait, one row a cluster."""
-    return page(request, "queue", "Review queue", _context(request, by))
+    return page(request, "moderation/cases/queue.html", "Review queue", _context(request, by))
 
 
 @require_safe
@@ -37,7 +37,7 @@ def grid_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
     context = _context(request, by)
     context["first_filter"] = wellbeing.preference(by.user).first_filter
     context["verbs"] = ("confirm", "dismiss", "escalate")
-    return page(request, "grid", "Review grid", context)
+    return page(request, "moderation/cases/grid.html", "Review grid", context)
 
 
 def _context(request: HttpRequest, by: Actor) -> dict[str, Any]:

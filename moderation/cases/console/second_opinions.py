@@ -51,4 +51,4 @@ def second_opinions(request: HttpRequest, by: Actor) -> HttpResponseBase:
         if case
         else None,
     }
-    return page(request, "second_opinions", "Second opinions", context)
+    return page(request, "moderation/cases/second_opinions.html", "Second opinions", context)

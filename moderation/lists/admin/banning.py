@@ -92,7 +92,7 @@ def _asked_or_done(
         "change_url": f"admin:{own.opts.app_label}_{own.opts.model_name}_change",
         "list_url": f"admin:{own.opts.app_label}_{own.opts.model_name}_changelist",
     }
-    return TemplateResponse(request, "moderation/thresholds/ban.html", context)
+    return TemplateResponse(request, "moderation/lists/ban.html", context)
 
 
 def _add(

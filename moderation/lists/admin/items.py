@@ -152,7 +152,7 @@ class BannedItemAdmin(ByRole):
     add_action = change_action = "edit items"
     form = ItemForm
     fields = [("category", "severity", "owner"), "tags", "note", "expires_at", "reason"]
-    change_form_outer_before_template = "moderation/admin/item_facts.html"
+    change_form_outer_before_template = "moderation/lists/item.html"
     list_display = [
         "number",
         "list",
@@ -273,7 +273,7 @@ class BannedItemAdmin(ByRole):
             "outcomes": outcomes,
             **(extra_context or {}),
         }
-        return TemplateResponse(request, "moderation/admin/add_items.html", context)
+        return TemplateResponse(request, "moderation/lists/add_items.html", context)
 
     def save_model(self, request: HttpRequest, obj: BannedItem, form: Any, change: bool) -> None:
         item_changing.change_item(
@@ -379,7 +379,7 @@ class BannedItemAdmin(ByRole):
             "select_across": request.POST.get("select_across") == "1",
             "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
         }
-        return TemplateResponse(request, "moderation/admin/items_action.html", context)
+        return TemplateResponse(request, "moderation/lists/change_items.html", context)
 
 
 def facts_of(pk: int) -> dict[str, Any]:

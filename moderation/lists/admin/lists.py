@@ -311,4 +311,4 @@ class BannedListAdmin(ByRole):
             "select_across": request.POST.get("select_across") == "1",
             "back": back,
         }
-        return TemplateResponse(request, "moderation/admin/delete_lists.html", context)
+        return TemplateResponse(request, "moderation/lists/delete_lists.html", context)
