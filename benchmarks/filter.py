@@ -149,7 +149,7 @@ def without_audit() -> Iterator[None]:
     from gallery.items.signals import changed
     from moderation import receivers
 
-    heard = (receivers.write_down, receivers.announce)
+    heard = (receivers.record_change, receivers.announce)
     for receiver in heard:
         changed.disconnect(receiver)
     try:

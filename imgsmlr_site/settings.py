@@ -83,7 +83,7 @@ RETENTION_GUARDS = ["moderation.cases.retention.withheld"]
 ``gallery.items.retention``."""
 RETENTION_OVERRIDE = "moderation.cases.retention.check_override"
 """Who may do so all the same, with a reason."""
-LIST_GUARDS = ["moderation.cases.retention.needing"]
+LIST_GUARDS = ["moderation.cases.retention.cases_needing_lists"]
 """Dotted paths of functions that say what still needs lists that would be deleted."""
 MEDIA_GUARD = "moderation.cases.media_access.GUARD"
 """Dotted path of what decides who sees which media and counts looks; ``media_access``."""

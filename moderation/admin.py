@@ -1,4 +1,4 @@
-"""The admin of moderation: a door, so every write is one call of a service."""
+"""The admin pages of moderation, registered by importing them."""
 
 from moderation.audit.admin import AuditEventAdmin
 from moderation.cases.admin import CaseMatchAdmin, DecisionBatchAdmin, ReviewCaseAdmin

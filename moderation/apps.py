@@ -12,7 +12,7 @@ CHANGES_ITEMS = ("lead", "admin")
 
 
 class ModerationConfig(AppConfig):
-    """Makes the groups that are roles, and schedules what runs by itself."""
+    """Creates the groups that are roles, and the schedules of periodic tasks."""
 
     name = "moderation"
     default_auto_field = "django.db.models.BigAutoField"
@@ -43,10 +43,10 @@ class ModerationConfig(AppConfig):
 
 
 def make_groups(**kwargs: Any) -> None:
-    """The groups whose members have a role: every migrate makes those that are missing.
+    """Creates missing groups of roles after each migrate.
 
-    They begin with what a role needs of images and videos; what an administrator changes of that
-    afterwards stays.
+    A new group gets the permissions that its role needs for images and videos; changes that an
+    administrator makes later are kept.
     """
     from django.contrib.auth.models import Group, Permission
 

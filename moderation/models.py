@@ -1,4 +1,4 @@
-"""What moderation stores, by subject."""
+"""The models of moderation, where Django looks for them."""
 
 from moderation.audit.models import AuditEvent
 from moderation.cases.models import (

@@ -1,4 +1,4 @@
-"""What moderation hears of: changes of images and videos, and people who are given roles."""
+"""Receivers of signals: changes of images and videos, and of people's roles."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from moderation.lists import rescans
 from moderation.webhooks import outbox
 from videos.models import Video
 
-ANNOUNCED = frozenset({"published", "released", "failed"})
-"""Verbs after which an image or a video is ready, failed, or held back."""
+WEBHOOK_VERBS = frozenset({"published", "released", "failed"})
+"""Verbs after which an image or a video is ready, failed, or withheld."""
 
 
 @receiver(changed)
-def write_down(
+def record_change(
     sender: type[Model],
     by: str,
     verb: str,
@@ -37,7 +37,7 @@ def write_down(
     batch: int | None,
     **_: Any,
 ) -> None:
-    """Every command of the lower apps is an event, unless it is part of one that writes its own."""
+    """Records each command of the lower apps, unless it is part of one that records itself."""
     if trail.within_a_command():
         return
     one = len(rows) == 1
@@ -45,7 +45,7 @@ def write_down(
         by=by,
         verb=f"{sender._meta.model_name}.{verb.replace(' ', '_')}",
         subject=rows[0] if one else sender,
-        before=before if one else {"was": before, **trail.named([row.pk for row in rows])},
+        before=before if one else {"was": before, **trail.summarize_ids([row.pk for row in rows])},
         after=after if batch is None else {"is": after, "batch": batch},
         count=len(rows),
         reason=reason,
@@ -53,29 +53,29 @@ def write_down(
 
 
 @receiver(overriding)
-def keep_evidence(sender: type[Item], rows: Sequence[Item], act: Act, **_: Any) -> None:
-    """What cases withhold is released or deleted all the same."""
-    retention.let_go(sender, rows, act)
+def keep_case_evidence(sender: type[Item], rows: Sequence[Item], act: Act, **_: Any) -> None:
+    """Withheld items are released or deleted by an override: their cases keep the evidence."""
+    retention.keep_before_override(sender, rows, act)
 
 
 @receiver(changed)
-def announce(sender: type[Model], verb: str, rows: Sequence[Model], **_: Any) -> None:
-    """Webhooks hear of images and videos that can be found now, or that never will."""
-    if issubclass(sender, Item) and verb in ANNOUNCED:
+def enqueue_webhooks(sender: type[Model], verb: str, rows: Sequence[Model], **_: Any) -> None:
+    """Webhook messages about images and videos that became ready or failed."""
+    if issubclass(sender, Item) and verb in WEBHOOK_VERBS:
         outbox.enqueue_item_events(cast(Sequence[Image | Video], rows))
 
 
 @receiver(pictures_found)
-def screen_found(ids: Sequence[int], **_: Any) -> None:
-    """Pictures that older code did not see were never screened."""
+def screen_found_pictures(ids: Sequence[int], **_: Any) -> None:
+    """Screens pictures of an image that older code did not find."""
     rescans.screen_images(ids)
 
 
 @receiver(m2m_changed, sender=User.groups.through)
-def let_in(
+def grant_admin_login(
     action: str, instance: Any, reverse: bool, pk_set: Collection[int] | None, **_: Any
 ) -> None:
-    """Whoever is given a role may log in to the admin, which shows what the role allows."""
+    """A user who is given a role may log in to the admin."""
     if action != "post_add" or not pk_set:
         return
     if reverse:
@@ -91,10 +91,10 @@ def let_in(
 
 
 @receiver(m2m_changed, sender=User.groups.through)
-def write_down_roles(
+def record_role_changes(
     action: str, instance: Any, reverse: bool, pk_set: Collection[int] | None, **_: Any
 ) -> None:
-    """Every role that is given or taken is an event, by the page of a user or of a group."""
+    """Records each role given or taken, from the user's side or the group's."""
     if action == "pre_clear":
         related = instance.user_set if reverse else instance.groups
         pk_set = set(related.values_list("pk", flat=True))
@@ -109,8 +109,8 @@ def write_down_roles(
 
 @receiver(pre_delete, sender=User)
 @receiver(pre_delete, sender=Group)
-def write_down_leaving(instance: User | Group, **_: Any) -> None:
-    """A user who is deleted loses all roles, and with a group everybody loses one."""
+def record_role_losses(instance: User | Group, **_: Any) -> None:
+    """Records the roles lost with a deleted user or group."""
     if isinstance(instance, User):
         groups = list(instance.groups.values_list("pk", flat=True))
         roles.record_roles([instance.pk], roles.roles_of(groups), given=False)

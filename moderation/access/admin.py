@@ -1,4 +1,4 @@
-"""Pages that a role in moderation opens, not a permission of Django's."""
+"""Admin pages whose permissions follow roles in moderation, not Django's permissions."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from gallery.shared.errors import UserError
 from moderation.access.permissions import Deferred, actor_of, can
 
 
-class ByRole(ModelAdmin):
-    """What may be done here, as actions of ``permissions.LEAST``; None: by nobody."""
+class RoleModelAdmin(ModelAdmin):
+    """What may be done here, as actions of ``permissions.LEAST``; None: nobody may."""
 
     view_action: ClassVar[str] = "view lists"
     add_action: ClassVar[str | None] = None
@@ -29,7 +29,6 @@ class ByRole(ModelAdmin):
     paginator = EstimatingPaginator
 
     def may(self, request: HttpRequest, action: str | None) -> bool:
-        """Whether the user's role allows an action."""
         return action is not None and can(actor_of(request), action)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
@@ -48,29 +47,29 @@ class ByRole(ModelAdmin):
         return self.may(request, self.delete_action)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Without Django's own deletion, which asks no service."""
+        """Without Django's bulk deletion, which bypasses the services."""
         actions: dict[str, Any] = super().get_actions(request)
         actions.pop("delete_selected", None)
         return actions
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """What a service refuses is said on the page that asked for it."""
+        """Shows the refusal of a service as a message on the same page."""
         try:
             response: HttpResponse = super().changeform_view(request, *args, **kwargs)
         except UserError as error:
-            return _said(request, error)
+            return _refused(request, error)
         return response
 
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             response: HttpResponse = super().delete_view(request, *args, **kwargs)
         except UserError as error:
-            return _said(request, error)
+            return _refused(request, error)
         return response
 
 
-def _said(request: HttpRequest, error: UserError) -> HttpResponse:
-    """On the page that asked; its transaction is over, and what it stored is gone."""
+def _refused(request: HttpRequest, error: UserError) -> HttpResponse:
+    """To the same page. Its transaction was rolled back, so a deferred request is stored anew."""
     if isinstance(error, Deferred):
         error.store()
     messages.error(request, error.message)

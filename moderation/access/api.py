@@ -1,4 +1,4 @@
-"""What the doors of v1 share: who asks, and common fields."""
+"""What the views of v1 share: the caller and common fields."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCOPE = "lists"
 
 
 def caller(request: Request) -> Actor:
-    """Who asks, whose role the services check."""
+    """The caller, whose role the services check."""
     return Actor.caller(access_of(request))
 
 
@@ -24,8 +24,6 @@ BIGGEST_ID = 2**63 - 1
 
 
 class ReasonField(serializers.CharField):
-    """Why: it goes into the audit."""
-
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
             max_length=1000,
@@ -35,7 +33,5 @@ class ReasonField(serializers.CharField):
 
 
 class IdField(serializers.IntegerField):
-    """The id of a row."""
-
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_value=1, max_value=BIGGEST_ID, **kwargs)

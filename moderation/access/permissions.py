@@ -19,7 +19,7 @@ from gallery.shared.errors import Conflict, UserError
 
 
 class Role(IntEnum):
-    """From the one who may least. The names in lower case are those of the groups."""
+    """Ascending. The names in lower case are those of the groups."""
 
     NOBODY = 0
     VIEWER = 1
@@ -29,9 +29,9 @@ class Role(IntEnum):
 
     @classmethod
     def of(cls, user: AbstractUser | AnonymousUser) -> Role:
-        """The highest role of a user's groups; of one who is not active, or no staff: none.
+        """The highest role of a user's groups; ``NOBODY`` unless active and staff.
 
-        Asked of the database each time, so that a role that is taken ends with the next request.
+        Read from the database each time: a role that is taken away ends with the next request.
         """
         if not (user.is_active and user.is_staff):
             return cls.NOBODY
@@ -60,10 +60,10 @@ class Deferred(Conflict, ABC):
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts: ``name`` is what rows and the audit say. ``user`` None: no person.
+    """Who acts: ``name`` is what rows and the audit say. ``user`` None: not a person.
 
-    ``via_key``: a program asks, be it for a person. ``client``: whom budgets count. ``confirmed``:
-    a second person has agreed to just this act.
+    ``via_key``: a program asks, perhaps for a person. ``client``: whose budget is charged.
+    ``confirmed``: a second person has agreed to exactly this act.
     """
 
     name: str
@@ -75,7 +75,6 @@ class Actor:
 
     @classmethod
     def person(cls, user: Any) -> Actor:
-        """A logged-in user."""
         return cls(f"user:{user.get_username()}", Role.of(user), user)
 
     @classmethod
@@ -87,8 +86,8 @@ class Actor:
     def caller(cls, access: Access) -> Actor:
         """Who sent a request.
 
-        A key that is bound to a user has the user's role where its scopes are about moderation,
-        else none. A key of nobody may edit lists if it has that scope, and decide nothing.
+        A key that is bound to a user has the user's role if it has a scope of moderation, else
+        none. A key without a user may edit lists if it has that scope, and decides nothing.
         """
         user = getattr(access, "user", None)
         via_key = access.via == "key"
@@ -103,7 +102,7 @@ class Actor:
 
 
 def actor_of(request: Any) -> Actor:
-    """The logged-in user of a page, looked up once for all that the page asks."""
+    """The logged-in user of a page, looked up once for each request."""
     kept: Actor | None = getattr(request, "moderation_actor", None)
     if kept is None:
         kept = request.moderation_actor = Actor.person(request.user)

@@ -1,4 +1,4 @@
-"""The audit: to read and to take along."""
+"""The audit in the admin: reading and exporting."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from unfold.contrib.filters.admin import RangeDateTimeFilter, TextFilter
 from unfold.decorators import display
 
 from gallery.shared.responses import CSV, download
-from moderation.access.admin import ByRole
+from moderation.access.admin import RoleModelAdmin
 from moderation.access.permissions import actor_of
 from moderation.audit import export as audit_export
 from moderation.audit.models import AuditEvent
 
 BATCHED = ("gallery_image", "videos_video")
-"""Whose bulk actions have pages of their own."""
+"""Tables whose bulk actions have pages of their own."""
 
 
 class VerbFilter(TextFilter):
-    """What was done, or a whole group of it."""
+    """By verb, or by the beginning of it."""
 
     title = "verb"
     parameter_name = "verb"
@@ -34,25 +34,21 @@ class VerbFilter(TextFilter):
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[AuditEvent]
     ) -> QuerySet[AuditEvent]:
-        """Events whose verb begins so."""
         return queryset.filter(verb__startswith=self.value()) if self.value() else queryset
 
 
 class ActorFilter(TextFilter):
-    """Exactly one actor."""
-
     title = "actor"
     parameter_name = "actor"
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[AuditEvent]
     ) -> QuerySet[AuditEvent]:
-        """What this one did."""
         return queryset.filter(actor=self.value()) if self.value() else queryset
 
 
 @admin.register(AuditEvent)
-class AuditEventAdmin(ByRole):
+class AuditEventAdmin(RoleModelAdmin):
     """Events in the admin. ``manage.py verify_audit`` proves them."""
 
     view_action = "view the audit"
@@ -73,7 +69,6 @@ class AuditEventAdmin(ByRole):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AuditEvent], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """What is named exactly."""
         term = search_term.strip()
         if term.isascii() and term.isdigit() and len(term) < 19:
             return queryset.filter(subject_id=term), False
@@ -87,7 +82,6 @@ class AuditEventAdmin(ByRole):
 
     @display(description="at")
     def when(self, event: AuditEvent) -> str:
-        """To the second, UTC."""
         return f"{event.at:%Y-%m-%d %H:%M:%S}"
 
     @display(description="what")

@@ -1,4 +1,4 @@
-"""The audit as a file: CSV or JSON, an event a line, read in pieces."""
+"""The audit as a file: CSV or JSON Lines, one event a line, streamed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who did what, and when: rows that are only ever added, each sealed by the one before it."""
+"""Who did what, and when: rows that are only added, each chained to the one before by a digest."""
 
 from __future__ import annotations
 

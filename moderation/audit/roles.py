@@ -1,4 +1,4 @@
-"""Who was given a role and who lost one, as the audit says it; by whichever door."""
+"""Audit events about roles: who was given one and who lost one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _by: ContextVar[str] = ContextVar("who gives roles", default="command")
 
 @contextmanager
 def given_by(name: str) -> Iterator[None]:
-    """Name who gives and takes roles inside; outside it is a command on the server itself."""
+    """Inside, this name gives and takes roles; outside it is a command on the server."""
     token = _by.set(name)
     try:
         yield
@@ -30,13 +30,13 @@ def given_by(name: str) -> Iterator[None]:
 
 
 def roles_of(groups: Collection[int]) -> list[str]:
-    """Those of some groups that are roles, by name."""
+    """The names of those groups that are roles."""
     found = Group.objects.filter(pk__in=groups, name__in=GROUPS).order_by("name")
     return list(found.values_list("name", flat=True))
 
 
 def record_roles(users: Collection[int], roles: Collection[str], *, given: bool) -> None:
-    """Write down that users were given these roles, or lost them: an event for each user."""
+    """Record that users were given these roles, or lost them: an event for each user."""
     for user in User.objects.filter(pk__in=users).order_by("pk") if roles else ():
         what = {"user": user.get_username(), "roles": sorted(roles)}
         trail.record(
@@ -50,7 +50,7 @@ def record_roles(users: Collection[int], roles: Collection[str], *, given: bool)
 
 @transaction.atomic
 def record_rights(user: User, before: dict[str, Any]) -> None:
-    """Write down which of a saved user's ``RIGHTS`` are others than before, if any are."""
+    """Record which ``RIGHTS`` of a saved user have changed, if any."""
     changed = {name: getattr(user, name) for name in RIGHTS if before[name] != getattr(user, name)}
     if changed:
         trail.record(

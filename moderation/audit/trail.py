@@ -1,4 +1,4 @@
-"""The audit: one event for each command, in its transaction, sealed by the event before it."""
+"""The audit: one event for each command, in its transaction, chained to the event before it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from gallery.shared.locking import Lock, lock
 from moderation.audit.models import AuditEvent
 
 FIRST = "0" * 64
-"""What the first event names as the one before it."""
+"""The ``previous`` of the first event."""
 LARGEST = 10**16
-"""From here on Python writes a number with an exponent, and the database with all its digits."""
-NAMED = 100
-"""Rows that an event about many names one by one."""
+"""From here on Python writes numbers with an exponent, but the database writes all digits."""
+IDS_LISTED = 100
+"""Ids that an event about many rows lists."""
 CONTENT = (
     "id", "at", "actor", "verb", "subject", "subject_id", "count", "before", "after", "reason",
     "previous",
@@ -32,7 +32,7 @@ _within: ContextVar[bool] = ContextVar("within a command", default=False)
 
 @contextmanager
 def part_of_a_command() -> Iterator[None]:
-    """What other apps tell of inside belongs to the one event that the command itself records."""
+    """Signals of other apps inside belong to the one event that the command itself records."""
     token = _within.set(True)
     try:
         yield
@@ -41,13 +41,13 @@ def part_of_a_command() -> Iterator[None]:
 
 
 def within_a_command() -> bool:
-    """Whether news is part of a command that records itself: a receiver leaves it alone then."""
+    """Whether a command that records itself is running: receivers record nothing then."""
     return _within.get()
 
 
 @dataclass(frozen=True)
-class Break:
-    """Where the chain does not hold, and why."""
+class ChainBreak:
+    """Where the chain is broken, and why."""
 
     event_id: int
     reason: str
@@ -64,14 +64,16 @@ def record(
     reason: str = "",
 ) -> AuditEvent:
     """Write an event. Call it last in the command's transaction: from here to its end no other
-    transaction can write one.
+    transaction can record one.
 
     ``subject``: a row, or a model if it is about several rows. ``before`` and ``after`` are
     what JSON can hold. Raises ``TransactionManagementError`` outside a transaction.
     """
     connection.validate_no_broken_transaction()
     if not connection.in_atomic_block:
-        raise transaction.TransactionManagementError("an audit event belongs into a transaction")
+        raise transaction.TransactionManagementError(
+            "an audit event must be recorded inside a transaction"
+        )
     lock(Lock.AUDIT)
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval(pg_get_serial_sequence('moderation_auditevent', 'id'))")
@@ -95,16 +97,16 @@ def record(
     return event
 
 
-def named(ids: Sequence[int]) -> dict[str, Any]:
-    """What an event says of many rows: the first of them by id, and a digest that all are in."""
+def summarize_ids(ids: Sequence[int]) -> dict[str, Any]:
+    """What an event says about many rows: the first ids, and a digest over all of them."""
     text = ",".join(map(str, ids))
-    return {"ids": list(ids[:NAMED]), "digest": hashlib.sha256(text.encode()).hexdigest()}
+    return {"ids": list(ids[:IDS_LISTED]), "digest": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def plain(value: Any) -> Any:
-    """The value as the database gives it back, so that a digest is the same before and after.
+    """The value as the database returns it, so that its digest does not change.
 
-    A number that it would write in another way, of ``LARGEST`` or more, becomes text.
+    Numbers of ``LARGEST`` or more, which the database writes in another way, become text.
     """
     return None if value is None else orjson.loads(orjson.dumps(_kept(value), default=str))
 
@@ -118,7 +120,7 @@ def _kept(value: Any) -> Any:
         return value
     if abs(value) >= LARGEST:
         return str(value)
-    return value + 0.0 if isinstance(value, float) else value  # there is no negative zero
+    return value + 0.0 if isinstance(value, float) else value  # no negative zero
 
 
 def digest(event: AuditEvent) -> str:
@@ -128,16 +130,16 @@ def digest(event: AuditEvent) -> str:
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def breaks() -> Iterator[Break]:
-    """Every place where the chain does not hold, from the first event on; none = it is whole.
+def find_breaks() -> Iterator[ChainBreak]:
+    """Every place where the chain is broken, from the first event on.
 
-    What was cut off at the end cannot be seen from within: compare the last digest with one that
-    was kept elsewhere.
+    Events that were cut off at the end cannot be noticed here: compare the last digest with a copy
+    that is kept elsewhere.
     """
     previous = FIRST
     for event in AuditEvent.objects.order_by("id").iterator(chunk_size=2000):
         if event.previous != previous:
-            yield Break(event.pk, "the event before it was removed or exchanged")
+            yield ChainBreak(event.pk, "the event before it was removed or replaced")
         if event.digest != digest(event):
-            yield Break(event.pk, "its content was changed")
+            yield ChainBreak(event.pk, "its content was changed")
         previous = event.digest

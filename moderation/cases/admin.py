@@ -16,7 +16,7 @@ from unfold.decorators import display
 
 from gallery.admin.listing import AddedSinceFilter, YesNoFilter
 from gallery.items.kinds import kinds
-from moderation.access.admin import ByRole
+from moderation.access.admin import RoleModelAdmin
 from moderation.access.permissions import actor_of, can
 from moderation.cases import reasons, retention
 from moderation.cases.console import batches, bulk, presenters
@@ -44,13 +44,12 @@ STATES = {
 SEVERITIES = {"critical": "danger", "high": "danger", "medium": "warning", "low": "info"}
 
 
-class DecidedByRole(ByRole):
-    """Rows that only services write, with actions for those who decide."""
+class CaseModelAdmin(RoleModelAdmin):
+    """Rows that only services write, with actions for moderators."""
 
     view_action = "view cases"
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
-        """Who may run the actions here."""
         return can(actor_of(request), "decide cases")
 
 
@@ -66,9 +65,7 @@ class LegalHoldFilter(YesNoFilter):
 
 
 @admin.register(ReviewCase)
-class ReviewCaseAdmin(DecidedByRole):
-    """All cases, also decided ones."""
-
+class ReviewCaseAdmin(CaseModelAdmin):
     list_display = [
         "number", "shown_state", "shown_severity", "origin", "why", "subject", "hold", "opened",
         "decided",
@@ -101,7 +98,7 @@ class ReviewCaseAdmin(DecidedByRole):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[ReviewCase], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """What is named exactly: nothing here has to read the whole table."""
+        """Only exact terms, so that no search reads the whole table."""
         term = search_term.strip()
         if not term:
             return queryset, False
@@ -126,10 +123,9 @@ class ReviewCaseAdmin(DecidedByRole):
 
     @display(description="list and match")
     def why(self, case: ReviewCase) -> str:
-        """The match that says most."""
         match = presenters.nearest(case.matches.all())
         if match is None:
-            return " ".join(["could not be checked.", *presenters.gaps_in_words(case)])
+            return " ".join(["Could not be checked.", *presenters.gaps_in_words(case)])
         found = f"{match.list_name}: {match.match_type}, {match.distance:g} of {match.threshold:g}"
         return " ".join(
             [f"{found}.", *presenters.match_in_words(match), *presenters.gaps_in_words(case)]
@@ -137,9 +133,8 @@ class ReviewCaseAdmin(DecidedByRole):
 
     @display(description="subject")
     def subject(self, case: ReviewCase) -> str:
-        """What it is about."""
         subject = subject_of(case)
-        return "bytes asked about" if subject is None else f"{subject[0]} {subject[1]}"
+        return "checked bytes" if subject is None else f"{subject[0]} {subject[1]}"
 
     @display(description="legal hold")
     def hold(self, case: ReviewCase) -> str:
@@ -149,12 +144,10 @@ class ReviewCaseAdmin(DecidedByRole):
 
     @display(description="opened")
     def opened(self, case: ReviewCase) -> str:
-        """Day and minute, UTC."""
         return f"{case.created_at:%Y-%m-%d %H:%M}"
 
     @display(description="decided")
     def decided(self, case: ReviewCase) -> str:
-        """Day and minute, UTC."""
         return f"{case.decided_at:%Y-%m-%d %H:%M}" if case.decided_at else "–"
 
     def change_view(
@@ -165,31 +158,25 @@ class ReviewCaseAdmin(DecidedByRole):
 
     @admin.action(description="Confirm…", permissions=["decide"])
     def confirm_cases(self, request: HttpRequest, queryset: QuerySet[ReviewCase]) -> HttpResponse:
-        """Ask once more, then decide."""
         return self._ask(request, queryset, "confirm")
 
     @admin.action(description="Dismiss…", permissions=["decide"])
     def dismiss_cases(self, request: HttpRequest, queryset: QuerySet[ReviewCase]) -> HttpResponse:
-        """Ask once more, then decide."""
         return self._ask(request, queryset, "dismiss")
 
     @admin.action(description="Escalate…", permissions=["decide"])
     def escalate_cases(self, request: HttpRequest, queryset: QuerySet[ReviewCase]) -> HttpResponse:
-        """Ask once more, then decide."""
         return self._ask(request, queryset, "escalate")
 
     @admin.action(description="Set a legal hold…", permissions=["hold"])
     def set_legal_hold(self, request: HttpRequest, queryset: QuerySet[ReviewCase]) -> Any:
-        """Nothing that they are about is deleted until it ends."""
         return holds.confirmation(request, actor_of(request), queryset, "set")
 
     @admin.action(description="Lift the legal hold…", permissions=["hold"])
     def lift_legal_hold(self, request: HttpRequest, queryset: QuerySet[ReviewCase]) -> Any:
-        """It may be deleted again."""
         return holds.confirmation(request, actor_of(request), queryset, "lift")
 
     def has_hold_permission(self, request: HttpRequest) -> bool:
-        """Who sets and lifts legal holds."""
         return can(actor_of(request), retention.HOLD_ACTION)
 
     def _ask(self, request: HttpRequest, cases: QuerySet[ReviewCase], verb: str) -> HttpResponse:
@@ -199,9 +186,7 @@ class ReviewCaseAdmin(DecidedByRole):
 
 
 @admin.register(DecisionBatch)
-class DecisionBatchAdmin(DecidedByRole):
-    """What was decided, batch by batch."""
-
+class DecisionBatchAdmin(CaseModelAdmin):
     list_display = ["number", "by", "what", "cases", "why", "made", "undone"]
     list_filter = [AddedSinceFilter]
     list_select_related = ["by", "undone_by"]
@@ -209,7 +194,7 @@ class DecisionBatchAdmin(DecidedByRole):
     actions = ["undo_batches"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DecisionBatch]:
-        """With what each batch did, and to how many."""
+        """With the verb and the number of cases of each batch."""
         batches: QuerySet[DecisionBatch] = super().get_queryset(request)
         return batches.annotate(verb=Max("decisions__verb"), size=Count("decisions"))
 
@@ -232,12 +217,10 @@ class DecisionBatchAdmin(DecidedByRole):
 
     @display(description="made")
     def made(self, batch: DecisionBatch) -> str:
-        """Day and minute, UTC."""
         return f"{batch.created_at:%Y-%m-%d %H:%M}"
 
     @display(description="undone")
     def undone(self, batch: DecisionBatch) -> str:
-        """When and by whom."""
         if batch.undone_at is None:
             return "–"
         return f"{batch.undone_at:%Y-%m-%d %H:%M} by {batch.undone_by}"
@@ -250,8 +233,8 @@ class DecisionBatchAdmin(DecidedByRole):
 
     @admin.action(description="Undo…", permissions=["decide"])
     def undo_batches(self, request: HttpRequest, queryset: QuerySet[DecisionBatch]) -> HttpResponse:
-        """To the page that says what would be undone."""
-        ids = queryset.order_by("-pk").values_list("pk", flat=True)[: batches.MOST]
+        """Open the page that shows what would be undone."""
+        ids = queryset.order_by("-pk").values_list("pk", flat=True)[: batches.MAX_BATCHES]
         return redirect(batches.undo_address(ids))
 
 
@@ -259,29 +242,24 @@ VERDICTS = {"block": "danger", "review": "warning", "allow": "success"}
 
 
 class DistanceFilter(RadioFilter):
-    """How near, as a share of the threshold."""
-
     title = "distance"
     parameter_name = "near"
     BANDS = {
-        "same": ("the same", Q(distance=0)),
+        "same": ("identical (0)", Q(distance=0)),
         "near": ("within half the threshold", Q(distance__lte=F("threshold") / 2.0)),
         "within": ("within the threshold", THRESHOLD_MET),
-        "beyond": ("beyond it, observed", ~THRESHOLD_MET),
+        "beyond": ("beyond the threshold", ~THRESHOLD_MET),
     }
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
         return [(name, label) for name, (label, _) in self.BANDS.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[CaseMatch]) -> QuerySet[CaseMatch]:
-        """The chosen band, or all."""
         band = self.BANDS.get(self.value() or "")
         return queryset if band is None else queryset.filter(band[1])
 
 
 class CaseFilter(RadioFilter):
-    """Whether anybody has to decide."""
-
     title = "case"
     parameter_name = "case"
 
@@ -289,16 +267,13 @@ class CaseFilter(RadioFilter):
         return [("1", "opened one"), ("0", "only recorded")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[CaseMatch]) -> QuerySet[CaseMatch]:
-        """Those with or without, or all."""
         if self.value() not in ("0", "1"):
             return queryset
         return queryset.filter(case__isnull=self.value() == "0")
 
 
 @admin.register(CaseMatch)
-class CaseMatchAdmin(ByRole):
-    """Matches in the admin."""
-
+class CaseMatchAdmin(RoleModelAdmin):
     view_action = "view cases"
     list_display = [
         "number",
@@ -328,7 +303,6 @@ class CaseMatchAdmin(ByRole):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[CaseMatch], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """What is named exactly."""
         term = search_term.strip().lower()
         if term.isascii() and term.isdigit() and len(term) < 19:
             return queryset.filter(Q(image=term) | Q(video=term) | Q(item=term)), False
@@ -340,12 +314,10 @@ class CaseMatchAdmin(ByRole):
 
     @display(description="list and version", header=True)
     def listed(self, match: CaseMatch) -> Sequence[str]:
-        """As they were then."""
         return match.list_name, f"version {match.list_version}"
 
     @display(description="match type and distance", header=True)
     def measured(self, match: CaseMatch) -> Sequence[str]:
-        """Against the threshold that held."""
         distance = f"{match.distance:.4g} of {match.threshold:.4g}"
         said = presenters.match_in_words(match)
         return match.match_type, " ".join([f"{distance}.", *said]) if said else distance
@@ -356,10 +328,10 @@ class CaseMatchAdmin(ByRole):
 
     @display(description="subject")
     def subject(self, match: CaseMatch) -> str:
-        """What was matched, linked while it is there."""
+        """Linked while it exists."""
         subject = subject_of(match)
         if subject is None:
-            return "no longer here"
+            return "deleted"
         name, pk = subject
         at = "" if match.time_ms is None else f" at {match.time_ms / 1000:.1f} s"
         address = kinds()[name].admin_url("change", pk)
@@ -367,19 +339,17 @@ class CaseMatchAdmin(ByRole):
 
     @display(description="item")
     def of_item(self, match: CaseMatch) -> str:
-        """Linked while it is there."""
+        """Linked while it exists."""
         if match.item_id is None:
-            return "no longer there"
+            return "deleted"
         return _link("moderation_banneditem", match.item_id, f"item {match.item_id}")
 
     @display(description="case")
     def in_case(self, match: CaseMatch) -> str:
-        """The case that it opened."""
         return "–" if match.case_id is None else f"case {match.case_id}"
 
     @display(description="found")
     def found(self, match: CaseMatch) -> str:
-        """Day and minute, UTC."""
         return f"{match.created_at:%Y-%m-%d %H:%M}"
 
 

@@ -1,4 +1,4 @@
-"""Deciding cases: one command, one batch, one audit event, all consequences with it or none."""
+"""Deciding cases: one command is one batch and one audit event, with all its effects or none."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ PAST_TENSE: Final[Mapping[str, str]] = {
 
 @dataclass
 class _Step:
-    """One case on its way: ``effects`` is what undoing will read."""
+    """One case to decide; ``effects`` is what undoing reads."""
 
     case: ReviewCase
     after: CaseState
@@ -65,27 +65,27 @@ def decide(
 ) -> DecisionBatch:
     """Decide up to 1,000 cases alike, all or none.
 
-    ``verb``: confirm (it is banned content: what can be found of it is quarantined), dismiss (a
-    false positive: what its case hid is released), escalate (to a lead), appeal (reopened for
-    somebody else). ``reason``: a code of ``reasons.REASONS``, "" for the verb's first. ``allow``,
-    with dismiss: put the very bytes on the allow list. ``looked``: whether the media was seen.
+    ``verb``: confirm (banned content: it is quarantined), dismiss (a false positive: what the case
+    withheld is released), escalate (to a lead), appeal (reopened for somebody else). ``reason``: a
+    code of ``reasons.REASONS``, "" for the verb's first. ``allow``, with dismiss: put the exact
+    bytes on the allow list. ``looked``: whether the media was seen.
 
-    Where two must decide, the first vote changes nothing but the state; a second that agrees
-    settles the case, another makes it a ``conflict``. An entry is allowed if both wanted it.
+    If two people must decide, the first vote changes only the state; a second that agrees settles
+    the case, one that differs makes it a ``conflict``. Bytes are allowed if both wanted it.
     Raises ``NotAllowed`` (also for one's own upload or a second vote by the same person),
-    ``NotFound``, ``UnknownReason``, and ``Conflict`` for what cannot be decided now.
+    ``NotFound``, ``UnknownReason``, and ``Conflict`` for a case that cannot be decided now.
     """
     check(by, "decide cases")
     user = person(by)
     code = reasons.checked(_verb(verb), reason)
     if allow and verb != Decision.Verb.DISMISS:
-        raise UserError("Only what is dismissed can be allowed.", field="allow")
+        raise UserError("Only dismissed cases can be put on the allow list.", field="allow")
     cases = _locked(case_ids)
     _refuse(refusals(cases, [verb], by)[verb])
     votes = live_votes(case.pk for case in cases)
     two = needing_two(cases)
     steps = [_step(case, verb, votes, case.pk in two) for case in cases]
-    # The cases first: what follows asks which of them still withhold something.
+    # Cases are stored first: enforcement asks which cases still withhold an item.
     _store(steps)
     _apply(steps, verb, votes, by, allow, note)
     batch = DecisionBatch.objects.create(by=user, reason=code, note=note)
@@ -113,7 +113,7 @@ def decide(
 def _verb(verb: str) -> str:
     if verb not in Decision.Verb.values:
         known = ", ".join(Decision.Verb.values)
-        raise UserError(f"{verb!r} is no decision: give one of {known}.", field="verb")
+        raise UserError(f"{verb!r} is not a decision: give one of {known}.", field="verb")
     return verb
 
 
@@ -141,7 +141,7 @@ def _refuse(found: Sequence[Refusal]) -> None:
 
 
 def needing_two(cases: Sequence[ReviewCase]) -> set[int]:
-    """Those that their list, their severity, or whoever opened them says two must decide."""
+    """The ids of cases that two people must decide, by list, severity or the case itself."""
     ids = [case.pk for case in cases]
     by_list = CaseMatch.objects.filter(case__in=ids, list__two_person=True).order_by()
     least = policies.two_person_severity()
@@ -173,10 +173,10 @@ def _first_vote(case: ReviewCase, votes: Votes) -> Decision | None:
 def _apply(
     steps: Sequence[_Step], verb: str, votes: Votes, by: Actor, allow: bool, note: str
 ) -> None:
-    """What follows, in sets; written into each step's effects."""
+    """Enforce the decisions in bulk, and note the effects in each step."""
     settled = [step for step in steps if step.after in FINAL_STATES.values()]
     if verb == Decision.Verb.CONFIRM:
-        # What a list in shadow would have done is not done because somebody agrees.
+        # Samples of lists in shadow are never enforced.
         acting = [step.case for step in settled if step.case.origin != ReviewCase.Origin.SHADOW]
         moved = enforcement.quarantine(filter(None, map(subject_of, acting)), by)
         _note_moved(settled, moved)
@@ -189,7 +189,7 @@ def _apply(
     for step in steps:
         step.effects["allow"] = True
     wanted = [step.case for step in settled if _all_want_it(step.case, votes)]
-    items = enforcement.allow(wanted, by, note)
+    items = enforcement.allow_bytes(wanted, by, note)
     for step in settled:
         if step.case.pk in items:
             step.effects["allow_item"] = items[step.case.pk]

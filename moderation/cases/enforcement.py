@@ -1,4 +1,4 @@
-"""What a decision changes beside the case: who can find the upload, and what is allowed."""
+"""Effects of a decision on items: quarantine, release, and entries of the allow list."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Subject = tuple[str, int]
 
 
 def subject_of(row: ReviewCase | CaseMatch) -> Subject | None:
-    """Which item it is about; None for bytes that were only asked about, or were deleted."""
+    """Which item it is about; None for bytes that were only checked, or a deleted item."""
     for name in kinds():
         if (pk := getattr(row, f"{name}_id")) is not None:
             return name, pk
@@ -35,14 +35,14 @@ def subject_of(row: ReviewCase | CaseMatch) -> Subject | None:
 
 
 def quarantine(subjects: Iterable[Subject], by: Actor) -> Moved:
-    """Quarantine what can be found."""
+    """Quarantine those that are ready."""
     return _move(subjects, Status.READY, Status.QUARANTINED, by)
 
 
 def release(subjects: Iterable[Subject], by: Actor) -> Moved:
-    """Release what is quarantined and that no other case withholds.
+    """Release quarantined items that no other case withholds.
 
-    The cases in question must be stored as decided already.
+    The decided cases must be stored already.
     """
     return _move(subjects, Status.QUARANTINED, Status.READY, by)
 
@@ -65,12 +65,12 @@ def _move(subjects: Iterable[Subject], before: Status, after: Status, by: Actor)
     return moved
 
 
-def allow(cases: Sequence[ReviewCase], by: Actor, note: str) -> dict[int, int]:
-    """Put the very bytes of each case on the allow list. Answers case → item.
+def allow_bytes(cases: Sequence[ReviewCase], by: Actor, note: str) -> dict[int, int]:
+    """Put the exact bytes of each case on the allow list. Answers case → item.
 
-    Only cryptographic hashes: an entry outranks bans, and one with a perceptual hash would let
-    through the banned picture that this one merely resembles. Cases of the same bytes share an
-    item; a case without such a hash gets none.
+    Only cryptographic hashes: an entry has priority over bans, and a perceptual hash would also
+    allow the banned picture that this one resembles. Cases of the same bytes share an item; a case
+    without such a hash gets none.
     """
     target = _allow_list(by)
     items: dict[str, BannedItem] = {}
@@ -102,7 +102,7 @@ def allow(cases: Sequence[ReviewCase], by: Actor, note: str) -> dict[int, int]:
     return {case.pk: items[key].pk for case in cases if (key := _bytes_of(case))}
 
 
-def withdraw(item_ids: Iterable[int], why: str) -> int:
+def retire_allowed(item_ids: Iterable[int], why: str) -> int:
     """Retire entries of an allow list. Answers how many were active."""
     entries = BannedItem.objects.filter(pk__in=set(item_ids), state=BannedItem.State.ACTIVE)
     touched = sorted(set(entries.values_list("list", flat=True)))
@@ -120,16 +120,16 @@ def _bytes_of(case: ReviewCase) -> str:
 
 
 def _allow_list(by: Actor) -> BannedList:
-    """The list for what moderators allow, made when it is first needed."""
+    """The list of what moderators allow, created when it is first needed."""
     name = settings.MODERATORS_ALLOW_LIST
     found = BannedList.objects.filter(name=name, kind=BannedList.Kind.ALLOW).first()
     if found is not None:
         return found
-    # Making lists takes a lead, and so would this; the list is the service's own.
+    # Creating a list needs a lead, but this list belongs to the service.
     return list_writes.create_list(
         by=replace(by, role=Role.ADMIN, via_key=False),
         name=name,
         kind=BannedList.Kind.ALLOW,
-        description="What moderators found to be no match, by its very bytes.",
+        description="Files that moderators dismissed, by their exact bytes.",
         reason="for what moderators allow",
     )

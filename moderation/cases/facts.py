@@ -16,19 +16,19 @@ from moderation.cases.models import ReviewCase
 from moderation.screening.types import ItemMatch, Screening
 from videos.models import Video
 
-NEAR: Final = 16
+NEAR_BITS: Final = 16
 """Bits of PDQ up to which two subjects of the same item are nearly identical: of one cluster."""
 
-COMPARED: Final = 200
+CASES_COMPARED: Final = 200
 """Undecided cases of an item that a new one is compared with for that."""
 
 
 @dataclass(frozen=True)
-class About:
+class CaseSubject:
     """What a case is about. ``facts`` outlive it: hashes, url, data_id, uploader, format, size.
 
-    ``picture``: a JPEG for those who decide, of what is not stored anyway. ``by_content``: it is
-    not the row's own picture, so that what is known of that one says nothing about this.
+    ``picture``: a JPEG for moderators, of content that is not stored elsewhere. ``by_content``: the
+    content is not the row's own picture, so that the row's other cases do not apply to it.
     """
 
     facts: Mapping[str, Any]
@@ -39,14 +39,14 @@ class About:
 
     @property
     def key(self) -> dict[str, Any]:
-        """Which rows of cases and matches are about the same."""
+        """The filter for rows of cases and matches about the same subject."""
         if self.image is None and self.video is None:
             return {"image": None, "video": None}
         return {"image": self.image} if self.image else {"video": self.video}
 
     @property
     def can_be_seen(self) -> bool:
-        """Whether there is anything that a person could look at."""
+        """Whether a person could look at anything."""
         return self.image is not None or self.video is not None or bool(self.picture)
 
     @property
@@ -62,8 +62,8 @@ def facts_of(item: Item) -> dict[str, Any]:
     return {name: getattr(item, name) for name in (*plain, *size)}
 
 
-def evidence_of(about: About, screening: Screening) -> dict[str, Any]:
-    """What is true of it for good, and how it was compared."""
+def evidence_of(about: CaseSubject, screening: Screening) -> dict[str, Any]:
+    """The facts of a subject, and how it was compared."""
     found: dict[str, Any] = {
         **about.facts,
         "methods_run": list(screening.methods_run),
@@ -77,13 +77,13 @@ def evidence_of(about: About, screening: Screening) -> dict[str, Any]:
     return found
 
 
-def cluster_of(about: About, screening: Screening, asking: Sequence[ItemMatch]) -> str:
+def cluster_of(about: CaseSubject, screening: Screening, asking: Sequence[ItemMatch]) -> str:
     """What identical and nearly identical subjects share.
 
     A new subject joins the cluster of an undecided case of the same bytes, else of the same item
-    whose subject's PDQ is at most ``NEAR`` bits away; else it begins its own, called after its
-    bytes. Being near to the same item is not enough: two that are each 31 bits from it may be 62
-    from one another, and only one of them banned content.
+    whose subject's PDQ is at most ``NEAR_BITS`` bits away; else it begins a cluster named after its
+    bytes. Being near the same item is not enough: two subjects that are each 31 bits from it may
+    be 62 bits from one another, and only one of them banned content.
     """
     own = about.sha256 or hashlib.sha256(repr(sorted(about.facts.items())).encode()).hexdigest()
     undecided = ReviewCase.objects.open()
@@ -92,9 +92,9 @@ def cluster_of(about: About, screening: Screening, asking: Sequence[ItemMatch]) 
     if not asking or screening.pdq is None or about.video is not None:
         return own
     others = undecided.filter(matches__item=asking[0].item_id, video=None).order_by("-id")
-    for cluster, evidence in others.values_list("cluster", "evidence")[:COMPARED]:
+    for cluster, evidence in others.values_list("cluster", "evidence")[:CASES_COMPARED]:
         other = evidence.get("pdq")
-        if other and _bits(bytes.fromhex(other), screening.pdq) <= NEAR:
+        if other and _bits(bytes.fromhex(other), screening.pdq) <= NEAR_BITS:
             return str(cluster)
     return own
 
@@ -104,10 +104,10 @@ def _bits(a: bytes, b: bytes) -> int:
 
 
 def keep_picture(case: ReviewCase, jpeg: bytes, *, hash_only: bool = False) -> None:
-    """Store it, in memory on the case; the caller saves the row.
+    """Store a picture for a case that has none elsewhere; the caller saves the row.
 
-    Nothing is stored of what may be a picture on a list that must have none: ``hash_only``, or as
-    the case's own matches say.
+    Nothing is stored if a list that matched forbids pictures: ``hash_only``, or a list among the
+    case's matches.
     """
     if not jpeg or hash_only:
         return

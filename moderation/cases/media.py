@@ -1,4 +1,4 @@
-"""The pixels of what a case is about, and of the items it was matched with. Reads only."""
+"""The pixels and files of a case's subject and of the matched items."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from videos.decode.proxies import read_window
 from videos.decode.sniffing import CONTENT_TYPES
 from videos.models import Video
 
-NONE_KEPT: Final = "No picture of it is kept."
-NO_VIDEO: Final = "This case is about no video."
-NO_FILE: Final = "The file of this video is not kept, so there is nothing to play."
+NONE_KEPT: Final = "No picture is stored."
+NO_VIDEO: Final = "This case is not about a video."
+NO_FILE: Final = "The file of this video is not stored, so it cannot be played."
 ORIGINAL: Final = "original"
 SMALL_COPY: Final = "small"
 
 MOTION_SECONDS: Final = 20
-"""What decoding the clip of one photograph may take."""
+"""The time limit for decoding the clip of one photograph."""
 
 MOTION_SIDE: Final = 1024
 
 
-def of_subject(
+def subject_pixels(
     case: ReviewCase,
     *,
     time_ms: int = 0,
@@ -44,10 +44,10 @@ def of_subject(
     rendering: str = "",
     small: bool = False,
 ) -> Pixels:
-    """What was uploaded or asked about; of a video the picture at a moment, of an animation a
-    ``frame`` by its number, of a picture one of its renderings by the name that its match has.
+    """The case's subject: of a video the picture at a time, of an animation a ``frame`` by number,
+    of a picture a rendering by the name in its match.
 
-    ``small``: the thumbnail does. Raises ``NotFound`` and what ``decoding`` raises.
+    ``small``: the thumbnail suffices. Raises ``NotFound`` and what ``decoding`` raises.
     """
     if case.video is not None:
         return _of_video(case.video, time_ms) if not small else _decoded(case.video.thumbnail.name)
@@ -61,13 +61,13 @@ def of_subject(
     return _decoded(thumbnail or whole if small else whole or thumbnail)
 
 
-def of_item(item: BannedItem) -> Pixels:
-    """An item's own picture. Raises ``NotFound``: most lists have hashes alone."""
+def item_pixels(item: BannedItem) -> Pixels:
+    """An item's own picture. Raises ``NotFound``: most lists have only hashes."""
     return _decoded(item.picture.name)
 
 
-def kept(case: ReviewCase) -> bool:
-    """Whether there is anything to see of the case's subject."""
+def has_media(case: ReviewCase) -> bool:
+    """Whether a picture of the case's subject is stored."""
     if case.video is not None:
         return bool(case.video.proxy or case.video.thumbnail)
     if case.image is not None and case.origin != ReviewCase.Origin.LINK:
@@ -75,7 +75,7 @@ def kept(case: ReviewCase) -> bool:
     return bool(case.picture)
 
 
-def files(case: ReviewCase) -> dict[str, tuple[str, str]]:
+def playable_files(case: ReviewCase) -> dict[str, tuple[str, str]]:
     """What can be played of the case's video, the best first: ``original`` or ``small`` → name in
     the storage, content type. Raises ``NotFound`` if none is there, as for a picture."""
     video = case.video
@@ -120,11 +120,11 @@ def _shown(name: str, frame: int, rendering: str) -> Pixels:
             found = inner_pictures(picture.rgb).get(last) if alone else picture.rgb
             if found is not None:
                 return found
-    raise NotFound(f"It shows no {view_name(frame, rendering)}.")
+    raise NotFound(f"It has no {view_name(frame, rendering)}.")
 
 
 def _motion(name: str, time_ms: int) -> Pixels:
-    """The video at the end of a photograph that moves, at a moment."""
+    """The embedded video of a motion photograph, at a time."""
     with _opened(name) as stream:
         video = decoding.appended_video(stream.read())
     if video is None:

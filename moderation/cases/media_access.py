@@ -1,7 +1,7 @@
-"""Who may look at what is held back or doubted, and proof that a look was noted.
+"""Who may look at withheld or suspicious media, and the proof that a look was recorded.
 
-The one instance, ``GUARD``, is named in ``settings.MEDIA_GUARD``: images and videos ask it on every
-page and address. The console asks the same questions of a case.
+``settings.MEDIA_GUARD`` names ``GUARD``: images and videos ask it on each page and address. The
+console uses the same proof for cases.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from moderation.cases.states import CaseState
 from moderation.lists.models import BannedHash, BannedItem, BannedList
 
 LOOK_DURATION: Final = timedelta(hours=1)
-"""How long one look at a video lasts, pauses and all."""
+"""How long one look at a video lasts, with pauses."""
 
 
-class LooksGuard:
+class CaseMediaGuard:
     """``gallery.items.media_access.Guard``, by roles, cases and lists."""
 
     def viewer_kind(self, access: Access) -> ViewerKind:
@@ -40,7 +40,7 @@ class LooksGuard:
         return ViewerKind.STAFF if by_page and user.is_staff else ViewerKind.CLIENT
 
     def doubted(self, model: type[Item]) -> Q | Exists:
-        """Rows with a case that was not dismissed, or whose very bytes are on a list in force."""
+        """Rows with a case that was not dismissed, or whose exact bytes are on an enabled list."""
         kind = str(model._meta.model_name)
         cases = ReviewCase.objects.filter(**{kind: OuterRef("pk")})
         items = BannedItem.objects.matching().filter(
@@ -51,7 +51,7 @@ class LooksGuard:
         return Q(Exists(cases.exclude(state=CaseState.DISMISSED))) | Q(Exists(banned))
 
     def first_filter(self, access: Access) -> str:
-        """The person's own, but never clear: outside a case nobody is about to decide anything."""
+        """The person's own, but never clear: these pages are not for deciding."""
         user = getattr(access, "user", None)
         return SAFEST if user is None else first_filter(wellbeing.preference(user))
 
@@ -62,13 +62,13 @@ class LooksGuard:
         return sign_look(by, item)
 
     def is_noted(self, access: Access, item: Item, look: str) -> bool:
-        """By ``is_signed_look``; the role is asked anew as well."""
+        """By ``is_signed_look``; the role is checked again."""
         return self.viewer_kind(access) is ViewerKind.REVIEWER and is_signed_look(
             look, Actor.caller(access), item
         )
 
 
-GUARD: Final = LooksGuard()
+GUARD: Final = CaseMediaGuard()
 
 
 def first_filter(preferred: ReviewPreference) -> str:

@@ -1,4 +1,4 @@
-"""What was matched, what has to be decided about it, and what was decided."""
+"""Matches, review cases, decisions, and who is working on what."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from videos.models import Video
 
 VERDICTS = [(verdict.value, verdict.value) for verdict in Verdict]
 LEAST_CONFIDENCE = 0.01
-"""What a case of none counts as in the queue, so that it is at its end and not outside of it."""
+"""The least confidence in the queue's rank, as the logarithm needs more than 0."""
 _WEIGHT = Cast("severity", FloatField()) * Greatest(F("confidence"), Value(LEAST_CONFIDENCE))
 _DAYS = Func(
     F("created_at"),
@@ -35,7 +35,7 @@ _DAYS = Func(
 
 
 WITHHOLDING = Q(held=True) | Q(state=CaseState.CONFIRMED) & ~Q(origin="shadow")
-"""Cases that hide what they are about, until they are decided otherwise."""
+"""Cases that withhold their subject until they are decided otherwise."""
 UNDECIDED = Q(state__in=CaseState.undecided())
 
 
@@ -90,19 +90,19 @@ class DecisionQuerySet(models.QuerySet["Decision"]):
 
 
 class ReviewCase(models.Model):
-    """Something a person has to look at, with a snapshot of why.
+    """Something a person has to decide, with a snapshot of the reasons.
 
-    Its subject is an image, a video, or only bytes that were asked about (``check``). ``evidence``
+    Its subject is an image, a video, or bytes that were only checked (``check``). ``evidence``
     outlives the subject: hashes, url, data_id, uploader, format, size, and why methods could not
-    run. ``cluster``: what identical or nearly identical subjects share; deciding one offers to
-    decide all. ``sampling_weight``: how many matches this one stands for.
+    run. ``cluster``: shared by identical and nearly identical subjects, which can be decided
+    together. ``sampling_weight``: how many matches this one stands for.
 
     The queue's priority is severity × confidence × age, where age doubles every day. ``rank`` is
-    its logarithm less what grows alike for all, so that an index holds the order for ever.
+    its logarithm without the part that grows equally for all, so that an index keeps the order.
     """
 
     class Origin(models.TextChoices):
-        """How the match was found. Deciding one of ``shadow`` changes nothing but what is known."""
+        """How the match was found. Deciding a case of ``shadow`` enforces nothing."""
 
         UPLOAD = "upload"
         CHECK = "check"
@@ -193,7 +193,7 @@ class ReviewCase(models.Model):
 
     @property
     def is_on_legal_hold(self) -> bool:
-        """Whether it is under a hold that has not ended."""
+        """Whether it is under a legal hold that has not ended."""
         until = self.legal_hold_until
         return self.legal_hold and (until is None or until > timezone.now())
 
@@ -260,7 +260,7 @@ class CaseMatch(models.Model):
 
     @property
     def rendering(self) -> str:
-        """Which picture of the subject it was, "" for the usual one."""
+        """The rendering of the subject that matched, "" for the usual one."""
         return str((self.geometry or {}).get("rendering", ""))
 
 
@@ -291,9 +291,9 @@ class DecisionBatch(models.Model):
 
 
 class Decision(models.Model):
-    """What one person said about one case. Rows are never changed but for being undone.
+    """What one person decided about one case. Rows never change, except to be marked as undone.
 
-    ``effects``: what it changed, in the words that undoing reads.
+    ``effects``: what it changed, for undoing.
     """
 
     class Verb(models.TextChoices):
@@ -371,7 +371,7 @@ class Exposure(models.Model):
 
 
 class CaseView(models.Model):
-    """Who has a case before them: shown to others, and gone soon after it is left."""
+    """Who has a case open: shown to others, and outdated soon after the page is left."""
 
     case = models.ForeignKey(
         "moderation.ReviewCase", on_delete=models.CASCADE, related_name="views"

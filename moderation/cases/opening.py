@@ -1,7 +1,7 @@
-"""What a screening leaves behind: rows of its matches, and a case where somebody has to look.
+"""Recording a screening: rows of its matches, and a case where a person has to decide.
 
-A subject gets no second case for the same item, whatever was decided about the first; what is
-found later joins a case that is still open.
+A subject gets no second case for the same item, whatever was decided about the first. Later
+matches join a case that is still open.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from django.db import transaction
 from moderation.access.permissions import Actor
 from moderation.audit import trail
 from moderation.cases import facts, webhook_events
-from moderation.cases.facts import About, cluster_of, evidence_of
+from moderation.cases.facts import CaseSubject, cluster_of, evidence_of
 from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.cases.states import CaseState
 from moderation.lists import policies
@@ -25,16 +25,16 @@ from moderation.screening import verdict_rules
 from moderation.screening.types import ItemMatch, Screening
 
 SAMPLES: Final = (ReviewCase.Origin.SAMPLE, ReviewCase.Origin.SHADOW)
-"""Origins of cases that nothing asked for."""
+"""Origins of cases that no match within a threshold opened."""
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """What became of a screening. ``case``: the one that it opened or joined, if any.
+class RecordedScreening:
+    """The result of recording a screening. ``case``: the one that it opened or joined, if any.
 
     ``matched``: the items within their lists' thresholds, in shadow or not. ``asked``: whether
-    there was anything that nobody had been asked about. ``dismissed``: all that it asks for was
-    found to be harmless before.
+    a match needs a decision that no earlier case has. ``dismissed``: every match was dismissed in
+    an earlier case.
     """
 
     case: ReviewCase | None = None
@@ -45,7 +45,9 @@ class Recorded:
 
 
 @transaction.atomic
-def record_screening(*, by: Actor, origin: str, about: About, screening: Screening) -> Recorded:
+def record_screening(
+    *, by: Actor, origin: str, about: CaseSubject, screening: Screening
+) -> RecordedScreening:
     """Store the matches of a subject, and open a case where a person has to look at it.
 
     Matches in shadow and beyond the threshold are stored without a case; a share of them becomes a
@@ -53,7 +55,7 @@ def record_screening(*, by: Actor, origin: str, about: About, screening: Screeni
     audit event for a case that is opened or added to.
     """
     if not screening.matches and not screening.missing:
-        return Recorded()
+        return RecordedScreening()
     stored = _stored(about, screening)
     cased = {item: case for (item, _), case in stored.items() if case is not None}
     asking = [m for m in screening.within if m.item_id not in cased]
@@ -72,7 +74,7 @@ def record_screening(*, by: Actor, origin: str, about: About, screening: Screeni
     _add_rows(None, about, [match for match in rest if match not in sampled])
     within = {match.item_id for match in screening.matches if match.within}
     known = None if asking else _known({cased[m.item_id] for m in screening.within})
-    return Recorded(
+    return RecordedScreening(
         case or known,
         opened,
         sorted(within),
@@ -82,25 +84,25 @@ def record_screening(*, by: Actor, origin: str, about: About, screening: Screeni
 
 
 @transaction.atomic
-def note_matches(*, about: About, screening: Screening) -> None:
-    """Store the matches of what nobody has to decide about."""
+def record_matches(*, about: CaseSubject, screening: Screening) -> None:
+    """Store the matches of a subject that needs no decision."""
     stored = _stored(about, screening)
     fresh = [m for m in screening.matches if (m.item_id, m.match_type) not in stored]
     _add_rows(None, about, fresh)
 
 
-def _stored(about: About, screening: Screening) -> dict[tuple[int | None, str], int | None]:
+def _stored(about: CaseSubject, screening: Screening) -> dict[tuple[int | None, str], int | None]:
     """Item and match type of the rows that a subject has, and the case of each if it has one."""
     rows = CaseMatch.objects.filter(**about.key)
     if about.by_content or (about.image is None and about.video is None):
         rows = rows.filter(sha256=about.sha256)
         if not about.sha256:
-            # Of a hash that was asked about nothing else is known.
+            # Nothing else is known when only a hash was checked.
             items = [match.item_id for match in screening.matches]
             rows = rows.filter(item__in=items, case__evidence__contains=dict(about.facts))
     found: dict[tuple[int | None, str], int | None] = {}
-    # Any case counts, also one of a flood: somebody was asked. What is said of a sample in shadow
-    # hides nothing, so that it counts only if it was found harmless.
+    # Any case counts, also one of a flood. A decision on a sample in shadow quarantines nothing,
+    # so that it counts only if it was dismissed.
     shadow = ReviewCase.objects.filter(origin=ReviewCase.Origin.SHADOW)
     silent = set(
         shadow.filter(matches__in=rows)
@@ -114,13 +116,13 @@ def _stored(about: About, screening: Screening) -> dict[tuple[int | None, str], 
 
 
 def _known(ids: Collection[int]) -> ReviewCase | None:
-    """Of the cases that a subject has, the one that says most against it."""
+    """Of the cases of a subject, one that was not dismissed if there is any, else the newest."""
     found = ReviewCase.objects.filter(pk__in=ids).order_by("-id")
     return min(found, key=lambda case: case.state == CaseState.DISMISSED, default=None)
 
 
-def _open_case(about: About) -> ReviewCase | None:
-    """A case of the subject that nobody has said anything about yet, and that is no sample."""
+def _open_case(about: CaseSubject) -> ReviewCase | None:
+    """A case of the subject without any decision yet, which is not a sample."""
     rows = ReviewCase.objects.filter(**about.key, state=CaseState.OPEN).exclude(
         origin__in=[*SAMPLES, ReviewCase.Origin.FLOOD]
     )
@@ -130,7 +132,7 @@ def _open_case(about: About) -> ReviewCase | None:
 
 
 def _case(
-    by: Actor, origin: str, about: About, screening: Screening, asking: Sequence[ItemMatch]
+    by: Actor, origin: str, about: CaseSubject, screening: Screening, asking: Sequence[ItemMatch]
 ) -> tuple[ReviewCase, bool]:
     """The case that these matches belong to, and whether it is new."""
     severity = max((m.list.severity for m in asking), default=_severity_of_doubt(screening))
@@ -170,16 +172,16 @@ def _case(
 
 
 def _severity_of_doubt(screening: Screening) -> int:
-    """Of what could not be compared: nobody knows what it is."""
+    """For content that could not be compared."""
     return Severity.HIGH if screening.missing else Severity.MEDIUM
 
 
-def _sampled(matches: Iterable[ItemMatch], about: About, *, asked: bool) -> list[ItemMatch]:
-    """Those that are to be decided although nothing asks for it: a share of each list's subjects.
+def _sampled(matches: Iterable[ItemMatch], about: CaseSubject, *, asked: bool) -> list[ItemMatch]:
+    """The matches that are decided as samples: a share of each list's subjects.
 
-    Of lists that act what is beyond the threshold, unless somebody is ``asked`` about the subject
-    anyway; of lists in shadow everything. By the content and the list, so that the same picture
-    is chosen again or never.
+    Of enforced lists those beyond the threshold, unless the subject has a case anyway (``asked``);
+    of lists in shadow all. Chosen by a hash of content and list, so that the same picture is always
+    chosen or never.
     """
     if not about.sha256:
         return []
@@ -196,13 +198,15 @@ def _in_shadow(match: ItemMatch) -> bool:
     return bool(match.list.action == Action.SHADOW)
 
 
-def _draw(about: About, list_id: int) -> float:
+def _draw(about: CaseSubject, list_id: int) -> float:
     digest = hashlib.sha256(f"{about.sha256}:{list_id}".encode()).digest()
     return int.from_bytes(digest[:6]) / 2**48
 
 
-def _sample(by: Actor, about: About, screening: Screening, sampled: Sequence[ItemMatch]) -> None:
-    """One case for each list, that stands for as many as were not drawn."""
+def _sample(
+    by: Actor, about: CaseSubject, screening: Screening, sampled: Sequence[ItemMatch]
+) -> None:
+    """One case for each list; its weight is how many matches it stands for."""
     for list_id in sorted({match.list.pk for match in sampled}):
         mine = [match for match in sampled if match.list.pk == list_id]
         case = ReviewCase.objects.create(
@@ -220,9 +224,9 @@ def _sample(by: Actor, about: About, screening: Screening, sampled: Sequence[Ite
         _record(by, "case.opened", case, mine, None)
 
 
-def _add_rows(case: ReviewCase | None, about: About, matches: Sequence[ItemMatch]) -> None:
+def _add_rows(case: ReviewCase | None, about: CaseSubject, matches: Sequence[ItemMatch]) -> None:
     if case is not None and about.can_be_seen:
-        # What was only noted before is part of the case now.
+        # Rows that were recorded without a case are part of this one now.
         noted = CaseMatch.objects.filter(**about.key, sha256=about.sha256, case=None)
         noted.filter(item__in=[match.item_id for match in matches]).delete()
     CaseMatch.objects.bulk_create(

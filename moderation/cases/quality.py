@@ -1,5 +1,5 @@
-"""Second opinions: a share of what was decided is judged again by somebody else, who is not told
-what was said. They change nothing; they show how far people agree."""
+"""Second opinions: a share of the decided cases is reviewed by somebody else, who does not see the
+decision. They change nothing; they measure how far people agree."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ from moderation.cases.permissions import own_upload
 from moderation.cases.states import CaseState
 
 WINDOW: Final = timedelta(days=14)
-"""How old a decision may be for somebody to be asked about it again."""
+"""How old a decision may be to be reviewed."""
 FINAL: Final = (Decision.Verb.CONFIRM, Decision.Verb.DISMISS)
 DIGITS: Final = 6
 
 
-def drawn() -> QuerySet[ReviewCase]:
-    """The share of the decided cases that is judged again, always the same ones.
+def sampled_for_review() -> QuerySet[ReviewCase]:
+    """The share of the decided cases that is reviewed, always the same ones.
 
-    By a keyed hash of the id: nobody can know while deciding whether a case will be among them.
+    By a keyed hash of the id: while deciding, nobody can know whether a case will be among them.
     """
     since = timezone.now() - WINDOW
     cases = ReviewCase.objects.filter(state__in=CaseState.decided(), decided_at__gte=since)
@@ -58,12 +58,12 @@ def drawn() -> QuerySet[ReviewCase]:
     return cases.annotate(lot=lot).filter(lot__lt=limit)
 
 
-def waiting(by: Actor) -> QuerySet[ReviewCase]:
+def waiting_for_review(by: Actor) -> QuerySet[ReviewCase]:
     """Those that this person may review: decided and uploaded by others, not reviewed yet."""
     decisions = Decision.objects.live().filter(case=OuterRef("pk"), verb__in=FINAL)
     said = Decision.objects.filter(case=OuterRef("pk"), undone_at=None)
     return (
-        drawn()
+        sampled_for_review()
         .exclude(Exists(said.filter(blind_review=True)))
         .exclude(Exists(said.filter(by=by.user)))
         .filter(Exists(decisions))
@@ -76,10 +76,10 @@ def waiting(by: Actor) -> QuerySet[ReviewCase]:
 def give_opinion(
     *, by: Actor, case_id: int, verb: str, note: str = "", looked: bool = True
 ) -> Decision:
-    """Say what one thinks of a decided case, ``confirm`` or ``dismiss``. It changes nothing.
+    """Give a second opinion on a decided case, ``confirm`` or ``dismiss``. It changes nothing.
 
-    Raises ``NotAllowed`` (also for a case of one's own), ``NotFound``, and ``Conflict`` for a case
-    that somebody has judged meanwhile.
+    Raises ``NotAllowed`` (also for a case that one decided), ``NotFound``, and ``Conflict`` for a
+    case that somebody has reviewed meanwhile.
     """
     check(by, "decide cases")
     user = person(by)
@@ -88,7 +88,7 @@ def give_opinion(
     case = ReviewCase.objects.select_for_update(of=("self",)).filter(pk=case_id).first()
     if case is None:
         raise NotFound(f"There is no case {case_id}.")
-    if not waiting(by).filter(pk=case_id).exists():
+    if not waiting_for_review(by).filter(pk=case_id).exists():
         if Decision.objects.filter(case=case, by=user, undone_at=None).exists():
             raise NotAllowed("You already voted on this case.")
         raise Conflict(f"Case {case_id} needs no second opinion any more.")
@@ -110,7 +110,7 @@ def give_opinion(
 
 
 @dataclass(frozen=True)
-class Line:
+class AgreementRow:
     """How far second opinions agree with one person's decisions, or about one list's cases."""
 
     name: str
@@ -119,11 +119,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Agreements:
-    """Of all, of each person whose decisions were judged, of each list."""
+    """For all, for each person whose decisions were reviewed, for each list."""
 
     all: Agreement
-    people: Sequence[Line]
-    lists: Sequence[Line]
+    people: Sequence[AgreementRow]
+    lists: Sequence[AgreementRow]
 
 
 def agreements(*, by: Actor, since: timedelta = timedelta(days=90)) -> Agreements:
@@ -150,7 +150,7 @@ def agreements(*, by: Actor, since: timedelta = timedelta(days=90)) -> Agreement
 
 
 def _pairs(since: datetime) -> list[tuple[Decision, Decision]]:
-    """Each second opinion since then, and before it the decision that it is about."""
+    """(decision, second opinion on it) for each second opinion since then."""
     before = Decision.objects.live().filter(
         case=OuterRef("case"), verb__in=FINAL, pk__lt=OuterRef("pk")
     )
@@ -172,21 +172,20 @@ def _lists_of(case_ids: Iterable[int]) -> defaultdict[int, set[str]]:
     return found
 
 
-def _lines(pairs: Iterable[tuple[str, tuple[str, str]]]) -> list[Line]:
+def _lines(pairs: Iterable[tuple[str, tuple[str, str]]]) -> list[AgreementRow]:
     by_name: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     for name, pair in pairs:
         by_name[name].append(pair)
-    return [Line(name, agreement(found)) for name, found in sorted(by_name.items())]
+    return [AgreementRow(name, agreement(found)) for name, found in sorted(by_name.items())]
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """``cases`` decided twice; ``raw``: the share of them decided alike.
 
-    ``kappa``: Cohen's, which takes off what two people would agree by chance who each keep their
-    own share of confirmations: 1 = always alike, 0 = as by chance. Both are None under
-    ``MIN_DECIDED`` cases; kappa also where each person gave one and the same answer to all, as
-    chance alone would make them agree then.
+    ``kappa``: Cohen's, which corrects for agreement by chance, given each person's share of
+    confirmations: 1 = always alike, 0 = as by chance. Both are None under ``MIN_DECIDED`` cases;
+    kappa also if each person gave the same answer to all, as they would then agree by chance.
     """
 
     cases: int

@@ -1,7 +1,7 @@
-"""The queue: which cases wait, for whom, and in which order. Reads only.
+"""The queue: which cases wait, and in which order.
 
-Its order is ``ReviewCase.rank``. Cases of one cluster show the same bytes, so the queue shows
-the first of each and says how many it stands for.
+The order is ``ReviewCase.rank``. Cases of one cluster show the same picture, so the queue shows the
+first of each cluster and how many it stands for.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ UNDECIDED, DECIDED = "undecided", "decided"
 
 @dataclass(frozen=True)
 class Filters:
-    """What of the queue is asked for; "" asks for nothing. ``read`` takes them from a URL."""
+    """Which cases are wanted; "" means no filter. ``read`` takes them from a URL."""
 
     list: str = ""
     match_type: str = ""
@@ -59,7 +59,7 @@ class Filters:
 
     @classmethod
     def read(cls, params: Mapping[str, Any]) -> Filters:
-        """The filters in a query string; a value that is none asks for nothing."""
+        """The filters in a query string; unknown values are ignored."""
         known: dict[str, Iterable[str]] = {
             "match_type": MATCH_TYPES,
             "band": BANDS,
@@ -81,12 +81,12 @@ class Filters:
 
     @property
     def decided(self) -> bool:
-        """Whether they ask for cases that need nobody."""
+        """Whether they ask for decided cases."""
         return self.status in [DECIDED, *CaseState.decided()]
 
 
 def cases(filters: Filters, by: Actor) -> Cases:
-    """The cases that filters ask for, first of those that wait longest for what they weigh."""
+    """The cases that the filters ask for, in the order of the queue."""
     found = ReviewCase.objects.filter(_status(filters.status)).filter(_age(filters.age))
     if filters.origin:
         found = found.filter(origin=filters.origin)
@@ -98,7 +98,7 @@ def cases(filters: Filters, by: Actor) -> Cases:
 
 
 def in_order(found: Cases) -> Cases:
-    """By rank, the older of two that weigh the same first."""
+    """By rank, then by id."""
     return found.order_by(F("rank").desc(), "pk")
 
 

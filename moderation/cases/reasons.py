@@ -1,4 +1,4 @@
-"""Why a case was decided as it was: a code and what it says, for each verb. Pure."""
+"""Reasons for decisions: a code and its words, for each verb."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
     "dismiss": {
         "different": "It shows something else",
         "permitted": "The same, but permitted here",
-        "nothing_to_see": "Too little to see to match",
+        "nothing_to_see": "Too little is visible for a match",
         "wrong_item": "The item does not belong on the list",
     },
     "escalate": {
@@ -32,7 +32,7 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
         "new_facts": "New facts",
     },
 }
-"""Verb → code → words. The first of each is meant where none is given."""
+"""Verb → code → words. The first reason is the default."""
 
 
 class UnknownReason(UserError):
@@ -42,7 +42,6 @@ class UnknownReason(UserError):
 
 
 def default(verb: str) -> str:
-    """The reason that is meant where none is given."""
     return next(iter(REASONS[verb]))
 
 
@@ -51,11 +50,11 @@ def checked(verb: str, reason: str) -> str:
     known = REASONS[verb]
     if reason and reason not in known:
         raise UnknownReason(
-            f"{reason!r} is no reason to {verb}: give one of {', '.join(known)}.", field="reason"
+            f"{reason!r} is not a reason to {verb}: give one of {', '.join(known)}.", field="reason"
         )
     return reason or default(verb)
 
 
 def in_words(verb: str, reason: str) -> str:
-    """What a code says; the code itself if it is no longer in the table."""
+    """The words of a code; the code itself if it is no longer in the table."""
     return REASONS.get(verb, {}).get(reason, reason)

@@ -1,4 +1,4 @@
-"""All that is known of one case as a zip, for whoever it is reported to, and decisions as CSV."""
+"""The report of one case as a zip, for authorities, and decisions as CSV."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ COLUMNS: Final = (
     "looked", "blind_review", "lists", "created_at", "undone_at",
 )  # fmt: skip
 CHUNK: Final = 2_000
-README: Final = """Report packet of case {case}, made {now} by {by}.
+README: Final = """Report of case {case}, made {now} by {by}.
 
 case.json       the case, its evidence at the time it was opened, and each match: list and its
                 version, item, match type, distance against threshold and observe distance, place
-hashes.json     every hash that is known of the subject and of the items it was matched with
-decisions.csv   who decided what, when and why; undone ones have a time in undone_at
+hashes.json     every known hash of the subject and of the matched items
+decisions.csv   who decided what, when and why; undone decisions have a time in undone_at
 audit.json      the audit events of the case and of its decisions, with their digests
 media/          {media}
 
 Distances: smaller is more alike; 0 of a cryptographic hash means the same bytes.
-Times are in UTC. manage.py verify_audit on the server proves the chain of digests.
+Times are in UTC. manage.py verify_audit on the server verifies the chain of digests.
 """
 
 
@@ -45,7 +45,7 @@ Times are in UTC. manage.py verify_audit on the server proves the chain of diges
 def build_case_report(*, by: Actor, case_id: int, media: bool = False) -> bytes:
     """The zip of a case; ``media``: with the subject's and the items' own files.
 
-    It leaves an audit event that says which, and each file is a clear look. Raises ``NotAllowed``
+    Records an audit event with the names of the files, and a look for each. Raises ``NotAllowed``
     and ``NotFound``.
     """
     check(by, "view the audit")
@@ -56,7 +56,7 @@ def build_case_report(*, by: Actor, case_id: int, media: bool = False) -> bytes:
         raise NotFound(f"There is no case {case_id}.")
     matches = list(case.matches.select_related("item").order_by("pk"))
     files = _files(case, matches) if media else {}
-    words = "the files themselves: handle them as the law says" if media else "left out"
+    words = "the files themselves: handle them as the law requires" if media else "left out"
     readme = README.format(case=case.pk, now=f"{timezone.now():%Y-%m-%d %H:%M}", by=by.name,
                            media=words)  # fmt: skip
     decisions = Decision.objects.filter(case=case)
@@ -71,7 +71,7 @@ def build_case_report(*, by: Actor, case_id: int, media: bool = False) -> bytes:
             with default_storage.open(stored) as stream:
                 packet.writestr(f"media/{name}", stream.read())
     for name in files:
-        # Whoever takes it away sees it clearly, as on a page.
+        # A downloaded file is seen unfiltered, as on a page.
         wellbeing.note_look(by=by, subject=case, what=f"packet, {name}")
     trail.record(by=by.name, verb="case.exported", subject=case, after={"media": sorted(files)})
     return out.getvalue()
@@ -93,7 +93,7 @@ def _decision(one: Decision) -> tuple[Any, ...]:
 
 
 def decisions_csv(*, by: Actor, decisions: QuerySet[Decision]) -> Iterator[str]:
-    """The same for those who may see it. Raises ``NotAllowed`` before the first line."""
+    """Decisions as CSV, if allowed. Raises ``NotAllowed`` before the first line."""
     check(by, "view the audit")
     return decision_lines(decisions)
 
@@ -135,7 +135,7 @@ def _events(case: ReviewCase) -> list[dict[str, Any]]:
 
 
 def _files(case: ReviewCase, matches: list[CaseMatch]) -> dict[str, str]:
-    """Name in the packet → name in the storage, of what is still there."""
+    """Name in the zip → name in the storage, of files that still exist."""
     subject = case.image or case.video
     whole = subject is not None and bool(subject.original)
     form = subject.format if subject is not None and whole else "jpg"

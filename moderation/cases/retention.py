@@ -1,8 +1,8 @@
-"""What cases need of images, videos and items: named in ``RETENTION_GUARDS``, which see.
+"""What cases withhold as evidence, and legal holds. ``RETENTION_GUARDS`` names the guard.
 
-An image or video is withheld from being found by what hides it: an undecided or a confirmed case.
-It is withheld from being deleted, merged or stripped of its original by an undecided case, one
-that hides it, and a legal hold.
+An image or video is not released while an undecided or confirmed case withholds it. It is not
+deleted, merged or stripped of its original while a case is undecided, withholds it, or is under a
+legal hold.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from moderation.cases.states import CaseState
 
 
 def withheld(model: type[Item], ids: Sequence[int], act: Act) -> dict[int, WithheldReason]:
-    """Id → the reason that weighs most, of the rows that a case withholds."""
+    """Id → the strongest reason, for the rows that a case withholds."""
     needed = WITHHOLDING if act is Act.RELEASE else WITHHOLDING | UNDECIDED | on_legal_hold()
     name = kind_of(model).name
     found: dict[int, tuple[int, WithheldReason]] = {}
@@ -45,11 +45,11 @@ def check_override(access: Access) -> None:
     check(Actor.caller(access), OVERRIDE)
 
 
-def let_go(model: type[Item], rows: Sequence[Item], act: Act) -> None:
-    """What is withheld is released or deleted all the same: the cases keep what they need of it.
+def keep_before_override(model: type[Item], rows: Sequence[Item], act: Act) -> None:
+    """Withheld rows are released or deleted by an override: their cases keep the evidence.
 
-    They do not hide what is released any more. Of what is deleted they keep the small picture,
-    unless they are about a list that must have none.
+    Released rows are no longer withheld. Of deleted rows the cases keep facts and the thumbnail,
+    unless their lists forbid pictures.
     """
     mine = {f"{kind_of(model).name}__in": [row.pk for row in rows]}
     if act is Act.RELEASE:
@@ -74,9 +74,9 @@ def let_go(model: type[Item], rows: Sequence[Item], act: Act) -> None:
         case.save(update_fields=["evidence", "picture"])
 
 
-def needing(list_ids: Iterable[int]) -> dict[int, WithheldReason]:
-    """Case → why, of those with matches on some lists that need what is on them: undecided ones,
-    those under a legal hold, and those that keep quarantined what they are about."""
+def cases_needing_lists(list_ids: Iterable[int]) -> dict[int, WithheldReason]:
+    """Case → why, for cases that need some lists: undecided, under a legal hold, or keeping an item
+    quarantined."""
     quarantined = Q(image__status=Status.QUARANTINED) | Q(video__status=Status.QUARANTINED)
     matches = CaseMatch.objects.filter(list__in=list(list_ids), case__isnull=False)
     cases = ReviewCase.objects.filter(
@@ -86,7 +86,7 @@ def needing(list_ids: Iterable[int]) -> dict[int, WithheldReason]:
 
 
 def _why(case: ReviewCase, act: Act) -> tuple[int, WithheldReason]:
-    """The reason, and where it stands among others: 0 first."""
+    """The rank of the reason, 0 is the strongest, and the reason."""
     if act is not Act.RELEASE and case.is_on_legal_hold:
         until = f" until {case.legal_hold_until:%Y-%m-%d}" if case.legal_hold_until else ""
         return 0, WithheldReason("a legal hold", f"case {case.pk} is under a legal hold{until}")
@@ -96,7 +96,7 @@ def _why(case: ReviewCase, act: Act) -> tuple[int, WithheldReason]:
         return 2, WithheldReason(
             "an undecided case", f"case {case.pk} is {case.get_state_display().lower()}"
         )
-    return 3, WithheldReason("a case", f"case {case.pk} hides it")
+    return 3, WithheldReason("a case", f"case {case.pk} withholds it")
 
 
 def _thumbnail(row: Item) -> bytes:
@@ -119,12 +119,12 @@ def set_hold(
     """Put cases under a legal hold, or change the one they are under. Answers how many.
 
     Without ``until`` it lasts until somebody lifts it. Raises ``NotAllowed``, ``NotFound``, and
-    ``UserError`` for a hold without a reason or with an end that is past.
+    ``UserError`` without a reason or with an end in the past.
     """
     check(by, HOLD_ACTION)
     why = _checked_reason(reason)
     if until is not None and until <= timezone.now():
-        raise UserError("Give an end that is still to come, or none.", field="until")
+        raise UserError("Give an end in the future, or none.", field="until")
     cases = _locked_for_hold(case_ids)
     before = [_hold_facts(case) for case in cases]
     for case in cases:
@@ -153,7 +153,7 @@ def lift_hold(*, by: Actor, case_ids: Iterable[int], reason: str) -> int:
 def _checked_reason(reason: str) -> str:
     why = reason.strip()
     if not why:
-        raise UserError("Say why: a legal hold needs a reason.", field="reason")
+        raise UserError("A legal hold needs a reason.", field="reason")
     return why
 
 
@@ -187,7 +187,9 @@ def _store_holds(
         verb=f"case.legal_hold_{verb}",
         subject=cases[0] if one else ReviewCase,
         before=before[0] if one else {str(pk): was for pk, was in zip(ids, before, strict=True)},
-        after=_hold_facts(cases[0]) if one else {**_hold_facts(cases[0]), **trail.named(ids)},
+        after=_hold_facts(cases[0])
+        if one
+        else {**_hold_facts(cases[0]), **trail.summarize_ids(ids)},
         count=len(cases),
         reason=reason,
     )

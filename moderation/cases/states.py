@@ -23,12 +23,10 @@ class CaseState(models.TextChoices):
 
     @classmethod
     def decided(cls) -> list[CaseState]:
-        """Where nobody has to do anything any more."""
         return [cls.CONFIRMED, cls.DISMISSED]
 
     @classmethod
     def undecided(cls) -> list[CaseState]:
-        """Where somebody has to decide."""
         return [state for state in cls if state not in cls.decided()]
 
 
@@ -45,19 +43,19 @@ TRANSITIONS: Mapping[CaseState, frozenset[CaseState]] = {
 """Where a decision leads. Undoing one leads back to where it came from."""
 
 MEANINGS: Mapping[CaseState, str] = {
-    _S.OPEN: "nobody has said anything about it.",
-    _S.VOTED: "two people decide it, and one has. What they said is hidden from the second.",
+    _S.OPEN: "nobody has decided anything about it.",
+    _S.VOTED: "two people must decide it, and one has. The first vote is hidden from the second.",
     _S.CONFLICT: "the two disagree; a lead who has not voted decides.",
-    _S.ESCALATED: "a moderator passed it on; a lead decides.",
-    _S.APPEALED: "it was decided, and is open again for somebody else. What the decision changed "
-    "stays as it is until then.",
-    _S.CONFIRMED: "it is banned content; the upload is hidden.",
-    _S.DISMISSED: "a false positive; what only this case hid can be found again.",
+    _S.ESCALATED: "a moderator passed it to a lead, who decides.",
+    _S.APPEALED: "it was decided and is open again for somebody else. The effects of the first "
+    "decision stay until then.",
+    _S.CONFIRMED: "it is banned content; the upload is quarantined.",
+    _S.DISMISSED: "a false positive; what only this case withheld is released.",
 }
-"""What each state says of a case."""
+"""What each state means."""
 
 
 def check_step(before: str, after: str) -> None:
-    """Raises ``Conflict`` for a step that is not in the table."""
+    """Raises ``Conflict`` for a transition that is not in the table."""
     if CaseState(after) not in TRANSITIONS[CaseState(before)]:
         raise Conflict(f"A case that is {before} cannot become {after}.")

@@ -28,7 +28,7 @@ from moderation.webhooks.models import Delivery
 from videos.models import Video
 
 DAYS: Final = 30
-SHOWN: Final = 8
+ROWS_SHOWN: Final = 8
 AGES: Final[Sequence[tuple[str, timedelta | None]]] = (
     ("under an hour", timedelta(hours=1)),
     ("under a day", timedelta(days=1)),
@@ -36,7 +36,7 @@ AGES: Final[Sequence[tuple[str, timedelta | None]]] = (
     ("older", None),
 )
 
-# A case that was decided, appealed and decided again counts from when it was opened.
+# Also a case that was appealed and decided again counts from its opening.
 DELAYS = """
 SELECT percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (
          ORDER BY extract(epoch FROM decided_at - created_at)), count(*)
@@ -56,14 +56,13 @@ RECENT: Final = timedelta(days=90)
 
 @dataclass(frozen=True)
 class Age:
-    """The cases that wait for so long, by severity, the gravest first."""
+    """The numbers of cases of one age, by severity, the highest first."""
 
     name: str
     counts: Sequence[int]
 
     @property
     def total(self) -> int:
-        """Of all severities."""
         return sum(self.counts)
 
 
@@ -78,7 +77,6 @@ class Day:
 
     @property
     def total(self) -> int:
-        """Of all kinds."""
         return self.confirmed + self.dismissed + self.escalated
 
 
@@ -101,12 +99,10 @@ class Rate:
 
     @property
     def decided(self) -> int:
-        """Both."""
         return self.confirmed + self.dismissed
 
     @classmethod
     def of(cls, confirmed: int, dismissed: int) -> Rate:
-        """With its interval."""
         if confirmed + dismissed < intervals.MIN_DECIDED:
             return cls(confirmed, dismissed, None)
         one = np.ones(1)
@@ -127,7 +123,7 @@ class ListPrecision:
 
 @dataclass(frozen=True)
 class Overview:
-    """All of it. ``severities``: the words in the order of ``Age.counts``."""
+    """The dashboard. ``severities``: the words in the order of ``Age.counts``."""
 
     severities: Sequence[str]
     queue: Sequence[Age]
@@ -153,16 +149,16 @@ def overview(*, by: Actor) -> Overview:
         per_day(),
         delays(since),
         quality.agreements(by=by),
-        quality.drawn().count(),
-        [row for row in precisions(by=by) if row.rate.interval][:SHOWN],
-        suspended.order_by("-suspended_at")[:SHOWN],
-        failed.select_related("list").order_by("-pk")[:SHOWN],
+        quality.sampled_for_review().count(),
+        [row for row in precisions(by=by) if row.rate.interval][:ROWS_SHOWN],
+        suspended.order_by("-suspended_at")[:ROWS_SHOWN],
+        failed.select_related("list").order_by("-pk")[:ROWS_SHOWN],
         backlog(),
     )
 
 
 def queue_by_age() -> list[Age]:
-    """The cases that wait, from the youngest."""
+    """The undecided cases, the newest first."""
     now = timezone.now()
     counted: dict[str, dict[int, int]] = {name: {} for name, _ in AGES}
     newest = now + timedelta(days=1)
@@ -179,7 +175,7 @@ def queue_by_age() -> list[Age]:
 
 
 def per_day() -> list[Day]:
-    """The decisions of the last days that still hold, without second opinions, oldest first."""
+    """The live decisions of the last days, oldest first."""
     today = timezone.now().date()
     days = [today - timedelta(days=n) for n in range(DAYS - 1, -1, -1)]
     verbs = Decision.Verb
@@ -200,7 +196,6 @@ def per_day() -> list[Day]:
 
 
 def delays(since: Any) -> Delays:
-    """Of the cases decided since then."""
     with connection.cursor() as cursor:
         cursor.execute(DELAYS, [since])
         shares, count = cursor.fetchone()
@@ -209,7 +204,7 @@ def delays(since: Any) -> Delays:
 
 
 def backlog() -> dict[str, int]:
-    """What waits for workers, by what it is."""
+    """What waits for workers: name → number."""
     unfinished = [RetroScan.State.PENDING, RetroScan.State.RUNNING]
     importing = [ListImport.State.PENDING, ListImport.State.RUNNING]
     due = Delivery.objects.filter(delivered_at=None, given_up_at=None)
@@ -224,7 +219,7 @@ def backlog() -> dict[str, int]:
 
 
 def precisions(*, by: Actor) -> list[ListPrecision]:
-    """Every match type that a banned list uses; the least precise first, the unknown last."""
+    """Each match type that a banned list uses; the least precise first, unknown ones last."""
     check(by, "view lists")
     with many_rows() as cursor:
         cursor.execute(PRECISIONS, [timezone.now() - RECENT])
@@ -244,10 +239,10 @@ def precisions(*, by: Actor) -> list[ListPrecision]:
 
 @contextmanager
 def many_rows() -> Iterator[Any]:
-    """A cursor whose joins are hashed, each table read once.
+    """A cursor without nested loops: joins are hashed, and each table is read once.
 
-    After a bulk load, or while most matches are of one list, PostgreSQL may expect far fewer rows
-    than there are, and look up the other table for each of them.
+    After a bulk load, or if most matches are of one list, PostgreSQL may expect far fewer rows than
+    there are, and would look up the other table for each of them.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_nestloop = off")

@@ -1,4 +1,4 @@
-"""Taking a batch of decisions back, with all that followed from it."""
+"""Undoing batches of decisions, with all their effects."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from moderation.cases.enforcement import Subject
 from moderation.cases.models import Decision, DecisionBatch, ReviewCase
 from moderation.cases.states import CaseState
 
-NOTHING: Final = "Nothing is left to undo: all its cases were decided again since."
+NOTHING: Final = "Nothing to undo: all its cases were decided again since."
 
 
 @dataclass(frozen=True)
 class Undone:
-    """``undone`` cases are as they were; ``left`` were changed since and stay as they are."""
+    """``undone``: cases that are as before; ``left``: cases that were changed since and stay."""
 
     batch: DecisionBatch
     undone: Sequence[int]
@@ -34,18 +34,18 @@ class Undone:
 
 
 def in_words(done: Undone) -> str:
-    """What became of it, as a sentence or two."""
+    """The result in one or two sentences."""
     count, left = len(done.undone), len(done.left)
     text = f"Batch {done.batch.pk} undone: {count} case{'' if count == 1 else 's'}."
-    return f"{text} {left} left alone, as they were changed since." if left else text
+    return f"{text} {left} left as they are, because they were changed since." if left else text
 
 
 @dataclass(frozen=True)
-class Plan:
+class UndoPlan:
     """What undoing some batches would do. ``doomed``: the decisions, newest first.
 
     ``left``: cases that stay as they are, and ``refused``: batches of which nothing would be
-    undone, each with why. ``stay``: uploads whose status was changed since and is not put back.
+    undone, each with the reason. ``stay``: uploads whose status was changed since and stays.
     """
 
     doomed: Sequence[Decision]
@@ -54,8 +54,8 @@ class Plan:
     stay: Sequence[Subject]
 
 
-def plan(*, by: Actor, batch_ids: Iterable[int]) -> Plan:
-    """As of this moment; nothing is changed. Raises ``NotAllowed`` for who may decide nothing."""
+def plan(*, by: Actor, batch_ids: Iterable[int]) -> UndoPlan:
+    """What undoing would do now; changes nothing. Raises ``NotAllowed``."""
     check(by, "decide cases")
     refused: dict[int, str] = {}
     wanted = list(DecisionBatch.objects.filter(pk__in=list(batch_ids)).order_by("-pk"))
@@ -70,7 +70,7 @@ def plan(*, by: Actor, batch_ids: Iterable[int]) -> Plan:
     some = {one.batch_id for one in doomed}
     refused |= {one.batch_id: NOTHING for one in rows if one.batch_id not in some}
     cases = {one.case_id: left[one.pk] for one in rows if one.pk in left}
-    return Plan(doomed, cases, refused, _moved_since(doomed))
+    return UndoPlan(doomed, cases, refused, _moved_since(doomed))
 
 
 def undo_batch(*, by: Actor, batch_id: int, reason: str) -> Undone:
@@ -81,17 +81,16 @@ def undo_batch(*, by: Actor, batch_id: int, reason: str) -> Undone:
 
 @transaction.atomic
 def undo_batches(*, by: Actor, batch_ids: Collection[int], reason: str) -> list[Undone]:
-    """Restore states, what was hidden or released, and allow entries; tell whoever was told.
+    """Restore states, quarantined and released items, and allow entries; send reversal messages.
 
-    All of the batches or none, the newest first. One's own take a moderator, those of others a
-    lead. A case that somebody has decided or appealed since is left alone, as is an upload whose
-    status was changed since. Raises ``NotAllowed``, ``NotFound``, and ``Conflict`` if a batch is
-    undone already, or if all of it was changed since.
+    All of the batches or none, the newest first. A case that was decided or appealed since stays
+    as it is, and so does an upload whose status was changed since. Raises ``NotAllowed``,
+    ``NotFound``, and ``Conflict`` if a batch is undone already, or if all of it was changed since.
     """
     check(by, "decide cases")
     person(by)
     if not reason:
-        raise UserError("Say why it is undone.", field="reason")
+        raise UserError("Give a reason for undoing.", field="reason")
     batches = locked(DecisionBatch.objects.filter(pk__in=batch_ids))
     if missing := set(batch_ids) - {batch.pk for batch in batches}:
         raise NotFound(f"There is no batch {min(missing)}.", field="batch")
@@ -123,7 +122,7 @@ def is_undoable(batch: DecisionBatch, by: Actor) -> bool:
 
 
 def _decisions(batch_ids: Iterable[int]) -> list[Decision]:
-    """What can be undone of some batches, the newest first."""
+    """The decisions of batches that can be undone, the newest first."""
     rows = Decision.objects.live().filter(batch__in=list(batch_ids))
     return list(rows.select_related("case", "batch").order_by("-pk"))
 
@@ -161,7 +160,7 @@ def _undo(batch: DecisionBatch, by: Actor, reason: str) -> Undone:
 
 
 def _changed_since(decisions: Sequence[Decision]) -> dict[int, str]:
-    """Decision → why it stays: its case is elsewhere by now, or others decided it again."""
+    """Decision → why it stays: its case has another state, or was decided again."""
     chosen = {one.pk for one in decisions}
     states = {one.case_id: one.case.state for one in decisions}
     later = Decision.objects.live().filter(case__in=states).order_by("-pk")
@@ -181,7 +180,7 @@ def _changed_since(decisions: Sequence[Decision]) -> dict[int, str]:
 
 
 def _moved_since(decisions: Sequence[Decision]) -> list[Subject]:
-    """Uploads that are not as the decisions left them."""
+    """Uploads whose status was changed after the decisions."""
     found: list[Subject] = []
     for kind in kinds().values():
         after = {
@@ -195,7 +194,7 @@ def _moved_since(decisions: Sequence[Decision]) -> list[Subject]:
 
 
 def _restore(decisions: Sequence[Decision], by: Actor) -> tuple[int, int]:
-    """Put back what the effects say. Answers how many subjects moved and entries were retired."""
+    """Revert the recorded effects. Answers the numbers of moved items and retired entries."""
     groups: dict[tuple[str, bool, str | None], list[int]] = {}
     for one in decisions:
         key = (one.state_before, bool(one.effects["held"]), one.effects.get("decided_at"))
@@ -206,11 +205,11 @@ def _restore(decisions: Sequence[Decision], by: Actor) -> tuple[int, int]:
     hidden, freed = _moved(decisions, Status.QUARANTINED), _moved(decisions, Status.READY)
     moved = len(enforcement.release(hidden, by)) + len(enforcement.quarantine(freed, by))
     items = [one.effects["allow_item"] for one in decisions if "allow_item" in one.effects]
-    withdrawn = enforcement.withdraw(items, "the decision was undone") if items else 0
+    withdrawn = enforcement.retire_allowed(items, "the decision was undone") if items else 0
     return moved, withdrawn
 
 
 def _moved(decisions: Sequence[Decision], to: Status) -> list[Subject]:
-    """What the decisions had moved to that status."""
+    """The items that the decisions moved to a status."""
     found: list[Any] = [one.effects["subject"] for one in decisions if "subject" in one.effects]
     return [(kind, pk) for kind, pk, _, after in found if after == to]

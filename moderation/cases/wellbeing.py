@@ -1,4 +1,4 @@
-"""How each person wants media shown, and how much of it they saw."""
+"""How each person wants media shown, and how much of it they saw unfiltered."""
 
 from __future__ import annotations
 
@@ -25,32 +25,31 @@ SEEN: Final = "media.seen"
 
 @dataclass(frozen=True)
 class LooksToday:
-    """Pictures that somebody saw unfiltered today, and after how many a break is suggested."""
+    """How often somebody saw media unfiltered today, and after how many times a break is due."""
 
     count: int
     break_after: int
 
     @property
     def breaks(self) -> int:
-        """How many breaks should have been taken by now."""
+        """How many breaks are due by now."""
         return self.count // self.break_after if self.break_after else 0
 
 
 def preference(user: User) -> ReviewPreference:
-    """The person's settings; of one who has none: blurred. Not saved."""
+    """The person's settings, or unsaved defaults."""
     found = ReviewPreference.objects.filter(user=user).first()
     return found or ReviewPreference(user=user)
 
 
 def looks_today(user: User, preferred: ReviewPreference | None = None) -> LooksToday:
-    """How much this person saw today."""
     break_after = (preferred or preference(user)).break_after
     row = Exposure.objects.filter(user=user, day=timezone.localdate()).first()
     return LooksToday(row.count if row else 0, break_after)
 
 
 def has_looked(by: Actor, case_ids: Sequence[int]) -> bool:
-    """Whether the person was shown media of each of these cases unfiltered, on whatever page."""
+    """Whether the person saw media of each of these cases unfiltered, on any page."""
     wanted = set(case_ids)
     cases = ReviewCase.objects.filter(pk__in=wanted).values_list("pk", "image", "video")
     subjects = {
@@ -71,7 +70,7 @@ def has_looked(by: Actor, case_ids: Sequence[int]) -> bool:
 
 @transaction.atomic
 def note_look(*, by: Actor, subject: Model, what: str) -> LooksToday:
-    """Record that a person is shown media unfiltered: an audit event and one more look.
+    """Record that a person sees media unfiltered: an audit event and one more look.
 
     ``subject``: the case, image, video or item it is of. ``what`` of it, such as ``thumbnail`` or
     ``video``. Raises ``NotAllowed``.
@@ -86,12 +85,12 @@ def note_look(*, by: Actor, subject: Model, what: str) -> LooksToday:
 
 
 @transaction.atomic
-def prefer(*, by: Actor, first_filter: str, break_after: int) -> ReviewPreference:
+def set_preference(*, by: Actor, first_filter: str, break_after: int) -> ReviewPreference:
     """Set how media is shown to oneself at first, and after how many looks to suggest a break."""
     check(by, "see media")
     user = person(by)
     if first_filter not in ReviewPreference.Filter.values:
-        raise UserError(f"{first_filter!r} is no way to show media.", field="first_filter")
+        raise UserError(f"{first_filter!r} is not a way to show media.", field="first_filter")
     if not 0 <= break_after <= 10_000:
         raise UserError("Give 0 (never) to 10,000 looks.", field="break_after")
     row, _ = ReviewPreference.objects.update_or_create(

@@ -27,7 +27,7 @@ from unfold.widgets import (
 from gallery.shared.csv_export import csv_lines
 from gallery.shared.errors import UserError
 from gallery.shared.responses import download
-from moderation.access.admin import ByRole
+from moderation.access.admin import RoleModelAdmin
 from moderation.access.permissions import actor_of
 from moderation.imports import run, start
 from moderation.imports.models import ListImport
@@ -130,7 +130,7 @@ COUNTS_SHOWN = (
 
 
 @admin.register(ListImport)
-class ListImportAdmin(ByRole):
+class ListImportAdmin(RoleModelAdmin):
     view_action = add_action = "import lists"
     list_display = [
         "number", "shown_list", "file_name", "shown_state", "shown_progress", "shown_counts",

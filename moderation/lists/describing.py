@@ -89,6 +89,6 @@ def _store(found: dict[int, Sequence[BannedFingerprint]], *, by: Actor) -> None:
         by=by.name,
         verb="items.described",
         subject=BannedItem,
-        after=trail.named([item.pk for item in kept]),
+        after=trail.summarize_ids([item.pk for item in kept]),
         count=len(kept),
     )

@@ -71,7 +71,7 @@ def give_opinion(*, by: Actor, items: Items, opinion: str, reason: str) -> int:
     if opinion in _WEAKER:
         weakening.check_items(by, rows, command="give_opinion", reason=reason, opinion=opinion)
         _screen_allowed(rows)
-    before = {str(row.pk): row.opinion for row in rows[: trail.NAMED]}
+    before = {str(row.pk): row.opinion for row in rows[: trail.IDS_LISTED]}
     BannedItem.objects.filter(pk__in=[row.pk for row in rows]).update(opinion=opinion)
     again = [row for row in rows if row.opinion == _HARMLESS and row.state == _ACTIVE]
     _scan(again, by=by, reason="no longer a false positive")
@@ -99,7 +99,7 @@ def move(*, by: Actor, items: Items, list_id: int, reason: str) -> int:
         if count > 1:
             raise Conflict(f"The list {onto.name} would have the entry {source_id} twice.")
     moved = BannedItem.objects.filter(pk__in=[row.pk for row in rows])
-    before = {str(row.pk): row.list_id for row in rows[: trail.NAMED]}
+    before = {str(row.pk): row.list_id for row in rows[: trail.IDS_LISTED]}
     moved.update(list=onto)
     if onto.hash_only:
         list_writes.forget_media(moved)
@@ -206,7 +206,7 @@ def _finish(
     if not rows:
         return 0
     list_writes.touch(row.list_id for row in rows)
-    told = trail.named([row.pk for row in rows])
+    told = trail.summarize_ids([row.pk for row in rows])
     told["lists"] = sorted({row.list_id for row in rows})
     trail.record(
         by=by.name,

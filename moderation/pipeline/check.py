@@ -22,7 +22,7 @@ from gallery.shared.errors import Conflict, UserError
 from gallery.shared.locking import lock
 from moderation.access.permissions import Actor, can
 from moderation.cases import opening
-from moderation.cases.facts import About
+from moderation.cases.facts import CaseSubject
 from moderation.cases.models import ReviewCase
 from moderation.lists import banned_hashes, policies
 from moderation.lists.formats.rows import HashKind
@@ -114,7 +114,7 @@ def _check(by: Actor, request: CheckRequest) -> dict[str, Any]:
             case = opening.record_screening(
                 by=by,
                 origin=ReviewCase.Origin.CHECK,
-                about=About(facts, picture=found.jpeg()),
+                about=CaseSubject(facts, picture=found.jpeg()),
                 screening=found,
             ).case
     if lists:

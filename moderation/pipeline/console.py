@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 
 from gallery.shared.errors import NotFound
 from moderation.access.permissions import Actor
-from moderation.cases.console.pages import console_page, page
+from moderation.cases.console.pages import console_page, render_page
 from moderation.lists.models import RetroScan
 
 
@@ -23,6 +23,6 @@ def scan_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     context = {"scan": scan, "unfinished": unfinished}
     if request.GET.get("part") == "1":
         return render(request, "moderation/pipeline/_scan.html", context)
-    return page(
+    return render_page(
         request, "moderation/pipeline/scan.html", f"Rescan for items of {scan.list.name}", context
     )

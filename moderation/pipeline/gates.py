@@ -25,7 +25,7 @@ from gallery.shared.errors import Unavailable, UserError
 from moderation.access.permissions import Actor, Role
 from moderation.audit import trail
 from moderation.cases import opening
-from moderation.cases.facts import About, facts_of
+from moderation.cases.facts import CaseSubject, facts_of
 from moderation.cases.models import ReviewCase
 from moderation.lists import banned_hashes, policies
 from moderation.lists.verdicts import Verdict
@@ -75,10 +75,10 @@ def _within_budget(item: Item, found: Screening) -> Screening:
     )
 
 
-def record(item: Item, found: Screening, *, origin: str, by: Actor) -> opening.Recorded:
+def record(item: Item, found: Screening, *, origin: str, by: Actor) -> opening.RecordedScreening:
     """Store what was found of an item whose row is locked, and watch for floods."""
     subject: dict[str, Any] = {kind_of(item).name: item}
-    about = About(facts_of(item), **subject)
+    about = CaseSubject(facts_of(item), **subject)
     recorded = opening.record_screening(by=by, origin=origin, about=about, screening=found)
     flood.watch(recorded.matched)
     return recorded
@@ -97,7 +97,9 @@ def may_link(image: Image, data: bytes) -> bool:
     # look at it.
     is_media = sniff_picture(data) is not None or sniff_video(data) is not None
     found = screen(of_bytes(data) if is_media else Content(vars(Hashes.of(data)), ()), lists)
-    about = About(_facts_of_link(image, data), image=image, picture=found.jpeg(), by_content=True)
+    about = CaseSubject(
+        _facts_of_link(image, data), image=image, picture=found.jpeg(), by_content=True
+    )
     recorded = opening.record_screening(
         by=LINKS, origin=ReviewCase.Origin.LINK, about=about, screening=found
     )
@@ -126,9 +128,9 @@ def refuse_banned_query(data: bytes, sender: Sender = NOBODY) -> None:
     found = screen(of_bytes(data), lists)
     if found.missing.get(FRAMES) == FAILED:
         raise Unavailable("The search is refused because the picture could not be screened.")
-    about = About(vars(Hashes.of(data)))
+    about = CaseSubject(vars(Hashes.of(data)))
     with transaction.atomic():
-        opening.note_matches(about=about, screening=found)
+        opening.record_matches(about=about, screening=found)
         if found.verdict == Verdict.BLOCK:
             _record_refusal(about, sorted({match.list.name for match in found.within}))
     by = Actor(sender.name, Role.NOBODY, client=sender.client)
@@ -139,7 +141,7 @@ def refuse_banned_query(data: bytes, sender: Sender = NOBODY) -> None:
         raise QueryRefused("This picture must not be searched with.", field="file")
 
 
-def _record_refusal(about: About, lists: Sequence[str]) -> None:
+def _record_refusal(about: CaseSubject, lists: Sequence[str]) -> None:
     trail.record(
         by=QUERY.name,
         verb="query.refused",

@@ -30,7 +30,7 @@ from gallery.items.models import Image, ImageFingerprint
 from gallery.shared import leases
 from moderation.access.permissions import Actor
 from moderation.cases.models import ReviewCase
-from moderation.cases.opening import Recorded
+from moderation.cases.opening import RecordedScreening
 from moderation.lists import policies, rescans
 from moderation.lists.models import BannedItem, RetroScan
 from moderation.lists.rescans import CLUSTER
@@ -200,7 +200,7 @@ def screen_allowed(sha256: Sequence[str]) -> int:
     return count
 
 
-def screen_again(model: type[Item], pk: int) -> Recorded | None:
+def screen_again(model: type[Item], pk: int) -> RecordedScreening | None:
     """Screen a stored item as if it were uploaded now; quarantine it if it is blocked.
 
     What is published stays published during a review.

@@ -35,7 +35,9 @@ class PointSerializer(serializers.Serializer):
     decided = serializers.IntegerField(help_text="of them")
     confirmed = serializers.IntegerField(help_text="of them")
     precision = IntervalSerializer(allow_null=True)
-    recall = IntervalSerializer(allow_null=True, help_text="of what the observe distance lets see")
+    recall = IntervalSerializer(
+        allow_null=True, help_text="of the matches within the observe distance"
+    )
 
 
 class MoveSerializer(serializers.Serializer):
@@ -46,7 +48,7 @@ class MoveSerializer(serializers.Serializer):
     confirmed = serializers.IntegerField()
     dismissed = serializers.IntegerField()
     left_open = serializers.IntegerField(
-        help_text="undecided cases that nothing else has opened; a lower threshold closes none"
+        help_text="undecided cases that nothing else opened; a lower threshold closes none"
     )
 
 
@@ -71,7 +73,7 @@ class ApplySerializer(serializers.Serializer):
 
 
 class AppliedSerializer(serializers.Serializer):
-    """``scan``: the search of what is already here that a raise has started."""
+    """``scan``: the rescan of stored content that a raised threshold started."""
 
     threshold = serializers.FloatField(allow_null=True)
     scan = serializers.IntegerField(allow_null=True)
@@ -122,7 +124,7 @@ class Threshold(generics.GenericAPIView):
         responses=answers({200: AppliedSerializer, 409: ConflictSerializer}, 404, body=True),
     )
     def post(self, request: Request, pk: int, match_type: str) -> Response:
-        """Set the threshold; it holds for the next request."""
+        """Set the threshold; it applies from the next request on."""
         body = ApplySerializer(data=request.data)
         body.is_valid(raise_exception=True)
         done = thresholds.apply(

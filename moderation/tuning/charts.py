@@ -1,5 +1,5 @@
-"""Where the bars and curves of a chart lie. Everything is per cent of the plot, y from the top, so
-that one drawing fits every width and letters are never squeezed."""
+"""Positions of the bars and curves of a chart, in per cent of the plot, y from the top: one drawing
+fits every width, and text is not stretched."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def stacked(found: Sequence[Bin], end: float) -> list[Bar]:
 
 
 def highest(found: Sequence[Bin]) -> int:
-    """The count that fills the plot."""
+    """The count at the top of the plot."""
     return max([one.confirmed + one.dismissed + one.undecided for one in found], default=0) or 1
 
 
 def curve(
     name: str, points: Sequence[Point], of: Callable[[Point], Interval | None], end: float
 ) -> Curve:
-    """The runs of points where something is known."""
+    """The line through the points where something is known; gaps split it."""
     line, band = [], []
     run: list[tuple[float, Interval]] = []
     for point in [*points, None]:

@@ -1,4 +1,4 @@
-"""The page of a threshold: what decisions say of it, what another would change, and setting it."""
+"""The pages of thresholds: what decisions say, what another threshold would change, setting it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gallery.items.media_responses import CLEAR, jpeg_response
 from gallery.shared.errors import NotFound, UserError
 from moderation.access.permissions import Actor, can
 from moderation.cases import intervals, media, media_access, statistics, wellbeing
-from moderation.cases.console.pages import console_page, page
+from moderation.cases.console.pages import console_page, render_page
 from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.lists.models import ListMethod
 from moderation.lists.thresholds import DEFAULTS
@@ -35,7 +35,7 @@ TARGETS: Final = (0.8, 0.9, 0.95, 0.99)
 def overview(request: HttpRequest, by: Actor) -> HttpResponseBase:
     """Every list and match type in use, with what is known of its precision today."""
     rows = statistics.precisions(by=by)
-    return page(
+    return render_page(
         request,
         "moderation/tuning/thresholds.html",
         "Thresholds",
@@ -61,7 +61,7 @@ def threshold_page(request: HttpRequest, by: Actor, pk: int, match_type: str) ->
         "periods": over_time.precision_over_time(by=by, list_id=pk, match_type=match_type),
         "suggestions": [(round(100 * target), suggest(seen.curves, target)) for target in TARGETS],
     }
-    return page(
+    return render_page(
         request, "moderation/tuning/threshold.html", f"Threshold of {seen.list.name}", context
     )
 
@@ -80,12 +80,12 @@ def preview_part(request: HttpRequest, by: Actor, pk: int, match_type: str) -> H
 @require_safe
 @console_page("see media")
 def match_picture(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponseBase:
-    """What was matched, small and filtered: many matches have no case that would show it."""
+    """The matched content, small and filtered: many matches have no case that would show it."""
     loaded = CaseMatch.objects.select_related("image", "video", "case__image", "case__video")
     match = loaded.filter(pk=pk).first()
     if match is None or step not in STEPS or step == CLEAR:
         raise NotFound(media.NONE_KEPT)
-    return jpeg_response(media.of_subject(_subject(match), small=True), step, SMALL)
+    return jpeg_response(media.subject_pixels(_subject(match), small=True), step, SMALL)
 
 
 def _subject(match: CaseMatch) -> ReviewCase:
@@ -105,8 +105,8 @@ def _apply(request: HttpRequest, by: Actor, pk: int, match_type: str) -> HttpRes
     except UserError as error:
         messages.error(request, error.message)
         return redirect(f"{here}?t={request.POST.get('threshold', '')}")
-    scan = " What is already here is being looked through." if done.scan else ""
-    messages.success(request, f"The threshold is {done.method.threshold:g} now.{scan}")
+    scan = " Stored content is being scanned again." if done.scan else ""
+    messages.success(request, f"The threshold is now {done.method.threshold:g}.{scan}")
     return redirect(here)
 
 
@@ -118,7 +118,7 @@ def _number(text: str) -> float:
 
 
 def _proposed(text: str | None, seen: ThresholdEvidence) -> float:
-    """What the address proposes; today's threshold if it is none that can be proposed."""
+    """The threshold that the address proposes; today's if that one is not possible."""
     try:
         value = float(text or "")
     except ValueError:
@@ -133,7 +133,7 @@ def _preview(seen: ThresholdEvidence, found: Preview, by: Actor) -> dict[str, An
     return {
         "seen": seen,
         "preview": found,
-        "shown": [(match, media.kept(_subject(match))) for match in found.matches],
+        "shown": [(match, media.has_media(_subject(match))) for match in found.matches],
         "more": max(0, count - len(found.matches)),
         "undecided": count - found.move.confirmed - found.move.dismissed,
         "may_look": can(by, "see media"),
@@ -163,7 +163,7 @@ def _charts(seen: ThresholdEvidence) -> dict[str, Any]:
 
 
 def _data(seen: ThresholdEvidence) -> dict[str, Any]:
-    """What the script reads to follow the line: each point as a row."""
+    """The points as rows, for the script of the chart."""
     return {
         "end": seen.bounds.near_miss,
         "current": seen.bounds.threshold,
@@ -183,7 +183,7 @@ def _row(point: Point) -> dict[str, Any]:
 
 
 def _match_types(seen: ThresholdEvidence) -> list[tuple[str, bool]]:
-    """Each match type, and whether the list uses it: the neighbouring pages."""
+    """Each match type, and whether the list uses it: links to the other pages."""
     enabled = ListMethod.objects.filter(list=seen.list, enabled=True)
     used = set(enabled.values_list("match_type", flat=True))
     return [(name, name in used) for name in PICTURE_TYPES]

@@ -30,11 +30,11 @@ CLASS_SIZE: Final = 15
 EQUAL_WITHIN: Final = 1e-9
 """Distances this close count as the same: thresholds are inclusive."""
 STEPS: Final = 60
-"""Thresholds that are looked at where distances are no whole numbers."""
+"""Thresholds that are tried where distances are not whole numbers."""
 
 
 class MatchOutcome(IntEnum):
-    """What became of a match."""
+    """What was decided about a match."""
 
     UNDECIDED = -1
     DISMISSED = 0
@@ -64,7 +64,7 @@ class RecordedMatches:
 
     @property
     def decided(self) -> int:
-        """How many people have decided."""
+        """How many matches are decided."""
         return int(np.count_nonzero(self.outcomes != MatchOutcome.UNDECIDED))
 
 
@@ -105,8 +105,8 @@ class Bin:
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
-    """What another threshold changes, counted in recorded matches."""
+class ThresholdChange:
+    """What another threshold changes, in numbers of recorded matches."""
 
     added: int
     dropped: int
@@ -154,8 +154,8 @@ def standing_for(evidence: RecordedMatches) -> Floats:
 
     Neighbouring distances form a class until ``CLASS_SIZE`` are decided in it; in each class the
     decided ones, by their sampling weights, share out all that were recorded. Matches within the
-    threshold of their time and beyond it have classes of their own: one in twenty of the ones must
-    not speak for the others.
+    threshold of their time and beyond it have classes of their own: a sample of
+    the latter must not stand for the former.
     """
     decided = evidence.outcomes != MatchOutcome.UNDECIDED
     weights = np.where(decided, evidence.weights, 0.0)
@@ -205,7 +205,7 @@ def _intervals(
 
 def suggest(found: Curves, target: float) -> Point | None:
     """The largest threshold whose precision is at least ``target`` even at its interval's lower
-    end; None if decisions so far vouch for none."""
+    end; None if the decisions so far support none."""
     good = [point for point in found.points if point.precision and point.precision.low >= target]
     return good[-1] if good else None
 
@@ -230,7 +230,7 @@ def bins(evidence: RecordedMatches, observe: float, count: int) -> list[Bin]:
     ]
 
 
-def move(evidence: RecordedMatches, before: float, after: float) -> Move:
+def threshold_change(evidence: RecordedMatches, before: float, after: float) -> ThresholdChange:
     """What another threshold would have changed about the recorded matches."""
     low, high = sorted((before, after))
     between = (evidence.distances > low + EQUAL_WITHIN) & (
@@ -238,7 +238,7 @@ def move(evidence: RecordedMatches, before: float, after: float) -> Move:
     )
     outcomes = evidence.outcomes[between]
     count = len(outcomes)
-    return Move(
+    return ThresholdChange(
         count if after > before else 0,
         count if after < before else 0,
         int(np.count_nonzero(outcomes == MatchOutcome.CONFIRMED)),

@@ -1,4 +1,4 @@
-"""What decisions say of a list's threshold, what another one would change, and setting it."""
+"""What decisions say about a list's threshold, what another one would change, and setting it."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from moderation.lists.verdicts import PICTURE_TYPES
 from moderation.tuning.curves import (
     EQUAL_WITHIN,
     Curves,
-    Move,
     Point,
     RecordedMatches,
+    ThresholdChange,
     curves,
     grid,
-    move,
+    threshold_change,
 )
 
-WHOLE: Final = frozenset({"pdq"})
+WHOLE_NUMBERS: Final = frozenset({"pdq"})
 """Match types whose distances are whole numbers."""
-SHOWN: Final = 24
+MATCHES_SHOWN: Final = 24
 
 # Edited copies have distances of their own, which no threshold of a list moves.
 # One row for each subject, however often and by however many of its frames it was matched: its
@@ -68,20 +68,20 @@ class ThresholdEvidence:
     @property
     def whole(self) -> bool:
         """Whether distances are whole numbers."""
-        return self.match_type in WHOLE
+        return self.match_type in WHOLE_NUMBERS
 
 
 @dataclass(frozen=True)
 class Preview:
     """What a proposed threshold would have changed about the recorded matches.
 
-    ``point``: the estimates at it. ``matches``: the first ``SHOWN`` of those that it adds or
-    drops, nearest to today's threshold first. ``left_open``: undecided cases that nothing else
-    than what it drops has opened: they stay, as nobody has looked at them yet.
+    ``point``: the estimates at it. ``matches``: the first ``MATCHES_SHOWN`` that it adds or drops,
+    nearest to today's threshold first. ``left_open``: undecided cases that only dropped matches
+    opened; they stay open, as nobody has reviewed them yet.
     """
 
     proposed: float
-    move: Move
+    threshold_change: ThresholdChange
     point: Point | None
     matches: Sequence[CaseMatch]
     left_open: int
@@ -100,7 +100,7 @@ def evidence(*, by: Actor, list_id: int, match_type: str) -> ThresholdEvidence:
         rows = cursor.fetchall()
     known = RecordedMatches.of([row[:4] for row in rows])
     # Some were recorded when more was observed than today.
-    thresholds = grid(bounds.near_miss, whole=match_type in WHOLE)
+    thresholds = grid(bounds.near_miss, whole=match_type in WHOLE_NUMBERS)
     return ThresholdEvidence(
         method.list,
         method,
@@ -129,9 +129,9 @@ def preview(*, by: Actor, seen: ThresholdEvidence, proposed: float) -> Preview:
     _check_proposed(seen, proposed)
     return Preview(
         proposed,
-        move(seen.evidence, seen.bounds.threshold, proposed),
+        threshold_change(seen.evidence, seen.bounds.threshold, proposed),
         seen.curves.at(proposed),
-        list(_between(seen, proposed)[:SHOWN]),
+        list(_between(seen, proposed)[:MATCHES_SHOWN]),
         _only_dropped(seen, proposed).count(),
     )
 
@@ -140,8 +140,8 @@ def _check_proposed(seen: ThresholdEvidence, proposed: float) -> None:
     # Written so that what is not a number fails, too.
     if not 0 <= proposed <= seen.bounds.near_miss:
         raise UserError(
-            f"Propose a distance from 0 to {seen.bounds.near_miss:g}: beyond that nothing is "
-            "recorded, so nobody can say what would change.",
+            f"Propose a distance from 0 to {seen.bounds.near_miss:g}: beyond it nothing is "
+            "recorded, so the change cannot be computed.",
             field="threshold",
         )
     if seen.whole and proposed != int(proposed):
@@ -177,7 +177,7 @@ def _only_dropped(seen: ThresholdEvidence, proposed: float) -> QuerySet[ReviewCa
 
 @dataclass(frozen=True)
 class Applied:
-    """``scan``: the search of what is already here that a raised threshold waits for."""
+    """``scan``: the rescan of stored content that a raised threshold started."""
 
     method: ListMethod
     scan: RetroScan | None
@@ -186,15 +186,15 @@ class Applied:
 def apply(
     *, by: Actor, list_id: int, match_type: str, threshold: float | None, reason: str
 ) -> Applied:
-    """Set the threshold, ``None`` for the default; the next request in every process goes by it.
+    """Set the threshold, ``None`` for the default; every process uses it from the next request on.
 
-    It leaves an audit event, and a raised one a search of what is already here. Raises
-    ``NotAllowed``, ``NotFound``, ``UserError`` without a reason or for a distance that cannot be
-    meant, and ``NeedsSecondPerson`` for one that falls by more than the caller may do alone.
+    It records an audit event; a raised threshold starts a rescan of stored content. Raises
+    ``NotAllowed``, ``NotFound``, ``UserError`` without a reason or for an impossible distance, and
+    ``NeedsSecondPerson`` for one that falls by more than the caller may do alone.
     """
     check(by, "edit lists")
     if not reason.strip():
-        raise UserError("Say why: whoever asks later reads it in the audit.", field="reason")
+        raise UserError("Give a reason: it goes into the audit.", field="reason")
     before = _reach(method_of(list_id, match_type))
     fields: dict[str, Any] = {"threshold": threshold}
     method = list_writes.change_method(

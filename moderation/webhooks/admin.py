@@ -1,4 +1,4 @@
-"""Webhooks in the admin: made, tested, given another secret; and every message they got."""
+"""Webhooks and their messages in the admin."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
 from gallery.admin.listing import AddedSinceFilter
-from moderation.access.admin import ByRole
+from moderation.access.admin import RoleModelAdmin
 from moderation.access.permissions import actor_of
 from moderation.webhooks import editing
 from moderation.webhooks.delivery import send
@@ -51,8 +51,8 @@ class WebhookForm(forms.ModelForm):
 
 
 @admin.register(Webhook)
-class WebhookAdmin(ByRole):
-    """Webhooks, for admins alone: what they are told is not for everybody."""
+class WebhookAdmin(RoleModelAdmin):
+    """Webhooks, for admins alone: their messages are confidential."""
 
     view_action = add_action = change_action = delete_action = "edit webhooks"
     form = WebhookForm
@@ -87,15 +87,17 @@ class WebhookAdmin(ByRole):
             *super().get_urls(),
         ]
 
-    @display(description="told of")
+    @display(description="events")
     def shown_events(self, row: Webhook) -> str:
         return ", ".join(row.events)
 
-    @display(description="receiver", label={"well": "success", "off": "info", "not well": "danger"})
+    @display(
+        description="receiver", label={"healthy": "success", "off": "info", "failing": "danger"}
+    )
     def shown_state(self, row: Webhook) -> str:
         if not row.enabled:
             return "off"
-        return "not well" if row.failures else "well"
+        return "failing" if row.failures else "healthy"
 
     @display(description="waiting")
     def waiting(self, row: Webhook) -> int:
@@ -131,7 +133,7 @@ class WebhookAdmin(ByRole):
         return super().changeform_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: Webhook, form: Any, change: bool) -> None:
-        """One call of a service; a new webhook's secret is for ``response_add``."""
+        """A new webhook keeps its secret for ``response_add``."""
         given = {name: form.cleaned_data[name] for name in FIELDS}
         if change:
             editing.change_webhook(by=actor_of(request), webhook_id=obj.pk, **given)
@@ -142,22 +144,21 @@ class WebhookAdmin(ByRole):
     def response_add(
         self, request: HttpRequest, obj: Webhook, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """The page that shows the secret. Not a message: those travel in cookies."""
+        """The page that shows the secret. Not a message, as messages may be stored in cookies."""
         return self._issued(request, obj)
 
     def delete_model(self, request: HttpRequest, obj: Webhook) -> None:
-        """The button of its own page, confirmed."""
         editing.delete_webhook(by=actor_of(request), webhook_id=obj.pk)
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """Its messages go with it, counted."""
+        """Its messages are deleted with it; only their number is shown."""
         count = Delivery.objects.filter(webhook__in=objs).count()
         return [str(row) for row in objs], {"webhooks": len(objs), "messages": count}, set(), []
 
     def test_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Send a test message now and say what came of it."""
+        """Send a test message now and show the result."""
         self._require_post(request)
         delivery = editing.write_test(by=actor_of(request), webhook_id=pk)
         if send(delivery):
@@ -168,7 +169,7 @@ class WebhookAdmin(ByRole):
         return redirect("admin:moderation_webhook_change", pk)
 
     def secret_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Make another secret and show it, this once."""
+        """Create a new secret and show it once."""
         self._require_post(request)
         return self._issued(request, editing.renew_secret(by=actor_of(request), webhook_id=pk))
 
@@ -188,9 +189,7 @@ class WebhookAdmin(ByRole):
         return response
 
 
-class OutcomeFilter(admin.SimpleListFilter):
-    """What became of a message."""
-
+class DeliveryStateFilter(admin.SimpleListFilter):
     title = "outcome"
     parameter_name = "outcome"
 
@@ -198,7 +197,6 @@ class OutcomeFilter(admin.SimpleListFilter):
         return [("waiting", "waiting"), ("delivered", "delivered"), ("given_up", "given up")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Those that came to it."""
         match self.value():
             case "waiting":
                 return queryset.filter(delivered_at=None, given_up_at=None)
@@ -210,12 +208,17 @@ class OutcomeFilter(admin.SimpleListFilter):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ByRole):
+class DeliveryAdmin(RoleModelAdmin):
     """Messages, newest first."""
 
     view_action = "edit webhooks"
     list_display = ["number", "webhook", "event", "shown_outcome", "attempts", "failure", "added"]
-    list_filter = [OutcomeFilter, ("event", ChoicesCheckboxFilter), "webhook", AddedSinceFilter]
+    list_filter = [
+        DeliveryStateFilter,
+        ("event", ChoicesCheckboxFilter),
+        "webhook",
+        AddedSinceFilter,
+    ]
     list_select_related = ["webhook"]
     sortable_by = ["number"]
     search_fields = ["key"]
@@ -227,7 +230,6 @@ class DeliveryAdmin(ByRole):
     readonly_fields = ["shown_payload"]
 
     def has_try_permission(self, request: HttpRequest) -> bool:
-        """Whoever may edit webhooks."""
         return self.may(request, "edit webhooks")
 
     @display(description="message", ordering="pk")
@@ -240,7 +242,6 @@ class DeliveryAdmin(ByRole):
         label={"delivered": "success", "given up": "danger", "waiting": "warning", "new": "info"},
     )
     def shown_outcome(self, row: Delivery) -> str:
-        """What became of it."""
         if row.delivered_at:
             return "delivered"
         if row.given_up_at:
@@ -249,7 +250,6 @@ class DeliveryAdmin(ByRole):
 
     @display(description="written")
     def added(self, row: Delivery) -> str:
-        """Day and second, UTC."""
         return format_html(
             '<span class="image-time">{}</span> {}',
             f"{row.created_at:%Y-%m-%d}",
@@ -265,11 +265,11 @@ class DeliveryAdmin(ByRole):
     def try_again(
         self, request: HttpRequest, queryset: QuerySet[Delivery]
     ) -> HttpResponseRedirect | None:
-        """Send what did not arrive at once, and for another day."""
+        """Send undelivered messages at once and try for another day."""
         ids = list(queryset.values_list("pk", flat=True))
         count = editing.try_again(by=actor_of(request), ids=ids)
         if count:
             messages.success(request, f"{count} of {len(ids)} will be sent again.")
         else:
-            messages.warning(request, "Nothing to do: all of these have arrived.")
+            messages.warning(request, "Nothing to do: all of them have arrived.")
         return None

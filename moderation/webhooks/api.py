@@ -22,7 +22,7 @@ from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
 
 
 class WebhookSerializer(serializers.ModelSerializer):
-    """A webhook. Its secret is in the answer that made it, and nowhere else."""
+    """A webhook. Only the answer that created it contains its secret."""
 
     class Meta:
         model = Webhook
@@ -41,7 +41,7 @@ class SecretSerializer(WebhookSerializer):
 
 
 class AddWebhookSerializer(serializers.Serializer):
-    """A webhook to make, or what to change of one."""
+    """A webhook to create, or the fields to change."""
 
     name = serializers.CharField(max_length=100)
     url = serializers.CharField(max_length=2048, help_text="http:// or https://")
@@ -52,7 +52,7 @@ class AddWebhookSerializer(serializers.Serializer):
 
 
 class DeliverySerializer(serializers.ModelSerializer):
-    """A message and what became of it."""
+    """A message and its state."""
 
     webhook = serializers.IntegerField(source="webhook_id")
 
@@ -66,14 +66,10 @@ class DeliverySerializer(serializers.ModelSerializer):
 
 
 class TryAgainSerializer(serializers.Serializer):
-    """Messages by id."""
-
     ids = serializers.ListField(child=IdField(), allow_empty=False, max_length=MAX_IDS)
 
 
 class CountSerializer(serializers.Serializer):
-    """How many."""
-
     count = serializers.IntegerField()
 
 
@@ -87,7 +83,7 @@ def found(pk: int) -> Webhook:
 
 @extend_schema_view(get=extend_schema(responses=answers({200: WebhookSerializer(many=True)}, 404)))
 class WebhookCollection(generics.ListAPIView):
-    """Make and read webhooks."""
+    """Create and read webhooks."""
 
     queryset = Webhook.objects.all()
     scope = SCOPE
@@ -103,7 +99,7 @@ class WebhookCollection(generics.ListAPIView):
         responses=answers({201: SecretSerializer, 409: ConflictSerializer}, body=True),
     )
     def post(self, request: Request) -> Response:
-        """Make a webhook. The answer has its secret, which is shown this once."""
+        """Create a webhook. The answer contains its secret, which is shown only once."""
         body = AddWebhookSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         made = editing.create_webhook(by=caller(request), **body.validated_data)
@@ -119,7 +115,7 @@ class WebhookItem(generics.GenericAPIView):
 
     @extend_schema(responses=answers({200: WebhookSerializer}, 404))
     def get(self, request: Request, pk: int) -> Response:
-        """A webhook, and whether its receiver is well."""
+        """A webhook, and whether its receiver is healthy."""
         check(caller(request), "edit webhooks")
         return Response(WebhookSerializer(found(pk)).data)
 
@@ -128,7 +124,7 @@ class WebhookItem(generics.GenericAPIView):
         responses=answers({200: WebhookSerializer, 409: ConflictSerializer}, 404, body=True),
     )
     def patch(self, request: Request, pk: int) -> Response:
-        """Change what is given."""
+        """Change the given fields."""
         body = AddWebhookSerializer(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
         row = editing.change_webhook(by=caller(request), webhook_id=pk, **body.validated_data)
@@ -142,25 +138,25 @@ class WebhookItem(generics.GenericAPIView):
 
 
 class RenewSecret(APIView):
-    """Another secret."""
+    """The secret of a webhook."""
 
     scope = SCOPE
 
     @extend_schema(request=None, responses=answers({200: SecretSerializer}, 404, body=True))
     def post(self, request: Request, pk: int) -> Response:
-        """Sign with a new secret from now on. The answer has it, this once."""
+        """Sign with a new secret from now on. The answer contains it, only once."""
         row = editing.renew_secret(by=caller(request), webhook_id=pk)
         return Response(SecretSerializer(row).data)
 
 
 class TestWebhook(APIView):
-    """Does anything arrive?"""
+    """A test message."""
 
     scope = SCOPE
 
     @extend_schema(request=None, responses=answers({200: DeliverySerializer}, 404, body=True))
     def post(self, request: Request, pk: int) -> Response:
-        """Send a test message now, and say what came of it."""
+        """Send a test message now, and answer the result."""
         delivery = editing.write_test(by=caller(request), webhook_id=pk)
         send(delivery)
         delivery.refresh_from_db()
@@ -182,7 +178,7 @@ class Deliveries(generics.ListAPIView):
 
 
 class TryAgain(APIView):
-    """Once more."""
+    """Sending messages again."""
 
     scope = SCOPE
 
@@ -190,7 +186,7 @@ class TryAgain(APIView):
         request=json(TryAgainSerializer), responses=answers({200: CountSerializer}, body=True)
     )
     def post(self, request: Request) -> Response:
-        """Send messages that did not arrive again, at once and for another day."""
+        """Send undelivered messages again, at once and for another day."""
         body = TryAgainSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         count = editing.try_again(by=caller(request), ids=body.validated_data["ids"])

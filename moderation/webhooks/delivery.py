@@ -1,9 +1,9 @@
-"""Sending what is in the outbox: signed as Standard Webhooks has it, at least once.
+"""Sending the messages of the outbox: signed as Standard Webhooks defines it, at least once.
 
-A message is leased and its attempt committed before it is sent, so that a sender who dies costs
-one lease. A receiver that is away or not well is left alone for a while, longer each time, and its
-messages wait in their order; one that refuses a message is sent the next. Each message is tried for
-a day, then given up. https://www.standardwebhooks.com
+A message is leased and its attempt committed before it is sent, so that a sender who dies
+costs one lease. A receiver that is unreachable or failing is paused, longer each time, and its
+messages wait in their order; one that refuses a message gets the next. Each message is tried
+for a day, then given up. https://www.standardwebhooks.com
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ KEPT = timedelta(days=30)
 
 @cache
 def policy() -> FetchPolicy:
-    """Where messages may go, and for how long."""
+    """Allowed addresses and the timeout."""
     return FetchPolicy(
         max_bytes=0,
         timeout=settings.WEBHOOK_TIMEOUT,
@@ -58,7 +58,7 @@ def send_due() -> int:
 
 
 def send(delivery: Delivery) -> bool:
-    """Send a message now and note what came of it; whether it arrived."""
+    """Send a message now and record the result. Answers whether it arrived."""
     status, failure = _post(delivery)
     with transaction.atomic():
         # Its key stays free: messages for it may be written meanwhile.
@@ -67,21 +67,21 @@ def send(delivery: Delivery) -> bool:
         if webhook is None:  # deleted meanwhile, with its messages
             return not failure
         if failure:
-            _note_failure(delivery, webhook, failure, ill=status is None or _is_ill(status))
+            _note_failure(delivery, webhook, failure, failing=status is None or _is_failing(status))
         else:
             _note_arrival(delivery, webhook)
     return not failure
 
 
 def clean_up() -> int:
-    """Delete messages that were settled long ago. Answers how many."""
+    """Delete messages that were delivered or given up long ago. Answers how many."""
     old = timezone.now() - KEPT
     settled = Delivery.objects.filter(Q(delivered_at__lt=old) | Q(given_up_at__lt=old))
     return settled.delete()[0]
 
 
 def pause(failures: int) -> timedelta:
-    """How long a receiver is left alone after so many failures in a row, a fifth more or less."""
+    """How long a receiver is paused after so many failures in a row; random by a fifth."""
     seconds = FIRST_PAUSE.total_seconds() * GROWTH ** min(failures - 1, 20)
     seconds = min(seconds, LONGEST_PAUSE.total_seconds())
     return timedelta(seconds=seconds * random.uniform(0.8, 1.2))  # noqa: S311  # no secret
@@ -103,7 +103,7 @@ def _claim() -> Delivery | None:
 
 
 def _post(delivery: Delivery) -> tuple[int | None, str]:
-    """The status that was answered, if any, and what was wrong; "" if nothing was."""
+    """The status of the answer, if any, and the failure; "" if there was none."""
     message_id, timestamp = f"msg_{delivery.pk}", int(time.time())
     body = orjson.dumps(
         {
@@ -130,8 +130,8 @@ def _post(delivery: Delivery) -> tuple[int | None, str]:
     return status, f"The receiver answered {status}."
 
 
-def _is_ill(status: int) -> bool:
-    """Whether the receiver has troubles of its own, so that any message would fail."""
+def _is_failing(status: int) -> bool:
+    """Whether the receiver itself is failing, so that every message would fail."""
     return status >= 500 or status in (408, 429) or 300 <= status < 400
 
 
@@ -143,10 +143,10 @@ def _note_arrival(delivery: Delivery, webhook: Webhook) -> None:
         Webhook.objects.filter(pk=webhook.pk).update(failures=0, paused_until=None)
 
 
-def _note_failure(delivery: Delivery, webhook: Webhook, failure: str, *, ill: bool) -> None:
+def _note_failure(delivery: Delivery, webhook: Webhook, failure: str, *, failing: bool) -> None:
     now = timezone.now()
     again = now + pause(delivery.attempts or 1)
-    if ill:
+    if failing:
         webhook.failures += 1
         webhook.paused_until = now + pause(webhook.failures)
         webhook.save(update_fields=["failures", "paused_until"])
@@ -156,8 +156,8 @@ def _note_failure(delivery: Delivery, webhook: Webhook, failure: str, *, ill: bo
         failure=failure[:LONGEST_FAILURE],
         given_up_at=_given_up(delivery.give_up_at, now),
     )
-    if ill:
-        # Those behind it waited their day for the same receiver.
+    if failing:
+        # Messages behind it waited their day for the same receiver.
         Delivery.objects.filter(
             webhook=webhook, delivered_at=None, given_up_at=None, give_up_at__lte=now
         ).update(given_up_at=now, failure=failure[:LONGEST_FAILURE])

@@ -28,7 +28,7 @@ class InvalidWebhook(UserError):
 def create_webhook(
     *, by: Actor, name: str, url: str, events: Iterable[str], enabled: bool = True
 ) -> Webhook:
-    """Make a webhook; its ``secret`` is for the caller to show once.
+    """Create a webhook; the caller shows its ``secret`` once.
 
     Raises ``NotAllowed``, ``InvalidWebhook``, and ``Conflict`` for a name that is taken.
     """
@@ -47,9 +47,10 @@ def create_webhook(
 
 @transaction.atomic
 def change_webhook(*, by: Actor, webhook_id: int, **fields: Any) -> Webhook:
-    """Set ``name``, ``url``, ``events`` or ``enabled``. What changes nothing leaves no trace.
+    """Set ``name``, ``url``, ``events`` or ``enabled``. Without a change nothing is recorded.
 
-    One that is enabled again is tried at once. Raises as ``create_webhook`` does, and ``NotFound``.
+    After a change its waiting messages are sent at once. Raises as ``create_webhook`` does, and
+    ``NotFound``.
     """
     check(by, "edit webhooks")
     row = _locked(webhook_id)
@@ -75,7 +76,7 @@ def change_webhook(*, by: Actor, webhook_id: int, **fields: Any) -> Webhook:
 
 @transaction.atomic
 def renew_secret(*, by: Actor, webhook_id: int) -> Webhook:
-    """Give a webhook another secret, which messages are signed with from now on."""
+    """Give a webhook a new secret, with which messages are signed from now on."""
     check(by, "edit webhooks")
     row = _locked(webhook_id)
     row.secret = new_secret()
@@ -102,7 +103,7 @@ def delete_webhook(*, by: Actor, webhook_id: int) -> None:
 
 @transaction.atomic
 def write_test(*, by: Actor, webhook_id: int) -> Delivery:
-    """A message that says nothing, to see whether one arrives, also at a webhook that is off."""
+    """Create a test message, also for a webhook that is disabled."""
     check(by, "edit webhooks")
     row = _locked(webhook_id)
     delivery = Delivery.objects.create(
@@ -117,7 +118,7 @@ def write_test(*, by: Actor, webhook_id: int) -> Delivery:
 
 @transaction.atomic
 def try_again(*, by: Actor, ids: Iterable[int]) -> int:
-    """Send messages that were not delivered at once, and for another day. Answers how many."""
+    """Send undelivered messages at once and try for another day. Answers how many."""
     check(by, "edit webhooks")
     rows = Delivery.objects.filter(pk__in=list(ids), delivered_at=None)
     now = timezone.now()
@@ -131,7 +132,7 @@ def try_again(*, by: Actor, ids: Iterable[int]) -> int:
 
 
 def _facts(row: Webhook) -> dict[str, Any]:
-    """What the audit says: no secret."""
+    """For the audit: without the secret."""
     return {"name": row.name, "url": row.url, "events": row.events, "enabled": row.enabled}
 
 

@@ -1,4 +1,4 @@
-"""News for other services, and the outbox they are sent from."""
+"""Webhooks, and the messages that are sent to them."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ class WebhookEvent(models.TextChoices):
 
 
 TEST = "test"
-"""The event of a message that somebody sent by hand to see whether it arrives."""
+"""The event of a test message that somebody sent by hand."""
 PATIENCE = timedelta(hours=24)
 
 
 def give_up_time() -> datetime:
-    """Until when a message that is written now is tried."""
+    """Until when a message that is written now is retried."""
     return timezone.now() + PATIENCE
 
 
 class Webhook(models.Model):
-    """An address that is told, and the secret its messages are signed with.
+    """An address that gets messages, and the secret that signs them.
 
-    ``failures``: how often in a row it could not be reached or was not well; until
-    ``paused_until`` it is left alone.
+    ``failures``: how often in a row it could not be reached or was failing; nothing is sent until
+    ``paused_until``.
     """
 
     name = models.CharField(max_length=100, unique=True)
@@ -61,9 +61,9 @@ class Webhook(models.Model):
 
 
 class Delivery(models.Model):
-    """One message to one address, written in the transaction that it tells of.
+    """One message to one address, written in the transaction that it reports.
 
-    ``key`` is the same for the same news, so that it is sent once and a receiver can tell.
+    ``key`` identifies what it reports, so that it is sent once and a receiver can tell repeats.
     """
 
     webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")

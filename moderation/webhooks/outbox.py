@@ -40,45 +40,49 @@ ON CONFLICT (webhook_id, key) DO NOTHING
 def enqueue(event: WebhookEvent, key: str, payload: Mapping[str, Any]) -> None:
     """Write a message to every webhook that asked for the event, in this transaction.
 
-    ``key`` names the news, in at most 120 characters: what was told with it once is not told
-    again. ``payload`` is what JSON can hold.
+    ``key`` identifies the message, in at most 120 characters: a webhook gets one message for each
+    key. ``payload`` must be possible in JSON.
     """
     enqueue_all([(event, key, payload)])
 
 
-def enqueue_all(news: Sequence[Message]) -> None:
-    """The same for several pieces of news, by one statement."""
+def enqueue_all(messages: Sequence[Message]) -> None:
+    """Write several messages by one statement."""
     if not connection.in_atomic_block:
-        raise transaction.TransactionManagementError("news belongs into the transaction it is of")
-    if longest := next((key for _, key, _ in news if len(key) > LONGEST_KEY), None):
+        raise transaction.TransactionManagementError(
+            "messages must be written inside the transaction that they report"
+        )
+    if longest := next((key for _, key, _ in messages if len(key) > LONGEST_KEY), None):
         raise ValueError(f"the key {longest} has {len(longest)} characters")
     now = timezone.now()
     with connection.cursor() as cursor:
         cursor.execute(
             WRITE,
             {
-                "events": [event.value for event, _, _ in news],
-                "keys": [key for _, key, _ in news],
-                "payloads": [orjson.dumps(payload, default=str).decode() for *_, payload in news],
+                "events": [event.value for event, _, _ in messages],
+                "keys": [key for _, key, _ in messages],
+                "payloads": [
+                    orjson.dumps(payload, default=str).decode() for *_, payload in messages
+                ],
                 "now": now,
                 "until": now + PATIENCE,
             },
         )
         written = cursor.rowcount
-    # Once for each transaction, however much it tells; what is lost here a schedule finds.
+    # Once for each transaction. If the task is lost, a schedule sends the messages.
     if written and not any(call is wake for _, call, *_ in connection.run_on_commit):
         transaction.on_commit(wake)
 
 
 def wake() -> None:
-    """Have the workers send what is due."""
+    """Start a task that sends the messages that are due."""
     async_task("moderation.tasks.send_webhooks", cluster=CLUSTER)
 
 
 def enqueue_item_events(rows: Sequence[Image | Video]) -> None:
-    """Tell of those that are ready or failed now. One that is held back is nobody's news."""
+    """Messages about the items that are ready or failed now; none about withheld ones."""
     now = f"{timezone.now():%Y%m%dT%H%M%S%f}"
-    news = [
+    messages = [
         (
             ITEM_EVENTS[Status(row.status)],
             f"{row._meta.model_name}:{row.pk}:{row.status}:{now}",
@@ -87,12 +91,11 @@ def enqueue_item_events(rows: Sequence[Image | Video]) -> None:
         for row in rows
         if row.status in ITEM_EVENTS
     ]
-    if news:
-        enqueue_all(news)
+    if messages:
+        enqueue_all(messages)
 
 
 def _item_payload(row: Image | Video) -> dict[str, Any]:
-    """An image or a video as a message says it."""
     return {
         "kind": row._meta.model_name,
         "id": row.pk,

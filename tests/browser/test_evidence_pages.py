@@ -92,5 +92,5 @@ def test_a_legal_hold_is_set_and_lifted(
     fits(page, f"lift-{tag}")
     page.get_by_label("Reason").fill("it is over")
     page.get_by_role("button", name="Lift the legal hold").click()
-    expect(page.get_by_text("1 case under a legal hold no more.")).to_be_visible()
+    expect(page.get_by_text("1 case no longer under a legal hold.")).to_be_visible()
     assert not ReviewCase.objects.get().legal_hold

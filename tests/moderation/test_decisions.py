@@ -325,4 +325,4 @@ def test_two_who_decide_at_the_same_moment() -> None:
     assert len(outcomes) == 4
     assert sum(outcome in ("confirm", "dismiss") for outcome in outcomes) == 1, outcomes
     assert Decision.objects.count() == 3
-    assert list(trail.breaks()) == []
+    assert list(trail.find_breaks()) == []

@@ -270,7 +270,7 @@ def test_an_administrator_deletes_it_and_the_case_keeps_its_picture(
         case.refresh_from_db()
         assert case.image is None and case.evidence["sha256"] == image.sha256
         assert case.evidence["deleted"]["image"] == image.pk
-        assert media.of_subject(case).shape[:2] == (120, 160)
+        assert media.subject_pixels(case).shape[:2] == (120, 160)
 
 
 def test_a_list_of_hashes_alone_keeps_no_picture(client: Client) -> None:
@@ -298,7 +298,7 @@ def test_videos_are_withheld_too(
     assert answer.status_code == 409 and f"case {case.pk} is open" in answer.json()["detail"]
     assert client.delete(f"{path}?override=true&reason=x", **key).status_code == 204
     case.refresh_from_db()
-    assert case.video is None and media.of_subject(case).size
+    assert case.video is None and media.subject_pixels(case).size
 
 
 def test_merging_leaves_out_what_a_case_needs(enter: Callable[..., Client]) -> None:

@@ -236,7 +236,7 @@ def test_a_test_message_says_what_came_of_it(receiver: Receiver) -> None:
     receiver.answers = [500]
     page = text_of(admin.post(f"{WEBHOOKS}{made.pk}/test/", follow=True))
     assert "did not arrive. The receiver answered 500." in page
-    assert "The receiver is not well." in page
+    assert "The receiver is failing." in page
 
 
 def test_what_a_service_refuses_is_said_on_the_page() -> None:

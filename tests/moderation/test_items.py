@@ -368,7 +368,7 @@ def test_a_bulk_command_is_one_event_with_a_count() -> None:
     assert (event.verb, event.count, event.reason) == ("items.retired", 120, "all of them")
     assert len(event.before["ids"]) == 100
     assert event.before["lists"] == sorted([first.pk, second.pk])
-    assert list(trail.breaks()) == []
+    assert list(trail.find_breaks()) == []
 
 
 def test_opinions() -> None:

@@ -61,7 +61,7 @@ def test_banned_content_at_a_link_is_held_with_a_case(server: HttpServer) -> Non
     assert case.evidence["url"] == image.url
     assert case.matches.get().item == item
     # Who decides sees what the link holds now, not our old thumbnail.
-    shown = media.of_subject(case)
+    shown = media.subject_pixels(case)
     assert abs(shown.mean(axis=(0, 1)) - _mean(2)).max() < 4
     assert abs(shown.mean(axis=(0, 1)) - _mean(1)).max() > 4
 

@@ -254,7 +254,7 @@ def test_who_may(command: str, role: Role) -> None:
     if role >= ALLOWED[command]:
         calls[command]()
         assert AuditEvent.objects.count() == 1
-        assert list(trail.breaks()) == []
+        assert list(trail.find_breaks()) == []
     else:
         with pytest.raises(NotAllowed):
             calls[command]()

@@ -273,7 +273,7 @@ def test_a_list_that_cases_need_is_deleted_by_override_alone(
     match = cases["open"].matches.get()
     assert (match.list_id, match.item_id, match.list_name) == (None, None, "open")
     case_page = client.get(reverse("console:case", args=[match.case_id])).content.decode()
-    assert "item is gone" in case_page and "<strong>12</strong> of 31" in case_page
+    assert "item deleted" in case_page and "<strong>12</strong> of 31" in case_page
 
 
 def test_several_lists_are_deleted_together_or_not_at_all(

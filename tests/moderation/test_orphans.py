@@ -114,7 +114,7 @@ def test_evidence_and_legal_holds_keep_what_they_name(settings: Any) -> None:
     image, other = add_ready_image(photo(1)), add_ready_image(photo(2))
     case = make_case(item, image, legal_hold=True, legal_hold_reason="a court")
     held = make_case(item, other, legal_hold=True, legal_hold_reason="a court")
-    retention.let_go(Image, [image], Act.DELETE)
+    retention.keep_before_override(Image, [image], Act.DELETE)
     Image.objects.filter(pk=image.pk).delete()
     case.refresh_from_db()
     assert case.image is None and case.picture

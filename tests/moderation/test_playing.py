@@ -112,7 +112,7 @@ def test_what_is_gone_is_told_in_a_sentence_and_is_no_look(case: ReviewCase) -> 
     gone = ask(ann, case)
     assert (gone.status_code, gone.json()["detail"]) == (
         404,
-        "The file of this video is not kept, so there is nothing to play.",
+        "The file of this video is not stored, so it cannot be played.",
     )
     assert Exposure.objects.get().count == 2
     case.video = None
@@ -133,7 +133,7 @@ def test_a_case_about_a_picture_has_nothing_to_play(db: None) -> None:
     case, ann = make.make_case(make.make_item(make.make_list()), image), enter(Role.MODERATOR)
     assert "data-play" not in page(ann, case)
     answer = ask(ann, case)
-    assert (answer.status_code, answer.json()["detail"]) == (404, "This case is about no video.")
+    assert (answer.status_code, answer.json()["detail"]) == (404, "This case is not about a video.")
     assert not Exposure.objects.exists()
 
 

@@ -70,8 +70,8 @@ def client_of(actor: Actor) -> Client:
 
 def test_somebody_else_is_asked_and_changes_nothing(ana: Actor, bo: Actor) -> None:
     (case,) = decided(ana)
-    assert not quality.waiting(ana).exists()
-    assert list(quality.waiting(bo)) == [case]
+    assert not quality.waiting_for_review(ana).exists()
+    assert list(quality.waiting_for_review(bo)) == [case]
     made = quality.give_opinion(by=bo, case_id=case.pk, verb="dismiss", note="a toy")
     after = ReviewCase.objects.get(pk=case.pk)
     assert (after.state, after.decided_at) == (case.state, case.decided_at)
@@ -80,7 +80,7 @@ def test_somebody_else_is_asked_and_changes_nothing(ana: Actor, bo: Actor) -> No
         case.state,
         case.state,
     )
-    assert not quality.waiting(bo).exists()
+    assert not quality.waiting_for_review(bo).exists()
     event = AuditEvent.objects.first()
     assert event is not None
     assert (event.actor, event.verb, event.subject_id) == ("user:bo", "case.judged_again", case.pk)
@@ -103,7 +103,7 @@ def test_nobody_judges_their_own_upload(ana: Actor, bo: Actor) -> None:
     image.save()
     case = make_case(make_item(make_list()), image)
     deciding.decide(by=ana, case_ids=[case.pk], verb="confirm")
-    assert not quality.waiting(bo).exists()
+    assert not quality.waiting_for_review(bo).exists()
 
 
 def test_only_decided_cases_of_the_last_weeks_and_known_verbs(ana: Actor, bo: Actor) -> None:
@@ -112,7 +112,7 @@ def test_only_decided_cases_of_the_last_weeks_and_known_verbs(ana: Actor, bo: Ac
         quality.give_opinion(by=bo, case_id=open_case.pk, verb="confirm")
     (old,) = decided(ana)
     ReviewCase.objects.filter(pk=old.pk).update(decided_at=timezone.now() - timedelta(days=15))
-    assert not quality.waiting(bo).exists()
+    assert not quality.waiting_for_review(bo).exists()
     with pytest.raises(UserError):
         quality.give_opinion(by=bo, case_id=old.pk, verb="escalate")
     with pytest.raises(NotFound):
@@ -122,14 +122,14 @@ def test_only_decided_cases_of_the_last_weeks_and_known_verbs(ana: Actor, bo: Ac
 def test_the_share_is_drawn_and_stays_the_same(settings: Any) -> None:
     record(make_list(), [(5.0, CONFIRMED)] * 2000)
     settings.QUALITY_SHARE = 0.1
-    some = set(quality.drawn().values_list("pk", flat=True))
+    some = set(quality.sampled_for_review().values_list("pk", flat=True))
     # 200 ± 13 are expected: five standard deviations.
     assert 133 <= len(some) <= 267
-    assert set(quality.drawn().values_list("pk", flat=True)) == some
+    assert set(quality.sampled_for_review().values_list("pk", flat=True)) == some
     settings.QUALITY_SHARE = 0.2
-    assert some < set(quality.drawn().values_list("pk", flat=True))
+    assert some < set(quality.sampled_for_review().values_list("pk", flat=True))
     settings.QUALITY_SHARE = 0.0
-    assert not quality.drawn().exists()
+    assert not quality.sampled_for_review().exists()
 
 
 def test_agreement_of_each_person_and_list(ana: Actor, bo: Actor, lead: Actor) -> None:
@@ -165,7 +165,7 @@ def test_the_page_does_not_say_what_was_said(ana: Actor, bo: Actor) -> None:
     for word in ("ana", "dismissed", "different"):
         assert word not in text.split("<main")[-1].split('class="second-opinions')[-1]
     answer = client.post(url, {"case": case.pk, "verb": "confirm", "looked": "0"}, follow=True)
-    assert "Nothing to judge again" in answer.content.decode()
+    assert "Nothing to review" in answer.content.decode()
     made = Decision.objects.get(blind_review=True)
     assert (made.case, made.verb, made.looked) == (case, "confirm", False)
 

@@ -57,7 +57,7 @@ def test_a_bulk_command_is_one_event_that_names_its_rows() -> None:
     assert (quarantined.verb, quarantined.count) == ("image.quarantined", 3)
     assert quarantined.before["ids"] == deleted.before["ids"] == ids
     assert deleted.before["was"] == "quarantined"
-    assert list(trail.breaks()) == []
+    assert list(trail.find_breaks()) == []
 
 
 def test_what_is_part_of_a_command_is_not_written_twice() -> None:

@@ -373,7 +373,7 @@ def test_animations_without_an_original_are_counted(settings: Any) -> None:
     client = Client()
     client.force_login(make_person(Role.LEAD))
     page = client.get(reverse("console:scan", args=[found.pk]), {"part": "1"}).content.decode()
-    assert "<dt>Animations seen only in part</dt><dd>1</dd>" in page
+    assert "<dt>Animations compared only in part</dt><dd>1</dd>" in page
     out = StringIO()
     call_command("match_all", stdout=out)
     assert "wanted: the later frames of 1 animations could not be compared" in out.getvalue()

@@ -67,7 +67,7 @@ def test_the_page_of_an_account_leaves_who_gave_and_took_what(client: Client) ->
         ("user:root", given, None, lead),
     ]
     assert {event.subject_id for event in AuditEvent.objects.all()} == {ana.pk}
-    assert list(trail.breaks()) == []
+    assert list(trail.find_breaks()) == []
 
 
 def test_deactivating_and_deleting_are_told_too(client: Client) -> None:

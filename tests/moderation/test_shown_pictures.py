@@ -84,13 +84,13 @@ def test_what_transparency_hides_is_found_everywhere(
     assert (match["match_type"], match["frame"], match["rendering"]) == ("pdq", frame, rendering)
     # The case keeps that very picture.
     checked = ReviewCase.objects.get()
-    assert near(media.of_subject(checked), BANNED)
+    assert near(media.subject_pixels(checked), BANNED)
     scan(on)
     assert status(here) == "quarantined"
     held = ReviewCase.objects.get(image=here)
     row = held.matches.get()
     assert row.geometry == {"rendering": rendering} and row.frame == frame
-    assert near(media.of_subject(held, frame=row.frame or 0, rendering=rendering), BANNED)
+    assert near(media.subject_pixels(held, frame=row.frame or 0, rendering=rendering), BANNED)
     here.delete()
     assert add_ready_image(data=data).status == "quarantined"
 
@@ -166,7 +166,7 @@ def test_one_of_many_frames_is_found_by_its_hash(at: int, count: int, ask: Any) 
     answer = ask(data).json()
     assert answer["verdict"] == "block"
     assert {match["frame"] for match in answer["matches"]} == {at}
-    assert near(media.of_subject(ReviewCase.objects.get()), BANNED)
+    assert near(media.subject_pixels(ReviewCase.objects.get()), BANNED)
     scan(on)
     assert status(here) == "quarantined"
     assert add_again(here, data).status == "quarantined"
@@ -254,7 +254,7 @@ def test_second_pictures_are_screened_and_found_by_scans(
     case = ReviewCase.objects.get(image=here)
     for row in case.matches.all():
         assert row.geometry == {"rendering": rendering}
-        shown = media.of_subject(case, time_ms=row.time_ms or 0, rendering=rendering)
+        shown = media.subject_pixels(case, time_ms=row.time_ms or 0, rendering=rendering)
         assert near(shown, bypasses.banned())
 
 

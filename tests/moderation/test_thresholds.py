@@ -148,7 +148,7 @@ def test_a_raised_threshold_adds_what_lies_between() -> None:
     on = make_list()
     record(on, [(31, CONFIRMED), (32, CONFIRMED), (36, DISMISSED), (40, NO_CASE), (41, NO_CASE)])
     found = thresholds.preview(by=ADMIN, seen=seen(on), proposed=40)
-    assert found.move == curves.Move(added=3, dropped=0, confirmed=1, dismissed=1)
+    assert found.move == curves.ThresholdChange(added=3, dropped=0, confirmed=1, dismissed=1)
     assert [match.distance for match in found.matches] == [32, 36, 40]
 
 
@@ -156,7 +156,7 @@ def test_a_lowered_threshold_drops_what_lies_between() -> None:
     on = make_list()
     record(on, [(20, CONFIRMED), (21, OPEN), (31, DISMISSED), (40, NO_CASE)])
     found = thresholds.preview(by=ADMIN, seen=seen(on), proposed=20)
-    assert found.move == curves.Move(added=0, dropped=2, confirmed=0, dismissed=1)
+    assert found.move == curves.ThresholdChange(added=0, dropped=2, confirmed=0, dismissed=1)
     assert [match.distance for match in found.matches] == [31, 21]
     assert found.left_open == 1
 

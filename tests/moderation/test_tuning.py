@@ -199,7 +199,7 @@ def test_a_whole_distance_lies_in_the_bar_that_ends_with_it() -> None:
 @fuzz(25)
 @given(matches, st.integers(0, 52), st.integers(0, 52))
 def test_a_move_changes_what_lies_between(rows: list[tuple], before: int, after: int) -> None:
-    found = curves.move(RecordedMatches.of(rows), before, after)
+    found = curves.threshold_change(RecordedMatches.of(rows), before, after)
     within = [sum(row[0] <= threshold for row in rows) for threshold in (before, after)]
     assert found.added - found.dropped == within[1] - within[0]
     assert not (found.added and found.dropped)

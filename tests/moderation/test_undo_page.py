@@ -84,7 +84,7 @@ def test_the_page_says_what_a_click_would_do(item: BannedItem, ann: User) -> Non
         "2 from confirmed back to open",
         "1 left out, changed since",
         f"Case {cases[1].pk}</a>: it was decided again since",
-        f"1 upload stays as it is, moved or deleted since: image {images[2].pk}",
+        f"1 upload stays as it is, changed or deleted since: image {images[2].pk}",
     ):
         assert words in page
     assert AuditEvent.objects.count() == events, "looking changes nothing"

@@ -185,7 +185,7 @@ def test_a_brief_picture_is_in_the_small_copy_that_moderators_see() -> None:
     banned()
     add(encode(flashed(1.04, 0.12)))
     case = ReviewCase.objects.get()
-    shown = media.of_subject(case, time_ms=case.matches.get().time_ms or 0)
+    shown = media.subject_pixels(case, time_ms=case.matches.get().time_ms or 0)
     found = pdq_of(Pillow.fromarray(shown))
     assert (int(found, 16) ^ int(pdq_of(Pillow.fromarray(BANNED)), 16)).bit_count() <= 31
 

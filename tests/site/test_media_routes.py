@@ -323,7 +323,9 @@ def test_one_sees_first_what_one_prefers_but_never_all(image: Image) -> None:
     ann.force_login(user)
     set_state(image, "quarantined")
     for preferred, step in (("grey", "grey"), ("lines", "lines"), ("clear", "blur")):
-        wellbeing.prefer(by=make.Actor.person(user), first_filter=preferred, break_after=100)
+        wellbeing.set_preference(
+            by=make.Actor.person(user), first_filter=preferred, break_after=100
+        )
         assert ann.get(reverse("gallery:original", args=[image.pk]))["X-Rendition"] == step
     assert looks()[0] == 0
 

@@ -28,9 +28,9 @@ class CaseReport(APIView):
         responses=answers({(200, "application/zip"): OpenApiTypes.BINARY}, 404),  # type: ignore[dict-item]
     )
     def get(self, request: Request, pk: int) -> HttpResponseBase:
-        """A zip: the case, hashes, decisions and audit; files only for who may export media.
+        """A zip: the case, hashes, decisions and audit; files only for people who may export media.
 
-        Each file is counted and audited as a clear look.
+        Each file is counted and audited as a look.
         """
         media = request.query_params.get("media") == "true" and not is_cross_site(request)
         body = reports.build_case_report(by=caller(request), case_id=pk, media=media)

@@ -52,7 +52,7 @@ class CaseMatchSerializer(serializers.ModelSerializer):
 
 
 class DecisionSerializer(serializers.ModelSerializer):
-    """What somebody said about a case."""
+    """A decision on a case."""
 
     by = serializers.CharField(source="by.username")
     reason = serializers.CharField(source="batch.reason")
@@ -90,7 +90,7 @@ class CaseSerializer(serializers.ModelSerializer):
 
     @extend_schema_field(DecisionSerializer(many=True))
     def get_decisions(self, case: ReviewCase) -> Any:
-        """Those that the caller may see: no opinions for quality, no blinded vote."""
+        """The decisions that the caller may see: no second opinions, no blinded votes."""
         by = self.context["by"]
         shown = [
             one
@@ -101,7 +101,7 @@ class CaseSerializer(serializers.ModelSerializer):
 
 
 class CaseQuerySerializer(serializers.Serializer):
-    """Which cases are asked for."""
+    """Filters for cases."""
 
     list = IdField(required=False, help_text="With a match on this list.")
     match_type = serializers.ChoiceField(choices=MATCH_TYPES, required=False)
@@ -125,7 +125,7 @@ class CaseQuerySerializer(serializers.Serializer):
 
 
 class NextSerializer(CaseQuerySerializer):
-    """Which cases to claim the next of."""
+    """Filters for the next case."""
 
     skipped = serializers.ListField(
         child=IdField(),
@@ -145,14 +145,14 @@ class ClaimSerializer(serializers.Serializer):
 
 
 class SayingSerializer(serializers.Serializer):
-    """Why."""
+    """The reason of a decision."""
 
     reason = serializers.ChoiceField(
         choices=ALL_REASONS,
         required=False,
         allow_blank=True,
         default="",
-        help_text="A code that the verb has; its first if it is left out.",
+        help_text="A code of the verb; its first code if it is left out.",
     )
     note = serializers.CharField(max_length=MAX_NOTE, required=False, allow_blank=True, default="")
 
@@ -162,7 +162,7 @@ class DecideSerializer(SayingSerializer):
 
     verb = serializers.ChoiceField(choices=VERBS)
     allow = serializers.BooleanField(
-        default=False, help_text="With dismiss: never stop these very bytes again."
+        default=False, help_text="With dismiss: never stop these exact bytes again."
     )
     looked = serializers.BooleanField(
         default=True, help_text="Whether the media was looked at unfiltered."
@@ -176,7 +176,7 @@ class DecideManySerializer(DecideSerializer):
 
 
 class LiftSerializer(serializers.Serializer):
-    """Why a legal hold ends."""
+    """The reason why a legal hold ends."""
 
     reason = serializers.CharField(max_length=MAX_NOTE)
 
@@ -190,13 +190,13 @@ class LegalHoldSerializer(LiftSerializer):
 
 
 class UndoSerializer(serializers.Serializer):
-    """Why it is undone."""
+    """The reason for undoing."""
 
     reason = serializers.CharField(max_length=500)
 
 
 class DecisionBatchSerializer(serializers.ModelSerializer):
-    """Decisions that were made at once. Votes that wait for a second are not said."""
+    """Decisions that were made together. Votes that wait for a second vote are not shown."""
 
     by = serializers.CharField(source="by.username")
     undone_by = serializers.CharField(source="undone_by.username", default=None)
@@ -213,12 +213,10 @@ class DecisionBatchSerializer(serializers.ModelSerializer):
 
     @extend_schema_field(serializers.ListField(child=serializers.IntegerField()))
     def get_cases(self, batch: DecisionBatch) -> list[int]:
-        """In the order in which they were decided."""
         return [one.case_id for one in batch.decisions.all()]
 
     @extend_schema_field(DecisionSerializer(many=True))
     def get_decisions(self, batch: DecisionBatch) -> Any:
-        """Without blinded votes."""
         by = self.context["by"]
         rows = [
             one for one in batch.decisions.all() if not permissions.is_blinded(one, one.case, by)
@@ -226,7 +224,7 @@ class DecisionBatchSerializer(serializers.ModelSerializer):
         return DecisionSerializer(rows, many=True).data
 
     def to_representation(self, batch: DecisionBatch) -> dict[str, Any]:
-        """The reason of a blinded vote says what was voted, so it is left out with it."""
+        """The reason of a blinded vote reveals the vote, so it is left out too."""
         shown: dict[str, Any] = super().to_representation(batch)
         if len(shown["decisions"]) < len(shown["cases"]):
             shown["reason"] = shown["note"] = ""
@@ -234,8 +232,8 @@ class DecisionBatchSerializer(serializers.ModelSerializer):
 
 
 class UndoneSerializer(serializers.Serializer):
-    """What became of undoing a batch: ids of cases."""
+    """The result of undoing a batch: ids of cases."""
 
     batch = IdField()
     undone = serializers.ListField(child=IdField())
-    left = serializers.ListField(child=IdField(), help_text="Changed since: left as they are.")
+    left = serializers.ListField(child=IdField(), help_text="Changed since, so left as they are.")

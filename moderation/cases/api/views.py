@@ -1,4 +1,4 @@
-"""v1: cases, claims, decisions and batches. For people: a key must be bound to a user."""
+"""v1: cases, claims (locks), decisions and batches. A key must be bound to a user."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ DECISIONS = Prefetch(
 
 
 def reader(request: Request) -> Actor:
-    """Who asks to read. Raises ``NotAllowed``."""
+    """The caller, who must be a person that may view cases. Raises ``NotAllowed``."""
     by = caller(request)
     check(by, "view cases")
     person(by)
@@ -48,7 +48,7 @@ def reader(request: Request) -> Actor:
 
 
 def loaded(cases: QuerySet[ReviewCase]) -> QuerySet[ReviewCase]:
-    """Cases with all that is shown of them."""
+    """Cases with all that the answers contain."""
     return cases.select_related("claimed_by").prefetch_related("matches", DECISIONS)
 
 
@@ -90,7 +90,7 @@ class CaseCollection(generics.ListAPIView):
         return loaded(queue.cases(Filters.read(asked.validated_data), by))
 
     def get_serializer_context(self) -> dict[str, Any]:
-        """Who asks decides which votes are shown."""
+        """The caller decides which votes are shown."""
         return {**super().get_serializer_context(), "by": caller(self.request)}
 
 
@@ -118,7 +118,7 @@ class NextCase(generics.GenericAPIView):
         responses=answers({200: CaseSerializer, 204: None}, body=True),
     )
     def post(self, request: Request) -> Response:
-        """Claim the first case that waits for you, for ten minutes; 204 if none does."""
+        """Claim the first case that you may decide, for ten minutes; 204 if there is none."""
         body = NextSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         by, skipped = caller(request), body.validated_data.pop("skipped")
@@ -129,7 +129,7 @@ class NextCase(generics.GenericAPIView):
         return Response(shown(case.pk, by))
 
 
-class Claim(generics.GenericAPIView):
+class ClaimCase(generics.GenericAPIView):
     """A claim on a case."""
 
     serializer_class = ClaimSerializer
@@ -148,7 +148,7 @@ class Claim(generics.GenericAPIView):
         return Response(shown(pk, by))
 
 
-class Release(generics.GenericAPIView):
+class ReleaseCase(generics.GenericAPIView):
     """Giving a case back."""
 
     queryset = ReviewCase.objects.all()
@@ -210,8 +210,8 @@ class LegalHold(generics.GenericAPIView):
         responses=answers({200: CaseSerializer}, 404, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Put a case under a legal hold, or change its end and reason: nothing that it is about or
-        keeps is deleted meanwhile. For leads."""
+        """Put a case under a legal hold, or change its end and reason: nothing that the case needs
+        is deleted meanwhile. For leads."""
         body = LegalHoldSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         by = caller(request)
@@ -265,7 +265,7 @@ class BatchItem(generics.GenericAPIView):
 
     @extend_schema(responses=answers({200: DecisionBatchSerializer}, 404))
     def get(self, request: Request, pk: int) -> Response:
-        """What was decided at once."""
+        """The decisions that were made together."""
         return Response(shown_batch(pk, reader(request)))
 
 
@@ -280,7 +280,7 @@ class UndoBatch(generics.GenericAPIView):
         responses=answers({200: UndoneSerializer}, 404, 409, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Undo a batch with all that followed from it: your own, or, as a lead, anybody's."""
+        """Undo a batch with all its effects: your own, or, as a lead, anybody's."""
         body = UndoSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         done = undoing.undo_batch(by=caller(request), batch_id=pk, **body.validated_data)

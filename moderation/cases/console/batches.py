@@ -1,4 +1,4 @@
-"""A batch of decisions: what it changed, what undoing it would do, and undoing it."""
+"""The page of a batch of decisions, and the page that undoes batches."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ from gallery.admin.selection import CHANGED, Selection
 from gallery.shared.errors import NotFound, UserError
 from moderation.access.permissions import Actor
 from moderation.cases import permissions, reasons, undoing
-from moderation.cases.console.pages import console_page, page
+from moderation.cases.console.pages import console_page, render_page
 from moderation.cases.models import DecisionBatch
 
-SHOWN: Final = 50
-MOST: Final = 100
-"""Batches that are undone together."""
+ROWS_SHOWN: Final = 50
+MAX_BATCHES: Final = 100
+"""Batches that can be undone together."""
 
 
 @require_safe
 @console_page("view cases")
 def batch_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
-    """One batch."""
     batch = DecisionBatch.objects.select_related("by", "undone_by").filter(pk=pk).first()
     if batch is None:
         raise NotFound(f"There is no batch {pk}.")
@@ -43,20 +42,20 @@ def batch_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
         "states": sorted(states),
         "decisions": [
             {"decision": one, "hidden": permissions.is_blinded(one, one.case, by)}
-            for one in rows[:SHOWN]
+            for one in rows[:ROWS_SHOWN]
         ],
-        "hidden": any(permissions.is_blinded(one, one.case, by) for one in rows[:SHOWN]),
-        "more": max(0, rows.count() - SHOWN),
+        "hidden": any(permissions.is_blinded(one, one.case, by) for one in rows[:ROWS_SHOWN]),
+        "more": max(0, rows.count() - ROWS_SHOWN),
         "undo": undo_address([pk]) if undoing.is_undoable(batch, by) else "",
     }
-    return page(request, "moderation/cases/batch.html", f"Batch {pk}", context)
+    return render_page(request, "moderation/cases/batch.html", f"Batch {pk}", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @console_page("decide cases")
 def undo_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """What undoing ``?batches=`` (ids with commas) would do; POST from that very page does it."""
-    ids = numbers(request.GET.get("batches", ""))[:MOST]
+    """What undoing ``?batches=`` (ids with commas) would do; POST from this page does it."""
+    ids = numbers(request.GET.get("batches", ""))[:MAX_BATCHES]
     plan = undoing.plan(by=by, batch_ids=ids)
     rows = DecisionBatch.objects.filter(pk__in=ids)
     selection = Selection(request, "undo", rows, ["undone_at"])
@@ -71,32 +70,32 @@ def undo_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
         "batches": len(batches),
         "count": len(plan.doomed),
         "states": sorted((*states, number) for states, number in by_state.items()),
-        "decisions": plan.doomed[:SHOWN],
-        "more": max(0, len(plan.doomed) - SHOWN),
-        "left": [(case, why) for case, why in plan.left.items()][:SHOWN],
+        "decisions": plan.doomed[:ROWS_SHOWN],
+        "more": max(0, len(plan.doomed) - ROWS_SHOWN),
+        "left": [(case, why) for case, why in plan.left.items()][:ROWS_SHOWN],
         "left_count": len(plan.left),
-        "left_more": max(0, len(plan.left) - SHOWN),
+        "left_more": max(0, len(plan.left) - ROWS_SHOWN),
         "refused": sorted(plan.refused.items()),
-        "stay": [f"{kind} {pk}" for kind, pk in plan.stay[:SHOWN]],
+        "stay": [f"{kind} {pk}" for kind, pk in plan.stay[:ROWS_SHOWN]],
         "stay_count": len(plan.stay),
         "back": _back(ids),
     }
-    return page(request, "moderation/cases/undo.html", "Undo decisions", context)
+    return render_page(request, "moderation/cases/undo.html", "Undo decisions", context)
 
 
 def undo_address(batch_ids: Iterable[int]) -> str:
-    """Of the page that asks about undoing them."""
+    """The address of the page that asks before undoing batches."""
     return f"{reverse('console:undo')}?batches={','.join(map(str, batch_ids))}"
 
 
 def numbers(text: str) -> list[int]:
-    """Ids with commas between them; what is none is passed over."""
+    """Ids with commas between them; other words are ignored."""
     words = (word.strip() for word in text.split(","))
     return [int(word) for word in words if word.isascii() and word.isdigit() and len(word) < 19]
 
 
 def _undo(
-    request: HttpRequest, by: Actor, plan: undoing.Plan, *, is_confirmed: bool
+    request: HttpRequest, by: Actor, plan: undoing.UndoPlan, *, is_confirmed: bool
 ) -> HttpResponse:
     ids = sorted({one.batch_id for one in plan.doomed})
     if not is_confirmed:

@@ -1,4 +1,4 @@
-"""Deciding many cases at once: a page that says what would happen, then one batch."""
+"""Deciding many cases at once: a page that shows what would happen, then one batch."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from moderation.access.permissions import Actor
 from moderation.cases import deciding, media_access, permissions, queue, reasons, wellbeing
 from moderation.cases.console import presenters
 from moderation.cases.console.batches import numbers
-from moderation.cases.console.pages import console_page, page
+from moderation.cases.console.pages import console_page, render_page
 from moderation.cases.models import ReviewCase
 from moderation.cases.queue import Filters
 from moderation.lists.verdicts import Severity
 
-PICTURES: Final = 24
+PICTURES_SHOWN: Final = 24
 TITLES: Final = {
     "confirm": "Confirm",
     "dismiss": "Dismiss",
@@ -37,9 +37,9 @@ TITLES: Final = {
 @require_POST
 @console_page("decide cases")
 def bulk(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """``verb`` about ``cases`` (ids with commas), or with ``all`` about what the filters ask for.
+    """Apply ``verb`` to ``cases`` (ids with commas), or with ``all`` to the filtered cases.
 
-    Without ``confirmed`` only says what would be done, and again if the cases have changed since.
+    Without ``confirmed`` only shows what would be done, and again if the cases have changed since.
     """
     form = request.POST
     verb, back = form.get("verb", ""), _back(request)
@@ -61,7 +61,7 @@ def bulk(request: HttpRequest, by: Actor) -> HttpResponseBase:
 def confirmation(
     request: HttpRequest, by: Actor, case_ids: Sequence[int], verb: str, back: str
 ) -> HttpResponse:
-    """What would be decided, with pictures, and what is left out and why."""
+    """The page that shows what would be decided, and what is left out and why."""
     wanted = ReviewCase.objects.filter(pk__in=list(case_ids)[: deciding.MAX_BATCH_SIZE])
     fit, refused = permissions.split_decidable(wanted, verb, by)
     if not fit:
@@ -75,8 +75,10 @@ def confirmation(
         "count": len(fit),
         "ids": ",".join(str(case.pk) for case in fit),
         "token": _selection(request, verb, [case.pk for case in fit]).token,
-        "rows": [presenters.row(case, by) for case in presenters.with_matches(first)[:PICTURES]],
-        "more": max(0, len(fit) - PICTURES),
+        "rows": [
+            presenters.row(case, by) for case in presenters.with_matches(first)[:PICTURES_SHOWN]
+        ],
+        "more": max(0, len(fit) - PICTURES_SHOWN),
         "clusters": len({case.cluster for case in fit}),
         "counts": _counts(fit),
         "left": Counter(refusal.why for refusal in refused).most_common(),
@@ -86,7 +88,7 @@ def confirmation(
         "back": back,
     }
     title = f"{TITLES[verb]} {len(fit)} case{'' if len(fit) == 1 else 's'}?"
-    answer: TemplateResponse = page(request, "moderation/cases/bulk.html", title, context)
+    answer: TemplateResponse = render_page(request, "moderation/cases/bulk.html", title, context)
     return answer
 
 
@@ -130,7 +132,6 @@ def _with_clusters(chosen: Iterable[int]) -> list[int]:
 
 
 def _counts(cases: Iterable[ReviewCase]) -> list[tuple[str, int]]:
-    """How many of each state and severity."""
     cases = list(cases)
     states = Counter(str(case.get_state_display()).lower() for case in cases)
     severities = Counter(f"{Severity(case.severity).name.lower()} severity" for case in cases)
@@ -138,7 +139,7 @@ def _counts(cases: Iterable[ReviewCase]) -> list[tuple[str, int]]:
 
 
 def _back(request: HttpRequest) -> str:
-    """Where the person came from, if that is one of our pages."""
+    """The page that the person came from, if it is ours."""
     back = request.POST.get("back", "")
     is_ours = url_has_allowed_host_and_scheme(back, allowed_hosts=None)
     return back if back and is_ours else reverse("console:grid")

@@ -1,4 +1,4 @@
-"""One case at a time: look, decide, and the next is there."""
+"""The page of one case: look, decide, and go on to the next."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from moderation.access.permissions import Actor
 from moderation.cases import deciding, locks, permissions, queue, undoing, wellbeing
 from moderation.cases.console import presenters
 from moderation.cases.console.batches import undo_address
-from moderation.cases.console.pages import console_page, page
+from moderation.cases.console.pages import console_page, render_page
 from moderation.cases.models import DecisionBatch, ReviewCase
 from moderation.cases.queue import Filters
 
 SKIPPED: Final = "skipped cases"
-"""Where the session keeps them, so that the next case is not one that was just passed over."""
+"""The session's key for skipped cases, which are not offered as the next case."""
 MOST_SKIPPED: Final = 100
 TAKEN_BACK: Final = "taken back at once"
-"""The reason that the audit has where a key undid what a key had done."""
+"""The audit's reason when a shortcut undid a decision."""
 
 
 @require_safe
 @console_page("see media")
 def case_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
-    """The focus view. Opening it claims the case, if nobody else has."""
+    """The page of a case. Opening it locks the case, unless somebody else is working on it."""
     locks.report_presence(by=by, case_id=pk)
     context = _context(request, by, pk, Filters.read(request.GET))
-    return page(request, "moderation/cases/case.html", "Review", context)
+    return render_page(request, "moderation/cases/case.html", "Review", context)
 
 
 @require_POST
 @console_page("decide cases")
 def next_case(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """Claim the first case and go there, skipped or not; to the queue if none is left."""
+    """Lock the first case, skipped or not, and go there; to the queue if none is left."""
     filters = Filters.read(request.GET)
     request.session.pop(SKIPPED, None)
     case = locks.lock_next(by=by, filters=filters)
@@ -49,7 +49,7 @@ def next_case(request: HttpRequest, by: Actor) -> HttpResponseBase:
 @require_POST
 @console_page("decide cases")
 def skip(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
-    """Give the case back and answer another; it comes again when no other is left."""
+    """Unlock the case and answer another one; it comes again when no other is left."""
     locks.unlock(by=by, case_id=pk)
     others = [one for one in request.session.get(SKIPPED, []) if one != pk]
     request.session[SKIPPED] = [*others, pk][-MOST_SKIPPED:]
@@ -80,7 +80,7 @@ def decide(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 @require_POST
 @console_page("see media")
 def presence(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
-    """What an open page says every 15 s: renews the claim, answers who is there."""
+    """Called by an open page every 15 s: renews the lock, answers who is there."""
     if request.POST.get("take_over") == "1":
         locks.lock(by=by, case_id=pk, take_over=True)
     there = locks.report_presence(by=by, case_id=pk)
@@ -90,7 +90,7 @@ def presence(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 @require_POST
 @console_page("decide cases")
 def release(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
-    """Give up the claim: the page is being left."""
+    """Unlock the case: the page is being left."""
     locks.unlock(by=by, case_id=pk)
     return HttpResponse(status=204)
 
@@ -98,14 +98,14 @@ def release(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 @require_POST
 @console_page("decide cases")
 def undo_last(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """Take back one's newest batch, and show its first case again.
+    """Undo one's newest batch, and show its first case again.
 
-    A batch about several pictures came from a page that asked, and so does undoing it: then the
-    answer is that page's address.
+    For a batch about several pictures the answer is the address of the page that asks before
+    undoing.
     """
     batch = DecisionBatch.objects.filter(by=by.user, undone_at=None).first()
     if batch is None:
-        raise NotFound("You have decided nothing that could be undone.")
+        raise NotFound("There is no decision of yours to undo.")
     if batch.decisions.order_by().values("case__cluster").distinct().count() > 1:
         return JsonResponse({"ask": undo_address([batch.pk])})
     done = undoing.undo_batch(by=by, batch_id=batch.pk, reason=TAKEN_BACK)
@@ -117,7 +117,7 @@ def undo_last(request: HttpRequest, by: Actor) -> HttpResponseBase:
 
 
 def address(pk: int | None, filters: Filters) -> str:
-    """Where a case is shown, or the queue, with the filters kept."""
+    """The address of a case, or of the queue, with the filters."""
     path = reverse("console:queue") if pk is None else reverse("console:case", args=[pk])
     return f"{path}?{filters.query}" if filters.query else path
 
@@ -163,7 +163,7 @@ def _context(request: HttpRequest, by: Actor, pk: int, filters: Filters) -> dict
 
 
 def _break_due(request: HttpRequest, seen: wellbeing.LooksToday) -> bool:
-    """Whether to suggest a break: once each time so many looks are full."""
+    """Whether to suggest a break: once for each break that is due."""
     reached = [timezone.localdate().isoformat(), seen.breaks]
     if not seen.breaks or request.session.get("breaks") == reached:
         return False

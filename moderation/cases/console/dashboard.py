@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from moderation.access.permissions import Actor, can
 from moderation.cases import intervals, quality, statistics
-from moderation.cases.console.pages import console_page, page
+from moderation.cases.console.pages import console_page, render_page
 
 
 @require_safe
@@ -18,7 +18,7 @@ from moderation.cases.console.pages import console_page, page
 def dashboard_page(
     request: HttpRequest, by: Actor, queues: Callable[[], Sequence[Any]]
 ) -> HttpResponseBase:
-    """``queues``: the background clusters with what waits in each."""
+    """``queues``: the background clusters with the number of waiting tasks."""
     found = statistics.overview(by=by)
     highest = max([day.total for day in found.days], default=0) or 1
     context = {
@@ -28,9 +28,9 @@ def dashboard_page(
         "most": max([age.total for age in found.queue], default=0) or 1,
         "highest": highest,
         "bars": [(day, 100 * day.total / highest) for day in found.days],
-        "for_me": quality.waiting(by).count() if can(by, "decide cases") else 0,
+        "for_me": quality.waiting_for_review(by).count() if can(by, "decide cases") else 0,
         "may_export": can(by, "view the audit"),
         "least": intervals.MIN_DECIDED,
         "days": statistics.DAYS,
     }
-    return page(request, "moderation/cases/dashboard.html", "Moderation", context)
+    return render_page(request, "moderation/cases/dashboard.html", "Moderation", context)

@@ -1,4 +1,4 @@
-"""Legal holds: set and lifted on the page of a case, or for many cases of the admin's list."""
+"""Setting and lifting legal holds, on the page of a case or for many cases of the admin's list."""
 
 from __future__ import annotations
 
@@ -17,25 +17,22 @@ from gallery.admin.selection import CHANGED, Selection
 from gallery.shared.errors import UserError
 from moderation.access.permissions import Actor
 from moderation.cases import retention
-from moderation.cases.console.pages import console_page, page
+from moderation.cases.console.pages import console_page, render_page
 from moderation.cases.models import ReviewCase
 
-SHOWN: Final = 24
+CASES_SHOWN: Final = 24
 
 
 class LiftForm(forms.Form):
-    """Why."""
-
     reason = forms.CharField(max_length=2000)
 
 
 class HoldForm(LiftForm):
-    """Why, and until when: to the end of that day, UTC."""
+    """``until``: to the end of that day, UTC."""
 
     until = forms.DateField(required=False)
 
     def clean_until(self) -> datetime | None:
-        """The end of the day."""
         day = self.cleaned_data["until"]
         return None if day is None else timezone.make_aware(datetime.combine(day, time.max))
 
@@ -50,7 +47,9 @@ def case_hold(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     do = request.POST.get("do", "")
     form = FORMS.get(do, LiftForm)(request.POST)
     if do not in FORMS or not form.is_valid():
-        messages.error(request, "Nothing done: give a reason, and as the end a day or nothing.")
+        messages.error(
+            request, "Nothing was changed: give a reason, and a day or nothing as the end."
+        )
     else:
         _carry_out(request, by, do, [pk], form.cleaned_data)
     return redirect("console:case", pk=pk)
@@ -59,11 +58,13 @@ def case_hold(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 def confirmation(
     request: HttpRequest, by: Actor, cases: QuerySet[ReviewCase], do: str
 ) -> HttpResponseBase | None:
-    """The page before many are put under a hold or freed; once it was confirmed, one command."""
+    """The page that asks before holds of many cases are set or lifted; confirmed, it does so."""
     selection = Selection(request, do, cases, ["state", "legal_hold", "legal_hold_until"])
     count = len(selection.ids)
     if count > retention.MAX_HOLDS:
-        messages.warning(request, f"Nothing done: select at most {retention.MAX_HOLDS:,} at once.")
+        messages.warning(
+            request, f"Nothing was changed: select at most {retention.MAX_HOLDS:,} at once."
+        )
         return None
     form = FORMS[do](request.POST if selection.is_asked else None)
     if selection.is_asked and not selection.is_confirmed:
@@ -77,8 +78,8 @@ def confirmation(
         "form": form,
         "count": count,
         "token": selection.token,
-        "cases": shown[:SHOWN],
-        "more": max(0, count - SHOWN),
+        "cases": shown[:CASES_SHOWN],
+        "more": max(0, count - CASES_SHOWN),
         "action": request.POST.get("action", ""),
         "selected": request.POST.getlist("_selected_action"),
         "select_across": request.POST.get("select_across") == "1",
@@ -86,7 +87,9 @@ def confirmation(
     }
     text = f"{count} case{'' if count == 1 else 's'}"
     title = f"Put {text} under a legal hold?" if do == "set" else f"Lift the hold of {text}?"
-    answer: HttpResponseBase = page(request, "moderation/cases/legal_hold.html", title, context)
+    answer: HttpResponseBase = render_page(
+        request, "moderation/cases/legal_hold.html", title, context
+    )
     return answer
 
 
@@ -100,5 +103,5 @@ def _carry_out(
         messages.error(request, error.message)
         return
     plural = "" if count == 1 else "s"
-    done = "under a legal hold" if do == "set" else "under a legal hold no more"
+    done = "under a legal hold" if do == "set" else "no longer under a legal hold"
     messages.success(request, f"{count} case{plural} {done}.")

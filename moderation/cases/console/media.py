@@ -1,4 +1,8 @@
-"""Pictures for moderators: the role asked each time, filtered here, and clear looks recorded."""
+"""Media for moderators: the role is checked each time, media is filtered, looks are recorded.
+
+A player reads a video in many requests. So POST records one look and answers links that are signed
+for this person and case and valid for ``media_access.LOOK_DURATION``.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +31,8 @@ SMALL: Final = 320
 @require_safe
 @console_page("see media")
 def subject(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponseBase:
-    """What a case is about, as JPEG. ``?t=``: ms of a video; ``?f=``: a frame of an animation;
-    ``?r=``: another rendering of it; ``?small=1``: for a list."""
+    """The subject of a case as JPEG. ``?t=``: ms of a video; ``?f=``: a frame of an animation;
+    ``?r=``: another rendering; ``?small=1``: for a list."""
     case = case_of(pk)
     place: dict[str, Any] = {
         "time_ms": _number(request.GET.get("t", "0"), "t"),
@@ -37,20 +41,25 @@ def subject(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponse
     }
     small = request.GET.get("small") == "1"
     return _shown(
-        by, case, step, "subject", lambda: media.of_subject(case, small=small, **place), small=small
+        by,
+        case,
+        step,
+        "subject",
+        lambda: media.subject_pixels(case, small=small, **place),
+        small=small,
     )
 
 
 @require_safe
 @console_page("see media")
 def item(request: HttpRequest, by: Actor, pk: int, match: int, step: str) -> HttpResponseBase:
-    """The picture of the item of one of a case's matches."""
+    """The picture of the item that a case's match found."""
     case = case_of(pk)
     row = CaseMatch.objects.select_related("item").filter(pk=match, case=case).first()
     if row is None or row.item is None:
         raise NotFound(media.NONE_KEPT)
     banned = row.item
-    return _shown(by, case, step, f"item {row.item_id}", lambda: media.of_item(banned))
+    return _shown(by, case, step, f"item {row.item_id}", lambda: media.item_pixels(banned))
 
 
 @require_safe
@@ -60,7 +69,7 @@ def item_picture(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpRes
     banned = BannedItem.objects.filter(pk=pk).first()
     if banned is None:
         raise NotFound(media.NONE_KEPT)
-    return _shown(by, banned, step, "picture", lambda: media.of_item(banned))
+    return _shown(by, banned, step, "picture", lambda: media.item_pixels(banned))
 
 
 def _shown(
@@ -73,7 +82,7 @@ def _shown(
     small: bool = False,
 ) -> HttpResponseBase:
     if step not in STEPS:
-        raise NotFound(f"{step!r} is no way to show media.")
+        raise NotFound(f"{step!r} is not a way to show media.")
     response = jpeg_response(read(), step, SMALL if small else MAX_SIDE)
     if step == CLEAR:
         wellbeing.note_look(by=by, subject=about, what=what)
@@ -81,7 +90,7 @@ def _shown(
 
 
 def case_of(pk: int) -> ReviewCase:
-    """A case with what it is about. Raises ``NotFound``."""
+    """A case with its image and video. Raises ``NotFound``."""
     case = ReviewCase.objects.select_related("image", "video").filter(pk=pk).first()
     if case is None:
         raise NotFound(f"There is no case {pk}.")
@@ -90,19 +99,21 @@ def case_of(pk: int) -> ReviewCase:
 
 def _number(text: str, field: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise UserError("Give t in whole milliseconds, f as a frame's number from 0.", field=field)
+        raise UserError(
+            "Give t in whole milliseconds, f as the number of a frame, from 0.", field=field
+        )
     return int(text)
 
 
-AGAIN: Final = "Ask for the video on its case's page: each look is noted."
+AGAIN: Final = "Open the video on the page of its case: each look is recorded."
 
 
 @require_POST
 @console_page("see media")
 def play(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
-    """Note a look, and answer the links of what can be played, the best first."""
+    """Record a look, and answer links to the playable files, the best first."""
     case = case_of(pk)
-    copies = media.files(case)
+    copies = media.playable_files(case)
     wellbeing.note_look(by=by, subject=case, what="video")
     look = media_access.sign_look(by, case)
     links = [f"{reverse('console:video', args=[pk, copy])}?look={look}" for copy in copies]
@@ -112,11 +123,11 @@ def play(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 @require_safe
 @console_page("see media")
 def video(request: HttpRequest, by: Actor, pk: int, copy: str) -> HttpResponseBase:
-    """The file, or the part of it that a player asks for, to whom the look was noted."""
+    """The file, or the range that a player asks for, if the look was recorded."""
     case = case_of(pk)
     if not media_access.is_signed_look(request.GET.get("look", ""), by, case):
         raise NotAllowed(AGAIN)
-    found = media.files(case).get(copy)
+    found = media.playable_files(case).get(copy)
     if found is None:
         raise NotFound(media.NO_FILE)
     return ranged(request, *found)

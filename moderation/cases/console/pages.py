@@ -1,4 +1,4 @@
-"""Who may open the console's pages: staff with a role, asked at each request."""
+"""What the console's pages share: the check of roles, and rendering in the admin's shell."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ View = Callable[..., HttpResponseBase]
 
 
 def console_page(action: str) -> Callable[[View], View]:
-    """``view(request, by, …)`` for those who may do ``action``; others log in or are refused."""
+    """``view(request, by, …)`` for people who may do ``action``; others log in or get 403."""
 
     def decorate(view: View) -> View:
         @never_cache
@@ -37,10 +37,10 @@ def console_page(action: str) -> Callable[[View], View]:
     return decorate
 
 
-def page(
+def render_page(
     request: HttpRequest, template: str, title: str, context: Mapping[str, Any]
 ) -> TemplateResponse:
-    """A template of the console in the admin's shell."""
+    """A page of the console, with the admin's sidebar and header."""
     shell = admin.site.each_context(request)
     return TemplateResponse(
         request,

@@ -1,4 +1,4 @@
-"""How a person wants media shown, and how much of it they saw."""
+"""The page of a person's own settings, and how much media they saw."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods
 from gallery.shared.errors import UserError
 from moderation.access.permissions import Actor
 from moderation.cases import wellbeing
-from moderation.cases.console.pages import console_page, page
+from moderation.cases.console.pages import console_page, render_page
 from moderation.cases.models import Exposure, ReviewPreference
 
 DAYS = 14
@@ -19,12 +19,12 @@ DAYS = 14
 @require_http_methods(["GET", "HEAD", "POST"])
 @console_page("see media")
 def preferences(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """One's own settings and one's own count; nobody else's."""
+    """One's own settings and looks, nobody else's."""
     problem = ""
     if request.method == "POST":
         try:
             number = request.POST.get("break_after", "")
-            wellbeing.prefer(
+            wellbeing.set_preference(
                 by=by,
                 first_filter=request.POST.get("first_filter", ""),
                 break_after=int(number) if number.isascii() and number.isdigit() else -1,
@@ -42,4 +42,6 @@ def preferences(request: HttpRequest, by: Actor) -> HttpResponseBase:
         "days": Exposure.objects.filter(user=by.user).order_by("-day")[:DAYS],
         "problem": problem,
     }
-    return page(request, "moderation/cases/preferences.html", "How media is shown to you", context)
+    return render_page(
+        request, "moderation/cases/preferences.html", "How media is shown to you", context
+    )

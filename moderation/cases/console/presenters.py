@@ -1,4 +1,4 @@
-"""A case as a page shows it: what it is about, each distance on its scale, what came before."""
+"""What pages show of a case: its subject, its matches on scales, earlier decisions."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from moderation.lists.verdicts import HASH_TYPES, Severity
 from moderation.screening.types import COLOURS, FRAMES
 from videos.decode.errors import clock
 
-STRIP: Final = (-4000, -2000, -1000, 0, 1000, 2000, 4000)
-"""ms around a match that the frame strip shows."""
-EARLIER: Final = 8
+STRIP_OFFSETS_MS: Final = (-4000, -2000, -1000, 0, 1000, 2000, 4000)
+"""Times around a match that the frame strip shows."""
+EARLIER_CASES_SHOWN: Final = 8
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A distance on a line from 0 to the observe distance; places are per cent of its length."""
+    """A distance on a line from 0 to the near-miss threshold, in per cent of its length."""
 
     place: float
     threshold: float
@@ -57,7 +57,7 @@ class Scale:
 
 
 def with_matches(cases: QuerySet[ReviewCase]) -> QuerySet[ReviewCase]:
-    """Cases with all that a row of a list shows, in as many queries for one as for many."""
+    """Cases with all that a row of a list shows, in a fixed number of queries."""
     matches = CaseMatch.objects.order_by("pk").select_related("item")
     return cases.select_related("image", "video", "claimed_by").prefetch_related(
         Prefetch("matches", queryset=matches)
@@ -74,7 +74,7 @@ def row(case: ReviewCase, by: Actor, size: int = 1) -> dict[str, Any]:
         "match": strongest,
         "scale": Scale.of(strongest) if strongest else None,
         "more": max(0, len(case.matches.all()) - 1),
-        "kept": media.kept(case),
+        "kept": media.has_media(case),
         "severity": severity(case),
         "holder": holder(case, by),
         "exact": is_exact(case),
@@ -84,7 +84,7 @@ def row(case: ReviewCase, by: Actor, size: int = 1) -> dict[str, Any]:
 
 
 def full(case: ReviewCase, by: Actor, *, filters: queue.Filters) -> dict[str, Any]:
-    """All that the focus view shows of a case that ``with_matches`` loaded."""
+    """All that the page of a case shows; ``with_matches`` loaded the case."""
     refused = refusals([case], reasons.REASONS, by)
     preferred = wellbeing.preference(by.user)
     matches = [_match(match, case) for match in case.matches.all()]
@@ -117,7 +117,7 @@ def full(case: ReviewCase, by: Actor, *, filters: queue.Filters) -> dict[str, An
 
 
 def nearest(matches: Iterable[CaseMatch]) -> CaseMatch | None:
-    """The match that says most: a hash, else the one that lies deepest below its threshold."""
+    """The strongest match: the least distance in relation to its threshold, 0 for a hash."""
     return min(
         matches, key=lambda match: match.distance / match.threshold if match.threshold else 0.0,
         default=None,
@@ -125,12 +125,11 @@ def nearest(matches: Iterable[CaseMatch]) -> CaseMatch | None:
 
 
 def is_exact(case: ReviewCase) -> bool:
-    """Whether the very bytes are on a list, so that nobody has to look."""
+    """Whether the exact bytes are on a list, so that nobody has to look."""
     return any(match.match_type in HASH_TYPES for match in case.matches.all())
 
 
 def severity(case: ReviewCase) -> str:
-    """The word for it."""
     return Severity(case.severity).name.lower()
 
 
@@ -143,7 +142,7 @@ def holder(case: ReviewCase, by: Actor) -> str:
 
 
 def facts(case: ReviewCase) -> list[tuple[str, Any]]:
-    """What is known of the upload, as it was when the case was opened."""
+    """What was known of the upload when the case was opened."""
     evidence: Mapping[str, Any] = case.evidence
     names = (
         ("data_id", "Data id"), ("url", "URL"), ("uploader", "Uploader"), ("added_by", "Added by"),
@@ -156,17 +155,17 @@ def facts(case: ReviewCase) -> list[tuple[str, Any]]:
 
 
 def strip(case: ReviewCase) -> list[dict[str, Any]]:
-    """Moments of a video around its first match; none of a picture."""
+    """Times of a video around its first match; none for a picture."""
     if case.video is None:
         return []
     times = [match.time_ms for match in case.matches.all() if match.time_ms is not None]
     at, end = (times[0] if times else 0), case.video.duration_ms or 0
-    moments = sorted({min(max(0, at + step), end) for step in STRIP})
+    moments = sorted({min(max(0, at + step), end) for step in STRIP_OFFSETS_MS})
     return [{"ms": ms, "label": moment(ms), "match": ms == at} for ms in moments]
 
 
 def place(case: ReviewCase) -> str:
-    """Where in a video or an animation its first match is, as the media view takes it."""
+    """The query string that shows the place of the first match in a video or an animation."""
     return next(filter(None, (_place(match, case) for match in case.matches.all())), "")
 
 
@@ -179,7 +178,7 @@ def _place(match: CaseMatch, case: ReviewCase) -> str:
 
 
 def renderings(case: ReviewCase) -> list[dict[str, Any]]:
-    """How viewers may show an image, if in more than one way: name, where, whether it matched."""
+    """The renderings of an image, if there are several: name, query string, whether it matched."""
     if case.image is None or not case.image.original or case.origin == ReviewCase.Origin.LINK:
         return []
     views = case.image.fingerprints.values_list("view", flat=True).distinct()
@@ -200,7 +199,7 @@ def moment(ms: int) -> str:
 
 
 def earlier(case: ReviewCase) -> dict[str, Any]:
-    """What was decided about other cases of the same items."""
+    """The decisions on other cases of the same items."""
     items = {match.item_id for match in case.matches.all()} - {None}
     if not items:
         return {}
@@ -210,11 +209,11 @@ def earlier(case: ReviewCase) -> dict[str, Any]:
         dismissed=Count("pk", filter=Q(state=CaseState.DISMISSED), distinct=True),
     )
     decided = others.filter(state__in=CaseState.decided()).distinct()
-    return {**counted, "cases": decided.order_by("-decided_at")[:EARLIER]}
+    return {**counted, "cases": decided.order_by("-decided_at")[:EARLIER_CASES_SHOWN]}
 
 
 def uploader(case: ReviewCase) -> dict[str, Any]:
-    """How other uploads of the same uploader, or else of the same client, were decided."""
+    """The decisions on other uploads of the same uploader, else of the same client."""
     subject = case.image or case.video
     if subject is None:
         return {}
@@ -261,14 +260,14 @@ def _readable(case: ReviewCase, by: Actor) -> list[dict[str, Any]]:
 
 
 def match_in_words(match: CaseMatch) -> list[str]:
-    """What numbers do not say: which picture of the subject it was, and how the item was edited."""
+    """Which picture of the subject matched, and how the item was edited, as sentences."""
     edited = f"It looks like an edited copy: {match.edit}." if match.edit else ""
     shown = f"What matched is {describe_rendering(match.rendering)}." if match.rendering else ""
     return [sentence for sentence in (edited, shown) if sentence]
 
 
 def gaps_in_words(case: ReviewCase) -> list[str]:
-    """What could not be compared, and what was compared in part only."""
+    """What could not be compared, or only in part, as sentences."""
     evidence: Mapping[str, Mapping[str, str]] = case.evidence
     missing, partly = evidence.get("missing", {}), evidence.get("partly", {})
     return [

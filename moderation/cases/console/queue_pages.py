@@ -1,4 +1,4 @@
-"""The queue as a list and as a grid. The filters are in the URL, and nowhere else."""
+"""The queue as a list and as a grid. The filters are only in the URL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from moderation.access.permissions import Actor, can
 from moderation.cases import locks, queue, reasons, wellbeing
 from moderation.cases.console import presenters
-from moderation.cases.console.pages import console_page, page
+from moderation.cases.console.pages import console_page, render_page
 from moderation.cases.models import CaseView, ReviewCase
 from moderation.cases.queue import Filters
 from moderation.cases.states import CaseState
@@ -20,24 +20,26 @@ from moderation.lists.verdicts import MATCH_TYPES
 
 PER_PAGE: Final = 24
 DEEPEST: Final = 400
-"""Pages that can be turned to; whoever needs more should filter."""
+"""The last page that can be opened; filters show the rest."""
 
 
 @require_safe
 @console_page("view cases")
 def queue_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """The cases that wait, one row a cluster."""
-    return page(request, "moderation/cases/queue.html", "Review queue", _context(request, by))
+    """The waiting cases, one row for each cluster."""
+    return render_page(
+        request, "moderation/cases/queue.html", "Review queue", _context(request, by)
+    )
 
 
 @require_safe
 @console_page("see media")
 def grid_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """24 thumbnails to select from and decide at once."""
+    """24 thumbnails, to select and decide several at once."""
     context = _context(request, by)
     context["first_filter"] = wellbeing.preference(by.user).first_filter
     context["verbs"] = ("confirm", "dismiss", "escalate")
-    return page(request, "moderation/cases/grid.html", "Review grid", context)
+    return render_page(request, "moderation/cases/grid.html", "Review grid", context)
 
 
 def _context(request: HttpRequest, by: Actor) -> dict[str, Any]:
@@ -70,7 +72,7 @@ def _context(request: HttpRequest, by: Actor) -> dict[str, Any]:
 
 
 def _fields(filters: Filters) -> list[dict[str, Any]]:
-    """The filter form: name, label, (value, words) pairs, what is chosen."""
+    """The fields of the filter form."""
     lists = BannedList.objects.filter(kind=BannedList.Kind.BANNED).order_by("name")
     choices: list[tuple[str, str, list[tuple[str, str]]]] = [
         ("list", "List", [(str(pk), name) for pk, name in lists.values_list("pk", "name")]),
@@ -88,7 +90,7 @@ def _fields(filters: Filters) -> list[dict[str, Any]]:
 
 
 def _lookers(cases: list[ReviewCase], by: Actor) -> dict[int, list[str]]:
-    """Case → who else has it open now."""
+    """Case → who else has it open."""
     since = timezone.now() - locks.PRESENCE_TIMEOUT
     views = CaseView.objects.filter(case__in=cases, seen_at__gte=since).exclude(user=by.user)
     found: dict[int, list[str]] = {}

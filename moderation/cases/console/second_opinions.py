@@ -13,7 +13,7 @@ from gallery.shared.errors import UserError
 from moderation.access.permissions import Actor
 from moderation.cases import media, quality, wellbeing
 from moderation.cases.console import presenters
-from moderation.cases.console.pages import console_page, page
+from moderation.cases.console.pages import console_page, render_page
 from moderation.cases.models import ReviewPreference
 
 STEPS: Final = ReviewPreference.Filter.choices
@@ -22,7 +22,7 @@ STEPS: Final = ReviewPreference.Filter.choices
 @require_http_methods(["GET", "HEAD", "POST"])
 @console_page("decide cases")
 def second_opinions(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """The next decided case to judge again, without what was said; POST says it."""
+    """The next decided case to review, without its decision; POST gives the opinion."""
     if request.method == "POST":
         number = request.POST.get("case", "")
         try:
@@ -35,9 +35,12 @@ def second_opinions(request: HttpRequest, by: Actor) -> HttpResponseBase:
         except UserError as error:
             messages.error(request, error.message)
         else:
-            messages.success(request, f"Noted for case {number}. Nothing has changed by it.")
+            messages.success(
+                request,
+                f"Your opinion on case {number} is recorded. The case itself has not changed.",
+            )
         return redirect("console:second-opinions")
-    cases = quality.waiting(by)
+    cases = quality.waiting_for_review(by)
     case = presenters.with_matches(cases).first()
     first = wellbeing.preference(by.user).first_filter
     context = {
@@ -45,10 +48,10 @@ def second_opinions(request: HttpRequest, by: Actor) -> HttpResponseBase:
         "left": cases.count(),
         "first_filter": first,
         "steps": STEPS,
-        "kept": case is not None and media.kept(case),
+        "kept": case is not None and media.has_media(case),
         "matches": list(case.matches.all()) if case else [],
         "picture": next((m for m in case.matches.all() if m.item and m.item.picture), None)
         if case
         else None,
     }
-    return page(request, "moderation/cases/second_opinions.html", "Second opinions", context)
+    return render_page(request, "moderation/cases/second_opinions.html", "Second opinions", context)

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from moderation.access.admin import ByRole
+from moderation.access.admin import RoleModelAdmin
 from moderation.access.permissions import actor_of
 from moderation.lists import list_changes
 from moderation.lists.models import ListChange
@@ -38,7 +38,7 @@ class AnswerForm(forms.ModelForm):
 
 
 @admin.register(ListChange)
-class ListChangeAdmin(ByRole):
+class ListChangeAdmin(RoleModelAdmin):
     """Visible to all who may see lists; a lead or an admin decides."""
 
     form = AnswerForm

@@ -28,7 +28,7 @@ from gallery.items.media_access import guard
 from gallery.shared.access import access_of
 from gallery.shared.errors import UserError
 from gallery.shared.responses import download
-from moderation.access.admin import ByRole
+from moderation.access.admin import RoleModelAdmin
 from moderation.access.permissions import actor_of, can
 from moderation.lists import exporting, item_changing
 from moderation.lists.admin.item_adding import AddItemsForm, add_items
@@ -146,7 +146,7 @@ class ItemForm(ReasonModelForm):
 
 
 @admin.register(BannedItem)
-class BannedItemAdmin(ByRole):
+class BannedItemAdmin(RoleModelAdmin):
     """Pictures come from the console, which records each clear view."""
 
     add_action = change_action = "edit items"

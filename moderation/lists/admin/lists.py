@@ -28,7 +28,7 @@ from unfold.widgets import (
 from gallery.admin.selection import CHANGED, Selection
 from gallery.items import retention
 from gallery.shared.errors import UserError
-from moderation.access.admin import ByRole
+from moderation.access.admin import RoleModelAdmin
 from moderation.access.permissions import actor_of
 from moderation.lists import list_writes, thresholds
 from moderation.lists.models import BannedItem, BannedList, ListMethod
@@ -141,7 +141,7 @@ class MethodInline(TabularInline):
 
 
 @admin.register(BannedList)
-class BannedListAdmin(ByRole):
+class BannedListAdmin(RoleModelAdmin):
     add_action = change_action = "edit lists"
     delete_action = "delete lists"
     form = ListForm

@@ -30,7 +30,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, expect: str | None, **options: Any) -> None:
         """Raises CommandError where the chain does not hold."""
         found = 0
-        for broken in trail.breaks():
+        for broken in trail.find_breaks():
             found += 1
             if found <= BREAKS_SHOWN:
                 self.stderr.write(f"event {broken.event_id}: {broken.reason}")

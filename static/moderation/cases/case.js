@@ -33,7 +33,7 @@ function begin() {
 
 addEventListener("pagehide", () => viewer.cover());
 
-/** Put the next case where this one was; the focus goes to its heading. */
+/** Replace this case by the next one; the focus goes to its heading. */
 function turn(answer) {
   if (answer.ask) {
     location.assign(answer.ask);
@@ -119,7 +119,7 @@ function skip() {
   send(article.dataset.skip);
 }
 
-/** Say that the page is open, which keeps the claim, and show who else is there. */
+/** Report that the page is open, which renews the lock, and show who else is there. */
 async function renew(fields = {}) {
   const asked = article;
   let there;
@@ -133,8 +133,8 @@ async function renew(fields = {}) {
   const line = article.querySelector("[data-holder]");
   const others = there.others.filter((name) => name !== there.holder);
   const parts = [];
-  if (there.holder && !there.mine) parts.push(`${there.holder} is at this case. t takes it over.`);
-  if (others.length) parts.push(`${others.join(", ")} also ${others.length > 1 ? "look" : "looks"} at it.`);
+  if (there.holder && !there.mine) parts.push(`${there.holder} is working on this case. t takes it over.`);
+  if (others.length) parts.push(`${others.join(", ")} also ${others.length > 1 ? "have" : "has"} it open.`);
   line.hidden = parts.length === 0;
   if (line.textContent !== parts.join(" ")) line.textContent = parts.join(" ");
 }
@@ -146,7 +146,7 @@ function arrow(x, y) {
 async function takeOver() {
   if (article.dataset.open !== "1") return;
   await renew({ take_over: "1" });
-  // What may be done now is the server's to say.
+  // The server decides what is allowed now.
   location.reload();
 }
 

@@ -1,4 +1,4 @@
-/** The filters: each holds as soon as it is chosen; on small screens they are folded away. */
+/** The filters: each applies as soon as it is selected; on small screens they are collapsed. */
 
 export function prepareFilters() {
   const box = document.querySelector("[data-filters]");

@@ -21,7 +21,7 @@ function tell() {
   all.checked = number > 0 && number === boxes.length;
   all.indeterminate = number > 0 && number < boxes.length;
   if (everything?.checked) count.textContent = "everything";
-  else count.textContent = number ? `${number} chosen` : "none chosen";
+  else count.textContent = number ? `${number} selected` : "none selected";
 }
 
 function columns() {
@@ -65,7 +65,7 @@ addEventListener("pagehide", blurAll);
 function decide(verb) {
   if (!chosen().length && !everything?.checked) {
     const box = here();
-    if (!box) return say("Choose some cases first: Space on a picture.", true);
+    if (!box) return say("Select some cases first: press Space on a picture.", true);
     box.checked = true;
   }
   form.requestSubmit(form.querySelector(`[name=verb][value=${verb}]`));
@@ -93,7 +93,7 @@ if (form) {
     const ids = chosen().map((box) => box.value);
     if (!ids.length && !everything?.checked) {
       event.preventDefault();
-      say("Choose some cases first: Space on a picture.", true);
+      say("Select some cases first: press Space on a picture.", true);
       return;
     }
     form.elements.cases.value = ids.join(",");

@@ -3,7 +3,7 @@
 import { post, say } from "./http.js";
 
 const LEAD = 1; // seconds before the moment that matched
-const FAILED = "The video cannot be played here. p tries again; frames of it are below.";
+const FAILED = "The video cannot be played here. Press p to try again; its frames are below.";
 
 /** The player of one case. Nothing of the video is loaded before `play`. */
 export class Playback {

@@ -40,7 +40,7 @@ export class Viewer {
     if (!this.playback) return;
     if (this.playback.isOpen) this.playback.toggle();
     else if (this.step === "clear") this.playback.play(Number(this.ms));
-    else say("A video cannot be filtered: it is played once pictures are shown clearly. x does that.");
+    else say("A video cannot be filtered: it plays only when pictures are shown clearly. Press x for that.");
   }
 
   /** The page is left: what is kept for "back" shows nothing clearly. */
@@ -85,7 +85,7 @@ export class Viewer {
     img.onerror = () => {
       img.onerror = () => {
         img.onerror = null;
-        img.alt = "It cannot be shown.";
+        img.alt = "The picture cannot be shown.";
         img.classList.remove("covered");
       };
       img.src = address("blur");
