@@ -81,7 +81,7 @@ class Preview:
     """
 
     proposed: float
-    threshold_change: ThresholdChange
+    move: ThresholdChange
     point: Point | None
     matches: Sequence[CaseMatch]
     left_open: int
