@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from rest_framework import serializers
+from rest_framework import generics, serializers
 from rest_framework.request import Request
 
 from gallery.shared.access import access_of
@@ -21,6 +21,18 @@ def caller(request: Request) -> Actor:
 MAX_IDS = 1000
 MAX_NOTE = 10_000
 BIGGEST_ID = 2**63 - 1
+
+
+class CommandView(generics.GenericAPIView):
+    """A view whose POST takes ``serializer_class``."""
+
+    scope: ClassVar[str] = SCOPE
+
+    def given(self, *, partial: bool = False) -> dict[str, Any]:
+        """The validated body of the request."""
+        body = self.get_serializer(data=self.request.data, partial=partial)
+        body.is_valid(raise_exception=True)
+        return dict(body.validated_data)
 
 
 class ReasonField(serializers.CharField):

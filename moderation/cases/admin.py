@@ -21,9 +21,9 @@ from moderation.access.permissions import actor_of, can
 from moderation.cases import reasons, retention
 from moderation.cases.console import batches, bulk, presenters
 from moderation.cases.console import legal_holds as holds
-from moderation.cases.deciding import MAX_BATCH_SIZE
 from moderation.cases.enforcement import subject_of
 from moderation.cases.models import (
+    MAX_SELECTED,
     THRESHOLD_MET,
     CaseMatch,
     DecisionBatch,
@@ -180,7 +180,7 @@ class ReviewCaseAdmin(CaseModelAdmin):
         return can(actor_of(request), retention.HOLD_ACTION)
 
     def _ask(self, request: HttpRequest, cases: QuerySet[ReviewCase], verb: str) -> HttpResponse:
-        ids = list(cases.order_by("pk").values_list("pk", flat=True)[:MAX_BATCH_SIZE])
+        ids = list(cases.order_by("pk").values_list("pk", flat=True)[:MAX_SELECTED])
         back = request.get_full_path()
         return bulk.confirmation(request, actor_of(request), ids, verb, back)
 

@@ -9,23 +9,16 @@ from typing import Any, Final
 from django.db import transaction
 from django.utils import timezone
 
-from gallery.shared.errors import Conflict, NotFound, UserError
+from gallery.shared.errors import Conflict, UserError
 from moderation.access.permissions import Actor, NotAllowed, check, person
 from moderation.audit import trail
 from moderation.cases import enforcement, reasons, webhook_events
 from moderation.cases.enforcement import Moved, subject_of
-from moderation.cases.models import (
-    CaseMatch,
-    Decision,
-    DecisionBatch,
-    ReviewCase,
-)
+from moderation.cases.models import CaseMatch, Decision, DecisionBatch, ReviewCase
 from moderation.cases.permissions import Refusal, Votes, live_votes, refusals
 from moderation.cases.states import CaseState, check_step
 from moderation.lists import policies
 
-MAX_BATCH_SIZE: Final = 1000
-"""Cases in one batch."""
 REFUSALS_SHOWN = 3
 FINAL_STATES: Final[Mapping[str, CaseState]] = {
     Decision.Verb.CONFIRM: CaseState.CONFIRMED,
@@ -80,7 +73,7 @@ def decide(
     code = reasons.checked(_verb(verb), reason)
     if allow and verb != Decision.Verb.DISMISS:
         raise UserError("Only dismissed cases can be put on the allow list.", field="allow")
-    cases = _locked(case_ids)
+    cases = ReviewCase.objects.lock_selected(case_ids)
     _refuse(refusals(cases, [verb], by)[verb])
     votes = live_votes(case.pk for case in cases)
     two = needing_two(cases)
@@ -115,20 +108,6 @@ def _verb(verb: str) -> str:
         known = ", ".join(Decision.Verb.values)
         raise UserError(f"{verb!r} is not a decision: give one of {known}.", field="verb")
     return verb
-
-
-def _locked(case_ids: Iterable[int]) -> list[ReviewCase]:
-    wanted = sorted(set(case_ids))
-    if not 1 <= len(wanted) <= MAX_BATCH_SIZE:
-        raise UserError(
-            f"These are {len(wanted):,} cases: decide 1 to {MAX_BATCH_SIZE:,} at once.",
-            field="cases",
-        )
-    cases = ReviewCase.objects.lock_with_content(wanted)
-    if len(cases) < len(wanted):
-        lost = set(wanted) - {case.pk for case in cases}
-        raise NotFound(f"There is no case {min(lost)}.", field="cases")
-    return cases
 
 
 def _refuse(found: Sequence[Refusal]) -> None:

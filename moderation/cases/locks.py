@@ -11,7 +11,7 @@ from typing import Final
 from django.db import transaction
 from django.utils import timezone
 
-from gallery.shared.errors import Conflict, NotFound
+from gallery.shared.errors import Conflict
 from moderation.access.permissions import Actor, can, check, person
 from moderation.cases import queue
 from moderation.cases.models import CaseView, ReviewCase
@@ -123,10 +123,7 @@ def other_holder(case: ReviewCase, by: Actor) -> str:
 
 def _row(case_id: int) -> ReviewCase:
     rows = ReviewCase.objects.select_for_update(of=("self",)).select_related("claimed_by")
-    case = rows.filter(pk=case_id).first()
-    if case is None:
-        raise NotFound(f"There is no case {case_id}.", field="case")
-    return case
+    return rows.existing(case_id, "case")
 
 
 def _without(found: queue.Cases, skipped: Sequence[int]) -> queue.Cases:

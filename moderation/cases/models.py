@@ -14,6 +14,7 @@ from django.db.models.functions import Cast, Greatest, Ln
 from django.utils import timezone
 
 from gallery.items.models import Image
+from gallery.shared.errors import NotFound, UserError
 from gallery.shared.leases import is_free
 from gallery.shared.locking import locked as lock_rows
 from moderation.cases.states import CaseState
@@ -36,6 +37,8 @@ _DAYS = Func(
 
 WITHHOLDING = Q(held=True) | Q(state=CaseState.CONFIRMED) & ~Q(origin="shadow")
 """Cases that withhold their subject until they are decided otherwise."""
+MAX_SELECTED = 1000
+"""Cases that one command changes."""
 UNDECIDED = Q(state__in=CaseState.undecided())
 
 
@@ -56,6 +59,26 @@ class ReviewCaseQuerySet(models.QuerySet["ReviewCase"]):
     def open(self) -> Self:
         """Those that still have to be decided."""
         return self.filter(UNDECIDED)
+
+    def existing(self, pk: int, field: str | None = None) -> ReviewCase:
+        """The case of that id. Raises ``NotFound``, about the field of a request if it is named."""
+        case = self.filter(pk=pk).first()
+        if case is None:
+            raise NotFound(f"There is no case {pk}.", field=field)
+        return case
+
+    def lock_selected(self, case_ids: Iterable[int]) -> list[ReviewCase]:
+        """``lock_with_content``; raises ``UserError`` for none or too many cases, ``NotFound``."""
+        wanted = set(case_ids)
+        if not 1 <= len(wanted) <= MAX_SELECTED:
+            number = f"{len(wanted):,}"
+            raise UserError(
+                f"These are {number} cases: select 1 to {MAX_SELECTED:,}.", field="cases"
+            )
+        cases = self.lock_with_content(wanted)
+        if lost := wanted - {case.pk for case in cases}:
+            raise NotFound(f"There is no case {min(lost)}.", field="cases")
+        return cases
 
     def lock_with_content(self, case_ids: Iterable[int]) -> list[ReviewCase]:
         """The cases, by id, and before them their images and videos, locked to the transaction's

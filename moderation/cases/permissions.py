@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django.db.models import Case, Exists, IntegerField, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Case, Exists, IntegerField, OuterRef, Q, Value, When
 
 from moderation.access.permissions import Actor, can
-from moderation.cases.models import Decision, ReviewCase, locked
+from moderation.cases.models import Decision, ReviewCase, ReviewCaseQuerySet, locked
 from moderation.cases.states import TRANSITIONS, CaseState
 
 Votes = Mapping[int, Sequence[Decision]]
@@ -45,7 +45,7 @@ class Refusal:
     forbidden: bool = False
 
 
-def decidable(cases: QuerySet[ReviewCase], by: Actor) -> QuerySet[ReviewCase]:
+def decidable(cases: ReviewCaseQuerySet, by: Actor) -> ReviewCaseQuerySet:
     """The undecided cases that this person may confirm or dismiss now."""
     found = cases.filter(state__in=CaseState.undecided())
     for rule in RULES:
@@ -72,7 +72,7 @@ def refusals(
 
 
 def split_decidable(
-    cases: QuerySet[ReviewCase], verb: str, by: Actor
+    cases: ReviewCaseQuerySet, verb: str, by: Actor
 ) -> tuple[list[ReviewCase], list[Refusal]]:
     """The cases that can be decided, and why the others cannot: for a page before the act."""
     rows = list(cases.select_related("claimed_by"))

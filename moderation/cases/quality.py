@@ -12,19 +12,13 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet, Subquery, Value
+from django.db.models import Exists, OuterRef, Subquery, Value
 from django.db.models.fields import CharField
 from django.db.models.functions import MD5, Cast, Concat, Substr
 from django.utils import timezone
 
-from gallery.shared.errors import Conflict, NotFound, UserError
-from moderation.access.permissions import (
-    Actor,
-    NotAllowed,
-    can,
-    check,
-    person,
-)
+from gallery.shared.errors import Conflict, UserError
+from moderation.access.permissions import Actor, NotAllowed, can, check, person
 from moderation.audit import trail
 from moderation.cases.intervals import MIN_DECIDED
 from moderation.cases.models import (
@@ -32,6 +26,7 @@ from moderation.cases.models import (
     Decision,
     DecisionBatch,
     ReviewCase,
+    ReviewCaseQuerySet,
 )
 from moderation.cases.permissions import own_upload
 from moderation.cases.states import CaseState
@@ -42,7 +37,7 @@ FINAL: Final = (Decision.Verb.CONFIRM, Decision.Verb.DISMISS)
 DIGITS: Final = 6
 
 
-def sampled_for_review() -> QuerySet[ReviewCase]:
+def sampled_for_review() -> ReviewCaseQuerySet:
     """The share of the decided cases that is reviewed, always the same ones.
 
     By a keyed hash of the id: while deciding, nobody can know whether a case will be among them.
@@ -58,7 +53,7 @@ def sampled_for_review() -> QuerySet[ReviewCase]:
     return cases.annotate(lot=lot).filter(lot__lt=limit)
 
 
-def waiting_for_review(by: Actor) -> QuerySet[ReviewCase]:
+def waiting_for_review(by: Actor) -> ReviewCaseQuerySet:
     """Those that this person may review: decided and uploaded by others, not reviewed yet."""
     decisions = Decision.objects.live().filter(case=OuterRef("pk"), verb__in=FINAL)
     said = Decision.objects.filter(case=OuterRef("pk"), undone_at=None)
@@ -85,9 +80,7 @@ def give_opinion(
     user = person(by)
     if verb not in FINAL:
         raise UserError("A second opinion is confirm or dismiss.", field="verb")
-    case = ReviewCase.objects.select_for_update(of=("self",)).filter(pk=case_id).first()
-    if case is None:
-        raise NotFound(f"There is no case {case_id}.")
+    case = ReviewCase.objects.select_for_update(of=("self",)).existing(case_id)
     if not waiting_for_review(by).filter(pk=case_id).exists():
         if Decision.objects.filter(case=case, by=user, undone_at=None).exists():
             raise NotAllowed("You already voted on this case.")

@@ -16,11 +16,11 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from moderation.access.permissions import Actor
-from moderation.cases.models import THRESHOLD_MET, CaseMatch, ReviewCase, locked
+from moderation.cases.models import THRESHOLD_MET, CaseMatch, ReviewCase, ReviewCaseQuerySet, locked
 from moderation.cases.states import CaseState
 from moderation.lists.verdicts import MATCH_TYPES
 
-Cases = QuerySet[ReviewCase]
+Cases = ReviewCaseQuerySet
 
 BANDS: Final[Mapping[str, tuple[str, Q]]] = {
     "exact": ("the same (0)", Q(distance=0)),

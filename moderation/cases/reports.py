@@ -14,7 +14,6 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from gallery.shared.csv_export import csv_lines
-from gallery.shared.errors import NotFound
 from moderation.access.permissions import Actor, check
 from moderation.audit import trail
 from moderation.audit.models import AuditEvent
@@ -51,9 +50,7 @@ def build_case_report(*, by: Actor, case_id: int, media: bool = False) -> bytes:
     check(by, "view the audit")
     if media:
         check(by, "export media")
-    case = ReviewCase.objects.select_related("image", "video").filter(pk=case_id).first()
-    if case is None:
-        raise NotFound(f"There is no case {case_id}.")
+    case = ReviewCase.objects.select_related("image", "video").existing(case_id)
     matches = list(case.matches.select_related("item").order_by("pk"))
     files = _files(case, matches) if media else {}
     words = "the files themselves: handle them as the law requires" if media else "left out"

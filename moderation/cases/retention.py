@@ -20,7 +20,7 @@ from gallery.items.item import Item, Status
 from gallery.items.kinds import kind_of
 from gallery.items.retention import Act, WithheldReason
 from gallery.shared.access import Access
-from gallery.shared.errors import Conflict, NotFound, UserError
+from gallery.shared.errors import Conflict, UserError
 from moderation.access.permissions import OVERRIDE, Actor, check
 from moderation.audit import trail
 from moderation.cases import facts
@@ -108,7 +108,6 @@ def _thumbnail(row: Item) -> bytes:
     return jpeg
 
 
-MAX_HOLDS: Final = 1000
 HOLD_ACTION: Final = "set and lift legal holds"
 
 
@@ -125,7 +124,7 @@ def set_hold(
     why = _checked_reason(reason)
     if until is not None and until <= timezone.now():
         raise UserError("Give an end in the future, or none.", field="until")
-    cases = _locked_for_hold(case_ids)
+    cases = ReviewCase.objects.lock_selected(case_ids)
     before = [_hold_facts(case) for case in cases]
     for case in cases:
         case.legal_hold, case.legal_hold_until, case.legal_hold_reason = True, until, why
@@ -141,7 +140,7 @@ def lift_hold(*, by: Actor, case_ids: Iterable[int], reason: str) -> int:
     """
     check(by, HOLD_ACTION)
     why = _checked_reason(reason)
-    cases = [case for case in _locked_for_hold(case_ids) if case.is_on_legal_hold]
+    cases = [case for case in ReviewCase.objects.lock_selected(case_ids) if case.is_on_legal_hold]
     if not cases:
         raise Conflict("There is no legal hold to lift.")
     before = [_hold_facts(case) for case in cases]
@@ -155,16 +154,6 @@ def _checked_reason(reason: str) -> str:
     if not why:
         raise UserError("A legal hold needs a reason.", field="reason")
     return why
-
-
-def _locked_for_hold(case_ids: Iterable[int]) -> list[ReviewCase]:
-    wanted = set(case_ids)
-    if not 1 <= len(wanted) <= MAX_HOLDS:
-        raise UserError(f"These are {len(wanted):,} cases: give 1 to {MAX_HOLDS:,}.", field="cases")
-    cases = ReviewCase.objects.lock_with_content(wanted)
-    if lost := wanted - {case.pk for case in cases}:
-        raise NotFound(f"There is no case {min(lost)}.", field="cases")
-    return cases
 
 
 def _hold_facts(case: ReviewCase) -> dict[str, Any]:

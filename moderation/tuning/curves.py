@@ -17,13 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from moderation.cases.intervals import (
-    MIN_DECIDED,
-    Floats,
-    Interval,
-    Tally,
-    share,
-)
+from moderation.cases.intervals import MIN_DECIDED, Floats, Interval, Tally, share
 
 CLASS_SIZE: Final = 15
 """Decisions that a range of distances has to hold for them to stand for all matches in it."""

@@ -9,13 +9,7 @@ from rest_framework import serializers
 
 from moderation.access.api import IdField
 from moderation.cases import permissions, queue, reasons
-from moderation.cases.deciding import MAX_BATCH_SIZE
-from moderation.cases.models import (
-    CaseMatch,
-    Decision,
-    DecisionBatch,
-    ReviewCase,
-)
+from moderation.cases.models import MAX_SELECTED, CaseMatch, Decision, DecisionBatch, ReviewCase
 from moderation.cases.states import CaseState
 from moderation.lists.api.lists import SeverityField
 from moderation.lists.verdicts import MATCH_TYPES
@@ -129,7 +123,7 @@ class NextSerializer(CaseQuerySerializer):
 
     skipped = serializers.ListField(
         child=IdField(),
-        max_length=MAX_BATCH_SIZE,
+        max_length=MAX_SELECTED,
         required=False,
         default=list,
         help_text="Cases that come last, with their clusters.",
@@ -172,7 +166,7 @@ class DecideSerializer(SayingSerializer):
 class DecideManySerializer(DecideSerializer):
     """The same decision about many cases."""
 
-    cases = serializers.ListField(child=IdField(), min_length=1, max_length=MAX_BATCH_SIZE)
+    cases = serializers.ListField(child=IdField(), min_length=1, max_length=MAX_SELECTED)
 
 
 class LiftSerializer(serializers.Serializer):

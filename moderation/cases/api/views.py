@@ -13,23 +13,11 @@ from rest_framework.response import Response
 
 from gallery.api.schema import answers, json
 from gallery.shared.errors import NotFound
-from moderation.access.api import caller
+from moderation.access.api import CommandView, caller
 from moderation.access.permissions import Actor, check, person
 from moderation.cases import deciding, locks, queue, retention, undoing
-from moderation.cases.api.serializers import (
-    CaseQuerySerializer,
-    CaseSerializer,
-    ClaimSerializer,
-    DecideManySerializer,
-    DecideSerializer,
-    DecisionBatchSerializer,
-    LegalHoldSerializer,
-    LiftSerializer,
-    NextSerializer,
-    SayingSerializer,
-    UndoneSerializer,
-    UndoSerializer,
-)
+from moderation.cases.api import serializers as shapes
+from moderation.cases.api.serializers import CaseSerializer, DecisionBatchSerializer
 from moderation.cases.models import Decision, DecisionBatch, ReviewCase
 from moderation.cases.queue import Filters
 
@@ -39,121 +27,82 @@ DECISIONS = Prefetch(
 )
 
 
-def reader(request: Request) -> Actor:
-    """The caller, who must be a person that may view cases. Raises ``NotAllowed``."""
-    by = caller(request)
-    check(by, "view cases")
-    person(by)
-    return by
+class CaseView(CommandView):
+    """A view of one case, or a command on it."""
 
-
-def loaded(cases: QuerySet[ReviewCase]) -> QuerySet[ReviewCase]:
-    """Cases with all that the answers contain."""
-    return cases.select_related("claimed_by").prefetch_related("matches", DECISIONS)
-
-
-def shown(pk: int, by: Actor) -> Any:
-    """One case as an answer. Raises ``NotFound``."""
-    case = loaded(ReviewCase.objects.filter(pk=pk)).first()
-    if case is None:
-        raise NotFound(f"There is no case {pk}.")
-    return CaseSerializer(case, context={"by": by}).data
-
-
-def shown_batch(pk: int, by: Actor) -> Any:
-    """One batch as an answer. Raises ``NotFound``."""
-    rows = DecisionBatch.objects.select_related("by", "undone_by").prefetch_related(DECISIONS)
-    batch = rows.filter(pk=pk).first()
-    if batch is None:
-        raise NotFound(f"There is no batch {pk}.")
-    return DecisionBatchSerializer(batch, context={"by": by}).data
+    queryset = ReviewCase.objects.all()
+    serializer_class: Any = CaseSerializer
+    scope = SCOPE
 
 
 @extend_schema_view(
     get=extend_schema(
-        parameters=[CaseQuerySerializer],
+        parameters=[shapes.CaseQuerySerializer],
         responses=answers({200: CaseSerializer(many=True)}, 404),
     )
 )
-class CaseCollection(generics.ListAPIView):
+class CaseCollection(CaseView, generics.ListAPIView):
     """Cases, the newest first. ``cases/next/`` gives them in the order of the queue."""
 
-    queryset = ReviewCase.objects.all()
-    serializer_class = CaseSerializer
-    scope = SCOPE
     filter_backends: list[Any] = []
 
     def get_queryset(self) -> QuerySet[ReviewCase]:
-        asked = CaseQuerySerializer(data=self.request.query_params)
+        asked = shapes.CaseQuerySerializer(data=self.request.query_params)
         asked.is_valid(raise_exception=True)
-        by = reader(self.request)
-        return loaded(queue.cases(Filters.read(asked.validated_data), by))
+        by = _reader(self.request)
+        return _loaded(queue.cases(Filters.read(asked.validated_data), by))
 
     def get_serializer_context(self) -> dict[str, Any]:
         """The caller decides which votes are shown."""
         return {**super().get_serializer_context(), "by": caller(self.request)}
 
 
-class CaseItem(generics.GenericAPIView):
+class CaseItem(CaseView):
     """One case."""
-
-    queryset = ReviewCase.objects.all()
-    serializer_class = CaseSerializer
-    scope = SCOPE
 
     @extend_schema(responses=answers({200: CaseSerializer}, 404))
     def get(self, request: Request, pk: int) -> Response:
         """A case with its matches and decisions."""
-        return Response(shown(pk, reader(request)))
+        return _case(pk, _reader(request))
 
 
-class NextCase(generics.GenericAPIView):
+class NextCase(CaseView):
     """The queue."""
 
-    serializer_class = NextSerializer
-    scope = SCOPE
+    serializer_class = shapes.NextSerializer
 
     @extend_schema(
-        request=json(NextSerializer),
+        request=json(shapes.NextSerializer),
         responses=answers({200: CaseSerializer, 204: None}, body=True),
     )
     def post(self, request: Request) -> Response:
         """Claim the first case that you may decide, for ten minutes; 204 if there is none."""
-        body = NextSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        by, skipped = caller(request), body.validated_data.pop("skipped")
-        filters = Filters.read(body.validated_data)
-        case = locks.lock_next(by=by, filters=filters, skipped=skipped)
-        if case is None:
-            return Response(status=status.HTTP_204_NO_CONTENT)
-        return Response(shown(case.pk, by))
+        by, given = caller(request), self.given()
+        skipped = given.pop("skipped")
+        case = locks.lock_next(by=by, filters=Filters.read(given), skipped=skipped)
+        return Response(status=status.HTTP_204_NO_CONTENT) if case is None else _case(case.pk, by)
 
 
-class ClaimCase(generics.GenericAPIView):
+class ClaimCase(CaseView):
     """A claim on a case."""
 
-    serializer_class = ClaimSerializer
-    scope = SCOPE
+    serializer_class = shapes.ClaimSerializer
 
     @extend_schema(
-        request=json(ClaimSerializer),
+        request=json(shapes.ClaimSerializer),
         responses=answers({200: CaseSerializer}, 404, 409, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
         """Claim a case and its cluster for ten minutes, or renew that."""
-        body = ClaimSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
         by = caller(request)
-        locks.lock(by=by, case_id=pk, **body.validated_data)
-        return Response(shown(pk, by))
+        locks.lock(by=by, case_id=pk, **self.given())
+        return _case(pk, by)
 
 
-class ReleaseCase(generics.GenericAPIView):
+class ReleaseCase(CaseView):
     """Giving a case back."""
 
-    queryset = ReviewCase.objects.all()
-    serializer_class = ClaimSerializer
-    scope = SCOPE
+    serializer_class = shapes.ClaimSerializer
 
     @extend_schema(request=None, responses=answers({204: None}, 404, body=True))
     def post(self, request: Request, pk: int) -> Response:
@@ -162,132 +111,139 @@ class ReleaseCase(generics.GenericAPIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class Decide(generics.GenericAPIView):
+class Decide(CaseView):
     """A decision."""
 
-    serializer_class = DecideSerializer
-    scope = SCOPE
+    serializer_class = shapes.DecideSerializer
 
     @extend_schema(
-        request=json(DecideSerializer),
+        request=json(shapes.DecideSerializer),
         responses=answers({201: DecisionBatchSerializer}, 404, 409, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
         """Confirm, dismiss or escalate one case."""
-        body = DecideSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        return _decided(request, [pk], body.validated_data)
+        return _decide(request, [pk], **self.given())
 
 
-class DecideMany(generics.GenericAPIView):
+class DecideMany(CaseView):
     """One decision about many cases."""
 
-    serializer_class = DecideManySerializer
-    scope = SCOPE
+    serializer_class = shapes.DecideManySerializer
 
     @extend_schema(
         operation_id="moderation_cases_decide_many",
-        request=json(DecideManySerializer),
+        request=json(shapes.DecideManySerializer),
         responses=answers({201: DecisionBatchSerializer}, 404, 409, body=True),
     )
     def post(self, request: Request) -> Response:
         """Decide up to 1,000 cases alike, all or none, as one batch."""
-        body = DecideManySerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        ids = body.validated_data.pop("cases")
-        return _decided(request, ids, body.validated_data)
+        given = self.given()
+        return _decide(request, given.pop("cases"), **given)
 
 
-class LegalHold(generics.GenericAPIView):
-    """A legal hold."""
+class Appeal(CaseView):
+    """An appeal."""
 
-    queryset = ReviewCase.objects.all()
-    serializer_class = LegalHoldSerializer
-    scope = SCOPE
+    serializer_class = shapes.SayingSerializer
 
     @extend_schema(
-        request=json(LegalHoldSerializer),
+        request=json(shapes.SayingSerializer),
+        responses=answers({201: DecisionBatchSerializer}, 404, 409, body=True),
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """Reopen a decided case for somebody else; the old decision is kept and stays in force."""
+        return _decide(request, [pk], verb=Decision.Verb.APPEAL, **self.given())
+
+
+class LegalHold(CaseView):
+    """A legal hold."""
+
+    serializer_class = shapes.LegalHoldSerializer
+
+    @extend_schema(
+        request=json(shapes.LegalHoldSerializer),
         responses=answers({200: CaseSerializer}, 404, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
         """Put a case under a legal hold, or change its end and reason: nothing that the case needs
         is deleted meanwhile. For leads."""
-        body = LegalHoldSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
         by = caller(request)
-        retention.set_hold(by=by, case_ids=[pk], **body.validated_data)
-        return Response(shown(pk, by))
+        retention.set_hold(by=by, case_ids=[pk], **self.given())
+        return _case(pk, by)
 
 
-class LiftLegalHold(generics.GenericAPIView):
+class LiftLegalHold(CaseView):
     """Ending a legal hold."""
 
-    queryset = ReviewCase.objects.all()
-    serializer_class = LiftSerializer
-    scope = SCOPE
+    serializer_class = shapes.LiftSerializer
 
     @extend_schema(
-        request=json(LiftSerializer),
+        request=json(shapes.LiftSerializer),
         responses=answers({200: CaseSerializer}, 404, 409, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
         """Lift the legal hold of a case. For leads."""
-        body = LiftSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
         by = caller(request)
-        retention.lift_hold(by=by, case_ids=[pk], **body.validated_data)
-        return Response(shown(pk, by))
+        retention.lift_hold(by=by, case_ids=[pk], **self.given())
+        return _case(pk, by)
 
 
-class Appeal(generics.GenericAPIView):
-    """An appeal."""
-
-    serializer_class = SayingSerializer
-    scope = SCOPE
-
-    @extend_schema(
-        request=json(SayingSerializer),
-        responses=answers({201: DecisionBatchSerializer}, 404, 409, body=True),
-    )
-    def post(self, request: Request, pk: int) -> Response:
-        """Reopen a decided case for somebody else; the old decision is kept and stays in force."""
-        body = SayingSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        return _decided(request, [pk], {**body.validated_data, "verb": "appeal"})
-
-
-class BatchItem(generics.GenericAPIView):
+class BatchItem(CommandView):
     """One batch of decisions."""
 
+    scope = SCOPE
     queryset = DecisionBatch.objects.all()
     serializer_class = DecisionBatchSerializer
-    scope = SCOPE
 
     @extend_schema(responses=answers({200: DecisionBatchSerializer}, 404))
     def get(self, request: Request, pk: int) -> Response:
         """The decisions that were made together."""
-        return Response(shown_batch(pk, reader(request)))
+        return _batch(pk, _reader(request))
 
 
-class UndoBatch(generics.GenericAPIView):
+class UndoBatch(CommandView):
     """Undoing."""
 
-    serializer_class = UndoSerializer
     scope = SCOPE
+    queryset = DecisionBatch.objects.all()
+    serializer_class = shapes.UndoSerializer
 
     @extend_schema(
-        request=json(UndoSerializer),
-        responses=answers({200: UndoneSerializer}, 404, 409, body=True),
+        request=json(shapes.UndoSerializer),
+        responses=answers({200: shapes.UndoneSerializer}, 404, 409, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
         """Undo a batch with all its effects: your own, or, as a lead, anybody's."""
-        body = UndoSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        done = undoing.undo_batch(by=caller(request), batch_id=pk, **body.validated_data)
+        done = undoing.undo_batch(by=caller(request), batch_id=pk, **self.given())
         return Response({"batch": pk, "undone": done.undone, "left": done.left})
 
 
-def _decided(request: Request, ids: Iterable[int], fields: dict[str, Any]) -> Response:
+def _reader(request: Request) -> Actor:
+    """The caller, who must be a person that may view cases. Raises ``NotAllowed``."""
+    by = caller(request)
+    check(by, "view cases")
+    person(by)
+    return by
+
+
+def _loaded(cases: queue.Cases) -> queue.Cases:
+    return cases.select_related("claimed_by").prefetch_related("matches", DECISIONS)
+
+
+def _case(pk: int, by: Actor) -> Response:
+    case = _loaded(ReviewCase.objects.all()).existing(pk)
+    return Response(CaseSerializer(case, context={"by": by}).data)
+
+
+def _batch(pk: int, by: Actor, status: int = 200) -> Response:
+    rows = DecisionBatch.objects.select_related("by", "undone_by").prefetch_related(DECISIONS)
+    batch = rows.filter(pk=pk).first()
+    if batch is None:
+        raise NotFound(f"There is no batch {pk}.")
+    return Response(DecisionBatchSerializer(batch, context={"by": by}).data, status=status)
+
+
+def _decide(request: Request, ids: Iterable[int], **fields: Any) -> Response:
     by = caller(request)
     batch = deciding.decide(by=by, case_ids=ids, **fields)
-    return Response(shown_batch(batch.pk, by), status=status.HTTP_201_CREATED)
+    return _batch(batch.pk, by, status.HTTP_201_CREATED)

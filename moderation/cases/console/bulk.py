@@ -21,7 +21,7 @@ from moderation.cases import deciding, media_access, permissions, queue, reasons
 from moderation.cases.console import presenters
 from moderation.cases.console.batches import numbers
 from moderation.cases.console.pages import console_page, render_page
-from moderation.cases.models import ReviewCase
+from moderation.cases.models import MAX_SELECTED, ReviewCase
 from moderation.cases.queue import Filters
 from moderation.lists.verdicts import Severity
 
@@ -52,7 +52,7 @@ def bulk(request: HttpRequest, by: Actor) -> HttpResponseBase:
         messages.warning(request, CHANGED)
     elif form.get("all") == "1":
         found = queue.cases(Filters.read(request.GET), by)
-        chosen = list(found.values_list("pk", flat=True)[: deciding.MAX_BATCH_SIZE])
+        chosen = list(found.values_list("pk", flat=True)[:MAX_SELECTED])
     elif form.get("clusters") == "1":
         chosen = _with_clusters(chosen)
     return confirmation(request, by, chosen, verb, back)
@@ -62,7 +62,7 @@ def confirmation(
     request: HttpRequest, by: Actor, case_ids: Sequence[int], verb: str, back: str
 ) -> HttpResponse:
     """The page that shows what would be decided, and what is left out and why."""
-    wanted = ReviewCase.objects.filter(pk__in=list(case_ids)[: deciding.MAX_BATCH_SIZE])
+    wanted = ReviewCase.objects.filter(pk__in=list(case_ids)[:MAX_SELECTED])
     fit, refused = permissions.split_decidable(wanted, verb, by)
     if not fit:
         why = refused[0].why if refused else "Choose some cases first."
@@ -82,7 +82,7 @@ def confirmation(
         "clusters": len({case.cluster for case in fit}),
         "counts": _counts(fit),
         "left": Counter(refusal.why for refusal in refused).most_common(),
-        "cut": len(case_ids) >= deciding.MAX_BATCH_SIZE,
+        "cut": len(case_ids) >= MAX_SELECTED,
         "reasons": reasons.REASONS[verb],
         "first_filter": media_access.first_filter(wellbeing.preference(by.user)),
         "back": back,
@@ -128,7 +128,7 @@ def _with_clusters(chosen: Iterable[int]) -> list[int]:
     clusters = {cluster for cluster, _ in pairs}
     others = ReviewCase.objects.open().filter(cluster__in=clusters).order_by("pk")
     found = [pk for pk, *pair in others.values_list("pk", "cluster", "state") if (*pair,) in pairs]
-    return (found or list(heads.values_list("pk", flat=True)))[: deciding.MAX_BATCH_SIZE]
+    return (found or list(heads.values_list("pk", flat=True)))[:MAX_SELECTED]
 
 
 def _counts(cases: Iterable[ReviewCase]) -> list[tuple[str, int]]:

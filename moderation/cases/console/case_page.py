@@ -17,7 +17,7 @@ from moderation.cases import deciding, locks, permissions, queue, undoing, wellb
 from moderation.cases.console import presenters
 from moderation.cases.console.batches import undo_address
 from moderation.cases.console.pages import console_page, render_page
-from moderation.cases.models import DecisionBatch, ReviewCase
+from moderation.cases.models import MAX_SELECTED, DecisionBatch, ReviewCase
 from moderation.cases.queue import Filters
 
 SKIPPED: Final = "skipped cases"
@@ -124,15 +124,13 @@ def address(pk: int | None, filters: Filters) -> str:
 
 def _ids(by: Actor, pk: int, verb: str, *, cluster: bool) -> list[int]:
     """The case, and those of its cluster that this person may decide alike."""
-    case = ReviewCase.objects.filter(pk=pk).first()
-    if case is None:
-        raise NotFound(f"There is no case {pk}.", field="case")
+    case = ReviewCase.objects.existing(pk, "case")
     if not cluster or case.decided_at is not None:
         return [pk]
     others = (
         queue.siblings(case).exclude(pk=pk).filter(state=case.state).values_list("pk", flat=True)
     )
-    alike = ReviewCase.objects.filter(pk__in=list(others[: deciding.MAX_BATCH_SIZE - 1]))
+    alike = ReviewCase.objects.filter(pk__in=list(others[: MAX_SELECTED - 1]))
     fit, _ = permissions.split_decidable(alike, verb, by)
     return [pk, *(one.pk for one in fit)]
 
@@ -155,9 +153,7 @@ def _fragment(request: HttpRequest, by: Actor, pk: int, filters: Filters) -> dic
 
 
 def _context(request: HttpRequest, by: Actor, pk: int, filters: Filters) -> dict[str, Any]:
-    case = presenters.with_matches(ReviewCase.objects.filter(pk=pk)).first()
-    if case is None:
-        raise NotFound(f"There is no case {pk}.")
+    case = presenters.with_matches(ReviewCase.objects.all()).existing(pk)
     context = presenters.full(case, by, filters=filters)
     return {**context, "break_due": _break_due(request, context["seen"])}
 

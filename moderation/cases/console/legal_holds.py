@@ -18,7 +18,7 @@ from gallery.shared.errors import UserError
 from moderation.access.permissions import Actor
 from moderation.cases import retention
 from moderation.cases.console.pages import console_page, render_page
-from moderation.cases.models import ReviewCase
+from moderation.cases.models import MAX_SELECTED, ReviewCase
 
 CASES_SHOWN: Final = 24
 
@@ -61,10 +61,8 @@ def confirmation(
     """The page that asks before holds of many cases are set or lifted; confirmed, it does so."""
     selection = Selection(request, do, cases, ["state", "legal_hold", "legal_hold_until"])
     count = len(selection.ids)
-    if count > retention.MAX_HOLDS:
-        messages.warning(
-            request, f"Nothing was changed: select at most {retention.MAX_HOLDS:,} at once."
-        )
+    if count > MAX_SELECTED:
+        messages.warning(request, f"Nothing was changed: select at most {MAX_SELECTED:,} at once.")
         return None
     form = FORMS[do](request.POST if selection.is_asked else None)
     if selection.is_asked and not selection.is_confirmed:

@@ -33,7 +33,7 @@ SMALL: Final = 320
 def subject(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponseBase:
     """The subject of a case as JPEG. ``?t=``: ms of a video; ``?f=``: a frame of an animation;
     ``?r=``: another rendering; ``?small=1``: for a list."""
-    case = case_of(pk)
+    case = _case(pk)
     place: dict[str, Any] = {
         "time_ms": _number(request.GET.get("t", "0"), "t"),
         "frame": _number(request.GET.get("f", "0"), "f"),
@@ -54,7 +54,7 @@ def subject(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponse
 @console_page("see media")
 def item(request: HttpRequest, by: Actor, pk: int, match: int, step: str) -> HttpResponseBase:
     """The picture of the item that a case's match found."""
-    case = case_of(pk)
+    case = _case(pk)
     row = CaseMatch.objects.select_related("item").filter(pk=match, case=case).first()
     if row is None or row.item is None:
         raise NotFound(media.NONE_KEPT)
@@ -89,12 +89,8 @@ def _shown(
     return response
 
 
-def case_of(pk: int) -> ReviewCase:
-    """A case with its image and video. Raises ``NotFound``."""
-    case = ReviewCase.objects.select_related("image", "video").filter(pk=pk).first()
-    if case is None:
-        raise NotFound(f"There is no case {pk}.")
-    return case
+def _case(pk: int) -> ReviewCase:
+    return ReviewCase.objects.select_related("image", "video").existing(pk)
 
 
 def _number(text: str, field: str) -> int:
@@ -112,7 +108,7 @@ AGAIN: Final = "Open the video on the page of its case: each look is recorded."
 @console_page("see media")
 def play(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     """Record a look, and answer links to the playable files, the best first."""
-    case = case_of(pk)
+    case = _case(pk)
     copies = media.playable_files(case)
     wellbeing.note_look(by=by, subject=case, what="video")
     look = media_access.sign_look(by, case)
@@ -124,7 +120,7 @@ def play(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 @console_page("see media")
 def video(request: HttpRequest, by: Actor, pk: int, copy: str) -> HttpResponseBase:
     """The file, or the range that a player asks for, if the look was recorded."""
-    case = case_of(pk)
+    case = _case(pk)
     if not media_access.is_signed_look(request.GET.get("look", ""), by, case):
         raise NotAllowed(AGAIN)
     found = media.playable_files(case).get(copy)

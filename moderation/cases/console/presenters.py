@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from django.db.models import Count, Prefetch, Q, QuerySet
+from django.db.models import Count, Prefetch, Q
 
 from gallery.imaging.decoding.rendered_pictures import (
     VIDEO_VIEW,
@@ -18,12 +18,7 @@ from gallery.imaging.decoding.rendered_pictures import (
 from moderation.access.permissions import Actor, can
 from moderation.cases import media, queue, reasons, retention, wellbeing
 from moderation.cases.deciding import needing_two
-from moderation.cases.models import (
-    CaseMatch,
-    Decision,
-    ReviewCase,
-    ReviewPreference,
-)
+from moderation.cases.models import CaseMatch, Decision, ReviewCase, ReviewPreference
 from moderation.cases.permissions import is_blinded, refusals
 from moderation.cases.states import CaseState
 from moderation.lists.verdicts import HASH_TYPES, Severity
@@ -56,7 +51,7 @@ class Scale:
         )
 
 
-def with_matches(cases: QuerySet[ReviewCase]) -> QuerySet[ReviewCase]:
+def with_matches(cases: queue.Cases) -> queue.Cases:
     """Cases with all that a row of a list shows, in a fixed number of queries."""
     matches = CaseMatch.objects.order_by("pk").select_related("item")
     return cases.select_related("image", "video", "claimed_by").prefetch_related(
