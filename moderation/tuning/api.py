@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import generics, serializers
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from gallery.api.schema import answers, json
 from gallery.api.serializers import ConflictSerializer
-from moderation.access.api import caller
-from moderation.cases.intervals import Interval
+from moderation.access.api import CommandView, caller
 from moderation.lists.api.lists import MATCH_TYPE
 from moderation.tuning import thresholds
-from moderation.tuning.curves import Point, suggest
+from moderation.tuning.curves import suggest
 from moderation.tuning.thresholds import ThresholdEvidence
 
 
@@ -86,10 +86,9 @@ class QuestionSerializer(serializers.Serializer):
     precision = serializers.FloatField(required=False, min_value=0.01, max_value=0.999)
 
 
-class Threshold(generics.GenericAPIView):
+class Threshold(CommandView):
     """The threshold of one list and match type."""
 
-    scope = "lists"
     serializer_class = ApplySerializer
 
     @extend_schema(
@@ -115,7 +114,7 @@ class Threshold(generics.GenericAPIView):
         if "proposed" in asked.validated_data:
             proposed = asked.validated_data["proposed"]
             found = thresholds.preview(by=by, seen=seen, proposed=proposed)
-            answer["move"] = {**_fields(found.move), "left_open": found.left_open}
+            answer["move"] = {**asdict(found.move), "left_open": found.left_open}
         return Response(answer)
 
     @extend_schema(
@@ -125,10 +124,8 @@ class Threshold(generics.GenericAPIView):
     )
     def post(self, request: Request, pk: int, match_type: str) -> Response:
         """Set the threshold; it applies from the next request on."""
-        body = ApplySerializer(data=request.data)
-        body.is_valid(raise_exception=True)
         done = thresholds.apply(
-            by=caller(request), list_id=pk, match_type=match_type, **body.validated_data
+            by=caller(request), list_id=pk, match_type=match_type, **self.given()
         )
         scan = done.scan.pk if done.scan else None
         return Response({"threshold": done.method.threshold, "scan": scan})
@@ -141,19 +138,5 @@ def _evidence(seen: ThresholdEvidence) -> dict[str, Any]:
         "threshold": seen.bounds.threshold,
         "observe": seen.bounds.near_miss,
         "decided": seen.evidence.decided,
-        "points": [_point(point) for point in seen.curves.points],
+        "points": [asdict(point) for point in seen.curves.points],
     }
-
-
-def _point(point: Point) -> dict[str, Any]:
-    shares = {"precision": _interval(point.precision), "recall": _interval(point.recall)}
-    return {**_fields(point), **shares}
-
-
-def _interval(interval: Interval | None) -> dict[str, float] | None:
-    return _fields(interval) if interval else None
-
-
-def _fields(row: Any) -> dict[str, Any]:
-    """Of a dataclass with slots."""
-    return {name: getattr(row, name) for name in row.__slots__}
