@@ -66,15 +66,10 @@ class AuditEventAdmin(RoleModelAdmin):
     ]  # fmt: skip
     readonly_fields = fields
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[AuditEvent], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        if term.isascii() and term.isdigit() and len(term) < 19:
-            return queryset.filter(subject_id=term), False
-        if not term:
-            return queryset, False
-        return queryset.filter(Q(digest=term.lower()) | Q(actor=term)), False
+    def exact_search(self, term: str, number: int | None) -> Q:
+        if number is not None:
+            return Q(subject_id=number)
+        return Q(digest=term.lower()) | Q(actor=term)
 
     @display(description="event", ordering="pk")
     def number(self, event: AuditEvent) -> int:

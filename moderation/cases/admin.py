@@ -95,19 +95,10 @@ class ReviewCaseAdmin(CaseModelAdmin):
             Prefetch("matches", queryset=CaseMatch.objects.order_by("pk"))
         )
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[ReviewCase], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """Only exact terms, so that no search reads the whole table."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        if term.isascii() and term.isdigit() and len(term) < 19:
-            number = int(term)
-            named = queryset.filter(pk=number) | queryset.filter(image=number)
-            return named | queryset.filter(video=number), False
-        named = queryset.filter(cluster=term.lower()) | queryset.filter(image__data_id=term)
-        return named | queryset.filter(video__data_id=term), False
+    def exact_search(self, term: str, number: int | None) -> Q:
+        if number is not None:
+            return Q(pk=number) | Q(image=number) | Q(video=number)
+        return Q(cluster=term.lower()) | Q(image__data_id=term) | Q(video__data_id=term)
 
     @display(description="case", ordering="pk")
     def number(self, case: ReviewCase) -> str:
@@ -300,13 +291,10 @@ class CaseMatchAdmin(RoleModelAdmin):
     search_fields = ["pk"]
     search_help_text = "An image's, video's or item's id, or a sha256, whole."
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[CaseMatch], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip().lower()
-        if term.isascii() and term.isdigit() and len(term) < 19:
-            return queryset.filter(Q(image=term) | Q(video=term) | Q(item=term)), False
-        return (queryset.filter(sha256=term) if term else queryset), False
+    def exact_search(self, term: str, number: int | None) -> Q:
+        if number is not None:
+            return Q(image=number) | Q(video=number) | Q(item=number)
+        return Q(sha256=term.lower())
 
     @display(description="match", ordering="pk")
     def number(self, match: CaseMatch) -> int:

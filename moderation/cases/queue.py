@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from moderation.access.numbers import whole_number
 from moderation.access.permissions import Actor
 from moderation.cases.models import THRESHOLD_MET, CaseMatch, ReviewCase, ReviewCaseQuerySet, locked
 from moderation.cases.states import CaseState
@@ -70,8 +71,7 @@ class Filters:
         given = {field.name: str(params.get(field.name) or "") for field in fields(cls)}
         for name, values in known.items():
             given[name] = given[name] if given[name] in values else ""
-        number = given["list"]
-        given["list"] = number if number.isascii() and number.isdigit() and len(number) < 19 else ""
+        given["list"] = "" if whole_number(given["list"]) is None else given["list"]
         return cls(**given)
 
     @property

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from gallery.admin.selection import CHANGED, Selection
 from gallery.shared.errors import NotFound, UserError
+from moderation.access.numbers import whole_number
 from moderation.access.permissions import Actor
 from moderation.cases import permissions, reasons, undoing
 from moderation.cases.console.pages import console_page, render_page
@@ -90,8 +91,7 @@ def undo_address(batch_ids: Iterable[int]) -> str:
 
 def numbers(text: str) -> list[int]:
     """Ids with commas between them; other words are ignored."""
-    words = (word.strip() for word in text.split(","))
-    return [int(word) for word in words if word.isascii() and word.isdigit() and len(word) < 19]
+    return [number for number in map(whole_number, text.split(",")) if number is not None]
 
 
 def _undo(

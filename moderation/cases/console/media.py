@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from gallery.imaging.renditions import STEPS
 from gallery.items.media_responses import CLEAR, MAX_SIDE, jpeg_response
 from gallery.shared.errors import NotFound, UserError
+from moderation.access.numbers import whole_number
 from moderation.access.permissions import Actor, NotAllowed
 from moderation.cases import media, media_access, wellbeing
 from moderation.cases.console.pages import console_page
@@ -94,11 +95,12 @@ def _case(pk: int) -> ReviewCase:
 
 
 def _number(text: str, field: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    number = whole_number(text, 9)
+    if number is None:
         raise UserError(
             "Give t in whole milliseconds, f as the number of a frame, from 0.", field=field
         )
-    return int(text)
+    return number
 
 
 AGAIN: Final = "Open the video on the page of its case: each look is recorded."

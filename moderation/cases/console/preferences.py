@@ -8,6 +8,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
 from gallery.shared.errors import UserError
+from moderation.access.numbers import whole_number
 from moderation.access.permissions import Actor
 from moderation.cases import wellbeing
 from moderation.cases.console.pages import console_page, render_page
@@ -23,11 +24,11 @@ def preferences(request: HttpRequest, by: Actor) -> HttpResponseBase:
     problem = ""
     if request.method == "POST":
         try:
-            number = request.POST.get("break_after", "")
+            break_after = whole_number(request.POST.get("break_after", ""))
             wellbeing.set_preference(
                 by=by,
                 first_filter=request.POST.get("first_filter", ""),
-                break_after=int(number) if number.isascii() and number.isdigit() else -1,
+                break_after=-1 if break_after is None else break_after,
             )
         except UserError as error:
             problem = error.message

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from moderation.access.numbers import whole_number
 from moderation.access.permissions import Actor, can
 from moderation.cases import locks, queue, reasons, wellbeing
 from moderation.cases.console import presenters
@@ -19,7 +20,7 @@ from moderation.lists.models import BannedList
 from moderation.lists.verdicts import MATCH_TYPES
 
 PER_PAGE: Final = 24
-DEEPEST: Final = 400
+MAX_PAGE: Final = 400
 """The last page that can be opened; filters show the rest."""
 
 
@@ -64,7 +65,7 @@ def _context(request: HttpRequest, by: Actor) -> dict[str, Any]:
         "total": found.order_by().count(),
         "number": number,
         "before": number - 1,
-        "after": number + 1 if len(rows) > PER_PAGE and number < DEEPEST else 0,
+        "after": number + 1 if len(rows) > PER_PAGE and number < MAX_PAGE else 0,
         "seen": wellbeing.looks_today(by.user),
         "may_decide": can(by, "decide cases"),
         "reasons": reasons.REASONS,
@@ -100,5 +101,4 @@ def _lookers(cases: list[ReviewCase], by: Actor) -> dict[int, list[str]]:
 
 
 def _page_number(text: str) -> int:
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 1
-    return min(max(number, 1), DEEPEST)
+    return min(max(whole_number(text, 4) or 1, 1), MAX_PAGE)

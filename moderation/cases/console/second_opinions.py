@@ -10,6 +10,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
 from gallery.shared.errors import UserError
+from moderation.access.numbers import whole_number
 from moderation.access.permissions import Actor
 from moderation.cases import media, quality, wellbeing
 from moderation.cases.console import presenters
@@ -28,7 +29,7 @@ def second_opinions(request: HttpRequest, by: Actor) -> HttpResponseBase:
         try:
             quality.give_opinion(
                 by=by,
-                case_id=int(number) if number.isascii() and number.isdigit() else 0,
+                case_id=whole_number(number) or 0,
                 verb=request.POST.get("verb", ""),
                 looked=request.POST.get("looked") == "1",
             )

@@ -1,0 +1,13 @@
+"""Numbers in the text of requests."""
+
+from __future__ import annotations
+
+
+def whole_number(text: str, digits: int = 18) -> int | None:
+    """The number that a text of at most so many ASCII digits is; None for any other text.
+
+    Ids of rows have at most 18 digits.
+    """
+    text = text.strip()
+    is_number = text.isascii() and text.isdigit() and len(text) <= digits
+    return int(text) if is_number else None
