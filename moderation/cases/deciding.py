@@ -20,20 +20,13 @@ from moderation.cases.states import CaseState, check_step
 from moderation.lists import policies
 
 REFUSALS_SHOWN = 3
-FINAL_STATES: Final[Mapping[str, CaseState]] = {
+STATE_AFTER: Final[Mapping[str, CaseState]] = {
     Decision.Verb.CONFIRM: CaseState.CONFIRMED,
     Decision.Verb.DISMISS: CaseState.DISMISSED,
-}
-OTHER_STATES: Final[Mapping[str, CaseState]] = {
     Decision.Verb.ESCALATE: CaseState.ESCALATED,
     Decision.Verb.APPEAL: CaseState.APPEALED,
 }
-PAST_TENSE: Final[Mapping[str, str]] = {
-    Decision.Verb.CONFIRM: "confirmed",
-    Decision.Verb.DISMISS: "dismissed",
-    Decision.Verb.ESCALATE: "escalated",
-    Decision.Verb.APPEAL: "appealed",
-}
+"""What a decision leads to if one person decides."""
 
 
 @dataclass
@@ -130,15 +123,14 @@ def needing_two(cases: Sequence[ReviewCase]) -> set[int]:
 
 
 def _step(case: ReviewCase, verb: str, votes: Votes, two: bool) -> _Step:
-    if verb in OTHER_STATES:
-        after = OTHER_STATES[verb]
-    elif case.state == CaseState.OPEN and two:
-        after = CaseState.VOTED
-    elif case.state == CaseState.VOTED:
-        first = _first_vote(case, votes)
-        after = FINAL_STATES[verb] if first is None or first.verb == verb else CaseState.CONFLICT
-    else:
-        after = FINAL_STATES[verb]
+    after = STATE_AFTER[verb]
+    if after in CaseState.decided():
+        if case.state == CaseState.OPEN and two:
+            after = CaseState.VOTED
+        elif case.state == CaseState.VOTED:
+            first = _first_vote(case, votes)
+            if first is not None and first.verb != verb:
+                after = CaseState.CONFLICT
     check_step(case.state, after)
     decided_at = case.decided_at.isoformat() if case.decided_at else None
     return _Step(case, after, {"held": case.held, "decided_at": decided_at})
@@ -153,7 +145,7 @@ def _apply(
     steps: Sequence[_Step], verb: str, votes: Votes, by: Actor, allow: bool, note: str
 ) -> None:
     """Enforce the decisions in bulk, and note the effects in each step."""
-    settled = [step for step in steps if step.after in FINAL_STATES.values()]
+    settled = [step for step in steps if step.after in CaseState.decided()]
     if verb == Decision.Verb.CONFIRM:
         # Samples of lists in shadow are never enforced.
         acting = [step.case for step in settled if step.case.origin != ReviewCase.Origin.SHADOW]
@@ -190,7 +182,7 @@ def _store(steps: Sequence[_Step]) -> None:
     now = timezone.now()
     for after in {step.after for step in steps}:
         cases = ReviewCase.objects.filter(pk__in=[s.case.pk for s in steps if s.after == after])
-        final = after in FINAL_STATES.values()
+        final = after in CaseState.decided()
         if final:
             hiding = cases.exclude(origin=ReviewCase.Origin.SHADOW)
             hiding.update(held=after == CaseState.CONFIRMED)
@@ -206,7 +198,7 @@ def _record(batch: DecisionBatch, steps: Sequence[_Step], verb: str, by: Actor) 
     states = sorted({(step.case.state, step.after.value) for step in steps})
     trail.record(
         by=by.name,
-        verb=f"case.{PAST_TENSE[verb]}",
+        verb=f"case.{STATE_AFTER[verb]}",
         subject=steps[0].case if len(steps) == 1 else batch,
         before={"states": sorted({before for before, _ in states})},
         after={

@@ -21,17 +21,11 @@ from moderation.cases import deciding, media_access, permissions, queue, reasons
 from moderation.cases.console import presenters
 from moderation.cases.console.batches import numbers
 from moderation.cases.console.pages import console_page, render_page
-from moderation.cases.models import MAX_SELECTED, ReviewCase
+from moderation.cases.models import MAX_SELECTED, DecisionBatch, ReviewCase
 from moderation.cases.queue import Filters
 from moderation.lists.verdicts import Severity
 
 PICTURES_SHOWN: Final = 24
-TITLES: Final = {
-    "confirm": "Confirm",
-    "dismiss": "Dismiss",
-    "escalate": "Escalate",
-    "appeal": "Appeal",
-}
 
 
 @require_POST
@@ -43,7 +37,7 @@ def bulk(request: HttpRequest, by: Actor) -> HttpResponseBase:
     """
     form = request.POST
     verb, back = form.get("verb", ""), _back(request)
-    if verb not in TITLES:
+    if verb not in reasons.REASONS:
         raise UserError("Choose what to do: confirm, dismiss or escalate.", field="verb")
     chosen = numbers(form.get("cases", ""))
     if FIELD in form:
@@ -71,7 +65,7 @@ def confirmation(
     first = queue.in_order(ReviewCase.objects.filter(pk__in=[case.pk for case in fit]))
     context: dict[str, Any] = {
         "verb": verb,
-        "name": TITLES[verb],
+        "name": verb.capitalize(),
         "count": len(fit),
         "ids": ",".join(str(case.pk) for case in fit),
         "token": _selection(request, verb, [case.pk for case in fit]).token,
@@ -87,9 +81,25 @@ def confirmation(
         "first_filter": media_access.first_filter(wellbeing.preference(by.user)),
         "back": back,
     }
-    title = f"{TITLES[verb]} {len(fit)} case{'' if len(fit) == 1 else 's'}?"
+    title = f"{verb.capitalize()} {len(fit)} case{'' if len(fit) == 1 else 's'}?"
     answer: TemplateResponse = render_page(request, "moderation/cases/bulk.html", title, context)
     return answer
+
+
+def decide_as_sent(
+    request: HttpRequest, by: Actor, case_ids: Sequence[int], verb: str
+) -> DecisionBatch:
+    """Decide cases with the reason, the note and the wish to allow that a form sent."""
+    form = request.POST
+    return deciding.decide(
+        by=by,
+        case_ids=case_ids,
+        verb=verb,
+        reason=form.get("reason", ""),
+        note=form.get("note", "").strip(),
+        allow=form.get("allow") == "1",
+        looked=wellbeing.has_looked(by, case_ids),
+    )
 
 
 def _selection(request: HttpRequest, verb: str, case_ids: Iterable[int]) -> Selection:
@@ -100,22 +110,13 @@ def _selection(request: HttpRequest, verb: str, case_ids: Iterable[int]) -> Sele
 def _decide(
     request: HttpRequest, by: Actor, chosen: Sequence[int], verb: str, back: str
 ) -> HttpResponse:
-    form = request.POST
     try:
-        batch = deciding.decide(
-            by=by,
-            case_ids=chosen,
-            verb=verb,
-            reason=form.get("reason", ""),
-            note=form.get("note", "").strip(),
-            allow=form.get("allow") == "1",
-            looked=wellbeing.has_looked(by, chosen),
-        )
+        batch = decide_as_sent(request, by, chosen, verb)
     except UserError as error:
         messages.error(request, f"Nothing was decided. {error.message}")
         return HttpResponseRedirect(back)
     plural = "" if len(chosen) == 1 else "s"
-    done = f"{len(chosen)} case{plural} {deciding.PAST_TENSE[verb]}, as batch {batch.pk}."
+    done = f"{len(chosen)} case{plural} {deciding.STATE_AFTER[verb]}, as batch {batch.pk}."
     address = reverse("console:batch", args=[batch.pk])
     messages.success(request, format_html('{} <a href="{}">See or undo it</a>', done, address))
     return HttpResponseRedirect(back)

@@ -13,9 +13,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from gallery.shared.errors import NotFound
 from moderation.access.permissions import Actor
-from moderation.cases import deciding, locks, permissions, queue, undoing, wellbeing
+from moderation.cases import locks, permissions, queue, undoing, wellbeing
 from moderation.cases.console import presenters
 from moderation.cases.console.batches import undo_address
+from moderation.cases.console.bulk import decide_as_sent
 from moderation.cases.console.pages import console_page, render_page
 from moderation.cases.models import MAX_SELECTED, DecisionBatch, ReviewCase
 from moderation.cases.queue import Filters
@@ -60,18 +61,9 @@ def skip(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 @console_page("decide cases")
 def decide(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     """Decide a case, with its cluster if ``cluster`` is sent, and answer the next."""
-    form = request.POST
-    verb = form.get("verb", "")
-    ids = _ids(by, pk, verb, cluster=form.get("cluster") == "1")
-    batch = deciding.decide(
-        by=by,
-        case_ids=ids,
-        verb=verb,
-        reason=form.get("reason", ""),
-        note=form.get("note", "").strip(),
-        allow=form.get("allow") == "1",
-        looked=wellbeing.has_looked(by, ids),
-    )
+    verb = request.POST.get("verb", "")
+    ids = _ids(by, pk, verb, cluster=request.POST.get("cluster") == "1")
+    batch = decide_as_sent(request, by, ids, verb)
     also = f" and {len(ids) - 1} more of the same picture" if len(ids) > 1 else ""
     state = ReviewCase.objects.values_list("state", flat=True).get(pk=pk)
     return _next(request, by, {"message": f"Case {pk}{also}: {state}.", "batch": batch.pk})
