@@ -37,7 +37,7 @@ def in_words(done: Undone) -> str:
     """The result in one or two sentences."""
     count, left = len(done.undone), len(done.left)
     text = f"Batch {done.batch.pk} undone: {count} case{'' if count == 1 else 's'}."
-    return f"{text} {left} left as they are, because they were changed since." if left else text
+    return f"{text} {left} left, as changed since." if left else text
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def test_a_video_is_played_when_asked_for_and_stops_with_its_case(
     expect(button).to_be_hidden()
     for key in ("p", "Space", "p", "Space", "p"):
         page.keyboard.press(key)
-    expect(page.get_by_role("status").last).to_contain_text("once pictures are shown clearly")
+    expect(page.get_by_role("status").last).to_contain_text("only when pictures are shown clearly")
     page.keyboard.press("x")
     shown(page, "clear")
     expect(button).to_be_visible()
@@ -145,7 +145,7 @@ def test_a_file_that_is_gone_gives_a_sentence(open_page: OpenPage, ann: User) ->
     for file in (case.video.original, case.video.proxy):
         default_storage.delete(file.name or "")
     page.keyboard.press("p")
-    expect(page.get_by_role("status").last).to_contain_text("there is nothing to play")
+    expect(page.get_by_role("status").last).to_contain_text("it cannot be played")
     expect(page.locator("video")).to_have_count(0)
     expect(page.locator('[data-pane="subject"] img')).to_be_visible()
     assert Exposure.objects.get(user=ann).count == 2

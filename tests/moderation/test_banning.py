@@ -152,7 +152,7 @@ def test_videos_are_added_and_their_copies_found() -> None:
     states = dict(Video.objects.values_list("pk", "status"))
     assert states == {banned.pk: "quarantined", copy.pk: "quarantined", other.pk: "ready"}
     shown = client.get(page).content.decode()
-    assert "<strong>Done</strong>" in shown and "1 item looked for" in shown
+    assert "<strong>Done</strong>" in shown and "1 item searched for" in shown
     assert numbers(shown) == {"Matches found": 2, "Cases opened": 2}
     sure["confirmed"] = token(client.post(VIDEOS, chosen))
     again = client.post(VIDEOS, sure, follow=True).content.decode()

@@ -180,9 +180,9 @@ def test_a_break_is_suggested_once(case: ReviewCase) -> None:
 def test_hash_only_items_say_so(case: ReviewCase) -> None:
     client, _ = enter(Role.MODERATOR)
     page = reverse("console:case", args=[case.pk])
-    assert b"Only hashes of this item are kept" not in client.get(page).content
+    assert b"Only hashes of this item are stored" not in client.get(page).content
     BannedItem.objects.update(picture="")
-    assert b"Only hashes of this item are kept" in client.get(page).content
+    assert b"Only hashes of this item are stored" in client.get(page).content
 
 
 def test_the_same_bytes_need_no_look(case: ReviewCase) -> None:

@@ -104,7 +104,7 @@ def test_an_allowed_picture_is_allowed_by_its_bytes_alone(item: BannedItem) -> N
     entry.refresh_from_db()
     assert entry.state == BannedItem.State.RETIRED
     assert BannedList.objects.get(pk=entry.list_id).version > version
-    with pytest.raises(UserError, match="Only what is dismissed"):
+    with pytest.raises(UserError, match="Only dismissed cases"):
         decide(by, case, allow=True)
 
 
@@ -217,7 +217,7 @@ def test_all_or_none(item: BannedItem) -> None:
         deciding.decide(by=by, case_ids=[cases[0].pk, 10**9], verb="confirm")
     with pytest.raises(UserError, match="1 to 1,000"):
         deciding.decide(by=by, case_ids=[], verb="confirm")
-    with pytest.raises(UserError, match="no reason to confirm"):
+    with pytest.raises(UserError, match="not a reason to confirm"):
         decide(by, cases[0], reason="different")
     with pytest.raises(UserError, match="no decision"):
         decide(by, cases[0], verb="skip")
@@ -277,7 +277,7 @@ def test_what_was_changed_since_is_left(item: BannedItem) -> None:
     assert [state(case) for case in cases] == ["open", "appealed", "open"]
     again = decide(by, cases[0])
     decide(person(), cases[0], verb="appeal")
-    with pytest.raises(Conflict, match="Nothing is left to undo"):
+    with pytest.raises(Conflict, match="Nothing to undo"):
         undoing.undo_batch(by=by, batch_id=again.pk, reason="a slip")
 
 

@@ -427,7 +427,7 @@ def test_a_hold_in_the_console(on: BannedList, enter: Callable[..., Client]) -> 
         {"do": "x", "reason": "x"},
         {"do": "set", "reason": "x", "until": "?"},
     ):
-        assert "Nothing done" in told(lead.post(act, bad, follow=True))[0]
+        assert "Nothing was changed" in told(lead.post(act, bad, follow=True))[0]
     lead.post(act, {"do": "set", "reason": "court order 7", "until": "2999-01-31"})
     case.refresh_from_db()
     assert f"{case.legal_hold_until:%Y-%m-%d %H:%M}" == "2999-01-31 23:59"

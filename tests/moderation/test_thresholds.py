@@ -220,7 +220,7 @@ def test_a_lowered_threshold_scans_nothing() -> None:
 
 @pytest.mark.parametrize("reason", ["", "  "])
 def test_a_reason_is_needed(reason: str) -> None:
-    with pytest.raises(UserError, match="Say why"):
+    with pytest.raises(UserError, match="Give a reason"):
         thresholds.apply(
             by=lead(), list_id=make_list().pk, match_type="pdq", threshold=20, reason=reason
         )

@@ -89,10 +89,10 @@ def test_the_page_says_what_a_click_would_do(item: BannedItem, ann: User) -> Non
         assert words in page
     assert AuditEvent.objects.count() == events, "looking changes nothing"
     assert "has changed" in told(pages.undo(client, address(batch), before))[0]
-    assert "Say why" in told(pages.undo(client, address(batch), shown, reason=" "))[0]
+    assert "Give a reason" in told(pages.undo(client, address(batch), shown, reason=" "))[0]
     assert states(*cases) == ["confirmed", "appealed", "confirmed"]
     answer = pages.undo(client, address(batch), shown, reason="a slip")
-    assert "2 cases. 1 left alone" in told(answer)[0]
+    assert "2 cases. 1 left, as changed since" in told(answer)[0]
     assert states(*cases) == ["open", "appealed", "open"]
     statuses = [Image.objects.get(pk=image.pk).status for image in images]
     assert statuses == ["ready", "quarantined", "ready"]
