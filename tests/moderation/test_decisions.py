@@ -219,7 +219,7 @@ def test_all_or_none(item: BannedItem) -> None:
         deciding.decide(by=by, case_ids=[], verb="confirm")
     with pytest.raises(UserError, match="not a reason to confirm"):
         decide(by, cases[0], reason="different")
-    with pytest.raises(UserError, match="no decision"):
+    with pytest.raises(UserError, match="not a decision"):
         decide(by, cases[0], verb="skip")
 
 
