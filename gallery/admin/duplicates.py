@@ -96,7 +96,7 @@ class Choice:
 
 @admin.register(DuplicatePair)
 class DuplicatesAdmin(ModelAdmin):
-    """Whoever may see images sees their duplicates; who may delete images decides."""
+    """Users who may see images see duplicates; users who may delete images decide."""
 
     def get_urls(self) -> list[URLPattern]:
         """One page for all; a pair has no page."""

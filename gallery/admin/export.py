@@ -14,10 +14,10 @@ COLUMNS = (
     "id", "status", "failure", "format", "width", "height", "bytes", "md5", "sha1", "sha256",
     "url", "data_id", "remark", "meta", "added_by", "uploader", "created_at",
 )  # fmt: skip
-CHUNK = 2_000
+ROWS_PER_FETCH = 2_000
 
 
 def csv_response(images: QuerySet[Image]) -> HttpResponseBase:
     """A line per image, read from the database in chunks."""
-    rows = images.values_list(*COLUMNS).iterator(CHUNK)
+    rows = images.values_list(*COLUMNS).iterator(ROWS_PER_FETCH)
     return download(f"images-{timezone.now():%Y%m%d-%H%M%S}.csv", csv_lines(COLUMNS, rows))

@@ -184,7 +184,7 @@ class ItemAdmin(ItemActions, ModelAdmin):
         return response
 
     def save_model(self, request: HttpRequest, obj: Item, form: Any, change: bool) -> None:
-        """Write what was changed; ``response_change`` does what the pressed button says."""
+        """Save the changed fields; ``response_change`` runs the action of the pressed button."""
         if fields := {name: form.cleaned_data[name] for name in form.changed_data}:
             update_item(model=type(obj), item_id=obj.pk, fields=fields, by=actor(request))
 

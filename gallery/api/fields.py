@@ -54,7 +54,7 @@ class PictureUrlField(serializers.CharField):
         super().__init__(max_length=MAX_URL, help_text="http:// or https://", **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
-        """Raises ValidationError for any other scheme: what is stored is shown as a link."""
+        """Raises ValidationError for any other scheme: a stored URL is shown as a link."""
         url = super().to_internal_value(data)
         if not url.lower().startswith(("http://", "https://")):
             raise serializers.ValidationError("Give a link that starts with http:// or https://.")

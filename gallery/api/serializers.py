@@ -33,7 +33,7 @@ SOURCE: Final = (
 
 
 def file_url(request: Any, item: Item) -> str:
-    """Absolute: the original, or what is shown in its place where it is not kept."""
+    """Absolute: the original, or a smaller copy if it is not kept."""
     return address(request, kind_of(item).file_view, item)
 
 

@@ -193,7 +193,7 @@ def match_body(match: ImageMatch, match_type: str, context: Mapping[str, Any]) -
         "methods": match.methods or {match_type: match.distance},
         "geometry": match.geometry.as_dict() if match.geometry else None,
     }
-    # It shows the picture clearly, and nobody counts that.
+    # A drawing shows the picture clearly, without counting a look.
     if match.explanation and not body["image"]["blurred"]:
         body["explanation"] = f"data:image/jpeg;base64,{b64encode(match.explanation).decode()}"
     return body

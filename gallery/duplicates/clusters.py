@@ -218,7 +218,7 @@ def _ranks_behind(member: Member, other: Member, link: Link) -> bool:
     if link.shared is None or link.own is None or link.scale is None:
         return False
     resolution = 1.0 / link.scale
-    # Of what is within the margins: all of the other one, or a part?
+    # Within the margins: does it show all of the other image, or a part?
     shown, own = min(1.0, link.shared / other.content), min(1.0, link.own / member.content)
     if shown < CROPPED * own:
         return resolution >= CROP_RESOLUTION

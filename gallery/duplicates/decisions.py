@@ -34,7 +34,7 @@ def delete_copies(*, keep: int, copies: Iterable[int], by: str, reason: str = ""
 def merge_copies(*, keep: int, copies: Iterable[int], by: str, reason: str = "") -> int:
     """Note in the kept image's meta what its copies were, then delete them for good.
 
-    Answers how many. What was merged into a copy earlier comes along. Raises ``Conflict``, and
+    Answers how many. Entries of earlier merges into a copy are kept too. Raises ``Conflict``, and
     ``Withheld`` if a case needs one of the copies.
     """
     kept, rows = _locked(keep, copies)

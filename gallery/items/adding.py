@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Unpack
 
 from django.conf import settings
 from django.db import transaction
@@ -14,9 +14,14 @@ from gallery.imaging import decoding
 from gallery.imaging.decoding.pictures import Picture
 from gallery.imaging.descriptors.haar import FlatPicture
 from gallery.items import conf, describing, embedding, file_storage, versions
-from gallery.items.inserting import AlreadyStored, insert, refuse_existing
+from gallery.items.inserting import (
+    AlreadyStored,
+    ItemFields,
+    insert,
+    new_item,
+    refuse_existing,
+)
 from gallery.items.models import Image
-from gallery.items.originals import keeps_original
 from gallery.items.preprocessing import (
     FETCH_THREADS,
     Description,
@@ -38,18 +43,14 @@ def add_image(
     by: str,
     url: str | None = None,
     data: bytes | None = None,
-    data_id: str | None = None,
-    remark: str | None = None,
-    meta: Mapping[str, Any] | None = None,
-    uploader: str | None = None,
-    client: str = "",
     fetched: bool = False,
     inline: Collection[str] = (),
     refuse_flat: bool = False,
+    **fields: Unpack[ItemFields],
 ) -> Image:
     """Add one picture from ``url``, or from ``data`` (then ``url`` is only noted).
 
-    ``client``: ``Access.probes_as`` of the sender. ``fetched``: ``data`` was read from ``url``,
+    ``fetched``: ``data`` was read from ``url``,
     which ``KEEP_ORIGINALS`` distinguishes from an upload.
 
     The row is ``pending`` and its description queued; with ``inline`` it is described by these
@@ -69,20 +70,17 @@ def add_image(
     refuse_existing(Image, hashes.md5)
     picture = decoding.decode(data, conf.limits())
     description = _describe(data, picture, inline, refuse_flat) if inline else None
-    image = Image(
-        url=url,
-        data_id=data_id,
-        remark=remark,
-        meta=meta,
-        uploader=uploader,
-        added_by=by,
-        client=client,
-        keep_original=keeps_original(settings.KEEP_ORIGINALS, fetched=fetched),
-        format=picture.info.format,
-        width=picture.info.width,
-        height=picture.info.height,
+    info = picture.info
+    image = new_item(
+        Image,
+        hashes,
+        {**fields, "url": url},
+        by=by,
+        fetched=fetched,
+        format=info.format,
+        width=info.width,
+        height=info.height,
         bytes=len(data),
-        **vars(hashes),
     )
     complete = bool(inline) and not set(embedding.configured_models()) - set(inline)
     return _store(image, data, description, keep=image.keep_original or not complete, by=by)

@@ -28,7 +28,7 @@ from gallery.shared.errors import UserError
 from gallery.shared.locking import locked
 
 IMAGES_PER_BATCH = 32
-GONE = frozenset({404, 410})
+GONE_STATUSES = frozenset({404, 410})
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,8 @@ def read_again(image: Image) -> bytes | BackfillOutcome:
     try:
         data = fetch(image.url, conf.fetch_policy()).data
     except FetchFailed as error:
-        kind: Literal["stale", "failed"] = "stale" if error.upstream_status in GONE else "failed"
+        is_gone = error.upstream_status in GONE_STATUSES
+        kind: Literal["stale", "failed"] = "stale" if is_gone else "failed"
         return BackfillOutcome(image.pk, kind, error.message)
     if Hashes.of(data).sha256 != image.sha256:
         return BackfillOutcome(image.pk, "stale", "Its URL holds another picture now.")

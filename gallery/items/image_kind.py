@@ -22,6 +22,7 @@ IMAGE: Final = ItemKind(
     model=Image,
     contents="picture",
     stored="vectors",
+    keep_setting="KEEP_ORIGINALS",
     file_view="gallery:original",
     thumbnail_view="gallery:thumbnail",
     icon="image",

@@ -27,10 +27,9 @@ from gallery.imaging.decoding.sniffing import sniff
 from gallery.items import conf, embedding, file_storage
 from gallery.items.fingerprint_storage import store_many, store_other_views
 from gallery.items.import_sources import Source
-from gallery.items.inserting import AlreadyStored, insert
+from gallery.items.inserting import AlreadyStored, insert, new_item
 from gallery.items.item import Status
 from gallery.items.models import Image
-from gallery.items.originals import keeps_original
 from gallery.items.preprocessing import (
     Plan,
     Prepared,
@@ -240,16 +239,17 @@ def _store(
 
 
 def _image(source: Source, prepared: Prepared, by: str) -> Image:
-    fetched = isinstance(source.place, str)
-    return Image(
-        added_by=by,
-        keep_original=keeps_original(settings.KEEP_ORIGINALS, fetched=fetched),
-        format=prepared.info.format,
-        width=prepared.info.width,
-        height=prepared.info.height,
+    info = prepared.info
+    return new_item(
+        Image,
+        prepared.hashes,
+        source.fields,
+        by=by,
+        fetched=isinstance(source.place, str),
+        format=info.format,
+        width=info.width,
+        height=info.height,
         bytes=prepared.size,
-        **vars(prepared.hashes),
-        **source.fields,
     )
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 from django.db import IntegrityError, transaction
 
 from gallery.items import file_storage
-from gallery.items.item import Item, Status
+from gallery.items.item import Item, ItemT, Status
 from gallery.items.kinds import kind_of
+from gallery.items.originals import keeps_original
+from gallery.items.preprocessing import Hashes
 from gallery.shared.errors import Conflict
 
 
@@ -23,6 +26,30 @@ class AlreadyStored(Conflict):
             f"The same {kind.contents} is already here: it is {kind.name} {existing_id}.",
             existing_id=existing_id,
         )
+
+
+class ItemFields(TypedDict, total=False):
+    """What the sender of an item says of it. ``client``: ``Access.probes_as`` of the sender."""
+
+    data_id: str | None
+    remark: str | None
+    meta: Mapping[str, Any] | None
+    uploader: str | None
+    client: str
+
+
+def new_item(
+    model: type[ItemT],
+    hashes: Hashes,
+    fields: Mapping[str, Any],
+    *,
+    by: str,
+    fetched: bool,
+    **facts: Any,
+) -> ItemT:
+    """An unsaved row. ``facts``: format, width, height, bytes and what else its kind has."""
+    keep = keeps_original(model, fetched=fetched)
+    return model(added_by=by, keep_original=keep, **vars(hashes), **facts, **fields)
 
 
 def refuse_existing(model: type[Item], md5: str) -> None:

@@ -25,7 +25,8 @@ class ItemKind:
     """What code that handles any item must know about its kind.
 
     ``contents``: what its bytes are called in messages. ``stored``: what is stored of it beside
-    files. ``file_view`` and ``thumbnail_view`` are URL names. ``icon`` stands for an item without
+    files. ``keep_setting`` names the setting that says which originals are kept.
+    ``file_view`` and ``thumbnail_view`` are URL names. ``icon`` stands for an item without
     a thumbnail, ``failed_icon`` for one that failed. ``needs_original(item)``: whether something
     has still to be read from the original file. ``lock_dependents(ids)`` locks the rows that are
     deleted with these items.
@@ -34,6 +35,7 @@ class ItemKind:
     model: type[Item]
     contents: str
     stored: str
+    keep_setting: str
     file_view: str
     thumbnail_view: str
     icon: str

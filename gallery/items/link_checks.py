@@ -40,7 +40,7 @@ CANDIDATES_PER_LINK = 10
 """Due links that are loaded for each that is checked: one host does not displace others."""
 
 NOT_MODIFIED = 304
-GONE = frozenset({404, 410})
+GONE_STATUSES = frozenset({404, 410})
 LINKS = "links"
 """The actor in the audit."""
 
@@ -131,7 +131,7 @@ def _look(check: LinkCheck) -> _LinkContent:
     except FetchFailed as error:
         if error.upstream_status == NOT_MODIFIED:
             return _LinkContent("same")
-        return _LinkContent("gone" if error.upstream_status in GONE else "failed")
+        return _LinkContent("gone" if error.upstream_status in GONE_STATUSES else "failed")
     same = Hashes.of(found.data).sha256 == image.sha256
     return _LinkContent("same" if same else "changed", found)
 

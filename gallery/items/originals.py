@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import transaction
 
 from gallery.items.file_storage import delete_after_commit
@@ -10,13 +11,14 @@ from gallery.items.kinds import kind_of, kinds
 from gallery.items.retention import may_forget
 
 
-def keeps_original(setting: str, *, fetched: bool) -> bool:
-    """``setting``: ``all``, ``uploads`` or ``none``. ``fetched``: it came from a link."""
-    return setting == "all" or (setting == "uploads" and not fetched)
+def keeps_original(model: type[Item], *, fetched: bool) -> bool:
+    """By the setting of its kind: ``all``, ``uploads`` or ``none``. ``fetched``: from a link."""
+    kept = getattr(settings, kind_of(model).keep_setting)
+    return bool(kept == "all" or (kept == "uploads" and not fetched))
 
 
 def forget_original(item: Item) -> None:
-    """Remove the original of a locked row, in memory, if it is not to be kept and nobody needs it.
+    """Remove the original of a locked row, in memory, if it is not to be kept and not needed.
 
     The file is deleted when the transaction commits. The caller saves the row.
     """

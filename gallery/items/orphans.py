@@ -23,10 +23,10 @@ from gallery.shared.errors import UserError
 GRACE: Final = timedelta(days=1)
 """Age from which a file counts: it is written before its row is committed."""
 
-CHUNK: Final = 100_000
+NAMES_PER_QUERY: Final = 100_000
 """File names in one query, which reads all rows."""
 
-FEW, SHARE = 100, 0.1
+FEW_ORPHANS, SMALL_SHARE = 100, 0.1
 """If more files than both have no row, the database may not belong to the media directory."""
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def find() -> tuple[list[str], int]:
     orphans: list[str] = []
     total = 0
     files = _files("")
-    while names := list(islice(files, CHUNK)):
+    while names := list(islice(files, NAMES_PER_QUERY)):
         total += len(names)
         orphans += [name for name in _unnamed(names) if _is_old(name)]
     return orphans, total
@@ -52,7 +52,7 @@ def find() -> tuple[list[str], int]:
 def remove(*, anyway: bool = False) -> int:
     """Delete them. Answers how many. Raises ``TooMany`` unless ``anyway``, and deletes none."""
     orphans, total = find()
-    if len(orphans) > max(FEW, SHARE * total) and not anyway:
+    if len(orphans) > max(FEW_ORPHANS, SMALL_SHARE * total) and not anyway:
         raise TooMany(
             f"No row names {len(orphans):,} of {total:,} files, so none was removed. Check whether "
             "the database and the media directory belong together; if they do, run "

@@ -35,7 +35,7 @@ from gallery.shared.errors import UserError
 
 FETCH_THREADS = 8
 
-PATTERNS = 64
+MAX_PATTERNS = 64
 """Later frames of a file that have an imgsmlr pattern, which takes 16 KB; all have a hash."""
 
 
@@ -129,7 +129,7 @@ def _further(
                 told.append(TimedHash(picture.duration_ms, bits and bytes.fromhex(to_hex(bits))))
     except UserError:
         pass
-    patterned = set(select_frames(told, PATTERNS))
+    patterned = set(select_frames(told, MAX_PATTERNS))
     for at, (view, columns) in enumerate(frames.items()):
         further[view] = _by_version(kinds, columns, patterned=at in patterned)
     if decoding.appended_video(data):

@@ -95,7 +95,7 @@ def test_not_duplicates_is_shown_no_more(open_page: OpenPage, images: list[Image
     page.get_by_label("2 images, confidence").check()
     page.get_by_role("button", name="Not duplicates").click()
     page.get_by_role("button", name="Not duplicates: 1 image").click()
-    expect(page.get_by_text("1 image of 1 cluster told apart.")).to_be_visible()
+    expect(page.get_by_text("1 image of 1 cluster marked as not duplicates.")).to_be_visible()
     expect(page.get_by_text("1 cluster at a confidence")).to_be_visible()
     assert Image.objects.count() == 5
 

@@ -44,7 +44,7 @@ def test_a_release_is_confirmed_undone_and_leaves_evidence(
     page.locator('select[name="action"]').select_option("release")
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_text("1 image left out, withheld: 1 by an undecided case.")).to_be_visible()
-    expect(page.get_by_label("Also what is withheld: 1 image")).not_to_be_checked()
+    expect(page.get_by_label("Include what is withheld: 1 image")).not_to_be_checked()
     fits(page, f"release-{tag}")
     page.get_by_label("Reason").fill("looked at")
     page.get_by_role("button", name="Release 2 images").click()

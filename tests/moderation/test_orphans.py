@@ -169,7 +169,7 @@ def test_an_empty_database_takes_no_files_with_it(
 def test_many_files_are_asked_about_in_parts(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(orphans, "CHUNK", 2)
+    monkeypatch.setattr(orphans, "NAMES_PER_QUERY", 2)
     images = [add_ready_image(photo(seed, (40, 30))) for seed in range(4)]
     Image.objects.filter(pk=images[1].pk).delete()
     assert remove_orphans() == 2

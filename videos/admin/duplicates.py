@@ -34,7 +34,7 @@ WHOLE = 0.9
 
 
 class DuplicatesPage(ItemAdmin):
-    """Adds the page to the admin of videos. Whoever may see videos sees what they share; who may
+    """Adds the page to the admin of videos. Users who may see videos see the page; users who may
     delete videos may delete them here."""
 
     def get_urls(self) -> list[URLPattern]:

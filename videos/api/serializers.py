@@ -18,7 +18,7 @@ from videos.models import Video
 
 
 class VideoFileField(UploadField):
-    """Its value is the upload, since a large one lies on the disk."""
+    """Its value is the upload, which is on the disk if it is large."""
 
     max_bytes_setting = "MAX_VIDEO_BYTES"
     too_large = VideoTooLarge

@@ -1,4 +1,4 @@
-"""v1: videos and what one does with them. Each view makes one service call."""
+"""v1: adding, reading, changing and deleting videos. Each view makes one call."""
 
 from __future__ import annotations
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, Unpack, cast
 
-from django.conf import settings
 from django.core.files.base import File
 from django.db import transaction
 
 from gallery.items import file_storage as files_of_items
-from gallery.items.inserting import insert, refuse_existing
-from gallery.items.originals import keeps_original
+from gallery.items.inserting import ItemFields, insert, new_item, refuse_existing
 from gallery.items.preprocessing import Hashes
 from gallery.items.signals import notify_changed
 from gallery.shared.errors import UserError
@@ -34,15 +32,9 @@ def add_video(
     by: str,
     url: str | None = None,
     file: File | None = None,
-    data_id: str | None = None,
-    remark: str | None = None,
-    meta: Mapping[str, Any] | None = None,
-    uploader: str | None = None,
-    client: str = "",
+    **fields: Unpack[ItemFields],
 ) -> Video:
     """Add one video from ``url``, or from ``file`` (then ``url`` is only noted).
-
-    ``client``: ``Access.probes_as`` of the sender.
 
     The row is ``pending`` and its indexing queued. Its first frames are decoded before this
     returns: a file that is no video is refused here, later damage fails in the worker.
@@ -54,21 +46,17 @@ def add_video(
         info = _probe(received)
         hashes = Hashes.of_all(received.chunks())
         refuse_existing(Video, hashes.md5)
-        video = Video(
-            url=url,
-            data_id=data_id,
-            remark=remark,
-            meta=meta,
-            uploader=uploader,
-            added_by=by,
-            client=client,
-            keep_original=keeps_original(settings.KEEP_VIDEOS, fetched=fetched),
+        video = new_item(
+            Video,
+            hashes,
+            {**fields, "url": url},
+            by=by,
+            fetched=fetched,
             format=info.container,
             width=info.width,
             height=info.height,
             fps=info.fps,
             bytes=received.size,
-            **vars(hashes),
         )
         return _store(video, received, by=by)
 

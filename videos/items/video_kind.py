@@ -11,6 +11,7 @@ VIDEO: Final = ItemKind(
     model=Video,
     contents="video",
     stored="frames",
+    keep_setting="KEEP_VIDEOS",
     file_view="video-file",
     thumbnail_view="video-thumbnail",
     icon="movie",

@@ -21,7 +21,7 @@ class Command(AddItemsCommand):
     help = (
         "Add pictures from a directory (with all below it), from a CSV file (columns file or url, "
         "data_id, remark, meta as JSON) or from a text file with a link a line. Run it again to "
-        "resume: what is there already is passed over."
+        "resume: pictures that are stored already are skipped."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -92,7 +92,7 @@ class Command(BaseCommand):
         return self.add(http, site, "videos/", fields)
 
     def add(self, http: urllib3.PoolManager, site: str, path: str, fields: Fields) -> bool:
-        """Send a form; False if what it brings is there already. Raises CommandError."""
+        """Send a form; False if the item is stored already. Raises CommandError."""
         try:
             answer = http.request("POST", f"{site}/api/v1/{path}", fields=fields)
         except urllib3.exceptions.HTTPError as error:

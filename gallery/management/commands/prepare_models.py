@@ -11,7 +11,7 @@ from gallery.imaging import descriptors
 
 
 class Command(BaseCommand):
-    """Gets what is missing; says what cannot be had, and is content with that."""
+    """Fetches missing models, and reports those that cannot be had."""
 
     help = "Make or fetch the models of match types on this machine."
 
@@ -20,7 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("names", nargs="*", metavar="MATCH_TYPE", help="copy, clip")
 
     def handle(self, *args: Any, names: list[str], **options: Any) -> None:
-        """Succeeds without them too: a match type without its model answers 503 and says why."""
+        """Also succeeds without them: a match type without its model answers 503 and says why."""
         if unknown := set(names) - set(descriptors.MODELS):
             raise CommandError(
                 f"No model to prepare for {', '.join(sorted(unknown))}: "

@@ -50,7 +50,7 @@ export const newestVideos = (signal) =>
 
 export const video = (id) => request("GET", `videos/${id}/`, {});
 
-/** Search the videos with {url} or {file}. `unsure`: also what is hardly better than a guess. */
+/** Search the videos with {url} or {file}. `unsure`: uncertain results too. */
 export function searchVideos(query, { limit, unsure }, signal, onProgress) {
   const fields = { ...query, limit };
   if (unsure) fields.min_confidence = 0;

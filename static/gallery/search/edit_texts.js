@@ -5,7 +5,7 @@ import * as format from "./format.js";
 const SAME_ANGLE = 1.5; // degrees
 const SAME_SIZE = 1.25; // times
 const CENTRED = 0.1; // difference of opposite margins, as a share of the query
-const PART = 0.5; // of the query: less is a part of it, unless it lies in the middle
+const PART = 0.5; // of the query: less is a part of it, unless it is in the middle
 const SMALL_PART = 0.2;
 
 const METHODS = {
@@ -66,7 +66,7 @@ function nearAngle(degrees) {
   return Math.abs(degrees - right) <= SAME_ANGLE ? right : Math.round(degrees);
 }
 
-/** A frame goes around the middle; in a collage or a screenshot the picture lies anywhere. */
+/** A frame surrounds the middle; in a collage or a screenshot the picture is anywhere. */
 function surroundingOf({ query_area: covered, query_box: [left, top, right, bottom] }) {
   const centred =
     Math.abs(left + right - 1) < CENTRED && Math.abs(top + bottom - 1) < CENTRED;

@@ -29,8 +29,8 @@ export function distance(number, maximum) {
 }
 
 /**
- * A confidence in percent, rounded down near the top: what is not certain is not called so, and
- * what is shown from 99.4 % on is not called 99 %.
+ * A confidence in percent, rounded down near the top: an uncertain match is never called 100 %, and
+ * one above 99.4 % is not called 99 %.
  */
 export function percent(confidence) {
   if (confidence >= 0.9995) return "100";
@@ -50,7 +50,7 @@ export function clock(seconds, digits = 0) {
   return digits ? `${text}.${String(units % scale).padStart(digits, "0")}` : text;
 }
 
-/** "JPEG · 1024 × 768 · 214 kB", of a video also its length; leaves out what is not known. */
+/** "JPEG · 1024 × 768 · 214 kB", for a video also its length; unknown parts are left out. */
 export function file({ format, width, height, duration, bytes: size }) {
   const parts = [
     format?.toUpperCase(),

@@ -178,7 +178,7 @@ function showQuery() {
   else showPreview(query?.upload ? null : query);
 }
 
-/** Only when they change: what is typed while the service is still asked must not be lost. */
+/** Only when they change, so that text typed during a search is not lost. */
 function showWords(words) {
   if (words !== shownWords) picker.text = shownWords = words;
   else picker.showProblem("");

@@ -83,7 +83,7 @@ const SIGN_IN = "This service answers signed-in people, and programs that send a
 
 /**
  * [title, message] of a refusal; trying again is offered where it may help, and `inVideos`, if
- * given, where what is no picture may be a video.
+ * given, where the file may be a video instead.
  */
 export function failure(error, retry, inVideos) {
   if (error.needsSignIn) {

@@ -9,7 +9,7 @@ const LABEL = {
 };
 
 /**
- * Report what is handed over: `onFiles(files)`, `onText(text)`.
+ * Report what the user gives: `onFiles(files)`, `onText(text)`.
  * `dropHint(count)` is what the veil says while files hover over the page.
  */
 export function createPicker({ onFiles, onText, dropHint }) {

@@ -33,7 +33,7 @@ export function createControls({ onChange, onThreshold }) {
   return { showMatchTypes, showFields, showState, showThreshold, showDistances: drawStrip, onThreshold };
 }
 
-/** Puts values into fields where they change only: what is being typed must not be lost. */
+/** Sets only the fields whose values change, so that typed text is not lost. */
 function createFields(fields) {
   const shown = {};
   return (state) => {
@@ -57,7 +57,7 @@ function foldOptionsOnPhones() {
   fold();
 }
 
-/** One radio button each; what is not available stays visible and says why. */
+/** One radio button each; unavailable types stay visible and say why. */
 function showMatchTypes(matchTypes) {
   const rows = Object.entries(matchTypes).map(([name, { label, available, why }]) => {
     const { node, slot } = fromTemplate("match-type");

@@ -13,7 +13,7 @@ export function show({ image, geometry }) {
   if (query) cover(query, geometry.query_region);
 }
 
-/** Draw what is pinned, or nothing. What is no longer to be seen is unpinned. */
+/** Draw the pinned region, or nothing. A region that is no longer visible is unpinned. */
 export function rest() {
   if (!pinned?.image.checkVisibility()) unpin();
   if (pinned) show(pinned);

@@ -2,7 +2,7 @@
 
 /**
  * Like fetch(), with `onProgress(share)`, 0..1, while the body is sent. Resolves to {ok, status,
- * json()}; rejects with an AbortError after `signal`, and with a TypeError where nobody answers.
+ * json()}; rejects with an AbortError after `signal`, and with a TypeError if the server does not answer.
  */
 export function send(address, { method, headers, body, signal, onProgress }) {
   return new Promise((resolve, reject) => {

@@ -42,7 +42,7 @@ export function createPlayer(slot, { video, start, onTime }) {
     playing = element;
     seek(element, seconds);
     element.focus();
-    // A refusal is told by the element's error.
+    // The element's error event reports a refusal.
     element.play().catch(() => {});
   };
 

@@ -10,7 +10,7 @@ import { rangeText, timeline } from "./video_timeline.js";
 const SAME_SPEED = 0.02;
 const NEAR = 0.5; // seconds
 
-/** How sure a video's band is called; what is asked for by default is possible at least. */
+/** The word for a video's confidence; by default results are at least possible. */
 const bandOf = (confidence) => {
   if (confidence >= 0.9) return "strong";
   return confidence >= 0.5 ? "possible" : "weak";
@@ -55,7 +55,7 @@ function foundVideo(moments, others) {
   return node;
 }
 
-/** Whether a place lies on a moment that is shown anyway, or hardly beside it. */
+/** Whether a place is at a moment that is shown already, or close to it. */
 const isThere = (place, { video, start, end }) =>
   place.video === video.id && place.start < end + NEAR && place.end > start - NEAR;
 
@@ -93,7 +93,7 @@ function showFrame(image, { video, matches }) {
   image.addEventListener("error", () => (image.src = video.thumbnail ?? ""), { once: true });
 }
 
-/** When, which part of the query that is, and what was done to it. */
+/** The time, the part of the query, and the edits. */
 function momentOf(hit, play) {
   const isStill = hit.query_start === hit.query_end;
   const when = rangeText(hit);

@@ -19,7 +19,7 @@ class Command(AddItemsCommand):
     help = (
         "Add videos from a directory (with all below it), from a CSV file (columns file or url, "
         "data_id, remark, meta as JSON) or from a text file with a link a line, and index them. "
-        "Run it again to resume: what is there already is passed over."
+        "Run it again to resume: videos that are stored already are skipped."
     )
 
     def run_import(

@@ -14,7 +14,7 @@ BY = "command:index_missing"
 
 
 class Command(BaseCommand):
-    """Queues them; the video workers do it, and searches go on with what is stored until then."""
+    """Queues them for the video workers; searches use the stored frames until then."""
 
     help = (
         "Have videos indexed anew that an older version indexed, so that what they show for "
