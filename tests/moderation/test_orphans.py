@@ -151,7 +151,7 @@ def command(**options: Any) -> str:
 def test_an_empty_database_takes_no_files_with_it(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(orphans, "FEW", 3)
+    monkeypatch.setattr(orphans, "FEW_ORPHANS", 3)
     for image in [add_ready_image(photo(seed, (40, 30))) for seed in range(2)]:
         image.delete()
     names = files_here(settings)
