@@ -149,7 +149,7 @@ def without_audit() -> Iterator[None]:
     from gallery.items.signals import changed
     from moderation import receivers
 
-    heard = (receivers.record_change, receivers.announce)
+    heard = (receivers.record_change, receivers.enqueue_webhooks)
     for receiver in heard:
         changed.disconnect(receiver)
     try:

@@ -65,7 +65,6 @@ def original(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 @require_safe
 def thumbnail(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """The small JPEG made by us."""
     image = _visible(request, pk)
     return _answer(request, image, "thumbnail", image.thumbnail.name, "image/jpeg")
 

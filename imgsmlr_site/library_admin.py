@@ -36,7 +36,6 @@ class RecordsActor:
         js = (Script("imgsmlr_site/account_selector.js", type="module"),)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """What the form of a page changes."""
         with roles.given_by(actor_of(request).name):
             response: HttpResponse = super().changeform_view(request, *args, **kwargs)  # type: ignore[misc]
         return response
@@ -53,8 +52,6 @@ class RecordsActor:
 
 @admin.register(User)
 class AccountAdmin(RecordsActor, UserAdmin, ModelAdmin):
-    """People who log in."""
-
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -146,7 +143,7 @@ class QueuedTaskAdmin(ReadOnly, SuperuserOnly, QueueAdmin, ModelAdmin):
 
 @admin.register(Success)
 class FinishedTaskAdmin(ReadOnly, TaskAdmin, ModelAdmin):
-    """Tasks that succeeded."""
+    pass
 
 
 @admin.register(Failure)

@@ -25,7 +25,6 @@ _MEMORY_PER_PIXEL = 114
 
 @cache
 def limits() -> VideoLimits:
-    """Limits for decoding a whole video."""
     return VideoLimits(
         max_bytes=settings.MAX_VIDEO_BYTES,
         max_pixels=settings.MAX_VIDEO_PIXELS,
@@ -65,7 +64,6 @@ def phase() -> float:
 
 @cache
 def fetch_policy() -> FetchPolicy:
-    """Where URLs of videos may lead, and for how long."""
     return FetchPolicy(
         max_bytes=settings.MAX_VIDEO_BYTES,
         timeout=settings.VIDEO_FETCH_TIMEOUT,

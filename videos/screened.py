@@ -49,7 +49,6 @@ class ScreenedPicture:
         return np.frombuffer(self.hashes[0], np.uint8)
 
     def record(self) -> NDArray[np.void]:
-        """One ``RECORD``."""
         values = (self.t, self.until, self.layer, self.quality, self.own)
         return np.array([values], RECORD)
 

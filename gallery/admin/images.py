@@ -65,8 +65,6 @@ def renderings_of(image_id: int) -> list[tuple[str, str]]:
 
 @admin.register(Image)
 class ImageAdmin(ItemAdmin):
-    """Images in the admin."""
-
     item_kind = IMAGE
     add_form = AddPicturesForm
     change_form_outer_before_template = "gallery/items/image_facts.html"
@@ -117,7 +115,6 @@ class ImageAdmin(ItemAdmin):
 
     @admin.action(description="Export as CSV", permissions=["view"])
     def export_csv(self, request: HttpRequest, queryset: QuerySet[Image]) -> HttpResponseBase:
-        """Download the selected rows."""
         return csv_response(queryset)
 
     @display(description="added by")

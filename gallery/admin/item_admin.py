@@ -196,7 +196,6 @@ class ItemAdmin(ItemActions, ModelAdmin):
         form_url: str = "",
         extra_context: Mapping[str, Any] | None = None,
     ) -> HttpResponse:
-        """Add files, links, or both."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         form, results = self.add_form(), []

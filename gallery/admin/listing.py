@@ -58,8 +58,6 @@ class EstimatingPaginator(Paginator):
 
 
 class FormatFilter(CheckboxFilter):
-    """Any of several formats."""
-
     title = "format"
     parameter_name = "format"
 
@@ -72,8 +70,6 @@ class FormatFilter(CheckboxFilter):
 
 
 class YesNoFilter(RadioFilter):
-    """Yes, no, or all."""
-
     condition: Any
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
@@ -114,8 +110,6 @@ class AddedByFilter(TextFilter):
 
 
 class AddedSinceFilter(RadioFilter):
-    """Within some days."""
-
     title = "added in"
     parameter_name = "days"
 

@@ -185,7 +185,6 @@ class ImageSearch(APIView):
 
 
 def match_body(match: ImageMatch, match_type: str, context: Mapping[str, Any]) -> dict[str, Any]:
-    """One result of a search."""
     body: dict[str, Any] = {
         "image": serializers.ImageSerializer(match.image, context=context).data,
         "distance": match.distance,

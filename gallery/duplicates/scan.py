@@ -138,7 +138,6 @@ def _look_up(image: Image, min_confidence: float) -> ScanResult:
 
 
 def _pair(image_id: int, match: ImageMatch) -> dict[str, Any]:
-    """The columns of a ``DuplicatePair``."""
     other, found = match.image.pk, match.geometry
     columns: dict[str, Any] = {
         "a_id": min(image_id, other),

@@ -99,7 +99,6 @@ def _current() -> list[Descriptor]:
 
 
 def _one_each(kinds: Sequence[Descriptor]) -> list[Descriptor]:
-    """One descriptor for each version."""
     return list({kind.version: kind for kind in kinds}.values())
 
 

@@ -12,7 +12,6 @@ from gallery.net.transport import FetchPolicy
 
 @cache
 def limits() -> PictureLimits:
-    """What a picture may cost to decode."""
     return PictureLimits(
         max_bytes=settings.MAX_UPLOAD_BYTES,
         max_pixels=settings.MAX_IMAGE_PIXELS,
@@ -21,7 +20,6 @@ def limits() -> PictureLimits:
 
 @cache
 def fetch_policy() -> FetchPolicy:
-    """Where URLs may lead, and for how long."""
     return FetchPolicy(
         max_bytes=settings.MAX_UPLOAD_BYTES,
         timeout=settings.FETCH_TIMEOUT,

@@ -49,7 +49,6 @@ def thumbnail_rgb(image: Image) -> Pixels | None:
 
 
 def delete_after_commit(names: Iterable[str | None]) -> None:
-    """Delete files when this transaction commits."""
     doomed = [name for name in names if name]
     if doomed:
         transaction.on_commit(lambda: _delete(doomed))

@@ -41,7 +41,7 @@ class MediaGuard(Protocol):
 
     def viewer_kind(self, access: Access) -> ViewerKind: ...
 
-    def doubted(self, model: type[Item]) -> Q | Exists:
+    def suspect(self, model: type[Item]) -> Q | Exists:
         """The condition on rows of images or videos that are banned or under review."""
         ...
 
@@ -73,7 +73,7 @@ def with_visibility(access: Access, items: QuerySet[ItemT]) -> QuerySet[ItemT]:
     if viewer is ViewerKind.CLIENT:
         blurred: Case | Value = Value(False, output_field=BooleanField())
     else:
-        harmless = published & ~Q(guard().doubted(items.model))
+        harmless = published & ~Q(guard().suspect(items.model))
         blurred = Case(When(harmless, then=Value(False)), default=Value(True))
     answered = items.annotate(
         shown=Case(When(published, then=Value(True)), default=reviews),

@@ -53,7 +53,6 @@ def footage(name: str) -> Iterator[Pixels]:
 
 
 def mp4(name: str) -> bytes:
-    """One of ``VIDEOS`` as a file."""
     out = io.BytesIO()
     with av.open(out, "w", format="mp4") as file:
         stream = file.add_stream("libx264", rate=RATE)

@@ -39,7 +39,7 @@ class CaseMediaGuard:
         by_page = getattr(access, "via", "") == "session"
         return ViewerKind.STAFF if by_page and user.is_staff else ViewerKind.CLIENT
 
-    def doubted(self, model: type[Item]) -> Q | Exists:
+    def suspect(self, model: type[Item]) -> Q | Exists:
         """Rows with a case that was not dismissed, or whose exact bytes are on an enabled list."""
         kind = str(model._meta.model_name)
         cases = ReviewCase.objects.filter(**{kind: OuterRef("pk")})

@@ -43,8 +43,6 @@ class AddVideosForm(AddItemsForm):
 
 
 class ContainerFilter(listing.FormatFilter):
-    """Any of several containers."""
-
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
         """Those that can be added."""
         return [(name, name) for name in CONTENT_TYPES]
@@ -52,8 +50,6 @@ class ContainerFilter(listing.FormatFilter):
 
 @admin.register(Video)
 class VideoAdmin(DuplicatesPage):
-    """Videos in the admin."""
-
     item_kind = VIDEO
     add_form = AddVideosForm
     change_form_outer_before_template = "videos/facts.html"

@@ -75,7 +75,6 @@ def frame(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 @require_safe
 def thumbnail(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """The picture that stands for the video."""
     video = visible_item(request, Video, pk)
     return media_response(
         request,

@@ -188,7 +188,6 @@ class VideoSimilar(APIView):
 
 
 def hit_body(hit: VideoMatch, request: Request) -> dict[str, Any]:
-    """One result of a search."""
     times = ("start", "end", "query_start", "query_end", "offset")
     return {
         "video": VideoSerializer(hit.video, context={"request": request}).data,
@@ -209,12 +208,10 @@ def hit_body(hit: VideoMatch, request: Request) -> dict[str, Any]:
 
 
 def place_body(place: VideoRange) -> dict[str, Any]:
-    """One of several places."""
     return {"video": place.video.pk, "start": place.start / 1000, "end": place.end / 1000}
 
 
 def shared_body(shared: SharedFootage, request: Request) -> dict[str, Any]:
-    """One video with what it shares."""
     return {
         "video": VideoSerializer(shared.video, context={"request": request}).data,
         "confidence": shared.confidence,

@@ -58,7 +58,6 @@ class Command(BaseCommand):
         )
 
     def require_service(self, http: urllib3.PoolManager, site: str) -> None:
-        """Fail unless imgsmlr-server answers there."""
         try:
             answer = http.request("GET", f"{site}/healthz", timeout=5)
         except urllib3.exceptions.HTTPError as error:
@@ -83,7 +82,6 @@ class Command(BaseCommand):
         return self.add(http, site, "images/?wait=30", fields)
 
     def add_video(self, http: urllib3.PoolManager, site: str, name: str) -> bool:
-        """The same for a video."""
         fields: Fields = {
             "file": (f"{name}.mp4", demo_videos.mp4(name), "video/mp4"),
             "data_id": f"demo/{name}",
