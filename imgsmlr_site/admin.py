@@ -16,6 +16,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from gallery.shared.errors import Conflict
+from imgsmlr_site.library_admin import SuperuserOnly
 from imgsmlr_site.models import ApiKey, Scope
 
 
@@ -30,8 +31,11 @@ class ApiKeyForm(forms.ModelForm):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ModelAdmin):
-    """Keys are never deleted: what they added still names them."""
+class ApiKeyAdmin(SuperuserOnly, ModelAdmin):
+    """Superusers only: a person who issues keys can give themselves every scope.
+
+    Keys are never deleted: items name the key that added them.
+    """
 
     form = ApiKeyForm
     list_display = ["name", "prefix", "shown_scopes", "user", "state", "last_used_at", "expires_at"]
@@ -39,19 +43,6 @@ class ApiKeyAdmin(ModelAdmin):
     search_fields = ["name", "prefix"]
     readonly_fields = ["prefix", "created_at", "last_used_at", "revoked_at"]
     actions = ["revoke"]
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        """Superusers only: a person who issues keys can give themselves every scope."""
-        return bool(request.user.is_active and request.user.is_superuser)
-
-    def has_view_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        return self.has_module_permission(request)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return self.has_module_permission(request)
-
-    def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        return self.has_module_permission(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
         # Revoke instead.

@@ -9,5 +9,5 @@ class SiteConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Import the modules that register themselves; the libraries' admins are there by now."""
-        from imgsmlr_site import accounts, checks, library_admin  # noqa: F401
+        """Import the modules that register themselves."""
+        from imgsmlr_site import accounts, checks  # noqa: F401
