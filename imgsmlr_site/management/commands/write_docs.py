@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from argparse import ArgumentParser
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
@@ -37,6 +38,7 @@ class Command(BaseCommand):
             "case-states.md": case_states(),
             "processes.md": processes(),
             "tables.md": tables(),
+            "settings.md": environment(),
         }
         for name, text in generated.items():
             path = directory / name
@@ -130,6 +132,28 @@ def tables() -> str:
             )
         lines += table(["Table", "A row is", "Columns"], rows)
     return "\n".join([*lines, ""])
+
+
+def environment() -> str:
+    """The settings of ``.env.example``, a table for each of its sections."""
+    lines = ["# Settings", "", "Generated from `.env.example` by `make docs`."]
+    rows: list[list[str]] = []
+    comment: list[str] = []
+    for line in (settings.BASE_DIR / ".env.example").read_text().splitlines():
+        if line.startswith("# --- "):
+            lines += [*rows_of_section(rows), "", f"## {line.removeprefix('# --- ')}", ""]
+            rows, comment = [], []
+        elif setting := re.fullmatch(r"#(\w+)=(.*)", line):
+            default = f"`{setting[2]}`" if setting[2] else ""
+            rows.append([f"`{setting[1]}`", default, " ".join(comment)])
+            comment = []
+        else:
+            comment.append(line.removeprefix("# "))
+    return "\n".join([*lines, *rows_of_section(rows), ""])
+
+
+def rows_of_section(rows: list[list[str]]) -> list[str]:
+    return table(["Setting", "Default", "Meaning"], rows) if rows else []
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
