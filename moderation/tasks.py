@@ -1,4 +1,4 @@
-"""What the workers run: each takes ids and makes one service call."""
+"""What the workers run: each task takes ids and makes one call of a service."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from moderation.webhooks import delivery
 
 
 def run_import(import_id: int) -> str:
-    """An import that was begun or confirmed."""
+    """Lists cluster: an import that was started or confirmed."""
     return start.run_in_background(import_id)
 
 
 def pick_up_imports() -> int:
-    """Every few minutes: imports whose own task was given up."""
+    """Every few minutes: abandoned imports."""
     return start.pick_up()
 
 
 def send_webhooks() -> int:
-    """What is due, when there is news and every minute."""
+    """Every minute and on news: messages that are due."""
     return delivery.send_due()
 
 
 def clean_up_webhooks() -> int:
-    """Daily: messages that were settled long ago."""
+    """Daily: old settled messages."""
     return delivery.clean_up()
 
 
 def scan(scan_id: int) -> bool:
-    """Lists cluster: what is already here, for items of a list."""
+    """Lists cluster: a rescan of what is stored."""
     return rescan.run(scan_id)
 
 
 def sweep() -> int:
-    """Lists cluster, every minute: scans whose worker ended."""
+    """Lists cluster, every minute: rescans whose worker ended."""
     return rescan.run_left_over()
 
 
 def refresh_hash_index() -> int:
-    """Light cluster, when it is due and every ten minutes: this machine's file of hashes."""
+    """Light cluster, when due and every ten minutes: this machine's index of hashes."""
     return banned_hashes.refresh()
 
 
@@ -56,17 +56,17 @@ def suspend_flooding(item_id: int) -> bool:
 
 
 def forget_originals() -> int:
-    """Light cluster, daily: originals that are not to be kept, once no case needs them."""
+    """Light cluster, daily: originals that are not to be stored and no case needs."""
     return originals.forget_originals()
 
 
 def forget_answers() -> int:
-    """Light cluster, daily: answers to checks that nobody asks for again, and near checks."""
+    """Light cluster, daily: answers to checks and near checks older than a day."""
     return check.forget_answers() + near_checks.forget()
 
 
 def screen_again(sha256: list[str]) -> int:
-    """Lists cluster: files that an allow list freed until now."""
+    """Lists cluster: files that an allow list let through until now."""
     return rescan.screen_allowed(sha256)
 
 

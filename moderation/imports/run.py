@@ -84,12 +84,12 @@ def _read_and_write(row: ListImport, by: Actor, stream: BinaryIO | None, tell: T
     options, now = Options.read(row.options), timezone.now()
     with closing(Progress(row.pk, tell)) as progress, closing(stream or _file(row)) as source:
 
-        def told(read: int) -> None:
+        def report(read: int) -> None:
             progress(READ_PERCENT * read // max(row.size, 1))
 
         try:
             with transaction.atomic():
-                staged = stage(source, Format(row.format), options, now=now, tell=told)
+                staged = stage(source, Format(row.format), options, now=now, tell=report)
             if staged.rows > ANALYZE_ROWS:
                 # Soon after another import the planner may not know the sizes of the tables, and
                 # compare every pair: 50 s instead of 5 for 50,000 rows. Not inside the transaction,
@@ -129,7 +129,7 @@ def _compare(
         list_writes.locked(row.list_id)
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL work_mem = '64MB'")
-        for statement in _told(sql.COMPARE, progress, READ_PERCENT, COMPARED_PERCENT):
+        for statement in _with_progress(sql.COMPARE, progress, READ_PERCENT, COMPARED_PERCENT):
             cursor.execute(statement, params)
         row.counts = _counts(cursor, staged)
         row.samples = _samples(cursor)
@@ -140,7 +140,7 @@ def _compare(
             state = State.WAITING
         else:
             state = State.DONE
-            for statement in _told(sql.APPLY, progress, COMPARED_PERCENT, 99):
+            for statement in _with_progress(sql.APPLY, progress, COMPARED_PERCENT, 99):
                 cursor.execute(statement, params)
             if row.list.is_allow_list:
                 rescans.screen_allowed(row.list.items.filter(retired_at=now))
@@ -200,7 +200,9 @@ def _is_large(changes: int, list_id: int) -> bool:
     return bool(total) and changes > LARGE_SHARE * total
 
 
-def _told(statements: tuple[str, ...], progress: Progress, start: int, end: int) -> Iterator[str]:
+def _with_progress(
+    statements: tuple[str, ...], progress: Progress, start: int, end: int
+) -> Iterator[str]:
     for number, statement in enumerate(statements, 1):
         yield statement
         progress(start + (end - start) * number // len(statements))

@@ -206,13 +206,13 @@ def _finish(
     if not rows:
         return 0
     list_writes.touch(row.list_id for row in rows)
-    told = trail.summarize_ids([row.pk for row in rows])
-    told["lists"] = sorted({row.list_id for row in rows})
+    names = trail.summarize_ids([row.pk for row in rows])
+    names["lists"] = sorted({row.list_id for row in rows})
     trail.record(
         by=by.name,
         verb=f"item.{verb}" if len(rows) == 1 else f"items.{verb}",
         subject=rows[0] if len(rows) == 1 else BannedItem,
-        before={"was": before, **(told if len(rows) > 1 else {})},
+        before={"was": before, **(names if len(rows) > 1 else {})},
         after={"is": after},
         count=len(rows),
         reason=reason,

@@ -64,4 +64,4 @@ PROVING: Final = frozenset({*HASH_TYPES, "pdq", "copy"})
 
 
 ALLOWING: Final = "sha256"
-"""The only hash by which an entry of an allow list frees a file."""
+"""The only hash by which an entry of an allow list lets a file through."""

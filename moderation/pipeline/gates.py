@@ -93,8 +93,7 @@ def may_link(image: Image, data: bytes) -> bool:
     lists = policies.current()
     if not lists:
         return True
-    # A page that says "not found" is no picture: only its hashes are compared, and nobody has to
-    # look at it.
+    # An error page is no media: only its hashes are compared, and it needs no review.
     is_media = sniff_picture(data) is not None or sniff_video(data) is not None
     found = screen(of_bytes(data) if is_media else Content(vars(Hashes.of(data)), ()), lists)
     about = CaseSubject(

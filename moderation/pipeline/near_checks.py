@@ -62,11 +62,11 @@ def counted(
     if not over:
         return None
     about = _recent().filter(client=by.client, item__in=over)
-    told = about.values_list("verdict", flat=True)
+    verdicts = about.values_list("verdict", flat=True)
     for pk in sorted(over - set(about.filter(alarmed=True).values_list("item", flat=True))):
         about.filter(item=pk, content=content).update(alarmed=True)
         _raise_alarm(by, pk)
-    return strictest([Verdict.REVIEW, verdict, *map(Verdict, told.distinct())])
+    return strictest([Verdict.REVIEW, verdict, *map(Verdict, verdicts.distinct())])
 
 
 def alarms() -> QuerySet[NearCheck, Any]:

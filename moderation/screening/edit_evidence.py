@@ -72,7 +72,7 @@ def scaled(calibrated: int, share: float) -> int:
 class EditEvidence:
     """The variant of a picture that a hash speaks for: its number, and the bits that differ.
 
-    ``detailed``: whether the variant shows enough to be told from most other pictures.
+    ``detailed``: whether the variant differs enough from most other pictures.
     """
 
     variant: int

@@ -37,7 +37,7 @@ UNREADABLE: Final = (UserError, OSError, av.error.FFmpegError)
 logger = logging.getLogger(__name__)
 
 
-def screen(subject: Content | Item, policies: Policies) -> Screening:
+def screen(source: Content | Item, policies: Policies) -> Screening:
     """Compare content, or a stored image or video, with the enabled lists.
 
     ``policies``: see ``policies.current``. Never raises: if screening breaks, that is logged, and
@@ -46,9 +46,9 @@ def screen(subject: Content | Item, policies: Policies) -> Screening:
     try:
         # A savepoint: the caller opens a case even after an SQL error in here.
         with transaction.atomic():
-            return _screen(subject if isinstance(subject, Content) else of_item(subject), policies)
+            return _screen(source if isinstance(source, Content) else of_item(source), policies)
     except Exception:
-        logger.exception("%s could not be screened; it is withheld", subject)
+        logger.exception("%s could not be screened; it is withheld", source)
         return Screening(
             Verdict.REVIEW,
             list_versions=_versions(policies),

@@ -36,7 +36,7 @@ LONG_SIDE: Final = 384
 """Pixels of a video's frames, as they are indexed."""
 
 STRETCH: Final = 20
-"""Frames of a video whose borders are looked for together."""
+"""Frames of a video whose borders are detected together."""
 
 KEPT_SIDE: Final = 192
 """Pixels of frames that are kept in memory until they are compared."""

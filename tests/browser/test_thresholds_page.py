@@ -182,6 +182,6 @@ def test_the_page_of_a_scan_follows_it_to_its_end(open_page: OpenPage, lead: Use
     page = enter(open_page, lead, f"scans/{scan.pk}/")
     expect(page.get_by_text("1 of 2 items")).to_be_visible()
     RetroScan.objects.update(state="done", done=2, found=7)
-    expect(page.get_by_text("2 items looked for")).to_be_visible()
+    expect(page.get_by_text("2 items searched for")).to_be_visible()
     expect(page.locator("dd", has_text="7")).to_be_visible()
     expect(page.locator("[data-unfinished][hx-get]")).to_have_count(0)

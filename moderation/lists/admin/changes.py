@@ -46,15 +46,15 @@ class ListChangeAdmin(RoleModelAdmin):
     list_display = ["number", "list_name", "shown_weakens", "asked_by", "shown_state", "created_at"]
     list_display_links = ["number"]
     list_filter = ["state"]
-    told = [
+    shown_fields = [
         "list", "list_name", "command", "shown_weakens", "shown_arguments", "reason", "asked_by",
         "created_at", "expires_at", "shown_state", "decided_by", "decided_at", "answer",
     ]  # fmt: skip
-    readonly_fields = told
+    readonly_fields = shown_fields
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         asked = ["decision", "because"] if self.has_change_permission(request, obj) else []
-        return [*self.told, *asked]
+        return [*self.shown_fields, *asked]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         waits = obj is None or obj.state == ListChange.State.WAITING

@@ -55,7 +55,7 @@ KNOWN: Final = (
 
 
 def detect(head: bytes) -> Format:
-    """The format of a file from its first bytes (64 KiB at most are looked at).
+    """The format of a file from its first bytes (at most 64 KiB).
 
     Raises UnknownFormat.
     """
