@@ -149,7 +149,7 @@ def test_a_raised_threshold_sends_the_next_upload_to_review(
     expect(page.locator("[data-preview-part]")).to_contain_text("add 1 and drop 0 cases")
     page.get_by_label("Reason").fill("the sample was all right")
     page.get_by_role("button", name="Apply").click()
-    expect(page.get_by_text("The threshold is 36 now.")).to_be_visible()
+    expect(page.get_by_text("The threshold is now 36.")).to_be_visible()
     expect(page.locator("[data-current]")).to_have_text("now 36")
 
     assert pictures.add_ready_image(data=pictures.png(nearer)).status == Status.QUARANTINED
