@@ -70,8 +70,8 @@ def register(name: str, path: str) -> None:
 
 @cache
 def kinds() -> Mapping[str, ItemKind]:
-    """Name → kind."""
-    return {name: import_string(path) for name, path in _paths.items()}
+    """Name → kind, images first: rows of several kinds are locked in this order."""
+    return {name: import_string(path) for name, path in sorted(_paths.items())}
 
 
 def kind_of(item: Item | type[Item]) -> ItemKind:

@@ -19,7 +19,8 @@ from django.db.models import QuerySet
 from gallery.imaging.decoding.limits import TooLarge
 from gallery.imaging.decoding.sniffing import sniff
 from gallery.items.file_storage import undo_files
-from gallery.items.models import Image
+from gallery.items.item import Item
+from gallery.items.kinds import kinds
 from gallery.net.fetching import fetch_into
 from gallery.shared.errors import Conflict, NotFound, UserError
 from moderation.access.permissions import Actor, check
@@ -28,7 +29,6 @@ from moderation.lists import item_reading, list_writes
 from moderation.lists.item_reading import NewItem
 from moderation.lists.models import BannedFingerprint, BannedHash, BannedItem, BannedList
 from videos import conf as video_conf
-from videos.models import Video
 
 HEAD_BYTES = 4096
 """Bytes that tell a picture from another file."""
@@ -82,24 +82,27 @@ def add_picture(
     return _add_one(by, list_id, item_reading.of_bytes(data, facts), reason)
 
 
-def add_image(
-    *, by: Actor, list_id: int, image_id: int, reason: str = "", **facts: Any
+def add_stored(
+    *, by: Actor, list_id: int, kind: str, item_id: int, reason: str = "", **facts: Any
 ) -> BannedItem:
-    """Add a gallery image, which stays in the gallery. Raises as ``add_picture``."""
+    """Add a stored image or video, which stays where it is.
+
+    Raises ``NotAllowed``, ``NotFound``, and ``Conflict`` for one that is on the list or not
+    described.
+    """
     check(by, "edit items")
-    image = Image.objects.filter(pk=image_id).first()
-    if image is None:
-        raise NotFound(f"There is no image {image_id}.", field="image_id")
-    return _add_one(by, list_id, item_reading.of_image(image, facts), reason)
+    item = kinds()[kind].rows([item_id]).first()
+    if item is None:
+        raise NotFound(f"There is no {kind} {item_id}.", field=f"{kind}_id")
+    return _add_one(by, list_id, item_reading.of_stored(item, facts), reason)
 
 
-def add_images(
-    *, by: Actor, list_id: int, images: QuerySet[Image], reason: str = "", **facts: Any
+def add_all_stored(
+    *, by: Actor, list_id: int, items: QuerySet[Any], reason: str = "", **facts: Any
 ) -> AddResult:
-    """Add gallery images; each succeeds or fails alone."""
+    """Add stored images or videos; each succeeds or fails alone."""
     check(by, "edit items")
-    made = [_attempt(item_reading.of_image, one, facts) for one in images]
-    return add(by=by, list_id=list_id, made=made, reason=reason)
+    return add(by=by, list_id=list_id, made=[_attempt(one, facts) for one in items], reason=reason)
 
 
 def add_file(*, by: Actor, list_id: int, file: File, reason: str = "", **facts: Any) -> BannedItem:
@@ -123,30 +126,6 @@ def add_link(*, by: Actor, list_id: int, url: str, reason: str = "", **facts: An
         return _add_one(by, list_id, _of_file(fetched, facts), reason)
 
 
-def add_video(
-    *, by: Actor, list_id: int, video_id: int, reason: str = "", **facts: Any
-) -> BannedItem:
-    """Add an indexed video, which stays where it is.
-
-    Raises ``NotAllowed``, ``NotFound``, and ``Conflict`` for one that is on the list or not
-    indexed.
-    """
-    check(by, "edit items")
-    video = Video.objects.filter(pk=video_id).first()
-    if video is None:
-        raise NotFound(f"There is no video {video_id}.", field="video_id")
-    return _add_one(by, list_id, item_reading.of_video(video, facts), reason)
-
-
-def add_videos(
-    *, by: Actor, list_id: int, videos: QuerySet[Video], reason: str = "", **facts: Any
-) -> AddResult:
-    """Add indexed videos; each succeeds or fails alone."""
-    check(by, "edit items")
-    made = [_attempt(item_reading.of_video, one, facts) for one in videos]
-    return add(by=by, list_id=list_id, made=made, reason=reason)
-
-
 def _of_file(file: File, facts: dict[str, Any]) -> NewItem:
     file.seek(0)
     head = file.read(HEAD_BYTES)
@@ -161,12 +140,11 @@ def _of_file(file: File, facts: dict[str, Any]) -> NewItem:
     return item_reading.of_bytes(file.read(), facts)
 
 
-def _attempt(read: Any, subject: Image | Video, facts: dict[str, Any]) -> NewItem | UserError:
+def _attempt(item: Item, facts: dict[str, Any]) -> NewItem | UserError:
     try:
-        entry: NewItem = read(subject, dict(facts))
+        return item_reading.of_stored(item, dict(facts))
     except UserError as error:
         return error
-    return entry
 
 
 def _add_one(by: Actor, list_id: int, entry: NewItem, reason: str) -> BannedItem:

@@ -20,7 +20,7 @@ from gallery.imaging.descriptors.base import COPY_VERSION, HASHES_VERSION, Descr
 from gallery.imaging.descriptors.pdq import LOW_QUALITY, to_hex
 from gallery.imaging.frame_selection import TimedHash, select_frames
 from gallery.items import conf, file_storage, versions
-from gallery.items.item import Status
+from gallery.items.item import Item, Status
 from gallery.items.models import Image, ImageFingerprint
 from gallery.items.preprocessing import Hashes
 from gallery.shared.errors import Conflict, UserError
@@ -180,6 +180,11 @@ def of_video(video: Video, facts: dict[str, Any]) -> NewItem:
         raise Conflict(f"Video {video.pk} is {video.status}: its frames are not indexed.")
     frames = list(video.frames.filter(weight__gt=0).order_by("t0", "view"))
     return _of_frames(_exact(video), frames, _thumbnail(video), facts)
+
+
+def of_stored(item: Item, facts: dict[str, Any]) -> NewItem:
+    """From a stored image or video. Raises ``Conflict`` for one that is not described."""
+    return of_video(item, facts) if isinstance(item, Video) else of_image(cast(Image, item), facts)
 
 
 def of_file(file: File, facts: dict[str, Any]) -> NewItem:

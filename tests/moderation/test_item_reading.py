@@ -70,7 +70,7 @@ def told(item: BannedItem) -> tuple[set[str], list[int], list[int]]:
 
 def test_a_video_that_is_indexed_here() -> None:
     video = ready_video()
-    item = item_adding.add_video(by=ADMIN, list_id=make_list().pk, video_id=video.pk)
+    item = item_adding.add_stored(by=ADMIN, list_id=make_list().pk, kind="video", item_id=video.pk)
     exact, hashes, vectors = told(item)
     assert exact == {video.md5, video.sha1, video.sha256}
     assert item.media == "video"
@@ -88,7 +88,9 @@ def test_a_videos_file_is_read_as_indexing_reads_it() -> None:
     from_file = item_adding.add_file(
         by=ADMIN, list_id=make_list().pk, file=ContentFile(CLIP, "a.mp4")
     )
-    indexed = item_adding.add_video(by=ADMIN, list_id=make_list().pk, video_id=ready_video().pk)
+    indexed = item_adding.add_stored(
+        by=ADMIN, list_id=make_list().pk, kind="video", item_id=ready_video().pk
+    )
     assert told(from_file) == told(indexed)
     assert from_file.hashes.count() > 5
 
@@ -110,7 +112,7 @@ def test_a_hash_only_list_keeps_nothing_of_a_video(settings: Any) -> None:
 def test_a_video_that_is_not_indexed() -> None:
     video = adding.add_video(file=ContentFile(CLIP), by="tests")
     with pytest.raises(Conflict, match="not indexed"):
-        item_adding.add_video(by=ADMIN, list_id=make_list().pk, video_id=video.pk)
+        item_adding.add_stored(by=ADMIN, list_id=make_list().pk, kind="video", item_id=video.pk)
 
 
 def test_several_videos_are_one_command() -> None:
@@ -118,7 +120,7 @@ def test_several_videos_are_one_command() -> None:
     ready_video()
     adding.add_video(file=ContentFile(encode(timed(moving("moon", 1)))), by="tests")
     before = AuditEvent.objects.count()
-    added = item_adding.add_videos(by=ADMIN, list_id=row.pk, videos=Video.objects.order_by("id"))
+    added = item_adding.add_all_stored(by=ADMIN, list_id=row.pk, items=Video.objects.order_by("id"))
     assert (len(added.items), list(added.refused)) == (1, [1])
     assert AuditEvent.objects.count() == before + 1
 

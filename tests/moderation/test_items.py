@@ -220,7 +220,7 @@ def test_a_hash_only_list_leaves_no_media(settings: Any) -> None:
     data = make.png(make.photo(1))
     item = item_adding.add_picture(by=ADMIN, list_id=row.pk, data=data)
     image = make.add_ready_image(make.photo(2))
-    from_gallery = item_adding.add_image(by=ADMIN, list_id=row.pk, image_id=image.pk)
+    from_gallery = item_adding.add_stored(by=ADMIN, list_id=row.pk, kind="image", item_id=image.pk)
     assert len(hashes_of(item)["pdq"]) == len(hashes_of(from_gallery)["pdq"]) == 1
     assert (item.picture.name, from_gallery.picture.name) == ("", "")
     assert not BannedFingerprint.objects.exists()
@@ -276,18 +276,18 @@ def test_a_deleted_list_takes_its_pictures_along(settings: Any) -> None:
 def test_an_image_of_the_gallery() -> None:
     row = make_list()
     image = make.add_ready_image(make.photo(1))
-    item = item_adding.add_image(by=ADMIN, list_id=row.pk, image_id=image.pk)
+    item = item_adding.add_stored(by=ADMIN, list_id=row.pk, kind="image", item_id=image.pk)
     assert hashes_of(item)["sha256"] == [image.sha256]
     assert versions_of(item) == {("full", PIXELS_VERSION), ("full", COPY_VERSION)}
     with pytest.raises(NotFound, match="no image 4711"):
-        item_adding.add_image(by=ADMIN, list_id=row.pk, image_id=4711)
+        item_adding.add_stored(by=ADMIN, list_id=row.pk, kind="image", item_id=4711)
 
 
 def test_an_image_whose_original_was_not_kept(settings: Any) -> None:
     settings.KEEP_ORIGINALS = "none"
     image = make.add_ready_image(make.photo(1), inline=descriptors.available_names())
     assert not image.original
-    item = item_adding.add_image(by=ADMIN, list_id=make_list().pk, image_id=image.pk)
+    item = item_adding.add_stored(by=ADMIN, list_id=make_list().pk, kind="image", item_id=image.pk)
     assert hashes_of(item)["sha256"] == [image.sha256]
     assert len(hashes_of(item)["pdq"]) == 1
     assert versions_of(item) == {("full", PIXELS_VERSION), ("full", COPY_VERSION)}
@@ -302,7 +302,7 @@ def test_an_image_of_which_nothing_is_known(settings: Any) -> None:
     image = make.add_pending_image(make.photo(1))
     Image.objects.filter(pk=image.pk).update(original="")
     with pytest.raises(Conflict, match="no descriptors"):
-        item_adding.add_image(by=ADMIN, list_id=make_list().pk, image_id=image.pk)
+        item_adding.add_stored(by=ADMIN, list_id=make_list().pk, kind="image", item_id=image.pk)
 
 
 def test_several_images_are_one_command() -> None:
@@ -310,9 +310,9 @@ def test_several_images_are_one_command() -> None:
     for seed in (1, 2, 3):
         make.add_ready_image(make.photo(seed))
     first = Image.objects.earliest("id")
-    item_adding.add_image(by=ADMIN, list_id=row.pk, image_id=first.pk)
+    item_adding.add_stored(by=ADMIN, list_id=row.pk, kind="image", item_id=first.pk)
     before = AuditEvent.objects.count()
-    added = item_adding.add_images(by=ADMIN, list_id=row.pk, images=Image.objects.order_by("id"))
+    added = item_adding.add_all_stored(by=ADMIN, list_id=row.pk, items=Image.objects.order_by("id"))
     assert len(added.items) == 2
     assert list(added.refused) == [0]
     assert AuditEvent.objects.count() == before + 1
@@ -322,7 +322,7 @@ def test_several_images_are_one_command() -> None:
 def test_an_embedded_image_keeps_both_models_vectors() -> None:
     image = make.add_ready_image(make.photo(1))
     embedding.embed_images([image.pk], "copy")
-    item = item_adding.add_image(by=ADMIN, list_id=make_list().pk, image_id=image.pk)
+    item = item_adding.add_stored(by=ADMIN, list_id=make_list().pk, kind="image", item_id=image.pk)
     assert item.fingerprints.get(version=COPY_VERSION).cnn is not None
 
 
@@ -503,12 +503,16 @@ def test_who_may(command: str) -> None:
         "hashes": lambda by: item_adding.add_hashes(by=by, hashes=[("sha256", A, None)], **common),
         "batch": lambda by: item_adding.add_batch(by=by, rows=[], **common),
         "picture": lambda by: item_adding.add_picture(by=by, data=make.png(make.flat()), **common),
-        "image": lambda by: item_adding.add_image(by=by, image_id=1, **common),
-        "images": lambda by: item_adding.add_images(by=by, images=Image.objects.none(), **common),
+        "image": lambda by: item_adding.add_stored(by=by, kind="image", item_id=1, **common),
+        "images": lambda by: item_adding.add_all_stored(
+            by=by, items=Image.objects.none(), **common
+        ),
         "file": lambda by: item_adding.add_file(by=by, file=ContentFile(b"x"), **common),
         "link": lambda by: item_adding.add_link(by=by, url="http://127.0.0.1:9/", **common),
-        "video": lambda by: item_adding.add_video(by=by, video_id=1, **common),
-        "videos": lambda by: item_adding.add_videos(by=by, videos=Image.objects.none(), **common),
+        "video": lambda by: item_adding.add_stored(by=by, kind="video", item_id=1, **common),
+        "videos": lambda by: item_adding.add_all_stored(
+            by=by, items=Image.objects.none(), **common
+        ),
         "retire": lambda by: item_changing.retire(by=by, items=everything, reason="x"),
         "activate": lambda by: item_changing.activate(by=by, items=everything, reason="x"),
         "move": lambda by: item_changing.move(by=by, items=everything, reason="x", **common),

@@ -312,5 +312,7 @@ def test_an_item_is_made_of_all_that_its_file_shows() -> None:
     other = make_list(action=Action.SHADOW)
     Image.objects.update(original="")
     rows = Image.objects.filter(pk=image.pk)
-    (made,) = item_adding.add_images(by=ADMIN, list_id=other.pk, images=rows, reason="test").items
+    (made,) = item_adding.add_all_stored(
+        by=ADMIN, list_id=other.pk, items=rows, reason="test"
+    ).items
     assert made.hashes.filter(kind="pdq").count() == 3

@@ -73,7 +73,7 @@ def test_a_part_of_a_banned_picture_is_found_by_copy() -> None:
 def test_the_same_film_is_found_by_its_pictures() -> None:
     on = make_list()
     original = add(encode(timed(film())))
-    item = item_adding.add_video(by=ADMIN, list_id=on.pk, video_id=original.pk)
+    item = item_adding.add_stored(by=ADMIN, list_id=on.pk, kind="video", item_id=original.pk)
     assert item.media == BannedItem.Media.VIDEO
     again = add(encode(timed(film()), "webm"))
     assert again.status == "quarantined"

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from gallery.admin.item_admin import ItemAdmin
 from gallery.admin.selection import CHANGED, Selection
-from gallery.items.models import Image
+from gallery.items.kinds import ItemKind, kinds
 from gallery.shared.errors import UserError
 from moderation.access.permissions import actor_of, can
 from moderation.lists import item_adding
-from moderation.lists.item_adding import AddResult
 from moderation.lists.models import BannedList, RetroScan
-from videos.models import Video
 
 ACTION: Final = "add_to_banned_list"
 LABEL: Final = "Add to a banned list"
@@ -42,9 +40,9 @@ class BanForm(forms.Form):
     )  # fmt: skip
 
 
-def attach(model: type[Model], add: Callable[..., AddResult], name: str) -> None:
+def attach(kind: ItemKind) -> None:
     """Give the admin of images or videos the action, for those who may edit items."""
-    model_admin: Any = admin.site.get_model_admin(model)
+    model_admin: Any = admin.site.get_model_admin(kind.model)
 
     def may(request: HttpRequest, obj: Any = None) -> bool:
         return can(actor_of(request), "edit items")
@@ -53,14 +51,14 @@ def attach(model: type[Model], add: Callable[..., AddResult], name: str) -> None
     def add_to_banned_list(
         own: Any, request: HttpRequest, queryset: QuerySet[Any]
     ) -> HttpResponseBase | None:
-        return _asked_or_done(own, request, queryset, add, name)
+        return _asked_or_done(own, request, queryset)
 
     model_admin.has_ban_permission = may
     model_admin.actions = [*model_admin.actions, add_to_banned_list]
 
 
 def _asked_or_done(
-    own: Any, request: HttpRequest, rows: QuerySet[Any], add: Callable[..., AddResult], name: str
+    own: ItemAdmin, request: HttpRequest, rows: QuerySet[Any]
 ) -> HttpResponseBase | None:
     """The confirmation page; after it is confirmed, one call of a service."""
     if not can(actor_of(request), "edit items"):
@@ -75,36 +73,31 @@ def _asked_or_done(
         messages.warning(request, CHANGED)
     elif form.is_valid():
         shown = own.model.objects.filter(pk__in=selection.ids)
-        return _add(request, shown, add, name, form.cleaned_data)
+        return _add(request, shown, form.cleaned_data)
     context = {
         **own.admin_site.each_context(request),
-        "title": f"Add {count} {name}{'' if count == 1 else 's'} to a banned list",
+        "title": f"Add {own.item_kind.count_text(count)} to a banned list",
         "opts": own.opts,
         "form": form,
         "count": count,
         "token": selection.token,
-        "name": name,
+        "name": own.item_kind.name,
         "action": ACTION,
         "rows": rows[:ROWS_SHOWN],
         "more": max(0, count - ROWS_SHOWN),
         "select_across": request.POST.get("select_across") == "1",
         "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
-        "change_url": f"admin:{own.opts.app_label}_{own.opts.model_name}_change",
-        "list_url": f"admin:{own.opts.app_label}_{own.opts.model_name}_changelist",
+        "change_url": own.item_kind.admin_view("change"),
+        "list_url": own.item_kind.admin_view("changelist"),
     }
     return TemplateResponse(request, "moderation/lists/ban.html", context)
 
 
-def _add(
-    request: HttpRequest, rows: QuerySet[Any], add: Callable[..., AddResult], name: str, chosen: Any
-) -> HttpResponseBase | None:
+def _add(request: HttpRequest, rows: QuerySet[Any], chosen: Any) -> HttpResponseBase | None:
     to = chosen["to"]
     try:
-        added = add(
-            by=actor_of(request),
-            list_id=to.pk,
-            reason=chosen["why"],
-            **{f"{name}s": rows},
+        added = item_adding.add_all_stored(
+            by=actor_of(request), list_id=to.pk, reason=chosen["why"], items=rows
         )
     except UserError as error:
         messages.error(request, error.message)
@@ -123,5 +116,5 @@ def _add(
     return redirect("console:scan", pk=scan.pk) if scan and count else None
 
 
-attach(Image, item_adding.add_images, "image")
-attach(Video, item_adding.add_videos, "video")
+for item_kind in kinds().values():
+    attach(item_kind)

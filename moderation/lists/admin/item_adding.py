@@ -14,6 +14,7 @@ from unfold.widgets import (
 )
 
 from gallery.admin.adding import FilesField, FilesWidget
+from gallery.items.kinds import kinds
 from gallery.shared.errors import Conflict, UserError
 from moderation.access.permissions import Actor
 from moderation.lists import item_adding
@@ -118,10 +119,9 @@ def add_items(cleaned: Mapping[str, Any], *, by: Actor) -> Iterator[AddedRow]:
         yield _attempt(file.name, item_adding.add_file, file=file, **common)
     for url in cleaned["urls"]:
         yield _attempt(url, item_adding.add_link, url=url, **common)
-    for pk in cleaned["images"]:
-        yield _attempt(f"image {pk}", item_adding.add_image, image_id=pk, **common)
-    for pk in cleaned["videos"]:
-        yield _attempt(f"video {pk}", item_adding.add_video, video_id=pk, **common)
+    for kind in kinds():
+        for pk in cleaned[f"{kind}s"]:
+            yield _attempt(f"{kind} {pk}", item_adding.add_stored, kind=kind, item_id=pk, **common)
 
 
 def _add_hashes(cleaned: Mapping[str, Any], *, by: Actor) -> Iterator[AddedRow]:

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from gallery.api.fields import PictureUrlField
 from gallery.api.schema import answers, json, json_or_files
 from gallery.api.serializers import ConflictSerializer
+from gallery.items.kinds import kinds
 from gallery.shared.errors import NotFound, UserError
 from moderation.access.api import MAX_IDS, MAX_NOTE, SCOPE, IdField, ReasonField, caller
 from moderation.access.permissions import Actor
@@ -317,10 +318,9 @@ def add(by: Actor, list_id: int, asked: dict[str, Any]) -> BannedItem:
         return item_adding.add_file(file=asked["file"], **common)
     if "url" in asked:
         return item_adding.add_link(url=asked["url"], **common)
-    if "image_id" in asked:
-        return item_adding.add_image(image_id=asked["image_id"], **common)
-    if "video_id" in asked:
-        return item_adding.add_video(video_id=asked["video_id"], **common)
+    for kind in kinds():
+        if f"{kind}_id" in asked:
+            return item_adding.add_stored(kind=kind, item_id=asked[f"{kind}_id"], **common)
     return item_adding.add_hashes(hashes=asked["hashes"], **common)
 
 
