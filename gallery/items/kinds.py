@@ -66,6 +66,7 @@ class ItemKind:
 def register(name: str, path: str) -> None:
     """Called by an app that is ready. ``path`` names the ``ItemKind``, imported on first use."""
     _paths[name] = path
+    kinds.cache_clear()
 
 
 @cache

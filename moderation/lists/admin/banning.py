@@ -16,11 +16,13 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from gallery.admin.item_admin import ItemAdmin
 from gallery.admin.selection import CHANGED, Selection
-from gallery.items.kinds import ItemKind, kinds
+from gallery.items.image_kind import IMAGE
+from gallery.items.kinds import ItemKind
 from gallery.shared.errors import UserError
 from moderation.access.permissions import actor_of, can
 from moderation.lists import item_adding
 from moderation.lists.models import BannedList, RetroScan
+from videos.items.video_kind import VIDEO
 
 ACTION: Final = "add_to_banned_list"
 LABEL: Final = "Add to a banned list"
@@ -116,5 +118,5 @@ def _add(request: HttpRequest, rows: QuerySet[Any], chosen: Any) -> HttpResponse
     return redirect("console:scan", pk=scan.pk) if scan and count else None
 
 
-for item_kind in kinds().values():
-    attach(item_kind)
+attach(IMAGE)
+attach(VIDEO)
