@@ -77,12 +77,13 @@ def test_add_search_delete_search(service: Service, web: HttpServer) -> None:
     assert counts["ready"] == before["ready"] + 60
     assert counts["failed"] == before["failed"]
 
+    # Each copy of every third picture: how many are found of many is measured elsewhere.
     missed = [
         (name, kind, match_type)
         for match_type, threshold, kinds in ASKED
-        for kind in kinds
-        for name, image in pictures.items()
-        if nearest(service, COPIES[kind](image), match_type, threshold)[:1] != [name]
+        for number, kind in enumerate(kinds)
+        for name in names[number % 3 :: 3]
+        if nearest(service, COPIES[kind](pictures[name]), match_type, threshold)[:1] != [name]
     ]
     assert missed == []
 
