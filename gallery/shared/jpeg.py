@@ -16,7 +16,6 @@ class Quality(IntEnum):
     RENDITION = 82
     CASE_PICTURE = 85
     COMPARISON = 88
-    SAMPLE = 90
 
 
 def encode_jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
