@@ -17,8 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from gallery.imaging import descriptors, geometry, local_features
 from gallery.imaging.descriptors.base import COPY_VERSION, Vector
-from gallery.imaging.descriptors.copy import PART_VIEWS
-from gallery.imaging.descriptors.copy import view_squares as squares_of
+from gallery.imaging.descriptors.copy import PART_VIEWS, view_squares
 from gallery.imaging.image_registration import Registration
 from gallery.imaging.local_features import LocalFeatures
 from gallery.imaging.pixels import Pixels
@@ -93,7 +92,7 @@ class _Query:
             whole = [vector for name, vector in query.vectors.items() if name not in PART_VIEWS]
             part = [vector for name, vector in query.vectors.items() if name in PART_VIEWS]
             return cls(frame, whole, part, query.features)
-        squares = squares_of(frame.rgb)
+        squares = view_squares(frame.rgb)
         return cls(
             frame, list(model.embed([squares[name] for name in squares if name not in PART_VIEWS]))
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -68,27 +68,6 @@ class DescribedQuery:
     hash_frames: NDArray[np.intp]
 
 
-@dataclass(slots=True)
-class _ViewCollector:
-    """Views whose vectors and hashes are still to be computed."""
-
-    squares: list[Pixels] = field(default_factory=list)
-    vector_frames: list[int] = field(default_factory=list)
-    parts: list[bool] = field(default_factory=list)
-    hashes: list[Pixels] = field(default_factory=list)
-    hash_frames: list[int] = field(default_factory=list)
-
-    def add_square(self, frame: int, pixels: Pixels, part: bool = False) -> None:
-        self.squares.append(pixels)
-        self.vector_frames.append(frame)
-        self.parts.append(part)
-
-    def add_hashes(self, frame: int, rgb: Pixels, variants: Sequence[int]) -> None:
-        for bits in query_hashes(rgb, variants):
-            self.hashes.append(bits)
-            self.hash_frames.append(frame)
-
-
 def still_frame(rgb: Pixels) -> QueryFrame:
     """The query frame of a picture; ``picture`` is without its plain margins."""
     picture = cropped(rgb, trim(rgb))
@@ -111,12 +90,9 @@ def sample_footage(frames: Iterable[DecodedFrame]) -> list[QueryFrame]:
 def describe_still(frame: QueryFrame, embed: Embed) -> DescribedQuery:
     """Vectors of the whole, trimmed and quartered picture; hashes turned and mirrored in all
     ways."""
-    seen = _ViewCollector()
-    for name, pixels in view_squares(frame.rgb).items():
-        seen.add_square(0, pixels, part=name in PART_VIEWS)
-    for rgb in _views_of(frame):
-        seen.add_hashes(0, rgb, range(TURNS))
-    return _described([frame], seen, embed)
+    squares = [(0, rgb, name in PART_VIEWS) for name, rgb in view_squares(frame.rgb).items()]
+    hashes = [(0, one) for rgb in _views_of(frame) for one in query_hashes(rgb, range(TURNS))]
+    return _described([frame], squares, hashes, embed)
 
 
 def describe_footage(frames: Sequence[QueryFrame], embed: Embed) -> DescribedQuery:
@@ -124,14 +100,11 @@ def describe_footage(frames: Sequence[QueryFrame], embed: Embed) -> DescribedQue
 
     Vectors ignore mirroring.
     """
-    seen = _ViewCollector()
-    for number, frame in enumerate(frames):
-        if not frame.votes:
-            continue
-        for rgb in _views_of(frame):
-            seen.add_square(number, square(rgb))
-            seen.add_hashes(number, rgb, _UPRIGHT_AND_MIRRORED)
-    return _described(frames, seen, embed)
+    voting = [(number, frame) for number, frame in enumerate(frames) if frame.votes]
+    views = [(number, rgb) for number, frame in voting for rgb in _views_of(frame)]
+    squares = [(number, square(rgb), False) for number, rgb in views]
+    hashes = [(n, one) for n, rgb in views for one in query_hashes(rgb, _UPRIGHT_AND_MIRRORED)]
+    return _described(frames, squares, hashes, embed)
 
 
 def query_hashes(rgb: Pixels, variants: Sequence[int]) -> list[Pixels]:
@@ -152,15 +125,21 @@ def _views_of(frame: QueryFrame) -> list[Pixels]:
     return [frame.picture, frame.rgb]
 
 
-def _described(frames: Sequence[QueryFrame], seen: _ViewCollector, embed: Embed) -> DescribedQuery:
+def _described(
+    frames: Sequence[QueryFrame],
+    squares: Sequence[tuple[int, Pixels, bool]],
+    hashes: Sequence[tuple[int, Pixels]],
+    embed: Embed,
+) -> DescribedQuery:
+    """``squares``: (frame, pixels, whether it is a part). ``hashes``: (frame, 32 bytes)."""
     return DescribedQuery(
         times=np.array([frame.t for frame in frames], np.int64),
         weights=np.array([float(frame.votes) for frame in frames]),
-        vectors=_embedded(seen.squares, embed),
-        vector_frames=np.array(seen.vector_frames, np.intp),
-        parts=np.array(seen.parts, np.bool_),
-        hashes=np.array(seen.hashes, np.uint8).reshape(-1, 32),
-        hash_frames=np.array(seen.hash_frames, np.intp),
+        vectors=_embedded([pixels for _, pixels, _ in squares], embed),
+        vector_frames=np.array([frame for frame, _, _ in squares], np.intp),
+        parts=np.array([part for _, _, part in squares], np.bool_),
+        hashes=np.array([one for _, one in hashes], np.uint8).reshape(-1, 32),
+        hash_frames=np.array([frame for frame, _ in hashes], np.intp),
     )
 
 

@@ -102,11 +102,11 @@ def _grey(image: Image.Image) -> tuple[Pixels, bool]:
     unsigned = image.mode == "I" and bool(image.info.get(UNSIGNED, False))
     if unsigned:
         values = values.view(np.uint32)
-    grey, cut = _stretched(values)
+    grey, cut = stretched(values)
     return (255 - grey if inverted else grey), not (inverted or cut or unsigned or swapped)
 
 
-def _stretched(stored: NDArray[np.generic]) -> tuple[Pixels, bool]:
+def stretched(stored: NDArray[np.generic], *, cut_outliers: bool = True) -> tuple[Pixels, bool]:
     """Values without a white point, stretched over their range; and whether outliers were cut.
 
     A few values far outside would otherwise turn all others into one grey.
@@ -115,10 +115,11 @@ def _stretched(stored: NDArray[np.generic]) -> tuple[Pixels, bool]:
     if np.isnan(values).all():
         return np.zeros(values.shape, np.uint8), False
     low, high = np.nanmin(values), np.nanmax(values)
-    inner_low, inner_high = np.nanpercentile(values, [_OUTLIERS, 100 - _OUTLIERS])
-    reach = _OUTLIER_RANGE * (inner_high - inner_low)
     cut = False
-    if reach > 0 and (low < inner_low - reach or high > inner_high + reach):
-        low, high, cut = max(low, inner_low), min(high, inner_high), True
+    if cut_outliers:
+        inner_low, inner_high = np.nanpercentile(values, [_OUTLIERS, 100 - _OUTLIERS])
+        reach = _OUTLIER_RANGE * (inner_high - inner_low)
+        if reach > 0 and (low < inner_low - reach or high > inner_high + reach):
+            low, high, cut = max(low, inner_low), min(high, inner_high), True
     scaled = (values - low) * (255.0 / (high - low) if high > low else 0.0)
     return np.nan_to_num(scaled).round().clip(0, 255).astype(np.uint8), cut

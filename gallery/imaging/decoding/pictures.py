@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
 from gallery.imaging.decoding.colour import as_rgb, stored
-from gallery.imaging.decoding.layers import Layers, blend, layers_of
+from gallery.imaging.decoding.layers import Layers, blend, layers_of, stretched
 from gallery.imaging.pixels import Pixels, fitted_size
 from gallery.shared.jpeg import Quality, encode_jpeg
 
@@ -224,10 +224,4 @@ def _to_8_bits(image: Image.Image) -> Pixels:
     values = np.asarray(image)
     if image.mode.startswith("I;16"):
         return (values >> 8).astype(np.uint8)
-    values = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
-    if np.isnan(values).all():
-        return np.zeros(values.shape, np.uint8)
-    low, high = np.nanmin(values), np.nanmax(values)
-    scaled = (values - low) * (255.0 / (high - low) if high > low else 0.0)
-    stretched: Pixels = np.nan_to_num(scaled).round().astype(np.uint8)
-    return stretched
+    return stretched(values, cut_outliers=False)[0]
