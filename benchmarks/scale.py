@@ -101,7 +101,7 @@ def fill(world: World) -> tuple[float, float]:
 
 def _copy(cursor: Any, first: int, rows: Sequence[Columns]) -> None:
     """Image ``n`` has the fingerprints 2n − 1 (pixels) and 2n (clip)."""
-    from gallery.imaging.descriptors import PIXELS_VERSION
+    from gallery.imaging.descriptors.base import PIXELS_VERSION
     from gallery.items.vectors import encode
     from gallery.shared.binary_copy import write_rows
 
@@ -128,7 +128,7 @@ def _copy(cursor: Any, first: int, rows: Sequence[Columns]) -> None:
 
 def measure(world: World, queries: int = QUERIES) -> dict[str, Recalled]:
     """Each match type's searches by index, against the same searches done exactly."""
-    from gallery.imaging.descriptors import PIXELS_VERSION
+    from gallery.imaging.descriptors.base import PIXELS_VERSION
 
     asked = [world.row() for _ in range(queries)]
     found = {}

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST
 from gallery.api import legacy_body
 from gallery.api.serializers import file_url
 from gallery.imaging.decoding.limits import NotAnImage
-from gallery.imaging.descriptors.haar import FlatPicture
+from gallery.imaging.descriptors.base import FlatPicture
 from gallery.items import adding
 from gallery.net.transport import FetchFailed
 from gallery.search import image_search

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from gallery.imaging import decoding
 from gallery.imaging.decoding.pictures import Picture
-from gallery.imaging.descriptors.haar import FlatPicture
+from gallery.imaging.descriptors.base import FlatPicture
 from gallery.items import conf, describing, embedding, file_storage, versions
 from gallery.items.inserting import (
     AlreadyStored,

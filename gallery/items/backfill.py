@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from gallery.imaging import decoding, descriptors
 from gallery.imaging.decoding.pictures import Picture
-from gallery.imaging.descriptors import Columns, Descriptor
+from gallery.imaging.descriptors.base import Columns, Descriptor
 from gallery.items import conf, describing, embedding, file_storage, versions
 from gallery.items.item import PUBLISHED
 from gallery.items.models import ClipVersion, Image, ImageFingerprint

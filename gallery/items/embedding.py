@@ -16,7 +16,7 @@ from django_q.tasks import async_task
 
 from gallery.imaging import decoding, descriptors
 from gallery.imaging.decoding.pictures import Picture
-from gallery.imaging.descriptors import Columns, ColumnsByVersion, Descriptor
+from gallery.imaging.descriptors.base import Columns, ColumnsByVersion, Descriptor
 from gallery.items import conf, file_storage, versions
 from gallery.items.fingerprint_storage import store_fingerprints
 from gallery.items.item import Status

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection
 
-from gallery.imaging.descriptors import Columns, ColumnsByVersion
+from gallery.imaging.descriptors.base import Columns, ColumnsByVersion
 from gallery.items.vectors import encode
 from gallery.shared.binary_copy import write_rows
 

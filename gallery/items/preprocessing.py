@@ -19,13 +19,8 @@ from gallery.imaging.decoding import decode
 from gallery.imaging.decoding.limits import PictureLimits
 from gallery.imaging.decoding.pictures import ImageInfo, Picture
 from gallery.imaging.decoding.rendered_pictures import FULL_VIEW, VIDEO_VIEW, rendered_pictures
-from gallery.imaging.descriptors import (
-    Columns,
-    ColumnsByVersion,
-    Descriptor,
-    pdq,
-)
-from gallery.imaging.descriptors.base import HASHES_VERSION
+from gallery.imaging.descriptors import pdq
+from gallery.imaging.descriptors.base import HASHES_VERSION, Columns, ColumnsByVersion, Descriptor
 from gallery.imaging.descriptors.pdq import to_hex
 from gallery.imaging.frame_selection import TimedHash, select_frames
 from gallery.items.processes import obey_parent

@@ -13,8 +13,7 @@ import orjson
 from django.db import models
 from pgvector.django import BitField, HalfVectorField, HnswIndex, VectorField
 
-from gallery.imaging.descriptors import PIXELS_VERSION
-from gallery.imaging.descriptors.base import CNN_DIMENSIONS, COPY_VERSION
+from gallery.imaging.descriptors.base import CNN_DIMENSIONS, COPY_VERSION, PIXELS_VERSION
 
 
 class Fingerprint(models.Model):

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from gallery.imaging import descriptors
-from gallery.imaging.descriptors import ColumnsByVersion, Descriptor
+from gallery.imaging.descriptors.base import ColumnsByVersion, Descriptor
 from gallery.items.models import ClipVersion, ImageFingerprint
 from gallery.shared.errors import Unavailable
 

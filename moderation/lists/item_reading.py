@@ -15,8 +15,14 @@ from django.core.files.base import File
 
 from gallery.imaging import decoding, descriptors
 from gallery.imaging.decoding.rendered_pictures import FULL_VIEW, rendered_pictures
-from gallery.imaging.descriptors import Columns, Descriptor, pdq
-from gallery.imaging.descriptors.base import COPY_VERSION, HASHES_VERSION, DescribablePicture
+from gallery.imaging.descriptors import pdq
+from gallery.imaging.descriptors.base import (
+    COPY_VERSION,
+    HASHES_VERSION,
+    Columns,
+    DescribablePicture,
+    Descriptor,
+)
 from gallery.imaging.descriptors.pdq import LOW_QUALITY, to_hex
 from gallery.imaging.frame_selection import TimedHash, select_frames
 from gallery.items import conf, file_storage, versions

@@ -13,7 +13,8 @@ from django.db import connection, transaction
 from django_q.models import OrmQ
 
 from gallery.imaging.decoding.limits import NotAnImage, TooLarge
-from gallery.imaging.descriptors import PIXELS, FlatPicture
+from gallery.imaging.descriptors import PIXELS
+from gallery.imaging.descriptors.base import FlatPicture
 from gallery.items import adding, describing, embedding, signals
 from gallery.items.models import Image, ImageDetail, ImageFingerprint
 from gallery.net.transport import FetchFailed

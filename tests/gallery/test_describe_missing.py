@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from gallery.imaging import descriptors
-from gallery.imaging.descriptors.base import COPY_VERSION
+from gallery.imaging.descriptors.base import COPY_VERSION, PIXELS_VERSION
 from gallery.items import backfill, conf, embedding, versions
 from gallery.items.adding import add_image
 from gallery.items.models import ClipVersion, Image, ImageFingerprint
@@ -24,7 +24,7 @@ from tests.environment import DATA_DIR
 from tests.httpserver import HttpServer, Reply
 
 pytestmark = pytest.mark.django_db
-PIXELS = descriptors.PIXELS_VERSION
+PIXELS = PIXELS_VERSION
 COPY = COPY_VERSION
 MODELS = DATA_DIR / "models"
 

@@ -15,7 +15,7 @@ import pytest
 from django.db import connection
 from numpy.typing import NDArray
 
-from gallery.imaging.descriptors import PIXELS_VERSION
+from gallery.imaging.descriptors.base import PIXELS_VERSION
 from gallery.items import versions
 from gallery.items.models import ClipVersion, Image, ImageFingerprint
 from gallery.items.vectors import encode

@@ -12,19 +12,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from gallery.imaging.descriptors.base import (
-    PIXELS_VERSION,
-    Columns,
-    ColumnsByVersion,
-    Descriptor,
-    FlatPicture,
-)
+from gallery.imaging.descriptors.base import Descriptor
 from gallery.shared.errors import Unavailable, UserError
 
 if TYPE_CHECKING:
     from gallery.imaging.descriptors.copy import Copy
-
-__all__ = ["PIXELS_VERSION", "Columns", "ColumnsByVersion", "Descriptor", "FlatPicture"]
 
 REGISTRY = {
     "imgsmlr": "gallery.imaging.descriptors.haar.Haar",

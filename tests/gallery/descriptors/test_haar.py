@@ -14,7 +14,8 @@ from PIL import Image
 from gallery.imaging.decoding import decode
 from gallery.imaging.decoding.limits import PictureLimits
 from gallery.imaging.decoding.pictures import Picture
-from gallery.imaging.descriptors import PIXELS_VERSION, FlatPicture, haar
+from gallery.imaging.descriptors import haar
+from gallery.imaging.descriptors.base import PIXELS_VERSION, FlatPicture
 from gallery.imaging.pixels import Pixels
 from gallery.shared.errors import UserError
 

@@ -15,7 +15,8 @@ from PIL import Image
 
 from gallery.imaging.decoding import decode
 from gallery.imaging.decoding.limits import PictureLimits
-from gallery.imaging.descriptors import PIXELS_VERSION, pdq
+from gallery.imaging.descriptors import pdq
+from gallery.imaging.descriptors.base import PIXELS_VERSION
 from gallery.imaging.pixels import Pixels
 from gallery.shared.errors import UserError
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gallery.imaging import descriptors
+from gallery.imaging.descriptors.base import PIXELS_VERSION
 from gallery.shared.errors import Unavailable, UserError
 from tests import tiny_clip
 from tests.environment import DATA_DIR
@@ -47,7 +48,7 @@ def test_without_settings_clip_is_off() -> None:
 
 def test_pixel_descriptors_share_a_version_and_need_nothing() -> None:
     for name in descriptors.PIXELS:
-        assert descriptors.get(name).version == descriptors.PIXELS_VERSION
+        assert descriptors.get(name).version == PIXELS_VERSION
     assert set(descriptors.prepare()) == {"clip"}
 
 
@@ -66,7 +67,7 @@ def test_clip_with_weights_comes_last(tmp_path: Path) -> None:
     assert descriptors.prepare() == {}
     clip = descriptors.get("clip")
     assert clip.version.startswith("clip/tiny/") and clip.version.endswith("/fp32")
-    assert clip.version != descriptors.PIXELS_VERSION
+    assert clip.version != PIXELS_VERSION
 
 
 def test_configuring_again_takes_effect(tmp_path: Path) -> None:
