@@ -60,7 +60,7 @@ class Deferred(Conflict, ABC):
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts: ``name`` is what rows and the audit say. ``user`` None: not a person.
+    """Who acts: ``name`` is what rows and the audit store. ``user`` None: not a person.
 
     ``via_key``: a program asks, perhaps for a person. ``client``: whose budget is charged.
     ``confirmed``: a second person has agreed to exactly this act.

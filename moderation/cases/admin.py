@@ -307,8 +307,8 @@ class CaseMatchAdmin(RoleModelAdmin):
     @display(description="match type and distance", header=True)
     def measured(self, match: CaseMatch) -> Sequence[str]:
         distance = f"{match.distance:.4g} of {match.threshold:.4g}"
-        said = presenters.match_in_words(match)
-        return match.match_type, " ".join([f"{distance}.", *said]) if said else distance
+        how = presenters.match_in_words(match)
+        return match.match_type, " ".join([f"{distance}.", *how]) if how else distance
 
     @display(description="verdict", label=VERDICTS)
     def shown_verdict(self, match: CaseMatch) -> str:

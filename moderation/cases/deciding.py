@@ -152,9 +152,9 @@ def _apply(
         moved = enforcement.quarantine(filter(None, map(subject_of, acting)), by)
         _note_moved(settled, moved)
     elif verb == Decision.Verb.DISMISS:
-        hidden = [step.case for step in settled if step.case.held]
-        ReviewCase.objects.filter(pk__in=[case.pk for case in hidden]).update(held=False)
-        _note_moved(settled, enforcement.release(filter(None, map(subject_of, hidden)), by))
+        withheld = [step.case for step in settled if step.case.held]
+        ReviewCase.objects.filter(pk__in=[case.pk for case in withheld]).update(held=False)
+        _note_moved(settled, enforcement.release(filter(None, map(subject_of, withheld)), by))
     if not allow:
         return
     for step in steps:
@@ -184,8 +184,8 @@ def _store(steps: Sequence[_Step]) -> None:
         cases = ReviewCase.objects.filter(pk__in=[s.case.pk for s in steps if s.after == after])
         final = after in CaseState.decided()
         if final:
-            hiding = cases.exclude(origin=ReviewCase.Origin.SHADOW)
-            hiding.update(held=after == CaseState.CONFIRMED)
+            enforced = cases.exclude(origin=ReviewCase.Origin.SHADOW)
+            enforced.update(held=after == CaseState.CONFIRMED)
         cases.update(
             state=after,
             decided_at=now if final else None,

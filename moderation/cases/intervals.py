@@ -21,7 +21,7 @@ from scipy.special import betaincinv
 Floats = NDArray[np.float64]
 
 MIN_DECIDED: Final = 30
-"""Decisions under which no share is told."""
+"""The least number of decisions for which a share is given."""
 
 
 LEVEL: Final = 0.95

@@ -231,7 +231,7 @@ THRESHOLD_MET_SQL = "m.distance <= m.threshold"
 class CaseMatch(models.Model):
     """One match of a subject with an item. Without ``case``: beyond the threshold, or in shadow.
 
-    Names and numbers are a snapshot, so that the row says why when list and item have changed.
+    Names and numbers are a snapshot, so that the row stays true when list and item change.
     """
 
     case = models.ForeignKey(
@@ -288,7 +288,7 @@ class CaseMatch(models.Model):
 
 
 class DecisionBatch(models.Model):
-    """Decisions that one person made at once, and that are undone at once."""
+    """Decisions that one person made together, and that are undone together."""
 
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     reason = models.CharField(max_length=40, blank=True)

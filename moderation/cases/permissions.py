@@ -23,7 +23,7 @@ LEAD_STATES: Final = frozenset({CaseState.CONFLICT, CaseState.ESCALATED})
 
 @dataclass(frozen=True)
 class Rule:
-    """Why somebody may not say ``verbs`` of a case.
+    """Why somebody may not decide a case by one of the ``verbs``.
 
     ``blocks``: the condition in SQL for the cases it concerns; None if it never concerns this
     person. ``sentence``: with the case's ``{state}`` and ``{holder}`` of its lock. ``forbidden``:
@@ -59,7 +59,7 @@ def decidable(cases: ReviewCaseQuerySet, by: Actor) -> ReviewCaseQuerySet:
 def refusals(
     cases: Iterable[ReviewCase], verbs: Iterable[str], by: Actor
 ) -> dict[str, list[Refusal]]:
-    """Verb → what stands in the way of each case of which that cannot be said; by one query."""
+    """Verb → a refusal for each case that cannot be decided so; by one query."""
     by_id = {case.pk: case for case in cases}
     found: dict[str, list[Refusal]] = {verb: [] for verb in verbs}
     numbers = {f"rule_{verb}": _first_rule(verb, by) for verb in found}

@@ -56,11 +56,11 @@ def sampled_for_review() -> ReviewCaseQuerySet:
 def waiting_for_review(by: Actor) -> ReviewCaseQuerySet:
     """Those that this person may review: decided and uploaded by others, not reviewed yet."""
     decisions = Decision.objects.live().filter(case=OuterRef("pk"), verb__in=FINAL)
-    said = Decision.objects.filter(case=OuterRef("pk"), undone_at=None)
+    answers = Decision.objects.filter(case=OuterRef("pk"), undone_at=None)
     return (
         sampled_for_review()
-        .exclude(Exists(said.filter(blind_review=True)))
-        .exclude(Exists(said.filter(by=by.user)))
+        .exclude(Exists(answers.filter(blind_review=True)))
+        .exclude(Exists(answers.filter(by=by.user)))
         .filter(Exists(decisions))
         .exclude(pk__in=ReviewCase.objects.filter(own_upload(by)).values("pk"))
         .order_by("decided_at", "pk")

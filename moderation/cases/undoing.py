@@ -42,13 +42,13 @@ def in_words(done: Undone) -> str:
 
 @dataclass(frozen=True)
 class UndoPlan:
-    """What undoing some batches would do. ``doomed``: the decisions, newest first.
+    """What undoing some batches would do. ``to_undo``: the decisions, newest first.
 
     ``left``: cases that stay as they are, and ``refused``: batches of which nothing would be
     undone, each with the reason. ``stay``: uploads whose status was changed since and stays.
     """
 
-    doomed: Sequence[Decision]
+    to_undo: Sequence[Decision]
     left: Mapping[int, str]
     refused: Mapping[int, str]
     stay: Sequence[Subject]
@@ -66,11 +66,11 @@ def plan(*, by: Actor, batch_ids: Iterable[int]) -> UndoPlan:
             refused[batch.pk] = error.message
     rows = _decisions(batch.pk for batch in wanted if batch.pk not in refused)
     left = _changed_since(rows)
-    doomed = [one for one in rows if one.pk not in left]
-    some = {one.batch_id for one in doomed}
+    to_undo = [one for one in rows if one.pk not in left]
+    some = {one.batch_id for one in to_undo}
     refused |= {one.batch_id: NOTHING for one in rows if one.batch_id not in some}
     cases = {one.case_id: left[one.pk] for one in rows if one.pk in left}
-    return UndoPlan(doomed, cases, refused, _moved_since(doomed))
+    return UndoPlan(to_undo, cases, refused, _moved_since(to_undo))
 
 
 def undo_batch(*, by: Actor, batch_id: int, reason: str) -> Undone:
@@ -130,24 +130,24 @@ def _decisions(batch_ids: Iterable[int]) -> list[Decision]:
 def _undo(batch: DecisionBatch, by: Actor, reason: str) -> Undone:
     decisions = _decisions([batch.pk])[::-1]
     left = _changed_since(decisions)
-    doomed = [one for one in decisions if one.pk not in left]
-    if not doomed:
+    to_undo = [one for one in decisions if one.pk not in left]
+    if not to_undo:
         raise Conflict(NOTHING)
-    moved, withdrawn = _restore(doomed, by)
+    moved, withdrawn = _restore(to_undo, by)
     now = timezone.now()
-    Decision.objects.filter(pk__in=[one.pk for one in doomed]).update(undone_at=now)
+    Decision.objects.filter(pk__in=[one.pk for one in to_undo]).update(undone_at=now)
     batch.undone_at, batch.undone_by = now, person(by)
     batch.save(update_fields=["undone_at", "undone_by"])
-    webhook_events.enqueue_reversals(doomed)
-    undone = [one.case_id for one in doomed]
+    webhook_events.enqueue_reversals(to_undo)
+    undone = [one.case_id for one in to_undo]
     changed = sorted({one.case_id for one in decisions if one.pk in left})
     trail.record(
         by=by.name,
         verb="case.undone",
         subject=batch,
-        before={"states": sorted({one.state_after for one in doomed})},
+        before={"states": sorted({one.state_after for one in to_undo})},
         after={
-            "states": sorted({one.state_before for one in doomed}),
+            "states": sorted({one.state_before for one in to_undo}),
             "cases": undone,
             "left": changed,
             "moved": moved,
@@ -202,8 +202,8 @@ def _restore(decisions: Sequence[Decision], by: Actor) -> tuple[int, int]:
     for (state, held, at), ids in groups.items():
         decided_at = parse_datetime(at) if at else None
         ReviewCase.objects.filter(pk__in=ids).update(state=state, held=held, decided_at=decided_at)
-    hidden, freed = _moved(decisions, Status.QUARANTINED), _moved(decisions, Status.READY)
-    moved = len(enforcement.release(hidden, by)) + len(enforcement.quarantine(freed, by))
+    quarantined, released = _moved(decisions, Status.QUARANTINED), _moved(decisions, Status.READY)
+    moved = len(enforcement.release(quarantined, by)) + len(enforcement.quarantine(released, by))
     items = [one.effects["allow_item"] for one in decisions if "allow_item" in one.effects]
     withdrawn = enforcement.retire_allowed(items, "the decision was undone") if items else 0
     return moved, withdrawn

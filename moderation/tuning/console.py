@@ -158,7 +158,7 @@ def _charts(seen: ThresholdEvidence) -> dict[str, Any]:
         "step": 1 if seen.whole else round(end / curves.STEPS, 6),
         "default": DEFAULTS[seen.match_type].threshold,
         "least": intervals.MIN_DECIDED,
-        "told": any(point.precision for point in points),
+        "has_curves": any(point.precision for point in points),
     }
 
 

@@ -188,9 +188,9 @@ def _heaviest(weights: Floats, cuts: NDArray[np.intp]) -> tuple[Floats, Floats]:
 
 
 def _intervals(
-    shares: tuple[Floats, Floats, Floats], told: NDArray[np.bool_]
+    shares: tuple[Floats, Floats, Floats], known: NDArray[np.bool_]
 ) -> list[Interval | None]:
-    rows = zip(*(part.tolist() for part in shares), told.tolist(), strict=True)
+    rows = zip(*(part.tolist() for part in shares), known.tolist(), strict=True)
     return [
         Interval(value, low, high) if tell and value == value else None  # NaN is not itself
         for value, low, high, tell in rows

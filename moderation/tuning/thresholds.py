@@ -119,7 +119,9 @@ def method_of(list_id: int, match_type: str) -> ListMethod:
         known = ", ".join(PICTURE_TYPES)
         raise NotFound(f"There is no list {list_id}, or {match_type!r} is none of {known}.")
     if method.list.is_allow_list:
-        raise NotFound("An allow list opens no cases: its decisions say nothing of its thresholds.")
+        raise NotFound(
+            "An allow list opens no cases, so there are no decisions about its thresholds."
+        )
     return method
 
 

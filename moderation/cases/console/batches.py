@@ -60,19 +60,19 @@ def undo_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
     plan = undoing.plan(by=by, batch_ids=ids)
     rows = DecisionBatch.objects.filter(pk__in=ids)
     selection = Selection(request, "undo", rows, ["undone_at"])
-    selection.says([[one.pk for one in plan.doomed], plan.left, plan.refused, plan.stay])
+    selection.says([[one.pk for one in plan.to_undo], plan.left, plan.refused, plan.stay])
     if request.method == "POST":
         return _undo(request, by, plan, is_confirmed=selection.is_confirmed)
-    batches = {one.batch_id for one in plan.doomed}
-    by_state = Counter((one.state_after, one.state_before) for one in plan.doomed)
+    batches = {one.batch_id for one in plan.to_undo}
+    by_state = Counter((one.state_after, one.state_before) for one in plan.to_undo)
     context = {
         "token": selection.token,
         "ids": ids,
         "batches": len(batches),
-        "count": len(plan.doomed),
+        "count": len(plan.to_undo),
         "states": sorted((*states, number) for states, number in by_state.items()),
-        "decisions": plan.doomed[:ROWS_SHOWN],
-        "more": max(0, len(plan.doomed) - ROWS_SHOWN),
+        "decisions": plan.to_undo[:ROWS_SHOWN],
+        "more": max(0, len(plan.to_undo) - ROWS_SHOWN),
         "left": [(case, why) for case, why in plan.left.items()][:ROWS_SHOWN],
         "left_count": len(plan.left),
         "left_more": max(0, len(plan.left) - ROWS_SHOWN),
@@ -97,7 +97,7 @@ def numbers(text: str) -> list[int]:
 def _undo(
     request: HttpRequest, by: Actor, plan: undoing.UndoPlan, *, is_confirmed: bool
 ) -> HttpResponse:
-    ids = sorted({one.batch_id for one in plan.doomed})
+    ids = sorted({one.batch_id for one in plan.to_undo})
     if not is_confirmed:
         messages.warning(request, CHANGED)
         return redirect(request.get_full_path())

@@ -96,7 +96,7 @@ def full(case: ReviewCase, by: Actor, *, filters: queue.Filters) -> dict[str, An
         "renderings": renderings(case),
         "strip_filter": preferred.first_filter if preferred.first_filter != "clear" else "lines",
         "step_names": ReviewPreference.Filter.choices,
-        "said": _readable(case, by),
+        "decisions": _readable(case, by),
         "earlier": earlier(case),
         "uploader": uploader(case),
         "may": {verb: not found for verb, found in refused.items()},

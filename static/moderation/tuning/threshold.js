@@ -26,7 +26,7 @@ const percent = (share) => {
   return `${Math.round(value)} %`;
 };
 
-const said = (interval) =>
+const inWords = (interval) =>
   interval ? `${percent(interval[0])} (${percent(interval[1])} to ${percent(interval[2])})` : "too few decisions";
 
 function showShare(name, interval) {
@@ -54,7 +54,7 @@ function show(value) {
   handle.setAttribute("aria-valuenow", proposed);
   handle.setAttribute(
     "aria-valuetext",
-    `${text(proposed)}: precision ${said(point.precision)}, recall of what is observed ${said(point.recall)}`,
+    `${text(proposed)}: precision ${inWords(point.precision)}, recall up to the near-miss threshold ${inWords(point.recall)}`,
   );
   handle.querySelector("[data-handle-label]").textContent = text(proposed);
   page.querySelector("[data-proposed]").textContent = text(proposed);
