@@ -1,1 +1,1 @@
-"""Measures the service on this machine; nothing imports it. Run ``python -m benchmarks``."""
+"""Benchmarks of the service on this machine (``python -m benchmarks``). Nothing imports them."""

@@ -1,8 +1,8 @@
-"""``python -m benchmarks [PART] [--quick]``: measure, print, write docs/benchmarks.md.
+"""``python -m benchmarks [PART] [--quick]``: measure, print, and write docs/benchmarks.md.
 
-``recall``, ``videos``, ``hidden-copies`` and ``hash-edits`` run only when they are named: they
-download Debian packages, the first two 1 GB, the last one 6 GB. ``check-cost`` needs a checkout of
-an earlier version.
+``recall``, ``videos``, ``hidden-copies`` and ``hash-edits`` run only if they are named, because
+they download Debian packages: 1 GB for the first two, 6 GB for the last. ``check-cost`` needs a
+checkout of an earlier version.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ ORIGINAL = {
     "add": "16 and 21 pictures/s",
     "search": "15/s (p50 62 ms) and 20/s (p50 204 ms)",
 }
-"""The original FastAPI server with its C extension, on 2 cores, at 1 and at 4 clients."""
+"""Figures of the original FastAPI server with its C extension, on 2 cores, at 1 and at 4
+clients."""
 
 
 def main() -> None:
-    """Run what was asked for; all but recall and videos by default."""
+    """Run the parts that were asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("part", nargs="?", choices=PARTS)
     parser.add_argument("--quick", action="store_true", help="less data, one run each")
@@ -49,7 +50,7 @@ def main() -> None:
         return
     if others:
         parser.error(f"unrecognized arguments: {' '.join(others)}")
-    # One service for both: this process's Django cannot move to another database.
+    # One service for all parts: Django in this process cannot switch to another database.
     with service.running() as started:
         parts = (
             ("speed", run_speed),
@@ -66,14 +67,14 @@ def main() -> None:
 
 
 def run_bypasses(started: service.Service, quick: bool, command: str) -> None:
-    """The files are made by the suite, whose modules want Django set up."""
+    """The test suite makes the files. Its modules are imported late, because they need Django."""
     from benchmarks import bypasses
 
     bypasses.run(started, quick, command)
 
 
 def run_speed(started: service.Service, quick: bool, command: str) -> None:
-    """Adding and searching, over HTTP and in bulk, beside the floor."""
+    """Measure adding and searching, over HTTP and in bulk, and the lower bound of their cost."""
     count, times = (250, 1) if quick else (pictures.COUNT, 3)
     files = pictures.jpegs(count)
     with fileserver.serving(files) as urls:
@@ -168,7 +169,7 @@ def _memory_report(memory: Mapping[str, tuple[float, float]]) -> str:
 
 
 def run_scale(started: service.Service, quick: bool, command: str) -> None:
-    """Recall, latency and index sizes among many images."""
+    """Measure recall, latency and index sizes for a large number of images."""
     count, queries = (20_000, 100) if quick else (scale.COUNT, scale.QUERIES)
     from gallery.imaging import decoding, descriptors
     from gallery.items import conf

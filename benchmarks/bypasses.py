@@ -1,4 +1,4 @@
-"""What the running filter says of files that were made to get around it, door by door."""
+"""The verdicts of the running filter for files made to evade it, by entry point."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEADER: Final = ("file", "check", "add", "search")
 
 
 def run(started: service.Service, quick: bool, command: str) -> None:
-    """Ask each door about each file, and print the table; it takes about two minutes."""
+    """Send each file to each entry point and print the table. It takes about two minutes."""
     doors = Doors(started)
     doors.ban(factories.png(bypasses.banned()))
     rows = []
@@ -37,8 +37,6 @@ def run(started: service.Service, quick: bool, command: str) -> None:
 
 
 class Doors:
-    """The ways in, over HTTP."""
-
     def __init__(self, started: service.Service) -> None:
         from django.contrib.auth.models import User
 
@@ -50,7 +48,7 @@ class Doors:
         self._url = f"http://{started.host}:{started.port}/api/v1/"
 
     def ban(self, data: bytes) -> None:
-        """Put a picture on a new list that blocks."""
+        """Add a picture to a new list that blocks."""
         name = secrets.token_hex(4)
         row = self._ask("POST", "moderation/lists/", json={"name": name, "action": "block"}).json()
         added = self._ask("POST", f"moderation/lists/{row['id']}/items/", files={"file": data})

@@ -1,4 +1,4 @@
-"""Where benchmarks keep everything that can be made again."""
+"""The directory for files that the benchmarks can make again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def directory() -> Path:
-    """``BENCH_DIR``, or ``var/bench``."""
+    """Return ``BENCH_DIR``, or ``var/bench``."""
     found = Path(os.environ.get("BENCH_DIR") or ROOT / "var" / "bench").resolve()
     found.mkdir(parents=True, exist_ok=True)
     return found

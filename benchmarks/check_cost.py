@@ -1,7 +1,7 @@
-"""What a check costs, beside an earlier version: ``--against DIR``, a checkout of it.
+"""The cost of a check, compared with an earlier version: ``--against DIR``, a checkout of it.
 
-Both services run at the same time, each with a database of its own and the same lists, and are
-asked in turns, so that whatever else the machine does meets both alike.
+Both services run at the same time, each with its own database and the same lists. They are asked in
+turns, so that other load on the machine affects both equally.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ import requests
 from benchmarks import check_files, pictures, report, service
 
 LISTS: Final = (1_000, 100_000)
-"""Hashes on the list; what is measured with the second comes after what was with the first."""
+"""Hashes on the list. The second size is measured after the first."""
 
 ITEMS: Final = 100
-"""Other items on the list: pictures that are no copies of what is checked."""
+"""Other items on the list: pictures that do not match the checked files."""
 
 NAME: Final = "cost"
 KEY: Final = """
@@ -36,13 +36,14 @@ user = User.objects.create_superuser("check-cost", password="x")
 print(ApiKey.issue(name="cost", scopes=["add", "search", "check", "lists"], user=user)[1])
 """
 QUIET: Final = 0.04
-"""Share of a core that a service uses when it has done what it was asked for."""
+"""A service is idle if it uses at most this share of a core."""
 PATIENCE: Final = 300.0
 
 
 @dataclass
 class Side:
-    """A running version. ``cpu``, ``wall``: kind → milliseconds a check, one for each round."""
+    """A running version. ``cpu`` and ``wall``: kind → milliseconds per check, one value per
+    round."""
 
     name: str
     root: Path
@@ -52,7 +53,7 @@ class Side:
     wall: dict[str, list[float]] = field(default_factory=dict)
 
     def ask(self, method: str, path: str, **options: Any) -> Any:
-        """The answer. Raises ``requests.HTTPError``."""
+        """Return the JSON answer. Raise ``requests.HTTPError``."""
         url = f"http://{self.started.host}:{self.started.port}/api/v1/{path}"
         answer = requests.request(
             method, url, headers={"X-API-Key": self.key}, timeout=600, **options
@@ -61,7 +62,6 @@ class Side:
         return answer.json()
 
     def run(self, *words: str) -> str:
-        """A command of this version's manage.py."""
         done = subprocess.run(
             [sys.executable, "manage.py", *words],
             cwd=self.root,
@@ -73,7 +73,7 @@ class Side:
         return done.stdout
 
     def fill(self, pictured: Sequence[bytes]) -> None:
-        """A list that blocks, with items that have pictures."""
+        """Make a list that blocks, with items that have pictures."""
         self.key = self.run("shell", "-c", KEY).split()[-1]
         made = {"name": NAME, "action": "block"}
         pk = self.ask("POST", "moderation/lists/", json=made)["id"]
@@ -81,12 +81,12 @@ class Side:
             self.ask("POST", f"moderation/lists/{pk}/items/", files={"file": data})
 
     def import_hashes(self, file: Path) -> None:
-        """From a file, as an operator does."""
+        """Import hashes from a file, as an operator does."""
         self.run("import_hash_list", str(file), "--list", NAME, "--yes")
         self.settle()
 
     def settle(self) -> None:
-        """Until it has nothing to do."""
+        """Wait until the service is idle."""
         end = time.monotonic() + PATIENCE
         before = service.cpu_seconds(self.started.pid)
         quiet = 0
@@ -97,7 +97,6 @@ class Side:
             before = now
 
     def check(self, kind: str, files: Sequence[bytes]) -> None:
-        """One round of a kind."""
         ending = check_files.KINDS[kind][0]
         cpu, wall = service.cpu_seconds(self.started.pid), time.perf_counter()
         for data in files:
@@ -108,12 +107,11 @@ class Side:
         self.wall.setdefault(kind, []).append(1000 * wall / len(files))
 
     def forget(self) -> None:
-        """What was measured."""
+        """Delete the measured values."""
         self.cpu, self.wall = {}, {}
 
 
 def main(arguments: Sequence[str]) -> None:
-    """``--against DIR``, ``--quick``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks check-cost", description=__doc__)
     parser.add_argument("--against", type=Path, required=True, help="a checkout of that version")
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
@@ -153,12 +151,11 @@ def _both(against: Path) -> Iterator[list[Side]]:
 
 
 def service_directory(side: Side) -> Path:
-    """Where a file for both can be left."""
     return Path(side.started.environment["DATA_DIR"])
 
 
 def _hashes(count: int, inside: Path) -> Path:
-    """Hashes that no picture has, 90 of quality."""
+    """Write ``count`` hashes of quality 90 that match no picture. Return the file."""
     random = np.random.default_rng(7)
     file = inside / f"{count}.csv"
     rows = (f"pdq,{random.bytes(32).hex()},90" for _ in range(count))
@@ -169,7 +166,7 @@ def _hashes(count: int, inside: Path) -> Path:
 def _measure(sides: list[Side], files: dict[str, list[list[bytes]]], rounds: int) -> None:
     for round in range(rounds + 1):
         if round == 1:
-            # The first was for imports, connections and models.
+            # The first round was a warm-up: imports, connections and models.
             for side in sides:
                 side.forget()
         for kind, some in files.items():

@@ -1,4 +1,4 @@
-"""Files to check, a new one each time: what is screened again soon is remembered."""
+"""Files to check, a new one each time, because the service caches recent answers."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ GIF_FRAMES: Final = 20
 CLIP: Final = (1920, 1080)
 CLIP_SECONDS, CLIP_RATE, SCENE_SECONDS = 10, 25, 2
 DISPLAY_P3: Final = (12, 13)
-"""Its primaries and its curve, as video standards number them."""
+"""The numbers of its primaries and its transfer curve in video standards."""
 
 
 def photograph(number: int, size: tuple[int, int]) -> Pixels:
-    """A part of a photograph of scikit-image, enlarged, with the grain of a camera."""
+    """Return part of a photograph of scikit-image, enlarged, with noise as from a camera."""
     random = np.random.default_rng(number)
     path = Path(skimage.data.__file__).parent / PHOTOGRAPHS[number % len(PHOTOGRAPHS)]
     whole = np.asarray(Image.open(path).convert("RGB"))
@@ -68,7 +68,6 @@ def _p3() -> bytes:
 
 
 def _rgba(number: int) -> bytes:
-    """Soft at its left and right edges."""
     width, height = RGBA
     alpha = np.clip(np.minimum(np.arange(width), np.arange(width)[::-1]) * 4, 0, 255)
     layers = np.dstack([photograph(number, RGBA), np.tile(alpha.astype(np.uint8), (height, 1))])
@@ -78,7 +77,7 @@ def _rgba(number: int) -> bytes:
 
 
 def _gif(number: int) -> bytes:
-    """A camera that moves over a photograph."""
+    """Return an animation that pans over a photograph."""
     width, height = GIF
     whole = photograph(number, (width + 8 * GIF_FRAMES, height))
     frames = [
@@ -91,7 +90,6 @@ def _gif(number: int) -> bytes:
 
 
 def _clip(number: int) -> bytes:
-    """Five scenes, over each of which a camera moves."""
     out = io.BytesIO()
     width, height = CLIP
     with av.open(out, "w", format="mp4") as file:
@@ -118,13 +116,13 @@ KINDS: Final[Mapping[str, tuple[str, int, Maker]]] = {
     "GIF of 20 frames": ("gif", 2, _gif),
     "clip of 10 s, 1080p": ("mp4", 1, _clip),
 }
-"""What is checked → how its name ends, how many in a round, and how the n-th is made."""
+"""Kind → file name ending, files per round, and the function that makes the n-th file."""
 
 
 def made(rounds: int) -> Iterator[tuple[str, list[list[bytes]]]]:
-    """Each kind, with the files of each round."""
+    """Yield each kind with the files of each round."""
     for kind, (_, each, make) in KINDS.items():
-        # A clip has more pictures than are remembered, and takes seconds to make.
+        # A clip has more frames than the cache holds, and takes seconds to make.
         distinct = 2 if each == 1 else rounds * each
         files = [make(1000 + number) for number in range(min(distinct, rounds * each))]
         yield (

@@ -1,4 +1,5 @@
-"""Load: some clients, each a process with one connection kept open, asking one after another."""
+"""Load from several clients. Each is a process with one open connection and sends one request at a
+time."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ Latencies = list[float]
 
 @dataclass(frozen=True)
 class Load:
-    """What to ask: ``POST path`` once for each body, JSON as bytes; no answer may be an error."""
+    """The requests: ``POST path`` once for each JSON body (bytes). An error answer is not
+    allowed."""
 
     host: str
     port: int
@@ -31,9 +33,9 @@ class Load:
 class Measured:
     """Requests per second, and latencies in milliseconds.
 
-    ``client`` is the share of the time that the busiest client spent computing: near 1 it would
-    be the bottleneck. ``cpu_ms`` is the service's processor time for each request, which other
-    programs on the machine change little; 0 if it was not counted.
+    ``client`` is the share of time that the busiest client spent computing; near 1 it would be the
+    bottleneck. ``cpu_ms`` is the service's CPU time per request, which other programs on the
+    machine change little; 0 if it was not measured.
     """
 
     rate: float
@@ -44,7 +46,7 @@ class Measured:
 
 
 def run(load: Load, clients: int) -> Measured:
-    """Share the bodies out among the clients, and let them start together."""
+    """Distribute the bodies among the clients, which start at the same time."""
     context = multiprocessing.get_context("spawn")
     pipes, processes = [], []
     for number in range(clients):
@@ -103,6 +105,6 @@ def _ask_all(load: Load) -> Latencies:
 
 def _check(status: int, answer: bytes) -> None:
     body: dict[str, Any] = json.loads(answer)
-    # The legacy API says 200 outside and means what is inside.
+    # The legacy API always answers status 200; its body contains the real status.
     if status >= 300 or body.get("code", 200) != 200:
         raise RuntimeError(f"HTTP {status}: {answer[:300].decode()}")

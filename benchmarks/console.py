@@ -1,6 +1,6 @@
-"""The moderators' console among 50,000 cases: pages over HTTP, decisions in a browser and in bulk.
+"""The moderators' console with 50,000 cases: pages over HTTP, decisions in a browser and in bulk.
 
-Every case shows one of a thousand stored pictures, so that pages load what they would.
+The cases share a thousand stored pictures, so that pages load real pictures.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from benchmarks import pictures, report, service, speed
 CASES, QUICK = 50_000, 5_000
 PICTURES = 1_000
 BULK = 1_000
-"""Cases that are decided together, the most that one decision takes."""
+"""Cases decided together: the maximum of one decision."""
 
 REQUESTS = 40
 DECISIONS = 40
-"""In the browser."""
+"""Number of decisions in the browser."""
 
 CONSOLE = "/admin/moderation/console/"
 CHROMIUM = "/usr/bin/chromium"
@@ -62,15 +62,13 @@ FROM moderation_reviewcase
 
 @dataclass(frozen=True)
 class Client:
-    """Somebody who is logged in."""
-
     host: str
     port: int
     cookie: str
 
     def seconds(self, path: str) -> float:
-        """What a page takes, from the request to the last byte. Raises ``RuntimeError`` unless
-        it is answered."""
+        """Return the time from the request to the last byte. Raise ``RuntimeError`` on an error
+        status."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
         started = time.perf_counter()
         connection.request("GET", path, headers={"Cookie": self.cookie})
@@ -84,7 +82,6 @@ class Client:
 
 
 def run(started: service.Service, quick: bool, command: str) -> None:
-    """Measure, print, and write the section of the page."""
     count = QUICK if quick else CASES
     item = fill(count, PICTURES)
     somebody = lead()
@@ -111,7 +108,7 @@ def run(started: service.Service, quick: bool, command: str) -> None:
 
 
 def fill(count: int, images: int) -> Any:
-    """The cases, about that many pictures. Answers the item that all of them match."""
+    """Create the cases for that many pictures. Return the item that all of them match."""
     from django.db import connection
 
     from gallery.items.models import Image
@@ -139,7 +136,7 @@ def fill(count: int, images: int) -> Any:
 
 
 def lead() -> Any:
-    """Somebody who may decide, undo and see thresholds."""
+    """Return a user who may decide, undo and see thresholds."""
     from django.contrib.auth.models import Group, User
 
     user = User.objects.create_user(f"lead{time.time_ns()}", is_staff=True)
@@ -148,7 +145,6 @@ def lead() -> Any:
 
 
 def session(user: Any) -> str:
-    """The cookie of somebody who has logged in."""
     from django.conf import settings
     from django.test import Client as TestClient
 
@@ -158,7 +154,7 @@ def session(user: Any) -> str:
 
 
 def pages(client: Client, list_id: int, count: int, requests: int) -> list[list[object]]:
-    """A row for each page: its name, p50 and p95 in ms, the target."""
+    """Return a row for each page: its name, p50 and p95 in ms, and the target."""
     deep = 1 + count // 24 // 8
     asked = {
         "queue": "",
@@ -187,7 +183,8 @@ def _ms(seconds: Sequence[float], percentile: float) -> float:
 
 
 def next_cases(browser: Any, address: str, cookie: str, decisions: int) -> list[float]:
-    """Seconds from the key that decides to the next case's picture being on the screen."""
+    """Return the seconds from pressing the decision key until the next case's picture is
+    visible."""
     name, _, value = cookie.partition("=")
     context = browser.new_context()
     context.add_cookies([{"name": name, "value": value, "url": address}])
@@ -219,7 +216,7 @@ def _chromium() -> Iterator[Any]:
 
 
 def bulk(user: Any, count: int) -> tuple[float, float]:
-    """Seconds to decide so many cases, and to undo it, as the page does both."""
+    """Return the seconds to decide ``count`` cases and to undo that, as the page does both."""
     from moderation.access.permissions import Actor
     from moderation.cases import deciding, undoing
     from moderation.cases.models import ReviewCase

@@ -1,4 +1,4 @@
-"""Random edits as people make them: what copies go through before they come back."""
+"""Random edits like those that people make to copies."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 Random = np.random.Generator
 Edit = Callable[[Pixels, Random, Pixels], Pixels]
-"""Picture, randomness, another picture to put beside or behind it → edited picture."""
+"""Picture, random numbers, another picture to put beside or behind it → edited picture."""
 
 MOST_EDITS = 3
 
 
 def edited(rgb: Pixels, random: Random, other: Pixels) -> Pixels:
-    """One to three different edits after one another, uint8 H×W×3."""
+    """Apply one to three different edits in sequence; uint8 H×W×3."""
     for index in random.choice(len(EDITS), random.integers(1, MOST_EDITS + 1), replace=False):
         rgb = np.ascontiguousarray(EDITS[index](rgb, random, other))
     return rgb
@@ -42,7 +42,7 @@ def _mirror(rgb: Pixels, random: Random, other: Pixels) -> Pixels:
 
 
 def _rotate(rgb: Pixels, random: Random, other: Pixels) -> Pixels:
-    """Up to 25° about the centre; what was outside is filled with one colour."""
+    """Rotate by up to 25° about the centre; fill the corners with one colour."""
     height, width = rgb.shape[:2]
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), random.uniform(-25, 25), 1.0)
     return cv2.warpAffine(rgb, matrix, (width, height), borderValue=_colour(random))
@@ -55,7 +55,7 @@ def _border(rgb: Pixels, random: Random, other: Pixels) -> Pixels:
 
 
 def _bars(rgb: Pixels, random: Random, other: Pixels) -> Pixels:
-    """Bars above and below with lines of text, as captions and application windows have."""
+    """Add bars with lines of text above and below, like captions and application windows."""
     height, width = rgb.shape[:2]
     top, bottom = (int(height * random.uniform(0, 0.25)) for _ in range(2))
     out = cv2.copyMakeBorder(rgb, top, bottom, 0, 0, cv2.BORDER_CONSTANT, value=_colour(random))
@@ -84,7 +84,7 @@ def _logo(rgb: Pixels, random: Random, other: Pixels) -> Pixels:
 
 
 def _inset(rgb: Pixels, random: Random, other: Pixels) -> Pixels:
-    """The picture as a part, 40 to 80 % wide, of another one."""
+    """Put the picture into another one, 40 to 80 % as wide."""
     height, width = rgb.shape[:2]
     share = random.uniform(0.4, 0.8)
     h, w = max(8, int(height * share)), max(8, int(width * share))
@@ -112,7 +112,6 @@ def _shrink(rgb: Pixels, random: Random, other: Pixels) -> Pixels:
 
 
 def _tone(rgb: Pixels, random: Random, other: Pixels) -> Pixels:
-    """Brightness, contrast and gamma; each channel a little differently."""
     value = (rgb / 255.0) ** random.uniform(0.5, 2.0)
     gain = random.uniform(0.6, 1.5) * random.uniform(0.9, 1.1, 3)
     value = (value - 0.5) * gain + 0.5 + random.uniform(-0.2, 0.2)
@@ -141,7 +140,6 @@ def _write(out: Pixels, random: Random, x: int, y: int, ink: tuple[int, int, int
 
 
 def _colour(random: Random) -> tuple[int, int, int]:
-    """Black and white more often than any other."""
     kind = random.integers(3)
     if kind < 2:
         return (0, 0, 0) if kind else (255, 255, 255)
@@ -153,4 +151,4 @@ EDITS: tuple[Edit, ...] = (
     *(_crop, _crop, _turn, _mirror, _rotate, _border, _bars, _text, _logo, _inset),
     *(_jpeg, _blur, _shrink, _tone, _grey, _noise, _few_colours),
 )
-"""Crops stand twice: they are the commonest edit."""
+"""Crops are listed twice, because they are the most frequent edit."""

@@ -1,7 +1,7 @@
-"""Serves pictures from memory over HTTP, in a process of its own.
+"""Serves pictures from memory over HTTP, in its own process.
 
-The least that a client needs to be satisfied: what is measured is the service, and on a small
-machine this server shares its cores.
+It does as little as possible: the service is measured, and on a small machine this server shares
+its cores.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 
 
 class _Protocol(asyncio.Protocol):
-    """``GET /<number>.jpg`` → the picture; closes the connection after each answer."""
+    """``GET /<number>.jpg`` → the picture. It closes the connection after each answer."""
 
     def __init__(self, answers: dict[bytes, bytes]) -> None:
         self.answers = answers
@@ -50,7 +50,6 @@ def _serve(pictures: Sequence[bytes], pipe: Connection) -> None:
 
 @contextmanager
 def serving(pictures: Sequence[bytes]) -> Iterator[list[str]]:
-    """The pictures' URLs, in order, for as long as the block lasts."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(pictures, theirs), daemon=True)

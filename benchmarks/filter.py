@@ -1,6 +1,6 @@
-"""What screening costs: checks against a million hashes over HTTP, and each picture that is added.
+"""The cost of screening: checks against a million hashes over HTTP, and of each added picture.
 
-The lists are in a running service's database, so that what is measured is what a client waits for.
+The lists are in the database of a running service, so the figures are those of a client.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from benchmarks.speed import Target
 
 HASHES = 1_000_000
 PICTURES = 1000
-"""Items with a picture, which are compared by their vectors."""
+"""Items with a picture; they are compared by their vectors."""
 
 CHECK = "/api/v1/moderation/check/"
 
 PATIENCE = 600.0
-"""Seconds that the workers may take to look through what is here."""
+"""Maximum seconds to wait for the workers' scans."""
 
 
 @dataclass(frozen=True)
 class Filled:
-    """How long it took to store the hashes and to write their index, in seconds, and its MB."""
+    """Seconds to store the hashes, seconds to write their index, and its size in MB."""
 
     stored: float
     indexed: float
@@ -38,7 +38,6 @@ class Filled:
 
 
 def issue_key() -> str:
-    """A key that may add and check."""
     from imgsmlr_site.models import ApiKey
 
     name = f"benchmark {time.time_ns()}"
@@ -46,7 +45,7 @@ def issue_key() -> str:
 
 
 def make_list() -> int:
-    """A list that blocks, with the default thresholds. Answers its id."""
+    """Create a list that blocks, with the default thresholds. Return its id."""
     from moderation.access.permissions import Actor
     from moderation.lists import list_writes
 
@@ -57,14 +56,14 @@ def make_list() -> int:
 
 
 def fill_hashes(list_id: int, count: int) -> Filled:
-    """Hashes that no picture has, one an item, and the file that is searched."""
+    """Store hashes that match no picture, and write the index file."""
     from django.db import connection
 
     from moderation.lists import banned_hashes
 
     started = time.perf_counter()
     with connection.cursor() as cursor:
-        # One item for a thousand of them: what is measured is the search for hashes.
+        # One item per thousand hashes, because only the search for hashes is measured.
         cursor.execute(
             "WITH items AS (INSERT INTO moderation_banneditem (list_id, media, source, source_id, "
             "state, retired_because, opinion, feedback, category, severity, owner, tags, note, "
@@ -84,8 +83,8 @@ def fill_hashes(list_id: int, count: int) -> Filled:
 
 
 def fill_pictures(list_id: int, count: int) -> None:
-    """Items with a picture each, added as an upload of many would be, into an empty gallery: what
-    is here will be looked through for them."""
+    """Empty the gallery and add items with one picture each to the list, as an upload of many files
+    does. The workers then scan the gallery for them."""
     from moderation.access.permissions import Actor
     from moderation.lists import item_adding, item_reading
 
@@ -98,7 +97,7 @@ def fill_pictures(list_id: int, count: int) -> None:
 
 
 def wait_for_scans() -> None:
-    """Until the workers have looked through what is here. Raises ``RuntimeError`` after a while."""
+    """Wait for the workers' scans. Raise ``RuntimeError`` after ``PATIENCE`` seconds."""
     from moderation.lists.models import RetroScan
     from moderation.pipeline import rescan
 
@@ -110,26 +109,26 @@ def wait_for_scans() -> None:
 
 
 def check(target: Target, urls: Sequence[str], clients: int) -> Measured:
-    """Ask about every picture by its URL."""
     load = target.load(CHECK, [{"url": url} for url in urls])
     return speed.run_load(target, load, clients)
 
 
 def check_hashes(target: Target, count: int, clients: int) -> Measured:
-    """Ask about hashes that are on no list."""
     random = np.random.default_rng(9)
     bodies = [{"hash": random.bytes(32).hex(), "hash_type": "pdq"} for _ in range(count)]
     return speed.run_load(target, target.load(CHECK, bodies), clients)
 
 
 def add(target: Target, urls: Sequence[str]) -> Measured:
-    """Add every picture by its URL, described and published when it is answered; one client."""
+    """Add every picture by its URL with one client. Each answer comes after the picture is
+    published."""
     return speed.add(target, "v1", urls, clients=1)
 
 
 def bulk_costs(files: Sequence[bytes], rounds: int) -> list[list[object]]:
-    """What moderation adds to ``manage.py add_images`` where no list is enabled: pictures a second
-    with all of it, without the audit, and without the gate as well; in turns, the best of each."""
+    """Return the cost of moderation in ``manage.py add_images`` if no list is enabled: pictures per
+    second with all of it, without the audit, and without audit and gate. They run in turns; the
+    best of each counts."""
     best = dict.fromkeys(MODERATED, 0.0)
     with tempfile.TemporaryDirectory() as directory:
         places = [Path(directory, f"{number}.jpg") for number in range(len(files))]
@@ -145,7 +144,7 @@ def bulk_costs(files: Sequence[bytes], rounds: int) -> list[list[object]]:
 
 @contextmanager
 def without_audit() -> Iterator[None]:
-    """Nobody hears of changes."""
+    """Disconnect the receivers of change signals."""
     from gallery.items.signals import changed
     from moderation import receivers
 
@@ -161,7 +160,7 @@ def without_audit() -> Iterator[None]:
 
 @contextmanager
 def without_moderation() -> Iterator[None]:
-    """Nor does anybody ask before something is published."""
+    """Disconnect the receivers and remove the publishing gates."""
     from django.conf import settings
 
     gates, settings.PUBLISHING_GATES = settings.PUBLISHING_GATES, []
@@ -177,16 +176,15 @@ MODERATED: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "without the audit": without_audit,
     "without the gate too": without_moderation,
 }
-"""How pictures are added in bulk → what is left out."""
+"""Name of a variant of bulk adding → what is switched off."""
 
 
 def memory(pid: int) -> float:
-    """MB of the web processes, what they share counted once."""
+    """Return the MB of the web processes, counting shared memory once."""
     return service.memory(pid).get("gunicorn", (0.0, 0.0))[0]
 
 
 def run(started: service.Service, quick: bool, command: str) -> None:
-    """Measure, print, and write the section of the page."""
     count, hashes, items = (60, 100_000, 200) if quick else (200, HASHES, PICTURES)
     files = pictures.jpegs(count)
     target = Target(started.host, started.port, issue_key(), started.pid)

@@ -1,9 +1,9 @@
 """``python -m benchmarks.fit_confidence``: write ``confidence.json`` from calibration pictures.
 
-Asks the product for its evidence on every edit of the calibration originals and on calibration
-negatives (``benchmarks.recall.split``: pictures that no test uses), fits a logistic model per match
-type whose weights are not negative, and brings its confidence in line with how often the first
-answer is right. The thresholds come from the calibration negatives.
+It gets the product's evidence for every edit of the calibration originals and for calibration
+negatives (``benchmarks.recall.split``: pictures that no test uses). It fits a logistic model with
+non-negative weights per match type, and calibrates its confidence to how often the first answer is
+right. The thresholds come from the calibration negatives.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ DECAY = 1e-3
 """Ridge penalty on the weights, per question."""
 EVEN = 0.5
 SAFETY = 1.0
-"""Log-odds between the strongest calibration negative and the ``precise`` threshold: other
-negatives will be a little stronger."""
+"""Log-odds between the strongest calibration negative and the ``precise`` threshold, because other
+negatives will be slightly stronger."""
 
 Floats = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ Floats = NDArray[np.float64]
 @dataclass(frozen=True)
 class Candidates:
     """All candidates of all questions. ``features``: n × k; ``copy``: whether it is the original;
-    ``question``: the number of the question it belongs to."""
+    ``question``: the number of its question."""
 
     features: Floats
     copy: NDArray[np.bool_]
@@ -47,18 +47,15 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A logistic model."""
-
     bias: float
     weights: Floats
 
     def logits(self, features: Floats) -> Floats:
-        """Log-odds, one for each row."""
         return np.asarray(features @ self.weights + self.bias)
 
 
 def candidates(questions: Sequence[Question], answers: Answers, match_type: str) -> Candidates:
-    """What the model of a match type would read of each candidate."""
+    """Return the model's input for each candidate of a match type."""
     from gallery.search.confidence import features
 
     rows, copies, numbers = [], [], []
@@ -81,7 +78,7 @@ def _evidence(values: dict[str, Any]) -> Any:
 
 
 def fit(found: Candidates) -> Fitted:
-    """Weights from all candidates, then scale and bias from the first answers alone."""
+    """Fit the weights on all candidates, then scale and bias on the first answers only."""
     everything = _logistic(found.features, found.copy)
     first = first_answers(everything.logits(found.features), found.question)
     logits = everything.logits(found.features[first])[:, np.newaxis]
@@ -91,13 +88,13 @@ def fit(found: Candidates) -> Fitted:
 
 
 def first_answers(logits: Floats, question: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The place of each question's strongest candidate."""
+    """Return the index of each question's strongest candidate."""
     order = np.lexsort((-logits, question))
     return order[np.flatnonzero(np.diff(question[order], prepend=-1))]
 
 
 def _logistic(features: Floats, copy: NDArray[np.bool_]) -> Fitted:
-    """Least log loss with no negative weight. Features are scaled to one another meanwhile."""
+    """Minimize log loss with non-negative weights. Features are scaled while it runs."""
     scale = features.std(axis=0) + 1e-9
     scaled, sign = features / scale, np.where(copy, 1.0, -1.0)
     per_question = 1.0 / max(1, int(copy.sum()))
@@ -117,14 +114,14 @@ def _logistic(features: Floats, copy: NDArray[np.bool_]) -> Fitted:
 
 
 def thresholds(negatives: Floats) -> tuple[float, float]:
-    """``precise`` and ``recall``, as 1 − confidence, from the log-odds of the negatives' first
-    answers: what none of them reaches, and an even chance."""
+    """Return ``precise`` and ``recall`` as 1 − confidence, from the log-odds of the negatives'
+    first answers: above all of them, and an even chance."""
     precise = max(0.0, float(negatives.max())) + SAFETY
     return float(1.0 / (1.0 + np.exp(precise))), EVEN
 
 
 def calibration(questions: Sequence[Question], answers: Answers, match_type: str) -> dict[str, Any]:
-    """The entry of a match type in confidence.json; prints what it reaches."""
+    """Return the entry of a match type in confidence.json, and print its results."""
     from gallery.search.confidence import FEATURES
 
     found = candidates(questions, answers, match_type)
@@ -151,7 +148,6 @@ def calibration(questions: Sequence[Question], answers: Answers, match_type: str
 
 
 def questions_of(parts: Split) -> list[Question]:
-    """Every edit of the calibration originals, and the calibration negatives."""
     outsiders = parts.calibration_negatives
     return [
         *asking.copies(parts.calibration_originals, transforms.ROWS, outsiders),
@@ -160,7 +156,7 @@ def questions_of(parts: Split) -> list[Question]:
 
 
 def main() -> None:
-    """Gather the evidence, or what is missing of it, and write the file."""
+    """Collect the missing evidence and write the file."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fit_confidence")
     parser.add_argument("--workers", type=int, default=2, help="processes that search")
     options = parser.parse_args()
@@ -185,7 +181,6 @@ def main() -> None:
 
 
 def write(data: dict[str, Any], path: Path) -> None:
-    """As readable JSON."""
     path.write_text(json.dumps(data, indent=1) + "\n")
 
 

@@ -1,9 +1,9 @@
 """``python -m benchmarks.fit_video_confidence``: write videos/match/confidence.json.
 
-Fitted on calibration films.
-Asks what ``benchmarks.videos`` asks, but about the films and strangers that it does not test with,
-and fits a logistic model per kind of query whose weights are not negative. A result is right if it
-is the right video at the right moment. The thresholds come from the calibration strangers.
+It is fitted on calibration films and calibration strangers, which ``benchmarks.videos`` does not
+test with, with the same kinds of questions. There is one logistic model with non-negative weights
+per kind of query. A result is right if it is the right video at the right moment. The thresholds
+come from the calibration strangers.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ STORED = "stored"
 
 
 def is_right(question: Question, found: Found, track: figures.Tracks) -> bool | None:
-    """Whether a result is the footage that was asked for; None where it is hard to say: the right
-    video at a moment that looks otherwise may show the same thing from elsewhere."""
+    """Whether a result is the right footage. Return None if it is unclear: the right video at a
+    moment that looks different may show the same thing from another angle."""
     if question.row in UNRELATED:
         return False
     if question.row == queries.MONTAGE:
@@ -46,8 +46,8 @@ def is_right(question: Question, found: Found, track: figures.Tracks) -> bool | 
 def candidates(
     questions: Sequence[Question], answers: Answers, kind: str, track: figures.Tracks
 ) -> Candidates:
-    """What the model of a kind would read of each result. ``stored`` reads what is known of clips
-    before pictures are compared, ``clip`` not how much of the frame is shown."""
+    """Return the model's input for each result. ``stored`` only uses what is known about clips
+    before pictures are compared; ``clip`` does not use how much of the frame is shown."""
     rows, right, numbers = [], [], []
     for number, question in enumerate(questions):
         for found in answers[question.name].found:
@@ -56,7 +56,8 @@ def candidates(
                 continue
             evidence = VideoEvidence(*found.evidence)  # type: ignore[arg-type]
             if kind == "clip":
-                # Its course tells footage of one series apart; a crop of it is none the less it.
+                # The course of a clip distinguishes videos of a series, and a crop of the clip is
+                # still a copy.
                 evidence = replace(evidence, shown=0.0)
             if kind == STORED:
                 evidence = VideoEvidence(*astuple(evidence)[:4])
@@ -69,13 +70,13 @@ def candidates(
 def calibration(
     questions: Sequence[Question], answers: Answers, kind: str, track: figures.Tracks
 ) -> dict[str, Any]:
-    """The entry of a kind in confidence.json; prints what it reaches."""
+    """Return the entry of a kind in confidence.json, and print its results."""
     found = candidates(questions, answers, kind, track)
     fitted = fit(found)
     logits = fitted.logits(found.features)
     first = first_answers(logits, found.question)
     strange = np.array([question.row in UNRELATED for question in questions])[found.question]
-    # More likely than not, and more certain than any stranger, of whom others will be a bit more.
+    # More likely right than wrong, and above every stranger plus a margin for unseen ones.
     least = max(0.0, float(logits[first][strange[first]].max()) + SAFETY)
     precise, passed = float(1 / (1 + np.exp(-least))), logits[first] >= least
     own = ~strange[first]
@@ -94,12 +95,12 @@ def calibration(
 
 
 def asked(stored: Corpus) -> list[Question]:
-    """Every kind of question about the calibration films, and the calibration strangers."""
+    """Return every kind of question about the calibration films, and the calibration strangers."""
     return queries.run_questions(stored, COUNTS, part="calibration")
 
 
 def main() -> None:
-    """Gather the evidence, or what is missing of it, and write the file."""
+    """Collect the missing evidence and write the file."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fit_video_confidence")
     parser.add_argument("--workers", type=int, default=2, help="processes that search")
     options = parser.parse_args()

@@ -1,11 +1,11 @@
-"""``python -m benchmarks.fit_whitening``: the numbers behind ``descriptors/cnn.py``.
+"""``python -m benchmarks.fit_whitening``: fit the numbers that ``descriptors/cnn.py`` reads.
 
-Takes the pictures of ``benchmarks.recall.corpus`` whose key is even as a number; those with an odd
-one are left for benchmarks, so that nothing is measured on what it was fitted on. Each
-picture is edited 8 times (``benchmarks.edits``, fixed seed). With the covariance W of the edits'
-features around their originals' and the covariance B of the originals, the directions kept are
-those 512 in which B is largest for W (the generalised eigenvectors). W is loaded with a share of
-its mean variance, because 1,280 features need more pictures than there are.
+It uses the pictures of ``benchmarks.recall.corpus`` with an even key. Those with an odd key are
+left for benchmarks, so that no benchmark uses fitted pictures. Each picture is edited 8 times
+(``benchmarks.edits``, fixed seed). W is the covariance of the edits' features around those of their
+originals; B is the covariance of the originals. The 512 directions in which B is largest relative
+to W are kept (the generalised eigenvectors). W is loaded with a share of its mean variance, because
+1,280 features would need more pictures.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ MOST_PER_PACKAGE = 300
 LONG_SIDE = 512
 EDITS_EACH = 8
 LOADING = 0.3
-"""Of 0.02, 0.1, 0.3 and 1 the one that kept most of 4,000 edits of 500 pictures left out of the fit
-among the 30 nearest of 2,551: 0.940, 0.943, 0.945, 0.944; nearest of all: 0.733, 0.738, 0.744,
-0.747. Without whitening 0.913 and 0.711; with 256 dimensions, at 0.3, 0.941 and 0.735."""
+"""The best of 0.02, 0.1, 0.3 and 1 for 4,000 edits of 500 pictures that were left out of the fit,
+searched among 2,551. Share among the 30 nearest: 0.940, 0.943, 0.945, 0.944; share nearest: 0.733,
+0.738, 0.744, 0.747. Without whitening 0.913 and 0.711; with 256 dimensions, at 0.3, 0.941 and
+0.735."""
 
 Doubles = NDArray[np.float64]
 
 
 def main() -> None:
-    """Write ``gallery/imaging/descriptors/cnn_whitening.npz`` anew. 4 to 10 minutes."""
+    """Write ``gallery/imaging/descriptors/cnn_whitening.npz``. It takes 4 to 10 minutes."""
     pictures = _pictures()
     with tempfile.TemporaryDirectory() as directory:
         cnn_model.prepare(Path(directory))
@@ -56,12 +57,12 @@ def main() -> None:
 
 
 def is_for_fitting(source: Source) -> bool:
-    """Whether the whitening may be fitted on a picture; the others are for benchmarks."""
+    """Whether the whitening may be fitted on this picture. The others are for benchmarks."""
     return int(source.key, 16) % 2 == 0
 
 
 def fit(originals: Doubles, edits: Doubles) -> tuple[Doubles, Doubles]:
-    """Unit rows n × 1280 and n × k × 1280 → the originals' mean and the matrix, 1280 × 512."""
+    """Map unit rows n × 1280 and n × k × 1280 to the originals' mean and the matrix, 1280 × 512."""
     mean = originals.mean(axis=0)
     spread = originals - mean
     moved = (edits - originals[:, None]).reshape(-1, originals.shape[1])
@@ -75,7 +76,7 @@ def fit(originals: Doubles, edits: Doubles) -> tuple[Doubles, Doubles]:
 def _pictures() -> list[Pixels]:
     taken: Counter[str] = Counter()
     pictures = []
-    # In the order of their keys, which are hashes: a package's first are a fair sample of it.
+    # Sorted by key, which is a hash, so the first of a package are a fair sample of it.
     for source in sources(workers=2):
         if is_for_fitting(source) and taken[source.package] < MOST_PER_PACKAGE:
             taken[source.package] += 1
@@ -85,7 +86,6 @@ def _pictures() -> list[Pixels]:
 
 
 def _features(session: Any, pictures: list[Pixels]) -> Doubles:
-    """Unit rows, n × 1280."""
     runs = [session.run(None, {"squares": cnn.square(rgb)[np.newaxis]})[0] for rgb in pictures]
     doubles = np.concatenate(runs).astype(np.float64)
     return np.asarray(doubles / np.linalg.norm(doubles, axis=1, keepdims=True))

@@ -1,6 +1,6 @@
 """Exact search among banned hashes: latency by threshold, memory, building and opening.
 
-``python -m benchmarks.hash_index [--quick]`` prints the tables. No database is needed.
+``python -m benchmarks.hash_index [--quick]`` prints the tables. It needs no database.
 """
 
 from __future__ import annotations
@@ -30,14 +30,12 @@ Hashes = NDArray[np.uint8]
 
 
 def main() -> None:
-    """Print what ``run`` measures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hash_index", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer hashes and searches")
     print(run(quick=parser.parse_args().quick))
 
 
 def run(*, quick: bool) -> str:
-    """The tables, as Markdown."""
     count, searches = (COUNT // 10, 50) if quick else (COUNT, SEARCHES)
     random = np.random.default_rng(1)
     data = {
@@ -120,7 +118,6 @@ def _whole(path: Path, hashes: Hashes, asked: list[list[bytes]]) -> list[list[ob
 
 
 def _seconds(action: Callable[[], object]) -> float:
-    """The median of 9 runs."""
     times = []
     for _ in range(9):
         before = time.perf_counter()

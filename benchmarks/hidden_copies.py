@@ -1,7 +1,7 @@
-"""Which hidden copies of items with pictures are found, by what, and what is found of strangers.
+"""Which hidden copies of items with pictures are found, by which method, and which strangers match.
 
-Everything on the way is the service's own: items are added to a list that blocks, and each file is
-screened as a check is. ``--quick`` takes fewer pictures.
+Everything is the service's own code: items are added to a list that blocks, and each file is
+screened as in a check. ``--quick`` takes fewer pictures.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ PACKAGES: Final = (
 ITEMS, STRANGERS = 64, 300
 QUICK_ITEMS, QUICK_STRANGERS = 16, 40
 LIKE: Final = 40
-"""Bits between hashes up to which two pictures of the sources count as one."""
+"""Maximum bits between the hashes of two source pictures that count as the same."""
 QUALITY: Final = 90
 AS_IT_IS: Final = "as it is"
 CONTROLS: Final = ("negative", "every second strip of 16 px, lying", "chessboard, tiles of 32 px")
-"""What strangers are sent as, besides as they are: with the decoy of another stranger."""
+"""How strangers are sent, besides unedited. The decoy is another stranger."""
 HEADER: Final = ("what is sent", "blocked", "held for review", "not found", "found by")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One file: what was done, the item's number on the list (None of a stranger), and its id."""
+    """One file: its edit, its content, and the item's number on the list (None for a stranger)."""
 
     edit: str
     data: bytes
@@ -55,7 +55,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Found:
-    """``right``: by what the item was found within its thresholds; ``verdict``: of it alone."""
+    """``right``: the methods that found the item within its thresholds; ``verdict``: of that item
+    only."""
 
     edit: str
     stranger: bool
@@ -65,14 +66,13 @@ class Found:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """``--quick``, ``--workers N``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks hidden-copies", description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args(arguments)
     items, strangers = (QUICK_ITEMS, QUICK_STRANGERS) if options.quick else (ITEMS, STRANGERS)
     pictures = chosen(options.workers, items + strangers)
-    # Threads of BLAS beside those of the processes make both slower; so the service has it.
+    # BLAS threads beside those of the processes make both slower; the service sets this too.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     with service.running():
         ids = ban(pictures[:items])
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def chosen(workers: int, count: int) -> list[Pixels]:
-    """Different pictures in an order that is always the same."""
+    """Return different pictures, always in the same order."""
     paths = {path.stem: path for path in corpus.pictures(workers, PACKAGES)}
     wanted = [path for path in paths.values() if path.parent.name in PACKAGES]
     inside = Path(skimage.data.__file__).parent
@@ -122,7 +122,7 @@ def _different(pictures: Iterable[Pixels]) -> list[Pixels]:
 
 
 def ban(pictures: Sequence[Pixels]) -> list[int]:
-    """Put them on a new list that blocks, as it is by default. Answers the ids of the items."""
+    """Add them to a new list that blocks by default. Return the ids of the items."""
     from benchmarks.filter import make_list
     from moderation.access.permissions import Actor
     from moderation.lists import item_adding, item_reading
@@ -156,7 +156,7 @@ def _strange(pictures: Sequence[Pixels], items: int) -> Iterable[Job]:
 
 
 def screened(jobs: Sequence[Job], workers: int) -> list[Found]:
-    """Each as a check screens it, in processes of their own."""
+    """Screen each file as a check does, in separate processes."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_set_up) as pool:
         return list(pool.map(screen, jobs, chunksize=8))
@@ -171,7 +171,6 @@ def _set_up() -> None:
 
 
 def screen(job: Job) -> Found:
-    """What the lists say of one file."""
     from moderation.lists import policies
     from moderation.screening import content, screen
 

@@ -1,4 +1,4 @@
-"""Ways to hide a picture: as its negative, between the lines of another one, in pieces."""
+"""Ways to hide a picture: as a negative, between the lines of another one, in pieces."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 Edit = Callable[[Pixels, Pixels], Pixels]
-"""Picture, decoy → what is sent. Height × width × 3, RGB."""
+"""Picture, decoy → the file to send. Height × width × 3, RGB."""
 
 
 def _as_large(decoy: Pixels, rgb: Pixels) -> Pixels:
@@ -42,7 +42,7 @@ def _cropped_negative(rgb: Pixels, _: Pixels) -> Pixels:
 
 
 def _stripes(rgb: Pixels, decoy: Pixels, *, pixels: int, upright: bool) -> Pixels:
-    """Every second strip is the decoy's."""
+    """Replace every second strip by the decoy's."""
     size = rgb.shape[1 if upright else 0]
     theirs = np.arange(size) // pixels % 2 == 1
     shown, other = rgb.copy(), _as_large(decoy, rgb)
@@ -54,7 +54,7 @@ def _stripes(rgb: Pixels, decoy: Pixels, *, pixels: int, upright: bool) -> Pixel
 
 
 def _spread(rgb: Pixels, decoy: Pixels, *, pixels: int) -> Pixels:
-    """All of the picture's lines, with strips of the decoy between them: twice as high."""
+    """Put strips of the decoy between all lines of the picture, which doubles its height."""
     strips = []
     other = _as_large(decoy, rgb)
     for top in range(0, len(rgb), pixels):
@@ -63,7 +63,7 @@ def _spread(rgb: Pixels, decoy: Pixels, *, pixels: int) -> Pixels:
 
 
 def _chessboard(rgb: Pixels, decoy: Pixels, *, pixels: int) -> Pixels:
-    """Every second tile is the decoy's."""
+    """Replace every second tile by the decoy's."""
     height, width = rgb.shape[:2]
     rows, columns = np.arange(height) // pixels, np.arange(width) // pixels
     theirs = (rows[:, None] + columns) % 2 == 1
@@ -71,10 +71,10 @@ def _chessboard(rgb: Pixels, decoy: Pixels, *, pixels: int) -> Pixels:
 
 
 def _shuffled(rgb: Pixels, _: Pixels, *, tiles: int) -> Pixels:
-    """The picture's own tiles in another order."""
+    """Change the order of the picture's tiles."""
     height, width = (side // tiles for side in rgb.shape[:2])
     places = [(row, column) for row in range(tiles) for column in range(tiles)]
-    # A ring through all of them in random order: none stays where it was.
+    # A cycle through all tiles in random order, so that every tile moves.
     ring = np.random.default_rng(tiles).permutation(len(places))
     order = np.empty_like(ring)
     order[ring] = np.roll(ring, 1)
@@ -89,7 +89,7 @@ def _shuffled(rgb: Pixels, _: Pixels, *, tiles: int) -> Pixels:
 
 
 def _inset(rgb: Pixels, decoy: Pixels, *, share: float) -> Pixels:
-    """Within the decoy, so much of its width and height."""
+    """Put the picture into the decoy at this share of its width and height."""
     height, width = rgb.shape[:2]
     shown = _as_large(decoy, rgb).copy()
     rows, columns = round(share * height), round(share * width)
@@ -115,4 +115,4 @@ EDITS: Final[Mapping[str, Edit]] = {
     "picture in picture, 1/2": partial(_inset, share=1 / 2),
     "picture in picture, 1/3": partial(_inset, share=1 / 3),
 }
-"""What is done, in words. Pictures are at most 512 pixels, long side."""
+"""Name of each edit → edit. The long side of pictures is at most 512 pixels."""

@@ -1,8 +1,8 @@
-"""A pytest plugin that shows the way of one call through the apps.
+"""A pytest plugin that shows the path of one call through the apps.
 
 ``HOPS=module:function pytest -p benchmarks.hops TEST`` prints, for the call of that function with
-the longest way: functions and modules of the apps that it runs through, pairs of modules of which
-one calls the other, and the greatest depth of calls.
+the longest path: the functions and modules of the apps that it runs, the pairs of modules of which
+one calls the other, and the maximum depth of calls.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ ROOT = f"{Path.cwd()}/"
 
 @dataclass
 class Way:
-    """What one call ran through."""
-
     entry: FrameType | None
     functions: set[tuple[str, str]] = field(default_factory=set)
     pairs: set[tuple[str, str]] = field(default_factory=set)
@@ -32,8 +30,6 @@ class Way:
 
 
 class Tracer:
-    """Follows the calls of ``module:function``."""
-
     def __init__(self, entry: str) -> None:
         module, self._function = entry.split(":")
         self._file = f"{module.replace('.', '/')}.py"
@@ -66,7 +62,6 @@ class Tracer:
 
 
 def _file(frame: FrameType) -> str:
-    """The file of a function of the apps, from the root; "" for others."""
     file = frame.f_code.co_filename.removeprefix(ROOT)
     ours = file.split("/")[0] in APPS and "/migrations/" not in file
     return file if ours and not frame.f_code.co_name.startswith("<") else ""

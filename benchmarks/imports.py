@@ -1,4 +1,4 @@
-"""Importing a million hashes: seconds by step, memory, and the same file again."""
+"""Importing a million hashes: seconds by step, memory, and importing the same file again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COUNT, QUICK = 1_000_000, 100_000
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one run of the command: wall seconds, peak resident memory in MB, what it printed."""
+    """One run of the command: wall seconds, peak resident memory in MB, and its output."""
 
     seconds: float
     megabytes: float
@@ -27,14 +27,12 @@ class Measured:
 
 
 def run(started: service.Service, quick: bool, command: str) -> None:
-    """Measure, print, and write the section of the page."""
     body = measured(quick=quick)
     print(body)
     report.write("imports", "Importing hash lists", command, body)
 
 
 def measured(*, quick: bool) -> str:
-    """The table, as Markdown; Django must be led to a database."""
     from moderation.access.permissions import Actor
     from moderation.lists import list_writes
 
@@ -71,7 +69,6 @@ def _figures(measured: Measured) -> list[object]:
 
 
 def measure(path: Path, name: str, *options: str) -> Measured:
-    """Run the command in a process of its own."""
     command = [sys.executable, "manage.py", "import_hash_list", str(path), "--list", name, *options]
     started = time.perf_counter()
     process = subprocess.Popen(command, cwd=service.ROOT, stdout=subprocess.PIPE, text=True)
@@ -100,7 +97,6 @@ def _hash(number: int) -> str:
 
 
 def csv_lines(count: int, words: str) -> Iterator[str]:
-    """A list as we write them."""
     yield "hash,kind,quality,source,source_id,tags,note,updated_at\n"
     for number in range(count):
         yield (
@@ -110,7 +106,7 @@ def csv_lines(count: int, words: str) -> Iterator[str]:
 
 
 def stopncii_lines(count: int, words: str) -> Iterator[str]:
-    """A list as StopNCII answers it."""
+    """Yield the lines of a list in StopNCII's format."""
     yield '{"hashRecords":[\n'
     for number in range(count):
         comma = "," if number else ""

@@ -1,4 +1,4 @@
-"""Files of packages, downloaded and unpacked below the cache, not installed."""
+"""Files of packages: downloaded and unpacked below the cache, not installed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from benchmarks.cache import directory
 
 
 def debian(name: str) -> Path:
-    """A Debian package's files."""
     inside = _made("packages") / name
     if not inside.exists():
         debs = _made("debs")
@@ -25,7 +24,6 @@ def debian(name: str) -> Path:
 
 
 def wheel(name: str) -> Path:
-    """The files of a Python package, as its wheel holds them."""
     inside = _made("packages") / name
     if not inside.exists():
         wheels = _made("wheels")

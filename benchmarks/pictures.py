@@ -1,4 +1,4 @@
-"""Pictures to measure with: made by us, the same on every machine that has the same libraries."""
+"""Generated test pictures: the same on every machine with the same libraries."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ LARGEST = 1024
 
 
 def jpegs(count: int = COUNT) -> list[bytes]:
-    """``count`` different JPEGs, long side 160 to 1,024 pixels, 14 KB on average."""
+    """Return ``count`` different JPEGs, long side 160 to 1,024 pixels, 14 KB on average."""
     return [jpeg(number) for number in range(count)]
 
 
 def jpeg(number: int) -> bytes:
-    """Colour noise with the spectrum of photographs (1/f), some shapes in front of it."""
+    """Return colour noise with the spectrum of photographs (1/f) and some shapes in front."""
     random = np.random.default_rng(number)
-    # Few large pictures among many small ones, as on a web page.
+    # Few large and many small pictures, as on a web page.
     long = int(160 * (LARGEST / 160) ** (random.random() ** 2.5))
     width, height = long, int(long * random.uniform(0.55, 1.0))
     if random.random() < 0.3:

@@ -1,4 +1,4 @@
-"""Tables as Markdown, and docs/benchmarks.md, whose sections are replaced one by one."""
+"""Markdown tables, and docs/benchmarks.md, whose sections are replaced one at a time."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ A two-stage search as one raw SQL statement took 2.6 ms, through the ORM 8.9 ms.
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table; numbers with one decimal below 100, else none."""
+    """Return a Markdown table. Numbers below 100 have one decimal, others none."""
     lines = [header, ["---"] * len(header), *([_text(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -44,7 +44,7 @@ def _text(cell: object) -> str:
 
 
 def machine() -> str:
-    """Processor, cores, memory and versions, in a sentence; asks the database for its own."""
+    """Return a sentence with processor, cores, memory and versions. It queries the database."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -64,7 +64,6 @@ def machine() -> str:
 
 
 def write(section: str, title: str, command: str, body: str, page: Path = PAGE) -> None:
-    """Replace one section of the page; the others stay."""
     now = datetime.now(UTC).strftime("%d %B %Y")
     text = page.read_text() if page.exists() else INTRODUCTION
     block = (

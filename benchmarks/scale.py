@@ -1,7 +1,7 @@
-"""Searching among as many images as the original's demo had: recall, latency, index sizes.
+"""Searching as many images as in the original's demo: recall, latency, index sizes.
 
-Described pictures are few, so the rest is made from them: near-duplicates and mixtures, clustered
-as real collections are. Vectors go in by COPY, then the statistics are renewed.
+There are few described pictures, so the rest is made from them: near-duplicates and mixtures, in
+clusters as in real collections. COPY loads the vectors; then the statistics are updated.
 """
 
 from __future__ import annotations
@@ -39,25 +39,24 @@ class Recalled:
 
 
 class World:
-    """Vectors of ``count`` images and of queries near some of them."""
+    """Vectors of ``count`` images, and of queries near some of them."""
 
     def __init__(self, base: Sequence[Columns], count: int, seed: int = 1) -> None:
         self.random = np.random.default_rng(seed)
         self.count = count
         self.haar = np.stack([columns["haar"] for columns in base])
         self.pattern = np.stack([columns["pattern"] for columns in base])
-        # A centre for each 50 images, as of one scene photographed again and again.
+        # One centre per 50 images, as for photographs of the same scene.
         centres = self.random.normal(size=(max(count // 50, 1), CLIP_DIMENSIONS))
         self.clip_centres = centres.astype(np.float32)
         self.pdq_centres = self.random.integers(0, 2, (max(count // 10, 1), 256), dtype=np.uint8)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The columns of each image."""
         for _ in range(self.count):
             yield self.row()
 
     def row(self) -> dict[str, Any]:
-        """Two described pictures mixed, slightly shaken; a hash and a vector near a centre."""
+        """Mix two described pictures with a little noise; add a hash and a vector near a centre."""
         a, b = self.random.integers(len(self.haar), size=2)
         share = np.float32(self.random.beta(0.4, 0.4))
         shake = self.random.normal(1, 0.03, 4096 + 16).astype(np.float32)
@@ -74,7 +73,7 @@ class World:
 
 
 def fill(world: World) -> tuple[float, float]:
-    """Store the world in an empty gallery; the seconds of loading and of building the indexes."""
+    """Fill an empty gallery. Return the seconds of loading and of building the indexes."""
     from django.db import connection
 
     from gallery.items import versions
@@ -127,7 +126,7 @@ def _copy(cursor: Any, first: int, rows: Sequence[Columns]) -> None:
 
 
 def measure(world: World, queries: int = QUERIES) -> dict[str, Recalled]:
-    """Each match type's searches by index, against the same searches done exactly."""
+    """Compare each match type's index searches with the same exact searches."""
     from gallery.imaging.descriptors.base import PIXELS_VERSION
 
     asked = [world.row() for _ in range(queries)]
@@ -143,7 +142,7 @@ def _compare(match_type: str, version: str, asked: Sequence[Columns]) -> Recalle
     for columns in asked:
         distances, milliseconds = _search(match_type, version, columns, exact=False)
         truth, exact_milliseconds = _search(match_type, version, columns, exact=True)
-        # By distance, not by id: several images may be as near as the tenth.
+        # By distance, not by id, because several images may be as near as the tenth.
         recalls.append(np.mean(distances <= truth[-1] + 1e-6) if len(truth) else 1.0)
         taken.append(milliseconds)
         exactly.append(exact_milliseconds)
@@ -156,7 +155,7 @@ def _compare(match_type: str, version: str, asked: Sequence[Columns]) -> Recalle
 def _search(
     match_type: str, version: str, columns: Columns, *, exact: bool
 ) -> tuple[NDArray[np.float64], float]:
-    """Distances of the ten nearest, and the milliseconds this took."""
+    """Return the distances of the ten nearest, and the milliseconds of the search."""
     from gallery.search import nearest
 
     bound = nearest.EXACT_ABOVE
@@ -171,7 +170,6 @@ def _search(
 
 
 def sizes() -> dict[str, float]:
-    """MB of the tables of vectors and of each HNSW index."""
     from django.db import connection
 
     with connection.cursor() as cursor:

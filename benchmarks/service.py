@@ -1,4 +1,4 @@
-"""A service of our own to measure: ``manage.py up`` with its own data, port and key."""
+"""A service to measure: ``manage.py up`` with its own data, port and key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ START_SECONDS = 600
 
 @dataclass(frozen=True)
 class Service:
-    """Where it listens, the process that started it all, and its environment."""
+    """Its address, the process that started it, and its environment."""
 
     port: int
     pid: int
@@ -33,7 +33,7 @@ class Service:
 
 @contextmanager
 def running() -> Iterator[Service]:
-    """Start it, lead this process's Django to its database, and stop it again.
+    """Start a service, connect this process's Django to its database, and stop it at the end.
 
     Call it before anything else uses Django's settings.
     """
@@ -45,9 +45,9 @@ def running() -> Iterator[Service]:
 
 @contextmanager
 def started(root: Path) -> Iterator[Service]:
-    """Start the version in this directory, and stop it again."""
+    """Start the version in this directory, and stop it at the end."""
     directory = Path(tempfile.mkdtemp(prefix="imgsmlr-bench-"))
-    # PostgreSQL runs as another user when we are root; it must be able to walk in.
+    # If we are root, PostgreSQL runs as another user, who must be able to enter.
     directory.chmod(0o755)
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": "imgsmlr_site.settings",
@@ -56,10 +56,10 @@ def started(root: Path) -> Iterator[Service]:
         "PORT": str(_free_port()),
         "HOST": "127.0.0.1",
         "CLIP_PRETRAINED": "none",
-        # Where the pictures to fetch are, for this process too.
+        # The address of the pictures to fetch, for this process too.
         "FETCH_ALLOW_PRIVATE": "1",
         "SCREEN_QUERIES": "true",
-        # High, so that it refuses nothing, and on, so that its cost is measured.
+        # High, so that nothing is refused; enabled, so that its cost is measured.
         "THROTTLE_POINTS": "100000000",
     }
     log = (directory / "log").open("w+")
@@ -80,13 +80,13 @@ def started(root: Path) -> Iterator[Service]:
 
 
 def memory(pid: int) -> dict[str, tuple[float, float]]:
-    """Command → (PSS, RSS) in MB, summed over that command's processes below ``pid``."""
+    """Map each command to (PSS, RSS) in MB, summed over its processes below ``pid``."""
     found: dict[str, tuple[float, float]] = {}
     for process in _family(pid):
         try:
             command = Path(f"/proc/{process}/cmdline").read_bytes()
             pss, rss = _memory_of(process)
-        except OSError:  # it ended meanwhile
+        except OSError:  # it has ended
             continue
         name = "supervisor"
         for word in ("gunicorn", "qcluster", "postgres"):
@@ -98,7 +98,7 @@ def memory(pid: int) -> dict[str, tuple[float, float]]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time that the processes below ``pid`` have used so far, also those that ended."""
+    """Return the CPU seconds of all processes below ``pid``, including those that have ended."""
     ticks = 0
     for process in _family(pid):
         with contextlib.suppress(OSError):
@@ -107,7 +107,6 @@ def cpu_seconds(pid: int) -> float:
 
 
 def _family(pid: int) -> list[int]:
-    """``pid`` and all its descendants."""
     children: dict[int, list[int]] = {}
     for directory in Path("/proc").glob("[0-9]*"):
         process = int(directory.name)
@@ -120,7 +119,8 @@ def _family(pid: int) -> list[int]:
 
 
 def _stat(process: int) -> list[str]:
-    """The fields of /proc/PID/stat from the third on; the second may hold spaces."""
+    """Return the fields of /proc/PID/stat from the third on, because the second may contain
+    spaces."""
     return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
 
 

@@ -1,4 +1,4 @@
-"""How many pictures a second are added and searched, beside the least that could be done."""
+"""How many pictures per second are added and searched, and the lower bound of their cost."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ ADD = {"legacy": "/imgsmlr/mgr/add", "v1": "/api/v1/images/?wait=30"}
 MATCH_TYPE = {"legacy": "matchType", "v1": "match_type"}
 THRESHOLD = {"imgsmlr": 1.0, "pdq": 31}
 WARM_UP = 48
-"""Pictures added and searched before anything is measured: a process's first requests import
-modules and connect to the database."""
+"""Pictures added and searched before the measurement: a process's first requests import modules and
+connect to the database."""
 
 
 @dataclass(frozen=True)
 class Target:
     """A running service, its database in this process's Django, and a key for it.
 
-    ``pid``: the process that started it all, if processor time is to be counted.
+    ``pid``: the process that started it, if CPU time is to be measured.
     """
 
     host: str
@@ -37,20 +37,18 @@ class Target:
     pid: int | None = None
 
     def load(self, path: str, bodies: Sequence[dict[str, Any]]) -> Load:
-        """One POST for each body."""
+        """Return one POST for each body."""
         encoded = [json.dumps(body).encode() for body in bodies]
         return Load(self.host, self.port, path, {"X-API-Key": self.key}, encoded)
 
 
 def issue_key() -> str:
-    """A key that may add and search."""
     from imgsmlr_site.models import ApiKey
 
     return ApiKey.issue(name=f"benchmark {time.time_ns()}", scopes=["search", "add"])[1]
 
 
 def forget_images() -> None:
-    """Empty the gallery, so that the same pictures can be added again."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -58,7 +56,7 @@ def forget_images() -> None:
 
 
 def add(target: Target, api: str, urls: Sequence[str], clients: int) -> Measured:
-    """Add every picture by its URL, answered when it can be searched."""
+    """Add every picture by its URL. Each answer comes when the picture can be searched."""
     load = target.load(ADD[api], [{"url": url} for url in urls])
     forget_images()
     measured = run_load(target, load, clients)
@@ -67,7 +65,7 @@ def add(target: Target, api: str, urls: Sequence[str], clients: int) -> Measured
 
 
 def warm_up(target: Target, urls: Sequence[str]) -> None:
-    """Let every thread of the service do everything once."""
+    """Let every thread of the service run everything once."""
     for api in ADD:
         add(target, api, urls[:WARM_UP], clients=8)
         for match_type in THRESHOLD:
@@ -75,7 +73,7 @@ def warm_up(target: Target, urls: Sequence[str]) -> None:
 
 
 def add_queued(target: Target, urls: Sequence[str], clients: int) -> float:
-    """Pictures a second when v1 only queues them, until the worker has made the last visible."""
+    """Return pictures per second if v1 queues them, measured until the last one is visible."""
     from gallery.items.models import Image
 
     forget_images()
@@ -90,14 +88,14 @@ def add_queued(target: Target, urls: Sequence[str], clients: int) -> float:
 def search(
     target: Target, api: str, match_type: str, urls: Sequence[str], clients: int
 ) -> Measured:
-    """Search with each picture by its URL, limit 20."""
     asked = {MATCH_TYPE[api]: match_type, "limit": 20, "threshold": THRESHOLD[match_type]}
     load = target.load(SEARCH[api], [{"url": url, **asked} for url in urls])
     return run_load(target, load, clients)
 
 
 def bulk(places: Sequence[Path | str], workers: int | None = None) -> float:
-    """Pictures a second of ``manage.py add_images`` from files or links, processes included."""
+    """Return pictures per second of ``manage.py add_images`` from files or links, with process
+    start."""
     from gallery.items.import_sources import Source
     from gallery.items.importing import import_images
 
@@ -125,7 +123,7 @@ def run_load(target: Target, load: Load, clients: int) -> Measured:
 
 
 def require_ready(count: int) -> None:
-    """Fail unless that many images can be found: nothing else may be measured."""
+    """Fail unless that many images can be searched."""
     from gallery.items.models import Image
 
     ready = Image.objects.ready().count()
@@ -134,7 +132,7 @@ def require_ready(count: int) -> None:
 
 
 def floor(pictures: Sequence[bytes]) -> dict[str, float]:
-    """Pictures a second of the parts alone, in one process: decoding, describing, the SQL."""
+    """Return pictures per second of the parts in one process: decoding, describing, the SQL."""
     from gallery.imaging import decoding, descriptors
     from gallery.items import conf
     from gallery.search.nearest import nearest_images
@@ -179,10 +177,9 @@ def _rate(work: Callable[[], Any], count: int) -> float:
 
 
 def best(times: int, measure: Callable[..., Measured], *arguments: object) -> Measured:
-    """The fastest of some runs: other programs only ever slow one down."""
+    """Return the fastest of several runs, because other programs can only slow a run down."""
     return max((measure(*arguments) for _ in range(times)), key=lambda measured: measured.rate)
 
 
 def mean_kilobytes(pictures: Sequence[bytes]) -> float:
-    """Mean size of the files."""
     return float(np.mean([len(picture) for picture in pictures])) / 1024

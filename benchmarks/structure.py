@@ -1,8 +1,8 @@
-"""``python -m benchmarks.structure [TREE]``: files, lines, floors and arrows of each app.
+"""``python -m benchmarks.structure [TREE]``: files, lines, layers and imports of each app.
 
-Migrations are left out. Floors: the layers that import-linter holds inside an app, as
-pyproject.toml has them. Arrows: pairs of an app's own parts (files and folders directly inside it)
-of which one imports the other, and pairs of its modules.
+It omits migrations. Floors: the layers of an app in import-linter's contracts (pyproject.toml).
+Arrows: pairs of an app's parts (files and folders directly inside it) in which one imports the
+other, and pairs of its modules.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ APPS = ("gallery", "videos", "moderation", "imgsmlr_site")
 
 
 def modules(tree: Path, app: str) -> dict[str, Path]:
-    """Dotted name → file."""
     found = {}
     for path in sorted((tree / app).rglob("*.py")):
         parts = path.relative_to(tree).with_suffix("").parts
@@ -27,7 +26,6 @@ def modules(tree: Path, app: str) -> dict[str, Path]:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Dotted names that a module imports, also inside functions."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -37,7 +35,8 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def arrows(names: dict[str, Path]) -> set[tuple[str, str]]:
-    """Pairs of modules of which the first imports the second; empty packages do not count."""
+    """Return pairs of modules in which the first imports the second. Empty packages do not
+    count."""
     full = {name for name, path in names.items() if path.stat().st_size}
     return {
         (name, other)
@@ -48,7 +47,7 @@ def arrows(names: dict[str, Path]) -> set[tuple[str, str]]:
 
 
 def floors(tree: Path, app: str) -> int:
-    """How many layers the contract of an app has; 0 without one."""
+    """Return the number of layers in the contract of an app, 0 without a contract."""
     contracts = tomllib.loads((tree / "pyproject.toml").read_text())["tool"]["importlinter"]
     for contract in contracts["contracts"]:
         if contract.get("containers") == [app]:
@@ -57,7 +56,6 @@ def floors(tree: Path, app: str) -> int:
 
 
 def main() -> None:
-    """Print a Markdown table."""
     tree = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
     print("| App | Files | Lines | Floors | Arrows between parts | Arrows between modules |")
     print("|---|---|---|---|---|---|")

@@ -1,7 +1,8 @@
-"""Who makes a request, and what they may do: keys, sessions, open networks, cross-site refusal.
+"""Find out who makes a request and what they may do: keys, sessions, open networks, cross-site
+checks.
 
-``AccessMiddleware`` puts an ``Access`` on each request as ``request.access``; the apps use it by
-its shape and never import this module. The database is asked when it is first read.
+``AccessMiddleware`` sets ``request.access``. The apps use only that attribute and never import this
+module. The database is queried when ``request.access`` is first read.
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ ROLE_SCOPES = {
     Role.LEAD: ALL_SCOPES,
     Role.ADMIN: ALL_SCOPES,
 }
-"""The most that a person, or a key of that person, may do; services check the role, too."""
+"""The scopes of a session with this role, or of a key of such a user. The services check the role
+too."""
 UNBOUND_SCOPES = ALL_SCOPES - {Scope.MODERATE.value}
-"""The most that a key without a user may do: decisions are personal."""
+"""The scopes that a key without a user may have. Decisions are personal, so they need a user."""
 
 THROTTLE_PERIOD = 60.0
 
@@ -44,25 +46,23 @@ FORWARDING_HEADERS = ("FORWARDED", "X_FORWARDED_FOR", "X_FORWARDED_HOST", "X_REA
 
 
 class AccessRefused(UserError):
-    """The caller may not do this."""
-
     code = "access_refused"
 
 
 class NotAuthenticated(AccessRefused):
-    """No valid key or session came with the request."""
+    """The request has no valid key or session."""
 
     code = "not_authenticated"
 
 
 class Forbidden(AccessRefused):
-    """Known or open caller, but not allowed."""
+    """The caller may not do this."""
 
     code = "forbidden"
 
 
 CHALLENGE = 'Bearer realm="api"'
-"""The WWW-Authenticate header of a 401; browsers show no password box for it."""
+"""The WWW-Authenticate header of a 401. With ``Bearer``, browsers show no password dialog."""
 HOW_TO_ASK = "Send an API key as 'Authorization: Bearer <key>' or 'X-API-Key: <key>', or log in."
 
 
@@ -70,9 +70,9 @@ HOW_TO_ASK = "Send an API key as 'Authorization: Bearer <key>' or 'X-API-Key: <k
 class Access:
     """What one request may do.
 
-    ``actor`` is written into rows and logs (``key:loader``, ``user:admin``, ``open``, ``none``);
-    throttles count ``client``. ``role``: of its user at this moment. ``refusal``: why the request
-    has no scopes, where a sentence can say so.
+    ``actor`` is written into rows and logs (``key:loader``, ``user:admin``, ``open``, ``none``).
+    Throttles count by ``client``. ``role`` is the current role of the user. ``refusal`` says why
+    the request has no scopes, if there is a reason to give.
     """
 
     actor: str
@@ -85,22 +85,23 @@ class Access:
 
     @property
     def superuser(self) -> bool:
-        """A logged-in superuser; a superuser's key has its own scopes and no more."""
+        """Whether a superuser is logged in. A superuser's key does not count: it has only its own
+        scopes."""
         is_superuser = self.user is not None and self.user.is_superuser
         return self.via == "session" and is_superuser and self.role == Role.ADMIN
 
     @property
     def probes_as(self) -> str:
-        """``client``; empty for callers who may see matches."""
+        """Return ``client``, or "" for callers who may see matches."""
         return "" if can(Actor.caller(cast(Caller, self)), "see matches") else self.client
 
     def allows(self, scope: str) -> bool:
         return scope in self.scopes
 
     def may_change(self, added_by: str) -> bool:
-        """Whether an item is the caller's to change and delete: their own, a lead's any.
+        """Whether the caller may change and delete the item: their own, or any item for a lead.
 
-        An open network is the operator's own, whose items have no other owner.
+        A client of an open network may change all items, because the network is the operator's own.
         """
         return added_by == self.actor or self.role >= Role.LEAD or self.via == "open"
 
@@ -110,16 +111,15 @@ class Access:
             raise self.missing(f"the scope '{scope}'")
 
     def charge(self, cost: float) -> None:
-        """Take points of the client's ``THROTTLE_POINTS`` per minute. Raises ``Throttled``.
+        """Take ``cost`` points of the client's ``THROTTLE_POINTS`` per minute. Raise ``Throttled``.
 
-        Call it outside transactions (see ``throttling.spend``). REST framework's views are
-        charged by ``throttling.CostThrottle``.
+        Call it outside transactions (see ``throttling.spend``). ``throttling.CostThrottle`` charges
+        REST framework's views.
         """
         if wait := spend(self.client, cost, settings.THROTTLE_POINTS, THROTTLE_PERIOD):
             raise Throttled(wait)
 
     def missing(self, what: str) -> AccessRefused:
-        """The refusal to raise when the request lacks ``what``."""
         if self.refusal:
             return self.refusal
         if self.via == "none":
@@ -128,10 +128,10 @@ class Access:
 
 
 def resolve(request: HttpRequest) -> Access:
-    """The access of a request. A key that was sent counts alone, even if it is wrong.
+    """Return the access of a request. If a key was sent, only the key counts, even if it is wrong.
 
-    Costs one query with a key, three if it is bound to a user, four with a session, none otherwise.
-    Nothing of it is kept from one request to the next.
+    It makes one query for a key, three for a key with a user, four for a session, otherwise none.
+    No result is cached between requests.
     """
     address, direct = client_address(request)
     client = f"ip:{throttle_address(address)}"
@@ -158,7 +158,6 @@ def resolve(request: HttpRequest) -> Access:
 
 
 def presented_key(request: HttpRequest) -> str | None:
-    """The key text of ``Authorization: Bearer`` or ``X-API-Key``; None if neither was sent."""
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return value.strip()
@@ -166,7 +165,6 @@ def presented_key(request: HttpRequest) -> str | None:
 
 
 def key_access(text: str, client: str) -> Access:
-    """The access of a key, or a refusal that says what is wrong with it."""
     now = timezone.now()
     try:
         key = ApiKey.objects.get(sha256=digest(text))
@@ -185,22 +183,23 @@ def key_access(text: str, client: str) -> Access:
 
 
 def session_access(user: AbstractUser, is_open: bool) -> Access:
-    """The access of a logged-in user, who never has less than an anonymous open client."""
+    """Return the access of a logged-in user: at least that of an anonymous client of an open
+    network."""
     role = Role.of(user)
     scopes = ROLE_SCOPES[role] | OPEN_SCOPES if is_open else ROLE_SCOPES[role]
     return Access(f"user:{user.get_username()}", scopes, "session", f"user:{user.pk}", user, role)
 
 
 def is_cross_site(request: HttpRequest) -> bool:
-    """Whether a browser says that another site's page made this request.
+    """Whether the browser's headers say that a page of another site made this request.
 
-    A missing header says nothing (curl and old browsers). Following a link to one of our
-    pages is not an attack: such a navigation is a safe method that no page can read.
+    If the headers are missing (curl, old browsers), the answer is no. Following a link to one of
+    our pages is allowed: it is a safe method, and the other page cannot read the answer.
     """
     origin = request.headers.get("Origin")
     if origin in settings.CSRF_TRUSTED_ORIGINS:
         return False
-    # Behind a proxy that ends TLS the scheme seen here is not the browser's: either is ours.
+    # Behind a proxy that ends TLS, the scheme here is not the browser's, so accept both.
     own = {f"{scheme}://{request.get_host()}".lower() for scheme in ("http", "https")}
     if origin is not None and origin.lower() not in own:
         return True
@@ -215,11 +214,11 @@ def is_cross_site(request: HttpRequest) -> bool:
 
 
 def client_address(request: HttpRequest) -> tuple[Address | None, bool]:
-    """The client's address, and whether it is certain enough to open the API to it.
+    """Return the client's address, and whether it is certain enough to open the API to it.
 
-    Behind trusted proxies it is the right-most address of X-Forwarded-For that is none of
-    them. A request that was forwarded by anyone else is never certain: a proxy on this host
-    would otherwise open the service to the world.
+    Behind trusted proxies it is the right-most address of X-Forwarded-For that is not a trusted
+    proxy. If any other proxy forwarded the request, it is never certain: otherwise a proxy on this
+    host would open the service to the world.
     """
     peer = parse_address(request.META.get("REMOTE_ADDR", ""))
     if peer is None or not in_networks(peer, settings.TRUSTED_PROXIES):
@@ -235,7 +234,7 @@ def client_address(request: HttpRequest) -> tuple[Address | None, bool]:
 
 
 def parse_address(text: str) -> Address | None:
-    """An address, IPv4-mapped IPv6 as IPv4; None if it is none (a Unix socket's peer)."""
+    """Parse an address (IPv4-mapped IPv6 as IPv4). Return None for other text (a Unix socket)."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -244,14 +243,14 @@ def parse_address(text: str) -> Address | None:
 
 
 def throttle_address(address: Address | None) -> str:
-    """What an address is counted as: one IPv6 customer has a whole /64."""
+    """Return the address, or its /64 for IPv6, because one customer has a whole /64."""
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address.packed, 64), strict=False))
     return str(address)
 
 
 class AccessMiddleware:
-    """Sets ``request.access``; must stand after AuthenticationMiddleware."""
+    """Sets ``request.access``. It must come after AuthenticationMiddleware."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

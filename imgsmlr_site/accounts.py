@@ -1,4 +1,4 @@
-"""People who log in: the first administrator, the login form, and what a role permits."""
+"""Login accounts: the first administrator, the login form, and the permissions of each role."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from moderation.access.permissions import Role
 FIRST_ADMIN = "admin"
 MUST_CHANGE = "must_change_password"
 PERIOD = 300.0
-"""Seconds in which ``LOGIN_ATTEMPTS`` come back."""
+"""Seconds until all ``LOGIN_ATTEMPTS`` are available again."""
 NAME_FACTOR = 5
-"""A user name may be tried this many times as often as one address may try. Were it once, one
-stranger could lock an administrator out."""
+"""One user name may be tried this many times as often as one address may try. With a factor of 1,
+one stranger could lock an administrator out."""
 BOUNDED = ("gallery", "videos")
-"""Apps whose permissions count only with a role."""
+"""Apps whose permissions only count if the user has a role."""
 
 
 def create_first_admin() -> str | None:
-    """Make the superuser ``admin`` if there is no superuser; returns its one-time password.
+    """Create the superuser ``admin`` if there is no superuser. Return its one-time password.
 
-    The caller shows it once; it is stored nowhere in clear. None when there is a superuser
-    already, also for the second of two starters that come at the same time.
+    The caller shows it once; it is stored only as a hash. Return None if a superuser exists, also
+    if another process creates it at the same time.
     """
     with transaction.atomic():
         lock(Lock.FIRST_ADMIN)
@@ -57,19 +57,18 @@ def create_first_admin() -> str | None:
 
 
 def has_one_time_password(user: User) -> bool:
-    """Whether the user still has the password of the first start."""
     return OneTimePassword.objects.filter(user=user, password=user.password).exists()
 
 
 @receiver(user_logged_in)
 def note_one_time_password(request: HttpRequest, user: User, **kwargs: object) -> None:
-    """Mark the session, so that later requests need no look-up."""
+    """Mark the session, so that later requests need no query."""
     if has_one_time_password(user):
         request.session[MUST_CHANGE] = True
 
 
 class OneTimePasswordMiddleware:
-    """Redirects the admin's pages to the change of password; after AuthenticationMiddleware."""
+    """Redirects admin pages to the password change. It must come after AuthenticationMiddleware."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -79,7 +78,7 @@ class OneTimePasswordMiddleware:
             change = reverse("admin:password_change")
             user = request.user
             if not (user.is_authenticated and has_one_time_password(user)):
-                # Reading the user may have emptied a session that is no longer valid.
+                # Loading the user may have flushed an invalid session.
                 request.session.pop(MUST_CHANGE, None)
             elif request.path not in (change, reverse("admin:logout")):
                 messages.warning(request, "Please replace the one-time password first.")
@@ -88,18 +87,17 @@ class OneTimePasswordMiddleware:
 
 
 class LimitedLoginForm(AuthenticationForm):
-    """The admin's login, limited per address and per user name.
+    """The admin's login form, limited per address and per user name.
 
-    Each attempt counts, also a right one: counting failures only would let parallel
-    attempts through before the first of them has failed.
+    Successful attempts count too. If only failures counted, parallel attempts would pass before the
+    first one has failed.
     """
 
     def clean(self) -> dict[str, Any]:
-        """Charge first, then check the password."""
         attempts = settings.LOGIN_ATTEMPTS
         address = throttle_address(client_address(self.request)[0])
         name = str(self.cleaned_data.get("username", "")).casefold()
-        # Hashed: what is typed as a name may be a password.
+        # Hashed, because users may type their password into the name field.
         hashed = hashlib.sha256(name.encode()).hexdigest()[:32]
         wait = spend(f"login:{address}", 1, attempts, PERIOD) or spend(
             f"login:{hashed}", 1, attempts * NAME_FACTOR, PERIOD
@@ -113,15 +111,15 @@ class LimitedLoginForm(AuthenticationForm):
 
 
 class RoleBackend(ModelBackend):
-    """Passwords as Django checks them. A permission of images or videos counts only with a role.
+    """Django's password check. Permissions for images and videos only count if the user has a role.
 
-    A person who loses the role loses these pages of the admin, whatever was granted. Viewers only
-    view. Other permissions, such as managing accounts, do not depend on a role.
+    A user who loses the role loses these admin pages, whatever permissions were granted. Viewers
+    can only view. Other permissions, such as managing accounts, do not depend on a role.
     """
 
     def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
-        """Those of user and groups that the role permits. Cached on the loaded row, as Django
-        does, so no longer than the request."""
+        """Return the permissions of the user and groups that the role allows. As in Django, they
+        are cached on the user object, so for one request at most."""
         kept: set[str] | None = getattr(user_obj, "_bounded_permissions", None)
         if kept is None or obj is not None:
             granted: set[str] = super().get_all_permissions(user_obj, obj)

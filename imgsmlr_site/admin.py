@@ -1,4 +1,4 @@
-"""The admin of API keys: superusers issue them, see the text once, and revoke them."""
+"""The admin of API keys: superusers issue keys, see the text once, and revoke keys."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class ApiKeyForm(forms.ModelForm):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(SuperuserOnly, ModelAdmin):
-    """Superusers only: a person who issues keys can give themselves every scope.
+    """Superusers only, because whoever issues keys can give themselves every scope.
 
-    Keys are never deleted: items name the key that added them.
+    Keys are never deleted, because items name the key that added them.
     """
 
     form = ApiKeyForm
@@ -45,20 +45,18 @@ class ApiKeyAdmin(SuperuserOnly, ModelAdmin):
     actions = ["revoke"]
 
     def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        # Revoke instead.
+        # Keys are revoked instead.
         return False
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
-        """A new key has nothing to show yet."""
         fields = ["name", "scopes", "user", "expires_at"]
         return [*fields, *self.readonly_fields] if obj else fields
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
-        """The name stays: rows refer to it."""
         return ["name", *self.readonly_fields] if obj else list(self.readonly_fields)
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
-        """Give a new key its secret; ``response_add`` shows it."""
+        """Give a new key its secret, which ``response_add`` shows."""
         if not change:
             request.issued_text = obj.assign_secret()  # type: ignore[attr-defined]
         super().save_model(request, obj, form, change)
@@ -66,7 +64,7 @@ class ApiKeyAdmin(SuperuserOnly, ModelAdmin):
     def response_add(
         self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """The page that shows the key. Not a message: those travel in cookies."""
+        """Show the key on a page. A Django message would put it into a cookie."""
         context = {
             **self.admin_site.each_context(request),
             "title": f"API key {obj.name}",
@@ -79,7 +77,6 @@ class ApiKeyAdmin(SuperuserOnly, ModelAdmin):
 
     @admin.action(description="Revoke the selected keys")
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        """End keys for good."""
         for key in queryset:
             try:
                 key.revoke()
@@ -95,5 +92,4 @@ class ApiKeyAdmin(SuperuserOnly, ModelAdmin):
 
     @display(description="state", label={"active": "success", "revoked": "danger"})
     def state(self, key: ApiKey) -> str:
-        """``active`` or why it no longer works."""
         return key.ended(timezone.now()) or "active"

@@ -9,5 +9,4 @@ class SiteConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Import the modules that register themselves."""
         from imgsmlr_site import accounts, checks  # noqa: F401

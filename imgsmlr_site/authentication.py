@@ -1,4 +1,4 @@
-"""REST framework's side of ``access``: who, by ``AccessAuthentication``; may they, by scope."""
+"""Authentication (``AccessAuthentication``) and permissions by scope for REST framework."""
 
 from __future__ import annotations
 
@@ -19,34 +19,32 @@ if TYPE_CHECKING:  # rest_framework.views imports this module, which its setting
 
 
 class AccessAuthentication(SessionAuthentication):
-    """The user and ``Access`` of a request, as ``request.user`` and ``request.auth``.
+    """Sets ``request.user`` and ``request.auth`` (the ``Access``).
 
-    It refuses nothing itself (that is ``ScopePermission``'s part) but a session's write
-    without its CSRF token.
+    It only refuses a write of a session without its CSRF token. ``ScopePermission`` does the rest.
     """
 
     def authenticate(self, request: Request) -> tuple[AbstractUser, Access] | None:
-        """(user, access) for sessions and for keys that are bound to a user, else None."""
+        """Return (user, access) for sessions and for keys of a user, otherwise None."""
         access: Access = request._request.access  # type: ignore[attr-defined]
         if access.via == "session":
             self.enforce_csrf(request)
         return (access.user, access) if access.user else None
 
     def authenticate_header(self, request: Request) -> str:
-        """Makes a refusal a 401."""
         return CHALLENGE
 
 
 class ScopePermission(BasePermission):
-    """Asks for the scope that the view declares.
+    """Requires the scope that the view declares.
 
-    ``scope = "search"`` covers every method; ``scopes = {"GET": "search", "POST": "add"}`` is
-    per method (HEAD counts as GET; OPTIONS needs any one of them). A view or method that
-    declares nothing is for logged-in superusers only: a forgotten declaration opens nothing.
+    ``scope = "search"`` applies to every method; ``scopes = {"GET": "search", "POST": "add"}`` is
+    per method (HEAD counts as GET; OPTIONS needs any one of them). If a view or method declares
+    nothing, only logged-in superusers may use it, so a forgotten declaration opens nothing.
     """
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """True, or raises ``NotAuthenticated``, ``PermissionDenied`` or ``MethodNotAllowed``."""
+        """True, or raise ``NotAuthenticated``, ``PermissionDenied`` or ``MethodNotAllowed``."""
         method = request.method or ""
         if method not in view.allowed_methods:
             raise exceptions.MethodNotAllowed(method)
@@ -56,14 +54,14 @@ class ScopePermission(BasePermission):
             return True
         what = f"the scope '{accepted[0]}'" if accepted else "a logged-in superuser"
         refusal = access.missing(what)
-        # REST framework's own exceptions, because its browsable pages catch no others.
+        # REST framework's own exceptions, because its browsable pages catch only those.
         if isinstance(refusal, NotAuthenticated):
             raise exceptions.NotAuthenticated(refusal.message, refusal.code)
         raise exceptions.PermissionDenied(refusal.message, refusal.code)
 
 
 def scopes_for(view: APIView, method: str) -> list[str]:
-    """The scopes of which one suffices; empty where none was declared."""
+    """Return the scopes, one of which is enough; empty if the view declares none."""
     if scope := getattr(view, "scope", None):
         return [scope]
     declared: dict[str, str] = getattr(view, "scopes", {})
@@ -74,13 +72,12 @@ def scopes_for(view: APIView, method: str) -> list[str]:
 
 
 class AccessScheme(OpenApiAuthenticationExtension):
-    """How the schema names the two ways of sending a key, and the browser's session."""
+    """Describes the API key headers and the session cookie in the OpenAPI schema."""
 
     target_class = AccessAuthentication
     name = ["bearerKey", "headerKey", "session"]
 
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
-        """One OpenAPI security scheme for each name."""
         return [
             {"type": "http", "scheme": "bearer"},
             {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -88,5 +85,4 @@ class AccessScheme(OpenApiAuthenticationExtension):
         ]
 
     def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[str]]]:
-        """Any one of the schemes is enough."""
         return [{name: []} for name in self.name]

@@ -1,4 +1,4 @@
-"""System checks: is pgvector there, and new enough to be trusted?"""
+"""System checks: is pgvector installed, and is it new enough?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connections
 
 MINIMUM_VECTOR = (0, 8, 5)
-"""Earlier ones can corrupt an HNSW index under VACUUM."""
+"""Earlier versions can corrupt an HNSW index during VACUUM."""
 
 EXTENSION = """
 SELECT available.default_version, available.installed_version,
@@ -21,12 +21,12 @@ FROM pg_available_extensions available WHERE available.name = 'vector'
 
 
 def version_tuple(text: str) -> tuple[int, ...]:
-    """ "0.8.10" → (0, 8, 10); a suffix such as "-dev" is ignored."""
+    """Parse "0.8.10" to (0, 8, 10). A suffix such as "-dev" is ignored."""
     return tuple(int(part) for part in text.split("-")[0].split("."))
 
 
 def extension_problem(database: str = "default") -> tuple[str, str] | None:
-    """What is wrong with pgvector in a database, and what to do; None if nothing is."""
+    """Return what is wrong with pgvector in a database and what to do, or None."""
     minimum = ".".join(map(str, MINIMUM_VECTOR))
     with connections[database].cursor() as cursor:
         cursor.execute(EXTENSION)
@@ -54,7 +54,7 @@ def extension_problem(database: str = "default") -> tuple[str, str] | None:
 def check_vector_extension(
     app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Run by ``migrate`` and by ``check --database default``."""
+    """``migrate`` and ``check --database default`` run this check."""
     return [
         Error(problem[0], hint=problem[1], id="imgsmlr_site.E001")
         for database in databases or []

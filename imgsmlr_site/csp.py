@@ -1,7 +1,7 @@
-"""The Content-Security-Policy of each part of the site: strict, and wider only where needed.
+"""The Content-Security-Policy of each part of the site: strict, with exceptions where needed.
 
-Own code rather than django-csp: the policy follows from the path, of views that are not ours to
-decorate, and nothing here needs nonces or reports.
+django-csp is not used: the policy depends on the path, many views belong to libraries and cannot be
+decorated, and the site needs no nonces or reports.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ STRICT: Mapping[str, str] = {
     "default-src": "'none'",
     "script-src": "'self'",
     "style-src": "'self'",
-    # Not of other hosts: what they show now is not what was screened.
+    # Not from other hosts: a picture there may have changed since it was screened.
     "img-src": "'self' data: blob:",
     "media-src": "'self' blob:",
     "font-src": "'self'",
@@ -27,21 +27,21 @@ STRICT: Mapping[str, str] = {
     "frame-ancestors": "'none'",
 }
 INLINE_STYLES: Mapping[str, str] = {"style-src": "'self' 'unsafe-inline'"}
-"""The pages of REST framework and Swagger have style attributes and elements."""
+"""The pages of REST framework and Swagger use style attributes and style elements."""
 UNFOLD: Mapping[str, str] = {
     **INLINE_STYLES,
-    # Its Alpine.js evaluates the expressions in attributes; inline scripts stay forbidden.
+    # Unfold's Alpine.js evaluates expressions in attributes; inline scripts stay forbidden.
     "script-src": "'self' 'unsafe-eval'",
 }
 
 
 def policy(changes: Mapping[str, str]) -> str:
-    """A header's value: the strict policy with some directives replaced."""
+    """Return the header's value: the strict policy with some directives replaced."""
     return "; ".join(f"{name} {sources}" for name, sources in {**STRICT, **changes}.items())
 
 
 class ContentSecurityPolicyMiddleware:
-    """Sets the header where the view has set none of its own."""
+    """Sets the header unless the view has set it."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

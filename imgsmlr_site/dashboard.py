@@ -1,4 +1,4 @@
-"""The admin's first page: what is wrong, what waits, what failed."""
+"""The admin's first page: problems, waiting work, failed tasks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAILURES_SHOWN = 8
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """The context of templates/admin/index.html. What a user may not list is not shown either."""
+    """Return the context of templates/admin/index.html. It omits what the user may not list."""
     counts, video_counts = status.image_counts(), status.video_counts()
     if request.user.has_perm("gallery.view_image"):
         context["failed_images"] = Image.objects.filter(status=Status.FAILED)[:FAILURES_SHOWN]
@@ -50,9 +50,9 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def older() -> list[dict[str, Any]]:
-    """Items that an earlier version described, and the command that describes them again.
+    """Return the items that an earlier version described, and the command that updates them.
 
-    ``by_hand``: how many of them need the command, because no worker can do it.
+    ``by_hand`` is the number of them that no worker can update, so they need the command.
     """
     found = []
     for model, command in ((Image, "describe_missing"), (Video, "index_missing")):
@@ -65,7 +65,7 @@ def older() -> list[dict[str, Any]]:
 
 
 def clip_versions(counts: dict[str, int]) -> list[dict[str, Any]]:
-    """Each CLIP model with stored vectors, and how many images still lack one of it."""
+    """Return each CLIP model with stored vectors, and how many images have no vector of it yet."""
     total = counts[Status.READY] + counts[Status.QUARANTINED]
     stored = dict(
         ImageFingerprint.objects.filter(view="full", clip__isnull=False)
@@ -86,7 +86,7 @@ def clip_versions(counts: dict[str, int]) -> list[dict[str, Any]]:
 
 
 def storage() -> dict[str, int]:
-    """Bytes of the originals and videos that are kept, and of the whole database."""
+    """Return the bytes of stored originals, of stored videos, and of the whole database."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_database_size(current_database())")
         (database,) = cursor.fetchone()

@@ -1,4 +1,4 @@
-"""Middleware before every view: limits, refusals, and a corrected last slash."""
+"""Middleware before every view: size limits, refusals, and correction of the last slash."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from imgsmlr_site.errors import problem_response, user_error_response
 from imgsmlr_site.formats import NUL_SENTENCE
 
 VIDEO_PREFIXES = ("/api/v1/videos/", "/api/v1/moderation/lists/", "/admin/videos/")
-"""Where a body may hold a video."""
+"""Paths whose body may contain a video."""
 LIST_PREFIXES = ("/api/v1/moderation/imports/", "/admin/moderation/listimport/")
-"""Where a body may hold a hash list."""
+"""Paths whose body may contain a hash list."""
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 
 
 def mend_last_slash(request: HttpRequest) -> None:
-    """Let a request that changes something reach its view, with or without the last "/".
+    """Correct the last "/" of a writing request's path, so that the request reaches its view.
 
-    Django answers a missing one with a redirect, which clients follow with a GET: the upload would
-    be lost, and the answer a 200.
+    Django would answer with a redirect, which clients follow with a GET: the upload would be lost,
+    and the answer would be a 200.
     """
     path = request.path_info
     if request.method in SAFE_METHODS or is_valid_path(path):
@@ -39,11 +39,11 @@ ENCODED_NUL = re.compile("%00|\x00")
 
 
 class EdgeMiddleware:
-    """Refuses requests that no view should get, answers refusals that plain views raise, and
+    """Refuses requests that must not reach a view, answers errors that plain views raise, and
     corrects paths without the last slash.
 
-    Oversized bodies are refused before they are read, a NUL in the path or the query before
-    it can reach PostgreSQL.
+    It refuses an oversized body before reading it, and a NUL in the path or query before it can
+    reach PostgreSQL.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -68,7 +68,7 @@ class EdgeMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """A ``UserError`` of a view outside REST framework, in the common shape."""
+        """Answer a ``UserError`` of a view outside REST framework in the common shape."""
         if not isinstance(exception, UserError):
             return None
         return user_error_response(exception)

@@ -1,4 +1,4 @@
-"""Typed readers of environment variables that fail loudly and say how to fix the value.
+"""Typed readers of environment variables. A bad value raises an error that says how to correct it.
 
 Only ``imgsmlr_site.settings`` calls them.
 """
@@ -22,12 +22,12 @@ LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")
 
 
 def env_str(name: str, default: str = "") -> str:
-    """The value, stripped; unset and blank both give ``default``."""
+    """Return the stripped value; if it is unset or blank, ``default``."""
     return os.environ.get(name, "").strip() or default
 
 
 def env_bool(name: str, default: bool) -> bool:
-    """1/true/yes/on or 0/false/no/off, in any case."""
+    """Read 1/true/yes/on or 0/false/no/off, in any case."""
     raw = env_str(name).lower()
     if not raw:
         return default
@@ -50,22 +50,20 @@ def _number(
 
 
 def env_int(name: str, default: int, *, minimum: int, maximum: int = 2**31 - 1) -> int:
-    """A whole number within [minimum, maximum]."""
     return _number(int, "a whole number", name, default, minimum, maximum)
 
 
 def env_float(name: str, default: float, *, minimum: float, maximum: float) -> float:
-    """A finite number within [minimum, maximum]."""
     return _number(float, "a number", name, default, minimum, maximum)
 
 
 def env_list(name: str, default: str = "") -> list[str]:
-    """Comma-separated words, blanks dropped."""
+    """Read comma-separated words without blanks."""
     return [word.strip() for word in env_str(name, default).split(",") if word.strip()]
 
 
 def env_networks(name: str) -> tuple[Network, ...]:
-    """Comma-separated CIDRs or addresses; ``1`` means loopback, unset or ``0`` none."""
+    """Read comma-separated CIDRs or addresses. ``1`` means loopback; unset or ``0`` means none."""
     words = env_list(name)
     if words in ([], ["0"]):
         return ()
@@ -80,10 +78,10 @@ def env_networks(name: str) -> tuple[Network, ...]:
 
 
 def secret_from_file(path: Path) -> str:
-    """The secret kept in ``path``; made on first use, readable by its owner alone.
+    """Return the secret stored in ``path``. Create it on first use, readable only by its owner.
 
-    Written under another name and linked into place, so that two processes that start at
-    once agree on one secret.
+    It is written under another name and linked into place, so that two processes that start at the
+    same time use the same secret.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +92,7 @@ def secret_from_file(path: Path) -> str:
         try:
             os.link(draft, path)
         except FileExistsError:
-            pass  # another process was first; its secret counts
+            pass  # another process was first; use its secret
         finally:
             draft.unlink()
     return path.read_text().strip()

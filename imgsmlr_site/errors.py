@@ -1,8 +1,8 @@
 """Errors of the HTTP API as JSON of one shape.
 
-Every error of ``/api/`` is ``{"type", "code", "detail"}`` and, where one input is at fault,
-``"field"``. ``type`` is ``validation_error`` (correct the request), ``client_error`` (it was
-understood and refused) or ``server_error``.
+Every error of ``/api/`` is ``{"type", "code", "detail"}``, plus ``"field"`` if one input is wrong.
+``type`` is ``validation_error`` (correct the request), ``client_error`` (the request was understood
+and refused) or ``server_error``.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ STATUSES: Mapping[type[UserError], int] = {
     QueryRefused: 451,
     Unavailable: 503,
 }
-"""Which status a refusal has; subclasses inherit it, and any other UserError is a 400."""
+"""The HTTP status of each error class. Subclasses inherit it; any other UserError is a 400."""
 
 
 def status_of(error: UserError) -> int:
@@ -61,7 +61,6 @@ def problem(status: int, code: str, detail: str, field: str | None = None) -> di
 
 
 def problem_response(status: int, code: str, detail: str) -> HttpResponse:
-    """The same as a plain Django response."""
     body = orjson.dumps(problem(status, code, detail))
     return HttpResponse(body, content_type="application/json", status=status)
 
@@ -74,7 +73,7 @@ def user_error_response(error: UserError) -> HttpResponse:
 
 
 def user_problem(error: UserError) -> tuple[int, dict[str, Any], dict[str, str]]:
-    """Status, body and headers of a ``UserError``."""
+    """Return status, body and headers for a ``UserError``."""
     status = status_of(error)
     body = problem(status, error.code, error.message, error.field)
     headers = {}
@@ -88,7 +87,8 @@ def user_problem(error: UserError) -> tuple[int, dict[str, Any], dict[str, str]]
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
-    """REST framework's hook. None for unexpected errors: a 500, logged by Django."""
+    """The exception hook of REST framework. Return None for unexpected errors; Django logs them
+    (500)."""
     if isinstance(exc, UserError):
         status, body, headers = user_problem(exc)
         return Response(body, status=status, headers=headers)
@@ -103,7 +103,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
 
 
 def as_api_exception(exc: Exception) -> exceptions.APIException | None:
-    """Django's own refusals as exceptions of REST framework; None for unexpected errors."""
+    """Convert Django's own exceptions to those of REST framework; None for unexpected errors."""
     match exc:
         case exceptions.APIException():
             return exc
@@ -123,7 +123,7 @@ def as_api_exception(exc: Exception) -> exceptions.APIException | None:
 
 
 class PayloadTooLarge(exceptions.APIException):
-    """A body above ``DATA_UPLOAD_MAX_MEMORY_SIZE``, files not counted."""
+    """The body is larger than ``DATA_UPLOAD_MAX_MEMORY_SIZE``, not counting files."""
 
     status_code = 413
     default_code = "too_large"
@@ -131,13 +131,13 @@ class PayloadTooLarge(exceptions.APIException):
 
 
 def first_problem(detail: Any, path: str = "") -> tuple[str | None, exceptions.ErrorDetail]:
-    """The first leaf of a nested error and the dotted path of its field."""
+    """Return the dotted path of the first field with an error, and that error."""
     if isinstance(detail, Mapping):
         key, value = next(iter(detail.items()))
         is_field = key not in ("non_field_errors", "__all__", "detail")
         return first_problem(value, f"{path}.{key}".lstrip(".") if is_field else path)
     if isinstance(detail, list):
-        # A list of dicts is one dict per row of a batch, empty where the row is right.
+        # A list of dicts has one dict per row of a batch; it is empty if the row is valid.
         index = next(i for i, item in enumerate(detail) if item)
         in_row = isinstance(detail[index], Mapping)
         return first_problem(detail[index], f"{path}.{index}".lstrip(".") if in_row else path)
@@ -147,7 +147,6 @@ def first_problem(detail: Any, path: str = "") -> tuple[str | None, exceptions.E
 
 
 def sentence(detail: exceptions.ErrorDetail) -> str:
-    """The text, ended by a full stop."""
     text = str(detail)
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
@@ -156,8 +155,6 @@ Handler = Callable[..., HttpResponse]
 
 
 def _handler(status: int, code: str, detail: str, page: Handler) -> Handler:
-    """Answers JSON below ``API_PREFIX``, else Django's page."""
-
     def answer(request: HttpRequest, *args: Exception, **named: Exception) -> HttpResponse:
         if request.path.startswith(API_PREFIX):
             return problem_response(status, code, detail)
@@ -177,4 +174,4 @@ not_found = _handler(
 server_error = _handler(
     500, "internal_error", "The service failed; its log says why.", defaults.server_error
 )
-"""``handler400`` and so on of the URL map."""
+"""``handler400`` and so on for the URL map."""

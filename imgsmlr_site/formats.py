@@ -1,4 +1,4 @@
-"""What the JSON API takes in and gives out: parsers, the JSON renderer, and pages of lists."""
+"""Formats of the JSON API: parsers, the JSON renderer, and pagination."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ NUL_SENTENCE = "The text holds a NUL character, which cannot be stored: remove i
 
 
 def refuse_nul(value: Any, path: str = "") -> None:
-    """Raise ``ValidationError`` if any string of a JSON value or form, also a key, has a NUL.
+    """Raise ``ValidationError`` if a string or key of a JSON value or form contains a NUL.
 
-    PostgreSQL's text and jsonb cannot store one; it would become a 500.
+    PostgreSQL's text and jsonb cannot store a NUL, so it would cause a 500.
     """
     if isinstance(value, str):
         if NUL in value:
@@ -43,7 +43,6 @@ def refuse_nul(value: Any, path: str = "") -> None:
 
 
 def _too_long(body: bytes, message: str) -> APIException:
-    """The error of a number that 64 bits cannot hold, with the field that it stands in."""
     long = object()
 
     def number(digits: str) -> Any:
@@ -68,14 +67,15 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 
 class JsonParser(BaseParser):
-    """JSON bodies by orjson: no NaN, no infinity, no lone surrogate, no NUL, limited size."""
+    """Parses JSON with orjson: no NaN, infinity, lone surrogate or NUL, and a limited size."""
 
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
-        """The decoded value. Raises ``ParseError``, ``ValidationError``, ``RequestDataTooBig``."""
+        """Return the decoded value. Raise ``ParseError``, ``ValidationError`` or
+        ``RequestDataTooBig``."""
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        # REST framework reads the stream itself, past Django's own limit on bodies.
+        # REST framework reads the stream itself and so bypasses Django's limit on bodies.
         body = stream.read(limit + 1)
         if len(body) > limit:
             raise RequestDataTooBig
@@ -91,8 +91,6 @@ class JsonParser(BaseParser):
 
 
 class FormParser(RestFormParser):
-    """URL-encoded forms without NUL."""
-
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
         form = super().parse(stream, media_type, parser_context)
         refuse_nul(dict(form.lists()))
@@ -100,8 +98,6 @@ class FormParser(RestFormParser):
 
 
 class MultiPartParser(RestMultiPartParser):
-    """Multipart forms without NUL in their fields."""
-
     def parse(
         self, stream: Any, media_type: Any = None, parser_context: Any = None
     ) -> DataAndFiles:
@@ -111,12 +107,12 @@ class MultiPartParser(RestMultiPartParser):
 
 
 class OrjsonRenderer(JSONRenderer):
-    """JSON by orjson; what orjson does not know is encoded as REST framework does."""
+    """Renders JSON with orjson; REST framework encodes the types that orjson does not know."""
 
     def render(
         self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None
     ) -> bytes:
-        """UTF-8 bytes, indented when the client or the browsable page asks."""
+        """Return UTF-8 bytes, indented if the client or the browsable page asks for it."""
         if data is None:
             return b""
         option = orjson.OPT_NON_STR_KEYS
@@ -126,7 +122,7 @@ class OrjsonRenderer(JSONRenderer):
 
 
 class NewestFirst(CursorPagination):
-    """Pages by id, newest first: every page costs the same, and new rows do not shift them."""
+    """Paginates by id, newest first. Every page costs the same, and new rows do not shift pages."""
 
     ordering = "-id"
     page_size = 20
@@ -134,7 +130,7 @@ class NewestFirst(CursorPagination):
     page_size_query_param = "page_size"
 
     def get_page_size(self, request: Request) -> int:
-        """``page_size`` of the query, 1 to 100. Raises ``ValidationError``."""
+        """Return the query's ``page_size``, 1 to 100. Raise ``ValidationError``."""
         text = request.query_params.get("page_size", str(self.page_size))
         size = int(text) if re.fullmatch("[0-9]{1,3}", text) else 0
         if not 1 <= size <= self.max_page_size:
@@ -144,7 +140,6 @@ class NewestFirst(CursorPagination):
         return size
 
     def decode_cursor(self, request: Request) -> Cursor | None:
-        """The cursor, whose position must be an id. Raises ``NotFound``."""
         cursor = super().decode_cursor(request)
         if cursor and not re.fullmatch(r"[0-9]{1,19}", str(cursor.position or 0)):
             raise NotFound(self.invalid_cursor_message)

@@ -1,4 +1,4 @@
-"""How gunicorn serves the site (``gunicorn -c python:imgsmlr_site.gunicorn_conf``)."""
+"""Settings of gunicorn (``gunicorn -c python:imgsmlr_site.gunicorn_conf``)."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ bind = f"{_host}:{settings.PORT}"
 worker_class = "gthread"
 workers = settings.WEB_PROCESSES
 threads = settings.WEB_THREADS
-# The modules are loaded once and their memory is shared by the processes.
+# Load the modules once; the processes share their memory.
 preload_app = True
-# Less than the supervisor's KILL_WAIT: requests under way end before it loses patience.
+# Less than the supervisor's KILL_WAIT, so that running requests can finish before it kills.
 graceful_timeout = 15
 accesslog = None
-# Each process touches a file there every second; on a busy disk that could stall it.
+# Each process touches a file there every second, which could block on a busy disk.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 control_socket_disable = True
 
 if settings.PROMETHEUS_MULTIPROC_DIR:
-    # Counts of an earlier run would be added to those of this one.
+    # Otherwise counts of an earlier run would be added to those of this run.
     shutil.rmtree(settings.PROMETHEUS_MULTIPROC_DIR, ignore_errors=True)
     Path(settings.PROMETHEUS_MULTIPROC_DIR).mkdir(parents=True)
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Keep the totals of a process that ended, and forget its gauges."""
+    """Keep the totals of a process that ended, and drop its gauges."""
     if settings.PROMETHEUS_MULTIPROC_DIR:
         from prometheus_client.multiprocess import mark_process_dead
 

@@ -1,6 +1,6 @@
-"""Health: ``/healthz`` says that the process answers, ``/readyz`` that it can do its work.
+"""Health checks: ``/healthz`` says that the process answers, ``/readyz`` that it can work.
 
-Both are open to anyone, as probes have no keys; they name states, no addresses, paths or secrets.
+Both are open to everyone, because probes have no keys. They show no addresses, paths or secrets.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gallery.search.match_types import MATCH_TYPES
 from imgsmlr_site.checks import extension_problem
 
 STALLED_AFTER = 60.0
-"""Seconds a due task may wait while no worker has a task of its queue."""
+"""Seconds that a due task may wait while no worker runs a task of its queue."""
 
 QUEUE = """
 SELECT count(*) FILTER (WHERE lock <= now()), count(*) FILTER (WHERE lock > now()),
@@ -32,7 +32,8 @@ FROM django_q_ormq WHERE key = %s
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """One cluster's queue: tasks due, tasks in work, seconds the oldest due one has waited."""
+    """The queue of one cluster: due tasks, running tasks, seconds that the oldest due task has
+    waited."""
 
     name: str
     due: int
@@ -41,12 +42,12 @@ class Queue:
 
     @property
     def stalled(self) -> bool:
-        """Tasks wait and no worker takes any; a long queue that moves is not stalled."""
+        """Whether tasks wait and no worker takes any. A long queue that moves is not stalled."""
         return self.oldest > STALLED_AFTER and not self.working
 
 
 def queues() -> list[Queue]:
-    """The queue of each cluster. A task's ``lock`` is when it is due (again)."""
+    """Return the queue of each cluster. A task's ``lock`` is the time when it is due (again)."""
     clusters: dict[str, Any] = settings.Q_CLUSTER
     found = []
     with connection.cursor() as cursor:
@@ -61,7 +62,7 @@ _migrated = False
 
 
 def migrated() -> bool:
-    """Whether every migration is applied; asked only until it is, as reading them is slow."""
+    """Whether every migration is applied. True is cached, because reading migrations is slow."""
     global _migrated
     if not _migrated:
         executor = MigrationExecutor(connection)
@@ -70,7 +71,7 @@ def migrated() -> bool:
 
 
 def problems() -> dict[str, str]:
-    """What keeps the service from its work: part → sentence. Empty when ready."""
+    """Return the problems that stop the service: part → sentence. Empty if it is ready."""
     try:
         found = {}
         if extension := extension_problem():
@@ -87,16 +88,15 @@ def problems() -> dict[str, str]:
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
-    """200 as long as this process answers."""
     return JsonResponse({"status": "ok"})
 
 
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200, or 503 with what is wrong in each part.
+    """Return 200, or 503 with the problem of each part.
 
-    A match type whose weights are missing does not make the service unready: the others work.
+    A match type without weights does not make the service unready, because the others work.
     ``/api/v1/status/`` says why it is missing.
     """
     found = problems()

@@ -1,7 +1,7 @@
-"""The admin of what libraries store: accounts, and django-q2's schedules, queue and history.
+"""The admin of libraries' models: accounts, and the schedules, queue and history of django-q2.
 
-A schedule and a queued task name any function of any module and run it. Whoever may write one
-can run code, so only superusers may, whatever permissions others have.
+A schedule or a queued task can name any function of any module. Whoever may write one can run code,
+so only superusers may, whatever permissions others have.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ for model in (User, Group, Schedule, OrmQ, Success, Failure):
 
 
 class RecordsActor:
-    """Mixin: the audit records who gave and took roles on these pages."""
+    """Mixin: the audit records who changed roles on these pages."""
 
     class Media:
-        """A module, so that it runs after the script of Django's selector."""
+        """A JavaScript module, so that it runs after the script of Django's selector."""
 
         js = (Script("imgsmlr_site/account_selector.js", type="module"),)
 
@@ -57,14 +57,15 @@ class AccountAdmin(RecordsActor, UserAdmin, ModelAdmin):
     change_password_form = AdminPasswordChangeForm
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Only superusers grant rights; else whoever may change accounts could take them all."""
+        """Only superusers grant permissions. Otherwise anyone who may change accounts could take
+        them all."""
         fields = super().get_readonly_fields(request, obj)
         if is_superuser(request):
             return fields
         return [*fields, "is_superuser", "is_staff", "groups", "user_permissions"]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Only superusers change staff: whoever may set a password can act as that person."""
+        """Only superusers change staff, because whoever sets a password can log in as that user."""
         privileged = obj is not None and (obj.is_staff or obj.is_superuser)
         if privileged and obj != request.user and not is_superuser(request):
             return False
@@ -76,7 +77,7 @@ class AccountAdmin(RecordsActor, UserAdmin, ModelAdmin):
         return is_superuser(request)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        """Record changes of rights in the audit."""
+        """Record changes of permissions in the audit."""
         nothing = dict.fromkeys(roles.RIGHTS, False) | {"is_active": True}
         known = User.objects.filter(pk=obj.pk).values(*roles.RIGHTS).first()
         super().save_model(request, obj, form, change)
@@ -85,7 +86,7 @@ class AccountAdmin(RecordsActor, UserAdmin, ModelAdmin):
 
 @admin.register(Group)
 class RoleAdmin(RecordsActor, GroupAdmin, ModelAdmin):
-    """Groups are sets of rights, so only superusers change them."""
+    """Groups are sets of permissions, so only superusers change them."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return is_superuser(request)
@@ -98,8 +99,6 @@ class RoleAdmin(RecordsActor, GroupAdmin, ModelAdmin):
 
 
 class SuperuserOnly:
-    """Mixin: only superusers see, add, change or delete."""
-
     def has_module_permission(self, request: HttpRequest) -> bool:
         return is_superuser(request)
 
@@ -117,7 +116,7 @@ class SuperuserOnly:
 
 
 class ReadOnly:
-    """Mixin: nobody adds or changes; superusers may delete."""
+    """Mixin: nobody adds or changes rows; superusers may delete them."""
 
     actions: list[str] = []
 
@@ -133,12 +132,12 @@ class ReadOnly:
 
 @admin.register(Schedule)
 class ScheduledTaskAdmin(SuperuserOnly, ScheduleAdmin, ModelAdmin):
-    """Schedules of regular tasks."""
+    pass
 
 
 @admin.register(OrmQ)
 class QueuedTaskAdmin(ReadOnly, SuperuserOnly, QueueAdmin, ModelAdmin):
-    """Tasks that wait or run. They can be deleted, not edited."""
+    """Tasks that wait or run. They can be deleted but not edited."""
 
 
 @admin.register(Success)
@@ -148,7 +147,7 @@ class FinishedTaskAdmin(ReadOnly, TaskAdmin, ModelAdmin):
 
 @admin.register(Failure)
 class FailedTaskAdmin(ReadOnly, FailAdmin, ModelAdmin):
-    """Tasks that raised or were killed."""
+    pass
 
 
 def is_superuser(request: HttpRequest) -> bool:

@@ -1,6 +1,7 @@
-"""``/metrics`` in Prometheus' text format: requests as they come, the database when scraped.
+"""``/metrics`` in Prometheus' text format. Requests are counted live; the database is read per
+scrape.
 
-With ``PROMETHEUS_MULTIPROC_DIR`` set, the counts of all web processes are summed.
+If ``PROMETHEUS_MULTIPROC_DIR`` is set, the counts of all web processes are summed.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ REQUESTS = Histogram(
 
 
 class MetricsMiddleware:
-    """Times each request; must stand first, so that it sees what the others refuse."""
+    """Times each request. It must come first, to count requests that other middleware refuses."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -50,7 +51,7 @@ class MetricsMiddleware:
         response = self.get_response(request)
         match = request.resolver_match
         view = (match.view_name or match.route) if match else "none"
-        # Any word can be sent as a method; each would be a new time series.
+        # A client can send any word as a method, and each would be a new time series.
         method = request.method if request.method in METHODS else "other"
         REQUESTS.labels(view, method, response.status_code).observe(perf_counter() - start)
         return response
@@ -58,7 +59,7 @@ class MetricsMiddleware:
 
 class DatabaseCollector(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Images by status, each queue, and who tries variants of an item."""
+        """Yield images by status, each queue, and the clients that try variants of an item."""
         images = GaugeMetricFamily("images", "Images by status.", labels=["status"])
         for status, count in image_counts().items():
             images.add_metric([status], count)
@@ -81,7 +82,7 @@ class DatabaseCollector(Collector):
 
 
 def may_read_metrics(access: Access) -> bool:
-    """Open networks, staff, and keys that may search."""
+    """Allow open networks, staff, and keys with the search scope."""
     if access.via == "session":
         return access.user is not None and access.user.is_staff
     return access.allows(Scope.SEARCH)

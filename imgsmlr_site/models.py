@@ -1,4 +1,4 @@
-"""API keys, and one-time passwords that were not changed yet."""
+"""API keys, and one-time passwords that have not been changed yet."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from django.utils import timezone
 from gallery.shared.errors import Conflict
 
 LAST_USED_STEP = timedelta(minutes=1)
-"""How stale ``last_used_at`` may be; without it each request would write a row."""
+"""How old ``last_used_at`` may be. Without it, each request would write a row."""
 
 
 class Scope(models.TextChoices):
-    """What a key may do. Each is a permission of its own; none includes another."""
+    """What a key may do. No scope includes another."""
 
     SEARCH = "search", "search and read"
     ADD = "add", "add, change and delete items"
@@ -30,10 +30,10 @@ class Scope(models.TextChoices):
 
 
 def digest(text: str) -> str:
-    """SHA-256 of a key, in hex.
+    """Return the SHA-256 of a key in hex.
 
-    A slow password hash guards secrets that can be guessed. A key is 256 random bits: there
-    is nothing to guess, and the look-up runs at each request.
+    A slow password hash protects secrets that can be guessed. A key has 256 random bits and cannot
+    be guessed, and it is checked at each request.
     """
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -41,9 +41,8 @@ def digest(text: str) -> str:
 class ApiKey(models.Model):
     """A named, revocable key of a machine client; only its hash is stored.
 
-    The text is ``imgs_<prefix>_<secret>``. The prefix is shown wherever the key is listed, so
-    that a leaked key can be found. Rows are never deleted: items keep ``key:<name>`` as the
-    one who added them.
+    The text is ``imgs_<prefix>_<secret>``. Lists of keys show the prefix, so that a leaked key can
+    be found. Rows are never deleted, because items store ``key:<name>`` as the one who added them.
     """
 
     name = models.CharField(max_length=100, unique=True, help_text="who uses it, e.g. loader")
@@ -84,28 +83,27 @@ class ApiKey(models.Model):
 
     @classmethod
     def issue(cls, **fields: Any) -> tuple[ApiKey, str]:
-        """Store a new key; returns it and its text, which cannot be had again."""
+        """Store a new key. Return it and its text, which cannot be read again."""
         key = cls(**fields)
         text = key.assign_secret()
         key.save(force_insert=True)
         return key, text
 
     def assign_secret(self) -> str:
-        """Give an unsaved key its secret; returns the text to hand over."""
+        """Give an unsaved key its secret. Return the text of the key."""
         self.prefix = secrets.token_hex(4)
         text = f"imgs_{self.prefix}_{secrets.token_urlsafe(32)}"
         self.sha256 = digest(text)
         return text
 
     def revoke(self) -> None:
-        """End the key for good. Raises ``Conflict`` if it has ended already."""
         now = timezone.now()
         if not ApiKey.objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=now):
             raise Conflict(f"The key {self.name} is revoked already.")
         self.revoked_at = now
 
     def ended(self, now: datetime) -> str:
-        """Why the key no longer works, or an empty string."""
+        """Return why the key no longer works, or ""."""
         if self.revoked_at:
             return "revoked"
         if self.expires_at and self.expires_at <= now:
@@ -115,14 +113,14 @@ class ApiKey(models.Model):
         return ""
 
     def touch(self, now: datetime) -> None:
-        """Note the use, at most once a minute."""
+        """Store the time of use, at most once a minute."""
         if self.last_used_at is None or self.last_used_at < now - LAST_USED_STEP:
             ApiKey.objects.filter(pk=self.pk).update(last_used_at=now)
             self.last_used_at = now
 
 
 class OneTimePassword(models.Model):
-    """The password hash a user was given at first start, to tell whether it was changed."""
+    """The hash of the password from the first start, which shows whether it was changed."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="+"

@@ -1,4 +1,4 @@
-"""The admin's sidebar: the pages a user may open, and no others."""
+"""The admin's sidebar: only the pages that the user may open."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ GROUPS: dict[str, list[tuple[str, str, str, str]]] = {
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """The groups as Unfold wants them; the page that is open is marked."""
+    """Return the groups in Unfold's format, with the current page marked."""
     groups: list[dict[str, Any]] = [
         {
             "title": heading,
@@ -81,7 +81,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         for heading, pages in GROUPS.items()
     ]
     items = [item for group in groups for item in group["items"]]
-    # "Add pictures" lies below "Images": the longest link that fits is the page.
+    # The URL of "Add pictures" starts with that of "Images", so the longest match is the page.
     fitting = [item["link"] for item in items if request.path.startswith(item["link"])]
     for item in items:
         item["active"] = item["link"] == max(fitting, key=len, default="")
@@ -89,7 +89,6 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def may_open(request: HttpRequest, who: str) -> bool:
-    """Whether the user is among those the page is for."""
     if who == SUPERUSERS:
         return bool(request.user.is_active and request.user.is_superuser)
     if who in LEAST:

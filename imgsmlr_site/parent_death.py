@@ -1,4 +1,4 @@
-"""Children that end with their parent, whichever way it ends (Linux)."""
+"""Child processes that end with their parent, however it ends (Linux)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def signal_when_parent_dies(signum: int) -> Callable[[], None]:
-    """A ``preexec_fn`` after which the child gets ``signum`` when its parent ends in any way.
+    """Return a ``preexec_fn``: the child gets ``signum`` when its parent ends for any reason.
 
-    The kernel watches the *thread* that started the child: start it from the main thread.
+    The kernel watches the *thread* that started the child, so start it from the main thread.
     """
     parent = os.getpid()
-    libc = ctypes.CDLL(None)  # loaded before the fork, where little is safe to do
+    libc = ctypes.CDLL(None)  # loaded before the fork, because little is safe after it
 
     def ask_kernel() -> None:
         libc.prctl(PR_SET_PDEATHSIG, signum)

@@ -1,4 +1,4 @@
-"""The one settings file, and the only reader of the environment (``.env.example`` lists it all)."""
+"""All settings. Only this module reads the environment (``.env.example`` lists the variables)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import environ
 from django.templatetags.static import static
 
-# One thread per process for BLAS, set before numpy is imported anywhere: with its own threads
-# beside the web threads, throughput halves (docs/benchmarks.md).
+# One BLAS thread per process, set before numpy is imported anywhere: BLAS threads beside the web
+# threads halve the throughput (docs/benchmarks.md).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -28,13 +28,13 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 environ.Env.read_env(BASE_DIR / ".env")
 VERSION = "0.1.0"
 
-# --- Where and for whom -------------------------------------------------------------------
+# --- Addresses and hosts ------------------------------------------------------------------
 HOST = env_str("HOST", "127.0.0.1")
 PORT = env_int("PORT", 8140, minimum=1, maximum=65535)
 DATA_DIR = Path(env_str("DATA_DIR", str(BASE_DIR / "var"))).resolve()
 DEBUG = env_bool("DEBUG", False)
 SECRET_KEY = env_str("SECRET_KEY") or secret_from_file(DATA_DIR / "secret_key")
-# Probes and commands on this machine ask by these names, whatever the public one is.
+# Probes and commands on this machine use these names, whatever the public name is.
 ALLOWED_HOSTS = [*env_list("ALLOWED_HOSTS"), "localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 TRUSTED_PROXIES = env_networks("TRUSTED_PROXIES")
@@ -47,21 +47,21 @@ WEB_THREADS = env_int("WEB_THREADS", 4, minimum=1)
 
 # --- Pictures -----------------------------------------------------------------------------
 KEEP_ORIGINALS = env_str("KEEP_ORIGINALS", "uploads")
-"""Which originals stay after description: ``all``, ``uploads`` or ``none``."""
+"""Which originals are kept after description: ``all``, ``uploads`` or ``none``."""
 MAX_UPLOAD_BYTES = env_int("MAX_UPLOAD_MB", 30, minimum=1) * 2**20
 MAX_IMAGE_PIXELS = env_int("MAX_IMAGE_MEGAPIXELS", 64, minimum=1) * 1_000_000
 FETCH_TIMEOUT = env_float("FETCH_TIMEOUT", 15.0, minimum=0.1, maximum=300)
 FETCH_ALLOW_PRIVATE = env_networks("FETCH_ALLOW_PRIVATE")
 RECHECK_LINKS_DAYS = env_int("RECHECK_LINKS_DAYS", 7, minimum=0, maximum=3650)
-"""Days after which the link of an image that is known by it alone is looked at again; 0 = never."""
+"""Days after which an image that is known only by its link is fetched again; 0 = never."""
 RECHECK_LINKS_HOURLY = env_int("RECHECK_LINKS_HOURLY", 2000, minimum=12)
 LINK_GATES = ["moderation.pipeline.gates.may_link"]
-"""Dotted paths of functions that are asked about changed content of a link."""
+"""Dotted paths of functions that check the changed content of a link."""
 THUMBNAIL_SIZE = env_int("THUMBNAIL_SIZE", 320, minimum=64, maximum=2048)
 
 # --- Videos -------------------------------------------------------------------------------
 KEEP_VIDEOS = env_str("KEEP_VIDEOS", "uploads")
-"""Which video files stay after indexing: ``all``, ``uploads`` or ``none``."""
+"""Which video files are kept after indexing: ``all``, ``uploads`` or ``none``."""
 MAX_VIDEO_BYTES = env_int("MAX_VIDEO_MB", 1024, minimum=1) * 2**20
 MAX_VIDEO_PIXELS = env_int("MAX_VIDEO_PIXELS", 4096 * 2304, minimum=64 * 64, maximum=16384 * 8704)
 MAX_VIDEO_MINUTES = env_int("MAX_VIDEO_MINUTES", 360, minimum=1, maximum=24 * 60)
@@ -71,29 +71,32 @@ VIDEO_TIMEOUT = env_int("VIDEO_TIMEOUT", 3600, minimum=10)
 
 # --- Moderation ---------------------------------------------------------------------------
 MAX_LIST_BYTES = env_int("MAX_LIST_MB", 1024, minimum=1) * 2**20
-"""Size of a hash list that is uploaded; ``manage.py import_hash_list`` has no limit."""
+"""Maximum size of an uploaded hash list; ``manage.py import_hash_list`` has no limit."""
 TWO_PERSON_SEVERITY = env_str("TWO_PERSON_SEVERITY", "critical")
-"""Cases of this severity or a higher one need two people, whatever their list says."""
+"""Cases of this severity or higher need two people, whatever their list says."""
 QUALITY_SHARE = env_float("QUALITY_SHARE", 0.05, minimum=0, maximum=1)
-"""The share of decided cases that somebody else judges again, without being told what was said."""
+"""Share of decided cases that a second moderator judges again without seeing the first decision."""
 PUBLISHING_GATES = ["moderation.pipeline.gates.may_publish"]
-"""Dotted paths of functions that may hold an item back; see ``gallery.items.publishing``."""
+"""Dotted paths of functions that may withhold an item; see ``gallery.items.publishing``."""
 RETENTION_GUARDS = ["moderation.cases.retention.withheld"]
-"""Dotted paths of functions that withhold items from being released or deleted; see
+"""Dotted paths of functions that forbid items to be released or deleted; see
 ``gallery.items.retention``."""
 RETENTION_OVERRIDE = "moderation.cases.retention.check_override"
-"""Who may do so all the same, with a reason."""
+"""Dotted path of the function that says who may do it anyway, with a reason."""
 LIST_GUARDS = ["moderation.cases.retention.cases_needing_lists"]
-"""Dotted paths of functions that say what still needs lists that would be deleted."""
+"""Dotted paths of functions that say what still needs the lists to be deleted."""
 MEDIA_GUARD = "moderation.cases.media_access.GUARD"
-"""Dotted path of what decides who sees which media and counts looks; ``media_access``."""
+"""Dotted path of the object that decides who sees which media and counts views;
+``media_access``."""
 FLOOD_LIMIT = env_int("FLOOD_LIMIT", 100, minimum=1)
-"""Uploads an hour beyond which an item of a list only leads to review; lists may say otherwise."""
+"""Uploads per hour above which a match with an item of a list only leads to review; lists may
+override it."""
 NEAR_CHECKS = env_int("NEAR_CHECKS", 50, minimum=1)
-"""Contents near to one item that a client may check in a day before its answers become coarser."""
+"""Contents similar to one item that a client may check per day before its answers become
+coarser."""
 SCREEN_QUERIES = env_bool("SCREEN_QUERIES", False)
 QUERY_GATES = ["moderation.pipeline.gates.refuse_banned_query"] if SCREEN_QUERIES else []
-"""Dotted paths of functions that may refuse a picture to search with (``items.publishing``)."""
+"""Dotted paths of functions that may refuse a query picture (``items.publishing``)."""
 MODERATORS_ALLOW_LIST = env_str("MODERATORS_ALLOW_LIST", "Allowed by moderators")
 WEBHOOK_TIMEOUT = env_float("WEBHOOK_TIMEOUT", 10.0, minimum=0.1, maximum=60)
 WEBHOOK_ALLOW_PRIVATE = env_networks("WEBHOOK_ALLOW_PRIVATE")
@@ -103,9 +106,9 @@ SEARCH_LIMIT = env_int("SEARCH_LIMIT", 20, minimum=1, maximum=500)
 SEARCH_SIMR_THRESHOLD = env_float("SEARCH_SIMR_THRESHOLD", 0.1, minimum=0, maximum=1e9)
 CLIP_MODEL = env_str("CLIP_MODEL", "ViT-B-32")
 CLIP_PRETRAINED = env_str("CLIP_PRETRAINED", "datacomp_xl_s13b_b90k")
-"""An open_clip tag, a weights file, a directory with a model, or ``none`` for off."""
+"""An open_clip tag, a weights file, a model directory, or ``none`` for off."""
 CLIP_PRECISION = env_str("CLIP_PRECISION", "auto")
-"""``fp32``, ``pure_bf16``, or ``auto`` by this host's CPU: set it where hosts differ."""
+"""``fp32``, ``pure_bf16``, or ``auto`` (depends on the CPU). Set it if hosts differ."""
 CLIP_THREADS = env_int("CLIP_THREADS", os.cpu_count() or 1, minimum=1)
 
 # --- Django -------------------------------------------------------------------------------
@@ -207,9 +210,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
 MAX_REQUEST_BYTES = 2 * MAX_UPLOAD_BYTES + DATA_UPLOAD_MAX_MEMORY_SIZE
 MAX_VIDEO_REQUEST_BYTES = MAX_VIDEO_BYTES + DATA_UPLOAD_MAX_MEMORY_SIZE
 MAX_LIST_REQUEST_BYTES = MAX_LIST_BYTES + DATA_UPLOAD_MAX_MEMORY_SIZE
-"""Where these are taken in: files above ``MAX_UPLOAD_BYTES`` are never held in memory."""
+"""Request limit of the paths that accept lists. Files above ``MAX_UPLOAD_BYTES`` go to disk."""
 
-# --- Background work: docs/adr/ says why each number ---------------------------------------
+# --- Background work: docs/adr/ explains each number ---------------------------------------
 Q_WORKERS = env_int("Q_WORKERS", 1, minimum=1)
 Q_EMBED_WORKERS = env_int("Q_EMBED_WORKERS", 1, minimum=1)
 Q_VIDEO_WORKERS = env_int("Q_VIDEO_WORKERS", 1, minimum=1)
@@ -241,12 +244,12 @@ Q_CLUSTER = {
         "video": {
             "workers": Q_VIDEO_WORKERS,
             "queue_limit": Q_VIDEO_WORKERS,
-            # Indexing ends itself by then; this is for what hangs.
+            # Indexing ends by VIDEO_TIMEOUT; this timeout is for tasks that hang.
             "timeout": VIDEO_TIMEOUT + 120,
             "retry": (VIDEO_TIMEOUT + 120) * 3,
         },
-        # Imports of hash lists, scans and webhooks: they take long or wait for others, and
-        # must keep no picture waiting. Two, so that an import keeps no webhook waiting.
+        # Imports of hash lists, scans and webhooks are slow or wait for others, and must not delay
+        # pictures. Two workers, so that an import does not delay webhooks.
         "lists": {
             "workers": Q_LISTS_WORKERS,
             "queue_limit": Q_LISTS_WORKERS,
@@ -333,6 +336,6 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    # django-q2 prints a line for each task it takes in.
+    # django-q2 logs a line for each task it receives.
     "loggers": {"django-q": {"level": "WARNING"}},
 }

@@ -1,4 +1,4 @@
-"""How static files are stored: compressed, named by their content, imports between modules too."""
+"""Storage of static files: compressed and named by their content, including JavaScript imports."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
 class HashedStorage(CompressedManifestStaticFilesStorage):
-    """Also renames what our modules import: a new page must never meet an old module."""
+    """Also renames imported modules, so that a new page never loads an old module."""
 
     support_js_module_import_aggregation = True

@@ -1,4 +1,4 @@
-"""``/api/v1/status/``: what is stored, what can be searched, and what waits."""
+"""``/api/v1/status/``: counts of items, match types, and queues."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from videos.models import Video
 
 
 class MatchTypeSerializer(serializers.Serializer[Any]):
-    """One way of searching."""
+    """One match type."""
 
     label = serializers.CharField()  # type: ignore[assignment]  # the name of the JSON key
     available = serializers.BooleanField()
@@ -34,7 +34,7 @@ class MatchTypeSerializer(serializers.Serializer[Any]):
 
 
 class QueueSerializer(serializers.Serializer[Any]):
-    """One cluster's backlog."""
+    """The queue of one cluster."""
 
     due = serializers.IntegerField()
     working = serializers.IntegerField()
@@ -65,7 +65,7 @@ def _by_status(items: QuerySet[Any]) -> dict[str, int]:
 
 
 def match_types() -> dict[str, dict[str, Any]]:
-    """Each match type, whether it can be used here, and what its distances mean."""
+    """Return each match type, whether it is available here, and what its distances mean."""
     reasons = image_search.unavailable_match_types()
     return {
         name: {
@@ -82,13 +82,11 @@ def match_types() -> dict[str, dict[str, Any]]:
 
 
 class StatusView(APIView):
-    """Counts, match types and queues."""
-
     scope = "search"
 
     @extend_schema(responses=answers({200: StatusSerializer}))
     def get(self, request: Request) -> Response:
-        """The state of the service, for dashboards and for the search page."""
+        """Return counts, match types and queues, for dashboards and the search page."""
         return Response(
             {
                 "version": settings.VERSION,

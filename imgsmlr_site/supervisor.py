@@ -1,8 +1,8 @@
-"""Runs the web server and the workers side by side, and stops them gently.
+"""Runs the web server and the workers side by side, and stops them in order.
 
-honcho starts each command below a process of its own, here a ``Guardian``. Whatever happens to
-the starter, the guardian asks its command to stop (SIGTERM to the command's main process alone,
-which stops its own children in order) and ends what is left of it after a while.
+honcho starts each command below a process of its own, here a ``Guardian``. If the starter dies, the
+guardian asks its command to stop (SIGTERM only to the main process, which stops its own children in
+order) and kills what is left after a time limit.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from imgsmlr_site.parent_death import signal_when_parent_dies
 from imgsmlr_site.postgres.server import EmbeddedPostgres
 
 KILL_WAIT = 20
-"""Seconds between the first command that has stopped and the end of patience with the rest."""
+"""Seconds from the end of the first command until the others are killed."""
 ORPHAN_KILL_WAIT = 10
-"""The same after the death of the starter, when the database is gone already."""
+"""The same after the death of the starter, when the database is already gone."""
 
 
 class PortTaken(UserError):
-    """The web server's address cannot be used; the message says why."""
+    """The address of the web server cannot be used. The message says why."""
 
     code = "port"
 
@@ -46,7 +46,7 @@ def require_free_port(host: str, port: int) -> None:
     """Raise PortTaken unless a server can listen on ``host``:``port``."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
-        # As gunicorn does: connections that are just closing are no obstacle.
+        # As gunicorn does: connections that are being closed do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -62,7 +62,7 @@ def require_free_port(host: str, port: int) -> None:
 
 
 class Guardian(Process):
-    """Runs one command; stops it when the starter dies without having done so."""
+    """Runs one command, and stops it if the starter dies first."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -70,8 +70,8 @@ class Guardian(Process):
         self._watch_starter = signal_when_parent_dies(signal.SIGUSR1)
 
     def run(self, events: Any = None, ignore_signals: bool = False) -> None:
-        """honcho's loop over the command's output."""
-        # They come from the terminal, to the starter as well, which passes them on in order.
+        """Run honcho's loop over the command's output."""
+        # The terminal sends them to the starter too, which passes them on in order.
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, signal.SIG_IGN)
         super().run(events, ignore_signals)
@@ -91,7 +91,7 @@ class Guardian(Process):
         return child
 
     def _command_ended(self, child: Popen, signum: int, frame: FrameType | None) -> None:
-        """End what a killed command has left: it would hold the output open, and work on."""
+        """End the rest of a killed command, which would hold the output open and work on."""
         if child.poll() is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
@@ -102,15 +102,16 @@ class Guardian(Process):
         deadline = time.monotonic() + ORPHAN_KILL_WAIT
         while child.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
-        # The rest of its session, if it left any.
+        # The rest of its session, if any.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        # Without Python's clean-up, which would wait for a reader of the last log lines.
+        # Skip Python's clean-up, which would wait for a reader of the last log lines.
         os._exit(1)
 
 
 class CalmPrinter(Printer):
-    """Output may be gone while the commands still stop: ``make run | tee log``, Ctrl-C."""
+    """Ignores closed output while the commands still stop, as in ``make run | tee log`` with
+    Ctrl-C."""
 
     def write(self, message: Message) -> None:
         with contextlib.suppress(OSError):
@@ -120,13 +121,14 @@ class CalmPrinter(Printer):
 class Supervisor(honcho.manager.Manager):
     """honcho's manager, with three differences.
 
-    SIGTERM goes to the main process of a command instead of to its whole session: a qcluster
-    whose children get it too never ends. A signal during the start is kept until all commands
-    run. And the end of PostgreSQL ends everything.
+    - SIGTERM goes only to the main process of a command, not to its whole session: a qcluster whose
+      children get the signal too never ends.
+    - A signal during the start is handled after all commands run.
+    - The end of PostgreSQL ends everything.
     """
 
     def __init__(self, postgres: EmbeddedPostgres | None) -> None:
-        # The guardians must be children of this very process, not of a fork server.
+        # The guardians must be children of this process, not of a fork server.
         multiprocessing.set_start_method("fork", force=True)
         super().__init__(CalmPrinter())
         honcho.manager.KILL_WAIT = KILL_WAIT
@@ -137,14 +139,13 @@ class Supervisor(honcho.manager.Manager):
         self._stop_asked = False
 
     def add_command(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
-        """Add a command, started by ``run``; ``exec`` makes it replace honcho's shell."""
         self.add_process(name, f"exec {shlex.join(command)}", env=dict(env))
 
     def run(self, when_started: Callable[[], None]) -> int:
-        """Run everything until a signal, or until one of the commands or PostgreSQL ends.
+        """Run everything until a signal, or until a command or PostgreSQL ends.
 
-        ``when_started`` runs in a thread once all commands are started. Returns the exit code:
-        0 when asked to stop.
+        ``when_started`` runs in a thread once all commands are started. Return the exit code: 0
+        after a signal.
         """
         self._when_started = when_started
         self.loop()
@@ -154,7 +155,6 @@ class Supervisor(honcho.manager.Manager):
         return 0 if self.returncode in asked else max(1, self.returncode)
 
     def terminate(self) -> None:
-        """Ask every command to stop."""
         if self._all_started():
             super().terminate()
         else:
@@ -172,7 +172,7 @@ class Supervisor(honcho.manager.Manager):
                 early.append(message)
         for message in early:
             self.events.put(message)
-        # Threads only now: a process must not fork once it has them.
+        # Start threads only now, because a process must not fork once it has threads.
         threading.Thread(target=self._when_started, daemon=True).start()
         if self.postgres is not None:
             threading.Thread(target=self._watch, args=[self.postgres], daemon=True).start()
@@ -193,7 +193,7 @@ class Supervisor(honcho.manager.Manager):
 
 
 def wait_healthy(host: str, port: int) -> None:
-    """Return once the web server answers at ``/healthz``, whatever it says."""
+    """Return once the web server answers at ``/healthz``, whatever the status."""
     while True:
         connection = http.client.HTTPConnection(host, port, timeout=5)
         try:

@@ -1,8 +1,8 @@
 """Throttles by cost: one token bucket per client in PostgreSQL, exact across processes.
 
-The bucket is kept as one time stamp (the generic cell rate algorithm): ``full_at`` is when it
-will be full again, and each point moves it 1/rate seconds on. The table is UNLOGGED: a charge
-waits for no disk, and a crash of the server fills every bucket.
+The bucket is one time stamp (the generic cell rate algorithm): ``full_at`` is when it will be full
+again, and each point moves it by 1/rate seconds. The table is UNLOGGED: a charge does not wait for
+the disk, and a crash of the server fills every bucket.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class Throttled(UserError):
 def spend(client: str, cost: float, capacity: float, period: float) -> int:
     """Take ``cost`` of ``capacity`` points that come back in ``period`` seconds.
 
-    Returns 0, or the seconds to wait (≥ 1), in which case nothing was taken. A cost above the
-    capacity takes a full bucket. One atomic statement; call it outside transactions, or the
-    client's row stays locked until they end.
+    Return 0, or the seconds to wait (≥ 1) if nothing was taken. A cost above the capacity takes a
+    full bucket. It is one atomic statement; call it outside transactions, or the client's row stays
+    locked until they end.
     """
     if not cost or not capacity:
         return 0
@@ -75,7 +75,7 @@ def spend(client: str, cost: float, capacity: float, period: float) -> int:
 
 
 def purge(cursor: Any) -> None:
-    """Drop the buckets that are full: no row means full."""
+    """Delete full buckets: a missing row means a full bucket."""
     cursor.execute(PURGE)
 
 
@@ -83,7 +83,7 @@ class CostThrottle(BaseThrottle):
     """Charges ``view.throttle_cost`` points: a number, or a method that takes the request."""
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        """True, or raises ``Throttled``."""
+        """Return True, or raise ``Throttled``."""
         cost = getattr(view, "throttle_cost", 1)
         points = cost(request) if callable(cost) else cost
         request._request.access.charge(points)  # type: ignore[attr-defined]

@@ -1,5 +1,3 @@
-"""The whole URL map."""
-
 from __future__ import annotations
 
 from django.contrib import admin
@@ -20,7 +18,7 @@ handler500 = "imgsmlr_site.errors.server_error"
 
 
 def favicon(request: HttpRequest) -> HttpResponse:
-    """For pages that name none; browsers ask all the same."""
+    """Answer browsers that request it although the page names no icon."""
     return redirect(static("favicon.svg"))
 
 

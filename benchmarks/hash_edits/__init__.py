@@ -1,1 +1,1 @@
-"""Edited copies of pictures of which only a hash is known: recall and false hits."""
+"""Edited copies of pictures that are known only by a hash: recall and false hits."""

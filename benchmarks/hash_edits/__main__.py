@@ -1,7 +1,7 @@
-"""Edited copies of items of which only a hash is known: recall, false hits, time.
+"""Edited copies of items that are known only by a hash: recall, false hits, time.
 
-The limits of edits were chosen with one half of the pictures; all figures are of the other half,
-the list included. ``--half chosen`` measures the half that they were chosen with.
+The limits of edits were chosen with one half of the pictures. All figures, and the list, are of the
+other half. ``--half chosen`` measures the first half.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from moderation.lists.hash_index import Hashes, HashIndex
 
 ITEMS, STRANGERS, PHOTOGRAPHS = 500, 10_000, 1_000
 QUICK: Final = 10
-"""By how much ``--quick`` takes fewer."""
+"""``--quick`` divides the numbers of pictures by this."""
 LIST, TIMED = 1_000_000, 40
 HALVES: Final = (2,)
-"""Parts a side that strangers are cut into, too; photographs, which are few, into all ``PARTS``."""
+"""Strangers are also cut into this many parts per side; photographs, of which there are few, into
+all ``PARTS``."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """``--quick``, ``--workers N``, ``--half chosen``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks hash-edits", description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--workers", type=int, default=2, help="processes that unpack pictures")
@@ -86,7 +86,6 @@ def _photograph(path: Path) -> bool:
 
 
 def _list(listed: Sequence[Path]) -> tuple[Hashes, list[Place]]:
-    """The hashes, and what each is of."""
     rows, hashes = [], []
     for path in listed:
         rgb = measure.load(path)
@@ -99,14 +98,13 @@ def _list(listed: Sequence[Path]) -> tuple[Hashes, list[Place]]:
 
 
 def _index(hashes: Hashes, file: Path) -> HashIndex:
-    """The items are the places of the hashes."""
     hash_index.build(file, np.arange(len(hashes)), hashes, watermark=0)
     return HashIndex(file)
 
 
 def _copies(listed: Sequence[Path], count: int) -> list[Copy]:
     found: list[Copy] = []
-    # All photographs are among them: there are few.
+    # All photographs are included, because there are few.
     for path in sorted(listed, key=_photograph, reverse=True):
         found += measure.copies(path, _photograph(path))
         if len(found) >= count * len(EDITS):

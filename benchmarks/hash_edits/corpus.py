@@ -1,9 +1,8 @@
 """The pictures: those of Debian packages, at most 512 pixels, each file once.
 
-The first digit of a picture's key says whether it is on the list or a stranger to it, the second
-one whether the limits of edits were chosen with it or are measured with it: the two halves share
-no picture. So that the list is long, parts of its pictures are on it as well, as pictures of their
-own.
+The first digit of a picture's key decides whether it is on the list or a stranger to it. The second
+decides whether the limits of edits were chosen with it or are measured with it; the two halves
+share no picture. To make the list long, parts of its pictures are on it too, as separate pictures.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ PHOTOGRAPHS: Final = (
     *("mate-backgrounds", "gnome-backgrounds", "plasma-workspace-wallpapers", "ukui-wallpapers"),
     *("lomiri-wallpapers-16.04", "lomiri-wallpapers-20.04", "sway-backgrounds"),
 )
-"""Wallpapers: photographs, few paintings."""
+"""Wallpapers: mostly photographs, few paintings."""
 OTHERS: Final = (
     *("propaganda-debian", "kalzium-data", "digikam-data", "desktop-base", "lxqt-themes"),
     *("gimp-data", "gimp-help-en", "opencv-doc", "tuxpaint-stamps-default", "kgeography-data"),
@@ -43,9 +42,9 @@ OTHERS: Final = (
     *("lordsawar-data", "scorched3d-data", "enlightenment-data", "ufoai-data"),
     *("nexuiz-textures", "cube2-data"),
 )
-"""Screenshots, flags, stamps, icons, drawings, textures, planets, and the art of games."""
+"""Screenshots, flags, stamps, icons, drawings, textures, planets, and graphics of games."""
 PER_PACKAGE: Final = 600
-"""Of a package at most; some have thousands of frames of few animations."""
+"""Maximum per package; some have thousands of frames of few animations."""
 
 ARCHIVES: Final = (".pk3", ".zip", ".pk4")
 LONGEST: Final = 512
@@ -53,9 +52,9 @@ SHORTEST: Final = 160
 
 
 def pictures(workers: int, names: Sequence[str] = (*PHOTOGRAPHS, *OTHERS)) -> list[Path]:
-    """Working copies (JPEG, quality 95) of the usable pictures, each file once.
+    """Return working copies (JPEG, quality 95) of the usable pictures, each file once.
 
-    The directory of each is its package, its name the digest of the file it was made from.
+    The directory of each is its package; its name is the digest of the source file.
     """
     inside = directory() / "hash_edits"
     inside.mkdir(exist_ok=True)
@@ -69,19 +68,19 @@ def pictures(workers: int, names: Sequence[str] = (*PHOTOGRAPHS, *OTHERS)) -> li
                 list(pool.map(_copied, chosen, [inside / name] * len(chosen), chunksize=16))
             done.touch()
         fresh = [path for path in (inside / name).glob("*.jpg") if path.stem not in found]
-        # By the end of the digest, whose beginning says what the picture is used for.
+        # By the end of the digest, because its first digits decide what the picture is used for.
         kept = sorted(fresh, key=lambda path: path.stem[::-1])[:PER_PACKAGE]
         found |= {path.stem: path for path in kept}
     return sorted(found.values())
 
 
 def on_list(path: Path) -> bool:
-    """Whether a picture is on the list; else it is a stranger."""
+    """Whether a picture is on the list; otherwise it is a stranger."""
     return int(path.stem[0], 16) < 8
 
 
 def held_out(path: Path) -> bool:
-    """Whether nothing was chosen with a picture."""
+    """Whether the picture was not used to choose limits."""
     return int(path.stem[1], 16) >= 8
 
 
@@ -105,7 +104,6 @@ def _files(path: Path) -> Iterator[bytes]:
 
 
 def _keep(data: bytes, inside: Path) -> None:
-    """Write the working copy, if the picture can be used."""
     try:
         rgb = decode(data, PictureLimits()).rgb
     except (UserError, OSError):

@@ -1,4 +1,4 @@
-"""The edits: what becomes of a picture, saved as a JPEG of quality 80."""
+"""The edits of a picture, saved as a JPEG of quality 80."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def cropped(rgb: Pixels, random: Random, *, left: float, anywhere: bool = False)
 
 
 def turned(rgb: Pixels, random: Random, *, degrees: float, canvas: str) -> Pixels:
-    """Either way. ``canvas``: kept, grown, or cut to what is filled."""
+    """Rotate in either direction. ``canvas``: kept, grown, or cut to the filled part."""
     angle = degrees * random.choice((-1, 1))
     fill = random.choice((0, 255))
     height, width = rgb.shape[:2]
@@ -43,7 +43,7 @@ def turned(rgb: Pixels, random: Random, *, degrees: float, canvas: str) -> Pixel
 
 
 def bordered(rgb: Pixels, random: Random, *, pixels: int) -> Pixels:
-    """Of 512; black, white, grey or a colour."""
+    """Add a border of ``pixels`` of 512: black, white, grey or a colour."""
     colour = random.choice(((0, 0, 0), (255, 255, 255), (128, 128, 128), (200, 30, 30)))
     wide = max(1, round(pixels * max(rgb.shape) / 512))
     return np.asarray(
@@ -73,7 +73,6 @@ EDITS: Final[Mapping[str, Edit]] = {
 
 
 def saved(rgb: Pixels) -> Pixels:
-    """As a JPEG of quality 80 shows it."""
     bgr = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR)
     data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)

@@ -1,8 +1,7 @@
-"""How many edited copies are found by the hashes of their pictures, and how many strangers are.
+"""How many edited copies are found by their hashes, and how many strangers are found.
 
-Pictures are compared as ``moderation.screening.edited_copies`` does, but without a database: the
-same variants, the same search of the same index, the same evidence, for a list at the default
-threshold.
+Pictures are compared as in ``moderation.screening.edited_copies``, but without a database: the same
+variants, index search and evidence, for a list at the default threshold.
 """
 
 from __future__ import annotations
@@ -32,18 +31,18 @@ from moderation.screening.edit_evidence import (
 )
 
 PLAIN: Final = 31
-"""Bits up to which a copy is found as it is: the default threshold."""
+"""Maximum distance in bits at which an unedited copy is found: the default threshold."""
 
 PARTS: Final = (2, 3, 4, 5)
-"""A picture of the list is on it whole, and cut into so many parts a side."""
+"""A picture is on the list whole, and cut into this many parts per side."""
 
 SAME: Final = 0.9
-"""Correlation of 64 × 64 greys from which on a stranger shows what an item shows."""
+"""Correlation of 64 × 64 greys at or above which a stranger shows the same as an item."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A picture of a package, or its ``number``-th part of ``cut`` parts a side."""
+    """A picture of a package, or its ``number``-th part of ``cut`` parts per side."""
 
     path: Path
     cut: int = 1
@@ -54,45 +53,43 @@ class Place:
         return self.path.parent.name
 
     def pixels(self) -> Pixels:
-        """Height × width × 3, RGB."""
         return self.of(load(self.path))
 
     def of(self, rgb: Pixels) -> Pixels:
-        """The part of the picture that was loaded."""
         height, width = rgb.shape[0] // self.cut, rgb.shape[1] // self.cut
         top, left = self.number // self.cut * height, self.number % self.cut * width
         return np.ascontiguousarray(rgb[top : top + height, left : left + width])
 
 
 def places(path: Path, cuts: Iterable[int]) -> Iterator[Place]:
-    """A picture, and its disjoint parts."""
     yield Place(path)
     for cut in cuts:
         yield from (Place(path, cut, number) for number in range(cut * cut))
 
 
 def load(path: Path) -> Pixels:
-    """Height × width × 3, RGB."""
     data = np.frombuffer(path.read_bytes(), np.uint8)
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
 def hash_of(rgb: Pixels) -> bytes | None:
-    """None if the picture says too little."""
+    """Return the hash, or None if its quality is too low."""
     found = pdq.describe_pdq(rgb)
     good = found is not None and found["pdq_quality"] >= LOW_QUALITY
     return bytes.fromhex(pdq.to_hex(found["pdq"])) if found and good else None
 
 
 def as_it_is(rgb: Pixels) -> list[bytes]:
-    """The hashes that a picture is compared by as it is: in eight turns, if it says enough."""
+    """Return the hashes of the unedited picture in eight orientations; empty if quality is too
+    low."""
     found = pdq.dihedral_hashes(rgb)
     return list(found[0]) if found is not None and found[1] >= LOW_QUALITY else []
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """An edited copy: by what it is found. ``lost``: by evidence alone, not by the search."""
+    """An edited copy and how it is found. ``lost``: the evidence finds it, but the search does
+    not."""
 
     edit: str
     photograph: bool
@@ -103,7 +100,7 @@ class Copy:
 
 
 def copies(path: Path, photograph: bool) -> list[Copy]:
-    """Each edit of a picture, and what of it is found; none of a picture that says too little."""
+    """Return each edit of a picture and whether it is found; nothing if its quality is too low."""
     cv2.setNumThreads(1)
     rgb = load(path)
     own = hash_of(rgb)
@@ -127,9 +124,9 @@ def copies(path: Path, photograph: bool) -> list[Copy]:
 
 @dataclass(frozen=True, slots=True)
 class Stranger:
-    """Of which rows of the list a stranger is found, as it is and edited.
+    """The number of list rows that match a stranger, as it is and edited.
 
-    ``others``: of those, the ones that show something else (correlation below ``SAME``).
+    ``others``: those of them that show something else (correlation below ``SAME``).
     """
 
     place: Place
@@ -141,8 +138,9 @@ class Stranger:
 
 
 def stranger(place: Place, index: HashIndex, rows: Sequence[Place]) -> Stranger | None:
-    """What is found of a picture on a list that shows none of it; pictures of its own package are
-    left out. None of a picture that says too little. The index's items are places in ``rows``."""
+    """Return the matches of a picture with a list that does not contain it, without those of its
+    own package. Return None if its quality is too low. The index's items are indexes into ``rows``.
+    """
     rgb = place.pixels()
     hashes = as_it_is(rgb)
     if not hashes:
@@ -178,13 +176,13 @@ def _grey(rgb: Pixels) -> Floats:
 
 
 def _undone(seen: Variants, proof: EditEvidence) -> Floats:
-    """What the copy looks like before its edit; a negative inverted."""
+    """Return the samples of the copy before its edit; a negative is inverted."""
     samples = seen.samples[seen.drawn[proof.variant]]
     return -samples if seen.tried[proof.variant].edit.kind == "negative" else samples
 
 
 def _correlation(grey: Floats, row: Place) -> float:
-    """Of 64 × 64 greys, the greatest in any of the eight turns."""
+    """Return the highest correlation of 64 × 64 greys over the eight orientations."""
     other = _grey(row.pixels())
     turned = (np.rot90(one, turn) for one in (other, other[:, ::-1]) for turn in range(4))
     return float(max(np.corrcoef(grey.ravel(), one.ravel())[0, 1] for one in turned))
@@ -192,9 +190,9 @@ def _correlation(grey: Floats, row: Place) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Milliseconds of one core, medians: ``plain``: looking up a picture's eight hashes as it is;
-    ``variants``: making them; ``likely``: searching the index for those asked; ``evidence``:
-    comparing what was found."""
+    """Median milliseconds on one core. ``plain``: look up the eight hashes of the unedited picture;
+    ``variants``: make its variants; ``likely``: search the index for them; ``evidence``: compare
+    the results."""
 
     plain: float
     variants: float
@@ -203,7 +201,6 @@ class Times:
 
 
 def times(pictures: Sequence[Pixels], index: HashIndex) -> Times:
-    """Of looking up each picture."""
     found = []
     for rgb in pictures:
         hashes = as_it_is(rgb)
@@ -223,7 +220,7 @@ def times(pictures: Sequence[Pixels], index: HashIndex) -> Times:
 
 
 def padded(hashes: Hashes, count: int) -> Hashes:
-    """These hashes and random ones, ``count`` in all, mixed."""
+    """Return these hashes mixed with random ones, ``count`` in total."""
     random = np.random.default_rng(1)
     more = random.integers(0, 256, (max(0, count - len(hashes)), hash_index.BYTES), np.uint8)
     return np.asarray(random.permutation(np.concatenate([hashes, more])))

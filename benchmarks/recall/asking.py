@@ -1,4 +1,5 @@
-"""Ask every question of every method; each answer is kept, so that a stopped run goes on."""
+"""Ask every question with every method. Each answer is stored, so that a stopped run can
+continue."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ KEPT_DIGITS = 16
 
 @dataclass(frozen=True)
 class Question:
-    """A picture, edited as ``row`` says, or ``AS_IT_IS``; ``others`` are put around it."""
+    """A picture, edited as ``row`` says or ``AS_IT_IS``, with ``others`` around it."""
 
     row: str
     source: Source
@@ -31,11 +32,9 @@ class Question:
 
     @property
     def name(self) -> tuple[str, str]:
-        """Identifies it."""
         return self.row, self.source.key[:KEPT_DIGITS]
 
     def data(self) -> bytes:
-        """The JPEG to search with."""
         rgb = corpus.pixels(self.source)
         if self.row == AS_IT_IS:
             return transforms.encoded(rgb)
@@ -45,7 +44,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """``found``: as a method answers, of keys the first digits."""
+    """``found``: the answer of a method, with keys cut to ``KEPT_DIGITS``."""
 
     found: tuple[tuple[str, Any], ...]
 
@@ -56,7 +55,8 @@ Answers = Mapping[tuple[str, str], Answer]
 def copies(
     originals: Sequence[Source], rows: Iterable[str], outsiders: Sequence[Source]
 ) -> list[Question]:
-    """Each original after each edit. ``outsiders``, which are in no gallery, surround them."""
+    """Return each original after each edit. ``outsiders``, which are in no gallery, surround
+    them."""
     return [
         Question(row, source, _others(row, source, outsiders))
         for row in rows
@@ -71,12 +71,11 @@ def _others(row: str, source: Source, outsiders: Sequence[Source]) -> tuple[Sour
 
 
 def negatives(sources: Iterable[Source]) -> list[Question]:
-    """Pictures that are not in the gallery, as they are."""
     return [Question(AS_IT_IS, source) for source in sources]
 
 
 def run_questions(parts: Split, rows: Iterable[str], siblings: Sequence[Source]) -> list[Question]:
-    """All that a run asks: test copies, test negatives, calibration negatives and siblings."""
+    """Return all questions of a run: test copies, test and calibration negatives, and siblings."""
     return [
         *copies(parts.test_originals, rows, parts.test_negatives),
         *negatives(parts.test_negatives),
@@ -88,7 +87,7 @@ def run_questions(parts: Split, rows: Iterable[str], siblings: Sequence[Source])
 def ask(
     questions: Sequence[Question], names: Sequence[str], gallery: str, hashes: Path, workers: int
 ) -> dict[str, Answers]:
-    """Method → question's name → answer; only what was never asked before is asked."""
+    """Return method → question's name → answer. Only new questions are asked."""
     files = {name: _file(name, gallery) for name in names}
     known = {name: _read(path) for name, path in files.items()}
     todo = []
@@ -127,7 +126,6 @@ _methods: dict[str, methods.Method] = {}
 
 
 def _start(hashes: Path) -> None:
-    """In each process: Django, and where the peers' hashes are."""
     import cv2
     import django
 
@@ -151,9 +149,9 @@ def _answer(name: str, data: bytes) -> Answer:
 def latency(
     questions: Sequence[Question], names: Sequence[str], hashes: Path, count: int = 200
 ) -> dict[str, tuple[float, float]]:
-    """Method → milliseconds of a search, p50 and p95: one after another, in one process.
+    """Return method → milliseconds of a search, p50 and p95: one at a time, in one process.
 
-    The questions are taken evenly from all of them. Nothing else should run.
+    The questions are a regular sample of all. Nothing else should run.
     """
     _start(hashes)
     steps = np.linspace(0, len(questions) - 1, min(count, len(questions))).astype(int)
@@ -183,7 +181,7 @@ def _read(path: Path) -> dict[tuple[str, str], Answer]:
         return {}
     known = {}
     lines = path.read_bytes().splitlines(keepends=True)
-    if lines and not lines[-1].endswith(b"\n"):  # the run was stopped while it wrote
+    if lines and not lines[-1].endswith(b"\n"):  # the run was stopped during a write
         path.write_bytes(b"".join(lines[:-1]))
         del lines[-1]
     for line in lines:

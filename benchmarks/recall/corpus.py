@@ -1,8 +1,8 @@
 """The pictures: those of nine Debian packages and of scikit-image, as working copies.
 
 Packages are downloaded and unpacked, not installed. A working copy is upright, opaque (over white)
-and at most ``LONGEST`` pixels long; its name is the SHA-256 of the file it was made from, the
-``key`` of a picture everywhere in this benchmark.
+and at most ``LONGEST`` pixels long. Its name is the SHA-256 of the source file, the ``key`` of a
+picture everywhere in this benchmark.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ PACKAGES = (
 )
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
 GENERATED = "openclipart/png/shapes/stars/"
-"""1,304 stars drawn by a program, each hardly different from the next: no picture of its own."""
+"""1,304 stars drawn by a program, almost identical; they are left out."""
 LONGEST = 1024
 SHORTEST = 96
 FLATTEST = 8.0
-"""Standard deviation of the values below which a picture shows nothing."""
+"""Standard deviation of the values below which a picture is empty."""
 NARROWEST = 4.0
 
 
 @dataclass(frozen=True)
 class Source:
-    """One picture: its ``key``, the package and path it comes from, its working copy's name.
+    """One picture: its ``key``, its package and path, and the name of its working copy.
 
     ``quality``: that of its PDQ hash, 0 (featureless) to 100.
     """
@@ -62,18 +62,17 @@ class Source:
 
 
 def working_copy(source: Source) -> Path:
-    """The file to add to the gallery or to edit."""
     return directory() / "pictures" / source.name
 
 
 def pixels(source: Source) -> Pixels:
-    """The working copy, uint8 H×W×3, RGB."""
     data = np.frombuffer(working_copy(source).read_bytes(), np.uint8)
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
 def sources(workers: int) -> list[Source]:
-    """All usable pictures, ordered by key, each file once. Made on the first call (5 minutes)."""
+    """Return all usable pictures, ordered by key, each file once. The first call takes 5
+    minutes."""
     manifest = directory() / "pictures.json"
     if not manifest.exists():
         (directory() / "pictures").mkdir(exist_ok=True)
@@ -90,7 +89,6 @@ def sources(workers: int) -> list[Source]:
 
 
 def _unpacked(package: str) -> Iterator[Path]:
-    """The package's picture files, in order."""
     inside = packages.debian(package)
     for path in sorted(inside.rglob("*")):
         known = path.suffix.lower() in SUFFIXES and GENERATED not in path.as_posix()
@@ -106,7 +104,7 @@ def _scikit_image() -> list[Path]:
 
 
 def _copied(package: str, path: Path) -> Source | None:
-    """Write the working copy; None if the picture cannot be used."""
+    """Write the working copy; return None if the picture cannot be used."""
     cv2.setNumThreads(1)
     data = path.read_bytes()
     try:
@@ -125,7 +123,7 @@ def _copied(package: str, path: Path) -> Source | None:
     source = Source(key, package, _inside(package, path), key + suffix, int(quality))
     options = [cv2.IMWRITE_JPEG_QUALITY, 95] if suffix == ".jpg" else []
     if not working_copy(source).exists():
-        # The same file may lie in two places, and be at two processes.
+        # The same file may exist in two places and be processed by two processes.
         fresh = working_copy(source).with_name(f".{os.getpid()}{suffix}")
         cv2.imwrite(str(fresh), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
         fresh.rename(working_copy(source))
@@ -138,7 +136,7 @@ def _inside(package: str, path: Path) -> str:
 
 
 def shrunk(rgb: Pixels, longest: int) -> Pixels:
-    """Area-averaged to at most ``longest`` pixels, never enlarged."""
+    """Reduce to at most ``longest`` pixels by area averaging; never enlarge."""
     height, width = rgb.shape[:2]
     scale = longest / max(height, width)
     if scale >= 1:

@@ -1,6 +1,6 @@
-"""A gallery of our own: an embedded PostgreSQL below the cache, filled by the product's import.
+"""The gallery: an embedded PostgreSQL below the cache, filled by the product's import.
 
-It stays for the next run. Another choice of pictures or other describing code gets another one.
+It is kept for the next run. Other pictures or other descriptor code get a new gallery.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TABLES = ("gallery_imagefingerprint", "gallery_imagedetail", "gallery_image")
 
 
 def digest(patterns: Sequence[str], *more: str) -> str:
-    """12 digits that change with the files that match, below the project's root."""
+    """Return 12 digits that change with the matching files below the project's root."""
     found = hashlib.sha256("\n".join(more).encode())
     for pattern in patterns:
         paths = sorted(ROOT.glob(pattern))
@@ -45,16 +45,15 @@ def digest(patterns: Sequence[str], *more: str) -> str:
 
 
 def gallery_digest(sources: Sequence[Source]) -> str:
-    """Names a gallery: the pictures in it and the code that describes them."""
     return digest(DESCRIBING, *(source.key for source in sources))
 
 
 @contextmanager
 def running(name: str) -> Iterator[None]:
-    """The database of that name, started, migrated, and this process's Django led to it.
+    """Start and migrate the database of that name, and connect Django to it.
 
-    Processes that are spawned inside find it too. Call it before anything else uses Django's
-    settings. Galleries of other names are deleted.
+    Processes spawned inside use it too. Call it before anything else uses Django's settings. It
+    deletes galleries of other names.
     """
     home = corpus.directory() / "galleries"
     home.mkdir(exist_ok=True)
@@ -88,7 +87,7 @@ def running(name: str) -> Iterator[None]:
 
 
 def fill(sources: Sequence[Source], workers: int) -> None:
-    """Add what is missing of the pictures, by the product's own import; data_id is the key."""
+    """Add missing pictures with the product's own import; data_id is the key."""
     from gallery.items.import_sources import Source as Picture
 
     _add(
@@ -101,7 +100,7 @@ def fill(sources: Sequence[Source], workers: int) -> None:
 
 
 def pad(count: int, workers: int) -> None:
-    """Generated pictures until the gallery holds ``count``."""
+    """Add generated pictures until the gallery has ``count`` images."""
     from gallery.items.import_sources import Source as Picture
     from gallery.items.models import Image
 
@@ -127,7 +126,7 @@ def _add(sources: Sequence[object], workers: int) -> None:
 
 
 def bytes_per_image() -> dict[str, float]:
-    """KB an image takes: each table with its values out of line, each index."""
+    """Return the KB per image of each table (with its out-of-line values) and each index."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -147,12 +146,10 @@ def bytes_per_image() -> dict[str, float]:
 
 
 def images() -> int:
-    """How many images can be found."""
     from gallery.items.models import Image
 
     return Image.objects.ready().count()
 
 
 def rmtree(path: Path) -> None:
-    """Forget a gallery."""
     shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Text, marks and the pictures around a picture, drawn with Pillow and its own font."""
+"""Text, marks and surrounding pictures, drawn with Pillow and its own font."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAMES = ("some.body", "north_sea", "mira_k", "photo.feed", "old_town", "anton77"
 
 @cache
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """Pillow's own font, so that every machine draws the same."""
+    """Return Pillow's own font, so that every machine draws the same."""
     found = ImageFont.load_default(max(6, size))
     if not isinstance(found, ImageFont.FreeTypeFont):
         raise RuntimeError("This Pillow was built without FreeType: install its wheel from PyPI.")
@@ -32,12 +32,11 @@ def font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def words(random: Random, count: int) -> str:
-    """So many words, the first with a capital letter."""
     return " ".join(random.choice(WORDS, count)).capitalize()
 
 
 def colour(random: Random) -> Colour:
-    """Black or white twice in three times, else any."""
+    """Return black or white with probability 2/3, otherwise any colour."""
     kind = int(random.integers(3))
     if kind < 2:
         return WHITE if kind else BLACK
@@ -46,7 +45,7 @@ def colour(random: Random) -> Colour:
 
 
 def caption(rgb: Pixels, random: Random) -> Pixels:
-    """A white bar above the picture with two lines of black text."""
+    """Add a white bar with two lines of black text above the picture."""
     height, width = rgb.shape[:2]
     size = max(10, width // 16)
     bar = round(size * 3.4)
@@ -60,7 +59,7 @@ def caption(rgb: Pixels, random: Random) -> Pixels:
 
 
 def big_text(rgb: Pixels, random: Random, lines: int = 3) -> Pixels:
-    """Lines of capitals, outlined, across the picture, each nearly as wide as it."""
+    """Draw outlined capitals across the picture, each line nearly as wide as the picture."""
     page = Image.fromarray(rgb)
     draw = ImageDraw.Draw(page)
     width, height = page.size
@@ -76,7 +75,7 @@ def big_text(rgb: Pixels, random: Random, lines: int = 3) -> Pixels:
 
 
 def logo(rgb: Pixels, random: Random) -> Pixels:
-    """A badge with two letters in a corner, a fifth of the short side, slightly transparent."""
+    """Draw a slightly transparent badge with two letters in a corner, a fifth of the short side."""
     page = Image.fromarray(rgb).convert("RGBA")
     side = max(12, min(page.size) // 5)
     badge = Image.new("RGBA", (side, side))
@@ -94,7 +93,7 @@ def logo(rgb: Pixels, random: Random) -> Pixels:
 
 
 def collage(rgb: Pixels, random: Random, others: list[Pixels]) -> Pixels:
-    """Four cells of equal size, in any order, each filled by a picture squeezed into it."""
+    """Return four cells of equal size, in random order, each filled with a stretched picture."""
     width, height = 384, 288
     out = np.zeros((2 * height, 2 * width, 3), np.uint8)
     for place, part in zip(random.permutation(4).tolist(), [rgb, *others[:3]], strict=True):
@@ -106,7 +105,7 @@ def collage(rgb: Pixels, random: Random, others: list[Pixels]) -> Pixels:
 
 
 def picture_in_picture(rgb: Pixels, random: Random, background: Pixels, share: float) -> Pixels:
-    """Somewhere on another picture, ``share`` as wide and as high."""
+    """Put the picture at a random place on another one, ``share`` as wide and as high."""
     width, height = 1000, 700
     out = cv2.resize(background, (width, height), interpolation=cv2.INTER_AREA)
     w, h = round(share * width), round(share * height)

@@ -1,19 +1,19 @@
-"""``python -m benchmarks.recall.duplicates DIRECTORY``: propose which pictures show what others do.
+"""``python -m benchmarks.recall.duplicates DIRECTORY``: propose pictures that show the same.
 
-Two ways, independent of one another: PDQ hashes at most 31 bits apart in any of the eight
-mirrored and turned positions, and local features that agree geometrically among the nearest
-neighbours by the learned vector. The larger picture is kept.
+It uses two independent methods: PDQ hashes at most 31 bits apart in any of the eight mirrored and
+turned positions, and local features that agree geometrically among the nearest neighbours by the
+learned vector. The larger picture is kept.
 
-Each proposal was looked at on contact sheets. So were the strongest 770 answers that the service
-gave to unedited originals and negatives (``search`` in the list): among them were flags of another
-aspect and the like, which would have counted as false. All were judged: ``same`` for the same
+A person checked each proposal on contact sheets, and also the strongest 770 answers of the service
+to unedited originals and negatives (``search`` in the list). Those included flags of another aspect
+ratio and the like, which would have counted as false. All were judged: ``same`` for the same
 content (recoloured, redrawn, turned, a part of it), ``template`` for pictures that a person calls
-different though one could be made of the other (playing cards, icons with another sign on them,
-flags with other arms). The outcome is ``duplicates.csv``. The benchmark leaves both out of its
-gallery and negatives, and asks those of a common template apart. What shares less than a
-template stays: cards, signs, smileys, letters of one series.
+different though one could be made from the other (playing cards, icons with another sign on them,
+flags with other arms). The result is ``duplicates.csv``. The benchmark leaves both out of its
+gallery and negatives, and asks those of a common template separately. Pictures that share less than
+a template stay: cards, signs, smileys, letters of one series.
 
-A new run writes its list and sheets to the directory; pairs never judged are marked ``new``.
+A new run writes its list and sheets to the directory; pairs without a judgement are marked ``new``.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ CHUNK = 256
 INLIERS = 20
 TEMPLATE, NEW = "template", "new"
 KEY_DIGITS = 16
-"""So many hexadecimal digits tell these pictures apart."""
+"""This many hexadecimal digits identify a picture here."""
 SHEET_ROWS, SHEET_COLUMNS, CELL = 12, 8, 110
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two pictures, the one to keep first. ``how``: pdq or geometry; ``much``: bits or inliers."""
+    """Two pictures, the kept one first. ``how``: pdq or geometry; ``much``: bits or inliers."""
 
     kept: Source
     removed: Source
@@ -58,13 +58,12 @@ class Pair:
 
 
 def unique(sources: Sequence[Source]) -> list[Source]:
-    """The pictures without those that ``duplicates.csv`` removes."""
     removed = {removed for removed, _ in judgements()}
     return [source for source in sources if source.key[:KEY_DIGITS] not in removed]
 
 
 def siblings(sources: Sequence[Source], gallery: Sequence[Source]) -> list[Source]:
-    """Removed pictures that share no more than a template with one in the gallery."""
+    """Return removed pictures that share only a template with one in the gallery."""
     here = {source.key[:KEY_DIGITS] for source in gallery}
     found = {
         removed
@@ -75,13 +74,14 @@ def siblings(sources: Sequence[Source], gallery: Sequence[Source]) -> list[Sourc
 
 
 def judgements(path: Path | None = None) -> dict[tuple[str, str], str]:
-    """Removed and kept picture → how the pair was judged."""
+    """Map (removed, kept) pictures to the judgement of the pair."""
     with (path or REMOVED).open(newline="") as lines:
         return {(row["removed"], row["kept"]): row["judged"] for row in csv.DictReader(lines)}
 
 
 def proposals(sources: Sequence[Source], workers: int) -> list[Pair]:
-    """Pairs of which the second shows what the first shows. Takes about 10 minutes."""
+    """Return pairs in which the second picture shows what the first shows. It takes about 10
+    minutes."""
     with ProcessPoolExecutor(workers) as pool:
         described = list(pool.map(_described, sources, chunksize=32))
     pairs = list(_by_pdq([hashes for hashes, _, _, _ in described]))
@@ -102,7 +102,7 @@ def proposals(sources: Sequence[Source], workers: int) -> list[Pair]:
 
 
 def _described(source: Source) -> tuple[NDArray[np.uint64], bytes, int, int]:
-    """The eight hashes (four words each) and local features of a picture; its area; quality."""
+    """Return the eight hashes (four words each), local features, area and quality of a picture."""
     cv2.setNumThreads(1)
     rgb = corpus.pixels(source)
     hashes, quality = pdqhash.compute_dihedral(rgb)
@@ -122,7 +122,6 @@ def _by_pdq(hashes: Sequence[NDArray[np.uint64]]) -> Iterator[tuple[int, int, st
 def _vectors(
     sources: Sequence[Source], workers: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Of each picture as it is, and mirrored."""
     models = corpus.directory() / "models"
     models.mkdir(exist_ok=True)
     model = cnn.Cnn(models)
@@ -149,7 +148,6 @@ def _neighbours(
 
 
 def _verified(query: bytes, candidates: Sequence[bytes]) -> list[int]:
-    """Inliers with each candidate, 0 where there are too few."""
     cv2.setNumThreads(1)
     matches = geometry.verify_many(local_features.LocalFeatures.unpack(query), candidates)
     return [m.inliers if m is not None and m.inliers >= INLIERS else 0 for m in matches]
@@ -158,7 +156,7 @@ def _verified(query: bytes, candidates: Sequence[bytes]) -> list[int]:
 def _greedy(
     sources: Sequence[Source], areas: Sequence[int], pairs: Sequence[tuple[int, int, str, int]]
 ) -> list[Pair]:
-    """Largest first: a picture stays unless it is paired with one that stays."""
+    """Go through pictures, largest first: one stays unless it is paired with one that stays."""
     partners: dict[int, list[tuple[int, str, int]]] = {}
     for i, j, how, much in pairs:
         partners.setdefault(i, []).append((j, how, much))
@@ -176,7 +174,8 @@ def _greedy(
 
 
 def draw(pairs: Sequence[Pair], directory: Path) -> None:
-    """Contact sheets, each cell a kept picture on the left and the removed one on the right."""
+    """Draw contact sheets; each cell has the kept picture on the left, the removed one on the
+    right."""
     directory.mkdir(exist_ok=True)
     per_sheet = SHEET_ROWS * SHEET_COLUMNS
     for first in range(0, len(pairs), per_sheet):
@@ -195,7 +194,7 @@ def draw(pairs: Sequence[Pair], directory: Path) -> None:
 
 
 def write(pairs: Sequence[Pair], path: Path) -> None:
-    """The list that ``judgements`` reads, with what is known of these pairs."""
+    """Write the list that ``judgements`` reads, with the known judgements of these pairs."""
     known = judgements() if REMOVED.exists() else {}
     with path.open("w", newline="") as stream:
         out = csv.writer(stream, lineterminator="\n")
@@ -206,7 +205,6 @@ def write(pairs: Sequence[Pair], path: Path) -> None:
 
 
 def main() -> None:
-    """Write the list and the sheets."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recall.duplicates")
     parser.add_argument("directory", type=Path, help="where the list and the sheets go")
     parser.add_argument("--workers", type=int, default=2)

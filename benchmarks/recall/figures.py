@@ -1,4 +1,4 @@
-"""What the answers are worth: pure functions of distances, so that they can be checked by hand."""
+"""The figures of the answers: pure functions of distances, which can be checked by hand."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ NEVER = float("inf")
 
 @dataclass(frozen=True)
 class Row:
-    """Shares of one row's copies. ``first``: the original is the first answer (R@1). ``frozen``
-    and ``own``: it is among the answers, nearer than the threshold that was frozen on the
-    calibration negatives, or than the test negatives' own."""
+    """Shares of one row's copies. ``first``: the original is the first answer (R@1). ``frozen`` and
+    ``own``: it is an answer below the threshold from the calibration negatives, or below that from
+    the test negatives."""
 
     first: float
     frozen: float
@@ -27,9 +27,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Figures:
-    """One method's figures. ``threshold`` is the frozen one, ``own_threshold`` that of the test
-    negatives; ``false_positives`` counts test negatives nearer than the frozen one, ``siblings``
-    pictures of a common template."""
+    """One method's figures. ``threshold`` is from the calibration negatives, ``own_threshold`` from
+    the test negatives. ``false_positives`` counts test negatives below ``threshold``; ``siblings``
+    are pictures of a common template."""
 
     rows: Mapping[str, Row]
     threshold: float
@@ -39,7 +39,6 @@ class Figures:
 
     @property
     def mean(self) -> Row:
-        """Of all rows, each counting the same."""
         rows = self.rows.values()
         return Row(
             float(np.mean([row.first for row in rows])),
@@ -50,7 +49,8 @@ class Figures:
 
 @dataclass(frozen=True)
 class Bin:
-    """First answers of one tenth of confidence: how many, what they claimed, what was true."""
+    """First answers in one tenth of confidence: their number, claimed confidence, and true
+    share."""
 
     count: int
     confidence: float
@@ -65,7 +65,6 @@ def measure(
     calibration_negatives: Sequence[Source],
     siblings: Sequence[Source],
 ) -> Figures:
-    """One method's figures from all its answers."""
     of_test, of_calibration, of_siblings = (
         [best(answers[AS_IT_IS, digits(source)]) for source in sources]
         for sources in (test_negatives, calibration_negatives, siblings)
@@ -87,37 +86,34 @@ def measure(
 
 
 def digits(source: Source) -> str:
-    """The part of the key that answers keep."""
     return source.key[:KEPT_DIGITS]
 
 
 def best(answer: Answer) -> float:
-    """Distance of the first answer; ``NEVER`` if there is none."""
+    """Return the distance of the first answer, ``NEVER`` if there is none."""
     return answer.found[0][1] if answer.found else NEVER
 
 
 def is_first(answer: Answer, key: str) -> bool:
-    """Whether the first answer is that picture."""
     return bool(answer.found) and answer.found[0][0] == key
 
 
 def distance_of(answer: Answer, key: str) -> float:
-    """Distance of that picture, ``NEVER`` if it is not among the answers."""
+    """Return the distance of that picture, ``NEVER`` if it is not among the answers."""
     return next((distance for found, distance in answer.found if found == key), NEVER)
 
 
 def zero_false_positives(distances: Sequence[float]) -> float:
-    """The largest threshold below which no negative's nearest answer lies."""
+    """Return the largest threshold with no negative's nearest answer below it."""
     return min(distances, default=NEVER)
 
 
 def share_below(distances: Sequence[float], threshold: float) -> float:
-    """Share of the distances that are less than the threshold."""
     return float(np.mean(np.array(distances) < threshold))
 
 
 def reliability(claims: Sequence[tuple[float, bool]]) -> tuple[float, list[Bin]]:
-    """Expected calibration error over ten equal bins of confidence, and the bins.
+    """Return the expected calibration error over ten equal bins of confidence, and the bins.
 
     ``claims``: confidence 0..1 of each first answer, and whether it was the right picture.
     """
@@ -138,7 +134,8 @@ def reliability(claims: Sequence[tuple[float, bool]]) -> tuple[float, list[Bin]]
 def claims(
     answers: Answers, originals: Sequence[Source], rows: Sequence[str], negatives: Sequence[Source]
 ) -> list[tuple[float, bool]]:
-    """First answers of all test questions as ``reliability`` reads them; no answer, no claim."""
+    """Return the first answers of all test questions for ``reliability``. A question without an
+    answer is left out."""
     asked = [(row, digits(source), digits(source)) for row in rows for source in originals]
     asked += [(AS_IT_IS, digits(source), "") for source in negatives]
     found = []

@@ -1,4 +1,4 @@
-"""The columns of the table: each way of searching, from an encoded picture to ranked keys."""
+"""The columns of the table: each search method, from an encoded picture to ranked keys."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ LIMIT = 10
 FAR = 1e9
 
 Found = list[tuple[str, Any]]
-"""Keys and distances, the nearest first, at most ``LIMIT``; of ``EVIDENCE`` keys and everything
-that is known about a candidate, in no order."""
+"""Keys and distances, nearest first, at most ``LIMIT``. For ``EVIDENCE``: keys and all evidence
+about each candidate, in no order."""
 Method = Callable[[bytes], Found]
 
 PRODUCT = ("imgsmlr", "pdq", "cnn alone", "copy", "clip", "auto")
@@ -24,7 +24,7 @@ METHODS = (*PRODUCT, *PEERS)
 CALIBRATED = ("copy", "auto")
 """Distances are 1 − confidence."""
 EVIDENCE = "evidence"
-"""No column: what ``auto`` knows of its candidates before it is weighed."""
+"""Not a column: the evidence of ``auto`` about its candidates before it is weighted."""
 
 _SEARCHING = (
     *(
@@ -61,13 +61,12 @@ _CODE = {
 
 
 def version(method: str, gallery: str) -> str:
-    """Changes with the code that a method's answers depend on, and with the gallery."""
+    """Return a digest of the code that a method's answers depend on, and of the gallery."""
     code = _CODE.get(method, ("benchmarks/recall/peers.py",))
     return database.digest((*_SEARCHING, *code), gallery)
 
 
 def missing() -> dict[str, str]:
-    """Methods that cannot be measured here, and why."""
     from gallery.imaging import descriptors
 
     why = descriptors.why_unavailable("clip")
@@ -75,7 +74,7 @@ def missing() -> dict[str, str]:
 
 
 def get(name: str, hashes: Path) -> Method:
-    """A way of searching. ``hashes``: the file of the peers."""
+    """Return a search method. ``hashes``: the file of the peers."""
     if name in PEERS:
         return partial(peers.load(name, hashes).nearest, limit=LIMIT)
     if name in CALIBRATED:
@@ -84,7 +83,6 @@ def get(name: str, hashes: Path) -> Method:
 
 
 def _search(match_type: str, data: bytes) -> Found:
-    """The product's own search, with no threshold but the one it sets itself."""
     from gallery.search.image_search import ImageQuery, search_images
 
     found = search_images(ImageQuery(data=data), match_type=match_type, threshold=FAR, limit=LIMIT)
@@ -92,7 +90,7 @@ def _search(match_type: str, data: bytes) -> Found:
 
 
 def _search_copies(match_type: str, data: bytes) -> Found:
-    """The product's own search, from the description that its methods share."""
+    """Run the product's copy search with the description that its methods share."""
     from gallery.search import copy_search
     from gallery.search.copy_candidates import QueryView
     from gallery.search.nearest import INCLUSIVE
@@ -108,7 +106,7 @@ def _search_copies(match_type: str, data: bytes) -> Found:
 
 
 def _cnn_alone(data: bytes) -> Found:
-    """The learned vector of the whole picture as it is, by the product's index."""
+    """Search only the learned vector of the whole, unedited picture with the product's index."""
     from gallery.imaging.descriptors.base import COPY_VERSION
     from gallery.search.nearest import nearest_images
 
@@ -131,7 +129,8 @@ _last: tuple[bytes, Any] = (b"", None)
 
 
 def _described(data: bytes) -> Any:
-    """The query as ``auto`` describes it; asked by one method after another, described once."""
+    """Describe the query as ``auto`` does. Cached, because several methods ask for the same
+    query."""
     from gallery.search import copy_search
     from gallery.search.image_search import load_picture
 

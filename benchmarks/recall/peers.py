@@ -1,4 +1,4 @@
-"""What others use: perceptual hashes of two libraries, compared with every picture one by one."""
+"""Other tools: perceptual hashes of two libraries, compared with every picture (linear search)."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ Words = NDArray[np.uint64]
 
 
 def phash(data: bytes) -> Words:
-    """imagehash.phash with hash_size=16 of an encoded picture."""
     bits = imagehash.phash(Image.open(io.BytesIO(data)), hash_size=16).hash
     return np.packbits(bits).view(np.uint64)
 
 
 def pdq(data: bytes) -> Words:
-    """pdqhash.compute of an encoded picture, whatever its quality."""
+    """Return pdqhash.compute of an encoded picture, whatever its quality."""
     rgb = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     bits, _ = pdqhash.compute(np.ascontiguousarray(rgb))
     return np.packbits(bits.astype(np.uint8)).view(np.uint64)
@@ -39,13 +38,12 @@ PEERS: dict[str, Callable[[bytes], Words]] = {"imagehash pHash-16": phash, "pdqh
 
 
 class Peer:
-    """One library's hashes of the gallery's pictures."""
-
     def __init__(self, hashing: Callable[[bytes], Words], keys: Sequence[str], hashes: Words):
         self._hashing, self._keys, self._hashes = hashing, keys, hashes
 
     def nearest(self, data: bytes, limit: int) -> list[tuple[str, float]]:
-        """Keys and Hamming distances of the nearest, by distance, then as they were given."""
+        """Return keys and Hamming distances of the nearest, by distance, then in the given
+        order."""
         differing = np.bitwise_count(self._hashes ^ self._hashing(data))
         distances = differing.sum(axis=1, dtype=np.int64)
         best = np.argsort(distances, kind="stable")[:limit]
@@ -53,13 +51,11 @@ class Peer:
 
 
 def load(name: str, cache: Path) -> Peer:
-    """A peer whose hashes ``prepare`` has written."""
     with np.load(cache) as numbers:
         return Peer(PEERS[name], numbers["keys"].tolist(), numbers[name])
 
 
 def prepare(sources: Sequence[Source], cache: Path, workers: int) -> None:
-    """Hash the gallery's pictures with each library, unless the file is there."""
     if cache.exists():
         return
     with ProcessPoolExecutor(workers) as pool:

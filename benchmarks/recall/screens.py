@@ -1,4 +1,4 @@
-"""Screenshots: the picture as a post on a phone, and in a viewer's window on a desktop."""
+"""Screenshots: the picture in a post on a phone, and in a viewer's window on a desktop."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from PIL import Image, ImageDraw
 from benchmarks.recall.drawing import BLACK, NAMES, WHITE, Colour, Pixels, Random, font, words
 
 PHONE = (540, 1170)
-"""Half the pixels of a common phone each way."""
+"""Half the width and height of a common phone in pixels."""
 PHONE_PICTURE = 680
 DESKTOP = (1280, 800)
 
 
 def phone(rgb: Pixels, random: Random) -> Pixels:
-    """A post in a feed: status bar, header, author, the picture at full width, buttons, text."""
+    """Draw a post in a feed: status bar, header, author, the picture at full width, buttons,
+    text."""
     dark = random.random() < 0.4
     ground, ink = ((18, 18, 20), (235, 235, 235)) if dark else (WHITE, (25, 25, 25))
     width, height = PHONE
@@ -92,7 +93,7 @@ def _tab_bar(draw: ImageDraw.ImageDraw, ground: Colour, ink: Colour) -> None:
 
 
 def desktop(rgb: Pixels, random: Random, wallpaper: Pixels) -> Pixels:
-    """A viewer's window over a wallpaper with icons, above a task bar."""
+    """Draw a viewer's window over a wallpaper with icons, above a task bar."""
     width, height = DESKTOP
     page = Image.fromarray(cv2.resize(wallpaper, DESKTOP, interpolation=cv2.INTER_AREA))
     draw = ImageDraw.Draw(page)
@@ -142,7 +143,6 @@ def _task_bar(draw: ImageDraw.ImageDraw, random: Random) -> None:
 
 
 def _fitted(rgb: Pixels, room: tuple[int, int]) -> Pixels:
-    """As large as the room (width, height) allows, enlarged if need be."""
     height, width = rgb.shape[:2]
     scale = min(room[0] / width, room[1] / height)
     size = max(1, min(room[0], round(width * scale))), max(1, min(room[1], round(height * scale)))

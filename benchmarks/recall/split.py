@@ -1,8 +1,8 @@
-"""Who is who: by the picture's SHA-256, even calibrates and odd tests.
+"""The parts of the corpus: by the picture's SHA-256, even for calibration and odd for tests.
 
-Nothing that was fitted has seen a test picture: the whitening and the confidence were fitted on
-even ones. Negatives are in no gallery; they are drawn as they come, so the gallery holds their
-siblings: flags of the same layout, other stamps of a series, icons by the same hand.
+Nothing was fitted on a test picture: the whitening and the confidence were fitted on even ones.
+Negatives are in no gallery. They are taken without selection, so the gallery has similar pictures:
+flags of the same layout, other stamps of a series, icons by the same artist.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LEAST_QUALITY = 50
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many pictures play each part; ``distractors`` None = all that are left."""
+    """The number of pictures of each part; ``distractors`` None = all that are left."""
 
     test_originals: int = 300
     test_negatives: int = 1050
@@ -33,7 +33,7 @@ QUICK = Sizes(100, 200, 0, 300, 1000)
 
 @dataclass(frozen=True)
 class Split:
-    """The parts. Originals are in the gallery and are searched for by their edited copies."""
+    """The parts. Originals are in the gallery, and their edited copies are searched for."""
 
     test_originals: Sequence[Source]
     test_negatives: Sequence[Source]
@@ -43,21 +43,20 @@ class Split:
 
     @property
     def gallery(self) -> list[Source]:
-        """All pictures that can be found, by key."""
         parts = (*self.test_originals, *self.calibration_originals, *self.distractors)
         return sorted(parts, key=lambda source: source.key)
 
 
 def calibrates(source: Source) -> bool:
-    """Whether the picture may be fitted on. The others are for tests alone."""
+    """Whether models may be fitted on the picture. The others are only for tests."""
     return int(source.key, 16) % 2 == 0
 
 
 def split(sources: Sequence[Source], sizes: Sizes = FULL) -> Split:
-    """Deal unique pictures out.
+    """Divide unique pictures into the parts.
 
-    Originals come from all packages alike, as long as they last, and have something to be found
-    by: PDQ's authors do not use hashes of a lower quality.
+    Originals come from all packages in equal numbers while these last, and have at least the PDQ
+    quality that PDQ's authors require for a hash.
     """
     ordered = sorted(sources, key=lambda source: source.key)
     odd = [source for source in ordered if not calibrates(source)]
@@ -66,7 +65,7 @@ def split(sources: Sequence[Source], sizes: Sizes = FULL) -> Split:
     fits, outsiders, even_left = _dealt(
         even, sizes.calibration_originals, sizes.calibration_negatives
     )
-    # Sorted by their other half, so that a few of them are a fair sample.
+    # Sorted by the other half of the key, so that the first ones are a fair sample.
     left = sorted([*odd_left, *even_left], key=lambda source: source.key[32:])
     return Split(tests, strangers, fits, outsiders, left[: sizes.distractors])
 
@@ -81,7 +80,7 @@ def _dealt(
 
 
 def _by_turns(sources: Sequence[Source], count: int) -> list[Source]:
-    """One of each package in turn; packages that run out are passed over."""
+    """Take one picture of each package in turn, and skip packages that have run out."""
     packages = defaultdict(list)
     for source in sources:
         packages[source.package].append(source)

@@ -1,4 +1,4 @@
-"""The section of docs/benchmarks.md: what was asked, and the figures."""
+"""The section of docs/benchmarks.md: the questions and the figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.recall.figures import NEVER, Bin, Figures, Row
 from benchmarks.recall.split import Split
 
 SMALL = 0.02
-"""Share of the whole below which tables and indexes are not named."""
+"""Tables and indexes with less than this share of the total are not named."""
 
 
 def corpus(
@@ -22,7 +22,6 @@ def corpus(
     siblings: Sequence[Source],
     images: int,
 ) -> str:
-    """The pictures, by package and by part."""
     usable, left = (Counter(s.package for s in sources) for sources in (found, unique))
     originals = Counter(s.package for s in parts.test_originals)
     negatives = Counter(s.package for s in parts.test_negatives)
@@ -51,7 +50,6 @@ def corpus(
 
 
 def recall(figures: Mapping[str, Figures], rows: Sequence[str], missing: Mapping[str, str]) -> str:
-    """Three tables, a line for each edit and a column for each method."""
     names = list(figures)
     titles = {
         "first": "R@1: the original is the first answer, percent.",
@@ -87,7 +85,7 @@ def _distance(threshold: float) -> str:
 
 
 def calibration(errors: Mapping[str, tuple[float, Sequence[Bin]]]) -> str:
-    """ECE of each match type that answers a confidence, and what it is made of."""
+    """Return the ECE of each match type that answers a confidence, and its bins."""
     parts = []
     for name, (error, bins) in errors.items():
         lines = [
@@ -109,7 +107,6 @@ def _claimed(one: Bin) -> tuple[str, str]:
 def cost(
     latencies: Mapping[str, tuple[float, float]], images: int, sizes: Mapping[str, float]
 ) -> str:
-    """Latency and size."""
     lines = [[name, p50, p95] for name, (p50, p95) in latencies.items()]
     total = sum(sizes.values())
     large = {name: size for name, size in sizes.items() if size >= SMALL * total}
@@ -126,7 +123,6 @@ def cost(
 
 
 def targets(figures: Figures, p95: float, error: float) -> str:
-    """The targets of ``auto`` and what was reached."""
     easy = {n: row.first for n, row in figures.rows.items() if n not in transforms.HARD}
     hard = {n: row.first for n, row in figures.rows.items() if n in transforms.HARD}
     mean = figures.mean

@@ -1,7 +1,7 @@
-"""The rows of the table: what happens to a picture before it is searched for.
+"""The rows of the table: the edit of a picture before it is searched for.
 
-Each row is the same for the same picture every time. Lengths are relative to the picture; σ of a
-blur is given for a picture of 512 pixels, long side.
+Each row gives the same result for the same picture every time. Lengths are relative to the picture;
+σ of a blur is for a picture with a long side of 512 pixels.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from benchmarks.recall.drawing import BLACK, WHITE, Pixels, Random, colour
 
 T = TypeVar("T")
 Edit = Callable[[Pixels, Random, Sequence[Pixels]], Pixels]
-"""Picture, randomness, pictures to put around it → edited picture; all uint8 H×W×3, RGB."""
+"""Picture, random numbers, pictures to put around it → edited picture; all uint8 H×W×3, RGB."""
 QUALITY = 90
-"""Of the JPEG that is searched with, where a row does not say another."""
+"""Default quality of the JPEG that is searched with."""
 SMALLEST = 16
 
 
 @dataclass(frozen=True)
 class Row:
-    """One kind of copy. ``others``: how many other pictures it needs."""
+    """One kind of copy. ``others``: the number of other pictures it needs."""
 
     edit: Edit
     quality: int = QUALITY
@@ -38,20 +38,18 @@ class Row:
 
 
 def edited(name: str, key: str, rgb: Pixels, others: Sequence[Pixels] = ()) -> bytes:
-    """The picture with that key after the row's edit, as a JPEG. ``others``: ``ROWS[name].others``
-    pictures."""
+    """Return the picture with that key after the row's edit, as a JPEG. ``others``:
+    ``ROWS[name].others`` pictures."""
     row = ROWS[name]
     return encoded(row.edit(rgb, random_of(name, key), others), row.quality)
 
 
 def random_of(name: str, key: str) -> Random:
-    """Numbers that depend on the row and the picture alone."""
     digest = hashlib.sha256(f"{name} {key}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8]))
 
 
 def encoded(rgb: Pixels, quality: int = QUALITY) -> bytes:
-    """A JPEG of that quality."""
     bgr = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return bytes(data)
@@ -79,22 +77,20 @@ def _grey(rgb: Pixels, random: Random, others: Sequence[Pixels]) -> Pixels:
 
 
 def _brighter(rgb: Pixels, random: Random, others: Sequence[Pixels]) -> Pixels:
-    """50 of 255 brighter or darker."""
     return _clipped(rgb.astype(np.float32) + _either(random, 50, -50))
 
 
 def _contrast(rgb: Pixels, random: Random, others: Sequence[Pixels]) -> Pixels:
-    """Half or one and a half times the contrast."""
+    """Multiply the contrast by 0.5 or 1.5."""
     return _clipped((rgb.astype(np.float32) - 128) * _either(random, 0.5, 1.5) + 128)
 
 
 def _gamma(rgb: Pixels, random: Random, others: Sequence[Pixels]) -> Pixels:
-    """Exponent 0.5 or 2."""
     return _clipped((rgb / np.float32(255)) ** _either(random, 0.5, 2) * 255)
 
 
 def _noisy(rgb: Pixels, random: Random, others: Sequence[Pixels]) -> Pixels:
-    """Gaussian, σ 20 of 255, each channel by itself."""
+    """Add Gaussian noise, σ 20 of 255, to each channel independently."""
     return _clipped(rgb + random.normal(0, 20, rgb.shape))
 
 
@@ -110,14 +106,15 @@ def _cropped(rgb: Pixels, random: Random, others: Sequence[Pixels], share: float
 
 
 def _trimmed(rgb: Pixels, random: Random, others: Sequence[Pixels]) -> Pixels:
-    """5 % off each side."""
+    """Cut 5 % off each side."""
     height, width = rgb.shape[:2]
     y, x = round(0.05 * height), round(0.05 * width)
     return rgb[y : height - y, x : width - x]
 
 
 def _rotated(rgb: Pixels, random: Random, others: Sequence[Pixels], degrees: float) -> Pixels:
-    """About the centre, either way, the size kept: corners are lost, and filled with one colour."""
+    """Rotate about the centre in either direction at the same size; corners are lost and filled
+    with one colour."""
     height, width = rgb.shape[:2]
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), _either(random, degrees, -degrees), 1)
     ground = _either(random, BLACK, WHITE)
@@ -138,7 +135,8 @@ def _bordered(rgb: Pixels, random: Random, others: Sequence[Pixels], share: floa
 
 
 def _letterboxed(rgb: Pixels, random: Random, others: Sequence[Pixels]) -> Pixels:
-    """Black bars, each a quarter of the picture: above and below, of a tall one left and right."""
+    """Add black bars, each a quarter of the picture: above and below, or left and right of a tall
+    picture."""
     height, width = rgb.shape[:2]
     if width >= height:
         return _padded(rgb, height // 4, 0, BLACK)
@@ -146,7 +144,7 @@ def _letterboxed(rgb: Pixels, random: Random, others: Sequence[Pixels]) -> Pixel
 
 
 def _combined(rgb: Pixels, random: Random, others: Sequence[Pixels]) -> Pixels:
-    """15 % of each side cut off, mirrored, a line of text across."""
+    """Cut 15 % off each side, mirror, and draw a line of text across."""
     cut = _cropped(rgb, random, others, 0.85)
     return drawing.big_text(np.ascontiguousarray(cut[:, ::-1]), random, lines=1)
 
@@ -207,7 +205,7 @@ ROWS = {
     ),
     "combo": Row(_combined, quality=40),
 }
-"""Row → what is done. Others are pictures that are not in the gallery."""
+"""Row → edit. Other pictures are not in the gallery."""
 
 HARD = ("collage 2×2", "picture in picture", "blur σ4", "rotate 25°")
 """Rows with a lower target."""

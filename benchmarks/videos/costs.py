@@ -1,6 +1,6 @@
-"""What searching and indexing cost on this machine, measured anew without asking anything again.
+"""The cost of searching and indexing on this machine, measured again without asking the questions.
 
-The files that are searched for lie in the cache, so that the films need not be known.
+The query files are in the cache, so that the films are not needed.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from benchmarks.videos.queries import Question
 WARM_UP = 5
 STILL = "screenshot"
 COUNTS = {STILL: 200, queries.TEN_SECONDS: 40}
-"""Questions whose latency is measured."""
+"""Number of questions whose latency is measured."""
 FILMS = 6
-"""Films that are indexed."""
+"""Number of films that are indexed."""
 LISTENING = 2.0
-"""Seconds for which others are listened to."""
+"""Seconds during which the load of other programs is measured."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """``latencies``: kind of question → p50 and p95 in ms, of one after another; ``frames`` in the
-    index then. ``fold``: how many seconds of film are indexed in one, of ``length``. ``busy``:
-    share of the processors that others took, 0..1, before or after, whichever is more."""
+    """``latencies``: kind of question → p50 and p95 in ms, one at a time; ``frames``: size of the
+    index then. ``fold``: seconds of film indexed per second, for a film of ``length``. ``busy``:
+    share of the processors that other programs used, 0..1, the higher of before and after."""
 
     latencies: Mapping[str, tuple[float, float]]
     frames: int
@@ -44,7 +44,7 @@ class Costs:
 
 
 def save(rows: Mapping[str, Sequence[Question]], stored: Corpus, kind: str) -> list[Path]:
-    """Write the files to search for, and answer which films are to be indexed."""
+    """Write the query files, and return the films to index."""
     films = stored.of("test")
     ten = queries.of_films(films, queries.TEN_SECONDS, COUNTS[queries.TEN_SECONDS])
     for row, asked in {STILL: rows[STILL], queries.TEN_SECONDS: ten}.items():
@@ -57,7 +57,7 @@ def save(rows: Mapping[str, Sequence[Question]], stored: Corpus, kind: str) -> l
 
 
 def measure(kind: str, films: Sequence[Path]) -> Costs:
-    """Search for what was saved, index these films. Nothing else should run."""
+    """Search for the saved files and index these films. Nothing else should run."""
     from benchmarks.videos import gallery
 
     before = others()
@@ -74,7 +74,7 @@ def measure(kind: str, films: Sequence[Path]) -> Costs:
 
 
 def latency(files: Sequence[bytes]) -> tuple[float, float]:
-    """Milliseconds of a search as the service is asked, p50 and p95: one after another."""
+    """Return milliseconds of a search in the service, p50 and p95: one at a time."""
     from videos.match import video_search
 
     for file in files[:WARM_UP]:
@@ -89,14 +89,15 @@ def latency(files: Sequence[bytes]) -> tuple[float, float]:
 
 
 def index(film: Path) -> tuple[float, float]:
-    """Add a film by the product's import, and delete it: its length and what it took, seconds."""
+    """Import a film with the product's code and delete it. Return its length and the time, in
+    seconds."""
     from gallery.items.changing import delete_items
     from gallery.items.import_sources import Source
     from videos.items.importing import import_videos
     from videos.models import Video
 
     with tempfile.NamedTemporaryFile(suffix=film.suffix) as copy:
-        # The same film is stored already: an atom that says nothing makes it another file.
+        # The same film is stored already, so append an empty atom to make it a different file.
         copy.write(film.read_bytes() + struct.pack(">I4s8s", 16, b"free", os.urandom(8)))
         copy.flush()
         source = Source(film.name, Path(copy.name), {"data_id": f"again {film.name}"})
@@ -112,7 +113,7 @@ def index(film: Path) -> tuple[float, float]:
 
 
 def others() -> float:
-    """Share of the processors, 0..1, that is in use while this process waits."""
+    """Return the share of the processors, 0..1, that is used while this process waits."""
     before = _processors()
     time.sleep(LISTENING)
     whole, idle = (b - a for a, b in zip(before, _processors(), strict=True))
@@ -120,7 +121,7 @@ def others() -> float:
 
 
 def _processors() -> tuple[int, int]:
-    """Ticks of all processors so far, and those in which they had nothing to do."""
+    """Return the ticks of all processors so far, and their idle ticks."""
     ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
     return sum(ticks), ticks[3] + ticks[4]
 

@@ -1,7 +1,7 @@
-"""Films: longer videos cut together from the packages' clips and from pictures, panned and zoomed.
+"""Films: longer videos cut from the packages' clips and from pictures, panned and zoomed.
 
 Films come in series of two episodes that look alike: the same opening, and many pictures of the
-first filmed once more, from elsewhere. What is in a film is in no other series.
+first episode filmed again with other camera moves. No other series has the same content.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ TITLE_SECONDS = 2.5
 SHOT_SECONDS = (3.0, 9.0)
 FADE_SECONDS = 0.5
 SEEN_AGAIN = 0.6
-"""Share of the first episode's pictures that the second one shows, too."""
+"""Share of the first episode's pictures that the second one shows too."""
 FADED = 0.15
-"""Share of the shots that are faded into."""
+"""Share of the shots with a fade-in."""
 BARS = 0.15
 """Share of the films with black bars above and below."""
 OPTIONS = {"crf": "23", "preset": "veryfast", "g": "50"}
 
 Box = tuple[float, float, float]
-"""Middle x, y and width of what is shown, as shares of what could be."""
+"""Centre x, y and width of the visible part, as shares of the maximum."""
 
 
 @dataclass(frozen=True)
 class Shot:
-    """``what`` is shown for ``seconds``: a picture by key from box ``begin`` to box ``end``, a clip
-    by key from ``start`` on, words on black, or nothing."""
+    """Show ``what`` for ``seconds``: a picture by key from box ``begin`` to box ``end``, a clip by
+    key from ``start``, words on black, or nothing."""
 
     kind: Literal["picture", "clip", "title", "black"]
     what: str
@@ -54,8 +54,6 @@ class Shot:
 
 @dataclass(frozen=True)
 class Plan:
-    """A film to be made."""
-
     series: str
     width: int
     height: int
@@ -65,20 +63,18 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """The SHA-256 of all that is in the plan."""
         return hashlib.sha256(json.dumps([asdict(self), OPTIONS]).encode()).hexdigest()
 
     @property
     def seconds(self) -> float:
-        """Its length."""
         return sum(round(shot.seconds * self.rate) for shot in self.shots) / self.rate
 
 
 def plans(
     series: str, pictures: Sequence[str], clips: Sequence[tuple[str, float]], random: Random
 ) -> list[Plan]:
-    """Two episodes of these pictures (keys) and clips (keys and seconds), all of them used once,
-    some pictures in both."""
+    """Plan two episodes of these pictures (keys) and clips (keys and seconds). Each is used once,
+    some pictures in both episodes."""
     width, height = FORMATS[random.integers(len(FORMATS))]
     bar = round(height * random.uniform(0.08, 0.13)) if random.random() < BARS else 0
     rate = int(random.choice(RATES))
@@ -106,7 +102,6 @@ def _picture(key: str, random: Random, seconds: float | None = None) -> Shot:
 
 
 def random_box(random: Random) -> Box:
-    """Where a camera begins or ends."""
     x, y, width = random.uniform((0, 0, 0.55), (1, 1, 0.95))
     return float(x), float(y), float(width)
 
@@ -120,7 +115,7 @@ def _excerpt(key: str, seconds: float, random: Random) -> Shot:
 def render(
     plan: Plan, path: Path, picture: Callable[[str], Pixels], clip: Callable[[str], Path]
 ) -> None:
-    """Write the film. ``picture`` and ``clip`` tell what keys stand for."""
+    """Write the film. ``picture`` and ``clip`` return the content for a key."""
     fresh = path.with_suffix(".fresh.mp4")
     with fresh.open("w+b") as file:
         footage.encode(_frames(plan, picture, clip), plan.rate, file, OPTIONS)
@@ -161,7 +156,8 @@ def _shot(
 
 
 def pan(rgb: Pixels, size: tuple[int, int], begin: Box, end: Box, count: int) -> Iterator[Pixels]:
-    """A camera that moves over a picture, slowly at both ends; ``size``: width, height."""
+    """Yield the frames of a camera pan over a picture, slow at both ends; ``size``: width,
+    height."""
     height, width = rgb.shape[:2]
     fit = min(width / size[0], height / size[1])
     for number in range(count):
@@ -178,7 +174,6 @@ def pan(rgb: Pixels, size: tuple[int, int], begin: Box, end: Box, count: int) ->
 
 
 def card(text: str, size: tuple[int, int]) -> Pixels:
-    """White words in the middle of black."""
     page = Image.new("RGB", size)
     ImageDraw.Draw(page).text(
         (size[0] / 2, size[1] / 2), text, (235,) * 3, font(size[1] // 12), "mm"
@@ -187,7 +182,7 @@ def card(text: str, size: tuple[int, int]) -> Pixels:
 
 
 def filled(rgb: Pixels, size: tuple[int, int]) -> Pixels:
-    """Enlarged or reduced until all of ``size`` is covered, the middle of it."""
+    """Scale the picture until it covers ``size``, and cut out its middle."""
     height, width = rgb.shape[:2]
     scale = max(size[0] / width, size[1] / height)
     large = max(size[0], round(width * scale)), max(size[1], round(height * scale))

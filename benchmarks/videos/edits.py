@@ -1,4 +1,4 @@
-"""What happens to footage before it is searched for. Each edit is the same for all its frames."""
+"""Edits of footage before it is searched for. Each edit is the same for all frames."""
 
 from __future__ import annotations
 
@@ -13,28 +13,25 @@ from benchmarks.recall.drawing import BLACK, WHITE, Pixels, Random, font, words
 Edit = Callable[[Pixels], Pixels]
 
 MARGIN, BAR = 0.05, 0.11
-"""Of a player's page, in heights of the picture."""
+"""Sizes of a player's page, relative to the picture's height."""
 
 
 def sized(rgb: Pixels, *, height: int = 0, width: int = 0) -> Pixels:
-    """Reduced to that height or width, never enlarged."""
     scale = min(1.0, height / rgb.shape[0] if height else width / rgb.shape[1])
     size = max(2, round(rgb.shape[1] * scale)), max(2, round(rgb.shape[0] * scale))
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def halved(rgb: Pixels) -> Pixels:
-    """Half as wide and high."""
     return sized(rgb, height=max(2, rgb.shape[0] // 2))
 
 
 def mirrored(rgb: Pixels) -> Pixels:
-    """Left and right exchanged."""
     return np.ascontiguousarray(rgb[:, ::-1])
 
 
 def cropper(share: float) -> Edit:
-    """Cuts ``share`` of width and height off at each side."""
+    """Return an edit that cuts ``share`` of width and height off each side."""
 
     def cropped(rgb: Pixels) -> Pixels:
         height, width = rgb.shape[:2]
@@ -45,7 +42,7 @@ def cropper(share: float) -> Edit:
 
 
 def letterboxer(random: Random) -> Edit:
-    """Adds black bars of 10 to 20 % of the picture above and below, or left and right."""
+    """Return an edit that adds black bars of 10 to 20 % above and below, or left and right."""
     share, upright = random.uniform(0.1, 0.2), random.random() < 0.7
 
     def letterboxed(rgb: Pixels) -> Pixels:
@@ -58,7 +55,8 @@ def letterboxer(random: Random) -> Edit:
 
 
 def player(random: Random) -> Edit:
-    """A page with a heading, the picture with a subtitle, and controls below it or upon it."""
+    """Return an edit that draws a page with a heading, the picture with a subtitle, and controls
+    below or on it."""
     dark, over = random.random() < 0.6, random.random() < 0.5
     played, heading, subtitle = random.random(), words(random, 4), words(random, 5)
     ground, ink = ((24, 24, 26), (225, 225, 225)) if dark else ((246, 246, 246), (40, 40, 40))

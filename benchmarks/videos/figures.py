@@ -1,4 +1,4 @@
-"""What the answers are worth: pure functions of answers and of what the videos show."""
+"""The figures of the answers: pure functions of answers and of the videos' content."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ Tracks = Callable[[str], Track]
 """A film's key → its track."""
 
 OVERLAPS = 0.5
-"""Temporal intersection over union from which on a segment is found."""
+"""Minimum temporal intersection over union of a found segment."""
 NEAR = 1.0
-"""Seconds by which another video's moment may be off to count as showing the same there."""
+"""Maximum seconds between the moments at which two videos count as showing the same."""
 MOST = 1000.0
-"""Seconds that an error counts if another video does not show the very start."""
+"""Error in seconds if another video does not show the start."""
 PROBES = (0.1, 0.5, 0.9)
-"""Shares of a clip at which it is compared with another video."""
+"""Relative times in a clip at which it is compared with another video."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row's figures; errors in seconds, of those whose video is right.
+    """One row's figures; errors in seconds, for questions with the right video.
 
-    ``top``: share whose first result, sure enough to be shown, is the right video; ``unsure``: the
-    same however unsure. ``errors``: of the start, against the nearest moment that looks the same;
-    ``raw``: against the very moment. ``overlap``: median temporal intersection over union.
-    ``speed``: median relative error. ``ambiguous``: share of answers that name other places, too.
+    ``top``: share whose first result is the right video with enough confidence to be shown;
+    ``unsure``: the same for any confidence. ``errors``: of the start, to the nearest moment that
+    looks the same; ``raw``: to the exact moment. ``overlap``: median temporal intersection over
+    union. ``speed``: median relative error. ``ambiguous``: share of answers that name other places
+    too.
     """
 
     count: int
@@ -46,7 +47,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Montage:
-    """``recall``: segments found, in the right place; ``precision``: results that are segments."""
+    """``recall``: share of segments found at the right place; ``precision``: share of results that
+    are segments."""
 
     count: int
     recall: float
@@ -55,8 +57,8 @@ class Montage:
 
 @dataclass(frozen=True)
 class Unrelated:
-    """Questions without an answer: how many had a result that was sure enough to be shown, and the
-    most certain one's confidence; ``flagged``: how many were said to show too little."""
+    """Questions without an answer: how many had a shown result, and the highest confidence;
+    ``flagged``: how many were flagged as showing too little."""
 
     count: int
     wrong: int
@@ -65,7 +67,7 @@ class Unrelated:
 
 
 def measure(questions: Sequence[Question], answers: Answers, least: float, tracks: Tracks) -> Row:
-    """One row's figures. ``least``: the confidence from which on results are shown."""
+    """Return one row's figures. ``least``: minimum confidence of shown results."""
     right_shown = right_any = other_places = 0
     errors, raw, overlaps, speeds = [], [], [], []
     for question in questions:
@@ -97,12 +99,13 @@ def measure(questions: Sequence[Question], answers: Answers, least: float, track
 
 
 def began(question: Question, found: Found) -> float:
-    """When in its video the footage is that the result begins with."""
+    """Return the time in the question's video at which the result's footage begins."""
     return question.excerpts[0].start + question.speed * found.query_start
 
 
 def is_right(question: Question, found: Found, tracks: Tracks) -> bool:
-    """Whether the result is the question's video, or another one that shows the same there."""
+    """Whether the result is the question's video, or another one that shows the same at that
+    time."""
     excerpt = question.excerpts[0]
     if found.film == excerpt.key:
         return True
@@ -119,9 +122,10 @@ def is_right(question: Question, found: Found, tracks: Tracks) -> bool:
 
 
 def error(question: Question, found: Found, tracks: Tracks) -> float:
-    """Seconds from the start answered to the nearest moment that looks as the true one does.
+    """Return the seconds from the answered start to the nearest moment that looks like the true
+    one.
 
-    Of a still the moment counts, not the span that looks like it.
+    For a still, the answered moment counts, not the span that looks like it.
     """
     true = began(question, found)
     said = found.start if question.excerpts[0].seconds else found.offset
@@ -132,7 +136,7 @@ def error(question: Question, found: Found, tracks: Tracks) -> float:
 
 
 def overlap(excerpt: Excerpt, found: Found) -> float:
-    """Temporal intersection over union; 0 for stills."""
+    """Return the temporal intersection over union; 0 for stills."""
     a, b = excerpt.start, excerpt.start + excerpt.seconds
     shared = max(0.0, min(b, found.end) - max(a, found.start))
     whole = max(b, found.end) - min(a, found.start)
@@ -140,7 +144,6 @@ def overlap(excerpt: Excerpt, found: Found) -> float:
 
 
 def montage(questions: Sequence[Question], answers: Answers, least: float) -> Montage:
-    """Which of the segments were found, and which results are segments."""
     segments = named = shown = right = 0
     for question in questions:
         results = [one for one in answers[question.name].found if one.confidence >= least]
@@ -153,12 +156,10 @@ def montage(questions: Sequence[Question], answers: Answers, least: float) -> Mo
 
 
 def is_segment(excerpt: Excerpt, found: Found) -> bool:
-    """Whether a result is this part of a montage."""
     return found.film == excerpt.key and overlap(excerpt, found) > OVERLAPS
 
 
 def unrelated(questions: Sequence[Question], answers: Answers, least: float) -> Unrelated:
-    """What was said to questions that have no answer."""
     said = [answers[question.name] for question in questions]
     highest = [max((one.confidence for one in answer.found), default=0.0) for answer in said]
     return Unrelated(
@@ -170,7 +171,6 @@ def unrelated(questions: Sequence[Question], answers: Answers, least: float) -> 
 
 
 def by_row(questions: Sequence[Question]) -> dict[str, list[Question]]:
-    """The questions of each row, in order."""
     rows: dict[str, list[Question]] = {}
     for question in questions:
         rows.setdefault(question.row, []).append(question)
@@ -178,5 +178,5 @@ def by_row(questions: Sequence[Question]) -> dict[str, list[Question]]:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """NaN of nothing."""
+    """NaN for an empty sequence."""
     return float(np.percentile(values, percent)) if values else float("nan")

@@ -1,4 +1,4 @@
-"""Frames out of files and into files."""
+"""Reads frames from files and writes frames to files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GIF_COLOURS = 256
 
 
 def read(path: Path, start: float = 0.0, end: float = float("inf")) -> Iterator[Timed]:
-    """The frames of a file that are shown from ``start`` to ``end`` seconds, upright."""
+    """Yield the upright frames of a file from ``start`` to ``end`` seconds."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
@@ -46,10 +46,11 @@ def _upright(frame: VideoFrame) -> Pixels:
 
 
 def shown(path: Path, times: Sequence[float]) -> Iterator[Pixels]:
-    """What is on the screen at each of these ascending times; the first frame before it begins."""
+    """Yield the visible frame at each of these ascending times; before the first frame, the first
+    one."""
     given = 0
     last: Pixels | None = None
-    # A frame may stay for long: begin early enough to see the one that is shown first.
+    # A frame may last long, so begin early enough to get the frame visible at the first time.
     for t, rgb in read(path, max(0.0, times[0] - 2.0), times[-1] + 2.0):
         while last is not None and given < len(times) and times[given] < t - 1e-6:
             given += 1
@@ -66,7 +67,8 @@ def shown(path: Path, times: Sequence[float]) -> Iterator[Pixels]:
 def encode(
     frames: Iterable[Pixels], rate: float, file: IO[bytes], options: Mapping[str, str]
 ) -> None:
-    """An H.264 MP4 of ``rate`` frames a second. ``options`` of the encoder: crf, preset, …"""
+    """Write an H.264 MP4 at ``rate`` frames per second. ``options`` of the encoder: crf, preset,
+    …"""
     with av.open(file, "w", format="mp4") as container:
         stream = None
         for number, rgb in enumerate(frames):
@@ -87,14 +89,14 @@ def encode(
 
 
 def mp4(frames: Iterable[Pixels], rate: float, crf: int) -> bytes:
-    """A clip as people share it."""
+    """Return a clip as people share it."""
     out = io.BytesIO()
     encode(frames, rate, cast(IO[bytes], out), {"crf": str(crf), "preset": "veryfast"})
     return out.getvalue()
 
 
 def gif(frames: Sequence[Pixels], rate: float) -> bytes:
-    """An endless animation; each frame with a palette of its own."""
+    """Return an endless animation; each frame has its own palette."""
     pictures = [Image.fromarray(rgb).quantize(GIF_COLOURS) for rgb in frames]
     out = io.BytesIO()
     pictures[0].save(
@@ -109,7 +111,6 @@ def gif(frames: Sequence[Pixels], rate: float) -> bytes:
 
 
 def png(rgb: Pixels) -> bytes:
-    """A screenshot as it is."""
     out = io.BytesIO()
     Image.fromarray(rgb).save(out, "PNG", compress_level=1)
     return out.getvalue()

@@ -1,4 +1,4 @@
-"""The stored videos: the product's own import, how fast it was, what it takes; and the padding."""
+"""The stored videos: the product's import, its speed, the storage, and the padding."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SEARCHING = (
     *("benchmarks/recall/drawing.py", "benchmarks/videos/edits.py", "benchmarks/videos/footage.py"),
     *("benchmarks/videos/queries.py", "benchmarks/videos/cutting.py"),
 )
-"""What an answer depends on beside the gallery: the code that searches and that asks."""
+"""Code that an answer depends on besides the gallery: searching and asking."""
 INDEXING = ("videos/decode/*.py", "videos/index/*.py", "videos/models.py")
 PADDING = "synthetic"
 FRAMES_OF_A_SYNTHETIC_VIDEO = 200
@@ -33,7 +33,7 @@ CHUNK = 2000
 
 @dataclass(frozen=True)
 class Cost:
-    """Per second of video: rows with a vector, all rows, and bytes: of rows, indexes, proxies."""
+    """Per second of video: rows with a vector, all rows, and bytes of rows, indexes and proxies."""
 
     vectors: float
     rows: float
@@ -43,12 +43,11 @@ class Cost:
 
 
 def digest(corpus: Corpus) -> str:
-    """Names a gallery: the films in it and the code that indexes them."""
     return database.digest([*INDEXING, *DESCRIBING], *corpus.films)
 
 
 def fill(corpus: Corpus) -> None:
-    """Add what is missing, one after another; data_id is the film's key."""
+    """Add missing films one at a time; data_id is the film's key."""
     from gallery.items.import_sources import Source
     from videos.items.importing import import_videos
 
@@ -57,7 +56,7 @@ def fill(corpus: Corpus) -> None:
     for number, film in enumerate(lacking, 1):
         source = Source(film.key, directory() / film.path, {"data_id": film.key})
         (outcome,) = import_videos(sources=[source], by="benchmark")
-        # A broken-off import has left a video to the workers; there are none here.
+        # An interrupted import has left a video for the workers, but no worker runs here.
         if outcome.kind == "exists":
             _index_left_over()
         if number % 10 == 0:
@@ -65,7 +64,6 @@ def fill(corpus: Corpus) -> None:
 
 
 def refused(corpus: Corpus) -> list[Film]:
-    """The films that could not be stored."""
     done = _stored()
     return [film for film in corpus.films.values() if film.key not in done]
 
@@ -84,7 +82,8 @@ def _index_left_over() -> None:
 
 
 def cost() -> Cost:
-    """What the real videos take; to be asked before the padding, whose indexes are larger."""
+    """Return the storage of the real videos. Call it before the padding, which enlarges the
+    indexes."""
     from django.core.files.storage import default_storage
     from django.db import connection
 
@@ -110,17 +109,16 @@ def cost() -> Cost:
 
 
 def frames() -> int:
-    """How many vectors the index holds."""
     from videos.models import FRAME_VERSION, Frame
 
     return Frame.objects.filter(version=FRAME_VERSION, weight__gt=0, cnn__isnull=False).count()
 
 
 def pad(count: int) -> None:
-    """Synthetic frames until the index holds ``count``.
+    """Add synthetic frames until the index has ``count`` vectors.
 
-    They are drawn from a normal distribution with the mean and the covariance of the real ones,
-    so that they lie where frames lie, and resemble none in particular.
+    They have a normal distribution with the mean and covariance of the real ones, so that they lie
+    in the same region but resemble no frame.
     """
     from videos.models import FRAME_VERSION, Frame, Video
 
@@ -140,7 +138,7 @@ def pad(count: int) -> None:
 def synthetic(
     vectors: NDArray[np.float32], count: int, random: np.random.Generator
 ) -> NDArray[np.float32]:
-    """``count`` vectors of unit length, distributed as these are."""
+    """Return ``count`` vectors of unit length with the distribution of ``vectors``."""
     mean = vectors.mean(axis=0)
     # Mixtures of centred samples have their covariance, whatever its rank.
     weights = random.normal(size=(count, len(vectors))).astype(np.float32)

@@ -1,6 +1,6 @@
-"""What others use: vPDQ, a PDQ hash of one frame a second, compared with every other one by one.
+"""Another tool: vPDQ, one PDQ hash per second of video, compared with every other (linear search).
 
-Its package builds where a C++ compiler, CMake and FFmpeg's development files are. It knows no
+Building its package needs a C++ compiler, CMake and FFmpeg's development files. It returns no
 times: a video is found if it shares the most frames with the query.
 """
 
@@ -28,7 +28,7 @@ Words = NDArray[np.uint64]
 
 
 def missing() -> str:
-    """Why it cannot be measured here, as a sentence; empty if it can."""
+    """Return why it cannot be measured here, or ""."""
     try:
         import vpdq  # type: ignore[import-not-found]  # noqa: F401
     except ImportError as error:
@@ -41,7 +41,7 @@ def missing() -> str:
 
 
 def hashes(path: Path, seconds: float) -> Words:
-    """n × 4 words: the hashes of a file, one for each of so many seconds, that say something."""
+    """Return n × 4 words: one hash of a file per ``seconds``, without hashes of low quality."""
     import vpdq
 
     found: list[Any] = vpdq.computeHash(str(path), seconds_per_hash=seconds)
@@ -50,7 +50,6 @@ def hashes(path: Path, seconds: float) -> Words:
 
 
 def prepare(corpus: Corpus) -> Mapping[str, Words]:
-    """Film's key → its hashes; made on the first call."""
     inside = directory() / NAME
     inside.mkdir(exist_ok=True)
     found = {}
@@ -63,7 +62,7 @@ def prepare(corpus: Corpus) -> Mapping[str, Words]:
 
 
 def shares(query: Words, stored: Mapping[str, Words]) -> list[tuple[str, float]]:
-    """Films and the share of the query's hashes that have a near one in them, the most first."""
+    """Return the films with the share of the query's hashes that match in them, highest first."""
     if not len(query):
         return []
     found = []
@@ -77,7 +76,8 @@ def shares(query: Words, stored: Mapping[str, Words]) -> list[tuple[str, float]]
 
 
 def ask(questions: Sequence[Question], corpus: Corpus, gallery: str) -> dict[str, str]:
-    """Question's name → key of the film that vpdq finds, empty for none; kept for the next run."""
+    """Map each question's name to the key of the film that vPDQ finds ("" for none). Stored for the
+    next run."""
     path = directory() / "answers" / f"{NAME}-{gallery}.jsonl"
     known: dict[str, str] = {}
     if path.exists():
@@ -89,7 +89,7 @@ def ask(questions: Sequence[Question], corpus: Corpus, gallery: str) -> dict[str
                 continue
             file = Path(place, "query.gif" if question.row == queries.GIF else "query.mp4")
             file.write_bytes(queries.data(question, corpus))
-            # A clip may last a second: its hashes are made more often than the films'.
+            # A clip may last only a second, so it gets more hashes per second than the films.
             best = shares(hashes(file, 0.25), stored)
             known[question.name] = best[0][0] if best else ""
             print(json.dumps([question.name, known[question.name]]), file=stream, flush=True)
@@ -97,5 +97,4 @@ def ask(questions: Sequence[Question], corpus: Corpus, gallery: str) -> dict[str
 
 
 def top(questions: Sequence[Question], found: Mapping[str, str]) -> float:
-    """Share of the questions whose film comes first."""
     return float(np.mean([found[q.name] == q.excerpts[0].key for q in questions]))

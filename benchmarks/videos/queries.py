@@ -1,4 +1,4 @@
-"""The questions, row by row: which footage, what happens to it, what is sent."""
+"""The questions, row by row: the footage, its edit, and the file to send."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _as_it_is(random: Random) -> Edit:
 
 @dataclass(frozen=True)
 class ClipRow:
-    """``seconds`` of the clip that is sent, from … to; ``speed`` likewise: 2 = twice as fast."""
+    """``seconds`` of the sent clip, from … to; ``speed`` likewise: 2 = twice as fast."""
 
     seconds: tuple[float, float]
     edit: Callable[[Random], Edit] = _as_it_is
@@ -71,8 +71,8 @@ ATTEMPTS = 40
 
 @dataclass(frozen=True)
 class Excerpt:
-    """From ``start`` on, ``seconds`` of a film or clip at its own speed, 0 for a still; a moment of
-    a picture that is filmed for a picture."""
+    """``seconds`` of a film or clip from ``start`` at its own speed, 0 for a still; for a picture,
+    a moment of its pan."""
 
     key: str
     start: float = 0.0
@@ -81,7 +81,7 @@ class Excerpt:
 
 @dataclass(frozen=True)
 class Question:
-    """``number`` tells those of one row apart."""
+    """``number`` distinguishes the questions of one row."""
 
     row: str
     number: int
@@ -90,24 +90,19 @@ class Question:
 
     @property
     def name(self) -> str:
-        """Identifies it."""
         shown = "+".join(f"{one.key[:16]}@{one.start:.3f}" for one in self.excerpts)
         return f"{self.row} {self.number} {shown} ×{self.speed:.3f}"
 
     @property
     def still(self) -> bool:
-        """Whether a picture is sent."""
         return self.row not in EVERY_CLIP and not (self.row in FLAGGED and self.number % 2)
 
     def random(self) -> Random:
-        """Numbers that depend on the question alone."""
         return random_of("question", self.name)
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Questions of each row."""
-
     stills: int = 150
     clips: int = 80
     unrelated_stills: int = 350
@@ -119,7 +114,7 @@ FULL, QUICK = Counts(), Counts(40, 12, 60, 24, 10)
 
 
 def run_questions(corpus: Corpus, counts: Counts, part: Part = "test") -> list[Question]:
-    """All that a run asks about the films of a part."""
+    """Return all questions of a run about the films of a part."""
     films = corpus.of(part)
     found = [q for row in STILL_ROWS for q in of_films(films, row, counts.stills)]
     found += [q for row in CLIP_ROWS for q in of_films(films, row, counts.clips)]
@@ -128,7 +123,8 @@ def run_questions(corpus: Corpus, counts: Counts, part: Part = "test") -> list[Q
 
 
 def of_films(films: Sequence[Film], row: str, count: int) -> list[Question]:
-    """Each film in turn, at moments that show something; those too short are passed over."""
+    """Return questions about each film in turn, at moments with content; skip films that are too
+    short."""
     kind = EVERY_CLIP.get(row, ClipRow((0, 0)))
     random = random_of("questions", row)
     turns = [films[i] for i in random.permutation(len(films))]
@@ -161,7 +157,8 @@ def _moment(film: Film, kind: ClipRow, speed: float, random: Random) -> Excerpt 
 
 
 def unrelated(corpus: Corpus, counts: Counts, part: Part) -> list[Question]:
-    """Outsiders: pictures of all packages in turn; clips, and films of pictures."""
+    """Return questions of outsiders: pictures of all packages in turn, clips, and films of
+    pictures."""
     chosen = [source for key, source in corpus.pictures.items() if part_of(key) == part]
     names = sorted({source.package for source in chosen})
     lanes = [[s for s in chosen if s.package == name] for name in names]
@@ -183,7 +180,8 @@ def unrelated(corpus: Corpus, counts: Counts, part: Part) -> list[Question]:
 
 
 def flagged(films: Sequence[Film], count: int) -> list[Question]:
-    """What shows too little: black and title moments of films, plain colours; stills and clips."""
+    """Return questions that show too little: black and title moments of films, plain colours;
+    stills and clips."""
     found = []
     for row in (BLACK, TITLE):
         places = [
@@ -197,7 +195,6 @@ def flagged(films: Sequence[Film], count: int) -> list[Question]:
 
 
 def data(question: Question, corpus: Corpus) -> bytes:
-    """The file that is sent."""
     random, row = question.random(), question.row
     if row in STILL_ROWS:
         (one,) = question.excerpts

@@ -1,4 +1,4 @@
-"""What a run has found out, kept so that its costs can be measured again by themselves."""
+"""The results of a run, stored so that its costs can be measured again separately."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from benchmarks.videos.gallery import Cost
 
 @dataclass(frozen=True)
 class Results:
-    """``gallery`` was searched; ``corpus`` says in words what is in it; ``room`` is what it takes.
+    """``gallery``: the searched gallery; ``corpus``: its content in words; ``room``: its storage.
 
-    ``rows`` and ``unrelated``: figures by row; ``peer``: vPDQ's share of first places, ``why`` it
-    has none. ``films``: files to index once more.
+    ``rows`` and ``unrelated``: figures by row; ``peer``: vPDQ's share of first places, or ``why``
+    it has none. ``films``: files to index again.
     """
 
     gallery: str
@@ -32,12 +32,11 @@ class Results:
 
 
 def write(results: Results, kind: str) -> None:
-    """Keep them for ``read``."""
     _file(kind).write_text(json.dumps(asdict(results)))
 
 
 def read(kind: str) -> Results:
-    """The last run's. Raises ``FileNotFoundError`` before the first one."""
+    """Return the results of the last run. Raise ``FileNotFoundError`` if there is none."""
     values = json.loads(_file(kind).read_text())
     rows = {
         name: Row(**{**row, "errors": tuple(row["errors"]), "raw": tuple(row["raw"])})

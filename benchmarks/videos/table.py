@@ -1,4 +1,4 @@
-"""The section of docs/benchmarks.md: what was asked, and the figures."""
+"""The section of docs/benchmarks.md: the questions and the figures."""
 
 from __future__ import annotations
 
@@ -29,19 +29,18 @@ TARGETS = {
     "clip, speed 0.5": 94.0,
     "clip, speed 2": 94.0,
 }
-"""Of the right video being the first result, per cent."""
+"""Target share of questions whose first result is the right video, per cent."""
 MEDIAN, P95 = 0.1, 1.0
-"""Of the start's error, refined, in seconds."""
+"""Targets for the error of the refined start, in seconds."""
 FASTEST, VECTORS, ROW_BYTES = 20.0, 0.7, 1024.0
 STILL_MS, CLIP_MS = 250.0, 2000.0
 MET, MISSED = "met", "**missed**"
 MOST_BUSY = 0.15
-"""Share of the processors from which on what others do is felt."""
+"""Share of the processors above which other programs affect the measurement."""
 NOISY = ": the machine was not quiet, and these times are not what it can do."
 
 
 def corpus(whole: Corpus, refused: Sequence[Film], padded: int) -> str:
-    """The videos, by package and by part."""
     parts = [
         (
             name,
@@ -80,7 +79,6 @@ def corpus(whole: Corpus, refused: Sequence[Film], padded: int) -> str:
 
 
 def rows(figures: Mapping[str, Row], peer: Mapping[str, float], why: str) -> str:
-    """A line for each kind of question."""
     header = [
         *("question", "asked", "top-1 %", "however unsure %", "start error median s"),
         *("p95 s", "raw median s", "raw p95 s", "overlap", "speed error %", "ambiguous %"),
@@ -117,7 +115,7 @@ def _errors(errors: Sequence[float]) -> list[str]:
 
 
 def negatives(found: Mapping[str, Unrelated], montage: Montage) -> str:
-    """Questions without an answer, those that show too little, and the montages."""
+    """Return the questions without an answer, those that show too little, and the montages."""
     lines = [
         [name, one.count, one.wrong, f"{one.highest:.3f}", 100 * one.flagged / max(1, one.count)]
         for name, one in found.items()
@@ -134,7 +132,7 @@ def negatives(found: Mapping[str, Unrelated], montage: Montage) -> str:
 
 
 def section(found: Results, measured: Costs) -> str:
-    """The whole section: which targets are met, then the figures."""
+    """Return the whole section: the targets, then the figures."""
     return "\n\n".join(
         [
             found.corpus,
@@ -147,7 +145,6 @@ def section(found: Results, measured: Costs) -> str:
 
 
 def cost(room: Cost, measured: Costs) -> str:
-    """Ingest, room, and latency."""
     lines: list[list[object]] = [
         ["indexing, times real time", measured.fold],
         ["vectors a second of video", f"{room.vectors:.2f}"],
@@ -170,7 +167,6 @@ def cost(room: Cost, measured: Costs) -> str:
 
 
 def targets(found: Results, measured: Costs) -> str:
-    """Each target, and whether it is met."""
     lines = [
         *(
             _share(name, found.rows[name], least)

@@ -1,6 +1,6 @@
 """What each video shows at each moment: a 64 × 64 grey copy of every frame.
 
-By it questions are chosen, and answers judged: a moment that looks the same is as good.
+It is used to choose questions and to judge answers: a moment that looks the same counts as right.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from benchmarks.videos.corpus import Film
 
 SIDE = 64
 EQUIVALENT = 0.98
-"""Correlation from which on two pictures are taken for the same."""
+"""Minimum correlation of two pictures that count as the same."""
 LEAST_DEVIATION = 16.0
 DARK_LEVEL, MOST_DARK = 20, 0.7
 
@@ -34,24 +34,22 @@ Grey = NDArray[np.uint8]
 @dataclass(frozen=True, eq=False)
 class Track:
     """``times`` (seconds, ascending) and ``greys`` (n × 64 × 64) of all frames; ``excerpts`` of
-    clips among them as in ``corpus.Film``."""
+    clips as in ``corpus.Film``."""
 
     times: NDArray[np.float64]
     greys: NDArray[np.uint8]
     excerpts: tuple[tuple[str, float, float, float], ...] = ()
 
     def at(self, seconds: float) -> Grey:
-        """What is on the screen then."""
         found = int(np.searchsorted(self.times, seconds + 1e-6, side="right")) - 1
         return np.asarray(self.greys[max(0, found)])
 
     def equivalents(self, look: Grey) -> NDArray[np.float64]:
-        """The times at which it looks like ``look``."""
         return self.times[alike(self.greys, look) >= EQUIVALENT]
 
     def showing(self, other: Track, seconds: float) -> NDArray[np.float64]:
-        """The times at which this shows what the other one does then: it looks like it, or is of
-        the same moment of the same clip, though cut to another shape."""
+        """Return the times at which this track shows what ``other`` shows at ``seconds``: it looks
+        the same, or is the same moment of the same clip cut to another shape."""
         found = [
             at + source - begin
             for key, from_, to, begin_there in other.excerpts
@@ -64,14 +62,13 @@ class Track:
 
 
 def look(rgb: NDArray[np.uint8]) -> Grey:
-    """A picture, 64 × 64, grey."""
     small = cv2.resize(rgb, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def alike(greys: NDArray[np.uint8], one: Grey) -> NDArray[np.float64]:
-    """Correlation −1..1 of each with ``one``; where one has no contrast, 1 if both are flat and
-    equally bright, else 0."""
+    """Return the correlation −1..1 of each with ``one``. If one has no contrast, it is 1 if both
+    are flat and equally bright, otherwise 0."""
     many = greys.reshape(len(greys), -1).astype(np.float32)
     single = one.reshape(-1).astype(np.float32)
     means, mean = many.mean(axis=1), float(single.mean())
@@ -86,15 +83,14 @@ def alike(greys: NDArray[np.uint8], one: Grey) -> NDArray[np.float64]:
 
 
 def tells(grey: Grey) -> bool:
-    """Whether a frame has something to be found by: contrast, not nearly all of it black, and a
-    PDQ hash of the quality that its authors ask for."""
+    """Whether a frame can be searched for: it has contrast, is not nearly all black, and has a PDQ
+    hash of the quality that its authors require."""
     if float(grey.std()) < LEAST_DEVIATION or float((grey < DARK_LEVEL).mean()) > MOST_DARK:
         return False
     return int(pdqhash.compute(np.repeat(grey[..., None], 3, axis=2))[1]) >= LEAST_QUALITY
 
 
 def prepare(films: Iterable[Film], workers: int) -> None:
-    """Make the tracks that are not there yet."""
     (directory() / "tracks").mkdir(exist_ok=True)
     lacking = [film for film in films if not _file(film.key).exists()]
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
@@ -115,13 +111,11 @@ def _made(film: Film) -> None:
 
 
 def of(films: Mapping[str, Film]) -> Callable[[str], Track]:
-    """A film's key → its track, which ``prepare`` has made."""
     return lambda key: replace(track(key), excerpts=films[key].excerpts)
 
 
 @lru_cache(maxsize=100)
 def track(key: str) -> Track:
-    """What a film looks like, which ``prepare`` has made."""
     with np.load(_file(key)) as arrays:
         return Track(arrays["times"], arrays["greys"])
 

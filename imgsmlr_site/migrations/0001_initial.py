@@ -42,8 +42,8 @@ class Migration(migrations.Migration):
                 'constraints': [models.CheckConstraint(condition=models.Q(('scopes__contained_by', ['search', 'add', 'check', 'lists', 'moderate']), ('scopes__len__gt', 0)), name='apikey_scopes_known', violation_error_message='Choose at least one scope.'), models.CheckConstraint(condition=models.Q(models.Q(('scopes__contains', ['moderate']), _negated=True), ('user__isnull', False), _connector='OR'), name='apikey_moderate_has_user', violation_error_message='The scope moderate needs a user: decisions are personal.')],
             },
         ),
-        # Throttle buckets: written at each request, worth nothing after a crash.
-        # The fill factor leaves room for updates in place.
+        # Throttle buckets: written at each request, worthless after a crash. The fill factor leaves
+        # room for updates in place.
         migrations.RunSQL(
             """
             CREATE UNLOGGED TABLE imgsmlr_site_throttle (

@@ -1,7 +1,7 @@
-"""The cluster of the embedded PostgreSQL: where it is, its files, and processes left of it.
+"""The cluster of the embedded PostgreSQL: its place, its files, and leftover processes.
 
-It is ``DATA_DIR/pg``. If root starts it where PostgreSQL's user cannot enter, the cluster gets a
-directory of its own below ``STATE_ROOT``, and ``DATA_DIR/pg`` is a link to it.
+It is ``DATA_DIR/pg``. If root starts it and PostgreSQL's user cannot enter that directory, the
+cluster gets a directory below ``STATE_ROOT``, and ``DATA_DIR/pg`` is a link to it.
 """
 
 from __future__ import annotations
@@ -31,16 +31,17 @@ from imgsmlr_site.postgres.programs import (
 )
 
 OWNER_FILE = "data_dir"
-"""Beside a cluster below ``STATE_ROOT``: the path of the ``DATA_DIR`` that it belongs to."""
+"""A file beside a cluster below ``STATE_ROOT``. It holds the path of the ``DATA_DIR`` it belongs
+to."""
 ROLE = "imgsmlr"
 PORT = 5432
-"""Names the socket file; no TCP port is opened."""
+"""Part of the socket's file name; no TCP port is opened."""
 ORPHAN_WAIT = 60.0
-"""Seconds an earlier server may take to stop: it writes its memory to disk first."""
+"""Seconds an earlier server may take to stop, because it writes its memory to disk first."""
 
 
 def cluster_of(data_dir: Path) -> Path:
-    """The cluster that ``data_dir`` has, or would have inside; raises PostgresError if lost."""
+    """Return the cluster of ``data_dir``, or its future path. Raise PostgresError if it is lost."""
     link = data_dir / "pg"
     cluster = link.resolve()
     if link.is_symlink() and not cluster.exists():
@@ -52,7 +53,7 @@ def cluster_of(data_dir: Path) -> Path:
 
 
 def place_for_new_cluster(data_dir: Path, account: pwd.struct_passwd, say: Say) -> Path:
-    """Where the first cluster of ``data_dir`` is to be made; below ``STATE_ROOT`` if need be."""
+    """Return where to create the cluster of ``data_dir``: below ``STATE_ROOT`` if necessary."""
     if os.geteuid() != 0 or not closed_directory(account, data_dir):
         return data_dir / "pg"
     for left in _clusters_that_name(data_dir):
@@ -69,7 +70,7 @@ def place_for_new_cluster(data_dir: Path, account: pwd.struct_passwd, say: Say) 
 
 
 def link_cluster(data_dir: Path, cluster: Path, say: Say) -> None:
-    """Lead from ``data_dir`` to its cluster elsewhere, and from there back."""
+    """Link ``data_dir`` to its cluster elsewhere, and record ``data_dir`` there."""
     link = data_dir / "pg"
     if cluster == link:
         return
@@ -79,7 +80,7 @@ def link_cluster(data_dir: Path, cluster: Path, say: Say) -> None:
 
 
 def claim_cluster(data_dir: Path, cluster: Path, account: pwd.struct_passwd, say: Say) -> None:
-    """Raise PostgresError if the existing cluster is another DATA_DIR's or cannot be entered."""
+    """Raise PostgresError if the cluster belongs to another DATA_DIR or cannot be entered."""
     link = data_dir / "pg"
     closed = closed_directory(account, cluster.parent)
     if closed and os.geteuid() == 0:
@@ -107,7 +108,6 @@ def claim_cluster(data_dir: Path, cluster: Path, account: pwd.struct_passwd, say
 
 
 def forget_cluster(data_dir: Path) -> None:
-    """Remove what ``data_dir`` has below ``STATE_ROOT``; for directories of tests."""
     place = (data_dir / "pg").resolve().parent
     owner = place / OWNER_FILE
     if owner.exists() and owner.read_text() == str(data_dir):
@@ -124,7 +124,7 @@ def _clusters_that_name(data_dir: Path) -> list[Path]:
 
 
 def lock_data_dir(data_dir: Path, account: pwd.struct_passwd) -> int:
-    """The lock of the one starter of ``data_dir``, held until the descriptor is closed."""
+    """Lock ``data_dir`` for one starter, until the returned descriptor is closed."""
     path = data_dir / "postgres.lock"
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -143,7 +143,7 @@ def lock_data_dir(data_dir: Path, account: pwd.struct_passwd) -> int:
 
 
 def create_cluster(cluster: Path, binaries: Path, account: pwd.struct_passwd) -> None:
-    """Make the cluster under another name first: a start may be killed at any moment."""
+    """Create the cluster under another name first, because a start may be killed at any moment."""
     draft = cluster.with_name("pg.new")
     if draft.exists():
         shutil.rmtree(draft)
@@ -167,7 +167,7 @@ def create_cluster(cluster: Path, binaries: Path, account: pwd.struct_passwd) ->
 
 
 def write_access_rules(cluster: Path, account: pwd.struct_passwd) -> None:
-    """Only these users of the operating system may connect."""
+    """Allow only these operating system users to connect."""
     allowed = "".join(f'imgsmlr "{user}" {ROLE}\n' for user in sorted({account.pw_name, "root"}))
     rules = {"pg_hba.conf": "local all all peer map=imgsmlr\n", "pg_ident.conf": allowed}
     for name, text in rules.items():
@@ -177,7 +177,7 @@ def write_access_rules(cluster: Path, account: pwd.struct_passwd) -> None:
 
 
 def prepare_directory(directory: Path, account: pwd.struct_passwd) -> None:
-    """Make the directory of the socket; refuse one that another user made under that name."""
+    """Create the socket's directory. Refuse one that another user created under that name."""
     with contextlib.suppress(FileExistsError):
         directory.mkdir(mode=0o700)
         give_to(account, directory)
@@ -190,7 +190,7 @@ def prepare_directory(directory: Path, account: pwd.struct_passwd) -> None:
 
 
 def remove_stale_socket(directory: Path) -> None:
-    """Remove what a killed server left; raise PostgresError if a live one listens there."""
+    """Remove the socket of a killed server. Raise PostgresError if a live server listens there."""
     path = directory / f".s.PGSQL.{PORT}"
     with socket.socket(socket.AF_UNIX) as client:
         try:
@@ -205,15 +205,15 @@ def remove_stale_socket(directory: Path) -> None:
 
 
 def cluster_processes(cluster: Path) -> set[int]:
-    """The live PostgreSQL processes, main and others, that work in ``cluster``.
+    """Return the ids of the live PostgreSQL processes, main and others, that work in ``cluster``.
 
-    postmaster.pid alone does not tell: its number may belong to a stranger by now, and the
-    sessions of a killed server outlive it while they compute.
+    postmaster.pid is not enough: another process may have its number by now, and sessions of a
+    killed server live on while they compute.
     """
     found = set()
     cluster = cluster.resolve()
     for process in Path("/proc").glob("[0-9]*"):
-        # Gone meanwhile, a zombie (no cwd), or another user's, which cannot be ours.
+        # It has ended, is a zombie (no cwd), or belongs to another user and so cannot be ours.
         with contextlib.suppress(OSError):
             comm = (process / "comm").read_text().strip()
             if comm == "postgres" and (process / "cwd").readlink() == cluster:
@@ -222,7 +222,7 @@ def cluster_processes(cluster: Path) -> set[int]:
 
 
 def stop_orphans(cluster: Path) -> None:
-    """Stop the server that a killed starter left in ``cluster``, or what remains of it."""
+    """Stop the server that a killed starter left in ``cluster``, or its remaining processes."""
     try:
         main = int((cluster / "postmaster.pid").read_text().split()[0])
     except (FileNotFoundError, ValueError, IndexError):
@@ -230,7 +230,7 @@ def stop_orphans(cluster: Path) -> None:
     deadline = time.monotonic() + ORPHAN_WAIT
     asked: set[int] = set()
     while running := cluster_processes(cluster):
-        # While the main process lives it stops the others in order.
+        # While the main process lives, it stops the others in order.
         for pid in ({main} & running or running) - asked:
             asked.add(pid)
             with contextlib.suppress(ProcessLookupError):

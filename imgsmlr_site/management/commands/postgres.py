@@ -1,4 +1,4 @@
-"""``manage.py postgres``: the embedded PostgreSQL in the foreground."""
+"""``manage.py postgres``: run the embedded PostgreSQL in the foreground."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from imgsmlr_site.postgres.server import EmbeddedPostgres
 
 
 class Command(BaseCommand):
-    """Runs until Ctrl-C or SIGTERM; the log goes to stdout."""
+    """Runs until Ctrl-C or SIGTERM. The log goes to stdout."""
 
     help = "Run the embedded PostgreSQL in the foreground, until Ctrl-C."
-    # Some checks ask the database, which does not run yet.
+    # Some checks query the database, which does not run yet.
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Exit code 0 when asked to stop, 1 when PostgreSQL ends by itself."""
+        """Exit with code 0 after a signal, 1 if PostgreSQL ends by itself."""
         if settings.DATABASE_URL:
             raise CommandError(
                 "DATABASE_URL is set, so there is no embedded PostgreSQL to run: "

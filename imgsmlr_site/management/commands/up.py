@@ -1,4 +1,4 @@
-"""``manage.py up``, behind ``make run``: database, web server and workers in one terminal."""
+"""``manage.py up``, used by ``make run``: database, web server and workers in one terminal."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from imgsmlr_site.supervisor import PortTaken, Supervisor, require_free_port, wa
 
 LOOPBACK = "127.0.0.0/8,::1/128"
 CHILD_DEFAULTS = {
-    # A program of the same machine may use the service without a key, serve it pictures, and
-    # be told its news.
+    # Programs on the same machine may use the service without a key, serve it pictures, and receive
+    # its webhooks.
     "OPEN_API": LOOPBACK,
     "FETCH_ALLOW_PRIVATE": LOOPBACK,
     "WEBHOOK_ALLOW_PRIVATE": LOOPBACK,
-    # Threads of BLAS beside those of the web server make both slower.
+    # BLAS threads beside the threads of the web server make both slower.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "PYTHONUNBUFFERED": "1",
@@ -44,18 +44,18 @@ WORKERS = {
     ),
     "embed": ("embed", "Makes CLIP vectors. Absent with `CLIP_PRETRAINED=none`."),
 }
-"""Process → its cluster of django-q2, and what it does (docs/processes.md)."""
+"""Process → its django-q2 cluster, and what it does (docs/processes.md)."""
 
 
 class Command(BaseCommand):
-    """Starts everything, prints where it is, and stops it in order on Ctrl-C or SIGTERM."""
+    """Starts everything, prints the address, and stops everything in order on Ctrl-C or SIGTERM."""
 
     help = "Run PostgreSQL (unless DATABASE_URL is set), web server and workers, until Ctrl-C."
-    # Some checks ask the database, which does not run yet.
+    # Some checks query the database, which does not run yet.
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Exit code 0 when asked to stop, else that of the command that ended by itself."""
+        """Exit with code 0 after a signal, otherwise with the code of the command that ended."""
         self.verbosity = options["verbosity"]
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
@@ -73,7 +73,7 @@ class Command(BaseCommand):
         sys.exit(code)
 
     def prepare(self) -> None:
-        """Bring database, models and static files up to date; make the first administrator."""
+        """Update the database, models and static files; create the first administrator."""
         try:
             connections["default"].ensure_connection()
         except OperationalError as error:
@@ -92,11 +92,10 @@ class Command(BaseCommand):
                     "It is shown this once; change it in the admin."
                 )
             )
-        # The commands are forked: they must not share a connection with this process.
+        # The commands are forked and must not share a connection with this process.
         connections.close_all()
 
     def supervise(self, postgres: EmbeddedPostgres | None) -> int:
-        """Run web server and workers until they end; the exit code."""
         manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
         gunicorn = [sys.executable, "-m", "gunicorn", "-c", "python:imgsmlr_site.gunicorn_conf"]
         env = {**CHILD_DEFAULTS, **os.environ}
@@ -115,7 +114,6 @@ class Command(BaseCommand):
         return supervisor.run(self.announce)
 
     def announce(self) -> None:
-        """Print where the service is, once it answers."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.HOST, settings.HOST)  # noqa: S104
         wait_healthy(host, settings.PORT)
         site = f"http://{f'[{host}]' if ':' in host else host}:{settings.PORT}"
@@ -126,7 +124,7 @@ class Command(BaseCommand):
 
 
 def collect_static_files() -> None:
-    """Run collectstatic if a source file has changed since the last time."""
+    """Run collectstatic if a source file has changed since the last run."""
     digest = hashlib.sha256()
     for finder in get_finders():
         for name, storage in finder.list([]):

@@ -1,4 +1,4 @@
-"""``manage.py write_docs``: the parts of docs/ that are generated from the code."""
+"""``manage.py write_docs``: write the parts of docs/ that are generated from the code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ APPS = ("gallery", "videos", "moderation", "imgsmlr_site")
 
 
 class Command(BaseCommand):
-    """Writes them; with --check only says whether they are fresh."""
+    """Writes the files. With --check it only says whether they are up to date."""
 
     help = "Write the generated pages of docs/."
 
@@ -61,7 +61,6 @@ def image_states() -> str:
 
 
 def case_states() -> str:
-    """The state machine of review cases, and what each state means."""
     meanings = [f"- `{state.value}`: {states.MEANINGS[state]}" for state in CaseState]
     text = diagram(
         "a case", "moderation.cases.states.TRANSITIONS", CaseState.OPEN, states.TRANSITIONS
@@ -71,7 +70,7 @@ def case_states() -> str:
 
 
 def processes() -> str:
-    """What ``manage.py up`` runs, and what runs by itself."""
+    """Return what ``manage.py up`` runs, and the scheduled tasks."""
     q = settings.Q_CLUSTER
     rows = []
     for process, (cluster, work) in WORKERS.items():
@@ -102,7 +101,7 @@ def processes() -> str:
 
 
 def every(minutes: int) -> str:
-    """Minutes in the largest unit that fits."""
+    """Return minutes in the largest unit that divides them."""
     for size, unit in ((24 * 60, "day"), (60, "hour")):
         if minutes == size:
             return unit
@@ -110,7 +109,6 @@ def every(minutes: int) -> str:
 
 
 def tables() -> str:
-    """Every table of our own models: what a row is, and its columns."""
     lines = [
         "# Tables",
         "",
@@ -135,7 +133,6 @@ def tables() -> str:
 
 
 def environment() -> str:
-    """The settings of ``.env.example``, a table for each of its sections."""
     lines = ["# Settings", "", "Generated from `.env.example` by `make docs`."]
     rows: list[list[str]] = []
     comment: list[str] = []
