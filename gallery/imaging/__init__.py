@@ -1,8 +1,8 @@
-"""Pictures without Django: limits come as arguments.
+"""Compares pictures. Uses no Django: limits are arguments.
 
-``decoding`` turns a file into pictures, ``descriptors`` turn pictures into vectors and hashes.
+``decoding`` turns a file into pictures. ``descriptors`` turn pictures into vectors and hashes.
 ``local_features``, ``geometry`` (with ``transforms`` and ``regions``) and ``image_registration``
-compare two pictures. ``trimming`` finds margins, ``inner_pictures`` pictures inside a picture,
-``frame_selection`` the frames of an animation that count. ``drawing`` and ``renditions`` make
+compare two pictures. ``trimming`` finds margins, ``inner_pictures`` finds pictures inside a
+picture, ``frame_selection`` selects frames of an animation. ``drawing`` and ``renditions`` make
 pictures for people.
 """

@@ -1,15 +1,15 @@
-"""Untrusted bytes → pictures.
+"""Decodes untrusted files into pictures.
 
-1. ``limits``: the size of the file is checked.
-2. ``sniffing``: the magic bytes choose one format; no other reader is tried.
-3. ``opening``: ``containers`` reads what Pillow does not tell or gets wrong, Pillow opens the file,
-   and size, frames and scans are checked before a pixel is decoded.
-4. ``pictures``: a frame is decoded. ``layers`` separates colours and transparency, ``colour``
-   converts to sRGB (``icc_profiles``, ``matrix_profiles``).
-5. ``embedded_pictures``: second pictures and previews in the file are decoded likewise.
-6. ``rendered_pictures``: each picture in every way that a viewer may show it, with its name.
+1. ``limits`` checks the size of the file.
+2. ``sniffing`` chooses one format by the magic bytes; no other reader is tried.
+3. ``opening`` opens the file with Pillow; ``containers`` reads what Pillow does not tell or gets
+   wrong. Size, frames and scans are checked before a pixel is decoded.
+4. ``pictures`` decodes a frame. ``layers`` separates colours and transparency, ``colour`` converts
+   to sRGB (``icc_profiles``, ``matrix_profiles``).
+5. ``embedded_pictures`` decodes second pictures and previews in the file.
+6. ``rendered_pictures`` yields each picture in every way that a viewer may show it, with its name.
 
-Whatever a reader raises on a damaged file becomes ``NotAnImage``. A decoder can still use much time
+Any error of a reader on a damaged file becomes ``NotAnImage``. A decoder can still use much time
 within the limits, so the process that calls it needs limits of time and memory.
 """
 
@@ -34,11 +34,11 @@ Place = Literal["full", "frame", "picture", "thumbnail"]
 
 @dataclass(frozen=True, slots=True)
 class FilePicture:
-    """A picture that some viewers show of a file.
+    """A picture of a file, as some viewers show it.
 
-    ``place``: ``full`` the first, ``frame`` a later frame or page, ``picture`` another picture of
-    the file, ``thumbnail`` its embedded preview. ``number``: from 0, counting also the pictures
-    that are left out. ``duration_ms``: how long a frame is shown.
+    ``place``: ``full`` is the first picture, ``frame`` a later frame or page, ``picture`` another
+    picture of the file, ``thumbnail`` its embedded preview. ``number``: from 0; pictures that are
+    left out are counted, too. ``duration_ms``: how long a frame is shown.
     """
 
     picture: Picture
@@ -48,25 +48,24 @@ class FilePicture:
 
 
 def inspect(data: bytes, limits: PictureLimits) -> ImageInfo:
-    """Format, size and frame count from the headers alone; raises NotAnImage, TooLarge."""
+    """Read format, size and frame count from the headers. Raises NotAnImage, TooLarge."""
     return _open(data, limits).info
 
 
 def decode(data: bytes, limits: PictureLimits) -> Picture:
-    """The first picture, fully decoded. Raises NotAnImage (also if the file ends early),
-    TooLarge."""
+    """Decode the first picture. Raises NotAnImage (also if the file ends early), TooLarge."""
     return _open(data, limits).load(0, limits)
 
 
 def file_pictures(
     data: bytes, limits: PictureLimits, *, first: Picture | None = None
 ) -> Iterator[FilePicture]:
-    """All pictures that viewers show of a file, the primary one first.
+    """Yield all pictures that viewers show of a file, the primary one first.
 
     These are the frames or pages that differ from the one before, further pictures, and embedded
     previews. Further pictures and previews are left out if they are damaged or look like an earlier
     one. ``first``: the result of ``decode``, so that a still is not decoded again. Raises
-    NotAnImage, TooLarge, also midway.
+    NotAnImage and TooLarge, also after some pictures.
     """
     file = _open(data, limits)
     if file.info.frames == 1:
@@ -82,7 +81,7 @@ def file_pictures(
 
 
 def appended_video(data: bytes) -> bytes | None:
-    """The MP4 clip of a motion photo; None if there is none."""
+    """Return the MP4 clip of a motion photo, None if there is none."""
     format = sniff(data)
     if format == "heic":
         return boxes.motion_clip(data)
@@ -101,7 +100,7 @@ def _open(data: bytes, limits: PictureLimits) -> OpenedFile:
 
 
 def _frames(file: OpenedFile, limits: PictureLimits) -> Iterator[FilePicture]:
-    """Each frame that differs from the one before, with the duration of all that equal it."""
+    """Yield each frame that differs from the one before; equal frames add to its duration."""
     pending: FilePicture | None = None
     for number in range(file.info.frames):
         picture = file.load(number, limits)
@@ -119,7 +118,7 @@ def _frames(file: OpenedFile, limits: PictureLimits) -> Iterator[FilePicture]:
 
 
 def _duration(picture: Picture) -> int | None:
-    """How long a frame is shown; as in browsers, 10 ms and less count as 100. None for pages."""
+    """None for pages. As in browsers, durations up to 10 ms become 100 ms."""
     if picture.info.format not in _ANIMATED:
         return None
     stated = picture.header_value("duration")

@@ -1,7 +1,7 @@
-"""Colour profiles: stored pixels → sRGB, as viewers show them.
+"""Converts stored pixels to sRGB with their colour profile, as viewers do.
 
-Profiles are untrusted. One that cannot be read is ignored, as in browsers. One that turns a picture
-into another, as no honest profile does, is reported in ``Colour.doubt``.
+Profiles are untrusted. An unreadable profile is ignored, as in browsers. ``Colour.doubt`` reports a
+profile that turns a picture into a different one, which no ordinary profile does.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ from gallery.imaging.pixels import Pixels
 MAX_PROFILE_BYTES: Final = 4 * 2**20
 
 _UNSEEN_MAX, _UNSEEN_MEAN = 12, 2.0
-"""A profile that changes 8-bit values by no more, at most and on average, is not applied: those of
-sRGB itself and of gamma 2.2."""
+"""A profile that changes 8-bit values by at most this much (maximum, mean) is not applied: sRGB
+itself and gamma 2.2."""
 
 _SAME: Final = 2
-"""Of 255. By how much ``MatrixProfile`` may differ from lcms."""
+"""Levels of 255 by which ``MatrixProfile`` may differ from lcms."""
 
 _FAR: Final = 48
-"""Of 255. If a grey changes by more, viewers that ignore the profile show another picture."""
+"""Levels of 255. If a grey changes by more, viewers that ignore the profile show another
+picture."""
 
 _FALLS: Final = 8
 _EXPONENTS: Final = {64: (0.3, 7.0), 128: (0.4, 4.0), 192: (0.3, 7.0)}
-"""Stored grey → the range of plausible exponents. Linear light has 1, screens have 1.8 to 2.6."""
+"""Stored grey → range of plausible exponents. Linear light has 1, screens have 1.8 to 2.6."""
 
 _NO_CACHE: Final = 0x0040  # lcms: the cache of a transform is not thread-safe
 _CLASSES: Final = frozenset({"mntr", "scnr", "prtr", "spac"})
@@ -52,9 +53,9 @@ SWAPPED: Final = "Its colour profile swaps colours, which no ordinary profile do
 class Colour:
     """How to convert pixels to sRGB. ``transform``: None if they are sRGB already.
 
-    ``greys``: 256 × 3, the result for each grey. ``fast``: the same as ``transform``, but faster.
-    ``far``: viewers that ignore the profile show another picture. ``doubt``: why the profile is
-    suspicious, as a sentence.
+    ``greys``: 256 × 3, the result for each grey. ``fast``: a faster equivalent of ``transform``.
+    ``far``: viewers that ignore the profile show another picture. ``doubt``: a sentence that says
+    why the profile is suspicious.
     """
 
     transform: ImageCms.ImageCmsTransform | None = None
@@ -64,7 +65,7 @@ class Colour:
     doubt: str | None = None
 
     def shown(self, image: Image.Image) -> Pixels:
-        """RGB, L, CMYK or LAB → height × width × 3 in sRGB, read-only."""
+        """Convert RGB, L, CMYK or LAB to height × width × 3 in sRGB, read-only."""
         if self.transform is None:
             return as_rgb(stored(image))
         if image.mode == "L" and self.greys is not None:
@@ -78,15 +79,15 @@ class Colour:
 
 
 def stored(image: Image.Image) -> Image.Image:
-    """RGB or L without any profile."""
+    """Convert to RGB or L without the colour profile."""
     if image.mode == "LAB":
         return _lab().apply(image)
     return image if image.mode in ("L", "RGB") else image.convert("RGB")
 
 
 def as_rgb(image: Image.Image) -> Pixels:
-    """RGB or L → height × width × 3, read-only."""
-    # np.asarray(RGB image) packs pixel by pixel; band by band takes a third to a quarter of it.
+    """Convert RGB or L to height × width × 3, read-only."""
+    # Band by band takes a third to a quarter of the time of np.asarray(image).
     bands = [np.asarray(band) for band in image.split()]
     pixels = cv2.merge(bands * 3 if len(bands) == 1 else bands).astype(np.uint8, copy=False)
     pixels.flags.writeable = False
@@ -97,7 +98,7 @@ SRGB: Final = Colour()
 
 
 def colour_of(info: Mapping[Any, Any], mode: str) -> Colour:
-    """The conversion for a picture with Pillow's ``info``.
+    """Return the conversion for a picture with Pillow's ``info``.
 
     Sources in the order of browsers: cICP or nclx, the ICC profile, sRGB, gAMA with cHRM.
     """
@@ -105,7 +106,7 @@ def colour_of(info: Mapping[Any, Any], mode: str) -> Colour:
     if cicp is not None:
         profile = profile_of_cicp(cicp[0], cicp[1])
         named = None if profile is None else _of_profile(profile, mode)
-        # These curves are standards, however steep.
+        # These curves are standards, so a steep one is no reason for doubt.
         return SRGB if named is None else replace(named, doubt=None)
     icc = info.get("icc_profile")
     if isinstance(icc, bytes) and len(icc) <= MAX_PROFILE_BYTES:
@@ -131,7 +132,7 @@ def _pairs(
 
 @lru_cache(16)
 def _of_profile(icc: bytes, mode: str) -> Colour | None:
-    """The conversion of ``mode`` by a profile; None if it is damaged or for another mode."""
+    """None if the profile is damaged or for another mode."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         theirs = _MODES.get(profile.profile.xcolor_space.strip())
@@ -169,7 +170,7 @@ def _lab() -> ImageCms.ImageCmsTransform:
 def _measured_colour(
     transform: ImageCms.ImageCmsTransform, mode: str, fast: MatrixProfile | None
 ) -> Colour:
-    """Tests the profile on ramps of each channel, on greys and on a grid of colours."""
+    """Test the profile on ramps of each channel, on greys and on a grid of colours."""
     if mode == "LAB":
         return Colour(transform)
     ramps = _ramps(mode)
@@ -188,7 +189,7 @@ def _measured_colour(
 
 @cache
 def _ramps(mode: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Rows of 256: greys, then each channel alone; for RGB also a grid of 16³ colours."""
+    """Return rows of 256: greys, then each channel alone; for RGB also a grid of 16³ colours."""
     steps = np.arange(256, dtype=np.uint8)
     channels = len(mode) if mode != "L" else 1
     rows = np.zeros((1 + channels, 256, channels), np.uint8)
@@ -202,7 +203,6 @@ def _ramps(mode: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 def _doubt(shown: np.ndarray[Any, np.dtype[np.int_]], mode: str) -> str | None:
-    """Why the ramps look suspicious after conversion; None if they do not."""
     channels = len(mode) if mode != "L" else 1
     light = shown[: 1 + channels] @ np.array([0.299, 0.587, 0.114])
     if mode == "CMYK":  # more ink is less light
@@ -223,7 +223,7 @@ def _doubt(shown: np.ndarray[Any, np.dtype[np.int_]], mode: str) -> str | None:
 
 
 def _exponent(at: int, light: float) -> float:
-    """The e for which (at / 255) ** e is the linear light of an sRGB grey."""
+    """Return e so that (at / 255) ** e is the linear light of an sRGB grey."""
     value = light / 255
     linear = value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
     return math.log(max(linear, 1e-6)) / math.log(at / 255)

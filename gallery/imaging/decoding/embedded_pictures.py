@@ -1,4 +1,4 @@
-"""Second pictures and previews in a file, which some viewers show."""
+"""Decodes second pictures and previews in a file, which some viewers show."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from gallery.imaging.decoding.pictures import Picture
 from gallery.shared.errors import UserError
 
 _MAX_SECOND_FRAMES: Final = 64
-"""Frames of an AVIF whose second picture is an animation."""
+"""Frames read of an AVIF whose second picture is an animation."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedPicture:
-    """``place``: as ``decoding.FilePicture`` has it."""
-
     picture: Picture
     place: Literal["picture", "thumbnail"]
 
@@ -27,7 +25,7 @@ class EmbeddedPicture:
 def embedded_pictures(
     file: OpenedFile, primary: Picture, limits: PictureLimits
 ) -> Iterator[EmbeddedPicture]:
-    """Second pictures, then previews; damaged ones are left out, since no viewer shows them.
+    """Yield second pictures, then previews. Damaged ones are left out, since no viewer shows them.
 
     All together may have as many pixels as the frames of one animation.
     """
@@ -43,7 +41,7 @@ def embedded_pictures(
                 picture = other.load(number, limits)
             except UserError:
                 break
-            if place == "thumbnail":  # stored in the orientation of the picture
+            if place == "thumbnail":  # stored in the orientation of the main picture
                 picture = picture.with_orientation_of(primary)
             yield EmbeddedPicture(picture, place)
     for index in file.extra_indices:
@@ -54,7 +52,7 @@ def embedded_pictures(
 
 
 def _files(file: OpenedFile) -> Iterator[tuple[Literal["picture", "thumbnail"], str, bytes]]:
-    """(place, format, bytes) of the pictures that can be read like separate files."""
+    """Yield (place, format, bytes) of the pictures that can be read like separate files."""
     if file.info.format == "jpeg" and file.end is not None:
         for data in jpeg.further_pictures(file.data, file.end):
             yield "picture", "jpeg", data
@@ -70,7 +68,7 @@ def _files(file: OpenedFile) -> Iterator[tuple[Literal["picture", "thumbnail"], 
 
 
 def _previews(file: OpenedFile) -> Iterator[bytes]:
-    """The small JPEGs that programs put into a file, some of them twice."""
+    """Yield the small JPEGs that programs put into a file; some appear twice."""
     if preview := exif.thumbnail(file.image.info.get("exif")):
         yield preview
     if file.info.format == "jpeg":

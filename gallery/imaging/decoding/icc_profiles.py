@@ -1,7 +1,7 @@
-"""Writes ICC profiles for files that state their colours in another way.
+"""Makes ICC profiles for files that state their colours in another way.
 
-Either by chromaticities and a gamma, or by CICP numbers (ITU-T H.273: cICP in PNG, ``nclx`` in AVIF
-and HEIC).
+Files may state chromaticities and a gamma, or CICP numbers (ITU-T H.273: cICP in PNG, ``nclx`` in
+AVIF and HEIC).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def profile_of_gamma(gamma: float, primaries: Primaries | None) -> bytes:
 
 @lru_cache(64)
 def profile_of_cicp(primaries: int, transfer: int) -> bytes | None:
-    """None if it looks like sRGB on a screen, or is not known."""
+    """Return None if it looks like sRGB on a screen, or is not known."""
     known = _PRIMARIES.get(primaries, BT709)
     if known == BT709 and transfer not in (4, 5, 8, 16, 18):
         return None
@@ -62,7 +62,7 @@ def profile_of_cicp(primaries: int, transfer: int) -> bytes | None:
 
 
 def _linear(v: NDArray[np.float64], transfer: int) -> NDArray[np.float64]:
-    """Stored value 0..1 → linear light, white being 1."""
+    """Convert stored values 0..1 to linear light; white is 1."""
     if transfer == 4:
         return np.asarray(v**2.2)
     if transfer == 5:
@@ -82,7 +82,6 @@ def _linear(v: NDArray[np.float64], transfer: int) -> NDArray[np.float64]:
 
 
 def _spans(primaries: Primaries) -> bool:
-    """Whether the primaries span a volume of colours."""
     if any(not 0 < y <= 1 or not 0 <= x <= 1 for x, y in primaries):
         return False
     white, *columns = _columns(primaries)
@@ -91,12 +90,12 @@ def _spans(primaries: Primaries) -> bool:
 
 
 def _columns(primaries: Primaries) -> list[NDArray[np.float64]]:
-    """X, Y, Z of each, with Y = 1."""
+    """Return X, Y, Z of each, with Y = 1."""
     return [np.array([x / y, 1.0, (1 - x - y) / y]) for x, y in primaries]
 
 
 def xyz_matrix(primaries: Primaries) -> NDArray[np.float64]:
-    """3 × 3: linear R, G, B → XYZ adapted to D50."""
+    """Return 3 × 3: linear R, G, B → XYZ adapted to D50."""
     white, *colours = _columns(primaries)
     columns = np.stack(colours, axis=1)
     scaled = columns * np.linalg.solve(columns, white)

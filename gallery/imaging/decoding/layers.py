@@ -1,4 +1,4 @@
-"""A decoded frame of any mode → its colours and its transparency."""
+"""Separates a decoded frame of any mode into colours and transparency."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ BITS: Final = "bits"
 WHITE_IS_ZERO: Final = "white_is_zero"
 UNSIGNED: Final = "unsigned"
 SWAPPED: Final = "swapped"
-"""Keys under which ``containers`` adds to Pillow's ``info``: bits of a stored value, whether 0 is
-white, whether integers are unsigned, whether their bytes are in the wrong order."""
+"""Keys that ``containers`` adds to Pillow's ``info``: bits of a stored value, whether 0 is white,
+whether integers are unsigned, whether their bytes are in the wrong order."""
 
 _OUTLIERS: Final = 0.5  # per cent of the values at each end
 _OUTLIER_RANGE: Final = 1.0  # times the range between them: values farther outside are outliers
@@ -27,8 +27,8 @@ _OUTLIER_RANGE: Final = 1.0  # times the range between them: values farther outs
 class Layers:
     """``image``: RGB, L, CMYK or LAB of 8 bits, without transparency.
 
-    ``alpha``: height × width, None if all is opaque. ``plain``: Pillow's own conversion to RGB
-    gives the right pixels.
+    ``alpha``: height × width, None if all is opaque. ``plain``: whether Pillow's own conversion to
+    RGB gives the right pixels.
     """
 
     image: Image.Image
@@ -54,7 +54,7 @@ def layers_of(image: Image.Image) -> Layers:
 
 
 def blend(rgb: Pixels, alpha: Pixels | None, behind: int) -> Pixels:
-    """Over a grey background of level ``behind``."""
+    """Put the colours on a grey background of level ``behind``."""
     if alpha is None:
         return rgb
     page = Image.new("RGB", rgb.shape[1::-1], (behind,) * 3)
@@ -74,7 +74,7 @@ def _alpha(image: Image.Image) -> Pixels | None:
 
 
 def _keyed(image: Image.Image, transparent: object) -> Pixels:
-    """0 where a pixel has the transparent colour, compared in the bit depth of the file."""
+    """Return 0 where a pixel has the transparent colour, compared in the bit depth of the file."""
     values = np.asarray(image.convert("L") if image.mode == "1" else image)
     bits = image.info.get(BITS, 8)
     key = np.atleast_1d(np.asarray(transparent, dtype=np.int64))
@@ -89,8 +89,8 @@ def _keyed(image: Image.Image, transparent: object) -> Pixels:
 
 
 def _grey(image: Image.Image) -> tuple[Pixels, bool]:
-    """More than 8 bits → 8, black being 0; and whether merely cutting or stretching gives the
-    same."""
+    """Reduce more than 8 bits to 8, black being 0. Also return whether simply cutting or
+    stretching the values gives the same."""
     inverted = bool(image.info.get(WHITE_IS_ZERO, False))
     values = np.asarray(image)
     if image.mode.startswith("I;16"):
@@ -107,9 +107,9 @@ def _grey(image: Image.Image) -> tuple[Pixels, bool]:
 
 
 def stretched(stored: NDArray[np.generic], *, cut_outliers: bool = True) -> tuple[Pixels, bool]:
-    """Values without a white point, stretched over their range; and whether outliers were cut.
+    """Stretch values without a white point over their range. Also return whether outliers were cut.
 
-    A few values far outside would otherwise turn all others into one grey.
+    Without the cut, a few values far outside would turn all others into one grey.
     """
     values = np.where(np.isfinite(stored), stored, np.nan).astype(np.float64)
     if np.isnan(values).all():

@@ -11,7 +11,7 @@ MAX_SIDE: Final = 65_535  # JPEG's own limit; Pillow's BMP reader allocates up t
 
 
 class NotAnImage(UserError):
-    """Not a picture, or a damaged one; ``format``: the one that the magic bytes claim."""
+    """Not a picture, or a damaged one. ``format``: the format that the magic bytes claim."""
 
     code = "not_an_image"
 
@@ -28,7 +28,7 @@ class TooLarge(UserError):
 
 @dataclass(frozen=True, slots=True)
 class PictureLimits:
-    """Bytes of the file, pixels of a frame, frames, pixels of all frames."""
+    """``max_pixels`` is of one frame, ``max_total_pixels`` of all frames."""
 
     max_bytes: int = 32 * 1024 * 1024
     max_pixels: int = 64_000_000
@@ -45,7 +45,7 @@ def check_bytes(data: bytes, limits: PictureLimits) -> None:
 
 
 def check_size(size: tuple[int, int], limits: PictureLimits) -> None:
-    """Of one frame, in pixels. Raises TooLarge."""
+    """Check the pixels of one frame. Raises TooLarge."""
     width, height = size
     if width * height > limits.max_pixels or max(size) > MAX_SIDE:
         raise TooLarge(
@@ -55,7 +55,7 @@ def check_size(size: tuple[int, int], limits: PictureLimits) -> None:
 
 
 def check_frames(count: int, pixels: int, limits: PictureLimits) -> None:
-    """Of all frames. Raises TooLarge."""
+    """Check the number and pixels of all frames. Raises TooLarge."""
     if count > limits.max_frames or pixels > limits.max_total_pixels:
         raise TooLarge(
             f"The file has more than {limits.max_frames:,} frames or pages, or more than "

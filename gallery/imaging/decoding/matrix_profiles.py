@@ -1,4 +1,4 @@
-"""Applies profiles of three curves and a matrix, as cameras and screens have, faster than lcms.
+"""Applies colour profiles of three curves and a matrix, which cameras and screens have.
 
 lcms takes three times as long. ``colour`` uses this way only where both agree.
 """
@@ -32,7 +32,7 @@ class MatrixProfile:
     matrix: NDArray[np.float32]
 
     def apply(self, rgb: Pixels) -> Pixels:
-        """Height × width × 3 → the same in sRGB."""
+        """Convert height × width × 3 to sRGB."""
         out = np.empty_like(rgb)
         for top in range(0, rgb.shape[0], _ROWS):
             light = cv2.LUT(rgb[top : top + _ROWS], self.curves)
@@ -43,7 +43,7 @@ class MatrixProfile:
 
 
 def parse_matrix_profile(icc: bytes) -> MatrixProfile | None:
-    """None for profiles with tables instead of a matrix, and for damaged ones."""
+    """Return None for profiles with tables instead of a matrix, and for damaged ones."""
     try:
         tags = _tags(icc)
         if any(name.startswith((b"A2B", b"D2B")) for name in tags):
@@ -70,7 +70,7 @@ def _tags(icc: bytes) -> dict[bytes, bytes]:
 
 
 def _curve(tag: bytes) -> NDArray[np.float64]:
-    """The curve at 256 stored values. Raises ValueError for an unknown kind."""
+    """Return the curve at 256 stored values. Raises ValueError for an unknown kind."""
     x = np.arange(256) / 255
     kind = tag[:4]
     if kind == b"curv":
@@ -89,7 +89,7 @@ def _curve(tag: bytes) -> NDArray[np.float64]:
 
 
 def _parametric(function: int, values: list[float], x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """parametricCurveType of ICC.1, functions 0 to 4."""
+    """Compute parametricCurveType of ICC.1, functions 0 to 4."""
     g, a, b, c, d, e, f = (*values, *[0.0] * (7 - len(values)))
     if function == 0:
         return np.asarray(x**g)
@@ -104,7 +104,7 @@ def _parametric(function: int, values: list[float], x: NDArray[np.float64]) -> N
 
 @cache
 def _encoding() -> Pixels:
-    """16-bit linear light → 8-bit sRGB."""
+    """Return the table 16-bit linear light → 8-bit sRGB."""
     light = np.arange(_TOP + 1) / _TOP
     curved = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
     return (curved * 255).round().astype(np.uint8)

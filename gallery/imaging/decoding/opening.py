@@ -1,4 +1,4 @@
-"""Opens a file with Pillow, and corrects what Pillow gets wrong, before and after."""
+"""Opens a file with Pillow and corrects what Pillow gets wrong, before and after."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ FORMATS: Final = {
     "jxl": "JXL",
     "jp2": "JPEG2000",
 }
-"""Each accepted format → the one Pillow reader that may open it."""
+"""Accepted format → the one Pillow reader that may open it."""
 
 _NAMES: Final = {"heic": "HEIC", "jxl": "JPEG XL", "jp2": "JPEG 2000"}
 MAX_JPEG_SCANS: Final = 64  # each passes over the whole picture; encoders write some 10 to 20
@@ -78,11 +78,9 @@ RAW_MESSAGE: Final = (
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
     """``indices``: Pillow's indices of the frames, in the order in which they are shown.
-
     ``end``: where a JPEG's picture ends in ``data``; None for a JPEG without an end and for other
     formats. ``extra_indices``: Pillow's indices of pictures that are no frames. ``facts``: added to
-    Pillow's ``info`` of each frame.
-    """
+    Pillow's ``info`` of each frame."""
 
     data: bytes
     image: Image.Image
@@ -93,7 +91,7 @@ class OpenedFile:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def load(self, number: int, limits: PictureLimits) -> Picture:
-        """Decode the frame that is shown as the ``number``-th. Raises NotAnImage, TooLarge."""
+        """Decode the frame that is shown at position ``number``. Raises NotAnImage, TooLarge."""
         return self.load_at(self.indices[number], limits)
 
     def load_at(self, index: int, limits: PictureLimits) -> Picture:
@@ -151,13 +149,13 @@ def open_file(format: str, data: bytes, limits: PictureLimits) -> OpenedFile:
 def count_frames(
     format: str, image: Image.Image, data: bytes, limits: PictureLimits
 ) -> tuple[int, int]:
-    """(frames, pixels of all frames); may stop beyond the limits. Raises TooLarge."""
+    """Return (frames, pixels of all frames); counting may stop above a limit. Raises TooLarge."""
     return _COUNTERS.get(format, _count_stated)(image, data, limits)
 
 
 @contextmanager
 def as_not_an_image(format: str, *, whole: bool = False) -> Iterator[None]:
-    """Whatever readers raise on damaged bytes (struct.error, SyntaxError, …) becomes NotAnImage.
+    """Turn any error of a reader on damaged bytes (struct.error, SyntaxError, …) into NotAnImage.
 
     ``whole``: the file is known to be complete.
     """
@@ -177,12 +175,12 @@ def as_not_an_image(format: str, *, whole: bool = False) -> Iterator[None]:
 
 
 def _order(format: str, image: Image.Image, count: int) -> tuple[Sequence[int], Sequence[int]]:
-    """(frames, pictures that are no frames) as Pillow's indices."""
+    """Return (frames, pictures that are no frames) as Pillow's indices."""
     if format == "heic":  # opened at the primary picture, which need not be the first
         primary = image.tell()
         return [primary, *(index for index in range(count) if index != primary)], ()
     if format == "png" and count > 1 and getattr(image, "default_image", False):
-        # Shown only by viewers that do not support animated PNG.
+        # The default image: only viewers that do not support animated PNG show it.
         return range(1, count), (0,)
     return range(count), ()
 
@@ -197,9 +195,9 @@ def _nclx(file: OpenedFile) -> tuple[int, int] | None:
 
 
 def _check_complete(data: bytes) -> None:
-    """Raises ``ValueError`` if blocks are missing at the end of a JPEG without an end marker.
+    """Raise ``ValueError`` if blocks are missing at the end of a JPEG without an end marker.
 
-    Decoders ignore what follows a complete scan, but take it for the rest of a scan that is cut
+    Decoders ignore what follows a complete scan, but read it as the rest of a scan that is cut
     off. Two different paddings then give two different pictures.
     """
     seen = []
@@ -216,18 +214,16 @@ def _check_complete(data: bytes) -> None:
 
 
 def _count_stated(image: Image.Image, data: bytes, limits: PictureLimits) -> tuple[int, int]:
-    """For formats whose header states the count."""
     count = getattr(image, "n_frames", 1)
     return count, count * image.width * image.height
 
 
 def _count_jpeg(image: Image.Image, data: bytes, limits: PictureLimits) -> tuple[int, int]:
-    """One picture; others that follow it in the file are no frames."""
-    return 1, image.width * image.height
+    return 1, image.width * image.height  # other pictures that follow in the file are no frames
 
 
 def _count_tiff_pages(image: Image.Image, data: bytes, limits: PictureLimits) -> tuple[int, int]:
-    """Walks the page directories without decoding; stops at the first limit exceeded."""
+    """Walk the page directories without decoding; stop at the first limit exceeded."""
     count = total = 0
     while count <= limits.max_frames and total <= limits.max_total_pixels:
         try:
@@ -241,7 +237,7 @@ def _count_tiff_pages(image: Image.Image, data: bytes, limits: PictureLimits) ->
 
 
 def _count_gif_frames(image: Image.Image, data: bytes, limits: PictureLimits) -> tuple[int, int]:
-    """Walks the blocks; Pillow would parse all frames before the limit could be checked."""
+    """Walk the blocks. Pillow would parse all frames before the limit could be checked."""
     count, at = 0, 13
     width, height = image.size
     if data[10] & 0x80:

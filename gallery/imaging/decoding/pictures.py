@@ -22,13 +22,13 @@ from gallery.shared.jpeg import Quality, encode_jpeg
 
 _CELLS: Final = 16
 _ALIKE_MEAN, _ALIKE_MAX = 6.0, 40.0
-"""Of 255, over 16 × 16 cells: a preview of the same picture, though sharpened and compressed,
-differs by less; a preview of another picture by more."""
+"""Mean and maximum difference of 16 × 16 cells, of 255. A preview of the same picture differs by
+less, even if sharpened and compressed; a preview of another picture by more."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """From the header. ``format``: a key of ``opening.FORMATS``; sizes in pixels as stored."""
+    """Read from the header. ``format``: a key of ``opening.FORMATS``; sizes in pixels as stored."""
 
     format: str
     width: int
@@ -51,7 +51,7 @@ class Rendering:
 class Picture:
     """One decoded frame. Arrays are uint8, height × width × 3 (R, G, B), read-only.
 
-    They are computed on first use and kept. ``info`` describes the whole file.
+    Arrays are computed on first use and cached. ``info`` describes the whole file.
     """
 
     def __init__(self, image: Image.Image, info: ImageInfo, orientation: int) -> None:
@@ -82,11 +82,11 @@ class Picture:
 
     @property
     def doubt(self) -> str | None:
-        """Why its colour profile is suspicious, as a sentence; None if it is not."""
+        """A sentence that says why its colour profile is suspicious; None if it is not."""
         return self._read().colour.doubt
 
     def renderings(self) -> list[Rendering]:
-        """All distinct ways in which a viewer may show it; the first is ``rgb``."""
+        """Return all distinct ways in which a viewer may show it; the first is ``rgb``."""
         layers = self._read()
         found = [Rendering("white", self.rgb)]
         if layers.alpha is not None:
@@ -106,7 +106,7 @@ class Picture:
         return _distinct(found)
 
     def is_identical_to(self, other: Picture) -> bool:
-        """Whether all renderings of the two are equal, pixel by pixel."""
+        """Return whether all renderings of the two are equal, pixel by pixel."""
         if not np.array_equal(self.rgb, other.rgb):
             return False
         mine, theirs = self._read(), other._read()
@@ -118,17 +118,16 @@ class Picture:
         )
 
     def is_similar_to(self, other: Picture) -> bool:
-        """Whether the two look the same at a glance, whatever their sizes, as previews do."""
+        """Return whether the two look the same at a glance, whatever their sizes, as previews
+        do."""
         mine, theirs = (_cells(one.rgb) for one in (self, other))
         difference = np.abs(mine - theirs)
         return bool(difference.mean() <= _ALIKE_MEAN and difference.max() <= _ALIKE_MAX)
 
     def with_orientation_of(self, other: Picture) -> Picture:
-        """The same pixels, with the orientation of another picture."""
         return Picture(self._image, self.info, other._orientation)
 
     def header_value(self, name: str) -> object:
-        """A value of Pillow's ``info`` of this frame; None if there is none."""
         return self._image.info.get(name)
 
     def _read(self) -> Layers:
@@ -143,7 +142,7 @@ class Picture:
         return blend(self._colours(), layers.alpha, behind)
 
     def _colours(self) -> Pixels:
-        """In sRGB, without transparency, not turned upright."""
+        """Return sRGB without transparency, not turned upright."""
         layers = self._read()
         return layers.colour.shown(layers.image)
 
@@ -151,7 +150,7 @@ class Picture:
         return _upright(pixels, self._orientation)
 
     def thumbnail(self, size: int) -> bytes:
-        """An upright JPEG without metadata, long side ≤ ``size`` pixels, never enlarged."""
+        """Return an upright JPEG without metadata, long side ≤ ``size`` pixels, never enlarged."""
         image = Image.fromarray(self.rgb)
         smaller = fitted_size(*image.size, size)
         if smaller != image.size:
@@ -160,7 +159,7 @@ class Picture:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """EXIF orientation 1-8; 1 if there is none or the EXIF block is damaged."""
+    """Return the EXIF orientation 1-8; 1 if there is none or the EXIF block is damaged."""
     try:
         value = image.getexif().get(0x0112, 1)
     except Exception:
@@ -185,7 +184,7 @@ def _inverted(layers: Layers) -> Pixels:
 
 
 def _upright(pixels: Pixels, orientation: int) -> Pixels:
-    """Undoes EXIF orientation 1-8, as ``ImageOps.exif_transpose`` does."""
+    """Undo EXIF orientation 1-8, as ``ImageOps.exif_transpose`` does."""
     if orientation == 1:
         return pixels
     if orientation >= 5:
@@ -200,7 +199,7 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
 
 
 def _flatten(image: Image.Image, compose: Callable[[Image.Image], Image.Image]) -> Pixels:
-    """Any mode → R, G, B; ``compose`` puts an RGBA picture on its background."""
+    """Convert any mode to R, G, B; ``compose`` puts an RGBA picture on its background."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         image = Image.fromarray(_to_8_bits(image))
     if image.has_transparency_data:
@@ -219,8 +218,8 @@ def _over_black(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bits(image: Image.Image) -> Pixels:
-    """The high byte of 16-bit grey, as libpng does it. 32-bit integers and floats have no white
-    point: they are stretched over their own range, and what is not finite becomes black."""
+    """Take the high byte of 16-bit grey, as libpng does. 32-bit integers and floats have no white
+    point: they are stretched over their own range, and non-finite values become black."""
     values = np.asarray(image)
     if image.mode.startswith("I;16"):
         return (values >> 8).astype(np.uint8)

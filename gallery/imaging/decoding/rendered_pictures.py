@@ -1,4 +1,4 @@
-"""Every picture that a viewer may show of a file, and the names of its views.
+"""Yields every picture that a viewer may show of a file, and names its views.
 
 A file may hold later frames and pages, second pictures and a camera's thumbnail, and each of them
 has several renderings, for example over white and over black.
@@ -18,10 +18,10 @@ from gallery.imaging.decoding.pictures import Picture
 from gallery.imaging.pixels import Pixels
 
 FULL_VIEW: Final = "full"
-"""View of the first picture as most viewers show it."""
+"""The view of the first picture as most viewers show it."""
 
 VIDEO_VIEW: Final = "video"
-"""The video in a motion photo, which is read when it is screened."""
+"""The view of a motion photo's video, which is read when it is screened."""
 
 _LETTERS: Final = {"black": "b", "colour": "c", "unconverted": "u", "inverted": "i"}
 """``Rendering.name`` → the last letter of a view's name."""
@@ -42,8 +42,8 @@ class RenderedPicture:
     """One rendering of one of a file's pictures, for descriptors.
 
     ``frame``: its number in an animation or a file of pages, else 0. ``rendering``: "" for the
-    usual one, else for example ``black``, ``picture-1 black`` or ``thumbnail``. ``doubt``: why its
-    colour profile is suspicious, as a sentence.
+    usual one, else for example ``black``, ``picture-1 black`` or ``thumbnail``. ``doubt``: a
+    sentence that says why its colour profile is suspicious.
     """
 
     rgb: Pixels
@@ -55,14 +55,13 @@ class RenderedPicture:
 
     @property
     def view(self) -> str:
-        """The name of its view in the database."""
         return view_name(self.frame, self.rendering)
 
 
 def rendered_pictures(
     data: bytes, limits: PictureLimits, *, first: Picture | None = None
 ) -> Iterator[RenderedPicture]:
-    """The distinct pictures of a file, in order, each in all its renderings.
+    """Yield the distinct pictures of a file, in order, each in all its renderings.
 
     ``first``: the first picture, if it is decoded already. Raises as ``decoding.file_pictures``.
     """
@@ -71,7 +70,8 @@ def rendered_pictures(
 
 
 def view_name(frame: int, rendering: str) -> str:
-    """At most 16 characters: ``full``, ``full b``, ``frame-3``, ``picture-1 u``, ``thumbnail``."""
+    """Return at most 16 characters: ``full``, ``full b``, ``frame-3``, ``picture-1 u``,
+    ``thumbnail``."""
     *other, last = rendering.split() or [""]
     letter = _LETTERS.get(last, "")
     names = [*other, last] if not letter else other
@@ -80,13 +80,13 @@ def view_name(frame: int, rendering: str) -> str:
 
 
 def other_renderings(views: Iterable[str]) -> list[str]:
-    """The renderings of a still other than the usual one, from its stored views."""
+    """Return the renderings of a still other than the usual one, from its stored views."""
     found = re.compile(r"full [bcui]|(?:picture-\d+|thumbnail)(?: [bcui])?")
     return [parse_view(view)[1] for view in sorted(set(views)) if found.fullmatch(view)]
 
 
 def parse_view(view: str) -> tuple[int, str]:
-    """Frame number and rendering from the name of a view."""
+    """Return frame number and rendering from the name of a view."""
     name, _, letter = view.partition(" ")
     found = re.fullmatch(r"frame-(\d+)", name)
     usual = found is not None or name == FULL_VIEW
@@ -96,7 +96,7 @@ def parse_view(view: str) -> tuple[int, str]:
 
 
 def describe_rendering(rendering: str) -> str:
-    """A rendering in words for a sentence: ``the picture over black``, ``the preview in the file``.
+    """Describe a rendering in words: ``the picture over black``, ``the preview in the file``.
 
     Also for the renderings that screening adds: strips, sections and the streams of a video.
     """
@@ -120,7 +120,7 @@ def describe_rendering(rendering: str) -> str:
 
 
 def rendering_labels(renderings: Sequence[str]) -> list[str]:
-    """Labels of buttons that choose between renderings of one file: ``Over black``."""
+    """Return labels of the buttons that choose between renderings of one file: ``Over black``."""
     transparent = any(name.endswith(("black", "colour")) for name in renderings)
     usual = "Over white" if transparent else "Usual"
     return [_label(describe_rendering(name)) if name else usual for name in renderings]

@@ -1,4 +1,4 @@
-"""The picture format that the first bytes of a file claim, or what else they seem to be."""
+"""Tells the picture format by the first bytes of a file, or what else the file seems to be."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ _BMP_HEADER_SIZES: Final = frozenset(
 )
 _HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm"})
 _RAW_HEADS: Final = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
-"""Raw files of Fujifilm, Olympus, Panasonic, Sigma and Minolta; those of others are TIFF files."""
+"""Raw files of Fujifilm, Olympus, Panasonic, Sigma and Minolta. Those of other makers are TIFF
+files."""
 
 
 def sniff(data: bytes) -> str | None:
-    """The format that the magic bytes claim, None if it is none of these.
-
-    One of jpeg, png, gif, webp, tiff, bmp, avif, heic, jxl, jp2.
-    """
+    """Return the format that the magic bytes claim: jpeg, png, gif, webp, tiff, bmp, avif, heic,
+    jxl, jp2 or None."""
     if data.startswith(b"\xff\xd8\xff"):
         return "jpeg"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -41,7 +40,7 @@ def sniff(data: bytes) -> str | None:
 
 
 def _sniff_ftyp(data: bytes) -> str | None:
-    """By the brands of an ISO file: the major one, and the compatible ones from byte 16."""
+    """Read the brands of an ISO file: the major one, and the compatible ones from byte 16."""
     end = min(int.from_bytes(data[:4], "big"), 256)
     brands = {data[8:12], *(data[at : at + 4] for at in range(16, end, 4))}
     if brands & {b"avif", b"avis"}:
@@ -52,7 +51,7 @@ def _sniff_ftyp(data: bytes) -> str | None:
 
 
 def why_unknown(data: bytes) -> str:
-    """A sentence for bytes of no accepted format: what they seem to be and what to do."""
+    """Return a sentence for bytes of no accepted format: what they seem to be and what to do."""
     head = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not data:
         return "The file is empty (0 bytes); send a picture."

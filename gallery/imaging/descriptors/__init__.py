@@ -1,6 +1,6 @@
 """The descriptors of pictures, by match type; each is imported on first use.
 
-``configure`` is called once with the settings, before the first use in a process. Only ``describe``
+Call ``configure`` once with the settings, before the first use in a process. Only ``describe``
 loads models: a process may call everything else before it forks.
 """
 
@@ -30,7 +30,7 @@ PIXELS = ("imgsmlr", "pdq")
 """Match types that need no model and share ``PIXELS_VERSION``."""
 
 MODELS = ("copy", "clip")
-"""Match types that need a model; they describe pictures after these are published."""
+"""Match types that need a model. They describe pictures after these are published."""
 
 _lock = threading.Lock()
 _options: dict[str, dict[str, Any]] = {}
@@ -38,7 +38,7 @@ _made: dict[str, Descriptor] = {}
 
 
 class UnknownMatchType(UserError):
-    """There is no such match type; the message lists those there are."""
+    """The message lists the known match types."""
 
     code = "unknown_match_type"
 
@@ -72,7 +72,7 @@ def configure(
 
 
 def get(name: str) -> Descriptor:
-    """The descriptor of a match type. Raises ``UnknownMatchType``, ``Unavailable``."""
+    """Return the descriptor of a match type. Raises ``UnknownMatchType``, ``Unavailable``."""
     descriptor = _find(name)
     if why := descriptor.unavailable():
         raise Unavailable(why, field="match_type")
@@ -80,12 +80,12 @@ def get(name: str) -> Descriptor:
 
 
 def get_copy() -> Copy:
-    """The descriptor of ``copy``, which also describes queries. Raises ``Unavailable``."""
+    """Return the descriptor of ``copy``, which also describes queries. Raises ``Unavailable``."""
     return cast("Copy", get("copy"))
 
 
 def get_clip(version: str, model: str, pretrained: str) -> Descriptor:
-    """The CLIP model that made the vectors of ``version``, the configured one or another.
+    """Return the CLIP model that made the vectors of ``version``, the configured one or another.
 
     It stays loaded beside the configured one. Raises ``Unavailable`` if its weights are missing or
     have changed.
@@ -111,22 +111,22 @@ def get_clip(version: str, model: str, pretrained: str) -> Descriptor:
 
 
 def why_unavailable(name: str) -> str | None:
-    """Why a match type cannot be used here, as a sentence; None if it can."""
+    """Return a sentence that says why a match type cannot be used here; None if it can."""
     return _find(name).unavailable()
 
 
 def available(name: str) -> bool:
-    """Whether a match type can be used here. Cheap: looks at files, loads no model."""
+    """Return whether a match type can be used here. Cheap: looks at files, loads no model."""
     return why_unavailable(name) is None
 
 
 def available_names() -> list[str]:
-    """The match types that can be used here, in the order of ``REGISTRY``."""
+    """Return the match types that can be used here, in the order of ``REGISTRY``."""
     return [name for name in REGISTRY if available(name)]
 
 
 def prepare(names: Iterable[str] = MODELS) -> dict[str, str]:
-    """Get models onto this machine, before workers start. Returns name → why it is missing.
+    """Download or make models, before workers start. Returns name → why it is missing.
 
     The first time ``copy`` takes seconds and ``clip`` may download for minutes; later both take
     milliseconds.

@@ -1,4 +1,4 @@
-"""The interface of descriptors: a picture in, comparable numbers out."""
+"""The interface of descriptors, which turn a picture into comparable numbers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ No index covers them and no search reads them."""
 CNN_DIMENSIONS = 512
 
 RETRY_SECONDS = 60.0
-"""How long a model that failed to load is not tried again."""
+"""Seconds before a model that failed to load is tried again."""
 
 Model = TypeVar("Model")
 
@@ -66,48 +66,42 @@ class DescribablePicture(Protocol):
 
 
 class Descriptor(Protocol):
-    """One way of describing what a picture looks like. ``name`` is the match type of the API."""
+    """One way to describe what a picture looks like. ``name`` is the match type of the API."""
 
     name: str
 
     @property
     def version(self) -> str:
         """The code and model that make the numbers; different versions are never compared.
-
-        Raises ``Unavailable`` if there is no model.
-        """
+        Raises ``Unavailable`` if there is no model."""
         ...
 
     def unavailable(self) -> str | None:
-        """Why it cannot be used here, as a sentence with what to do; None if it can."""
+        """Return a sentence that says why it cannot be used here and what to do; None if it can."""
         ...
 
     def prepare(self) -> None:
         """Download or make its model, once. This may take minutes: never call it in a request.
-
-        Raises ``Unavailable``.
-        """
+        Raises ``Unavailable``."""
         ...
 
     def describe(self, pictures: Sequence[DescribablePicture]) -> list[Columns | None]:
-        """Describe pictures, in order; None for one without such a descriptor (flat).
-
-        Raises ``Unavailable``.
-        """
+        """Describe pictures, in order; None for a picture without such a descriptor (flat).
+        Raises ``Unavailable``."""
         ...
 
     def describe_text(self, texts: Sequence[str]) -> list[Vector]:
-        """Vectors of words, comparable with those of pictures. Raises ``UserError`` if there are
-        none."""
+        """Return vectors of words, comparable with those of pictures. Raises ``UserError`` if the
+        descriptor has none."""
         ...
 
     def distance(self, a: Columns, b: Columns) -> float:
-        """Distance ≥ 0 of two results of ``describe`` of one version; indexes are tested against
-        it."""
+        """Return the distance ≥ 0 of two results of ``describe`` of one version. Tests compare
+        indexes with it."""
         ...
 
     def explain(self, a: Columns, b: Columns) -> dict[str, Any]:
-        """``distance``, and details that help a person to judge it."""
+        """Return ``distance``, and details that help a person to judge it."""
         ...
 
 
@@ -123,7 +117,7 @@ class PicturesOnly:
 
 
 class PixelsDescriptor(PicturesOnly):
-    """A descriptor that needs no model, so that it is always available."""
+    """A descriptor without a model, so it is always available."""
 
     version = PIXELS_VERSION
 
@@ -133,7 +127,7 @@ class PixelsDescriptor(PicturesOnly):
 
 
 class LazyModel(Generic[Model]):
-    """A model that is loaded at its first use, once, also if several threads want it.
+    """A model that is loaded once, at its first use. Thread-safe.
 
     ``load`` may raise ``Unavailable``; the model is then not tried again for ``RETRY_SECONDS``.
     ``why_missing`` says cheaply why there is nothing to load.
@@ -146,7 +140,7 @@ class LazyModel(Generic[Model]):
         self._failure: tuple[float, str] | None = None
 
     def unavailable(self) -> str | None:
-        """Why it cannot be used, as a sentence; None if it can. Loads nothing."""
+        """Return a sentence that says why it cannot be used; None if it can. Loads nothing."""
         if self.loaded is not None:
             return None
         if self._failure and time.monotonic() < self._failure[0]:
@@ -174,5 +168,5 @@ class LazyModel(Generic[Model]):
 
 
 def cosine_distance(a: Vector, b: Vector) -> float:
-    """Of vectors of unit length: 0 same direction, 1 unrelated, at most 2."""
+    """For vectors of unit length: 0 same direction, 1 unrelated, at most 2."""
     return max(0.0, 1.0 - float(np.dot(a.astype(np.float64), b.astype(np.float64))))

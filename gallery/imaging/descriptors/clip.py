@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 class Clip:
     """Stores ``clip``: float32 of unit length, as long as the model makes it (ViT-B-32: 512).
 
-    ``model`` and ``pretrained`` as ``clip_weights.locate`` takes them. ``precision``: ``fp32``,
+    ``model`` and ``pretrained``: see ``clip_weights.locate``. ``precision``: ``fp32``,
     ``pure_bf16``, or ``auto`` = bfloat16 where the CPU has instructions for it. ``threads``:
     torch's threads per process; None leaves its default. Cosine distances, 0 to 2.
     """
@@ -60,7 +60,7 @@ class Clip:
     def version(self) -> str:
         """Model, weights and precision: ``clip/ViT-B-32/datacomp_xl_s13b_b90k/fp32``.
 
-        Raises ``Unavailable`` if the weights are not here.
+        Raises ``Unavailable`` if the weights are not on this machine.
         """
         loaded = self._lazy.loaded
         return loaded.version if loaded else self._version_of(self._locate())
@@ -73,13 +73,12 @@ class Clip:
         download(self._model, self._pretrained)
 
     def describe(self, pictures: Sequence[DescribablePicture]) -> list[Columns | None]:
-        """``clip`` of each upright picture. Raises ``Unavailable``."""
         if not pictures:
             return []
         return [{"clip": vector} for vector in self._lazy.get().of_pictures(pictures)]
 
     def describe_text(self, texts: Sequence[str]) -> list[Vector]:
-        """Vectors of words, in the same space; words beyond the model's context are cut off."""
+        """Return vectors in the same space; words beyond the model's context are cut off."""
         return list(self._lazy.get().of_texts(texts)) if texts else []
 
     def distance(self, a: Columns, b: Columns) -> float:
@@ -107,7 +106,7 @@ class Clip:
             version = self._version_of(weights)
             return _load(weights, version, self._precision, self._threads)
         except Exception as error:
-            # Anything can be wrong with a file of weights: keys, shapes, its end missing.
+            # A file of weights fails in many ways: wrong keys or shapes, a missing end.
             logger.exception("CLIP model %s cannot be loaded", weights.architecture)
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             raise Unavailable(
@@ -118,8 +117,6 @@ class Clip:
 
 @dataclass(frozen=True)
 class _Loaded:
-    """An open_clip model in memory, and what prepares its inputs."""
-
     version: str
     model: Any
     preprocess: Callable[[Image.Image], Any]
@@ -148,7 +145,7 @@ class _Loaded:
 
 
 def _unit(vectors: Any) -> NDArray[np.float32]:
-    """Rows scaled to length 1, in float32; bfloat16 is too coarse for lengths."""
+    """Scale rows to length 1 in float32; bfloat16 is too coarse for lengths."""
     import torch
 
     normalised: NDArray[np.float32] = torch.nn.functional.normalize(vectors.float(), dim=-1).numpy()
@@ -181,6 +178,7 @@ def _load(weights: Weights, version: str, precision: str, threads: int | None) -
 
 @cache
 def has_avx512_bf16() -> bool:
-    """Whether the CPU has instructions for bfloat16; without, fp32 is faster. Linux only."""
+    """Return whether the CPU has instructions for bfloat16. Without them fp32 is faster. Linux
+    only."""
     cpu = Path("/proc/cpuinfo")
     return cpu.is_file() and "avx512_bf16" in cpu.read_text()

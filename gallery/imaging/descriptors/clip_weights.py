@@ -17,11 +17,11 @@ from gallery.shared.errors import Unavailable
 
 DEFAULT = ("ViT-B-32", "datacomp_xl_s13b_b90k")
 DEFAULT_REPOSITORY = "laion/CLIP-ViT-B-32-DataComp.XL-s13B-b90K"
-"""Stated here because open_clip would import torch to tell it: 3 seconds and 700 MB."""
+"""Stated here because asking open_clip imports torch: 3 seconds and 700 MB."""
 
 CONFIG_NAME = "open_clip_config.json"
 REACH_TIMEOUT = 5.0
-"""Seconds for the hub's first response; its own client would try for 23 s per file name."""
+"""Seconds to wait for the hub's first response; its own client would try for 23 s per file name."""
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Weights:
 
     @property
     def identity(self) -> str:
-        """Identifies the weights: the tag, else 12 digits of the files' SHA-256."""
+        """The tag, or 12 digits of the files' SHA-256 if there is no tag."""
         return f"{self.name}/{self.tag or _digest(self.files)}"
 
 
@@ -64,7 +64,7 @@ class _NotDownloaded(Unavailable):
 def locate(model: str, pretrained: str) -> Weights:
     """Find the weights that the settings name. Reads files only, uses no network.
 
-    ``pretrained``: a tag of open_clip, a weights file, a directory holding
+    ``pretrained``: a tag of open_clip, a weights file, a directory with
     ``open_clip_config.json`` and weights (``model`` is then ignored; ``local-dir:`` may precede
     it), or ``none``. Raises ``Unavailable`` with a sentence that says what to set.
     """
@@ -90,7 +90,7 @@ def locate(model: str, pretrained: str) -> Weights:
 def download(model: str, pretrained: str) -> None:
     """Download the weights of a tag that is not on this machine yet.
 
-    Raises ``Unavailable``; within seconds if the hub cannot be reached.
+    Raises ``Unavailable``, within seconds if the hub cannot be reached.
     """
     try:
         locate(model, pretrained)
@@ -136,7 +136,7 @@ def _by_tag(model: str, pretrained: str) -> Weights:
 
 @cache
 def _hub_files(model: str, tag: str) -> tuple[str, ...]:
-    """The hub's repository of a tag, then possible names of its file, best first."""
+    """Return the hub's repository of a tag, then possible names of its file, best first."""
     hub_path = f"{DEFAULT_REPOSITORY}/"
     if (model, tag) != DEFAULT:
         import open_clip
@@ -171,7 +171,7 @@ def _digest(files: Sequence[Path]) -> str:
 
 @cache
 def _digest_of_state(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """Cached by size and time of change, as reading half a gigabyte takes a second."""
+    """Cached by size and time of change, because reading half a gigabyte takes a second."""
     digest = hashlib.sha256()
     for path, _, _ in files:
         with path.open("rb") as stream:

@@ -1,7 +1,6 @@
-"""Global vectors for copies: EfficientNet-Lite0 features, whitened so that edits change them
-little.
+"""Global vectors for copies: whitened EfficientNet-Lite0 features, which edits change little.
 
-The features come from ``cnn_model``. The whitening weakens the directions in which edits move a
+``cnn_model`` computes the features. The whitening weakens the directions in which edits move a
 picture and strengthens those in which pictures differ (the closed form of Mikolajczyk and Matas
 2007); ``benchmarks/fit_whitening.py`` computes its numbers.
 """
@@ -32,8 +31,8 @@ logger = logging.getLogger(__name__)
 
 
 def square(rgb: Pixels) -> Pixels:
-    """Uint8 H×W×3 → 256×256×3, not keeping proportions: averaged where it shrinks, else
-    interpolated."""
+    """Resize uint8 H×W×3 to 256×256×3, not keeping proportions: average to shrink, interpolate to
+    enlarge."""
     height, width = rgb.shape[:2]
     shrunk = min(width, SIDE), min(height, SIDE)
     if shrunk != (width, height):
@@ -44,15 +43,15 @@ def square(rgb: Pixels) -> Pixels:
 
 
 class Cnn:
-    """The model in ``directory``, loaded at the first use. Threads may share it; each call takes
-    one."""
+    """The model in ``directory``, loaded at its first use. Thread-safe; each call uses one
+    thread."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._lazy = LazyModel(self._load, lambda: cnn_model.why_missing(directory))
 
     def unavailable(self) -> str | None:
-        """Why it cannot be used, as a sentence; None if it can. Looks at files, loads nothing."""
+        """Return a sentence that says why it cannot be used; None if it can. Loads nothing."""
         return self._lazy.unavailable()
 
     def prepare(self) -> None:
@@ -61,7 +60,7 @@ class Cnn:
         self._lazy.try_again()
 
     def embed(self, squares: Pixels) -> Floats:
-        """Uint8 N×256×256×3 → float32 N×512 of unit length. Raises ``Unavailable``."""
+        """Embed uint8 N×256×256×3 as float32 N×512 of unit length. Raises ``Unavailable``."""
         if not len(squares):
             return np.empty((0, DIMENSIONS), np.float32)
         return self._lazy.get().embed(squares)
@@ -77,8 +76,6 @@ class Cnn:
 
 
 class _Loaded:
-    """The model in memory, and the whitening of its features."""
-
     def __init__(self, session: Any, mean: Floats, matrix: Floats) -> None:
         self._session, self._mean, self._matrix = session, mean, matrix
         # A picture is described and then screened, so the last few are cached: 3 MB.

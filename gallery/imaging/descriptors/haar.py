@@ -1,8 +1,8 @@
 """The ``imgsmlr`` match type: a Haar wavelet pattern, as libimgsmlr 0.1.6 computes it.
 
-A picture is reduced to 64×64 brightnesses, and transformed to a wavelet ``pattern`` indexed [x][y].
-From that come a ``signature`` of 16 band energies, to find candidates, and a ``shuffled`` pattern,
-blurred inside each band so that small shifts matter little, to rank them.
+A picture is reduced to 64×64 brightnesses and transformed to a wavelet ``pattern`` indexed [x][y].
+The ``signature`` of 16 band energies finds candidates. The ``shuffled`` pattern, blurred inside
+each band so that small shifts matter little, ranks them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Haar(PixelsDescriptor):
     name = "imgsmlr"
 
     def describe(self, pictures: Sequence[DescribablePicture]) -> list[Columns | None]:
-        """``haar`` and ``pattern`` of each picture; None for a flat one."""
+        """Return ``haar`` and ``pattern`` of each picture; None for a flat one."""
         return [self._describe(picture.legacy_rgb) for picture in pictures]
 
     def _describe(self, rgb: Pixels) -> Columns | None:
@@ -54,11 +54,11 @@ class Haar(PixelsDescriptor):
         return {"haar": signature(wavelets).astype(np.float32), "pattern": stored.ravel()}
 
     def distance(self, a: Columns, b: Columns) -> float:
-        """Weighted L2 distance of the shuffled patterns."""
+        """Return the weighted L2 distance of the shuffled patterns."""
         return _l2(a["pattern"], b["pattern"])
 
     def signature_distance(self, a: Columns, b: Columns) -> float:
-        """L2 distance of the signatures, by which candidates are found."""
+        """Return the L2 distance of the signatures, by which candidates are found."""
         return _l2(a["haar"], b["haar"])
 
     def explain(self, a: Columns, b: Columns) -> dict[str, Any]:
@@ -69,10 +69,8 @@ class Haar(PixelsDescriptor):
 
 
 def pattern(rgb: Pixels) -> Floats:
-    """Wavelet coefficients of uint8 H×W×3, float64 64×64, indexed [x][y].
-
-    Raises ``FlatPicture`` if all 64×64 brightnesses are equal.
-    """
+    """Return wavelet coefficients of uint8 H×W×3, float64 64×64, indexed [x][y].
+    Raises ``FlatPicture`` if all 64×64 brightnesses are equal."""
     colour = shrink(rgb).astype(np.float64)
     value = np.sqrt((colour**2).sum(axis=2) / 3) / 255
     low, high = value.min(), value.max()
@@ -121,18 +119,18 @@ def shrink(rgb: Pixels) -> Pixels:
 
 
 def _between(before: Integers, after: Integers, fraction: Integers) -> Integers:
-    """64 times the value ``fraction`` 64ths of the way from ``before`` to ``after``."""
+    """Return 64 times the value ``fraction`` 64ths of the way from ``before`` to ``after``."""
     return before * SIDE + (after - before) * fraction
 
 
 def _edges(length: int) -> tuple[Integers, Integers, Integers]:
-    """The 65 edges of 64 equal parts of ``length``: pixel, next pixel, 1/64ths in between."""
+    """Return the 65 edges of 64 equal parts of ``length``: pixel, next pixel, 64ths in between."""
     whole, fraction = np.divmod(np.arange(SIDE + 1, dtype=np.int64) * length, SIDE)
     return whole, np.minimum(whole + 1, length), fraction
 
 
 def signature(wavelets: Floats) -> Floats:
-    """16 weighted band energies, float64, of an unshuffled pattern; the last is the mean."""
+    """Return 16 weighted band energies, float64, of an unshuffled pattern; the last is the mean."""
     out = []
     for weight, n in ((1, 16), (2, 8), (4, 4), (8, 2), (16, 1)):
         out += [weight * np.linalg.norm(wavelets[band]) for band in _bands(n)]
@@ -140,7 +138,7 @@ def signature(wavelets: Floats) -> Floats:
 
 
 def shuffled(wavelets: Floats) -> Floats:
-    """The pattern with each coefficient replaced by the energy around it, inside its own band."""
+    """Replace each coefficient by the energy around it, inside its own band."""
     out = wavelets.copy()
     for n, (kernel, norm) in _SHUFFLE.items():
         energy = _filter(np.dstack([wavelets[band] for band in _bands(n)]) ** 2, kernel) / norm
@@ -152,19 +150,19 @@ def shuffled(wavelets: Floats) -> Floats:
 
 
 def _filter(values: Floats, kernel: Floats) -> Floats:
-    """Sums of neighbours weighted by ``kernel``; beyond the border all is 0."""
+    """Sum neighbours weighted by ``kernel``; values beyond the border are 0."""
     filtered = cv2.filter2D(values, cv2.CV_64F, kernel, borderType=cv2.BORDER_CONSTANT)
     return filtered.astype(np.float64, copy=False)
 
 
 def _bands(n: int) -> tuple[tuple[slice, slice], ...]:
-    """The three detail blocks of size n×n, in libimgsmlr's order."""
+    """Return the three detail blocks of size n×n, in libimgsmlr's order."""
     near, far = slice(0, n), slice(n, 2 * n)
     return (far, near), (near, far), (far, far)
 
 
 def _shuffle_kernel(n: int) -> tuple[Floats, Floats]:
-    """Weights 1 − distance/(n/4) where positive, and their n×n×1 sums inside a block."""
+    """Return weights 1 − distance/(n/4) where positive, and their n×n×1 sums inside a block."""
     reach = n // 4
     offset = np.arange(1.0 - reach, reach)
     kernel = np.maximum(1 - np.hypot(offset[:, np.newaxis], offset) / reach, 0)
@@ -172,7 +170,8 @@ def _shuffle_kernel(n: int) -> tuple[Floats, Floats]:
 
 
 def _root_weights() -> Floats:
-    """√m for each coefficient: m doubles with each coarser band, 1 to 32, and 64 for the mean."""
+    """Return √m for each coefficient: m doubles with each coarser band, 1 to 32, and 64 for the
+    mean."""
     weights = np.full((SIDE, SIDE), 64.0)
     for m, n in ((1, 32), (2, 16), (4, 8), (8, 4), (16, 2), (32, 1)):
         for band in _bands(n):

@@ -1,4 +1,8 @@
-"""The ``pdq`` match type: Meta's 256-bit perceptual hash, bit by bit as its reference code.
+"""The ``pdq`` match type: Meta's 256-bit perceptual hash.
+
+``pdq_transform`` computes what Meta's reference code does, but rounds differently: single bits may
+differ. Measured against the Python package pdqhash on 334 pictures (those of scikit-image, crops,
+noise): at least one bit differs for 80 pairs of a picture and a turn.
 
 In Python a hash is a ``str`` of 256 digits 0 and 1, as ``bit(256)`` columns take and return; in
 lists of hashes it is 64 lowercase hexadecimal digits. Customary limits: distances up to 31 match,
@@ -21,7 +25,6 @@ from gallery.shared.errors import UserError
 BITS = 256
 
 LOW_QUALITY = 50
-"""Hashes of a lower quality are customarily not used."""
 
 _SMALLEST_SIDE = 5
 """The reference code returns all zeros below this, which would match each other."""
@@ -37,11 +40,11 @@ class Pdq(PixelsDescriptor):
     name = "pdq"
 
     def describe(self, pictures: Sequence[DescribablePicture]) -> list[Columns | None]:
-        """``pdq`` and ``pdq_quality`` of each picture; None if featureless or under 5 pixels."""
+        """Describe each picture; None if it is featureless or under 5 pixels."""
         return [describe_pdq(picture.rgb) for picture in pictures]
 
     def distance(self, a: Columns, b: Columns) -> float:
-        """Hamming distance, 0 to 256."""
+        """Return the Hamming distance, 0 to 256."""
         return float(hamming(a["pdq"], b["pdq"]))
 
     def explain(self, a: Columns, b: Columns) -> dict[str, Any]:
@@ -52,7 +55,7 @@ class Pdq(PixelsDescriptor):
 
 
 def describe_pdq(rgb: Pixels) -> Columns | None:
-    """``pdq`` and ``pdq_quality``; None if featureless or under 5 pixels."""
+    """Return ``pdq`` and ``pdq_quality``; None if featureless or under 5 pixels."""
     samples, quality = _samples(rgb)
     if quality == 0:  # the hash of a featureless picture is noise
         return None
@@ -61,8 +64,8 @@ def describe_pdq(rgb: Pixels) -> Columns | None:
 
 
 def dihedral_hashes(rgb: Pixels) -> tuple[list[bytes], int] | None:
-    """(hashes of the picture turned and mirrored in all eight ways, its own first, 32 bytes each;
-    quality). None where ``describe_pdq`` returns None."""
+    """Return the hashes of the picture turned and mirrored in all eight ways (its own first, 32
+    bytes each), and the quality. None if featureless or under 5 pixels."""
     samples, quality = _samples(rgb)
     if quality == 0:
         return None
@@ -72,7 +75,7 @@ def dihedral_hashes(rgb: Pixels) -> tuple[list[bytes], int] | None:
 
 
 def _samples(rgb: Pixels) -> tuple[pdq_transform.Floats, int]:
-    """The samples that are hashed, and their quality; 0 also if the picture is too small."""
+    """Return the samples that are hashed, and their quality; 0 also if the picture is too small."""
     if min(rgb.shape[:2]) < _SMALLEST_SIDE:
         return np.empty((0, 0), np.float32), 0
     samples = pdq_transform.sampled(pdq_transform.luma(rgb))
@@ -80,11 +83,11 @@ def _samples(rgb: Pixels) -> tuple[pdq_transform.Floats, int]:
 
 
 def turned_hashes(hash: bytes) -> list[bytes]:
-    """Nearly what ``dihedral_hashes`` returns for a picture, in its order, from its hash alone.
+    """Estimate ``dihedral_hashes`` of a picture, in its order, from its hash alone.
 
     Turning and mirroring a picture swaps the axes of its frequencies and the signs of the odd ones,
-    and moves the median that the hash cuts them at: 7 bits of 256 are wrong on average, at most 20
-    (83 pictures of all kinds), and none of the first and of the transposed one.
+    and moves their median, the threshold of the bits. 7 bits of 256 are wrong on average, at most
+    20 (83 pictures of all kinds). The first and the transposed hash are exact.
     """
     upright = np.unpackbits(np.frombuffer(hash, np.uint8)).reshape(16, 16)
     transposed = upright.T
@@ -105,12 +108,11 @@ def hamming(a: str, b: str) -> int:
 
 
 def to_hex(bits: str) -> str:
-    """256 binary digits → 64 lowercase hexadecimal digits."""
     return f"{int(bits, 2):064x}"
 
 
 def from_hex(text: str) -> str:
-    """64 hexadecimal digits, either case → 256 binary digits. Raises ``NotAPdqHash``."""
+    """Return 256 binary digits. Raises ``NotAPdqHash`` unless ``text`` is 64 hexadecimal digits."""
     if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
         raise NotAPdqHash("A PDQ hash must be 64 hexadecimal digits (0-9, a-f).")
     return f"{int(text, 16):0256b}"

@@ -1,7 +1,7 @@
-"""Pixels → PDQ bits by linear algebra: as Meta's reference code, in 1/20 of its time.
+"""Computes PDQ bits from pixels by linear algebra, in 1/20 of the time of Meta's reference code.
 
 The reference blurs luma by two box filters in each direction and takes 64 × 64 samples. Both steps
-are linear and separable, so two sparse matrices do the same and compute only what is sampled; huge
+are linear and separable, so two sparse matrices do the same and compute only what is sampled. Huge
 pictures need not be reduced first. Then 16 × 16 frequencies are compared with their median.
 """
 
@@ -20,24 +20,24 @@ from gallery.imaging.pixels import Pixels
 Floats = NDArray[np.float32]
 
 SIDE: Final = 64
-"""Samples of a picture, each way."""
+"""Samples of a picture in each direction."""
 
 FREQUENCIES: Final = 16
-"""Used in each direction, without the constant one."""
+"""Frequencies used in each direction, without the constant one."""
 
 TURNS: Final = 8
 MIRRORED_TURN: Final = 5
-"""The number of ways to turn and mirror a picture; the one that mirrors it left to right."""
+"""The number of ways to turn and mirror a picture; the way that mirrors it left to right."""
 
 _ODD: Final = np.where(np.arange(FREQUENCIES) % 2, -1, 1).astype(np.float32)[np.newaxis]
 """Mirroring left to right multiplies each horizontal frequency by this sign."""
 
 STRIP: Final = 65_536
-"""Pixels whose luma is computed at a time, so that it stays in a core's cache."""
+"""Pixels whose luma is computed at a time, so that they stay in a core's cache."""
 
 
 def luma(rgb: Pixels) -> Floats:
-    """Brightness 0 to 255, with the weights of the reference."""
+    """Return brightness 0 to 255, with the weights of the reference."""
     height, width = rgb.shape[:2]
     found = np.empty((height, width), np.float32)
     rows = max(1, STRIP // width)
@@ -48,14 +48,14 @@ def luma(rgb: Pixels) -> Floats:
 
 
 def sampled(brightness: Floats, count: int = SIDE) -> Floats:
-    """``count`` × ``count`` samples of the blurred picture; the hash is of 64 × 64."""
+    """Return ``count`` × ``count`` samples of the blurred picture; the hash uses 64 × 64."""
     height, width = brightness.shape
     columns = _sampling(height, count) @ brightness
     return np.ascontiguousarray((_sampling(width, count) @ columns.T).T)
 
 
 def quality(samples: Floats) -> int:
-    """0 (featureless) to 100: how much detail distinguishes the picture from others."""
+    """Rate the detail that distinguishes the picture from others, 0 (featureless) to 100."""
     total = 0
     for axis in (0, 1):
         steps = np.diff(samples, axis=axis) * np.float32(100) / np.float32(255)
@@ -64,35 +64,35 @@ def quality(samples: Floats) -> int:
 
 
 def hashes(samples: Floats) -> NDArray[np.uint8]:
-    """n × 64 × 64 samples → n hashes of 32 bytes."""
+    """Hash n × 64 × 64 samples to n × 32 bytes."""
     return packed(margins(frequencies(samples)))
 
 
 def packed(margins: Floats) -> NDArray[np.uint8]:
-    """… × 256 margins → … × 32 bytes, the hashes."""
+    """Turn … × 256 margins into … × 32 bytes, the hashes."""
     return np.packbits(margins > 0, axis=-1)
 
 
 def frequencies(samples: Floats) -> Floats:
-    """n × 64 × 64 samples → n × 16 × 16 frequencies, the highest first, in the order of the
-    bits."""
+    """Transform n × 64 × 64 samples to n × 16 × 16 frequencies, the highest first, in the order of
+    the bits."""
     cosines = _cosines()
     return np.asarray((cosines @ samples @ cosines.T)[:, ::-1, ::-1], np.float32)
 
 
 def margins(frequencies: Floats) -> Floats:
-    """n × 16 × 16 → n × 256: each frequency minus the median of all."""
+    """Return n × 256: each frequency minus the median of all."""
     return _above_median(frequencies).reshape(len(frequencies), -1)
 
 
 def mirrored(frequencies: Floats) -> Floats:
-    """The frequencies of the picture mirrored left to right: every second one changes sign."""
+    """Mirror the picture left to right: every second frequency changes sign."""
     return frequencies * _ODD
 
 
 def turned_margins(frequencies: Floats) -> Floats:
-    """n × 16 × 16 → n × 8 × 256: the margins of the picture turned and mirrored in all eight ways,
-    in the order of the reference code.
+    """Return n × 8 × 256: the margins of the picture turned and mirrored in all eight ways, in the
+    order of the reference code.
 
     Turning swaps the axes of the frequencies, mirroring changes the sign of every second one.
     """
@@ -122,7 +122,8 @@ def _cosines() -> Floats:
 
 @lru_cache(256)
 def _sampling(length: int, count: int) -> csr_array[Any]:
-    """Sparse count × length: the weights of a line's pixels in each sample (two box filters)."""
+    """Return a sparse count × length: the weights of a line's pixels in each sample (two box
+    filters)."""
     window = -(-length // (2 * SIDE))
     half = (window + 2) // 2
     pixel = np.arange(length)

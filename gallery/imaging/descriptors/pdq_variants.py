@@ -1,5 +1,4 @@
-"""PDQ hashes of what a picture may have been before an edit: without a border, turned back, before
-a crop, the negative.
+"""PDQ hashes of a picture before possible edits: a border, a turn, a crop, inverted colours.
 
 A PDQ hash does not match a part of its picture, but the usual edits can be undone approximately on
 the copy: what was cropped away is replaced by reflection. All edits are undone on 128 × 128 samples
@@ -7,8 +6,8 @@ of the picture, computed once. The hash uses at most eight waves in each directi
 samples are exact enough.
 
 Some variants, usually 64, are ``searched``: an index is searched for them with a generous distance.
-The results are compared with all variants, about 300: a copy is near to one of them, while a
-picture that was near by chance is not.
+The results are compared with all variants, about 300. A copy is near to one of them; a picture
+that the index found by chance is not.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ DEEP: Final = 90
 """Per cent; crops to this and less are calibrated separately."""
 
 CERTAIN: Final = 6.0
-"""Margins of so many medians and more count the same."""
+"""Largest weight of a bit that differs, in medians of the margins."""
 
 BORDER_LEVELS: Final = 12
 BORDER_STRAY: Final = 0.02
@@ -66,7 +65,7 @@ Hashes = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """An edit of a picture. ``kind``: edits calibrated together. ``words``: for people."""
+    """``kind``: edits that are calibrated together. ``words``: the edit for people."""
 
     kind: str
     words: str
@@ -78,10 +77,10 @@ BORDER: Final = Edit("border", "with a border")
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A picture before an edit, in one of the eight turns. ``searched``: an index is searched for
-    it.
+    """A picture before an edit, in one of the eight turns.
 
-    ``words``: the edit, and whether the picture was mirrored or turned as well.
+    ``searched``: whether an index is searched for it. ``words``: the edit, and whether the picture
+    was mirrored or turned as well.
     """
 
     edit: Edit
@@ -101,7 +100,7 @@ class Variants:
     """A picture before each edit that is ``tried``: n variants with their hashes (n × 32) and
     margins (n × 256), each frequency minus the median.
 
-    ``samples``: m × 64 × 64, 0 to 255. ``drawn``: the number of the samples of each variant.
+    ``samples``: m × 64 × 64, 0 to 255. ``drawn``: for each variant, the index of its samples.
     """
 
     tried: Sequence[Variant]
@@ -119,13 +118,13 @@ class Variants:
         ]
 
     def distances(self, hashes: Hashes) -> NDArray[np.int16]:
-        """m × 32 hashes → m × n numbers of bits that differ."""
+        """Compare m × 32 hashes; returns m × n numbers of bits that differ."""
         ours, theirs = self.hashes.view(np.uint64), np.ascontiguousarray(hashes).view(np.uint64)
         found = np.bitwise_count(theirs[:, np.newaxis] ^ ours[np.newaxis])
         return np.asarray(found.sum(axis=2, dtype=np.int16))
 
     def contradictions(self, numbers: NDArray[np.intp], hashes: Hashes) -> Floats:
-        """How strongly the hashes (m × 32) contradict the m variants of these numbers.
+        """Rate how strongly the hashes (m × 32) contradict the m variants of these numbers.
 
         The sum of the margins of the bits that differ, in medians of all margins of the variant,
         each at most ``CERTAIN``. Bits near the median flip easily, and in a copy only those differ.
@@ -137,7 +136,7 @@ class Variants:
         return np.asarray((np.minimum(weights, CERTAIN) * differing).sum(axis=1), np.float32)
 
     def detail(self, number: int) -> float:
-        """0 to 1: how evenly the differences between neighbouring samples are distributed.
+        """Return 0 to 1: how evenly the differences between neighbouring samples are distributed.
 
         Photographs have 0.3 and more. Drawings of a few straight edges have 0.1 and less, and
         resemble many others.
@@ -149,7 +148,7 @@ class Variants:
 
 
 def variants(rgb: Pixels, least_quality: int) -> Variants | None:
-    """The variants of a picture; None if all are of lower quality than ``least_quality``."""
+    """Return the variants of a picture; None if all have a quality below ``least_quality``."""
     if min(rgb.shape[:2]) < SIDE // 2:
         return None
     small = reduced(rgb)
@@ -186,17 +185,17 @@ def variants(rgb: Pixels, least_quality: int) -> Variants | None:
 
 
 _Part = tuple[Sequence[Variant], Floats, Sequence[int]]
-"""Variants, their margins, and the number of the samples of each."""
+"""Variants, their margins, and for each the index of its samples."""
 
 
 def _turned(edit: Edit, frequencies: Floats, drawn: int, searched: bool = True) -> _Part:
-    """Variants in all eight turns, from frequencies 1 × 16 × 16."""
+    """Return the variants in all eight turns, from frequencies 1 × 16 × 16."""
     tried = [Variant(edit, turn, searched) for turn in range(TURNS)]
     return tried, turned_margins(frequencies)[0], [drawn] * TURNS
 
 
 def reduced(rgb: Pixels) -> Pixels:
-    """At most 512 pixels a side; that changes few bits, compared with turns and crops."""
+    """Reduce to at most 512 pixels a side; that changes few bits, compared with turns and crops."""
     return fitted(rgb, 512)
 
 
@@ -206,7 +205,7 @@ before the edit to places of the copy, both 0 to 1."""
 
 
 def _taken(field: Floats, before: Floats) -> Floats:
-    """64 × 64 samples of the picture before an edit, mirrored beyond the copy's edges."""
+    """Take 64 × 64 samples of the picture before an edit, mirrored beyond the copy's edges."""
     matrix = before * FIELD
     matrix[:, :2] /= SIDE
     # Samples are at the centres of their cells.
@@ -239,7 +238,8 @@ def _crops() -> list[Place]:
 
 
 def _turns(width: int, height: int) -> Iterator[Place]:
-    """The picture before a turn that kept its canvas, enlarged it, or cut it to what is filled."""
+    """Yield the picture before a turn that kept its canvas, enlarged it, or cut it to what is
+    filled."""
     for degrees in (sign * degree for degree in DEGREES for sign in (1, -1)):
         steep = abs(degrees) > STEEP
         edit = Edit("steep turn" if steep else "turn", f"turned {abs(degrees):g}°")
@@ -257,7 +257,7 @@ def _turns(width: int, height: int) -> Iterator[Place]:
 def _before_turning(
     width: int, height: int, cos: float, sin: float
 ) -> dict[str, tuple[float, float]]:
-    """Width and height before the turn, by what happened to the canvas."""
+    """Return width and height before the turn, by what happened to the canvas."""
     divisor = cos * cos - sin * sin
     grown = (width * cos - height * sin) / divisor, (height * cos - width * sin) / divisor
     left = min(width / (width * cos + height * sin), height / (width * sin + height * cos))
@@ -266,7 +266,8 @@ def _before_turning(
 
 
 def _within_borders(rgb: Pixels, brightness: Floats) -> Iterator[Floats]:
-    """The brightness (of ``rgb``) without the outermost border, and without all plain margins."""
+    """Yield the brightness without the outermost border, and without all plain margins of
+    ``rgb``."""
     outer = _outer_border(brightness)
     if outer is not None:
         yield outer
@@ -279,7 +280,7 @@ def _within_borders(rgb: Pixels, brightness: Floats) -> Iterator[Floats]:
 
 
 def _outer_border(brightness: Floats) -> Floats | None:
-    """Without the lines at the edges that have the corner's brightness; None if there are none."""
+    """Remove the lines at the edges that have the corner's brightness; None if there are none."""
     differs = np.abs(brightness - brightness[0, 0]) > BORDER_LEVELS
     rows, columns = (np.flatnonzero(differs.mean(axis=axis) > BORDER_STRAY) for axis in (1, 0))
     if len(rows) < SIDE // 2 or len(columns) < SIDE // 2:

@@ -1,4 +1,4 @@
-"""The boxes of ISO files: HEIC, AVIF, MP4, JPEG 2000 and JPEG XL."""
+"""Reads the boxes of ISO files: HEIC, AVIF, MP4, JPEG 2000 and JPEG XL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LARGEST_FTYP: Final = 512
 
 
 def top_level(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """(type, start of its content, end) of each box, up to an invalid one."""
+    """Yield (type, start of its content, end) of each box, up to an invalid one."""
     at = 0
     while at + 8 <= len(data):
         size, kind, head = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], 8
@@ -25,7 +25,7 @@ def top_level(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def find_file(data: bytes, start: int) -> int | None:
-    """Where an ISO file begins inside other bytes; None if there is none."""
+    """Return the position of an ISO file inside other bytes, None if there is none."""
     at = data.find(b"ftyp", start + 4)
     while at >= 0:
         if 16 <= int.from_bytes(data[at - 4 : at], "big") <= _LARGEST_FTYP:
@@ -35,7 +35,7 @@ def find_file(data: bytes, start: int) -> int | None:
 
 
 def nclx(data: bytes) -> tuple[int, int] | None:
-    """CICP numbers of primaries and transfer function in an AVIF's header."""
+    """Return the CICP numbers of primaries and transfer function in an AVIF's header."""
     at = data.find(b"colrnclx")
     if at < 0 or at + 12 > len(data):
         return None
@@ -45,7 +45,6 @@ def nclx(data: bytes) -> tuple[int, int] | None:
 
 
 def jp2_profile(data: bytes) -> bytes | None:
-    """The ICC profile of a JPEG 2000 file; None if there is none."""
     at = data.find(b"colr\x02")
     if at < 4:
         return None
@@ -53,8 +52,8 @@ def jp2_profile(data: bytes) -> bytes | None:
 
 
 def other_half(data: bytes) -> bytes | None:
-    """For an AVIF with a picture and an animation: its bytes with the other brand, so that a reader
-    shows the other of the two. None if it has only one of them."""
+    """Return an AVIF with its brand swapped, so that readers show its animation instead of its
+    picture or the reverse. None if it has only one of them."""
     kinds = {kind for kind, _, _ in top_level(data)}
     if not {b"meta", b"moov"} <= kinds:
         return None
@@ -62,7 +61,8 @@ def other_half(data: bytes) -> bytes | None:
 
 
 def with_thumbnails(data: bytes) -> bytes | None:
-    """A HEIC changed so that readers list its thumbnails as pictures; None if it has none."""
+    """Return a HEIC changed so that readers list its thumbnails as pictures; None if it has
+    none."""
     changed = bytearray(data)
     for at, kind, _, _ in _references(data):
         if kind == b"thmb":
@@ -71,8 +71,10 @@ def with_thumbnails(data: bytes) -> bytes | None:
 
 
 def other_primaries(data: bytes) -> Iterator[bytes]:
-    """An AVIF with each of its other pictures and thumbnails made the primary one, which is the
-    only one that readers show; at most ``MAX_ITEMS``."""
+    """Yield an AVIF with each of its other pictures and thumbnails made the primary one.
+
+    Readers show the primary picture only. At most ``MAX_ITEMS``.
+    """
     stated = _within_meta(data, b"pitm")
     listed = _within_meta(data, b"iinf")
     if stated is None or listed is None:
@@ -96,7 +98,7 @@ def other_primaries(data: bytes) -> Iterator[bytes]:
 
 
 def _items(data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """(number, type) of the items in ``iinf``."""
+    """Yield (number, type) of the items in ``iinf``."""
     head = 4 + _wide(data, start)
     for kind, at, _ in top_level(data[start + head : end]):
         if kind == b"infe":
@@ -107,7 +109,7 @@ def _items(data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _references(data: bytes) -> Iterator[tuple[int, bytes, int, list[int]]]:
-    """(position of the type, type, from item, to items) of each reference."""
+    """Yield (position of the type, type, from item, to items) of each reference."""
     found = _within_meta(data, b"iref")
     if found is None:
         return
@@ -125,12 +127,12 @@ def _references(data: bytes) -> Iterator[tuple[int, bytes, int, list[int]]]:
 
 
 def _wide(data: bytes, start: int) -> int:
-    """Bytes of an item number in a box, by its version (its first byte)."""
+    """Return the bytes of an item number in a box, by its version (its first byte)."""
     return 2 if data[start : start + 1] == b"\0" else 4
 
 
 def _within_meta(data: bytes, wanted: bytes) -> tuple[int, int] | None:
-    """Start and end of the content of a box inside ``meta``."""
+    """Return start and end of the content of a box inside ``meta``."""
     for kind, start, end in top_level(data):
         if kind == b"meta":
             for inner, at, stop in top_level(data[start + 4 : end]):
@@ -140,7 +142,7 @@ def _within_meta(data: bytes, wanted: bytes) -> tuple[int, int] | None:
 
 
 def motion_clip(data: bytes) -> bytes | None:
-    """The clip of a HEIC motion photo, in its own box or appended."""
+    """Return the clip of a HEIC motion photo, from its own box or appended."""
     end = 0
     for kind, start, end in top_level(data):
         if kind == b"mpvd":

@@ -1,4 +1,4 @@
-"""EXIF: the preview that cameras store in it."""
+"""Reads the preview that cameras store in EXIF."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _OFFSET, _LENGTH = 0x0201, 0x0202
 
 
 def thumbnail(block: object) -> bytes | None:
-    """The JPEG of the second directory; None if there is none or the block is damaged."""
+    """Return the JPEG of the second directory; None if there is none or the block is damaged."""
     if not isinstance(block, bytes):
         return None
     tiff = block.removeprefix(_PREFIX)

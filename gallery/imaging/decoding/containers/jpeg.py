@@ -1,4 +1,4 @@
-"""JPEG: where the picture ends, how many scans it has, and what else is in the file."""
+"""Reads a JPEG's structure: where the picture ends, its scans, and other pictures in the file."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ MAX_PICTURES: Final = 16
 """Pictures read after the first one; a camera's MPO has one to five."""
 
 MAX_PREVIEWS: Final = 256
-"""Previews read from a header. Programs store one or two; bytes that only look like the beginning
-of one must not hide another."""
+"""Previews read from a header. Programs store one or two, but bytes that only look like the
+beginning of a preview must not hide a real one."""
 
 _MAX_MARKERS: Final = 20_000
 _MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-"""No stuffed byte of a scan, no restart marker, no padding."""
+"""Matches no stuffed byte of a scan, no restart marker and no padding."""
 
 _ALONE: Final = frozenset({0x01, 0xD8})  # markers without a length
 
 
 @dataclass(frozen=True, slots=True)
 class Jpeg:
-    """``end``: the byte after EOI, None if there is none. ``scans``: their number up to there."""
+    """``end``: the byte after EOI, None if there is no EOI. ``scans``: their number up to there."""
 
     end: int | None
     scans: int
 
 
 def read(data: bytes, start: int = 0) -> Jpeg:
-    """Reads the markers of the picture that begins at ``start``."""
+    """Read the markers of the picture that begins at ``start``."""
     at, scans = start + 2, 0
     for _ in range(_MAX_MARKERS):
         found = _MARKER.search(data, at)
@@ -49,7 +49,7 @@ def read(data: bytes, start: int = 0) -> Jpeg:
 
 
 def further_pictures(data: bytes, end: int) -> Iterator[bytes]:
-    """The JPEGs after the first one, as in MPO files; at most ``MAX_PICTURES``."""
+    """Yield the JPEGs after the first one, as in MPO files; at most ``MAX_PICTURES``."""
     for _ in range(MAX_PICTURES):
         start = data.find(SOI, end)
         if start < 0:
@@ -60,7 +60,8 @@ def further_pictures(data: bytes, end: int) -> Iterator[bytes]:
 
 
 def previews(data: bytes) -> Iterator[bytes]:
-    """The small JPEGs in a file's header (EXIF, JFIF, Photoshop); at most ``MAX_PREVIEWS``."""
+    """Yield the small JPEGs in a file's header (EXIF, JFIF, Photoshop); at most
+    ``MAX_PREVIEWS``."""
     found = 0
     for start, end in _application_segments(data):
         while found < MAX_PREVIEWS and (start := data.find(SOI, start, end)) >= 0:
@@ -72,7 +73,7 @@ def previews(data: bytes) -> Iterator[bytes]:
 
 
 def _application_segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Start and end of the contents of APP0 to APP15, up to the first scan."""
+    """Yield start and end of the contents of APP0 to APP15, up to the first scan."""
     at = len(SOI) - 1
     for _ in range(_MAX_MARKERS):
         found = _MARKER.search(data, at)

@@ -1,4 +1,5 @@
-"""JPEG XL for Pillow. The header is read here, so that limits are checked before libjxl decodes."""
+"""A Pillow reader for JPEG XL. It reads the header, so that limits are checked before libjxl
+decodes."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ _HEADER_BYTES: Final = 64
 
 
 class JxlImageFile(ImageFile.ImageFile):
-    """A still picture. Animations are refused: the header does not state their size."""
+    """A still picture. Animations are refused, because the header does not state their size."""
 
     format = "JXL"
     format_description = "JPEG XL"
@@ -37,7 +38,7 @@ class JxlImageFile(ImageFile.ImageFile):
 
     def load(self) -> Image.core.PixelAccess | None:
         if not self._decoded:
-            # Imported with the first such picture, as it is large.
+            # Imported only when needed, because it is large.
             from imagecodecs import jpegxl_decode
 
             image = _as_image(jpegxl_decode(self._data, numthreads=1))
@@ -77,7 +78,7 @@ def _codestream_head(data: bytes) -> bytes:
 
 
 class _Bits:
-    """The bits of a codestream, the lowest of each byte first."""
+    """Reads bits of a codestream, the lowest of each byte first."""
 
     def __init__(self, data: bytes) -> None:
         self._value, self._left = int.from_bytes(data, "little"), len(data) * 8
@@ -91,7 +92,7 @@ class _Bits:
         return taken
 
     def size(self) -> tuple[int, int]:
-        """SizeHeader → width, height."""
+        """Read SizeHeader: width, height."""
         small = self.take(1)
         height = self._side(small)
         ratio = self.take(3)
@@ -106,7 +107,8 @@ class _Bits:
         return self.take(_SIDE_BITS[self.take(2)]) + 1
 
     def turned_animated(self) -> tuple[bool, bool]:
-        """From ImageMetadata: whether width and height are swapped, and whether it is animated."""
+        """Read from ImageMetadata whether width and height are swapped, and whether it is
+        animated."""
         if self.take(1) or not self.take(1):  # all default, no extra fields
             return False, False
         orientation = self.take(3) + 1

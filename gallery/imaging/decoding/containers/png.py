@@ -1,6 +1,6 @@
-"""PNG: keeps the chunks that determine what is shown.
+"""Keeps the chunks of a PNG that determine what is shown.
 
-Unknown and damaged ancillary chunks are dropped, as viewers do; Pillow would refuse the picture.
+Viewers drop unknown and damaged ancillary chunks; Pillow would refuse the picture.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _KEY_BYTES: Final = {0: 2, 2: 6}
 
 @dataclass(frozen=True, slots=True)
 class Png:
-    """``data``: a file that shows the same. ``facts``: values to add to Pillow's ``info``."""
+    """``data``: a PNG that shows the same. ``facts``: values to add to Pillow's ``info``."""
 
     data: bytes
     facts: dict[str, Any] = field(default_factory=dict)
 
 
 def read(data: bytes, max_profile: int) -> Png:
-    """``max_profile``: the most bytes of an inflated colour profile.
+    """Remove chunks that viewers ignore. Data without a valid beginning is returned unchanged.
 
-    Data without a valid beginning is returned unchanged.
+    ``max_profile``: the most bytes of an inflated colour profile.
     """
     chunks = _chunks(data)
     kind, header = next(chunks, (b"", b""))
@@ -59,7 +59,7 @@ def read(data: bytes, max_profile: int) -> Png:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(type, chunk with its length and checksum); the last one may be cut off."""
+    """Yield (type, chunk with its length and checksum); the last one may be cut off."""
     at = len(_SIGNATURE)
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -68,7 +68,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _sound(kind: bytes, chunk: bytes, color_type: int, seen: set[bytes]) -> bool:
-    """Whether viewers use this ancillary chunk: it is known, complete and in a valid position."""
+    """Return whether viewers use this ancillary chunk: known, complete and in a valid position."""
     if kind not in _SIZES and kind not in (b"tRNS", b"iCCP", b"eXIf"):
         return False
     length = int.from_bytes(chunk[:4], "big")
@@ -90,7 +90,7 @@ def _sound(kind: bytes, chunk: bytes, color_type: int, seen: set[bytes]) -> bool
 
 
 def _inflated(content: bytes, limit: int) -> bytes | None:
-    """The profile of an iCCP chunk; None if it is damaged or too large."""
+    """Return the profile of an iCCP chunk; None if it is damaged or too large."""
     _, _, packed = content.partition(b"\0")
     if packed[:1] != b"\0":
         return None

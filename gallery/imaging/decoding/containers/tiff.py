@@ -1,4 +1,4 @@
-"""TIFF: the meaning of its values, and whether it is a camera's raw file."""
+"""Reads the meaning of a TIFF's values, and detects cameras' raw files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ for _key, _mode in {
 
 
 def facts(image: Image.Image) -> dict[str, Any]:
-    """Values of the current page to add to Pillow's ``info``, for ``layers``."""
+    """Return values of the current page to add to Pillow's ``info``, for ``layers``."""
     tags = getattr(image, "tag_v2", {})
     found: dict[str, Any] = {}
     if tags.get(_PHOTOMETRIC) == 0:
@@ -33,7 +33,7 @@ def facts(image: Image.Image) -> dict[str, Any]:
     found["bits"] = bits[0]
     if tags.get(_SAMPLE_FORMAT, (1,))[0] == 1:
         found["unsigned"] = True
-    # Pillow swaps bytes although libtiff has done it already.
+    # Pillow swaps bytes that libtiff has swapped already.
     compressed = image.info.get("compression", "raw") != "raw"
     if compressed and bits[0] == 32 and getattr(tags, "prefix", b"II") == b"MM":
         found["swapped"] = True
@@ -41,7 +41,7 @@ def facts(image: Image.Image) -> dict[str, Any]:
 
 
 def is_raw(data: bytes) -> bool:
-    """Whether it holds sensor data, which Pillow ignores in favour of a small preview."""
+    """Return whether it holds sensor data. Pillow would read only a small preview instead."""
     if data[8:10] == b"CR":
         return True
     order = "<" if data[:2] == b"II" else ">"
@@ -57,7 +57,7 @@ def is_raw(data: bytes) -> bool:
 
 
 def _directory(data: bytes, at: int, order: str) -> dict[int, tuple[int, ...]]:
-    """Tag → its integers, without entries that are cut off."""
+    """Return tag → its integers, without entries that are cut off."""
     tags: dict[int, tuple[int, ...]] = {}
     if at + 2 > len(data):
         return tags

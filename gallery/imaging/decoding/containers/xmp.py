@@ -1,4 +1,4 @@
-"""XMP: the previews that programs store in it, JPEGs in Base64."""
+"""Reads the previews that programs store in XMP: JPEGs in Base64."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Final
 MAX_PREVIEWS: Final = 256
 
 _JPEG: Final = re.compile(rb"/9j/(?:[A-Za-z0-9+/=\s]|&#x?[0-9A-Fa-f]{1,4};)+")
-"""Programs break lines, some by references such as ``&#xA;``."""
+"""Programs break lines, some with references such as ``&#xA;``."""
 _BREAK: Final = re.compile(rb"&#x?[0-9A-Fa-f]{1,4};")
 
 
 def previews(block: object) -> Iterator[bytes]:
-    """At most ``MAX_PREVIEWS``; none without a block or if it is damaged."""
+    """Yield at most ``MAX_PREVIEWS``; none if there is no block or it is damaged."""
     if isinstance(block, str):
         block = block.encode()
     if not isinstance(block, bytes):
