@@ -1,5 +1,3 @@
-"""The gallery app."""
-
 from django.apps import AppConfig
 from django.conf import settings
 from django.db.models.signals import post_migrate
@@ -8,13 +6,13 @@ from gallery.shared.schedules import Scheduled, make_schedules
 
 
 class GalleryConfig(AppConfig):
-    """Tells the descriptors what the settings say about CLIP, and schedules the sweep."""
+    """Registers images, passes the CLIP settings to the descriptors, and schedules the tasks."""
 
     name = "gallery"
     default_auto_field = "django.db.models.BigAutoField"
     schedules = (
         Scheduled("Describe what was left over", "gallery.tasks.sweep", 5),
-        # It waits for other hosts, and must keep no picture waiting.
+        # This task waits for other hosts, and must not delay pictures.
         Scheduled("Look at links again", "gallery.tasks.check_links", 5, "lists"),
         Scheduled(
             "Look through what older versions described", "gallery.tasks.look_through", 60, "lists"
@@ -25,7 +23,7 @@ class GalleryConfig(AppConfig):
     )
 
     def ready(self) -> None:
-        """Nothing heavy is imported here: web and workers fork after it."""
+        """Import nothing heavy here: web and worker processes fork afterwards."""
         from gallery.imaging import descriptors
         from gallery.items import kinds
 

@@ -12,30 +12,30 @@ from gallery.items import (
 
 
 def describe_images(ids: list[int]) -> int:
-    """Light cluster: imgsmlr and pdq, then publish."""
+    """Light cluster: describe images by imgsmlr and pdq, then publish them."""
     return describing.describe_images(ids)
 
 
 def embed_images(ids: list[int], match_type: str) -> int:
-    """A model's vectors of images that lack them: CLIP's in the embed cluster."""
+    """Compute a model's missing vectors. CLIP runs in the embed cluster."""
     return embedding.embed_images(ids, match_type)
 
 
 def check_links() -> int:
-    """Lists cluster, every few minutes: links that were not checked for long."""
+    """Lists cluster, every few minutes: check links that are due."""
     return link_checks.check_links().total()
 
 
 def sweep() -> int:
-    """Light cluster, every few minutes: images whose own task was lost."""
+    """Light cluster, every few minutes: describe images whose own task was lost."""
     return describing.describe_images([])
 
 
 def look_through() -> int:
-    """Lists cluster, hourly: images that older code described."""
+    """Lists cluster, hourly: reprocess images that older code described."""
     return reprocessing.reprocess_some()
 
 
 def remove_orphans() -> int:
-    """Lists cluster, daily: files that no row names. Raises if there are too many."""
+    """Lists cluster, daily: remove files that no row names. Raises if there are too many."""
     return orphans.remove()

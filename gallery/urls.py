@@ -1,4 +1,4 @@
-"""Paths outside ``/api/``: the page, the original's API, the media."""
+"""Paths outside ``/api/``: the search page, the original API, the media."""
 
 from django.urls import path
 

@@ -38,15 +38,15 @@ CONTENT_TYPES = {
 @require_safe
 @ensure_csrf_cookie
 def search_page(request: HttpRequest) -> HttpResponseBase:
-    """The search page. All that it shows comes from the API, which checks access."""
+    """Return the search page. All its data comes from the API, which checks access."""
     return render(request, "gallery/search/page.html")
 
 
 @require_safe
 def original(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """The bytes as they came, or the thumbnail where the original is not kept.
+    """Return the unchanged original, or the thumbnail if the original is not kept.
 
-    ``?rendering=``: another way in which viewers show it, ``black`` or ``colour``, as a JPEG.
+    ``?rendering=black`` or ``colour`` returns another way in which viewers show it, as a JPEG.
     """
     image = _visible(request, pk)
     if image.original and (rendering := request.GET.get("rendering", "")):

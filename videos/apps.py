@@ -1,5 +1,3 @@
-"""The videos app."""
-
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
@@ -7,7 +5,7 @@ from gallery.shared.schedules import Scheduled, make_schedules
 
 
 class VideosConfig(AppConfig):
-    """Schedules what runs by itself."""
+    """Registers videos and schedules the tasks."""
 
     name = "videos"
     default_auto_field = "django.db.models.BigAutoField"
@@ -19,7 +17,7 @@ class VideosConfig(AppConfig):
     )
 
     def ready(self) -> None:
-        """Nothing heavy is imported here: web and workers fork after it."""
+        """Import nothing heavy here: web and worker processes fork afterwards."""
         from gallery.items import kinds
 
         kinds.register("video", "videos.items.video_kind.VIDEO")

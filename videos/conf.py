@@ -1,4 +1,4 @@
-"""Settings turned into the arguments that pure modules take."""
+"""Turn settings into arguments for modules that do not use Django."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PROBE_SECONDS = 20
 
 
 QUERY_SECONDS = 60
-"""Limit for decoding a video of a query."""
+"""Limit for decoding a query video."""
 
 _MEMORY_BYTES = 2**30
 _MEMORY_PER_PIXEL = 114
-"""A decoder keeps up to 17 frames of up to 3 bytes a pixel, and some for each of its threads."""
+"""A decoder keeps up to 17 frames of up to 3 bytes per pixel, and more for each of its threads."""
 
 
 @cache
@@ -37,13 +37,11 @@ def limits() -> VideoLimits:
 
 @cache
 def probe_limits() -> VideoLimits:
-    """Limits for reading the first frames of a new video."""
     return replace(limits(), cpu_seconds=PROBE_SECONDS, wall_seconds=float(PROBE_SECONDS))
 
 
 @cache
 def query_limits() -> VideoLimits:
-    """Limits for decoding the video of a query, while its sender waits."""
     return replace(
         limits(),
         max_bytes=settings.MAX_UPLOAD_BYTES,
@@ -53,10 +51,11 @@ def query_limits() -> VideoLimits:
 
 
 def phase() -> float:
-    """Offset of the sampling times, 0 to 1000 ms.
+    """Return the offset of the sampling times, 0 to 1000 ms.
 
-    It is derived from ``SECRET_KEY``, so that an uploader cannot know it. All files have the same
-    one: what two files share is sampled at the same moments, and no verdict depends on chance.
+    It is derived from ``SECRET_KEY``, so that an uploader cannot know it. All files have the
+    same offset: footage shared by two files is sampled at the same moments, and no verdict
+    depends on chance.
     """
     digest = hmac.digest(settings.SECRET_KEY.encode(), b"grid of times", "sha256")
     return 1000 * int.from_bytes(digest[:4], "big") / 2**32

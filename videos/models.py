@@ -1,4 +1,4 @@
-"""Tables of videos: facts that may change, and one row of vectors for each different picture."""
+"""Tables of videos: changeable facts, and one row of vectors for each distinct picture."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from gallery.items.vectors import Fingerprint
 from videos.screened import RECORD
 
 FRAME_VERSION = f"{PIXELS_VERSION}+{COPY_VERSION}"
-"""Version of a frame's row, which holds what both versions make: a row each would cost twice."""
+"""Version of a frame's row. It holds the columns of both versions: two rows would cost twice."""
 
 PICTURES_VERSION: Final = 1
-"""A greater version has every video indexed anew, which takes workers minutes for each."""
+"""A higher version makes workers index all videos again, which takes minutes for each."""
 
 
 class VideoQuerySet(ItemQuerySet["Video"]):
     def indexable(self) -> Self:
-        """Those that wait for a worker: new, tried again, or to be indexed anew."""
+        """Return the videos that wait for a worker: new, tried again, or to be indexed again."""
         return self.unclaimed().filter(models.Q(status=Status.PENDING) | models.Q(reindex=True))
 
 
@@ -66,12 +66,12 @@ class Video(Item):
 
 
 class Frame(Fingerprint):
-    """A picture of a video, and from when to when it was on the screen.
+    """A picture of a video, and the time span in which it is shown.
 
-    ``view``: ``full``, or ``trimmed`` for a second row of the same span without the borders that
-    the video has there. What says nothing about which video it is from (black, flat, noise) has
-    ``weight`` 0 and no ``cnn``: it is on the timeline and in no index. Of the inherited columns
-    ``haar`` and ``clip`` stay null. Rows are inserted and deleted, never changed.
+    ``view``: ``full``, or ``trimmed`` for a second row of the same span without the video's
+    borders. A picture that says nothing about its video (black, flat, noise) has ``weight`` 0
+    and no ``cnn``: it is on the timeline and in no index. The inherited columns ``haar`` and
+    ``clip`` stay null. Rows are inserted and deleted, never changed.
     """
 
     item = models.ForeignKey(Video, on_delete=models.CASCADE, related_name="frames")
@@ -92,7 +92,7 @@ class Frame(Fingerprint):
                 condition=models.Q(weight__gte=0, weight__lte=1), name="frame_weight_0_to_1"
             ),
         ]
-        # No index of pdq: what the vectors propose is compared by it, nothing is looked up.
+        # No index on pdq: it only compares the candidates that the vectors find.
         indexes = [
             HnswIndex(
                 name="frame_cnn_hnsw",
@@ -109,9 +109,10 @@ class Frame(Fingerprint):
 
 
 class ScreenedHashes(models.Model):
-    """Hashes of what a video shows beside its stored frames, however briefly, for screening.
+    """Hashes of pictures that a video shows besides its stored frames, however briefly.
 
-    No search reads them. ``packed``: records of ``screened.RECORD``, thousands in one row.
+    They serve screening; no search reads them. ``packed``: records of ``screened.RECORD``,
+    thousands in one row.
     """
 
     item = models.ForeignKey(Video, on_delete=models.CASCADE, related_name="screened_hashes")

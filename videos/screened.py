@@ -1,4 +1,4 @@
-"""Hashes of all pictures that a video shows, however briefly; its spans hold fewer."""
+"""Hashes of all pictures that a video shows, however briefly. The stored frames are fewer."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from gallery.imaging.descriptors.pdq import LOW_QUALITY, dihedral_hashes
 from videos.decode.decoder_protocol import DecodedFrame
 
 SCREENED_PER_SECOND: Final = 16.0
-"""Points of the grid: a picture that is held for 63 ms is on the screen at one of them. Each
-fourth is one of the samples', each second one of the small copy's."""
+"""Grid points per second: a picture that is shown for 63 ms is on the screen at one of them. Every
+fourth one is one of the samples', every second one of the small copy's."""
 
 SAME_BITS: Final = 8
-"""Of 256 up to which two pictures count as one."""
+"""Two pictures that differ in at most this many of 256 bits count as one."""
 
 REMEMBERED: Final = 64
-"""Recent distinct pictures that each is compared with, so that two that alternate count as two."""
+"""Recent distinct pictures to compare with, so that two alternating pictures count as two."""
 
 
 RECORD: Final = np.dtype(
     [("t", "<u4"), ("until", "<u4"), ("layer", "u1"), ("quality", "u1"), ("hash", "u1", (32,))]
 )
-"""What is stored of a picture; times in ms."""
+"""The stored data of a picture. Times in ms."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScreenedPicture:
-    """A picture that differs from those before it, on the screen from ``t`` to ``until``, ms.
+    """A picture that differs from earlier ones, on the screen from ``t`` to ``until``, in ms.
 
-    ``hashes``: of its eight rotations and reflections, its own first, 32 bytes each.
+    ``hashes``: those of its eight rotations and reflections, its own first, 32 bytes each.
     """
 
     t: int
@@ -61,7 +61,7 @@ class DistinctPictures:
         self._recent: deque[NDArray[np.uint8]] = deque(maxlen=REMEMBERED)
 
     def of(self, frame: DecodedFrame) -> ScreenedPicture | None:
-        """None for a picture that was seen before, or whose hash is not reliable."""
+        """Return None for a picture that was seen before or whose hash is unreliable."""
         if frame.layer != self._layer:
             self._layer = frame.layer
             self._recent.clear()
@@ -76,10 +76,10 @@ class DistinctPictures:
 
 
 def not_among(records: NDArray[np.void], others: NDArray[np.uint8]) -> NDArray[np.void]:
-    """The records whose hashes are not among ``others``, n × 32 bytes."""
+    """Return the records whose hashes are not among ``others``, n × 32 bytes."""
     return records[[_nearest(others, one["hash"]) > SAME_BITS for one in records]]
 
 
 def _nearest(hashes: NDArray[np.uint8], one: NDArray[np.uint8]) -> int:
-    """Bits by which the nearest of n × 32 bytes differs; 256 if there is none."""
+    """Return the bits by which the nearest of n × 32 bytes differs; 256 if there is none."""
     return int(np.bitwise_count(hashes ^ one).sum(axis=1, dtype=np.int64).min(initial=256))

@@ -7,15 +7,15 @@ from videos.items import reindexing
 
 
 def index_videos(ids: list[int]) -> int:
-    """Decode, sample and describe these videos, then publish."""
+    """Decode, sample and describe these videos, then publish them."""
     return indexing.index_videos(ids)
 
 
 def sweep() -> int:
-    """Every minute: videos whose own task was lost."""
+    """Every minute: index videos whose own task was lost."""
     return indexing.index_left_over()
 
 
 def index_older() -> int:
-    """Hourly, while no video waits: some videos that older code indexed."""
+    """Hourly, while no video waits: index some videos again that older code indexed."""
     return reindexing.index_some_older()

@@ -1,4 +1,4 @@
-"""The admin of images: a door like the API, so every write is one call of a service."""
+"""The admin of images. Like the API, it changes data only through the services."""
 
 from gallery.admin.duplicates import DuplicatesAdmin
 from gallery.admin.images import ImageAdmin

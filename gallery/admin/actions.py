@@ -1,7 +1,7 @@
-"""Actions on items, many or one: a page that says what would be done, then one service call.
+"""Admin actions on items: a confirmation page, then one service call.
 
-Images and videos have the same ones. The page says what is left out and why, asks for a reason
-where nothing else records it, and fixes the selection (``gallery.admin.selection``).
+Images and videos have the same actions. The page lists which items are left out and why, asks
+for a reason if nothing else records one, and fixes the selection (``gallery.admin.selection``).
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from gallery.shared.errors import UserError
 
 @dataclass(frozen=True)
 class Command:
-    """``run(rows, by=, reason=, override=)`` answers how many items, or the batch that they are.
+    """``run(rows, by=, reason=, override=)`` returns the number of items, or their batch.
 
-    ``exceptions``: rows that meet a condition are left out, for a reason. ``act``: what a case may
-    withhold rows from. ``asks_reason``: whether the page asks for a reason. ``is_final``: whether
-    it can never be undone.
+    ``exceptions``: conditions that leave rows out, each with a reason. ``act``: the act from
+    which rows may be withheld. ``asks_reason``: the page asks for a reason. ``is_final``: it
+    cannot be undone.
     """
 
     label: str
@@ -57,8 +57,6 @@ QUARANTINE, RELEASE, DELETE = "Quarantine", "Release", "Delete"
 
 
 def item_commands(kind: ItemKind) -> dict[str, Command]:
-    """The commands that every kind of item has."""
-
     def quarantine(rows: QuerySet[Any], *, by: str, reason: str, override: bool) -> ItemBatch:
         return batches.move(to=Status.QUARANTINED, items=rows, by=by, reason=reason)
 
@@ -100,7 +98,7 @@ def item_commands(kind: ItemKind) -> dict[str, Command]:
 
 
 class CommandForm(forms.Form):
-    """The reason, and for administrators whether withheld items are included."""
+    """The reason and, for administrators, whether to include withheld items."""
 
     reason = forms.CharField(
         max_length=1000,
@@ -115,7 +113,7 @@ class CommandForm(forms.Form):
             del self.fields["reason"]
         if override:
             self.fields["override"].label = override
-            # Without it there would be nothing to do.
+            # Without it there would be no item to change.
             self.fields["override"].required = required
         else:
             del self.fields["override"]
@@ -123,8 +121,8 @@ class CommandForm(forms.Form):
 
 @dataclass(frozen=True)
 class Chosen:
-    """``ids``: the items to change; ``skipped``: reason → how many are left out for it;
-    ``withheld``: item → why a case withholds it."""
+    """``ids``: the items to change. ``skipped``: reason → number of items left out. ``withheld``:
+    item → why it is withheld."""
 
     ids: list[int]
     skipped: Mapping[str, int]
@@ -132,21 +130,20 @@ class Chosen:
 
 
 class ItemActions(BatchPages):
-    """For the admin of a kind of item: bulk actions, and buttons for a single item.
+    """Bulk actions, and buttons for a single item, in the admin of a kind of item.
 
-    ``button_statuses``: button → the statuses of an item that has it.
+    ``button_statuses``: button → the statuses of the items that have it.
     """
 
     commands: ClassVar[Mapping[str, Command]]
     button_statuses: ClassVar[Mapping[str, frozenset[Status]]]
 
     def has_release_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Who may not look at quarantined items may not release them either."""
+        """Only users who may see quarantined items may release them."""
         may_change: bool = self.has_change_permission(request)  # type: ignore[attr-defined]
         return may_change and access_of(request).allows("moderate")
 
     def get_actions_submit_line(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """The buttons that fit the item's status."""
         item = self.get_object(request, str(object_id))  # type: ignore[attr-defined]
         prefix = f"{self._label}_"
         buttons: list[Any] = super().get_actions_submit_line(request, object_id)  # type: ignore[misc]
@@ -179,10 +176,10 @@ class ItemActions(BatchPages):
     def ask(
         self, request: HttpRequest, rows: QuerySet[Any], action: str, *, return_to: str = ""
     ) -> HttpResponseBase | None:
-        """Show what would be done; do it once that very page has been confirmed.
+        """Show the confirmation page, or run the command once that page has been confirmed.
 
-        ``return_to``: where to go afterwards, if the question comes from another page than the
-        list. The answer goes to the list, which knows the actions.
+        ``return_to``: where to go afterwards, if not to the list. The form is still posted to
+        the list, which knows the actions.
         """
         command = self.commands[action]
         selection = Selection(request, action, rows, ["status"])
@@ -307,8 +304,6 @@ class ItemActions(BatchPages):
         target = return_to or _return_to(request)
         return HttpResponseRedirect(target) if target else None
 
-    # --- One item -------------------------------------------------------------------------
-
     def response_change(self, request: HttpRequest, obj: Item) -> HttpResponseBase:
         """After saving, run the action of the pressed button."""
         buttons = self.get_actions_submit_line(request, obj.pk)
@@ -323,7 +318,6 @@ class ItemActions(BatchPages):
     def ask_alone(
         self, request: HttpRequest, item: Item, action: str, *, back: str = ""
     ) -> HttpResponseBase | None:
-        """``ask`` for one item, from its own page or ``back``."""
         rows = self.get_queryset(request).filter(pk=item.pk)  # type: ignore[attr-defined]
         page = back or self.item_kind.admin_url("change", item.pk)
         return self.ask(request, rows, action, return_to=page)
@@ -331,7 +325,7 @@ class ItemActions(BatchPages):
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: Any = None
     ) -> HttpResponseBase:
-        """The confirmation page of the bulk action, for one item."""
+        """Show the confirmation page of the bulk action for one item."""
         item = self.get_object(request, object_id)  # type: ignore[attr-defined]
         if item is None:
             gone: HttpResponseBase = self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]
@@ -345,7 +339,7 @@ class ItemActions(BatchPages):
         return answer or HttpResponseRedirect(changelist)
 
     def withheld_words(self, request: HttpRequest, object_id: str) -> str:
-        """Why the item cannot be deleted now, for those who may see cases."""
+        """Return why the item cannot be deleted now, for users who may see cases, else ""."""
         if not (object_id.isdecimal() and len(object_id) < 19):
             return ""
         rows = self.item_kind.rows([int(object_id)]).only("pk", "status")
@@ -356,7 +350,7 @@ class ItemActions(BatchPages):
 
 
 def _return_to(request: HttpRequest) -> str:
-    """The address that the confirmation page carries, if it is one of our pages, else ""."""
+    """Return the address that the confirmation page sent if it is on this site, else ""."""
     address: str = request.POST.get("return_to", "")
     is_ours = url_has_allowed_host_and_scheme(address, allowed_hosts=None)
     return address if address and is_ours else ""

@@ -1,4 +1,4 @@
-"""Adding items in the admin: several files and links at once, each with its own result."""
+"""Add several files and links at once in the admin. Each has its own result."""
 
 from __future__ import annotations
 
@@ -30,27 +30,26 @@ class AddResult:
 
 
 class FilesWidget(UnfoldAdminFileFieldWidget):
-    """A file input that takes several."""
-
     allow_multiple_selected = True
     template_name = "django/forms/widgets/file.html"
 
 
 class FilesField(forms.FileField):
-    """A list of uploads; what their bytes are is found out when they are added."""
+    """A list of uploads. Their bytes are checked when they are added."""
 
     widget = FilesWidget
 
     def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
-        """All of them; Django's own field would take the last one."""
+        """Return all files; Django's own field would take only the last one."""
         return list(data or [])
 
 
 class AddItemsForm(forms.Form):
     """Files, links, or both.
 
-    ``contents``: the noun for one of them. ``formats``: those that are read, in words. ``accept``:
-    the attribute of the file input. ``command`` adds more than ``max_items``.
+    ``contents``: the noun for one item. ``formats``: the formats that can be read, in words.
+    ``accept``: the attribute of the file input. ``command``: the command that adds more than
+    ``max_items``.
     """
 
     contents: ClassVar[str]
@@ -81,14 +80,13 @@ class AddItemsForm(forms.Form):
         self.fields["remark"].help_text = f"Noted with each of these {self.contents}s."
 
     def clean_urls(self) -> list[str]:
-        """The lines that are not empty."""
         urls = [line.strip() for line in self.cleaned_data["urls"].splitlines() if line.strip()]
         if any(len(url) > MAX_URL for url in urls):
             raise forms.ValidationError(f"A link has at most {MAX_URL} characters.")
         return urls
 
     def clean(self) -> dict[str, Any]:
-        """At least one item, and no more than one request can handle."""
+        """Check that there is at least one item and no more than ``max_items``."""
         cleaned = self.cleaned_data
         count = len(cleaned.get("files", [])) + len(cleaned.get("urls", []))
         if not count and not self.errors:
@@ -102,7 +100,7 @@ class AddItemsForm(forms.Form):
 
 
 def attempt(name: str, add: Callable[[], Item]) -> AddResult:
-    """Add one; an item that is refused does not stop the others."""
+    """Add one item. A refused item does not stop the others."""
     try:
         return result_of(name, add())
     except UserError as error:
@@ -117,7 +115,7 @@ def result_of(name: str, added: Item | UserError) -> AddResult:
 
 
 def too_large(file: UploadedFile, max_bytes: int) -> AddResult | None:
-    """Checked before a file is read into memory."""
+    """Return the error for a file above the limit. Call it before reading the file into memory."""
     size = file.size or 0
     if size <= max_bytes:
         return None

@@ -24,12 +24,12 @@ PREVIEWED_ITEMS: Final = 24
 
 
 def actor(request: HttpRequest) -> str:
-    """The name of the user in rows and in the audit."""
+    """Return the user's name as stored in rows and in the audit log."""
     return f"user:{request.user.get_username()}"
 
 
 class BatchPages:
-    """For the admin of a kind of item."""
+    """The batch page in the admin of a kind of item."""
 
     item_kind: ClassVar[ItemKind]
 
@@ -44,7 +44,7 @@ class BatchPages:
         return [page, *super().get_urls()]  # type: ignore[misc]
 
     def batch_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """What was done, and what undoing it would do. A POST from this page undoes it."""
+        """Show what was done and what undoing it would do. A POST from this page undoes it."""
         if not self.has_view_permission(request):  # type: ignore[attr-defined]
             raise PermissionDenied
         batch = ItemBatch.objects.filter(pk=pk, kind=self.item_kind.name).first()
@@ -70,7 +70,7 @@ class BatchPages:
         self, request: HttpRequest, batch: ItemBatch, plan: UndoPlan, token: str
     ) -> HttpResponse:
         is_done = batch.undone_at is not None
-        # Of a batch that is undone: all its items.
+        # For an undone batch, show all its items.
         ids = batch.ids if is_done else plan.ids
         rows = self.get_queryset(request).filter(pk__in=ids)  # type: ignore[attr-defined]
         counted = self.item_kind.count_text
@@ -91,7 +91,7 @@ class BatchPages:
             "change_view": self.item_kind.admin_view("change"),
             "list_url": self.item_kind.admin_url("changelist"),
             "skipped": [(counted(len(ids)), why) for why, ids in left.items()],
-            # Reasons name cases: only those who may undo it see them.
+            # Reasons name cases, so show them only to users who may undo the batch.
             **self._withheld_context(plan.withheld if token and not is_done else {}),
             "token": token if plan.ids and not is_done else "",
         }
@@ -122,7 +122,7 @@ class BatchPages:
         return f"{self.item_kind.count_text(len(withheld))} left out, withheld: {counts}."
 
     def _withheld_context(self, withheld: Mapping[int, WithheldReason]) -> dict[str, Any]:
-        """For ``left_out.html``: how many are withheld, and the first of them with why."""
+        """Return the context of ``left_out.html``: counts, and the first withheld items."""
         return {
             "withheld_text": self._withheld_text(withheld) if withheld else "",
             "withheld_items": [

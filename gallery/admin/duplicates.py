@@ -1,4 +1,4 @@
-"""The page of duplicates: clusters of images, and what is decided about the chosen ones."""
+"""The page of duplicates: clusters of images, and decisions about them."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ from gallery.shared.errors import Conflict
 
 CLUSTERS_PER_PAGE = LOADED_AT_ONCE
 MAX_MEMBERS_SHOWN = 24
-"""Members of a cluster on one page. With all boxes of a page ticked, a request stays below the
+"""Members of a cluster on one page. If all boxes of a page are ticked, a request stays below the
 1,000 fields that Django accepts."""
 MIN_SCALE_CHANGE, MIN_ROTATION = 0.05, 3.0
-"""Smaller changes (share, degrees) are within the error of geometry and not mentioned."""
+"""Smaller changes (share, degrees) are within the error of the geometry and are not mentioned."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """One thing to do with the copies. ``warning``: how the confirmation page describes it."""
+    """One decision about copies. ``warning``: how the confirmation page describes it."""
 
     label: str
     service: Callable[..., int]
@@ -87,7 +87,7 @@ DECISIONS: Mapping[str, Decision] = {
 
 @dataclass(frozen=True)
 class Choice:
-    """What a form says about one cluster: which image to keep, and which are copies of it."""
+    """What a form says about one cluster: which image to keep, and which are its copies."""
 
     cluster: int
     keep: int
@@ -99,7 +99,7 @@ class DuplicatesAdmin(ModelAdmin):
     """Users who may see images see duplicates; users who may delete images decide."""
 
     def get_urls(self) -> list[URLPattern]:
-        """One page for all; a pair has no page."""
+        """There is one page for all pairs; a pair has no page."""
         view = self.admin_site.admin_view(self.changelist_view)
         return [path("", view, name="gallery_duplicatepair_changelist")]
 
@@ -121,7 +121,7 @@ class DuplicatesAdmin(ModelAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """A page of clusters. POST shows the confirmation page, or does what was confirmed."""
+        """Show the clusters. POST shows the confirmation page, or runs a confirmed decision."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         if request.method == "POST":
@@ -182,7 +182,6 @@ class DuplicatesAdmin(ModelAdmin):
 
 
 def allowed(request: HttpRequest) -> dict[str, Decision]:
-    """The decisions that this user may take."""
     return {
         name: decision
         for name, decision in DECISIONS.items()
@@ -191,7 +190,7 @@ def allowed(request: HttpRequest) -> dict[str, Decision]:
 
 
 def read_choices(form: Any) -> list[Choice]:
-    """The chosen clusters of a form that have copies; invalid numbers are ignored."""
+    """Return the chosen clusters of a form that have copies. Invalid numbers are ignored."""
     choices = []
     for cluster in ids_of(form.getlist("cluster")):
         keep = ids_of([form.get(f"keep-{cluster}", "")])
@@ -202,7 +201,7 @@ def read_choices(form: Any) -> list[Choice]:
 
 
 def chosen_clusters(choices: Sequence[Choice], images: QuerySet[Image]) -> list[dict[str, Any]]:
-    """What the confirmation shows; clusters that have changed are left out."""
+    """Return what the confirmation page shows. Clusters that have changed are left out."""
     groups = {group.ids[0]: group for group in find_groups()}
     there = [c for c in choices if c.cluster in groups and fits(c, groups[c.cluster])]
     loaded = load_clusters(
@@ -218,14 +217,14 @@ def chosen_clusters(choices: Sequence[Choice], images: QuerySet[Image]) -> list[
 
 
 def fits(choice: Choice, group: Group) -> bool:
-    """Whether all chosen images are still in the cluster."""
+    """Return whether all chosen images are still in the cluster."""
     return {choice.keep, *choice.copies} <= set(group.ids)
 
 
 def without_withheld(
     request: HttpRequest, decision: Decision, choices: Sequence[Choice]
 ) -> list[Choice]:
-    """The choices without the copies that a case needs; a message counts those."""
+    """Remove the withheld copies from the choices; a message says how many."""
     if not decision.is_final:
         return list(choices)
     copies = {pk for choice in choices for pk in choice.copies}
@@ -243,7 +242,7 @@ def without_withheld(
 def carry_out(
     request: HttpRequest, decision: Decision, choices: Sequence[Choice], reason: str
 ) -> None:
-    """One transaction for each cluster; a cluster that has changed is reported and skipped."""
+    """Run one transaction per cluster. Clusters that have changed are reported and skipped."""
     total = clusters = 0
     for choice in choices:
         try:
@@ -262,7 +261,7 @@ def carry_out(
 
 
 def shown(cluster: Cluster) -> dict[str, Any]:
-    """A cluster as the page shows it, at most ``MAX_MEMBERS_SHOWN`` members of it."""
+    """Return a cluster as the page shows it, with at most ``MAX_MEMBERS_SHOWN`` members."""
     return {
         "id": cluster.id,
         "size": len(cluster.members),
@@ -273,7 +272,6 @@ def shown(cluster: Cluster) -> dict[str, Any]:
 
 
 def rows(cluster: Cluster) -> list[dict[str, Any]]:
-    """The members with what the page says about each."""
     contents = {member.image.pk: member.content for member in cluster.members}
     return [
         {
@@ -288,7 +286,7 @@ def rows(cluster: Cluster) -> list[dict[str, Any]]:
 
 
 def edits(member: Member, other_content: float) -> list[str]:
-    """The edits that lead from the other image to this one, in words."""
+    """Describe in words the edits that turn the other image into this one."""
     link = member.link
     if link is None or link.shared is None or link.own is None or link.scale is None:
         return ["alike as a whole"]

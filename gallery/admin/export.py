@@ -18,6 +18,6 @@ ROWS_PER_FETCH = 2_000
 
 
 def csv_response(images: QuerySet[Image]) -> HttpResponseBase:
-    """A line per image, read from the database in chunks."""
+    """Return one line per image, read from the database in chunks."""
     rows = images.values_list(*COLUMNS).iterator(ROWS_PER_FETCH)
     return download(f"images-{timezone.now():%Y%m%d-%H%M%S}.csv", csv_lines(COLUMNS, rows))

@@ -1,4 +1,4 @@
-"""What the admin pages of images show and do beside those of every item."""
+"""What the admin pages of images have beyond those of every item."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class AddPicturesForm(AddItemsForm):
 
 
 def vectors_of(image_id: int) -> QuerySet[ImageFingerprint, Any]:
-    """Which vectors are stored; not the vectors, which would be 16 KB a row."""
+    """Return which vectors are stored, without the vectors, which are 16 KB a row."""
     return (
         ImageFingerprint.objects.filter(item=image_id)
         .order_by("version", "view")
@@ -57,7 +57,7 @@ def vectors_of(image_id: int) -> QuerySet[ImageFingerprint, Any]:
 
 
 def renderings_of(image_id: int) -> list[tuple[str, str]]:
-    """How viewers may show a picture, and the label of each; empty if there is one way."""
+    """Return how viewers may show a picture, each with a label; empty if there is only one way."""
     views = ImageFingerprint.objects.filter(item=image_id).values_list("view", flat=True)
     names = ["", *other_renderings(views.distinct())]
     return list(zip(names, rendering_labels(names), strict=True)) if len(names) > 1 else []
@@ -119,7 +119,6 @@ class ImageAdmin(ItemAdmin):
 
     @display(description="added by")
     def shown_added_by(self, image: Image) -> str:
-        """A link to all that the same client added."""
         return format_html('<a href="?added_by={}">{}</a>', image.added_by, image.added_by)
 
     def facts(self, item_id: int) -> dict[str, Any]:
@@ -136,7 +135,6 @@ class ImageAdmin(ItemAdmin):
         return attempt(file.name or "unnamed", lambda: adding.add_image(data=file.read(), **common))
 
     def add_links(self, urls: Sequence[str], **common: Any) -> list[AddResult]:
-        """Fetched side by side."""
         remark = common.pop("remark")
         results = adding.add_batch(items=[{"url": url, "remark": remark} for url in urls], **common)
         return [result_of(url, result) for url, result in zip(urls, results, strict=True)]

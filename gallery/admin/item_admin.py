@@ -1,4 +1,4 @@
-"""The pages that every kind of item has: the list, one item, and adding some."""
+"""The admin pages of every kind of item: the list, one item, and adding items."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ BADGES = {
     Status.QUARANTINED.value: "warning",
 }
 MAX_URL_SHOWN = 48
-"""Characters of a URL in a list."""
+"""Longest URL, in characters, in a list."""
 
 
 class MetaField(forms.JSONField):
-    """A JSON object; an item without one shows an empty box, not the word null."""
+    """A JSON object. An item without one shows an empty box, not the word null."""
 
     def prepare_value(self, value: Any) -> Any:
         return "" if value is None else super().prepare_value(value)
 
 
 class ItemForm(forms.ModelForm):
-    """What may be changed of an item. An emptied field becomes null."""
+    """The editable fields of an item. An emptied field becomes null."""
 
     remark = forms.CharField(
         required=False,
@@ -66,7 +66,7 @@ class ItemForm(forms.ModelForm):
         fields = ["data_id", "remark", "meta"]
 
     def clean_meta(self) -> Any:
-        """An object, as in the API, that PostgreSQL can store."""
+        """Accept only a JSON object that PostgreSQL can store, as in the API."""
         meta = self.cleaned_data["meta"]
         if meta is None:
             return None
@@ -78,8 +78,8 @@ class ItemForm(forms.ModelForm):
 
 
 class ItemAdmin(ItemActions, ModelAdmin):
-    """A subclass names its ``item_kind``, ``commands`` and ``add_form``, and says how one is
-    added (``add_file``, ``add_links``) and what else its page shows (``facts``)."""
+    """A subclass sets ``item_kind``, ``commands`` and ``add_form``, and implements ``add_file``,
+    ``add_links`` and ``facts``."""
 
     add_form: ClassVar[type[AddItemsForm]]
     form = ItemForm
@@ -92,37 +92,35 @@ class ItemAdmin(ItemActions, ModelAdmin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     paginator = listing.EstimatingPaginator
-    # Only the primary key can be sorted by without sorting the whole table.
+    # Sorting by another column than the primary key would sort the whole table.
     sortable_by = ["number"]
     search_fields = ["data_id"]
     search_help_text = listing.SEARCH_HELP
 
     def facts(self, item_id: int) -> dict[str, Any]:
-        """What the template of one item needs beside the item."""
+        """Return the additional context of an item's page."""
         raise NotImplementedError
 
     def max_file_bytes(self) -> int:
         raise NotImplementedError
 
     def add_file(self, file: UploadedFile, **common: Any) -> AddResult:
-        """``common``: the other arguments of the service that adds."""
+        """Add one file. ``common``: further arguments of the adding service."""
         raise NotImplementedError
 
     def add_links(self, urls: Sequence[str], **common: Any) -> list[AddResult]:
         raise NotImplementedError
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Every item, with how this user may see its picture."""
+        """Return all items, annotated with how this user may see their pictures."""
         items: QuerySet[Any] = super().get_queryset(request)
         return with_visibility(access_of(request), items)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Exact and prefix matches alone; see ``listing.matching``."""
+        """Find exact and prefix matches only; see ``listing.matching``."""
         return listing.matching(queryset, search_term), False
-
-    # --- Columns of the list
 
     @display(description="")
     def picture(self, item: Item) -> str:
@@ -155,14 +153,12 @@ class ItemAdmin(ItemActions, ModelAdmin):
 
     @display(description="added")
     def added(self, item: Item) -> str:
-        """Day and minute, UTC."""
+        """Return day and minute, UTC."""
         return format_html(
             '<span class="image-time">{}</span> {}',
             f"{item.created_at:%Y-%m-%d}",
             f"{item.created_at:%H:%M}",
         )
-
-    # --- One item
 
     def change_view(
         self,
@@ -171,7 +167,6 @@ class ItemAdmin(ItemActions, ModelAdmin):
         form_url: str = "",
         extra_context: Mapping[str, Any] | None = None,
     ) -> HttpResponse:
-        """Its picture and facts above what can be changed."""
         is_id = object_id.isdecimal() and len(object_id) < 19
         context = {
             "withheld": self.withheld_words(request, object_id),
@@ -184,11 +179,9 @@ class ItemAdmin(ItemActions, ModelAdmin):
         return response
 
     def save_model(self, request: HttpRequest, obj: Item, form: Any, change: bool) -> None:
-        """Save the changed fields; ``response_change`` runs the action of the pressed button."""
+        """Save the changed fields. ``response_change`` runs the action of the pressed button."""
         if fields := {name: form.cleaned_data[name] for name in form.changed_data}:
             update_item(model=type(obj), item_id=obj.pk, fields=fields, by=actor(request))
-
-    # --- Adding
 
     def add_view(
         self,

@@ -1,4 +1,4 @@
-"""Filters, search and pages for lists of any length: none needs a long scan."""
+"""Filters, search and pagination for lists of any length. None needs a long scan."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SEARCH_HELP = "An id, md5 or sha256; a whole url; or the beginning of a data id.
 
 
 def matching(images: QuerySet[Image], term: str) -> QuerySet[Image]:
-    """Items that a search term names. Each condition is answered by an index."""
+    """Return the items that match a search term. Each condition uses an index."""
     term = term.strip()
     if not term:
         return images
@@ -62,7 +62,7 @@ class FormatFilter(CheckboxFilter):
     parameter_name = "format"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        """Those that can be added; asking the table for its formats would read all of it."""
+        """Offer all formats that can be added: reading them from the table would scan all of it."""
         return [(name, name) for name in FORMATS]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Image]) -> QuerySet[Image]:
@@ -90,8 +90,6 @@ class StaleFilter(YesNoFilter):
 
 
 class ClipFilter(YesNoFilter):
-    """Whether a CLIP vector is stored, made by any model."""
-
     title = "CLIP vector"
     parameter_name = "clip"
     condition = Exists(
@@ -100,7 +98,7 @@ class ClipFilter(YesNoFilter):
 
 
 class AddedByFilter(TextFilter):
-    """Exactly one client; a list of all of them would read the whole table."""
+    """Exactly one client: a list of all clients would read the whole table."""
 
     title = "added by"
     parameter_name = "added_by"

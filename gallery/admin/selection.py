@@ -1,7 +1,7 @@
 """The rows chosen for a bulk action, fixed when its confirmation page is shown.
 
-The page carries a signed digest of the ids and of the columns it shows. A click counts only if they
-are still the same: an action never changes a row that was not on the page.
+The page carries a signed digest of the ids and of the columns it shows. A confirmation counts
+only if they are unchanged, so an action never changes a row that was not on the page.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 MAX_AGE_SECONDS: Final = 24 * 3600
-"""How long a page may be left open before it is confirmed."""
+"""How long a confirmation page stays valid."""
 CHANGED: Final = "The selection has changed meanwhile: please check it again."
 FIELD: Final = "confirmed"
 
@@ -23,7 +23,7 @@ FIELD: Final = "confirmed"
 class Selection:
     """The chosen rows as they are now: ``ids``, ascending, and the token that confirms them.
 
-    ``columns``: those that the page shows.
+    ``columns``: the columns that the page shows.
     """
 
     def __init__(
@@ -43,17 +43,17 @@ class Selection:
         return list(self._facts)
 
     def says(self, more: Any) -> None:
-        """Add what else the page says, such as why rows are left out, to what is confirmed."""
+        """Include further content of the page, such as why rows are left out, in the digest."""
         self._more = more
 
     @property
     def token(self) -> str:
-        """The value of the field ``confirmed`` of the page's form."""
+        """The value of the field ``confirmed`` in the page's form."""
         return signing.dumps([self._action, self._digest()], salt=self._salt())
 
     @property
     def is_asked(self) -> bool:
-        """Whether this request is the click on a confirmation page."""
+        """Whether this request comes from a confirmation page."""
         return FIELD in self._request.POST
 
     @property
@@ -75,5 +75,5 @@ class Selection:
 
 
 def ids_of(texts: Sequence[str]) -> list[int]:
-    """The ids among what a form sent; anything else is ignored."""
+    """Return the valid ids that a form sent; other values are ignored."""
     return [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19]

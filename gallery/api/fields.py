@@ -1,4 +1,4 @@
-"""Input fields that several requests share, with the limits of the columns they are stored in."""
+"""Input fields that several requests share, with the limits of their columns."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ class MetaField(serializers.JSONField):
     """A JSON object of at most 64 KB without NUL characters. Multipart requests send it as text."""
 
     def to_internal_value(self, data: Any) -> Any:
-        """Raises ValidationError with what to send instead."""
         if isinstance(data, str):
             try:
                 data = exact_json.loads(data.encode())
@@ -39,7 +38,7 @@ class MetaField(serializers.JSONField):
 
 
 class VerbatimField(serializers.CharField):
-    """A text of the client's own, kept as it was sent, also null, ``""`` and spaces."""
+    """A text of the client's own, stored exactly as sent, including null, ``""`` and spaces."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
@@ -48,13 +47,13 @@ class VerbatimField(serializers.CharField):
 
 
 class PictureUrlField(serializers.CharField):
-    """An http or https link; whether it may be fetched is decided when it is."""
+    """An http or https link. Whether it may be fetched is checked when it is fetched."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=MAX_URL, help_text="http:// or https://", **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
-        """Raises ValidationError for any other scheme: a stored URL is shown as a link."""
+        """Refuse any other scheme: a stored URL is shown as a link."""
         url = super().to_internal_value(data)
         if not url.lower().startswith(("http://", "https://")):
             raise serializers.ValidationError("Give a link that starts with http:// or https://.")
@@ -68,7 +67,7 @@ class DistanceField(serializers.FloatField):
         super().__init__(min_value=0, max_value=1e6, **kwargs)
 
     def to_internal_value(self, data: Any) -> float:
-        """Raises ValidationError, also for the text ``nan``, which no range check refuses."""
+        """Refuse the text ``nan`` too: range checks accept it."""
         value = super().to_internal_value(data)
         if math.isnan(value):
             self.fail("invalid")
@@ -76,7 +75,7 @@ class DistanceField(serializers.FloatField):
 
 
 class UploadField(serializers.FileField):
-    """An uploaded file of limited size. What its bytes are is found out later."""
+    """An uploaded file of limited size. Its bytes are checked later."""
 
     max_bytes_setting: ClassVar[str]
     too_large: ClassVar[type[UserError]]
@@ -88,7 +87,6 @@ class UploadField(serializers.FileField):
         )
 
     def to_internal_value(self, data: Any) -> Any:
-        """Raises ``too_large`` beyond the limit."""
         upload = super().to_internal_value(data)
         most = getattr(settings, self.max_bytes_setting)
         if (upload.size or 0) > most:
@@ -101,8 +99,6 @@ class UploadField(serializers.FileField):
 
 
 class PictureFileField(UploadField):
-    """Its value is the bytes of the picture."""
-
     max_bytes_setting = "MAX_UPLOAD_BYTES"
     too_large = TooLarge
     advice = "a smaller version"

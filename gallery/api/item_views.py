@@ -1,4 +1,4 @@
-"""Views that every kind of item has: its collection and one item of it."""
+"""Views of every kind of item: its collection and one item."""
 
 from __future__ import annotations
 
@@ -52,7 +52,6 @@ class ItemFilter(filters.FilterSet):
 def collection_schema(
     operation_id: str, serializer: Any, deleted: Any
 ) -> Callable[[type[ItemCollection]], Any]:
-    """The parts of the OpenAPI document that hold for any ``ItemCollection``."""
     names = [OpenApiParameter(name, str) for name in sorted(DELETED_BY)]
     return extend_schema_view(
         get=extend_schema(responses=answers({200: serializer(many=True)}, 404)),
@@ -65,7 +64,6 @@ def collection_schema(
 
 
 def detail_schema(serializer: Any) -> Callable[[type[ItemDetail]], Any]:
-    """The parts of the OpenAPI document that hold for any ``ItemDetail``."""
     return extend_schema_view(
         get=extend_schema(responses=answers({200: serializer}, 404)),
         patch=extend_schema(
@@ -81,7 +79,7 @@ class _ItemView(generics.GenericAPIView):
     item_kind: ClassVar[ItemKind]
 
     def visible_items(self) -> Any:
-        """All but quarantined items, which only some callers may see."""
+        """Return the items without quarantined ones that the caller may not see."""
         return self.item_kind.model._default_manager.exclude(hidden_from(self.request))
 
     def get_queryset(self) -> Any:
@@ -89,7 +87,7 @@ class _ItemView(generics.GenericAPIView):
 
 
 class ItemCollection(_ItemView, generics.ListAPIView):
-    """Lists and deletes. A subclass adds, with POST."""
+    """Lists and deletes items. A subclass adds them with POST."""
 
     scopes = {"GET": "search", "POST": "add", "DELETE": "add"}
     filterset_class = ItemFilter
@@ -99,14 +97,14 @@ class ItemCollection(_ItemView, generics.ListAPIView):
         return self.add_cost if request.method == "POST" else 1
 
     def delete(self, request: Request) -> Response:
-        """Delete those with this ``data_id``, ``url`` or ``md5``, with all that is stored of them.
+        """Delete all items with this ``data_id``, ``url`` or ``md5``, with their files and vectors.
 
-        None is deleted if one of them is withheld (409).
+        If one of them is withheld, none is deleted (409).
         """
         options = deletion_options(request)
         names = request.query_params.keys() - DELETION_NAMES
         given = {name: request.query_params[name] for name in names}
-        # A filter that is empty or misspelt must not delete more than was meant.
+        # An empty or misspelt filter must not delete more than intended.
         if not given or not given.keys() <= DELETED_BY or not all(given.values()):
             raise UserError(
                 f"Say which {self.item_kind.name}s to delete: give data_id, url or md5, not empty."
@@ -128,7 +126,7 @@ class ItemDetail(_ItemView, generics.RetrieveAPIView):
         return item
 
     def own_item(self) -> Item:
-        """The item, if the caller may change it."""
+        """Return the item if the caller may change it."""
         item: Item = self.get_object()
         check_own(self.request, [item.added_by])
         return item
@@ -145,7 +143,7 @@ class ItemDetail(_ItemView, generics.RetrieveAPIView):
         return Response(self.get_serializer(changed).data)
 
     def delete(self, request: Request, pk: int) -> Response:
-        """Delete it with all that is stored of it. The same file may be added again."""
+        """Delete the item with its files and vectors. The same file may be added again."""
         options = deletion_options(request)
         items = self.item_kind.rows([self.own_item().pk])
         with explained(request):
@@ -154,9 +152,9 @@ class ItemDetail(_ItemView, generics.RetrieveAPIView):
 
 
 def deletion_options(request: Request) -> dict[str, Any]:
-    """``reason`` and ``override``, as the services take them.
+    """Return ``reason`` and ``override`` as arguments of the services.
 
-    Raises ``UserError``, and a refusal for callers who may not override.
+    Raises ``UserError``, also for callers who may not override.
     """
     reason = request.query_params.get("reason", "").strip()
     if len(reason) > MAX_REASON:
@@ -171,7 +169,7 @@ def deletion_options(request: Request) -> dict[str, Any]:
 
 @contextmanager
 def explained(request: Request) -> Iterator[None]:
-    """Tells callers who may see cases why something is withheld."""
+    """Tell callers who may see cases why an item is withheld."""
     try:
         yield
     except Withheld as error:

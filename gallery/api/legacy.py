@@ -1,7 +1,8 @@
-"""The HTTP API of the original imgsmlr-server, for clients that were written against it.
+"""The HTTP API of the original imgsmlr-server, for existing clients.
 
-Plain Django views: no content negotiation, HTTP 200 with a ``code`` inside, and the body read
-as JSON whatever its Content-Type says. docs/legacy-api.md lists each rule; tests hold them.
+Plain Django views: no content negotiation, HTTP 200 with a ``code`` in the body, and request
+bodies read as JSON whatever their Content-Type. docs/legacy-api.md lists each rule; tests check
+them.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from gallery.shared.errors import UserError
 NAMED_FORMATS = {"jpeg", "png", "gif", "webp"}
 ADD_COST = SEARCH_COST = 3
 INLINE = ("imgsmlr", "pdq", "clip")
-"""What this API has always searched by is there when it answers; the rest follows in a moment."""
+"""Ready when this API answers, because its clients search by these; the rest follows later."""
 COMPARISON = ThresholdRule("<", digits=6, round_first=False)
 CLIP_COMPARISON = ThresholdRule("<", digits=4, round_first=True)
 
@@ -38,7 +39,7 @@ View = Callable[[HttpRequest], Any]
 
 
 def legacy_view(scope: str, cost: int) -> Callable[[View], Callable[[HttpRequest], HttpResponse]]:
-    """Check scope and budget, run the view, and put its answer or refusal in the envelope."""
+    """Check scope and budget, run the view, and wrap its result or error in the envelope."""
 
     def decorate(view: View) -> Callable[[HttpRequest], HttpResponse]:
         @csrf_exempt
@@ -83,7 +84,7 @@ def add(request: HttpRequest) -> dict[str, Any]:
 
 @legacy_view("search", SEARCH_COST)
 def search(request: HttpRequest) -> dict[str, Any]:
-    """``POST /imgsmlr/search``: images nearer than the threshold, nearest first."""
+    """``POST /imgsmlr/search``: return images below the threshold, nearest first."""
     body = legacy_body.parse_search(request.body)
     match_type = body.match_type or image_search.original_match_type()
     found = image_search.search_images(
@@ -104,7 +105,7 @@ def search(request: HttpRequest) -> dict[str, Any]:
 
 
 def message(error: UserError) -> str:
-    """The original's words for a refusal; ours where it had none."""
+    """Return the original's message for an error, or ours if it had none."""
     if isinstance(error, FetchFailed):
         return f"fetch url failed, status: {error.upstream_status}"
     if isinstance(error, NotAnImage):

@@ -1,7 +1,7 @@
-"""Reading the original API's request bodies: its names, its defaults, its 422 answers.
+"""Read the request bodies of the original API, with its names, defaults and 422 answers.
 
-The original validated with pydantic 1; field errors carry the same ``type`` words, so that a
-client that tells them apart still can.
+The original validated with pydantic 1. Field errors carry the same ``type`` values, so that
+clients can still tell them apart.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Problem = dict[str, Any]
 
 
 class Malformed(Exception):
-    """The body cannot be read; ``problems`` is the ``detail`` of the 422 answer."""
+    """The body cannot be read. ``problems`` is the ``detail`` of the 422 answer."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__(str(problems))
@@ -34,7 +34,7 @@ class Malformed(Exception):
 
 @dataclass(frozen=True)
 class AddBody:
-    """What ``mgr/add`` takes; absent and null are the same, ``""`` is kept."""
+    """The body of ``mgr/add``. Absent and null are the same; ``""`` is kept."""
 
     url: str
     data_id: str | None
@@ -44,7 +44,7 @@ class AddBody:
 
 @dataclass(frozen=True)
 class SearchBody:
-    """What ``search`` takes, with absent, null and 0 replaced by the defaults."""
+    """The body of ``search``. Defaults replace absent, null and 0."""
 
     url: str
     match_type: str | None
@@ -59,7 +59,7 @@ class _Invalid(Exception):
 
 
 def parse_add(body: bytes) -> AddBody:
-    """Raises ``Malformed`` with every field at fault."""
+    """Raises ``Malformed`` with all invalid fields."""
     values = _read(
         body,
         {
@@ -73,7 +73,7 @@ def parse_add(body: bytes) -> AddBody:
 
 
 def parse_search(body: bytes) -> SearchBody:
-    """Raises ``Malformed`` with every field at fault."""
+    """Raises ``Malformed`` with all invalid fields."""
     values = _read(
         body,
         {
@@ -92,7 +92,7 @@ def parse_search(body: bytes) -> SearchBody:
 
 
 def too_large() -> Problem:
-    """What is wrong with a body above the limit for bodies without files."""
+    """Return the error for a body above the limit for bodies without files."""
     megabytes = settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 2**20
     return _problem(["body"], f"the body has more than {megabytes} MB", "value_error.too_large")
 
@@ -124,7 +124,7 @@ def _read(body: bytes, fields: dict[str, tuple[Callable[[Any], Any], bool]]) -> 
 
 
 def _document(body: bytes) -> Any:
-    """What the original's FastAPI reads: also a byte order mark, UTF-16 and -32, NaN, Infinity."""
+    """Read JSON as the original's FastAPI does: also a BOM, UTF-16 and -32, NaN, Infinity."""
     with contextlib.suppress(ValueError):
         return exact_json.loads(body, int)
     try:
@@ -133,7 +133,7 @@ def _document(body: bytes) -> Any:
         loc, why = ["body", error.pos], error.msg
     except RecursionError:
         loc, why = ["body"], "the objects and lists are nested too deep"
-    # Bytes of no encoding, or a number of thousands of digits.
+    # The bytes are in no known encoding, or a number has thousands of digits.
     except ValueError as error:
         loc, why = ["body"], str(error)
     raise Malformed([_problem(loc, why, "value_error.jsondecode")])

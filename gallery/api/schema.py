@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of every operation: which bodies it takes, how it may refuse."""
+"""Common parts of operations in the OpenAPI document: request bodies and error answers."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ from typing import Any
 from gallery.api.serializers import ErrorSerializer
 
 ALWAYS = (400, 401, 403, 406, 429)
-"""A malformed query, no or too little access, an Accept header of no known type, a spent budget."""
+"""Malformed query, missing access, unknown Accept header, spent budget."""
 WITH_BODY = (413, 415)
 """A body that is too large, or of an unknown type."""
 
 
 def answers(good: Mapping[int, Any], *refusals: int, body: bool = False) -> dict[int, Any]:
-    """``good`` is status → serializer; ``refusals`` come on top of what any request may meet."""
+    """Return status → serializer: ``good``, and errors for ``refusals`` and for any request."""
     statuses = {*ALWAYS, *(WITH_BODY if body else ()), *refusals}
     return {**good, **dict.fromkeys(sorted(statuses - good.keys()), ErrorSerializer)}
 
 
 def json(serializer: Any) -> dict[str, Any]:
-    """A JSON body."""
     return {"application/json": serializer}
 
 
 def json_or_files(serializer: Any) -> dict[str, Any]:
-    """A JSON body, or a form with files."""
     return {"application/json": serializer, "multipart/form-data": serializer}

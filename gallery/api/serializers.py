@@ -1,4 +1,4 @@
-"""Shapes of v1 requests and answers."""
+"""Bodies of v1 requests and answers."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ SOURCE: Final = (
     "Where it was fetched from, null for an upload. Its host may show something else by now, which "
     "nobody has screened: show `file`."
 )
-"""What the API says of ``Item.url``."""
+"""The API's description of ``Item.url``."""
 
 
 def file_url(request: Any, item: Item) -> str:
-    """Absolute: the original, or a smaller copy if it is not kept."""
+    """Return the absolute URL of the original, or of a smaller copy if it is not kept."""
     return address(request, kind_of(item).file_view, item)
 
 
 def address(request: Any, view: str, item: Item) -> str:
-    """The absolute URL of one of an item's own views, for a request of either kind."""
+    """Return the absolute URL of one of an item's views, for a Django or a DRF request."""
     url: str = request.build_absolute_uri(reverse(view, args=[item.pk]))
     return url
 
 
 class ItemSerializer(serializers.ModelSerializer):
-    """An item as others see it. ``copied``: the fields that are columns of the row."""
+    """An item. ``copied``: the fields that are columns of the row."""
 
     copied: ClassVar[tuple[str, ...]] = (
         "id", "url", "data_id", "md5", "sha1", "sha256", "remark", "meta", "format", "width",
@@ -59,11 +59,10 @@ class ItemSerializer(serializers.ModelSerializer):
     clearable = serializers.BooleanField(help_text=CLEARABLE)
 
     def has_file(self, item: Any) -> bool:
-        """Whether there is anything to show at ``file``."""
         raise NotImplementedError
 
     def to_representation(self, item: Any) -> dict[str, Any]:
-        """Written out: through the fields it would take longer than the search itself."""
+        """Written by hand: DRF's fields would take longer than the search itself."""
         request = self.context["request"]
         thumbnail = address(request, kind_of(item).thumbnail_view, item) if item.thumbnail else None
         return {
@@ -76,7 +75,7 @@ class ItemSerializer(serializers.ModelSerializer):
 
 
 class ImageSerializer(ItemSerializer):
-    """An image as others see it."""
+    """A stored image."""
 
     file = serializers.CharField(
         allow_null=True,
@@ -97,7 +96,7 @@ class ImageSerializer(ItemSerializer):
 
 
 class PatchSerializer(serializers.Serializer):
-    """What may be changed afterwards."""
+    """The fields that can be changed later."""
 
     data_id = VerbatimField(max_length=MAX_DATA_ID)
     remark = VerbatimField(max_length=MAX_REMARK)
@@ -112,7 +111,7 @@ class AddItemSerializer(PatchSerializer):
     url = PictureUrlField(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """A file may name the url it came from; one of them must be there."""
+        """Require a url or a file. With a file, the url is only stored."""
         if attrs.get("url") is None and attrs.get("file") is None:
             raise serializers.ValidationError(
                 {"url": f"Give the {self.contents} as url or as file."}
@@ -133,7 +132,7 @@ class AddSerializer(AddItemSerializer):
 
 
 class BatchItemSerializer(AddSerializer):
-    """One picture of a batch; files go through the single form."""
+    """One picture of a batch, by URL. Files are added one by one."""
 
     url = PictureUrlField()
     file = None  # type: ignore[assignment]
@@ -148,7 +147,7 @@ class BatchSerializer(serializers.Serializer):
 
 
 class ErrorSerializer(serializers.Serializer):
-    """The one shape of every error."""
+    """The shape of every error."""
 
     type = serializers.CharField()
     code = serializers.CharField()
@@ -157,13 +156,13 @@ class ErrorSerializer(serializers.Serializer):
 
 
 class ConflictSerializer(ErrorSerializer):
-    """The same bytes are already here."""
+    """A conflict with stored data. ``existing_id``: the item that has the same bytes."""
 
     existing_id = serializers.IntegerField(required=False)
 
 
 class DeletedSerializer(serializers.Serializer):
-    """How many images a bulk delete took."""
+    """How many items were deleted."""
 
     deleted = serializers.IntegerField()
 
@@ -182,7 +181,7 @@ class BatchResultsSerializer(serializers.Serializer):
 
 
 class SearchSerializer(serializers.Serializer):
-    """What to look for (one of file, url, id, text), how, and among which images."""
+    """What to search for (one of file, url, id, text), how, and among which images."""
 
     file = PictureFileField(required=False)
     url = PictureUrlField(required=False)
@@ -268,7 +267,6 @@ class CompareSerializer(serializers.Serializer):
     b_url = PictureUrlField(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Each side must be there once."""
         for side in ("a", "b"):
             if (attrs.get(side) is None) == (attrs.get(f"{side}_url") is None):
                 raise serializers.ValidationError({side: f"Give {side} or {side}_url."})
@@ -281,7 +279,7 @@ class DistancesField(serializers.DictField):
 
 
 class ComparisonSerializer(serializers.Serializer):
-    """How far apart two pictures are, by each available descriptor."""
+    """Distances between two pictures, by each available descriptor."""
 
     imgsmlr = DistancesField(required=False)
     pdq = DistancesField(required=False)

@@ -1,4 +1,4 @@
-"""v1: adding, searching, reading, changing and deleting images. Each view makes one call."""
+"""v1: add, search, read, change and delete images."""
 
 from __future__ import annotations
 
@@ -38,7 +38,6 @@ WAIT = OpenApiParameter(
 
 
 def wait_of(request: Request) -> bool:
-    """Whether the caller asked to wait for the description."""
     raw = request.query_params.get("wait", "0")
     try:
         seconds = float(raw)
@@ -100,7 +99,7 @@ class ImageBatch(APIView):
         responses=answers({202: serializers.BatchResultsSerializer}, body=True),
     )
     def post(self, request: Request) -> Response:
-        """Each picture succeeds or fails alone; the answer says which, in order."""
+        """Add each picture on its own. The answer lists the results in the same order."""
         body = serializers.BatchSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         sender = sender_of(request)
@@ -118,7 +117,7 @@ class ImageBatch(APIView):
 
 
 def error_body(error: UserError) -> dict[str, Any]:
-    """The common error shape, for errors inside an answer."""
+    """Return the common error shape, for errors inside an answer."""
     refused = isinstance(error, Conflict | TooLarge)
     kind = "client_error" if refused else "validation_error"
     body: dict[str, Any] = {"type": kind, "code": error.code, "detail": error.message}
@@ -139,7 +138,7 @@ class ImageItem(ItemDetail):
 
 
 class ImageSearch(APIView):
-    """Find images by picture, by stored image, or by words."""
+    """Find images by picture, by stored image, or by text."""
 
     scope = "search"
     throttle_cost = SEARCH_COST
@@ -149,7 +148,7 @@ class ImageSearch(APIView):
         responses=answers({200: serializers.SearchResultSerializer}, 404, 503, body=True),
     )
     def post(self, request: Request) -> Response:
-        """The nearest images within the threshold, nearest first."""
+        """Return the images within the threshold, nearest first."""
         body = serializers.SearchSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         asked = body.validated_data
@@ -192,14 +191,14 @@ def match_body(match: ImageMatch, match_type: str, context: Mapping[str, Any]) -
         "methods": match.methods or {match_type: match.distance},
         "geometry": match.geometry.as_dict() if match.geometry else None,
     }
-    # A drawing shows the picture clearly, without counting a look.
+    # A drawing shows the picture clearly without counting a clear look.
     if match.explanation and not body["image"]["blurred"]:
         body["explanation"] = f"data:image/jpeg;base64,{b64encode(match.explanation).decode()}"
     return body
 
 
 class ImageCompare(APIView):
-    """How alike two pictures are."""
+    """Compare two pictures."""
 
     scope = "search"
     throttle_cost = 2 * FETCH_COST
@@ -209,7 +208,7 @@ class ImageCompare(APIView):
         responses=answers({200: serializers.ComparisonSerializer}, body=True),
     )
     def post(self, request: Request) -> Response:
-        """Their distance by every available match type; nothing is stored."""
+        """Return the distances by every available match type. Nothing is stored."""
         body = serializers.CompareSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         asked = body.validated_data

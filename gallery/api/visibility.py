@@ -20,14 +20,14 @@ CLEARABLE = "Whether our links show it clearly with clear=1. Each look is counte
 
 
 def blur(request: Any, item: Item) -> dict[str, bool]:
-    """``blurred`` and ``clearable`` for the caller. For the rows of a list they are set before."""
+    """Return ``blurred`` and ``clearable`` for the caller. In a list they are already set."""
     if "blurred" not in item.__dict__:
         set_visibility(access_of(request), [item])
     return {"blurred": item.blurred, "clearable": item.blurred and item.clearable}
 
 
 def may_draw(request: Request, image_id: int | None) -> bool:
-    """Whether a drawing may show the stored image: it shows it clearly without counting a look."""
+    """A drawing shows the stored image clearly, but does not count a clear look."""
     if image_id is None:
         return True
     image = visible(access_of(request), Image.objects.all(), image_id)
@@ -45,10 +45,11 @@ def check_own(request: Request, added_by: Iterable[str]) -> None:
 
 
 def hidden_from(request: Request) -> Q:
-    """Rows that this caller does not see: quarantined items, except for moderators.
+    """Return the condition on rows that the caller must not see: quarantined, except for
+    moderators.
 
-    The key or user that added an item still reads that it is quarantined, not why, and can neither
-    change nor delete it. Callers without a name could be anybody, so they do not.
+    The key or user that added an item still reads that it is quarantined, but not why, and can
+    neither change nor delete it. Anonymous callers cannot be told apart, so they do not.
     """
     access = access_of(request)
     if access.allows("moderate"):

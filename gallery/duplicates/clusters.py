@@ -1,14 +1,14 @@
-"""Clusters of duplicates, computed from the stored pairs; in each the best image first.
+"""Compute clusters of duplicates from the stored pairs. The best image of a cluster comes first.
 
-A cluster is a connected component of the pairs of ready images that nobody called different.
-Similarity is not transitive: of A~B and B~C, A and C may have little in common. So a member says
-whether it is linked to the best image itself, and if not, to which member it is linked.
+A cluster is a connected component of the pairs of ready images that nobody marked as different.
+Similarity is not transitive: of A~B and B~C, A and C may have little in common. So each member
+states whether it is linked to the best image, and if not, to which member.
 
 The best image of a cluster has the most pixels in the area that it shares with another member;
-then the larger file wins, then the one added first. But an image ranks behind a linked one that
-shows the same and more at 0.6 of its resolution or better (the image is a crop of it; a collage or
-a screenshot shows more too, but smaller), and behind a linked one that shows the same, no smaller,
-without the plain margins around it.
+then the larger file wins, then the one added first. But two kinds of image rank lower. One is a
+crop: a linked image shows the same and more at 0.6 of its resolution or better. (A collage or a
+screenshot also shows more, but smaller.) The other has plain margins: a linked image shows the
+same without them and no smaller.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from gallery.items.item import Status
 from gallery.items.models import DuplicatePair, DuplicateScan, Image, NotDuplicate
 
 LOADED_AT_ONCE = 25
-"""Clusters that are loaded at once."""
+"""Number of clusters loaded at once."""
 CROPPED = 0.9
-"""An image that shows less than this share of another one's content shows a part of it."""
+"""An image that shows less than this share of another one's content shows only a part of it."""
 CROP_RESOLUTION, MARGIN_RESOLUTION = 0.6, 0.95
 BORDERED = 0.97
-"""Below this share of its own area in common, an image has something around it."""
+"""If an image shares less than this share of its own area, it has something around it."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """The ids of a cluster, ascending. ``confidence``: of its weakest necessary link."""
+    """The ids of a cluster, ascending. ``confidence``: that of its weakest necessary link."""
 
     ids: tuple[int, ...]
     confidence: float
@@ -41,8 +41,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Link:
-    """How one image shows another: ``shared`` is the share of the other one that it shows,
-    ``own`` the share of itself in which it does, both 0..1; None as in ``DuplicatePair``."""
+    """How one image shows another: ``shared`` is the share of the other image that it shows,
+    ``own`` the share of itself that shows it. Both are 0..1, or None as in ``DuplicatePair``."""
 
     other: int
     confidence: float
@@ -57,7 +57,8 @@ class Link:
 class Member:
     """An image of a cluster. ``content``: the share of its area within plain margins.
 
-    ``link``: to the best one, or if ``chained`` its strongest one to another member.
+    ``link``: the link to the best image or, if ``chained``, the strongest link to another
+    member.
     """
 
     image: Image
@@ -68,7 +69,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Cluster:
-    """``members``: the best one, those linked to it, most certain first, then chained ones."""
+    """``members``: first the best, then those linked to it, most certain first, then chained."""
 
     id: int
     members: Sequence[Member]
@@ -80,14 +81,14 @@ class Cluster:
 
 
 def live_pairs() -> QuerySet[DuplicatePair]:
-    """Pairs of ready images that nobody called different."""
+    """Return the pairs of ready images that nobody marked as different."""
     other = NotDuplicate.objects.filter(group=OuterRef("group"), image=OuterRef(OuterRef("b")))
     apart = NotDuplicate.objects.filter(
         Exists(other.filter(together=False)) | (Q(together=False) & Exists(other)),
         image=OuterRef("a"),
     )
-    # Subqueries of one value, which the planner cannot turn into joins: before the tables are
-    # analysed it would join by status, every ready image for each pair.
+    # Subqueries of one value, which the planner cannot turn into joins. Before the tables are
+    # analysed, it would join by status: every ready image for each pair.
     states = {
         f"{end}_status": Subquery(Image.objects.filter(pk=OuterRef(end)).values("status"))
         for end in ("a", "b")
@@ -97,7 +98,7 @@ def live_pairs() -> QuerySet[DuplicatePair]:
 
 
 def find_groups(*, largest_first: bool = False) -> list[Group]:
-    """All clusters, the most certain first, or the largest; then by the oldest member."""
+    """Return all clusters, the most certain (or the largest) first, then by the oldest member."""
     parents: dict[int, int] = {}
     weakest: dict[int, float] = {}
 
@@ -107,7 +108,7 @@ def find_groups(*, largest_first: bool = False) -> list[Group]:
             image = parents[image]
         return image
 
-    # The most certain first, so that the last pair that joins two parts is the weakest one needed.
+    # Strongest first, so that the last pair that joins two parts is the weakest necessary one.
     strongest_first = live_pairs().order_by("-confidence", "a", "b")
     for a, b, confidence in strongest_first.values_list("a", "b", "confidence"):
         one, other = sorted((root(a), root(b)))
@@ -124,7 +125,7 @@ def find_groups(*, largest_first: bool = False) -> list[Group]:
 
 
 def members_with(image_id: int) -> set[int]:
-    """The ids of the cluster that an image is in, its own included."""
+    """Return the ids of the cluster that contains an image, including its own id."""
     known = frontier = {image_id}
     while frontier:
         linked = live_pairs().filter(Q(a__in=frontier) | Q(b__in=frontier))
@@ -135,7 +136,7 @@ def members_with(image_id: int) -> set[int]:
 
 
 def all_clusters() -> Iterator[Cluster]:
-    """Every cluster, the most certain first, a few loaded at a time."""
+    """Yield all clusters, the most certain first. A few are loaded at a time."""
     found = find_groups()
     for start in range(0, len(found), LOADED_AT_ONCE):
         yield from load_clusters(found[start : start + LOADED_AT_ONCE])
@@ -146,11 +147,11 @@ def load_clusters(
     keep: Mapping[int, int] | None = None,
     images: QuerySet[Image] | None = None,
 ) -> list[Cluster]:
-    """The clusters with images and links. ``keep``: cluster id → another one to take as best.
-    ``images``: those to load, all by default, with what a page wants to know of each.
+    """Load the images and links of clusters. ``keep``: cluster id → image to use as the best one.
 
-    A cluster's id is that of its oldest member. One of which members have gone is smaller than
-    its group; one of which a single member is left is left out.
+    ``images``: the queryset to load from, for annotations; all images by default. A cluster's id
+    is that of its oldest member. Members that have gone are left out, and so are clusters with
+    only one member left.
     """
     ids = [image for group in found for image in group.ids]
     loaded = (Image.objects.all() if images is None else images).filter(status=Status.READY)
@@ -176,7 +177,7 @@ def load_clusters(
 
 
 def _forth(pair: DuplicatePair) -> Link:
-    """How ``b`` shows ``a``."""
+    """Return how ``b`` shows ``a``."""
     return Link(
         pair.a_id,
         pair.confidence,
@@ -189,7 +190,7 @@ def _forth(pair: DuplicatePair) -> Link:
 
 
 def _back(pair: DuplicatePair) -> Link:
-    """How ``a`` shows ``b``: the same undone."""
+    """Return how ``a`` shows ``b``: the inverse transformation."""
     scale = None if pair.scale is None else 1.0 / pair.scale
     rotation = pair.rotation
     if rotation is not None and not pair.mirrored:
@@ -200,13 +201,13 @@ def _back(pair: DuplicatePair) -> Link:
 
 
 def _best(members: Mapping[int, Member], links: Mapping[int, Sequence[Link]]) -> int:
-    """The rule of this module's head."""
+    """Return the best image by the rule in the module's docstring."""
 
     def rank(member: Member) -> tuple[bool, float, int, object, int]:
         image = member.image
         known = [link for link in links[image.pk] if link.other in members]
         ranks_behind = any(_ranks_behind(member, members[link.other], link) for link in known)
-        # Rounded, as geometry is exact to a few pixels only.
+        # Rounded, because geometry is exact to a few pixels only.
         common = max((round(link.own, 2) for link in known if link.own is not None), default=1.0)
         pixels = image.width * image.height * common
         return ranks_behind, -pixels, -image.bytes, image.created_at, image.pk
@@ -218,7 +219,7 @@ def _ranks_behind(member: Member, other: Member, link: Link) -> bool:
     if link.shared is None or link.own is None or link.scale is None:
         return False
     resolution = 1.0 / link.scale
-    # Within the margins: does it show all of the other image, or a part?
+    # Within the margins: does it show the whole other image, or a part?
     shown, own = min(1.0, link.shared / other.content), min(1.0, link.own / member.content)
     if shown < CROPPED * own:
         return resolution >= CROP_RESOLUTION

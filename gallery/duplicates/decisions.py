@@ -1,6 +1,6 @@
-"""Decisions about a cluster of duplicates: delete or merge its copies, or call them different.
+"""Decisions about a cluster of duplicates: delete or merge copies, or mark them as different.
 
-Each decision is one transaction, and is refused if the cluster has changed since it was shown.
+Each decision is one transaction. It is refused if the cluster has changed since it was shown.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from gallery.shared.errors import Conflict
 from gallery.shared.locking import locked
 
 MERGED = "merged"
-"""Key of a kept image's meta: a list of what the images merged into it were, each an object of
-id, data_id, url, remark, meta and md5."""
+"""Key in a kept image's meta: a list of the images merged into it, each an object with id, data_id,
+url, remark, meta and md5."""
 
 
 @transaction.atomic
 def delete_copies(*, keep: int, copies: Iterable[int], by: str, reason: str = "") -> int:
-    """Delete copies of an image for good. Answers how many. Raises ``Conflict``, ``Withheld``."""
+    """Delete copies of an image for good. Return how many. Raises ``Conflict``, ``Withheld``."""
     _, rows = _locked(keep, copies)
     return _delete(rows, by, reason)
 
 
 @transaction.atomic
 def merge_copies(*, keep: int, copies: Iterable[int], by: str, reason: str = "") -> int:
-    """Note in the kept image's meta what its copies were, then delete them for good.
+    """Store the copies' data in the kept image's meta, then delete them for good. Return how many.
 
-    Answers how many. Entries of earlier merges into a copy are kept too. Raises ``Conflict``, and
-    ``Withheld`` if a case needs one of the copies.
+    Entries of earlier merges into a copy are kept too. Raises ``Conflict``, and ``Withheld`` if
+    a copy is withheld.
     """
     kept, rows = _locked(keep, copies)
     meta = dict(kept.meta or {})
@@ -51,9 +51,9 @@ def merge_copies(*, keep: int, copies: Iterable[int], by: str, reason: str = "")
 
 @transaction.atomic
 def mark_not_duplicates(*, keep: int, copies: Iterable[int], by: str, reason: str = "") -> int:
-    """Store that ``copies`` are no duplicates of others in their cluster, whatever a search finds.
+    """Store that ``copies`` are no duplicates of others in their cluster. Return how many.
 
-    Answers how many there were. Raises ``Conflict``.
+    Later searches do not change this. Raises ``Conflict``.
     """
     kept, rows = _locked(keep, copies)
     apart = {row.pk for row in rows}
@@ -69,7 +69,7 @@ def mark_not_duplicates(*, keep: int, copies: Iterable[int], by: str, reason: st
 
 
 def _locked(keep: int, copies: Iterable[int]) -> tuple[Image, list[Image]]:
-    """The image to keep and its copies, by id, still ready and still in one cluster."""
+    """Lock and return the image to keep and its copies: all ready, all in one cluster."""
     wanted = {keep, *copies}
     rows = {row.pk: row for row in locked(Image.objects.filter(pk__in=wanted))}
     if keep not in rows or wanted - members_with(keep):

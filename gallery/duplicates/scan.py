@@ -1,7 +1,7 @@
-"""The search for duplicates: processes search with each image, and pairs are stored here.
+"""Search for duplicates: processes search with each image, and this process stores the pairs.
 
 Each image is searched with once, among all others: a pair is found if either image finds the
-other. Results are committed in batches, so that an interrupted run can be resumed, and a later run
+other. Results are committed in batches. So an interrupted run can be resumed, and a later run
 searches with new images only.
 """
 
@@ -54,10 +54,11 @@ class ScanResult:
 
 
 def start_run(*, min_confidence: float | None, restart: bool) -> DuplicateRun:
-    """The run to resume, or a new one; ``restart`` deletes what was found before.
+    """Return the run to resume, or a new one. ``restart`` deletes the earlier results.
 
-    ``min_confidence`` None: that of the last run, or where ``auto`` is precise. Raises ``Conflict``
-    if the stored pairs were found with other rules, ``Unavailable`` without the copy model.
+    If ``min_confidence`` is None, that of the last run is used, or where ``auto`` is precise.
+    Raises ``Conflict`` if the stored pairs were found with other rules, ``Unavailable`` without
+    the copy model.
     """
     if reason := descriptors.why_unavailable("copy"):
         raise Unavailable(reason)
@@ -71,27 +72,27 @@ def start_run(*, min_confidence: float | None, restart: bool) -> DuplicateRun:
             chosen = precise if min_confidence is None else min_confidence
             return DuplicateRun.objects.create(min_confidence=chosen, rules=_rules())
         _check(run, min_confidence)
-        # An image that is released later is compared again: others may have been added meanwhile.
+        # Compare an image again after its release: others may have been added in the meantime.
         DuplicateScan.objects.exclude(image__in=Image.objects.ready()).delete()
     return run
 
 
 def unscanned_images() -> QuerySet[Image]:
-    """Images that can be compared and were not, the oldest first."""
+    """Return the images that can be compared and were not yet, the oldest first."""
     return _unscanned().filter(_described()).order_by("id")
 
 
 def undescribed() -> int:
-    """How many images must be described by ``copy`` before they can be compared."""
+    """Return how many images need the descriptor ``copy`` before they can be compared."""
     return _unscanned().exclude(_described()).count()
 
 
 def scan_images(
     run: DuplicateRun, ids: Sequence[int], *, workers: int
 ) -> Iterator[list[ScanResult]]:
-    """Compare these images and store the pairs, in a transaction for each yielded batch.
+    """Compare these images and store the pairs, one transaction per yielded batch.
 
-    Images deleted meanwhile are left out. Raises ``UserError`` when a process was killed.
+    Images deleted in the meantime are left out. Raises ``UserError`` if a process was killed.
     """
     batches = iter(
         ids[start : start + IMAGES_PER_BATCH] for start in range(0, len(ids), IMAGES_PER_BATCH)
@@ -151,13 +152,14 @@ def _pair(image_id: int, match: ImageMatch) -> dict[str, Any]:
         scale, rotation = found.scale, found.rotation
     else:
         shared = {"shared_a": found.query_area, "shared_b": found.candidate_area}
-        # Turned and then mirrored is undone by the same; turned alone by turning back.
+        # The inverse of rotate-then-mirror is itself; the inverse of a rotation is the opposite
+        # one.
         scale, rotation = 1.0 / found.scale, found.rotation * (1 if found.mirrored else -1)
     return columns | shared | {"scale": scale, "rotation": rotation, "mirrored": found.mirrored}
 
 
 def _content(image: Image) -> float:
-    """The share of the area within plain margins, from the thumbnail; 1 if it has none."""
+    """Return the share of the thumbnail's area within plain margins; 1 without a thumbnail."""
     rgb = thumbnail_rgb(image)
     box = None if rgb is None else trim(rgb)
     if rgb is None or box is None:
@@ -199,7 +201,7 @@ def _described() -> Exists:
 
 
 def _rules() -> str:
-    """Identifies the compared vectors and the calibration of confidence."""
+    """Return an id of the compared vectors and of the calibration of confidence."""
     return f"{COPY_VERSION} {zlib.crc32(confidence.PARAMETERS.read_bytes()):08x}"
 
 

@@ -12,7 +12,7 @@ from gallery.items.processes import obey_parent
 
 
 def start_pool(workers: int) -> ProcessPoolExecutor:
-    """Worker processes on the same database; they stop when this process stops or is killed."""
+    """Return worker processes on the same database. They stop when this process ends."""
     return ProcessPoolExecutor(
         workers,
         multiprocessing.get_context("spawn"),

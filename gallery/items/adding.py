@@ -1,4 +1,4 @@
-"""Adding pictures: receive or fetch, check, hash; store row, file and task in one transaction."""
+"""Add images: receive or fetch, check, hash; store row, file and task in one transaction."""
 
 from __future__ import annotations
 
@@ -48,18 +48,16 @@ def add_image(
     refuse_flat: bool = False,
     **fields: Unpack[ItemFields],
 ) -> Image:
-    """Add one picture from ``url``, or from ``data`` (then ``url`` is only noted).
+    """Add one image from ``url``, or from ``data`` (then ``url`` is only stored).
 
-    ``fetched``: ``data`` was read from ``url``,
-    which ``KEEP_ORIGINALS`` distinguishes from an upload.
-
-    The row is ``pending`` and its description queued; with ``inline`` it is described by these
-    match types, as far as they are available, and published before this returns; other models are
-    queued. ``refuse_flat``: a picture without an imgsmlr pattern is refused and nothing stored
-    (the legacy API's rule).
+    ``fetched`` means that ``data`` was read from ``url``; ``KEEP_ORIGINALS`` treats that
+    differently from an upload. The new row is ``pending`` and its description is queued. With
+    ``inline``, these match types, if available, describe the image and it is published before
+    this returns; other models are queued. ``refuse_flat`` refuses an image without an imgsmlr
+    pattern and stores nothing (the legacy API's rule).
 
     Raises ``FetchFailed``, ``NotAnImage``, ``TooLarge``, ``FlatPicture``, and ``AlreadyStored``
-    for bytes that are here; a picture that had failed is tried again instead.
+    for bytes that are stored already. A failed image with the same bytes is tried again instead.
     """
     if data is None:
         fetched = True
@@ -89,10 +87,11 @@ def add_image(
 def add_batch(
     *, items: Sequence[Mapping[str, Any]], by: str, client: str = ""
 ) -> list[Image | UserError]:
-    """Add pictures by URL, fetched side by side; each succeeds or fails alone.
+    """Add images by URL and return an image or an error for each, in the order of ``items``.
 
-    ``items`` are keyword arguments of ``add_image``. Answers in their order. Pictures that are not
-    begun within ``MAX_BATCH_SECONDS`` are refused, so that slow hosts do not hold the request.
+    ``items`` are keyword arguments of ``add_image``. URLs are fetched in parallel. Images not
+    begun within ``MAX_BATCH_SECONDS`` are refused, so that slow hosts do not hold up the
+    request.
     """
     until = time.monotonic() + MAX_BATCH_SECONDS
 
@@ -112,7 +111,7 @@ def add_batch(
 
     outcomes: list[Image | UserError] = []
     with ThreadPoolExecutor(FETCH_THREADS) as pool:
-        # A few at a time: a pool that runs ahead would hold a whole batch of files in memory.
+        # Fetch a few at a time: a pool that runs ahead would hold a whole batch of files in memory.
         for start in range(0, len(items), FETCH_THREADS):
             some = items[start : start + FETCH_THREADS]
             if time.monotonic() > until:
@@ -135,7 +134,7 @@ def _describe(
 def _store(
     image: Image, data: bytes, description: Description | None, *, keep: bool, by: str
 ) -> Image:
-    """``keep``: the original is needed, by a worker or for good. Gates read it too."""
+    """``keep``: keep the original, for good or for a worker. Publishing gates need it too."""
     with file_storage.undo_files() as files, transaction.atomic(), batch_notifications():
         insert(image)
         if keep or settings.PUBLISHING_GATES:

@@ -1,7 +1,7 @@
-"""Computing descriptors that images lack, of newer code or models.
+"""Compute missing descriptors of images, for example after a change of model.
 
-A picture is read from its original, or fetched again from its URL, where nothing but the very
-same bytes (SHA-256) is accepted; an image whose URL holds something else now is stale.
+An image is read from its original, or fetched again from its URL. Fetched bytes must have the
+same SHA-256; if they differ, the image is marked as stale.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ GONE_STATUSES = frozenset({404, 410})
 
 @dataclass(frozen=True)
 class Missing:
-    """How many images lack what. ``links``: those that must be fetched again."""
+    """Numbers of images without a current descriptor. ``links``: those that must be fetched."""
 
     by_version: dict[str, int]
     images: int
@@ -42,7 +42,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class BackfillOutcome:
-    """``failed`` may succeed another time. ``stale``: the picture cannot be had any more."""
+    """``failed`` may succeed in a later run. ``stale``: the original bytes are not available."""
 
     image_id: int
     kind: Literal["filled", "stale", "failed"]
@@ -50,7 +50,6 @@ class BackfillOutcome:
 
 
 def count_missing() -> Missing:
-    """Count, and change nothing."""
     lacking = _lacking(_current())
     return Missing(
         {kind.version: _lacking([kind]).count() for kind in _one_each(_current())},
@@ -60,9 +59,9 @@ def count_missing() -> Missing:
 
 
 def fill_missing() -> Iterator[BackfillOutcome]:
-    """Describe every image that lacks a current descriptor, oldest first, in batches.
+    """Describe every image that lacks a current descriptor, oldest first.
 
-    Each batch is committed, so that the next run resumes an interrupted one.
+    Each batch is committed, so the next run resumes an interrupted one.
     """
     kinds = _current()
     last = 0
@@ -72,10 +71,9 @@ def fill_missing() -> Iterator[BackfillOutcome]:
 
 
 def switch_clip(*, anyway: bool = False) -> str | None:
-    """Let searches read the configured CLIP model if they read another one.
+    """Make searches use the configured CLIP model. Return its version, or None if nothing changed.
 
-    Answers the version they read from now on, None if nothing changed. Unless ``anyway``, only
-    when no image lacks its vector but stale ones; raises ``UserError`` otherwise.
+    Raises ``UserError`` while images other than stale ones lack its vector, unless ``anyway``.
     """
     if not descriptors.available("clip"):
         return None
@@ -94,7 +92,6 @@ def switch_clip(*, anyway: bool = False) -> str | None:
 
 
 def _current() -> list[Descriptor]:
-    """The descriptors every image should have; those of models only where they are set up."""
     return [descriptors.get(name) for name in descriptors.available_names()]
 
 
@@ -103,7 +100,7 @@ def _one_each(kinds: Sequence[Descriptor]) -> list[Descriptor]:
 
 
 def _lacking(kinds: Sequence[Descriptor]) -> QuerySet[Image]:
-    """Described images without a row of one of the versions."""
+    """Return the published images without a row of at least one of the versions."""
     lacks = Q()
     for kind in _one_each(kinds):
         rows = ImageFingerprint.objects.filter(
@@ -139,7 +136,7 @@ def _fill(images: Sequence[Image], kinds: Sequence[Descriptor]) -> list[Backfill
 def _describe(
     readable: Sequence[tuple[Image, Picture]], kinds: Sequence[Descriptor]
 ) -> dict[int, dict[str, Columns]]:
-    """What each image lacks, by version."""
+    """Compute the missing columns of each image. Return image id → version → columns."""
     stored = set(
         ImageFingerprint.objects.filter(
             item__in=[image.pk for image, _ in readable], view="full"
@@ -156,7 +153,7 @@ def _describe(
 
 
 def read_again(image: Image) -> bytes | BackfillOutcome:
-    """The bytes that were added. Runs in a thread and touches no row."""
+    """Return the bytes that were added. Runs in a thread and does not use the database."""
     if image.original:
         try:
             return file_storage.read_original(image)

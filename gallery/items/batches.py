@@ -1,4 +1,4 @@
-"""Quarantining and releasing many items as one batch, which can be undone as a whole."""
+"""Quarantine or release many items as one batch, which can be undone as a whole."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from gallery.shared.errors import Conflict, NotFound, UserError
 from gallery.shared.locking import locked
 
 OPPOSITE: Final = {Status.QUARANTINED: Status.READY, Status.READY: Status.QUARANTINED}
-"""What an item must be to become the other."""
+"""New status → the status that an item must have before."""
 
 
 @dataclass(frozen=True)
 class UndoPlan:
-    """The items ``ids`` get the status ``back`` again. The others keep theirs.
+    """What undoing a batch does: the items ``ids`` get the status ``back`` again.
 
-    ``changed``: why → items that something else has happened to since. ``withheld``: items that
-    must not be released.
+    ``changed``: reason → items that were changed or deleted since. ``withheld``: items that must
+    not be released.
     """
 
     back: Status
@@ -42,9 +42,9 @@ class UndoPlan:
 def move(
     *, to: Status, items: QuerySet[Any], by: str, reason: str, override: bool = False
 ) -> ItemBatch:
-    """Quarantine (``to``) what is ready, or release what is quarantined, of ``items``.
+    """Quarantine the ready ones of ``items``, or release the quarantined ones, depending on ``to``.
 
-    Raises ``Withheld`` as releasing does.
+    Raises ``Withheld`` if an item must not be released.
     """
     kind = kind_of(items.model)
     ids = [row.pk for row in locked(items.filter(status=OPPOSITE[to]).only("pk"), no_key=True)]
@@ -55,9 +55,10 @@ def move(
 
 @transaction.atomic
 def undo(*, kind: ItemKind, batch_id: int, by: str, reason: str) -> UndoPlan:
-    """Put back what a batch moved and nobody has moved since.
+    """Restore the status of the batch's items that nobody has changed since.
 
-    Raises ``NotFound``, and ``Conflict`` if it was undone already or nothing is left to undo.
+    Raises ``NotFound``, and ``Conflict`` if the batch was undone already or nothing is left to
+    undo.
     """
     if not reason:
         raise UserError("Give a reason for undoing it.", field="reason")
@@ -77,7 +78,7 @@ def undo(*, kind: ItemKind, batch_id: int, by: str, reason: str) -> UndoPlan:
 
 
 def plan_undo(kind: ItemKind, batch: ItemBatch) -> UndoPlan:
-    """What ``undo`` would do at this moment."""
+    """Return what ``undo`` would do now."""
     return _plan(kind, batch, kind.rows(batch.ids).only("pk", "status").order_by("pk"))
 
 

@@ -1,4 +1,4 @@
-"""Changing items that are stored: texts, quarantine and release, deleting."""
+"""Change stored items: edit fields, quarantine, release, delete."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def update_item(*, model: type[ItemT], item_id: int, fields: Mapping[str, Any], 
 def delete_items(
     *, items: QuerySet[ItemT], by: str, reason: str = "", override: bool = False
 ) -> int:
-    """Delete rows, vectors and files for good, also while they are described. Answers how many.
+    """Delete rows, vectors and files for good, even of pending items. Return how many.
 
-    ``override``: also items that are withheld, with a reason. Raises ``Withheld``, and then
-    deletes none.
+    ``override`` deletes withheld items too and needs a reason. Without it, raises ``Withheld``
+    and deletes nothing if any item is withheld.
     """
     rows = locked(items)
     retention.check(items.model, rows, Act.DELETE, by=by, reason=reason, override=override)
@@ -61,7 +61,7 @@ def delete_items(
 def quarantine_items(
     *, items: QuerySet[ItemT], by: str, reason: str = "", batch: int | None = None
 ) -> int:
-    """Take ready items out of every search. Answers how many."""
+    """Hide ready items from all searches. Return how many."""
     rows = locked(items.filter(status=Status.READY), no_key=True)
     return _move(items.model, rows, Status.QUARANTINED, "quarantined", by, reason, batch)
 
@@ -76,10 +76,10 @@ def release_items(
     override: bool = False,
     batch: int | None = None,
 ) -> int:
-    """Let quarantined items be found again. Answers how many.
+    """Make quarantined items searchable again. Return how many.
 
-    ``override``: also items that are withheld, with a reason. Raises ``Withheld``, and then
-    releases none.
+    ``override`` releases withheld items too and needs a reason. Without it, raises ``Withheld``
+    and releases nothing if any item is withheld.
     """
     rows = locked(items.filter(status=Status.QUARANTINED), no_key=True)
     retention.check(items.model, rows, Act.RELEASE, by=by, reason=reason, override=override)
@@ -98,7 +98,7 @@ def _move(
     for item in rows:
         before, lease = item.status, item.claimed_until
         item.move_to(status)
-        # A worker may be indexing it anew at this moment.
+        # Keep the lease: a worker may be reindexing the item now.
         item.claimed_until = lease
         if status == Status.READY:
             forget_original(item)

@@ -1,4 +1,4 @@
-"""Settings turned into the arguments that pure modules take."""
+"""Turn settings into arguments for modules that do not use Django."""
 
 from __future__ import annotations
 

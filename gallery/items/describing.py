@@ -1,8 +1,8 @@
-"""Describing images: claim, decode, compute vectors, store, publish.
+"""Describe images: claim, decode, compute vectors, store, publish.
 
-When a worker dies, another one takes its task. So an image is claimed by a lease and its attempt
-committed before its bytes are read; an image that was claimed before is described alone, so that
-a picture that kills workers fails without its neighbours.
+If a worker dies, another one takes its task. So a worker first leases an image and commits the
+attempt, then reads its bytes. An image that was tried before is described alone, so that a
+picture that kills workers does not make others fail.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ logger = logging.getLogger(__name__)
 
 
 def enqueue(ids: Sequence[int]) -> None:
-    """Queue the description of pending images, in this transaction; a task for each batch."""
+    """Queue the description of pending images in this transaction, one task for each batch."""
     for start in range(0, len(ids), IMAGES_PER_TASK):
         async_task("gallery.tasks.describe_images", list(ids[start : start + IMAGES_PER_TASK]))
 
 
 def describe_images(ids: Sequence[int]) -> int:
-    """Describe these images and whatever else is waiting. Answers how many became visible.
+    """Describe waiting images (not only ``ids``). Return how many became ready.
 
-    Safe to run twice and in parallel. Never raises for a bad picture: that image fails, with the
-    reason. Stops long before the task's time limit; other images have tasks of their own.
+    Safe to run twice and in parallel. A bad picture raises nothing: its image fails, with the
+    reason. Stops long before the task's time limit; the other images have their own tasks.
     """
     done = 0
     until = time.monotonic() + settings.TASK_TIMEOUT / 8
@@ -65,9 +65,9 @@ def describe_images(ids: Sequence[int]) -> int:
 @transaction.atomic
 @batch_notifications()
 def describe_again(*, items: QuerySet[Image], by: str) -> int:
-    """Try failed images again. Answers how many were queued.
+    """Queue failed images again. Return how many.
 
-    An image whose original was not kept cannot be read again and is left as it is.
+    Images without a stored original cannot be read again and are skipped.
     """
     rows = locked(items.filter(status=Status.FAILED).exclude(original=""), no_key=True)
     for image in rows:
@@ -80,13 +80,12 @@ def describe_again(*, items: QuerySet[Image], by: str) -> int:
 
 
 def _claim(condition: Q, count: int) -> list[Image]:
-    """Lease up to ``count`` waiting images and count the attempt, committed before any decoding."""
     due = Image.objects.describable().filter(condition).order_by("id")
     return leases.take(due, timedelta(seconds=settings.TASK_TIMEOUT * 2), count=count)
 
 
 def _describe_claimed(images: Sequence[Image]) -> int:
-    """One picture at a time: sixteen large ones at once would fill the memory."""
+    """Describe the images one by one: sixteen large ones at once would fill the memory."""
     kinds = [descriptors.get(name) for name in descriptors.PIXELS]
     descriptions = {}
     for image in images:
@@ -107,9 +106,9 @@ def _describe_claimed(images: Sequence[Image]) -> int:
 
 
 def _finish(descriptions: Mapping[int, Description]) -> int:
-    """Store and publish a batch in one transaction.
+    """Store and publish a batch in one transaction. Return how many images are ready.
 
-    Images that were deleted or finished meanwhile are left alone. Answers how many are ready.
+    Skips images that were deleted or finished in the meantime.
     """
     with file_storage.undo_files() as files, transaction.atomic(), batch_notifications():
         images = list(
@@ -129,7 +128,7 @@ def _finish(descriptions: Mapping[int, Description]) -> int:
 def complete(
     image: Image, description: Description, files: file_storage.undo_files, *, by: str
 ) -> None:
-    """Store a description and publish. In a transaction, with the image's row locked."""
+    """Store a description and publish the image. The caller has locked the row in a transaction."""
     versions.note(description.columns)
     store_fingerprints(image.pk, description.columns)
     store_other_views(image.pk, description.further)
@@ -142,7 +141,7 @@ def _complete_row(
 ) -> None:
     image.thumbnail = files.add(file_storage.save_thumbnail(image.sha256, description.thumbnail))
     original = image.original.name
-    # Without its original an image that still lacks a model's vector could never get one.
+    # Keep the original while a model's vector is missing: it is computed from the original.
     spare = not image.keep_original and not embedding.missing_models(description.columns)
     publish(image, by=by, spare=spare)
     if not image.original:

@@ -1,7 +1,7 @@
-"""Vectors of models: made by workers once an image is published, or for a whole gallery.
+"""Compute the vectors of models, in workers after publishing or for a whole gallery.
 
-Each match type with a model has its own tasks: torch, which CLIP needs, is loaded by the embed
-cluster alone.
+Each match type with a model has its own tasks: CLIP needs torch, which only the embed cluster
+loads.
 """
 
 from __future__ import annotations
@@ -26,17 +26,16 @@ from gallery.shared.errors import UserError
 
 IMAGES_PER_BATCH = 16
 CLUSTERS = {"copy": None, "clip": "embed"}
-"""Match type → the cluster that runs its model; None is the light one."""
+"""Match type → the worker cluster that runs its model; None is the light cluster."""
 logger = logging.getLogger(__name__)
 
 
 def configured_models() -> list[str]:
-    """The match types whose models are set up here."""
     return [name for name in descriptors.MODELS if descriptors.available(name)]
 
 
 def missing_models(columns: ColumnsByVersion) -> list[str]:
-    """Those of ``configured_models`` that an image with these columns still lacks."""
+    """Return the configured models for which these columns hold no vector."""
     return [
         name
         for name in configured_models()
@@ -45,7 +44,7 @@ def missing_models(columns: ColumnsByVersion) -> list[str]:
 
 
 def enqueue(ids: Sequence[int], match_types: Sequence[str]) -> None:
-    """Queue, in this transaction, the description of published images by these models."""
+    """Queue the description of published images by these models in this transaction."""
     for name in match_types if ids else []:
         for start in range(0, len(ids), IMAGES_PER_BATCH):
             some = list(ids[start : start + IMAGES_PER_BATCH])
@@ -53,11 +52,10 @@ def enqueue(ids: Sequence[int], match_types: Sequence[str]) -> None:
 
 
 def embed_images(ids: Sequence[int], match_type: str) -> int:
-    """Store the vectors that images lack, of each model of a match type (``versions.written``).
+    """Store the missing vectors of each model of a match type. Return how many images were read.
 
-    Answers how many images were read. Does nothing where the match type is not available:
-    ``describe_missing`` fills the gap once it is. Images whose original is gone are left to it
-    too.
+    Does nothing if the match type is not available, and skips images without an original:
+    ``describe_missing`` adds those vectors later.
     """
     models = versions.written(match_type)
     rows = list(
@@ -74,7 +72,7 @@ def embed_images(ids: Sequence[int], match_type: str) -> int:
 
 
 def _complete(models: Sequence[Descriptor]) -> QuerySet[Any, Any]:
-    """Images, as ``item``, that every one of these models has described."""
+    """Return the ids, as ``item``, of images that all these models have described."""
     return (
         ImageFingerprint.objects.filter(
             view="full", version__in=[model.version for model in models]
@@ -105,8 +103,7 @@ def _embed(images: Sequence[Image], models: Sequence[Descriptor]) -> int:
 
 
 def finish(image_id: int, columns: ColumnsByVersion) -> None:
-    """Store the vectors, then delete an original that is not to be kept. A quarantined image keeps
-    its original, for moderators."""
+    """Store the vectors, then delete an unneeded original, unless the image is quarantined."""
     versions.note(columns)
     with transaction.atomic():
         image = Image.objects.select_for_update().filter(pk=image_id).first()
@@ -119,6 +116,6 @@ def finish(image_id: int, columns: ColumnsByVersion) -> None:
 
 
 def is_described(image: Image) -> bool:
-    """Whether every configured model has described the image."""
+    """Return whether every configured model has described the image."""
     models = [model for name in configured_models() for model in versions.written(name)]
     return not models or _complete(models).filter(item=image.pk).exists()

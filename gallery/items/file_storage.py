@@ -1,7 +1,7 @@
-"""Files of an item: originals, and thumbnails that we encode.
+"""Store an item's files: the original, and the thumbnail that we encode.
 
-Names end in a random token, so that deleting one row's file can never take the file of a row
-that was added again a moment later.
+File names end in a random token. So deleting a row's file never deletes the file of the same
+picture if it was added again.
 """
 
 from __future__ import annotations
@@ -23,24 +23,22 @@ from gallery.shared.errors import UserError
 
 
 def save_original(sha256: str, data: bytes) -> str:
-    """Keep the bytes as they came. Answers the storage name."""
     return _save(f"originals/{sha256[:2]}/{sha256}-{secrets.token_hex(4)}", data)
 
 
 def read_original(image: Image) -> bytes:
-    """The bytes as they came. Raises ``FileNotFoundError``."""
+    """Return the unchanged bytes. Raises ``FileNotFoundError``."""
     with default_storage.open(image.original.name or "") as stream:
         content: bytes = stream.read()
     return content
 
 
 def save_thumbnail(sha256: str, jpeg: bytes) -> str:
-    """Keep a small picture. Answers the storage name."""
     return _save(f"thumbnails/{sha256[:2]}/{sha256}-{secrets.token_hex(4)}.jpg", jpeg)
 
 
 def thumbnail_rgb(image: Image) -> Pixels | None:
-    """The pixels of a stored image's thumbnail; None if it has none."""
+    """Return the thumbnail's pixels, or None if the image has none."""
     try:
         with image.thumbnail.open() as stream:
             return decoding.decode(stream.read(), conf.limits()).rgb
@@ -55,7 +53,7 @@ def delete_after_commit(names: Iterable[str | None]) -> None:
 
 
 class undo_files:
-    """Context manager: files saved inside are deleted again if the block fails."""
+    """Context manager that deletes the added files if the block fails."""
 
     def __init__(self) -> None:
         self._names: list[str] = []
@@ -73,7 +71,6 @@ class undo_files:
 
 
 def file_names(item: Item) -> list[str]:
-    """The storage names of all files of an item."""
     columns = [field for field in item._meta.fields if isinstance(field, FileField)]
     return [name for column in columns if (name := getattr(item, column.attname).name)]
 

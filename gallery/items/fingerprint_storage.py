@@ -1,4 +1,4 @@
-"""Descriptors' columns into rows: one fingerprint for each version and view, with its detail."""
+"""Store descriptors' columns as rows: one fingerprint per version and view, with its detail."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from gallery.items.vectors import encode
 from gallery.shared.binary_copy import write_rows
 
 DETAILS = ("pattern", "local_features")
-"""Columns of ``ImageDetail``; a version writes one of them at most."""
+"""Columns of ``ImageDetail``. A version writes at most one of them."""
 
 
 def store_fingerprints(image_id: int, columns: ColumnsByVersion, view: str = "full") -> None:
-    """Insert one fingerprint row per version, with its detail; rows that exist stay as they are."""
+    """Insert one fingerprint row per version, with its detail. Existing rows stay unchanged."""
     store_many({image_id: columns}, view)
 
 
 def store_other_views(image_id: int, further: Mapping[str, ColumnsByVersion]) -> None:
-    """The same of what else a file shows, by view."""
+    """Store the fingerprints of a file's other views: view → columns by version."""
     for view, columns in further.items():
         store_fingerprints(image_id, columns, view)
 
 
 def store_many(columns: Mapping[int, ColumnsByVersion], view: str = "full") -> None:
-    """The same for several images, by their ids: one statement for each version.
+    """Store the fingerprints of several images (id → columns), one statement per version.
 
-    A version that had nothing to say about a picture has a row too, which says that it was asked.
+    A version that found nothing in a picture gets a row too, to record that it ran.
     """
     versions = {version for by_version in columns.values() for version in by_version}
     for version in sorted(versions):
@@ -41,7 +41,7 @@ def store_many(columns: Mapping[int, ColumnsByVersion], view: str = "full") -> N
 
 
 def _store_version(rows: Mapping[int, Columns], version: str, view: str) -> None:
-    # Column names are our descriptors' own, never a caller's.
+    # Column names come from our descriptors, never from a caller.
     names = sorted({name for values in rows.values() for name in values} - {*DETAILS})
     into = ", ".join(["item_id", "view", "version", *names])
     row = f"(%s, %s, %s{', %s' * len(names)})"

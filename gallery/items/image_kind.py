@@ -1,4 +1,4 @@
-"""What is true of images alone, for code that handles any item."""
+"""The ``ItemKind`` of images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gallery.items.models import DuplicatePair, Image
 
 
 def _lock_pairs(ids: Sequence[int]) -> None:
-    """A pair is of two images, which two people may delete at once."""
+    """Lock the images' duplicate pairs: two users may delete both images of a pair at once."""
     pairs = DuplicatePair.objects.filter(Q(a__in=ids) | Q(b__in=ids))
     list(pairs.order_by("pk").select_for_update().values_list("pk"))
 

@@ -1,4 +1,4 @@
-"""Reading what a bulk import adds: a directory, a CSV file, or a list of links."""
+"""Read the sources of a bulk import: a directory, a CSV file, or a list of links."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ MAX_FIELD = 1_000_000
 
 @dataclass(frozen=True)
 class Source:
-    """One item to add. ``place`` is a file or a link; ``problem`` why it cannot be added.
+    """One item to add. ``place`` is a file or a link. ``problem`` says why it cannot be added.
 
-    ``found``: it was found in a directory, where files of other types are skipped.
+    ``found``: it comes from a directory, where files of other types are skipped.
     """
 
     name: str
@@ -34,15 +34,15 @@ class Source:
 
 
 def read_sources(target: Path, *, prefix: str = "", remark: str | None = None) -> Iterator[Source]:
-    """The pictures that ``target`` names, in a stable order.
+    """Yield the pictures in ``target``, in a stable order.
 
-    A directory is walked, and each file's data_id is its path inside. A ``.csv`` file has a
-    header with ``file`` or ``url`` and, if wanted, ``data_id``, ``remark`` and ``meta`` (JSON);
-    files are relative to it. Any other file is read as a list of links, one a line, ``#``
-    beginning a comment. ``prefix`` goes before each data_id and stands for one that is missing;
-    ``remark`` is for those without their own.
+    In a directory, each file's data_id is its relative path. A ``.csv`` file has a header with
+    ``file`` or ``url`` and optionally ``data_id``, ``remark`` and ``meta`` (JSON); file paths
+    are relative to the CSV file. Any other file is a list of links, one per line; ``#`` starts a
+    comment. ``prefix`` is put before each data_id, and replaces a missing one. ``remark`` is the
+    default remark.
 
-    Raises ``UserError`` when the target as a whole cannot be read.
+    Raises ``UserError`` if the target as a whole cannot be read.
     """
     if target.is_dir():
         rows = _in_directory(target)
@@ -123,7 +123,7 @@ def _completed(source: Source, prefix: str, remark: str | None) -> Source:
 
 
 def _problem(name: str, value: Any) -> str:
-    """Why PostgreSQL could not store the value, or an empty text."""
+    """Return why PostgreSQL could not store the value, or ""."""
     text = orjson.dumps(value).decode() if isinstance(value, dict) else value or ""
     longest = getattr(Image._meta.get_field(name), "max_length", None)
     if longest and len(text) > longest:

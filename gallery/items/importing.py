@@ -1,7 +1,7 @@
-"""Adding many pictures: prepared by a pool of processes, stored here in batches.
+"""Import many pictures: a pool of processes prepares them, this process stores them in batches.
 
-The processes are spawned, not forked: they inherit no database connection. If a picture kills its
-process, its batch is tried again one by one, so that it fails alone.
+The processes are spawned, not forked, so they inherit no database connection. If a picture kills
+its process, the batch is tried again one by one, and only that picture fails.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from gallery.items.signals import batch_notifications, notify_changed
 
 IMAGES_PER_BATCH = 32
 HEAD_BYTES = 4096
-"""Bytes that tell a picture from another file."""
+"""Number of bytes needed to recognise a picture."""
 ANALYZE_FROM = 1000
-"""Images added from which on the planner's statistics are renewed at once."""
+"""After this many new images, the planner's statistics are updated at once."""
 KILLED_PROCESS = "Describing this picture ended its process. Re-encode the file and add it again."
 
 
@@ -59,16 +59,16 @@ class ImportOutcome:
 def import_images(
     *, sources: Iterable[Source], by: str, workers: int, embed: bool = False
 ) -> Iterator[ImportOutcome]:
-    """Add pictures, a transaction for each batch; nothing about one picture stops the rest.
+    """Add pictures, one transaction per batch. A picture that fails does not stop the others.
 
-    What is stored already is skipped: a link by its text, before it is fetched, everything else by
-    its md5. So an interrupted import is resumed by running it again. ``embed`` runs the models
-    here, instead of leaving them to the workers.
+    Stored pictures are skipped: a link by its text, before it is fetched, and any other by its
+    md5. So an interrupted import is resumed by running it again. ``embed`` runs the models here
+    instead of in the workers.
     """
     waiting: deque[tuple[list[Source], Future[list[Prepared | str]]]] = deque()
     added = 0
     rest = iter(sources)
-    # torch, which CLIP needs, is not for several processes at once.
+    # CLIP needs torch, which several processes should not load at once.
     also = ["copy"] if embed and descriptors.available("copy") else []
     with _Pool(workers, (*descriptors.PIXELS, *also)) as pool:
         while True:
@@ -90,7 +90,7 @@ def import_images(
 
 
 class _Pool:
-    """Processes that prepare pictures; started when there is something to do."""
+    """Processes that prepare pictures. They start with the first batch."""
 
     def __init__(self, workers: int, match_types: tuple[str, ...]) -> None:
         self._workers = workers
@@ -115,7 +115,7 @@ class _Pool:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     def submit(self, places: Sequence[Path | str]) -> Future[list[Prepared | str]]:
-        """Start preparing; in a new pool if a picture has killed a process of the last one."""
+        """Start preparing. Uses a new pool if a picture has killed a process of the last one."""
         if self._pool is not None:
             try:
                 return self._pool.submit(self._prepare, places)
@@ -132,7 +132,7 @@ class _Pool:
     def result(
         self, future: Future[list[Prepared | str]], places: Sequence[Path | str]
     ) -> list[Prepared | str]:
-        """The results for the places; one by one if a process died."""
+        """Return the results; if a process died, prepare the places again one by one."""
         try:
             return future.result()
         except BrokenProcessPool:
@@ -146,7 +146,7 @@ class _Pool:
 
 
 def _skip_known(batch: Sequence[Source]) -> tuple[list[Source], list[ImportOutcome]]:
-    """The sources to prepare, and the outcomes of the others."""
+    """Return the sources to prepare, and the outcomes of the others."""
     md5s: dict[str, Source] = {}
     todo, outcomes = [], []
     urls = [source.place for source in batch if isinstance(source.place, str)]
@@ -176,9 +176,9 @@ def _skip_known(batch: Sequence[Source]) -> tuple[list[Source], list[ImportOutco
 
 
 def _md5_of(source: Source, path: Path) -> str | ImportOutcome:
-    """The md5 of a file, or the outcome if it will not be added."""
+    """Return the md5 of a file, or the outcome if it will not be added."""
     try:
-        if source.found and not path.is_file():  # a pipe or a device would never end
+        if source.found and not path.is_file():  # reading a pipe or a device would never end
             return ImportOutcome(source, "skipped", "This is not a file.")
         with path.open("rb") as stream:
             if source.found and sniff(stream.read(HEAD_BYTES)) is None:
@@ -204,7 +204,6 @@ def _md5() -> hashlib._Hash:
 def _store(
     sources: Sequence[Source], prepared: Sequence[Prepared | str], *, by: str, embed: bool
 ) -> list[ImportOutcome]:
-    """Store, describe and publish a batch in one transaction."""
     outcomes: list[ImportOutcome] = []
     candidates: dict[str, tuple[Source, Image, Prepared]] = {}
     for source, result in zip(sources, prepared, strict=True):
@@ -254,12 +253,12 @@ def _image(source: Source, prepared: Prepared, by: str) -> Image:
 
 
 def _insert_all(images: Sequence[Image]) -> list[Image]:
-    """Insert the rows that are not here yet; answers which these were."""
+    """Insert the rows that are not stored yet, and return these."""
     try:
         with transaction.atomic():
             return Image.objects.bulk_create(images)
     except IntegrityError:
-        # One at least is here: added meanwhile, by another link, or it had failed before.
+        # At least one is stored: added in the meantime, under another link, or failed before.
         new = []
         for image in images:
             try:

@@ -1,4 +1,4 @@
-"""Inserting a row for bytes that may be stored already, or have failed before."""
+"""Insert a row for bytes that may be stored already or have failed before."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class AlreadyStored(Conflict):
 
 
 class ItemFields(TypedDict, total=False):
-    """What the sender of an item says of it. ``client``: ``Access.probes_as`` of the sender."""
+    """What the sender says about an item. ``client`` is the sender's ``Access.probes_as``."""
 
     data_id: str | None
     remark: str | None
@@ -47,29 +47,29 @@ def new_item(
     fetched: bool,
     **facts: Any,
 ) -> ItemT:
-    """An unsaved row. ``facts``: format, width, height, bytes and what else its kind has."""
+    """Return an unsaved row. ``facts``: format, width, height, bytes and its kind's own fields."""
     keep = keeps_original(model, fetched=fetched)
     return model(added_by=by, keep_original=keep, **vars(hashes), **facts, **fields)
 
 
 def refuse_existing(model: type[Item], md5: str) -> None:
-    """Raises ``AlreadyStored`` for bytes that are stored and have not failed."""
+    """Raise ``AlreadyStored`` for bytes that are stored and have not failed."""
     rows: Any = model._default_manager
     same = rows.filter(md5=md5).exclude(status=Status.FAILED)
-    # Unordered: for the newest one, PostgreSQL may walk all rows from the end.
+    # Unordered: to find the newest one, PostgreSQL may scan all rows from the end.
     for existing_id in same.order_by().values_list("id", flat=True):
         raise AlreadyStored(model, existing_id)
 
 
 def insert(item: Item) -> None:
-    """Insert the row, or replace a failed one of the same bytes. Raises ``AlreadyStored``."""
+    """Insert the row, or replace a failed row of the same bytes. Raises ``AlreadyStored``."""
     rows: Any = type(item)._default_manager
     try:
         with transaction.atomic():
             item.save(force_insert=True)
     except IntegrityError:
         row = rows.select_for_update().filter(md5=item.md5).first()
-        if row is None:  # deleted in between: the place is free
+        if row is None:  # the other row was deleted in between
             item.save(force_insert=True)
             return
         if row.status != Status.FAILED:

@@ -1,4 +1,4 @@
-"""What images and videos share: the facts of something that was added, and its states."""
+"""The abstract model of images and videos, and its statuses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gallery.shared.leases import is_free
 
 
 class Status(models.TextChoices):
-    """``ready`` items are found by searches."""
+    """Searches find ``ready`` items only."""
 
     PENDING = "pending"
     READY = "ready"
@@ -28,41 +28,40 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.READY: frozenset({Status.QUARANTINED}),
     Status.QUARANTINED: frozenset({Status.READY}),
 }
-"""The state machine; docs/image-states.md is generated from it."""
+"""Allowed status changes; docs/image-states.md is generated from this."""
 
 PUBLISHED: Final = (Status.READY, Status.QUARANTINED)
-"""The statuses of items that were described and passed the gates, or were held by one."""
+"""The statuses of items that were described and went through the publishing gates."""
 
 UNREADABLE: Final = -1
-"""In ``Item.pictures_version``: it was tried again, and the file could not be read."""
+"""Value of ``Item.pictures_version``: the file was tried again and could not be read."""
 
 ItemT = TypeVar("ItemT", bound="Item")
 
 
 class ItemQuerySet(models.QuerySet[ItemT]):
     def ready(self) -> Self:
-        """Those a search may return."""
         return self.filter(status=Status.READY)
 
     def unclaimed(self) -> Self:
         return self.filter(is_free())
 
     def describable(self) -> Self:
-        """Pending, and not being described by a worker whose lease still runs."""
+        """Return pending items that no worker holds a lease on."""
         return self.unclaimed().filter(status=Status.PENDING)
 
     def outdated(self) -> Self:
-        """Published by older code, or not readable again. There is an index of them."""
+        """Return published items read by older code, or with an unreadable file. Uses an index."""
         return self.filter(pictures_version__lt=self.model.PICTURES_VERSION, status__in=PUBLISHED)
 
     def outdated_for_workers(self) -> Self:
-        """Outdated items that workers read again by themselves: not tried yet, with an original."""
+        """Return untried outdated items with an original: workers reprocess these on their own."""
         untried = self.outdated().exclude(pictures_version=UNREADABLE)
         return untried.exclude(original="")
 
 
 def outdated_index(version: int) -> models.Index:
-    """For ``ItemQuerySet.outdated``; ``version`` is the class's ``PICTURES_VERSION``."""
+    """Return the index for ``ItemQuerySet.outdated``. ``version``: the class's PICTURES_VERSION."""
     return models.Index(
         fields=["pictures_version", "id"],
         condition=models.Q(pictures_version__lt=version, status__in=PUBLISHED),
@@ -71,10 +70,10 @@ def outdated_index(version: int) -> models.Index:
 
 
 class Item(models.Model):
-    """Abstract: mutable facts only, no vectors. Ids are never reused."""
+    """Abstract. Holds changeable facts only, no vectors. Ids are never reused."""
 
     PICTURES_VERSION: ClassVar[int]
-    """Version of the code that reads every picture in such a file; a greater one finds more."""
+    """Version of the code that reads all pictures in a file. A higher version finds more."""
 
     url = models.CharField(
         max_length=2048, null=True, blank=True, help_text="where it was fetched from; null = upload"
@@ -114,10 +113,10 @@ class Item(models.Model):
     )
 
     banned = False
-    """Set in memory by a gate that holds it as banned, to tell the caller who adds it."""
+    """Set in memory by a gate that holds the item as banned, to tell the caller who adds it."""
     shown, blurred, clearable = False, True, False
-    """Whether a caller may see it at all, only blurred at first, and clearly on demand. Set in
-    memory by ``media_access`` for each caller: a page that forgets to ask shows nothing."""
+    """Whether a caller may see the item at all, sees it blurred first, and may see it clear on
+    demand. ``media_access`` sets these in memory for each caller. By default nothing is shown."""
 
     class Meta:
         abstract = True
@@ -148,7 +147,7 @@ class Item(models.Model):
     def move_to(self, status: Status, *, failure: str = "") -> None:
         """Change the status in memory, as TRANSITIONS allows.
 
-        Raises ``Conflict`` for a forbidden step. The caller holds the row's lock and saves.
+        Raises ``Conflict`` for a forbidden change. The caller holds the row's lock and saves.
         """
         if status not in TRANSITIONS[Status(self.status)]:
             name = str(self._meta.verbose_name).capitalize()

@@ -1,4 +1,4 @@
-"""The kinds of item, image and video, and what differs between them. Each app registers its own."""
+"""The kinds of item, image and video, and their differences. Each app registers its own kind."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def _nothing(ids: Sequence[int]) -> None:
 class ItemKind:
     """What code that handles any item must know about its kind.
 
-    ``contents``: what its bytes are called in messages. ``stored``: what is stored of it beside
-    files. ``keep_setting`` names the setting that says which originals are kept.
-    ``file_view`` and ``thumbnail_view`` are URL names. ``icon`` stands for an item without
-    a thumbnail, ``failed_icon`` for one that failed. ``needs_original(item)``: whether something
-    has still to be read from the original file. ``lock_dependents(ids)`` locks the rows that are
-    deleted with these items.
+    ``contents``: the word for its bytes in messages. ``stored``: what is stored beside files.
+    ``keep_setting``: the setting that says which originals are kept. ``file_view`` and
+    ``thumbnail_view``: URL names. ``icon``: shown for an item without a thumbnail,
+    ``failed_icon`` for a failed one. ``needs_original(item)``: whether something must still be
+    computed from the original. ``lock_dependents(ids)``: locks the rows that are deleted
+    together with these items.
     """
 
     model: type[Item]
@@ -45,18 +45,18 @@ class ItemKind:
 
     @property
     def name(self) -> str:
-        """``image`` or ``video``: in the API, in permissions, in tables and in messages."""
+        """``image`` or ``video``, as used in the API, permissions, tables and messages."""
         return str(self.model._meta.model_name)
 
     def rows(self, ids: Iterable[int]) -> QuerySet[Any]:
         return self.model._default_manager.filter(pk__in=ids)
 
     def count_text(self, count: int) -> str:
-        """ "1 image", "2 images"."""
+        """Return for example "1 image" or "2 images"."""
         return f"{count} {self.name}{'' if count == 1 else 's'}"
 
     def admin_view(self, page: str) -> str:
-        """The URL name of one of its admin pages, such as ``change``."""
+        """Return the URL name of an admin page, such as ``change``."""
         return f"admin:{self.model._meta.app_label}_{self.name}_{page}"
 
     def admin_url(self, page: str, *args: object) -> str:
@@ -64,14 +64,14 @@ class ItemKind:
 
 
 def register(name: str, path: str) -> None:
-    """Called by an app that is ready. ``path`` names the ``ItemKind``, imported on first use."""
+    """Register a kind. ``path`` is the dotted name of its ``ItemKind``, imported on first use."""
     _paths[name] = path
     kinds.cache_clear()
 
 
 @cache
 def kinds() -> Mapping[str, ItemKind]:
-    """Name → kind, images first: rows of several kinds are locked in this order."""
+    """Return name → kind, images first: rows of several kinds are locked in this order."""
     return {name: import_string(path) for name, path in sorted(_paths.items())}
 
 

@@ -1,8 +1,8 @@
-"""Checking published links: whether they still lead to the picture that was added.
+"""Check whether published links still return the picture that was added.
 
-Only images without a stored original are checked. If the content of a link has changed, its image
-is stale. The new content must pass ``settings.LINK_GATES``; otherwise the image is quarantined, so
-that no search leads there.
+Only images without a stored original are checked. If the content of a link has changed, its
+image becomes stale. The new content must pass ``settings.LINK_GATES``; otherwise the image is
+quarantined, so that no search returns that link.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ RUNS_AN_HOUR = 12
 """As scheduled in ``gallery.apps``."""
 
 MAX_PER_HOST = 20
-"""Links of one host in one run, to spare the host."""
+"""Most links of one host in one run, to spare the host."""
 
 CANDIDATES_PER_LINK = 10
-"""Due links that are loaded for each that is checked: one host does not displace others."""
+"""Due links loaded for each link to check, so that one host does not crowd out the others."""
 
 NOT_MODIFIED = 304
 GONE_STATUSES = frozenset({404, 410})
 LINKS = "links"
-"""The actor in the audit."""
+"""The actor in the audit log."""
 
 LinkGate = Callable[[Image, bytes], bool]
 Kind = Literal["same", "changed", "gone", "failed"]
@@ -58,16 +58,16 @@ class _LinkContent:
 
 
 def check_links() -> Counter[Kind]:
-    """Check the links that are due, at most as many as ``RECHECK_LINKS_HOURLY`` allows.
+    """Check the links that are due, at most ``RECHECK_LINKS_HOURLY`` per hour.
 
-    Answers kind → number of links.
+    Return kind → number of links.
     """
     if not settings.RECHECK_LINKS_DAYS:
         return Counter()
     checks = _claim_due()
     counts: Counter[Kind] = Counter()
     with ThreadPoolExecutor(FETCH_THREADS) as pool:
-        # A few at a time: a pool that runs ahead would hold many files in memory.
+        # Fetch a few at a time: a pool that runs ahead would hold many files in memory.
         for start in range(0, len(checks), FETCH_THREADS):
             some = checks[start : start + FETCH_THREADS]
             for check, seen in zip(some, pool.map(_look, some), strict=True):
@@ -77,8 +77,8 @@ def check_links() -> Counter[Kind]:
 
 
 def _claim_due() -> list[LinkCheck]:
-    """The checks to make now, stored as made: two workers take different ones, and a file that
-    kills a worker does not block the others."""
+    """Return the checks to make now, already stored as made. So two workers take different ones,
+    and a file that kills a worker does not block the others."""
     before = timezone.now() - timedelta(days=settings.RECHECK_LINKS_DAYS)
     most = max(1, settings.RECHECK_LINKS_HOURLY // RUNS_AN_HOUR)
     known = LinkCheck.objects.filter(checked_at__lt=before, image__in=_by_link_alone())
@@ -107,7 +107,6 @@ def _by_link_alone() -> QuerySet[Image]:
 
 
 def _spread(due: Iterable[LinkCheck], most: int) -> list[LinkCheck]:
-    """The first ones, at most ``MAX_PER_HOST`` of each host."""
     chosen: list[LinkCheck] = []
     of_host: Counter[str] = Counter()
     for check in due:
@@ -119,7 +118,7 @@ def _spread(due: Iterable[LinkCheck], most: int) -> list[LinkCheck]:
 
 
 def _look(check: LinkCheck) -> _LinkContent:
-    """Runs in a thread and touches no row."""
+    """Fetch the link. Runs in a thread and does not use the database."""
     image = check.image
     try:
         found = fetch(
@@ -140,11 +139,11 @@ def _look(check: LinkCheck) -> _LinkContent:
 def _take_in(check: LinkCheck, seen: _LinkContent) -> None:
     rows = _by_link_alone().filter(pk=check.image_id, url=check.image.url)
     image = rows.select_for_update().first()
-    # Deleted, changed or held meanwhile.
+    # Deleted, changed or quarantined in the meantime.
     if image is None or seen.kind == "failed":
         return
     if seen.fetched is not None:
-        # Headers of changed bytes are not stored: lists grow, so they are screened every time.
+        # Do not store the headers of changed bytes: the hash lists grow, so screen them every time.
         mine = seen.fetched if seen.kind == "same" else FetchedFile(b"", "")
         LinkCheck.objects.filter(pk=check.pk).update(
             etag=mine.etag, last_modified=mine.last_modified
@@ -166,8 +165,8 @@ def _mark(image: Image, *, stale: bool) -> None:
 
 
 def _passes(image: Image, found: FetchedFile) -> bool:
-    """Whether every gate lets the new content pass; a gate that raises does not."""
-    # Every gate is asked: each records what it finds.
+    """Return whether all gates let the new content pass. A gate that raises does not."""
+    # Run every gate: each records what it finds.
     answers = [_asked(path, image, found.data) for path in settings.LINK_GATES]
     return all(answers)
 
@@ -175,7 +174,7 @@ def _passes(image: Image, found: FetchedFile) -> bool:
 def _asked(path: str, image: Image, data: bytes) -> bool:
     gate: LinkGate = import_string(path)
     try:
-        # A savepoint: a gate that fails in SQL must not keep the image from being quarantined.
+        # Use a savepoint: an SQL error in a gate must not prevent the quarantine.
         with transaction.atomic():
             return gate(image, data)
     except Exception:

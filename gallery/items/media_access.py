@@ -1,4 +1,4 @@
-"""Whether and how a caller may see media: the one rule, used by every page and every URL.
+"""The rule that decides whether and how a caller sees media. Every page and URL uses it.
 
 =================  =========  =======================  =======================
                    published  published, but suspect   not published
@@ -28,7 +28,7 @@ ItemT = TypeVar("ItemT", bound=Item)
 
 
 class ViewerKind(Enum):
-    """A client gets what is published. Staff see suspect media blurred. A reviewer may see
+    """A client sees published media. Staff see suspect media blurred. A reviewer may see
     everything, one clear look at a time."""
 
     CLIENT = "client"
@@ -37,27 +37,27 @@ class ViewerKind(Enum):
 
 
 class MediaGuard(Protocol):
-    """Decides who may see what; the instance is named in ``settings.MEDIA_GUARD``."""
+    """Decides who may see what. ``settings.MEDIA_GUARD`` names the instance."""
 
     def viewer_kind(self, access: Access) -> ViewerKind: ...
 
     def suspect(self, model: type[Item]) -> Q | Exists:
-        """The condition on rows of images or videos that are banned or under review."""
+        """Return the condition on images or videos that are banned or under review."""
         ...
 
     def first_filter(self, access: Access) -> str:
-        """The rendition, one of ``renditions.STEPS`` but ``clear``, that this person sees first."""
+        """Return the step of ``renditions.STEPS``, not ``clear``, that this person sees first."""
         ...
 
     def note(self, access: Access, item: Item, what: str) -> str:
-        """Count and audit one clear look. Answers a proof of it, which ``is_noted`` accepts.
+        """Count and audit one clear look. Return a token that ``is_noted`` accepts.
 
-        Raises a ``UserError`` for callers who may not look.
+        Raises a ``UserError`` for callers who may not see the item clear.
         """
         ...
 
     def is_noted(self, access: Access, item: Item, look: str) -> bool:
-        """Whether ``note`` gave this proof to this person, for this item, not long ago."""
+        """Return whether ``note`` recently gave this token to this person for this item."""
         ...
 
 
@@ -66,7 +66,7 @@ def guard() -> MediaGuard:
 
 
 def with_visibility(access: Access, items: QuerySet[ItemT]) -> QuerySet[ItemT]:
-    """The items, annotated with ``shown``, ``blurred`` and ``clearable`` for this caller."""
+    """Annotate the items with ``shown``, ``blurred`` and ``clearable`` for this caller."""
     viewer = guard().viewer_kind(access)
     published = Q(status=Status.READY)
     reviews = Value(viewer is ViewerKind.REVIEWER)
@@ -84,13 +84,13 @@ def with_visibility(access: Access, items: QuerySet[ItemT]) -> QuerySet[ItemT]:
 
 
 def visible(access: Access, items: QuerySet[ItemT], pk: int) -> ItemT | None:
-    """The item if this caller may see it at all."""
+    """Return the item, or None if this caller may not see it at all."""
     item = with_visibility(access, items.filter(pk=pk)).first()
     return item if item is not None and item.shown else None
 
 
 def set_visibility(access: Access, items: Iterable[ItemT]) -> None:
-    """Set the same on rows that are loaded already, with one query at most."""
+    """Set ``shown``, ``blurred`` and ``clearable`` on loaded rows, with at most one query."""
     rows = list(items)
     if not rows:
         return

@@ -23,16 +23,16 @@ from gallery.shared.responses import private
 CLEAR: Final = "clear"
 NONE_KEPT: Final = "No picture of it is stored."
 MAX_SIDE: Final = 1600
-"""Pixels of the long side of a picture that is rendered for a response."""
+"""Longest side, in pixels, of a picture rendered for a response."""
 
 
 def gone(model: type[Item]) -> NotFound:
-    """For media that do not exist or are hidden: a caller must not see the difference."""
+    """Return the error for missing and for hidden media: a caller must not see the difference."""
     return NotFound(f"This {kind_of(model).contents} does not exist, or you may not see it.")
 
 
 def visible_item(request: HttpRequest, model: type[ItemT], pk: int) -> ItemT:
-    """An item whose media the caller may see. Raises ``NotFound``, and refusals of access."""
+    """Return an item whose media the caller may see. Raises ``NotFound`` and access errors."""
     access = access_of(request)
     access.require("search")
     item = visible(access, model._default_manager.all(), pk)
@@ -49,10 +49,11 @@ def media_response(
     clear: Callable[[], HttpResponseBase],
     pixels: Callable[[], Pixels],
 ) -> HttpResponseBase:
-    """One item's media for a caller who may see it; ``visible_item`` loaded the item.
+    """Return an item's media for a caller who may see it, as loaded by ``visible_item``.
 
-    ``clear`` makes the response that shows it as it is, ``pixels`` what is blurred otherwise. With
-    ``?clear=1`` the first is sent, counted, and audited as ``what``. Raises what both raise.
+    ``clear`` makes the clear response; ``pixels`` returns what is blurred otherwise. With
+    ``?clear=1`` the clear response is sent, counted, and audited as ``what``. Raises the errors
+    of both.
     """
     if not item.blurred:
         return clear()
@@ -65,29 +66,31 @@ def media_response(
 
 
 def wants_clear(request: HttpRequest) -> bool:
-    """Whether a clear look is asked for, and not by a page of another site."""
+    """Return whether a clear look is requested, and not by a page of another site."""
     return request.GET.get("clear") == "1" and not is_cross_site(request)
 
 
 def is_cross_site(request: HttpRequest) -> bool:
-    """Whether a page of another site sent the browser here; such a page may not cause a look."""
+    """Return whether another site's page sent the request; it must not cause a clear look."""
     return request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}
 
 
 def blurred_response(request: HttpRequest, pixels: Pixels) -> HttpResponseBase:
-    """The pixels, filtered as this person prefers."""
     return jpeg_response(pixels, guard().first_filter(access_of(request)))
 
 
 def jpeg_response(pixels: Pixels, step: str, longest: int = MAX_SIDE) -> HttpResponseBase:
-    """A JPEG of the pixels in one of ``renditions.STEPS``."""
+    """Return a JPEG of the pixels in one of ``renditions.STEPS``."""
     response = HttpResponse(rendition(pixels, step, longest), content_type="image/jpeg")
-    response["X-Rendition"] = str(step)  # of a model's choice, too
+    response["X-Rendition"] = str(step)  # may also be a member of a model's TextChoices
     return private(response)
 
 
 def stored_pixels(*names: str | None) -> Pixels:
-    """Of the first stored picture that exists. Raises ``NotFound`` and decoding errors."""
+    """Return the pixels of the first stored picture that exists.
+
+    Raises ``NotFound`` and decoding errors.
+    """
     for name in filter(None, names):
         try:
             with default_storage.open(name) as stream:
@@ -98,7 +101,7 @@ def stored_pixels(*names: str | None) -> Pixels:
 
 
 def rendered_pixels(name: str, rendering: str) -> Pixels:
-    """A stored picture in one of ``rendered_pictures.other_renderings``. Raises ``NotFound``."""
+    """Return a picture in one of ``rendered_pictures.other_renderings``. Raises ``NotFound``."""
     try:
         with default_storage.open(name) as stream:
             data = stream.read()

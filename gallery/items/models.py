@@ -1,4 +1,4 @@
-"""Tables of images: facts that may change, vectors, and what only re-ranking reads."""
+"""Tables of images: changeable facts, vectors, and details that only re-ranking reads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ImageQuerySet(ItemQuerySet["Image"]):
 
 
 class Image(Item):
-    """One picture."""
+    """A stored image."""
 
     PICTURES_VERSION = PICTURES_VERSION
 
@@ -40,8 +40,11 @@ class Image(Item):
 
 
 class LinkCheck(models.Model):
-    """When the link of an image was last checked. ``etag`` and ``last_modified``: the headers that
-    its host sent with the bytes that were added; empty without, or if the bytes have changed."""
+    """When an image's link was last checked.
+
+    ``etag`` and ``last_modified`` are the headers that the host sent with the bytes that were
+    added. They are empty if it sent none or the bytes have changed.
+    """
 
     image = models.OneToOneField(
         Image, on_delete=models.CASCADE, primary_key=True, related_name="link_check"
@@ -70,7 +73,7 @@ class ImageFingerprint(Fingerprint):
 
 
 class ImageDetail(models.Model):
-    """What only re-ranking reads, kept out of the rows that scans touch.
+    """Details that only re-ranking reads, kept apart from the rows that searches scan.
 
     ``pattern`` is the 64×64 imgsmlr pattern, shuffled and weighted so that ``<->`` is the
     pattern distance: 16 KB. ``local_features`` are those of ``imaging.local_features``, packed:
@@ -91,7 +94,7 @@ class ClipVersion(models.Model):
     """A CLIP model whose vectors are stored. Searches read the active one."""
 
     class State(models.TextChoices):
-        """Filling: beside the active one, until every image has a vector of it."""
+        """``filling``: a new model, until every image has its vector."""
 
         FILLING = "filling"
         ACTIVE = "active"
@@ -115,7 +118,7 @@ class ClipVersion(models.Model):
 
 
 class DuplicateRun(models.Model):
-    """The search for duplicates whose results are stored; ``--restart`` replaces it."""
+    """The duplicate search whose results are stored. ``--restart`` replaces it."""
 
     min_confidence = models.FloatField(help_text="what stored pairs reach, 0 to 1")
     rules = models.CharField(max_length=80, help_text="what confidence was computed by")
@@ -130,7 +133,7 @@ class DuplicateRun(models.Model):
 
 
 class DuplicateScan(models.Model):
-    """An image whose duplicates were searched for; a run continues with the other images."""
+    """An image whose duplicates were searched for. A run continues with the other images."""
 
     image = models.OneToOneField(
         Image, on_delete=models.CASCADE, primary_key=True, related_name="+"
@@ -147,8 +150,8 @@ class DuplicateScan(models.Model):
 class DuplicatePair(models.Model):
     """Two images, ``a`` with the smaller id, that are copies with this ``confidence``.
 
-    From geometry, null where it found nothing: ``shared_a`` and ``shared_b`` are the
-    shares of each that the other shows; ``b`` is ``a`` times ``scale`` (in pixels), turned by
+    The geometry is null where none was found. ``shared_a`` and ``shared_b`` are the shares of
+    each image that the other shows. ``b`` is ``a`` scaled by ``scale`` (in pixels), rotated by
     ``rotation`` degrees clockwise, then mirrored left to right if ``mirrored``.
     """
 
@@ -176,9 +179,9 @@ class DuplicatePair(models.Model):
 
 
 class NotDuplicate(models.Model):
-    """A person's decision: in one ``group`` only those marked ``together`` may be duplicates.
+    """A person's decision: in one ``group`` only images marked ``together`` may be duplicates.
 
-    One row for each image, since a large group has too many pairs.
+    There is one row per image, since a large group has too many pairs.
     """
 
     group = models.UUIDField()

@@ -12,13 +12,16 @@ from gallery.items.retention import may_forget
 
 
 def keeps_original(model: type[Item], *, fetched: bool) -> bool:
-    """By the setting of its kind: ``all``, ``uploads`` or ``none``. ``fetched``: from a link."""
+    """Return whether the setting of its kind (``all``, ``uploads``, ``none``) keeps the original.
+
+    ``fetched``: the bytes come from a link.
+    """
     kept = getattr(settings, kind_of(model).keep_setting)
     return bool(kept == "all" or (kept == "uploads" and not fetched))
 
 
 def forget_original(item: Item) -> None:
-    """Remove the original of a locked row, in memory, if it is not to be kept and not needed.
+    """Clear ``original`` of a locked row, in memory, if the file is neither kept nor needed.
 
     The file is deleted when the transaction commits. The caller saves the row.
     """
@@ -29,7 +32,7 @@ def forget_original(item: Item) -> None:
 
 
 def forget_originals() -> int:
-    """Remove the originals that a case needed until now. Answers how many."""
+    """Delete the originals that no case needs any more. Return how many."""
     count = 0
     for kind in kinds().values():
         rows = kind.model._default_manager.filter(status=Status.READY, keep_original=False)

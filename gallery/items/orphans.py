@@ -1,7 +1,8 @@
-"""Removing files that no row names: their process ended after writing a file, before its row.
+"""Remove files that no row names: a process ended after it wrote a file and before its row.
 
-Every file field of every model counts, so that files of images, videos, lists and cases stay. A
-file that no row names is never named later: names are random, or not reused while the file exists.
+All file fields of all models count, so files of images, videos, lists and cases stay. A file
+that no row names is never named later: names are random, or are not reused while the file
+exists.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from django.utils import timezone
 from gallery.shared.errors import UserError
 
 GRACE: Final = timedelta(days=1)
-"""Age from which a file counts: it is written before its row is committed."""
+"""Minimum age of an orphan: a file is written before its row is committed."""
 
 NAMES_PER_QUERY: Final = 100_000
-"""File names in one query, which reads all rows."""
+"""File names per query. Each query reads all rows."""
 
 FEW_ORPHANS, SMALL_SHARE = 100, 0.1
-"""If more files than both have no row, the database may not belong to the media directory."""
+"""If more files than both limits have no row, the database may not match the media directory."""
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class TooMany(UserError):
 
 
 def find() -> tuple[list[str], int]:
-    """The names of files older than a day that no row names, and the number of all files."""
+    """Return the names of files older than a day that no row names, and the number of files."""
     orphans: list[str] = []
     total = 0
     files = _files("")
@@ -50,7 +51,7 @@ def find() -> tuple[list[str], int]:
 
 
 def remove(*, anyway: bool = False) -> int:
-    """Delete them. Answers how many. Raises ``TooMany`` unless ``anyway``, and deletes none."""
+    """Delete the orphans. Return how many. Unless ``anyway``, may raise ``TooMany`` before that."""
     orphans, total = find()
     if len(orphans) > max(FEW_ORPHANS, SMALL_SHARE * total) and not anyway:
         raise TooMany(
@@ -60,7 +61,7 @@ def remove(*, anyway: bool = False) -> int:
         )
     removed = 0
     for name in orphans:
-        # Another clean-up may have removed it, and its name been given again.
+        # Another clean-up may have removed it, and a new file may have its name.
         if _is_old(name):
             default_storage.delete(name)
             removed += 1
@@ -69,8 +70,8 @@ def remove(*, anyway: bool = False) -> int:
 
 
 def _files(directory: str) -> Iterator[str]:
-    """The names of all files in subdirectories; hidden files and names that are not ASCII are not
-    ours."""
+    """Yield file names in subdirectories, but not hidden or non-ASCII ones: we create none of
+    these."""
     try:
         directories, files = default_storage.listdir(directory)
     except (FileNotFoundError, PermissionError):
@@ -88,7 +89,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _unnamed(names: Sequence[str]) -> list[str]:
-    """In one statement, so that a name that moves from one row to another is found."""
+    """Return the names that no row holds. One statement finds a name that moves between rows."""
     quote = connection.ops.quote_name
     rows = [
         f"{quote(model._meta.db_table)} WHERE {quote(str(field.column))} = file.name"
@@ -104,7 +105,7 @@ def _unnamed(names: Sequence[str]) -> list[str]:
 
 
 def _is_old(name: str) -> bool:
-    """By its creation time: a file that was moved or restored keeps its other times."""
+    """Compare the creation time: a file that was moved or restored keeps its other times."""
     try:
         return default_storage.get_created_time(name) < timezone.now() - GRACE
     except FileNotFoundError:

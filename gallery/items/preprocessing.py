@@ -1,7 +1,7 @@
-"""From bytes to what is stored of a picture. Runs without Django, in other processes too.
+"""Turn bytes into what is stored of a picture. Runs without Django, also in other processes.
 
-``prepare`` is what the processes of a bulk import run. A picture may cost a process its life (a
-decoder that crashes, or one that never ends and is ended by an alarm); ``importing`` survives it.
+A bulk import runs ``prepare`` in its processes. A picture may kill its process: a decoder
+crashes, or takes too long and an alarm ends it. ``importing`` handles that.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from gallery.shared.errors import UserError
 FETCH_THREADS = 8
 
 MAX_PATTERNS = 64
-"""Later frames of a file that have an imgsmlr pattern, which takes 16 KB; all have a hash."""
+"""Later frames of a file that get an imgsmlr pattern, which takes 16 KB. All frames get a hash."""
 
 
 @dataclass(frozen=True)
 class Hashes:
-    """Hex digests of the bytes as they came."""
+    """Hex digests of the unchanged bytes."""
 
     md5: str
     sha1: str
@@ -48,7 +48,7 @@ class Hashes:
 
     @classmethod
     def of_all(cls, chunks: Iterable[bytes]) -> Hashes:
-        """Of a file in pieces. md5 identifies files here and protects nothing."""
+        """Hash a file in chunks. md5 identifies files here and protects nothing."""
         md5 = hashlib.md5(usedforsecurity=False)
         sha1 = hashlib.sha1(usedforsecurity=False)
         sha256 = hashlib.sha256()
@@ -62,7 +62,8 @@ class Hashes:
 class Description:
     """What is stored of a picture: columns by version, and a JPEG thumbnail.
 
-    ``further``: view → columns by version of what else the file shows (``rendered_pictures``).
+    ``further``: view → columns by version, for the other pictures in the file
+    (``rendered_pictures``).
     """
 
     columns: Mapping[str, Mapping[str, Any]]
@@ -70,14 +71,13 @@ class Description:
     further: Mapping[str, ColumnsByVersion] = field(default_factory=dict)
 
     def has(self, column: str) -> bool:
-        """Whether any version made this column."""
         return any(column in values for values in self.columns.values())
 
 
 def describe(
     pictures: Sequence[Picture], kinds: Iterable[Descriptor], thumbnail_size: int
 ) -> list[Description]:
-    """Descriptors and thumbnails; ``thumbnail_size`` in pixels of the longer side."""
+    """Compute descriptors and thumbnails. ``thumbnail_size``: longer side in pixels."""
     columns: list[dict[str, dict[str, Any]]] = [{} for _ in pictures]
     for kind in kinds:
         for mine, result in zip(columns, kind.describe(pictures), strict=True):
@@ -95,8 +95,8 @@ def describe_file(
     limits: PictureLimits,
     thumbnail_size: int,
 ) -> Description:
-    """A file, of which ``picture`` is the first, by some descriptors; every other picture that it
-    shows by what needs no model."""
+    """Describe a file. ``picture`` is its first picture, which all ``kinds`` describe; the others
+    are described only by the descriptors that need no model."""
     (first,) = describe([picture], kinds, thumbnail_size)
     pixels = [kind for kind in kinds if kind.name in descriptors.PIXELS]
     return replace(first, further=_further(data, picture, pixels, limits))
@@ -105,10 +105,10 @@ def describe_file(
 def _further(
     data: bytes, first: Picture, kinds: Sequence[Descriptor], limits: PictureLimits
 ) -> dict[str, ColumnsByVersion]:
-    """Views of the other pictures, up to the one that is damaged, if one is.
+    """Describe the other pictures of the file, up to the first damaged one.
 
-    Frames and pages are found by searches. Of all else, which most viewers do not show, the hash
-    is kept in rows that only the filter reads.
+    Searches find frames and pages. Most viewers do not show the other pictures: only their hash
+    is stored, in rows that only the filter reads.
     """
     frames: dict[str, dict[str, Columns]] = {}
     told: list[TimedHash] = []
@@ -128,7 +128,7 @@ def _further(
     for at, (view, columns) in enumerate(frames.items()):
         further[view] = _by_version(kinds, columns, patterned=at in patterned)
     if decoding.appended_video(data):
-        # Its pictures are unknown here: this row says that there are some.
+        # The pictures of the video are unknown here. This row records that there are some.
         further[VIDEO_VIEW] = {HASHES_VERSION: {}}
     return further
 
@@ -145,10 +145,10 @@ def _by_version(
 
 @dataclass(frozen=True)
 class Plan:
-    """How a worker prepares pictures, by which match types.
+    """How a worker prepares pictures.
 
-    ``models``: the directory of models. ``keep_bytes``: hand the file's bytes back too.
-    ``seconds``: how long decoding and describing one picture may take.
+    ``models``: the directory of models. ``keep_bytes``: also return the file's bytes.
+    ``seconds``: time limit for decoding and describing one picture.
     """
 
     match_types: tuple[str, ...]
@@ -162,7 +162,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A picture ready to be stored. ``size`` in bytes; ``data`` is empty unless asked for."""
+    """A picture ready to be stored. ``size`` in bytes; ``data`` only with ``Plan.keep_bytes``."""
 
     hashes: Hashes
     info: ImageInfo
@@ -172,7 +172,7 @@ class Prepared:
 
 
 def start(plan: Plan) -> None:
-    """Make a fresh process ready to ``prepare``."""
+    """Set up a new process for ``prepare``."""
     obey_parent()
     descriptors.configure(models=plan.models)
 
@@ -180,7 +180,8 @@ def start(plan: Plan) -> None:
 def prepare(plan: Plan, places: Sequence[Path | str]) -> list[Prepared | str]:
     """Read files (``Path``) or links (``str``), decode and describe them.
 
-    Answers in order; a text is the reason why one failed. Runs in a process's main thread.
+    Return the results in order; a text is the reason for a failure. Call it in a process's main
+    thread.
     """
 
     def read(place: Path | str) -> bytes | str:
@@ -204,7 +205,7 @@ def prepare(plan: Plan, places: Sequence[Path | str]) -> list[Prepared | str]:
 
 
 def _prepare_one(plan: Plan, data: bytes) -> Prepared | str:
-    # Its default action ends the process, also out of a decoder's endless loop.
+    # The signal's default action ends the process, even in a decoder's endless loop.
     signal.alarm(plan.seconds)
     try:
         picture = decode(data, plan.limits)

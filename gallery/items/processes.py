@@ -11,8 +11,8 @@ from threading import Thread
 def obey_parent() -> None:
     """Ignore Ctrl-C, and exit when the parent process ends.
 
-    A terminal sends Ctrl-C to both, and the parent handles it. Without its parent a process would
-    wait for work forever.
+    A terminal sends Ctrl-C to both processes, and the parent handles it. Without this, a process
+    whose parent died would wait for work forever.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()

@@ -1,8 +1,8 @@
-"""Publishing: an item becomes visible only through every gate, in the publishing transaction.
+"""Publish items: all gates must let an item pass, in the publishing transaction.
 
 A gate is a function named in ``settings.PUBLISHING_GATES``. It takes the described image or
-video and answers True to let it pass or False to hold it. A gate that raises holds it too, so that
-a broken check never lets anything pass.
+video and returns True to let it pass or False to hold it. A gate that raises holds it too, so
+that a broken check never lets anything pass.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ SAVED = (
     "status", "failure", "claimed_until", "client", "attempts", "original", "thumbnail",
     "pictures_version",
 )  # fmt: skip
-"""What describing and publishing change; an UPDATE of all columns costs twice as much."""
+"""Columns that describing and publishing change. An UPDATE of all columns costs twice as much."""
 logger = logging.getLogger(__name__)
 
 
 class QueryRefused(UserError):
-    """Raised by a function in ``QUERY_GATES``: the picture must not be searched with."""
+    """Raised by a function in ``QUERY_GATES``: nobody may search with this picture."""
 
     code = "query_banned"
 
 
 def check_query(data: bytes, sender: Sender) -> None:
-    """Ask the functions in ``settings.QUERY_GATES`` about a file to search with.
+    """Run the functions in ``settings.QUERY_GATES`` on a file to search with.
 
     Raises ``QueryRefused`` and other errors of these functions.
     """
@@ -50,9 +50,9 @@ def publish(item: Item, *, by: str, saved: Iterable[str] = (), spare: bool = Fal
     """Move a pending, described item to ``ready``, or to ``quarantined`` if a gate holds it.
 
     Call it inside the transaction that stored the description, with the row locked. Saves
-    ``SAVED`` and the columns in ``saved``, and answers the new status. ``spare``: only the gates
-    need the original; it is removed from the row if the item is ready, and the caller deletes the
-    file. An item that is held, or that a case needs, keeps it for moderators.
+    ``SAVED`` and the columns in ``saved``. Return the new status. ``spare``: only the gates need
+    the original. It is then cleared on the row if the item is ready and no case needs it, and
+    the caller deletes the file.
     """
     before = item.status
     item.move_to(Status.READY if passes(item) else Status.QUARANTINED)
@@ -65,8 +65,8 @@ def publish(item: Item, *, by: str, saved: Iterable[str] = (), spare: bool = Fal
 
 
 def passes(item: Item) -> bool:
-    """Whether every gate lets a described item pass."""
-    # Every gate runs: each records what it finds, also when another holds the item already.
+    """Return whether every gate lets a described item pass."""
+    # Run every gate, even after one held the item: each records what it finds.
     answers = [_passes(path, item) for path in settings.PUBLISHING_GATES]
     return all(answers)
 
@@ -74,7 +74,7 @@ def passes(item: Item) -> bool:
 def _passes(path: str, item: Item) -> bool:
     gate: Gate = import_string(path)
     try:
-        # A savepoint: a gate that fails in SQL must not take the item's own rows with it.
+        # Use a savepoint: an SQL error in a gate must not roll back the item's own rows.
         with transaction.atomic():
             return gate(item)
     except Exception:

@@ -1,9 +1,9 @@
-"""Reading images again that older code described: it read only the first picture of a file.
+"""Read images again that were described by older code, which read only the first picture of a file.
 
-What is found is stored as for a new image, and signalled by ``signals.pictures_found``. Where the
-first picture itself differs from the one that older code read, all that is stored of it is
-replaced: otherwise searches would find what no viewer shows. An image is marked as unreadable
-before its file is opened, so that workers do not try a file twice that ends their process.
+The result is stored as for a new image and signalled by ``signals.pictures_found``. If the first
+picture differs from the one that older code read, all its stored data is replaced; otherwise
+searches would find what no viewer shows. An image is marked as unreadable before its file is
+opened, so that workers do not retry a file that kills their process.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ IMAGES_PER_BATCH = 100
 
 
 def count_outdated() -> tuple[int, int]:
-    """How many images are outdated, and how many of them have to be fetched again."""
+    """Return the number of outdated images, and how many of them must be fetched again."""
     left = Image.objects.outdated()
     return left.count(), left.filter(original="").count()
 
 
 def reprocess_all() -> Iterator[BackfillOutcome]:
-    """All outdated images: those never tried, then those that could not be read."""
+    """Reprocess all outdated images: first those never tried, then those that could not be read."""
     left = Image.objects.outdated()
     failed = left.filter(pictures_version=UNREADABLE)
     before = list(failed.values_list("pk", flat=True))
@@ -46,7 +46,7 @@ def reprocess_all() -> Iterator[BackfillOutcome]:
 
 
 def reprocess_some() -> int:
-    """Those that workers read by themselves, for as long as a task may take. Answers how many."""
+    """Reprocess images that workers read on their own, within a task's time. Return how many."""
     until = time.monotonic() + settings.TASK_TIMEOUT / 8
     return sum(1 for _ in _each(Image.objects.outdated_for_workers(), until=until))
 
@@ -58,7 +58,7 @@ def _each(rows: QuerySet[Image], *, until: float = float("inf")) -> Iterator[Bac
             if time.monotonic() > until:
                 return
             last = image.pk
-            # Another worker may have taken it meanwhile.
+            # Another worker may have taken it in the meantime.
             mine = Image.objects.filter(pk=last, pictures_version=image.pictures_version)
             if mine.update(pictures_version=UNREADABLE):
                 yield _reprocess(image)
@@ -94,15 +94,14 @@ def _store(image_id: int, found: Description) -> None:
 
 
 def _is_another(row: Image, found: Description) -> bool:
-    """Whether the first picture's hash differs from the stored one. What was never stored is left
-    to ``backfill``."""
+    """Return whether the first picture's hash differs from the stored one, if there is one."""
     rows = row.fingerprints.filter(view=FULL_VIEW, version=PIXELS_VERSION)
     now = found.columns.get(PIXELS_VERSION, {}).get("pdq")
     return any(str(before) != str(now) for before in rows.values_list("pdq", flat=True))
 
 
 def _store_anew(row: Image, found: Description, files: file_storage.undo_files) -> None:
-    """Vectors of models follow: by the workers, or by ``backfill`` where only a link is known."""
+    """Replace all data of the first picture. Workers or ``backfill`` add the models' vectors."""
     row.fingerprints.filter(view=FULL_VIEW).delete()
     store_fingerprints(row.pk, found.columns)
     file_storage.delete_after_commit([row.thumbnail.name])

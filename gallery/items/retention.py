@@ -1,8 +1,8 @@
-"""Withholding: items that must not be released or deleted now, or whose original must be kept.
+"""Withheld items: they must not be released or deleted now, or their original must be kept.
 
 A guard is a function named in ``settings.RETENTION_GUARDS``. It takes the model, ids of its rows
-and the planned act, and answers which of them it withholds and why. Services ask with the rows
-locked, so that the answer stays true until they commit.
+and the planned act, and returns which of them it withholds and why. Callers lock the rows first,
+so that the answer stays true until they commit.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ from gallery.shared.access import Access
 from gallery.shared.errors import Conflict, UserError
 
 MAX_NAMED = 3
-"""Items that a message names one by one."""
+"""Most items that a message lists one by one."""
 
 
 class Act(StrEnum):
-    """``delete`` includes merging into another item. ``forget`` deletes the original file and keeps
-    the row."""
+    """``delete`` includes merging into another item. ``forget`` deletes only the original file."""
 
     RELEASE = "release"
     DELETE = "delete"
@@ -42,7 +41,7 @@ ACT_RESULTS: Mapping[Act, str] = {
 
 @dataclass(frozen=True)
 class WithheldReason:
-    """``kind`` groups reasons for counting: "an open case". ``text``: "case 12 is open"."""
+    """``kind`` groups reasons for counting, such as "an open case". ``text``: "case 12 is open"."""
 
     kind: str
     text: str
@@ -53,7 +52,7 @@ QUARANTINE = WithheldReason("the quarantine", "it is quarantined")
 
 
 class Withheld(Conflict):
-    """The act would destroy or publish evidence.
+    """An item must not be deleted or released: it is evidence or quarantined.
 
     The message does not mention cases; ``detailed`` does, for callers who may see them.
     """
@@ -77,14 +76,14 @@ class Withheld(Conflict):
         )
 
     def explained_to(self, access: Access) -> Withheld:
-        """The same, with the reasons if the caller may see cases."""
+        """Return this error, with the reasons if the caller may see cases."""
         if access.allows("moderate"):
             self.message = self.detailed
         return self
 
 
 def withheld(model: type[Item], rows: Iterable[Item], act: Act) -> dict[int, WithheldReason]:
-    """Id → reason, of the rows with which this must not be done now."""
+    """Return id → reason for the rows that this act must not touch now."""
     there = list(rows)
     ids = sorted(row.pk for row in there)
     if not ids:
@@ -104,7 +103,7 @@ def withheld(model: type[Item], rows: Iterable[Item], act: Act) -> dict[int, Wit
 def check(
     model: type[Item], rows: Sequence[Item], act: Act, *, by: str, reason: str, override: bool
 ) -> None:
-    """Raise ``Withheld`` if any of the locked rows is, unless it is overridden with a reason.
+    """Raise ``Withheld`` if a locked row is withheld, unless ``override`` is given with a reason.
 
     An override is signalled before the act (``overriding``) and recorded as a change of its own.
     """
@@ -129,18 +128,17 @@ def check(
 
 
 def may_forget(item: Item) -> bool:
-    """Whether the original of a locked row may be deleted: no case needs it as evidence."""
+    """Return whether the original of a locked row may be deleted: no case needs it as evidence."""
     return not withheld(type(item), [item], Act.FORGET)
 
 
 def check_override(access: Access) -> None:
-    """Raises a ``UserError`` unless the caller may release or delete what is withheld."""
+    """Raise a ``UserError`` unless the caller may release or delete withheld items."""
     checked: Callable[[Access], None] = import_string(settings.RETENTION_OVERRIDE)
     checked(access)
 
 
 def may_override(access: Access) -> bool:
-    """Whether ``check_override`` would pass."""
     try:
         check_override(access)
     except UserError:
@@ -149,5 +147,5 @@ def may_override(access: Access) -> bool:
 
 
 def counts(kept: Mapping[int, WithheldReason]) -> list[tuple[str, int]]:
-    """Kind of reason → how many items it withholds, the most frequent first."""
+    """Return kind of reason → number of items, highest number first."""
     return Counter(why.kind for why in kept.values()).most_common()

@@ -12,17 +12,19 @@ from django.db.models import Model
 from django.dispatch import Signal
 
 changed = Signal()
-"""What one command did: ``by``, ``verb``, ``rows`` (at least one, of ``sender``), ``before``,
-``after``, and ``reason`` and ``batch`` (see ``batches``) where there is one. Where rows differ in
-``before`` or ``after``, it is a mapping from value to number of rows.
+"""What one command changed.
+
+Arguments: ``by``, ``verb``, ``rows`` (at least one, of ``sender``), ``before``, ``after``, and
+``reason`` and ``batch`` (see ``batches``) if given. If rows differ in ``before`` or ``after``,
+that argument is a mapping from value to number of rows.
 """
 
 overriding = Signal()
-"""``rows`` of ``sender`` are withheld, and are about to be released or deleted (``act``) by an
-override. A receiver copies the evidence that it needs from them."""
+"""Withheld ``rows`` of ``sender`` are about to be released or deleted (``act``) by an override. A
+receiver copies the evidence that it needs from them."""
 
 pictures_found = Signal()
-"""``ids`` of images of which more is stored than when they passed the publishing gates."""
+"""The images ``ids`` have more stored pictures than when they passed the publishing gates."""
 
 _Change = tuple[Model, Any, Any]
 _Command = tuple[type[Model], str, str, str, int | None]
@@ -40,7 +42,7 @@ def notify_changed(
     reason: str = "",
     batch: int | None = None,
 ) -> None:
-    """Send ``changed``, at once or at the end of the ``batch_notifications`` block around it."""
+    """Send ``changed`` at once, or at the end of the surrounding ``batch_notifications`` block."""
     pending = _pending.get()
     command = (type(row), by, verb, reason, batch)
     if pending is None:
@@ -51,7 +53,7 @@ def notify_changed(
 
 @contextmanager
 def batch_notifications() -> Iterator[None]:
-    """For a command that changes many rows: one signal for each verb, sent at the end.
+    """Collect the changes of a command and send one signal for each verb at the end.
 
     Use it inside the transaction. Nothing is sent if the block fails.
     """

@@ -1,7 +1,7 @@
-"""What images, video frames and banned items share: one narrow row of vectors per view.
+"""The abstract table of vectors of images, video frames and banned items: one narrow row per view.
 
 Rows are inserted and deleted, never updated: an UPDATE would insert the row again into every
-HNSW index. A row holds the columns of all descriptors that share one ``version``.
+HNSW index. A row holds the columns of all descriptors with the same ``version``.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from gallery.imaging.descriptors.base import CNN_DIMENSIONS, COPY_VERSION, PIXEL
 class Fingerprint(models.Model):
     """Abstract: the descriptors of one view of one item, made by one version.
 
-    ``view`` says which pixels were described (``full`` = the first frame as it is). Subclasses
-    add ``item``, the foreign key. ``clip`` has no fixed dimension because models differ; each
+    ``view`` says which pixels were described (``full`` = the first frame unchanged). Subclasses
+    add the foreign key ``item``. ``clip`` has no fixed dimension because models differ; each
     version gets its own partial index (``gallery.items.versions``).
     """
 
@@ -68,9 +68,10 @@ class Fingerprint(models.Model):
 
 
 def encode(value: Any) -> Any:
-    """A descriptor's value in PostgreSQL's text form; 4,096 floats take 0.07 ms.
+    """Return a descriptor's value in PostgreSQL's text form; 4,096 floats take 0.07 ms.
 
-    Arrays become ``[1.0,2.0]``, what pgvector's types read; anything else passes as it is.
+    Arrays become ``[1.0,2.0]``, which pgvector's types read. Other values are returned
+    unchanged.
     """
     if isinstance(value, np.ndarray):
         array = np.ascontiguousarray(value, dtype=np.float32)

@@ -1,7 +1,7 @@
-"""Which models' vectors are stored, and which CLIP model's searches read.
+"""Which models' vectors are stored, and which CLIP model searches use.
 
-The first model is active at once. Another model configured later fills beside it while the
-old one serves; ``activate`` builds its index and switches in one transaction.
+The first model is active at once. The vectors of a model configured later are filled while the
+old model serves searches; ``activate`` then builds its index and makes it active.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _cached: tuple[float, ClipVersion | None] = (0.0, None)
 
 
 def active() -> str | None:
-    """The version searches read, or None. At most two seconds old."""
+    """Return the version that searches read, or None. At most two seconds old."""
     row = _active()
     return row.version if row else None
 
 
 def searched() -> Descriptor:
-    """The CLIP model that searches use: the active version's, else the configured one.
+    """Return the CLIP model that searches use: the active version's, else the configured one.
 
     Raises ``Unavailable``.
     """
@@ -40,9 +40,10 @@ def searched() -> Descriptor:
 
 
 def written(match_type: str) -> list[Descriptor]:
-    """The models of a match type whose vectors new images get; none where it is not available.
+    """Return the models of a match type whose vectors new images get; none if it is not available.
 
-    While a configured CLIP model fills, the active one is still searched and so still written.
+    While a new CLIP model is filling, searches use the active one, so new images get both
+    vectors.
     """
     if not descriptors.available(match_type):
         return []
@@ -73,12 +74,12 @@ def note(columns: ColumnsByVersion) -> None:
 
 
 def register(version: str, dimensions: int) -> ClipVersion:
-    """Note that vectors of the configured model exist; active if the first, else filling."""
+    """Record that vectors of the configured model exist: active if it is the first, or filling."""
     found = ClipVersion.objects.filter(version=version).first()
     if found is not None:
         return found
     with transaction.atomic(), connection.cursor() as cursor:
-        # Two workers that meet a new model at once must not both become active.
+        # Two workers that meet a new model at once must not both make it active.
         cursor.execute("LOCK TABLE gallery_clipversion IN SHARE ROW EXCLUSIVE MODE")
         found = ClipVersion.objects.filter(version=version).first()
         if found is not None:
@@ -97,10 +98,10 @@ def register(version: str, dimensions: int) -> ClipVersion:
 
 
 def activate(version: str) -> None:
-    """Make a filled version the one that searches read; forget the old one's vectors.
+    """Make a filled version the one that searches read, and delete the old one's vectors.
 
-    The index is built before the switch, and nothing is forgotten until every process has
-    noticed it. Raises ``ClipVersion.DoesNotExist``.
+    The index is built before the switch. The old vectors are deleted after all processes have
+    noticed the switch. Raises ``ClipVersion.DoesNotExist``.
     """
     row = ClipVersion.objects.get(version=version)
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""What ``add_images`` and ``add_videos`` share: a directory, a CSV file or a list of links."""
+"""The common part of ``add_images`` and ``add_videos``."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ MAX_PRINTED_FAILURES: Final = 10
 
 
 class AddItemsCommand(BaseCommand):
-    """Adds what is not stored yet. What failed is listed and stops nothing.
+    """Adds items that are not stored yet. Failures are listed and do not stop the command.
 
-    ``contents``: the noun for what is added, in the plural. ``unit``: of the progress bar.
+    ``contents``: the noun for the items, in the plural. ``unit``: that of the progress bar.
     """
 
     contents: ClassVar[str]
@@ -42,7 +42,7 @@ class AddItemsCommand(BaseCommand):
         parser.add_argument("--report", type=Path, help="write what was not added to this CSV file")
 
     def handle(self, *args: Any, target: Path, **options: Any) -> None:
-        """Raises CommandError when the target cannot be read; exit code 130 after Ctrl-C."""
+        """Raises CommandError if the target cannot be read. The exit code after Ctrl-C is 130."""
         if not target.exists():
             raise CommandError(f"There is no {target}.")
         naming = {"prefix": options["data_id_prefix"], "remark": options["remark"]}
@@ -80,7 +80,7 @@ class AddItemsCommand(BaseCommand):
     def _reporter(
         self, stack: ExitStack, path: Path | None
     ) -> Callable[[ImportOutcome, Counter[str]], None]:
-        """Writes what was not added to the file, or the first failures to stderr."""
+        """Return a function that writes failures to the file, or the first ones to stderr."""
         if path is not None:
             stream = stack.enter_context(path.open("w", newline="", encoding="utf-8"))
             writer = csv.writer(stream)

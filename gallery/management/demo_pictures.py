@@ -1,6 +1,6 @@
-"""Sample pictures, drawn by us: recognisable, all different, the same at every run.
+"""Sample pictures, drawn by this code: recognisable, all different, and the same in every run.
 
-Each family draws from a number; edited copies of some follow, as they would turn up elsewhere.
+Each family draws a picture from a number. Some pictures have edited copies, as found on the web.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gallery.shared.jpeg import encode_jpeg
 
 SIZE = (640, 480)
 EACH = 8
-"""Pictures of a family; every second one has edited copies."""
+"""Pictures per family. Every second one has edited copies."""
 TITLES = (
     *("Harbour at dawn", "Lost: grey cat", "Open today", "Menu of the week", "Mind the gap"),
     *("Spring sale", "Concert on Friday", "Please ring twice"),
@@ -26,7 +26,7 @@ Picture = Image.Image
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture's name, what it shows, its edit (or ""), and its bytes as a JPEG."""
+    """A picture's name, family, edit (or ""), and its bytes as a JPEG."""
 
     name: str
     family: str
@@ -35,7 +35,7 @@ class Sample:
 
 
 def samples() -> Iterator[Sample]:
-    """Every sample, originals before their copies."""
+    """Originals come before their copies."""
     for family, draw in FAMILIES.items():
         for number in range(EACH):
             picture = draw(number)
@@ -52,21 +52,21 @@ def _jpeg(picture: Picture, quality: int) -> bytes:
 
 
 def _grid() -> tuple[np.ndarray, np.ndarray]:
-    """x from −4/3 to 4/3 and y from −1 to 1 for each pixel."""
+    """Return x from −4/3 to 4/3 and y from −1 to 1 for each pixel."""
     width, height = SIZE
     x, y = np.meshgrid(np.linspace(-4 / 3, 4 / 3, width), np.linspace(-1, 1, height))
     return x, y
 
 
 def _colours(values: np.ndarray, random: np.random.Generator) -> Picture:
-    """Numbers from 0 to 1 as colours of a palette that swings through red, green and blue."""
+    """Map numbers from 0 to 1 to the colours of a palette that cycles through RGB."""
     phase, turns = random.uniform(0, 1, 3), random.uniform(0.5, 1.2, 3)
     rgb = 0.5 + 0.5 * np.cos(2 * np.pi * (turns * values[..., np.newaxis] + phase))
     return Image.fromarray((rgb * 255).astype(np.uint8))
 
 
 def gradient(number: int) -> Picture:
-    """A sunset: bands of the sky, a disc, hills in front."""
+    """Draw a sunset: bands of the sky, a disc, hills in front."""
     random = np.random.default_rng([1, number])
     x, y = _grid()
     sky = _colours((y + 1) / 2 * 0.6, random)
@@ -85,7 +85,7 @@ def gradient(number: int) -> Picture:
 
 
 def shapes(number: int) -> Picture:
-    """A poster of circles, squares and triangles."""
+    """Draw a poster of circles, squares and triangles."""
     random = np.random.default_rng([2, number])
     picture = Image.new("RGB", SIZE, tuple(int(c) for c in random.integers(170, 256, 3)))
     draw = ImageDraw.Draw(picture)
@@ -103,7 +103,7 @@ def shapes(number: int) -> Picture:
 
 
 def fractal(number: int) -> Picture:
-    """A Julia set, by how soon each point escapes."""
+    """Draw a Julia set, coloured by the escape time of each point."""
     random = np.random.default_rng([3, number])
     x, y = _grid()
     z = 1.25 * (x + 1j * y)
@@ -118,7 +118,7 @@ def fractal(number: int) -> Picture:
 
 
 def waves(number: int) -> Picture:
-    """Rings from three stones in the water."""
+    """Draw rings from three stones in the water."""
     random = np.random.default_rng([4, number])
     x, y = _grid()
     height = np.zeros(x.shape)
@@ -129,7 +129,7 @@ def waves(number: int) -> Picture:
 
 
 def card(number: int) -> Picture:
-    """A notice: a title, lines of small print, a coloured frame."""
+    """Draw a notice: a title, lines of small print, a coloured frame."""
     random = np.random.default_rng([5, number])
     picture = Image.new("RGB", SIZE, "#fbf8ef")
     draw = ImageDraw.Draw(picture)

@@ -1,4 +1,4 @@
-"""Sample videos: a camera that pans and zooms over the sample pictures, the same at every run."""
+"""Sample videos: a camera pans and zooms over the sample pictures. The same in every run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIZE = (640, 360)
 RATE = 25
 SHOT_SECONDS = 2.5
 Camera = tuple[float, float, float]
-"""Where it looks, x and y from 0 to 1, and which part of the picture it sees."""
+"""Position x and y from 0 to 1, and the share of the picture in view."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,10 @@ VIDEOS = {
     ),
     "trailer": (WATER, Shot("sunset", 1, (1.0, 0.5, 0.6), (0.0, 0.5, 0.6)), POSTER),
 }
-"""The shots of each video; the trailer shows parts of the tour."""
+"""The shots of each video. The trailer shows parts of the tour."""
 
 
 def footage(name: str) -> Iterator[Pixels]:
-    """The frames of one of ``VIDEOS``, RGB."""
     for shot in VIDEOS[name]:
         yield from _frames(shot)
 

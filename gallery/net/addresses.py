@@ -1,9 +1,9 @@
-"""Which IP addresses lie on the public Internet.
+"""Which IP addresses are on the public Internet.
 
-``is_global`` of the standard library lets through multicast, 6to4, NAT64 and more, so three rules
-have to agree: the standard library, the ranges that Microsoft's AntiSSRF package maintains, and
-for IPv6 the one block from which global unicast addresses are given out (RFC 4291), which leaves
-no room for addresses that wrap an IPv4 address (mapped, compatible, translated).
+``is_global`` of the standard library accepts multicast, 6to4, NAT64 and more, so three rules
+must agree: the standard library, the ranges of Microsoft's AntiSSRF package, and for IPv6 the
+one block of global unicast addresses (RFC 4291), which excludes addresses that wrap an IPv4
+address (mapped, compatible, translated).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _RESERVED_6: Final = tuple(
 
 
 def is_public(address: Address) -> bool:
-    """Whether it is a global unicast address outside all special ranges."""
+    """Return whether it is a global unicast address outside all special ranges."""
     if not address.is_global or address.is_multicast:
         return False
     if isinstance(address, IPv4Address):
@@ -44,6 +44,5 @@ def is_public(address: Address) -> bool:
 
 
 def in_networks(address: Address, networks: Iterable[Network]) -> bool:
-    """Whether one of the networks contains the address; 10.0.0.0/8 does not contain
-    ::ffff:10.0.0.1."""
+    """10.0.0.0/8 does not contain ::ffff:10.0.0.1."""
     return any(address in net for net in networks)

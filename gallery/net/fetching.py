@@ -1,4 +1,4 @@
-"""URL → bytes or a file, by GET over ``transport``. Every redirect is checked anew."""
+"""Fetch a URL as bytes or into a file, by GET over ``transport``. Checks every redirect again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gallery.net.transport import (
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 CHUNK: Final = 65_536
 VALIDATOR_CHARACTERS: Final = 255
-"""Of an ETag or a date; a longer one is cut, and then never matches."""
+"""Longest ETag or date stored. A longer one is cut, and then never matches."""
 
 _ADVICE: Final = Advice(
     timeout="; try again later or upload the file",
@@ -34,9 +34,9 @@ _ADVICE: Final = Advice(
 
 @dataclass(frozen=True, slots=True)
 class FetchedFile:
-    """The body, and the URL it came from after redirects, in normal form without fragment.
+    """The body, and the URL it came from after redirects, normalised and without fragment.
 
-    ``etag`` and ``last_modified``: of the response, "" if it has none.
+    ``etag`` and ``last_modified``: headers of the response, "" if missing.
     """
 
     data: bytes
@@ -55,8 +55,8 @@ def fetch(
 ) -> FetchedFile:
     """GET the URL within the policy. Raises FetchFailed and nothing else.
 
-    ``etag`` and ``last_modified`` of an earlier response make the request conditional: FetchFailed
-    has the ``upstream_status`` 304 if the file has not changed.
+    ``etag`` and ``last_modified`` of an earlier response make the request conditional: if the
+    file has not changed, FetchFailed has the ``upstream_status`` 304.
     """
     conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
     body = io.BytesIO()
@@ -74,9 +74,9 @@ def fetch(
 def fetch_into(
     body: BinaryIO, url: str, policy: FetchPolicy, *, resolve: Resolver = system_resolver
 ) -> str:
-    """GET the URL into ``body``. Returns the URL after redirects, as in ``FetchedFile``.
+    """GET the URL into ``body``. Return the URL after redirects, as in ``FetchedFile``.
 
-    Raises FetchFailed, also midway, and also where ``body`` raises ``OSError``.
+    Raises FetchFailed, even after part of the body, and also if ``body`` raises ``OSError``.
     """
     return _fetch_into(body, url, policy, resolve, {})[0]
 
@@ -88,7 +88,7 @@ def _fetch_into(
     resolve: Resolver,
     conditions: Mapping[str, str],
 ) -> tuple[str, Mapping[str, str]]:
-    """The final URL and its headers."""
+    """Return the final URL and the headers of its response."""
     deadline = Deadline(policy.timeout)
     base = ""
     for _ in range(policy.max_redirects + 1):

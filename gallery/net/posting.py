@@ -1,6 +1,6 @@
 """POST to a URL that an outsider may have chosen, over ``transport``.
 
-No redirect is followed: a message is for the address that was configured, and no other.
+No redirect is followed: a message is only for the configured address.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def post(
     *,
     resolve: Resolver = system_resolver,
 ) -> int:
-    """POST the body and return the status, whatever it is; the response's body is not read.
+    """POST the body and return any status. The response's body is not read.
 
-    Raises FetchFailed when there is no answer in time or the address is not allowed.
+    Raises FetchFailed if there is no answer in time or the address is not allowed.
     """
     target = Target.parse(url, "")
     given = {

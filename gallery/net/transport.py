@@ -1,15 +1,15 @@
-"""One guarded way to an address that an outsider may choose (server-side request forgery).
+"""The guarded connection to an address that an outsider may choose (prevents SSRF).
 
-A host is resolved once, every address it has must be allowed, and the connection goes to one of
-those addresses, so a second DNS answer cannot lead elsewhere; the name stays in the Host header,
-in SNI and in the certificate check. Environment proxies, cookies and credentials play no part, and
-one wall-clock deadline covers look-up, connection and body.
+A host is resolved once, and all its addresses must be allowed. The connection uses one of these
+addresses, so a second DNS answer cannot redirect it. The host name stays in the Host header, in
+SNI and in the certificate check. Environment proxies, cookies and credentials are not used. One
+wall-clock deadline covers look-up, connection and body.
 
 Ports: 80 and 443 on public addresses, any port on addresses inside ``allow_private``.
 
-The address ranges come from the AntiSSRF package (``addresses``). Its ``requests`` adapter is not
-used: its timeouts are per read, it drops the port from the Host header and tries only the first
-address of a host.
+The address ranges come from the AntiSSRF package (``addresses``). Its ``requests`` adapter is
+not used: its timeouts are per read, it drops the port from the Host header and tries only the
+first address of a host.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 MAX_INTERIM_RESPONSES: Final = 20
 
 Resolver = Callable[[str, int], Sequence[str]]
-"""(host, port) → its addresses as text; raises OSError when there are none."""
+"""(host, port) → its addresses as text; raises OSError if there are none."""
 
 
 class FetchFailed(UserError):
-    """``upstream_status``: of the server's response; 500 if there was none, or it was refused.
+    """``upstream_status``: of the server's response; 500 if there was none or it was refused.
 
     Codes: fetch_refused (scheme, address, port or credentials not allowed), fetch_unreachable,
     fetch_timeout, fetch_status (not 2xx), fetch_redirects (too many), fetch_too_large.
@@ -58,10 +58,10 @@ class FetchFailed(UserError):
 
 @dataclass(frozen=True, slots=True)
 class FetchPolicy:
-    """Limits of one request. ``max_bytes``: decoded bytes. ``timeout``: seconds for all of it.
+    """Limits of one request. ``max_bytes``: decoded bytes. ``timeout``: seconds in total.
 
-    ``allow_private`` names networks that may be reached although they are not public, and
-    ``allowed_by`` is the setting that does.
+    ``allow_private``: networks that may be reached although they are not public. ``allowed_by``:
+    the name of the setting that lists them.
     """
 
     max_bytes: int
@@ -73,14 +73,14 @@ class FetchPolicy:
 
 
 def system_resolver(host: str, port: int) -> list[str]:
-    """The addresses of a host from the operating system, in its order of preference."""
+    """Return a host's addresses from the operating system, in its order of preference."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL taken apart. ``host`` is ASCII (IDNA) in lower case, without brackets."""
+    """The parts of a URL. ``host`` is ASCII (IDNA) in lower case, without brackets."""
 
     scheme: str
     host: str
@@ -94,7 +94,7 @@ class Target:
 
     @classmethod
     def parse(cls, text: str, base: str) -> Target:
-        """One parser for checking and for connecting.
+        """Parse a URL. The same result is used for checking and for connecting.
 
         ``base`` is the URL that redirected to ``text``, empty for the first one.
         """
@@ -120,9 +120,9 @@ class Target:
 def checked_addresses(
     target: Target, policy: FetchPolicy, resolve: Resolver, deadline: Deadline
 ) -> list[str]:
-    """All addresses of the host. Raises FetchFailed if any of them is not allowed."""
+    """Return all addresses of the host. Raises FetchFailed if any of them is not allowed."""
     texts = _look_up(target, resolve, deadline)
-    # Messages do not name addresses, which would reveal internal DNS.
+    # Messages do not name addresses: that would reveal internal DNS.
     for address in map(ip_address, texts):
         if in_networks(address, policy.allow_private):
             continue
@@ -140,7 +140,7 @@ def checked_addresses(
 
 
 def connect(target: Target, addresses: list[str], deadline: Deadline) -> socket.socket:
-    """A socket connected to the first address that answers, with TLS; the caller closes it."""
+    """Return a TCP or TLS socket to the first address that answers. The caller closes it."""
     for left in range(len(addresses), 0, -1):
         patience = deadline.remaining() / left
         try:
@@ -161,7 +161,7 @@ def connect(target: Target, addresses: list[str], deadline: Deadline) -> socket.
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What whoever gave the address can do, as the end of each sentence of ``FetchFailed``."""
+    """The ends of ``FetchFailed`` messages: what the user who gave the address can do."""
 
     timeout: str = ""
     certificate: str = ""
@@ -172,7 +172,7 @@ class Advice:
 def guarded_connection(
     target: Target, policy: FetchPolicy, resolve: Resolver, deadline: Deadline, advice: Advice
 ) -> Iterator[HTTPConnection]:
-    """An HTTP connection to a checked address, for one block. What fails in it is FetchFailed."""
+    """Yield an HTTP connection to a checked address. Errors in the block become FetchFailed."""
     try:
         addresses = checked_addresses(target, policy, resolve, deadline)
         with closing(connect(target, addresses, deadline)) as sock:
@@ -202,14 +202,14 @@ def guarded_connection(
 class Deadline:
     """One wall-clock limit over many socket operations.
 
-    A plain socket timeout starts anew with each byte: a slow server could hold a client forever.
+    A plain socket timeout restarts with each byte: a slow server could hold a client forever.
     """
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
     def remaining(self) -> float:
-        """Seconds left, more than 0; raises TimeoutError when there are none."""
+        """Return the seconds left, more than 0. Raises TimeoutError if there are none."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise TimeoutError("deadline passed")
@@ -217,10 +217,10 @@ class Deadline:
 
 
 class DeadlineSocket:
-    """The part of a socket that http.client uses; each operation gets the remaining time.
+    """The part of a socket that http.client uses. Each operation gets the remaining time.
 
-    ``close`` and ``settimeout`` do nothing: http.client closes while the body is still to be read,
-    so the owner of the socket closes it, and the deadline is the only timeout.
+    ``close`` and ``settimeout`` do nothing: http.client closes the socket before the body is
+    read, so the owner of the socket closes it. The deadline is the only timeout.
     """
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
@@ -253,7 +253,7 @@ class _DeadlineReader(io.RawIOBase):
 
 
 class FinalResponse(http.client.HTTPResponse):
-    """Skips interim responses (100, 102, 103): http.client skips 100 alone."""
+    """Skips interim responses (100, 102, 103); http.client skips only 100."""
 
     def _read_status(self) -> tuple[str, int, str]:
         for _ in range(MAX_INTERIM_RESPONSES):
@@ -283,7 +283,7 @@ def _look_up(target: Target, resolve: Resolver, deadline: Deadline) -> list[str]
         except (OSError, UnicodeError) as exc:
             answers.put(exc)
 
-    # getaddrinfo cannot be given a time limit.
+    # getaddrinfo has no time limit.
     threading.Thread(target=ask, name="dns", daemon=True).start()
     try:
         answer = answers.get(timeout=deadline.remaining())
@@ -299,5 +299,5 @@ def _look_up(target: Target, resolve: Resolver, deadline: Deadline) -> list[str]
 
 @functools.cache
 def _tls() -> ssl.SSLContext:
-    """Loading the system's certificates takes longer than most fetches."""
+    """Cached: loading the system's certificates takes longer than most fetches."""
     return ssl.create_default_context()

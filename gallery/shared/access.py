@@ -1,4 +1,4 @@
-"""Who makes a request, as the apps see it; ``imgsmlr_site`` puts it on the request."""
+"""Who makes a request, as the apps see it. ``imgsmlr_site`` sets it on the request."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any, Final, Protocol, cast
 
 
 class Access(Protocol):
-    """What one request may do. ``actor`` is what rows and logs name, such as ``key:loader``;
-    ``via`` is key, session, open or none; ``client`` is counted by throttles, and ``probes_as`` by
-    the budget of near contents: empty for callers who may see the lists' matches."""
+    """What one request may do. ``actor`` is the name in rows and logs, such as ``key:loader``.
+    ``via`` is key, session, open or none. Throttles count by ``client``."""
 
     actor: str
     via: str
@@ -17,27 +16,27 @@ class Access(Protocol):
 
     @property
     def probes_as(self) -> str:
-        """``client``, or empty."""
+        """Who the budget of near contents counts: ``client``, or "" for callers who see matches."""
         ...
 
     def allows(self, scope: str) -> bool: ...
 
     def require(self, scope: str) -> None:
-        """Raise a ``UserError`` unless the scope is held."""
+        """Raise a ``UserError`` unless the caller has the scope."""
         ...
 
     def may_change(self, added_by: str) -> bool:
-        """Whether the caller may change and delete what ``added_by`` has added."""
+        """Return whether the caller may change and delete what ``added_by`` has added."""
         ...
 
     def charge(self, cost: float) -> None:
-        """Take points from the client's budget. Raises a ``UserError`` when it is spent."""
+        """Take points from the client's budget. Raises a ``UserError`` if it is spent."""
         ...
 
 
 @dataclass(frozen=True)
 class Sender:
-    """Who sent a content that is screened: the name for rows, and ``Access.probes_as``."""
+    """Who sent content that is screened: the name for rows, and ``Access.probes_as``."""
 
     name: str
     client: str = ""

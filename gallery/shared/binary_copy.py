@@ -1,4 +1,4 @@
-"""``COPY (FORMAT binary)``: rows of the database as arrays, and long values into it.
+"""``COPY (FORMAT binary)``: read rows as arrays, and insert long values.
 
 https://www.postgresql.org/docs/current/sql-copy.html
 """
@@ -24,20 +24,20 @@ _END: Final = struct.pack(">h", -1)
 
 
 def halfvec(dimensions: int) -> np.dtype[np.void]:
-    """A column of that many half-precision numbers, which are in ``values``."""
+    """A column of that many half-precision numbers; they are in the field ``values``."""
     return np.dtype([("head", ">i2", 2), ("values", ">f2", (dimensions,))])
 
 
 def read_rows(
     select: str, params: Mapping[str, Any], columns: Mapping[str, np.dtype[Any]]
 ) -> NDArray[np.void]:
-    """What a query answers, which must hold no null; ``columns`` are in its order.
+    """Return the rows of a query, which must hold no null. ``columns`` are in the query's order.
 
-    ``params`` as for ``cursor.execute``. The answer refers to the bytes as they came.
+    ``params`` as for ``cursor.execute``. The array is a view of the received bytes.
     """
     fields: list[tuple[str, Any]] = [("fields", ">i2")]
     for name, kind in columns.items():
-        # Before each value comes its size.
+        # Each value is preceded by its size.
         fields += [(f"size of {name}", ">i4"), (name, kind)]
     out = io.BytesIO()
     with connection.cursor() as cursor:

@@ -9,8 +9,8 @@ from typing import Any, Final
 import orjson
 
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet runs a cell that starts so, which can run a command on the reader's machine.
-https://owasp.org/www-community/attacks/CSV_Injection"""
+"""A spreadsheet runs a cell that starts with one of these, which can run a command on the reader's
+machine. https://owasp.org/www-community/attacks/CSV_Injection"""
 
 
 class _Echo:
@@ -30,8 +30,8 @@ def csv_lines(
 
 
 def cell(value: Any) -> str:
-    """A value as text: None is empty, a time is ISO 8601, a tuple is joined by ``;``, the rest of
-    what is no text is JSON."""
+    """Return a value as text: None is empty, a time is ISO 8601, a tuple is joined by ``;``, any
+    other value that is not text is JSON."""
     if value is None:
         return ""
     if hasattr(value, "isoformat"):
@@ -42,10 +42,10 @@ def cell(value: Any) -> str:
 
 
 def escaped(text: str) -> str:
-    """The text, with an apostrophe before it if a spreadsheet would run it."""
+    """Return the text, with an apostrophe before it if a spreadsheet would run it."""
     return f"'{text}" if text.lstrip("'").startswith(FORMULA_STARTS) else text
 
 
 def unescaped(text: str) -> str:
-    """The text that ``escaped`` made this of."""
+    """Undo ``escaped``."""
     return text[1:] if text.startswith("'") and escaped(text) != text else text

@@ -1,14 +1,14 @@
 """Errors whose message a caller may see.
 
-Each module raises its own subclass beside the code that fails; only the HTTP edge
-(``imgsmlr_site.errors`` and ``gallery.api.legacy``) knows which status they become.
+Each module raises its own subclass. Only the HTTP layer (``imgsmlr_site.errors`` and
+``gallery.api.legacy``) turns them into a status.
 """
 
 from __future__ import annotations
 
 
 class UserError(Exception):
-    """A refusal that says, in one sentence, what the caller can do about it.
+    """An error whose message tells the caller, in one sentence, what to do.
 
     ``code`` is a stable machine-readable word; ``field`` names the wrong input, if there is one.
     """
@@ -24,13 +24,13 @@ class UserError(Exception):
 
 
 class NotFound(UserError):
-    """The thing named does not exist, or is not visible to this caller."""
+    """The requested object does not exist, or is not visible to this caller."""
 
     code = "not_found"
 
 
 class Conflict(UserError):
-    """The request contradicts what is stored; ``existing_id`` names the existing row."""
+    """The request contradicts stored data. ``existing_id`` is the id of the existing row."""
 
     code = "conflict"
 
@@ -40,7 +40,7 @@ class Conflict(UserError):
 
 
 class Unavailable(UserError):
-    """Something this request needs is not set up here; the message says what to set."""
+    """Something that this request needs is not set up. The message says what to set."""
 
     code = "unavailable"
 

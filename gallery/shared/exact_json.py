@@ -1,6 +1,6 @@
-"""JSON that refuses whole numbers beyond 64 bits, of which orjson silently makes floats.
+"""JSON that refuses integers beyond 64 bits, which orjson silently turns into floats.
 
-Two long ids that differ in the last digit would become one. No Django here.
+Otherwise two long ids that differ in the last digit would become equal. No Django here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LONG: Final = re.compile(rb"\d{19}")
 
 
 class TooLong(ValueError):
-    """A whole number beyond 64 bits; the text says what to send instead."""
+    """An integer beyond 64 bits. The message says what to send instead."""
 
     def __init__(self, digits: str) -> None:
         shown = digits if len(digits) <= 40 else f"{digits[:37]}…"
@@ -25,17 +25,17 @@ class TooLong(ValueError):
 
 
 def refuse(digits: str) -> int:
-    """Raises TooLong for digits that make no 64-bit number."""
-    # Twenty digits and a sign; reading longer ones takes time for nothing.
+    """Return a 64-bit integer from its digits. Raises TooLong for a larger one."""
+    # At most twenty digits and a sign: converting more would only take time.
     if len(digits) > 21 or (value := int(digits)) not in BITS_64:
         raise TooLong(digits)
     return value
 
 
 def loads(data: bytes, whole_number: Callable[[str], Any] = refuse) -> Any:
-    """The value; ``whole_number`` converts the digits of long numbers.
+    """Return the parsed value. ``whole_number`` converts the digits if a number is long.
 
-    Raises ``orjson.JSONDecodeError``, and TooLong by default; both are ValueErrors.
+    Raises ``orjson.JSONDecodeError``, and TooLong by default. Both are ValueErrors.
     """
     value = orjson.loads(data)
     if not _LONG.search(data):

@@ -1,4 +1,4 @@
-"""Creating pgvector in a migration, or saying exactly what an administrator has to run."""
+"""Create the pgvector extension in a migration, or say what an administrator must run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pgvector.django import VectorExtension
 
 
 class RequireVector(VectorExtension):
-    """CREATE EXTENSION vector, with a sentence instead of a traceback where that is refused."""
+    """CREATE EXTENSION vector, with a readable message instead of a traceback on failure."""
 
     def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
         """Raises CommandError with the SQL to run."""

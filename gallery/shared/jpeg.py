@@ -1,4 +1,4 @@
-"""Encoding JPEG: one encoder, its quality named by use. No Django here."""
+"""The JPEG encoder and its qualities by use. No Django here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 class Quality(IntEnum):
-    """Of 100."""
+    """JPEG quality, up to 100."""
 
     THUMBNAIL = 80
     RENDITION = 82
@@ -19,6 +19,6 @@ class Quality(IntEnum):
 
 
 def encode_jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
-    """Grey (height × width) or RGB (height × width × 3) pixels as a JPEG without metadata."""
+    """Encode grey (height × width) or RGB (height × width × 3) pixels, without metadata."""
     bgr = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     return bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])[1])

@@ -1,7 +1,7 @@
-"""Leases: rows that a worker takes for a while, so that a worker that dies loses them to the next.
+"""Leases: a worker takes a row for a limited time. If it dies, another worker takes the row.
 
-A lease is a time in a column of the row, ``claimed_until`` by default. The worker owns the row as
-long as the column holds the time that the worker wrote.
+A lease is a time in a column of the row, ``claimed_until`` by default. The worker owns the row
+as long as the column holds the time that this worker wrote.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class LeaseLost(Exception):
 
 
 def is_free() -> Q:
-    """The condition that no lease of a row is running."""
+    """Return the condition that no lease of a row is running."""
     return Q(claimed_until=None) | Q(claimed_until__lt=timezone.now())
 
 
@@ -34,10 +34,10 @@ def take(
     column: str = "claimed_until",
     **values: Any,
 ) -> list[Row]:
-    """Up to ``count`` of the rows that are due, leased; ``values`` are set too.
+    """Lease and return up to ``count`` of the due rows. ``values`` are set too.
 
-    Committed at once, with the attempt counted where the rows count them. Rows that another worker
-    is just taking are left out.
+    Commits at once, and counts the attempt if the rows have ``attempts``. Skips rows that
+    another worker is taking now.
     """
     with transaction.atomic():
         rows = list(due.select_for_update(skip_locked=True, of=("self",))[:count])
@@ -53,13 +53,12 @@ def take(
 
 
 def _own(row: Row) -> QuerySet[Row]:
-    """The row, if this worker still owns it."""
     rows = type(row)._default_manager
     return rows.filter(pk=row.pk, claimed_until=row.claimed_until)  # type: ignore[attr-defined]
 
 
 def save(row: Model, **values: Any) -> None:
-    """Change columns of a row that one has leased. Raises ``LeaseLost``."""
+    """Change columns of a row that this worker has leased. Raises ``LeaseLost``."""
     if not _own(row).update(**values):
         raise LeaseLost
     for name, value in values.items():
@@ -67,12 +66,12 @@ def save(row: Model, **values: Any) -> None:
 
 
 def renew(row: Model, lease: timedelta, **values: Any) -> None:
-    """Lease it from now on again, and change columns. Raises ``LeaseLost``."""
+    """Renew the lease from now on, and change columns. Raises ``LeaseLost``."""
     save(row, claimed_until=timezone.now() + lease, **values)
 
 
 def locked(row: Row) -> Row:
-    """The row as it is stored now, locked to the end of the transaction. Raises ``LeaseLost``."""
+    """Lock and return the row as it is stored now. Raises ``LeaseLost``."""
     stored = _own(row).select_for_update().first()
     if stored is None:
         raise LeaseLost
@@ -80,7 +79,7 @@ def locked(row: Row) -> Row:
 
 
 class Renewal:
-    """Called often, it renews a lease four times in its length. Raises ``LeaseLost``."""
+    """Call it often: it renews the lease after each quarter of its length. Raises ``LeaseLost``."""
 
     def __init__(self, row: Model, lease: timedelta) -> None:
         self._row, self._lease = row, lease

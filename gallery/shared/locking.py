@@ -1,16 +1,16 @@
-"""Locks on rows and advisory locks, in one order, so that no two transactions wait for each other.
+"""Row locks and advisory locks, taken in one order so that transactions cannot deadlock.
 
 A transaction that locks rows of several tables locks them in this order, and within a table by id:
 
 1. the advisory lock of something that has no row yet, such as bytes that are being checked
 2. a batch that is being undone
 3. images, then videos
-4. cases, with what hangs on them (decisions, matches, claims)
+4. cases, with their decisions, matches and claims
 5. lists, then their items
 6. webhooks and their messages
-7. the audit, whose lock is held to the end of the transaction
+7. the audit log, whose lock is held to the end of the transaction
 
-A query with ``skip_locked`` never waits and may stand at any point.
+A query with ``skip_locked`` never waits and may come at any point.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ Row = TypeVar("Row", bound=Model)
 
 
 class Lock(IntEnum):
-    """The numbers of all advisory locks in this database. Any constants, all different."""
+    """The keys of all advisory locks in this database: arbitrary but distinct constants."""
 
     FIRST_ADMIN = 0x696D6773
     AUDIT = 0x696D6761
     DUPLICATES = 0x6475706C
     IMPORT = 0x696D7074 << 32
-    """Plus the id of the list."""
+    """Add the id of the list."""
 
 
 def lock(name: Lock | str) -> None:
@@ -47,7 +47,7 @@ def lock(name: Lock | str) -> None:
 
 @contextmanager
 def only_one(number: int, busy: Conflict) -> Iterator[None]:
-    """Hold an advisory lock meanwhile. Raises ``busy`` if another session holds it."""
+    """Hold an advisory lock during the block. Raises ``busy`` if another session holds it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [number])
         if cursor.fetchone() != (True,):
@@ -59,8 +59,8 @@ def only_one(number: int, busy: Conflict) -> Iterator[None]:
 
 
 def locked(rows: QuerySet[Row], *, no_key: bool = False) -> list[Row]:
-    """The rows, locked by id to the end of the transaction, whatever order the query has.
+    """Lock the rows by id, to the end of the transaction, whatever the query's order.
 
-    ``no_key``: rows that refer to these can be inserted meanwhile; not for those to be deleted.
+    ``no_key``: others may insert rows that refer to these; do not use it before deleting them.
     """
     return list(rows.order_by("pk").select_for_update(of=("self",), no_key=no_key))

@@ -1,4 +1,4 @@
-"""What ``meta`` may hold: a JSON object that PostgreSQL stores and gives back as it was."""
+"""The limits of ``meta``: a JSON object that PostgreSQL stores and returns unchanged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NUL = "a NUL character cannot be stored; remove it"
 
 
 def meta_problem(meta: dict[str, Any]) -> str | None:
-    """Why a JSON object cannot be stored and given back, without a full stop; None if it can."""
+    """Return why the JSON object cannot be stored unchanged, without a full stop, or None."""
     level: list[Any] = [meta]
     for _ in range(MAX_META_DEPTH + 1):
         if problem := next(filter(None, map(_value_problem, level)), None):

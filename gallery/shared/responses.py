@@ -13,7 +13,7 @@ CSV = "text/csv; charset=utf-8"
 
 
 def private(response: Answer) -> Answer:
-    """The answer, which no cache stores and no browser runs, embeds or takes for another type."""
+    """Forbid caches to store the response, and browsers to run, embed or reinterpret it."""
     response["Cache-Control"] = "private, no-store"
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response["Cross-Origin-Resource-Policy"] = "same-origin"
@@ -24,7 +24,7 @@ def private(response: Answer) -> Answer:
 def download(
     name: str, content: bytes | Iterable[str] | Iterable[bytes], content_type: str = CSV
 ) -> HttpResponseBase:
-    """A file for the browser to save under a name; an iterable is streamed."""
+    """Return a file for the browser to save as ``name``. An iterable is streamed."""
     kind = HttpResponse if isinstance(content, bytes) else StreamingHttpResponse
     response = kind(content, content_type=content_type)
     response["Content-Disposition"] = f'attachment; filename="{name}"'

@@ -1,4 +1,4 @@
-"""Tasks that run by themselves, as rows of django-q2."""
+"""Scheduled tasks, as rows of django-q2."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 
 class Scheduled(NamedTuple):
-    """A task by its dotted name, the minutes between two runs, and the cluster that runs it."""
+    """A task by its dotted name, the minutes between runs, and the cluster that runs it."""
 
     name: str
     task: str
@@ -15,9 +15,9 @@ class Scheduled(NamedTuple):
 
 
 def make_schedules(sender: Any, **kwargs: Any) -> None:
-    """After migrations: make the rows of an app's ``schedules`` that are missing.
+    """Create the missing rows of an app's ``schedules`` after migrations.
 
-    What an administrator changed of the others stays.
+    Existing rows keep an administrator's changes.
     """
     from django_q.models import Schedule
 

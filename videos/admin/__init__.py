@@ -1,4 +1,4 @@
-"""The admin of videos: a door like the API, so every write is one call of a service."""
+"""The admin of videos. Like the API, it changes data only through the services."""
 
 from videos.admin.videos import VideoAdmin
 

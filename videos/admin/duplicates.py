@@ -1,7 +1,7 @@
-"""The page of videos that share footage: which, where in each, and deleting the chosen ones.
+"""The page of videos that share footage: which videos, where in each, and deleting chosen ones.
 
-It is computed for each request, from the frames that are stored now. A page takes no longer than
-``MAX_SECONDS``: videos that are left by then have a link that compares them alone.
+It is computed for each request from the stored frames. A page takes at most about
+``MAX_SECONDS``: videos left after that get a link that compares them alone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from videos.models import Video
 VIDEOS_PER_PAGE = 10
 MAX_SECONDS = 5.0
 WHOLE = 0.9
-"""Share of a video from which on it is said to be in the other one as a whole."""
+"""From this share on, the page says that a video is in the other one as a whole."""
 
 
 class DuplicatesPage(ItemAdmin):
@@ -38,12 +38,12 @@ class DuplicatesPage(ItemAdmin):
     delete videos may delete them here."""
 
     def get_urls(self) -> list[URLPattern]:
-        """Before those of single videos, which would take the word for an id."""
+        """Put the page before those of single videos, which would take its name for an id."""
         view = self.admin_site.admin_view(self.duplicates)
         return [path("duplicates/", view, name="videos_video_duplicates"), *super().get_urls()]
 
     def duplicates(self, request: HttpRequest) -> HttpResponseBase:
-        """A page of videos with what each shares; with POST, what is to be deleted."""
+        """Show a page of videos with what each shares. POST asks before deleting chosen ones."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         may_delete = self.has_delete_permission(request)
@@ -71,7 +71,7 @@ class DuplicatesPage(ItemAdmin):
         return TemplateResponse(request, "videos/duplicates.html", context)
 
     def _delete(self, request: HttpRequest) -> HttpResponseBase:
-        """The page that asks, as for videos that were chosen in the list."""
+        """Show the confirmation page, as for videos chosen in the list."""
         here = request.get_full_path()
         ids = ids_of(request.POST.getlist("delete"))
         chosen = self.get_queryset(request).filter(pk__in=ids, status=Status.READY)
@@ -83,11 +83,11 @@ class DuplicatesPage(ItemAdmin):
 
 
 def rows(videos: list[Video]) -> list[dict[str, Any]]:
-    """Each video with the others that share footage. ``late``: there was no time to compare it."""
+    """Return each video with the others that share footage. ``late``: no time to compare it."""
     until = time.monotonic() + MAX_SECONDS
     found: list[dict[str, Any]] = []
     for video in videos:
-        # The first is always compared, so that its own link always answers.
+        # Always compare the first one, so that a link to one video always works.
         if found and time.monotonic() > until:
             found.append({"video": video, "late": True, "shared": []})
             continue
@@ -101,7 +101,6 @@ def rows(videos: list[Video]) -> list[dict[str, Any]]:
 
 
 def shown(video: Video, shared: SharedFootage) -> dict[str, Any]:
-    """One of the others as the page shows it."""
     how = "has all of it" if shared.share >= WHOLE else f"has {shared.share:.0%} of it"
     return {
         "video": shared.video,
@@ -115,12 +114,12 @@ def shown(video: Video, shared: SharedFootage) -> dict[str, Any]:
 
 
 def middle_of(part: SharedRange) -> float:
-    """A moment of the other video, in seconds, at which both show the same."""
+    """Return a moment of the other video, in seconds, at which both show the same."""
     return (part.start + part.end) / 2000
 
 
 def part_text(part: SharedRange) -> str:
-    """ "0:00:04 to 0:00:12 is 0:01:00 to 0:01:08 there"."""
+    """Return for example "0:00:04 to 0:00:12 is 0:01:00 to 0:01:08 there"."""
     own = f"{clock(part.own_start)} to {clock(part.own_end)}"
     speed = "" if abs(part.speed - 1) < 0.03 else f", at {part.speed:.2f} × its speed"
     return f"{own} is {clock(part.start)} to {clock(part.end)} there{speed}"

@@ -1,4 +1,4 @@
-"""A strip of a video's frames, and a timeline of which parts can be found."""
+"""A strip of a video's frames, and a timeline of the parts that searches can find."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ MAX_STRIP_FRAMES: Final = 24
 BINS: Final = 400
 SILENT, COMMON, RARE = "silent", "common", "rare"
 _RARE_FROM: Final = 0.6
-"""A frame that one other video shows as well has 0.63."""
+"""A frame that one other video shows too has weight 0.63."""
 
 
 @dataclass(frozen=True, slots=True)
 class StripFrame:
-    """``label``: the time for people. ``url``: where its picture is."""
+    """``label``: the time as text. ``url``: the address of its picture."""
 
     seconds: float
     label: str
@@ -27,13 +27,12 @@ class StripFrame:
 
     @property
     def name(self) -> str:
-        """The alternative text of the picture."""
         return f"Frame at {self.label}"
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Neighbouring bins of one kind; ``x`` and ``width`` in bins of ``BINS``."""
+    """Adjacent bins of one kind. ``x`` and ``width`` in bins of ``BINS``."""
 
     kind: str
     x: int
@@ -41,7 +40,7 @@ class Stretch:
 
 
 def strip(video: Video) -> list[StripFrame]:
-    """At most ``MAX_STRIP_FRAMES`` moments, evenly spread over the frames that are stored."""
+    """Return at most ``MAX_STRIP_FRAMES`` moments, evenly spread over the stored frames."""
     times = list(
         video.frames.filter(view="full").order_by("t0").values_list("t0", flat=True).distinct()
     )
@@ -55,7 +54,7 @@ def frame_address(video: Video, seconds: float) -> str:
 
 
 def timeline(video: Video) -> list[Stretch]:
-    """Where the video has frames, and how well each identifies the video.
+    """Return where the video has frames, and how well they identify it.
 
     silent: black, flat or noise; common: several other videos show it too; rare: few or none do.
     """
@@ -66,7 +65,7 @@ def timeline(video: Video) -> list[Stretch]:
         kind = RARE if weight >= _RARE_FROM else COMMON if weight > 0 else SILENT
         first, last = (min(BINS - 1, t * BINS // duration) for t in (t0, t1))
         kinds[first : last + 1] = [kind] * (last + 1 - first)
-    # Moving scenes have a frame each second, which stands for the time up to the next one.
+    # Moving scenes have one frame per second; it stands for the time up to the next one.
     for at in range(1, BINS):
         kinds[at] = kinds[at] or kinds[at - 1]
     return _joined(kinds)

@@ -1,4 +1,4 @@
-"""What the admin pages of videos show and do beside those of every item."""
+"""What the admin pages of videos have beyond those of every item."""
 
 from __future__ import annotations
 
@@ -44,7 +44,6 @@ class AddVideosForm(AddItemsForm):
 
 class ContainerFilter(listing.FormatFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        """Those that can be added."""
         return [(name, name) for name in CONTENT_TYPES]
 
 
@@ -97,7 +96,6 @@ class VideoAdmin(DuplicatesPage):
         return self.ask_alone(request, video, "index_again")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Video]:
-        """As of every item, with ``stored_frames``."""
         frames = Frame.objects.filter(item=OuterRef("pk")).order_by().values("item")
         counted = frames.annotate(count=Count("pk")).values("count")
         stored = Subquery(counted, output_field=IntegerField())
@@ -106,7 +104,7 @@ class VideoAdmin(DuplicatesPage):
 
     @display(description="status", label=BADGES)
     def shown_status(self, item: Any) -> tuple[str, str]:
-        """A coloured badge, with a progress bar while the video waits or is indexed."""
+        """Return a coloured badge, with a progress bar while the video waits or is indexed."""
         if item.status != Status.PENDING and not item.reindex:
             return item.status, item.status
         bar = format_html(
@@ -121,7 +119,6 @@ class VideoAdmin(DuplicatesPage):
 
     @display(description="duration", header=True)
     def length(self, video: Video) -> Sequence[str]:
-        """Hours, minutes and seconds, and how many rows of vectors there are."""
         length = "–" if video.duration_ms is None else clock(video.duration_ms)
         count = video.stored_frames or 0  # type: ignore[attr-defined]
         return length, f"{count}\u00a0frame{'' if count == 1 else 's'}"

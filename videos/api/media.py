@@ -1,4 +1,4 @@
-"""A video's file, its pictures at any moment, its thumbnail. The status is asked each time."""
+"""A video's file, its picture at any moment, its thumbnail. Each request checks the status."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from videos.models import Video
 
 @require_safe
 def file(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """The video as it came, or the small copy: where it was not kept, or with ``?small=1``.
+    """Return the original video, or the small copy if it was not kept or with ``?small=1``.
 
-    Answers ``Range`` requests, so that players can seek. A video cannot be blurred: in place of one
-    that is, its thumbnail is, and ``?clear=1`` notes one look and leads to an address that plays
-    it, in as many parts as a player likes, for as long as the look holds.
+    Answers ``Range`` requests, so that players can seek. A video cannot be blurred, so its
+    blurred thumbnail replaces it. ``?clear=1`` counts one clear look and redirects to an address
+    that plays the video, in any number of requests, until the look expires.
     """
     video = visible_item(request, Video, pk)
     name, content_type = video.proxy.name, "video/mp4"
@@ -59,7 +59,7 @@ def file(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 @require_safe
 def frame(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """The picture at ``?t=`` seconds as a small JPEG, decoded from the small copy."""
+    """Return the picture at ``?t=`` seconds as a small JPEG, decoded from the small copy."""
     seconds = _seconds(request.GET.get("t", "0"))
     video = visible_item(request, Video, pk)
     t = min(round(seconds * 1000), video.duration_ms or 0)

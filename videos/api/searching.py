@@ -1,4 +1,4 @@
-"""v1: the moment of a video that a picture or a clip shows, and videos that share footage.
+"""v1: find the moment of a video that a picture or a clip shows, and videos that share footage.
 
 Times are in seconds here, and in milliseconds inside.
 """
@@ -28,7 +28,6 @@ SIMILAR_COST = 10
 
 
 def confidence_field(default: str) -> serializers.FloatField:
-    """Of requests; ``default`` says what holds without it."""
     return serializers.FloatField(
         required=False,
         min_value=0,
@@ -38,7 +37,7 @@ def confidence_field(default: str) -> serializers.FloatField:
 
 
 class VideoSearchSerializer(serializers.Serializer):
-    """What to look for: a picture, an animation or a clip."""
+    """What to search for: a picture, an animation or a clip."""
 
     file = PictureFileField(required=False)
     url = PictureUrlField(required=False)
@@ -48,7 +47,6 @@ class VideoSearchSerializer(serializers.Serializer):
     min_confidence = confidence_field("above all strangers of the calibration")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Exactly one query."""
         if (attrs.get("file") is None) == (attrs.get("url") is None):
             raise UserError("Give exactly one of file or url.")
         attrs["data"] = attrs.pop("file", None)
@@ -56,7 +54,7 @@ class VideoSearchSerializer(serializers.Serializer):
 
 
 class SimilarSerializer(serializers.Serializer):
-    """How many videos that share footage, and how sure."""
+    """How many videos to return, and with which confidence."""
 
     limit = serializers.IntegerField(
         required=False, min_value=1, max_value=100, default=video_search.DEFAULT_LIMIT
@@ -65,7 +63,7 @@ class SimilarSerializer(serializers.Serializer):
 
 
 class PairSerializer(serializers.Serializer):
-    """A moment of the query and of the video that show the same."""
+    """A moment of the query and one of the video that show the same."""
 
     query_time = serializers.FloatField(help_text="Seconds.")
     time = serializers.FloatField(help_text="Seconds of the video.")
@@ -90,7 +88,7 @@ class VideoHitSerializer(serializers.Serializer):
 
 
 class PlaceSerializer(serializers.Serializer):
-    """A part of a video, seconds."""
+    """A part of a video, in seconds."""
 
     video = serializers.IntegerField()
     start = serializers.FloatField()
@@ -98,7 +96,7 @@ class PlaceSerializer(serializers.Serializer):
 
 
 class VideoAnswerSerializer(serializers.Serializer):
-    """What was found, the most certain first."""
+    """The results, the most certain first."""
 
     results = VideoHitSerializer(many=True)
     low_information = serializers.BooleanField(
@@ -110,7 +108,7 @@ class VideoAnswerSerializer(serializers.Serializer):
 
 
 class RangeSerializer(serializers.Serializer):
-    """A part of this video that the other one shows from ``start`` to ``end``; seconds."""
+    """A part of this video that the other one shows from ``start`` to ``end``, in seconds."""
 
     own_start = serializers.FloatField()
     own_end = serializers.FloatField()
@@ -149,7 +147,7 @@ class VideoSearch(APIView):
         responses=answers({200: VideoAnswerSerializer}, 503, body=True),
     )
     def post(self, request: Request) -> Response:
-        """Which videos show it, from when to when, and how sure that is."""
+        """Return the videos that show the query, with times and confidence."""
         body = VideoSearchSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         answer = video_search.search_videos(**body.validated_data, sender=sender_of(request))
@@ -164,7 +162,7 @@ class VideoSearch(APIView):
 
 
 class VideoSimilar(APIView):
-    """Which videos share footage with this one?"""
+    """Find videos that share footage with this one."""
 
     scope = "search"
     throttle_cost = SIMILAR_COST
@@ -174,7 +172,7 @@ class VideoSimilar(APIView):
         responses=answers({200: SharedAnswerSerializer}, 404),
     )
     def get(self, request: Request, pk: int) -> Response:
-        """Other videos with the same footage, and where each has it."""
+        """Return the other videos with the same footage, and where each has it."""
         asked = SimilarSerializer(data=request.query_params)
         asked.is_valid(raise_exception=True)
         answer = shared_footage.find_shared_footage(video_id=pk, **asked.validated_data)

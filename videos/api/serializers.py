@@ -1,4 +1,4 @@
-"""Shapes of v1 requests and answers about videos."""
+"""Bodies of v1 requests and answers about videos."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from videos.models import Video
 
 
 class VideoFileField(UploadField):
-    """Its value is the upload, which is on the disk if it is large."""
+    """Its value is the upload, which is on disk if it is large."""
 
     max_bytes_setting = "MAX_VIDEO_BYTES"
     too_large = VideoTooLarge
@@ -26,7 +26,7 @@ class VideoFileField(UploadField):
 
 
 class VideoSerializer(ItemSerializer):
-    """A video as others see it. Times in seconds."""
+    """A stored video. Times in seconds."""
 
     copied = (*ItemSerializer.copied, "fps", "progress", "reindex", "reindex_failure")
 
@@ -55,7 +55,6 @@ class VideoSerializer(ItemSerializer):
 
 
 def frame_url(request: Any, video: Video, ms: int) -> str:
-    """The absolute URL of the picture at a moment."""
     return f"{address(request, 'video-frame', video)}?t={ms / 1000:g}"
 
 
@@ -67,4 +66,4 @@ class AddVideoSerializer(AddItemSerializer):
 
 
 class DeletedVideosSerializer(DeletedSerializer):
-    """How many videos a bulk delete took."""
+    """How many videos were deleted."""

@@ -1,4 +1,4 @@
-"""v1: adding, reading, changing and deleting videos. Each view makes one call."""
+"""v1: add, read, change and delete videos."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class VideoCollection(ItemCollection):
         responses=answers({202: VideoSerializer, 409: ConflictSerializer}, body=True),
     )
     def post(self, request: Request) -> Response:
-        """Add one video by ``url`` or as ``file``. Its ``progress`` says when it can be found."""
+        """Add one video by ``url`` or as ``file``. Workers then index it: see ``progress``."""
         body = AddVideoSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         sender = sender_of(request)

@@ -1,4 +1,4 @@
-"""Adding videos: receive or fetch, probe, hash; store row, file and task in one transaction."""
+"""Add videos: receive or fetch, probe, hash; store row, file and task in one transaction."""
 
 from __future__ import annotations
 
@@ -34,13 +34,14 @@ def add_video(
     file: File | None = None,
     **fields: Unpack[ItemFields],
 ) -> Video:
-    """Add one video from ``url``, or from ``file`` (then ``url`` is only noted).
+    """Add one video from ``url``, or from ``file`` (then ``url`` is only stored).
 
-    The row is ``pending`` and its indexing queued. Its first frames are decoded before this
-    returns: a file that is no video is refused here, later damage fails in the worker.
+    The new row is ``pending`` and its indexing is queued. Its first frames are decoded before
+    this returns: a file that is no video is refused here; later damage fails in the worker.
 
     Raises ``FetchFailed``, ``NotAVideo``, ``VideoTooLarge``, ``VideoTooSlow``, and
-    ``AlreadyStored`` for bytes that are here; a video that had failed is tried again instead.
+    ``AlreadyStored`` for bytes that are stored already. A failed video with the same bytes is
+    tried again instead.
     """
     with _received(url, file) as (received, fetched):
         info = _probe(received)
@@ -63,7 +64,7 @@ def add_video(
 
 @contextmanager
 def _received(url: str | None, file: File | None) -> Iterator[tuple[File, bool]]:
-    """The file that was sent or is fetched, and whether it was fetched."""
+    """Yield the sent or fetched file, and whether it was fetched."""
     if file is not None:
         yield file, False
         return
@@ -78,8 +79,8 @@ def _probe(file: File) -> VideoInfo:
     file.seek(0)
     source = _place_of(file) or cast(BinaryIO, file)
     with decode(source, conf.probe_limits(), long_side=PROBE_SIDE) as video:
-        # There are still pictures in the containers of videos. Where the header tells, frames are
-        # not waited for: it may take long to find one that differs.
+        # Video containers may hold still pictures. If the header gives more than one frame, do not
+        # wait for frames: a different one may come late.
         wanted = 0 if (video.info.frames or 0) > 1 else 2
         if len(list(islice(video, wanted))) < wanted:
             raise NotAVideo(SINGLE_PICTURE)
@@ -87,7 +88,7 @@ def _probe(file: File) -> VideoInfo:
 
 
 def _place_of(file: File) -> Path | None:
-    """The path of a file on this machine; None if it is in memory only."""
+    """Return the path of a file on this machine; None if it is only in memory."""
     name = getattr(file.file, "name", None)
     place = Path(name) if isinstance(name, str) else None
     return place if place is not None and place.is_file() else None

@@ -1,4 +1,4 @@
-"""Adding many videos: each is stored, then indexed in this process."""
+"""Import many videos: store each one, then index it in this process."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ from videos.models import Video
 def import_videos(
     *, sources: Iterable[Source], by: str, progress: Callable[[float], None] | None = None
 ) -> Iterator[ImportOutcome]:
-    """Add and index videos one by one; nothing about one stops the rest.
+    """Add and index videos one by one. A video that fails does not stop the others.
 
-    What is stored already is skipped, a link by its text before it is fetched. So an interrupted
-    import is resumed by running it again: what was stored, but not indexed, is left to the
-    workers. ``progress`` is called with the share, 0..1, of the current video that
-    is read.
+    Stored videos are skipped, a link by its text before it is fetched. So an interrupted import
+    is resumed by running it again; workers index what was stored but not indexed. ``progress``
+    is called with the share, 0..1, of the current video that has been read.
     """
     for source in sources:
         yield _import(source, by, progress)
@@ -61,7 +60,7 @@ def _fetched(source: Source, by: str) -> Video | ImportOutcome:
 
 def _read(source: Source, by: str) -> Video | ImportOutcome:
     path = Path(source.place)
-    if source.found and not path.is_file():  # a pipe or a device would never end
+    if source.found and not path.is_file():  # reading a pipe or a device would never end
         return ImportOutcome(source, "skipped", "This is not a file.")
     with path.open("rb") as stream:
         container = sniff(stream.read(HEAD_BYTES))

@@ -15,21 +15,18 @@ from videos.models import Video
 
 CHUNK_BYTES: Final = 256 * 1024
 RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
-"""One range; players do not ask for several at once."""
+"""One range: players do not request several at once."""
 
 
 def named(name: str | None) -> str:
-    """The name of a file that is stored. Raises ``NotFound`` for none."""
+    """Return the name of a stored file. Raises ``NotFound`` if there is none."""
     if not name:
         raise gone(Video)
     return name
 
 
 def ranged(request: HttpRequest, name: str | None, content_type: str) -> HttpResponseBase:
-    """A stored file, or the part of it that is asked for (RFC 9110, 14).
-
-    Raises ``NotFound``.
-    """
+    """Return a stored file, or the requested part of it (RFC 9110, 14). Raises ``NotFound``."""
     try:
         size = default_storage.size(named(name))
     except FileNotFoundError:
@@ -53,7 +50,10 @@ def ranged(request: HttpRequest, name: str | None, content_type: str) -> HttpRes
 
 
 def _part(asked: re.Match[str], size: int) -> tuple[int, int] | None:
-    """First byte and the one after the last. None: no valid range; empty: cannot be satisfied."""
+    """Return the first byte and the one after the last, None for no valid range.
+
+    An empty span means that the range cannot be satisfied.
+    """
     first, last = asked.groups()
     if first == last == "":
         return None

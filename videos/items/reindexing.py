@@ -1,4 +1,4 @@
-"""Indexing videos again: those that failed, and those that older code indexed."""
+"""Index videos again: those that failed, and those that older code indexed."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from videos.index import indexing
 from videos.models import Video
 
 HOURLY_VIDEOS = 10
-"""Videos of older code that are indexed again in an hour."""
+"""Videos indexed by older code that are indexed again per hour."""
 
 UPGRADE = "upgrade"
-"""The actor of what is done because the code is newer."""
+"""The actor of changes made because the code is newer."""
 
 
 @transaction.atomic
 @batch_notifications()
 def index_again(*, items: QuerySet[Video], by: str) -> int:
-    """Try failed videos again, and index those anew that are indexed. Answers how many.
+    """Queue failed and indexed videos for indexing again. Return how many.
 
-    An indexed one is found by its old frames until it has new ones. A video whose original was
-    not kept is fetched again; without a link it is left as it is, as is one that waits already.
+    Searches use the old frames of an indexed video until it has new ones. A video without an
+    original is fetched again. Videos that are already waiting are skipped, and those with
+    neither original nor link.
     """
     waiting = items.exclude(status=Status.PENDING).exclude(reindex=True)
     rows = locked(waiting.exclude(original="", url__isnull=True), no_key=True)
@@ -43,9 +44,9 @@ def index_again(*, items: QuerySet[Video], by: str) -> int:
 
 
 def index_older(*, by: str) -> tuple[int, int]:
-    """Index all videos anew that older code indexed: it kept no hashes of what is shown briefly.
+    """Index all videos again that older code indexed: it kept no hashes of briefly shown pictures.
 
-    Answers how many are queued, and how many cannot be: neither file nor link is left of them.
+    Return how many are queued, and how many have neither file nor link and cannot be.
     """
     left = Video.objects.outdated()
     lost = left.filter(original="", url=None).count()
@@ -53,7 +54,7 @@ def index_older(*, by: str) -> tuple[int, int]:
 
 
 def index_some_older() -> int:
-    """Queue the oldest outdated videos that workers index by themselves. Answers how many.
+    """Queue the oldest outdated videos that workers index on their own. Return how many.
 
     Does nothing while other videos wait for indexing.
     """

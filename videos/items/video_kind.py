@@ -1,4 +1,4 @@
-"""What is true of videos alone, for code that handles any item."""
+"""The ``ItemKind`` of videos."""
 
 from __future__ import annotations
 

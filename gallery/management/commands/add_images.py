@@ -1,4 +1,4 @@
-"""``manage.py add_images``: a directory, a CSV file or a list of links, all at once."""
+"""``manage.py add_images``: add pictures from a directory, a CSV file or a list of links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``manage.py demo``, behind ``make demo``: samples for a running service, over HTTP."""
+"""``manage.py demo``, behind ``make demo``: add samples to a running service over HTTP."""
 
 from __future__ import annotations
 
@@ -16,28 +16,27 @@ from gallery.management.demo_pictures import Sample, samples
 
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (listening there, not calling)
 Fields = dict[str, str | tuple[str, bytes, str]]
-"""Of a form; a file as name, bytes and type."""
+"""Form fields. A file is a tuple of name, bytes and type."""
 
 
 class Command(BaseCommand):
-    """Adds each sample that is not there yet."""
+    """Adds the samples that are not stored yet."""
 
     help = (
         "Fill the service that runs on HOST:PORT with sample pictures, edited copies of them, and "
         "videos."
     )
-    # It speaks to a service and needs no database of its own.
+    # The command calls a service and needs no database of its own.
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Where the service is; by default where `make run` starts it."""
         host = ANY_ADDRESS.get(settings.HOST, settings.HOST)
         site = f"http://{f'[{host}]' if ':' in host else host}:{settings.PORT}"
         parser.add_argument("--site", default=site, help="default: %(default)s")
         parser.add_argument("--key", help="an API key with the scope add, where one is needed")
 
     def handle(self, *args: Any, site: str, key: str | None, **options: Any) -> None:
-        """Raises CommandError with what to do when the service does not take the samples."""
+        """Raises CommandError with advice if the service does not accept the samples."""
         http = urllib3.PoolManager(
             headers={"X-API-Key": key} if key else {}, timeout=60, retries=False
         )
@@ -71,7 +70,7 @@ class Command(BaseCommand):
             )
 
     def add_picture(self, http: urllib3.PoolManager, site: str, sample: Sample) -> bool:
-        """Upload one sample; False if it is there already."""
+        """Upload one sample. Return False if it is stored already."""
         remark = f"{sample.family}, {sample.edit}" if sample.edit else sample.family
         fields: Fields = {
             "file": (f"{sample.name}.jpg", sample.data, "image/jpeg"),
@@ -90,7 +89,7 @@ class Command(BaseCommand):
         return self.add(http, site, "videos/", fields)
 
     def add(self, http: urllib3.PoolManager, site: str, path: str, fields: Fields) -> bool:
-        """Send a form; False if the item is stored already. Raises CommandError."""
+        """Send a form. Return False if the item is stored already. Raises CommandError."""
         try:
             answer = http.request("POST", f"{site}/api/v1/{path}", fields=fields)
         except urllib3.exceptions.HTTPError as error:

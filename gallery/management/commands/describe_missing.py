@@ -1,4 +1,4 @@
-"""``manage.py describe_missing``: descriptors that stored images lack."""
+"""``manage.py describe_missing``: compute descriptors that stored images lack."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gallery.shared.errors import UserError
 
 
 class Command(BaseCommand):
-    """Fills the gaps, then lets searches use a newly configured CLIP model."""
+    """Computes missing descriptors, then makes searches use a newly configured CLIP model."""
 
     help = (
         "Describe images that lack a descriptor, such as CLIP vectors of a newly set model, and "
@@ -33,11 +33,11 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, dry_run: bool, switch_anyway: bool, **options: Any) -> None:
-        """Raises CommandError when searches could not be moved to the new model."""
+        """Raises CommandError if searches could not switch to the new model."""
         if dry_run:
             self._report_outdated()
             return
-        # First: pictures that it replaces are then described by models, too.
+        # First, so that the models then describe the pictures that this replaces.
         counts = self._count(reprocessing.reprocess_all(), reprocessing.count_outdated()[0])
         self.stdout.write(
             f"{counts['filled']} read again for every picture in their files, "

@@ -1,4 +1,4 @@
-"""``manage.py find_duplicates``: near-duplicates among the images that are stored."""
+"""``manage.py find_duplicates``: find near-duplicates among the stored images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BUSY = Conflict("Another search for duplicates is running: wait until it ends.")
 
 
 class Command(BaseCommand):
-    """Compares the images that were not compared yet, and may export all clusters."""
+    """Compares the images that were not compared yet, and can export all clusters."""
 
     help = (
         "Find near-duplicates among the stored images. They are shown in the admin, under "
@@ -56,7 +56,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Raises CommandError with what to do; exit code 130 after Ctrl-C."""
+        """Raises CommandError with advice. The exit code after Ctrl-C is 130."""
         least = options["min_confidence"]
         if least is not None and not 0 < least <= 1:
             raise CommandError("--min-confidence must be above 0 and at most 1.")
@@ -77,7 +77,6 @@ class Command(BaseCommand):
             raise SystemExit(130) from None
 
     def scan(self, run: Any, workers: int) -> None:
-        """Show the progress, what could not be compared, and a summary."""
         ids = list(scan.unscanned_images().values_list("pk", flat=True))
         with tqdm(total=len(ids), unit="image", disable=None) as bar:
             for batch in scan.scan_images(run, ids, workers=workers):
@@ -98,7 +97,7 @@ class Command(BaseCommand):
             )
 
     def export(self, path: Path) -> None:
-        """The clusters, the most certain first; members by id, the one to keep first."""
+        """Write the clusters, the most certain first; members by id, the one to keep first."""
         with path.open("w", newline="", encoding="utf-8") as stream:
             columns = ("id", "keep", "members", "confidence")
             stream.writelines(csv_lines(columns, map(_row, all_clusters())))

@@ -1,4 +1,4 @@
-"""``manage.py prepare_models``: make or fetch what match types need, once a machine."""
+"""``manage.py prepare_models``: make or fetch the models of match types, once per machine."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from gallery.imaging import descriptors
 
 
 class Command(BaseCommand):
-    """Fetches missing models, and reports those that cannot be had."""
+    """Fetches missing models, and reports those that are not available."""
 
     help = "Make or fetch the models of match types on this machine."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Which match types; all by default."""
         parser.add_argument("names", nargs="*", metavar="MATCH_TYPE", help="copy, clip")
 
     def handle(self, *args: Any, names: list[str], **options: Any) -> None:
-        """Also succeeds without them: a match type without its model answers 503 and says why."""
+        """Succeeds without models too: their match types then answer 503 and say why."""
         if unknown := set(names) - set(descriptors.MODELS):
             raise CommandError(
                 f"No model to prepare for {', '.join(sorted(unknown))}: "

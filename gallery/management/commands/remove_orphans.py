@@ -1,4 +1,4 @@
-"""``manage.py remove_orphans``: files that no row names."""
+"""``manage.py remove_orphans``: remove files that no row names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gallery.shared.errors import UserError
 
 
 class Command(BaseCommand):
-    """What a worker does daily; also where it found so many that it removed none."""
+    """Does what a worker does daily. ``--anyway`` removes any number of files."""
 
     help = "Remove files of the media directory that no row names, a day after they were written."
 
@@ -21,7 +21,6 @@ class Command(BaseCommand):
         parser.add_argument("--anyway", action="store_true", help="however many they are")
 
     def handle(self, *args: Any, dry_run: bool, anyway: bool, **options: Any) -> None:
-        """Raises CommandError where there are too many."""
         if dry_run:
             names, total = orphans.find()
             for name in sorted(names):

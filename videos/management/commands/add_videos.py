@@ -1,4 +1,4 @@
-"""``manage.py add_videos``: a directory, a CSV file or a list of links, all at once."""
+"""``manage.py add_videos``: add videos from a directory, a CSV file or a list of links."""
 
 from __future__ import annotations
 

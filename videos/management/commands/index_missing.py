@@ -1,4 +1,4 @@
-"""``manage.py index_missing``: videos that an older version indexed."""
+"""``manage.py index_missing``: index videos again that an older version indexed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BY = "command:index_missing"
 
 
 class Command(BaseCommand):
-    """Queues them for the video workers; searches use the stored frames until then."""
+    """Queues the videos for the video workers. Searches use the stored frames until then."""
 
     help = (
         "Have videos indexed anew that an older version indexed, so that what they show for "
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="count and change nothing")
 
     def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
-        """Say how many, and how many cannot be."""
+        """Print how many videos are queued, and how many cannot be indexed again."""
         if dry_run:
             left = Video.objects.outdated()
             lost = left.filter(original="", url=None).count()
