@@ -305,7 +305,6 @@ class ItemActions(BatchPages):
         return HttpResponseRedirect(target) if target else None
 
     def response_change(self, request: HttpRequest, obj: Item) -> HttpResponseBase:
-        """After saving, run the action of the pressed button."""
         buttons = self.get_actions_submit_line(request, obj.pk)
         for button in buttons:
             if button.action_name in request.POST:
@@ -325,7 +324,6 @@ class ItemActions(BatchPages):
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: Any = None
     ) -> HttpResponseBase:
-        """Show the confirmation page of the bulk action for one item."""
         item = self.get_object(request, object_id)  # type: ignore[attr-defined]
         if item is None:
             gone: HttpResponseBase = self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]

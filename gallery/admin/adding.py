@@ -86,7 +86,6 @@ class AddItemsForm(forms.Form):
         return urls
 
     def clean(self) -> dict[str, Any]:
-        """Check that there is at least one item and no more than ``max_items``."""
         cleaned = self.cleaned_data
         count = len(cleaned.get("files", [])) + len(cleaned.get("urls", []))
         if not count and not self.errors:

@@ -217,14 +217,13 @@ def chosen_clusters(choices: Sequence[Choice], images: QuerySet[Image]) -> list[
 
 
 def fits(choice: Choice, group: Group) -> bool:
-    """Return whether all chosen images are still in the cluster."""
     return {choice.keep, *choice.copies} <= set(group.ids)
 
 
 def without_withheld(
     request: HttpRequest, decision: Decision, choices: Sequence[Choice]
 ) -> list[Choice]:
-    """Remove the withheld copies from the choices; a message says how many."""
+    """Return the choices without the withheld copies. A message says how many those are."""
     if not decision.is_final:
         return list(choices)
     copies = {pk for choice in choices for pk in choice.copies}

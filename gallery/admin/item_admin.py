@@ -98,7 +98,6 @@ class ItemAdmin(ItemActions, ModelAdmin):
     search_help_text = listing.SEARCH_HELP
 
     def facts(self, item_id: int) -> dict[str, Any]:
-        """Return the additional context of an item's page."""
         raise NotImplementedError
 
     def max_file_bytes(self) -> int:
@@ -112,7 +111,6 @@ class ItemAdmin(ItemActions, ModelAdmin):
         raise NotImplementedError
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return all items, annotated with how this user may see their pictures."""
         items: QuerySet[Any] = super().get_queryset(request)
         return with_visibility(access_of(request), items)
 
@@ -153,7 +151,6 @@ class ItemAdmin(ItemActions, ModelAdmin):
 
     @display(description="added")
     def added(self, item: Item) -> str:
-        """Return day and minute, UTC."""
         return format_html(
             '<span class="image-time">{}</span> {}',
             f"{item.created_at:%Y-%m-%d}",

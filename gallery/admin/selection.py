@@ -48,7 +48,6 @@ class Selection:
 
     @property
     def token(self) -> str:
-        """The value of the field ``confirmed`` in the page's form."""
         return signing.dumps([self._action, self._digest()], salt=self._salt())
 
     @property
@@ -75,5 +74,4 @@ class Selection:
 
 
 def ids_of(texts: Sequence[str]) -> list[int]:
-    """Return the valid ids that a form sent; other values are ignored."""
     return [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19]

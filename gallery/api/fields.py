@@ -61,8 +61,6 @@ class PictureUrlField(serializers.CharField):
 
 
 class DistanceField(serializers.FloatField):
-    """A finite number of at least 0."""
-
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_value=0, max_value=1e6, **kwargs)
 

@@ -79,7 +79,6 @@ class _ItemView(generics.GenericAPIView):
     item_kind: ClassVar[ItemKind]
 
     def visible_items(self) -> Any:
-        """Return the items without quarantined ones that the caller may not see."""
         return self.item_kind.model._default_manager.exclude(hidden_from(self.request))
 
     def get_queryset(self) -> Any:
@@ -126,7 +125,6 @@ class ItemDetail(_ItemView, generics.RetrieveAPIView):
         return item
 
     def own_item(self) -> Item:
-        """Return the item if the caller may change it."""
         item: Item = self.get_object()
         check_own(self.request, [item.added_by])
         return item

@@ -38,7 +38,6 @@ def file_url(request: Any, item: Item) -> str:
 
 
 def address(request: Any, view: str, item: Item) -> str:
-    """Return the absolute URL of one of an item's views, for a Django or a DRF request."""
     url: str = request.build_absolute_uri(reverse(view, args=[item.pk]))
     return url
 

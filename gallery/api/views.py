@@ -117,7 +117,6 @@ class ImageBatch(APIView):
 
 
 def error_body(error: UserError) -> dict[str, Any]:
-    """Return the common error shape, for errors inside an answer."""
     refused = isinstance(error, Conflict | TooLarge)
     kind = "client_error" if refused else "validation_error"
     body: dict[str, Any] = {"type": kind, "code": error.code, "detail": error.message}

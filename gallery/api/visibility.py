@@ -35,7 +35,6 @@ def may_draw(request: Request, image_id: int | None) -> bool:
 
 
 def check_own(request: Request, added_by: Iterable[str]) -> None:
-    """Raise ``NotYours`` unless the caller may change what these actors have added."""
     access = access_of(request)
     if not all(map(access.may_change, added_by)):
         raise NotYours(

@@ -201,7 +201,7 @@ def _back(pair: DuplicatePair) -> Link:
 
 
 def _best(members: Mapping[int, Member], links: Mapping[int, Sequence[Link]]) -> int:
-    """Return the best image by the rule in the module's docstring."""
+    """By the rule in the module's docstring."""
 
     def rank(member: Member) -> tuple[bool, float, int, object, int]:
         image = member.image

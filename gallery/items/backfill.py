@@ -100,7 +100,6 @@ def _one_each(kinds: Sequence[Descriptor]) -> list[Descriptor]:
 
 
 def _lacking(kinds: Sequence[Descriptor]) -> QuerySet[Image]:
-    """Return the published images without a row of at least one of the versions."""
     lacks = Q()
     for kind in _one_each(kinds):
         rows = ImageFingerprint.objects.filter(

@@ -78,7 +78,6 @@ def undo(*, kind: ItemKind, batch_id: int, by: str, reason: str) -> UndoPlan:
 
 
 def plan_undo(kind: ItemKind, batch: ItemBatch) -> UndoPlan:
-    """Return what ``undo`` would do now."""
     return _plan(kind, batch, kind.rows(batch.ids).only("pk", "status").order_by("pk"))
 
 

@@ -44,7 +44,6 @@ def missing_models(columns: ColumnsByVersion) -> list[str]:
 
 
 def enqueue(ids: Sequence[int], match_types: Sequence[str]) -> None:
-    """Queue the description of published images by these models in this transaction."""
     for name in match_types if ids else []:
         for start in range(0, len(ids), IMAGES_PER_BATCH):
             some = list(ids[start : start + IMAGES_PER_BATCH])
@@ -116,6 +115,5 @@ def finish(image_id: int, columns: ColumnsByVersion) -> None:
 
 
 def is_described(image: Image) -> bool:
-    """Return whether every configured model has described the image."""
     models = [model for name in configured_models() for model in versions.written(name)]
     return not models or _complete(models).filter(item=image.pk).exists()

@@ -38,7 +38,6 @@ def save_thumbnail(sha256: str, jpeg: bytes) -> str:
 
 
 def thumbnail_rgb(image: Image) -> Pixels | None:
-    """Return the thumbnail's pixels, or None if the image has none."""
     try:
         with image.thumbnail.open() as stream:
             return decoding.decode(stream.read(), conf.limits()).rgb

@@ -176,7 +176,6 @@ def _skip_known(batch: Sequence[Source]) -> tuple[list[Source], list[ImportOutco
 
 
 def _md5_of(source: Source, path: Path) -> str | ImportOutcome:
-    """Return the md5 of a file, or the outcome if it will not be added."""
     try:
         if source.found and not path.is_file():  # reading a pipe or a device would never end
             return ImportOutcome(source, "skipped", "This is not a file.")
@@ -253,7 +252,6 @@ def _image(source: Source, prepared: Prepared, by: str) -> Image:
 
 
 def _insert_all(images: Sequence[Image]) -> list[Image]:
-    """Insert the rows that are not stored yet, and return these."""
     try:
         with transaction.atomic():
             return Image.objects.bulk_create(images)

@@ -52,7 +52,6 @@ class ItemKind:
         return self.model._default_manager.filter(pk__in=ids)
 
     def count_text(self, count: int) -> str:
-        """Return for example "1 image" or "2 images"."""
         return f"{count} {self.name}{'' if count == 1 else 's'}"
 
     def admin_view(self, page: str) -> str:

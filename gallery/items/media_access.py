@@ -66,7 +66,6 @@ def guard() -> MediaGuard:
 
 
 def with_visibility(access: Access, items: QuerySet[ItemT]) -> QuerySet[ItemT]:
-    """Annotate the items with ``shown``, ``blurred`` and ``clearable`` for this caller."""
     viewer = guard().viewer_kind(access)
     published = Q(status=Status.READY)
     reviews = Value(viewer is ViewerKind.REVIEWER)
@@ -84,7 +83,6 @@ def with_visibility(access: Access, items: QuerySet[ItemT]) -> QuerySet[ItemT]:
 
 
 def visible(access: Access, items: QuerySet[ItemT], pk: int) -> ItemT | None:
-    """Return the item, or None if this caller may not see it at all."""
     item = with_visibility(access, items.filter(pk=pk)).first()
     return item if item is not None and item.shown else None
 

@@ -80,7 +80,6 @@ def blurred_response(request: HttpRequest, pixels: Pixels) -> HttpResponseBase:
 
 
 def jpeg_response(pixels: Pixels, step: str, longest: int = MAX_SIDE) -> HttpResponseBase:
-    """Return a JPEG of the pixels in one of ``renditions.STEPS``."""
     response = HttpResponse(rendition(pixels, step, longest), content_type="image/jpeg")
     response["X-Rendition"] = str(step)  # may also be a member of a model's TextChoices
     return private(response)

@@ -32,7 +32,6 @@ def forget_original(item: Item) -> None:
 
 
 def forget_originals() -> int:
-    """Delete the originals that no case needs any more. Return how many."""
     count = 0
     for kind in kinds().values():
         rows = kind.model._default_manager.filter(status=Status.READY, keep_original=False)

@@ -65,7 +65,6 @@ def publish(item: Item, *, by: str, saved: Iterable[str] = (), spare: bool = Fal
 
 
 def passes(item: Item) -> bool:
-    """Return whether every gate lets a described item pass."""
     # Run every gate, even after one held the item: each records what it finds.
     answers = [_passes(path, item) for path in settings.PUBLISHING_GATES]
     return all(answers)

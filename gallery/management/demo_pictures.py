@@ -85,7 +85,6 @@ def gradient(number: int) -> Picture:
 
 
 def shapes(number: int) -> Picture:
-    """Draw a poster of circles, squares and triangles."""
     random = np.random.default_rng([2, number])
     picture = Image.new("RGB", SIZE, tuple(int(c) for c in random.integers(170, 256, 3)))
     draw = ImageDraw.Draw(picture)
@@ -103,7 +102,6 @@ def shapes(number: int) -> Picture:
 
 
 def fractal(number: int) -> Picture:
-    """Draw a Julia set, coloured by the escape time of each point."""
     random = np.random.default_rng([3, number])
     x, y = _grid()
     z = 1.25 * (x + 1j * y)
@@ -118,7 +116,6 @@ def fractal(number: int) -> Picture:
 
 
 def waves(number: int) -> Picture:
-    """Draw rings from three stones in the water."""
     random = np.random.default_rng([4, number])
     x, y = _grid()
     height = np.zeros(x.shape)

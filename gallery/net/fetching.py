@@ -88,7 +88,6 @@ def _fetch_into(
     resolve: Resolver,
     conditions: Mapping[str, str],
 ) -> tuple[str, Mapping[str, str]]:
-    """Return the final URL and the headers of its response."""
     deadline = Deadline(policy.timeout)
     base = ""
     for _ in range(policy.max_redirects + 1):

@@ -22,7 +22,7 @@ class Access(Protocol):
     def allows(self, scope: str) -> bool: ...
 
     def require(self, scope: str) -> None:
-        """Raise a ``UserError`` unless the caller has the scope."""
+        """Raises a ``UserError`` without the scope."""
         ...
 
     def may_change(self, added_by: str) -> bool:

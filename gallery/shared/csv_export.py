@@ -47,5 +47,4 @@ def escaped(text: str) -> str:
 
 
 def unescaped(text: str) -> str:
-    """Undo ``escaped``."""
     return text[1:] if text.startswith("'") and escaped(text) != text else text

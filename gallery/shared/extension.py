@@ -13,7 +13,6 @@ class RequireVector(VectorExtension):
     """CREATE EXTENSION vector, with a readable message instead of a traceback on failure."""
 
     def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        """Raises CommandError with the SQL to run."""
         try:
             super().database_forwards(app_label, schema_editor, *states)
         except (utils.ProgrammingError, utils.OperationalError, utils.NotSupportedError) as error:

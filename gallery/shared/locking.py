@@ -39,7 +39,7 @@ class Lock(IntEnum):
 
 
 def lock(name: Lock | str) -> None:
-    """Wait for an advisory lock, and hold it to the end of the transaction."""
+    """Take an advisory lock, held to the end of the transaction."""
     key, value = ("hashtextextended(%s, 0)", name) if isinstance(name, str) else ("%s", int(name))
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT pg_advisory_xact_lock({key})", [value])  # constants

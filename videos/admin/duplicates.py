@@ -71,7 +71,6 @@ class DuplicatesPage(ItemAdmin):
         return TemplateResponse(request, "videos/duplicates.html", context)
 
     def _delete(self, request: HttpRequest) -> HttpResponseBase:
-        """Show the confirmation page, as for videos chosen in the list."""
         here = request.get_full_path()
         ids = ids_of(request.POST.getlist("delete"))
         chosen = self.get_queryset(request).filter(pk__in=ids, status=Status.READY)
@@ -114,7 +113,7 @@ def shown(video: Video, shared: SharedFootage) -> dict[str, Any]:
 
 
 def middle_of(part: SharedRange) -> float:
-    """Return a moment of the other video, in seconds, at which both show the same."""
+    """In seconds."""
     return (part.start + part.end) / 2000
 
 

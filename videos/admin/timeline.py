@@ -40,7 +40,6 @@ class Stretch:
 
 
 def strip(video: Video) -> list[StripFrame]:
-    """Return at most ``MAX_STRIP_FRAMES`` moments, evenly spread over the stored frames."""
     times = list(
         video.frames.filter(view="full").order_by("t0").values_list("t0", flat=True).distinct()
     )

@@ -104,7 +104,6 @@ class VideoAdmin(DuplicatesPage):
 
     @display(description="status", label=BADGES)
     def shown_status(self, item: Any) -> tuple[str, str]:
-        """Return a coloured badge, with a progress bar while the video waits or is indexed."""
         if item.status != Status.PENDING and not item.reindex:
             return item.status, item.status
         bar = format_html(

@@ -70,7 +70,6 @@ class Command(BaseCommand):
             )
 
     def add_picture(self, http: urllib3.PoolManager, site: str, sample: Sample) -> bool:
-        """Upload one sample. Return False if it is stored already."""
         remark = f"{sample.family}, {sample.edit}" if sample.edit else sample.family
         fields: Fields = {
             "file": (f"{sample.name}.jpg", sample.data, "image/jpeg"),
@@ -89,7 +88,7 @@ class Command(BaseCommand):
         return self.add(http, site, "videos/", fields)
 
     def add(self, http: urllib3.PoolManager, site: str, path: str, fields: Fields) -> bool:
-        """Send a form. Return False if the item is stored already. Raises CommandError."""
+        """Return False if the item is stored already. Raises CommandError."""
         try:
             answer = http.request("POST", f"{site}/api/v1/{path}", fields=fields)
         except urllib3.exceptions.HTTPError as error:

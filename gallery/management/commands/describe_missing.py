@@ -33,7 +33,6 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, dry_run: bool, switch_anyway: bool, **options: Any) -> None:
-        """Raises CommandError if searches could not switch to the new model."""
         if dry_run:
             self._report_outdated()
             return

@@ -56,7 +56,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Raises CommandError with advice. The exit code after Ctrl-C is 130."""
+        """The exit code after Ctrl-C is 130."""
         least = options["min_confidence"]
         if least is not None and not 0 < least <= 1:
             raise CommandError("--min-confidence must be above 0 and at most 1.")

@@ -26,7 +26,6 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="count and change nothing")
 
     def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
-        """Print how many videos are queued, and how many cannot be indexed again."""
         if dry_run:
             left = Video.objects.outdated()
             lost = left.filter(original="", url=None).count()
