@@ -1,13 +1,13 @@
-"""Every stored PDQ hash near to some queries: from this machine's index file, and newer rows.
+"""Find every stored PDQ hash near to some queries, in this machine's index file and in newer rows.
 
 The file (``hash_index``) has the rows of all transactions below its watermark: the oldest
-transaction that was still running when it was built. Newer rows are kept in this process's memory
-once their transaction has ended; those of running transactions are read for each query. So no row
-is missed, even if its transaction took long, or if the file is missing or damaged. Callers check
-hits against the rows as they are now.
+transaction that was still running when the file was built. This process keeps newer rows in memory
+once their transaction has ended. It reads the rows of running transactions for each query. So no
+row is missed, even if its transaction took long, or if the file is missing or damaged. Callers
+check hits against the current rows.
 
-A file belongs to one database. ``refresh`` writes it anew in a worker; a machine without a worker
-keeps the hashes in the memory of each process.
+A file belongs to one database. ``refresh`` rewrites it in a worker. On a machine without a worker,
+each process keeps all hashes in memory.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from moderation.lists import hash_index
 from moderation.lists.hash_index import HIT, Hashes, HashIndex, HashIndexUnusable, Hits, Items
 
 REFRESH_ROWS = 5000
-"""Rows missing from the file from which on it is written anew."""
+"""The file is rewritten when more rows than this are missing from it."""
 
 LOOK_EVERY = 60.0
-"""Seconds between two checks of a process whether the file is due."""
+"""Seconds between two checks by a process whether the file is due."""
 
 _COLUMNS = {"id": BIGINT, "hash": np.dtype(("u1", hash_index.BYTES)), "tx": BIGINT}
 
@@ -43,15 +43,15 @@ logger = logging.getLogger(__name__)
 
 
 Identity = tuple[int, int] | None
-"""Device and inode of a file; None if there is none."""
+"""Device and inode of a file; None if there is no file."""
 
 
 @dataclass(frozen=True)
 class _Settled:
-    """A file, and the rows of ended transactions, those below ``until``, that it lacks.
+    """A file, and the rows that it lacks from ended transactions, those below ``until``.
 
-    ``index`` None: the file of this ``identity`` is missing or unusable, and all rows below
-    ``until`` are here.
+    If ``index`` is None, the file with this ``identity`` is missing or unusable, and all rows below
+    ``until`` are in ``items`` and ``hashes``.
     """
 
     identity: Identity
@@ -76,9 +76,9 @@ _next_look = 0.0
 
 
 def near(queries: Sequence[bytes], threshold: int) -> Hits:
-    """The rows (``BannedHash``, as ``item`` of each hit) at most ``threshold`` from a query.
+    """Return hits for the ``BannedHash`` rows at most ``threshold`` from a query.
 
-    May include deleted rows.
+    The ``item`` of a hit is the row's id. The result may include deleted rows.
     """
     settled, items, hashes = _current()
     found = [
@@ -91,9 +91,9 @@ def near(queries: Sequence[bytes], threshold: int) -> Hits:
 
 
 def likely(queries: Sequence[bytes], threshold: int) -> tuple[Items, Hashes]:
-    """Most rows at most ``threshold`` from any of many queries, and their hashes.
+    """Return ids and hashes of most rows at most ``threshold`` from any of many queries.
 
-    See ``HashIndex.likely``. May include deleted rows.
+    See ``HashIndex.likely``. The result may include deleted rows.
     """
     settled, items, hashes = _current()
     items = np.concatenate([settled.items, items])
@@ -106,13 +106,13 @@ def likely(queries: Sequence[bytes], threshold: int) -> tuple[Items, Hashes]:
 
 
 def is_due() -> bool:
-    """Whether the file is damaged or lacks many rows."""
+    """Return whether the file is damaged or lacks many rows."""
     settled, items, _ = _current()
     return settled.unusable or len(settled) + len(items) > REFRESH_ROWS
 
 
 def ask_if_due() -> None:
-    """Queue a refresh, in this transaction, if one is due."""
+    """Queue a refresh, in the current transaction, if one is due."""
     global _next_look
     if time.monotonic() < _next_look:
         return
@@ -122,10 +122,10 @@ def ask_if_due() -> None:
 
 
 def refresh(*, always: bool = False) -> int:
-    """Write this machine's file anew if it lacks many rows or differs from the database.
+    """Rewrite this machine's file if it lacks many rows or differs from the database.
 
-    Deleted or restored rows show in the count. Few rows need no file. Returns the number of rows in
-    the file.
+    Deleted and restored rows are noticed because the number of rows differs. No file is written for
+    few rows. Returns the number of rows in the file.
     """
     settled = _current()[0]
     if not always and not settled.unusable and len(settled) <= REFRESH_ROWS:
@@ -142,7 +142,6 @@ def refresh(*, always: bool = False) -> int:
 
 
 def path() -> Path:
-    """Of this machine's file for this database."""
     name = str(connection.settings_dict["NAME"])
     if name not in _paths:
         with connection.cursor() as cursor:
@@ -156,7 +155,7 @@ def path() -> Path:
 
 
 def _current() -> tuple[_Settled, Items, Hashes]:
-    """What is settled by now, and the rows of running transactions."""
+    """Return the settled rows, and the rows of running transactions."""
     running, next_one = _bounds()
     settled = _usable(_kept.get(path()), next_one)
     rows = _rows(f"tx >= {settled.until}")
@@ -179,7 +178,7 @@ def _current() -> tuple[_Settled, Items, Hashes]:
 
 
 def _usable(known: _Settled | None, next_one: int) -> _Settled:
-    """``known`` if it still belongs to this file and this database; else the file, opened again."""
+    """Return ``known`` if it still belongs to this file and database; else open the file again."""
     identity = _identity()
     # A restored database counts its transactions from an earlier number again.
     if known is not None and known.identity == identity and known.until <= next_one:
@@ -206,7 +205,7 @@ def _identity() -> Identity:
 
 
 def _bounds() -> tuple[int, int]:
-    """The oldest running transaction, and the next one to begin."""
+    """Return the oldest running transaction and the next one to begin."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_snapshot_xmin(now)::text::bigint, pg_snapshot_xmax(now)::text::bigint "
@@ -217,7 +216,7 @@ def _bounds() -> tuple[int, int]:
 
 
 def _count(watermark: int) -> int:
-    """How many rows a file of this watermark should have."""
+    """Return how many rows a file with this watermark should have."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) {_FROM} AND tx < %s", [watermark])
         (count,) = cursor.fetchone()
@@ -225,6 +224,6 @@ def _count(watermark: int) -> int:
 
 
 def _rows(condition: str) -> NDArray[np.void]:
-    """``id``, ``hash`` and ``tx`` of the stored PDQ hashes that meet a condition."""
+    """Return ``id``, ``hash`` and ``tx`` of the stored PDQ hashes that meet a condition."""
     select = f"SELECT id, decode(value, 'hex'), tx {_FROM} AND {condition}"
     return read_rows(select, {}, _COLUMNS)

@@ -1,4 +1,4 @@
-"""Adds the vectors that items lack because a model was missing when they were added."""
+"""Add the vectors that items lack because a model was missing when they were added."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ BATCH_ITEMS = 32
 
 
 def lacking() -> QuerySet[BannedItem]:
-    """Items with a picture that an available model has not described.
+    """Return the items with a picture that an available model has not described.
 
-    Items of videos have the vectors of all frames or none, and no stored frames to describe.
+    Items of videos are left out: their frames are not stored, so they cannot be described later.
     """
     lacks = Q()
     for version in _versions():
@@ -31,10 +31,11 @@ def lacking() -> QuerySet[BannedItem]:
 
 
 def describe_missing(*, by: Actor) -> Iterator[tuple[int, str]]:
-    """Describe items from their stored pictures, in batches that are committed.
+    """Describe items from their stored pictures. Each batch is committed on its own.
 
-    Yields each item's id, and why it could not be described or "". The picture has at most 1024
-    pixels and is the first of an animation: other frames are not described. Raises ``NotAllowed``.
+    Yields the id of each item, and the reason why it could not be described or "". The stored
+    picture has at most 1024 pixels and is the first frame of an animation: other frames are not
+    described. Raises ``NotAllowed``.
     """
     check(by, "edit items")
     last = 0
@@ -51,7 +52,6 @@ def _versions() -> list[str]:
 
 
 def _read(item: BannedItem) -> Sequence[BannedFingerprint] | str:
-    """The missing fingerprints, or why there are none."""
     has = set(item.fingerprints.filter(view="full").values_list("version", flat=True))
     try:
         with item.picture.open() as stream:

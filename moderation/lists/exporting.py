@@ -1,4 +1,4 @@
-"""Exports of lists and items as files that others can import, streamed."""
+"""Export lists and items as streamed files that others can import."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ COLUMNS = (
 
 @transaction.atomic
 def export_list(*, by: Actor, list_id: int, format: str) -> tuple[str, Iterator[bytes]]:
-    """Name and pieces of the file; read the pieces outside of transactions.
+    """Return the name and the pieces of the file. Read the pieces outside of transactions.
 
-    Retired items are tombstones where the format has them. Raises ``NotAllowed``, ``NotFound``, and
-    ``NotWritable`` for a format that can only be read.
+    Retired items become tombstones if the format has them. Raises ``NotAllowed``, ``NotFound``, and
+    ``NotWritable`` if the format can only be read.
     """
     check(by, "export lists")
     row = BannedList.objects.filter(pk=list_id).first()
@@ -56,7 +56,7 @@ def export_list(*, by: Actor, list_id: int, format: str) -> tuple[str, Iterator[
 def export_items(
     *, by: Actor, items: QuerySet[BannedItem], format: str
 ) -> tuple[str, Iterator[bytes]]:
-    """The same for some items, of any lists."""
+    """Export some items, of any lists, as in ``export_list``."""
     check(by, "export lists")
     chosen = _format(format)
     with transaction.atomic():
@@ -72,9 +72,9 @@ def export_items(
 
 
 def rows(items: QuerySet[BannedItem]) -> Iterator[HashRow]:
-    """One row per hash; an item without hashes is a row only if it is retired.
+    """Yield one row per hash. An item without hashes becomes a row only if it is retired.
 
-    The opinion is our own if there is one, else the source's.
+    The opinion is our own if there is one, or else the source's.
     """
     for values in items.values_list(*COLUMNS).iterator(CHUNK_ROWS):
         row = _row(dict(zip(COLUMNS, values, strict=True)))
@@ -103,7 +103,6 @@ def _row(item: dict[str, object]) -> HashRow:
 
 
 def _format(name: str) -> Format:
-    """Raises ``NotWritable``."""
     if name not in set(Format) or Format(name) not in WRITERS:
         raise NotWritable(
             f"{name!r} is none of the formats that lists are written in: {', '.join(WRITERS)}.",

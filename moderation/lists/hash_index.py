@@ -1,10 +1,10 @@
-"""An index file of 256-bit hashes: finds all within a Hamming distance of some queries.
+"""An index file of 256-bit hashes that finds all hashes within a Hamming distance of some queries.
 
-Every process maps the file into memory, so that the hashes exist once per machine. ``build``
-replaces the whole file. A process keeps the hashes it opened until it opens the path again;
-``HashIndex.replaced`` says when that is due. Nothing may write into the file: processes that have
-it mapped could crash. Rows are items and their hashes in any order; an item may have several
-hashes, a hash several items.
+Every process maps the file into memory, so the hashes exist once per machine. ``build`` replaces
+the whole file. A process keeps the hashes it opened until it opens the path again;
+``HashIndex.replaced`` says when it should. Nothing may write into the file: processes that have it
+mapped could crash. Rows are pairs of item and hash in any order. An item may have several hashes,
+and several items may share a hash.
 
 A search counts the differing bits of every row. So it costs the same for any threshold and any
 data: 25 ms of one core for eight queries in 1,000,000 hashes. Multi-index hashing (16 bands of 16
@@ -12,15 +12,15 @@ bits) took 6 ms at distance 31, but 29 ms at 47 and 66 ms at 52, and 68 MB more 
 Skipping rows by their first half saved 11 ms at 31, but 3 ms at 52. NumPy lets other threads run
 while it counts.
 
-``likely`` is for many queries and misses rows: one pass for 64 of them takes 29 ms of one core for
-1,000,000 hashes. A hash has sixteen bands of 16 bits. A row is found if it differs from a query by
-at most two bits in at least two of the last eight bands: the slowest frequencies of one axis, which
-edits change least. A table for each band says which queries are near to each of its 65,536 values,
-one bit per query. Of copies with enough evidence for an edit at most 1.0 % are missed, 3.2 % of
-those turned by 10° (docs/reliability.md).
+``likely`` is for many queries and misses some rows: one pass for 64 of them takes 29 ms of one core
+for 1,000,000 hashes. A hash has sixteen bands of 16 bits. A row is found if it differs from a query
+by at most two bits in at least two of the last eight bands. These bands hold the lowest frequencies
+of one axis, which edits change least. A table for each band says which queries are near to each of
+its 65,536 values, one bit per query. At most 1.0 % of the copies with enough evidence for an edit
+are missed, and 3.2 % of those turned by 10° (docs/reliability.md).
 
-Callers check hits against their live rows, and pass items newer than ``watermark`` to ``scan``. No
-Django, no database.
+Callers check hits against the database rows, and pass rows newer than ``watermark`` to ``scan``.
+This module uses neither Django nor the database.
 """
 
 from __future__ import annotations
@@ -50,18 +50,19 @@ _ITEM = np.dtype("<i8")
 _WORDS = BYTES // _WORD.itemsize
 
 _HEADER = struct.Struct("<8sI4xQq32s")
-"""Magic, format, rows, watermark, digest; then the items, then each word of all hashes in turn."""
+"""Magic, format, rows, watermark, digest. After it come the items, then each word of all hashes."""
 _MAGIC = b"HAMMING\n"
 _FORMAT = 1
 _DIGEST = _HEADER.size - 32
 _ROW = _ITEM.itemsize + BYTES
 
 _CHUNK = 32768
-"""Rows at a time: they, their differences and counts then stay in a core's cache."""
+"""Rows at a time, so that the rows, their differences and counts stay in a core's cache."""
 
 _GROUP = 60
-"""Bits within which queries are compared together: one pass over all rows finds those that may
-be near to any of them, and few hashes of a list are within 60 + 45 bits of a stranger's."""
+"""Distance in bits within which queries are grouped. One pass over all rows finds those that may be
+near to any query of a group. Few hashes of a list are within 60 + 45 bits of an unrelated one.
+"""
 
 Hashes = NDArray[np.uint8]
 Items = NDArray[np.int64]
@@ -81,14 +82,14 @@ class InvalidThreshold(UserError):
 
 
 class HashIndex:
-    """The hashes in the file when it was opened.
+    """The hashes that were in the file when it was opened.
 
-    ``watermark``: as given to ``build``; ``len()``: the rows. Threads may share an instance. The
-    mapping ends with the instance.
+    ``watermark``: the value given to ``build``. ``len()``: the number of rows. Threads may share an
+    instance. The mapping ends with the instance.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open and verify the whole file. Raises ``HashIndexUnusable``."""
+        """Open the file and verify all of it. Raises ``HashIndexUnusable``."""
         self.path = path
         try:
             with path.open("rb") as file:
@@ -108,7 +109,7 @@ class HashIndex:
         return len(self._items)
 
     def replaced(self) -> bool:
-        """Whether the path leads to another file now, or to none."""
+        """Return whether the path now leads to another file or to none."""
         try:
             status = self.path.stat()
         except OSError:
@@ -116,24 +117,24 @@ class HashIndex:
         return (status.st_dev, status.st_ino) != self._identity
 
     def search(self, queries: Sequence[bytes], threshold: int) -> Hits:
-        """Every row at most ``threshold`` (0 to 256) from a query of 32 bytes.
+        """Return every row at most ``threshold`` (0 to 256) from a query of 32 bytes.
 
-        An array of HIT by distance, item, query: one for each query that a row is near to. Raises
-        ``InvalidHashes``, ``InvalidThreshold``.
+        The result is an array of ``HIT``, ordered by distance, item and query, with one hit for
+        each query that a row is near to. Raises ``InvalidHashes`` and ``InvalidThreshold``.
         """
         return _near(self._items, self._columns, queries, threshold)
 
     def likely(self, queries: Sequence[bytes], threshold: int) -> tuple[Items, Hashes]:
-        """Most rows at most ``threshold`` from any of many queries, each once: items and hashes."""
+        """Return items and hashes of most rows within ``threshold`` of any query, each once."""
         return _likely(self._items, self._columns, queries, threshold)
 
 
 def build(path: Path, items: Items, hashes: Hashes, *, watermark: int) -> None:
-    """Write the index of n items, shape (n,), and their hashes, shape (n, 32), over any old one.
+    """Write the index of n items, shape (n,), and hashes, shape (n, 32). Replaces any old file.
 
     ``watermark``: what the index covers, such as the number of the last change. Builders in several
     processes take turns. The old file stays until the new one is complete on disk, even if the
-    process is killed. Raises ``InvalidHashes``, ``OSError``.
+    process is killed. Raises ``InvalidHashes`` and ``OSError``.
     """
     columns = _columns(items, hashes)
     header = _HEADER.pack(_MAGIC, _FORMAT, len(items), watermark, bytes(32))[:_DIGEST]
@@ -154,19 +155,19 @@ def build(path: Path, items: Items, hashes: Hashes, *, watermark: int) -> None:
 
 
 def scan(items: Items, hashes: Hashes, queries: Sequence[bytes], threshold: int) -> Hits:
-    """``HashIndex.search`` for a short list in memory: shapes (n,) and (n, 32)."""
+    """Do the same as ``HashIndex.search`` for a short list in memory: shapes (n,) and (n, 32)."""
     return _near(items, _columns(items, hashes), queries, threshold)
 
 
 def scan_likely(
     items: Items, hashes: Hashes, queries: Sequence[bytes], threshold: int
 ) -> tuple[Items, Hashes]:
-    """``HashIndex.likely`` for a short list in memory: shapes (n,) and (n, 32)."""
+    """Do the same as ``HashIndex.likely`` for a short list in memory: shapes (n,) and (n, 32)."""
     return _likely(items, _columns(items, hashes), queries, threshold)
 
 
 def pack(hashes: Iterable[bytes]) -> Hashes:
-    """Hashes of 32 bytes as an array of shape (n, 32). Raises ``InvalidHashes``."""
+    """Return hashes of 32 bytes as an array of shape (n, 32). Raises ``InvalidHashes``."""
     rows = list(hashes)
     if any(len(row) != BYTES for row in rows):
         raise InvalidHashes(f"Give each hash as {BYTES} bytes ({BITS} bits).", field="hash")
@@ -231,8 +232,11 @@ def _distances(
 
 
 def _groups(words: NDArray[np.uint64], threshold: int) -> list[tuple[int, int, list[int]]]:
-    """Groups of near queries: the central one, the distance within which a row may be near to
-    any of them (triangle inequality), and all of them."""
+    """Group queries that are near to each other.
+
+    Returns for each group the central query, the distance from it within which a row may be near to
+    any query of the group (triangle inequality), and all its queries.
+    """
     apart = np.bitwise_count(words[:, np.newaxis] ^ words[np.newaxis]).sum(axis=2, dtype=np.int16)
     near = apart <= _GROUP
     left = np.ones(len(words), bool)
@@ -247,7 +251,7 @@ def _groups(words: NDArray[np.uint64], threshold: int) -> list[tuple[int, int, l
 
 
 def _columns(items: Items, hashes: Hashes) -> NDArray[np.uint64]:
-    """The hashes as 64-bit words, shape (4, n). Raises ``InvalidHashes``."""
+    """Return the hashes as 64-bit words, shape (4, n). Raises ``InvalidHashes``."""
     if hashes.dtype != np.uint8 or items.dtype != np.int64 or items.ndim != 1:
         raise InvalidHashes("Give hashes as an array of uint8 and items as one of int64.")
     if hashes.shape != (len(items), BYTES):
@@ -256,7 +260,7 @@ def _columns(items: Items, hashes: Hashes) -> NDArray[np.uint64]:
 
 
 def _verified(path: Path, mapped: mmap.mmap) -> tuple[int, int]:
-    """The number of rows and the watermark."""
+    """Verify the file. Return the number of rows and the watermark."""
     magic, version, count, watermark, digest = _HEADER.unpack_from(mapped)
     if magic != _MAGIC:
         raise _unusable(path, "is some other file")
@@ -278,7 +282,7 @@ def _digest(*parts: bytes | memoryview) -> bytes:
 
 
 def _as_bytes(array: NDArray[Any]) -> memoryview:
-    """Little-endian, row by row; copied only if needed."""
+    """Return little-endian bytes in row order. Copies only if needed."""
     ordered = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     return ordered.reshape(-1).view(np.uint8).data
 
@@ -288,7 +292,6 @@ def _unusable(path: Path, what: str) -> HashIndexUnusable:
 
 
 def _sync_directory(path: Path) -> None:
-    """Make a rename durable: it is an entry of the directory."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -297,16 +300,16 @@ def _sync_directory(path: Path) -> None:
 
 
 BANDS: Final = 8
-"""Of the sixteen, the last."""
+"""Number of bands that are compared: the last ones of the sixteen."""
 
 OVERLOOKED: Final = 2
 """Bits that may differ within a band."""
 
 AT_ONCE: Final = 64
-"""Queries that share a pass over all rows: the bits of a word."""
+"""Queries that share one pass over all rows: the bits of a word."""
 
 CHUNK: Final = 32768
-"""Rows at a time: what is known of them then stays in a core's cache."""
+"""Rows at a time, so that their intermediate results stay in a core's cache."""
 
 _BAND = np.dtype("<u2")
 _NEAR = np.flatnonzero(np.bitwise_count(np.arange(2**16)) <= OVERLOOKED).astype(_BAND)
@@ -315,9 +318,9 @@ Words = NDArray[np.uint64]
 
 
 def _likely_rows(columns: Words, queries: NDArray[np.uint8], threshold: int) -> NDArray[np.intp]:
-    """Places of hashes that are at ``threshold`` or nearer to a query, ascending, each once.
+    """Return the positions of hashes at most ``threshold`` from a query, ascending, each once.
 
-    ``columns``: four words × n hashes; ``queries``: m × 32 bytes.
+    ``columns``: shape (4, n) words. ``queries``: shape (m, 32) bytes.
     """
     found = [np.empty(0, np.intp)]
     count = columns.shape[1]
@@ -338,7 +341,7 @@ def _likely_rows(columns: Words, queries: NDArray[np.uint8], threshold: int) -> 
 
 
 def _tables(asked: NDArray[np.uint8]) -> Words:
-    """For each band and each of its values a word: which of the queries are near to it."""
+    """Return a word for each band and each of its values: the bits of the queries near to it."""
     codes = asked.view(_BAND)[:, -BANDS:]
     bits = np.repeat(np.uint64(1) << np.arange(len(asked), dtype=np.uint64), len(_NEAR))
     tables = np.zeros((BANDS, 2**16), np.uint64)
@@ -348,7 +351,10 @@ def _tables(asked: NDArray[np.uint8]) -> Words:
 
 
 def _agreeing_twice(bands: NDArray[np.uint16], tables: Words) -> Words:
-    """Words × rows × bands of a word → for each row the queries that are near in two bands."""
+    """Return for each row a word whose bits are the queries near in at least two bands.
+
+    ``bands``: shape (words, rows, bands of a word).
+    """
     once, twice, agreeing = np.zeros((3, bands.shape[1]), np.uint64)
     for table, band in zip(tables, np.moveaxis(bands, 1, 2).reshape(-1, len(once)), strict=True):
         np.take(table, band, out=agreeing, mode="clip")

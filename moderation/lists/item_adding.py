@@ -1,4 +1,4 @@
-"""Adding items to lists: from hashes, pictures, links, images and videos."""
+"""Add items to lists: from hashes, pictures, links, images and videos."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from moderation.lists.models import BannedFingerprint, BannedHash, BannedItem, B
 from videos import conf as video_conf
 
 HEAD_BYTES = 4096
-"""Bytes that tell a picture from another file."""
+"""Bytes that are read to tell whether a file is a picture."""
 
 
 def add_hashes(
@@ -42,10 +42,10 @@ def add_hashes(
     reason: str = "",
     **facts: Any,
 ) -> BannedItem:
-    """Add an item by its hashes alone: (kind, hex, quality of a pdq or None).
+    """Add an item from hashes alone, given as tuples of kind, hex, and pdq quality or None.
 
     ``facts``: some of ``FACTS``. Raises ``NotAllowed``, ``NotFound``, ``InvalidHash``, and
-    ``Conflict`` if an item of the list has all of these hashes.
+    ``Conflict`` if one item of the list already has all of these hashes.
     """
     check(by, "edit items")
     return _add_one(by, list_id, item_reading.of_hashes(hashes, facts), reason)
@@ -54,10 +54,9 @@ def add_hashes(
 def add_batch(
     *, by: Actor, list_id: int, rows: Sequence[Mapping[str, Any]], reason: str = ""
 ) -> AddResult:
-    """Add many items by hash; each succeeds or fails alone.
+    """Add many items by hash. Each row succeeds or fails alone.
 
-    Each row has ``hashes`` and facts, as ``add_hashes`` takes them. Raises ``NotAllowed`` and
-    ``NotFound``.
+    Each row has ``hashes`` and facts, as in ``add_hashes``. Raises ``NotAllowed`` and ``NotFound``.
     """
     check(by, "edit items")
     made: list[NewItem | UserError] = []
@@ -75,8 +74,8 @@ def add_picture(
 ) -> BannedItem:
     """Add a picture file: its hashes and, unless the list is hash-only, its vectors and thumbnail.
 
-    Every distinct frame of an animation counts. Raises ``NotAllowed``, ``NotFound``,
-    ``NotAnImage``, ``TooLarge``, and ``Conflict`` for a file that is on the list.
+    All distinct frames of an animation are included. Raises ``NotAllowed``, ``NotFound``,
+    ``NotAnImage``, ``TooLarge``, and ``Conflict`` if the file is already on the list.
     """
     check(by, "edit items")
     return _add_one(by, list_id, item_reading.of_bytes(data, facts), reason)
@@ -85,10 +84,10 @@ def add_picture(
 def add_stored(
     *, by: Actor, list_id: int, kind: str, item_id: int, reason: str = "", **facts: Any
 ) -> BannedItem:
-    """Add a stored image or video, which stays where it is.
+    """Add a stored image or video. The stored image or video is not changed.
 
-    Raises ``NotAllowed``, ``NotFound``, and ``Conflict`` for one that is on the list or not
-    described.
+    Raises ``NotAllowed``, ``NotFound``, and ``Conflict`` if it is already on the list or is not
+    described yet.
     """
     check(by, "edit items")
     item = kinds()[kind].rows([item_id]).first()
@@ -100,24 +99,24 @@ def add_stored(
 def add_all_stored(
     *, by: Actor, list_id: int, items: QuerySet[Any], reason: str = "", **facts: Any
 ) -> AddResult:
-    """Add stored images or videos; each succeeds or fails alone."""
+    """Add stored images or videos. Each succeeds or fails alone."""
     check(by, "edit items")
     return add(by=by, list_id=list_id, made=[_attempt(one, facts) for one in items], reason=reason)
 
 
 def add_file(*, by: Actor, list_id: int, file: File, reason: str = "", **facts: Any) -> BannedItem:
-    """Add a file: a picture as ``add_picture`` does, anything else as a video, read completely.
+    """Add a picture as in ``add_picture``, or any other file as a video, which is read completely.
 
-    Of a video's frames those count that are distinct and sharp enough. Raises ``NotAllowed``,
+    Only distinct frames of sufficient quality are taken from a video. Raises ``NotAllowed``,
     ``NotFound``, ``NotAnImage``, ``NotAVideo``, ``TooLarge``, ``Unavailable`` if a video needs a
-    model that is missing, and ``Conflict`` for a file that is on the list.
+    model that is missing, and ``Conflict`` if the file is already on the list.
     """
     check(by, "edit items")
     return _add_one(by, list_id, _of_file(file, facts), reason)
 
 
 def add_link(*, by: Actor, list_id: int, url: str, reason: str = "", **facts: Any) -> BannedItem:
-    """As ``add_file``, from a URL. Raises ``FetchFailed`` as well."""
+    """Add the file at a URL, as in ``add_file``. Also raises ``FetchFailed``."""
     check(by, "edit items")
     with TemporaryUploadedFile("fetched", "", 0, None) as fetched:
         fetch_into(cast(BinaryIO, fetched), url, video_conf.fetch_policy())
@@ -158,19 +157,22 @@ FACTS = (
     "source", "source_id", "category", "severity", "owner", "tags", "note", "updated_at",
     "expires_at", "feedback", "media",
 )  # fmt: skip
-"""What can be said of an item beside what it looks like."""
+"""The fields that describe an item, besides its hashes and vectors."""
 
 
 @dataclass(frozen=True)
 class AddResult:
-    """``items`` in the order given, without those in ``refused``: position → why."""
+    """``items``: the added items, in the given order. ``refused``: position → reason."""
 
     items: list[BannedItem]
     refused: dict[int, UserError] = field(default_factory=dict)
 
 
 def add(*, by: Actor, list_id: int, made: Sequence[NewItem | UserError], reason: str) -> AddResult:
-    """Store what could be read, in one transaction with one event. Raises ``NotFound``."""
+    """Store the items that could be read, in one transaction with one audit event.
+
+    Raises ``NotFound``.
+    """
     with undo_files() as files, transaction.atomic():
         row = list_writes.locked(list_id)
         list_writes.check_may_add(by, row)
@@ -221,7 +223,7 @@ def _store(row: BannedList, entry: NewItem, files: undo_files, *, by: Actor) -> 
 
 
 def _refuse_known(row: BannedList, entry: NewItem) -> None:
-    """Raises ``Conflict`` for an entry whose hashes one item of the list has all."""
+    """Raise ``Conflict`` if one item of the list already has all hashes of the entry."""
     wanted = {(one.kind, one.value) for one in entry.hashes}
     known: dict[int, set[tuple[str, str]]] = {}
     same = BannedHash.objects.valued({value for _, value in wanted}).filter(item__list=row)

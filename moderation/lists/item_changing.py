@@ -1,4 +1,4 @@
-"""Changing items of a list: each command takes any number and records one audit event."""
+"""Change items of a list. Each command takes any number of items and records one audit event."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from moderation.lists.models import BannedItem, BannedList
 Items = QuerySet[BannedItem]
 
 EXPIRED = "expired"
-"""Reason of retiring expired entries, also in imports."""
+"""Why expired entries are retired, also in imports."""
 
 _ACTIVE, _HARMLESS = BannedItem.State.ACTIVE, BannedItem.Opinion.FALSE_POSITIVE
 
@@ -33,7 +33,7 @@ TEXTS = ("tags", "note", "category", "severity", "owner", "expires_at")
 
 @weakening.deferrable
 def retire(*, by: Actor, items: Items, reason: str) -> int:
-    """Stop matching active items; they stay as a record. Returns how many."""
+    """Stop matching active items and keep them as a record. Returns how many changed."""
     check(by, "edit items")
     rows = _locked(items.filter(state=BannedItem.State.ACTIVE))
     weakening.check_items(by, rows, command="retire", reason=reason)
@@ -46,7 +46,7 @@ def retire(*, by: Actor, items: Items, reason: str) -> int:
 
 @transaction.atomic
 def activate(*, by: Actor, items: Items, reason: str) -> int:
-    """Match retired items again, and rescan for them. Returns how many."""
+    """Match retired items again, and queue a rescan for them. Returns how many changed."""
     check(by, "edit items")
     rows = _locked(items.filter(state=BannedItem.State.RETIRED))
     BannedItem.objects.filter(pk__in=[row.pk for row in rows]).update(
@@ -58,7 +58,7 @@ def activate(*, by: Actor, items: Items, reason: str) -> int:
 
 @weakening.deferrable
 def give_opinion(*, by: Actor, items: Items, opinion: str, reason: str) -> int:
-    """Set our own opinion of items; a false positive is not matched. Returns how many changed.
+    """Set our own opinion of items. A false positive is not matched. Returns how many changed.
 
     Raises ``NotAllowed``, and ``UserError`` for an unknown opinion.
     """
@@ -80,10 +80,10 @@ def give_opinion(*, by: Actor, items: Items, opinion: str, reason: str) -> int:
 
 @weakening.deferrable
 def move(*, by: Actor, items: Items, list_id: int, reason: str) -> int:
-    """Move items to another list, whose policy then applies. Returns how many were moved.
+    """Move items to another list, whose policy then applies to them. Returns how many were moved.
 
-    On a hash-only list their pictures and vectors are deleted. Raises ``NotAllowed``, ``NotFound``,
-    and ``Conflict`` if the list has an entry of the same source and id.
+    If that list is hash-only, the items' pictures and vectors are deleted. Raises ``NotAllowed``,
+    ``NotFound``, and ``Conflict`` if the list already has an entry with the same source and id.
     """
     check(by, "edit items")
     rows = _locked(items.exclude(list=list_id), also=[list_id])
@@ -111,7 +111,9 @@ def move(*, by: Actor, items: Items, list_id: int, reason: str) -> int:
 
 @weakening.deferrable
 def suspend(*, by: Actor, items: Items, reason: str) -> int:
-    """Let items lead to review at most, such as one that floods the queue. Returns how many."""
+    """Limit items to review at most, such as one that floods the queue. Returns how many
+    changed.
+    """
     check(by, "edit items")
     rows = _locked(items.filter(suspended_at=None))
     weakening.check_items(by, rows, command="suspend", reason=reason)
@@ -122,7 +124,7 @@ def suspend(*, by: Actor, items: Items, reason: str) -> int:
 
 @transaction.atomic
 def lift_suspension(*, by: Actor, items: Items, reason: str) -> int:
-    """Let suspended items act as their list says. Returns how many."""
+    """Let suspended items act as their list says. Returns how many changed."""
     check(by, "edit items")
     rows = _locked(items.exclude(suspended_at=None))
     BannedItem.objects.filter(pk__in=[row.pk for row in rows]).update(suspended_at=None)
@@ -131,8 +133,11 @@ def lift_suspension(*, by: Actor, items: Items, reason: str) -> int:
 
 @weakening.deferrable
 def change_item(*, by: Actor, item_id: int, reason: str = "", **fields: Any) -> BannedItem:
-    """Set some of ``TEXTS``. Raises ``NotAllowed``, ``NotFound``, ``UserError`` for bad values,
-    and ``NeedsSecondPerson`` for an item of a banned list that would expire now."""
+    """Set some of ``TEXTS``.
+
+    Raises ``NotAllowed``, ``NotFound``, ``UserError`` for invalid values, and ``NeedsSecondPerson``
+    if an item of a banned list would expire within a day.
+    """
     check(by, "edit items")
     if unknown := fields.keys() - set(TEXTS):
         raise TypeError(f"an item has no {', '.join(sorted(unknown))} to be changed")
@@ -159,9 +164,9 @@ def change_item(*, by: Actor, item_id: int, reason: str = "", **fields: Any) -> 
 
 
 def retire_expired() -> int:
-    """Retire expired entries of allow lists, so that what they allowed is screened again.
+    """Retire expired entries of allow lists, so that the files they allowed are screened again.
 
-    Expired items are not matched in any case; those of banned lists need nothing else.
+    Expired items are never matched, so expired items of banned lists need no action.
     """
     over = BannedItem.objects.filter(
         list__kind=BannedList.Kind.ALLOW, state=_ACTIVE, expires_at__lte=timezone.now()
@@ -170,7 +175,7 @@ def retire_expired() -> int:
 
 
 def _screen_allowed(rows: Sequence[BannedItem]) -> None:
-    """Rescan what these allowed until now, if they are on allow lists."""
+    """Screen again the files that these items allowed, if the items are on allow lists."""
     allowing = BannedItem.objects.filter(
         pk__in=[row.pk for row in rows], list__kind=BannedList.Kind.ALLOW
     )
@@ -178,7 +183,7 @@ def _screen_allowed(rows: Sequence[BannedItem]) -> None:
 
 
 def _locked(items: Items, also: Sequence[int] = ()) -> list[BannedItem]:
-    """The rows, locked, after the rows of their lists: all commands lock in this order."""
+    """Lock the rows of the lists, then return the locked items. All commands lock in this order."""
     ids = {*items.order_by().values_list("list", flat=True).distinct(), *also}
     list_writes.lock(ids)
     return list(items.order_by("pk").select_for_update(of=("self",), no_key=True))
@@ -187,7 +192,7 @@ def _locked(items: Items, also: Sequence[int] = ()) -> list[BannedItem]:
 def _scan(
     rows: Sequence[BannedItem], *, by: Actor, reason: str, onto: BannedList | None = None
 ) -> None:
-    """One rescan for each list; for several items, from the first of them on."""
+    """Queue one rescan for each list: for one item, or from the first of several items on."""
     by_list: dict[int, list[int]] = {}
     for row in rows:
         by_list.setdefault(onto.pk if onto else row.list_id, []).append(row.pk)
@@ -202,7 +207,7 @@ def _scan(
 def _finish(
     verb: str, rows: Sequence[BannedItem], before: Any, after: Any, *, by: Actor, reason: str
 ) -> int:
-    """Raise the lists' versions and record one event; nothing if there are no rows."""
+    """Raise the lists' versions and record one audit event. Does nothing if there are no rows."""
     if not rows:
         return 0
     list_writes.touch(row.list_id for row in rows)

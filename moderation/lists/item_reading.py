@@ -1,7 +1,7 @@
-"""New items, read from hashes, files, gallery images or videos.
+"""Build new items from hashes, files, gallery images and videos.
 
-Vectors of a missing model are left out: ``describing`` adds them later to items that have a
-picture.
+An item gets no vectors from a model that is not installed. ``describing`` adds them later, if the
+item has a picture.
 """
 
 from __future__ import annotations
@@ -37,23 +37,27 @@ from videos.index import reading
 from videos.models import Frame, Video
 
 LONGEST_SIDE: Final = 1024
-"""Pixels of the stored picture of an item."""
+"""Longest side of an item's stored picture, in pixels."""
 
 DESCRIBED: Final = 64
-"""Frames of one file that models describe; of the others only hashes are kept."""
+"""Frames of one file that models describe. The other frames get only hashes."""
 
 _IN_OUR_COLUMNS: Final = {"local_features": "features"}
 
 
 class InvalidHash(UserError):
-    """Not a hash, or its kind is unknown."""
+    """The text is not a hash, or the kind of hash is unknown."""
 
     code = "invalid_hash"
 
 
 @dataclass(frozen=True, slots=True)
 class NewHash:
-    """``value``: lower-case hex. ``quality``: of a pdq, 0 to 100. ``time_ms``: in the video."""
+    """A hash to be stored.
+
+    ``value``: lower-case hex. ``quality``: 0 to 100, only for pdq. ``time_ms``: position in the
+    video.
+    """
 
     kind: str
     value: str
@@ -63,7 +67,10 @@ class NewHash:
 
 @dataclass(frozen=True, slots=True)
 class NewItem:
-    """An item to be stored. ``vectors``: fingerprints without item. ``picture``: JPEG."""
+    """An item to be stored.
+
+    ``vectors``: fingerprints whose ``item`` is not set yet. ``picture``: a JPEG.
+    """
 
     media: str
     hashes: Sequence[NewHash]
@@ -76,7 +83,10 @@ class NewItem:
 
 
 def of_hashes(hashes: Iterable[tuple[str, str, int | None]], facts: dict[str, Any]) -> NewItem:
-    """From (kind, hash, quality of a pdq or None). Raises ``InvalidHash``."""
+    """Build an item from tuples of kind, hash, and pdq quality or None.
+
+    Raises ``InvalidHash``.
+    """
     media = facts.pop("media", BannedItem.Media.UNKNOWN)
     read = {(kind, hash_value(kind, text)): quality for kind, text, quality in hashes}
     if not read:
@@ -88,7 +98,7 @@ def of_hashes(hashes: Iterable[tuple[str, str, int | None]], facts: dict[str, An
 
 
 def hash_value(kind: str, text: str) -> str:
-    """As lower-case hex. Raises ``InvalidHash``."""
+    """Return the hash as lower-case hex. Raises ``InvalidHash``."""
     if kind not in set(HashKind):
         raise InvalidHash(f"{kind!r} is none of {', '.join(HashKind)}.", field="kind")
     try:
@@ -99,7 +109,7 @@ def hash_value(kind: str, text: str) -> str:
 
 
 def of_bytes(data: bytes, facts: dict[str, Any]) -> NewItem:
-    """From a picture file, with every picture that it shows.
+    """Build an item from a picture file, with every picture that the file shows.
 
     Raises ``NotAnImage`` and ``TooLarge``.
     """
@@ -127,7 +137,7 @@ def of_bytes(data: bytes, facts: dict[str, Any]) -> NewItem:
 def described(
     picture: DescribablePicture, view: str, lacking: Iterable[str] = descriptors.REGISTRY
 ) -> Iterator[BannedFingerprint]:
-    """A fingerprint for each version of the available match types of ``lacking``."""
+    """Yield one fingerprint for each model version of the available match types in ``lacking``."""
     columns: dict[str, dict[str, Any]] = {}
     for kind in (kind for name in lacking for kind in _models(name)):
         (values,) = kind.describe([picture])
@@ -146,9 +156,9 @@ def _fingerprint(version: str, view: str, values: Columns) -> BannedFingerprint:
 
 
 def of_image(image: Image, facts: dict[str, Any]) -> NewItem:
-    """From a gallery image: its original, else what is stored of it.
+    """Build an item from a gallery image: from its original, or else from its stored descriptors.
 
-    Raises ``Conflict`` for an image that is not described yet.
+    Raises ``Conflict`` if the image is not described yet.
     """
     if image.original:
         try:
@@ -181,7 +191,7 @@ def _thumbnail(image: Image | Video) -> bytes:
 
 
 def of_video(video: Video, facts: dict[str, Any]) -> NewItem:
-    """From an indexed video. Raises ``Conflict`` for another one."""
+    """Build an item from an indexed video. Raises ``Conflict`` if the video is not indexed."""
     if video.status in (Status.PENDING, Status.FAILED):
         raise Conflict(f"Video {video.pk} is {video.status}: its frames are not indexed.")
     frames = list(video.frames.filter(weight__gt=0).order_by("t0", "view"))
@@ -189,12 +199,12 @@ def of_video(video: Video, facts: dict[str, Any]) -> NewItem:
 
 
 def of_stored(item: Item, facts: dict[str, Any]) -> NewItem:
-    """From a stored image or video. Raises ``Conflict`` for one that is not described."""
+    """Build an item from a stored image or video. Raises ``Conflict`` if it is not described."""
     return of_video(item, facts) if isinstance(item, Video) else of_image(cast(Image, item), facts)
 
 
 def of_file(file: File, facts: dict[str, Any]) -> NewItem:
-    """From a video file, read completely: that takes as long as indexing it.
+    """Build an item from a video file. Reads the whole file, which takes as long as indexing it.
 
     Raises ``NotAVideo`` and its subclasses, and ``Unavailable`` if the model is missing.
     """
@@ -216,7 +226,7 @@ def _of_frames(
     jpeg: bytes,
     facts: dict[str, Any],
 ) -> NewItem:
-    """From the frames that are distinctive and whose hash is reliable."""
+    """Build an item from the frames that have a pdq hash of sufficient quality."""
     hashes, vectors = exact, []
     for frame in frames:
         if frame.pdq is None or (frame.pdq_quality or 0) < LOW_QUALITY:

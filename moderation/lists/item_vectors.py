@@ -1,8 +1,8 @@
-"""The vectors of items as one matrix in this process's memory, so that all are compared.
+"""The vectors of items, as one matrix in the memory of each process, for exact comparison.
 
-Each question asks the database which items match, so that every change counts at once in every
-process. Only the vectors are kept: they never change in a row, which is known by its id and the
-transaction that wrote it.
+Each call asks the database which items are active, so every change applies at once in every
+process. Only the vectors are cached. The vectors of a row never change; a row is identified by its
+id and the transaction that wrote it.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ Floats = NDArray[np.float32]
 
 
 NO_TIME: Final = -1
-"""``time_ms`` of a fingerprint that is of no video."""
+"""``time_ms`` of a fingerprint that does not belong to a video."""
 
 _COLUMNS: Final = dict.fromkeys(("id", "item", "time_ms", "tx"), BIGINT)
 _ROW: Final = np.dtype([(name, np.int64) for name in _COLUMNS])
 _AT_ONCE: Final = 5000
-"""Vectors read by one query: 5 MB."""
+"""Vectors that one query reads: 5 MB."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """The fingerprints of items that match now, by id.
+    """The fingerprints of the items that are matched now, ordered by id.
 
-    ``rows``: ``id`` of the fingerprint, ``item``, ``time_ms`` or ``NO_TIME``, ``tx``. ``vectors``:
-    float32 n × d of unit length.
+    ``rows``: fingerprint ``id``, ``item``, ``time_ms`` or ``NO_TIME``, ``tx``. ``vectors``:
+    float32, shape (n, d), unit length.
     """
 
     rows: NDArray[np.void]
@@ -45,12 +45,15 @@ class Pictures:
         return len(self.rows)
 
     def named(self, at: int) -> tuple[int, int, int | None]:
-        """The fingerprint, its item, and its time in the item's video."""
+        """Return the fingerprint's id, its item's id, and its time in the item's video."""
         pk, item, time_ms, _ = self.rows[at].tolist()
         return pk, item, None if time_ms == NO_TIME else time_ms
 
     def distances(self, queries: Sequence[NDArray[np.floating]]) -> Floats:
-        """Cosine distances, n × queries; queries are rounded as the database stores vectors."""
+        """Return cosine distances, shape (n, queries).
+
+        Queries are rounded to float16, as the database stores vectors.
+        """
         if not (len(self) and len(queries)):
             return np.empty((len(self), len(queries)), np.float32)
         return np.asarray(1.0 - self.vectors @ unit(np.stack(queries).astype(np.float16)).T)
@@ -60,9 +63,9 @@ _kept: dict[tuple[str, str, str], Pictures] = {}
 
 
 def matching(column: str, version: str, lists: Sequence[int]) -> Pictures:
-    """The fingerprints of items of some lists that match now and have a vector in ``column``.
+    """Return the fingerprints of matched items of these lists that have a vector in ``column``.
 
-    ``column``: cnn or clip. Takes 2 KB of memory for each.
+    ``column``: cnn or clip. Takes 2 KB of memory for each fingerprint.
     """
     key = str(connection.settings_dict["NAME"]), column, version
     rows = _live(column, version, lists)
@@ -74,7 +77,7 @@ def matching(column: str, version: str, lists: Sequence[int]) -> Pictures:
 
 
 def pictures_sql(lists: Iterable[int]) -> str:
-    """SQL of the fingerprints ``f`` of the items of some lists that match now."""
+    """Return the SQL that selects the fingerprints ``f`` of the matched items of these lists."""
     # No list has the id 0: Django makes no SQL for an empty choice.
     items = BannedItem.objects.matching().filter(list__in=[*lists, 0]).order_by().values("pk")
     with connection.cursor() as cursor:
@@ -83,13 +86,13 @@ def pictures_sql(lists: Iterable[int]) -> str:
 
 
 def as_array(vector: Any) -> NDArray[np.float32]:
-    """A stored vector, as a list or as pgvector's own."""
+    """Convert a stored vector, which is a list or a pgvector object."""
     values = vector.to_numpy() if hasattr(vector, "to_numpy") else vector
     return np.asarray(values, np.float32)
 
 
 def unit(vectors: NDArray[Any]) -> Floats:
-    """Scaled to length 1, along the last axis."""
+    """Scale vectors to length 1 along the last axis."""
     wide = np.asarray(vectors, np.float32)
     length = np.linalg.norm(wide, axis=-1, keepdims=True)
     return np.asarray(wide / np.maximum(length, 1e-12), np.float32)
@@ -110,7 +113,7 @@ def _live(column: str, version: str, lists: Sequence[int]) -> NDArray[np.void]:
 
 
 def _renewed(known: Pictures, rows: NDArray[np.void], column: str) -> Pictures:
-    """Reuses known vectors and reads the others from the database."""
+    """Reuse the cached vectors and read the others from the database."""
     at = np.searchsorted(known.rows["id"], rows["id"])
     same = at < len(known)
     same[same] = known.rows[at[same]] == rows[same]
@@ -128,7 +131,6 @@ def _renewed(known: Pictures, rows: NDArray[np.void], column: str) -> Pictures:
 
 
 def _read(column: str, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
-    """Ids and unit vectors of those of some rows that still exist, by id."""
     numbers, vectors = [np.empty(0, np.int64)], []
     for start in range(0, len(ids), _AT_ONCE):
         params = {"ids": ids[start : start + _AT_ONCE].tolist()}

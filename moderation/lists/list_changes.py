@@ -1,4 +1,4 @@
-"""Changes of lists that wait for a second person: list, confirm, refuse."""
+"""List, confirm and refuse the changes of lists that wait for a second person."""
 
 from __future__ import annotations
 
@@ -35,19 +35,21 @@ COMMANDS: Final[Mapping[str, Callable[..., Any]]] = {
     "move": _of_items(item_changing.move),
     "suspend": _of_items(item_changing.suspend),
 }
-"""Commands that may have to wait, by the name stored."""
+"""Commands that may have to wait, by the name that is stored."""
 
 
 def waiting(*, by: Actor) -> QuerySet[ListChange]:
-    """All requested changes, the newest first. Raises ``NotAllowed``."""
+    """Return all requested changes, newest first. Raises ``NotAllowed``."""
     check(by, "view lists")
     return ListChange.objects.select_related("list")
 
 
 @transaction.atomic
 def confirm(*, by: Actor, change_id: int, reason: str = "") -> ListChange:
-    """Make the change. Raises ``NotAllowed``, ``NotFound``, ``Conflict``, and what the command
-    raises."""
+    """Make the change.
+
+    Raises ``NotAllowed``, ``NotFound``, ``Conflict``, and the errors of the command.
+    """
     row = _locked(by, change_id)
     if row.asker_id == by.user.pk and by.role < Role.ADMIN:
         raise NotAllowed("You asked for this change: somebody else must confirm it.")
@@ -59,7 +61,10 @@ def confirm(*, by: Actor, change_id: int, reason: str = "") -> ListChange:
 
 @transaction.atomic
 def refuse(*, by: Actor, change_id: int, reason: str = "") -> ListChange:
-    """Leave the list as it is; also whoever asked may do so. Raises as ``confirm``."""
+    """Refuse the change. The person who asked for it may do so too.
+
+    Raises ``NotAllowed``, ``NotFound``, ``Conflict``.
+    """
     row = _locked(by, change_id)
     return _decide(row, ListChange.State.REFUSED, "change.refused", by, reason)
 

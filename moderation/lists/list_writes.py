@@ -1,4 +1,4 @@
-"""Creating, changing and deleting lists and their methods."""
+"""Create, change and delete lists and their methods."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from moderation.lists.weakening import Facts
 def create_list(*, by: Actor, name: str, reason: str = "", **fields: Any) -> BannedList:
     """Create a list with a method for each match type: pdq and copy on, imgsmlr and clip off.
 
-    ``fields``: those of ``FIELDS``, and ``allows_for``, ids of the lists that an allow list has
+    ``fields``: those of ``FIELDS``, and ``allows_for``, the ids of the lists that an allow list has
     priority over. The action is ``shadow`` unless given. Raises ``NotAllowed``, ``InvalidList``,
-    ``Conflict`` for a name that is taken, and ``NeedsSecondPerson`` for an allow list that the
-    caller may not create alone.
+    ``Conflict`` if the name is taken, and ``NeedsSecondPerson`` for an allow list that the caller
+    may not create alone.
     """
     check(by, "edit lists")
     asked = {"name": name, **fields}
@@ -60,13 +60,13 @@ def create_list(*, by: Actor, name: str, reason: str = "", **fields: Any) -> Ban
 
 @weakening.deferrable
 def change_list(*, by: Actor, list_id: int, reason: str = "", **fields: Any) -> BannedList:
-    """Set some of ``FIELDS`` and ``allows_for``. Without a change nothing is recorded.
+    """Set some of ``FIELDS`` and ``allows_for``. If nothing changes, nothing is recorded.
 
     If a list becomes hash-only, the pictures and vectors of its items are deleted. If it is enabled
-    or becomes stricter, a rescan is queued; if an allow list allows less, what it allowed is
-    screened again. Raises ``NotAllowed``, ``NotFound``, ``InvalidList``, ``Conflict`` for a name
-    that is taken or another kind of a list that has items, and ``NeedsSecondPerson`` if the change
-    weakens the list and the caller may not do that alone.
+    or becomes stricter, a rescan is queued. If an allow list allows less, the files it allowed are
+    screened again. Raises ``NotAllowed``, ``NotFound``, ``InvalidList``, ``Conflict`` if the name
+    is taken or if the kind of a list with items would change, and ``NeedsSecondPerson`` if the
+    change weakens the list and the caller may not make it alone.
     """
     check(by, "edit lists")
     row = locked(list_id)
@@ -116,10 +116,10 @@ def change_list(*, by: Actor, list_id: int, reason: str = "", **fields: Any) -> 
 def change_method(
     *, by: Actor, list_id: int, match_type: str, reason: str = "", **fields: Any
 ) -> ListMethod:
-    """Set some of ``METHOD_FIELDS`` of one match type; ``None`` is the default distance.
+    """Set some of ``METHOD_FIELDS`` of one match type. ``None`` means the default distance.
 
-    A rescan is queued if it is switched on or its threshold is raised. Raises ``NotAllowed``,
-    ``NotFound``, ``InvalidList``, and ``NeedsSecondPerson`` as ``change_list``.
+    If the method is switched on or its threshold is raised, a rescan is queued. Raises
+    ``NotAllowed``, ``NotFound``, ``InvalidList``, and ``NeedsSecondPerson`` as in ``change_list``.
     """
     check(by, "edit lists")
     row = locked(list_id)
@@ -165,11 +165,11 @@ def delete_list(
     override: bool = False,
     reason: str = "",
 ) -> None:
-    """Delete a list, and with ``with_items`` all its items.
+    """Delete a list. With ``with_items``, also delete all its items.
 
-    Matches and decisions stay, without the items. ``override``: also if cases need the items, with
-    a reason. Raises ``NotAllowed``, ``NotFound``, ``Conflict`` for a list that has items or that a
-    case needs, and ``NeedsSecondPerson`` as ``change_list``.
+    Matches and decisions stay, without their items. ``override`` deletes the list even if cases
+    need its items; it requires a reason. Raises ``NotAllowed``, ``NotFound``, ``Conflict`` if the
+    list has items or a case needs it, and ``NeedsSecondPerson`` as in ``change_list``.
     """
     check(by, "delete lists")
     row = locked(list_id)
@@ -213,7 +213,7 @@ def delete_list(
 
 @transaction.atomic
 def delete_lists(*, by: Actor, list_ids: Iterable[int], **fields: Any) -> None:
-    """``delete_list`` for all of them or none."""
+    """Delete all of the lists, or none, as in ``delete_list``."""
     for pk in sorted(set(list_ids)):
         delete_list(by=by, list_id=pk, **fields)
 
@@ -226,17 +226,17 @@ def touch(list_ids: Iterable[int]) -> None:
 
 
 def lock(list_ids: Iterable[int]) -> None:
-    """Lock the rows of lists to the end of the transaction, before any of their items: always by
-    id, so that no two commands wait for each other.
+    """Lock the rows of lists until the transaction ends. Call it before locking their items.
 
-    The key stays free, so that uploads whose matches name the lists do not wait.
+    The rows are locked in the order of their ids, so that commands cannot deadlock. The key is not
+    locked, so uploads whose matches refer to the lists do not wait.
     """
     rows = BannedList.objects.select_for_update(no_key=True).filter(pk__in=set(list_ids))
     list(rows.order_by("pk").values("pk"))
 
 
 def locked(list_id: int) -> BannedList:
-    """The list's row, locked to the end of the transaction. Raises ``NotFound``."""
+    """Return the list's row, locked until the transaction ends. Raises ``NotFound``."""
     row = BannedList.objects.select_for_update(no_key=True).filter(pk=list_id).first()
     if row is None:
         raise NotFound(f"There is no list {list_id}.", field="list")
@@ -244,7 +244,7 @@ def locked(list_id: int) -> BannedList:
 
 
 def check_may_add(by: Actor, row: BannedList) -> None:
-    """Raise ``NotAllowed`` for an API key that would add to an allow list."""
+    """Raise ``NotAllowed`` if an API key would add to an allow list."""
     if row.is_allow_list and by.via_key:
         raise NotAllowed("An API key may not add to an allow list: a person must do that.")
 
@@ -252,13 +252,13 @@ def check_may_add(by: Actor, row: BannedList) -> None:
 def scan(
     row: BannedList, *, by: Actor, reason: str, item_id: int | None = None, after_item: int = 0
 ) -> None:
-    """Queue a rescan for a list's items, if the list is enabled and bans anything."""
+    """Queue a rescan for a list's items, if the list is enabled and is a banned list."""
     if row.enabled and not row.is_allow_list:
         rescans.start(by=by, list_id=row.pk, item_id=item_id, after_item=after_item, reason=reason)
 
 
 def forget_media(items: models.QuerySet[BannedItem]) -> None:
-    """Delete pictures and vectors of items; their hashes stay."""
+    """Delete the pictures and vectors of items. Their hashes stay."""
     delete_after_commit(_pictures(items))
     BannedFingerprint.objects.filter(item__in=items.values("pk")).delete()
     items.exclude(picture="").update(picture="")
@@ -275,7 +275,7 @@ def _why_scan(changed: set[str], before: Facts, after: Facts) -> str:
 
 
 def _allows_less(before: Facts, after: Facts) -> bool:
-    """Whether an allow list has priority over fewer lists than before; no ids: all."""
+    """Whether an allow list has priority over fewer lists than before. No ids means all lists."""
     if not before["enabled"]:
         return False
     old, new = set(before["allows_for"]), set(after["allows_for"])
@@ -294,7 +294,7 @@ class InvalidList(UserError):
 
 
 def set_fields(row: models.Model, fields: Mapping[str, Any], known: Iterable[str]) -> None:
-    """Set fields and check their values. Raises ``InvalidList``; ``TypeError`` for other names."""
+    """Set and check fields. Raises ``InvalidList``; ``TypeError`` for unknown names."""
     if unknown := fields.keys() - set(known):
         raise TypeError(f"{type(row).__name__} has no {', '.join(sorted(unknown))}")
     for name, value in fields.items():
@@ -307,7 +307,7 @@ def set_fields(row: models.Model, fields: Mapping[str, Any], known: Iterable[str
 
 
 def list_problems(row: BannedList, allows_for: Collection[Any]) -> Iterator[InvalidList]:
-    """Values that do not fit together, by field."""
+    """Yield an error for each field whose value does not fit the other values."""
     if row.is_allow_list and row.two_person:
         yield InvalidList(
             "An allow list has no cases, so two people cannot decide them.", field="two_person"
@@ -319,9 +319,9 @@ def list_problems(row: BannedList, allows_for: Collection[Any]) -> Iterator[Inva
 
 
 def save_list(row: BannedList, allows_for: Collection[int]) -> None:
-    """Also sets ``allows_for``: the lists that an allow list has priority over; none = all.
+    """Save the list and set ``allows_for``: the lists it has priority over; none means all.
 
-    Raises ``InvalidList``, and ``Conflict`` for a name that is taken.
+    Raises ``InvalidList``, and ``Conflict`` if the name is taken.
     """
     for problem in list_problems(row, allows_for):
         raise problem
@@ -343,7 +343,7 @@ def save_list(row: BannedList, allows_for: Collection[int]) -> None:
 
 
 def method_problems(method: ListMethod) -> Iterator[InvalidList]:
-    """Distances that are out of range or do not fit together, by field."""
+    """Yield an error for each distance that is out of range or does not fit the others."""
     largest = thresholds.LARGEST[method.match_type]
     for name in ("threshold", "observe"):
         value = getattr(method, name)
@@ -364,18 +364,17 @@ def method_problems(method: ListMethod) -> Iterator[InvalidList]:
 
 
 def reach(method: ListMethod) -> float:
-    """The threshold; -1 if the method is off."""
+    """Return the threshold, or -1 if the method is off."""
     return method.thresholds.threshold if method.enabled else -1.0
 
 
 def list_facts(row: BannedList) -> Facts:
-    """All settable values of a list."""
+    """Return all values of a list that can be set."""
     allowed = sorted(row.allows_for.values_list("pk", flat=True))
     return {**{name: getattr(row, name) for name in FIELDS}, "allows_for": allowed}
 
 
 def method_facts(method: ListMethod) -> Facts:
-    """All settable values of a method."""
     return {name: getattr(method, name) for name in METHOD_FIELDS}
 
 
@@ -384,13 +383,13 @@ def differing(before: Facts, after: Facts) -> set[str]:
 
 
 class NeededAsEvidence(Conflict):
-    """Cases need what would be deleted."""
+    """Cases need the items that would be deleted."""
 
     code = "withheld"
 
 
 def cases_needing(list_ids: Iterable[int]) -> dict[int, WithheldReason]:
-    """Case → why, of those that need items of some lists."""
+    """Return case id → reason, for the cases that need items of these lists."""
     ids = list(list_ids)
     return {
         pk: why for name in settings.LIST_GUARDS for pk, why in import_string(name)(ids).items()
@@ -400,8 +399,10 @@ def cases_needing(list_ids: Iterable[int]) -> dict[int, WithheldReason]:
 def check_needed(
     needing: Mapping[int, WithheldReason], name: str, *, by: Actor, override: bool, reason: str
 ) -> None:
-    """Raise ``NeededAsEvidence`` if there are any, unless an admin overrides it with a reason.
-    ``name``: of the list."""
+    """Raise ``NeededAsEvidence`` if cases need the items, unless an admin overrides with a reason.
+
+    ``name``: the name of the list.
+    """
     if not needing:
         return
     if not override:

@@ -1,4 +1,4 @@
-"""Lists, their items, hashes and vectors; changes that wait for a second person; rescans."""
+"""Models of lists, items, hashes, vectors, waiting changes and rescans."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HASH_KINDS = [(kind, kind) for kind in (*HASH_TYPES, "pdq")]
 
 
 CHUNK_ROWS = 10_000
-"""Ids of one query."""
+"""Ids in one query."""
 
 
 def _chunks(ids: Iterable[int]) -> Iterator[list[int]]:
@@ -37,12 +37,12 @@ def _chunks(ids: Iterable[int]) -> Iterator[list[int]]:
 class BannedList(models.Model):
     """A named list with one policy.
 
-    ``version`` grows with every change of the list, its thresholds or its items; a verdict names
-    the versions it was made by. New lists are in shadow.
+    ``version`` grows with every change of the list, its thresholds or its items. A verdict records
+    the versions of the lists it was made with. New lists have the action ``shadow``.
     """
 
     class Kind(models.TextChoices):
-        """An allow list has priority over banned lists: over all, or those in ``allows_for``."""
+        """An allow list has priority over the banned lists in ``allows_for``, or over all."""
 
         BANNED = "banned"
         ALLOW = "allow"
@@ -101,19 +101,18 @@ class BannedList(models.Model):
 
     @property
     def is_allow_list(self) -> bool:
-        """Whether what is on it is let through."""
         return self.kind == BannedList.Kind.ALLOW
 
     @property
     def is_enforced(self) -> bool:
-        """Whether a match can withhold anything."""
+        """Whether a match can withhold content."""
         return not self.is_allow_list and self.action != Action.SHADOW
 
 
 class ListMethod(models.Model):
     """How one list uses one match type. Every list has one row for each of ``PICTURE_TYPES``.
 
-    Cryptographic hashes have none: they are always compared.
+    Cryptographic hashes have no row: they are always compared.
     """
 
     list = models.ForeignKey(BannedList, on_delete=models.CASCADE, related_name="methods")
@@ -148,45 +147,43 @@ class ListMethod(models.Model):
 
     @property
     def thresholds(self) -> Thresholds:
-        """Those in force: its own, or the defaults."""
         return effective(self.match_type, self.threshold, self.observe)
 
 
 class BannedItemQuerySet(models.QuerySet["BannedItem"]):
     def matching(self) -> Self:
-        """Those that are matched: active, not expired, and no false positive in our opinion."""
+        """Return the items that are matched: active, not expired, and not a false positive."""
         lasting = Q(expires_at__isnull=True) | Q(expires_at__gt=Now())
         return self.filter(lasting, state=BannedItem.State.ACTIVE).exclude(
             opinion=BannedItem.Opinion.FALSE_POSITIVE
         )
 
     def live(self, ids: Iterable[int], lists: Iterable[int]) -> dict[int, BannedItem]:
-        """Those of some items that match now and are on one of the lists, by id."""
+        """Return those of the items that are matched and are on one of the lists, by id."""
         rows = self.matching().filter(list__in=tuple(lists))
         return {row.pk: row for chunk in _chunks(ids) for row in rows.filter(pk__in=chunk)}
 
 
 class BannedItem(models.Model):
-    """One entry of a list. Its hashes are ``BannedHash`` rows, its vectors ``BannedFingerprint``.
+    """An entry of a list, with ``BannedHash`` rows for hashes, ``BannedFingerprint`` for vectors.
 
-    ``opinion`` is our own: no import changes it. ``feedback`` is that of the list's source.
+    ``opinion`` is our own opinion, which no import changes. ``feedback`` is the opinion of the
+    list's source.
     """
 
     class State(models.TextChoices):
-        """A retired item is not matched and kept as a record."""
+        """A retired item is not matched, but is kept as a record."""
 
         ACTIVE = "active"
         RETIRED = "retired"
 
     class Media(models.TextChoices):
-        """What was hashed, if that is known."""
-
         UNKNOWN = "unknown"
         IMAGE = "image"
         VIDEO = "video"
 
     class Opinion(models.TextChoices):
-        """Of our own moderators. A false positive is not matched, whatever its state."""
+        """Our moderators' opinion. A false positive is not matched, whatever its state."""
 
         NONE = "none"
         CONFIRMED = "confirmed"
@@ -250,21 +247,21 @@ class BannedItem(models.Model):
 
 class BannedHashQuerySet(models.QuerySet["BannedHash"]):
     def valued(self, values: Collection[str]) -> Self:
-        """Those of exactly these values; written so that both partial indexes are used."""
+        """Return the hashes with these values. The condition lets both partial indexes be used."""
         return self.filter(Q(kind="pdq", value__in=values) | (~Q(kind="pdq") & Q(value__in=values)))
 
     def live(self, ids: Iterable[int], lists: Iterable[int]) -> dict[int, BannedHash]:
-        """Those of some hashes whose items match now and are on one of the lists, by id."""
+        """Return those of the hashes whose items are matched and are on one of the lists, by id."""
         items = BannedItem.objects.matching().filter(list__in=tuple(lists))
         rows = self.filter(item__in=items).select_related("item")
         return {row.pk: row for chunk in _chunks(ids) for row in rows.filter(pk__in=chunk)}
 
 
 class BannedHash(models.Model):
-    """A hash of an item, or of one of its frames if ``time_ms`` is set.
+    """A hash of an item, or of one frame of its video if ``time_ms`` is set.
 
-    ``value``: lower-case hex. ``tx``: the transaction that inserted the row, from which the hash
-    index knows which rows it may lack.
+    ``value``: lower-case hex. ``tx``: the transaction that inserted the row. The hash index uses it
+    to find the rows that it may lack.
     """
 
     item = models.ForeignKey(BannedItem, on_delete=models.CASCADE, related_name="hashes")
@@ -310,10 +307,10 @@ class BannedHash(models.Model):
 
 
 class BannedFingerprint(Fingerprint):
-    """The vectors of an item's picture, or of a frame of its video (then ``time_ms`` is set).
+    """The vectors of an item's picture, or of a frame of its video if ``time_ms`` is set.
 
-    ``features``: packed local features; ``pattern``: as in ``gallery.ImageDetail``. All are
-    compared one by one, so that no index can miss any.
+    ``features``: packed local features. ``pattern``: as in ``gallery.ImageDetail``. There is no
+    approximate index: every row is compared, so none is missed.
     """
 
     item = models.ForeignKey(BannedItem, on_delete=models.CASCADE, related_name="fingerprints")
@@ -335,14 +332,15 @@ class BannedFingerprint(Fingerprint):
 
 class ListChangeQuerySet(models.QuerySet["ListChange"]):
     def waiting(self) -> Self:
-        """Those that can still be confirmed."""
+        """Return the changes that can still be confirmed."""
         return self.filter(state=ListChange.State.WAITING, expires_at__gt=timezone.now())
 
 
 class ListChange(models.Model):
-    """A requested change that was not made. ``command`` and ``arguments`` make it.
+    """A requested change that was not made. ``command`` and ``arguments`` say how to make it.
 
-    ``weakens``: what it weakens, a sentence each. An expired request can only be repeated.
+    ``weakens``: what the change weakens, one sentence each. An expired request cannot be confirmed;
+    it must be made again.
     """
 
     class State(models.TextChoices):
@@ -392,10 +390,10 @@ class ListChange(models.Model):
 
 
 class RetroScan(models.Model):
-    """A rescan of what is stored for the items of a list, or for one ``item``.
+    """A rescan of stored images and videos for the items of a list, or for one ``item``.
 
-    ``position``: the last item compared, so that a stopped scan can go on; ``animation``: after the
-    items, the last image of several frames.
+    ``position``: the last compared item, where a stopped rescan continues. ``animation``: the last
+    image with several frames, which are screened after the items.
     """
 
     class State(models.TextChoices):

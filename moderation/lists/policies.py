@@ -1,4 +1,4 @@
-"""The policies of the enabled lists: read anew for every question, never cached."""
+"""The policies of the enabled lists. They are read from the database each time and never cached."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from moderation.lists.thresholds import Thresholds
 from moderation.lists.verdicts import PROVING, Severity
 
 Policies = Mapping[int, "Policy"]
-"""The enabled lists, by id."""
+"""The policies of the enabled lists, by list id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One enabled list. ``thresholds``: of each match type that it uses.
+    """The policy of one enabled list.
 
-    ``may_block``: match types that may block by themselves here. ``allows_for``: ids of the lists
-    that it has priority over, if it is an allow list; empty = all.
+    ``thresholds``: for each match type that the list uses. ``may_block``: match types that may
+    block by themselves on this list. ``allows_for``: for an allow list, the ids of the lists that
+    it has priority over; empty means all.
     """
 
     list: BannedList
@@ -31,22 +32,23 @@ class Policy:
 
     @property
     def is_allow_list(self) -> bool:
-        """Whether what is on it is let through."""
         return self.list.is_allow_list
 
     @property
     def is_enforced(self) -> bool:
-        """Whether a match can withhold anything."""
+        """Whether a match can withhold content."""
         return self.list.is_enforced
 
     def has_priority_over(self, other: Policy) -> bool:
-        """Whether what is on this list is let through although it is on the other one."""
+        """Return whether an item of this list is let through although it is on the other list."""
         return self.is_allow_list and (not self.allows_for or other.list.pk in self.allows_for)
 
 
 def current() -> Policies:
-    """Of all enabled lists; empty unless one of them bans something. One query if none is
-    enabled."""
+    """Return the policies of all enabled lists, or none if no enabled list is a banned list.
+
+    Takes one query if no list is enabled.
+    """
     rows = list(BannedList.objects.filter(enabled=True).prefetch_related("methods", "allows_for"))
     if not any(not row.is_allow_list for row in rows):
         return {}
@@ -54,7 +56,7 @@ def current() -> Policies:
 
 
 def using(policies: Policies, match_type: str) -> dict[int, Thresholds]:
-    """The ids of the lists that use a match type, and its thresholds on each."""
+    """Return the ids of the lists that use a match type, with their thresholds."""
     return {
         pk: policy.thresholds[match_type]
         for pk, policy in policies.items()
@@ -63,12 +65,12 @@ def using(policies: Policies, match_type: str) -> dict[int, Thresholds]:
 
 
 def farthest(thresholds: Iterable[Thresholds]) -> float:
-    """The greatest distance that any of them records."""
+    """Return the greatest distance that any of the lists records."""
     return max(one.near_miss for one in thresholds)
 
 
 def two_person_severity() -> int:
-    """The least severity whose cases need two people; more than any if none does."""
+    """Return the lowest severity whose cases need two people, or one above all if none do."""
     name = settings.TWO_PERSON_SEVERITY.lower()
     if name == "none":
         return max(Severity) + 1

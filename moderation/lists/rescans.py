@@ -1,4 +1,4 @@
-"""Asking for rescans of what is stored; ``moderation.pipeline.rescan`` does them."""
+"""Queue rescans of stored content. ``moderation.pipeline.rescan`` runs them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ CLUSTER: Final = "lists"
 def start(
     *, by: Actor, list_id: int, reason: str, item_id: int | None = None, after_item: int = 0
 ) -> RetroScan:
-    """Queue a rescan, in the transaction that changed the list.
+    """Queue a rescan. Call it in the transaction that changed the list.
 
-    ``item_id``: for that item alone; ``after_item``: for items with a greater id. A waiting scan of
-    the list that covers as much is reused.
+    ``item_id``: rescan only for this item. ``after_item``: only for items with a greater id. If a
+    waiting rescan of the list already covers them, it is reused.
     """
     waiting = RetroScan.objects.filter(
         list=list_id, item=None, after_item__lte=after_item, state=RetroScan.State.PENDING
@@ -42,19 +42,19 @@ def start(
 
 
 def screen_images(ids: Sequence[int]) -> None:
-    """Queue the screening of images as if they were uploaded now, in this transaction."""
+    """Queue the screening of images as if they were uploaded now, in the current transaction."""
     async_task("moderation.tasks.screen_images", list(ids), cluster=CLUSTER)
 
 
 TASK_HASHES: Final = 500
-"""Hashes of one task."""
+"""Hashes in one task."""
 
 
 def screen_allowed(items: QuerySet[BannedItem]) -> None:
-    """Queue the screening of what these entries of allow lists have allowed.
+    """Queue the screening of the files that these entries of allow lists have allowed.
 
-    Call it in the transaction that changes them, before they are deleted: the task names the
-    hashes.
+    Call it in the transaction that changes the entries, before they are deleted: the task stores
+    their hashes.
     """
     hashes = BannedHash.objects.filter(item__in=items.order_by().values("pk"), kind=ALLOWING)
     values = sorted(set(hashes.values_list("value", flat=True)))

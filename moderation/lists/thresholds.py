@@ -1,4 +1,4 @@
-"""The thresholds of match types: the defaults, their limits, and when one is met."""
+"""The thresholds of match types: their defaults, their limits, and when a distance meets them."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ from moderation.lists.verdicts import PICTURE_TYPES
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Distances, inclusive: up to ``threshold`` is a match, up to ``near_miss`` is recorded."""
+    """Inclusive distances: up to ``threshold`` is a match, up to ``near_miss`` is recorded."""
 
     threshold: float
     near_miss: float
 
     def met_by(self, distance: float) -> bool:
-        """Whether it is a match."""
         return distance <= self.threshold
 
     def recorded_at(self, distance: float) -> bool:
-        """Whether it is a match or a near miss."""
+        """Return whether the distance is a match or a near miss."""
         return distance <= self.near_miss
 
 
 DEFAULTS: Final[Mapping[str, Thresholds]] = {
     name: Thresholds(MATCH_TYPES[name].precise, MATCH_TYPES[name].recall) for name in PICTURE_TYPES
 }
-"""Match type → the precise and the recall end of its useful range."""
+"""Match type → the precise end and the recall end of its useful range."""
 
 LARGEST: Final[Mapping[str, float]] = {"pdq": 256, "copy": 1.0, "imgsmlr": 1000.0, "clip": 2.0}
 """Match type → the greatest distance that can be set."""
@@ -41,7 +40,7 @@ ON_AT_FIRST: Final = frozenset({"pdq", "copy"})
 def effective(
     match_type: str, threshold: float | None, near_miss: float | None = None
 ) -> Thresholds:
-    """The thresholds in force, ``None`` being the default.
+    """Return the thresholds in force. ``None`` means the default.
 
     The near-miss threshold is never below the threshold.
     """

@@ -1,4 +1,4 @@
-"""The terms that all of moderation shares: verdicts, actions, severities, match types. Pure."""
+"""The terms that all of moderation shares: verdicts, actions, severities and match types."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _RANK: Final[Mapping[Verdict, int]] = {Verdict.ALLOW: 0, Verdict.REVIEW: 1, Verd
 
 
 def strictest(verdicts: Iterable[Verdict]) -> Verdict:
-    """The verdict that lets least through; ``allow`` of none."""
+    """Return the strictest verdict; ``allow`` if there are none."""
     return max(verdicts, key=_RANK.__getitem__, default=Verdict.ALLOW)
 
 
 class Action(StrEnum):
-    """The verdict that a match of a list leads to. ``shadow``: it is only recorded."""
+    """What a match with a list leads to. With ``shadow`` the match is only recorded."""
 
     BLOCK = "block"
     REVIEW = "review"
@@ -35,12 +35,12 @@ _ACTIONS: Final = (Action.SHADOW, Action.REVIEW, Action.BLOCK)
 
 
 def is_stricter(action: str, other: str) -> bool:
-    """Whether one action of a list lets less through than another."""
+    """Return whether ``action`` is stricter than ``other``."""
     return _ACTIONS.index(Action(action)) > _ACTIONS.index(Action(other))
 
 
 class Severity(IntEnum):
-    """How bad the content of a list is."""
+    """How severe the content of a list is."""
 
     LOW = 1
     MEDIUM = 2
@@ -49,19 +49,19 @@ class Severity(IntEnum):
 
 
 HASH_TYPES: Final = ("md5", "sha1", "sha256")
-"""Match types that compare for equality; their distance is 0."""
+"""Match types that compare for equality. Their distance is always 0."""
 
 PICTURE_TYPES: Final = ("pdq", "copy", "imgsmlr", "clip")
-"""Match types with a threshold of their own on each list."""
+"""Match types for which each list has its own threshold."""
 
 VECTOR_TYPES: Final = ("copy", "imgsmlr", "clip")
-"""Those of them that need a picture, or what was made of it, on both sides."""
+"""The picture types that compare vectors. Both sides need a picture, or vectors made from it."""
 
 MATCH_TYPES: Final = (*HASH_TYPES, *PICTURE_TYPES)
 
 PROVING: Final = frozenset({*HASH_TYPES, "pdq", "copy"})
-"""Match types that may block by themselves; the others only where a list says so."""
+"""Match types that may block by themselves. The others may do so only on lists that allow it."""
 
 
 ALLOWING: Final = "sha256"
-"""The only hash by which an entry of an allow list lets a file through."""
+"""The only kind of hash by which an allow list lets a file through."""

@@ -1,6 +1,6 @@
-"""Which changes weaken a list, that is let more through, and who may make them alone.
+"""Rules for changes that weaken a list, so that it lets more through.
 
-Every command that changes a list or its items asks here, so that no interface bypasses it.
+Every command that changes a list or its items checks these rules, so no interface can bypass them.
 """
 
 from __future__ import annotations
@@ -26,16 +26,15 @@ CHANGE_WAITS: Final = timedelta(days=7)
 """How long a change waits for a second person."""
 
 MUCH_LOWER: Final = 0.25
-"""Share of a threshold by which it may be lowered within a day without a second person."""
+"""Share by which a threshold may be lowered within a day without a second person."""
 
 MUCH_LOWER_BITS: Final = 8
-"""The same for pdq, in bits, if that is less."""
+"""The same limit for pdq, in bits. The smaller of the two limits applies."""
 
 MANY_ITEMS: Final = 20
 """Items of a list that may be retired or suspended within a day without a second person."""
 
 Facts = dict[str, Any]
-"""All that can be set of a list or of one of its methods, by name."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -45,7 +44,7 @@ ALLOW: Final = BannedList.Kind.ALLOW
 
 @dataclass(frozen=True)
 class ChangeRequest:
-    """A change that was not made: the command, its arguments, and what it weakens."""
+    """A change that was not made: the command, its arguments, and what it would weaken."""
 
     by: Actor
     list_id: int | None
@@ -57,7 +56,7 @@ class ChangeRequest:
 
 
 class NeedsSecondPerson(Deferred):
-    """Nothing was changed; the change waits for a lead or an admin to confirm it."""
+    """Nothing was changed. A lead or an admin must confirm the change first."""
 
     code = "needs_second_person"
 
@@ -69,14 +68,13 @@ class NeedsSecondPerson(Deferred):
         self.request = request
 
     def store(self) -> ListChange:
-        """As a ``ListChange`` that waits."""
         row = ask(self.request)
         self.existing_id = row.pk
         return row
 
 
 def deferrable(run: Command) -> Command:
-    """Run a command in one transaction; store it as waiting if it needs a second person."""
+    """Run a command in one transaction. If it needs a second person, store it as waiting."""
 
     @wraps(run)
     def wrapper(**arguments: Any) -> Any:
@@ -100,10 +98,11 @@ def check(
     arguments: Mapping[str, Any],
     critical: bool | None = None,
 ) -> None:
-    """Raise ``NeedsSecondPerson`` for an API key, and for anybody if the list is critical.
+    """Raise ``NeedsSecondPerson`` for an API key, and for other callers if the list is critical.
 
-    An admin in person may do it alone, with a reason if the list is critical; so may workers and
-    commands on the server. ``critical``: instead of the list's own severity.
+    An admin in person may make the change alone, but needs a reason if the list is critical.
+    Workers and commands on the server may always make it. ``critical`` replaces the list's own
+    severity.
     """
     if not weakens or by.confirmed:
         return
@@ -120,7 +119,7 @@ def check(
 
 @transaction.atomic
 def ask(request: ChangeRequest) -> ListChange:
-    """Store a request; one that waits already is not stored twice."""
+    """Store a request. If the same request already waits, return that one."""
     by = request.by
     same = ListChange.objects.waiting().filter(
         list=request.list_id, command=request.command, asked_by=by.name
@@ -150,7 +149,6 @@ def ask(request: ChangeRequest) -> ListChange:
 
 
 def of_list(before: Facts, after: Facts) -> list[str]:
-    """What a change of a list weakens."""
     if after["kind"] == ALLOW:
         return _of_allow_list(before, after)
     found = []
@@ -182,21 +180,24 @@ def _of_allow_list(before: Facts, after: Facts) -> list[str]:
 
 
 def critical_for(outranked: Iterable[int]) -> bool:
-    """Whether a list that an allow list has priority over is critical; no ids: any list."""
+    """Return whether an allow list with priority over these lists affects a critical list.
+
+    No ids means all lists.
+    """
     ids = set(outranked)
     lists = BannedList.objects.filter(kind=BannedList.Kind.BANNED, severity=Severity.CRITICAL)
     return (lists.filter(pk__in=ids) if ids else lists).exists()
 
 
 def is_critical(row: BannedList) -> bool:
-    """Whether a list is critical, or an allow list has priority over one that is."""
+    """Return whether a list is critical, or is an allow list with priority over a critical list."""
     if row.is_allow_list:
         return critical_for(row.allows_for.values_list("pk", flat=True))
     return row.severity >= Severity.CRITICAL
 
 
 def of_method(row: BannedList, method: ListMethod, before: Facts) -> list[str]:
-    """What a change of a banned list's match type weakens."""
+    """Return what a change of a banned list's match type weakens, in words."""
     if row.is_allow_list:
         return []
     name, found = method.match_type, []
@@ -214,7 +215,7 @@ def of_method(row: BannedList, method: ListMethod, before: Facts) -> list[str]:
 
 
 def _highest_today(row: BannedList, match_type: str, threshold: float) -> float:
-    """The highest threshold since yesterday: many small steps count as one."""
+    """Return the highest threshold within the last day, so that many small steps count as one."""
     events = AuditEvent.objects.filter(
         verb="list.method_changed",
         subject_id=row.pk,
@@ -267,7 +268,7 @@ def check_ending(by: Actor, item: BannedItem, *, reason: str, fields: Mapping[st
 
 
 def of_import(row: BannedList, counts: Mapping[str, Any]) -> bool:
-    """Whether the counted changes of an import weaken the list."""
+    """Return whether the counted changes of an import weaken the list."""
     if row.is_allow_list:
         return bool(counts.get("added") or counts.get("reactivated"))
     return int(counts.get("retired", 0)) > MANY_ITEMS

@@ -43,7 +43,7 @@ class BanForm(forms.Form):
 
 
 def attach(kind: ItemKind) -> None:
-    """Give the admin of images or videos the action, for those who may edit items."""
+    """Add the action to the admin of images or videos, for users who may edit items."""
     model_admin: Any = admin.site.get_model_admin(kind.model)
 
     def may(request: HttpRequest, obj: Any = None) -> bool:
@@ -62,7 +62,7 @@ def attach(kind: ItemKind) -> None:
 def _asked_or_done(
     own: ItemAdmin, request: HttpRequest, rows: QuerySet[Any]
 ) -> HttpResponseBase | None:
-    """The confirmation page; after it is confirmed, one call of a service."""
+    """Show the confirmation page. After confirmation, call the service."""
     if not can(actor_of(request), "edit items"):
         raise PermissionDenied
     selection = Selection(request, ACTION, rows, ["status"])

@@ -19,7 +19,7 @@ CONFIRM, REFUSE = "confirm", "refuse"
 
 
 class AnswerForm(forms.ModelForm):
-    """Whether to make it, and why."""
+    """The decision about a change, and its reason."""
 
     decision = forms.ChoiceField(
         choices=[("", "—"), (CONFIRM, "Make the change"), (REFUSE, "Leave the list as it is")],
@@ -39,7 +39,7 @@ class AnswerForm(forms.ModelForm):
 
 @admin.register(ListChange)
 class ListChangeAdmin(RoleModelAdmin):
-    """Visible to all who may see lists; a lead or an admin decides."""
+    """Everybody who may see lists can see the changes. A lead or an admin decides."""
 
     form = AnswerForm
     change_action = "edit lists"

@@ -1,4 +1,4 @@
-"""Adding items in the admin: hashes, files, links, and rows of the gallery, all in one form."""
+"""Add items in the admin: hashes, files, links and gallery rows, all in one form."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_OTHERS = 50
 
 @dataclass(frozen=True)
 class AddedRow:
-    """The result for one: ``item_id`` is the new item, or the one that was on the list before."""
+    """The result for one entry. ``item_id``: the new item, or the one already on the list."""
 
     name: str
     item_id: int | None = None
@@ -81,7 +81,7 @@ class AddItemsForm(forms.Form):
     )
 
     def clean_hashes(self) -> list[tuple[str, str, int | None]]:
-        """Kind, hash and quality of each line."""
+        """Return the kind, hash and quality of each line."""
         lines = self.cleaned_data["hashes"].splitlines()
         parsed = [_parsed(line) for line in lines if line.strip()]
         if len(parsed) > MOST_LINES:
@@ -98,7 +98,6 @@ class AddItemsForm(forms.Form):
         return [line.strip() for line in self.cleaned_data["urls"].splitlines() if line.strip()]
 
     def clean(self) -> dict[str, Any]:
-        """Not empty, and not too much."""
         cleaned: dict[str, Any] = super().clean() or {}
         others = [
             one for name in ("files", "urls", "images", "videos") for one in cleaned.get(name, [])
@@ -111,7 +110,7 @@ class AddItemsForm(forms.Form):
 
 
 def add_items(cleaned: Mapping[str, Any], *, by: Actor) -> Iterator[AddedRow]:
-    """Add all of the form: the hashes by one command, each of the others by its own."""
+    """Add everything in the form: all hashes by one command, each other entry by its own."""
     facts = {"source": cleaned["source"], "note": cleaned["note"], "reason": cleaned["reason"]}
     common = {"by": by, "list_id": cleaned["to"].pk, **facts}
     yield from _add_hashes(cleaned, by=by)

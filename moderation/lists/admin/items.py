@@ -1,4 +1,4 @@
-"""The admin of items: list, page, adding, and actions on many."""
+"""The admin of items: the list of items, the page of an item, adding, and bulk actions."""
 
 from __future__ import annotations
 
@@ -42,7 +42,6 @@ RETIRED_ONLY, ACTIVE_ONLY = "Only retired items change.", "Only active items cha
 
 
 def items_text(count: int) -> str:
-    """ "1 item", "2 items"."""
     return f"{count:,} item{'' if count == 1 else 's'}"
 
 
@@ -74,7 +73,7 @@ class MoveForm(ReasonForm):
 
 @dataclass(frozen=True)
 class Command:
-    """An action: its button, the past participle for its result, and its form."""
+    """An action: its button, the past participle for its result message, and its form."""
 
     button: str
     done: str
@@ -112,15 +111,13 @@ OPINIONS = {"confirmed": "danger", "disputed": "warning", "false positive": "suc
 
 
 class SuspendedFilter(YesNoFilter):
-    """Whether the flood guard suspended it."""
-
     title = "suspended"
     parameter_name = "suspended"
     condition = Q(suspended_at__isnull=False)
 
 
 class SourceFilter(TextFilter):
-    """One exact source: listing all of them would read the whole table."""
+    """Filters by one exact source. A list of all sources would need a scan of the whole table."""
 
     title = "source"
     parameter_name = "source"
@@ -147,7 +144,7 @@ class ItemForm(ReasonModelForm):
 
 @admin.register(BannedItem)
 class BannedItemAdmin(RoleModelAdmin):
-    """Pictures come from the console, which records each clear view."""
+    """Pictures come from the console, which records each view without a filter."""
 
     add_action = change_action = "edit items"
     form = ItemForm
@@ -179,7 +176,7 @@ class BannedItemAdmin(RoleModelAdmin):
     search_help_text = "An id, a source's id, or a whole hash: md5, sha1, sha256 or pdq."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BannedItem]:
-        """With the hashes of whole files; those of a video's frames are left out."""
+        """Prefetch the hashes of whole files, without those of a video's frames."""
         of_all = BannedHash.objects.filter(time_ms=None).order_by("id")
         rows: QuerySet[BannedItem] = super().get_queryset(request)
         return rows.prefetch_related(Prefetch("hashes", of_all, to_attr="of_all"))
@@ -187,7 +184,7 @@ class BannedItemAdmin(RoleModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[BannedItem], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Exact matches only, each by an index."""
+        """Find only exact matches, each through an index."""
         term = search_term.strip()
         if not term:
             return queryset, False
@@ -214,7 +211,7 @@ class BannedItemAdmin(RoleModelAdmin):
 
     @display(description="known by", header=True)
     def known_by(self, item: BannedItem) -> Sequence[str]:
-        """The kinds of its hashes, and the first hash."""
+        """Show the kinds of its hashes, and what is stored."""
         hashes = item.of_all  # type: ignore[attr-defined]
         kinds = ", ".join(dict.fromkeys(one.kind for one in hashes)) or "–"
         what = "picture kept" if item.picture else "hashes only"
@@ -230,7 +227,6 @@ class BannedItemAdmin(RoleModelAdmin):
 
     @display(description="added")
     def added(self, item: BannedItem) -> str:
-        """Day and minute, UTC."""
         return f"{item.created_at:%Y-%m-%d %H:%M}"
 
     def change_view(
@@ -240,7 +236,7 @@ class BannedItemAdmin(RoleModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """With its hashes and matches above the form."""
+        """Show the item's hashes and matches above the form."""
         context = {
             "first_filter": guard().first_filter(access_of(request)),
             "may_look": can(actor_of(request), "see media"),
@@ -331,7 +327,7 @@ class BannedItemAdmin(RoleModelAdmin):
     def _run(
         self, request: HttpRequest, chosen: QuerySet[BannedItem], name: str
     ) -> HttpResponseBase | None:
-        """Ask, or run the command once this very page has been confirmed."""
+        """Ask for confirmation, or run the command if the user has confirmed exactly this page."""
         command = COMMANDS[name]
         selection = Selection(request, name, chosen, SHOWN_OF_AN_ITEM)
         count = len(selection.ids)
@@ -383,7 +379,7 @@ class BannedItemAdmin(RoleModelAdmin):
 
 
 def facts_of(pk: int) -> dict[str, Any]:
-    """Everything the page shows of an item."""
+    """Return everything that the page shows of an item."""
     hashes = BannedHash.objects.filter(item=pk)
     vectors = BannedFingerprint.objects.filter(item=pk).order_by().values("version")
     item = BannedItem.objects.filter(pk=pk).first()

@@ -1,4 +1,4 @@
-"""The admin of lists: their policies and thresholds, and deleting them."""
+"""The admin of lists: policies, thresholds, and deletion."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ SEVERITIES = {"critical": "danger", "high": "danger", "medium": "warning", "low"
 
 
 class ReasonModelForm(forms.ModelForm):
-    """With a reason for the audit."""
+    """A model form with a reason for the audit."""
 
     reason = forms.CharField(
         required=False,
@@ -67,7 +67,7 @@ class ReasonModelForm(forms.ModelForm):
     )
 
     def given(self) -> dict[str, Any]:
-        """The changed fields, without the reason."""
+        """Return the changed fields, without the reason."""
         return {name: self.cleaned_data[name] for name in self.changed_data if name != "reason"}
 
 
@@ -78,7 +78,7 @@ class ListForm(ReasonModelForm):
         widgets = {"description": UnfoldAdminTextareaWidget(attrs={"rows": 3})}
 
     def clean(self) -> dict[str, Any]:
-        """Shows problems of the service beside their fields."""
+        """Show problems that the service finds beside their fields."""
         cleaned: dict[str, Any] = super().clean() or {}
         given = {name: cleaned[name] for name in list_writes.FIELDS if name in cleaned}
         for problem in list_writes.list_problems(
@@ -102,7 +102,6 @@ class MethodForm(forms.ModelForm):
             field.widget.attrs["aria-label"] = f"{self.instance.match_type}: {field.label or name}"
 
     def clean(self) -> dict[str, Any]:
-        """Shows problems of the service beside their fields."""
         cleaned: dict[str, Any] = super().clean() or {}
         given = {name: cleaned[name] for name in list_writes.METHOD_FIELDS if name in cleaned}
         method = ListMethod(match_type=self.instance.match_type, **given)
@@ -112,8 +111,6 @@ class MethodForm(forms.ModelForm):
 
 
 class MethodInline(TabularInline):
-    """The match types with their thresholds."""
-
     model = ListMethod
     form = MethodForm
     fields = ["match_type", "enabled", "threshold", "observe", "shown_default", "may_block"]
@@ -130,12 +127,11 @@ class MethodInline(TabularInline):
         return bool(self.admin_site._registry[BannedList].has_change_permission(request))
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Each list has one row for each match type from the beginning."""
+        """Each list already has one row for each match type."""
         return False
 
     @display(description="default threshold, observe")
     def shown_default(self, method: ListMethod) -> str:
-        """The values of empty boxes."""
         default = thresholds.DEFAULTS[method.match_type]
         return f"{default.threshold:.4g}, {default.near_miss:.4g}"
 
@@ -182,7 +178,6 @@ class BannedListAdmin(RoleModelAdmin):
     sortable_by = ["shown_name", "shown_severity"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BannedList]:
-        """With the number of active items."""
         active = BannedItem.objects.filter(list=OuterRef("pk"), state=BannedItem.State.ACTIVE)
         counted = active.order_by().values("list").annotate(count=Count("pk")).values("count")
         rows: QuerySet[BannedList] = super().get_queryset(request)
@@ -212,7 +207,6 @@ class BannedListAdmin(RoleModelAdmin):
 
     @display(description="holds", boolean=True)
     def held(self, row: BannedList) -> bool:
-        """Whether uploads under review are withheld."""
         return row.hold_on_review
 
     @display(description="active items")
@@ -234,7 +228,7 @@ class BannedListAdmin(RoleModelAdmin):
             obj.pk = list_writes.create_list(by=by, reason=reason, **given).pk
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """The changed methods; the service has set ``allows_for``."""
+        """Save the changed methods. The service has already set ``allows_for``."""
         for method_form in (one for formset in formsets for one in formset.forms):
             if method_form.changed_data:
                 list_writes.change_method(
@@ -246,7 +240,7 @@ class BannedListAdmin(RoleModelAdmin):
                 )
 
     def construct_change_message(self, request: HttpRequest, form: Any, *args: Any) -> str:
-        """The audit records what changed."""
+        """Return only the reason, because the audit records what changed."""
         return str(form.cleaned_data.get("reason", ""))
 
     actions = ["delete_lists"]
@@ -255,11 +249,11 @@ class BannedListAdmin(RoleModelAdmin):
     def delete_lists(
         self, request: HttpRequest, queryset: QuerySet[BannedList]
     ) -> HttpResponse | None:
-        """All selected lists or none."""
+        """Delete all selected lists or none."""
         return self._ask(request, queryset, reverse("admin:moderation_bannedlist_changelist"))
 
     def delete_view(self, request: HttpRequest, object_id: str, *args: Any) -> HttpResponse:
-        """The same page for one."""
+        """Show the same page as ``delete_lists`` for one list."""
         row = self.get_object(request, object_id)
         if row is None:
             gone: HttpResponse = self._get_obj_does_not_exist_redirect(
@@ -276,7 +270,7 @@ class BannedListAdmin(RoleModelAdmin):
     def _ask(
         self, request: HttpRequest, rows: QuerySet[BannedList], back: str
     ) -> HttpResponse | None:
-        """Show what would be deleted; delete once this very page has been confirmed."""
+        """Show what would be deleted. Delete it if the user has confirmed exactly this page."""
         counted = rows.order_by("name").annotate(count=Count("items"))
         going = list(counted.values_list("pk", "name", "count"))
         needing = list_writes.cases_needing(pk for pk, _, _ in going)

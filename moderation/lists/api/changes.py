@@ -1,4 +1,4 @@
-"""v1: changes of lists that wait for a second person. Each view makes one call of a service."""
+"""v1: changes of lists that wait for a second person. Each view calls one service."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ListChangeSerializer(serializers.ModelSerializer):
 
 
 class AnswerSerializer(serializers.Serializer):
-    """Why it is confirmed or refused."""
+    """The reason to confirm or refuse the change."""
 
     reason = serializers.CharField(max_length=1000, required=False, default="")
 
@@ -38,7 +38,7 @@ class AnswerSerializer(serializers.Serializer):
     get=extend_schema(responses=answers({200: ListChangeSerializer(many=True)}, 404))
 )
 class ListChanges(generics.ListAPIView):
-    """Waiting and earlier changes, the newest first."""
+    """Waiting and earlier changes, newest first."""
 
     queryset = ListChange.objects.all()
     serializer_class = ListChangeSerializer
@@ -61,7 +61,7 @@ class ConfirmChange(generics.GenericAPIView):
         responses=answers({200: ListChangeSerializer, 409: ConflictSerializer}, 404, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Make the change. For another lead than the one who asked, or an admin, in person."""
+        """Make the change. For an admin or a lead who did not ask for it, not for API keys."""
         return _answered(request, pk, list_changes.confirm)
 
 
@@ -77,7 +77,7 @@ class RefuseChange(generics.GenericAPIView):
         responses=answers({200: ListChangeSerializer, 409: ConflictSerializer}, 404, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Leave the list as it is."""
+        """Refuse the change. The list stays as it is."""
         return _answered(request, pk, list_changes.refuse)
 
 

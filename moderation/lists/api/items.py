@@ -1,4 +1,4 @@
-"""v1: the items of a list. Each view makes one call of a service."""
+"""v1: the items of a list. Each view calls one service."""
 
 from __future__ import annotations
 
@@ -40,8 +40,11 @@ class HashSerializer(serializers.Serializer):
 
 
 class ItemSerializer(serializers.ModelSerializer):
-    """An item. ``hashes``: of the whole file; ``frames``: how many more a video has;
-    ``picture``: whether one is stored."""
+    """An item.
+
+    ``hashes``: the hashes of the whole file. ``frames``: the number of hashes of a video's frames.
+    ``picture``: whether a picture is stored.
+    """
 
     hashes = HashSerializer(many=True)
     frames = serializers.IntegerField()
@@ -93,7 +96,7 @@ class ItemSerializer(serializers.ModelSerializer):
 
 
 class TextsSerializer(serializers.Serializer):
-    """Fields of an item that can change at any time."""
+    """Fields of an item that can be changed."""
 
     category = serializers.CharField(max_length=255, allow_blank=True, required=False)
     severity = serializers.CharField(max_length=255, allow_blank=True, required=False)
@@ -106,7 +109,7 @@ class TextsSerializer(serializers.Serializer):
 
 
 class FactsSerializer(TextsSerializer):
-    """And its source, which stays."""
+    """Fields of an item, with its source, which cannot be changed."""
 
     source = serializers.CharField(  # type: ignore[assignment]  # a field of that name
         max_length=255, allow_blank=True, required=False
@@ -115,7 +118,7 @@ class FactsSerializer(TextsSerializer):
 
 
 class HashesSerializer(FactsSerializer):
-    """An item by its hashes."""
+    """An item, given by its hashes."""
 
     md5 = serializers.CharField(max_length=64, required=False, help_text="32 hex digits.")
     sha1 = serializers.CharField(max_length=64, required=False, help_text="40 hex digits.")
@@ -124,7 +127,7 @@ class HashesSerializer(FactsSerializer):
     pdq_quality = serializers.IntegerField(min_value=0, max_value=100, required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Puts the hashes into ``hashes`` as the service takes them."""
+        """Collect the hashes in ``hashes``, as the service expects them."""
         quality = attrs.pop("pdq_quality", None)
         if quality is not None and "pdq" not in attrs:
             raise serializers.ValidationError(
@@ -139,7 +142,7 @@ class HashesSerializer(FactsSerializer):
 
 
 class AddItemSerializer(HashesSerializer):
-    """One item: by hashes, or as ``file`` (multipart), ``url``, ``image_id`` or ``video_id``."""
+    """One item: by hashes, or by ``file`` (multipart), ``url``, ``image_id`` or ``video_id``."""
 
     file = VideoFileField(required=False)
     url = PictureUrlField(required=False)
@@ -148,7 +151,7 @@ class AddItemSerializer(HashesSerializer):
     reason = ReasonField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Exactly one way of giving the item."""
+        """Require exactly one way of giving the item."""
         attrs = super().validate(attrs)
         ways = [way for way in ("file", "url", "image_id", "video_id", "hashes") if attrs.get(way)]
         if len(ways) != 1:
@@ -170,14 +173,14 @@ class ItemBatchSerializer(serializers.Serializer):
 
 
 class RefusedSerializer(serializers.Serializer):
-    """A row of a batch that was not added, by its position from 0, and why."""
+    """A row that was not added: its position in the batch, from 0, and the error."""
 
     index = serializers.IntegerField()
     error = ConflictSerializer()
 
 
 class ItemBatchResultSerializer(serializers.Serializer):
-    """The new items' ids in order, and the refused rows."""
+    """The ids of the new items, in order, and the refused rows."""
 
     added = serializers.ListField(child=serializers.IntegerField())
     refused = RefusedSerializer(many=True)
@@ -203,24 +206,23 @@ class OpinionSerializer(IdsSerializer):
 
 
 class MoveSerializer(IdsSerializer):
-    """Where to move items."""
+    """Items to move, and the list to move them to."""
 
     list = IdField(help_text="The list to move them to.")
 
 
 class ChangedSerializer(serializers.Serializer):
-    """How many items changed; unchanged ones do not count."""
+    """How many items changed. Items that were already in that state do not count."""
 
     changed = serializers.IntegerField()
 
 
 def facts_of(body: dict[str, Any]) -> dict[str, Any]:
-    """The facts of a validated body."""
     return {name: body[name] for name in FACTS if name in body}
 
 
 def error_of(error: UserError) -> dict[str, Any]:
-    """The common error shape, inside an answer."""
+    """Return the error in the common format, to be nested in an answer."""
     existing = getattr(error, "existing_id", None)
     body: dict[str, Any] = {
         "type": "client_error" if existing else "validation_error",
@@ -236,7 +238,7 @@ ADD_COST, FETCH_COST, BATCH_COST = 3, 10, 20
 
 
 def shown(items: QuerySet[BannedItem]) -> QuerySet[BannedItem]:
-    """With all that ``ItemSerializer`` shows; the hashes of frames are only counted."""
+    """Add all that ``ItemSerializer`` shows. The hashes of frames are only counted."""
     of_all = BannedHash.objects.filter(time_ms=None).order_by("id")
     return items.annotate(
         frames=Count("hashes", filter=Q(hashes__time_ms__isnull=False))
@@ -252,7 +254,7 @@ def item_or_404(list_id: int, item_id: int) -> BannedItem:
 
 
 class ItemFilter(filters.FilterSet):
-    """``hash``: any hash of an item, complete, in hex."""
+    """``hash``: any complete hash of an item, in hex."""
 
     state = filters.ChoiceFilter(choices=BannedItem.State.choices)
     opinion = filters.ChoiceFilter(choices=BannedItem.Opinion.choices)
@@ -271,7 +273,7 @@ class ItemFilter(filters.FilterSet):
         return items.filter(tags__contains=[tag])
 
     def filter_hash(self, items: QuerySet[BannedItem], name: str, value: str) -> Any:
-        """Of any kind, also of a frame."""
+        """Find hashes of any kind, also those of frames."""
         found = BannedHash.objects.valued([value.strip().lower()])
         return items.filter(pk__in=found.values("item"))
 
@@ -299,7 +301,7 @@ class ItemCollection(generics.ListAPIView):
         responses=answers({201: ItemSerializer, 409: ConflictSerializer}, 404, 503, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Add one item. The answer waits until the file or link of a video is read completely."""
+        """Add one item. For a video, the answer waits until its file or link is read completely."""
         body = AddItemSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         made = add(caller(request), pk, body.validated_data)
@@ -337,7 +339,7 @@ class ItemBatch(generics.GenericAPIView):
         responses=answers({200: ItemBatchResultSerializer}, 404, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Each succeeds or fails alone; all are one command and one audit event."""
+        """Add items by hash. Each succeeds or fails alone. All of them make one audit event."""
         body = ItemBatchSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         rows = [{"hashes": row["hashes"], **facts_of(row)} for row in body.validated_data["items"]]
@@ -389,7 +391,6 @@ class ItemCommand(generics.GenericAPIView):
     command: Callable[..., int]
 
     def run(self, request: Request, pk: int) -> Response:
-        """Validate the body and call the service."""
         body = self.get_serializer(data=request.data)
         body.is_valid(raise_exception=True)
         asked = dict(body.validated_data)
@@ -411,7 +412,7 @@ class Retire(ItemCommand):
 
     @extend_schema(request=json(IdsSerializer), responses=SAID)
     def post(self, request: Request, pk: int) -> Response:
-        """Retired items stay as a record."""
+        """Stop matching these items. They are kept as a record."""
         return self.run(request, pk)
 
 
@@ -422,7 +423,7 @@ class Activate(ItemCommand):
 
     @extend_schema(request=json(IdsSerializer), responses=SAID)
     def post(self, request: Request, pk: int) -> Response:
-        """A rescan looks for them in what is stored."""
+        """Match these retired items again. A rescan looks for them in stored content."""
         return self.run(request, pk)
 
 
@@ -434,7 +435,9 @@ class GiveOpinion(ItemCommand):
 
     @extend_schema(request=json(OpinionSerializer), responses=SAID)
     def post(self, request: Request, pk: int) -> Response:
-        """A disputed item leads to review at most, a false positive is not matched."""
+        """Set our opinion. Disputed items lead to review at most; false positives are not
+        matched.
+        """
         return self.run(request, pk)
 
 
@@ -446,5 +449,5 @@ class Move(ItemCommand):
 
     @extend_schema(request=json(MoveSerializer), responses=SAID)
     def post(self, request: Request, pk: int) -> Response:
-        """From then on the other list's policy applies."""
+        """Move these items. The other list's policy then applies to them."""
         return self.run(request, pk)

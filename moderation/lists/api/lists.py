@@ -1,6 +1,6 @@
-"""v1: lists and their methods. Each view makes one call of a service.
+"""v1: lists and their methods. Each view calls one service.
 
-Reading needs the scope ``lists`` as well: lists would help to evade them.
+Reading also needs the scope ``lists``, because knowing the lists would help to evade them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from moderation.lists.verdicts import PICTURE_TYPES, Action, Severity
 
 
 class SeverityField(serializers.ChoiceField):
-    """By its word; the database orders severities by number."""
+    """A severity by name. The database stores severities as numbers, to order them."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(choices=[severity.name.lower() for severity in Severity], **kwargs)
@@ -38,14 +38,14 @@ class SeverityField(serializers.ChoiceField):
 
 
 class BoundsSerializer(serializers.Serializer):
-    """Distances, inclusive."""
+    """Inclusive distances."""
 
     threshold = serializers.FloatField()
     observe = serializers.FloatField()
 
 
 class MethodSerializer(serializers.ModelSerializer):
-    """How a list uses a match type; ``effective``: including defaults."""
+    """How a list uses a match type. ``effective``: the distances in force, including defaults."""
 
     effective = BoundsSerializer()
 
@@ -62,7 +62,7 @@ class MethodSerializer(serializers.ModelSerializer):
 
 
 class ChangeMethodSerializer(serializers.Serializer):
-    """Fields to change; null is the default distance."""
+    """Fields to change. Null means the default distance."""
 
     enabled = serializers.BooleanField(required=False)
     threshold = serializers.FloatField(required=False, allow_null=True)
@@ -103,7 +103,7 @@ class ListSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
     def to_representation(self, row: BannedList) -> dict[str, Any]:
-        """Sorts the prefetched methods."""
+        """Sort the prefetched methods."""
         special = {"severity", "allows_for", "methods"}
         order = PICTURE_TYPES.index
         methods = sorted(row.methods.all(), key=lambda method: order(method.match_type))
@@ -159,19 +159,18 @@ MATCH_TYPE = OpenApiParameter("match_type", str, "path", enum=PICTURE_TYPES)
 
 
 def reader(request: Request) -> Actor:
-    """Raises ``NotAllowed``."""
+    """Return the caller. Raises ``NotAllowed``."""
     by = caller(request)
     check(by, "view lists")
     return by
 
 
 def listed() -> QuerySet[BannedList]:
-    """With all that is shown of them."""
+    """Return the lists with all related rows that are shown."""
     return BannedList.objects.prefetch_related("methods", "allows_for")
 
 
 def list_or_404(pk: int) -> BannedList:
-    """Raises ``NotFound``."""
     row = listed().filter(pk=pk).first()
     if row is None:
         raise NotFound(f"There is no list {pk}.")
@@ -228,7 +227,7 @@ class ListItem(generics.GenericAPIView):
 
     @extend_schema(responses=answers({200: ListSerializer}, 404))
     def get(self, request: Request, pk: int) -> Response:
-        """A list with its methods."""
+        """Read a list with its methods."""
         reader(request)
         return Response(ListSerializer(list_or_404(pk)).data)
 
@@ -237,7 +236,7 @@ class ListItem(generics.GenericAPIView):
         responses=answers({200: ListSerializer, 409: ConflictSerializer}, 404, body=True),
     )
     def patch(self, request: Request, pk: int) -> Response:
-        """Change the given fields; they apply from the next request on."""
+        """Change the given fields. They apply from the next request on."""
         body = ChangeListSerializer(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
         list_writes.change_list(by=caller(request), list_id=pk, **body.validated_data)
@@ -256,7 +255,7 @@ class ListItem(generics.GenericAPIView):
         responses=answers({204: None, 409: ConflictSerializer}, 404),
     )
     def delete(self, request: Request, pk: int) -> Response:
-        """Delete a list. One that has items is refused unless ``with_items=true``."""
+        """Delete a list. A list with items is refused unless ``with_items=true``."""
         asked = {}
         for name in ("with_items", "override"):
             asked[name] = request.query_params.get(name, "false")
@@ -280,7 +279,7 @@ class MethodItem(generics.GenericAPIView):
 
     @extend_schema(parameters=[MATCH_TYPE], responses=answers({200: MethodSerializer}, 404))
     def get(self, request: Request, pk: int, match_type: str) -> Response:
-        """How the list uses it."""
+        """Read how the list uses the match type."""
         reader(request)
         method = ListMethod.objects.filter(list=pk, match_type=match_type).first()
         if method is None:
@@ -293,7 +292,7 @@ class MethodItem(generics.GenericAPIView):
         responses=answers({200: MethodSerializer, 409: ConflictSerializer}, 404, body=True),
     )
     def patch(self, request: Request, pk: int, match_type: str) -> Response:
-        """Change the given fields; they apply from the next request on."""
+        """Change the given fields. They apply from the next request on."""
         body = ChangeMethodSerializer(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
         method = list_writes.change_method(

@@ -1,9 +1,9 @@
-"""CSV with a header: comma, semicolon or tab; in any order, under any of the names in COLUMNS.
+"""Read CSV with a header, separated by commas, semicolons or tabs. COLUMNS has the column names.
 
-Either one hash a line (``hash`` and ``kind``; a lone md5 or sha1 needs no kind) or several
+A row has either one hash (``hash`` and ``kind``; a single md5 or sha1 needs no kind) or several
 (``md5``, ``sha1``, ``sha256``, ``pdq``). Empty cells at the end, empty rows, comment lines (``#``)
-and the ``sep=`` line of a spreadsheet mean nothing. A quoted field may run over several lines. A
-quote that is never closed costs the line it stands on, not the lines after it.
+and the ``sep=`` line of a spreadsheet are ignored. A quoted field may span several lines. A quote
+that is never closed invalidates only its own line, not the lines after it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ COLUMNS: Final = {
     "updated_at": "updated_at updated_on added_on created_on date",
     "expires_at": "expires_at expires_on",
 }
-"""Our name → the names it may have in a file, upper or lower case, with "_", "-" or blanks."""
+"""Our name → accepted column names, in upper or lower case, with "_", "-" or blanks."""
 
 HASH_COLUMNS: Final = ("hash", *HashKind)
 TOMBSTONE_WORDS: Final = frozenset(
@@ -86,7 +86,7 @@ Fields = dict[str, str]
 
 
 class Header(NamedTuple):
-    """``columns``: position → our name of the column, of those that are known."""
+    """``columns``: position → our name, for the columns that are known."""
 
     delimiter: str
     columns: dict[int, str]
@@ -94,7 +94,7 @@ class Header(NamedTuple):
 
 
 def header_of(line: str, delimiters: str = ",;\t") -> Header | None:
-    """The first line of a file → what it says; None if it names no column of hashes."""
+    """Parse a header line. Return None if it names no column of hashes."""
     for delimiter in delimiters:
         names = next(csv.reader([line], delimiter=delimiter), [])
         while names and not names[-1].strip():
@@ -106,8 +106,11 @@ def header_of(line: str, delimiters: str = ",;\t") -> Header | None:
 
 
 def _columns(names: list[str]) -> dict[int, str]:
-    """Position → our name. "SHA-256 hash" or "File_MD5" stand for their kind where no column of
-    that name does: many lists have ``md5`` and ``md5_base64``."""
+    """Return position → our name.
+
+    "SHA-256 hash" or "File_MD5" count as their kind if no column has that exact name: many lists
+    have both ``md5`` and ``md5_base64``.
+    """
     plain = [re.sub(r"[\W_]+", "_", name.lower()).strip("_") for name in names]
     columns = {at: _OUR_NAME[name] for at, name in enumerate(plain) if name in _OUR_NAME}
     for at, name in enumerate(plain):
@@ -124,9 +127,9 @@ def _kind_of(name: str) -> str:
 
 
 def _find_header(lines: Iterator[tuple[int, str]]) -> tuple[Header | None, list[tuple[int, str]]]:
-    """The header after what may stand before it, and a line that was read but is none of these.
+    """Return the header, and any line that was read but is not part of it.
 
-    A header may be written as a comment; it counts where no other one follows.
+    A header may be written as a comment. It counts if no other header follows.
     """
     delimiters, comment = ",;\t", ""
     for number, line in lines:
@@ -142,13 +145,13 @@ def _find_header(lines: Iterator[tuple[int, str]]) -> tuple[Header | None, list[
 
 
 def matches(head: str) -> bool:
-    """Whether the first line is a header that names a hash."""
+    """Return whether the first line is a header that names a hash column."""
     lines = (line for line in enumerate(head.splitlines(), 1) if line[1].strip())
     return _find_header(lines)[0] is not None
 
 
 def read(source: Source, default_kind: HashKind | None = None) -> Iterator[Row]:
-    """Yields the rows; `default_kind` is that of hashes without one. Raises WrongFormat."""
+    """Yield the rows. `default_kind` applies to hashes without a kind. Raises WrongFormat."""
     lines = ((number, line) for number, line in source.lines() if line.strip())
     header, before = _find_header(lines)
     if header is None:
@@ -175,10 +178,10 @@ def _read(
 
 
 def _records(lines: Iterator[tuple[int, str]], header: Header) -> Iterator[tuple[int, str, str]]:
-    """(line number, text of one record, what is wrong with it).
+    """Yield the line number, the text of one record, and what is wrong with it.
 
-    An odd number of quotes means that the record goes on. If it does not end well, the first line
-    is given up and those after it stand for themselves.
+    A record with an odd number of quotes continues on the next line. If it has no valid end, its
+    first line becomes an error, and the lines after it are read on their own.
     """
     again: deque[tuple[int, str]] = deque()
     while first := again.popleft() if again else next(lines, None):
@@ -206,10 +209,10 @@ def _emptied(lines: deque[tuple[int, str]]) -> Iterator[tuple[int, str]]:
 def _continued(
     record: str, following: Iterable[tuple[int, str]], header: Header
 ) -> tuple[list[tuple[int, str]], str]:
-    """The lines after one that opens a quote, and the whole record; "" if it does not end well.
+    """Return the lines after one that opens a quote, and the record, "" without a valid end.
 
-    It does not after RECORD_LINES, at a line that is a row of its own, or when what comes of it
-    is no CSV.
+    A record has no valid end after RECORD_LINES, before a line that is a row of its own, or if the
+    result is not CSV.
     """
     more: list[tuple[int, str]] = []
     for number, line in following:
@@ -235,7 +238,7 @@ def _starts_as_comment(line: str) -> bool:
 
 
 def _is_comment(line: str, header: Header) -> bool:
-    """``#`` at the start, unless an id or a note of a whole row may begin so."""
+    """Return whether the line starts with ``#`` and is not a row whose first cell does."""
     if not _starts_as_comment(line):
         return False
     if header.columns.get(0) in HASH_COLUMNS:
@@ -245,7 +248,7 @@ def _is_comment(line: str, header: Header) -> bool:
 
 
 def _cells(text: str, header: Header) -> list[str]:
-    """The cells of a record, as many as the header has; [] if this is no CSV or has more."""
+    """Return as many cells as the header has; [] if the text is not CSV or has more cells."""
     try:
         cells = next(csv.reader([text], delimiter=header.delimiter, strict=True), [])
     except csv.Error:
@@ -256,7 +259,7 @@ def _cells(text: str, header: Header) -> list[str]:
 
 
 def _fields(text: str, header: Header) -> Fields | None:
-    """The cells by our names of their columns; None for a row of empty cells."""
+    """Return the cells by our column names; None for a row of empty cells."""
     cells = _cells(text, header)
     if not cells:
         found = next(csv.reader([text], delimiter=header.delimiter), [])

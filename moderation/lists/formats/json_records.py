@@ -1,11 +1,11 @@
-"""JSON documents of any size → their records, one at a time.
+"""Read the records of JSON documents of any size, one at a time.
 
-A file may hold one document or several one after the other (the saved pages of an API). Records
-stand in an array under one key of the document, or the document is that array.
+A file may hold one document, or several one after the other (the saved pages of an API). The
+records are in an array under one key of the document, or the document is that array.
 
-Only quotes and brackets are followed here; each record is parsed on its own, so that a record
-that is not JSON costs itself and nothing else. A streaming parser (ijson was tried) stops at the
-first such record for good, and 200 KB of nested brackets made it use up 24 GB.
+This module only finds quotes and brackets. Each record is parsed on its own, so an invalid record
+does not affect the others. A streaming parser (ijson was tried) stops for good at the first such
+record, and 200 KB of nested brackets made it use 24 GB of memory.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from moderation.lists.formats.source import CHUNK_BYTES, NESTING, BrokenFile, So
 from moderation.lists.formats.values import BadValue, excerpt
 
 RECORD_NESTING: Final = 1_000
-"""Just below what orjson parses."""
+"""Just below the nesting that orjson can parse."""
 
 Record = dict[str, Any]
 Path = tuple[str | None, ...]
-"""The keys that lead to the array of records; None stands for "each element of this array"."""
+"""The keys that lead to the array of records. None means "each element of this array"."""
 
 _STRING: Final = rb'"(?:[^"\\]++|\\.)*+"'
 _TOKEN: Final = re.compile(rb'[^"\[\]{}:]*+(' + _STRING + rb"|[\[\]{}:])", re.DOTALL)
 _BRACKET: Final = re.compile(rb'(?:[^"\[\]{}]++|' + _STRING + rb")*+([\[\]{}])", re.DOTALL)
-"""Both match up to the next whole token, group 1; possessive, so never from inside a string."""
+"""Both match up to the next token, group 1; possessive, so never from inside a string."""
 
 
 def rows_of_records(
     source: Source, path: Path, rows: Callable[[Record, str], Iterator[Row]], *, format_name: str
 ) -> Iterator[Row]:
-    """`rows(record, place)` of each record in the array at `path`.
+    """Yield the rows of `rows(record, place)` for each record in the array at `path`.
 
-    What is no JSON object, or makes `rows` raise BadValue, becomes a InvalidRow. Raises WrongFormat
-    when the file has no such array, or breaks off before its first record.
+    A record that is not a JSON object, or for which `rows` raises BadValue, becomes an InvalidRow.
+    Raises WrongFormat if the file has no such array, or breaks off before its first record.
     """
     if source.encoding != "utf-8":
         raise WrongFormat(f"This {format_name} file is in {source.encoding}; save it as UTF-8.")
@@ -86,8 +86,8 @@ def _whole_number(digits: str) -> int | str:
 class _Splitter:
     """Iterates over the elements of the arrays at `path`, as bytes.
 
-    ``found``: whether there was such an array. ``_keep``: from where on the buffer is still
-    needed; None outside the arrays.
+    ``found``: whether there was such an array. ``_keep``: start of the part of the buffer that is
+    still needed; None outside the arrays.
     """
 
     def __init__(self, source: Source, path: Path) -> None:
@@ -122,9 +122,9 @@ class _Splitter:
             raise BrokenFile("it is cut short")
 
     def _elements(self) -> Iterator[bytes]:
-        """What stands in the array that was just opened.
+        """Yield the elements of the array that was just opened.
 
-        What is no object or array, and does not belong there, comes as one element.
+        Text between elements that is not an object or array is yielded as one element.
         """
         self.found, self._keep = True, self._position
         depth = 0
@@ -149,7 +149,9 @@ class _Splitter:
         return self._buffer[start:end]
 
     def _next(self, token: re.Pattern[bytes]) -> re.Match[bytes] | None:
-        """The next token, reading on as needed; None at the end. Places are in ``_buffer``."""
+        """Return the next token, None at the end. Reads on as needed. Positions are in
+        ``_buffer``.
+        """
         while (found := token.match(self._buffer, self._position)) is None:
             if self._keep is None and self._position:
                 self._source.next_record()

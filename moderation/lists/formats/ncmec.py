@@ -1,10 +1,10 @@
-"""NCMEC Hash Sharing v2: the ``queryResult`` documents its API answers with, XML.
+"""Read NCMEC Hash Sharing v2: the ``queryResult`` XML documents that its API returns.
 
-Entries are known by member and id. ``deletedImage`` and ``deletedVideo`` are tombstones and name
-no hashes. Entries do not come in the order of time: ``updated_at`` says which word is the last.
-Members vote on single fingerprints, so the rows of one entry may differ in feedback. Fingerprints
-given as a link (``rel``, ``href``) are skipped. One file may hold several documents one after the
-other, or inside an element around them. Document types and entities are refused.
+An entry is identified by member and id. ``deletedImage`` and ``deletedVideo`` are tombstones
+without hashes. Entries are not ordered by time: the latest ``updated_at`` counts. Members vote on
+single fingerprints, so the rows of one entry may differ in feedback. Fingerprints given as a link
+(``rel``, ``href``) are skipped. A file may hold several documents, one after the other or inside an
+enclosing element. Document types and entities are refused.
 """
 
 from __future__ import annotations
@@ -56,12 +56,11 @@ _MARK: Final = re.compile(r"<(\w+:)?queryResult[\s>/]")
 
 
 def matches(head: str) -> bool:
-    """Whether the first characters are of this format."""
     return bool(_MARK.search(head))
 
 
 def read(source: Source) -> Iterator[Row]:
-    """Yields the rows; raises WrongFormat."""
+    """Yield the rows. Raises WrongFormat."""
     count, found = 0, False
     try:
         for element in _elements(source):
@@ -85,7 +84,7 @@ def read(source: Source) -> Iterator[Row]:
 
 
 def _elements(source: Source) -> Iterator[Element]:
-    """Every finished entry and document element; finished entries are dropped from the tree."""
+    """Yield every finished entry and document element. Drops finished entries from the tree."""
     for document in _documents(source):
         parents: list[Element] = []
         for event, element in iterparse(document, events=("start", "end"), forbid_dtd=True):
@@ -103,7 +102,7 @@ def _elements(source: Source) -> Iterator[Element]:
 
 
 class _Document:
-    """One document as `iterparse` reads it: up to the next XML declaration."""
+    """One document for `iterparse`, up to the next XML declaration."""
 
     def __init__(self, source: Source, first: bytes) -> None:
         self._source, self._first, self._over = source, first, False
@@ -165,9 +164,9 @@ def _rows(entry: Element, name: str, place: str) -> Iterator[Row]:
 
 
 def _votes(feedback: Element | None) -> Iterator[tuple[str, Feedback]]:
-    """(kind of fingerprint that was voted on, one member's vote).
+    """Yield the kind of fingerprint that was voted on, and one member's vote.
 
-    Members stand under the vote, or under the reasons they share.
+    Members are listed under the vote, or under the reasons they share.
     """
     for group in () if feedback is None else feedback:
         opinion = OPINIONS.get(_name(group))

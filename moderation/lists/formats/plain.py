@@ -1,8 +1,8 @@
-"""One hash a line: ``kind value``, a value alone, or what ``md5sum`` and its like print, also with
-``--tag`` (``MD5 (name) = value``, as BSD and OpenSSL do) and for names that need a backslash.
+"""Read one hash per line: ``kind value``, a value alone, or the output of ``md5sum`` and the like.
 
-Blank lines and lines that start with ``#`` mean nothing. After a pdq its quality may stand; what
-stands after any other hash is its note. A lone value of 64 digits needs a default kind.
+Also reads the ``--tag`` format (``MD5 (name) = value``, as BSD and OpenSSL print it) and escaped
+file names. Blank lines and lines that start with ``#`` are ignored. Text after a pdq is its
+quality; text after any other hash is its note. A lone value of 64 digits needs a default kind.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _HASH: Final = re.compile(r"[0-9A-Fa-f]{32,128}|[A-Za-z0-9+/]{22,86}={1,2}")
 
 
 def matches(head: str) -> bool:
-    """Whether one of the first lines has a hash as its first or second word."""
+    """Return whether one of the first lines has a hash as its first or second word."""
     return any(
         _HASH.fullmatch(word)
         for line in head.splitlines()
@@ -43,7 +43,7 @@ def matches(head: str) -> bool:
 
 
 def read(source: Source, default_kind: HashKind | None = None) -> Iterator[Row]:
-    """Yields the rows; `default_kind` is that of values without one. Raises WrongFormat."""
+    """Yield the rows. `default_kind` applies to values without a kind. Raises WrongFormat."""
     if not matches(source.head):
         raise WrongFormat("This is not a list of hashes: write a kind and a hash on each line.")
     return _read(source, default_kind)
@@ -75,7 +75,7 @@ def _rows(line: str, place: str, default_kind: HashKind | None) -> Iterator[Row]
 
 
 def _parts(line: str) -> tuple[str, str, str]:
-    """A line → kind ("" if it names none), value, and what stands after them."""
+    """Return the kind ("" if the line names none), the value, and the text after them."""
     line = line.strip()
     escaped = line.startswith("\\")
     line = line.removeprefix("\\") if escaped else line
@@ -96,7 +96,7 @@ def _says_something(line: str) -> bool:
 
 
 def _kind_of(word: str) -> str:
-    """The kind that a word names, also one that cannot be matched here; "" if it names none."""
+    """Return the kind that a word names, even if it cannot be matched; "" if it names none."""
     try:
         return parse_kind(word)[0]
     except Unmatchable:

@@ -1,9 +1,10 @@
-"""Project VIC / VICS media records: hash sets (``#Media``) and case files (``#Cases``).
+"""Read Project VIC / VICS media records: hash sets (``#Media``) and case files (``#Cases``).
 
-``Category`` is kept as the file has it. What a number means depends on the country's edition of
-the data model, and some numbers stand for harmless media, so the edition is kept as a tag
-(``VICS 2.0/US``) and the importer must be told which categories to take. Hashes beyond md5 and
-sha1 stand in ``AlternativeHashes``. Older files say ``odata.metadata`` for ``@odata.context``.
+``Category`` is kept as it is in the file. The meaning of a number depends on the country's edition
+of the data model, and some numbers stand for harmless media. So the edition is kept as a tag
+(``VICS 2.0/US``), and the importer must be told which categories to import. Hashes other than md5
+and sha1 are in ``AlternativeHashes``. Older files have ``odata.metadata`` instead of
+``@odata.context``.
 """
 
 from __future__ import annotations
@@ -39,12 +40,11 @@ _CASES: Final = re.compile(r"#Cases\b", re.I)
 
 
 def matches(head: str) -> bool:
-    """Whether the first characters are of this format."""
     return bool(_MARK.search(head))
 
 
 def read(source: Source) -> Iterator[Row]:
-    """Yields the rows; raises WrongFormat."""
+    """Yield the rows. Raises WrongFormat."""
     mark = _MARK.search(source.head)
     context = mark[2] if mark else ""
     edition = _EDITION.search(context)
@@ -75,7 +75,7 @@ def _rows(record: Record, place: str, *, edition: str) -> Iterator[Row]:
 
 
 def _hashes(record: Record) -> Iterator[tuple[str, Any]]:
-    """(kind, hash) of those that are filled in."""
+    """Yield the kind and value of each hash that is not empty."""
     for name in ("MD5", "SHA1", "PhotoDNA"):
         if record.get(name):
             yield name, record[name]

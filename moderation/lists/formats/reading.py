@@ -1,4 +1,4 @@
-"""The formats by name: which one a file is, and its rows. See `moderation.lists.formats`."""
+"""Detect the format of a file and read its rows. See `moderation.lists.formats`."""
 
 from __future__ import annotations
 
@@ -51,14 +51,10 @@ KNOWN: Final = (
     "CSV with a header, “kind hash” lines, or a file as one of these writes it: "
     + ", ".join(sorted(reader.NAME for reader in (*_XML.values(), *_JSON.values())))
 )
-"""The formats in words."""
 
 
 def detect(head: bytes) -> Format:
-    """The format of a file from its first bytes (at most 64 KiB).
-
-    Raises UnknownFormat.
-    """
+    """Return the format of a file, from its first bytes (at most 64 KiB). Raises UnknownFormat."""
     text, _, _ = decoded_head(head)
     start = text.lstrip()[:1]
     readers = _XML if start == "<" else _JSON if start in ("{", "[") else _TEXT
@@ -77,14 +73,14 @@ def read_rows(
     now: datetime,
     default_kind: HashKind | None = None,
 ) -> Iterator[Row]:
-    """The rows of a hash list in the order of the file; memory does not grow with it.
+    """Yield the rows of a hash list in file order. Memory use does not grow with the file.
 
-    `stream` is binary and seekable and is read from where it stands. Without `format` it is
-    detected. An entry that expired by `now` is a tombstone. `default_kind` is that of hashes
-    which CSV or plain lines give without a kind.
+    `stream` is binary and seekable and is read from its current position. Without `format`, the
+    format is detected. An entry that expired by `now` becomes a tombstone. `default_kind` applies
+    to hashes in CSV or plain lines that have no kind.
 
-    Raises UnknownFormat, or WrongFormat: at once if the first bytes are not of `format`, from
-    the iterator, before any row, if the list of entries then never comes.
+    Raises UnknownFormat or WrongFormat. WrongFormat is raised at once if the first bytes do not fit
+    `format`, or by the iterator, before any row, if the file has no list of entries.
     """
     start = stream.tell()
     claimed = format or detect(stream.read(HEAD_BYTES))

@@ -1,8 +1,8 @@
-"""What reading a hash list yields: one ``HashRow`` per hash, and what could not become one.
+"""The results of reading a hash list: one ``HashRow`` per hash, and rows that are unusable.
 
-The rows of one entry (its md5, its sha1, its pdq) follow each other and share ``source`` and
-``source_id``. An entry that a list takes back is a row whose state is ``tombstone``; when the list
-names only the entry and not its hashes, that row has no kind and no value.
+The rows of one entry (its md5, its sha1, its pdq) are consecutive and share ``source`` and
+``source_id``. An entry that was withdrawn is a row with the state ``tombstone``. If the list names
+only the entry and not its hashes, that row has no kind and no value.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import StrEnum
 
 
 class HashKind(StrEnum):
-    """The hashes that can be matched here."""
+    """The kinds of hashes that this service can match."""
 
     MD5 = "md5"
     SHA1 = "sha1"
@@ -22,7 +22,7 @@ class HashKind(StrEnum):
 
 
 class Media(StrEnum):
-    """What was hashed, where the list says so."""
+    """The kind of media that was hashed, if the list says so."""
 
     UNKNOWN = ""
     IMAGE = "image"
@@ -30,14 +30,14 @@ class Media(StrEnum):
 
 
 class State(StrEnum):
-    """``tombstone``: withdrawn, deleted, expired or declared harmless by the list itself."""
+    """``tombstone``: withdrawn, deleted, expired, or marked as harmless by the list itself."""
 
     ACTIVE = "active"
     TOMBSTONE = "tombstone"
 
 
 class Opinion(StrEnum):
-    """Of somebody who has seen the content."""
+    """The opinion of somebody who has seen the content."""
 
     NONE = ""
     CONFIRMED = "confirmed"
@@ -47,7 +47,7 @@ class Opinion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """One party's opinion; ``by``: its name or id in the list, "" if there is none."""
+    """One party's opinion. ``by``: its name or id in the list, or ""."""
 
     by: str
     opinion: Opinion
@@ -58,9 +58,9 @@ class Feedback:
 class HashRow:
     """One hash of one entry.
 
-    ``value`` is lower-case hex. ``quality`` is PDQ's, 0-100. ``owner`` is the member who entered
-    it. ``category`` and ``severity`` are the list's own words, not ours. Times carry a time zone.
-    Text is one line without NUL; ``note`` has at most 2,000 characters, every other one 255.
+    ``value``: lower-case hex. ``quality``: of a PDQ, 0 to 100. ``owner``: the member who entered
+    it. ``category`` and ``severity``: the list's own terms, not ours. Times have a time zone. Text
+    is one line without NUL. ``note`` has at most 2,000 characters, all other text 255.
     """
 
     place: str
@@ -82,7 +82,7 @@ class HashRow:
 
     @property
     def opinion(self) -> Opinion:
-        """Of all feedback together; opinions for and against make it disputed."""
+        """The combined opinion of all feedback. Different opinions make it disputed."""
         said = {one.opinion for one in self.feedback} - {Opinion.NONE}
         if len(said) > 1:
             return Opinion.DISPUTED
@@ -99,9 +99,10 @@ class SkippedHash:
 
 @dataclass(frozen=True, slots=True)
 class InvalidRow:
-    """A row that cannot be used: its place, why, and its first characters.
+    """A row that cannot be used: its place, the reason, and its first characters.
 
-    ``ends_file``: nothing after it could be read, so entries that did not appear are not missing.
+    ``ends_file``: nothing after this row could be read, so entries after it must not count as
+    missing.
     """
 
     place: str

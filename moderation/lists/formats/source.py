@@ -1,4 +1,4 @@
-"""The file being read: its first bytes, its lines, and a limit for one record."""
+"""Read a file: its first bytes, its lines, and records with a size limit."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _BYTE_ORDER_MARKS: Final = (
 
 
 class BrokenFile(ValueError):
-    """Nothing can be read from here on; the text says why."""
+    """Nothing can be read from here on. The message says why."""
 
 
 def decoded_head(head: bytes) -> tuple[str, bytes, str]:
-    """The first bytes → their text, the byte order mark (b"" if none) and the encoding.
+    """Return the text of the first bytes, the byte order mark (b"" if none) and the encoding.
 
-    Bytes that are not valid in the encoding become �; a character cut at the end is dropped.
+    Bytes that are invalid in the encoding become �. A character that is cut at the end is dropped.
     """
     # Without a mark, UTF-16 shows by the zero bytes of its first letters.
     for zeros, name in (((1, 3), "utf-16-le"), ((0, 2), "utf-16-be")):
@@ -47,11 +47,10 @@ def decoded_head(head: bytes) -> tuple[str, bytes, str]:
 
 
 class Source:
-    """A seekable binary stream, read once from its current position.
+    """A seekable binary stream that is read once, from its current position.
 
     ``head``: the text of its first 64 KiB. Parsers call ``read``, and ``next_record`` after each
-    record, so that a file whose single record never ends costs RECORD_BYTES of memory and not its
-    size.
+    record. So a record that never ends takes only RECORD_BYTES of memory, not the size of the file.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -62,7 +61,7 @@ class Source:
         self._since_record = 0
 
     def read(self, size: int = CHUNK_BYTES) -> bytes:
-        """The next bytes; raises BrokenFile when one record has too many."""
+        """Return the next bytes. Raises BrokenFile if one record has too many."""
         data = self._stream.read(size)
         self._since_record += len(data)
         if self._since_record > RECORD_BYTES:
@@ -70,13 +69,13 @@ class Source:
         return data
 
     def next_record(self) -> None:
-        """What was read so far is done with."""
+        """Start a new record: reset the count of its bytes."""
         self._since_record = 0
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        """(number from 1, line without its end); longer ones are cut to LINE_CHARACTERS + 1.
+        """Yield the number, from 1, and the text of each line, cut to LINE_CHARACTERS + 1.
 
-        Bytes that are not valid in the encoding appear as \\xNN.
+        Bytes that are invalid in the encoding become \\xNN.
         """
         decoder = io.IncrementalNewlineDecoder(
             codecs.getincrementaldecoder(self.encoding)("backslashreplace"), translate=True

@@ -1,7 +1,7 @@
-"""StopNCII.org's hash records, as its FetchHashes answers them.
+"""Read StopNCII.org's hash records, as its FetchHashes returns them.
 
-A record replaces the earlier one for the same type and hash, so those two make its id here. It is
-withdrawn when its status says so, or when every case behind it is withdrawn or deleted.
+A record replaces the earlier record with the same type and hash, so these two form its id here. A
+record is withdrawn if its status says so, or if all its cases are withdrawn or deleted.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def matches(head: str) -> bool:
 
 
 def read(source: Source) -> Iterator[Row]:
-    """Raises ``WrongFormat``."""
+    """Yield the rows. Raises ``WrongFormat``."""
     return rows_of_records(source, ("hashRecords",), _rows, format_name=NAME)
 
 

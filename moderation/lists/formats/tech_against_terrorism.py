@@ -1,6 +1,6 @@
-"""Tech Against Terrorism's hash list: an answer of its API with ``results``, or that array alone.
+"""Read Tech Against Terrorism's hash list: an API answer with ``results``, or that array alone.
 
-``file_type`` says what was hashed, ``ideology`` becomes the category.
+``file_type`` is the kind of media that was hashed. ``ideology`` becomes the category.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def matches(head: str) -> bool:
 
 
 def read(source: Source) -> Iterator[Row]:
-    """Raises ``WrongFormat``."""
+    """Yield the rows. Raises ``WrongFormat``."""
     return rows_of_records(source, ("results",), _rows, format_name=NAME)
 
 

@@ -1,9 +1,9 @@
-"""ThreatExchange, and with it GIFCT's hash-sharing database: descriptors and threat updates.
+"""Read ThreatExchange descriptors and threat updates, also from GIFCT's hash-sharing database.
 
-A descriptor is one member's word on one hash (``raw_indicator``); a threat update
-(``indicator``) carries the descriptors of all members. A member's ``NON_MALICIOUS`` and a
-``DISAGREE_WITH_TAGS`` reaction are opinions against it. An entry that every member who described
-it calls non-malicious is no ban, and one marked ``should_delete`` is gone: both are tombstones.
+A descriptor is one member's statement about one hash (``raw_indicator``). A threat update
+(``indicator``) has the descriptors of all members. ``NON_MALICIOUS`` and a ``DISAGREE_WITH_TAGS``
+reaction are opinions against the entry. An entry becomes a tombstone if all its descriptors call it
+non-malicious, or if it is marked ``should_delete``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def matches(head: str) -> bool:
 
 
 def read(source: Source) -> Iterator[Row]:
-    """Raises ``WrongFormat``."""
+    """Yield the rows. Raises ``WrongFormat``."""
     return rows_of_records(source, ("data",), _rows, format_name=NAME)
 
 
@@ -76,7 +76,7 @@ def _rows(record: Record, place: str) -> Iterator[Row]:
 
 
 def _descriptors(record: Record) -> list[Record]:
-    """All members' descriptors of an update; a descriptor is its own."""
+    """Return all members' descriptors of an update, or a descriptor as it is."""
     if "descriptors" not in record and "should_delete" not in record:
         return [record]
     listed = record.get("descriptors") or {}
@@ -100,7 +100,7 @@ def _owner(descriptor: Record) -> str:
 
 
 def _tags(descriptor: Record) -> Iterable[str]:
-    """Tags stand as words, or as `{"data": [{"text": word}]}`."""
+    """Read tags given as words or as `{"data": [{"text": word}]}`."""
     tags = descriptor.get("tags")
     if isinstance(tags, dict):
         return [clean(tag.get("text")) for tag in _objects(tags.get("data"))]
@@ -116,7 +116,7 @@ def _feedback(descriptor: Record) -> Iterator[Feedback]:
 
 
 def _words(value: Any) -> set[str]:
-    """Every word in a reaction list, whatever its nesting: words, `{key, value}` objects, text."""
+    """Return every word in a reaction list, nested or not: words, `{key, value}` objects, text."""
     if isinstance(value, str):
         return set(re.split(r"[,\s]+", value))
     if isinstance(value, dict):

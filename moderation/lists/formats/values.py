@@ -1,7 +1,7 @@
-"""Text of a hash list → hashes, kinds, times, flags, opinions; pure.
+"""Parse the values of a hash list: hashes, kinds, times, flags, opinions. Pure.
 
-Each function raises ``BadValue`` with the reason for a text that makes no sense. Hex is read in
-either case; md5, sha1 and sha256 also as padded base64.
+Each function raises ``BadValue`` with a reason for invalid text. Hex is read in upper or lower
+case; md5, sha1 and sha256 also as padded base64.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _VIDEO_FILES: Final = frozenset(
 _TRUE: Final = frozenset(("true", "t", "yes", "y", "1", "1.0", "1,0"))
 _FALSE: Final = frozenset(("false", "f", "no", "n", "0", "0.0", "0,0", ""))
 _NOTHING: Final = frozenset(("", "null", "none", "nan", "n/a", "\\n"))
-"""What programs write into a cell that has no value."""
+"""What programs write into a cell without a value."""
 _HEX: Final = re.compile(r"[0-9a-f]+")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={1,2}")
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
@@ -64,18 +64,18 @@ _EMPTY_FILE: Final = frozenset(
 
 
 class BadValue(ValueError):
-    """Why a value cannot be used; becomes the reason of an ``InvalidRow``."""
+    """The reason why a value cannot be used. It becomes the reason of an ``InvalidRow``."""
 
 
 class Unmatchable(ValueError):
-    """A known kind of hash that cannot be matched here."""
+    """A known kind of hash that this service cannot match."""
 
 
 @functools.lru_cache(maxsize=256)
 def parse_kind(name: str) -> tuple[HashKind, Media]:
-    """ "SHA2-256", "HASH_VIDEO_MD5", "ImagePDQ", "pdq_hash" → kind and what was hashed.
+    """Return the kind of hash and media for names like "SHA2-256" or "HASH_VIDEO_MD5".
 
-    Raises Unmatchable for PhotoDNA and its like, BadValue for words that name no hash.
+    Raises Unmatchable for kinds like PhotoDNA, BadValue for words that name no hash.
     """
     word, media = re.sub(r"[\W_]", "", name.lower()), Media.UNKNOWN
     while True:
@@ -93,7 +93,10 @@ def parse_kind(name: str) -> tuple[HashKind, Media]:
 
 
 def parse_hash(kind: HashKind, text: object) -> str:
-    """The hash as lower-case hex, or BadValue: wrong length, not hex, or a hash of nothing."""
+    """Return the hash as lower-case hex.
+
+    Raises BadValue if it has a wrong length, is not hex, is of an empty file, or repeats one digit.
+    """
     if not isinstance(text, str):
         raise BadValue(f"the {kind} is missing")
     value = text.strip()
@@ -120,7 +123,7 @@ def _from_base64(text: str) -> str:
 
 
 def guess_kind(text: str, default: HashKind | None = None) -> HashKind:
-    """The kind of a hash that stands alone: `default`, or by its length; BadValue if unclear."""
+    """Return `default`, or the kind of a hash by its length. Raises BadValue if it is unclear."""
     if default is not None:
         return default
     digits = len(text)
@@ -133,7 +136,7 @@ def guess_kind(text: str, default: HashKind | None = None) -> HashKind:
 
 
 def parse_quality(text: object) -> int | None:
-    """PDQ quality 0-100, None if the list gives none; "95.0" and "95 %" are 95."""
+    """Return the PDQ quality, 0 to 100; None if there is none. "95.0" and "95 %" are 95."""
     if _is_nothing(text):
         return None
     try:
@@ -147,7 +150,7 @@ def parse_quality(text: object) -> int | None:
 
 
 def parse_flag(text: object) -> bool:
-    """true/false in the spellings that lists use; nothing is false."""
+    """Parse true or false in the spellings that lists use. Nothing means false."""
     word = "" if _is_nothing(text) else str(text).strip().lower()
     if word in _TRUE or word in _FALSE:
         return word in _TRUE
@@ -159,7 +162,7 @@ def _is_nothing(text: object) -> bool:
 
 
 def parse_time(value: object) -> datetime | None:
-    """As ``time_of``. None for nothing or 0; ``BadValue`` if it is no time."""
+    """Parse a time like ``time_of``. Raises ``BadValue`` if it is not a time."""
     if value is None:
         return None
     text = str(value).strip()
@@ -171,7 +174,7 @@ def parse_time(value: object) -> datetime | None:
 
 
 def known_time(value: object) -> datetime | None:
-    """``parse_time`` for times that nothing depends on: None if it is no time."""
+    """Parse a time that nothing depends on: return None if it is invalid."""
     try:
         return parse_time(value)
     except BadValue:
@@ -179,7 +182,7 @@ def known_time(value: object) -> datetime | None:
 
 
 def media_of(file_type: object) -> Media:
-    """A MIME type, a file extension or a word ("image/png", ".MP4", "Video") → what it is."""
+    """Return the media of a MIME type, file extension or word ("image/png", ".MP4", "Video")."""
     word = str(file_type or "").strip().lower().lstrip(".")
     family, _, subtype = word.partition("/")
     if family in ("image", "photo") or subtype in _IMAGE_FILES or word in _IMAGE_FILES:
@@ -190,7 +193,7 @@ def media_of(file_type: object) -> Media:
 
 
 def clean(value: object, characters: int = NAME_CHARACTERS) -> str:
-    """Text fit for the database and a page: one line, no NUL or lone surrogate, cut to length."""
+    """Make text fit for the database and pages: one line, no NUL, no lone surrogate, cut."""
     if value is None:
         return ""
     text = value if isinstance(value, str) else str(value)
@@ -198,7 +201,10 @@ def clean(value: object, characters: int = NAME_CHARACTERS) -> str:
 
 
 def clean_id(value: object) -> str:
-    """An entry's id, never cut: two long ids must not become one. BadValue beyond 255."""
+    """Clean an entry's id without cutting it: two long ids must not become one.
+
+    Raises BadValue if it has more than 255 characters.
+    """
     if isinstance(value, dict | list):
         raise BadValue("the id is not a text or a number")
     text = clean(value, NAME_CHARACTERS + 1)
@@ -208,7 +214,7 @@ def clean_id(value: object) -> str:
 
 
 def tags_of(value: object) -> tuple[str, ...]:
-    """One text or a list of them, each split at commas and semicolons → tags, each once."""
+    """Split a text, or each text of a list, at commas and semicolons. Return each tag once."""
     texts = value if isinstance(value, list | tuple) else [value]
     words = (
         clean(word) for text in texts for word in re.split("[,;]", clean(text, NOTE_CHARACTERS))
@@ -217,15 +223,14 @@ def tags_of(value: object) -> tuple[str, ...]:
 
 
 def excerpt(text: object) -> str:
-    """The first characters of a bad row."""
     return clean(text, EXCERPT_CHARACTERS)
 
 
 def hash_rows(entry: HashRow, named: Iterable[tuple[str, object]]) -> Iterator[Row]:
-    """The rows of one entry, from (kind as the list calls it, hash).
+    """Yield the rows of one entry, from tuples of kind (as the list names it) and hash.
 
-    A bad hash does not cost the entry its other hashes. A withdrawn entry with an id stays a
-    tombstone even if its hash cannot be read, so that it is retired all the same.
+    A bad hash does not affect the entry's other hashes. A withdrawn entry with an id stays a
+    tombstone even if its hash cannot be read, so that it is still retired.
     """
     for name, text in named:
         try:
@@ -249,23 +254,23 @@ NEVER: Final = frozenset((
     "", "0", "0.0", "null", "none", "nan", "nat", "n/a", "\\n", "0000-00-00", "0000-00-00 00:00:00",
     "1900-01-00",
 ))  # fmt: skip
-"""What programs write where there is no time."""
+"""What programs write if there is no time."""
 
 _ZEROS: Final = frozenset(
     datetime(*date, tzinfo=UTC)
     for date in ((1, 1, 1), (1899, 12, 30), (1899, 12, 31), (1970, 1, 1))
 )
-"""The day zero of .NET, of two spreadsheets and of Unix: no time either."""
+"""Day zero of .NET, of two spreadsheets and of Unix. These also mean "no time"."""
 
 _FIRST: Final = datetime(1980, 1, 1, tzinfo=UTC)
 _SPREADSHEET_ZERO: Final = datetime(1899, 12, 30, tzinfo=UTC)
 _UNIX_ZERO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAYS: Final = (29_221, 2_958_466)
-"""A spreadsheet's days, 1980 to 9999."""
+"""Day numbers of a spreadsheet, for the years 1980 to 9999."""
 _SECONDS: Final = (315_532_800, 253_402_300_800)
-"""Since 1970, for 1980 to 9999; the last day is a common way to write "never"."""
+"""Seconds since 1970, for 1980 to 9999. The last day is a common way to write "never"."""
 _FINER_END: Final = 10_000_000_000
-"""Milli-, micro- and nanoseconds count up to the year 2286, short of the next unit."""
+"""Milli-, micro- and nanoseconds end at the year 2286, below the next unit's range."""
 
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)?")
 _COMPACT: Final = re.compile(r"(?:19[89]\d|2[01]\d\d)\d{4}(?:\d{4}(?:\d{2})?)?")
@@ -273,12 +278,12 @@ _DAY_FIRST: Final = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?:,? (.+))?")
 
 
 def time_of(text: str) -> datetime | None:
-    """The time, in UTC if no zone is given; None for nothing. Raises ``ValueError``.
+    """Parse a time, in UTC if it has no zone. Return None for nothing. Raises ``ValueError``.
 
-    ISO 8601, also with slashes, without separators or as ``31.12.2030``; a spreadsheet's day;
-    seconds, milli-, micro- or nanoseconds since 1970. A number has one meaning only: the ranges do
-    not overlap, and a number outside all of them is refused. Otherwise an entry could silently
-    count as expired in 1970.
+    Accepts ISO 8601, also with slashes, without separators or as ``31.12.2030``; day numbers of a
+    spreadsheet; seconds, milli-, micro- or nanoseconds since 1970. Each number has only one
+    meaning: the ranges do not overlap, and a number outside all of them is refused. Otherwise an
+    entry could silently expire in 1970.
     """
     word = " ".join(text.split())
     if word.lower() in NEVER:

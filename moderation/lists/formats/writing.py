@@ -1,8 +1,7 @@
-"""Writes hash lists: CSV, ``kind hash`` lines, or ThreatExchange JSON.
+"""Write hash lists as CSV, ``kind hash`` lines, or ThreatExchange JSON.
 
-CSV keeps every field but who gave which feedback (only their joint opinion) and reads back to the
-same rows. Lines keep the active hashes alone. The other formats are written by the lists' owners
-only.
+CSV keeps every field except individual feedback (it keeps only the combined opinion), and reads
+back to the same rows. Lines keep only active hashes. Only the lists' owners write other formats.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class NotWritable(UserError):
 
 
 def write_rows(rows: Iterable[HashRow], format: Format) -> Iterator[bytes]:
-    """The file in pieces, one per row and what stands around them. Raises NotWritable."""
+    """Return the file in pieces, one per row and one before and after. Raises NotWritable."""
     if format not in WRITERS:
         names = ", ".join(WRITERS)
         raise NotWritable(f"Lists are not written as {format}; choose {names}.", field="format")
