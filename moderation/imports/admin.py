@@ -1,4 +1,4 @@
-"""Imports in the admin: upload, preview, confirm, watch, read the bad rows."""
+"""Imports in the admin: upload, preview, confirmation, progress and bad rows."""
 
 from __future__ import annotations
 
@@ -88,7 +88,6 @@ class ImportForm(forms.Form):
         return file
 
     def options(self) -> Options:
-        """Raises ``UserError``."""
         given = self.cleaned_data
         return options(
             source=given["source"],
@@ -117,7 +116,7 @@ BADGES = {
     "failed": "danger",
 }
 BAD_ROWS_SHOWN = 50
-"""Bad rows on an import's page; the download has all that are stored."""
+"""Bad rows on an import's page. The download has all bad rows that are stored."""
 COUNTS_SHOWN = (
     ("added", "Added", "new items"),
     ("changed", "Changed", "other facts, or more hashes"),
@@ -126,7 +125,7 @@ COUNTS_SHOWN = (
     ("unchanged", "Unchanged", "nothing new, or older than the stored entry"),
     ("kept", "Left retired", "retired by hand, which an import does not undo"),
 )
-"""Count, heading, what it means."""
+"""Count, heading, meaning."""
 
 
 @admin.register(ListImport)
@@ -189,7 +188,6 @@ class ListImportAdmin(RoleModelAdmin):
 
     @display(description="begun")
     def added(self, row: ListImport) -> str:
-        """Day and minute, UTC."""
         return format_html(
             '<span class="image-time">{}</span> {}',
             f"{row.created_at:%Y-%m-%d}",
@@ -199,7 +197,7 @@ class ListImportAdmin(RoleModelAdmin):
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        """Upload a file; a preview comes first."""
+        """Upload a file. A preview comes first."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         form = ImportForm(request.POST or None, request.FILES or None, initial=request.GET.dict())
@@ -225,7 +223,7 @@ class ListImportAdmin(RoleModelAdmin):
         form_url: str = "",
         extra_context: Any = None,
     ) -> HttpResponse:
-        """Progress, changes and bad rows of an import."""
+        """Show the progress, changes and bad rows of an import."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         row = self._row(int(object_id) if object_id.isdecimal() else 0)
@@ -257,14 +255,14 @@ class ListImportAdmin(RoleModelAdmin):
         return self._do(request, pk, start.discard, "The file was discarded.")
 
     def bad_rows_view(self, request: HttpRequest, pk: int) -> HttpResponseBase:
-        """All stored bad rows, as CSV."""
+        """Download all stored bad rows as CSV."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         row = self._row(pk)
         return download(f"import-{row.pk}-bad-rows.csv", bad_row_lines(row))
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
-        """A list as a download. A POST, as it records an audit event."""
+        """Download a list. It needs a POST because it records an audit event."""
         if not self.may(request, "export lists"):
             raise PermissionDenied
         form = ExportForm(request.POST or None, initial=request.GET.dict())
@@ -308,7 +306,7 @@ class ListImportAdmin(RoleModelAdmin):
 
 
 def diff(row: ListImport) -> list[dict[str, Any]]:
-    """The counts of an import with their meaning, and some entries of each."""
+    """Return the counts of an import with their meaning, and some entries of each."""
     return [
         {
             "name": name,
@@ -324,6 +322,5 @@ def diff(row: ListImport) -> list[dict[str, Any]]:
 
 
 def bad_row_lines(row: ListImport) -> Iterator[str]:
-    """As CSV."""
     columns = ("place", "reason", "excerpt")
     return csv_lines(columns, row.bad_rows.values_list(*columns).iterator())

@@ -1,4 +1,4 @@
-"""v1: hash lists in and out. Each view makes one call of a service."""
+"""v1: import and export of hash lists. Each view calls one service."""
 
 from __future__ import annotations
 
@@ -32,13 +32,12 @@ from moderation.lists.models import BannedList
 
 
 class ListFileField(serializers.FileField):
-    """An uploaded hash list, never read into memory as a whole."""
+    """An uploaded hash list. It is never read into memory as a whole."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(use_url=False, help_text="A form with a file.", **kwargs)
 
     def to_internal_value(self, data: Any) -> Any:
-        """Raises ``TooLarge``."""
         upload = super().to_internal_value(data)
         if upload.size > settings.MAX_LIST_BYTES:
             raise TooLarge(
@@ -85,11 +84,10 @@ class AddImportSerializer(serializers.Serializer):
 
 
 class CountsSerializer(serializers.Serializer):
-    """Entries by what happens to them; ``skipped`` counts hashes, ``bad`` rows. Empty until the
-    file is read.
+    """Numbers of entries by what happens to them. Empty until the file is read.
 
-    ``missing``: those of the retired that a full list no longer has. ``broken``: the file ends
-    early.
+    ``skipped`` counts hashes, ``bad`` counts rows. ``missing``: retired entries that a full list no
+    longer has; ``retired`` includes them. ``broken``: the file ends early.
     """
 
     added = serializers.IntegerField(required=False)
@@ -139,7 +137,7 @@ class ImportSerializer(serializers.ModelSerializer):
 
 
 class BadRowSerializer(serializers.ModelSerializer):
-    """Its place, why it could not be used, and its first characters."""
+    """A bad row: its place, why it could not be used, and its first characters."""
 
     class Meta:
         model = BadRow
@@ -181,9 +179,9 @@ class ImportCollection(generics.ListAPIView):
         responses=answers({202: ImportSerializer}, 404, body=True),
     )
     def post(self, request: Request) -> Response:
-        """Import a hash list into a list. ``state`` and ``progress`` tell how far it is.
+        """Import a hash list into a list. ``state`` and ``progress`` show how far it is.
 
-        A change of more than a fifth of the list waits for ``confirm/``, as a dry run does.
+        A change of more than a fifth of the list waits for ``confirm/``. A dry run waits as well.
         """
         body = AddImportSerializer(data=request.data)
         body.is_valid(raise_exception=True)
@@ -214,7 +212,7 @@ class ImportItem(generics.RetrieveAPIView):
 
     @extend_schema(responses=answers({200: ImportSerializer}, 404))
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Its progress, or its result."""
+        """Read the progress or result of an import."""
         return super().get(request, *args, **kwargs)
 
 
@@ -230,7 +228,7 @@ class ConfirmImport(APIView):
         methods=["POST"],
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Import what was previewed, or what waits because it is a large change."""
+        """Import a file that was previewed, or that waits because it is a large change."""
         row = start.confirm(by=caller(request), import_id=pk)
         return Response(ImportSerializer(row).data, status=status.HTTP_202_ACCEPTED)
 
@@ -247,14 +245,14 @@ class DiscardImport(APIView):
         methods=["POST"],
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Drop the file of an import that was previewed or waits; nothing changes."""
+        """Discard the file of an import that was previewed or waits. The list does not change."""
         row = start.discard(by=caller(request), import_id=pk)
         return Response(ImportSerializer(row).data)
 
 
 @extend_schema_view(get=extend_schema(responses=answers({200: BadRowSerializer(many=True)}, 404)))
 class BadRows(generics.ListAPIView):
-    """Rows of an import that could not be used."""
+    """The rows of an import that could not be used."""
 
     queryset = BadRow.objects.all()
     scope = SCOPE

@@ -1,4 +1,4 @@
-"""What is kept of reading a file into a list."""
+"""Models of imports and of their bad rows."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from moderation.lists.models import BannedList
 
 
 class ListImport(models.Model):
-    """A file that is read into a list, or was.
+    """The import of a file into a list.
 
-    ``counts``: entries that are added, changed, reactivated, retired, unchanged or kept as they
-    are here; hashes that are skipped; rows that are bad. ``samples``: a few entries of each.
-    ``options``: as ``moderation.imports.options`` reads them. A change of a large share of
-    the list waits for somebody to confirm it.
+    ``counts``: entries that are added, changed, reactivated, retired, unchanged or kept; skipped
+    hashes; bad rows. ``samples``: a few entries of each. ``options``: as in
+    ``moderation.imports.options``. A change of a large share of the list waits for confirmation.
     """
 
     class State(models.TextChoices):

@@ -1,4 +1,4 @@
-"""How the file of an import is to be read; stored with the import."""
+"""How to read the file of an import. The options are stored with the import."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ LONGEST = 255
 
 @dataclass(frozen=True)
 class Options:
-    """``source``: of rows that name none. ``kind``: of hashes given without one.
+    """``source``: for rows without a source. ``kind``: for hashes without a kind.
 
-    ``categories``: the source's own words for the entries to import; () = all. ``full``: the file
-    is complete for its sources, so entries missing from it are retired.
+    ``categories``: the source's own names of the categories to import; () means all. ``full``: the
+    file is complete for its sources, so entries missing from it are retired.
     """
 
     source: str = ""
@@ -28,7 +28,7 @@ class Options:
 
     @classmethod
     def read(cls, stored: dict[str, Any]) -> Options:
-        """The reverse of ``stored``."""
+        """Return the options from the JSON that ``stored`` made."""
         kind = stored.get("kind")
         return cls(
             source=stored.get("source", ""),
@@ -38,14 +38,13 @@ class Options:
         )
 
     def stored(self) -> dict[str, Any]:
-        """As JSON."""
         return {name: value for name, value in asdict(self).items() if value}
 
 
 def options(
     *, source: str = "", kind: str = "", categories: Iterable[str] = (), full: bool = False
 ) -> Options:
-    """From a person's input. Raises ``UserError``."""
+    """Return options from user input. Raises ``UserError``."""
     if kind and kind not in set(HashKind):
         raise UserError(f"{kind!r} is none of {', '.join(HashKind)}.", field="kind")
     text = " ".join(source.split())

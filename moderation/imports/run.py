@@ -1,8 +1,8 @@
-"""Running an import: the file is read into a temporary table, compared with the list, written.
+"""Run an import: read the file into a temporary table, compare it with the list, write the changes.
 
-Reading and comparing change nothing. Everything is written in one transaction, so that an
-interrupted import has changed nothing and starts again. A session lock marks a running import; it
-ends with the process, so that an abandoned import is noticed.
+Reading and comparing change nothing. All changes are written in one transaction, so an interrupted
+import has changed nothing and can start again. A session lock marks a running import. It ends with
+the process, so an abandoned import can be detected.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from moderation.lists.models import BannedItem, BannedList
 
 State = ListImport.State
 LARGE_SHARE = 0.2
-"""Share of a list beyond which a change must be confirmed."""
+"""Share of a list. A change of more items must be confirmed."""
 SAMPLES_EACH = 5
 ANALYZE_ROWS = 1_000
-"""Rows of a file from which on the tables are analyzed first, which takes 0.3 s."""
+"""Files with more rows than this analyze the tables first, which takes 0.3 s."""
 MAX_ATTEMPTS = 3
 CHANGE_COUNTS = ("added", "changed", "reactivated", "retired")
 OTHER_COUNTS = ("unchanged", "kept")
 READ_PERCENT, COMPARED_PERCENT = 80, 88
-"""Progress when the file is read, and when it is compared."""
+"""Progress after reading the file, and after comparing it."""
 BUSY = "Another import of this list is running; wait until it ends."
 BROKEN_OFF = "The import was interrupted. Nothing was changed; import the file again."
 
@@ -52,9 +52,9 @@ class Busy(Conflict):
 def run(
     *, by: Actor, import_id: int, stream: BinaryIO | None = None, tell: Tell | None = None
 ) -> ListImport:
-    """Run an import from its own file or from ``stream``; returns its row.
+    """Run an import from its stored file or from ``stream``. Returns its row.
 
-    It ends as ``previewed`` (a dry run), ``waiting`` (a large change that nobody has confirmed),
+    The import ends as ``previewed`` (a dry run), ``waiting`` (a change that somebody must confirm),
     ``done``, or ``failed`` with a message. ``tell`` is called with the progress. Raises
     ``NotAllowed``, and ``Busy`` while another import of the list runs.
     """
@@ -91,9 +91,9 @@ def _read_and_write(row: ListImport, by: Actor, stream: BinaryIO | None, tell: T
             with transaction.atomic():
                 staged = stage(source, Format(row.format), options, now=now, tell=report)
             if staged.rows > ANALYZE_ROWS:
-                # Soon after another import the planner may not know the sizes of the tables, and
-                # compare every pair: 50 s instead of 5 for 50,000 rows. Not inside the transaction,
-                # whose end would release the session lock.
+                # Soon after another import, the planner may not know the table sizes and compare
+                # every pair: 50 s instead of 5 s for 50,000 rows. Do not move this into the
+                # transaction: its end would release the session lock.
                 with connection.cursor() as cursor:
                     cursor.execute(sql.ANALYZE)
             with transaction.atomic():
@@ -111,13 +111,12 @@ def _compare(
     now: datetime,
     progress: Progress,
 ) -> None:
-    """Compare, and write unless it is a dry run or must be confirmed; in the caller's
-    transaction."""
+    """Compare. Write unless it is a dry run or must be confirmed. Uses the caller's transaction."""
     params: dict[str, Any] = {
         "list": row.list_id,
         "now": now,
         "by": by.name,
-        # Entries after the place where a file ends early are not missing.
+        # If the file ends early, the entries after that place are not missing.
         "full": options.full and not staged.broken,
         "theirs": list(sql.RETIRED_BY_SOURCE),
         "withdrawn": sql.WITHDRAWN,
@@ -125,7 +124,7 @@ def _compare(
         "missing": sql.MISSING,
     }
     if not row.dry_run:
-        # Before its items, as every command does; so the compared items cannot change.
+        # Lock the list before its items, as every command does, so that they cannot change.
         list_writes.locked(row.list_id)
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL work_mem = '64MB'")
@@ -158,7 +157,6 @@ def _compare(
 
 
 def _conclude(row: ListImport, by: Actor, changes: int, first: int | None, staged: Staged) -> None:
-    """Version, rescan and audit of an import that was written."""
     if changes:
         list_writes.touch([row.list_id])
     banned = BannedList.objects.get(pk=row.list_id)
@@ -183,14 +181,14 @@ def _conclude(row: ListImport, by: Actor, changes: int, first: int | None, stage
 
 
 def _must_wait(row: ListImport, changes: int) -> bool:
-    """Whether somebody must confirm it first: a large change, or one that weakens the list."""
+    """Return whether somebody must confirm the import: it is large, or it weakens the list."""
     if not row.confirmed and _is_large(changes, row.list_id):
         return True
     return not row.agreed_by and weakening.of_import(row.list, row.counts)
 
 
 def is_large(row: ListImport) -> bool:
-    """Whether the counted changes are a large part of the list as it is now."""
+    """Return whether the counted changes are a large share of the list as it is now."""
     return _is_large(sum(row.counts.get(name, 0) for name in CHANGE_COUNTS), row.list_id)
 
 
@@ -209,8 +207,7 @@ def _with_progress(
 
 
 def _counts(cursor: Any, staged: Staged) -> dict[str, Any]:
-    """Entries by what happens to them. Missing ones are retired too, and counted separately as
-    well."""
+    """Count the entries by what happens to them. ``retired`` includes ``missing``."""
     cursor.execute(sql.COUNT)
     found = dict(cursor.fetchall())
     counts: dict[str, Any] = {name: found.get(name, 0) for name in (*CHANGE_COUNTS, *OTHER_COUNTS)}
@@ -276,14 +273,16 @@ def _file(row: ListImport) -> BinaryIO:
 
 
 PROGRESS_SECONDS = 0.5
-"""Between two updates of the row."""
+"""Time between two updates of the row."""
 Tell = Callable[[int], None]
 """Called with per cent, from 0 to 100, never decreasing."""
 
 
 class Progress:
-    """Writes the percentage to the row, over a connection of its own, while the import's
-    transaction is open. Close it."""
+    """Writes the percentage to the row while the import's transaction is open.
+
+    It uses its own connection. Close it after use.
+    """
 
     def __init__(self, import_id: int, tell: Tell | None) -> None:
         self._id, self._tell = import_id, tell
@@ -291,7 +290,7 @@ class Progress:
         self._last, self._at = 0, 0.0
 
     def __call__(self, percent: int) -> None:
-        """Report progress; the row is updated at most every ``PROGRESS_SECONDS``."""
+        """Report progress. Updates the row at most every ``PROGRESS_SECONDS``."""
         if percent <= self._last:
             return
         self._last = percent

@@ -1,7 +1,7 @@
-"""The SQL statements that compare staged rows with a list and write the changes, set by set.
+"""The SQL statements that compare staged rows with a list and write the changes.
 
-They run in this order, with the parameters ``list``, ``full``, ``now``, ``by``, and ``theirs``:
-reasons of retirement that the source may reverse. ``change`` has one row per entry, more if an
+They run in this order, with the parameters ``list``, ``full``, ``now``, ``by`` and ``theirs``: the
+reasons of retirement that the source may reverse. ``change`` has one row per entry, or more if an
 entry without id withdraws several items.
 """
 
@@ -11,7 +11,7 @@ from typing import Final
 
 WITHDRAWN, EXPIRED, MISSING = "withdrawn by its source", "expired", "no longer in its source's list"
 RETIRED_BY_SOURCE: Final = (WITHDRAWN, EXPIRED, MISSING)
-"""Reasons for which an import retires; what was retired for any other stays retired."""
+"""Reasons why an import retires items. Items retired for other reasons stay retired."""
 
 ANALYZE: Final = "ANALYZE moderation_banneditem, moderation_bannedhash"
 
@@ -57,7 +57,7 @@ LEFT JOIN moderation_bannedhash h
 WHERE e.item IS NOT NULL AND NOT e.gone
     AND (h.id IS NULL OR s.quality IS NOT NULL AND s.quality IS DISTINCT FROM h.quality)
 """
-"""Entries that bring a hash or a quality which their items lack."""
+"""Entries with a hash or a quality that their items lack."""
 
 STALE: Final = """
 CREATE TEMPORARY TABLE stale AS
@@ -74,13 +74,13 @@ _EMPTY: Final = {
     "feedback": "'none'", "expires_at": "NULL",
 }  # fmt: skip
 _NEW: Final = {
-    # An entry without id is known by its hash alone: empty fields change nothing.
+    # An entry without id is identified only by its hash: its empty fields change nothing.
     name: f"CASE WHEN e.has_id THEN {of}.{name} "
     f"ELSE coalesce(nullif({of}.{name}, {empty}), i.{name}) END"
     for name, empty in _EMPTY.items()
     for of in ("e" if name == "feedback" else "s",)
 } | {"media": "coalesce(nullif(e.media, 'unknown'), i.media)"}
-"""Column of an item → what it becomes."""
+"""Column of an item → its new value."""
 
 CLASSIFY: Final = f"""
 CREATE TEMPORARY TABLE change AS
@@ -183,7 +183,7 @@ FROM change c JOIN staged s ON s.seq = c.seq
 WHERE i.id = c.item AND c.what = 'unchanged' AND c.decides AND i.state = 'active'
     AND (i.updated_at < s.updated_at OR i.updated_at IS NULL AND s.updated_at IS NOT NULL)
 """
-"""The time of the source's last word, though it says nothing new: an older one must not count."""
+"""Stores the time of the source's latest entry even without changes: older ones are ignored."""
 
 APPLY: Final = (
     NUMBER, ADD_ITEMS, CHANGE_ITEMS, ADD_HASHES, DROP_STALE, RETIRE, RETIRE_MISSING, REFRESH,

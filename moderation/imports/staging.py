@@ -1,8 +1,8 @@
-"""Copies the rows of a hash list into a temporary table, by one COPY, in constant memory.
+"""Copy the rows of a hash list into a temporary table, with one COPY and constant memory.
 
-The rows of one entry share a ``key``: its source and id, else its first hash. If an entry occurs
-more than once, the latest by the source's own time counts, or, without times, the last in the file,
-with all hashes given at that time.
+The rows of one entry share a ``key``: source and id, or else the first hash. If an entry occurs
+more than once, the latest by the source's time counts, with all hashes given at that time. Without
+times, the last one in the file counts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from moderation.lists.formats.reading import Format, read_rows
 from moderation.lists.formats.rows import HashRow, InvalidRow, SkippedHash, State
 
 BAD_ROWS = 1_000
-"""Bad rows that are stored; all are counted."""
+"""Bad rows that are stored. All bad rows are counted."""
 TELL_EVERY = 2_000
 PIECE = 65_536
 NULL = r"\N"
@@ -45,7 +45,7 @@ WHERE staged.key = twice.key AND staged.updated_at < twice.last
 
 @dataclass
 class Staged:
-    """What was read. ``broken``: the file ended early; ``bad``: the first bad rows."""
+    """The result of reading. ``broken``: the file ended early. ``bad``: the first bad rows."""
 
     rows: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
@@ -62,7 +62,7 @@ def stage(
     now: datetime,
     tell: Callable[[int], None],
 ) -> Staged:
-    """Create and fill ``staged``. ``tell`` is called with the number of bytes read.
+    """Create and fill the table ``staged``. Calls ``tell`` with the number of bytes read.
 
     Raises ``WrongFormat``.
     """
@@ -74,7 +74,7 @@ def stage(
         try:
             cursor.copy_expert("COPY staged FROM STDIN", pieces, PIECE)
         except psycopg2.Error:
-            # An error while reading appears as a cancelled query.
+            # An error while reading the file appears as a cancelled query.
             if pieces.error is None:
                 raise
             raise pieces.error from None
@@ -84,14 +84,13 @@ def stage(
 
 
 class _Pieces:
-    """Lines as a file that COPY reads."""
+    """A file for COPY that reads from an iterator of lines."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
         self.error: Exception | None = None
 
     def read(self, size: int) -> bytes:
-        """Whole lines of about ``size`` bytes together."""
         piece: list[str] = []
         length = 0
         try:
@@ -109,7 +108,7 @@ class _Pieces:
 def _lines(
     rows: Iterator[Any], options: Options, staged: Staged, tell: Callable[[], None]
 ) -> Iterator[str]:
-    """The lines to copy; rows that yield none are counted in ``staged``."""
+    """Yield the lines to copy. Other rows are only counted in ``staged``."""
     place, key = "", ""
     for number, row in enumerate(rows):
         if number % TELL_EVERY == 0:
@@ -131,7 +130,7 @@ def _lines(
         else:
             staged.bad_count += 1
             staged.broken |= row.ends_file
-            # The row at which the file ends is always the last one.
+            # A row that ends the file is always the last row.
             if len(staged.bad) < BAD_ROWS or row.ends_file:
                 staged.bad.append(row)
     tell()
@@ -163,7 +162,7 @@ def _line(number: int, key: str, source: str, row: HashRow) -> str:
 
 
 def _text(text: str) -> str:
-    """Rows contain no tabs or line ends, so only backslashes need escaping."""
+    """Escape backslashes. Nothing else needs escaping: rows have no tabs or line ends."""
     return text.replace("\\", "\\\\") if "\\" in text else text
 
 

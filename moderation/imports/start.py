@@ -1,4 +1,4 @@
-"""Starting, confirming and discarding imports, and resuming abandoned ones."""
+"""Start, confirm and discard imports, and resume abandoned ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ State = ListImport.State
 HEAD_BYTES = 65_536
 CLUSTER = "lists"
 FILE_KEPT = timedelta(days=7)
-"""How long a file waits for a confirmation."""
+"""How long a file waits for confirmation."""
 LEFT_OVER = timedelta(minutes=1)
 
 
@@ -45,8 +45,8 @@ def begin(
 ) -> ListImport:
     """Store a file and import it in the background.
 
-    ``dry_run``: preview; confirming it imports it. ``confirmed``: a large change needs no
-    confirmation. Raises ``NotAllowed``, ``NotFound``, and ``UserError`` for a file that is no hash
+    ``dry_run``: only preview; ``confirm`` then imports it. ``confirmed``: a large change needs no
+    confirmation. Raises ``NotAllowed``, ``NotFound``, and ``UserError`` if the file is not a hash
     list.
     """
     check(by, "import lists")
@@ -73,7 +73,7 @@ def begin_here(
     dry_run: bool = False,
     confirmed: bool = False,
 ) -> ListImport:
-    """Create an import that the caller runs at once, from a seekable file of their own."""
+    """Create an import that the caller runs at once, from the caller's own seekable file."""
     check(by, "import lists")
     row = _row(by, list_id, stream, name, format, options or Options())
     row.dry_run, row.confirmed = dry_run, confirmed
@@ -85,10 +85,10 @@ def begin_here(
 
 @transaction.atomic
 def confirm(*, by: Actor, import_id: int) -> ListImport:
-    """Import what was previewed, or what waits. Raises ``NotAllowed``, ``NotFound``, ``Conflict``.
+    """Import a file that was previewed or waits. Raises ``NotAllowed``, ``NotFound``, ``Conflict``.
 
-    An API key cannot confirm an import that weakens the list, nor, for a critical list, can the
-    person who began it, unless they are an admin.
+    An import that weakens the list cannot be confirmed by an API key. If the list is critical, the
+    person who started the import cannot confirm it either, unless they are an admin.
     """
     check(by, "import lists")
     row = _locked(import_id, State.PREVIEWED, State.WAITING)
@@ -107,7 +107,7 @@ def confirm(*, by: Actor, import_id: int) -> ListImport:
 
 @transaction.atomic
 def discard(*, by: Actor, import_id: int, reason: str = "") -> ListImport:
-    """Drop a file that waits. Raises ``NotAllowed``, ``NotFound``, ``Conflict``."""
+    """Discard a previewed or waiting file. Raises ``NotAllowed``, ``NotFound``, ``Conflict``."""
     check(by, "import lists")
     row = _locked(import_id, State.PREVIEWED, State.WAITING)
     if row.file:
@@ -126,27 +126,28 @@ def discard(*, by: Actor, import_id: int, reason: str = "") -> ListImport:
 
 
 def _agrees(by: Actor, row: ListImport) -> bool:
-    """Whether the caller may weaken the list alone."""
     if by.via_key:
         return False
     return by.role == Role.ADMIN or not weakening.is_critical(row.list)
 
 
 def run_in_background(import_id: int) -> str:
-    """Run it in a worker; returns its state, "busy" or "gone"."""
+    """Run an import in a worker. Returns its state, "busy" or "gone"."""
     row = ListImport.objects.filter(pk=import_id).first()
     if row is None:
         return "gone"
     try:
-        # Permissions were checked when it was started or confirmed.
+        # Permissions were checked when the import was started or confirmed.
         return run(by=Actor(row.added_by, Role.ADMIN), import_id=import_id).state
     except Busy:
         return "busy"
 
 
 def pick_up() -> int:
-    """Run abandoned and postponed imports, and discard old unconfirmed ones. Returns how many
-    ran."""
+    """Run abandoned and postponed imports, and discard old unconfirmed ones.
+
+    Returns how many imports ran.
+    """
     now = timezone.now()
     for row in ListImport.objects.filter(
         state__in=[State.PREVIEWED, State.WAITING], created_at__lt=now - FILE_KEPT
@@ -162,7 +163,7 @@ def pick_up() -> int:
 def _row(
     by: Actor, list_id: int, stream: BinaryIO, name: str, format: str, options: Options
 ) -> ListImport:
-    """An unsaved row for a seekable file, which is read once. Raises as ``begin`` does."""
+    """Return an unsaved row for a seekable file, which is read once. Raises as ``begin`` does."""
     if not BannedList.objects.filter(pk=list_id).exists():
         raise NotFound(f"There is no list {list_id}.", field="list")
     stream.seek(0)
@@ -184,7 +185,7 @@ def _row(
 
 
 def _plain(name: str) -> str:
-    """The last part of a file's name, without characters that cannot be printed."""
+    """Return the last part of a file's name, without unprintable characters."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     return "".join(letter for letter in last if letter.isprintable())[:255] or "unnamed"
 

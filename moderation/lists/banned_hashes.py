@@ -134,7 +134,7 @@ def refresh(*, always: bool = False) -> int:
         if _count(settled.index.watermark) == len(settled.index):
             return len(settled.index)
     watermark, _ = _bounds()
-    # Complete: all of these transactions had ended when the watermark was read.
+    # The rows are complete: all of these transactions had ended when the watermark was read.
     rows = _rows(f"tx < {watermark}")
     hashes = np.ascontiguousarray(rows["hash"])
     hash_index.build(path(), rows["id"].astype(np.int64), hashes, watermark=watermark)
@@ -170,7 +170,7 @@ def _current() -> tuple[_Settled, Items, Hashes]:
         )
         with _lock:
             known = _kept.get(path())
-            # Another thread may have gone further meanwhile.
+            # Another thread may have stored a newer state.
             if known is None or known.identity != settled.identity or known.until < running:
                 _kept[path()] = settled
         rows = rows[~ended]
@@ -180,7 +180,7 @@ def _current() -> tuple[_Settled, Items, Hashes]:
 def _usable(known: _Settled | None, next_one: int) -> _Settled:
     """Return ``known`` if it still belongs to this file and database; else open the file again."""
     identity = _identity()
-    # A restored database counts its transactions from an earlier number again.
+    # The transaction numbers of a restored database restart at an earlier number.
     if known is not None and known.identity == identity and known.until <= next_one:
         return known
     index = None

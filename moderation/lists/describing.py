@@ -68,7 +68,7 @@ def _store(found: dict[int, Sequence[BannedFingerprint]], *, by: Actor) -> None:
     ids = set(BannedItem.objects.filter(pk__in=found).values_list("list", flat=True))
     list_writes.lock(ids)
     touched = list(BannedList.objects.filter(pk__in=ids).order_by("pk"))
-    # Read again with the lists locked: an item may be deleted, or its list hash-only by now.
+    # Read again after locking the lists: items may be gone, lists may have become hash-only.
     kept = list(
         BannedItem.objects.filter(pk__in=found, list__in=touched, list__hash_only=False)
         .exclude(picture="")

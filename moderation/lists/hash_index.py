@@ -143,7 +143,7 @@ def build(path: Path, items: Items, hashes: Hashes, *, watermark: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f"{path.name}.lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # One name for all builders, so that leftovers of a killed one are overwritten.
+        # All builders use one name, so the unfinished file of a killed builder is overwritten.
         unfinished = path.with_name(f"{path.name}.new")
         with unfinished.open("wb") as file:
             for part in parts:

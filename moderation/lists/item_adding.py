@@ -195,7 +195,7 @@ def add(*, by: Actor, list_id: int, made: Sequence[NewItem | UserError], reason:
 def _store(row: BannedList, entry: NewItem, files: undo_files, *, by: Actor) -> BannedItem:
     if unknown := entry.facts.keys() - set(FACTS):
         raise TypeError(f"an item has no {', '.join(sorted(unknown))}")
-    # Checked with the list's row locked: it may have become hash-only meanwhile.
+    # Checked after locking the list's row: the list may have become hash-only.
     entry = entry.without_media() if row.hash_only else entry
     _refuse_known(row, entry)
     item = BannedItem(list=row, media=entry.media, added_by=by.name, **entry.facts)

@@ -214,7 +214,7 @@ def of_file(file: File, facts: dict[str, Any]) -> NewItem:
     name = getattr(file.file, "name", None)
     place = Path(name) if isinstance(name, str) and Path(name).is_file() else None
     source = place or cast(BinaryIO, file)
-    # No stored video has this id, so that all of them count for how common a frame is.
+    # No stored video has the id 0, so all stored videos count for how common a frame is.
     with reading.read_video(source, lambda share: None, video_id=0) as indexed:
         frames = [frame for frame in indexed.frames if frame.weight > 0]
         return _of_frames(hashes, frames, indexed.thumbnail, facts)

@@ -71,14 +71,14 @@ def matching(column: str, version: str, lists: Sequence[int]) -> Pictures:
     rows = _live(column, version, lists)
     known = _kept.get(key, Pictures(rows[:0], np.empty((0, 0), np.float32)))
     if not np.array_equal(known.rows, rows):
-        # A new array, never changed again, so that threads may share it.
+        # A new array that never changes, so threads may share it.
         known = _kept[key] = _renewed(known, rows, column)
     return known
 
 
 def pictures_sql(lists: Iterable[int]) -> str:
     """Return the SQL that selects the fingerprints ``f`` of the matched items of these lists."""
-    # No list has the id 0: Django makes no SQL for an empty choice.
+    # No list has the id 0. It is added because Django makes no SQL for an empty list.
     items = BannedItem.objects.matching().filter(list__in=[*lists, 0]).order_by().values("pk")
     with connection.cursor() as cursor:
         ids = cursor.mogrify(*items.query.sql_with_params()).decode().replace("%", "%%")
@@ -118,7 +118,7 @@ def _renewed(known: Pictures, rows: NDArray[np.void], column: str) -> Pictures:
     same = at < len(known)
     same[same] = known.rows[at[same]] == rows[same]
     ids, fresh = _read(column, rows["id"][~same])
-    # Rows deleted meanwhile have none.
+    # Rows that were deleted meanwhile have no vector.
     there = same | np.isin(rows["id"], ids)
     rows, same, at = rows[there], same[there], at[there]
     size = max(known.vectors.shape[1], fresh.shape[1])

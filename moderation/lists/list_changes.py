@@ -86,7 +86,7 @@ def _locked(by: Actor, change_id: int) -> ListChange:
 def _decide(row: ListChange, state: str, verb: str, by: Actor, reason: str) -> ListChange:
     row.state, row.decided_by, row.decided_at = state, by.name, timezone.now()
     row.answer = reason[:1000]
-    # Not the foreign key: the change may have deleted the list.
+    # Do not save the foreign key: the change may have deleted the list.
     row.save(update_fields=["state", "decided_by", "decided_at", "answer"])
     trail.record(
         by=by.name,

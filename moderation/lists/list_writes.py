@@ -347,7 +347,7 @@ def method_problems(method: ListMethod) -> Iterator[InvalidList]:
     largest = thresholds.LARGEST[method.match_type]
     for name in ("threshold", "observe"):
         value = getattr(method, name)
-        # Written so that NaN fails as well.
+        # The condition is written so that NaN fails as well.
         if value is not None and not 0 <= value <= largest:
             yield InvalidList(
                 f"A distance of {method.match_type} is a number from 0 to {largest:g}.", field=name

@@ -202,7 +202,7 @@ class BannedItem(models.Model):
     category = models.CharField(max_length=255, blank=True, help_text="the source's own word")
     severity = models.CharField(max_length=255, blank=True, help_text="the source's own word")
     owner = models.CharField(max_length=255, blank=True, help_text="the member that entered it")
-    # ``list`` is the field above in here.
+    # Here, ``list`` is the field above.
     tags = ArrayField(models.CharField(max_length=255), default=builtins.list, blank=True)
     note = models.TextField(blank=True)
     updated_at = models.DateTimeField(null=True, blank=True, help_text="the source's own time")
@@ -288,7 +288,7 @@ class BannedHash(models.Model):
         verbose_name_plural = "hashes"
         indexes = [
             models.Index(fields=["value"], condition=~Q(kind="pdq"), name="bannedhash_exact"),
-            # For equal hashes; near ones are found by ``moderation.lists.hash_index``.
+            # For equal hashes. ``moderation.lists.hash_index`` finds near ones.
             HashIndex(fields=["value"], condition=Q(kind="pdq"), name="bannedhash_pdq_value"),
             models.Index(fields=["tx"], condition=Q(kind="pdq"), name="bannedhash_pdq_tx"),
         ]

@@ -1,4 +1,4 @@
-"""v1: checks. Nothing is stored of the content unless a case needs it."""
+"""v1: checks. The content is stored only if a case needs it."""
 
 from __future__ import annotations
 
@@ -83,8 +83,10 @@ class CheckMatchSerializer(serializers.Serializer):
 
 
 class CheckAnswerSerializer(serializers.Serializer):
-    """The result of a check. All but the verdict is for moderators, and for keys with the scope
-    ``lists``."""
+    """The result of a check.
+
+    All fields except the verdict are only for moderators and for keys with the scope ``lists``.
+    """
 
     verdict = serializers.ChoiceField(choices=list(Verdict))
     matches = CheckMatchSerializer(many=True, required=False)
@@ -125,7 +127,7 @@ class CheckResultSerializer(serializers.Serializer):
 
 
 class CheckResultsSerializer(serializers.Serializer):
-    """One result for each check, in their order."""
+    """One result for each check, in the order of the checks."""
 
     results = CheckResultSerializer(many=True)
 
@@ -143,8 +145,7 @@ class Check(APIView):
         responses=answers({200: CheckAnswerSerializer, 409: ConflictSerializer}, body=True),
     )
     def post(self, request: Request) -> Response:
-        """The verdict of the enabled lists, and the reasons for those who may see what is on
-        them."""
+        """Return the verdict of the enabled lists, and the reasons if the caller may see them."""
         body = CheckSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         by = Actor.caller(access_of(request))
@@ -169,7 +170,7 @@ class CheckBatch(APIView):
         responses=answers({200: CheckResultsSerializer}, body=True),
     )
     def post(self, request: Request) -> Response:
-        """Each succeeds or fails alone; send those that ran out of time again."""
+        """Check each entry. Each succeeds or fails alone; send those that ran out of time again."""
         body = CheckBatchSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         by, key = Actor.caller(access_of(request)), _key(request)

@@ -1,7 +1,7 @@
-"""Checks of content that is not stored: a file, a link or a hash against the enabled lists.
+"""Check content that is not stored: compare a file, a link or a hash with the enabled lists.
 
-Nothing is stored of the content unless a case needs it: then a small JPEG for those who decide,
-and not even that if a list that matched must have no pictures.
+The content is stored only if a case needs it: as a small JPEG for the people who decide, and not
+even that if a matching list must have no pictures.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ ANSWERS_KEPT: Final = timedelta(days=1)
 
 
 class KeyReused(Conflict):
-    """The same idempotency key came with another request."""
+    """The same idempotency key came with a different request."""
 
     code = "idempotency_key_reused"
 
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """What is to be checked: exactly one of a link, a file's bytes, or a hash with its kind.
+    """What to check: exactly one of a link, the bytes of a file, or a hash with its kind.
 
-    ``quality``: of a pdq, 0 to 100; without it a pdq leads to review at most.
+    ``quality``: of a pdq, 0 to 100. A pdq without quality leads to review at most.
     """
 
     url: str | None = None
@@ -62,18 +62,18 @@ class CheckRequest:
             raise UserError("Give exactly one of url, file or hash.")
 
     def digest(self) -> str:
-        """SHA-256 in hex; equal for equal requests."""
+        """Return a SHA-256 in hex, which is equal for equal requests."""
         data = None if self.data is None else hashlib.sha256(self.data).hexdigest()
         parts = [self.url, data, self.hash, self.hash_type, self.quality]
         return hashlib.sha256(orjson.dumps(parts)).hexdigest()
 
 
 def check(*, by: Actor, request: CheckRequest, key: str = "") -> dict[str, Any]:
-    """Whether something is on a list, as the API answers it to ``by``; see ``_answer``.
+    """Return the API's answer to ``by``: whether the content is on a list. See ``_answer``.
 
-    ``key``: the caller's name for this request; repeated with it, it gets the same answer and opens
-    no second case. Raises ``FetchFailed``, ``InvalidHash`` and ``KeyReused``; bytes that
-    cannot be read are no error, but ``missing``.
+    ``key``: the caller's name for this request. A repeated request with the same key gets the same
+    answer and opens no second case. Raises ``FetchFailed``, ``InvalidHash`` and ``KeyReused``.
+    Unreadable bytes are no error: they are reported in ``missing``.
     """
     if not key:
         return _check(by, request)
@@ -127,7 +127,7 @@ def _check(by: Actor, request: CheckRequest) -> dict[str, Any]:
 
 
 def _content(request: CheckRequest) -> tuple[Content, dict[str, Any]]:
-    """What is compared, and the facts that a case would store."""
+    """Return the content to compare, and the facts that a case would store."""
     if request.hash is not None:
         kind, value = _parsed(request.hash, request.hash_type)
         return of_hash(kind, value, request.quality), {kind: value}
@@ -139,7 +139,6 @@ def _content(request: CheckRequest) -> tuple[Content, dict[str, Any]]:
 
 
 def _parsed(text: str, hash_type: str | None) -> tuple[str, str]:
-    """Raises ``InvalidHash``."""
     kinds = {32: HashKind.MD5, 40: HashKind.SHA1}
     kind = kinds.get(len(text.strip())) if hash_type is None else HashKind(hash_type)
     if kind is None:
@@ -152,8 +151,10 @@ def _parsed(text: str, hash_type: str | None) -> tuple[str, str]:
 def _answer(
     by: Actor, verdict: Verdict, found: Screening, case: ReviewCase | None
 ) -> dict[str, Any]:
-    """The verdict alone, except for those who may see what is on the lists: list, item, distance
-    and case would show how far a picture must be changed to pass."""
+    """Return only the verdict, except for callers who may see what is on the lists.
+
+    List, item, distance and case would show how far a picture must be changed to pass.
+    """
     answer: dict[str, Any] = {"verdict": str(verdict.value)}
     if not can(by, "see matches"):
         return answer

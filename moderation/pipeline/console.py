@@ -15,7 +15,7 @@ from moderation.lists.models import RetroScan
 @require_safe
 @console_page("view lists")
 def scan_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
-    """With ``?part=1`` only the part that changes while it runs."""
+    """Show a rescan. With ``?part=1``, return only the part that changes while it runs."""
     scan = RetroScan.objects.select_related("list").filter(pk=pk).first()
     if scan is None:
         raise NotFound(f"There is no scan {pk}.")

@@ -31,11 +31,11 @@ GUARD: Final = Actor.machine("flood guard")
 
 
 def watch(item_ids: Iterable[int]) -> None:
-    """Queue the suspension of items that match too much now; in the transaction that stored the
-    matches.
+    """Queue the suspension of items that match too many uploads now.
 
-    A worker does it, as the audit may be locked here already: a command that changes the list's row
-    would wait for the audit while this waits for the row.
+    Call it in the transaction that stored the matches. A worker suspends them, because the audit
+    may already be locked here. A command that changes the list's row would wait for the audit,
+    while this transaction waits for the row.
     """
     for item in _guarded().filter(pk__in=list(item_ids)).select_related("list"):
         if uploads(item) > limit_of(item.list):
@@ -44,7 +44,7 @@ def watch(item_ids: Iterable[int]) -> None:
 
 @transaction.atomic
 def suspend_flooding(item_id: int) -> ReviewCase | None:
-    """Suspend an item that still matches too much, and open a case about it."""
+    """Suspend an item that still matches too many uploads, and open a case about it."""
     item = _guarded().filter(pk=item_id).select_related("list").first()
     if item is None:
         return None
@@ -55,7 +55,7 @@ def suspend_flooding(item_id: int) -> ReviewCase | None:
     latest = CaseMatch.objects.filter(item=item).order_by("-id").first()
     if latest is None:
         raise AssertionError("a flooding item has matches")
-    # Locked before the list and the audit, as in the gate: see ``gallery.shared.locking``.
+    # Lock these before the list and the audit, as the gate does: ``gallery.shared.locking``.
     locked(Image.objects.filter(pk__in=filter(None, [latest.image_id])).only("pk"), no_key=True)
     locked(Video.objects.filter(pk__in=filter(None, [latest.video_id])).only("pk"), no_key=True)
     latest.refresh_from_db(fields=["image", "video"])
@@ -67,12 +67,12 @@ def suspend_flooding(item_id: int) -> ReviewCase | None:
 
 
 def limit_of(row: BannedList) -> int:
-    """Uploads per hour that an item of the list may match."""
+    """Return the uploads per hour that an item of the list may match."""
     return int(settings.FLOOD_LIMIT if row.flood_limit is None else row.flood_limit)
 
 
 def uploads(item: BannedItem) -> int:
-    """Images and videos that the item matched within the last hour."""
+    """Return how many images and videos the item matched within the last hour."""
     rows = CaseMatch.objects.filter(
         THRESHOLD_MET, item=item, created_at__gt=timezone.now() - WINDOW
     )
@@ -88,7 +88,6 @@ def _guarded() -> BannedItemQuerySet:
 
 
 def _raise(item: BannedItem, latest: CaseMatch, reason: str) -> ReviewCase:
-    """A case about the item, with its latest match as an example."""
     case = ReviewCase.objects.create(
         origin=ReviewCase.Origin.FLOOD,
         image=latest.image,
@@ -98,7 +97,7 @@ def _raise(item: BannedItem, latest: CaseMatch, reason: str) -> ReviewCase:
         cluster=f"flood-{item.pk}",
         evidence={"flood": reason, "item": item.pk, "sha256": latest.sha256},
     )
-    # A copy: the match itself belongs to another case.
+    # Store a copy: the match itself belongs to another case.
     latest.pk, latest.case = None, case
     latest.save(force_insert=True)
     trail.record(

@@ -1,7 +1,7 @@
-"""The gates, named in the settings: may an item be found, a link be handed out, a query be run?
+"""The gates that are named in the settings: publish an item, hand out a link, run a search.
 
-Each asks ``screening.screen`` once, stores what it found, and answers. None costs more than one
-query where nothing is banned.
+Each gate calls ``screening.screen`` once, stores the result, and answers. A gate takes one query if
+no list is enabled.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ VARIANTS: Final = "variants"
 
 
 def may_publish(item: Item) -> bool:
-    """Whether a described image or video may be found, named in ``PUBLISHING_GATES``.
+    """Return whether a described image or video may be published. Named in ``PUBLISHING_GATES``.
 
-    What cannot be screened is withheld, with a case that says why. ``Item.banned`` is set on an
-    item that is blocked.
+    An item that cannot be screened is withheld, with a case that says why. Sets ``Item.banned`` on
+    an item that is blocked.
     """
     lists = policies.current()
     if not lists:
         return True
     found = _within_budget(item, screen(item, lists))
     recorded = record(item, found, origin=ReviewCase.Origin.UPLOAD, by=GATE)
-    # A video that is indexed again may have been decided before.
+    # There may be a decision about a video that is indexed again.
     withheld = found.withheld and not recorded.dismissed
     item.banned = withheld and found.verdict == Verdict.BLOCK
     banned_hashes.ask_if_due()
@@ -62,7 +62,7 @@ def may_publish(item: Item) -> bool:
 
 
 def _within_budget(item: Item, found: Screening) -> Screening:
-    """What was found; withheld whatever that was if the sender tried too many variants."""
+    """Return the result, but withhold the item if its sender tried too many variants."""
     by = Actor(item.added_by, Role.NOBODY, client=item.client)
     strictest = near_checks.counted(
         by=by, content=item.sha256, verdict=found.verdict, matches=found.matches
@@ -76,7 +76,7 @@ def _within_budget(item: Item, found: Screening) -> Screening:
 
 
 def record(item: Item, found: Screening, *, origin: str, by: Actor) -> opening.RecordedScreening:
-    """Store what was found of an item whose row is locked, and watch for floods."""
+    """Store the result for an item whose row is locked, and check for floods."""
     subject: dict[str, Any] = {kind_of(item).name: item}
     about = CaseSubject(facts_of(item), **subject)
     recorded = opening.record_screening(by=by, origin=origin, about=about, screening=found)
@@ -85,15 +85,15 @@ def record(item: Item, found: Screening, *, origin: str, by: Actor) -> opening.R
 
 
 def may_link(image: Image, data: bytes) -> bool:
-    """Whether the link of an image may still be handed out, named in ``LINK_GATES``.
+    """Return whether the link of an image may still be handed out. Named in ``LINK_GATES``.
 
-    ``data``: what the link answers now. The image's row is locked. Decisions about its stored
-    picture say nothing about this one.
+    ``data``: what the link returns now. The image's row is locked. Decisions about the stored
+    picture do not apply to this content.
     """
     lists = policies.current()
     if not lists:
         return True
-    # An error page is no media: only its hashes are compared, and it needs no review.
+    # An error page is not media. Only its hashes are compared, and it needs no review.
     is_media = sniff_picture(data) is not None or sniff_video(data) is not None
     found = screen(of_bytes(data) if is_media else Content(vars(Hashes.of(data)), ()), lists)
     about = CaseSubject(
@@ -116,10 +116,10 @@ def _facts_of_link(image: Image, data: bytes) -> dict[str, Any]:
 
 
 def refuse_banned_query(data: bytes, sender: Sender = NOBODY) -> None:
-    """Raise ``QueryRefused`` for a picture that must not be searched with, see ``QUERY_GATES``.
+    """Raise ``QueryRefused`` if this picture must not be searched with. See ``QUERY_GATES``.
 
-    Only a block refuses: nothing is published by a search. Raises ``Unavailable`` if screening
-    fails.
+    Only a ``block`` verdict refuses, because a search publishes nothing. Raises ``Unavailable`` if
+    screening fails.
     """
     lists = policies.current()
     if not lists:

@@ -1,4 +1,4 @@
-"""Rows about checks: answers to repeat, and contents near to banned items."""
+"""Models of checks: stored answers, and content near to banned items."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.utils import timezone
 
 
 class CheckAnswer(models.Model):
-    """The answer to a check under the client's own key. Kept for a day."""
+    """The answer to a check that came with the client's own key. Kept for a day."""
 
     actor = models.CharField(max_length=160, help_text="whose key it is")
     key = models.CharField(max_length=255, help_text="the Idempotency-Key of the request")
@@ -26,10 +26,9 @@ class CheckAnswer(models.Model):
 
 
 class NearCheck(models.Model):
-    """A content that a client checked, added or searched with, and an item near to it. Kept for a
-    day.
+    """Content that a client checked, added or searched with, and an item near to it.
 
-    Somebody who tries many variants of one item looks for one that passes.
+    Kept for a day. A client that tries many variants of one item is looking for one that passes.
     """
 
     client = models.CharField(max_length=160, help_text="whom budgets count")

@@ -1,13 +1,13 @@
-"""Counts the variants of a banned item that a client tries, and limits what it can learn.
+"""Count the variants of a banned item that a client tries, and limit what the client can learn.
 
-Answers to small changes of a picture lead to one that passes. A check answers, an upload does by
-becoming visible or not, a search by being refused. So all contents that a client checks, adds or
-searches with are counted together, for each item they are near to. Beyond the budget, list editors
-are alerted, and everything near to the item gets the same answer, so that no change makes a
-difference.
+A client that sees the answers to small changes of a picture can find a version that passes. A check
+shows the answer directly, an upload by whether it becomes visible, a search by whether it is
+refused. So all content that a client checks, adds or searches with is counted together, for each
+item that it is near to. Beyond the budget, list editors are alerted, and everything near to the
+item gets the same answer.
 
-No lock is taken, as many uploads are published in one transaction: contents screened at the same
-moment may exceed the budget together.
+No lock is taken, because one transaction publishes many uploads. So content that is screened at the
+same moment may exceed the budget together.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ WINDOW: Final = timedelta(days=1)
 def counted(
     *, by: Actor, content: str, verdict: Verdict, matches: Iterable[ItemMatch]
 ) -> Verdict | None:
-    """Count this content. Beyond the budget, returns the verdict for everything near to the item:
-    the strictest one the client had about it, and ``review`` at least.
+    """Count this content. Beyond the budget, return the verdict for everything near to the item.
 
-    ``matches``: including near misses, which a client could follow. Clients that see distances
-    anyway are not counted.
+    That verdict is the strictest one that the client got for the item, and at least ``review``.
+    ``matches`` includes near misses, because a client could follow them. Clients that may see
+    distances are not counted.
     """
     if not by.client or can(by, "see matches"):
         return None
@@ -70,7 +70,7 @@ def counted(
 
 
 def alarms() -> QuerySet[NearCheck, Any]:
-    """Client, item and number of variants of those beyond the budget now."""
+    """Return client, item and number of variants, for those that exceed the budget now."""
     counted = _recent().order_by().values("client", "actor", "item").annotate(variants=Count("pk"))
     return counted.filter(variants__gt=settings.NEAR_CHECKS).order_by("-variants")
 
@@ -81,8 +81,10 @@ def forget() -> int:
 
 
 def _near(matches: Sequence[ItemMatch]) -> set[int]:
-    """Items that a client could learn about. A list in shadow reveals nothing, and a file on an
-    allow list is no variant."""
+    """Return the ids of items that a client could learn about.
+
+    A list with the action ``shadow`` reveals nothing. A file on an allow list is not a variant.
+    """
     if any(_is_allowed(match) for match in matches):
         return set()
     return {match.item_id for match in matches if match.list.is_enforced}

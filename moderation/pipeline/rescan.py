@@ -1,11 +1,11 @@
-"""Rescans: stored images and videos against new items of a list, or a raised threshold.
+"""Compare stored images and videos with new items, or again after a threshold was raised.
 
-A rescan first finds candidates (``screening.rescan_candidates``) and then screens each like a new
-upload. A hash tells only roughly what its picture looks like turned, so turned pictures are
-searched a little beyond the threshold. Of the further frames of a file no vectors are stored, and
-of the video in a motion photo nothing: if a list needs them, such images are screened from their
-originals, and those without original are counted (``unseen``). A stopped rescan goes on after the
-last item or image that it finished.
+A rescan finds candidates (``screening.rescan_candidates``), then screens each like a new upload.
+The hash of a turned picture can only be estimated from its hash, so turned pictures are searched a
+little beyond the threshold. No vectors are stored of a file's further frames, and nothing is stored
+of the video in a motion photo. If a list needs them, such images are screened from their originals.
+Images without original are counted in ``unseen``. A stopped rescan continues after the last
+finished item or image.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ BATCH_ITEMS: Final = 200
 """Items compared in one pass over the stored hashes."""
 
 BATCH_ANIMATIONS: Final = 10
-"""Images of several frames in one pass: some seconds, as each has up to 64."""
+"""Images with several frames in one batch. It takes some seconds: each has up to 64 frames."""
 
 LEASE: Final = timedelta(minutes=2)
-"""How long a rescan belongs to a worker that does not renew it."""
+"""How long a rescan belongs to a worker that does not renew the lease."""
 
 TASK_SECONDS: Final = 900.0
-"""After which a rescan continues in another task, so that other tasks get a turn."""
+"""A rescan that takes longer continues in another task, so that other tasks can run."""
 
 UNFINISHED: Final = (RetroScan.State.PENDING, RetroScan.State.RUNNING)
 
 UPLOADS_WAIT_SECONDS: Final = 30.0
-"""For uploads that may not know of the list yet."""
+"""How long to wait for uploads that may have read the lists before the change."""
 
 SCAN: Final = Actor.machine("scan")
 
@@ -63,9 +63,9 @@ logger = logging.getLogger(__name__)
 
 
 def run(scan_id: int, *, tell: Callable[[RetroScan], None] | None = None) -> bool:
-    """Start or continue a rescan. Returns whether it is done; else another task continues.
+    """Start or continue a rescan. Returns whether it is finished; if not, another task continues.
 
-    Does nothing if another worker has it. ``tell`` is called after each batch.
+    Does nothing if another worker has the rescan. ``tell`` is called after each batch.
     """
     scan = _claim(scan_id)
     if scan is None:
@@ -91,7 +91,7 @@ def run(scan_id: int, *, tell: Callable[[RetroScan], None] | None = None) -> boo
 
 
 def run_left_over() -> int:
-    """Continue rescans whose worker ended. Returns how many."""
+    """Continue rescans whose worker has ended. Returns how many were finished."""
     unfinished = RetroScan.objects.filter(leases.is_free(), state__in=UNFINISHED).order_by("id")
     return sum(run(pk) for pk in unfinished.values_list("pk", flat=True))
 
@@ -113,7 +113,6 @@ def _later(scan: RetroScan) -> bool:
 
 
 def _items(scan: RetroScan) -> QuerySet[BannedItem]:
-    """Those still to be compared."""
     rows = BannedItem.objects.matching().filter(
         list=scan.list_id, pk__gt=max(scan.position, scan.after_item)
     )
@@ -121,10 +120,10 @@ def _items(scan: RetroScan) -> QuerySet[BannedItem]:
 
 
 def _screen_items(scan: RetroScan) -> bool:
-    """Compare some items and save the progress; False if none are left."""
+    """Compare some items and save the progress. Return False if none are left."""
     policy = policies.current().get(scan.list_id)
     some = list(_items(scan).order_by("pk")[:BATCH_ITEMS])
-    # Switched off meanwhile, or an allow list: nothing to withhold.
+    # The list was switched off meanwhile, or is an allow list: nothing to withhold.
     if policy is None or policy.is_allow_list or not some:
         return False
     found = rescan_candidates.of_items(some, policy, leases.Renewal(scan, LEASE))
@@ -148,7 +147,7 @@ def _screen_items(scan: RetroScan) -> bool:
 
 
 def _screen_animations(scan: RetroScan) -> bool:
-    """Screen some images of several frames for all items of the rescan; False if none are left."""
+    """Screen some images with several frames for all items. Return False if none are left."""
     policy = policies.current().get(scan.list_id)
     if policy is None or policy.is_allow_list:
         return False
@@ -157,7 +156,7 @@ def _screen_animations(scan: RetroScan) -> bool:
     views = ImageFingerprint.objects.filter(item=OuterRef("pk")).exclude(view=FULL_VIEW)
     by_models = policy.thresholds.keys() & set(VECTOR_TYPES)
     if not (by_models and items.filter(fingerprints__isnull=False).exists()):
-        # All hashes are stored and were compared, except those of motion photos' videos.
+        # All hashes are stored and were compared, except those of videos in motion photos.
         if "pdq" not in policy.thresholds:
             return False
         views = views.filter(view=VIDEO_VIEW)
@@ -201,9 +200,9 @@ def screen_allowed(sha256: Sequence[str]) -> int:
 
 
 def screen_again(model: type[Item], pk: int) -> RecordedScreening | None:
-    """Screen a stored item as if it were uploaded now; quarantine it if it is blocked.
+    """Screen a stored item as if it were uploaded now. Quarantine it if it is blocked.
 
-    What is published stays published during a review.
+    Published content stays published during a review.
     """
     lists = policies.current()
     with transaction.atomic():
@@ -221,10 +220,10 @@ def screen_again(model: type[Item], pk: int) -> RecordedScreening | None:
 
 
 def _uploads_know() -> bool:
-    """Wait until every transaction that runs now has ended; False if that takes too long.
+    """Wait until every transaction that runs now has ended. Return False if that takes too long.
 
-    One that publishes may have read the lists before the change, and is invisible here while it
-    runs: neither the gate nor the rescan would see the match.
+    A running transaction may publish an item after it read the old lists. The item is invisible
+    here until the transaction ends, so neither the gate nor the rescan would see the match.
     """
     with connection.cursor() as cursor:
         running = _running(cursor)
@@ -237,6 +236,6 @@ def _uploads_know() -> bool:
 
 
 def _running(cursor: Any) -> set[str]:
-    """Ids of the other transactions that write now."""
+    """Return the ids of the other transactions that write now."""
     cursor.execute("SELECT pg_snapshot_xip(pg_current_snapshot())::text")
     return {xid for (xid,) in cursor.fetchall()}

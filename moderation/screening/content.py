@@ -1,4 +1,4 @@
-"""What is screened: a file's hashes and its frames, from bytes or from what is stored."""
+"""The content to screen: a file's hashes and frames, from bytes or from stored data."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ from videos.models import Video
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """``hashes``: kind → lower-case hex, of the whole file. ``frames``: read once; iterating raises
-    what decoding raises, also midway. ``chosen``: read after them, those that models compare, if
-    that is not all of them. ``doubts``: why viewers may show other colours; complete when all is
-    read.
+    """``hashes``: kind → lower-case hex, of the whole file.
+
+    ``frames``: can be read once; iterating raises decoding errors, also midway. ``chosen``: the
+    frames that models compare, if these are not all frames; read them after ``frames``. ``doubts``:
+    why viewers may show other colours; complete only after everything is read.
     """
 
     hashes: Mapping[str, str]
@@ -42,7 +43,7 @@ class Content:
 
 
 def of_bytes(data: bytes) -> Content:
-    """A file of a picture or an animation, or a video that is small enough to be in memory."""
+    """Return the content of a picture, an animation, or a video small enough to be in memory."""
     hashes = vars(Hashes.of(data))
     if picture_sniffing.sniff(data) is not None:
         return _of_picture(hashes, data)
@@ -50,7 +51,7 @@ def of_bytes(data: bytes) -> Content:
 
 
 def of_hash(kind: str, value: str, quality: int | None = None) -> Content:
-    """A hash alone, in lower-case hex. ``quality``: of a pdq, if it is known."""
+    """Return the content of a hash alone, in lower-case hex. ``quality``: of a pdq, if known."""
     if kind in HASH_TYPES:
         return Content({kind: value}, ())
     good = quality is None or quality >= LOW_QUALITY
@@ -59,17 +60,16 @@ def of_hash(kind: str, value: str, quality: int | None = None) -> Content:
 
 
 def of_item(item: Item) -> Content:
-    """A stored image or video."""
+    """Return the content of a stored image or video."""
     if isinstance(item, Image):
         return _of_image(item)
     if isinstance(item, Video):
-        # The stored frames, turned as the small copy shows them.
+        # The stored frames, turned as in the small copy.
         return Content(_stored_hashes(item), stored_frames(item))
     raise TypeError(f"a {type(item).__name__} cannot be screened")
 
 
 def _of_image(image: Image) -> Content:
-    """Its original, else what is left of it."""
     hashes = _stored_hashes(image)
     if image.original:
         try:
@@ -90,19 +90,22 @@ def _of_picture(hashes: Mapping[str, str], data: bytes) -> Content:
 
 
 def _motion(data: bytes) -> Iterator[ContentFrame]:
-    """The video at the end of a motion photo, or the frames of a HEIC sequence."""
+    """Yield the video at the end of a motion photo, or the frames of a HEIC sequence."""
     video = data if sniff(data[:HEAD_BYTES]) == "heics" else decoding.appended_video(data)
     for frame in frames_of_file(io.BytesIO(video)) if video else ():
         yield replace(frame, rendering=VIDEO_VIEW)
 
 
 def _left_of(image: Image) -> Iterator[ContentFrame]:
-    """The thumbnail, with the hashes of the original. Raises ``NotAnImage`` if there is none."""
+    """Yield the thumbnail, with the hashes of the original.
+
+    Raises ``NotAnImage`` if there is no thumbnail.
+    """
     rgb = file_storage.thumbnail_rgb(image)
     if rgb is None:
         raise NotAnImage("Neither the original nor the thumbnail is stored.")
     whole = hashed_frame(rgb, rgb, in_parts=True)
-    # Hashes of the original; the thumbnail's own are a few bits off.
+    # Use the hashes of the original: those of the thumbnail differ by a few bits.
     rows = list(ImageFingerprint.objects.filter(item=image, pdq__isnull=False).order_by("id"))
     still = not any(parse_view(row.view)[0] for row in rows)
     for row in rows:

@@ -1,8 +1,8 @@
-"""Items whose picture, or a part of it, is in a frame: verified copies.
+"""Find items whose picture, or a part of it, is in a frame: verified copies.
 
-Every item's vector is compared. The nearest are verified by local features and by registration,
-as in a search of the gallery, and get the same calibrated confidence. How many are verified, and
-what it costs, is in docs/adr/0017-items-compared.md.
+The vector of every item is compared. The nearest are verified by local features and by
+registration, as in a search of the gallery, and get the same calibrated confidence.
+docs/adr/0017-items-compared.md says how many are verified and at what cost.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ from moderation.lists.policies import Policies, using
 from moderation.screening.types import ContentFrame, ItemMatch
 
 VERIFIED_LEAST, VERIFIED_MOST, VERIFIED_SHARE = 30, 200, 100
-"""Items verified for each frame: of n pictures the n ÷ ``VERIFIED_SHARE`` with the likeliest
-vectors, within these limits; and all that are likely copies by their vectors alone."""
+"""Items verified for each frame: of n pictures, the n ÷ ``VERIFIED_SHARE`` with the likeliest
+vectors, within these limits, and all that are likely copies by their vectors alone.
+"""
 
 FARTHEST_WHOLE: Final = 0.8
-"""Cosine distance beyond which a frame that is compared whole only is not verified; unlike
-pictures are at 1."""
+"""Beyond this cosine distance, a frame compared only whole is not verified (unrelated: 1)."""
 
 NEGATIVES: Final = 10
-"""Items of which a frame may be the negative, tried if nothing else matches. A negative hardly
-changes the vector: of 160 negatives, also cropped and bordered, all were among the ten nearest of
-353 pictures."""
+"""Items that are tested for a negative if nothing else matches. A negative hardly changes the
+vector: of 160 negatives, also cropped and bordered, all were among the ten nearest of 353 pictures.
+"""
 
 NEGATIVE: Final = "negative"
-"""The edit that such a match names."""
+"""The ``edit`` of such a match."""
 
 REGISTERED_SIDE: Final = 320
-"""Pixels of an item's picture that registration needs."""
+"""Size in pixels of an item's picture that registration needs."""
 
 
 def matches(frames: Sequence[ContentFrame], policies: Policies) -> list[ItemMatch]:
-    """Up to the lists' near-miss thresholds. Raises ``Unavailable``."""
+    """Return matches up to the lists' near-miss thresholds. Raises ``Unavailable``."""
     pictures = item_vectors.matching("cnn", COPY_VERSION, list(using(policies, "copy")))
     if not len(pictures):
         return []
@@ -73,8 +73,10 @@ def matches(frames: Sequence[ContentFrame], policies: Policies) -> list[ItemMatc
 
 @dataclass(frozen=True, eq=False)
 class _Query:
-    """A frame with its vectors: ``whole``: of all of it, ``part``: of its crops. ``features``: if
-    they are known already."""
+    """A frame with its vectors: ``whole`` of the whole frame, ``part`` of its crops.
+
+    ``features``: the local features, if they are already extracted.
+    """
 
     frame: ContentFrame
     whole: Sequence[Vector]
@@ -83,7 +85,6 @@ class _Query:
 
     @classmethod
     def of(cls, frame: ContentFrame) -> _Query:
-        """Raises ``Unavailable``."""
         if frame.vectors:
             return cls(frame, frame.vectors)
         model = descriptors.get_copy()
@@ -98,23 +99,21 @@ class _Query:
         )
 
     def local_features(self) -> LocalFeatures:
-        """Extracted now if they were not yet."""
         return local_features.extract(self.frame.rgb) if self.features is None else self.features
 
     def query(self) -> CopyQuery:
-        """With all that verification needs."""
         rgb = self.frame.rgb
         return CopyQuery(QueryView(), self.local_features(), Registration(rgb), trim(rgb))
 
     def inverted(self, features: LocalFeatures) -> CopyQuery:
-        """The same of its negative, which has these features."""
+        """Return the query for the frame's negative, which has these features."""
         rgb = np.asarray(255 - self.frame.rgb, np.uint8)
         return CopyQuery(QueryView(), features, Registration(rgb), trim(rgb))
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A stored picture of an item, and the evidence of its vector about one frame."""
+    """A stored picture of an item, and the evidence of its vector for one frame."""
 
     pk: int
     item: int
@@ -123,19 +122,19 @@ class _Row:
 
 
 Packed = dict[_Row, bytes]
-"""The local features of those pictures that have any."""
+"""The local features of the pictures that have any."""
 
 Items = dict[int, BannedItem]
 
 
 def _near(asked: _Query, pictures: Pictures) -> list[_Row]:
-    """The pictures to be verified: of each item the nearest, of the items the nearest."""
+    """Return the pictures to verify: the nearest picture of each of the nearest items."""
     whole, part = _least(asked.whole, pictures), _least(asked.part, pictures)
     logits = confidence.logits_of_vectors(whole, part, "copy")
     order = np.argsort(-logits, kind="stable")
     if not asked.frame.in_parts:
         order = order[whole[order] <= FARTHEST_WHOLE]
-    # A video has hundreds of similar frames: they must not push other items out.
+    # Keep one frame per item: hundreds of similar frames of a video would push out others.
     _, first = np.unique(pictures.rows["item"][order], return_index=True)
     order = order[np.sort(first)]
     verified = min(VERIFIED_MOST, max(VERIFIED_LEAST, len(pictures) // VERIFIED_SHARE))
@@ -153,7 +152,7 @@ def _near(asked: _Query, pictures: Pictures) -> list[_Row]:
 
 
 def _least(vectors: Sequence[Vector], pictures: Pictures) -> NDArray[np.floating]:
-    """The distance of each picture to the nearest of some vectors; 2 if there are none."""
+    """Return each picture's distance to the nearest of some vectors; 2 if there are none."""
     if not len(vectors):
         return np.full(len(pictures), 2.0)
     return np.asarray(pictures.distances(vectors).min(axis=1))
@@ -179,7 +178,7 @@ def _verified(
 def _verified_negatives(
     asked: _Query, rows: Sequence[_Row], packed: Packed, items: Items, policies: Policies
 ) -> list[ItemMatch]:
-    """Items of which the frame is the negative, by geometry."""
+    """Return items of which the frame is the negative, verified by geometry."""
     rows = [row for row in rows if row in packed]
     if not rows:
         return []
@@ -211,7 +210,7 @@ def _packed_features(rows: Sequence[_Row]) -> Packed:
 
 
 def _picture_of(item: BannedItem) -> Pixels | None:
-    """The stored picture is the item's first; of a video it is none of those compared."""
+    """Return the item's picture; None for a video, whose picture is not a compared frame."""
     if not item.picture or item.media == BannedItem.Media.VIDEO:
         return None
     try:
@@ -226,7 +225,6 @@ def _picture_of(item: BannedItem) -> Pixels | None:
 def _match(
     row: _Row, evidence: CopyEvidence, item: BannedItem, frame: ContentFrame, policies: Policies
 ) -> ItemMatch | None:
-    """None beyond the list's near-miss threshold."""
     match = ItemMatch.of(
         item,
         policies,

@@ -1,4 +1,4 @@
-"""What of the content was compared by which match types, and what could not be."""
+"""Records what content was compared by which match types, and what could not be compared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moderation.screening.types import COLOURS, FRAMES, ContentFrame, Place
 
 
 class Coverage:
-    """``usable``: match types by vectors that have something to compare and can still be used.
+    """``usable``: vector match types that have items to compare and have not failed.
 
     ``missing``: as in ``Screening``. ``first``: the first frame.
     """
@@ -31,32 +31,30 @@ class Coverage:
         return any(policy.thresholds for policy in self._policies.values())
 
     def add(self, frames: Sequence[ContentFrame]) -> None:
-        """These are compared now."""
+        """Record frames that are about to be compared."""
         self.first = self.first or frames[0]
         self._hashed = self._hashed or any(frame.hashes for frame in frames)
         self._seen = self._seen or any(frame.has_pixels for frame in frames)
         self._places.update(frame.place for frame in frames)
 
     def described(self, match_type: str, frames: Iterable[ContentFrame]) -> None:
-        """A model has compared these."""
+        """Record frames that a model has compared."""
         self._described[match_type].update(frame.place for frame in frames)
 
     def unavailable(self, match_type: str, why: str) -> None:
-        """A model cannot be used."""
         self.missing[match_type] = why
         self.usable.discard(match_type)
 
     def frames_missing(self, error: Exception) -> None:
-        """Some frames cannot be read."""
         self.missing[FRAMES] = getattr(error, "message", "Its pictures cannot be read.")
 
     def doubt_colours(self, doubts: Sequence[str]) -> None:
-        """Viewers may show other colours."""
+        """Record that viewers may show other colours."""
         if doubts:
             self.missing[COLOURS] = " ".join(doubts)
 
     def is_doubtful(self) -> bool:
-        """Whether something could not be compared with a list that is enforced."""
+        """Return whether something could not be compared with a list that is enforced."""
         enforced = [policy for policy in self._policies.values() if policy.is_enforced]
         return any(
             policy.thresholds if name in (FRAMES, COLOURS) else name in policy.thresholds
@@ -65,14 +63,14 @@ class Coverage:
         )
 
     def methods_run(self, hashes: Iterable[str]) -> list[str]:
-        """Match types by which all was compared with everything on the lists."""
+        """Return the match types that compared all content with everything on the lists."""
         run = [kind for kind in HASH_TYPES if kind in hashes]
         if FRAMES in self.missing:
             return run
         in_use = {name for policy in self._policies.values() for name in policy.thresholds}
         if "pdq" in in_use and self._hashed:
             run.append("pdq")
-        # Also if the lists have nothing to compare.
+        # These count even if the lists have nothing to compare.
         return run + [
             name
             for name in VECTOR_TYPES
@@ -80,7 +78,7 @@ class Coverage:
         ]
 
     def partly(self) -> dict[str, str]:
-        """Match types by which only some frames were compared → how many."""
+        """Return match type → how many frames it compared, for those that did not compare all."""
         every = len(self._places)
         return {
             name: f"{len(places)} of {every} pictures"
@@ -89,5 +87,4 @@ class Coverage:
         }
 
     def unhashable(self) -> list[str]:
-        """Match types that found nothing to hash."""
         return ["pdq"] if self.first is not None and not self._hashed else []

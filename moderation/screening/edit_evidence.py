@@ -1,11 +1,10 @@
-"""Whether a hash is that of a picture before it was edited: the evidence, and how much is enough.
+"""Evidence that a hash is the hash of a picture before an edit, and how much evidence is enough.
 
-A hash is compared with all variants of the picture. It is taken for that of the picture before the
-edit if few bits differ from one of them, and only uncertain ones. Each kind of edit has limits of
-its own, chosen on real pictures and strangers (docs/adr/0020-edited-copies.md). The search for rows
-that are worth the comparison is generous, and not complete: ``FARTHEST``, ``likely_hashes``.
-
-This module knows no Django and no database.
+A hash is compared with all variants of the picture. It counts as the hash of the picture before the
+edit if few bits differ from one variant, and only uncertain bits. Each kind of edit has its own
+limits, chosen on real and unrelated pictures (docs/adr/0020-edited-copies.md). The search for rows
+to compare finds many rows but not all: see ``FARTHEST`` and ``likely_hashes``. This module uses
+neither Django nor the database.
 """
 
 from __future__ import annotations
@@ -19,27 +18,27 @@ import numpy as np
 from gallery.imaging.descriptors.pdq_variants import Hashes, Variants
 
 FARTHEST: Final = 72
-"""Bits from the variants that are asked up to which a row is compared with all of them."""
+"""Distance in bits from a searched variant up to which a row is compared with all variants."""
 
 NEVER: Final = -1
-"""As a distance: no hash is so near."""
+"""A distance that no hash meets."""
 
 PLAIN, DETAILED = 0.1, 0.25
-"""Detail of a variant up to which it shows little and looks like many others, and from which on
-nothing more is asked of it; between them a part."""
+"""Detail of a variant: up to ``PLAIN`` it shows little and looks like many others, from
+``DETAILED`` on the full limits apply. Between them the limits are interpolated.
+"""
 
 _AT_ONCE: Final = 64
-"""Hashes that are compared together, for the memory it takes: 60 MB if all are near."""
+"""Hashes that are compared together. Limits memory: 60 MB if all are near."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one kind of edit, for a list that compares by ``pdq`` up to the default threshold.
+    """The limits of one kind of edit, for a list with the default ``pdq`` threshold.
 
-    ``review``: bits up to which a picture leads to review, ``block``: up to which it may block, if
-    it is detailed.
-    ``denial``: how much of what the variant says the hash may deny (``Variants.contradictions``),
-    ``plain``: how much if the variant shows little.
+    ``review``: bits up to which a picture leads to review. ``block``: bits up to which it may
+    block, if it is detailed. ``denial``: how much the hash may contradict the variant
+    (``Variants.contradictions``). ``plain``: the same if the variant shows little.
     """
 
     review: int
@@ -59,18 +58,18 @@ CALIBRATED: Final[Mapping[str, Limits]] = {
 
 
 def scaled(calibrated: int, share: float) -> int:
-    """A calibrated limit for a list whose threshold for ``pdq`` is this share of the default.
+    """Scale a limit for a list whose ``pdq`` threshold is this share of the default.
 
-    A list that is stricter than the default is stricter with edits in the same proportion; one
-    that is laxer is not, as nothing was measured there.
+    A stricter list is stricter with edits in the same proportion. A laxer list is not laxer with
+    edits, because nothing was measured there.
     """
-    # Against rounding errors: a third of three is one.
+    # The small term corrects rounding errors: a third of 3 must be 1.
     return calibrated if calibrated < 0 else int(calibrated * min(1.0, share) + 1e-9)
 
 
 @dataclass(frozen=True, slots=True)
 class EditEvidence:
-    """The variant of a picture that a hash speaks for: its number, and the bits that differ.
+    """The variant that a hash supports: its number, and how many bits differ.
 
     ``detailed``: whether the variant differs enough from most other pictures.
     """
@@ -80,15 +79,14 @@ class EditEvidence:
     detailed: bool
 
     def blocks(self, seen: Variants, share: float = 1.0) -> bool:
-        """Whether it is enough to block."""
         limit = CALIBRATED[seen.tried[self.variant].edit.kind].block
         return self.detailed and self.distance <= scaled(limit, share)
 
 
 def evidence(seen: Variants, hashes: Hashes, share: float = 1.0) -> list[EditEvidence | None]:
-    """For each of m × 32 hashes the variant of which it denies least, if it is near enough.
+    """Return for each of m × 32 hashes the variant it contradicts least, if near enough.
 
-    ``share``: as ``scaled`` has it.
+    ``share``: as in ``scaled``.
     """
     chunks = (hashes[start : start + _AT_ONCE] for start in range(0, len(hashes), _AT_ONCE))
     return [one for chunk in chunks for one in _evidence(seen, chunk, share)]
@@ -107,7 +105,7 @@ def _evidence(seen: Variants, hashes: Hashes, share: float) -> list[EditEvidence
     rows, numbers, part, allowed = rows[worth], numbers[worth], part[worth], allowed[worth]
     denied = seen.contradictions(numbers, hashes[rows])
     found: list[EditEvidence | None] = [None] * len(hashes)
-    # The best variant, with the least denied, is written last.
+    # The best variant, which the hash contradicts least, is written last.
     for at in np.argsort(-denied / allowed, kind="stable").tolist():
         if denied[at] <= allowed[at]:
             row, number = int(rows[at]), int(numbers[at])

@@ -1,8 +1,9 @@
-"""Edited copies of items of which only a PDQ hash is known, found by undoing each edit.
+"""Find edited copies of items that have only a PDQ hash, by undoing each edit.
 
-Bordered, turned, cropped and negative copies are far from the hash of their picture; undone, they
-are near again, but not as near as a copy that was only saved anew. ``edit_evidence`` says how near
-is enough, in proportion to the list's own threshold for ``pdq``.
+The hashes of bordered, turned, cropped and negative copies are far from the hash of the original
+picture. With the edit undone they are near again, but not as near as a copy that was only
+re-encoded. ``edit_evidence`` says how near is enough, in proportion to the list's ``pdq``
+threshold.
 """
 
 from __future__ import annotations
@@ -22,30 +23,31 @@ from moderation.screening.edit_evidence import CALIBRATED, FARTHEST, evidence, s
 from moderation.screening.types import ContentFrame, ItemMatch
 
 EVERY_NTH: Final = 4
-"""Of the frames of a video or an animation only each fourth is compared before edits."""
+"""Only every fourth frame of a video or an animation is tested for edits."""
 
 STORED_BITS: Final = 64
-"""Bits between a stored picture's hash and an item's up to which a rescan tries edits: the
-variants of a stored picture are not known until it is screened."""
+"""Distance in bits between the hashes of a stored picture and an item up to which a rescan tries
+edits. The variants of a stored picture are not known until it is screened.
+"""
 
 
 def share(threshold: float) -> float:
-    """A list's threshold for ``pdq`` as a share of the default, for which edits are calibrated."""
+    """Return a ``pdq`` threshold as a share of the default, for which edits are calibrated."""
     return threshold / DEFAULTS["pdq"].threshold
 
 
 def stored_reach(threshold: int) -> int:
-    """``STORED_BITS``, for a list with this threshold."""
+    """Return ``STORED_BITS`` scaled for a list with this threshold."""
     return scaled(STORED_BITS, share(threshold))
 
 
 def matches(
     frames: Sequence[ContentFrame], known: Sequence[ItemMatch], policies: Policies
 ) -> list[ItemMatch]:
-    """The likeliest edit for each item's hash and frame.
+    """Return the likeliest edit for each item hash and frame.
 
-    ``known``: what was found before. A frame that is blocked by it is not compared again.
-    An allow list lets no edited copy through.
+    ``known``: the matches found before. A frame that they already block is not compared again. An
+    allow list lets no edited copy through.
     """
     lists = {
         pk: used for pk, used in using(policies, "pdq").items() if not policies[pk].is_allow_list
@@ -76,9 +78,9 @@ def matches(
 def _match(
     row: BannedHash, frame: ContentFrame, seen: Variants, policies: Policies
 ) -> ItemMatch | None:
-    """None beyond the limits of the row's list."""
+    """Return None beyond the limits of the row's list."""
     of_default = share(policies[row.item.list_id].thresholds["pdq"].threshold)
-    # Measured again: the index may know the row as it was.
+    # Measure again: the index may have an old version of the row.
     (proof,) = evidence(seen, pack([bytes.fromhex(row.value)]), of_default)
     if proof is None:
         return None

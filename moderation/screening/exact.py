@@ -1,4 +1,4 @@
-"""Items with the same file, by its cryptographic hashes."""
+"""Find items with the same file, by cryptographic hashes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from moderation.screening.types import ItemMatch
 
 
 def matches(hashes: Mapping[str, str], policies: Policies) -> list[ItemMatch]:
-    """``hashes``: of the whole file, md5, sha1 or sha256 → lower-case hex.
+    """Return one match for each item, by the strongest hash that is equal.
 
-    One match for each item, by its strongest hash that agrees.
+    ``hashes``: of the whole file, md5, sha1 or sha256 → lower-case hex.
     """
     wanted = [hashes[kind] for kind in HASH_TYPES if kind in hashes]
     # The condition of the partial index over these hashes.

@@ -1,4 +1,4 @@
-"""Items with a PDQ hash near to a frame's: exactly, and as the rows are now."""
+"""Find items with a PDQ hash near to a frame's: every one, checked against the current rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from moderation.screening.types import ContentFrame, ItemMatch
 
 
 def matches(frames: Sequence[ContentFrame], policies: Policies) -> list[ItemMatch]:
-    """Up to the lists' near-miss thresholds: the nearest match for each item's hash and frame."""
+    """Return the nearest match for each item hash and frame, up to the near-miss thresholds."""
     lists = using(policies, "pdq")
     queries = [hash for frame in frames for hash in frame.hashes]
     if not lists or not queries:
@@ -29,7 +29,7 @@ def matches(frames: Sequence[ContentFrame], policies: Policies) -> list[ItemMatc
         if pk not in rows:
             continue
         row, frame = rows[pk], frames[number]
-        # Measured again: the index may know the row as it was.
+        # Measure again: the index may have an old version of the row.
         distance = float(_nearest(frame.hashes, row.value))
         if not lists[row.item.list_id].recorded_at(distance):
             continue
@@ -40,7 +40,7 @@ def matches(frames: Sequence[ContentFrame], policies: Policies) -> list[ItemMatc
             "pdq",
             distance,
             frame=frame,
-            # A hash that somebody sent may come without its quality.
+            # A hash that a client sent may have no quality.
             sure=good and (frame.quality or 0) >= LOW_QUALITY,
             item_quality=row.quality,
             item_time_ms=row.time_ms,
@@ -51,6 +51,5 @@ def matches(frames: Sequence[ContentFrame], policies: Policies) -> list[ItemMatc
 
 
 def _nearest(queries: Sequence[bytes], value: str) -> int:
-    """The least Hamming distance of a stored hash to one of the queries."""
     differing = pack(queries) ^ pack([bytes.fromhex(value)])
     return int(np.bitwise_count(differing).sum(axis=1).min())

@@ -1,9 +1,9 @@
 """The frames of a picture file.
 
-Every frame is compared by its hashes, however many there are. A model costs a hundred times as
-much: of an animation, and of a file of pages, models compare at most ``MODEL_FRAMES``. They are
-chosen by how long they are shown and by how different they are, so that no place in the file is
-safe, and ``Screening.partly`` says how many they were.
+The hashes of every frame are compared. A model costs a hundred times as much, so models compare at
+most ``MODEL_FRAMES`` of an animation or of a file of pages. Frames are chosen by how long they are
+shown and by how different they are, so that no position in the file is safe. ``Screening.partly``
+says how many were compared.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ MODEL_FRAMES: Final = 64
 """Frames of one file that models compare."""
 
 FRAMES_IN_PARTS: Final = 8
-"""Those of them of which crops are compared, too: this finds crops and insets."""
+"""Of these, the frames whose crops are compared too, which finds crops and insets."""
 
 
 def hashed_frame(rgb: Pixels, legacy_rgb: Pixels, **facts: Any) -> ContentFrame:
-    """With all eight hashes, if their quality is good."""
+    """Return a frame with all eight hashes, if their quality is sufficient."""
     found = dihedral_hashes(rgb)
     if found is None:
         return ContentFrame(rgb, legacy_rgb, **facts)
@@ -38,9 +38,9 @@ def hashed_frame(rgb: Pixels, legacy_rgb: Pixels, **facts: Any) -> ContentFrame:
 
 
 class PictureFile:
-    """A still, an animation, or a file of pages. Reading it raises what decoding raises.
+    """A still picture, an animation, or a file of pages. Reading it raises decoding errors.
 
-    ``doubts``: why viewers may show other colours, of what was read so far.
+    ``doubts``: why viewers may show other colours, for the part that was read so far.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -50,7 +50,7 @@ class PictureFile:
         self.doubts: list[str] = []
 
     def frames(self) -> Iterator[ContentFrame]:
-        """Every frame with its hashes; models compare those of a still, too."""
+        """Yield every frame with its hashes. Models compare only the frames of a still picture."""
         limits = conf.limits()
         self._still = decoding.inspect(self._data, limits).frames == 1
         for picture in rendered_pictures(self._data, limits):
@@ -67,7 +67,7 @@ class PictureFile:
                 yield replace(frame, hashes_only=True)
 
     def chosen(self) -> Iterator[ContentFrame]:
-        """After ``frames``: the frames of an animation that models compare."""
+        """Yield the frames of an animation that models compare. Read ``frames`` first."""
         if self._still:
             return
         order = select_frames([one.timed for one in self._read], MODEL_FRAMES)
@@ -96,7 +96,7 @@ def _inner(frame: ContentFrame) -> Iterator[ContentFrame]:
 
 @dataclass(frozen=True, slots=True)
 class _ReadFrame:
-    """What is remembered of a frame until it is known which ones are chosen."""
+    """What is kept of a frame until the frames for models are chosen."""
 
     view: str
     timed: TimedHash

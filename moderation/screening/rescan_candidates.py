@@ -1,7 +1,7 @@
-"""Stored images and videos that may match some items: the candidates of a rescan.
+"""Find the candidates of a rescan: stored images and videos that may match some items.
 
-Every stored hash and vector is compared, except that ``imgsmlr`` asks the index of the gallery's
-own searches. Each candidate is then screened like a new upload, which is far more work.
+Every stored hash and vector is compared, except that ``imgsmlr`` uses the index of the gallery's
+search. Each candidate is then screened like a new upload, which is far more work.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ Ids = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 STORED_VECTORS: Final = 10_000
-"""Stored vectors in memory at a time: 80 MB with all that is computed of them."""
+"""Stored vectors in memory at a time: 80 MB with all intermediate results."""
 
 QUERY_VECTORS: Final = 256
 """Vectors of items that are compared at a time."""
 
 VERIFIED: Final = 50
-"""Pictures that are verified for each vector of an item: the nearest that are not alike."""
+"""Pictures verified for each vector of an item: the nearest that are farther than ``ALIKE``."""
 
 ALIKE: Final = 0.3
-"""Cosine distance up to which a picture is a candidate whatever its local features say."""
+"""Cosine distance up to which a picture is a candidate, whatever its local features are."""
 
 LEAST_INLIERS: Final = 6
-"""Local features that must agree if it is farther away; a copy has many more."""
+"""Local features that must agree if the picture is farther away. A copy has many more."""
 
 _IMAGES, _FRAMES = "gallery_imagefingerprint", "videos_frame"
 
@@ -73,7 +73,7 @@ class Candidates:
 
 
 SCREENED: Final = (Status.READY, Status.QUARANTINED)
-"""Published or quarantined, as a quarantined one may be released; the gate screens pending ones."""
+"""Published or quarantined. A quarantined item may be released; the gate screens pending items."""
 
 STORED_HASHES: Final = 200_000
 """Stored hashes in memory at a time."""
@@ -82,7 +82,7 @@ SCREENED_ROWS: Final = 20
 """Rows of up to 4,000 hashes each that are read at a time."""
 
 QUERY_HASHES: Final = 512
-"""Hashes of items that are compared at a time: about a second."""
+"""Hashes of items that are compared at a time, which takes about a second."""
 
 _HASH: Final = {
     "id": BIGINT,
@@ -91,15 +91,15 @@ _HASH: Final = {
 }
 
 NEAREST_PATTERNS: Final = 50
-"""Pictures that the index proposes for each pattern of an item."""
+"""Pictures that the index returns for each pattern of an item."""
 
 
 def of_items(
     items: Sequence[BannedItem], policy: Policy, tick: Callable[[], None] = lambda: None
 ) -> Candidates:
-    """The stored images and videos that may match items of one list within its thresholds.
+    """Return the stored images and videos that may match items of one list within its thresholds.
 
-    ``tick`` is called every few seconds: a video has thousands of hashes.
+    ``tick`` is called every few seconds, because a video has thousands of hashes.
     """
     found = Candidates()
     ids = [item.pk for item in items]
@@ -163,11 +163,11 @@ def _complement(hash: bytes) -> bytes:
 
 
 _Hashes = tuple[NDArray[np.int64], NDArray[np.uint8]]
-"""Items, and n × 32 bytes."""
+"""Items, shape (n,), and hashes, shape (n, 32) bytes."""
 
 
 def _screened_hashes() -> Iterator[_Hashes]:
-    """What videos show beside their frames, in parts."""
+    """Yield the screened hashes of videos that are stored besides their frames, in parts."""
     rows = ScreenedHashes.objects.order_by("pk").values_list("item", "packed")
     for item, packed in rows.iterator(chunk_size=SCREENED_ROWS):
         hashes = np.frombuffer(bytes(packed), RECORD)["hash"]
@@ -175,7 +175,7 @@ def _screened_hashes() -> Iterator[_Hashes]:
 
 
 def _stored_hashes(table: str, version: str) -> Iterator[_Hashes]:
-    """Every picture whose hash can be relied upon, in parts."""
+    """Yield every picture whose hash has sufficient quality, in parts."""
     last = 0
     while True:
         rows = read_rows(
@@ -191,7 +191,6 @@ def _stored_hashes(table: str, version: str) -> Iterator[_Hashes]:
 
 
 def _near_patterns(ids: Sequence[int], threshold: float, found: Candidates) -> None:
-    """By imgsmlr, as a search of the gallery would find them."""
     rows = BannedFingerprint.objects.filter(
         item__in=ids, version=PIXELS_VERSION, pattern__isnull=False, haar__isnull=False
     )
@@ -204,10 +203,10 @@ def _near_patterns(ids: Sequence[int], threshold: float, found: Candidates) -> N
 
 
 def copies(ids: Sequence[int], tick: Callable[[], None]) -> Candidates:
-    """By ``copy``: what is alike as a whole, and of the nearest that are not what shares places.
+    """Return the candidates by ``copy``: similar pictures, and near ones that share places.
 
-    Of the pictures of videos no local features are stored: only those that are alike are found.
-    ``tick`` is called every few seconds.
+    No local features of the pictures of videos are stored, so only similar ones are found. ``tick``
+    is called every few seconds.
     """
     found = Candidates()
     for rows in _vectors_of(ids, "cnn", COPY_VERSION):
@@ -227,7 +226,7 @@ def copies(ids: Sequence[int], tick: Callable[[], None]) -> Candidates:
 
 
 def like_clip(ids: Sequence[int], threshold: float, tick: Callable[[], None]) -> Candidates:
-    """By ``clip``: everything up to the threshold; nothing where the model is not available."""
+    """Return the candidates by ``clip`` up to the threshold; none without the model."""
     found = Candidates()
     try:
         version = versions.searched().version
@@ -242,14 +241,14 @@ def like_clip(ids: Sequence[int], threshold: float, tick: Callable[[], None]) ->
 
 
 class _Nearest:
-    """The items nearest to each of some vectors, of those that are added and are not alike."""
+    """The nearest items to each of some vectors, without those that are within ``ALIKE``."""
 
     def __init__(self, vectors: int) -> None:
         self._items = np.empty((0, vectors), np.int64)
         self._distances = np.empty((0, vectors), np.float32)
 
     def add(self, items: Ids, distances: Floats) -> None:
-        """``distances``: items × vectors."""
+        """``distances``: shape (items, vectors)."""
         farther = np.where(distances <= ALIKE, np.float32(3.0), distances)
         every = np.concatenate([self._distances, farther])
         wide = np.broadcast_to(items[:, np.newaxis], distances.shape)
@@ -260,12 +259,10 @@ class _Nearest:
         self._distances, self._items = every, ids
 
     def items(self) -> list[set[int]]:
-        """For each vector."""
         return [set(column) for column in self._items.T.tolist()]
 
 
 def _vectors_of(ids: Sequence[int], column: str, version: str) -> Iterator[list[BannedFingerprint]]:
-    """The pictures of items, a few at a time."""
     rows = BannedFingerprint.objects.filter(
         item__in=ids, version=version, **{f"{column}__isnull": False}
     )
@@ -278,7 +275,7 @@ def _vectors_of(ids: Sequence[int], column: str, version: str) -> Iterator[list[
 def _measured(
     table: str, column: str, version: str, queries: Floats
 ) -> Iterator[tuple[Ids, Floats]]:
-    """Items, and the cosine distances of their pictures to the queries, in parts."""
+    """Yield items and the cosine distances of their pictures to the queries, in parts."""
     kind, last = halfvec(queries.shape[1]), 0
     turned = np.ascontiguousarray(unit(queries).T)
     while True:
@@ -295,7 +292,7 @@ def _measured(
 
 
 def _verified(row: BannedFingerprint, images: set[int]) -> set[int]:
-    """Those of some images that share places with an item's picture."""
+    """Return those of the images that share places with an item's picture."""
     packed = stored_local_features(sorted(images))
     if not row.features or not packed:
         return set()

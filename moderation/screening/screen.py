@@ -1,8 +1,8 @@
-"""The decision: from content to a verdict, step by step.
+"""Screening: from content to a verdict, step by step.
 
-``screen`` is the one way in; ``_screen`` is the way, in the order of the steps. Nothing passes
-because a step failed: what could not be compared is in ``Screening.missing``, and withholds the
-content wherever a list that is enforced would have compared it.
+``screen`` is the only entry point; ``_screen`` has the steps in order. Content never passes because
+a step failed: anything that could not be compared is in ``Screening.missing``. The content is then
+withheld if an enforced list would have compared it.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ BATCH_FRAMES: Final = 16
 """Frames that are compared at a time."""
 
 BATCH_PIXELS: Final = 64_000_000
-"""Pixels beyond which a batch has fewer frames."""
+"""A batch with more pixels than this has fewer frames."""
 
 FAILED: Final = "Screening failed; the service's log says why."
-"""``missing["frames"]`` if screening itself broke."""
+"""``missing["frames"]`` if screening itself failed."""
 
 UNREADABLE: Final = (UserError, OSError, av.error.FFmpegError)
 
@@ -40,11 +40,11 @@ logger = logging.getLogger(__name__)
 def screen(source: Content | Item, policies: Policies) -> Screening:
     """Compare content, or a stored image or video, with the enabled lists.
 
-    ``policies``: see ``policies.current``. Never raises: if screening breaks, that is logged, and
-    the content is withheld for review.
+    ``policies``: see ``policies.current``. Never raises: if screening fails, the error is logged
+    and the content is withheld for review.
     """
     try:
-        # A savepoint: the caller opens a case even after an SQL error in here.
+        # A savepoint, so that the caller can open a case even after an SQL error in here.
         with transaction.atomic():
             return _screen(source if isinstance(source, Content) else of_item(source), policies)
     except Exception:
@@ -99,7 +99,7 @@ def _compare(
     coverage: Coverage,
     policies: Policies,
 ) -> list[ItemMatch]:
-    """All matches of some frames. ``known``: what was found before."""
+    """Return all matches of some frames. ``known``: the matches found before."""
     found = pdq.matches(frames, policies)
     found += edited_copies.matches(frames, [*known, *found], policies)
     pictures = [frame for frame in frames if frame.has_pixels and not frame.hashes_only]
@@ -116,7 +116,7 @@ def _compare(
 
 
 class _Shown:
-    """The pixels of the frame with the surest match so far."""
+    """The pixels of the frame with the most confident match so far."""
 
     def __init__(self) -> None:
         self._best: ItemMatch | None = None
@@ -130,14 +130,13 @@ class _Shown:
             self._best, self._rgb = best, frame.rgb if frame.has_pixels else None
 
     def picture(self, first: ContentFrame | None) -> Pixels | None:
-        """``first``: shown if nothing matched."""
+        """Return the pixels to show. ``first`` is shown if nothing matched."""
         if self._rgb is not None:
             return self._rgb
         return first.rgb if first is not None and first.has_pixels else None
 
 
 def _batches(frames: Iterable[ContentFrame]) -> Iterator[list[ContentFrame]]:
-    """A few at a time, fewer of large ones."""
     batch: list[ContentFrame] = []
     for frame in frames:
         batch.append(frame)

@@ -1,4 +1,4 @@
-"""The plain data that the steps of screening pass on: frames, matches, and the result."""
+"""The plain data that the steps of screening exchange: frames, matches, and the result."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from moderation.lists.verdicts import Verdict
 Pixels = NDArray[np.uint8]
 
 NO_PIXELS: Final = np.empty((0, 0, 3), np.uint8)
-"""Of a frame of which only a hash is known."""
+"""The pixels of a frame of which only a hash is known."""
 
 CASE_PICTURE_SIDE: Final = 1024
-"""Pixels of the picture that a case stores of content that is not stored itself."""
+"""Longest side in pixels of the picture that a case stores of content that is not stored itself."""
 
 FRAMES: Final = "frames"
 """Key of ``Screening.missing``: some frames could not be read."""
 
 COLOURS: Final = "colours"
-"""Key of ``Screening.missing``: viewers may show other colours than the ones compared."""
+"""Key of ``Screening.missing``: viewers may show other colours than those compared."""
 
 Place = tuple[int | None, int | None, str]
-"""A frame's number, time and rendering; (None, None, "") for a still or a whole file."""
+"""A frame's number, time and rendering; (None, None, "") for a still picture or a whole file."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ContentFrame:
-    """One picture of the content: height × width × 3, upright, and as imgsmlr reads it.
+    """One picture of the content: height × width × 3, upright. ``legacy_rgb``: as imgsmlr reads it.
 
     ``hashes``: PDQ in up to eight turns, 32 bytes each, its own first; none below ``LOW_QUALITY``.
-    ``vectors``: stored ones of ``copy``; computed when empty. ``frame``: number in an animation,
-    ``time_ms``: in a video. ``rendering``: which of the file's renderings it is, "" for the usual
-    one (``imaging.decoding.rendered_pictures``). ``in_parts``: crops of it are compared too.
+    ``vectors``: stored ones of ``copy``; computed if empty. ``frame``: number in an animation.
+    ``time_ms``: time in a video. ``rendering``: which of the file's renderings it is, "" for the
+    usual one (``imaging.decoding.rendered_pictures``). ``in_parts``: its crops are compared too.
     ``hashes_only``: no model compares its pixels.
     """
 
@@ -59,25 +59,24 @@ class ContentFrame:
 
     @property
     def place(self) -> Place:
-        """Where in the content it is."""
         return self.frame, self.time_ms, self.rendering
 
     @property
     def has_pixels(self) -> bool:
-        """Whether more than its hashes is known."""
+        """Whether the pixels are known, not only the hashes."""
         return self.rgb.size > 0
 
 
 @dataclass(frozen=True, slots=True)
 class ItemMatch:
-    """The content and a list's item, and their distance by one match type.
+    """The distance between the content and an item of a list, by one match type.
 
-    ``quality``: of the content's PDQ, ``item_quality``: of the item's. ``sure``: the evidence is
-    good enough to block: the same file, hashes of good quality, a copy verified by geometry.
-    ``whole``: the frame shows nothing that the item does not show. ``item_place``: id of the
-    item's fingerprint or hash. ``geometry``: where in the frame the item is. ``edit``: how the
-    item's picture was edited, in words, if it matches only before that edit. ``suspended``: by the
-    flood guard.
+    ``quality``: of the content's PDQ. ``item_quality``: of the item's PDQ. ``sure``: the evidence
+    is good enough to block: the same file, hashes of good quality, or a copy verified by geometry.
+    ``whole``: the frame shows nothing that the item does not show. ``doubted``: the item is
+    disputed or suspended. ``suspended``: the item was suspended, such as by the flood guard.
+    ``item_place``: id of the item's fingerprint or hash. ``geometry``: where in the frame the item
+    is. ``edit``: how the item's picture was edited, in words, if it matches only before that edit.
     """
 
     item_id: int
@@ -114,7 +113,7 @@ class ItemMatch:
         thresholds: Thresholds | None = None,
         **facts: Any,
     ) -> ItemMatch:
-        """With an item of an enabled list. ``thresholds``: instead of the list's own."""
+        """Match an item of an enabled list. ``thresholds`` replaces the list's own."""
         policy = policies[item.list_id]
         if frame is not None:
             facts |= {
@@ -138,22 +137,20 @@ class ItemMatch:
 
     @property
     def within(self) -> bool:
-        """Whether the threshold is met; otherwise it is a near miss."""
+        """Whether the distance meets the threshold. If not, the match is a near miss."""
         return self.thresholds.met_by(self.distance)
 
     @property
     def is_recorded(self) -> bool:
-        """Whether it is a match or a near miss."""
         return self.thresholds.recorded_at(self.distance)
 
     @property
     def place(self) -> Place:
-        """Of the content's frame."""
         return self.frame, self.time_ms, self.rendering
 
     @property
     def shown_by(self) -> Mapping[str, Any] | None:
-        """What a case stores of where it is seen: the geometry, and the rendering's name."""
+        """What a case stores about the position: the geometry and the name of the rendering."""
         if not self.rendering:
             return self.geometry
         return {**(self.geometry or {}), "rendering": self.rendering}
@@ -161,14 +158,15 @@ class ItemMatch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Screening:
-    """The result. ``matches``: those to be recorded, with their verdicts, the weightiest first.
+    """The result of screening.
 
-    ``methods_run``: match types by which all of it was compared with everything on the lists.
-    ``partly``: match types that compared only some frames → how many, in words. ``list_versions``:
-    of the enabled lists, by name. ``unhashable``: match types that found nothing to hash.
-    ``missing``: match types, ``FRAMES`` or ``COLOURS`` → why they could not be compared.
-    ``withheld``: until somebody has decided. ``pdq``: of the first frame. ``shown``: the frame of
-    the surest match, or the first one.
+    ``matches``: the matches to record, with verdicts, most important first. ``methods_run``: match
+    types that compared all content with everything on the lists. ``partly``: match types that
+    compared only some frames → how many, in words. ``list_versions``: list name → version, of the
+    enabled lists. ``unhashable``: match types that found nothing to hash. ``missing``: match types,
+    ``FRAMES`` or ``COLOURS`` → why they could not be compared. ``withheld``: until somebody has
+    decided. ``pdq``: of the first frame. ``shown``: the frame of the most confident match, or the
+    first frame.
     """
 
     verdict: Verdict
@@ -184,11 +182,11 @@ class Screening:
 
     @property
     def within(self) -> list[ItemMatch]:
-        """Matches that ask for review or block."""
+        """Matches with the verdict ``review`` or ``block``."""
         return [match for match in self.matches if match.verdict != Verdict.ALLOW]
 
     def jpeg(self) -> bytes:
-        """``shown``, made smaller: for a case about content that is not stored; may be empty."""
+        """Return ``shown`` as a small JPEG for a case about content that is not stored, or b""."""
         if self.shown is None:
             return b""
         return encode_jpeg(fitted(self.shown, CASE_PICTURE_SIDE), Quality.CASE_PICTURE)

@@ -1,7 +1,7 @@
-"""Items whose vectors are near to a frame's: by imgsmlr or clip.
+"""Find items whose vectors are near to a frame's, by imgsmlr or clip.
 
-There is no index over the vectors of items: each is compared, so that none is missed. ``usable``
-also speaks for ``copy``, which ``copies`` compares.
+There is no index over the vectors of items: each is compared, so none is missed. ``usable`` also
+covers ``copy``, which ``copies`` compares.
 """
 
 from __future__ import annotations
@@ -28,15 +28,17 @@ COLUMNS: Final = {"copy": "cnn", "imgsmlr": "pattern", "clip": "clip"}
 """Match type → the column that it compares."""
 
 ROUNDING: Final = 1e-6
-"""Distances are compared when they are rounded to six places."""
+"""Tolerance of a search, because distances are rounded to six places before they are compared."""
 
 Near = tuple[int, int, int | None, float]
 """Fingerprint, item, time in its video, distance."""
 
 
 def usable(policies: Policies) -> tuple[set[str], dict[str, str]]:
-    """Match types by which items of these lists can be compared; and those that cannot be used
-    here, or not for all items, → why, as a sentence."""
+    """Return the match types that can compare items of these lists, and the problems of others.
+
+    A problem is a sentence: why a match type cannot be used here, or not for all items.
+    """
     used, missing = set(), dict[str, str]()
     for match_type in VECTOR_TYPES:
         rows = BannedFingerprint.objects.filter(
@@ -59,7 +61,7 @@ def usable(policies: Policies) -> tuple[set[str], dict[str, str]]:
 
 
 def matches(match_type: str, frames: Sequence[ContentFrame], policies: Policies) -> list[ItemMatch]:
-    """Up to the lists' near-miss thresholds. ``match_type``: imgsmlr or clip.
+    """Return matches up to the lists' near-miss thresholds. ``match_type``: imgsmlr or clip.
 
     Raises ``Unavailable``.
     """
@@ -90,7 +92,7 @@ def matches(match_type: str, frames: Sequence[ContentFrame], policies: Policies)
 
 
 def _version(match_type: str) -> str:
-    """Of the model whose vectors are compared. Raises ``Unavailable``."""
+    """Return the version of the model whose vectors are compared. Raises ``Unavailable``."""
     if match_type == "clip":
         return versions.searched().version
     return descriptors.get(match_type).version
@@ -124,4 +126,4 @@ _NEAR: Final[Mapping[str, Callable[[str, Vector, Mapping[int, Thresholds]], list
     "imgsmlr": _by_imgsmlr,
     "clip": _by_clip,
 }
-"""Match type → the items near enough for some list, by a version's vector."""
+"""Match type → function that finds the items near enough for some list."""

@@ -1,4 +1,4 @@
-"""The rules that turn matches into verdicts, all of them. No database."""
+"""All rules that turn matches into verdicts. No database."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from moderation.lists.verdicts import ALLOWING, HASH_TYPES, PROVING, Action, Ver
 from moderation.screening.types import ItemMatch
 
 FRAMES_OF_VIDEO: Final = 3
-"""Different frames of a banned video that must be seen before a match can block: a single frame
-may well be harmless."""
+"""Different frames of a banned video that must match before it can block; one may be harmless."""
 
 RECORDED_EACH: Final = 3
-"""Matches recorded of an item and match type: a video may have one each second."""
+"""Matches recorded for each item and match type. A video may have one each second."""
 
 RECORDED: Final = 100
-"""Matches recorded of one content."""
+"""Matches recorded for one content."""
 
 
 def decide_verdicts(matches: Sequence[ItemMatch], policies: Policies) -> list[ItemMatch]:
-    """The matches with their verdicts, the weightiest first.
+    """Return the matches with their verdicts, most important first.
 
-    ``allow``: what an allow list lets through, near misses, and matches of lists in shadow.
+    The verdict is ``allow`` for near misses, for matches of lists in shadow, and if an allow list
+    has priority.
     """
     seen = _pictures_seen(matches)
     allowing = [match for match in matches if _allows(match, policies)]
@@ -34,7 +34,7 @@ def decide_verdicts(matches: Sequence[ItemMatch], policies: Policies) -> list[It
 
 
 def recorded(matches: Sequence[ItemMatch]) -> list[ItemMatch]:
-    """Those that are stored, of matches in the order of ``decide_verdicts``."""
+    """Return the matches to store. Expects them in the order of ``decide_verdicts``."""
     counts: dict[tuple[int, str], int] = {}
     found = []
     for match in matches:
@@ -46,26 +46,26 @@ def recorded(matches: Sequence[ItemMatch]) -> list[ItemMatch]:
 
 
 def withholds(matches: Sequence[ItemMatch]) -> bool:
-    """Whether the content is withheld until somebody has decided."""
+    """Return whether the content is withheld until somebody has decided."""
     return any(
         match.verdict == Verdict.BLOCK
-        # A suspended item would block by itself: what it used to withhold stays unpublished.
+        # Content that a suspended item used to block stays unpublished.
         or (match.verdict == Verdict.REVIEW and (match.list.hold_on_review or match.suspended))
         for match in matches
     )
 
 
 def confidence(match: ItemMatch) -> float:
-    """How sure a match is, 0 to 1, for the order of the review queue.
+    """Return the confidence of a match, 0 to 1, which orders the review queue.
 
-    1 for the same file; calibrated for copies; else 1 at distance 0 and 1/2 at the threshold,
-    falling further beyond it.
+    It is 1 for the same file and calibrated for copies. For other types it is 1 at distance 0, 1/2
+    at the threshold, and falls further beyond it.
     """
     if match.match_type in HASH_TYPES:
         return 1.0
     if match.match_type == "copy":
         return calibrated.of_distance(match.distance)
-    # A list whose threshold is 0 is as sure there as others are.
+    # Avoid a division by zero if the list's threshold is 0.
     far = max(match.thresholds.threshold, 1e-9)
     return max(0.0, 1.0 - match.distance / far / 2)
 
@@ -80,9 +80,10 @@ def _weight(match: ItemMatch) -> tuple[bool, bool, bool, float]:
 
 
 def _allows(match: ItemMatch, policies: Policies) -> bool:
-    """Whether it is an allow entry for this very file, which only a SHA-256 proves.
+    """Return whether the match is an allow entry for exactly this file. Only a SHA-256 proves that.
 
-    Files with the same MD5 or SHA-1 can be made at will, and alike is not the same.
+    Files with the same MD5 or SHA-1 can be made on purpose, and a similar file is not the same
+    file.
     """
     return (
         policies[match.list.pk].is_allow_list and match.match_type == ALLOWING and not match.doubted
@@ -116,14 +117,14 @@ def _may_block(match: ItemMatch, policy: Policy, seen: Mapping[int, int]) -> boo
 
 
 def _pictures_seen(matches: Sequence[ItemMatch]) -> dict[int, int]:
-    """Item → how many of its frames the content shows, in as many of its own."""
+    """Return item → how many of its frames are shown, in as many frames of the content."""
     ours: dict[int, set[object]] = {}
     theirs: dict[int, set[object]] = {}
     for match in matches:
         if match.within and match.match_type not in HASH_TYPES:
             # Two renderings of one picture are one picture.
             ours.setdefault(match.item_id, set()).add((match.frame, match.time_ms))
-            # By time if there is one: the same frame has both a vector and a hash.
+            # Use the time if there is one: the same frame has both a vector and a hash.
             time = match.item_time_ms
             place = (match.match_type, match.item_place) if time is None else time
             theirs.setdefault(match.item_id, set()).add(place)
@@ -131,5 +132,4 @@ def _pictures_seen(matches: Sequence[ItemMatch]) -> dict[int, int]:
 
 
 def verdict_of(matches: Sequence[ItemMatch]) -> Verdict:
-    """The strictest of them."""
     return strictest(match.verdict for match in matches)

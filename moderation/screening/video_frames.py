@@ -1,7 +1,7 @@
-"""The frames of a video: from its file, or from what is stored of it.
+"""The frames of a video, from its file or from stored data.
 
-Frames that stay on the screen are compared by everything that lists use, all others by their
-hashes alone. docs/adr/0019-what-is-hashed-of-a-video.md
+Frames that stay on the screen are compared by all match types of the lists, all other frames only
+by their hashes. See docs/adr/0019-what-is-hashed-of-a-video.md.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from videos.models import Frame, ScreenedHashes, Video
 from videos.screened import RECORD, SCREENED_PER_SECOND, DistinctPictures, ScreenedPicture
 
 LONG_SIDE: Final = 384
-"""Pixels of a video's frames, as they are indexed."""
+"""Longest side of a video's frames in pixels, as they are indexed."""
 
 STRETCH: Final = 20
 """Frames of a video whose borders are detected together."""
 
 KEPT_SIDE: Final = 192
-"""Pixels of frames that are kept in memory until they are compared."""
+"""Longest side in pixels of frames that stay in memory until they are compared."""
 
 T = TypeVar("T")
 
 
 def frames_of_file(file: BinaryIO) -> Iterator[ContentFrame]:
-    """Of a video that is not stored: all layers, one after another. Raises what decoding raises."""
+    """Yield the frames of a video that is not stored, layer after layer. Raises decoding errors."""
     phase = conf.phase()
     with decode(
         file,
@@ -96,7 +96,7 @@ def _small(rgb: Pixels) -> Pixels:
 
 
 def stored_frames(video: Video) -> Iterator[ContentFrame]:
-    """Of an indexed video: the stored hashes and frames, turned as its small copy shows them."""
+    """Yield the hashes and frames of an indexed video, turned as its small copy shows them."""
     for some in ScreenedHashes.objects.filter(item=video).order_by("pk").iterator(chunk_size=1):
         for one in np.frombuffer(bytes(some.packed), RECORD):
             yield ContentFrame(
@@ -123,7 +123,7 @@ def stored_frames(video: Video) -> Iterator[ContentFrame]:
 
 
 def _stored_frame(row: Frame, rgb: Pixels, box: Box | None) -> ContentFrame:
-    """A stored picture as it was hashed, and turned as the small copy shows it."""
+    """Return a stored frame with its stored hash and all hashes of the small copy's frame."""
     if row.view == TRIMMED_VIEW and box is not None:
         left, top, right, bottom = box
         rgb = rgb[top:bottom, left:right]
@@ -136,7 +136,7 @@ def _stored_frame(row: Frame, rgb: Pixels, box: Box | None) -> ContentFrame:
 
 
 def _at(file: IO[bytes], moments: Iterable[list[Frame]]) -> Iterator[tuple[list[Frame], Pixels]]:
-    """For each moment its rows, and what a small copy shows then. Reads it once, in order."""
+    """Yield for each moment its rows and the frame of the small copy. Reads it once, in order."""
     with av.open(file, "r", format="mov") as container:
         frames = container.decode(video=0)
         frame = next(frames, None)

@@ -97,7 +97,7 @@ class MethodForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Cells of the table have no labels.
+        # The cells of the table have no labels.
         for name, field in self.fields.items():
             field.widget.attrs["aria-label"] = f"{self.instance.match_type}: {field.label or name}"
 

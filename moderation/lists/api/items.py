@@ -435,9 +435,7 @@ class GiveOpinion(ItemCommand):
 
     @extend_schema(request=json(OpinionSerializer), responses=SAID)
     def post(self, request: Request, pk: int) -> Response:
-        """Set our opinion. Disputed items lead to review at most; false positives are not
-        matched.
-        """
+        """Set our opinion. Disputed items lead to review at most; false positives never match."""
         return self.run(request, pk)
 
 

@@ -254,7 +254,7 @@ def _cells(text: str, header: Header) -> list[str]:
     except csv.Error:
         return []
     more = header.width - len(cells)
-    # Spreadsheets add empty cells at the end of a row, and leave them out.
+    # Spreadsheets add empty cells at the end of a row, or leave them out.
     return cells + [""] * more if not any(cell.strip() for cell in cells[header.width :]) else []
 
 
@@ -285,7 +285,7 @@ def _rows(fields: Fields, place: str, default_kind: HashKind | None) -> Iterator
         media=media_of(get("media")),
         quality=parse_quality(get("quality")),
         source=clean(get("source")),
-        # A spreadsheet's or pandas' 17.0 is the entry 17.
+        # Spreadsheets and pandas write the id 17 as 17.0.
         source_id=clean_id(_WHOLE_NUMBER.sub(r"\1", get("source_id", ""))),
         owner=clean(get("owner")),
         category=clean(get("category")),

@@ -65,7 +65,7 @@ def rows_of_records(
 
 def _parsed(raw: bytes) -> Record:
     try:
-        # A long id is kept exactly, as text.
+        # Keep long ids exactly, as text.
         record = exact_json.loads(raw, _whole_number)
     except orjson.JSONDecodeError as error:
         raise BadValue(f"this is not JSON: {error.msg}") from error
@@ -149,13 +149,11 @@ class _Splitter:
         return self._buffer[start:end]
 
     def _next(self, token: re.Pattern[bytes]) -> re.Match[bytes] | None:
-        """Return the next token, None at the end. Reads on as needed. Positions are in
-        ``_buffer``.
-        """
+        """Return the next token, None at the end. Reads on as needed."""
         while (found := token.match(self._buffer, self._position)) is None:
             if self._keep is None and self._position:
                 self._source.next_record()
-            # Doubling keeps a long record from being matched again and again.
+            # Double the size, so that a long record is not matched again for each chunk.
             chunk = self._source.read(max(CHUNK_BYTES, len(self._buffer)))
             if not chunk:
                 return None

@@ -31,7 +31,7 @@ def decoded_head(head: bytes) -> tuple[str, bytes, str]:
 
     Bytes that are invalid in the encoding become �. A character that is cut at the end is dropped.
     """
-    # Without a mark, UTF-16 shows by the zero bytes of its first letters.
+    # Without a byte order mark, detect UTF-16 by the zero bytes in its first letters.
     for zeros, name in (((1, 3), "utf-16-le"), ((0, 2), "utf-16-be")):
         letters = [byte for at, byte in enumerate(head[:4]) if at not in zeros]
         if len(letters) == 2 and all(letters) and not any(head[at] for at in zeros):

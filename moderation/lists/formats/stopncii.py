@@ -44,7 +44,7 @@ def _rows(record: Record, place: str) -> Iterator[Row]:
     if not isinstance(kind, str) or not isinstance(value, str):
         raise BadValue("signalType or hashValue is missing")
     state = _state(record)
-    # A withdrawal counts even if the rest of the record makes no sense.
+    # A withdrawal counts even if the rest of the record is invalid.
     feedback = [] if state is State.TOMBSTONE else [*map(_feedback, _feedbacks(record))]
     entry = HashRow(
         place=place,

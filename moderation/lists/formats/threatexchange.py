@@ -48,7 +48,7 @@ def _rows(record: Record, place: str) -> Iterator[Row]:
     source_id = clean_id(record.get("id"))
     if not source_id:
         raise BadValue("the id is missing")
-    # A deletion counts even if the rest of the record makes no sense.
+    # A deletion counts even if the rest of the record is invalid.
     deleted = parse_flag(record.get("should_delete"))
     descriptors = [] if deleted else _descriptors(record)
     entry = HashRow(

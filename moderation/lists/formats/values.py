@@ -84,7 +84,7 @@ def parse_kind(name: str) -> tuple[HashKind, Media]:
             raise Unmatchable(name)
         if word in HEX_DIGITS:
             return HashKind(word), media
-        # Suffixes first: "photo" also begins PhotoDNA.
+        # Remove suffixes first: "photo" is also the beginning of PhotoDNA.
         around = _AFTER_KIND.search(word) or _BEFORE_KIND.search(word)
         if around is None:
             raise BadValue(f"“{clean(name, 40)}” is not a known kind of hash")
@@ -143,7 +143,7 @@ def parse_quality(text: object) -> int | None:
         quality = float(str(text).strip().removesuffix("%").replace(",", "."))
     except ValueError:
         quality = math.nan
-    # A fraction below 1 may be on a scale of 0 to 1; that is ambiguous.
+    # A fraction below 1 is ambiguous: it may be on a scale from 0 to 1.
     if not (quality in (0, 1) or 1 < quality <= 100):
         raise BadValue(f"the quality “{clean(text, 20)}” is not a number from 0 to 100")
     return round(quality)
