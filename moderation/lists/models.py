@@ -165,7 +165,7 @@ class BannedItemQuerySet(models.QuerySet["BannedItem"]):
 
 
 class BannedItem(models.Model):
-    """An entry of a list, with ``BannedHash`` rows for hashes, ``BannedFingerprint`` for vectors.
+    """One entry of a list. ``BannedHash`` has its hashes, ``BannedFingerprint`` its vectors.
 
     ``opinion`` is our own opinion, which no import changes. ``feedback`` is the opinion of the
     list's source.

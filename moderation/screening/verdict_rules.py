@@ -49,7 +49,7 @@ def withholds(matches: Sequence[ItemMatch]) -> bool:
     """Return whether the content is withheld until somebody has decided."""
     return any(
         match.verdict == Verdict.BLOCK
-        # Content that a suspended item used to block stays unpublished.
+        # What a suspended item would otherwise block is still withheld.
         or (match.verdict == Verdict.REVIEW and (match.list.hold_on_review or match.suspended))
         for match in matches
     )

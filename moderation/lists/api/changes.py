@@ -61,7 +61,7 @@ class ConfirmChange(generics.GenericAPIView):
         responses=answers({200: ListChangeSerializer, 409: ConflictSerializer}, 404, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Make the change. For an admin or a lead who did not ask for it, not for API keys."""
+        """Make the change. Only a person may do so: an admin, or a lead who did not ask for it."""
         return _answered(request, pk, list_changes.confirm)
 
 
