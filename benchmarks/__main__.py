@@ -25,8 +25,7 @@ ORIGINAL = {
     "add": "16 and 21 pictures/s",
     "search": "15/s (p50 62 ms) and 20/s (p50 204 ms)",
 }
-"""Figures of the original FastAPI server with its C extension, on 2 cores, at 1 and at 4
-clients."""
+"""The original FastAPI server with its C extension, on 2 cores, at 1 and at 4 clients."""
 
 
 def main() -> None:

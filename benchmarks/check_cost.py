@@ -42,8 +42,7 @@ PATIENCE: Final = 300.0
 
 @dataclass
 class Side:
-    """A running version. ``cpu`` and ``wall``: kind → milliseconds per check, one value per
-    round."""
+    """A running version. ``cpu`` and ``wall``: kind → milliseconds per check, for each round."""
 
     name: str
     root: Path

@@ -1,5 +1,4 @@
-"""Load from several clients. Each is a process with one open connection and sends one request at a
-time."""
+"""Load from several clients: processes with one open connection that send one request at a time."""
 
 from __future__ import annotations
 
@@ -19,8 +18,7 @@ Latencies = list[float]
 
 @dataclass(frozen=True)
 class Load:
-    """The requests: ``POST path`` once for each JSON body (bytes). An error answer is not
-    allowed."""
+    """The requests: ``POST path`` once per JSON body (bytes). An error answer is not allowed."""
 
     host: str
     port: int

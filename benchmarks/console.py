@@ -67,8 +67,7 @@ class Client:
     cookie: str
 
     def seconds(self, path: str) -> float:
-        """Return the time from the request to the last byte. Raise ``RuntimeError`` on an error
-        status."""
+        """Return the seconds to the last byte. Raise ``RuntimeError`` on an error status."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
         started = time.perf_counter()
         connection.request("GET", path, headers={"Cookie": self.cookie})
@@ -183,8 +182,7 @@ def _ms(seconds: Sequence[float], percentile: float) -> float:
 
 
 def next_cases(browser: Any, address: str, cookie: str, decisions: int) -> list[float]:
-    """Return the seconds from pressing the decision key until the next case's picture is
-    visible."""
+    """Return the seconds from the decision key until the next case's picture is visible."""
     name, _, value = cookie.partition("=")
     context = browser.new_context()
     context.add_cookies([{"name": name, "value": value, "url": address}])

@@ -120,8 +120,7 @@ def check_hashes(target: Target, count: int, clients: int) -> Measured:
 
 
 def add(target: Target, urls: Sequence[str]) -> Measured:
-    """Add every picture by its URL with one client. Each answer comes after the picture is
-    published."""
+    """Add every picture by its URL with one client. Answers come after publishing."""
     return speed.add(target, "v1", urls, clients=1)
 
 

@@ -55,7 +55,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Found:
-    """``right``: the methods that found the item within its thresholds; ``verdict``: of that item
+    """``right``: methods that found the item within its thresholds; ``verdict``: of that item
     only."""
 
     edit: str

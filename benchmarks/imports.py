@@ -106,7 +106,6 @@ def csv_lines(count: int, words: str) -> Iterator[str]:
 
 
 def stopncii_lines(count: int, words: str) -> Iterator[str]:
-    """Yield the lines of a list in StopNCII's format."""
     yield '{"hashRecords":[\n'
     for number in range(count):
         comma = "," if number else ""

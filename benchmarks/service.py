@@ -23,8 +23,6 @@ START_SECONDS = 600
 
 @dataclass(frozen=True)
 class Service:
-    """Its address, the process that started it, and its environment."""
-
     port: int
     pid: int
     environment: Mapping[str, str]
@@ -119,8 +117,7 @@ def _family(pid: int) -> list[int]:
 
 
 def _stat(process: int) -> list[str]:
-    """Return the fields of /proc/PID/stat from the third on, because the second may contain
-    spaces."""
+    """Return the fields of /proc/PID/stat from the third on; the second may contain spaces."""
     return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
 
 

@@ -56,7 +56,6 @@ def forget_images() -> None:
 
 
 def add(target: Target, api: str, urls: Sequence[str], clients: int) -> Measured:
-    """Add every picture by its URL. Each answer comes when the picture can be searched."""
     load = target.load(ADD[api], [{"url": url} for url in urls])
     forget_images()
     measured = run_load(target, load, clients)
@@ -94,8 +93,7 @@ def search(
 
 
 def bulk(places: Sequence[Path | str], workers: int | None = None) -> float:
-    """Return pictures per second of ``manage.py add_images`` from files or links, with process
-    start."""
+    """Return pictures per second of ``manage.py add_images`` from files or links."""
     from gallery.items.import_sources import Source
     from gallery.items.importing import import_images
 

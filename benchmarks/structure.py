@@ -35,8 +35,7 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def arrows(names: dict[str, Path]) -> set[tuple[str, str]]:
-    """Return pairs of modules in which the first imports the second. Empty packages do not
-    count."""
+    """Return pairs of modules: the first imports the second. Empty packages do not count."""
     full = {name for name, path in names.items() if path.stat().st_size}
     return {
         (name, other)

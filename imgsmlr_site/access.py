@@ -1,5 +1,4 @@
-"""Find out who makes a request and what they may do: keys, sessions, open networks, cross-site
-checks.
+"""Who makes a request and what they may do: keys, sessions, open networks, cross-site checks.
 
 ``AccessMiddleware`` sets ``request.access``. The apps use only that attribute and never import this
 module. The database is queried when ``request.access`` is first read.
@@ -35,8 +34,7 @@ ROLE_SCOPES = {
     Role.LEAD: ALL_SCOPES,
     Role.ADMIN: ALL_SCOPES,
 }
-"""The scopes of a session with this role, or of a key of such a user. The services check the role
-too."""
+"""The scopes of a session with this role, or of such a user's key. Services check the role too."""
 UNBOUND_SCOPES = ALL_SCOPES - {Scope.MODERATE.value}
 """The scopes that a key without a user may have. Decisions are personal, so they need a user."""
 
@@ -85,8 +83,7 @@ class Access:
 
     @property
     def superuser(self) -> bool:
-        """Whether a superuser is logged in. A superuser's key does not count: it has only its own
-        scopes."""
+        """Whether a superuser is logged in. A superuser's key does not count."""
         is_superuser = self.user is not None and self.user.is_superuser
         return self.via == "session" and is_superuser and self.role == Role.ADMIN
 
@@ -183,8 +180,7 @@ def key_access(text: str, client: str) -> Access:
 
 
 def session_access(user: AbstractUser, is_open: bool) -> Access:
-    """Return the access of a logged-in user: at least that of an anonymous client of an open
-    network."""
+    """Return the access of a logged-in user: at least that of an open network's client."""
     role = Role.of(user)
     scopes = ROLE_SCOPES[role] | OPEN_SCOPES if is_open else ROLE_SCOPES[role]
     return Access(f"user:{user.get_username()}", scopes, "session", f"user:{user.pk}", user, role)

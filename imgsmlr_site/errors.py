@@ -87,8 +87,7 @@ def user_problem(error: UserError) -> tuple[int, dict[str, Any], dict[str, str]]
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
-    """The exception hook of REST framework. Return None for unexpected errors; Django logs them
-    (500)."""
+    """The exception hook of REST framework. None for unexpected errors: Django logs a 500."""
     if isinstance(exc, UserError):
         status, body, headers = user_problem(exc)
         return Response(body, status=status, headers=headers)

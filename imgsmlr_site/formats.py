@@ -72,8 +72,7 @@ class JsonParser(BaseParser):
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
-        """Return the decoded value. Raise ``ParseError``, ``ValidationError`` or
-        ``RequestDataTooBig``."""
+        """Decode the body. Raise ``ParseError``, ``ValidationError`` or ``RequestDataTooBig``."""
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         # REST framework reads the stream itself and so bypasses Django's limit on bodies.
         body = stream.read(limit + 1)

@@ -32,7 +32,7 @@ FROM django_q_ormq WHERE key = %s
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The queue of one cluster: due tasks, running tasks, seconds that the oldest due task has
+    """The queue of one cluster: due tasks, running tasks, seconds the oldest due task has
     waited."""
 
     name: str

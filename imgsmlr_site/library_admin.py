@@ -57,8 +57,8 @@ class AccountAdmin(RecordsActor, UserAdmin, ModelAdmin):
     change_password_form = AdminPasswordChangeForm
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Only superusers grant permissions. Otherwise anyone who may change accounts could take
-        them all."""
+        """Only superusers grant permissions, or anyone who may change accounts could take them
+        all."""
         fields = super().get_readonly_fields(request, obj)
         if is_superuser(request):
             return fields

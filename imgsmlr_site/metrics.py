@@ -1,5 +1,4 @@
-"""``/metrics`` in Prometheus' text format. Requests are counted live; the database is read per
-scrape.
+"""``/metrics`` in Prometheus' text format. Requests are counted live, the database per scrape.
 
 If ``PROMETHEUS_MULTIPROC_DIR`` is set, the counts of all web processes are summed.
 """

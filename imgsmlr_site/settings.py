@@ -79,21 +79,18 @@ QUALITY_SHARE = env_float("QUALITY_SHARE", 0.05, minimum=0, maximum=1)
 PUBLISHING_GATES = ["moderation.pipeline.gates.may_publish"]
 """Dotted paths of functions that may withhold an item; see ``gallery.items.publishing``."""
 RETENTION_GUARDS = ["moderation.cases.retention.withheld"]
-"""Dotted paths of functions that forbid items to be released or deleted; see
-``gallery.items.retention``."""
+"""Dotted paths of functions that forbid releasing or deleting items
+(``gallery.items.retention``)."""
 RETENTION_OVERRIDE = "moderation.cases.retention.check_override"
 """Dotted path of the function that says who may do it anyway, with a reason."""
 LIST_GUARDS = ["moderation.cases.retention.cases_needing_lists"]
 """Dotted paths of functions that say what still needs the lists to be deleted."""
 MEDIA_GUARD = "moderation.cases.media_access.GUARD"
-"""Dotted path of the object that decides who sees which media and counts views;
-``media_access``."""
+"""Dotted path of the object that decides who sees which media (``media_access``)."""
 FLOOD_LIMIT = env_int("FLOOD_LIMIT", 100, minimum=1)
-"""Uploads per hour above which a match with an item of a list only leads to review; lists may
-override it."""
+"""Uploads per hour above which an item's matches only lead to review; lists may override it."""
 NEAR_CHECKS = env_int("NEAR_CHECKS", 50, minimum=1)
-"""Contents similar to one item that a client may check per day before its answers become
-coarser."""
+"""Contents near one item that a client may check per day before its answers become coarser."""
 SCREEN_QUERIES = env_bool("SCREEN_QUERIES", False)
 QUERY_GATES = ["moderation.pipeline.gates.refuse_banned_query"] if SCREEN_QUERIES else []
 """Dotted paths of functions that may refuse a query picture (``items.publishing``)."""

@@ -110,8 +110,7 @@ class Guardian(Process):
 
 
 class CalmPrinter(Printer):
-    """Ignores closed output while the commands still stop, as in ``make run | tee log`` with
-    Ctrl-C."""
+    """Ignores closed output while commands still stop: ``make run | tee log`` with Ctrl-C."""
 
     def write(self, message: Message) -> None:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""The admin pages of moderation, registered by importing them."""
+"""Imports the admin pages of moderation, which registers them."""
 
 from moderation.audit.admin import AuditEventAdmin
 from moderation.cases.admin import CaseMatchAdmin, DecisionBatchAdmin, ReviewCaseAdmin

@@ -8,11 +8,11 @@ from django.db.models.signals import post_migrate
 from gallery.shared.schedules import Scheduled, make_schedules
 
 CHANGES_ITEMS = ("lead", "admin")
-"""The roles that may quarantine and release by hand; a moderator does so by deciding cases."""
+"""Roles that may quarantine and release items directly. A moderator does it by deciding cases."""
 
 
 class ModerationConfig(AppConfig):
-    """Creates the groups that are roles, and the schedules of periodic tasks."""
+    """Creates the groups of the roles and the schedules of periodic tasks."""
 
     name = "moderation"
     default_auto_field = "django.db.models.BigAutoField"
@@ -35,7 +35,7 @@ class ModerationConfig(AppConfig):
     )
 
     def ready(self) -> None:
-        """Nothing heavy is imported here: web and workers fork after it."""
+        """Import nothing large here, because web and workers fork after it."""
         from moderation import receivers  # noqa: F401
 
         post_migrate.connect(make_groups, sender=self)
@@ -43,10 +43,10 @@ class ModerationConfig(AppConfig):
 
 
 def make_groups(**kwargs: Any) -> None:
-    """Creates missing groups of roles after each migrate.
+    """Create missing groups of roles after each migrate.
 
-    A new group gets the permissions that its role needs for images and videos; changes that an
-    administrator makes later are kept.
+    A new group gets the permissions that its role needs for images and videos. Later changes by an
+    administrator are kept.
     """
     from django.contrib.auth.models import Group, Permission
 

@@ -1,4 +1,4 @@
-"""Where the console's pages are, below the admin."""
+"""URLs of the console's pages, below the admin."""
 
 from __future__ import annotations
 

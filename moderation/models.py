@@ -1,4 +1,4 @@
-"""The models of moderation, where Django looks for them."""
+"""Imports the models of moderation, because Django looks for them here."""
 
 from moderation.audit.models import AuditEvent
 from moderation.cases.models import (

@@ -1,4 +1,4 @@
-"""Receivers of signals: changes of images and videos, and of people's roles."""
+"""Receivers of signals about images, videos, and users' roles."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def record_change(
     batch: int | None,
     **_: Any,
 ) -> None:
-    """Records each command of the lower apps, unless it is part of one that records itself."""
+    """Record each command of the lower apps, unless it is part of a command that records itself."""
     if trail.within_a_command():
         return
     one = len(rows) == 1
@@ -54,20 +54,20 @@ def record_change(
 
 @receiver(overriding)
 def keep_case_evidence(sender: type[Item], rows: Sequence[Item], act: Act, **_: Any) -> None:
-    """Withheld items are released or deleted by an override: their cases keep the evidence."""
+    """Keep the evidence of cases whose withheld items are released or deleted by an override."""
     retention.keep_before_override(sender, rows, act)
 
 
 @receiver(changed)
 def enqueue_webhooks(sender: type[Model], verb: str, rows: Sequence[Model], **_: Any) -> None:
-    """Webhook messages about images and videos that became ready or failed."""
+    """Enqueue webhook messages about images and videos that became ready or failed."""
     if issubclass(sender, Item) and verb in WEBHOOK_VERBS:
         outbox.enqueue_item_events(cast(Sequence[Image | Video], rows))
 
 
 @receiver(pictures_found)
 def screen_found_pictures(ids: Sequence[int], **_: Any) -> None:
-    """Screens pictures of an image that older code did not find."""
+    """Screen pictures of an image that older code did not find."""
     rescans.screen_images(ids)
 
 
@@ -75,7 +75,7 @@ def screen_found_pictures(ids: Sequence[int], **_: Any) -> None:
 def grant_admin_login(
     action: str, instance: Any, reverse: bool, pk_set: Collection[int] | None, **_: Any
 ) -> None:
-    """A user who is given a role may log in to the admin."""
+    """Allow a user who gets a role to log in to the admin."""
     if action != "post_add" or not pk_set:
         return
     if reverse:
@@ -94,7 +94,7 @@ def grant_admin_login(
 def record_role_changes(
     action: str, instance: Any, reverse: bool, pk_set: Collection[int] | None, **_: Any
 ) -> None:
-    """Records each role given or taken, from the user's side or the group's."""
+    """Record each role given or taken, from the user's side or the group's."""
     if action == "pre_clear":
         related = instance.user_set if reverse else instance.groups
         pk_set = set(related.values_list("pk", flat=True))
@@ -110,7 +110,7 @@ def record_role_changes(
 @receiver(pre_delete, sender=User)
 @receiver(pre_delete, sender=Group)
 def record_role_losses(instance: User | Group, **_: Any) -> None:
-    """Records the roles lost with a deleted user or group."""
+    """Record the roles lost with a deleted user or group."""
     if isinstance(instance, User):
         groups = list(instance.groups.values_list("pk", flat=True))
         roles.record_roles([instance.pk], roles.roles_of(groups), given=False)

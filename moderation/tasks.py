@@ -1,4 +1,4 @@
-"""What the workers run: each task takes ids and makes one call of a service."""
+"""Tasks for the workers. Each takes ids and makes one call of a service."""
 
 from __future__ import annotations
 
@@ -16,65 +16,65 @@ from moderation.webhooks import delivery
 
 
 def run_import(import_id: int) -> str:
-    """Lists cluster: an import that was started or confirmed."""
+    """Lists cluster: run an import that was started or confirmed."""
     return start.run_in_background(import_id)
 
 
 def pick_up_imports() -> int:
-    """Every few minutes: abandoned imports."""
+    """Every few minutes: resume abandoned imports."""
     return start.pick_up()
 
 
 def send_webhooks() -> int:
-    """Every minute and on news: messages that are due."""
+    """Every minute and after new messages: send the messages that are due."""
     return delivery.send_due()
 
 
 def clean_up_webhooks() -> int:
-    """Daily: old settled messages."""
+    """Daily: delete old messages that were delivered or given up."""
     return delivery.clean_up()
 
 
 def scan(scan_id: int) -> bool:
-    """Lists cluster: a rescan of what is stored."""
+    """Lists cluster: rescan what is stored."""
     return rescan.run(scan_id)
 
 
 def sweep() -> int:
-    """Lists cluster, every minute: rescans whose worker ended."""
+    """Lists cluster, every minute: resume rescans whose worker ended."""
     return rescan.run_left_over()
 
 
 def refresh_hash_index() -> int:
-    """Light cluster, when due and every ten minutes: this machine's index of hashes."""
+    """Light cluster, when due and every ten minutes: refresh this machine's hash index."""
     return banned_hashes.refresh()
 
 
 def suspend_flooding(item_id: int) -> bool:
-    """Light cluster: an item that matches too much."""
+    """Light cluster: suspend an item that matches too much."""
     return flood.suspend_flooding(item_id) is not None
 
 
 def forget_originals() -> int:
-    """Light cluster, daily: originals that are not to be stored and no case needs."""
+    """Light cluster, daily: delete originals that are not to be stored and that no case needs."""
     return originals.forget_originals()
 
 
 def forget_answers() -> int:
-    """Light cluster, daily: answers to checks and near checks older than a day."""
+    """Light cluster, daily: delete answers to checks and near checks older than a day."""
     return check.forget_answers() + near_checks.forget()
 
 
 def screen_again(sha256: list[str]) -> int:
-    """Lists cluster: files that an allow list let through until now."""
+    """Lists cluster: screen files again that an allow list no longer covers."""
     return rescan.screen_allowed(sha256)
 
 
 def screen_images(ids: list[int]) -> int:
-    """Lists cluster: images of which more pictures are known than when they were screened."""
+    """Lists cluster: screen images of which more pictures are known than at the last screening."""
     return sum(rescan.screen_again(Image, pk) is not None for pk in ids)
 
 
 def retire_expired() -> int:
-    """Lists cluster, every few minutes: entries of allow lists whose time is over."""
+    """Lists cluster, every few minutes: remove expired entries of allow lists."""
     return item_changing.retire_expired()

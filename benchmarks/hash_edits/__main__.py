@@ -28,8 +28,7 @@ QUICK: Final = 10
 """``--quick`` divides the numbers of pictures by this."""
 LIST, TIMED = 1_000_000, 40
 HALVES: Final = (2,)
-"""Strangers are also cut into this many parts per side; photographs, of which there are few, into
-all ``PARTS``."""
+"""Strangers are also cut into this many parts per side; the few photographs into all ``PARTS``."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -80,16 +80,14 @@ def hash_of(rgb: Pixels) -> bytes | None:
 
 
 def as_it_is(rgb: Pixels) -> list[bytes]:
-    """Return the hashes of the unedited picture in eight orientations; empty if quality is too
-    low."""
+    """Return the hashes of the picture in eight orientations; empty if its quality is too low."""
     found = pdq.dihedral_hashes(rgb)
     return list(found[0]) if found is not None and found[1] >= LOW_QUALITY else []
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """An edited copy and how it is found. ``lost``: the evidence finds it, but the search does
-    not."""
+    """An edited copy and how it is found. ``lost``: found by the evidence but not by the search."""
 
     edit: str
     photograph: bool

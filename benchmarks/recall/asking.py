@@ -1,5 +1,4 @@
-"""Ask every question with every method. Each answer is stored, so that a stopped run can
-continue."""
+"""Ask every question with every method. Answers are stored, so a stopped run can continue."""
 
 from __future__ import annotations
 
@@ -55,8 +54,7 @@ Answers = Mapping[tuple[str, str], Answer]
 def copies(
     originals: Sequence[Source], rows: Iterable[str], outsiders: Sequence[Source]
 ) -> list[Question]:
-    """Return each original after each edit. ``outsiders``, which are in no gallery, surround
-    them."""
+    """Return each original after each edit. ``outsiders`` surround them; no gallery has them."""
     return [
         Question(row, source, _others(row, source, outsiders))
         for row in rows

@@ -71,8 +71,7 @@ def pixels(source: Source) -> Pixels:
 
 
 def sources(workers: int) -> list[Source]:
-    """Return all usable pictures, ordered by key, each file once. The first call takes 5
-    minutes."""
+    """Return all usable pictures by key, each file once. The first call takes 5 minutes."""
     manifest = directory() / "pictures.json"
     if not manifest.exists():
         (directory() / "pictures").mkdir(exist_ok=True)

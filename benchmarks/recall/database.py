@@ -100,7 +100,6 @@ def fill(sources: Sequence[Source], workers: int) -> None:
 
 
 def pad(count: int, workers: int) -> None:
-    """Add generated pictures until the gallery has ``count`` images."""
     from gallery.items.import_sources import Source as Picture
     from gallery.items.models import Image
 

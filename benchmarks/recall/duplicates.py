@@ -80,8 +80,7 @@ def judgements(path: Path | None = None) -> dict[tuple[str, str], str]:
 
 
 def proposals(sources: Sequence[Source], workers: int) -> list[Pair]:
-    """Return pairs in which the second picture shows what the first shows. It takes about 10
-    minutes."""
+    """Return pairs whose second picture shows what the first shows. It takes about 10 minutes."""
     with ProcessPoolExecutor(workers) as pool:
         described = list(pool.map(_described, sources, chunksize=32))
     pairs = list(_by_pdq([hashes for hashes, _, _, _ in described]))
@@ -174,8 +173,7 @@ def _greedy(
 
 
 def draw(pairs: Sequence[Pair], directory: Path) -> None:
-    """Draw contact sheets; each cell has the kept picture on the left, the removed one on the
-    right."""
+    """Draw contact sheets of cells with the kept picture (left) and the removed one (right)."""
     directory.mkdir(exist_ok=True)
     per_sheet = SHEET_ROWS * SHEET_COLUMNS
     for first in range(0, len(pairs), per_sheet):

@@ -49,8 +49,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Bin:
-    """First answers in one tenth of confidence: their number, claimed confidence, and true
-    share."""
+    """First answers in one tenth of confidence: number, claimed confidence, true share."""
 
     count: int
     confidence: float
@@ -134,8 +133,7 @@ def reliability(claims: Sequence[tuple[float, bool]]) -> tuple[float, list[Bin]]
 def claims(
     answers: Answers, originals: Sequence[Source], rows: Sequence[str], negatives: Sequence[Source]
 ) -> list[tuple[float, bool]]:
-    """Return the first answers of all test questions for ``reliability``. A question without an
-    answer is left out."""
+    """Return the first answers of all test questions (those with an answer) for ``reliability``."""
     asked = [(row, digits(source), digits(source)) for row in rows for source in originals]
     asked += [(AS_IT_IS, digits(source), "") for source in negatives]
     found = []

@@ -129,8 +129,7 @@ _last: tuple[bytes, Any] = (b"", None)
 
 
 def _described(data: bytes) -> Any:
-    """Describe the query as ``auto`` does. Cached, because several methods ask for the same
-    query."""
+    """Describe the query as ``auto`` does. Cached, because several methods use the same query."""
     from gallery.search import copy_search
     from gallery.search.image_search import load_picture
 

@@ -42,8 +42,7 @@ class Peer:
         self._hashing, self._keys, self._hashes = hashing, keys, hashes
 
     def nearest(self, data: bytes, limit: int) -> list[tuple[str, float]]:
-        """Return keys and Hamming distances of the nearest, by distance, then in the given
-        order."""
+        """Return keys and Hamming distances of the nearest, by distance, then in given order."""
         differing = np.bitwise_count(self._hashes ^ self._hashing(data))
         distances = differing.sum(axis=1, dtype=np.int64)
         best = np.argsort(distances, kind="stable")[:limit]

@@ -17,8 +17,7 @@ DESKTOP = (1280, 800)
 
 
 def phone(rgb: Pixels, random: Random) -> Pixels:
-    """Draw a post in a feed: status bar, header, author, the picture at full width, buttons,
-    text."""
+    """Draw a post in a feed: status bar, header, author, picture at full width, buttons, text."""
     dark = random.random() < 0.4
     ground, ink = ((18, 18, 20), (235, 235, 235)) if dark else (WHITE, (25, 25, 25))
     width, height = PHONE

@@ -38,8 +38,7 @@ class Row:
 
 
 def edited(name: str, key: str, rgb: Pixels, others: Sequence[Pixels] = ()) -> bytes:
-    """Return the picture with that key after the row's edit, as a JPEG. ``others``:
-    ``ROWS[name].others`` pictures."""
+    """Return the picture after the row's edit, as a JPEG. It needs ``ROWS[name].others`` others."""
     row = ROWS[name]
     return encoded(row.edit(rgb, random_of(name, key), others), row.quality)
 
@@ -113,8 +112,7 @@ def _trimmed(rgb: Pixels, random: Random, others: Sequence[Pixels]) -> Pixels:
 
 
 def _rotated(rgb: Pixels, random: Random, others: Sequence[Pixels], degrees: float) -> Pixels:
-    """Rotate about the centre in either direction at the same size; corners are lost and filled
-    with one colour."""
+    """Rotate about the centre at the same size, either way. One colour fills the corners."""
     height, width = rgb.shape[:2]
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), _either(random, degrees, -degrees), 1)
     ground = _either(random, BLACK, WHITE)
@@ -135,8 +133,8 @@ def _bordered(rgb: Pixels, random: Random, others: Sequence[Pixels], share: floa
 
 
 def _letterboxed(rgb: Pixels, random: Random, others: Sequence[Pixels]) -> Pixels:
-    """Add black bars, each a quarter of the picture: above and below, or left and right of a tall
-    picture."""
+    """Add black bars, each a quarter of the picture, at top and bottom or (tall pictures) the
+    sides."""
     height, width = rgb.shape[:2]
     if width >= height:
         return _padded(rgb, height // 4, 0, BLACK)

@@ -144,8 +144,7 @@ def _file(gallery: str) -> Path:
 
 
 def read(path: Path) -> dict[str, Answer]:
-    """Read the answers of a file. Drop a last line that is incomplete because the run was
-    stopped."""
+    """Read the answers of a file. Drop a last line that a stopped run left incomplete."""
     if not path.exists():
         return {}
     lines = path.read_bytes().splitlines(keepends=True)

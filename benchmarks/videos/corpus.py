@@ -135,7 +135,6 @@ def build(sizes: Sizes, workers: int) -> Corpus:
 
 
 def clips() -> list[Clip]:
-    """Return the packages' videos, ordered by key, each file once."""
     manifest = directory() / "clips.json"
     if not manifest.exists():
         found: dict[str, Clip] = {}

@@ -89,8 +89,7 @@ def latency(files: Sequence[bytes]) -> tuple[float, float]:
 
 
 def index(film: Path) -> tuple[float, float]:
-    """Import a film with the product's code and delete it. Return its length and the time, in
-    seconds."""
+    """Import a film with the product's code and delete it. Return its length and the seconds."""
     from gallery.items.changing import delete_items
     from gallery.items.import_sources import Source
     from videos.items.importing import import_videos
@@ -121,7 +120,6 @@ def others() -> float:
 
 
 def _processors() -> tuple[int, int]:
-    """Return the ticks of all processors so far, and their idle ticks."""
     ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
     return sum(ticks), ticks[3] + ticks[4]
 

@@ -156,8 +156,7 @@ def _shot(
 
 
 def pan(rgb: Pixels, size: tuple[int, int], begin: Box, end: Box, count: int) -> Iterator[Pixels]:
-    """Yield the frames of a camera pan over a picture, slow at both ends; ``size``: width,
-    height."""
+    """Yield the frames of a pan over a picture, slow at both ends; ``size``: width, height."""
     height, width = rgb.shape[:2]
     fit = min(width / size[0], height / size[1])
     for number in range(count):

@@ -55,8 +55,7 @@ def letterboxer(random: Random) -> Edit:
 
 
 def player(random: Random) -> Edit:
-    """Return an edit that draws a page with a heading, the picture with a subtitle, and controls
-    below or on it."""
+    """Return an edit that draws a page with heading, picture with subtitle, and player controls."""
     dark, over = random.random() < 0.6, random.random() < 0.5
     played, heading, subtitle = random.random(), words(random, 4), words(random, 5)
     ground, ink = ((24, 24, 26), (225, 225, 225)) if dark else ((246, 246, 246), (40, 40, 40))

@@ -47,8 +47,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Montage:
-    """``recall``: share of segments found at the right place; ``precision``: share of results that
-    are segments."""
+    """``recall``: share of segments found in place; ``precision``: share of results that are
+    segments."""
 
     count: int
     recall: float
@@ -104,8 +104,7 @@ def began(question: Question, found: Found) -> float:
 
 
 def is_right(question: Question, found: Found, tracks: Tracks) -> bool:
-    """Whether the result is the question's video, or another one that shows the same at that
-    time."""
+    """Whether the result is the question's video, or another that shows the same at that time."""
     excerpt = question.excerpts[0]
     if found.film == excerpt.key:
         return True

@@ -46,8 +46,8 @@ def _upright(frame: VideoFrame) -> Pixels:
 
 
 def shown(path: Path, times: Sequence[float]) -> Iterator[Pixels]:
-    """Yield the visible frame at each of these ascending times; before the first frame, the first
-    one."""
+    """Yield the visible frame at each of these ascending times (the first frame before it
+    begins)."""
     given = 0
     last: Pixels | None = None
     # A frame may last long, so begin early enough to get the frame visible at the first time.
@@ -67,8 +67,7 @@ def shown(path: Path, times: Sequence[float]) -> Iterator[Pixels]:
 def encode(
     frames: Iterable[Pixels], rate: float, file: IO[bytes], options: Mapping[str, str]
 ) -> None:
-    """Write an H.264 MP4 at ``rate`` frames per second. ``options`` of the encoder: crf, preset,
-    …"""
+    """Write an H.264 MP4. ``rate``: frames per second; ``options``: crf, preset, …"""
     with av.open(file, "w", format="mp4") as container:
         stream = None
         for number, rgb in enumerate(frames):

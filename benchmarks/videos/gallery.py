@@ -82,8 +82,7 @@ def _index_left_over() -> None:
 
 
 def cost() -> Cost:
-    """Return the storage of the real videos. Call it before the padding, which enlarges the
-    indexes."""
+    """Return the storage of the real videos. Call it before ``pad``, which enlarges indexes."""
     from django.core.files.storage import default_storage
     from django.db import connection
 

@@ -76,8 +76,8 @@ def shares(query: Words, stored: Mapping[str, Words]) -> list[tuple[str, float]]
 
 
 def ask(questions: Sequence[Question], corpus: Corpus, gallery: str) -> dict[str, str]:
-    """Map each question's name to the key of the film that vPDQ finds ("" for none). Stored for the
-    next run."""
+    """Map each question's name to the key of the film that vPDQ finds, or "". Results are
+    stored."""
     path = directory() / "answers" / f"{NAME}-{gallery}.jsonl"
     known: dict[str, str] = {}
     if path.exists():

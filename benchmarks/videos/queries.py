@@ -71,8 +71,8 @@ ATTEMPTS = 40
 
 @dataclass(frozen=True)
 class Excerpt:
-    """``seconds`` of a film or clip from ``start`` at its own speed, 0 for a still; for a picture,
-    a moment of its pan."""
+    """``seconds`` (0: a still) of a film or clip from ``start``; for a picture, a moment of its
+    pan."""
 
     key: str
     start: float = 0.0
@@ -123,8 +123,7 @@ def run_questions(corpus: Corpus, counts: Counts, part: Part = "test") -> list[Q
 
 
 def of_films(films: Sequence[Film], row: str, count: int) -> list[Question]:
-    """Return questions about each film in turn, at moments with content; skip films that are too
-    short."""
+    """Ask about each film in turn, at moments with content. Skip films that are too short."""
     kind = EVERY_CLIP.get(row, ClipRow((0, 0)))
     random = random_of("questions", row)
     turns = [films[i] for i in random.permutation(len(films))]
@@ -157,8 +156,7 @@ def _moment(film: Film, kind: ClipRow, speed: float, random: Random) -> Excerpt 
 
 
 def unrelated(corpus: Corpus, counts: Counts, part: Part) -> list[Question]:
-    """Return questions of outsiders: pictures of all packages in turn, clips, and films of
-    pictures."""
+    """Ask about outsiders: pictures of all packages in turn, clips, and films of pictures."""
     chosen = [source for key, source in corpus.pictures.items() if part_of(key) == part]
     names = sorted({source.package for source in chosen})
     lanes = [[s for s in chosen if s.package == name] for name in names]
@@ -180,8 +178,7 @@ def unrelated(corpus: Corpus, counts: Counts, part: Part) -> list[Question]:
 
 
 def flagged(films: Sequence[Film], count: int) -> list[Question]:
-    """Return questions that show too little: black and title moments of films, plain colours;
-    stills and clips."""
+    """Ask about what shows too little: black and title moments of films, plain colours."""
     found = []
     for row in (BLACK, TITLE):
         places = [

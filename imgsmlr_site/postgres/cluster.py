@@ -31,8 +31,7 @@ from imgsmlr_site.postgres.programs import (
 )
 
 OWNER_FILE = "data_dir"
-"""A file beside a cluster below ``STATE_ROOT``. It holds the path of the ``DATA_DIR`` it belongs
-to."""
+"""A file beside a cluster below ``STATE_ROOT``: the path of the ``DATA_DIR`` that it belongs to."""
 ROLE = "imgsmlr"
 PORT = 5432
 """Part of the socket's file name; no TCP port is opened."""

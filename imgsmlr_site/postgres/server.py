@@ -91,8 +91,7 @@ def socket_directory(data_dir: Path) -> Path:
 
 
 def connection_settings(data_dir: Path) -> dict[str, Any]:
-    """Return Django's settings for the server of ``data_dir``, without starting or changing
-    anything."""
+    """Return Django's settings for the server of ``data_dir``, without starting it."""
     return {
         "NAME": DATABASE,
         "USER": ROLE,
@@ -155,8 +154,7 @@ class EmbeddedPostgres:
             raise
 
     def stop(self) -> None:
-        """Disconnect the clients, write everything to disk, and end. Does nothing if it is not
-        running."""
+        """Disconnect the clients, write everything to disk, and end. Harmless if not running."""
         if self.process is not None:
             if self.process.poll() is None:
                 self.process.send_signal(signal.SIGINT)
@@ -217,8 +215,7 @@ class EmbeddedPostgres:
         self._create_database()
 
     def _prepare_cluster(self, account: pwd.struct_passwd) -> Path:
-        """Make sure that there is a usable cluster of this DATA_DIR. Return the programs'
-        directory."""
+        """Make sure that this DATA_DIR has a usable cluster. Return the programs' directory."""
         cluster = cluster_of(self.data_dir)
         if cluster.exists():
             claim_cluster(self.data_dir, cluster, account, self.say)

@@ -16,7 +16,8 @@ from moderation.access.permissions import Deferred, actor_of, can
 
 
 class RoleModelAdmin(ModelAdmin):
-    """What may be done here, as actions of ``permissions.LEAST``; None: nobody may."""
+    """Admin pages with permissions by role. ``*_action``: the action of ``permissions.LEAST`` that
+    is needed; None: nobody may."""
 
     view_action: ClassVar[str] = "view lists"
     add_action: ClassVar[str | None] = None
@@ -49,8 +50,8 @@ class RoleModelAdmin(ModelAdmin):
         return self.may(request, self.delete_action)
 
     def exact_search(self, term: str, number: int | None) -> Q | None:
-        """The rows that a term names exactly, so that no search reads a whole table; ``number``:
-        the term as a number. None: search as Django does."""
+        """Return the rows that a term names exactly, so that no search reads a whole table.
+        ``number`` is the term as a number. None means: search as Django does."""
         return None
 
     def get_search_results(
@@ -66,13 +67,13 @@ class RoleModelAdmin(ModelAdmin):
         return queryset.filter(named), False
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Without Django's bulk deletion, which bypasses the services."""
+        """Remove Django's bulk deletion, which bypasses the services."""
         actions: dict[str, Any] = super().get_actions(request)
         actions.pop("delete_selected", None)
         return actions
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Shows the refusal of a service as a message on the same page."""
+        """Show the error of a service as a message on the same page."""
         try:
             response: HttpResponse = super().changeform_view(request, *args, **kwargs)
         except UserError as error:
@@ -88,7 +89,7 @@ class RoleModelAdmin(ModelAdmin):
 
 
 def _refused(request: HttpRequest, error: UserError) -> HttpResponse:
-    """To the same page. Its transaction was rolled back, so a deferred request is stored anew."""
+    """Redirect to the same page. The transaction was rolled back, so store the request again."""
     if isinstance(error, Deferred):
         error.store()
     messages.error(request, error.message)

@@ -1,4 +1,4 @@
-"""What the views of v1 share: the caller and common fields."""
+"""Shared by the views of v1: the caller and common fields."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCOPE = "lists"
 
 
 def caller(request: Request) -> Actor:
-    """The caller, whose role the services check."""
+    """Return the caller, whose role the services check."""
     return Actor.caller(access_of(request))
 
 
@@ -24,12 +24,9 @@ BIGGEST_ID = 2**63 - 1
 
 
 class CommandView(generics.GenericAPIView):
-    """A view whose POST takes ``serializer_class``."""
-
     scope: ClassVar[str] = SCOPE
 
     def given(self, *, partial: bool = False) -> dict[str, Any]:
-        """The validated body of the request."""
         body = self.get_serializer(data=self.request.data, partial=partial)
         body.is_valid(raise_exception=True)
         return dict(body.validated_data)

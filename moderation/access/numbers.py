@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def whole_number(text: str, digits: int = 18) -> int | None:
-    """The number that a text of at most so many ASCII digits is; None for any other text.
+    """Return the number if the text is at most ``digits`` ASCII digits, otherwise None.
 
     Ids of rows have at most 18 digits.
     """

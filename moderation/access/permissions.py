@@ -1,8 +1,8 @@
-"""Who may do what in moderation: roles, and for each action a pair of questions.
+"""Who may do what in moderation: roles, and the least role for each action.
 
-``check`` raises ``NotAllowed``, ``can`` answers; services ask the first, pages the second. A role
-holds everything of those below it. Roles are Django groups of the same names, which a migration
-makes; a superuser is an admin.
+Services call ``check``, which raises ``NotAllowed``; pages call ``can``, which returns a bool. A
+role includes all lower roles. Roles are Django groups of the same names, which a migration creates.
+A superuser is an admin.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gallery.shared.errors import Conflict, UserError
 
 
 class Role(IntEnum):
-    """Ascending. The names in lower case are those of the groups."""
+    """In ascending order. The groups have these names in lower case."""
 
     NOBODY = 0
     VIEWER = 1
@@ -29,9 +29,9 @@ class Role(IntEnum):
 
     @classmethod
     def of(cls, user: AbstractUser | AnonymousUser) -> Role:
-        """The highest role of a user's groups; ``NOBODY`` unless active and staff.
+        """Return the highest role of a user's groups; ``NOBODY`` unless active and staff.
 
-        Read from the database each time: a role that is taken away ends with the next request.
+        It is read from the database each time, so a removed role ends with the next request.
         """
         if not (user.is_active and user.is_staff):
             return cls.NOBODY
@@ -45,25 +45,23 @@ GROUPS: Final = tuple(role.name.lower() for role in Role if role is not Role.NOB
 
 
 class NotAllowed(UserError):
-    """The caller's role does not allow it."""
-
     code = "forbidden"
 
 
 class Deferred(Conflict, ABC):
-    """Nothing was changed; the request can be stored, and somebody else confirms or refuses it."""
+    """Nothing was changed. The request can be stored, and another person confirms or refuses it."""
 
     @abstractmethod
     def store(self) -> object:
-        """Store the request. A page whose transaction ended with the error stores it once more."""
+        """Store the request. A page whose transaction was rolled back stores it again."""
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts: ``name`` is what rows and the audit store. ``user`` None: not a person.
+    """Who acts. Rows and the audit store ``name``. ``user`` is None if it is not a person.
 
-    ``via_key``: a program asks, perhaps for a person. ``client``: whose budget is charged.
-    ``confirmed``: a second person has agreed to exactly this act.
+    ``via_key``: a program sent the request, perhaps for a person. ``client``: the client whose
+    budget is charged. ``confirmed``: a second person has agreed to exactly this action.
     """
 
     name: str
@@ -79,15 +77,15 @@ class Actor:
 
     @classmethod
     def machine(cls, name: str) -> Actor:
-        """A worker or a command on the server itself, which may do everything."""
+        """Return a worker or a command on the server, which may do everything."""
         return cls(name, Role.ADMIN)
 
     @classmethod
     def caller(cls, access: Access) -> Actor:
-        """Who sent a request.
+        """Return the sender of a request.
 
-        A key that is bound to a user has the user's role if it has a scope of moderation, else
-        none. A key without a user may edit lists if it has that scope, and decides nothing.
+        A key of a user has the user's role if it has a moderation scope, otherwise no role. A key
+        without a user may edit lists if it has that scope, but cannot decide cases.
         """
         user = getattr(access, "user", None)
         via_key = access.via == "key"
@@ -102,7 +100,7 @@ class Actor:
 
 
 def actor_of(request: Any) -> Actor:
-    """The logged-in user of a page, looked up once for each request."""
+    """Return the logged-in user of a page. The role is read once per request."""
     kept: Actor | None = getattr(request, "moderation_actor", None)
     if kept is None:
         kept = request.moderation_actor = Actor.person(request.user)
@@ -131,23 +129,22 @@ LEAST: Final[dict[str, Role]] = {
     "edit webhooks": Role.ADMIN,
     "export media": Role.ADMIN,
 }
-"""Action, as a sentence ends, → the least role that may."""
+"""Action, worded as the end of a sentence → the least role that may do it."""
 
 
 def can(actor: Actor, action: str) -> bool:
-    """Whether ``check`` would pass."""
     return actor.role >= LEAST[action]
 
 
 def check(actor: Actor, action: str) -> None:
-    """Raises ``NotAllowed`` unless the actor's role may do the action, one of ``LEAST``."""
+    """Raise ``NotAllowed`` unless the actor's role may do the action, one of ``LEAST``."""
     if not can(actor, action):
         least = LEAST[action].name.lower()
         raise NotAllowed(f"Only a {least} may {action}; {actor.name} may not.")
 
 
 def person(by: Actor) -> User:
-    """The person who acts. Raises ``NotAllowed`` for a key or a machine that belongs to nobody."""
+    """Return the person who acts. Raise ``NotAllowed`` for a machine or a key without a user."""
     if by.user is None:
         raise NotAllowed(f"{by.name} is not a person: use a key that is bound to a user.")
     user: User = by.user

@@ -22,11 +22,11 @@ from moderation.audit import export as audit_export
 from moderation.audit.models import AuditEvent
 
 BATCHED = ("gallery_image", "videos_video")
-"""Tables whose bulk actions have pages of their own."""
+"""Tables whose bulk actions have their own pages."""
 
 
 class VerbFilter(TextFilter):
-    """By verb, or by the beginning of it."""
+    """Filters by verb, or by the beginning of a verb."""
 
     title = "verb"
     parameter_name = "verb"
@@ -49,7 +49,7 @@ class ActorFilter(TextFilter):
 
 @admin.register(AuditEvent)
 class AuditEventAdmin(RoleModelAdmin):
-    """Events in the admin. ``manage.py verify_audit`` proves them."""
+    """Audit events. ``manage.py verify_audit`` checks them."""
 
     view_action = "view the audit"
     list_display = ["number", "when", "actor", "what", "about", "count", "reason"]
@@ -85,7 +85,6 @@ class AuditEventAdmin(RoleModelAdmin):
 
     @display(description="about")
     def about(self, event: AuditEvent) -> str:
-        """The row, or the table if it is several."""
         kind = event.subject.rpartition(".")[2]
         return kind if event.subject_id is None else f"{kind} {event.subject_id}"
 
@@ -95,7 +94,7 @@ class AuditEventAdmin(RoleModelAdmin):
 
     @display(description="after")
     def shown_after(self, event: AuditEvent) -> str:
-        """As JSON, with the page where it can be undone."""
+        """Return the value as JSON, with a link to the page that can undo it."""
         text = _json(event.after)
         batch = event.after.get("batch") if isinstance(event.after, dict) else None
         kind = event.subject.replace(".", "_")

@@ -1,4 +1,4 @@
-"""The audit as a file: CSV or JSON Lines, one event a line, streamed."""
+"""Exports the audit as CSV or JSON Lines: one event per line, streamed."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ CHUNK: Final = 2_000
 
 
 def as_csv(*, by: Actor, events: QuerySet[AuditEvent]) -> Iterator[str]:
-    """A header and a line for each event. Raises ``NotAllowed``."""
+    """Yield a header and a line for each event. Raise ``NotAllowed``."""
     check(by, "view the audit")
     return csv_lines(COLUMNS, (row.values() for row in _rows(events)))
 
 
 def as_json(*, by: Actor, events: QuerySet[AuditEvent]) -> Iterator[str]:
-    """JSON Lines: an object for each event. Raises ``NotAllowed``."""
+    """Yield a JSON object per line for each event. Raise ``NotAllowed``."""
     check(by, "view the audit")
     return (orjson.dumps(row).decode() + "\n" for row in _rows(events))
 
 
 def _rows(events: QuerySet[AuditEvent]) -> Iterator[dict[str, Any]]:
-    # By id, as they are chained: a file can be verified line by line.
+    # By id, the order of the chain, so that a file can be verified line by line.
     yield from events.order_by("id").values(*COLUMNS).iterator(CHUNK)

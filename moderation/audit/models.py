@@ -1,4 +1,4 @@
-"""Who did what, and when: rows that are only added, each chained to the one before by a digest."""
+"""The audit: rows that are only added, each chained to the previous one by a digest."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from django.utils import timezone
 
 
 class AuditEvent(models.Model):
-    """One command. It refers to rows by table and id, so that it outlives them.
+    """One command. It refers to rows by table and id, so it outlives them.
 
-    ``digest`` is a SHA-256 over this row's content and the ``digest`` of the row before
+    ``digest`` is a SHA-256 of this row's content and the previous row's ``digest``
     (``moderation.audit.trail``). A trigger refuses UPDATE and DELETE.
     """
 

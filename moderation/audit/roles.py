@@ -1,4 +1,4 @@
-"""Audit events about roles: who was given one and who lost one."""
+"""Audit events about roles that users got or lost."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from moderation.access.permissions import GROUPS
 from moderation.audit import trail
 
 RIGHTS: Final = ("is_superuser", "is_staff", "is_active")
-"""Columns of a user that decide about roles."""
+"""Columns of a user that affect roles."""
 
 _by: ContextVar[str] = ContextVar("who gives roles", default="command")
 
 
 @contextmanager
 def given_by(name: str) -> Iterator[None]:
-    """Inside, this name gives and takes roles; outside it is a command on the server."""
+    """Record role changes inside the block under this name; outside it, under "command"."""
     token = _by.set(name)
     try:
         yield
@@ -30,13 +30,13 @@ def given_by(name: str) -> Iterator[None]:
 
 
 def roles_of(groups: Collection[int]) -> list[str]:
-    """The names of those groups that are roles."""
+    """Return the names of the groups that are roles."""
     found = Group.objects.filter(pk__in=groups, name__in=GROUPS).order_by("name")
     return list(found.values_list("name", flat=True))
 
 
 def record_roles(users: Collection[int], roles: Collection[str], *, given: bool) -> None:
-    """Record that users were given these roles, or lost them: an event for each user."""
+    """Record that users got these roles or lost them: one event per user."""
     for user in User.objects.filter(pk__in=users).order_by("pk") if roles else ():
         what = {"user": user.get_username(), "roles": sorted(roles)}
         trail.record(

@@ -1,4 +1,4 @@
-"""The audit: one event for each command, in its transaction, chained to the event before it."""
+"""The audit: one event per command, in its transaction, chained to the previous event."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from moderation.audit.models import AuditEvent
 FIRST = "0" * 64
 """The ``previous`` of the first event."""
 LARGEST = 10**16
-"""From here on Python writes numbers with an exponent, but the database writes all digits."""
+"""From this value on, Python writes floats with an exponent, but the database writes all digits."""
 IDS_LISTED = 100
-"""Ids that an event about many rows lists."""
+"""Maximum number of ids in an event about many rows."""
 CONTENT = (
     "id", "at", "actor", "verb", "subject", "subject_id", "count", "before", "after", "reason",
     "previous",
@@ -32,7 +32,7 @@ _within: ContextVar[bool] = ContextVar("within a command", default=False)
 
 @contextmanager
 def part_of_a_command() -> Iterator[None]:
-    """Signals of other apps inside belong to the one event that the command itself records."""
+    """Suppress events from other apps' signals inside: the command records one event itself."""
     token = _within.set(True)
     try:
         yield
@@ -41,13 +41,13 @@ def part_of_a_command() -> Iterator[None]:
 
 
 def within_a_command() -> bool:
-    """Whether a command that records itself is running: receivers record nothing then."""
+    """Whether a command that records itself is running. Receivers then record nothing."""
     return _within.get()
 
 
 @dataclass(frozen=True)
 class ChainBreak:
-    """Where the chain is broken, and why."""
+    """A place where the chain is broken, and the reason."""
 
     event_id: int
     reason: str
@@ -63,11 +63,11 @@ def record(
     count: int = 1,
     reason: str = "",
 ) -> AuditEvent:
-    """Write an event. Call it last in the command's transaction: from here to its end no other
-    transaction can record one.
+    """Write an event. Call it last in the command's transaction: until that ends, no other
+    transaction can record an event.
 
-    ``subject``: a row, or a model if it is about several rows. ``before`` and ``after`` are
-    what JSON can hold. Raises ``TransactionManagementError`` outside a transaction.
+    ``subject``: a row, or a model if the event is about several rows. ``before`` and ``after`` must
+    be valid JSON values. Raise ``TransactionManagementError`` outside a transaction.
     """
     connection.validate_no_broken_transaction()
     if not connection.in_atomic_block:
@@ -98,15 +98,14 @@ def record(
 
 
 def summarize_ids(ids: Sequence[int]) -> dict[str, Any]:
-    """What an event says about many rows: the first ids, and a digest over all of them."""
     text = ",".join(map(str, ids))
     return {"ids": list(ids[:IDS_LISTED]), "digest": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def plain(value: Any) -> Any:
-    """The value as the database returns it, so that its digest does not change.
+    """Return the value as the database returns it, so that its digest does not change.
 
-    Numbers of ``LARGEST`` or more, which the database writes in another way, become text.
+    Numbers of ``LARGEST`` or more become text, because the database writes them differently.
     """
     return None if value is None else orjson.loads(orjson.dumps(_kept(value), default=str))
 
@@ -124,17 +123,16 @@ def _kept(value: Any) -> Any:
 
 
 def digest(event: AuditEvent) -> str:
-    """SHA-256 of an event's content, in hex."""
     content = {name: getattr(event, name) for name in CONTENT}
     content["at"] = event.at.astimezone(timezone.get_default_timezone()).isoformat()
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def find_breaks() -> Iterator[ChainBreak]:
-    """Every place where the chain is broken, from the first event on.
+    """Yield every place where the chain is broken, starting from the first event.
 
-    Events that were cut off at the end cannot be noticed here: compare the last digest with a copy
-    that is kept elsewhere.
+    It cannot detect events that were removed at the end: compare the last digest with a copy that
+    is kept elsewhere.
     """
     previous = FIRST
     for event in AuditEvent.objects.order_by("id").iterator(chunk_size=2000):

@@ -1,4 +1,4 @@
-"""Webhooks and their messages in the admin."""
+"""Admin pages of webhooks and their messages."""
 
 from __future__ import annotations
 
@@ -32,8 +32,6 @@ FIELDS = ("name", "url", "events", "enabled")
 
 
 class WebhookForm(forms.ModelForm):
-    """Events as check boxes."""
-
     url = forms.URLField(
         max_length=editing.LONGEST_URL,
         assume_scheme="https",
@@ -52,7 +50,7 @@ class WebhookForm(forms.ModelForm):
 
 @admin.register(Webhook)
 class WebhookAdmin(RoleModelAdmin):
-    """Webhooks, for admins alone: their messages are confidential."""
+    """Webhooks, only for admins, because their messages are confidential."""
 
     view_action = add_action = change_action = delete_action = "edit webhooks"
     form = WebhookForm
@@ -61,7 +59,7 @@ class WebhookAdmin(RoleModelAdmin):
     change_form_outer_before_template = "moderation/webhooks/webhook.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Webhook]:
-        """With the numbers of messages that wait and that were given up."""
+        """Add the numbers of messages that wait and that were given up."""
         rows: QuerySet[Webhook] = super().get_queryset(request)
         undelivered = Q(deliveries__delivered_at=None)
         return rows.annotate(
@@ -74,8 +72,6 @@ class WebhookAdmin(RoleModelAdmin):
         )
 
     def get_urls(self) -> list[URLPattern]:
-        """The two buttons of a webhook's page."""
-
         def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
             wrapped: Callable[..., HttpResponse] = self.admin_site.admin_view(view)
             return wrapped
@@ -101,12 +97,11 @@ class WebhookAdmin(RoleModelAdmin):
 
     @display(description="waiting")
     def waiting(self, row: Webhook) -> int:
-        """Messages that are still tried."""
         return row.waits  # type: ignore[attr-defined,no-any-return]
 
     @display(description="given up")
     def given_up(self, row: Webhook) -> str:
-        """Messages that never arrived, linked to them."""
+        """Return the number of messages that never arrived, as a link to them."""
         return format_html(
             '<a href="{}?webhook__id__exact={}&outcome=given_up">{}</a>',
             reverse("admin:moderation_delivery_changelist"),
@@ -121,7 +116,7 @@ class WebhookAdmin(RoleModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """With its latest messages."""
+        """Add the latest messages of the webhook to the page."""
         webhook = Webhook.objects.filter(pk=object_id).first() if object_id else None
         context = {
             "webhook": webhook,
@@ -133,7 +128,7 @@ class WebhookAdmin(RoleModelAdmin):
         return super().changeform_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: Webhook, form: Any, change: bool) -> None:
-        """A new webhook keeps its secret for ``response_add``."""
+        """Keep the secret of a new webhook for ``response_add``."""
         given = {name: form.cleaned_data[name] for name in FIELDS}
         if change:
             editing.change_webhook(by=actor_of(request), webhook_id=obj.pk, **given)
@@ -144,7 +139,7 @@ class WebhookAdmin(RoleModelAdmin):
     def response_add(
         self, request: HttpRequest, obj: Webhook, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """The page that shows the secret. Not a message, as messages may be stored in cookies."""
+        """Show the secret on a page. A Django message might be stored in a cookie."""
         return self._issued(request, obj)
 
     def delete_model(self, request: HttpRequest, obj: Webhook) -> None:
@@ -153,12 +148,11 @@ class WebhookAdmin(RoleModelAdmin):
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """Its messages are deleted with it; only their number is shown."""
+        """Show only the number of the messages that are deleted with the webhook."""
         count = Delivery.objects.filter(webhook__in=objs).count()
         return [str(row) for row in objs], {"webhooks": len(objs), "messages": count}, set(), []
 
     def test_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Send a test message now and show the result."""
         self._require_post(request)
         delivery = editing.write_test(by=actor_of(request), webhook_id=pk)
         if send(delivery):
@@ -169,7 +163,6 @@ class WebhookAdmin(RoleModelAdmin):
         return redirect("admin:moderation_webhook_change", pk)
 
     def secret_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Create a new secret and show it once."""
         self._require_post(request)
         return self._issued(request, editing.renew_secret(by=actor_of(request), webhook_id=pk))
 
@@ -234,7 +227,6 @@ class DeliveryAdmin(RoleModelAdmin):
 
     @display(description="message", ordering="pk")
     def number(self, row: Delivery) -> str:
-        """The id that the receiver sees."""
         return f"msg_{row.pk}"
 
     @display(
@@ -265,7 +257,7 @@ class DeliveryAdmin(RoleModelAdmin):
     def try_again(
         self, request: HttpRequest, queryset: QuerySet[Delivery]
     ) -> HttpResponseRedirect | None:
-        """Send undelivered messages at once and try for another day."""
+        """Send undelivered messages now, and retry them for another day."""
         ids = list(queryset.values_list("pk", flat=True))
         count = editing.try_again(by=actor_of(request), ids=ids)
         if count:

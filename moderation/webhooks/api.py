@@ -1,4 +1,4 @@
-"""v1: webhooks and their messages, for admins. Each view makes one service call."""
+"""API v1 of webhooks and their messages, for admins. Each view makes one service call."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class WebhookSerializer(serializers.ModelSerializer):
 
 
 class SecretSerializer(WebhookSerializer):
-    """A webhook with the secret that signs its messages; shown this once."""
+    """A webhook with the secret that signs its messages. The secret is shown only once."""
 
     class Meta(WebhookSerializer.Meta):
         fields = [*WebhookSerializer.Meta.fields, "secret"]
@@ -74,7 +74,6 @@ class CountSerializer(serializers.Serializer):
 
 
 def found(pk: int) -> Webhook:
-    """Raises ``NotFound``."""
     row = Webhook.objects.filter(pk=pk).first()
     if row is None:
         raise NotFound(f"There is no webhook {pk}.")
@@ -83,7 +82,7 @@ def found(pk: int) -> Webhook:
 
 @extend_schema_view(get=extend_schema(responses=answers({200: WebhookSerializer(many=True)}, 404)))
 class WebhookCollection(generics.ListAPIView):
-    """Create and read webhooks."""
+    """Create and list webhooks."""
 
     queryset = Webhook.objects.all()
     scope = SCOPE
@@ -107,15 +106,13 @@ class WebhookCollection(generics.ListAPIView):
 
 
 class WebhookItem(generics.GenericAPIView):
-    """One webhook."""
-
     queryset = Webhook.objects.all()
     scope = SCOPE
     serializer_class = WebhookSerializer
 
     @extend_schema(responses=answers({200: WebhookSerializer}, 404))
     def get(self, request: Request, pk: int) -> Response:
-        """A webhook, and whether its receiver is healthy."""
+        """Return a webhook, and whether its receiver is healthy."""
         check(caller(request), "edit webhooks")
         return Response(WebhookSerializer(found(pk)).data)
 
@@ -138,25 +135,21 @@ class WebhookItem(generics.GenericAPIView):
 
 
 class RenewSecret(APIView):
-    """The secret of a webhook."""
-
     scope = SCOPE
 
     @extend_schema(request=None, responses=answers({200: SecretSerializer}, 404, body=True))
     def post(self, request: Request, pk: int) -> Response:
-        """Sign with a new secret from now on. The answer contains it, only once."""
+        """Create a new secret for all messages from now on. The answer shows it only once."""
         row = editing.renew_secret(by=caller(request), webhook_id=pk)
         return Response(SecretSerializer(row).data)
 
 
 class TestWebhook(APIView):
-    """A test message."""
-
     scope = SCOPE
 
     @extend_schema(request=None, responses=answers({200: DeliverySerializer}, 404, body=True))
     def post(self, request: Request, pk: int) -> Response:
-        """Send a test message now, and answer the result."""
+        """Send a test message now and return the result."""
         delivery = editing.write_test(by=caller(request), webhook_id=pk)
         send(delivery)
         delivery.refresh_from_db()
@@ -178,15 +171,13 @@ class Deliveries(generics.ListAPIView):
 
 
 class TryAgain(APIView):
-    """Sending messages again."""
-
     scope = SCOPE
 
     @extend_schema(
         request=json(TryAgainSerializer), responses=answers({200: CountSerializer}, body=True)
     )
     def post(self, request: Request) -> Response:
-        """Send undelivered messages again, at once and for another day."""
+        """Send undelivered messages now, and retry them for another day."""
         body = TryAgainSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         count = editing.try_again(by=caller(request), ids=body.validated_data["ids"])

@@ -1,9 +1,9 @@
-"""Sending the messages of the outbox: signed as Standard Webhooks defines it, at least once.
+"""Sends the messages of the outbox: signed as in Standard Webhooks, at least once.
 
-A message is leased and its attempt committed before it is sent, so that a sender who dies
-costs one lease. A receiver that is unreachable or failing is paused, longer each time, and its
-messages wait in their order; one that refuses a message gets the next. Each message is tried
-for a day, then given up. https://www.standardwebhooks.com
+A message is leased and the attempt is committed before it is sent, so a sender that dies costs one
+lease. A receiver that is unreachable or failing is paused, each time for longer, and its messages
+wait in order. If it only refuses a message, the next one is sent. Each message is tried for a day,
+then given up. https://www.standardwebhooks.com
 """
 
 from __future__ import annotations
@@ -28,15 +28,14 @@ from moderation.webhooks.signing import signature
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(hours=6)
 GROWTH = 3
 BUDGET = 50.0
-"""Seconds after which a run leaves the rest to the next one."""
+"""Seconds after which a run leaves the rest to the next run."""
 LONGEST_FAILURE = 500
 KEPT = timedelta(days=30)
-"""How long messages stay that were delivered or given up."""
+"""How long messages are kept after they were delivered or given up."""
 
 
 @cache
 def policy() -> FetchPolicy:
-    """Allowed addresses and the timeout."""
     return FetchPolicy(
         max_bytes=0,
         timeout=settings.WEBHOOK_TIMEOUT,
@@ -46,9 +45,9 @@ def policy() -> FetchPolicy:
 
 
 def send_due() -> int:
-    """Send what is due, oldest first, until nothing is. Answers how many arrived.
+    """Send the due messages, oldest first, until none is left. Return how many arrived.
 
-    Safe to run side by side.
+    Several processes may run it at the same time.
     """
     arrived = 0
     until = time.monotonic() + BUDGET
@@ -58,10 +57,10 @@ def send_due() -> int:
 
 
 def send(delivery: Delivery) -> bool:
-    """Send a message now and record the result. Answers whether it arrived."""
+    """Send a message now and record the result. Return whether it arrived."""
     status, failure = _post(delivery)
     with transaction.atomic():
-        # Its key stays free: messages for it may be written meanwhile.
+        # ``no_key``: other transactions may still insert messages for the webhook.
         rows = Webhook.objects.select_for_update(no_key=True)
         webhook = rows.filter(pk=delivery.webhook_id).first()
         if webhook is None:  # deleted meanwhile, with its messages
@@ -74,21 +73,21 @@ def send(delivery: Delivery) -> bool:
 
 
 def clean_up() -> int:
-    """Delete messages that were delivered or given up long ago. Answers how many."""
+    """Delete messages that were delivered or given up long ago. Return how many."""
     old = timezone.now() - KEPT
     settled = Delivery.objects.filter(Q(delivered_at__lt=old) | Q(given_up_at__lt=old))
     return settled.delete()[0]
 
 
 def pause(failures: int) -> timedelta:
-    """How long a receiver is paused after so many failures in a row; random by a fifth."""
+    """Return the pause of a receiver after ``failures`` failures in a row, ± a random fifth."""
     seconds = FIRST_PAUSE.total_seconds() * GROWTH ** min(failures - 1, 20)
     seconds = min(seconds, LONGEST_PAUSE.total_seconds())
     return timedelta(seconds=seconds * random.uniform(0.8, 1.2))  # noqa: S311  # no secret
 
 
 def _claim() -> Delivery | None:
-    """Lease the oldest message that is due and count the attempt, committed before it is sent."""
+    """Lease the oldest due message, count the attempt, and commit both before it is sent."""
     now = timezone.now()
     due = (
         Delivery.objects.filter(delivered_at=None, given_up_at=None, next_at__lte=now)
@@ -103,7 +102,7 @@ def _claim() -> Delivery | None:
 
 
 def _post(delivery: Delivery) -> tuple[int | None, str]:
-    """The status of the answer, if any, and the failure; "" if there was none."""
+    """Return the status of the answer, if any, and the failure ("" if there was none)."""
     message_id, timestamp = f"msg_{delivery.pk}", int(time.time())
     body = orjson.dumps(
         {
@@ -157,7 +156,7 @@ def _note_failure(delivery: Delivery, webhook: Webhook, failure: str, *, failing
         given_up_at=_given_up(delivery.give_up_at, now),
     )
     if failing:
-        # Messages behind it waited their day for the same receiver.
+        # Also give up overdue messages that waited behind it for the same receiver.
         Delivery.objects.filter(
             webhook=webhook, delivered_at=None, given_up_at=None, give_up_at__lte=now
         ).update(given_up_at=now, failure=failure[:LONGEST_FAILURE])

@@ -1,4 +1,4 @@
-"""Creating, changing and deleting webhooks, and sending their messages again."""
+"""Creates, changes and deletes webhooks, and sends their messages again."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class InvalidWebhook(UserError):
 def create_webhook(
     *, by: Actor, name: str, url: str, events: Iterable[str], enabled: bool = True
 ) -> Webhook:
-    """Create a webhook; the caller shows its ``secret`` once.
+    """Create a webhook. The caller shows its ``secret`` once.
 
-    Raises ``NotAllowed``, ``InvalidWebhook``, and ``Conflict`` for a name that is taken.
+    Raise ``NotAllowed``, ``InvalidWebhook``, or ``Conflict`` if the name is taken.
     """
     check(by, "edit webhooks")
     row = Webhook(
@@ -47,10 +47,10 @@ def create_webhook(
 
 @transaction.atomic
 def change_webhook(*, by: Actor, webhook_id: int, **fields: Any) -> Webhook:
-    """Set ``name``, ``url``, ``events`` or ``enabled``. Without a change nothing is recorded.
+    """Set ``name``, ``url``, ``events`` or ``enabled``. Record nothing if nothing changes.
 
-    After a change its waiting messages are sent at once. Raises as ``create_webhook`` does, and
-    ``NotFound``.
+    After a change, the waiting messages are sent at once. Raise the errors of ``create_webhook``,
+    and ``NotFound``.
     """
     check(by, "edit webhooks")
     row = _locked(webhook_id)
@@ -76,7 +76,7 @@ def change_webhook(*, by: Actor, webhook_id: int, **fields: Any) -> Webhook:
 
 @transaction.atomic
 def renew_secret(*, by: Actor, webhook_id: int) -> Webhook:
-    """Give a webhook a new secret, with which messages are signed from now on."""
+    """Give a webhook a new secret, which signs messages from now on."""
     check(by, "edit webhooks")
     row = _locked(webhook_id)
     row.secret = new_secret()
@@ -87,7 +87,6 @@ def renew_secret(*, by: Actor, webhook_id: int) -> Webhook:
 
 @transaction.atomic
 def delete_webhook(*, by: Actor, webhook_id: int) -> None:
-    """Delete a webhook with all its messages. Raises ``NotAllowed`` and ``NotFound``."""
     check(by, "edit webhooks")
     row = _locked(webhook_id)
     before, count = _facts(row), row.deliveries.count()
@@ -103,7 +102,7 @@ def delete_webhook(*, by: Actor, webhook_id: int) -> None:
 
 @transaction.atomic
 def write_test(*, by: Actor, webhook_id: int) -> Delivery:
-    """Create a test message, also for a webhook that is disabled."""
+    """Create a test message, also for a disabled webhook."""
     check(by, "edit webhooks")
     row = _locked(webhook_id)
     delivery = Delivery.objects.create(
@@ -118,7 +117,7 @@ def write_test(*, by: Actor, webhook_id: int) -> Delivery:
 
 @transaction.atomic
 def try_again(*, by: Actor, ids: Iterable[int]) -> int:
-    """Send undelivered messages at once and try for another day. Answers how many."""
+    """Send undelivered messages now, and retry them for another day. Return how many."""
     check(by, "edit webhooks")
     rows = Delivery.objects.filter(pk__in=list(ids), delivered_at=None)
     now = timezone.now()
@@ -132,7 +131,7 @@ def try_again(*, by: Actor, ids: Iterable[int]) -> int:
 
 
 def _facts(row: Webhook) -> dict[str, Any]:
-    """For the audit: without the secret."""
+    """Return the audit's record of a webhook, without the secret."""
     return {"name": row.name, "url": row.url, "events": row.events, "enabled": row.enabled}
 
 

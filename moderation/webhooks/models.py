@@ -11,7 +11,7 @@ from django.utils import timezone
 
 
 class WebhookEvent(models.TextChoices):
-    """What can be subscribed to."""
+    """The events that a webhook can subscribe to."""
 
     READY = "item.ready"
     FAILED = "item.failed"
@@ -22,19 +22,19 @@ class WebhookEvent(models.TextChoices):
 
 
 TEST = "test"
-"""The event of a test message that somebody sent by hand."""
+"""The event of a test message that a user sent."""
 PATIENCE = timedelta(hours=24)
 
 
 def give_up_time() -> datetime:
-    """Until when a message that is written now is retried."""
+    """Return the time until which a message that is created now is retried."""
     return timezone.now() + PATIENCE
 
 
 class Webhook(models.Model):
     """An address that gets messages, and the secret that signs them.
 
-    ``failures``: how often in a row it could not be reached or was failing; nothing is sent until
+    ``failures``: how often in a row the receiver was unreachable or failing. Nothing is sent until
     ``paused_until``.
     """
 
@@ -61,9 +61,10 @@ class Webhook(models.Model):
 
 
 class Delivery(models.Model):
-    """One message to one address, written in the transaction that it reports.
+    """One message to one address, created in the transaction that it reports.
 
-    ``key`` identifies what it reports, so that it is sent once and a receiver can tell repeats.
+    ``key`` identifies the reported change, so that it is sent once and a receiver can detect
+    repeats.
     """
 
     webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")

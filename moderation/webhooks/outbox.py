@@ -1,6 +1,6 @@
-"""The outbox: messages for webhooks, written in the transaction that they report.
+"""The outbox: messages for webhooks, created in the transaction that they report.
 
-So a message is sent if and only if its transaction is committed; ``delivery`` sends it.
+So a message is sent if and only if its transaction is committed. ``delivery`` sends it.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ ON CONFLICT (webhook_id, key) DO NOTHING
 
 
 def enqueue(event: WebhookEvent, key: str, payload: Mapping[str, Any]) -> None:
-    """Write a message to every webhook that asked for the event, in this transaction.
+    """Create a message for every webhook that subscribes to the event, in this transaction.
 
-    ``key`` identifies the message, in at most 120 characters: a webhook gets one message for each
-    key. ``payload`` must be possible in JSON.
+    ``key`` identifies the message, in at most 120 characters: a webhook gets one message per key.
+    ``payload`` must be valid JSON.
     """
     enqueue_all([(event, key, payload)])
 
 
 def enqueue_all(messages: Sequence[Message]) -> None:
-    """Write several messages by one statement."""
+    """Create several messages with one statement."""
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError(
             "messages must be written inside the transaction that they report"
@@ -69,18 +69,18 @@ def enqueue_all(messages: Sequence[Message]) -> None:
             },
         )
         written = cursor.rowcount
-    # Once for each transaction. If the task is lost, a schedule sends the messages.
+    # Once per transaction. If the task is lost, a schedule sends the messages.
     if written and not any(call is wake for _, call, *_ in connection.run_on_commit):
         transaction.on_commit(wake)
 
 
 def wake() -> None:
-    """Start a task that sends the messages that are due."""
+    """Start a task that sends the due messages."""
     async_task("moderation.tasks.send_webhooks", cluster=CLUSTER)
 
 
 def enqueue_item_events(rows: Sequence[Image | Video]) -> None:
-    """Messages about the items that are ready or failed now; none about withheld ones."""
+    """Enqueue messages about the items that are now ready or failed. Withheld items get none."""
     now = f"{timezone.now():%Y%m%dT%H%M%S%f}"
     messages = [
         (

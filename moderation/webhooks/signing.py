@@ -1,4 +1,4 @@
-"""Secrets and signatures as Standard Webhooks defines them: https://www.standardwebhooks.com"""
+"""Secrets and signatures as in Standard Webhooks: https://www.standardwebhooks.com"""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ import hmac
 import secrets
 
 PREFIX = "whsec_"
-"""What a secret begins with; base64 of 32 random bytes follows."""
+"""The prefix of a secret; base64 of 32 random bytes follows."""
 
 
 def new_secret() -> str:
-    """A random secret."""
     return PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
-    """``v1,`` and the base64 of HMAC-SHA256 over id, time and body, with dots between."""
+    """Return ``v1,`` and the base64 of HMAC-SHA256 over id, time and body, joined by dots."""
     signed = f"{message_id}.{timestamp}.".encode() + body
     digest = hmac.new(key_of(secret), signed, hashlib.sha256).digest()
     return f"v1,{base64.b64encode(digest).decode()}"
 
 
 def key_of(secret: str) -> bytes:
-    """The bytes that messages are signed with. Raises ``ValueError``."""
+    """Return the bytes that sign messages. Raise ``ValueError``."""
     try:
         return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except binascii.Error as error:

@@ -1,4 +1,4 @@
-"""``manage.py describe_items``: vectors that items of lists lack."""
+"""``manage.py describe_items``: compute missing vectors of list items."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from moderation.lists import describing
 
 
 class Command(BaseCommand):
-    """Describes items that lack vectors."""
-
     help = (
         "Describe items of lists that lack a model's vector, because it was not available when "
         "they were added, from the pictures that are kept of them. Run it again to resume."
@@ -24,7 +22,6 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="count and change nothing")
 
     def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
-        """Says which items could not be described."""
         total = describing.lacking().count()
         if dry_run:
             self.stdout.write(f"{total} items lack a vector.")

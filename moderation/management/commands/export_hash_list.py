@@ -1,4 +1,4 @@
-"""``manage.py export_hash_list``: a list as a file."""
+"""``manage.py export_hash_list``: write a list to a file."""
 
 from __future__ import annotations
 
@@ -24,13 +24,12 @@ class Command(BaseCommand):
     help = "Write a banned list as CSV, as lines of kind and hash, or as ThreatExchange JSON."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """The list, where to, and in which format."""
         parser.add_argument("name", metavar="LIST")
         parser.add_argument("file", metavar="FILE", help="- is standard output")
         parser.add_argument("--format", choices=[one.value for one in WRITERS], default="csv")
 
     def handle(self, *args: Any, name: str, file: str, **options: Any) -> None:
-        """Raises CommandError when there is no such list or the file cannot be written."""
+        """Raise CommandError if there is no such list or the file cannot be written."""
         row = BannedList.objects.filter(name=name).first()
         if row is None:
             raise CommandError(f"There is no list {name!r}.")

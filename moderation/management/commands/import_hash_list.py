@@ -1,4 +1,4 @@
-"""``manage.py import_hash_list``: a hash list of any size, here and at once."""
+"""``manage.py import_hash_list``: import a hash list of any size in this process."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BAD_ROWS_SHOWN = 10
 
 
 class Command(BaseCommand):
-    """Bad rows are listed and skipped. The same file again changes nothing."""
+    """Lists and skips invalid rows. Importing the same file again changes nothing."""
 
     help = (
         f"Import a hash list: {KNOWN}. An import that is interrupted has changed nothing: run it "
@@ -41,7 +41,6 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """The file, the list, and how the file is to be read."""
         parser.add_argument("file", type=Path, metavar="FILE")
         parser.add_argument("--list", required=True, help="name of the list")
         parser.add_argument("--dry-run", action="store_true", help="preview: change nothing")
@@ -65,7 +64,7 @@ class Command(BaseCommand):
         parser.add_argument("--yes", action="store_true", help="confirm a large change")
 
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
-        """Raises CommandError when nothing was imported; exit code 130 after Ctrl-C."""
+        """Raise CommandError if nothing was imported. Exit with code 130 after Ctrl-C."""
         name = options["list"]
         banned = BannedList.objects.filter(name=name).first()
         if banned is None:
@@ -104,7 +103,7 @@ class Command(BaseCommand):
         self.report(row)
 
     def report(self, row: ListImport) -> None:
-        """What the import came to. Raises CommandError if it failed."""
+        """Print the result of the import. Raise CommandError if it failed."""
         for bad in row.bad_rows.all()[:BAD_ROWS_SHOWN]:
             self.stderr.write(f"{bad.place}: {bad.reason}")
         if row.counts.get("bad", 0) > BAD_ROWS_SHOWN:

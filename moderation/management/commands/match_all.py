@@ -17,16 +17,15 @@ COMMAND = Actor.machine("command")
 
 
 class Command(BaseCommand):
-    """Rescans for one enabled list after another; a stopped rescan is continued."""
+    """Rescans for one enabled list after another, and continues a stopped rescan."""
 
     help = __doc__
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Which lists; all enabled ones by default."""
         parser.add_argument("--list", action="append", metavar="NAME", help="only this list")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Refresh the index of hashes, then rescan with a progress bar."""
+        """Refresh the hash index, then rescan with a progress bar."""
         lists = BannedList.objects.filter(enabled=True, kind=BannedList.Kind.BANNED)
         if names := options["list"]:
             lists = lists.filter(name__in=names)
@@ -48,7 +47,7 @@ class Command(BaseCommand):
                 bar.total = scan.total
                 bar.update(scan.done - bar.n)
 
-            # Several attempts, as running uploads may take long to end.
+            # Several attempts, because running uploads may take long.
             while not rescan.run(scan.pk, tell=tell):
                 scan.refresh_from_db()
                 if scan.claimed_until is not None:

@@ -1,4 +1,4 @@
-"""``manage.py verify_audit``: whether the audit is as it was written."""
+"""``manage.py verify_audit``: check that the audit has not been changed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ BREAKS_SHOWN = 20
 
 
 class Command(BaseCommand):
-    """Reads the whole chain."""
-
     help = (
         "Check that no event of the audit was changed, removed or inserted. Events removed at the "
         "end are found only with --expect: store the digest that this prints elsewhere, and give "
@@ -28,7 +26,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, expect: str | None, **options: Any) -> None:
-        """Raises CommandError where the chain does not hold."""
+        """Raise CommandError if the chain is broken."""
         found = 0
         for broken in trail.find_breaks():
             found += 1
