@@ -30,7 +30,8 @@ def side_by_side(
     right_rgb: NDArray[np.uint8],
     right_region: Region,
 ) -> bytes:
-    """A JPEG of two pictures, height × width × 3, a region of each outlined and the rest dimmed.
+    """Return a JPEG of two pictures, height × width × 3, a region of each outlined and the rest
+    dimmed.
 
     Dots of the same colour mark the same corner in both, which shows turns and mirroring.
     """
@@ -59,7 +60,7 @@ def _fitted(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _fixed(points: NDArray[np.float64]) -> NDArray[np.int32]:
-    """As OpenCV's fixed-point numbers, in which integers are the centres of pixels."""
+    """Convert to OpenCV's fixed-point numbers, in which integers are the centres of pixels."""
     return np.asarray(np.rint((points - 0.5) * 2**_SUBPIXEL_BITS), np.int32)
 
 
@@ -69,7 +70,7 @@ def _mark(
     corners_in_panel: NDArray[np.int32],
     corners: NDArray[np.int32],
 ) -> None:
-    """Dims the outside of the region and outlines it. ``panel`` is a view of ``page``."""
+    """Dim the outside of the region and outline it. ``panel`` is a view of ``page``."""
     inside = np.zeros(panel.shape[:2], np.uint8)
     cv2.fillConvexPoly(inside, corners_in_panel, 1, cv2.LINE_8, _SUBPIXEL_BITS)
     panel[inside == 0] = _dimmed(panel)[inside == 0]
@@ -82,6 +83,6 @@ def _mark(
 
 
 def _dimmed(rgb: NDArray[Any]) -> NDArray[np.uint8]:
-    """Grey and dark, but not black, so that black pictures have a visible edge, too."""
+    """Return grey and dark, but not black, so that black pictures have a visible edge, too."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[..., None]
     return np.asarray(grey * 0.35 + _SHADE, np.uint8)

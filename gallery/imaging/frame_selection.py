@@ -1,4 +1,4 @@
-"""Selects the frames of an animation that are described by models."""
+"""Selects the frames of an animation that models describe."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TimedHash:
 
 
 def select_frames(frames: Sequence[TimedHash], most: int) -> list[int]:
-    """The numbers of up to ``most`` frames, the most informative first.
+    """Return the numbers of up to ``most`` frames, the most informative first.
 
     The first half are those shown longest; the others differ most from all chosen before. Frames
     with the same hash count as one, shown for the sum of their times; repetitions come last.
@@ -47,7 +47,7 @@ def select_frames(frames: Sequence[TimedHash], most: int) -> list[int]:
 
 
 def _farthest(hashes: Hashes, chosen: Sequence[int], others: Sequence[int], most: int) -> list[int]:
-    """Up to ``most`` of the others, each as far as possible from all chosen before it."""
+    """Return up to ``most`` of the others, each as far as possible from all chosen before it."""
     rest = np.array(others, np.int64)
     nearest = np.full(len(rest), HASH_BITS, np.int64)
     found: list[int] = []

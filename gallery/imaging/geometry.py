@@ -1,9 +1,9 @@
-"""Geometric verification: whether one picture shows (a part of) another, by local features.
+"""Geometric verification: tests by local features whether a picture shows (a part of) another one.
 
 Similar features are paired, and the pairs must agree on one affine transform (``transforms``). The
-query is compared as it is and mirrored. A match means shared content: copies have it, but also two
-cards with the same words, so the match holds numbers for a calibrated confidence. No match does not
-mean that pictures differ: blurred ones have few features.
+query is compared as it is and mirrored. A match means shared content: copies share content, but two
+cards with the same words do, too. So the match holds numbers for a calibrated confidence. No match
+does not mean that pictures differ: blurred ones have few features.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ CERTAIN_INLIERS = 20
 """With so many inliers the mirrored query is not tried."""
 
 _WHOLE = 0.94
-"""Share of a picture from which on it counts as covered; edges are found to about 1 %."""
+"""A picture counts as fully covered from this share on; edges are found to about 1 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class GeometricMatch:
         return self.candidate_area < _WHOLE
 
     def as_dict(self) -> dict[str, Any]:
-        """The match for JSON, rounded.
+        """Return the match for JSON, rounded.
 
         Boxes are [left, top, right, bottom], regions [[x, y], …], as shares of width and height.
         """
@@ -160,14 +160,14 @@ class _MatchedFeatures:
 
 
 def verify(query: LocalFeatures, candidate: LocalFeatures) -> GeometricMatch | None:
-    """How the query shows the candidate; None if it does not, or has too few features."""
+    """Return how the query shows the candidate; None if it does not, or has too few features."""
     return verify_many(query, [candidate])[0]
 
 
 def verify_many(
     query: LocalFeatures, candidates: Sequence[LocalFeatures | bytes | memoryview], threads: int = 1
 ) -> list[GeometricMatch | None]:
-    """``verify`` for each candidate, on so many threads. Takes 0.5 to 1 ms each on one thread.
+    """``verify`` for each candidate, in ``threads`` threads. One takes 0.5 to 1 ms on one thread.
 
     Candidates are ``LocalFeatures``, or bytes as ``LocalFeatures.pack`` wrote them. Raises
     ``NotLocalFeatures``.
@@ -176,7 +176,7 @@ def verify_many(
 
     def verified(part: Sequence[LocalFeatures | bytes | memoryview]) -> list[GeometricMatch | None]:
         sides = [_MatchedFeatures.of(_unpacked(candidate)) for candidate in part]
-        # Allocated once: half a megabyte for each candidate would take as long as the rest.
+        # Allocated once: allocating half a megabyte for each candidate would double the time.
         most = max((len(side.points) for side in sides), default=0)
         room = np.empty((2, len(query) * most), np.float32)
         return [_best_match(upright, mirrored, side, room) for side in sides]
@@ -216,7 +216,7 @@ def _best_match(
 def _feature_pairs(
     query: _MatchedFeatures, candidate: _MatchedFeatures, room: NDArray[np.float32]
 ) -> PointPairs:
-    """Pairs of features that pass the ratio test in either direction, the query's strongest first.
+    """Pair features that pass the ratio test in either direction, the query's strongest first.
 
     Overwrites ``room``.
     """
@@ -231,7 +231,7 @@ def _feature_pairs(
         j, i = forward.argmax(axis=1), backward.argmax(axis=1)
         rows, columns = np.arange(size), np.arange(count)
         best, best_back = forward[rows, j], backward[columns, i]
-        # The maximum of columns is three times as fast as that of rows.
+        # cv2 reduces columns three times as fast as rows.
         backward[j, rows] = forward[i, columns] = -1.0
         passed = _passes_ratio_test(best, cv2.reduce(backward, 0, cv2.REDUCE_MAX)[0])
         passed_back = _passes_ratio_test(best_back, cv2.reduce(forward, 0, cv2.REDUCE_MAX)[0])
@@ -246,7 +246,7 @@ def _feature_pairs(
 
 
 def _passes_ratio_test(best: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """On cosines: the squared distance of unit vectors is 2 − 2 × cosine."""
+    """Compares cosines: the squared distance of unit vectors is 2 − 2 × cosine."""
     return np.asarray(1.0 - best < RATIO**2 * (1.0 - second))
 
 

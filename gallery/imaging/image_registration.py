@@ -1,9 +1,9 @@
 """Image registration: warps one picture onto another and measures how similar they are.
 
 Different pictures of one template, such as signs and cards, share many key points. So the query is
-warped as geometry found it, refined to the best fit (enhanced correlation coefficient: Evangelidis
-and Psarakis, 2008), and compared place by place. Changes of the whole picture, as of brightness and
-contrast, do not count; local ones do.
+warped by the transform that geometry found, refined to the best fit (enhanced correlation
+coefficient: Evangelidis and Psarakis, 2008), and compared place by place. Changes of the whole
+picture, as of brightness and contrast, do not count; local ones do.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ _WINDOW = 11
 _QUERY_SIDE = 512
 _ITERATIONS = 12
 _MIN_SHARED_PIXELS = 64
-"""Pixels that must be shared."""
 
 _NOISE = 4.0
 """Variance, of 255², below which a window has nothing to compare."""
@@ -39,7 +38,7 @@ _NOISE = 4.0
 _NO_BLUR = 1
 _TEXTURED = 25.0
 _MIN_CORRELATION = 0.2
-"""Correlation that pictures without a geometric match must have before they are refined."""
+"""Least correlation of pictures without a geometric match; others are not refined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ class Registration:
     def compare_transformed(
         self, candidate: Pixels, matrix: ArrayLike, sizes: tuple[Size, Size]
     ) -> RegistrationSimilarity | None:
-        """The similarity under an affine transform, 2 × 3, from the query to the candidate.
+        """Compare under an affine transform, 2 × 3, from the query to the candidate.
 
         The transform is in pixels of pictures of these ``sizes`` (query, candidate). None if they
         hardly overlap.
@@ -89,7 +88,7 @@ class Registration:
     def compare_whole(
         self, candidate: Pixels, box: tuple[int, int, int, int] | None = None
     ) -> RegistrationSimilarity | None:
-        """The similarity of the query, or a box of it, with the whole candidate, mirrored or not.
+        """Compare the query, or a box of it, with the whole candidate, mirrored or not.
 
         None if they do not correlate.
         """
@@ -149,7 +148,7 @@ class _RegisteredPair:
         return _similarity_of(fitted if fitted is not None and better else self)
 
     def _fitted(self) -> _RegisteredPair | None:
-        """Refined to the best correlation; None if that fails."""
+        """Refine to the best correlation; None if that fails."""
         stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _ITERATIONS, 1e-3)
         covered = np.full(self.query.shape[:2], 255, np.uint8)
         try:
@@ -187,7 +186,7 @@ def _similarity_of(pair: _RegisteredPair) -> RegistrationSimilarity:
 
 
 def _local_correlations(a: Floats, b: Floats, shared: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """The correlation around each shared pixel with texture, and the contrast there."""
+    """Return the correlation around each shared pixel with texture, and the contrast there."""
     inside = shared.astype(np.float32)
     area = _window_sums(inside) + 1e-3
     a, b = a * inside, b * inside
@@ -202,7 +201,7 @@ def _local_correlations(a: Floats, b: Floats, shared: NDArray[np.bool_]) -> tupl
 
 
 def _with_contrast_of(x: Floats, y: Floats) -> Floats:
-    """x with the brightness and contrast of y, by a fit that gives outliers little weight."""
+    """Match the brightness and contrast of x to y, by a fit that gives outliers little weight."""
     weights = np.ones_like(x)
     fitted = x
     for _ in range(4):

@@ -1,8 +1,8 @@
-"""Pictures inside one picture, each of which is compared alone.
+"""Finds pictures inside a picture, so that each is compared alone.
 
-- *Strips*: two pictures interleaved, every second strip or every second tile of a chessboard being
-  of the other one. At the edges all pixels of a line change at once, at equal distances. Each
-  picture is shown alone, its gaps filled from what is beside them, as eyes do.
+- *Strips*: two pictures interleaved. Every second strip, or every second tile of a chessboard, is
+  of the other picture. At the edges all pixels of a line change at once, at equal distances. Each
+  picture is shown alone, its gaps filled from their surroundings, as eyes do.
 - *Sections*: a stitched screenshot shows many pictures, each too small to be found in the whole or
   in its quarters.
 """
@@ -23,12 +23,12 @@ SECTION: Final = "section-"
 """How the names of the renderings begin."""
 
 STRIPS_LONG_SIDE: Final = 512
-"""Of the separated pictures: enough for hashes and for models."""
+"""Long side of the separated pictures: enough for hashes and for models."""
 
 MAX_SECTIONS: Final = 32
 
 _LONG: Final = 2.5
-"""Long side ÷ short side from which a picture is long: the screens of phones are below."""
+"""Long side ÷ short side from which a picture counts as long; the screens of phones are below."""
 
 _LINE_PIXELS: Final = 256
 """Pixels of a line that are compared."""
@@ -42,11 +42,11 @@ _STRONG: Final = 0.9
 """Logarithms of the change from one line to the next: by how much an edge exceeds the lines beside
 it, and the median of the picture."""
 _REGULAR: Final = 0.7
-"""Share of the expected places of edges where there is one."""
+"""Least share of the expected places of edges that have an edge."""
 
 
 def inner_pictures(rgb: Pixels) -> dict[str, Pixels]:
-    """The pictures inside one, by name: ``strips-1``, ``section-1``, …"""
+    """Return the pictures inside one, by name: ``strips-1``, ``section-1``, …"""
     return {
         **_named(STRIPS, separate_strips(rgb)),
         **_named(SECTION, cut_sections(rgb)),
@@ -54,12 +54,11 @@ def inner_pictures(rgb: Pixels) -> dict[str, Pixels]:
 
 
 def is_inner(name: str) -> bool:
-    """Whether a rendering's name is one of these."""
     return name.startswith((STRIPS, SECTION))
 
 
 def cut_sections(rgb: Pixels) -> list[Pixels]:
-    """Squares along the long side; none of a picture that is not long.
+    """Cut squares along the long side; none of a picture that is not long.
 
     Each begins half a square after the one before. In a picture more than 16 times as long as wide
     ``MAX_SECTIONS`` squares are spread over the length and do not cover all of it.
@@ -76,7 +75,8 @@ def cut_sections(rgb: Pixels) -> list[Pixels]:
 
 
 def separate_strips(rgb: Pixels) -> list[Pixels]:
-    """The two interleaved pictures, ``STRIPS_LONG_SIDE`` pixels at most; none without strips.
+    """Return the two interleaved pictures, at most ``STRIPS_LONG_SIDE`` pixels; none without
+    strips.
 
     Strips in one direction give each picture twice: with its gaps filled, and with its strips
     joined, in case nothing is missing between them.
@@ -110,12 +110,12 @@ class _Strips:
     width: int
 
     def is_odd(self, count: int) -> NDArray[np.bool_]:
-        """For each of ``count`` lines, whether it is in every second strip."""
+        """Return for each of ``count`` lines whether it is in every second strip."""
         return np.asarray((np.arange(count) - self.first) // self.width % 2 == 1)
 
 
 def _find_strips(lines: Pixels) -> _Strips | None:
-    """Strips along the first axis of lines × pixels."""
+    """Find strips along the first axis of lines × pixels."""
     if len(lines) <= _MIN_STRIPS * _NARROWEST:
         return None
     steps = np.log(np.abs(np.diff(lines.astype(np.int16), axis=0)).mean(axis=1) + 2.0)
@@ -148,8 +148,8 @@ def _peaks(steps: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _fold(steps: NDArray[np.float64], width: int) -> tuple[float, int, int]:
-    """(score, width, first): how much more every ``width``-th line changes than the others, at the
-    best first line."""
+    """Return (score, width, first): how much more every ``width``-th line changes than the others,
+    at the best first line."""
     count = len(steps) // width
     means = steps[: count * width].reshape(count, width).mean(axis=0)
     first = int(means.argmax())
@@ -158,7 +158,7 @@ def _fold(steps: NDArray[np.float64], width: int) -> tuple[float, int, int]:
 
 
 def _filled(rgb: Pixels, mask: NDArray[np.bool_], strip_width: float) -> Pixels:
-    """What the mask lets through, its gaps filled with the mean of what is near."""
+    """Keep the pixels in the mask, and fill the gaps with the mean of what is near."""
     height, width = rgb.shape[:2]
     scale = min(1.0, STRIPS_LONG_SIDE / max(height, width))
     there = mask.astype(np.float32)
@@ -172,6 +172,6 @@ def _filled(rgb: Pixels, mask: NDArray[np.bool_], strip_width: float) -> Pixels:
     sigma = 0.5 * (strip_width * scale)
     sums, weights = (cv2.GaussianBlur(one, (0, 0), sigma) for one in (shown, there))
     around = sums / np.maximum(weights, 1e-3)[..., np.newaxis]
-    # A pixel that is half there is mixed with half of its surroundings.
+    # A half-masked pixel is mixed with half of its surroundings.
     mixed = shown + (1.0 - there)[..., np.newaxis] * around
     return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)

@@ -1,6 +1,6 @@
-"""Local features of a picture: RootSIFT key points, compact enough to store them for each picture.
+"""Local features of a picture: RootSIFT key points, compact enough to store for each picture.
 
-Computed at 360 pixels, long side, by OpenCV's SIFT. A feature takes 38 bytes: place, size,
+OpenCV's SIFT computes them at 360 pixels, long side. A feature takes 38 bytes: place, size,
 orientation and 32 of the 128 numbers of its descriptor's frequency transform. The best 320 of up to
 600 are stored, so a picture takes at most 12,171 bytes.
 
@@ -58,7 +58,8 @@ class NotLocalFeatures(UserError):
 
 
 def _basis() -> NDArray[np.float32]:
-    """32 × 128, orthonormal rows: the frequencies of a descriptor's cells and orientations."""
+    """Return 32 × 128, orthonormal rows: the frequencies of a descriptor's cells and
+    orientations."""
     cell = np.arange(4)
     cosine = np.array([np.cos(np.pi * (2 * cell + 1) * k / 8) for k in range(4)])
     bins = 2 * np.pi * np.arange(8) / 8
@@ -73,15 +74,15 @@ def _basis() -> NDArray[np.float32]:
 
 
 def _signs() -> NDArray[np.int8]:
-    """−1 for the components whose sign mirroring changes: odd in just one direction."""
+    """Return −1 for the components whose sign mirroring changes: odd in exactly one direction."""
     row, _, wave = np.unravel_index(list(_COMPONENTS), (4, 4, 8))
     odd = (row % 2 == 1) ^ np.isin(wave, (2, 4, 6))
     return np.where(odd, -1, 1).astype(np.int8)
 
 
 def _inverted_signs() -> NDArray[np.int8]:
-    """−1 for the components whose sign inverting changes: odd in just one direction of the
-    cells."""
+    """Return −1 for the components whose sign inverting changes: odd in exactly one direction of
+    the cells."""
     row, column, _ = np.unravel_index(list(_COMPONENTS), (4, 4, 8))
     return np.where((row + column) % 2 == 1, -1, 1).astype(np.int8)
 
@@ -93,8 +94,8 @@ _INVERTED_SIGNS = _inverted_signs()
 
 @dataclass(frozen=True, slots=True)
 class LocalFeatures:
-    """``records``: one per feature, strongest first; ``width``, ``height``: of the upright
-    picture, in pixels. Compared by ``gallery.imaging.geometry``."""
+    """``records``: one per feature, strongest first; ``width``, ``height``: of the upright picture,
+    in pixels. ``gallery.imaging.geometry`` compares them."""
 
     width: int
     height: int
@@ -132,7 +133,7 @@ class LocalFeatures:
         return LocalFeatures(self.width, self.height, records)
 
     def inverted(self) -> LocalFeatures:
-        """The features of the negative: all gradients are reversed, so each feature turns by
+        """Return the features of the negative: all gradients are reversed, so each feature turns by
         180°."""
         records = self.records.copy()
         records["angle"] += 128
@@ -140,13 +141,13 @@ class LocalFeatures:
         return LocalFeatures(self.width, self.height, records)
 
     def pack(self) -> bytes:
-        """The strongest 320 as at most ``MAX_BYTES`` bytes, beginning with a version."""
+        """Pack the strongest 320 into at most ``MAX_BYTES`` bytes, beginning with a version."""
         kept = self.records[:MAX_STORED]
         return _HEADER.pack(_VERSION, len(kept), self.width, self.height) + kept.tobytes()
 
     @classmethod
     def unpack(cls, data: bytes | memoryview) -> LocalFeatures:
-        """The features that ``pack`` wrote. Raises ``NotLocalFeatures``."""
+        """Read what ``pack`` wrote. Raises ``NotLocalFeatures``."""
         if len(data) < _HEADER.size:
             raise NotLocalFeatures("The stored local features are cut off: describe it again.")
         version, count, width, height = _HEADER.unpack_from(data)
@@ -162,7 +163,7 @@ class LocalFeatures:
 
 
 def extract(rgb: Pixels) -> LocalFeatures:
-    """Up to 600 features of an upright picture, height × width × 3, the strongest first.
+    """Return up to 600 features of an upright picture, height × width × 3, the strongest first.
 
     Strength is contrast times size, as large features survive reduction and blur. A flat or tiny
     picture has none. Takes 33 ms on one thread for 1024 pixels, 24 of them for SIFT's pyramid.
@@ -177,7 +178,7 @@ def extract(rgb: Pixels) -> LocalFeatures:
 
 @lru_cache(maxsize=8)
 def _found(grey: bytes, size: tuple[int, int]) -> NDArray[np.void]:
-    """The features of a grey picture of that width and height.
+    """Find the features of a grey picture of that width and height.
 
     A picture is described and then screened, so the last few results are cached: 1 MB.
     """

@@ -1,4 +1,4 @@
-"""Arrays of pixels: their type, and what many modules do to them."""
+"""The type of pixel arrays, and functions that resize and crop them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Box = tuple[int, int, int, int]
 def fitted_size(
     width: float, height: float, long_side: int, *, smallest: int = 1
 ) -> tuple[int, int]:
-    """Width and height reduced, never enlarged, to a long side of ``long_side`` pixels.
+    """Reduce width and height, never enlarge, to a long side of ``long_side`` pixels.
 
     No side gets less than ``smallest`` pixels.
     """
@@ -25,20 +25,20 @@ def fitted_size(
 
 
 def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """The pixels averaged to ``size`` (width, height); themselves if they have that size."""
+    """Average the pixels to ``size`` (width, height); return the same array if it has that size."""
     if pixels.shape[1::-1] == size:
         return pixels
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def fitted(pixels: Pixels, long_side: int) -> Pixels:
-    """The pixels reduced to ``long_side``; themselves if they are no larger."""
+    """Reduce the pixels to ``long_side``; return the same array if it is no larger."""
     height, width = pixels.shape[:2]
     return resized(pixels, fitted_size(width, height, long_side))
 
 
 def cropped(pixels: Pixels, box: Box | None) -> Pixels:
-    """A view of what the box holds; all of it without a box."""
+    """Return a view of the box, or of all without a box."""
     if box is None:
         return pixels
     left, top, right, bottom = box

@@ -19,12 +19,12 @@ _EXACT = 1e-9
 
 
 def corners_of(width: float, height: float) -> Floats:
-    """4 × 2: the corners of a picture, clockwise from the top left."""
+    """Return 4 × 2: the corners of a picture, clockwise from the top left."""
     return np.array([[0.0, 0.0], [width, 0.0], [width, height], [0.0, height]])
 
 
 def shared_region(matrix: Floats, first: Floats, second: Floats) -> Floats:
-    """Corners in the first picture, up to 8 × 2, of the region that both show; 0 × 2 if none.
+    """Return the corners in the first picture, up to 8 × 2, of the region that both show; or 0 × 2.
 
     ``matrix``: from the first to the second. By Sutherland and Hodgman (1974), because OpenCV's
     ``intersectConvexConvex`` errs where edges touch.
@@ -38,7 +38,7 @@ def shared_region(matrix: Floats, first: Floats, second: Floats) -> Floats:
 
 
 def _clipped(polygon: Floats, heights: Floats) -> Floats:
-    """The part of a polygon where heights, given at its corners, are not below 0."""
+    """Return the part of a polygon where heights, given at its corners, are not below 0."""
     kept = []
     for k in range(len(polygon)):
         before, here = heights[k - 1], heights[k]
@@ -50,7 +50,7 @@ def _clipped(polygon: Floats, heights: Floats) -> Floats:
 
 
 def distinct_corners(polygon: Floats) -> list[int]:
-    """Numbers of the corners that stand out from the line between their neighbours by 0.01 or more.
+    """Return the indices of corners that are 0.01 or more off the line between their neighbours.
 
     Two nearly equal outlines cross at points that do not look like corners.
     """
@@ -68,7 +68,7 @@ def distinct_corners(polygon: Floats) -> list[int]:
 
 
 def points_inside(polygon: Floats, points: Floats) -> NDArray[np.bool_]:
-    """Which points, n × 2, lie in a convex polygon."""
+    """Return which points, n × 2, lie in a convex polygon."""
     edges = np.roll(polygon, -1, axis=0) - polygon
     offsets = points[:, None] - polygon
     sides = edges[:, 0] * offsets[..., 1] - edges[:, 1] * offsets[..., 0]
@@ -76,12 +76,12 @@ def points_inside(polygon: Floats, points: Floats) -> NDArray[np.bool_]:
 
 
 def area_share(polygon: Floats, picture: Floats) -> float:
-    """The polygon's area ÷ the picture's, 0..1."""
+    """Return the polygon's area ÷ the picture's, 0..1."""
     return min(1.0, _area(polygon) / float(np.prod(picture[2])))
 
 
 def relative_region(polygon: Floats, picture: Floats) -> Region:
-    """The polygon in shares of the picture's width and height."""
+    """Return the polygon in shares of the picture's width and height."""
     return tuple((x, y) for x, y in np.clip(polygon / picture[2], 0.0, 1.0).tolist())
 
 

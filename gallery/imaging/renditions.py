@@ -1,6 +1,7 @@
-"""Renders a picture in steps from unrecognisable to clear, so that a browser never gets more.
+"""Renders a picture in steps from unrecognisable to clear, so that a browser gets no more than
+needed.
 
-Nothing here claims to protect the viewer.
+This does not claim to protect the viewer.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SOFT_SIDE: Final = 480
 
 
 def rendition(rgb: Pixels, step: str, longest: int) -> bytes:
-    """A JPEG of one of ``STEPS``, its long side at most ``longest`` pixels, never enlarged.
+    """Return a JPEG of one of ``STEPS``, its long side at most ``longest`` pixels, never enlarged.
 
     Raises ``KeyError`` for another step.
     """
@@ -46,7 +47,8 @@ def _grey(rgb: Pixels) -> NDArray[Any]:
 
 
 def _lines(rgb: Pixels) -> NDArray[Any]:
-    """Pixels darker than their surroundings, like a pencil drawing: no skin, blood or colour."""
+    """Draw pixels darker than their surroundings, like a pencil drawing: no skin, blood or
+    colour."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     sigma = max(1.0, max(grey.shape) / 200)
     smooth = cv2.bilateralFilter(grey, 7, 40, 7)

@@ -1,4 +1,4 @@
-"""Pairs of similar points → the affine transform that most of them agree with, or none.
+"""Finds the affine transform that most pairs of similar points agree with, or none.
 
 Each pair alone proposes a rotation, scale and shift (Philbin et al. 2007), and each proposal is
 rated by the number of pairs that agree in place, scale and direction. There are few enough to try
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 MIN_PLACES = 5
-"""Fewer mean nothing: most pairs of unrelated pictures reach 3 or 4."""
+"""Fewer prove nothing: most pairs of unrelated pictures reach 3 or 4."""
 
 _TOLERANCE = 0.02
 """The largest error of an inlier, in the picture that is shown smaller."""
@@ -29,7 +29,7 @@ _SAME_PLACE = 0.012
 _SMALLEST_SPREAD = 0.01
 _FLAT = 1e-9
 _PROPOSALS = 128
-"""The first pairs, which have the strongest features; more found nothing more."""
+"""The first pairs, which have the strongest features. Trying more found no more matches."""
 
 _REFINED = 5
 
@@ -58,7 +58,7 @@ class AffineModel:
 
 
 def fit_affine(pairs: PointPairs) -> AffineModel | None:
-    """The transform with the most inliers; None if there is no plausible one."""
+    """Return the transform with the most inliers; None if there is no plausible one."""
     if len(pairs.q) < MIN_PLACES:
         return None
     similar, agree = _agreement(pairs)
@@ -74,8 +74,8 @@ def fit_affine(pairs: PointPairs) -> AffineModel | None:
 
 
 def _agreement(pairs: PointPairs) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Two arrays, proposals × pairs: whether scale and turn agree; and whether the place does,
-    too."""
+    """Return two arrays, proposals × pairs: whether scale and turn agree, and whether the place
+    agrees, too."""
     scale, turn = pairs.scale.astype(np.float32), np.exp(1j * pairs.turn).astype(np.complex64)
     q, c = (pairs.q @ (1, 1j)).astype(np.complex64), (pairs.c @ (1, 1j)).astype(np.complex64)
     proposals = slice(_PROPOSALS)
@@ -84,7 +84,7 @@ def _agreement(pairs: PointPairs) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]
     similar[np.abs(scale[proposals]) > np.log(_LARGEST_SCALE)] = False
     factor = (np.exp(scale) * turn)[proposals, None]
     error = factor * (q - q[proposals, None]) - (c - c[proposals, None])
-    # Measured in the picture that is shown smaller, where a pixel means more.
+    # Errors are measured in the picture that is shown smaller, where a pixel means more.
     tolerance = _TOLERANCE * np.maximum(1.0, np.exp(scale[proposals, None]))
     return similar, similar & (error.real**2 + error.imag**2 < tolerance**2)
 
@@ -111,8 +111,8 @@ def _refined(
 
 
 def _affine(q: Floats, c: Floats) -> Floats | None:
-    """Least squares; a similarity for fewer than 6 points. None if the points do not determine
-    it."""
+    """Fit by least squares; a similarity for fewer than 6 points. None if the points do not
+    determine it."""
     middle_q, middle_c = q.mean(axis=0), c.mean(axis=0)
     q, c = q - middle_q, c - middle_c
     if len(q) < 6:
@@ -129,23 +129,23 @@ def _affine(q: Floats, c: Floats) -> Floats | None:
 
 
 def as_3x3(matrix: ArrayLike) -> Floats:
-    """An affine 2 × 3 matrix with the row 0, 0, 1 added."""
+    """Add the row 0, 0, 1 to an affine 2 × 3 matrix."""
     return np.vstack([np.asarray(matrix, np.float64)[:2], (0.0, 0.0, 1.0)])
 
 
 def transform_points(matrix: Floats, points: Floats) -> Floats:
-    """n × 2 points after the 2 × 3 transform."""
+    """Apply a 2 × 3 transform to n × 2 points."""
     return np.asarray(points @ matrix[:, :2].T + matrix[:, 2])
 
 
 def count_places(points: Floats) -> int:
-    """The number of distinct points: those in one cell count once."""
+    """Return the number of distinct points: those in one cell count once."""
     cells = np.floor(points / _SAME_PLACE).astype(np.int64)
     return len(set((cells @ (1_000_003, 1)).tolist()))
 
 
 def _spread(points: Floats) -> float:
-    """Standard deviation in the narrowest direction: 0 on a line or in one place."""
+    """Return the standard deviation in the narrowest direction: 0 on a line or in one place."""
     points = points - points.mean(axis=0)
     (a, b), (_, d) = (points.T @ points / len(points)).tolist()
     return float(np.sqrt(max(0.0, (a + d) / 2 - np.hypot((a - d) / 2, b))))

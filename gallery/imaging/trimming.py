@@ -24,16 +24,16 @@ _SMALLEST_CELL = 4
 """Pixels. Strong compression blurs the edges of small pictures over several."""
 
 _TOLERANCE = 12
-"""Of 255: by how much a channel may differ within one colour."""
+"""Levels of 255 by which a channel may differ within one colour."""
 
 _ONE_COLOUR = 4
-"""Of 255: by how much the lines of one margin may differ; a clear sky changes more."""
+"""Levels of 255 by which the lines of one margin may differ; a clear sky changes more."""
 
 _STRAY = 0.02
 """Share of a line that may have other colours: dust, compression noise."""
 
 _STRAIGHT = 0.25
-"""Share of a line that changes colour at the edge of a picture; at the outline of an object on a
+"""Share of a line that changes colour at the edge of a picture. At the outline of an object on a
 plain background it is less."""
 
 _PAGE_WIDE = 0.5
@@ -41,7 +41,7 @@ _PAGE_WIDE = 0.5
 
 _SMALLEST_PICTURE = 0.1
 _SMALLEST_OBJECT = 0.2
-"""Shares of the area; less is only a detail."""
+"""Least shares of the area; anything smaller is only a detail."""
 
 _OBJECT_MARGINS = 3
 """Sides on which an object must have plain background; one or two may be a clear sky."""
@@ -52,7 +52,7 @@ _WORTH_REMOVING = 0.02
 
 
 def trim(rgb: NDArray[np.uint8]) -> Box | None:
-    """The box within the plain margins of an upright picture, height × width × 3.
+    """Return the box within the plain margins of an upright picture, height × width × 3.
 
     Each margin may have its own colour; margins under 4 pixels or 1/128 of the side are not found.
     Text and symbols beside a picture are removed with the margins if the picture is larger than
@@ -67,7 +67,7 @@ def trim(rgb: NDArray[np.uint8]) -> Box | None:
         return None
     cell_width, cell_height = (max(_SMALLEST_CELL, side // _CELLS) for side in (width, height))
     columns, rows = width // cell_width, height // cell_height
-    # Whole pixels a cell: four times as fast.
+    # Cells of whole pixels are four times as fast.
     whole = rgb[: rows * cell_height, : columns * cell_width]
     small = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
     (left, top, right, bottom), straight = _within_margins(_planes(small))
@@ -84,15 +84,15 @@ def _planes(rgb: NDArray[Any]) -> Lines:
 
 
 def _within_margins(picture: Lines) -> tuple[Box, bool]:
-    """The box in cells, and whether its edges are straight."""
+    """Return the box in cells, and whether its edges are straight."""
     box = [0, 0, picture.shape[2], picture.shape[1]]
     straight, bordered, idle = True, False, 0
-    # Rows and columns in turn: removing one margin may reveal another.
+    # Rows and columns alternate: removing one margin may reveal another.
     for turn in range(_TURNS):
         axis = (turn + 1) % 2
         part = picture[:, box[1] : box[3], box[0] : box[2]]
         lines = part if axis else part.swapaxes(1, 2)
-        # All within a border is the picture, also an object on a plain background.
+        # Everything within a border is the picture, even an object on a plain background.
         start, end, clean = _within(lines, not bordered)
         box[axis], box[axis + 2] = box[axis] + start, box[axis] + end
         cut = end - start < lines.shape[1]
@@ -107,7 +107,8 @@ def _within_margins(picture: Lines) -> tuple[Box, bool]:
 
 
 def _within(lines: Lines, any_edge: bool) -> tuple[int, int, bool]:
-    """First and last + 1 of the lines within the margins, and whether the edges are straight.
+    """Return first and last + 1 of the lines within the margins, and whether the edges are
+    straight.
 
     ``any_edge``: also remove margins at edges that are not straight.
     """
@@ -128,15 +129,15 @@ def _within(lines: Lines, any_edge: bool) -> tuple[int, int, bool]:
 
 
 def _uniform(lines: Lines) -> tuple[NDArray[np.bool_], NDArray[np.int16]]:
-    """Which lines have one colour, and the colours, 3 × lines."""
+    """Return which lines have one colour, and the colours, 3 × lines."""
     sample = np.linspace(0, lines.shape[2] - 1, 7)[1:-1].astype(np.intp)
     colours = np.median(lines[:, :, sample], axis=2).astype(np.int16)
-    # Without the ends, into which neighbouring pixels bleed.
+    # The ends are left out: neighbouring pixels bleed into them.
     return _other(lines[:, :, 2:-2], colours) <= _STRAY, colours
 
 
 def _alike(colours: NDArray[np.int16], chosen: list[int]) -> NDArray[np.bool_]:
-    """Which of the colours equal one of the chosen lines."""
+    """Return which of the colours equal one of the chosen lines."""
     difference = np.abs(colours[:, :, None] - colours[:, None, chosen])
     return np.asarray((difference <= _ONE_COLOUR).all(axis=0).any(axis=1))
 
@@ -144,7 +145,8 @@ def _alike(colours: NDArray[np.int16], chosen: list[int]) -> NDArray[np.bool_]:
 def _band(
     lines: Lines, uniform: NDArray[np.bool_], colours: NDArray[np.int16]
 ) -> tuple[int, int] | None:
-    """The picture on a page with other content: the run that is wider than all others together."""
+    """Find the picture on a page with other content: the run that is wider than all others
+    together."""
     if not uniform.any():
         return None
     every = np.flatnonzero(uniform)
@@ -162,13 +164,14 @@ def _band(
 
 
 def _other(lines: Lines, colour: NDArray[np.int16]) -> NDArray[np.float64]:
-    """The share of each line that differs from its colour (3 × lines or 3 × 1)."""
+    """Return the share of each line that differs from its colour (3 × lines or 3 × 1)."""
     differs = (np.abs(lines - colour[:, :, None]) > _TOLERANCE).any(axis=0)
     return np.asarray(differs.sum(axis=1) / max(1, lines.shape[2]))
 
 
 def _changed(lines: Lines, edge: int) -> float:
-    """The share of a line that differs from the margin before it; 1 at the picture's own edge."""
+    """Return the share of a line that differs from the margin before it; 1 at the picture's own
+    edge."""
     if edge == 0:
         return 1.0
     # The second line on either side: the first may be half margin.
@@ -177,7 +180,6 @@ def _changed(lines: Lines, edge: int) -> float:
 
 
 def _changes(lines: Lines, start: int, end: int) -> tuple[float, float]:
-    """``_changed`` at both ends of the lines to keep."""
     return _changed(lines, start), _changed(lines[:, ::-1], lines.shape[1] - end)
 
 
@@ -186,7 +188,7 @@ def _colour(line: Lines) -> NDArray[np.int16]:
 
 
 def _sharpened(rgb: NDArray[np.uint8], box: Box, cell: tuple[int, int]) -> Box:
-    """The box with each edge moved to the pixel, by up to two cells."""
+    """Move each edge of the box to the exact pixel, by up to two cells."""
     left, top, right, bottom = box
     rows, columns = rgb[:, left:right], rgb[top:bottom].swapaxes(0, 1)
     height, width = len(rows), len(columns)
@@ -199,7 +201,8 @@ def _sharpened(rgb: NDArray[np.uint8], box: Box, cell: tuple[int, int]) -> Box:
 
 
 def _edge(lines: NDArray[np.uint8], edge: int, cell: int) -> int:
-    """The exact number of margin lines at the start, which is ``edge`` to within two cells."""
+    """Return the exact number of margin lines at the start, which is ``edge`` to within two
+    cells."""
     if edge == 0:
         return 0
     first, step = max(0, edge - cell), max(1, lines.shape[1] // _CELLS)

@@ -1,8 +1,8 @@
 """The calibrated confidence that one picture is a copy of another.
 
-A logistic model for each match type. All features support a copy and no weight is negative, so
-missing evidence lowers nothing: verification finds little in blurred pictures, and a strong global
-match must not be lost by that. ``benchmarks/fit_confidence.py`` fits the weights on pictures that
+Each match type has a logistic model. All features support a copy and no weight is negative, so
+missing evidence lowers nothing: verification finds little in blurred pictures, which must not
+outweigh a strong global match. ``benchmarks/fit_confidence.py`` fits the weights on pictures that
 no test uses, and writes ``confidence.json`` with date and data.
 """
 
@@ -44,7 +44,7 @@ FEATURES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class CopyEvidence:
-    """What was found about a query and one image; None where a method has no result.
+    """Evidence about a query and one image; None where a method has no result.
 
     ``cnn``: cosine distance, 0 to 2, of the whole query; ``part``: of a part of it. ``pdq``:
     Hamming distance, 0 to 256. ``imgsmlr``: pattern distance. ``clip``: cosine distance; it only
@@ -68,7 +68,7 @@ class CopyEvidence:
         return cls(cnn, part, pdq, imgsmlr, clip)
 
     def methods(self) -> dict[str, float]:
-        """The known distances by method, rounded to six digits."""
+        """Return the known distances by method, rounded to six digits."""
         named = {name: getattr(self, name) for name in METHODS}
         return {name: round(value, 6) for name, value in named.items() if value is not None}
 
@@ -84,7 +84,8 @@ class Calibration:
 
 
 def logit(evidence: CopyEvidence, match_type: str) -> float:
-    """Log-odds that it is a copy; they also order results whose confidence rounds to 1."""
+    """Return the log-odds that it is a copy. They also order results whose confidence rounds to
+    1."""
     if evidence.same_file:
         return SAME_FILE_LOGIT
     calibration = calibrations()[match_type]
@@ -94,8 +95,8 @@ def logit(evidence: CopyEvidence, match_type: str) -> float:
 def logits_of_vectors(
     whole: NDArray[np.floating], part: NDArray[np.floating], match_type: str
 ) -> NDArray[np.float64]:
-    """``logit`` of many pictures by their cosine distances alone, to the whole query and to a part
-    of it; 2 where a distance is not known."""
+    """Return the ``logit`` of many pictures from cosine distances only: to the whole query and to a
+    part of it. 2 stands for an unknown distance."""
     calibration = calibrations()[match_type]
     weights = dict(zip(FEATURES[match_type], calibration.weights.tolist(), strict=True))
     alike = np.maximum(0.0, 1.0 - np.asarray(whole, np.float64))
@@ -108,22 +109,21 @@ def logits_of_vectors(
 
 
 def confidence(evidence: CopyEvidence, match_type: str) -> float:
-    """Probability that it is a copy, 0 to 1. ``match_type``: copy or auto."""
+    """Return the probability that it is a copy, 0 to 1. ``match_type``: copy or auto."""
     return probability(logit(evidence, match_type))
 
 
 def probability(logit: float) -> float:
-    """Of log-odds, 0 to 1."""
     return 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, logit))))
 
 
 def distance(evidence: CopyEvidence, match_type: str, digits: int = 6) -> float:
-    """1 − confidence, rounded. ``match_type``: copy or auto."""
+    """Return 1 − confidence, rounded. ``match_type``: copy or auto."""
     return round(1.0 - confidence(evidence, match_type), digits)
 
 
 def of_distance(distance: float) -> float:
-    """The confidence that a distance of copy or auto stands for."""
+    """Return the confidence of a distance of copy or auto."""
     return max(0.0, 1.0 - distance)
 
 
@@ -133,7 +133,7 @@ def features(evidence: CopyEvidence, match_type: str) -> NDArray[np.float64]:
         **_of_distances(evidence),
         **_of_similarity(evidence.similarity),
     }
-    # Two independent methods that agree are stronger than both alone.
+    # Two independent methods that agree are stronger evidence than each alone.
     values["proven"] = values["inliers"] * values["exact"]
     return np.array([values[name] for name in FEATURES[match_type]])
 
@@ -163,14 +163,14 @@ def _of_distances(evidence: CopyEvidence) -> dict[str, float]:
 
 
 def _nearness(distance: float | None, far: float) -> float:
-    """1 at distance 0, 0 at ``far`` and beyond or if it is not known."""
+    """Return 1 at distance 0, falling to 0 at ``far``; 0 if the distance is not known."""
     return 0.0 if distance is None else max(0.0, 1.0 - distance / far)
 
 
 def _of_similarity(similarity: RegistrationSimilarity | None) -> dict[str, float]:
     if similarity is None:
         return dict.fromkeys(("exact", "clean", "colour"), 0.0)
-    # The same everywhere, with enough texture for that to be significant.
+    # Equal everywhere, with enough texture to be significant.
     exact = (
         _ramp(similarity.correlation, 0.97, 1.0)
         * _ramp(similarity.worst, 0.8, 1.0)
@@ -185,7 +185,7 @@ def _of_similarity(similarity: RegistrationSimilarity | None) -> dict[str, float
 
 
 def _ramp(value: float, zero: float, one: float) -> float:
-    """0 at ``zero`` and beyond, 1 at ``one`` and beyond, linear between."""
+    """Return 0 at ``zero`` and beyond, 1 at ``one`` and beyond, linear between."""
     return min(1.0, max(0.0, (value - zero) / (one - zero)))
 
 

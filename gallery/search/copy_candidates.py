@@ -1,6 +1,7 @@
-"""Finds images that may be copies of a query: every index proposes some, every method measures all.
+"""Finds images that may be copies of a query.
 
-A copy that is far from the query by one method may be near by another.
+Every index proposes images, and every method measures all of them: a copy that is far from the
+query by one method may be near by another.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from gallery.search.nearest import (
 )
 
 PROPOSED_PER_VIEW = {"imgsmlr": 5, "pdq": 10, "cnn": 30, "part": 10, "clip": 10}
-"""How many images the vector of each view proposes, by method. Learned vectors find copies that the
-others miss; the others find pictures without texture."""
+"""Number of images that the vector of each view proposes, by method. Learned vectors find copies
+that the others miss; the others find pictures without texture."""
 
 MATCH_TYPE_OF_METHOD = {
     "imgsmlr": "imgsmlr",
@@ -55,7 +56,7 @@ class QueryView:
     sha256: str = ""
 
     def sources(self) -> list[tuple[str, str, Sequence[str]]]:
-        """Method, version and vectors of the methods that have vectors."""
+        """Return method, version and vectors of the methods that have vectors."""
         every = [
             ("imgsmlr", PIXELS_VERSION, self.haar),
             ("pdq", PIXELS_VERSION, self.pdq),
@@ -68,10 +69,8 @@ class QueryView:
 
 @dataclass(frozen=True)
 class CopyCandidate:
-    """An image and its distance to the query by each method, the least over all views.
-
-    None: not known.
-    """
+    """An image and its distance to the query by each method, the least over all views; None if
+    unknown."""
 
     image: Image
     distances: Mapping[str, float | None] = field(default_factory=dict)
@@ -80,7 +79,7 @@ class CopyCandidate:
 def find_candidates(
     query_view: QueryView, filters: Filters | None = None, *, exclude: int = 0
 ) -> list[CopyCandidate]:
-    """Ready images that may be copies, in no order. ``exclude``: the id of an image to leave
+    """Return ready images that may be copies, in no order. ``exclude``: the id of an image to leave
     out."""
     where, params = (filters or Filters()).sql()
     if exclude:
@@ -93,7 +92,7 @@ def find_candidates(
 
 
 def stored_local_features(ids: Sequence[int]) -> dict[int, bytes]:
-    """The packed local features of those images that have some, by id."""
+    """Return the packed local features by id; images without them are left out."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT f.item_id, d.local_features FROM gallery_imagefingerprint f "
@@ -106,7 +105,7 @@ def stored_local_features(ids: Sequence[int]) -> dict[int, bytes]:
 
 
 def stored_view(image_id: int, clip_version: str) -> QueryView:
-    """The ``QueryView`` of a stored image: all views of its first picture."""
+    """Return the ``QueryView`` of a stored image: all views of its first picture."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT f.version, f.haar::text, f.pdq::text, f.cnn::text, f.clip::text, "
@@ -125,7 +124,7 @@ def stored_view(image_id: int, clip_version: str) -> QueryView:
 
 
 def _distance_sql(space: VectorSpace, parameter: str, vector: str) -> str:
-    """SQL of the distance to a parameter, in the form that the index covers."""
+    """Return the SQL of the distance to a parameter, in the form that the index covers."""
     if space.cast == "halfvec":
         size = dimensions(vector)
         return f"{space.column}::halfvec({size}) {space.operator} %({parameter})s::halfvec({size})"
@@ -173,7 +172,7 @@ def _propose_images(
 
 
 def _measure_distances(query_view: QueryView, ids: Sequence[int]) -> list[CopyCandidate]:
-    """All distances of those of the images that are still ready."""
+    """Measure all distances of those images that are still ready."""
     params: dict[str, Any] = {"ids": list(ids), "pattern": query_view.pattern}
     fields = ", ".join(f"i.{name}" for name in IMAGE_FIELDS)
     columns, names = [], []

@@ -1,4 +1,4 @@
-"""Search for copies: candidates from every index, verified by geometry, ranked by confidence."""
+"""Searches for copies: takes candidates from every index, verifies them by geometry, ranks them."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ MAX_VERIFIED = 50
 """Candidates whose local features are compared: those with the best distances."""
 
 MAX_REGISTERED_WITHOUT_COPY = 5
-"""Registration ends after so many candidates in a row that are no likely copy. Each takes about
-3 ms."""
+"""Registration ends after so many candidates in a row that are no likely copy. Each takes about 3
+ms."""
 
 MAX_REGISTERED_DISTANCE = 0.5
-"""Cosine distance beyond which a picture without a geometric match is not registered: of 560 edited
-pictures registration confirmed none of those."""
+"""Largest cosine distance at which a picture without a geometric match is registered. Of 560 edited
+pictures registration confirmed none beyond it."""
 
 FEW_FEATURES = 40
 """A picture with fewer key points and a PDQ quality below 50 has too little information."""
 
 Item = TypeVar("Item", bound=Hashable)
-"""Anything that has a picture which may be a copy of the query."""
+"""An item with a picture that may be a copy of the query."""
 
 Rated = list[tuple[Item, CopyEvidence]]
 """Items, each with the evidence collected so far."""
@@ -81,9 +81,9 @@ class TrimmedPicture:
 def describe_query(picture: Picture, match_type: str, *, sha256: str = "") -> CopyQuery:
     """Describe a picture for ``match_type`` copy or auto. Raises ``Unavailable``.
 
-    ``sha256``: of its file, so that the same file is found in any case.
+    ``sha256``: of its file, so that the same file is always found.
     """
-    # Both spend nearly all of their time outside of Python's lock.
+    # Both release Python's lock for nearly all of their time.
     with ThreadPoolExecutor(1) as pool:
         pixels = pool.submit(_describe_pixels, picture)
         copied = _copy_query(picture, match_type)
@@ -108,7 +108,7 @@ def describe_query(picture: Picture, match_type: str, *, sha256: str = "") -> Co
 
 
 def stored_query(image: Image, match_type: str, *, itself: bool = False) -> CopyQuery:
-    """The query of a stored image, from its rows: its own views, not turned or mirrored.
+    """Return the query of a stored image from its rows: its own views, not turned or mirrored.
 
     ``itself``: whether the image may be among the results.
     """
@@ -130,7 +130,7 @@ def stored_query(image: Image, match_type: str, *, itself: bool = False) -> Copy
 
 
 def gather_evidence(query: CopyQuery, match_type: str, filters: Filters | None = None) -> Found:
-    """Evidence for every candidate, in no order; the best are verified and registered."""
+    """Return evidence for every candidate, in no order; the best are verified and registered."""
     found = [
         (candidate.image, _evidence(candidate, query.view.sha256))
         for candidate in find_candidates(query.view, filters, exclude=query.exclude)
@@ -154,7 +154,7 @@ def verify_candidates(
     pixels: Callable[[Item], Pixels | None],
     verified: int = MAX_VERIFIED,
 ) -> Rated[Item]:
-    """Verifies and registers the best of items whose distances are known; in no order.
+    """Verify and register the best of items whose distances are known. Returned in no order.
 
     ``packed_features`` returns the local features of those items that have some, ``pixels`` an
     item's stored picture if there is one. ``verified``: the most items that are verified.
@@ -186,7 +186,7 @@ def _register_strongest(
     pixels: Callable[[Item], Pixels | None],
     count: int,
 ) -> Rated[Item]:
-    """Registers the strongest, and continues as long as likely copies turn up."""
+    """Register the strongest, and continue while likely copies are found."""
     registration = query.registration
     if registration is None:
         return found
@@ -241,7 +241,7 @@ def search_copies(
     filters: Filters | None,
     rule: ThresholdRule,
 ) -> list[ImageMatch]:
-    """Images within ``threshold`` (1 − confidence), the most certain first, then by id.
+    """Return images within ``threshold`` (1 − confidence), the most certain first, then by id.
 
     A query with too little information finds only what is certain.
     """
@@ -269,7 +269,7 @@ def search_copies(
 
 
 def evidence_of_pair(a: Picture, b: Picture) -> CopyEvidence:
-    """The evidence of two pictures that are not stored. Raises ``Unavailable``."""
+    """Return the evidence of two pictures that are not stored. Raises ``Unavailable``."""
     copy = descriptors.get_copy()
     of_b = copy.describe([b])[0]
     query = copy.query(a)
@@ -286,7 +286,7 @@ def evidence_of_pair(a: Picture, b: Picture) -> CopyEvidence:
 
 
 def _describe_pixels(picture: Picture) -> tuple[Any, list[Any], Box | None]:
-    """imgsmlr's columns, pdq's with and without borders, and the box without borders."""
+    """Return imgsmlr's columns, pdq's with and without borders, and the box without borders."""
     (haar,) = descriptors.get("imgsmlr").describe([picture])
     pictures: list[Any] = [picture]
     if box := trim(picture.rgb):
@@ -296,7 +296,8 @@ def _describe_pixels(picture: Picture) -> tuple[Any, list[Any], Box | None]:
 
 
 def _copy_query(picture: Picture, match_type: str) -> CopyDescription | None:
-    """The vectors and local features; None if ``auto`` has to do without them."""
+    """Return the vectors and local features; None if the model is missing and ``auto`` may omit
+    them."""
     try:
         return descriptors.get_copy().query(picture)
     except Unavailable:

@@ -1,4 +1,4 @@
-"""A search for images from end to end: read the query, describe it, find what is near."""
+"""Searches for images: reads the query, describes it and finds near images."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def search_images(
 
 
 def compare_pictures(a: Picture, b: Picture) -> dict[str, Any]:
-    """The distance of two pictures by every available match type; None where it has none."""
+    """Return the distance of two pictures by every available match type; None where it has none."""
     result: dict[str, Any] = {}
     for name in descriptors.available_names():
         descriptor = descriptors.get(name)
@@ -115,7 +115,7 @@ def load_picture(*, url: str | None = None, data: bytes | None = None) -> Pictur
 
 
 def load_bytes(*, url: str | None = None, data: bytes | None = None) -> bytes:
-    """The bytes as given, or those that the link leads to."""
+    """Return ``data``, or fetch the bytes of the link."""
     if data is not None:
         return data
     if url is None:
@@ -128,18 +128,18 @@ def default_match_type(*, words: bool = False) -> str:
 
 
 def original_match_type() -> str:
-    """The original's default: ``clip`` where it is available, else ``imgsmlr``."""
+    """Return the original's default: ``clip`` where it is available, else ``imgsmlr``."""
     return "clip" if descriptors.available("clip") else "imgsmlr"
 
 
 def unavailable_match_types() -> dict[str, str]:
-    """Match types that cannot be used now → why, as a sentence."""
+    """Return match types that cannot be used now → a sentence that says why."""
     reasons = {name: descriptors.why_unavailable(name) for name in descriptors.REGISTRY}
     return {name: reason for name, reason in reasons.items() if reason}
 
 
 def add_explanations(query_rgb: Pixels, matches: Sequence[ImageMatch]) -> list[ImageMatch]:
-    """Adds a JPEG to each of the first matches that geometry verified: query and image side by
+    """Add a JPEG to each of the first matches that geometry verified: query and image side by
     side."""
     drawn = [
         replace(match, explanation=_draw(query_rgb, match)) for match in matches[:MAX_EXPLAINED]
@@ -225,7 +225,7 @@ def _columns(
 
 
 def _query_bytes(query: ImageQuery) -> bytes:
-    """The bytes of the query, if its sender may search with them."""
+    """Return the bytes of the query, if its sender may search with them."""
     data = load_bytes(url=query.url, data=query.data)
     check_query(data, query.sender)
     return data

@@ -1,7 +1,7 @@
 """The match types of searches, and the useful range of their thresholds.
 
-imgsmlr and clip: the original's README. pdq: 31 is the matching distance its authors recommend,
-52 the one of their high-recall index. auto and copy: 1 − confidence, from the calibration.
+Sources for imgsmlr and clip: the original's README. pdq: 31 is the matching distance its authors
+recommend, 52 that of their high-recall index. auto and copy: 1 − confidence, from the calibration.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from gallery.search.confidence import calibrations
 
 @dataclass(frozen=True)
 class MatchType:
-    """Useful thresholds reach from ``precise`` to ``recall``; ``maximum`` is the end of a
-    slider."""
+    """Useful thresholds are from ``precise`` to ``recall``; ``maximum`` is the end of a slider."""
 
     label: str
     precise: float

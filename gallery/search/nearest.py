@@ -1,7 +1,8 @@
-"""Nearest images of a described query: one SQL statement, with the threshold outside the scan.
+"""Finds the images nearest to a described query in one SQL statement, the threshold outside the
+scan.
 
 The raw statement takes a third of the time of the same query through the ORM (docs/benchmarks.md).
-A filtered HNSW scan may end before it has found enough candidates; the search is then repeated
+A filtered HNSW scan may end before it has found enough candidates. Then the search is repeated
 exactly, without the index.
 """
 
@@ -19,7 +20,7 @@ from gallery.items.models import Image
 from gallery.items.vectors import encode
 
 EXACT_ABOVE = 500
-"""Candidates beyond which HNSW (ef_search ≤ 1,000) is not used."""
+"""HNSW (ef_search ≤ 1,000) is not used for more candidates."""
 RERANK_FACTOR = 3
 """imgsmlr fetches this many signatures for each result wanted, as the original does."""
 
@@ -51,7 +52,7 @@ class Filters:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def sql(self) -> tuple[str, dict[str, Any]]:
-        """Conditions on ``i`` (gallery_image), with their parameters."""
+        """Return conditions on ``i`` (gallery_image), with their parameters."""
         conditions, params = ["i.status = 'ready'"], dict[str, Any]()
         if self.data_id_prefix:
             conditions.append("i.data_id LIKE %(prefix)s")
@@ -72,7 +73,7 @@ class ThresholdRule:
     round_first: bool = True
 
     def is_met(self, distance: float, threshold: float) -> bool:
-        """Whether a distance that is rounded already is within the threshold."""
+        """Return whether a distance that is rounded already is within the threshold."""
         return distance < threshold or (distance == threshold and self.operator == "<=")
 
 
@@ -105,7 +106,7 @@ def nearest_images(
     filters: Filters | None = None,
     rule: ThresholdRule = INCLUSIVE,
 ) -> list[ImageMatch]:
-    """The ``limit`` nearest ready images within ``threshold``, by distance, then id.
+    """Return the ``limit`` nearest ready images within ``threshold``, by distance, then id.
 
     ``columns``: a descriptor's values for the query, as arrays or in SQL's text form.
     """
@@ -131,7 +132,7 @@ def nearest_images(
 
 
 def stored_columns(image_id: int, match_type: str, version: str) -> dict[str, str] | None:
-    """The stored vectors of an image's ``full`` view in SQL's text form; None if there are none."""
+    """Return the vectors of an image's ``full`` view in SQL's text form; None if there are none."""
     space = VECTOR_SPACES[match_type]
     detail = ", d.pattern::text" if space.rerank else ""
     join = "JOIN gallery_imagedetail d ON d.fingerprint_id = f.id" if space.rerank else ""
@@ -158,7 +159,7 @@ def dimensions(vector: str) -> int:
 
 
 def statement(space: VectorSpace, where: str, rule: ThresholdRule, *, exact: bool) -> str:
-    """The search as one SQL statement; the first column is the number of candidates scanned.
+    """Return the search as one SQL statement; its first column is the number of candidates scanned.
 
     ``+ 0`` keeps the planner from using the index, which makes the scan exact. An index scan checks
     each image by its id, in a subquery that the planner cannot turn into a join: before the tables
@@ -178,7 +179,7 @@ def statement(space: VectorSpace, where: str, rule: ThresholdRule, *, exact: boo
     ranked = "n.distance"
     join = ""
     if space.rerank:
-        # Named once: 4,096 numbers in text form take as long to read as the whole scan.
+        # Used once: parsing 4,096 numbers in text form takes as long as the whole scan.
         ranked = f"d.{space.rerank} <-> %(detail)s::vector"
         join = "JOIN gallery_imagedetail d ON d.fingerprint_id = n.fingerprint_id"
     compared = "distance" if rule.round_first else "exactly"
@@ -230,7 +231,7 @@ def _run(
 
 
 def image_from_row(row: Sequence[Any]) -> Image:
-    """An image from the columns ``IMAGE_FIELDS`` of a raw query."""
+    """Make an image from the columns ``IMAGE_FIELDS`` of a raw query."""
     values = list(row)
     if values[_META] is not None:  # Django leaves jsonb as text for raw cursors
         values[_META] = orjson.loads(values[_META])

@@ -1,4 +1,4 @@
-"""Animated GIF, WebP, PNG and AVIF → frames, by Pillow. Runs only in the decoding process."""
+"""Reads animated GIF, WebP, PNG and AVIF with Pillow. Runs only in the decoding process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DEFAULT_MS = 100
 
 
 def read(job: DecodingJob) -> Iterator[VideoInfo | DecodedFrame]:
-    """``VideoInfo`` once, then the frames wanted. Raises NotAVideo, VideoTooLarge."""
+    """Yield ``VideoInfo`` once, then the frames wanted. Raises NotAVideo, VideoTooLarge."""
     try:
         yield from _read(job)
     except TooLarge as exc:
@@ -59,7 +59,7 @@ def _read(job: DecodingJob) -> Iterator[VideoInfo | DecodedFrame]:
 def _frames(
     job: DecodingJob, data: bytes, limits: PictureLimits, rendering: int, others: set[str]
 ) -> Iterator[DecodedFrame]:
-    """The frames in one rendering; names of further distinct renderings are added to ``others``."""
+    """Yield the frames in one rendering; add names of further distinct renderings to ``others``."""
     due, t = TimeGrid(job.fps, job.start_ms, job.phase), 0
     size: tuple[int, int] | None = None
     for shown in decoding.file_pictures(data, limits):

@@ -1,7 +1,7 @@
 """The process that decodes one video: ``python -m videos.decode.decode_child``.
 
 It reads its job from standard input and limits its resources before it loads a decoder. It reads
-the one file in its working directory, and writes messages (``videos.decode.decoder_protocol``) to
+only the file in its working directory, and writes messages (``videos.decode.decoder_protocol``) to
 standard output.
 """
 
@@ -26,7 +26,7 @@ _OPEN_FILES = 32
 
 
 def main() -> None:
-    """Decode the job from standard input; exit status 0 also for a refusal."""
+    """Decode the job from standard input. The exit status is 0 also if the video is refused."""
     text = sys.stdin.read()
     if not text:
         _remove_directory()
@@ -54,8 +54,8 @@ def main() -> None:
 
 
 def _remove_directory() -> None:
-    """The caller ends this process before it closes a pipe. So it was killed, and cannot clean
-    up."""
+    """A broken pipe means that the caller was killed, since it ends this process before it closes a
+    pipe. So this process cleans up."""
     with contextlib.suppress(OSError):
         for path in Path.cwd().iterdir():
             path.unlink()
@@ -70,7 +70,7 @@ def _restrict(limits: decoder_protocol.VideoLimits) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(kind, (value, value))
-    # The soft limit sends SIGXCPU, which ends the process and tells the parent why.
+    # The soft limit sends SIGXCPU; the parent sees the signal as the reason.
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 1))
 
 

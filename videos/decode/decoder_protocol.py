@@ -1,6 +1,6 @@
 """Messages between the service and the process that decodes a video.
 
-A malicious file may take over that process, so its messages are plain numbers, pixels and JSON,
+A malicious file may take over that process. So its messages are plain numbers, pixels and JSON,
 which the reader checks; never pickles. A message is ``HEADER`` (kind, bytes of the body) and a
 body: ``INFO`` and ``ERROR`` are JSON, a ``FRAME`` begins with ``FRAME_HEAD``.
 """
@@ -109,19 +109,19 @@ class DecodedFrame:
 
 
 def layer_number(stream: int, rendering: int) -> int:
-    """The layer of a picture stream (0 is the best one) in one of the ``RENDERINGS``."""
+    """Return the layer of a picture stream (0 is the best one) in one of the ``RENDERINGS``."""
     return stream * len(RENDERINGS) + rendering
 
 
 def layer_name(layer: int) -> str:
-    """For example "", "black", "stream 2", "stream 2 colour"."""
+    """Return for example "", "black", "stream 2", "stream 2 colour"."""
     stream, rendering = divmod(layer, len(RENDERINGS))
     parts = f"stream {stream + 1}" if stream else "", RENDERINGS[rendering] if rendering else ""
     return " ".join(filter(None, parts))
 
 
 def fitted_size(width: float, height: float, long_side: int) -> tuple[int, int]:
-    """The size reduced, never enlarged, to a long side of ``long_side`` pixels, each ≥ 1."""
+    """Reduce the size, never enlarge, to a long side of ``long_side`` pixels, each side ≥ 1."""
     scale = min(1.0, long_side / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
@@ -140,8 +140,8 @@ class TimeGrid:
         self._next = float(start_ms)
 
     def take(self, t: int, until: int) -> bool:
-        """Whether the frame shown from ``t`` to ``until`` is selected. Call it once for each frame,
-        in order."""
+        """Return whether the frame shown from ``t`` to ``until`` is selected. Call it once for each
+        frame, in order."""
         if until <= max(t, self._next):
             return False
         self._next = until

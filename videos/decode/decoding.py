@@ -1,4 +1,4 @@
-"""An untrusted video → small frames with exact times, decoded in a separate process.
+"""Decodes an untrusted video into small frames with exact times, in a separate process.
 
 The file is alone in a directory, under a random name. The process has limits of processor time,
 memory and open files, no inherited environment and one demuxer. Whatever happens to it, the caller
@@ -43,7 +43,7 @@ _LATEST_MS: Final = 2**31 - 1
 class OpenVideo:
     """An open video. ``info`` is known at once; iterate once for the frames, in order of time.
 
-    Iterating raises NotAVideo, VideoTooLarge or VideoTooSlow, also midway.
+    Iterating raises NotAVideo, VideoTooLarge or VideoTooSlow, also after some frames.
     """
 
     def __init__(
@@ -86,11 +86,10 @@ def decode(
 ) -> Iterator[OpenVideo]:
     """Open a video and decode what is on the screen from ``start_ms`` to ``end_ms``.
 
-    Delivers the frames selected by ``TimeGrid(fps, start_ms, phase)`` with their own times. They
+    Yields the frames selected by ``TimeGrid(fps, start_ms, phase)`` with their own times. They
     are at most ``long_side`` pixels (≤ 2048) wide and high, and of the size of the first frame of
     their layer. One frame is in memory at a time. Seeks to the start where the container allows.
-
-    ``screening``: also delivers frames between the points that differ from the last one delivered,
+    ``screening``: also yields frames between the points that differ from the last one yielded,
     and then all other layers: other picture streams, covers, and other renderings of transparent
     videos.
 
@@ -101,7 +100,7 @@ def decode(
         raise ValueError(f"long_side must be 1 to {decoder_protocol.MAX_LONG_SIDE}")
     with tempfile.TemporaryDirectory(prefix="video-") as directory:
         name = secrets.token_hex(16)
-        # Started before the file is there: it removes the directory if this process is killed.
+        # Started before the file is placed: it removes the directory if this process is killed.
         with _process(directory) as process:
             container = _place(source, Path(directory, name), limits)
             job = decoder_protocol.DecodingJob(
@@ -163,7 +162,7 @@ def _send_job(process: subprocess.Popen[bytes], job: decoder_protocol.DecodingJo
 
 
 class _Messages:
-    """Reads the process's messages, waiting ``wall_seconds`` at most in all."""
+    """Reads the process's messages. Waits at most ``wall_seconds`` in total."""
 
     def __init__(self, process: subprocess.Popen[bytes], limits: VideoLimits) -> None:
         self._process = process
@@ -174,7 +173,7 @@ class _Messages:
         self._poll.register(self._pipe, select.POLLIN)
 
     def read(self, max_body: int) -> tuple[bytes, bytearray]:
-        """(kind, body). Raises VideoTooSlow, NotAVideo."""
+        """Return (kind, body). Raises VideoTooSlow, NotAVideo."""
         kind, size = decoder_protocol.HEADER.unpack(self._exactly(decoder_protocol.HEADER.size))
         if size > (max_body if kind == decoder_protocol.FRAME else decoder_protocol.MAX_JSON_BYTES):
             raise _damaged()
@@ -202,7 +201,7 @@ class _Messages:
             )
 
     def _ended(self) -> Exception:
-        """The error for a process that ended before its last message."""
+        """Return the error for a process that ended before its last message."""
         if self._process.wait() in (-signal.SIGXCPU, -signal.SIGKILL):
             return VideoTooSlow(
                 f"Decoding the video takes more than {self._limits.cpu_seconds:,} seconds of "

@@ -6,8 +6,6 @@ from gallery.shared.errors import UserError
 
 
 class NotAVideo(UserError):
-    """Not a video in an accepted format, or a damaged one."""
-
     code = "not_a_video"
 
 
@@ -22,7 +20,7 @@ class VideoTooSlow(UserError):
 
 
 class AnotherFile(UserError):
-    """The link of a video whose file was not kept leads to another file now."""
+    """The link of a video whose file was not kept now leads to another file."""
 
     code = "another_file"
 
@@ -31,7 +29,6 @@ BY_CODE = {error.code: error for error in (NotAVideo, VideoTooLarge, VideoTooSlo
 
 
 def clock(ms: int) -> str:
-    """3723400 → 1:02:03."""
     minutes, seconds = divmod(ms // 1000, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}"

@@ -1,4 +1,4 @@
-"""FFmpeg's containers → frames. Runs only in the decoding process (``videos.decode.decode_child``).
+"""Reads frames with FFmpeg. Runs only in the decoding process (``videos.decode.decode_child``).
 
 Files can make FFmpeg open other formats and addresses. So only the demuxer that the magic bytes
 name is allowed, and only the protocol ``file``.
@@ -79,7 +79,7 @@ _WHITE, _BLACK = 0, 1
 
 
 def read(job: DecodingJob) -> Iterator[VideoInfo | DecodedFrame]:
-    """``VideoInfo`` once, then the frames wanted. Raises NotAVideo, VideoTooLarge."""
+    """Yield ``VideoInfo`` once, then the frames wanted. Raises NotAVideo, VideoTooLarge."""
     if job.start_ms > 0:
         sought = _LayerReader(job, seek=True).read()
         # Seeking may lead past the start, or fail; then the file is read from its beginning.
@@ -114,7 +114,7 @@ class _LayerReader:
         self._number = layer_number(stream, rendering)
 
     def read(self) -> Iterator[VideoInfo | DecodedFrame]:
-        """``VideoInfo`` (of the first layer only), then frames.
+        """Yield ``VideoInfo`` (of the first layer only), then frames.
 
         Yields nothing if seeking found no frame at or before the window's start, or if a stream
         other than the first has no frames.
@@ -178,7 +178,7 @@ class _PacketReader:
         self._job = job
         self._bytes = max(1, Path(job.name).stat().st_size)
         self._end_ms = 0.0
-        # As players do, times count from the start of the earliest stream; MPEG-TS begins at any
+        # Times count from the start of the earliest stream, as in players. MPEG-TS begins at any
         # time.
         self._start_ms: float | None = (
             None if container.start_time is None else container.start_time / 1000
@@ -186,8 +186,8 @@ class _PacketReader:
         self._alpha = _alpha_decoder(stream, job)
 
     def pictures(self) -> Iterator[tuple[int, int, VideoFrame]]:
-        """(from, until, picture) in ms, in order of presentation; the last one stays to the end of
-        the file. Raises NotAVideo if the file ends early."""
+        """Yield (from, until, picture) in ms, in order of presentation; the last picture stays to
+        the end of the file. Raises NotAVideo if the file ends early."""
         waiting: tuple[int, VideoFrame] | None = None
         for t, frame in self._timed():
             if waiting is not None:
@@ -199,7 +199,7 @@ class _PacketReader:
                 self._check_complete()
 
     def _timed(self) -> Iterator[tuple[int, VideoFrame]]:
-        """(ms, picture), with increasing times."""
+        """Yield (ms, picture), with increasing times."""
         count, t, shift = 0, -1, 0
         limits = self._job.limits
         for frame in self._frames():
@@ -229,12 +229,12 @@ class _PacketReader:
         return 1000 / rate if rate > 0 else _USUAL_MS
 
     def _end_of(self, t: int) -> int:
-        """When the last frame, shown from ``t``, ends."""
+        """Return when the last frame, shown from ``t``, ends."""
         claimed = 0 if self._ends_early() else self._stated_ms()
         return min(max(t + 1, self._read_ms() or t + round(self._step_ms()), claimed), _LATEST_MS)
 
     def _stated_ms(self) -> int:
-        """The duration in the header, if the container's is reliable; else 0."""
+        """Return the duration in the header if the container's is reliable, else 0."""
         stated = self._job.container in _STATE_THEIR_DURATION and _claimed_ms(self._container)
         return stated or 0
 
@@ -245,7 +245,7 @@ class _PacketReader:
         return self._read_ms() < 0.9 * self._stated_ms() - 1000
 
     def _frames(self) -> Iterator[VideoFrame]:
-        """Decoded frames; damaged packets are skipped, as players do."""
+        """Yield decoded frames. Damaged packets are skipped, as players do."""
         packets = self._container.demux()
         while True:
             try:
@@ -261,7 +261,7 @@ class _PacketReader:
                 self._end_ms = max(self._end_ms, end)
             if packet.stream is not self._stream:
                 continue
-            # Only of this stream: all sound may be at the end of the file.
+            # Packets of other streams do not count: all sound may be at the end of the file.
             if packet.pos is not None:
                 self.progress = max(self.progress, min(1.0, packet.pos / self._bytes))
             try:
@@ -284,7 +284,8 @@ class _PacketReader:
 
 @dataclass(frozen=True, slots=True)
 class _Display:
-    """How stored pictures are shown: size in pixels after turning; axes swapped, then reversed."""
+    """How stored pictures are shown: size in pixels after turning; axes are swapped, then
+    reversed."""
 
     width: int
     height: int
@@ -294,7 +295,7 @@ class _Display:
 
     @classmethod
     def of(cls, stream: VideoStream, frame: VideoFrame) -> _Display:
-        """By the display matrix: x' = a·x + c·y, y' = b·x + d·y."""
+        """Read the display matrix: x' = a·x + c·y, y' = b·x + d·y."""
         ratio = float(stream.sample_aspect_ratio or 1)
         width = max(1, round(frame.width * ratio)) if 0.1 < ratio < 10 else frame.width
         side_data = frame.side_data.get("DISPLAYMATRIX")
@@ -308,7 +309,7 @@ class _Display:
     def picture(
         self, frame: VideoFrame, size: tuple[int, int], rendering: int
     ) -> tuple[NDArray[np.uint8], bool]:
-        """The frame turned and reduced to ``size`` (width, height), and whether any of it is
+        """Turn and reduce the frame to ``size`` (width, height). Also return whether any of it is
         transparent."""
         width, height = reversed(size) if self.swapped else size
         alpha = any(component.is_alpha for component in frame.format.components)
@@ -350,9 +351,9 @@ def _open(job: DecodingJob) -> InputContainer:
 
 
 def _picture_streams(container: InputContainer, job: DecodingJob) -> list[VideoStream]:
-    """All picture streams that players may show, the best first, covers last.
+    """Return all picture streams that players may show, the best first, covers last.
 
-    Their headers are checked against the limits, and their codecs are configured.
+    Checks their headers against the limits, and configures their codecs.
     """
     limits = job.limits
     # FFmpeg stops counting at this number.
@@ -416,7 +417,7 @@ def _claimed_ms(container: InputContainer) -> int | None:
 
 
 def _alpha_decoder(stream: VideoStream, job: DecodingJob) -> VideoCodecContext | None:
-    """A decoder that supports transparency, for streams whose usual one does not."""
+    """Return a decoder that supports transparency, for streams whose usual decoder does not."""
     codec = _SEE_ALPHA.get(stream.codec.canonical_name)
     if codec is None or job.container not in ("mkv", "webm") or not _says_alpha(stream):
         return None
@@ -431,7 +432,7 @@ def _says_alpha(stream: VideoStream) -> bool:
 
 
 def _avi_bytes(name: str) -> int:
-    """The length in the AVI's header; FFmpeg corrects an AVI's duration to what is there.
+    """Return the length in the AVI's header; FFmpeg corrects an AVI's duration to what is there.
 
     Programs that write while recording may leave 0 or all ones.
     """

@@ -1,7 +1,7 @@
 """Finds frames between the points of a ``TimeGrid`` that differ from the last frame delivered.
 
 They are compared by thumbnails made from a sample of the stored luma, which costs almost nothing
-beside decoding.
+compared with decoding.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from av.video.frame import VideoFrame
 from videos.decode.frame_quality import THUMBNAIL_SIDE, Thumbnail, coarse_thumbnail, correlation
 
 SAME_CORRELATION: Final = 0.8
-"""Correlation of thumbnails from which on frames are alike; different photographs reach 0.75."""
+"""Least correlation of thumbnails of frames that look alike; different photographs reach 0.75."""
 
 MIN_GAP_MS: Final = 20
-"""Between two frames that are delivered because they differ."""
+"""Least time between two frames that are delivered because they differ."""
 
 _LUMA_FIRST: Final = ("yuv", "nv12", "nv21", "gray")
 
@@ -31,7 +31,8 @@ class NoveltyFilter:
         self._t = 0
 
     def deliver(self, t: int, thumbnail: Thumbnail, due: bool) -> bool:
-        """Whether the frame at ``t`` is delivered: it is ``due``, or differs from the last one.
+        """Return whether the frame at ``t`` is delivered: it is ``due``, or differs from the last
+        one.
 
         Call it once for each frame, in order.
         """
@@ -44,7 +45,7 @@ class NoveltyFilter:
 
 
 def luma_thumbnail(frame: VideoFrame) -> Thumbnail:
-    """16 × 16 means of the frame's luma."""
+    """Return 16 × 16 means of the frame's luma."""
     name = frame.format.name
     if not name.startswith(_LUMA_FIRST) or frame.format.components[0].bits != 8:
         small = frame.reformat(

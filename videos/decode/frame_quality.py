@@ -16,7 +16,7 @@ Thumbnail = NDArray[np.float32]
 """Grey levels 0..255, 64 × 64 unless stated otherwise."""
 
 FrameKind = Literal["picture", "dark", "flat", "noise"]
-"""All but ``picture`` resemble too many others to identify a video."""
+"""All but ``picture`` resemble too many other frames to identify a video."""
 
 THUMBNAIL_SIDE: Final = 64
 
@@ -34,13 +34,13 @@ _NOISE_CORRELATION: Final = 0.2
 
 
 def grey_thumbnail(rgb: Pixels) -> Thumbnail:
-    """Height × width × 3 → 64 × 64 grey levels, not keeping proportions."""
+    """Reduce height × width × 3 to 64 × 64 grey levels, not keeping proportions."""
     small = cv2.resize(rgb, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
 
 
 def coarse_thumbnail(small: Thumbnail) -> Thumbnail:
-    """16 × 16 means of a ``grey_thumbnail``, which are closer to what vectors see.
+    """Reduce a ``grey_thumbnail`` to 16 × 16 means, which are closer to what vectors see.
 
     For frames up to two seconds apart, the correlation at 16 × 16 correlates with the cosine of
     their copy vectors by 0.79, that at 64 × 64 by 0.72. Where it is 0.9, the cosine is 0.93 in the
@@ -50,7 +50,7 @@ def coarse_thumbnail(small: Thumbnail) -> Thumbnail:
 
 
 def correlation(a: Thumbnail, b: Thumbnail) -> float:
-    """−1..1; for two thumbnails without contrast 1 if equally bright, else 0."""
+    """Return −1..1; for two thumbnails without contrast 1 if equally bright, else 0."""
     x, y = a - a.mean(), b - b.mean()
     deviations = float(x.std()), float(y.std())
     if min(deviations) < 1.0:
@@ -60,7 +60,7 @@ def correlation(a: Thumbnail, b: Thumbnail) -> float:
 
 
 def frame_kind(rgb: Pixels, small: Thumbnail) -> FrameKind:
-    """The kind of a frame whose ``grey_thumbnail`` is ``small``.
+    """Return the kind of a frame whose ``grey_thumbnail`` is ``small``.
 
     dark: four fifths are nearly black (fades, titles). flat: little contrast, or a PDQ quality
     below 50. noise: neighbouring pixels do not correlate.

@@ -1,4 +1,4 @@
-"""Proxies: small copies of videos, written while they are indexed and read again by searches.
+"""Writes and reads proxies: small copies of videos, written by indexing and read by searches.
 
 A proxy keeps the times of the original to the millisecond. It has about eight frames a second and a
 key frame every two seconds, so that any moment is decoded in a few milliseconds.
@@ -31,7 +31,7 @@ KEY_FRAME_MS: Final = 2000
 
 _WIDEST: Final = 1024
 _SMALLEST: Final = 16
-"""Pixels of a side; encoders refuse less."""
+"""Least pixels of a side; encoders refuse less."""
 
 _CLOCK: Final = Fraction(1, 1000)
 _OPTIONS: Final = {"preset": "veryfast", "crf": "28", "threads": "1", "bf": "0"}
@@ -44,7 +44,7 @@ class ProxySampler:
         self._due, self._cuts = TimeGrid(fps, 0, phase), NoveltyFilter()
 
     def take(self, frame: DecodedFrame) -> bool:
-        """Whether the frame is selected. Call it once for each frame, in order."""
+        """Return whether the frame is selected. Call it once for each frame, in order."""
         due = self._due.take(frame.t, frame.until)
         return self._cuts.deliver(frame.t, coarse_thumbnail(grey_thumbnail(frame.rgb)), due)
 
@@ -71,7 +71,7 @@ class ProxyWriter:
         self._container.close()
 
     def add(self, t: int, until: int, rgb: NDArray[np.uint8]) -> None:
-        """One more frame, uint8 height × width × 3, on the screen from ``t`` to ``until`` ms.
+        """Add a frame, uint8 height × width × 3, on the screen from ``t`` to ``until`` ms.
 
         ``t`` increases. A frame shown for long is repeated, which takes a few bytes, so that
         searches find moments within it and at its end.
@@ -104,7 +104,7 @@ def _stream(container: OutputContainer, rgb: NDArray[np.uint8]) -> VideoStream:
 
 
 def _size(width: int, height: int) -> tuple[int, int]:
-    """Reduced, never enlarged, to even sides, as yuv420p needs."""
+    """Reduce, never enlarge, to even sides, as yuv420p needs."""
     scale = min(1.0, HEIGHT / height, _WIDEST / width)
     even = (2 * round(side * scale / 2) for side in (width, height))
     return (max(_SMALLEST, next(even)), max(_SMALLEST, next(even)))
@@ -115,9 +115,10 @@ TimedPicture = tuple[int, NDArray[np.uint8]]
 
 
 def read_window(file: IO[bytes], start_ms: int, end_ms: int) -> list[TimedPicture]:
-    """The frames of a proxy from the last one at or before ``start_ms`` to ``end_ms``, in order.
+    """Return the frames of a proxy from the last one at or before ``start_ms`` to ``end_ms``, in
+    order.
 
-    Empty only if there are none at all. Raises ``av.error.FFmpegError`` for a damaged file.
+    Empty only if the proxy has none. Raises ``av.error.FFmpegError`` for a damaged file.
     """
     found: list[TimedPicture] = []
     with av.open(file, "r", format="mov") as container:

@@ -1,4 +1,4 @@
-"""The container that the first bytes of a file claim, or what else they seem to be.
+"""Tells the container by the first bytes of a file, or what else the file seems to be.
 
 File names are ignored: FFmpeg would follow a playlist that is called ``clip.mp4``.
 """
@@ -18,7 +18,7 @@ ACCEPTED: Final = (
 )
 
 ANIMATIONS: Final = frozenset({"gif", "webp", "png", "avif"})
-"""Read by Pillow; all others by FFmpeg."""
+"""Pillow reads these, FFmpeg all others."""
 
 CONTENT_TYPES: Final = {
     "mp4": "video/mp4",
@@ -47,7 +47,7 @@ _TS_SYNC: Final = 0x47
 _TS_PACKETS: Final = (188, 192, 204)
 """Bytes of a packet: plain, with a time code before (M2TS), with a checksum after it."""
 _TS_AT_LEAST: Final = 5
-"""Packets in a row where the first one is cut off; fewer may be chance."""
+"""Least number of packets in a row where the first one is cut off; fewer may be chance."""
 _OTHERS: Final = {
     b"\0\0\1\xb3": "a bare MPEG stream without a container",
     b"\0\0\0\1": "a bare H.264 or HEVC stream without a container",
@@ -62,8 +62,8 @@ _OTHERS: Final = {
 
 
 def sniff(head: bytes) -> str | None:
-    """mp4, mov, mkv, webm, avi, asf, flv, mpegps, mpegts, ogg, heics, gif, webp, png or avif; None
-    if it is none of these.
+    """Return mp4, mov, mkv, webm, avi, asf, flv, mpegps, mpegts, ogg, heics, gif, webp, png, avif
+    or None.
 
     A gif, webp, png or avif may turn out to be a still picture: one frame.
     """
@@ -92,7 +92,8 @@ def sniff(head: bytes) -> str | None:
 
 
 def _is_transport_stream(head: bytes, *, cut: bool = False) -> bool:
-    """Packets that all begin with the sync byte. ``cut``: the first one may lack its beginning."""
+    """Whether all packets begin with the sync byte. ``cut``: the first one may lack its
+    beginning."""
     for size in _TS_PACKETS:
         for first in range(size) if cut else ((4,) if size == 192 else (0,)):
             at = range(first, len(head), size)
@@ -102,7 +103,7 @@ def _is_transport_stream(head: bytes, *, cut: bool = False) -> bool:
 
 
 def why_unknown(head: bytes) -> str:
-    """A sentence for bytes of no accepted container: what they seem to be and what to do."""
+    """Return a sentence for bytes of no accepted container: what they seem to be and what to do."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not head:
         return "The file is empty (0 bytes); send a video."

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gallery.imaging.pixels import Box, Pixels
 
 _TOLERANCE: Final = 24
-"""Of 255: by how much strong compression may change a border's pixel."""
+"""Levels of 255 by which strong compression may change a border's pixel."""
 
 _STRAY: Final = 0.1
 """Share of a border's line that may change: a channel's logo, a clock, an artefact."""
@@ -46,8 +46,8 @@ class BorderDetector:
             np.minimum(self._darkest, rgb, out=self._darkest)
 
     def box(self) -> Box | None:
-        """The box within the borders; None if they are less than 2 % of the picture, or leave too
-        little of it."""
+        """Return the box within the borders; None if they are less than 2 % of the picture, or
+        leave too little of it."""
         if self._brightest is None or self._darkest is None:
             return None
         changes = (self._brightest - self._darkest).max(axis=2) > _TOLERANCE
@@ -62,7 +62,8 @@ class BorderDetector:
 
 
 def _box(changes: NDArray[np.bool_], colours: NDArray[np.int16]) -> tuple[slice, slice]:
-    """Rows and columns of the picture. Done twice: bars at the sides hide those above and below."""
+    """Return rows and columns of the picture. Repeated, as bars at the sides hide those above and
+    below."""
     rows, columns = slice(0, changes.shape[0]), slice(0, changes.shape[1])
     for _ in range(2):
         rows = _between_borders(changes[:, columns], colours[:, columns])
@@ -71,7 +72,7 @@ def _box(changes: NDArray[np.bool_], colours: NDArray[np.int16]) -> tuple[slice,
 
 
 def _between_borders(changes: NDArray[np.bool_], colours: NDArray[np.int16]) -> slice:
-    """The lines (first axis) between the borders at both ends."""
+    """Return the lines (first axis) between the borders at both ends."""
     colour = np.median(colours, axis=1, keepdims=True)
     other = (changes | (np.abs(colours - colour).max(axis=2) > _TOLERANCE)).mean(axis=1)
     content = np.flatnonzero(other > _STRAY)

@@ -1,4 +1,5 @@
-"""Spans of a video → the views that are stored: times, hashes, vectors. A few at a time."""
+"""Describes the spans of a video: makes the stored views with times, hashes and vectors, in
+batches."""
 
 from __future__ import annotations
 
@@ -44,12 +45,12 @@ class SpanView:
 
     @property
     def votes(self) -> bool:
-        """Whether it shows enough to identify its video."""
+        """Return whether it shows enough to identify its video."""
         return self.cnn is not None
 
 
 def describe_spans(spans: Iterable[Span], embed: Embed) -> Iterator[list[SpanView]]:
-    """The views of all spans of a video, in batches. Raises what ``embed`` raises."""
+    """Yield the views of all spans of a video, in batches. Raises what ``embed`` raises."""
     rest = iter(spans)
     with ThreadPoolExecutor(1) as pool:
         waiting: _Batch | None = None

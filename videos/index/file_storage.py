@@ -1,4 +1,4 @@
-"""Originals and proxies of videos; other files are in ``gallery.items.file_storage``."""
+"""Stores originals and proxies of videos; ``gallery.items.file_storage`` stores other files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ def save_original(sha256: str, file: File) -> str:
 
 
 def save_proxy(sha256: str, mp4: IO[bytes]) -> str:
-    """Store a video's proxy. Returns its name in the storage."""
     mp4.seek(0)
     name = f"proxies/{sha256[:2]}/{sha256}-{secrets.token_hex(4)}.mp4"
     return default_storage.save(name, File(mp4))
@@ -34,8 +33,8 @@ def save_proxy(sha256: str, mp4: IO[bytes]) -> str:
 
 @contextmanager
 def fetched(url: str) -> Iterator[TemporaryUploadedFile]:
-    """The file of a link, on disk until the block ends. Raises ``FetchFailed``."""
-    # The class of large uploads, whose file the storage moves instead of copying.
+    """Fetch a link's file to disk, and delete it when the block ends. Raises ``FetchFailed``."""
+    # The class of large uploads: the storage moves their file instead of copying it.
     with TemporaryUploadedFile("fetched", "", 0, None) as file:
         fetch_into(cast(BinaryIO, file), url, conf.fetch_policy())
         file.size = file.tell()
@@ -45,8 +44,8 @@ def fetched(url: str) -> Iterator[TemporaryUploadedFile]:
 
 @contextmanager
 def opened_original(video: Video) -> Iterator[Path | BinaryIO]:
-    """The original: its path if the storage is a directory, else a stream. It is fetched again if
-    it came from a link and was not kept.
+    """Open the original: a path if the storage is a directory, else a stream. It is fetched again
+    if it came from a link and was not kept.
 
     Raises ``FileNotFoundError``, ``FetchFailed`` and ``AnotherFile``.
     """

@@ -1,4 +1,4 @@
-"""A video's file → frames that can be searched: claim, decode, describe, store, publish.
+"""Indexes videos so that their frames can be searched: claim, decode, describe, store, publish.
 
 When a worker dies, another one repeats its task. So a video is claimed by a lease, and the attempt
 is counted, before its bytes are read. The lease is short and renewed with the progress, so that a
@@ -55,7 +55,7 @@ def enqueue(ids: Sequence[int]) -> None:
 def index_videos(ids: Sequence[int], *, report: Callable[[float], None] | None = None) -> int:
     """Index those of these videos that still wait. Returns how many were indexed.
 
-    Safe to run twice and concurrently. A bad video raises nothing; it fails with a reason.
+    May run twice and concurrently. A bad video raises nothing; it fails with a reason.
     ``report`` is called each second with the share of the current video that is read, 0..1.
     """
     return sum(_index_claimed(video, report) for pk in ids if (video := _claim(pk)))
@@ -72,7 +72,7 @@ def _claim(pk: int) -> Video | None:
     taken = leases.take(Video.objects.indexable().filter(pk=pk), LEASE, progress=0)
     if not taken:
         return None
-    if not taken[0].original:  # it is fetched first, without any progress
+    if not taken[0].original:  # fetching it takes time and reports no progress
         leases.renew(taken[0], LEASE + timedelta(seconds=settings.VIDEO_FETCH_TIMEOUT))
     return taken[0]
 
@@ -109,7 +109,7 @@ class _Progress:
         """``share`` 0..1. Raises ``LeaseLost``."""
         if time.monotonic() < self._due:
             return
-        # 100 means that it can be searched.
+        # 100 means that the video can be searched.
         leases.renew(self._video, LEASE, progress=min(99, int(100 * share)))
         if self._report is not None:
             self._report(share)
@@ -144,7 +144,7 @@ def _finish(video: Video, new: IndexedVideo) -> None:
 
 
 def _replace(row: Video) -> None:
-    """Saves an already published video with its new frames, which pass the gates again."""
+    """Save an already published video with its new frames, which pass the gates again."""
     before = row.status
     row.reindex, row.reindex_failure = False, ""
     row.pictures_version = row.PICTURES_VERSION

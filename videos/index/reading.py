@@ -1,4 +1,4 @@
-"""A video's file → all that is stored of it, in one pass over its frames."""
+"""Reads all that is stored of a video from its file, in one pass over its frames."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ from videos.screened import (
 LONG_SIDE = 384
 """Vectors use 256 pixels, hashes 64; thumbnails have 320."""
 LOOKALIKE_DISTANCE = 0.2
-"""Cosine distance up to which two frames look alike."""
+"""Largest cosine distance of frames that look alike."""
 MAX_LOOKALIKES = 32
 """The nearest frames of other videos that are counted; more hardly change the weight."""
 THUMBNAIL_AFTER = 0.1
-"""Share of a video from which on its thumbnail is chosen, as many begin with titles."""
+"""The thumbnail is chosen after this share of a video, as many begin with titles."""
 STATING_DURATION = frozenset({"mp4", "mov", "mkv", "webm"})
-"""Containers that state their duration; that of others is a guess of FFmpeg."""
+"""Containers that state their duration. FFmpeg guesses that of others."""
 MAX_DIFFERENT_PICTURES = 200_000
 """Different pictures of a video, in all layers: three times those of a film of six hours."""
 
@@ -66,8 +66,6 @@ GROUP BY query.n ORDER BY query.n
 
 @dataclass(frozen=True, slots=True)
 class StoredFrame:
-    """The columns of ``videos.models.Frame``."""
-
     t0: int
     t1: int
     view: str
@@ -80,7 +78,7 @@ class StoredFrame:
 
 @dataclass(frozen=True, slots=True)
 class IndexedVideo:
-    """What indexing found. ``screened``: n ``RECORD``. ``thumbnail``: a JPEG.
+    """The result of indexing. ``screened``: n ``RECORD``. ``thumbnail``: a JPEG.
 
     ``proxy`` is open as long as the block of ``read_video``.
     """
@@ -100,7 +98,7 @@ Progress = Callable[[float], None]
 def read_video(
     original: Path | BinaryIO, progress: Progress, *, video_id: int
 ) -> Iterator[IndexedVideo]:
-    """Decode and describe a video. ``video_id``: its own frames are no look-alikes.
+    """Decode and describe a video. ``video_id``: its own frames do not count as look-alikes.
 
     Raises the errors of ``videos.decode.errors``, ``Unavailable`` where the model is missing, and
     what ``progress`` raises.
@@ -133,7 +131,7 @@ def read_video(
 
 
 class _FramePass:
-    """One pass over the frames of a video, and what is collected on the way."""
+    """One pass over the frames of a video. Collects what is stored."""
 
     def __init__(self, video: OpenVideo, phase: float, progress: Progress) -> None:
         self._seen: list[NDArray[np.void]] = []
@@ -144,8 +142,8 @@ class _FramePass:
         self._picture: Pixels | None = None
 
     def samples(self, proxy: ProxyWriter) -> Iterator[DecodedFrame]:
-        """The frames for ``find_spans``. On the way every frame is hashed, and some frames of the
-        first layer are written to the proxy."""
+        """Yield the frames for ``find_spans``. Also hash every frame, and write some frames of the
+        first layer to the proxy."""
         due = TimeGrid(SAMPLES_PER_SECOND, 0, self._phase)
         copied = ProxySampler(FRAMES_PER_SECOND, self._phase)
         different = DistinctPictures()
@@ -178,11 +176,11 @@ class _FramePass:
         self._seen.append(seen.record())
 
     def screened(self) -> NDArray[np.void]:
-        """All different pictures, n ``RECORD``."""
+        """Return all different pictures, n ``RECORD``."""
         return np.concatenate([np.empty(0, RECORD), *self._seen])
 
     def with_thumbnail(self, found: Iterable[Span]) -> Iterator[Span]:
-        """Passes spans on and remembers the best one for the thumbnail."""
+        """Pass spans on and remember the best one for the thumbnail."""
         early = THUMBNAIL_AFTER * (self._video.info.duration_ms or 0)
         for span in found:
             rank = (span.votes, span.t >= early)
@@ -191,14 +189,14 @@ class _FramePass:
             yield span
 
     def duration_ms(self) -> int:
-        """As the container states it, if that is reliable; else to the end of the last frame."""
+        """Return what the container states, if that is reliable; else the end of the last frame."""
         info = self._video.info
         if info.container in STATING_DURATION and info.duration_ms:
             return max(info.duration_ms, self._last)
         return self._end
 
     def thumbnail(self) -> bytes:
-        """A JPEG of at most ``THUMBNAIL_SIZE`` pixels a side."""
+        """Return a JPEG of at most ``THUMBNAIL_SIZE`` pixels a side."""
         if self._picture is None:  # impossible: frames were delivered, so there are spans
             raise AssertionError("no span")
         small = fitted(self._picture, settings.THUMBNAIL_SIZE)
@@ -224,7 +222,7 @@ def _weighted(rows: Sequence[SpanView], video_id: int) -> Iterator[StoredFrame]:
 
 
 def _not_in_frames(screened: NDArray[np.void], frames: Sequence[StoredFrame]) -> NDArray[np.void]:
-    """The pictures that the ``frames`` do not show, and all pictures of other layers."""
+    """Return the pictures that the ``frames`` do not show, and all pictures of other layers."""
     own = [bytes.fromhex(to_hex(frame.pdq)) for frame in frames if frame.pdq]
     hashes = np.frombuffer(b"".join(own), np.uint8).reshape(-1, 32)
     first = screened["layer"] == 0
@@ -232,7 +230,7 @@ def _not_in_frames(screened: NDArray[np.void], frames: Sequence[StoredFrame]) ->
 
 
 def _lookalikes(vectors: Sequence[NDArray[np.float32]], video_id: int) -> list[int]:
-    """For each vector, how many other videos have a look-alike among the nearest frames."""
+    """Return for each vector how many other videos have a look-alike among the nearest frames."""
     if not vectors:
         return []
     texts = [encode(vector) for vector in vectors]

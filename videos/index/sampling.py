@@ -1,7 +1,7 @@
-"""A video's frames → spans: the pictures that are stored, and how long each was on the screen.
+"""Divides a video's frames into spans: the pictures that are stored, and how long each was shown.
 
 The frames come at about 4 a second. At least one a second is sampled, and one after each cut. A
-sample that looks like the one before prolongs its span, so a static shot is one row with exact
+sample that looks like the one before prolongs its span. So a static shot is one row with exact
 times, and the number of rows grows with the changes in the video.
 """
 
@@ -37,19 +37,19 @@ _LONGEST_MS: Final = 30_000
 
 _STEP_MS: Final = round(1000 / SAMPLES_PER_SECOND)
 _SAME: Final = 0.9
-"""Correlation of coarse thumbnails from which on two frames look alike."""
+"""Least correlation of coarse thumbnails of frames that look alike."""
 
 _CUT: Final = 0.8
 _CUT_FALL: Final = 0.2
-"""A cut: correlation below the first, and below the recent median by the second. Pairs of different
-photographs had 0.36 at the 99th percentile, at most 0.75."""
+"""A cut: the correlation is below the first, and below the recent median by the second. Pairs of
+different photographs had 0.36 at the 99th percentile, at most 0.75."""
 
 _RECENT: Final = 5
 _BORDERS_FROM: Final = 20
 """Number of spans from whose frames borders are found."""
 
 _KNOWN_FROM: Final = 4
-"""Frames from which on borders are estimated, to compare frames without them."""
+"""Least number of frames to estimate borders, so that frames are compared without them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +79,7 @@ class Span:
 
 
 def find_spans(frames: Iterable[DecodedFrame]) -> Iterator[Span]:
-    """The spans of a whole video, in order, without overlaps.
+    """Yield the spans of a whole video, in order, without overlaps.
 
     ``frames``: in order of time, at most 4 a second, all of one size. About 20 are in memory at a
     time.
@@ -94,7 +94,7 @@ def find_spans(frames: Iterable[DecodedFrame]) -> Iterator[Span]:
 
 
 def rarity_weights(lookalikes: ArrayLike) -> NDArray[np.float64]:
-    """The weight 0..1 of each frame's vote, from its number of look-alikes in other videos.
+    """Return the weight 0..1 of each frame's vote, from its number of look-alikes in other videos.
 
     Title cards, idents and studio backgrounds are in many videos and identify none: 0 look-alikes
     give 1, 2 give 1/2, 14 give 1/4.
@@ -103,7 +103,7 @@ def rarity_weights(lookalikes: ArrayLike) -> NDArray[np.float64]:
 
 
 def spread_frames(frames: Iterable[DecodedFrame], count: int = 64) -> list[DecodedFrame]:
-    """At most ``count`` frames, evenly spread over any number of frames.
+    """Return at most ``count`` frames, evenly spread over any number of frames.
 
     At most twice as many are in memory at a time.
     """
@@ -123,8 +123,8 @@ def spread_frames(frames: Iterable[DecodedFrame], count: int = 64) -> list[Decod
 class _GrowingSpan:
     """A span that grows as long as frames look like its first one, whose thumbnail is ``look``.
 
-    The first frame may be untypical: still fading in, or with titles. So the frame that represents
-    the span, ``frame``, moves on as the span grows.
+    The first frame may be untypical: still fading in, or with titles. So ``frame``, which
+    represents the span, moves on as the span grows.
     """
 
     t0: int
@@ -136,7 +136,7 @@ class _GrowingSpan:
 
     def prolong(self, frame: DecodedFrame) -> None:
         self.t1 = frame.t
-        # The last but one of frames at doubling distances: at a quarter to a half of the span.
+        # The last but one frame at doubling distances is at a quarter to a half of the span.
         if frame.t - self.t0 >= 2 * (self.later.t - self.t0):
             self.frame, self.later = self.later, frame
 
@@ -166,7 +166,7 @@ class _BorderTracker:
     def end(self) -> Box | None:
         """End the current spans and return their box, which is also the first estimate for the
         next."""
-        # With too few frames the earlier estimate stands.
+        # With too few frames the earlier estimate is kept.
         box = self._borders.box() if self._count >= _KNOWN_FROM else self._box
         self._borders, self._count = BorderDetector(), 0
         return box
@@ -183,7 +183,7 @@ class _CutDetector:
         self._recent: deque[float] = deque([1.0], maxlen=_RECENT)
 
     def between(self, small: Thumbnail) -> bool:
-        """Whether there is a cut between the frame before and this one."""
+        """Return whether there is a cut between the frame before and this one."""
         if self.previous is None:
             self.previous = small
             return False
@@ -197,7 +197,7 @@ class _CutDetector:
 def _growing_spans(
     frames: Iterable[DecodedFrame], inside: _BorderTracker
 ) -> Iterator[_GrowingSpan]:
-    """The spans, each when it has ended."""
+    """Yield each span when it has ended."""
     current: _GrowingSpan | None = None
     missed: list[tuple[DecodedFrame, Thumbnail]] = []
     cuts, last = _CutDetector(), None
@@ -229,7 +229,7 @@ def _growing_spans(
 
 
 def _seen_until(frame: DecodedFrame) -> int:
-    """The end of a frame that is shown for long; the beginning of any other."""
+    """Return the end of a frame that is shown for long, the beginning of any other."""
     return frame.until if frame.until - frame.t >= _STEP_MS else frame.t
 
 
@@ -238,7 +238,7 @@ def _continues(span: _GrowingSpan, t: int, small: Thumbnail) -> bool:
 
 
 def _start_of(missed: list[tuple[DecodedFrame, Thumbnail]], t: int, small: Thumbnail) -> int:
-    """When the picture began to look like this, among the frames that no span has yet."""
+    """Return when the picture began to look like this, among the frames that no span has yet."""
     for earlier, other in reversed(missed):
         if correlation(other, small) < _SAME:
             break
@@ -249,6 +249,6 @@ def _start_of(missed: list[tuple[DecodedFrame, Thumbnail]], t: int, small: Thumb
 def _finish(waiting: list[_GrowingSpan], box: Box | None) -> Iterator[Span]:
     for span in waiting:
         rgb = span.frame.rgb
-        # Without its borders, as a plain picture within borders identifies nothing.
+        # Borders are cut off, because a plain picture within borders identifies nothing.
         seen = np.ascontiguousarray(cropped(rgb, box))
         yield Span(span.t0, span.t1, span.frame.t, rgb, box, frame_kind(seen, grey_thumbnail(seen)))

@@ -1,9 +1,9 @@
 """Finds which part of a video a clip shows, from when to when and at which speed.
 
 The clip's frames are compared with the video's stored spans. Hough voting finds a line through the
-similar pairs (``hough``); it is cut to the run of frames that support it, and then fitted. The
-evidence it explains is removed and the rest is searched again, since a clip may have several parts.
-All times are in seconds.
+similar pairs (``hough``). The line is cut to the run of frames that support it, and then fitted.
+The evidence it explains is removed and the rest is searched again, since a clip may have several
+parts. All times are in seconds.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 from videos.match.hough import STEP, Floats, candidate_speeds, find_peak
 
 SHARPNESS: Final = 0.02
-"""Drop in similarity from the best at which a frame's evidence falls to 1/e: inside a shot all
-frames are similar, and only the drop from the best says where."""
+"""Drop in similarity from the best at which a frame's evidence falls to 1/e. Inside a shot all
+frames are similar, and only the drop from the best shows the position."""
 
 _BASE_SHARE: Final = 0.25
 """Share of the evidence that does not depend on the drop from the best."""
@@ -34,14 +34,14 @@ _FINE_STEP: Final = 0.04
 _KERNEL: Final = 0.5
 _FINE_SPEEDS: Final = 8
 _FINE_OTHER_SPEED: Final = 0.95
-"""Static shots fit all speeds; only the frames near cuts and in motion tell them apart."""
+"""Static shots fit all speeds; only the frames near cuts and in motion distinguish them."""
 
 _PLATEAU: Final = 0.998
 
 
 @dataclass(frozen=True, slots=True)
 class SpanMatch:
-    """Numbers of a query frame and of the stored span that it matches."""
+    """The numbers of a query frame and of the stored span that it matches."""
 
     query: int
     span: int
@@ -93,7 +93,7 @@ def align(
     weights: ArrayLike,
     threshold: float,
 ) -> list[Segment]:
-    """The parts of the query found in one video, best first; at most four.
+    """Return the parts of the query found in one video, best first; at most four.
 
     ``similarity``: query frames × stored spans, 1 for equal; values below ``threshold`` (< 1) are
     no evidence. ``query_times`` ascend; spans ascend and do not overlap. Weights are 0 for frames
@@ -132,7 +132,7 @@ def _sharp(similarity: Floats, axis: int) -> Floats:
 
 
 def _segment(video: _Similarities, absolute: Floats, left: Floats) -> tuple[Segment | None, slice]:
-    """The best segment in the evidence ``left``, and the query frames that it covers."""
+    """Return the best segment in the evidence ``left``, and the query frames that it covers."""
     best = find_peak(left, video.query_times, video.starts, video.ends)
     if best is None:
         return None, slice(0)
@@ -167,13 +167,13 @@ def _segment(video: _Similarities, absolute: Floats, left: Floats) -> tuple[Segm
 
 
 def _along(video: _Similarities, evidence: Floats, speed: float, offset: float) -> Floats:
-    """The most evidence of each query frame near the line."""
+    """Return the most evidence of each query frame near the line."""
     near = _distance(video, speed * video.query_times + offset) <= _REACH
     return np.asarray(np.where(near, evidence, 0.0).max(axis=1))
 
 
 def _run(gains: Floats) -> tuple[int, int]:
-    """First and last of the consecutive frames with the largest sum of gains (Kadane)."""
+    """Return first and last of the consecutive frames with the largest sum of gains (Kadane)."""
     best, first, last = -np.inf, 0, 0
     total, since = 0.0, 0
     for at, gain in enumerate(gains):
@@ -188,10 +188,10 @@ def _run(gains: Floats) -> tuple[int, int]:
 def _fitted(
     video: _Similarities, evidence: Floats, rows: slice, speed: float, offset: float
 ) -> tuple[float, float]:
-    """The speed and offset that the best matching frames agree on.
+    """Return the speed and offset that the best matching frames agree on.
 
-    The query frame most similar to a stored frame tells its time; frames between two stored ones
-    are about as similar to both and tell little.
+    The query frame most similar to a stored frame determines its time; frames between two stored
+    ones are about as similar to both and say little.
     """
     times = video.query_times[rows]
     middle = float(times.mean())
@@ -209,7 +209,7 @@ def _fitted(
     for tried in _around(speed, video.query_times, times):
         at = places[:, None] + tried * (times[row] - middle)
         away = np.maximum(np.maximum(low - at, at - high), 0.0)
-        # The best stored frame of each query frame counts, more the nearer it is to the line.
+        # The best stored frame of each query frame counts more if it is nearer to the line.
         agreed = vote * np.maximum(1.0 - away / _KERNEL, 0.0)
         total = np.maximum.reduceat(agreed, firsts, axis=1).sum(axis=1)
         if total.max() * _prior(tried) > best[0]:
@@ -220,7 +220,7 @@ def _fitted(
 
 
 def _around(speed: float, query_times: Floats, times: Floats) -> list[float]:
-    """Speeds from one neighbour of ``speed`` in the vote to the other, and 1."""
+    """Return speeds from one neighbour of ``speed`` in the vote to the other, and 1."""
     voted = candidate_speeds(query_times)
     if len(voted) == 1 or np.ptp(times) < 2.0:
         return [speed]
@@ -234,7 +234,7 @@ def _prior(speed: float) -> float:
 
 
 def _distance(video: _Similarities, at: Floats) -> Floats:
-    """Seconds from each time to each span, 0 within it."""
+    """Return the seconds from each time to each span, 0 within it."""
     low, high = video.starts[None, :] - at[:, None], at[:, None] - video.ends[None, :]
     return np.maximum(np.maximum(low, high), 0.0)
 
@@ -255,7 +255,7 @@ def _pairs(
 
 @dataclass(frozen=True, slots=True)
 class MomentMatch:
-    """A span of a video that a still may show; seconds. ``span``: its place in the arrays given."""
+    """A span of a video that a still may show; seconds. ``span``: its index in the arrays given."""
 
     video: int
     span: int
@@ -273,7 +273,8 @@ def find_moments(
     threshold: float,
     tie: float = 0.01,
 ) -> list[MomentMatch]:
-    """The best moment for a still, then others within ``tie`` of it; none below ``threshold``.
+    """Return the best moment for a still, then others within ``tie`` of it; none below
+    ``threshold``.
 
     All arrays have one entry for each stored span compared, of any videos. Several moments mean
     that the still is ambiguous; neighbouring spans of one video count as one moment.

@@ -1,5 +1,5 @@
-"""Similar frames → alignment candidates: which part of which video may show which part of a
-query."""
+"""Finds alignment candidates from similar frames: which part of which video may show which part of
+a query."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from videos.match.temporal_alignment import SEARCH_REACH, ExpectedAlignment
 from videos.match.verification import MAX_COMPARED_PAIRS
 
 THRESHOLD: Final = 0.35
-"""Similarity from which on a stored frame is evidence of a match."""
+"""Least similarity of a stored frame that is evidence of a match."""
 
 TIE: Final = 0.2
-"""Moments less similar to a still than the best by no more than this are candidates, too."""
+"""Moments less similar to a still than the best by at most this much are candidates, too."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +43,7 @@ class AlignmentCandidate:
 def footage_candidates(
     query: DescribedQuery, spans: Mapping[int, StoredSpans]
 ) -> list[AlignmentCandidate]:
-    """The parts of a clip that each of the videos may show."""
+    """Return the parts of each video that a clip may show."""
     return [
         _of_segment(video, segment, query)
         for video, stored in spans.items()
@@ -62,7 +62,7 @@ def footage_candidates(
 def still_candidates(
     query: DescribedQuery, spans: Mapping[int, StoredSpans]
 ) -> list[AlignmentCandidate]:
-    """The moments that a still may show, the most similar first."""
+    """Return the moments that a still may show, the most similar first."""
     if not spans:
         return []
     every = list(spans.values())
@@ -80,7 +80,7 @@ def still_candidates(
 def _of_segment(video: int, segment: Segment, query: DescribedQuery) -> AlignmentCandidate:
     pairs = sorted(segment.pairs, key=lambda pair: pair.query)
     within = (query.times / 1000 >= segment.query_start) & (query.times / 1000 <= segment.query_end)
-    # The best pair of each third, so that they do not all show the same.
+    # The best pair of each third, so that the pairs show different moments.
     thirds = [
         part for part in np.array_split(np.arange(len(pairs)), MAX_COMPARED_PAIRS) if len(part)
     ]
@@ -118,7 +118,7 @@ def _of_moment(moment: MomentMatch) -> AlignmentCandidate:
 
 
 def limit_per_video(found: Sequence[AlignmentCandidate], count: int) -> list[AlignmentCandidate]:
-    """No more than ``count`` of each video, in the order given."""
+    """Return at most ``count`` of each video, in the order given."""
     seen: dict[int, int] = {}
     kept = []
     for one in found:

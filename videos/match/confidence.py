@@ -1,6 +1,6 @@
 """The calibrated confidence that a video shows a query at a given place.
 
-A logistic model for each kind of query. All features support a match and no weight is negative, so
+Each kind of query has a logistic model. All features support a match and no weight is negative, so
 missing evidence lowers nothing. ``confidence.json`` holds the parameters and says from which data
 they were fitted (``benchmarks/fit_video_confidence.py``).
 """
@@ -31,7 +31,7 @@ FEATURES: Final = ("similarity", "score", "distinct", "likeness", "inliers", "pr
 
 @dataclass(frozen=True, slots=True)
 class VideoEvidence:
-    """What was found about a query and one segment of a video.
+    """Evidence about a query and one segment of a video.
 
     From stored frames: ``similarity``, the mean cosine of the matched frames; ``score``, 0..1, how
     far above the threshold they are; ``coverage``, 0..1, the segment's share of the query;
@@ -63,13 +63,13 @@ class Calibration:
 
 
 def logit(evidence: VideoEvidence, kind: QueryKind) -> float:
-    """Log-odds; they also order results whose confidence rounds to 1."""
+    """Return log-odds; they also order results whose confidence rounds to 1."""
     calibration = calibrations()[kind]
     return calibration.bias + float(features(evidence) @ calibration.weights)
 
 
 def confidence(evidence: VideoEvidence, kind: QueryKind) -> float:
-    """Probability, 0 to 1, that the video shows the query there."""
+    """Return the probability, 0 to 1, that the video shows the query there."""
     return probability(logit(evidence, kind))
 
 

@@ -61,10 +61,11 @@ class StoredSpans:
 def candidate_videos(
     query: DescribedQuery, *, exclude: int = 0, proposing: int = MAX_PROPOSING_FRAMES
 ) -> dict[int, float]:
-    """Ready videos that may show the query: id → votes, most first; ``MAX_CANDIDATE_VIDEOS``.
+    """Return ready videos that may show the query: id → votes, most first;
+    ``MAX_CANDIDATE_VIDEOS``.
 
-    Each of ``proposing`` frames of the query gives a video one vote, larger the nearer and rarer
-    its best frame is. ``exclude``: a video that is left out.
+    Each of ``proposing`` frames of the query gives a video one vote, larger if its best frame is
+    nearer and rarer. ``exclude``: a video that is left out.
     """
     voting = np.unique(query.vector_frames)
     chosen = voting[np.linspace(0, len(voting) - 1, min(proposing, len(voting))).astype(int)]
@@ -81,9 +82,9 @@ def candidate_videos(
 def vote_for_videos(
     frames: NDArray[np.intp], vectors: Vectors, *, exclude: int = 0, exact: bool = False
 ) -> list[tuple[int, int, float]]:
-    """(query frame, video, vote > 0), from the nearest stored frames of each vector.
+    """Return (query frame, video, vote > 0), from the nearest stored frames of each vector.
 
-    ``exact``: without the index, as is done when a filtered scan of the index ended early.
+    ``exact``: without the index, after a filtered scan of the index ended early.
     """
     if not len(frames):
         return []
@@ -108,7 +109,8 @@ def vote_for_videos(
 
 
 def statement(*, exact: bool) -> str:
-    """SQL of the nearest frames of all vectors: the best of each video for each query frame.
+    """Return the SQL of the nearest frames of all vectors: the best of each video for each query
+    frame.
 
     The last column counts the neighbours of a row. ``+ 0`` keeps the planner from using the index;
     the subquery on the video keeps it from using a join.
@@ -139,7 +141,7 @@ _COLUMNS: Final = {
 
 
 def load_spans(videos: Sequence[int]) -> dict[int, StoredSpans]:
-    """The voting spans of the ready ones of these videos; a missing hash is all zeros.
+    """Return the voting spans of the ready ones of these videos; a missing hash is all zeros.
 
     Binary COPY takes 1.1 KB for each view; text would take several.
     """
@@ -168,7 +170,7 @@ def _spans(rows: NDArray[np.void]) -> StoredSpans:
 
 
 def frame_similarity(query: DescribedQuery, spans: StoredSpans) -> NDArray[np.float64]:
-    """Query frames × spans, the best of all views: 1 equal, 0 nothing in common."""
+    """Compare query frames × spans, the best of all views: 1 equal, 0 nothing in common."""
     result = np.zeros((len(query.times), len(spans.t0)))
     if len(query.vectors):
         cosines = query.vectors @ spans.vectors.T
@@ -191,5 +193,5 @@ def _best_into(
     rows: NDArray[np.intp],
     columns: NDArray[np.intp],
 ) -> None:
-    """Raises each cell of the result to the largest of the values for it."""
+    """Raise each cell of the result to the largest of the values for it."""
     np.maximum.at(result, (rows[:, None], columns[None, :]), values)

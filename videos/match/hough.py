@@ -23,10 +23,10 @@ _PER_OCTAVE: Final = 0.05
 
 _MIN_SECONDS_FOR_SPEED: Final = 4.0
 _MIN_FRAMES_FOR_SPEED: Final = 8
-"""Seconds and frames of query below which a speed cannot be told from an offset."""
+"""Seconds and frames of a query below which its speed cannot be distinguished from an offset."""
 
 _STRONGEST: Final = 32
-"""Stored frames that a query frame votes for: bounds the work where all frames look alike."""
+"""Stored frames that a query frame votes for. Bounds the work where all frames look alike."""
 
 _PLATEAU: Final = 0.999
 _RIVAL: Final = 0.9
@@ -46,7 +46,8 @@ class HoughPeak:
 
 
 def candidate_speeds(query_times: Floats) -> Floats:
-    """The speeds to try, 1/2 to 2 in equal ratios, finer for longer queries; 1 for short ones."""
+    """Return the speeds to try, 1/2 to 2 in equal ratios, finer for longer queries; 1 for short
+    ones."""
     length = float(np.ptp(query_times)) if len(query_times) else 0.0
     if length < _MIN_SECONDS_FOR_SPEED or len(query_times) < _MIN_FRAMES_FOR_SPEED:
         return np.ones(1)
@@ -62,7 +63,8 @@ def speed_prior(speed: float) -> float:
 def find_peak(
     evidence: Floats, query_times: Floats, starts: Floats, ends: Floats
 ) -> HoughPeak | None:
-    """The best line through the evidence (query frames × stored spans, ≥ 0); None if all is 0."""
+    """Return the best line through the evidence (query frames × stored spans, ≥ 0); None if all is
+    0."""
     rows, columns = _strongest(evidence)
     if not len(rows):
         return None
@@ -80,10 +82,10 @@ def find_peak(
 
 
 def _strongest(evidence: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of the evidence that votes."""
+    """Return rows and columns of the evidence that votes."""
     if evidence.shape[1] > _STRONGEST:
         least = np.partition(evidence, -_STRONGEST, axis=1)[:, -_STRONGEST, None]
-        # More than that many may be equally strong; all of them vote.
+        # More than ``_STRONGEST`` may be equally strong; all of them vote.
         evidence = np.where(evidence >= least, evidence, 0.0)
     rows, columns = np.nonzero(evidence)
     return rows, columns
@@ -92,9 +94,9 @@ def _strongest(evidence: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 def _count_votes(
     rows: NDArray[np.intp], weight: Floats, low: Floats, high: Floats, count: int
 ) -> tuple[Floats, int]:
-    """Votes of each query frame for each bin, and the number of the first bin.
+    """Return the votes of each query frame for each bin, and the number of the first bin.
 
-    A long span tells little about the offset: its vote is divided by the square root of its length
+    A long span says little about the offset: its vote is divided by the square root of its length
     in seconds, if that is more than 1.
     """
     first = np.floor(low / STEP).astype(np.intp)
@@ -117,7 +119,7 @@ def _count_votes(
 def _highest(votes: Floats, first: int, speed: float, length: float) -> HoughPeak:
     total = votes.sum(axis=0)
     at = int(total.argmax())
-    # A static shot makes a plateau: its middle is the best guess.
+    # A static shot makes a plateau; its middle is the best estimate.
     level = total >= _PLATEAU * total[at]
     low = high = at
     while low > 0 and level[low - 1]:
@@ -136,7 +138,8 @@ def _highest(votes: Floats, first: int, speed: float, length: float) -> HoughPea
 
 
 def _rivals(total: Floats, low: int, high: int, apart: float) -> list[int]:
-    """Bins as high as the plateau from ``low`` to ``high``, each well apart from the others."""
+    """Return bins as high as the plateau from ``low`` to ``high``, each well apart from the
+    others."""
     reach = int(np.ceil(apart / STEP))
     rest, enough = total.copy(), _RIVAL * total[low : high + 1].max()
     found: list[int] = []

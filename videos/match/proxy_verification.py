@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 def verify_candidates(
     frames: Sequence[QueryFrame], likely: Sequence[AlignmentCandidate]
 ) -> list[Verification | None]:
-    """The verification of each candidate; None where its video has no readable proxy."""
+    """Return the verification of each candidate; None where its video has no readable proxy."""
     verifier = Verifier(frames)
     proxies = Video.objects.ready().in_bulk([one.video for one in likely])
     with ThreadPoolExecutor(2) as pool:
@@ -54,7 +54,7 @@ def verify_candidates(
 def _window(
     verifier: Verifier, found: AlignmentCandidate, video: Video | None
 ) -> list[TimedPicture] | None:
-    """The part of the proxy that a candidate is about; None where it cannot be read."""
+    """Read the part of the proxy that a candidate shows; None if it cannot be read."""
     if video is None or not video.proxy:
         return None
     try:

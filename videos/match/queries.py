@@ -1,4 +1,4 @@
-"""A query for videos: a picture or clip, sampled, without borders, and described."""
+"""Makes a query for videos from a picture or clip: samples it, cuts off borders, describes it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Embed = Callable[[list[Pixels]], Vectors]
 SAMPLES_PER_SECOND: Final = 8.0
 MAX_QUERY_FRAMES: Final = 64
 LONG_SIDE: Final = 384
-"""Of decoded frames; vectors use 256 pixels, local features 360."""
+"""Long side of decoded frames; vectors use 256 pixels, local features 360."""
 
 _HASHED_SIDE: Final = 256
 _UPRIGHT_AND_MIRRORED: Final = (0, MIRRORED_TURN)
@@ -69,13 +69,13 @@ class DescribedQuery:
 
 
 def still_frame(rgb: Pixels) -> QueryFrame:
-    """The query frame of a picture; ``picture`` is without its plain margins."""
+    """Return the query frame of a picture; ``picture`` is without its plain margins."""
     picture = cropped(rgb, trim(rgb))
     return QueryFrame(0, rgb, picture, frame_kind(picture, grey_thumbnail(picture)))
 
 
 def sample_footage(frames: Iterable[DecodedFrame]) -> list[QueryFrame]:
-    """At most 64 frames spread over a clip, without its unchanging borders."""
+    """Return at most 64 frames spread over a clip, without its unchanging borders."""
     kept, borders = spread_frames(frames, MAX_QUERY_FRAMES), BorderDetector()
     for frame in kept:
         borders.add(frame.rgb)
@@ -88,15 +88,15 @@ def sample_footage(frames: Iterable[DecodedFrame]) -> list[QueryFrame]:
 
 
 def describe_still(frame: QueryFrame, embed: Embed) -> DescribedQuery:
-    """Vectors of the whole, trimmed and quartered picture; hashes turned and mirrored in all
-    ways."""
+    """Compute vectors of the whole, trimmed and quartered picture; hashes turned and mirrored in
+    all ways."""
     squares = [(0, rgb, name in PART_VIEWS) for name, rgb in view_squares(frame.rgb).items()]
     hashes = [(0, one) for rgb in _views_of(frame) for one in query_hashes(rgb, range(TURNS))]
     return _described([frame], squares, hashes, embed)
 
 
 def describe_footage(frames: Sequence[QueryFrame], embed: Embed) -> DescribedQuery:
-    """Vectors and hashes of voting frames, whole and without borders; hashes also mirrored.
+    """Compute vectors and hashes of voting frames, whole and without borders; hashes also mirrored.
 
     Vectors ignore mirroring.
     """
@@ -108,7 +108,7 @@ def describe_footage(frames: Sequence[QueryFrame], embed: Embed) -> DescribedQue
 
 
 def query_hashes(rgb: Pixels, variants: Sequence[int]) -> list[Pixels]:
-    """PDQ hashes, 32 bytes each; none of a picture that is too small or of low quality."""
+    """Return PDQ hashes, 32 bytes each; none of a picture that is too small or of low quality."""
     height, width = rgb.shape[:2]
     size = fitted_size(width, height, _HASHED_SIDE)
     if min(size) < 5:
@@ -146,7 +146,7 @@ def _described(
 def _embedded(squares: list[Pixels], embed: Embed) -> Vectors:
     if not squares:
         return np.empty((0, DIMENSIONS), np.float32)
-    # Each call of the model occupies one thread, outside of Python's lock.
+    # Each call of the model occupies one thread and releases Python's lock.
     halves = [squares[0::2], squares[1::2]]
     with ThreadPoolExecutor(2) as pool:
         even, odd = pool.map(lambda half: embed(half) if half else None, halves)

@@ -24,12 +24,12 @@ SPANS_PER_PART = 64
 """Spans of the video that are compared at a time: each part may match another video."""
 
 DEFAULT_CONFIDENCE = 0.5
-"""A person checks these results, and no pictures were compared: what is likelier than not is
-listed. Three seconds of a long film never reach the confidence that a search asks for."""
+"""A person checks these results, and no pictures are compared. So everything more likely than
+not is listed. Three seconds of a long film never reach the confidence that a search asks for."""
 
 MAX_GAP, MAX_DEVIATION, MAX_SPEED_DIFFERENCE = 10.0, 1.5, 0.05
-"""Two segments are joined if so many seconds lie between them at most, if the second is off the
-first one's line by so many seconds at most, and if their speeds differ by no more."""
+"""Two segments are joined if at most so many seconds lie between them, if the second is off the
+first one's line by at most so many seconds, and if their speeds differ by at most this much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class _SharedLine:
         )
 
     def swapped(self) -> _SharedLine:
-        """The same, seen from the other video."""
+        """Return the same line seen from the other video."""
         return replace(
             self,
             own_start=self.start,
@@ -96,7 +96,7 @@ class _SharedLine:
         )
 
     def repeats(self, other: _SharedLine) -> bool:
-        """Whether the two share at least half of the shorter one's time in this video."""
+        """Return whether the two share at least half of the shorter one's time in this video."""
         both = min(self.own_end, other.own_end) - max(self.own_start, other.own_start)
         shorter = min(self.own_end - self.own_start, other.own_end - other.own_start)
         return both > shorter / 2 or (both >= 0 and shorter < 1e-3)
@@ -126,8 +126,8 @@ class _SharedLine:
 def find_shared_footage(
     *, video_id: int, limit: int = DEFAULT_LIMIT, min_confidence: float | None = None
 ) -> SharedFootageResult:
-    """Other ready videos that share footage with a ready one, at least with ``min_confidence``
-    (None: ``DEFAULT_CONFIDENCE``). Raises ``NotFound``."""
+    """Return other ready videos that share footage with a ready one, at least with
+    ``min_confidence`` (None: ``DEFAULT_CONFIDENCE``). Raises ``NotFound``."""
     if not Video.objects.ready().filter(pk=video_id).exists():
         raise NotFound(f"There is no video {video_id} to compare.")
     own = load_spans([video_id]).get(video_id)
@@ -177,8 +177,8 @@ def _parts(query: DescribedQuery) -> Iterator[DescribedQuery]:
 def _both_ways(
     video_id: int, own: StoredSpans, others: dict[int, StoredSpans]
 ) -> dict[int, list[_SharedLine]]:
-    """By video. Compared in both directions: all of a short video may be too little of a long
-    one."""
+    """Return lines by video, compared in both directions: all of a short video may be too little of
+    a long one."""
     every = defaultdict(list, _lines(_as_query(own), others))
     for video, spans in others.items():
         back = _lines(_as_query(spans), {video_id: own})
@@ -187,7 +187,7 @@ def _both_ways(
 
 
 def _distinct(lines: Sequence[_SharedLine]) -> list[_SharedLine]:
-    """Without those that repeat a more certain one, in the order of this video's time."""
+    """Remove those that repeat a more certain one; sort by this video's time."""
     kept: list[_SharedLine] = []
     for line in sorted(lines, key=lambda one: -logit(one.evidence, "stored")):
         if not any(line.repeats(other) for other in kept):
@@ -196,7 +196,7 @@ def _distinct(lines: Sequence[_SharedLine]) -> list[_SharedLine]:
 
 
 def _lines(query: DescribedQuery, spans: dict[int, StoredSpans]) -> dict[int, list[_SharedLine]]:
-    """By other video, in the order of the query's time."""
+    """Return lines by other video, in the order of the query's time."""
     every: dict[int, list[_SharedLine]] = defaultdict(list)
     for part in _parts(query):
         for found in footage_candidates(part, spans):

@@ -1,4 +1,5 @@
-"""Query frames warped onto a video's frames as geometry found them, and how well they correlate."""
+"""Warps query frames onto a video's frames as geometry found, and measures how well they
+correlate."""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ edges and moves them: 128 pixels averaged over 5 are off by 2 of 320, over 1 by 
 def registered_thumbnails(
     frames: Sequence[QueryFrame], window: Sequence[TimedPicture], match: GeometricMatch
 ) -> tuple[list[TimedThumbnail], list[TimedThumbnail]] | None:
-    """Query and video cut to the region they share, the query warped onto the video.
+    """Cut query and video to the region they share, the query warped onto the video.
 
     None if the region is tiny.
     """
@@ -63,20 +64,20 @@ def registered_thumbnails(
 
 
 def registered_correlation(frame: QueryFrame, rgb: Pixels, match: GeometricMatch) -> float:
-    """Correlation −1..1 of a query frame warped onto a frame of the video; −1 if they share
-    little."""
+    """Return the correlation −1..1 of a query frame warped onto a frame of the video; −1 if they
+    share little."""
     found = registered_thumbnails([frame], [(0, rgb)], match)
     return correlation(found[0][0][1], found[1][0][1]) if found else -1.0
 
 
 def refine_registration(picture: Pixels, rgb: Pixels, match: GeometricMatch) -> GeometricMatch:
-    """The match with its transform refined on all pixels; unchanged where that does not converge.
+    """Refine the match's transform on all pixels; return it unchanged where that does not converge.
 
     A few key points place the query to within some pixels, all pixels to a fraction of one.
     """
     small, image = _reduced(rgb), _reduced(picture)
     down, query = _reduction(small, match.candidate_size), _reduction(image, match.query_size)
-    # Between the reduced copies, from the candidate to the query, as OpenCV expects it.
+    # From the reduced candidate to the reduced query, as OpenCV expects it.
     start = query @ np.linalg.inv(as_3x3(match.matrix)) @ np.linalg.inv(down)
     whole = np.full(image.shape, 255, np.uint8)
     ends = cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _ECC_ITERATIONS, _ECC_EPSILON
@@ -94,7 +95,7 @@ def refine_registration(picture: Pixels, rgb: Pixels, match: GeometricMatch) -> 
 def closest_moment(
     frame: QueryFrame, window: Sequence[TimedPicture], match: GeometricMatch, at: int
 ) -> tuple[int, GeometricMatch]:
-    """The moment (ms) near ``at`` with which the query correlates best, and the match there.
+    """Return the moment (ms) near ``at`` with which the query correlates best, and the match there.
 
     For a query that shows the video's edges. ``match``: as found at ``at`` ms.
     """
@@ -109,7 +110,7 @@ def closest_moment(
 
 
 def time_of_least_shift(matches: Mapping[int, GeometricMatch]) -> float:
-    """The time in seconds at which the query's middle is nearest to the video's.
+    """Return the time in seconds at which the query's middle is nearest to the video's.
 
     ``matches``: by the ms of the video's frames. Between frames the shift is taken as linear.
     """
@@ -128,7 +129,7 @@ def time_of_least_shift(matches: Mapping[int, GeometricMatch]) -> float:
 
 
 def _shift(match: GeometricMatch) -> tuple[float, float]:
-    """From the video's middle to the query's, in units of the video's width."""
+    """Return the shift from the video's middle to the query's, in units of the video's width."""
     width, height = match.query_size
     x, y = np.array(match.matrix) @ (width / 2, height / 2, 1.0)
     across, down = match.candidate_size
@@ -136,7 +137,8 @@ def _shift(match: GeometricMatch) -> tuple[float, float]:
 
 
 def _reduction(small: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float64]:
-    """3 × 3, from a picture of ``size`` to its reduced copy; coordinates of pixel centres."""
+    """Return 3 × 3, from a picture of ``size`` to its reduced copy; coordinates of pixel
+    centres."""
     x, y = small.shape[1] / size[0], small.shape[0] / size[1]
     return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
 

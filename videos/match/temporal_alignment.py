@@ -1,4 +1,4 @@
-"""At which offset and speed do the frames of a query correlate best with those of a video?
+"""Finds the offset and speed at which a query's frames correlate best with those of a video.
 
 Stored vectors find a time to within a second; the frames, decoded again, find it exactly.
 """
@@ -21,13 +21,15 @@ SEARCH_REACH: Final = 1.5
 """Seconds by which a time found by stored vectors may be wrong."""
 
 _ALIKE: Final = 0.02
-"""Frames whose correlation is lower than the best by no more than this look the same."""
+"""Frames look the same if their correlation is lower than the best by at most this much."""
 
 _AS_GOOD: Final = 0.005
-"""By how much the correlation at speed 1 may be lower than at another speed and still win."""
+"""Speed 1 is preferred if its correlation is lower than that of another speed by at most this
+much."""
 
 _EQUALLY_GOOD: Final = 0.002
-"""By how much a correlation may be lower than the best; the middle of such times is the answer."""
+"""Correlations lower than the best by at most this much are equally good; the middle of their times
+is returned."""
 
 _MIN_FRAMES_FOR_SPEED: Final = 6
 
@@ -47,7 +49,7 @@ class ExpectedAlignment:
     reach: float = SEARCH_REACH
 
     def is_part_of(self, other: ExpectedAlignment) -> bool:
-        """Whether the other one holds for at least half of these query frames."""
+        """Return whether the other one holds for at least half of these query frames."""
         return 2 * len({*self.frames} & {*other.frames}) >= len(self.frames)
 
 
@@ -74,8 +76,8 @@ def align_frames(
     mirrored: bool,
     speed: float | None = None,
 ) -> Alignment:
-    """The best offset near the expected one. ``speed``: to try instead of the expected speed; the
-    expected time of the query's middle is kept."""
+    """Return the best offset near the expected one. ``speed``: to try instead of the expected
+    speed; the expected time of the query's middle is kept."""
     tried = expected.speed if speed is None else speed
     middle = (query[0][0] + query[-1][0]) / 2
     offset, alike = refined_offset(
@@ -89,7 +91,7 @@ def align_frames(
 
 
 def with_best_speed(alignment: Alignment, expected: ExpectedAlignment) -> Alignment:
-    """Compares three speeds: the given one, the one measured between both ends of the query, and 1.
+    """Compare three speeds: the given one, the one measured between both ends of the query, and 1.
 
     Vectors of slow scenes say little about speed, so 1 is preferred if it is nearly as good.
     """
@@ -112,8 +114,8 @@ def with_best_speed(alignment: Alignment, expected: ExpectedAlignment) -> Alignm
 
 
 def matching_interval(alignment: Alignment) -> tuple[float, float]:
-    """Start and end of the unbroken interval around the offset in which the video looks like a
-    still."""
+    """Return start and end of the unbroken interval around the offset in which the video looks like
+    a still."""
     (_, small), times = alignment.query[0], [t for t, _ in alignment.video]
     alike = [
         correlation(small, other) >= alignment.correlation - _ALIKE for _, other in alignment.video
@@ -134,8 +136,8 @@ def refined_offset(
     offset: float,
     reach: float = 1.5,
 ) -> tuple[float, float]:
-    """(offset, mean correlation −1..1) where query and video correlate best, within ``reach`` of
-    ``offset``; (``offset``, 0) if the window is empty.
+    """Return (offset, mean correlation −1..1) where query and video correlate best, within
+    ``reach`` of ``offset``; (``offset``, 0) if the window is empty.
 
     ``window``: all frames of the video from ``reach`` before the first query frame to ``reach``
     after the last. Where the picture does not change, the offset nearest to ``offset`` is kept.
@@ -148,7 +150,7 @@ def refined_offset(
         @ _unit_vectors([small for _, small in window]).T
     )
     expected = np.array([speed * t + offset for t, _ in query])
-    # Every shift that puts some query frame exactly on some frame of the video.
+    # All shifts that put a query frame exactly on a frame of the video.
     shifts = np.unique(np.round((times[None, :] - expected[:, None]).ravel(), 3))
     shifts = shifts[np.abs(shifts) <= reach]
     if not len(shifts):
@@ -173,7 +175,7 @@ def _unit_vectors(thumbnails: Sequence[Thumbnail]) -> NDArray[np.float64]:
 
 
 def _nearest(times: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Index of the time nearest to each wanted one; ``times`` ascend."""
+    """Return the index of the time nearest to each wanted one; ``times`` ascend."""
     right = np.clip(np.searchsorted(times, wanted), 1, max(1, len(times) - 1))
     right = np.minimum(right, len(times) - 1)
     left = np.maximum(right - 1, 0)

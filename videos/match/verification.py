@@ -1,6 +1,6 @@
 """Verifies on the pictures what stored vectors suggest, and finds the exact time.
 
-Local features of a few matched frames say how the query shows the video: cropped, framed, turned
+Local features of a few matched frames tell how the query shows the video: cropped, framed, turned
 or mirrored. The query's frames are warped accordingly (``spatial_alignment``) and moved in time to
 where they correlate best with the video's (``temporal_alignment``).
 """
@@ -47,7 +47,7 @@ _PICTURE, _WHOLE = "picture", "whole"
 """Which part of a query frame is compared: without its borders, or all of it."""
 
 UNEDITED_CORRELATION: Final = 0.9
-"""Correlation from which on the query shows the whole frame unedited."""
+"""Least correlation of a query that shows the whole frame unedited."""
 
 _CROPS: Final = (0.05, 0.1, 0.15, 0.2)
 """Shares of a side by which queries are often cropped, the same at all four."""
@@ -87,7 +87,7 @@ class Verification:
 
 
 class Verifier:
-    """Verifies candidates for one query; the features of its frames are computed once."""
+    """Verifies candidates for one query; computes the features of its frames once."""
 
     def __init__(self, frames: Sequence[QueryFrame]) -> None:
         self._frames = frames
@@ -95,7 +95,7 @@ class Verifier:
         self._thumbnails = cache(self._thumbnail)
 
     def window(self, expected: ExpectedAlignment) -> tuple[int, int]:
-        """First and last ms of the video that ``verify`` needs."""
+        """Return first and last ms of the video that ``verify`` needs."""
         numbers = self._stretch(expected)
         times = (self._frames[n].t / 1000 for n in (numbers[0], numbers[-1]))
         ends = [expected.offset + expected.speed * t for t in times]
@@ -103,7 +103,7 @@ class Verifier:
         return round(first * 1000), round(last * 1000)
 
     def verify(self, expected: ExpectedAlignment, window: Sequence[TimedPicture]) -> Verification:
-        """Compares with the video's frames unedited and with the usual even crops."""
+        """Compare with the video's frames, unedited and with the usual even crops."""
         if not window:
             return Verification(expected.offset, expected.speed)
         matches: list[GeometricMatch | None] = []
@@ -136,7 +136,7 @@ class Verifier:
         window: Sequence[TimedPicture],
         verification: Verification,
     ) -> Verification:
-        """The result of warping the query as geometry found it, if that correlates better than
+        """Return the result of warping the query as geometry found, if that correlates better than
         what ``verify`` returned. Takes several times as long."""
         if not verification.proven or verification.correlation >= UNEDITED_CORRELATION:
             return verification
@@ -155,7 +155,7 @@ class Verifier:
         )
 
     def _stretch(self, expected: ExpectedAlignment) -> list[int]:
-        """The query frames that are compared: of long segments the part with most change."""
+        """Return the query frames that are compared: of long segments the part with most change."""
         frames = list(expected.frames)
         times = np.array([self._frames[n].t / 1000 for n in frames])
         if times[-1] - times[0] <= MAX_COMPARED_SECONDS:
@@ -180,8 +180,8 @@ class Verifier:
     def _unregistered(
         self, expected: ExpectedAlignment, window: Sequence[TimedPicture]
     ) -> Alignment:
-        """The best of: the query as the whole frame, without borders, or as an even crop of it;
-        each as it is and mirrored."""
+        """Return the best of: the query as the whole frame, without borders, or as an even crop of
+        it; each as it is and mirrored."""
         numbers = self._stretch(expected)
         borders = BorderDetector()
         for _, rgb in window:
@@ -209,7 +209,7 @@ class Verifier:
     def _registered(
         self, expected: ExpectedAlignment, window: Sequence[TimedPicture]
     ) -> Alignment | None:
-        """The query warped onto the video as geometry found it; None if that fails.
+        """Warp the query onto the video as geometry found; None if that fails.
 
         While the camera pans, a cropped query matches every frame, shifted as the camera moved.
         Most crops keep the middle, so the moment with the least shift is the right one.
@@ -247,7 +247,7 @@ class Verifier:
 
 
 def _interval_of_still(alignment: Alignment) -> tuple[float | None, float | None]:
-    """``matching_interval`` of a query of one frame; (None, None) for more."""
+    """Return ``matching_interval`` of a query of one frame; (None, None) for more."""
     return matching_interval(alignment) if len(alignment.query) == 1 else (None, None)
 
 
@@ -256,7 +256,7 @@ def _nearest_timed(window: Sequence[TimedPicture], seconds: float) -> TimedPictu
 
 
 def _even_crop(box: Box, share: float) -> Box:
-    """Without ``share`` of its width and height at each side."""
+    """Cut off ``share`` of its width and height at each side."""
     left, top, right, bottom = box
     across, down = round(share * (right - left)), round(share * (bottom - top))
     return left + across, top + down, right - across, bottom - down

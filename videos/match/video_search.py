@@ -42,7 +42,7 @@ MAX_VERIFIED, MAX_VERIFIED_PER_VIDEO = 6, 3
 """Candidates that are verified, the likeliest first: in all, and of one video."""
 
 SAME_TOLERANCE = 0.02
-"""A range whose correlation or similarity is lower by no more than this is as good."""
+"""A range whose correlation or similarity is lower by at most this much is as good."""
 
 MAX_SHOWN_PAIRS = 5
 """Pairs of frames that a match lists."""
@@ -157,8 +157,8 @@ def search_videos(
 
 
 def read_query(content: bytes) -> tuple[list[QueryFrame], bool]:
-    """The frames of a query, and whether it is a still. Raises ``NotAnImage``, ``TooLarge`` and the
-    errors of ``videos.decode.errors``."""
+    """Return the frames of a query, and whether it is a still. Raises ``NotAnImage``, ``TooLarge``
+    and the errors of ``videos.decode.errors``."""
     head = content[:HEAD_BYTES]
     container = sniff(head)
     if container is None and sniff_picture(head) is None:
@@ -181,7 +181,7 @@ def read_query(content: bytes) -> tuple[list[QueryFrame], bool]:
 def _rate(
     frames: Sequence[QueryFrame], found: Sequence[AlignmentCandidate], kind: QueryKind
 ) -> list[_RatedCandidate]:
-    """The likeliest candidates, verified and rated, the most certain first."""
+    """Return the likeliest candidates, verified and rated, the most certain first."""
     ranked = sorted(found, key=lambda one: -logit(one.evidence, "stored"))
     likely = limit_per_video(ranked, MAX_VERIFIED_PER_VIDEO)[:MAX_VERIFIED]
     rated = []
@@ -212,7 +212,7 @@ def _best_per_video(rated: Sequence[_RatedCandidate]) -> list[_RatedCandidate]:
 def _equally_good(
     rated: Sequence[_RatedCandidate], frames: Sequence[QueryFrame], videos: Mapping[int, Video]
 ) -> list[VideoRange]:
-    """Other ranges that match as well as the first result, each once."""
+    """Return other ranges that match as well as the first result, each once."""
     if not rated:
         return []
     first, *others = rated
@@ -238,7 +238,7 @@ def _range(video: Video, start: float, end: float) -> VideoRange:
 
 
 def _times(rated: _RatedCandidate, frames: Sequence[QueryFrame]) -> tuple[float, float]:
-    """Start and end in seconds."""
+    """Return start and end in seconds."""
     found, verification = rated.candidate, rated.verification
     if verification is None:
         return found.start, found.end
