@@ -125,7 +125,6 @@ COUNTS_SHOWN = (
     ("unchanged", "Unchanged", "nothing new, or older than the stored entry"),
     ("kept", "Left retired", "retired by hand, which an import does not undo"),
 )
-"""Count, heading, meaning."""
 
 
 @admin.register(ListImport)
@@ -223,7 +222,6 @@ class ListImportAdmin(RoleModelAdmin):
         form_url: str = "",
         extra_context: Any = None,
     ) -> HttpResponse:
-        """Show the progress, changes and bad rows of an import."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         row = self._row(int(object_id) if object_id.isdecimal() else 0)
@@ -255,7 +253,6 @@ class ListImportAdmin(RoleModelAdmin):
         return self._do(request, pk, start.discard, "The file was discarded.")
 
     def bad_rows_view(self, request: HttpRequest, pk: int) -> HttpResponseBase:
-        """Download all stored bad rows as CSV."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         row = self._row(pk)
@@ -306,7 +303,6 @@ class ListImportAdmin(RoleModelAdmin):
 
 
 def diff(row: ListImport) -> list[dict[str, Any]]:
-    """Return the counts of an import with their meaning, and some entries of each."""
     return [
         {
             "name": name,

@@ -28,7 +28,6 @@ class Options:
 
     @classmethod
     def read(cls, stored: dict[str, Any]) -> Options:
-        """Return the options from the JSON that ``stored`` made."""
         kind = stored.get("kind")
         return cls(
             source=stored.get("source", ""),

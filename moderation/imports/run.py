@@ -181,7 +181,6 @@ def _conclude(row: ListImport, by: Actor, changes: int, first: int | None, stage
 
 
 def _must_wait(row: ListImport, changes: int) -> bool:
-    """Return whether somebody must confirm the import: it is large, or it weakens the list."""
     if not row.confirmed and _is_large(changes, row.list_id):
         return True
     return not row.agreed_by and weakening.of_import(row.list, row.counts)
@@ -207,7 +206,6 @@ def _with_progress(
 
 
 def _counts(cursor: Any, staged: Staged) -> dict[str, Any]:
-    """Count the entries by what happens to them. ``retired`` includes ``missing``."""
     cursor.execute(sql.COUNT)
     found = dict(cursor.fetchall())
     counts: dict[str, Any] = {name: found.get(name, 0) for name in (*CHANGE_COUNTS, *OTHER_COUNTS)}
@@ -273,7 +271,6 @@ def _file(row: ListImport) -> BinaryIO:
 
 
 PROGRESS_SECONDS = 0.5
-"""Time between two updates of the row."""
 Tell = Callable[[int], None]
 """Called with per cent, from 0 to 100, never decreasing."""
 

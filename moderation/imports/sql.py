@@ -80,7 +80,6 @@ _NEW: Final = {
     for name, empty in _EMPTY.items()
     for of in ("e" if name == "feedback" else "s",)
 } | {"media": "coalesce(nullif(e.media, 'unknown'), i.media)"}
-"""Column of an item → its new value."""
 
 CLASSIFY: Final = f"""
 CREATE TEMPORARY TABLE change AS
@@ -183,7 +182,9 @@ FROM change c JOIN staged s ON s.seq = c.seq
 WHERE i.id = c.item AND c.what = 'unchanged' AND c.decides AND i.state = 'active'
     AND (i.updated_at < s.updated_at OR i.updated_at IS NULL AND s.updated_at IS NOT NULL)
 """
-"""Stores the time of the source's latest entry even without changes: older ones are ignored."""
+"""Stores the time of the source's latest entry even without changes, so that older ones are
+ignored.
+"""
 
 APPLY: Final = (
     NUMBER, ADD_ITEMS, CHANGE_ITEMS, ADD_HASHES, DROP_STALE, RETIRE, RETIRE_MISSING, REFRESH,

@@ -84,8 +84,6 @@ def stage(
 
 
 class _Pieces:
-    """A file for COPY that reads from an iterator of lines."""
-
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
         self.error: Exception | None = None
@@ -108,7 +106,6 @@ class _Pieces:
 def _lines(
     rows: Iterator[Any], options: Options, staged: Staged, tell: Callable[[], None]
 ) -> Iterator[str]:
-    """Yield the lines to copy. Other rows are only counted in ``staged``."""
     place, key = "", ""
     for number, row in enumerate(rows):
         if number % TELL_EVERY == 0:

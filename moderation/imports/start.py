@@ -29,7 +29,6 @@ State = ListImport.State
 HEAD_BYTES = 65_536
 CLUSTER = "lists"
 FILE_KEPT = timedelta(days=7)
-"""How long a file waits for confirmation."""
 LEFT_OVER = timedelta(minutes=1)
 
 
@@ -185,7 +184,6 @@ def _row(
 
 
 def _plain(name: str) -> str:
-    """Return the last part of a file's name, without unprintable characters."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     return "".join(letter for letter in last if letter.isprintable())[:255] or "unnamed"
 

@@ -65,7 +65,6 @@ class _Settled:
 
     @property
     def unusable(self) -> bool:
-        """Whether there is a file that cannot be used."""
         return self.index is None and self.identity is not None
 
 
@@ -155,7 +154,6 @@ def path() -> Path:
 
 
 def _current() -> tuple[_Settled, Items, Hashes]:
-    """Return the settled rows, and the rows of running transactions."""
     running, next_one = _bounds()
     settled = _usable(_kept.get(path()), next_one)
     rows = _rows(f"tx >= {settled.until}")
@@ -205,7 +203,6 @@ def _identity() -> Identity:
 
 
 def _bounds() -> tuple[int, int]:
-    """Return the oldest running transaction and the next one to begin."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_snapshot_xmin(now)::text::bigint, pg_snapshot_xmax(now)::text::bigint "
@@ -216,7 +213,6 @@ def _bounds() -> tuple[int, int]:
 
 
 def _count(watermark: int) -> int:
-    """Return how many rows a file with this watermark should have."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) {_FROM} AND tx < %s", [watermark])
         (count,) = cursor.fetchone()
@@ -224,6 +220,5 @@ def _count(watermark: int) -> int:
 
 
 def _rows(condition: str) -> NDArray[np.void]:
-    """Return ``id``, ``hash`` and ``tx`` of the stored PDQ hashes that meet a condition."""
     select = f"SELECT id, decode(value, 'hex'), tx {_FROM} AND {condition}"
     return read_rows(select, {}, _COLUMNS)

@@ -251,7 +251,6 @@ def _groups(words: NDArray[np.uint64], threshold: int) -> list[tuple[int, int, l
 
 
 def _columns(items: Items, hashes: Hashes) -> NDArray[np.uint64]:
-    """Return the hashes as 64-bit words, shape (4, n). Raises ``InvalidHashes``."""
     if hashes.dtype != np.uint8 or items.dtype != np.int64 or items.ndim != 1:
         raise InvalidHashes("Give hashes as an array of uint8 and items as one of int64.")
     if hashes.shape != (len(items), BYTES):
@@ -260,7 +259,6 @@ def _columns(items: Items, hashes: Hashes) -> NDArray[np.uint64]:
 
 
 def _verified(path: Path, mapped: mmap.mmap) -> tuple[int, int]:
-    """Verify the file. Return the number of rows and the watermark."""
     magic, version, count, watermark, digest = _HEADER.unpack_from(mapped)
     if magic != _MAGIC:
         raise _unusable(path, "is some other file")
@@ -282,7 +280,6 @@ def _digest(*parts: bytes | memoryview) -> bytes:
 
 
 def _as_bytes(array: NDArray[Any]) -> memoryview:
-    """Return little-endian bytes in row order. Copies only if needed."""
     ordered = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     return ordered.reshape(-1).view(np.uint8).data
 

@@ -223,7 +223,6 @@ def _store(row: BannedList, entry: NewItem, files: undo_files, *, by: Actor) -> 
 
 
 def _refuse_known(row: BannedList, entry: NewItem) -> None:
-    """Raise ``Conflict`` if one item of the list already has all hashes of the entry."""
     wanted = {(one.kind, one.value) for one in entry.hashes}
     known: dict[int, set[tuple[str, str]]] = {}
     same = BannedHash.objects.valued({value for _, value in wanted}).filter(item__list=row)

@@ -28,7 +28,6 @@ _WEAKER = (BannedItem.Opinion.FALSE_POSITIVE, BannedItem.Opinion.DISPUTED)
 """Opinions that weaken an item."""
 
 TEXTS = ("tags", "note", "category", "severity", "owner", "expires_at")
-"""Fields of an item that can be changed."""
 
 
 @weakening.deferrable
@@ -175,7 +174,6 @@ def retire_expired() -> int:
 
 
 def _screen_allowed(rows: Sequence[BannedItem]) -> None:
-    """Screen again the files that these items allowed, if the items are on allow lists."""
     allowing = BannedItem.objects.filter(
         pk__in=[row.pk for row in rows], list__kind=BannedList.Kind.ALLOW
     )
@@ -207,7 +205,6 @@ def _scan(
 def _finish(
     verb: str, rows: Sequence[BannedItem], before: Any, after: Any, *, by: Actor, reason: str
 ) -> int:
-    """Raise the lists' versions and record one audit event. Does nothing if there are no rows."""
     if not rows:
         return 0
     list_writes.touch(row.list_id for row in rows)

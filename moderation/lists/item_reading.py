@@ -226,7 +226,6 @@ def _of_frames(
     jpeg: bytes,
     facts: dict[str, Any],
 ) -> NewItem:
-    """Build an item from the frames that have a pdq hash of sufficient quality."""
     hashes, vectors = exact, []
     for frame in frames:
         if frame.pdq is None or (frame.pdq_quality or 0) < LOW_QUALITY:

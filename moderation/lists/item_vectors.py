@@ -92,7 +92,6 @@ def as_array(vector: Any) -> NDArray[np.float32]:
 
 
 def unit(vectors: NDArray[Any]) -> Floats:
-    """Scale vectors to length 1 along the last axis."""
     wide = np.asarray(vectors, np.float32)
     length = np.linalg.norm(wide, axis=-1, keepdims=True)
     return np.asarray(wide / np.maximum(length, 1e-12), np.float32)
@@ -113,7 +112,6 @@ def _live(column: str, version: str, lists: Sequence[int]) -> NDArray[np.void]:
 
 
 def _renewed(known: Pictures, rows: NDArray[np.void], column: str) -> Pictures:
-    """Reuse the cached vectors and read the others from the database."""
     at = np.searchsorted(known.rows["id"], rows["id"])
     same = at < len(known)
     same[same] = known.rows[at[same]] == rows[same]

@@ -369,7 +369,6 @@ def reach(method: ListMethod) -> float:
 
 
 def list_facts(row: BannedList) -> Facts:
-    """Return all values of a list that can be set."""
     allowed = sorted(row.allows_for.values_list("pk", flat=True))
     return {**{name: getattr(row, name) for name in FIELDS}, "allows_for": allowed}
 
@@ -383,8 +382,6 @@ def differing(before: Facts, after: Facts) -> set[str]:
 
 
 class NeededAsEvidence(Conflict):
-    """Cases need the items that would be deleted."""
-
     code = "withheld"
 
 

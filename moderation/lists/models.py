@@ -25,7 +25,6 @@ HASH_KINDS = [(kind, kind) for kind in (*HASH_TYPES, "pdq")]
 
 
 CHUNK_ROWS = 10_000
-"""Ids in one query."""
 
 
 def _chunks(ids: Iterable[int]) -> Iterator[list[int]]:
@@ -105,7 +104,6 @@ class BannedList(models.Model):
 
     @property
     def is_enforced(self) -> bool:
-        """Whether a match can withhold content."""
         return not self.is_allow_list and self.action != Action.SHADOW
 
 
@@ -332,7 +330,6 @@ class BannedFingerprint(Fingerprint):
 
 class ListChangeQuerySet(models.QuerySet["ListChange"]):
     def waiting(self) -> Self:
-        """Return the changes that can still be confirmed."""
         return self.filter(state=ListChange.State.WAITING, expires_at__gt=timezone.now())
 
 

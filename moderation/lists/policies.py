@@ -13,7 +13,6 @@ from moderation.lists.thresholds import Thresholds
 from moderation.lists.verdicts import PROVING, Severity
 
 Policies = Mapping[int, "Policy"]
-"""The policies of the enabled lists, by list id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,6 @@ def current() -> Policies:
 
 
 def using(policies: Policies, match_type: str) -> dict[int, Thresholds]:
-    """Return the ids of the lists that use a match type, with their thresholds."""
     return {
         pk: policy.thresholds[match_type]
         for pk, policy in policies.items()
@@ -65,7 +63,6 @@ def using(policies: Policies, match_type: str) -> dict[int, Thresholds]:
 
 
 def farthest(thresholds: Iterable[Thresholds]) -> float:
-    """Return the greatest distance that any of the lists records."""
     return max(one.near_miss for one in thresholds)
 
 

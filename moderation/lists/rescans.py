@@ -47,7 +47,6 @@ def screen_images(ids: Sequence[int]) -> None:
 
 
 TASK_HASHES: Final = 500
-"""Hashes in one task."""
 
 
 def screen_allowed(items: QuerySet[BannedItem]) -> None:

@@ -21,7 +21,6 @@ class Thresholds:
         return distance <= self.threshold
 
     def recorded_at(self, distance: float) -> bool:
-        """Return whether the distance is a match or a near miss."""
         return distance <= self.near_miss
 
 
@@ -34,7 +33,6 @@ LARGEST: Final[Mapping[str, float]] = {"pdq": 256, "copy": 1.0, "imgsmlr": 1000.
 """Match type → the greatest distance that can be set."""
 
 ON_AT_FIRST: Final = frozenset({"pdq", "copy"})
-"""The match types that a new list uses."""
 
 
 def effective(

@@ -35,13 +35,10 @@ _ACTIONS: Final = (Action.SHADOW, Action.REVIEW, Action.BLOCK)
 
 
 def is_stricter(action: str, other: str) -> bool:
-    """Return whether ``action`` is stricter than ``other``."""
     return _ACTIONS.index(Action(action)) > _ACTIONS.index(Action(other))
 
 
 class Severity(IntEnum):
-    """How severe the content of a list is."""
-
     LOW = 1
     MEDIUM = 2
     HIGH = 3

@@ -23,7 +23,6 @@ from moderation.lists.models import BannedItem, BannedList, ListChange, ListMeth
 from moderation.lists.verdicts import Severity, is_stricter
 
 CHANGE_WAITS: Final = timedelta(days=7)
-"""How long a change waits for a second person."""
 
 MUCH_LOWER: Final = 0.25
 """Share by which a threshold may be lowered within a day without a second person."""
@@ -197,7 +196,6 @@ def is_critical(row: BannedList) -> bool:
 
 
 def of_method(row: BannedList, method: ListMethod, before: Facts) -> list[str]:
-    """Return what a change of a banned list's match type weakens, in words."""
     if row.is_allow_list:
         return []
     name, found = method.match_type, []
@@ -268,7 +266,6 @@ def check_ending(by: Actor, item: BannedItem, *, reason: str, fields: Mapping[st
 
 
 def of_import(row: BannedList, counts: Mapping[str, Any]) -> bool:
-    """Return whether the counted changes of an import weaken the list."""
     if row.is_allow_list:
         return bool(counts.get("added") or counts.get("reactivated"))
     return int(counts.get("retired", 0)) > MANY_ITEMS

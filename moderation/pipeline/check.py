@@ -35,7 +35,6 @@ from moderation.screening.screen import screen
 from moderation.screening.types import ItemMatch, Screening
 
 ANSWERS_KEPT: Final = timedelta(days=1)
-"""How long the same key gets the same answer."""
 
 
 class KeyReused(Conflict):
@@ -127,7 +126,6 @@ def _check(by: Actor, request: CheckRequest) -> dict[str, Any]:
 
 
 def _content(request: CheckRequest) -> tuple[Content, dict[str, Any]]:
-    """Return the content to compare, and the facts that a case would store."""
     if request.hash is not None:
         kind, value = _parsed(request.hash, request.hash_type)
         return of_hash(kind, value, request.quality), {kind: value}

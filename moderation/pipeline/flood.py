@@ -67,12 +67,10 @@ def suspend_flooding(item_id: int) -> ReviewCase | None:
 
 
 def limit_of(row: BannedList) -> int:
-    """Return the uploads per hour that an item of the list may match."""
     return int(settings.FLOOD_LIMIT if row.flood_limit is None else row.flood_limit)
 
 
 def uploads(item: BannedItem) -> int:
-    """Return how many images and videos the item matched within the last hour."""
     rows = CaseMatch.objects.filter(
         THRESHOLD_MET, item=item, created_at__gt=timezone.now() - WINDOW
     )

@@ -62,7 +62,6 @@ def may_publish(item: Item) -> bool:
 
 
 def _within_budget(item: Item, found: Screening) -> Screening:
-    """Return the result, but withhold the item if its sender tried too many variants."""
     by = Actor(item.added_by, Role.NOBODY, client=item.client)
     strictest = near_checks.counted(
         by=by, content=item.sha256, verdict=found.verdict, matches=found.matches

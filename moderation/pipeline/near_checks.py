@@ -76,7 +76,6 @@ def alarms() -> QuerySet[NearCheck, Any]:
 
 
 def forget() -> int:
-    """Delete rows older than the window. Returns how many."""
     return NearCheck.objects.filter(created_at__lt=timezone.now() - WINDOW).delete()[0]
 
 

@@ -236,6 +236,5 @@ def _uploads_know() -> bool:
 
 
 def _running(cursor: Any) -> set[str]:
-    """Return the ids of the other transactions that write now."""
     cursor.execute("SELECT pg_snapshot_xip(pg_current_snapshot())::text")
     return {xid for (xid,) in cursor.fetchall()}

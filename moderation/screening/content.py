@@ -60,7 +60,6 @@ def of_hash(kind: str, value: str, quality: int | None = None) -> Content:
 
 
 def of_item(item: Item) -> Content:
-    """Return the content of a stored image or video."""
     if isinstance(item, Image):
         return _of_image(item)
     if isinstance(item, Video):

@@ -38,7 +38,9 @@ vectors, within these limits, and all that are likely copies by their vectors al
 """
 
 FARTHEST_WHOLE: Final = 0.8
-"""Beyond this cosine distance, a frame compared only whole is not verified (unrelated: 1)."""
+"""A frame compared only whole is not verified beyond this cosine distance. Unrelated pictures are
+at 1.
+"""
 
 NEGATIVES: Final = 10
 """Items that are tested for a negative if nothing else matches. A negative hardly changes the
@@ -46,7 +48,6 @@ vector: of 160 negatives, also cropped and bordered, all were among the ten near
 """
 
 NEGATIVE: Final = "negative"
-"""The ``edit`` of such a match."""
 
 REGISTERED_SIDE: Final = 320
 """Size in pixels of an item's picture that registration needs."""
@@ -106,7 +107,6 @@ class _Query:
         return CopyQuery(QueryView(), self.local_features(), Registration(rgb), trim(rgb))
 
     def inverted(self, features: LocalFeatures) -> CopyQuery:
-        """Return the query for the frame's negative, which has these features."""
         rgb = np.asarray(255 - self.frame.rgb, np.uint8)
         return CopyQuery(QueryView(), features, Registration(rgb), trim(rgb))
 
@@ -122,7 +122,6 @@ class _Row:
 
 
 Packed = dict[_Row, bytes]
-"""The local features of the pictures that have any."""
 
 Items = dict[int, BannedItem]
 
@@ -178,7 +177,6 @@ def _verified(
 def _verified_negatives(
     asked: _Query, rows: Sequence[_Row], packed: Packed, items: Items, policies: Policies
 ) -> list[ItemMatch]:
-    """Return items of which the frame is the negative, verified by geometry."""
     rows = [row for row in rows if row in packed]
     if not rows:
         return []

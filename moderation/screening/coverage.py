@@ -31,14 +31,12 @@ class Coverage:
         return any(policy.thresholds for policy in self._policies.values())
 
     def add(self, frames: Sequence[ContentFrame]) -> None:
-        """Record frames that are about to be compared."""
         self.first = self.first or frames[0]
         self._hashed = self._hashed or any(frame.hashes for frame in frames)
         self._seen = self._seen or any(frame.has_pixels for frame in frames)
         self._places.update(frame.place for frame in frames)
 
     def described(self, match_type: str, frames: Iterable[ContentFrame]) -> None:
-        """Record frames that a model has compared."""
         self._described[match_type].update(frame.place for frame in frames)
 
     def unavailable(self, match_type: str, why: str) -> None:
@@ -49,7 +47,6 @@ class Coverage:
         self.missing[FRAMES] = getattr(error, "message", "Its pictures cannot be read.")
 
     def doubt_colours(self, doubts: Sequence[str]) -> None:
-        """Record that viewers may show other colours."""
         if doubts:
             self.missing[COLOURS] = " ".join(doubts)
 

@@ -18,7 +18,7 @@ import numpy as np
 from gallery.imaging.descriptors.pdq_variants import Hashes, Variants
 
 FARTHEST: Final = 72
-"""Distance in bits from a searched variant up to which a row is compared with all variants."""
+"""A row within this distance in bits of a searched variant is compared with all variants."""
 
 NEVER: Final = -1
 """A distance that no hash meets."""

@@ -37,7 +37,6 @@ def share(threshold: float) -> float:
 
 
 def stored_reach(threshold: int) -> int:
-    """Return ``STORED_BITS`` scaled for a list with this threshold."""
     return scaled(STORED_BITS, share(threshold))
 
 
@@ -78,7 +77,6 @@ def matches(
 def _match(
     row: BannedHash, frame: ContentFrame, seen: Variants, policies: Policies
 ) -> ItemMatch | None:
-    """Return None beyond the limits of the row's list."""
     of_default = share(policies[row.item.list_id].thresholds["pdq"].threshold)
     # Measure again: the index may have an old version of the row.
     (proof,) = evidence(seen, pack([bytes.fromhex(row.value)]), of_default)

@@ -42,7 +42,6 @@ STORED_VECTORS: Final = 10_000
 """Stored vectors in memory at a time: 80 MB with all intermediate results."""
 
 QUERY_VECTORS: Final = 256
-"""Vectors of items that are compared at a time."""
 
 VERIFIED: Final = 50
 """Pictures verified for each vector of an item: the nearest that are farther than ``ALIKE``."""
@@ -76,7 +75,6 @@ SCREENED: Final = (Status.READY, Status.QUARANTINED)
 """Published or quarantined. A quarantined item may be released; the gate screens pending items."""
 
 STORED_HASHES: Final = 200_000
-"""Stored hashes in memory at a time."""
 
 SCREENED_ROWS: Final = 20
 """Rows of up to 4,000 hashes each that are read at a time."""
@@ -167,7 +165,6 @@ _Hashes = tuple[NDArray[np.int64], NDArray[np.uint8]]
 
 
 def _screened_hashes() -> Iterator[_Hashes]:
-    """Yield the screened hashes of videos that are stored besides their frames, in parts."""
     rows = ScreenedHashes.objects.order_by("pk").values_list("item", "packed")
     for item, packed in rows.iterator(chunk_size=SCREENED_ROWS):
         hashes = np.frombuffer(bytes(packed), RECORD)["hash"]
@@ -275,7 +272,6 @@ def _vectors_of(ids: Sequence[int], column: str, version: str) -> Iterator[list[
 def _measured(
     table: str, column: str, version: str, queries: Floats
 ) -> Iterator[tuple[Ids, Floats]]:
-    """Yield items and the cosine distances of their pictures to the queries, in parts."""
     kind, last = halfvec(queries.shape[1]), 0
     turned = np.ascontiguousarray(unit(queries).T)
     while True:
@@ -292,7 +288,6 @@ def _measured(
 
 
 def _verified(row: BannedFingerprint, images: set[int]) -> set[int]:
-    """Return those of the images that share places with an item's picture."""
     packed = stored_local_features(sorted(images))
     if not row.features or not packed:
         return set()

@@ -24,7 +24,6 @@ from moderation.screening.coverage import Coverage
 from moderation.screening.types import FRAMES, ContentFrame, ItemMatch, Pixels, Screening
 
 BATCH_FRAMES: Final = 16
-"""Frames that are compared at a time."""
 
 BATCH_PIXELS: Final = 64_000_000
 """A batch with more pixels than this has fewer frames."""
@@ -130,7 +129,6 @@ class _Shown:
             self._best, self._rgb = best, frame.rgb if frame.has_pixels else None
 
     def picture(self, first: ContentFrame | None) -> Pixels | None:
-        """Return the pixels to show. ``first`` is shown if nothing matched."""
         if self._rgb is not None:
             return self._rgb
         return first.rgb if first is not None and first.has_pixels else None

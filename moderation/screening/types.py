@@ -23,7 +23,7 @@ NO_PIXELS: Final = np.empty((0, 0, 3), np.uint8)
 """The pixels of a frame of which only a hash is known."""
 
 CASE_PICTURE_SIDE: Final = 1024
-"""Longest side in pixels of the picture that a case stores of content that is not stored itself."""
+"""Longest side, in pixels, of the picture that a case stores of content that is not stored."""
 
 FRAMES: Final = "frames"
 """Key of ``Screening.missing``: some frames could not be read."""
@@ -63,7 +63,6 @@ class ContentFrame:
 
     @property
     def has_pixels(self) -> bool:
-        """Whether the pixels are known, not only the hashes."""
         return self.rgb.size > 0
 
 
@@ -150,7 +149,6 @@ class ItemMatch:
 
     @property
     def shown_by(self) -> Mapping[str, Any] | None:
-        """What a case stores about the position: the geometry and the name of the rendering."""
         if not self.rendering:
             return self.geometry
         return {**(self.geometry or {}), "rendering": self.rendering}

@@ -25,7 +25,6 @@ from moderation.lists.verdicts import VECTOR_TYPES
 from moderation.screening.types import ContentFrame, ItemMatch
 
 COLUMNS: Final = {"copy": "cnn", "imgsmlr": "pattern", "clip": "clip"}
-"""Match type → the column that it compares."""
 
 ROUNDING: Final = 1e-6
 """Tolerance of a search, because distances are rounded to six places before they are compared."""
@@ -92,7 +91,6 @@ def matches(match_type: str, frames: Sequence[ContentFrame], policies: Policies)
 
 
 def _version(match_type: str) -> str:
-    """Return the version of the model whose vectors are compared. Raises ``Unavailable``."""
     if match_type == "clip":
         return versions.searched().version
     return descriptors.get(match_type).version
@@ -126,4 +124,3 @@ _NEAR: Final[Mapping[str, Callable[[str, Vector, Mapping[int, Thresholds]], list
     "imgsmlr": _by_imgsmlr,
     "clip": _by_clip,
 }
-"""Match type → function that finds the items near enough for some list."""

@@ -18,7 +18,6 @@ RECORDED_EACH: Final = 3
 """Matches recorded for each item and match type. A video may have one each second."""
 
 RECORDED: Final = 100
-"""Matches recorded for one content."""
 
 
 def decide_verdicts(matches: Sequence[ItemMatch], policies: Policies) -> list[ItemMatch]:

@@ -123,7 +123,6 @@ def stored_frames(video: Video) -> Iterator[ContentFrame]:
 
 
 def _stored_frame(row: Frame, rgb: Pixels, box: Box | None) -> ContentFrame:
-    """Return a stored frame with its stored hash and all hashes of the small copy's frame."""
     if row.view == TRIMMED_VIEW and box is not None:
         left, top, right, bottom = box
         rgb = rgb[top:bottom, left:right]

@@ -62,7 +62,6 @@ def attach(kind: ItemKind) -> None:
 def _asked_or_done(
     own: ItemAdmin, request: HttpRequest, rows: QuerySet[Any]
 ) -> HttpResponseBase | None:
-    """Show the confirmation page. After confirmation, call the service."""
     if not can(actor_of(request), "edit items"):
         raise PermissionDenied
     selection = Selection(request, ACTION, rows, ["status"])

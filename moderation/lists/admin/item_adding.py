@@ -81,7 +81,6 @@ class AddItemsForm(forms.Form):
     )
 
     def clean_hashes(self) -> list[tuple[str, str, int | None]]:
-        """Return the kind, hash and quality of each line."""
         lines = self.cleaned_data["hashes"].splitlines()
         parsed = [_parsed(line) for line in lines if line.strip()]
         if len(parsed) > MOST_LINES:

@@ -144,7 +144,7 @@ class ItemForm(ReasonModelForm):
 
 @admin.register(BannedItem)
 class BannedItemAdmin(RoleModelAdmin):
-    """Pictures come from the console, which records each view without a filter."""
+    """Pictures come from the console, which records each unfiltered view."""
 
     add_action = change_action = "edit items"
     form = ItemForm
@@ -211,7 +211,6 @@ class BannedItemAdmin(RoleModelAdmin):
 
     @display(description="known by", header=True)
     def known_by(self, item: BannedItem) -> Sequence[str]:
-        """Show the kinds of its hashes, and what is stored."""
         hashes = item.of_all  # type: ignore[attr-defined]
         kinds = ", ".join(dict.fromkeys(one.kind for one in hashes)) or "–"
         what = "picture kept" if item.picture else "hashes only"
@@ -236,7 +235,6 @@ class BannedItemAdmin(RoleModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Show the item's hashes and matches above the form."""
         context = {
             "first_filter": guard().first_filter(access_of(request)),
             "may_look": can(actor_of(request), "see media"),
@@ -379,7 +377,6 @@ class BannedItemAdmin(RoleModelAdmin):
 
 
 def facts_of(pk: int) -> dict[str, Any]:
-    """Return everything that the page shows of an item."""
     hashes = BannedHash.objects.filter(item=pk)
     vectors = BannedFingerprint.objects.filter(item=pk).order_by().values("version")
     item = BannedItem.objects.filter(pk=pk).first()

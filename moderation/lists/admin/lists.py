@@ -57,8 +57,6 @@ SEVERITIES = {"critical": "danger", "high": "danger", "medium": "warning", "low"
 
 
 class ReasonModelForm(forms.ModelForm):
-    """A model form with a reason for the audit."""
-
     reason = forms.CharField(
         required=False,
         max_length=1000,
@@ -78,7 +76,6 @@ class ListForm(ReasonModelForm):
         widgets = {"description": UnfoldAdminTextareaWidget(attrs={"rows": 3})}
 
     def clean(self) -> dict[str, Any]:
-        """Show problems that the service finds beside their fields."""
         cleaned: dict[str, Any] = super().clean() or {}
         given = {name: cleaned[name] for name in list_writes.FIELDS if name in cleaned}
         for problem in list_writes.list_problems(
@@ -249,7 +246,6 @@ class BannedListAdmin(RoleModelAdmin):
     def delete_lists(
         self, request: HttpRequest, queryset: QuerySet[BannedList]
     ) -> HttpResponse | None:
-        """Delete all selected lists or none."""
         return self._ask(request, queryset, reverse("admin:moderation_bannedlist_changelist"))
 
     def delete_view(self, request: HttpRequest, object_id: str, *args: Any) -> HttpResponse:

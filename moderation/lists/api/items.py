@@ -127,7 +127,6 @@ class HashesSerializer(FactsSerializer):
     pdq_quality = serializers.IntegerField(min_value=0, max_value=100, required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Collect the hashes in ``hashes``, as the service expects them."""
         quality = attrs.pop("pdq_quality", None)
         if quality is not None and "pdq" not in attrs:
             raise serializers.ValidationError(
@@ -151,7 +150,6 @@ class AddItemSerializer(HashesSerializer):
     reason = ReasonField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Require exactly one way of giving the item."""
         attrs = super().validate(attrs)
         ways = [way for way in ("file", "url", "image_id", "video_id", "hashes") if attrs.get(way)]
         if len(ways) != 1:
@@ -246,7 +244,6 @@ def shown(items: QuerySet[BannedItem]) -> QuerySet[BannedItem]:
 
 
 def item_or_404(list_id: int, item_id: int) -> BannedItem:
-    """Raises ``NotFound``."""
     item = shown(BannedItem.objects.filter(list=list_id, pk=item_id)).first()
     if item is None:
         raise NotFound(f"There is no item {item_id} on the list {list_id}.")

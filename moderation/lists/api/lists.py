@@ -103,7 +103,6 @@ class ListSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
     def to_representation(self, row: BannedList) -> dict[str, Any]:
-        """Sort the prefetched methods."""
         special = {"severity", "allows_for", "methods"}
         order = PICTURE_TYPES.index
         methods = sorted(row.methods.all(), key=lambda method: order(method.match_type))
@@ -159,14 +158,12 @@ MATCH_TYPE = OpenApiParameter("match_type", str, "path", enum=PICTURE_TYPES)
 
 
 def reader(request: Request) -> Actor:
-    """Return the caller. Raises ``NotAllowed``."""
     by = caller(request)
     check(by, "view lists")
     return by
 
 
 def listed() -> QuerySet[BannedList]:
-    """Return the lists with all related rows that are shown."""
     return BannedList.objects.prefetch_related("methods", "allows_for")
 
 

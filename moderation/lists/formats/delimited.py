@@ -259,7 +259,6 @@ def _cells(text: str, header: Header) -> list[str]:
 
 
 def _fields(text: str, header: Header) -> Fields | None:
-    """Return the cells by our column names; None for a row of empty cells."""
     cells = _cells(text, header)
     if not cells:
         found = next(csv.reader([text], delimiter=header.delimiter), [])

@@ -60,7 +60,6 @@ def matches(head: str) -> bool:
 
 
 def read(source: Source) -> Iterator[Row]:
-    """Yield the rows. Raises WrongFormat."""
     count, found = 0, False
     try:
         for element in _elements(source):

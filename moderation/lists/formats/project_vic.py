@@ -44,7 +44,6 @@ def matches(head: str) -> bool:
 
 
 def read(source: Source) -> Iterator[Row]:
-    """Yield the rows. Raises WrongFormat."""
     mark = _MARK.search(source.head)
     context = mark[2] if mark else ""
     edition = _EDITION.search(context)
@@ -75,7 +74,6 @@ def _rows(record: Record, place: str, *, edition: str) -> Iterator[Row]:
 
 
 def _hashes(record: Record) -> Iterator[tuple[str, Any]]:
-    """Yield the kind and value of each hash that is not empty."""
     for name in ("MD5", "SHA1", "PhotoDNA"):
         if record.get(name):
             yield name, record[name]

@@ -28,8 +28,6 @@ from moderation.lists.formats.source import (
 
 
 class Format(StrEnum):
-    """The formats that can be read."""
-
     CSV = "csv"
     PLAIN = "plain"
     NCMEC = "ncmec"

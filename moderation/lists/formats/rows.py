@@ -91,7 +91,7 @@ class HashRow:
 
 @dataclass(frozen=True, slots=True)
 class SkippedHash:
-    """A valid hash of a kind that cannot be matched here, such as PhotoDNA."""
+    """A valid hash of a kind that this service cannot match, such as PhotoDNA."""
 
     place: str
     kind: str

@@ -99,6 +99,4 @@ class UnknownFormat(UserError):
 
 
 class WrongFormat(UserError):
-    """The file does not have the stated format."""
-
     code = "wrong_format"

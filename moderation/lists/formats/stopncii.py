@@ -35,7 +35,6 @@ def matches(head: str) -> bool:
 
 
 def read(source: Source) -> Iterator[Row]:
-    """Yield the rows. Raises ``WrongFormat``."""
     return rows_of_records(source, ("hashRecords",), _rows, format_name=NAME)
 
 

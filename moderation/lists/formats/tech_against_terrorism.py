@@ -32,7 +32,6 @@ def matches(head: str) -> bool:
 
 
 def read(source: Source) -> Iterator[Row]:
-    """Yield the rows. Raises ``WrongFormat``."""
     return rows_of_records(source, ("results",), _rows, format_name=NAME)
 
 

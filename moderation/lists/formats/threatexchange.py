@@ -40,7 +40,6 @@ def matches(head: str) -> bool:
 
 
 def read(source: Source) -> Iterator[Row]:
-    """Yield the rows. Raises ``WrongFormat``."""
     return rows_of_records(source, ("data",), _rows, format_name=NAME)
 
 
@@ -76,7 +75,6 @@ def _rows(record: Record, place: str) -> Iterator[Row]:
 
 
 def _descriptors(record: Record) -> list[Record]:
-    """Return all members' descriptors of an update, or a descriptor as it is."""
     if "descriptors" not in record and "should_delete" not in record:
         return [record]
     listed = record.get("descriptors") or {}

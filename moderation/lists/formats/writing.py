@@ -23,8 +23,6 @@ CSV_COLUMNS: Final = (
 
 
 class NotWritable(UserError):
-    """The format can only be read."""
-
     code = "not_writable"
 
 
