@@ -17,7 +17,7 @@ class ListImport(models.Model):
     """
 
     class State(models.TextChoices):
-        """previewed: read without changing anything."""
+        """``previewed``: the file was read and compared, and nothing was changed."""
 
         PENDING = "pending"
         RUNNING = "running"

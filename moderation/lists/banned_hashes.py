@@ -33,7 +33,7 @@ REFRESH_ROWS = 5000
 """The file is rewritten when more rows than this are missing from it."""
 
 LOOK_EVERY = 60.0
-"""Seconds between two checks by a process whether the file is due."""
+"""Seconds between two checks by a process whether a refresh is due."""
 
 _COLUMNS = {"id": BIGINT, "hash": np.dtype(("u1", hash_index.BYTES)), "tx": BIGINT}
 

@@ -41,7 +41,9 @@ class BannedList(models.Model):
     """
 
     class Kind(models.TextChoices):
-        """An allow list has priority over the banned lists in ``allows_for``, or over all."""
+        """An allow list has priority over the banned lists in ``allows_for``; empty means over
+        all.
+        """
 
         BANNED = "banned"
         ALLOW = "allow"
