@@ -122,7 +122,7 @@ def _different(pictures: Iterable[Pixels]) -> list[Pixels]:
 
 
 def ban(pictures: Sequence[Pixels]) -> list[int]:
-    """Add them to a new list that blocks by default. Return the ids of the items."""
+    """Add them to a new list that blocks, with default settings. Return the ids of the items."""
     from benchmarks.filter import make_list
     from moderation.access.permissions import Actor
     from moderation.lists import item_adding, item_reading

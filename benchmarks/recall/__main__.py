@@ -24,7 +24,8 @@ FULL_GALLERY = 10_000
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The full run takes up to 90 minutes on 2 cores, the quick one 10. Both can be continued."""
+    """The full run takes up to 90 minutes on 2 cores, the quick one 10. A stopped run
+    can be continued."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recall", description=main.__doc__)
     parser.add_argument("--quick", action="store_true", help="100 originals, 12 edits")
     parser.add_argument("--workers", type=int, default=2, help="processes that search")

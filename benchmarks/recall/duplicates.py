@@ -4,8 +4,8 @@ It uses two independent methods: PDQ hashes at most 31 bits apart in any of the 
 turned positions, and local features that agree geometrically among the nearest neighbours by the
 learned vector. The larger picture is kept.
 
-A person checked each proposal on contact sheets, and also the strongest 770 answers of the service
-to unedited originals and negatives (``search`` in the list). Those included flags of another aspect
+Each proposal was checked on contact sheets, as were the strongest 770 answers of the service to
+unedited originals and negatives (``search`` in the list). Those included flags of another aspect
 ratio and the like, which would have counted as false. All were judged: ``same`` for the same
 content (recoloured, redrawn, turned, a part of it), ``template`` for pictures that a person calls
 different though one could be made from the other (playing cards, icons with another sign on them,

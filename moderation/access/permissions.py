@@ -85,7 +85,7 @@ class Actor:
         """Return the sender of a request.
 
         A key of a user has the user's role if it has a moderation scope, otherwise no role. A key
-        without a user may edit lists if it has that scope, but cannot decide cases.
+        without a user may edit lists if it has the scope ``lists``, but cannot decide cases.
         """
         user = getattr(access, "user", None)
         via_key = access.via == "key"
