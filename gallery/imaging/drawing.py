@@ -70,7 +70,7 @@ def _mark(
     corners_in_panel: NDArray[np.int32],
     corners: NDArray[np.int32],
 ) -> None:
-    """Dim the outside of the region and outline it. ``panel`` is a view of ``page``."""
+    """``panel`` is a view of ``page``."""
     inside = np.zeros(panel.shape[:2], np.uint8)
     cv2.fillConvexPoly(inside, corners_in_panel, 1, cv2.LINE_8, _SUBPIXEL_BITS)
     panel[inside == 0] = _dimmed(panel)[inside == 0]
@@ -83,6 +83,6 @@ def _mark(
 
 
 def _dimmed(rgb: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return grey and dark, but not black, so that black pictures have a visible edge, too."""
+    """Not black, so that black pictures have a visible edge, too."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[..., None]
     return np.asarray(grey * 0.35 + _SHADE, np.uint8)

@@ -99,8 +99,7 @@ class GeometricMatch:
 
     @property
     def border(self) -> bool:
-        """Whether the query shows something around the candidate: a border, text, other
-        pictures."""
+        """Whether the query shows something around the candidate: a border, text, pictures."""
         return self.query_area < _WHOLE
 
     @property

@@ -115,7 +115,7 @@ class _Strips:
 
 
 def _find_strips(lines: Pixels) -> _Strips | None:
-    """Find strips along the first axis of lines × pixels."""
+    """``lines``: lines × pixels."""
     if len(lines) <= _MIN_STRIPS * _NARROWEST:
         return None
     steps = np.log(np.abs(np.diff(lines.astype(np.int16), axis=0)).mean(axis=1) + 2.0)
@@ -148,8 +148,8 @@ def _peaks(steps: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _fold(steps: NDArray[np.float64], width: int) -> tuple[float, int, int]:
-    """Return (score, width, first): how much more every ``width``-th line changes than the others,
-    at the best first line."""
+    """Return (score, width, first): how much more each ``width``-th line changes than the
+    others."""
     count = len(steps) // width
     means = steps[: count * width].reshape(count, width).mean(axis=0)
     first = int(means.argmax())

@@ -58,8 +58,7 @@ class NotLocalFeatures(UserError):
 
 
 def _basis() -> NDArray[np.float32]:
-    """Return 32 × 128, orthonormal rows: the frequencies of a descriptor's cells and
-    orientations."""
+    """32 × 128, orthonormal rows: the frequencies of a descriptor's cells and orientations."""
     cell = np.arange(4)
     cosine = np.array([np.cos(np.pi * (2 * cell + 1) * k / 8) for k in range(4)])
     bins = 2 * np.pi * np.arange(8) / 8
@@ -74,15 +73,14 @@ def _basis() -> NDArray[np.float32]:
 
 
 def _signs() -> NDArray[np.int8]:
-    """Return −1 for the components whose sign mirroring changes: odd in exactly one direction."""
+    """−1 for the components whose sign mirroring changes: odd in exactly one direction."""
     row, _, wave = np.unravel_index(list(_COMPONENTS), (4, 4, 8))
     odd = (row % 2 == 1) ^ np.isin(wave, (2, 4, 6))
     return np.where(odd, -1, 1).astype(np.int8)
 
 
 def _inverted_signs() -> NDArray[np.int8]:
-    """Return −1 for the components whose sign inverting changes: odd in exactly one direction of
-    the cells."""
+    """−1 for the components whose sign inverting changes: odd in exactly one direction of cells."""
     row, column, _ = np.unravel_index(list(_COMPONENTS), (4, 4, 8))
     return np.where((row + column) % 2 == 1, -1, 1).astype(np.int8)
 
@@ -133,8 +131,7 @@ class LocalFeatures:
         return LocalFeatures(self.width, self.height, records)
 
     def inverted(self) -> LocalFeatures:
-        """Return the features of the negative: all gradients are reversed, so each feature turns by
-        180°."""
+        """Return the features of the negative: gradients are reversed, features turn by 180°."""
         records = self.records.copy()
         records["angle"] += 128
         records["descriptor"] *= _INVERTED_SIGNS

@@ -47,8 +47,7 @@ def _grey(rgb: Pixels) -> NDArray[Any]:
 
 
 def _lines(rgb: Pixels) -> NDArray[Any]:
-    """Draw pixels darker than their surroundings, like a pencil drawing: no skin, blood or
-    colour."""
+    """Draw pixels darker than their surroundings as lines: no skin, blood or colour."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     sigma = max(1.0, max(grey.shape) / 200)
     smooth = cv2.bilateralFilter(grey, 7, 40, 7)

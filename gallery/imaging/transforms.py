@@ -74,8 +74,7 @@ def fit_affine(pairs: PointPairs) -> AffineModel | None:
 
 
 def _agreement(pairs: PointPairs) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return two arrays, proposals × pairs: whether scale and turn agree, and whether the place
-    agrees, too."""
+    """Two arrays, proposals × pairs: whether scale and turn agree; whether the place does, too."""
     scale, turn = pairs.scale.astype(np.float32), np.exp(1j * pairs.turn).astype(np.complex64)
     q, c = (pairs.q @ (1, 1j)).astype(np.complex64), (pairs.c @ (1, 1j)).astype(np.complex64)
     proposals = slice(_PROPOSALS)
@@ -111,8 +110,7 @@ def _refined(
 
 
 def _affine(q: Floats, c: Floats) -> Floats | None:
-    """Fit by least squares; a similarity for fewer than 6 points. None if the points do not
-    determine it."""
+    """Fit by least squares; a similarity for fewer than 6 points. None if undetermined."""
     middle_q, middle_c = q.mean(axis=0), c.mean(axis=0)
     q, c = q - middle_q, c - middle_c
     if len(q) < 6:

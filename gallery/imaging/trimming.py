@@ -137,7 +137,6 @@ def _uniform(lines: Lines) -> tuple[NDArray[np.bool_], NDArray[np.int16]]:
 
 
 def _alike(colours: NDArray[np.int16], chosen: list[int]) -> NDArray[np.bool_]:
-    """Return which of the colours equal one of the chosen lines."""
     difference = np.abs(colours[:, :, None] - colours[:, None, chosen])
     return np.asarray((difference <= _ONE_COLOUR).all(axis=0).any(axis=1))
 
@@ -145,8 +144,7 @@ def _alike(colours: NDArray[np.int16], chosen: list[int]) -> NDArray[np.bool_]:
 def _band(
     lines: Lines, uniform: NDArray[np.bool_], colours: NDArray[np.int16]
 ) -> tuple[int, int] | None:
-    """Find the picture on a page with other content: the run that is wider than all others
-    together."""
+    """Find the picture on a page with other content: the run wider than all others together."""
     if not uniform.any():
         return None
     every = np.flatnonzero(uniform)
@@ -170,8 +168,7 @@ def _other(lines: Lines, colour: NDArray[np.int16]) -> NDArray[np.float64]:
 
 
 def _changed(lines: Lines, edge: int) -> float:
-    """Return the share of a line that differs from the margin before it; 1 at the picture's own
-    edge."""
+    """Return the share of a line that differs from the margin before; 1 at the picture's edge."""
     if edge == 0:
         return 1.0
     # The second line on either side: the first may be half margin.
@@ -201,8 +198,7 @@ def _sharpened(rgb: NDArray[np.uint8], box: Box, cell: tuple[int, int]) -> Box:
 
 
 def _edge(lines: NDArray[np.uint8], edge: int, cell: int) -> int:
-    """Return the exact number of margin lines at the start, which is ``edge`` to within two
-    cells."""
+    """Return the exact number of margin lines; ``edge`` is right to within two cells."""
     if edge == 0:
         return 0
     first, step = max(0, edge - cell), max(1, lines.shape[1] // _CELLS)

@@ -84,8 +84,7 @@ class Calibration:
 
 
 def logit(evidence: CopyEvidence, match_type: str) -> float:
-    """Return the log-odds that it is a copy. They also order results whose confidence rounds to
-    1."""
+    """Return log-odds. They also order results whose confidence rounds to 1."""
     if evidence.same_file:
         return SAME_FILE_LOGIT
     calibration = calibrations()[match_type]
@@ -163,7 +162,6 @@ def _of_distances(evidence: CopyEvidence) -> dict[str, float]:
 
 
 def _nearness(distance: float | None, far: float) -> float:
-    """Return 1 at distance 0, falling to 0 at ``far``; 0 if the distance is not known."""
     return 0.0 if distance is None else max(0.0, 1.0 - distance / far)
 
 

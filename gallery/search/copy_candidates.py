@@ -69,8 +69,7 @@ class QueryView:
 
 @dataclass(frozen=True)
 class CopyCandidate:
-    """An image and its distance to the query by each method, the least over all views; None if
-    unknown."""
+    """An image and its least distance to the query over all views, by method; None if unknown."""
 
     image: Image
     distances: Mapping[str, float | None] = field(default_factory=dict)
@@ -79,8 +78,7 @@ class CopyCandidate:
 def find_candidates(
     query_view: QueryView, filters: Filters | None = None, *, exclude: int = 0
 ) -> list[CopyCandidate]:
-    """Return ready images that may be copies, in no order. ``exclude``: the id of an image to leave
-    out."""
+    """Return ready images that may be copies, in no order. ``exclude``: an image's id."""
     where, params = (filters or Filters()).sql()
     if exclude:
         where += " AND i.id <> %(exclude)s"
@@ -124,7 +122,7 @@ def stored_view(image_id: int, clip_version: str) -> QueryView:
 
 
 def _distance_sql(space: VectorSpace, parameter: str, vector: str) -> str:
-    """Return the SQL of the distance to a parameter, in the form that the index covers."""
+    """In the form that the index covers."""
     if space.cast == "halfvec":
         size = dimensions(vector)
         return f"{space.column}::halfvec({size}) {space.operator} %({parameter})s::halfvec({size})"
@@ -172,7 +170,7 @@ def _propose_images(
 
 
 def _measure_distances(query_view: QueryView, ids: Sequence[int]) -> list[CopyCandidate]:
-    """Measure all distances of those images that are still ready."""
+    """Leaves out images that are no longer ready."""
     params: dict[str, Any] = {"ids": list(ids), "pattern": query_view.pattern}
     fields = ", ".join(f"i.{name}" for name in IMAGE_FIELDS)
     columns, names = [], []

@@ -35,8 +35,7 @@ MAX_VERIFIED = 50
 """Candidates whose local features are compared: those with the best distances."""
 
 MAX_REGISTERED_WITHOUT_COPY = 5
-"""Registration ends after so many candidates in a row that are no likely copy. Each takes about 3
-ms."""
+"""Registration ends after so many unlikely copies in a row. Each takes about 3 ms."""
 
 MAX_REGISTERED_DISTANCE = 0.5
 """Largest cosine distance at which a picture without a geometric match is registered. Of 560 edited
@@ -296,8 +295,7 @@ def _describe_pixels(picture: Picture) -> tuple[Any, list[Any], Box | None]:
 
 
 def _copy_query(picture: Picture, match_type: str) -> CopyDescription | None:
-    """Return the vectors and local features; None if the model is missing and ``auto`` may omit
-    them."""
+    """None if the model is missing; ``auto`` then searches without it."""
     try:
         return descriptors.get_copy().query(picture)
     except Unavailable:

@@ -139,8 +139,7 @@ def unavailable_match_types() -> dict[str, str]:
 
 
 def add_explanations(query_rgb: Pixels, matches: Sequence[ImageMatch]) -> list[ImageMatch]:
-    """Add a JPEG to each of the first matches that geometry verified: query and image side by
-    side."""
+    """Add a JPEG of query and image to each of the first matches that geometry verified."""
     drawn = [
         replace(match, explanation=_draw(query_rgb, match)) for match in matches[:MAX_EXPLAINED]
     ]
@@ -225,7 +224,6 @@ def _columns(
 
 
 def _query_bytes(query: ImageQuery) -> bytes:
-    """Return the bytes of the query, if its sender may search with them."""
     data = load_bytes(url=query.url, data=query.data)
     check_query(data, query.sender)
     return data

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 HEADER: Final = struct.Struct("<cI")
 FRAME_HEAD: Final = struct.Struct("<qqfBHH")
-"""Begin and end in ms, progress 0..1, layer, height, width; then height × width × 3 bytes of R, G,
-B."""
+"""Begin and end in ms, progress 0..1, layer, height, width; then the bytes of R, G, B."""
 
 INFO: Final = b"I"
 FRAME: Final = b"F"

@@ -201,7 +201,6 @@ class _Messages:
             )
 
     def _ended(self) -> Exception:
-        """Return the error for a process that ended before its last message."""
         if self._process.wait() in (-signal.SIGXCPU, -signal.SIGKILL):
             return VideoTooSlow(
                 f"Decoding the video takes more than {self._limits.cpu_seconds:,} seconds of "

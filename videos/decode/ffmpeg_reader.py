@@ -55,8 +55,7 @@ CODECS: Final = frozenset(
         *("cinepak", "svq1", "svq3", "qtrle", "png"),
     ]
 )
-"""Codecs of cameras, phones, browsers and editors. FFmpeg has hundreds more, which hardly anyone
-uses or tests."""
+"""Codecs of cameras, phones, browsers and editors. FFmpeg has hundreds that hardly anyone uses."""
 
 COVER_CODECS: Final = frozenset({"mjpeg", "png", "bmp"})
 _SEE_ALPHA: Final = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
@@ -169,8 +168,6 @@ class _LayerReader:
 
 
 class _PacketReader:
-    """One pass over the packets: pictures with their times, and the progress."""
-
     def __init__(self, container: InputContainer, stream: VideoStream, job: DecodingJob) -> None:
         self.progress = 0.0
         self._container = container
@@ -229,12 +226,11 @@ class _PacketReader:
         return 1000 / rate if rate > 0 else _USUAL_MS
 
     def _end_of(self, t: int) -> int:
-        """Return when the last frame, shown from ``t``, ends."""
         claimed = 0 if self._ends_early() else self._stated_ms()
         return min(max(t + 1, self._read_ms() or t + round(self._step_ms()), claimed), _LATEST_MS)
 
     def _stated_ms(self) -> int:
-        """Return the duration in the header if the container's is reliable, else 0."""
+        """0 if the container's duration is not reliable."""
         stated = self._job.container in _STATE_THEIR_DURATION and _claimed_ms(self._container)
         return stated or 0
 
@@ -245,7 +241,7 @@ class _PacketReader:
         return self._read_ms() < 0.9 * self._stated_ms() - 1000
 
     def _frames(self) -> Iterator[VideoFrame]:
-        """Yield decoded frames. Damaged packets are skipped, as players do."""
+        """Damaged packets are skipped, as players do."""
         packets = self._container.demux()
         while True:
             try:
@@ -284,8 +280,7 @@ class _PacketReader:
 
 @dataclass(frozen=True, slots=True)
 class _Display:
-    """How stored pictures are shown: size in pixels after turning; axes are swapped, then
-    reversed."""
+    """How stored pictures are shown: size after turning; axes are swapped, then reversed."""
 
     width: int
     height: int
@@ -417,7 +412,7 @@ def _claimed_ms(container: InputContainer) -> int | None:
 
 
 def _alpha_decoder(stream: VideoStream, job: DecodingJob) -> VideoCodecContext | None:
-    """Return a decoder that supports transparency, for streams whose usual decoder does not."""
+    """Some streams' usual decoder ignores transparency."""
     codec = _SEE_ALPHA.get(stream.codec.canonical_name)
     if codec is None or job.container not in ("mkv", "webm") or not _says_alpha(stream):
         return None

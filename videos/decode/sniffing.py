@@ -92,8 +92,7 @@ def sniff(head: bytes) -> str | None:
 
 
 def _is_transport_stream(head: bytes, *, cut: bool = False) -> bool:
-    """Whether all packets begin with the sync byte. ``cut``: the first one may lack its
-    beginning."""
+    """Whether packets begin with the sync byte. ``cut``: the first may lack its beginning."""
     for size in _TS_PACKETS:
         for first in range(size) if cut else ((4,) if size == 192 else (0,)):
             at = range(first, len(head), size)

@@ -20,8 +20,7 @@ _STRAY: Final = 0.1
 """Share of a border's line that may change: a channel's logo, a clock, an artefact."""
 
 _STRAIGHT: Final = 0.25
-"""Share of a line that changes at the edge of a picture; it is less where a plain sky meets a
-skyline."""
+"""Share of a line that changes at a picture's edge; less where a plain sky meets a skyline."""
 
 _BLEND: Final = 4
 """Lines over which compression blurs a border into the picture."""
@@ -62,8 +61,7 @@ class BorderDetector:
 
 
 def _box(changes: NDArray[np.bool_], colours: NDArray[np.int16]) -> tuple[slice, slice]:
-    """Return rows and columns of the picture. Repeated, as bars at the sides hide those above and
-    below."""
+    """Repeated, because bars at the sides hide those above and below."""
     rows, columns = slice(0, changes.shape[0]), slice(0, changes.shape[1])
     for _ in range(2):
         rows = _between_borders(changes[:, columns], colours[:, columns])
@@ -72,7 +70,6 @@ def _box(changes: NDArray[np.bool_], colours: NDArray[np.int16]) -> tuple[slice,
 
 
 def _between_borders(changes: NDArray[np.bool_], colours: NDArray[np.int16]) -> slice:
-    """Return the lines (first axis) between the borders at both ends."""
     colour = np.median(colours, axis=1, keepdims=True)
     other = (changes | (np.abs(colours - colour).max(axis=2) > _TOLERANCE)).mean(axis=1)
     content = np.flatnonzero(other > _STRAY)

@@ -1,5 +1,4 @@
-"""Describes the spans of a video: makes the stored views with times, hashes and vectors, in
-batches."""
+"""Describes the spans of a video: their views with times, hashes and vectors, in batches."""
 
 from __future__ import annotations
 
@@ -65,7 +64,7 @@ def describe_spans(spans: Iterable[Span], embed: Embed) -> Iterator[list[SpanVie
 
 
 class _Batch:
-    """The views of some spans, whose vectors are being computed."""
+    """The views of some spans. Their vectors are computed in another thread."""
 
     def __init__(self, spans: Sequence[Span], embed: Embed, pool: ThreadPoolExecutor) -> None:
         self._seen = [(span, view, rgb) for span in spans for view, rgb in _views(span)]

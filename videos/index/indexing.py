@@ -117,7 +117,7 @@ class _Progress:
 
 
 def _finish(video: Video, new: IndexedVideo) -> None:
-    """Store and publish in one transaction. Raises ``LeaseLost``."""
+    """Raises ``LeaseLost``."""
     with files_of_items.undo_files() as files, transaction.atomic():
         row = leases.locked(video)
         row.frames.all().delete()

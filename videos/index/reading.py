@@ -131,8 +131,6 @@ def read_video(
 
 
 class _FramePass:
-    """One pass over the frames of a video. Collects what is stored."""
-
     def __init__(self, video: OpenVideo, phase: float, progress: Progress) -> None:
         self._seen: list[NDArray[np.void]] = []
         self._video, self._phase, self._progress = video, phase, progress

@@ -164,8 +164,7 @@ class _BorderTracker:
         return coarse_thumbnail(grey_thumbnail(cropped(rgb, self._box)))
 
     def end(self) -> Box | None:
-        """End the current spans and return their box, which is also the first estimate for the
-        next."""
+        """End the current spans. Return their box, also the first estimate for the next."""
         # With too few frames the earlier estimate is kept.
         box = self._borders.box() if self._count >= _KNOWN_FROM else self._box
         self._borders, self._count = BorderDetector(), 0

@@ -132,7 +132,6 @@ def _sharp(similarity: Floats, axis: int) -> Floats:
 
 
 def _segment(video: _Similarities, absolute: Floats, left: Floats) -> tuple[Segment | None, slice]:
-    """Return the best segment in the evidence ``left``, and the query frames that it covers."""
     best = find_peak(left, video.query_times, video.starts, video.ends)
     if best is None:
         return None, slice(0)
@@ -167,7 +166,6 @@ def _segment(video: _Similarities, absolute: Floats, left: Floats) -> tuple[Segm
 
 
 def _along(video: _Similarities, evidence: Floats, speed: float, offset: float) -> Floats:
-    """Return the most evidence of each query frame near the line."""
     near = _distance(video, speed * video.query_times + offset) <= _REACH
     return np.asarray(np.where(near, evidence, 0.0).max(axis=1))
 

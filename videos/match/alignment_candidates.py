@@ -1,5 +1,4 @@
-"""Finds alignment candidates from similar frames: which part of which video may show which part of
-a query."""
+"""Finds alignment candidates: which part of which video may show which part of a query."""
 
 from __future__ import annotations
 

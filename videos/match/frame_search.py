@@ -193,5 +193,4 @@ def _best_into(
     rows: NDArray[np.intp],
     columns: NDArray[np.intp],
 ) -> None:
-    """Raise each cell of the result to the largest of the values for it."""
     np.maximum.at(result, (rows[:, None], columns[None, :]), values)

@@ -46,8 +46,7 @@ class HoughPeak:
 
 
 def candidate_speeds(query_times: Floats) -> Floats:
-    """Return the speeds to try, 1/2 to 2 in equal ratios, finer for longer queries; 1 for short
-    ones."""
+    """Return speeds 1/2 to 2 in equal ratios, finer for longer queries; 1 for short ones."""
     length = float(np.ptp(query_times)) if len(query_times) else 0.0
     if length < _MIN_SECONDS_FOR_SPEED or len(query_times) < _MIN_FRAMES_FOR_SPEED:
         return np.ones(1)
@@ -63,8 +62,7 @@ def speed_prior(speed: float) -> float:
 def find_peak(
     evidence: Floats, query_times: Floats, starts: Floats, ends: Floats
 ) -> HoughPeak | None:
-    """Return the best line through the evidence (query frames × stored spans, ≥ 0); None if all is
-    0."""
+    """Return the best line through the evidence (query frames × stored spans); None if all is 0."""
     rows, columns = _strongest(evidence)
     if not len(rows):
         return None
@@ -82,7 +80,6 @@ def find_peak(
 
 
 def _strongest(evidence: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return rows and columns of the evidence that votes."""
     if evidence.shape[1] > _STRONGEST:
         least = np.partition(evidence, -_STRONGEST, axis=1)[:, -_STRONGEST, None]
         # More than ``_STRONGEST`` may be equally strong; all of them vote.
@@ -138,8 +135,7 @@ def _highest(votes: Floats, first: int, speed: float, length: float) -> HoughPea
 
 
 def _rivals(total: Floats, low: int, high: int, apart: float) -> list[int]:
-    """Return bins as high as the plateau from ``low`` to ``high``, each well apart from the
-    others."""
+    """Bins as high as the plateau from ``low`` to ``high``, at least ``apart`` from each other."""
     reach = int(np.ceil(apart / STEP))
     rest, enough = total.copy(), _RIVAL * total[low : high + 1].max()
     found: list[int] = []

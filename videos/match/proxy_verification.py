@@ -54,7 +54,7 @@ def verify_candidates(
 def _window(
     verifier: Verifier, found: AlignmentCandidate, video: Video | None
 ) -> list[TimedPicture] | None:
-    """Read the part of the proxy that a candidate shows; None if it cannot be read."""
+    """None if the proxy cannot be read."""
     if video is None or not video.proxy:
         return None
     try:

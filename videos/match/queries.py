@@ -88,8 +88,7 @@ def sample_footage(frames: Iterable[DecodedFrame]) -> list[QueryFrame]:
 
 
 def describe_still(frame: QueryFrame, embed: Embed) -> DescribedQuery:
-    """Compute vectors of the whole, trimmed and quartered picture; hashes turned and mirrored in
-    all ways."""
+    """Compute vectors of the whole, trimmed and quartered picture; hashes in all eight turns."""
     squares = [(0, rgb, name in PART_VIEWS) for name, rgb in view_squares(frame.rgb).items()]
     hashes = [(0, one) for rgb in _views_of(frame) for one in query_hashes(rgb, range(TURNS))]
     return _described([frame], squares, hashes, embed)

@@ -34,8 +34,7 @@ first one's line by at most so many seconds, and if their speeds differ by at mo
 
 @dataclass(frozen=True, slots=True)
 class SharedRange:
-    """This video from ``own_start`` to ``own_end`` shows the other from ``start`` to ``end``,
-    ms."""
+    """The video from ``own_start`` to ``own_end`` shows the other from ``start`` to ``end``, ms."""
 
     own_start: int
     own_end: int
@@ -177,8 +176,7 @@ def _parts(query: DescribedQuery) -> Iterator[DescribedQuery]:
 def _both_ways(
     video_id: int, own: StoredSpans, others: dict[int, StoredSpans]
 ) -> dict[int, list[_SharedLine]]:
-    """Return lines by video, compared in both directions: all of a short video may be too little of
-    a long one."""
+    """Compares in both directions: all of a short video may be too little of a long one."""
     every = defaultdict(list, _lines(_as_query(own), others))
     for video, spans in others.items():
         back = _lines(_as_query(spans), {video_id: own})
@@ -187,7 +185,7 @@ def _both_ways(
 
 
 def _distinct(lines: Sequence[_SharedLine]) -> list[_SharedLine]:
-    """Remove those that repeat a more certain one; sort by this video's time."""
+    """Remove lines that repeat a more certain one; sort by this video's time."""
     kept: list[_SharedLine] = []
     for line in sorted(lines, key=lambda one: -logit(one.evidence, "stored")):
         if not any(line.repeats(other) for other in kept):
@@ -196,7 +194,6 @@ def _distinct(lines: Sequence[_SharedLine]) -> list[_SharedLine]:
 
 
 def _lines(query: DescribedQuery, spans: dict[int, StoredSpans]) -> dict[int, list[_SharedLine]]:
-    """Return lines by other video, in the order of the query's time."""
     every: dict[int, list[_SharedLine]] = defaultdict(list)
     for part in _parts(query):
         for found in footage_candidates(part, spans):

@@ -1,5 +1,4 @@
-"""Warps query frames onto a video's frames as geometry found, and measures how well they
-correlate."""
+"""Warps query frames onto a video's frames as geometry found, and measures the correlation."""
 
 from __future__ import annotations
 
@@ -64,8 +63,7 @@ def registered_thumbnails(
 
 
 def registered_correlation(frame: QueryFrame, rgb: Pixels, match: GeometricMatch) -> float:
-    """Return the correlation −1..1 of a query frame warped onto a frame of the video; −1 if they
-    share little."""
+    """Return the correlation −1..1 after warping the query frame; −1 if they share little."""
     found = registered_thumbnails([frame], [(0, rgb)], match)
     return correlation(found[0][0][1], found[1][0][1]) if found else -1.0
 
@@ -137,8 +135,7 @@ def _shift(match: GeometricMatch) -> tuple[float, float]:
 
 
 def _reduction(small: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float64]:
-    """Return 3 × 3, from a picture of ``size`` to its reduced copy; coordinates of pixel
-    centres."""
+    """3 × 3, from a picture of ``size`` to its reduced copy; coordinates of pixel centres."""
     x, y = small.shape[1] / size[0], small.shape[0] / size[1]
     return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
 

@@ -24,12 +24,10 @@ _ALIKE: Final = 0.02
 """Frames look the same if their correlation is lower than the best by at most this much."""
 
 _AS_GOOD: Final = 0.005
-"""Speed 1 is preferred if its correlation is lower than that of another speed by at most this
-much."""
+"""Speed 1 is preferred if its correlation is lower than another's by at most this much."""
 
 _EQUALLY_GOOD: Final = 0.002
-"""Correlations lower than the best by at most this much are equally good; the middle of their times
-is returned."""
+"""Correlations lower than the best by at most this much are as good; the middle one is used."""
 
 _MIN_FRAMES_FOR_SPEED: Final = 6
 
@@ -114,8 +112,7 @@ def with_best_speed(alignment: Alignment, expected: ExpectedAlignment) -> Alignm
 
 
 def matching_interval(alignment: Alignment) -> tuple[float, float]:
-    """Return start and end of the unbroken interval around the offset in which the video looks like
-    a still."""
+    """Return start and end of the interval around the offset that looks like a still."""
     (_, small), times = alignment.query[0], [t for t, _ in alignment.video]
     alike = [
         correlation(small, other) >= alignment.correlation - _ALIKE for _, other in alignment.video
@@ -175,7 +172,6 @@ def _unit_vectors(thumbnails: Sequence[Thumbnail]) -> NDArray[np.float64]:
 
 
 def _nearest(times: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the index of the time nearest to each wanted one; ``times`` ascend."""
     right = np.clip(np.searchsorted(times, wanted), 1, max(1, len(times) - 1))
     right = np.minimum(right, len(times) - 1)
     left = np.maximum(right - 1, 0)

@@ -247,7 +247,6 @@ class Verifier:
 
 
 def _interval_of_still(alignment: Alignment) -> tuple[float | None, float | None]:
-    """Return ``matching_interval`` of a query of one frame; (None, None) for more."""
     return matching_interval(alignment) if len(alignment.query) == 1 else (None, None)
 
 
@@ -256,7 +255,6 @@ def _nearest_timed(window: Sequence[TimedPicture], seconds: float) -> TimedPictu
 
 
 def _even_crop(box: Box, share: float) -> Box:
-    """Cut off ``share`` of its width and height at each side."""
     left, top, right, bottom = box
     across, down = round(share * (right - left)), round(share * (bottom - top))
     return left + across, top + down, right - across, bottom - down

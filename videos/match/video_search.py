@@ -181,7 +181,6 @@ def read_query(content: bytes) -> tuple[list[QueryFrame], bool]:
 def _rate(
     frames: Sequence[QueryFrame], found: Sequence[AlignmentCandidate], kind: QueryKind
 ) -> list[_RatedCandidate]:
-    """Return the likeliest candidates, verified and rated, the most certain first."""
     ranked = sorted(found, key=lambda one: -logit(one.evidence, "stored"))
     likely = limit_per_video(ranked, MAX_VERIFIED_PER_VIDEO)[:MAX_VERIFIED]
     rated = []
@@ -212,7 +211,6 @@ def _best_per_video(rated: Sequence[_RatedCandidate]) -> list[_RatedCandidate]:
 def _equally_good(
     rated: Sequence[_RatedCandidate], frames: Sequence[QueryFrame], videos: Mapping[int, Video]
 ) -> list[VideoRange]:
-    """Return other ranges that match as well as the first result, each once."""
     if not rated:
         return []
     first, *others = rated
@@ -238,7 +236,7 @@ def _range(video: Video, start: float, end: float) -> VideoRange:
 
 
 def _times(rated: _RatedCandidate, frames: Sequence[QueryFrame]) -> tuple[float, float]:
-    """Return start and end in seconds."""
+    """Start and end in seconds."""
     found, verification = rated.candidate, rated.verification
     if verification is None:
         return found.start, found.end

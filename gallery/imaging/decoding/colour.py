@@ -24,15 +24,13 @@ from gallery.imaging.pixels import Pixels
 MAX_PROFILE_BYTES: Final = 4 * 2**20
 
 _UNSEEN_MAX, _UNSEEN_MEAN = 12, 2.0
-"""A profile that changes 8-bit values by at most this much (maximum, mean) is not applied: sRGB
-itself and gamma 2.2."""
+"""A profile that changes 8-bit values by at most this much (maximum, mean) is not applied."""
 
 _SAME: Final = 2
 """Levels of 255 by which ``MatrixProfile`` may differ from lcms."""
 
 _FAR: Final = 48
-"""Levels of 255. If a grey changes by more, viewers that ignore the profile show another
-picture."""
+"""Levels of 255. If a grey changes by more, viewers without profiles show another picture."""
 
 _FALLS: Final = 8
 _EXPONENTS: Final = {64: (0.3, 7.0), 128: (0.4, 4.0), 192: (0.3, 7.0)}
@@ -170,7 +168,6 @@ def _lab() -> ImageCms.ImageCmsTransform:
 def _measured_colour(
     transform: ImageCms.ImageCmsTransform, mode: str, fast: MatrixProfile | None
 ) -> Colour:
-    """Test the profile on ramps of each channel, on greys and on a grid of colours."""
     if mode == "LAB":
         return Colour(transform)
     ramps = _ramps(mode)

@@ -68,7 +68,6 @@ def _files(file: OpenedFile) -> Iterator[tuple[Literal["picture", "thumbnail"], 
 
 
 def _previews(file: OpenedFile) -> Iterator[bytes]:
-    """Yield the small JPEGs that programs put into a file; some appear twice."""
     if preview := exif.thumbnail(file.image.info.get("exif")):
         yield preview
     if file.info.format == "jpeg":

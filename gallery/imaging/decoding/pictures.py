@@ -64,8 +64,7 @@ class Picture:
 
     @property
     def legacy_rgb(self) -> Pixels:
-        """As libimgsmlr reads it: not turned upright, no colour profile, transparency over
-        black."""
+        """As libimgsmlr reads it: not upright, no colour profile, transparency over black."""
         if self._legacy_rgb is None:
             image = self._image
             self._legacy_rgb = _flatten(
@@ -118,8 +117,7 @@ class Picture:
         )
 
     def is_similar_to(self, other: Picture) -> bool:
-        """Return whether the two look the same at a glance, whatever their sizes, as previews
-        do."""
+        """Return whether the two look the same at a glance, whatever their sizes."""
         mine, theirs = (_cells(one.rgb) for one in (self, other))
         difference = np.abs(mine - theirs)
         return bool(difference.mean() <= _ALIKE_MEAN and difference.max() <= _ALIKE_MAX)

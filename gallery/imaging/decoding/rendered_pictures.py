@@ -70,8 +70,8 @@ def rendered_pictures(
 
 
 def view_name(frame: int, rendering: str) -> str:
-    """Return at most 16 characters: ``full``, ``full b``, ``frame-3``, ``picture-1 u``,
-    ``thumbnail``."""
+    """For example ``full``, ``full b``, ``frame-3``, ``picture-1 u``, ``thumbnail``; ≤ 16
+    characters."""
     *other, last = rendering.split() or [""]
     letter = _LETTERS.get(last, "")
     names = [*other, last] if not letter else other

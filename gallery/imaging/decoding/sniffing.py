@@ -10,8 +10,7 @@ _BMP_HEADER_SIZES: Final = frozenset(
 )
 _HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm"})
 _RAW_HEADS: Final = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
-"""Raw files of Fujifilm, Olympus, Panasonic, Sigma and Minolta. Those of other makers are TIFF
-files."""
+"""Raw files of Fujifilm, Olympus, Panasonic, Sigma and Minolta. Other makers use TIFF."""
 
 
 def sniff(data: bytes) -> str | None:

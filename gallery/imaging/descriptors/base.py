@@ -96,8 +96,7 @@ class Descriptor(Protocol):
         ...
 
     def distance(self, a: Columns, b: Columns) -> float:
-        """Return the distance ≥ 0 of two results of ``describe`` of one version. Tests compare
-        indexes with it."""
+        """Return the distance ≥ 0 of two results of ``describe`` of one version."""
         ...
 
     def explain(self, a: Columns, b: Columns) -> dict[str, Any]:

@@ -178,7 +178,6 @@ def _load(weights: Weights, version: str, precision: str, threads: int | None) -
 
 @cache
 def has_avx512_bf16() -> bool:
-    """Return whether the CPU has instructions for bfloat16. Without them fp32 is faster. Linux
-    only."""
+    """Return whether the CPU computes bfloat16; otherwise fp32 is faster. Linux only."""
     cpu = Path("/proc/cpuinfo")
     return cpu.is_file() and "avx512_bf16" in cpu.read_text()

@@ -48,8 +48,6 @@ class Weights:
 
 
 class _NotDownloaded(Unavailable):
-    """The file of a known tag is not in the hub's cache on this machine."""
-
     def __init__(self, model: str, tag: str, repository: str, file_names: Sequence[str]) -> None:
         super().__init__(
             f"The weights {tag} of CLIP model {model} are not on this machine. Start the workers "

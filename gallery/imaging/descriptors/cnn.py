@@ -43,8 +43,7 @@ def square(rgb: Pixels) -> Pixels:
 
 
 class Cnn:
-    """The model in ``directory``, loaded at its first use. Thread-safe; each call uses one
-    thread."""
+    """The model in ``directory``, loaded at its first use. Each call uses one thread."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

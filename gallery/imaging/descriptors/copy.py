@@ -88,8 +88,7 @@ class Copy(PicturesOnly):
         return columns
 
     def query(self, picture: DescribablePicture) -> CopyDescription:
-        """Describe a query: the vector of each view, and the local features. Raises
-        ``Unavailable``."""
+        """Compute the vector of each view, and the local features. Raises ``Unavailable``."""
         with ThreadPoolExecutor(CORES) as pool:
             features = pool.submit(local_features.extract, picture.rgb)
             squares = view_squares(picture.rgb)
@@ -97,8 +96,7 @@ class Copy(PicturesOnly):
             return CopyDescription(dict(zip(squares, vectors, strict=True)), features.result())
 
     def embed(self, squares: Sequence[Pixels]) -> Vector:
-        """Return float32 n × 512: the vectors of squares made by ``cnn.square``. Raises
-        ``Unavailable``."""
+        """Embed squares made by ``cnn.square`` as float32 n × 512. Raises ``Unavailable``."""
         shape = (len(squares), SIDE, SIDE, 3)
         return self._cnn.embed(np.reshape(squares, shape).astype(np.uint8, copy=False))
 

@@ -170,8 +170,7 @@ def _shuffle_kernel(n: int) -> tuple[Floats, Floats]:
 
 
 def _root_weights() -> Floats:
-    """Return √m for each coefficient: m doubles with each coarser band, 1 to 32, and 64 for the
-    mean."""
+    """Return √m: m doubles with each coarser band, 1 to 32, and is 64 for the mean."""
     weights = np.full((SIDE, SIDE), 64.0)
     for m, n in ((1, 32), (2, 16), (4, 8), (8, 4), (16, 2), (32, 1)):
         for band in _bands(n):

@@ -74,8 +74,7 @@ def packed(margins: Floats) -> NDArray[np.uint8]:
 
 
 def frequencies(samples: Floats) -> Floats:
-    """Transform n × 64 × 64 samples to n × 16 × 16 frequencies, the highest first, in the order of
-    the bits."""
+    """Transform n × 64 × 64 samples to n × 16 × 16, the highest first, in the order of the bits."""
     cosines = _cosines()
     return np.asarray((cosines @ samples @ cosines.T)[:, ::-1, ::-1], np.float32)
 
@@ -122,8 +121,7 @@ def _cosines() -> Floats:
 
 @lru_cache(256)
 def _sampling(length: int, count: int) -> csr_array[Any]:
-    """Return a sparse count × length: the weights of a line's pixels in each sample (two box
-    filters)."""
+    """Sparse count × length: the weights of a line's pixels in each sample (two box filters)."""
     window = -(-length // (2 * SIDE))
     half = (window + 2) // 2
     pixel = np.arange(length)

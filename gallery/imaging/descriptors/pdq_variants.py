@@ -189,7 +189,6 @@ _Part = tuple[Sequence[Variant], Floats, Sequence[int]]
 
 
 def _turned(edit: Edit, frequencies: Floats, drawn: int, searched: bool = True) -> _Part:
-    """Return the variants in all eight turns, from frequencies 1 × 16 × 16."""
     tried = [Variant(edit, turn, searched) for turn in range(TURNS)]
     return tried, turned_margins(frequencies)[0], [drawn] * TURNS
 
@@ -238,8 +237,7 @@ def _crops() -> list[Place]:
 
 
 def _turns(width: int, height: int) -> Iterator[Place]:
-    """Yield the picture before a turn that kept its canvas, enlarged it, or cut it to what is
-    filled."""
+    """The turn kept the canvas, enlarged it, or cut it to what is filled."""
     for degrees in (sign * degree for degree in DEGREES for sign in (1, -1)):
         steep = abs(degrees) > STEEP
         edit = Edit("steep turn" if steep else "turn", f"turned {abs(degrees):g}°")
@@ -257,7 +255,7 @@ def _turns(width: int, height: int) -> Iterator[Place]:
 def _before_turning(
     width: int, height: int, cos: float, sin: float
 ) -> dict[str, tuple[float, float]]:
-    """Return width and height before the turn, by what happened to the canvas."""
+    """What happened to the canvas → width and height before the turn."""
     divisor = cos * cos - sin * sin
     grown = (width * cos - height * sin) / divisor, (height * cos - width * sin) / divisor
     left = min(width / (width * cos + height * sin), height / (width * sin + height * cos))
@@ -266,8 +264,7 @@ def _before_turning(
 
 
 def _within_borders(rgb: Pixels, brightness: Floats) -> Iterator[Floats]:
-    """Yield the brightness without the outermost border, and without all plain margins of
-    ``rgb``."""
+    """Yield the brightness without the outermost border, then without all margins of ``rgb``."""
     outer = _outer_border(brightness)
     if outer is not None:
         yield outer

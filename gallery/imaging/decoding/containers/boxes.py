@@ -61,8 +61,7 @@ def other_half(data: bytes) -> bytes | None:
 
 
 def with_thumbnails(data: bytes) -> bytes | None:
-    """Return a HEIC changed so that readers list its thumbnails as pictures; None if it has
-    none."""
+    """Change a HEIC so that readers list its thumbnails as pictures. None if it has none."""
     changed = bytearray(data)
     for at, kind, _, _ in _references(data):
         if kind == b"thmb":

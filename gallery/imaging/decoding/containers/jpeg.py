@@ -60,8 +60,7 @@ def further_pictures(data: bytes, end: int) -> Iterator[bytes]:
 
 
 def previews(data: bytes) -> Iterator[bytes]:
-    """Yield the small JPEGs in a file's header (EXIF, JFIF, Photoshop); at most
-    ``MAX_PREVIEWS``."""
+    """Yield at most ``MAX_PREVIEWS`` small JPEGs in a file's header (EXIF, JFIF, Photoshop)."""
     found = 0
     for start, end in _application_segments(data):
         while found < MAX_PREVIEWS and (start := data.find(SOI, start, end)) >= 0:

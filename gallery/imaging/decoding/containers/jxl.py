@@ -1,5 +1,4 @@
-"""A Pillow reader for JPEG XL. It reads the header, so that limits are checked before libjxl
-decodes."""
+"""A Pillow reader for JPEG XL. It reads the header, so limits are checked before libjxl decodes."""
 
 from __future__ import annotations
 
@@ -107,7 +106,7 @@ class _Bits:
         return self.take(_SIDE_BITS[self.take(2)]) + 1
 
     def turned_animated(self) -> tuple[bool, bool]:
-        """Read from ImageMetadata whether width and height are swapped, and whether it is
+        """Read from ImageMetadata whether width and height are swapped and whether it is
         animated."""
         if self.take(1) or not self.take(1):  # all default, no extra fields
             return False, False

@@ -90,7 +90,7 @@ def _sound(kind: bytes, chunk: bytes, color_type: int, seen: set[bytes]) -> bool
 
 
 def _inflated(content: bytes, limit: int) -> bytes | None:
-    """Return the profile of an iCCP chunk; None if it is damaged or too large."""
+    """None if the profile is damaged or too large."""
     _, _, packed = content.partition(b"\0")
     if packed[:1] != b"\0":
         return None

@@ -57,7 +57,7 @@ def is_raw(data: bytes) -> bool:
 
 
 def _directory(data: bytes, at: int, order: str) -> dict[int, tuple[int, ...]]:
-    """Return tag → its integers, without entries that are cut off."""
+    """Tag → its integers, without entries that are cut off."""
     tags: dict[int, tuple[int, ...]] = {}
     if at + 2 > len(data):
         return tags
