@@ -1,4 +1,4 @@
-"""Cases, matches and batches of decisions in the admin."""
+"""Admin pages of cases, matches and batches of decisions."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SEVERITIES = {"critical": "danger", "high": "danger", "medium": "warning", "low"
 
 
 class CaseModelAdmin(RoleModelAdmin):
-    """Rows that only services write, with actions for moderators."""
+    """Base of the admin for rows that only services write."""
 
     view_action = "view cases"
 
@@ -54,8 +54,6 @@ class CaseModelAdmin(RoleModelAdmin):
 
 
 class LegalHoldFilter(YesNoFilter):
-    """Whether a legal hold has not ended."""
-
     title = "legal hold"
     parameter_name = "hold"
 
@@ -89,7 +87,6 @@ class ReviewCaseAdmin(CaseModelAdmin):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ReviewCase]:
-        """With the matches of each, in one query."""
         cases: QuerySet[ReviewCase] = super().get_queryset(request)
         return cases.prefetch_related(
             Prefetch("matches", queryset=CaseMatch.objects.order_by("pk"))
@@ -144,7 +141,7 @@ class ReviewCaseAdmin(CaseModelAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """The focus view is the page of a case."""
+        """Redirect to the case's page in the console."""
         return redirect("console:case", pk=int(object_id) if object_id.isdecimal() else 0)
 
     @admin.action(description="Confirm…", permissions=["decide"])
@@ -185,7 +182,6 @@ class DecisionBatchAdmin(CaseModelAdmin):
     actions = ["undo_batches"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DecisionBatch]:
-        """With the verb and the number of cases of each batch."""
         batches: QuerySet[DecisionBatch] = super().get_queryset(request)
         return batches.annotate(verb=Max("decisions__verb"), size=Count("decisions"))
 
@@ -219,12 +215,11 @@ class DecisionBatchAdmin(CaseModelAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """A batch has its page in the console."""
+        """Redirect to the batch's page in the console."""
         return redirect("console:batch", pk=int(object_id) if object_id.isdecimal() else 0)
 
     @admin.action(description="Undo…", permissions=["decide"])
     def undo_batches(self, request: HttpRequest, queryset: QuerySet[DecisionBatch]) -> HttpResponse:
-        """Open the page that shows what would be undone."""
         ids = queryset.order_by("-pk").values_list("pk", flat=True)[: batches.MAX_BATCHES]
         return redirect(batches.undo_address(ids))
 
@@ -316,7 +311,7 @@ class CaseMatchAdmin(RoleModelAdmin):
 
     @display(description="subject")
     def subject(self, match: CaseMatch) -> str:
-        """Linked while it exists."""
+        """A link to the subject, if it still exists."""
         subject = subject_of(match)
         if subject is None:
             return "deleted"
@@ -327,7 +322,7 @@ class CaseMatchAdmin(RoleModelAdmin):
 
     @display(description="item")
     def of_item(self, match: CaseMatch) -> str:
-        """Linked while it exists."""
+        """A link to the item, if it still exists."""
         if match.item_id is None:
             return "deleted"
         return _link("moderation_banneditem", match.item_id, f"item {match.item_id}")

@@ -1,4 +1,4 @@
-"""Deciding cases: one command is one batch and one audit event, with all its effects or none."""
+"""Decide cases. One command makes one batch and one audit event, with all effects or none."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ STATE_AFTER: Final[Mapping[str, CaseState]] = {
     Decision.Verb.ESCALATE: CaseState.ESCALATED,
     Decision.Verb.APPEAL: CaseState.APPEALED,
 }
-"""What a decision leads to if one person decides."""
+"""Verb → state of the case, if one person decides."""
 
 
 @dataclass
 class _Step:
-    """One case to decide; ``effects`` is what undoing reads."""
+    """One case to decide. ``effects``: what undoing will read."""
 
     case: ReviewCase
     after: CaseState
@@ -49,17 +49,19 @@ def decide(
     allow: bool = False,
     looked: bool = True,
 ) -> DecisionBatch:
-    """Decide up to 1,000 cases alike, all or none.
+    """Decide 1 to 1,000 cases with the same verb, all or none.
 
-    ``verb``: confirm (banned content: it is quarantined), dismiss (a false positive: what the case
-    withheld is released), escalate (to a lead), appeal (reopened for somebody else). ``reason``: a
-    code of ``reasons.REASONS``, "" for the verb's first. ``allow``, with dismiss: put the exact
-    bytes on the allow list. ``looked``: whether the media was seen.
+    ``verb``: confirm (banned content: quarantine it), dismiss (a false positive: release what the
+    case withheld), escalate (to a lead), appeal (reopen for another person). ``reason``: a code of
+    ``reasons.REASONS``, "" for the verb's first. ``allow``, only with dismiss: put the exact bytes
+    on the allow list. ``looked``: the caller saw the media.
 
-    If two people must decide, the first vote changes only the state; a second that agrees settles
-    the case, one that differs makes it a ``conflict``. Bytes are allowed if both wanted it.
-    Raises ``NotAllowed`` (also for one's own upload or a second vote by the same person),
-    ``NotFound``, ``UnknownReason``, and ``Conflict`` for a case that cannot be decided now.
+    If two people must decide, the first vote changes only the state. A second vote that agrees
+    settles the case; one that differs makes it a ``conflict``. The bytes are allowed only if both
+    people set ``allow``.
+
+    Raise ``NotAllowed`` (also for the caller's own upload, and for a second vote by the same
+    person), ``NotFound``, ``UnknownReason``, and ``Conflict`` if a case cannot be decided now.
     """
     check(by, "decide cases")
     user = person(by)
@@ -71,7 +73,7 @@ def decide(
     votes = live_votes(case.pk for case in cases)
     two = needing_two(cases)
     steps = [_step(case, verb, votes, case.pk in two) for case in cases]
-    # Cases are stored first: enforcement asks which cases still withhold an item.
+    # Store the cases first: enforcement reads which cases still withhold an item.
     _store(steps)
     _apply(steps, verb, votes, by, allow, note)
     batch = DecisionBatch.objects.create(by=user, reason=code, note=note)
@@ -113,7 +115,8 @@ def _refuse(found: Sequence[Refusal]) -> None:
 
 
 def needing_two(cases: Sequence[ReviewCase]) -> set[int]:
-    """The ids of cases that two people must decide, by list, severity or the case itself."""
+    """Return the ids of cases that two people must decide, because of the list, the severity or the
+    case."""
     ids = [case.pk for case in cases]
     by_list = CaseMatch.objects.filter(case__in=ids, list__two_person=True).order_by()
     least = policies.two_person_severity()
@@ -144,10 +147,9 @@ def _first_vote(case: ReviewCase, votes: Votes) -> Decision | None:
 def _apply(
     steps: Sequence[_Step], verb: str, votes: Votes, by: Actor, allow: bool, note: str
 ) -> None:
-    """Enforce the decisions in bulk, and note the effects in each step."""
     settled = [step for step in steps if step.after in CaseState.decided()]
     if verb == Decision.Verb.CONFIRM:
-        # Samples of lists in shadow are never enforced.
+        # Decisions on samples of lists in shadow have no effect.
         acting = [step.case for step in settled if step.case.origin != ReviewCase.Origin.SHADOW]
         moved = enforcement.quarantine(filter(None, map(subject_of, acting)), by)
         _note_moved(settled, moved)

@@ -1,4 +1,4 @@
-"""Effects of a decision on items: quarantine, release, and entries of the allow list."""
+"""Effects of decisions on items: quarantine, release, and allow-list entries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ Subject = tuple[str, int]
 
 
 def subject_of(row: ReviewCase | CaseMatch) -> Subject | None:
-    """Which item it is about; None for bytes that were only checked, or a deleted item."""
+    """Return (kind, id) of the item that the row is about. None if the item was deleted or only
+    bytes were checked."""
     for name in kinds():
         if (pk := getattr(row, f"{name}_id")) is not None:
             return name, pk
@@ -35,15 +36,11 @@ def subject_of(row: ReviewCase | CaseMatch) -> Subject | None:
 
 
 def quarantine(subjects: Iterable[Subject], by: Actor) -> Moved:
-    """Quarantine those that are ready."""
     return _move(subjects, Status.READY, Status.QUARANTINED, by)
 
 
 def release(subjects: Iterable[Subject], by: Actor) -> Moved:
-    """Release quarantined items that no other case withholds.
-
-    The decided cases must be stored already.
-    """
+    """Release quarantined items that no other case withholds. Store the decided cases first."""
     return _move(subjects, Status.QUARANTINED, Status.READY, by)
 
 
@@ -66,11 +63,11 @@ def _move(subjects: Iterable[Subject], before: Status, after: Status, by: Actor)
 
 
 def allow_bytes(cases: Sequence[ReviewCase], by: Actor, note: str) -> dict[int, int]:
-    """Put the exact bytes of each case on the allow list. Answers case → item.
+    """Put the exact bytes of each case on the allow list. Return case id → item id.
 
-    Only cryptographic hashes: an entry has priority over bans, and a perceptual hash would also
-    allow the banned picture that this one resembles. Cases of the same bytes share an item; a case
-    without such a hash gets none.
+    The entries have only cryptographic hashes. An allow entry has priority over bans, so a
+    perceptual hash would also allow the banned picture that this one resembles. Cases with the same
+    bytes share an item. A case without a cryptographic hash gets none.
     """
     target = _allow_list(by)
     items: dict[str, BannedItem] = {}
@@ -103,7 +100,7 @@ def allow_bytes(cases: Sequence[ReviewCase], by: Actor, note: str) -> dict[int, 
 
 
 def retire_allowed(item_ids: Iterable[int], why: str) -> int:
-    """Retire entries of an allow list. Answers how many were active."""
+    """Retire entries of an allow list. Return how many were active."""
     entries = BannedItem.objects.filter(pk__in=set(item_ids), state=BannedItem.State.ACTIVE)
     touched = sorted(set(entries.values_list("list", flat=True)))
     list_writes.lock(touched)
@@ -120,7 +117,7 @@ def _bytes_of(case: ReviewCase) -> str:
 
 
 def _allow_list(by: Actor) -> BannedList:
-    """The list of what moderators allow, created when it is first needed."""
+    """Return the moderators' allow list. Create it on first use."""
     name = settings.MODERATORS_ALLOW_LIST
     found = BannedList.objects.filter(name=name, kind=BannedList.Kind.ALLOW).first()
     if found is not None:

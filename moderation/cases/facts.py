@@ -1,4 +1,4 @@
-"""What a case keeps of its subject, and which subjects are decided together."""
+"""What a case stores of its subject, and which subjects share a cluster."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from moderation.screening.types import ItemMatch, Screening
 from videos.models import Video
 
 NEAR_BITS: Final = 16
-"""Bits of PDQ up to which two subjects of the same item are nearly identical: of one cluster."""
+"""Maximum PDQ distance in bits between two subjects of the same item in one cluster."""
 
 CASES_COMPARED: Final = 200
-"""Undecided cases of an item that a new one is compared with for that."""
+"""Undecided cases of an item that a new subject is compared with to find its cluster."""
 
 
 @dataclass(frozen=True)
 class CaseSubject:
     """What a case is about. ``facts`` outlive it: hashes, url, data_id, uploader, format, size.
 
-    ``picture``: a JPEG for moderators, of content that is not stored elsewhere. ``by_content``: the
-    content is not the row's own picture, so that the row's other cases do not apply to it.
+    ``picture``: a JPEG for moderators, if the content is not stored elsewhere. ``by_content``: the
+    content is not the row's own picture, so the row's other cases do not apply to it.
     """
 
     facts: Mapping[str, Any]
@@ -39,31 +39,29 @@ class CaseSubject:
 
     @property
     def key(self) -> dict[str, Any]:
-        """The filter for rows of cases and matches about the same subject."""
+        """The filter for cases and matches about the same subject."""
         if self.image is None and self.video is None:
             return {"image": None, "video": None}
         return {"image": self.image} if self.image else {"video": self.video}
 
     @property
     def can_be_seen(self) -> bool:
-        """Whether a person could look at anything."""
         return self.image is not None or self.video is not None or bool(self.picture)
 
     @property
     def sha256(self) -> str:
-        """Of its bytes; empty if only another hash is known."""
+        """Empty if only another hash is known."""
         return str(self.facts.get("sha256", ""))
 
 
 def facts_of(item: Item) -> dict[str, Any]:
-    """What a case keeps of a row."""
     plain = ("md5", "sha1", "sha256", "url", "data_id", "uploader", "added_by", "format")
     size = ("width", "height", "bytes")
     return {name: getattr(item, name) for name in (*plain, *size)}
 
 
 def evidence_of(about: CaseSubject, screening: Screening) -> dict[str, Any]:
-    """The facts of a subject, and how it was compared."""
+    """Return the facts of a subject, and how it was compared."""
     found: dict[str, Any] = {
         **about.facts,
         "methods_run": list(screening.methods_run),
@@ -78,12 +76,12 @@ def evidence_of(about: CaseSubject, screening: Screening) -> dict[str, Any]:
 
 
 def cluster_of(about: CaseSubject, screening: Screening, asking: Sequence[ItemMatch]) -> str:
-    """What identical and nearly identical subjects share.
+    """Return the cluster of a subject. Identical and nearly identical subjects share one.
 
-    A new subject joins the cluster of an undecided case of the same bytes, else of the same item
-    whose subject's PDQ is at most ``NEAR_BITS`` bits away; else it begins a cluster named after its
-    bytes. Being near the same item is not enough: two subjects that are each 31 bits from it may
-    be 62 bits from one another, and only one of them banned content.
+    The subject joins the cluster of an undecided case with the same bytes, or else of one with the
+    same item and a PDQ at most ``NEAR_BITS`` bits away. Otherwise it starts a cluster named after
+    its bytes. A match with the same item is not enough: two subjects that are each 31 bits from the
+    item may be 62 bits apart, and perhaps only one is banned content.
     """
     own = about.sha256 or hashlib.sha256(repr(sorted(about.facts.items())).encode()).hexdigest()
     undecided = ReviewCase.objects.open()
@@ -104,10 +102,10 @@ def _bits(a: bytes, b: bytes) -> int:
 
 
 def keep_picture(case: ReviewCase, jpeg: bytes, *, hash_only: bool = False) -> None:
-    """Store a picture for a case that has none elsewhere; the caller saves the row.
+    """Store a picture for a case that has none elsewhere. The caller saves the row.
 
-    Nothing is stored if a list that matched forbids pictures: ``hash_only``, or a list among the
-    case's matches.
+    Stores nothing if a list that matched forbids pictures: ``hash_only``, or a list of the case's
+    matches.
     """
     if not jpeg or hash_only:
         return

@@ -1,12 +1,14 @@
-"""Intervals of a share whose parts were counted with weights.
+"""Intervals of a share, from counts that may have weights.
 
-For plain counts it is the Jeffreys interval: the quantiles of Beta(yes + 1/2, no + 1/2), with the
-end 0 or 1 where one side was never seen (Brown, Cai, DasGupta 2001, "Interval Estimation for a
-Binomial Proportion"). A weighted count Σw varies like n observations of one size s, n = (Σw)² / Σw²
-and s = Σw² / Σw (Kish 1965): as Gamma(n + 1/2) × s on either side, the share of one is a monotone
-function of a Beta variable, and so are its quantiles. The side that has to be large for an end of
-the interval has its half observation from the heaviest weight there is, as in the gamma intervals
-of Fay and Feuer 1997: twenty weighted dismissals may hide a confirmation as heavy as they are.
+Plain counts give the Jeffreys interval: quantiles of Beta(yes + 1/2, no + 1/2). The lower end is 0
+without any yes, the upper end is 1 without any no (Brown, Cai, DasGupta 2001, "Interval Estimation
+for a Binomial Proportion").
+
+A weighted count Σw varies like n observations of one size s: n = (Σw)² / Σw² and s = Σw² / Σw (Kish
+1965). So each side is modelled as Gamma(n + 1/2) × s. The share of one side is a monotone function
+of a Beta variable, and so are its quantiles. For each end of the interval, the side that must be
+large gets its half observation with the largest possible weight, as in the gamma intervals of Fay
+and Feuer 1997: twenty weighted dismissals may hide one confirmation with the same weight.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from scipy.special import betaincinv
 Floats = NDArray[np.float64]
 
 MIN_DECIDED: Final = 30
-"""The least number of decisions for which a share is given."""
+"""With fewer decisions, no share is given."""
 
 
 LEVEL: Final = 0.95
@@ -29,7 +31,7 @@ LEVEL: Final = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate and the ends of its interval, each from 0 to 1."""
+    """An estimate and the two ends of its interval, each from 0 to 1."""
 
     value: float
     low: float
@@ -38,27 +40,27 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Weighted counts, elementwise: Σw, Σw², and the heaviest weight that one could have."""
+    """Weighted counts, elementwise: Σw, Σw², and the largest weight that one may have."""
 
     total: Floats
     squares: Floats
     heaviest: Floats
 
     def small(self) -> tuple[Floats, Floats]:
-        """(shape, scale) of the gamma variable, half an observation of its own size added."""
+        """Return (shape, scale) of the gamma variable, with half an observation of its own size."""
         seen = self.total > 0
         scale = np.divide(self.squares, self.total, out=self.heaviest.copy(), where=seen)
         return self.total / scale + 0.5, scale
 
     def large(self) -> tuple[Floats, Floats]:
-        """The same with half an observation of the heaviest weight added."""
+        """Return the same, with half an observation of the largest weight."""
         total = self.total + self.heaviest / 2
         squares = self.squares + self.heaviest**2 / 2
         return total**2 / squares, squares / total
 
 
 def share(yes: Tally, no: Tally, level: float = LEVEL) -> tuple[Floats, Floats, Floats]:
-    """(value, low, high) of yes / (yes + no), elementwise; NaN where nothing was seen at all."""
+    """Return (value, low, high) of yes / (yes + no), elementwise. NaN where both counts are 0."""
     tail = (1 - level) / 2
     low = _quantile(tail, yes.small(), no.large())
     high = _quantile(1 - tail, yes.large(), no.small())
@@ -72,7 +74,7 @@ def share(yes: Tally, no: Tally, level: float = LEVEL) -> tuple[Floats, Floats, 
 
 
 def _quantile(p: float, yes: tuple[Floats, Floats], no: tuple[Floats, Floats]) -> Floats:
-    """Of the share of one gamma variable in the sum of two, each (shape, scale)."""
+    """Return the quantile of a / (a + b) for two gamma variables, each given as (shape, scale)."""
     x = betaincinv(yes[0], no[0], p)
     heavy = yes[1] * x
     return np.asarray(heavy / (heavy + no[1] * (1 - x)), dtype=np.float64)

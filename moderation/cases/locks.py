@@ -1,5 +1,5 @@
-"""Who is working on which case: a lock for ten minutes that an open page renews, and who else
-looks. The database and the API call the lock a claim."""
+"""Locks of cases: who is working on which case, and who else has it open. A lock lasts ten minutes,
+and an open page renews it. The database and the API call it a claim."""
 
 from __future__ import annotations
 
@@ -20,15 +20,13 @@ from moderation.cases.queue import Filters
 
 LOCK_DURATION: Final = timedelta(minutes=10)
 PRESENCE_TIMEOUT: Final = timedelta(seconds=45)
-"""How long after its last report an open page counts: it reports every 15 s."""
+"""How long an open page counts after its last report. It reports every 15 s."""
 
 
 @dataclass(frozen=True)
 class Presence:
-    """``holder``: who is working on the case, "" if nobody; ``mine``: it is the one who asks.
-
-    ``others``: who else has it open.
-    """
+    """``holder``: who is working on the case, "" for nobody. ``mine``: the holder is the caller.
+    ``others``: who else has the case open."""
 
     holder: str
     mine: bool
@@ -38,9 +36,10 @@ class Presence:
 
 @transaction.atomic
 def lock(*, by: Actor, case_id: int, take_over: bool = False) -> ReviewCase:
-    """Lock an undecided case and its cluster for this person, or renew the lock.
+    """Lock an undecided case and its cluster for the caller, or renew the lock.
 
-    ``take_over``: also if somebody else has it. Raises ``NotAllowed``, ``NotFound``, ``Conflict``.
+    ``take_over``: also if another person holds it. Raise ``NotAllowed``, ``NotFound``,
+    ``Conflict``.
     """
     check(by, "decide cases")
     person(by)
@@ -57,10 +56,10 @@ def lock(*, by: Actor, case_id: int, take_over: bool = False) -> ReviewCase:
 def lock_next(
     *, by: Actor, filters: Filters, skipped: Sequence[int] = (), but: int | None = None
 ) -> ReviewCase | None:
-    """Lock the first case that this person may decide; None if none is left.
+    """Lock and return the first case that the caller may decide. None if there is none.
 
-    ``skipped``: cases that come last, with their clusters; ``but``: one that does not come at all.
-    Cases that somebody locks at this moment are passed over, not waited for.
+    ``skipped``: cases that come last, with their clusters. ``but``: a case that is left out, with
+    its cluster. Rows that another transaction has locked are skipped, not waited for.
     """
     check(by, "decide cases")
     person(by)
@@ -77,11 +76,11 @@ def lock_next(
 
 @transaction.atomic
 def unlock(*, by: Actor, case_id: int) -> None:
-    """Give up one's lock of a case and its cluster; nothing happens if one has none."""
+    """Remove the caller's locks of the case and its cluster, if any."""
     check(by, "decide cases")
     case = _row(case_id)
-    # Rows that another transaction has locked are skipped: a decision, which ends the lock itself,
-    # may have locked others of the cluster and wait for this one.
+    # Skip rows that another transaction has locked. It may be a decision that has locked others of
+    # the cluster and waits for this row: waiting would deadlock. A decision ends the locks itself.
     mine = ReviewCase.objects.select_for_update(skip_locked=True).filter(
         cluster=case.cluster, claimed_by=person(by)
     )
@@ -92,10 +91,10 @@ def unlock(*, by: Actor, case_id: int) -> None:
 
 @transaction.atomic
 def report_presence(*, by: Actor, case_id: int) -> Presence:
-    """Report that one has the case open: renews one's lock or takes a free one. Answers who is
-    there.
+    """Report that the caller has the case open. Return who is there.
 
-    Somebody who may only view locks nothing. Raises ``NotAllowed``, ``NotFound``.
+    Renews the caller's lock, or takes a free one if the caller may decide cases. Raise
+    ``NotAllowed``, ``NotFound``.
     """
     check(by, "view cases")
     user = person(by)
@@ -116,7 +115,7 @@ def report_presence(*, by: Actor, case_id: int) -> Presence:
 
 
 def other_holder(case: ReviewCase, by: Actor) -> str:
-    """Who else is working on the case; "" if nobody is."""
+    """Return the name of another person who holds the lock, or ""."""
     holder = case.lock_holder
     return "" if holder is None or holder == by.user else holder.get_username()
 
@@ -134,12 +133,12 @@ def _without(found: queue.Cases, skipped: Sequence[int]) -> queue.Cases:
 
 
 def _first(found: queue.Cases) -> ReviewCase | None:
-    # Heads alone: two people who take two cases of one cluster would wait for one another.
+    # Only the first of each cluster: two people with two cases of one cluster would deadlock.
     return queue.heads(found).select_for_update(skip_locked=True, of=("self",)).first()
 
 
 def _lock(case: ReviewCase, by: Actor, *, take_over: bool = False) -> None:
-    """``case`` is locked as a row; of its cluster what others hold is left alone."""
+    """The caller has locked the row of ``case``. Cases of its cluster that others hold stay so."""
     until = timezone.now() + LOCK_DURATION
     wanted = queue.siblings(case).select_for_update(skip_locked=True)
     if not take_over:

@@ -1,4 +1,4 @@
-"""The pixels and files of a case's subject and of the matched items."""
+"""Pixels and files of a case's subject and of the matched items."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ ORIGINAL: Final = "original"
 SMALL_COPY: Final = "small"
 
 MOTION_SECONDS: Final = 20
-"""The time limit for decoding the clip of one photograph."""
 
 MOTION_SIDE: Final = 1024
 
@@ -44,10 +43,10 @@ def subject_pixels(
     rendering: str = "",
     small: bool = False,
 ) -> Pixels:
-    """The case's subject: of a video the picture at a time, of an animation a ``frame`` by number,
-    of a picture a rendering by the name in its match.
+    """Return the subject's pixels: of a video the frame at ``time_ms``, of an animation the frame
+    number ``frame``, of an image the ``rendering`` that its match names.
 
-    ``small``: the thumbnail suffices. Raises ``NotFound`` and what ``decoding`` raises.
+    ``small``: the thumbnail is enough. Raise ``NotFound``, and what ``decoding`` raises.
     """
     if case.video is not None:
         return _of_video(case.video, time_ms) if not small else _decoded(case.video.thumbnail.name)
@@ -62,12 +61,11 @@ def subject_pixels(
 
 
 def item_pixels(item: BannedItem) -> Pixels:
-    """An item's own picture. Raises ``NotFound``: most lists have only hashes."""
+    """Return the picture of an item. Raise ``NotFound``: most lists have only hashes."""
     return _decoded(item.picture.name)
 
 
 def has_media(case: ReviewCase) -> bool:
-    """Whether a picture of the case's subject is stored."""
     if case.video is not None:
         return bool(case.video.proxy or case.video.thumbnail)
     if case.image is not None and case.origin != ReviewCase.Origin.LINK:
@@ -76,8 +74,9 @@ def has_media(case: ReviewCase) -> bool:
 
 
 def playable_files(case: ReviewCase) -> dict[str, tuple[str, str]]:
-    """What can be played of the case's video, the best first: ``original`` or ``small`` → name in
-    the storage, content type. Raises ``NotFound`` if none is there, as for a picture."""
+    """Return the playable files of the case's video, the best first: ``original`` or ``small`` →
+    (name in the storage, content type). Raise ``NotFound`` if there is none, or if the case is not
+    about a video."""
     video = case.video
     if video is None:
         raise NotFound(NO_VIDEO)
@@ -124,7 +123,6 @@ def _shown(name: str, frame: int, rendering: str) -> Pixels:
 
 
 def _motion(name: str, time_ms: int) -> Pixels:
-    """The embedded video of a motion photograph, at a time."""
     with _opened(name) as stream:
         video = decoding.appended_video(stream.read())
     if video is None:

@@ -1,6 +1,6 @@
-"""Who may look at withheld or suspicious media, and the proof that a look was recorded.
+"""Who may see withheld or suspicious media, and the proof that a look was recorded.
 
-``settings.MEDIA_GUARD`` names ``GUARD``: images and videos ask it on each page and address. The
+``settings.MEDIA_GUARD`` names ``GUARD``: the pages and URLs of images and videos ask it. The
 console uses the same proof for cases.
 """
 
@@ -23,14 +23,12 @@ from moderation.cases.states import CaseState
 from moderation.lists.models import BannedHash, BannedItem, BannedList
 
 LOOK_DURATION: Final = timedelta(hours=1)
-"""How long one look at a video lasts, with pauses."""
+"""How long one look at a video is valid, pauses included."""
 
 
 class CaseMediaGuard:
-    """``gallery.items.media_access.Guard``, by roles, cases and lists."""
-
     def viewer_kind(self, access: Access) -> ViewerKind:
-        """A reviewer is a person, or a key of one, whose role may see media at this moment."""
+        """A reviewer is a person, or a key bound to one, whose role may see media now."""
         user = getattr(access, "user", None)
         if user is None:
             return ViewerKind.CLIENT
@@ -40,7 +38,8 @@ class CaseMediaGuard:
         return ViewerKind.STAFF if by_page and user.is_staff else ViewerKind.CLIENT
 
     def suspect(self, model: type[Item]) -> Q | Exists:
-        """Rows with a case that was not dismissed, or whose exact bytes are on an enabled list."""
+        """Rows with a case that was not dismissed, or whose exact bytes are on an enabled banned
+        list."""
         kind = str(model._meta.model_name)
         cases = ReviewCase.objects.filter(**{kind: OuterRef("pk")})
         items = BannedItem.objects.matching().filter(
@@ -51,18 +50,18 @@ class CaseMediaGuard:
         return Q(Exists(cases.exclude(state=CaseState.DISMISSED))) | Q(Exists(banned))
 
     def first_filter(self, access: Access) -> str:
-        """The person's own, but never clear: these pages are not for deciding."""
+        """Return the person's filter, but never clear: nobody decides on these pages."""
         user = getattr(access, "user", None)
         return SAFEST if user is None else first_filter(wellbeing.preference(user))
 
     def note(self, access: Access, item: Item, what: str) -> str:
-        """Raises ``NotAllowed``."""
+        """Record a look and return its proof. Raise ``NotAllowed``."""
         by = Actor.caller(access)
         wellbeing.note_look(by=by, subject=item, what=what)
         return sign_look(by, item)
 
     def is_noted(self, access: Access, item: Item, look: str) -> bool:
-        """By ``is_signed_look``; the role is checked again."""
+        """Check the proof, and the role again."""
         return self.viewer_kind(access) is ViewerKind.REVIEWER and is_signed_look(
             look, Actor.caller(access), item
         )
@@ -72,18 +71,17 @@ GUARD: Final = CaseMediaGuard()
 
 
 def first_filter(preferred: ReviewPreference) -> str:
-    """How media is shown on pages where nobody decides: never clear."""
+    """Return the filter for pages where nobody decides: never clear."""
     clear = preferred.first_filter == ReviewPreference.Filter.CLEAR
     return SAFEST if clear else preferred.first_filter
 
 
 def sign_look(by: Actor, subject: Model) -> str:
-    """Proof that a look of this person at the subject was noted now, for ``LOOK_DURATION``."""
+    """Return the proof that this person's look was recorded. Valid for ``LOOK_DURATION``."""
     return _signer().sign_object([by.user.pk, subject._meta.label_lower, subject.pk])
 
 
 def is_signed_look(look: str, by: Actor, subject: Model) -> bool:
-    """Whether ``sign_look`` was given to this person for this subject, and still holds."""
     if not look or by.user is None:
         return False
     try:

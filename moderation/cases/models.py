@@ -1,4 +1,4 @@
-"""Matches, review cases, decisions, and who is working on what."""
+"""Models: cases, matches, decisions, reviewers' settings, looks, and open pages."""
 
 from __future__ import annotations
 
@@ -25,20 +25,19 @@ from videos.models import Video
 
 VERDICTS = [(verdict.value, verdict.value) for verdict in Verdict]
 LEAST_CONFIDENCE = 0.01
-"""The least confidence in the queue's rank, as the logarithm needs more than 0."""
+"""Lower bound of the confidence in ``rank``: the logarithm needs more than 0."""
 _WEIGHT = Cast("severity", FloatField()) * Greatest(F("confidence"), Value(LEAST_CONFIDENCE))
 _DAYS = Func(
     F("created_at"),
-    # By a difference, as PostgreSQL does not take a time's own epoch for immutable.
+    # A difference of times: PostgreSQL does not treat the epoch of a time as immutable.
     template="(date_part('epoch', %(expressions)s - to_timestamp(0)) / 86400)",
     output_field=FloatField(),
 )
 
 
 WITHHOLDING = Q(held=True) | Q(state=CaseState.CONFIRMED) & ~Q(origin="shadow")
-"""Cases that withhold their subject until they are decided otherwise."""
+"""Cases that withhold their subject until a decision releases it."""
 MAX_SELECTED = 1000
-"""Cases that one command changes."""
 UNDECIDED = Q(state__in=CaseState.undecided())
 
 
@@ -49,26 +48,23 @@ def on_legal_hold() -> Q:
 
 
 def locked() -> Q:
-    """Cases that somebody is working on: their lock has not ended."""
+    """Cases that a person is working on: the lock has not expired."""
     return Q(claimed_by__isnull=False) & ~is_free()
 
 
 class ReviewCaseQuerySet(models.QuerySet["ReviewCase"]):
-    """Questions about several cases."""
-
     def open(self) -> Self:
-        """Those that still have to be decided."""
         return self.filter(UNDECIDED)
 
     def existing(self, pk: int, field: str | None = None) -> ReviewCase:
-        """The case of that id. Raises ``NotFound``, about the field of a request if it is named."""
+        """Return one case. Raise ``NotFound`` about ``field``, the field of a request."""
         case = self.filter(pk=pk).first()
         if case is None:
             raise NotFound(f"There is no case {pk}.", field=field)
         return case
 
     def lock_selected(self, case_ids: Iterable[int]) -> list[ReviewCase]:
-        """``lock_with_content``; raises ``UserError`` for none or too many cases, ``NotFound``."""
+        """``lock_with_content``. Raise ``UserError`` for no or too many cases, ``NotFound``."""
         wanted = set(case_ids)
         if not 1 <= len(wanted) <= MAX_SELECTED:
             number = f"{len(wanted):,}"
@@ -81,11 +77,11 @@ class ReviewCaseQuerySet(models.QuerySet["ReviewCase"]):
         return cases
 
     def lock_with_content(self, case_ids: Iterable[int]) -> list[ReviewCase]:
-        """The cases, by id, and before them their images and videos, locked to the transaction's
-        end, in the order of ``gallery.shared.locking``.
+        """Lock the cases, and before them their images and videos, until the transaction ends.
+        Return the cases by id.
 
-        The publishing gate and deletions hold an image when they come to its cases: whoever locked
-        the cases first would wait for them, and they for whoever that is.
+        The order is that of ``gallery.shared.locking``. The publishing gate and deletions lock an
+        image before its cases; locking the cases first would deadlock with them.
         """
         wanted = self.filter(pk__in=set(case_ids))
         subjects = list(wanted.order_by().values_list("image", "video"))
@@ -96,7 +92,7 @@ class ReviewCaseQuerySet(models.QuerySet["ReviewCase"]):
         if videos:
             lock_rows(Video.objects.filter(pk__in=videos).only("pk"), no_key=True)
         lock_rows(wanted.only("pk"))
-        # Read once more: what is joined to them must be as of after the locks.
+        # Read the cases again: the joined rows must be read after the locks.
         return list(
             wanted.select_related("image", "video", "claimed_by")
             .defer("image__meta", "video__meta")
@@ -105,27 +101,25 @@ class ReviewCaseQuerySet(models.QuerySet["ReviewCase"]):
 
 
 class DecisionQuerySet(models.QuerySet["Decision"]):
-    """Questions about several decisions."""
-
     def live(self) -> Self:
-        """Those that count: not undone, and no second opinions."""
+        """Decisions that count: not undone, and no second opinions."""
         return self.filter(undone_at=None, blind_review=False)
 
 
 class ReviewCase(models.Model):
-    """Something a person has to decide, with a snapshot of the reasons.
+    """A case that a person has to decide, with a snapshot of the reasons.
 
-    Its subject is an image, a video, or bytes that were only checked (``check``). ``evidence``
+    The subject is an image, a video, or bytes that were only checked (``check``). ``evidence``
     outlives the subject: hashes, url, data_id, uploader, format, size, and why methods could not
-    run. ``cluster``: shared by identical and nearly identical subjects, which can be decided
-    together. ``sampling_weight``: how many matches this one stands for.
+    run. ``cluster``: identical and nearly identical subjects share it, and can be decided together.
+    ``sampling_weight``: the number of matches that this case stands for.
 
     The queue's priority is severity × confidence × age, where age doubles every day. ``rank`` is
-    its logarithm without the part that grows equally for all, so that an index keeps the order.
+    its logarithm without the part that grows equally for all cases, so an index keeps the order.
     """
 
     class Origin(models.TextChoices):
-        """How the match was found. Deciding a case of ``shadow`` enforces nothing."""
+        """How the match was found. Decisions on a ``shadow`` case have no effect on content."""
 
         UPLOAD = "upload"
         CHECK = "check"
@@ -210,28 +204,29 @@ class ReviewCase(models.Model):
 
     @property
     def lock_holder(self) -> User | None:
-        """Who is working on it; None if nobody is, or the lock has ended."""
+        """Who is working on the case. None if nobody is, or the lock has expired."""
         is_locked = self.claimed_until is not None and self.claimed_until >= timezone.now()
         return self.claimed_by if is_locked else None
 
     @property
     def is_on_legal_hold(self) -> bool:
-        """Whether it is under a legal hold that has not ended."""
         until = self.legal_hold_until
         return self.legal_hold and (until is None or until > timezone.now())
 
 
 THRESHOLD_MET = Q(distance__lte=F("threshold"))
-"""Matches that are no near misses, as ``CaseMatch.within`` has it."""
+"""Matches within their threshold, as ``CaseMatch.within``."""
 
 THRESHOLD_MET_SQL = "m.distance <= m.threshold"
-"""The same in SQL, of ``moderation_casematch m``."""
+"""The same as SQL, for ``moderation_casematch m``."""
 
 
 class CaseMatch(models.Model):
-    """One match of a subject with an item. Without ``case``: beyond the threshold, or in shadow.
+    """A match of a subject with an item. It has no ``case`` if it is beyond the threshold or in
+    shadow.
 
-    Names and numbers are a snapshot, so that the row stays true when list and item change.
+    Names and numbers are a snapshot, so later changes of the list and the item do not change the
+    row.
     """
 
     case = models.ForeignKey(
@@ -288,7 +283,7 @@ class CaseMatch(models.Model):
 
 
 class DecisionBatch(models.Model):
-    """Decisions that one person made together, and that are undone together."""
+    """Decisions that one person made together. They are undone together."""
 
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     reason = models.CharField(max_length=40, blank=True)
@@ -314,14 +309,12 @@ class DecisionBatch(models.Model):
 
 
 class Decision(models.Model):
-    """What one person decided about one case. Rows never change, except to be marked as undone.
+    """One person's decision about one case. Rows never change, except to be marked as undone.
 
-    ``effects``: what it changed, for undoing.
+    ``effects``: what the decision changed, for undoing.
     """
 
     class Verb(models.TextChoices):
-        """confirm: it is banned content; dismiss: a false positive."""
-
         CONFIRM = "confirm"
         DISMISS = "dismiss"
         ESCALATE = "escalate"
@@ -353,7 +346,7 @@ class Decision(models.Model):
 
 
 class ReviewPreference(models.Model):
-    """A person's own settings. Without a row everything is blurred, muted and still."""
+    """A person's own settings. Without a row, media is blurred, muted and still."""
 
     class Filter(models.TextChoices):
         """How media is shown until a key reveals more."""
@@ -394,7 +387,7 @@ class Exposure(models.Model):
 
 
 class CaseView(models.Model):
-    """Who has a case open: shown to others, and outdated soon after the page is left."""
+    """Who has a case open. Others see it; it expires soon after the page is left."""
 
     case = models.ForeignKey(
         "moderation.ReviewCase", on_delete=models.CASCADE, related_name="views"

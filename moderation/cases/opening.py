@@ -1,7 +1,7 @@
-"""Recording a screening: rows of its matches, and a case where a person has to decide.
+"""Record a screening: store its matches, and open a case if a person must decide.
 
-A subject gets no second case for the same item, whatever was decided about the first. Later
-matches join a case that is still open.
+A subject gets no second case for the same item, whatever the first decision was. Later matches join
+a case that is still open.
 """
 
 from __future__ import annotations
@@ -25,16 +25,15 @@ from moderation.screening import verdict_rules
 from moderation.screening.types import ItemMatch, Screening
 
 SAMPLES: Final = (ReviewCase.Origin.SAMPLE, ReviewCase.Origin.SHADOW)
-"""Origins of cases that no match within a threshold opened."""
+"""Origins of sample cases: no match of an enforced list within its threshold opened them."""
 
 
 @dataclass(frozen=True)
 class RecordedScreening:
-    """The result of recording a screening. ``case``: the one that it opened or joined, if any.
+    """``case``: the one that the screening opened or joined, else an earlier one of its matches.
 
-    ``matched``: the items within their lists' thresholds, in shadow or not. ``asked``: whether
-    a match needs a decision that no earlier case has. ``dismissed``: every match was dismissed in
-    an earlier case.
+    ``matched``: the ids of items within their threshold, of lists in shadow too. ``asked``: a match
+    needs a decision that no earlier case has. ``dismissed``: earlier cases dismissed every match.
     """
 
     case: ReviewCase | None = None
@@ -48,11 +47,11 @@ class RecordedScreening:
 def record_screening(
     *, by: Actor, origin: str, about: CaseSubject, screening: Screening
 ) -> RecordedScreening:
-    """Store the matches of a subject, and open a case where a person has to look at it.
+    """Store the matches of a subject. Open or extend a case if a person must decide.
 
-    Matches in shadow and beyond the threshold are stored without a case; a share of them becomes a
-    sample (``BannedList.observe_share``). The caller has the subject's row locked. One
-    audit event for a case that is opened or added to.
+    Matches of lists in shadow and matches beyond the threshold are stored without a case; a share
+    of them (``BannedList.observe_share``) gets a sample case. The caller must have locked the
+    subject's row. Each case that is opened or extended gets one audit event.
     """
     if not screening.matches and not screening.missing:
         return RecordedScreening()
@@ -92,17 +91,17 @@ def record_matches(*, about: CaseSubject, screening: Screening) -> None:
 
 
 def _stored(about: CaseSubject, screening: Screening) -> dict[tuple[int | None, str], int | None]:
-    """Item and match type of the rows that a subject has, and the case of each if it has one."""
+    """Return (item id, match type) → case id or None, for the subject's stored matches."""
     rows = CaseMatch.objects.filter(**about.key)
     if about.by_content or (about.image is None and about.video is None):
         rows = rows.filter(sha256=about.sha256)
         if not about.sha256:
-            # Nothing else is known when only a hash was checked.
+            # A check of a hash alone gives no other facts to compare.
             items = [match.item_id for match in screening.matches]
             rows = rows.filter(item__in=items, case__evidence__contains=dict(about.facts))
     found: dict[tuple[int | None, str], int | None] = {}
-    # Any case counts, also one of a flood. A decision on a sample in shadow quarantines nothing,
-    # so that it counts only if it was dismissed.
+    # All cases count, those of floods too. But a case of a list in shadow quarantines nothing, so
+    # it counts only if it was dismissed.
     shadow = ReviewCase.objects.filter(origin=ReviewCase.Origin.SHADOW)
     silent = set(
         shadow.filter(matches__in=rows)
@@ -116,13 +115,12 @@ def _stored(about: CaseSubject, screening: Screening) -> dict[tuple[int | None, 
 
 
 def _known(ids: Collection[int]) -> ReviewCase | None:
-    """Of the cases of a subject, one that was not dismissed if there is any, else the newest."""
     found = ReviewCase.objects.filter(pk__in=ids).order_by("-id")
     return min(found, key=lambda case: case.state == CaseState.DISMISSED, default=None)
 
 
 def _open_case(about: CaseSubject) -> ReviewCase | None:
-    """A case of the subject without any decision yet, which is not a sample."""
+    """Lock and return the subject's first open case; samples and floods do not count."""
     rows = ReviewCase.objects.filter(**about.key, state=CaseState.OPEN).exclude(
         origin__in=[*SAMPLES, ReviewCase.Origin.FLOOD]
     )
@@ -134,7 +132,6 @@ def _open_case(about: CaseSubject) -> ReviewCase | None:
 def _case(
     by: Actor, origin: str, about: CaseSubject, screening: Screening, asking: Sequence[ItemMatch]
 ) -> tuple[ReviewCase, bool]:
-    """The case that these matches belong to, and whether it is new."""
     severity = max((m.list.severity for m in asking), default=_severity_of_doubt(screening))
     sure = max((verdict_rules.confidence(match) for match in asking), default=0.0)
     two_person = any(match.list.two_person for match in asking)
@@ -172,16 +169,15 @@ def _case(
 
 
 def _severity_of_doubt(screening: Screening) -> int:
-    """For content that could not be compared."""
     return Severity.HIGH if screening.missing else Severity.MEDIUM
 
 
 def _sampled(matches: Iterable[ItemMatch], about: CaseSubject, *, asked: bool) -> list[ItemMatch]:
-    """The matches that are decided as samples: a share of each list's subjects.
+    """Return the matches that get a sample case: a share of each list's subjects.
 
-    Of enforced lists those beyond the threshold, unless the subject has a case anyway (``asked``);
-    of lists in shadow all. Chosen by a hash of content and list, so that the same picture is always
-    chosen or never.
+    Of enforced lists: matches beyond the threshold, unless the subject has a case anyway
+    (``asked``). Of lists in shadow: all matches. A hash of content and list makes the choice, so
+    the same picture is always chosen or never.
     """
     if not about.sha256:
         return []
@@ -206,7 +202,7 @@ def _draw(about: CaseSubject, list_id: int) -> float:
 def _sample(
     by: Actor, about: CaseSubject, screening: Screening, sampled: Sequence[ItemMatch]
 ) -> None:
-    """One case for each list; its weight is how many matches it stands for."""
+    """Open one sample case per list. Its weight is the number of matches that it stands for."""
     for list_id in sorted({match.list.pk for match in sampled}):
         mine = [match for match in sampled if match.list.pk == list_id]
         case = ReviewCase.objects.create(
@@ -226,7 +222,7 @@ def _sample(
 
 def _add_rows(case: ReviewCase | None, about: CaseSubject, matches: Sequence[ItemMatch]) -> None:
     if case is not None and about.can_be_seen:
-        # Rows that were recorded without a case are part of this one now.
+        # The new rows replace those that were stored without a case.
         noted = CaseMatch.objects.filter(**about.key, sha256=about.sha256, case=None)
         noted.filter(item__in=[match.item_id for match in matches]).delete()
     CaseMatch.objects.bulk_create(

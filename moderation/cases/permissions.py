@@ -1,4 +1,4 @@
-"""Who may decide a case: one table of rules, for a queue as SQL and for each case as a sentence."""
+"""Who may decide a case: one table of rules, for queues as SQL and for refusals as sentences."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ from moderation.cases.states import TRANSITIONS, CaseState
 Votes = Mapping[int, Sequence[Decision]]
 VERB = Decision.Verb
 VOTES: Final = (VERB.CONFIRM, VERB.DISMISS, VERB.APPEAL)
-"""What bars a person from deciding the same case again."""
+"""Verbs after which the same person may not decide the case again."""
 LEAD_STATES: Final = frozenset({CaseState.CONFLICT, CaseState.ESCALATED})
-"""States that a lead decides."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Why somebody may not decide a case by one of the ``verbs``.
+    """A reason why a person may not decide a case by one of the ``verbs``.
 
-    ``blocks``: the condition in SQL for the cases it concerns; None if it never concerns this
-    person. ``sentence``: with the case's ``{state}`` and ``{holder}`` of its lock. ``forbidden``:
-    this person never may; otherwise it is the case's state that is in the way.
+    ``blocks``: the SQL condition for the cases it blocks; None if it never blocks this person.
+    ``sentence``: may use ``{state}`` and the ``{holder}`` of the lock. ``forbidden``: True if this
+    person may never decide the case, False if only its current state prevents it.
     """
 
     verbs: Collection[str]
@@ -38,7 +37,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a case cannot be decided now; ``forbidden`` as its rule has it."""
+    """Why a case cannot be decided now. ``forbidden``: as in the rule."""
 
     case_id: int
     why: str
@@ -46,7 +45,7 @@ class Refusal:
 
 
 def decidable(cases: ReviewCaseQuerySet, by: Actor) -> ReviewCaseQuerySet:
-    """The undecided cases that this person may confirm or dismiss now."""
+    """Return the undecided cases that the caller may confirm or dismiss now."""
     found = cases.filter(state__in=CaseState.undecided())
     for rule in RULES:
         if VERB.CONFIRM in rule.verbs and (blocked := rule.blocks(by)) is not None:
@@ -59,7 +58,7 @@ def decidable(cases: ReviewCaseQuerySet, by: Actor) -> ReviewCaseQuerySet:
 def refusals(
     cases: Iterable[ReviewCase], verbs: Iterable[str], by: Actor
 ) -> dict[str, list[Refusal]]:
-    """Verb → a refusal for each case that cannot be decided so; by one query."""
+    """Return verb → one refusal for each case that the verb cannot decide. Makes one query."""
     by_id = {case.pk: case for case in cases}
     found: dict[str, list[Refusal]] = {verb: [] for verb in verbs}
     numbers = {f"rule_{verb}": _first_rule(verb, by) for verb in found}
@@ -74,7 +73,6 @@ def refusals(
 def split_decidable(
     cases: ReviewCaseQuerySet, verb: str, by: Actor
 ) -> tuple[list[ReviewCase], list[Refusal]]:
-    """The cases that can be decided, and why the others cannot: for a page before the act."""
     rows = list(cases.select_related("claimed_by"))
     refused = refusals(rows, [verb], by)[verb]
     out = {refusal.case_id for refusal in refused}
@@ -82,7 +80,7 @@ def split_decidable(
 
 
 def live_votes(case_ids: Iterable[int]) -> Votes:
-    """Case → the decisions about it that count, oldest first."""
+    """Return case → its live decisions, oldest first."""
     found: defaultdict[int, list[Decision]] = defaultdict(list)
     for row in Decision.objects.live().filter(case__in=list(case_ids)).order_by("pk"):
         found[row.case_id].append(row)
@@ -90,17 +88,15 @@ def live_votes(case_ids: Iterable[int]) -> Votes:
 
 
 def is_blinded(vote: Decision, case: ReviewCase, by: Actor) -> bool:
-    """Whether a vote must not be shown to this person yet: not before there are two."""
+    """Return whether to hide the vote from the caller: another person's first of two votes."""
     return case.state == CaseState.VOTED and vote.by_id != by.user.pk
 
 
 def own_upload(by: Actor) -> Q:
-    """Cases about what this person uploaded."""
     return Q(image__added_by=by.name) | Q(video__added_by=by.name)
 
 
 def locked_by_others(by: Actor) -> Q:
-    """Cases that somebody else is working on."""
     return locked() & ~Q(claimed_by=by.user)
 
 
@@ -118,7 +114,6 @@ def _cannot_become(state: CaseState) -> Q:
 
 
 def _first_rule(verb: str, by: Actor) -> Case:
-    """The number of the first rule that stands in a verb's way; null if none does."""
     blocks = {number: rule.blocks(by) for number, rule in enumerate(RULES) if verb in rule.verbs}
     cases = [When(blocked, then=Value(n)) for n, blocked in blocks.items() if blocked is not None]
     return Case(*cases, default=None, output_field=IntegerField())
@@ -152,4 +147,4 @@ RULES: Final[Sequence[Rule]] = (
     Rule(DECIDING, _needs_lead, "It is in {state}: only a lead decides it.", forbidden=True),
     Rule(DECIDING, locked_by_others, "{holder} is working on this case."),
 )
-"""The first that concerns a case is given as the reason."""
+"""The first rule that blocks a case gives the reason."""

@@ -1,5 +1,5 @@
-"""Second opinions: a share of the decided cases is reviewed by somebody else, who does not see the
-decision. They change nothing; they measure how far people agree."""
+"""Second opinions: another person reviews a share of the decided cases, without seeing the
+decision. They change nothing. They measure how far people agree."""
 
 from __future__ import annotations
 
@@ -32,15 +32,16 @@ from moderation.cases.permissions import own_upload
 from moderation.cases.states import CaseState
 
 WINDOW: Final = timedelta(days=14)
-"""How old a decision may be to be reviewed."""
+"""Maximum age of a decision to review."""
 FINAL: Final = (Decision.Verb.CONFIRM, Decision.Verb.DISMISS)
 DIGITS: Final = 6
 
 
 def sampled_for_review() -> ReviewCaseQuerySet:
-    """The share of the decided cases that is reviewed, always the same ones.
+    """Return the share of decided cases that is reviewed. It is always the same cases.
 
-    By a keyed hash of the id: while deciding, nobody can know whether a case will be among them.
+    A keyed hash of the id selects them, so nobody can know while deciding whether a case is among
+    them.
     """
     since = timezone.now() - WINDOW
     cases = ReviewCase.objects.filter(state__in=CaseState.decided(), decided_at__gte=since)
@@ -54,7 +55,8 @@ def sampled_for_review() -> ReviewCaseQuerySet:
 
 
 def waiting_for_review(by: Actor) -> ReviewCaseQuerySet:
-    """Those that this person may review: decided and uploaded by others, not reviewed yet."""
+    """Return the sampled cases that the caller may review: others decided and uploaded them, and
+    nobody has reviewed them."""
     decisions = Decision.objects.live().filter(case=OuterRef("pk"), verb__in=FINAL)
     answers = Decision.objects.filter(case=OuterRef("pk"), undone_at=None)
     return (
@@ -71,10 +73,11 @@ def waiting_for_review(by: Actor) -> ReviewCaseQuerySet:
 def give_opinion(
     *, by: Actor, case_id: int, verb: str, note: str = "", looked: bool = True
 ) -> Decision:
-    """Give a second opinion on a decided case, ``confirm`` or ``dismiss``. It changes nothing.
+    """Give a second opinion on a decided case: ``confirm`` or ``dismiss``. The case does not
+    change.
 
-    Raises ``NotAllowed`` (also for a case that one decided), ``NotFound``, and ``Conflict`` for a
-    case that somebody has reviewed meanwhile.
+    Raise ``NotAllowed`` (also if the caller decided the case), ``NotFound``, and ``Conflict`` if
+    another person has reviewed it meanwhile.
     """
     check(by, "decide cases")
     user = person(by)
@@ -104,24 +107,20 @@ def give_opinion(
 
 @dataclass(frozen=True)
 class AgreementRow:
-    """How far second opinions agree with one person's decisions, or about one list's cases."""
-
     name: str
     agreement: Agreement
 
 
 @dataclass(frozen=True)
 class Agreements:
-    """For all, for each person whose decisions were reviewed, for each list."""
-
     all: Agreement
     people: Sequence[AgreementRow]
     lists: Sequence[AgreementRow]
 
 
 def agreements(*, by: Actor, since: timedelta = timedelta(days=90)) -> Agreements:
-    """How far second opinions agreed with decisions. By name, never by rank; a lead sees
-    everybody's numbers, others only their own. Raises ``NotAllowed``."""
+    """Return how far second opinions agree with decisions, sorted by name. A lead sees everybody's
+    numbers, others only their own. Raise ``NotAllowed``."""
     check(by, "view cases")
     pairs = _pairs(timezone.now() - since)
     all_people = can(by, "undo the decisions of others")
@@ -143,7 +142,7 @@ def agreements(*, by: Actor, since: timedelta = timedelta(days=90)) -> Agreement
 
 
 def _pairs(since: datetime) -> list[tuple[Decision, Decision]]:
-    """(decision, second opinion on it) for each second opinion since then."""
+    """Return (decision, second opinion on it) for each second opinion since that time."""
     before = Decision.objects.live().filter(
         case=OuterRef("case"), verb__in=FINAL, pk__lt=OuterRef("pk")
     )
@@ -174,11 +173,12 @@ def _lines(pairs: Iterable[tuple[str, tuple[str, str]]]) -> list[AgreementRow]:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """``cases`` decided twice; ``raw``: the share of them decided alike.
+    """``cases``: decided twice. ``alike``: with the same answer. ``raw``: alike / cases.
 
-    ``kappa``: Cohen's, which corrects for agreement by chance, given each person's share of
-    confirmations: 1 = always alike, 0 = as by chance. Both are None under ``MIN_DECIDED`` cases;
-    kappa also if each person gave the same answer to all, as they would then agree by chance.
+    ``kappa``: Cohen's kappa, which corrects for agreement by chance, given each side's share of
+    confirmations: 1 = always alike, 0 = as by chance. Both are None below ``MIN_DECIDED`` cases.
+    kappa is also None if both sides gave one same answer to all cases: chance alone would then
+    agree.
     """
 
     cases: int
@@ -188,8 +188,8 @@ class Agreement:
 
 
 def agreement(pairs: Iterable[tuple[str, str]]) -> Agreement:
-    """Of (first answer, second answer) about each case. Cohen 1960, "A coefficient of agreement
-    for nominal scales"."""
+    """Compare pairs (first answer, second answer). Cohen 1960, "A coefficient of agreement for
+    nominal scales"."""
     counted = Counter(pairs)
     cases = counted.total()
     alike = sum(count for (one, two), count in counted.items() if one == two)

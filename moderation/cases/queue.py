@@ -1,7 +1,7 @@
 """The queue: which cases wait, and in which order.
 
-The order is ``ReviewCase.rank``. Cases of one cluster show the same picture, so the queue shows the
-first of each cluster and how many it stands for.
+The order is ``ReviewCase.rank``. Cases of one cluster show the same picture, so the queue shows
+only the first of each cluster, with the cluster's size.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BANDS: Final[Mapping[str, tuple[str, Q]]] = {
     ),
     "beyond": ("beyond the threshold", ~THRESHOLD_MET),
 }
-"""Where a match lies between 0 and its threshold: name → words, condition."""
+"""Ranges of distance relative to the threshold: name → words, condition."""
 
 AGES: Final[Mapping[str, tuple[str, timedelta | None, timedelta | None]]] = {
     "hour": ("less than an hour", None, timedelta(hours=1)),
@@ -40,7 +40,6 @@ AGES: Final[Mapping[str, tuple[str, timedelta | None, timedelta | None]]] = {
     "week": ("a day to a week", timedelta(days=1), timedelta(weeks=1)),
     "older": ("more than a week", timedelta(weeks=1), None),
 }
-"""Name → words, least and greatest age."""
 
 ME, NOBODY = "me", "nobody"
 UNDECIDED, DECIDED = "undecided", "decided"
@@ -48,7 +47,7 @@ UNDECIDED, DECIDED = "undecided", "decided"
 
 @dataclass(frozen=True)
 class Filters:
-    """Which cases are wanted; "" means no filter. ``read`` takes them from a URL."""
+    """Filters of cases; "" means no filter. ``read`` takes them from a URL."""
 
     list: str = ""
     match_type: str = ""
@@ -60,7 +59,7 @@ class Filters:
 
     @classmethod
     def read(cls, params: Mapping[str, Any]) -> Filters:
-        """The filters in a query string; unknown values are ignored."""
+        """Read the filters from a query string. Unknown values are ignored."""
         known: dict[str, Iterable[str]] = {
             "match_type": MATCH_TYPES,
             "band": BANDS,
@@ -81,12 +80,11 @@ class Filters:
 
     @property
     def decided(self) -> bool:
-        """Whether they ask for decided cases."""
         return self.status in [DECIDED, *CaseState.decided()]
 
 
 def cases(filters: Filters, by: Actor) -> Cases:
-    """The cases that the filters ask for, in the order of the queue."""
+    """Return the filtered cases in the order of the queue; decided ones, the newest first."""
     found = ReviewCase.objects.filter(_status(filters.status)).filter(_age(filters.age))
     if filters.origin:
         found = found.filter(origin=filters.origin)
@@ -98,25 +96,24 @@ def cases(filters: Filters, by: Actor) -> Cases:
 
 
 def in_order(found: Cases) -> Cases:
-    """By rank, then by id."""
     return found.order_by(F("rank").desc(), "pk")
 
 
 def heads(found: Cases) -> Cases:
-    """The first case of each cluster."""
+    """Return the first case of each cluster."""
     before = Q(rank__gt=OuterRef("rank")) | Q(rank=OuterRef("rank"), pk__lt=OuterRef("pk"))
     others = found.order_by().filter(before, cluster=OuterRef("cluster"))
     return found.filter(~Exists(others))
 
 
 def sizes(found: Cases, clusters: Iterable[str]) -> dict[str, int]:
-    """Cluster → how many of the cases belong to it."""
+    """Return cluster → number of these cases in it."""
     counted = found.order_by().filter(cluster__in=set(clusters)).values("cluster")
     return dict(counted.annotate(count=Count("pk")).values_list("cluster", "count"))
 
 
 def siblings(case: ReviewCase) -> Cases:
-    """The undecided cases of the same cluster, itself included."""
+    """Return the undecided cases of the same cluster, with the case itself."""
     return ReviewCase.objects.open().filter(cluster=case.cluster).order_by("pk")
 
 

@@ -1,4 +1,4 @@
-"""Reasons for decisions: a code and its words, for each verb."""
+"""Reasons for decisions: codes and their words, by verb."""
 
 from __future__ import annotations
 
@@ -32,12 +32,10 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
         "new_facts": "New facts",
     },
 }
-"""Verb → code → words. The first reason is the default."""
+"""Verb → code → words. The first code is the default."""
 
 
 class UnknownReason(UserError):
-    """Not a reason for this verb."""
-
     code = "unknown_reason"
 
 
@@ -46,7 +44,7 @@ def default(verb: str) -> str:
 
 
 def checked(verb: str, reason: str) -> str:
-    """The reason, or the verb's default for "". Raises ``UnknownReason``."""
+    """Return the reason, or the verb's default for "". Raise ``UnknownReason``."""
     known = REASONS[verb]
     if reason and reason not in known:
         raise UnknownReason(
@@ -56,5 +54,5 @@ def checked(verb: str, reason: str) -> str:
 
 
 def in_words(verb: str, reason: str) -> str:
-    """The words of a code; the code itself if it is no longer in the table."""
+    """Return the words of a code; the code itself if the table no longer has it."""
     return REASONS.get(verb, {}).get(reason, reason)

@@ -1,4 +1,4 @@
-"""The report of one case as a zip, for authorities, and decisions as CSV."""
+"""The report of one case as a zip for authorities, and decisions as CSV."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ Times are in UTC. manage.py verify_audit on the server verifies the chain of dig
 
 @transaction.atomic
 def build_case_report(*, by: Actor, case_id: int, media: bool = False) -> bytes:
-    """The zip of a case; ``media``: with the subject's and the items' own files.
+    """Return the zip of a case. ``media``: include the files of the subject and the items.
 
-    Records an audit event with the names of the files, and a look for each. Raises ``NotAllowed``
-    and ``NotFound``.
+    Records an audit event with the file names, and one look for each file. Raise ``NotAllowed`` and
+    ``NotFound``.
     """
     check(by, "view the audit")
     if media:
@@ -68,14 +68,13 @@ def build_case_report(*, by: Actor, case_id: int, media: bool = False) -> bytes:
             with default_storage.open(stored) as stream:
                 packet.writestr(f"media/{name}", stream.read())
     for name in files:
-        # A downloaded file is seen unfiltered, as on a page.
+        # A downloaded file shows the media unfiltered.
         wellbeing.note_look(by=by, subject=case, what=f"packet, {name}")
     trail.record(by=by.name, verb="case.exported", subject=case, after={"media": sorted(files)})
     return out.getvalue()
 
 
 def decision_lines(decisions: QuerySet[Decision]) -> Iterator[str]:
-    """Decisions as CSV, line by line."""
     rows = decisions.select_related("batch", "by").prefetch_related("case__matches").order_by("pk")
     return csv_lines(COLUMNS, map(_decision, rows.iterator(CHUNK)))
 
@@ -90,7 +89,7 @@ def _decision(one: Decision) -> tuple[Any, ...]:
 
 
 def decisions_csv(*, by: Actor, decisions: QuerySet[Decision]) -> Iterator[str]:
-    """Decisions as CSV, if allowed. Raises ``NotAllowed`` before the first line."""
+    """Yield decisions as lines of CSV. Raise ``NotAllowed`` before the first line."""
     check(by, "view the audit")
     return decision_lines(decisions)
 
@@ -132,7 +131,7 @@ def _events(case: ReviewCase) -> list[dict[str, Any]]:
 
 
 def _files(case: ReviewCase, matches: list[CaseMatch]) -> dict[str, str]:
-    """Name in the zip → name in the storage, of files that still exist."""
+    """Return name in the zip → name in the storage, for files that exist."""
     subject = case.image or case.video
     whole = subject is not None and bool(subject.original)
     form = subject.format if subject is not None and whole else "jpg"

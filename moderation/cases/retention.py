@@ -1,4 +1,4 @@
-"""What cases withhold as evidence, and legal holds. ``RETENTION_GUARDS`` names the guard.
+"""Evidence that cases withhold, and legal holds. ``RETENTION_GUARDS`` names ``withheld``.
 
 An image or video is not released while an undecided or confirmed case withholds it. It is not
 deleted, merged or stripped of its original while a case is undecided, withholds it, or is under a
@@ -29,7 +29,7 @@ from moderation.cases.states import CaseState
 
 
 def withheld(model: type[Item], ids: Sequence[int], act: Act) -> dict[int, WithheldReason]:
-    """Id → the strongest reason, for the rows that a case withholds."""
+    """Return id → the strongest reason, for the rows that a case withholds."""
     needed = WITHHOLDING if act is Act.RELEASE else WITHHOLDING | UNDECIDED | on_legal_hold()
     name = kind_of(model).name
     found: dict[int, tuple[int, WithheldReason]] = {}
@@ -41,15 +41,15 @@ def withheld(model: type[Item], ids: Sequence[int], act: Act) -> dict[int, Withh
 
 
 def check_override(access: Access) -> None:
-    """Raises ``NotAllowed`` unless the caller may release or delete what is withheld."""
+    """Raise ``NotAllowed`` unless the caller may release or delete withheld content."""
     check(Actor.caller(access), OVERRIDE)
 
 
 def keep_before_override(model: type[Item], rows: Sequence[Item], act: Act) -> None:
-    """Withheld rows are released or deleted by an override: their cases keep the evidence.
+    """Update the cases before an override releases or deletes withheld rows.
 
-    Released rows are no longer withheld. Of deleted rows the cases keep facts and the thumbnail,
-    unless their lists forbid pictures.
+    Cases of released rows withhold them no longer. Cases of deleted rows keep facts and the
+    thumbnail, but no thumbnail if their lists forbid pictures.
     """
     mine = {f"{kind_of(model).name}__in": [row.pk for row in rows]}
     if act is Act.RELEASE:
@@ -75,8 +75,8 @@ def keep_before_override(model: type[Item], rows: Sequence[Item], act: Act) -> N
 
 
 def cases_needing_lists(list_ids: Iterable[int]) -> dict[int, WithheldReason]:
-    """Case → why, for cases that need some lists: undecided, under a legal hold, or keeping an item
-    quarantined."""
+    """Return case → why it needs one of these lists: undecided, under a legal hold, or keeping an
+    item quarantined."""
     quarantined = Q(image__status=Status.QUARANTINED) | Q(video__status=Status.QUARANTINED)
     matches = CaseMatch.objects.filter(list__in=list(list_ids), case__isnull=False)
     cases = ReviewCase.objects.filter(
@@ -86,7 +86,7 @@ def cases_needing_lists(list_ids: Iterable[int]) -> dict[int, WithheldReason]:
 
 
 def _why(case: ReviewCase, act: Act) -> tuple[int, WithheldReason]:
-    """The rank of the reason, 0 is the strongest, and the reason."""
+    """Return (rank, reason). Rank 0 is the strongest."""
     if act is not Act.RELEASE and case.is_on_legal_hold:
         until = f" until {case.legal_hold_until:%Y-%m-%d}" if case.legal_hold_until else ""
         return 0, WithheldReason("a legal hold", f"case {case.pk} is under a legal hold{until}")
@@ -115,10 +115,10 @@ HOLD_ACTION: Final = "set and lift legal holds"
 def set_hold(
     *, by: Actor, case_ids: Iterable[int], reason: str, until: datetime | None = None
 ) -> int:
-    """Put cases under a legal hold, or change the one they are under. Answers how many.
+    """Put cases under a legal hold, or change the current one. Return the number of cases.
 
-    Without ``until`` it lasts until somebody lifts it. Raises ``NotAllowed``, ``NotFound``, and
-    ``UserError`` without a reason or with an end in the past.
+    Without ``until`` the hold lasts until a person lifts it. Raise ``NotAllowed``, ``NotFound``,
+    and ``UserError`` without a reason or with an end in the past.
     """
     check(by, HOLD_ACTION)
     why = _checked_reason(reason)
@@ -133,10 +133,10 @@ def set_hold(
 
 @transaction.atomic
 def lift_hold(*, by: Actor, case_ids: Iterable[int], reason: str) -> int:
-    """End the legal holds of cases now. Answers how many were under one.
+    """End the legal holds of cases now. Return how many cases had one.
 
-    Raises ``NotAllowed``, ``NotFound``, ``UserError`` without a reason, and ``Conflict`` if none of
-    the cases is under a hold.
+    Raise ``NotAllowed``, ``NotFound``, ``UserError`` without a reason, and ``Conflict`` if no case
+    is under a hold.
     """
     check(by, HOLD_ACTION)
     why = _checked_reason(reason)

@@ -1,4 +1,4 @@
-"""The states of a case, as a table; docs/case-states.md is generated from it."""
+"""The states of a case and their transitions. docs/case-states.md is generated from them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from gallery.shared.errors import Conflict
 
 
 class CaseState(models.TextChoices):
-    """``voted``: the first of two people has decided. ``conflict``: the two disagree, a lead
-    decides. ``appealed``: decided once, and open again for somebody else."""
+    """``voted``: the first of two people has decided. ``conflict``: the two disagree, so a lead
+    decides. ``appealed``: the case was decided and is open again for another person."""
 
     OPEN = "open"
     VOTED = "voted"
@@ -40,7 +40,7 @@ TRANSITIONS: Mapping[CaseState, frozenset[CaseState]] = {
     _S.CONFIRMED: frozenset({_S.APPEALED}),
     _S.DISMISSED: frozenset({_S.APPEALED}),
 }
-"""Where a decision leads. Undoing one leads back to where it came from."""
+"""State → states that a decision may lead to. Undoing a decision restores the state before it."""
 
 MEANINGS: Mapping[CaseState, str] = {
     _S.OPEN: "nobody has decided anything about it.",
@@ -52,10 +52,9 @@ MEANINGS: Mapping[CaseState, str] = {
     _S.CONFIRMED: "it is banned content; the upload is quarantined.",
     _S.DISMISSED: "a false positive; what only this case withheld is released.",
 }
-"""What each state means."""
 
 
 def check_step(before: str, after: str) -> None:
-    """Raises ``Conflict`` for a transition that is not in the table."""
+    """Raise ``Conflict`` unless the transition is in the table."""
     if CaseState(after) not in TRANSITIONS[CaseState(before)]:
         raise Conflict(f"A case that is {before} cannot become {after}.")

@@ -1,4 +1,4 @@
-"""The numbers of the dashboard: queue, decisions, delays, agreement, precision of lists."""
+"""The dashboard's numbers: queue, decisions, delays, agreement, precision of lists."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ AGES: Final[Sequence[tuple[str, timedelta | None]]] = (
     ("older", None),
 )
 
-# Also a case that was appealed and decided again counts from its opening.
+# If a case was appealed and decided again, its delay still starts at its opening.
 DELAYS = """
 SELECT percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (
          ORDER BY extract(epoch FROM decided_at - created_at)), count(*)
@@ -56,7 +56,7 @@ RECENT: Final = timedelta(days=90)
 
 @dataclass(frozen=True)
 class Age:
-    """The numbers of cases of one age, by severity, the highest first."""
+    """The numbers of cases in one range of age, by severity, the highest first."""
 
     name: str
     counts: Sequence[int]
@@ -68,8 +68,6 @@ class Age:
 
 @dataclass(frozen=True)
 class Day:
-    """Decisions of one day."""
-
     day: date
     confirmed: int
     dismissed: int
@@ -82,7 +80,7 @@ class Day:
 
 @dataclass(frozen=True)
 class Delays:
-    """Seconds from a case's opening to its decision; None if none was decided."""
+    """Seconds from the opening of a case to its decision. None without decided cases."""
 
     median: float | None
     p90: float | None
@@ -91,7 +89,7 @@ class Delays:
 
 @dataclass(frozen=True)
 class Rate:
-    """Confirmed of decided. ``interval`` is None under ``intervals.MIN_DECIDED``."""
+    """``interval``: of confirmed / decided; None below ``intervals.MIN_DECIDED`` decisions."""
 
     confirmed: int
     dismissed: int
@@ -113,7 +111,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class ListPrecision:
-    """Of one list and match type, in the last 90 days, of what was within the threshold."""
+    """Precision of one list and match type within the threshold, over the last 90 days."""
 
     list: BannedList
     match_type: str
@@ -123,7 +121,7 @@ class ListPrecision:
 
 @dataclass(frozen=True)
 class Overview:
-    """The dashboard. ``severities``: the words in the order of ``Age.counts``."""
+    """The dashboard. ``severities``: the names, in the order of ``Age.counts``."""
 
     severities: Sequence[str]
     queue: Sequence[Age]
@@ -138,7 +136,7 @@ class Overview:
 
 
 def overview(*, by: Actor) -> Overview:
-    """Raises ``NotAllowed``."""
+    """Return the dashboard's numbers. Raise ``NotAllowed``."""
     check(by, "view cases")
     since = timezone.now() - timedelta(days=DAYS)
     suspended = BannedItem.objects.exclude(suspended_at=None).select_related("list")
@@ -158,7 +156,6 @@ def overview(*, by: Actor) -> Overview:
 
 
 def queue_by_age() -> list[Age]:
-    """The undecided cases, the newest first."""
     now = timezone.now()
     counted: dict[str, dict[int, int]] = {name: {} for name, _ in AGES}
     newest = now + timedelta(days=1)
@@ -175,7 +172,7 @@ def queue_by_age() -> list[Age]:
 
 
 def per_day() -> list[Day]:
-    """The live decisions of the last days, oldest first."""
+    """Count the live decisions of the last ``DAYS`` days, oldest first."""
     today = timezone.now().date()
     days = [today - timedelta(days=n) for n in range(DAYS - 1, -1, -1)]
     verbs = Decision.Verb
@@ -204,7 +201,6 @@ def delays(since: Any) -> Delays:
 
 
 def backlog() -> dict[str, int]:
-    """What waits for workers: name → number."""
     unfinished = [RetroScan.State.PENDING, RetroScan.State.RUNNING]
     importing = [ListImport.State.PENDING, ListImport.State.RUNNING]
     due = Delivery.objects.filter(delivered_at=None, given_up_at=None)
@@ -219,7 +215,7 @@ def backlog() -> dict[str, int]:
 
 
 def precisions(*, by: Actor) -> list[ListPrecision]:
-    """Each match type that a banned list uses; the least precise first, unknown ones last."""
+    """Return each match type that a banned list uses: least precise first, unknown ones last."""
     check(by, "view lists")
     with many_rows() as cursor:
         cursor.execute(PRECISIONS, [timezone.now() - RECENT])
@@ -239,10 +235,10 @@ def precisions(*, by: Actor) -> list[ListPrecision]:
 
 @contextmanager
 def many_rows() -> Iterator[Any]:
-    """A cursor without nested loops: joins are hashed, and each table is read once.
+    """Yield a cursor that joins by hash, without nested loops: it reads each table once.
 
-    After a bulk load, or if most matches are of one list, PostgreSQL may expect far fewer rows than
-    there are, and would look up the other table for each of them.
+    After a bulk load, or if one list has most matches, PostgreSQL may expect far too few rows and
+    would then look up the other table for each row.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_nestloop = off")

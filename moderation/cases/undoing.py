@@ -1,4 +1,4 @@
-"""Undoing batches of decisions, with all their effects."""
+"""Undo batches of decisions, with all their effects."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOTHING: Final = "Nothing to undo: all its cases were decided again since."
 
 @dataclass(frozen=True)
 class Undone:
-    """``undone``: cases that are as before; ``left``: cases that were changed since and stay."""
+    """Ids of cases. ``left``: those that changed since, and stay."""
 
     batch: DecisionBatch
     undone: Sequence[int]
@@ -34,7 +34,6 @@ class Undone:
 
 
 def in_words(done: Undone) -> str:
-    """The result in one or two sentences."""
     count, left = len(done.undone), len(done.left)
     text = f"Batch {done.batch.pk} undone: {count} case{'' if count == 1 else 's'}."
     return f"{text} {left} left, as changed since." if left else text
@@ -44,8 +43,8 @@ def in_words(done: Undone) -> str:
 class UndoPlan:
     """What undoing some batches would do. ``to_undo``: the decisions, newest first.
 
-    ``left``: cases that stay as they are, and ``refused``: batches of which nothing would be
-    undone, each with the reason. ``stay``: uploads whose status was changed since and stays.
+    ``left``: case → why it stays. ``refused``: batch → why nothing of it can be undone. ``stay``:
+    uploads whose status changed since, and stays.
     """
 
     to_undo: Sequence[Decision]
@@ -55,7 +54,7 @@ class UndoPlan:
 
 
 def plan(*, by: Actor, batch_ids: Iterable[int]) -> UndoPlan:
-    """What undoing would do now; changes nothing. Raises ``NotAllowed``."""
+    """Return what undoing would do now. Changes nothing. Raise ``NotAllowed``."""
     check(by, "decide cases")
     refused: dict[int, str] = {}
     wanted = list(DecisionBatch.objects.filter(pk__in=list(batch_ids)).order_by("-pk"))
@@ -74,7 +73,6 @@ def plan(*, by: Actor, batch_ids: Iterable[int]) -> UndoPlan:
 
 
 def undo_batch(*, by: Actor, batch_id: int, reason: str) -> Undone:
-    """``undo_batches`` of one."""
     (done,) = undo_batches(by=by, batch_ids=[batch_id], reason=reason)
     return done
 
@@ -83,9 +81,9 @@ def undo_batch(*, by: Actor, batch_id: int, reason: str) -> Undone:
 def undo_batches(*, by: Actor, batch_ids: Collection[int], reason: str) -> list[Undone]:
     """Restore states, quarantined and released items, and allow entries; send reversal messages.
 
-    All of the batches or none, the newest first. A case that was decided or appealed since stays
-    as it is, and so does an upload whose status was changed since. Raises ``NotAllowed``,
-    ``NotFound``, and ``Conflict`` if a batch is undone already, or if all of it was changed since.
+    Undoes all of the batches or none, the newest first. A case stays as it is if it was decided or
+    appealed since; so does an upload whose status changed since. Raise ``NotAllowed``,
+    ``NotFound``, and ``Conflict`` if a batch is already undone, or if all its cases changed since.
     """
     check(by, "decide cases")
     person(by)
@@ -101,9 +99,9 @@ def undo_batches(*, by: Actor, batch_ids: Collection[int], reason: str) -> list[
 
 
 def check_undoable(batch: DecisionBatch, by: Actor) -> None:
-    """Raises ``NotAllowed``, and ``Conflict`` for what was undone already.
+    """Raise ``NotAllowed``, or ``Conflict`` for a batch that was undone already.
 
-    One's own batches take a moderator, those of others a lead.
+    Moderators may undo their own batches. Leads may undo any.
     """
     check(by, "decide cases")
     if batch.by_id != person(by).pk:
@@ -113,7 +111,6 @@ def check_undoable(batch: DecisionBatch, by: Actor) -> None:
 
 
 def is_undoable(batch: DecisionBatch, by: Actor) -> bool:
-    """Whether ``check_undoable`` would pass."""
     try:
         check_undoable(batch, by)
     except UserError:
@@ -122,7 +119,6 @@ def is_undoable(batch: DecisionBatch, by: Actor) -> bool:
 
 
 def _decisions(batch_ids: Iterable[int]) -> list[Decision]:
-    """The decisions of batches that can be undone, the newest first."""
     rows = Decision.objects.live().filter(batch__in=list(batch_ids))
     return list(rows.select_related("case", "batch").order_by("-pk"))
 
@@ -160,7 +156,7 @@ def _undo(batch: DecisionBatch, by: Actor, reason: str) -> Undone:
 
 
 def _changed_since(decisions: Sequence[Decision]) -> dict[int, str]:
-    """Decision → why it stays: its case has another state, or was decided again."""
+    """Return decision → why it stays: its case has another state, or was decided again."""
     chosen = {one.pk for one in decisions}
     states = {one.case_id: one.case.state for one in decisions}
     later = Decision.objects.live().filter(case__in=states).order_by("-pk")
@@ -180,7 +176,7 @@ def _changed_since(decisions: Sequence[Decision]) -> dict[int, str]:
 
 
 def _moved_since(decisions: Sequence[Decision]) -> list[Subject]:
-    """Uploads whose status was changed after the decisions."""
+    """Return uploads whose status changed after the decisions."""
     found: list[Subject] = []
     for kind in kinds().values():
         after = {
@@ -194,7 +190,6 @@ def _moved_since(decisions: Sequence[Decision]) -> list[Subject]:
 
 
 def _restore(decisions: Sequence[Decision], by: Actor) -> tuple[int, int]:
-    """Revert the recorded effects. Answers the numbers of moved items and retired entries."""
     groups: dict[tuple[str, bool, str | None], list[int]] = {}
     for one in decisions:
         key = (one.state_before, bool(one.effects["held"]), one.effects.get("decided_at"))
@@ -210,6 +205,5 @@ def _restore(decisions: Sequence[Decision], by: Actor) -> tuple[int, int]:
 
 
 def _moved(decisions: Sequence[Decision], to: Status) -> list[Subject]:
-    """The items that the decisions moved to a status."""
     found: list[Any] = [one.effects["subject"] for one in decisions if "subject" in one.effects]
     return [(kind, pk) for kind, pk, _, after in found if after == to]

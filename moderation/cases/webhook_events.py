@@ -1,4 +1,4 @@
-"""Webhook events about cases: a case opened, a decision made, a decision undone."""
+"""Webhook events about cases: case opened, decision made, decision undone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moderation.webhooks.models import Webhook, WebhookEvent
 
 
 def enqueue_verdict(case: ReviewCase, list_names: Iterable[str]) -> None:
-    """A case was opened; ``list_names``: of its matches."""
+    """Send that a case was opened. ``list_names``: the lists of its matches."""
     sent = ("sha256", "url", "data_id")
     payload = {
         "case": case.pk,
@@ -28,21 +28,21 @@ def enqueue_verdict(case: ReviewCase, list_names: Iterable[str]) -> None:
 
 
 def enqueue_decisions(made: Iterable[Decision]) -> None:
-    """Cases were settled or appealed. A vote that waits for a second is not sent."""
+    """Send decisions that settle or appeal a case. A first vote of two is not sent."""
     for decision in _sent(made, WebhookEvent.DECISION):
         outbox.enqueue(WebhookEvent.DECISION, f"decision:{decision.pk}", _payload(decision))
 
 
 def enqueue_reversals(undone: Iterable[Decision]) -> None:
-    """The same decisions were undone."""
+    """Send that such decisions were undone."""
     for decision in _sent(undone, WebhookEvent.REVERSAL):
         body = {**_payload(decision), "state": decision.state_before}
         outbox.enqueue(WebhookEvent.REVERSAL, f"reversal:{decision.pk}", body)
 
 
 def _sent(decisions: Iterable[Decision], event: WebhookEvent) -> list[Decision]:
-    """Those worth a message: none without a receiver, as a batch of a thousand would ask a thousand
-    times; and none about samples of lists in shadow, as nothing follows from them."""
+    """Return the decisions to send: none if no webhook wants the event, as a batch of a thousand
+    would query a thousand times; none about samples of lists in shadow, as they have no effect."""
     if not Webhook.objects.filter(enabled=True, events__contains=[event]).exists():
         return []
     states = [*CaseState.decided(), CaseState.APPEALED]
@@ -54,7 +54,7 @@ def _sent(decisions: Iterable[Decision], event: WebhookEvent) -> list[Decision]:
 
 
 def _payload(decision: Decision) -> dict[str, Any]:
-    """``state``: what the case is now."""
+    """``state``: the state after the decision."""
     case = decision.case
     return {
         "case": case.pk,

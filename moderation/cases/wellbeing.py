@@ -1,4 +1,4 @@
-"""How each person wants media shown, and how much of it they saw unfiltered."""
+"""How media is shown to each person, and how often they saw it unfiltered."""
 
 from __future__ import annotations
 
@@ -20,24 +20,23 @@ from moderation.cases.models import Exposure, ReviewCase, ReviewPreference
 from videos.models import Video
 
 SEEN: Final = "media.seen"
-"""The verb of a look in the audit."""
+"""The audit's verb for a look at unfiltered media."""
 
 
 @dataclass(frozen=True)
 class LooksToday:
-    """How often somebody saw media unfiltered today, and after how many times a break is due."""
+    """Number of looks at unfiltered media today, and after how many looks a break is due."""
 
     count: int
     break_after: int
 
     @property
     def breaks(self) -> int:
-        """How many breaks are due by now."""
         return self.count // self.break_after if self.break_after else 0
 
 
 def preference(user: User) -> ReviewPreference:
-    """The person's settings, or unsaved defaults."""
+    """Return the person's settings, or unsaved defaults."""
     found = ReviewPreference.objects.filter(user=user).first()
     return found or ReviewPreference(user=user)
 
@@ -49,7 +48,7 @@ def looks_today(user: User, preferred: ReviewPreference | None = None) -> LooksT
 
 
 def has_looked(by: Actor, case_ids: Sequence[int]) -> bool:
-    """Whether the person saw media of each of these cases unfiltered, on any page."""
+    """Return whether the person saw media of each of these cases unfiltered, on any page."""
     wanted = set(case_ids)
     cases = ReviewCase.objects.filter(pk__in=wanted).values_list("pk", "image", "video")
     subjects = {
@@ -70,10 +69,10 @@ def has_looked(by: Actor, case_ids: Sequence[int]) -> bool:
 
 @transaction.atomic
 def note_look(*, by: Actor, subject: Model, what: str) -> LooksToday:
-    """Record that a person sees media unfiltered: an audit event and one more look.
+    """Record that the caller sees media unfiltered: an audit event, and one more look today.
 
-    ``subject``: the case, image, video or item it is of. ``what`` of it, such as ``thumbnail`` or
-    ``video``. Raises ``NotAllowed``.
+    ``subject``: the case, image, video or item. ``what``: the part of it, such as ``thumbnail`` or
+    ``video``. Raise ``NotAllowed``.
     """
     check(by, "see media")
     user = person(by)
@@ -86,7 +85,7 @@ def note_look(*, by: Actor, subject: Model, what: str) -> LooksToday:
 
 @transaction.atomic
 def set_preference(*, by: Actor, first_filter: str, break_after: int) -> ReviewPreference:
-    """Set how media is shown to oneself at first, and after how many looks to suggest a break."""
+    """Set the caller's first filter for media, and after how many looks to suggest a break."""
     check(by, "see media")
     user = person(by)
     if first_filter not in ReviewPreference.Filter.values:

@@ -1,4 +1,4 @@
-"""v1: what decisions say about a threshold, previewing another one, and setting it."""
+"""v1: the evidence about a threshold, the preview of another one, and setting it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ class IntervalSerializer(serializers.Serializer):
 
 
 class PointSerializer(serializers.Serializer):
-    """A threshold. Null: too few decisions (see docs/tuning.md)."""
+    """The numbers at one threshold. ``precision`` and ``recall`` are null if there are too few
+    decisions (see docs/tuning.md)."""
 
     threshold = serializers.FloatField()
     matched = serializers.IntegerField(help_text="recorded matches within it, one per subject")
@@ -41,7 +42,7 @@ class PointSerializer(serializers.Serializer):
 
 
 class MoveSerializer(serializers.Serializer):
-    """What another threshold would have changed about the recorded matches."""
+    """What another threshold would have changed, in numbers of recorded matches."""
 
     added = serializers.IntegerField()
     dropped = serializers.IntegerField()
@@ -53,7 +54,7 @@ class MoveSerializer(serializers.Serializer):
 
 
 class ThresholdSerializer(serializers.Serializer):
-    """What is known of one list and match type."""
+    """The evidence about the threshold of one list and match type."""
 
     list = serializers.IntegerField()
     match_type = serializers.CharField()
@@ -66,29 +67,25 @@ class ThresholdSerializer(serializers.Serializer):
 
 
 class ApplySerializer(serializers.Serializer):
-    """A threshold to set; null = the default."""
+    """A threshold to set. Null sets the default."""
 
     threshold = serializers.FloatField(allow_null=True)
     reason = serializers.CharField(max_length=500)
 
 
 class AppliedSerializer(serializers.Serializer):
-    """``scan``: the rescan of stored content that a raised threshold started."""
+    """``scan``: the rescan of stored content, if the threshold was raised."""
 
     threshold = serializers.FloatField(allow_null=True)
     scan = serializers.IntegerField(allow_null=True)
 
 
 class QuestionSerializer(serializers.Serializer):
-    """The query of the evidence."""
-
     proposed = serializers.FloatField(required=False)
     precision = serializers.FloatField(required=False, min_value=0.01, max_value=0.999)
 
 
 class Threshold(CommandView):
-    """The threshold of one list and match type."""
-
     serializer_class = ApplySerializer
 
     @extend_schema(
@@ -102,7 +99,7 @@ class Threshold(CommandView):
         responses=answers({200: ThresholdSerializer}, 404),
     )
     def get(self, request: Request, pk: int, match_type: str) -> Response:
-        """Precision and recall at every threshold, from the decisions so far."""
+        """Return precision and recall at every threshold, from the decisions so far."""
         asked = QuestionSerializer(data=request.query_params)
         asked.is_valid(raise_exception=True)
         by = caller(request)
@@ -123,7 +120,7 @@ class Threshold(CommandView):
         responses=answers({200: AppliedSerializer, 409: ConflictSerializer}, 404, body=True),
     )
     def post(self, request: Request, pk: int, match_type: str) -> Response:
-        """Set the threshold; it applies from the next request on."""
+        """Set the threshold. It applies from the next request on."""
         done = thresholds.apply(
             by=caller(request), list_id=pk, match_type=match_type, **self.given()
         )

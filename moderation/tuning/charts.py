@@ -1,4 +1,4 @@
-"""Positions of the bars and curves of a chart, in per cent of the plot, y from the top: one drawing
+"""Positions of a chart's bars and curves, in per cent of the plot, y from the top. So one drawing
 fits every width, and text is not stretched."""
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Curve:
-    """SVG paths: the line, and the band of its intervals. Empty where nothing is known."""
+    """SVG paths: the line, and the band of its intervals. Empty where there are no estimates."""
 
     name: str
     line: str
@@ -35,14 +35,12 @@ class Curve:
 
 @dataclass(frozen=True)
 class Tick:
-    """A label at an axis."""
-
     place: float
     label: str
 
 
 def stacked(found: Sequence[Bin], end: float) -> list[Bar]:
-    """Confirmed at the bottom, then dismissed, then undecided."""
+    """Stack confirmed (at the bottom), dismissed and undecided matches."""
     top = highest(found)
     bars = []
     for one in found:
@@ -58,14 +56,14 @@ def stacked(found: Sequence[Bin], end: float) -> list[Bar]:
 
 
 def highest(found: Sequence[Bin]) -> int:
-    """The count at the top of the plot."""
+    """Return the count at the top of the plot."""
     return max([one.confirmed + one.dismissed + one.undecided for one in found], default=0) or 1
 
 
 def curve(
     name: str, points: Sequence[Point], of: Callable[[Point], Interval | None], end: float
 ) -> Curve:
-    """The line through the points where something is known; gaps split it."""
+    """Draw a line through the points that have an estimate. Points without one split it."""
     line, band = [], []
     run: list[tuple[float, Interval]] = []
     for point in [*points, None]:
@@ -86,7 +84,7 @@ def _path(corners: Sequence[tuple[float, float]]) -> str:
 
 
 def ticks(end: float, whole: bool) -> list[Tick]:
-    """Of the axis of distances."""
+    """Return the labels of the distance axis."""
     values = [end * n / TICKS for n in range(TICKS + 1)]
     if whole:
         values = [float(round(value)) for value in values]

@@ -1,4 +1,4 @@
-"""The pages of thresholds: what decisions say, what another threshold would change, setting it."""
+"""The pages of thresholds: the evidence, the preview of another threshold, and setting it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TARGETS: Final = (0.8, 0.9, 0.95, 0.99)
 @require_safe
 @console_page("view lists")
 def overview(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """Every list and match type in use, with what is known of its precision today."""
+    """List each list and match type in use, with its current precision."""
     rows = statistics.precisions(by=by)
     return render_page(
         request,
@@ -46,7 +46,7 @@ def overview(request: HttpRequest, by: Actor) -> HttpResponseBase:
 @require_http_methods(["GET", "HEAD", "POST"])
 @console_page("view lists")
 def threshold_page(request: HttpRequest, by: Actor, pk: int, match_type: str) -> HttpResponseBase:
-    """The charts; ``?t=`` is what is proposed. With POST it is set."""
+    """Show the charts, with ``?t=`` as the proposed threshold. POST sets the threshold."""
     if request.method == "POST":
         return _apply(request, by, pk, match_type)
     seen = thresholds.evidence(by=by, list_id=pk, match_type=match_type)
@@ -69,7 +69,7 @@ def threshold_page(request: HttpRequest, by: Actor, pk: int, match_type: str) ->
 @require_safe
 @console_page("view lists")
 def preview_part(request: HttpRequest, by: Actor, pk: int, match_type: str) -> HttpResponseBase:
-    """The part of the page that shows what ``?t=`` would add and drop."""
+    """Return the part of the page that shows what ``?t=`` would add and drop."""
     seen = thresholds.evidence(by=by, list_id=pk, match_type=match_type)
     proposed = _proposed(request.GET.get("t"), seen)
     found = thresholds.preview(by=by, seen=seen, proposed=proposed)
@@ -80,7 +80,7 @@ def preview_part(request: HttpRequest, by: Actor, pk: int, match_type: str) -> H
 @require_safe
 @console_page("see media")
 def match_picture(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponseBase:
-    """The matched content, small and filtered: many matches have no case that would show it."""
+    """Return the matched content, small and filtered: many matches have no case to show it."""
     loaded = CaseMatch.objects.select_related("image", "video", "case__image", "case__video")
     match = loaded.filter(pk=pk).first()
     if match is None or step not in STEPS or step == CLEAR:
@@ -118,7 +118,7 @@ def _number(text: str) -> float:
 
 
 def _proposed(text: str | None, seen: ThresholdEvidence) -> float:
-    """The threshold that the address proposes; today's if that one is not possible."""
+    """Return the threshold of the URL, or the current one if that is not possible."""
     try:
         value = float(text or "")
     except ValueError:
@@ -163,7 +163,6 @@ def _charts(seen: ThresholdEvidence) -> dict[str, Any]:
 
 
 def _data(seen: ThresholdEvidence) -> dict[str, Any]:
-    """The points as rows, for the script of the chart."""
     return {
         "end": seen.bounds.near_miss,
         "current": seen.bounds.threshold,
@@ -183,7 +182,7 @@ def _row(point: Point) -> dict[str, Any]:
 
 
 def _match_types(seen: ThresholdEvidence) -> list[tuple[str, bool]]:
-    """Each match type, and whether the list uses it: links to the other pages."""
+    """Return each match type, and whether the list uses it: the links to the other pages."""
     enabled = ListMethod.objects.filter(list=seen.list, enabled=True)
     used = set(enabled.values_list("match_type", flat=True))
     return [(name, name in used) for name in PICTURE_TYPES]

@@ -1,10 +1,10 @@
-"""Precision and recall at every threshold, from the matches that people decided.
+"""Precision and recall at every threshold, estimated from decided matches.
 
-The matches of one list by one match type are all recorded up to the observe distance. Those within
-the threshold of their time were all queued, of those beyond it a random share, each standing for
-1 / share of them (``weight``). Some of the queue is not decided yet, and what is decided first is
-no random choice. So decided matches are weighted twice: by 1 / share, and within ranges of distance
-that hold enough of them, so that together they stand for all matches that were recorded there.
+All matches of a list and match type are recorded up to the observe distance. All those within the
+threshold of their time entered the queue. Of those beyond it, a random share did, and each one
+stands for 1 / share matches (``weight``). Some of the queue is undecided, and people do not decide
+in random order. So decided matches are weighted twice: by 1 / share, and within ranges of distance
+that have enough decisions, so that together they stand for all recorded matches there.
 """
 
 from __future__ import annotations
@@ -20,16 +20,14 @@ from numpy.typing import NDArray
 from moderation.cases.intervals import MIN_DECIDED, Floats, Interval, Tally, share
 
 CLASS_SIZE: Final = 15
-"""Decisions that a range of distances has to hold for them to stand for all matches in it."""
+"""Decisions that a range of distance needs, to stand for all matches in it."""
 EQUAL_WITHIN: Final = 1e-9
-"""Distances this close count as the same: thresholds are inclusive."""
+"""Distances this close count as equal. Thresholds are inclusive."""
 STEPS: Final = 60
-"""Thresholds that are tried where distances are not whole numbers."""
+"""Number of threshold steps where distances are not whole numbers."""
 
 
 class MatchOutcome(IntEnum):
-    """What was decided about a match."""
-
     UNDECIDED = -1
     DISMISSED = 0
     CONFIRMED = 1
@@ -39,8 +37,8 @@ class MatchOutcome(IntEnum):
 class RecordedMatches:
     """The recorded matches, one per subject, by ascending distance.
 
-    ``weights``: 1 / the share that was queued of such as this one. ``queued``: whether all such
-    were, as it lay within the threshold of its time.
+    ``weights``: 1 / the share of such matches that entered the queue. ``queued``: whether all such
+    matches did, because they were within the threshold of their time.
     """
 
     distances: Floats
@@ -50,7 +48,7 @@ class RecordedMatches:
 
     @classmethod
     def of(cls, rows: Sequence[tuple[float, int, float, bool]]) -> RecordedMatches:
-        """From (distance, outcome, weight, queued), in any order."""
+        """Take rows of (distance, outcome, weight, queued), in any order."""
         table = np.array(rows, dtype=np.float64).reshape(-1, 4)
         table = table[np.argsort(table[:, 0], kind="stable")]
         columns = np.ascontiguousarray(table.T)
@@ -58,14 +56,13 @@ class RecordedMatches:
 
     @property
     def decided(self) -> int:
-        """How many matches are decided."""
         return int(np.count_nonzero(self.outcomes != MatchOutcome.UNDECIDED))
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One threshold: how many recorded matches lie within it, how many of them are decided, and
-    confirmed. ``precision`` and ``recall`` are None where too little is decided."""
+    """One threshold, and the numbers of recorded matches within it: all, decided, confirmed.
+    ``precision`` and ``recall`` are None with too few decisions."""
 
     threshold: float
     matched: int
@@ -77,19 +74,19 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """A point for each threshold, ascending."""
+    """One point per threshold, ascending."""
 
     points: tuple[Point, ...]
 
     def at(self, threshold: float) -> Point | None:
-        """The last point that is not beyond a threshold."""
+        """Return the last point that is not beyond the threshold."""
         within = [point for point in self.points if point.threshold <= threshold + EQUAL_WITHIN]
         return within[-1] if within else None
 
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """A bar of the histogram: low < distance ≤ high, the first one from ``low`` on."""
+    """A bar of the histogram: low < distance ≤ high. The first bar includes ``low``."""
 
     low: float
     high: float
@@ -109,17 +106,17 @@ class ThresholdChange:
 
 
 def grid(observe: float, whole: bool) -> list[float]:
-    """The thresholds to look at, from 0 to ``observe``: each whole number, or ``STEPS`` steps."""
+    """Return the thresholds from 0 to ``observe``: each whole number, or ``STEPS`` equal steps."""
     if whole:
         return [float(step) for step in range(int(observe) + 1)]
     return [round(observe * step / STEPS, 6) for step in range(STEPS + 1)]
 
 
 def curves(evidence: RecordedMatches, thresholds: Sequence[float]) -> Curves:
-    """Estimates at ascending thresholds, the last of which is the observe distance.
+    """Estimate precision and recall at ascending thresholds. The last must be the observe distance.
 
-    Recall is relative to what lies within the observe distance: of all confirmed matches that were
-    recorded, the share within the threshold. What was never recorded is not in it.
+    Recall: of all confirmed matches within the observe distance, the share within the threshold.
+    Matches that were never recorded are not in it.
     """
     distances, outcomes = evidence.distances, evidence.outcomes
     yes, no = outcomes == MatchOutcome.CONFIRMED, outcomes == MatchOutcome.DISMISSED
@@ -132,7 +129,7 @@ def curves(evidence: RecordedMatches, thresholds: Sequence[float]) -> Curves:
     wrong = Tally(_before(weights * no)[cuts], _before(weights**2 * no)[cuts], heavy)
     missed = Tally(right[-1] - right[cuts], right_squared[-1] - right_squared[cuts], heavy_beyond)
     enough = decided[cuts] >= MIN_DECIDED
-    # With matches beyond a threshold of which none is decided, any recall is possible.
+    # If there are matches beyond a threshold but none of them is decided, recall is unknown.
     known = (cuts == len(distances)) | (decided[-1] > decided[cuts])
     precision = _intervals(share(found, wrong), enough)
     recall = _intervals(share(found, missed), known & (decided[-1] >= MIN_DECIDED))
@@ -144,12 +141,12 @@ def curves(evidence: RecordedMatches, thresholds: Sequence[float]) -> Curves:
 
 
 def standing_for(evidence: RecordedMatches) -> Floats:
-    """How many recorded matches each one stands for: 0 if it is not decided.
+    """Return how many recorded matches each match stands for: 0 if it is undecided.
 
-    Neighbouring distances form a class until ``CLASS_SIZE`` are decided in it; in each class the
-    decided ones, by their sampling weights, share out all that were recorded. Matches within the
-    threshold of their time and beyond it have classes of their own: a sample of
-    the latter must not stand for the former.
+    Neighbouring distances form a class until it has ``CLASS_SIZE`` decisions. In each class, the
+    decided matches share all recorded matches in proportion to their sampling weights. Matches
+    within and beyond the threshold of their time have separate classes, because a sample of the
+    latter must not stand for the former.
     """
     decided = evidence.outcomes != MatchOutcome.UNDECIDED
     weights = np.where(decided, evidence.weights, 0.0)
@@ -164,7 +161,7 @@ def _shared_out(distances: Floats, decided: NDArray[np.bool_], weights: Floats) 
     start, size = 0, len(weights)
     while start < size:
         full = int(np.searchsorted(number, number[start] + CLASS_SIZE))
-        # To the last match at the distance at which the class is full.
+        # A class ends after the last match at the distance that fills it.
         end = int(np.searchsorted(distances, distances[min(full, size) - 1], side="right"))
         if number[size] - number[end] < CLASS_SIZE:
             end = size
@@ -175,12 +172,12 @@ def _shared_out(distances: Floats, decided: NDArray[np.bool_], weights: Floats) 
 
 
 def _before(values: Floats) -> Floats:
-    """Sums of the first 0, 1, … values."""
+    """Return the sums of the first 0, 1, … values."""
     return np.concatenate([[0.0], np.cumsum(values)])
 
 
 def _heaviest(weights: Floats, cuts: NDArray[np.intp]) -> tuple[Floats, Floats]:
-    """The largest weight within and beyond each cut; 1 where there is none."""
+    """Return the largest weight within and beyond each cut; 1 where there is none."""
     padded = np.concatenate([[0.0], weights, [0.0]])
     within = np.maximum.accumulate(padded)[cuts]
     beyond = np.maximum.accumulate(padded[::-1])[::-1][cuts + 1]
@@ -198,14 +195,14 @@ def _intervals(
 
 
 def suggest(found: Curves, target: float) -> Point | None:
-    """The largest threshold whose precision is at least ``target`` even at its interval's lower
-    end; None if the decisions so far support none."""
+    """Return the largest threshold whose precision interval has its lower end at ``target`` or
+    above. None if the decisions support none."""
     good = [point for point in found.points if point.precision and point.precision.low >= target]
     return good[-1] if good else None
 
 
 def bins(evidence: RecordedMatches, observe: float, count: int) -> list[Bin]:
-    """``count`` bars of equal width from 0 to ``observe``, each counting recorded matches."""
+    """Count recorded matches in ``count`` bars of equal width from 0 to ``observe``."""
     edges = np.linspace(0, observe, count + 1)
     place = np.clip(np.searchsorted(edges, evidence.distances - EQUAL_WITHIN) - 1, 0, count - 1)
     counted = {
@@ -225,7 +222,7 @@ def bins(evidence: RecordedMatches, observe: float, count: int) -> list[Bin]:
 
 
 def threshold_change(evidence: RecordedMatches, before: float, after: float) -> ThresholdChange:
-    """What another threshold would have changed about the recorded matches."""
+    """Count the recorded matches between the two thresholds."""
     low, high = sorted((before, after))
     between = (evidence.distances > low + EQUAL_WITHIN) & (
         evidence.distances <= high + EQUAL_WITHIN

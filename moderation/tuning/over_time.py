@@ -1,4 +1,4 @@
-"""How precise a match type was in each of the last weeks."""
+"""The precision of a match type in each of the last weeks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from moderation.tuning.thresholds import method_of
 WEEKS: Final = 8
 BANDS: Final = 4
 
-# Within the threshold of its time is what everybody was asked about; beyond it a sample was.
+# All matches within the threshold of their time were queued; beyond it, only a sample.
 OVER_TIME = f"""
 SELECT date_trunc('week', c.decided_at)::date, m.source,
        least(floor(%(bands)s * m.distance / nullif(%(observe)s, 0)), %(bands)s - 1)::int,
@@ -35,7 +35,7 @@ GROUP BY 1, 2, 3, 4
 
 @dataclass(frozen=True)
 class Series:
-    """A line of the table over time: a rate for each week, and of all of them."""
+    """A row of the table: a rate for each week, and one for all weeks."""
 
     name: str
     weeks: Sequence[Rate]
@@ -53,10 +53,10 @@ class OverTime:
 
 
 def precision_over_time(*, by: Actor, list_id: int, match_type: str) -> OverTime:
-    """The precision of a match type in each of the last weeks: as a whole and for each source
-    of the items, within the threshold; for each band of distances, also beyond it.
+    """Return the precision of a match type in each of the last ``WEEKS`` weeks: overall and by
+    source of the items, within the threshold; by band of distance, also beyond it.
 
-    Raises ``NotAllowed`` and ``NotFound``.
+    Raise ``NotAllowed`` and ``NotFound``.
     """
     check(by, "view lists")
     method = method_of(list_id, match_type)

@@ -1,4 +1,4 @@
-"""What decisions say about a list's threshold, what another one would change, and setting it."""
+"""The evidence about a list's threshold, the preview of another one, and setting it."""
 
 from __future__ import annotations
 
@@ -30,12 +30,11 @@ from moderation.tuning.curves import (
 )
 
 WHOLE_NUMBERS: Final = frozenset({"pdq"})
-"""Match types whose distances are whole numbers."""
 MATCHES_SHOWN: Final = 24
 
-# Edited copies have distances of their own, which no threshold of a list moves.
-# One row for each subject, however often and by however many of its frames it was matched: its
-# nearest match, what was decided last, and the likeliest way in which it came to be decided.
+# Matches with edited copies are left out: a list's threshold does not apply to their distances.
+# One row per subject, however many matches and frames it has: its smallest distance, its last
+# decision, and the smallest sampling weight of its decided cases.
 EVIDENCE = f"""
 SELECT min(m.distance),
        CASE (array_agg(c.state ORDER BY c.decided_at DESC) FILTER (WHERE c.decided_at IS NOT NULL))[1]
@@ -51,7 +50,7 @@ GROUP BY coalesce(nullif(m.sha256, ''), 'image ' || m.image_id, 'video ' || m.vi
 
 @dataclass(frozen=True)
 class ThresholdEvidence:
-    """What is known of one list and match type. ``since``: the first recorded match."""
+    """What is known of one list and match type. ``since``: the time of the first recorded match."""
 
     list: BannedList
     method: ListMethod
@@ -62,7 +61,6 @@ class ThresholdEvidence:
 
     @property
     def match_type(self) -> str:
-        """The method's name."""
         return str(self.method.match_type)
 
     @property
@@ -75,9 +73,9 @@ class ThresholdEvidence:
 class Preview:
     """What a proposed threshold would have changed about the recorded matches.
 
-    ``point``: the estimates at it. ``matches``: the first ``MATCHES_SHOWN`` that it adds or drops,
-    nearest to today's threshold first. ``left_open``: undecided cases that only dropped matches
-    opened; they stay open, as nobody has reviewed them yet.
+    ``point``: its estimates. ``matches``: the first ``MATCHES_SHOWN`` matches that it adds or
+    drops, nearest to the current threshold first. ``left_open``: undecided cases that only dropped
+    matches opened. They stay open, because nobody has reviewed them.
     """
 
     proposed: float
@@ -88,9 +86,9 @@ class Preview:
 
 
 def evidence(*, by: Actor, list_id: int, match_type: str) -> ThresholdEvidence:
-    """The recorded matches and the curves that follow from them, by one query over the matches.
+    """Return the recorded matches and their curves, with one query for the matches.
 
-    Raises ``NotAllowed`` and ``NotFound``.
+    Raise ``NotAllowed`` and ``NotFound``.
     """
     check(by, "view lists")
     method = method_of(list_id, match_type)
@@ -99,7 +97,7 @@ def evidence(*, by: Actor, list_id: int, match_type: str) -> ThresholdEvidence:
         cursor.execute(EVIDENCE, [list_id, match_type])
         rows = cursor.fetchall()
     known = RecordedMatches.of([row[:4] for row in rows])
-    # Some were recorded when more was observed than today.
+    # Old matches may lie beyond the current observe distance: the grid ends at it.
     thresholds = grid(bounds.near_miss, whole=match_type in WHOLE_NUMBERS)
     return ThresholdEvidence(
         method.list,
@@ -112,7 +110,7 @@ def evidence(*, by: Actor, list_id: int, match_type: str) -> ThresholdEvidence:
 
 
 def method_of(list_id: int, match_type: str) -> ListMethod:
-    """The row of a banned list's match type, with its list. Raises ``NotFound``."""
+    """Return the row of a banned list's match type, with its list. Raise ``NotFound``."""
     found = ListMethod.objects.select_related("list").filter(list=list_id, match_type=match_type)
     method = found.first()
     if method is None:
@@ -126,7 +124,8 @@ def method_of(list_id: int, match_type: str) -> ListMethod:
 
 
 def preview(*, by: Actor, seen: ThresholdEvidence, proposed: float) -> Preview:
-    """What would change. Raises ``NotAllowed``, and ``UserError`` for what cannot be proposed."""
+    """Return what would change. Raise ``NotAllowed``, and ``UserError`` for an impossible
+    threshold."""
     check(by, "view lists")
     _check_proposed(seen, proposed)
     return Preview(
@@ -139,7 +138,7 @@ def preview(*, by: Actor, seen: ThresholdEvidence, proposed: float) -> Preview:
 
 
 def _check_proposed(seen: ThresholdEvidence, proposed: float) -> None:
-    # Written so that what is not a number fails, too.
+    # "not 0 <= …" also rejects NaN.
     if not 0 <= proposed <= seen.bounds.near_miss:
         raise UserError(
             f"Propose a distance from 0 to {seen.bounds.near_miss:g}: beyond it nothing is "
@@ -151,7 +150,7 @@ def _check_proposed(seen: ThresholdEvidence, proposed: float) -> None:
 
 
 def _between(seen: ThresholdEvidence, proposed: float) -> QuerySet[CaseMatch]:
-    """One match for each subject whose nearest distance lies between the two thresholds."""
+    """Return one match for each subject whose smallest distance is between the two thresholds."""
     low, high = sorted((seen.bounds.threshold, proposed))
     mine = CaseMatch.objects.filter(list=seen.list, match_type=seen.match_type, edit="")
     nearer = mine.filter(distance__lte=low + EQUAL_WITHIN).exclude(sha256="")
@@ -167,7 +166,7 @@ def _between(seen: ThresholdEvidence, proposed: float) -> QuerySet[CaseMatch]:
 
 
 def _only_dropped(seen: ThresholdEvidence, proposed: float) -> QuerySet[ReviewCase]:
-    """Undecided cases whose every match within its threshold would lie beyond the proposed one."""
+    """Return undecided cases for which no match would be within its threshold any more."""
     asked = CaseMatch.objects.filter(THRESHOLD_MET, case=OuterRef("pk"))
     near = Q(distance__lte=proposed + EQUAL_WITHIN)
     others = ~Q(list=seen.list) | ~Q(match_type=seen.match_type) | Q(list=None) | near | ~Q(edit="")
@@ -179,7 +178,7 @@ def _only_dropped(seen: ThresholdEvidence, proposed: float) -> QuerySet[ReviewCa
 
 @dataclass(frozen=True)
 class Applied:
-    """``scan``: the rescan of stored content that a raised threshold started."""
+    """``scan``: the rescan of stored content, if the threshold was raised."""
 
     method: ListMethod
     scan: RetroScan | None
@@ -188,11 +187,11 @@ class Applied:
 def apply(
     *, by: Actor, list_id: int, match_type: str, threshold: float | None, reason: str
 ) -> Applied:
-    """Set the threshold, ``None`` for the default; every process uses it from the next request on.
+    """Set the threshold; ``None`` sets the default. Every process uses it from the next request on.
 
-    It records an audit event; a raised threshold starts a rescan of stored content. Raises
+    Records an audit event. A raised threshold starts a rescan of stored content. Raise
     ``NotAllowed``, ``NotFound``, ``UserError`` without a reason or for an impossible distance, and
-    ``NeedsSecondPerson`` for one that falls by more than the caller may do alone.
+    ``NeedsSecondPerson`` if it falls by more than the caller may change alone.
     """
     check(by, "edit lists")
     if not reason.strip():

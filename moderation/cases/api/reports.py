@@ -1,4 +1,4 @@
-"""v1: the report of a case, all decisions as CSV, and the numbers of the dashboard."""
+"""v1: the report of a case, all decisions as CSV, and the dashboard's numbers."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from moderation.cases.models import Decision
 
 
 class CaseReport(APIView):
-    """The report packet of a case."""
-
     scope = "moderate"
 
     @extend_schema(
@@ -28,9 +26,10 @@ class CaseReport(APIView):
         responses=answers({(200, "application/zip"): OpenApiTypes.BINARY}, 404),  # type: ignore[dict-item]
     )
     def get(self, request: Request, pk: int) -> HttpResponseBase:
-        """A zip: the case, hashes, decisions and audit; files only for people who may export media.
+        """Download the report of a case as a zip: the case, its hashes, decisions and audit events.
+        The media files are included only for callers who may export media.
 
-        Each file is counted and audited as a look.
+        Each file counts as a look and is written to the audit.
         """
         media = request.query_params.get("media") == "true" and not is_cross_site(request)
         body = reports.build_case_report(by=caller(request), case_id=pk, media=media)
@@ -38,13 +37,11 @@ class CaseReport(APIView):
 
 
 class Decisions(APIView):
-    """Every decision."""
-
     scope = "moderate"
 
     @extend_schema(responses=answers({(200, "text/csv"): OpenApiTypes.BINARY}))  # type: ignore[dict-item]
     def get(self, request: Request) -> HttpResponseBase:
-        """As CSV."""
+        """Download all decisions as CSV."""
         lines = reports.decisions_csv(by=caller(request), decisions=Decision.objects.all())
         return download("decisions.csv", lines)
 
@@ -63,13 +60,12 @@ class StatisticsSerializer(serializers.Serializer):
 
 
 class Statistics(APIView):
-    """The numbers of the dashboard."""
-
     scope = "moderate"
 
     @extend_schema(responses=answers({200: StatisticsSerializer}))
     def get(self, request: Request) -> Response:
-        """Queue, decisions, time to decision, agreement and backlog."""
+        """Return the numbers of the dashboard: queue, decisions, time to decision, agreement and
+        backlog."""
         found = statistics.overview(by=caller(request))
         return Response(
             {

@@ -1,4 +1,4 @@
-"""Shapes of v1 requests and answers about cases and decisions."""
+"""Requests and responses of v1 about cases and decisions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ALL_REASONS = sorted({code for codes in reasons.REASONS.values() for code in cod
 
 
 class CaseMatchSerializer(serializers.ModelSerializer):
-    """One match, as it was when it was found."""
+    """A match. Its values are those from the time when it was found."""
 
     time = serializers.SerializerMethodField(help_text="Seconds into the video; null otherwise.")
     item_time = serializers.SerializerMethodField(help_text="Seconds into the item's video.")
@@ -37,16 +37,14 @@ class CaseMatchSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
     def get_time(self, match: CaseMatch) -> float | None:
-        """Seconds."""
         return None if match.time_ms is None else match.time_ms / 1000
 
     def get_item_time(self, match: CaseMatch) -> float | None:
-        """Seconds."""
         return None if match.item_time_ms is None else match.item_time_ms / 1000
 
 
 class DecisionSerializer(serializers.ModelSerializer):
-    """A decision on a case."""
+    """One person's decision about one case."""
 
     by = serializers.CharField(source="by.username")
     reason = serializers.CharField(source="batch.reason")
@@ -62,7 +60,7 @@ class DecisionSerializer(serializers.ModelSerializer):
 
 
 class CaseSerializer(serializers.ModelSerializer):
-    """A case with its matches. ``decisions`` lacks the first of two votes until both are in."""
+    """A case with its matches. ``decisions`` hides the first of two votes until both are made."""
 
     severity = SeverityField()
     claimed_by = serializers.CharField(source="claimed_by.username", default=None)
@@ -84,7 +82,7 @@ class CaseSerializer(serializers.ModelSerializer):
 
     @extend_schema_field(DecisionSerializer(many=True))
     def get_decisions(self, case: ReviewCase) -> Any:
-        """The decisions that the caller may see: no second opinions, no blinded votes."""
+        """Leave out second opinions and votes that are hidden from the caller."""
         by = self.context["by"]
         shown = [
             one
@@ -95,8 +93,6 @@ class CaseSerializer(serializers.ModelSerializer):
 
 
 class CaseQuerySerializer(serializers.Serializer):
-    """Filters for cases."""
-
     list = IdField(required=False, help_text="With a match on this list.")
     match_type = serializers.ChoiceField(choices=MATCH_TYPES, required=False)
     band = serializers.ChoiceField(
@@ -119,8 +115,6 @@ class CaseQuerySerializer(serializers.Serializer):
 
 
 class NextSerializer(CaseQuerySerializer):
-    """Filters for the next case."""
-
     skipped = serializers.ListField(
         child=IdField(),
         max_length=MAX_SELECTED,
@@ -131,15 +125,13 @@ class NextSerializer(CaseQuerySerializer):
 
 
 class ClaimSerializer(serializers.Serializer):
-    """How to claim a case."""
-
     take_over = serializers.BooleanField(
         default=False, help_text="Also if somebody else has claimed it."
     )
 
 
 class SayingSerializer(serializers.Serializer):
-    """The reason of a decision."""
+    """The reason of a decision, and a note."""
 
     reason = serializers.ChoiceField(
         choices=ALL_REASONS,
@@ -170,27 +162,21 @@ class DecideManySerializer(DecideSerializer):
 
 
 class LiftSerializer(serializers.Serializer):
-    """The reason why a legal hold ends."""
-
     reason = serializers.CharField(max_length=MAX_NOTE)
 
 
 class LegalHoldSerializer(LiftSerializer):
-    """A legal hold."""
-
     until = serializers.DateTimeField(
         required=False, allow_null=True, help_text="When it ends; without it when it is lifted."
     )
 
 
 class UndoSerializer(serializers.Serializer):
-    """The reason for undoing."""
-
     reason = serializers.CharField(max_length=500)
 
 
 class DecisionBatchSerializer(serializers.ModelSerializer):
-    """Decisions that were made together. Votes that wait for a second vote are not shown."""
+    """Decisions that were made together. The first of two votes is hidden until both are made."""
 
     by = serializers.CharField(source="by.username")
     undone_by = serializers.CharField(source="undone_by.username", default=None)
@@ -218,7 +204,7 @@ class DecisionBatchSerializer(serializers.ModelSerializer):
         return DecisionSerializer(rows, many=True).data
 
     def to_representation(self, batch: DecisionBatch) -> dict[str, Any]:
-        """The reason of a blinded vote reveals the vote, so it is left out too."""
+        """Leave out the reason of a hidden vote too: it reveals the vote."""
         shown: dict[str, Any] = super().to_representation(batch)
         if len(shown["decisions"]) < len(shown["cases"]):
             shown["reason"] = shown["note"] = ""
@@ -226,7 +212,7 @@ class DecisionBatchSerializer(serializers.ModelSerializer):
 
 
 class UndoneSerializer(serializers.Serializer):
-    """The result of undoing a batch: ids of cases."""
+    """The result of undoing a batch. The numbers are ids."""
 
     batch = IdField()
     undone = serializers.ListField(child=IdField())

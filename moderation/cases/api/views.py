@@ -1,4 +1,4 @@
-"""v1: cases, claims (locks), decisions and batches. A key must be bound to a user."""
+"""v1: cases, claims (locks), decisions and batches. API keys must be bound to a user."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DECISIONS = Prefetch(
 
 
 class CaseView(CommandView):
-    """A view of one case, or a command on it."""
+    """Base of the views of cases."""
 
     queryset = ReviewCase.objects.all()
     serializer_class: Any = CaseSerializer
@@ -42,7 +42,7 @@ class CaseView(CommandView):
     )
 )
 class CaseCollection(CaseView, generics.ListAPIView):
-    """Cases, the newest first. ``cases/next/`` gives them in the order of the queue."""
+    """List cases, the newest first. ``cases/next/`` gives them in the order of the queue."""
 
     filter_backends: list[Any] = []
 
@@ -53,22 +53,18 @@ class CaseCollection(CaseView, generics.ListAPIView):
         return _loaded(queue.cases(Filters.read(asked.validated_data), by))
 
     def get_serializer_context(self) -> dict[str, Any]:
-        """The caller decides which votes are shown."""
+        """The serializer needs the caller to hide votes."""
         return {**super().get_serializer_context(), "by": caller(self.request)}
 
 
 class CaseItem(CaseView):
-    """One case."""
-
     @extend_schema(responses=answers({200: CaseSerializer}, 404))
     def get(self, request: Request, pk: int) -> Response:
-        """A case with its matches and decisions."""
+        """Return a case with its matches and decisions."""
         return _case(pk, _reader(request))
 
 
 class NextCase(CaseView):
-    """The queue."""
-
     serializer_class = shapes.NextSerializer
 
     @extend_schema(
@@ -76,7 +72,8 @@ class NextCase(CaseView):
         responses=answers({200: CaseSerializer, 204: None}, body=True),
     )
     def post(self, request: Request) -> Response:
-        """Claim the first case that you may decide, for ten minutes; 204 if there is none."""
+        """Claim the first case that you may decide, for ten minutes. The response is 204 if there
+        is none."""
         by, given = caller(request), self.given()
         skipped = given.pop("skipped")
         case = locks.lock_next(by=by, filters=Filters.read(given), skipped=skipped)
@@ -84,8 +81,6 @@ class NextCase(CaseView):
 
 
 class ClaimCase(CaseView):
-    """A claim on a case."""
-
     serializer_class = shapes.ClaimSerializer
 
     @extend_schema(
@@ -93,27 +88,23 @@ class ClaimCase(CaseView):
         responses=answers({200: CaseSerializer}, 404, 409, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Claim a case and its cluster for ten minutes, or renew that."""
+        """Claim a case and its cluster for ten minutes, or renew your claim."""
         by = caller(request)
         locks.lock(by=by, case_id=pk, **self.given())
         return _case(pk, by)
 
 
 class ReleaseCase(CaseView):
-    """Giving a case back."""
-
     serializer_class = shapes.ClaimSerializer
 
     @extend_schema(request=None, responses=answers({204: None}, 404, body=True))
     def post(self, request: Request, pk: int) -> Response:
-        """Give up your claim, if you have one."""
+        """Give up your claim on a case and its cluster, if you have one."""
         locks.unlock(by=caller(request), case_id=pk)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class Decide(CaseView):
-    """A decision."""
-
     serializer_class = shapes.DecideSerializer
 
     @extend_schema(
@@ -126,8 +117,6 @@ class Decide(CaseView):
 
 
 class DecideMany(CaseView):
-    """One decision about many cases."""
-
     serializer_class = shapes.DecideManySerializer
 
     @extend_schema(
@@ -136,14 +125,12 @@ class DecideMany(CaseView):
         responses=answers({201: DecisionBatchSerializer}, 404, 409, body=True),
     )
     def post(self, request: Request) -> Response:
-        """Decide up to 1,000 cases alike, all or none, as one batch."""
+        """Make the same decision about up to 1,000 cases, as one batch: all of them or none."""
         given = self.given()
         return _decide(request, given.pop("cases"), **given)
 
 
 class Appeal(CaseView):
-    """An appeal."""
-
     serializer_class = shapes.SayingSerializer
 
     @extend_schema(
@@ -151,13 +138,11 @@ class Appeal(CaseView):
         responses=answers({201: DecisionBatchSerializer}, 404, 409, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Reopen a decided case for somebody else; the old decision is kept and stays in force."""
+        """Reopen a decided case for another person. The old decision is kept and stays in force."""
         return _decide(request, [pk], verb=Decision.Verb.APPEAL, **self.given())
 
 
 class LegalHold(CaseView):
-    """A legal hold."""
-
     serializer_class = shapes.LegalHoldSerializer
 
     @extend_schema(
@@ -165,16 +150,14 @@ class LegalHold(CaseView):
         responses=answers({200: CaseSerializer}, 404, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Put a case under a legal hold, or change its end and reason: nothing that the case needs
-        is deleted meanwhile. For leads."""
+        """Put a case under a legal hold, or change the end and reason of its hold. Nothing that the
+        case needs is deleted during the hold. Only leads may do this."""
         by = caller(request)
         retention.set_hold(by=by, case_ids=[pk], **self.given())
         return _case(pk, by)
 
 
 class LiftLegalHold(CaseView):
-    """Ending a legal hold."""
-
     serializer_class = shapes.LiftSerializer
 
     @extend_schema(
@@ -182,28 +165,24 @@ class LiftLegalHold(CaseView):
         responses=answers({200: CaseSerializer}, 404, 409, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Lift the legal hold of a case. For leads."""
+        """Lift the legal hold of a case. Only leads may do this."""
         by = caller(request)
         retention.lift_hold(by=by, case_ids=[pk], **self.given())
         return _case(pk, by)
 
 
 class BatchItem(CommandView):
-    """One batch of decisions."""
-
     scope = SCOPE
     queryset = DecisionBatch.objects.all()
     serializer_class = DecisionBatchSerializer
 
     @extend_schema(responses=answers({200: DecisionBatchSerializer}, 404))
     def get(self, request: Request, pk: int) -> Response:
-        """The decisions that were made together."""
+        """Return the decisions that were made together."""
         return _batch(pk, _reader(request))
 
 
 class UndoBatch(CommandView):
-    """Undoing."""
-
     scope = SCOPE
     queryset = DecisionBatch.objects.all()
     serializer_class = shapes.UndoSerializer
@@ -213,13 +192,14 @@ class UndoBatch(CommandView):
         responses=answers({200: shapes.UndoneSerializer}, 404, 409, body=True),
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Undo a batch with all its effects: your own, or, as a lead, anybody's."""
+        """Undo a batch with all its effects. Moderators may undo their own batches. Leads may undo
+        any."""
         done = undoing.undo_batch(by=caller(request), batch_id=pk, **self.given())
         return Response({"batch": pk, "undone": done.undone, "left": done.left})
 
 
 def _reader(request: Request) -> Actor:
-    """The caller, who must be a person that may view cases. Raises ``NotAllowed``."""
+    """Return the caller: a person who may view cases. Raise ``NotAllowed``."""
     by = caller(request)
     check(by, "view cases")
     person(by)

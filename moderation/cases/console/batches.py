@@ -1,4 +1,4 @@
-"""The page of a batch of decisions, and the page that undoes batches."""
+"""Pages of the console: a batch of decisions, and undoing batches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from moderation.cases.models import DecisionBatch
 
 ROWS_SHOWN: Final = 50
 MAX_BATCHES: Final = 100
-"""Batches that can be undone together."""
+"""Maximum number of batches to undo together."""
 
 
 @require_safe
@@ -55,7 +55,7 @@ def batch_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 @require_http_methods(["GET", "HEAD", "POST"])
 @console_page("decide cases")
 def undo_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """What undoing ``?batches=`` (ids with commas) would do; POST from this page does it."""
+    """Show what undoing ``?batches=`` (ids with commas) would do. A POST from this page does it."""
     ids = numbers(request.GET.get("batches", ""))[:MAX_BATCHES]
     plan = undoing.plan(by=by, batch_ids=ids)
     rows = DecisionBatch.objects.filter(pk__in=ids)
@@ -85,12 +85,12 @@ def undo_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
 
 
 def undo_address(batch_ids: Iterable[int]) -> str:
-    """The address of the page that asks before undoing batches."""
+    """Return the URL of the page that asks before it undoes batches."""
     return f"{reverse('console:undo')}?batches={','.join(map(str, batch_ids))}"
 
 
 def numbers(text: str) -> list[int]:
-    """Ids with commas between them; other words are ignored."""
+    """Parse ids separated by commas. Other words are ignored."""
     return [number for number in map(whole_number, text.split(",")) if number is not None]
 
 

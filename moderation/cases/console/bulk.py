@@ -1,4 +1,4 @@
-"""Deciding many cases at once: a page that shows what would happen, then one batch."""
+"""Decide many cases at once: one page shows what would happen, then one batch does it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PICTURES_SHOWN: Final = 24
 def bulk(request: HttpRequest, by: Actor) -> HttpResponseBase:
     """Apply ``verb`` to ``cases`` (ids with commas), or with ``all`` to the filtered cases.
 
-    Without ``confirmed`` only shows what would be done, and again if the cases have changed since.
+    The first request only shows what would be decided; the confirmed one decides.
     """
     form = request.POST
     verb, back = form.get("verb", ""), _back(request)
@@ -55,7 +55,7 @@ def bulk(request: HttpRequest, by: Actor) -> HttpResponseBase:
 def confirmation(
     request: HttpRequest, by: Actor, case_ids: Sequence[int], verb: str, back: str
 ) -> HttpResponse:
-    """The page that shows what would be decided, and what is left out and why."""
+    """Show what would be decided, and which cases are left out and why."""
     wanted = ReviewCase.objects.filter(pk__in=list(case_ids)[:MAX_SELECTED])
     fit, refused = permissions.split_decidable(wanted, verb, by)
     if not fit:
@@ -89,7 +89,7 @@ def confirmation(
 def decide_as_sent(
     request: HttpRequest, by: Actor, case_ids: Sequence[int], verb: str
 ) -> DecisionBatch:
-    """Decide cases with the reason, the note and the wish to allow that a form sent."""
+    """Decide cases with the reason, the note and the ``allow`` of the submitted form."""
     form = request.POST
     return deciding.decide(
         by=by,
@@ -123,7 +123,7 @@ def _decide(
 
 
 def _with_clusters(chosen: Iterable[int]) -> list[int]:
-    """The cases, and the undecided ones of their clusters in the same state."""
+    """Return the cases, and the undecided cases of their clusters in the same state."""
     heads = ReviewCase.objects.filter(pk__in=list(chosen))
     pairs = set(heads.values_list("cluster", "state"))
     clusters = {cluster for cluster, _ in pairs}
@@ -140,7 +140,7 @@ def _counts(cases: Iterable[ReviewCase]) -> list[tuple[str, int]]:
 
 
 def _back(request: HttpRequest) -> str:
-    """The page that the person came from, if it is ours."""
+    """Return the page that the person came from, if it is on this site."""
     back = request.POST.get("back", "")
     is_ours = url_has_allowed_host_and_scheme(back, allowed_hosts=None)
     return back if back and is_ours else reverse("console:grid")

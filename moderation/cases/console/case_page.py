@@ -1,4 +1,4 @@
-"""The page of one case: look, decide, and go on to the next."""
+"""The page of one case: look, decide, go on to the next case."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from moderation.cases.models import MAX_SELECTED, DecisionBatch, ReviewCase
 from moderation.cases.queue import Filters
 
 SKIPPED: Final = "skipped cases"
-"""The session's key for skipped cases, which are not offered as the next case."""
+"""The session key of skipped cases. They come last."""
 MOST_SKIPPED: Final = 100
 TAKEN_BACK: Final = "taken back at once"
-"""The audit's reason when a shortcut undid a decision."""
+"""The audit's reason if a keyboard shortcut undid a decision."""
 
 
 @require_safe
 @console_page("see media")
 def case_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
-    """The page of a case. Opening it locks the case, unless somebody else is working on it."""
+    """Show a case. This locks it, unless another person is working on it."""
     locks.report_presence(by=by, case_id=pk)
     context = _context(request, by, pk, Filters.read(request.GET))
     return render_page(request, "moderation/cases/case.html", "Review", context)
@@ -40,7 +40,8 @@ def case_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 @require_POST
 @console_page("decide cases")
 def next_case(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """Lock the first case, skipped or not, and go there; to the queue if none is left."""
+    """Lock the first case, skipped or not, and redirect to it. Redirect to the queue if there is
+    none."""
     filters = Filters.read(request.GET)
     request.session.pop(SKIPPED, None)
     case = locks.lock_next(by=by, filters=filters)
@@ -50,7 +51,7 @@ def next_case(request: HttpRequest, by: Actor) -> HttpResponseBase:
 @require_POST
 @console_page("decide cases")
 def skip(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
-    """Unlock the case and answer another one; it comes again when no other is left."""
+    """Unlock the case and return another one. It comes again when no other case is left."""
     locks.unlock(by=by, case_id=pk)
     others = [one for one in request.session.get(SKIPPED, []) if one != pk]
     request.session[SKIPPED] = [*others, pk][-MOST_SKIPPED:]
@@ -60,7 +61,7 @@ def skip(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 @require_POST
 @console_page("decide cases")
 def decide(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
-    """Decide a case, with its cluster if ``cluster`` is sent, and answer the next."""
+    """Decide a case, and its cluster if ``cluster`` is sent. Return the next case."""
     verb = request.POST.get("verb", "")
     ids = _ids(by, pk, verb, cluster=request.POST.get("cluster") == "1")
     batch = decide_as_sent(request, by, ids, verb)
@@ -72,7 +73,7 @@ def decide(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 @require_POST
 @console_page("see media")
 def presence(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
-    """Called by an open page every 15 s: renews the lock, answers who is there."""
+    """Renew the lock and return who is there. An open page calls this every 15 s."""
     if request.POST.get("take_over") == "1":
         locks.lock(by=by, case_id=pk, take_over=True)
     there = locks.report_presence(by=by, case_id=pk)
@@ -82,7 +83,7 @@ def presence(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 @require_POST
 @console_page("decide cases")
 def release(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
-    """Unlock the case: the page is being left."""
+    """Unlock the case when its page is left."""
     locks.unlock(by=by, case_id=pk)
     return HttpResponse(status=204)
 
@@ -90,10 +91,9 @@ def release(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 @require_POST
 @console_page("decide cases")
 def undo_last(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """Undo one's newest batch, and show its first case again.
+    """Undo the caller's newest batch, and return its first case.
 
-    For a batch about several pictures the answer is the address of the page that asks before
-    undoing.
+    If the batch is about several pictures, return the URL of the page that asks before undoing.
     """
     batch = DecisionBatch.objects.filter(by=by.user, undone_at=None).first()
     if batch is None:
@@ -109,13 +109,13 @@ def undo_last(request: HttpRequest, by: Actor) -> HttpResponseBase:
 
 
 def address(pk: int | None, filters: Filters) -> str:
-    """The address of a case, or of the queue, with the filters."""
+    """Return the URL of a case, or of the queue, with the filters."""
     path = reverse("console:queue") if pk is None else reverse("console:case", args=[pk])
     return f"{path}?{filters.query}" if filters.query else path
 
 
 def _ids(by: Actor, pk: int, verb: str, *, cluster: bool) -> list[int]:
-    """The case, and those of its cluster that this person may decide alike."""
+    """Return the case, and the cases of its cluster that the caller may decide alike."""
     case = ReviewCase.objects.existing(pk, "case")
     if not cluster or case.decided_at is not None:
         return [pk]
@@ -151,7 +151,7 @@ def _context(request: HttpRequest, by: Actor, pk: int, filters: Filters) -> dict
 
 
 def _break_due(request: HttpRequest, seen: wellbeing.LooksToday) -> bool:
-    """Whether to suggest a break: once for each break that is due."""
+    """Return whether to suggest a break: once for each break that is due."""
     reached = [timezone.localdate().isoformat(), seen.breaks]
     if not seen.breaks or request.session.get("breaks") == reached:
         return False

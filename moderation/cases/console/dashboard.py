@@ -1,4 +1,4 @@
-"""The dashboard: the numbers of moderation as a whole."""
+"""The dashboard of moderation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from moderation.cases.console.pages import console_page, render_page
 def dashboard_page(
     request: HttpRequest, by: Actor, queues: Callable[[], Sequence[Any]]
 ) -> HttpResponseBase:
-    """``queues``: the background clusters with the number of waiting tasks."""
+    """``queues``: the background clusters with their numbers of waiting tasks."""
     found = statistics.overview(by=by)
     highest = max([day.total for day in found.days], default=0) or 1
     context = {

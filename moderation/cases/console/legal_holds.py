@@ -1,4 +1,4 @@
-"""Setting and lifting legal holds, on the page of a case or for many cases of the admin's list."""
+"""Set and lift legal holds: on a case's page, or for many cases of the admin's list."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class LiftForm(forms.Form):
 
 
 class HoldForm(LiftForm):
-    """``until``: to the end of that day, UTC."""
+    """``until``: the last day of the hold. It ends at the end of that day, UTC."""
 
     until = forms.DateField(required=False)
 
@@ -43,7 +43,7 @@ FORMS: Final[dict[str, type[LiftForm]]] = {"set": HoldForm, "lift": LiftForm}
 @require_POST
 @console_page(retention.HOLD_ACTION)
 def case_hold(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
-    """``do``: set or lift the hold of one case."""
+    """Set or lift the hold of one case, as ``do`` says."""
     do = request.POST.get("do", "")
     form = FORMS.get(do, LiftForm)(request.POST)
     if do not in FORMS or not form.is_valid():
@@ -58,7 +58,7 @@ def case_hold(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 def confirmation(
     request: HttpRequest, by: Actor, cases: QuerySet[ReviewCase], do: str
 ) -> HttpResponseBase | None:
-    """The page that asks before holds of many cases are set or lifted; confirmed, it does so."""
+    """Ask before setting or lifting the holds of many cases. If confirmed, do it."""
     selection = Selection(request, do, cases, ["state", "legal_hold", "legal_hold_until"])
     count = len(selection.ids)
     if count > MAX_SELECTED:

@@ -1,7 +1,7 @@
-"""Media for moderators: the role is checked each time, media is filtered, looks are recorded.
+"""Media for moderators. Each request checks the role; media is filtered; looks are recorded.
 
-A player reads a video in many requests. So POST records one look and answers links that are signed
-for this person and case and valid for ``media_access.LOOK_DURATION``.
+A player reads a video in many requests. So one POST records a look and returns links that are
+signed for this person and case. They are valid for ``media_access.LOOK_DURATION``.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ SMALL: Final = 320
 @require_safe
 @console_page("see media")
 def subject(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponseBase:
-    """The subject of a case as JPEG. ``?t=``: ms of a video; ``?f=``: a frame of an animation;
-    ``?r=``: another rendering; ``?small=1``: for a list."""
+    """Return the subject of a case as JPEG. ``?t=``: time in a video, in ms. ``?f=``: frame of an
+    animation. ``?r=``: another rendering. ``?small=1``: the size for lists."""
     case = _case(pk)
     place: dict[str, Any] = {
         "time_ms": _number(request.GET.get("t", "0"), "t"),
@@ -54,7 +54,7 @@ def subject(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponse
 @require_safe
 @console_page("see media")
 def item(request: HttpRequest, by: Actor, pk: int, match: int, step: str) -> HttpResponseBase:
-    """The picture of the item that a case's match found."""
+    """Return the picture of the item of one of the case's matches."""
     case = _case(pk)
     row = CaseMatch.objects.select_related("item").filter(pk=match, case=case).first()
     if row is None or row.item is None:
@@ -66,7 +66,7 @@ def item(request: HttpRequest, by: Actor, pk: int, match: int, step: str) -> Htt
 @require_safe
 @console_page("see media")
 def item_picture(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponseBase:
-    """The picture of an item, for the item's own page."""
+    """Return the picture of an item, for the item's own page."""
     banned = BannedItem.objects.filter(pk=pk).first()
     if banned is None:
         raise NotFound(media.NONE_KEPT)
@@ -109,7 +109,7 @@ AGAIN: Final = "Open the video on the page of its case: each look is recorded."
 @require_POST
 @console_page("see media")
 def play(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
-    """Record a look, and answer links to the playable files, the best first."""
+    """Record a look, and return links to the playable files, the best first."""
     case = _case(pk)
     copies = media.playable_files(case)
     wellbeing.note_look(by=by, subject=case, what="video")
@@ -121,7 +121,7 @@ def play(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 @require_safe
 @console_page("see media")
 def video(request: HttpRequest, by: Actor, pk: int, copy: str) -> HttpResponseBase:
-    """The file, or the range that a player asks for, if the look was recorded."""
+    """Return the file, or the range that a player requests. The link must prove a recorded look."""
     case = _case(pk)
     if not media_access.is_signed_look(request.GET.get("look", ""), by, case):
         raise NotAllowed(AGAIN)

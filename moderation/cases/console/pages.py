@@ -1,4 +1,4 @@
-"""What the console's pages share: the check of roles, and rendering in the admin's shell."""
+"""Shared by the console's pages: the check of roles, and the admin's layout."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ View = Callable[..., HttpResponseBase]
 
 
 def console_page(action: str) -> Callable[[View], View]:
-    """``view(request, by, …)`` for people who may do ``action``; others log in or get 403."""
+    """For ``view(request, by, …)``: only people who may do ``action``. Others log in or get 403."""
 
     def decorate(view: View) -> View:
         @never_cache
@@ -40,7 +40,6 @@ def console_page(action: str) -> Callable[[View], View]:
 def render_page(
     request: HttpRequest, template: str, title: str, context: Mapping[str, Any]
 ) -> TemplateResponse:
-    """A page of the console, with the admin's sidebar and header."""
     shell = admin.site.each_context(request)
     return TemplateResponse(
         request,

@@ -1,4 +1,4 @@
-"""The page of a person's own settings, and how much media they saw."""
+"""The page of a person's own settings, and of how much media they saw."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ DAYS = 14
 @require_http_methods(["GET", "HEAD", "POST"])
 @console_page("see media")
 def preferences(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """One's own settings and looks, nobody else's."""
     problem = ""
     if request.method == "POST":
         try:

@@ -1,4 +1,4 @@
-"""What pages show of a case: its subject, its matches on scales, earlier decisions."""
+"""What pages show of a case: its subject, its matches with distances, earlier decisions."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from moderation.screening.types import COLOURS, FRAMES
 from videos.decode.errors import clock
 
 STRIP_OFFSETS_MS: Final = (-4000, -2000, -1000, 0, 1000, 2000, 4000)
-"""Times around a match that the frame strip shows."""
+"""Times around a match in the frame strip."""
 EARLIER_CASES_SHOWN: Final = 8
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A distance on a line from 0 to the near-miss threshold, in per cent of its length."""
+    """A distance on a line from 0 to the near-miss threshold, in per cent of the line."""
 
     place: float
     threshold: float
@@ -40,7 +40,7 @@ class Scale:
 
     @classmethod
     def of(cls, match: CaseMatch) -> Scale | None:
-        """None for hashes that are equal or not."""
+        """None for hashes: they are equal or not."""
         end = max(match.observe, match.distance, match.threshold)
         if match.match_type in HASH_TYPES or end <= 0:
             return None
@@ -52,7 +52,7 @@ class Scale:
 
 
 def with_matches(cases: queue.Cases) -> queue.Cases:
-    """Cases with all that a row of a list shows, in a fixed number of queries."""
+    """Load everything that a row of a list shows, in a fixed number of queries."""
     matches = CaseMatch.objects.order_by("pk").select_related("item")
     return cases.select_related("image", "video", "claimed_by").prefetch_related(
         Prefetch("matches", queryset=matches)
@@ -60,7 +60,6 @@ def with_matches(cases: queue.Cases) -> queue.Cases:
 
 
 def row(case: ReviewCase, by: Actor, size: int = 1) -> dict[str, Any]:
-    """A case in the queue or the grid."""
     strongest = nearest(case.matches.all())
     gaps = gaps_in_words(case)
     return {
@@ -79,7 +78,7 @@ def row(case: ReviewCase, by: Actor, size: int = 1) -> dict[str, Any]:
 
 
 def full(case: ReviewCase, by: Actor, *, filters: queue.Filters) -> dict[str, Any]:
-    """All that the page of a case shows; ``with_matches`` loaded the case."""
+    """Return everything that the page of a case shows. Load the case by ``with_matches``."""
     refused = refusals([case], reasons.REASONS, by)
     preferred = wellbeing.preference(by.user)
     matches = [_match(match, case) for match in case.matches.all()]
@@ -112,7 +111,7 @@ def full(case: ReviewCase, by: Actor, *, filters: queue.Filters) -> dict[str, An
 
 
 def nearest(matches: Iterable[CaseMatch]) -> CaseMatch | None:
-    """The strongest match: the least distance in relation to its threshold, 0 for a hash."""
+    """Return the match with the smallest distance / threshold (0 for a hash)."""
     return min(
         matches, key=lambda match: match.distance / match.threshold if match.threshold else 0.0,
         default=None,
@@ -120,7 +119,7 @@ def nearest(matches: Iterable[CaseMatch]) -> CaseMatch | None:
 
 
 def is_exact(case: ReviewCase) -> bool:
-    """Whether the exact bytes are on a list, so that nobody has to look."""
+    """Return whether the exact bytes are on a list, so that nobody has to look."""
     return any(match.match_type in HASH_TYPES for match in case.matches.all())
 
 
@@ -129,7 +128,7 @@ def severity(case: ReviewCase) -> str:
 
 
 def holder(case: ReviewCase, by: Actor) -> str:
-    """Who is working on it, "you" for oneself, "" for nobody."""
+    """Return who is working on the case: "you" for the caller, "" for nobody."""
     user = case.lock_holder
     if user is None:
         return ""
@@ -137,7 +136,7 @@ def holder(case: ReviewCase, by: Actor) -> str:
 
 
 def facts(case: ReviewCase) -> list[tuple[str, Any]]:
-    """What was known of the upload when the case was opened."""
+    """Return what was known of the upload when the case was opened, as (label, value)."""
     evidence: Mapping[str, Any] = case.evidence
     names = (
         ("data_id", "Data id"), ("url", "URL"), ("uploader", "Uploader"), ("added_by", "Added by"),
@@ -150,7 +149,7 @@ def facts(case: ReviewCase) -> list[tuple[str, Any]]:
 
 
 def strip(case: ReviewCase) -> list[dict[str, Any]]:
-    """Times of a video around its first match; none for a picture."""
+    """Return the times of a video around its first match. Empty for a picture."""
     if case.video is None:
         return []
     times = [match.time_ms for match in case.matches.all() if match.time_ms is not None]
@@ -160,7 +159,7 @@ def strip(case: ReviewCase) -> list[dict[str, Any]]:
 
 
 def place(case: ReviewCase) -> str:
-    """The query string that shows the place of the first match in a video or an animation."""
+    """Return the query string for the first match's place in a video or animation."""
     return next(filter(None, (_place(match, case) for match in case.matches.all())), "")
 
 
@@ -173,7 +172,7 @@ def _place(match: CaseMatch, case: ReviewCase) -> str:
 
 
 def renderings(case: ReviewCase) -> list[dict[str, Any]]:
-    """The renderings of an image, if there are several: name, query string, whether it matched."""
+    """Return an image's renderings, if it has several: name, query string, whether it matched."""
     if case.image is None or not case.image.original or case.origin == ReviewCase.Origin.LINK:
         return []
     views = case.image.fingerprints.values_list("view", flat=True).distinct()
@@ -189,12 +188,12 @@ def renderings(case: ReviewCase) -> list[dict[str, Any]]:
 
 
 def moment(ms: int) -> str:
-    """A time in a video, to a tenth of a second."""
+    """Format a time in a video, to a tenth of a second."""
     return f"{clock(ms)}.{ms % 1000 // 100}"
 
 
 def earlier(case: ReviewCase) -> dict[str, Any]:
-    """The decisions on other cases of the same items."""
+    """Count the decisions on other cases of the same items."""
     items = {match.item_id for match in case.matches.all()} - {None}
     if not items:
         return {}
@@ -208,7 +207,7 @@ def earlier(case: ReviewCase) -> dict[str, Any]:
 
 
 def uploader(case: ReviewCase) -> dict[str, Any]:
-    """The decisions on other uploads of the same uploader, else of the same client."""
+    """Count the decisions on other uploads of the same uploader, or else of the same client."""
     subject = case.image or case.video
     if subject is None:
         return {}
@@ -242,7 +241,7 @@ def _match(match: CaseMatch, case: ReviewCase) -> dict[str, Any]:
 
 
 def _readable(case: ReviewCase, by: Actor) -> list[dict[str, Any]]:
-    """The decisions that count; the first of two votes is hidden from all but its author."""
+    """Return the live decisions. Only its author sees the first of two votes."""
     rows = Decision.objects.live().filter(case=case).select_related("by", "batch").order_by("pk")
     return [
         {
@@ -255,14 +254,14 @@ def _readable(case: ReviewCase, by: Actor) -> list[dict[str, Any]]:
 
 
 def match_in_words(match: CaseMatch) -> list[str]:
-    """Which picture of the subject matched, and how the item was edited, as sentences."""
+    """Say which picture of the subject matched, and how the item was edited, as sentences."""
     edited = f"It looks like an edited copy: {match.edit}." if match.edit else ""
     shown = f"What matched is {describe_rendering(match.rendering)}." if match.rendering else ""
     return [sentence for sentence in (edited, shown) if sentence]
 
 
 def gaps_in_words(case: ReviewCase) -> list[str]:
-    """What could not be compared, or only in part, as sentences."""
+    """Say what was not compared, or only in part, as sentences."""
     evidence: Mapping[str, Mapping[str, str]] = case.evidence
     missing, partly = evidence.get("missing", {}), evidence.get("partly", {})
     return [

@@ -1,4 +1,4 @@
-"""The queue as a list and as a grid. The filters are only in the URL."""
+"""The queue as a list and as a grid. The URL alone holds the filters."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from moderation.lists.verdicts import MATCH_TYPES
 
 PER_PAGE: Final = 24
 MAX_PAGE: Final = 400
-"""The last page that can be opened; filters show the rest."""
+"""The last page that can be opened. Filters lead to the other cases."""
 
 
 @require_safe
 @console_page("view cases")
 def queue_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """The waiting cases, one row for each cluster."""
+    """List the waiting cases, one row per cluster."""
     return render_page(
         request, "moderation/cases/queue.html", "Review queue", _context(request, by)
     )
@@ -36,7 +36,7 @@ def queue_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
 @require_safe
 @console_page("see media")
 def grid_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """24 thumbnails, to select and decide several at once."""
+    """Show 24 thumbnails, to select and decide several cases at once."""
     context = _context(request, by)
     context["first_filter"] = wellbeing.preference(by.user).first_filter
     context["verbs"] = ("confirm", "dismiss", "escalate")
@@ -73,7 +73,6 @@ def _context(request: HttpRequest, by: Actor) -> dict[str, Any]:
 
 
 def _fields(filters: Filters) -> list[dict[str, Any]]:
-    """The fields of the filter form."""
     lists = BannedList.objects.filter(kind=BannedList.Kind.BANNED).order_by("name")
     choices: list[tuple[str, str, list[tuple[str, str]]]] = [
         ("list", "List", [(str(pk), name) for pk, name in lists.values_list("pk", "name")]),
@@ -91,7 +90,7 @@ def _fields(filters: Filters) -> list[dict[str, Any]]:
 
 
 def _lookers(cases: list[ReviewCase], by: Actor) -> dict[int, list[str]]:
-    """Case → who else has it open."""
+    """Return case → names of the other people who have it open."""
     since = timezone.now() - locks.PRESENCE_TIMEOUT
     views = CaseView.objects.filter(case__in=cases, seen_at__gte=since).exclude(user=by.user)
     found: dict[int, list[str]] = {}

@@ -17,9 +17,9 @@ from moderation.cases.models import Decision
 @require_safe
 @console_page("view the audit")
 def case_report(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
-    """The report of a case; with ``media=1`` the files too, for people who may export them.
+    """Return the report of a case; with ``media=1`` also the files, for people who may export them.
 
-    Each file counts as a look, so pages of other sites cannot ask for them.
+    Each file counts as a look, so requests from other sites get no files.
     """
     media = request.GET.get("media") == "1" and not is_cross_site(request)
     body = reports.build_case_report(by=by, case_id=pk, media=media)
@@ -29,7 +29,6 @@ def case_report(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 @require_safe
 @console_page("view the audit")
 def decisions_csv(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """All decisions."""
     lines = reports.decisions_csv(by=by, decisions=Decision.objects.all())
     name = f"decisions-{timezone.now():%Y%m%d-%H%M%S}.csv"
     return download(name, lines)
