@@ -31,7 +31,6 @@ _LONG: Final = 2.5
 """Long side ÷ short side from which a picture counts as long; the screens of phones are below."""
 
 _LINE_PIXELS: Final = 256
-"""Pixels of a line that are compared."""
 
 _MIN_STRIPS: Final = 8
 _NARROWEST: Final = 4
@@ -110,7 +109,6 @@ class _Strips:
     width: int
 
     def is_odd(self, count: int) -> NDArray[np.bool_]:
-        """Return for each of ``count`` lines whether it is in every second strip."""
         return np.asarray((np.arange(count) - self.first) // self.width % 2 == 1)
 
 

@@ -68,7 +68,6 @@ def distinct_corners(polygon: Floats) -> list[int]:
 
 
 def points_inside(polygon: Floats, points: Floats) -> NDArray[np.bool_]:
-    """Return which points, n × 2, lie in a convex polygon."""
     edges = np.roll(polygon, -1, axis=0) - polygon
     offsets = points[:, None] - polygon
     sides = edges[:, 0] * offsets[..., 1] - edges[:, 1] * offsets[..., 0]
@@ -76,12 +75,10 @@ def points_inside(polygon: Floats, points: Floats) -> NDArray[np.bool_]:
 
 
 def area_share(polygon: Floats, picture: Floats) -> float:
-    """Return the polygon's area ÷ the picture's, 0..1."""
     return min(1.0, _area(polygon) / float(np.prod(picture[2])))
 
 
 def relative_region(polygon: Floats, picture: Floats) -> Region:
-    """Return the polygon in shares of the picture's width and height."""
     return tuple((x, y) for x, y in np.clip(polygon / picture[2], 0.0, 1.0).tolist())
 
 

@@ -122,7 +122,6 @@ def distance(evidence: CopyEvidence, match_type: str, digits: int = 6) -> float:
 
 
 def of_distance(distance: float) -> float:
-    """Return the confidence of a distance of copy or auto."""
     return max(0.0, 1.0 - distance)
 
 

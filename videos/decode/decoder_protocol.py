@@ -80,8 +80,8 @@ class DecodingJob:
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
     """``container``: by ``sniffing``. ``codec``: FFmpeg's or Pillow's name. Size in pixels as shown
-    (upright, with square pixels). ``duration_ms``, ``fps``, ``frames``: as the header claims, else
-    None."""
+    (upright, with square pixels). ``duration_ms``, ``fps``, ``frames``: as the header claims,
+    or None."""
 
     container: str
     codec: str

@@ -45,8 +45,8 @@ class BorderDetector:
             np.minimum(self._darkest, rgb, out=self._darkest)
 
     def box(self) -> Box | None:
-        """Return the box within the borders; None if they are less than 2 % of the picture, or
-        leave too little of it."""
+        """Return the box within the borders; None if they are under 2 % of the picture or leave
+        too little of it."""
         if self._brightest is None or self._darkest is None:
             return None
         changes = (self._brightest - self._darkest).max(axis=2) > _TOLERANCE

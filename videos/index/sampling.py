@@ -182,7 +182,6 @@ class _CutDetector:
         self._recent: deque[float] = deque([1.0], maxlen=_RECENT)
 
     def between(self, small: Thumbnail) -> bool:
-        """Return whether there is a cut between the frame before and this one."""
         if self.previous is None:
             self.previous = small
             return False

@@ -34,13 +34,13 @@ NEIGHBOURS: Final = 40
 EF_SEARCH: Final = 100
 
 MIN_COSINE: Final = 0.25
-"""Cosine below which a neighbour does not vote: unrelated pictures reach it."""
+"""Least cosine of a neighbour that votes; unrelated pictures reach it."""
 
 PART_PENALTY: Final = 0.1
 """Subtracted from the cosine of a quarter of the query, which shows less."""
 
 HASH_REACH: Final = 64.0
-"""Hamming distance from which on the similarity of hashes is 0."""
+"""Hashes of this Hamming distance or more have similarity 0."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

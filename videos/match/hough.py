@@ -30,7 +30,7 @@ _STRONGEST: Final = 32
 
 _PLATEAU: Final = 0.999
 _RIVAL: Final = 0.9
-"""Share of the best total: footage shown twice is sampled at different moments each time."""
+"""Least share of the best total: footage shown twice is sampled at different moments each time."""
 
 
 @dataclass(frozen=True, slots=True)

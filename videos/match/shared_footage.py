@@ -84,7 +84,6 @@ class _SharedLine:
         )
 
     def swapped(self) -> _SharedLine:
-        """Return the same line seen from the other video."""
         return replace(
             self,
             own_start=self.start,

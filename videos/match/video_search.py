@@ -114,7 +114,7 @@ class _RatedCandidate:
 
     @property
     def correlation(self) -> float:
-        """Of the pictures, 0 where none were compared."""
+        """0 where no pictures were compared."""
         return self.verification.correlation if self.verification else 0.0
 
 

@@ -25,8 +25,8 @@ _PARAMETERS: Final = (1, 3, 4, 5, 7)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MatrixProfile:
-    """``curves``: 1 × 256 × 3, stored value → linear light. ``matrix``: linear light → linear sRGB,
-    white being 65535."""
+    """``curves``: 1 × 256 × 3, stored value → linear light. ``matrix``: linear light → linear sRGB
+    (white is 65535)."""
 
     curves: NDArray[np.float32]
     matrix: NDArray[np.float32]

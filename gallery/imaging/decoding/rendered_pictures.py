@@ -32,7 +32,6 @@ _IN_WORDS: Final = {
     "unconverted": "without its colour profile",
     "inverted": "with its inks inverted",
 }
-"""``Rendering.name`` → words for people."""
 
 _NAMES: Final = {letter: name for name, letter in _LETTERS.items()}
 
@@ -86,7 +85,6 @@ def other_renderings(views: Iterable[str]) -> list[str]:
 
 
 def parse_view(view: str) -> tuple[int, str]:
-    """Return frame number and rendering from the name of a view."""
     name, _, letter = view.partition(" ")
     found = re.fullmatch(r"frame-(\d+)", name)
     usual = found is not None or name == FULL_VIEW

@@ -50,7 +50,6 @@ class Cnn:
         self._lazy = LazyModel(self._load, lambda: cnn_model.why_missing(directory))
 
     def unavailable(self) -> str | None:
-        """Return a sentence that says why it cannot be used; None if it can. Loads nothing."""
         return self._lazy.unavailable()
 
     def prepare(self) -> None:

@@ -121,7 +121,6 @@ def golden_square() -> Square:
 
 
 def is_golden(features: Features) -> bool:
-    """Return whether these 1280 features of ``golden_square()`` are as expected."""
     means = features.reshape(len(GOLDEN), -1).mean(axis=1)
     return bool(np.allclose(means, GOLDEN, rtol=0, atol=GOLDEN_TOLERANCE))
 
