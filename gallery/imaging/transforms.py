@@ -132,7 +132,6 @@ def as_3x3(matrix: ArrayLike) -> Floats:
 
 
 def transform_points(matrix: Floats, points: Floats) -> Floats:
-    """Apply a 2 × 3 transform to n × 2 points."""
     return np.asarray(points @ matrix[:, :2].T + matrix[:, 2])
 
 

@@ -56,7 +56,6 @@ class QueryView:
     sha256: str = ""
 
     def sources(self) -> list[tuple[str, str, Sequence[str]]]:
-        """Return method, version and vectors of the methods that have vectors."""
         every = [
             ("imgsmlr", PIXELS_VERSION, self.haar),
             ("pdq", PIXELS_VERSION, self.pdq),

@@ -115,7 +115,6 @@ def load_picture(*, url: str | None = None, data: bytes | None = None) -> Pictur
 
 
 def load_bytes(*, url: str | None = None, data: bytes | None = None) -> bytes:
-    """Return ``data``, or fetch the bytes of the link."""
     if data is not None:
         return data
     if url is None:

@@ -231,7 +231,6 @@ def _run(
 
 
 def image_from_row(row: Sequence[Any]) -> Image:
-    """Make an image from the columns ``IMAGE_FIELDS`` of a raw query."""
     values = list(row)
     if values[_META] is not None:  # Django leaves jsonb as text for raw cursors
         values[_META] = orjson.loads(values[_META])

@@ -196,7 +196,6 @@ class _PacketReader:
                 self._check_complete()
 
     def _timed(self) -> Iterator[tuple[int, VideoFrame]]:
-        """Yield (ms, picture), with increasing times."""
         count, t, shift = 0, -1, 0
         limits = self._job.limits
         for frame in self._frames():

@@ -194,7 +194,6 @@ class _FramePass:
         return self._end
 
     def thumbnail(self) -> bytes:
-        """Return a JPEG of at most ``THUMBNAIL_SIZE`` pixels a side."""
         if self._picture is None:  # impossible: frames were delivered, so there are spans
             raise AssertionError("no span")
         small = fitted(self._picture, settings.THUMBNAIL_SIZE)

@@ -42,7 +42,6 @@ class AlignmentCandidate:
 def footage_candidates(
     query: DescribedQuery, spans: Mapping[int, StoredSpans]
 ) -> list[AlignmentCandidate]:
-    """Return the parts of each video that a clip may show."""
     return [
         _of_segment(video, segment, query)
         for video, stored in spans.items()
@@ -117,7 +116,6 @@ def _of_moment(moment: MomentMatch) -> AlignmentCandidate:
 
 
 def limit_per_video(found: Sequence[AlignmentCandidate], count: int) -> list[AlignmentCandidate]:
-    """Return at most ``count`` of each video, in the order given."""
     seen: dict[int, int] = {}
     kept = []
     for one in found:

@@ -45,7 +45,6 @@ SAME_TOLERANCE = 0.02
 """A range whose correlation or similarity is lower by at most this much is as good."""
 
 MAX_SHOWN_PAIRS = 5
-"""Pairs of frames that a match lists."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,6 @@ def path_in(directory: Path) -> Path:
 
 
 def why_missing(directory: Path) -> str | None:
-    """Return a sentence that says why there is no model to load; None if there is one."""
     path = path_in(directory)
     if path.is_file() and _digest_path(path).is_file():
         return None

@@ -45,7 +45,6 @@ class Pdq(PixelsDescriptor):
         return [describe_pdq(picture.rgb) for picture in pictures]
 
     def distance(self, a: Columns, b: Columns) -> float:
-        """Return the Hamming distance, 0 to 256."""
         return float(hamming(a["pdq"], b["pdq"]))
 
     def explain(self, a: Columns, b: Columns) -> dict[str, Any]:
