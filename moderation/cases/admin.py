@@ -311,7 +311,6 @@ class CaseMatchAdmin(RoleModelAdmin):
 
     @display(description="subject")
     def subject(self, match: CaseMatch) -> str:
-        """A link to the subject, if it still exists."""
         subject = subject_of(match)
         if subject is None:
             return "deleted"
@@ -322,7 +321,6 @@ class CaseMatchAdmin(RoleModelAdmin):
 
     @display(description="item")
     def of_item(self, match: CaseMatch) -> str:
-        """A link to the item, if it still exists."""
         if match.item_id is None:
             return "deleted"
         return _link("moderation_banneditem", match.item_id, f"item {match.item_id}")

@@ -115,8 +115,7 @@ def _refuse(found: Sequence[Refusal]) -> None:
 
 
 def needing_two(cases: Sequence[ReviewCase]) -> set[int]:
-    """Return the ids of cases that two people must decide, because of the list, the severity or the
-    case."""
+    """Return the ids of cases that two people must decide, due to the list, severity or case."""
     ids = [case.pk for case in cases]
     by_list = CaseMatch.objects.filter(case__in=ids, list__two_person=True).order_by()
     least = policies.two_person_severity()

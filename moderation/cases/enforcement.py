@@ -22,7 +22,7 @@ from moderation.lists.models import BannedHash, BannedItem, BannedList
 from moderation.lists.verdicts import HASH_TYPES
 
 Moved = dict[tuple[str, int], tuple[str, str]]
-"""(image | video, id) → status before and after."""
+"""(kind, id) of an item → status before and after."""
 Subject = tuple[str, int]
 
 
@@ -117,7 +117,6 @@ def _bytes_of(case: ReviewCase) -> str:
 
 
 def _allow_list(by: Actor) -> BannedList:
-    """Return the moderators' allow list. Create it on first use."""
     name = settings.MODERATORS_ALLOW_LIST
     found = BannedList.objects.filter(name=name, kind=BannedList.Kind.ALLOW).first()
     if found is not None:

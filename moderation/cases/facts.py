@@ -61,7 +61,6 @@ def facts_of(item: Item) -> dict[str, Any]:
 
 
 def evidence_of(about: CaseSubject, screening: Screening) -> dict[str, Any]:
-    """Return the facts of a subject, and how it was compared."""
     found: dict[str, Any] = {
         **about.facts,
         "methods_run": list(screening.methods_run),

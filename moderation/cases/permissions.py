@@ -37,8 +37,6 @@ class Rule:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a case cannot be decided now. ``forbidden``: as in the rule."""
-
     case_id: int
     why: str
     forbidden: bool = False

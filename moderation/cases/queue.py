@@ -75,7 +75,7 @@ class Filters:
 
     @property
     def query(self) -> str:
-        """The filters as a query string, without "?"."""
+        """A query string, without "?"."""
         return urlencode({name: value for name, value in asdict(self).items() if value})
 
     @property
@@ -100,7 +100,6 @@ def in_order(found: Cases) -> Cases:
 
 
 def heads(found: Cases) -> Cases:
-    """Return the first case of each cluster."""
     before = Q(rank__gt=OuterRef("rank")) | Q(rank=OuterRef("rank"), pk__lt=OuterRef("pk"))
     others = found.order_by().filter(before, cluster=OuterRef("cluster"))
     return found.filter(~Exists(others))

@@ -131,7 +131,6 @@ def _events(case: ReviewCase) -> list[dict[str, Any]]:
 
 
 def _files(case: ReviewCase, matches: list[CaseMatch]) -> dict[str, str]:
-    """Return name in the zip → name in the storage, for files that exist."""
     subject = case.image or case.video
     whole = subject is not None and bool(subject.original)
     form = subject.format if subject is not None and whole else "jpg"

@@ -55,6 +55,5 @@ MEANINGS: Mapping[CaseState, str] = {
 
 
 def check_step(before: str, after: str) -> None:
-    """Raise ``Conflict`` unless the transition is in the table."""
     if CaseState(after) not in TRANSITIONS[CaseState(before)]:
         raise Conflict(f"A case that is {before} cannot become {after}.")

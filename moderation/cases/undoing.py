@@ -176,7 +176,6 @@ def _changed_since(decisions: Sequence[Decision]) -> dict[int, str]:
 
 
 def _moved_since(decisions: Sequence[Decision]) -> list[Subject]:
-    """Return uploads whose status changed after the decisions."""
     found: list[Subject] = []
     for kind in kinds().values():
         after = {

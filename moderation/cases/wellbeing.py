@@ -20,7 +20,6 @@ from moderation.cases.models import Exposure, ReviewCase, ReviewPreference
 from videos.models import Video
 
 SEEN: Final = "media.seen"
-"""The audit's verb for a look at unfiltered media."""
 
 
 @dataclass(frozen=True)

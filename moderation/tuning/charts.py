@@ -15,8 +15,6 @@ TICKS: Final = 4
 
 @dataclass(frozen=True)
 class Bar:
-    """One part of a stacked bar."""
-
     kind: str
     x: float
     y: float
@@ -56,7 +54,6 @@ def stacked(found: Sequence[Bin], end: float) -> list[Bar]:
 
 
 def highest(found: Sequence[Bin]) -> int:
-    """Return the count at the top of the plot."""
     return max([one.confirmed + one.dismissed + one.undecided for one in found], default=0) or 1
 
 
@@ -84,7 +81,6 @@ def _path(corners: Sequence[tuple[float, float]]) -> str:
 
 
 def ticks(end: float, whole: bool) -> list[Tick]:
-    """Return the labels of the distance axis."""
     values = [end * n / TICKS for n in range(TICKS + 1)]
     if whole:
         values = [float(round(value)) for value in values]

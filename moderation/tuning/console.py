@@ -26,7 +26,6 @@ from moderation.tuning.thresholds import Preview, ThresholdEvidence
 
 BARS: Final = 40
 SMALL: Final = 240
-"""Pixels of the long side of a picture in the preview."""
 TARGETS: Final = (0.8, 0.9, 0.95, 0.99)
 
 
@@ -69,7 +68,6 @@ def threshold_page(request: HttpRequest, by: Actor, pk: int, match_type: str) ->
 @require_safe
 @console_page("view lists")
 def preview_part(request: HttpRequest, by: Actor, pk: int, match_type: str) -> HttpResponseBase:
-    """Return the part of the page that shows what ``?t=`` would add and drop."""
     seen = thresholds.evidence(by=by, list_id=pk, match_type=match_type)
     proposed = _proposed(request.GET.get("t"), seen)
     found = thresholds.preview(by=by, seen=seen, proposed=proposed)
@@ -118,7 +116,6 @@ def _number(text: str) -> float:
 
 
 def _proposed(text: str | None, seen: ThresholdEvidence) -> float:
-    """Return the threshold of the URL, or the current one if that is not possible."""
     try:
         value = float(text or "")
     except ValueError:

@@ -24,7 +24,6 @@ CLASS_SIZE: Final = 15
 EQUAL_WITHIN: Final = 1e-9
 """Distances this close count as equal. Thresholds are inclusive."""
 STEPS: Final = 60
-"""Number of threshold steps where distances are not whole numbers."""
 
 
 class MatchOutcome(IntEnum):
@@ -97,8 +96,6 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdChange:
-    """What another threshold changes, in numbers of recorded matches."""
-
     added: int
     dropped: int
     confirmed: int
@@ -172,7 +169,6 @@ def _shared_out(distances: Floats, decided: NDArray[np.bool_], weights: Floats) 
 
 
 def _before(values: Floats) -> Floats:
-    """Return the sums of the first 0, 1, … values."""
     return np.concatenate([[0.0], np.cumsum(values)])
 
 

@@ -65,7 +65,6 @@ class ThresholdEvidence:
 
     @property
     def whole(self) -> bool:
-        """Whether distances are whole numbers."""
         return self.match_type in WHOLE_NUMBERS
 
 

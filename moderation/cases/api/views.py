@@ -28,8 +28,6 @@ DECISIONS = Prefetch(
 
 
 class CaseView(CommandView):
-    """Base of the views of cases."""
-
     queryset = ReviewCase.objects.all()
     serializer_class: Any = CaseSerializer
     scope = SCOPE
@@ -72,8 +70,8 @@ class NextCase(CaseView):
         responses=answers({200: CaseSerializer, 204: None}, body=True),
     )
     def post(self, request: Request) -> Response:
-        """Claim the first case that you may decide, for ten minutes. The response is 204 if there
-        is none."""
+        """Claim the first case that you may decide, for ten minutes. If there is none, the status
+        is 204."""
         by, given = caller(request), self.given()
         skipped = given.pop("skipped")
         case = locks.lock_next(by=by, filters=Filters.read(given), skipped=skipped)
@@ -199,7 +197,6 @@ class UndoBatch(CommandView):
 
 
 def _reader(request: Request) -> Actor:
-    """Return the caller: a person who may view cases. Raise ``NotAllowed``."""
     by = caller(request)
     check(by, "view cases")
     person(by)

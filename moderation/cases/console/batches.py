@@ -23,7 +23,6 @@ from moderation.cases.models import DecisionBatch
 
 ROWS_SHOWN: Final = 50
 MAX_BATCHES: Final = 100
-"""Maximum number of batches to undo together."""
 
 
 @require_safe
@@ -85,7 +84,6 @@ def undo_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
 
 
 def undo_address(batch_ids: Iterable[int]) -> str:
-    """Return the URL of the page that asks before it undoes batches."""
     return f"{reverse('console:undo')}?batches={','.join(map(str, batch_ids))}"
 
 

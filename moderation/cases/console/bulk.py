@@ -89,7 +89,6 @@ def confirmation(
 def decide_as_sent(
     request: HttpRequest, by: Actor, case_ids: Sequence[int], verb: str
 ) -> DecisionBatch:
-    """Decide cases with the reason, the note and the ``allow`` of the submitted form."""
     form = request.POST
     return deciding.decide(
         by=by,
@@ -140,7 +139,6 @@ def _counts(cases: Iterable[ReviewCase]) -> list[tuple[str, int]]:
 
 
 def _back(request: HttpRequest) -> str:
-    """Return the page that the person came from, if it is on this site."""
     back = request.POST.get("back", "")
     is_ours = url_has_allowed_host_and_scheme(back, allowed_hosts=None)
     return back if back and is_ours else reverse("console:grid")

@@ -40,8 +40,7 @@ def case_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 @require_POST
 @console_page("decide cases")
 def next_case(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """Lock the first case, skipped or not, and redirect to it. Redirect to the queue if there is
-    none."""
+    """Lock the first case, skipped or not, and redirect to it, or to the queue if there is none."""
     filters = Filters.read(request.GET)
     request.session.pop(SKIPPED, None)
     case = locks.lock_next(by=by, filters=filters)
@@ -83,7 +82,6 @@ def presence(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 @require_POST
 @console_page("decide cases")
 def release(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
-    """Unlock the case when its page is left."""
     locks.unlock(by=by, case_id=pk)
     return HttpResponse(status=204)
 
@@ -109,13 +107,11 @@ def undo_last(request: HttpRequest, by: Actor) -> HttpResponseBase:
 
 
 def address(pk: int | None, filters: Filters) -> str:
-    """Return the URL of a case, or of the queue, with the filters."""
     path = reverse("console:queue") if pk is None else reverse("console:case", args=[pk])
     return f"{path}?{filters.query}" if filters.query else path
 
 
 def _ids(by: Actor, pk: int, verb: str, *, cluster: bool) -> list[int]:
-    """Return the case, and the cases of its cluster that the caller may decide alike."""
     case = ReviewCase.objects.existing(pk, "case")
     if not cluster or case.decided_at is not None:
         return [pk]
@@ -151,7 +147,6 @@ def _context(request: HttpRequest, by: Actor, pk: int, filters: Filters) -> dict
 
 
 def _break_due(request: HttpRequest, seen: wellbeing.LooksToday) -> bool:
-    """Return whether to suggest a break: once for each break that is due."""
     reached = [timezone.localdate().isoformat(), seen.breaks]
     if not seen.breaks or request.session.get("breaks") == reached:
         return False

@@ -43,7 +43,6 @@ FORMS: Final[dict[str, type[LiftForm]]] = {"set": HoldForm, "lift": LiftForm}
 @require_POST
 @console_page(retention.HOLD_ACTION)
 def case_hold(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
-    """Set or lift the hold of one case, as ``do`` says."""
     do = request.POST.get("do", "")
     form = FORMS.get(do, LiftForm)(request.POST)
     if do not in FORMS or not form.is_valid():

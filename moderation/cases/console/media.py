@@ -26,7 +26,6 @@ from moderation.lists.models import BannedItem
 from videos.items.range_responses import ranged
 
 SMALL: Final = 320
-"""Pixels of the long side in lists."""
 
 
 @require_safe
@@ -54,7 +53,6 @@ def subject(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponse
 @require_safe
 @console_page("see media")
 def item(request: HttpRequest, by: Actor, pk: int, match: int, step: str) -> HttpResponseBase:
-    """Return the picture of the item of one of the case's matches."""
     case = _case(pk)
     row = CaseMatch.objects.select_related("item").filter(pk=match, case=case).first()
     if row is None or row.item is None:
@@ -66,7 +64,6 @@ def item(request: HttpRequest, by: Actor, pk: int, match: int, step: str) -> Htt
 @require_safe
 @console_page("see media")
 def item_picture(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponseBase:
-    """Return the picture of an item, for the item's own page."""
     banned = BannedItem.objects.filter(pk=pk).first()
     if banned is None:
         raise NotFound(media.NONE_KEPT)

@@ -26,7 +26,6 @@ from moderation.screening.types import COLOURS, FRAMES
 from videos.decode.errors import clock
 
 STRIP_OFFSETS_MS: Final = (-4000, -2000, -1000, 0, 1000, 2000, 4000)
-"""Times around a match in the frame strip."""
 EARLIER_CASES_SHOWN: Final = 8
 
 
@@ -52,7 +51,6 @@ class Scale:
 
 
 def with_matches(cases: queue.Cases) -> queue.Cases:
-    """Load everything that a row of a list shows, in a fixed number of queries."""
     matches = CaseMatch.objects.order_by("pk").select_related("item")
     return cases.select_related("image", "video", "claimed_by").prefetch_related(
         Prefetch("matches", queryset=matches)
@@ -119,7 +117,6 @@ def nearest(matches: Iterable[CaseMatch]) -> CaseMatch | None:
 
 
 def is_exact(case: ReviewCase) -> bool:
-    """Return whether the exact bytes are on a list, so that nobody has to look."""
     return any(match.match_type in HASH_TYPES for match in case.matches.all())
 
 
@@ -188,7 +185,6 @@ def renderings(case: ReviewCase) -> list[dict[str, Any]]:
 
 
 def moment(ms: int) -> str:
-    """Format a time in a video, to a tenth of a second."""
     return f"{clock(ms)}.{ms % 1000 // 100}"
 
 
@@ -254,7 +250,6 @@ def _readable(case: ReviewCase, by: Actor) -> list[dict[str, Any]]:
 
 
 def match_in_words(match: CaseMatch) -> list[str]:
-    """Say which picture of the subject matched, and how the item was edited, as sentences."""
     edited = f"It looks like an edited copy: {match.edit}." if match.edit else ""
     shown = f"What matched is {describe_rendering(match.rendering)}." if match.rendering else ""
     return [sentence for sentence in (edited, shown) if sentence]

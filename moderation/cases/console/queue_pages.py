@@ -27,7 +27,6 @@ MAX_PAGE: Final = 400
 @require_safe
 @console_page("view cases")
 def queue_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """List the waiting cases, one row per cluster."""
     return render_page(
         request, "moderation/cases/queue.html", "Review queue", _context(request, by)
     )
@@ -90,7 +89,6 @@ def _fields(filters: Filters) -> list[dict[str, Any]]:
 
 
 def _lookers(cases: list[ReviewCase], by: Actor) -> dict[int, list[str]]:
-    """Return case → names of the other people who have it open."""
     since = timezone.now() - locks.PRESENCE_TIMEOUT
     views = CaseView.objects.filter(case__in=cases, seen_at__gte=since).exclude(user=by.user)
     found: dict[int, list[str]] = {}

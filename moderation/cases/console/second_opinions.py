@@ -1,4 +1,4 @@
-"""Second opinions: review cases that others decided, without seeing the decision."""
+"""The page of second opinions: review cases that others decided, without seeing the decision."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ STEPS: Final = ReviewPreference.Filter.choices
 @require_http_methods(["GET", "HEAD", "POST"])
 @console_page("decide cases")
 def second_opinions(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """Show the next decided case to review, without its decision. POST gives the opinion."""
     if request.method == "POST":
         number = request.POST.get("case", "")
         try:
