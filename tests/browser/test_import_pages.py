@@ -18,7 +18,7 @@ from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.test_admin_pages import WORD, log_in, root
 from tests.moderation.factories import ADMIN, make_list
-from tests.moderation.hashlist_files import DATA
+from tests.moderation.lists.hashlist_files import DATA
 
 __all__ = ["WORD", "root"]
 

@@ -20,8 +20,8 @@ from tests.browser.accessibility import serious
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.console import enter
 from tests.moderation import factories as make
+from tests.moderation.pipeline.test_gates import flipped, pdq_of
 from tests.moderation.recorded import NO_CASE, record, record_a_tale
-from tests.moderation.test_gates import flipped, pdq_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

@@ -20,9 +20,9 @@ from moderation.cases import deciding, locks, retention, undoing
 from moderation.cases.models import ReviewCase
 from moderation.lists import item_changing
 from moderation.lists.models import BannedItem
-from tests.gallery.test_admin import row
+from tests.gallery.items.test_admin import row
+from tests.moderation.cases.test_locking import Beside
 from tests.moderation.factories import ADMIN, make_case, make_item, make_list, make_person
-from tests.moderation.test_locking import Beside
 from videos.items.reindexing import index_again
 from videos.models import Video
 
