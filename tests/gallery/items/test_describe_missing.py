@@ -272,7 +272,7 @@ def test_the_old_weights_are_gone(settings: Any, models: tuple[Path, Path], tmp_
     for file in own.iterdir():
         file.unlink()
     use_clip(settings, models[1])
-    with pytest.raises(Unavailable, match=f"{old}, whose weights are not here any more"):
+    with pytest.raises(Unavailable, match=f"{old}, whose weights are no longer here"):
         search_images(ImageQuery(text="a cat"), match_type="clip", limit=5)
     assert "Searches use" in run()
     assert search_images(ImageQuery(text="a cat"), match_type="clip", limit=5, threshold=2).matches
