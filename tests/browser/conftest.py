@@ -14,7 +14,9 @@ from django.test import Client
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
-CHROMIUM = Path("/usr/bin/chromium")
+BROWSERS = (Path("/usr/bin/chromium-headless-shell"), Path("/usr/bin/chromium"))
+"""The first that is there. The shell has no window of its own: a page opens four times as fast."""
+
 DESKTOP, PHONE = (1280, 900), (390, 844)
 PATIENCE = 30_000
 """Milliseconds; only a busy machine needs more than a fraction of it."""
@@ -24,15 +26,16 @@ OpenPage = Callable[..., Page]
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        reason = f"{CHROMIUM} is missing: apt-get install chromium"
+    browser_path = next((path for path in BROWSERS if path.exists()), None)
+    if browser_path is None:
+        reason = "No browser: apt-get install chromium-headless-shell"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+            executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"]
         )
         yield browser
         browser.close()

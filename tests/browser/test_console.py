@@ -289,9 +289,11 @@ def test_a_clear_picture_is_covered_until_the_blurred_one_is_there(
 
 def test_what_cannot_be_shown_falls_back_to_blur(open_page: OpenPage, ann: User) -> None:
     one = case(banned_item(), 1)
-    page = enter_console(open_page, ann, f"cases/{one.pk}/")
-    on_case(page, one.pk)
+    page = enter_console(open_page, ann)
     page.route("**/media/grey/**", lambda route: route.abort())
+    page.goto(f"{CONSOLE}cases/{one.pk}/")
+    on_case(page, one.pk)
+    keys_act(page)
     steps = media(page)
     with page.expect_event("requestfailed"):
         page.keyboard.press("Space")
