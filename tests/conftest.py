@@ -47,16 +47,10 @@ ORDER = ("journeys", "videos", "browser", "benchmarks", "moderation", "site", "g
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file stay together, and all journeys, which share one running service."""
-
     def folder(item: pytest.Item) -> str:
         return item.path.relative_to(TESTS).parts[0]
 
     items.sort(key=lambda item: (*ORDER, folder(item)).index(folder(item)))
-    for item in items:
-        group = "journeys" if folder(item) == "journeys" else str(item.path)
-        if not any(item.iter_markers("xdist_group")):
-            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_unconfigure() -> None:
