@@ -1,4 +1,4 @@
-"""Who makes a request and what they may do: keys, sessions, open networks, cross-site checks.
+"""Finds who sends a request and what they may do, by key, session or open network.
 
 ``AccessMiddleware`` sets ``request.access``. The apps use only that attribute and never import this
 module. The database is queried when ``request.access`` is first read.
@@ -66,7 +66,7 @@ HOW_TO_ASK = "Send an API key as 'Authorization: Bearer <key>' or 'X-API-Key: <k
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What one request may do.
+    """The permissions of one request.
 
     ``actor`` is written into rows and logs (``key:loader``, ``user:admin``, ``open``, ``none``).
     Throttles count by ``client``. ``role`` is the current role of the user. ``refusal`` says why

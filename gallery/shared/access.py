@@ -7,7 +7,9 @@ from typing import Any, Final, Protocol, cast
 
 
 class Access(Protocol):
-    """What one request may do. ``actor`` is the name in rows and logs, such as ``key:loader``.
+    """The permissions of one request.
+
+    ``actor`` is the name in rows and logs, such as ``key:loader``.
     ``via`` is key, session, open or none. Throttles count by ``client``."""
 
     actor: str

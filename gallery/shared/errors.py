@@ -46,6 +46,6 @@ class Unavailable(UserError):
 
 
 class NotYours(UserError):
-    """The caller may change and delete only what it has added itself."""
+    """The item was added by another caller, and this caller may change only its own items."""
 
     code = "forbidden"

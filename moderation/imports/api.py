@@ -196,6 +196,15 @@ class ImportCollection(generics.ListAPIView):
         return Response(ImportSerializer(row).data, status=status.HTTP_202_ACCEPTED)
 
 
+def readable_import(request: Request, pk: int) -> ListImport:
+    """Raises ``NotFound``."""
+    reader(request)
+    row = ListImport.objects.filter(pk=pk).first()
+    if row is None:
+        raise NotFound(f"There is no import {pk}.")
+    return row
+
+
 class ImportItem(generics.RetrieveAPIView):
     """One import."""
 
@@ -204,11 +213,7 @@ class ImportItem(generics.RetrieveAPIView):
     serializer_class = ImportSerializer
 
     def get_object(self) -> ListImport:
-        reader(self.request)
-        row = ListImport.objects.filter(pk=self.kwargs["pk"]).first()
-        if row is None:
-            raise NotFound(f"There is no import {self.kwargs['pk']}.")
-        return row
+        return readable_import(self.request, self.kwargs["pk"])
 
     @extend_schema(responses=answers({200: ImportSerializer}, 404))
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -260,10 +265,7 @@ class BadRows(generics.ListAPIView):
     filter_backends: list[Any] = []
 
     def get_queryset(self) -> QuerySet[BadRow]:
-        reader(self.request)
-        if not ListImport.objects.filter(pk=self.kwargs["pk"]).exists():
-            raise NotFound(f"There is no import {self.kwargs['pk']}.")
-        return BadRow.objects.filter(run=self.kwargs["pk"])
+        return BadRow.objects.filter(run=readable_import(self.request, self.kwargs["pk"]))
 
 
 class ExportList(APIView):

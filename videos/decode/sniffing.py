@@ -102,7 +102,7 @@ def _is_transport_stream(head: bytes, *, cut: bool = False) -> bool:
 
 
 def why_unknown(head: bytes) -> str:
-    """Return a sentence for bytes of no accepted container: what they seem to be and what to do."""
+    """Return an error message for an unknown format: what the file seems to be, and what to do."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not head:
         return "The file is empty (0 bytes); send a video."

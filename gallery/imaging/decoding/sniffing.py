@@ -50,7 +50,7 @@ def _sniff_ftyp(data: bytes) -> str | None:
 
 
 def why_unknown(data: bytes) -> str:
-    """Return a sentence for bytes of no accepted format: what they seem to be and what to do."""
+    """Return an error message for an unknown format: what the file seems to be, and what to do."""
     head = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not data:
         return "The file is empty (0 bytes); send a picture."
