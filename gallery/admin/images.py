@@ -51,6 +51,7 @@ def vectors_of(image_id: int) -> QuerySet[ImageFingerprint, Any]:
             has_haar=Q(haar__isnull=False),
             has_pattern=Q(detail__isnull=False),
             has_pdq=Q(pdq__isnull=False),
+            has_cnn=Q(cnn__isnull=False),
             has_clip=Q(clip__isnull=False),
         )
     )

@@ -29,6 +29,7 @@ from gallery.items import conf, file_storage, versions
 from gallery.items.item import Item, Status
 from gallery.items.models import Image, ImageFingerprint
 from gallery.items.preprocessing import Hashes
+from gallery.items.vectors import DESCRIPTOR_COLUMNS
 from gallery.shared.errors import Conflict, UserError
 from moderation.lists.formats.rows import HashKind
 from moderation.lists.formats.values import BadValue, parse_hash
@@ -173,8 +174,7 @@ def of_image(image: Image, facts: dict[str, Any]) -> NewItem:
         if row.version == HASHES_VERSION:
             continue
         detail = getattr(row, "detail", None)
-        names = ("haar", "pdq", "pdq_quality", "cnn", "clip")
-        values = {name: getattr(row, name) for name in names}
+        values = {name: getattr(row, name) for name in DESCRIPTOR_COLUMNS}
         if detail is not None:
             values |= {"pattern": detail.pattern, "features": detail.local_features}
         vectors.append(_fingerprint(row.version, row.view, values))

@@ -27,7 +27,7 @@ REGISTRY = {
 """Match type → class, in the order in which pictures are described."""
 
 PIXELS = ("imgsmlr", "pdq")
-"""Match types that need no model and share ``PIXELS_VERSION``."""
+"""Match types that need no model. They describe pictures before these are published."""
 
 MODELS = ("copy", "clip")
 """Match types that need a model. They describe pictures after these are published."""

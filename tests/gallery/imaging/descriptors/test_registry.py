@@ -46,9 +46,7 @@ def test_without_settings_clip_is_off() -> None:
     assert "CLIP_PRETRAINED" in str(descriptors.why_unavailable("clip"))
 
 
-def test_pixel_descriptors_share_a_version_and_need_nothing() -> None:
-    for name in descriptors.PIXELS:
-        assert descriptors.get(name).version == PIXELS_VERSION
+def test_pixel_descriptors_need_nothing() -> None:
     assert set(descriptors.prepare()) == {"clip"}
 
 
