@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from gallery.items.models import Image
 from moderation.access.permissions import Role
@@ -185,10 +185,21 @@ def test_the_grid_by_keyboard(open_page: OpenPage, ann: User) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_text("1 case escalated")).to_be_visible()
     keys_act(page)
-    page.keyboard.press("u")
+    expect(page.locator(".state-escalated")).to_have_count(1)
+    undone: list[Route] = []
+    page.route("**/undo/", lambda route: undone.append(route))
+    with page.expect_request("**/undo/"):
+        page.keyboard.press("u")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    undone[0].continue_()
     expect(page.get_by_role("status").last).to_contain_text("undone")
-    expect(page.get_by_text("8 cases waiting")).to_be_visible()
-    keys_act(page)
+    expect(page.locator(".state-escalated")).to_have_count(0)
+    second = page.get_by_role("checkbox", name=f"Case {order[1]},")
+    expect(second).to_be_focused()
+    expect(second).to_be_checked()
+    expect(page.locator("[data-count]")).to_have_text("1 selected")
+    page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
     on_case(page, order[0])
     page.keyboard.press("g")

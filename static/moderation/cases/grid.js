@@ -6,17 +6,24 @@ import { bind } from "./keys.js";
 
 const STEPS = ["blur", "grey", "lines", "clear"];
 const page = document.querySelector("[data-grid]");
-const form = page.querySelector("[data-bulk]");
-const boxes = [...page.querySelectorAll("[data-thumb] input")];
-const all = page.querySelector("[data-all]");
-const everything = page.querySelector("[data-everything]");
-const count = page.querySelector("[data-count]");
+let form, boxes, all, everything, count;
+
+/** Find what is on the page, when it opens and whenever it has changed. */
+function find() {
+  form = page.querySelector("[data-bulk]");
+  boxes = [...page.querySelectorAll("[data-thumb] input")];
+  all = page.querySelector("[data-all]");
+  everything = page.querySelector("[data-everything]");
+  count = page.querySelector("[data-count]");
+  prepareFilters();
+}
 
 function chosen() {
   return boxes.filter((box) => box.checked);
 }
 
 function tell() {
+  if (!form) return;
   const number = chosen().length;
   all.checked = number > 0 && number === boxes.length;
   all.indeterminate = number > 0 && number < boxes.length;
@@ -76,32 +83,47 @@ async function undo() {
     const done = await post(page.dataset.undo);
     if (done.ask) return location.assign(done.ask);
     say(done.message);
-    setTimeout(() => location.reload(), 400);
   } catch (error) {
-    say(error.message, true);
+    return say(error.message, true);
   }
+  await showAgain();
+}
+
+/** Show what waits now. Keys act meanwhile: what they focused and selected stays so. */
+async function showAgain() {
+  const response = await fetch(location.href);
+  const text = await response.text();
+  const now = new DOMParser().parseFromString(text, "text/html").querySelector("[data-grid]");
+  if (!now) return location.reload();
+  const [focused, selected] = [here()?.value, chosen().map((box) => box.value)];
+  page.replaceChildren(...now.childNodes);
+  find();
+  for (const box of boxes) box.checked = selected.includes(box.value);
+  (boxes.find((box) => box.value === focused) ?? boxes[0])?.focus({ preventScroll: true });
+  tell();
 }
 
 const follow = (selector) => document.querySelector(selector)?.click();
 
-if (form) {
-  form.addEventListener("change", (event) => {
-    if (event.target === all) for (const box of boxes) box.checked = all.checked;
-    tell();
-  });
-  form.addEventListener("submit", (event) => {
-    const ids = chosen().map((box) => box.value);
-    if (!ids.length && !everything?.checked) {
-      event.preventDefault();
-      say("Select some cases first: press Space on a picture.", true);
-      return;
-    }
-    form.elements.cases.value = ids.join(",");
-    form.elements.all.value = everything?.checked ? "1" : "0";
-  });
+page.addEventListener("change", (event) => {
+  if (event.target === all) for (const box of boxes) box.checked = all.checked;
   tell();
-  boxes[0].focus({ preventScroll: true });
-}
+});
+page.addEventListener("submit", (event) => {
+  if (event.target !== form) return;
+  const ids = chosen().map((box) => box.value);
+  if (!ids.length && !everything?.checked) {
+    event.preventDefault();
+    say("Select some cases first: press Space on a picture.", true);
+    return;
+  }
+  form.elements.cases.value = ids.join(",");
+  form.elements.all.value = everything?.checked ? "1" : "0";
+});
+
+find();
+tell();
+boxes[0]?.focus({ preventScroll: true });
 
 bind({
   ArrowRight: () => move(1),
@@ -122,5 +144,3 @@ bind({
   "]": () => follow("a[rel=next]"),
   "[": () => follow("a[rel=prev]"),
 });
-
-prepareFilters();

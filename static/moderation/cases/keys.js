@@ -37,9 +37,9 @@ export function bind(keys, inDialog = {}) {
     event.preventDefault();
     action(event);
   });
-  for (const button of document.querySelectorAll("[data-open-help]")) {
-    button.addEventListener("click", openHelp);
-  }
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-open-help]")) openHelp();
+  });
   document.documentElement.dataset.keys = "bound";
 }
 
