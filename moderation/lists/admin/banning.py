@@ -33,11 +33,11 @@ ROWS_SHOWN: Final = 24
 class BanForm(forms.Form):
     to = forms.ModelChoiceField(
         BannedList.objects.filter(kind=BannedList.Kind.BANNED).order_by("name"),
-        label="list",
+        label="List",
         widget=UnfoldAdminSelectWidget,
     )
     why = forms.CharField(
-        label="reason", max_length=1000, help_text="Recorded in the audit.",
+        label="Reason", max_length=1000, help_text="Recorded in the audit.",
         widget=UnfoldAdminTextInputWidget,
     )  # fmt: skip
 

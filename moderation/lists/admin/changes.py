@@ -26,7 +26,7 @@ class AnswerForm(forms.ModelForm):
         widget=UnfoldAdminSelectWidget,
     )
     because = forms.CharField(
-        label="reason",
+        label="Reason",
         max_length=1000,
         help_text="Recorded in the audit.",
         widget=UnfoldAdminTextInputWidget,

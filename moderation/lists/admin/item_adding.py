@@ -35,7 +35,7 @@ class AddedRow:
 
 class AddItemsForm(forms.Form):
     to = forms.ModelChoiceField(
-        BannedList.objects.order_by("name"), label="list", widget=UnfoldAdminSelectWidget
+        BannedList.objects.order_by("name"), label="List", widget=UnfoldAdminSelectWidget
     )
     hashes = forms.CharField(
         required=False,
@@ -50,7 +50,7 @@ class AddItemsForm(forms.Form):
     )
     urls = forms.CharField(
         required=False,
-        label="links",
+        label="Links",
         help_text="A line each.",
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2, "spellcheck": "false"}),
     )

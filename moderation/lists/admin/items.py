@@ -64,7 +64,7 @@ class OpinionForm(ReasonForm):
 class MoveForm(ReasonForm):
     to = forms.ModelChoiceField(
         BannedList.objects.order_by("name"),
-        label="list",
+        label="List",
         help_text="From then on its policy applies to them. On a hash-only list their pictures "
         "are deleted.",
         widget=UnfoldAdminSelectWidget,
