@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 
+from django.apps import apps
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import transaction
@@ -72,6 +73,16 @@ class undo_files:
 def file_names(item: Item) -> list[str]:
     columns = [field for field in item._meta.fields if isinstance(field, FileField)]
     return [name for column in columns if (name := getattr(item, column.attname).name)]
+
+
+def file_columns() -> list[tuple[str, str]]:
+    """Return (table, column) of each column of all models that names files."""
+    return [
+        (model._meta.db_table, str(field.column))
+        for model in apps.get_models()
+        for field in model._meta.local_concrete_fields
+        if isinstance(field, FileField)
+    ]
 
 
 def _save(name: str, data: bytes) -> str:

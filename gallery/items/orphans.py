@@ -13,12 +13,11 @@ from datetime import timedelta
 from itertools import islice
 from typing import Final
 
-from django.apps import apps
 from django.core.files.storage import default_storage
 from django.db import connection
-from django.db.models import FileField
 from django.utils import timezone
 
+from gallery.items.file_storage import file_columns
 from gallery.shared.errors import UserError
 
 GRACE: Final = timedelta(days=1)
@@ -91,12 +90,7 @@ def _is_ours(name: str) -> bool:
 def _unnamed(names: Sequence[str]) -> list[str]:
     """Return the names that no row holds. One statement finds a name that moves between rows."""
     quote = connection.ops.quote_name
-    rows = [
-        f"{quote(model._meta.db_table)} WHERE {quote(str(field.column))} = file.name"
-        for model in apps.get_models()
-        for field in model._meta.local_concrete_fields
-        if isinstance(field, FileField)
-    ]
+    rows = [f"{quote(table)} WHERE {quote(column)} = file.name" for table, column in file_columns()]
     unnamed = " AND ".join(f"NOT EXISTS (SELECT 1 FROM {row})" for row in rows)  # noqa: S608
     query = f"SELECT name FROM unnest(%s::text[]) AS file (name) WHERE {unnamed}"  # noqa: S608
     with connection.cursor() as cursor:

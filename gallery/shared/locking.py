@@ -34,6 +34,7 @@ class Lock(IntEnum):
     FIRST_ADMIN = 0x696D6773
     AUDIT = 0x696D6761
     DUPLICATES = 0x6475706C
+    BACKUP = 0x6261636B
     IMPORT = 0x696D7074 << 32
     """Add the id of the list."""
 

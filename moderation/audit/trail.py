@@ -78,7 +78,7 @@ def record(
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval(pg_get_serial_sequence('moderation_auditevent', 'id'))")
         (pk,) = cursor.fetchone()
-    last = AuditEvent.objects.order_by("-id").values_list("digest", flat=True).first()
+    last = last_event()
     event = AuditEvent(
         id=pk,
         at=timezone.now(),
@@ -90,11 +90,15 @@ def record(
         before=plain(before),
         after=plain(after),
         reason=reason,
-        previous=last or FIRST,
+        previous=last.digest if last else FIRST,
     )
     event.digest = digest(event)
     event.save(force_insert=True)
     return event
+
+
+def last_event() -> AuditEvent | None:
+    return AuditEvent.objects.order_by("-id").first()
 
 
 def summarize_ids(ids: Sequence[int]) -> dict[str, Any]:

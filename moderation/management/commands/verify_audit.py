@@ -37,6 +37,7 @@ class Command(BaseCommand):
             self.stderr.write("there is no event with the expected digest")
         if found:
             raise CommandError(f"The audit is broken in {found} places.")
-        last = AuditEvent.objects.order_by("-id").values_list("digest", flat=True).first()
+        last = trail.last_event()
+        digest = last.digest if last else trail.FIRST
         count = AuditEvent.objects.count()
-        self.stdout.write(f"{count} events are intact. The last digest is {last or trail.FIRST}.")
+        self.stdout.write(f"{count} events are intact. The last digest is {digest}.")

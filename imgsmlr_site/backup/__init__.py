@@ -1,0 +1,1 @@
+"""Back up the database, the media and the secret key into one directory, and restore them."""
