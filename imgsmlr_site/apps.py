@@ -9,4 +9,4 @@ class SiteConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from imgsmlr_site import accounts, checks  # noqa: F401
+        from imgsmlr_site import accounts, checks, request_log  # noqa: F401

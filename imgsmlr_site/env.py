@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +35,14 @@ def env_bool(name: str, default: bool) -> bool:
     if raw not in TRUE | FALSE:
         raise ImproperlyConfigured(f"{name}={raw!r} is neither true nor false; use 1 or 0.")
     return raw in TRUE
+
+
+def env_choice(name: str, choices: Sequence[str]) -> str:
+    """Read one of ``choices``; the first is the default."""
+    value = env_str(name, choices[0])
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name}={value!r} is none of: {', '.join(choices)}.")
+    return value
 
 
 def _number(

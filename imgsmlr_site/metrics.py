@@ -19,15 +19,22 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from gallery.shared import counters
 from imgsmlr_site.access import Access
 from imgsmlr_site.health import queues
 from imgsmlr_site.models import Scope
-from imgsmlr_site.status import image_counts
+from imgsmlr_site.status import image_counts, video_counts
 from moderation.pipeline import near_checks
+from moderation.webhooks import delivery
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -40,7 +47,7 @@ REQUESTS = Histogram(
 
 
 class MetricsMiddleware:
-    """Times each request. It must come first, to count requests that other middleware refuses."""
+    """Times each request. It must come early, to count requests that other middleware refuses."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -56,28 +63,69 @@ class MetricsMiddleware:
         return response
 
 
+COUNTERS = {
+    "item_failures": ("Images and videos that failed, by the code of the error.", ["kind", "code"]),
+    "list_matches": ("Matches with items of lists.", ["list", "match_type", "verdict"]),
+}
+"""Names of ``gallery.shared.counters`` → meaning, labels."""
+DURATIONS = {
+    "task_duration_seconds": ("Time of tasks in the workers.", ["task", "outcome"]),
+    "item_publish_seconds": ("Time from adding an item to publishing or holding it.", ["kind"]),
+}
+
+
 class DatabaseCollector(Collector):
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield images by status, each queue, and the clients that try variants of an item."""
-        images = GaugeMetricFamily("images", "Images by status.", labels=["status"])
-        for status, count in image_counts().items():
-            images.add_metric([status], count)
-        yield images
-        due = GaugeMetricFamily("queue_due_tasks", "Tasks that wait.", labels=["queue"])
-        working = GaugeMetricFamily("queue_working_tasks", "Tasks in work.", labels=["queue"])
-        oldest = GaugeMetricFamily(
-            "queue_oldest_due_seconds", "How long the oldest waits.", labels=["queue"]
-        )
-        for queue in queues():
-            due.add_metric([queue.name], queue.due)
-            working.add_metric([queue.name], queue.working)
-            oldest.add_metric([queue.name], queue.oldest)
-        yield from (due, working, oldest)
+    def collect(self) -> Iterator[Metric]:
+        """Yield items by status, each queue, counts of all processes, the messages that wait for
+        each webhook, and the clients that try variants of an item."""
+        for name, counted in (("images", image_counts()), ("videos", video_counts())):
+            items = GaugeMetricFamily(name, f"{name.title()} by status.", labels=["status"])
+            for status, count in counted.items():
+                items.add_metric([status], count)
+            yield items
+        yield from _queues()
+        for name, (meaning, labels) in COUNTERS.items():
+            counter = CounterMetricFamily(name, meaning, labels=labels)
+            for values, number, _ in counters.read(name):
+                counter.add_metric(values, number)
+            yield counter
+        for name, (meaning, labels) in DURATIONS.items():
+            summary = SummaryMetricFamily(name, meaning, labels=labels)
+            for values, number, seconds in counters.read(name):
+                summary.add_metric(values, number, seconds)
+            yield summary
+        yield from _webhooks()
         yield GaugeMetricFamily(
             "near_check_alarms",
             "Clients and items with more variants tried in a day than NEAR_CHECKS.",
             value=near_checks.alarms().count(),
         )
+
+
+def _queues() -> Iterator[Metric]:
+    due = GaugeMetricFamily("queue_due_tasks", "Tasks that wait.", labels=["queue"])
+    working = GaugeMetricFamily("queue_working_tasks", "Tasks in work.", labels=["queue"])
+    oldest = GaugeMetricFamily(
+        "queue_oldest_due_seconds", "How long the oldest waits.", labels=["queue"]
+    )
+    for queue in queues():
+        due.add_metric([queue.name], queue.due)
+        working.add_metric([queue.name], queue.working)
+        oldest.add_metric([queue.name], queue.oldest)
+    yield from (due, working, oldest)
+
+
+def _webhooks() -> Iterator[Metric]:
+    waiting = GaugeMetricFamily(
+        "webhook_waiting_messages", "Messages that were not delivered yet.", labels=["webhook"]
+    )
+    oldest = GaugeMetricFamily(
+        "webhook_oldest_waiting_seconds", "How long the oldest waits.", labels=["webhook"]
+    )
+    for name, number, seconds in delivery.waiting():
+        waiting.add_metric([name], number)
+        oldest.add_metric([name], seconds)
+    yield from (waiting, oldest)
 
 
 def may_read_metrics(access: Access) -> bool:

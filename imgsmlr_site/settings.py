@@ -15,6 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from imgsmlr_site.env import (
     env_bool,
+    env_choice,
     env_float,
     env_int,
     env_list,
@@ -130,6 +131,7 @@ INSTALLED_APPS = [
     "imgsmlr_site.apps.SiteConfig",
 ]
 MIDDLEWARE = [
+    "imgsmlr_site.request_log.RequestLogMiddleware",
     "imgsmlr_site.metrics.MetricsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -327,12 +329,33 @@ HTTPS = env_bool("HTTPS", False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 
+# --- Logs ---------------------------------------------------------------------------------
+LOG_FORMAT = env_choice("LOG_FORMAT", ("text", "json"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"request_id": {"()": "imgsmlr_site.request_ids.RequestIdFilter"}},
+    "formatters": {
+        "text": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s [%(request_id)s]"},
+        "json": {
+            "()": "pythonjsonlogger.orjson.OrjsonFormatter",
+            "fmt": ["levelname", "name", "process", "message", "request_id"],
+            "timestamp": "time",
+            "rename_fields": {"levelname": "level", "name": "logger"},
+        },
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": LOG_FORMAT,
+            "filters": ["request_id"],
+        }
+    },
     "root": {"handlers": ["console"], "level": "INFO"},
-    # django-q2 logs a line for each task it receives.
-    "loggers": {"django-q": {"level": "WARNING"}},
+    "loggers": {
+        # django-q2 logs a line for each task it receives.
+        "django-q": {"level": "WARNING"},
+        # A 4xx is logged once, with its reason, by request_log.
+        "django.request": {"level": "ERROR"},
+    },
 }

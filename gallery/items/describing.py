@@ -25,7 +25,7 @@ from gallery.items.models import Image
 from gallery.items.preprocessing import Description, describe_file
 from gallery.items.publishing import publish
 from gallery.items.signals import batch_notifications, notify_changed
-from gallery.shared import leases
+from gallery.shared import counters, leases
 from gallery.shared.errors import UserError
 from gallery.shared.locking import locked
 
@@ -90,7 +90,7 @@ def _describe_claimed(images: Sequence[Image]) -> int:
     descriptions = {}
     for image in images:
         if image.attempts > MAX_ATTEMPTS:
-            _fail(image, KILLS_WORKERS)
+            _fail(image, "kills_workers", KILLS_WORKERS)
             continue
         try:
             data = file_storage.read_original(image)
@@ -99,9 +99,9 @@ def _describe_claimed(images: Sequence[Image]) -> int:
                 data, picture, kinds, conf.limits(), settings.THUMBNAIL_SIZE
             )
         except FileNotFoundError:
-            _fail(image, ORIGINAL_LOST)
+            _fail(image, "original_lost", ORIGINAL_LOST)
         except UserError as error:
-            _fail(image, error.message)
+            _fail(image, error.code, error.message)
     return _finish(descriptions) if descriptions else 0
 
 
@@ -148,7 +148,7 @@ def _complete_row(
         file_storage.delete_after_commit([original])
 
 
-def _fail(image: Image, reason: str) -> None:
+def _fail(image: Image, code: str, reason: str) -> None:
     with transaction.atomic():
         row = Image.objects.select_for_update().filter(pk=image.pk, status=Status.PENDING).first()
         if row is None:
@@ -156,4 +156,5 @@ def _fail(image: Image, reason: str) -> None:
         row.move_to(Status.FAILED, failure=reason)
         row.save()
         notify_changed(by=WORKER, verb="failed", row=row, before="pending", after="failed")
+        counters.count("item_failures", "image", code)
     logger.warning("image %s failed: %s", image.pk, reason)

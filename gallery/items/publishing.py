@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterable
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from gallery.items.item import Item, Status
+from gallery.items.kinds import kind_of
 from gallery.items.retention import may_forget
 from gallery.items.signals import notify_changed
+from gallery.shared import counters
 from gallery.shared.access import Sender
 from gallery.shared.errors import UserError
 
@@ -61,6 +64,8 @@ def publish(item: Item, *, by: str, saved: Iterable[str] = (), spare: bool = Fal
     item.attempts, item.pictures_version = 0, item.PICTURES_VERSION
     item.save(update_fields=[*SAVED, *saved])
     notify_changed(by=by, verb="published", row=item, before=before, after=item.status)
+    seconds = (timezone.now() - item.created_at).total_seconds()
+    counters.count("item_publish_seconds", kind_of(item).name, seconds=seconds)
     return Status(item.status)
 
 

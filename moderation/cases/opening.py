@@ -7,12 +7,14 @@ a case that is still open.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import transaction
 
+from gallery.shared import counters
 from moderation.access.permissions import Actor
 from moderation.audit import trail
 from moderation.cases import facts, webhook_events
@@ -250,6 +252,8 @@ def _add_rows(case: ReviewCase | None, about: CaseSubject, matches: Sequence[Ite
         )
         for match in matches
     )
+    for labels, number in Counter((m.list.name, m.match_type, m.verdict) for m in matches).items():
+        counters.count("list_matches", *labels, number=number)
 
 
 def _record(

@@ -16,7 +16,7 @@ from functools import cache
 import orjson
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Count, Min, Q
 from django.utils import timezone
 
 from gallery.net.posting import post
@@ -77,6 +77,23 @@ def clean_up() -> int:
     old = timezone.now() - KEPT
     settled = Delivery.objects.filter(Q(delivered_at__lt=old) | Q(given_up_at__lt=old))
     return settled.delete()[0]
+
+
+def waiting() -> list[tuple[str, int, float]]:
+    """Return name, waiting messages, and seconds that the oldest waits, of each enabled webhook."""
+    unsettled = (
+        Delivery.objects.filter(delivered_at=None, given_up_at=None)
+        .order_by()
+        .values_list("webhook")
+        .annotate(Count("pk"), Min("created_at"))
+    )
+    found = {pk: (number, oldest) for pk, number, oldest in unsettled}
+    now = timezone.now()
+    rows = []
+    for pk, name in Webhook.objects.filter(enabled=True).values_list("pk", "name"):
+        number, oldest = found.get(pk, (0, now))
+        rows.append((name, number, (now - oldest).total_seconds()))
+    return rows
 
 
 def pause(failures: int) -> timedelta:

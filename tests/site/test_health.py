@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from django.contrib.auth.models import User
 from django.core.checks import run_checks
 from django.db import connection
@@ -19,9 +23,14 @@ from django.test import Client
 from django.utils import timezone
 from django_q.models import OrmQ
 
+from gallery.items import describing
 from imgsmlr_site import health
 from imgsmlr_site.checks import extension_problem, version_tuple
 from imgsmlr_site.env import LOOPBACK
+from imgsmlr_site.request_log import note_task
+from moderation.webhooks.models import Delivery, Webhook
+from tests.factories import add_pending_image, add_ready_image, photo, png
+from tests.moderation.factories import make_item, make_list
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("edge_urls")]
 
@@ -215,3 +224,81 @@ def test_metrics_are_for_open_networks_staff_and_keys_that_may_search(
     assert status(client) == 200
     assert status(client, REMOTE_ADDR="192.0.2.1") == 401
     assert status(client, headers={"x-forwarded-for": "127.0.0.1"}) == 401
+
+
+def test_what_workers_do_is_counted(
+    client: Client, settings: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    settings.OPEN_API = LOOPBACK
+    with django_capture_on_commit_callbacks(execute=True):
+        add_ready_image()
+        bad = add_pending_image(photo(1))
+        Path(bad.original.path).unlink()
+        describing.describe_images([bad.pk])
+    with django_capture_on_commit_callbacks(execute=True):
+        note_task(func=print, task={"func": "gallery.tasks.sweep", "success": False})
+    found = lines(client)
+    assert found['item_publish_seconds_count{kind="image"}'] == 1
+    assert found['item_publish_seconds_sum{kind="image"}'] > 0
+    assert found['item_failures_total{code="original_lost",kind="image"}'] == 1
+    assert found['task_duration_seconds_count{outcome="failed",task="gallery.tasks.sweep"}'] == 1
+
+
+def test_matches_are_counted_by_list(
+    client: Client, settings: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    settings.OPEN_API = LOOPBACK
+    data = png(photo(5))
+    make_item(make_list("Odd"), ("sha256", hashlib.sha256(data).hexdigest()))
+    with django_capture_on_commit_callbacks(execute=True):
+        add_ready_image(data=data)
+    counted = {
+        name: number
+        for name, number in lines(client).items()
+        if name.startswith('list_matches_total{list="Odd"')
+    }
+    assert sum(counted.values()) >= 1
+
+
+def test_messages_that_wait(client: Client, settings: Any) -> None:
+    settings.OPEN_API = LOOPBACK
+    hook = Webhook.objects.create(
+        name="slow", url="https://a.test/", secret="x", events=["verdict"]
+    )
+    Webhook.objects.create(name="idle", url="https://b.test/", secret="x", events=["verdict"])
+    for key, age in (("a", 500), ("b", 100)):
+        at = timezone.now() - timedelta(seconds=age)
+        Delivery.objects.create(webhook=hook, event="verdict", key=key, payload={}, created_at=at)
+    Delivery.objects.filter(key="b").update(delivered_at=timezone.now())
+    found = lines(client)
+    assert found['webhook_waiting_messages{webhook="slow"}'] == 1
+    assert 495 < found['webhook_oldest_waiting_seconds{webhook="slow"}'] < 510
+    assert found['webhook_oldest_waiting_seconds{webhook="idle"}'] == 0
+
+
+def test_dashboard_and_alerts_name_metrics_that_exist(client: Client, settings: Any) -> None:
+    """The lines # TYPE name metrics without samples as well."""
+    settings.OPEN_API = LOOPBACK
+    body = client.get("/metrics").content.decode()
+    suffixes = {"histogram": ("_bucket", "_count", "_sum"), "summary": ("_count", "_sum")}
+    exist = {
+        name + suffix
+        for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", body, re.MULTILINE)
+        for suffix in suffixes.get(kind, ("",))
+    }
+    docs = Path(settings.BASE_DIR) / "docs" / "monitoring"
+    rules = yaml.safe_load((docs / "alerts.yml").read_text())["groups"][0]["rules"]
+    panels = json.loads((docs / "dashboard.json").read_text())["panels"]
+    queries = [rule["expr"] for rule in rules]
+    queries += [target["expr"] for panel in panels for target in panel["targets"]]
+    assert len(queries) > 20
+    # Prometheus makes ``up`` itself.
+    assert {name for query in queries for name in metrics_of(query)} - {"up"} <= exist
+
+
+def metrics_of(query: str) -> list[str]:
+    """The names in a PromQL query that are no function, keyword, label or label's value."""
+    bare = re.sub(r"\{[^}]*\}|\[[^]]*\]|by \([^)]*\)", "", query)
+    return [
+        name for name in re.findall(r"\b[a-z_]\w*\b(?!\s*\()", bare) if name not in ("and", "le")
+    ]

@@ -23,7 +23,7 @@ from gallery.items.item import UNREADABLE, Status
 from gallery.items.publishing import passes, publish
 from gallery.items.retention import may_forget
 from gallery.items.signals import notify_changed
-from gallery.shared import leases
+from gallery.shared import counters, leases
 from gallery.shared.errors import UserError
 from videos.index import file_storage
 from videos.index.reading import IndexedVideo, read_video
@@ -79,7 +79,7 @@ def _claim(pk: int) -> Video | None:
 
 def _index_claimed(video: Video, report: Callable[[float], None] | None) -> bool:
     if video.attempts > MAX_ATTEMPTS:
-        _fail(video, DEADLY)
+        _fail(video, "kills_workers", DEADLY)
         return False
     try:
         with (
@@ -90,10 +90,10 @@ def _index_claimed(video: Video, report: Callable[[float], None] | None) -> bool
     except leases.LeaseLost:
         return False
     except FileNotFoundError:
-        _fail(video, LOST)
+        _fail(video, "original_lost", LOST)
         return False
     except UserError as error:
-        _fail(video, error.message)
+        _fail(video, error.code, error.message)
         return False
     return True
 
@@ -157,7 +157,7 @@ def _replace(row: Video) -> None:
     notify_changed(by=WORKER, verb="reindexed", row=row, before=before, after=row.status)
 
 
-def _fail(video: Video, reason: str) -> None:
+def _fail(video: Video, code: str, reason: str) -> None:
     with transaction.atomic():
         try:
             row = leases.locked(video)
@@ -173,4 +173,5 @@ def _fail(video: Video, reason: str) -> None:
                 row.pictures_version = UNREADABLE
         row.save()
         notify_changed(by=WORKER, verb="failed", row=row, before=before, after=row.status)
+        counters.count("item_failures", "video", code)
     logger.warning("video %s failed: %s", video.pk, reason)
