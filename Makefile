@@ -3,8 +3,9 @@ VENV   := .venv
 PYTHON := $(VENV)/bin/python
 RUN    := $(VENV)/.run
 DEV    := $(VENV)/.dev
+LOCK   := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
-.PHONY: run test check fuzz docs demo bench clean
+.PHONY: run test check fuzz docs demo bench lock audit sbom clean
 
 run: $(RUN)            ## everything: database, web on :8140, workers; Ctrl-C stops all of it
 	@exec $(PYTHON) manage.py up
@@ -35,16 +36,28 @@ demo: $(RUN)           ## fill a running service with sample pictures and videos
 bench: $(DEV)          ## measure, print tables, write docs/benchmarks.md (ARGS=--quick)
 	$(PYTHON) -m benchmarks $(ARGS)
 
+lock: $(DEV)            ## choose versions and hashes of all packages anew (needs a network)
+	$(VENV)/bin/uv pip compile $(LOCK) requirements.txt -o requirements.lock
+	$(VENV)/bin/uv pip compile $(LOCK) requirements-dev.txt -o requirements-dev.lock
+
+audit: $(DEV)           ## look for known vulnerabilities of the packages (needs a network)
+	$(VENV)/bin/uv tool run pip-audit@2.10.1 --strict --require-hashes --disable-pip -r requirements.lock
+
+sbom: $(DEV)            ## write var/sbom.json, a CycloneDX list of the packages (needs a network)
+	@mkdir -p var
+	$(VENV)/bin/uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py requirements \
+		--output-reproducible -o var/sbom.json requirements.lock
+
 $(VENV)/bin/python:
 	python3 -m venv $(VENV)
 	$(PYTHON) -m pip install --quiet --upgrade pip
 
-$(RUN): requirements.txt | $(VENV)/bin/python
-	$(PYTHON) -m pip install --quiet -r requirements.txt
+$(RUN): requirements.lock | $(VENV)/bin/python
+	$(PYTHON) -m pip install --quiet --require-hashes -r requirements.lock
 	@touch $@
 
-$(DEV): requirements-dev.txt requirements.txt | $(VENV)/bin/python
-	$(PYTHON) -m pip install --quiet -r requirements-dev.txt
+$(DEV): requirements-dev.lock requirements.lock | $(VENV)/bin/python
+	$(PYTHON) -m pip install --quiet --require-hashes -r requirements-dev.lock
 	@touch $(RUN) $@
 
 clean:                 ## forget the environment and all local data

@@ -62,3 +62,22 @@ def test_env_example_names_every_setting() -> None:
     named = set(re.findall(r"^#([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.M))
     assert read - named == set()
     assert named - read == {"POSTGRES_PASSWORD", "BIND"}
+
+
+@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+def test_the_lock_has_what_is_required(name: str) -> None:
+    """`make lock` writes it. Each package has a hash, without which pip refuses all."""
+    required = re.findall(r"^([\w.-]+)(?:\[.*?\])?==(\S+)$", read(f"{name}.txt"), re.MULTILINE)
+    locked = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", read(f"{name}.lock"), re.MULTILINE))
+    assert len(required) > 10
+    assert {each: locked.get(plain(each)) for each, _ in required} == dict(required)
+    packages = re.split(r"^(?=\w)", read(f"{name}.lock"), flags=re.MULTILINE)[1:]
+    assert [package for package in packages if "--hash=sha256:" not in package] == []
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

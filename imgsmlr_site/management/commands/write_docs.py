@@ -6,6 +6,7 @@ import inspect
 import re
 from argparse import ArgumentParser
 from collections.abc import Iterable, Mapping, Sequence, Set
+from importlib import metadata
 from typing import Any
 
 from django.apps import apps
@@ -39,6 +40,7 @@ class Command(BaseCommand):
             "processes.md": processes(),
             "tables.md": tables(),
             "settings.md": environment(),
+            "dependencies.md": dependencies(),
         }
         for name, text in generated.items():
             path = directory / name
@@ -147,6 +149,44 @@ def environment() -> str:
         else:
             comment.append(line.removeprefix("# "))
     return "\n".join([*lines, *rows_of_section(rows), ""])
+
+
+def dependencies() -> str:
+    """Return the packages of requirements.lock with their licences, as installed here."""
+    lock = (settings.BASE_DIR / "requirements.lock").read_text()
+    rows = [
+        [name, version, licence(name)]
+        for name, version in re.findall(r"^([\w.-]+)==(\S+)", lock, re.MULTILINE)
+    ]
+    return "\n".join(
+        [
+            "# Dependencies",
+            "",
+            "Generated from `requirements.lock` by `make docs`: what a running service needs, and what",
+            "that needs. The licences are those that the packages name. `make sbom` writes the same as",
+            "a CycloneDX file, `make audit` looks for known vulnerabilities.",
+            "",
+            *table(["Package", "Version", "Licence"], rows),
+            "",
+        ]
+    )
+
+
+def licence(name: str) -> str:
+    """Return the licence that an installed package names: its expression, else its classifiers,
+    else its own words."""
+    try:
+        about = metadata.metadata(name)
+    except metadata.PackageNotFoundError:
+        return "not needed on this platform"
+    named = [
+        line.rsplit(" :: ", 1)[1]
+        for line in about.get_all("Classifier", [])
+        if line.startswith("License :: ") and line != "License :: OSI Approved"
+    ]
+    words = about.get("License-Expression") or "; ".join(named) or about.get("License") or ""
+    first = words.strip().split("\n")[0][:80]
+    return first if first not in ("", "UNKNOWN") else "see its files"
 
 
 def rows_of_section(rows: list[list[str]]) -> list[str]:
