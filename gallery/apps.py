@@ -18,6 +18,9 @@ class GalleryConfig(AppConfig):
             "Look through what older versions described", "gallery.tasks.look_through", 60, "lists"
         ),
         Scheduled(
+            "Delete media quarantined long ago", "gallery.tasks.delete_expired_media", 24 * 60
+        ),
+        Scheduled(
             "Remove files that no row names", "gallery.tasks.remove_orphans", 24 * 60, "lists"
         ),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gallery.items import (
     describing,
     embedding,
+    expiry,
     link_checks,
     orphans,
     reprocessing,
@@ -39,3 +40,8 @@ def look_through() -> int:
 def remove_orphans() -> int:
     """Lists cluster, daily: remove files that no row names. Raises if there are too many."""
     return orphans.remove()
+
+
+def delete_expired_media() -> int:
+    """Light cluster, daily: delete the files of what was quarantined ``QUARANTINE_DAYS`` ago."""
+    return expiry.delete_expired_media()

@@ -69,7 +69,8 @@ def reason(response: HttpResponse) -> tuple[str, str]:
     """Return code and sentence of an error: those of its JSON, else those of its status."""
     status = http.HTTPStatus(response.status_code)
     body = getattr(response, "data", None)
-    if body is None and response.get("Content-Type", "").startswith("application/json"):
+    is_json = response.get("Content-Type", "").startswith("application/json")
+    if body is None and is_json and not response.streaming:
         body = orjson.loads(response.content)
     if not isinstance(body, dict):
         return status.name.lower(), f"{status.description or status.phrase}."

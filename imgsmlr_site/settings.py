@@ -77,6 +77,8 @@ TWO_PERSON_SEVERITY = env_str("TWO_PERSON_SEVERITY", "critical")
 """Cases of this severity or higher need two people, whatever their list says."""
 QUALITY_SHARE = env_float("QUALITY_SHARE", 0.05, minimum=0, maximum=1)
 """Share of decided cases that a second moderator judges again without seeing the first decision."""
+QUARANTINE_DAYS = env_int("QUARANTINE_DAYS", 0, minimum=0, maximum=36500)
+"""Days after which the files of quarantined items are deleted; 0 = never."""
 PUBLISHING_GATES = ["moderation.pipeline.gates.may_publish"]
 """Dotted paths of functions that may withhold an item; see ``gallery.items.publishing``."""
 RETENTION_GUARDS = ["moderation.cases.retention.withheld"]

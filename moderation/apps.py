@@ -31,6 +31,11 @@ class ModerationConfig(AppConfig):
         Scheduled(
             "Let go of originals no case needs", "moderation.tasks.forget_originals", 24 * 60
         ),
+        Scheduled(
+            "Delete pictures of cases decided long ago",
+            "moderation.tasks.delete_expired_pictures",
+            24 * 60,
+        ),
         Scheduled("Forget answers to checks", "moderation.tasks.forget_answers", 24 * 60),
     )
 

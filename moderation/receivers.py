@@ -13,7 +13,7 @@ from django.dispatch import receiver
 from gallery.items.item import Item
 from gallery.items.models import Image
 from gallery.items.retention import Act
-from gallery.items.signals import changed, overriding, pictures_found
+from gallery.items.signals import changed, files_deleted, overriding, pictures_found
 from moderation.access.permissions import GROUPS
 from moderation.audit import roles, trail
 from moderation.cases import retention
@@ -63,6 +63,12 @@ def enqueue_webhooks(sender: type[Model], verb: str, rows: Sequence[Model], **_:
     """Enqueue webhook messages about images and videos that became ready or failed."""
     if issubclass(sender, Item) and verb in WEBHOOK_VERBS:
         outbox.enqueue_item_events(cast(Sequence[Image | Video], rows))
+
+
+@receiver(files_deleted)
+def delete_case_pictures(sender: type[Item], rows: Sequence[Item], by: str, **_: Any) -> None:
+    """Delete the pictures that cases keep of items whose files are deleted."""
+    retention.delete_pictures_of(sender, rows, by)
 
 
 @receiver(pictures_found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gallery.items import originals
 from gallery.items.models import Image
+from moderation.cases import retention
 from moderation.imports import start
 from moderation.lists import banned_hashes, item_changing
 from moderation.pipeline import (
@@ -78,3 +79,8 @@ def screen_images(ids: list[int]) -> int:
 def retire_expired() -> int:
     """Lists cluster, every few minutes: remove expired entries of allow lists."""
     return item_changing.retire_expired()
+
+
+def delete_expired_pictures() -> int:
+    """Light cluster, daily: delete the pictures of cases decided ``QUARANTINE_DAYS`` ago."""
+    return retention.delete_expired_pictures()

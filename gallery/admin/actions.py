@@ -214,7 +214,7 @@ class ItemActions(BatchPages):
             fitting -= out
         withheld: Mapping[int, WithheldReason] = {}
         if command.act is not None:
-            rows = self.item_kind.rows(sorted(fitting)).only("pk", "status")
+            rows = self.item_kind.rows(sorted(fitting)).only("pk", "status", "media_deleted_at")
             withheld = retention.withheld(self.item_kind.model, rows, command.act)
         return Chosen(sorted(fitting - set(withheld)), skipped, withheld)
 

@@ -24,6 +24,7 @@ from gallery.admin.actions import ItemActions
 from gallery.admin.adding import AddItemsForm, AddResult, too_large
 from gallery.admin.batch_pages import actor
 from gallery.items.changing import update_item
+from gallery.items.expiry import fate_of_files
 from gallery.items.item import Item, Status
 from gallery.items.media_access import with_visibility
 from gallery.shared.access import access_of, sender_of
@@ -167,6 +168,7 @@ class ItemAdmin(ItemActions, ModelAdmin):
         is_id = object_id.isdecimal() and len(object_id) < 19
         context = {
             "withheld": self.withheld_words(request, object_id),
+            "fate_of_files": self.fate_of_files(request, object_id),
             "item_name": f"{self.item_kind.name.capitalize()} {object_id}",
             "show_save_and_add_another": False,
             **(self.facts(int(object_id)) if is_id else {}),
@@ -174,6 +176,13 @@ class ItemAdmin(ItemActions, ModelAdmin):
         }
         response: HttpResponse = super().change_view(request, object_id, form_url, context)
         return response
+
+    def fate_of_files(self, request: HttpRequest, object_id: str) -> str:
+        if not (object_id.isdecimal() and len(object_id) < 19):
+            return ""
+        item = self.item_kind.rows([int(object_id)]).first()
+        allowed = access_of(request).allows("moderate")
+        return fate_of_files(item, with_cases=allowed) if item else ""
 
     def save_model(self, request: HttpRequest, obj: Item, form: Any, change: bool) -> None:
         """Save the changed fields. ``response_change`` runs the action of the pressed button."""

@@ -67,7 +67,7 @@ def undo(*, kind: ItemKind, batch_id: int, by: str, reason: str) -> UndoPlan:
         raise NotFound(f"There is no batch {batch_id}.")
     if batch.undone_at is not None:
         raise Conflict(f"Batch {batch_id} was undone already.")
-    rows = locked(kind.rows(batch.ids).only("pk", "status"), no_key=True)
+    rows = locked(kind.rows(batch.ids).only("pk", "status", "media_deleted_at"), no_key=True)
     plan = _plan(kind, batch, rows)
     if not plan.ids:
         raise Conflict("Nothing is left to undo: all of it was changed since, or is withheld.")
@@ -78,7 +78,8 @@ def undo(*, kind: ItemKind, batch_id: int, by: str, reason: str) -> UndoPlan:
 
 
 def plan_undo(kind: ItemKind, batch: ItemBatch) -> UndoPlan:
-    return _plan(kind, batch, kind.rows(batch.ids).only("pk", "status").order_by("pk"))
+    rows = kind.rows(batch.ids).only("pk", "status", "media_deleted_at")
+    return _plan(kind, batch, rows.order_by("pk"))
 
 
 def _plan(kind: ItemKind, batch: ItemBatch, rows: Iterable[Item]) -> UndoPlan:

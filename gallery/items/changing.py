@@ -105,6 +105,6 @@ def _move(
         notify_changed(
             by=by, verb=verb, row=item, before=before, after=status, reason=reason, batch=batch
         )
-    changed = ["status", "failure", "original"]
+    changed = ["status", "failure", "original", "quarantined_at"]
     model._default_manager.bulk_update(rows, changed, batch_size=1000)
     return len(rows)

@@ -70,9 +70,12 @@ class undo_files:
             _delete(self._names)
 
 
+def file_fields(item: Item) -> list[str]:
+    return [field.attname for field in item._meta.fields if isinstance(field, FileField)]
+
+
 def file_names(item: Item) -> list[str]:
-    columns = [field for field in item._meta.fields if isinstance(field, FileField)]
-    return [name for column in columns if (name := getattr(item, column.attname).name)]
+    return [name for field in file_fields(item) if (name := getattr(item, field).name)]
 
 
 def file_columns() -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from gallery.items import embedding
 from gallery.items.kinds import ItemKind
-from gallery.items.models import DuplicatePair, Image
+from gallery.items.models import DuplicatePair, Image, ImageDetail
 
 
 def _lock_pairs(ids: Sequence[int]) -> None:
@@ -29,4 +29,5 @@ IMAGE: Final = ItemKind(
     failed_icon="broken_image",
     needs_original=lambda image: not embedding.is_described(image),
     lock_dependents=_lock_pairs,
+    forget_details=lambda pk: ImageDetail.objects.filter(fingerprint__item=pk).delete(),
 )

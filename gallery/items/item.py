@@ -52,7 +52,11 @@ class ItemQuerySet(models.QuerySet[ItemT]):
 
     def outdated(self) -> Self:
         """Return published items read by older code, or with an unreadable file. Uses an index."""
-        return self.filter(pictures_version__lt=self.model.PICTURES_VERSION, status__in=PUBLISHED)
+        return self.filter(
+            pictures_version__lt=self.model.PICTURES_VERSION,
+            status__in=PUBLISHED,
+            media_deleted_at=None,
+        )
 
     def outdated_for_workers(self) -> Self:
         """Return untried outdated items with an original: workers reprocess these on their own."""
@@ -112,6 +116,13 @@ class Item(models.Model):
         "-1: it could not be read",
     )
 
+    quarantined_at = models.DateTimeField(
+        null=True, blank=True, help_text="since when it is quarantined; null = it is not"
+    )
+    media_deleted_at = models.DateTimeField(
+        null=True, blank=True, help_text="when its files were deleted; its hashes are kept"
+    )
+
     banned = False
     """Set in memory by a gate that holds the item as banned, to tell the caller who adds it."""
     shown, blurred, clearable = False, True, False
@@ -156,3 +167,4 @@ class Item(models.Model):
         self.failure = failure
         self.claimed_until = None
         self.client = ""
+        self.quarantined_at = timezone.now() if status == Status.QUARANTINED else None

@@ -16,7 +16,7 @@ from gallery.items.item import Item
 _paths: dict[str, str] = {}
 
 
-def _nothing(ids: Sequence[int]) -> None:
+def _nothing(_: int | Sequence[int]) -> None:
     pass
 
 
@@ -29,7 +29,7 @@ class ItemKind:
     ``thumbnail_view``: URL names. ``icon``: shown for an item without a thumbnail,
     ``failed_icon`` for a failed one. ``needs_original(item)``: whether something must still be
     computed from the original. ``lock_dependents(ids)``: locks the rows that are deleted
-    together with these items.
+    together with these items. ``forget_details(id)``: deletes what a picture could be drawn from.
     """
 
     model: type[Item]
@@ -42,6 +42,7 @@ class ItemKind:
     failed_icon: str
     needs_original: Callable[[Any], bool]
     lock_dependents: Callable[[Sequence[int]], None] = _nothing
+    forget_details: Callable[[int], object] = _nothing
 
     @property
     def name(self) -> str:

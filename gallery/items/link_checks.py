@@ -152,7 +152,7 @@ def _take_in(check: LinkCheck, seen: _LinkContent) -> None:
     if seen.kind == "changed" and seen.fetched is not None and not _passes(image, seen.fetched):
         before = image.status
         image.move_to(Status.QUARANTINED)
-        image.save(update_fields=["status", "failure", "claimed_until"])
+        image.save(update_fields=["status", "failure", "claimed_until", "quarantined_at"])
         notify_changed(by=LINKS, verb="quarantined", row=image, before=before, after=image.status)
 
 

@@ -27,7 +27,7 @@ Gate = Callable[[Item], bool]
 QueryGate = Callable[[bytes, Sender], None]
 SAVED = (
     "status", "failure", "claimed_until", "client", "attempts", "original", "thumbnail",
-    "pictures_version",
+    "pictures_version", "quarantined_at",
 )  # fmt: skip
 """Columns that describing and publishing change. An UPDATE of all columns costs twice as much."""
 logger = logging.getLogger(__name__)

@@ -25,17 +25,20 @@ MAX_NAMED = 3
 
 
 class Act(StrEnum):
-    """``delete`` includes merging into another item. ``forget`` deletes only the original file."""
+    """``delete`` includes merging into another item. ``forget`` deletes only the original file,
+    ``expire`` all files of an item that was quarantined long ago."""
 
     RELEASE = "release"
     DELETE = "delete"
     FORGET = "forget"
+    EXPIRE = "expire"
 
 
 ACT_RESULTS: Mapping[Act, str] = {
     Act.RELEASE: "released",
     Act.DELETE: "deleted",
     Act.FORGET: "without its original",
+    Act.EXPIRE: "without its files",
 }
 
 
@@ -49,6 +52,7 @@ class WithheldReason:
 
 RetentionGuard = Callable[[type[Item], Sequence[int], Act], Mapping[int, WithheldReason]]
 QUARANTINE = WithheldReason("the quarantine", "it is quarantined")
+NO_MEDIA = WithheldReason("deleted media", "its files were deleted")
 
 
 class Withheld(Conflict):
@@ -93,10 +97,11 @@ def withheld(model: type[Item], rows: Iterable[Item], act: Act) -> dict[int, Wit
         guard: RetentionGuard = import_string(path)
         for pk, why in guard(model, ids, act).items():
             found.setdefault(pk, why)
-    if act is Act.DELETE:
-        for row in there:
-            if row.status == Status.QUARANTINED:
-                found.setdefault(row.pk, QUARANTINE)
+    for row in there:
+        if act is Act.DELETE and row.status == Status.QUARANTINED:
+            found.setdefault(row.pk, QUARANTINE)
+        if act is Act.RELEASE and row.media_deleted_at is not None:
+            found.setdefault(row.pk, NO_MEDIA)
     return found
 
 

@@ -23,6 +23,10 @@ overriding = Signal()
 """Withheld ``rows`` of ``sender`` are about to be released or deleted (``act``) by an override. A
 receiver copies the evidence that it needs from them."""
 
+files_deleted = Signal()
+"""The files of ``rows`` of ``sender`` are deleted after a long quarantine, ``by`` whom. It is sent
+before ``changed``. A receiver deletes its own copies."""
+
 pictures_found = Signal()
 """The images ``ids`` have more stored pictures than when they passed the publishing gates."""
 

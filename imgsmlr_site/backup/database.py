@@ -53,8 +53,10 @@ def running(say: Say) -> Iterator[None]:
 
 def server_version() -> int:
     """Return the major version."""
-    connection.ensure_connection()
-    return int(connection.pg_version) // 10_000
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('server_version_num')::integer / 10000")
+        (major,) = cursor.fetchone()
+    return int(major)
 
 
 def tables() -> list[str]:

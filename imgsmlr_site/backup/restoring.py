@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from dataclasses import dataclass
@@ -139,13 +138,16 @@ def _require_equal(manifest: Manifest, found: dict[str, int]) -> None:
 
 def _verify_audit(manifest: Manifest) -> int:
     """Return the number of events. Raise BackupError if the chain is broken, or ends early."""
-    with contextlib.closing(trail.find_breaks()) as breaks:
-        for broken in breaks:
-            raise BackupError(
-                f"The audit is broken at event {broken.event_id}: {broken.reason}. "
-                "manage.py verify_audit says where else. It was broken in the backup."
-            )
-    last = AuditEvent.objects.filter(pk=manifest.audit_id)
-    if manifest.audit_id and not last.filter(digest=manifest.audit_digest).exists():
+    if broken := next(trail.find_breaks(), None):
+        raise BackupError(
+            f"The audit is broken at event {broken.event_id}: {broken.reason}. It was broken in "
+            "the backup, too; manage.py verify_audit says where else."
+        )
+    if (
+        manifest.audit_id is not None
+        and not AuditEvent.objects.filter(
+            pk=manifest.audit_id, digest=manifest.audit_digest
+        ).exists()
+    ):
         raise BackupError(f"The audit does not have event {manifest.audit_id} of the backup.")
     return AuditEvent.objects.count()

@@ -49,8 +49,9 @@ def _move(subjects: Iterable[Subject], before: Status, after: Status, by: Actor)
     wanted = list(subjects)
     for kind in kinds().values():
         chosen = kind.rows(pk for name, pk in wanted if name == kind.name)
-        rows = locked(chosen.filter(status=before).only("pk"), no_key=True)
-        there = [row.pk for row in rows]
+        rows = locked(chosen.filter(status=before).only("pk", "media_deleted_at"), no_key=True)
+        # Without its files, an item stays quarantined whatever is decided.
+        there = [row.pk for row in rows if row.media_deleted_at is None]
         if after == Status.READY:
             kept = retention.withheld(kind.model, there, Act.RELEASE)
             there = [pk for pk in there if pk not in kept]

@@ -2,25 +2,29 @@
 
 An image or video is not released while an undecided or confirmed case withholds it. It is not
 deleted, merged or stripped of its original while a case is undecided, withholds it, or is under a
-legal hold.
+legal hold. The files of what was quarantined long ago are deleted, unless a case about it is
+undecided or under a legal hold; so are the pictures that cases themselves keep.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from gallery.items.file_storage import delete_after_commit
 from gallery.items.item import Item, Status
 from gallery.items.kinds import kind_of
 from gallery.items.retention import Act, WithheldReason
 from gallery.shared.access import Access
 from gallery.shared.errors import Conflict, UserError
+from gallery.shared.locking import locked
 from moderation.access.permissions import OVERRIDE, Actor, check
 from moderation.audit import trail
 from moderation.cases import facts
@@ -30,7 +34,7 @@ from moderation.cases.states import CaseState
 
 def withheld(model: type[Item], ids: Sequence[int], act: Act) -> dict[int, WithheldReason]:
     """Return id → the strongest reason, for the rows that a case withholds."""
-    needed = WITHHOLDING if act is Act.RELEASE else WITHHOLDING | UNDECIDED | on_legal_hold()
+    needed = _needed_for(act)
     name = kind_of(model).name
     found: dict[int, tuple[int, WithheldReason]] = {}
     for case in ReviewCase.objects.filter(needed, **{f"{name}__in": ids}).order_by("pk"):
@@ -38,6 +42,13 @@ def withheld(model: type[Item], ids: Sequence[int], act: Act) -> dict[int, Withh
         if subject not in found or weighed[0] < found[subject][0]:
             found[subject] = weighed
     return {pk: why for pk, (_, why) in found.items()}
+
+
+def _needed_for(act: Act) -> Q:
+    if act is Act.RELEASE:
+        return WITHHOLDING
+    needed = UNDECIDED | on_legal_hold()
+    return needed if act is Act.EXPIRE else needed | WITHHOLDING
 
 
 def check_override(access: Access) -> None:
@@ -106,6 +117,42 @@ def _thumbnail(row: Item) -> bytes:
     with default_storage.open(name) as stream:
         jpeg: bytes = stream.read()
     return jpeg
+
+
+def delete_pictures_of(model: type[Item], rows: Sequence[Item], by: str) -> None:
+    """Delete the pictures that cases keep of items whose files are being deleted."""
+    _delete_pictures(ReviewCase.objects.filter(**{f"{kind_of(model).name}__in": rows}), by)
+
+
+def delete_expired_pictures() -> int:
+    """Delete the pictures of contents that were only checked, or of deleted items, from cases that
+    were decided ``QUARANTINE_DAYS`` ago. Return how many."""
+    if not settings.QUARANTINE_DAYS:
+        return 0
+    before = timezone.now() - timedelta(days=settings.QUARANTINE_DAYS)
+    old = ReviewCase.objects.filter(image=None, video=None, decided_at__lt=before)
+    with transaction.atomic():
+        return _delete_pictures(old.exclude(UNDECIDED), "worker")
+
+
+def _delete_pictures(chosen: QuerySet[ReviewCase], by: str) -> int:
+    cases = locked(chosen.exclude(picture="").exclude(on_legal_hold()))
+    # Cases of one cluster may share a file.
+    ids = [case.pk for case in cases]
+    names = {str(case.picture.name) for case in cases}
+    ReviewCase.objects.filter(pk__in=ids).update(picture="")
+    shared = ReviewCase.objects.filter(picture__in=names).values_list("picture", flat=True)
+    delete_after_commit(names - set(shared))
+    if ids:
+        trail.record(
+            by=by,
+            verb="case.picture_deleted",
+            subject=ReviewCase,
+            after=trail.summarize_ids(ids),
+            count=len(ids),
+            reason=f"QUARANTINE_DAYS={settings.QUARANTINE_DAYS}",
+        )
+    return len(ids)
 
 
 HOLD_ACTION: Final = "set and lift legal holds"

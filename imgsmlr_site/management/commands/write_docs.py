@@ -162,9 +162,9 @@ def dependencies() -> str:
         [
             "# Dependencies",
             "",
-            "Generated from `requirements.lock` by `make docs`: what a running service needs, and what",
-            "that needs. The licences are those that the packages name. `make sbom` writes the same as",
-            "a CycloneDX file, `make audit` looks for known vulnerabilities.",
+            "Generated from `requirements.lock` by `make docs`: what a running service needs, and",
+            "the licences that the packages name. `make sbom` writes the packages as a CycloneDX",
+            "file, `make audit` looks for known vulnerabilities.",
             "",
             *table(["Package", "Version", "Licence"], rows),
             "",
@@ -181,10 +181,11 @@ def licence(name: str) -> str:
         return "not needed on this platform"
     named = [
         line.rsplit(" :: ", 1)[1]
-        for line in about.get_all("Classifier", [])
+        for line in about.get_all("Classifier") or []
         if line.startswith("License :: ") and line != "License :: OSI Approved"
     ]
-    words = about.get("License-Expression") or "; ".join(named) or about.get("License") or ""
+    own, old = (about[key] or "" for key in ("License-Expression", "License"))
+    words = own or "; ".join(named) or old
     first = words.strip().split("\n")[0][:80]
     return first if first not in ("", "UNKNOWN") else "see its files"
 
