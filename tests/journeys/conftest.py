@@ -58,6 +58,7 @@ class Service:
 def service() -> Iterator[Service]:
     directory = make_directory()
     port = free_port()
+    (directory / "tmp").mkdir()
     up = Running(
         directory,
         "up",
@@ -65,6 +66,7 @@ def service() -> Iterator[Service]:
         FETCH_ALLOW_PRIVATE="127.0.0.1/32",
         FETCH_TIMEOUT="0.8",
         MAX_UPLOAD_MB="4",
+        TMPDIR=str(directory / "tmp"),
     )
     try:
         up.wait_for("Ready: ")

@@ -18,6 +18,7 @@ from gallery.items.preprocessing import Hashes
 from tests import factories as make
 from tests.httpserver import HttpServer
 from tests.journeys.conftest import Service
+from tests.journeys.traces import Planted
 from tests.site.test_up import wait_until
 
 LEAD = """
@@ -124,20 +125,23 @@ def test_what_is_banned_later_is_found_among_what_is_here(service: Service, lead
 
 
 def test_a_hash_only_list_leaves_no_media(service: Service, lead: Lead) -> None:
-    picture = make.photo(7003, (320, 240))
+    """Neither of an item nor of what is checked: no file, log line, row, or write-ahead log."""
+    planted = Planted(make.photo(7003, (320, 240)))
     before = service.files()
     row = lead.make_list(hash_only=True)
-    lead.ask("POST", f"lists/{row['id']}/items/", files={"file": make.png(picture)})
-    answer = lead.ask("POST", "check/", files={"file": make.jpeg(picture)})
+    lead.ask("POST", f"lists/{row['id']}/items/", files={"file": planted.file})
+    answer = lead.ask("POST", "check/", files={"file": planted.file})
     assert answer["verdict"] == "block" and answer["case"]
-    asked = {"file": make.jpeg(picture)}
+    asked = {"file": planted.file}
     assert service.post("/api/v1/moderation/check/", files=asked).json() == {"verdict": "block"}
+    service.wait_described()
     assert service.files() == before
-    sent = [make.png(picture), make.jpeg(picture)]
-    for path in service.data_dir.rglob("*"):
-        if path.is_file() and path.stat().st_size < 10_000_000 and "pg" not in path.parts:
-            content = path.read_bytes()
-            assert not any(data in content for data in sent), path
+    assert planted.traces(service.data_dir) == []
+
+    # The same search finds a picture that is kept.
+    kept = Planted(make.photo(7013, (320, 240)))
+    assert service.post("/api/v1/images/?wait=30", files={"file": kept.file}).ok
+    assert any("/media/originals/" in path for path in kept.traces(service.data_dir))
 
 
 def test_an_allow_entry_frees_and_a_retired_one_does_not(service: Service, lead: Lead) -> None:
