@@ -84,9 +84,8 @@ class AccountAdmin(RecordsActor, UserAdmin, ModelAdmin):
         roles.record_rights(obj, known or nothing)
 
 
-@admin.register(Group)
-class RoleAdmin(RecordsActor, GroupAdmin, ModelAdmin):
-    """Groups are sets of permissions, so only superusers change them."""
+class SuperusersChange:
+    """Mixin: only superusers add, change and delete rows."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return is_superuser(request)
@@ -98,20 +97,18 @@ class RoleAdmin(RecordsActor, GroupAdmin, ModelAdmin):
         return is_superuser(request)
 
 
-class SuperuserOnly:
+@admin.register(Group)
+class RoleAdmin(SuperusersChange, RecordsActor, GroupAdmin, ModelAdmin):
+    """Groups are sets of permissions, so only superusers change them."""
+
+
+class SuperuserOnly(SuperusersChange):
+    """Mixin: only superusers see rows."""
+
     def has_module_permission(self, request: HttpRequest) -> bool:
         return is_superuser(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return is_superuser(request)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return is_superuser(request)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return is_superuser(request)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return is_superuser(request)
 
 

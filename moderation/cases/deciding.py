@@ -117,11 +117,13 @@ def _refuse(found: Sequence[Refusal]) -> None:
 def needing_two(cases: Sequence[ReviewCase]) -> set[int]:
     """Return the ids of cases that two people must decide, due to the list, severity or case."""
     ids = [case.pk for case in cases]
-    by_list = CaseMatch.objects.filter(case__in=ids, list__two_person=True).order_by()
-    least = policies.two_person_severity()
-    return {case.pk for case in cases if case.two_person or case.severity >= least} | set(
-        by_list.values_list("case", flat=True)
-    )
+    matches = CaseMatch.objects.filter(case__in=ids, list__two_person=True).order_by()
+    by_list = set(matches.values_list("case", flat=True))
+    return {
+        case.pk
+        for case in cases
+        if case.two_person or policies.needs_two_people(case.severity, case.pk in by_list)
+    }
 
 
 def _step(case: ReviewCase, verb: str, votes: Votes, two: bool) -> _Step:

@@ -136,8 +136,7 @@ def _case(
 ) -> tuple[ReviewCase, bool]:
     severity = max((m.list.severity for m in asking), default=_severity_of_doubt(screening))
     sure = max((verdict_rules.confidence(match) for match in asking), default=0.0)
-    two_person = any(match.list.two_person for match in asking)
-    two_person = two_person or severity >= policies.two_person_severity()
+    two_person = policies.needs_two_people(severity, any(one.list.two_person for one in asking))
     verdict = verdict_rules.verdict_of(asking) if asking else Verdict.REVIEW
     case = _open_case(about)
     if case is not None:

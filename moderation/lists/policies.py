@@ -66,13 +66,14 @@ def farthest(thresholds: Iterable[Thresholds]) -> float:
     return max(one.near_miss for one in thresholds)
 
 
-def two_person_severity() -> int:
-    """Return the lowest severity whose cases need two people, or one above all if none do."""
+def needs_two_people(severity: int, by_list: bool) -> bool:
+    """Whether a case needs two people, due to its severity or ``by_list``: a list that asks for
+    two."""
     name = settings.TWO_PERSON_SEVERITY.lower()
-    if name == "none":
-        return max(Severity) + 1
+    if by_list or name == "none":
+        return by_list
     try:
-        return Severity[name.upper()]
+        return severity >= Severity[name.upper()]
     except KeyError:
         known = ", ".join(severity.name.lower() for severity in Severity)
         problem = f"TWO_PERSON_SEVERITY={name!r} is none of {known}, none."

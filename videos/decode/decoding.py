@@ -98,11 +98,15 @@ def decode(
     """
     if not 0 < long_side <= decoder_protocol.MAX_LONG_SIDE:
         raise ValueError(f"long_side must be 1 to {decoder_protocol.MAX_LONG_SIDE}")
+    head = _head(source)
+    container = sniff(head)
+    if container is None:
+        raise NotAVideo(why_unknown(head))
     with tempfile.TemporaryDirectory(prefix="video-") as directory:
         name = secrets.token_hex(16)
         # Started before the file is placed: it removes the directory if this process is killed.
         with _process(directory) as process:
-            container = _place(source, Path(directory, name), limits)
+            _place(source, head, Path(directory, name), limits)
             job = decoder_protocol.DecodingJob(
                 name, container, fps, phase, screening, start_ms, end_ms, long_side, limits
             )
@@ -110,14 +114,21 @@ def decode(
             yield OpenVideo(process, limits, long_side)
 
 
-def _place(source: Path | BinaryIO, target: Path, limits: VideoLimits) -> str:
-    """Link or copy the file to where it is decoded. Returns its container."""
+def _head(source: Path | BinaryIO) -> bytes:
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    return source.read(HEAD_BYTES)
+
+
+def _place(source: Path | BinaryIO, head: bytes, target: Path, limits: VideoLimits) -> None:
+    """Link or copy the file to where it is decoded. ``head``: what was read of ``source``."""
     if isinstance(source, Path):
         target.symlink_to(source.resolve())
         size = target.stat().st_size
     else:
         with target.open("wb") as copy:
-            size = 0
+            size = copy.write(head)
             while size <= limits.max_bytes and (chunk := source.read(_COPY_BYTES)):
                 size += copy.write(chunk)
     if size > limits.max_bytes:
@@ -125,12 +136,6 @@ def _place(source: Path | BinaryIO, target: Path, limits: VideoLimits) -> str:
             f"The file has more than the {limits.max_bytes:,} bytes accepted; send a shorter or "
             "smaller version."
         )
-    with target.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    container = sniff(head)
-    if container is None:
-        raise NotAVideo(why_unknown(head))
-    return container
 
 
 @contextmanager

@@ -30,8 +30,6 @@ _PRIMARIES: Final[dict[int, Primaries]] = {
     11: ((0.314, 0.351), (0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
     12: (_D65, (0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
 }
-_LIKE_SRGB: Final = frozenset({1, 2, 6, 13, 14, 15})
-"""Transfer functions that screens show like sRGB."""
 
 _D50: Final = np.array([0.9642, 1.0, 0.8249])
 _BRADFORD: Final = np.array(

@@ -251,6 +251,18 @@ def test_what_is_no_video_is_refused_with_a_reason(data: bytes, says: str) -> No
     assert caught.value.message.endswith(".")
 
 
+@pytest.mark.parametrize("place", [Path, io.BytesIO])
+def test_no_process_is_started_for_what_begins_like_no_video(
+    place: type[Path] | type[io.BytesIO], tmp_path: Path
+) -> None:
+    (tmp_path / "junk").write_bytes(b"text " * 10_000)
+    source = tmp_path / "junk" if place is Path else io.BytesIO(b"text " * 10_000)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
+    with pytest.raises(NotAVideo, match="This is text"), decode(source, LIMITS):
+        pass
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt == before
+
+
 @pytest.mark.parametrize(
     "playlist", ["ffconcat version 1.0\nfile {}\n", "#EXTM3U\n#EXTINF:1,\n{}\n"]
 )
