@@ -57,6 +57,8 @@ def started(root: Path) -> Iterator[Service]:
         # The address of the pictures to fetch, for this process too.
         "FETCH_ALLOW_PRIVATE": "1",
         "SCREEN_QUERIES": "true",
+        # Somebody of any role opens pages with a session.
+        "SECOND_FACTOR": "none",
         # High, so that nothing is refused; enabled, so that its cost is measured.
         "THROTTLE_POINTS": "100000000",
     }

@@ -20,6 +20,7 @@ from django.utils.functional import SimpleLazyObject
 from gallery.net.addresses import Address, in_networks
 from gallery.shared.access import Access as Caller
 from gallery.shared.errors import UserError
+from imgsmlr_site.accounts import second_factor
 from imgsmlr_site.models import ApiKey, Scope, digest
 from imgsmlr_site.throttling import Throttled, spend
 from moderation.access.permissions import Actor, Role, can
@@ -139,19 +140,30 @@ def resolve(request: HttpRequest) -> Access:
     user = request.user
     if user.is_authenticated and user.is_active:
         access = session_access(user, is_open)
+        if second_factor.is_missing(request.session, user, access.role):
+            return _refused(
+                access,
+                "Your role needs a second factor: open /admin/ to set it up or to enter a code.",
+                "second_factor_required",
+            )
     elif is_open:
         access = Access("open", OPEN_SCOPES, "open", client)
     else:
         return Access("none", frozenset(), "none", client)
     guarded = access.via == "open" or request.method not in SAFE_METHODS
     if guarded and is_cross_site(request):
-        refusal = Forbidden(
+        return _refused(
+            access,
             "A page of another site may not use this service on your behalf. Use the service's "
             "own pages, send an API key, or list the site in CSRF_TRUSTED_ORIGINS.",
-            code="cross_site",
+            "cross_site",
         )
-        return Access(access.actor, frozenset(), "none", access.client, refusal=refusal)
     return access
+
+
+def _refused(access: Access, why: str, code: str) -> Access:
+    refusal = Forbidden(why, code=code)
+    return Access(access.actor, frozenset(), "none", access.client, refusal=refusal)
 
 
 def presented_key(request: HttpRequest) -> str | None:

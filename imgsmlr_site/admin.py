@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -16,6 +17,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from gallery.shared.errors import Conflict
+from imgsmlr_site.accounts import events
 from imgsmlr_site.library_admin import SuperuserOnly
 from imgsmlr_site.models import ApiKey, Scope
 
@@ -59,7 +61,9 @@ class ApiKeyAdmin(SuperuserOnly, ModelAdmin):
         """Give a new key its secret, which ``response_add`` shows."""
         if not change:
             request.issued_text = obj.assign_secret()  # type: ignore[attr-defined]
-        super().save_model(request, obj, form, change)
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            events.record_key(obj, "changed" if change else "made")
 
     def response_add(
         self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
@@ -79,7 +83,9 @@ class ApiKeyAdmin(SuperuserOnly, ModelAdmin):
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         for key in queryset:
             try:
-                key.revoke()
+                with transaction.atomic():
+                    key.revoke()
+                    events.record_key(key, "revoked")
             except Conflict as error:
                 messages.warning(request, error.message)
             else:

@@ -9,4 +9,5 @@ class SiteConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from imgsmlr_site import accounts, checks, request_log  # noqa: F401
+        from imgsmlr_site import checks, request_log  # noqa: F401
+        from imgsmlr_site.accounts import events, first_admin, second_factor, sessions  # noqa: F401

@@ -8,53 +8,73 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
-from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.forms.widgets import Script
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django_q.admin import FailAdmin, QueueAdmin, ScheduleAdmin, TaskAdmin
 from django_q.models import Failure, OrmQ, Schedule, Success
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from moderation.access.permissions import actor_of
-from moderation.audit import roles
+from imgsmlr_site.accounts.recovery import NoFactor, reset_second_factor
+from moderation.audit import people
 
 for model in (User, Group, Schedule, OrmQ, Success, Failure):
     admin.site.unregister(model)
+# Pages that would show secrets, or what the page of an account says.
+for model in (Authenticator, EmailAddress):
+    admin.site.unregister(model)
 
 
-class RecordsActor:
-    """Mixin: the audit records who changed roles on these pages."""
+class MovesBetweenLists:
+    """Mixin: the selector of groups and permissions works in Unfold's pages."""
 
     class Media:
         """A JavaScript module, so that it runs after the script of Django's selector."""
 
         js = (Script("imgsmlr_site/account_selector.js", type="module"),)
 
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        with roles.given_by(actor_of(request).name):
-            response: HttpResponse = super().changeform_view(request, *args, **kwargs)  # type: ignore[misc]
-        return response
-
-    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        with roles.given_by(actor_of(request).name):
-            response: HttpResponse = super().delete_view(request, *args, **kwargs)  # type: ignore[misc]
-        return response
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        with roles.given_by(actor_of(request).name), transaction.atomic():
-            super().delete_queryset(request, queryset)  # type: ignore[misc]
-
 
 @admin.register(User)
-class AccountAdmin(RecordsActor, UserAdmin, ModelAdmin):
+class AccountAdmin(MovesBetweenLists, UserAdmin, ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    list_display = ["username", "email", "first_name", "last_name", "is_staff", "second_factor"]
+    actions = ["reset_second_factor"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        factors = Authenticator.objects.filter(user=OuterRef("pk"), type=Authenticator.Type.TOTP)
+        found: QuerySet[User] = super().get_queryset(request).annotate(factor=Exists(factors))
+        return found
+
+    @display(description="second factor", boolean=True)
+    def second_factor(self, account: Any) -> bool:
+        return bool(account.factor)
+
+    @admin.action(description="Reset the second factor", permissions=["reset"])
+    def reset_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """For people who lost it. One's own is changed by a code, on its page."""
+        for account in queryset:
+            name = account.get_username()
+            if account == request.user:
+                messages.warning(request, f"{name} is you: change your second factor on its page.")
+                continue
+            try:
+                reset_second_factor(account)
+            except NoFactor as error:
+                messages.warning(request, error.message)
+            else:
+                messages.success(request, f"The second factor of {name} is reset.")
+
+    def has_reset_permission(self, request: HttpRequest) -> bool:
+        return is_superuser(request)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Only superusers grant permissions, or anyone who may change accounts could take them
@@ -78,10 +98,10 @@ class AccountAdmin(RecordsActor, UserAdmin, ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """Record changes of permissions in the audit."""
-        nothing = dict.fromkeys(roles.RIGHTS, False) | {"is_active": True}
-        known = User.objects.filter(pk=obj.pk).values(*roles.RIGHTS).first()
+        nothing = dict.fromkeys(people.RIGHTS, False) | {"is_active": True}
+        known = User.objects.filter(pk=obj.pk).values(*people.RIGHTS).first()
         super().save_model(request, obj, form, change)
-        roles.record_rights(obj, known or nothing)
+        people.record_rights(obj, known or nothing)
 
 
 class SuperusersChange:
@@ -98,7 +118,7 @@ class SuperusersChange:
 
 
 @admin.register(Group)
-class RoleAdmin(SuperusersChange, RecordsActor, GroupAdmin, ModelAdmin):
+class RoleAdmin(SuperusersChange, MovesBetweenLists, GroupAdmin, ModelAdmin):
     """Groups are sets of permissions, so only superusers change them."""
 
 

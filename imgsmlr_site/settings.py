@@ -7,6 +7,7 @@ from pathlib import Path
 
 import environ
 from django.templatetags.static import static
+from django.urls import reverse_lazy
 
 # One BLAS thread per process, set before numpy is imported anywhere: BLAS threads beside the web
 # threads halve the throughput (docs/benchmarks.md).
@@ -130,6 +131,9 @@ INSTALLED_APPS = [
     "gallery.apps.GalleryConfig",
     "videos.apps.VideosConfig",
     "moderation.apps.ModerationConfig",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
     "imgsmlr_site.apps.SiteConfig",
 ]
 MIDDLEWARE = [
@@ -140,15 +144,18 @@ MIDDLEWARE = [
     "imgsmlr_site.csp.ContentSecurityPolicyMiddleware",
     "imgsmlr_site.edge.EdgeMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "imgsmlr_site.accounts.sessions.SessionLimitsMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "imgsmlr_site.access.AccessMiddleware",
+    "imgsmlr_site.accounts.events.ActorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "imgsmlr_site.accounts.OneTimePasswordMiddleware",
+    "imgsmlr_site.accounts.first_steps.FirstStepsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
-AUTHENTICATION_BACKENDS = ["imgsmlr_site.accounts.RoleBackend"]
+AUTHENTICATION_BACKENDS = ["imgsmlr_site.accounts.permissions.RoleBackend"]
 ROOT_URLCONF = "imgsmlr_site.urls"
 WSGI_APPLICATION = "imgsmlr_site.wsgi.application"
 TEMPLATES = [
@@ -161,6 +168,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "imgsmlr_site.accounts.views.account_pages",
             ]
         },
     }
@@ -171,10 +179,51 @@ USE_I18N = False
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in (
+        ("UserAttributeSimilarityValidator", {}),
+        ("MinimumLengthValidator", {"min_length": 12}),
+        ("CommonPasswordValidator", {}),
+        ("NumericPasswordValidator", {}),
+    )
 ]
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+# Shared by all processes: a code of a second factor counts once. (Throttles have their own table.)
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "imgsmlr_site_cache",
+        "OPTIONS": {"MAX_ENTRIES": 10_000},
+    }
+}
+
+# --- Accounts: docs/security.md ------------------------------------------------------------
+SECOND_FACTOR = env_choice("SECOND_FACTOR", ("lead", "viewer", "moderator", "admin", "none"))
+"""The least role that needs a second factor, or ``none``."""
+SESSION_IDLE_HOURS = env_float("SESSION_IDLE_HOURS", 8, minimum=0.01, maximum=24 * 365)
+SESSION_HOURS = env_float("SESSION_HOURS", 12, minimum=0.01, maximum=24 * 365)
+SESSION_COOKIE_AGE = int(SESSION_HOURS * 3600)
+ACCOUNT_ADAPTER = "imgsmlr_site.accounts.adapters.AccountAdapter"
+# A person who may not open the admin gets the login page, which says so.
+ACCOUNT_AUTHENTICATED_LOGIN_REDIRECTS = False
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_FORMS = {
+    "login": "imgsmlr_site.accounts.forms.LoginForm",
+    "reauthenticate": "imgsmlr_site.accounts.forms.PasswordForm",
+}
+# LOGIN_ATTEMPTS limits logins (accounts/throttle.py).
+ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": None}
+ACCOUNT_SESSION_REMEMBER = True
+MFA_ADAPTER = "imgsmlr_site.accounts.adapters.FactorAdapter"
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_FORMS = {
+    "authenticate": "imgsmlr_site.accounts.forms.CodeForm",
+    "reauthenticate": "imgsmlr_site.accounts.forms.CodeAgainForm",
+    "activate_totp": "imgsmlr_site.accounts.forms.SetUpForm",
+}
+# Clocks of phones may be half a minute wrong.
+MFA_TOTP_TOLERANCE = 1
 
 # --- Database -----------------------------------------------------------------------------
 DATABASE_URL = env_str("DATABASE_URL")
@@ -317,7 +366,12 @@ UNFOLD = {
         lambda request: static("moderation/admin.css"),
     ],
     "SCRIPTS": [lambda request: static("gallery/items/show_clearly.js")],
-    "LOGIN": {"form": "imgsmlr_site.accounts.LimitedLoginForm"},
+    "ACCOUNT": {
+        "navigation": [
+            {"title": "Change password", "link": reverse_lazy("admin:password_change")},
+            {"title": "Second factor", "link": reverse_lazy("mfa_index")},
+        ]
+    },
     "DASHBOARD_CALLBACK": "imgsmlr_site.dashboard.dashboard",
     "SIDEBAR": {"navigation": "imgsmlr_site.navigation.navigation"},
 }

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from allauth.account import views as account_views
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -9,6 +10,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from imgsmlr_site import health, metrics, status
+from imgsmlr_site.accounts.views import LoginView
 from moderation.cases.console.dashboard import dashboard_page
 
 handler400 = "imgsmlr_site.errors.bad_request"
@@ -38,6 +40,10 @@ urlpatterns = [
         {"queues": health.queues},
         name="moderation-dashboard",
     ),
+    path("admin/login/", LoginView.as_view(), name="account_login"),
+    path("admin/inactive/", account_views.account_inactive, name="account_inactive"),
+    path("admin/reauthenticate/", account_views.reauthenticate, name="account_reauthenticate"),
+    path("admin/second-factor/", include("allauth.mfa.urls")),
     path("admin/", admin.site.urls),
     path("favicon.ico", favicon),
     path("healthz", health.healthz, name="healthz"),

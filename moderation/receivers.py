@@ -15,7 +15,7 @@ from gallery.items.models import Image
 from gallery.items.retention import Act
 from gallery.items.signals import changed, files_deleted, overriding, pictures_found
 from moderation.access.permissions import GROUPS
-from moderation.audit import roles, trail
+from moderation.audit import people, trail
 from moderation.cases import retention
 from moderation.lists import rescans
 from moderation.webhooks import outbox
@@ -108,9 +108,25 @@ def record_role_changes(
         return
     given, others = action == "post_add", pk_set or ()
     if reverse:
-        roles.record_roles(others, roles.roles_of([instance.pk]), given=given)
+        people.record_roles(others, people.roles_of([instance.pk]), given=given)
     else:
-        roles.record_roles([instance.pk], roles.roles_of(others), given=given)
+        people.record_roles([instance.pk], people.roles_of(others), given=given)
+
+
+@receiver(m2m_changed, sender=User.user_permissions.through)
+@receiver(m2m_changed, sender=Group.permissions.through)
+def record_permission_changes(
+    action: str, instance: Any, reverse: bool, pk_set: Collection[int] | None, **_: Any
+) -> None:
+    """Record permissions given to a user or a group, or taken, except by migrations."""
+    if reverse or not people.in_request():
+        return
+    if action == "pre_clear":
+        held = instance.user_permissions if isinstance(instance, User) else instance.permissions
+        pk_set = set(held.values_list("pk", flat=True))
+    elif action not in ("post_add", "post_remove"):
+        return
+    people.record_permissions(instance, pk_set or (), given=action == "post_add")
 
 
 @receiver(pre_delete, sender=User)
@@ -119,7 +135,7 @@ def record_role_losses(instance: User | Group, **_: Any) -> None:
     """Record the roles lost with a deleted user or group."""
     if isinstance(instance, User):
         groups = list(instance.groups.values_list("pk", flat=True))
-        roles.record_roles([instance.pk], roles.roles_of(groups), given=False)
+        people.record_roles([instance.pk], people.roles_of(groups), given=False)
     else:
         members = list(instance.user_set.values_list("pk", flat=True))
-        roles.record_roles(members, roles.roles_of([instance.pk]), given=False)
+        people.record_roles(members, people.roles_of([instance.pk]), given=False)

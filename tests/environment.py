@@ -34,5 +34,6 @@ os.environ |= {
     "DATA_DIR": str(DATA_DIR),
     "SECRET_KEY": "tests",
     "CLIP_PRETRAINED": "none",
+    "SECOND_FACTOR": "none",
     "DJANGO_ALLOW_ASYNC_UNSAFE": "1",  # Playwright keeps an event loop in the main thread
 }

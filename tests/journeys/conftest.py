@@ -67,6 +67,7 @@ def service() -> Iterator[Service]:
         FETCH_TIMEOUT="0.8",
         MAX_UPLOAD_MB="4",
         TMPDIR=str(directory / "tmp"),
+        SECOND_FACTOR="none",  # its people log in with a password alone
     )
     try:
         up.wait_for("Ready: ")

@@ -69,7 +69,7 @@ def session(service: Service) -> requests.Session:
     assert "DONE" in done.stdout, done.stderr
     browser, page = requests.Session(), f"{service.url}/admin/login/"
     browser.get(page, timeout=60)
-    form = {"username": "journey-lead", "password": word}
+    form = {"login": "journey-lead", "password": word}
     form["csrfmiddlewaretoken"] = browser.cookies["csrftoken"]
     assert "sessionid" in browser.post(page, form, timeout=60).request.headers["Cookie"]
     return browser

@@ -218,7 +218,7 @@ def test_account_managers_cannot_make_themselves_more(
 def test_login_is_limited(settings: Any, client: Client, db: None) -> None:
     settings.LOGIN_ATTEMPTS = 2
     for _ in range(3):
-        response = client.post("/admin/login/", {"username": "root", "password": "wrong"})
+        response = client.post("/admin/login/", {"login": "root", "password": "wrong"})
     assert "Too many attempts to log in" in response.content.decode()
 
 

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 
-from imgsmlr_site.accounts import create_first_admin
+from imgsmlr_site.accounts.first_admin import create_first_admin
 from imgsmlr_site.models import OneTimePassword
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("edge_urls")]
@@ -20,7 +20,7 @@ CHANGE = "/admin/password_change/"
 
 def log_in(password: str) -> Client:
     client = Client()
-    posted = {"username": "admin", "password": password}
+    posted = {"login": "admin", "password": password}
     assert client.post("/admin/login/?next=/admin/", posted).status_code == 302
     return client
 

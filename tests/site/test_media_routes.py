@@ -60,6 +60,9 @@ SENDS_NONE = set(
     list-threshold lists metrics moderation-dashboard readyz schema statistics status video
     video-search video-similar videos webhook webhook-secret webhook-test webhooks
     webhooks-try-again
+    account_inactive account_login account_reauthenticate mfa_activate_totp mfa_authenticate
+    mfa_deactivate_totp mfa_download_recovery_codes mfa_generate_recovery_codes mfa_index
+    mfa_reauthenticate mfa_view_recovery_codes
     """.split()  # noqa: SIM905  # a table, a name a cell
 ) | {"None"}
 """Pages, JSON and CSV, which may name addresses of media but hold none of it."""

@@ -185,7 +185,7 @@ def admin(settings: Any) -> User:
 
 
 def attempt(client: Client, password: str, name: str = "root", peer: str = "192.0.2.1") -> str:
-    answer = client.post(LOGIN_PAGE, {"username": name, "password": password}, REMOTE_ADDR=peer)
+    answer = client.post(LOGIN_PAGE, {"login": name, "password": password}, REMOTE_ADDR=peer)
     if answer.status_code == 302:
         return "in"
     return "limited" if "Too many attempts" in answer.content.decode() else "wrong"

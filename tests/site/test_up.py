@@ -150,12 +150,16 @@ def test_life_of_the_service(data_dir: Path) -> None:
     port = free_port()
     site = f"http://127.0.0.1:{port}"
 
-    # First start: everything is made, and the password is shown.
+    # First start: everything is made, and the password is in a file.
     up = Running(data_dir, "up", PORT=str(port))
     up.wait_for(f"Ready: {site}/imgsmlr/")
     with urllib.request.urlopen(f"{site}/healthz") as answer:
         assert answer.status == 200
-    assert re.search(r"log in as 'admin' with the password \S{10,}", up.output)
+    # The output is no terminal, so the password is not in it.
+    file = data_dir / "first_password"
+    assert f"log in as 'admin' with the password in {file}" in up.output
+    assert (file.stat().st_mode & 0o777, len(file.read_text().strip())) == (0o600, 16)
+    assert file.read_text().strip() not in up.output
 
     def web_processes() -> int:
         return sum("gunicorn" in command_line(pid) for pid in processes_of(data_dir))

@@ -15,7 +15,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connections
 
-from imgsmlr_site.accounts import create_first_admin
+from imgsmlr_site.accounts.first_admin import create_first_admin, hand_over
 from imgsmlr_site.postgres.programs import PostgresError
 from imgsmlr_site.postgres.server import EmbeddedPostgres
 from imgsmlr_site.supervisor import PortTaken, Supervisor, require_free_port, wait_healthy
@@ -86,12 +86,7 @@ class Command(BaseCommand):
             collect_static_files()
         password = create_first_admin()
         if password is not None:
-            self.stdout.write(
-                self.style.WARNING(
-                    f"First start: log in as 'admin' with the password {password}\n"
-                    "It is shown this once; change it in the admin."
-                )
-            )
+            self.stdout.write(self.style.WARNING(hand_over(password)))
         # The commands are forked and must not share a connection with this process.
         connections.close_all()
 

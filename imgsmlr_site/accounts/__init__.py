@@ -1,0 +1,1 @@
+"""People's accounts: login, second factor, sessions, the first administrator, and their audit."""

@@ -1,0 +1,76 @@
+"""What django-allauth asks this site: accounts, codes, and the secrets of second factors."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from typing import Any
+
+from allauth.account import app_settings
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.authentication import get_authentication_records
+from allauth.core import context
+from allauth.mfa.adapter import DefaultMFAAdapter
+from cryptography.fernet import Fernet, InvalidToken
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser
+from django.http import HttpRequest
+
+from gallery.shared.errors import UserError
+from imgsmlr_site.access import client_address
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        """Administrators make accounts."""
+        return False
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        return str(client_address(request)[0])
+
+    def is_reauthentication_required(self, *, app: str) -> bool:
+        """Whether settings of the account need the password or a code again: not within five
+        minutes of the login."""
+        records = get_authentication_records(context.request, context.request.user)
+        last = records[-1]["at"] if records else 0
+        return bool(time.time() - last > app_settings.REAUTHENTICATION_TIMEOUT)
+
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        """Whoever has a second factor needs it here: a password may be stolen."""
+        methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        by_code = [method for method in methods if method["id"] == "mfa_reauthenticate"]
+        return by_code or methods
+
+
+class UnreadableFactor(UserError):
+    code = "unreadable_factor"
+
+
+class FactorAdapter(DefaultMFAAdapter):
+    """Secrets are encrypted in the database with a key made from ``SECRET_KEY``, so that a copy of
+    the database alone does not give them away."""
+
+    def get_totp_label(self, user: AbstractUser) -> str:
+        return user.get_username()
+
+    def get_totp_issuer(self) -> str:
+        return f"imgsmlr {context.request.get_host()}"
+
+    def encrypt(self, text: str) -> str:
+        return _cipher().encrypt(text.encode()).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """Raise ``UnreadableFactor`` if ``SECRET_KEY`` is another one than at the set-up."""
+        try:
+            return _cipher().decrypt(encrypted_text).decode()
+        except InvalidToken as error:
+            raise UnreadableFactor(
+                "The second factor was set up with another SECRET_KEY and cannot be read. "
+                "Restore that key, or have the second factor reset."
+            ) from error
+
+
+def _cipher() -> Fernet:
+    key = hashlib.sha256(b"second factors\0" + settings.SECRET_KEY.encode()).digest()
+    return Fernet(base64.urlsafe_b64encode(key))

@@ -1,0 +1,41 @@
+"""The login page, and the look of the pages around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.views import LoginView as BaseLoginView
+from django.contrib import admin
+from django.contrib.auth import logout
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+
+from imgsmlr_site.accounts import second_factor
+from moderation.access.permissions import actor_of
+
+OF_ACCOUNTS = ("account_", "mfa_", "openid_connect_", "socialaccount_", "password_reset")
+"""How the names of these pages' URLs begin."""
+
+
+class LoginView(BaseLoginView):
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if admin.site.has_permission(request):
+            return redirect(self.get_success_url() or "admin:index")
+        answer: HttpResponseBase = super().get(request, *args, **kwargs)
+        return answer
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Log in, instead of a person who is logged in and may not open the admin."""
+        if self.request.user.is_authenticated:
+            logout(self.request)
+        answer: HttpResponse = super().form_valid(form)
+        return answer
+
+
+def account_pages(request: HttpRequest) -> dict[str, Any]:
+    """Context processor: what the admin's layout needs on pages that are not of the admin."""
+    match = request.resolver_match
+    if match is None or not (match.url_name or "").startswith(OF_ACCOUNTS):
+        return {}
+    required = request.user.is_authenticated and second_factor.is_required(actor_of(request).role)
+    return {**admin.site.each_context(request), "second_factor_required": required}
