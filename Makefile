@@ -20,7 +20,7 @@ check: $(DEV)          ## lint, format, types, layers, settings, migrations, gen
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(PYTHON) manage.py check --fail-level WARNING
+	HTTPS=1 $(PYTHON) manage.py check --deploy --fail-level WARNING
 	$(PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(PYTHON) manage.py write_docs --check
 
