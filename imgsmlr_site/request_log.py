@@ -22,12 +22,13 @@ from django.utils.encoding import escape_uri_path
 from django_q.signals import post_execute_in_worker, pre_enqueue, pre_execute
 
 from gallery.shared import counters
+from gallery.shared.errors import UserError
 from imgsmlr_site.request_ids import NONE, request_id
 
 HEADER: Final = "X-Request-ID"
 ACCEPTED: Final = re.compile(r"[A-Za-z0-9._:+/=-]{1,64}")
 """Another id is replaced: it could make a log line look like two."""
-MAX_SENTENCE: Final = 300
+MAX_TEXT: Final = 300
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class RequestLogMiddleware:
         try:
             response = self.get_response(request)
             response[HEADER] = request_id.get()
-            if 400 <= response.status_code < 500:
+            if 400 <= response.status_code < 500 or hasattr(response, "refused"):
                 log_refusal(request, response)
             return response
         finally:
@@ -58,7 +59,7 @@ def log_refusal(request: HttpRequest, response: HttpResponse) -> None:
     code, sentence = reason(response)
     facts = {
         "method": printable(str(request.method)),
-        "path": escape_uri_path(request.path),
+        "path": printable(escape_uri_path(request.path)),
         "status": response.status_code,
         "code": code,
     }
@@ -66,24 +67,27 @@ def log_refusal(request: HttpRequest, response: HttpResponse) -> None:
 
 
 def reason(response: HttpResponse) -> tuple[str, str]:
-    """Return code and sentence of an error: those of its JSON, else those of its status."""
+    """Return code and sentence of an error: those of its ``refused`` (the original API answers
+    errors with the status 200), of its JSON, else of its status."""
+    if isinstance(refused := getattr(response, "refused", None), UserError):
+        return refused.code, printable(refused.message)
     status = http.HTTPStatus(response.status_code)
     body = getattr(response, "data", None)
     is_json = response.get("Content-Type", "").startswith("application/json")
     if body is None and is_json and not response.streaming:
         body = orjson.loads(response.content)
-    if not isinstance(body, dict):
-        return status.name.lower(), f"{status.description or status.phrase}."
-    detail = body.get("detail", "")
-    if isinstance(detail, list):  # of the original API: one dict for each problem
-        detail = detail[0]["msg"]
-    return body.get("code", status.name.lower()), printable(str(detail))
+    match body:
+        case {"code": str(code), "detail": str(sentence)}:
+            return code, printable(sentence)
+        case {"detail": [{"type": str(code), "msg": str(sentence)}, *_]}:  # of the original API
+            return code, printable(sentence)
+    return status.name.lower(), f"{status.description or status.phrase}."
 
 
 def printable(text: str) -> str:
     """Return text from outside as one short line without control characters."""
     line = " ".join(text.split())
-    return "".join(char if char.isprintable() else "�" for char in line)[:MAX_SENTENCE]
+    return "".join(char if char.isprintable() else "�" for char in line)[:MAX_TEXT]
 
 
 _started: ContextVar[float] = ContextVar("start of the task", default=0.0)

@@ -55,7 +55,10 @@ def legacy_view(scope: str, cost: int) -> Callable[[View], Callable[[HttpRequest
             except RequestDataTooBig:
                 return _json({"detail": [legacy_body.too_large()]}, 422)
             except UserError as error:
-                return _json({"code": 400, "msg": message(error), "data": None})
+                answer = _json({"code": 400, "msg": message(error), "data": None})
+                # For the log: the status of this answer is 200.
+                answer.refused = error  # type: ignore[attr-defined]
+                return answer
 
         return wrapped
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,6 +144,23 @@ def test_a_hash_only_list_leaves_no_media(service: Service, lead: Lead) -> None:
     kept = Planted(make.photo(7013, (320, 240)))
     assert service.post("/api/v1/images/?wait=30", files={"file": kept.file}).ok
     assert any("/media/originals/" in path for path in kept.traces(service.data_dir))
+
+
+def test_a_backup_beside_the_service(service: Service, tmp_path: Path) -> None:
+    """By the command, as an operator would; a restore is in tests/site/test_backup.py."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "backup", str(tmp_path / "backup")],
+        cwd=settings.BASE_DIR,
+        env={**os.environ, "DATA_DIR": str(service.data_dir), "SECRET_KEY": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    sums = ["sha256sum", "--check", "--quiet", "SHA256SUMS"]
+    subprocess.run(sums, cwd=tmp_path / "backup", check=True)
+    manifest = json.loads((tmp_path / "backup" / "manifest.json").read_text())
+    assert manifest["tables"]["auth_user"] >= 2
+    assert not (service.data_dir / "backup-media").exists()
 
 
 def test_an_allow_entry_frees_and_a_retired_one_does_not(service: Service, lead: Lead) -> None:

@@ -92,17 +92,21 @@ def test_the_original_api_and_pages_are_explained_too(
     settings.OPEN_API = LOOPBACK
     client.post("/imgsmlr/search", b'{"url": ["hidden"]}', content_type="application/json")
     client.put("/healthz")
-    (first, _), (second, _) = lines()
-    assert first.startswith("POST /imgsmlr/search 422 unprocessable_entity: ")
+    body = b'{"url": "ftp://secret.test/"}'
+    assert client.post("/imgsmlr/search", body, content_type="application/json").status_code == 200
+    (first, _), (second, _), (third, _) = lines()
+    assert first.startswith("POST /imgsmlr/search 422 type_error.str: ")
     assert "hidden" not in first
     assert second == (
         "PUT /healthz 405 method_not_allowed: Specified method is invalid for this resource."
     )
+    assert third.startswith("POST /imgsmlr/search 200 fetch_refused: ")
+    assert "secret" not in third
 
 
 def test_text_from_outside_stays_one_line() -> None:
     assert request_log.printable("a\nb\x1b[2J\u2028c") == "a b�[2J c"
-    assert len(request_log.printable("x" * 1000)) == request_log.MAX_SENTENCE
+    assert len(request_log.printable("x" * 1000)) == request_log.MAX_TEXT
 
 
 def test_a_task_carries_the_id_of_its_request(client: Client, settings: Any) -> None:
