@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.imaging.cache_keys import PixelsKey
 from gallery.imaging.pixels import Pixels, fitted_size, resized
 from gallery.shared.errors import UserError
 
@@ -170,18 +171,19 @@ def extract(rgb: Pixels) -> LocalFeatures:
     if min(size) < _SMALLEST_SIDE:
         return LocalFeatures(width, height, np.empty(0, _RECORD))
     grey = resized(np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8), size)
-    return LocalFeatures(width, height, _found(grey.tobytes(), size))
+    return LocalFeatures(width, height, _found(PixelsKey(grey)))
 
 
 @lru_cache(maxsize=8)
-def _found(grey: bytes, size: tuple[int, int]) -> NDArray[np.void]:
-    """Find the features of a grey picture of that width and height.
+def _found(grey: PixelsKey) -> NDArray[np.void]:
+    """Find the features of a grey picture.
 
-    A picture is described and then screened, so the last few results are cached: 1 MB.
+    A picture is described and then screened, so the last few results are cached.
     """
     # An eighth of the usual contrast threshold, for blurred pictures and soft skies.
     sift = cv2.SIFT.create(nfeatures=MAX_EXTRACTED, contrastThreshold=0.005)
-    pixels = np.frombuffer(grey, np.uint8).reshape(size[1], size[0])
+    pixels = grey.take()
+    size = pixels.shape[1], pixels.shape[0]
     found, sifts = sift.detectAndCompute(pixels, None)
     if not found:
         return np.empty(0, _RECORD)

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.imaging.cache_keys import PixelsKey
 from gallery.imaging.descriptors import cnn_model
 from gallery.imaging.descriptors.base import CNN_DIMENSIONS, LazyModel
 from gallery.imaging.pixels import Pixels
@@ -76,16 +77,15 @@ class Cnn:
 class _Loaded:
     def __init__(self, session: Any, mean: Floats, matrix: Floats) -> None:
         self._session, self._mean, self._matrix = session, mean, matrix
-        # A picture is described and then screened, so the last few are cached: 3 MB.
+        # A picture is described and then screened, so the last few vectors are cached.
         self._remembered = lru_cache(maxsize=16)(self._embed)
 
     def embed(self, squares: Pixels) -> Floats:
         # One by one: larger batches are no faster and need more memory.
-        return np.stack([self._remembered(one.tobytes()) for one in squares])
+        return np.stack([self._remembered(PixelsKey(one)) for one in squares])
 
-    def _embed(self, square: bytes) -> Floats:
-        pixels = np.frombuffer(square, np.uint8).reshape(1, SIDE, SIDE, 3)
-        (features,) = self._session.run(None, {"squares": pixels})
+    def _embed(self, square: PixelsKey) -> Floats:
+        (features,) = self._session.run(None, {"squares": square.take()[np.newaxis]})
         return np.asarray(_unit((_unit(features) - self._mean) @ self._matrix)[0])
 
 
