@@ -18,8 +18,9 @@ DESCRIBING = (
 )
 SEARCHING = (
     *("videos/match/*.py", "videos/index/borders.py", "videos/index/sampling.py"),
-    *("videos/decode/frame_quality.py", "videos/decode/proxies.py"),
-    *("gallery/imaging/descriptors/c*.py", "gallery/imaging/geometry.py"),
+    *("videos/decode/frame_quality.py", "videos/decode/thumbnails.py"),
+    *("videos/decode/proxies.py", "gallery/imaging/geometry.py"),
+    *("gallery/imaging/descriptors/c*.py", "gallery/imaging/descriptors/p*.py"),
     *("gallery/imaging/local_features.py", "gallery/imaging/trimming.py"),
     *("benchmarks/recall/drawing.py", "benchmarks/videos/edits.py", "benchmarks/videos/footage.py"),
     *("benchmarks/videos/queries.py", "benchmarks/videos/cutting.py"),

@@ -20,7 +20,6 @@ from typing import BinaryIO
 from gallery.shared.errors import UserError
 from videos.decode import decoder_protocol
 from videos.decode.errors import VideoTooLarge
-from videos.decode.sniffing import ANIMATIONS
 
 _OPEN_FILES = 32
 
@@ -77,7 +76,7 @@ def _restrict(limits: decoder_protocol.VideoLimits) -> None:
 def _read(
     job: decoder_protocol.DecodingJob,
 ) -> Iterator[decoder_protocol.VideoInfo | decoder_protocol.DecodedFrame]:
-    if job.container in ANIMATIONS:
+    if job.container in decoder_protocol.ANIMATIONS:
         from videos.decode import animations
 
         return animations.read(job)

@@ -28,6 +28,9 @@ ERROR: Final = b"E"
 MAX_LONG_SIDE: Final = 2048
 MAX_JSON_BYTES: Final = 8192
 
+ANIMATIONS: Final = frozenset({"gif", "webp", "png", "avif"})
+"""Containers that Pillow reads; FFmpeg reads all others."""
+
 RENDERINGS: Final = ("white", "black", "colour", "unconverted", "inverted")
 """How players may show a frame, by the names of ``gallery.imaging.decoding.pictures.Rendering``;
 the usual way first. Videos have the first three, animations all."""

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 
-from videos.decode.frame_quality import THUMBNAIL_SIDE, Thumbnail, coarse_thumbnail, correlation
+from videos.decode.thumbnails import THUMBNAIL_SIDE, Thumbnail, coarse_thumbnail, correlation
 
 SAME_CORRELATION: Final = 0.8
 """Least correlation of thumbnails of frames that look alike; different photographs reach 0.75."""

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from videos.decode.decoder_protocol import DecodedFrame, TimeGrid
 from videos.decode.frame_novelty import NoveltyFilter
-from videos.decode.frame_quality import coarse_thumbnail, grey_thumbnail
+from videos.decode.thumbnails import coarse_thumbnail, grey_thumbnail
 
 FRAMES_PER_SECOND: Final = 8.0
 """Twice the rate of the samples, so that it includes them. Frames between that differ are added."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from gallery.imaging.decoding.sniffing import sniff as sniff_picture
+from videos.decode.decoder_protocol import ANIMATIONS
 
 HEAD_BYTES: Final = 4096
 """Bytes of the file's beginning that ``sniff`` needs."""
@@ -16,9 +17,6 @@ ACCEPTED: Final = (
     "MP4, MOV, 3GP, MKV, WebM, AVI, WMV, FLV, MPEG (TS or PS) or Ogg video, or an animated GIF, "
     "WebP, PNG, AVIF or HEIC"
 )
-
-ANIMATIONS: Final = frozenset({"gif", "webp", "png", "avif"})
-"""Pillow reads these, FFmpeg all others."""
 
 CONTENT_TYPES: Final = {
     "mp4": "video/mp4",

@@ -18,14 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from gallery.imaging.pixels import Box, Pixels, cropped
 from videos.decode.decoder_protocol import DecodedFrame
-from videos.decode.frame_quality import (
-    FrameKind,
-    Thumbnail,
-    coarse_thumbnail,
-    correlation,
-    frame_kind,
-    grey_thumbnail,
-)
+from videos.decode.frame_quality import FrameKind, frame_kind
+from videos.decode.thumbnails import Thumbnail, coarse_thumbnail, correlation, grey_thumbnail
 from videos.index.borders import BorderDetector
 
 SAMPLES_PER_SECOND: Final = 4.0

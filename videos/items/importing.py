@@ -12,8 +12,9 @@ from gallery.items.importing import ImportOutcome
 from gallery.items.inserting import AlreadyStored
 from gallery.items.item import Status
 from gallery.shared.errors import UserError
+from videos.decode.decoder_protocol import ANIMATIONS
 from videos.decode.errors import NotAVideo
-from videos.decode.sniffing import ANIMATIONS, HEAD_BYTES, sniff
+from videos.decode.sniffing import HEAD_BYTES, sniff
 from videos.index import indexing
 from videos.items import adding
 from videos.models import Video

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import pdqhash
 from numpy.typing import NDArray
 
 from gallery.imaging.descriptors.cnn import DIMENSIONS, square
 from gallery.imaging.descriptors.copy import PART_VIEWS, view_squares
-from gallery.imaging.descriptors.pdq import LOW_QUALITY
+from gallery.imaging.descriptors.pdq import LOW_QUALITY, dihedral_hashes
 from gallery.imaging.descriptors.pdq_transform import MIRRORED_TURN, TURNS
-from gallery.imaging.pixels import Pixels, cropped, fitted_size, resized
+from gallery.imaging.pixels import Pixels, cropped, fitted
 from gallery.imaging.trimming import trim
 from videos.decode.decoder_protocol import DecodedFrame
-from videos.decode.frame_quality import FrameKind, frame_kind, grey_thumbnail
+from videos.decode.frame_quality import FrameKind, frame_kind
+from videos.decode.thumbnails import grey_thumbnail
 from videos.index.borders import BorderDetector
 from videos.index.sampling import spread_frames
 
@@ -108,14 +108,10 @@ def describe_footage(frames: Sequence[QueryFrame], embed: Embed) -> DescribedQue
 
 def query_hashes(rgb: Pixels, variants: Sequence[int]) -> list[Pixels]:
     """Return PDQ hashes, 32 bytes each; none of a picture that is too small or of low quality."""
-    height, width = rgb.shape[:2]
-    size = fitted_size(width, height, _HASHED_SIDE)
-    if min(size) < 5:
+    found = dihedral_hashes(fitted(rgb, _HASHED_SIDE))
+    if found is None or found[1] < LOW_QUALITY:
         return []
-    found, quality = pdqhash.compute_dihedral(np.ascontiguousarray(resized(rgb, size)))
-    if quality < LOW_QUALITY:
-        return []
-    return [np.packbits(found[variant].astype(np.uint8)) for variant in variants]
+    return [np.frombuffer(found[0][variant], np.uint8) for variant in variants]
 
 
 def _views_of(frame: QueryFrame) -> list[Pixels]:

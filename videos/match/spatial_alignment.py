@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from gallery.imaging.geometry import GeometricMatch
 from gallery.imaging.pixels import Pixels, fitted
 from gallery.imaging.transforms import as_3x3
-from videos.decode.frame_quality import Thumbnail, correlation, grey_thumbnail
 from videos.decode.proxies import TimedPicture
+from videos.decode.thumbnails import Thumbnail, correlation, grey_thumbnail
 from videos.match.queries import QueryFrame
 from videos.match.temporal_alignment import TimedThumbnail
 

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from videos.decode.frame_quality import Thumbnail, correlation
+from videos.decode.thumbnails import Thumbnail, correlation
 
 TimedThumbnail = tuple[float, Thumbnail]
 """Time in seconds, thumbnail."""

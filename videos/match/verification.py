@@ -19,8 +19,8 @@ from gallery.imaging import geometry, local_features
 from gallery.imaging.geometry import GeometricMatch
 from gallery.imaging.local_features import LocalFeatures
 from gallery.imaging.pixels import Box, Pixels, cropped
-from videos.decode.frame_quality import Thumbnail, grey_thumbnail
 from videos.decode.proxies import TimedPicture
+from videos.decode.thumbnails import Thumbnail, grey_thumbnail
 from videos.index.borders import BorderDetector
 from videos.match.queries import QueryFrame
 from videos.match.spatial_alignment import (

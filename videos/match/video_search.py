@@ -19,9 +19,10 @@ from gallery.items.publishing import check_query
 from gallery.search.image_search import load_bytes
 from gallery.shared.access import NOBODY, Sender
 from videos import conf as video_conf
+from videos.decode.decoder_protocol import ANIMATIONS
 from videos.decode.decoding import decode
 from videos.decode.errors import NotAVideo
-from videos.decode.sniffing import ANIMATIONS, HEAD_BYTES, sniff, why_unknown
+from videos.decode.sniffing import HEAD_BYTES, sniff, why_unknown
 from videos.match import queries
 from videos.match.alignment_candidates import (
     AlignmentCandidate,

@@ -27,7 +27,7 @@ BITS = 256
 
 LOW_QUALITY = 50
 
-_SMALLEST_SIDE = 5
+SMALLEST_SIDE = 5
 """The reference code returns all zeros below this, which would match each other."""
 
 
@@ -74,9 +74,14 @@ def dihedral_hashes(rgb: Pixels) -> tuple[list[bytes], int] | None:
     return [row.tobytes() for row in hashes], quality
 
 
+def pdq_quality(rgb: Pixels) -> int:
+    """Return the quality of the hash, 0 (featureless, or under 5 pixels) to 100."""
+    return _samples(rgb)[1]
+
+
 def _samples(rgb: Pixels) -> tuple[pdq_transform.Floats, int]:
     """Return the samples that are hashed, and their quality; 0 also if the picture is too small."""
-    if min(rgb.shape[:2]) < _SMALLEST_SIDE:
+    if min(rgb.shape[:2]) < SMALLEST_SIDE:
         return np.empty((0, 0), np.float32), 0
     samples = pdq_transform.sampled(pdq_transform.luma(rgb))
     return samples, pdq_transform.quality(samples)

@@ -6,6 +6,8 @@ import io
 import os
 import resource
 import struct
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -34,6 +36,7 @@ from videos.decode.decoding import OpenVideo, decode
 from videos.decode.errors import NotAVideo, VideoTooLarge, VideoTooSlow
 from videos.decode.sniffing import sniff
 
+ROOT = Path(__file__).resolve().parents[3]
 LIMITS = VideoLimits(cpu_seconds=20, wall_seconds=20.0)
 LOSSY = 6.0
 FRAMES = timed(moving("astronaut", 2, rate=10), 10)
@@ -492,3 +495,15 @@ def test_flat_and_grey_videos_decode() -> None:
     _, frames = all_of(encode(timed(plain(0, 0.4))))
     assert max(int(frame.rgb.max()) for frame in frames) <= 2
     assert photograph("camera").shape[2] == 3
+
+
+def test_the_decoding_process_loads_only_what_decoding_needs() -> None:
+    """Each video starts one: scipy and Pillow would double the time it takes."""
+    script = (
+        "import sys; from videos.decode import decode_child, ffmpeg_reader; "
+        "print({'scipy', 'PIL', 'django', 'onnxruntime'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"

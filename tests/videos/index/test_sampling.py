@@ -12,7 +12,8 @@ import pytest
 from tests.videos.clips import PHOTOGRAPHS, Pixels, encode, film, moving, plain, still, timed
 from videos.decode.decoder_protocol import DecodedFrame, VideoLimits
 from videos.decode.decoding import decode
-from videos.decode.frame_quality import coarse_thumbnail, correlation, frame_kind, grey_thumbnail
+from videos.decode.frame_quality import frame_kind
+from videos.decode.thumbnails import coarse_thumbnail, correlation, grey_thumbnail
 from videos.index.borders import BorderDetector
 from videos.index.sampling import (
     SAMPLES_PER_SECOND,

@@ -14,7 +14,8 @@ import pytest
 from tests.videos.clips import Pixels, animation, encode, moving, plain, still, timed
 from videos.decode.decoder_protocol import DecodedFrame, VideoLimits
 from videos.decode.decoding import decode
-from videos.decode.frame_quality import frame_kind, grey_thumbnail
+from videos.decode.frame_quality import frame_kind
+from videos.decode.thumbnails import grey_thumbnail
 from videos.index.sampling import SAMPLES_PER_SECOND, find_spans, spread_frames
 from videos.match.alignment import Segment, align, find_moments
 from videos.match.temporal_alignment import refined_offset
