@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -42,6 +43,16 @@ def env_choice(name: str, choices: Sequence[str]) -> str:
     value = env_str(name, choices[0])
     if value not in choices:
         raise ImproperlyConfigured(f"{name}={value!r} is none of: {', '.join(choices)}.")
+    return value
+
+
+def env_url(name: str) -> str:
+    """Read an address of another service: https, or http on this machine. "" if it is unset."""
+    value = env_str(name).rstrip("/")
+    parts = urlsplit(value)
+    local = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if value and not (local or (parts.scheme == "https" and parts.hostname)):
+        raise ImproperlyConfigured(f"{name}={value!r} does not begin with https://.")
     return value
 
 

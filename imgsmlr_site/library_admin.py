@@ -10,6 +10,7 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
@@ -28,7 +29,7 @@ from moderation.audit import people
 for model in (User, Group, Schedule, OrmQ, Success, Failure):
     admin.site.unregister(model)
 # Pages that would show secrets, or what the page of an account says.
-for model in (Authenticator, EmailAddress):
+for model in (Authenticator, EmailAddress, SocialAccount, SocialApp, SocialToken):
     admin.site.unregister(model)
 
 

@@ -22,6 +22,7 @@ from imgsmlr_site.env import (
     env_list,
     env_networks,
     env_str,
+    env_url,
     secret_from_file,
 )
 from imgsmlr_site.postgres.server import connection_settings
@@ -134,6 +135,8 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "imgsmlr_site.apps.SiteConfig",
 ]
 MIDDLEWARE = [
@@ -224,6 +227,37 @@ MFA_FORMS = {
 }
 # Clocks of phones may be half a minute wrong.
 MFA_TOTP_TOLERANCE = 1
+OIDC_ISSUER = env_url("OIDC_ISSUER")
+"""Where people log in by OpenID Connect, or "" for no single sign-on."""
+OIDC_NAME = env_str("OIDC_NAME", "single sign-on")
+OIDC_SECOND_FACTOR = env_bool("OIDC_SECOND_FACTOR", False)
+"""Whether the provider asks for a second factor itself, so that none is needed here."""
+SOCIALACCOUNT_ADAPTER = "imgsmlr_site.accounts.single_sign_on.SingleSignOnAdapter"
+# The login page has a link: the policy for forms would not let a browser follow to the provider.
+SOCIALACCOUNT_LOGIN_ON_GET = True
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {
+        "OAUTH_PKCE_ENABLED": True,
+        "APPS": [
+            {
+                "provider_id": "sso",
+                "name": OIDC_NAME,
+                "client_id": env_str("OIDC_CLIENT_ID"),
+                "secret": env_str("OIDC_CLIENT_SECRET"),
+                "settings": {"server_url": OIDC_ISSUER},
+            }
+        ]
+        if OIDC_ISSUER
+        else [],
+    }
+}
+
+# --- Mail: resets of passwords --------------------------------------------------------------
+EMAIL_URL = env_str("EMAIL_URL")
+"""A mail server, or "" for no mails."""
+vars().update(environ.Env.email_url_config(EMAIL_URL or "dummymail://"))
+DEFAULT_FROM_EMAIL = env_str("EMAIL_FROM", "imgsmlr@localhost")
+PASSWORD_RESET_TIMEOUT = 3600
 
 # --- Database -----------------------------------------------------------------------------
 DATABASE_URL = env_str("DATABASE_URL")

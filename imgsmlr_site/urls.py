@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from allauth.account import views as account_views
+from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -44,6 +45,8 @@ urlpatterns = [
     path("admin/inactive/", account_views.account_inactive, name="account_inactive"),
     path("admin/reauthenticate/", account_views.reauthenticate, name="account_reauthenticate"),
     path("admin/second-factor/", include("allauth.mfa.urls")),
+    path("admin/", include("allauth.socialaccount.providers.openid_connect.urls")),
+    *([path("admin/", include("imgsmlr_site.accounts.reset_urls"))] if settings.EMAIL_URL else []),
     path("admin/", admin.site.urls),
     path("favicon.ico", favicon),
     path("healthz", health.healthz, name="healthz"),

@@ -28,6 +28,8 @@ for name in (
     "WEBHOOK_ALLOW_PRIVATE",
     "TRUSTED_PROXIES",
     "ALLOWED_HOSTS",
+    "OIDC_ISSUER",
+    "EMAIL_URL",
 ):
     os.environ[name] = ""
 os.environ |= {

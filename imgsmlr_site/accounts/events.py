@@ -31,6 +31,7 @@ from imgsmlr_site.models import ApiKey
 from moderation.audit import people, trail
 
 CODES = Authenticator.Type.RECOVERY_CODES
+NAMES = {"socialaccount": "oidc"}
 
 
 class ActorMiddleware:
@@ -70,7 +71,8 @@ def _named(name: str) -> User | None:
 
 @receiver(user_logged_in)
 def _logged_in(request: HttpRequest, user: User, **_: Any) -> None:
-    used = [one.get("type") or one["method"] for one in get_authentication_records(request, user)]
+    records = get_authentication_records(request, user)
+    used = [NAMES.get(one["method"], one.get("type") or one["method"]) for one in records]
     record(request, "user.logged_in", user, methods=list(dict.fromkeys(used)))
 
 

@@ -10,6 +10,8 @@ from allauth.core import context
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.totp.forms import ActivateTOTPForm
 from django import forms
+from django.contrib.auth.forms import PasswordResetForm, SetPasswordForm
+from django.http import HttpRequest
 from unfold.widgets import BASE_INPUT_CLASSES
 
 from imgsmlr_site.accounts.throttle import limit_codes, limit_passwords
@@ -65,3 +67,19 @@ class CodeAgainForm(InTheLook, ReauthenticateForm):
         limit_codes(context.request, self.user)
         code: str = super().clean_code()
         return code
+
+
+class ResetForm(InTheLook, PasswordResetForm):
+    """Counts as an attempt to log in, so that nobody has mails sent in masses."""
+
+    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
+        self.request = request
+        super().__init__(*args, **kwargs)
+
+    def clean(self) -> dict[str, Any] | None:
+        limit_passwords(self.request, str(self.cleaned_data.get("email", "")))
+        return super().clean()
+
+
+class NewPasswordForm(InTheLook, SetPasswordForm):
+    """A new password, after the link in the mail."""

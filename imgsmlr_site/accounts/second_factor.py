@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.account.signals import user_logged_in
 from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authenticator_added, authenticator_removed, authenticator_used
 from django.conf import settings
@@ -48,3 +49,9 @@ def note_proof(request: HttpRequest, user: AbstractUser, **_: Any) -> None:
 @receiver(authenticator_removed)
 def forget_proof(request: HttpRequest, **_: Any) -> None:
     request.session.pop(PROVED, None)
+
+
+@receiver(user_logged_in)
+def trust_provider(request: HttpRequest, user: AbstractUser, **kwargs: Any) -> None:
+    if settings.OIDC_SECOND_FACTOR and "sociallogin" in kwargs:
+        request.session[PROVED] = user.pk

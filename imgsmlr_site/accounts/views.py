@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.views import LoginView as BaseLoginView
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import logout
+from django.contrib.auth.views import PasswordResetView
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 
 from imgsmlr_site.accounts import second_factor
+from imgsmlr_site.accounts.forms import ResetForm
 from moderation.access.permissions import actor_of
 
 OF_ACCOUNTS = ("account_", "mfa_", "openid_connect_", "socialaccount_", "password_reset")
@@ -32,10 +35,23 @@ class LoginView(BaseLoginView):
         return answer
 
 
+class ResetView(PasswordResetView):
+    """Asks for the address to which a link for a new password is sent."""
+
+    form_class = ResetForm
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "request": self.request}
+
+
 def account_pages(request: HttpRequest) -> dict[str, Any]:
     """Context processor: what the admin's layout needs on pages that are not of the admin."""
     match = request.resolver_match
     if match is None or not (match.url_name or "").startswith(OF_ACCOUNTS):
         return {}
     required = request.user.is_authenticated and second_factor.is_required(actor_of(request).role)
-    return {**admin.site.each_context(request), "second_factor_required": required}
+    return {
+        **admin.site.each_context(request),
+        "second_factor_required": required,
+        "single_sign_on": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
+    }

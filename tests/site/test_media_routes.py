@@ -62,7 +62,7 @@ SENDS_NONE = set(
     webhooks-try-again
     account_inactive account_login account_reauthenticate mfa_activate_totp mfa_authenticate
     mfa_deactivate_totp mfa_download_recovery_codes mfa_generate_recovery_codes mfa_index
-    mfa_reauthenticate mfa_view_recovery_codes
+    mfa_reauthenticate mfa_view_recovery_codes openid_connect_callback openid_connect_login
     """.split()  # noqa: SIM905  # a table, a name a cell
 ) | {"None"}
 """Pages, JSON and CSV, which may name addresses of media but hold none of it."""
