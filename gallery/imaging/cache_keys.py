@@ -17,7 +17,7 @@ class PixelsKey:
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         self._pixels: NDArray[np.uint8] | None = pixels
         # Two pictures with one digest would be taken for one another, so a cryptographic hash.
-        digest = hashlib.sha256(np.ascontiguousarray(pixels))
+        digest = hashlib.sha256(np.ascontiguousarray(pixels).data)
         self._digest = (*pixels.shape, digest.digest())
 
     def take(self) -> NDArray[np.uint8]:

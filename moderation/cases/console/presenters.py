@@ -15,6 +15,7 @@ from gallery.imaging.decoding.rendered_pictures import (
     other_renderings,
     rendering_labels,
 )
+from gallery.items.expiry import fate_of_files
 from moderation.access.permissions import Actor, can
 from moderation.cases import media, queue, reasons, retention, wellbeing
 from moderation.cases.deciding import needing_two
@@ -75,6 +76,11 @@ def row(case: ReviewCase, by: Actor, size: int = 1) -> dict[str, Any]:
     }
 
 
+def _fate_of_files(case: ReviewCase) -> str:
+    subject = case.image or case.video
+    return fate_of_files(subject, with_cases=True) if subject else ""
+
+
 def full(case: ReviewCase, by: Actor, *, filters: queue.Filters) -> dict[str, Any]:
     """Return everything that the page of a case shows. Load the case by ``with_matches``."""
     refused = refusals([case], reasons.REASONS, by)
@@ -86,6 +92,7 @@ def full(case: ReviewCase, by: Actor, *, filters: queue.Filters) -> dict[str, An
         "matches": matches,
         "shown": next((one for one in matches if one["picture"]), matches[0] if matches else None),
         "facts": facts(case),
+        "fate_of_files": _fate_of_files(case),
         "two": bool(needing_two([case])),
         "siblings": queue.siblings(case).exclude(pk=case.pk).count(),
         "strip": strip(case),

@@ -10,6 +10,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from gallery import tasks as gallery_tasks
@@ -185,7 +186,9 @@ def test_the_page_of_the_item_says_it(run: Any, client: Client) -> None:
     assert f"but kept: case {case.pk} is under a legal hold" in client.get(page).content.decode()
     retention.lift_hold(by=moderator(), case_ids=[case.pk], reason="over")
     run()
+    said = f"Deleted on {timezone.now():%Y-%m-%d}. Hashes and vectors are kept."
+    assert said in client.get(reverse("console:case", args=[case.pk])).content.decode()
     text = client.get(page).content.decode()
+    assert said in text
     assert "Its files were deleted." in text
-    assert f"Deleted on {timezone.now():%Y-%m-%d}. Hashes and vectors are kept." in text
     assert not Path(image.original.path).exists()
