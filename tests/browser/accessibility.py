@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.base import AXE_SCRIPT
@@ -29,3 +31,15 @@ def serious(page: Page, rule: str | None = None) -> list[str]:
 def too_wide(page: Page) -> int:
     """Pixels that stick out of the window to the right."""
     return max(0, page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+
+def fits(page: Page, name: str) -> None:
+    """The page is no wider than the window. A picture of it is kept where SCREENSHOTS says."""
+    keep_picture(page, name)
+    assert too_wide(page) == 0, name
+
+
+def keep_picture(page: Page, name: str) -> None:
+    if directory := os.environ.get("SCREENSHOTS"):
+        file = f"{name.strip('/').replace('/', '-').replace(' ', '-') or 'first'}.png"
+        page.screenshot(path=Path(directory, file), full_page=True)

@@ -15,7 +15,7 @@ from moderation.cases import deciding
 from moderation.cases.models import DecisionBatch, ReviewCase
 from tests import factories as pictures
 from tests.browser import test_import_pages, test_lists_pages
-from tests.browser.accessibility import serious, too_wide
+from tests.browser.accessibility import keep_picture, serious, too_wide
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.console import CONSOLE, banned_item, case, enter_console
 from tests.moderation import factories as make
@@ -41,7 +41,7 @@ def root(transactional_db: None) -> User:
     return User.objects.create_superuser("root")
 
 
-def faults(page: Page) -> set[str]:
+def faults(page: Page, name: str) -> set[str]:
     """What axe finds that is serious or worse, with where, and what sticks out of the window."""
     page.wait_for_function("window.Alpine !== undefined")
     page.add_style_tag(content=STILL)
@@ -51,6 +51,7 @@ def faults(page: Page) -> set[str]:
         page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
         page.evaluate(f"document.documentElement.classList.toggle('dark', {theme == 'dark':d})")
         found |= {f"{width} {theme} {fault}" for fault in serious(page, rule)}
+        keep_picture(page, f"{name}-{width}-{theme}")
         if beyond := too_wide(page):
             found.add(f"{width} {theme}: {beyond} px too wide")
     page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
@@ -63,7 +64,7 @@ def check(page: Page, paths: dict[str, str]) -> None:
         response = page.goto(path)
         assert response is not None
         assert response.status == 200, name
-        found[name] = faults(page)
+        found[name] = faults(page, name)
     assert {name: some for name, some in found.items() if some} == {}
 
 
@@ -103,13 +104,13 @@ def test_console(open_page: OpenPage, root: User) -> None:
     for key, name in (("?", "Keys"), ("D", "Why dismiss?")):
         page.keyboard.press(key)
         expect(page.get_by_role("dialog", name=name)).to_be_visible()
-        assert faults(page) == set(), name
+        assert faults(page, name) == set(), name
         page.keyboard.press("Escape")
     page.goto(f"{CONSOLE}grid/")
     page.keyboard.press("a")
     page.keyboard.press("c")
     expect(page.get_by_role("heading", name="Confirm 5 cases of 5 pictures")).to_be_visible()
-    assert faults(page) == set()
+    assert faults(page, "bulk") == set()
     assert ReviewCase.objects.filter(state="open").count() == 5
 
 

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from gallery.items import changing
 from gallery.items.models import Image
 from moderation.cases.models import ReviewCase
 from tests import factories as pictures
+from tests.browser.accessibility import fits
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.test_admin_pages import log_in
 from tests.moderation.factories import make_case, make_item, make_list
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-SHOTS = os.environ.get("SCREENSHOTS", "")
-"""A directory for pictures of the pages, to be looked at; none are made without it."""
-
-
-def fits(page: Page, name: str) -> None:
-    overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    assert overflow <= 0, (name, overflow)
-    if SHOTS:
-        page.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
 
 
 @pytest.mark.parametrize(("size", "theme"), [(DESKTOP, "light"), (PHONE, "dark")])

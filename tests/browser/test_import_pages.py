@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from moderation.imports import start
 from moderation.imports.models import ListImport
 from moderation.webhooks import editing
 from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
+from tests.browser.accessibility import fits
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.test_admin_pages import WORD, log_in, root
 from tests.moderation.factories import ADMIN, make_list
@@ -24,12 +23,6 @@ __all__ = ["WORD", "root"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 IMPORTS = "/admin/moderation/listimport/"
-
-
-def picture(page: Page, name: str) -> None:
-    """Kept where PICTURES says, for people to look at."""
-    if directory := os.environ.get("PICTURES"):
-        page.screenshot(path=Path(directory, f"{name}.png"), full_page=True)
 
 
 def make_pages() -> dict[str, str]:
@@ -90,9 +83,7 @@ def test_pages_fit_and_nothing_is_refused(
     for name, path in pages.items():
         page.goto(path)
         page.wait_for_function("window.Alpine !== undefined")
-        picture(page, f"{name}-{size[0]}")
-        overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        assert overflow <= 0, (path, overflow)
+        fits(page, f"{name}-{size[0]}")
 
 
 def test_from_a_file_to_items(open_page: OpenPage, root: User) -> None:

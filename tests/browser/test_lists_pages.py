@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from moderation.audit.models import AuditEvent
 from moderation.lists import item_adding, item_changing, list_writes
 from moderation.lists.models import BannedItem
 from tests import factories as make
+from tests.browser.accessibility import fits
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.test_admin_pages import WORD, log_in, root
-from tests.browser.test_import_pages import picture
 from tests.moderation.factories import ADMIN, make_case, make_item
 
 __all__ = ["WORD", "root"]
@@ -75,11 +75,6 @@ def make_pages() -> dict[str, str]:
     }
 
 
-def overflow(page: Page) -> int:
-    """Pixels by which the page is wider than the window."""
-    return int(page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
-
-
 @pytest.mark.parametrize(("size", "theme"), [(DESKTOP, "light"), (PHONE, "dark")])
 def test_every_page_fits(
     root: User, open_page: OpenPage, size: tuple[int, int], theme: str
@@ -90,8 +85,7 @@ def test_every_page_fits(
         assert response is not None
         assert response.status == 200, name
         page.wait_for_function("window.Alpine !== undefined")
-        picture(page, f"{name.replace(' ', '-')}-{size[0]}")
-        assert overflow(page) <= 0, name
+        fits(page, f"{name}-{size[0]}")
 
 
 def test_a_threshold_is_moved(root: User, open_page: OpenPage) -> None:
@@ -116,7 +110,7 @@ def test_items_are_retired_together(root: User, open_page: OpenPage) -> None:
     page.locator("select[name=action]").select_option("retire")
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_role("heading", name="Retire 3 items?").first).to_be_visible()
-    picture(page, "retire-1280")
+    fits(page, "retire-1280")
     page.locator("#id_reason").fill("withdrawn")
     page.get_by_role("button", name="Retire", exact=True).click()
     expect(page.get_by_text("3 items retired.")).to_be_visible()
