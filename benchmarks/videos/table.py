@@ -64,7 +64,7 @@ def corpus(whole: Corpus, refused: Sequence[Film], padded: int) -> str:
     text = (
         f"{len(whole.films)} videos, {minutes:.0f} minutes. *{CUT}*: films cut from excerpts of "
         "the clips and from pictures over which a camera moves, with titles, black, fades, bars; "
-        "they come in pairs of a series that share their opening and, filmed anew, "
+        "they come in pairs of a series that share their opening and, filmed again, "
         f"{100 * films.cutting.SEEN_AGAIN:.0f} % of the first one's pictures. Clips and "
         "pictures whose SHA-256 is even were fitted on, odd ones test, and a film is made of "
         "either. A third of both is in no stored video; of those, unrelated questions are made "

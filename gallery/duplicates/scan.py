@@ -206,12 +206,13 @@ def _rules() -> str:
 
 
 def _check(run: DuplicateRun, min_confidence: float | None) -> None:
-    anew = "Run it with --restart to compare every image again; decisions are kept."
+    advice = "Run it with --restart to compare every image again; decisions are kept."
     if run.rules != _rules():
         raise Conflict(
-            f"The duplicates stored were found by another version of this program. {anew}"
+            f"The duplicates stored were found by another version of this program. {advice}"
         )
     if min_confidence is not None and min_confidence != run.min_confidence:
         raise Conflict(
-            f"The duplicates stored were found with --min-confidence {run.min_confidence:g}. {anew}"
+            f"The duplicates stored were found with --min-confidence {run.min_confidence:g}. "
+            f"{advice}"
         )

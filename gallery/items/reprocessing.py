@@ -85,7 +85,7 @@ def _store(image_id: int, found: Description) -> None:
             return
         another = _is_another(row, found)
         if another:
-            _store_anew(row, found, files)
+            _replace(row, found, files)
         store_other_views(image_id, found.further)
         row.pictures_version = row.PICTURES_VERSION
         row.save(update_fields=["pictures_version", "thumbnail"])
@@ -100,7 +100,7 @@ def _is_another(row: Image, found: Description) -> bool:
     return any(str(before) != str(now) for before in rows.values_list("pdq", flat=True))
 
 
-def _store_anew(row: Image, found: Description, files: file_storage.undo_files) -> None:
+def _replace(row: Image, found: Description, files: file_storage.undo_files) -> None:
     """Replace all data of the first picture. Workers or ``backfill`` add the models' vectors."""
     row.fingerprints.filter(view=FULL_VIEW).delete()
     store_fingerprints(row.pk, found.columns)

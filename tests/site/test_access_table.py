@@ -1,6 +1,6 @@
 """Who may do what: every route asked by everybody, compared with the table that says what is right.
 
-``ACCESS_TABLE=write`` in the environment writes the table anew; read the difference before it is
+``ACCESS_TABLE=write`` in the environment writes the table again; read the difference before it is
 committed: each 2xx in it is something that somebody may do.
 """
 
@@ -66,7 +66,7 @@ def test_everybody_may_do_what_the_table_says_and_no_more(cells: Cells) -> None:
     opened = {
         cell: code for cell, code in cells.items() if is_open(code) and said.get(cell) != code
     }
-    assert opened == {}, "these answer now; if that is right, write the table anew"
+    assert opened == {}, "these answer now; if that is right, write the table again"
     assert cells == said
 
 

@@ -109,7 +109,7 @@ class VideoAdmin(DuplicatesPage):
         bar = format_html(
             '{} <progress class="video-progress" max="100" value="{}" aria-label="Indexed of video '
             '{}"></progress> {} %',
-            "indexed anew" if item.reindex else item.status,
+            "indexed again" if item.reindex else item.status,
             item.progress,
             item.pk,
             item.progress,

@@ -262,7 +262,7 @@ def test_videos_of_older_code_are_indexed_anew() -> None:
     video = ready_video(SHORT)
     video.screened_hashes.all().delete()
     Video.objects.update(pictures_version=0)
-    assert "1 videos were indexed by an older version; of 0" in run("index_missing", dry_run=True)
+    assert "1 videos were indexed by an older version; 0" in run("index_missing", dry_run=True)
     assert index_older() == 1
     assert index_older() == 0  # one waits
     assert indexing.index_videos([video.pk]) == 1
@@ -311,7 +311,7 @@ def test_a_video_that_cannot_be_indexed_anew_is_not_tried_for_ever() -> None:
     video.refresh_from_db()
     assert (video.status, video.pictures_version) == ("ready", UNREADABLE)
     assert index_older() == 0
-    assert "1 videos wait to be indexed anew; 1 cannot be" in run("index_missing")
+    assert "1 videos wait to be indexed again; 1 cannot be" in run("index_missing")
 
 
 def test_colour_alone_of_an_older_picture() -> None:

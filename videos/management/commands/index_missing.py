@@ -17,8 +17,8 @@ class Command(BaseCommand):
     """Queues the videos for the video workers. Searches use the stored frames until then."""
 
     help = (
-        "Have videos indexed anew that an older version indexed, so that what they show for "
-        "moments is compared with new entries of lists, too. Videos without an original are "
+        "Index videos again that an older version indexed. Then new entries of lists are also "
+        "compared with what a video shows only for a moment. Videos without an original are "
         "fetched again from their link."
     )
 
@@ -30,12 +30,12 @@ class Command(BaseCommand):
             left = Video.objects.outdated()
             lost = left.filter(original="", url=None).count()
             self.stdout.write(
-                f"{left.count()} videos were indexed by an older version; of {lost} of them "
-                "neither the original nor a link is left."
+                f"{left.count()} videos were indexed by an older version; {lost} of them have "
+                "neither an original nor a link."
             )
             return
         queued, lost = reindexing.index_older(by=BY)
         self.stdout.write(
-            f"{queued} videos wait to be indexed anew; {lost} cannot be: neither their original "
-            "nor a link is left."
+            f"{queued} videos wait to be indexed again; {lost} cannot be, because they have "
+            "neither an original nor a link."
         )
