@@ -1,6 +1,7 @@
 /** The right-hand side: pictures found, or a text if there are none. */
 
-import { announce, button, byId, confirmOn, copyText, fromTemplate, make, webUrl } from "./dom.js";
+import { cardOf, showCertainty } from "./cards.js";
+import { announce, button, byId, fromTemplate, make, webUrl } from "./dom.js";
 import { explain } from "./explanation.js";
 import * as format from "./format.js";
 import { clearButton } from "./clear_looks.js";
@@ -46,14 +47,14 @@ export function createResults({ onSearchWith, onCompare }) {
     /** Stored pictures without a query. */
     showNewest(images) {
       cards = [];
-      const nodes = images.map((image) => cardOf(image, onSearchWith).node);
+      const nodes = images.map((image) => pictureCard(image, onSearchWith).node);
       show("Newest pictures", "Search with one of these, or with a picture of your own.", nodes);
     },
 
     /** What a search found; `filter` then says how many of them count. */
     showMatches(matches, matchType) {
       cards = matches.map((match, rank) => {
-        const card = cardOf(match.image, onSearchWith);
+        const card = pictureCard(match.image, onSearchWith);
         showDistance(card, match, matchType);
         if (match.confidence !== null) {
           const isLikely = match.distance <= matchType.recall;
@@ -125,24 +126,10 @@ export function notice(title, text, actions = [], role = null) {
   return node;
 }
 
-function cardOf(image, onSearchWith) {
-  const { node, slot } = fromTemplate("card");
-  node.dataset.id = image.id;
+function pictureCard(image, onSearchWith) {
+  const { node, slot } = cardOf("card", image, "picture");
   showPicture(slot, image);
   showSource(slot, image);
-  slot("id").textContent = `#${image.id}`;
-  slot("remark").textContent = image.remark ?? "";
-  slot("remark").title = image.remark ?? "";
-  if (image.data_id === null) slot("data-id-row").remove();
-  else slot("data-id").textContent = image.data_id;
-  slot("md5").textContent = image.md5;
-  slot("copy").setAttribute("aria-label", `Copy the md5 of picture ${image.id}`);
-  slot("copy").addEventListener("click", async ({ currentTarget }) => {
-    await copyText(image.md5);
-    confirmOn(currentTarget, "");
-    announce("md5 copied");
-  });
-  slot("file").textContent = format.file(image);
   slot("search-with").setAttribute("aria-label", `Search with this one, picture ${image.id}`);
   slot("search-with").addEventListener("click", () => onSearchWith(image.id));
   if (image.clearable) {
@@ -164,15 +151,6 @@ function showDistance({ node, slot }, { distance, confidence }, matchType) {
   part("distance").title = `Distance ${distance}`;
   part("band").textContent = band;
   slot("id").before(head);
-}
-
-/** How sure a match is, in words and as a bar. */
-export function showCertainty(confidence) {
-  const { node, slot } = fromTemplate("confidence");
-  slot("confidence").textContent = `${confidence < 0.005 ? "< 1" : format.percent(confidence)} % sure`;
-  slot("confidence").title = `Confidence ${confidence}`;
-  slot("level").setAttribute("width", `${100 * confidence}%`);
-  return node;
 }
 
 function showPicture(slot, image) {

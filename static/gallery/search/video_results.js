@@ -1,10 +1,10 @@
 /** Cards of videos, with the moments that show the query. */
 
-import { button, byId, copyText, fromTemplate, icon, make, announce, confirmOn } from "./dom.js";
+import { cardOf, showCertainty } from "./cards.js";
+import { button, byId, fromTemplate, icon, make } from "./dom.js";
 import * as format from "./format.js";
 import { clearButton } from "./clear_looks.js";
 import { createPlayer } from "./video_player.js";
-import { showCertainty } from "./results.js";
 import { rangeText, timeline } from "./video_timeline.js";
 
 const SAME_SPEED = 0.02;
@@ -60,20 +60,7 @@ const isThere = (place, { video, start, end }) =>
   place.video === video.id && place.start < end + NEAR && place.end > start - NEAR;
 
 function videoCard(video) {
-  const { node, slot } = fromTemplate("video");
-  node.dataset.id = video.id;
-  slot("id").textContent = `#${video.id}`;
-  slot("remark").textContent = slot("remark").title = video.remark ?? "";
-  if (video.data_id === null) slot("data-id-row").remove();
-  else slot("data-id").textContent = video.data_id;
-  slot("md5").textContent = video.md5;
-  slot("copy").setAttribute("aria-label", `Copy the md5 of video ${video.id}`);
-  slot("copy").addEventListener("click", async ({ currentTarget }) => {
-    await copyText(video.md5);
-    confirmOn(currentTarget, "");
-    announce("md5 copied");
-  });
-  slot("file").textContent = format.file(video);
+  const { node, slot } = cardOf("video", video, "video");
   if (video.clearable) {
     const clear = clearButton(slot("frame"), nameOf(video));
     clear.dataset.slot = "clear";

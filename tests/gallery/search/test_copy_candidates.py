@@ -22,11 +22,20 @@ from gallery.search.copy_candidates import (
     stored_view,
 )
 from gallery.search.nearest import Filters
+from tests.gallery.search.synthetic import (
+    COUNT,
+    Floats,
+    add_images,
+    bit_text,
+    clustered,
+    force_indexes,
+    recall,
+    rounded,
+    unit,
+)
 
 pytestmark = pytest.mark.django_db
-COUNT = 2000
 QUERIES = 30
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -39,44 +48,15 @@ class Gallery:
     queries: Floats
 
 
-def near_some(rng: np.random.Generator, count: int) -> Floats:
-    """Unit vectors as real pictures': half alone, half in 50 groups of near-duplicates.
-
-    Few directions carry most of the variance, as in the vectors of any model.
-    """
-    strength = 1 / (1 + np.arange(CNN_DIMENSIONS) / 16)
-    alone = rng.normal(size=(count - count // 2, CNN_DIMENSIONS))
-    groups = rng.normal(size=(50, CNN_DIMENSIONS))[rng.integers(50, size=count // 2)]
-    points = np.concatenate([alone, groups + rng.normal(scale=0.3, size=groups.shape)]) * strength
-    points /= np.linalg.norm(points, axis=1, keepdims=True)
-    return points[rng.permutation(count)].astype(np.float16).astype(np.float64)
-
-
-def bit_text(bits: Floats) -> str:
-    return "".join(str(int(bit)) for bit in bits)
-
-
 @pytest.fixture(scope="module")
 def gallery(django_db_setup: None, django_db_blocker: Any) -> Iterator[Gallery]:
     rng = np.random.default_rng(3)
-    cnn = near_some(rng, COUNT + QUERIES)
+    # Few directions carry most of the variance, as in the vectors of any model.
+    strength = 1 / (1 + np.arange(CNN_DIMENSIONS) / 16)
+    cnn = rounded(unit(clustered(rng, COUNT + QUERIES, strength, spread=0.3)), np.float16)
     pdq = (rng.random((COUNT, 256)) > 0.5).astype(np.float64)
     with django_db_blocker.unblock():
-        with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE gallery_image, gallery_clipversion CASCADE")
-        images = Image.objects.bulk_create(
-            Image(
-                md5=f"{row:032d}",
-                format="png",
-                width=1,
-                height=1,
-                bytes=1,
-                status="ready",
-                added_by="tests",
-                data_id="rare-x" if row % 100 == 0 else f"common-{row}",
-            )
-            for row in range(COUNT)
-        )
+        images = add_images()
         ImageFingerprint.objects.bulk_create(
             ImageFingerprint(item=image, version=COPY_VERSION, cnn=cnn[row])
             for row, image in enumerate(images)
@@ -105,16 +85,10 @@ def distances(query_view: QueryView, filters: Filters | None = None) -> Floats:
     return np.sort([candidate.distances["cnn"] for candidate in found])  # type: ignore[type-var]
 
 
-def recall(found: Floats, right: Floats) -> float:
-    assert len(found) == len(right)
-    return float(np.mean(found <= right + 2e-6))
-
-
 @pytest.mark.parametrize("forced", [True, False])
 def test_proposals_are_those_of_brute_force(gallery: Gallery, forced: bool) -> None:
     if forced:
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+        force_indexes()
     found = [
         recall(distances(QueryView(cnn=[encode(query)])), brute_force(gallery, query))
         for query in gallery.queries

@@ -1,7 +1,4 @@
-"""Nearest neighbours through HNSW against brute force, over 2,000 stored vectors.
-
-Recall compares distances: of several images at one distance any may be answered.
-"""
+"""Nearest neighbours through HNSW against brute force, over 2,000 stored vectors."""
 
 from __future__ import annotations
 
@@ -20,14 +17,23 @@ from gallery.items import versions
 from gallery.items.models import ClipVersion, Image, ImageFingerprint
 from gallery.items.vectors import encode
 from gallery.search.nearest import INCLUSIVE, VECTOR_SPACES, Filters, nearest_images, statement
+from tests.gallery.search.synthetic import (
+    COUNT,
+    Floats,
+    add_images,
+    bit_text,
+    clustered,
+    force_indexes,
+    recall,
+    rounded,
+    unit,
+)
 
 pytestmark = pytest.mark.django_db
-COUNT = 2000
 QUERIES = 40
 CLIP = "clip/synthetic/of/tests"
 CLIP_DIMENSIONS = 64
 FAR = 1e6
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -42,36 +48,10 @@ class Gallery:
     queries: dict[str, list[dict[str, Any]]]
 
 
-def clustered(rng: np.random.Generator, count: int, dimensions: int) -> Floats:
-    """As real pictures lie: half alone, half in 50 groups of near-duplicates."""
-    alone = rng.normal(size=(count - count // 2, dimensions))
-    groups = rng.normal(size=(50, dimensions))[rng.integers(50, size=count // 2)]
-    points = np.concatenate([alone, groups + rng.normal(scale=0.2, size=groups.shape)])
-    return points[rng.permutation(count)].astype(np.float32).astype(np.float64)
-
-
-def bit_text(bits: Floats) -> str:
-    return "".join(str(int(bit)) for bit in bits)
-
-
 def insert(haar: Floats, pattern: Floats, pdq: Floats, clip: Floats) -> NDArray[np.int64]:
-    """Rows as the services store them; one image in 100 carries the rare labels."""
-    images = Image.objects.bulk_create(
-        Image(
-            md5=f"{row:032d}",
-            sha1="",
-            sha256="",
-            format="png",
-            width=1,
-            height=1,
-            bytes=1,
-            status="ready",
-            added_by="tests",
-            data_id="rare-x" if row % 100 == 0 else f"common-{row}",
-            meta={"kind": "rare" if row % 100 == 1 else "common"},
-        )
-        for row in range(COUNT)
-    )
+    """Rows as the services store them."""
+    images = add_images()
+    versions.register(CLIP, CLIP_DIMENSIONS)
     pixels = ImageFingerprint.objects.bulk_create(
         ImageFingerprint(item=image, version=PIXELS_VERSION, haar=haar[row], pdq=bit_text(pdq[row]))
         for row, image in enumerate(images)
@@ -94,23 +74,17 @@ def insert(haar: Floats, pattern: Floats, pdq: Floats, clip: Floats) -> NDArray[
 def gallery(django_db_setup: None, django_db_blocker: Any) -> Iterator[Gallery]:
     rng = np.random.default_rng(0)
     everything = COUNT + QUERIES
-    haar = clustered(rng, everything, 16)
+    haar = rounded(clustered(rng, everything, np.ones(16)), np.float32)
     # Its first values are the signature's: what is near by one is near by the other.
     pattern = np.zeros((everything, 4096))
     pattern[:, :16] = haar
     pattern[:, 16:32] = rng.normal(scale=0.1, size=(everything, 16))
-    pattern = pattern.astype(np.float32).astype(np.float64)
-    pdq = (clustered(rng, everything, 256) > 0).astype(np.float64)
-    clip = clustered(rng, everything, CLIP_DIMENSIONS)
-    clip /= np.linalg.norm(clip, axis=1, keepdims=True)
-    clip = clip.astype(np.float16).astype(np.float64)
+    pattern = rounded(pattern, np.float32)
+    pdq = (clustered(rng, everything, np.ones(256)) > 0).astype(np.float64)
+    clip = rounded(unit(clustered(rng, everything, np.ones(CLIP_DIMENSIONS))), np.float16)
     queries = range(COUNT, everything)
     with django_db_blocker.unblock():
         versions._cached = (0.0, None)
-        with connection.cursor() as cursor:
-            # What other tests rolled back stays in the graphs until a VACUUM, or this.
-            cursor.execute("TRUNCATE gallery_image, gallery_clipversion CASCADE")
-        versions.register(CLIP, CLIP_DIMENSIONS)
         ids = insert(haar[:COUNT], pattern[:COUNT], pdq[:COUNT], clip[:COUNT])
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE gallery_image, gallery_imagefingerprint, gallery_imagedetail")
@@ -169,18 +143,11 @@ def distances(
     return np.array(found)
 
 
-def recall(found: Floats, right: Floats) -> float:
-    """The share of answers that are no farther than the right ones, rank by rank."""
-    assert len(found) == len(right)
-    return float(np.mean(found <= right + 2e-6))
-
-
 @pytest.fixture(params=["index forced", "planner's choice"])
 def plan(request: Any) -> str:
     """Forbids sequential scans and sorts, or leaves the planner alone, in this transaction."""
     if request.param == "index forced":
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+        force_indexes()
     return str(request.param)
 
 

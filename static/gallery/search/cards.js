@@ -1,0 +1,32 @@
+/** What the cards of pictures and videos share. */
+
+import { announce, confirmOn, copyText, fromTemplate } from "./dom.js";
+import * as format from "./format.js";
+
+/** A card with the facts of an item. `kind`: "picture" or "video". */
+export function cardOf(template, item, kind) {
+  const { node, slot } = fromTemplate(template);
+  node.dataset.id = item.id;
+  slot("id").textContent = `#${item.id}`;
+  slot("remark").textContent = slot("remark").title = item.remark ?? "";
+  if (item.data_id === null) slot("data-id-row").remove();
+  else slot("data-id").textContent = item.data_id;
+  slot("md5").textContent = item.md5;
+  slot("copy").setAttribute("aria-label", `Copy the md5 of ${kind} ${item.id}`);
+  slot("copy").addEventListener("click", async ({ currentTarget }) => {
+    await copyText(item.md5);
+    confirmOn(currentTarget, "");
+    announce("md5 copied");
+  });
+  slot("file").textContent = format.file(item);
+  return { node, slot };
+}
+
+/** How sure a match is, in words and as a bar. */
+export function showCertainty(confidence) {
+  const { node, slot } = fromTemplate("confidence");
+  slot("confidence").textContent = `${confidence < 0.005 ? "< 1" : format.percent(confidence)} % sure`;
+  slot("confidence").title = `Confidence ${confidence}`;
+  slot("level").setAttribute("width", `${100 * confidence}%`);
+  return node;
+}
