@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gallery.imaging.pixels import Box
@@ -62,6 +62,7 @@ def phone(rgb: Any) -> tuple[Any, Box]:
 
 
 @fuzz(25)
+@example(top=0, bottom=10, left=193, right=10, colour=(0, 0, 0), turned=False)
 @given(
     top=margins,
     bottom=margins,
