@@ -27,8 +27,8 @@ class GalleryConfig(AppConfig):
 
     def ready(self) -> None:
         """Import nothing heavy here: web and worker processes fork afterwards."""
-        from gallery.imaging import descriptors
-        from gallery.items import kinds
+        from gallery.imaging import decoding, descriptors
+        from gallery.items import conf, kinds
 
         kinds.register("image", "gallery.items.image_kind.IMAGE")
         descriptors.configure(
@@ -37,5 +37,9 @@ class GalleryConfig(AppConfig):
             clip_pretrained=settings.CLIP_PRETRAINED,
             clip_precision=settings.CLIP_PRECISION,
             clip_threads=settings.CLIP_THREADS,
+        )
+        decoding.configure(
+            budget_file=conf.decoding_budget_file(),
+            memory_bytes=settings.DECODE_MEMORY_BYTES,
         )
         post_migrate.connect(make_schedules, sender=self)

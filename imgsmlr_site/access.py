@@ -22,7 +22,7 @@ from gallery.shared.access import Access as Caller
 from gallery.shared.errors import UserError
 from imgsmlr_site.accounts import second_factor
 from imgsmlr_site.models import ApiKey, Scope, digest
-from imgsmlr_site.throttling import Throttled, spend
+from imgsmlr_site.throttling import Throttled, owe, spend
 from moderation.access.permissions import Actor, Role, can
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -116,6 +116,10 @@ class Access:
         """
         if wait := spend(self.client, cost, settings.THROTTLE_POINTS, THROTTLE_PERIOD):
             raise Throttled(wait)
+
+    def owe(self, cost: float) -> None:
+        """Take points for what was done already, even if the client has none left."""
+        owe(self.client, cost, settings.THROTTLE_POINTS, THROTTLE_PERIOD)
 
     def missing(self, what: str) -> AccessRefused:
         if self.refusal:

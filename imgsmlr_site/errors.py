@@ -18,6 +18,7 @@ from django.views import defaults
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
+from gallery.imaging.decoding.budget import Busy
 from gallery.imaging.decoding.limits import TooLarge
 from gallery.items.publishing import QueryRefused
 from gallery.shared.errors import (
@@ -44,6 +45,7 @@ STATUSES: Mapping[type[UserError], int] = {
     TooLarge: 413,
     VideoTooLarge: 413,
     Throttled: 429,
+    Busy: 429,
     QueryRefused: 451,
     Unavailable: 503,
 }
@@ -79,7 +81,7 @@ def user_problem(error: UserError) -> tuple[int, dict[str, Any], dict[str, str]]
     headers = {}
     if isinstance(error, Conflict) and error.existing_id is not None:
         body["existing_id"] = error.existing_id
-    if isinstance(error, Throttled):
+    if isinstance(error, Throttled | Busy):
         headers["Retry-After"] = str(error.wait)
     if isinstance(error, NotAuthenticated):
         headers["WWW-Authenticate"] = CHALLENGE

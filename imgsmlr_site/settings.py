@@ -53,6 +53,10 @@ KEEP_ORIGINALS = env_str("KEEP_ORIGINALS", "uploads")
 """Which originals are kept after description: ``all``, ``uploads`` or ``none``."""
 MAX_UPLOAD_BYTES = env_int("MAX_UPLOAD_MB", 30, minimum=1) * 2**20
 MAX_IMAGE_PIXELS = env_int("MAX_IMAGE_MEGAPIXELS", 64, minimum=1) * 1_000_000
+DECODE_SECONDS = env_int("DECODE_SECONDS", 30, minimum=1)
+"""Processor time for decoding one picture of ``MAX_IMAGE_PIXELS``."""
+DECODE_MEMORY_BYTES = env_int("DECODE_MEMORY_MB", 3584, minimum=128) * 2**20
+"""For all pictures that this host decodes at a time, and so for one."""
 FETCH_TIMEOUT = env_float("FETCH_TIMEOUT", 15.0, minimum=0.1, maximum=300)
 FETCH_ALLOW_PRIVATE = env_networks("FETCH_ALLOW_PRIVATE")
 RECHECK_LINKS_DAYS = env_int("RECHECK_LINKS_DAYS", 7, minimum=0, maximum=3650)
@@ -153,6 +157,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "imgsmlr_site.access.AccessMiddleware",
     "imgsmlr_site.accounts.events.ActorMiddleware",
+    "imgsmlr_site.decoding.DecodingMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "imgsmlr_site.accounts.first_steps.FirstStepsMiddleware",
     "allauth.account.middleware.AccountMiddleware",

@@ -22,11 +22,13 @@ if TYPE_CHECKING:  # rest_framework.views imports this module, which its setting
 
 PURGE_CHANCE = 1 / 1000
 
-CHARGE = """
+OWE = """
 INSERT INTO imgsmlr_site_throttle AS bucket (client, full_at)
 VALUES (%(client)s, clock_timestamp() + %(seconds)s * interval '1 second')
 ON CONFLICT (client) DO UPDATE
-SET full_at = GREATEST(bucket.full_at, clock_timestamp()) + %(seconds)s * interval '1 second'
+SET full_at = GREATEST(bucket.full_at, clock_timestamp()) + %(seconds)s * interval '1 second'"""
+CHARGE = f"""
+{OWE}
 WHERE GREATEST(bucket.full_at, clock_timestamp()) + %(seconds)s * interval '1 second'
       <= clock_timestamp() + %(period)s * interval '1 second'
 RETURNING true
@@ -72,6 +74,14 @@ def spend(client: str, cost: float, capacity: float, period: float) -> int:
         cursor.execute(WAIT, values)
         row = cursor.fetchone()
     return max(1, math.ceil(row[0])) if row else 1
+
+
+def owe(client: str, cost: float, capacity: float, period: float) -> None:
+    """Take ``cost`` points, at most a full bucket, even if there are fewer."""
+    if cost and capacity:
+        seconds = min(cost / capacity, 1.0) * period
+        with connection.cursor() as cursor:
+            cursor.execute(OWE, {"client": client, "seconds": seconds})
 
 
 def purge(cursor: Any) -> None:

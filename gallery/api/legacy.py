@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST
 
 from gallery.api import legacy_body
 from gallery.api.serializers import file_url
+from gallery.imaging.decoding.budget import Busy
 from gallery.imaging.decoding.limits import NotAnImage
 from gallery.imaging.descriptors.base import FlatPicture
 from gallery.items import adding
@@ -54,6 +55,8 @@ def legacy_view(scope: str, cost: int) -> Callable[[View], Callable[[HttpRequest
                 return _json({"detail": error.problems}, 422)
             except RequestDataTooBig:
                 return _json({"detail": [legacy_body.too_large()]}, 422)
+            except Busy:
+                raise  # 429, like the limits of requests
             except UserError as error:
                 answer = _json({"code": 400, "msg": message(error), "data": None})
                 # For the log: the status of this answer is 200.

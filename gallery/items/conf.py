@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 from django.conf import settings
 
@@ -15,7 +16,13 @@ def limits() -> PictureLimits:
     return PictureLimits(
         max_bytes=settings.MAX_UPLOAD_BYTES,
         max_pixels=settings.MAX_IMAGE_PIXELS,
+        cpu_seconds=settings.DECODE_SECONDS,
+        memory_bytes=settings.DECODE_MEMORY_BYTES,
     )
+
+
+def decoding_budget_file() -> Path:
+    return settings.DATA_DIR / "decoding.lock"
 
 
 @cache

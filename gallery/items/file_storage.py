@@ -16,11 +16,11 @@ from django.db import transaction
 from django.db.models import FileField
 
 from gallery.imaging import decoding
+from gallery.imaging.decoding.limits import NotAnImage
 from gallery.imaging.pixels import Pixels
 from gallery.items import conf
 from gallery.items.item import Item
 from gallery.items.models import Image
-from gallery.shared.errors import UserError
 
 
 def save_original(sha256: str, data: bytes) -> str:
@@ -42,7 +42,7 @@ def thumbnail_rgb(image: Image) -> Pixels | None:
     try:
         with image.thumbnail.open() as stream:
             return decoding.decode(stream.read(), conf.limits()).rgb
-    except (FileNotFoundError, ValueError, UserError):
+    except (FileNotFoundError, ValueError, NotAnImage):
         return None
 
 

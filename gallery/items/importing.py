@@ -98,6 +98,7 @@ class _Pool:
         self._plan = Plan(
             match_types=match_types,
             models=settings.DATA_DIR / "models",
+            budget_file=conf.decoding_budget_file(),
             limits=conf.limits(),
             policy=conf.fetch_policy(),
             thumbnail_size=settings.THUMBNAIL_SIZE,

@@ -16,7 +16,7 @@ from typing import Any
 
 from gallery.imaging import decoding, descriptors
 from gallery.imaging.decoding import decode
-from gallery.imaging.decoding.limits import PictureLimits
+from gallery.imaging.decoding.limits import NotAnImage, PictureLimits, TooLarge
 from gallery.imaging.decoding.pictures import ImageInfo, Picture
 from gallery.imaging.decoding.rendered_pictures import FULL_VIEW, VIDEO_VIEW, rendered_pictures
 from gallery.imaging.descriptors import pdq
@@ -122,7 +122,7 @@ def _further(
                 bits = columns.get("pdq", {}).get("pdq")
                 frames[picture.view] = columns
                 told.append(TimedHash(picture.duration_ms, bits and bytes.fromhex(to_hex(bits))))
-    except UserError:
+    except (NotAnImage, TooLarge):
         pass
     patterned = set(select_frames(told, MAX_PATTERNS))
     for at, (view, columns) in enumerate(frames.items()):
@@ -153,6 +153,7 @@ class Plan:
 
     match_types: tuple[str, ...]
     models: Path
+    budget_file: Path
     limits: PictureLimits
     policy: FetchPolicy
     thumbnail_size: int
@@ -175,6 +176,7 @@ def start(plan: Plan) -> None:
     """Set up a new process for ``prepare``."""
     obey_parent()
     descriptors.configure(models=plan.models)
+    decoding.configure(budget_file=plan.budget_file, memory_bytes=plan.limits.memory_bytes)
 
 
 def prepare(plan: Plan, places: Sequence[Path | str]) -> list[Prepared | str]:

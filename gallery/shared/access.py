@@ -35,6 +35,10 @@ class Access(Protocol):
         """Take points from the client's budget. Raises a ``UserError`` if it is spent."""
         ...
 
+    def owe(self, cost: float) -> None:
+        """Take points for what was done already; the budget may fall below zero."""
+        ...
+
 
 @dataclass(frozen=True)
 class Sender:

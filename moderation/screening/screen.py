@@ -14,6 +14,7 @@ from typing import Final
 import av
 from django.db import transaction
 
+from gallery.imaging.decoding.budget import Busy
 from gallery.items.item import Item
 from gallery.shared.errors import Unavailable, UserError
 from moderation.lists.policies import Policies, using
@@ -39,13 +40,15 @@ logger = logging.getLogger(__name__)
 def screen(source: Content | Item, policies: Policies) -> Screening:
     """Compare content, or a stored image or video, with the enabled lists.
 
-    ``policies``: see ``policies.current``. Never raises: if screening fails, the error is logged
-    and the content is withheld for review.
+    ``policies``: see ``policies.current``. If screening fails, the error is logged and the content
+    is withheld for review. Raises only ``Busy``, in a request, which is to be sent again.
     """
     try:
         # A savepoint, so that the caller can open a case even after an SQL error in here.
         with transaction.atomic():
             return _screen(source if isinstance(source, Content) else of_item(source), policies)
+    except Busy:
+        raise
     except Exception:
         logger.exception("%s could not be screened; it is withheld", source)
         return Screening(
@@ -68,6 +71,8 @@ def _screen(content: Content, policies: Policies) -> Screening:
                     found = _compare(batch, matches, coverage, policies)
                     shown.update(found, batch)
                     matches += found
+            except Busy:
+                raise
             except UNREADABLE as error:
                 logger.info("some frames could not be read or compared", exc_info=True)
                 coverage.frames_missing(error)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.imaging import decoding
-from gallery.imaging.decoding import FilePicture
+from gallery.imaging.decoding import reading
 from gallery.imaging.decoding.limits import NotAnImage, PictureLimits, TooLarge
+from gallery.imaging.decoding.reading import FileFrame
 from gallery.imaging.pixels import fitted_size, resized
 from videos.decode.decoder_protocol import (
     RENDERINGS,
@@ -45,9 +45,9 @@ def _read(job: DecodingJob) -> Iterator[VideoInfo | DecodedFrame]:
         max_total_pixels=job.limits.max_pixels * job.limits.max_frames,
     )
     data = Path(job.name).read_bytes()
-    info = decoding.inspect(data, limits)
+    info = reading.inspect(data, limits)
     # Checked here, because the first frame is delivered only after a different one was decoded.
-    decoding.decode(data, limits)
+    reading.decode(data, limits)
     yield VideoInfo(job.container, info.format, info.width, info.height, None, frames=info.frames)
     others: set[str] = set()
     yield from _frames(job, data, limits, 0, others)
@@ -62,7 +62,7 @@ def _frames(
     """Yield the frames in one rendering; add names of further distinct renderings to ``others``."""
     due, t = TimeGrid(job.fps, job.start_ms, job.phase), 0
     size: tuple[int, int] | None = None
-    for shown in decoding.file_pictures(data, limits):
+    for shown in reading.file_frames(reading.open_data(data, limits), limits):
         if shown.place not in ("full", "frame"):
             return
         until = t + (shown.duration_ms or _DEFAULT_MS)
@@ -73,17 +73,17 @@ def _frames(
                 f"The animation goes on beyond {clock(job.limits.max_duration_ms)}; "
                 "cut it into parts."
             )
-        height, width = shown.picture.rgb.shape[:2]
+        height, width = shown.frame.rgb.shape[:2]
         size = size or fitted_size(width, height, job.long_side)
         # ``file_pictures`` delivers only frames that differ from the one before.
         if due.take(t, until) or job.screening:
             rgb = _rendered(shown, rendering, others if job.screening else set())
-            progress = 1.0 if rendering else (shown.number + 1) / shown.picture.info.frames
+            progress = 1.0 if rendering else (shown.number + 1) / shown.frame.info.frames
             yield DecodedFrame(t, until, resized(rgb, size), progress, layer_number(0, rendering))
         t = until
 
 
-def _rendered(shown: FilePicture, rendering: int, others: set[str]) -> NDArray[np.uint8]:
-    renderings = {one.name: one.rgb for one in shown.picture.renderings()}
+def _rendered(shown: FileFrame, rendering: int, others: set[str]) -> NDArray[np.uint8]:
+    renderings = {one.name: one.rgb for one in shown.frame.renderings()}
     others.update(renderings.keys() - {RENDERINGS[0]})
-    return renderings.get(RENDERINGS[rendering], shown.picture.rgb)
+    return renderings.get(RENDERINGS[rendering], shown.frame.rgb)

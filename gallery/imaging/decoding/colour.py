@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any, Final
@@ -22,6 +22,8 @@ from gallery.imaging.decoding.matrix_profiles import MatrixProfile, parse_matrix
 from gallery.imaging.pixels import Pixels
 
 MAX_PROFILE_BYTES: Final = 4 * 2**20
+
+_STRIP_PIXELS: Final = 2**17
 
 _UNSEEN_MAX, _UNSEEN_MEAN = 12, 2.0
 """A profile that changes 8-bit values by at most this much (maximum, mean) is not applied."""
@@ -85,11 +87,37 @@ def stored(image: Image.Image) -> Image.Image:
 
 def as_rgb(image: Image.Image) -> Pixels:
     """Convert RGB or L to height × width × 3, read-only."""
+    return in_strips(image.size, lambda top, bottom: _as_rgb(strip_of(image, top, bottom)))
+
+
+def _as_rgb(image: Image.Image) -> Pixels:
     # Band by band takes a third to a quarter of the time of np.asarray(image).
     bands = [np.asarray(band) for band in image.split()]
-    pixels = cv2.merge(bands * 3 if len(bands) == 1 else bands).astype(np.uint8, copy=False)
+    return np.asarray(cv2.merge(bands * 3 if len(bands) == 1 else bands), np.uint8)
+
+
+def in_strips(size: tuple[int, int], make: Callable[[int, int], Pixels]) -> Pixels:
+    """Compute height × width × 3 pixels, some rows at a time; read-only.
+
+    What is needed in between then stays small, and in the processor's cache. ``size``: width,
+    height. ``make`` returns the pixels from a row to another one.
+    """
+    width, height = size
+    rows = max(1, _STRIP_PIXELS // width)
+    if height <= rows:
+        pixels = make(0, height)
+    else:
+        pixels = np.empty((height, width, 3), np.uint8)
+        for top in range(0, height, rows):
+            pixels[top : top + rows] = make(top, min(top + rows, height))
     pixels.flags.writeable = False
     return pixels
+
+
+def strip_of(image: Image.Image, top: int, bottom: int) -> Image.Image:
+    if (top, bottom) == (0, image.height):
+        return image
+    return image.crop((0, top, image.width, bottom))
 
 
 SRGB: Final = Colour()

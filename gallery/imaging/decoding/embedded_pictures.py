@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Literal
 
 from gallery.imaging.decoding.containers import boxes, exif, jpeg, xmp
+from gallery.imaging.decoding.frames import Frame
 from gallery.imaging.decoding.limits import PictureLimits
 from gallery.imaging.decoding.opening import OpenedFile, open_file
-from gallery.imaging.decoding.pictures import Picture
 from gallery.shared.errors import UserError
 
 _MAX_SECOND_FRAMES: Final = 64
 """Frames read of an AVIF whose second picture is an animation."""
 
 
-@dataclass(frozen=True, slots=True)
-class EmbeddedPicture:
-    picture: Picture
-    place: Literal["picture", "thumbnail"]
+Embedded = Literal["picture", "thumbnail"]
+
+
+def may_have_pictures(file: OpenedFile) -> bool:
+    """Whether ``embedded_pictures`` may yield one; reads no picture."""
+    return bool(file.extra_indices) or next(_files(file), None) is not None
 
 
 def embedded_pictures(
-    file: OpenedFile, primary: Picture, limits: PictureLimits
-) -> Iterator[EmbeddedPicture]:
+    file: OpenedFile, orientation: int, limits: PictureLimits
+) -> Iterator[tuple[Frame, Embedded]]:
     """Yield second pictures, then previews. Damaged ones are left out, since no viewer shows them.
 
-    All together may have as many pixels as the frames of one animation.
+    ``orientation``: EXIF's, of the primary picture. All together may have as many pixels as the
+    frames of one animation.
     """
     left = limits.max_total_pixels
     for place, format, data in _files(file):
@@ -38,20 +41,20 @@ def embedded_pictures(
         left -= other.info.width * other.info.height * other.info.frames
         for number in range(min(other.info.frames, _MAX_SECOND_FRAMES)):
             try:
-                picture = other.load(number, limits)
+                frame = other.load(number, limits)
             except UserError:
                 break
             if place == "thumbnail":  # stored in the orientation of the main picture
-                picture = picture.with_orientation_of(primary)
-            yield EmbeddedPicture(picture, place)
+                frame = frame.turned(orientation)
+            yield frame, place
     for index in file.extra_indices:
         try:
-            yield EmbeddedPicture(file.load_at(index, limits), "picture")
+            yield file.load_at(index, limits), "picture"
         except UserError:
             continue
 
 
-def _files(file: OpenedFile) -> Iterator[tuple[Literal["picture", "thumbnail"], str, bytes]]:
+def _files(file: OpenedFile) -> Iterator[tuple[Embedded, str, bytes]]:
     """Yield (place, format, bytes) of the pictures that can be read like separate files."""
     if file.info.format == "jpeg" and file.end is not None:
         for data in jpeg.further_pictures(file.data, file.end):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gallery.imaging.decoding.colour import Colour, as_rgb, colour_of
+from gallery.imaging.decoding.colour import Colour, as_rgb, colour_of, in_strips
 from gallery.imaging.pixels import Pixels
 
 BITS: Final = "bits"
@@ -48,7 +48,7 @@ def layers_of(image: Image.Image) -> Layers:
     elif image.mode in ("L", "RGB", "CMYK", "LAB"):
         base = image
     else:
-        base = image.convert("RGBA").convert("RGB") if alpha is not None else image.convert("RGB")
+        base = (image if alpha is None else _with_alpha(image)).convert("RGB")
     colour = colour_of(image.info, base.mode)
     return Layers(base, alpha, colour, plain and colour.transform is None)
 
@@ -57,9 +57,14 @@ def blend(rgb: Pixels, alpha: Pixels | None, behind: int) -> Pixels:
     """Put the colours on a grey background of level ``behind``."""
     if alpha is None:
         return rgb
-    page = Image.new("RGB", rgb.shape[1::-1], (behind,) * 3)
-    page.paste(Image.fromarray(rgb), mask=Image.fromarray(alpha))
-    return as_rgb(page)
+
+    def strip(top: int, bottom: int) -> Pixels:
+        colours, mask = Image.fromarray(rgb[top:bottom]), Image.fromarray(alpha[top:bottom])
+        page = Image.new("RGB", colours.size, (behind,) * 3)
+        page.paste(colours, mask=mask)
+        return as_rgb(page)
+
+    return in_strips((rgb.shape[1], rgb.shape[0]), strip)
 
 
 def _alpha(image: Image.Image) -> Pixels | None:
@@ -69,8 +74,12 @@ def _alpha(image: Image.Image) -> Pixels | None:
     if image.mode in ("L", "RGB", "1") or image.mode.startswith("I;16"):
         alpha = _keyed(image, transparent)
     else:
-        alpha = np.asarray(image.convert("RGBA").getchannel("A"))
+        alpha = np.asarray(_with_alpha(image).getchannel("A"))
     return None if alpha.min() == 255 else alpha
+
+
+def _with_alpha(image: Image.Image) -> Image.Image:
+    return image if image.mode == "RGBA" else image.convert("RGBA")
 
 
 def _keyed(image: Image.Image, transparent: object) -> Pixels:

@@ -26,14 +26,33 @@ class TooLarge(UserError):
     code = "image_too_large"
 
 
+class TooMuchMemory(TooLarge):
+    """The reader asked for more memory than it may have, more than the header announced."""
+
+    def __init__(self) -> None:
+        super().__init__("Decoding the picture needs too much memory; send a smaller version.")
+
+
+class TooSlow(TooLarge):
+    """Decoding the picture takes too long."""
+
+    code = "image_too_slow"
+
+
 @dataclass(frozen=True, slots=True)
 class PictureLimits:
-    """``max_pixels`` is of one frame, ``max_total_pixels`` of all frames."""
+    """``max_pixels`` is of one frame, ``max_total_pixels`` of all frames.
+
+    ``cpu_seconds``: processor time for decoding ``max_pixels``; files with more pixels in all
+    frames get more. ``memory_bytes``: for decoding one file.
+    """
 
     max_bytes: int = 32 * 1024 * 1024
     max_pixels: int = 64_000_000
     max_frames: int = 5_000
     max_total_pixels: int = 512_000_000
+    cpu_seconds: int = 30
+    memory_bytes: int = 2 * 2**30
 
 
 def check_bytes(data: bytes, limits: PictureLimits) -> None:

@@ -28,14 +28,16 @@ from PIL import (  # noqa: F401
 
 from gallery.imaging.decoding.colour import MAX_PROFILE_BYTES
 from gallery.imaging.decoding.containers import boxes, jpeg, jxl, png, tiff
+from gallery.imaging.decoding.frames import Frame, orientation_of
 from gallery.imaging.decoding.limits import (
     NotAnImage,
     PictureLimits,
     TooLarge,
+    TooMuchMemory,
     check_frames,
     check_size,
 )
-from gallery.imaging.decoding.pictures import ImageInfo, Picture, orientation_of
+from gallery.imaging.decoding.pictures import ImageInfo
 from gallery.shared.errors import UserError
 
 pillow_heif.register_heif_opener()
@@ -90,11 +92,11 @@ class OpenedFile:
     extra_indices: Sequence[int] = ()
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def load(self, number: int, limits: PictureLimits) -> Picture:
+    def load(self, number: int, limits: PictureLimits) -> Frame:
         """Decode the frame that is shown at position ``number``. Raises NotAnImage, TooLarge."""
         return self.load_at(self.indices[number], limits)
 
-    def load_at(self, index: int, limits: PictureLimits) -> Picture:
+    def load_at(self, index: int, limits: PictureLimits) -> Frame:
         image, info = self.image, self.info
         several = len(self.indices) + len(self.extra_indices) > 1
         with as_not_an_image(info.format, whole=bool(self.facts.get("whole"))):
@@ -112,7 +114,7 @@ class OpenedFile:
                 frame.info.update(tiff.facts(image))
             if "icc_profile" not in frame.info and (nclx := _nclx(self)):
                 frame.info["cicp"] = nclx
-        return Picture(frame, info, orientation_of(image))
+        return Frame(frame, info, orientation_of(image))
 
 
 def open_file(format: str, data: bytes, limits: PictureLimits) -> OpenedFile:
@@ -163,6 +165,8 @@ def as_not_an_image(format: str, *, whole: bool = False) -> Iterator[None]:
         yield
     except UserError:
         raise
+    except MemoryError as exc:
+        raise TooMuchMemory from exc
     except Image.DecompressionBombError as exc:
         raise TooLarge("The picture has too many pixels; send a smaller version.") from exc
     except Exception as exc:

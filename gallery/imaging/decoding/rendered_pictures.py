@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gallery.imaging import decoding
-from gallery.imaging.decoding import FilePicture
+from gallery.imaging.decoding import decoders
+from gallery.imaging.decoding.decoder_protocol import Job
 from gallery.imaging.decoding.limits import PictureLimits
-from gallery.imaging.decoding.pictures import Picture
+from gallery.imaging.decoding.pictures import Picture, cells
 from gallery.imaging.pixels import Pixels
 
 FULL_VIEW: Final = "full"
@@ -62,10 +62,20 @@ def rendered_pictures(
 ) -> Iterator[RenderedPicture]:
     """Yield the distinct pictures of a file, in order, each in all its renderings.
 
-    ``first``: the first picture, if it is decoded already. Raises as ``decoding.file_pictures``.
+    These are the primary one, the frames or pages that differ from the one before, further
+    pictures, and embedded previews. Further pictures and previews are left out if they are damaged
+    or look like an earlier one. ``first``: the result of ``decode``, so that it need not be decoded
+    again. Raises what ``decode`` raises, also after some pictures.
     """
-    for shown in decoding.file_pictures(data, limits, first=first):
-        yield from _all_renderings(shown)
+    if first is None or first.rest == "all":
+        job = Job("all", limits)
+    else:
+        yield from _all_renderings(first)
+        if first.rest == "nothing":
+            return
+        job = Job("others", limits, cells(first.rgb).tobytes().hex(), first.orientation)
+    for picture in decoders.pictures(job, data):
+        yield from _all_renderings(picture)
 
 
 def view_name(frame: int, rendering: str) -> str:
@@ -129,14 +139,14 @@ def _label(words: str) -> str:
     return words[0].upper() + words[1:]
 
 
-def _all_renderings(shown: FilePicture) -> Iterator[RenderedPicture]:
-    picture, frame, name = shown.picture, 0, ""
-    if shown.place in ("full", "frame"):
-        frame = shown.number
+def _all_renderings(picture: Picture) -> Iterator[RenderedPicture]:
+    frame, name = 0, ""
+    if picture.place in ("full", "frame"):
+        frame = picture.number
     else:
-        name = "thumbnail" if shown.place == "thumbnail" else f"picture-{shown.number}"
-    facts = shown.duration_ms or 0, picture.doubt
-    usual, *others = picture.renderings()
+        name = "thumbnail" if picture.place == "thumbnail" else f"picture-{picture.number}"
+    facts = picture.duration_ms or 0, picture.doubt
+    usual, *others = picture.renderings
     yield RenderedPicture(usual.rgb, picture.legacy_rgb, frame, name, *facts)
     for other in others:
         rendering = f"{name} {other.name}".strip()

@@ -6,17 +6,20 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageCms, ImageFilter, ImageOps
 
-from gallery.imaging.decoding import appended_video, decode, file_pictures, inspect
+from gallery.imaging import decoding
+from gallery.imaging.decoding import appended_video
 from gallery.imaging.decoding.containers.jpeg import SOI
+from gallery.imaging.decoding.frames import Frame
 from gallery.imaging.decoding.icc_profiles import profile_of_cicp, profile_of_gamma
 from gallery.imaging.decoding.limits import NotAnImage, PictureLimits, TooLarge
-from gallery.imaging.decoding.pictures import Picture
+from gallery.imaging.decoding.reading import FileFrame, decode, file_frames, inspect, open_data
 from gallery.imaging.descriptors.pdq import dihedral_hashes
 from tests import bypasses
 from tests.gallery.imaging.test_decoding import encode
@@ -56,7 +59,11 @@ def off(rgb: np.ndarray, image: Image.Image) -> float:
     return float(np.abs(rgb.astype(int) - expected).mean())
 
 
-def named(picture: Picture) -> dict[str, np.ndarray]:
+def file_pictures(data: bytes, limits: PictureLimits) -> Iterator[FileFrame]:
+    return file_frames(open_data(data, limits), limits)
+
+
+def named(picture: Frame) -> dict[str, np.ndarray]:
     return {rendering.name: rendering.rgb for rendering in picture.renderings()}
 
 
@@ -96,7 +103,7 @@ def test_a_falling_curve_shows_the_negative_of_what_is_stored(format: str) -> No
     data = encode(ImageOps.invert(BANNED), format, icc_profile=FALLING, quality=95)
     picture = decode(data, LIMITS)
     assert apart(picture.rgb, BANNED) <= NEAR
-    assert apart(decode(picture.thumbnail(128), LIMITS).rgb, BANNED) <= NEAR
+    assert apart(decode(decoding.decode(data, LIMITS).thumbnail(128), LIMITS).rgb, BANNED) <= NEAR
     assert picture.doubt is not None
     assert apart(named(picture)["unconverted"], ImageOps.invert(BANNED)) <= NEAR
     assert apart(picture.legacy_rgb, ImageOps.invert(BANNED)) <= NEAR
@@ -394,7 +401,7 @@ def test_transparent_palettes(kind: str) -> None:
         )
     else:
         data = encode(ink, "GIF" if kind == "GIF" else "PNG", transparency=0)
-    one = next(file_pictures(data, LIMITS)).picture
+    one = next(file_pictures(data, LIMITS)).frame
     assert one.rgb.min() == 255
     assert apart(named(one)["black"], BANNED.convert("L").point(lambda v: 255 * (v > 128))) <= 2
 
@@ -582,13 +589,13 @@ def places(data: bytes) -> list[tuple[str, int]]:
 def test_a_jpeg_behind_a_jpeg_is_seen() -> None:
     data = jpeg(DECOY) + bytes(10) + jpeg(scene(5)) + jpeg(BANNED)
     assert places(data) == [("full", 0), ("picture", 1), ("picture", 2)]
-    assert apart(list(file_pictures(data, LIMITS))[2].picture.rgb, BANNED) <= NEAR
+    assert apart(list(file_pictures(data, LIMITS))[2].frame.rgb, BANNED) <= NEAR
 
 
 def test_mpo_pictures_are_seen() -> None:
     data = encode(DECOY, "MPO", save_all=True, append_images=[BANNED], quality=90)
     assert inspect(data, LIMITS).frames == 1
-    assert apart(list(file_pictures(data, LIMITS))[1].picture.rgb, BANNED) <= NEAR
+    assert apart(list(file_pictures(data, LIMITS))[1].frame.rgb, BANNED) <= NEAR
 
 
 def test_a_copy_and_a_broken_picture_are_passed_over() -> None:
@@ -606,7 +613,7 @@ def with_preview(image: Image.Image, preview: Image.Image, orientation: int = 1)
 def test_an_embedded_preview_of_something_else_is_seen(format: str) -> None:
     other = encode(DECOY, format, exif=with_preview(DECOY, BANNED), quality=95)
     assert [place for place, _ in places(other)] == ["full", "thumbnail"]
-    assert apart(list(file_pictures(other, LIMITS))[1].picture.rgb, BANNED) <= NEAR
+    assert apart(list(file_pictures(other, LIMITS))[1].frame.rgb, BANNED) <= NEAR
     own = encode(DECOY, format, exif=with_preview(DECOY, DECOY), quality=95)
     assert places(own) == [("full", 0)]
 
@@ -654,7 +661,7 @@ def test_the_primary_picture_of_a_heic_is_shown_and_the_others_are_seen() -> Non
         ("picture", 2),
     ]
     for one, image in zip(found, [BANNED, scene(3), scene(4)], strict=True):
-        assert apart(one.picture.rgb, image) <= NEAR
+        assert apart(one.frame.rgb, image) <= NEAR
 
 
 def test_a_default_image_is_no_frame() -> None:
@@ -715,7 +722,7 @@ def test_both_halves_of_an_avif_are_seen() -> None:
     data = encode(DECOY, "AVIF", save_all=True, append_images=[BANNED], duration=100)
     for brand in (b"avis", b"avif"):
         found = list(file_pictures(data[:8] + brand + data[12:], LIMITS))
-        assert min(apart(one.picture.rgb, BANNED) for one in found) <= NEAR
+        assert min(apart(one.frame.rgb, BANNED) for one in found) <= NEAR
 
 
 def test_all_frames_together_are_within_the_limits() -> None:

@@ -1,0 +1,55 @@
+"""Looks at running processes, by /proc."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def children(pid: int) -> set[int]:
+    """Ids of its children that run."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (facts := _stat(int(entry.name))) and int(facts[1]) == pid:
+            found.add(int(entry.name))
+    return found
+
+
+def descendants(pid: int) -> set[int]:
+    found = children(pid)
+    return found.union(*(descendants(child) for child in found))
+
+
+def is_running(pid: int) -> bool:
+    return bool(_stat(pid))
+
+
+def cpu_seconds(pid: int) -> float:
+    facts = _stat(pid)
+    return (int(facts[11]) + int(facts[12])) / os.sysconf("SC_CLK_TCK") if facts else 0.0
+
+
+def memory(pid: int, name: str) -> int:
+    """Bytes of ``VmHWM``, ``VmRSS`` and so on."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    raise KeyError(name)
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.01)
+
+
+def _stat(pid: int) -> list[str]:
+    """From the state on; empty if it has ended."""
+    try:
+        facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [] if facts[0] in "ZX" else facts
