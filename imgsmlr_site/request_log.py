@@ -29,6 +29,8 @@ HEADER: Final = "X-Request-ID"
 ACCEPTED: Final = re.compile(r"[A-Za-z0-9._:+/=-]{1,64}")
 """Another id is replaced: it could make a log line look like two."""
 MAX_TEXT: Final = 300
+SECRET_PARTS: Final = frozenset({"key", "token", "uidb36", "uidb64"})
+"""Names of parts of paths that are secrets: of a link that resets a password."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,11 +61,19 @@ def log_refusal(request: HttpRequest, response: HttpResponse) -> None:
     code, sentence = reason(response)
     facts = {
         "method": printable(str(request.method)),
-        "path": printable(escape_uri_path(request.path)),
+        "path": path_without_secrets(request),
         "status": response.status_code,
         "code": code,
     }
     logger.warning("%s: %s", " ".join(map(str, facts.values())), sentence, extra=facts)
+
+
+def path_without_secrets(request: HttpRequest) -> str:
+    path = request.path
+    found = request.resolver_match.kwargs if request.resolver_match else {}
+    for name in SECRET_PARTS & found.keys():
+        path = path.replace(str(found[name]), "***")
+    return printable(escape_uri_path(path))
 
 
 def reason(response: HttpResponse) -> tuple[str, str]:

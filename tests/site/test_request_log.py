@@ -14,7 +14,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
-from django.test import Client
+from django.test import Client, RequestFactory
+from django.urls import resolve
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
@@ -102,6 +103,12 @@ def test_the_original_api_and_pages_are_explained_too(
     )
     assert third.startswith("POST /imgsmlr/search 200 fetch_refused: ")
     assert "secret" not in third
+
+
+def test_a_link_that_resets_a_password_is_not_logged() -> None:
+    request = RequestFactory().post("/password_reset/MTI/secret-token/")
+    request.resolver_match = resolve(request.path, "imgsmlr_site.accounts.reset_urls")
+    assert request_log.path_without_secrets(request) == "/password_reset/***/***/"
 
 
 def test_text_from_outside_stays_one_line() -> None:
