@@ -35,6 +35,15 @@ def mend_last_slash(request: HttpRequest) -> None:
         request.path_info = other
 
 
+def body_limit(path: str) -> int:
+    """Return the largest body in bytes that this path accepts."""
+    if path.startswith(VIDEO_PREFIXES):
+        return max(settings.MAX_REQUEST_BYTES, settings.MAX_VIDEO_REQUEST_BYTES)
+    if path.startswith(LIST_PREFIXES):
+        return max(settings.MAX_REQUEST_BYTES, settings.MAX_LIST_REQUEST_BYTES)
+    return settings.MAX_REQUEST_BYTES
+
+
 ENCODED_NUL = re.compile("%00|\x00")
 
 
@@ -52,11 +61,7 @@ class EdgeMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         mend_last_slash(request)
         length = request.META.get("CONTENT_LENGTH") or "0"
-        most = settings.MAX_REQUEST_BYTES
-        if request.path_info.startswith(VIDEO_PREFIXES):
-            most = max(most, settings.MAX_VIDEO_REQUEST_BYTES)
-        elif request.path_info.startswith(LIST_PREFIXES):
-            most = max(most, settings.MAX_LIST_REQUEST_BYTES)
+        most = body_limit(request.path_info)
         if length.isdigit() and int(length) > most:
             megabytes = most // 2**20
             return problem_response(

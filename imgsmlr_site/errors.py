@@ -18,10 +18,10 @@ from django.views import defaults
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
-from gallery.imaging.decoding.budget import Busy
 from gallery.imaging.decoding.limits import TooLarge
 from gallery.items.publishing import QueryRefused
 from gallery.shared.errors import (
+    Busy,
     Conflict,
     NotFound,
     NotYours,
@@ -29,7 +29,6 @@ from gallery.shared.errors import (
     UserError,
 )
 from imgsmlr_site.access import CHALLENGE, Forbidden, NotAuthenticated
-from imgsmlr_site.throttling import Throttled
 from moderation.access.permissions import NotAllowed
 from videos.decode.errors import VideoTooLarge
 
@@ -44,7 +43,6 @@ STATUSES: Mapping[type[UserError], int] = {
     Conflict: 409,
     TooLarge: 413,
     VideoTooLarge: 413,
-    Throttled: 429,
     Busy: 429,
     QueryRefused: 451,
     Unavailable: 503,
@@ -81,7 +79,7 @@ def user_problem(error: UserError) -> tuple[int, dict[str, Any], dict[str, str]]
     headers = {}
     if isinstance(error, Conflict) and error.existing_id is not None:
         body["existing_id"] = error.existing_id
-    if isinstance(error, Throttled | Busy):
+    if isinstance(error, Busy):
         headers["Retry-After"] = str(error.wait)
     if isinstance(error, NotAuthenticated):
         headers["WWW-Authenticate"] = CHALLENGE

@@ -9,13 +9,17 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "imgsmlr_site.settings")
 
+import django
 from django.conf import settings
+
+django.setup()
 
 _host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
 bind = f"{_host}:{settings.PORT}"
-worker_class = "gthread"
+worker_class = "imgsmlr_site.web_worker.WebWorker"
 workers = settings.WEB_PROCESSES
-threads = settings.WEB_THREADS
+# Links that are fetched slowly leave WEB_THREADS for all else.
+threads = settings.WEB_THREADS + settings.WEB_LINKS
 # Load the modules once; the processes share their memory.
 preload_app = True
 # Less than the supervisor's KILL_WAIT, so that running requests can finish before it kills.

@@ -47,6 +47,15 @@ LOGIN_ATTEMPTS = env_int("LOGIN_ATTEMPTS", 10, minimum=1)
 PROMETHEUS_MULTIPROC_DIR = env_str("PROMETHEUS_MULTIPROC_DIR")
 WEB_PROCESSES = env_int("WEB_PROCESSES", 2, minimum=1)
 WEB_THREADS = env_int("WEB_THREADS", 4, minimum=1)
+WEB_LINKS = env_int("WEB_LINKS", 16, minimum=1)
+"""Links that one process fetches at once. Each holds a thread beside ``WEB_THREADS``."""
+WEB_CONNECTIONS = env_int("WEB_CONNECTIONS", 500, minimum=10)
+WEB_HEADER_SECONDS = env_float("WEB_HEADER_SECONDS", 10, minimum=1, maximum=3600)
+WEB_BODY_SECONDS = env_float("WEB_BODY_SECONDS", 3600, minimum=1, maximum=86_400)
+WEB_MIN_RATE = env_int("WEB_MIN_RATE", 1000, minimum=1)
+WEB_GRACE_SECONDS = env_float("WEB_GRACE_SECONDS", 20, minimum=1, maximum=3600)
+WEB_KEEP_ALIVE = env_float("WEB_KEEP_ALIVE", 15, minimum=1, maximum=3600)
+WEB_SPOOL_BYTES = env_int("WEB_SPOOL_MB", 4096, minimum=1) * 2**20
 
 # --- Pictures -----------------------------------------------------------------------------
 KEEP_ORIGINALS = env_str("KEEP_ORIGINALS", "uploads")
@@ -58,6 +67,7 @@ DECODE_SECONDS = env_int("DECODE_SECONDS", 30, minimum=1)
 DECODE_MEMORY_BYTES = env_int("DECODE_MEMORY_MB", 3584, minimum=128) * 2**20
 """For all pictures that this host decodes at a time, and so for one."""
 FETCH_TIMEOUT = env_float("FETCH_TIMEOUT", 15.0, minimum=0.1, maximum=300)
+FETCH_REDIRECTS = env_int("FETCH_REDIRECTS", 3, minimum=0, maximum=20)
 FETCH_ALLOW_PRIVATE = env_networks("FETCH_ALLOW_PRIVATE")
 RECHECK_LINKS_DAYS = env_int("RECHECK_LINKS_DAYS", 7, minimum=0, maximum=3650)
 """Days after which an image that is known only by its link is fetched again; 0 = never."""
@@ -458,5 +468,7 @@ LOGGING = {
         "django-q": {"level": "WARNING"},
         # A 4xx is logged once, with its reason, by request_log.
         "django.request": {"level": "ERROR"},
+        # waitress logs a line for each request that waits for a thread.
+        "waitress.queue": {"level": "ERROR"},
     },
 }

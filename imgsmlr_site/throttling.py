@@ -15,7 +15,7 @@ from django.db import connection
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from gallery.shared.errors import UserError
+from gallery.shared.errors import Busy
 
 if TYPE_CHECKING:  # rest_framework.views imports this module, which its settings name
     from rest_framework.views import APIView
@@ -44,14 +44,13 @@ DELETE FROM imgsmlr_site_throttle WHERE client IN (
 """
 
 
-class Throttled(UserError):
+class Throttled(Busy):
     """The client has spent its budget; ``wait`` is the seconds until this request would pass."""
 
     code = "throttled"
 
     def __init__(self, wait: int) -> None:
-        super().__init__(f"Too many requests for now: try again in {wait} s.")
-        self.wait = wait
+        super().__init__(f"Too many requests for now: try again in {wait} s.", wait=wait)
 
 
 def spend(client: str, cost: float, capacity: float, period: float) -> int:

@@ -67,6 +67,7 @@ def fetch_policy() -> FetchPolicy:
         max_bytes=settings.MAX_VIDEO_BYTES,
         timeout=settings.VIDEO_FETCH_TIMEOUT,
         allow_private=settings.FETCH_ALLOW_PRIVATE,
+        max_redirects=settings.FETCH_REDIRECTS,
     )
 
 

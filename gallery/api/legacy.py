@@ -18,7 +18,6 @@ from django.views.decorators.http import require_POST
 
 from gallery.api import legacy_body
 from gallery.api.serializers import file_url
-from gallery.imaging.decoding.budget import Busy
 from gallery.imaging.decoding.limits import NotAnImage
 from gallery.imaging.descriptors.base import FlatPicture
 from gallery.items import adding
@@ -26,7 +25,7 @@ from gallery.net.transport import FetchFailed
 from gallery.search import image_search
 from gallery.search.nearest import ImageMatch, ThresholdRule
 from gallery.shared.access import access_of, sender_of
-from gallery.shared.errors import UserError
+from gallery.shared.errors import Busy, UserError
 
 NAMED_FORMATS = {"jpeg", "png", "gif", "webp"}
 ADD_COST = SEARCH_COST = 3

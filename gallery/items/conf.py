@@ -31,4 +31,5 @@ def fetch_policy() -> FetchPolicy:
         max_bytes=settings.MAX_UPLOAD_BYTES,
         timeout=settings.FETCH_TIMEOUT,
         allow_private=settings.FETCH_ALLOW_PRIVATE,
+        max_redirects=settings.FETCH_REDIRECTS,
     )

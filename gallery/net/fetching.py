@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -19,9 +21,11 @@ from gallery.net.transport import (
     guarded_connection,
     system_resolver,
 )
+from gallery.shared.errors import Busy
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 CHUNK: Final = 65_536
+PLACE_WAIT: Final = 2.0
 VALIDATOR_CHARACTERS: Final = 255
 """Longest ETag or date stored. A longer one is cut, and then never matches."""
 
@@ -30,6 +34,26 @@ _ADVICE: Final = Advice(
     certificate="; its owner has to renew it, or upload the file",
     unreachable="; check the address and retry",
 )
+
+
+class TooManyFetches(Busy):
+    """All places for fetching links are taken by links that have not answered yet."""
+
+    code = "busy_fetching"
+
+
+_places: threading.BoundedSemaphore | None = None
+_queue: threading.BoundedSemaphore
+
+
+def limit_at_once(count: int, *, waiting: int) -> None:
+    """Let this process fetch at most ``count`` links at once.
+
+    ``waiting`` more may wait for a place for up to ``PLACE_WAIT`` seconds. Others raise
+    TooManyFetches, so that slow hosts never hold more than ``count + waiting`` threads.
+    """
+    global _places, _queue
+    _places, _queue = threading.BoundedSemaphore(count), threading.BoundedSemaphore(waiting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +106,43 @@ def fetch_into(
 
 
 def _fetch_into(
+    body: BinaryIO,
+    url: str,
+    policy: FetchPolicy,
+    resolve: Resolver,
+    conditions: Mapping[str, str],
+) -> tuple[str, Mapping[str, str]]:
+    with _place():
+        return _fetch_checked(body, url, policy, resolve, conditions)
+
+
+@contextmanager
+def _place() -> Iterator[None]:
+    """Hold one of the places of ``limit_at_once``."""
+    if _places is None:
+        yield
+        return
+    if not (_places.acquire(blocking=False) or _wait_for(_places)):
+        raise TooManyFetches(
+            "Too many links are fetched at this moment: try again in 5 s, or upload the file.",
+            wait=5,
+        )
+    try:
+        yield
+    finally:
+        _places.release()
+
+
+def _wait_for(places: threading.BoundedSemaphore) -> bool:
+    if not _queue.acquire(blocking=False):
+        return False
+    try:
+        return places.acquire(timeout=PLACE_WAIT)
+    finally:
+        _queue.release()
+
+
+def _fetch_checked(
     body: BinaryIO,
     url: str,
     policy: FetchPolicy,

@@ -61,7 +61,7 @@ class FetchPolicy:
     """Limits of one request. ``max_bytes``: decoded bytes. ``timeout``: seconds in total.
 
     ``allow_private``: networks that may be reached although they are not public. ``allowed_by``:
-    the name of the setting that lists them.
+    the name of the setting that lists them. ``max_redirects``: how many are followed.
     """
 
     max_bytes: int

@@ -45,6 +45,16 @@ class Unavailable(UserError):
     code = "unavailable"
 
 
+class Busy(UserError):
+    """The service takes no more of these requests for now. ``wait``: seconds until a retry."""
+
+    code = "busy"
+
+    def __init__(self, message: str, *, wait: int) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
 class NotYours(UserError):
     """The item was added by another caller, and this caller may change only its own items."""
 

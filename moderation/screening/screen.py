@@ -14,9 +14,8 @@ from typing import Final
 import av
 from django.db import transaction
 
-from gallery.imaging.decoding.budget import Busy
 from gallery.items.item import Item
-from gallery.shared.errors import Unavailable, UserError
+from gallery.shared.errors import Busy, Unavailable, UserError
 from moderation.lists.policies import Policies, using
 from moderation.lists.verdicts import Verdict, strictest
 from moderation.screening import copies, edited_copies, exact, pdq, vectors, verdict_rules

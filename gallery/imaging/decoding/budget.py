@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from gallery.imaging.decoding.limits import TooLarge
-from gallery.shared.errors import UserError
+from gallery.shared.errors import Busy
 
 UNIT: Final = 16 * 2**20
 """Bytes. A picture that needs less is not counted: the number of threads bounds these."""
@@ -34,19 +34,6 @@ UNIT: Final = 16 * 2**20
 RETRY_AFTER: Final = 5
 _DOOR: Final = 0
 _POLL_SECONDS: Final = 0.02
-
-
-class Busy(UserError):
-    """Too much is decoded at the moment. ``wait``: seconds after which to try again."""
-
-    code = "busy"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Other pictures take the memory for decoding at the moment: "
-            f"try again in {RETRY_AFTER} s."
-        )
-        self.wait = RETRY_AFTER
 
 
 @dataclass(slots=True)
@@ -133,7 +120,11 @@ class Budget:
                     return share
             if until is not None and time.monotonic() >= until:
                 share.give_back()  # a traceback could keep it
-                raise Busy
+                raise Busy(
+                    "Other pictures take the memory for decoding at the moment: "
+                    f"try again in {RETRY_AFTER} s.",
+                    wait=RETRY_AFTER,
+                )
             time.sleep(_POLL_SECONDS)
 
 

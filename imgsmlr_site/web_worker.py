@@ -1,0 +1,353 @@
+"""The worker class of gunicorn that serves HTTP: waitress reads and sends, threads answer.
+
+gunicorn starts the processes, watches them and stops them. In each of them the main thread reads
+all requests and sends all answers (waitress). A request is given to a thread once it is here as a
+whole, so a slow client holds a socket and no thread. ``Deadlines`` bounds how long it may hold it
+(docs/adr/0025-slow-clients.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import socket
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from django.conf import settings
+from gunicorn.workers.base import Worker
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
+
+from gallery.net import fetching
+from imgsmlr_site.edge import body_limit
+from imgsmlr_site.errors import problem
+
+PROBES: Final = frozenset({"/healthz", "/readyz"})
+"""Paths with threads of their own: they never wait behind other requests."""
+PROBE_THREADS: Final = 2
+BODY_IN_MEMORY: Final = 128 * 1024
+"""Bytes of a body or an answer that are kept in memory. Longer ones go to a file."""
+SMALL_BODY: Final = 2**20
+"""Bodies up to this size do not count as ``WEB_SPOOL_MB``."""
+MAX_HEADERS: Final = 64 * 1024
+MAX_ANSWER: Final = 2**30
+"""Bytes of an answer that may wait for its reader before the thread that makes it waits too."""
+DRAIN_SECONDS: Final = 3.0
+"""How long a refused body is read and dropped, so that its sender can read the refusal."""
+LINGER_SECONDS: Final = 2.0
+"""How long a stopping process takes requests on open connections. It closes them afterwards."""
+OPEN_FILES: Final = 4096
+MANY: Final = 100
+PAUSE: Final = 0.005
+"""With more than MANY connections the loop pauses, so that one pass serves several of them."""
+
+Application = Callable[..., Iterable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds for each phase of an exchange.
+
+    A body or an answer must move ``rate`` bytes a second on average, once ``grace`` is over.
+    """
+
+    idle: float
+    headers: float
+    body: float
+    grace: float
+    rate: float
+
+    def passed(self, phase: str, spent: float, moved: int) -> bool:
+        """Whether a phase of ``spent`` seconds that moved ``moved`` bytes takes too long."""
+        if phase == "body" and spent > self.body:
+            return True
+        if phase in ("body", "sending"):
+            return spent > self.grace + moved / self.rate
+        return spent > {"idle": self.idle, "headers": self.headers}.get(phase, DRAIN_SECONDS)
+
+
+class TooManyBodies:
+    """The answer to a large body while others fill ``WEB_SPOOL_MB``."""
+
+    def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
+        body = problem(429, "busy", "Too many large uploads at once: try again in 30 s.")
+        headers = [("Content-Type", "application/json"), ("Retry-After", "30")]
+        return "429 Too Many Requests", headers, orjson.dumps(body)
+
+
+class Parser(HTTPRequestParser):
+    """Ends a request at its headers if its body will not be read.
+
+    It then reaches the views without a body. ``EdgeMiddleware`` refuses it by its Content-Length.
+    """
+
+    refused = False
+    counted = False
+
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        self.most = body_limit(self.path)
+        if self.content_length > self.most:
+            self.refuse()
+
+    def received(self, data: bytes) -> int:
+        if self.refused:
+            return len(data)
+        taken: int = super().received(data)
+        if self.chunked and self.body_bytes_received > self.most:
+            self.headers["CONTENT_LENGTH"] = str(self.body_bytes_received)
+            self.refuse()
+        return taken
+
+    def refuse(self, error: TooManyBodies | None = None) -> None:
+        self.close()
+        self.body_rcv = None
+        self.content_length = 0
+        self.error = error
+        self.refused = self.completed = True
+        self.expect_continue = False
+        self.headers["CONNECTION"] = "close"
+
+    @property
+    def spooled(self) -> int:
+        """Bytes that the body may take in a file."""
+        size: int = self.most if self.chunked else self.content_length
+        return 0 if self.refused or self.body_rcv is None or size <= SMALL_BODY else size
+
+
+class Channel(HTTPChannel):
+    """One connection."""
+
+    server: Server
+    parser_class = Parser
+    sent = 0
+    refused = False
+    draining = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._stage: tuple[str, Any] = ("headers", None)
+        self._moved = 0
+        self.since = time.monotonic()
+        super().__init__(*args, **kwargs)
+
+    @property
+    def phase(self) -> str:
+        if self.draining:
+            return "draining"
+        if self.total_outbufs_len >= (self.adj.send_bytes if self.requests else 1):
+            return "sending"
+        if self.requests:
+            return "working"
+        if self.request is None:
+            return "idle" if self.sent else "headers"
+        return "body" if self.request.headers_finished else "headers"
+
+    def end_if_slow(self, deadlines: Deadlines) -> None:
+        """Close the connection if its client is too slow. Called about every second."""
+        now, phase = time.monotonic(), self.phase
+        moved = self.request.body_bytes_received if phase == "body" else self.sent
+        # Each request of a connection has its own deadlines.
+        stage = (phase, self.last_activity if phase == "idle" else self.request)
+        if phase == "working" or stage != self._stage:
+            self._stage, self.since, self._moved = stage, now, moved
+        elif deadlines.passed(phase, now - self.since, moved - self._moved):
+            if phase in ("headers", "body") and self.request is not None:
+                self._say_too_slow()
+            self.handle_close()
+
+    def _say_too_slow(self) -> None:
+        body = orjson.dumps(problem(408, "too_slow", "The request came too slowly: send it again."))
+        head = (
+            "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        with contextlib.suppress(OSError):
+            self.socket.send(head.encode() + body)
+
+    def received(self, data: bytes) -> bool:
+        going: bool = super().received(data)
+        request = self.request
+        if request is not None and request.headers_finished and not request.counted:
+            request.counted = True
+            if request.spooled and self.server.spooled() > settings.WEB_SPOOL_BYTES:
+                request.refuse(TooManyBodies())
+                super().received(b"\0")  # hands the finished request over, and drops this byte
+        return going
+
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        count: int = super().send(data, do_close=do_close)
+        self.sent += count
+        return count
+
+    def readable(self) -> bool:
+        return self.draining or super().readable()
+
+    def writable(self) -> bool:
+        return not self.draining and bool(super().writable())
+
+    def handle_read(self) -> None:
+        if not self.draining:
+            super().handle_read()
+        elif not self.recv(self.adj.recv_bytes):
+            self.handle_close()
+
+    def handle_write(self) -> None:
+        if not (self.refused and self.close_when_flushed) or self.will_close:
+            super().handle_write()
+            return
+        # To close while the client sends would reset the connection, and the answer would be lost.
+        self._flush_exception(self._flush_some)
+        if not self.total_outbufs_len and not self.will_close:
+            self.draining = True
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_WR)
+
+
+class Server(TcpWSGIServer):
+    """What listens on one address, with its connections."""
+
+    channel_class = Channel
+    stopping = False
+    active_channels: dict[int, Channel]
+
+    def __init__(
+        self, *args: Any, most: int, probes: ThreadedTaskDispatcher, **kwargs: Any
+    ) -> None:
+        self.most = most
+        self.probes = probes
+        super().__init__(*args, **kwargs)
+
+    def add_task(self, channel: Channel) -> None:
+        request = channel.requests[0]
+        channel.refused = request.refused or request.error is not None
+        if self.stopping:
+            request.headers["CONNECTION"] = "close"
+        probe = getattr(request, "path", "") in PROBES
+        (self.probes if probe else self.task_dispatcher).add_task(channel)
+
+    def handle_accept(self) -> None:
+        """Accept a connection. Above the limit the one that has waited longest gives way."""
+        super().handle_accept()
+        if len(self.active_channels) > self.most:
+            waiting = [
+                c for c in self.active_channels.values() if c.phase not in ("working", "sending")
+            ]
+            if waiting:
+                min(waiting, key=lambda channel: channel.since).handle_close()
+
+    def spooled(self) -> int:
+        """Bytes of files that the bodies of all requests here may take."""
+        requests = [r for c in self.active_channels.values() for r in (c.request, *c.requests)]
+        return sum(request.spooled for request in requests if request is not None)
+
+
+class WebWorker(Worker):
+    """A process of the web server. It stops as gunicorn asks, within ``graceful_timeout``."""
+
+    def init_process(self) -> None:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(OPEN_FILES, hard), hard))
+        # One thread at least is left for requests without a link.
+        fetching.limit_at_once(settings.WEB_LINKS, waiting=settings.WEB_THREADS - 1)
+        super().init_process()
+
+    def run(self) -> None:
+        self.deadlines = Deadlines(
+            idle=settings.WEB_KEEP_ALIVE,
+            headers=settings.WEB_HEADER_SECONDS,
+            body=settings.WEB_BODY_SECONDS,
+            grace=settings.WEB_GRACE_SECONDS,
+            rate=settings.WEB_MIN_RATE,
+        )
+        self.connections: dict[int, Any] = {}
+        self.checked = 0.0
+        tasks, probes = ThreadedTaskDispatcher(), ThreadedTaskDispatcher()
+        tasks.set_thread_count(self.cfg.threads)
+        probes.set_thread_count(PROBE_THREADS)
+        adjustments = Adjustments(
+            asyncore_use_poll=True,
+            channel_timeout=10**9,
+            cleanup_interval=10**9,
+            clear_untrusted_proxy_headers=False,
+            connection_limit=settings.WEB_CONNECTIONS + 100,
+            ident=None,
+            inbuf_overflow=BODY_IN_MEMORY,
+            log_socket_errors=False,
+            max_request_body_size=2**63,
+            max_request_header_size=MAX_HEADERS,
+            outbuf_high_watermark=MAX_ANSWER,
+            outbuf_overflow=BODY_IN_MEMORY,
+            recv_bytes=65_536,
+            server_name="localhost",
+        )
+        self.servers = [
+            Server(
+                without_body_for_head(self.wsgi),
+                self.connections,
+                _sock=listener.sock,
+                dispatcher=tasks,
+                adj=adjustments,
+                bind_socket=False,
+                sockinfo=(listener.sock.family, listener.sock.type, 0, listener.getsockname()),
+                most=settings.WEB_CONNECTIONS,
+                probes=probes,
+            )
+            for listener in self.sockets
+        ]
+        while self.alive and self.ppid == os.getppid():
+            self._turn()
+        self._stop()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        super().handle_exit(sig, frame)
+        for server in getattr(self, "servers", []):
+            server.pull_trigger()
+
+    def _turn(self) -> None:
+        """Read and send what is ready, and once a second end what is too slow."""
+        self.notify()
+        if len(self.connections) > MANY:
+            time.sleep(PAUSE)
+        wasyncore.poll2(1.0, self.connections)
+        if time.monotonic() - self.checked > 1:
+            self.checked = time.monotonic()
+            for channel in self._channels():
+                channel.end_if_slow(self.deadlines)
+
+    def _channels(self) -> list[Channel]:
+        return [channel for server in self.servers for channel in server.active_channels.values()]
+
+    def _stop(self) -> None:
+        """Take no more connections, and answer the requests that are here or on their way."""
+        began = time.monotonic()
+        for server in self.servers:
+            server.stopping = True
+            wasyncore.dispatcher.close(server)
+        while (spent := time.monotonic() - began) < self.cfg.graceful_timeout:
+            busy = {channel.phase for channel in self._channels()}
+            if not busy or (spent > LINGER_SECONDS and busy <= {"idle", "headers", "draining"}):
+                break
+            self._turn()
+
+
+def without_body_for_head(application: Application) -> Application:
+    """Wrap a WSGI application: the answer to a HEAD request has headers only, as HTTP requires."""
+
+    def wrapped(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        answer = application(environ, start_response)
+        if environ["REQUEST_METHOD"] != "HEAD":
+            return answer
+        if hasattr(answer, "close"):
+            answer.close()
+        return []
+
+    return wrapped
