@@ -53,6 +53,7 @@ def started(root: Path) -> Iterator[Service]:
         "DATABASE_URL": "",
         "PORT": str(_free_port()),
         "HOST": "127.0.0.1",
+        "OPEN_API": "1",
         "CLIP_PRETRAINED": "none",
         # The address of the pictures to fetch, for this process too.
         "FETCH_ALLOW_PRIVATE": "1",

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.http import HttpRequest, HttpResponse
+from django.http.request import split_domain_port
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
@@ -41,7 +42,18 @@ UNBOUND_SCOPES = ALL_SCOPES - {Scope.MODERATE.value}
 
 THROTTLE_PERIOD = 60.0
 
-FORWARDING_HEADERS = ("FORWARDED", "X_FORWARDED_FOR", "X_FORWARDED_HOST", "X_REAL_IP", "VIA")
+KEY_IN_SESSION = "api_key"
+"""In a session without a user: the id of the key whose permissions it has (``local_access``)."""
+
+FORWARDING_HEADERS = frozenset(
+    {
+        *("HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_REAL_IP", "HTTP_X_CLIENT_IP"),
+        *("HTTP_X_CLUSTER_CLIENT_IP", "HTTP_TRUE_CLIENT_IP", "HTTP_CF_CONNECTING_IP"),
+    }
+)
+"""Headers that proxies add, besides all that begin with X-Forwarded-."""
+LOOPBACK_NAMES = {"localhost", "127.0.0.1", "[::1]"}
+"""What programs on this machine call it."""
 
 
 class AccessRefused(UserError):
@@ -71,7 +83,8 @@ class Access:
 
     ``actor`` is written into rows and logs (``key:loader``, ``user:admin``, ``open``, ``none``).
     Throttles count by ``client``. ``role`` is the current role of the user. ``refusal`` says why
-    the request has no scopes, if there is a reason to give.
+    the request has no scopes, if there is a reason to give. ``cookie``: a browser sent the proof by
+    itself, so writes need a CSRF token.
     """
 
     actor: str
@@ -81,6 +94,7 @@ class Access:
     user: AbstractUser | None = None
     role: Role = Role.NOBODY
     refusal: AccessRefused | None = None
+    cookie: bool = False
 
     @property
     def superuser(self) -> bool:
@@ -132,7 +146,8 @@ class Access:
 def resolve(request: HttpRequest) -> Access:
     """Return the access of a request. If a key was sent, only the key counts, even if it is wrong.
 
-    It makes one query for a key, three for a key with a user, four for a session, otherwise none.
+    It makes one query for a key, three for a key with a user, four for a session, two for a session
+    with a key, otherwise none.
     No result is cached between requests.
     """
     address, direct = client_address(request)
@@ -150,6 +165,8 @@ def resolve(request: HttpRequest) -> Access:
                 "Your role needs a second factor: open /admin/ to set it up or to enter a code.",
                 "second_factor_required",
             )
+    elif (by_key := _access_of_session_key(request, client)) is not None:
+        access = by_key
     elif is_open:
         access = Access("open", OPEN_SCOPES, "open", client)
     else:
@@ -178,28 +195,39 @@ def presented_key(request: HttpRequest) -> str | None:
 
 
 def key_access(text: str, client: str) -> Access:
-    now = timezone.now()
-    try:
-        key = ApiKey.objects.get(sha256=digest(text))
-    except ApiKey.DoesNotExist:
-        problem = "This API key is not known here: check that it was copied whole."
-    else:
-        if not (ended := key.ended(now)):
-            key.touch(now)
-            role = Role.NOBODY if key.user is None else Role.of(key.user)
-            most = UNBOUND_SCOPES if key.user is None else ROLE_SCOPES[role]
-            scopes = most.intersection(key.scopes)
-            return Access(f"key:{key.name}", scopes, "key", f"key:{key.pk}", key.user, role)
+    key = ApiKey.objects.filter(sha256=digest(text)).first()
+    if key is not None and not (ended := key.ended(timezone.now())):
+        return _access_of(key)
+    problem = "This API key is not known here: check that it was copied whole."
+    if key is not None:
         problem = f"The API key {key.name} is {ended}: ask an administrator for a new one."
     refusal = NotAuthenticated(problem, code="invalid_key")
     return Access("none", frozenset(), "none", client, refusal=refusal)
+
+
+def _access_of(key: ApiKey) -> Access:
+    key.touch(timezone.now())
+    role = Role.NOBODY if key.user is None else Role.of(key.user)
+    most = UNBOUND_SCOPES if key.user is None else ROLE_SCOPES[role]
+    scopes = most.intersection(key.scopes)
+    return Access(f"key:{key.name}", scopes, "key", f"key:{key.pk}", key.user, role)
+
+
+def _access_of_session_key(request: HttpRequest, client: str) -> Access | None:
+    """Return the access of a browser that opened a link of ``local_access``; None for others."""
+    number = request.session.get(KEY_IN_SESSION)
+    key = number and ApiKey.objects.filter(pk=number).first()
+    if not key or key.ended(timezone.now()):
+        return None
+    return replace(_access_of(key), cookie=True)
 
 
 def session_access(user: AbstractUser, is_open: bool) -> Access:
     """Return the access of a logged-in user: at least that of an open network's client."""
     role = Role.of(user)
     scopes = ROLE_SCOPES[role] | OPEN_SCOPES if is_open else ROLE_SCOPES[role]
-    return Access(f"user:{user.get_username()}", scopes, "session", f"user:{user.pk}", user, role)
+    name = user.get_username()
+    return Access(f"user:{name}", scopes, "session", f"user:{user.pk}", user, role, cookie=True)
 
 
 def is_cross_site(request: HttpRequest) -> bool:
@@ -230,12 +258,13 @@ def client_address(request: HttpRequest) -> tuple[Address | None, bool]:
 
     Behind trusted proxies it is the right-most address of X-Forwarded-For that is not a trusted
     proxy. If any other proxy forwarded the request, it is never certain: otherwise a proxy on this
-    host would open the service to the world.
+    host would open the service to the world. (One that hides itself cannot be told from a program
+    on this host. So nothing is open unless the operator sets OPEN_API.)
     """
     peer = parse_address(request.META.get("REMOTE_ADDR", ""))
     if peer is None or not in_networks(peer, settings.TRUSTED_PROXIES):
-        forwarded = any(f"HTTP_{name}" in request.META for name in FORWARDING_HEADERS)
-        return peer, not forwarded
+        outsider = peer is not None and peer.is_loopback and not _names_us(request)
+        return peer, not (was_forwarded(request) or outsider)
     for word in reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")):
         address = parse_address(word.strip())
         if address is None:
@@ -243,6 +272,17 @@ def client_address(request: HttpRequest) -> tuple[Address | None, bool]:
         if not in_networks(address, settings.TRUSTED_PROXIES):
             return address, True
     return peer, False
+
+
+def was_forwarded(request: HttpRequest) -> bool:
+    return any(
+        name in FORWARDING_HEADERS or name.startswith("HTTP_X_FORWARDED_") for name in request.META
+    )
+
+
+def _names_us(request: HttpRequest) -> bool:
+    """Whether the Host header is a name that a program on this machine uses."""
+    return split_domain_port(request.get_host())[0] in LOOPBACK_NAMES
 
 
 def parse_address(text: str) -> Address | None:

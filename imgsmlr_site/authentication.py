@@ -27,7 +27,7 @@ class AccessAuthentication(SessionAuthentication):
     def authenticate(self, request: Request) -> tuple[AbstractUser, Access] | None:
         """Return (user, access) for sessions and for keys of a user, otherwise None."""
         access: Access = request._request.access  # type: ignore[attr-defined]
-        if access.via == "session":
+        if access.cookie:
             self.enforce_csrf(request)
         return (access.user, access) if access.user else None
 

@@ -105,14 +105,19 @@ def secret_from_file(path: Path) -> str:
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(secrets.token_urlsafe(48))
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass  # another process was first; use its secret
-        finally:
-            draft.unlink()
+        write_secret(path, secrets.token_urlsafe(48))
     return path.read_text().strip()
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a file that only its owner may read. An existing one is left as it is."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass  # another process was first; its secret counts
+    finally:
+        draft.unlink()

@@ -35,6 +35,17 @@ if settings.PROMETHEUS_MULTIPROC_DIR:
     Path(settings.PROMETHEUS_MULTIPROC_DIR).mkdir(parents=True)
 
 
+def when_ready(server: Any) -> None:
+    """Say aloud that the API is open, because a proxy in front would open it to everybody."""
+    if settings.OPEN_API:
+        networks = ", ".join(map(str, settings.OPEN_API))
+        server.log.warning(
+            "OPEN_API: clients in %s need no key. A proxy there opens the service to everybody "
+            "who reaches the proxy, to delete as well, unless it sets X-Forwarded-For.",
+            networks,
+        )
+
+
 def child_exit(server: Any, worker: Any) -> None:
     """Keep the totals of a process that ended, and drop its gauges."""
     if settings.PROMETHEUS_MULTIPROC_DIR:

@@ -10,7 +10,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from imgsmlr_site import health, metrics, status
+from imgsmlr_site import health, local_access, metrics, status
 from imgsmlr_site.accounts.views import LoginView
 from moderation.cases.console.dashboard import dashboard_page
 
@@ -48,6 +48,7 @@ urlpatterns = [
     path("admin/", include("allauth.socialaccount.providers.openid_connect.urls")),
     *([path("admin/", include("imgsmlr_site.accounts.reset_urls"))] if settings.EMAIL_URL else []),
     path("admin/", admin.site.urls),
+    path("enter/<str:token>", local_access.enter, name="enter"),
     path("favicon.ico", favicon),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

@@ -53,6 +53,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (*ORDER, folder(item)).index(folder(item)))
 
 
+def pytest_sessionstart() -> None:
+    """Django's test client calls this machine so."""
+    from imgsmlr_site import access
+
+    access.LOOPBACK_NAMES.add("testserver")
+
+
 def pytest_unconfigure() -> None:
     """After the last test; harmless where no server was started."""
     _server.stop()

@@ -63,6 +63,7 @@ def service() -> Iterator[Service]:
         directory,
         "up",
         PORT=str(port),
+        OPEN_API="1",
         FETCH_ALLOW_PRIVATE="127.0.0.1/32",
         FETCH_TIMEOUT="0.8",
         MAX_UPLOAD_MB="4",

@@ -231,6 +231,10 @@ def test_only_addresses_of_open_networks_are_open(
         {"x-real-ip": "127.0.0.1"},
         {"x-forwarded-host": "localhost"},
         {"via": "1.1 proxy"},
+        {"x-forwarded-proto": "https"},
+        {"x-forwarded-server": "proxy"},
+        {"x-client-ip": "127.0.0.1"},
+        {"cf-connecting-ip": "127.0.0.1"},
     ],
 )
 @pytest.mark.parametrize("peer", ["127.0.0.1", "192.0.2.7"])
@@ -239,6 +243,27 @@ def test_what_an_unknown_proxy_forwards_is_never_open(
 ) -> None:
     settings.OPEN_API = LOOPBACK
     assert call(client, headers=header, REMOTE_ADDR=peer).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:8140", 200),
+        ("127.0.0.1:8140", 200),
+        ("[::1]:8140", 200),
+        ("pictures.example", 401),
+        ("localhost.pictures.example", 401),
+    ],
+)
+def test_a_proxy_on_this_machine_that_keeps_the_host_opens_nothing(
+    client: Client, settings: Any, host: str, status: int
+) -> None:
+    settings.ALLOWED_HOSTS = [*settings.ALLOWED_HOSTS, ".pictures.example"]
+    settings.OPEN_API = LOOPBACK
+    assert call(client, headers={"host": host}).status_code == status
+    settings.OPEN_API = (ipaddress.ip_network("10.0.0.0/8"),)
+    elsewhere = call(client, headers={"host": "pictures.example"}, REMOTE_ADDR="10.0.0.7")
+    assert elsewhere.status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from gallery.management import demo_videos
 from gallery.management.demo_pictures import Sample, samples
+from gallery.management.site_address import site_address
 
-ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (listening there, not calling)
 Fields = dict[str, str | tuple[str, bytes, str]]
 """Form fields. A file is a tuple of name, bytes and type."""
 
@@ -30,13 +30,15 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        host = ANY_ADDRESS.get(settings.HOST, settings.HOST)
-        site = f"http://{f'[{host}]' if ':' in host else host}:{settings.PORT}"
-        parser.add_argument("--site", default=site, help="default: %(default)s")
-        parser.add_argument("--key", help="an API key with the scope add, where one is needed")
+        parser.add_argument("--site", default=site_address(), help="default: %(default)s")
+        parser.add_argument(
+            "--key", help="an API key with the scope add; default: that in DATA_DIR/key, if any"
+        )
 
     def handle(self, *args: Any, site: str, key: str | None, **options: Any) -> None:
         """Raises CommandError with advice if the service does not accept the samples."""
+        if key is None and (path := settings.DATA_DIR / "key").exists():
+            key = path.read_text().strip()
         http = urllib3.PoolManager(
             headers={"X-API-Key": key} if key else {}, timeout=60, retries=False
         )
@@ -95,8 +97,8 @@ class Command(BaseCommand):
             raise CommandError(f"The service at {site} broke off; see its log.") from error
         if answer.status in (401, 403):
             raise CommandError(
-                f"The service at {site} asks for a key: create an API key with the scope add in "
-                "its admin and give it as --key."
+                f"The service at {site} asks for a key: give one with the scope add as --key. "
+                "`manage.py login_link` makes one for this machine."
             )
         if answer.status not in (201, 202, 409):
             raise CommandError(f"{fields['data_id']} was refused: {answer.data[:300].decode()}")

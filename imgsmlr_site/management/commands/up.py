@@ -15,6 +15,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connections
 
+from imgsmlr_site import local_access
 from imgsmlr_site.accounts.first_admin import create_first_admin, hand_over
 from imgsmlr_site.postgres.programs import PostgresError
 from imgsmlr_site.postgres.server import EmbeddedPostgres
@@ -22,16 +23,17 @@ from imgsmlr_site.supervisor import PortTaken, Supervisor, require_free_port, wa
 
 LOOPBACK = "127.0.0.0/8,::1/128"
 CHILD_DEFAULTS = {
-    # Programs on the same machine may use the service without a key, serve it pictures, and receive
-    # its webhooks.
-    "OPEN_API": LOOPBACK,
-    "FETCH_ALLOW_PRIVATE": LOOPBACK,
-    "WEBHOOK_ALLOW_PRIVATE": LOOPBACK,
     # BLAS threads beside the threads of the web server make both slower.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "PYTHONUNBUFFERED": "1",
 }
+AT_A_TERMINAL = {
+    # Programs on the same machine may serve it pictures and receive its webhooks.
+    "FETCH_ALLOW_PRIVATE": LOOPBACK,
+    "WEBHOOK_ALLOW_PRIVATE": LOOPBACK,
+}
+"""Defaults for somebody who tries the service out. Under systemd or in a container they are off."""
 WORKERS = {
     "worker": (
         "light",
@@ -93,7 +95,7 @@ class Command(BaseCommand):
     def supervise(self, postgres: EmbeddedPostgres | None) -> int:
         manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
         gunicorn = [sys.executable, "-m", "gunicorn", "-c", "python:imgsmlr_site.gunicorn_conf"]
-        env = {**CHILD_DEFAULTS, **os.environ}
+        env = {**CHILD_DEFAULTS, **(AT_A_TERMINAL if self.stdout.isatty() else {}), **os.environ}
         supervisor = Supervisor(postgres)
         metrics = {"PROMETHEUS_MULTIPROC_DIR": str(settings.DATA_DIR / "metrics")}
         supervisor.add_command("web", [*gunicorn, "imgsmlr_site.wsgi"], {**metrics, **env})
@@ -115,6 +117,12 @@ class Command(BaseCommand):
         self.stdout.write(
             self.style.SUCCESS(f"Ready: {site}/imgsmlr/ (search) · {site}/admin/ · Ctrl-C stops it")
         )
+        self.stdout.write(
+            local_access.welcome(site)
+            if self.stdout.isatty()
+            else "Clients need a key or a login. For this machine: manage.py login_link"
+        )
+        connections.close_all()
         self.stdout.flush()
 
 
