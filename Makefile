@@ -5,7 +5,7 @@ RUN    := $(VENV)/.run
 DEV    := $(VENV)/.dev
 LOCK   := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
-.PHONY: run test check fuzz docs demo bench lock audit sbom clean
+.PHONY: run test check fuzz docs demo bench load lock audit sbom clean
 
 run: $(RUN)            ## everything: database, web on :8140, workers; Ctrl-C stops all of it
 	@exec $(PYTHON) manage.py up
@@ -35,6 +35,9 @@ demo: $(RUN)           ## fill a running service with sample pictures and videos
 
 bench: $(DEV)          ## measure, print tables, write docs/benchmarks.md (ARGS=--quick)
 	$(PYTHON) -m benchmarks $(ARGS)
+
+load: $(DEV)            ## ten minutes of mixed traffic at saturation, and what must hold (ARGS=--minutes 2)
+	$(PYTHON) -m benchmarks.load $(ARGS)
 
 lock: $(DEV)            ## choose versions and hashes of all packages anew (needs a network)
 	$(VENV)/bin/uv pip compile $(LOCK) requirements.txt -o requirements.lock

@@ -316,6 +316,7 @@ Q_WORKERS = env_int("Q_WORKERS", 1, minimum=1)
 Q_EMBED_WORKERS = env_int("Q_EMBED_WORKERS", 1, minimum=1)
 Q_VIDEO_WORKERS = env_int("Q_VIDEO_WORKERS", 1, minimum=1)
 Q_LISTS_WORKERS = env_int("Q_LISTS_WORKERS", 2, minimum=1)
+MAX_QUEUE = env_int("MAX_QUEUE", 20_000, minimum=1)
 TASK_TIMEOUT = env_int("TASK_TIMEOUT", 120, minimum=10)
 Q_CLUSTER = {
     "name": "light",

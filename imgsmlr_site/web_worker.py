@@ -45,6 +45,8 @@ DRAIN_SECONDS: Final = 3.0
 """How long a refused body is read and dropped, so that its sender can read the refusal."""
 LINGER_SECONDS: Final = 2.0
 """How long a stopping process takes requests on open connections. It closes them afterwards."""
+PATIENCE: Final = 0.5
+"""Seconds that a new connection has to send its request, however many there are."""
 OPEN_FILES: Final = 4096
 MANY: Final = 100
 PAUSE: Final = 0.005
@@ -235,14 +237,22 @@ class Server(TcpWSGIServer):
         (self.probes if probe else self.task_dispatcher).add_task(channel)
 
     def handle_accept(self) -> None:
-        """Accept a connection. Above the limit the one that has waited longest gives way."""
         super().handle_accept()
-        if len(self.active_channels) > self.most:
-            waiting = [
-                c for c in self.active_channels.values() if c.phase not in ("working", "sending")
-            ]
-            if waiting:
-                min(waiting, key=lambda channel: channel.since).handle_close()
+        self.shed()
+
+    def shed(self) -> None:
+        """Above the most connections, close those whose clients have kept us waiting longest."""
+        excess = len(self.active_channels) - self.most
+        if excess <= 0:
+            return
+        patient_since = time.monotonic() - PATIENCE
+        waiting = [
+            channel
+            for channel in self.active_channels.values()
+            if channel.since < patient_since and channel.phase not in ("working", "sending")
+        ]
+        for channel in sorted(waiting, key=lambda channel: channel.since)[:excess]:
+            channel.handle_close()
 
     def spooled(self) -> int:
         """Bytes of files that the bodies of all requests here may take."""
@@ -275,6 +285,7 @@ class WebWorker(Worker):
         probes.set_thread_count(PROBE_THREADS)
         adjustments = Adjustments(
             asyncore_use_poll=True,
+            backlog=2048,
             channel_timeout=10**9,
             cleanup_interval=10**9,
             clear_untrusted_proxy_headers=False,
@@ -322,6 +333,8 @@ class WebWorker(Worker):
             self.checked = time.monotonic()
             for channel in self._channels():
                 channel.end_if_slow(self.deadlines)
+            for server in self.servers:
+                server.shed()
 
     def _channels(self) -> list[Channel]:
         return [channel for server in self.servers for channel in server.active_channels.values()]

@@ -30,10 +30,13 @@ from gallery.items.preprocessing import (
 )
 from gallery.items.signals import batch_notifications, notify_changed
 from gallery.net.fetching import fetch
+from gallery.shared.backlog import refuse_if_full
 from gallery.shared.errors import UserError
 
 __all__ = ["AlreadyStored", "add_batch", "add_image"]
 
+CLUSTERS = ("light", "embed")
+"""Whose workers describe images."""
 MAX_BATCH_SECONDS = 45.0
 TOO_SLOW = "The pictures before this one took too long to fetch; send it in another batch."
 
@@ -58,7 +61,9 @@ def add_image(
 
     Raises ``FetchFailed``, ``NotAnImage``, ``TooLarge``, ``FlatPicture``, and ``AlreadyStored``
     for bytes that are stored already. A failed image with the same bytes is tried again instead.
+    Raises ``BacklogFull`` while the workers are too far behind.
     """
+    refuse_if_full(CLUSTERS)
     if data is None:
         fetched = True
         if url is None:
@@ -91,8 +96,9 @@ def add_batch(
 
     ``items`` are keyword arguments of ``add_image``. URLs are fetched in parallel. Images not
     begun within ``MAX_BATCH_SECONDS`` are refused, so that slow hosts do not hold up the
-    request.
+    request. Raises ``BacklogFull``.
     """
+    refuse_if_full(CLUSTERS)
     until = time.monotonic() + MAX_BATCH_SECONDS
 
     def fetch_one(item: Mapping[str, Any]) -> bytes | UserError:

@@ -15,6 +15,7 @@ from gallery.items import file_storage as files_of_items
 from gallery.items.inserting import ItemFields, insert, new_item, refuse_existing
 from gallery.items.preprocessing import Hashes
 from gallery.items.signals import notify_changed
+from gallery.shared.backlog import refuse_if_full
 from gallery.shared.errors import UserError
 from videos import conf
 from videos.decode.decoder_protocol import VideoInfo
@@ -41,8 +42,9 @@ def add_video(
 
     Raises ``FetchFailed``, ``NotAVideo``, ``VideoTooLarge``, ``VideoTooSlow``, and
     ``AlreadyStored`` for bytes that are stored already. A failed video with the same bytes is
-    tried again instead.
+    tried again instead. Raises ``BacklogFull`` while the workers are too far behind.
     """
+    refuse_if_full(("video",))
     with _received(url, file) as (received, fetched):
         info = _probe(received)
         hashes = Hashes.of_all(received.chunks())

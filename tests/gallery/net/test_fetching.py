@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
 import socket
 import ssl
@@ -10,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from hypothesis import strategies as st
 from gallery.net import posting, transport
 from gallery.net.addresses import is_public
 from gallery.net.fetching import FetchedFile, fetch
-from gallery.net.transport import FetchFailed, FetchPolicy, Resolver
+from gallery.net.transport import FetchFailed, FetchPolicy, Resolver, system_resolver
 from tests.examples import fuzz
 from tests.httpserver import (
     HttpServer,
@@ -42,6 +44,13 @@ IMPATIENT = FetchPolicy(max_bytes=1_000_000, timeout=0.4, allow_private=LOOPBACK
 
 @pytest.fixture
 def server() -> Iterator[HttpServer]:
+    with HttpServer({"/a.png": b"picture"}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[HttpServer]:
+    """A server that nobody may reach."""
     with HttpServer({"/a.png": b"picture"}) as running:
         yield running
 
@@ -113,6 +122,80 @@ def test_spellings_of_loopback_are_refused_by_the_real_resolver(
 ) -> None:
     assert refusal(f"http://{host}:{server.port}/a.png", PUBLIC_ONLY).code == "fetch_refused"
     assert server.requests == []
+
+
+SPELLINGS = [
+    # Decimal, hexadecimal and octal numbers, whole and in parts, short and long.
+    *("2130706433", "0x7f000001", "0X7F000001", "017700000001", "0x7f.1", "0177.1", "127.1"),
+    *("127.0.1", "127.0.0x1", "127.0.0.01", "0177.0.0.1", "00177.0.0.01", "0x7f.0.0.0x1"),
+    *("0x7f.0x0.0x0.0x1", "0177.0000.0000.0001", "127.000.000.001", "127.65535.1", "4294967297"),
+    *("127.0.0.257", "0", "0.0", "0.0.0.0", "00000000000000000177.0.0.1", "0x00000000007f000001"),
+    # A dot at the end, upper case, escapes.
+    *("127.0.0.1.", "localhost", "LOCALHOST", "LocalHost", "127.0.0.1..", "localhost.."),
+    "%6c%6fcalhost",
+    *("127%2e0%2e0%2e1", "%31%32%37.0.0.1", "127.0.0.1%00", "127.0.0.1%20", "127.0.0.1%0d%0a"),
+    # Digits, letters and dots of other scripts, which IDNA makes into ours.
+    *("①②⑦.⓪.⓪.①", "\uff11\uff12\uff17.\uff10.\uff10.\uff11", "127\u30020\u30020\u30021"),
+    *("127\uff0e0\uff0e0\uff0e1", "\U0001d7cf27.0.0.1", "١٢٧.٠.٠.١", "१२७.०.०.१"),
+    *("127\uff610\uff610\uff611", "\u24db\u24de\u24d2\u24d0\u24db\u24d7\u24de\u24e2\u24e3"),
+    *("l\u00adocalhost", "loc\u200balhost", "\ufeff127.0.0.1", "\u2488.0.0.1"),
+    # IPv6 in all its forms, also with an IPv4 address inside.
+    *("[::1]", "[0:0:0:0:0:0:0:1]", "[0000::0001]", "[::0.0.0.1]", "[::]", "[::ffff:127.0.0.1]"),
+    *("[::FFFF:7F00:1]", "[0:0:0:0:0:ffff:127.0.0.1]", "[::ffff:0:127.0.0.1]", "[::127.0.0.1]"),
+    *("[64:ff9b::127.0.0.1]", "[64:ff9b:1::127.0.0.1]", "[2002:7f00:1::]", "[::1%25lo]"),
+    "[::1%lo]",
+    *("[fe80::1%25eth0]", "[::ffff:7f00:0001]", "[0:0:0:0:0:FFFF:7F00:0001]", "[v1.127.0.0.1]"),
+    # What the parts of an address may be mistaken for.
+    *("127.0.0.1\\@8.8.8.8", "8.8.8.8\\@127.0.0.1", "127.0.0.1#@8.8.8.8", "8.8.8.8@127.0.0.1"),
+    *("127.0.0.1?.example", "127.0.0.1;.example", "[::1].example", "[::1", "127.0.0.1,8.8.8.8"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", SPELLINGS)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_no_spelling_of_the_loopback_leads_to_it(host: str, scheme: str, web: HttpServer) -> None:
+    """By the real parser and the real resolver. Names that need a DNS server have none here."""
+    for address in (f"{scheme}://{host}:{web.port}/a.png", f"{scheme}://{host}/a.png"):
+        error = refusal(address, PUBLIC_ONLY, resolve=without_dns)
+        assert error.code in ("fetch_refused", "fetch_unreachable"), error.message
+    assert web.requests == []
+
+
+def without_dns(host: str, port: int) -> Sequence[str]:
+    numeric = re.fullmatch(r"[0-9a-fx.]+", host, re.IGNORECASE)
+    if numeric or host.lower().rstrip(".") == "localhost":
+        return system_resolver(host, port)
+    raise socket.gaierror(-2, "Name or service not known")
+
+
+RESOLVERS = {
+    "private beside public": [["8.8.8.8", "10.0.0.1"]],
+    "public beside private": [["192.168.0.1", "8.8.8.8"]],
+    "loopback of IPv6 beside public": [["8.8.8.8", "::1"]],
+    "an address with a zone": [["fe80::1%lo"]],
+    "IPv4 in IPv6": [["::ffff:127.0.0.1"]],
+    "NAT64 of the metadata address": [["64:ff9b::a9fe:a9fe"]],
+    "many public and one private at the end": [["8.8.8.8"] * 60 + ["127.0.0.1"]],
+    "nothing": [[]],
+}
+
+
+@pytest.mark.parametrize("answers", RESOLVERS.values(), ids=RESOLVERS)
+def test_tricks_of_a_resolver(answers: list[list[str]], server: HttpServer) -> None:
+    asked = iter(answers)
+    error = refusal(
+        f"http://a.example:{server.port}/a.png", PUBLIC_ONLY, resolve=lambda h, p: next(asked)
+    )
+    assert error.code in ("fetch_refused", "fetch_unreachable")
+    assert server.requests == []
+
+
+def test_the_number_of_redirects_is_a_limit_of_the_policy(server: HttpServer) -> None:
+    server.routes |= {f"/{i}": redirect(f"/{i - 1}") for i in range(1, 7)} | {"/0": b"end"}
+    for most in (0, 1, 5):
+        policy = replace(LOCAL, max_redirects=most)
+        assert fetch(f"{server.url}/{most}", policy).data == b"end"
+        assert refusal(f"{server.url}/{most + 1}", policy).code == "fetch_redirects"
 
 
 def test_one_bad_answer_among_good_ones_refuses_the_host() -> None:

@@ -1,0 +1,141 @@
+"""Texts that others wrote are shown as texts: every page, with markup in every field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import orjson
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import User
+from django.db import Error, connection, transaction
+from django.test import Client
+
+from tests.site import access_cells
+
+pytestmark = pytest.mark.django_db
+
+MARK = "pwned"
+PAYLOADS = (
+    f"<script>{MARK}</script>",
+    f'"><img src=x onerror={MARK}()>',
+    f"'onmouseover='{MARK}()",
+    f"</script><svg/onload={MARK}()>",
+    f"javascript:{MARK}()",
+    f"{{{{ {MARK} }}}}<b {MARK}>",
+)
+TEXTS = frozenset(
+    {
+        *("remark", "data_id", "url", "added_by", "uploader", "failure", "reindex_failure"),
+        *("name", "description", "owner", "note", "source", "source_id", "retired_because"),
+        *("category", "list_name", "reason", "asked_by", "decided_by", "answer", "file_name"),
+        *("agreed_by", "legal_hold_reason", "place", "excerpt", "cluster", "edit"),
+        *("first_name", "last_name", "email", "by", "username"),
+    }
+)
+"""Fields that hold what somebody wrote, or what another host or program said."""
+OURS = ("gallery", "videos", "moderation", "imgsmlr_site", "auth")
+FIXED = frozenset({"auth.Group", "auth.Permission", "gallery.ClipVersion"})
+
+
+def poison(payload: str) -> int:
+    """Write the payload into every text of every row. Return how many fields took it."""
+    taken = 0
+    for model in apps.get_models():
+        meta = model._meta
+        if meta.app_label not in OURS or meta.label in FIXED:
+            continue
+        for field in meta.concrete_fields:
+            if field.name not in TEXTS and field.name != "meta":
+                continue
+            text = orjson.dumps({payload: payload}).decode() if field.name == "meta" else payload
+            taken += _write(meta.db_table, field.column, text, unique=field.unique)
+    return taken
+
+
+def _write(table: str, column: str, text: str, *, unique: bool) -> int:
+    suffix = " || id" if unique else ""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f'UPDATE "{table}" SET "{column}" = %s{suffix}', [text])
+            return cursor.rowcount
+    except Error:  # a rule of the database forbids it
+        return 0
+
+
+class Page(HTMLParser):
+    """Collects what a browser would run because of a payload."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.script: dict[str, str | None] | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        if tag == "script":
+            self.script = dict(attributes)
+        for name, value in attributes:
+            words = (value or "").strip().lower()
+            runs = name.startswith(("on", "x-", "@", ":")) or words.startswith("javascript:")
+            if MARK in name or (runs and MARK in words):
+                self.found.append(f"<{tag} {name}={value!r}>")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "script":
+            self.script = None
+
+    def handle_data(self, data: str) -> None:
+        data_block = self.script is not None and self.script.get("type") == "application/json"
+        if self.script is not None and MARK in data and not data_block:
+            self.found.append(f"<script>{data[:80]}")
+
+
+@pytest.fixture
+def pages() -> Iterator[tuple[Client, list[str]]]:
+    access_cells.callers()
+    world = access_cells.World()
+    root = Client()
+    root.force_login(User.objects.get(username="root"))
+    paths = {ask.path for ask in access_cells.asks(world) if ask.method == "GET"}
+    yield root, sorted(paths)
+
+
+def html_of(root: Client, path: str) -> str | None:
+    answer: Any = root.get(path, headers={"accept": "text/html"})
+    assert answer.status_code != 500, path
+    if not answer.get("Content-Type", "").startswith("text/html"):
+        return None
+    return b"".join(answer).decode() if answer.streaming else answer.content.decode()
+
+
+def test_no_page_runs_what_is_written_in_a_text(pages: tuple[Client, list[str]]) -> None:
+    root, paths = pages
+    shown: set[str] = set()
+    for payload in PAYLOADS:
+        with transaction.atomic():
+            assert poison(payload) > 40
+            for path in paths:
+                text = html_of(root, path)
+                if text is None:
+                    continue
+                assert Page(text).found == [], f"{path} with {payload}"
+                if MARK in text:
+                    shown.add(path)
+            transaction.set_rollback(True)
+    # The payloads do reach the pages, so the check above sees them.
+    assert len(shown) > 25, shown
+
+
+def test_the_check_sees_what_runs() -> None:
+    for text in (
+        *PAYLOADS[:2],
+        f'<a title=""{PAYLOADS[2]}>'.replace("'", '"'),
+        f"<script>a = '{PAYLOADS[3]}",
+        f'<a href="{PAYLOADS[4]}">',
+        PAYLOADS[5],
+    ):
+        assert Page(text).found, text
+    assert Page(f"&lt;script&gt;{MARK}&lt;/script&gt;").found == []
