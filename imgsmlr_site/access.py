@@ -9,10 +9,15 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from io import BytesIO
+from typing import Any, Literal, cast
 
 from django.conf import settings
+from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import AbstractUser
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.core.exceptions import DisallowedHost
+from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.http.request import split_domain_port
 from django.utils import timezone
@@ -185,6 +190,17 @@ def resolve(request: HttpRequest) -> Access:
 def _refused(access: Access, why: str, code: str) -> Access:
     refusal = Forbidden(why, code=code)
     return Access(access.actor, frozenset(), "none", access.client, refusal=refusal)
+
+
+def may_send_much(environ: dict[str, Any]) -> bool:
+    """Return whether the sender of a WSGI request, whose body is not here yet, has any scope."""
+    request = WSGIRequest({**environ, "wsgi.input": BytesIO(), "CONTENT_LENGTH": "0"})
+    for middleware in (SessionMiddleware, AuthenticationMiddleware):
+        middleware(lambda _: HttpResponse()).process_request(request)
+    try:
+        return bool(resolve(request).scopes)
+    except DisallowedHost:
+        return False
 
 
 def presented_key(request: HttpRequest) -> str | None:

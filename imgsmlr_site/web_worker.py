@@ -19,15 +19,17 @@ from typing import Any, Final
 
 import orjson
 from django.conf import settings
+from django.db import DatabaseError, close_old_connections
 from gunicorn.workers.base import Worker
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
-from waitress.task import ThreadedTaskDispatcher
+from waitress.task import ThreadedTaskDispatcher, WSGITask
 
 from gallery.net import fetching
+from imgsmlr_site.access import may_send_much
 from imgsmlr_site.edge import body_limit
 from imgsmlr_site.errors import problem
 
@@ -37,7 +39,7 @@ PROBE_THREADS: Final = 2
 BODY_IN_MEMORY: Final = 128 * 1024
 """Bytes of a body or an answer that are kept in memory. Longer ones go to a file."""
 SMALL_BODY: Final = 2**20
-"""Bodies up to this size do not count as ``WEB_SPOOL_MB``."""
+"""Larger bodies are read only from callers with a scope, and count as ``WEB_SPOOL_MB``."""
 MAX_HEADERS: Final = 64 * 1024
 MAX_ANSWER: Final = 2**30
 """Bytes of an answer that may wait for its reader before the thread that makes it waits too."""
@@ -93,7 +95,8 @@ class Parser(HTTPRequestParser):
     """
 
     refused = False
-    counted = False
+    asked = False
+    admitted = False
 
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
@@ -126,6 +129,35 @@ class Parser(HTTPRequestParser):
         return 0 if self.refused or self.body_rcv is None or size <= SMALL_BODY else size
 
 
+class Admission:
+    """A task: decide whether the large body of a request is read. Reading waits for it.
+
+    A refused request goes to its view without the body, which answers as the caller deserves.
+    """
+
+    def __init__(self, channel: Channel, request: Parser) -> None:
+        self.channel = channel
+        self.request = request
+
+    def service(self) -> None:
+        channel, request = self.channel, self.request
+        try:
+            close_old_connections()
+            if not may_send_much(WSGITask(channel, request).get_environment()):
+                channel.end_request(request)
+            elif channel.server.spooled() + request.spooled > settings.WEB_SPOOL_BYTES:
+                channel.end_request(request, TooManyBodies())
+            request.admitted = True
+        except DatabaseError:
+            channel.end_request(request)  # the view meets the same error, and answers
+        finally:
+            channel.deciding = False
+            channel.server.pull_trigger()
+
+    def cancel(self) -> None:
+        self.channel.cancel()
+
+
 class Channel(HTTPChannel):
     """One connection."""
 
@@ -134,6 +166,7 @@ class Channel(HTTPChannel):
     sent = 0
     refused = False
     draining = False
+    deciding = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._stage: tuple[str, Any] = ("headers", None)
@@ -147,7 +180,7 @@ class Channel(HTTPChannel):
             return "draining"
         if self.total_outbufs_len >= (self.adj.send_bytes if self.requests else 1):
             return "sending"
-        if self.requests:
+        if self.requests or self.deciding:
             return "working"
         if self.request is None:
             return "idle" if self.sent else "headers"
@@ -178,12 +211,17 @@ class Channel(HTTPChannel):
     def received(self, data: bytes) -> bool:
         going: bool = super().received(data)
         request = self.request
-        if request is not None and request.headers_finished and not request.counted:
-            request.counted = True
-            if request.spooled and self.server.spooled() > settings.WEB_SPOOL_BYTES:
-                request.refuse(TooManyBodies())
-                super().received(b"\0")  # hands the finished request over, and drops this byte
+        if request is not None and request.headers_finished and not request.asked:
+            request.asked = True
+            if request.spooled:
+                self.deciding = True
+                self.server.task_dispatcher.add_task(Admission(self, request))
         return going
+
+    def end_request(self, request: Parser, error: TooManyBodies | None = None) -> None:
+        """Hand a request over without its body. Nothing is being read meanwhile."""
+        request.refuse(error)
+        super().received(b"\0")  # the parser drops this byte, and is seen to be complete
 
     def send(self, data: bytes, do_close: bool = True) -> int:
         count: int = super().send(data, do_close=do_close)
@@ -191,7 +229,7 @@ class Channel(HTTPChannel):
         return count
 
     def readable(self) -> bool:
-        return self.draining or super().readable()
+        return self.draining or (not self.deciding and bool(super().readable()))
 
     def writable(self) -> bool:
         return not self.draining and bool(super().writable())
@@ -255,9 +293,10 @@ class Server(TcpWSGIServer):
             channel.handle_close()
 
     def spooled(self) -> int:
-        """Bytes of files that the bodies of all requests here may take."""
-        requests = [r for c in self.active_channels.values() for r in (c.request, *c.requests)]
-        return sum(request.spooled for request in requests if request is not None)
+        """Bytes that the large bodies which are read here, or were, may take in files."""
+        channels = list(self.active_channels.values())
+        requests = [r for c in channels for r in (c.request, *c.requests)]
+        return sum(r.spooled for r in requests if r is not None and r.admitted)
 
 
 class WebWorker(Worker):

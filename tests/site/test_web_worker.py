@@ -22,6 +22,7 @@ from tests.site.test_up import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {
+    "OPEN_API": "1",
     "WEB_PROCESSES": "1",
     "WEB_THREADS": "2",
     "WEB_LINKS": "2",
@@ -260,9 +261,26 @@ def test_a_sender_of_too_much_can_read_the_answer(web: WebServer) -> None:
         assert int(told(body)["CONTENT_LENGTH"]) > 4 * MB
 
 
+def test_a_large_body_of_a_stranger_is_not_read(web: WebServer) -> None:
+    """What a proxy forwards is a stranger's. The view answers it without the body."""
+    post = "POST / HTTP/1.1\r\nHost: localhost\r\n{}Content-Length: {}\r\n\r\n"
+    for header, length, read in (
+        ("", 3 * MB, 3 * MB),
+        ("Via: 1.1 proxy\r\n", 1000, 1000),
+        ("Via: 1.1 proxy\r\n", 3 * MB, 0),
+        ("Via: 1.1 proxy\r\nExpect: 100-continue\r\n", 3 * MB, 0),
+    ):
+        with web.open(post.format(header, length)) as sender:
+            sender.sendall(b"x" * length)
+            status, headers, body = answer_on(sender)
+        assert (status, told(body)["read"]) == (200, read)
+        assert (headers.get("Connection") == "close") is (read != length)
+
+
 def test_large_bodies_at_once_are_bounded(web: WebServer) -> None:
     post = f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {3 * MB}\r\n\r\nx"
     with web.open(post):
+        assert web.get().status == 200
         status, headers, body = web.ask(post)
         assert (status, headers["Retry-After"], told(body)["code"]) == (429, "30", "busy")
         small = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx"
