@@ -9,14 +9,16 @@ picture, as of brightness and contrast, do not count; local ones do.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gallery.imaging.pixels import Pixels
+from gallery.imaging.pixels import Box, Pixels
 from gallery.imaging.transforms import as_3x3
+from gallery.imaging.trimming import trim
 
 Floats = NDArray[np.float32]
 Size = tuple[float, float]
@@ -61,11 +63,18 @@ class RegistrationSimilarity:
 
 
 class Registration:
-    """A query, reduced once for all of its candidates."""
+    """A query, reduced once for all of its candidates, when the first one is compared.
 
-    def __init__(self, rgb: Pixels) -> None:
+    ``trims``: candidates are compared with the part within its plain margins, if it has any.
+    """
+
+    def __init__(self, rgb: Pixels, *, trims: bool = True) -> None:
         self.height, self.width = rgb.shape[:2]
-        self._rgb = _reduced(rgb, _QUERY_SIDE)
+        self._rgb, self._trims = rgb, trims
+
+    @cached_property
+    def reduced(self) -> Pixels:
+        return _reduced(self._rgb, _QUERY_SIDE)
 
     def compare_transformed(
         self, candidate: Pixels, matrix: ArrayLike, sizes: tuple[Size, Size]
@@ -85,14 +94,12 @@ class Registration:
         )
         return _RegisteredPair.of(self, target, to_target).similarity()
 
-    def compare_whole(
-        self, candidate: Pixels, box: tuple[int, int, int, int] | None = None
-    ) -> RegistrationSimilarity | None:
-        """Compare the query, or a box of it, with the whole candidate, mirrored or not.
+    def compare_whole(self, candidate: Pixels) -> RegistrationSimilarity | None:
+        """Compare the query without its margins with the whole candidate, mirrored or not.
 
         None if they do not correlate.
         """
-        left, top, right, bottom = box or (0, 0, self.width, self.height)
+        left, top, right, bottom = self._inner_box
         target = _reduced(candidate, COMPARED_SIDE)
         height, width = target.shape[:2]
         x, y = width / (right - left), height / (bottom - top)
@@ -102,6 +109,10 @@ class Registration:
         ]
         best = max(pairs, key=lambda pair: pair.correlation)
         return best.similarity() if best.correlation > _MIN_CORRELATION else None
+
+    @cached_property
+    def _inner_box(self) -> Box:
+        return (trim(self._rgb) if self._trims else None) or (0, 0, self.width, self.height)
 
 
 @dataclass(frozen=True)
@@ -122,7 +133,7 @@ class _RegisteredPair:
         """``matrix``: 3 × 3, from pixels of the unreduced query to those of the target."""
         scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
         long_side = max(registration.width, registration.height)
-        query = _reduced(registration._rgb, max(8, round(min(1.0, scale) * long_side)))
+        query = _reduced(registration.reduced, max(8, round(min(1.0, scale) * long_side)))
         height, width = query.shape[:2]
         return cls._warped(
             query,

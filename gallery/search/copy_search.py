@@ -13,7 +13,7 @@ from gallery.imaging.descriptors.copy import CORES, PART_VIEWS, CopyDescription
 from gallery.imaging.descriptors.pdq import LOW_QUALITY
 from gallery.imaging.image_registration import Registration, RegistrationSimilarity
 from gallery.imaging.local_features import LocalFeatures
-from gallery.imaging.pixels import Box, Pixels, cropped
+from gallery.imaging.pixels import Pixels, cropped
 from gallery.imaging.trimming import trim
 from gallery.items import versions
 from gallery.items.file_storage import thumbnail_rgb
@@ -57,14 +57,13 @@ Found = Rated[Image]
 class CopyQuery:
     """A described query. ``features`` None: it has none, or they were never stored.
 
-    ``registration`` None: its picture is not available. ``inner_box``: its part without borders.
-    ``exclude``: the id of an image that is left out.
+    ``registration`` None: its picture is not available. ``exclude``: the id of an image that is
+    left out.
     """
 
     view: QueryView
     features: LocalFeatures | None
     registration: Registration | None = None
-    inner_box: Box | None = None
     low_information: bool = False
     exclude: int = 0
 
@@ -86,7 +85,7 @@ def describe_query(picture: Picture, match_type: str, *, sha256: str = "") -> Co
     with ThreadPoolExecutor(1) as pool:
         pixels = pool.submit(_describe_pixels, picture)
         copied = _copy_query(picture, match_type)
-        haar, pdqs, inner_box = pixels.result()
+        haar, pdqs = pixels.result()
     every = match_type == "auto"
     vectors = copied.vectors if copied else {}
     query_view = QueryView(
@@ -101,9 +100,7 @@ def describe_query(picture: Picture, match_type: str, *, sha256: str = "") -> Co
     features = copied.features if copied else None
     quality = max((columns["pdq_quality"] for columns in pdqs if columns), default=0)
     poor = quality < LOW_QUALITY and (features is None or len(features) < FEW_FEATURES)
-    return CopyQuery(
-        query_view, features, Registration(picture.rgb), inner_box, low_information=poor
-    )
+    return CopyQuery(query_view, features, Registration(picture.rgb), low_information=poor)
 
 
 def stored_query(image: Image, match_type: str, *, itself: bool = False) -> CopyQuery:
@@ -122,7 +119,7 @@ def stored_query(image: Image, match_type: str, *, itself: bool = False) -> Copy
     return CopyQuery(
         query_view,
         LocalFeatures.unpack(packed) if packed else None,
-        None if shown is None else Registration(shown),
+        None if shown is None else Registration(shown, trims=False),
         low_information=not query_view.sources(),
         exclude=0 if itself else image.pk,
     )
@@ -200,7 +197,7 @@ def _register_strongest(
             and (evidence.cnn or 0.0) > MAX_REGISTERED_DISTANCE
         ):
             continue
-        similarity = _register(registration, query.inner_box, pixels(shown), evidence.match)
+        similarity = _register(registration, pixels(shown), evidence.match)
         found[place] = shown, replace(evidence, similarity=similarity)
         if confidence.logit(found[place][1], match_type) > 0:
             last_copy = place + 1
@@ -209,14 +206,13 @@ def _register_strongest(
 
 def _register(
     registration: Registration,
-    inner_box: Box | None,
     shown: Pixels | None,
     match: geometry.GeometricMatch | None,
 ) -> RegistrationSimilarity | None:
     if shown is None:
         return None
     if match is None:
-        return registration.compare_whole(shown, inner_box)
+        return registration.compare_whole(shown)
     return registration.compare_transformed(
         shown, match.matrix, (match.query_size, match.candidate_size)
     )
@@ -280,18 +276,18 @@ def evidence_of_pair(a: Picture, b: Picture) -> CopyEvidence:
         cnn=min((far for view, far in distances.items() if view not in PART_VIEWS), default=None),
         part=min((far for view, far in distances.items() if view in PART_VIEWS), default=None),
         match=match,
-        similarity=_register(Registration(a.rgb), None if match else trim(a.rgb), b.rgb, match),
+        similarity=_register(Registration(a.rgb), b.rgb, match),
     )
 
 
-def _describe_pixels(picture: Picture) -> tuple[Any, list[Any], Box | None]:
-    """Return imgsmlr's columns, pdq's with and without borders, and the box without borders."""
+def _describe_pixels(picture: Picture) -> tuple[Any, list[Any]]:
+    """Return imgsmlr's columns, and pdq's with and without borders."""
     (haar,) = descriptors.get("imgsmlr").describe([picture])
     pictures: list[Any] = [picture]
     if box := trim(picture.rgb):
         trimmed = cropped(picture.rgb, box)
         pictures.insert(0, TrimmedPicture(trimmed, trimmed))
-    return haar, descriptors.get("pdq").describe(pictures), box
+    return haar, descriptors.get("pdq").describe(pictures)
 
 
 def _copy_query(picture: Picture, match_type: str) -> CopyDescription | None:

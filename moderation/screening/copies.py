@@ -21,7 +21,6 @@ from gallery.imaging.descriptors.copy import PART_VIEWS, view_squares
 from gallery.imaging.image_registration import Registration
 from gallery.imaging.local_features import LocalFeatures
 from gallery.imaging.pixels import Pixels
-from gallery.imaging.trimming import trim
 from gallery.search import confidence
 from gallery.search.confidence import CopyEvidence
 from gallery.search.copy_candidates import QueryView
@@ -103,12 +102,11 @@ class _Query:
         return local_features.extract(self.frame.rgb) if self.features is None else self.features
 
     def query(self) -> CopyQuery:
-        rgb = self.frame.rgb
-        return CopyQuery(QueryView(), self.local_features(), Registration(rgb), trim(rgb))
+        return CopyQuery(QueryView(), self.local_features(), Registration(self.frame.rgb))
 
     def inverted(self, features: LocalFeatures) -> CopyQuery:
         rgb = np.asarray(255 - self.frame.rgb, np.uint8)
-        return CopyQuery(QueryView(), features, Registration(rgb), trim(rgb))
+        return CopyQuery(QueryView(), features, Registration(rgb))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from PIL import ImageOps
 from gallery.imaging.descriptors import get_copy
 from gallery.imaging.descriptors.copy import PART_VIEWS
 from gallery.imaging.image_registration import Registration
-from gallery.imaging.trimming import trim
 from gallery.items.vectors import encode
 from gallery.search import confidence
 from gallery.search.confidence import CopyEvidence
@@ -83,7 +82,7 @@ def exhaustively(view: ContentFrame, observe: float) -> dict[int, float]:
                 mine[name in PART_VIEWS] = min(distance, mine.get(name in PART_VIEWS, 2.0))
     by_pk = {row.pk: row for row in rows}
     found = verify_candidates(
-        CopyQuery(QueryView(), query.features, Registration(view.rgb), trim(view.rgb)),
+        CopyQuery(QueryView(), query.features, Registration(view.rgb)),
         [
             (pk, CopyEvidence(cnn=mine.get(False), part=mine.get(True)))
             for pk, mine in least.items()
