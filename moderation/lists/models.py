@@ -160,8 +160,12 @@ class BannedItemQuerySet(models.QuerySet["BannedItem"]):
 
     def live(self, ids: Iterable[int], lists: Iterable[int]) -> dict[int, BannedItem]:
         """Return those of the items that are matched and are on one of the lists, by id."""
-        rows = self.matching().filter(list__in=tuple(lists))
-        return {row.pk: row for chunk in _chunks(ids) for row in rows.filter(pk__in=chunk)}
+        on = tuple(lists)
+        return {
+            row.pk: row
+            for chunk in _chunks(ids)
+            for row in self.matching().filter(list__in=on, pk__in=chunk)
+        }
 
 
 class BannedItem(models.Model):
@@ -252,9 +256,13 @@ class BannedHashQuerySet(models.QuerySet["BannedHash"]):
 
     def live(self, ids: Iterable[int], lists: Iterable[int]) -> dict[int, BannedHash]:
         """Return those of the hashes whose items are matched and are on one of the lists, by id."""
-        items = BannedItem.objects.matching().filter(list__in=tuple(lists))
-        rows = self.filter(item__in=items).select_related("item")
-        return {row.pk: row for chunk in _chunks(ids) for row in rows.filter(pk__in=chunk)}
+        on = tuple(lists)
+        found: dict[int, BannedHash] = {}
+        for chunk in _chunks(ids):
+            items = BannedItem.objects.matching().filter(list__in=on)
+            rows = self.filter(item__in=items, pk__in=chunk).select_related("item")
+            found |= {row.pk: row for row in rows}
+        return found
 
 
 class BannedHash(models.Model):

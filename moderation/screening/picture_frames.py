@@ -26,6 +26,10 @@ MODEL_FRAMES: Final = 64
 FRAMES_IN_PARTS: Final = 8
 """Of these, the frames whose crops are compared too, which finds crops and insets."""
 
+KEPT_PIXELS: Final = 16_000_000
+"""Pixels of all pictures of an animation up to which they are kept for the models: 48 MB, twice as
+much if imgsmlr reads other pixels. Those of larger animations are decoded again."""
+
 
 def hashed_frame(rgb: Pixels, legacy_rgb: Pixels, **facts: Any) -> ContentFrame:
     """Return a frame with all eight hashes, if their quality is sufficient."""
@@ -46,6 +50,8 @@ class PictureFile:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._read: list[_ReadFrame] = []
+        self._kept: list[RenderedPicture] = []
+        self._pixels = 0
         self._still = True
         self.doubts: list[str] = []
 
@@ -60,6 +66,7 @@ class PictureFile:
             number = len(self._read)
             timed = TimedHash(picture.duration_ms, frame.hashes[0] if frame.hashes else None)
             self._read.append(_ReadFrame(picture.view, timed, frame.quality))
+            self._keep(picture)
             if self._still and number < MODEL_FRAMES:
                 yield replace(frame, in_parts=number < FRAMES_IN_PARTS)
                 yield from _inner(frame)
@@ -73,7 +80,7 @@ class PictureFile:
         order = select_frames([one.timed for one in self._read], MODEL_FRAMES)
         wanted = {self._read[at].view: rank for rank, at in enumerate(order)}
         quality = {one.view: one.quality for one in self._read}
-        for picture in rendered_pictures(self._data, conf.limits()):
+        for picture in self._kept or rendered_pictures(self._data, conf.limits()):
             if (rank := wanted.get(picture.view)) is not None:
                 yield ContentFrame(
                     picture.rgb,
@@ -82,6 +89,13 @@ class PictureFile:
                     in_parts=rank < FRAMES_IN_PARTS,
                     **self._facts(picture),
                 )
+
+    def _keep(self, picture: RenderedPicture) -> None:
+        self._pixels += picture.rgb.size // 3
+        if self._still or self._pixels > KEPT_PIXELS:
+            self._kept.clear()
+        else:
+            self._kept.append(picture)
 
     def _facts(self, picture: RenderedPicture) -> dict[str, Any]:
         frame = None if self._still else picture.frame

@@ -40,20 +40,21 @@ def usable(policies: Policies) -> tuple[set[str], dict[str, str]]:
     """
     used, missing = set(), dict[str, str]()
     for match_type in VECTOR_TYPES:
+        if not (lists := using(policies, match_type)):
+            continue
         rows = BannedFingerprint.objects.filter(
             **{f"{COLUMNS[match_type]}__isnull": False},
-            item__in=BannedItem.objects.matching().filter(
-                list__in=list(using(policies, match_type))
-            ),
+            item__in=BannedItem.objects.matching().filter(list__in=tuple(lists)),
         )
-        if not rows.exists():
+        found = set(rows.values_list("version", flat=True).distinct())
+        if not found:
             continue
         try:
-            other = rows.exclude(version=_version(match_type)).exists()
+            version = _version(match_type)
         except Unavailable as error:
             missing[match_type] = error.message
             continue
-        if other:
+        if found != {version}:
             missing[match_type] = f"Items of the lists are described by another {match_type} model."
         used.add(match_type)
     return used, missing

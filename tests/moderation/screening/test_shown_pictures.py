@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
@@ -21,6 +22,7 @@ from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.lists import item_adding
 from moderation.lists.models import BannedList
 from moderation.lists.verdicts import Action
+from moderation.screening import picture_frames
 from tests import bypasses
 from tests.factories import add_ready_image, encoded, jpeg, photo, png, wheel_photo
 from tests.moderation.factories import ADMIN, make_item, make_list
@@ -190,6 +192,32 @@ def test_models_look_at_the_frames_that_are_shown_longest(ask: Any) -> None:  # 
     assert {(m["item"], m["match_type"], m["frame"]) for m in answer["matches"]} == {
         (item.pk, "copy", 33)
     }
+
+
+def test_an_animation_is_decoded_once_unless_it_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = animated([holes(BANNED), *(noise(seed, BANNED.size) for seed in range(2))], "GIF")
+    reads: list[bytes] = []
+    read = picture_frames.rendered_pictures
+
+    def counted(data: bytes, *arguments: Any) -> Any:
+        reads.append(data)
+        return read(data, *arguments)
+
+    def compared() -> list[tuple[Any, ...]]:
+        file = picture_frames.PictureFile(data)
+        list(file.frames())
+        return [(f.place, f.in_parts, f.rgb, f.legacy_rgb) for f in file.chosen()]
+
+    monkeypatch.setattr(picture_frames, "rendered_pictures", counted)
+    kept = compared()
+    assert len(reads) == 1
+    monkeypatch.setattr(picture_frames, "KEPT_PIXELS", 2 * BANNED.width * BANNED.height)
+    again = compared()
+    assert len(reads) == 3
+    assert {place for place, *_ in kept} >= {(0, None, ""), (0, None, "black"), (2, None, "")}
+    for one, other in zip(kept, again, strict=True):
+        assert one[:2] == other[:2]
+        assert np.array_equal(one[2], other[2]) and np.array_equal(one[3], other[3])
 
 
 def test_an_inset_in_a_frame_is_found() -> None:
