@@ -120,11 +120,12 @@ KINDS: Final[Mapping[str, tuple[str, int, Maker]]] = {
 
 
 def made(rounds: int) -> Iterator[tuple[str, list[list[bytes]]]]:
-    """Yield each kind with the files of each round."""
-    for kind, (_, each, make) in KINDS.items():
+    """Yield each kind with the files of each round. No two kinds show the same picture."""
+    for place, (kind, (_, each, make)) in enumerate(KINDS.items(), 1):
         # A clip has more frames than the cache holds, and takes seconds to make.
         distinct = 2 if each == 1 else rounds * each
-        files = [make(1000 + number) for number in range(min(distinct, rounds * each))]
+        first = 1000 * place
+        files = [make(first + number) for number in range(min(distinct, rounds * each))]
         yield (
             kind,
             [
