@@ -1,13 +1,21 @@
-"""The site app: keys, system checks, the first administrator."""
+"""The site app: keys, accounts, system checks."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+from gallery.shared.schedules import Scheduled, make_schedules
 
 
 class SiteConfig(AppConfig):
     name = "imgsmlr_site"
     verbose_name = "Access"
     default_auto_field = "django.db.models.BigAutoField"
+    schedules = (
+        Scheduled("Forget ended sessions", "imgsmlr_site.accounts.sessions.forget_ended", 24 * 60),
+    )
 
     def ready(self) -> None:
         from imgsmlr_site import checks, request_log  # noqa: F401
         from imgsmlr_site.accounts import events, first_admin, second_factor, sessions  # noqa: F401
+
+        post_migrate.connect(make_schedules, sender=self)

@@ -12,6 +12,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "imgsmlr_site.settings")
 import django
 from django.conf import settings
 
+from imgsmlr_site.private_files import close_to_others
+
+close_to_others()
 django.setup()
 
 _host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST

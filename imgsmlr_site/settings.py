@@ -26,6 +26,7 @@ from imgsmlr_site.env import (
     secret_from_file,
 )
 from imgsmlr_site.postgres.server import connection_settings
+from imgsmlr_site.private_files import make_data_dir
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environ.Env.read_env(BASE_DIR / ".env")
@@ -35,6 +36,7 @@ VERSION = "0.1.0"
 HOST = env_str("HOST", "127.0.0.1")
 PORT = env_int("PORT", 8140, minimum=1, maximum=65535)
 DATA_DIR = Path(env_str("DATA_DIR", str(BASE_DIR / "var"))).resolve()
+make_data_dir(DATA_DIR)
 DEBUG = env_bool("DEBUG", False)
 SECRET_KEY = env_str("SECRET_KEY") or secret_from_file(DATA_DIR / "secret_key")
 # Probes and commands on this machine use these names, whatever the public name is.
@@ -304,6 +306,8 @@ WHITENOISE_USE_FINDERS = DEBUG
 WHITENOISE_SKIP_COMPRESS_EXTENSIONS = [
     *("jpg", "jpeg", "png", "gif", "webp", "zip", "gz", "woff", "woff2", "map")
 ]
+# Whatever the umask: hosts may start the service in their own ways.
+FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o600, 0o700
 FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_UPLOAD_BYTES
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
 MAX_REQUEST_BYTES = 2 * MAX_UPLOAD_BYTES + DATA_UPLOAD_MAX_MEMORY_SIZE
@@ -446,7 +450,10 @@ LOG_FORMAT = env_choice("LOG_FORMAT", ("text", "json"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "imgsmlr_site.request_ids.RequestIdFilter"}},
+    "filters": {
+        "request_id": {"()": "imgsmlr_site.request_ids.RequestIdFilter"},
+        "no_rows": {"()": "imgsmlr_site.log_rows.NoRowsFilter"},
+    },
     "formatters": {
         "text": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s [%(request_id)s]"},
         "json": {
@@ -460,7 +467,7 @@ LOGGING = {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": LOG_FORMAT,
-            "filters": ["request_id"],
+            "filters": ["request_id", "no_rows"],
         }
     },
     "root": {"handlers": ["console"], "level": "INFO"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 
 from gallery.shared.locking import Lock, lock
+from imgsmlr_site.env import write_secret
 from imgsmlr_site.models import OneTimePassword
 
 FIRST_ADMIN = "admin"
@@ -58,9 +58,7 @@ def hand_over(password: str) -> str:
         )
     path = password_file()
     path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(f"{password}\n")
+    write_secret(path, password)
     return (
         f"First start: log in as '{FIRST_ADMIN}' with the password in {path}\n"
         "It has to be replaced at the first login, which removes the file."

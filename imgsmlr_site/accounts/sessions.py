@@ -67,3 +67,9 @@ def end_sessions(user: AbstractUser) -> int:
     ]
     Session.objects.filter(pk__in=theirs).delete()
     return len(theirs)
+
+
+def forget_ended() -> int:
+    """Delete ended sessions, a task of every day. Return how many there were."""
+    deleted, _ = Session.objects.filter(expire_date__lte=timezone.now()).delete()
+    return deleted

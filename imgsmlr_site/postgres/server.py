@@ -51,6 +51,7 @@ from imgsmlr_site.postgres.programs import (
     server_account,
     server_user_name,
 )
+from imgsmlr_site.private_files import make_data_dir
 
 DATABASE = "imgsmlr"
 DEFAULT_OPTIONS: Mapping[str, str] = {
@@ -66,6 +67,12 @@ DEFAULT_OPTIONS: Mapping[str, str] = {
     "autovacuum_vacuum_scale_factor": "0.05",
     "autovacuum_analyze_scale_factor": "0.02",
     "log_checkpoints": "off",
+    # The log must not quote rows or statements, which may hold secrets.
+    "log_statement": "none",
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
     "max_logical_replication_workers": "0",
 }
 SOCKET_PATH_LIMIT = 100
@@ -182,7 +189,7 @@ class EmbeddedPostgres:
         self.stop()
 
     def _start(self) -> None:
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        make_data_dir(self.data_dir)
         account = server_account(self.data_dir)
         self._locks.append(lock_data_dir(self.data_dir, account))
         binaries = self._prepare_cluster(account)

@@ -13,7 +13,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from imgsmlr_site.accounts.sessions import SEEN, STARTED, end_sessions
+from imgsmlr_site.accounts.sessions import SEEN, STARTED, end_sessions, forget_ended
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("edge_urls")]
 HOUR = 3600
@@ -59,7 +59,7 @@ def test_requests_move_the_end_but_not_beyond_the_limit(client: Client) -> None:
     assert client.get("/admin/").status_code == 302
 
 
-def test_not_every_request_writes(client: Client, django_assert_max_num_queries: Any) -> None:
+def test_not_every_request_writes(client: Client) -> None:
     before = Session.objects.get()
     client.get("/admin/")
     after = Session.objects.get()
@@ -77,6 +77,12 @@ def test_a_new_password_ends_all_other_sessions(
     assert here.post("/admin/password_change/", form).status_code == 302
     assert here.get("/admin/").status_code == 200
     assert elsewhere.get("/admin/").status_code == 302
+
+
+def test_ended_sessions_are_deleted(client: Client) -> None:
+    assert forget_ended() == 0
+    Session.objects.update(expire_date=timezone.now())
+    assert forget_ended() == 1 and not Session.objects.exists()
 
 
 def test_sessions_of_one_person_are_ended(
