@@ -22,6 +22,11 @@ def descendants(pid: int) -> set[int]:
     return found.union(*(descendants(child) for child in found))
 
 
+def forked(name: str) -> set[int]:
+    """Ids of the running processes that ``fork_server`` started for this one, by their name."""
+    return {pid for pid in descendants(os.getpid()) if _name(pid) == name[:15]}
+
+
 def is_running(pid: int) -> bool:
     return bool(_stat(pid))
 
@@ -44,6 +49,13 @@ def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < until, "it did not happen"
         time.sleep(0.01)
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def _stat(pid: int) -> list[str]:

@@ -205,6 +205,7 @@ class _Server:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            Path("/proc/self/comm").write_text(module.rpartition(".")[2])  # for ps
             confinement.end_with_parent(parent)
             _close_all_but(own)
             confinement.forbid_network_and_programs()

@@ -1,40 +1,41 @@
-"""The process that decodes one video: ``python -m videos.decode.decode_child``.
+"""The process that decodes one video, forked by ``gallery.shared.fork_server``.
 
-It reads its job from standard input and limits its resources before it loads a decoder. It reads
-only the file in its working directory, and writes messages (``videos.decode.decoder_protocol``) to
-standard output.
+It limits its resources before it opens the video, reads only the file in its working directory, and
+writes messages (``videos.decode.decoder_protocol``) to a pipe.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import resource
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import BinaryIO
 
+import cv2
+
 from gallery.shared.errors import UserError
-from videos.decode import decoder_protocol
+
+# Imported here, so that they are loaded once, by the process that forks.
+from videos.decode import decoder_protocol, ffmpeg_reader
 from videos.decode.errors import VideoTooLarge
 
 _OPEN_FILES = 32
 
+cv2.setNumThreads(1)  # in the process that forks, so that it never starts threads
 
-def main() -> None:
-    """Decode the job from standard input. The exit status is 0 also if the video is refused."""
-    text = sys.stdin.read()
+
+def main(orders: int, messages: int) -> None:
+    """Decode the job that is read from the pipe ``orders``, which ends before one if the service
+    process gave up."""
+    with os.fdopen(orders) as pipe:
+        text = pipe.read()
     if not text:
-        _remove_directory()
         return
     job = decoder_protocol.DecodingJob.from_json(text)
     _restrict(job.limits)
-    # Libraries that print must not write into the stream of messages.
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    out = os.fdopen(messages, "wb")
     try:
         for item in _read(job):
             _write(out, item)
@@ -48,17 +49,7 @@ def main() -> None:
         )
         _send(out, decoder_protocol.ERROR, _json({"code": error.code, "message": error.message}))
     except BrokenPipeError:
-        _remove_directory()
         os._exit(0)
-
-
-def _remove_directory() -> None:
-    """A broken pipe means that the caller was killed, since it ends this process before it closes a
-    pipe. So this process cleans up."""
-    with contextlib.suppress(OSError):
-        for path in Path.cwd().iterdir():
-            path.unlink()
-        Path.cwd().rmdir()
 
 
 def _restrict(limits: decoder_protocol.VideoLimits) -> None:
@@ -80,7 +71,6 @@ def _read(
         from videos.decode import animations
 
         return animations.read(job)
-    from videos.decode import ffmpeg_reader
 
     return ffmpeg_reader.read(job)
 
@@ -105,7 +95,3 @@ def _send(out: BinaryIO, kind: bytes, *parts: bytes | memoryview) -> None:
 
 def _json(values: dict[str, object]) -> bytes:
     return json.dumps(values).encode()
-
-
-if __name__ == "__main__":
-    main()

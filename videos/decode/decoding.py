@@ -10,20 +10,21 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import secrets
 import select
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO, Final
+from typing import BinaryIO, Final
 
 import numpy as np
 
+from gallery.shared import fork_server
 from videos.decode import decoder_protocol
 from videos.decode.decoder_protocol import DecodedFrame, VideoInfo, VideoLimits
 from videos.decode.errors import (
@@ -34,7 +35,7 @@ from videos.decode.errors import (
 )
 from videos.decode.sniffing import HEAD_BYTES, sniff, why_unknown
 
-_ROOT: Final = Path(__file__).resolve().parents[2]
+_MODULE: Final = "videos.decode.decode_child"
 _COPY_BYTES: Final = 1024 * 1024
 _LATEST_MS: Final = 2**31 - 1
 """The largest value of the database's columns of times: 24 days."""
@@ -46,9 +47,7 @@ class OpenVideo:
     Iterating raises NotAVideo, VideoTooLarge or VideoTooSlow, also after some frames.
     """
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], limits: VideoLimits, long_side: int
-    ) -> None:
+    def __init__(self, process: _Process, limits: VideoLimits, long_side: int) -> None:
         self._messages = _Messages(process, limits)
         self._max_body = decoder_protocol.FRAME_HEAD.size + 3 * long_side**2
         kind, body = self._next()
@@ -138,40 +137,44 @@ def _place(source: Path | BinaryIO, head: bytes, target: Path, limits: VideoLimi
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """``orders`` and ``messages``: pipes to it and from it."""
+
+    child: fork_server.Child
+    orders: BinaryIO
+    messages: BinaryIO
+
+
 @contextmanager
-def _process(directory: str) -> Iterator[subprocess.Popen[bytes]]:
-    # A new environment: the service's holds secrets. One thread: each needs address space.
-    environment = {"PYTHONPATH": str(_ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-s", "-m", "videos.decode.decode_child"],
-        cwd=directory,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        bufsize=0,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            pipe.close()  # type: ignore[union-attr]
+def _process(directory: str) -> Iterator[_Process]:
+    their_orders, our_orders = os.pipe()
+    our_messages, their_messages = os.pipe()
+    with os.fdopen(our_orders, "wb", 0) as orders, os.fdopen(our_messages, "rb", 0) as messages:
+        try:
+            child = fork_server.start_child(_MODULE, [their_orders, their_messages], directory)
+        finally:
+            os.close(their_orders)
+            os.close(their_messages)
+        try:
+            yield _Process(child, orders, messages)
+        finally:
+            child.kill()
+            child.wait()
 
 
-def _send_job(process: subprocess.Popen[bytes], job: decoder_protocol.DecodingJob) -> None:
+def _send_job(process: _Process, job: decoder_protocol.DecodingJob) -> None:
     # If the process has ended already, ``_Messages`` reports it.
     with contextlib.suppress(BrokenPipeError):
-        process.stdin.write(job.to_json().encode())  # type: ignore[union-attr]
-    process.stdin.close()  # type: ignore[union-attr]
+        process.orders.write(job.to_json().encode())
+        process.orders.close()
 
 
 class _Messages:
     """Reads the process's messages. Waits at most ``wall_seconds`` in total."""
 
-    def __init__(self, process: subprocess.Popen[bytes], limits: VideoLimits) -> None:
-        self._process = process
-        self._pipe: IO[bytes] = process.stdout  # type: ignore[assignment]
+    def __init__(self, process: _Process, limits: VideoLimits) -> None:
+        self._child, self._pipe = process.child, process.messages
         self._left = limits.wall_seconds
         self._limits = limits
         self._poll = select.poll()
@@ -206,7 +209,7 @@ class _Messages:
             )
 
     def _ended(self) -> Exception:
-        if self._process.wait() in (-signal.SIGXCPU, -signal.SIGKILL):
+        if self._child.wait() in (-signal.SIGXCPU, -signal.SIGKILL):
             return VideoTooSlow(
                 f"Decoding the video takes more than {self._limits.cpu_seconds:,} seconds of "
                 "processor time; send a shorter or smaller version."

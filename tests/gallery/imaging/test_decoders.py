@@ -62,12 +62,7 @@ def plain_avif(side: int) -> bytes:
 
 
 def running_decoders() -> set[int]:
-    (server,) = (
-        pid
-        for pid in processes.children(os.getpid())
-        if b"gallery.shared.fork_server" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    )
-    return processes.children(server)
+    return processes.forked("decoder_process")
 
 
 def end_decoders() -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 import resource
 import struct
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests import processes
 from tests.videos.clips import (
     CODECS,
     animation,
@@ -32,7 +30,7 @@ from tests.videos.clips import (
     timed,
 )
 from videos.decode.decoder_protocol import DecodedFrame, VideoInfo, VideoLimits
-from videos.decode.decoding import OpenVideo, decode
+from videos.decode.decoding import decode
 from videos.decode.errors import NotAVideo, VideoTooLarge, VideoTooSlow
 from videos.decode.sniffing import sniff
 
@@ -54,17 +52,6 @@ def difference(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a.astype(int) - b.astype(int)).mean())
 
 
-def is_ours(cmdline: Path) -> bool:
-    """Is it a decoding process that this one started?"""
-    try:
-        stat = cmdline.with_name("stat").read_text()
-        return b"videos.decode.decode_child" in cmdline.read_bytes() and (
-            int(stat.rpartition(")")[2].split()[1]) == os.getpid()
-        )
-    except OSError:
-        return False
-
-
 @pytest.fixture(autouse=True)
 def _clean_disk_and_no_process_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     scratch = tmp_path / "scratch"
@@ -72,7 +59,7 @@ def _clean_disk_and_no_process_left(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     yield
     assert list(scratch.iterdir()) == []
-    assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if is_ours(path)]
+    assert not processes.forked("decode_child")
 
 
 # --- containers
@@ -480,30 +467,17 @@ def test_the_long_side_is_checked() -> None:
 def test_the_decoding_process_gets_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "do not tell")
     with decode(io.BytesIO(encode(FRAMES)), LIMITS) as video:
-        environment = Path(f"/proc/{pid_of(video)}/environ").read_bytes()
-        limits = Path(f"/proc/{pid_of(video)}/limits").read_text()
+        (pid,) = processes.forked("decode_child")
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        status = Path(f"/proc/{pid}/status").read_text()
         next(iter(video))
     assert b"do not tell" not in environment
     assert "Max file size             0" in limits
-
-
-def pid_of(video: OpenVideo) -> int:
-    return video._messages._process.pid
+    assert "Seccomp:\t2\n" in status  # no network, no other programs
 
 
 def test_flat_and_grey_videos_decode() -> None:
     _, frames = all_of(encode(timed(plain(0, 0.4))))
     assert max(int(frame.rgb.max()) for frame in frames) <= 2
     assert photograph("camera").shape[2] == 3
-
-
-def test_the_decoding_process_loads_only_what_decoding_needs() -> None:
-    """Each video starts one: scipy and Pillow would double the time it takes."""
-    script = (
-        "import sys; from videos.decode import decode_child, ffmpeg_reader; "
-        "print({'scipy', 'PIL', 'django', 'onnxruntime'} & set(sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "set()"

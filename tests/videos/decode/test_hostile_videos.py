@@ -5,7 +5,6 @@ Each leaves no process and no temporary file behind; a worker that has seen it i
 
 from __future__ import annotations
 
-import os
 import struct
 import tempfile
 import time
@@ -19,6 +18,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from tests import processes
 from tests.factories import stored_files
 from tests.httpserver import HttpServer
 from tests.videos.clips import (
@@ -40,20 +40,6 @@ FRAMES = timed(moving("astronaut", 4, rate=10), 10)
 GOOD = encode(FRAMES[:10])
 
 
-def children() -> list[str]:
-    """What decodes for this process at the moment."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-            command = stat.with_name("cmdline").read_bytes()
-        except OSError:
-            continue
-        if int(fields[1]) == os.getpid() and b"decode_child" in command:
-            found.append(str(stat.parent))
-    return found
-
-
 @pytest.fixture(autouse=True)
 def _nothing_is_left_and_the_worker_goes_on(
     web: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any, client: Client
@@ -65,7 +51,7 @@ def _nothing_is_left_and_the_worker_goes_on(
     settings.FILE_UPLOAD_MAX_MEMORY_SIZE = 100_000
     yield
     assert list(scratch.iterdir()) == []
-    assert children() == []
+    assert not processes.forked("decode_child")
     if not Video.objects.exists():
         return  # refused at the door: no worker has seen it
     good = client.post(VIDEOS, {"file": SimpleUploadedFile("good.mp4", GOOD)}).json()["id"]
