@@ -49,6 +49,10 @@ def main(file: int) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(kind, (value, value))
+    # Readers print there what they find wrong with a file; it does not belong into the log.
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
     service = _Service(socket.socket(fileno=file))
     left = MAX_FILES
     while service.serve(stays=left > 1):
@@ -190,5 +194,5 @@ def _problem(error: Exception) -> dict[str, Any]:
     if isinstance(error, MemoryError):
         return _problem(TooMuchMemory())
     # A fault of a reader that is not known yet.
-    traceback.print_exception(error, file=sys.stderr)
+    traceback.print_exception(error)
     return {"code": NotAnImage.code, "message": _DAMAGED, "format": None}
