@@ -66,10 +66,9 @@ class _Decoder:
         return not self._poll.poll(0)  # an idle decoder says something only when it ends
 
     def send(self, message: bytes, files: list[int]) -> None:
-        try:
+        """If it has ended, ``receive`` tells, after what it said before."""
+        with contextlib.suppress(OSError):
             socket.send_fds(self._link, [message], files)
-        except OSError:
-            raise _Ended(self._child.wait()) from None
 
     def receive(self, seconds: float) -> tuple[dict[str, Any], int | None]:
         """Return a message and its file. Raises ``_Ended``, ``TimeoutError``."""
@@ -77,8 +76,8 @@ class _Decoder:
             raise TimeoutError
         try:
             text, files, _, _ = socket.recv_fds(self._link, MAX_MESSAGE, 1)
-        except OSError:
-            text, files = b"", []
+        except ConnectionResetError:  # told once, if it ended before it read all; its words follow
+            text, files, _, _ = socket.recv_fds(self._link, MAX_MESSAGE, 1)
         if not text:
             raise _Ended(self._child.wait())
         message = json.loads(text)
@@ -159,7 +158,7 @@ class _Reading:
         first = True
         while self._decoder is not None:
             if not first:
-                self._send_go()
+                self._decoder.send(GO, [])
             message, file = self._receive()
             if file is None:
                 if first and self._job.wanted != "others":
@@ -198,7 +197,7 @@ class _Reading:
         self._left = max(self._left, WALL_FACTOR * self._job.limits.cpu_seconds * pixels)
         self._share = _budget.take(needed, frames) if _budget else None
         if needed >= UNIT:
-            self._send_go()
+            cast(_Decoder, self._decoder).send(GO, [])
 
     def _ask(self) -> dict[str, Any]:
         file = os.memfd_create("picture", os.MFD_CLOEXEC)
@@ -217,12 +216,6 @@ class _Reading:
                         raise self._why(ended) from None
         finally:
             os.close(file)
-
-    def _send_go(self) -> None:
-        try:
-            cast(_Decoder, self._decoder).send(GO, [])
-        except _Ended as ended:
-            raise self._why(ended) from None
 
     def _receive(self) -> tuple[dict[str, Any], int | None]:
         try:

@@ -414,3 +414,12 @@ def test_the_answer_is_the_same_whatever_the_strips() -> None:
     Image.open(io.BytesIO(wide)).transpose(Image.Transpose.ROTATE_90).save(tall, "PNG")
     turned = decoding.decode(tall.getvalue(), LIMITS).rgb
     assert np.array_equal(np.rot90(decoding.decode(wide, LIMITS).rgb), turned)
+
+
+def test_an_animation_that_is_damaged_later_says_so() -> None:
+    data = MUTATED["animated png"]
+    cut = data[: data.rindex(b"fdAT") + 8]
+    found = decoders.pictures(Job("all", LIMITS), cut)
+    assert next(found).place == "full"
+    with pytest.raises(NotAnImage, match=r"ends early|is damaged"):
+        list(found)
