@@ -25,6 +25,7 @@ class Service:
 
     url: str
     data_dir: Path
+    pid: int
 
     def request(self, method: str, path: str, **options: Any) -> requests.Response:
         return requests.request(method, self.url + path, timeout=60, **options)
@@ -72,7 +73,7 @@ def service() -> Iterator[Service]:
     )
     try:
         up.wait_for("Ready: ")
-        yield Service(f"http://127.0.0.1:{port}", directory)
+        yield Service(f"http://127.0.0.1:{port}", directory, up.process.pid)
         assert up.process.poll() is None, up.output
         assert up.end(signal.SIGINT) == 0
         assert "Traceback" not in up.output, up.output

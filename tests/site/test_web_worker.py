@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,11 +41,13 @@ MB = 2**20
 class WebServer:
     def __init__(self) -> None:
         self.port = free_port()
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed with the process
         conf = "python:imgsmlr_site.gunicorn_conf"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "-c", conf, "tests.site.echo_app:application"],
             cwd=ROOT,
             env={**os.environ, **SETTINGS, "PORT": str(self.port)},
+            stderr=self.log,
         )
         while self.process.poll() is None:
             try:
@@ -310,6 +313,14 @@ def test_headers_of_proxies_reach_the_views_and_lookalikes_do_not(web: WebServer
     get = "GET / HTTP/1.1\r\nHost: localhost\r\n{}: 192.0.2.1\r\n\r\n"
     assert told(web.ask(get.format("X-Forwarded-For"))[2])["forwarded"] == "192.0.2.1"
     assert told(web.ask(get.format("X_Forwarded_For"))[2])["forwarded"] is None
+
+
+def test_a_warning_says_what_is_open(web: WebServer) -> None:
+    web.log.seek(0)
+    (line,) = [line for line in web.log if "OPEN_API" in line]
+    assert "[WARNING]" in line
+    assert "127.0.0.0/8" in line
+    assert "need no key" in line
 
 
 def test_a_request_under_way_is_answered_when_the_server_stops() -> None:

@@ -79,7 +79,9 @@ const TITLES = {
   video_too_slow: "The video takes too long",
 };
 
-const SIGN_IN = "This service answers signed-in people, and programs that send an API key.";
+const SIGN_IN =
+  "This service answers signed-in people, and programs that send an API key. On the server, " +
+  "manage.py login_link prints a link that lets this browser in.";
 
 /**
  * [title, message] of a refusal; trying again is offered where it may help, and `inVideos`, if
