@@ -40,6 +40,9 @@ BODY_IN_MEMORY: Final = 128 * 1024
 """Bytes of a body or an answer that are kept in memory. Longer ones go to a file."""
 SMALL_BODY: Final = 2**20
 """Larger bodies are read only from callers with a scope, and count as ``WEB_SPOOL_MB``."""
+CHUNK: Final = 64 * 1024
+TURN: Final = 256 * 1024
+"""Bytes that one connection is sent before others have their turn."""
 MAX_HEADERS: Final = 64 * 1024
 MAX_ANSWER: Final = 2**30
 """Bytes of an answer that may wait for its reader before the thread that makes it waits too."""
@@ -164,6 +167,7 @@ class Channel(HTTPChannel):
     server: Server
     parser_class = Parser
     sent = 0
+    turn_began_at = 0
     refused = False
     draining = False
     deciding = False
@@ -173,6 +177,7 @@ class Channel(HTTPChannel):
         self._moved = 0
         self.since = time.monotonic()
         super().__init__(*args, **kwargs)
+        self.sendbuf_len = CHUNK
 
     @property
     def phase(self) -> str:
@@ -224,6 +229,9 @@ class Channel(HTTPChannel):
         super().received(b"\0")  # the parser drops this byte, and is seen to be complete
 
     def send(self, data: bytes, do_close: bool = True) -> int:
+        """Send, or return 0 if this connection has had its turn: others wait for theirs."""
+        if self.sent - self.turn_began_at >= TURN:
+            return 0
         count: int = super().send(data, do_close=do_close)
         self.sent += count
         return count
@@ -241,6 +249,7 @@ class Channel(HTTPChannel):
             self.handle_close()
 
     def handle_write(self) -> None:
+        self.turn_began_at = self.sent
         if not (self.refused and self.close_when_flushed) or self.will_close:
             super().handle_write()
             return
