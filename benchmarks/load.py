@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import http.client
 import io
+import multiprocessing
 import os
 import random
 import statistics
@@ -124,7 +125,10 @@ class Traffic:
 
     def run(self, clients: int, seconds: float, pid: int) -> None:
         self.end = time.monotonic() + seconds
-        works: list[Callable[[], None]] = [self._probe, lambda: self._sample(pid)]
+        works: list[Callable[[], None]] = [
+            lambda: self._take_probes(seconds),
+            lambda: self._sample(pid),
+        ]
         works += [lambda number=number: self._client(number) for number in range(clients)]  # type: ignore[misc]
         threads = [threading.Thread(target=work) for work in works]
         for thread in threads:
@@ -195,19 +199,14 @@ class Traffic:
         with self.lock:
             self.report.errors.append(what)
 
-    def _probe(self) -> None:
-        while time.monotonic() < self.end:
-            began = time.perf_counter()
-            try:
-                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-                connection.request("GET", "/healthz")
-                if connection.getresponse().status != 200:
-                    raise OSError("not 200")
-                connection.close()
-            except OSError as error:
-                self._failed(f"/healthz: {error}")
-            self.report.health.append((time.perf_counter() - began) * 1000)
-            time.sleep(0.1)
+    def _take_probes(self, seconds: float) -> None:
+        # In a process of its own: here the clients would delay it.
+        context = multiprocessing.get_context("spawn")
+        with context.Pool(1) as pool:
+            times, errors = pool.apply(probe, (self.port, seconds))
+        self.report.health += times
+        for error in errors:
+            self._failed(f"/healthz: {error}")
 
     def _sample(self, pid: int) -> None:
         while time.monotonic() < self.end:
@@ -216,6 +215,26 @@ class Traffic:
             waiting = (answer["queues"][name] for name in ("light", "embed"))
             self.report.queue.append(sum(queue["due"] + queue["working"] for queue in waiting))
             time.sleep(2)
+
+
+def probe(port: int, seconds: float) -> tuple[list[float], list[str]]:
+    """Ask ``/healthz`` ten times a second. Return the milliseconds, and what went wrong."""
+    times, errors = [], []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        began = time.perf_counter()
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection.request("GET", "/healthz")
+            status = connection.getresponse().status
+            connection.close()
+            if status != 200:
+                errors.append(str(status))
+        except (OSError, http.client.HTTPException) as error:
+            errors.append(str(error))
+        times.append((time.perf_counter() - began) * 1000)
+        time.sleep(0.1)
+    return times, errors
 
 
 def picture(choice: random.Random) -> bytes:
