@@ -21,6 +21,7 @@ import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -299,7 +300,9 @@ def equal_adds(port: int, count: int, report: Report) -> None:
     async def all_at_once() -> None:
         await asyncio.gather(*(add() for _ in range(count)))
 
-    asyncio.run(all_at_once())
+    # In a thread of its own: tests may have an event loop in this one.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, all_at_once()).result()
     listed = get(port, "/api/v1/images/?data_id=equal")
     report.rows_of_equal = len(listed["results"])
 
