@@ -7,11 +7,14 @@ and refused) or ``server_error``.
 
 from __future__ import annotations
 
+import errno
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 from django.core import exceptions as django_errors
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.views import defaults
@@ -170,7 +173,40 @@ not_found = _handler(
     "There is nothing at this address: /api/docs/ lists what there is.",
     defaults.page_not_found,
 )
-server_error = _handler(
+"""``handler400`` and so on for the URL map."""
+_unforeseen = _handler(
     500, "internal_error", "The service failed; its log says why.", defaults.server_error
 )
-"""``handler400`` and so on for the URL map."""
+RETRY_SECONDS = 5
+"""What ``Retry-After`` says during an outage."""
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer the exception that is being handled: 503 if the service lacks something for a time."""
+    found = outage(sys.exc_info()[1])
+    if found is None:
+        return _unforeseen(request)
+    code, detail = found
+    if request.path.startswith(API_PREFIX):
+        answer = problem_response(503, code, detail)
+    else:
+        answer = HttpResponse(detail, content_type="text/plain; charset=utf-8", status=503)
+    answer["Retry-After"] = str(RETRY_SECONDS)
+    return answer
+
+
+def outage(error: BaseException | None) -> tuple[str, str] | None:
+    """Return code and sentence if ``error`` says that database or disk are unavailable."""
+    match error:
+        case OperationalError() | InterfaceError():
+            state = getattr(error.__cause__, "pgcode", None) or ""
+            # Classes of SQLSTATE: 53 insufficient resources, 57P shutdown, 08 connection.
+            if state.startswith("53"):
+                return "database", "The database lacks disk space or memory: see the service's log."
+            if not state or state.startswith(("57P", "08")):
+                return "database", "The database does not answer now: try again in some seconds."
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return "storage", "The disk of the service is full: nothing can be stored now."
+        case OSError(errno=errno.EROFS | errno.EACCES | errno.EPERM):
+            return "storage", "The service may not write its files: see its log."
+    return None

@@ -12,11 +12,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "imgsmlr_site.settings")
 import django
 from django.conf import settings
 
+from imgsmlr_site.parent_death import kill_forks_with_their_parents
 from imgsmlr_site.private_files import close_to_others
 
 close_to_others()
 django.setup()
 
+# A killed main process takes the others along: otherwise they hold the port while they finish.
+kill_forks_with_their_parents()
 _host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
 bind = f"{_host}:{settings.PORT}"
 worker_class = "imgsmlr_site.web_worker.WebWorker"
@@ -25,7 +28,7 @@ workers = settings.WEB_PROCESSES
 threads = settings.WEB_THREADS + settings.WEB_LINKS
 # Load the modules once; the processes share their memory.
 preload_app = True
-# Less than the supervisor's KILL_WAIT, so that running requests can finish before it kills.
+# Less than the supervisor's STOP_WAIT, so that running requests can finish before it kills.
 graceful_timeout = 15
 accesslog = None
 # Each process touches a file there every second, which could block on a busy disk.

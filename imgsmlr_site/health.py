@@ -5,7 +5,10 @@ Both are open to everyone, because probes have no keys. They show no addresses, 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -13,15 +16,20 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from gallery.search import image_search
 from gallery.search.match_types import MATCH_TYPES
 from imgsmlr_site.checks import extension_problem
+from imgsmlr_site.models import WorkerCluster
 
 STALLED_AFTER = 60.0
 """Seconds that a due task may wait while no worker runs a task of its queue."""
+
+SEEN_WITHIN = timedelta(seconds=30)
+"""A cluster of workers that has not written for longer does not run."""
 
 QUEUE = """
 SELECT count(*) FILTER (WHERE lock <= now()), count(*) FILTER (WHERE lock > now()),
@@ -32,30 +40,40 @@ FROM django_q_ormq WHERE key = %s
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The queue of one cluster: due tasks, running tasks, seconds the oldest due task has
-    waited."""
+    """The queue of one cluster: due tasks, tasks that were taken, seconds the oldest due task has
+    waited; when the clusters that run were started, and seconds since one of them had a task."""
 
     name: str
     due: int
     working: int
     oldest: float
+    started: Sequence[datetime]
+    still: float
 
     @property
     def stalled(self) -> bool:
-        """Whether tasks wait and no worker takes any. A long queue that moves is not stalled."""
-        return self.oldest > STALLED_AFTER and not self.working
+        """Whether tasks wait and no worker takes any. A long queue that moves is not stalled.
+
+        Tasks that were taken prove nothing: the worker may have been killed since.
+        """
+        return self.oldest > STALLED_AFTER and self.still > STALLED_AFTER
 
 
 def queues() -> list[Queue]:
     """Return the queue of each cluster. A task's ``lock`` is the time when it is due (again)."""
     clusters: dict[str, Any] = settings.Q_CLUSTER
-    found = []
+    return [queue(name) for name in (clusters["name"], *clusters["ALT_CLUSTERS"])]
+
+
+def queue(name: str) -> Queue:
     with connection.cursor() as cursor:
-        for name in (clusters["name"], *clusters["ALT_CLUSTERS"]):
-            cursor.execute(QUEUE, [name])
-            due, working, oldest = cursor.fetchone()
-            found.append(Queue(name, due, working, max(oldest, 0.0)))
-    return found
+        cursor.execute(QUEUE, [name])
+        due, working, oldest = cursor.fetchone()
+    now = timezone.now()
+    running = WorkerCluster.objects.filter(queue=name, seen_at__gt=now - SEEN_WITHIN)
+    times = list(running.values_list("started_at", "moved_at"))
+    still = min(((now - moved).total_seconds() for _, moved in times), default=math.inf)
+    return Queue(name, due, working, max(oldest, 0.0), [started for started, _ in times], still)
 
 
 _migrated = False

@@ -108,11 +108,20 @@ def _queues() -> Iterator[Metric]:
     oldest = GaugeMetricFamily(
         "queue_oldest_due_seconds", "How long the oldest waits.", labels=["queue"]
     )
+    clusters = GaugeMetricFamily("worker_clusters", "Clusters that run.", labels=["queue"])
+    started = GaugeMetricFamily(
+        "worker_cluster_start_time_seconds",
+        "When the newest cluster of the queue was started, as a Unix time.",
+        labels=["queue"],
+    )
     for queue in queues():
         due.add_metric([queue.name], queue.due)
         working.add_metric([queue.name], queue.working)
         oldest.add_metric([queue.name], queue.oldest)
-    yield from (due, working, oldest)
+        clusters.add_metric([queue.name], len(queue.started))
+        if queue.started:
+            started.add_metric([queue.name], max(queue.started).timestamp())
+    yield from (due, working, oldest, clusters, started)
 
 
 def _webhooks() -> Iterator[Metric]:

@@ -1,4 +1,4 @@
-"""API keys, and one-time passwords that have not been changed yet."""
+"""API keys, one-time passwords that have not been changed yet, and clusters of workers."""
 
 from __future__ import annotations
 
@@ -129,3 +129,22 @@ class OneTimePassword(models.Model):
 
     def __str__(self) -> str:
         return f"one-time password of {self.user}"
+
+
+class WorkerCluster(models.Model):
+    """A cluster of workers that runs, or was killed. It writes here every few seconds."""
+
+    queue = models.CharField(max_length=20)
+    host = models.CharField(max_length=255)
+    pid = models.IntegerField()
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    moved_at = models.DateTimeField(help_text="when a worker last had a task or began one")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["queue", "host", "pid"], name="workercluster_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.queue} on {self.host} ({self.pid})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 from collections.abc import Callable
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -12,14 +13,36 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def signal_when_parent_dies(signum: int) -> Callable[[], None]:
     """Return a ``preexec_fn``: the child gets ``signum`` when its parent ends for any reason.
 
-    The kernel watches the *thread* that started the child, so start it from the main thread.
+    No signal is blocked in the child. The kernel watches the *thread* that started the child, so
+    start it from the main thread.
     """
     parent = os.getpid()
     libc = ctypes.CDLL(None)  # loaded before the fork, because little is safe after it
 
     def ask_kernel() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
         libc.prctl(PR_SET_PDEATHSIG, signum)
         if os.getppid() != parent:
             os.kill(os.getpid(), signum)
 
     return ask_kernel
+
+
+def kill_forks_with_their_parents() -> None:
+    """From now on, what this process and its forks fork is killed when its parent ends.
+
+    It does not reach programs that are executed: those end when their pipes close.
+    """
+    libc = ctypes.CDLL(None)
+    parent = 0
+
+    def remember_parent() -> None:
+        nonlocal parent
+        parent = os.getpid()
+
+    def ask_kernel() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    os.register_at_fork(before=remember_parent, after_in_child=ask_kernel)

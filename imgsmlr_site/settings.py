@@ -144,7 +144,6 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "django_q",
     "gallery.apps.GalleryConfig",
     "videos.apps.VideosConfig",
     "moderation.apps.ModerationConfig",
@@ -154,6 +153,8 @@ INSTALLED_APPS = [
     "allauth.socialaccount",
     "allauth.socialaccount.providers.openid_connect",
     "imgsmlr_site.apps.SiteConfig",
+    # After it, because its command qcluster is replaced.
+    "django_q",
 ]
 MIDDLEWARE = [
     "imgsmlr_site.request_log.RequestLogMiddleware",
@@ -325,6 +326,7 @@ TASK_TIMEOUT = env_int("TASK_TIMEOUT", 120, minimum=10)
 Q_CLUSTER = {
     "name": "light",
     "orm": "default",
+    "broker_class": "imgsmlr_site.task_broker.PatientBroker",
     "workers": Q_WORKERS,
     "queue_limit": Q_WORKERS,
     "timeout": TASK_TIMEOUT,

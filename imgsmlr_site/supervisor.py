@@ -1,8 +1,7 @@
-"""Runs the web server and the workers side by side, and stops them in order.
+"""Runs the parts of the service side by side, starts again what ends, and stops all in order.
 
-honcho starts each command below a process of its own, here a ``Guardian``. If the starter dies, the
-guardian asks its command to stop (SIGTERM only to the main process, which stops its own children in
-order) and kills what is left after a time limit.
+One thread waits for signals, of which the end of a child is one. docs/adr/0029-supervisor.md says
+why this is not a program of others.
 """
 
 from __future__ import annotations
@@ -10,30 +9,30 @@ from __future__ import annotations
 import contextlib
 import errno
 import http.client
-import multiprocessing
+import logging
 import os
-import shlex
 import signal
 import socket
-import threading
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from types import FrameType
-from typing import Any
-
-import honcho.manager
-from honcho.printer import Message, Printer
-from honcho.process import Popen, Process
+from dataclasses import dataclass
 
 from gallery.shared.errors import UserError
 from imgsmlr_site.parent_death import signal_when_parent_dies
-from imgsmlr_site.postgres.server import EmbeddedPostgres
 
-KILL_WAIT = 20
-"""Seconds from the end of the first command until the others are killed."""
-ORPHAN_KILL_WAIT = 10
-"""The same after the death of the starter, when the database is already gone."""
+logger = logging.getLogger(__name__)
+
+STOP_WAIT = 20.0
+"""Seconds that the parts have to stop in order, before they are killed."""
+SETTLED = 10.0
+"""A part that has run for so many seconds has been brought back."""
+LONGEST_PAUSE = 10.0
+"""Seconds; pauses before the next start are 0, 1, 2, 4, 8 and then these."""
+MOST_STARTS = 12
+"""Starts in a row that did not last until the part is given up."""
+PORT_WAIT = 3.0
+"""Seconds that a killed web server may hold its port."""
 
 
 class PortTaken(UserError):
@@ -44,6 +43,21 @@ class PortTaken(UserError):
 
 def require_free_port(host: str, port: int) -> None:
     """Raise PortTaken unless a server can listen on ``host``:``port``."""
+    deadline = time.monotonic() + PORT_WAIT
+    while (error := _bind_error(host, port)) is not None:
+        if error.errno != errno.EADDRINUSE:
+            raise PortTaken(
+                f"Cannot listen on {host} port {port} ({error.strerror}): set HOST and PORT."
+            ) from error
+        if time.monotonic() > deadline:
+            raise PortTaken(
+                f"Port {port} on {host} is taken: stop the program that listens there, "
+                "or set PORT to another number."
+            ) from error
+        time.sleep(0.1)
+
+
+def _bind_error(host: str, port: int) -> OSError | None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         # As gunicorn does: connections that are being closed do not block the port.
@@ -51,155 +65,151 @@ def require_free_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise PortTaken(
-                    f"Port {port} on {host} is taken: stop the program that listens there, "
-                    "or set PORT to another number."
-                ) from error
-            raise PortTaken(
-                f"Cannot listen on {host} port {port} ({error.strerror}): set HOST and PORT."
-            ) from error
+            return error
+    return None
 
 
-class Guardian(Process):
-    """Runs one command, and stops it if the starter dies first."""
+@dataclass
+class Part:
+    """A process that is started again when it ends."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._child_ctor = self._start_child
-        self._watch_starter = signal_when_parent_dies(signal.SIGUSR1)
+    name: str
+    launch: Callable[[], subprocess.Popen[bytes]]
+    """Starts the process. It may raise OSError or UserError, which counts as an end."""
+    stops_with_others: bool = True
+    """False for a part that the others need until they have stopped; its owner stops it."""
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    next_start: float = 0.0
+    short_lives: int = 0
+    """How many processes in a row ended before they settled."""
 
-    def run(self, events: Any = None, ignore_signals: bool = False) -> None:
-        """Run honcho's loop over the command's output."""
-        # The terminal sends them to the starter too, which passes them on in order.
-        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(signum, signal.SIG_IGN)
-        super().run(events, ignore_signals)
+    @property
+    def hopeless(self) -> bool:
+        return self.process is None and self.short_lives >= MOST_STARTS
 
-    def _start_child(self, command: str, **kwargs: Any) -> Popen:
-        die_with_guardian = signal_when_parent_dies(signal.SIGTERM)
-
-        def prepare() -> None:
-            for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(signum, signal.SIG_DFL)
-            die_with_guardian()
-
-        child = Popen(command, preexec_fn=prepare, **kwargs)
-        signal.signal(signal.SIGCHLD, partial(self._command_ended, child))
-        signal.signal(signal.SIGUSR1, partial(self._starter_died, child))
-        self._watch_starter()
-        return child
-
-    def _command_ended(self, child: Popen, signum: int, frame: FrameType | None) -> None:
-        """End the rest of a killed command, which would hold the output open and work on."""
-        if child.poll() is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-
-    def _starter_died(self, child: Popen, signum: int, frame: FrameType | None) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child.pid, signal.SIGTERM)
-        deadline = time.monotonic() + ORPHAN_KILL_WAIT
-        while child.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        # The rest of its session, if any.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        # Skip Python's clean-up, which would wait for a reader of the last log lines.
-        os._exit(1)
-
-
-class CalmPrinter(Printer):
-    """Ignores closed output while commands still stop: ``make run | tee log`` with Ctrl-C."""
-
-    def write(self, message: Message) -> None:
-        with contextlib.suppress(OSError):
-            super().write(message)
-
-
-class Supervisor(honcho.manager.Manager):
-    """honcho's manager, with three differences.
-
-    - SIGTERM goes only to the main process of a command, not to its whole session: a qcluster whose
-      children get the signal too never ends.
-    - A signal during the start is handled after all commands run.
-    - The end of PostgreSQL ends everything.
-    """
-
-    def __init__(self, postgres: EmbeddedPostgres | None) -> None:
-        # The guardians must be children of this process, not of a fork server.
-        multiprocessing.set_start_method("fork", force=True)
-        super().__init__(CalmPrinter())
-        honcho.manager.KILL_WAIT = KILL_WAIT
-        self.postgres = postgres
-        self.postgres_ended = False
-        self._process_ctor = Guardian
-        self._procmgr.terminate = self._terminate_main
-        self._stop_asked = False
-
-    def add_command(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
-        self.add_process(name, f"exec {shlex.join(command)}", env=dict(env))
-
-    def run(self, when_started: Callable[[], None]) -> int:
-        """Run everything until a signal, or until a command or PostgreSQL ends.
-
-        ``when_started`` runs in a thread once all commands are started. Return the exit code: 0
-        after a signal.
-        """
-        self._when_started = when_started
-        self.loop()
-        if self.postgres_ended:
-            return 1
-        asked = {entry["rc"] for entry in honcho.manager.SIGNALS.values()}
-        return 0 if self.returncode in asked else max(1, self.returncode)
-
-    def terminate(self) -> None:
-        if self._all_started():
-            super().terminate()
-        else:
-            self._stop_asked = True
-
-    def _start(self) -> None:
-        super()._start()
-        early = []
-        while not self._all_started():
-            message = self.events.get()
-            if message.type == "start":
-                self._processes[message.name]["pid"] = message.data["pid"]
-                self._system_print(f"{message.name} started (pid={message.data['pid']})\n")
+    def tend(self) -> None:
+        """Notice the end of the process, and start the next one when it is time."""
+        if self.process is not None and has_ended(self.process):
+            code = end_session(self.process)
+            self.process = None
+            self._plan(f"ended ({_how(code)})")
+        if self.process is None and not self.hopeless and time.monotonic() >= self.next_start:
+            self.started = time.monotonic()
+            try:
+                self.process = self.launch()
+            except (OSError, UserError) as error:
+                self._plan(f"does not start ({error})")
             else:
-                early.append(message)
-        for message in early:
-            self.events.put(message)
-        # Start threads only now, because a process must not fork once it has threads.
-        threading.Thread(target=self._when_started, daemon=True).start()
-        if self.postgres is not None:
-            threading.Thread(target=self._watch, args=[self.postgres], daemon=True).start()
-        if self._stop_asked:
-            super().terminate()
+                logger.info("%s started (pid %s)", self.name, self.process.pid)
 
-    def _watch(self, postgres: EmbeddedPostgres) -> None:
-        postgres.wait()
-        if not self._terminating:
-            self._system_print("PostgreSQL ended by itself: stopping everything\n")
-            self.postgres_ended = True
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    @staticmethod
-    def _terminate_main(pid: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
+    def _plan(self, why: str) -> None:
+        now = time.monotonic()
+        self.short_lives = 1 if now - self.started >= SETTLED else self.short_lives + 1
+        pause = min(2.0 ** (self.short_lives - 2), LONGEST_PAUSE) if self.short_lives > 1 else 0.0
+        self.next_start = now + pause
+        logger.error("%s %s: it is started again in %g s", self.name, why, pause)
 
 
-def wait_healthy(host: str, port: int) -> None:
-    """Return once the web server answers at ``/healthz``, whatever the status."""
-    while True:
-        connection = http.client.HTTPConnection(host, port, timeout=5)
+def command(argv: Sequence[str], env: Mapping[str, str]) -> Callable[[], subprocess.Popen[bytes]]:
+    """Return a ``Part.launch`` for a program. It is killed if the supervisor dies."""
+
+    def launch() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603
+            argv,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            # The terminal's Ctrl-C must reach only the supervisor, which passes it on in order.
+            start_new_session=True,
+            preexec_fn=signal_when_parent_dies(signal.SIGKILL),
+        )
+
+    return launch
+
+
+class Supervisor:
+    """Keeps ``parts`` running until a signal to stop, or until one cannot be brought back."""
+
+    def __init__(self, parts: Sequence[Part], ready: Callable[[], bool]) -> None:
+        """``ready`` is called again and again until it is true."""
+        self.parts = parts
+        self.ready = ready
+
+    def run(self) -> int:
+        """Return the exit code: 0 after a signal, 1 if a part was given up."""
+        stops = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+        # nohup and the like
+        stops = {signum for signum in stops if signal.getsignal(signum) != signal.SIG_IGN}
+        signal.pthread_sigmask(signal.SIG_BLOCK, stops | {signal.SIGCHLD})
+        is_ready = False
         try:
-            connection.request("GET", "/healthz")
-            connection.getresponse()
-            return
-        except OSError:
-            time.sleep(0.1)
+            while True:
+                for part in self.parts:
+                    part.tend()
+                if hopeless := next((part for part in self.parts if part.hopeless), None):
+                    logger.critical(
+                        "%s ended %s times in a row: everything is stopped",
+                        hopeless.name,
+                        MOST_STARTS,
+                    )
+                    return 1
+                is_ready = is_ready or self.ready()
+                got = signal.sigtimedwait(stops | {signal.SIGCHLD}, 0.2)
+                if got is not None and got.si_signo in stops:
+                    return 0
         finally:
-            connection.close()
+            self._stop()
+
+    def _stop(self) -> None:
+        """Ask the main process of each part to stop, wait, and kill what is left of them.
+
+        Only the main process: a cluster of workers whose children get the signal too never ends.
+        """
+        left = {
+            part.name: part.process
+            for part in self.parts
+            if part.process is not None and part.stops_with_others
+        }
+        for process in left.values():
+            process.terminate()
+        deadline = time.monotonic() + STOP_WAIT
+        while left:
+            for name, process in list(left.items()):
+                late = time.monotonic() > deadline
+                if late or has_ended(process):
+                    logger.info("%s stopped (%s)", name, _how(end_session(process)))
+                    del left[name]
+            signal.sigtimedwait({signal.SIGCHLD}, 0.1)
+
+
+def has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it has ended, without forgetting its number."""
+    flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    return os.waitid(os.P_PID, process.pid, flags) is not None
+
+
+def end_session(process: subprocess.Popen[bytes]) -> int:
+    """Kill the process and what it has started. Return its exit code.
+
+    The number of an ended process still belongs to it here, so that no stranger can have it.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    return process.wait()
+
+
+def _how(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def answers(host: str, port: int) -> bool:
+    """Whether the web server answers at ``/healthz``, whatever the status."""
+    connection = http.client.HTTPConnection(host, port, timeout=1)
+    try:
+        connection.request("GET", "/healthz")
+        connection.getresponse()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True

@@ -58,7 +58,12 @@ def describe_images(ids: Sequence[int]) -> int:
     until = time.monotonic() + settings.TASK_TIMEOUT / 8
     for condition, count in ((Q(attempts=0), IMAGES_PER_TASK), (Q(attempts__gt=0), 1)):
         while time.monotonic() < until and (batch := _claim(condition, count)):
-            done += _describe_claimed(batch)
+            try:
+                done += _describe_claimed(batch)
+            except OSError:  # a full disk, say, which three attempts do not outlast
+                for image in batch:
+                    leases.give_back(image)
+                raise
     return done
 
 

@@ -6,6 +6,7 @@ as long as the column holds the time that this worker wrote.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -68,6 +69,13 @@ def save(row: Model, **values: Any) -> None:
 def renew(row: Model, lease: timedelta, **values: Any) -> None:
     """Renew the lease from now on, and change columns. Raises ``LeaseLost``."""
     save(row, claimed_until=timezone.now() + lease, **values)
+
+
+def give_back(row: Model) -> None:
+    """Undo ``take``: what failed was not the row's fault, so the attempt does not count."""
+    attempts = row.attempts - 1  # type: ignore[attr-defined]
+    with contextlib.suppress(LeaseLost):
+        save(row, claimed_until=None, attempts=attempts)
 
 
 def locked(row: Row) -> Row:

@@ -35,8 +35,12 @@ OWNER_FILE = "data_dir"
 ROLE = "imgsmlr"
 PORT = 5432
 """Part of the socket's file name; no TCP port is opened."""
-ORPHAN_WAIT = 60.0
-"""Seconds an earlier server may take to stop, because it writes its memory to disk first."""
+ASK_WAIT = 10.0
+"""Seconds a server may take to stop in order. It writes its memory to disk first."""
+INSIST_WAIT = 7.0
+"""The same for stopping at once. It kills what has not ended after five seconds."""
+KILL_WAIT = 5.0
+"""Seconds until killed processes must be gone."""
 
 
 def cluster_of(data_dir: Path) -> Path:
@@ -209,34 +213,60 @@ def cluster_processes(cluster: Path) -> set[int]:
     postmaster.pid is not enough: another process may have its number by now, and sessions of a
     killed server live on while they compute.
     """
-    found = set()
     cluster = cluster.resolve()
-    for process in Path("/proc").glob("[0-9]*"):
-        # It has ended, is a zombie (no cwd), or belongs to another user and so cannot be ours.
-        with contextlib.suppress(OSError):
-            comm = (process / "comm").read_text().strip()
-            if comm == "postgres" and (process / "cwd").readlink() == cluster:
-                found.add(int(process.name))
-    return found
+    numbers = {int(process.name) for process in Path("/proc").glob("[0-9]*")}
+    return {pid for pid in numbers if _works_in(cluster, pid)}
 
 
-def stop_orphans(cluster: Path) -> None:
-    """Stop the server that a killed starter left in ``cluster``, or its remaining processes."""
+def _works_in(cluster: Path, pid: int) -> bool:
+    process = Path("/proc") / str(pid)
+    # It has ended, is a zombie (no cwd), or belongs to another user and so cannot be ours.
+    with contextlib.suppress(OSError):
+        comm = (process / "comm").read_text().strip()
+        return comm == "postgres" and (process / "cwd").readlink() == cluster
+    return False
+
+
+def main_process(cluster: Path) -> int:
+    """Return the number that postmaster.pid names; 0 if there is none."""
     try:
-        main = int((cluster / "postmaster.pid").read_text().split()[0])
+        return int((cluster / "postmaster.pid").read_text().split()[0])
     except (FileNotFoundError, ValueError, IndexError):
-        main = 0
-    deadline = time.monotonic() + ORPHAN_WAIT
-    asked: set[int] = set()
+        return 0
+
+
+def end_server(cluster: Path, main: int) -> None:
+    """End the processes of ``cluster``; ``main`` is the main one. Raise PostgresError.
+
+    The main process is asked to stop the others and to write its memory to disk (SIGINT), then to
+    stop at once (SIGQUIT). What is left, or has no main process any more, is killed. The data is
+    safe each time: the next start recovers what was committed.
+    """
+    for signum, seconds in ((signal.SIGINT, ASK_WAIT), (signal.SIGQUIT, INSIST_WAIT)):
+        deadline = time.monotonic() + seconds
+        _send(cluster, main, signum)
+        while main in cluster_processes(cluster) and time.monotonic() < deadline:
+            time.sleep(0.02)
+    deadline = time.monotonic() + KILL_WAIT
     while running := cluster_processes(cluster):
-        # While the main process lives, it stops the others in order.
-        for pid in ({main} & running or running) - asked:
-            asked.add(pid)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGINT if pid == main else signal.SIGTERM)
+        for pid in running:
+            _send(cluster, pid, signal.SIGKILL)
         if time.monotonic() > deadline:
             raise PostgresError(
-                f"An earlier PostgreSQL in {cluster} does not stop (processes "
-                f"{', '.join(map(str, sorted(running)))}): end it, then start again."
+                f"An earlier PostgreSQL in {cluster} was killed and does not end (processes "
+                f"{', '.join(map(str, sorted(running)))}): its disk does not answer."
             )
         time.sleep(0.02)
+
+
+def _send(cluster: Path, pid: int, signum: int) -> None:
+    """Signal a process of ``cluster``; never a stranger that has got its number since."""
+    with contextlib.suppress(ProcessLookupError):
+        handle = os.pidfd_open(pid) if pid else None
+        if handle is None:
+            return
+        try:
+            if _works_in(cluster, pid):
+                signal.pidfd_send_signal(handle, signum)
+        finally:
+            os.close(handle)

@@ -35,12 +35,13 @@ from imgsmlr_site.postgres.cluster import (
     claim_cluster,
     cluster_of,
     create_cluster,
+    end_server,
     link_cluster,
     lock_data_dir,
+    main_process,
     place_for_new_cluster,
     prepare_directory,
     remove_stale_socket,
-    stop_orphans,
     write_access_rules,
 )
 from imgsmlr_site.postgres.programs import (
@@ -162,13 +163,14 @@ class EmbeddedPostgres:
 
     def stop(self) -> None:
         """Disconnect the clients, write everything to disk, and end. Harmless if not running."""
-        if self.process is not None:
-            if self.process.poll() is None:
-                self.process.send_signal(signal.SIGINT)
-            self.process.wait()
-            self.process = None
-        while self._locks:
-            os.close(self._locks.pop())
+        try:
+            if self.process is not None:
+                end_server(self.cluster, self.process.pid)
+                self.process.wait()
+                self.process = None
+        finally:
+            while self._locks:
+                os.close(self._locks.pop())
 
     def wait(self) -> int:
         """Wait until the server ends by itself, which is an error. Return its exit code."""
@@ -190,14 +192,24 @@ class EmbeddedPostgres:
 
     def _start(self) -> None:
         make_data_dir(self.data_dir)
-        account = server_account(self.data_dir)
-        self._locks.append(lock_data_dir(self.data_dir, account))
-        binaries = self._prepare_cluster(account)
-        stop_orphans(self.cluster)
-        write_access_rules(self.cluster, account)
+        self._account = server_account(self.data_dir)
+        self._locks.append(lock_data_dir(self.data_dir, self._account))
+        self._binaries = self._prepare_cluster(self._account)
+        self._wait_ready(self.launch())
+        self._create_database()
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        """Start the server process in the prepared cluster, again if it has ended.
+
+        Return it without waiting until it accepts connections. What is left of an earlier server
+        is ended first. Raise OSError or PostgresError.
+        """
+        cluster, account = self.cluster, self._account
+        end_server(cluster, main_process(cluster))
+        write_access_rules(cluster, account)
         prepare_directory(self.sockets.resolve(), account)
         remove_stale_socket(self.sockets)
-        (self.cluster / "postmaster.pid").unlink(missing_ok=True)
+        (cluster / "postmaster.pid").unlink(missing_ok=True)
         options = {
             **self.options,
             # The resolved path, because the server's user may be unable to enter DATA_DIR.
@@ -205,21 +217,22 @@ class EmbeddedPostgres:
             "unix_socket_permissions": "0700",
             "port": str(PORT),
         }
-        command = [str(binaries / "postgres"), "-D", str(self.cluster)]
+        command = [str(self._binaries / "postgres"), "-D", str(cluster)]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
         self.process = subprocess.Popen(  # noqa: S603
             command,
             **as_account(account),
-            cwd=self.cluster,
+            cwd=cluster,
             stdin=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
             # Ctrl-C must reach only the starter, which stops PostgreSQL last.
             start_new_session=True,
-            preexec_fn=signal_when_parent_dies(signal.SIGINT),
+            # At once: the orderly stop (SIGINT) never ends if it comes while PostgreSQL recovers
+            # from the loss of a background process. What was committed is recovered.
+            preexec_fn=signal_when_parent_dies(signal.SIGQUIT),
         )
-        self._wait_ready(self.process)
-        self._create_database()
+        return self.process
 
     def _prepare_cluster(self, account: pwd.struct_passwd) -> Path:
         """Make sure that this DATA_DIR has a usable cluster. Return the programs' directory."""

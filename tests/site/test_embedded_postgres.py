@@ -18,6 +18,7 @@ from typing import Any
 import psycopg2
 import pytest
 
+from imgsmlr_site.postgres import cluster as postgres_cluster
 from imgsmlr_site.postgres.cluster import PORT, cluster_processes, forget_cluster
 from imgsmlr_site.postgres.programs import (
     STATE_ROOT,
@@ -231,13 +232,16 @@ def test_second_starter_is_refused_and_the_first_goes_on(data_dir: Path) -> None
     assert cluster_state(data_dir) == "shut down"
 
 
-def test_killed_starter_takes_the_server_along_cleanly(data_dir: Path) -> None:
+@pytest.mark.parametrize("crashed", [False, True])
+def test_killed_starter_takes_the_server_along(data_dir: Path, crashed: bool) -> None:
+    """Also a server that has just lost a process, and would never end if it were asked nicely."""
     starter, _ = start_in_subprocess(data_dir)
     client = connect(connection_settings(data_dir))
+    if crashed:
+        os.kill(client.info.backend_pid, signal.SIGKILL)
     assert end(starter, signal.SIGKILL) == -signal.SIGKILL
     wait_until(lambda: cluster_processes(data_dir / "pg") == set())
     client.close()
-    assert cluster_state(data_dir) == "shut down"
     with EmbeddedPostgres(data_dir, QUIET) as server:
         assert ask(server.settings, "SELECT 1") == 1
 
@@ -263,15 +267,33 @@ def test_start_after_the_kill_of_the_server_with_a_session_still_computing(data_
     wait_until(lambda: computing.poll() == psycopg2.extensions.POLL_OK)
     computing.cursor().execute("SELECT count(*) FROM generate_series(1, 2000000000) AS n")
     computing_pid = computing.info.backend_pid
+    starter.send_signal(signal.SIGSTOP)  # it would end what the server leaves
     os.kill(server_pid, signal.SIGKILL)
-    with starter:
-        starter.wait(timeout=10)  # its wait() ends, and with it the starter
+    end(starter, signal.SIGKILL)
     assert computing_pid in cluster_processes(data_dir / "pg")
     with EmbeddedPostgres(data_dir, QUIET) as server:
         assert not {busy, computing_pid} & cluster_processes(data_dir / "pg")
         assert ask(server.settings, "SELECT n FROM committed") == 1
     client.close()
     computing.close()
+
+
+@pytest.mark.parametrize("frozen", ["main process", "all"])
+def test_an_earlier_server_that_does_not_stop_is_killed(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, frozen: str
+) -> None:
+    """Frozen processes, as those that wait for ever: they heed neither request."""
+    monkeypatch.setattr(postgres_cluster, "ASK_WAIT", 0.2)
+    monkeypatch.setattr(postgres_cluster, "INSIST_WAIT", 0.2)
+    starter, server_pid = start_in_subprocess(data_dir)
+    ask(connection_settings(data_dir), f"CREATE TABLE before_{frozen[:3]} AS SELECT 1 AS n")
+    earlier = cluster_processes(data_dir / "pg")
+    for pid in [server_pid] if frozen == "main process" else earlier:
+        os.kill(pid, signal.SIGSTOP)
+    end(starter, signal.SIGKILL)
+    with EmbeddedPostgres(data_dir, QUIET) as server:
+        assert not earlier & cluster_processes(data_dir / "pg")
+        assert ask(server.settings, f"SELECT n FROM before_{frozen[:3]}") == 1
 
 
 def test_a_stranger_with_the_number_of_a_killed_server_lives(data_dir: Path) -> None:

@@ -27,6 +27,7 @@ from gallery.items import describing
 from imgsmlr_site import health
 from imgsmlr_site.checks import extension_problem, version_tuple
 from imgsmlr_site.env import LOOPBACK
+from imgsmlr_site.models import WorkerCluster
 from imgsmlr_site.request_log import note_task
 from moderation.webhooks.models import Delivery, Webhook
 from tests.factories import add_pending_image, add_ready_image, photo, png
@@ -44,6 +45,19 @@ def queue_task(due: float, queue: str = "light") -> OrmQ:
     """A task that has been due for this many seconds; negative while a worker has it."""
     lock = timezone.now() - timedelta(seconds=due)
     return OrmQ.objects.create(key=queue, payload="x", lock=lock)
+
+
+def run_cluster(queue: str, still: float, seen: float = 5) -> WorkerCluster:
+    """A cluster that had its last task so many seconds ago, and wrote that ``seen`` seconds ago."""
+    now = timezone.now()
+    return WorkerCluster.objects.create(
+        queue=queue,
+        host="here",
+        pid=WorkerCluster.objects.count(),
+        started_at=now - timedelta(hours=1),
+        seen_at=now - timedelta(seconds=seen),
+        moved_at=now - timedelta(seconds=still),
+    )
 
 
 def test_healthz_asks_nobody(client: Client, django_assert_num_queries: Any) -> None:
@@ -101,14 +115,27 @@ def test_a_queue_that_nobody_serves_is_a_503(client: Client, queue: str) -> None
 def test_a_long_queue_that_moves_is_no_reason_to_worry(client: Client) -> None:
     queue_task(3000)
     queue_task(-100)
+    run_cluster("light", still=20)
     assert client.get("/readyz").status_code == 200
     assert health.queues()[0].working == 1
     assert 2990 < health.queues()[0].oldest < 3010
 
 
+@pytest.mark.parametrize(("still", "seen"), [(70, 5), (20, 40)])
+def test_a_task_that_a_worker_took_with_it_is_no_work(
+    client: Client, still: float, seen: float
+) -> None:
+    """The cluster runs and begins nothing, or does not run any more."""
+    queue_task(300)
+    queue_task(-100)
+    run_cluster("light", still, seen)
+    assert client.get("/readyz").status_code == 503
+
+
 def test_work_of_one_queue_does_not_excuse_the_other(client: Client) -> None:
     queue_task(300, "embed")
     queue_task(-100, "light")
+    run_cluster("light", still=0)
     assert client.get("/readyz").status_code == 503
 
 
@@ -182,7 +209,12 @@ def test_the_database_is_read_at_the_scrape(client: Client, settings: Any) -> No
     settings.OPEN_API = LOOPBACK
     assert lines(client)['queue_due_tasks{queue="light"}'] == 0
     queue_task(100)
+    assert lines(client)['worker_clusters{queue="light"}'] == 0
+    cluster = run_cluster("light", still=0)
     found = lines(client)
+    assert found['worker_clusters{queue="light"}'] == 1
+    started = found['worker_cluster_start_time_seconds{queue="light"}']
+    assert started == pytest.approx(cluster.started_at.timestamp(), abs=1)
     assert found['queue_due_tasks{queue="light"}'] == 1
     assert found['queue_working_tasks{queue="light"}'] == 0
     assert 95 < found['queue_oldest_due_seconds{queue="light"}'] < 110

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -13,11 +14,14 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
+import urllib3
 
-from imgsmlr_site.postgres.cluster import cluster_processes
+from imgsmlr_site.postgres.cluster import cluster_processes, main_process
+from tests.factories import jpeg, photo
 from tests.site.test_embedded_postgres import cluster_state, make_directory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,6 +99,10 @@ class Running:
     @property
     def output(self) -> str:
         return self.log.read_text()
+
+    def main_process(self, part: str) -> int:
+        """The process of a part that was started last."""
+        return int(re.findall(rf"{part} started \(pid (\d+)\)", self.output)[-1])
 
     def wait_for(self, text: str, seconds: float = 60) -> None:
         def seen() -> bool:
@@ -191,7 +199,9 @@ def test_life_of_the_service(data_dir: Path) -> None:
     assert up.end(signal.SIGINT) == 0, up.output
     assert cluster_state(data_dir) == "shut down"
     assert "Traceback" not in up.output
-    assert up.output.index("web stopped (rc=0)") < up.output.index("database system is shut down")
+    assert up.output.index("web stopped (exit code 0)") < up.output.index(
+        "database system is shut down"
+    )
 
     # Second start: nothing is made anew, nor is there a new password.
     made = (data_dir / "pg" / "PG_VERSION").stat().st_mtime_ns
@@ -202,26 +212,89 @@ def test_life_of_the_service(data_dir: Path) -> None:
     web = next(e for pid, e in processes_of(data_dir).items() if "gunicorn" in command_line(pid))
     assert (web["OPEN_API"], web["OPENBLAS_NUM_THREADS"]) == ("", "3")
     assert up.end(signal.SIGKILL) == -signal.SIGKILL
-    assert cluster_state(data_dir) == "shut down"
 
-    # The end of PostgreSQL is the end of everything, and no success.
+    # What is killed is started again: each step of this ends with a picture that becomes ready.
     up = Running(data_dir, "up", PORT=str(port))
     up.wait_for("Ready: ")
-    postmaster = int((data_dir / "pg" / "postmaster.pid").read_text().split()[0])
-    os.kill(postmaster, signal.SIGKILL)
-    assert up.process.wait(timeout=30) == 1
-    up.wait_gone()
-    assert "PostgreSQL ended by itself: stopping everything" in up.output
+    starter = up.process.pid
+    added = describe_a_picture(site, seed=1)
 
-    # So is that of a worker whose children outlive it.
-    up = Running(data_dir, "up", PORT=str(port))
-    up.wait_for("Ready: ")
-    worker = int(re.findall(r"worker started \(pid=(\d+)\)", up.output)[0])
+    # A worker that waits for a task, and so holds the lock of the queue: the cluster is replaced.
+    cluster = up.main_process("worker")
+    worker = min(children(cluster))
     os.kill(worker, signal.SIGKILL)
-    assert up.process.wait(timeout=30) == 1
-    up.wait_gone()
-    assert "worker stopped (rc=-9)" in up.output
+    wait_until(lambda: up.main_process("worker") != cluster, 20)
+    assert f"Process {worker} ended with code -9: the cluster ends" in up.output
+    assert children(cluster) == set()
+    describe_a_picture(site, seed=2)
+
+    # PostgreSQL. Until it is back, the web server says so, and the workers wait.
+    postmaster = main_process(data_dir / "pg")
+    others = {name: up.main_process(name) for name in ("web", "worker", "video", "lists")}
+    os.kill(postmaster, signal.SIGKILL)
+    wait_until(lambda: main_process(data_dir / "pg") not in (0, postmaster), 20)
+    describe_a_picture(site, seed=3)
+    assert {name: up.main_process(name) for name in others} == others
+
+    # The web server's main process, whose children would hold the port.
+    os.kill(others["web"], signal.SIGKILL)
+    wait_until(lambda: up.main_process("web") != others["web"], 20)
+    describe_a_picture(site, seed=4)
+    assert up.process.pid == starter and up.process.poll() is None
+
+    # PostgreSQL in the middle of its own recovery, and the starter: all goes, and comes back.
+    background = min(cluster_processes(data_dir / "pg") - {main_process(data_dir / "pg")})
+    os.kill(background, signal.SIGKILL)
+    assert up.end(signal.SIGKILL) == -signal.SIGKILL
+    up = Running(data_dir, "up", PORT=str(port))
+    up.wait_for("Ready: ")
+    describe_a_picture(site, seed=5)
+    answer = urllib3.request("GET", f"{site}/api/v1/images/{added}/")
+    assert answer.json()["status"] == "ready"
+    assert up.end(signal.SIGTERM) == 0
     assert cluster_state(data_dir) == "shut down"
+
+
+def children(pid: int) -> set[int]:
+    """The living children of a process."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == pid and state != "Z":
+                found.add(int(path.parent.name))
+    return found
+
+
+def describe_a_picture(site: str, seed: int) -> int:
+    """Add one, wait until a worker has published it, and return its id."""
+    data = jpeg(photo(seed))
+
+    def sent() -> bool:
+        nonlocal answer
+        with contextlib.suppress(urllib3.exceptions.HTTPError):
+            answer = urllib3.request(
+                "POST", f"{site}/api/v1/images/", fields={"file": ("a.jpg", data)}, retries=False
+            )
+            if answer.status == 503:
+                assert answer.json()["detail"].startswith("The database does not answer now")
+            # 409: an earlier attempt was cut off after it was stored.
+            return answer.status in (201, 202, 409)
+        return False
+
+    answer: Any = None
+    wait_until(sent, 20)
+    body = answer.json()
+    added: int = body.get("id") or body["existing_id"]
+
+    def ready() -> bool:
+        with contextlib.suppress(urllib3.exceptions.HTTPError):
+            answer = urllib3.request("GET", f"{site}/api/v1/images/{added}/", retries=False)
+            return answer.status == 200 and answer.json()["status"] == "ready"
+        return False
+
+    wait_until(ready, 20)
+    return added
 
 
 def test_postgres_alone_and_up_beside_it(data_dir: Path) -> None:

@@ -92,6 +92,9 @@ def _index_claimed(video: Video, report: Callable[[float], None] | None) -> bool
     except FileNotFoundError:
         _fail(video, "original_lost", LOST)
         return False
+    except OSError:  # a full disk, say, which three attempts do not outlast
+        leases.give_back(video)
+        raise
     except UserError as error:
         _fail(video, error.code, error.message)
         return False

@@ -19,7 +19,14 @@ from imgsmlr_site import local_access
 from imgsmlr_site.accounts.first_admin import create_first_admin, hand_over
 from imgsmlr_site.postgres.programs import PostgresError
 from imgsmlr_site.postgres.server import EmbeddedPostgres
-from imgsmlr_site.supervisor import PortTaken, Supervisor, require_free_port, wait_healthy
+from imgsmlr_site.supervisor import (
+    Part,
+    PortTaken,
+    Supervisor,
+    answers,
+    command,
+    require_free_port,
+)
 
 LOOPBACK = "127.0.0.0/8,::1/128"
 CHILD_DEFAULTS = {
@@ -50,14 +57,15 @@ WORKERS = {
 
 
 class Command(BaseCommand):
-    """Starts everything, prints the address, and stops everything in order on Ctrl-C or SIGTERM."""
+    """Starts everything, prints the address, starts again what ends, and stops everything in order
+    on Ctrl-C or SIGTERM."""
 
     help = "Run PostgreSQL (unless DATABASE_URL is set), web server and workers, until Ctrl-C."
     # Some checks query the database, which does not run yet.
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Exit with code 0 after a signal, otherwise with the code of the command that ended."""
+        """Exit with code 0 after a signal, 1 if a part cannot be brought back."""
         self.verbosity = options["verbosity"]
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
@@ -89,41 +97,47 @@ class Command(BaseCommand):
         password = create_first_admin()
         if password is not None:
             self.stdout.write(self.style.WARNING(hand_over(password)))
-        # The commands are forked and must not share a connection with this process.
+        # This process needs none from here on.
         connections.close_all()
 
     def supervise(self, postgres: EmbeddedPostgres | None) -> int:
         manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
         gunicorn = [sys.executable, "-m", "gunicorn", "-c", "python:imgsmlr_site.gunicorn_conf"]
         env = {**CHILD_DEFAULTS, **(AT_A_TERMINAL if self.stdout.isatty() else {}), **os.environ}
-        supervisor = Supervisor(postgres)
         metrics = {"PROMETHEUS_MULTIPROC_DIR": str(settings.DATA_DIR / "metrics")}
-        supervisor.add_command("web", [*gunicorn, "imgsmlr_site.wsgi"], {**metrics, **env})
+        parts = []
+        if postgres is not None:
+            parts.append(Part("PostgreSQL", postgres.launch, False, postgres.process))
+        parts.append(Part("web", command([*gunicorn, "imgsmlr_site.wsgi"], {**metrics, **env})))
         for process, (cluster, _) in WORKERS.items():
             name = {} if cluster == settings.Q_CLUSTER["name"] else {"Q_CLUSTER_NAME": cluster}
-            command = [*manage, "qcluster"]
+            words = [*manage, "qcluster"]
             if process == "embed":
                 if settings.CLIP_PRETRAINED == "none":
                     continue
-                script = '"$@" prepare_models clip; exec "$@" qcluster'
-                command = ["sh", "-c", script, "sh", *manage]
-            supervisor.add_command(process, command, {**env, **name})
-        return supervisor.run(self.announce)
+                words += ["--prepare", "clip"]
+            parts.append(Part(process, command(words, {**env, **name})))
+        return Supervisor(parts, self.announce).run()
 
-    def announce(self) -> None:
+    def announce(self) -> bool:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.HOST, settings.HOST)  # noqa: S104
-        wait_healthy(host, settings.PORT)
+        if not answers(host, settings.PORT):
+            return False
         site = f"http://{f'[{host}]' if ':' in host else host}:{settings.PORT}"
-        self.stdout.write(
-            self.style.SUCCESS(f"Ready: {site}/imgsmlr/ (search) · {site}/admin/ · Ctrl-C stops it")
-        )
-        self.stdout.write(
-            local_access.welcome(site)
-            if self.stdout.isatty()
-            else "Clients need a key or a login. For this machine: manage.py login_link"
-        )
-        connections.close_all()
-        self.stdout.flush()
+        welcome = "Clients need a key or a login. For this machine: manage.py login_link"
+        if self.stdout.isatty():
+            try:
+                welcome = local_access.welcome(site)
+            except OperationalError:  # PostgreSQL is being started again
+                return False
+            finally:
+                connections.close_all()
+        ready = f"Ready: {site}/imgsmlr/ (search) · {site}/admin/ · Ctrl-C stops it"
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            self.stdout.write(self.style.SUCCESS(ready))
+            self.stdout.write(welcome)
+            self.stdout.flush()
+        return True
 
 
 def collect_static_files() -> None:

@@ -1,0 +1,40 @@
+"""The queue of tasks in the database, for workers that outlive a database that is away."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, connections
+from django_q.brokers.orm import ORM
+from django_q.conf import Conf
+
+AWAY = (OperationalError, InterfaceError)
+RETRY_SECONDS = 1.0
+
+
+class PatientBroker(ORM):
+    """django-q2's ORM broker, which waits where its own process would end.
+
+    Only what worker clusters call: who adds a task gets the error at once.
+    """
+
+    def dequeue(self) -> list[tuple[int, str]] | None:
+        """Return the next tasks; None if there are none, or no database."""
+        try:
+            tasks: list[tuple[int, str]] | None = super().dequeue()
+            return tasks
+        except AWAY:
+            connections[Conf.ORM].close()
+            time.sleep(RETRY_SECONDS)
+            return None
+
+    def acknowledge(self, task_id: Any) -> None:
+        """Delete a finished task, which would be done again otherwise."""
+        while True:
+            try:
+                super().acknowledge(task_id)
+                return
+            except AWAY:
+                connections[Conf.ORM].close()
+                time.sleep(RETRY_SECONDS)
