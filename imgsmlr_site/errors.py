@@ -7,14 +7,12 @@ and refused) or ``server_error``.
 
 from __future__ import annotations
 
-import errno
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 from django.core import exceptions as django_errors
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.views import defaults
@@ -32,6 +30,7 @@ from gallery.shared.errors import (
     UserError,
 )
 from imgsmlr_site.access import CHALLENGE, Forbidden, NotAuthenticated
+from imgsmlr_site.outages import outage
 from moderation.access.permissions import NotAllowed
 from videos.decode.errors import VideoTooLarge
 
@@ -193,20 +192,3 @@ def server_error(request: HttpRequest) -> HttpResponse:
         answer = HttpResponse(detail, content_type="text/plain; charset=utf-8", status=503)
     answer["Retry-After"] = str(RETRY_SECONDS)
     return answer
-
-
-def outage(error: BaseException | None) -> tuple[str, str] | None:
-    """Return code and sentence if ``error`` says that database or disk are unavailable."""
-    match error:
-        case OperationalError() | InterfaceError():
-            state = getattr(error.__cause__, "pgcode", None) or ""
-            # Classes of SQLSTATE: 53 insufficient resources, 57P shutdown, 08 connection.
-            if state.startswith("53"):
-                return "database", "The database lacks disk space or memory: see the service's log."
-            if not state or state.startswith(("57P", "08")):
-                return "database", "The database does not answer now: try again in some seconds."
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            return "storage", "The disk of the service is full: nothing can be stored now."
-        case OSError(errno=errno.EROFS | errno.EACCES | errno.EPERM):
-            return "storage", "The service may not write its files: see its log."
-    return None

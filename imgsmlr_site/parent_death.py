@@ -7,6 +7,8 @@ import os
 import signal
 from collections.abc import Callable
 
+from gallery.shared.confinement import end_with_parent
+
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -33,16 +35,10 @@ def kill_forks_with_their_parents() -> None:
 
     It does not reach programs that are executed: those end when their pipes close.
     """
-    libc = ctypes.CDLL(None)
     parent = 0
 
     def remember_parent() -> None:
         nonlocal parent
         parent = os.getpid()
 
-    def ask_kernel() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    os.register_at_fork(before=remember_parent, after_in_child=ask_kernel)
+    os.register_at_fork(before=remember_parent, after_in_child=lambda: end_with_parent(parent))

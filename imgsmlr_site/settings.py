@@ -454,6 +454,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {
         "request_id": {"()": "imgsmlr_site.request_ids.RequestIdFilter"},
+        "outage": {"()": "imgsmlr_site.outages.WithoutTraceback"},
         "no_rows": {"()": "imgsmlr_site.log_rows.NoRowsFilter"},
     },
     "formatters": {
@@ -469,7 +470,7 @@ LOGGING = {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": LOG_FORMAT,
-            "filters": ["request_id", "no_rows"],
+            "filters": ["request_id", "outage", "no_rows"],
         }
     },
     "root": {"handlers": ["console"], "level": "INFO"},

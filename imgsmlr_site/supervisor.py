@@ -31,7 +31,7 @@ LONGEST_PAUSE = 10.0
 """Seconds; pauses before the next start are 0, 1, 2, 4, 8 and then these."""
 MOST_STARTS = 12
 """Starts in a row that did not last until the part is given up."""
-PORT_WAIT = 3.0
+PORT_WAIT = 2.0
 """Seconds that a killed web server may hold its port."""
 
 

@@ -19,6 +19,9 @@ class PatientBroker(ORM):
     Only what worker clusters call: who adds a task gets the error at once.
     """
 
+    def set_stat(self, key: str, value: str, timeout: int) -> None:
+        """Keep no status: each cluster would write one each second. ``WorkerCluster`` has it."""
+
     def dequeue(self) -> list[tuple[int, str]] | None:
         """Return the next tasks; None if there are none, or no database."""
         try:

@@ -104,6 +104,7 @@ class Cluster(Sentinel):
         """Once a round: is every process there, and does the queue move?"""
         # A lock that a killed process holds would stop this one too. The kernel notices that.
         signal.alarm(HANGS_AFTER)
+        close_old_connections()
         for process in (*self.pool, self.monitor, self.pusher):
             if not process.is_alive():
                 self.reincarnate(process)
@@ -114,7 +115,6 @@ class Cluster(Sentinel):
             return
         self._next_look = time.monotonic() + LOOK_EVERY
         try:
-            close_old_connections()
             self._write()
             waited = health.queue(Conf.CLUSTER_NAME).oldest
         except DatabaseError:

@@ -6,9 +6,10 @@ crash of PostgreSQL begins all counts at 0 again, as Prometheus expects of a res
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 ADD = """
 INSERT INTO gallery_counter AS counter (name, labels, number, seconds) VALUES (%s, %s, %s, %s)
@@ -20,7 +21,8 @@ SET number = counter.number + excluded.number, seconds = counter.seconds + exclu
 def count(name: str, *labels: str, number: int = 1, seconds: float = 0.0) -> None:
     """Add to a counter once the transaction is committed, so that no lock is held meanwhile."""
     # robust: what was committed stays done if its counting fails
-    transaction.on_commit(lambda: _add(name, list(labels), number, seconds), robust=True)
+    with contextlib.suppress(OperationalError, InterfaceError):  # no database, no count
+        transaction.on_commit(lambda: _add(name, list(labels), number, seconds), robust=True)
 
 
 def _add(name: str, labels: list[str], number: int, seconds: float) -> None:

@@ -244,7 +244,8 @@ def end_server(cluster: Path, main: int) -> None:
     """
     for signum, seconds in ((signal.SIGINT, ASK_WAIT), (signal.SIGQUIT, INSIST_WAIT)):
         deadline = time.monotonic() + seconds
-        _send(cluster, main, signum)
+        if main in cluster_processes(cluster):
+            _send(cluster, main, signum)
         while main in cluster_processes(cluster) and time.monotonic() < deadline:
             time.sleep(0.02)
     deadline = time.monotonic() + KILL_WAIT
@@ -262,9 +263,7 @@ def end_server(cluster: Path, main: int) -> None:
 def _send(cluster: Path, pid: int, signum: int) -> None:
     """Signal a process of ``cluster``; never a stranger that has got its number since."""
     with contextlib.suppress(ProcessLookupError):
-        handle = os.pidfd_open(pid) if pid else None
-        if handle is None:
-            return
+        handle = os.pidfd_open(pid)
         try:
             if _works_in(cluster, pid):
                 signal.pidfd_send_signal(handle, signum)

@@ -175,16 +175,20 @@ def test_a_storage_that_fails_leaves_no_file_and_the_image_waits(
 
     def disk_full(name: str, content: Any) -> str:
         calls.append(name)
-        if len(calls) == 2:
+        if len(calls) % 2 == 0:
             raise OSError(28, "No space left on device")
         return str(save(name, content))
 
-    monkeypatch.setattr(default_storage, "save", disk_full)
-    with pytest.raises(OSError, match="No space"):
-        tasks.describe_images([])
+    with monkeypatch.context() as patch:
+        patch.setattr(default_storage, "save", disk_full)
+        # More often than a picture may end its worker: it is not the picture's fault.
+        for _ in range(describing.MAX_ATTEMPTS + 1):
+            with pytest.raises(OSError, match="No space"):
+                tasks.describe_images([])
     assert statuses() == {first: "pending", second: "pending"}
     assert make.stored_files(settings.MEDIA_ROOT) == before
     assert not ImageFingerprint.objects.exists()
+    assert tasks.describe_images([]) == 2
 
 
 def run_dying_worker(media_root: Path) -> int:

@@ -302,6 +302,21 @@ def test_a_worker_that_was_overtaken_stores_nothing(monkeypatch: pytest.MonkeyPa
     assert video.frames.count() == len(set(video.frames.values_list("t0", "view")))
 
 
+def test_a_full_disk_costs_a_video_no_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    video = add(SHORT)
+
+    def disk_full(name: str, content: Any) -> str:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(default_storage, "save", disk_full)
+        with pytest.raises(OSError, match="No space"):
+            tasks.sweep()
+    video.refresh_from_db()
+    assert (video.status, video.attempts) == (Status.PENDING, 0)
+    assert tasks.sweep() == 1
+
+
 def test_a_video_that_ends_the_worker_three_times_fails() -> None:
     video = add(SHORT)
     for _ in range(indexing.MAX_ATTEMPTS):
