@@ -34,9 +34,8 @@ from imgsmlr_site.access import may_send_much
 from imgsmlr_site.edge import body_limit
 from imgsmlr_site.errors import problem
 
-PROBES: Final = frozenset({"/healthz", "/readyz"})
-"""Paths with threads of their own: they never wait behind other requests."""
-PROBE_THREADS: Final = 2
+PROBES: Final = ("/healthz", "/readyz")
+"""Paths with a thread of their own each: they never wait behind other requests."""
 BODY_IN_MEMORY: Final = 128 * 1024
 """Bytes of a body or an answer that are kept in memory. Longer ones go to a file."""
 SMALL_BODY: Final = 2**20
@@ -271,7 +270,7 @@ class Server(TcpWSGIServer):
     active_channels: dict[int, Channel]
 
     def __init__(
-        self, *args: Any, most: int, probes: ThreadedTaskDispatcher, **kwargs: Any
+        self, *args: Any, most: int, probes: dict[str, ThreadedTaskDispatcher], **kwargs: Any
     ) -> None:
         self.most = most
         self.probes = probes
@@ -282,8 +281,8 @@ class Server(TcpWSGIServer):
         channel.refused = request.refused or request.error is not None
         if self.stopping:
             request.headers["CONNECTION"] = "close"
-        probe = getattr(request, "path", "") in PROBES
-        (self.probes if probe else self.task_dispatcher).add_task(channel)
+        tasks = self.probes.get(getattr(request, "path", "")) or self.task_dispatcher
+        tasks.add_task(channel)
 
     def handle_accept(self) -> None:
         super().handle_accept()
@@ -332,9 +331,8 @@ class WebWorker(Worker):
         )
         self.connections: dict[int, Any] = {}
         self.checked = 0.0
-        tasks, probes = ThreadedTaskDispatcher(), ThreadedTaskDispatcher()
-        tasks.set_thread_count(self.cfg.threads)
-        probes.set_thread_count(PROBE_THREADS)
+        tasks = dispatcher(self.cfg.threads)
+        probes = {path: dispatcher(1) for path in PROBES}
         adjustments = Adjustments(
             asyncore_use_poll=True,
             backlog=2048,
@@ -402,6 +400,12 @@ class WebWorker(Worker):
             if not busy or (spent > LINGER_SECONDS and busy <= {"idle", "headers", "draining"}):
                 break
             self._turn()
+
+
+def dispatcher(threads: int) -> ThreadedTaskDispatcher:
+    found = ThreadedTaskDispatcher()
+    found.set_thread_count(threads)
+    return found
 
 
 def without_body_for_head(application: Application) -> Application:

@@ -25,7 +25,7 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     if path == "/stream":
         start_response(status, [])
         return (BIG[:100_000] for _ in range(300))
-    if path == "/sleep":
+    if path == "/sleep" or (path == "/readyz" and environ["QUERY_STRING"]):
         threading.Event().wait(float(environ["QUERY_STRING"]))
     elif path == "/fetch":
         try:

@@ -171,7 +171,8 @@ def test_slow_links_leave_threads_for_others(web: WebServer) -> None:
 
 
 def test_probes_do_not_queue_behind_busy_threads(web: WebServer) -> None:
-    busy = [web.open("GET /sleep?0.7 HTTP/1.1\r\nHost: localhost\r\n\r\n") for _ in range(8)]
+    paths = ["/sleep?0.7"] * 8 + ["/readyz?0.7"] * 3
+    busy = [web.open(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n") for path in paths]
     assert told(web.get("/healthz").read())["PATH_INFO"] == "/healthz"
     for connection in busy:
         connection.setblocking(False)
