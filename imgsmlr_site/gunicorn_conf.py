@@ -31,6 +31,7 @@ preload_app = True
 # Less than the supervisor's STOP_WAIT, so that running requests can finish before it kills.
 graceful_timeout = 15
 accesslog = None
+logconfig_dict = settings.LOGGING
 # Each process touches a file there every second, which could block on a busy disk.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 control_socket_disable = True

@@ -481,5 +481,7 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         # waitress logs a line for each request that waits for a thread.
         "waitress.queue": {"level": "ERROR"},
+        # gunicorn gives it a handler of its own, which would not follow LOG_FORMAT.
+        "gunicorn.error": {"handlers": [], "propagate": True},
     },
 }

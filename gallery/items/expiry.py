@@ -74,7 +74,7 @@ def fate_of_files(item: Item, *, with_cases: bool) -> str:
     if not settings.QUARANTINE_DAYS:
         return f"{since} The files are kept: QUARANTINE_DAYS is 0."
     due = item.quarantined_at + timedelta(days=settings.QUARANTINE_DAYS)
-    kept = withheld(type(item), [item], Act.EXPIRE)
-    if kept and with_cases:
-        return f"{since} The files are due on {due:%Y-%m-%d}, but kept: {kept[item.pk].text}."
+    if kept := withheld(type(item), [item], Act.EXPIRE):
+        why = kept[item.pk].text if with_cases else "moderators withhold them"
+        return f"{since} The files are due on {due:%Y-%m-%d}, but kept: {why}."
     return f"{since} The files will be deleted on {due:%Y-%m-%d}; hashes and vectors are kept."

@@ -35,6 +35,12 @@ tasks, results = Queue(), Queue()
 tasks.put(orjson.loads(sys.stdin.read()))
 tasks.put("STOP")
 worker(tasks, results, Value("f", -1))
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+from imgsmlr_site import gunicorn_conf
+config = Config()
+config.set("logconfig_dict", gunicorn_conf.logconfig_dict)
+Logger(config).info("Listening")
 """
 
 
@@ -130,7 +136,7 @@ def test_a_task_carries_the_id_of_its_request(client: Client, settings: Any) -> 
     assert request_ids.request_id.get() == request_ids.NONE
 
 
-def test_json_lines_of_a_worker() -> None:
+def test_json_lines_of_a_worker_and_of_gunicorn() -> None:
     """A real worker process runs one task that logs, and one line more says how it ended."""
     task = {
         "id": "1",
@@ -152,12 +158,13 @@ def test_json_lines_of_a_worker() -> None:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    first, second = (orjson.loads(line) for line in done.stderr.splitlines())
+    first, second, third = (orjson.loads(line) for line in done.stderr.splitlines())
     assert (first["message"], first["level"], first["request_id"]) == ("it is odd", "WARNING", "r1")
     assert first["time"].endswith("+00:00")
     assert (second["task"], second["outcome"]) == ("logging.warning", "done")
     assert second["request_id"] == "r1"
     assert second["seconds"] >= 0
+    assert (third["message"], third["logger"]) == ("Listening", "gunicorn.error")
 
 
 def test_a_bad_format_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
