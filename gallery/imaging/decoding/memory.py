@@ -21,7 +21,8 @@ def needed(file: OpenedFile, wanted: Wanted) -> int:
     """Return bytes."""
     info, image = file.info, file.image
     several = info.frames > 1
-    if several or image.has_transparency_data:
+    has_no_palette = image.mode == "P" and image.palette is None  # a damaged file; Pillow raises
+    if several or (not has_no_palette and image.has_transparency_data):
         own, arrays = _TRANSPARENT, 2 if wanted == "first" else 4
     else:
         own, arrays = _NUMBERS if image.mode in ("I", "F") else _PLAIN, 2
