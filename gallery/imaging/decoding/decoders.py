@@ -25,7 +25,7 @@ from gallery.imaging.decoding.budget import UNIT, Budget, Share
 from gallery.imaging.decoding.decoder_protocol import GO, MAX_MESSAGE, Job
 from gallery.imaging.decoding.limits import NotAnImage, PictureLimits, TooLarge, TooSlow
 from gallery.imaging.decoding.pictures import ImageInfo, Picture, Rendering
-from gallery.imaging.decoding.sniffing import sniff
+from gallery.imaging.decoding.sniffing import accepted_format
 from gallery.imaging.pixels import Pixels
 from gallery.shared import fork_server
 from gallery.shared.errors import UserError
@@ -138,6 +138,7 @@ class _Reading:
     """One file at one decoder. ``close`` it."""
 
     def __init__(self, job: Job, data: bytes) -> None:
+        self._format = accepted_format(data, job.limits)  # before a decoder is bothered
         self._job, self._data = job, data
         self._left = float(WALL_FACTOR * job.limits.cpu_seconds)
         self._share: Share | None = None
@@ -284,7 +285,7 @@ class _Reading:
     def _failed(self) -> UserError:
         return NotAnImage(
             "The decoder failed on the picture; save it again as JPEG or PNG and retry.",
-            format=sniff(self._data),
+            format=self._format,
         )
 
 

@@ -11,10 +11,10 @@ from typing import Final
 
 from gallery.imaging.decoding.embedded_pictures import embedded_pictures
 from gallery.imaging.decoding.frames import Frame
-from gallery.imaging.decoding.limits import NotAnImage, PictureLimits, check_bytes
+from gallery.imaging.decoding.limits import PictureLimits
 from gallery.imaging.decoding.opening import OpenedFile, open_file
 from gallery.imaging.decoding.pictures import ImageInfo, Place, cells, is_any_alike
-from gallery.imaging.decoding.sniffing import sniff, why_unknown
+from gallery.imaging.decoding.sniffing import accepted_format
 from gallery.imaging.pixels import Pixels
 
 _ANIMATED: Final = frozenset({"gif", "webp", "png", "avif"})
@@ -34,11 +34,7 @@ class FileFrame:
 
 def open_data(data: bytes, limits: PictureLimits) -> OpenedFile:
     """Read the headers of a file of any format. Raises NotAnImage, TooLarge."""
-    check_bytes(data, limits)
-    format = sniff(data)
-    if format is None:
-        raise NotAnImage(why_unknown(data))
-    return open_file(format, data, limits)
+    return open_file(accepted_format(data, limits), data, limits)
 
 
 def inspect(data: bytes, limits: PictureLimits) -> ImageInfo:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from gallery.imaging.decoding.limits import NotAnImage, PictureLimits, check_bytes
+
 ACCEPTED: Final = "JPEG, PNG, GIF, WebP, BMP, TIFF, AVIF, HEIC, JPEG XL or JPEG 2000"
 _BMP_HEADER_SIZES: Final = frozenset(
     size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108, 124)
@@ -36,6 +38,15 @@ def sniff(data: bytes) -> str | None:
     if data[4:8] == b"ftyp":
         return _sniff_ftyp(data)
     return None
+
+
+def accepted_format(data: bytes, limits: PictureLimits) -> str:
+    """Return what ``sniff`` returns. Raises TooLarge for too many bytes, NotAnImage for None."""
+    check_bytes(data, limits)
+    format = sniff(data)
+    if format is None:
+        raise NotAnImage(why_unknown(data))
+    return format
 
 
 def _sniff_ftyp(data: bytes) -> str | None:

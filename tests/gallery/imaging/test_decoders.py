@@ -138,7 +138,9 @@ BLACK_AVIF = ROOT / "tests/data/black_64_megapixels.avif"
 """Made by Pillow: ``Image.new("RGB", (8000, 8000)).save(…, speed=10)``."""
 
 
-@pytest.mark.parametrize("make", [lambda: deep_png(8000), BLACK_AVIF.read_bytes])
+@pytest.mark.parametrize(
+    "make", [lambda: deep_png(8000), BLACK_AVIF.read_bytes], ids=["png", "avif"]
+)
 def test_a_small_file_of_64_megapixels_is_decoded_in_bounded_memory(
     make: Callable[[], bytes],
 ) -> None:
