@@ -109,6 +109,7 @@ class Budget:
 
     def _wait(self, units: int, patience: float | None, *, anyway: bool) -> Share:
         until = None if patience is None else time.monotonic() + patience
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         share, at_door = Share(file), False
         while True:
