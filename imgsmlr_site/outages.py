@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import logging
 
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
+
+AWAY = (OperationalError, InterfaceError, DatabaseError)
 
 
 def outage(error: BaseException | None) -> tuple[str, str] | None:
     """Return code and sentence if ``error`` says that database or disk are unavailable."""
     match error:
-        case OperationalError() | InterfaceError():
+        # psycopg2 raises the plain class, too, when the server closes a connection.
+        case DatabaseError() | InterfaceError() if type(error) in AWAY:
             state = getattr(error.__cause__, "pgcode", None) or ""
             # Classes of SQLSTATE: 53 insufficient resources, 57P shutdown, 08 connection.
             if state.startswith("53"):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, connections
+from django.db import DatabaseError, InterfaceError, connections
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 
-AWAY = (OperationalError, InterfaceError)
+from imgsmlr_site.outages import outage
+
+DATABASE_ERRORS = (DatabaseError, InterfaceError)
 RETRY_SECONDS = 1.0
 
 
@@ -27,9 +29,8 @@ class PatientBroker(ORM):
         try:
             tasks: list[tuple[int, str]] | None = super().dequeue()
             return tasks
-        except AWAY:
-            connections[Conf.ORM].close()
-            time.sleep(RETRY_SECONDS)
+        except DATABASE_ERRORS as error:
+            _wait(error)
             return None
 
     def acknowledge(self, task_id: Any) -> None:
@@ -38,6 +39,13 @@ class PatientBroker(ORM):
             try:
                 super().acknowledge(task_id)
                 return
-            except AWAY:
-                connections[Conf.ORM].close()
-                time.sleep(RETRY_SECONDS)
+            except DATABASE_ERRORS as error:
+                _wait(error)
+
+
+def _wait(error: Exception) -> None:
+    """Raise the error unless the database is away."""
+    if outage(error) is None:
+        raise error
+    connections[Conf.ORM].close()
+    time.sleep(RETRY_SECONDS)

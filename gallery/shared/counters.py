@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 
 ADD = """
 INSERT INTO gallery_counter AS counter (name, labels, number, seconds) VALUES (%s, %s, %s, %s)
@@ -21,7 +21,7 @@ SET number = counter.number + excluded.number, seconds = counter.seconds + exclu
 def count(name: str, *labels: str, number: int = 1, seconds: float = 0.0) -> None:
     """Add to a counter once the transaction is committed, so that no lock is held meanwhile."""
     # robust: what was committed stays done if its counting fails
-    with contextlib.suppress(OperationalError, InterfaceError):  # no database, no count
+    with contextlib.suppress(DatabaseError, InterfaceError):  # no database, no count
         transaction.on_commit(lambda: _add(name, list(labels), number, seconds), robust=True)
 
 
