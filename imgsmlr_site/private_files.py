@@ -18,7 +18,7 @@ def close_to_others() -> None:
 
 def make_data_dir(path: Path) -> None:
     """Create ``DATA_DIR`` if it is not there. Where root starts the service, the user of the
-    embedded PostgreSQL must be able to pass through it, but not to list it."""
-    if not path.exists():
-        path.mkdir(parents=True)
+    embedded PostgreSQL must be able to pass through it, but not to list it. Raise OSError."""
+    if not path.is_dir():
+        path.mkdir(parents=True, exist_ok=True)
         path.chmod(0o711 if os.geteuid() == 0 else 0o700)

@@ -36,7 +36,8 @@ VERSION = "0.1.0"
 HOST = env_str("HOST", "127.0.0.1")
 PORT = env_int("PORT", 8140, minimum=1, maximum=65535)
 DATA_DIR = Path(env_str("DATA_DIR", str(BASE_DIR / "var"))).resolve()
-make_data_dir(DATA_DIR)
+if not DATA_DIR.exists():
+    make_data_dir(DATA_DIR)
 DEBUG = env_bool("DEBUG", False)
 SECRET_KEY = env_str("SECRET_KEY") or secret_from_file(DATA_DIR / "secret_key")
 # Probes and commands on this machine use these names, whatever the public name is.
