@@ -39,7 +39,7 @@ bench: $(DEV)          ## measure, print tables, write docs/benchmarks.md (ARGS=
 load: $(DEV)            ## ten minutes of mixed traffic at saturation, and what must hold (ARGS=--minutes 2)
 	$(PYTHON) -m benchmarks.load $(ARGS)
 
-lock: $(DEV)            ## choose versions and hashes of all packages anew (needs a network)
+lock: $(DEV)            ## choose versions and hashes of all packages again (needs a network)
 	$(VENV)/bin/uv pip compile $(LOCK) requirements.txt -o requirements.lock
 	$(VENV)/bin/uv pip compile $(LOCK) requirements-dev.txt -o requirements-dev.lock
 

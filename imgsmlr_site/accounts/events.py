@@ -117,7 +117,7 @@ def _factor_removed(request: HttpRequest, authenticator: Authenticator, **_: Any
 @receiver(post_save, sender=User)
 def _account_saved(instance: User, created: bool, **_: Any) -> None:
     """Record new accounts and new passwords of a request; commands are the server's own."""
-    # ``_password`` is the text of a password that was set. A password that is only hashed anew at a
+    # ``_password`` is the text of a password that was set. A password that is only hashed again at a
     # login has none.
     changed = created or instance._password is not None  # type: ignore[attr-defined]
     if changed and people.in_request():
