@@ -5,7 +5,7 @@ RUN    := $(VENV)/.run
 DEV    := $(VENV)/.dev
 LOCK   := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
-.PHONY: run test check fuzz docs demo bench load lock audit sbom clean
+.PHONY: run test check fuzz chaos docs demo bench load lock audit sbom clean
 
 run: $(RUN)            ## everything: database, web on :8140, workers; Ctrl-C stops all of it
 	@exec $(PYTHON) manage.py up
@@ -26,6 +26,9 @@ check: $(DEV)          ## lint, format, types, layers, settings, migrations, gen
 
 fuzz: $(DEV)            ## properties and the API with 20 times as many examples, 22,000 damaged files
 	FUZZ=20 $(PYTHON) -m pytest -m fuzz --timeout 3600 $(ARGS)
+
+chaos: $(DEV)          ## kill 200 processes of a working service, and check that nothing is lost or doubled
+	$(PYTHON) -m tests.chaos $(ARGS)
 
 docs: $(DEV)           ## write the generated parts of docs/
 	$(PYTHON) manage.py write_docs
