@@ -117,8 +117,8 @@ def _factor_removed(request: HttpRequest, authenticator: Authenticator, **_: Any
 @receiver(post_save, sender=User)
 def _account_saved(instance: User, created: bool, **_: Any) -> None:
     """Record new accounts and new passwords of a request; commands are the server's own."""
-    # ``_password`` is the text of a password that was set. A password that is only hashed again at a
-    # login has none.
+    # ``_password`` is the text of a password that was set. A login that only renews the hash of a
+    # password has none.
     changed = created or instance._password is not None  # type: ignore[attr-defined]
     if changed and people.in_request():
         people.record_account(instance, "created" if created else "password_changed")
