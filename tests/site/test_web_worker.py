@@ -14,12 +14,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.site.test_up import free_port
+from tests.site.test_up import free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {
@@ -123,6 +124,14 @@ def web() -> Iterator[WebServer]:
     server.close()
 
 
+def is_closed_by_peer(connection: socket.socket) -> bool:
+    """Whether the other side has closed; its end is not here while sent bytes are unread."""
+    ports = [f"{end[1]:04X}" for end in (connection.getpeername(), connection.getsockname())]
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    established = [row for row in rows if row[3] == "01"]
+    return ports not in [[row[1][-4:], row[2][-4:]] for row in established]
+
+
 def test_clients_that_send_or_read_slowly_hold_no_thread_and_are_closed(web: WebServer) -> None:
     headers = [web.open("GET / HTTP/1.1\r\nX-Slow: ") for _ in range(20)]
     post = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"
@@ -136,6 +145,7 @@ def test_clients_that_send_or_read_slowly_hold_no_thread_and_are_closed(web: Web
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b'"code":"too_slow"' in answer
     for reader in readers:
+        wait_until(partial(is_closed_by_peer, reader), 30)
         total = 0
         while part := reader.recv(65_536):
             total += len(part)
@@ -319,7 +329,7 @@ def test_headers_of_proxies_reach_the_views_and_lookalikes_do_not(web: WebServer
 def test_a_warning_says_what_is_open(web: WebServer) -> None:
     web.log.seek(0)
     (line,) = [line for line in web.log if "OPEN_API" in line]
-    assert "[WARNING]" in line
+    assert " WARNING gunicorn.error: " in line
     assert "127.0.0.0/8" in line
     assert "need no key" in line
 
