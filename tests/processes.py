@@ -23,8 +23,12 @@ def descendants(pid: int) -> set[int]:
 
 
 def forked(name: str) -> set[int]:
-    """Ids of the running processes that ``fork_server`` started for this one, by their name."""
-    return {pid for pid in descendants(os.getpid()) if _name(pid) == name[:15]}
+    """Ids of the running processes that ``fork_server`` started for this one, by their name.
+
+    They are two steps down. A service that a test has started has some of its own, further down.
+    """
+    forked_here = set().union(*map(children, children(os.getpid())))
+    return {pid for pid in forked_here if _name(pid) == name[:15]}
 
 
 def is_running(pid: int) -> bool:
