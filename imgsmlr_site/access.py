@@ -1,4 +1,4 @@
-"""Finds who sends a request and what they may do, by key, session or open network.
+"""Identifies the sender of a request by key, session or open network, and their permissions.
 
 ``AccessMiddleware`` sets ``request.access``. The apps use only that attribute and never import this
 module. The database is queried when ``request.access`` is first read.

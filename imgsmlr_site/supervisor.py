@@ -189,7 +189,7 @@ def has_ended(process: subprocess.Popen[bytes]) -> bool:
 
 
 def end_session(process: subprocess.Popen[bytes]) -> int:
-    """Kill the process and what it has started. Return its exit code.
+    """Kill the process and every process of its session. Return its exit code.
 
     The number of an ended process still belongs to it here, so that no stranger can have it.
     """

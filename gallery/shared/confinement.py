@@ -1,4 +1,4 @@
-"""Takes from a process what it does not need to decode a file (Linux).
+"""Restricts a process to what decoding a file needs (Linux).
 
 Call these functions in the process itself, before it reads anything that a stranger sent.
 """

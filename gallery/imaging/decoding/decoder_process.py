@@ -43,7 +43,7 @@ cv2.setNumThreads(1)  # in the process that forks, so that it never starts threa
 
 
 def main(file: int) -> None:
-    """Serve the socket."""
+    """Answer the requests on the socket with this number until it closes."""
     for kind, value in (
         (resource.RLIMIT_NOFILE, _MAX_OPEN),
         (resource.RLIMIT_CORE, 0),

@@ -1,4 +1,4 @@
-"""The service's side of decoding: hands files to decoders, and pictures back.
+"""Sends files to decoder processes and returns the pictures that they read.
 
 Decoders are started when they are needed and kept for the next file. As many run at a time as
 threads ask for one; the budget of memory limits what they decode at once.
@@ -66,7 +66,7 @@ class _Decoder:
         return not self._poll.poll(0)  # an idle decoder says something only when it ends
 
     def send(self, message: bytes, files: list[int]) -> None:
-        """If it has ended, ``receive`` tells, after what it said before."""
+        """Never fails: if the decoder has ended, the next ``receive`` reports it."""
         with contextlib.suppress(OSError):
             socket.send_fds(self._link, [message], files)
 
