@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 from collections.abc import Callable
 
-from gallery.shared.confinement import end_with_parent
-
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
+from gallery.shared.confinement import ask_for_signal_of_death, end_with_parent
 
 
 def signal_when_parent_dies(signum: int) -> Callable[[], None]:
@@ -19,11 +16,10 @@ def signal_when_parent_dies(signum: int) -> Callable[[], None]:
     start it from the main thread.
     """
     parent = os.getpid()
-    libc = ctypes.CDLL(None)  # loaded before the fork, because little is safe after it
 
     def ask_kernel() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        libc.prctl(PR_SET_PDEATHSIG, signum)
+        ask_for_signal_of_death(signum)
         if os.getppid() != parent:
             os.kill(os.getpid(), signum)
 

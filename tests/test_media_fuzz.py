@@ -10,6 +10,8 @@ import os
 import random
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -49,9 +51,17 @@ class Tally:
         self.slowest = 0.0
         self._memory = processes.memory(os.getpid(), "VmHWM")
 
-    def note(self, seconds: float, outcome: str) -> None:
+    @contextmanager
+    def reading(self, name: str) -> Iterator[None]:
+        """Note how long one file took and what became of it. A refusal must be a sentence."""
+        started, outcome = time.monotonic(), "read"
+        try:
+            yield
+        except UserError as error:
+            assert error.message.endswith("."), (name, error.message)
+            outcome = "decoder ended" if "decoder failed" in error.message else error.code
         self.outcomes[outcome] += 1
-        self.slowest = max(self.slowest, seconds)
+        self.slowest = max(self.slowest, time.monotonic() - started)
 
     def grown(self) -> int:
         """Bytes of this process at most, more than at the beginning."""
@@ -84,17 +94,11 @@ def test_damaged_pictures(door: Any, capsys: pytest.CaptureFixture[str]) -> None
     rng, tally = random.Random(SEED), Tally("pictures", capsys)
     for number in range(PICTURES):
         name, data = damaged(rng, pictures())
-        started = time.monotonic()
-        try:
+        with tally.reading(name):
             first = decoding.decode(data, LIMITS)
             assert first.thumbnail(32)
             for one in rendered_pictures(data, LIMITS, first=first):
                 assert one.rgb.shape[2] == one.legacy_rgb.shape[2] == 3
-            outcome = "read"
-        except UserError as error:
-            assert error.message.endswith("."), (name, error.message)
-            outcome = "decoder ended" if "decoder failed" in error.message else error.code
-        tally.note(time.monotonic() - started, outcome)
         if number % ALSO_POSTED == 0:
             tally.statuses[door(data)] += 1
     if FACTOR:
@@ -108,15 +112,11 @@ def test_damaged_videos(door: Any, capsys: pytest.CaptureFixture[str]) -> None:
     rng, tally = random.Random(SEED), Tally("videos", capsys)
     for number in range(VIDEOS):
         name, data = damaged(rng, videos())
-        started = time.monotonic()
-        try:
-            with decode(io.BytesIO(data), VIDEO_LIMITS, screening=True) as video:
-                assert all(frame.rgb.shape[2] == 3 for frame in video)
-            outcome = "read"
-        except UserError as error:
-            assert error.message.endswith("."), (name, error.message)
-            outcome = "decoder ended" if "decoder failed" in error.message else error.code
-        tally.note(time.monotonic() - started, outcome)
+        with (
+            tally.reading(name),
+            decode(io.BytesIO(data), VIDEO_LIMITS, screening=True) as video,
+        ):
+            assert all(frame.rgb.shape[2] == 3 for frame in video)
         if number % ALSO_POSTED == 0:
             tally.statuses[door(data)] += 1
     if FACTOR:

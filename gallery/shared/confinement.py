@@ -35,9 +35,14 @@ _CALLS: Final = {
 _libc = ctypes.CDLL(None, use_errno=True)  # loaded before a fork, because little is safe after it
 
 
+def ask_for_signal_of_death(signum: int) -> None:
+    """Let the kernel send ``signum`` to this process when the thread that forked it ends."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signum, 0, 0, 0)
+
+
 def end_with_parent(parent: int) -> None:
     """Let the kernel kill this process when the thread that forked it ends."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    ask_for_signal_of_death(signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
