@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import transaction
+from django.db.models import Q
 
 from gallery.shared import counters
 from moderation.access.permissions import Actor
@@ -102,13 +103,12 @@ def _stored(about: CaseSubject, screening: Screening) -> dict[tuple[int | None, 
             items = [match.item_id for match in screening.matches]
             rows = rows.filter(item__in=items, case__evidence__contains=dict(about.facts))
     found: dict[tuple[int | None, str], int | None] = {}
-    # All cases count, those of floods too. But a case of a list in shadow quarantines nothing, so
-    # it counts only if it was dismissed.
-    shadow = ReviewCase.objects.filter(origin=ReviewCase.Origin.SHADOW)
+    # All cases count, those of floods too. But a sample case quarantines nothing before it is
+    # confirmed, and one of a list in shadow never does. So these do not count, unless dismissed.
+    withholds_nothing = Q(origin=ReviewCase.Origin.SHADOW) & ~Q(state=CaseState.DISMISSED)
+    withholds_nothing |= Q(origin=ReviewCase.Origin.SAMPLE, state__in=CaseState.undecided())
     silent = set(
-        shadow.filter(matches__in=rows)
-        .exclude(state=CaseState.DISMISSED)
-        .values_list("pk", flat=True)
+        ReviewCase.objects.filter(withholds_nothing, matches__in=rows).values_list("pk", flat=True)
     )
     for item, match_type, case in rows.values_list("item", "match_type", "case"):
         counts = None if case in silent else case

@@ -72,4 +72,4 @@ def test_keys(root: Client) -> None:
     ]
     events = str(list(AuditEvent.objects.values()))
     assert key.prefix in events
-    assert text not in events and text.split("_")[2] not in events and key.sha256 not in events
+    assert text not in events and text.split("_", 2)[2] not in events and key.sha256 not in events

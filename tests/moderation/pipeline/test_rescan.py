@@ -21,7 +21,8 @@ from django.utils import timezone
 from PIL import Image as Pillow
 
 from gallery.items.models import Image
-from moderation.access.permissions import Role
+from moderation.access.permissions import Actor, Role
+from moderation.cases import deciding
 from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.lists import item_adding, list_writes, rescans
 from moderation.lists.item_vectors import as_array
@@ -140,16 +141,33 @@ def test_a_held_picture_is_looked_for_too() -> None:
     assert ReviewCase.objects.get().held
 
 
-def test_a_raised_threshold_is_scanned_for() -> None:
+@pytest.mark.parametrize(
+    ("verb", "found"),
+    [(None, "quarantined"), ("confirm", "quarantined"), ("dismiss", "ready")],
+)
+@pytest.mark.parametrize("observe_share", [0.0, 1.0])
+def test_a_raised_threshold_is_scanned_for(
+    observe_share: float, verb: str | None, found: str
+) -> None:
+    """Also where the near miss became a sample case that nobody has decided."""
     image = add_ready_image(photo(1))
-    on = list_writes.create_list(by=ADMIN, name="new", action=Action.BLOCK)
+    on = list_writes.create_list(
+        by=ADMIN, name="new", action=Action.BLOCK, observe_share=observe_share
+    )
     make_item(on, ("pdq", flipped(pdq_of(photo(1)), 40), 90))
     scan(on)
     assert status(image) == "ready"
+    samples = ReviewCase.objects.values_list("pk", flat=True)
+    assert len(samples) == observe_share
+    if verb and samples:
+        moderator = Actor.person(make_person(Role.MODERATOR))
+        deciding.decide(by=moderator, case_ids=list(samples), verb=verb)
     list_writes.change_method(by=ADMIN, list_id=on.pk, match_type="pdq", threshold=40)
     newest = RetroScan.objects.order_by("-id")[0]
     assert newest.state == "pending" and rescan.run(newest.pk)
-    assert status(image) == "quarantined"
+    assert status(image) == (found if samples else "quarantined")
+    asked = ReviewCase.objects.filter(origin="retro_scan")
+    assert asked.count() == (0 if verb and samples else 1)
 
 
 def test_a_crop_that_is_here_is_found_by_its_picture() -> None:
