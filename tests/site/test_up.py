@@ -221,6 +221,9 @@ def test_life_of_the_service(data_dir: Path) -> None:
 
     # A worker that waits for a task, and so holds the lock of the queue: the cluster is replaced.
     cluster = up.main_process("worker")
+    assert os.getpriority(os.PRIO_PROCESS, cluster) > os.getpriority(
+        os.PRIO_PROCESS, up.main_process("web")
+    )
     worker = min(children(cluster))
     os.kill(worker, signal.SIGKILL)
     wait_until(lambda: up.main_process("worker") != cluster, 20)

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from imgsmlr_site.low_priority import give_way
 from imgsmlr_site.parent_death import signal_when_parent_dies
 
 
@@ -22,6 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("--prepare", metavar="MODEL", help="run prepare_models for it first")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        give_way()
         if options["prepare"]:
             # In a process of its own, because workers are forked from this one and must not inherit
             # a model. If it fails, its match type is unavailable, and the cluster runs.

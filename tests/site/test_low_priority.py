@@ -1,0 +1,37 @@
+"""Workers give way to the web server."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from imgsmlr_site.low_priority import NICE
+
+SHOWN = """
+import os
+from pathlib import Path
+from imgsmlr_site.low_priority import give_way
+def priorities():
+    session = Path("/proc/self/autogroup")
+    return os.nice(0), int(session.read_text().split()[-1]) if session.exists() else None
+print([*priorities(), *(give_way() or priorities())])
+"""
+
+
+@pytest.mark.parametrize("own_session", [True, False])
+def test_a_process_gives_way(own_session: bool) -> None:
+    """With its session if that is its own; else a terminal's other programs would give way too."""
+    done = subprocess.run(
+        [sys.executable, "-c", SHOWN],
+        start_new_session=own_session,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    before, session_before, after, session_after = ast.literal_eval(done.stdout)
+    assert after == before + NICE
+    if session_before is not None:
+        assert session_after == (NICE if own_session else session_before)
