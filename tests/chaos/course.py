@@ -34,7 +34,8 @@ from tests.chaos.work import BANNED_EVERY, Clients
 from tests.factories import jpeg, photo
 from tests.httpserver import HttpServer
 from tests.moderation.factories import make_item, make_list, make_person
-from tests.site.test_up import children, free_port, wait_until
+from tests.processes import children, wait_until
+from tests.service import free_port
 
 FAST = {
     "THROTTLE_POINTS": "0",

@@ -13,7 +13,8 @@ from pathlib import Path
 import urllib3
 
 from imgsmlr_site.postgres.cluster import cluster_processes, main_process
-from tests.site.test_up import Running, children, command_line, processes_of, wait_until
+from tests.processes import children, wait_until
+from tests.service import Running, command_line, processes_of
 
 RESTART_SECONDS = 2
 """``RestartSec`` of docs/operations.md."""

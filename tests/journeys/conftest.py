@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +12,8 @@ import pytest
 import requests
 
 from tests.httpserver import HttpServer
-from tests.site.test_embedded_postgres import make_directory
-from tests.site.test_up import Running, free_port, processes_of, wait_until
+from tests.processes import wait_until
+from tests.service import Running, directory_of_a_service, free_port
 
 
 @dataclass(frozen=True)
@@ -57,31 +54,25 @@ class Service:
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[Service]:
-    directory = make_directory()
-    port = free_port()
-    (directory / "tmp").mkdir()
-    up = Running(
-        directory,
-        "up",
-        PORT=str(port),
-        OPEN_API="1",
-        FETCH_ALLOW_PRIVATE="127.0.0.1/32",
-        FETCH_TIMEOUT="0.8",
-        MAX_UPLOAD_MB="4",
-        TMPDIR=str(directory / "tmp"),
-        SECOND_FACTOR="none",  # its people log in with a password alone
-    )
-    try:
+    with directory_of_a_service() as directory:
+        port = free_port()
+        (directory / "tmp").mkdir()
+        up = Running(
+            directory,
+            "up",
+            PORT=str(port),
+            OPEN_API="1",
+            FETCH_ALLOW_PRIVATE="127.0.0.1/32",
+            FETCH_TIMEOUT="0.8",
+            MAX_UPLOAD_MB="4",
+            TMPDIR=str(directory / "tmp"),
+            SECOND_FACTOR="none",  # its people log in with a password alone
+        )
         up.wait_for("Ready: ")
         yield Service(f"http://127.0.0.1:{port}", directory, up.process.pid)
         assert up.process.poll() is None, up.output
         assert up.end(signal.SIGINT) == 0
         assert "Traceback" not in up.output, up.output
-    finally:
-        for pid in processes_of(directory):
-            os.kill(pid, signal.SIGKILL)
-        time.sleep(0.1)
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture

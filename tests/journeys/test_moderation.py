@@ -21,7 +21,7 @@ from tests import factories as make
 from tests.httpserver import HttpServer
 from tests.journeys.conftest import Service
 from tests.journeys.traces import Planted
-from tests.site.test_up import wait_until
+from tests.processes import wait_until
 
 LEAD = """
 from django.contrib.auth.models import Group, User

@@ -28,8 +28,8 @@ from imgsmlr_site.postgres.server import EmbeddedPostgres
 from moderation.audit.models import AuditEvent
 from moderation.webhooks.models import Webhook
 from tests.factories import BY, add_ready_image, photo
-from tests.site.test_embedded_postgres import QUIET, ROOT, make_directory
-from tests.site.test_up import environment
+from tests.service import ROOT, environment, make_directory
+from tests.site.test_embedded_postgres import QUIET
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

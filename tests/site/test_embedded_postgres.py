@@ -10,8 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,9 +27,9 @@ from imgsmlr_site.postgres.programs import (
     server_account,
 )
 from imgsmlr_site.postgres.server import EmbeddedPostgres, connection_settings
-from tests.environment import DATA_DIR
+from tests.processes import wait_until
+from tests.service import ROOT, make_directory
 
-ROOT = Path(__file__).resolve().parents[2]
 QUIET = {"log_min_messages": "fatal"}
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT RUN: needs root to change users")
 
@@ -43,17 +41,6 @@ with EmbeddedPostgres(Path(sys.argv[1]), {"log_min_messages": "fatal"}) as serve
     print("ready", server.process.pid, flush=True)
     server.wait()
 """
-
-
-def make_directory() -> Path:
-    """Below /tmp, and open: pytest's own directories let in nobody but the user of the tests.
-
-    With the model that the tests have made once: making it takes ten seconds.
-    """
-    directory = Path(tempfile.mkdtemp(prefix="imgsmlr-test-", dir="/tmp"))
-    directory.chmod(0o755)
-    shutil.copytree(DATA_DIR / "models", directory / "models")
-    return directory
 
 
 @pytest.fixture(scope="module")
@@ -117,13 +104,6 @@ def end(starter: subprocess.Popen[str], signum: int) -> int:
     starter.send_signal(signum)
     with starter:
         return starter.wait(timeout=20)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
 
 
 def as_user(name: str, function: Callable[[], str]) -> str:

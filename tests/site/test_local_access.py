@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psycopg2
 import pytest
 import requests
 from django.core.management import call_command
@@ -21,8 +22,10 @@ from django.test import Client
 
 from imgsmlr_site import local_access
 from imgsmlr_site.models import ApiKey
-from tests.site.test_embedded_postgres import make_directory
-from tests.site.test_up import ROOT, environment, free_port, processes_of, wait_until
+from imgsmlr_site.postgres.server import EmbeddedPostgres
+from tests.environment import DATA_DIR
+from tests.processes import wait_until
+from tests.service import ROOT, directory_of_a_service, environment, free_port
 
 SITE = "http://127.0.0.1:8140"
 
@@ -109,20 +112,22 @@ def test_the_command_prints_both(here: Path, capsys: pytest.CaptureFixture[str])
 
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
-    directory = make_directory()
-    yield directory
-    for pid in processes_of(directory):
-        os.kill(pid, signal.SIGKILL)
+    with directory_of_a_service() as directory:
+        yield directory
 
 
 def test_the_start_at_a_terminal(data_dir: Path) -> None:
-    """The printed link and the printed command work; without them nothing does."""
+    """The printed link and the printed command work; without them nothing does.
+
+    ``DATABASE_URL`` leads to a server that ``up`` neither starts nor stops.
+    """
+    database = EmbeddedPostgres(DATA_DIR).dsn
     ours, theirs = pty.openpty()
     port = free_port()
     up = subprocess.Popen(
         [sys.executable, "manage.py", "up"],
         cwd=ROOT,
-        env=environment(data_dir, PORT=str(port)),
+        env=environment(data_dir, PORT=str(port), DATABASE_URL=database, DEBUG="1"),
         stdout=theirs,
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -155,3 +160,5 @@ def test_the_start_at_a_terminal(data_dir: Path) -> None:
         while os.read(ours, 65_536):
             pass
     assert up.wait(timeout=30) == 0
+    assert not (data_dir / "pg").exists()
+    psycopg2.connect(database).close()

@@ -22,7 +22,7 @@ from django_q.signing import SignedPackage
 from imgsmlr_site import request_ids, request_log
 from imgsmlr_site.env import LOOPBACK, env_choice
 from tests.factories import photo, png
-from tests.site.test_embedded_postgres import ROOT
+from tests.service import ROOT
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("edge_urls")]
 

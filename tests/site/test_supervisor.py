@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.site.test_up import children, wait_until
+from tests.processes import children, wait_until
+from tests.service import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import logging, os, sys
 from imgsmlr_site import supervisor

@@ -5,14 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,121 +19,23 @@ import urllib3
 
 from imgsmlr_site.postgres.cluster import cluster_processes, main_process
 from tests.factories import jpeg, photo
-from tests.site.test_embedded_postgres import cluster_state, make_directory
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def environment(data_dir: Path, **more: str) -> dict[str, str]:
-    """That of a user who has set nothing but these."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    here = {"DATA_DIR": str(data_dir), "CLIP_PRETRAINED": "none", "DATABASE_URL": ""}
-    return {**kept, **here, **more}
-
-
-def processes_of(data_dir: Path) -> dict[int, dict[str, str]]:
-    """Process id → environment, of the live processes that work for ``data_dir``."""
-    found = {}
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (path / "environ").read_bytes().decode(errors="replace").split("\0")
-        except OSError:
-            continue
-        env = dict(word.split("=", 1) for word in words if "=" in word)
-        if env.get("DATA_DIR") == str(data_dir):
-            found[int(path.name)] = env
-    return found
-
-
-def command_line(pid: int) -> str:
-    """Empty for a process that has ended."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-    except OSError:
-        return ""
-
-
-def settled_processes_of(data_dir: Path) -> dict[int, dict[str, str]]:
-    """The same once all of them are there: none came or went for two seconds."""
-    for _ in range(15):
-        before = processes_of(data_dir)
-        time.sleep(2)
-        if processes_of(data_dir).keys() == before.keys():
-            return before
-    raise AssertionError("the processes never settle")
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
-class Running:
-    """One ``manage.py`` command with its output in a file."""
-
-    def __init__(self, data_dir: Path, command: str, **env: str) -> None:
-        self.data_dir = data_dir
-        self.log = data_dir / "test.log"
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "manage.py", command],
-                cwd=ROOT,
-                env=environment(data_dir, **env),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                # As at a terminal, where Ctrl-C is not ignored.
-                start_new_session=True,
-            )
-
-    @property
-    def output(self) -> str:
-        return self.log.read_text()
-
-    def main_process(self, part: str) -> int:
-        """The process of a part that was started last."""
-        return int(re.findall(rf"{part} started \(pid (\d+)\)", self.output)[-1])
-
-    def wait_for(self, text: str, seconds: float = 60) -> None:
-        def seen() -> bool:
-            assert self.process.poll() is None, self.output
-            return text in self.output
-
-        wait_until(seen, seconds)
-
-    def end(self, signum: int) -> int:
-        """Send a signal; wait until nothing is left of the service, and return the exit code."""
-        self.process.send_signal(signum)
-        try:
-            code = self.process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            left = [command_line(pid) for pid in processes_of(self.data_dir)]
-            pytest.fail(f"It does not end: {left}\n{self.output}")
-        self.wait_gone()
-        return code
-
-    def wait_gone(self) -> None:
-        def gone() -> bool:
-            return not processes_of(self.data_dir) and not cluster_processes(self.data_dir / "pg")
-
-        wait_until(gone, 15)
+from tests.processes import children, descendants, is_running, wait_until
+from tests.service import (
+    ROOT,
+    Running,
+    command_line,
+    directory_of_a_service,
+    environment,
+    free_port,
+    processes_of,
+)
+from tests.site.test_embedded_postgres import cluster_state
 
 
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
-    directory = make_directory()
-    yield directory
-    for pid in processes_of(directory):
-        os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not cluster_processes(directory / "pg"), 15)
-    shutil.rmtree(directory)
+    with directory_of_a_service() as directory:
+        yield directory
 
 
 def refused(data_dir: Path, **env: str) -> str:
@@ -169,15 +68,15 @@ def test_life_of_the_service(data_dir: Path) -> None:
     assert (file.stat().st_mode & 0o777, len(file.read_text().strip())) == (0o600, 16)
     assert file.read_text().strip() not in up.output
 
-    def web_processes() -> int:
-        return sum("gunicorn" in command_line(pid) for pid in processes_of(data_dir))
+    def web_processes() -> list[dict[str, str]]:
+        """Their environments."""
+        running = processes_of(data_dir).items()
+        return [env for pid, env in running if "gunicorn" in command_line(pid)]
 
     # One and the two it forks, of which the first may answer before the second is there.
-    wait_until(lambda: web_processes() == 3, 20)
-    pids = settled_processes_of(data_dir)
-    lines = [command_line(pid) for pid in pids]
-    assert any("qcluster" in line for line in lines)
-    web = next(env for pid, env in pids.items() if "gunicorn" in command_line(pid))
+    wait_until(lambda: len(web_processes()) == 3, 20)
+    assert any("qcluster" in command_line(pid) for pid in processes_of(data_dir))
+    web = web_processes()[0]
     assert web["OPENBLAS_NUM_THREADS"] == web["OMP_NUM_THREADS"] == "1"
     # Its output goes to a file, so it opens nothing, and writes no secret into that file.
     assert not {"OPEN_API", "FETCH_ALLOW_PRIVATE", "WEBHOOK_ALLOW_PRIVATE"} & set(web)
@@ -192,7 +91,8 @@ def test_life_of_the_service(data_dir: Path) -> None:
     )
     complaint = refused(data_dir, PORT=str(free_port()))
     assert f"PostgreSQL in {data_dir} is already run by process {up.process.pid}" in complaint
-    assert processes_of(data_dir).keys() == pids.keys()
+    strangers = processes_of(data_dir).keys() - {up.process.pid, *descendants(up.process.pid)}
+    assert not any(map(is_running, strangers))
 
     # Ctrl-C, as the terminal sends it: to the whole foreground group.
     os.killpg(up.process.pid, signal.SIGINT)
@@ -205,17 +105,14 @@ def test_life_of_the_service(data_dir: Path) -> None:
 
     # Second start: nothing is made anew, nor is there a new password.
     made = (data_dir / "pg" / "PG_VERSION").stat().st_mtime_ns
-    up = Running(data_dir, "up", PORT=str(port), OPEN_API="", OPENBLAS_NUM_THREADS="3")
+    up = Running(data_dir, "up", PORT=str(port), OPEN_API="127.0.0.0/8", OPENBLAS_NUM_THREADS="3")
     up.wait_for("Ready: ")
     assert (data_dir / "pg" / "PG_VERSION").stat().st_mtime_ns == made
     assert "password" not in up.output
-    web = next(e for pid, e in processes_of(data_dir).items() if "gunicorn" in command_line(pid))
-    assert (web["OPEN_API"], web["OPENBLAS_NUM_THREADS"]) == ("", "3")
-    assert up.end(signal.SIGKILL) == -signal.SIGKILL
+    web = web_processes()[0]
+    assert (web["OPEN_API"], web["OPENBLAS_NUM_THREADS"]) == ("127.0.0.0/8", "3")
 
     # What is killed is started again: each step of this ends with a picture that becomes ready.
-    up = Running(data_dir, "up", PORT=str(port), OPEN_API="127.0.0.0/8")
-    up.wait_for("Ready: ")
     starter = up.process.pid
     added = describe_a_picture(site, seed=1)
 
@@ -232,15 +129,15 @@ def test_life_of_the_service(data_dir: Path) -> None:
     describe_a_picture(site, seed=2)
 
     # PostgreSQL. Until it is back, the web server says so.
-    postmaster, web = main_process(data_dir / "pg"), up.main_process("web")
+    postmaster, web_process = main_process(data_dir / "pg"), up.main_process("web")
     os.kill(postmaster, signal.SIGKILL)
     wait_until(lambda: main_process(data_dir / "pg") not in (0, postmaster), 20)
     describe_a_picture(site, seed=3)
-    assert up.main_process("web") == web
+    assert up.main_process("web") == web_process
 
     # The web server's main process, whose children would hold the port.
-    os.kill(web, signal.SIGKILL)
-    wait_until(lambda: up.main_process("web") != web, 20)
+    os.kill(web_process, signal.SIGKILL)
+    wait_until(lambda: up.main_process("web") != web_process, 20)
     describe_a_picture(site, seed=4)
     assert up.process.pid == starter and up.process.poll() is None
 
@@ -255,17 +152,6 @@ def test_life_of_the_service(data_dir: Path) -> None:
     assert answer.json()["status"] == "ready"
     assert up.end(signal.SIGTERM) == 0
     assert cluster_state(data_dir) == "shut down"
-
-
-def children(pid: int) -> set[int]:
-    """The living children of a process."""
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, parent = path.read_text().rpartition(")")[2].split()[:2]
-            if int(parent) == pid and state != "Z":
-                found.add(int(path.parent.name))
-    return found
 
 
 def describe_a_picture(site: str, seed: int) -> int:
@@ -299,24 +185,19 @@ def describe_a_picture(site: str, seed: int) -> int:
     return added
 
 
-def test_postgres_alone_and_up_beside_it(data_dir: Path) -> None:
-    """``DATABASE_URL`` leads to a server that ``up`` neither starts nor stops."""
-    port = str(free_port())
-    complaint = refused(data_dir, PORT=port, DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
-    assert complaint.startswith("CommandError: The database of DATABASE_URL does not answer: ")
+def test_postgres_alone(data_dir: Path) -> None:
     postgres = Running(data_dir, "postgres")
     postgres.wait_for("PostgreSQL is ready: ")
     url = re.findall(r"PostgreSQL is ready: (\S+)", postgres.output)[0]
     psycopg2.connect(url).close()
-    web_dir = data_dir / "web"
-    web_dir.mkdir()
-    up = Running(web_dir, "up", PORT=port, DATABASE_URL=url, DEBUG="1")
-    up.wait_for("Ready: ")
-    assert not (web_dir / "pg").exists()
-    assert up.end(signal.SIGINT) == 0, up.output
-    assert postgres.process.poll() is None
     assert postgres.end(signal.SIGTERM) == 0
     assert cluster_state(data_dir) == "shut down"
+
+
+def test_a_database_that_does_not_answer(data_dir: Path) -> None:
+    nobody = "postgresql://nobody@127.0.0.1:1/none"
+    complaint = refused(data_dir, PORT=str(free_port()), DATABASE_URL=nobody)
+    assert complaint.startswith("CommandError: The database of DATABASE_URL does not answer: ")
 
 
 def test_postgres_alone_with_another_database_set(data_dir: Path) -> None:

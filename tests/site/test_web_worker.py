@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 
-from tests.site.test_up import free_port, wait_until
+from tests.processes import wait_until
+from tests.service import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {
