@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from gallery.imaging.descriptors import cnn_model
 from imgsmlr_site.env import LOOPBACK
@@ -51,6 +52,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return item.path.relative_to(TESTS).parts[0]
 
     items.sort(key=lambda item: (*ORDER, folder(item)).index(folder(item)))
+
+
+class Scheduling(LoadFileScheduling):
+    """A worker takes a whole file, or all journeys: they share a started service."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        journeys = "tests/journeys/"
+        return journeys if nodeid.startswith(journeys) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    return Scheduling(config, log) if config.option.dist == "loadfile" else None
 
 
 def pytest_sessionstart() -> None:
