@@ -24,6 +24,8 @@ RUN apt-get update \
 WORKDIR /app
 COPY --from=build /venv /venv
 COPY . .
+# The user of the service cannot write here, and each process would compile all modules again.
+RUN python -m compileall -q gallery imgsmlr_site moderation videos
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     DATA_DIR=/data \

@@ -5,10 +5,16 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 from imgsmlr_site.postgres.cluster import forget_cluster
+
+# Some machines forbid to keep compiled modules. Then each of the hundreds of processes that tests
+# start would compile all of the service, for half a second, and pytest all tests in each worker.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A worker of pytest-xdist is killed at Ctrl-C: its directory lies in that of the process which
 # started it, and goes with it.
