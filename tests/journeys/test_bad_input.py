@@ -131,8 +131,8 @@ def truncated(format: str) -> bytes:
     return data[: len(data) // 2]
 
 
-FILES: dict[str, tuple[bytes, int, str, str]] = {
-    # name: (bytes, status and code in v1, msg in legacy)
+FILES: dict[str, tuple[bytes | Callable[[], bytes], int, str, str]] = {
+    # name: (bytes or what makes them, status and code in v1, msg in legacy)
     "html": (b"<!doctype html><title>x</title>", 400, "not_an_image", "not a valid file"),
     "truncated jpeg": (truncated("JPEG"), 400, "not_an_image", "not a valid jpeg file"),
     "truncated png": (truncated("PNG"), 400, "not_an_image", "not a valid png file"),
@@ -141,14 +141,15 @@ FILES: dict[str, tuple[bytes, int, str, str]] = {
     "svg": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', 400, "not_an_image", "not a valid file"),
     "noise": (bytes(range(256)) * 9, 400, "not_an_image", "not a valid file"),
     "jpeg of 3 bytes": (b"\xff\xd8\xff", 400, "not_an_image", "not a valid jpeg file"),
-    "png bomb": (make.png_bomb(), 413, "image_too_large", "The picture has 13,000 × 13,000"),
-    "gif bomb": (make.gif_bomb(), 413, "image_too_large", "The file has more than"),
+    "png bomb": (make.png_bomb, 413, "image_too_large", "The picture has 13,000 × 13,000"),
+    "gif bomb": (make.gif_bomb, 413, "image_too_large", "The file has more than"),
 }
 
 
 @pytest.mark.parametrize("case", FILES)
 def test_files(service: Service, web: HttpServer, case: str) -> None:
-    data, status, code, message = FILES[case]
+    source, status, code, message = FILES[case]
+    data = source() if callable(source) else source
     web.routes["/a.jpg"] = data
     url = web.url + "/a.jpg"
     file = {"file": ("a.jpg", data, "image/jpeg")}

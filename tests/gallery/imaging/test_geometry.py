@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import cv2
@@ -22,12 +23,16 @@ from tests.examples import fuzz
 
 NAMES = ("astronaut", "coffee", "chelsea", "rocket", "hubble_deep_field", "retina")
 PICTURES = {name: np.asarray(getattr(skimage.data, name)(), np.uint8) for name in NAMES}
-STORED = {name: extract(rgb).pack() for name, rgb in PICTURES.items()}
 ASTRONAUT, COFFEE = PICTURES["astronaut"], PICTURES["coffee"]
 
 
+@cache
+def stored(name: str) -> bytes:
+    return extract(PICTURES[name]).pack()
+
+
 def found(query: Any, name: str) -> GeometricMatch:
-    match = verify_many(extract(np.ascontiguousarray(query)), [STORED[name]])[0]
+    match = verify_many(extract(np.ascontiguousarray(query)), [stored(name)])[0]
     assert match is not None
     return match
 
@@ -189,7 +194,7 @@ def test_any_crop_turned_and_mirrored(
 
 def test_unlike_photographs_do_not_match() -> None:
     for name, other in itertools.permutations(NAMES, 2):
-        assert verify_many(extract(PICTURES[name]), [STORED[other]]) == [None]
+        assert verify_many(extract(PICTURES[name]), [stored(other)]) == [None]
 
 
 def test_turned_over_query_and_turned_over_picture_are_the_same_case() -> None:
@@ -222,12 +227,12 @@ def test_query_and_candidate_exchanged() -> None:
 def test_many_are_answered_in_order_however_they_are_given() -> None:
     query = extract(bordered(COFFEE, 50, 50))
     given_as = [
-        STORED["astronaut"],
-        STORED["coffee"],
-        memoryview(STORED["coffee"]),
-        LocalFeatures.unpack(STORED["coffee"]),
+        stored("astronaut"),
+        stored("coffee"),
+        memoryview(stored("coffee")),
+        LocalFeatures.unpack(stored("coffee")),
         extract(np.zeros((90, 90, 3), np.uint8)).pack(),
-        STORED["coffee"],
+        stored("coffee"),
     ]
     matches = verify_many(query, given_as)
     assert matches[0] is matches[4] is None
@@ -253,7 +258,7 @@ def test_many_are_answered_in_order_however_they_are_given() -> None:
 )
 def test_what_has_nothing_to_compare_matches_nothing(rgb: Any) -> None:
     query = extract(rgb)
-    assert verify_many(query, list(STORED.values())) == [None] * len(STORED)
+    assert verify_many(query, [stored(name) for name in NAMES]) == [None] * len(NAMES)
     assert verify_many(extract(ASTRONAUT), [query]) == [None]
 
 
@@ -318,7 +323,7 @@ def test_patterns_that_repeat_do_not_match_other_patterns() -> None:
         match = verify(one, other)
         assert match is None or match.support < 0.4
     for pattern in made:
-        assert verify_many(pattern, list(STORED.values())) == [None] * len(STORED)
+        assert verify_many(pattern, [stored(name) for name in NAMES]) == [None] * len(NAMES)
 
 
 def test_the_same_logo_in_two_pictures_is_a_small_part_of_both() -> None:
