@@ -218,6 +218,7 @@ def supply(monkeypatch: pytest.MonkeyPatch) -> None:
 def small(made: tuple[Path, Corpus], monkeypatch: pytest.MonkeyPatch) -> Corpus:
     cache, found = made
     monkeypatch.setenv("BENCH_DIR", str(cache))
+    monkeypatch.setattr(queries, "HEIGHT", 180)  # that of the films
     return found
 
 
@@ -519,7 +520,9 @@ def test_synthetic_frames_lie_where_frames_lie_and_resemble_none() -> None:
 def test_the_product_stores_the_films_and_answers(
     small: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(costs, "COUNTS", {costs.STILL: 3, queries.TEN_SECONDS: 2})
+    monkeypatch.setattr(costs, "COUNTS", {costs.STILL: 2, queries.TEN_SECONDS: 1})
+    monkeypatch.setattr(costs, "WARM_UP", 1)
+    monkeypatch.setattr(costs, "LISTENING", 0.1)
     gallery.fill(small)
     assert gallery.refused(small) == []
     ready = Video.objects.ready()
