@@ -33,6 +33,7 @@ from gallery.net import fetching
 from imgsmlr_site.access import may_send_much
 from imgsmlr_site.edge import body_limit
 from imgsmlr_site.errors import problem
+from imgsmlr_site.quick_end import end_now
 
 PROBES: Final = ("/healthz", "/readyz")
 """Paths with a thread of their own each: they never wait behind other requests."""
@@ -367,6 +368,7 @@ class WebWorker(Worker):
         while self.alive and self.ppid == os.getppid():
             self._turn()
         self._stop()
+        end_now(0)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         super().handle_exit(sig, frame)

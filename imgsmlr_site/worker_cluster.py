@@ -30,6 +30,7 @@ from django_q.signals import pre_execute
 from imgsmlr_site import health
 from imgsmlr_site.models import WorkerCluster
 from imgsmlr_site.parent_death import kill_forks_with_their_parents
+from imgsmlr_site.quick_end import end_now
 
 logger = logging.getLogger(__name__)
 
@@ -163,8 +164,7 @@ class Cluster(Sentinel):
 
     def _end(self) -> None:
         # Children are killed by the kernel. Waiting for them could last for ever.
-        logging.shutdown()
-        os._exit(1)
+        end_now(1)
 
 
 def _leave_signals_to_the_sentinel() -> None:

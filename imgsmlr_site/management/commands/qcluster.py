@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from imgsmlr_site.low_priority import give_way
 from imgsmlr_site.parent_death import signal_when_parent_dies
+from imgsmlr_site.quick_end import end_now
 
 
 class Command(BaseCommand):
@@ -35,3 +36,4 @@ class Command(BaseCommand):
         from imgsmlr_site.worker_cluster import Cluster
 
         Cluster()
+        end_now(0)

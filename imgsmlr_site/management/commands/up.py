@@ -19,6 +19,7 @@ from imgsmlr_site import local_access
 from imgsmlr_site.accounts.first_admin import create_first_admin, hand_over
 from imgsmlr_site.postgres.programs import PostgresError
 from imgsmlr_site.postgres.server import EmbeddedPostgres
+from imgsmlr_site.quick_end import end_now
 from imgsmlr_site.supervisor import (
     Part,
     PortTaken,
@@ -80,7 +81,7 @@ class Command(BaseCommand):
             raise CommandError(error.message) from error
         except KeyboardInterrupt:
             code = 0
-        sys.exit(code)
+        end_now(code)
 
     def prepare(self) -> None:
         """Update the database, models and static files; create the first administrator."""
