@@ -5,20 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import Final
-
-NICE: Final = 10
-"""As in ``nice(1)``. Beside a busy web server, such a process gets a tenth of a core."""
 
 
-def give_way() -> None:
+def give_way(nice: int) -> None:
     """Lower the priority of this process and of the processes that it will start.
+
+    ``nice``: as in ``nice(1)``. With 10, each gets a tenth of what a busy web server gets.
 
     Linux shares out the time between sessions before it looks at the processes of each, so the
     session gets the priority too, if this process leads it (``sched(7)``, autogroup).
     """
-    os.nice(NICE)
+    os.nice(nice)
     if os.getsid(0) == os.getpid():
         # No such file without autogroups. The kernel may refuse a change just after another.
         with contextlib.suppress(OSError):
-            Path("/proc/self/autogroup").write_text(str(NICE))
+            Path("/proc/self/autogroup").write_text(str(nice))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connection
 from rest_framework.request import Request
@@ -22,14 +22,22 @@ if TYPE_CHECKING:  # rest_framework.views imports this module, which its setting
 
 PURGE_CHANCE = 1 / 1000
 
-OWE = """
+MOST_OWED: Final = 5
+"""Buckets that a client can owe. A row that says more was written before the clock was set back."""
+
+FULL_AT = """
+CASE WHEN bucket.full_at BETWEEN clock_timestamp()
+     AND clock_timestamp() + (%(most)s + 1) * %(period)s * interval '1 second'
+THEN bucket.full_at ELSE clock_timestamp() END"""
+OWE = f"""
 INSERT INTO imgsmlr_site_throttle AS bucket (client, full_at)
 VALUES (%(client)s, clock_timestamp() + %(seconds)s * interval '1 second')
 ON CONFLICT (client) DO UPDATE
-SET full_at = GREATEST(bucket.full_at, clock_timestamp()) + %(seconds)s * interval '1 second'"""
+SET full_at = LEAST({FULL_AT} + %(seconds)s * interval '1 second',
+                    clock_timestamp() + %(most)s * %(period)s * interval '1 second')"""  # noqa: S608
 CHARGE = f"""
 {OWE}
-WHERE GREATEST(bucket.full_at, clock_timestamp()) + %(seconds)s * interval '1 second'
+WHERE {FULL_AT} + %(seconds)s * interval '1 second'
       <= clock_timestamp() + %(period)s * interval '1 second'
 RETURNING true
 """
@@ -63,7 +71,7 @@ def spend(client: str, cost: float, capacity: float, period: float) -> int:
     if not cost or not capacity:
         return 0
     seconds = min(cost / capacity, 1.0) * period
-    values: dict[str, str | float] = {"client": client, "seconds": seconds, "period": period}
+    values = _values(client, seconds, period)
     with connection.cursor() as cursor:
         if random.random() < PURGE_CHANCE:  # noqa: S311 (housekeeping, not a secret)
             purge(cursor)
@@ -76,11 +84,15 @@ def spend(client: str, cost: float, capacity: float, period: float) -> int:
 
 
 def owe(client: str, cost: float, capacity: float, period: float) -> None:
-    """Take ``cost`` points, at most a full bucket, even if there are fewer."""
+    """Take ``cost`` points, at most a full bucket, even if there are fewer. See ``MOST_OWED``."""
     if cost and capacity:
         seconds = min(cost / capacity, 1.0) * period
         with connection.cursor() as cursor:
-            cursor.execute(OWE, {"client": client, "seconds": seconds})
+            cursor.execute(OWE, _values(client, seconds, period))
+
+
+def _values(client: str, seconds: float, period: float) -> dict[str, str | float]:
+    return {"client": client, "seconds": seconds, "period": period, "most": MOST_OWED}
 
 
 def purge(cursor: Any) -> None:

@@ -28,6 +28,7 @@ from django_q.conf import Conf
 from django_q.signals import pre_execute
 
 from imgsmlr_site import health
+from imgsmlr_site.clock_steps import ClockWatch
 from imgsmlr_site.models import WorkerCluster
 from imgsmlr_site.parent_death import kill_forks_with_their_parents
 from imgsmlr_site.quick_end import end_now
@@ -78,6 +79,7 @@ class Cluster(Sentinel):
         self._started = timezone.now()
         self._moved = time.monotonic()
         self._next_look = 0.0
+        self._clock = ClockWatch(Conf.CLUSTER_NAME)
         kill_forks_with_their_parents()
         pre_execute.connect(self._count)
         super().__init__(self.round, threading.Event(), uuid.uuid4())
@@ -116,6 +118,7 @@ class Cluster(Sentinel):
             return
         self._next_look = time.monotonic() + LOOK_EVERY
         try:
+            self._clock.look()
             self._write()
             waited = health.queue(Conf.CLUSTER_NAME).oldest
         except DatabaseError:

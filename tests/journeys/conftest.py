@@ -66,6 +66,7 @@ def service() -> Iterator[Service]:
             FETCH_TIMEOUT="0.8",
             MAX_UPLOAD_MB="4",
             TMPDIR=str(directory / "tmp"),
+            WORKER_NICE="0",  # other tests are no requests
             SECOND_FACTOR="none",  # its people log in with a password alone
         )
         up.wait_for("Ready: ")

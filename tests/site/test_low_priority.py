@@ -8,8 +8,6 @@ import sys
 
 import pytest
 
-from imgsmlr_site.low_priority import NICE
-
 SHOWN = """
 import os
 from pathlib import Path
@@ -17,7 +15,7 @@ from imgsmlr_site.low_priority import give_way
 def priorities():
     session = Path("/proc/self/autogroup")
     return os.nice(0), int(session.read_text().split()[-1]) if session.exists() else None
-print([*priorities(), *(give_way() or priorities())])
+print([*priorities(), *(give_way(7) or priorities())])
 """
 
 
@@ -32,6 +30,6 @@ def test_a_process_gives_way(own_session: bool) -> None:
         check=True,
     )
     before, session_before, after, session_after = ast.literal_eval(done.stdout)
-    assert after == before + NICE
+    assert after == before + 7
     if session_before is not None:
-        assert session_after == (NICE if own_session else session_before)
+        assert session_after == (7 if own_session else session_before)

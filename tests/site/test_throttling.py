@@ -12,7 +12,7 @@ from django.db import connection
 from django.test import Client
 
 from imgsmlr_site.env import LOOPBACK
-from imgsmlr_site.throttling import purge, spend
+from imgsmlr_site.throttling import MOST_OWED, owe, purge, spend
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("edge_urls")]
 
@@ -71,6 +71,18 @@ def test_a_cost_above_the_capacity_takes_a_full_bucket() -> None:
     assert spend("a", 50, 5, HOUR) == HOUR
     age("a", HOUR)
     assert spend("a", 50, 5, HOUR) == 0
+
+
+def test_what_was_taken_before_the_clock_was_set_back_does_not_count() -> None:
+    assert spend("a", 5, 5, 60) == 0
+    age("a", -HOUR)
+    assert [spend("a", 1, 5, 60) for _ in range(6)] == [0, 0, 0, 0, 0, 12]
+
+
+def test_a_client_owes_a_few_buckets_at_most() -> None:
+    for _ in range(20):
+        owe("a", 100, 5, HOUR)
+    assert spend("a", 1, 5, HOUR) == MOST_OWED * HOUR - HOUR + HOUR / 5
 
 
 @pytest.mark.parametrize(("cost", "capacity"), [(0, 5), (5, 0)])

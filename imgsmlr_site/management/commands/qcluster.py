@@ -24,7 +24,7 @@ class Command(BaseCommand):
         parser.add_argument("--prepare", metavar="MODEL", help="run prepare_models for it first")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        give_way()
+        give_way(settings.WORKER_NICE)
         if options["prepare"]:
             # In a process of its own, because workers are forked from this one and must not inherit
             # a model. If it fails, its match type is unavailable, and the cluster runs.
