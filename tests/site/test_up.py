@@ -74,7 +74,7 @@ def test_life_of_the_service(data_dir: Path) -> None:
         return [env for pid, env in running if "gunicorn" in command_line(pid)]
 
     # One and the two it forks, of which the first may answer before the second is there.
-    wait_until(lambda: len(web_processes()) == 3, 20)
+    wait_until(lambda: len(web_processes()) == 3)
     assert any("qcluster" in command_line(pid) for pid in processes_of(data_dir))
     web = web_processes()[0]
     assert web["OPENBLAS_NUM_THREADS"] == web["OMP_NUM_THREADS"] == "1"
@@ -123,7 +123,7 @@ def test_life_of_the_service(data_dir: Path) -> None:
     )
     worker = min(children(cluster))
     os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: up.main_process("worker") != cluster, 20)
+    wait_until(lambda: up.main_process("worker") != cluster)
     assert f"Process {worker} ended with code -9: the cluster ends" in up.output
     assert children(cluster) == set()
     describe_a_picture(site, seed=2)
@@ -131,13 +131,13 @@ def test_life_of_the_service(data_dir: Path) -> None:
     # PostgreSQL. Until it is back, the web server says so.
     postmaster, web_process = main_process(data_dir / "pg"), up.main_process("web")
     os.kill(postmaster, signal.SIGKILL)
-    wait_until(lambda: main_process(data_dir / "pg") not in (0, postmaster), 20)
+    wait_until(lambda: main_process(data_dir / "pg") not in (0, postmaster))
     describe_a_picture(site, seed=3)
     assert up.main_process("web") == web_process
 
     # The web server's main process, whose children would hold the port.
     os.kill(web_process, signal.SIGKILL)
-    wait_until(lambda: up.main_process("web") != web_process, 20)
+    wait_until(lambda: up.main_process("web") != web_process)
     describe_a_picture(site, seed=4)
     assert up.process.pid == starter and up.process.poll() is None
 
@@ -171,7 +171,7 @@ def describe_a_picture(site: str, seed: int) -> int:
         return False
 
     answer: Any = None
-    wait_until(sent, 20)
+    wait_until(sent)
     body = answer.json()
     added: int = body.get("id") or body["existing_id"]
 
@@ -181,7 +181,7 @@ def describe_a_picture(site: str, seed: int) -> int:
             return answer.status == 200 and answer.json()["status"] == "ready"
         return False
 
-    wait_until(ready, 20)
+    wait_until(ready)
     return added
 
 
