@@ -20,9 +20,11 @@ from moderation.imports.models import ListImport
 from moderation.lists.models import BannedItem, RetroScan
 from moderation.webhooks.models import Delivery
 from tests.chaos.work import ROWS, Accepted
+from videos.models import Video
 
 SWEEPS = {
     "gallery.tasks.sweep": "light",
+    "videos.tasks.sweep": "video",
     "moderation.tasks.sweep": "lists",
     "moderation.tasks.pick_up_imports": "lists",
     "moderation.tasks.send_webhooks": "lists",
@@ -36,6 +38,7 @@ def left_over() -> dict[str, int]:
     """What is not finished, by kind."""
     counts = {
         "pending images": Image.objects.filter(status="pending").count(),
+        "pending videos": Video.objects.filter(status="pending").count(),
         "imports": ListImport.objects.filter(state__in=UNFINISHED).count(),
         "rescans": RetroScan.objects.filter(state__in=UNFINISHED).count(),
         "webhook messages": Delivery.objects.filter(delivered_at=None, given_up_at=None).count(),
@@ -81,6 +84,27 @@ def images(accepted: Accepted) -> Iterator[str]:
     twice = Image.objects.values("sha256").annotate(n=Count("id")).filter(n__gt=1)
     if count := twice.count():
         yield f"{count} pictures are stored twice"
+
+
+def videos(accepted: Accepted) -> Iterator[str]:
+    stored = Video.objects.in_bulk(set(accepted.videos.values()))
+    for seed, pk in accepted.videos.items():
+        video = stored.get(pk)
+        if video is None:
+            yield f"video {pk} (clip {seed}) was accepted and is lost"
+        elif video.status == "failed" and not video.failure:
+            yield f"video {pk} failed without a reason"
+        elif video.status not in ("ready", "failed"):
+            yield f"video {pk} is {video.status}"
+        elif video.status == "ready" and not video.frames.exists():
+            yield f"video {pk} has lost its frames"
+        elif video.original and not default_storage.exists(video.original.name):
+            yield f"video {pk} has lost its original"
+    if len(set(accepted.videos.values())) != len(accepted.videos):
+        yield "two clips have one id"
+    twice = Video.objects.values("sha256").annotate(n=Count("id")).filter(n__gt=1)
+    if count := twice.count():
+        yield f"{count} videos are stored twice"
 
 
 def imports(accepted: Accepted) -> Iterator[str]:

@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models.functions import Now
 from django.db.utils import Error as DatabaseError
+from PIL import Image as Pillow
 
 from gallery.items.describing import KILLS_WORKERS, MAX_ATTEMPTS
 from gallery.items.models import Image
@@ -36,6 +37,7 @@ from tests.httpserver import HttpServer
 from tests.moderation.factories import make_item, make_list, make_person
 from tests.processes import children, wait_until
 from tests.service import free_port
+from videos.models import Video
 
 FAST = {
     "THROTTLE_POINTS": "0",
@@ -159,17 +161,22 @@ def _settle(wrong: list[str]) -> float:
 def _check(clients: Clients, receiver: HttpServer, rows: Rows) -> list[str]:
     accepted = clients.accepted
     removed, left = checks.files()
-    wrong = [*checks.images(accepted), *checks.imports(accepted), *checks.cases(accepted)]
+    wrong = [*checks.images(accepted), *checks.videos(accepted)]
+    wrong += [*checks.imports(accepted), *checks.cases(accepted)]
     wrong += [*checks.rescans(accepted), *checks.audit(), *left]
 
     def arrived() -> set[str]:
         return {request.headers.get("webhook-id", "") for request in receiver.requests}
 
     wrong += checks.webhooks(arrived)
-    statuses = Counter(Image.objects.values_list("status", flat=True))
+    statuses, of_videos = (
+        Counter(model.objects.values_list("status", flat=True)) for model in (Image, Video)
+    )
     for name, value in (
         ("images accepted", str(len(accepted.images))),
         ("of them", ", ".join(f"{count} {name}" for name, count in sorted(statuses.items()))),
+        ("videos accepted", str(len(accepted.videos))),
+        ("of them", ", ".join(f"{count} {name}" for name, count in sorted(of_videos.items()))),
         ("imports of 3,000 rows, rescans", f"{len(accepted.imports)}, {len(accepted.scanned)}"),
         ("checks, batches of decisions", f"{accepted.checks}, {len(accepted.batches)}"),
         ("requests cut off, refused by status", f"{accepted.cut}, {accepted.refusals}"),
@@ -184,7 +191,11 @@ def _check(clients: Clients, receiver: HttpServer, rows: Rows) -> list[str]:
 
 
 def _add(clients: Clients, seed: int) -> tuple[int, Any]:
-    fields = {"file": ("a.jpg", jpeg(photo(seed)))}
+    return _send(clients, photo(seed))
+
+
+def _send(clients: Clients, picture: Pillow.Image) -> tuple[int, Any]:
+    fields = {"file": ("a.jpg", jpeg(picture))}
     return clients.ask("POST", "images/", "adder", fields=fields)
 
 
@@ -193,7 +204,8 @@ def _ready(pk: int) -> None:
 
 
 def _poison(service: Service, clients: Clients, wrong: list[str]) -> str:
-    """A picture whose worker is killed whenever it is being described."""
+    """A picture whose worker is killed whenever it is being described: large, so that this takes
+    long enough to be seen."""
     stop = threading.Event()
     poisoned: list[int] = []
     killed = 0
@@ -216,7 +228,7 @@ def _poison(service: Service, clients: Clients, wrong: list[str]) -> str:
             time.sleep(0.01)
         connection.close()
 
-    _, body = _add(clients, 10_000_000)
+    _, body = _send(clients, photo(10_000_000, (4000, 3000)))
     poisoned.append(body["id"])
     thread = threading.Thread(target=poison)
     thread.start()

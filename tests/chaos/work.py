@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import json
 import random
+import struct
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import av
 import urllib3
 
 from tests.factories import jpeg, photo
@@ -20,12 +24,34 @@ ROWS = 3_000
 """Rows of a hash list that is imported."""
 
 
+@functools.cache
+def _clip() -> bytes:
+    """Four seconds of a picture that moves, as MP4."""
+    out = io.BytesIO()
+    with av.open(out, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        picture = photo(0, (320, 120))
+        for at in range(40):
+            shown = picture.crop((at * 4, 0, at * 4 + 160, 120))
+            container.mux(stream.encode(av.VideoFrame.from_image(shown)))
+        container.mux(stream.encode(None))
+    return out.getvalue()
+
+
+def clip(seed: int) -> bytes:
+    """A file of its own for each seed: all show the same."""
+    return _clip() + struct.pack(">I4sQ", 16, b"free", seed)
+
+
 @dataclass
 class Accepted:
     """What the service answered with success. Only the thread that asks for it writes each."""
 
     images: dict[int, int] = field(default_factory=dict)
     """Seed of the picture → id."""
+    videos: dict[int, int] = field(default_factory=dict)
+    """Seed of the clip → id."""
     imports: dict[int, str] = field(default_factory=dict)
     """Id of the import → the source of its rows."""
     batches: dict[int, list[int]] = field(default_factory=dict)
@@ -49,7 +75,10 @@ class Clients:
         self._chance = random.Random(seed)
         self._next_seed = 0
         self._stop = threading.Event()
-        jobs = (self._add, self._add, self._check, self._import, self._decide, self._scan)
+        jobs = (
+            *(self._add, self._add, self._add_video),
+            *(self._check, self._import, self._decide, self._scan),
+        )
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._repeat, args=[job]) for job in jobs]
 
@@ -101,6 +130,14 @@ class Clients:
         if status in (201, 202, 409):
             self.accepted.images[seed] = body.get("id") or body["existing_id"]
         time.sleep(0.15)
+
+    def _add_video(self) -> None:
+        seed = len(self.accepted.videos)
+        fields = {"file": ("a.mp4", clip(seed))}
+        status, body = self.insist("POST", "videos/", "adder", fields=fields)
+        if status in (201, 202, 409):
+            self.accepted.videos[seed] = body.get("id") or body["existing_id"]
+        self._stop.wait(4)
 
     def _check(self) -> None:
         seed = self._chance.randrange(1000) * BANNED_EVERY
