@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 BROWSERS = (Path("/usr/bin/chromium-headless-shell"), Path("/usr/bin/chromium"))
@@ -35,7 +35,12 @@ def chromium() -> Iterator[Browser]:
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"]
+            executable_path=browser_path,
+            # Pages of one context share a process, which then knows the styles and scripts.
+            args=[
+                *("--no-sandbox", "--disable-gpu", "--in-process-gpu"),
+                "--renderer-process-limit=1",
+            ],
         )
         yield browser
         browser.close()
@@ -50,13 +55,35 @@ def _static_files_as_they_are(settings: Any) -> None:
     }
 
 
+@pytest.fixture(scope="session")
+def shared(
+    django_db_setup: None, chromium: Browser, live_server: LiveServer
+) -> Iterator[BrowserContext]:
+    """Of the first page of each test, unless it wants a context of its own.
+
+    A page that stays open keeps the process, which has read the styles and scripts. All is closed
+    before the database goes, to which the server connects for each connection of the browser.
+    """
+    context = chromium.new_context(base_url=live_server.url)
+    context.new_page().goto("/healthz")
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def open_page(chromium: Browser, live_server: LiveServer) -> Iterator[OpenPage]:
+def opened() -> list[Page]:
+    """The pages that the test opened."""
+    return []
+
+
+@pytest.fixture
+def open_page(
+    chromium: Browser, shared: BrowserContext, opened: list[Page], live_server: LiveServer
+) -> Iterator[OpenPage]:
     """``open_page(query)`` opens the search page, ``path`` another; ``user`` has logged in.
 
     The test fails if a script fails or the policy (CSP) refuses something.
     """
-    contexts = []
     problems: list[str] = []
 
     def open_page(
@@ -67,15 +94,13 @@ def open_page(chromium: Browser, live_server: LiveServer) -> Iterator[OpenPage]:
         user: User | None = None,
         **options: Any,
     ) -> Page:
-        context = chromium.new_context(
-            viewport={"width": size[0], "height": size[1]},
-            color_scheme=theme,  # type: ignore[arg-type]
-            base_url=live_server.url,
-            **options,
-        )
+        own = opened or options
+        context = chromium.new_context(base_url=live_server.url, **options) if own else shared
         context.set_default_timeout(PATIENCE)
-        contexts.append(context)
         page = context.new_page()
+        opened.append(page)
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on(
             "console",
@@ -89,8 +114,14 @@ def open_page(chromium: Browser, live_server: LiveServer) -> Iterator[OpenPage]:
         return page
 
     yield open_page
-    for context in contexts:
+    for context in {page.context for page in opened} - {shared}:
         context.close()
+    stays, *others = shared.pages
+    for page in others:
+        page.close()
+    shared.clear_cookies()
+    shared.set_offline(False)
+    stays.evaluate("localStorage.clear()")
     assert problems == []
 
 
@@ -103,11 +134,10 @@ def session_of(user: User, url: str) -> Any:
 
 
 @pytest.fixture
-def left_quietly(chromium: Browser, open_page: OpenPage) -> Iterator[None]:
+def left_quietly(open_page: OpenPage, opened: list[Page]) -> Iterator[None]:
     """Each page is left when the test ends, and what it asked of the server is done."""
     from tests.browser.console import leave
 
     yield
-    for context in chromium.contexts:
-        for page in context.pages:
-            leave(page)
+    for page in opened:
+        leave(page)
