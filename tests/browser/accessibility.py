@@ -1,4 +1,4 @@
-"""What axe, and a ruler, find wrong with a page."""
+"""What axe, and a ruler, find wrong with a page: as it is, or in two widths and both themes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,69 @@ from typing import Any
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page
 
+from tests.browser.conftest import DESKTOP, PHONE
+
 SERIOUS = ("serious", "critical")
+LOOKS = (
+    (PHONE, "dark", None),
+    (PHONE, "light", "color-contrast"),
+    (DESKTOP, "light", None),
+    (DESKTOP, "dark", "color-contrast"),
+)
+"""Size, theme, and the one rule that is left to ask where the others had their answer."""
+
+# A colour that is still on its way to the other theme would be judged as it is then.
+_STILL = """() => {
+    const still = new CSSStyleSheet();
+    still.replaceSync(
+        "*, ::before, ::after { animation: none !important; transition: none !important; }"
+    );
+    document.adoptedStyleSheets = [still];
+}"""
+
+# axe reads the few colours of a page again for each element. As Unfold's are oklch(), that would
+# be a third of its time.
+_READ_COLOURS_ONCE = """() => {
+    const { prototype } = axe.commons.color.Color, parse = prototype.parseString, known = new Map();
+    prototype.parseString = function (text) {
+        const seen = known.get(text);
+        if (seen) return Object.assign(this, seen);
+        parse.call(this, text);
+        const { r, g, b, alpha } = this;
+        known.set(text, { r, g, b, alpha });
+        return this;
+    };
+}"""
+
+
+def faults(page: Page, name: str, looks: Any = LOOKS) -> set[str]:
+    """What is found in each look. The page is left in the first one."""
+    page.evaluate(_STILL)
+    found = set()
+    for size, theme, rule in looks:
+        _take(page, size, theme)
+        found |= {f"{size[0]} {theme} {fault}" for fault in serious(page, rule)}
+        keep_picture(page, f"{name}-{size[0]}-{theme}")
+        if beyond := too_wide(page):
+            found.add(f"{size[0]} {theme}: {beyond} px too wide")
+    _take(page, *looks[0][:2])
+    return found
+
+
+def _take(page: Page, size: tuple[int, int], theme: Any) -> None:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.emulate_media(color_scheme=theme)
+    # The class is how Unfold's pages know.
+    page.evaluate(
+        "dark => document.documentElement.classList.toggle('dark', dark)", theme == "dark"
+    )
 
 
 def serious(page: Page, rule: str | None = None) -> list[str]:
     """Faults of serious or critical impact with the elements at fault; of one rule, or of all."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE_SCRIPT)
+        page.evaluate(_READ_COLOURS_ONCE)
     options: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}
     if rule is not None:
         options["runOnly"] = [rule]
@@ -34,9 +90,14 @@ def too_wide(page: Page) -> int:
 
 
 def fits(page: Page, name: str) -> None:
-    """The page is no wider than the window. A picture of it is kept where SCREENSHOTS says."""
-    keep_picture(page, name)
-    assert too_wide(page) == 0, name
+    """The page is no wider than the window, on a desktop and on a phone, where it stays.
+
+    Pictures of it are kept where SCREENSHOTS says.
+    """
+    for width, height in (DESKTOP, PHONE):
+        page.set_viewport_size({"width": width, "height": height})
+        keep_picture(page, f"{name}-{width}")
+        assert too_wide(page) == 0, f"{name}, {width} px"
 
 
 def keep_picture(page: Page, name: str) -> None:

@@ -1,6 +1,6 @@
 """Every page of the admin and the console: no serious fault for assistive software, none too wide.
 
-Each page is opened once and looked at in two widths and both themes.
+Each page is opened once, on a phone, and looked at in two widths and both themes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from moderation.cases import deciding
 from moderation.cases.models import DecisionBatch, ReviewCase
 from tests import factories as pictures
 from tests.browser import test_import_pages, test_lists_pages
-from tests.browser.accessibility import keep_picture, serious, too_wide
-from tests.browser.conftest import DESKTOP, PHONE, OpenPage
+from tests.browser.accessibility import faults
+from tests.browser.conftest import PHONE, OpenPage
 from tests.browser.console import CONSOLE, banned_item, case, enter_console
 from tests.moderation import factories as make
 
@@ -25,15 +25,6 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("left_quietly"),
 ]
-# A colour that is still on its way to the other theme would be judged as it is then.
-STILL = "*, ::before, ::after { animation: none !important; transition: none !important; }"
-LOOKS = (
-    (DESKTOP, "light", None),
-    (DESKTOP, "dark", "color-contrast"),
-    (PHONE, "light", "color-contrast"),
-    (PHONE, "dark", None),
-)
-"""Size, theme, and the one rule that is left to ask where the others had their answer."""
 
 
 @pytest.fixture
@@ -41,21 +32,8 @@ def root(transactional_db: None) -> User:
     return User.objects.create_superuser("root")
 
 
-def faults(page: Page, name: str) -> set[str]:
-    """What axe finds that is serious or worse, with where, and what sticks out of the window."""
-    page.wait_for_function("window.Alpine !== undefined")
-    page.add_style_tag(content=STILL)
-    found = set()
-    for (width, height), theme, rule in LOOKS:
-        page.set_viewport_size({"width": width, "height": height})
-        page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
-        page.evaluate(f"document.documentElement.classList.toggle('dark', {theme == 'dark':d})")
-        found |= {f"{width} {theme} {fault}" for fault in serious(page, rule)}
-        keep_picture(page, f"{name}-{width}-{theme}")
-        if beyond := too_wide(page):
-            found.add(f"{width} {theme}: {beyond} px too wide")
-    page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
-    return found
+def enter(open_page: OpenPage, root: User) -> Page:
+    return enter_console(open_page, root, size=PHONE, theme="dark")
 
 
 def check(page: Page, paths: dict[str, str]) -> None:
@@ -64,6 +42,7 @@ def check(page: Page, paths: dict[str, str]) -> None:
         response = page.goto(path)
         assert response is not None
         assert response.status == 200, name
+        page.wait_for_function("window.Alpine !== undefined")
         found[name] = faults(page, name)
     assert {name: some for name, some in found.items() if some} == {}
 
@@ -77,7 +56,7 @@ def test_console(open_page: OpenPage, root: User) -> None:
     cases[0].matches.update(edit="turned 6°", geometry={"rendering": "black"})
     cases[0].evidence |= {"partly": {"copy": "64 of 65 pictures"}, "missing": {"clip": "None."}}
     cases[0].save()
-    page = enter_console(open_page, root)
+    page = enter(open_page, root)
     check(
         page,
         {
@@ -93,9 +72,7 @@ def test_console(open_page: OpenPage, root: User) -> None:
             "nothing to undo": f"{CONSOLE}batches/undo/?batches=0",
             "preferences": f"{CONSOLE}preferences/",
             "second opinions": f"{CONSOLE}second-opinions/",
-            "thresholds": f"{CONSOLE}thresholds/",
             "threshold": f"{CONSOLE}thresholds/{item.list_id}/pdq/?t=34",
-            "threshold of clips": f"{CONSOLE}thresholds/{item.list_id}/clip/",
             "cases": "/admin/moderation/reviewcase/",
             "batches": "/admin/moderation/decisionbatch/",
         },
@@ -116,7 +93,7 @@ def test_console(open_page: OpenPage, root: User) -> None:
 
 def test_lists_imports_and_webhooks(open_page: OpenPage, root: User) -> None:
     paths = test_lists_pages.make_pages() | test_import_pages.make_pages()
-    check(enter_console(open_page, root), paths)
+    check(enter(open_page, root), paths)
 
 
 def test_gallery_and_site(open_page: OpenPage, root: User) -> None:
@@ -130,4 +107,4 @@ def test_gallery_and_site(open_page: OpenPage, root: User) -> None:
         "auth/user/", "auth/user/add/", f"auth/user/{root.pk}/change/", "auth/group/",
         "auth/group/add/", "django_q/schedule/",
     )  # fmt: skip
-    check(enter_console(open_page, root), {path: f"/admin/{path}" for path in paths})
+    check(enter(open_page, root), {path: f"/admin/{path}" for path in paths})

@@ -1,4 +1,4 @@
-"""The admin in a real browser: its scripts run under its policy, at two widths, in both themes."""
+"""The admin in a real browser: logging in, deleting, adding, and the pages of the API."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from playwright.sync_api import Page, expect
 
 from gallery.items.models import Image
 from tests import factories as make
-from tests.browser.conftest import DESKTOP, PHONE, OpenPage
+from tests.browser.conftest import DESKTOP, OpenPage
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 WORD = "a-word-of-the-tests"
-PAGES = ("", "gallery/image/", "gallery/image/add/", "auth/user/", "django_q/schedule/")
 
 
 @pytest.fixture
@@ -32,21 +31,6 @@ def test_the_login_form(open_page: OpenPage, root: User) -> None:
     page.get_by_label("Password").fill(WORD)
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("heading", name="Match types")).to_be_visible()
-
-
-@pytest.mark.parametrize(("size", "theme"), [(DESKTOP, "light"), (PHONE, "dark")])
-def test_pages_fit_and_nothing_is_refused(
-    open_page: OpenPage, root: User, size: tuple[int, int], theme: str
-) -> None:
-    image = make.add_ready_image(data=make.png(make.photo(1)))
-    own = (f"gallery/image/{image.pk}/change/", f"auth/user/{root.pk}/change/")
-    page = log_in(open_page, size, theme)
-    for path in (*PAGES, *own):
-        page.goto(f"/admin/{path}")
-        # Alpine has run: what it hides until then is there.
-        page.wait_for_function("window.Alpine !== undefined")
-        overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        assert overflow <= 0, (path, overflow)
 
 
 def test_api_pages_work_under_their_policy(open_page: OpenPage, root: User) -> None:

@@ -1,4 +1,4 @@
-"""Imports and webhooks in a real browser: the pages fit, and the way through them works."""
+"""Imports in a real browser: the way from a file to items. The pages are looked at elsewhere."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from moderation.imports import start
 from moderation.imports.models import ListImport
 from moderation.webhooks import editing
 from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
-from tests.browser.accessibility import fits
-from tests.browser.conftest import DESKTOP, PHONE, OpenPage
+from tests.browser.conftest import OpenPage
 from tests.browser.test_admin_pages import WORD, log_in, root
 from tests.moderation.factories import ADMIN, make_list
 from tests.moderation.lists.hashlist_files import DATA
@@ -72,18 +71,6 @@ def _file(name: str) -> Any:
     from django.core.files.base import ContentFile
 
     return ContentFile((DATA / name).read_bytes(), name=name)
-
-
-@pytest.mark.parametrize(("size", "theme"), [(DESKTOP, "light"), (PHONE, "dark")])
-def test_pages_fit_and_nothing_is_refused(
-    open_page: OpenPage, root: User, size: tuple[int, int], theme: str
-) -> None:
-    pages = make_pages()
-    page = log_in(open_page, size, theme)
-    for name, path in pages.items():
-        page.goto(path)
-        page.wait_for_function("window.Alpine !== undefined")
-        fits(page, f"{name}-{size[0]}")
 
 
 def test_from_a_file_to_items(open_page: OpenPage, root: User) -> None:
