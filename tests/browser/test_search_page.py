@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -130,9 +131,10 @@ def test_a_dropped_and_a_pasted_picture_are_searched(
 ) -> None:
     page = open_page()
     expect(title(page)).to_have_text("Newest pictures")
-    handed_over = """([kind, bytes]) => {
+    handed_over = """([kind, base64]) => {
         const carrier = new DataTransfer();
-        carrier.items.add(new File([new Uint8Array(bytes)], `${kind}.png`, { type: "image/png" }));
+        const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
+        carrier.items.add(new File([bytes], `${kind}.png`, { type: "image/png" }));
         const event = kind === "drop"
             ? new DragEvent("drop", { dataTransfer: carrier, cancelable: true })
             : new ClipboardEvent("paste", { clipboardData: carrier });
@@ -142,7 +144,7 @@ def test_a_dropped_and_a_pasted_picture_are_searched(
     }"""
     for kind, image, name in (("drop", images[1], PHOTOS[1]), ("paste", images[2], PHOTOS[2])):
         data = factories.png(factories.wheel_photo(name, 256))
-        page.evaluate(handed_over, [kind, list(data)])
+        page.evaluate(handed_over, [kind, b64encode(data).decode()])
         expect(page.locator("#preview-name")).to_have_text(f"{kind}.png")
         expect(cards(page).first).to_have_attribute("data-id", str(image.pk))
         expect(cards(page).first.locator(".confidence")).to_have_text("100 % sure")
