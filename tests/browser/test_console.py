@@ -291,6 +291,8 @@ def test_a_clear_picture_is_covered_until_the_blurred_one_is_there(
     pictures = [page.locator(f'[data-pane="{name}"] img') for name in ("subject", "item")]
     for picture in pictures:
         expect(picture).to_be_hidden()
+    while len(waiting) < 2:  # ended by the test's own limit
+        page.wait_for_timeout(20)
     assert len(waiting) == 2
     for route in waiting:
         route.continue_()
