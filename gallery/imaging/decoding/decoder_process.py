@@ -69,12 +69,14 @@ class _Service:
         self._poll = select.poll()
         self._poll.register(link, select.POLLIN)
         # Written again for each picture: fresh memory costs five times as much as copying.
-        self._pixels = os.memfd_create("pixels", os.MFD_CLOEXEC)
+        self._pixels = _empty_file()
 
     def serve(self, *, stays: bool) -> bool:
         """Do one job. Return whether to take another one."""
         if not self._poll.poll(TIDY_SECONDS * 1000):
-            os.ftruncate(self._pixels, 0)
+            # Another file: the service may still read the last pixels, which a cut would lose.
+            os.close(self._pixels)
+            self._pixels = _empty_file()
             confinement.return_free_memory()
             if not self._poll.poll(IDLE_SECONDS * 1000):
                 return False
@@ -127,6 +129,10 @@ class _Service:
                 at, left = at + count, left[count:]
         files = [self._pixels] if at else []
         socket.send_fds(self._link, [json.dumps(message).encode()], files)
+
+
+def _empty_file() -> int:
+    return os.memfd_create("pixels", os.MFD_CLOEXEC)
 
 
 def _limit(limits: PictureLimits, share: float) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 import os
 import signal
-import struct
 import subprocess
 import sys
 import threading
-import zlib
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +27,7 @@ from gallery.imaging.decoding.limits import NotAnImage, PictureLimits, TooLarge,
 from gallery.imaging.decoding.rendered_pictures import RenderedPicture, rendered_pictures
 from gallery.shared.errors import UserError
 from tests import processes
+from tests.factories import png_of_zeros
 from tests.gallery.imaging.test_decoding import MUTATED, TRANSPARENT, encode, photo
 
 LIMITS = PictureLimits()
@@ -40,23 +41,7 @@ CORPUS: dict[str, bytes] = {
 
 @cache
 def deep_png(side: int) -> bytes:
-    """A PNG of 16 bits and transparency, all zero: small as a file, large when decoded."""
-    size, piece = side * (1 + side * 8), bytes(2**20)
-    packer = zlib.compressobj(9, wbits=-15)
-    block = packer.compress(piece) + packer.flush(zlib.Z_FULL_FLUSH)  # the same each time
-    rest = packer.compress(bytes(size % len(piece))) + packer.flush()
-    checksum = struct.pack(">HH", size % 65521, 1)  # Adler-32 of zeros
-    packed = b"\x78\xda" + block * (size // len(piece)) + rest + checksum
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        )
-
-    header = struct.pack(">IIBBBBB", side, side, 16, 6, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
-    )
+    return png_of_zeros(side, side, deep=True)
 
 
 def running_decoders() -> set[int]:
@@ -161,6 +146,19 @@ def test_a_small_file_of_64_megapixels_is_decoded_in_bounded_memory(
     assert held <= sum(arrays.values()) + 64 * 2**20
     # Once it is idle, it gives back what it used.
     processes.wait_until(lambda: processes.memory(decoder, "VmRSS") < before + 64 * 2**20)
+
+
+def test_a_service_may_read_the_pixels_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a busy machine, when the decoder gives back its memory already."""
+    read = decoders._arrays
+
+    def read_late(*args: Any) -> Any:
+        time.sleep(1.5)  # longer than TIDY_SECONDS of decoder_process
+        return read(*args)
+
+    monkeypatch.setattr(decoders, "_arrays", read_late)
+    picture = decoding.decode(MUTATED["png"], LIMITS)
+    assert np.array_equal(picture.rgb, reading.decode(MUTATED["png"], LIMITS).rgb)
 
 
 @pytest.mark.parametrize(
