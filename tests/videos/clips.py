@@ -19,6 +19,7 @@ from PIL import Image
 from skimage import data
 
 from tests.environment import DATA_DIR
+from tests.factories import encoded
 
 Pixels = NDArray[np.uint8]
 Timed = tuple[float, Pixels]
@@ -223,8 +224,6 @@ def costly_gif(side: int, count: int) -> bytes:
 def animation(frames: Sequence[Pixels], format: str, duration_ms: int | list[int] = 100) -> bytes:
     """An animated GIF, WebP or PNG."""
     pictures = [Image.fromarray(frame) for frame in frames]
-    out = io.BytesIO()
-    pictures[0].save(
-        out, format, save_all=True, append_images=pictures[1:], duration=duration_ms, loop=0
+    return encoded(
+        pictures[0], format, save_all=True, append_images=pictures[1:], duration=duration_ms, loop=0
     )
-    return out.getvalue()

@@ -42,9 +42,11 @@ def footage(name: str) -> list[Pixels]:
     return [frame for shot in SHOTS[name] for frame in _shot(shot)]
 
 
-def _shot(photograph: str) -> Iterator[Pixels]:
+@functools.lru_cache(maxsize=4)
+def _shot(photograph: str) -> list[Pixels]:
     # The same each time, so that what two videos share is the same footage.
-    return moving(photograph, SHOT_SECONDS, rate=RATE, start=(0.0, 1.0, 0.5), end=(1.0, 0.0, 0.7))
+    shot = moving(photograph, SHOT_SECONDS, rate=RATE, start=(0.0, 1.0, 0.5), end=(1.0, 0.0, 0.7))
+    return list(shot)
 
 
 def frame_at(name: str, seconds: float) -> Pixels:

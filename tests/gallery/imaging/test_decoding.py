@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from gallery.imaging.decoding.reading import decode, file_frames, inspect, open_
 from gallery.imaging.decoding.sniffing import sniff
 from gallery.shared.errors import UserError
 from tests.examples import fuzz
+from tests.factories import png_of_zeros
 
 # pytest puts back the filter that the module sets.
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
@@ -474,20 +474,6 @@ MUTATED = {
 # --- limits and bombs
 
 
-def png_of_zeros(side: int, bits: int) -> bytes:
-    row = bytes(1 + side * bits // 8)
-    packer = zlib.compressobj(9)
-    body = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        checksum = zlib.crc32(kind + content)
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
-
-    header = struct.pack(">IIBBBBB", side, side, bits, 0, 0, 0, 0)
-    parts = chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + parts
-
-
 def gif(size: tuple[int, int], frame: tuple[int, int], count: int) -> bytes:
     """Frames whose LZW data hold one pixel and then end: what a header costs, and no more."""
     head = b"GIF89a" + struct.pack("<HHBBB", *size, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
@@ -530,8 +516,8 @@ def many_scans() -> bytes:
 
 
 BOMBS: dict[str, Callable[[], bytes]] = {
-    "169 MP PNG, 8 bit": lambda: png_of_zeros(13_000, 8),
-    "169 MP PNG, 1 bit": lambda: png_of_zeros(13_000, 1),
+    "169 MP PNG, 8 bit": lambda: png_of_zeros(13_000, 13_000, 8),
+    "169 MP PNG, 1 bit": lambda: png_of_zeros(13_000, 13_000, 1),
     "61 GIF frames of 16 MP": lambda: gif((4000, 4000), (4000, 4000), 61),
     "a million GIF frames": lambda: gif((10, 10), (1, 1), 1_000_000),
     "GIF whose second frame is 4 GP": lambda: (
@@ -612,7 +598,7 @@ def test_warnings_as_errors_do_not_change_the_answer() -> None:
     )
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
-        input=png_of_zeros(13_000, 1),
+        input=png_of_zeros(13_000, 13_000, 1),
         capture_output=True,
         check=True,
     )

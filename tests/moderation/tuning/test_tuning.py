@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from moderation.cases import intervals, quality
 from moderation.cases.intervals import Interval, Tally, share
@@ -48,6 +47,8 @@ def test_without_weights_it_is_the_jeffreys_interval(yes: int, no: int) -> None:
     if yes + no == 0:
         return
     value, low, high = (part[0] for part in share(tally(yes), tally(no)))
+    from scipy import stats  # a second of imports in each worker
+
     expected = stats.beta.ppf([0.025, 0.975], yes + 0.5, no + 0.5)
     assert value == yes / (yes + no)
     assert low == pytest.approx(min(expected[0], value) if yes else 0, abs=1e-6)
