@@ -22,6 +22,7 @@ from gallery.imaging.decoding.limits import NotAnImage, PictureLimits, TooLarge
 from gallery.imaging.decoding.reading import FileFrame, decode, file_frames, inspect, open_data
 from gallery.imaging.descriptors.pdq import dihedral_hashes
 from tests import bypasses
+from tests.factories import packed_zeros
 from tests.gallery.imaging.test_decoding import encode
 
 LIMITS = PictureLimits()
@@ -272,7 +273,7 @@ def gama(gamma: float) -> bytes:
 
 SRGB_CHRM = struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 
-ZEROS = zlib.compress(bytes(100 * 2**20), 1)
+ZEROS = packed_zeros(100 * 2**20)
 """100 MiB of them."""
 
 BROKEN = {
