@@ -29,7 +29,7 @@ from gallery.shared.errors import UserError
 from imgsmlr_site.accounts import second_factor
 from imgsmlr_site.models import ApiKey, Scope, digest
 from imgsmlr_site.throttling import Throttled, owe, spend
-from moderation.access.permissions import Actor, Role, can
+from moderation.access.permissions import Actor, Role, actor_of, can
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_SCOPES = frozenset({Scope.SEARCH.value, Scope.ADD.value, Scope.CHECK.value})
@@ -151,9 +151,8 @@ class Access:
 def resolve(request: HttpRequest) -> Access:
     """Return the access of a request. If a key was sent, only the key counts, even if it is wrong.
 
-    It makes one query for a key, three for a key with a user, four for a session, two for a session
-    with a key, otherwise none.
-    No result is cached between requests.
+    It makes one query for a key, three for a key with a user or a session, two for a session with a
+    key, otherwise none. No result is cached between requests.
     """
     address, direct = client_address(request)
     client = f"ip:{throttle_address(address)}"
@@ -163,7 +162,7 @@ def resolve(request: HttpRequest) -> Access:
     is_open = direct and address is not None and in_networks(address, settings.OPEN_API)
     user = request.user
     if user.is_authenticated and user.is_active:
-        access = session_access(user, is_open)
+        access = session_access(user, actor_of(request).role, is_open)
         if second_factor.is_missing(request.session, user, access.role):
             return _refused(
                 access,
@@ -238,9 +237,8 @@ def _access_of_session_key(request: HttpRequest, client: str) -> Access | None:
     return replace(_access_of(key), cookie=True)
 
 
-def session_access(user: AbstractUser, is_open: bool) -> Access:
+def session_access(user: AbstractUser, role: Role, is_open: bool) -> Access:
     """Return the access of a logged-in user: at least that of an open network's client."""
-    role = Role.of(user)
     scopes = ROLE_SCOPES[role] | OPEN_SCOPES if is_open else ROLE_SCOPES[role]
     name = user.get_username()
     return Access(f"user:{name}", scopes, "session", f"user:{user.pk}", user, role, cookie=True)

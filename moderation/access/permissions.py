@@ -84,8 +84,9 @@ class Actor:
     def caller(cls, access: Access) -> Actor:
         """Return the sender of a request.
 
-        A key of a user has the user's role if it has a moderation scope, otherwise no role. A key
-        without a user may edit lists if it has the scope ``lists``, but cannot decide cases.
+        The role is the one that the request has read. A key of a user has it if it has a moderation
+        scope, otherwise no role. A key without a user may edit lists if it has the scope ``lists``,
+        but cannot decide cases.
         """
         user = getattr(access, "user", None)
         via_key = access.via == "key"
@@ -93,7 +94,7 @@ class Actor:
         if via_key and not moderates:
             role = Role.NOBODY
         elif user is not None:
-            role = Role.of(user)
+            role = getattr(access, "role", Role.NOBODY)
         else:
             role = Role.LEAD if access.allows("lists") else Role.NOBODY
         return cls(access.actor, role, user, via_key, access.client)

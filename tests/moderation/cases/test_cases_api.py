@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from moderation.access.permissions import Role
 from moderation.cases.models import DecisionBatch, ReviewCase
@@ -47,6 +49,12 @@ def test_a_case_from_the_queue_to_undoing(call: Call, item: BannedItem) -> None:
     assert undone.json() == {"batch": batch["id"], "undone": [case.pk], "left": []}
     assert call("GET", f"{CASES}{case.pk}/").json()["state"] == "open"
     assert call("GET", f"{BASE}batches/{batch['id']}/").json()["undone_at"] is not None
+
+
+def test_a_request_reads_the_role_once(call: Call) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        assert call("GET", CASES).status_code == 200
+    assert sum("auth_group" in query["sql"] for query in asked.captured_queries) == 1
 
 
 def test_claims(call: Call, item: BannedItem) -> None:
