@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from django.db import transaction
+from django.test import override_settings
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFilter, ImageOps
 
 from gallery.imaging import descriptors
 from gallery.items import file_storage
-from gallery.items.models import Image
+from gallery.items.models import Image, ImageDetail, ImageFingerprint
 from gallery.search import confidence
 from gallery.search.image_search import ImageQuery, search_images
 from gallery.search.match_types import MATCH_TYPES
@@ -33,10 +36,33 @@ def add(name: str, **fields: Any) -> Image:
     return make.add_ready_image(data=picture, data_id=name, inline=inline, **fields)
 
 
+@pytest.fixture(scope="module")
+def described(
+    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[Any], Path]:
+    """Rows and files of the gallery, as the real services made them once."""
+    media = tmp_path_factory.mktemp("media")
+    with (
+        django_db_blocker.unblock(),
+        override_settings(MEDIA_ROOT=media),
+        transaction.atomic(),
+    ):
+        for name in NAMES:
+            add(name)
+        rows = [
+            row for model in (Image, ImageFingerprint, ImageDetail) for row in model.objects.all()
+        ]
+        transaction.set_rollback(True)
+    return rows, media
+
+
 @pytest.fixture
-def gallery() -> dict[str, Image]:
-    names = [name for name in NAMES if name in make.WHEEL_PICTURES]
-    return {name: add(name) for name in names}
+def gallery(described: tuple[list[Any], Path], settings: Any) -> dict[str, Image]:
+    rows, media = described
+    shutil.copytree(media, settings.MEDIA_ROOT)
+    for row in rows:
+        row.save(force_insert=True)
+    return {image.data_id: image for image in Image.objects.all()}
 
 
 def matches(data: bytes, match_type: str = "auto", **asked: Any) -> list[ImageMatch]:
