@@ -10,7 +10,7 @@ from pathlib import Path
 def give_way(nice: int) -> None:
     """Lower the priority of this process and of the processes that it will start.
 
-    ``nice``: as in ``nice(1)``. With 10, each gets a tenth of what a busy web server gets.
+    ``nice``: as in ``nice(1)``. With 5, each gets a third of what a busy web server gets.
 
     Linux shares out the time between sessions before it looks at the processes of each, so the
     session gets the priority too, if this process leads it (``sched(7)``, autogroup).

@@ -318,7 +318,7 @@ MAX_LIST_REQUEST_BYTES = MAX_LIST_BYTES + DATA_UPLOAD_MAX_MEMORY_SIZE
 """Request limit of the paths that accept lists. Files above ``MAX_UPLOAD_BYTES`` go to disk."""
 
 # --- Background work: docs/adr/ explains each number ---------------------------------------
-WORKER_NICE = env_int("WORKER_NICE", 10, minimum=0)
+WORKER_NICE = env_int("WORKER_NICE", 5, minimum=0)
 Q_WORKERS = env_int("Q_WORKERS", 1, minimum=1)
 Q_EMBED_WORKERS = env_int("Q_EMBED_WORKERS", 1, minimum=1)
 Q_VIDEO_WORKERS = env_int("Q_VIDEO_WORKERS", 1, minimum=1)

@@ -43,6 +43,8 @@ FAST = {
     "THROTTLE_POINTS": "0",
     # Leases and retries follow from these: what a killed worker held is free sooner.
     "TASK_TIMEOUT": "10",
+    # Beside other programs, a short timeout ends a task that only waits for its turn.
+    "WORKER_NICE": "0",
     "WEBHOOK_TIMEOUT": "1",
     "FLOOD_LIMIT": "100000",
     "NEAR_CHECKS": "100000",
