@@ -8,6 +8,7 @@ sentinel of django-q2 without the process above it.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -82,6 +83,7 @@ class Cluster(Sentinel):
         self._clock = ClockWatch(Conf.CLUSTER_NAME)
         kill_forks_with_their_parents()
         pre_execute.connect(self._count)
+        gc.freeze()  # so that a collection in a child does not copy all memory
         super().__init__(self.round, threading.Event(), uuid.uuid4())
 
     def _count(self, **_: Any) -> None:
