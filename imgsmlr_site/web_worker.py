@@ -66,7 +66,8 @@ Application = Callable[..., Iterable[bytes]]
 class Deadlines:
     """Seconds for each phase of an exchange.
 
-    A body or an answer must move ``rate`` bytes a second on average, once ``grace`` is over.
+    A body or an answer must move ``rate`` bytes a second on average, once ``grace`` is over. For an
+    answer the average starts again after twice that time.
     """
 
     idle: float
@@ -205,6 +206,9 @@ class Channel(HTTPChannel):
             if phase in ("headers", "body") and self.request is not None:
                 self._say_too_slow()
             self.handle_close()
+        elif phase == "sending" and now - self.since > 2 * deadlines.grace:
+            # The megabytes that the kernel took at first must not count for an hour.
+            self.since, self._moved = now, moved
 
     def _say_too_slow(self) -> None:
         body = orjson.dumps(problem(408, "too_slow", "The request came too slowly: send it again."))

@@ -38,6 +38,7 @@ from gallery.items.preprocessing import (
 )
 from gallery.items.publishing import publish
 from gallery.items.signals import batch_notifications, notify_changed
+from gallery.shared.interrupts import interrupted_later
 
 IMAGES_PER_BATCH = 32
 HEAD_BYTES = 4096
@@ -81,9 +82,10 @@ def import_images(
                 break
             todo, future = waiting.popleft()
             prepared = pool.result(future, [source.place for source in todo])
-            outcomes = _store(todo, prepared, by=by, embed=embed)
-            added += sum(outcome.kind in ("added", "held") for outcome in outcomes)
-            yield from outcomes
+            with interrupted_later():
+                outcomes = _store(todo, prepared, by=by, embed=embed)
+                added += sum(outcome.kind in ("added", "held") for outcome in outcomes)
+                yield from outcomes
     if added >= ANALYZE_FROM:
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE gallery_image, gallery_imagefingerprint, gallery_imagedetail")

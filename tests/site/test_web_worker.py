@@ -153,6 +153,15 @@ def test_clients_that_send_or_read_slowly_hold_no_thread_and_are_closed(web: Web
         assert total < 30_000_000
 
 
+def test_a_reader_that_stops_is_closed(web: WebServer) -> None:
+    """However much it has read before."""
+    with web.open("GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n") as reader:
+        got = 0
+        while got < 5 * MB:
+            got += len(reader.recv(65_536))
+        wait_until(partial(is_closed_by_peer, reader), 20)
+
+
 def test_a_body_that_comes_at_the_lowest_rate_is_taken(web: WebServer) -> None:
     with web.open("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000\r\n\r\n") as sender:
         for _ in range(8):
