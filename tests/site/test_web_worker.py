@@ -159,6 +159,7 @@ def test_a_reader_that_stops_is_closed(web: WebServer) -> None:
         got = 0
         while got < 5 * MB:
             got += len(reader.recv(65_536))
+            time.sleep(0.03)
         wait_until(partial(is_closed_by_peer, reader), 20)
 
 
