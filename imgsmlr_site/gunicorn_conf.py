@@ -44,10 +44,8 @@ if settings.PROMETHEUS_MULTIPROC_DIR:
 
 
 def when_ready(server: Any) -> None:
-    """Before the first fork: prepare memory for it, and say aloud that the API is open.
-
-    A proxy in front would open it to everybody.
-    """
+    """Prepare memory for the first fork. Say aloud that the API is open, because a proxy in front
+    would open it to everybody."""
     # A collection that looks at all that was loaded stops every thread for 70 ms, and copies the
     # memory that processes share.
     gc.collect()

@@ -38,14 +38,14 @@ class Service:
         counted: dict[str, int] = self.get("/api/v1/status/").json()["images"]
         return counted
 
-    def wait_described(self) -> None:
-        """Until the workers have nothing left to do. They give way to other tests."""
+    def wait_described(self, seconds: float = 60) -> None:
+        """Until the workers have nothing left to do."""
 
         def idle() -> bool:
             queues = self.get("/api/v1/status/").json()["queues"].values()
             return not any(queue["due"] or queue["working"] for queue in queues)
 
-        wait_until(lambda: self.counts()["pending"] == 0 and idle(), 240)
+        wait_until(lambda: self.counts()["pending"] == 0 and idle(), seconds)
 
     def files(self) -> list[str]:
         media = self.data_dir / "media"

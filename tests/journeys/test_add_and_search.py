@@ -77,12 +77,12 @@ def test_add_search_delete_search(service: Service, web: HttpServer) -> None:
     assert counts["ready"] == before["ready"] + 60
     assert counts["failed"] == before["failed"]
 
-    # Ten pictures for each kind of copy: how many are found of many is measured elsewhere.
+    # Each copy of every third picture: how many are found of many is measured elsewhere.
     missed = [
         (name, kind, match_type)
         for match_type, threshold, kinds in ASKED
         for number, kind in enumerate(kinds)
-        for name in names[number :: len(COPIES)]
+        for name in names[number % 3 :: 3]
         if nearest(service, COPIES[kind](pictures[name]), match_type, threshold)[:1] != [name]
     ]
     assert missed == []

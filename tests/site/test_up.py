@@ -74,7 +74,7 @@ def test_life_of_the_service(data_dir: Path) -> None:
         return [env for pid, env in running if "gunicorn" in command_line(pid)]
 
     # One and the two it forks, of which the first may answer before the second is there.
-    wait_until(lambda: len(web_processes()) == 3)
+    wait_until(lambda: len(web_processes()) == 3, 20)
     assert any("qcluster" in command_line(pid) for pid in processes_of(data_dir))
     web = web_processes()[0]
     assert web["OPENBLAS_NUM_THREADS"] == web["OMP_NUM_THREADS"] == "1"
@@ -105,7 +105,9 @@ def test_life_of_the_service(data_dir: Path) -> None:
 
     # Second start: nothing is made anew, nor is there a new password.
     made = (data_dir / "pg" / "PG_VERSION").stat().st_mtime_ns
-    up = Running(data_dir, "up", PORT=str(port), OPEN_API="127.0.0.0/8", OPENBLAS_NUM_THREADS="3")
+    # Other tests are no requests: workers give way to them a little only.
+    open_api = {"OPEN_API": "127.0.0.0/8", "WORKER_NICE": "1"}
+    up = Running(data_dir, "up", PORT=str(port), OPENBLAS_NUM_THREADS="3", **open_api)
     up.wait_for("Ready: ")
     assert (data_dir / "pg" / "PG_VERSION").stat().st_mtime_ns == made
     assert "password" not in up.output
@@ -123,7 +125,7 @@ def test_life_of_the_service(data_dir: Path) -> None:
     )
     worker = min(children(cluster))
     os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: up.main_process("worker") != cluster)
+    wait_until(lambda: up.main_process("worker") != cluster, 20)
     assert f"Process {worker} ended with code -9: the cluster ends" in up.output
     assert children(cluster) == set()
     describe_a_picture(site, seed=2)
@@ -131,13 +133,13 @@ def test_life_of_the_service(data_dir: Path) -> None:
     # PostgreSQL. Until it is back, the web server says so.
     postmaster, web_process = main_process(data_dir / "pg"), up.main_process("web")
     os.kill(postmaster, signal.SIGKILL)
-    wait_until(lambda: main_process(data_dir / "pg") not in (0, postmaster))
+    wait_until(lambda: main_process(data_dir / "pg") not in (0, postmaster), 20)
     describe_a_picture(site, seed=3)
     assert up.main_process("web") == web_process
 
     # The web server's main process, whose children would hold the port.
     os.kill(web_process, signal.SIGKILL)
-    wait_until(lambda: up.main_process("web") != web_process)
+    wait_until(lambda: up.main_process("web") != web_process, 20)
     describe_a_picture(site, seed=4)
     assert up.process.pid == starter and up.process.poll() is None
 
@@ -145,7 +147,7 @@ def test_life_of_the_service(data_dir: Path) -> None:
     background = min(cluster_processes(data_dir / "pg") - {main_process(data_dir / "pg")})
     os.kill(background, signal.SIGKILL)
     assert up.end(signal.SIGKILL) == -signal.SIGKILL
-    up = Running(data_dir, "up", PORT=str(port), OPEN_API="127.0.0.0/8")
+    up = Running(data_dir, "up", PORT=str(port), **open_api)
     up.wait_for("Ready: ")
     describe_a_picture(site, seed=5)
     answer = urllib3.request("GET", f"{site}/api/v1/images/{added}/")
@@ -171,7 +173,7 @@ def describe_a_picture(site: str, seed: int) -> int:
         return False
 
     answer: Any = None
-    wait_until(sent)
+    wait_until(sent, 20)
     body = answer.json()
     added: int = body.get("id") or body["existing_id"]
 
@@ -181,7 +183,7 @@ def describe_a_picture(site: str, seed: int) -> int:
             return answer.status == 200 and answer.json()["status"] == "ready"
         return False
 
-    wait_until(ready)
+    wait_until(ready, 20)
     return added
 
 
