@@ -6,7 +6,6 @@ import contextlib
 import http.client
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -74,7 +73,7 @@ def started(root: Path) -> Iterator[Service]:
             raise RuntimeError(f"The service did not start:\n{log.read()[-4000:]}")
         yield service
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         process.wait(60)
         log.close()
         shutil.rmtree(directory, ignore_errors=True)
