@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-from gallery.imaging.descriptors import cnn_model
+from gallery.imaging import local_features
+from gallery.imaging.descriptors import cnn, cnn_model
 from imgsmlr_site.env import LOOPBACK
 from imgsmlr_site.postgres.server import EmbeddedPostgres
 from tests import emptying
@@ -97,6 +99,16 @@ def _own_media(settings: Any) -> None:
 def _cheap_passwords(settings: Any) -> None:
     """A slow hash protects stolen passwords; here it would cost a second for each that logs in."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _equal_pixels_are_described_once() -> Iterator[None]:
+    """The service remembers the last few pictures; here all, as many tests use the same."""
+    found = local_features._found.__wrapped__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cnn, "REMEMBERED", None)
+        patch.setattr(local_features, "_found", lru_cache(maxsize=None)(found))
+        yield
 
 
 @pytest.fixture

@@ -26,6 +26,9 @@ SIDE = cnn_model.SIDE
 DIMENSIONS = CNN_DIMENSIONS
 WHITENING = Path(__file__).with_name("cnn_whitening.npz")
 
+REMEMBERED = 16
+"""Vectors that are cached, as a picture is described and then screened."""
+
 Floats = NDArray[np.float32]
 
 logger = logging.getLogger(__name__)
@@ -77,8 +80,7 @@ class Cnn:
 class _Loaded:
     def __init__(self, session: Any, mean: Floats, matrix: Floats) -> None:
         self._session, self._mean, self._matrix = session, mean, matrix
-        # A picture is described and then screened, so the last few vectors are cached.
-        self._remembered = lru_cache(maxsize=16)(self._embed)
+        self._remembered = lru_cache(REMEMBERED)(self._embed)
 
     def embed(self, squares: Pixels) -> Floats:
         # One by one: larger batches are no faster and need more memory.
