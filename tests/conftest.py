@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 from collections.abc import Iterator
 from functools import lru_cache
@@ -37,11 +38,21 @@ def pytest_configure(config: pytest.Config) -> None:
     The model and encoded clips stay in pytest's cache. With ``-n`` this runs in each worker, and
     before them in the process that hands out the tests, which needs no database.
     """
+    # Nothing that is loaded and collected becomes garbage: see below.
+    gc.disable()
     for name in ("models", "clips"):
         (DATA_DIR / name).symlink_to(config.cache.mkdir(name))  # type: ignore[union-attr]
     cnn_model.prepare(DATA_DIR / "models")
     if hasattr(config, "workerinput") or not config.option.numprocesses:
         _server.start()
+
+
+def pytest_collection_finish() -> None:
+    """A search for garbage would walk through all modules and tests again each time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)
+    gc.enable()
 
 
 ORDER = ("journeys", "videos", "browser", "benchmarks", "moderation", "site", "gallery")
