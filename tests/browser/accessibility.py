@@ -12,13 +12,10 @@ from playwright.sync_api import Page
 from tests.browser.conftest import DESKTOP, PHONE
 
 SERIOUS = ("serious", "critical")
-LOOKS = (
-    (PHONE, "dark", None),
-    (PHONE, "light", "color-contrast"),
-    (DESKTOP, "light", None),
-    (DESKTOP, "dark", "color-contrast"),
-)
-"""Size, theme, and the one rule that is left to ask where the others had their answer."""
+LOOKS = ((PHONE, "dark", None), (DESKTOP, "light", None))
+"""Size, theme, and the one rule to ask, or None for all. Each width and each theme comes once."""
+FRAME_LOOKS = (*LOOKS, (PHONE, "light", "color-contrast"), (DESKTOP, "dark", "color-contrast"))
+"""For one page of each frame, whose parts are seen in one width alone, such as the sidebar."""
 
 # A colour that is still on its way to the other theme would be judged as it is then.
 _STILL = """() => {

@@ -1,6 +1,7 @@
 """Every page of the admin and the console: no serious fault for assistive software, none too wide.
 
-Each page is opened once, on a phone, and looked at in two widths and both themes.
+Each page is opened once, on a phone, and looked at in two widths and both themes: the first of each
+test in every mixture of them, as the others share its frame.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from moderation.cases import deciding
 from moderation.cases.models import DecisionBatch, ReviewCase
 from tests import factories as pictures
 from tests.browser import test_import_pages, test_lists_pages
-from tests.browser.accessibility import faults
+from tests.browser.accessibility import FRAME_LOOKS, LOOKS, faults
 from tests.browser.conftest import PHONE, OpenPage
 from tests.browser.console import CONSOLE, banned_item, case, enter_console
 from tests.moderation import factories as make
@@ -43,7 +44,7 @@ def check(page: Page, paths: dict[str, str]) -> None:
         assert response is not None
         assert response.status == 200, name
         page.wait_for_function("window.Alpine !== undefined")
-        found[name] = faults(page, name)
+        found[name] = faults(page, name, LOOKS if found else FRAME_LOOKS)
     assert {name: some for name, some in found.items() if some} == {}
 
 

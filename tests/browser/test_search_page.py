@@ -15,7 +15,7 @@ from gallery.items import changing
 from gallery.items.adding import add_image
 from gallery.items.models import Image
 from tests import factories
-from tests.browser.accessibility import faults
+from tests.browser.accessibility import FRAME_LOOKS, faults
 from tests.browser.conftest import PHONE, OpenPage
 from tests.httpserver import HttpServer, Reply
 
@@ -530,7 +530,7 @@ def test_by_keyboard_alone(open_page: OpenPage, images: list[Image]) -> None:
 def test_no_serious_accessibility_problem(open_page: OpenPage, images: list[Image]) -> None:
     page = open_page(f"?id={images[0].pk}&match_type=imgsmlr&threshold=4", PHONE, "dark")
     expect(title(page)).to_have_text(re.compile("pictures within 4.00"))
-    assert faults(page, "results") == set()
+    assert faults(page, "results", FRAME_LOOKS) == set()
     page.locator("#options").evaluate("options => (options.open = true)")
     page.locator("#add-open").click()
     data = factories.png(factories.photo(3))
