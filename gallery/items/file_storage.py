@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from django.apps import apps
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import FileField
 
 from gallery.imaging import decoding
@@ -53,7 +53,12 @@ def delete_after_commit(names: Iterable[str | None]) -> None:
 
 
 class undo_files:
-    """Context manager that deletes the added files if the block fails."""
+    """Context manager that deletes the added files if the block fails.
+
+    Put it around the transaction. If the connection is lost or the thread is interrupted, the
+    database may have committed all the same. The files then stay, and ``orphans`` removes those
+    that no row names.
+    """
 
     def __init__(self) -> None:
         self._names: list[str] = []
@@ -66,7 +71,9 @@ class undo_files:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
+        if kind is None or issubclass(kind, OperationalError | InterfaceError):
+            return
+        if issubclass(kind, Exception):
             _delete(self._names)
 
 
