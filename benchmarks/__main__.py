@@ -13,12 +13,23 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks import console, fileserver, filter, imports, pictures, report, scale, service, speed
+from benchmarks import (
+    console,
+    fileserver,
+    filter,
+    imports,
+    legacy,
+    pictures,
+    report,
+    scale,
+    service,
+    speed,
+)
 from benchmarks.client import Measured
 
 CLIENTS = (1, 4)
 PARTS = (
-    *("speed", "scale", "filter", "bypasses", "imports", "console", "recall", "videos"),
+    *("speed", "legacy", "scale", "filter", "bypasses", "imports", "console", "recall", "videos"),
     *("check-cost", "hidden-copies", "hash-edits"),
 )
 ORIGINAL = {
@@ -53,6 +64,7 @@ def main() -> None:
     with service.running() as started:
         parts = (
             ("speed", run_speed),
+            ("legacy", legacy.run),
             ("scale", run_scale),
             ("filter", filter.run),
             ("bypasses", run_bypasses),

@@ -6,6 +6,7 @@ import io
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 COUNT = 700
@@ -25,14 +26,7 @@ def jpeg(number: int) -> bytes:
     width, height = long, int(long * random.uniform(0.55, 1.0))
     if random.random() < 0.3:
         width, height = height, width
-    canvas = np.zeros((height, width, 3), np.float32)
-    cells = 2
-    while cells < long / 2:
-        noise = random.normal(size=(cells, cells, 3)).astype(np.float32)
-        canvas += cv2.resize(noise, (width, height), interpolation=cv2.INTER_LINEAR) / cells
-        cells *= 2
-    low, high = canvas.min(), canvas.max()
-    pixels = ((canvas - low) * (255 / (high - low))).astype(np.uint8)
+    pixels = noise(random, (width, height)).astype(np.uint8)
     for _ in range(random.integers(1, 5)):
         centre = (int(random.integers(width)), int(random.integers(height)))
         axes = (int(random.integers(8, width // 2)), int(random.integers(8, height // 2)))
@@ -41,3 +35,16 @@ def jpeg(number: int) -> bytes:
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "JPEG", quality=94)
     return out.getvalue()
+
+
+def noise(random: np.random.Generator, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Return height × width × 3, 0 to 255. ``size``: width, height."""
+    width, height = size
+    canvas = np.zeros((height, width, 3), np.float32)
+    cells = 2
+    while cells < max(size) / 2:
+        values = random.normal(size=(cells, cells, 3)).astype(np.float32)
+        canvas += cv2.resize(values, size, interpolation=cv2.INTER_LINEAR) / cells
+        cells *= 2
+    low, high = canvas.min(), canvas.max()
+    return (canvas - low) * (255 / (high - low))

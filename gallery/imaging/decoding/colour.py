@@ -64,18 +64,23 @@ class Colour:
     far: bool = False
     doubt: str | None = None
 
-    def shown(self, image: Image.Image) -> Pixels:
-        """Convert RGB, L, CMYK or LAB to height × width × 3 in sRGB, read-only."""
+    def shown(self, image: Image.Image, pixels: Pixels | None = None) -> Pixels:
+        """Convert RGB, L, CMYK or LAB to height × width × 3 in sRGB, read-only.
+
+        ``pixels``: of an RGB image, if they were decoded without Pillow.
+        """
         if self.transform is None:
-            return as_rgb(stored(image))
+            return as_rgb(stored(image)) if pixels is None else pixels
         if image.mode == "L" and self.greys is not None:
-            pixels = np.asarray(cv2.LUT(as_rgb(image), self.greys[None]), np.uint8)
+            shown = np.asarray(cv2.LUT(as_rgb(image), self.greys[None]), np.uint8)
         elif self.fast is not None:
-            pixels = self.fast.apply(as_rgb(image))
+            shown = self.fast.apply(as_rgb(image) if pixels is None else pixels)
         else:
-            return as_rgb(self.transform.apply(image))
-        pixels.flags.writeable = False
-        return pixels
+            return as_rgb(
+                self.transform.apply(image if pixels is None else Image.fromarray(pixels))
+            )
+        shown.flags.writeable = False
+        return shown
 
 
 def stored(image: Image.Image) -> Image.Image:

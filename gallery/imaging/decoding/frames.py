@@ -20,12 +20,16 @@ from gallery.imaging.pixels import Pixels
 class Frame:
     """One decoded frame. Arrays are uint8, height × width × 3 (R, G, B), read-only.
 
-    Arrays are computed on first use and cached. ``info`` describes the whole file.
+    Arrays are computed on first use and cached. ``info`` describes the whole file. ``pixels``: of
+    ``image``, if they were decoded without Pillow.
     """
 
-    def __init__(self, image: Image.Image, info: ImageInfo, orientation: int) -> None:
+    def __init__(
+        self, image: Image.Image, info: ImageInfo, orientation: int, pixels: Pixels | None = None
+    ) -> None:
         self.info = info
         self._image = image
+        self._pixels = pixels
         self._orientation = orientation
         self._legacy_rgb: Pixels | None = None
         self._rgb: Pixels | None = None
@@ -36,9 +40,11 @@ class Frame:
         """As libimgsmlr reads it: not upright, no colour profile, transparency over black."""
         if self._legacy_rgb is None:
             image = self._image
-            self._legacy_rgb = _flatten(
-                stored(image) if image.mode == "LAB" else image, _over_black
-            )
+            self._legacy_rgb = self._pixels
+            if self._legacy_rgb is None:
+                self._legacy_rgb = _flatten(
+                    stored(image) if image.mode == "LAB" else image, _over_black
+                )
         return self._legacy_rgb
 
     @property
@@ -63,7 +69,8 @@ class Frame:
                 Rendering("colour", self._upright(self._colours())),
             ]
         if layers.colour.far or layers.colour.doubt:
-            plain = blend(as_rgb(stored(layers.image)), layers.alpha, 255)
+            colours = self._pixels if self._pixels is not None else as_rgb(stored(layers.image))
+            plain = blend(colours, layers.alpha, 255)
             found.append(Rendering("unconverted", self._upright(plain)))
         if self._may_be_inverted():
             found.append(Rendering("inverted", self._upright(_inverted(layers))))
@@ -93,7 +100,7 @@ class Frame:
         return layers.alpha is None and not odd
 
     def turned(self, orientation: int) -> Frame:
-        return Frame(self._image, self.info, orientation)
+        return Frame(self._image, self.info, orientation, self._pixels)
 
     def header_value(self, name: str) -> object:
         return self._image.info.get(name)
@@ -116,7 +123,7 @@ class Frame:
     def _colours(self) -> Pixels:
         """Return sRGB without transparency, not turned upright."""
         layers = self._read()
-        return layers.colour.shown(layers.image)
+        return layers.colour.shown(layers.image, self._pixels)
 
     def _upright(self, pixels: Pixels) -> Pixels:
         return _upright(pixels, self._orientation)

@@ -26,6 +26,7 @@ from PIL import (  # noqa: F401
     WebPImagePlugin,
 )
 
+from gallery.imaging.decoding import jpeg_pixels
 from gallery.imaging.decoding.colour import MAX_PROFILE_BYTES
 from gallery.imaging.decoding.containers import boxes, jpeg, jxl, png, tiff
 from gallery.imaging.decoding.frames import Frame, orientation_of
@@ -38,6 +39,7 @@ from gallery.imaging.decoding.limits import (
     check_size,
 )
 from gallery.imaging.decoding.pictures import ImageInfo
+from gallery.imaging.pixels import Pixels
 from gallery.shared.errors import UserError
 
 pillow_heif.register_heif_opener()
@@ -106,7 +108,9 @@ class OpenedFile:
             check_size(image.size, limits)
             if info.format == "jpeg" and self.end is None:
                 _check_complete(self.data)
-            image.load()
+            pixels = self._jpeg_pixels()
+            if pixels is None:
+                image.load()
             # An animation reuses ``image`` for its next frame.
             frame = image.copy() if several else image
             frame.info.update(self.facts)
@@ -114,7 +118,12 @@ class OpenedFile:
                 frame.info.update(tiff.facts(image))
             if "icc_profile" not in frame.info and (nclx := _nclx(self)):
                 frame.info["cicp"] = nclx
-        return Frame(frame, info, orientation_of(image))
+        return Frame(frame, info, orientation_of(image), pixels)
+
+    def _jpeg_pixels(self) -> Pixels | None:
+        if self.info.format != "jpeg" or self.image.mode != "RGB" or self.end is None:
+            return None
+        return jpeg_pixels.decode(self.data[: self.end], self.image.size)
 
 
 def open_file(format: str, data: bytes, limits: PictureLimits) -> OpenedFile:
