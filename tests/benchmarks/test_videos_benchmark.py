@@ -219,6 +219,7 @@ def small(made: tuple[Path, Corpus], monkeypatch: pytest.MonkeyPatch) -> Corpus:
     cache, found = made
     monkeypatch.setenv("BENCH_DIR", str(cache))
     monkeypatch.setattr(queries, "HEIGHT", 180)  # that of the films
+    monkeypatch.setattr(queries, "RATE", 15.0)
     return found
 
 
