@@ -67,12 +67,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (*ORDER, folder(item)).index(folder(item)))
 
 
+TOGETHER = (
+    ("tests/journeys/",),  # a started service
+    ("tests/videos/",),  # a few indexed videos
+    (
+        "tests/gallery/api/test_legacy.py",
+        "tests/gallery/imaging/descriptors/test_clip.py",
+        "tests/gallery/imaging/descriptors/test_registry.py",
+        "tests/gallery/items/test_describe_missing.py",
+    ),  # torch, which takes seconds to load
+)
+"""How tests begin that share what takes long to make."""
+
+
 class Scheduling(LoadFileScheduling):
-    """A worker takes a whole file, or all journeys: they share a started service."""
+    """A worker takes a whole file, or all that are together."""
 
     def _split_scope(self, nodeid: str) -> str:
-        journeys = "tests/journeys/"
-        return journeys if nodeid.startswith(journeys) else super()._split_scope(nodeid)
+        file = super()._split_scope(nodeid)
+        return next((group[0] for group in TOGETHER if file.startswith(group)), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
