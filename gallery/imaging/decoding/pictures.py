@@ -8,9 +8,8 @@ from typing import Final, Literal
 
 import cv2
 import numpy as np
-from PIL import Image
 
-from gallery.imaging.pixels import Pixels, fitted_size
+from gallery.imaging.pixels import Pixels, fitted, working_copy
 from gallery.shared.jpeg import Quality, encode_jpeg
 
 Place = Literal["full", "frame", "picture", "thumbnail"]
@@ -77,11 +76,7 @@ class Picture:
 
     def thumbnail(self, size: int) -> bytes:
         """Return an upright JPEG without metadata, long side ≤ ``size`` pixels, never enlarged."""
-        image = Image.fromarray(self.rgb)
-        smaller = fitted_size(*image.size, size)
-        if smaller != image.size:
-            image = image.resize(smaller, Image.Resampling.BILINEAR, reducing_gap=1.0)
-        return encode_jpeg(np.asarray(image), Quality.THUMBNAIL)
+        return encode_jpeg(fitted(working_copy(self.rgb), size), Quality.THUMBNAIL)
 
 
 def cells(rgb: Pixels) -> Pixels:

@@ -22,7 +22,7 @@ from gallery.imaging.descriptors.base import (
 )
 from gallery.imaging.descriptors.cnn import SIDE, Cnn, square
 from gallery.imaging.local_features import LocalFeatures
-from gallery.imaging.pixels import Pixels, cropped, fitted
+from gallery.imaging.pixels import Pixels, cropped, size_of, working_copy
 from gallery.imaging.trimming import trim
 
 PART_VIEWS = ("top_left", "top_right", "bottom_left", "bottom_right")
@@ -31,9 +31,6 @@ near to more wrong pictures than whole views are. So their candidates must be ve
 
 SMALLEST_PART = 32
 """Least pixels of a quarter's shorter side."""
-
-WORKING_SIDE = 1024
-"""Long side to which a picture is reduced once before the squares are made."""
 
 CORES = min(4, len(os.sched_getaffinity(0)))
 """CPU cores that describing one query may use, for some hundredths of a second."""
@@ -74,14 +71,17 @@ class Copy(PicturesOnly):
 
         Raises ``Unavailable``.
         """
-        squares = {
-            i: square(fitted(picture.rgb, WORKING_SIDE)) for i, picture in enumerate(pictures)
-        }
+        working = [working_copy(picture.rgb) for picture in pictures]
+        squares = {i: square(rgb) for i, rgb in enumerate(working)}
         squares = {i: pixels for i, pixels in squares.items() if not is_flat(pixels)}
+
+        def packed_features(i: int) -> bytes:
+            return local_features.extract(working[i], size_of(pictures[i].rgb)).pack()
+
         columns: list[Columns | None] = [None] * len(pictures)
         # Both release Python's lock for almost all of their time.
         with ThreadPoolExecutor(1) as pool:
-            local = pool.map(lambda i: local_features.extract(pictures[i].rgb).pack(), squares)
+            local = pool.map(packed_features, squares)
             vectors = self.embed(list(squares.values()))
             for i, vector, packed in zip(squares, vectors, local, strict=True):
                 columns[i] = {"cnn": vector, "local_features": packed}
@@ -89,9 +89,10 @@ class Copy(PicturesOnly):
 
     def query(self, picture: DescribablePicture) -> CopyDescription:
         """Compute the vector of each view, and the local features. Raises ``Unavailable``."""
+        working = working_copy(picture.rgb)
         with ThreadPoolExecutor(CORES) as pool:
-            features = pool.submit(local_features.extract, picture.rgb)
-            squares = view_squares(picture.rgb)
+            features = pool.submit(local_features.extract, working, size_of(picture.rgb))
+            squares = view_squares(working)
             vectors = pool.map(lambda pixels: self.embed([pixels])[0], squares.values())
             return CopyDescription(dict(zip(squares, vectors, strict=True)), features.result())
 
@@ -116,7 +117,7 @@ def view_squares(rgb: Pixels) -> dict[str, Pixels]:
     ``full``; ``trimmed`` if it has plain margins; its quarters (``PART_VIEWS``) if they are large
     enough. Turned and mirrored views would find nothing more, as the whitening ignores turns.
     """
-    rgb = fitted(rgb, WORKING_SIDE)
+    rgb = working_copy(rgb)
     height, width = rgb.shape[:2]
     boxes = {"full": (0, 0, width, height), "trimmed": trim(rgb)}
     if min(height, width) >= 2 * SMALLEST_PART:

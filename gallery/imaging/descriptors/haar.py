@@ -28,9 +28,6 @@ SIDE = 64
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-_STRIP_PIXELS = 2**19
-"""Pixels summed at a time (6 MB of sums): about the fastest of 2**16 to 2**20 at every size."""
-
 
 class Haar(PixelsDescriptor):
     """Stores ``haar`` (16 float32) and ``pattern`` (4096 float32).
@@ -93,40 +90,35 @@ def shrink(rgb: Pixels) -> Pixels:
     """Area-average uint8 H×W×3 to 64×64×3, also when that enlarges, rounded half up.
 
     A target pixel is the mean of the source area it covers, fractional edges included. Exact up
-    to 500 megapixels: the integral image is linear inside a pixel, so its values at the 65 edges
-    are integers in units of 1/64 pixel, and the mean is one integer division.
+    to 500 megapixels: all sums are integers, in units of 1/64 of a side of a pixel.
     """
     height, width = rgb.shape[:2]
+    lines = rgb.reshape(height, -1)
+    starts, parts = _edges(height)
+    rows = np.empty((SIDE, width * 3), np.int32)
+    for row in range(SIDE):
+        start, end = starts[row : row + 2]
+        summed = cv2.reduce(lines[start:end], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
+        rows[row] = 0 if start == end else summed[0]
+        rows[row] *= SIDE
+        rows[row] -= np.multiply(lines[start], parts[row], dtype=np.int32)
+        if parts[row + 1]:
+            rows[row] += np.multiply(lines[end], parts[row + 1], dtype=np.int32)
+    columns = rows.reshape(SIDE, width, 3).swapaxes(0, 1).reshape(width, -1)
+    starts, parts = _edges(width)
+    sums = np.add.reduceat(columns, starts[:-1], axis=0, dtype=np.int64)
+    sums *= np.where(np.diff(starts), SIDE, 0)[:, np.newaxis]  # 0: it covers a part of one pixel
+    sums -= columns[starts[:-1]] * parts[:-1, np.newaxis]
+    sums += columns[np.minimum(starts[1:], width - 1)] * parts[1:, np.newaxis]
     area = height * width
-    y0, y1, fy = _edges(height)
-    x0, x1, fx = _edges(width)
-    columns = np.concatenate([x0, x1])
-    # A strip of target rows at a time: its sums fit into 32 bits, its integral image into the
-    # cache.
-    step = min(max(SIDE * _STRIP_PIXELS // area, 1), SIDE)
-    sums = []
-    for first in range(0, SIDE, step):
-        edges = slice(first, first + step + 1)
-        top, rows = y0[first], np.concatenate([y0[edges], y1[edges]])
-        integral = cv2.integral(rgb[top : rows[-1]], sdepth=cv2.CV_32S)
-        corners = integral[(rows - top)[:, None], columns].astype(np.int64)
-        upper, lower = np.split(corners, 2)
-        at_rows = _between(upper, lower, fy[edges, None, None])
-        at_edges = _between(at_rows[:, : SIDE + 1], at_rows[:, SIDE + 1 :], fx[:, None])
-        sums.append(np.diff(np.diff(at_edges, axis=0), axis=1))
-    rounded: Pixels = ((2 * np.concatenate(sums) + area) // (2 * area)).astype(np.uint8)
-    return rounded
+    means: Pixels = ((2 * sums + area) // (2 * area)).astype(np.uint8)
+    return means.reshape(SIDE, SIDE, 3).swapaxes(0, 1)
 
 
-def _between(before: Integers, after: Integers, fraction: Integers) -> Integers:
-    """Return 64 times the value ``fraction`` 64ths of the way from ``before`` to ``after``."""
-    return before * SIDE + (after - before) * fraction
-
-
-def _edges(length: int) -> tuple[Integers, Integers, Integers]:
-    """Return the 65 edges of 64 equal parts of ``length``: pixel, next pixel, 64ths in between."""
-    whole, fraction = np.divmod(np.arange(SIDE + 1, dtype=np.int64) * length, SIDE)
-    return whole, np.minimum(whole + 1, length), fraction
+def _edges(length: int) -> tuple[Integers, Integers]:
+    """Return the 65 edges of 64 equal parts of ``length``: whole pixels, and 64ths of the next."""
+    whole, parts = np.divmod(np.arange(SIDE + 1, dtype=np.int64) * length, SIDE)
+    return whole, parts
 
 
 def signature(wavelets: Floats) -> Floats:

@@ -83,7 +83,7 @@ def _samples(rgb: Pixels) -> tuple[pdq_transform.Floats, int]:
     """Return the samples that are hashed, and their quality; 0 also if the picture is too small."""
     if min(rgb.shape[:2]) < SMALLEST_SIDE:
         return np.empty((0, 0), np.float32), 0
-    samples = pdq_transform.sampled(pdq_transform.luma(rgb))
+    samples = pdq_transform.sampled_rgb(rgb)
     return samples, pdq_transform.quality(samples)
 
 

@@ -8,6 +8,7 @@ pictures need not be reduced first. Then 16 × 16 frequencies are compared with 
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Final
 
 import cv2
@@ -32,26 +33,38 @@ MIRRORED_TURN: Final = 5
 _ODD: Final = np.where(np.arange(FREQUENCIES) % 2, -1, 1).astype(np.float32)[np.newaxis]
 """Mirroring left to right multiplies each horizontal frequency by this sign."""
 
-STRIP: Final = 65_536
-"""Pixels whose luma is computed at a time, so that they stay in a core's cache."""
+_LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def luma(rgb: Pixels) -> Floats:
     """Return brightness 0 to 255, with the weights of the reference."""
-    height, width = rgb.shape[:2]
-    found = np.empty((height, width), np.float32)
-    rows = max(1, STRIP // width)
-    for top in range(0, height, rows):
-        strip = rgb[top : top + rows].astype(np.float32)
-        found[top : top + rows] = cv2.cvtColor(strip, cv2.COLOR_RGB2GRAY)
-    return found
+    return np.asarray(cv2.cvtColor(rgb.astype(np.float32), cv2.COLOR_RGB2GRAY), np.float32)
 
 
 def sampled(brightness: Floats, count: int = SIDE) -> Floats:
     """Return ``count`` × ``count`` samples of the blurred picture; the hash uses 64 × 64."""
     height, width = brightness.shape
-    columns = _sampling(height, count) @ brightness
-    return np.ascontiguousarray((_sampling(width, count) @ columns.T).T)
+    return _sampled_across(_sampling(height, count) @ brightness, width, count)
+
+
+def sampled_rgb(rgb: Pixels) -> Floats:
+    """Return ``sampled(luma(rgb))``; the colours are blurred downwards before they are mixed.
+
+    Only a few lines at a time become floats, which stay in a core's cache.
+    """
+    height, width = rgb.shape[:2]
+    lines = rgb.reshape(height, -1)
+    blurred = np.empty((SIDE, lines.shape[1]), np.float32)
+    down = _sampling(height, SIDE)
+    for row, (start, end) in enumerate(pairwise(down.indptr)):
+        first = down.indices[start]
+        part = lines[first : first + end - start].astype(np.float32)
+        np.matmul(down.data[start:end], part, out=blurred[row])
+    return _sampled_across(blurred.reshape(SIDE, width, 3) @ _LUMA, width, SIDE)
+
+
+def _sampled_across(lines: Floats, width: int, count: int) -> Floats:
+    return np.ascontiguousarray((_sampling(width, count) @ lines.T).T)
 
 
 def quality(samples: Floats) -> int:
