@@ -328,30 +328,23 @@ TASK_TIMEOUT = env_int("TASK_TIMEOUT", 120, minimum=10)
 Q_CLUSTER = {
     "name": "light",
     "orm": "default",
-    "broker_class": "imgsmlr_site.task_broker.PatientBroker",
     "workers": Q_WORKERS,
-    "queue_limit": Q_WORKERS,
     "timeout": TASK_TIMEOUT,
     "retry": TASK_TIMEOUT * 3,
     "max_attempts": 3,
     "ack_failures": False,
     "save_limit": -1,
-    "bulk": 1,
-    "guard_cycle": 1,
-    "poll": 0.1,
     "catch_up": False,
     "recycle": 1000,
     "label": "Background work",
     "ALT_CLUSTERS": {
         "embed": {
             "workers": Q_EMBED_WORKERS,
-            "queue_limit": Q_EMBED_WORKERS,
             "timeout": TASK_TIMEOUT * 5,
             "retry": TASK_TIMEOUT * 15,
         },
         "video": {
             "workers": Q_VIDEO_WORKERS,
-            "queue_limit": Q_VIDEO_WORKERS,
             # Indexing ends by VIDEO_TIMEOUT; this timeout is for tasks that hang.
             "timeout": VIDEO_TIMEOUT + 120,
             "retry": (VIDEO_TIMEOUT + 120) * 3,
@@ -360,7 +353,6 @@ Q_CLUSTER = {
         # pictures. Two workers, so that an import does not delay webhooks.
         "lists": {
             "workers": Q_LISTS_WORKERS,
-            "queue_limit": Q_LISTS_WORKERS,
             "timeout": 3600,
             "retry": 3600 * 3,
         },

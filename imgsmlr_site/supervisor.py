@@ -10,13 +10,17 @@ import contextlib
 import errno
 import http.client
 import logging
+import math
 import os
 import signal
 import socket
 import subprocess
+import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn, Protocol
 
 from gallery.shared.errors import UserError
 from imgsmlr_site.parent_death import signal_when_parent_dies
@@ -31,6 +35,10 @@ LONGEST_PAUSE = 10.0
 """Seconds; pauses before the next start are 0, 1, 2, 4, 8 and then these."""
 MOST_STARTS = 12
 """Starts in a row that did not last until the part is given up."""
+LONGEST_WAIT = 60.0
+"""Seconds without a signal after which the parts are looked at all the same."""
+GAVE_UP = 69
+"""Exit code of a part that is a supervisor itself and has given up one of its own parts."""
 PORT_WAIT = 2.0
 """Seconds that a killed web server may hold its port."""
 
@@ -69,16 +77,40 @@ def _bind_error(host: str, port: int) -> OSError | None:
     return None
 
 
+class Process(Protocol):
+    """A child; ``subprocess.Popen`` is one."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def terminate(self) -> None: ...
+
+    def wait(self) -> int: ...
+
+
+class Fork:
+    """A child without a program of its own."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def terminate(self) -> None:
+        os.kill(self.pid, signal.SIGTERM)
+
+    def wait(self) -> int:
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
 @dataclass
 class Part:
     """A process that is started again when it ends."""
 
     name: str
-    launch: Callable[[], subprocess.Popen[bytes]]
+    launch: Callable[[], Process]
     """Starts the process. It may raise OSError or UserError, which counts as an end."""
     stops_with_others: bool = True
     """False for a part that the others need until they have stopped; its owner stops it."""
-    process: subprocess.Popen[bytes] | None = None
+    process: Process | None = None
     started: float = 0.0
     next_start: float = 0.0
     short_lives: int = 0
@@ -94,6 +126,8 @@ class Part:
             code = end_session(self.process)
             self.process = None
             self._plan(f"ended ({_how(code)})")
+            if code == GAVE_UP:
+                self.short_lives = MOST_STARTS
         if self.process is None and not self.hopeless and time.monotonic() >= self.next_start:
             self.started = time.monotonic()
             try:
@@ -111,10 +145,10 @@ class Part:
         logger.error("%s %s: it is started again in %g s", self.name, why, pause)
 
 
-def command(argv: Sequence[str], env: Mapping[str, str]) -> Callable[[], subprocess.Popen[bytes]]:
+def command(argv: Sequence[str], env: Mapping[str, str]) -> Callable[[], Process]:
     """Return a ``Part.launch`` for a program. It is killed if the supervisor dies."""
 
-    def launch() -> subprocess.Popen[bytes]:
+    def launch() -> Process:
         return subprocess.Popen(  # noqa: S603
             argv,
             env=env,
@@ -123,6 +157,27 @@ def command(argv: Sequence[str], env: Mapping[str, str]) -> Callable[[], subproc
             start_new_session=True,
             preexec_fn=signal_when_parent_dies(signal.SIGKILL),
         )
+
+    return launch
+
+
+def fork(run: Callable[[], NoReturn]) -> Callable[[], Process]:
+    """Return a ``Part.launch`` for a function. It shares the memory of this process, so this
+    process has no threads and no connections. See ``kill_forks_with_their_parents``."""
+
+    def launch() -> Process:
+        pid = os.fork()
+        if pid:
+            return Fork(pid)
+        try:
+            os.setsid()
+            signal.pthread_sigmask(signal.SIG_SETMASK, [])
+            run()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(1)
 
     return launch
 
@@ -154,11 +209,18 @@ class Supervisor:
                     )
                     return 1
                 is_ready = is_ready or self.ready()
-                got = signal.sigtimedwait(stops | {signal.SIGCHLD}, 0.2)
+                pause = self._pause() if is_ready else 0.2
+                got = signal.sigtimedwait(stops | {signal.SIGCHLD}, pause)
                 if got is not None and got.si_signo in stops:
                     return 0
         finally:
             self._stop()
+
+    def _pause(self) -> float:
+        """Seconds until the next start. A signal tells of the end of a part."""
+        starts = [part.next_start for part in self.parts if part.process is None]
+        left = min(starts, default=math.inf) - time.monotonic()
+        return min(max(left, 0.0), LONGEST_WAIT)
 
     def _stop(self) -> None:
         """Ask the main process of each part to stop, wait, and kill what is left of them.
@@ -182,13 +244,13 @@ class Supervisor:
             signal.sigtimedwait({signal.SIGCHLD}, 0.1)
 
 
-def has_ended(process: subprocess.Popen[bytes]) -> bool:
+def has_ended(process: Process) -> bool:
     """Whether it has ended, without forgetting its number."""
     flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
     return os.waitid(os.P_PID, process.pid, flags) is not None
 
 
-def end_session(process: subprocess.Popen[bytes]) -> int:
+def end_session(process: Process) -> int:
     """Kill the process and every process of its session. Return its exit code.
 
     The number of an ended process still belongs to it here, so that no stranger can have it.

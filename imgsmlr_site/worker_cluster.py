@@ -1,131 +1,369 @@
-"""django-q2's cluster of workers, which ends as a whole when it cannot go on.
+"""A cluster of workers: one process that hands the tasks of a queue to its children.
 
-Workers, pusher and monitor share queues whose locks a killed process takes along: the others then
-wait for ever. So a cluster that lost a process is not repaired but ends, and whoever started it
-(``manage.py up``, systemd, Docker) starts another one. It is one process with its children: the
-sentinel of django-q2 without the process above it.
+It runs django-q2's tasks, schedules and worker, and takes the place of its sentinel, pusher and
+monitor, three processes that ask the database all the time (docs/adr/0031-light-when-idle.md). It
+sleeps until PostgreSQL tells it of a task, a worker of a result, or a few seconds have passed.
+
+A cluster that lost a worker is not repaired but ends, and whoever started it (``manage.py up``,
+systemd, Docker) starts another one.
 """
 
 from __future__ import annotations
 
-import gc
+import contextlib
 import logging
+import multiprocessing
 import os
 import signal
 import socket
-import threading
 import time
-import uuid
+from collections import deque
+from dataclasses import dataclass
 from datetime import timedelta
-from multiprocessing import RawValue
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import Any
+from typing import Any, Final, NoReturn
 
+import psycopg2
+from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import close_old_connections
+from django.db import InterfaceError, connection, connections
 from django.utils import timezone
-from django_q.cluster import Sentinel
+from django_q.brokers import get_broker
 from django_q.conf import Conf
-from django_q.signals import pre_execute
+from django_q.models import OrmQ
+from django_q.monitor import save_task
+from django_q.scheduler import scheduler
+from django_q.signing import BadSignature, SignedPackage
+from django_q.worker import worker
 
 from imgsmlr_site import health
 from imgsmlr_site.clock_steps import ClockWatch
 from imgsmlr_site.models import WorkerCluster
-from imgsmlr_site.parent_death import kill_forks_with_their_parents
+from imgsmlr_site.outages import outage
 from imgsmlr_site.quick_end import end_now
 
 logger = logging.getLogger(__name__)
 
-STILL_AFTER = 30.0
+CHANNEL: Final = "imgsmlr_tasks"
+"""Where a trigger tells the name of a queue when a task for it is committed (migration 0004)."""
+TICK: Final = 5.0
+"""Seconds after which the queue is looked at without being told: tasks are due again by time."""
+AWAY: Final = 1.0
+"""Seconds until the database is tried again."""
+LOOK_EVERY: Final = 10.0
+"""Seconds between two lines in the table of clusters."""
+SCHEDULE_EVERY: Final = 30.0
+STILL_AFTER: Final = 30.0
 """Seconds without a task begun, while one is due and no worker has any, until the cluster ends."""
-HANGS_AFTER = 20
-"""Seconds that one round of the sentinel may take; the kernel ends it then."""
-LOOK_EVERY = 10.0
-"""Seconds between two looks at the queue, and between two lines in the table of clusters."""
-DRAIN_WAIT = 15.0
+HANGS_AFTER: Final = 20
+"""Seconds that one round of the cluster may take; the kernel ends it then."""
+OVERTIME: Final = 3.0
+"""Seconds after its timeout at which a task that did not end by itself hangs."""
+DRAIN_WAIT: Final = 15.0
 """Seconds that tasks under way may take when the cluster ends for the loss of a worker."""
+CONNECTED: Final = 2.0
+"""Seconds for which a worker without a task keeps its connection, a process of PostgreSQL."""
+
+TAKE: Final = """
+UPDATE django_q_ormq SET lock = now() + make_interval(secs => %s)
+WHERE id = (
+    SELECT id FROM django_q_ormq WHERE key = %s AND lock <= now() + interval '1 second'
+    ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+)
+RETURNING id, payload
+"""
+"""The second is for clocks of hosts that differ: a task is due by the clock of who queued it."""
+
+Task = dict[str, Any]
+_STOP: Final = "STOP"  # django-q2's word
+_BEGUN: Final = "begun"
 
 
-class Round:
-    """What the sentinel waits for between two rounds, in the place of a ``multiprocessing.Event``.
+class _Pipe:
+    """The worker's end, as the two queues that django-q2's worker expects.
 
-    Its lock would stay locked if a signal came at the wrong moment.
+    Nobody shares it: a lock of a ``multiprocessing.Queue`` stays locked when its owner is killed.
     """
 
-    def __init__(self) -> None:
-        self.cluster: Cluster | None = None
-        self._stop = False
+    def __init__(self, end: Connection) -> None:
+        self._end = end
 
-    def is_set(self) -> bool:
-        return self._stop
+    def get(self) -> Task | str:
+        if not self._end.poll(CONNECTED):
+            connections.close_all()
+        task: Task | str = self._end.recv()
+        self._end.send(_BEGUN)
+        return task
 
-    def set(self) -> None:
-        self._stop = True
-
-    def wait(self, seconds: float) -> bool:
-        time.sleep(seconds)
-        if self.cluster is not None and not self._stop:
-            self.cluster.look()
-        return self._stop
+    def put(self, result: Task) -> None:
+        self._end.send(result)
 
 
-class Cluster(Sentinel):
-    """Starts its processes and guards them until SIGTERM or SIGINT. Exit code 1 on a loss."""
+class _Timer:
+    """What django-q2's worker writes its state to. The cluster knows it from the pipe."""
 
-    def __init__(self) -> None:
-        self.round = Round()
-        self.round.cluster = self
-        self._begun = RawValue("Q", 0)  # without a lock, which could be lost as well
-        self._last_begun = 0
+    value = 0.0
+
+    def get_lock(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+
+@dataclass
+class Worker:
+    """A child and its task; ``since``: when it got or began it (monotonic)."""
+
+    process: BaseProcess
+    pipe: Connection
+    task: Task | None = None
+    begun: bool = False
+    since: float = 0.0
+
+    def hand(self, task: Task) -> None:
+        self.task, self.begun, self.since = task, False, time.monotonic()
+        with contextlib.suppress(BrokenPipeError):  # its end is noticed in the next round
+            self.pipe.send(task)
+
+    def hear(self) -> Task | None:
+        """Return its result, if it has finished a task."""
+        with contextlib.suppress(EOFError, ConnectionResetError):
+            while self.pipe.poll():
+                said = self.pipe.recv()
+                if said == _BEGUN:
+                    self.begun, self.since = True, time.monotonic()
+                else:
+                    self.task = None
+                    result: Task = said
+                    return result
+        return None
+
+    @property
+    def files(self) -> tuple[Connection, int]:
+        """What can be read when it says something, or ends."""
+        return self.pipe, self.process.sentinel
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it has not taken its task, or has not ended it in time."""
+        if self.task is None:
+            return False
+        timeout = self.task.get("timeout", Conf.TIMEOUT) + OVERTIME
+        return time.monotonic() - self.since > (timeout if self.begun else STILL_AFTER)
+
+
+class Cluster:
+    """Starts its workers and serves them until SIGTERM or SIGINT. Exit code 1 on a loss."""
+
+    def __init__(self, name: str) -> None:
+        _use_settings_of(name)
+        self._broker = get_broker()
+        self._workers: list[Worker] = []
+        self._returned: deque[Task] = deque()
+        """Taken from the queue, and handed to a worker that ended before it began it."""
+        self._results: deque[Task] = deque()
+        self._listening: Any = None
+        self._told = False
+        self._stopping = False
         self._started = timezone.now()
-        self._moved = time.monotonic()
-        self._next_look = 0.0
-        self._clock = ClockWatch(Conf.CLUSTER_NAME)
-        kill_forks_with_their_parents()
-        pre_execute.connect(self._count)
-        gc.freeze()  # so that a collection in a child does not copy all memory
-        super().__init__(self.round, threading.Event(), uuid.uuid4())
+        self._moved = self._next_look = self._next_schedule = time.monotonic()
+        self._next_tick = 0.0
+        self._clock = ClockWatch(name)
+        self._woken, self._wakes = socket.socketpair()
 
-    def _count(self, **_: Any) -> None:
-        """Runs in the worker, before each task."""
-        self._begun.value += 1
-
-    def guard(self) -> None:
+    def run(self) -> NoReturn:
+        self._wakes.setblocking(False)
+        for _ in range(Conf.WORKERS):
+            self._start_worker()
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self._asked_to_stop)
-        os.register_at_fork(after_in_child=_leave_signals_to_the_sentinel)
-        signal.alarm(HANGS_AFTER)
-        super().guard()
-
-    def stop(self) -> None:
-        # From here on whoever started it limits the time.
-        signal.alarm(0)
-        super().stop()
+        signal.set_wakeup_fd(self._wakes.fileno(), warn_on_full_buffer=False)
+        logger.info("Cluster %s runs (workers: %s)", Conf.CLUSTER_NAME, Conf.WORKERS)
+        while not self._stopping:
+            self._round()
+        self._stop()
+        end_now(0)
 
     def _asked_to_stop(self, signum: int, frame: FrameType | None) -> None:
-        self.round.set()
+        self._stopping = True
 
-    def look(self) -> None:
-        """Once a round: is every process there, and does the queue move?"""
-        # A lock that a killed process holds would stop this one too. The kernel notices that.
-        signal.alarm(HANGS_AFTER)
-        close_old_connections()
-        for process in (*self.pool, self.monitor, self.pusher):
-            if not process.is_alive():
-                self.reincarnate(process)
-        if self._begun.value != self._last_begun or self._busy():
-            self._last_begun = self._begun.value
-            self._moved = time.monotonic()
-        if time.monotonic() < self._next_look:
-            return
-        self._next_look = time.monotonic() + LOOK_EVERY
+    # --- Workers --------------------------------------------------------------------------
+
+    def _start_worker(self) -> None:
+        connections.close_all()  # a fork must not share one
+        ours, theirs = multiprocessing.Pipe()
+        process = multiprocessing.get_context("fork").Process(
+            target=_work, args=(theirs,), daemon=True
+        )
+        process.start()
+        theirs.close()
+        self._workers.append(Worker(process, ours))
+
+    def _round(self) -> None:
+        self._wait(max(self._next_tick - time.monotonic(), 0.0))
+        for each in list(self._workers):
+            alive = each.process.is_alive()
+            self._hear(each)  # after the look, so that its last words are heard
+            if not alive:
+                self._replace(each)
+            elif each.hangs:
+                self._lose(each, "hangs")
         try:
-            self._clock.look()
-            self._write()
-            waited = health.queue(Conf.CLUSTER_NAME).oldest
-        except DatabaseError:
-            return
-        if min(waited, time.monotonic() - self._moved) > STILL_AFTER:
+            self._serve()
+        except (DatabaseError, InterfaceError) as error:
+            self._next_tick = time.monotonic() + AWAY
+            if outage(error) is None:
+                logger.exception("The queue cannot be read")
+            connection.close()
+
+    def _wait(self, seconds: float) -> None:
+        """Sleep until there is something to do."""
+        raw = connection.connection
+        if raw is not None and raw.closed:
+            connection.close()
+            raw = None
+        if raw is not None and raw.notifies:
+            seconds = 0.0  # it came along with the answer to a query
+        files: list[Any] = [file for each in self._workers for file in each.files]
+        files += [self._woken] if raw is None else [self._woken, raw]
+        signal.alarm(HANGS_AFTER)
+        ready = wait(files, seconds)
+        signal.alarm(HANGS_AFTER)
+        if self._woken in ready:
+            self._woken.recv(1024)
+        if raw is not None:
+            try:
+                raw.poll()
+            except psycopg2.Error:
+                connection.close()
+            self._told |= any(notice.payload == Conf.CLUSTER_NAME for notice in raw.notifies)
+            raw.notifies.clear()
+
+    def _hear(self, each: Worker) -> None:
+        result = each.hear()
+        if result is not None:
+            self._results.append(result)
+        if each.task is not None or result is not None:
+            self._moved = time.monotonic()
+
+    def _replace(self, ended: Worker) -> None:
+        """One ends in order after 1,000 tasks, and after a task whose time was over."""
+        code = ended.process.exitcode
+        if code or (ended.begun and ended.task is not None):
+            self._lose(ended, f"ended with code {code}")
+        self._workers.remove(ended)
+        ended.pipe.close()
+        if ended.task is not None:
+            self._returned.append(ended.task)
+        self._start_worker()
+
+    def _lose(self, lost: Worker, how: str) -> NoReturn:
+        logger.critical("Process %s %s: the cluster ends", lost.process.pid, how)
+        # Otherwise a picture that kills its worker would cost its neighbours an attempt.
+        self._workers.remove(lost)
+        deadline = time.monotonic() + DRAIN_WAIT
+        while (left := deadline - time.monotonic()) > 0:
+            for each in self._workers:
+                self._hear(each)
+            busy = [each for each in self._workers if each.task and each.process.is_alive()]
+            if not busy:
+                break
+            wait([file for each in busy for file in each.files], left)
+        self._end()
+
+    def _stop(self) -> None:
+        """Let the workers finish. From here on whoever started the cluster limits the time."""
+        signal.alarm(0)
+        for each in self._workers:
+            with contextlib.suppress(BrokenPipeError):
+                each.pipe.send(_STOP)
+        while running := [each for each in self._workers if each.process.is_alive()]:
+            wait([file for each in running for file in each.files])
+            for each in running:
+                self._hear(each)
+        for each in self._workers:
+            self._hear(each)
+        with contextlib.suppress(DatabaseError, InterfaceError):  # they are done again
+            self._save()
+
+    def _end(self) -> NoReturn:
+        with contextlib.suppress(DatabaseError, InterfaceError):
+            self._save()
+        # Children are killed by the kernel. Waiting for them could last for ever.
+        end_now(1)
+
+    # --- The queue ------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        """All that needs the database."""
+        now = time.monotonic()
+        self._listen()
+        if now >= self._next_tick:
+            self._next_tick = now + TICK
+            self._told = True
+        self._hand_out()
+        self._save()
+        if now >= self._next_schedule:
+            self._next_schedule = now + SCHEDULE_EVERY
+            scheduler(broker=self._broker)
+        if now >= self._next_look:
+            self._next_look = now + LOOK_EVERY
+            self._look()
+
+    def _listen(self) -> None:
+        connection.ensure_connection()
+        if connection.connection is not self._listening:
+            with connection.cursor() as cursor:
+                cursor.execute(f"LISTEN {CHANNEL}")
+            self._listening = connection.connection
+            self._told = True
+
+    def _hand_out(self) -> None:
+        for each in self._workers:
+            if each.task is not None:
+                continue
+            if not self._returned and not self._told:
+                return
+            task = self._returned.popleft() if self._returned else self._take()
+            if task is None:
+                self._told = False
+                return
+            each.hand(task)
+
+    def _take(self) -> Task | None:
+        """Return a task that is due, which nobody else gets until its time for a retry."""
+        while True:
+            with connection.cursor() as cursor:
+                cursor.execute(TAKE, [Conf.RETRY, Conf.CLUSTER_NAME])
+                row = cursor.fetchone()
+            if row is None:
+                return None
+            pk, payload = row
+            try:
+                task: Task = SignedPackage.loads(payload)
+            except (TypeError, BadSignature):
+                logger.exception("A task of another SECRET_KEY is deleted")
+                OrmQ.objects.filter(pk=pk).delete()
+                continue
+            return {**task, "cluster": Conf.CLUSTER_NAME, "ack_id": pk}
+
+    def _save(self) -> None:
+        """Delete tasks that are done, which would be done again otherwise; keep failures."""
+        while self._results:
+            task = self._results[0]
+            if task["success"]:
+                OrmQ.objects.filter(pk=task["ack_id"]).delete()
+            else:
+                logger.error("Failed %s (%s): %s", task["func"], task["name"], task["result"])
+                save_task(task, self._broker)
+            self._results.popleft()
+
+    def _look(self) -> None:
+        """Does the queue move?"""
+        self._clock.look()
+        self._write()
+        still = time.monotonic() - self._moved
+        if still > STILL_AFTER and health.queue(Conf.CLUSTER_NAME).oldest > STILL_AFTER:
             logger.critical("Tasks are due and none is begun: the cluster ends")
             self._end()
 
@@ -148,30 +386,18 @@ class Cluster(Sentinel):
             update_fields=["started_at", "seen_at", "moved_at"],
         )
 
-    def reincarnate(self, process: Any) -> None:
-        """Replace a process that ended in order, as after 1,000 tasks; end after any other."""
-        process.join(1)  # one whose task timed out is about to end in order
-        if process.exitcode == 0:
-            super().reincarnate(process)
-            return
-        how = "hangs" if process.is_alive() else f"ended with code {process.exitcode}"
-        logger.critical("Process %s %s: the cluster ends", process.pid, how)
-        self.pusher.kill()
-        # Otherwise a picture that kills its worker would cost its neighbours an attempt.
-        deadline = time.monotonic() + DRAIN_WAIT
-        while self._busy() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        self._end()
 
-    def _busy(self) -> bool:
-        """Whether a live worker has a task. Read without the lock."""
-        return any(p.is_alive() and p.timer.get_obj().value > 0 for p in self.pool)
-
-    def _end(self) -> None:
-        # Children are killed by the kernel. Waiting for them could last for ever.
-        end_now(1)
+def _use_settings_of(name: str) -> None:
+    """django-q2 reads those of ``Q_CLUSTER_NAME`` only, when it is loaded."""
+    all_of_them: dict[str, Any] = settings.Q_CLUSTER
+    own = {**all_of_them, **all_of_them["ALT_CLUSTERS"].get(name, {})}
+    Conf.CLUSTER_NAME = name
+    Conf.WORKERS, Conf.TIMEOUT, Conf.RETRY = own["workers"], own["timeout"], own["retry"]
 
 
-def _leave_signals_to_the_sentinel() -> None:
+def _work(end: Connection) -> None:
+    signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pipe = _Pipe(end)
+    worker(pipe, pipe, _Timer(), Conf.TIMEOUT)

@@ -7,6 +7,7 @@ import hashlib
 import os
 import signal
 import sys
+import traceback
 from typing import Any
 
 from django.conf import settings
@@ -15,8 +16,10 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connections
 
+from gallery.shared.confinement import end_with_parent
 from imgsmlr_site import local_access
 from imgsmlr_site.accounts.first_admin import create_first_admin, hand_over
+from imgsmlr_site.clusters import PROCESSES
 from imgsmlr_site.postgres.programs import PostgresError
 from imgsmlr_site.postgres.server import EmbeddedPostgres
 from imgsmlr_site.quick_end import end_now
@@ -42,19 +45,6 @@ AT_A_TERMINAL = {
     "WEBHOOK_ALLOW_PRIVATE": LOOPBACK,
 }
 """Defaults for somebody who tries the service out. Under systemd or in a container they are off."""
-WORKERS = {
-    "worker": (
-        "light",
-        "Describes and publishes images, makes the vectors of `copy`, does the small daily tasks.",
-    ),
-    "video": ("video", "Indexes videos; a process of its own decodes each."),
-    "lists": (
-        "lists",
-        "Imports hash lists, scans what is stored for new items, sends webhooks, checks links.",
-    ),
-    "embed": ("embed", "Makes CLIP vectors. Absent with `CLIP_PRETRAINED=none`."),
-}
-"""Process → its django-q2 cluster, and what it does (docs/processes.md)."""
 
 
 class Command(BaseCommand):
@@ -75,13 +65,37 @@ class Command(BaseCommand):
                 postgres = None
                 if not settings.DATABASE_URL:
                     postgres = stack.enter_context(EmbeddedPostgres(settings.DATA_DIR))
-                self.prepare()
-                code = self.supervise(postgres)
+                code = self.prepare_apart() or self.supervise(postgres)
         except (PostgresError, PortTaken) as error:
             raise CommandError(error.message) from error
         except KeyboardInterrupt:
             code = 0
         end_now(code)
+
+    def prepare_apart(self) -> int:
+        """Prepare in a process of its own: what it needs would stay in the memory of this one.
+
+        Return its exit code.
+        """
+        child = os.fork()
+        if child:
+            try:
+                return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            except KeyboardInterrupt:
+                os.kill(child, signal.SIGKILL)
+                raise
+        end_with_parent(os.getppid())
+        try:
+            self.prepare()
+        except CommandError as error:
+            self.stderr.write(f"CommandError: {error}")
+        except KeyboardInterrupt:
+            pass
+        except BaseException:
+            traceback.print_exc()
+        else:
+            end_now(0)
+        end_now(1)
 
     def prepare(self) -> None:
         """Update the database, models and static files; create the first administrator."""
@@ -98,8 +112,6 @@ class Command(BaseCommand):
         password = create_first_admin()
         if password is not None:
             self.stdout.write(self.style.WARNING(hand_over(password)))
-        # This process needs none from here on.
-        connections.close_all()
 
     def supervise(self, postgres: EmbeddedPostgres | None) -> int:
         manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
@@ -110,14 +122,12 @@ class Command(BaseCommand):
         if postgres is not None:
             parts.append(Part("PostgreSQL", postgres.launch, False, postgres.process))
         parts.append(Part("web", command([*gunicorn, "imgsmlr_site.wsgi"], {**metrics, **env})))
-        for process, (cluster, _) in WORKERS.items():
-            name = {} if cluster == settings.Q_CLUSTER["name"] else {"Q_CLUSTER_NAME": cluster}
-            words = [*manage, "qcluster"]
-            if process == "embed":
-                if settings.CLIP_PRETRAINED == "none":
-                    continue
-                words += ["--prepare", "clip"]
-            parts.append(Part(process, command(words, {**env, **name})))
+        names = [cluster for cluster, _ in PROCESSES.values()]
+        prepare = ["--prepare", "clip"]
+        if settings.CLIP_PRETRAINED == "none":
+            names.remove("embed")
+            prepare = []
+        parts.append(Part("workers", command([*manage, "qcluster", *names, *prepare], env)))
         return Supervisor(parts, self.announce).run()
 
     def announce(self) -> bool:

@@ -16,7 +16,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiYamlRenderer
 
 from gallery.items.item import TRANSITIONS, Status
-from imgsmlr_site.management.commands.up import WORKERS
+from imgsmlr_site.clusters import PROCESSES
 from moderation.cases import states
 from moderation.cases.states import CaseState
 
@@ -75,7 +75,7 @@ def processes() -> str:
     """Return what ``manage.py up`` runs, and the scheduled tasks."""
     q = settings.Q_CLUSTER
     rows = []
-    for process, (cluster, work) in WORKERS.items():
+    for process, (cluster, work) in PROCESSES.items():
         setting = "Q_WORKERS" if cluster == q["name"] else f"Q_{cluster.upper()}_WORKERS"
         rows.append([process, f"`{cluster}`", f"`{setting}`", work])
     scheduled = [
