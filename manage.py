@@ -13,6 +13,12 @@ if __name__ == "__main__":
     if sys.argv[1:2] and sys.argv[1] not in OF_SOURCES:
         close_to_others()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "imgsmlr_site.settings")
-    from django.core.management import execute_from_command_line
+    if sys.argv[1:2] == ["up"]:
+        # Without the applications: see apart().
+        from imgsmlr_site.management.commands.up import Command
 
-    execute_from_command_line(sys.argv)
+        Command().run_from_argv(sys.argv)
+    else:
+        from django.core.management import execute_from_command_line
+
+        execute_from_command_line(sys.argv)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import signal
 import subprocess
 import sys
@@ -13,7 +14,6 @@ from typing import NoReturn
 from django.conf import settings
 from django.utils.module_loading import autodiscover_modules
 
-from gallery.items.embedding import CLUSTERS
 from imgsmlr_site.low_priority import give_way
 from imgsmlr_site.parent_death import kill_forks_with_their_parents, signal_when_parent_dies
 from imgsmlr_site.quick_end import end_now
@@ -40,6 +40,8 @@ def run(names: Sequence[str], prepare: str | None = None) -> NoReturn:
     ``prepare``: a match type, whose cluster makes or fetches its model first.
     """
     kill_forks_with_their_parents()
+    # Whatever all of them need: what each loads by itself is not shared.
+    importlib.import_module("imgsmlr_site.worker_cluster")
     autodiscover_modules("tasks")
     gc.collect()
     gc.freeze()  # so that a collection in a child does not copy all memory
@@ -54,6 +56,7 @@ def run(names: Sequence[str], prepare: str | None = None) -> NoReturn:
 
 
 def run_cluster(name: str, prepare: str | None) -> NoReturn:
+    from gallery.items.embedding import CLUSTERS
     from imgsmlr_site.worker_cluster import Cluster
 
     give_way(settings.WORKER_NICE)

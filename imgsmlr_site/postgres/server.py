@@ -75,6 +75,8 @@ DEFAULT_OPTIONS: Mapping[str, str] = {
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
     "max_logical_replication_workers": "0",
+    # No processes that read for others. What is searched is in memory.
+    "io_method": "sync",
 }
 SOCKET_PATH_LIMIT = 100
 """Maximum bytes in the path of the socket; the kernel allows 107."""

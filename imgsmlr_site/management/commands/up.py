@@ -8,17 +8,18 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 
+import django
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connections
+from django.utils.log import configure_logging
 
 from gallery.shared.confinement import end_with_parent
-from imgsmlr_site import local_access
-from imgsmlr_site.accounts.first_admin import create_first_admin, hand_over
 from imgsmlr_site.clusters import PROCESSES
 from imgsmlr_site.postgres.programs import PostgresError
 from imgsmlr_site.postgres.server import EmbeddedPostgres
@@ -58,6 +59,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Exit with code 0 after a signal, 1 if a part cannot be brought back."""
         self.verbosity = options["verbosity"]
+        configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             require_free_port(settings.HOST, settings.PORT)
@@ -65,40 +67,17 @@ class Command(BaseCommand):
                 postgres = None
                 if not settings.DATABASE_URL:
                     postgres = stack.enter_context(EmbeddedPostgres(settings.DATA_DIR))
-                code = self.prepare_apart() or self.supervise(postgres)
+                code = apart(self.prepare) or self.supervise(postgres)
         except (PostgresError, PortTaken) as error:
             raise CommandError(error.message) from error
         except KeyboardInterrupt:
             code = 0
         end_now(code)
 
-    def prepare_apart(self) -> int:
-        """Prepare in a process of its own: what it needs would stay in the memory of this one.
-
-        Return its exit code.
-        """
-        child = os.fork()
-        if child:
-            try:
-                return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            except KeyboardInterrupt:
-                os.kill(child, signal.SIGKILL)
-                raise
-        end_with_parent(os.getppid())
-        try:
-            self.prepare()
-        except CommandError as error:
-            self.stderr.write(f"CommandError: {error}")
-        except KeyboardInterrupt:
-            pass
-        except BaseException:
-            traceback.print_exc()
-        else:
-            end_now(0)
-        end_now(1)
-
     def prepare(self) -> None:
         """Update the database, models and static files; create the first administrator."""
+        from imgsmlr_site.accounts.first_admin import create_first_admin, hand_over
+
         try:
             connections["default"].ensure_connection()
         except OperationalError as error:
@@ -135,20 +114,53 @@ class Command(BaseCommand):
         if not answers(host, settings.PORT):
             return False
         site = f"http://{f'[{host}]' if ':' in host else host}:{settings.PORT}"
-        welcome = "Clients need a key or a login. For this machine: manage.py login_link"
-        if self.stdout.isatty():
-            try:
-                welcome = local_access.welcome(site)
-            except OperationalError:  # PostgreSQL is being started again
-                return False
-            finally:
-                connections.close_all()
         ready = f"Ready: {site}/imgsmlr/ (search) · {site}/admin/ · Ctrl-C stops it"
+        if self.stdout.isatty():
+            return apart(lambda: self.welcome(site, ready)) == 0
+        self.say(ready, "Clients need a key or a login. For this machine: manage.py login_link")
+        return True
+
+    def welcome(self, site: str, ready: str) -> None:
+        from imgsmlr_site import local_access
+
+        try:
+            self.say(ready, local_access.welcome(site))
+        except OperationalError:  # PostgreSQL is being started again
+            end_now(1)
+
+    def say(self, ready: str, more: str) -> None:
         with contextlib.suppress(OSError):  # nobody reads it any more
             self.stdout.write(self.style.SUCCESS(ready))
-            self.stdout.write(welcome)
+            self.stdout.write(more)
             self.stdout.flush()
-        return True
+
+
+def apart(work: Callable[[], None]) -> int:
+    """Call a function that needs the applications in a process of its own. Return its exit code.
+
+    This process runs as long as the service, and all that they load would stay in its memory.
+    """
+    parent = os.getpid()
+    child = os.fork()
+    if child:
+        try:
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        except KeyboardInterrupt:
+            os.kill(child, signal.SIGKILL)
+            raise
+    end_with_parent(parent)
+    try:
+        django.setup()
+        work()
+    except CommandError as error:
+        sys.stderr.write(f"CommandError: {error}\n")
+    except KeyboardInterrupt:
+        pass
+    except Exception:
+        traceback.print_exc()
+    else:
+        end_now(0)
+    end_now(1)
 
 
 def collect_static_files() -> None:
