@@ -60,6 +60,13 @@ def test_a_part_that_cannot_be_brought_back_ends_everything_with_an_error() -> N
     ]
 
 
+def test_a_part_that_has_given_up_is_not_started_again() -> None:
+    with supervised(failing="exit 69") as process:
+        output, _ = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert sum(text.startswith("failing started") for text in output.splitlines()) == 1
+
+
 def test_what_a_killed_part_has_started_is_killed_too() -> None:
     with supervised(part="sleep 100 & echo child $!; wait") as process:
         # The part and the supervisor write to the same pipe, in any order.
