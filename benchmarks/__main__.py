@@ -17,6 +17,7 @@ from benchmarks import (
     console,
     fileserver,
     filter,
+    idle,
     imports,
     legacy,
     pictures,
@@ -29,7 +30,8 @@ from benchmarks.client import Measured
 
 CLIENTS = (1, 4)
 PARTS = (
-    *("speed", "legacy", "scale", "filter", "bypasses", "imports", "console", "recall", "videos"),
+    *("idle", "speed", "legacy", "scale", "filter", "bypasses", "imports", "console"),
+    *("recall", "videos"),
     *("check-cost", "hidden-copies", "hash-edits"),
 )
 ORIGINAL = {
@@ -63,6 +65,7 @@ def main() -> None:
     # One service for all parts: Django in this process cannot switch to another database.
     with service.running() as started:
         parts = (
+            ("idle", idle.run),
             ("speed", run_speed),
             ("legacy", legacy.run),
             ("scale", run_scale),
@@ -89,7 +92,7 @@ def run_speed(started: service.Service, quick: bool, command: str) -> None:
     count, times = (250, 1) if quick else (pictures.COUNT, 3)
     files = pictures.jpegs(count)
     with fileserver.serving(files) as urls:
-        idle = service.memory(started.pid)
+        memory = service.memory(started.pid)
         target = speed.Target(started.host, started.port, speed.issue_key(), started.pid)
         speed.warm_up(target, urls)
         rows = []
@@ -111,7 +114,7 @@ def run_speed(started: service.Service, quick: bool, command: str) -> None:
             f"{kilobytes:.1f} KB on average, served by a process of its own; clients, file server "
             f"and database share the cores. An API key with each request, throttling on. "
             f"{'One run.' if times == 1 else f'The best of {times} runs.'}\n\n{body}\n\n"
-            f"{_memory_report(idle)}"
+            f"{_memory_report(memory)}"
         )
         print(body)
         report.write("speed", "Speed", command, body)
@@ -167,13 +170,13 @@ def _speed_report(
 def _memory_report(memory: Mapping[str, tuple[float, float]]) -> str:
     names = {
         "gunicorn": "web",
-        "qcluster": "light workers",
+        "qcluster": "workers",
         "postgres": "PostgreSQL",
         "supervisor": "supervisor",
     }
     rows = [[names[name], *memory[name]] for name in names if name in memory]
     ours = [sum(memory[name][i] for name in ("gunicorn", "qcluster")) for i in (0, 1)]
-    rows.append(["web + light workers", *ours])
+    rows.append(["web + workers", *ours])
     return "Memory right after the start, without CLIP, MB:\n\n" + report.table(
         ["processes", "PSS", "sum of RSS"], rows
     )

@@ -82,28 +82,41 @@ def started(root: Path) -> Iterator[Service]:
 def memory(pid: int) -> dict[str, tuple[float, float]]:
     """Map each command to (PSS, RSS) in MB, summed over its processes below ``pid``."""
     found: dict[str, tuple[float, float]] = {}
+    for name, ids in processes(pid).items():
+        for process in ids:
+            with contextlib.suppress(OSError):  # it has ended
+                pss, rss = _memory_of(process)
+                before = found.get(name, (0.0, 0.0))
+                found[name] = before[0] + pss, before[1] + rss
+    return found
+
+
+def processes(pid: int) -> dict[str, list[int]]:
+    """Map each command to its processes below ``pid``."""
+    found: dict[str, list[int]] = {}
     for process in _family(pid):
         try:
             command = Path(f"/proc/{process}/cmdline").read_bytes()
-            pss, rss = _memory_of(process)
         except OSError:  # it has ended
             continue
         name = "supervisor"
         for word in ("gunicorn", "qcluster", "postgres"):
             if word.encode() in command:
                 name = word
-        before = found.get(name, (0.0, 0.0))
-        found[name] = before[0] + pss, before[1] + rss
+        found.setdefault(name, []).append(process)
     return found
 
 
 def cpu_seconds(pid: int) -> float:
     """Return the CPU seconds of all processes below ``pid``, including those that have ended."""
-    ticks = 0
-    for process in _family(pid):
-        with contextlib.suppress(OSError):
-            ticks += sum(map(int, _stat(process)[11:15]))
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return sum(map(own_cpu_seconds, _family(pid)))
+
+
+def own_cpu_seconds(process: int) -> float:
+    """Return the CPU seconds of a process and of its children that have ended."""
+    with contextlib.suppress(OSError):
+        return sum(map(int, _stat(process)[11:15])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def _family(pid: int) -> list[int]:
