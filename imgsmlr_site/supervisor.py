@@ -125,9 +125,11 @@ class Part:
         if self.process is not None and has_ended(self.process):
             code = end_session(self.process)
             self.process = None
-            self._plan(f"ended ({_how(code)})")
             if code == GAVE_UP:
                 self.short_lives = MOST_STARTS
+                logger.error("%s gave up", self.name)
+            else:
+                self._plan(f"ended ({_how(code)})")
         if self.process is None and not self.hopeless and time.monotonic() >= self.next_start:
             self.started = time.monotonic()
             try:
