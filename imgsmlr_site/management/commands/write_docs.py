@@ -91,7 +91,7 @@ def processes() -> str:
             "",
             "`manage.py up` (`make run`) starts PostgreSQL, brings database and files up to date,",
             "and runs the web server (`WEB_PROCESSES` × `WEB_THREADS`) and `manage.py qcluster`.",
-            "That has loaded the code and forks a process for each cluster, which forks its workers:",
+            "That loads the code once, and forks a process for each cluster, which forks workers:",
             "",
             *table(["Process", "Cluster", "Tasks at once", "Work"], rows),
             "",
