@@ -109,6 +109,7 @@ def test_a_task_that_takes_too_long_or_fails_is_kept_as_a_failure(tmp_path: Path
         slow, failed = Task.objects.order_by("started")
         assert "exceeded maximum timeout value" in slow.result
         assert "No such file" in failed.result
+        wait_until(lambda: OrmQ.objects.count() == 2, 20)
         # They are tried again, but not at once.
         assert OrmQ.objects.filter(lock__gt=timezone.now()).count() == 2
         assert process.poll() is None
