@@ -41,7 +41,7 @@ def main() -> None:
     pictures = _pictures()
     with tempfile.TemporaryDirectory() as directory:
         cnn_model.prepare(Path(directory))
-        session = cnn_model.load(Path(directory), 1)
+        session = cnn_model.load(Path(directory))
     originals = _features(session, pictures)
     random = np.random.default_rng(1)
     edits = []

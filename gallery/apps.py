@@ -35,7 +35,6 @@ class GalleryConfig(AppConfig):
             models=settings.DATA_DIR / "models",
             clip_model=settings.CLIP_MODEL,
             clip_pretrained=settings.CLIP_PRETRAINED,
-            clip_precision=settings.CLIP_PRECISION,
             clip_threads=settings.CLIP_THREADS,
         )
         decoding.configure(

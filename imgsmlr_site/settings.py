@@ -126,9 +126,9 @@ SEARCH_SIMR_THRESHOLD = env_float("SEARCH_SIMR_THRESHOLD", 0.1, minimum=0, maxim
 CLIP_MODEL = env_str("CLIP_MODEL", "ViT-B-32")
 CLIP_PRETRAINED = env_str("CLIP_PRETRAINED", "datacomp_xl_s13b_b90k")
 """An open_clip tag, a weights file, a model directory, or ``none`` for off."""
-CLIP_PRECISION = env_str("CLIP_PRECISION", "auto")
-"""``fp32``, ``pure_bf16``, or ``auto`` (depends on the CPU). Set it if hosts differ."""
-CLIP_THREADS = env_int("CLIP_THREADS", os.cpu_count() or 1, minimum=1)
+CLIP_PRECISION = env_choice("CLIP_PRECISION", ["auto", "fp32", "pure_bf16"])
+"""Accepted, so that older configurations go on. All vectors are made in fp32."""
+CLIP_THREADS = env_int("CLIP_THREADS", 1, minimum=1)
 
 # --- Django -------------------------------------------------------------------------------
 INSTALLED_APPS = [

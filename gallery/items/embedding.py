@@ -1,7 +1,6 @@
 """Compute the vectors of models, in workers after publishing or for a whole gallery.
 
-Each match type with a model has its own tasks: CLIP needs torch, which only the embed cluster
-loads.
+Each match type with a model has its own tasks: CLIP takes longest, in a cluster of its own.
 """
 
 from __future__ import annotations

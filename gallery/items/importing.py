@@ -69,7 +69,7 @@ def import_images(
     waiting: deque[tuple[list[Source], Future[list[Prepared | str]]]] = deque()
     added = 0
     rest = iter(sources)
-    # CLIP needs torch, which several processes should not load at once.
+    # CLIP runs in this process, in batches: the processes of the pool have no settings of it.
     also = ["copy"] if embed and descriptors.available("copy") else []
     with _Pool(workers, (*descriptors.PIXELS, *also)) as pool:
         while True:

@@ -53,8 +53,7 @@ def configure(
     models: Path = Path("var/models"),
     clip_model: str = "ViT-B-32",
     clip_pretrained: str = "none",
-    clip_precision: str = "auto",
-    clip_threads: int | None = None,
+    clip_threads: int = 1,
 ) -> None:
     """Set the options of descriptors (see ``clip.Clip``). Unloads all models.
 
@@ -64,9 +63,9 @@ def configure(
         _made.clear()
         _options["copy"] = {"directory": models}
         _options["clip"] = {
+            "directory": models,
             "model": clip_model,
             "pretrained": clip_pretrained,
-            "precision": clip_precision,
             "threads": clip_threads,
         }
 
@@ -88,23 +87,21 @@ def get_clip(version: str, model: str, pretrained: str) -> Descriptor:
     """Return the CLIP model that made the vectors of ``version``, the configured one or another.
 
     It stays loaded beside the configured one. Raises ``Unavailable`` if its weights are missing or
-    have changed.
+    have changed, or if no model makes such vectors any more: bfloat16 was torch's.
     """
     configured = _find("clip")
     if configured.unavailable() is None and configured.version == version:
         return configured
     clip = import_module("gallery.imaging.descriptors.clip")
-    precisions = {name: precision for precision, name in clip.PRECISIONS.items()}
     with _lock:
         if version not in _made:
-            precision = precisions.get(version.rpartition("/")[2], "auto")
-            threads = _options["clip"]["threads"]
-            _made[version] = clip.Clip(model, pretrained, precision, threads)
+            options = {**_options["clip"], "model": model, "pretrained": pretrained}
+            _made[version] = clip.Clip(**options)
         other = _made[version]
     if other.unavailable() is None and other.version == version:
         return other
     raise Unavailable(
-        f"The stored CLIP vectors are of {version}, whose weights are no longer here: put them "
+        f"The stored CLIP vectors are of {version}, which cannot be computed here: put its weights "
         "back, or run `manage.py describe_missing` to change to the configured model.",
         field="match_type",
     )
@@ -128,8 +125,8 @@ def available_names() -> list[str]:
 def prepare(names: Iterable[str] = MODELS) -> dict[str, str]:
     """Download or make models, before workers start. Returns name → why it is missing.
 
-    The first time ``copy`` takes seconds and ``clip`` may download for minutes; later both take
-    milliseconds.
+    The first time ``copy`` takes seconds, and ``clip`` a minute beside its download; later both
+    take less than a second.
     """
     missing = {}
     for name in names:

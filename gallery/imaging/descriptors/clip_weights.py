@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +20,7 @@ from gallery.shared.errors import Unavailable
 
 DEFAULT = ("ViT-B-32", "datacomp_xl_s13b_b90k")
 DEFAULT_REPOSITORY = "laion/CLIP-ViT-B-32-DataComp.XL-s13B-b90K"
-"""Stated here because asking open_clip imports torch: 3 seconds and 700 MB."""
+"""Stated here because asking open_clip takes 3 seconds."""
 
 CONFIG_NAME = "open_clip_config.json"
 REACH_TIMEOUT = 5.0
@@ -132,19 +135,15 @@ def _by_tag(model: str, pretrained: str) -> Weights:
     raise _NotDownloaded(model, tag, repository, file_names)
 
 
-@cache
 def _hub_files(model: str, tag: str) -> tuple[str, ...]:
     """Return the hub's repository of a tag, then possible names of its file, best first."""
     hub_path = f"{DEFAULT_REPOSITORY}/"
     if (model, tag) != DEFAULT:
-        import open_clip
-
-        hub_path = open_clip.get_pretrained_cfg(model, tag).get("hf_hub", "")
+        hub_path, tags = _ask_open_clip(model, tag)
         if not hub_path:
-            tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "none"
             raise Unavailable(
                 f"open_clip knows no weights {tag!r} of {model}: set CLIP_PRETRAINED to a "
-                f"weights file, a directory or a tag ({tags})."
+                f"weights file, a directory or a tag ({', '.join(tags) or 'none'})."
             )
     repository, _, file_name = hub_path.rpartition("/")
     if not file_name:
@@ -152,14 +151,47 @@ def _hub_files(model: str, tag: str) -> tuple[str, ...]:
     return repository, str(Path(file_name).with_suffix(".safetensors")), file_name
 
 
+_QUESTION = """
+import json, sys, open_clip
+model, tag = sys.argv[1:]
+found = open_clip.get_pretrained_cfg(model, tag).get("hf_hub", "")
+print(json.dumps([found, open_clip.list_pretrained_tags_by_model(model)]))
+"""
+
+
 @cache
+def _ask_open_clip(model: str, tag: str) -> tuple[str, Sequence[str]]:
+    """Return a tag's path on the hub, "" if there is none, and all tags of the model.
+
+    Takes 3 seconds, once in a process; a separate program imports torch.
+    """
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", _QUESTION, model, tag], capture_output=True, text=True
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        raise Unavailable(f"open_clip cannot be asked for {model} ({last[:200]}).")
+    path, tags = json.loads(done.stdout.splitlines()[-1])
+    return path, tags
+
+
+def merges() -> Path:
+    """Return open_clip's file of the pairs of characters that form words."""
+    return _package() / "bpe_simple_vocab_16e6.txt.gz"
+
+
 def _model_configs() -> Path:
+    return _package() / "model_configs"
+
+
+@cache
+def _package() -> Path:
     spec = find_spec("open_clip")
     if spec is None or spec.origin is None:
         raise Unavailable(
             "Match type clip needs the package open_clip_torch: install requirements.txt."
         )
-    return Path(spec.origin).parent / "model_configs"
+    return Path(spec.origin).parent
 
 
 def _digest(files: Sequence[Path]) -> str:

@@ -1,22 +1,19 @@
 """EfficientNet-Lite0 as an ONNX file: made once from the packaged weights, then run without torch.
 
-``python -m gallery.imaging.descriptors.cnn_model FILE`` writes it. This is a separate program so
-that torch (700 MB) leaves the memory when it ends.
+``python -m gallery.imaging.descriptors.cnn_model FOLDER`` writes it.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.imaging.descriptors import model_files
+from gallery.imaging.descriptors.model_files import ADVICE, golden_square, sha256
 from gallery.shared.errors import Unavailable
 
 SIDE = 256
@@ -27,7 +24,6 @@ NAME = "efficientnet-lite0-gem-1.onnx"
 
 EXPORT_SECONDS = 300.0
 
-_ADVICE = "run manage.py prepare_models"
 _GEM_POWER = 3.0
 _GEM_FLOOR = 1e-6
 
@@ -35,7 +31,7 @@ GOLDEN = (
     *(0.3969, 0.4697, 0.3321, 0.4163, 0.4320, 0.3802, 0.4681, 0.3795),
     *(0.4662, 0.3005, 0.4037, 0.5593, 0.4240, 0.5112, 0.3074, 0.4667),
 )
-"""Expected means of 16 blocks of 80 features of ``golden_square()``."""
+"""Expected means of 16 blocks of 80 features of ``golden_square(SIDE)``."""
 GOLDEN_TOLERANCE = 0.002
 
 Square = NDArray[np.uint8]
@@ -50,7 +46,7 @@ def why_missing(directory: Path) -> str | None:
     path = path_in(directory)
     if path.is_file() and _digest_path(path).is_file():
         return None
-    return f"The model of match type copy is not in {directory}: {_ADVICE}."
+    return f"The model of match type copy is not in {directory}: {ADVICE}."
 
 
 def is_intact(directory: Path) -> bool:
@@ -58,7 +54,7 @@ def is_intact(directory: Path) -> bool:
     if why_missing(directory):
         return False
     path = path_in(directory)
-    return _digest_path(path).read_text().strip() == _sha256(path)
+    return _digest_path(path).read_text().strip() == sha256(path)
 
 
 def load(directory: Path) -> Any:
@@ -70,22 +66,21 @@ def load(directory: Path) -> Any:
         raise Unavailable(why)
     path = path_in(directory)
     if not is_intact(directory):
-        raise Unavailable(f"The model {path} is damaged: {_ADVICE}, which writes it again.")
+        raise Unavailable(f"The model {path} is damaged: {ADVICE}, which writes it again.")
     try:
-        session = _session(path)
-        golden = is_golden(_features(session, golden_square()))
+        session = model_files.session(path)
+        golden = is_golden(_features(session, golden_square(SIDE)))
     except ImportError as error:
         raise Unavailable(
             "Match type copy needs the package onnxruntime: install requirements.txt."
         ) from error
     except Exception as error:
-        # onnxruntime's own exceptions share no base class.
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise Unavailable(f"The model {path} cannot be loaded ({reason}): {_ADVICE}.") from error
+        reason = model_files.reason(error)
+        raise Unavailable(f"The model {path} cannot be loaded ({reason}): {ADVICE}.") from error
     if not golden:
         raise Unavailable(
             f"The model {path} does not give the features it should on this machine: delete it "
-            f"and {_ADVICE}."
+            f"and {ADVICE}."
         )
     return session
 
@@ -93,30 +88,16 @@ def load(directory: Path) -> Any:
 def prepare(directory: Path) -> None:
     """Write the model unless there is an intact one. Takes about 10 seconds, later 10 ms.
 
-    Several processes may call it at once: one writes, the others wait. Raises ``Unavailable`` with
-    the reason if it cannot be written.
+    Raises ``Unavailable`` with the reason if it cannot be written.
     """
-    if is_intact(directory):
-        return
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with (directory / f"{NAME}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not is_intact(directory):
-                _export_elsewhere(directory)
-    except OSError as error:
-        raise Unavailable(
-            f"The model of match type copy cannot be written to {directory} ({error.strerror}): "
-            f"make it writable and {_ADVICE}."
-        ) from error
-
-
-def golden_square() -> Square:
-    """Return a picture computed with integers, the same on every machine."""
-    y, x = np.mgrid[:SIDE, :SIDE]
-    rings = ((x - 90) ** 2 + (y - 120) ** 2) // 64 % 256
-    stripes = (3 * x + y) // 8 % 2 * 200
-    return np.dstack([rings, stripes, (x * y) // 256]).astype(np.uint8)
+    export = model_files.Export(
+        what="The model of match type copy",
+        module=__spec__.name,
+        names=(NAME, _digest_path(path_in(directory)).name),
+        seconds=EXPORT_SECONDS,
+        advice=f"install requirements.txt and {ADVICE}",
+    )
+    model_files.make_once(directory, export, lambda: is_intact(directory))
 
 
 def is_golden(features: Features) -> bool:
@@ -124,41 +105,13 @@ def is_golden(features: Features) -> bool:
     return bool(np.allclose(means, GOLDEN, rtol=0, atol=GOLDEN_TOLERANCE))
 
 
-def export(path: Path) -> None:
+def export(folder: Path) -> None:
     """Write the model and its digest. Imports torch; ends the program if the model is wrong."""
+    path = path_in(folder)
     _export_to(path)
-    if not is_golden(_features(_session(path), golden_square())):
+    if not is_golden(_features(model_files.session(path), golden_square(SIDE))):
         sys.exit("the exported model does not give the features it should")
-    _digest_path(path).write_text(_sha256(path))
-
-
-def _export_elsewhere(directory: Path) -> None:
-    """Run ``export`` in a separate program; the files appear complete or not at all."""
-    with tempfile.TemporaryDirectory(dir=directory, prefix=".export-") as workplace:
-        path = Path(workplace).resolve() / NAME
-        try:
-            subprocess.run(  # noqa: S603 - our own module, by our own interpreter
-                [sys.executable, "-m", __spec__.name, str(path)],
-                cwd=Path(__file__).parents[3],
-                check=True,
-                capture_output=True,
-                text=True,
-                timeout=EXPORT_SECONDS,
-            )
-        except subprocess.CalledProcessError as error:
-            lines = error.stderr.strip().splitlines() or [f"exit status {error.returncode}"]
-            raise Unavailable(
-                f"The model of match type copy cannot be made ({lines[-1][:200]}): install "
-                f"requirements.txt and {_ADVICE}."
-            ) from error
-        except subprocess.TimeoutExpired as error:
-            raise Unavailable(
-                f"The model of match type copy was not made within {EXPORT_SECONDS:.0f} s: "
-                f"{_ADVICE}."
-            ) from error
-        # Move the digest last: a model without its digest counts as absent.
-        path.replace(path_in(directory))
-        _digest_path(path).replace(_digest_path(path_in(directory)))
+    _digest_path(path).write_text(sha256(path))
 
 
 def _export_to(path: Path) -> None:
@@ -196,17 +149,6 @@ def _export_to(path: Path) -> None:
     )
 
 
-def _session(path: Path) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    # The arena would not free the memory of the largest batch.
-    options.enable_cpu_mem_arena = False
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
 def _features(session: Any, square: Square) -> Features:
     (features,) = session.run(None, {"squares": square[np.newaxis]})[0]
     return np.asarray(features, np.float32)
@@ -214,11 +156,6 @@ def _features(session: Any, square: Square) -> Features:
 
 def _digest_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 if __name__ == "__main__":

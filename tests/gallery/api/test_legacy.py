@@ -68,7 +68,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def clip(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """CLIP is available, with a model of random weights."""
     monkeypatch.setattr(versions, "_cached", (0.0, None))
-    descriptors.configure(models=MODELS, clip_pretrained=str(tiny_model), clip_precision="fp32")
+    descriptors.configure(models=MODELS, clip_pretrained=str(tiny_model))
+    assert descriptors.prepare(["clip"]) == {}
     yield
     descriptors.configure(models=MODELS)
 

@@ -166,9 +166,8 @@ def test_batches_and_resuming(monkeypatch: pytest.MonkeyPatch) -> None:
 def use_clip(settings: Any, directory: Path) -> str:
     """Configure a model as a restart with another CLIP_PRETRAINED does; answers its version."""
     settings.CLIP_PRETRAINED = str(directory)
-    descriptors.configure(
-        models=MODELS, clip_pretrained=str(directory), clip_precision="fp32", clip_threads=1
-    )
+    descriptors.configure(models=MODELS, clip_pretrained=str(directory))
+    assert descriptors.prepare(["clip"]) == {}
     versions._cached = (0.0, None)
     return descriptors.get("clip").version
 
@@ -272,10 +271,34 @@ def test_the_old_weights_are_gone(settings: Any, models: tuple[Path, Path], tmp_
     for file in own.iterdir():
         file.unlink()
     use_clip(settings, models[1])
-    with pytest.raises(Unavailable, match=f"{old}, whose weights are no longer here"):
+    with pytest.raises(Unavailable, match=f"{old}, which cannot be computed here"):
         search_images(ImageQuery(text="a cat"), match_type="clip", limit=5)
     assert "Searches use" in run()
     assert search_images(ImageQuery(text="a cat"), match_type="clip", limit=5, threshold=2).matches
+
+
+@pytest.mark.usefixtures("clip_off")
+def test_vectors_that_torch_made_in_bfloat16_are_made_anew(
+    settings: Any, models: tuple[Path, Path]
+) -> None:
+    new = use_clip(settings, models[0])
+    image = add_complete(make.photo(7))
+    run()
+    old = new.replace("/fp32", "/bf16")
+    ClipVersion.objects.update(version=old)
+    ImageFingerprint.objects.filter(version=new).update(version=old)
+    versions._cached = (0.0, None)
+    with pytest.raises(Unavailable, match=f"{old}, which cannot be computed here"):
+        search_images(ImageQuery(text="a cat"), match_type="clip", limit=5)
+    # What is added meanwhile gets the new vectors.
+    added = add_complete(make.photo(8))
+    assert stored_versions(added) == {PIXELS, COPY, new}
+    assert f"Searches use {new} now." in run()
+    versions._cached = (0.0, None)
+    assert stored_versions(image) == {PIXELS, COPY, new}
+    question = ImageQuery(data=make.png(make.photo(7)))
+    found = search_images(question, match_type="clip", limit=5, threshold=0.5).matches
+    assert (found[0].image.pk, found[0].distance) == (image.pk, 0)
 
 
 def test_indexes_of_clip_are_the_tests_own() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -24,14 +26,14 @@ from PIL import Image
 from gallery.imaging.decoding import decode
 from gallery.imaging.decoding.limits import PictureLimits
 from gallery.imaging.decoding.pictures import Picture
-from gallery.imaging.descriptors import base, clip_weights
-from gallery.imaging.descriptors import clip as clip_module
-from gallery.imaging.descriptors.clip import Clip, has_avx512_bf16
+from gallery.imaging.descriptors import base, clip_model, clip_weights
+from gallery.imaging.descriptors.clip import Clip
 from gallery.shared.errors import Unavailable
 from tests import tiny_clip
 
 ROOT = Path(__file__).parents[4]
 MODEL, TAG = clip_weights.DEFAULT
+NOWHERE = Path("/no/such/models")
 
 
 @pytest.fixture(scope="session")
@@ -39,9 +41,15 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_clip.make(tmp_path_factory.mktemp("clip") / "tiny")
 
 
+def prepared(models: Path, pretrained: Path, **options: Any) -> Clip:
+    made = Clip(models, MODEL, str(pretrained), **options)
+    made.prepare()
+    return made
+
+
 @pytest.fixture(scope="session")
-def clip(tiny: Path) -> Clip:
-    return Clip(MODEL, str(tiny), precision="fp32")
+def clip(models: Path, tiny: Path) -> Clip:
+    return prepared(models, tiny)
 
 
 def picture(pixels: Any, **options: Any) -> Picture:
@@ -80,7 +88,7 @@ def test_vectors_are_those_of_open_clip(tiny: Path, clip: Clip, pictures: list[P
 
 
 def test_a_batch_gives_what_single_pictures_give(clip: Clip, pictures: list[Picture]) -> None:
-    assert len(pictures) > clip_module.PICTURES_PER_BATCH
+    assert len(pictures) > 2 * clip_model.BATCH
     batch = vectors(clip, pictures)
     assert batch.shape == (len(pictures), tiny_clip.DIMENSIONS)
     assert batch.dtype == np.float32
@@ -117,76 +125,116 @@ def test_distance_is_the_cosine_distance(clip: Clip) -> None:
     assert clip.explain({"clip": east}, {"clip": -east}) == {"distance": 2}
 
 
-def test_bfloat16_is_near_and_has_a_version_of_its_own(
-    tiny: Path, clip: Clip, pictures: list[Picture]
+def test_more_threads_give_the_same_vectors(
+    models: Path, tiny: Path, clip: Clip, pictures: list[Picture]
 ) -> None:
-    coarse = Clip(MODEL, str(tiny), precision="pure_bf16")
-    cosines = (vectors(coarse, pictures) * vectors(clip, pictures)).sum(axis=1)
-    assert cosines.min() > 0.999
-    assert (coarse.version[-5:], clip.version[-5:]) == ("/bf16", "/fp32")
+    two = prepared(models, tiny, threads=2)
+    np.testing.assert_allclose(vectors(two, pictures), vectors(clip, pictures), atol=1e-6)
 
 
-def test_auto_is_bfloat16_exactly_where_the_cpu_has_it(tiny: Path) -> None:
-    import torch
+def test_each_network_is_loaded_with_its_first_use(
+    models: Path, tiny: Path, pictures: list[Picture]
+) -> None:
+    fresh = prepared(models, tiny)
+    fresh.describe_text(["a cat"])
+    opened = fresh._lazy.loaded
+    assert opened is not None and opened._words.loaded and not opened._pictures.loaded
+    fresh.describe(pictures[:1])
+    assert opened._pictures.loaded
 
-    supported = torch.cpu._is_avx512_bf16_supported()
-    assert has_avx512_bf16() == supported
-    assert Clip(MODEL, str(tiny)).version.endswith("/bf16" if supported else "/fp32")
+
+def test_a_query_that_comes_again_is_remembered(
+    models: Path, tiny: Path, pictures: list[Picture]
+) -> None:
+    fresh = prepared(models, tiny)
+    for _ in range(3):
+        fresh.describe_text(["a cat"])
+        fresh.describe(pictures[:1])
+    opened = fresh._lazy.loaded
+    assert opened is not None
+    for remembered in (opened._remembered_text, opened._remembered_picture):
+        assert (remembered.cache_info().misses, remembered.cache_info().hits) == (1, 2)
+    again = vectors(fresh, [picture(pictures[0].rgb)])
+    assert opened._remembered_picture.cache_info().misses == 1
+    np.testing.assert_array_equal(again, vectors(fresh, pictures[:1]))
 
 
-def test_threads_are_set(tiny: Path, pictures: list[Picture]) -> None:
-    import torch
+SEARCHES = """
+import json, sys, threading
+import numpy as np
+from gallery.imaging.descriptors.clip import Clip
+from pathlib import Path
+class Picture: rgb = np.zeros((30, 40, 3), np.uint8)
+clip = Clip(Path(sys.argv[1]), "ViT-B-32", sys.argv[2])
+clip.prepare()
+found = [clip.describe([Picture])[0]["clip"], *clip.describe_text(["a cat"])]
+heavy = {"torch", "torchvision", "open_clip", "timm", "onnx", "django"}
+print(json.dumps([len(found), sorted(heavy & set(sys.modules))]))
+"""
 
-    before = torch.get_num_threads()
-    try:
-        Clip(MODEL, str(tiny), threads=2).describe(pictures[:1])
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+
+@pytest.mark.usefixtures("clip")
+def test_preparing_and_describing_never_import_torch(models: Path, tiny: Path) -> None:
+    command = [sys.executable, "-c", SEARCHES, str(models), str(tiny)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout) == [2, []]
 
 
 def test_requests_that_arrive_together_load_one_model(
-    tiny: Path, pictures: list[Picture], caplog: pytest.LogCaptureFixture
+    models: Path, tiny: Path, pictures: list[Picture], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fresh = Clip(MODEL, str(tiny), precision="fp32")
-    caplog.set_level("INFO")
+    fresh = prepared(models, tiny)
+    loads: list[Any] = []
+    real = clip_model.model_files.session
+    monkeypatch.setattr(
+        clip_model.model_files,
+        "session",
+        lambda *args, **options: loads.append(args) or real(*args, **options),
+    )
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda _: vectors(fresh, pictures[:1]), range(8)))
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
-    assert sum("creation process complete" in line for line in caplog.messages) == 1
+    assert len(loads) == 1
 
 
 # --- Versions -----------------------------------------------------------------------------
 
 
-def test_the_version_names_model_weights_and_precision(clip: Clip, tiny: Path) -> None:
+def test_the_version_names_model_weights_and_precision(
+    clip: Clip, models: Path, tiny: Path
+) -> None:
     start, name, digest, precision = clip.version.split("/")
     assert (start, name, precision) == ("clip", "tiny", "fp32")
     assert len(digest) == 12 and int(digest, 16)
-    assert Clip(MODEL, f"local-dir:{tiny}", precision="fp32").version == clip.version
+    assert Clip(models, MODEL, f"local-dir:{tiny}").version == clip.version
 
 
 def test_the_version_changes_with_weights_and_config_only(clip: Clip, tmp_path: Path) -> None:
     def version(seed: int, place: str) -> str:
         made = tiny_clip.make(tmp_path / place / "tiny", seed)
-        return Clip(MODEL, str(made), precision="fp32").version
+        return Clip(tmp_path, MODEL, str(made)).version
 
     assert version(0, "same") == clip.version
     assert version(1, "other") != clip.version
     config = tmp_path / "same" / "tiny" / clip_weights.CONFIG_NAME
     config.write_text(config.read_text().replace("shortest", "squash"))
-    assert Clip(MODEL, str(config.parent), precision="fp32").version != clip.version
+    assert Clip(tmp_path, MODEL, str(config.parent)).version != clip.version
 
 
 def test_a_loaded_model_keeps_its_version_when_the_file_is_replaced(
-    tmp_path: Path, pictures: list[Picture]
+    models: Path, tmp_path: Path, pictures: list[Picture]
 ) -> None:
     directory = tiny_clip.make(tmp_path / "tiny")
-    running = Clip(MODEL, str(directory))
+    running = prepared(models, directory)
     before, version = vectors(running, pictures[:1]), running.version
     tiny_clip.make(directory, seed=1)
-    restarted = Clip(MODEL, str(directory))
+    restarted = prepared(models, directory)
+    # The words' network, which is loaded only now, is that of the pictures' still.
+    expected = Clip(models, MODEL, str(tiny_clip.make(tmp_path / "old" / "tiny")))
+    np.testing.assert_array_equal(
+        running.describe_text(["a cat"]), expected.describe_text(["a cat"])
+    )
     np.testing.assert_array_equal(vectors(running, pictures[:1]), before)
     assert running.version == version != restarted.version
     assert not np.allclose(vectors(restarted, pictures[:1]), before)
@@ -207,7 +255,7 @@ def refusal(clip: Clip) -> str:
 
 @pytest.mark.parametrize("pretrained", ["none", "NONE", ""])
 def test_off(pretrained: str) -> None:
-    assert "set CLIP_PRETRAINED" in refusal(Clip(MODEL, pretrained))
+    assert "set CLIP_PRETRAINED" in refusal(Clip(NOWHERE, MODEL, pretrained))
 
 
 @pytest.mark.parametrize(
@@ -215,71 +263,172 @@ def test_off(pretrained: str) -> None:
 )
 def test_a_path_that_is_not_there(pretrained: str) -> None:
     path = pretrained.removeprefix("local-dir:")
-    assert f"There is no {path} here" in refusal(Clip(MODEL, pretrained))
+    assert f"There is no {path} here" in refusal(Clip(NOWHERE, MODEL, pretrained))
 
 
 def test_an_unknown_model() -> None:
-    assert "no model 'ViT-Z-1'" in refusal(Clip("ViT-Z-1", TAG))
+    assert "no model 'ViT-Z-1'" in refusal(Clip(NOWHERE, "ViT-Z-1", TAG))
 
 
 def test_an_unknown_tag_is_answered_with_the_known_ones() -> None:
-    why = refusal(Clip(MODEL, "no-such-tag"))
+    why = refusal(Clip(NOWHERE, MODEL, "no-such-tag"))
     assert "'no_such_tag'" in why and TAG in why
+
+
+def test_asking_for_a_tag_never_imports_torch() -> None:
+    code = (
+        "import sys; from pathlib import Path; from gallery.imaging.descriptors.clip import Clip\n"
+        "print(Clip(Path('/no'), 'ViT-B-32', 'laion2b_s34b_b79k').unavailable())\n"
+        "print(sorted({'torch', 'open_clip'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"HF_HOME": "/no/such/cache"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    why, imported = done.stdout.splitlines()
+    assert "open_clip_model.safetensors of laion/CLIP-ViT-B-32-laion2B-s34B-b79K" in why
+    assert imported == "[]"
 
 
 @pytest.mark.parametrize("missing", [clip_weights.CONFIG_NAME, tiny_clip.WEIGHTS_NAME])
 def test_a_directory_without_weights_or_config(missing: str, tmp_path: Path) -> None:
     directory = tiny_clip.make(tmp_path / "tiny")
     (directory / missing).unlink()
-    assert missing in refusal(Clip(MODEL, str(directory)))
+    assert missing in refusal(Clip(NOWHERE, MODEL, str(directory)))
 
 
-def refused_once_tried(clip: Clip) -> str:
-    """Files that look right are refused when the model is loaded, and from then on."""
-    assert clip.unavailable() is None
-    with pytest.raises(Unavailable, match="cannot be loaded"):
-        clip.describe_text(["a cat"])
-    return refusal(clip)
+def refused(models: Path, pretrained: Path) -> str:
+    """Files that look right are refused when they are exported; the sentence says why."""
+    clip = Clip(models, MODEL, str(pretrained))
+    with pytest.raises(Unavailable, match="cannot be made") as failed:
+        clip.prepare()
+    assert "manage.py prepare_models" in refusal(clip)
+    assert not list(models.glob("clip/**/*.onnx")) and not list(models.glob("clip/**/.export-*"))
+    return failed.value.message
+
+
+def test_it_is_not_there_before_it_was_exported(tiny: Path, tmp_path: Path) -> None:
+    fresh = Clip(tmp_path, MODEL, str(tiny))
+    assert f"{tmp_path}/clip/tiny/" in refusal(fresh)
+    assert "manage.py prepare_models" in refusal(fresh)
 
 
 def test_truncated_weights(tmp_path: Path) -> None:
     directory = tiny_clip.make(tmp_path / "tiny")
     weights = directory / tiny_clip.WEIGHTS_NAME
     weights.write_bytes(weights.read_bytes()[:100_000])
-    assert str(directory) in refused_once_tried(Clip(MODEL, str(directory)))
+    assert str(directory) in refused(tmp_path, directory)
 
 
-def test_weights_of_another_model_are_refused_not_replaced_by_random_ones(tiny: Path) -> None:
-    why = refused_once_tried(Clip(MODEL, str(tiny / tiny_clip.WEIGHTS_NAME)))
+def test_weights_of_another_model_are_refused_not_replaced_by_random_ones(
+    tiny: Path, tmp_path: Path
+) -> None:
+    why = refused(tmp_path, tiny / tiny_clip.WEIGHTS_NAME)
+    assert "text pos_embed width changed" in why
     assert "set CLIP_MODEL and CLIP_PRETRAINED" in why
 
 
 def test_a_config_that_is_no_json(tmp_path: Path) -> None:
     directory = tiny_clip.make(tmp_path / "tiny")
     (directory / clip_weights.CONFIG_NAME).write_text("{")
-    refused_once_tried(Clip(MODEL, str(directory)))
+    refused(tmp_path, directory)
+
+
+def configured(directory: Path, part: str, **values: Any) -> Path:
+    """A tiny model whose config differs, with weights that fit."""
+    made = tiny_clip.make(directory)
+    config = made / clip_weights.CONFIG_NAME
+    changed = json.loads(config.read_text())
+    changed.setdefault(part, {}).update(values)
+    config.write_text(json.dumps(changed))
+    return made
+
+
+def test_a_model_that_reads_words_otherwise_is_refused(tmp_path: Path) -> None:
+    text = {**tiny_clip.MODEL["text_cfg"], "tokenizer_kwargs": {"clean": "canonicalize"}}
+    made = configured(tmp_path / "tiny", "model_cfg", text_cfg=text)
+    assert "another vocabulary" in refused(tmp_path, made)
+
+
+def test_a_model_with_a_tokenizer_of_another_package_is_refused(tmp_path: Path) -> None:
+    text = {**tiny_clip.MODEL["text_cfg"], "hf_tokenizer_name": "some/tokenizer"}
+    made = configured(tmp_path / "tiny", "model_cfg", text_cfg=text)
+    assert "transformers" in refused(tmp_path, made)
+
+
+def test_pictures_that_are_prepared_in_an_unknown_way_are_refused(tmp_path: Path) -> None:
+    made = configured(tmp_path / "tiny", "preprocess_cfg", resize_mode="longest")
+    assert "longest" in refused(tmp_path, made)
+
+
+@pytest.mark.parametrize("name", [*clip_model.PICTURES, *clip_model.WORDS])
+def test_a_damaged_file_is_refused_then_written_again(
+    name: str, clip: Clip, models: Path, tiny: Path, tmp_path: Path, pictures: list[Picture]
+) -> None:
+    folder = clip_model.folder_of(models, clip_weights.locate(MODEL, str(tiny)))
+    copy = tmp_path / folder.relative_to(models)
+    shutil.copytree(folder, copy)
+    (copy / name).write_bytes((folder / name).read_bytes()[:-1])
+    mended = Clip(tmp_path, MODEL, str(tiny))
+    with pytest.raises(Unavailable, match=r"is damaged.*prepare_models"):
+        vectors(mended, pictures[:1])
+        mended.describe_text(["a cat"])
+    assert "is damaged" in str(mended.unavailable())
+    mended.prepare()
+    assert mended.unavailable() is None
+    np.testing.assert_array_equal(vectors(mended, pictures[:1]), vectors(clip, pictures[:1]))
+    mended.describe_text(["a cat"])
+
+
+def test_another_network_is_refused_though_its_digest_fits(
+    clip: Clip, models: Path, tiny: Path, tmp_path: Path, pictures: list[Picture]
+) -> None:
+    folder = clip_model.folder_of(models, clip_weights.locate(MODEL, str(tiny)))
+    copy = tmp_path / folder.relative_to(models)
+    shutil.copytree(folder, copy)
+    weights = copy / clip_model.PICTURES[1]
+    data = bytearray(weights.read_bytes())
+    data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
+    weights.write_bytes(data)
+    facts = json.loads((copy / clip_model.FACTS).read_text())
+    facts["sha256"][weights.name] = hashlib.sha256(data).hexdigest()
+    (copy / clip_model.FACTS).write_text(json.dumps(facts))
+    with pytest.raises(Unavailable, match="does not give the vectors"):
+        vectors(Clip(tmp_path, MODEL, str(tiny)), pictures[:1])
 
 
 def test_a_failure_is_remembered_then_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clip: Clip, models: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    directory = tiny_clip.make(tmp_path / "tiny")
-    weights = directory / tiny_clip.WEIGHTS_NAME
-    good = weights.read_bytes()
-    weights.write_bytes(b"no weights")
+    folder = clip_model.folder_of(models, clip_weights.locate(MODEL, str(tiny)))
+    copy = tmp_path / folder.relative_to(models)
+    shutil.copytree(folder, copy)
+    words = copy / clip_model.WORDS[0]
+    good = words.read_bytes()
+    words.write_bytes(b"no network")
     monkeypatch.setattr(base, "RETRY_SECONDS", 0.5)
-    mended = Clip(MODEL, str(directory))
-    refused_once_tried(mended)
-    weights.write_bytes(good)
-    assert "cannot be loaded" in refusal(mended)
+    mended = Clip(tmp_path, MODEL, str(tiny))
+    with pytest.raises(Unavailable, match="is damaged"):
+        mended.describe_text(["a cat"])
+    words.write_bytes(good)
+    assert "is damaged" in refusal(mended)
     time.sleep(0.5)
     assert mended.unavailable() is None
     assert len(mended.describe_text(["a cat"])) == 1
 
 
-def test_an_unknown_precision() -> None:
-    with pytest.raises(ValueError, match="fp16"):
-        Clip(MODEL, TAG, precision="fp16")
+def test_two_that_prepare_at_once_export_once(tiny: Path, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda _: prepared(tmp_path, tiny), range(2)))
+    (facts,) = tmp_path.glob("clip/tiny/*/*/model.json")
+    names = {*clip_model.PICTURES, *clip_model.WORDS, clip_model.FACTS}
+    names |= {f"{clip_model.PICTURES[0]}.lock"}
+    assert {path.name for path in facts.parent.iterdir()} == names
+    assert all(clip.unavailable() is None for clip in made)
 
 
 # --- Tags and the hub ---------------------------------------------------------------------
@@ -333,16 +482,20 @@ def hub_serving(**files: bytes) -> Iterator[str]:
 
 PREPARE = """
 import json, sys, time
+from pathlib import Path
 from gallery.imaging import descriptors
 from gallery.imaging.descriptors import clip_weights
 clip_weights.REACH_TIMEOUT = 1.0
-descriptors.configure(clip_pretrained="datacomp-xl-s13b-b90k", clip_precision="fp32")
+descriptors.configure(models=Path(sys.argv[1]), clip_pretrained="datacomp-xl-s13b-b90k")
 before = descriptors.why_unavailable("clip")
 started = time.monotonic()
-missing = descriptors.prepare()
+missing = descriptors.prepare(["clip"])
 took = time.monotonic() - started
 after = descriptors.why_unavailable("clip")
-version = None if after else descriptors.get("clip").version
+try:
+    version = descriptors._find("clip").version
+except descriptors.Unavailable:
+    version = None
 print(json.dumps([before, missing, after, version, took, "torch" in sys.modules]))
 """
 
@@ -351,7 +504,7 @@ def prepare(cache: Path, endpoint: str, **environment: str) -> tuple[Any, ...]:
     """Run PREPARE as a new process whose hub is ``endpoint`` and whose cache is ``cache``."""
     env = os.environ | {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache)} | environment
     done = subprocess.run(
-        [sys.executable, "-c", PREPARE],
+        [sys.executable, "-c", PREPARE, str(cache)],
         env=env,
         cwd=ROOT,
         capture_output=True,
@@ -367,10 +520,13 @@ def test_a_tag_is_downloaded_once_then_used_without_the_hub(name: str, tmp_path:
     with hub_serving(**{name: b"weights"}) as endpoint:
         before, missing, after, version, _, torch_imported = prepare(tmp_path, endpoint)
     assert f"weights {TAG} of CLIP model {MODEL} are not on this machine" in before
-    assert (missing, after, version) == ({}, None, f"clip/{MODEL}/{TAG}/fp32")
+    assert version == f"clip/{MODEL}/{TAG}/fp32"
+    # What the hub gave is no model, so that the export of what was downloaded is what fails.
+    assert list(missing) == ["clip"] and "cannot be made" in missing["clip"]
+    assert f"{tmp_path}/clip/{MODEL}/{TAG}/" in after and "manage.py prepare_models" in after
     assert not torch_imported
-    before, missing, *_ = prepare(tmp_path, "http://127.0.0.1:9")
-    assert (before, missing) == (None, {})
+    before, again, *_ = prepare(tmp_path, "http://127.0.0.1:9")
+    assert (before, again) == (after, missing)
 
 
 @pytest.mark.parametrize("environment", [{}, {"HF_HUB_OFFLINE": "1"}])

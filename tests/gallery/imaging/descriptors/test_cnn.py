@@ -72,7 +72,7 @@ def test_a_view_of_an_array_is_taken_as_it_is_seen() -> None:
 
 def test_vectors_have_unit_length_and_are_pinned(model: Cnn) -> None:
     """Other numbers need another version: these are stored in galleries."""
-    (vector,) = model.embed(cnn_model.golden_square()[np.newaxis])
+    (vector,) = model.embed(cnn_model.golden_square(cnn_model.SIDE)[np.newaxis])
     assert vector.shape == (DIMENSIONS,) and vector.dtype == np.float32
     assert float(np.linalg.norm(vector)) == pytest.approx(1, abs=1e-6)
     np.testing.assert_allclose(vector[:6], PINNED, atol=1e-3)

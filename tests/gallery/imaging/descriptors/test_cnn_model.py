@@ -140,7 +140,7 @@ def test_an_export_that_takes_too_long_is_stopped(
 
 def test_the_golden_check_knows_its_picture_and_network(models: Path) -> None:
     session = cnn_model.load(models)
-    golden = cnn_model.golden_square()
+    golden = cnn_model.golden_square(cnn_model.SIDE)
     digest = hashlib.sha256(golden.tobytes()).hexdigest()
     assert digest == "b6d17f1aa98589b7ba0c78e5e1c058183da5e3e81308e70a328b6a5486aa8607"
     (features, turned) = session.run(None, {"squares": np.stack([golden, np.rot90(golden)])})[0]
