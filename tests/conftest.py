@@ -72,6 +72,7 @@ TOGETHER = (
     ("tests/videos/",),  # a few indexed videos
     (
         "tests/gallery/api/test_legacy.py",
+        "tests/gallery/imaging/descriptors/test_clip_input.py",
         "tests/gallery/imaging/descriptors/test_clip.py",
         "tests/gallery/imaging/descriptors/test_registry.py",
         "tests/gallery/items/test_describe_missing.py",
