@@ -13,7 +13,7 @@ from gallery.items import (
 
 
 def describe_images(ids: list[int]) -> int:
-    """Light cluster: describe images by imgsmlr and pdq, then publish them."""
+    """Light cluster: describe images by imgsmlr, pdq and copy, then publish them."""
     return describing.describe_images(ids)
 
 

@@ -1,12 +1,49 @@
-"""Keys of caches of what was computed from pixels. The cache must not keep the pixels."""
+"""Caches of what was computed from pixels. They must not keep the pixels."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+import threading
+import weakref
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Result = TypeVar("Result")
+
+
+class _Last(threading.local):
+    pixels: weakref.ref[NDArray[np.uint8]] | None = None
+    result: Any = None
+
+    def forget(self, _: object) -> None:
+        self.pixels = self.result = None
+
+
+def remember_last(
+    function: Callable[[NDArray[np.uint8]], Result],
+) -> Callable[[NDArray[np.uint8]], Result]:
+    """Remember, in each thread, the result for the last array while that array is in use.
+
+    A picture is described and then screened, by steps that do not know of each other. Arrays must
+    be read-only: one that could have changed is not remembered.
+    """
+    last = _Last()
+
+    @wraps(function)
+    def remembering(pixels: NDArray[np.uint8]) -> Result:
+        if last.pixels is not None and last.pixels() is pixels:
+            known: Result = last.result
+            return known
+        result = function(pixels)
+        if not pixels.flags.writeable and result is not pixels:
+            last.pixels, last.result = weakref.ref(pixels, last.forget), result
+        return result
+
+    return remembering
 
 
 class PixelsKey:

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.imaging.cache_keys import remember_last
+
 Pixels = NDArray[np.uint8]
 """Height × width × 3 (R, G, B), or height × width (grey); 0 to 255."""
 
@@ -45,6 +47,7 @@ def fitted(pixels: Pixels, long_side: int) -> Pixels:
     return resized(pixels, fitted_size(*size_of(pixels), long_side))
 
 
+@remember_last
 def working_copy(rgb: Pixels) -> Pixels:
     """Reduce to ``WORKING_SIDE``, long side; return the same array if it is no larger.
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 
 from gallery.imaging import decoding
-from gallery.imaging.decoding.pictures import Picture
+from gallery.imaging.decoding.pictures import ReadFile
 from gallery.imaging.descriptors.base import FlatPicture
 from gallery.items import conf, describing, embedding, file_storage, versions
 from gallery.items.inserting import (
@@ -72,7 +72,8 @@ def add_image(
     hashes = Hashes.of(data)
     refuse_existing(Image, hashes.md5)
     picture = decoding.decode(data, conf.limits())
-    description = _describe(data, picture, inline, refuse_flat) if inline else None
+    file = ReadFile(data, picture)
+    description = _describe(file, inline, refuse_flat) if inline else None
     info = picture.info
     image = new_item(
         Image,
@@ -86,7 +87,7 @@ def add_image(
         bytes=len(data),
     )
     complete = bool(inline) and not set(embedding.configured_models()) - set(inline)
-    return _store(image, data, description, keep=image.keep_original or not complete, by=by)
+    return _store(image, file, description, keep=image.keep_original or not complete, by=by)
 
 
 def add_batch(
@@ -127,28 +128,26 @@ def add_batch(
     return outcomes
 
 
-def _describe(
-    data: bytes, picture: Picture, match_types: Collection[str], refuse_flat: bool
-) -> Description:
+def _describe(file: ReadFile, match_types: Collection[str], refuse_flat: bool) -> Description:
     kinds = [kind for name in match_types for kind in versions.written(name)]
-    description = describe_file(data, picture, kinds, conf.limits(), settings.THUMBNAIL_SIZE)
+    description = describe_file(file, kinds, conf.limits(), settings.THUMBNAIL_SIZE)
     if refuse_flat and not description.has("pattern"):
         raise FlatPicture
     return description
 
 
 def _store(
-    image: Image, data: bytes, description: Description | None, *, keep: bool, by: str
+    image: Image, file: ReadFile, description: Description | None, *, keep: bool, by: str
 ) -> Image:
     """``keep``: keep the original, for good or for a worker. Publishing gates need it too."""
     with file_storage.undo_files() as files, transaction.atomic(), batch_notifications():
         insert(image)
         if keep or settings.PUBLISHING_GATES:
-            image.original = files.add(file_storage.save_original(image.sha256, data))
+            image.original = files.add(file_storage.save_original(image.sha256, file.data))
         notify_changed(by=by, verb="added", row=image, after=image.status)
         if description is None:
             image.save(update_fields=["original"])
             describing.enqueue([image.pk])
         else:
-            describing.complete(image, description, files, by=by)
+            describing.complete(image, file, description, files, by=by)
     return image

@@ -18,6 +18,7 @@ from django.db.models import Q, QuerySet
 from django_q.tasks import async_task
 
 from gallery.imaging import decoding, descriptors
+from gallery.imaging.decoding.pictures import ReadFile
 from gallery.items import conf, embedding, file_storage, versions
 from gallery.items.fingerprint_storage import store_fingerprints, store_many, store_other_views
 from gallery.items.item import Status
@@ -26,10 +27,13 @@ from gallery.items.preprocessing import Description, describe_file
 from gallery.items.publishing import publish
 from gallery.items.signals import batch_notifications, notify_changed
 from gallery.shared import counters, leases
-from gallery.shared.errors import UserError
+from gallery.shared.errors import Unavailable, UserError
 from gallery.shared.locking import locked
 
 IMAGES_PER_TASK = 16
+PIXELS_IN_HAND = 16_000_000
+"""Described images with so many pixels together are published at once: 48 MB, at most twice."""
+
 MAX_ATTEMPTS = 3
 WORKER = "worker"
 KILLS_WORKERS = (
@@ -40,6 +44,8 @@ ORIGINAL_LOST = (
     "The original is gone from storage, so it cannot be described. Add the picture again."
 )
 logger = logging.getLogger(__name__)
+
+Described = tuple[ReadFile, Description]
 
 
 def enqueue(ids: Sequence[int]) -> None:
@@ -90,65 +96,93 @@ def _claim(condition: Q, count: int) -> list[Image]:
 
 
 def _describe_claimed(images: Sequence[Image]) -> int:
-    """Describe the images one by one: sixteen large ones at once would fill the memory."""
-    kinds = [descriptors.get(name) for name in descriptors.PIXELS]
-    descriptions = {}
+    """Describe the images one by one, and publish them while their pixels are still in hand."""
+    done = pixels = 0
+    described: dict[int, Described] = {}
     for image in images:
         if image.attempts > MAX_ATTEMPTS:
             _fail(image, "kills_workers", KILLS_WORKERS)
             continue
         try:
             data = file_storage.read_original(image)
-            picture = decoding.decode(data, conf.limits())
-            descriptions[image.pk] = describe_file(
-                data, picture, kinds, conf.limits(), settings.THUMBNAIL_SIZE
-            )
+            file = ReadFile(data, decoding.decode(data, conf.limits()))
+            described[image.pk] = file, _describe(file)
         except FileNotFoundError:
             _fail(image, "original_lost", ORIGINAL_LOST)
         except UserError as error:
             _fail(image, error.code, error.message)
-    return _finish(descriptions) if descriptions else 0
+        pixels += image.width * image.height
+        if pixels >= PIXELS_IN_HAND:
+            done += _finish(described)
+            described, pixels = {}, 0
+    return done + (_finish(described) if described else 0)
 
 
-def _finish(descriptions: Mapping[int, Description]) -> int:
+def _describe(file: ReadFile) -> Description:
+    """Describe also by the model that runs here, while there are pixels; without it if it fails."""
+    kinds = [descriptors.get(name) for name in descriptors.PIXELS]
+    limits, size = conf.limits(), settings.THUMBNAIL_SIZE
+    try:
+        return describe_file(file, [*kinds, *versions.written("copy")], limits, size)
+    except Unavailable:
+        return describe_file(file, kinds, limits, size)
+
+
+def _finish(described: Mapping[int, Described]) -> int:
     """Store and publish a batch in one transaction. Return how many images are ready.
 
     Skips images that were deleted or finished in the meantime.
     """
     with file_storage.undo_files() as files, transaction.atomic(), batch_notifications():
         images = list(
-            Image.objects.filter(pk__in=descriptions, status=Status.PENDING)
+            Image.objects.filter(pk__in=described, status=Status.PENDING)
             .order_by("id")
             .select_for_update()
         )
-        store_many({image.pk: descriptions[image.pk].columns for image in images})
+        store_many({image.pk: described[image.pk][1].columns for image in images})
+        waiting: dict[str, list[int]] = {}
         for image in images:
-            store_other_views(image.pk, descriptions[image.pk].further)
-        for image in images:
-            _complete_row(image, descriptions[image.pk], files, by=WORKER)
-        embedding.enqueue([image.pk for image in images], embedding.configured_models())
+            file, description = described[image.pk]
+            store_other_views(image.pk, description.further)
+            _complete_row(image, file, description, files, by=WORKER)
+            for name in embedding.missing_models(description.columns):
+                waiting.setdefault(name, []).append(image.pk)
+        for name, ids in waiting.items():
+            embedding.enqueue(ids, [name])
     return sum(image.status == Status.READY for image in images)
 
 
 def complete(
-    image: Image, description: Description, files: file_storage.undo_files, *, by: str
+    image: Image,
+    file: ReadFile,
+    description: Description,
+    files: file_storage.undo_files,
+    *,
+    by: str,
 ) -> None:
     """Store a description and publish the image. The caller has locked the row in a transaction."""
     versions.note(description.columns)
     store_fingerprints(image.pk, description.columns)
     store_other_views(image.pk, description.further)
-    _complete_row(image, description, files, by=by)
+    _complete_row(image, file, description, files, by=by)
     embedding.enqueue([image.pk], embedding.missing_models(description.columns))
 
 
 def _complete_row(
-    image: Image, description: Description, files: file_storage.undo_files, *, by: str
+    image: Image,
+    file: ReadFile,
+    description: Description,
+    files: file_storage.undo_files,
+    *,
+    by: str,
 ) -> None:
     image.thumbnail = files.add(file_storage.save_thumbnail(image.sha256, description.thumbnail))
     original = image.original.name
     # Keep the original while a model's vector is missing: it is computed from the original.
     spare = not image.keep_original and not embedding.missing_models(description.columns)
+    image.in_hand = file
     publish(image, by=by, spare=spare)
+    image.in_hand = None
     if not image.original:
         file_storage.delete_after_commit([original])
 

@@ -9,6 +9,7 @@ from django.db import models
 from django.utils import timezone
 from pgvector.django import VectorField
 
+from gallery.imaging.decoding.pictures import ReadFile
 from gallery.items.item import (
     Item,
     ItemQuerySet,
@@ -34,6 +35,9 @@ class Image(Item):
     )
 
     objects = ImageQuerySet.as_manager()
+
+    in_hand: ReadFile | None = None
+    """Set in memory while the image is published, if its file was just read and decoded."""
 
     class Meta(Item.Meta):
         indexes = [*Item.Meta.indexes, outdated_index(PICTURES_VERSION)]

@@ -17,7 +17,7 @@ from typing import Any
 from gallery.imaging import decoding, descriptors
 from gallery.imaging.decoding import decode
 from gallery.imaging.decoding.limits import NotAnImage, PictureLimits, TooLarge
-from gallery.imaging.decoding.pictures import ImageInfo, Picture
+from gallery.imaging.decoding.pictures import ImageInfo, Picture, ReadFile
 from gallery.imaging.decoding.rendered_pictures import FULL_VIEW, VIDEO_VIEW, rendered_pictures
 from gallery.imaging.descriptors import pdq
 from gallery.imaging.descriptors.base import HASHES_VERSION, Columns, ColumnsByVersion, Descriptor
@@ -89,21 +89,17 @@ def describe(
 
 
 def describe_file(
-    data: bytes,
-    picture: Picture,
-    kinds: Sequence[Descriptor],
-    limits: PictureLimits,
-    thumbnail_size: int,
+    file: ReadFile, kinds: Sequence[Descriptor], limits: PictureLimits, thumbnail_size: int
 ) -> Description:
-    """Describe a file. ``picture`` is its first picture, which all ``kinds`` describe; the others
-    are described only by the descriptors that need no model."""
-    (first,) = describe([picture], kinds, thumbnail_size)
+    """Describe a file: its first picture by all ``kinds``, the others only by those that need no
+    model."""
+    (first,) = describe([file.picture], kinds, thumbnail_size)
     pixels = [kind for kind in kinds if kind.name in descriptors.PIXELS]
-    return replace(first, further=_further(data, picture, pixels, limits))
+    return replace(first, further=_further(file, pixels, limits))
 
 
 def _further(
-    data: bytes, first: Picture, kinds: Sequence[Descriptor], limits: PictureLimits
+    file: ReadFile, kinds: Sequence[Descriptor], limits: PictureLimits
 ) -> dict[str, ColumnsByVersion]:
     """Describe the other pictures of the file, up to the first damaged one.
 
@@ -114,7 +110,7 @@ def _further(
     told: list[TimedHash] = []
     further: dict[str, ColumnsByVersion] = {}
     try:
-        for picture in rendered_pictures(data, limits, first=first) if kinds else ():
+        for picture in rendered_pictures(file.data, limits, first=file.picture) if kinds else ():
             if picture.rendering:
                 further[picture.view] = {HASHES_VERSION: pdq.describe_pdq(picture.rgb) or {}}
             elif picture.view != FULL_VIEW:
@@ -127,7 +123,7 @@ def _further(
     patterned = set(select_frames(told, MAX_PATTERNS))
     for at, (view, columns) in enumerate(frames.items()):
         further[view] = _by_version(kinds, columns, patterned=at in patterned)
-    if decoding.appended_video(data):
+    if decoding.appended_video(file.data):
         # The pictures of the video are unknown here. This row records that there are some.
         further[VIDEO_VIEW] = {HASHES_VERSION: {}}
     return further
@@ -210,12 +206,12 @@ def _prepare_one(plan: Plan, data: bytes) -> Prepared | str:
     # The signal's default action ends the process, even in a decoder's endless loop.
     signal.alarm(plan.seconds)
     try:
-        picture = decode(data, plan.limits)
+        file = ReadFile(data, decode(data, plan.limits))
         kinds = [descriptors.get(name) for name in plan.match_types]
-        description = describe_file(data, picture, kinds, plan.limits, plan.thumbnail_size)
+        description = describe_file(file, kinds, plan.limits, plan.thumbnail_size)
     except UserError as error:
         return error.message
     finally:
         signal.alarm(0)
     kept = data if plan.keep_bytes else b""
-    return Prepared(Hashes.of(data), picture.info, len(data), description, kept)
+    return Prepared(Hashes.of(data), file.picture.info, len(data), description, kept)

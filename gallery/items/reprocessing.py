@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from gallery.imaging import decoding, descriptors
+from gallery.imaging.decoding.pictures import ReadFile
 from gallery.imaging.decoding.rendered_pictures import FULL_VIEW
 from gallery.imaging.descriptors.base import PIXELS_VERSION
 from gallery.items import conf, embedding, file_storage
@@ -69,11 +70,11 @@ def _reprocess(image: Image) -> BackfillOutcome:
     if isinstance(data, BackfillOutcome):
         return data
     try:
-        picture = decoding.decode(data, conf.limits())
+        file = ReadFile(data, decoding.decode(data, conf.limits()))
     except UserError as error:
         return BackfillOutcome(image.pk, "failed", error.message)
     kinds = [descriptors.get(name) for name in descriptors.PIXELS]
-    found = describe_file(data, picture, kinds, conf.limits(), settings.THUMBNAIL_SIZE)
+    found = describe_file(file, kinds, conf.limits(), settings.THUMBNAIL_SIZE)
     _store(image.pk, found)
     return BackfillOutcome(image.pk, "filled")
 

@@ -10,6 +10,7 @@ from itertools import chain
 from gallery.imaging import decoding
 from gallery.imaging.decoding import sniffing as picture_sniffing
 from gallery.imaging.decoding.limits import NotAnImage
+from gallery.imaging.decoding.pictures import Picture
 from gallery.imaging.decoding.rendered_pictures import FULL_VIEW, VIDEO_VIEW, parse_view
 from gallery.imaging.descriptors.pdq import LOW_QUALITY, to_hex
 from gallery.items import file_storage
@@ -70,6 +71,8 @@ def of_item(item: Item) -> Content:
 
 def _of_image(image: Image) -> Content:
     hashes = _stored_hashes(image)
+    if image.in_hand:
+        return _of_picture(hashes, image.in_hand.data, image.in_hand.picture)
     if image.original:
         try:
             return _of_picture(hashes, file_storage.read_original(image))
@@ -82,8 +85,8 @@ def _stored_hashes(item: Item) -> dict[str, str]:
     return {kind: getattr(item, kind) for kind in HASH_TYPES}
 
 
-def _of_picture(hashes: Mapping[str, str], data: bytes) -> Content:
-    file = PictureFile(data)
+def _of_picture(hashes: Mapping[str, str], data: bytes, first: Picture | None = None) -> Content:
+    file = PictureFile(data, first)
     moving = _motion(data)
     return Content(hashes, chain(file.frames(), moving), file.chosen(), file.doubts)
 

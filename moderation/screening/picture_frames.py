@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gallery.imaging import decoding
+from gallery.imaging.decoding.pictures import Picture
 from gallery.imaging.decoding.rendered_pictures import RenderedPicture, rendered_pictures
 from gallery.imaging.descriptors.pdq import LOW_QUALITY, dihedral_hashes
 from gallery.imaging.frame_selection import TimedHash, select_frames
@@ -44,11 +45,13 @@ def hashed_frame(rgb: Pixels, legacy_rgb: Pixels, **facts: Any) -> ContentFrame:
 class PictureFile:
     """A still picture, an animation, or a file of pages. Reading it raises decoding errors.
 
-    ``doubts``: why viewers may show other colours, for the part that was read so far.
+    ``first``: its first picture, if ``decode`` has read it. ``doubts``: why viewers may show other
+    colours, for the part that was read so far.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, first: Picture | None = None) -> None:
         self._data = data
+        self._first = first
         self._read: list[_ReadFrame] = []
         self._kept: list[RenderedPicture] = []
         self._pixels = 0
@@ -58,8 +61,9 @@ class PictureFile:
     def frames(self) -> Iterator[ContentFrame]:
         """Yield every frame with its hashes. Models compare only the frames of a still picture."""
         limits = conf.limits()
-        self._still = decoding.inspect(self._data, limits).frames == 1
-        for picture in rendered_pictures(self._data, limits):
+        info = self._first.info if self._first else decoding.inspect(self._data, limits)
+        self._still = info.frames == 1
+        for picture in rendered_pictures(self._data, limits, first=self._first):
             if picture.doubt and picture.doubt not in self.doubts:
                 self.doubts.append(picture.doubt)
             frame = hashed_frame(picture.rgb, picture.legacy_rgb, **self._facts(picture))

@@ -79,6 +79,14 @@ class Picture:
         return encode_jpeg(fitted(working_copy(self.rgb), size), Quality.THUMBNAIL)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadFile:
+    """The bytes of a file, and its first picture as ``decode`` returns it."""
+
+    data: bytes
+    picture: Picture
+
+
 def cells(rgb: Pixels) -> Pixels:
     """Return 16 × 16 means, by which pictures of any sizes are compared at a glance."""
     return np.asarray(cv2.resize(rgb, (CELLS, CELLS), interpolation=cv2.INTER_AREA), np.uint8)

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from gallery.imaging.cache_keys import remember_last
 from gallery.imaging.descriptors import pdq_transform
 from gallery.imaging.descriptors.base import Columns, DescribablePicture, PixelsDescriptor
 from gallery.imaging.pixels import Pixels
@@ -79,6 +80,7 @@ def pdq_quality(rgb: Pixels) -> int:
     return _samples(rgb)[1]
 
 
+@remember_last
 def _samples(rgb: Pixels) -> tuple[pdq_transform.Floats, int]:
     """Return the samples that are hashed, and their quality; 0 also if the picture is too small."""
     if min(rgb.shape[:2]) < SMALLEST_SIDE:

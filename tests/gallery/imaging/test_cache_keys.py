@@ -7,9 +7,10 @@ import weakref
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gallery.imaging import local_features
-from gallery.imaging.cache_keys import PixelsKey
+from gallery.imaging.cache_keys import PixelsKey, remember_last
 from tests.factories import photo
 
 
@@ -32,6 +33,32 @@ def test_a_cache_keeps_no_pixels() -> None:
     # The same bytes in another shape are another picture.
     assert total(PixelsKey(np.full((2, 8), 7, np.uint8))) == 112
     assert len(calls) == 2
+
+
+def test_the_last_result_is_remembered_while_its_pixels_are_in_use() -> None:
+    calls = []
+
+    @remember_last
+    def total(pixels: NDArray[np.uint8]) -> int:
+        calls.append(pixels.shape)
+        return int(pixels.sum())
+
+    def fixed(value: int) -> NDArray[np.uint8]:
+        pixels = np.full((4, 4), value, np.uint8)
+        pixels.flags.writeable = False
+        return pixels
+
+    sevens, eights = fixed(7), fixed(8)
+    assert [total(one) for one in (sevens, sevens, eights, sevens)] == [112, 112, 128, 112]
+    assert len(calls) == 3
+    gone = weakref.ref(sevens)
+    del sevens
+    gc.collect()
+    assert gone() is None
+    changing = np.full((4, 4), 1, np.uint8)
+    assert total(changing) == 16
+    changing[:] = 2
+    assert total(changing) == 32
 
 
 def test_a_picture_is_described_once() -> None:

@@ -14,7 +14,7 @@ from django_q.models import OrmQ
 
 from gallery.imaging.decoding.limits import NotAnImage, TooLarge
 from gallery.imaging.descriptors import PIXELS
-from gallery.imaging.descriptors.base import FlatPicture
+from gallery.imaging.descriptors.base import PIXELS_VERSION, FlatPicture
 from gallery.items import adding, describing, embedding, signals
 from gallery.items.models import Image, ImageDetail, ImageFingerprint
 from gallery.net.transport import FetchFailed
@@ -54,9 +54,9 @@ def test_inline_and_worker_store_the_same() -> None:
     describing.describe_images([worker.pk])
     rows = {
         row.item_id: (row.version, row.view, list(row.haar), row.pdq, row.pdq_quality)
-        for row in ImageFingerprint.objects.all()
+        for row in ImageFingerprint.objects.filter(version=PIXELS_VERSION)
     }
-    patterns = [list(detail.pattern) for detail in ImageDetail.objects.all()]
+    patterns = [list(detail.pattern) for detail in ImageDetail.objects.exclude(pattern=None)]
     assert rows[inline.pk] == rows[worker.pk]
     assert patterns[0] == patterns[1]
     assert set(Image.objects.values_list("status", "attempts")) == {("ready", 0)}
@@ -79,14 +79,13 @@ def test_which_originals_stay(
     source = {"url": web.url + "/a"} if fetched else {"data": data}
     with django_capture_on_commit_callbacks(execute=True):
         image = adding.add_image(**source, by="tests", inline=inline)  # type: ignore[arg-type]
-    if not inline:
-        assert make.stored_files(settings.MEDIA_ROOT) == [image.original.name]
-        with django_capture_on_commit_callbacks(execute=True):
-            describing.describe_images([image.pk])
     # Until its model has seen it, the bytes are needed.
-    assert len(make.stored_files(settings.MEDIA_ROOT)) == 2
+    assert image.original.name in make.stored_files(settings.MEDIA_ROOT)
     with django_capture_on_commit_callbacks(execute=True):
-        assert embedding.embed_images([image.pk], "copy") == 1
+        if inline:
+            assert embedding.embed_images([image.pk], "copy") == 1
+        else:
+            assert describing.describe_images([image.pk]) == 1
     image.refresh_from_db()
     stays = keep == "all" or (keep == "uploads" and not fetched)
     files = make.stored_files(settings.MEDIA_ROOT)

@@ -18,11 +18,16 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from gallery import tasks
+from gallery.imaging.descriptors.base import COPY_VERSION, PIXELS_VERSION
+from gallery.imaging.descriptors.cnn import Cnn
 from gallery.items import changing, describing
 from gallery.items.models import Image, ImageDetail, ImageFingerprint
+from gallery.shared.errors import Unavailable
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db
+VERSIONS = (PIXELS_VERSION, COPY_VERSION)
+"""What a worker stores of an image: one fingerprint for each."""
 ROOT = Path(__file__).resolve().parents[3]
 
 DYING_WORKER = """
@@ -64,8 +69,41 @@ def test_all_that_waits_is_described_in_batches() -> None:
     images = pending(describing.IMAGES_PER_TASK + 8)
     assert tasks.describe_images(images[:1]) == len(images)
     assert set(statuses().values()) == {"ready"}
-    assert ImageFingerprint.objects.count() == ImageDetail.objects.count() == len(images)
+    assert ImageFingerprint.objects.count() == len(images) * len(VERSIONS)
+    assert ImageDetail.objects.exclude(pattern=None).count() == len(images)
+    assert ImageDetail.objects.exclude(local_features=None).count() == len(images)
     assert not Image.objects.exclude(claimed_until=None, attempts=0).exists()
+
+
+def test_large_images_are_published_before_the_next_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = pending(5)
+    one = Image.objects.get(pk=images[0])
+    monkeypatch.setattr(describing, "PIXELS_IN_HAND", 2 * one.width * one.height)
+    ready: list[int] = []
+    describe = describing.describe_file
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        ready.append(Image.objects.filter(status="ready").count())
+        return describe(*args, **kwargs)
+
+    monkeypatch.setattr(describing, "describe_file", counted)
+    assert tasks.describe_images(images) == 5
+    assert ready == [0, 0, 2, 2, 4]
+
+
+def test_a_model_that_fails_holds_up_no_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Any:
+        raise Unavailable("The model is damaged.")
+
+    monkeypatch.setattr(Cnn, "embed", fail)
+    (image,) = pending(1)
+    OrmQ.objects.all().delete()
+    assert tasks.describe_images([image]) == 1
+    assert set(ImageFingerprint.objects.values_list("version", flat=True)) == {PIXELS_VERSION}
+    (waiting,) = OrmQ.objects.all()
+    assert waiting.task["args"] == ([image], "copy")
 
 
 def test_many_ids_become_a_task_for_each_batch() -> None:
@@ -131,7 +169,7 @@ def test_an_image_deleted_meanwhile(
     with django_capture_on_commit_callbacks(execute=True):
         assert tasks.describe_images([]) == 1
     assert statuses() == {other: "ready"}
-    assert ImageFingerprint.objects.count() == 1
+    assert ImageFingerprint.objects.count() == len(VERSIONS)
     assert make.stored_files(settings.MEDIA_ROOT) == make.owned_files(Image.objects.get())
 
 
@@ -148,7 +186,7 @@ def test_an_image_finished_meanwhile(monkeypatch: pytest.MonkeyPatch, settings: 
     monkeypatch.setattr(describing, "describe_file", describe_slowly)
     assert tasks.describe_images([]) == 0
     assert statuses() == {image: "ready"}
-    assert ImageFingerprint.objects.count() == 1
+    assert ImageFingerprint.objects.count() == len(VERSIONS)
     assert make.stored_files(settings.MEDIA_ROOT) == make.owned_files(Image.objects.get())
 
 
@@ -163,7 +201,7 @@ def test_workers_side_by_side(transactional_db: None) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(work, range(4))) == 12
-    assert ImageFingerprint.objects.count() == 12
+    assert ImageFingerprint.objects.count() == 12 * len(VERSIONS)
 
 
 def test_a_storage_that_fails_leaves_no_file_and_the_image_waits(

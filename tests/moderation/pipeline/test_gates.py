@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from gallery.imaging.decoding import decoders
 from gallery.imaging.descriptors import PIXELS
 from gallery.imaging.descriptors.pdq import dihedral_hashes
 from gallery.items import adding, describing
@@ -58,6 +59,28 @@ def test_a_gate_without_lists_costs_one_query(django_assert_num_queries: Any) ->
     with django_assert_num_queries(1):
         assert may_publish(image)
     assert not ReviewCase.objects.exists()
+
+
+@pytest.mark.parametrize("inline", [PIXELS, ()])
+def test_a_file_is_decoded_once(monkeypatch: pytest.MonkeyPatch, inline: tuple[str, ...]) -> None:
+    """For the descriptors, the thumbnail, and a list that compares pictures."""
+    item_adding.add_picture(by=ADMIN, list_id=make_list().pk, data=png(photo(7)))
+    decoded: list[bytes] = []
+    read = decoders.pictures
+
+    def counted(job: Any, data: bytes) -> Any:
+        decoded.append(data)
+        return read(job, data)
+
+    data = jpeg(photo(1))
+    image = adding.add_image(by="test", data=data) if not inline else None
+    monkeypatch.setattr(decoders, "pictures", counted)
+    if image is None:
+        adding.add_image(by="test", data=data, inline=inline)
+    else:
+        assert describing.describe_images([image.pk]) == 1
+    assert decoded == [data]
+    assert Image.objects.get().status == "ready"
 
 
 @pytest.mark.parametrize("kind", ["md5", "sha1", "sha256"])

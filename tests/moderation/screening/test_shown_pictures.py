@@ -199,9 +199,9 @@ def test_an_animation_is_decoded_once_unless_it_is_large(monkeypatch: pytest.Mon
     reads: list[bytes] = []
     read = picture_frames.rendered_pictures
 
-    def counted(data: bytes, *arguments: Any) -> Any:
+    def counted(data: bytes, *arguments: Any, **options: Any) -> Any:
         reads.append(data)
-        return read(data, *arguments)
+        return read(data, *arguments, **options)
 
     def compared() -> list[tuple[Any, ...]]:
         file = picture_frames.PictureFile(data)
