@@ -28,7 +28,8 @@ connect to the database."""
 class Target:
     """A running service, its database in this process's Django, and a key for it.
 
-    ``pid``: the process that started it, if CPU time is to be measured.
+    ``key``: "" for a server that needs none. ``pid``: the process that started it, if CPU time is
+    to be measured.
     """
 
     host: str
@@ -39,7 +40,8 @@ class Target:
     def load(self, path: str, bodies: Sequence[dict[str, Any]]) -> Load:
         """Return one POST for each body."""
         encoded = [json.dumps(body).encode() for body in bodies]
-        return Load(self.host, self.port, path, {"X-API-Key": self.key}, encoded)
+        headers = {"X-API-Key": self.key} if self.key else {}
+        return Load(self.host, self.port, path, headers, encoded)
 
 
 def issue_key() -> str:

@@ -9,5 +9,5 @@ from __future__ import annotations
 import os
 
 # Before numpy is imported: each process uses one thread, and the caller sets their number.
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
     os.environ.setdefault(_name, "1")

@@ -36,6 +36,7 @@ _ENVIRONMENT: Final = {
     # One thread each: a thread needs address space.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
+    "OPENCV_FOR_THREADS_NUM": "1",
     # Keep what was freed for the next picture: fresh memory costs a third of decoding a photograph.
     "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
     "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),

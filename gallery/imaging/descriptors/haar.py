@@ -8,6 +8,7 @@ each band so that small shifts matter little, ranks them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -95,30 +96,29 @@ def shrink(rgb: Pixels) -> Pixels:
     height, width = rgb.shape[:2]
     lines = rgb.reshape(height, -1)
     starts, parts = _edges(height)
-    rows = np.empty((SIDE, width * 3), np.int32)
-    for row in range(SIDE):
-        start, end = starts[row : row + 2]
-        summed = cv2.reduce(lines[start:end], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
-        rows[row] = 0 if start == end else summed[0]
-        rows[row] *= SIDE
-        rows[row] -= np.multiply(lines[start], parts[row], dtype=np.int32)
-        if parts[row + 1]:
-            rows[row] += np.multiply(lines[end], parts[row + 1], dtype=np.int32)
+    rows = np.zeros((SIDE, width * 3), np.int32)
+    for row, (start, end) in enumerate(pairwise(starts.tolist())):
+        if start < end:
+            into = rows[row : row + 1]
+            cv2.reduce(lines[start:end], 0, cv2.REDUCE_SUM, dst=into, dtype=cv2.CV_32S)
+    rows *= SIDE
+    rows -= lines[starts[:-1]] * parts[:-1, np.newaxis]
+    rows += lines[np.minimum(starts[1:], height - 1)] * parts[1:, np.newaxis]
     columns = rows.reshape(SIDE, width, 3).swapaxes(0, 1).reshape(width, -1)
     starts, parts = _edges(width)
     sums = np.add.reduceat(columns, starts[:-1], axis=0, dtype=np.int64)
     sums *= np.where(np.diff(starts), SIDE, 0)[:, np.newaxis]  # 0: it covers a part of one pixel
-    sums -= columns[starts[:-1]] * parts[:-1, np.newaxis]
-    sums += columns[np.minimum(starts[1:], width - 1)] * parts[1:, np.newaxis]
+    sums -= columns[starts[:-1]] * parts[:-1, np.newaxis].astype(np.int64)
+    sums += columns[np.minimum(starts[1:], width - 1)] * parts[1:, np.newaxis].astype(np.int64)
     area = height * width
     means: Pixels = ((2 * sums + area) // (2 * area)).astype(np.uint8)
     return means.reshape(SIDE, SIDE, 3).swapaxes(0, 1)
 
 
-def _edges(length: int) -> tuple[Integers, Integers]:
+def _edges(length: int) -> tuple[Integers, NDArray[np.int32]]:
     """Return the 65 edges of 64 equal parts of ``length``: whole pixels, and 64ths of the next."""
     whole, parts = np.divmod(np.arange(SIDE + 1, dtype=np.int64) * length, SIDE)
-    return whole, parts
+    return whole, parts.astype(np.int32)
 
 
 def signature(wavelets: Floats) -> Floats:

@@ -35,9 +35,10 @@ from imgsmlr_site.supervisor import (
 
 LOOPBACK = "127.0.0.0/8,::1/128"
 CHILD_DEFAULTS = {
-    # BLAS threads beside the threads of the web server make both slower.
+    # Threads of libraries beside the threads of the web server make both slower.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
+    "OPENCV_FOR_THREADS_NUM": "1",
     "PYTHONUNBUFFERED": "1",
 }
 AT_A_TERMINAL = {
