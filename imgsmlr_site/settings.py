@@ -9,10 +9,11 @@ import environ
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
-# No threads of libraries, set before these are imported anywhere: BLAS threads beside the web threads
-# halve the throughput (docs/benchmarks.md), and OpenCV's wait for work on a processor.
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
-    os.environ.setdefault(_name, "1")
+# No threads of libraries, set before these are imported anywhere: BLAS threads beside the web
+# threads halve the throughput (docs/benchmarks.md), and OpenCV's wait for work on a processor.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
 
 from imgsmlr_site.env import (
     env_bool,
