@@ -34,11 +34,6 @@ PARTS = (
     *("recall", "videos"),
     *("check-cost", "hidden-copies", "hash-edits"),
 )
-ORIGINAL = {
-    "add": "16 and 21 pictures/s",
-    "search": "15/s (p50 62 ms) and 20/s (p50 204 ms)",
-}
-"""The original FastAPI server with its C extension, on 2 cores, at 1 and at 4 clients."""
 
 
 def main() -> None:
@@ -158,8 +153,6 @@ def _speed_report(
             "An added picture is found by imgsmlr and pdq when the request is answered. "
             "*CPU ms*: processor time of the whole service, database included, for a request.",
             report.table(header, rows),
-            f"The original server, for comparison: adding {ORIGINAL['add']}, searching imgsmlr "
-            f"{ORIGINAL['search']} at 1 and 4 clients.",
             report.table(["other ways of adding", "pictures per second"], list(other.items())),
             "The floor: the parts alone, one process, no HTTP.",
             report.table(["part", "per second"], list(floor.items())),

@@ -70,6 +70,8 @@ def run(started: service.Service, quick: bool, command: str) -> None:
         ]
     )
     print(body)
+    if peer:
+        command = f"PEER=http://{peer.host}:{peer.port} {command}"
     report.write("legacy", "The original's API", command, body)
 
 
