@@ -2,9 +2,11 @@
 
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /build
-COPY requirements.lock .
+COPY requirements.lock install_packages.sh ./
+# An index with builds of torch without CUDA: docker build --build-arg TORCH_INDEX=… makes the image smaller.
+ARG TORCH_INDEX=
 RUN python -m venv /venv \
-    && /venv/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+    && PIP_NO_CACHE_DIR=1 sh install_packages.sh /venv/bin/python requirements.lock
 
 FROM python:3.11-slim-bookworm
 # What opencv-python links to. Not pinned: Debian keeps one version only.

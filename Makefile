@@ -59,11 +59,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m pip install --quiet --upgrade pip
 
 $(RUN): requirements.lock | $(VENV)/bin/python
-	$(PYTHON) -m pip install --quiet --require-hashes -r requirements.lock
+	@sh install_packages.sh $(PYTHON) requirements.lock
 	@touch $@
 
 $(DEV): requirements-dev.lock requirements.lock | $(VENV)/bin/python
-	$(PYTHON) -m pip install --quiet --require-hashes -r requirements-dev.lock
+	@sh install_packages.sh $(PYTHON) requirements-dev.lock
 	@touch $(RUN) $@
 
 clean:                 ## forget the environment and all local data

@@ -41,6 +41,32 @@ def test_dockerfile_has_no_findings() -> None:
     assert (result.returncode, result.stdout) == (0, "")
 
 
+def test_torch_may_come_from_another_index(tmp_path: Path) -> None:
+    """What pip is asked for; no such index can be reached from here."""
+    python = tmp_path / "python"
+    python.write_text(
+        '#!/bin/sh\necho "$@" >>asked\nwhile [ $# -gt 1 ]; do shift; done\n'
+        'if [ -f "$1" ]; then cp "$1" lock; fi\n'
+    )
+    python.chmod(0o755)
+    install = ["sh", str(ROOT / "install_packages.sh"), str(python)]
+    environment = {"PATH": os.environ["PATH"], "TORCH_INDEX": "https://index.test/cpu"}
+    lock = (ROOT / "requirements.lock").read_text()
+    subprocess.run(
+        [*install, str(ROOT / "requirements.lock")], cwd=tmp_path, env=environment, check=True
+    )
+    first, second = (tmp_path / "asked").read_text().splitlines()
+    versions = re.findall(r"^(?:torch|torchvision)==\S+", lock, re.MULTILINE)
+    assert len(versions) == 2
+    assert first.endswith(f"--no-deps --index-url https://index.test/cpu {' '.join(versions)}")
+    assert "--require-hashes --no-deps -r" in second
+    names = re.compile(r"^([a-z0-9._-]+)==", re.MULTILINE)
+    left_out = set(names.findall(lock)) - set(names.findall((tmp_path / "lock").read_text()))
+    assert {"torch", "torchvision", "triton", "nvidia-cudnn-cu13"} <= left_out
+    others = {name for name in left_out if not name.startswith(("nvidia-", "cuda-"))}
+    assert others == {"torch", "torchvision", "triton"}
+
+
 def test_compose_file_is_valid_once_secrets_are_set(tmp_path: Path) -> None:
     result = compose_config(tmp_path, **SECRETS)
     assert result.returncode == 0, result.stderr
