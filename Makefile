@@ -26,6 +26,9 @@ check: $(DEV)          ## lint, format, types, layers, settings, migrations, gen
 
 fuzz: $(DEV)            ## properties and the API with 20 times as many examples, 22,000 damaged files
 	FUZZ=20 $(PYTHON) -m pytest -m fuzz --timeout 3600 $(ARGS)
+	@if $(PYTHON) -c "import atheris" 2>/dev/null; \
+	then for target in pictures lists; do $(PYTHON) -m tests.guided_fuzzing $$target || exit 1; done; \
+	else echo "Without atheris (.venv/bin/pip install atheris) no fuzzing is led by coverage."; fi
 
 chaos: $(DEV)          ## kill 200 processes of a working service, and check that nothing is lost or doubled
 	$(PYTHON) -m tests.chaos $(ARGS)

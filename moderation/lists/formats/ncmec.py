@@ -86,7 +86,7 @@ def _elements(source: Source) -> Iterator[Element]:
     """Yield every finished entry and document element. Drops finished entries from the tree."""
     for document in _documents(source):
         parents: list[Element] = []
-        for event, element in iterparse(document, events=("start", "end"), forbid_dtd=True):
+        for event, element in _events(document):
             if event == "start":
                 parents.append(element)
                 if len(parents) > NESTING:
@@ -98,6 +98,15 @@ def _elements(source: Source) -> Iterator[Element]:
                 source.next_record()
                 if parents:
                     parents[-1].clear()
+
+
+def _events(document: _Document) -> Iterator[tuple[str, Element]]:
+    try:
+        yield from iterparse(document, events=("start", "end"), forbid_dtd=True)
+    except DefusedXmlException:
+        raise
+    except (LookupError, ValueError) as error:  # raised by the codec that the declaration names
+        raise BrokenFile("its declaration names an encoding that cannot be read") from error
 
 
 class _Document:

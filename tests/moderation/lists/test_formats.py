@@ -144,6 +144,15 @@ def test_two_columns_of_one_meaning_are_refused() -> None:
         rows_in(f"md5,MD5\n{md5(1)},{md5(2)}\n")
 
 
+@pytest.mark.parametrize("encoding", ["Shift_JIS", "UTF-7", "no-such", "hex", "punycode", "idna"])
+def test_xml_in_an_encoding_that_cannot_be_read(encoding: str) -> None:
+    content = (DATA / "good_ncmec.xml").read_bytes()
+    declared = content.replace(b'encoding="UTF-8"', f'encoding="{encoding}"'.encode())
+    assert declared != content
+    with pytest.raises(WrongFormat, match="an encoding that cannot be read"):
+        rows_in(declared)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_text_of_a_spreadsheet_program(encoding: str) -> None:
     content = f"md5;note\r\n{md5(1)};Größe\r\n".encode(encoding)
