@@ -103,7 +103,7 @@ def _elements(source: Source) -> Iterator[Element]:
 def _events(document: _Document) -> Iterator[tuple[str, Element]]:
     try:
         yield from iterparse(document, events=("start", "end"), forbid_dtd=True)
-    except DefusedXmlException:
+    except (BrokenFile, DefusedXmlException):
         raise
     except (LookupError, ValueError) as error:  # raised by the codec that the declaration names
         raise BrokenFile("its declaration names an encoding that cannot be read") from error
