@@ -55,12 +55,14 @@ def working_copy(rgb: Pixels) -> Pixels:
     averaging over fractions of pixels.
     """
     size = fitted_size(*size_of(rgb), WORKING_SIDE)
+    if size_of(rgb) == size:
+        return rgb
     while rgb.shape[1] >= 2 * size[0] and rgb.shape[0] >= 2 * size[1]:
         half = rgb.shape[1] // 2, rgb.shape[0] // 2
         rgb = resized(rgb[: 2 * half[1], : 2 * half[0]], half)
-    if size_of(rgb) == size:
-        return rgb
-    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    reduced = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    reduced.flags.writeable = False  # several steps share it
+    return reduced
 
 
 def cropped(pixels: Pixels, box: Box | None) -> Pixels:

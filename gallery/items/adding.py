@@ -149,5 +149,6 @@ def _store(
             image.save(update_fields=["original"])
             describing.enqueue([image.pk])
         else:
-            describing.complete(image, file, description, files, by=by)
+            image.in_hand = file
+            describing.complete(image, description, files, by=by)
     return image

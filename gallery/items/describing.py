@@ -142,9 +142,9 @@ def _finish(described: Mapping[int, Described]) -> int:
         store_many({image.pk: described[image.pk][1].columns for image in images})
         waiting: dict[str, list[int]] = {}
         for image in images:
-            file, description = described[image.pk]
+            image.in_hand, description = described[image.pk]
             store_other_views(image.pk, description.further)
-            _complete_row(image, file, description, files, by=WORKER)
+            _complete_row(image, description, files, by=WORKER)
             for name in embedding.missing_models(description.columns):
                 waiting.setdefault(name, []).append(image.pk)
         for name, ids in waiting.items():
@@ -153,34 +153,23 @@ def _finish(described: Mapping[int, Described]) -> int:
 
 
 def complete(
-    image: Image,
-    file: ReadFile,
-    description: Description,
-    files: file_storage.undo_files,
-    *,
-    by: str,
+    image: Image, description: Description, files: file_storage.undo_files, *, by: str
 ) -> None:
     """Store a description and publish the image. The caller has locked the row in a transaction."""
     versions.note(description.columns)
     store_fingerprints(image.pk, description.columns)
     store_other_views(image.pk, description.further)
-    _complete_row(image, file, description, files, by=by)
+    _complete_row(image, description, files, by=by)
     embedding.enqueue([image.pk], embedding.missing_models(description.columns))
 
 
 def _complete_row(
-    image: Image,
-    file: ReadFile,
-    description: Description,
-    files: file_storage.undo_files,
-    *,
-    by: str,
+    image: Image, description: Description, files: file_storage.undo_files, *, by: str
 ) -> None:
     image.thumbnail = files.add(file_storage.save_thumbnail(image.sha256, description.thumbnail))
     original = image.original.name
     # Keep the original while a model's vector is missing: it is computed from the original.
     spare = not image.keep_original and not embedding.missing_models(description.columns)
-    image.in_hand = file
     publish(image, by=by, spare=spare)
     image.in_hand = None
     if not image.original:
