@@ -416,7 +416,10 @@ UNFOLD = {
         lambda request: static("videos/admin.css"),
         lambda request: static("moderation/admin.css"),
     ],
-    "SCRIPTS": [lambda request: static("gallery/items/show_clearly.js")],
+    "SCRIPTS": [
+        lambda request: static("imgsmlr_site/file_inputs.js"),
+        lambda request: static("gallery/items/show_clearly.js"),
+    ],
     "ACCOUNT": {
         "navigation": [
             {"title": "Change password", "link": reverse_lazy("admin:password_change")},

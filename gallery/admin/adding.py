@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from unfold.widgets import (
-    UnfoldAdminFileFieldWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
 )
@@ -29,9 +28,8 @@ class AddResult:
     problem: str = ""
 
 
-class FilesWidget(UnfoldAdminFileFieldWidget):
+class FilesWidget(forms.FileInput):
     allow_multiple_selected = True
-    template_name = "django/forms/widgets/file.html"
 
 
 class FilesField(forms.FileField):

@@ -18,7 +18,6 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
 from unfold.widgets import (
-    UnfoldAdminFileFieldWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanSwitchWidget,
@@ -44,7 +43,7 @@ class ImportForm(forms.Form):
         queryset=BannedList.objects.all(), widget=UnfoldAdminSelectWidget(), empty_label="Choose…"
     )
     file = forms.FileField(
-        widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.txt,.xml,.json,text/*"}),
+        widget=forms.FileInput(attrs={"accept": ".csv,.txt,.xml,.json,text/*"}),
         help_text=f"{KNOWN}.",
     )
     format = forms.ChoiceField(

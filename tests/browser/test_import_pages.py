@@ -14,6 +14,7 @@ from moderation.imports.models import ListImport
 from moderation.webhooks import editing
 from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
 from tests.browser.conftest import OpenPage
+from tests.browser.files import choose
 from tests.browser.test_admin_pages import WORD, log_in, root
 from tests.moderation.factories import ADMIN, make_list
 from tests.moderation.lists.hashlist_files import DATA
@@ -79,10 +80,11 @@ def test_from_a_file_to_items(open_page: OpenPage, root: User) -> None:
     page.goto(IMPORTS)
     page.get_by_role("link", name="Import a hash list").click()
     page.get_by_label("List:", exact=True).select_option(label="partner")
-    page.locator("input[type=file]").set_input_files(DATA / "good.csv")
+    choose(page, ("good.csv", (DATA / "good.csv").read_bytes()))
     page.get_by_role("button", name="Read the file").click()
     expect(page.get_by_role("status")).to_contain_text("pending")
     (row,) = ListImport.objects.all()
+    assert (row.file_name, row.options) == ("good.csv", {})
     start.run_in_background(row.pk)
     # The page asks again by itself.
     expect(page.get_by_role("heading", name="What it would change")).to_be_visible()
