@@ -10,7 +10,7 @@ from moderation.audit.models import AuditEvent
 from moderation.lists import item_adding, item_changing, list_writes
 from moderation.lists.models import BannedItem
 from tests import factories as make
-from tests.browser.accessibility import fits
+from tests.browser.accessibility import fits, too_wide
 from tests.browser.conftest import OpenPage
 from tests.browser.test_admin_pages import WORD, log_in, root
 from tests.moderation.factories import ADMIN, make_case, make_item
@@ -79,6 +79,9 @@ def test_a_threshold_is_moved(root: User, open_page: OpenPage) -> None:
     row = list_writes.create_list(by=ADMIN, name="terror")
     page = log_in(open_page)
     page.goto(f"{ADMIN_PAGES}bannedlist/{row.pk}/change/")
+    cells = page.locator("tr:has(#id_methods-0-threshold) > td").all()
+    assert len({box["y"] for cell in cells if (box := cell.bounding_box())}) == 1
+    assert too_wide(page) == 0
     page.locator("#id_methods-0-threshold").fill("24")
     page.locator("#id_reason").fill("memes")
     page.get_by_role("button", name="Save", exact=True).click()

@@ -145,7 +145,8 @@ class BannedListAdmin(RoleModelAdmin):
             "What it does",
             {
                 "fields": [
-                    ("enabled", "hold_on_review", "two_person", "hash_only"),
+                    ("enabled", "hold_on_review"),
+                    ("two_person", "hash_only"),
                     ("action", "severity"),
                     "allows_for",
                     ("flood_limit", "observe_share"),
