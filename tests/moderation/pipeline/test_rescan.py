@@ -20,6 +20,7 @@ from django.urls import reverse
 from django.utils import timezone
 from PIL import Image as Pillow
 
+from gallery.items import file_storage
 from gallery.items.models import Image
 from moderation.access.permissions import Actor, Role
 from moderation.cases import deciding
@@ -31,7 +32,7 @@ from moderation.lists.verdicts import Action
 from moderation.pipeline import rescan
 from moderation.screening import rescan_candidates
 from tests.environment import DATA_DIR
-from tests.factories import add_ready_image, photo, png, wheel_photo
+from tests.factories import add_ready_image, jpeg, photo, png, wheel_photo
 from tests.moderation.factories import ADMIN, make_item, make_list, make_person
 from tests.moderation.pipeline.test_gates import flipped, gif, pdq_of
 
@@ -428,3 +429,91 @@ def test_every_stored_vector_is_compared_whatever_an_index_proposes(
     found = rescan_candidates.copies([item.pk], lambda: None)
     assert len(expected) > rescan_candidates.VERIFIED and expected <= found.images
     assert len(found.images - expected) <= 1
+
+
+def waiting() -> list[RetroScan]:
+    return list(RetroScan.objects.order_by("id"))
+
+
+@pytest.fixture
+def originals_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The images whose originals were read, which is done once for each screening."""
+    read: list[int] = []
+    read_original = file_storage.read_original
+
+    def counted(image: Image) -> bytes:
+        read.append(image.pk)
+        return read_original(image)
+
+    monkeypatch.setattr(file_storage, "read_original", counted)
+    return read
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_rescans_that_wait_together_screen_each_picture_once(
+    originals_read: list[int], monkeypatch: pytest.MonkeyPatch, together: bool
+) -> None:
+    """With the same result as one after the other, which read each original three times."""
+    images = [add_ready_image(data=jpeg(photo(1), quality)) for quality in (75, 80, 85, 90)]
+    other = add_ready_image(photo(2))
+    on = make_list()
+    items = [
+        item_adding.add_hashes(
+            by=ADMIN, list_id=on.pk, hashes=[("pdq", flipped(pdq_of(photo(1)), bits), 90)]
+        )
+        for bits in (0, 4, 8)
+    ]
+    if not together:
+        monkeypatch.setattr(rescan, "BATCH_ITEMS", 1)
+    scans = waiting()
+    assert [rescan.run(scan.pk) for scan in scans] == [True, not together, not together]
+    assert len(originals_read) == (4 if together else 12)
+    assert [status(image) for image in (*images, other)] == ["quarantined"] * 4 + ["ready"]
+    found = set(CaseMatch.objects.values_list("image", "item", "match_type", "verdict"))
+    assert found == {(image.pk, item.pk, "pdq", "block") for image in images for item in items}
+    counts = [(scan.state, scan.done, scan.found, scan.cases) for scan in waiting()]
+    assert counts == [("done", 1, 4, 4), ("done", 1, 4, 0), ("done", 1, 4, 0)]
+
+
+def test_rescans_that_wait_together_screen_each_animation_once(originals_read: list[int]) -> None:
+    every = ("imgsmlr", "pdq", "copy")
+    pictures = [wheel_photo(name) for name in ("astronaut.png", "coffee.png", "chelsea.png")]
+    images = [add_ready_image(data=animation(one), inline=every) for one in pictures]
+    on = make_list()
+    for picture in pictures[:2]:
+        item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(picture))
+    originals_read.clear()
+    # The first one was stopped after the first animation.
+    first, _ = waiting()
+    RetroScan.objects.filter(pk=first.pk).update(animation=images[0].pk)
+    assert rescan.run_left_over() == 2
+    assert sorted(originals_read) == [image.pk for image in images]
+    assert [status(image) for image in images] == ["quarantined", "quarantined", "ready"]
+    assert [scan.animation for scan in waiting()] == [images[2].pk] * 2
+    assert [scan.found for scan in waiting()] == [0, 1]
+
+
+def test_an_error_of_one_rescan_fails_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    image = add_ready_image(wheel_photo("coffee.png"), inline=("imgsmlr", "pdq", "copy"))
+    on = make_list()
+    broken = item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(wheel_photo("chelsea.png")))
+    broken.fingerprints.update(features=b"damaged")
+    item_adding.add_hashes(by=ADMIN, list_id=on.pk, hashes=[("md5", image.md5, None)])
+    first, _ = waiting()
+    assert rescan.run(first.pk)
+    assert [scan.state for scan in waiting()] == ["failed", "done"]
+    assert "NotLocalFeatures" in waiting()[0].failure
+    assert status(image) == "quarantined"
+
+
+def test_a_rescan_that_is_deleted_ends_no_other() -> None:
+    image, other = add_ready_image(photo(1)), add_ready_image(photo(2))
+    on = make_list()
+    hashes = [[("md5", one.md5, None)] for one in (image, other)]
+    for own in hashes:
+        item_adding.add_hashes(by=ADMIN, list_id=on.pk, hashes=own)
+    first, second = waiting()
+    RetroScan.objects.filter(pk=second.pk).update(state="running")
+    assert not rescan.run(first.pk, tell=lambda _: RetroScan.objects.filter(pk=first.pk).delete())
+    assert [(scan.pk, scan.state) for scan in waiting()] == [(second.pk, "done")]
+    assert [status(one) for one in (image, other)] == ["quarantined"] * 2
