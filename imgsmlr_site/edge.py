@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import is_valid_path
 
 from gallery.shared.errors import UserError
-from imgsmlr_site.errors import problem_response, user_error_response
+from imgsmlr_site.error_handlers import error_response, not_allowed, user_error_response
 from imgsmlr_site.formats import NUL_SENTENCE
 
 VIDEO_PREFIXES = ("/api/v1/videos/", "/api/v1/moderation/lists/", "/admin/videos/")
@@ -64,16 +64,19 @@ class EdgeMiddleware:
         most = body_limit(request.path_info)
         if length.isdigit() and int(length) > most:
             megabytes = most // 2**20
-            return problem_response(
-                413, "too_large", f"The request is larger than {megabytes} MB: send less."
+            return error_response(
+                request, 413, "too_large", f"The request is larger than {megabytes} MB: send less."
             )
         query = request.META.get("QUERY_STRING", "")
         if "\x00" in request.path_info or ENCODED_NUL.search(query):
-            return problem_response(400, "nul_character", NUL_SENTENCE)
-        return self.get_response(request)
+            return error_response(request, 400, "nul_character", NUL_SENTENCE)
+        response = self.get_response(request)
+        if isinstance(response, HttpResponseNotAllowed):
+            return not_allowed(request, response)
+        return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer a ``UserError`` of a view outside REST framework in the common shape."""
+        """Answer a ``UserError`` of a view outside REST framework."""
         if not isinstance(exception, UserError):
             return None
-        return user_error_response(exception)
+        return user_error_response(request, exception)

@@ -1,21 +1,19 @@
 """Errors of the HTTP API as JSON of one shape.
 
-Every error of ``/api/`` is ``{"type", "code", "detail"}``, plus ``"field"`` if one input is wrong.
+Every error is ``{"type", "code", "detail"}``, plus ``"field"`` if one input is wrong.
 ``type`` is ``validation_error`` (correct the request), ``client_error`` (the request was understood
 and refused) or ``server_error``.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 from django.core import exceptions as django_errors
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.http.multipartparser import MultiPartParserError
-from django.views import defaults
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
@@ -30,11 +28,8 @@ from gallery.shared.errors import (
     UserError,
 )
 from imgsmlr_site.access import CHALLENGE, Forbidden, NotAuthenticated
-from imgsmlr_site.outages import outage
 from moderation.access.permissions import NotAllowed
 from videos.decode.errors import VideoTooLarge
-
-API_PREFIX = "/api/"
 
 STATUSES: Mapping[type[UserError], int] = {
     NotAuthenticated: 401,
@@ -62,16 +57,8 @@ def problem(status: int, code: str, detail: str, field: str | None = None) -> di
     return {**body, "field": field} if field else body
 
 
-def problem_response(status: int, code: str, detail: str) -> HttpResponse:
-    body = orjson.dumps(problem(status, code, detail))
-    return HttpResponse(body, content_type="application/json", status=status)
-
-
-def user_error_response(error: UserError) -> HttpResponse:
-    status, body, headers = user_problem(error)
-    return HttpResponse(
-        orjson.dumps(body), content_type="application/json", status=status, headers=headers
-    )
+def json_response(status: int, body: dict[str, Any]) -> HttpResponse:
+    return HttpResponse(orjson.dumps(body), content_type="application/json", status=status)
 
 
 def user_problem(error: UserError) -> tuple[int, dict[str, Any], dict[str, str]]:
@@ -150,45 +137,3 @@ def first_problem(detail: Any, path: str = "") -> tuple[str | None, exceptions.E
 def sentence(detail: exceptions.ErrorDetail) -> str:
     text = str(detail)
     return text if text.endswith((".", "!", "?")) else f"{text}."
-
-
-Handler = Callable[..., HttpResponse]
-
-
-def _handler(status: int, code: str, detail: str, page: Handler) -> Handler:
-    def answer(request: HttpRequest, *args: Exception, **named: Exception) -> HttpResponse:
-        if request.path.startswith(API_PREFIX):
-            return problem_response(status, code, detail)
-        return page(request, *args, **named)
-
-    return answer
-
-
-bad_request = _handler(400, "bad_request", "The request is malformed.", defaults.bad_request)
-permission_denied = _handler(403, "forbidden", "You may not do this.", defaults.permission_denied)
-not_found = _handler(
-    404,
-    "not_found",
-    "There is nothing at this address: /api/docs/ lists what there is.",
-    defaults.page_not_found,
-)
-"""``handler400`` and so on for the URL map."""
-_unforeseen = _handler(
-    500, "internal_error", "The service failed; its log says why.", defaults.server_error
-)
-RETRY_SECONDS = 5
-"""What ``Retry-After`` says during an outage."""
-
-
-def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer the exception that is being handled: 503 if the service lacks something for a time."""
-    found = outage(sys.exc_info()[1])
-    if found is None:
-        return _unforeseen(request)
-    code, detail = found
-    if request.path.startswith(API_PREFIX):
-        answer = problem_response(503, code, detail)
-    else:
-        answer = HttpResponse(detail, content_type="text/plain; charset=utf-8", status=503)
-    answer["Retry-After"] = str(RETRY_SECONDS)
-    return answer

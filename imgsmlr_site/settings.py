@@ -210,6 +210,7 @@ AUTH_PASSWORD_VALIDATORS = [
         ("NumericPasswordValidator", {}),
     )
 ]
+CSRF_FAILURE_VIEW = "imgsmlr_site.error_handlers.csrf_failure"
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 # Shared by all processes: a code of a second factor counts once. (Throttles have their own table.)

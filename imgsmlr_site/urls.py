@@ -14,10 +14,10 @@ from imgsmlr_site import health, local_access, metrics, status
 from imgsmlr_site.accounts.views import LoginView
 from moderation.cases.console.dashboard import dashboard_page
 
-handler400 = "imgsmlr_site.errors.bad_request"
-handler403 = "imgsmlr_site.errors.permission_denied"
-handler404 = "imgsmlr_site.errors.not_found"
-handler500 = "imgsmlr_site.errors.server_error"
+handler400 = "imgsmlr_site.error_handlers.bad_request"
+handler403 = "imgsmlr_site.error_handlers.permission_denied"
+handler404 = "imgsmlr_site.error_handlers.not_found"
+handler500 = "imgsmlr_site.error_handlers.server_error"
 
 
 def favicon(request: HttpRequest) -> HttpResponse:

@@ -97,6 +97,12 @@ class ReviewCaseAdmin(CaseModelAdmin):
             return Q(pk=number) | Q(image=number) | Q(video=number)
         return Q(cluster=term.lower()) | Q(image__data_id=term) | Q(video__data_id=term)
 
+    def get_list_display_links(
+        self, request: HttpRequest, list_display: Sequence[str]
+    ) -> Sequence[str] | None:
+        """The page of a case shows media."""
+        return ["number"] if can(actor_of(request), "see media") else None
+
     @display(description="case", ordering="pk")
     def number(self, case: ReviewCase) -> str:
         return f"Case {case.pk}"

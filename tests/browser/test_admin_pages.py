@@ -26,7 +26,7 @@ def log_in(open_page: OpenPage, size: tuple[int, int] = DESKTOP, theme: str = "l
 
 
 def test_the_login_form(open_page: OpenPage, root: User) -> None:
-    page = open_page(path="/admin/")
+    page = open_page(path="/admin/login/")
     page.get_by_label("Username").fill("root")
     page.get_by_label("Password").fill(WORD)
     page.get_by_role("button", name="Log in").click()

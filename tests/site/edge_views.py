@@ -137,7 +137,7 @@ urlpatterns = [
     # The rest is as it is served: the admin's navigation links to all of it.
     path("", include("imgsmlr_site.urls")),
 ]
-handler400 = "imgsmlr_site.errors.bad_request"
-handler403 = "imgsmlr_site.errors.permission_denied"
-handler404 = "imgsmlr_site.errors.not_found"
-handler500 = "imgsmlr_site.errors.server_error"
+handler400 = "imgsmlr_site.error_handlers.bad_request"
+handler403 = "imgsmlr_site.error_handlers.permission_denied"
+handler404 = "imgsmlr_site.error_handlers.not_found"
+handler500 = "imgsmlr_site.error_handlers.server_error"

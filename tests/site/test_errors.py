@@ -228,12 +228,6 @@ def test_an_unknown_media_type_is_a_415(client: Client) -> None:
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
 
 
-def test_an_unknown_address_is_json_under_api_and_a_page_elsewhere(client: Client) -> None:
-    answer = client.get("/api/nothing/")
-    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-    assert "text/html" in client.get("/nothing/")["Content-Type"]
-
-
 def test_an_unknown_host_is_a_400_in_json(client: Client) -> None:
     answer = client.get("/api/echo/", headers={"host": "evil.example"})
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")

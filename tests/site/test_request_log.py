@@ -88,7 +88,11 @@ def test_a_refusal_says_why_without_what_was_sent(
             "PNG, GIF, WebP, BMP, TIFF, AVIF, HEIC, JPEG XL or JPEG 2000.",
             "two",
         ),
-        ("GET /nothing%0Ahere/ 404 not_found: Nothing matches the given URI.", "three"),
+        (
+            "GET /nothing%0Ahere/ 404 not_found: There is nothing at this address: /api/docs/ "
+            "lists what there is.",
+            "three",
+        ),
         ("GET /api/v1/images/999999/ 404 not_found: There is no image 999999.", "four"),
     ]
 
@@ -104,9 +108,7 @@ def test_the_original_api_and_pages_are_explained_too(
     (first, _), (second, _), (third, _) = lines()
     assert first.startswith("POST /imgsmlr/search 422 type_error.str: ")
     assert "hidden" not in first
-    assert second == (
-        "PUT /healthz 405 method_not_allowed: Specified method is invalid for this resource."
-    )
+    assert second == ("PUT /healthz 405 method_not_allowed: This address takes GET, HEAD, not PUT.")
     assert third.startswith("POST /imgsmlr/search 200 fetch_refused: ")
     assert "secret" not in third
 

@@ -67,6 +67,7 @@ def _context(request: HttpRequest, by: Actor) -> dict[str, Any]:
         "after": number + 1 if len(rows) > PER_PAGE and number < MAX_PAGE else 0,
         "seen": wellbeing.looks_today(by.user),
         "may_decide": can(by, "decide cases"),
+        "may_look": can(by, "see media"),
         "reasons": reasons.REASONS,
     }
 

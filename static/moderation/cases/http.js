@@ -15,9 +15,7 @@ export async function post(url, fields = {}) {
   } catch {
     throw new Error("The service cannot be reached. Nothing was changed.");
   }
-  if (response.redirected || response.status === 403 && !isJson(response)) {
-    throw new Error("You are logged out, or may not do this. Load the page again.");
-  }
+  if (response.redirected) throw new Error("You are logged out. Load the page again.");
   if (response.status === 204) return null;
   const body = isJson(response) ? await response.json() : null;
   if (!response.ok) throw new Error(body?.detail ?? "The service failed. Nothing was changed.");

@@ -58,6 +58,9 @@ def enter(role: Role, name: str = "") -> tuple[Client, User]:
     return client, user
 
 
+CASE_PAGES = ("console:case", "admin:moderation_reviewcase_change")
+
+
 def subject(case: ReviewCase, step: str) -> str:
     return reverse("console:subject", args=[case.pk, step])
 
@@ -82,6 +85,17 @@ def test_roles_and_pages(case: ReviewCase) -> None:
             assert client.get(path).status_code == (200 if role >= least else 403), (role, path)
     for path in pages:
         assert Client().get(path).status_code == 302, "log in first"
+
+
+def test_only_people_who_may_open_a_case_are_led_to_it(case: ReviewCase) -> None:
+    lists = [reverse("console:queue"), reverse("admin:moderation_reviewcase_changelist")]
+    for role in (Role.VIEWER, Role.MODERATOR):
+        client, _ = enter(role)
+        for path in lists:
+            page = client.get(path).content.decode()
+            assert f"Case {case.pk}" in page
+            links = [f'"{reverse(name, args=[case.pk])}' for name in CASE_PAGES]
+            assert any(link in page for link in links) == (role >= Role.MODERATOR), (role, path)
 
 
 def test_a_role_that_is_taken_away_ends_the_media_at_once(case: ReviewCase) -> None:
