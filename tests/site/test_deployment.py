@@ -16,18 +16,20 @@ ROOT: Path = settings.BASE_DIR
 SECRETS = {"POSTGRES_PASSWORD": "p", "SECRET_KEY": "s"}
 
 
-def compose_config(directory: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    """docker-compose's own reading of the file."""
+def compose_config(
+    directory: Path, settings_file: str = "", **env: str
+) -> subprocess.CompletedProcess[str]:
+    """docker-compose's own reading of the file. ``settings_file``: the content of ``.env``."""
     command = shutil.which("docker-compose")
     if command is None:
         if os.environ.get("CI"):
             pytest.fail("docker-compose is missing; tests/install_system.sh installs it")
         pytest.skip("docker-compose is not installed")
-    empty = directory / "env"
-    empty.touch()
+    file = directory / "env"
+    file.write_text(settings_file)
     environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **env}
     return subprocess.run(
-        [command, "--env-file", str(empty), "config"],
+        [command, "--env-file", str(file), "config"],
         cwd=ROOT,
         env=environ,
         capture_output=True,
@@ -79,6 +81,25 @@ def test_compose_file_has_no_default_password(missing: str, tmp_path: Path) -> N
     result = compose_config(tmp_path, **{k: v for k, v in SECRETS.items() if k != missing})
     assert result.returncode != 0
     assert f"set {missing}" in result.stderr
+
+
+OF_THE_CONTAINER = {
+    *("HOST", "PORT", "DATA_DIR", "DATABASE_URL", "PROMETHEUS_MULTIPROC_DIR"),
+    *("POSTGRES_PASSWORD", "BIND"),
+}
+"""What the images and the compose file themselves use or set."""
+
+
+def test_every_setting_reaches_every_service(tmp_path: Path) -> None:
+    names = re.findall(r"^#([A-Z_]+)=", read(".env.example"), re.M)
+    lines = [f"{name}=of-{name.lower()}\n" for name in names if name not in ("PORT", "BIND")]
+    result = compose_config(tmp_path, "".join(lines))
+    assert result.returncode == 0, result.stderr
+    for service in ("migrate", "web", "worker", "embed", "video", "lists"):
+        block = result.stdout.split(f"\n  {service}:\n")[1]
+        block = re.split(r"^ {0,2}\w", block, maxsplit=1, flags=re.M)[0]
+        given = set(re.findall(r"^ +([A-Z_]+): of-\w+$", block, re.M))
+        assert given == set(names) - OF_THE_CONTAINER, service
 
 
 def test_env_example_names_every_setting() -> None:
