@@ -18,6 +18,7 @@ import signal
 import socket
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import Connection, wait
@@ -66,6 +67,10 @@ DRAIN_WAIT: Final = 15.0
 CONNECTED: Final = 2.0
 """Seconds for which a worker without a task keeps its connection, a process of PostgreSQL."""
 
+HELD: Final = 300
+"""Seconds for which nobody else gets the tasks of a cluster. It renews them while it runs; once it
+was killed, others get them after this time."""
+
 TAKE: Final = """
 UPDATE django_q_ormq SET lock = now() + make_interval(secs => %s)
 WHERE id = (
@@ -75,6 +80,9 @@ WHERE id = (
 RETURNING id, payload
 """
 """The second is for clocks of hosts that differ: a task is due by the clock of who queued it."""
+HOLD: Final = """
+UPDATE django_q_ormq SET lock = now() + make_interval(secs => %s) WHERE id = ANY(%s)
+"""
 
 Task = dict[str, Any]
 _STOP: Final = "STOP"  # django-q2's word
@@ -278,9 +286,11 @@ class Cluster:
             with contextlib.suppress(BrokenPipeError):
                 each.pipe.send(_STOP)
         while running := [each for each in self._workers if each.process.is_alive()]:
-            wait([file for each in running for file in each.files])
+            wait([file for each in running for file in each.files], LOOK_EVERY)
             for each in running:
                 self._hear(each)
+            with contextlib.suppress(DatabaseError, InterfaceError):
+                self._hold_all()
         for each in self._workers:
             self._hear(each)
         with contextlib.suppress(DatabaseError, InterfaceError):  # they are done again
@@ -333,10 +343,10 @@ class Cluster:
             each.hand(task)
 
     def _take(self) -> Task | None:
-        """Return a task that is due, which nobody else gets until its time for a retry."""
+        """Return a task that is due, which nobody else gets while this cluster runs."""
         while True:
             with connection.cursor() as cursor:
-                cursor.execute(TAKE, [Conf.RETRY, Conf.CLUSTER_NAME])
+                cursor.execute(TAKE, [_held(), Conf.CLUSTER_NAME])
                 row = cursor.fetchone()
             if row is None:
                 return None
@@ -349,6 +359,15 @@ class Cluster:
                 continue
             return {**task, "cluster": Conf.CLUSTER_NAME, "ack_id": pk}
 
+    def _hold(self, seconds: float, ids: Sequence[int]) -> None:
+        if ids:
+            with connection.cursor() as cursor:
+                cursor.execute(HOLD, [seconds, list(ids)])
+
+    def _hold_all(self) -> None:
+        tasks = [each.task for each in self._workers if each.task] + [*self._returned]
+        self._hold(_held(), [task["ack_id"] for task in tasks])
+
     def _save(self) -> None:
         """Delete tasks that are done, which would be done again otherwise; keep failures."""
         while self._results:
@@ -357,12 +376,14 @@ class Cluster:
                 OrmQ.objects.filter(pk=task["ack_id"]).delete()
             else:
                 logger.error("Failed %s (%s): %s", task["func"], task["name"], task["result"])
+                self._hold(Conf.RETRY, [task["ack_id"]])
                 save_task(task, self._broker)
             self._results.popleft()
 
     def _look(self) -> None:
         """Does the queue move?"""
         self._clock.look()
+        self._hold_all()
         self._write()
         still = time.monotonic() - self._moved
         if still > STILL_AFTER and health.queue(Conf.CLUSTER_NAME).oldest > STILL_AFTER:
@@ -387,6 +408,11 @@ class Cluster:
             unique_fields=["queue", "host", "pid"],
             update_fields=["started_at", "seen_at", "moved_at"],
         )
+
+
+def _held() -> float:
+    seconds: float = min(HELD, Conf.RETRY)
+    return seconds
 
 
 def _use_settings_of(name: str) -> None:

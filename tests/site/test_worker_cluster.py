@@ -29,18 +29,27 @@ from django_q.conf import Conf
 from imgsmlr_site import clusters, worker_cluster
 # Only what it is told of makes it move.
 worker_cluster.TICK, worker_cluster.HANGS_AFTER = 3600.0, 0
+{change}
 Conf.RECYCLE = 2
 clusters.run(["{name}"])
 """
 
 
 @contextmanager
-def cluster(name: str) -> Iterator[subprocess.Popen[str]]:
+def cluster(name: str, change: str = "") -> Iterator[subprocess.Popen[str]]:
+    """``change``: a line of Python that it runs before."""
     Schedule.objects.update(next_run=timezone.now() + timedelta(days=1))
     here = connection.settings_dict
     url = f"postgresql://imgsmlr@/{here['NAME']}?host={quote(here['HOST'])}&port={here['PORT']}"
     process = subprocess.Popen(
-        [sys.executable, "manage.py", "shell", "--no-imports", "-c", PROGRAM.format(name=name)],
+        [
+            sys.executable,
+            "manage.py",
+            "shell",
+            "--no-imports",
+            "-c",
+            PROGRAM.format(name=name, change=change),
+        ],
         cwd=ROOT,
         env={**os.environ, "DATABASE_URL": url, "WORKER_NICE": "1", "Q_LISTS_WORKERS": "2"},
         stderr=subprocess.PIPE,
@@ -126,3 +135,27 @@ def test_when_a_worker_is_lost_the_others_finish_their_tasks(tmp_path: Path) -> 
         assert (tmp_path / "done").exists()
         assert not OrmQ.objects.exists()
         assert f"Process {idle} ended with code -9: the cluster ends" in process.communicate()[1]
+
+
+def test_tasks_of_a_cluster_are_kept_while_it_runs_and_free_soon_after_it_was_killed(
+    tmp_path: Path,
+) -> None:
+    """Its queue gives a failed task back after three hours only."""
+    change = "worker_cluster.TICK, worker_cluster.LOOK_EVERY, worker_cluster.HELD = 0.5, 0.5, 3"
+    runs, go = tmp_path / "runs", tmp_path / "go"
+    words = ["sh", "-c", f"echo >> {runs}; while ! test -e {go}; do sleep 0.1; done"]
+    async_task("subprocess.check_call", words, cluster="lists")
+    async_task("os.remove", str(tmp_path / "nothing"), cluster="lists")
+    with cluster("lists", change) as process:
+        wait_until(runs.exists, 20)
+        taken = OrmQ.objects.order_by("id")[0].lock
+        # Beyond the time for which it was taken, with a free worker that could take it again.
+        wait_until(lambda: OrmQ.objects.order_by("id")[0].lock > taken + timedelta(seconds=4), 30)
+        kept, failed = OrmQ.objects.order_by("id")
+        assert runs.read_text() == "\n" and kept.lock < timezone.now() + timedelta(seconds=4)
+        assert failed.lock > timezone.now() + timedelta(hours=2)
+        process.kill()
+    go.touch()
+    with cluster("lists", change):
+        wait_until(lambda: OrmQ.objects.count() == 1, 30)
+        assert runs.read_text() == "\n\n"
