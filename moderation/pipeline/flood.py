@@ -5,7 +5,7 @@ One bad entry of a list can hide thousands of harmless uploads and fill the queu
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -30,14 +30,16 @@ WINDOW: Final = timedelta(hours=1)
 GUARD: Final = Actor.machine("flood guard")
 
 
-def watch(item_ids: Iterable[int]) -> None:
+def watch(item_ids: Sequence[int]) -> None:
     """Queue the suspension of items that match too many uploads now.
 
     Call it in the transaction that stored the matches. A worker suspends them, because the audit
     may already be locked here. A command that changes the list's row would wait for the audit,
     while this transaction waits for the row.
     """
-    for item in _guarded().filter(pk__in=list(item_ids)).select_related("list"):
+    if not item_ids:  # nearly always; Django makes the query although it does not run it
+        return
+    for item in _guarded().filter(pk__in=item_ids).select_related("list"):
         if uploads(item) > limit_of(item.list):
             async_task("moderation.tasks.suspend_flooding", item.pk)
 
