@@ -86,6 +86,16 @@ def too_wide(page: Page) -> int:
     return max(0, page.evaluate("document.documentElement.scrollWidth - innerWidth"))
 
 
+def sticking_out(page: Page, selector: str) -> list[str]:
+    """Texts of the elements whose content is wider than they are."""
+    found: list[str] = page.evaluate(
+        """selector => [...document.querySelectorAll(selector)].filter(
+            (one) => one.scrollWidth > one.clientWidth).map((one) => one.innerText)""",
+        selector,
+    )
+    return found
+
+
 def fits(page: Page, name: str) -> None:
     """The page is no wider than the window, on a desktop and on a phone, where it stays.
 

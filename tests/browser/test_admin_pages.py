@@ -7,8 +7,11 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
 from gallery.items.models import Image
+from moderation.cases.states import CaseState
 from tests import factories as make
+from tests.browser.accessibility import sticking_out
 from tests.browser.conftest import DESKTOP, OpenPage
+from tests.moderation.factories import make_case, make_item, make_list
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 WORD = "a-word-of-the-tests"
@@ -56,3 +59,16 @@ def test_deleting_takes_a_confirmation(open_page: OpenPage, root: User) -> None:
     page.get_by_role("button", name="Delete 2 images").click()
     expect(page.get_by_text("2 images deleted.")).to_be_visible()
     assert list(Image.objects.all()) == images[2:]
+
+
+def test_lists_show_each_column_whole(open_page: OpenPage, root: User) -> None:
+    """With ids and links as long as they are in use."""
+    image = make.add_ready_image(data_id="post-2026-11-29-a-very-long-identifier-0001")
+    Image.objects.update(url=f"https://images.example.org/{'path/' * 20}0001.png")
+    on = make_list("Known terrorist and violent extremist content")
+    make_case(make_item(on), image, distance=28.8612, state=CaseState.CONFLICT)
+    page = log_in(open_page)
+    page.goto("/admin/gallery/image/")
+    assert sticking_out(page, "#result_list, :has(> #result_list)") == []
+    page.goto("/admin/moderation/console/")
+    assert sticking_out(page, ".queue-row > *") == []

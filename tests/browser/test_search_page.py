@@ -15,7 +15,7 @@ from gallery.items import changing
 from gallery.items.adding import add_image
 from gallery.items.models import Image
 from tests import factories
-from tests.browser.accessibility import FRAME_LOOKS, faults
+from tests.browser.accessibility import FRAME_LOOKS, faults, sticking_out
 from tests.browser.conftest import PHONE, OpenPage
 from tests.httpserver import HttpServer, Reply
 
@@ -216,6 +216,10 @@ def test_a_picture_known_by_its_link_is_shown_from_here(
 
 def test_search_with_this_one(open_page: OpenPage, images: list[Image]) -> None:
     page = open_page()
+    expect(cards(page)).to_have_count(len(images))
+    for width in (1280, 1440, 1920):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert sticking_out(page, ".button") == [], width
     search_with(page, images[2])
     expect(title(page)).to_have_text(ONE_COPY)
     expect(title(page)).to_be_focused()
