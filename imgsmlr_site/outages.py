@@ -1,4 +1,4 @@
-"""What the service lacks for a time: its database, or room on its disk."""
+"""What the service lacks for a time: its database, room on its disk, or decoders."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import errno
 import logging
 
 from django.db import DatabaseError, InterfaceError, OperationalError
+
+from gallery.shared.fork_server import CannotStart
 
 AWAY = (OperationalError, InterfaceError, DatabaseError)
 
@@ -21,6 +23,8 @@ def outage(error: BaseException | None) -> tuple[str, str] | None:
                 return "database", "The database lacks disk space or memory: see the service's log."
             if not state or state.startswith(("57P", "08")):
                 return "database", "The database does not answer now: try again in some seconds."
+        case CannotStart():
+            return "decoders", str(error)
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return "storage", "The disk of the service is full: nothing can be stored now."
         case OSError(errno=errno.EROFS | errno.EACCES | errno.EPERM):

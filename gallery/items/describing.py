@@ -66,7 +66,7 @@ def describe_images(ids: Sequence[int]) -> int:
         while time.monotonic() < until and (batch := _claim(condition, count)):
             try:
                 done += _describe_claimed(batch)
-            except OSError:  # a full disk, say, which three attempts do not outlast
+            except OSError:  # a full disk or no decoders, which three attempts do not outlast
                 for image in batch:
                     leases.give_back(image)
                 raise

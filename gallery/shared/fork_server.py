@@ -44,7 +44,19 @@ _ENVIRONMENT: Final = {
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _MESSAGE_BYTES: Final = 4096
 _MAX_FILES: Final = 8
+NOT_BEGUN: Final = 70
+"""Exit status of a child that could not load its modules or confine itself."""
 _STATUS_BYTES: Final = 4
+
+
+class CannotStart(OSError):
+    """A child or its server could not start, or the server was killed. Says nothing about a file.
+
+    Not a ``UserError``: as for a full disk, what was asked for is to be tried again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("The service cannot start its decoders; its log says why.")
 
 
 class Child:
@@ -202,7 +214,7 @@ class _Server:
         self._children[pid] = _Running(order["start"], status, order["directory"])
 
     def _become(self, parent: int, module: str, own: list[int], directory: str | None) -> None:
-        code = 1
+        code = NOT_BEGUN
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -212,7 +224,9 @@ class _Server:
             confinement.forbid_network_and_programs()
             if directory is not None:
                 os.chdir(directory)
-            importlib.import_module(module).main(*own)
+            main = importlib.import_module(module).main
+            code = 1
+            main(*own)
             code = 0
         except BaseException:
             traceback.print_exc()

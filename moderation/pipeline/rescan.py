@@ -21,7 +21,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django_q.tasks import async_task
@@ -64,6 +64,9 @@ UNFINISHED: Final = (RetroScan.State.PENDING, RetroScan.State.RUNNING)
 
 UPLOADS_WAIT_SECONDS: Final = 30.0
 """How long to wait for uploads that may have read the lists before the change."""
+
+NOT_ITS_FAULT: Final = (OSError, OperationalError, InterfaceError)
+"""What storage, decoders or database lack for a time: the sweep continues the rescan."""
 
 SCAN: Final = Actor.machine("scan")
 
@@ -132,6 +135,8 @@ def _run(scans: Sequence[RetroScan], tell: Callable[[RetroScan], None] | None = 
                     return group.later()
     except leases.LeaseLost:
         return
+    except NOT_ITS_FAULT:
+        raise
     except Exception as error:
         logger.exception("scans %s failed", [scan.pk for scan in group.scans])
         if len(group.scans) > 1:

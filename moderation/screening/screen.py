@@ -16,6 +16,7 @@ from django.db import transaction
 
 from gallery.items.item import Item
 from gallery.shared.errors import Busy, Unavailable, UserError
+from gallery.shared.fork_server import CannotStart
 from moderation.lists.policies import Policies, using
 from moderation.lists.verdicts import Verdict, strictest
 from moderation.screening import copies, edited_copies, exact, pdq, vectors, verdict_rules
@@ -31,6 +32,8 @@ BATCH_PIXELS: Final = 64_000_000
 FAILED: Final = "Screening failed; the service's log says why."
 """``missing["frames"]`` if screening itself failed."""
 
+NOT_ITS_FAULT: Final = (Busy, CannotStart)
+
 UNREADABLE: Final = (UserError, OSError, av.error.FFmpegError)
 
 logger = logging.getLogger(__name__)
@@ -40,13 +43,14 @@ def screen(source: Content | Item, policies: Policies) -> Screening:
     """Compare content, or a stored image or video, with the enabled lists.
 
     ``policies``: see ``policies.current``. If screening fails, the error is logged and the content
-    is withheld for review. Raises only ``Busy``, in a request, which is to be sent again.
+    is withheld for review. Raises only ``Busy``, in a request, which is to be sent again, and
+    ``CannotStart`` if the service has no decoders: both say nothing about the content.
     """
     try:
         # A savepoint, so that the caller can open a case even after an SQL error in here.
         with transaction.atomic():
             return _screen(source if isinstance(source, Content) else of_item(source), policies)
-    except Busy:
+    except NOT_ITS_FAULT:
         raise
     except Exception:
         logger.exception("%s could not be screened; it is withheld", source)
@@ -70,7 +74,7 @@ def _screen(content: Content, policies: Policies) -> Screening:
                     found = _compare(batch, matches, coverage, policies)
                     shown.update(found, batch)
                     matches += found
-            except Busy:
+            except NOT_ITS_FAULT:
                 raise
             except UNREADABLE as error:
                 logger.info("some frames could not be read or compared", exc_info=True)

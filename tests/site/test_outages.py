@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import logging
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -14,6 +15,10 @@ from django.test import Client
 
 from imgsmlr_site.env import LOOPBACK
 from imgsmlr_site.outages import WithoutTraceback, outage
+from moderation.cases.models import ReviewCase
+from tests.broken_decoders import broken_decoders
+from tests.factories import photo, png
+from tests.moderation.factories import make_list
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -62,6 +67,20 @@ def test_a_request_without_a_database_says_so(
     assert (answer.status_code, answer["Retry-After"]) == (503, "5"), answer.content
     assert "The database does not answer now" in answer.content.decode()
     assert "/nonexistent" not in answer.content.decode()
+
+
+@pytest.mark.parametrize("path", ["images/", "images/search/", "moderation/check/"])
+def test_a_request_without_decoders_says_so(
+    client: Client, settings: Any, tmp_path: Path, path: str
+) -> None:
+    settings.OPEN_API = LOOPBACK
+    client.raise_request_exception = False
+    make_list()
+    with broken_decoders(tmp_path):
+        answer = client.post(f"/api/v1/{path}", {"file": io.BytesIO(png(photo(1)))})
+    assert (answer.status_code, answer["Retry-After"]) == (503, "5"), answer.content
+    assert answer.json()["detail"] == "The service cannot start its decoders; its log says why."
+    assert not ReviewCase.objects.exists()
 
 
 def test_an_outage_is_one_line_of_the_log() -> None:

@@ -2,7 +2,7 @@
 
 The file is alone in a directory, under a random name. The process has limits of processor time,
 memory and open files, no inherited environment and one demuxer. Whatever happens to it, the caller
-gets frames or one of the errors of ``videos.decode.errors``.
+gets frames or one of the errors of ``videos.decode.errors``; if it cannot start, ``CannotStart``.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ def decode(
     and then all other layers: other picture streams, covers, and other renderings of transparent
     videos.
 
-    Raises NotAVideo, VideoTooLarge, VideoTooSlow. The process and its directory are removed when
-    the block ends.
+    Raises NotAVideo, VideoTooLarge, VideoTooSlow, and ``CannotStart`` if no process can start. The
+    process and its directory are removed when the block ends.
     """
     if not 0 < long_side <= decoder_protocol.MAX_LONG_SIDE:
         raise ValueError(f"long_side must be 1 to {decoder_protocol.MAX_LONG_SIDE}")
@@ -209,7 +209,10 @@ class _Messages:
             )
 
     def _ended(self) -> Exception:
-        if self._child.wait() in (-signal.SIGXCPU, -signal.SIGKILL):
+        status = self._child.wait()
+        if status in (None, fork_server.NOT_BEGUN):
+            return fork_server.CannotStart()
+        if status in (-signal.SIGXCPU, -signal.SIGKILL):
             return VideoTooSlow(
                 f"Decoding the video takes more than {self._limits.cpu_seconds:,} seconds of "
                 "processor time; send a shorter or smaller version."

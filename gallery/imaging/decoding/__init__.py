@@ -18,7 +18,8 @@ In a decoder (``decoder_process``):
 6. ``reading`` yields all of a file, and the decoder sends each in every way that a viewer may show
    it.
 
-Whatever happens to a decoder, the caller gets pictures or an error of ``limits``.
+Whatever happens to a decoder, the caller gets pictures or an error of ``limits``. If none can be
+started, it gets ``fork_server.CannotStart``, which says nothing about the file.
 """
 
 from __future__ import annotations

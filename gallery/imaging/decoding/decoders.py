@@ -36,6 +36,8 @@ WALL_FACTOR: Final = 4
 _MODULE: Final = "gallery.imaging.decoding.decoder_process"
 _ERRORS: Final = {error.code: error for error in (NotAnImage, TooLarge, TooSlow)}
 _MAX_RENDERINGS: Final = 6
+_LOST_AT_ONCE: Final = 3
+"""New decoders, one after the other, that may be lost with their server before they answer."""
 
 _budget: Budget | None = None
 
@@ -129,7 +131,10 @@ def inspect(data: bytes, limits: PictureLimits) -> ImageInfo:
 
 
 def pictures(job: Job, data: bytes) -> Iterator[Picture]:
-    """Yield what the job wants of a file. Raises NotAnImage, TooLarge, TooSlow, ``Busy``."""
+    """Yield what the job wants of a file.
+
+    Raises NotAnImage, TooLarge, TooSlow, ``Busy``, and ``CannotStart`` if there are no decoders.
+    """
     with contextlib.closing(_Reading(job, data)) as reading:
         yield from reading
 
@@ -202,9 +207,10 @@ class _Reading:
 
     def _ask(self) -> dict[str, Any]:
         file = os.memfd_create("picture", os.MFD_CLOEXEC)
+        lost = 0
         try:
             os.write(file, self._data)
-            while True:
+            while lost < _LOST_AT_ONCE:
                 self._decoder = _pool.take()
                 try:
                     self._decoder.send(self._job.to_json(), [file])
@@ -215,6 +221,8 @@ class _Reading:
                     # One that waited may have ended by itself, and all end with their server.
                     if decoder.is_new and ended.status is not None:
                         raise self._why(ended) from None
+                    lost += decoder.is_new
+            raise fork_server.CannotStart
         finally:
             os.close(file)
 
@@ -276,7 +284,9 @@ class _Reading:
             return NotAnImage(text, format=None if format is None else str(format))
         return self._failed() if kind is None else kind(text)
 
-    def _why(self, ended: _Ended) -> UserError:
+    def _why(self, ended: _Ended) -> UserError | fork_server.CannotStart:
+        if ended.status in (None, fork_server.NOT_BEGUN):
+            return fork_server.CannotStart()
         return self._too_slow() if ended.status == -signal.SIGXCPU else self._failed()
 
     def _too_slow(self) -> UserError:

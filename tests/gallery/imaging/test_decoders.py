@@ -26,7 +26,9 @@ from gallery.imaging.decoding.decoder_protocol import Job
 from gallery.imaging.decoding.limits import NotAnImage, PictureLimits, TooLarge, TooSlow
 from gallery.imaging.decoding.rendered_pictures import RenderedPicture, rendered_pictures
 from gallery.shared.errors import UserError
+from gallery.shared.fork_server import CannotStart
 from tests import processes
+from tests.broken_decoders import broken_decoders
 from tests.factories import png_of_zeros
 from tests.gallery.imaging.test_decoding import MUTATED, TRANSPARENT, encode, photo
 
@@ -257,6 +259,15 @@ def test_when_the_fork_server_is_killed_the_next_file_starts_another() -> None:
     left = processes.children(server)
     os.kill(server, signal.SIGKILL)
     processes.wait_until(lambda: not any(map(processes.is_running, left)))
+    assert decoding.decode(MUTATED["png"], LIMITS).info.format == "png"
+
+
+@pytest.mark.parametrize("module", ["cv2", "gallery"])
+def test_decoders_that_cannot_start_are_no_fault_of_a_file(tmp_path: Path, module: str) -> None:
+    with broken_decoders(tmp_path, module):
+        for read in (decoding.inspect, decoding.decode):
+            with pytest.raises(CannotStart, match="cannot start its decoders"):
+                read(MUTATED["png"], LIMITS)
     assert decoding.decode(MUTATED["png"], LIMITS).info.format == "png"
 
 

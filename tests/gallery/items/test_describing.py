@@ -23,7 +23,9 @@ from gallery.imaging.descriptors.cnn import Cnn
 from gallery.items import changing, describing
 from gallery.items.models import Image, ImageDetail, ImageFingerprint
 from gallery.shared.errors import Unavailable
+from gallery.shared.fork_server import CannotStart
 from tests import factories as make
+from tests.broken_decoders import broken_decoders
 
 pytestmark = pytest.mark.django_db
 VERSIONS = (PIXELS_VERSION, COPY_VERSION)
@@ -227,6 +229,16 @@ def test_a_storage_that_fails_leaves_no_file_and_the_image_waits(
     assert make.stored_files(settings.MEDIA_ROOT) == before
     assert not ImageFingerprint.objects.exists()
     assert tasks.describe_images([]) == 2
+
+
+def test_images_wait_while_no_decoder_can_start(tmp_path: Path) -> None:
+    image = pending(1)[0]
+    with broken_decoders(tmp_path):
+        for _ in range(describing.MAX_ATTEMPTS + 1):
+            with pytest.raises(CannotStart):
+                tasks.describe_images([])
+    assert Image.objects.values_list("status", "attempts").get() == ("pending", 0)
+    assert tasks.describe_images([]) == 1 and statuses() == {image: "ready"}
 
 
 def run_dying_worker(media_root: Path) -> int:

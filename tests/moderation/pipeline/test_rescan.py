@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from PIL import Image as Pillow
 
 from gallery.items import file_storage
 from gallery.items.models import Image
+from gallery.shared.fork_server import CannotStart
 from moderation.access.permissions import Actor, Role
 from moderation.cases import deciding
 from moderation.cases.models import CaseMatch, ReviewCase
@@ -31,6 +33,7 @@ from moderation.lists.models import BannedList, RetroScan
 from moderation.lists.verdicts import Action
 from moderation.pipeline import rescan
 from moderation.screening import rescan_candidates
+from tests.broken_decoders import broken_decoders
 from tests.environment import DATA_DIR
 from tests.factories import add_ready_image, jpeg, photo, png, wheel_photo
 from tests.moderation.factories import ADMIN, make_item, make_list, make_person
@@ -504,6 +507,21 @@ def test_an_error_of_one_rescan_fails_no_other(caplog: pytest.LogCaptureFixture)
     assert [scan.state for scan in waiting()] == ["failed", "done"]
     assert "NotLocalFeatures" in waiting()[0].failure
     assert status(image) == "quarantined"
+
+
+def test_a_rescan_waits_while_no_decoder_can_start(tmp_path: Path) -> None:
+    """A picture that cannot be decoded is withheld, but this is no fault of the picture."""
+    images = [add_ready_image(photo(seed)) for seed in (1, 2)]
+    on = make_list()
+    for image in images:
+        item_adding.add_hashes(by=ADMIN, list_id=on.pk, hashes=[("md5", image.md5, None)])
+    with broken_decoders(tmp_path), pytest.raises(CannotStart):
+        rescan.run_left_over()
+    assert not ReviewCase.objects.exists()
+    assert {scan.state for scan in waiting()} == {"running"}
+    RetroScan.objects.update(claimed_until=timezone.now())
+    assert rescan.run_left_over() == 2
+    assert [status(image) for image in images] == ["quarantined"] * 2
 
 
 def test_a_rescan_that_is_deleted_ends_no_other() -> None:

@@ -28,6 +28,8 @@ from gallery.imaging.descriptors.cnn import square
 from gallery.items import changing
 from gallery.items.item import Item
 from gallery.items.signals import changed
+from gallery.shared.fork_server import CannotStart
+from tests.broken_decoders import broken_decoders
 from tests.factories import stored_files
 from tests.httpserver import HttpServer
 from tests.videos.clips import Pixels, encode, film, moving, plain, still, timed
@@ -312,6 +314,15 @@ def test_a_full_disk_costs_a_video_no_attempt(monkeypatch: pytest.MonkeyPatch) -
         patch.setattr(default_storage, "save", disk_full)
         with pytest.raises(OSError, match="No space"):
             tasks.sweep()
+    video.refresh_from_db()
+    assert (video.status, video.attempts) == (Status.PENDING, 0)
+    assert tasks.sweep() == 1
+
+
+def test_videos_wait_while_no_decoder_can_start(tmp_path: Path) -> None:
+    video = add(SHORT)
+    with broken_decoders(tmp_path), pytest.raises(CannotStart):
+        tasks.sweep()
     video.refresh_from_db()
     assert (video.status, video.attempts) == (Status.PENDING, 0)
     assert tasks.sweep() == 1
