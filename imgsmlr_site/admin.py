@@ -16,6 +16,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from gallery.admin.listing import BulkListMixin
 from gallery.shared.errors import Conflict
 from imgsmlr_site.accounts import events
 from imgsmlr_site.library_admin import SuperuserOnly
@@ -33,7 +34,7 @@ class ApiKeyForm(forms.ModelForm):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(SuperuserOnly, ModelAdmin):
+class ApiKeyAdmin(SuperuserOnly, BulkListMixin, ModelAdmin):
     """Superusers only, because whoever issues keys can give themselves every scope.
 
     Keys are never deleted, because items name the key that added them.

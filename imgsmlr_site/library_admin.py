@@ -23,6 +23,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from gallery.admin.listing import BulkListMixin
 from imgsmlr_site.accounts.recovery import NoFactor, reset_second_factor
 from moderation.audit import people
 
@@ -43,7 +44,7 @@ class MovesBetweenLists:
 
 
 @admin.register(User)
-class AccountAdmin(MovesBetweenLists, UserAdmin, ModelAdmin):
+class AccountAdmin(MovesBetweenLists, UserAdmin, BulkListMixin, ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -119,7 +120,7 @@ class SuperusersChange:
 
 
 @admin.register(Group)
-class RoleAdmin(SuperusersChange, MovesBetweenLists, GroupAdmin, ModelAdmin):
+class RoleAdmin(SuperusersChange, MovesBetweenLists, GroupAdmin, BulkListMixin, ModelAdmin):
     """Groups are sets of permissions, so only superusers change them."""
 
 
@@ -149,22 +150,22 @@ class ReadOnly:
 
 
 @admin.register(Schedule)
-class ScheduledTaskAdmin(SuperuserOnly, ScheduleAdmin, ModelAdmin):
+class ScheduledTaskAdmin(SuperuserOnly, ScheduleAdmin, BulkListMixin, ModelAdmin):
     pass
 
 
 @admin.register(OrmQ)
-class QueuedTaskAdmin(ReadOnly, SuperuserOnly, QueueAdmin, ModelAdmin):
+class QueuedTaskAdmin(ReadOnly, SuperuserOnly, QueueAdmin, BulkListMixin, ModelAdmin):
     """Tasks that wait or run. They can be deleted but not edited."""
 
 
 @admin.register(Success)
-class FinishedTaskAdmin(ReadOnly, TaskAdmin, ModelAdmin):
+class FinishedTaskAdmin(ReadOnly, TaskAdmin, BulkListMixin, ModelAdmin):
     pass
 
 
 @admin.register(Failure)
-class FailedTaskAdmin(ReadOnly, FailAdmin, ModelAdmin):
+class FailedTaskAdmin(ReadOnly, FailAdmin, BulkListMixin, ModelAdmin):
     pass
 
 

@@ -419,6 +419,7 @@ UNFOLD = {
     ],
     "SCRIPTS": [
         lambda request: static("imgsmlr_site/file_inputs.js"),
+        lambda request: static("imgsmlr_site/kept_selection.js"),
         lambda request: static("gallery/items/show_clearly.js"),
     ],
     "ACCOUNT": {

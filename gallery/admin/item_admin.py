@@ -78,7 +78,7 @@ class ItemForm(forms.ModelForm):
         return meta
 
 
-class ItemAdmin(ItemActions, ModelAdmin):
+class ItemAdmin(ItemActions, listing.BulkListMixin, ModelAdmin):
     """A subclass sets ``item_kind``, ``commands`` and ``add_form``, and implements ``add_file``,
     ``add_links`` and ``facts``."""
 

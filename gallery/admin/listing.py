@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import BadRequest, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import cached_property
 from unfold.contrib.filters.admin import CheckboxFilter, RadioFilter, TextFilter
+from unfold.views import ChangeList
 
 from gallery.imaging.decoding.opening import FORMATS
 from gallery.items.models import Image, ImageFingerprint
@@ -55,6 +59,37 @@ class EstimatingPaginator(Paginator):
         (plan,) = json.loads(rows.explain(format="json"))
         estimated: int = plan["Plan"]["Plan Rows"]
         return max(estimated, counted)
+
+
+class NearestPageList(ChangeList):
+    """A page beyond the last one is the last one: the rows of that page were deleted or no longer
+    match. Django would drop search and filters, and the next action on all rows would take all."""
+
+    page_num: int
+
+    def get_results(self, request: HttpRequest) -> None:
+        try:
+            super().get_results(request)
+        except IncorrectLookupParameters:
+            rows = self.model_admin.get_paginator(request, self.queryset, self.list_per_page)
+            self.page_num = min(max(self.page_num, 1), rows.num_pages)
+            super().get_results(request)
+
+
+class BulkListMixin:
+    """For the admin of a model: what all lists with actions have in common."""
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return NearestPageList
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        key = self.model._meta.pk  # type: ignore[attr-defined]
+        try:
+            for text in request.POST.getlist(ACTION_CHECKBOX_NAME):
+                key.to_python(text)
+        except ValidationError as error:
+            raise BadRequest("A selected row is no id.") from error
+        return super().response_action(request, queryset)  # type: ignore[misc]
 
 
 class FormatFilter(CheckboxFilter):

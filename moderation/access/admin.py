@@ -9,13 +9,13 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.admin import ModelAdmin
 
-from gallery.admin.listing import EstimatingPaginator
+from gallery.admin.listing import BulkListMixin, EstimatingPaginator
 from gallery.shared.errors import UserError
 from moderation.access.numbers import whole_number
 from moderation.access.permissions import Deferred, actor_of, can
 
 
-class RoleModelAdmin(ModelAdmin):
+class RoleModelAdmin(BulkListMixin, ModelAdmin):
     """Admin pages with permissions by role. ``*_action``: the action of ``permissions.LEAST`` that
     is needed; None: nobody may."""
 

@@ -89,7 +89,7 @@ def _asked_or_done(
         "select_across": request.POST.get("select_across") == "1",
         "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
         "change_url": own.item_kind.admin_view("change"),
-        "list_url": own.item_kind.admin_view("changelist"),
+        "back": request.get_full_path(),
     }
     return TemplateResponse(request, "moderation/lists/ban.html", context)
 

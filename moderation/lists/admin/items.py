@@ -367,6 +367,7 @@ class BannedItemAdmin(RoleModelAdmin):
             "action_name": name,
             "count": count,
             "token": selection.token,
+            "back": request.get_full_path(),
             "by_list": list(by_list),
             "items": chosen.select_related("list")[:ROWS_SHOWN],
             "more": max(0, count - ROWS_SHOWN),

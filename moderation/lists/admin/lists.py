@@ -247,7 +247,7 @@ class BannedListAdmin(RoleModelAdmin):
     def delete_lists(
         self, request: HttpRequest, queryset: QuerySet[BannedList]
     ) -> HttpResponse | None:
-        return self._ask(request, queryset, reverse("admin:moderation_bannedlist_changelist"))
+        return self._ask(request, queryset, request.get_full_path())
 
     def delete_view(self, request: HttpRequest, object_id: str, *args: Any) -> HttpResponse:
         """Show the same page as ``delete_lists`` for one list."""

@@ -614,3 +614,12 @@ def test_statuses_have_badges_and_icons() -> None:
     icons = {item_picture(row(number, status=status, failure="x" * (status == "failed")))["icon"]
              for number, status in enumerate(Status)}  # fmt: skip
     assert len(icons) == len(Status)
+
+
+@pytest.mark.parametrize(
+    ("path", "action"),
+    [(LIST, "quarantine"), ("/admin/moderation/banneditem/", "retire"),
+     ("/admin/auth/user/", "delete_selected")],
+)  # fmt: skip
+def test_a_selection_that_is_no_id_is_a_400(root: Client, path: str, action: str) -> None:
+    assert root.post(path, {"action": action, "_selected_action": "abc"}).status_code == 400
