@@ -7,6 +7,7 @@ import logging
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 
+from gallery.shared.errors import StorageAway
 from gallery.shared.fork_server import CannotStart
 
 AWAY = (OperationalError, InterfaceError, DatabaseError)
@@ -23,6 +24,8 @@ def outage(error: BaseException | None) -> tuple[str, str] | None:
                 return "database", "The database lacks disk space or memory: see the service's log."
             if not state or state.startswith(("57P", "08")):
                 return "database", "The database does not answer now: try again in some seconds."
+        case StorageAway():
+            return "storage", str(error)
         case CannotStart():
             return "decoders", str(error)
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):

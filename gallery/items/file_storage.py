@@ -6,8 +6,10 @@ picture if it was added again.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Iterable
+from pathlib import Path
 
 from django.apps import apps
 from django.core.files.base import ContentFile
@@ -21,6 +23,7 @@ from gallery.imaging.pixels import Pixels
 from gallery.items import conf
 from gallery.items.item import Item
 from gallery.items.models import Image
+from gallery.shared.errors import StorageAway
 
 
 def save_original(sha256: str, data: bytes) -> str:
@@ -28,10 +31,25 @@ def save_original(sha256: str, data: bytes) -> str:
 
 
 def read_original(image: Image) -> bytes:
-    """Return the unchanged bytes. Raises ``FileNotFoundError``."""
-    with default_storage.open(image.original.name or "") as stream:
-        content: bytes = stream.read()
+    """Return the unchanged bytes. Raises ``FileNotFoundError`` and ``StorageAway``."""
+    name = image.original.name or ""
+    try:
+        with default_storage.open(name) as stream:
+            content: bytes = stream.read()
+    except FileNotFoundError:
+        require_storage(name)
+        raise
     return content
+
+
+def require_storage(missing: str) -> None:
+    """Raise ``StorageAway`` if the directory of a missing file is missing too.
+
+    Directories are never removed. Storages without directories have errors of their own.
+    """
+    with contextlib.suppress(NotImplementedError):
+        if missing and not Path(default_storage.path(missing)).parent.is_dir():
+            raise StorageAway
 
 
 def save_thumbnail(sha256: str, jpeg: bytes) -> str:

@@ -59,3 +59,13 @@ class NotYours(UserError):
     """The item was added by another caller, and this caller may change only its own items."""
 
     code = "forbidden"
+
+
+class StorageAway(OSError):
+    """Not only a file is missing but its directory, as when a file system is not mounted.
+
+    No ``UserError``: as for a full disk, what was asked for is to be tried again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("The storage of the service's files is not there: it may not be mounted.")

@@ -15,7 +15,7 @@ import av
 from django.db import transaction
 
 from gallery.items.item import Item
-from gallery.shared.errors import Busy, Unavailable, UserError
+from gallery.shared.errors import Busy, StorageAway, Unavailable, UserError
 from gallery.shared.fork_server import CannotStart
 from moderation.lists.policies import Policies, using
 from moderation.lists.verdicts import Verdict, strictest
@@ -32,7 +32,7 @@ BATCH_PIXELS: Final = 64_000_000
 FAILED: Final = "Screening failed; the service's log says why."
 """``missing["frames"]`` if screening itself failed."""
 
-NOT_ITS_FAULT: Final = (Busy, CannotStart)
+NOT_ITS_FAULT: Final = (Busy, CannotStart, StorageAway)
 
 UNREADABLE: Final = (UserError, OSError, av.error.FFmpegError)
 
@@ -43,8 +43,8 @@ def screen(source: Content | Item, policies: Policies) -> Screening:
     """Compare content, or a stored image or video, with the enabled lists.
 
     ``policies``: see ``policies.current``. If screening fails, the error is logged and the content
-    is withheld for review. Raises only ``Busy``, in a request, which is to be sent again, and
-    ``CannotStart`` if the service has no decoders: both say nothing about the content.
+    is withheld for review. Raises only what says nothing about the content: ``Busy``, in a request,
+    which is to be sent again, and ``CannotStart`` and ``StorageAway``.
     """
     try:
         # A savepoint, so that the caller can open a case even after an SQL error in here.

@@ -12,6 +12,7 @@ from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 
+from gallery.items.file_storage import require_storage
 from gallery.items.preprocessing import Hashes
 from gallery.net.fetching import fetch_into
 from videos import conf
@@ -47,7 +48,7 @@ def opened_original(video: Video) -> Iterator[Path | BinaryIO]:
     """Open the original: a path if the storage is a directory, else a stream. It is fetched again
     if it came from a link and was not kept.
 
-    Raises ``FileNotFoundError``, ``FetchFailed`` and ``AnotherFile``.
+    Raises ``FileNotFoundError``, ``StorageAway``, ``FetchFailed`` and ``AnotherFile``.
     """
     name = video.original.name or ""
     if not name:
@@ -61,6 +62,7 @@ def opened_original(video: Video) -> Iterator[Path | BinaryIO]:
             yield cast(BinaryIO, stream)
         return
     if not path.is_file():
+        require_storage(name)
         raise FileNotFoundError(name)
     yield path
 

@@ -22,7 +22,7 @@ from gallery.imaging.descriptors.base import COPY_VERSION, PIXELS_VERSION
 from gallery.imaging.descriptors.cnn import Cnn
 from gallery.items import changing, describing
 from gallery.items.models import Image, ImageDetail, ImageFingerprint
-from gallery.shared.errors import Unavailable
+from gallery.shared.errors import StorageAway, Unavailable
 from gallery.shared.fork_server import CannotStart
 from tests import factories as make
 from tests.broken_decoders import broken_decoders
@@ -229,6 +229,19 @@ def test_a_storage_that_fails_leaves_no_file_and_the_image_waits(
     assert make.stored_files(settings.MEDIA_ROOT) == before
     assert not ImageFingerprint.objects.exists()
     assert tasks.describe_images([]) == 2
+
+
+def test_images_wait_while_the_storage_is_not_mounted(settings: Any) -> None:
+    image = pending(1)[0]
+    aside = settings.MEDIA_ROOT.rename(settings.MEDIA_ROOT.with_name("aside"))
+    settings.MEDIA_ROOT.mkdir()  # the empty place of the file system
+    for _ in range(describing.MAX_ATTEMPTS + 1):
+        with pytest.raises(StorageAway):
+            tasks.describe_images([])
+    assert Image.objects.values_list("status", "attempts").get() == ("pending", 0)
+    settings.MEDIA_ROOT.rmdir()
+    aside.rename(settings.MEDIA_ROOT)
+    assert tasks.describe_images([]) == 1 and statuses() == {image: "ready"}
 
 
 def test_images_wait_while_no_decoder_can_start(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from PIL import Image as Pillow
 
 from gallery.items import file_storage
 from gallery.items.models import Image
+from gallery.shared.errors import StorageAway
 from gallery.shared.fork_server import CannotStart
 from moderation.access.permissions import Actor, Role
 from moderation.cases import deciding
@@ -509,14 +510,23 @@ def test_an_error_of_one_rescan_fails_no_other(caplog: pytest.LogCaptureFixture)
     assert status(image) == "quarantined"
 
 
-def test_a_rescan_waits_while_no_decoder_can_start(tmp_path: Path) -> None:
-    """A picture that cannot be decoded is withheld, but this is no fault of the picture."""
+@pytest.mark.parametrize("lacks", ["decoders", "storage"])
+def test_a_rescan_waits_for_what_the_service_lacks(
+    tmp_path: Path, settings: Any, lacks: str
+) -> None:
+    """A picture that cannot be compared gets a case, but this is no fault of the picture."""
     images = [add_ready_image(photo(seed)) for seed in (1, 2)]
     on = make_list()
     for image in images:
         item_adding.add_hashes(by=ADMIN, list_id=on.pk, hashes=[("md5", image.md5, None)])
-    with broken_decoders(tmp_path), pytest.raises(CannotStart):
-        rescan.run_left_over()
+    if lacks == "decoders":
+        with broken_decoders(tmp_path), pytest.raises(CannotStart):
+            rescan.run_left_over()
+    else:
+        aside = settings.MEDIA_ROOT.rename(tmp_path / "aside")
+        with pytest.raises(StorageAway):
+            rescan.run_left_over()
+        aside.rename(settings.MEDIA_ROOT)
     assert not ReviewCase.objects.exists()
     assert {scan.state for scan in waiting()} == {"running"}
     RetroScan.objects.update(claimed_until=timezone.now())

@@ -28,6 +28,7 @@ from gallery.imaging.descriptors.cnn import square
 from gallery.items import changing
 from gallery.items.item import Item
 from gallery.items.signals import changed
+from gallery.shared.errors import StorageAway
 from gallery.shared.fork_server import CannotStart
 from tests.broken_decoders import broken_decoders
 from tests.factories import stored_files
@@ -316,6 +317,17 @@ def test_a_full_disk_costs_a_video_no_attempt(monkeypatch: pytest.MonkeyPatch) -
             tasks.sweep()
     video.refresh_from_db()
     assert (video.status, video.attempts) == (Status.PENDING, 0)
+    assert tasks.sweep() == 1
+
+
+def test_videos_wait_while_the_storage_is_not_mounted(settings: Any) -> None:
+    video = add(SHORT)
+    aside = settings.MEDIA_ROOT.rename(settings.MEDIA_ROOT.with_name("aside"))
+    with pytest.raises(StorageAway):
+        tasks.sweep()
+    video.refresh_from_db()
+    assert (video.status, video.attempts) == (Status.PENDING, 0)
+    aside.rename(settings.MEDIA_ROOT)
     assert tasks.sweep() == 1
 
 
