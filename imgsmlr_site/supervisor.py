@@ -111,6 +111,8 @@ class Part:
     stops_with_others: bool = True
     """False for a part that the others need until they have stopped; its owner stops it."""
     process: Process | None = None
+    hangs: Callable[[], bool] = lambda: False
+    """Whether its process runs and will never do its work again."""
     started: float = 0.0
     next_start: float = 0.0
     short_lives: int = 0
@@ -122,6 +124,10 @@ class Part:
 
     def tend(self) -> None:
         """Notice the end of the process, and start the next one when it is time."""
+        if self.process is not None and not has_ended(self.process) and self.hangs():
+            logger.critical("%s hangs: it is killed", self.name)
+            os.kill(self.process.pid, signal.SIGKILL)
+            os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
         if self.process is not None and has_ended(self.process):
             code = end_session(self.process)
             self.process = None

@@ -52,6 +52,7 @@ from imgsmlr_site.postgres.programs import (
     server_account,
     server_user_name,
 )
+from imgsmlr_site.postgres.recovery_watch import RecoveryWatch
 from imgsmlr_site.private_files import make_data_dir
 
 DATABASE = "imgsmlr"
@@ -128,6 +129,7 @@ class EmbeddedPostgres:
         self.sockets = socket_directory(self.data_dir)
         self.process: subprocess.Popen[bytes] | None = None
         self._locks: list[int] = []
+        self._watch = RecoveryWatch()
 
     @property
     def cluster(self) -> Path:
@@ -144,7 +146,7 @@ class EmbeddedPostgres:
     def start(self) -> None:
         """Create the server if there is none, start it, and wait until it accepts connections.
 
-        Recovery after a crash has no time limit. Raise PostgresError.
+        Recovery after a crash has no time limit, as long as it does something. Raise PostgresError.
         """
         if sys.platform != "linux":
             raise PostgresError(
@@ -173,6 +175,10 @@ class EmbeddedPostgres:
         finally:
             while self._locks:
                 os.close(self._locks.pop())
+
+    def hangs(self) -> bool:
+        """Return whether a recovery does nothing any more; ask it often. See ``RecoveryWatch``."""
+        return self.process is not None and self._watch.hangs(self.process.pid)
 
     def wait(self) -> int:
         """Wait until the server ends by itself, which is an error. Return its exit code."""
@@ -257,6 +263,8 @@ class EmbeddedPostgres:
                 lines = (self.cluster / "postmaster.pid").read_text().splitlines()
                 if lines[7:8] and lines[7].strip() == "ready":
                     return
+            if self.hangs():
+                raise PostgresError(f"The recovery of PostgreSQL in {self.cluster} hangs.")
             time.sleep(0.01)
         raise PostgresError(
             f"PostgreSQL in {self.cluster} did not start (exit code {process.returncode}); "

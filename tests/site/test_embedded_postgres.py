@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import psycopg2
 import pytest
 
 from imgsmlr_site.postgres import cluster as postgres_cluster
+from imgsmlr_site.postgres import recovery_watch
 from imgsmlr_site.postgres.cluster import PORT, cluster_processes, forget_cluster
 from imgsmlr_site.postgres.programs import (
     STATE_ROOT,
@@ -27,6 +29,7 @@ from imgsmlr_site.postgres.programs import (
     server_account,
 )
 from imgsmlr_site.postgres.server import EmbeddedPostgres, connection_settings
+from imgsmlr_site.supervisor import Part
 from tests.processes import wait_until
 from tests.service import ROOT, make_directory
 
@@ -277,6 +280,43 @@ def test_an_earlier_server_that_does_not_stop_is_killed(
     with EmbeddedPostgres(data_dir, QUIET) as server:
         assert not earlier & cluster_processes(data_dir / "pg")
         assert ask(server.settings, f"SELECT n FROM before_{frozen[:3]}") == 1
+
+
+def test_a_server_whose_recovery_hangs_is_started_again(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery_watch, "STUCK_AFTER", 1.0)
+    monkeypatch.setattr(recovery_watch, "LOOK_EVERY", 0.2)
+    with EmbeddedPostgres(data_dir, QUIET) as server:
+        assert server.process is not None
+        main = server.process.pid
+        part = Part("PostgreSQL", server.launch, False, server.process, server.hangs)
+        ask(server.settings, "CREATE TABLE recovered AS SELECT 1 AS n")
+
+        def answer() -> Any:
+            part.tend()
+            with contextlib.suppress(psycopg2.OperationalError):
+                return ask(server.settings, "SELECT n FROM recovered")
+
+        while not _freeze_recovery(server.settings, main):
+            wait_until(answer)
+            assert server.process.pid == main, "a recovery that works is left alone"
+        wait_until(answer, 30)
+        assert server.process.pid != main
+
+
+def _freeze_recovery(settings: dict[str, Any], main: int) -> bool:
+    """Crash the server, and stop the process that recovers, if it is seen in time."""
+    session = connect(settings)
+    os.kill(session.info.backend_pid, signal.SIGKILL)
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        recovering = recovery_watch._recovering(main)
+        if recovering is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(recovering[0], signal.SIGSTOP)
+            return recovery_watch._recovering(main) is not None
+    return False
 
 
 def test_a_stranger_with_the_number_of_a_killed_server_lives(data_dir: Path) -> None:

@@ -100,7 +100,9 @@ class Command(BaseCommand):
         metrics = {"PROMETHEUS_MULTIPROC_DIR": str(settings.DATA_DIR / "metrics")}
         parts = []
         if postgres is not None:
-            parts.append(Part("PostgreSQL", postgres.launch, False, postgres.process))
+            parts.append(
+                Part("PostgreSQL", postgres.launch, False, postgres.process, postgres.hangs)
+            )
         parts.append(Part("web", command([*gunicorn, "imgsmlr_site.wsgi"], {**metrics, **env})))
         names = [cluster for cluster, _ in PROCESSES.values()]
         prepare = ["--prepare", "clip"]
