@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import os
 import shutil
 import sys
@@ -26,6 +27,12 @@ DATA_DIR.chmod(0o755)
 atexit.register(shutil.rmtree, DATA_DIR, ignore_errors=True)
 # TMPDIR itself may be closed to that user: then the cluster is elsewhere. Runs before the above.
 atexit.register(forget_cluster, DATA_DIR)
+
+# glibc would return the memory of each large array to the system, and ask for it again at the next.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_libc = ctypes.CDLL(None)
+_libc.mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)
+_libc.mallopt(_M_TRIM_THRESHOLD, 256 * 2**20)
 
 for name in (
     "DATABASE_URL",
