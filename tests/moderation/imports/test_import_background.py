@@ -231,9 +231,9 @@ print(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[
 
 @pytest.mark.django_db(transaction=True)
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    """Peak resident memory of the process, with 1,000 rows and with 200,000 (40 MB)."""
+    """Peak resident memory of the process, with 1,000 rows and with 60,000 (8 MB)."""
     peaks = []
-    for count in (1_000, 200_000):
+    for count in (1_000, 60_000):
         on = make_list()
         path = large_file(tmp_path / f"{count}.csv", count)
         done = subprocess.run(
@@ -243,7 +243,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         )
         peaks.append(int(done.stdout.split()[-1]))
         assert on.items.count() == count
-    assert peaks[1] - peaks[0] < 8, peaks
+    assert peaks[1] - peaks[0] <= 2, peaks
 
 
 @pytest.mark.django_db(transaction=True)

@@ -158,7 +158,7 @@ def long_gif(at: int, count: int, banned_ms: int = 20) -> bytes:
     return animated([f.resize((96, 72)) for f in frames], "GIF", duration=times)
 
 
-@pytest.mark.parametrize(("at", "count"), [(37, 64), (37, 65), (491, 500)])
+@pytest.mark.parametrize(("at", "count"), [(37, 64), (37, 65), (131, 140)])
 def test_one_of_many_frames_is_found_by_its_hash(at: int, count: int, ask: Any) -> None:  # noqa: F811
     data, on = long_gif(at, count), make_list()
     BannedList.objects.update(observe_share=0.0)
