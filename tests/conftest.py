@@ -59,8 +59,10 @@ ORDER = ("journeys", "videos", "browser", "benchmarks", "moderation", "site", "g
 """Long tests first, so that no worker is left alone with them at the end."""
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """After pytest-django, which puts all tests that need no database at the end."""
+
     def folder(item: pytest.Item) -> str:
         return item.path.relative_to(TESTS).parts[0]
 
