@@ -9,15 +9,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import cv2
+import onnxruntime
 import pytest
+from django.db import connection
 from xdist.scheduler import LoadFileScheduling
 
 from gallery.imaging import local_features
 from gallery.imaging.descriptors import cnn, cnn_model
 from imgsmlr_site.env import LOOPBACK
 from imgsmlr_site.postgres.server import EmbeddedPostgres
-from tests import emptying
+from tests import emptying, migrated
 from tests.environment import DATA_DIR
+from tests.kept_results import kept
 
 TESTS = Path(__file__).parent
 
@@ -33,14 +37,15 @@ _server = EmbeddedPostgres(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Before pytest-django creates the test database.
+    """Before Django is set up.
 
-    The model and encoded clips stay in pytest's cache. With ``-n`` this runs in each worker, and
-    before them in the process that hands out the tests, which needs no database.
+    Models, encoded clips, descriptions of pictures and the migrated database stay in pytest's
+    cache. With ``-n`` this runs in each worker, and before them in the process that hands out the
+    tests, which needs no database.
     """
     # Nothing that is loaded and collected becomes garbage: see below.
     gc.disable()
-    for name in ("models", "clips"):
+    for name in ("models", "clips", "results", "database"):
         (DATA_DIR / name).symlink_to(config.cache.mkdir(name))  # type: ignore[union-attr]
     cnn_model.prepare(DATA_DIR / "models")
     if hasattr(config, "workerinput") or not config.option.numprocesses:
@@ -108,10 +113,14 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """The database of pytest-django, emptied in our way after tests that commit."""
+def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> Iterator[None]:
+    """In place of pytest-django's. The database goes with its server, which says if another
+    connection is still open then."""
     with django_db_blocker.unblock():
+        migrated.create(DATA_DIR / "database")
         emptying.install()
+    yield
+    connection.close()
 
 
 _numbers = itertools.count()
@@ -131,9 +140,23 @@ def _cheap_passwords(settings: Any) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _equal_pixels_are_described_once() -> Iterator[None]:
     """The service remembers the last few pictures; here all, as many tests use the same."""
-    found = local_features._found.__wrapped__
+    results = DATA_DIR / "results"
+    embed = kept(
+        cnn._Loaded._embed,
+        results,
+        f"{cnn_model.NAME} {onnxruntime.__version__}",
+        Path(cnn.__file__),
+        cnn.WHITENING,
+    )
+    found = kept(
+        local_features._found.__wrapped__,
+        results,
+        cv2.__version__,
+        Path(local_features.__file__),
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cnn, "REMEMBERED", None)
+        patch.setattr(cnn._Loaded, "_embed", embed)
         patch.setattr(local_features, "_found", lru_cache(maxsize=None)(found))
         yield
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import av
 import cv2
@@ -13,6 +15,9 @@ import pytest
 from django.core.files.base import ContentFile
 from PIL import Image
 
+from tests.environment import DATA_DIR
+from tests.kept_results import kept_file
+from tests.videos import clips
 from tests.videos.clips import Pixels, animation, encode, moving, still, timed
 from tests.videos.library import add_ready, file_of
 from videos import conf
@@ -47,6 +52,14 @@ def all_of(data: bytes, **options: object) -> tuple[VideoInfo, list[DecodedFrame
 
 
 def written(muxer: str, codec: str) -> bytes:
+    """``SHOT``, kept for later runs: Cinepak takes half a second for a frame."""
+    key = hashlib.sha256(repr((muxer, codec, av.library_versions)).encode())
+    for source in (__file__, clips.__file__):
+        key.update(Path(source).read_bytes())
+    return kept_file(DATA_DIR / "clips" / key.hexdigest(), lambda: _written(muxer, codec))
+
+
+def _written(muxer: str, codec: str) -> bytes:
     out = io.BytesIO()
     with av.open(out, "w", format=muxer) as file:
         # MPEG knows no ten frames a second.

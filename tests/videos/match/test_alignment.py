@@ -59,8 +59,20 @@ def vectors(frames: Sequence[Pixels]) -> np.ndarray:
     return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)
 
 
+def encoded(frames: Sequence[Pixels]) -> bytes:
+    return encode(timed(frames, RATE), options={"crf": "26"})
+
+
+@functools.cache
+def whole() -> bytes:
+    return encoded(pictures())
+
+
 def index(frames: Sequence[Pixels]) -> Indexed:
-    data = encode(timed(frames, RATE), options={"crf": "26"})
+    return index_file(encoded(frames))
+
+
+def index_file(data: bytes) -> Indexed:
     with decode(io.BytesIO(data), VideoLimits(), fps=SAMPLES_PER_SECOND) as video:
         found = list(find_spans(video))
     return Indexed(
@@ -73,7 +85,7 @@ def index(frames: Sequence[Pixels]) -> Indexed:
 
 @functools.cache
 def indexed() -> Indexed:
-    return index(pictures())
+    return index_file(whole())
 
 
 @functools.cache
@@ -291,9 +303,8 @@ def test_a_screenshot_is_found_within_a_second(at: float) -> None:
 
 
 def window(start: float, end: float) -> list[tuple[float, np.ndarray]]:
-    data = encode(timed(pictures(), RATE), options={"crf": "26"})
     with decode(
-        io.BytesIO(data), VideoLimits(), start_ms=round(start * 1000), end_ms=round(end * 1000)
+        io.BytesIO(whole()), VideoLimits(), start_ms=round(start * 1000), end_ms=round(end * 1000)
     ) as video:
         return [(frame.t / 1000, grey_thumbnail(frame.rgb)) for frame in video]
 

@@ -1,0 +1,52 @@
+"""The database of the tests: what the migrations make, kept on disk until a source file changes."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+from pathlib import Path
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection, transaction
+
+from imgsmlr_site.backup import database
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("gallery", "imgsmlr_site", "moderation", "videos")
+NAME = "test_imgsmlr"
+
+
+def create(directory: Path) -> None:
+    """Make the database and connect to it. A worker that comes second waits for the first one's."""
+    with connection._nodb_cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {NAME} TEMPLATE template0")
+    connection.close()
+    settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = NAME
+    kept = directory / _sources()
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            call_command("migrate", verbosity=0)
+            _keep(kept)
+            return
+    database.load(kept, database.server_version())
+
+
+def _sources() -> str:
+    """A digest of all that the migrations, and what they call, depend on."""
+    digest = hashlib.sha256((ROOT / "requirements.lock").read_bytes())
+    for package in PACKAGES:
+        for source in sorted((ROOT / package).rglob("*.py")):
+            digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def _keep(kept: Path) -> None:
+    for outdated in kept.parent.iterdir():
+        if outdated.name != "lock":
+            outdated.unlink()
+    part = kept.with_suffix(".part")
+    with transaction.atomic():
+        database.dump(database.export_snapshot(), part)
+    part.rename(kept)
