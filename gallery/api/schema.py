@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gallery.api.bodies import BodySerializer
 from gallery.api.serializers import ErrorSerializer
 
 ALWAYS = (400, 401, 403, 406, 429)
@@ -25,3 +26,15 @@ def json(serializer: Any) -> dict[str, Any]:
 
 def json_or_files(serializer: Any) -> dict[str, Any]:
     return {"application/json": serializer, "multipart/form-data": serializer}
+
+
+def body_of(view: Any, method: str) -> type[BodySerializer] | None:
+    """Return the documented body of a view's method: the first of its media types."""
+    handler = getattr(view, method.lower(), None)
+    described = getattr(handler, "kwargs", {}).get("schema")
+    if described is None:
+        return None
+    schema = described()
+    schema.view, schema.method = view, method
+    by_type = schema.get_request_serializer()
+    return next(iter(by_type.values())) if by_type else None

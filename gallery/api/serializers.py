@@ -8,6 +8,7 @@ from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from gallery.api.bodies import BodySerializer
 from gallery.api.fields import (
     MAX_BATCH,
     MAX_DATA_ID,
@@ -94,7 +95,7 @@ class ImageSerializer(ItemSerializer):
         return bool(item.original or item.thumbnail)
 
 
-class PatchSerializer(serializers.Serializer):
+class PatchSerializer(BodySerializer):
     """The fields that can be changed later."""
 
     data_id = VerbatimField(max_length=MAX_DATA_ID)
@@ -137,7 +138,7 @@ class BatchItemSerializer(AddSerializer):
     file = None  # type: ignore[assignment]
 
 
-class BatchSerializer(serializers.Serializer):
+class BatchSerializer(BodySerializer):
     """Up to 100 pictures by URL."""
 
     images = BatchItemSerializer(  # type: ignore[call-arg]  # the list's own arguments
@@ -179,7 +180,7 @@ class BatchResultsSerializer(serializers.Serializer):
     results = BatchResultSerializer(many=True)
 
 
-class SearchSerializer(serializers.Serializer):
+class SearchSerializer(BodySerializer):
     """What to search for (one of file, url, id, text), how, and among which images."""
 
     file = PictureFileField(required=False)
@@ -257,7 +258,7 @@ class SearchResultSerializer(serializers.Serializer):
     took_ms = serializers.FloatField()
 
 
-class CompareSerializer(serializers.Serializer):
+class CompareSerializer(BodySerializer):
     """Two pictures, each as a file or a link."""
 
     a = PictureFileField(required=False)

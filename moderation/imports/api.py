@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from gallery.api.bodies import BodySerializer
 from gallery.api.schema import answers
 from gallery.imaging.decoding.limits import TooLarge
 from gallery.shared.errors import NotFound
@@ -49,7 +50,7 @@ class ListFileField(serializers.FileField):
         return upload
 
 
-class AddImportSerializer(serializers.Serializer):
+class AddImportSerializer(BodySerializer):
     """A hash list, and how to read it."""
 
     file = ListFileField()

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from gallery.api.bodies import BodySerializer
 from gallery.api.fields import MAX_BATCH, PictureFileField, PictureUrlField
 from gallery.api.schema import answers, json, json_or_files
 from gallery.api.serializers import ConflictSerializer, ErrorSerializer
@@ -35,7 +36,7 @@ KEY: Final = OpenApiParameter(
 )
 
 
-class BatchCheckSerializer(serializers.Serializer):
+class BatchCheckSerializer(BodySerializer):
     """A ``url`` or a ``hash``."""
 
     url = PictureUrlField(required=False)
@@ -111,7 +112,7 @@ class CheckAnswerSerializer(serializers.Serializer):
     )
 
 
-class CheckBatchSerializer(serializers.Serializer):
+class CheckBatchSerializer(BodySerializer):
     """Up to 100 links and hashes."""
 
     checks = BatchCheckSerializer(  # type: ignore[call-arg]  # the list's own arguments

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from gallery.api.bodies import BodySerializer
 from gallery.api.schema import answers, json
 from gallery.api.serializers import ConflictSerializer
 from moderation.access.api import CommandView, caller
@@ -66,7 +67,7 @@ class ThresholdSerializer(serializers.Serializer):
     move = MoveSerializer(required=False)
 
 
-class ApplySerializer(serializers.Serializer):
+class ApplySerializer(BodySerializer):
     """A threshold to set. Null sets the default."""
 
     threshold = serializers.FloatField(allow_null=True)
@@ -80,7 +81,7 @@ class AppliedSerializer(serializers.Serializer):
     scan = serializers.IntegerField(allow_null=True)
 
 
-class QuestionSerializer(serializers.Serializer):
+class QuestionSerializer(BodySerializer):
     proposed = serializers.FloatField(required=False)
     precision = serializers.FloatField(required=False, min_value=0.01, max_value=0.999)
 

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from gallery.api.bodies import BodySerializer
 from gallery.api.schema import answers, json
 from gallery.api.serializers import ConflictSerializer
 from gallery.shared.errors import NotFound
@@ -40,7 +41,7 @@ class SecretSerializer(WebhookSerializer):
         read_only_fields = fields
 
 
-class AddWebhookSerializer(serializers.Serializer):
+class AddWebhookSerializer(BodySerializer):
     """A webhook to create, or the fields to change."""
 
     name = serializers.CharField(max_length=100)
@@ -65,7 +66,7 @@ class DeliverySerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class TryAgainSerializer(serializers.Serializer):
+class TryAgainSerializer(BodySerializer):
     ids = serializers.ListField(child=IdField(), allow_empty=False, max_length=MAX_IDS)
 
 

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from gallery.api.bodies import BodySerializer
 from gallery.api.fields import PictureFileField, PictureUrlField
 from gallery.api.schema import answers, json_or_files
 from gallery.items.media_access import set_visibility
@@ -36,7 +37,7 @@ def confidence_field(default: str) -> serializers.FloatField:
     )
 
 
-class VideoSearchSerializer(serializers.Serializer):
+class VideoSearchSerializer(BodySerializer):
     """What to search for: a picture, an animation or a clip."""
 
     file = PictureFileField(required=False)
@@ -53,7 +54,7 @@ class VideoSearchSerializer(serializers.Serializer):
         return attrs
 
 
-class SimilarSerializer(serializers.Serializer):
+class SimilarSerializer(BodySerializer):
     """How many videos to return, and with which confidence."""
 
     limit = serializers.IntegerField(

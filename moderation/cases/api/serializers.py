@@ -7,6 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from gallery.api.bodies import BodySerializer
 from moderation.access.api import IdField
 from moderation.cases import permissions, queue, reasons
 from moderation.cases.models import MAX_SELECTED, CaseMatch, Decision, DecisionBatch, ReviewCase
@@ -92,7 +93,7 @@ class CaseSerializer(serializers.ModelSerializer):
         return DecisionSerializer(shown, many=True).data
 
 
-class CaseQuerySerializer(serializers.Serializer):
+class CaseQuerySerializer(BodySerializer):
     list = IdField(required=False, help_text="With a match on this list.")
     match_type = serializers.ChoiceField(choices=MATCH_TYPES, required=False)
     band = serializers.ChoiceField(
@@ -124,13 +125,13 @@ class NextSerializer(CaseQuerySerializer):
     )
 
 
-class ClaimSerializer(serializers.Serializer):
+class ClaimSerializer(BodySerializer):
     take_over = serializers.BooleanField(
         default=False, help_text="Also if somebody else has claimed it."
     )
 
 
-class SayingSerializer(serializers.Serializer):
+class SayingSerializer(BodySerializer):
     """The reason of a decision, and a note."""
 
     reason = serializers.ChoiceField(
@@ -161,7 +162,7 @@ class DecideManySerializer(DecideSerializer):
     cases = serializers.ListField(child=IdField(), min_length=1, max_length=MAX_SELECTED)
 
 
-class LiftSerializer(serializers.Serializer):
+class LiftSerializer(BodySerializer):
     reason = serializers.CharField(max_length=MAX_NOTE)
 
 
@@ -171,7 +172,7 @@ class LegalHoldSerializer(LiftSerializer):
     )
 
 
-class UndoSerializer(serializers.Serializer):
+class UndoSerializer(BodySerializer):
     reason = serializers.CharField(max_length=500)
 
 

@@ -9,6 +9,7 @@ from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from gallery.api.bodies import BodySerializer
 from gallery.api.schema import answers, json
 from gallery.api.serializers import ConflictSerializer
 from moderation.access.api import SCOPE, caller
@@ -28,7 +29,7 @@ class ListChangeSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class AnswerSerializer(serializers.Serializer):
+class AnswerSerializer(BodySerializer):
     """The reason to confirm or refuse the change."""
 
     reason = serializers.CharField(max_length=1000, required=False, default="")

@@ -12,6 +12,7 @@ from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from gallery.api.bodies import BodySerializer
 from gallery.api.fields import PictureUrlField
 from gallery.api.schema import answers, json, json_or_files
 from gallery.api.serializers import ConflictSerializer
@@ -95,7 +96,7 @@ class ItemSerializer(serializers.ModelSerializer):
         }
 
 
-class TextsSerializer(serializers.Serializer):
+class TextsSerializer(BodySerializer):
     """Fields of an item that can be changed."""
 
     category = serializers.CharField(max_length=255, allow_blank=True, required=False)
@@ -161,7 +162,7 @@ class AddItemSerializer(HashesSerializer):
         return attrs
 
 
-class ItemBatchSerializer(serializers.Serializer):
+class ItemBatchSerializer(BodySerializer):
     """Up to 1,000 items by hash."""
 
     items = HashesSerializer(  # type: ignore[call-arg]  # the list's own arguments
@@ -190,7 +191,7 @@ class ChangeItemSerializer(TextsSerializer):
     reason = ReasonField()
 
 
-class IdsSerializer(serializers.Serializer):
+class IdsSerializer(BodySerializer):
     """Items of the list, and a reason."""
 
     ids = serializers.ListField(child=IdField(), allow_empty=False, max_length=MAX_IDS)

@@ -14,6 +14,7 @@ from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from gallery.api.bodies import BodySerializer
 from gallery.api.schema import answers, json
 from gallery.api.serializers import ConflictSerializer
 from gallery.shared.errors import NotFound, UserError
@@ -61,7 +62,7 @@ class MethodSerializer(serializers.ModelSerializer):
         return {**{name: getattr(method, name) for name in names}, "effective": effective}
 
 
-class ChangeMethodSerializer(serializers.Serializer):
+class ChangeMethodSerializer(BodySerializer):
     """Fields to change. Null means the default distance."""
 
     enabled = serializers.BooleanField(required=False)
@@ -114,7 +115,7 @@ class ListSerializer(serializers.ModelSerializer):
         }
 
 
-class ChangeListSerializer(serializers.Serializer):
+class ChangeListSerializer(BodySerializer):
     """Fields to change."""
 
     name = serializers.CharField(max_length=100, required=False)
