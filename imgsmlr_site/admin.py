@@ -17,8 +17,9 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from gallery.admin.listing import BulkListMixin
-from gallery.shared.errors import Conflict
+from gallery.admin.selection import Selection
 from imgsmlr_site.accounts import events
+from imgsmlr_site.confirmation import asked
 from imgsmlr_site.library_admin import SuperuserOnly
 from imgsmlr_site.models import ApiKey, Scope
 
@@ -80,18 +81,31 @@ class ApiKeyAdmin(SuperuserOnly, BulkListMixin, ModelAdmin):
         add_never_cache_headers(response)
         return response
 
-    @admin.action(description="Revoke the selected keys")
-    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        for key in queryset:
-            try:
-                with transaction.atomic():
-                    key.revoke()
-                    events.record_key(key, "revoked")
-            except Conflict as error:
-                messages.warning(request, error.message)
-            else:
+    @admin.action(description="Revoke…", permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> HttpResponse | None:
+        keys = queryset.filter(revoked_at=None).order_by("name")
+        names = [key.name for key in keys]
+        counted = f"{len(names)} key{'' if len(names) == 1 else 's'}"
+        if not names:
+            messages.warning(request, "Nothing was changed: the selected keys are revoked already.")
+            return None
+        page = asked(
+            self,
+            request,
+            Selection(request, "revoke", keys, ["name"]),
+            button=f"Revoke {counted}",
+            would="Programs that send them are refused at once. This cannot be undone.",
+            lines=[f"{key.name} ({key.prefix}…)" for key in keys],
+        )
+        if page is not None:
+            return page
+        with transaction.atomic():
+            for key in keys:
+                key.revoke()
+                events.record_key(key, "revoked")
                 self.log_change(request, key, "Revoked.")
-                messages.success(request, f"The key {key.name} is revoked.")
+        messages.success(request, f"{counted} revoked: {', '.join(names)}.")
+        return None
 
     @display(description="scopes")
     def shown_scopes(self, key: ApiKey) -> str:

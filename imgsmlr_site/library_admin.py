@@ -14,17 +14,21 @@ from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db import transaction
+from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.forms.widgets import Script
 from django.http import HttpRequest
 from django_q.admin import FailAdmin, QueueAdmin, ScheduleAdmin, TaskAdmin
-from django_q.models import Failure, OrmQ, Schedule, Success
+from django_q.models import Failure, OrmQ, Schedule, Success, Task
+from django_q.tasks import async_task
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from gallery.admin.listing import BulkListMixin
+from gallery.admin.selection import Selection
 from imgsmlr_site.accounts.recovery import NoFactor, reset_second_factor
+from imgsmlr_site.confirmation import asked
 from moderation.audit import people
 
 for model in (User, Group, Schedule, OrmQ, Success, Failure):
@@ -154,19 +158,56 @@ class ScheduledTaskAdmin(SuperuserOnly, ScheduleAdmin, BulkListMixin, ModelAdmin
     pass
 
 
+class TasksMixin(ReadOnly):
+    """Finished and failed tasks: deleted together, after a page that says which."""
+
+    @admin.action(description="Delete…", permissions=["delete"])
+    def delete_selected(self, request: HttpRequest, queryset: QuerySet[Task]) -> Any:
+        selection = Selection(request, "delete", queryset)
+        by_function = queryset.order_by("func").values_list("func").annotate(Count("pk"))
+        page = asked(
+            self,
+            request,
+            selection,
+            button=f"Delete {tasks_text(len(selection.ids))}",
+            would="Only their records are deleted. This cannot be undone.",
+            lines=[f"{count:,} × {name}" for name, count in by_function],
+        )
+        if page is not None:
+            return page
+        Task.objects.filter(pk__in=selection.ids).delete()
+        messages.success(request, f"{tasks_text(len(selection.ids))} deleted.")
+        return None
+
+
+def tasks_text(count: int) -> str:
+    return f"{count:,} task{'' if count == 1 else 's'}"
+
+
 @admin.register(OrmQ)
 class QueuedTaskAdmin(ReadOnly, SuperuserOnly, QueueAdmin, BulkListMixin, ModelAdmin):
     """Tasks that wait or run. They can be deleted but not edited."""
 
 
 @admin.register(Success)
-class FinishedTaskAdmin(ReadOnly, TaskAdmin, BulkListMixin, ModelAdmin):
-    pass
+class FinishedTaskAdmin(TasksMixin, TaskAdmin, BulkListMixin, ModelAdmin):
+    actions = ["delete_selected"]
 
 
 @admin.register(Failure)
-class FailedTaskAdmin(ReadOnly, FailAdmin, BulkListMixin, ModelAdmin):
-    pass
+class FailedTaskAdmin(TasksMixin, FailAdmin, BulkListMixin, ModelAdmin):
+    actions = ["retry", "delete_selected"]
+
+    @admin.action(description="Retry", permissions=["delete"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
+        """Queue the tasks again. Their records as failures go: they may fail once more."""
+        with transaction.atomic():
+            tasks = list(queryset.select_for_update())
+            for task in tasks:
+                facts = {"hook": task.hook, "group": task.group, "cluster": task.cluster}
+                async_task(task.func, *(task.args or ()), **facts, **(task.kwargs or {}))
+            Task.objects.filter(pk__in=[task.pk for task in tasks]).delete()
+        messages.success(request, f"{tasks_text(len(tasks))} queued again.")
 
 
 def is_superuser(request: HttpRequest) -> bool:

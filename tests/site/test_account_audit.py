@@ -14,6 +14,7 @@ from django.urls import reverse
 from imgsmlr_site.models import ApiKey
 from moderation.audit import trail
 from moderation.audit.models import AuditEvent
+from tests import pages
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("edge_urls")]
 WORD = "correct horse battery"
@@ -64,7 +65,7 @@ def test_keys(root: Client) -> None:
     text = re.search(r"imgs_[\w-]+", shown.content.decode()).group()
     key = ApiKey.objects.get()
     root.post(f"{keys}{key.pk}/change/", {"scopes": ["add", "search"]})
-    root.post(keys, {"action": "revoke", "_selected_action": [key.pk]})
+    pages.confirm(root, keys, {"action": "revoke", "_selected_action": [key.pk]})
     assert [(by, verb, after["scopes"]) for by, verb, _, after in told()] == [
         ("user:root", "key.made", ["search"]),
         ("user:root", "key.changed", ["add", "search"]),

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from gallery.shared.errors import Conflict
 from imgsmlr_site.models import ApiKey, digest
+from tests import pages
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("edge_urls")]
 
@@ -176,12 +177,17 @@ def test_the_admin_revokes_and_never_deletes(
 ) -> None:
     key, text = ApiKey.issue(name="loader", scopes=["search"])
     browser = login(superuser)
-    posted = {"action": "revoke", "_selected_action": [key.pk]}
-    assert "is revoked" in browser.post(LIST_PAGE, posted, follow=True).content.decode()
-    assert status(client, text) == 401
+    other, other_text = ApiKey.issue(name="shop", scopes=["search"])
+    posted = {"action": "revoke", "_selected_action": [key.pk, other.pk]}
+    page = pages.shown(browser, LIST_PAGE, posted)
+    assert page.context["title"] == "Revoke 2 keys?"
+    assert status(client, text) == 200
+    answer = pages.confirm(browser, LIST_PAGE, posted, page)
+    assert [str(one) for one in answer.context["messages"]] == ["2 keys revoked: loader, shop."]
+    assert (status(client, text), status(client, other_text)) == (401, 401)
     assert "revoked already" in browser.post(LIST_PAGE, posted, follow=True).content.decode()
     assert browser.post(f"{LIST_PAGE}{key.pk}/delete/", {"post": "yes"}).status_code == 403
-    assert ApiKey.objects.count() == 1
+    assert ApiKey.objects.count() == 2
 
 
 def test_staff_with_every_permission_cannot_issue_keys(
