@@ -13,7 +13,7 @@ from django.dispatch import receiver
 from gallery.items.item import Item
 from gallery.items.models import Image
 from gallery.items.retention import Act
-from gallery.items.signals import changed, files_deleted, overriding, pictures_found
+from gallery.items.signals import changed, exported, files_deleted, overriding, pictures_found
 from moderation.access.permissions import GROUPS
 from moderation.audit import people, trail
 from moderation.cases import retention
@@ -50,6 +50,11 @@ def record_change(
         count=len(rows),
         reason=reason,
     )
+
+
+@receiver(exported)
+def record_export(sender: type[Model], by: str, count: int, **_: Any) -> None:
+    trail.record(by=by, verb=f"{sender._meta.model_name}.exported", subject=sender, count=count)
 
 
 @receiver(overriding)

@@ -17,6 +17,7 @@ from unfold.decorators import action, display
 from gallery.admin import listing
 from gallery.admin.actions import Command, item_commands
 from gallery.admin.adding import AddItemsForm, AddResult, attempt, result_of
+from gallery.admin.batch_pages import actor
 from gallery.admin.export import csv_response
 from gallery.admin.item_admin import ItemAdmin
 from gallery.imaging.decoding.rendered_pictures import other_renderings, rendering_labels
@@ -116,7 +117,7 @@ class ImageAdmin(ItemAdmin):
 
     @admin.action(description="Export as CSV", permissions=["view"])
     def export_csv(self, request: HttpRequest, queryset: QuerySet[Image]) -> HttpResponseBase:
-        return csv_response(queryset)
+        return csv_response(queryset, by=actor(request))
 
     @display(description="added by")
     def shown_added_by(self, image: Image) -> str:

@@ -19,6 +19,9 @@ Arguments: ``by``, ``verb``, ``rows`` (at least one, of ``sender``), ``before``,
 that argument is a mapping from value to number of rows.
 """
 
+exported = Signal()
+"""``count`` rows of ``sender`` are written to a file, ``by`` whom. Sent inside a transaction."""
+
 overriding = Signal()
 """Withheld ``rows`` of ``sender`` are about to be released or deleted (``act``) by an override. A
 receiver copies the evidence that it needs from them."""

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import orjson
+from django.db import transaction
 from django.db.models import QuerySet
 
 from gallery.shared.csv_export import csv_lines
 from moderation.access.permissions import Actor, check
+from moderation.audit import trail
 from moderation.audit.models import AuditEvent
 
 COLUMNS: Final = (
@@ -19,16 +21,26 @@ COLUMNS: Final = (
 CHUNK: Final = 2_000
 
 
+@transaction.atomic
 def as_csv(*, by: Actor, events: QuerySet[AuditEvent]) -> Iterator[str]:
     """Yield a header and a line for each event. Raise ``NotAllowed``."""
-    check(by, "view the audit")
-    return csv_lines(COLUMNS, (row.values() for row in _rows(events)))
+    before = _record(by, events)
+    return csv_lines(COLUMNS, (row.values() for row in _rows(before)))
 
 
+@transaction.atomic
 def as_json(*, by: Actor, events: QuerySet[AuditEvent]) -> Iterator[str]:
     """Yield a JSON object per line for each event. Raise ``NotAllowed``."""
+    before = _record(by, events)
+    return (orjson.dumps(row).decode() + "\n" for row in _rows(before))
+
+
+def _record(by: Actor, events: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
+    """Record the export. Return the events before it."""
     check(by, "view the audit")
-    return (orjson.dumps(row).decode() + "\n" for row in _rows(events))
+    count = events.order_by().count()
+    event = trail.record(by=by.name, verb="auditevent.exported", subject=AuditEvent, count=count)
+    return events.filter(pk__lt=event.pk)
 
 
 def _rows(events: QuerySet[AuditEvent]) -> Iterator[dict[str, Any]]:

@@ -88,9 +88,11 @@ def _decision(one: Decision) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+@transaction.atomic
 def decisions_csv(*, by: Actor, decisions: QuerySet[Decision]) -> Iterator[str]:
     """Yield decisions as lines of CSV. Raise ``NotAllowed`` before the first line."""
     check(by, "view the audit")
+    trail.record(by=by.name, verb="decision.exported", subject=Decision, count=decisions.count())
     return decision_lines(decisions)
 
 

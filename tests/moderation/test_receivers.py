@@ -135,7 +135,9 @@ def test_the_audit_as_files() -> None:
     assert len(lines) == 4
     assert "'=SUM(0)" in lines[1]
     rows = [json.loads(line) for line in export.as_json(by=ADMIN, events=AuditEvent.objects)]
-    assert [row["digest"] for row in rows] == [event.digest for event in events]
+    *before, exported = rows
+    assert [row["digest"] for row in before] == [event.digest for event in events]
+    assert (exported["verb"], exported["count"]) == ("auditevent.exported", 3)
     assert rows[0]["reason"] == "=SUM(0)"
     for role in (Role.NOBODY, Role.VIEWER, Role.MODERATOR):
         by = Actor.person(make_person(role))

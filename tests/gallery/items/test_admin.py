@@ -233,6 +233,8 @@ def test_viewers_change_nothing(staff: Callable[..., Client], action: str) -> No
 
 def test_viewers_may_export(staff: Callable[..., Client]) -> None:
     assert act(staff("view"), "export_csv", row(1)).headers["Content-Type"].startswith("text/csv")
+    event = AuditEvent.objects.latest("id")
+    assert (event.actor, event.verb, event.count) == ("user:bob", "image.exported", 1)
 
 
 def test_only_moderators_see_and_release_what_is_quarantined(

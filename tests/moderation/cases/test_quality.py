@@ -299,6 +299,8 @@ def test_pages_hand_out_packets_and_decisions(ana: Actor, bo: Actor, lead: Actor
     answer = client_of(lead).get(reverse("console:decisions-csv"))
     (row,) = csv.DictReader(io.StringIO(b"".join(answer).decode()))  # type: ignore[arg-type]
     assert (row["case"], row["lists"]) == (str(case.pk), "terror")
+    event = AuditEvent.objects.latest("id")
+    assert (event.actor, event.verb, event.count) == ("user:lee", "decision.exported", 1)
     assert client_of(bo).get(reverse("console:decisions-csv")).status_code == 403
 
 
