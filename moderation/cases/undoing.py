@@ -21,6 +21,7 @@ from moderation.cases.enforcement import Subject
 from moderation.cases.models import Decision, DecisionBatch, ReviewCase
 from moderation.cases.states import CaseState
 
+UNDONE: Final = "it was undone already."
 NOTHING: Final = "Nothing to undo: all its cases were decided again since."
 
 
@@ -62,7 +63,7 @@ def plan(*, by: Actor, batch_ids: Iterable[int]) -> UndoPlan:
         try:
             check_undoable(batch, by)
         except UserError as error:
-            refused[batch.pk] = error.message
+            refused[batch.pk] = UNDONE if batch.undone_at else error.message
     rows = _decisions(batch.pk for batch in wanted if batch.pk not in refused)
     left = _changed_since(rows)
     to_undo = [one for one in rows if one.pk not in left]

@@ -32,6 +32,7 @@ from moderation.imports import run, start
 from moderation.imports.models import ListImport
 from moderation.imports.options import Options, options
 from moderation.lists import exporting
+from moderation.lists.admin.choices import ListChoiceField
 from moderation.lists.formats.reading import KNOWN, Format
 from moderation.lists.formats.rows import HashKind
 from moderation.lists.formats.writing import WRITERS
@@ -39,7 +40,7 @@ from moderation.lists.models import BannedList
 
 
 class ImportForm(forms.Form):
-    list = forms.ModelChoiceField(
+    list = ListChoiceField(
         queryset=BannedList.objects.all(), widget=UnfoldAdminSelectWidget(), empty_label="Choose…"
     )
     file = forms.FileField(
@@ -97,7 +98,7 @@ class ImportForm(forms.Form):
 
 
 class ExportForm(forms.Form):
-    list = forms.ModelChoiceField(
+    list = ListChoiceField(
         queryset=BannedList.objects.all(), widget=UnfoldAdminSelectWidget(), empty_label="Choose…"
     )
     format = forms.ChoiceField(

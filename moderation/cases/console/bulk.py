@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from django.contrib import messages
@@ -23,9 +23,15 @@ from moderation.cases.console.batches import numbers
 from moderation.cases.console.pages import console_page, render_page
 from moderation.cases.models import MAX_SELECTED, DecisionBatch, ReviewCase
 from moderation.cases.queue import Filters
+from moderation.cases.states import CaseState
 from moderation.lists.verdicts import Severity
 
 PICTURES_SHOWN: Final = 24
+OUTCOMES: Final[Mapping[str, str]] = {
+    CaseState.VOTED: "waiting for a second person",
+    CaseState.CONFLICT: "waiting for a lead, as two people disagree",
+}
+"""Of states whose names do not say it."""
 
 
 @require_POST
@@ -115,10 +121,19 @@ def _decide(
         messages.error(request, f"Nothing was decided. {error.message}")
         return HttpResponseRedirect(back)
     plural = "" if len(chosen) == 1 else "s"
-    done = f"{len(chosen)} case{plural} {deciding.STATE_AFTER[verb]}, as batch {batch.pk}."
+    done = f"{len(chosen)} case{plural} {_outcome(batch)}, as batch {batch.pk}."
     address = reverse("console:batch", args=[batch.pk])
     messages.success(request, format_html('{} <a href="{}">See or undo it</a>', done, address))
     return HttpResponseRedirect(back)
+
+
+def _outcome(batch: DecisionBatch) -> str:
+    """Say what became of the cases: a first vote of two decides nothing yet."""
+    after = Counter(batch.decisions.order_by("pk").values_list("state_after", flat=True))
+    words = {state: OUTCOMES.get(state, state) for state in after}
+    if len(after) == 1:
+        return next(iter(words.values()))
+    return f"decided ({', '.join(f'{count} {words[state]}' for state, count in after.items())})"
 
 
 def _with_clusters(chosen: Iterable[int]) -> list[int]:

@@ -18,6 +18,7 @@ from gallery.items.kinds import kinds
 from gallery.shared.errors import Conflict, UserError
 from moderation.access.permissions import Actor
 from moderation.lists import item_adding
+from moderation.lists.admin.choices import ListChoiceField
 from moderation.lists.models import BannedItem, BannedList
 
 MOST_LINES = 1000
@@ -34,7 +35,7 @@ class AddedRow:
 
 
 class AddItemsForm(forms.Form):
-    to = forms.ModelChoiceField(
+    to = ListChoiceField(
         BannedList.objects.order_by("name"), label="List", widget=UnfoldAdminSelectWidget
     )
     hashes = forms.CharField(

@@ -20,6 +20,7 @@ from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
 )
 
 from gallery.admin.listing import AddedSinceFilter, YesNoFilter
@@ -29,8 +30,10 @@ from gallery.shared.access import access_of
 from gallery.shared.errors import UserError
 from gallery.shared.responses import download
 from moderation.access.admin import RoleModelAdmin
+from moderation.access.numbers import whole_number
 from moderation.access.permissions import actor_of, can
 from moderation.lists import exporting, item_changing
+from moderation.lists.admin.choices import ListChoiceField
 from moderation.lists.admin.item_adding import AddItemsForm, add_items
 from moderation.lists.admin.lists import ReasonModelForm
 from moderation.lists.item_changing import TEXTS
@@ -52,6 +55,10 @@ class ReasonForm(forms.Form):
         widget=UnfoldAdminTextInputWidget(attrs={"autofocus": True}),
     )
 
+    def __init__(self, data: Any, *, items: QuerySet[BannedItem]) -> None:
+        super().__init__(data)
+        self.items = items
+
 
 class OpinionForm(ReasonForm):
     opinion = forms.ChoiceField(
@@ -62,13 +69,38 @@ class OpinionForm(ReasonForm):
 
 
 class MoveForm(ReasonForm):
-    to = forms.ModelChoiceField(
+    """Asks once more before banned items become exceptions."""
+
+    to = ListChoiceField(
         BannedList.objects.order_by("name"),
         label="List",
         help_text="From then on its policy applies to them. On a hash-only list their pictures "
         "are deleted.",
         widget=UnfoldAdminSelectWidget,
     )
+    override = forms.BooleanField(
+        required=False, label="Let pass what they ban now", widget=UnfoldBooleanWidget
+    )
+
+    def __init__(self, data: Any, *, items: QuerySet[BannedItem]) -> None:
+        super().__init__(data, items=items)
+        banned = items.filter(list__kind=BannedList.Kind.BANNED)
+        onto = whole_number((data or {}).get("to", "")) or 0
+        is_allowed = BannedList.objects.filter(pk=onto, kind=BannedList.Kind.ALLOW).exists()
+        self.banned = banned.count() if is_allowed else 0
+        if not self.banned:
+            del self.fields["override"]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if self.banned and not cleaned.pop("override", False):
+            self.add_error(
+                "override",
+                f"This is an allow list, and {items_text(self.banned)} of them "
+                f"{'is' if self.banned == 1 else 'are'} banned now. Tick this to let the same "
+                "files pass from now on.",
+            )
+        return cleaned
 
 
 @dataclass(frozen=True)
@@ -329,7 +361,7 @@ class BannedItemAdmin(RoleModelAdmin):
         command = COMMANDS[name]
         selection = Selection(request, name, chosen, SHOWN_OF_AN_ITEM)
         count = len(selection.ids)
-        form = command.form(request.POST if selection.is_asked else None)
+        form = command.form(request.POST if selection.is_asked else None, items=chosen)
         if selection.is_asked and not selection.is_confirmed:
             messages.warning(request, CHANGED)
         elif selection.is_asked and form.is_valid():
@@ -342,9 +374,10 @@ class BannedItemAdmin(RoleModelAdmin):
             except UserError as error:
                 messages.error(request, error.message)
                 return None
-            messages.success(request, f"{items_text(done)} {command.done}.")
+            if done:
+                messages.success(request, f"{items_text(done)} {command.done}.")
             if done < count:
-                messages.warning(request, f"{items_text(count - done)} left as they were.")
+                messages.warning(request, f"{items_text(count - done)} not changed. {command.hint}")
             return None
         return self._ask(request, chosen, name, form, selection)
 

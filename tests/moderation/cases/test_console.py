@@ -275,6 +275,20 @@ def test_many_are_asked_about_and_some_left_out(item: BannedItem) -> None:
     assert AuditEvent.objects.get(verb="case.undone").reason == "a slip"
 
 
+def test_a_first_vote_is_not_called_a_decision(item: BannedItem) -> None:
+    client, _ = enter(Role.MODERATOR)
+    cases = [make.make_case(item, two_person=number < 2) for number in range(3)]
+
+    def decide(*cases: ReviewCase) -> str:
+        body = {"verb": "confirm", "cases": ",".join(str(case.pk) for case in cases)}
+        answer = pages.confirm(client, reverse("console:bulk"), body, reason="same")
+        return str(next(iter(answer.context["messages"])))
+
+    assert decide(cases[0]).startswith("1 case waiting for a second person, as batch")
+    both = "2 cases decided (1 waiting for a second person, 1 confirmed), as batch"
+    assert decide(*cases[1:]).startswith(both)
+
+
 def test_the_admin_decides_and_undoes_many(item: BannedItem) -> None:
     client, user = enter(Role.MODERATOR)
     cases = [make.make_case(item) for _ in range(3)]
@@ -291,7 +305,8 @@ def test_the_admin_decides_and_undoes_many(item: BannedItem) -> None:
     assert ReviewCase.objects.filter(state="dismissed").count() == 3
     answer = pages.undo(client, asked).content.decode()
     assert f"Batch {batch.pk} undone: 3 cases." in answer
-    assert "undone already" in client.post(batches, body, follow=True).content.decode()
+    again = client.post(batches, body, follow=True).content.decode()
+    assert "is left out: it was undone already." in again
     for search in (str(cases[0].pk), cases[0].cluster):
         assert f"Case {cases[0].pk}" in client.get(f"{changelist}?q={search}").content.decode()
     viewer, _ = enter(Role.VIEWER)

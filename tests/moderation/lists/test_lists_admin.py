@@ -388,6 +388,26 @@ def test_moving(lead: Client) -> None:
     assert any("twice" in text for text in texts(answer))
 
 
+def test_moving_onto_an_allow_list_is_asked_about(lead: Client) -> None:
+    here, there = make_list("here"), make_list("there", kind="allow")
+    item = make_item(here, ("sha256", A))
+    assert "there (allow list)" in act(lead, "move", item).content.decode()
+    asked = confirm(lead, "move", item, to=there.pk)
+    assert "Tick this to let the same files pass" in asked.content.decode()
+    assert BannedItem.objects.get().list == here
+    confirm(lead, "move", item, to=there.pk, override="on")
+    assert BannedItem.objects.get().list == there
+    # An exception that moves between allow lists lets nothing new pass.
+    confirm(lead, "move", item, to=make_list("others", kind="allow").pk)
+    assert BannedItem.objects.get().list.name == "others"
+
+
+def test_what_does_not_fit_is_no_success(lead: Client) -> None:
+    item = make_item(make_list(), ("sha256", A))
+    answer = confirm(lead, "activate", item, reason="because")
+    assert texts(answer) == ["1 item not changed. Only retired items change."]
+
+
 def test_a_selection_that_changed_is_asked_again(lead: Client) -> None:
     item = make_item(make_list(), ("sha256", A))
     asked = act(lead, "retire", item)
@@ -464,6 +484,7 @@ def test_exports(lead: Client, login: Callable[[Role], Client]) -> None:
     body = {"action": "export_csv", "_selected_action": [AuditEvent.objects.latest("id").pk]}
     answer = lead.post(page("auditevent"), body)
     assert "items.exported" in b"".join(answer.streaming_content).decode()
+    assert AuditEvent.objects.latest("id").verb == "auditevent.exported"
     body["action"] = "export_json"
     answer = lead.post(page("auditevent"), body)
     assert b'"verb":"items.exported"' in b"".join(answer.streaming_content)

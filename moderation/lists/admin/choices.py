@@ -1,0 +1,14 @@
+"""The choice of a list in forms."""
+
+from __future__ import annotations
+
+from django import forms
+
+from moderation.lists.models import BannedList
+
+
+class ListChoiceField(forms.ModelChoiceField):
+    """Names say the kind: what an allow list holds passes on every list."""
+
+    def label_from_instance(self, obj: BannedList) -> str:
+        return f"{obj.name} (allow list)" if obj.is_allow_list else obj.name
