@@ -201,6 +201,11 @@ def sound_only(seconds: float = 1.0) -> bytes:
 
 def many_streams(count: int) -> bytes:
     """A Matroska file with very many video streams of one frame each."""
+    name = f"streams-{count}-{av.__version__}"
+    return kept_file(DATA_DIR / "clips" / name, lambda: _many_streams(count))
+
+
+def _many_streams(count: int) -> bytes:
     out = io.BytesIO()
     with av.open(out, "w", format="matroska") as file:
         streams = [file.add_stream("mjpeg", rate=10) for _ in range(count)]
