@@ -56,7 +56,7 @@ class ReasonForm(forms.Form):
     )
 
     def __init__(self, data: Any, *, items: QuerySet[BannedItem]) -> None:
-        super().__init__(data)
+        super().__init__(data, label_suffix="")
         self.items = items
 
 
@@ -96,7 +96,7 @@ class MoveForm(ReasonForm):
         if self.banned and not cleaned.pop("override", False):
             self.add_error(
                 "override",
-                f"This is an allow list, and {items_text(self.banned)} of them "
+                f"This is an allow list, and {self.banned:,} of these items "
                 f"{'is' if self.banned == 1 else 'are'} banned now. Tick this to let the same "
                 "files pass from now on.",
             )
