@@ -6,7 +6,7 @@ from gallery.items import originals
 from gallery.items.models import Image
 from moderation.cases import retention
 from moderation.imports import start
-from moderation.lists import banned_hashes, item_changing
+from moderation.lists import banned_hashes, item_changing, item_pictures
 from moderation.pipeline import (
     check,
     flood,
@@ -49,6 +49,11 @@ def sweep() -> int:
 def refresh_hash_index() -> int:
     """Light cluster, when due and every ten minutes: refresh this machine's hash index."""
     return banned_hashes.refresh()
+
+
+def enlarge_pictures(item_ids: list[int]) -> int:
+    """Lists cluster: make the pictures of items that were added from stored descriptors."""
+    return item_pictures.enlarge(item_ids)
 
 
 def suspend_flooding(item_id: int) -> bool:

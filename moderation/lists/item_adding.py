@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
@@ -25,7 +24,7 @@ from gallery.net.fetching import fetch_into
 from gallery.shared.errors import Conflict, NotFound, UserError
 from moderation.access.permissions import Actor, check
 from moderation.audit import trail
-from moderation.lists import item_reading, list_writes
+from moderation.lists import item_pictures, item_reading, list_writes
 from moderation.lists.item_reading import NewItem
 from moderation.lists.models import BannedFingerprint, BannedHash, BannedItem, BannedList
 from videos import conf as video_conf
@@ -99,9 +98,17 @@ def add_stored(
 def add_all_stored(
     *, by: Actor, list_id: int, items: QuerySet[Any], reason: str = "", **facts: Any
 ) -> AddResult:
-    """Add stored images or videos. Each succeeds or fails alone."""
+    """Add stored images or videos. Each succeeds or fails alone.
+
+    Images are not decoded again where their stored descriptors suffice: a worker makes the large
+    pictures of those items.
+    """
     check(by, "edit items")
-    return add(by=by, list_id=list_id, made=[_attempt(one, facts) for one in items], reason=reason)
+    made = [_attempt(one, facts) for one in items]
+    with transaction.atomic():
+        added = add(by=by, list_id=list_id, made=made, reason=reason)
+        item_pictures.queue(added.items)
+    return added
 
 
 def add_file(*, by: Actor, list_id: int, file: File, reason: str = "", **facts: Any) -> BannedItem:
@@ -141,7 +148,7 @@ def _of_file(file: File, facts: dict[str, Any]) -> NewItem:
 
 def _attempt(item: Item, facts: dict[str, Any]) -> NewItem | UserError:
     try:
-        return item_reading.of_stored(item, dict(facts))
+        return item_reading.of_stored(item, dict(facts), decodes=False)
     except UserError as error:
         return error
 
@@ -207,7 +214,7 @@ def _store(row: BannedList, entry: NewItem, files: undo_files, *, by: Actor) -> 
     _refuse_source(item)
     if entry.picture:
         exact = next(one.value for one in entry.hashes if one.kind == "sha256")
-        name = f"banned/{exact[:2]}/{exact}-{secrets.token_hex(4)}.jpg"
+        name = list_writes.picture_name(exact)
         item.picture = files.add(default_storage.save(name, ContentFile(entry.picture)))
     item.save(force_insert=True)
     BannedHash.objects.bulk_create(

@@ -156,12 +156,13 @@ def _fingerprint(version: str, view: str, values: Columns) -> BannedFingerprint:
     return BannedFingerprint(version=version, view=view, **ours)
 
 
-def of_image(image: Image, facts: dict[str, Any]) -> NewItem:
+def of_image(image: Image, facts: dict[str, Any], *, decodes: bool = True) -> NewItem:
     """Build an item from a gallery image: from its original, or else from its stored descriptors.
 
-    Raises ``Conflict`` if the image is not described yet.
+    Without ``decodes``, its stored descriptors come first, if they are what the original would
+    give; the picture is then a thumbnail. Raises ``Conflict`` if the image is not described yet.
     """
-    if image.original:
+    if image.original and (decodes or not _is_known_whole(image)):
         try:
             return of_bytes(file_storage.read_original(image), facts)
         except FileNotFoundError:
@@ -181,6 +182,22 @@ def of_image(image: Image, facts: dict[str, Any]) -> NewItem:
     return NewItem(BannedItem.Media.IMAGE, _each_once(hashes), vectors, _thumbnail(image), facts)
 
 
+def _is_known_whole(image: Image) -> bool:
+    """Whether all models described the image, and it shows one picture. Of further pictures only
+    hashes and patterns are stored."""
+    known = set(ImageFingerprint.objects.filter(item=image).values_list("view", "version"))
+    names = descriptors.available_names()
+    wanted = {(FULL_VIEW, model.version) for name in names for model in _models(name)}
+    return wanted <= known and {view for view, _ in known} == {FULL_VIEW}
+
+
+def large_picture(image: Image) -> bytes:
+    """Return what an item made of the original has as its picture. Raises ``NotAnImage``,
+    ``TooLarge`` and ``FileNotFoundError``."""
+    data = file_storage.read_original(image)
+    return decoding.decode(data, conf.limits()).thumbnail(LONGEST_SIDE)
+
+
 def _thumbnail(image: Image | Video) -> bytes:
     try:
         with image.thumbnail.open() as stream:
@@ -198,9 +215,11 @@ def of_video(video: Video, facts: dict[str, Any]) -> NewItem:
     return _of_frames(_exact(video), frames, _thumbnail(video), facts)
 
 
-def of_stored(item: Item, facts: dict[str, Any]) -> NewItem:
+def of_stored(item: Item, facts: dict[str, Any], *, decodes: bool = True) -> NewItem:
     """Build an item from a stored image or video. Raises ``Conflict`` if it is not described."""
-    return of_video(item, facts) if isinstance(item, Video) else of_image(cast(Image, item), facts)
+    if isinstance(item, Video):
+        return of_video(item, facts)
+    return of_image(cast(Image, item), facts, decodes=decodes)
 
 
 def of_file(file: File, facts: dict[str, Any]) -> NewItem:

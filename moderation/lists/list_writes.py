@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -255,6 +256,11 @@ def scan(
     """Queue a rescan for a list's items, if the list is enabled and is a banned list."""
     if row.enabled and not row.is_allow_list:
         rescans.start(by=by, list_id=row.pk, item_id=item_id, after_item=after_item, reason=reason)
+
+
+def picture_name(sha256: str) -> str:
+    """Return a new name in the storage for the picture of an item of this file."""
+    return f"banned/{sha256[:2]}/{sha256}-{secrets.token_hex(4)}.jpg"
 
 
 def forget_media(items: models.QuerySet[BannedItem]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.files.base import ContentFile
 from django.utils import timezone
+from django_q.models import OrmQ
 from PIL import Image as Pillow
 
 from gallery.imaging import descriptors
@@ -23,7 +24,7 @@ from gallery.shared.errors import Conflict, NotFound, UserError
 from moderation.access.permissions import Actor, NotAllowed, Role
 from moderation.audit import trail
 from moderation.audit.models import AuditEvent
-from moderation.lists import item_adding, item_changing, list_writes
+from moderation.lists import item_adding, item_changing, item_pictures, list_writes
 from moderation.lists.item_reading import InvalidHash
 from moderation.lists.models import BannedFingerprint, BannedHash, BannedItem, RetroScan
 from tests import factories as make
@@ -317,6 +318,61 @@ def test_several_images_are_one_command() -> None:
     assert list(added.refused) == [0]
     assert AuditEvent.objects.count() == before + 1
     assert AuditEvent.objects.latest("id").count == 2
+
+
+def test_many_images_are_not_decoded_again(settings: Any) -> None:
+    image = make.add_ready_image(make.photo(1, (1500, 900)), inline=descriptors.available_names())
+    stored = {"kind": "image", "item_id": image.pk}
+    whole = item_adding.add_stored(by=ADMIN, list_id=make_list("one").pk, **stored)
+    Path(settings.MEDIA_ROOT, image.original.name).write_bytes(b"cannot be read")
+    many = make_list("many").pk
+    (quick,) = item_adding.add_all_stored(by=ADMIN, list_id=many, items=Image.objects.all()).items
+    assert hashes_of(quick) == hashes_of(whole)
+    columns = ("view", "version", "haar", "pdq", "cnn", "clip", "pattern", "features")
+    quick_rows, whole_rows = (
+        item.fingerprints.order_by("version").values_list(*columns) for item in (quick, whole)
+    )
+    assert len(quick_rows) == 2
+    assert repr([*map(comparable, quick_rows)]) == repr([*map(comparable, whole_rows)])
+
+
+def comparable(row: tuple[Any, ...]) -> list[Any]:
+    return [
+        bytes(value)
+        if isinstance(value, memoryview)
+        else value.to_list()
+        if hasattr(value, "to_list")
+        else value
+        for value in row
+    ]
+
+
+def test_a_worker_makes_their_large_pictures() -> None:
+    make.add_ready_image(make.photo(1, (1500, 900)), inline=descriptors.available_names())
+    on = make_list()
+    OrmQ.objects.all().delete()
+    (item,) = item_adding.add_all_stored(by=ADMIN, list_id=on.pk, items=Image.objects.all()).items
+    tasks = {queued.task["func"]: queued.task["args"] for queued in OrmQ.objects.all()}
+    assert tasks["moderation.tasks.enlarge_pictures"] == ([item.pk],)
+    small = item.picture.name
+    assert item_pictures.enlarge([item.pk, 4711]) == 1
+    item.refresh_from_db()
+    with item.picture.open() as file:
+        assert max(Pillow.open(file).size) == 1024
+    assert item.picture.name != small
+    list_writes.change_list(by=ADMIN, list_id=on.pk, hash_only=True)
+    assert item_pictures.enlarge([item.pk]) == 0
+    assert BannedItem.objects.get().picture.name == ""
+
+
+def test_an_animation_is_decoded_for_the_vectors_of_its_frames() -> None:
+    frames = [make.photo(seed) for seed in (1, 2, 3)]
+    out = io.BytesIO()
+    frames[0].save(out, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    make.add_ready_image(data=out.getvalue(), inline=descriptors.available_names())
+    images = Image.objects.all()
+    (item,) = item_adding.add_all_stored(by=ADMIN, list_id=make_list().pk, items=images).items
+    assert item.fingerprints.filter(version=COPY_VERSION, cnn__isnull=False).count() == 3
 
 
 def test_an_embedded_image_keeps_both_models_vectors() -> None:
