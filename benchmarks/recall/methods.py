@@ -97,7 +97,7 @@ def _search_copies(match_type: str, data: bytes) -> Found:
 
     query = _described(data)
     if match_type == "copy":
-        learned = QueryView(cnn=query.view.cnn, part=query.view.part)
+        learned = QueryView(cnn=query.view.cnn)
         query = replace(query, view=learned)
     found = copy_search.search_copies(
         query, match_type, threshold=1.0, limit=LIMIT, filters=None, rule=INCLUSIVE
@@ -121,7 +121,7 @@ def _cnn_alone(data: bytes) -> Found:
 def _evidence(data: bytes) -> Found:
     from gallery.search import copy_search
 
-    found = copy_search.gather_evidence(_described(data), "auto")
+    found = copy_search.gather_evidence(_described(data).with_parts(), "auto")
     return [(image.data_id or "", asdict(evidence)) for image, evidence in found]
 
 

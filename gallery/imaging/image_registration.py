@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gallery.imaging.pixels import Box, Pixels
+from gallery.imaging.pixels import Box, Pixels, whole_box
 from gallery.imaging.transforms import as_3x3
 from gallery.imaging.trimming import trim
 
@@ -65,12 +65,13 @@ class RegistrationSimilarity:
 class Registration:
     """A query, reduced once for all of its candidates, when the first one is compared.
 
-    ``trims``: candidates are compared with the part within its plain margins, if it has any.
+    ``inner_box``: the part within its plain margins, with which whole candidates are compared. If
+    it is not given, it is found when it is needed.
     """
 
-    def __init__(self, rgb: Pixels, *, trims: bool = True) -> None:
+    def __init__(self, rgb: Pixels, *, inner_box: Box | None = None) -> None:
         self.height, self.width = rgb.shape[:2]
-        self._rgb, self._trims = rgb, trims
+        self._rgb, self._given_box = rgb, inner_box
 
     @cached_property
     def reduced(self) -> Pixels:
@@ -112,7 +113,7 @@ class Registration:
 
     @cached_property
     def _inner_box(self) -> Box:
-        return (trim(self._rgb) if self._trims else None) or (0, 0, self.width, self.height)
+        return self._given_box or trim(self._rgb) or whole_box(self._rgb)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,10 @@ WORKING_SIDE = 1024
 """Long side to which pictures are reduced for descriptors that need no more."""
 
 
+def whole_box(pixels: Pixels) -> Box:
+    return 0, 0, *size_of(pixels)
+
+
 def size_of(pixels: Pixels) -> tuple[int, int]:
     """Return width and height."""
     return pixels.shape[1], pixels.shape[0]

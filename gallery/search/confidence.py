@@ -121,6 +121,11 @@ def distance(evidence: CopyEvidence, match_type: str, digits: int = 6) -> float:
     return round(1.0 - confidence(evidence, match_type), digits)
 
 
+def is_sure(evidence: CopyEvidence, match_type: str) -> bool:
+    """Return whether it is a copy by the precise threshold. ``match_type``: copy or auto."""
+    return distance(evidence, match_type) <= calibrations()[match_type].precise
+
+
 def of_distance(distance: float) -> float:
     return max(0.0, 1.0 - distance)
 

@@ -6,7 +6,7 @@ query by one method may be near by another.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,14 +78,60 @@ def find_candidates(
     query_view: QueryView, filters: Filters | None = None, *, exclude: int = 0
 ) -> list[CopyCandidate]:
     """Return ready images that may be copies, in no order. ``exclude``: an image's id."""
+    return measure_distances(query_view, propose_images(query_view, filters, exclude=exclude))
+
+
+def propose_images(
+    query_view: QueryView, filters: Filters | None = None, *, exclude: int = 0
+) -> set[int]:
+    """Return the ids of the images nearest to each vector, and of those that are the same file."""
     where, params = (filters or Filters()).sql()
     if exclude:
         where += " AND i.id <> %(exclude)s"
         params["exclude"] = exclude
     proposed = _same_file(query_view.sha256, params, where) if query_view.sha256 else set()
     for method, version, vectors in query_view.sources():
-        proposed |= _propose_images(method, {**params, "version": version}, vectors, where)
-    return _measure_distances(query_view, sorted(proposed)) if proposed else []
+        proposed |= _nearest(method, {**params, "version": version}, vectors, where)
+    return proposed
+
+
+def measure_distances(query_view: QueryView, ids: Collection[int]) -> list[CopyCandidate]:
+    """Return those images that are ready, each with its distances, in no order."""
+    if not ids:
+        return []
+    params: dict[str, Any] = {"ids": sorted(ids), "pattern": query_view.pattern}
+    fields = ", ".join(f"i.{name}" for name in IMAGE_FIELDS)
+    columns, names = [], []
+    for method, version, vectors in query_view.sources():
+        names.append(method)
+        params[f"{method}_version"] = version
+        if method == "imgsmlr":
+            least, join = (
+                "d.pattern <-> %(pattern)s::vector",
+                ("JOIN gallery_imagedetail d ON d.fingerprint_id = f.id"),
+            )
+        else:
+            space, join = VECTOR_SPACES[MATCH_TYPE_OF_METHOD[method]], ""
+            params |= {f"{method}{n}": vector for n, vector in enumerate(vectors)}
+            each = [_distance_sql(space, f"{method}{n}", v) for n, v in enumerate(vectors)]
+            least = f"LEAST({', '.join(each)})"
+        columns.append(
+            f"(SELECT min({least}) FROM gallery_imagefingerprint f {join} "  # noqa: S608
+            f"WHERE f.item_id = i.id AND f.version = %({method}_version)s)"
+        )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {', '.join([*columns, fields])} FROM gallery_image i "  # noqa: S608
+            "WHERE i.id = ANY(%(ids)s) AND i.status = 'ready'",
+            params,
+        )
+        rows = cursor.fetchall()
+    return [
+        CopyCandidate(
+            image_from_row(row[len(names) :]), dict(zip(names, row[: len(names)], strict=True))
+        )
+        for row in rows
+    ]
 
 
 def stored_local_features(ids: Sequence[int]) -> dict[int, bytes]:
@@ -137,7 +183,7 @@ def _same_file(sha256: str, params: Mapping[str, Any], where: str) -> set[int]:
         return {item for (item,) in cursor.fetchall()}
 
 
-def _propose_images(
+def _nearest(
     method: str, params: Mapping[str, Any], vectors: Sequence[str], where: str
 ) -> set[int]:
     space, wanted = VECTOR_SPACES[MATCH_TYPE_OF_METHOD[method]], PROPOSED_PER_VIEW[method]
@@ -166,40 +212,3 @@ def _propose_images(
     if len(found) < wanted * len(vectors):  # see ``nearest``
         found = run(" + 0")
     return set(found)
-
-
-def _measure_distances(query_view: QueryView, ids: Sequence[int]) -> list[CopyCandidate]:
-    """Leaves out images that are no longer ready."""
-    params: dict[str, Any] = {"ids": list(ids), "pattern": query_view.pattern}
-    fields = ", ".join(f"i.{name}" for name in IMAGE_FIELDS)
-    columns, names = [], []
-    for method, version, vectors in query_view.sources():
-        names.append(method)
-        params[f"{method}_version"] = version
-        if method == "imgsmlr":
-            least, join = (
-                "d.pattern <-> %(pattern)s::vector",
-                ("JOIN gallery_imagedetail d ON d.fingerprint_id = f.id"),
-            )
-        else:
-            space, join = VECTOR_SPACES[MATCH_TYPE_OF_METHOD[method]], ""
-            params |= {f"{method}{n}": vector for n, vector in enumerate(vectors)}
-            each = [_distance_sql(space, f"{method}{n}", v) for n, v in enumerate(vectors)]
-            least = f"LEAST({', '.join(each)})"
-        columns.append(
-            f"(SELECT min({least}) FROM gallery_imagefingerprint f {join} "  # noqa: S608
-            f"WHERE f.item_id = i.id AND f.version = %({method}_version)s)"
-        )
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {', '.join([*columns, fields])} FROM gallery_image i "  # noqa: S608
-            "WHERE i.id = ANY(%(ids)s) AND i.status = 'ready'",
-            params,
-        )
-        rows = cursor.fetchall()
-    return [
-        CopyCandidate(
-            image_from_row(row[len(names) :]), dict(zip(names, row[: len(names)], strict=True))
-        )
-        for row in rows
-    ]

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 from gallery.imaging import descriptors, geometry
 from gallery.imaging.decoding.pictures import Picture
-from gallery.imaging.descriptors.copy import CORES, PART_VIEWS, CopyDescription
+from gallery.imaging.descriptors.copy import (
+    CORES,
+    PART_VIEWS,
+    WHOLE_VIEWS,
+    CopyDescription,
+)
 from gallery.imaging.descriptors.pdq import LOW_QUALITY
+from gallery.imaging.geometry import GeometricMatch
 from gallery.imaging.image_registration import Registration, RegistrationSimilarity
 from gallery.imaging.local_features import LocalFeatures
-from gallery.imaging.pixels import Pixels, cropped
+from gallery.imaging.pixels import Box, Pixels, cropped, whole_box
 from gallery.imaging.trimming import trim
 from gallery.items import versions
 from gallery.items.file_storage import thumbnail_rgb
@@ -24,7 +31,8 @@ from gallery.search.confidence import CopyEvidence
 from gallery.search.copy_candidates import (
     CopyCandidate,
     QueryView,
-    find_candidates,
+    measure_distances,
+    propose_images,
     stored_local_features,
     stored_view,
 )
@@ -58,7 +66,8 @@ class CopyQuery:
     """A described query. ``features`` None: it has none, or they were never stored.
 
     ``registration`` None: its picture is not available. ``exclude``: the id of an image that is
-    left out.
+    left out. ``describe_parts`` returns the vectors of its quarters, which are compared only if
+    nothing else is found; None: it has no others than those in ``view``.
     """
 
     view: QueryView
@@ -66,6 +75,14 @@ class CopyQuery:
     registration: Registration | None = None
     low_information: bool = False
     exclude: int = 0
+    describe_parts: Callable[[], Sequence[str]] | None = None
+
+    def with_parts(self) -> CopyQuery:
+        """Return the query with the vectors of its quarters. Raises ``Unavailable``."""
+        if self.describe_parts is None:
+            return self
+        view = replace(self.view, part=self.describe_parts())
+        return replace(self, view=view, describe_parts=None)
 
 
 @dataclass(frozen=True)
@@ -85,22 +102,26 @@ def describe_query(picture: Picture, match_type: str, *, sha256: str = "") -> Co
     with ThreadPoolExecutor(1) as pool:
         pixels = pool.submit(_describe_pixels, picture)
         copied = _copy_query(picture, match_type)
-        haar, pdqs = pixels.result()
+        haar, pdqs, inner_box = pixels.result()
     every = match_type == "auto"
-    vectors = copied.vectors if copied else {}
     query_view = QueryView(
         haar=[encode(haar["haar"])] if haar and every else [],
         pattern=encode(haar["pattern"]) if haar and every else None,
         pdq=[columns["pdq"] for columns in pdqs if columns] if every else [],
-        cnn=[encode(vector) for view, vector in vectors.items() if view not in PART_VIEWS],
-        part=[encode(vector) for view, vector in vectors.items() if view in PART_VIEWS],
+        cnn=[encode(vector) for vector in copied.vectors.values()] if copied else [],
         **(_clip(picture) if every else {}),
         sha256=sha256,
     )
     features = copied.features if copied else None
     quality = max((columns["pdq_quality"] for columns in pdqs if columns), default=0)
     poor = quality < LOW_QUALITY and (features is None or len(features) < FEW_FEATURES)
-    return CopyQuery(query_view, features, Registration(picture.rgb), low_information=poor)
+    return CopyQuery(
+        query_view,
+        features,
+        Registration(picture.rgb, inner_box=inner_box),
+        low_information=poor,
+        describe_parts=partial(_part_vectors, picture) if copied else None,
+    )
 
 
 def stored_query(image: Image, match_type: str, *, itself: bool = False) -> CopyQuery:
@@ -119,95 +140,102 @@ def stored_query(image: Image, match_type: str, *, itself: bool = False) -> Copy
     return CopyQuery(
         query_view,
         LocalFeatures.unpack(packed) if packed else None,
-        None if shown is None else Registration(shown, trims=False),
+        None if shown is None else Registration(shown, inner_box=whole_box(shown)),
         low_information=not query_view.sources(),
         exclude=0 if itself else image.pk,
     )
 
 
 def gather_evidence(query: CopyQuery, match_type: str, filters: Filters | None = None) -> Found:
-    """Return evidence for every candidate, in no order; the best are verified and registered."""
-    found = [
-        (candidate.image, _evidence(candidate, query.view.sha256))
-        for candidate in find_candidates(query.view, filters, exclude=query.exclude)
-    ]
+    """Return evidence for every candidate, in no order; the best are verified and registered.
 
-    def packed_features(images: Sequence[Image]) -> dict[Image, bytes]:
-        packed = stored_local_features([image.pk for image in images])
-        return {image: packed[image.pk] for image in images if image.pk in packed}
-
-    return verify_candidates(
-        query, found, match_type, packed_features=packed_features, pixels=thumbnail_rgb
+    The quarters of the query propose images only if no image is surely a copy of all of it.
+    """
+    verifier = CandidateVerifier(
+        query, match_type, packed_features=_packed_features, pixels=thumbnail_rgb
     )
+    proposed = propose_images(query.view, filters, exclude=query.exclude)
+    found = verifier.verify(_measured(query, proposed))
+    if query.describe_parts is None or _is_found_whole(found, match_type):
+        return found
+    query = query.with_parts()
+    parts = QueryView(part=query.view.part)
+    proposed |= propose_images(parts, filters, exclude=query.exclude)
+    return verifier.verify(_measured(query, proposed))
 
 
-def verify_candidates(
-    query: CopyQuery,
-    found: Rated[Item],
-    match_type: str,
-    *,
-    packed_features: Callable[[Sequence[Item]], Mapping[Item, bytes]],
-    pixels: Callable[[Item], Pixels | None],
-    verified: int = MAX_VERIFIED,
-) -> Rated[Item]:
-    """Verify and register the best of items whose distances are known. Returned in no order.
+class CandidateVerifier(Generic[Item]):
+    """Verifies and registers the best candidates of one query, each of them once.
 
     ``packed_features`` returns the local features of those items that have some, ``pixels`` an
-    item's stored picture if there is one. ``verified``: the most items that are verified.
+    item's stored picture if there is one. ``most``: the most items that are verified.
     """
-    found = _verify_geometry(query, found, match_type, packed_features, verified)
-    return _register_strongest(query, found, match_type, pixels, verified)
 
+    def __init__(
+        self,
+        query: CopyQuery,
+        match_type: str,
+        *,
+        packed_features: Callable[[Sequence[Item]], Mapping[Item, bytes]],
+        pixels: Callable[[Item], Pixels | None],
+        most: int = MAX_VERIFIED,
+    ) -> None:
+        self._query, self._match_type, self._most = query, match_type, most
+        self._packed_features, self._pixels = packed_features, pixels
+        self._matches: dict[Item, GeometricMatch | None] = {}
+        self._similarities: dict[Item, RegistrationSimilarity | None] = {}
 
-def _verify_geometry(
-    query: CopyQuery,
-    found: Rated[Item],
-    match_type: str,
-    packed_features: Callable[[Sequence[Item]], Mapping[Item, bytes]],
-    count: int,
-) -> Rated[Item]:
-    if query.features is None or not len(query.features):
+    def verify(self, found: Rated[Item]) -> Rated[Item]:
+        """Add the evidence of geometry and registration. ``found``: with distances; in no order.
+
+        May be called again, with more items or smaller distances.
+        """
+        return self._registered(self._verified(found))
+
+    def _verified(self, found: Rated[Item]) -> Rated[Item]:
+        features = self._query.features
+        if features is None or not len(features):
+            return found
+        found = self._strongest_first(found)
+        new = [item for item, _ in found[: self._most] if item not in self._matches]
+        packed = self._packed_features(new)
+        every = geometry.verify_many(features, list(packed.values()), CORES)
+        self._matches |= dict.fromkeys(new) | dict(zip(packed, every, strict=True))
+        return [(item, replace(known, match=self._matches.get(item))) for item, known in found]
+
+    def _registered(self, found: Rated[Item]) -> Rated[Item]:
+        """Register the strongest, and continue while likely copies are found."""
+        registration = self._query.registration
+        if registration is None:
+            return found
+        found = self._strongest_first(found)
+        last_copy = 0
+        for place, (item, evidence) in enumerate(found[: self._most]):
+            if place - last_copy >= MAX_REGISTERED_WITHOUT_COPY:
+                break
+            if (
+                self._match_type == "copy"
+                and evidence.match is None
+                and (evidence.cnn or 0.0) > MAX_REGISTERED_DISTANCE
+            ):
+                continue
+            if item not in self._similarities:
+                self._similarities[item] = _register(
+                    registration, self._pixels(item), evidence.match
+                )
+            found[place] = item, replace(evidence, similarity=self._similarities[item])
+            if confidence.logit(found[place][1], self._match_type) > 0:
+                last_copy = place + 1
         return found
-    found = _strongest_first(found, match_type)
-    packed = packed_features([shown for shown, _ in found[:count]])
-    every = geometry.verify_many(query.features, list(packed.values()), CORES)
-    matches = dict(zip(packed, every, strict=True))
-    return [(shown, replace(evidence, match=matches.get(shown))) for shown, evidence in found]
 
-
-def _register_strongest(
-    query: CopyQuery,
-    found: Rated[Item],
-    match_type: str,
-    pixels: Callable[[Item], Pixels | None],
-    count: int,
-) -> Rated[Item]:
-    """Register the strongest, and continue while likely copies are found."""
-    registration = query.registration
-    if registration is None:
-        return found
-    found = _strongest_first(found, match_type)
-    last_copy = 0
-    for place, (shown, evidence) in enumerate(found[:count]):
-        if place - last_copy >= MAX_REGISTERED_WITHOUT_COPY:
-            break
-        if (
-            match_type == "copy"
-            and evidence.match is None
-            and (evidence.cnn or 0.0) > MAX_REGISTERED_DISTANCE
-        ):
-            continue
-        similarity = _register(registration, pixels(shown), evidence.match)
-        found[place] = shown, replace(evidence, similarity=similarity)
-        if confidence.logit(found[place][1], match_type) > 0:
-            last_copy = place + 1
-    return found
+    def _strongest_first(self, found: Rated[Item]) -> Rated[Item]:
+        return sorted(found, key=lambda pair: -confidence.logit(pair[1], self._match_type))
 
 
 def _register(
     registration: Registration,
     shown: Pixels | None,
-    match: geometry.GeometricMatch | None,
+    match: GeometricMatch | None,
 ) -> RegistrationSimilarity | None:
     if shown is None:
         return None
@@ -218,13 +246,30 @@ def _register(
     )
 
 
-def _strongest_first(found: Rated[Item], match_type: str) -> Rated[Item]:
-    return sorted(found, key=lambda pair: -confidence.logit(pair[1], match_type))
+def _measured(query: CopyQuery, proposed: Collection[int]) -> Found:
+    return [
+        (candidate.image, _evidence(candidate, query.view.sha256))
+        for candidate in measure_distances(query.view, proposed)
+    ]
 
 
 def _evidence(candidate: CopyCandidate, sha256: str) -> CopyEvidence:
     evidence = CopyEvidence.of(candidate.distances)
     return replace(evidence, same_file=candidate.image.sha256 == sha256)
+
+
+def _packed_features(images: Sequence[Image]) -> dict[Image, bytes]:
+    packed = stored_local_features([image.pk for image in images])
+    return {image: packed[image.pk] for image in images if image.pk in packed}
+
+
+def _is_found_whole(found: Found, match_type: str) -> bool:
+    """Return whether an image is surely a copy, and shows all that the query shows."""
+    return any(
+        (evidence.match is None or not evidence.match.border)
+        and confidence.is_sure(evidence, match_type)
+        for _, evidence in found
+    )
 
 
 def search_copies(
@@ -280,24 +325,30 @@ def evidence_of_pair(a: Picture, b: Picture) -> CopyEvidence:
     )
 
 
-def _describe_pixels(picture: Picture) -> tuple[Any, list[Any]]:
-    """Return imgsmlr's columns, and pdq's with and without borders."""
+def _describe_pixels(picture: Picture) -> tuple[Any, list[Any], Box]:
+    """Return imgsmlr's columns, pdq's with and without borders, and the box within the borders."""
     (haar,) = descriptors.get("imgsmlr").describe([picture])
     pictures: list[Any] = [picture]
-    if box := trim(picture.rgb):
+    box = trim(picture.rgb)
+    if box:
         trimmed = cropped(picture.rgb, box)
         pictures.insert(0, TrimmedPicture(trimmed, trimmed))
-    return haar, descriptors.get("pdq").describe(pictures)
+    return haar, descriptors.get("pdq").describe(pictures), box or whole_box(picture.rgb)
 
 
 def _copy_query(picture: Picture, match_type: str) -> CopyDescription | None:
     """None if the model is missing; ``auto`` then searches without it."""
     try:
-        return descriptors.get_copy().query(picture)
+        return descriptors.get_copy().query(picture, WHOLE_VIEWS)
     except Unavailable:
         if match_type == "copy":
             raise
         return None
+
+
+def _part_vectors(picture: Picture) -> list[str]:
+    vectors = descriptors.get_copy().embed_views(picture, PART_VIEWS)
+    return [encode(vector) for vector in vectors.values()]
 
 
 def _clip(picture: Picture) -> Mapping[str, Any]:

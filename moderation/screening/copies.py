@@ -17,14 +17,14 @@ from PIL import Image, UnidentifiedImageError
 
 from gallery.imaging import descriptors, geometry, local_features
 from gallery.imaging.descriptors.base import COPY_VERSION, Vector
-from gallery.imaging.descriptors.copy import PART_VIEWS, view_squares
+from gallery.imaging.descriptors.copy import PART_VIEWS, WHOLE_VIEWS, view_squares
 from gallery.imaging.image_registration import Registration
 from gallery.imaging.local_features import LocalFeatures
 from gallery.imaging.pixels import Pixels
 from gallery.search import confidence
 from gallery.search.confidence import CopyEvidence
 from gallery.search.copy_candidates import QueryView
-from gallery.search.copy_search import CopyQuery, verify_candidates
+from gallery.search.copy_search import CandidateVerifier, CopyQuery
 from moderation.lists import item_vectors
 from moderation.lists.item_vectors import Pictures
 from moderation.lists.models import BannedFingerprint, BannedItem
@@ -93,10 +93,8 @@ class _Query:
             whole = [vector for name, vector in query.vectors.items() if name not in PART_VIEWS]
             part = [vector for name, vector in query.vectors.items() if name in PART_VIEWS]
             return cls(frame, whole, part, query.features)
-        squares = view_squares(frame.rgb)
-        return cls(
-            frame, list(model.embed([squares[name] for name in squares if name not in PART_VIEWS]))
-        )
+        squares = view_squares(frame.rgb, WHOLE_VIEWS)
+        return cls(frame, list(model.embed(list(squares.values()))))
 
     def local_features(self) -> LocalFeatures:
         return local_features.extract(self.frame.rgb) if self.features is None else self.features
@@ -160,14 +158,13 @@ def _verified(
 ) -> list[ItemMatch]:
     if not rows:
         return []
-    shown = verify_candidates(
+    shown = CandidateVerifier[_Row](
         asked.query(),
-        [(row, row.evidence) for row in rows],
         "copy",
         packed_features=lambda rows: {row: packed[row] for row in rows if row in packed},
         pixels=lambda row: _picture_of(items[row.item]),
-        verified=len(rows),
-    )
+        most=len(rows),
+    ).verify([(row, row.evidence) for row in rows])
     found = (_match(row, known, items[row.item], asked.frame, policies) for row, known in shown)
     return [match for match in found if match is not None]
 
@@ -183,14 +180,13 @@ def _verified_negatives(
     shared = [row for row, match in zip(rows, matches, strict=True) if match]
     if not shared:
         return []
-    shown = verify_candidates(
+    shown = CandidateVerifier[_Row](
         asked.inverted(features),
-        [(row, row.evidence) for row in shared],
         "copy",
         packed_features=lambda rows: {row: packed[row] for row in rows},
         pixels=lambda row: _picture_of(items[row.item]),
-        verified=len(shared),
-    )
+        most=len(shared),
+    ).verify([(row, row.evidence) for row in shared])
     found = (_match(row, known, items[row.item], asked.frame, policies) for row, known in shown)
     return [replace(match, edit=NEGATIVE) for match in found if match is not None and match.sure]
 

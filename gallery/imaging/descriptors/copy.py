@@ -22,12 +22,17 @@ from gallery.imaging.descriptors.base import (
 )
 from gallery.imaging.descriptors.cnn import SIDE, Cnn, square
 from gallery.imaging.local_features import LocalFeatures
-from gallery.imaging.pixels import Pixels, cropped, size_of, working_copy
+from gallery.imaging.pixels import Box, Pixels, cropped, size_of, whole_box, working_copy
 from gallery.imaging.trimming import trim
+
+WHOLE_VIEWS = ("full", "trimmed")
+"""Views of a whole query: as it is, and without its plain margins."""
 
 PART_VIEWS = ("top_left", "top_right", "bottom_left", "bottom_right")
 """Views that show a quarter of a query. They find members of a collage and small insets, but are
 near to more wrong pictures than whole views are. So their candidates must be verified."""
+
+VIEWS = (*WHOLE_VIEWS, *PART_VIEWS)
 
 SMALLEST_PART = 32
 """Least pixels of a quarter's shorter side."""
@@ -87,14 +92,21 @@ class Copy(PicturesOnly):
                 columns[i] = {"cnn": vector, "local_features": packed}
         return columns
 
-    def query(self, picture: DescribablePicture) -> CopyDescription:
+    def query(self, picture: DescribablePicture, views: Sequence[str] = VIEWS) -> CopyDescription:
         """Compute the vector of each view, and the local features. Raises ``Unavailable``."""
         working = working_copy(picture.rgb)
-        with ThreadPoolExecutor(CORES) as pool:
+        with ThreadPoolExecutor(1) as pool:
             features = pool.submit(local_features.extract, working, size_of(picture.rgb))
-            squares = view_squares(working)
+            return CopyDescription(self.embed_views(picture, views), features.result())
+
+    def embed_views(
+        self, picture: DescribablePicture, views: Sequence[str] = VIEWS
+    ) -> dict[str, Vector]:
+        """Return view → vector; flat and tiny views are left out. Raises ``Unavailable``."""
+        squares = view_squares(picture.rgb, views)
+        with ThreadPoolExecutor(CORES) as pool:
             vectors = pool.map(lambda pixels: self.embed([pixels])[0], squares.values())
-            return CopyDescription(dict(zip(squares, vectors, strict=True)), features.result())
+            return dict(zip(squares, vectors, strict=True))
 
     def embed(self, squares: Sequence[Pixels]) -> Vector:
         """Embed squares made by ``cnn.square`` as float32 n × 512. Raises ``Unavailable``."""
@@ -111,21 +123,30 @@ class Copy(PicturesOnly):
         return {"distance": self.distance(a, b), "inliers": match.inliers if match else 0}
 
 
-def view_squares(rgb: Pixels) -> dict[str, Pixels]:
-    """Return the views of a query as squares, by name; flat ones are left out.
+def view_squares(rgb: Pixels, views: Sequence[str] = VIEWS) -> dict[str, Pixels]:
+    """Return views of a query as squares, by name; flat ones are left out.
 
     ``full``; ``trimmed`` if it has plain margins; its quarters (``PART_VIEWS``) if they are large
     enough. Turned and mirrored views would find nothing more, as the whitening ignores turns.
     """
     rgb = working_copy(rgb)
-    height, width = rgb.shape[:2]
-    boxes = {"full": (0, 0, width, height), "trimmed": trim(rgb)}
-    if min(height, width) >= 2 * SMALLEST_PART:
-        x, y = width // 2, height // 2
-        quarters = (0, 0, x, y), (x, 0, width, y), (0, y, x, height), (x, y, width, height)
-        boxes.update(zip(PART_VIEWS, quarters, strict=True))
+    boxes = {name: _view_box(rgb, name) for name in views}
     squares = {name: square(cropped(rgb, box)) for name, box in boxes.items() if box}
     return {name: pixels for name, pixels in squares.items() if not is_flat(pixels)}
+
+
+def _view_box(rgb: Pixels, view: str) -> Box | None:
+    if view == "full":
+        return whole_box(rgb)
+    if view == "trimmed":
+        return trim(rgb)
+    width, height = size_of(rgb)
+    if min(height, width) < 2 * SMALLEST_PART:
+        return None
+    x, y = width // 2, height // 2
+    left, right = (0, x) if view.endswith("left") else (x, width)
+    top, bottom = (0, y) if view.startswith("top") else (y, height)
+    return left, top, right, bottom
 
 
 def is_flat(pixels: Pixels) -> bool:

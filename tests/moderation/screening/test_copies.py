@@ -17,7 +17,7 @@ from gallery.imaging.image_registration import Registration
 from gallery.items.vectors import encode
 from gallery.search import confidence
 from gallery.search.confidence import CopyEvidence
-from gallery.search.copy_search import CopyQuery, QueryView, verify_candidates
+from gallery.search.copy_search import CandidateVerifier, CopyQuery, QueryView
 from moderation.lists import (
     item_adding,
     item_changing,
@@ -81,18 +81,16 @@ def exhaustively(view: ContentFrame, observe: float) -> dict[int, float]:
                 mine = least[pk]
                 mine[name in PART_VIEWS] = min(distance, mine.get(name in PART_VIEWS, 2.0))
     by_pk = {row.pk: row for row in rows}
-    found = verify_candidates(
+    found = CandidateVerifier[int](
         CopyQuery(QueryView(), query.features, Registration(view.rgb)),
-        [
-            (pk, CopyEvidence(cnn=mine.get(False), part=mine.get(True)))
-            for pk, mine in least.items()
-        ],
         "copy",
         packed_features=lambda pks: {
             pk: bytes(by_pk[pk].features) for pk in pks if by_pk[pk].features
         },
         pixels=lambda pk: copies._picture_of(by_pk[pk].item),
-        verified=len(rows),
+        most=len(rows),
+    ).verify(
+        [(pk, CopyEvidence(cnn=mine.get(False), part=mine.get(True))) for pk, mine in least.items()]
     )
     distances = {
         by_pk[pk].item_id: round(1.0 - confidence.confidence(evidence, "copy"), 6)
