@@ -72,7 +72,7 @@ def match_types() -> dict[str, dict[str, Any]]:
             "label": kind.label,
             "available": name not in reasons,
             "why": reasons.get(name),
-            "default_threshold": kind.precise,
+            "default_threshold": kind.default,
             "precise": kind.precise,
             "recall": kind.recall,
             "max_threshold": kind.maximum,

@@ -193,7 +193,8 @@ class SearchSerializer(BodySerializer):
     threshold = DistanceField(
         required=False,
         allow_null=True,
-        help_text="Largest distance that counts (≤). Default: where the match type is precise.",
+        help_text="Largest distance that counts (≤). Default: 0.5 for auto and copy, else the"
+        " precise one.",
     )
     limit = serializers.IntegerField(required=False, min_value=1, max_value=100)
     data_id_prefix = VerbatimField(max_length=MAX_DATA_ID)
@@ -237,6 +238,12 @@ class MatchSerializer(serializers.Serializer):
     distance = serializers.FloatField()
     confidence = serializers.FloatField(
         allow_null=True, help_text="Calibrated probability of a copy; of auto and copy only."
+    )
+    certainty = serializers.ChoiceField(
+        choices=["sure", "likely", "unlikely"],
+        allow_null=True,
+        help_text="Of auto and copy only. sure: within the precise threshold, where nearly every"
+        " match is right; likely: more likely a copy than not.",
     )
     methods = serializers.DictField(
         child=serializers.FloatField(), help_text="Distances by method, as far as known."

@@ -23,7 +23,7 @@ from gallery.items import adding
 from gallery.items.image_kind import IMAGE
 from gallery.items.media_access import set_visibility
 from gallery.items.models import Image
-from gallery.search import image_search
+from gallery.search import confidence, image_search
 from gallery.search.nearest import Filters, ImageMatch
 from gallery.shared.access import access_of, sender_of
 from gallery.shared.errors import Conflict, UserError
@@ -187,6 +187,9 @@ def match_body(match: ImageMatch, match_type: str, context: Mapping[str, Any]) -
         "image": serializers.ImageSerializer(match.image, context=context).data,
         "distance": match.distance,
         "confidence": match.confidence,
+        "certainty": (
+            None if match.confidence is None else confidence.certainty(match.distance, match_type)
+        ),
         "methods": match.methods or {match_type: match.distance},
         "geometry": match.geometry.as_dict() if match.geometry else None,
     }

@@ -50,7 +50,7 @@ RATIO = 0.8
 CERTAIN_INLIERS = 20
 """With so many inliers the mirrored query is not tried."""
 
-_WHOLE = 0.94
+WHOLE = 0.94
 """A picture counts as fully covered from this share on; edges are found to about 1 %."""
 
 
@@ -100,12 +100,12 @@ class GeometricMatch:
     @property
     def border(self) -> bool:
         """Whether the query shows something around the candidate: a border, text, pictures."""
-        return self.query_area < _WHOLE
+        return self.query_area < WHOLE
 
     @property
     def crop(self) -> bool:
         """Whether the query shows only a part of the candidate."""
-        return self.candidate_area < _WHOLE
+        return self.candidate_area < WHOLE
 
     def as_dict(self) -> dict[str, Any]:
         """Return the match for JSON, rounded.

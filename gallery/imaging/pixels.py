@@ -23,6 +23,11 @@ def whole_box(pixels: Pixels) -> Box:
     return 0, 0, *size_of(pixels)
 
 
+def area_of(box: Box) -> int:
+    left, top, right, bottom = box
+    return (right - left) * (bottom - top)
+
+
 def size_of(pixels: Pixels) -> tuple[int, int]:
     """Return width and height."""
     return pixels.shape[1], pixels.shape[0]

@@ -121,9 +121,14 @@ def distance(evidence: CopyEvidence, match_type: str, digits: int = 6) -> float:
     return round(1.0 - confidence(evidence, match_type), digits)
 
 
-def is_sure(evidence: CopyEvidence, match_type: str) -> bool:
-    """Return whether it is a copy by the precise threshold. ``match_type``: copy or auto."""
-    return distance(evidence, match_type) <= calibrations()[match_type].precise
+def certainty(distance: float, match_type: str) -> str:
+    """Return "sure" within the precise threshold, "likely" to even odds, "unlikely" beyond.
+
+    ``match_type``: copy or auto.
+    """
+    if distance <= calibrations()[match_type].precise:
+        return "sure"
+    return "likely" if distance <= 0.5 else "unlikely"
 
 
 def of_distance(distance: float) -> float:

@@ -20,7 +20,7 @@ from gallery.imaging.descriptors.pdq import LOW_QUALITY
 from gallery.imaging.geometry import GeometricMatch
 from gallery.imaging.image_registration import Registration, RegistrationSimilarity
 from gallery.imaging.local_features import LocalFeatures
-from gallery.imaging.pixels import Box, Pixels, cropped, whole_box
+from gallery.imaging.pixels import Box, Pixels, area_of, cropped, whole_box
 from gallery.imaging.trimming import trim
 from gallery.items import versions
 from gallery.items.file_storage import thumbnail_rgb
@@ -66,8 +66,9 @@ class CopyQuery:
     """A described query. ``features`` None: it has none, or they were never stored.
 
     ``registration`` None: its picture is not available. ``exclude``: the id of an image that is
-    left out. ``describe_parts`` returns the vectors of its quarters, which are compared only if
-    nothing else is found; None: it has no others than those in ``view``.
+    left out. ``inner_share``: the share of its area within plain margins, 0 to 1.
+    ``describe_parts`` returns the vectors of its quarters, which are compared only if nothing shows
+    all of it; None: it has no others than those in ``view``.
     """
 
     view: QueryView
@@ -75,6 +76,7 @@ class CopyQuery:
     registration: Registration | None = None
     low_information: bool = False
     exclude: int = 0
+    inner_share: float = 1.0
     describe_parts: Callable[[], Sequence[str]] | None = None
 
     def with_parts(self) -> CopyQuery:
@@ -120,6 +122,7 @@ def describe_query(picture: Picture, match_type: str, *, sha256: str = "") -> Co
         features,
         Registration(picture.rgb, inner_box=inner_box),
         low_information=poor,
+        inner_share=area_of(inner_box) / area_of(whole_box(picture.rgb)),
         describe_parts=partial(_part_vectors, picture) if copied else None,
     )
 
@@ -156,7 +159,7 @@ def gather_evidence(query: CopyQuery, match_type: str, filters: Filters | None =
     )
     proposed = propose_images(query.view, filters, exclude=query.exclude)
     found = verifier.verify(_measured(query, proposed))
-    if query.describe_parts is None or _is_found_whole(found, match_type):
+    if query.describe_parts is None or _is_found_whole(query, found, match_type):
         return found
     query = query.with_parts()
     parts = QueryView(part=query.view.part)
@@ -263,11 +266,12 @@ def _packed_features(images: Sequence[Image]) -> dict[Image, bytes]:
     return {image: packed[image.pk] for image in images if image.pk in packed}
 
 
-def _is_found_whole(found: Found, match_type: str) -> bool:
+def _is_found_whole(query: CopyQuery, found: Found, match_type: str) -> bool:
     """Return whether an image is surely a copy, and shows all that the query shows."""
+    whole = geometry.WHOLE * query.inner_share
     return any(
-        (evidence.match is None or not evidence.match.border)
-        and confidence.is_sure(evidence, match_type)
+        (evidence.match is None or evidence.match.query_area >= whole)
+        and confidence.certainty(confidence.distance(evidence, match_type), match_type) == "sure"
         for _, evidence in found
     )
 

@@ -80,7 +80,7 @@ def search_images(
     rule: ThresholdRule = INCLUSIVE,
     explain: bool = False,
 ) -> SearchResult:
-    """Find the images nearest to the query. ``threshold`` None: the precise one of the match type.
+    """Find the images nearest to the query. ``threshold`` None: the default one of the match type.
 
     ``explain``: draw the first matches that have a geometric match. Raises ``UnknownMatchType``,
     ``Unavailable``, ``NotFound`` (no such id), and what fetching and decoding raise.
@@ -89,7 +89,7 @@ def search_images(
     if match_type not in MATCH_TYPES:
         raise descriptors.UnknownMatchType(match_type, MATCH_TYPES)
     if threshold is None:
-        threshold = MATCH_TYPES[match_type].precise
+        threshold = MATCH_TYPES[match_type].default
     if match_type in COPY_TYPES and query.text is None:
         found = _search_copies(query, match_type, threshold, limit, filters, rule, explain)
     else:

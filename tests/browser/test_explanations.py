@@ -107,7 +107,8 @@ def test_a_crop_is_found_by_every_method_and_says_so(
     expect(page.get_by_label("Copies, by every method")).to_be_checked()
     expect(title(page)).to_have_text(re.compile(r"^1 copy, at least [\d.]+ % sure$"))
     card = card_of(page, images[0])
-    expect(card.locator(".confidence")).to_have_text(re.compile(r"^\d+(\.\d)? % sure$"))
+    expect(card.locator(".confidence")).to_have_text(re.compile(r"^\d+(\.\d)? %$"))
+    expect(card.locator(".band")).to_have_text("sure")
     level = card.locator(".meter-level").get_attribute("width")
     assert level is not None
     assert float(level.removesuffix("%")) > 50
@@ -160,8 +161,8 @@ def test_what_is_not_alike_says_so(search_with: SearchWith, images: list[Image])
     expect(page.get_by_role("heading", name="No match this certain")).to_be_visible()
     page.get_by_role("button", name=re.compile(r"^Show from \d+ % sure$")).click()
     expect(cards(page).first).to_be_visible()
-    unsure = re.compile(r"^(< 1|[1-9]) % sure$")
-    expect(cards(page).first.locator(".confidence")).to_have_text(unsure)
+    expect(cards(page).first.locator(".confidence")).to_have_text(re.compile(r"^(< 1|[1-9]) %$"))
+    expect(cards(page).first.locator(".band")).to_have_text("unlikely")
     words = cards(page).first.locator(".edits li").inner_text()
     assert re.fullmatch(r"no place matches|only \d+ places agree", words)
 
@@ -177,7 +178,7 @@ def test_percentages_do_not_promise_more_than_is_known(
         }""",
         [1, 0.9996, 0.99949, 0.996, 0.99, 0.989, 0.5, 0],
     )
-    assert said == ["100", "100", "99.9", "99.6", "99", "99", "50", "0"]
+    assert said == ["99.9", "99.9", "99.9", "99.6", "99", "99", "50", "0"]
 
 
 def test_the_slider_speaks_of_certainty(search_with: SearchWith, images: list[Image]) -> None:
@@ -185,9 +186,9 @@ def test_the_slider_speaks_of_certainty(search_with: SearchWith, images: list[Im
     slider = page.get_by_role("slider", name="At least this sure")
     presets = page.get_by_role("group", name="Set how sure a match must be")
     expect(presets.get_by_role("button")).to_have_count(3)
-    presets.get_by_role("button", name=re.compile("^Recall ")).click()
-    recall = MATCH_TYPES["auto"].recall
-    expect(page).to_have_url(re.compile(rf"threshold={re.escape(str(recall))}$"))
+    presets.get_by_role("button", name=re.compile("^Precise ")).click()
+    precise = MATCH_TYPES["auto"].precise
+    expect(page).to_have_url(re.compile(rf"threshold={re.escape(str(precise))}$"))
     set_threshold(page, 0.25)
     expect(page.locator("#threshold-value")).to_have_text("75 %")
     expect(slider).to_have_attribute("aria-valuetext", "75 %, 1 of 4 pictures")

@@ -147,7 +147,7 @@ def test_a_dropped_and_a_pasted_picture_are_searched(
         page.evaluate(handed_over, [kind, b64encode(data).decode()])
         expect(page.locator("#preview-name")).to_have_text(f"{kind}.png")
         expect(cards(page).first).to_have_attribute("data-id", str(image.pk))
-        expect(cards(page).first.locator(".confidence")).to_have_text("100 % sure")
+        expect(cards(page).first.locator(".confidence")).to_have_text("99.9 %")
 
 
 def test_a_link_is_searched_by_the_server(

@@ -132,7 +132,7 @@ def test_a_clip_finds_its_video_and_the_range(
     found = card(page, videos["travel"])
     ((start, end),) = moments(found)
     assert (start, end) == pytest.approx((5, 11), abs=0.4)
-    expect(found.locator(".confidence")).to_have_text(re.compile(r"^\d\d.* % sure$"))
+    expect(found.locator(".confidence")).to_have_text(re.compile(r"^\d\d.* %$"))
     expect(found.locator(".remark")).to_have_text("Cat <b>& cup")
     expect(found).to_contain_text("trip-1")
     expect(found).to_contain_text("MP4 · 320 × 180 · 0:16")

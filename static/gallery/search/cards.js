@@ -22,10 +22,13 @@ export function cardOf(template, item, kind) {
   return { node, slot };
 }
 
-/** How sure a match is, in words and as a bar. */
-export function showCertainty(confidence) {
+const CERTAINTY = { strong: "sure", possible: "likely", weak: "unlikely" };
+
+/** How sure a match is: in percent, as a word for its band, and as a bar. */
+export function showCertainty(confidence, band) {
   const { node, slot } = fromTemplate("confidence");
-  slot("confidence").textContent = `${confidence < 0.005 ? "< 1" : format.percent(confidence)} % sure`;
+  slot("confidence").textContent = `${confidence < 0.005 ? "< 1" : format.percent(confidence)} %`;
+  slot("band").textContent = CERTAINTY[band];
   slot("confidence").title = `Confidence ${confidence}`;
   slot("level").setAttribute("width", `${100 * confidence}%`);
   return node;

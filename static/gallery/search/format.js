@@ -29,11 +29,11 @@ export function distance(number, maximum) {
 }
 
 /**
- * A confidence in percent, rounded down near the top: an uncertain match is never called 100 %, and
+ * A confidence in percent, rounded down near the top and at most 99.9: nothing is known to 100 %, and
  * one above 99.4 % is not called 99 %.
  */
 export function percent(confidence) {
-  if (confidence >= 0.9995) return "100";
+  if (confidence >= 0.999) return "99.9";
   // The subtraction 1 − distance leaves errors of about 1e-17.
   if (confidence >= 0.99) return String(Math.floor(1000 * confidence + 1e-9) / 10);
   return String(Math.round(100 * confidence));

@@ -143,7 +143,7 @@ function showDistance({ node, slot }, { distance, confidence }, matchType) {
   const band = bandOf(distance, matchType);
   node.dataset.band = band;
   if (confidence !== null) {
-    slot("id").before(showCertainty(confidence));
+    slot("id").before(showCertainty(confidence, band));
     return;
   }
   const { node: head, slot: part } = fromTemplate("distance");

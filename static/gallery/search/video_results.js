@@ -38,8 +38,9 @@ function foundVideo(moments, others) {
   const { video } = best;
   const places = others.filter((place) => !moments.some((hit) => isThere(place, hit)));
   const { node, slot } = videoCard(video);
-  node.dataset.band = bandOf(best.confidence);
-  slot("id").before(showCertainty(best.confidence));
+  const band = bandOf(best.confidence);
+  node.dataset.band = band;
+  slot("id").before(showCertainty(best.confidence, band));
   showFrame(slot("frame"), best);
   const own = places.filter((place) => place.video === video.id);
   const bar = timeline({ duration: video.duration, ranges: moments, places: own });

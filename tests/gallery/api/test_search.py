@@ -9,7 +9,6 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from gallery.items.models import Image
-from gallery.search.match_types import MATCH_TYPES
 from tests import factories as make
 from tests.httpserver import HttpServer
 
@@ -57,6 +56,7 @@ def test_by_upload(client: Client, pair: Any) -> None:
         "image": client.get(f"/api/v1/images/{exact.pk}/").json(),
         "distance": 0.0,
         "confidence": None,
+        "certainty": None,
         "methods": {"pdq": 0.0},
         "geometry": None,
     }
@@ -129,7 +129,7 @@ def test_a_flat_question(client: Client, pair: Any) -> None:
 def test_defaults(client: Client, pair: Any, settings: Any) -> None:
     settings.SEARCH_LIMIT = 1
     body = search(client, id=pair[0].pk).json()
-    assert (body["match_type"], body["threshold"]) == ("auto", MATCH_TYPES["auto"].precise)
+    assert (body["match_type"], body["threshold"]) == ("auto", 0.5)
     assert len(body["results"]) == 1
     body = search(client, id=pair[0].pk, match_type="pdq", threshold=None).json()
     assert body["threshold"] == 31

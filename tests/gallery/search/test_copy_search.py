@@ -16,6 +16,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFilter, ImageOps
 
 from gallery.imaging import descriptors
+from gallery.imaging.descriptors.copy import PART_VIEWS, VIEWS, Copy
 from gallery.items import file_storage
 from gallery.items.models import Image, ImageDetail, ImageFingerprint
 from gallery.search import confidence
@@ -105,6 +106,54 @@ def test_an_edited_copy_is_found_first_and_surely(gallery: dict[str, Image], edi
             assert [match.image.data_id for match in found] == [name], match_type
             assert found[0].confidence is not None
             assert found[0].distance == pytest.approx(1 - found[0].confidence)
+
+
+@pytest.fixture
+def part_searches(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Gets an entry whenever the quarters of a query are described."""
+    described: list[Any] = []
+    real = Copy.embed_views
+
+    def watched(self: Copy, picture: Any, views: Any = VIEWS) -> Any:
+        if set(views) & set(PART_VIEWS):
+            described.append(views)
+        return real(self, picture, views)
+
+    monkeypatch.setattr(Copy, "embed_views", watched)
+    return described
+
+
+@pytest.mark.parametrize("edit", ["same", "cropped", "mirrored", "framed"])
+def test_quarters_are_not_described_for_a_sure_copy(
+    gallery: dict[str, Image], part_searches: list[Any], edit: str
+) -> None:
+    copy = make.png(EDITS[edit](make.wheel_photo("chelsea.png")))
+    (match,) = matches(copy)
+    assert match.image.data_id == "chelsea.png"
+    assert part_searches == []
+    assert "part" not in match.methods
+
+
+def test_members_of_a_collage_are_all_found(
+    gallery: dict[str, Image], part_searches: list[Any]
+) -> None:
+    members = [make.wheel_photo(name).convert("RGB").resize((300, 300)) for name in NAMES[:4]]
+    page = Pillow.new("RGB", (600, 600))
+    for at, member in enumerate(members):
+        page.paste(member, (at % 2 * 300, at // 2 * 300))
+    found = matches(make.png(page))
+    assert {match.image.data_id for match in found} == set(NAMES[:4])
+    assert part_searches == [PART_VIEWS]
+    half = matches(make.png(page.crop((0, 0, 600, 300))))
+    assert {match.image.data_id for match in half} == set(NAMES[:2])
+
+
+def test_a_copy_that_a_filter_leaves_out_does_not_end_the_search(
+    gallery: dict[str, Image], part_searches: list[Any]
+) -> None:
+    copy = make.png(make.wheel_photo("chelsea.png"))
+    assert matches(copy, filters=Filters(data_id_prefix="coffee")) == []
+    assert part_searches == [PART_VIEWS]
 
 
 def test_geometry_says_what_was_done(gallery: dict[str, Image]) -> None:
@@ -230,6 +279,12 @@ def test_words_are_not_for_copies(gallery: dict[str, Image]) -> None:
         search_images(ImageQuery(text="a cup"), match_type="copy", limit=5)
 
 
-def test_default_thresholds_are_the_calibration_s() -> None:
+def test_thresholds_are_the_calibration_s_and_even_odds() -> None:
     for name, calibration in confidence.calibrations().items():
         assert MATCH_TYPES[name].precise == calibration.precise
+        assert MATCH_TYPES[name].default == 0.5
+        said = [
+            confidence.certainty(distance, name)
+            for distance in (0.0, calibration.precise, calibration.precise + 1e-6, 0.5, 0.500001)
+        ]
+        assert said == ["sure", "sure", "likely", "likely", "unlikely"]
