@@ -9,9 +9,7 @@ does not mean that pictures differ: blurred ones have few features.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
 import cv2
@@ -164,28 +162,20 @@ def verify(query: LocalFeatures, candidate: LocalFeatures) -> GeometricMatch | N
 
 
 def verify_many(
-    query: LocalFeatures, candidates: Sequence[LocalFeatures | bytes | memoryview], threads: int = 1
+    query: LocalFeatures, candidates: Sequence[LocalFeatures | bytes | memoryview]
 ) -> list[GeometricMatch | None]:
-    """``verify`` for each candidate, in ``threads`` threads. One takes 0.5 to 1 ms on one thread.
+    """``verify`` for each candidate. One takes 0.5 to 1 ms; two threads would take longer, as they
+    wait for Python's lock between many short steps.
 
     Candidates are ``LocalFeatures``, or bytes as ``LocalFeatures.pack`` wrote them. Raises
     ``NotLocalFeatures``.
     """
     upright, mirrored = _MatchedFeatures.of(query), _MatchedFeatures.of(query.mirrored())
-
-    def verified(part: Sequence[LocalFeatures | bytes | memoryview]) -> list[GeometricMatch | None]:
-        sides = [_MatchedFeatures.of(_unpacked(candidate)) for candidate in part]
-        # Allocated once: allocating half a megabyte for each candidate would double the time.
-        most = max((len(side.points) for side in sides), default=0)
-        room = np.empty((2, len(query) * most), np.float32)
-        return [_best_match(upright, mirrored, side, room) for side in sides]
-
-    if threads == 1:
-        return verified(candidates)
-    share = max(1, ceil(len(candidates) / threads))
-    parts = [candidates[at : at + share] for at in range(0, len(candidates), share)]
-    with ThreadPoolExecutor(threads) as pool:
-        return [match for part in pool.map(verified, parts) for match in part]
+    sides = [_MatchedFeatures.of(_unpacked(candidate)) for candidate in candidates]
+    # Allocated once: allocating half a megabyte for each candidate would double the time.
+    most = max((len(side.points) for side in sides), default=0)
+    room = np.empty((2, len(query) * most), np.float32)
+    return [_best_match(upright, mirrored, side, room) for side in sides]
 
 
 def _unpacked(candidate: LocalFeatures | bytes | memoryview) -> LocalFeatures:

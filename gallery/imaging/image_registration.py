@@ -72,9 +72,16 @@ class Registration:
     def __init__(self, rgb: Pixels, *, inner_box: Box | None = None) -> None:
         self.height, self.width = rgb.shape[:2]
         self._rgb, self._given_box = rgb, inner_box
+        self._reduced: dict[int, Pixels] = {}
+
+    def reduced(self, long_side: int) -> Pixels:
+        """Return the query reduced to ``long_side``, or to the side kept for all candidates."""
+        if long_side not in self._reduced:
+            self._reduced[long_side] = _reduced(self._kept, long_side)
+        return self._reduced[long_side]
 
     @cached_property
-    def reduced(self) -> Pixels:
+    def _kept(self) -> Pixels:
         return _reduced(self._rgb, _QUERY_SIDE)
 
     def compare_transformed(
@@ -134,7 +141,7 @@ class _RegisteredPair:
         """``matrix``: 3 × 3, from pixels of the unreduced query to those of the target."""
         scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
         long_side = max(registration.width, registration.height)
-        query = _reduced(registration.reduced, max(8, round(min(1.0, scale) * long_side)))
+        query = registration.reduced(max(8, round(min(1.0, scale) * long_side)))
         height, width = query.shape[:2]
         return cls._warped(
             query,

@@ -163,8 +163,7 @@ def _verified(
         "copy",
         packed_features=lambda rows: {row: packed[row] for row in rows if row in packed},
         pixels=lambda row: _picture_of(items[row.item]),
-        most=len(rows),
-    ).verify([(row, row.evidence) for row in rows])
+    ).verify([(row, row.evidence) for row in rows], len(rows))
     found = (_match(row, known, items[row.item], asked.frame, policies) for row, known in shown)
     return [match for match in found if match is not None]
 
@@ -185,8 +184,7 @@ def _verified_negatives(
         "copy",
         packed_features=lambda rows: {row: packed[row] for row in rows},
         pixels=lambda row: _picture_of(items[row.item]),
-        most=len(shared),
-    ).verify([(row, row.evidence) for row in shared])
+    ).verify([(row, row.evidence) for row in shared], len(shared))
     found = (_match(row, known, items[row.item], asked.frame, policies) for row, known in shown)
     return [replace(match, edit=NEGATIVE) for match in found if match is not None and match.sure]
 

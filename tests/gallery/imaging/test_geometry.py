@@ -238,9 +238,7 @@ def test_many_are_answered_in_order_however_they_are_given() -> None:
     assert matches[0] is matches[4] is None
     assert matches[1] is not None
     assert matches[1] == matches[2] == matches[3] == matches[5]
-    assert verify_many(query, []) == verify_many(query, [], threads=2) == []
-    for threads in (2, 3, 50):
-        assert verify_many(query, given_as, threads) == matches
+    assert verify_many(query, []) == []
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda _: verify_many(query, given_as), range(8))) == [matches] * 8
 

@@ -88,9 +88,12 @@ def exhaustively(view: ContentFrame, observe: float) -> dict[int, float]:
             pk: bytes(by_pk[pk].features) for pk in pks if by_pk[pk].features
         },
         pixels=lambda pk: copies._picture_of(by_pk[pk].item),
-        most=len(rows),
     ).verify(
-        [(pk, CopyEvidence(cnn=mine.get(False), part=mine.get(True))) for pk, mine in least.items()]
+        [
+            (pk, CopyEvidence(cnn=mine.get(False), part=mine.get(True)))
+            for pk, mine in least.items()
+        ],
+        len(rows),
     )
     distances = {
         by_pk[pk].item_id: round(1.0 - confidence.confidence(evidence, "copy"), 6)
