@@ -113,6 +113,13 @@ class _RatedCandidate:
     confidence: float
 
     @property
+    def is_proved(self) -> bool:
+        """Whether its pictures were compared, and show the query."""
+        return (
+            self.verification is not None and self.confidence >= calibrations()[self.kind].precise
+        )
+
+    @property
     def correlation(self) -> float:
         """0 where no pictures were compared."""
         return self.verification.correlation if self.verification else 0.0
@@ -198,7 +205,8 @@ def _rate(
             )
         odds, sure = logit(evidence, by), confidence(evidence, by)
         rated.append(_RatedCandidate(one, by, evidence, verification, odds, sure))
-    return sorted(rated, key=lambda one: -one.logit)
+    # Odds from vectors alone are of another model: they never outweigh compared pictures.
+    return sorted(rated, key=lambda one: (not one.is_proved, -one.logit))
 
 
 def _best_per_video(rated: Sequence[_RatedCandidate]) -> list[_RatedCandidate]:

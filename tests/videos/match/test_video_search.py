@@ -19,6 +19,7 @@ from tests.videos.clips import Pixels
 from tests.videos.library import clip_of, file_of, frame_at
 from videos.decode.errors import NotAVideo
 from videos.match import video_search
+from videos.match.confidence import calibrations
 from videos.match.video_search import VideoMatch, VideoRange, VideoSearchResult
 from videos.models import Video
 
@@ -225,6 +226,19 @@ def test_vectors_answer_where_no_proxy_can_be_read(
     hit = first(search(encoded(frames_of("museum", 1, 7))))
     assert hit.video == videos["museum"]
     assert abs(hit.start - 1000) <= 1000
+
+
+@pytest.mark.parametrize("lost", ["travel", "remix"])
+def test_what_was_proved_on_pictures_comes_before_a_video_without_them(
+    videos: dict[str, Video], lost: str
+) -> None:
+    Video.objects.filter(pk=videos[lost].pk).update(proxy="")
+    for data in (encoded(frames_of("travel", 5, 11)), file_of(frame_at("travel", 6))):
+        answer = video_search.search_videos(data=data, min_confidence=0.0)
+        proved, stored, *_ = answer.results
+        assert proved.video == videos["remix" if lost == "travel" else "travel"]
+        assert proved.confidence >= calibrations()[proved.kind].precise
+        assert (stored.video, stored.kind) == (videos[lost], "stored")
 
 
 def test_deleted_videos_are_gone(videos: dict[str, Video]) -> None:
