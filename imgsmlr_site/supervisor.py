@@ -35,7 +35,7 @@ LONGEST_PAUSE = 10.0
 """Seconds; pauses before the next start are 0, 1, 2, 4, 8 and then these."""
 MOST_STARTS = 12
 """Starts in a row that did not last until the part is given up."""
-LONGEST_WAIT = 60.0
+LONGEST_WAIT = 5.0
 """Seconds without a signal after which the parts are looked at all the same."""
 GAVE_UP = 69
 """Exit code of a part that is a supervisor itself and has given up one of its own parts."""
