@@ -100,6 +100,7 @@ def test_items_are_retired_together(root: User, open_page: OpenPage) -> None:
     page.locator("select[name=action]").select_option("retire")
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_role("heading", name="Retire 3 items?").first).to_be_visible()
+    expect(page.get_by_text("sha256 000000000000…")).to_have_count(3)
     fits(page, "retire")
     page.locator("#id_reason").fill("withdrawn")
     page.get_by_role("button", name="Retire", exact=True).click()

@@ -180,7 +180,7 @@ class BannedItemAdmin(RoleModelAdmin):
 
     add_action = change_action = "edit items"
     form = ItemForm
-    fields = [("category", "severity", "owner"), "tags", "note", "expires_at", "reason"]
+    fields = [("category", "severity"), "owner", "tags", "note", "expires_at", "reason"]
     change_form_outer_before_template = "moderation/lists/item.html"
     list_display = [
         "number",
