@@ -123,9 +123,13 @@ def test_a_short_video_within_a_long_one_is_found_from_either(stored: dict[str, 
     """Three seconds of a minute and a half that shows much else."""
     piece = library.add_ready(clips.encode(clips.timed(library.clip_of("museum", 1, 4))))
     others = ("rocket", "coffee", "astronaut", "hubble_deep_field", "camera", "page")
-    around = [frame for shot in others for frame in clips.moving(shot, 8)]
-    frames = [*around, *library.footage("museum"), *around]
-    film = library.add_ready(clips.encode(clips.timed(frames)))
+    around = clips.timed([frame for shot in others for frame in clips.moving(shot, 8, rate=5)], 5)
+    frames = [
+        *around,
+        *((48 + seconds, frame) for seconds, frame in clips.timed(library.footage("museum"))),
+        *((60 + seconds, frame) for seconds, frame in around),
+    ]
+    film = library.add_ready(clips.encode(frames))
     starts = {}
     for one, other in ((piece, film), (film, piece)):
         results = {shared.video: shared for shared in find_shared_footage(video_id=one.pk).results}
