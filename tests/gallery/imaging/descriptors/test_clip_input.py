@@ -14,6 +14,7 @@ from PIL import Image
 from gallery.imaging.descriptors import clip_weights
 from gallery.imaging.descriptors.clip_pixels import Preparation
 from gallery.imaging.descriptors.clip_words import Vocabulary, vocabulary
+from tests.examples import FACTOR
 
 CONTEXT = 77
 SENTENCES = [
@@ -75,7 +76,8 @@ def tokenizer() -> Any:
     return open_clip.get_tokenizer("ViT-B-32")
 
 
-@pytest.mark.parametrize(("context", "more"), [(CONTEXT, 1500), (16, 0)])
+@pytest.mark.fuzz
+@pytest.mark.parametrize(("context", "more"), [(CONTEXT, 300 * max(FACTOR, 1)), (16, 0)])
 def test_words_become_the_numbers_of_open_clip(tokenizer: Any, context: int, more: int) -> None:
     texts = [*SENTENCES, *random_texts(more)]
     ours = vocabulary(clip_weights.merges()).tokens(texts, context)
