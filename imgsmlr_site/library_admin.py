@@ -17,7 +17,7 @@ from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.forms.widgets import Script
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django_q.admin import FailAdmin, QueueAdmin, ScheduleAdmin, TaskAdmin
 from django_q.models import Failure, OrmQ, Schedule, Success, Task
 from django_q.tasks import async_task
@@ -27,7 +27,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from gallery.admin.listing import BulkListMixin
 from gallery.admin.selection import Selection
-from imgsmlr_site.accounts.recovery import NoFactor, reset_second_factor
+from imgsmlr_site.accounts.recovery import reset_second_factor
 from imgsmlr_site.confirmation import asked
 from moderation.audit import people
 
@@ -64,20 +64,38 @@ class AccountAdmin(MovesBetweenLists, UserAdmin, BulkListMixin, ModelAdmin):
     def second_factor(self, account: Any) -> bool:
         return bool(account.factor)
 
-    @admin.action(description="Reset the second factor", permissions=["reset"])
-    def reset_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+    @admin.action(description="Reset the second factor…", permissions=["reset"])
+    def reset_second_factor(
+        self, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> HttpResponse | None:
         """For people who lost it. One's own is changed by a code, on its page."""
-        for account in queryset:
-            name = account.get_username()
-            if account == request.user:
-                messages.warning(request, f"{name} is you: change your second factor on its page.")
-                continue
-            try:
+        name = request.user.get_username()
+        if queryset.filter(pk=request.user.pk).exists():
+            messages.warning(request, f"{name} is you: change your second factor on its page.")
+        chosen = queryset.exclude(pk=request.user.pk)
+        accounts = chosen.filter(factor=True).order_by("username")
+        if without := [one.get_username() for one in chosen.filter(factor=False)]:
+            messages.warning(request, f"Without a second factor: {', '.join(sorted(without))}.")
+        names = [one.get_username() for one in accounts]
+        if not names:
+            return None
+        counted = f"{len(names)} {'person' if len(names) == 1 else 'people'}"
+        page = asked(
+            self,
+            request,
+            Selection(request, "reset_second_factor", accounts, ["username"]),
+            button=f"Reset the second factor of {counted}",
+            would="They are logged out everywhere, and the password alone lets them in until they "
+            "set up a new one. Make sure that it was they who asked for it.",
+            lines=names,
+        )
+        if page is not None:
+            return page
+        with transaction.atomic():
+            for account in accounts:
                 reset_second_factor(account)
-            except NoFactor as error:
-                messages.warning(request, error.message)
-            else:
-                messages.success(request, f"The second factor of {name} is reset.")
+        messages.success(request, f"The second factor is reset of: {', '.join(names)}.")
+        return None
 
     def has_reset_permission(self, request: HttpRequest) -> bool:
         return is_superuser(request)

@@ -16,7 +16,7 @@ from django.urls import reverse
 
 from moderation.access.permissions import Role
 from moderation.audit.models import AuditEvent
-from tests import totp
+from tests import pages, totp
 from tests.moderation.factories import make_person
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("edge_urls")]
@@ -207,7 +207,13 @@ def test_an_administrator_resets_it(
     posted = {"action": "reset_second_factor", "_selected_action": [lead.pk]}
     login(lead).post(accounts, posted)
     assert Authenticator.objects.count() == 2
-    login(superuser).post(accounts, posted)
+    root = login(superuser)
+    posted["_selected_action"].append(superuser.pk)
+    page = pages.shown(root, accounts, posted)
+    assert page.context["lines"] == ["lea"]
+    assert Authenticator.objects.count() == 2
+    answer = pages.confirm(root, accounts, posted, page)
+    assert "The second factor is reset of: lea." in [str(one) for one in answer.context["messages"]]
     assert not Authenticator.objects.exists()
     assert not is_in(client), "the sessions of this person have ended"
     assert is_in(log_in())
