@@ -13,6 +13,7 @@ pass, and each candidate is screened once for all of them.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import Counter
@@ -133,6 +134,7 @@ def _run(scans: Sequence[RetroScan], tell: Callable[[RetroScan], None] | None = 
                     tell(scans[0])
                 if time.monotonic() > until:
                     return group.later()
+        group.finish(RetroScan.State.DONE, finished_at=timezone.now(), claimed_until=None)
     except leases.LeaseLost:
         return
     except NOT_ITS_FAULT:
@@ -143,13 +145,9 @@ def _run(scans: Sequence[RetroScan], tell: Callable[[RetroScan], None] | None = 
             # One of them may be the reason. The others must not fail with it.
             for scan in list(group.scans):
                 _run([scan])
-        else:
-            failure = f"{type(error).__name__}: {error}"
-            group.save(group.scans[0], state=RetroScan.State.FAILED, failure=failure)
-        return
-    for scan in list(group.scans):
-        finished_at = timezone.now()
-        group.save(scan, state=RetroScan.State.DONE, finished_at=finished_at, claimed_until=None)
+            return
+        with contextlib.suppress(leases.LeaseLost):
+            group.finish(RetroScan.State.FAILED, failure=f"{type(error).__name__}: {error}")
 
 
 class _Group:
@@ -179,6 +177,10 @@ class _Group:
         self.scans.remove(scan)
         if not self.scans:
             raise leases.LeaseLost
+
+    def finish(self, state: RetroScan.State, **values: Any) -> None:
+        for scan in list(self.scans):
+            self.save(scan, state=state, **values)
 
     def later(self) -> None:
         with transaction.atomic():

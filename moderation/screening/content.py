@@ -17,6 +17,7 @@ from gallery.items import file_storage
 from gallery.items.item import Item
 from gallery.items.models import Image, ImageFingerprint
 from gallery.items.preprocessing import Hashes
+from gallery.shared.errors import StorageAway
 from moderation.lists.verdicts import HASH_TYPES
 from moderation.screening.picture_frames import PictureFile, hashed_frame
 from moderation.screening.types import NO_PIXELS, ContentFrame
@@ -78,6 +79,8 @@ def _of_image(image: Image) -> Content:
             return _of_picture(hashes, file_storage.read_original(image))
         except FileNotFoundError:
             pass
+        except StorageAway as error:
+            return Content(hashes, _raising(error))
     return Content(hashes, _left_of(image))
 
 
@@ -96,6 +99,11 @@ def _motion(data: bytes) -> Iterator[ContentFrame]:
     video = data if sniff(data[:HEAD_BYTES]) == "heics" else decoding.appended_video(data)
     for frame in frames_of_file(io.BytesIO(video)) if video else ():
         yield replace(frame, rendering=VIDEO_VIEW)
+
+
+def _raising(error: Exception) -> Iterator[ContentFrame]:
+    raise error
+    yield  # makes it an iterator
 
 
 def _left_of(image: Image) -> Iterator[ContentFrame]:

@@ -74,7 +74,13 @@ def _screen(content: Content, policies: Policies) -> Screening:
                     found = _compare(batch, matches, coverage, policies)
                     shown.update(found, batch)
                     matches += found
-            except NOT_ITS_FAULT:
+            except (CannotStart, StorageAway) as error:
+                # A banned file is known without reading it. Nothing else is decided without.
+                known = verdict_rules.decide_verdicts(matches, policies)
+                if verdict_rules.verdict_of(known) != Verdict.BLOCK:
+                    raise
+                coverage.frames_missing(error)
+            except Busy:
                 raise
             except UNREADABLE as error:
                 logger.info("some frames could not be read or compared", exc_info=True)

@@ -514,11 +514,12 @@ def test_an_error_of_one_rescan_fails_no_other(caplog: pytest.LogCaptureFixture)
 def test_a_rescan_waits_for_what_the_service_lacks(
     tmp_path: Path, settings: Any, lacks: str
 ) -> None:
-    """A picture that cannot be compared gets a case, but this is no fault of the picture."""
+    """A picture that cannot be compared gets a case, but this is no fault of the picture. A banned
+    file is hidden at once."""
     images = [add_ready_image(photo(seed)) for seed in (1, 2)]
     on = make_list()
-    for image in images:
-        item_adding.add_hashes(by=ADMIN, list_id=on.pk, hashes=[("md5", image.md5, None)])
+    for kind, value in (("md5", images[0].md5), ("pdq", pdq_of(photo(2)))):
+        item_adding.add_hashes(by=ADMIN, list_id=on.pk, hashes=[(kind, value, None)])
     if lacks == "decoders":
         with broken_decoders(tmp_path), pytest.raises(CannotStart):
             rescan.run_left_over()
@@ -527,11 +528,12 @@ def test_a_rescan_waits_for_what_the_service_lacks(
         with pytest.raises(StorageAway):
             rescan.run_left_over()
         aside.rename(settings.MEDIA_ROOT)
-    assert not ReviewCase.objects.exists()
+    assert [status(image) for image in images] == ["quarantined", "ready"]
+    assert ReviewCase.objects.get().image == images[0]
     assert {scan.state for scan in waiting()} == {"running"}
     RetroScan.objects.update(claimed_until=timezone.now())
     assert rescan.run_left_over() == 2
-    assert [status(image) for image in images] == ["quarantined"] * 2
+    assert set(ReviewCase.objects.values_list("image", flat=True)) == {one.pk for one in images}
 
 
 def test_a_rescan_that_is_deleted_ends_no_other() -> None:
@@ -544,4 +546,6 @@ def test_a_rescan_that_is_deleted_ends_no_other() -> None:
     RetroScan.objects.filter(pk=second.pk).update(state="running")
     assert not rescan.run(first.pk, tell=lambda _: RetroScan.objects.filter(pk=first.pk).delete())
     assert [(scan.pk, scan.state) for scan in waiting()] == [(second.pk, "done")]
+    third = rescans.start(by=ADMIN, list_id=on.pk, reason="test")
+    assert not rescan.run(third.pk, tell=lambda scan: scan.delete())
     assert [status(one) for one in (image, other)] == ["quarantined"] * 2
