@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from moderation.access.permissions import LEAST, actor_of, can
+from moderation.cases.models import ReviewCase
 
 ANYONE, SUPERUSERS = "anyone", "superusers"
 
@@ -81,11 +82,22 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         for heading, pages in GROUPS.items()
     ]
     items = [item for group in groups for item in group["items"]]
+    for item in items:
+        if item["link"] == reverse("console:queue") and (waiting := _waiting(request)):
+            item |= {"badge": waiting, "badge_variant": "primary"}
     # The URL of "Add pictures" starts with that of "Images", so the longest match is the page.
     fitting = [item["link"] for item in items if request.path.startswith(item["link"])]
     for item in items:
         item["active"] = item["link"] == max(fitting, key=len, default="")
     return groups
+
+
+def _waiting(request: HttpRequest) -> str:
+    """Return the number of undecided cases for those who may decide them, or ""."""
+    if not can(actor_of(request), "decide cases"):
+        return ""
+    waiting = ReviewCase.objects.open().count()
+    return f"{waiting:,}" if waiting else ""
 
 
 def may_open(request: HttpRequest, who: str) -> bool:

@@ -16,9 +16,11 @@ from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.http import HttpRequest
+from django.urls import reverse
 
 from gallery.shared.errors import UserError
 from imgsmlr_site.access import client_address
+from moderation.access.permissions import Role, actor_of
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -28,6 +30,11 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def get_client_ip(self, request: HttpRequest) -> str:
         return str(client_address(request)[0])
+
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        """Lead moderators to the queue and leads to its numbers, all others to the dashboard."""
+        pages = {Role.MODERATOR: "console:queue", Role.LEAD: "moderation-dashboard"}
+        return reverse(pages.get(actor_of(request).role, "admin:index"))
 
     def is_reauthentication_required(self, *, app: str) -> bool:
         """Whether settings of the account need the password or a code again: not within five

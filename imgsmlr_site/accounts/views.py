@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.account.adapter import get_adapter
 from allauth.account.views import LoginView as BaseLoginView
 from django.conf import settings
 from django.contrib import admin
@@ -11,6 +12,7 @@ from django.contrib.auth import logout
 from django.contrib.auth.views import PasswordResetView
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.urls import reverse
 
 from imgsmlr_site.accounts import second_factor
 from imgsmlr_site.accounts.forms import ResetForm
@@ -21,9 +23,21 @@ OF_ACCOUNTS = ("account_", "mfa_", "openid_connect_", "socialaccount_", "passwor
 
 
 class LoginView(BaseLoginView):
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Forget the admin's index as the page that was asked for: the first page depends on the
+        role."""
+        for name in ("GET", "POST"):
+            given = getattr(request, name)
+            if given.get("next") == reverse("admin:index"):
+                kept = given.copy()
+                del kept["next"]
+                setattr(request, name, kept)
+        answer: HttpResponseBase = super().dispatch(request, *args, **kwargs)
+        return answer
+
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if admin.site.has_permission(request):
-            return redirect(self.get_success_url() or "admin:index")
+            return redirect(self.get_success_url() or get_adapter().get_login_redirect_url(request))
         answer: HttpResponseBase = super().get(request, *args, **kwargs)
         return answer
 

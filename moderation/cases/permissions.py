@@ -53,6 +53,12 @@ def decidable(cases: ReviewCaseQuerySet, by: Actor) -> ReviewCaseQuerySet:
     return found
 
 
+def for_others(cases: ReviewCaseQuerySet, by: Actor) -> ReviewCaseQuerySet:
+    """Return the undecided cases that the caller may not confirm or dismiss now."""
+    found = cases.filter(state__in=CaseState.undecided())
+    return found.annotate(rule=_first_rule(VERB.CONFIRM, by)).filter(rule__isnull=False)
+
+
 def refusals(
     cases: Iterable[ReviewCase], verbs: Iterable[str], by: Actor
 ) -> dict[str, list[Refusal]]:

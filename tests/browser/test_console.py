@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from typing import Any
 
@@ -272,6 +273,16 @@ def test_blur_is_never_off_before_the_key(open_page: OpenPage, ann: User) -> Non
     on_case(page, cases[1].pk)
     shown(page, "blur")
     assert steps[-2:] == ["blur", "blur"], "the next case begins blurred"
+
+
+def test_the_queue_shows_pictures_that_are_no_looks(open_page: OpenPage, ann: User) -> None:
+    cases = [case(banned_item(), 1), make.make_case(banned_item("Another list"))]
+    page = enter_console(open_page, ann)
+    pictures = page.locator(".row-picture img")
+    expect(pictures).to_have_count(1)
+    expect(pictures).to_have_attribute("src", re.compile(rf"/{cases[0].pk}/media/blur/"))
+    page.wait_for_function("document.querySelector('.row-picture img').naturalWidth > 0")
+    assert not Exposure.objects.exists()
 
 
 def test_a_clear_picture_is_covered_until_the_blurred_one_is_there(

@@ -22,6 +22,8 @@ from tests.moderation.factories import make_person
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("edge_urls")]
 
 LOGIN = "/admin/login/"
+FIRST_PAGE = "/admin/moderation/dashboard/"
+"""Of a lead."""
 SET_UP = "/admin/second-factor/totp/activate/"
 CODE = "/admin/second-factor/authenticate/"
 AGAIN = "/admin/second-factor/reauthenticate/"
@@ -77,7 +79,7 @@ def test_a_login_asks_for_a_code_once_there_is_a_factor(lead: User) -> None:
     assert not is_in(client)
     assert client.post(CODE, {"code": "000000"}).status_code == 200
     assert not is_in(client)
-    assert client.post(CODE, {"code": totp.code(secret)})["Location"] == "/admin/"
+    assert client.post(CODE, {"code": totp.code(secret)})["Location"] == FIRST_PAGE
     assert is_in(client)
     # The same code again, although its time has not passed.
     again = log_in()

@@ -24,10 +24,13 @@ from moderation.cases.permissions import is_blinded, refusals
 from moderation.cases.states import CaseState
 from moderation.lists.verdicts import HASH_TYPES, Severity
 from moderation.screening.types import COLOURS, FRAMES
+from moderation.templatetags.moderation_numbers import percent
 from videos.decode.errors import clock
 
 STRIP_OFFSETS_MS: Final = (-4000, -2000, -1000, 0, 1000, 2000, 4000)
 EARLIER_CASES_SHOWN: Final = 8
+TURNED: Final = 3
+"""Degrees; smaller turns are not mentioned."""
 
 
 @dataclass(frozen=True)
@@ -258,8 +261,31 @@ def _readable(case: ReviewCase, by: Actor) -> list[dict[str, Any]]:
 
 def match_in_words(match: CaseMatch) -> list[str]:
     edited = f"It looks like an edited copy: {match.edit}." if match.edit else ""
+    edited = edited or copy_in_words(match)
     shown = f"What matched is {describe_rendering(match.rendering)}." if match.rendering else ""
     return [sentence for sentence in (edited, shown) if sentence]
+
+
+def copy_in_words(match: CaseMatch) -> str:
+    """Say what was done to the copy, and how sure it is: "Mirrored crop, 98 % sure."
+
+    Empty for match types without a calibrated confidence.
+    """
+    if match.match_type != "copy":
+        return ""
+    # Nothing is known to 100 %.
+    sure = f"{percent(min(0.999, 1.0 - match.distance))} sure"
+    shown: Mapping[str, Any] = match.geometry or {}
+    if "inliers" not in shown:
+        return f"A copy, {sure}."
+    words = [
+        "mirrored" if shown["mirrored"] else "",
+        "crop" if shown["crop"] else "copy",
+        "with something around it" if shown["border"] else "",
+    ]
+    turned = round(shown["rotation"])
+    turn = f", turned by {abs(turned)}°" if abs(turned) >= TURNED else ""
+    return f"{' '.join(filter(None, words)).capitalize()}{turn}, {sure}."
 
 
 def gaps_in_words(case: ReviewCase) -> list[str]:

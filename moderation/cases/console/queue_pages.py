@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponseBase
@@ -13,7 +14,8 @@ from moderation.access.permissions import Actor, can
 from moderation.cases import locks, queue, reasons, wellbeing
 from moderation.cases.console import presenters
 from moderation.cases.console.pages import console_page, render_page
-from moderation.cases.models import CaseView, ReviewCase
+from moderation.cases.models import CaseView, ReviewCase, ReviewCaseQuerySet
+from moderation.cases.permissions import decidable, for_others
 from moderation.cases.queue import Filters
 from moderation.cases.states import CaseState
 from moderation.lists.models import BannedList
@@ -45,12 +47,17 @@ def grid_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
 def _context(request: HttpRequest, by: Actor) -> dict[str, Any]:
     filters = Filters.read(request.GET)
     found = queue.cases(filters, by)
-    shown = found if filters.decided else queue.heads(found)
+    may_decide = can(by, "decide cases")
+    splits = may_decide and not filters.decided
     number = _page_number(request.GET.get("p", "1"))
     start = (number - 1) * PER_PAGE
-    rows = list(presenters.with_matches(shown)[start : start + PER_PAGE + 1])
+    shown = found if filters.decided else queue.heads(found)
+    parts = [decidable(shown, by), for_others(shown, by)] if splits else [shown]
+    rows = _slice(parts, start, PER_PAGE + 1)
     sizes = {} if filters.decided else queue.sizes(found, (case.cluster for case in rows))
     lookers = _lookers(rows[:PER_PAGE], by)
+    total = found.order_by().count()
+    others = for_others(found.order_by(), by).count() if splits else 0
     return {
         "rows": [
             {
@@ -61,15 +68,28 @@ def _context(request: HttpRequest, by: Actor) -> dict[str, Any]:
         ],
         "filters": filters,
         "fields": _fields(filters),
-        "total": found.order_by().count(),
+        "total": total,
+        "for_you": total - others,
+        "for_others": others,
         "number": number,
         "before": number - 1,
         "after": number + 1 if len(rows) > PER_PAGE and number < MAX_PAGE else 0,
         "seen": wellbeing.looks_today(by.user),
-        "may_decide": can(by, "decide cases"),
+        "may_decide": may_decide,
         "may_look": can(by, "see media"),
         "reasons": reasons.REASONS,
     }
+
+
+def _slice(parts: Sequence[ReviewCaseQuerySet], start: int, count: int) -> list[ReviewCase]:
+    """Return ``count`` cases from ``start`` on of all parts, one part after another."""
+    rows: list[ReviewCase] = []
+    for part in parts:
+        if len(rows) == count:
+            break
+        rows += presenters.with_matches(part)[start : start + count - len(rows)]
+        start = 0 if rows else start - part.order_by().count()
+    return rows
 
 
 def _fields(filters: Filters) -> list[dict[str, Any]]:

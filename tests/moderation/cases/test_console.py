@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from gallery.items.models import Image
 from moderation.access.permissions import Actor, Role
 from moderation.audit.models import AuditEvent
 from moderation.cases import deciding, locks
+from moderation.cases.console.queue_pages import PER_PAGE
 from moderation.cases.models import CaseMatch, DecisionBatch, Exposure, ReviewCase, ReviewPreference
 from moderation.lists.models import BannedItem
 from tests import factories as pictures
@@ -85,6 +87,53 @@ def test_roles_and_pages(case: ReviewCase) -> None:
             assert client.get(path).status_code == (200 if role >= least else 403), (role, path)
     for path in pages:
         assert Client().get(path).status_code == 302, "log in first"
+
+
+def test_cases_for_others_come_last_and_are_counted(item: BannedItem) -> None:
+    client, ann = enter(Role.MODERATOR)
+    voted, escalated, *others = (
+        make.make_case(item, two_person=number == 0) for number in range(PER_PAGE + 3)
+    )
+    by = Actor.person(ann)
+    deciding.decide(by=by, case_ids=[voted.pk], verb="confirm")
+    deciding.decide(by=by, case_ids=[escalated.pk], verb="escalate")
+
+    def shown(number: int) -> list[int]:
+        page = client.get(reverse("console:queue"), {"p": number})
+        text = " ".join(re.sub("<[^>]+>", " ", page.content.decode()).split())
+        assert f"{PER_PAGE + 3} cases waiting ({PER_PAGE + 1} for you, 2 for others)" in text
+        return [row["case"].pk for row in page.context["rows"]]
+
+    rows = [*shown(1), *shown(2)]
+    assert rows[: PER_PAGE + 1] == [case.pk for case in others]
+    assert sorted(rows[PER_PAGE + 1 :]) == sorted([voted.pk, escalated.pk])
+
+
+COPY = {"inliers": 40, "mirrored": False, "crop": False, "border": False, "rotation": 0.4}
+
+
+@pytest.mark.parametrize(
+    ("geometry", "distance", "words"),
+    [
+        (None, 0.02, "A copy, 98 % sure."),
+        (COPY, 0.0, "Copy, 99.9 % sure."),
+        ({**COPY, "mirrored": True, "crop": True}, 0.004, "Mirrored crop, 99.6 % sure."),
+        (
+            {**COPY, "border": True, "rotation": -90.3},
+            0.4,
+            "Copy with something around it, turned by 90°, 60 % sure.",
+        ),
+    ],
+)
+def test_rows_say_what_was_done_to_a_copy(
+    item: BannedItem, geometry: Any, distance: float, words: str
+) -> None:
+    case = make.make_case(item)
+    case.matches.update(match_type="copy", distance=distance, geometry=geometry)
+    for page in ("console:queue", "console:grid"):
+        client, _ = enter(Role.MODERATOR)
+        rows = client.get(reverse(page)).context["rows"]
+        assert rows[0]["how"] == [words]
 
 
 def test_only_people_who_may_open_a_case_are_led_to_it(case: ReviewCase) -> None:
