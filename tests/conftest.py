@@ -113,14 +113,18 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> Iterator[None]:
-    """In place of pytest-django's. The database goes with its server, which says if another
-    connection is still open then."""
+def django_db_setup(
+    request: pytest.FixtureRequest, django_test_environment: None, django_db_blocker: Any
+) -> Iterator[None]:
+    """In place of pytest-django's. The database goes with its server."""
     with django_db_blocker.unblock():
         migrated.create(DATA_DIR / "database")
         emptying.install()
     yield
-    connection.close()
+    with django_db_blocker.unblock():
+        connection.close()
+        if left := migrated.open_connections():
+            request.node.warn(pytest.PytestWarning(f"A test left connections open: {left}"))
 
 
 _numbers = itertools.count()

@@ -33,6 +33,13 @@ def create(directory: Path) -> None:
     database.load(kept, database.server_version())
 
 
+def open_connections() -> list[str]:
+    """What each connection to the database asked last."""
+    with connection._nodb_cursor() as cursor:
+        cursor.execute("SELECT query FROM pg_stat_activity WHERE datname = %s", [NAME])
+        return [query for (query,) in cursor.fetchall()]
+
+
 def _sources() -> str:
     """A digest of all that the migrations, and what they call, depend on."""
     digest = hashlib.sha256((ROOT / "requirements.lock").read_bytes())
