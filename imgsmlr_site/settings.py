@@ -373,9 +373,10 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_RENDERER_CLASSES": [
         "imgsmlr_site.formats.OrjsonRenderer",
-        "rest_framework.renderers.BrowsableAPIRenderer",
+        "imgsmlr_site.browsable.renderer.PageRenderer",
     ],
     "DEFAULT_PAGINATION_CLASS": "imgsmlr_site.formats.NewestFirst",
+    "DEFAULT_METADATA_CLASS": "imgsmlr_site.browsable.metadata.BodyMetadata",
     "EXCEPTION_HANDLER": "imgsmlr_site.errors.exception_handler",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],

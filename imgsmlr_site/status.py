@@ -82,6 +82,7 @@ def match_types() -> dict[str, dict[str, Any]]:
 
 
 class StatusView(APIView):
+    name = "Status"
     scope = "search"
 
     @extend_schema(responses=answers({200: StatusSerializer}))

@@ -12,6 +12,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from imgsmlr_site import health, local_access, metrics, status
 from imgsmlr_site.accounts.views import LoginView
+from imgsmlr_site.browsable.root import Root
 from moderation.cases.console.dashboard import dashboard_page
 
 handler400 = "imgsmlr_site.error_handlers.bad_request"
@@ -28,6 +29,8 @@ def favicon(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="gallery:search")),
     path("", include("gallery.urls")),
+    path("api/", RedirectView.as_view(pattern_name="api-root")),
+    path("api/v1/", Root.as_view(), name="api-root"),
     path("api/v1/", include("gallery.api.urls")),
     path("api/v1/", include("videos.api.urls")),
     path("api/v1/moderation/", include("moderation.urls")),

@@ -124,6 +124,11 @@ class ItemDetail(_ItemView, generics.RetrieveAPIView):
             raise NotFound(f"There is no {self.item_kind.name} {self.kwargs['pk']}.")
         return item
 
+    def offers(self, method: str) -> bool:
+        """Whether the pages show the method: the caller may change the item."""
+        item = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
+        return item is not None and access_of(self.request).may_change(item.added_by)
+
     def own_item(self) -> Item:
         item: Item = self.get_object()
         check_own(self.request, [item.added_by])

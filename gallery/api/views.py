@@ -54,6 +54,7 @@ def wait_of(request: Request) -> bool:
 class ImageCollection(ItemCollection):
     """Add, list and delete images."""
 
+    name = "Images"
     item_kind = IMAGE
     queryset = Image.objects.all()
     serializer_class = serializers.ImageSerializer
@@ -88,6 +89,7 @@ class ImageCollection(ItemCollection):
 class ImageBatch(APIView):
     """Add up to 100 pictures by URL."""
 
+    name = "Add many images"
     scope = "add"
 
     def throttle_cost(self, request: Request) -> int:
@@ -131,6 +133,8 @@ def error_body(error: UserError) -> dict[str, Any]:
 class ImageItem(ItemDetail):
     """One image."""
 
+    name = "Image"
+    numbered = True
     item_kind = IMAGE
     queryset = Image.objects.all()
     serializer_class = serializers.ImageSerializer
@@ -139,6 +143,7 @@ class ImageItem(ItemDetail):
 class ImageSearch(APIView):
     """Find images by picture, by stored image, or by text."""
 
+    name = "Search images"
     scope = "search"
     throttle_cost = SEARCH_COST
 
@@ -202,6 +207,7 @@ def match_body(match: ImageMatch, match_type: str, context: Mapping[str, Any]) -
 class ImageCompare(APIView):
     """Compare two pictures."""
 
+    name = "Compare two pictures"
     scope = "search"
     throttle_cost = 2 * FETCH_COST
 

@@ -163,6 +163,8 @@ class ImportFilter(filters.FilterSet):
 class ImportCollection(generics.ListAPIView):
     """Start and read imports."""
 
+    name = "Imports"
+    actions = {"POST": "import lists"}
     queryset = ListImport.objects.all()
     scope = SCOPE
     serializer_class = ImportSerializer
@@ -209,6 +211,8 @@ def readable_import(request: Request, pk: int) -> ListImport:
 class ImportItem(generics.RetrieveAPIView):
     """One import."""
 
+    name = "Import"
+    numbered = True
     queryset = ListImport.objects.all()
     scope = SCOPE
     serializer_class = ImportSerializer
@@ -225,6 +229,8 @@ class ImportItem(generics.RetrieveAPIView):
 class ConfirmImport(APIView):
     """Confirm an import."""
 
+    name = "Confirm the import"
+    actions = {"POST": "import lists"}
     scope = SCOPE
     serializer_class = ImportSerializer
 
@@ -242,6 +248,8 @@ class ConfirmImport(APIView):
 class DiscardImport(APIView):
     """Discard an import."""
 
+    name = "Discard the import"
+    actions = {"POST": "import lists"}
     scope = SCOPE
     serializer_class = ImportSerializer
 
@@ -260,6 +268,7 @@ class DiscardImport(APIView):
 class BadRows(generics.ListAPIView):
     """The rows of an import that could not be used."""
 
+    name = "Bad rows"
     queryset = BadRow.objects.all()
     scope = SCOPE
     serializer_class = BadRowSerializer
@@ -272,6 +281,7 @@ class BadRows(generics.ListAPIView):
 class ExportList(APIView):
     """A list as a file."""
 
+    name = "Export"
     scope = SCOPE
     throttle_cost = IMPORT_COST
 

@@ -136,6 +136,7 @@ class CheckResultsSerializer(serializers.Serializer):
 class Check(APIView):
     """Check one picture, animation, video or hash."""
 
+    name = "Check"
     scope = "check"
     throttle_cost = CHECK_COST
 
@@ -158,6 +159,7 @@ class Check(APIView):
 class CheckBatch(APIView):
     """Check up to 100 links and hashes."""
 
+    name = "Check many"
     scope = "check"
 
     def throttle_cost(self, request: Request) -> int:

@@ -87,6 +87,9 @@ class QuestionSerializer(BodySerializer):
 
 
 class Threshold(CommandView):
+    name = "Threshold"
+    numbered = True
+    actions = {"POST": "edit lists"}
     serializer_class = ApplySerializer
 
     @extend_schema(

@@ -85,6 +85,8 @@ def found(pk: int) -> Webhook:
 class WebhookCollection(generics.ListAPIView):
     """Create and list webhooks."""
 
+    name = "Webhooks"
+    actions = {"GET": "edit webhooks", "POST": "edit webhooks"}
     queryset = Webhook.objects.all()
     scope = SCOPE
     serializer_class = WebhookSerializer
@@ -107,6 +109,9 @@ class WebhookCollection(generics.ListAPIView):
 
 
 class WebhookItem(generics.GenericAPIView):
+    name = "Webhook"
+    numbered = True
+    actions = {"GET": "edit webhooks", "PATCH": "edit webhooks", "DELETE": "edit webhooks"}
     queryset = Webhook.objects.all()
     scope = SCOPE
     serializer_class = WebhookSerializer
@@ -136,6 +141,8 @@ class WebhookItem(generics.GenericAPIView):
 
 
 class RenewSecret(APIView):
+    name = "Renew the secret"
+    actions = {"POST": "edit webhooks"}
     scope = SCOPE
 
     @extend_schema(request=None, responses=answers({200: SecretSerializer}, 404, body=True))
@@ -146,6 +153,8 @@ class RenewSecret(APIView):
 
 
 class TestWebhook(APIView):
+    name = "Send a test"
+    actions = {"POST": "edit webhooks"}
     scope = SCOPE
 
     @extend_schema(request=None, responses=answers({200: DeliverySerializer}, 404, body=True))
@@ -161,6 +170,8 @@ class TestWebhook(APIView):
 class Deliveries(generics.ListAPIView):
     """The messages of a webhook."""
 
+    name = "Messages"
+    actions = {"GET": "edit webhooks"}
     queryset = Delivery.objects.all()
     scope = SCOPE
     serializer_class = DeliverySerializer
@@ -172,6 +183,8 @@ class Deliveries(generics.ListAPIView):
 
 
 class TryAgain(APIView):
+    name = "Try messages again"
+    actions = {"POST": "edit webhooks"}
     scope = SCOPE
 
     @extend_schema(

@@ -140,6 +140,7 @@ class SharedAnswerSerializer(serializers.Serializer):
 class VideoSearch(APIView):
     """Find videos by picture, animation or clip."""
 
+    name = "Search videos"
     scope = "search"
     throttle_cost = SEARCH_COST
 
@@ -165,6 +166,7 @@ class VideoSearch(APIView):
 class VideoSimilar(APIView):
     """Find videos that share footage with this one."""
 
+    name = "Videos with the same footage"
     scope = "search"
     throttle_cost = SIMILAR_COST
 

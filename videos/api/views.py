@@ -21,6 +21,7 @@ from videos.models import Video
 class VideoCollection(ItemCollection):
     """Add, list and delete videos."""
 
+    name = "Videos"
     item_kind = VIDEO
     queryset = Video.objects.all()
     serializer_class = VideoSerializer
@@ -43,6 +44,8 @@ class VideoCollection(ItemCollection):
 class VideoItem(ItemDetail):
     """One video."""
 
+    name = "Video"
+    numbered = True
     item_kind = VIDEO
     queryset = Video.objects.all()
     serializer_class = VideoSerializer

@@ -19,6 +19,8 @@ from moderation.cases.models import Decision
 
 
 class CaseReport(APIView):
+    name = "Report"
+    actions = {"GET": "view the audit"}
     scope = "moderate"
 
     @extend_schema(
@@ -37,6 +39,8 @@ class CaseReport(APIView):
 
 
 class Decisions(APIView):
+    name = "Decisions as CSV"
+    actions = {"GET": "view the audit"}
     scope = "moderate"
 
     @extend_schema(responses=answers({(200, "text/csv"): OpenApiTypes.BINARY}))  # type: ignore[dict-item]
@@ -60,6 +64,7 @@ class StatisticsSerializer(serializers.Serializer):
 
 
 class Statistics(APIView):
+    name = "Statistics"
     scope = "moderate"
 
     @extend_schema(responses=answers({200: StatisticsSerializer}))

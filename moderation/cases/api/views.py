@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from gallery.api.schema import answers, json
 from gallery.shared.errors import NotFound
 from moderation.access.api import CommandView, caller
-from moderation.access.permissions import Actor, check, person
+from moderation.access.permissions import Actor, can, check, person
 from moderation.cases import deciding, locks, queue, retention, undoing
 from moderation.cases.api import serializers as shapes
 from moderation.cases.api.serializers import CaseSerializer, DecisionBatchSerializer
@@ -42,6 +42,7 @@ class CaseView(CommandView):
 class CaseCollection(CaseView, generics.ListAPIView):
     """List cases, the newest first. ``cases/next/`` gives them in the order of the queue."""
 
+    name = "Cases"
     filter_backends: list[Any] = []
 
     def get_queryset(self) -> QuerySet[ReviewCase]:
@@ -56,6 +57,9 @@ class CaseCollection(CaseView, generics.ListAPIView):
 
 
 class CaseItem(CaseView):
+    name = "Case"
+    numbered = True
+
     @extend_schema(responses=answers({200: CaseSerializer}, 404))
     def get(self, request: Request, pk: int) -> Response:
         """Return a case with its matches and decisions."""
@@ -63,6 +67,8 @@ class CaseItem(CaseView):
 
 
 class NextCase(CaseView):
+    name = "Take the next case"
+    actions = {"POST": "decide cases"}
     serializer_class = shapes.NextSerializer
 
     @extend_schema(
@@ -79,6 +85,8 @@ class NextCase(CaseView):
 
 
 class ClaimCase(CaseView):
+    name = "Claim"
+    actions = {"POST": "decide cases"}
     serializer_class = shapes.ClaimSerializer
 
     @extend_schema(
@@ -93,6 +101,8 @@ class ClaimCase(CaseView):
 
 
 class ReleaseCase(CaseView):
+    name = "Release"
+    actions = {"POST": "decide cases"}
     serializer_class = shapes.ClaimSerializer
 
     @extend_schema(request=None, responses=answers({204: None}, 404, body=True))
@@ -103,6 +113,8 @@ class ReleaseCase(CaseView):
 
 
 class Decide(CaseView):
+    name = "Decide"
+    actions = {"POST": "decide cases"}
     serializer_class = shapes.DecideSerializer
 
     @extend_schema(
@@ -115,6 +127,8 @@ class Decide(CaseView):
 
 
 class DecideMany(CaseView):
+    name = "Decide many cases"
+    actions = {"POST": "decide cases"}
     serializer_class = shapes.DecideManySerializer
 
     @extend_schema(
@@ -129,6 +143,8 @@ class DecideMany(CaseView):
 
 
 class Appeal(CaseView):
+    name = "Appeal"
+    actions = {"POST": "decide cases"}
     serializer_class = shapes.SayingSerializer
 
     @extend_schema(
@@ -141,6 +157,8 @@ class Appeal(CaseView):
 
 
 class LegalHold(CaseView):
+    name = "Legal hold"
+    actions = {"POST": "set and lift legal holds"}
     serializer_class = shapes.LegalHoldSerializer
 
     @extend_schema(
@@ -156,6 +174,8 @@ class LegalHold(CaseView):
 
 
 class LiftLegalHold(CaseView):
+    name = "Lift the legal hold"
+    actions = {"POST": "set and lift legal holds"}
     serializer_class = shapes.LiftSerializer
 
     @extend_schema(
@@ -170,6 +190,8 @@ class LiftLegalHold(CaseView):
 
 
 class BatchItem(CommandView):
+    name = "Batch"
+    numbered = True
     scope = SCOPE
     queryset = DecisionBatch.objects.all()
     serializer_class = DecisionBatchSerializer
@@ -181,9 +203,17 @@ class BatchItem(CommandView):
 
 
 class UndoBatch(CommandView):
+    name = "Undo"
+    actions = {"POST": "decide cases"}
     scope = SCOPE
     queryset = DecisionBatch.objects.all()
     serializer_class = shapes.UndoSerializer
+
+    def offers(self, method: str) -> bool:
+        """Whether the pages show the method: the batch is the caller's own, or they are a lead."""
+        by = caller(self.request)
+        own = DecisionBatch.objects.filter(pk=self.kwargs["pk"], by=by.user)
+        return can(by, "undo the decisions of others") or own.exists()
 
     @extend_schema(
         request=json(shapes.UndoSerializer),

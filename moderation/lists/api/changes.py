@@ -41,6 +41,7 @@ class AnswerSerializer(BodySerializer):
 class ListChanges(generics.ListAPIView):
     """Waiting and earlier changes, newest first."""
 
+    name = "Changes of lists"
     queryset = ListChange.objects.all()
     serializer_class = ListChangeSerializer
     scope = SCOPE
@@ -53,6 +54,8 @@ class ListChanges(generics.ListAPIView):
 class ConfirmChange(generics.GenericAPIView):
     """Confirm a change."""
 
+    name = "Confirm a change"
+    actions = {"POST": "edit lists"}
     queryset = ListChange.objects.all()
     serializer_class = AnswerSerializer
     scope = SCOPE
@@ -69,6 +72,8 @@ class ConfirmChange(generics.GenericAPIView):
 class RefuseChange(generics.GenericAPIView):
     """Refuse a change."""
 
+    name = "Refuse a change"
+    actions = {"POST": "edit lists"}
     queryset = ListChange.objects.all()
     serializer_class = AnswerSerializer
     scope = SCOPE

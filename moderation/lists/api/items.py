@@ -280,6 +280,8 @@ class ItemFilter(filters.FilterSet):
 class ItemCollection(generics.ListAPIView):
     """Add and read items."""
 
+    name = "Items"
+    actions = {"POST": "edit items"}
     queryset = BannedItem.objects.all()
     scope = SCOPE
     filterset_class = ItemFilter
@@ -327,6 +329,8 @@ def add(by: Actor, list_id: int, asked: dict[str, Any]) -> BannedItem:
 class ItemBatch(generics.GenericAPIView):
     """Up to 1,000 items by hash."""
 
+    name = "Add many items"
+    actions = {"POST": "edit items"}
     queryset = BannedItem.objects.all()
     scope = SCOPE
     serializer_class = ItemBatchSerializer
@@ -356,6 +360,9 @@ class ItemBatch(generics.GenericAPIView):
 class ItemDetail(generics.GenericAPIView):
     """One item."""
 
+    name = "Item"
+    numbered = True
+    actions = {"PATCH": "edit items"}
     queryset = BannedItem.objects.all()
     scope = SCOPE
     serializer_class = ChangeItemSerializer
@@ -406,6 +413,8 @@ SAID = answers({200: ChangedSerializer, 409: ConflictSerializer}, 404, body=True
 class Retire(ItemCommand):
     """Stop matching items."""
 
+    name = "Retire items"
+    actions = {"POST": "edit items"}
     command = item_changing.retire
 
     @extend_schema(request=json(IdsSerializer), responses=SAID)
@@ -417,6 +426,8 @@ class Retire(ItemCommand):
 class Activate(ItemCommand):
     """Match retired items again."""
 
+    name = "Activate items"
+    actions = {"POST": "edit items"}
     command = item_changing.activate
 
     @extend_schema(request=json(IdsSerializer), responses=SAID)
@@ -428,6 +439,8 @@ class Activate(ItemCommand):
 class GiveOpinion(ItemCommand):
     """Set our opinion of items."""
 
+    name = "Give an opinion"
+    actions = {"POST": "give opinions"}
     command = item_changing.give_opinion
     serializer_class = OpinionSerializer
 
@@ -440,6 +453,8 @@ class GiveOpinion(ItemCommand):
 class Move(ItemCommand):
     """Move items to another list."""
 
+    name = "Move items"
+    actions = {"POST": "edit items"}
     command = item_changing.move
     serializer_class = MoveSerializer
 

@@ -191,6 +191,8 @@ class ListFilter(filters.FilterSet):
 class ListCollection(generics.ListAPIView):
     """Create and read lists."""
 
+    name = "Lists"
+    actions = {"POST": "edit lists"}
     queryset = BannedList.objects.all()
     scope = SCOPE
     filterset_class = ListFilter
@@ -217,6 +219,9 @@ class ListCollection(generics.ListAPIView):
 class ListItem(generics.GenericAPIView):
     """One list."""
 
+    name = "List"
+    numbered = True
+    actions = {"PATCH": "edit lists", "DELETE": "delete lists"}
     queryset = BannedList.objects.all()
     scope = SCOPE
 
@@ -271,6 +276,9 @@ class ListItem(generics.GenericAPIView):
 class MethodItem(generics.GenericAPIView):
     """One match type of a list."""
 
+    name = "Match type"
+    numbered = True
+    actions = {"PATCH": "edit lists"}
     queryset = ListMethod.objects.all()
     scope = SCOPE
     serializer_class = ChangeMethodSerializer

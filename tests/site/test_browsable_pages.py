@@ -1,0 +1,159 @@
+"""v1 in a browser: for each role, the forms of what it may do."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from django.test import Client
+
+from imgsmlr_site.env import LOOPBACK
+from moderation.access.permissions import Role
+from tests.moderation.factories import make_case, make_item, make_list, make_person
+from tests.site import access_cells
+
+pytestmark = pytest.mark.django_db
+PAGE = {"accept": "text/html"}
+FORM = re.compile(r'data-method="(POST|PATCH|DELETE)"')
+REFUSED = (400, 401, 403, 404)
+MODERATION = "/api/v1/moderation/"
+
+
+@pytest.fixture(autouse=True)
+def _static_files(settings: Any) -> None:
+    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+
+
+def forms_of(client: Client, path: str) -> set[str]:
+    answer = client.get(path, headers=PAGE)
+    assert answer.status_code < 500, path
+    if not answer["Content-Type"].startswith("text/html"):
+        return set()
+    return set(FORM.findall(answer.content.decode()))
+
+
+def test_a_page_shows_what_the_role_may_do(settings: Any) -> None:
+    settings.OPEN_API = LOOPBACK
+    everybody = [one for one in access_cells.callers() if not one.key]
+    world = access_cells.World()
+    asked = [
+        ask
+        for ask in access_cells.asks(world)
+        if ask.path.startswith("/api/v1/") and ask.method in ("POST", "PATCH", "DELETE")
+    ]
+    # A list that is deleted from by a filter has no button.
+    asked = [ask for ask in asked if ask.method != "DELETE" or re.search(r"\d/$", ask.path)]
+    # Whose item it is changes with the caller, only while it is asked for.
+    asked = [ask for ask in asked if ask.own is None]
+    assert len(asked) > 40
+    for caller in everybody:
+        for path in sorted({ask.path for ask in asked}):
+            shown = forms_of(caller.client, path)
+            for ask in asked:
+                if ask.path != path:
+                    continue
+                code = access_cells.answer(caller, ask)
+                # Some bodies are read before the role is.
+                expected = code not in (401, 403) if ask.method in shown else code in REFUSED
+                assert expected, f"{ask.name} for {caller.name}: {code}, {shown}"
+
+
+@pytest.fixture
+def lead(client: Client) -> Client:
+    client.force_login(make_person(Role.LEAD))
+    return client
+
+
+def test_the_root_lists_what_there_is_and_leads_there(lead: Client) -> None:
+    assert lead.get("/api/").url == "/api/v1/"  # type: ignore[attr-defined]
+    answer = lead.get("/api/v1/").json()
+    assert answer["images"]["Search images"] == "http://testserver/api/v1/images/search/"
+    assert {"lists", "cases", "imports", "webhooks", "check", "videos"} <= answer.keys()
+    page = lead.get("/api/v1/", headers=PAGE).content.decode()
+    links = [link for part in answer.values() for link in part.values()]
+    assert len(links) > 15
+    links = [link for link in links if "/webhooks/" not in link]
+    for link in links:
+        assert f'href="{link.removeprefix("http://testserver")}"' in page
+    assert "/webhooks/" not in page[: page.index("Answer")]
+
+
+def test_nobody_is_asked_to_sign_in(client: Client) -> None:
+    for path in ("/api/v1/", "/api/v1/images/search/"):
+        answer = client.get(path, headers=PAGE)
+        assert answer.status_code == 401
+        assert f"/admin/login/?next={quote(path, safe='')}" in answer.content.decode()
+
+
+def test_a_page_leads_up_down_and_to_its_rows(lead: Client) -> None:
+    row = make_list("terror")
+    make_item(row)
+    page = lead.get(f"{MODERATION}lists/{row.pk}/items/", headers=PAGE).content.decode()
+    for path in (
+        "/api/v1/",
+        f"{MODERATION}lists/",
+        f"{MODERATION}lists/{row.pk}/",
+        f"{MODERATION}lists/{row.pk}/items/retire/",
+        f"{MODERATION}lists/{row.pk}/items/{row.items.get().pk}/",
+    ):
+        assert f'href="{path}"' in page, path
+    assert "<h1>Items</h1>" in page
+    assert f"List {row.pk}</a>" in page
+
+
+def test_a_change_is_prefilled(lead: Client) -> None:
+    row = make_list("terror <b>")
+    page = lead.get(f"{MODERATION}lists/{row.pk}/", headers=PAGE).content.decode()
+    assert 'value="terror &lt;b&gt;"' in page
+    assert '<option value="medium" selected>' in page
+    assert re.search(r'name="enabled" value="true" checked', page)
+
+
+def test_nothing_is_chosen_in_advance(lead: Client) -> None:
+    case = make_case(make_item(make_list()))
+    for path in (f"cases/{case.pk}/decide/", "cases/next/", "lists/"):
+        page = lead.get(f"{MODERATION}{path}", headers=PAGE).content.decode()
+        form = page[page.index('data-method="POST"') :]
+        selects = re.findall(r"<select.*?</select>", form, re.DOTALL)
+        assert selects
+        for select in selects:
+            assert select.count(" selected") == select.count('value="" selected') == 1
+            assert re.search(r'<select[^>]*><option value="" selected', select)
+
+
+@pytest.mark.parametrize("kind", ["form", "json"])
+def test_an_error_keeps_what_was_typed(lead: Client, kind: str) -> None:
+    sent = {"name": "new <i>", "observe_share": "7"}
+    given: dict[str, Any] = {"data": sent}
+    if kind == "json":
+        given["content_type"] = "application/json"
+    answer = lead.post(f"{MODERATION}lists/", headers=PAGE, **given)
+    assert answer.status_code == 400
+    page = answer.content.decode()
+    if kind == "form":
+        assert 'value="new &lt;i&gt;"' in page
+        assert re.search(r'name="observe_share" value="7"[^>]*aria-invalid="true"', page)
+    else:
+        assert "&quot;name&quot;: &quot;new &lt;i&gt;&quot;" in page
+    assert "less than or equal to 1" in page
+
+
+def test_rows_are_sent_as_json(lead: Client) -> None:
+    page = lead.get("/api/v1/images/batch/", headers=PAGE).content.decode()
+    assert "not currently supported" not in page
+    assert "&quot;images&quot;" in page
+    assert 'name="images"' not in page
+
+
+def test_options_describe_each_body(lead: Client) -> None:
+    row = make_list()
+    answer = lead.options(f"{MODERATION}lists/{row.pk}/").json()
+    assert answer["name"] == f"List {row.pk}"
+    assert answer["actions"].keys() == {"PATCH"}
+    assert answer["actions"]["PATCH"]["severity"]["type"] == "choice"
+    answer = lead.options("/api/v1/images/search/").json()
+    assert answer["actions"]["POST"]["file"]["type"] == "file upload"
+    assert "actions" not in lead.options(f"{MODERATION}webhooks/").json()
