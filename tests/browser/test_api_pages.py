@@ -14,8 +14,8 @@ from moderation.access.permissions import Role
 from moderation.cases.models import Decision, DecisionBatch
 from moderation.lists.models import BannedItem, BannedList
 from tests import factories as make
-from tests.browser.accessibility import sticking_out
-from tests.browser.conftest import DESKTOP, PHONE, OpenPage
+from tests.browser.accessibility import FRAME_LOOKS, LOOKS, faults
+from tests.browser.conftest import PHONE, OpenPage
 from tests.moderation.factories import make_case, make_item, make_list, make_person
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -130,11 +130,19 @@ def test_json_and_ids(open_page: OpenPage, lead: User) -> None:
     assert set(BannedItem.objects.values_list("state", flat=True)) == {"retired"}
 
 
-@pytest.mark.parametrize("size", [DESKTOP, PHONE])
-def test_pages_fit(open_page: OpenPage, lead: User, size: tuple[int, int]) -> None:
+def test_pages_are_accessible_and_fit(open_page: OpenPage, lead: User) -> None:
     row = make_list()
-    make_item(row)
-    page = open_page(path=API, user=lead, size=size)
-    for path in (API, LISTS, f"{LISTS}{row.pk}/", f"{LISTS}{row.pk}/items/", f"{API}images/"):
+    case = make_case(make_item(row))
+    page = open_page(path=API, user=lead, size=PHONE, theme="dark")
+    paths = [
+        *(API, LISTS, f"{LISTS}{row.pk}/", f"{LISTS}{row.pk}/items/batch/"),
+        *(f"{API}images/?status=ready", f"{API}moderation/cases/{case.pk}/decide/"),
+    ]
+    found = {}
+    for path in paths:
         page.goto(path)
-        assert sticking_out(page, "html, .api-card, .button") == []
+        if path.endswith("/decide/"):
+            send(page)
+            expect(page.get_by_text("400 Bad Request")).to_be_visible()
+        found[path] = faults(page, f"api {path.count('/')}", LOOKS if found else FRAME_LOOKS)
+    assert {path: some for path, some in found.items() if some} == {}
