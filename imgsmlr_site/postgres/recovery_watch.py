@@ -28,13 +28,16 @@ class RecoveryWatch:
         self._lost = 0.0
 
     def hangs(self, main: int) -> bool:
-        """Return whether the server with this main process is lost. Ask every few seconds."""
+        """Return whether the server with this main process is lost, once. Ask every few seconds."""
         now = time.monotonic()
         passed = now - self._looked
         if passed >= LOOK_EVERY:
             self._looked = now
             self._lost = 0.0 if _works(main) else self._lost + min(passed, LONGEST_LOOK)
-        return self._lost >= LOST_AFTER
+        if self._lost < LOST_AFTER:
+            return False
+        self._lost = 0.0  # the next question is about another server
+        return True
 
 
 def _works(main: int) -> bool:
