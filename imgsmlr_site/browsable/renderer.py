@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from django.template import loader
@@ -23,6 +24,13 @@ from moderation.access.permissions import Actor, can
 WRITES: Final = ("POST", "PATCH")
 ROW_ID: Final = re.compile(r"^(      &quot;id&quot;: )(\d+)", re.MULTILINE)
 """The id of a row of a list, as the JSON is indented."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    thumbnail: str
+    file: str
+    title: str
 
 
 def may(view: Any, request: Request, method: str) -> bool:
@@ -116,6 +124,7 @@ class PageRenderer(BrowsableAPIRenderer):
             "refused": refused,
             "detail": data.get("detail", "") if refused and isinstance(data, dict) else "",
             "answer": self._answer(data, context) if shows_answer else None,
+            "pictures": _pictures(data) if not refused else [],
             "newer": paginator.get_previous_link() if listed else None,
             "older": paginator.get_next_link() if listed else None,
             "filter": self._filter(view, request) if listed else None,
@@ -170,6 +179,20 @@ class PageRenderer(BrowsableAPIRenderer):
                 filterset = backend().get_filterset(request, view.get_queryset(), view)
                 return filterset.form if filterset is not None else None
         return None
+
+
+def _pictures(data: Any) -> list[Picture]:
+    """Return the thumbnails of the images and videos of an answer, none of withheld media."""
+    if not isinstance(data, dict):
+        return []
+    rows = data["results"] if isinstance(data.get("results"), list) else [data]
+    inside = ((row, row.get("image"), row.get("video")) for row in rows if isinstance(row, dict))
+    items = [one for parts in inside for one in parts if isinstance(one, dict)]
+    return [
+        Picture(one["thumbnail"], one["file"], str(one["data_id"] or one["id"]))
+        for one in items
+        if one.get("thumbnail") and not one.get("blurred", True)
+    ]
 
 
 def _typed(request: Request) -> Any:

@@ -59,6 +59,8 @@ def test_adding_a_picture_and_searching_by_it(open_page: OpenPage, lead: User) -
     send(page)
     expect(page.get_by_text("200 OK")).to_be_visible()
     expect(page.get_by_label("JSON").first).to_contain_text(f'"md5": "{stored.md5}"')
+    picture = page.get_by_role("img", name=f"Picture {stored.pk}").element_handle()
+    page.wait_for_function("(picture) => picture.naturalWidth > 0", arg=picture)
 
 
 def test_deciding_a_case(open_page: OpenPage, lead: User) -> None:

@@ -9,8 +9,11 @@ from urllib.parse import quote
 import pytest
 from django.test import Client
 
+from gallery.items.item import Status
+from gallery.items.models import Image
 from imgsmlr_site.env import LOOPBACK
 from moderation.access.permissions import Role
+from tests import factories as make
 from tests.moderation.factories import make_case, make_item, make_list, make_person
 from tests.site import access_cells
 
@@ -157,3 +160,22 @@ def test_options_describe_each_body(lead: Client) -> None:
     answer = lead.options("/api/v1/images/search/").json()
     assert answer["actions"]["POST"]["file"]["type"] == "file upload"
     assert "actions" not in lead.options(f"{MODERATION}webhooks/").json()
+
+
+def test_pictures_are_shown_unless_they_are_withheld(lead: Client) -> None:
+    data = make.png(make.photo(1))
+    shown, hidden = make.add_ready_image(data=data), make.add_ready_image(make.photo(2))
+    Image.objects.filter(pk=hidden.pk).update(status=Status.QUARANTINED)
+    pages = [
+        lead.get("/api/v1/images/", headers=PAGE),
+        lead.get(f"/api/v1/images/{shown.pk}/", headers=PAGE),
+        lead.get(f"/api/v1/images/{hidden.pk}/", headers=PAGE),
+    ]
+    assert [
+        re.findall(r'<img src="http://testserver/media/images/(\d+)/', page.content.decode())
+        for page in pages
+    ] == [[str(shown.pk)], [str(shown.pk)], []]
+    assert "&quot;blurred&quot;: true" in pages[2].content.decode()
+    query = {"id": shown.pk, "match_type": "pdq", "threshold": 0}
+    found = lead.post("/api/v1/images/search/", query, headers=PAGE).content.decode()
+    assert found.count("<img ") == 1
