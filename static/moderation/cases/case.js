@@ -19,7 +19,7 @@ function begin() {
   article = place.querySelector("[data-case]");
   viewer = new Viewer(article);
   for (const button of article.querySelectorAll("[data-verb]")) {
-    button.addEventListener("click", (event) => choose(button.dataset.verb, event.shiftKey));
+    button.addEventListener("click", (event) => choose(button.dataset.verb, event.shiftKey || asks()));
   }
   for (const button of article.querySelectorAll("[data-do=skip]")) {
     button.addEventListener("click", skip);
@@ -53,14 +53,14 @@ function turn(answer) {
 }
 
 /** Send something about this case; one at a time, so that a key held down decides once. */
-async function send(url, fields) {
+async function send(url, fields, undo = null) {
   if (busy) return;
   busy = true;
   article.setAttribute("aria-busy", "true");
   try {
     const answer = await post(url + query, fields);
     turn(answer);
-    if (answer.message) say(answer.message);
+    if (answer.message) say(answer.message, false, undo);
   } catch (error) {
     say(error.message, true);
   } finally {
@@ -73,9 +73,14 @@ function button(verb) {
   return article.querySelector(`[data-verb=${verb}]:not(:disabled)`);
 }
 
-function choose(verb, asks) {
+/** Whether the next decision is to have a reason, a note or an exception. */
+function asks() {
+  return Boolean(article.querySelector("[data-asks]")?.checked);
+}
+
+function choose(verb, withReason) {
   if (!button(verb)) return;
-  if (asks) ask(verb);
+  if (withReason) ask(verb);
   else decide(verb);
 }
 
@@ -85,7 +90,11 @@ function decide(verb, reason = "") {
   const fields = { verb, reason, note: note.value, cluster, allow: allowed };
   note.value = "";
   allow.checked = false;
-  send(article.dataset.decide, fields);
+  send(article.dataset.decide, fields, undoLast);
+}
+
+function undoLast() {
+  send(page.dataset.undo);
 }
 
 function ask(verb) {
@@ -163,7 +172,7 @@ bind({
   E: () => choose("escalate", true),
   A: () => choose("appeal", true),
   s: skip,
-  u: () => send(page.dataset.undo),
+  u: undoLast,
   " ": () => viewer.more(),
   x: () => viewer.show("clear"),
   b: () => viewer.show("blur"),
@@ -188,6 +197,7 @@ bind({
   a: () => { if (dialog.dataset.verb === "dismiss") allow.click(); },
 });
 
+page.querySelector("[data-undo-last]").addEventListener("click", undoLast);
 addEventListener("popstate", () => location.reload());
 addEventListener("pagehide", () => {
   const form = new FormData();

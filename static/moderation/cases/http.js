@@ -1,5 +1,7 @@
 /** Requests to the console, and the one line that says what became of them. */
 
+const SECONDS = 6;
+
 let hiding = 0;
 
 /** POST a form. Answers the JSON; throws an `Error` with the sentence of a refusal. */
@@ -26,11 +28,26 @@ function isJson(response) {
   return (response.headers.get("Content-Type") ?? "").startsWith("application/json");
 }
 
-/** Say something at the foot of the page, to screen readers too. It leaves by itself. */
-export function say(text, bad = false) {
-  const line = document.querySelector("[data-status]");
-  line.classList.toggle("bad", bad);
+/**
+ * Say something at the foot of the page, to screen readers too. It leaves by itself, but not from
+ * under a finger or the focus. `undo`: what its button does, if it can be undone.
+ */
+export function say(text, bad = false, undo = null) {
+  const toast = document.querySelector("[data-toast]");
+  const line = toast.querySelector("[data-status]");
+  const button = toast.querySelector("button");
+  toast.classList.toggle("bad", bad);
   line.textContent = text;
+  button.hidden = !undo;
+  button.onclick = undo && (() => { leave(); undo(); });
+  const leave = () => {
+    line.textContent = "";
+    button.hidden = true;
+  };
+  const wait = () => {
+    if (toast.matches(":hover, :focus-within")) hiding = setTimeout(wait, 1000);
+    else leave();
+  };
   clearTimeout(hiding);
-  hiding = setTimeout(() => { line.textContent = ""; }, bad ? 8000 : 5000);
+  hiding = setTimeout(wait, (bad ? 8 : SECONDS) * 1000);
 }

@@ -1,6 +1,7 @@
-/** The queue by keyboard: j and k, Enter, n, g, [ and ]. */
+/** The queue by keyboard: j and k, Enter, n, u, g, [ and ]. */
 
 import { prepareFilters } from "./filters.js";
+import { post, say } from "./http.js";
 import { bind } from "./keys.js";
 
 const rows = [...document.querySelectorAll("[data-row]")];
@@ -15,12 +16,26 @@ function follow(selector) {
   document.querySelector(selector)?.click();
 }
 
+/** Undo the last decision, and show its case. */
+async function undoLast() {
+  try {
+    const answer = await post(undo.dataset.undoLast);
+    location.assign(answer.ask ?? answer.next.url);
+  } catch (error) {
+    say(error.message, true);
+  }
+}
+
+const undo = document.querySelector("[data-undo-last]");
+undo?.addEventListener("click", undoLast);
+
 bind({
   j: () => move(1),
   k: () => move(-1),
   ArrowDown: () => move(1),
   ArrowUp: () => move(-1),
   n: () => follow("[data-next]"),
+  u: () => follow("[data-undo-last]"),
   g: () => follow("[data-go=g]"),
   "]": () => follow("a[rel=next]"),
   "[": () => follow("a[rel=prev]"),
