@@ -686,7 +686,7 @@ def test_a_thousand_clusters_are_paged(root: Client) -> None:
     root.get(PAGE)  # the session notes once in a while that it is used
     with CaptureQueriesContext(connection) as queries:
         page = root.get(PAGE, {"p": "2"})
-    assert len(queries) <= 8
+    assert len(queries) <= 9  # one counts the cases that wait, for the sidebar
     assert page.content.decode().count('name="cluster"') == 25
     assert 'aria-current="page">2<' in page.content.decode()
     assert root.get(PAGE, {"p": "x", "sort": "y"}).status_code == 200
