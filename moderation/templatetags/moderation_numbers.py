@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from django import template
 
+from moderation.access.numbers import percent
 from moderation.cases.intervals import Interval
 
 register = template.Library()
 
 
-@register.filter
-def percent(value: float | None) -> str:
-    """Format as "84 %", near 0 and 100 with a decimal, because 99.9 % is not 100 %."""
-    if value is None:
-        return "–"
-    share = 100 * value
-    if 0 < share < 1 or 99 < share < 100:
-        # Do not round up to 100 % or down to 0 %.
-        return f"{min(max(share, 0.1), 99.9):.1f} %"
-    return f"{share:.0f} %"
+register.filter(percent)
 
 
 @register.filter

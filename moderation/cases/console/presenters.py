@@ -16,6 +16,7 @@ from gallery.imaging.decoding.rendered_pictures import (
     rendering_labels,
 )
 from gallery.items.expiry import fate_of_files
+from moderation.access.numbers import percent
 from moderation.access.permissions import Actor, can
 from moderation.cases import media, queue, reasons, retention, wellbeing
 from moderation.cases.deciding import needing_two
@@ -24,7 +25,6 @@ from moderation.cases.permissions import is_blinded, refusals
 from moderation.cases.states import CaseState
 from moderation.lists.verdicts import HASH_TYPES, Severity
 from moderation.screening.types import COLOURS, FRAMES
-from moderation.templatetags.moderation_numbers import percent
 from videos.decode.errors import clock
 
 STRIP_OFFSETS_MS: Final = (-4000, -2000, -1000, 0, 1000, 2000, 4000)
