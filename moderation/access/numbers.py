@@ -1,4 +1,4 @@
-"""Numbers in the text of requests."""
+"""Numbers in the text of requests, and shares in words for people."""
 
 from __future__ import annotations
 
