@@ -29,7 +29,7 @@ def favicon(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="gallery:search")),
     path("", include("gallery.urls")),
-    path("api/", RedirectView.as_view(pattern_name="api-root")),
+    path("api/", Root.as_view()),
     path("api/v1/", Root.as_view(), name="api-root"),
     path("api/v1/", include("gallery.api.urls")),
     path("api/v1/", include("videos.api.urls")),

@@ -409,6 +409,7 @@ def test_without_access_one_is_asked_to_sign_in(open_page: OpenPage, db: None) -
 def test_a_server_that_is_gone(open_page: OpenPage, images: list[Image]) -> None:
     page = open_page()
     expect(title(page)).to_have_text("Newest pictures")
+    expect(cards(page)).to_have_count(len(images))
     page.context.set_offline(True)
     search_with(page, images[0])
     expect(title(page)).to_have_text("The server did not answer")

@@ -46,7 +46,7 @@ CONSOLE = {
 """What is made for moderators alone: each address says itself how clear it is."""
 SENDS_NONE = set(
     """
-    batch batch-undo case case-appeal case-claim case-decide case-legal-hold
+    api-root batch batch-undo case case-appeal case-claim case-decide case-legal-hold
     case-legal-hold-lift case-next case-release cases cases-decide change-confirm change-refuse
     changes check check-batch console:batch console:bulk console:case console:decide
     console:decisions-csv console:grid console:legal-hold console:next console:preferences
