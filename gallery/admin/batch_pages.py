@@ -59,6 +59,8 @@ class BatchPages:
         )
         selection.says([plan.ids, plan.changed, sorted(plan.withheld)])
         if request.method == "POST":
+            # Somebody else may have undone it since it was read.
+            batch.refresh_from_db(fields=["undone_at"])
             if selection.is_confirmed or batch.undone_at:
                 self._undo(request, pk)
             else:

@@ -245,6 +245,7 @@ def test_blur_is_never_off_before_the_key(open_page: OpenPage, ann: User) -> Non
     item = banned_item()
     cases = [case(item, seed) for seed in range(3)]
     page = enter_console(open_page, ann)
+    page.wait_for_load_state("networkidle")
     steps, bodies = media(page), []
 
     def keep(response: Any) -> None:
@@ -252,7 +253,7 @@ def test_blur_is_never_off_before_the_key(open_page: OpenPage, ann: User) -> Non
             bodies.append(response)
 
     page.on("response", keep)
-    for path in ("grid/", f"cases/{cases[0].pk}/"):
+    for path in ("", "grid/", f"cases/{cases[0].pk}/"):
         page.goto(f"{CONSOLE}{path}")
         page.wait_for_load_state("networkidle")
         assert len(bodies) >= 2
