@@ -22,7 +22,10 @@ def asked(
     would: str,
     lines: Sequence[str],
 ) -> HttpResponse | None:
-    """Return the page, or None once exactly what it showed was confirmed."""
+    """Return the page that asks, or None if the person has confirmed it.
+
+    If the rows have changed since the page was shown, it is shown again.
+    """
     if selection.is_confirmed:
         return None
     if selection.is_asked:

@@ -232,9 +232,10 @@ class CandidateVerifier(Generic[Item]):
             return found
         found = self._strongest_first(found)
         new = [item for item, _ in found[:count] if item not in self._matches]
-        packed = self._packed_features(new)
-        every = geometry.verify_many(features, list(packed.values()))
-        self._matches |= dict.fromkeys(new) | dict(zip(packed, every, strict=True))
+        if new:
+            packed = self._packed_features(new)
+            every = geometry.verify_many(features, list(packed.values()))
+            self._matches |= dict.fromkeys(new) | dict(zip(packed, every, strict=True))
         return [(item, replace(known, match=self._matches.get(item))) for item, known in found]
 
     def _registered(self, found: Rated[Item], count: int) -> Rated[Item]:

@@ -47,8 +47,11 @@ class Input:
 
 @dataclass(frozen=True)
 class BodyForm:
-    """What one method of an address takes. ``inputs`` is None if only JSON can say it; ``json`` is
-    None if it takes nothing or must have a file."""
+    """The form for one method of an address.
+
+    ``inputs``: its fields; None if the body can only be sent as JSON. ``json``: the text in the box
+    for JSON; None if there is no such box, as the method has no body or needs a file.
+    """
 
     method: str
     title: str
@@ -101,7 +104,7 @@ def build(
 
 
 def _place(named: tuple[str, Any]) -> int:
-    """Sort what is needed first, then what it is about; all others keep their order."""
+    """Return the sort key: required fields first, then files and links, then all others."""
     name, one = named
     if one.required:
         return 0

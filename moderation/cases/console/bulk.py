@@ -128,7 +128,8 @@ def _decide(
 
 
 def _outcome(batch: DecisionBatch) -> str:
-    """Say what became of the cases: a first vote of two decides nothing yet."""
+    """Return the new states of the cases in words. After the first of two votes a case is not yet
+    decided."""
     after = Counter(batch.decisions.order_by("pk").values_list("state_after", flat=True))
     words = {state: OUTCOMES.get(state, state) for state in after}
     if len(after) == 1:
