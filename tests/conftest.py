@@ -174,6 +174,13 @@ def clips_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def plain_static_files(settings: Any) -> None:
+    """Nothing collects them for the tests, so there is no manifest of hashed names."""
+    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+
+
+@pytest.fixture
 def open_api(settings: object) -> Iterator[None]:
     """What `make run` sets: no key needed from this machine, and it may be fetched from."""
     from gallery.items import conf

@@ -45,13 +45,7 @@ from tests import factories as make
 ROOT = Path(__file__).parents[3]
 PAGE = "/admin/gallery/duplicatepair/"
 real_processes = pytest.mark.django_db(transaction=True)
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def plain_static_files(settings: Any) -> None:
-    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static_files")]
 
 
 @pytest.fixture

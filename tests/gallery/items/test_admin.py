@@ -28,15 +28,9 @@ from tests import factories as make
 from tests import pages
 from tests.httpserver import HttpServer
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static_files")]
 LIST = "/admin/gallery/image/"
 ADD = "/admin/gallery/image/add/"
-
-
-@pytest.fixture(autouse=True)
-def plain_static_files(settings: Any) -> None:
-    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
 
 
 @pytest.fixture

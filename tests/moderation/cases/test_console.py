@@ -29,15 +29,8 @@ from tests.moderation import factories as make
 from tests.videos import library
 from tests.videos.clips import encode, timed
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static_files")]
 CONSOLE = "/admin/moderation/console/"
-
-
-@pytest.fixture(autouse=True)
-def _static_files_as_they_are(settings: Any) -> None:
-    """Nothing collects them for the tests, so there is no manifest of hashed names."""
-    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
 
 
 @pytest.fixture

@@ -34,15 +34,12 @@ from tests.videos import library
 from tests.videos.clips import encode, moving, timed
 from videos.models import Video
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clips_are_read_once")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.usefixtures("clips_are_read_once", "plain_static_files"),
+]
 IMAGES, VIDEOS = "/admin/gallery/image/", "/admin/videos/video/"
 API = "/api/v1/images/"
-
-
-@pytest.fixture(autouse=True)
-def _plain_static_files(settings: Any) -> None:
-    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
 
 
 @pytest.fixture

@@ -27,13 +27,11 @@ from tests import factories as pictures
 from tests.moderation.factories import make_case, make_item, make_list, make_person
 from tests.moderation.recorded import CONFIRMED, DISMISSED, record
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static_files")]
 
 
 @pytest.fixture(autouse=True)
-def _plain_static_files(settings: Any) -> None:
-    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+def _all_are_sampled(settings: Any) -> None:
     settings.QUALITY_SHARE = 1.0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -27,7 +26,7 @@ from moderation.lists.models import BannedItem
 from moderation.lists.verdicts import Severity
 from tests.moderation import factories as make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static_files")]
 MANY = """
 INSERT INTO moderation_reviewcase (state, origin, verdict, severity, confidence, two_person, held,
     cluster, sampling_weight, evidence, picture, created_at, decided_at, legal_hold,
@@ -45,15 +44,6 @@ SELECT c.id, %s, %s, '', 'list', 1, '', CASE WHEN c.id %% 3 = 0 THEN 'copy' ELSE
 FROM moderation_reviewcase c;
 ANALYZE moderation_reviewcase, moderation_casematch;
 """
-
-
-@pytest.fixture(autouse=True)
-def _static_files_as_they_are(settings: Any) -> None:
-    """Nothing collects them for the tests, so there is no manifest of hashed names."""
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    }
 
 
 @pytest.fixture

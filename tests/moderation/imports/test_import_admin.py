@@ -25,16 +25,7 @@ from tests.moderation.webhooks.test_webhooks import Receiver, _loopback, receive
 
 __all__ = ["_loopback", "receiver"]
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _static_files_as_they_are(settings: Any) -> None:
-    """Nothing collects them for the tests, so there is no manifest of hashed names."""
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    }
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static_files")]
 
 
 IMPORTS, WEBHOOKS = "/admin/moderation/listimport/", "/admin/moderation/webhook/"

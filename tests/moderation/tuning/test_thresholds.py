@@ -23,7 +23,7 @@ from tests import factories as make
 from tests.moderation.factories import ADMIN, make_item, make_list, make_person
 from tests.moderation.recorded import CONFIRMED, DISMISSED, NO_CASE, OPEN, record, record_a_tale
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static_files")]
 
 
 MULTIPLY = """
@@ -46,12 +46,6 @@ SET LOCAL session_replication_role = origin
 """
 """Makes fifty of each match, with cases for most of them. Foreign keys are not checked: that costs
 more than the test."""
-
-
-@pytest.fixture(autouse=True)
-def _plain_static_files(settings: Any) -> None:
-    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
 
 
 def seen(on: Any, match_type: str = "pdq") -> thresholds.ThresholdEvidence:

@@ -14,15 +14,9 @@ from tests.videos import library
 from videos.admin import duplicates
 from videos.models import Video
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static_files")]
 
 PAGE = "/admin/videos/video/duplicates/"
-
-
-@pytest.fixture(autouse=True)
-def plain_static_files(settings: Any) -> None:
-    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
 
 
 @pytest.fixture(scope="module")

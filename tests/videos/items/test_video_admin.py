@@ -32,12 +32,6 @@ OTHER = encode(timed(moving("coffee", 1)))
 
 
 @pytest.fixture
-def plain_static_files(settings: Any) -> None:
-    backend = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": backend}}
-
-
-@pytest.fixture
 def root() -> Client:
     client = Client()
     client.force_login(User.objects.create_superuser("root"))
