@@ -101,9 +101,13 @@ def parts(may_open: MayOpen) -> dict[str, list[Link]]:
     return found
 
 
-@cache
 def _routes() -> list[tuple[str, Any]]:
-    return sorted(_walk(get_resolver(), ""), key=lambda entry: entry[0])
+    return _routes_of(get_resolver())
+
+
+@cache
+def _routes_of(resolver: URLResolver) -> list[tuple[str, Any]]:
+    return sorted(_walk(resolver, ""), key=lambda entry: entry[0])
 
 
 def _walk(resolver: URLResolver, before: str) -> Iterator[tuple[str, Any]]:

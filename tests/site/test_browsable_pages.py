@@ -7,27 +7,22 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from django.test import Client
+from django.test import Client, override_settings
 
 from gallery.items.item import Status
 from gallery.items.models import Image
+from imgsmlr_site.browsable import addresses
 from imgsmlr_site.env import LOOPBACK
 from moderation.access.permissions import Role
 from tests import factories as make
 from tests.moderation.factories import make_case, make_item, make_list, make_person
 from tests.site import access_cells
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static_files")]
 PAGE = {"accept": "text/html"}
 FORM = re.compile(r'data-method="(POST|PATCH|DELETE)"')
 REFUSED = (400, 401, 403, 404)
 MODERATION = "/api/v1/moderation/"
-
-
-@pytest.fixture(autouse=True)
-def _static_files(settings: Any) -> None:
-    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
 
 
 def forms_of(client: Client, path: str) -> set[str]:
@@ -82,6 +77,12 @@ def test_the_root_lists_what_there_is_and_leads_there(lead: Client) -> None:
     for link in links:
         assert f'href="{link.removeprefix("http://testserver")}"' in page
     assert "/webhooks/" not in page[: page.index("Answer")]
+
+
+def test_another_map_of_addresses_is_not_remembered(lead: Client) -> None:
+    with override_settings(ROOT_URLCONF="tests.site.edge_views"):
+        assert "images" not in addresses.parts(lambda view: True)
+    assert "images" in lead.get("/api/v1/").json()
 
 
 def test_nobody_is_asked_to_sign_in(client: Client) -> None:
