@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
+import orjson
 from django.core.files.storage import default_storage
 from django.http import FileResponse, HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.csrf import ensure_csrf_cookie
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from gallery.items.item import Status
 from gallery.items.media_responses import (
@@ -19,7 +22,13 @@ from gallery.items.media_responses import (
     visible_item,
 )
 from gallery.items.models import Image
-from gallery.shared.responses import private
+from gallery.shared.access import access_of
+from gallery.shared.csv_export import csv_lines
+from gallery.shared.errors import UserError
+from gallery.shared.responses import download, private
+
+MAX_ROWS: Final = 10_000
+MAX_COLUMNS: Final = 40
 
 CONTENT_TYPES = {
     "jpeg": "image/jpeg",
@@ -40,6 +49,36 @@ CONTENT_TYPES = {
 def search_page(request: HttpRequest) -> HttpResponseBase:
     """Return the search page. All its data comes from the API, which checks access."""
     return render(request, "gallery/search/page.html")
+
+
+@require_POST
+def table_csv(request: HttpRequest) -> HttpResponseBase:
+    """Return a table that the page sends, {columns, rows}, as CSV.
+
+    So the rule about what spreadsheets run stands once, on the server.
+    """
+    access = access_of(request)
+    access.require("search")
+    access.charge(1)
+    columns, rows = _table(request.body)
+    return download("results.csv", csv_lines(columns, rows))
+
+
+def _table(body: bytes) -> tuple[list[str], list[list[Any]]]:
+    try:
+        table = orjson.loads(body)
+        columns, rows = table["columns"], table["rows"]
+        cells = [cell for row in [columns, *rows] for cell in row]
+        is_table = all(isinstance(row, list) and len(row) == len(columns) for row in rows)
+    except (ValueError, TypeError, KeyError):
+        raise UserError("Send a table as JSON: columns, and rows of as many cells.") from None
+    plain = all(isinstance(cell, str | int | float | None) for cell in cells)
+    named = isinstance(columns, list) and all(isinstance(name, str) for name in columns)
+    if not (is_table and plain and named):
+        raise UserError("Send a table as JSON: columns, and rows of as many cells.")
+    if len(rows) > MAX_ROWS or len(columns) > MAX_COLUMNS:
+        raise UserError(f"A table has at most {MAX_ROWS:,} rows and {MAX_COLUMNS} columns.")
+    return columns, rows
 
 
 @require_safe

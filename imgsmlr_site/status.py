@@ -41,6 +41,13 @@ class QueueSerializer(serializers.Serializer[Any]):
     oldest = serializers.FloatField(help_text="seconds the oldest due task has waited")
 
 
+class LimitsSerializer(serializers.Serializer[Any]):
+    """The largest files that are taken, in bytes."""
+
+    query_bytes = serializers.IntegerField(help_text="to search with, and pictures to add")
+    video_bytes = serializers.IntegerField(help_text="videos to add")
+
+
 class StatusSerializer(serializers.Serializer[Any]):
     """The state of the service."""
 
@@ -49,6 +56,7 @@ class StatusSerializer(serializers.Serializer[Any]):
     videos = serializers.DictField(child=serializers.IntegerField())
     match_types = serializers.DictField(child=MatchTypeSerializer())
     queues = serializers.DictField(child=QueueSerializer())
+    limits = LimitsSerializer()
 
 
 def image_counts() -> dict[str, int]:
@@ -101,6 +109,10 @@ class StatusView(APIView):
                         "oldest": round(queue.oldest, 1),
                     }
                     for queue in queues()
+                },
+                "limits": {
+                    "query_bytes": settings.MAX_UPLOAD_BYTES,
+                    "video_bytes": settings.MAX_VIDEO_BYTES,
                 },
             }
         )

@@ -37,7 +37,8 @@ WAIT = OpenApiParameter(
 )
 
 
-def wait_of(request: Request) -> bool:
+def wait_of(request: Request) -> float:
+    """Return the seconds that the caller is ready to wait; 0 for not at all."""
     raw = request.query_params.get("wait", "0")
     try:
         seconds = float(raw)
@@ -45,7 +46,7 @@ def wait_of(request: Request) -> bool:
         seconds = -1.0
     if not 0 <= seconds <= 60:
         raise UserError("Give wait as seconds between 0 and 60.", field="wait")
-    return seconds > 0
+    return seconds
 
 
 @collection_schema(

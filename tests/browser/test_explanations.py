@@ -233,7 +233,8 @@ def test_the_drawing_lies_on_the_picture(search_with: SearchWith, images: list[I
     tall = cat().rotate(90, expand=True)
     page = search_with(tall)
     card_of(page, images[0]).hover()
-    for frame in (card_of(page, images[0]), page.locator("#preview-picture")):
+    found = card_of(page, images[0]).locator(".card-picture")
+    for frame in (found, page.locator("#preview-picture")):
         expect(frame.locator("svg.overlay .outline")).to_be_visible()
         picture, drawing = (
             frame.locator(what).first.bounding_box() for what in ("img", "svg.overlay")

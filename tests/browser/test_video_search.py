@@ -31,6 +31,7 @@ pytestmark = [
 ]
 
 ONE_VIDEO = "1 video shows it"
+MOMENT = ".moment button:not([aria-pressed])"
 TIME = r"\d+:\d\d\.\d"
 
 
@@ -92,7 +93,7 @@ def seconds(text: str) -> float:
 
 def moments(of: Locator) -> list[tuple[float, ...]]:
     """Start and end of each moment of a card."""
-    texts = of.locator(".moment button").all_inner_texts()
+    texts = of.locator(MOMENT).all_inner_texts()
     return [tuple(seconds(time) for time in re.findall(TIME, text)) for text in texts]
 
 
@@ -322,7 +323,7 @@ def test_a_clip_of_two_moments_at_another_speed(
     assert second == pytest.approx((8, 12), abs=0.6)
     expect(found.locator(".edit")).to_have_text([re.compile(r"^1\.[45]\d*× speed$")] * 2)
     expect(found.locator(".range")).to_have_count(2)
-    found.locator(".moment button").nth(1).click()
+    found.locator(MOMENT).nth(1).click()
     assert now(page) == pytest.approx(second[0], abs=3)
 
 
@@ -344,25 +345,56 @@ def test_a_place_in_another_video_leads_to_its_card(
 # --- playing ----------------------------------------------------------------------------------
 
 
-def test_it_plays_from_the_start_of_the_match(
+def test_it_plays_where_it_is_most_alike_and_loops(
     open_page: OpenPage, videos: dict[str, Video], clip: Path
 ) -> None:
+    Video.objects.filter(pk=videos["again"].pk).update(status="pending")
     page = open_page()
     choose(page, clip)
     found = card(page, videos["travel"])
     expect(found).to_be_visible()
+    expect(page.locator("#results-note")).to_have_text(
+        "of 3 videos · 1 video is still being indexed"
+    )
     assert page.locator(".player video").count() == 0
-    page.get_by_role("button", name=f"Play video {videos['travel'].pk} from 0:0").click()
-    ((start, _),) = moments(found)
-    assert start - 0.2 <= now(page) < start + 5
+    ((start, end),) = moments(found)
+
+    # A pointer over the picture moves it, in the range that was found; once it leaves, no more.
+    found.locator(".player").hover()
+    moving = found.locator("video.moving.is-playing")
+    expect(moving).to_be_visible()
+    assert start - 0.2 <= moving.evaluate("video => video.currentTime") <= end
+    assert "small=1" in (moving.get_attribute("src") or "")
+    title(page).hover()
+    expect(moving).to_have_count(0)
+
+    found.get_by_text("Matched frames").click()
+    pairs = found.locator(".pairs li").all_inner_texts()
+    alike = {float(re.findall(r"([\d.]+) %", text)[0]) for text in pairs}
+    times = {seconds(re.findall(TIME, text)[-1]) for text in pairs if f"{max(alike):g} %" in text}
+    play = found.get_by_role("button", name=f"Play video {videos['travel'].pk} from ")
+    at = seconds(re.findall(TIME, play.get_attribute("aria-label") or "")[0])
+    assert at in times
+    play.click()
+    assert at - 0.2 <= now(page) < at + 5
     player = found.locator("video")
     expect(player).to_be_focused()
     assert player.evaluate("video => [video.muted, video.controls]") == [True, True]
     expect(found.locator(".playhead")).to_have_attribute("visibility", "visible")
-    player.evaluate("video => (video.currentTime = 0)")
-    found.locator(".moment button").click()
-    assert start - 0.2 <= now(page) < start + 5
     expect(found.locator(".play-note")).to_be_empty()
+
+    loop = found.get_by_role("button", name=re.compile("^Loop "))
+    loop.click()
+    expect(loop).to_have_attribute("aria-pressed", "true")
+    player.evaluate("(video, end) => (video.currentTime = end - 0.2)", end)
+    page.wait_for_function(
+        "start => { const { currentTime: at } = document.querySelector('.player video');"
+        "return at >= start - 0.2 && at < start + 2 }",
+        arg=start,
+    )
+    found.locator(MOMENT).click()
+    expect(loop).to_have_attribute("aria-pressed", "false")
+    assert start - 0.2 <= now(page) < start + 5
 
 
 def test_a_file_that_was_not_kept(
@@ -375,8 +407,8 @@ def test_a_file_that_was_not_kept(
     small, gone = card(page, videos["travel"]), card(page, videos["remix"])
     expect(small).to_contain_text("The file was not kept: a small copy plays.")
     small.locator(".play").click()
-    ((start, _),) = moments(small)
-    assert start - 0.2 <= now(page) < start + 5
+    ((start, end),) = moments(small)
+    assert start - 0.2 <= now(page) < end + 5
     expect(gone).to_contain_text("The file was not kept: it cannot be played here.")
     expect(gone.get_by_role("button", name="Play")).to_have_count(0)
     expect(gone.locator(".moment")).to_contain_text(re.compile(rf"^{TIME} – {TIME}"))
@@ -445,7 +477,7 @@ def test_a_video_that_is_indexed_after_the_dialog_was_closed(
     choose(page, written(tmp_path / "mine.mp4", clips.encode(clips.timed(frames))))
     page.get_by_role("button", name="Add 1 video").click()
     page.get_by_role("button", name="Done").click()
-    expect(page.get_by_text("1 video on the way.")).to_be_visible()
+    expect(page.get_by_text("1 video is still being indexed.")).to_be_visible()
     video = Video.objects.get()
     indexing.index_videos([video.pk])
     expect(title(page)).to_have_text("Newest videos")
@@ -495,7 +527,7 @@ def test_it_says_how_much_is_sent(
     slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 1e6}
     network.send("Network.emulateNetworkConditions", slow)
     choose(page, written(tmp_path / "noise.png", library.file_of(noise)))
-    expect(title(page)).to_have_text("Sending…")
+    expect(title(page)).to_have_text(re.compile(r"^Sending… \d+ %$"))
     page.wait_for_function("() => document.querySelector('progress')?.value > 0.2")
     expect(page.get_by_role("progressbar", name="Sent")).to_be_visible()
     expect(title(page)).to_have_text(re.compile("^(Nothing to look for|No video shows it)$"))

@@ -1,8 +1,8 @@
 /** The dialog that adds pictures and videos, a few at a time. */
 
 import * as api from "./api.js";
-import { byId, fromTemplate, icon, make, webUrl } from "./dom.js";
-import { plural } from "./format.js";
+import { byId, fromTemplate, icon, linkOf, make } from "./dom.js";
+import { bytes, limit, plural } from "./format.js";
 import { watch } from "./indexing_progress.js";
 import { isClip, isClipLink } from "./media.js";
 
@@ -27,6 +27,7 @@ export function createAdder({ onAdded, onIndexed, onSearchWith }) {
   const dialog = byId("add");
   let items = [];
   let running = null; // an AbortController while adding
+  let limits = null;
 
   const refresh = () => {
     showProgress(items, running);
@@ -43,7 +44,9 @@ export function createAdder({ onAdded, onIndexed, onSearchWith }) {
         dialog.close();
         onSearchWith(item.id);
       });
-      showItem(item);
+      const most = item.isVideo ? limits?.video_bytes : limits?.query_bytes;
+      if (picture.file?.size > most) showItem(item, "failed", tooLarge(picture.file, most));
+      else showItem(item);
     }
     refresh();
   }
@@ -64,7 +67,7 @@ export function createAdder({ onAdded, onIndexed, onSearchWith }) {
   async function addAll() {
     const links = byId("add-links").value.split(/\s+/).filter(Boolean);
     byId("add-links").value = "";
-    if (links.length) put(links.map((url) => ({ url })));
+    if (links.length) put(links.map((text) => ({ url: linkOf(text) ?? text })));
     if (!items.some(({ state }) => state === "waiting")) return;
     const about = { dataId: byId("add-data-id").value, remark: byId("add-remark").value };
     running = new AbortController();
@@ -107,6 +110,13 @@ export function createAdder({ onAdded, onIndexed, onSearchWith }) {
   });
 
   return {
+    /** `{query_bytes, video_bytes}`: the largest files that the service takes. */
+    set limits(value) {
+      limits = value;
+      const pictures = limit(value.query_bytes);
+      byId("add-limit").textContent = `Pictures up to ${pictures}, videos up to ${limit(value.video_bytes)}`;
+    },
+
     /** Open with pictures ({file} or {url}) already in the list. */
     open(pictures = []) {
       if (!dialog.open) dialog.showModal();
@@ -115,6 +125,8 @@ export function createAdder({ onAdded, onIndexed, onSearchWith }) {
     },
   };
 }
+
+const tooLarge = ({ size }, most) => `too large: ${bytes(size)}, at most ${limit(most)}`;
 
 /** What is to be added; links that are still being typed count as pictures. */
 function wordFor(items) {
@@ -129,7 +141,7 @@ function rowOf({ file, url }) {
   const { node, slot } = fromTemplate("queue-item");
   slot("name").textContent = file?.name ?? url;
   slot("name").title = file?.name ?? url;
-  const isVideo = file ? isClip(file) : Boolean(webUrl(url)) && isClipLink(url);
+  const isVideo = file ? isClip(file) : Boolean(linkOf(url)) && isClipLink(linkOf(url));
   if (isVideo) slot("picture").append(icon("film"));
   if (isVideo || !file) return { node, slot, isVideo };
   const objectUrl = URL.createObjectURL(file);
@@ -141,14 +153,15 @@ function rowOf({ file, url }) {
 
 async function addOne(item, about, signal) {
   showItem(item, "adding");
+  const sending = (share) =>
+    showItem(item, "adding", share < 1 ? `sending… ${Math.floor(100 * share)} %` : "");
   try {
     if (item.isVideo) {
-      const sending = (share) => showItem(item, "adding", `sending… ${Math.floor(100 * share)} %`);
       item.video = await api.addVideo(item.picture, about, signal, sending);
       showItem(item, "indexing");
       return;
     }
-    const image = await api.add(item.picture, about, signal);
+    const image = await api.add(item.picture, about, signal, sending);
     item.id = image.status === "ready" ? image.id : null;
     if (image.status === "failed") showItem(item, "failed", image.failure);
     else showItem(item, { ready: "added", pending: "pending" }[image.status] ?? "held");

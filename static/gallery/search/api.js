@@ -5,11 +5,14 @@ import { send } from "./upload.js";
 const ROOT = "/api/v1/";
 const ADD_WAIT_SECONDS = 10;
 
-/** A refusal: `detail` is a sentence for people, `code` a word for programs. */
+/**
+ * A refusal: `detail` is a sentence for people, `code` a word for programs, `retryAfter` the seconds
+ * after which the service may answer.
+ */
 export class ApiError extends Error {
-  constructor(status, { code = "unknown", detail, field, existing_id: existingId }) {
+  constructor(status, { code = "unknown", detail, field, existing_id: existingId }, retryAfter = 0) {
     super(detail);
-    Object.assign(this, { status, code, field, existingId });
+    Object.assign(this, { status, code, field, existingId, retryAfter });
   }
 
   get needsSignIn() {
@@ -21,21 +24,47 @@ export const status = (signal) => request("GET", "status/", { signal });
 
 export const image = (id, signal) => request("GET", `images/${id}/`, { signal });
 
-export const newest = (signal) => request("GET", "images/?status=ready&page_size=24", { signal });
+const PAGE = "status=ready&page_size=24";
+
+/** A page of stored pictures, newest first: {results, older, newer}; the latter are cursors. */
+export const pictures = (cursor, signal) => page("images/", cursor, signal);
+
+/** A page of stored videos. */
+export const storedVideos = (cursor, signal) => page("videos/", cursor, signal);
+
+async function page(path, cursor, signal) {
+  const at = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
+  const { results, next, previous } = await request("GET", `${path}?${PAGE}${at}`, { signal });
+  const cursorOf = (link) => link && new URL(link).searchParams.get("cursor");
+  return { results, older: cursorOf(next), newer: cursorOf(previous) };
+}
+
+/** A table {columns, rows} as a CSV file. */
+export async function csvOf(table) {
+  const headers = { "Content-Type": "application/json", "X-CSRFToken": csrfToken() };
+  const response = await reach(fetch, "/imgsmlr/table.csv", {
+    method: "POST",
+    headers,
+    body: JSON.stringify(table),
+  });
+  if (response.ok) return response.blob();
+  throw await refusalOf(response);
+}
 
 /** Search with {id}, {url}, {text} or {file}. `explain`: have the matches drawn, which takes time. */
-export function search(query, { matchType, threshold, limit, prefix, explain = false }, signal) {
+export function search(query, asked, signal, onProgress) {
+  const { matchType, threshold, limit, prefix, explain = false } = asked;
   const fields = { ...query, match_type: matchType, threshold, limit, explain };
   if (prefix) fields.data_id_prefix = prefix;
-  return request("POST", "images/search/", { fields, signal });
+  return request("POST", "images/search/", { fields, signal, onProgress });
 }
 
 /** Add {url} or {file}; the answer comes once it can be found, or after some seconds. */
-export function add(picture, { dataId, remark }, signal) {
+export function add(picture, { dataId, remark }, signal, onProgress) {
   const fields = { ...picture };
   if (dataId) fields.data_id = dataId;
   if (remark) fields.remark = remark;
-  return request("POST", `images/?wait=${ADD_WAIT_SECONDS}`, { fields, signal });
+  return request("POST", `images/?wait=${ADD_WAIT_SECONDS}`, { fields, signal, onProgress });
 }
 
 /** A stored picture's bytes, as a file: videos are not searched by a picture's id. */
@@ -44,9 +73,6 @@ export async function imageFile(id, signal) {
   if (response.ok) return new File([await response.blob()], `picture-${id}`);
   throw await refusalOf(response);
 }
-
-export const newestVideos = (signal) =>
-  request("GET", "videos/?status=ready&page_size=24", { signal });
 
 export const video = (id) => request("GET", `videos/${id}/`, {});
 
@@ -86,7 +112,8 @@ async function request(method, path, { fields, signal, onProgress }) {
 
 async function refusalOf(response) {
   const answer = await response.json().catch(() => null);
-  return new ApiError(response.status, answer?.detail ? answer : unreadable(response));
+  const retryAfter = Number(response.headers.get("Retry-After")) || 0;
+  return new ApiError(response.status, answer?.detail ? answer : unreadable(response), retryAfter);
 }
 
 async function reach(call, path, options) {

@@ -1,5 +1,6 @@
 /** What the cards of pictures and videos share. */
 
+import { CERTAINTY } from "./distance_texts.js";
 import { announce, confirmOn, copyText, fromTemplate } from "./dom.js";
 import * as format from "./format.js";
 
@@ -21,8 +22,6 @@ export function cardOf(template, item, kind) {
   slot("file").textContent = format.file(item);
   return { node, slot };
 }
-
-const CERTAINTY = { strong: "sure", possible: "likely", weak: "unlikely" };
 
 /** How sure a match is: in percent, as a word for its band, and as a bar. */
 export function showCertainty(confidence, band) {

@@ -1,8 +1,8 @@
 /**
  * How the distances of a match type are said to people: as distances, or as how sure it is.
  *
- * A scale has `label` (of the slider), `presetsLabel`, `step`, and what is said about a
- * `threshold`, a number of pictures `within` it, the `nearest` one, and how to `widen` to it.
+ * A scale has `label` (of the slider), `presetsLabel`, `step`, `measure` and `measureOf` a match, the words for its `bands`, and what
+ * is said about a `threshold`, a number of pictures `within` it, the `nearest` one, and how to `widen` to it.
  */
 
 import * as format from "./format.js";
@@ -16,6 +16,10 @@ export function withScales(matchTypes) {
   return Object.fromEntries(entries);
 }
 
+/** The words for the bands of a distance, where it is 1 − confidence, and elsewhere. */
+export const CERTAINTY = { strong: "sure", possible: "likely", weak: "unlikely" };
+export const CLOSENESS = { strong: "strong", possible: "possible", weak: "weak" };
+
 /** Their distance is 1 − confidence. */
 const BY_CONFIDENCE = ["auto", "copy"];
 
@@ -26,6 +30,9 @@ function distances({ max_threshold: maximum }) {
   const threshold = (value) => format.threshold(value, maximum);
   return {
     label: "Largest distance",
+    measure: "Distance",
+    measureOf: (match) => format.distance(match.distance, maximum),
+    bands: CLOSENESS,
     presetsLabel: "Set the largest distance",
     step: format.stepOf(maximum),
     threshold,
@@ -43,6 +50,9 @@ function certainty({ max_threshold: maximum }) {
   const atLeast = (value) => `${format.percent(1 - value)} %`;
   return {
     label: "At least this sure",
+    measure: "How sure",
+    measureOf: ({ confidence }) => `${format.percent(confidence)} %`,
+    bands: CERTAINTY,
     presetsLabel: "Set how sure a match must be",
     step: 0.01,
     threshold: (value) => (value < maximum ? atLeast(value) : "0 %"),

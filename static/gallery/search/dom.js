@@ -46,6 +46,29 @@ export function webUrl(text) {
   }
 }
 
+const BARE_LINK = /^(?:\/\/)?((?:[\p{L}\p{N}-]+\.)+[\p{L}\p{N}-]+|localhost)(:\d+)?\/\S*$/u;
+const MACHINE = /^(localhost|[\d.]+)$/;
+
+/**
+ * The link that a person means, or null. Without http:// it is one if a host and a path can be
+ * told; machines that have no name on the web, and ports, rarely speak https.
+ */
+export function linkOf(text) {
+  if (webUrl(text)) return text;
+  const [, host, port] = BARE_LINK.exec(text) ?? [];
+  if (!host) return null;
+  const scheme = MACHINE.test(host) || port ? "http:" : "https:";
+  const link = `${scheme}//${text.replace(/^\/\//, "")}`;
+  return webUrl(link) && link;
+}
+
+/** What only the operator of the service can use, folded away; nothing if there is nothing. */
+export function operatorNote(text) {
+  if (!text) return "";
+  const summary = make("summary", {}, "For the operator");
+  return make("details", { className: "operator" }, summary, make("p", {}, text));
+}
+
 /** Copy text. The clipboard API is missing on plain http, so there is a second way. */
 export async function copyText(text) {
   if (navigator.clipboard) {

@@ -9,7 +9,14 @@ export const plural = (number, one, many = `${one}s`) => `${count(number)} ${num
 export function bytes(number) {
   if (number < 1000) return `${number} B`;
   if (number < 1e6) return `${Math.round(number / 1000)} kB`;
-  return `${(number / 1e6).toFixed(1)} MB`;
+  if (number < 1e9) return `${(number / 1e6).toFixed(1)} MB`;
+  return `${(number / 1e9).toFixed(1)} GB`;
+}
+
+/** A limit, rounded down: a file of this size is accepted. */
+export function limit(number) {
+  if (number < 1e6) return `${Math.floor(number / 1000)} kB`;
+  return number < 1e9 ? `${Math.floor(number / 1e6)} MB` : `${Math.floor(number / 1e8) / 10} GB`;
 }
 
 /** The step of a slider up to `maximum`: whole bits for hashes, finer for small distances. */

@@ -4,14 +4,21 @@ import { createAdder } from "./add_dialog.js";
 import * as api from "./api.js";
 import { compare } from "./comparison_dialog.js";
 import { createControls } from "./search_controls.js";
-import { byId, confirmOn, copyText, webUrl } from "./dom.js";
+import { byId, confirmOn, copyText, linkOf } from "./dom.js";
+import { pictureTable, saveCsv, saveJson, videoTable } from "./exporting.js";
 import * as format from "./format.js";
+import { createLightbox } from "./lightbox.js";
+import { createManyDialog } from "./many_dialog.js";
 import * as messages from "./messages.js";
 import { isAnimation, isClip } from "./media.js";
+import { moreResults, pages } from "./paging.js";
+import { createPartDialog } from "./part_dialog.js";
 import { createPicker } from "./query_picker.js";
-import { showPreview } from "./query_preview.js";
+import { querySource, showPreview } from "./query_preview.js";
 import { createResults } from "./results.js";
 import { withScales } from "./distance_texts.js";
+import * as searches from "./search_history.js";
+import { createSorting } from "./sorting.js";
 import { parse, PICTURES, serialise, VIDEOS } from "./state.js";
 import { noVideos } from "./video_messages.js";
 import * as videos from "./video_search.js";
@@ -25,7 +32,12 @@ let found = null; // the last answer of images/search/
 let running = new AbortController();
 let shownWords = ""; // the link or the words of the query that the field was last given
 
-const results = createResults({ onSearchWith: (id) => searchFor({ id }), onCompare: compareWith });
+const lightbox = createLightbox({ onSearchWith: (id) => searchFor({ id }) });
+const results = createResults({
+  onSearchWith: (id) => searchFor({ id }),
+  onCompare: compareWith,
+  onOpen: lightbox.open,
+});
 const adder = createAdder({
   onAdded: start,
   onIndexed: () => state.query || start(),
@@ -38,7 +50,18 @@ const controls = createControls({
   },
   onThreshold: setThreshold,
 });
-const where = createWhere({ onChange: (where) => go({ ...state, where }) });
+const choosePart = createPartDialog({ onPart: (file) => searchWithFile(file, state.where) });
+const openMany = createManyDialog({
+  settings: () => {
+    const { label, scale, default_threshold: initial } = settings();
+    const { matchType, prefix, threshold } = state;
+    const { measure, measureOf } = scale;
+    const { limits } = service;
+    return { matchType, label, prefix, threshold: threshold ?? initial, limits, measure, measureOf };
+  },
+});
+const sorting = createSorting({ onChange: sortBy });
+const where = createWhere({ onChange: (where) => go({ ...state, where, cursor: null }) });
 const picker = createPicker({
   onFiles: takeFiles,
   onText: takeText,
@@ -59,31 +82,41 @@ async function takeFiles(files) {
     return;
   }
   const [file] = files;
-  const key = `${Date.now()}-${uploads.size}`;
-  uploads.set(key, file);
+  if (file.size > service?.limits.query_bytes) {
+    running.abort();
+    results.showOnly(...messages.tooLarge(file, service.limits, () => byId("file").click()));
+    return;
+  }
   // An animation can be searched in both; it is rather from a video, where there are some.
   const moves = isClip(file) || (service?.videos.ready !== 0 && (await isAnimation(file)));
-  searchFor({ upload: key }, moves ? VIDEOS : state.where);
+  searchWithFile(file, moves ? VIDEOS : state.where);
+}
+
+function searchWithFile(file, where) {
+  const key = `${Date.now()}-${uploads.size}`;
+  uploads.set(key, file);
+  searchFor({ upload: key }, where);
 }
 
 function takeText(text) {
+  const url = linkOf(text);
   if (byId("add").open) {
-    if (webUrl(text)) adder.open([{ url: text }]);
-  } else if (webUrl(text)) {
-    searchFor({ url: text });
+    if (url) adder.open([{ url }]);
+  } else if (url) {
+    searchFor({ url });
   } else if (service?.match_types.clip?.available) {
     const threshold = state.matchType === "clip" ? state.threshold : null;
     go({ ...state, query: { text }, where: PICTURES, matchType: "clip", threshold });
     results.focus();
   } else {
-    const reason = service.match_types.clip?.why ?? "";
-    picker.showProblem(`Enter a link that starts with http:// or https://. ${reason && `Words cannot be searched: ${reason}`}`);
+    const why = service?.match_types.clip?.why ?? "";
+    picker.showProblem(why ? `${messages.matchTypeOff("clip")} ${messages.NO_LINK}` : messages.NO_LINK, why);
     byId("words").focus();
   }
 }
 
 function searchFor(query, where = state.where) {
-  go({ ...state, query, where, unsure: false });
+  go({ ...state, query, where, unsure: false, cursor: null });
   results.focus();
 }
 
@@ -92,8 +125,7 @@ function go(next) {
   state = next;
   controls.showFields(state);
   history.pushState({ upload: state.query?.upload }, "", serialise(state));
-  if (service) run();
-  else start();
+  return service ? run() : start();
 }
 
 /** Only hides and shows; the address follows once the slider rests. */
@@ -102,6 +134,12 @@ function setThreshold(value, done) {
   state.threshold = value === settings().default_threshold ? null : value;
   if (done) history.replaceState(history.state, "", serialise(state));
   applyThreshold();
+}
+
+function sortBy(sort) {
+  state = { ...state, sort };
+  history.replaceState(history.state, "", serialise(state));
+  results.sort(sort);
 }
 
 function applyThreshold() {
@@ -119,16 +157,22 @@ function applyThreshold() {
 
 function showMatchNotices(shown) {
   const picture = addable();
-  results.notice(
-    ...messages.matchNotices({
-      found,
-      shown,
-      settings: settings(),
-      pending: service.images.pending,
-      widen: (value) => setThreshold(value, true),
-      add: picture && (() => adder.open([picture])),
-    }),
-  );
+  const about = {
+    ...{ found, shown, settings: settings(), pending: service.images.pending },
+    widen: (value) => setThreshold(value, true),
+    add: picture && (() => adder.open([picture])),
+  };
+  results.notice(...messages.matchNotices(about));
+  results.noticeAfter(...messages.notHereYet(about));
+  // Those that are still to come are farther away than all that are here.
+  const isAllShown = shown === found.results.length;
+  results.more(isAllShown && moreResults({ number: shown, limit: state.limit }, loadMore));
+}
+
+async function loadMore(limit) {
+  const count = state.limit;
+  await go({ ...state, limit });
+  results.focusAfter(count);
 }
 
 /** The query as something to add: a file or a link, not words or a stored picture. */
@@ -145,8 +189,10 @@ async function run() {
   normalise();
   showQuery();
   try {
-    if (state.query) await search(signal);
-    else if (inVideos()) await showVideos(signal);
+    if (state.query) {
+      await search(signal);
+      if (!signal.aborted) searches.remember(state, serialise(state));
+    } else if (inVideos()) await showVideos(signal);
     else await showGallery(signal);
   } catch (error) {
     if (!signal.aborted) showFailure(error);
@@ -170,12 +216,14 @@ function showQuery() {
   showWords(query?.url ?? query?.text ?? "");
   picker.takesWords = service.match_types.clip?.available;
   controls.showState(state, service.match_types);
+  sorting.show(state.sort, !inVideos());
   controls.showDistances([], settings());
   applyThreshold();
   byId("share").hidden = !query || Boolean(query.upload);
   if (file) showPreview({ file });
   else if (query?.url) showPreview({ url: query.url });
   else showPreview(query?.upload ? null : query);
+  byId("choose-part").hidden = !querySource();
 }
 
 /** Only when they change, so that text typed during a search is not lost. */
@@ -197,9 +245,11 @@ async function search(signal) {
     await searchVideos(file, signal);
     return;
   }
-  const asked = { ...state, threshold: settings().max_threshold };
-  found = await api.search(file ? { file } : query, asked, signal);
+  // What is behind a link is not loaded by the browser: the service draws it.
+  const asked = { ...state, threshold: settings().max_threshold, explain: Boolean(query.url) };
+  found = await api.search(file ? { file } : query, asked, signal, results.sending);
   results.showMatches(found.results, settings());
+  results.sort(state.sort);
   controls.showDistances(found.results.map(({ distance }) => distance), settings());
   applyThreshold();
 }
@@ -207,7 +257,7 @@ async function search(signal) {
 async function searchVideos(file, signal) {
   const picture = addable();
   const isOnlyVideo = onlyPlaceOf(state.query, file) === VIDEOS;
-  await videos.search(results, {
+  const number = await videos.search(results, {
     query: file ? { file } : state.query,
     state,
     videos: service.videos,
@@ -216,14 +266,16 @@ async function searchVideos(file, signal) {
     add: picture && (() => adder.open([picture])),
     searchPictures: isOnlyVideo ? null : () => go({ ...state, where: PICTURES }),
   });
+  results.more(moreResults({ number, limit: state.limit }, loadMore));
 }
 
 /** Show a match, the `rank`th from 0, next to the query. Drawing takes the service some time. */
-function compareWith({ image }, rank, words) {
+function compareWith({ image, explanation }, rank, words) {
   const { query } = state;
   const file = fileOf(query);
   const asked = { ...state, threshold: settings().max_threshold, limit: rank + 1, explain: true };
   const ask = async (signal) => {
+    if (explanation) return explanation;
     const { results: matches } = await api.search(file ? { file } : query, asked, signal);
     return matches.find((match) => match.image.id === image.id)?.explanation;
   };
@@ -237,19 +289,31 @@ async function showStoredQuery(id, signal) {
 
 async function showVideos(signal) {
   const { ready, pending } = service.videos;
-  if (ready) await videos.showNewest(results, signal);
-  else results.showOnly("No videos yet", noVideos(pending, () => adder.open()));
+  if (!ready) {
+    results.showOnly("No videos yet", noVideos(pending, () => adder.open()));
+    return;
+  }
+  const { cursor } = state;
+  const page = await videos.showStored(results, { cursor, videos: service.videos }, signal);
+  results.more(pages(page, turnTo));
+}
+
+async function turnTo(cursor) {
+  await go({ ...state, cursor });
+  results.focus();
 }
 
 async function showGallery(signal) {
-  results.loading("Newest pictures");
+  const title = state.cursor ? "Older pictures" : "Newest pictures";
+  results.loading(title);
   if (hasNo(service.images)) {
     const title = galleryIsEmpty() ? "The gallery is empty" : "No pictures yet";
     results.showOnly(title, messages.emptyGallery(() => adder.open()));
     return;
   }
-  const { results: images } = await api.newest(signal);
-  results.showNewest(images);
+  const page = await api.pictures(state.cursor, signal);
+  results.showStored(title, page.results);
+  results.more(pages(page, turnTo));
 }
 
 function showFailure(error) {
@@ -275,6 +339,8 @@ async function start() {
   byId("counts").textContent = pending ? `${format.count(pending)} on the way` : "";
   where.showCounts(service);
   controls.showMatchTypes(service.match_types);
+  byId("drop-limit").textContent = `Up to ${format.limit(service.limits.query_bytes)}`;
+  adder.limits = service.limits;
   await run();
 }
 
@@ -288,11 +354,20 @@ byId("clear").addEventListener("click", () => {
   go({ ...state, query: null });
   byId("choose").focus();
 });
+byId("many-open").addEventListener("click", () => service && openMany());
+byId("choose-part").addEventListener("click", () => choosePart(querySource(), byId("preview-name").textContent));
 byId("add-open").addEventListener("click", () => adder.open());
+byId("export-csv").addEventListener("click", async () => {
+  const shown = results.shown();
+  const table = inVideos() ? videoTable(shown) : pictureTable(shown);
+  await saveCsv("results", table).catch(showFailure);
+});
+byId("export-json").addEventListener("click", () => saveJson("results", results.shown()));
 byId("share").addEventListener("click", async ({ currentTarget }) => {
   await copyText(location.href);
   confirmOn(currentTarget, "Copied");
 });
 
+searches.show();
 controls.showFields(state);
 const started = start();

@@ -14,6 +14,11 @@ const ANIMATED = {
 export const isClip = ({ type, name }) =>
   type.startsWith("video/") || (!type.startsWith("image/") && CLIP.test(name ?? ""));
 
+/** Endings of pictures that some browsers know no type for. */
+const PICTURE = /\.(heic|heif|avif|jxl|jp2|j2k|tiff?|bmp|webp|png|gif|jpe?g)$/i;
+
+export const isPictureFile = ({ type, name }) => type.startsWith("image/") || PICTURE.test(name ?? "");
+
 /** Whether a link ends like a video. */
 export const isClipLink = (url) => CLIP.test(new URL(url).pathname);
 

@@ -16,7 +16,7 @@ export function describeMatches(results, { found, shown, threshold, state, setti
   results.describe(title, [searched, by, `${took} ms`].join(" · "));
 }
 
-/** Messages above the matches: nothing comparable, nothing near, or not in the gallery yet. */
+/** Messages about the matches: nothing comparable, nothing near. */
 export function matchNotices({ found, shown, settings, pending, widen, add }) {
   const { scale } = settings;
   const addAction = add ? [["Add this picture…", add]] : [];
@@ -33,10 +33,15 @@ export function matchNotices({ found, shown, settings, pending, widen, add }) {
     const actions = [[scale.widen(enough), () => widen(enough), true], ...addAction];
     return [notice(scale.nothing, scale.nearest(nearest.distance), actions)];
   }
-  if (add && !scale.isSame(nearest)) {
-    return [notice("No identical picture", "This one is not in the gallery yet.", addAction)];
-  }
   return [];
+}
+
+/** Below the matches: that the query itself is not in the gallery yet, and can be added. */
+export function notHereYet({ found, shown, settings, add }) {
+  const [nearest] = found.results;
+  if (!add || !shown || found.low_information || settings.scale.isSame(nearest)) return [];
+  const text = "No picture found is identical: this one is not in the gallery yet.";
+  return [notice(null, text, [["Add this picture…", add]])];
 }
 
 /** Copies are still looked for, but only certain ones shown; the other types have nothing to do. */
@@ -57,6 +62,21 @@ export function uploadGone(inVideos, choose) {
   const actions = [[`Choose a ${what}`, choose, true]];
   return [`Choose the ${what} again`, notice("Uploads do not survive a reload", text, actions)];
 }
+
+/** A file that would be refused after it was sent. `query_bytes`: the limit. */
+export function tooLarge({ name, size }, { query_bytes: most }, choose) {
+  const text =
+    `${name || "The file"} has ${format.bytes(size)}. A search takes files of up to ` +
+    `${format.limit(most)}: choose a smaller version, or a shorter clip.`;
+  return ["The file is too large", notice(null, text, [["Choose another file", choose, true]], { role: "alert" })];
+}
+
+const MATCH_TYPES_OFF = { clip: "Search by meaning is off here." };
+
+export const matchTypeOff = (name) => MATCH_TYPES_OFF[name] ?? "This is off here.";
+
+/** What is said to words where they cannot be searched, and to what is no link. */
+export const NO_LINK = "This is no link. Enter one such as example.com/cat.jpg, or choose a file.";
 
 /** The first start: how to add pictures. */
 export function emptyGallery(choose) {
@@ -79,9 +99,14 @@ const TITLES = {
   video_too_slow: "The video takes too long",
 };
 
-const SIGN_IN =
-  "This service answers signed-in people, and programs that send an API key. On the server, " +
-  "manage.py login_link prints a link that lets this browser in.";
+const SIGN_IN = "This service answers people who have signed in, and programs that send an API key.";
+const LOGIN_LINK = "On the server, manage.py login_link prints a link that lets this browser in.";
+
+/** Refusals that the operator's settings cause: what is said instead, by code. */
+const OPERATORS = {
+  unavailable: "This search is off here, or not ready yet.",
+  fetch_refused: "This address is not fetched from here. Check the link, or choose the file instead.",
+};
 
 /**
  * [title, message] of a refusal; trying again is offered where it may help, and `inVideos`, if
@@ -91,13 +116,17 @@ export function failure(error, retry, inVideos) {
   if (error.needsSignIn) {
     const next = encodeURIComponent(location.pathname + location.search);
     const actions = [["Sign in", `/admin/login/?next=${next}`, true]];
-    const text = error.status === 401 ? SIGN_IN : error.message;
-    return ["Sign in to search", notice(null, text, actions)];
+    const isUnknown = error.status === 401;
+    const text = isUnknown ? SIGN_IN : error.message;
+    const operator = isUnknown ? LOGIN_LINK : "";
+    return ["Sign in to search", notice(null, text, actions, { operator })];
   }
   const inputAtFault = error.status >= 400 && error.status < 500 && error.status !== 429;
   const general = inputAtFault ? "The search was refused" : "The service failed";
   const title = error.code?.startsWith("fetch_") ? "The link could not be fetched" : TITLES[error.code];
   const actions = inputAtFault ? [] : [["Try again", retry, true]];
   if (inVideos) actions.push(["Search the videos with it", inVideos, true]);
-  return [title ?? general, notice(null, error.message, actions, "alert")];
+  const plain = OPERATORS[error.code];
+  const operator = plain ? error.message : "";
+  return [title ?? general, notice(null, plain ?? error.message, actions, { role: "alert", operator })];
 }

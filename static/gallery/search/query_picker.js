@@ -1,6 +1,6 @@
 /** Ways to give a picture or a clip: drop, paste, choose, or type a link or words. */
 
-import { byId, webUrl } from "./dom.js";
+import { byId, linkOf, operatorNote } from "./dom.js";
 import { isClip } from "./media.js";
 
 const LABEL = {
@@ -45,9 +45,11 @@ export function createPicker({ onFiles, onText, dropHint }) {
   };
 }
 
-function showProblem(text) {
+/** `operator`: what only the operator can do about it. */
+function showProblem(text, operator = "") {
   const words = byId("words");
   byId("words-problem").textContent = text;
+  byId("words-operator").replaceChildren(operatorNote(operator));
   if (text) words.setAttribute("aria-invalid", "true");
   else words.removeAttribute("aria-invalid");
 }
@@ -96,6 +98,6 @@ function listenForPastes({ onFiles, onText }) {
     }
     const typing = event.target.closest?.("input, textarea");
     const text = event.clipboardData.getData("text/plain").trim();
-    if (!typing && !byId("add").open && webUrl(text)) onText(text);
+    if (!typing && !byId("add").open && linkOf(text)) onText(text);
   });
 }

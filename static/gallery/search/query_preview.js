@@ -5,11 +5,17 @@ import * as format from "./format.js";
 import { isClip, isClipLink } from "./media.js";
 
 let objectUrl = null;
+let source = null;
+
+/** Where the browser has the picture of the query, or null: a clip, a link, words. */
+export const querySource = () => source;
 
 /** Show nothing, `{file}`, `{url}`, `{image}` (a stored one, with its id) or `{text}`. */
 export function showPreview(query) {
   if (objectUrl) URL.revokeObjectURL(objectUrl);
   objectUrl = query?.file ? URL.createObjectURL(query.file) : null;
+  source = query?.file && !isClip(query.file) ? objectUrl : null;
+  if (query?.id) source = `/media/images/${query.id}/original`;
   byId("drop-empty").hidden = Boolean(query);
   byId("preview").hidden = !query;
   if (!query) return;

@@ -1,25 +1,41 @@
 /** The right-hand side: pictures found, or a text if there are none. */
 
 import { cardOf, showCertainty } from "./cards.js";
-import { announce, button, byId, fromTemplate, make, webUrl } from "./dom.js";
+import { CLOSENESS } from "./distance_texts.js";
+import { announce, button, byId, fromTemplate, make, operatorNote, webUrl } from "./dom.js";
 import { explain } from "./explanation.js";
 import * as format from "./format.js";
 import { clearButton } from "./clear_looks.js";
+import { FEW, largeView } from "./large_view.js";
+import { querySource } from "./query_preview.js";
 import * as overlay from "./shared_region.js";
+import { changeOf, sorted } from "./sorting.js";
 
 const SKELETONS = 8;
 
-/** `onSearchWith(id)` and `onCompare(match, rank, words)` are called by the cards. */
-export function createResults({ onSearchWith, onCompare }) {
+/**
+ * `onSearchWith(id)`, `onCompare(match, rank, words)` and `onOpen(images, index)` are called by the
+ * cards.
+ */
+export function createResults({ onSearchWith, onCompare, onOpen }) {
   const grid = byId("grid");
   const notices = byId("notices");
-  let cards = [];
+  const after = byId("after");
+  const more = byId("more");
+  let cards = []; // {node, item, …} in the order shown
+
+  const isShown = ({ node }) => !node.hidden;
+  const open = (image) => {
+    const images = cards.filter(isShown).map(({ item }) => item).filter(canOpen);
+    onOpen(images, images.indexOf(image));
+  };
 
   function show(title, note, nodes = [], layout = "grid") {
     byId("results-title").textContent = title;
     byId("results-note").textContent = note;
     byId("results").removeAttribute("aria-busy");
-    notices.replaceChildren();
+    for (const place of [notices, after, more]) place.replaceChildren();
+    byId("tools").hidden = true;
     overlay.reset();
     grid.className = layout;
     grid.replaceChildren(...nodes);
@@ -29,7 +45,8 @@ export function createResults({ onSearchWith, onCompare }) {
     /** How much of the query is sent, 0..1. */
     sending(share) {
       const isSent = share >= 1;
-      byId("results-title").textContent = isSent ? "Searching…" : "Sending…";
+      const sent = `Sending… ${Math.floor(100 * share)} %`;
+      byId("results-title").textContent = isSent ? "Searching…" : sent;
       if (isSent) notices.replaceChildren();
       else notices.replaceChildren(make("progress", { value: share, ariaLabel: "Sent" }));
     },
@@ -39,48 +56,72 @@ export function createResults({ onSearchWith, onCompare }) {
       byId("results-title").textContent = title;
       byId("results-note").textContent = "";
       byId("results").setAttribute("aria-busy", "true");
-      notices.replaceChildren();
+      for (const place of [notices, after]) place.replaceChildren();
       if (grid.children.length) return;
       grid.replaceChildren(...Array.from({ length: SKELETONS }, () => fromTemplate("skeleton").node));
     },
 
     /** Stored pictures without a query. */
-    showNewest(images) {
-      cards = [];
-      const nodes = images.map((image) => pictureCard(image, onSearchWith).node);
-      show("Newest pictures", "Search with one of these, or with a picture of your own.", nodes);
+    showStored(title, images) {
+      cards = images.map((image) => ({ ...pictureCard(image, { onSearchWith, open }), item: image }));
+      const nodes = cards.map(({ node }) => node);
+      show(title, "Search with one of these, or with a picture of your own.", nodes);
     },
 
     /** What a search found; `filter` then says how many of them count. */
     showMatches(matches, matchType) {
       cards = matches.map((match, rank) => {
-        const card = pictureCard(match.image, onSearchWith);
+        const card = pictureCard(match.image, { onSearchWith, open });
         showDistance(card, match, matchType);
+        const isLikely = match.distance <= matchType.recall;
         if (match.confidence !== null) {
-          const isLikely = match.distance <= matchType.recall;
           explain(card, match, {
             rank,
             isLikely,
             onCompare: (words) => onCompare(match, rank, words),
           });
         }
-        return { distance: match.distance, node: card.node };
+        return {
+          ...{ node: card.node, match, item: match.image },
+          ...{ distance: match.distance, change: changeOf(match) },
+          fillLarge: largeView(card, match, { querySource: querySource(), isLikely }),
+        };
       });
       show("", "", cards.map(({ node }) => node));
     },
 
-    /** Stored videos, or those that a search found. */
-    showVideos(title, note, nodes, layout) {
-      cards = [];
-      show(title, note, nodes, layout);
+    /** Stored videos, or those that a search found; `entries` have a `node` each. */
+    showVideos(title, note, entries, layout) {
+      cards = entries;
+      show(title, note, entries.map(({ node }) => node), layout);
     },
 
-    /** Hide the cards beyond `threshold`; returns how many are left. */
+    /** Hide the cards beyond `threshold`; returns how many are left. A few are shown large. */
     filter(threshold) {
       for (const { node, distance } of cards) node.hidden = distance > threshold;
+      const shown = cards.filter(isShown);
+      const isFew = shown.length <= FEW && shown.some(({ fillLarge }) => fillLarge);
+      grid.classList.toggle("few", isFew);
+      if (isFew) for (const { fillLarge } of shown) fillLarge?.();
       overlay.rest();
-      return cards.filter(({ node }) => !node.hidden).length;
+      return shown.length;
     },
+
+    /** In another order, see sorting.js. */
+    sort(order) {
+      cards = sorted(cards, order);
+      grid.append(...cards.map(({ node }) => node));
+      byId("tools").hidden = !cards.length;
+    },
+
+    /** What is shown of a search, as the API has sent it, in the order shown. */
+    shown: () => cards.filter(isShown).flatMap(({ match, hits }) => hits ?? [match]),
+
+    /** Ways to further results, below them. */
+    more: (...nodes) => more.replaceChildren(...nodes.filter(Boolean)),
+
+    /** The focus goes on to what was added after the first `count`. */
+    focusAfter: (count) => cards[count]?.node.querySelector("a, button")?.focus(),
 
     describe(title, note) {
       byId("results-title").textContent = title;
@@ -99,6 +140,9 @@ export function createResults({ onSearchWith, onCompare }) {
     /** A message above the pictures. */
     notice: (...nodes) => notices.replaceChildren(...nodes.filter(Boolean)),
 
+    /** A message below the pictures. */
+    noticeAfter: (...nodes) => after.replaceChildren(...nodes.filter(Boolean)),
+
     focus() {
       byId("results-title").focus({ preventScroll: true });
       const narrow = !matchMedia("(min-width: 60rem)").matches;
@@ -108,12 +152,16 @@ export function createResults({ onSearchWith, onCompare }) {
   };
 }
 
-/** A boxed message with buttons or links: `[label, onClick | address, isPrimary]`. */
-export function notice(title, text, actions = [], role = null) {
+/**
+ * A boxed message with buttons or links: `[label, onClick | address, isPrimary]`. `operator`: what
+ * only the operator can do about it.
+ */
+export function notice(title, text, actions = [], { role = null, operator = "" } = {}) {
   const { node, slot } = fromTemplate("notice");
   if (title) slot("title").textContent = title;
   else slot("title").remove();
   slot("text").textContent = text;
+  slot("text").after(operatorNote(operator));
   for (const [label, action, isPrimary] of actions) {
     const className = isPrimary ? "button primary" : "button";
     const isLink = typeof action === "string";
@@ -126,9 +174,19 @@ export function notice(title, text, actions = [], role = null) {
   return node;
 }
 
-function pictureCard(image, onSearchWith) {
+/** What is blurred is looked at on its card alone, where each look is asked for. */
+const canOpen = ({ file, blurred }) => Boolean(file) && !blurred;
+
+/** `open(image)` shows it large. */
+function pictureCard(image, { onSearchWith, open }) {
   const { node, slot } = cardOf("card", image, "picture");
   showPicture(slot, image);
+  slot("original").addEventListener("click", (event) => {
+    const isPlain = !(event.ctrlKey || event.metaKey || event.shiftKey);
+    if (!isPlain || !canOpen(image)) return;
+    event.preventDefault();
+    open(image);
+  });
   showSource(slot, image);
   slot("search-with").setAttribute("aria-label", `Search with this one, picture ${image.id}`);
   slot("search-with").addEventListener("click", () => onSearchWith(image.id));
@@ -149,7 +207,7 @@ function showDistance({ node, slot }, { distance, confidence }, matchType) {
   const { node: head, slot: part } = fromTemplate("distance");
   part("distance").textContent = format.distance(distance, matchType.max_threshold);
   part("distance").title = `Distance ${distance}`;
-  part("band").textContent = band;
+  part("band").textContent = CLOSENESS[band];
   slot("id").before(head);
 }
 

@@ -1,6 +1,7 @@
 /** The options of a search: match type, largest distance, limit and data id. */
 
-import { byId, drawn, fromTemplate, button } from "./dom.js";
+import { byId, button, drawn, fromTemplate, make, operatorNote } from "./dom.js";
+import { matchTypeOff } from "./messages.js";
 import { clampLimit, DEFAULT_LIMIT } from "./state.js";
 
 const ABOUT = {
@@ -15,8 +16,8 @@ const NEEDS_PICTURE = "Needs a picture: words are searched by meaning.";
 /** `onChange(fields)` asks for a new search; `onThreshold(value, done)` only filters. */
 export function createControls({ onChange, onThreshold }) {
   const slider = byId("threshold");
-  slider.addEventListener("input", () => onThreshold(Number(slider.value), false));
-  slider.addEventListener("change", () => onThreshold(Number(slider.value), true));
+  slider.addEventListener("input", () => onThreshold(thresholdOf(slider), false));
+  slider.addEventListener("change", () => onThreshold(thresholdOf(slider), true));
   const limit = byId("limit");
   limit.addEventListener("change", () => {
     limit.value = clampLimit(Number(limit.value) || DEFAULT_LIMIT);
@@ -32,6 +33,10 @@ export function createControls({ onChange, onThreshold }) {
   foldOptionsOnPhones();
   return { showMatchTypes, showFields, showState, showThreshold, showDistances: drawStrip, onThreshold };
 }
+
+/** The slider is the stricter the further right, a threshold the smaller; it is its own inverse. */
+const mirrored = (value, maximum) => Number((maximum - value).toFixed(3));
+const thresholdOf = (slider) => mirrored(Number(slider.value), Number(slider.max));
 
 /** Sets only the fields whose values change, so that typed text is not lost. */
 function createFields(fields) {
@@ -64,12 +69,13 @@ function showMatchTypes(matchTypes) {
     const input = node.querySelector("input");
     input.id = `match-type-${name}`;
     input.value = name;
-    input.dataset.why = available ? "" : why;
+    input.dataset.why = available ? "" : matchTypeOff(name);
     slot("label").htmlFor = input.id;
     slot("label").textContent = label ?? name;
     slot("about").id = `${input.id}-about`;
     slot("about").dataset.about = ABOUT[name] ?? "";
     input.setAttribute("aria-describedby", slot("about").id);
+    if (!available) node.append(operatorNote(why));
     return node;
   });
   byId("match-types").replaceChildren(...rows);
@@ -93,12 +99,13 @@ function showState({ query, matchType }, matchTypes) {
   slider.step = scale.step;
   byId("threshold-label").textContent = scale.label;
   byId("presets").setAttribute("aria-label", scale.presetsLabel);
-  const presets = [["Precise", precise], ["Recall", recall], ["All", maximum]];
+  showLegend(scale.bands);
+  const presets = [["All", maximum], ["Recall", recall], ["Precise", precise]];
   byId("presets").replaceChildren(
     ...presets.map(([name, value]) => {
       const label = `${name} ${scale.threshold(value)}`;
       const set = () => {
-        slider.value = value;
+        slider.value = mirrored(value, maximum);
         slider.dispatchEvent(new Event("change"));
       };
       return Object.assign(button(label, set, "preset"), { value });
@@ -110,7 +117,7 @@ function showState({ query, matchType }, matchTypes) {
 function showThreshold(value, scale, summary) {
   const text = scale.threshold(value);
   const slider = byId("threshold");
-  slider.value = value;
+  slider.value = mirrored(value, Number(slider.max));
   slider.setAttribute("aria-valuetext", summary ? `${text}, ${summary}` : text);
   byId("threshold-value").textContent = text;
   for (const preset of byId("presets").children) {
@@ -121,11 +128,27 @@ function showThreshold(value, scale, summary) {
   }
 }
 
-/** A line for each result's distance above the slider, over the precise and recall ranges. */
+/** What the parts of the strip mean, in their order on it. */
+function showLegend({ weak, possible, strong }) {
+  const part = (name, text) => make("li", { className: name }, text);
+  byId("legend").replaceChildren(
+    part("far", weak),
+    part("recall", possible),
+    part("precise", strong),
+    part("mark", "a picture found"),
+  );
+}
+
+/** A line for each result's distance above the slider, over the ranges of the legend. */
 function drawStrip(distances, { precise, recall, max_threshold: maximum }) {
-  const percent = (value) => `${(100 * Math.min(value, maximum)) / maximum}%`;
+  const percent = (value) => `${100 - (100 * Math.min(value, maximum)) / maximum}%`;
   const zone = (name, from, to) =>
-    drawn("rect", { class: name, x: percent(from), width: percent(to - from), height: "100%" });
+    drawn("rect", {
+      class: name,
+      x: percent(to),
+      width: `${(100 * (to - from)) / maximum}%`,
+      height: "100%",
+    });
   const lines = distances.map((distance) =>
     drawn("line", {
       x1: percent(distance),

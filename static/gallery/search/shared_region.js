@@ -13,6 +13,23 @@ export function show({ image, geometry }) {
   if (query) cover(query, geometry.query_region);
 }
 
+/** Draw the outline of a region over a picture, for good. */
+export function outline(image, region) {
+  const { naturalWidth: width, naturalHeight: height } = image;
+  const d = outlineOf(region, width, height);
+  const drawing = drawn("svg", {
+    class: "still",
+    viewBox: `0 0 ${width} ${height}`,
+    "aria-hidden": "true",
+    focusable: "false",
+  });
+  drawing.append(drawn("path", { class: "outline-back", d }), drawn("path", { class: "outline", d }));
+  image.after(drawing);
+}
+
+const outlineOf = (region, width, height) =>
+  `M${region.map(([x, y]) => `${x * width} ${y * height}`).join("L")}Z`;
+
 /** Draw the pinned region, or nothing. A region that is no longer visible is unpinned. */
 export function rest() {
   if (!pinned?.image.checkVisibility()) unpin();
@@ -53,13 +70,12 @@ function cover(image, region) {
   image.after(drawing);
   const draw = () => {
     const { naturalWidth: width, naturalHeight: height } = image;
-    const points = region.map(([x, y]) => `${x * width} ${y * height}`).join("L");
-    const outline = `M${points}Z`;
+    const edge = outlineOf(region, width, height);
     drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
     drawing.replaceChildren(
-      drawn("path", { class: "outside", d: `M0 0H${width}V${height}H0Z${outline}` }),
-      drawn("path", { class: "outline-back", d: outline }),
-      drawn("path", { class: "outline", d: outline }),
+      drawn("path", { class: "outside", d: `M0 0H${width}V${height}H0Z${edge}` }),
+      drawn("path", { class: "outline-back", d: edge }),
+      drawn("path", { class: "outline", d: edge }),
     );
   };
   if (image.naturalWidth) draw();

@@ -1,11 +1,14 @@
 /**
  * The search as the address bar holds it.
  *
- * A state is {query, where, matchType, threshold, limit, prefix, unsure}. A query is {id}, {url},
+ * A state is {query, where, matchType, threshold, limit, prefix, unsure, sort, cursor}. A query is {id}, {url},
  * {text}, or {upload} (a key into this page's memory: a file cannot be in an address), or null.
  * `where` is PICTURES or VIDEOS. matchType and threshold, which only pictures have, are null where
  * the server's defaults hold; `unsure`, which only videos have, asks for every result.
+ * `cursor` is the page of what is stored, where there is no query.
  */
+
+import { DEFAULT_ORDER } from "./sorting.js";
 
 export const PICTURES = "pictures";
 export const VIDEOS = "videos";
@@ -23,10 +26,13 @@ export function parse(search, historyState) {
     limit: clampLimit(parseNumber(parameters.get("limit")) ?? DEFAULT_LIMIT),
     prefix: parameters.get("data_id_prefix") ?? "",
     unsure: parameters.get("unsure") === "1",
+    sort: parameters.get("sort") ?? DEFAULT_ORDER,
+    cursor: parameters.get("cursor"),
   };
 }
 
-export function serialise({ query, where, matchType, threshold, limit, prefix, unsure }) {
+export function serialise(state) {
+  const { query, where, matchType, threshold, limit, prefix, unsure, sort, cursor } = state;
   const parameters = new URLSearchParams();
   for (const kind of ["id", "url", "text"]) {
     if (query?.[kind]) parameters.set(kind, query[kind]);
@@ -37,6 +43,8 @@ export function serialise({ query, where, matchType, threshold, limit, prefix, u
   if (limit !== DEFAULT_LIMIT) parameters.set("limit", limit);
   if (prefix) parameters.set("data_id_prefix", prefix);
   if (unsure) parameters.set("unsure", "1");
+  if (sort !== DEFAULT_ORDER) parameters.set("sort", sort);
+  if (cursor && !query) parameters.set("cursor", cursor);
   return parameters.size ? `?${parameters}` : location.pathname;
 }
 

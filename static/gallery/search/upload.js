@@ -2,7 +2,7 @@
 
 /**
  * Like fetch(), with `onProgress(share)`, 0..1, while the body is sent. Resolves to {ok, status,
- * json()}; rejects with an AbortError after `signal`, and with a TypeError if the server does not answer.
+ * headers, json()}; rejects with an AbortError after `signal`, and with a TypeError if the server does not answer.
  */
 export function send(address, { method, headers, body, signal, onProgress }) {
   return new Promise((resolve, reject) => {
@@ -14,7 +14,8 @@ export function send(address, { method, headers, body, signal, onProgress }) {
     request.addEventListener("load", () => {
       const { status, responseText } = request;
       const ok = status >= 200 && status < 300;
-      resolve({ ok, status, json: async () => JSON.parse(responseText) });
+      const sent = { get: (name) => request.getResponseHeader(name) };
+      resolve({ ok, status, headers: sent, json: async () => JSON.parse(responseText) });
     });
     request.addEventListener("error", () => reject(new TypeError("The request failed.")));
     request.addEventListener("abort", () => reject(new DOMException("Aborted", "AbortError")));

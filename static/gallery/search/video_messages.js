@@ -7,7 +7,14 @@ import { notice } from "./results.js";
 /** The title over the videos, and how many were searched. */
 export function describeVideos(results, { answer, state, videos }) {
   const number = new Set(answer.results.map(({ video }) => video.id)).size;
-  results.describe(titleOf(answer, number, state), `of ${format.plural(videos.ready, "video")}`);
+  const note = [`of ${format.plural(videos.ready, "video")}`, indexingText(videos.pending)];
+  results.describe(titleOf(answer, number, state), note.filter(Boolean).join(" · "));
+}
+
+/** That some videos cannot be found yet; "" if there are none. */
+export function indexingText(pending) {
+  if (!pending) return "";
+  return `${format.plural(pending, "video is", "videos are")} still being indexed`;
 }
 
 function titleOf({ low_information: isEmpty }, number, { unsure }) {
@@ -31,14 +38,9 @@ export function videoNotices({ answer, state, videos, askAll, add, searchPicture
     return [notice("This has almost no detail", text, actions)];
   }
   if (answer.results.length) return [];
-  const waiting = videos.pending
-    ? ` ${format.plural(videos.pending, "video")} on the way will be searchable soon.`
-    : "";
-  if (state.unsure) {
-    return [notice(null, `No video looks like it, not even uncertainly.${waiting}`, actions)];
-  }
+  if (state.unsure) return [notice(null, "No video looks like it, not even uncertainly.", actions)];
   const all = ["Show uncertain matches", askAll, true];
-  return [notice(null, `No video is a certain match.${waiting}`, [all, ...actions])];
+  return [notice(null, "No video is a certain match.", [all, ...actions])];
 }
 
 /** No video yet: how to add some. */
@@ -51,4 +53,4 @@ export function noVideos(pending, choose) {
 }
 
 const waitingText = (pending) =>
-  `${format.plural(pending, "video")} on the way. Videos can be found once they are indexed.`;
+  `${indexingText(pending)}. Videos can be found once they are indexed.`;

@@ -13,7 +13,8 @@ let playing = null; // one at a time
 
 /**
  * Fill the `slot`s of a card for a `video`, to be played from `start` seconds on, or null for all
- * of it. `onTime(seconds)` while it plays. Returns `play(seconds)`, or null where nothing is stored that could be played.
+ * of it. `onTime(seconds)` while it plays. Returns null where nothing is stored that could be played, else
+ * {play(seconds), loop({start, end, onEnd}), endLoop()}; playing anything else ends a loop, too.
  */
 export function createPlayer(slot, { video, start, onTime }) {
   const note = slot("play-note");
@@ -27,8 +28,25 @@ export function createPlayer(slot, { video, start, onTime }) {
   }
   if (!video.kept) note.textContent = "The file was not kept: a small copy plays.";
   let opening = null;
+  let looped = null;
 
-  const play = async (seconds) => {
+  const endLoop = () => {
+    looped?.onEnd();
+    looped = null;
+  };
+
+  const play = (seconds) => {
+    endLoop();
+    return playFrom(seconds);
+  };
+
+  const loop = (range) => {
+    endLoop();
+    looped = range;
+    return playFrom(range.start);
+  };
+
+  const playFrom = async (seconds) => {
     opening ??= open();
     let element;
     try {
@@ -50,7 +68,12 @@ export function createPlayer(slot, { video, start, onTime }) {
     const src = video.blurred ? await lookAt(video.file) : video.file;
     const opened = make("video", { controls: true, muted: true, playsInline: true, src });
     opened.setAttribute("aria-label", `Video ${video.id}`);
-    opened.addEventListener("timeupdate", () => onTime?.(opened.currentTime));
+    opened.addEventListener("timeupdate", () => {
+      onTime?.(opened.currentTime);
+      if (looped && opened.currentTime >= looped.end) opened.currentTime = looped.start;
+    });
+    // The range may end with the video.
+    opened.addEventListener("ended", () => looped && playFrom(looped.start));
     opened.addEventListener("error", () => tryCopy(opened));
     if (video.blurred) closeWhenLeft(opened);
     place.replaceChildren(opened);
@@ -78,6 +101,7 @@ export function createPlayer(slot, { video, start, onTime }) {
     const before = [...place.childNodes];
     const forget = whenLeft(() => {
       forget();
+      endLoop();
       opening = null;
       opened.pause();
       place.replaceChildren(...before);
@@ -94,7 +118,7 @@ export function createPlayer(slot, { video, start, onTime }) {
   const from = start === null ? "" : ` from ${clock(start, 1)}`;
   button.setAttribute("aria-label", `Play${video.blurred ? " clearly: " : " "}video ${video.id}${from}`);
   button.addEventListener("click", () => play(start ?? 0));
-  return play;
+  return { play, loop, endLoop };
 }
 
 /** Now, or once it is known how long the video is. */

@@ -4,11 +4,13 @@ import { cardOf, showCertainty } from "./cards.js";
 import { button, byId, fromTemplate, icon, make } from "./dom.js";
 import * as format from "./format.js";
 import { clearButton } from "./clear_looks.js";
+import { moveWhenPointedAt } from "./hover_preview.js";
 import { createPlayer } from "./video_player.js";
 import { rangeText, timeline } from "./video_timeline.js";
 
 const SAME_SPEED = 0.02;
 const NEAR = 0.5; // seconds
+const LEAST_LOOP = 1.5; // seconds: of a still, what is around its moment
 
 /** The word for a video's confidence; by default results are at least possible. */
 const bandOf = (confidence) => {
@@ -16,20 +18,27 @@ const bandOf = (confidence) => {
   return confidence >= 0.5 ? "possible" : "weak";
 };
 
-/** A stored video on its own. */
+/** A stored video on its own: {node, item}. */
 export function storedVideo(video) {
   const { node, slot } = videoCard(video);
   slot("frame").src = video.thumbnail ?? "";
   slot("frame").alt = nameOf(video);
   createPlayer(slot, { video, start: null });
-  return node;
+  moveWhenPointedAt(slot("player"), { video, start: 0, end: video.duration });
+  return { node, item: video };
 }
 
-/** The results of a search, one card for each video; several hits of one video are its moments. */
+/**
+ * The results of a search, one card for each video; several hits of one video are its moments.
+ * Each is {node, item, hits, distance}.
+ */
 export function foundVideos({ results, ambiguous }) {
   const ofVideo = new Map();
   for (const hit of results) ofVideo.set(hit.video.id, [...(ofVideo.get(hit.video.id) ?? []), hit]);
-  return [...ofVideo.values()].map((hits, rank) => foundVideo(hits, rank ? [] : ambiguous));
+  return [...ofVideo.values()].map((hits, rank) => ({
+    ...{ node: foundVideo(hits, rank ? [] : ambiguous), item: hits[0].video },
+    ...{ hits, distance: 1 - hits[0].confidence },
+  }));
 }
 
 /** `others`: where else the query could be from as well. */
@@ -41,15 +50,17 @@ function foundVideo(moments, others) {
   const band = bandOf(best.confidence);
   node.dataset.band = band;
   slot("id").before(showCertainty(best.confidence, band));
+  const { time } = mostAlike(best);
   showFrame(slot("frame"), best);
+  moveWhenPointedAt(slot("player"), { video, ...loopOf(best, video) });
   const own = places.filter((place) => place.video === video.id);
   const bar = timeline({ duration: video.duration, ranges: moments, places: own });
-  const play = createPlayer(slot, { video, start: best.start, onTime: bar.at });
+  const player = createPlayer(slot, { video, start: time, onTime: bar.at });
   const { node: found, slot: part } = fromTemplate("found");
   part("timeline").replaceWith(bar.node);
   const inOrder = moments.toSorted((one, other) => one.query_start - other.query_start);
-  part("moments").append(...inOrder.map((hit) => momentOf(hit, play)));
-  if (places.length) part("places").append(...placesOf(places, video, play));
+  part("moments").append(...inOrder.map((hit) => momentOf(hit, player)));
+  if (places.length) part("places").append(...placesOf(places, video, player));
   else part("places").remove();
   part("pairs").append(...moments.flatMap((hit) => hit.matches.map((pair) => pairOf(pair, hit))));
   slot("remark").after(found);
@@ -72,9 +83,19 @@ function videoCard(video) {
 
 const nameOf = (video) => video.remark || video.data_id || `Video ${video.id}`;
 
-/** The picture that is most like the query. */
-function showFrame(image, { video, matches }) {
-  const shown = matches.reduce((best, pair) => (pair.similarity > best.similarity ? pair : best));
+/** The pair of moments that are most alike. */
+const mostAlike = ({ matches }) =>
+  matches.reduce((best, pair) => (pair.similarity > best.similarity ? pair : best));
+
+/** What is repeated of a moment. */
+function loopOf({ start, end }, { duration }) {
+  const missing = Math.max(0, LEAST_LOOP - (end - start)) / 2;
+  return { start: Math.max(0, start - missing), end: Math.min(duration, end + missing) };
+}
+
+function showFrame(image, hit) {
+  const { video } = hit;
+  const shown = mostAlike(hit);
   image.src = shown.frame;
   image.alt = `${nameOf(video)}, at ${format.clock(shown.time, 1)}`;
   // Where there is no small copy there is no picture of the moment.
@@ -82,7 +103,7 @@ function showFrame(image, { video, matches }) {
 }
 
 /** The time, the part of the query, and the edits. */
-function momentOf(hit, play) {
+function momentOf(hit, player) {
   const isStill = hit.query_start === hit.query_end;
   const when = rangeText(hit);
   const about = isStill ? stillAbout(hit) : clipAbout(hit);
@@ -93,7 +114,8 @@ function momentOf(hit, play) {
   return make(
     "li",
     { className: "moment" },
-    playButton(when, hit, play),
+    playButton(when, hit, player),
+    loopButton(when, hit, player),
     make("span", { className: "muted" }, about),
     ...edits.map((edit) => make("span", { className: "edit" }, edit)),
   );
@@ -105,18 +127,39 @@ const clipAbout = ({ query_start: start, query_end: end }) =>
 const stillAbout = ({ offset }) => `most like it at ${format.clock(offset, 1)}`;
 
 /** Pressed to play from `start`; only words where nothing can be played. */
-function playButton(label, { start }, play) {
-  if (!play) return make("strong", {}, label);
-  const node = button("", () => play(start), "button small");
+function playButton(label, { start }, player) {
+  if (!player) return make("strong", {}, label);
+  const node = button("", () => player.play(start), "button small");
   node.append(icon("play"), label);
   node.setAttribute("aria-label", `Play ${label}`);
   return node;
 }
 
-function placesOf(places, video, play) {
+/** Repeats the moment until it is pressed again, or something else is played. */
+function loopButton(label, hit, player) {
+  if (!player) return "";
+  const press = (isPressed) => node.setAttribute("aria-pressed", String(isPressed));
+  const node = button(
+    "Loop",
+    () => {
+      if (node.getAttribute("aria-pressed") === "true") {
+        player.endLoop();
+        return;
+      }
+      player.loop({ ...loopOf(hit, hit.video), onEnd: () => press(false) });
+      press(true);
+    },
+    "button small",
+  );
+  node.setAttribute("aria-label", `Loop ${label}`);
+  press(false);
+  return node;
+}
+
+function placesOf(places, video, player) {
   const nodes = places.map((place) => {
     const label = rangeText(place);
-    if (place.video === video.id) return playButton(label, place, play);
+    if (place.video === video.id) return playButton(label, place, player);
     return otherVideo(place, `#${place.video}, ${label}`);
   });
   return ["Other places show it as well: ", ...nodes];

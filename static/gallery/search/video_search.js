@@ -1,8 +1,8 @@
-/** Searching videos, and showing the newest. */
+/** Searching videos, and showing those that are stored. */
 
 import * as api from "./api.js";
 import { foundVideos, storedVideo } from "./video_results.js";
-import { describeVideos, videoNotices } from "./video_messages.js";
+import { describeVideos, indexingText, videoNotices } from "./video_messages.js";
 
 /** Search with `query` ({file}, {url} or a picture's {id}); `actions` are what notices offer. */
 export async function search(results, { query, state, videos, signal, ...actions }) {
@@ -10,13 +10,17 @@ export async function search(results, { query, state, videos, signal, ...actions
   const answer = await api.searchVideos(asked, state, signal, results.sending);
   results.showVideos("", "", foundVideos(answer), "videos");
   describeVideos(results, { answer, state, videos });
+  results.sort(state.sort);
   results.notice(...videoNotices({ answer, state, videos, ...actions }));
+  return answer.results.length;
 }
 
-/** Stored videos without a query. */
-export async function showNewest(results, signal) {
-  results.loading("Newest videos");
-  const { results: newest } = await api.newestVideos(signal);
-  const note = "Search them with a screenshot, a GIF or a clip.";
-  results.showVideos("Newest videos", note, newest.map(storedVideo), "grid");
+/** Stored videos without a query; returns the cursors of their page. */
+export async function showStored(results, { cursor, videos }, signal) {
+  const title = cursor ? "Older videos" : "Newest videos";
+  results.loading(title);
+  const page = await api.storedVideos(cursor, signal);
+  const note = ["Search them with a screenshot, a GIF or a clip.", indexingText(videos.pending)];
+  results.showVideos(title, note.filter(Boolean).join(" "), page.results.map(storedVideo), "grid");
+  return page;
 }

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from contextlib import ExitStack
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
 
 from gallery.items import changing
 from imgsmlr_site.models import ApiKey
 from tests.factories import stored_files
 from tests.httpserver import HttpServer
+from tests.processes import wait_until
 from tests.videos.clips import Pixels, animation, encode, moving, sound_only, timed
 from videos import tasks
+from videos.items import waiting
 from videos.models import Frame, Status, Video
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("web", "clips_are_read_once")]
@@ -25,8 +31,10 @@ CLIP = encode(timed([*moving("astronaut", 2), *moving("coffee", 2)]))
 OTHER = encode(timed(moving("chelsea", 1)))
 
 
-def send(client: Client, data: bytes = CLIP, name: str = "clip.mp4", **fields: Any) -> Any:
-    return client.post(VIDEOS, {"file": SimpleUploadedFile(name, data), **fields})
+def send(
+    client: Client, data: bytes = CLIP, name: str = "clip.mp4", query: str = "", **fields: Any
+) -> Any:
+    return client.post(VIDEOS + query, {"file": SimpleUploadedFile(name, data), **fields})
 
 
 def ready(client: Client, data: bytes = CLIP, **fields: Any) -> dict[str, Any]:
@@ -65,6 +73,38 @@ def outsider(settings: Any) -> Client:
 
 
 # --- adding
+
+
+@pytest.mark.django_db(transaction=True)
+def test_wait_answers_once_it_is_indexed(client: Client) -> None:
+    def work() -> None:
+        try:
+            wait_until(Video.objects.exists, 20)
+            tasks.index_videos([Video.objects.get().pk])
+        finally:
+            connection.close()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    answer = send(client, query="?wait=30")
+    worker.join()
+    assert (answer.status_code, answer.json()["status"]) == (201, "ready")
+
+
+def test_wait_is_bounded(client: Client) -> None:
+    started = time.monotonic()
+    answer = send(client, query="?wait=0.4")
+    assert (answer.status_code, answer.json()["status"]) == (202, "pending")
+    assert 0.4 <= time.monotonic() - started < 5
+    error_of(send(client, OTHER, query="?wait=61"), 400)
+    assert Video.objects.count() == 1
+    # While as many wait as may, nobody else does.
+    with ExitStack() as stack:
+        while waiting._places.acquire(blocking=False):
+            stack.callback(waiting._places.release)
+        started = time.monotonic()
+        assert send(client, OTHER, query="?wait=30").status_code == 202
+        assert time.monotonic() - started < 10
 
 
 def test_an_upload_is_accepted_then_indexed(client: Client) -> None:

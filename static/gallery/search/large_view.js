@@ -1,0 +1,159 @@
+/** One or few matches, large: the query, the picture found and their difference on one card. */
+
+import { fromTemplate, make } from "./dom.js";
+import { outline } from "./shared_region.js";
+
+export const FEW = 3; // so many matches are shown large
+
+const LONGEST = 900; // pixels of a difference
+const HARDLY_ANY = 0.02; // of the pixels: edges that are resampled differ, too
+const VISIBLE = 96; // sum of the differences of red, green and blue, each 0 to 255
+const LARGEST = 10e6; // bytes of an original that is loaded for it
+const IN_BROWSERS = ["jpeg", "png", "gif", "webp", "avif", "bmp"];
+const WHOLE = [[0, 0], [1, 0], [1, 1], [0, 1]];
+
+/**
+ * What a card needs to be shown large. `querySource`: where the browser has the query, or null; then
+ * the service may have drawn both. `isLikely`: without a geometry they are compared as they are.
+ * Returns a function that fills the panels, once; or null where nothing can be put beside it.
+ */
+export function largeView({ slot }, match, { querySource, isLikely }) {
+  const { image, geometry, explanation } = match;
+  if (image.blurred || !(querySource || explanation)) return null;
+  const region = geometry ?? (isLikely ? { query_region: WHOLE, candidate_region: WHOLE } : null);
+  let isFilled = false;
+  return () => {
+    if (isFilled) return;
+    isFilled = true;
+    const found = slot("thumbnail");
+    slot("original").append(make("span", { className: "panel-caption" }, `Found: #${image.id}`));
+    if (!querySource) {
+      const alt = `Left, the picture behind your link; right, picture ${image.id}`;
+      const both = panel("Your link and what was found", make("img", { alt, src: explanation }));
+      both.classList.add("both");
+      slot("original").before(both);
+      return;
+    }
+    const own = make("img", { alt: "The picture you search with", draggable: false });
+    const ownPanel = panel("Your picture", own);
+    slot("original").before(ownPanel);
+    own.addEventListener("error", () => ownPanel.remove(), { once: true });
+    own.src = querySource;
+    if (!region) return;
+    const canvas = make("canvas");
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", "Difference: bright where the two pictures differ");
+    const difference = panel("", canvas);
+    slot("original").after(difference);
+    const caption = difference.querySelector("figcaption");
+    const draw = () => (caption.textContent = drawDifference(canvas, { found, own, region }));
+    found.addEventListener("load", draw);
+    showOriginal(found, image);
+    Promise.all([own.decode(), found.decode()])
+      .then(() => {
+        outline(own, region.query_region);
+        outline(found, region.candidate_region);
+        draw();
+      })
+      .catch(() => difference.remove());
+  };
+}
+
+/** The original is sharper than the small copy, where browsers can show it. */
+function showOriginal(found, image) {
+  if (!image.kept || image.bytes > LARGEST || !IN_BROWSERS.includes(image.format)) return;
+  const small = found.src;
+  found.addEventListener("error", () => (found.src = small), { once: true });
+  found.loading = "eager";
+  found.src = image.file;
+}
+
+function panel(caption, content) {
+  const { node, slot } = fromTemplate("panel");
+  slot("content").replaceWith(content);
+  slot("caption").textContent = caption;
+  return node;
+}
+
+/**
+ * What differs in the shared region, the query laid over the picture found, shines on a dim copy of
+ * that picture. Returns the caption.
+ */
+function drawDifference(canvas, { found, own, region }) {
+  if (!found.naturalWidth || !own.naturalWidth) return "";
+  const scale = Math.min(1, LONGEST / Math.max(found.naturalWidth, found.naturalHeight));
+  const width = Math.max(1, Math.round(found.naturalWidth * scale));
+  const height = Math.max(1, Math.round(found.naturalHeight * scale));
+  Object.assign(canvas, { width, height });
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const to = corners(region.candidate_region, width, height);
+  const from = corners(region.query_region, own.naturalWidth, own.naturalHeight);
+  context.fillRect(0, 0, width, height);
+  context.save();
+  context.beginPath();
+  for (const [x, y] of to) context.lineTo(x, y);
+  context.clip();
+  context.drawImage(found, 0, 0, width, height);
+  context.globalCompositeOperation = "difference";
+  context.setTransform(...affine(from, to));
+  context.drawImage(own, 0, 0);
+  context.restore();
+  const share = shareThatDiffers(context, to);
+  context.globalCompositeOperation = "copy";
+  context.filter = "grayscale(1) brightness(2)";
+  context.drawImage(canvas, 0, 0);
+  context.filter = "none";
+  context.globalCompositeOperation = "multiply";
+  context.fillStyle = "#ffd84d";
+  context.fillRect(0, 0, width, height);
+  context.globalCompositeOperation = "lighter";
+  context.globalAlpha = 0.3;
+  context.filter = "grayscale(1)";
+  context.drawImage(found, 0, 0, width, height);
+  if (share < HARDLY_ANY) return "Difference: hardly any";
+  return `Difference, in yellow: ${Math.round(100 * share)} % of what both show`;
+}
+
+/** The share of the pixels within a region that are visibly different. */
+function shareThatDiffers(context, corners) {
+  const { width, height } = context.canvas;
+  const { data } = context.getImageData(0, 0, width, height);
+  let differing = 0;
+  for (let at = 0; at < data.length; at += 4) {
+    if (data[at] + data[at + 1] + data[at + 2] > VISIBLE) differing += 1;
+  }
+  let area = 0;
+  for (const [at, [x, y]] of corners.entries()) {
+    const [nextX, nextY] = corners[(at + 1) % corners.length];
+    area += (x * nextY - nextX * y) / 2;
+  }
+  return differing / Math.max(1, Math.abs(area));
+}
+
+const corners = (points, width, height) => points.map(([x, y]) => [x * width, y * height]);
+
+/** The affine map that takes three corners, those of the largest triangle, from one to the other. */
+function affine(from, to) {
+  const [i, j, k] = largestTriangle(from);
+  const [[x0, y0], [x1, y1], [x2, y2]] = [from[i], from[j], from[k]];
+  const [[u0, v0], [u1, v1], [u2, v2]] = [to[i], to[j], to[k]];
+  const double = doubleArea(from, i, j, k);
+  const along = (d1, d2) => (d1 * (y2 - y0) - d2 * (y1 - y0)) / double;
+  const across = (d1, d2) => (d2 * (x1 - x0) - d1 * (x2 - x0)) / double;
+  const [a, c] = [along(u1 - u0, u2 - u0), across(u1 - u0, u2 - u0)];
+  const [b, d] = [along(v1 - v0, v2 - v0), across(v1 - v0, v2 - v0)];
+  return [a, b, c, d, u0 - a * x0 - c * y0, v0 - b * x0 - d * y0];
+}
+
+function largestTriangle(points) {
+  let best = [0, 1, 2];
+  for (let i = 0; i < points.length; i += 1)
+    for (let j = i + 1; j < points.length; j += 1)
+      for (let k = j + 1; k < points.length; k += 1)
+        if (Math.abs(doubleArea(points, i, j, k)) > Math.abs(doubleArea(points, ...best))) best = [i, j, k];
+  return best;
+}
+
+const doubleArea = (points, i, j, k) =>
+  (points[j][0] - points[i][0]) * (points[k][1] - points[i][1]) -
+  (points[k][0] - points[i][0]) * (points[j][1] - points[i][1]);
