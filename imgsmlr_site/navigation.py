@@ -35,6 +35,7 @@ GROUPS: dict[str, list[tuple[str, str, str, str]]] = {
         ("Numbers", "monitoring", "moderation-dashboard", "view cases"),
         ("Thresholds", "tune", "console:thresholds", "view lists"),
         ("Second opinions", "rate_review", "console:second-opinions", "decide cases"),
+        ("Golden cases", "verified", "console:golden", "choose golden cases"),
         ("Cases", "gavel", "admin:moderation_reviewcase_changelist", "view cases"),
         ("Decisions", "undo", "admin:moderation_decisionbatch_changelist", "view cases"),
         ("Lists", "playlist_remove", "admin:moderation_bannedlist_changelist", "view lists"),

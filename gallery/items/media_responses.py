@@ -52,10 +52,10 @@ def media_response(
     """Return an item's media for a caller who may see it, as loaded by ``visible_item``.
 
     ``clear`` makes the clear response; ``pixels`` returns what is blurred otherwise. With
-    ``?clear=1`` the clear response is sent, counted, and audited as ``what``. Raises the errors
-    of both.
+    ``?clear=1`` the clear response is sent, counted, and audited as ``what``. Pages ask with
+    ``?blurred=1`` for a blurred picture of what is not doubted yet. Raises the errors of both.
     """
-    if not item.blurred:
+    if not item.blurred and request.GET.get("blurred") != "1":
         return clear()
     if wants_clear(request):
         response = clear()

@@ -15,14 +15,19 @@ STATUS_ICONS = {Status.PENDING: "hourglass_empty", Status.QUARANTINED: "visibili
 
 
 @register.inclusion_tag("gallery/items/picture.html")
-def item_picture(item: Item, *, href: str = "", url: str = "", alt: str = "") -> dict[str, Any]:
+def item_picture(
+    item: Item, *, href: str = "", url: str = "", alt: str = "", blurred: bool = False
+) -> dict[str, Any]:
     """Its thumbnail, or an icon that says why there is none.
 
-    ``url`` and ``alt`` show another picture of it. ``href`` makes the picture a link.
+    ``url`` and ``alt`` show another picture of it. ``href`` makes the picture a link. ``blurred``:
+    at first in any case, as before it is banned.
     """
     kind = kind_of(item)
     if not url and item.thumbnail:
         url = reverse(kind.thumbnail_view, args=[item.pk])
+    if url and blurred and not item.blurred:
+        url, item.blurred = f"{url}?blurred=1", True
     return {
         "item": item,
         "url": url,

@@ -125,6 +125,7 @@ LEAST: Final[dict[str, Role]] = {
     "undo the decisions of others": Role.LEAD,
     "view the audit": Role.LEAD,
     "set and lift legal holds": Role.LEAD,
+    "choose golden cases": Role.LEAD,
     OVERRIDE: Role.ADMIN,
     "delete lists": Role.ADMIN,
     "edit webhooks": Role.ADMIN,

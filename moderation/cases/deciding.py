@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -47,14 +47,14 @@ def decide(
     reason: str = "",
     note: str = "",
     allow: bool = False,
-    looked: bool = True,
+    looked: bool | Collection[int] = True,
 ) -> DecisionBatch:
     """Decide 1 to 1,000 cases with the same verb, all or none.
 
     ``verb``: confirm (banned content: quarantine it), dismiss (a false positive: release what the
     case withheld), escalate (to a lead), appeal (reopen for another person). ``reason``: a code of
     ``reasons.REASONS``, "" for the verb's first. ``allow``, only with dismiss: put the exact bytes
-    on the allow list. ``looked``: the caller saw the media.
+    on the allow list. ``looked``: the caller saw the media; or the ids of the cases where so.
 
     If two people must decide, the first vote changes only the state. A second vote that agrees
     settles the case; one that differs makes it a ``conflict``. The bytes are allowed only if both
@@ -86,7 +86,7 @@ def decide(
                 verb=verb,
                 state_before=step.case.state,
                 state_after=step.after,
-                looked=looked,
+                looked=looked if isinstance(looked, bool) else step.case.pk in looked,
                 effects=step.effects,
             )
             for step in steps

@@ -54,19 +54,30 @@ def lock(*, by: Actor, case_id: int, take_over: bool = False) -> ReviewCase:
 
 @transaction.atomic
 def lock_next(
-    *, by: Actor, filters: Filters, skipped: Sequence[int] = (), but: int | None = None
+    *,
+    by: Actor,
+    filters: Filters,
+    skipped: Sequence[int] = (),
+    but: int | None = None,
+    first: int | None = None,
 ) -> ReviewCase | None:
     """Lock and return the first case that the caller may decide. None if there is none.
 
     ``skipped``: cases that come last, with their clusters. ``but``: a case that is left out, with
-    its cluster. Rows that another transaction has locked are skipped, not waited for.
+    its cluster. ``first``: a case that comes before all others, if it is among them. Rows that
+    another transaction has locked are skipped, not waited for.
     """
     check(by, "decide cases")
     person(by)
     free = decidable(queue.cases(filters, by), by)
     if but is not None:
         free = _without(free, [but])
-    case = _first(_without(free, skipped))
+    case = None
+    if first is not None:
+        rows = free.select_for_update(skip_locked=True, of=("self",))
+        case = _without(rows, skipped).filter(pk=first).first()
+    if case is None:
+        case = _first(_without(free, skipped))
     if case is None and skipped:
         case = _first(free)
     if case is not None:

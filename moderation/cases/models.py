@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import models
 from django.db.models import F, FloatField, Func, Q, Value
+from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Cast, Greatest, Ln
 from django.utils import timezone
 
@@ -180,6 +181,7 @@ class ReviewCase(models.Model):
             ),
             models.Index(fields=["cluster", "-rank"], name="case_cluster"),
             models.Index(fields=["decided_at"], name="case_decided_at"),
+            models.Index(KeyTransform("uploader", "evidence"), name="case_uploader"),
         ]
         constraints = [
             models.CheckConstraint(
@@ -401,3 +403,58 @@ class CaseView(models.Model):
 
     def __str__(self) -> str:
         return f"view of case {self.case_id}"
+
+
+class GoldenShare(models.Model):
+    """How often a golden case comes. One row, or none: never."""
+
+    per_hundred = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.CheckConstraint(condition=Q(pk=1), name="goldenshare_one_row"),
+            models.CheckConstraint(
+                condition=Q(per_hundred__lte=100), name="goldenshare_at_most_100"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.per_hundred} of 100"
+
+
+class GoldenCase(models.Model):
+    """A settled case that is shown again as if it were open. ``verb``: the expected answer."""
+
+    case = models.OneToOneField(
+        ReviewCase, on_delete=models.CASCADE, primary_key=True, related_name="golden"
+    )
+    verb = models.CharField(max_length=8, choices=Decision.Verb.choices)
+    added_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"golden case {self.case_id}"
+
+
+class GoldenAnswer(models.Model):
+    """What a person answered to a golden case. It has no effect, and is no decision."""
+
+    case = models.ForeignKey(ReviewCase, on_delete=models.CASCADE, related_name="golden_answers")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    verb = models.CharField(max_length=8, choices=Decision.Verb.choices)
+    expected = models.CharField(max_length=8, choices=Decision.Verb.choices)
+    looked = models.BooleanField(help_text="whether the media was shown unfiltered")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["case", "by"], name="goldenanswer_once")]
+
+    def __str__(self) -> str:
+        return f"{self.verb} of golden case {self.case_id}"

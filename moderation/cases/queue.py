@@ -47,7 +47,10 @@ UNDECIDED, DECIDED = "undecided", "decided"
 
 @dataclass(frozen=True)
 class Filters:
-    """Filters of cases; "" means no filter. ``read`` takes them from a URL."""
+    """Filters of cases; "" means no filter. ``read`` takes them from a URL.
+
+    ``item``: cases with a match of this banned item. ``uploader``: of the client's uploader.
+    """
 
     list: str = ""
     match_type: str = ""
@@ -56,6 +59,8 @@ class Filters:
     assignee: str = ""
     status: str = ""
     origin: str = ""
+    item: str = ""
+    uploader: str = ""
 
     @classmethod
     def read(cls, params: Mapping[str, Any]) -> Filters:
@@ -70,7 +75,9 @@ class Filters:
         given = {field.name: str(params.get(field.name) or "") for field in fields(cls)}
         for name, values in known.items():
             given[name] = given[name] if given[name] in values else ""
-        given["list"] = "" if whole_number(given["list"]) is None else given["list"]
+        for name in ("list", "item"):
+            given[name] = "" if whole_number(given[name]) is None else given[name]
+        given["uploader"] = given["uploader"].replace("\0", "")[:255]
         return cls(**given)
 
     @property
@@ -90,9 +97,16 @@ def cases(filters: Filters, by: Actor) -> Cases:
         found = found.filter(origin=filters.origin)
     if filters.assignee:
         found = found.filter(_assignee(filters.assignee, by))
-    if filters.list or filters.match_type or filters.band:
+    if filters.uploader:
+        found = found.filter(of_uploader(filters.uploader))
+    if filters.list or filters.item or filters.match_type or filters.band:
         found = found.filter(Exists(_matches(filters)))
     return found.order_by("-decided_at", "-pk") if filters.decided else in_order(found)
+
+
+def of_uploader(name: str) -> Q:
+    """Cases of this uploader, as it was when they were opened."""
+    return Q(evidence__uploader=name)
 
 
 def in_order(found: Cases) -> Cases:
@@ -120,6 +134,8 @@ def _matches(filters: Filters) -> QuerySet[CaseMatch]:
     found = CaseMatch.objects.order_by().filter(case=OuterRef("pk"))
     if filters.list:
         found = found.filter(list=int(filters.list))
+    if filters.item:
+        found = found.filter(item=int(filters.item))
     if filters.match_type:
         found = found.filter(match_type=filters.match_type)
     return found.filter(BANDS[filters.band][1]) if filters.band else found

@@ -10,17 +10,18 @@ from typing import Any, Final
 
 import numpy as np
 from django.db import connection, transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Case, CharField, Count, Q, QuerySet, Value, When
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from gallery.items.item import Status
 from gallery.items.models import Image
 from moderation.access.permissions import Actor, check
-from moderation.cases import intervals, quality
+from moderation.cases import intervals, quality, wellbeing
 from moderation.cases.intervals import Interval, Tally, share
 from moderation.cases.models import THRESHOLD_MET_SQL, Decision, ReviewCase
 from moderation.cases.quality import Agreements
+from moderation.cases.wellbeing import Care
 from moderation.imports.models import ListImport
 from moderation.lists.models import BannedItem, BannedList, ListMethod, RetroScan
 from moderation.lists.verdicts import Severity
@@ -129,6 +130,7 @@ class Overview:
     delays: Delays
     agreements: Agreements
     second_opinions: int
+    care: Care
     worst: Sequence[ListPrecision]
     suspended: QuerySet[BannedItem]
     failed_imports: QuerySet[ListImport]
@@ -148,6 +150,7 @@ def overview(*, by: Actor) -> Overview:
         delays(since),
         quality.agreements(by=by),
         quality.sampled_for_review().count(),
+        wellbeing.looks_avoided(by=by, since=since),
         [row for row in precisions(by=by) if row.rate.interval][:ROWS_SHOWN],
         suspended.order_by("-suspended_at")[:ROWS_SHOWN],
         failed.select_related("list").order_by("-pk")[:ROWS_SHOWN],
@@ -157,18 +160,19 @@ def overview(*, by: Actor) -> Overview:
 
 def queue_by_age() -> list[Age]:
     now = timezone.now()
-    counted: dict[str, dict[int, int]] = {name: {} for name, _ in AGES}
-    newest = now + timedelta(days=1)
-    for name, age in AGES:
-        oldest = now - age if age else None
-        cases = ReviewCase.objects.open().filter(created_at__lt=newest)
-        if oldest:
-            cases = cases.filter(created_at__gte=oldest)
-            newest = oldest
-        rows = cases.order_by().values_list("severity").annotate(Count("pk"))
-        counted[name] = dict(rows)
+    ranges = [
+        When(created_at__gte=now - age, then=Value(name)) for name, age in AGES if age is not None
+    ]
+    oldest = Value(AGES[-1][0])
+    rows = (
+        ReviewCase.objects.open()
+        .order_by()
+        .values_list(Case(*ranges, default=oldest, output_field=CharField()), "severity")
+        .annotate(Count("pk"))
+    )
+    counted = {(age, severity): count for age, severity, count in rows}
     order = sorted(Severity, reverse=True)
-    return [Age(name, [found.get(one, 0) for one in order]) for name, found in counted.items()]
+    return [Age(name, [counted.get((name, one), 0) for one in order]) for name, _ in AGES]
 
 
 def per_day() -> list[Day]:

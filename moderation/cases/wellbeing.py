@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F, Model
+from django.db.models import Count, F, Model, Q, QuerySet
 from django.utils import timezone
 
 from gallery.items.models import Image
 from gallery.shared.errors import UserError
-from moderation.access.permissions import Actor, check, person
+from moderation.access.permissions import Actor, can, check, person
 from moderation.audit import trail
 from moderation.audit.models import AuditEvent
-from moderation.cases.models import Exposure, ReviewCase, ReviewPreference
+from moderation.cases.models import Decision, Exposure, ReviewCase, ReviewPreference
 from videos.models import Video
 
 SEEN: Final = "media.seen"
@@ -46,10 +47,9 @@ def looks_today(user: User, preferred: ReviewPreference | None = None) -> LooksT
     return LooksToday(row.count if row else 0, break_after)
 
 
-def has_looked(by: Actor, case_ids: Sequence[int]) -> bool:
-    """Return whether the person saw media of each of these cases unfiltered, on any page."""
-    wanted = set(case_ids)
-    cases = ReviewCase.objects.filter(pk__in=wanted).values_list("pk", "image", "video")
+def looked_at(by: Actor, case_ids: Sequence[int]) -> set[int]:
+    """Return those of the cases whose media the person saw unfiltered, on any page."""
+    cases = ReviewCase.objects.filter(pk__in=set(case_ids)).values_list("pk", "image", "video")
     subjects = {
         pk: {(ReviewCase, pk), (Image, image), (Video, video)} for pk, image, video in cases
     }
@@ -60,10 +60,56 @@ def has_looked(by: Actor, case_ids: Sequence[int]) -> bool:
         subject_id__in={pk for each in subjects.values() for _, pk in each if pk is not None},
     )
     seen = set(looks.order_by().values_list("subject", "subject_id").distinct())
-    return subjects.keys() == wanted and all(
-        any((model._meta.label_lower, pk) in seen for model, pk in each)
-        for each in subjects.values()
+    return {
+        case
+        for case, each in subjects.items()
+        if any((model._meta.label_lower, pk) in seen for model, pk in each)
+    }
+
+
+@dataclass(frozen=True)
+class LooksAvoided:
+    """``avoided``: decisions without a clear view of the case's media, of all ``decided``."""
+
+    name: str
+    decided: int
+    avoided: int
+
+    @property
+    def share(self) -> float | None:
+        return self.avoided / self.decided if self.decided else None
+
+
+@dataclass(frozen=True)
+class Care:
+    all: LooksAvoided
+    people: Sequence[LooksAvoided]
+    lists: Sequence[LooksAvoided]
+
+
+def looks_avoided(*, by: Actor, since: datetime) -> Care:
+    """Return how many cases were decided without a clear view, in all, by each person and by list.
+
+    A lead sees everybody's numbers, others only their own. Raise ``NotAllowed``.
+    """
+    check(by, "view cases")
+    rows = Decision.objects.live().filter(created_at__gte=since)
+    people = _avoided(rows, "by__username")
+    all_people = can(by, "undo the decisions of others")
+    return Care(
+        LooksAvoided("", sum(one.decided for one in people), sum(one.avoided for one in people)),
+        [one for one in people if all_people or one.name == person(by).get_username()],
+        _avoided(rows.exclude(case__matches=None), "case__matches__list_name"),
     )
+
+
+def _avoided(rows: QuerySet[Decision], name: str) -> list[LooksAvoided]:
+    found = rows.order_by(name).values_list(name)
+    counted = found.annotate(
+        decided=Count("pk", distinct=True),
+        avoided=Count("pk", filter=Q(looked=False), distinct=True),
+    )
+    return [LooksAvoided(*row) for row in counted]
 
 
 @transaction.atomic

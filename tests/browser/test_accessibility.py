@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from gallery.items.models import DuplicatePair, DuplicateRun
 from moderation.access.permissions import Actor
-from moderation.cases import deciding
+from moderation.cases import deciding, golden
 from moderation.cases.models import DecisionBatch, ReviewCase
 from tests import factories as pictures
 from tests.browser import test_import_pages, test_lists_pages
@@ -54,6 +54,7 @@ def test_console(open_page: OpenPage, root: User) -> None:
     cases = [case(item if seed % 2 else other, seed, distance=4.0 * seed) for seed in range(6)]
     deciding.decide(by=Actor.person(root), case_ids=[cases[5].pk], verb="dismiss", note="a note")
     batch = DecisionBatch.objects.get()
+    golden.add(by=Actor.person(root), case_id=cases[5].pk)
     cases[0].matches.update(edit="turned 6°", geometry={"rendering": "black"})
     cases[0].evidence |= {"partly": {"copy": "64 of 65 pictures"}, "missing": {"clip": "None."}}
     cases[0].save()
@@ -73,11 +74,17 @@ def test_console(open_page: OpenPage, root: User) -> None:
             "nothing to undo": f"{CONSOLE}batches/undo/?batches=0",
             "preferences": f"{CONSOLE}preferences/",
             "second opinions": f"{CONSOLE}second-opinions/",
+            "golden cases": f"{CONSOLE}golden/",
             "threshold": f"{CONSOLE}thresholds/{item.list_id}/pdq/?t=34",
             "cases": "/admin/moderation/reviewcase/",
             "batches": "/admin/moderation/decisionbatch/",
         },
     )
+    page.goto(f"{CONSOLE}cases/{cases[1].pk}/")
+    page.get_by_text("Decide all open cases of this item").click()
+    for name in ("Slider", "Difference"):
+        page.get_by_role("button", name=name).click()
+        assert faults(page, name) == set(), name
     page.goto(f"{CONSOLE}cases/{cases[0].pk}/")
     for key, name in (("?", "Keys"), ("D", "Why dismiss?")):
         page.keyboard.press(key)

@@ -55,13 +55,21 @@ def bulk(request: HttpRequest, by: Actor) -> HttpResponseBase:
         chosen = list(found.values_list("pk", flat=True)[:MAX_SELECTED])
     elif form.get("clusters") == "1":
         chosen = _with_clusters(chosen)
-    return confirmation(request, by, chosen, verb, back)
+    return confirmation(request, by, chosen, verb, back, Filters.read(request.GET))
 
 
 def confirmation(
-    request: HttpRequest, by: Actor, case_ids: Sequence[int], verb: str, back: str
+    request: HttpRequest,
+    by: Actor,
+    case_ids: Sequence[int],
+    verb: str,
+    back: str,
+    filters: Filters = Filters(),  # noqa: B008  # frozen
 ) -> HttpResponse:
-    """Show what would be decided, and which cases are left out and why."""
+    """Show what would be decided, and which cases are left out and why.
+
+    ``filters``: what the cases have in common.
+    """
     wanted = ReviewCase.objects.filter(pk__in=list(case_ids)[:MAX_SELECTED])
     fit, refused = permissions.split_decidable(wanted, verb, by)
     if not fit:
@@ -71,6 +79,8 @@ def confirmation(
     first = queue.in_order(ReviewCase.objects.filter(pk__in=[case.pk for case in fit]))
     context: dict[str, Any] = {
         "verb": verb,
+        "of": _of(filters),
+        "query": filters.query,
         "name": verb.capitalize(),
         "count": len(fit),
         "ids": ",".join(str(case.pk) for case in fit),
@@ -103,7 +113,20 @@ def decide_as_sent(
         reason=form.get("reason", ""),
         note=form.get("note", "").strip(),
         allow=form.get("allow") == "1",
-        looked=wellbeing.has_looked(by, case_ids),
+        looked=wellbeing.looked_at(by, case_ids),
+    )
+
+
+def _of(filters: Filters) -> str:
+    """Say whose cases they are, "" if the filters name nobody."""
+    return " and ".join(
+        filter(
+            None,
+            [
+                f"the uploader {filters.uploader}" if filters.uploader else "",
+                f"item {filters.item}" if filters.item else "",
+            ],
+        )
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -13,16 +15,20 @@ from django.views.decorators.http import require_POST, require_safe
 
 from gallery.shared.errors import NotFound
 from moderation.access.permissions import Actor
-from moderation.cases import locks, permissions, queue, undoing, wellbeing
+from moderation.cases import deciding, golden, locks, pace, permissions, queue, undoing, wellbeing
 from moderation.cases.console import presenters
 from moderation.cases.console.batches import undo_address
 from moderation.cases.console.bulk import decide_as_sent
 from moderation.cases.console.pages import console_page, render_page
-from moderation.cases.models import MAX_SELECTED, DecisionBatch, ReviewCase
+from moderation.cases.models import MAX_SELECTED, DecisionBatch, GoldenAnswer, ReviewCase
 from moderation.cases.queue import Filters
 
 SKIPPED: Final = "skipped cases"
 """The session key of skipped cases. They come last."""
+LEFT_AT: Final = "case that was left"
+"""The session key of the case that the person goes on with."""
+GOLDEN: Final = "golden case that is shown"
+"""The session key of its id, and of the time at which it seems to have been opened."""
 MOST_SKIPPED: Final = 100
 TAKEN_BACK: Final = "taken back at once"
 """The audit's reason if a keyboard shortcut undid a decision."""
@@ -34,16 +40,21 @@ def case_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     """Show a case. This locks it, unless another person is working on it."""
     locks.report_presence(by=by, case_id=pk)
     context = _context(request, by, pk, Filters.read(request.GET))
-    return render_page(request, "moderation/cases/case.html", "Review", context)
+    return render_page(request, "moderation/cases/case.html", _title(context), context)
 
 
 @require_POST
 @console_page("decide cases")
 def next_case(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    """Lock the first case, skipped or not, and redirect to it, or to the queue if there is none."""
+    """Lock the case where the person left off, or else the first, and redirect to it. Skipped cases
+    come last. Redirect to the queue if there is none."""
     filters = Filters.read(request.GET)
-    request.session.pop(SKIPPED, None)
-    case = locks.lock_next(by=by, filters=filters)
+    if shown := _golden(request, by):
+        return redirect(address(shown.pk, filters))
+    left_at = request.session.get(LEFT_AT)
+    case = locks.lock_next(
+        by=by, filters=filters, skipped=request.session.get(SKIPPED, []), first=left_at
+    )
     return redirect(address(case.pk if case else None, filters))
 
 
@@ -52,6 +63,7 @@ def next_case(request: HttpRequest, by: Actor) -> HttpResponseBase:
 def skip(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     """Unlock the case and return another one. It comes again when no other case is left."""
     locks.unlock(by=by, case_id=pk)
+    request.session.pop(GOLDEN, None)
     others = [one for one in request.session.get(SKIPPED, []) if one != pk]
     request.session[SKIPPED] = [*others, pk][-MOST_SKIPPED:]
     return _next(request, by, {"message": f"Case {pk} skipped."}, but=pk)
@@ -62,11 +74,16 @@ def skip(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 def decide(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     """Decide a case, and its cluster if ``cluster`` is sent. Return the next case."""
     verb = request.POST.get("verb", "")
+    if _golden(request, by, pk):
+        looked = pk in wellbeing.looked_at(by, [pk])
+        golden.answer(by=by, case_id=pk, verb=verb, looked=looked)
+        request.session.pop(GOLDEN, None)
+        return _next(request, by, {"message": f"Case {pk}: {deciding.STATE_AFTER[verb]}."})
     ids = _ids(by, pk, verb, cluster=request.POST.get("cluster") == "1")
-    batch = decide_as_sent(request, by, ids, verb)
+    decide_as_sent(request, by, ids, verb)
     also = f" and {len(ids) - 1} more of the same picture" if len(ids) > 1 else ""
     state = ReviewCase.objects.values_list("state", flat=True).get(pk=pk)
-    return _next(request, by, {"message": f"Case {pk}{also}: {state}.", "batch": batch.pk})
+    return _next(request, by, {"message": f"Case {pk}{also}: {state}."})
 
 
 @require_POST
@@ -82,7 +99,9 @@ def presence(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
 @require_POST
 @console_page("decide cases")
 def release(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
+    """Unlock the case: its page is left, and the person goes on there when they come back."""
     locks.unlock(by=by, case_id=pk)
+    request.session[LEFT_AT] = pk
     return HttpResponse(status=204)
 
 
@@ -94,6 +113,9 @@ def undo_last(request: HttpRequest, by: Actor) -> HttpResponseBase:
     If the batch is about several pictures, return the URL of the page that asks before undoing.
     """
     batch = DecisionBatch.objects.filter(by=by.user, undone_at=None).first()
+    answered = golden.last_answer(by)
+    if answered and (batch is None or batch.created_at < answered.created_at):
+        return _take_back(request, by, answered)
     if batch is None:
         raise NotFound("There is no decision of yours to undo.")
     if batch.decisions.order_by().values("case__cluster").distinct().count() > 1:
@@ -104,6 +126,21 @@ def undo_last(request: HttpRequest, by: Actor) -> HttpResponseBase:
     locks.report_presence(by=by, case_id=pk)
     answer = {"message": undoing.in_words(done), "next": _fragment(request, by, pk, filters)}
     return JsonResponse(answer)
+
+
+def _take_back(request: HttpRequest, by: Actor, answered: GoldenAnswer) -> JsonResponse:
+    pk = golden.take_back(by=by, answer_id=answered.pk)
+    request.session[GOLDEN] = [pk, timezone.now().isoformat()]
+    fragment = _fragment(request, by, pk, Filters.read(request.GET))
+    return JsonResponse({"message": f"Case {pk} is open again.", "next": fragment})
+
+
+def _golden(request: HttpRequest, by: Actor, pk: int | None = None) -> ReviewCase | None:
+    """Return the golden case that the person is shown now, if there is one, and if it is ``pk``."""
+    shown, _ = request.session.get(GOLDEN, [None, ""])
+    if shown is None or pk not in (None, shown):
+        return None
+    return golden.offered(by).filter(pk=shown).first()
 
 
 def address(pk: int | None, filters: Filters) -> str:
@@ -131,19 +168,41 @@ def _next(
     case = locks.lock_next(by=by, filters=filters, skipped=skipped, but=but)
     if case is None:
         return JsonResponse({**answer, "next": None, "queue": address(None, filters)})
-    return JsonResponse({**answer, "next": _fragment(request, by, case.pk, filters)})
+    # A golden case comes before the one that is locked now, and seems as old. It need not fit
+    # filters, so it would stand out among those that do.
+    shown = None if filters.query else golden.draw(by)
+    if shown:
+        request.session[GOLDEN] = [shown.pk, case.created_at.isoformat()]
+    pk = shown.pk if shown else case.pk
+    return JsonResponse({**answer, "next": _fragment(request, by, pk, filters)})
 
 
 def _fragment(request: HttpRequest, by: Actor, pk: int, filters: Filters) -> dict[str, Any]:
     context = _context(request, by, pk, filters)
     html = render_to_string("moderation/cases/_case.html", context, request)
-    return {"id": pk, "url": address(pk, filters), "title": f"Case {pk}", "html": html}
+    return {"id": pk, "url": address(pk, filters), "title": _title(context), "html": html}
+
+
+def _title(context: Mapping[str, Any]) -> str:
+    """Say which case it is, for the tabs of a browser."""
+    case, match = context["case"], context["match"]
+    return f"Case {case.pk}: {match.list_name}" if match else f"Case {case.pk}"
 
 
 def _context(request: HttpRequest, by: Actor, pk: int, filters: Filters) -> dict[str, Any]:
     case = presenters.with_matches(ReviewCase.objects.all()).existing(pk)
+    is_golden = _golden(request, by, pk) is not None
+    if is_golden:
+        presenters.seem_open(case, by, datetime.fromisoformat(request.session[GOLDEN][1]))
     context = presenters.full(case, by, filters=filters)
-    return {**context, "break_due": _break_due(request, context["seen"])}
+    is_open = case.decided_at is None
+    if is_golden:
+        context |= presenters.OF_AN_OPEN_CASE
+    return {
+        **context,
+        "break_due": _break_due(request, context["seen"]),
+        "progress": pace.progress(by, filters) if is_open and context["may_decide"] else None,
+    }
 
 
 def _break_due(request: HttpRequest, seen: wellbeing.LooksToday) -> bool:

@@ -64,10 +64,12 @@ def item(request: HttpRequest, by: Actor, pk: int, match: int, step: str) -> Htt
 @require_safe
 @console_page("see media")
 def item_picture(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponseBase:
+    """Return the picture of a banned item as JPEG. ``?small=1``: the size for lists."""
+    small = request.GET.get("small") == "1"
     banned = BannedItem.objects.filter(pk=pk).first()
     if banned is None:
         raise NotFound(media.NONE_KEPT)
-    return _shown(by, banned, step, "picture", lambda: media.item_pixels(banned))
+    return _shown(by, banned, step, "picture", lambda: media.item_pixels(banned), small=small)
 
 
 def _shown(

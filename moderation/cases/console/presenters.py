@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from django.db.models import Count, Prefetch, Q
+from django.utils import timezone
+from django.utils.timesince import timesince
 
 from gallery.imaging.decoding.rendered_pictures import (
     VIDEO_VIEW,
@@ -16,14 +19,16 @@ from gallery.imaging.decoding.rendered_pictures import (
     rendering_labels,
 )
 from gallery.items.expiry import fate_of_files
+from gallery.items.item import Status
 from moderation.access.numbers import percent
 from moderation.access.permissions import Actor, can
-from moderation.cases import media, queue, reasons, retention, wellbeing
+from moderation.cases import golden, media, queue, reasons, retention, wellbeing
 from moderation.cases.deciding import needing_two
-from moderation.cases.models import CaseMatch, Decision, ReviewCase, ReviewPreference
+from moderation.cases.models import CaseMatch, Decision, GoldenCase, ReviewCase, ReviewPreference
 from moderation.cases.permissions import is_blinded, refusals
 from moderation.cases.states import CaseState
-from moderation.lists.verdicts import HASH_TYPES, Severity
+from moderation.lists.models import BannedItem
+from moderation.lists.verdicts import HASH_TYPES, Severity, Verdict, strictest
 from moderation.screening.types import COLOURS, FRAMES
 from videos.decode.errors import clock
 
@@ -74,6 +79,7 @@ def row(case: ReviewCase, by: Actor, size: int = 1) -> dict[str, Any]:
         "severity": severity(case),
         "holder": holder(case, by),
         "exact": is_exact(case),
+        "age": age(case),
         "gaps": gaps,
         "how": [*(match_in_words(strongest) if strongest else ()), *gaps],
     }
@@ -88,18 +94,19 @@ def full(case: ReviewCase, by: Actor, *, filters: queue.Filters) -> dict[str, An
     """Return everything that the page of a case shows. Load the case by ``with_matches``."""
     refused = refusals([case], reasons.REASONS, by)
     preferred = wellbeing.preference(by.user)
-    matches = [_match(match, case) for match in case.matches.all()]
+    items = matched_items(case)
+    shown = next((one for one in items if one["picture"]), items[0] if items else None)
     return {
         **row(case, by),
         "filters": filters,
-        "matches": matches,
-        "shown": next((one for one in matches if one["picture"]), matches[0] if matches else None),
+        "items": items,
+        "shown": shown,
         "facts": facts(case),
         "fate_of_files": _fate_of_files(case),
         "two": bool(needing_two([case])),
         "siblings": queue.siblings(case).exclude(pk=case.pk).count(),
         "strip": strip(case),
-        "place": place(case),
+        "place": (shown and shown["place"]) or place(case),
         "renderings": renderings(case),
         "strip_filter": preferred.first_filter if preferred.first_filter != "clear" else "lines",
         "step_names": ReviewPreference.Filter.choices,
@@ -112,10 +119,32 @@ def full(case: ReviewCase, by: Actor, *, filters: queue.Filters) -> dict[str, An
         "first_filter": preferred.first_filter,
         "seen": wellbeing.looks_today(by.user, preferred),
         "open": case.decided_at is None,
+        "may_decide": can(by, "decide cases"),
+        "may_make_golden": can(by, golden.ACTION)
+        and case.decided_at is not None
+        and not GoldenCase.objects.filter(case=case).exists(),
         "may_hold": can(by, retention.HOLD_ACTION),
         "packet": can(by, "view the audit"),
         "packet_media": can(by, "export media"),
     }
+
+
+def seem_open(case: ReviewCase, by: Actor, since: datetime) -> None:
+    """Let a golden case, as it is loaded, seem undecided and opened then. Nothing is stored."""
+    case.state, case.created_at, case.decided_at = CaseState.OPEN, since, None
+    case.claimed_by, case.claimed_until = by.user, timezone.now() + timedelta(minutes=1)
+    for subject in filter(None, (case.image, case.video)):
+        case.held, subject.status = True, Status.QUARANTINED
+
+
+OF_AN_OPEN_CASE: Final[Mapping[str, Any]] = {
+    "may": {**dict.fromkeys(("confirm", "dismiss", "escalate"), True), "appeal": False},
+    "why_not": "",
+    "siblings": 0,
+    "decisions": [],
+    "fate_of_files": "",
+}
+"""What ``full`` says of a case that nobody has decided."""
 
 
 def nearest(matches: Iterable[CaseMatch]) -> CaseMatch | None:
@@ -128,6 +157,12 @@ def nearest(matches: Iterable[CaseMatch]) -> CaseMatch | None:
 
 def is_exact(case: ReviewCase) -> bool:
     return any(match.match_type in HASH_TYPES for match in case.matches.all())
+
+
+def age(case: ReviewCase) -> str:
+    """Say how long ago the case was opened. Empty within the first minute."""
+    opened = case.created_at
+    return timesince(opened) if timezone.now() - opened >= timedelta(minutes=1) else ""
 
 
 def severity(case: ReviewCase) -> str:
@@ -199,50 +234,75 @@ def moment(ms: int) -> str:
 
 
 def earlier(case: ReviewCase) -> dict[str, Any]:
-    """Count the decisions on other cases of the same items."""
-    items = {match.item_id for match in case.matches.all()} - {None}
+    """Count the other cases of the same items, decided and not."""
+    items = {match.item_id for match in case.matches.all() if match.item_id is not None}
     if not items:
         return {}
     others = ReviewCase.objects.filter(matches__item__in=items).exclude(pk=case.pk)
     counted = others.aggregate(
         confirmed=Count("pk", filter=Q(state=CaseState.CONFIRMED), distinct=True),
         dismissed=Count("pk", filter=Q(state=CaseState.DISMISSED), distinct=True),
+        waiting=Count("pk", filter=Q(state__in=CaseState.undecided()), distinct=True),
     )
     decided = others.filter(state__in=CaseState.decided()).distinct()
-    return {**counted, "cases": decided.order_by("-decided_at")[:EARLIER_CASES_SHOWN]}
+    return {
+        **counted,
+        "cases": decided.order_by("-decided_at")[:EARLIER_CASES_SHOWN],
+        "filter": queue.Filters(item=str(next(iter(items)))).query if len(items) == 1 else "",
+    }
 
 
 def uploader(case: ReviewCase) -> dict[str, Any]:
-    """Count the decisions on other uploads of the same uploader, or else of the same client."""
-    subject = case.image or case.video
-    if subject is None:
+    """Count the cases of other uploads of the same uploader. Empty if none is known."""
+    name = str(case.evidence.get("uploader") or "")
+    if not name:
         return {}
-    field, value = (
-        ("uploader", subject.uploader) if subject.uploader else ("added_by", subject.added_by)
-    )
-    same = Q(**{f"image__{field}": value}) | Q(**{f"video__{field}": value})
-    others = ReviewCase.objects.filter(same).exclude(pk=case.pk)
+    others = ReviewCase.objects.filter(queue.of_uploader(name)).exclude(pk=case.pk)
     counted = others.aggregate(
         confirmed=Count("pk", filter=Q(state=CaseState.CONFIRMED)),
         dismissed=Count("pk", filter=Q(state=CaseState.DISMISSED)),
         waiting=Count("pk", filter=Q(state__in=CaseState.undecided())),
     )
-    return {"name": value, **counted}
+    return {"name": name, **counted, "filter": queue.Filters(uploader=name).query}
 
 
-def _match(match: CaseMatch, case: ReviewCase) -> dict[str, Any]:
-    geometry: Mapping[str, Any] = match.geometry or {}
+def matched_items(case: ReviewCase) -> list[dict[str, Any]]:
+    """Return each matched item once, with the matches that found it, in the order of the first."""
+    by_item: dict[Any, list[CaseMatch]] = {}
+    for match in case.matches.all():
+        key = match.item_id or (match.list_name, match.source)
+        by_item.setdefault(key, []).append(match)
+    return [_matched_item(found, case) for found in by_item.values()]
+
+
+def _matched_item(matches: list[CaseMatch], case: ReviewCase) -> dict[str, Any]:
+    """``match``: the one that shows where the item is, or else the first."""
+    regions = (one for one in matches if (one.geometry or {}).get("query_region"))
+    shows = next(regions, next((one for one in matches if _place(one, case)), matches[0]))
+    geometry: Mapping[str, Any] = shows.geometry or {}
+    item = shows.item
+    # The picture of a video is not the frame that matched: no region of it is known.
+    is_compared = item is not None and item.media != BannedItem.Media.VIDEO
+    return {
+        "match": shows,
+        "methods": [_method(match) for match in matches],
+        "how": list(dict.fromkeys(words for one in matches for words in match_in_words(one))),
+        "verdict": strictest(Verdict(one.verdict) for one in matches),
+        "picture": bool(item and item.picture),
+        "aligns": is_compared,
+        "place": _place(shows, case),
+        "ms": shows.time_ms if case.video is not None else None,
+        "subject_region": geometry.get("query_region"),
+        "item_region": geometry.get("candidate_region") if is_compared else None,
+    }
+
+
+def _method(match: CaseMatch) -> dict[str, Any]:
     return {
         "match": match,
-        "how": match_in_words(match),
         "scale": Scale.of(match),
         "exact": match.match_type in HASH_TYPES,
-        "picture": bool(match.item and match.item.picture),
         "time": moment(match.time_ms) if match.time_ms is not None else "",
-        "item_time": moment(match.item_time_ms) if match.item_time_ms is not None else "",
-        "subject_region": geometry.get("query_region"),
-        "item_region": geometry.get("candidate_region"),
-        "case": case,
     }
 
 

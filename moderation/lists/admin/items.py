@@ -11,8 +11,9 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Prefetch, Q, QuerySet
+from django.db.models import CharField, Count, Prefetch, Q, QuerySet, Value
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, TextFilter
 from unfold.decorators import display
@@ -42,6 +43,12 @@ from moderation.lists.models import BannedFingerprint, BannedHash, BannedItem, B
 ROWS_SHOWN = 24
 SHOWN_OF_AN_ITEM = ("list", "state", "opinion", "suspended_at")
 RETIRED_ONLY, ACTIVE_ONLY = "Only retired items change.", "Only active items change."
+
+
+def first_filter(request: HttpRequest) -> str:
+    """Return how this person first sees pictures of items; "" for not at all."""
+    may_look = can(actor_of(request), "see media")
+    return guard().first_filter(access_of(request)) if may_look else ""
 
 
 def items_text(count: int) -> str:
@@ -184,6 +191,7 @@ class BannedItemAdmin(RoleModelAdmin):
     change_form_outer_before_template = "moderation/lists/item.html"
     list_display = [
         "number",
+        "shown_picture",
         "list",
         "shown_state",
         "shown_opinion",
@@ -211,7 +219,10 @@ class BannedItemAdmin(RoleModelAdmin):
         """Prefetch the hashes of whole files, without those of a video's frames."""
         of_all = BannedHash.objects.filter(time_ms=None).order_by("id")
         rows: QuerySet[BannedItem] = super().get_queryset(request)
-        return rows.prefetch_related(Prefetch("hashes", of_all, to_attr="of_all"))
+        # Rows know how this person sees pictures: an admin serves several people at once.
+        return rows.annotate(
+            first_filter=Value(first_filter(request), output_field=CharField())
+        ).prefetch_related(Prefetch("hashes", of_all, to_attr="of_all"))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[BannedItem], search_term: str
@@ -230,6 +241,11 @@ class BannedItemAdmin(RoleModelAdmin):
     @display(description="item", ordering="pk")
     def number(self, item: BannedItem) -> int:
         return item.pk
+
+    @display(description="picture")
+    def shown_picture(self, item: BannedItem) -> str:
+        context = {"item": item, "first_filter": item.first_filter}  # type: ignore[attr-defined]
+        return render_to_string("moderation/lists/_picture.html", context)
 
     @display(description="state", label=STATES)
     def shown_state(self, item: BannedItem) -> tuple[str, str]:
@@ -268,8 +284,7 @@ class BannedItemAdmin(RoleModelAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         context = {
-            "first_filter": guard().first_filter(access_of(request)),
-            "may_look": can(actor_of(request), "see media"),
+            "first_filter": first_filter(request),
             **(facts_of(int(object_id)) if object_id.isdecimal() and len(object_id) < 19 else {}),
             "show_save_and_add_another": False,
             **(extra_context or {}),
@@ -403,6 +418,7 @@ class BannedItemAdmin(RoleModelAdmin):
             "back": request.get_full_path(),
             "by_list": list(by_list),
             "items": chosen.select_related("list")[:ROWS_SHOWN],
+            "first_filter": first_filter(request),
             "more": max(0, count - ROWS_SHOWN),
             "select_across": request.POST.get("select_across") == "1",
             "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
@@ -419,5 +435,10 @@ def facts_of(pk: int) -> dict[str, Any]:
         "more_hashes": max(0, hashes.count() - HASHES_SHOWN),
         "vectors": vectors.annotate(count=Count("pk")).order_by("version"),
         "found": item.matches.order_by("-id")[:MATCHES_SHOWN] if item else [],
+        "open_cases": item.matches.filter(case__decided_at=None)
+        .exclude(case=None)
+        .aggregate(count=Count("case", distinct=True))["count"]
+        if item
+        else 0,
         "scans": RetroScan.objects.filter(item=pk).order_by("-id")[:SCANS_SHOWN],
     }

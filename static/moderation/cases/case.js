@@ -2,6 +2,7 @@
 
 import { post, say } from "./http.js";
 import { bind } from "./keys.js";
+import { queueAddress } from "./position.js";
 import { Viewer } from "./viewer.js";
 
 const RENEW = 15_000;
@@ -40,7 +41,7 @@ function turn(answer) {
     return;
   }
   if (!answer.next) {
-    location.assign(answer.queue);
+    location.assign(queueAddress(page.dataset.queue, query));
     return;
   }
   viewer.close();
@@ -186,10 +187,13 @@ bind({
   ArrowUp: () => arrow(0, -1),
   ArrowDown: () => arrow(0, 1),
   o: () => viewer.toggleRegion(),
+  v: () => viewer.nextView(),
+  f: () => viewer.flip(),
+  r: () => viewer.toggleAsUploaded(),
   m: () => viewer.nextMatch(),
   i: () => article.querySelector("[data-cluster]")?.click(),
   t: takeOver,
-  q: () => location.assign(page.dataset.queue + query),
+  q: () => location.assign(queueAddress(page.dataset.queue, query)),
   g: () => location.assign(page.dataset.grid + query),
 }, {
   1: digit(1), 2: digit(2), 3: digit(3), 4: digit(4),
@@ -197,6 +201,7 @@ bind({
   a: () => { if (dialog.dataset.verb === "dismiss") allow.click(); },
 });
 
+page.querySelector("[data-to-queue]").href = queueAddress(page.dataset.queue, query);
 page.querySelector("[data-undo-last]").addEventListener("click", undoLast);
 addEventListener("popstate", () => location.reload());
 addEventListener("pagehide", () => {

@@ -1,6 +1,6 @@
 /** Keys of a page, the list of them, and where they must not act. */
 
-const TYPING = "input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]";
+const TYPING = "input:not([type=checkbox], [type=radio], [type=range]), textarea, select, [contenteditable]";
 
 /** Whether a key belongs to what has the focus, or to the browser. */
 function isTaken(event) {
@@ -8,12 +8,12 @@ function isTaken(event) {
     || event.target.closest?.(TYPING) !== null;
 }
 
-/** Enter and Space stay with a control that they press; in a box only Space does something, in a video the arrows too. */
+/** Enter and Space stay with a control that they press; in a box only Space does something, in a video and a slider the arrows too. */
 function pressesItself(event) {
   const buttons = "a, button, summary, [role=button]";
   const pressed = {
     Enter: `${buttons}, video`, " ": `${buttons}, input, video`,
-    ArrowLeft: "video", ArrowRight: "video", ArrowUp: "video", ArrowDown: "video",
+    ...Object.fromEntries(["Left", "Right", "Up", "Down"].map((way) => [`Arrow${way}`, "video, [type=range]"])),
   };
   return event.key in pressed && event.target.closest?.(pressed[event.key]) !== null;
 }

@@ -3,6 +3,7 @@
 import { prepareFilters } from "./filters.js";
 import { post, say } from "./http.js";
 import { bind } from "./keys.js";
+import { keepPosition, returnToPosition } from "./position.js";
 
 const rows = [...document.querySelectorAll("[data-row]")];
 
@@ -42,3 +43,7 @@ bind({
 });
 
 prepareFilters();
+for (const [at, row] of rows.entries()) {
+  row.addEventListener("click", () => keepPosition(at));
+}
+returnToPosition(rows);

@@ -1,9 +1,12 @@
 /** Two pictures side by side: filtered in steps by the server, zoomed and moved together. */
 
+import { alignment, layout } from "./alignment.js";
+import { Comparison } from "./comparison.js";
 import { say } from "./http.js";
 import { Playback } from "./playback.js";
 
 const STEPS = ["blur", "grey", "lines", "clear"];
+const VIEWS = ["panes", "slider", "blink", "difference"];
 const MOST = 12;
 
 /** The viewer of one case. `refresh` of the page makes a new one. */
@@ -16,13 +19,21 @@ export class Viewer {
     this.ms = this.strip.find((one) => one.hasAttribute("aria-current"))?.dataset.ms;
     this.view = { scale: 1, x: 0, y: 0 };
     this.match = root.querySelector("[data-match].chosen");
-    const subject = this.frames.find((frame) => frame.dataset.pane === "subject");
+    const subject = this.#subject();
     this.button = subject ? root.querySelector("[data-play]") : null;
     this.playback = this.button ? new Playback(subject, this.button) : null;
-    for (const frame of this.frames) this.#listen(frame);
+    const both = root.querySelector("[data-both]");
+    this.comparison = both ? new Comparison(both) : null;
+    this.isAsUploaded = false;
+    this.resized = new ResizeObserver(() => this.#arrange());
+    if (both) this.resized.observe(root.querySelector(".panes"));
+    for (const frame of root.querySelectorAll(".frame:not(.none)")) this.#listen(frame);
+    for (const frame of this.frames) this.#await(frame);
     for (const button of this.strip) button.addEventListener("click", () => this.goTo(button));
     this.#onClick("[data-step]", (button) => this.show(button.dataset.step));
     this.#onClick("[data-rendering]", (button) => this.render(button));
+    this.#onClick("[data-view]", (button) => this.compare(button.dataset.view));
+    this.#onClick("[data-as-uploaded]", () => this.toggleAsUploaded());
     this.#onClick("[data-zoom]", (button) => this.zoom(button.dataset.zoom));
     this.#onClick("[data-play]", () => this.play());
     this.#onClick("[data-overlay]", () => this.toggleRegion());
@@ -39,7 +50,10 @@ export class Viewer {
   play() {
     if (!this.playback) return;
     if (this.playback.isOpen) this.playback.toggle();
-    else if (this.step === "clear") this.playback.play(Number(this.ms));
+    else if (this.step === "clear") {
+      this.compare("panes");
+      this.playback.play(Number(this.ms));
+    }
     else say("A video cannot be filtered: it plays only when pictures are shown clearly. Press x for that.");
   }
 
@@ -51,6 +65,77 @@ export class Viewer {
   /** The case leaves the page. */
   close() {
     this.playback?.close();
+    this.comparison?.close();
+    this.resized.disconnect();
+  }
+
+  /** Compare in one of VIEWS, if it is known how the pictures lie on each other. */
+  compare(view) {
+    if (!this.comparison || (view !== "panes" && !this.#map())) return;
+    this.playback?.close();
+    for (const button of this.root.querySelectorAll("[data-view]")) {
+      button.setAttribute("aria-pressed", String(button.dataset.view === view));
+    }
+    for (const frame of this.frames) frame.closest("figure").hidden = view !== "panes";
+    this.comparison.show(view === "panes" ? "" : view);
+    this.#arrange();
+  }
+
+  nextView() {
+    const here = this.comparison?.view || "panes";
+    this.compare(VIEWS[(VIEWS.indexOf(here) + 1) % VIEWS.length]);
+  }
+
+  flip() {
+    this.comparison?.flip();
+  }
+
+  /** Show the upload as it is, or turned and mirrored as it lies on the item. */
+  toggleAsUploaded() {
+    const button = this.root.querySelector("[data-as-uploaded]");
+    if (!button || button.disabled) return;
+    this.isAsUploaded = !this.isAsUploaded;
+    button.setAttribute("aria-pressed", String(this.isAsUploaded));
+    this.compare("panes");
+  }
+
+  /** How the upload lies on the item, or null: unknown, or something else than what matched is shown. */
+  #map() {
+    const [upload, item] = this.#pictures();
+    if (!upload?.naturalWidth || !item?.naturalWidth || !this.match) return null;
+    const { matchedMs, matchedPlace } = this.match.dataset;
+    const isWhatMatched = this.ms === undefined
+      ? this.#subject().dataset.place === matchedPlace : matchedMs === undefined || matchedMs === this.ms;
+    return isWhatMatched ? alignment(this.match, sizeOf(upload), sizeOf(item)) : null;
+  }
+
+  #subject() {
+    return this.frames.find((frame) => frame.dataset.pane === "subject");
+  }
+
+  #pictures() {
+    return ["subject", "item"].map((name) =>
+      this.frames.find((frame) => frame.dataset.pane === name)?.querySelector("img"));
+  }
+
+  /** Put both pictures where they belong, in the panes and in what shows both. */
+  #arrange() {
+    if (!this.comparison) return;
+    const map = this.#map();
+    const [upload, item] = this.#pictures();
+    for (const button of this.root.querySelectorAll("[data-view]:not([data-view=panes]), [data-as-uploaded]")) {
+      button.disabled = !map;
+    }
+    const frame = this.#subject();
+    const isPlaced = map && !this.isAsUploaded && frame.clientWidth > 0;
+    const size = { width: frame.clientWidth, height: frame.clientHeight };
+    const placed = isPlaced ? layout(map, sizeOf(upload), sizeOf(item), size) : {};
+    place(upload, placed.upload);
+    place(item, placed.item);
+    const isThere = map && [upload, item].every((img) => img.complete && !img.classList.contains("covered"));
+    this.comparison.set(isThere ? { upload, item, map, step: this.step } : null);
+    if (!map && this.comparison.view) this.compare("panes");
+    if (this.root.querySelector("[data-overlay]").getAttribute("aria-pressed") === "true") this.#drawRegions();
   }
 
   /** One step more of what is there; a video that is open stops, or goes on. */
@@ -63,6 +148,7 @@ export class Viewer {
   show(step) {
     this.playback?.close();
     const covers = STEPS.indexOf(step) < STEPS.indexOf(this.step);
+    if (covers) this.comparison?.set(null);
     this.step = step;
     if (this.button) this.button.hidden = step !== "clear";
     for (const button of this.root.querySelectorAll("[data-step]")) {
@@ -102,7 +188,7 @@ export class Viewer {
     const at = this.root.querySelector("[data-at]");
     if (at) at.textContent = `at ${button.dataset.label}`;
     if (this.playback?.isOpen) this.playback.seek(Number(this.ms));
-    else this.#load(this.frames.find((frame) => frame.dataset.pane === "subject"));
+    else this.#load(this.#subject());
   }
 
   /** Another way in which viewers may show the upload: what lies behind it, its colours alone. */
@@ -110,8 +196,7 @@ export class Viewer {
     for (const one of this.root.querySelectorAll("[data-rendering]")) {
       one.setAttribute("aria-pressed", String(one === button));
     }
-    const subject = this.frames.find((frame) => frame.dataset.pane === "subject");
-    subject.dataset.place = button.dataset.rendering;
+    this.#subject().dataset.place = button.dataset.rendering;
     // Blurred first, as every picture that was not asked for.
     this.show(this.root.dataset.first);
   }
@@ -139,10 +224,21 @@ export class Viewer {
     this.match = row;
     frame.dataset.url = row.dataset.url;
     this.root.querySelector("[data-item-name]").textContent = row.dataset.name;
+    this.root.querySelector("[data-how]").textContent = row.dataset.words;
     this.#load(frame);
-    const region = this.root.querySelector("[data-overlay]");
-    region.hidden = !row.dataset.subjectRegion;
-    if (region.getAttribute("aria-pressed") === "true") this.#drawRegions();
+    this.#showPlace(row.dataset.matchedPlace);
+    this.root.querySelector("[data-overlay]").hidden = !row.dataset.subjectRegion;
+    this.#arrange();
+  }
+
+  /** The picture of the file that matched the item, if it is not the one that is shown. */
+  #showPlace(place) {
+    const subject = this.#subject();
+    if (!subject || this.ms !== undefined || subject.dataset.place === place) return;
+    const button = [...this.root.querySelectorAll("[data-rendering]")].find((one) => one.dataset.rendering === place);
+    if (button) return this.render(button);
+    subject.dataset.place = place;
+    this.#load(subject);
   }
 
   /** "in", "out" or "reset". */
@@ -174,7 +270,7 @@ export class Viewer {
     const { view } = this;
     view.x = Math.min(0, Math.max(1 - view.scale, view.x));
     view.y = Math.min(0, Math.max(1 - view.scale, view.y));
-    for (const frame of this.frames) {
+    for (const frame of this.root.querySelectorAll(".frame:has(.canvas)")) {
       const { clientWidth: width, clientHeight: height } = frame;
       const canvas = frame.querySelector(".canvas");
       canvas.style.transform = `translate(${view.x * width}px, ${view.y * height}px) scale(${view.scale})`;
@@ -194,12 +290,13 @@ export class Viewer {
       if (event.buttons !== 1) return;
       this.pan(event.movementX / frame.clientWidth, event.movementY / frame.clientHeight);
     });
+  }
+
+  #await(frame) {
     const img = frame.querySelector("img");
     img.draggable = false;
-    img.addEventListener("load", () => {
-      const region = this.root.querySelector("[data-overlay]");
-      if (region?.getAttribute("aria-pressed") === "true") this.#drawRegions();
-    });
+    // In the next frame: what covered the picture until it came is gone by then.
+    img.addEventListener("load", () => requestAnimationFrame(() => this.#arrange()));
   }
 
   /** Mark where the pictures show the same, or stop that. */
@@ -233,6 +330,16 @@ function put(img, address, covers) {
   img.src = address;
 }
 
+const sizeOf = ({ naturalWidth: width, naturalHeight: height }) => ({ width, height });
+
+/** Lay a picture into its frame by a map; without one it is shown whole, as it is. */
+function place(img, map) {
+  img.classList.toggle("placed", Boolean(map));
+  img.style.width = map ? `${img.naturalWidth}px` : "";
+  img.style.height = map ? `${img.naturalHeight}px` : "";
+  img.style.transform = map ? `matrix(${map.join(", ")})` : "";
+}
+
 /** A drawing over a picture; `region` has [x, y] as shares of its width and height. */
 function drawn(img, region) {
   const space = "http://www.w3.org/2000/svg";
@@ -245,6 +352,7 @@ function drawn(img, region) {
   svg.style.height = `${img.clientHeight}px`;
   svg.style.left = `${img.offsetLeft}px`;
   svg.style.top = `${img.offsetTop}px`;
+  svg.style.transform = img.style.transform;
   const outline = `M${region.map(([x, y]) => `${x * width} ${y * height}`).join("L")}Z`;
   const whole = `M0 0H${width}V${height}H0Z`;
   for (const [name, d] of [["around", whole + outline], ["edge-back", outline], ["edge", outline]]) {

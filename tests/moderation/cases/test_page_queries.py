@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from gallery.items.models import Image
 from moderation.access.permissions import Actor, Role
-from moderation.cases import deciding, quality
+from moderation.cases import deciding, golden, quality
 from moderation.cases.models import ReviewCase
 from moderation.imports.models import ListImport
 from moderation.lists.models import BannedItem, RetroScan
@@ -42,6 +42,7 @@ class Moderation:
         self.item = self._item()
         self.case = make.make_case(self.item, self._image(0), cluster=HASH)
         self.first = Actor.person(make.make_person(Role.MODERATOR))
+        self.lead = Actor.person(make.make_person(Role.LEAD))
         self.second = Actor.person(make.make_person(Role.MODERATOR))
 
     def grow(self, rounds: int) -> None:
@@ -75,6 +76,7 @@ class Moderation:
     def _decided(self, case: ReviewCase) -> None:
         deciding.decide(by=self.first, case_ids=[case.pk], verb="confirm")
         quality.give_opinion(by=self.second, case_id=case.pk, verb="dismiss")
+        golden.add(by=self.lead, case_id=case.pk)
 
     def _escalated(self) -> None:
         """One thing more that was said of the case."""
@@ -93,6 +95,7 @@ def counts(client: Client, there: Moderation) -> dict[str, int]:
         "queue": reverse("console:queue"),
         "grid": reverse("console:grid"),
         "focus view": reverse("console:case", args=[there.case.pk]),
+        "golden cases": reverse("console:golden"),
         "thresholds": reverse("console:thresholds"),
         "threshold": f"{reverse('console:threshold', args=threshold)}?t=38",
         "preview": f"{reverse('console:threshold-preview', args=threshold)}?t=38",
