@@ -7,6 +7,7 @@ module. The database is queried when ``request.access`` is first read.
 from __future__ import annotations
 
 import ipaddress
+from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -27,7 +28,7 @@ from gallery.net.addresses import Address, in_networks
 from gallery.shared.access import Access as Caller
 from gallery.shared.errors import UserError
 from imgsmlr_site.accounts import second_factor
-from imgsmlr_site.models import ApiKey, Scope, digest
+from imgsmlr_site.models import KEY_START, ApiKey, Scope, digest
 from imgsmlr_site.throttling import Throttled, owe, spend
 from moderation.access.permissions import Actor, Role, actor_of, can
 
@@ -159,10 +160,10 @@ def resolve(request: HttpRequest) -> Access:
     text = presented_key(request)
     if text is not None:
         return key_access(text, client)
-    is_open = direct and address is not None and in_networks(address, settings.OPEN_API)
+    opened = _opened_to(address) if direct and address is not None else frozenset()
     user = request.user
     if user.is_authenticated and user.is_active:
-        access = session_access(user, actor_of(request).role, is_open)
+        access = session_access(user, actor_of(request).role, opened)
         if second_factor.is_missing(request.session, user, access.role):
             return _refused(
                 access,
@@ -171,8 +172,8 @@ def resolve(request: HttpRequest) -> Access:
             )
     elif (by_key := _access_of_session_key(request, client)) is not None:
         access = by_key
-    elif is_open:
-        access = Access("open", OPEN_SCOPES, "open", client)
+    elif opened:
+        access = Access("open", opened, "open", client)
     else:
         return Access("none", frozenset(), "none", client)
     guarded = access.via == "open" or request.method not in SAFE_METHODS
@@ -184,6 +185,12 @@ def resolve(request: HttpRequest) -> Access:
             "cross_site",
         )
     return access
+
+
+def _opened_to(address: Address) -> frozenset[str]:
+    """Return the scopes that a client at this address has without a key."""
+    opened = OPEN_SCOPES if in_networks(address, settings.OPEN_API) else frozenset()
+    return opened | {Scope.HMA.value} if in_networks(address, settings.HMA_OPEN) else opened
 
 
 def _refused(access: Access, why: str, code: str) -> Access:
@@ -206,7 +213,20 @@ def presented_key(request: HttpRequest) -> str | None:
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return value.strip()
+    if scheme.lower() == "basic" and (password := _password(value)).startswith(KEY_START):
+        return password
     return request.headers.get("X-API-Key")
+
+
+def _password(credentials: str) -> str:
+    """Return the password of HTTP Basic, which programs that know only a URL send.
+
+    Only a key is meant for us: any other password may be for a proxy in front.
+    """
+    try:
+        return b64decode(credentials, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def key_access(text: str, client: str) -> Access:
@@ -237,9 +257,9 @@ def _access_of_session_key(request: HttpRequest, client: str) -> Access | None:
     return replace(_access_of(key), cookie=True)
 
 
-def session_access(user: AbstractUser, role: Role, is_open: bool) -> Access:
+def session_access(user: AbstractUser, role: Role, opened: frozenset[str]) -> Access:
     """Return the access of a logged-in user: at least that of an open network's client."""
-    scopes = ROLE_SCOPES[role] | OPEN_SCOPES if is_open else ROLE_SCOPES[role]
+    scopes = ROLE_SCOPES[role] | opened
     name = user.get_username()
     return Access(f"user:{name}", scopes, "session", f"user:{user.pk}", user, role, cookie=True)
 

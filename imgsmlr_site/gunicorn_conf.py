@@ -50,13 +50,15 @@ def when_ready(server: Any) -> None:
     # memory that processes share.
     gc.collect()
     gc.freeze()
-    if settings.OPEN_API:
-        networks = ", ".join(map(str, settings.OPEN_API))
-        server.log.warning(
-            "OPEN_API: clients in %s need no key. A proxy there opens the service to everybody "
-            "who reaches the proxy, to delete as well, unless it sets X-Forwarded-For.",
-            networks,
-        )
+    for name, may in (("OPEN_API", "to delete as well"), ("HMA_OPEN", "to edit lists as well")):
+        if opened := getattr(settings, name):
+            server.log.warning(
+                "%s: clients in %s need no key. A proxy there opens the service to everybody "
+                "who reaches the proxy, %s, unless it sets X-Forwarded-For.",
+                name,
+                ", ".join(map(str, opened)),
+                may,
+            )
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -15,6 +15,8 @@ from django.utils import timezone
 
 from gallery.shared.errors import Conflict
 
+KEY_START = "imgs_"
+
 LAST_USED_STEP = timedelta(minutes=1)
 """How old ``last_used_at`` may be. Without it, each request would write a row."""
 
@@ -27,6 +29,7 @@ class Scope(models.TextChoices):
     CHECK = "check", "check against the banned lists"
     LISTS = "lists", "edit the banned lists"
     MODERATE = "moderate", "decide cases (needs a user)"
+    HMA = "hma", "speak the API of HMA"
 
 
 def digest(text: str) -> str:
@@ -92,7 +95,7 @@ class ApiKey(models.Model):
     def assign_secret(self) -> str:
         """Give an unsaved key its secret. Return the text of the key."""
         self.prefix = secrets.token_hex(4)
-        text = f"imgs_{self.prefix}_{secrets.token_urlsafe(32)}"
+        text = f"{KEY_START}{self.prefix}_{secrets.token_urlsafe(32)}"
         self.sha256 = digest(text)
         return text
 

@@ -91,6 +91,8 @@ def reason(response: HttpResponse) -> tuple[str, str]:
             return code, printable(sentence)
         case {"detail": [{"type": str(code), "msg": str(sentence)}, *_]}:  # of the original API
             return code, printable(sentence)
+        case {"message": str(sentence)}:  # of HMA's API
+            return status.name.lower(), printable(sentence)
     return status.name.lower(), f"{status.description or status.phrase}."
 
 

@@ -46,6 +46,9 @@ ALLOWED_HOSTS = [*env_list("ALLOWED_HOSTS"), "localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 TRUSTED_PROXIES = env_networks("TRUSTED_PROXIES")
 OPEN_API = env_networks("OPEN_API")
+HMA_API = env_choice("HMA_API", ("off", "hma", "root"))
+"""Where HMA's API is served: nowhere, below ``/hma/``, or there and at the root."""
+HMA_OPEN = env_networks("HMA_OPEN")
 THROTTLE_POINTS = env_int("THROTTLE_POINTS", 20_000, minimum=0)
 LOGIN_ATTEMPTS = env_int("LOGIN_ATTEMPTS", 10, minimum=1)
 PROMETHEUS_MULTIPROC_DIR = env_str("PROMETHEUS_MULTIPROC_DIR")

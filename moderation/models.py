@@ -13,6 +13,7 @@ from moderation.cases.models import (
     ReviewCase,
     ReviewPreference,
 )
+from moderation.hma.models import HmaBank, HmaContent
 from moderation.imports.models import BadRow, ListImport
 from moderation.lists.models import (
     BannedFingerprint,
@@ -43,6 +44,8 @@ __all__ = [
     "GoldenAnswer",
     "GoldenCase",
     "GoldenShare",
+    "HmaBank",
+    "HmaContent",
     "ListChange",
     "ListImport",
     "ListMethod",

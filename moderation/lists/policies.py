@@ -54,6 +54,12 @@ def current() -> Policies:
     return {row.pk: _policy(row) for row in rows}
 
 
+def every() -> Policies:
+    """Return the policies of all lists, also of those that are not enabled."""
+    rows = BannedList.objects.prefetch_related("methods", "allows_for")
+    return {row.pk: _policy(row) for row in rows}
+
+
 def using(policies: Policies, match_type: str) -> dict[int, Thresholds]:
     return {
         pk: policy.thresholds[match_type]

@@ -27,9 +27,20 @@ def decide_verdicts(matches: Sequence[ItemMatch], policies: Policies) -> list[It
     has priority.
     """
     seen = _pictures_seen(matches)
-    allowing = [match for match in matches if _allows(match, policies)]
+    allowing = _allowing(matches, policies)
     found = [replace(match, verdict=_verdict(match, policies, allowing, seen)) for match in matches]
     return sorted(found, key=_weight)
+
+
+def not_allowed(matches: Sequence[ItemMatch], policies: Policies) -> list[ItemMatch]:
+    """Return the matches of banned lists over which no allow list has priority here."""
+    allowing = _allowing(matches, policies)
+    return [
+        match
+        for match in matches
+        if not policies[match.list.pk].is_allow_list
+        and not _outranked(policies[match.list.pk], allowing)
+    ]
 
 
 def recorded(matches: Sequence[ItemMatch]) -> list[ItemMatch]:
@@ -78,27 +89,34 @@ def _weight(match: ItemMatch) -> tuple[bool, bool, bool, float]:
     )
 
 
-def _allows(match: ItemMatch, policies: Policies) -> bool:
-    """Return whether the match is an allow entry for exactly this file. Only a SHA-256 proves that.
+def _allowing(matches: Sequence[ItemMatch], policies: Policies) -> list[Policy]:
+    """Return the allow lists with an entry for exactly this file. Only a SHA-256 proves that.
 
     Files with the same MD5 or SHA-1 can be made on purpose, and a similar file is not the same
     file.
     """
-    return (
-        policies[match.list.pk].is_allow_list and match.match_type == ALLOWING and not match.doubted
+    found = (
+        policies[match.list.pk]
+        for match in matches
+        if match.match_type == ALLOWING and not match.doubted
     )
+    return [policy for policy in found if policy.is_allow_list]
+
+
+def _outranked(policy: Policy, allowing: Sequence[Policy]) -> bool:
+    return any(one.has_priority_over(policy) for one in allowing)
 
 
 def _verdict(
     match: ItemMatch,
     policies: Policies,
-    allowing: Sequence[ItemMatch],
+    allowing: Sequence[Policy],
     seen: Mapping[int, int],
 ) -> Verdict:
     policy = policies[match.list.pk]
     if not policy.is_enforced or not match.within:
         return Verdict.ALLOW
-    if any(policies[allowed.list.pk].has_priority_over(policy) for allowed in allowing):
+    if _outranked(policy, allowing):
         return Verdict.ALLOW
     if policy.list.action == Action.BLOCK and _may_block(match, policy, seen):
         return Verdict.BLOCK
