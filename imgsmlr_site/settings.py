@@ -203,6 +203,8 @@ LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
+# Where Django writes a time itself, it is written as everywhere else.
+DATE_FORMAT, DATETIME_FORMAT, TIME_FORMAT = "Y-m-d", "Y-m-d H:i:s", "H:i:s"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
@@ -416,6 +418,22 @@ UNFOLD = {
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("favicon.svg")}
     ],
     "SITE_URL": "/imgsmlr/",
+    # The search page's blue (static/base.css): 600 is its accent, 400 that of its dark theme.
+    "COLORS": {
+        "primary": {
+            "50": "#f2f5fe",
+            "100": "#e8eefc",
+            "200": "#cfdbfb",
+            "300": "#b3c8ff",
+            "400": "#93b1ff",
+            "500": "#5b84f0",
+            "600": "#2750c4",
+            "700": "#2143a5",
+            "800": "#1d3987",
+            "900": "#1d2842",
+            "950": "#131a2e",
+        }
+    },
     "STYLES": [
         lambda request: static("imgsmlr_site/admin.css"),
         lambda request: static("videos/admin.css"),
