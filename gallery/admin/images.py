@@ -78,6 +78,7 @@ class ImageAdmin(ItemAdmin):
         ("status", ChoicesCheckboxFilter),
         listing.FormatFilter,
         listing.AddedSinceFilter,
+        ("created_at", listing.DaysFilter),
         listing.StaleFilter,
         listing.ClipFilter,
         listing.AddedByFilter,

@@ -11,7 +11,6 @@ from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
@@ -27,6 +26,7 @@ from gallery.items.changing import update_item
 from gallery.items.expiry import fate_of_files
 from gallery.items.item import Item, Status
 from gallery.items.media_access import with_visibility
+from gallery.shared import readable, times
 from gallery.shared.access import access_of, sender_of
 from gallery.shared.meta import meta_problem
 from gallery.templatetags.item_pictures import item_picture
@@ -138,7 +138,7 @@ class ItemAdmin(ItemActions, listing.BulkListMixin, ModelAdmin):
 
     @display(description="format", header=True)
     def kind(self, item: Item) -> Sequence[str]:
-        size = f"{item.width}\u00a0×\u00a0{item.height}, {filesizeformat(item.bytes)}"
+        size = f"{item.width}\u00a0×\u00a0{item.height}, {readable.size(item.bytes)}"
         return item.format, size
 
     @display(description="url and md5", header=True)
@@ -152,11 +152,7 @@ class ItemAdmin(ItemActions, listing.BulkListMixin, ModelAdmin):
 
     @display(description="added")
     def added(self, item: Item) -> str:
-        return format_html(
-            '<span class="image-time">{}</span> {}',
-            f"{item.created_at:%Y-%m-%d}",
-            f"{item.created_at:%H:%M}",
-        )
+        return times.when(item.created_at)
 
     def change_view(
         self,

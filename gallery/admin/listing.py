@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
+from django import forms
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import BadRequest, ValidationError
@@ -15,8 +16,16 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import cached_property
-from unfold.contrib.filters.admin import CheckboxFilter, RadioFilter, TextFilter
+from unfold.contrib.filters.admin import (
+    CheckboxFilter,
+    DropdownFilter,
+    RadioFilter,
+    RangeDateFilter,
+    TextFilter,
+)
+from unfold.utils import parse_date_str
 from unfold.views import ChangeList
+from unfold.widgets import INPUT_CLASSES, UnfoldAdminSelectWidget
 
 from gallery.imaging.decoding.opening import FORMATS
 from gallery.items.models import Image, ImageFingerprint
@@ -90,6 +99,60 @@ class BulkListMixin:
         except ValidationError as error:
             raise BadRequest("A selected row is no id.") from error
         return super().response_action(request, queryset)  # type: ignore[misc]
+
+
+class PickForm(forms.Form):
+    """A plain list to choose from, which needs no script."""
+
+    def __init__(self, name: str, label: str, choices: Any, data: Any, multiple: bool) -> None:
+        super().__init__(data)
+        self.fields[name] = forms.ChoiceField(
+            label=label, required=False, choices=choices, widget=UnfoldAdminSelectWidget
+        )
+
+
+class PickFilter(DropdownFilter):
+    """One of many values, in a list that may have groups. ``column``: it has the value."""
+
+    form_class = PickForm
+    column: str
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(**{self.column: self.value()}) if self.value() else queryset
+
+
+class DaysForm(forms.Form):
+    """The browser's own fields for dates."""
+
+    def __init__(self, name: str, data: Any) -> None:
+        super().__init__(data)
+        for end in ("from", "to"):
+            attributes = {"type": "date", "aria-label": end, "class": " ".join(INPUT_CLASSES)}
+            self.fields[f"{name}_{end}"] = forms.DateField(
+                required=False, widget=forms.DateInput(attrs=attributes, format="%Y-%m-%d")
+            )
+
+
+class DaysFilter(RangeDateFilter):
+    """From one day to another, both included. A day that cannot be read counts as none."""
+
+    form_class = DaysForm
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        first, last = (
+            parse_date_str(str(self.used_parameters.get(f"{self.parameter_name}_{end}", "")))
+            for end in ("from", "to")
+        )
+        if first:
+            queryset = queryset.filter(**{f"{self.field_path}__gte": _midnight(first)})
+        if last and last < date.max:
+            after = _midnight(last + timedelta(days=1))
+            queryset = queryset.filter(**{f"{self.field_path}__lt": after})
+        return queryset
+
+
+def _midnight(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min))
 
 
 class FormatFilter(CheckboxFilter):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Count, F, Max, Prefetch, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -14,8 +14,10 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, RadioFilter
 from unfold.decorators import display
 
-from gallery.admin.listing import AddedSinceFilter, YesNoFilter
+from gallery.admin.listing import AddedSinceFilter, DaysFilter, YesNoFilter
 from gallery.items.kinds import kinds
+from gallery.shared.readable import distance
+from gallery.shared.times import when
 from moderation.access.admin import RoleModelAdmin
 from moderation.access.permissions import actor_of, can
 from moderation.cases import reasons, retention
@@ -74,6 +76,7 @@ class ReviewCaseAdmin(CaseModelAdmin):
         ("origin", ChoicesCheckboxFilter),
         LegalHoldFilter,
         AddedSinceFilter,
+        ("created_at", DaysFilter),
     ]
     sortable_by = ["number"]
     search_fields = ["pk"]
@@ -120,7 +123,8 @@ class ReviewCaseAdmin(CaseModelAdmin):
         match = presenters.nearest(case.matches.all())
         if match is None:
             return " ".join(["Could not be checked.", *presenters.gaps_in_words(case)])
-        found = f"{match.list_name}: {match.match_type}, {match.distance:g} of {match.threshold:g}"
+        measured = f"{distance(match.distance)} of {distance(match.threshold)}"
+        found = f"{match.list_name}: {match.match_type}, {measured}"
         return " ".join(
             [f"{found}.", *presenters.match_in_words(match), *presenters.gaps_in_words(case)]
         )
@@ -138,11 +142,11 @@ class ReviewCaseAdmin(CaseModelAdmin):
 
     @display(description="opened")
     def opened(self, case: ReviewCase) -> str:
-        return f"{case.created_at:%Y-%m-%d %H:%M}"
+        return when(case.created_at)
 
     @display(description="decided")
     def decided(self, case: ReviewCase) -> str:
-        return f"{case.decided_at:%Y-%m-%d %H:%M}" if case.decided_at else "–"
+        return when(case.decided_at)
 
     def change_view(
         self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any
@@ -182,7 +186,7 @@ class ReviewCaseAdmin(CaseModelAdmin):
 @admin.register(DecisionBatch)
 class DecisionBatchAdmin(CaseModelAdmin):
     list_display = ["number", "by", "what", "cases", "why", "made", "undone"]
-    list_filter = [AddedSinceFilter]
+    list_filter = ["by", AddedSinceFilter, ("created_at", DaysFilter)]
     list_select_related = ["by", "undone_by"]
     sortable_by = ["number"]
     actions = ["undo_batches"]
@@ -210,13 +214,13 @@ class DecisionBatchAdmin(CaseModelAdmin):
 
     @display(description="made")
     def made(self, batch: DecisionBatch) -> str:
-        return f"{batch.created_at:%Y-%m-%d %H:%M}"
+        return when(batch.created_at)
 
     @display(description="undone")
     def undone(self, batch: DecisionBatch) -> str:
         if batch.undone_at is None:
             return "–"
-        return f"{batch.undone_at:%Y-%m-%d %H:%M} by {batch.undone_by}"
+        return format_html("{} by {}", when(batch.undone_at), batch.undone_by)
 
     def change_view(
         self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any
@@ -285,12 +289,28 @@ class CaseMatchAdmin(RoleModelAdmin):
         DistanceFilter,
         CaseFilter,
         AddedSinceFilter,
+        ("created_at", DaysFilter),
     ]
     list_select_related = ["list"]
     ordering = ["-id"]
     sortable_by = ["number"]
     search_fields = ["pk"]
     search_help_text = "An image's, video's or item's id, or a sha256, whole."
+
+    actions = ["show_items"]
+
+    @admin.action(description="Their items, to change these…", permissions=["view"])
+    def show_items(
+        self, request: HttpRequest, queryset: QuerySet[CaseMatch]
+    ) -> HttpResponse | None:
+        """Lead to the list of items, which has the actions on them."""
+        found = queryset.exclude(item=None).order_by("item").values_list("item", flat=True)
+        ids = list(found.distinct()[:MAX_SELECTED])
+        if not ids:
+            messages.warning(request, "The items of these matches were deleted.")
+            return None
+        address = reverse("admin:moderation_banneditem_changelist")
+        return redirect(f"{address}?id__in={','.join(map(str, ids))}")
 
     def exact_search(self, term: str, number: int | None) -> Q:
         if number is not None:
@@ -307,9 +327,9 @@ class CaseMatchAdmin(RoleModelAdmin):
 
     @display(description="match type and distance", header=True)
     def measured(self, match: CaseMatch) -> Sequence[str]:
-        distance = f"{match.distance:.4g} of {match.threshold:.4g}"
+        measured = f"{distance(match.distance)} of {distance(match.threshold)}"
         how = presenters.match_in_words(match)
-        return match.match_type, " ".join([f"{distance}.", *how]) if how else distance
+        return match.match_type, " ".join([f"{measured}.", *how]) if how else measured
 
     @display(description="verdict", label=VERDICTS)
     def shown_verdict(self, match: CaseMatch) -> str:
@@ -337,7 +357,7 @@ class CaseMatchAdmin(RoleModelAdmin):
 
     @display(description="found")
     def found(self, match: CaseMatch) -> str:
-        return f"{match.created_at:%Y-%m-%d %H:%M}"
+        return when(match.created_at)
 
 
 def _link(page: str, pk: int, text: str) -> str:

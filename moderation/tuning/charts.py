@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from gallery.shared.readable import distance
 from moderation.cases.intervals import Interval
 from moderation.tuning.curves import Bin, Point
 
@@ -85,7 +86,7 @@ def ticks(end: float, whole: bool) -> list[Tick]:
     if whole:
         values = [float(round(value)) for value in values]
     return [
-        Tick(_r(100 * value / end), f"{value:g}" if whole else f"{value:.3g}") for value in values
+        Tick(_r(100 * value / end), f"{value:g}" if whole else distance(value)) for value in values
     ]
 
 

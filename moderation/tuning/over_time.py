@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from django.utils import timezone
 
+from gallery.shared.readable import distance
 from moderation.access.permissions import Actor, check
 from moderation.cases.models import THRESHOLD_MET_SQL
 from moderation.cases.statistics import Rate, many_rows
@@ -74,7 +75,7 @@ def precision_over_time(*, by: Actor, list_id: int, match_type: str) -> OverTime
         cursor.execute(OVER_TIME, {**values, "since": weeks[0]})
         rows = cursor.fetchall()
     edges = [observe * n / BANDS for n in range(BANDS + 1)]
-    names = [f"{low:.3g} to {high:.3g}" for low, high in pairwise(edges)]
+    names = [f"{distance(low)} to {distance(high)}" for low, high in pairwise(edges)]
     bands = _series(((names[row[2] or 0], row) for row in rows), weeks)
     within = [row for row in rows if row[3]]
     return OverTime(

@@ -21,7 +21,8 @@ from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
-from gallery.admin.listing import AddedSinceFilter
+from gallery.admin.listing import AddedSinceFilter, DaysFilter
+from gallery.shared import times
 from moderation.access.admin import RoleModelAdmin
 from moderation.access.permissions import actor_of
 from moderation.webhooks import editing
@@ -211,6 +212,7 @@ class DeliveryAdmin(RoleModelAdmin):
         ("event", ChoicesCheckboxFilter),
         "webhook",
         AddedSinceFilter,
+        ("created_at", DaysFilter),
     ]
     list_select_related = ["webhook"]
     sortable_by = ["number"]
@@ -242,11 +244,7 @@ class DeliveryAdmin(RoleModelAdmin):
 
     @display(description="written")
     def added(self, row: Delivery) -> str:
-        return format_html(
-            '<span class="image-time">{}</span> {}',
-            f"{row.created_at:%Y-%m-%d}",
-            f"{row.created_at:%H:%M:%S}",
-        )
+        return times.when(row.created_at)
 
     @display(description="payload")
     def shown_payload(self, row: Delivery) -> str:

@@ -59,6 +59,7 @@ class VideoAdmin(DuplicatesPage):
         ("status", ChoicesCheckboxFilter),
         ContainerFilter,
         listing.AddedSinceFilter,
+        ("created_at", listing.DaysFilter),
         listing.AddedByFilter,
     ]
     commands = {

@@ -10,6 +10,8 @@ from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from gallery.admin.listing import DaysFilter
+from gallery.shared.times import when
 from moderation.access.admin import RoleModelAdmin
 from moderation.access.permissions import actor_of
 from moderation.lists import list_changes
@@ -43,9 +45,9 @@ class ListChangeAdmin(RoleModelAdmin):
 
     form = AnswerForm
     change_action = "edit lists"
-    list_display = ["number", "list_name", "shown_weakens", "asked_by", "shown_state", "created_at"]
+    list_display = ["number", "list_name", "shown_weakens", "asked_by", "shown_state", "asked_at"]
     list_display_links = ["number"]
-    list_filter = ["state"]
+    list_filter = ["state", ("created_at", DaysFilter)]
     shown_fields = [
         "list", "list_name", "command", "shown_weakens", "shown_arguments", "reason", "asked_by",
         "created_at", "expires_at", "shown_state", "decided_by", "decided_at", "answer",
@@ -72,6 +74,10 @@ class ListChangeAdmin(RoleModelAdmin):
     @display(description="what it lets through")
     def shown_weakens(self, row: ListChange) -> str:
         return "; ".join(row.weakens)
+
+    @display(description="asked", ordering="pk")
+    def asked_at(self, row: ListChange) -> str:
+        return when(row.created_at)
 
     @display(description="in full")
     def shown_arguments(self, row: ListChange) -> str:

@@ -24,9 +24,10 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from gallery.admin.listing import AddedSinceFilter, YesNoFilter
+from gallery.admin.listing import AddedSinceFilter, DaysFilter, YesNoFilter
 from gallery.admin.selection import CHANGED, Selection
 from gallery.items.media_access import guard
+from gallery.shared import times
 from gallery.shared.access import access_of
 from gallery.shared.errors import UserError
 from gallery.shared.responses import download
@@ -209,6 +210,7 @@ class BannedItemAdmin(RoleModelAdmin):
         SuspendedFilter,
         SourceFilter,
         AddedSinceFilter,
+        ("created_at", DaysFilter),
     ]
     list_select_related = ["list"]
     sortable_by = ["number"]
@@ -274,7 +276,7 @@ class BannedItemAdmin(RoleModelAdmin):
 
     @display(description="added")
     def added(self, item: BannedItem) -> str:
-        return f"{item.created_at:%Y-%m-%d %H:%M}"
+        return times.when(item.created_at)
 
     def change_view(
         self,
