@@ -100,11 +100,30 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
     return Scheduling(config, log) if config.option.dist == "loadfile" else None
 
 
+MADE_UP = {"from.the.future"}
+"""Actions that tests of the audit make up."""
+
+
 def pytest_sessionstart() -> None:
     """Django's test client calls this machine so."""
     from imgsmlr_site import access
 
     access.LOOPBACK_NAMES.add("testserver")
+    _check_wordings()
+
+
+def _check_wordings() -> None:
+    """Each event that any test makes the code write has words (``moderation.audit.wordings``)."""
+    from django.db.models.signals import post_save
+
+    from moderation.audit.models import AuditEvent
+    from moderation.audit.wordings import WORDINGS
+
+    def check(instance: AuditEvent, **_: object) -> None:
+        if instance.verb not in WORDINGS and instance.verb not in MADE_UP:
+            raise AssertionError(f"{instance.verb} has no wording")
+
+    post_save.connect(check, sender=AuditEvent, weak=False)
 
 
 def pytest_unconfigure() -> None:

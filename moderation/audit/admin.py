@@ -1,50 +1,91 @@
-"""The audit in the admin: reading and exporting."""
+"""The audit in the admin: sentences with links, what is filtered as a file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
+from django.apps import apps
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from unfold.contrib.filters.admin import RangeDateTimeFilter, TextFilter
 from unfold.decorators import display
 
+from gallery.admin.listing import DaysFilter, NearestPageList, PickFilter
+from gallery.shared import times
 from gallery.shared.responses import CSV, download
 from moderation.access.admin import RoleModelAdmin
+from moderation.access.numbers import whole_number
 from moderation.access.permissions import actor_of
 from moderation.audit import export as audit_export
+from moderation.audit import finding
 from moderation.audit.models import AuditEvent
+from moderation.audit.sentences import KINDS, Names, actor, as_html, as_text, sentence
+from moderation.audit.wordings import GROUPS
 
 BATCHED = ("gallery_image", "videos_video")
 """Tables whose bulk actions have their own pages."""
+RUN = "run"
+"""Parameter of a page that shows each look of a run: its last event."""
+EXPORTS = {
+    "csv": (audit_export.as_csv, CSV),
+    "jsonl": (audit_export.as_json, "application/jsonl"),
+}
 
 
-class VerbFilter(TextFilter):
-    """Filters by verb, or by the beginning of a verb."""
+class ActionFilter(PickFilter):
+    title = "action"
+    parameter_name = column = "verb"
 
-    title = "verb"
-    parameter_name = "verb"
-
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[AuditEvent]
-    ) -> QuerySet[AuditEvent]:
-        return queryset.filter(verb__startswith=self.value()) if self.value() else queryset
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[Any]:
+        return [
+            (group, [(verb, wording.name) for verb, wording in some.items()])
+            for group, some in GROUPS.items()
+        ]
 
 
-class ActorFilter(TextFilter):
-    title = "actor"
-    parameter_name = "actor"
+class PersonFilter(PickFilter):
+    title = "who"
+    parameter_name = column = "actor"
 
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[AuditEvent]
-    ) -> QuerySet[AuditEvent]:
-        return queryset.filter(actor=self.value()) if self.value() else queryset
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        return [(name, as_text(actor(name))) for name in finding.actors()]
+
+
+class AuditList(NearestPageList):
+    """Looks in a row are one line, except in what is searched for: a search asks for each."""
+
+    model_admin: Any
+    result_list: Any
+
+    def get_filters_params(self, params: Any = None) -> dict[str, Any]:
+        kept: dict[str, Any] = super().get_filters_params(params)
+        kept.pop(RUN, None)
+        return kept
+
+    def get_queryset(self, request: HttpRequest, *args: Any) -> QuerySet[AuditEvent]:
+        found: QuerySet[AuditEvent] = super().get_queryset(request, *args)
+        self.run = whole_number(request.GET.get(RUN, ""))
+        if self.run is not None:
+            found = found.filter(pk__in=finding.in_run(self.run).values("pk"))
+        self.each_event = found
+        return found if self.query or self.run is not None else finding.folded(found)
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the names and runs of all rows of the page together."""
+        super().get_results(request)
+        events = list(self.result_list)
+        names = Names.of(events, unlinked=_unlinked(request))
+        runs = finding.runs(events) if not (self.query or self.run is not None) else {}
+        for event in events:
+            event.sentence = sentence(event, names)
+            event.run = runs.get(event.pk)
+        self.result_list = events
 
 
 @admin.register(AuditEvent)
@@ -52,36 +93,71 @@ class AuditEventAdmin(RoleModelAdmin):
     """Audit events. ``manage.py verify_audit`` checks them."""
 
     view_action = "view the audit"
-    list_display = ["number", "when", "actor", "what", "about", "count", "reason"]
+    list_display = ["number", "when", "what", "reason"]
     list_display_links = ["number"]
-    list_filter = [VerbFilter, ActorFilter, ("at", RangeDateTimeFilter)]
+    list_filter = [ActionFilter, PersonFilter, ("at", DaysFilter)]
+    list_before_template = "moderation/audit/before_list.html"
     ordering = ["-id"]
     sortable_by = ["number"]
     search_fields = ["pk"]
-    search_help_text = "The id of what it is about, the digest of an event, or an actor, whole."
-    actions = ["export_csv", "export_json"]
+    search_help_text = (
+        "A person, a data id, “case 5” (or image, video, item, list, batch …), an id, or the name "
+        "of a list."
+    )
+    actions = None
     fields = [
-        "id", "at", "actor", "verb", "about", "count", "reason", "shown_before", "shown_after",
-        "previous", "digest",
+        "what", "exact_time", "actor", "verb", "reason", "shown_before", "shown_after", "count",
+        "about", "previous", "digest",
     ]  # fmt: skip
     readonly_fields = fields
 
+    def get_urls(self) -> list[URLPattern]:
+        export = self.admin_site.admin_view(self.export_view)
+        return [
+            path("export/", export, name="moderation_auditevent_export"),
+            *super().get_urls(),
+        ]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[AuditList]:
+        return AuditList
+
+    def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> AuditEvent | None:
+        event: AuditEvent | None = super().get_object(request, *args, **kwargs)
+        if event is not None:
+            names = Names.of([event], unlinked=_unlinked(request))
+            event.sentence = sentence(event, names)  # type: ignore[attr-defined]
+        return event
+
     def exact_search(self, term: str, number: int | None) -> Q:
-        if number is not None:
-            return Q(subject_id=number)
-        return Q(digest=term.lower()) | Q(actor=term)
+        return finding.about(term)
 
     @display(description="event", ordering="pk")
     def number(self, event: AuditEvent) -> int:
         return event.pk
 
-    @display(description="at")
+    @display(description="when")
     def when(self, event: AuditEvent) -> str:
-        return f"{event.at:%Y-%m-%d %H:%M:%S}"
+        return times.when(event.at)
 
-    @display(description="what")
-    def what(self, event: AuditEvent) -> str:
-        return format_html("<code>{}</code>", event.verb)
+    @display(description="exact time")
+    def exact_time(self, event: AuditEvent) -> str:
+        return times.exact(event.at)
+
+    @display(description="what happened")
+    def what(self, event: Any) -> str:
+        """Return the sentence; for looks in a row how many, with a link to each of them."""
+        run = getattr(event, "run", None)
+        if run is None:
+            return format_html('<span class="sentence">{}</span>', as_html(event.sentence))
+        return format_html(
+            '<span class="sentence">{} looked clearly {} times since {} '
+            '<a href="?{}={}">Show each look</a></span>',
+            as_text(actor(event.actor)),
+            f"{run.looks:,}",
+            f"{timezone.localtime(run.began):%H:%M}",
+            RUN,
+            event.pk,
+        )
 
     @display(description="about")
     def about(self, event: AuditEvent) -> str:
@@ -103,13 +179,27 @@ class AuditEventAdmin(RoleModelAdmin):
         address = reverse(f"admin:{kind}_batch", args=[batch])
         return format_html('{} <a href="{}">See or undo batch {}</a>', text, address, batch)
 
-    @admin.action(description="Export as CSV", permissions=["view"])
-    def export_csv(self, request: HttpRequest, queryset: QuerySet[AuditEvent]) -> HttpResponseBase:
-        return _file(request, audit_export.as_csv, queryset, "csv", CSV)
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Send what search and filters of the address leave, each event. It needs a POST because
+        it records an event itself."""
+        chosen = EXPORTS.get(request.POST.get("format", ""))
+        if request.method != "POST" or chosen is None or not self.has_view_permission(request):
+            raise PermissionDenied
+        export, content_type = chosen
+        events = self.get_changelist_instance(request).each_event
+        name = f"audit-{timezone.now():%Y%m%d-%H%M%S}.{request.POST['format']}"
+        return download(name, export(by=actor_of(request), events=events), content_type)
 
-    @admin.action(description="Export as JSON Lines", permissions=["view"])
-    def export_json(self, request: HttpRequest, queryset: QuerySet[AuditEvent]) -> HttpResponseBase:
-        return _file(request, audit_export.as_json, queryset, "jsonl", "application/jsonl")
+
+def _unlinked(request: HttpRequest) -> frozenset[str]:
+    """Return the tables whose pages the person may not open."""
+    pages = admin.site._registry
+    models = {label: apps.get_model(label) for label in KINDS}
+    return frozenset(
+        label
+        for label, model in models.items()
+        if model not in pages or not pages[model].has_view_permission(request, model())
+    )
 
 
 def _json(value: Any) -> str:
@@ -117,14 +207,3 @@ def _json(value: Any) -> str:
         return "–"
     text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
     return format_html('<pre class="audit-json">{}</pre>', text)
-
-
-def _file(
-    request: HttpRequest,
-    export: Callable[..., Iterator[str]],
-    events: QuerySet[AuditEvent],
-    extension: str,
-    content_type: str,
-) -> HttpResponseBase:
-    name = f"audit-{timezone.now():%Y%m%d-%H%M%S}.{extension}"
-    return download(name, export(by=actor_of(request), events=events), content_type)

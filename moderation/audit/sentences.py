@@ -1,0 +1,329 @@
+"""Audit events as sentences with links: "ana undid the confirmation of case 5 (post-1040)"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from string import Formatter
+from typing import Any, Final
+
+from django.apps import apps
+from django.urls import reverse
+from django.utils.html import conditional_escape, format_html, format_html_join
+
+from gallery.shared import readable
+from moderation.audit.models import AuditEvent
+from moderation.audit.wordings import ACTORS, DECISIONS, VALUES, WORDINGS
+
+NAMED: Final = 3
+"""Rows of an event about many that its sentence names; it counts the others."""
+LONGEST_VALUE: Final = 60
+CASE: Final = "moderation.reviewcase"
+USER: Final = "auth.user"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What rows of a table are called. ``page``: the URL name of a row's page. ``named_by``: the
+    columns of which the first that is filled is the row's name. ``named``: the name alone says
+    which row it is."""
+
+    one: str
+    many: str
+    page: str = ""
+    named_by: tuple[str, ...] = ()
+    named: bool = False
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "gallery.image": Kind("image", "images", "admin:gallery_image_change", ("data_id",)),
+    "videos.video": Kind("video", "videos", "admin:videos_video_change", ("data_id",)),
+    CASE: Kind(
+        "case",
+        "cases",
+        "console:case",
+        ("image__data_id", "video__data_id", "evidence__data_id"),
+    ),
+    "moderation.decisionbatch": Kind("batch", "batches", "console:batch"),
+    "moderation.decision": Kind("decision", "decisions"),
+    "moderation.banneditem": Kind(
+        "item", "items", "admin:moderation_banneditem_change", ("source_id",)
+    ),
+    "moderation.bannedlist": Kind(
+        "list", "lists", "admin:moderation_bannedlist_change", ("name",), named=True
+    ),
+    "moderation.listimport": Kind(
+        "import", "imports", "admin:moderation_listimport_change", ("file_name",)
+    ),
+    "moderation.listchange": Kind(
+        "change", "changes", "admin:moderation_listchange_change", ("list_name",)
+    ),
+    "moderation.webhook": Kind(
+        "webhook", "webhooks", "admin:moderation_webhook_change", ("name",), named=True
+    ),
+    "moderation.delivery": Kind("message", "messages"),
+    "moderation.auditevent": Kind("event", "events"),
+    USER: Kind("account", "accounts", "admin:auth_user_change", ("username",), named=True),
+    "auth.group": Kind("group", "groups", "admin:auth_group_change", ("name",), named=True),
+    "imgsmlr_site.apikey": Kind(
+        "key", "keys", "admin:imgsmlr_site_apikey_change", ("name",), named=True
+    ),
+}
+"""Table → what its rows are called."""
+Ref = tuple[str, int]
+"""A row: table and id."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a sentence, perhaps a link."""
+
+    text: str
+    url: str = ""
+
+
+Parts = list[Part]
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of the rows that some events are about, read with one query for each table.
+
+    A row that is not in ``found`` was deleted: it has no link, nor have rows of ``unlinked``.
+    """
+
+    found: Mapping[Ref, str]
+    unlinked: Collection[str] = ()
+
+    @classmethod
+    def of(cls, events: Iterable[AuditEvent], unlinked: Collection[str] = ()) -> Names:
+        """``unlinked``: tables whose pages the reader may not open."""
+        wanted: dict[str, set[int]] = {}
+        for event in events:
+            for label, pk in _rows(event):
+                wanted.setdefault(label, set()).add(pk)
+        found: dict[Ref, str] = {}
+        for label, ids in wanted.items():
+            named_by = KINDS[label].named_by
+            rows = apps.get_model(label)._default_manager.filter(pk__in=ids).order_by()
+            for pk, *names in rows.values_list("pk", *named_by):
+                found[label, pk] = next((str(name) for name in names if name), "")
+        return cls(found, unlinked)
+
+    def row(self, ref: Ref, known_as: str = "") -> Part:
+        """``known_as``: the name of a deleted row, as the event has it."""
+        label, pk = ref
+        kind, name = KINDS[label], self.found.get(ref) or known_as
+        linked = kind.page and ref in self.found and label not in self.unlinked
+        url = reverse(kind.page, args=[pk]) if linked else ""
+        if kind.named and name:
+            return Part(name, url)
+        text = f"{kind.one} {pk}"
+        return Part(f"{text} ({name})" if name else text, url)
+
+
+def sentence(event: AuditEvent, names: Names) -> Parts:
+    wording = WORDINGS.get(event.verb)
+    if wording is None:  # of another version of the service
+        return [*actor(event.actor), Part(f" did {event.verb}")]
+    parts = [*actor(event.actor), Part(" ")]
+    for text, name, *_ in Formatter().parse(wording.phrase):
+        parts += [Part(text)] if text else []
+        parts += FIELDS[name](event, names) if name else []
+    return parts
+
+
+def as_html(parts: Sequence[Part]) -> str:
+    return format_html_join(
+        "",
+        "{}",
+        (
+            [format_html('<a href="{}">{}</a>', part.url, part.text)]
+            if part.url
+            else [conditional_escape(part.text)]
+            for part in parts
+        ),
+    )
+
+
+def as_text(parts: Sequence[Part]) -> str:
+    return "".join(part.text for part in parts)
+
+
+def actor(name: str) -> Parts:
+    """Return who acted, at the beginning of a sentence."""
+    kind, _, rest = name.partition(":")
+    if kind == "user" and rest:
+        return [Part(rest)]
+    if kind == "key" and rest:
+        return [Part(f"The key {rest}")]
+    if kind == "command" and rest:
+        return [Part(f"The command {rest}")]
+    return [Part(ACTORS.get(name, name.capitalize()))]
+
+
+def _facts(event: AuditEvent) -> dict[str, Any]:
+    """Return what the event says, ``after`` over ``before``."""
+    both = [each for each in (event.before, event.after) if isinstance(each, dict)]
+    return {key: value for each in both for key, value in each.items()}
+
+
+def _ids(event: AuditEvent) -> list[int]:
+    """Return the ids of the rows that an event about many names."""
+    ids = _facts(event).get("ids")
+    return [pk for pk in ids if isinstance(pk, int)] if isinstance(ids, list) else []
+
+
+def _case_ids(event: AuditEvent) -> list[int]:
+    cases = _facts(event).get("cases")
+    return [pk for pk in cases if isinstance(pk, int)] if isinstance(cases, list) else []
+
+
+def _list_ref(event: AuditEvent) -> Ref | None:
+    """Return the list onto which items were added or moved."""
+    facts = _facts(event)
+    pk = facts.get("is") if event.verb.endswith(".moved") else facts.get("list")
+    return ("moderation.bannedlist", pk) if isinstance(pk, int) else None
+
+
+def _rows(event: AuditEvent) -> Iterator[Ref]:
+    """Yield the rows that the event's sentence names."""
+    if event.subject in KINDS:
+        if event.subject_id is not None:
+            yield event.subject, event.subject_id
+        for pk in _ids(event)[:NAMED]:
+            yield event.subject, pk
+    for pk in _case_ids(event)[:NAMED]:
+        yield CASE, pk
+    if event.verb.startswith("item") and (ref := _list_ref(event)):
+        yield ref
+
+
+def _several(label: str, ids: Sequence[int], count: int, names: Names) -> Parts:
+    """Name one row, or count several and name the first."""
+    kind = KINDS[label]
+    if len(ids) == count == 1:
+        return [names.row((label, ids[0]))]
+    parts = [Part(f"{count:,} {kind.one if count == 1 else kind.many}")]
+    for number, pk in enumerate(ids[:NAMED]):
+        parts += [Part(", " if number else " ("), names.row((label, pk))]
+    if ids:
+        more = count - len(ids[:NAMED])
+        parts.append(Part(f" and {more:,} more)" if more > 0 else ")"))
+    return parts
+
+
+def _about(event: AuditEvent, names: Names) -> Parts:
+    if event.subject not in KINDS:
+        return [Part(event.subject.rpartition(".")[2])]
+    if event.subject_id is None:
+        return _several(event.subject, _ids(event), event.count, names)
+    facts = _facts(event)
+    known_as = next(
+        (str(facts[key]) for key in ("name", "user", "key", "file", "group") if facts.get(key)), ""
+    )
+    if KINDS[event.subject].named or event.subject == "moderation.listimport":
+        return [names.row((event.subject, event.subject_id), known_as)]
+    return [names.row((event.subject, event.subject_id))]
+
+
+def _cases(event: AuditEvent, names: Names) -> Parts:
+    ids = _case_ids(event)
+    return _several(CASE, ids, len(ids), names) if ids else _about(event, names)
+
+
+def _decision(event: AuditEvent, names: Names) -> Parts:
+    states = event.before.get("states", []) if isinstance(event.before, dict) else []
+    nouns = dict.fromkeys(DECISIONS.get(state, "decision") for state in states)
+    return [Part(" and ".join(nouns) or "decision")]
+
+
+def _list(event: AuditEvent, names: Names) -> Parts:
+    ref = _list_ref(event)
+    if ref is None:
+        return [Part(str(_facts(event).get("list_name", "")))]
+    return [names.row(ref, str(_facts(event).get("list_name", "")))]
+
+
+def _changes(event: AuditEvent, names: Names) -> Parts:
+    """Say what was changed to what: "severity from medium to critical, enabled from off to on"."""
+    before = event.before if isinstance(event.before, dict) else {}
+    after = event.after if isinstance(event.after, dict) else {}
+    said = []
+    for name, value in after.items():
+        if name in ("match_type", "user") or (name in before and before[name] == value):
+            continue
+        words = name.replace("_", " ")
+        said.append(
+            f"{words} from {_value(name, before[name])} to {_value(name, value)}"
+            if name in before
+            else f"{words} {_value(name, value)}"
+        )
+    return [Part(", ".join(said) or "nothing")]
+
+
+def _value(name: str, value: Any) -> str:
+    """Format a value of a change for the sentence."""
+    key = tuple(value) if isinstance(value, list) else value
+    words = VALUES.get(name, {})
+    if words and not isinstance(value, dict) and key in words:
+        return words[key]
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if value is None or value == "" or value == []:
+        return "nothing"
+    if isinstance(value, float):
+        return readable.distance(value)
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
+    text = str(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+
+
+def _fields(event: AuditEvent, names: Names) -> Parts:
+    after = event.after
+    if isinstance(after, dict) and isinstance(after.get("is"), dict):
+        after = after["is"]
+    found = [key.replace("_", " ") for key in after] if isinstance(after, dict) else []
+    return [Part(", ".join(found) or "the facts")]
+
+
+def _fact(key: str, before: str = "", instead: str = "") -> Callable[[AuditEvent, Names], Parts]:
+    """Return a field that is one fact of the event, after some words, or else ``instead``."""
+
+    def parts(event: AuditEvent, names: Names) -> Parts:
+        value = _facts(event).get(key)
+        if isinstance(value, list):
+            value = ", ".join(map(str, value))
+        return [Part(f"{before}{value}" if value not in (None, "") else instead)]
+
+    return parts
+
+
+def _opinion(event: AuditEvent, names: Names) -> Parts:
+    opinion = str(_facts(event).get("is", "")).replace("_", " ")
+    return [Part(f"“{opinion}”")]
+
+
+def _as(event: AuditEvent, names: Names) -> Parts:
+    """Name the account that somebody failed to log in with, if there is one."""
+    return [Part(" as "), *_about(event, names)] if event.subject_id is not None else []
+
+
+FIELDS: Final[Mapping[str, Callable[[AuditEvent, Names], Parts]]] = {
+    "about": _about,
+    "cases": _cases,
+    "decision": _decision,
+    "list": _list,
+    "changes": _changes,
+    "fields": _fields,
+    "after": _opinion,
+    "as": _as,
+    "what": _fact("what", instead="media"),
+    "method": _fact("match_type", instead="a match type"),
+    "file": _fact("file", instead="a file"),
+    "roles": _fact("roles", instead="none"),
+    "permissions": _fact("permissions", instead="permissions"),
+    "from": _fact("address", " from "),
+}
+"""The fields of phrases."""
