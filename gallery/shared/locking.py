@@ -37,6 +37,8 @@ class Lock(IntEnum):
     BACKUP = 0x6261636B
     IMPORT = 0x696D7074 << 32
     """Add the id of the list."""
+    WEBHOOK = 0x77656268 << 32
+    """Add the id of the webhook."""
 
 
 def lock(name: Lock | str) -> None:

@@ -340,7 +340,7 @@ def test_pauses_grow_to_six_hours_and_a_day_has_about_ten_of_them() -> None:
 def test_a_sender_that_dies_mid_way_costs_a_lease_and_no_message(receiver: Receiver) -> None:
     make_webhook(receiver.url)
     tell(1)
-    dead = delivery._claim()
+    dead = delivery._claim(Webhook.objects.get().pk)
     assert dead is not None
     assert delivery.send_due() == 0  # leased
     Delivery.objects.update(next_at=timezone.now())  # the lease ran out
@@ -419,6 +419,66 @@ def test_senders_side_by_side_send_each_message_once(receiver: Receiver) -> None
         thread.join()
     assert sum(sent) == 40
     assert len({message.id for message in receiver.messages}) == len(receiver.messages) == 40
+
+
+@pytest.mark.django_db(transaction=True)
+def test_senders_side_by_side_keep_the_order_of_each_webhook(receiver: Receiver) -> None:
+    with Receiver() as other:
+        make_webhook(receiver.url)
+        make_webhook(other.url, name="other")
+        for number in range(12):
+            tell(number)
+
+        def send() -> None:
+            try:
+                delivery.send_due()
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=send) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for one in (receiver, other):
+            told = [message.content["data"]["case"] for message in one.messages]
+            assert told == list(range(12))
+
+
+@pytest.mark.django_db
+def test_a_slow_receiver_with_many_messages_delays_no_other(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "SLICE", 0.1)
+    make_webhook(receiver.url)
+    for number in range(12):
+        tell(number)
+    receiver.answers = [0.2] * 12
+    with Receiver() as quick:
+        make_webhook(quick.url, name="quick")
+        for number in range(12, 17):
+            tell(number)
+        monkeypatch.setattr(delivery, "BUDGET", 0.7)
+        delivery.send_due()
+        assert len(quick.messages) == 5
+        assert 1 <= len(receiver.messages) <= 4
+
+
+@pytest.mark.django_db
+def test_an_outage_is_one_failure_however_often_it_is_noticed(receiver: Receiver) -> None:
+    webhook = make_webhook(receiver.url)
+    receiver.answers = [503] * 3
+    tell(0)
+    assert delivery.send_due() == 0
+    webhook.refresh_from_db()
+    paused = webhook.paused_until
+    assert not delivery.send(editing.write_test(by=ADMIN, webhook_id=webhook.pk))
+    webhook.refresh_from_db()
+    assert (webhook.failures, webhook.paused_until) == (1, paused)
+    due()
+    assert delivery.send_due() == 0
+    webhook.refresh_from_db()
+    assert webhook.failures == 2
 
 
 @pytest.mark.django_db
