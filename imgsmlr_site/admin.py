@@ -16,10 +16,12 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from gallery.admin.confirmation import asked
 from gallery.admin.listing import BulkListMixin
 from gallery.admin.selection import Selection
+from gallery.shared.times import when
+from imgsmlr_site import people_admin  # noqa: F401  # registers
 from imgsmlr_site.accounts import events
-from imgsmlr_site.confirmation import asked
 from imgsmlr_site.library_admin import SuperuserOnly
 from imgsmlr_site.models import ApiKey, Scope
 
@@ -42,7 +44,7 @@ class ApiKeyAdmin(SuperuserOnly, BulkListMixin, ModelAdmin):
     """
 
     form = ApiKeyForm
-    list_display = ["name", "prefix", "shown_scopes", "user", "state", "last_used_at", "expires_at"]
+    list_display = ["name", "prefix", "shown_scopes", "user", "state", "last_used", "expires"]
     list_select_related = ["user"]
     search_fields = ["name", "prefix"]
     readonly_fields = ["prefix", "created_at", "last_used_at", "revoked_at"]
@@ -110,6 +112,14 @@ class ApiKeyAdmin(SuperuserOnly, BulkListMixin, ModelAdmin):
     @display(description="scopes")
     def shown_scopes(self, key: ApiKey) -> str:
         return ", ".join(key.scopes)
+
+    @display(description="last used", ordering="last_used_at")
+    def last_used(self, key: ApiKey) -> str:
+        return when(key.last_used_at)
+
+    @display(description="expires", ordering="expires_at")
+    def expires(self, key: ApiKey) -> str:
+        return when(key.expires_at) if key.expires_at else "never"
 
     @display(description="state", label={"active": "success", "revoked": "danger"})
     def state(self, key: ApiKey) -> str:

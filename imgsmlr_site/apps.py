@@ -1,6 +1,6 @@
 """The site app: keys, accounts, system checks."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate
 
 from gallery.shared.schedules import Scheduled, make_schedules
@@ -18,4 +18,6 @@ class SiteConfig(AppConfig):
         from imgsmlr_site import checks, request_log  # noqa: F401
         from imgsmlr_site.accounts import events, first_admin, second_factor, sessions  # noqa: F401
 
+        # Pages of accounts stand under the same heading as keys.
+        apps.get_app_config("auth").verbose_name = self.verbose_name
         post_migrate.connect(make_schedules, sender=self)

@@ -12,24 +12,20 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin, messages
-from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.admin import GroupAdmin
 from django.contrib.auth.models import Group, User
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.db.models import Count, QuerySet
 from django.forms.widgets import Script
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django_q.admin import FailAdmin, QueueAdmin, ScheduleAdmin, TaskAdmin
 from django_q.models import Failure, OrmQ, Schedule, Success, Task
 from django_q.tasks import async_task
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from gallery.admin.confirmation import asked
 from gallery.admin.listing import BulkListMixin
 from gallery.admin.selection import Selection
-from imgsmlr_site.accounts.recovery import reset_second_factor
-from imgsmlr_site.confirmation import asked
-from moderation.audit import people
 
 for model in (User, Group, Schedule, OrmQ, Success, Failure):
     admin.site.unregister(model)
@@ -45,87 +41,6 @@ class MovesBetweenLists:
         """A JavaScript module, so that it runs after the script of Django's selector."""
 
         js = (Script("imgsmlr_site/account_selector.js", type="module"),)
-
-
-@admin.register(User)
-class AccountAdmin(MovesBetweenLists, UserAdmin, BulkListMixin, ModelAdmin):
-    form = UserChangeForm
-    add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
-    list_display = ["username", "email", "first_name", "last_name", "is_staff", "second_factor"]
-    actions = ["reset_second_factor"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
-        factors = Authenticator.objects.filter(user=OuterRef("pk"), type=Authenticator.Type.TOTP)
-        found: QuerySet[User] = super().get_queryset(request).annotate(factor=Exists(factors))
-        return found
-
-    @display(description="second factor", boolean=True)
-    def second_factor(self, account: Any) -> bool:
-        return bool(account.factor)
-
-    @admin.action(description="Reset the second factor…", permissions=["reset"])
-    def reset_second_factor(
-        self, request: HttpRequest, queryset: QuerySet[Any]
-    ) -> HttpResponse | None:
-        """For people who lost it. One's own is changed by a code, on its page."""
-        name = request.user.get_username()
-        if queryset.filter(pk=request.user.pk).exists():
-            messages.warning(request, f"{name} is you: change your second factor on its page.")
-        chosen = queryset.exclude(pk=request.user.pk)
-        accounts = chosen.filter(factor=True).order_by("username")
-        if without := [one.get_username() for one in chosen.filter(factor=False)]:
-            messages.warning(request, f"Without a second factor: {', '.join(sorted(without))}.")
-        names = [one.get_username() for one in accounts]
-        if not names:
-            return None
-        counted = f"{len(names)} {'person' if len(names) == 1 else 'people'}"
-        page = asked(
-            self,
-            request,
-            Selection(request, "reset_second_factor", accounts, ["username"]),
-            button=f"Reset the second factor of {counted}",
-            would="They are logged out everywhere, and the password alone lets them in until they "
-            "set up a new one. Make sure that it was they who asked for it.",
-            lines=names,
-        )
-        if page is not None:
-            return page
-        with transaction.atomic():
-            for account in accounts:
-                reset_second_factor(account)
-        messages.success(request, f"The second factor is reset of: {', '.join(names)}.")
-        return None
-
-    def has_reset_permission(self, request: HttpRequest) -> bool:
-        return is_superuser(request)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Only superusers grant permissions, or anyone who may change accounts could take them
-        all."""
-        fields = super().get_readonly_fields(request, obj)
-        if is_superuser(request):
-            return fields
-        return [*fields, "is_superuser", "is_staff", "groups", "user_permissions"]
-
-    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Only superusers change staff, because whoever sets a password can log in as that user."""
-        privileged = obj is not None and (obj.is_staff or obj.is_superuser)
-        if privileged and obj != request.user and not is_superuser(request):
-            return False
-        allowed: bool = super().has_change_permission(request, obj)
-        return allowed
-
-    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Superusers only; others deactivate accounts."""
-        return is_superuser(request)
-
-    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        """Record changes of permissions in the audit."""
-        nothing = dict.fromkeys(people.RIGHTS, False) | {"is_active": True}
-        known = User.objects.filter(pk=obj.pk).values(*people.RIGHTS).first()
-        super().save_model(request, obj, form, change)
-        people.record_rights(obj, known or nothing)
 
 
 class SuperusersChange:

@@ -54,8 +54,8 @@ GROUPS: dict[str, list[tuple[str, str, str, str]]] = {
     ],
     "Access": [
         ("API keys", "key", "admin:imgsmlr_site_apikey_changelist", SUPERUSERS),
-        ("Users", "person", "admin:auth_user_changelist", "auth.view_user"),
-        ("Groups", "group", "admin:auth_group_changelist", "auth.view_group"),
+        ("People", "group", "admin:auth_user_changelist", "view the audit or auth.view_user"),
+        ("Groups", "workspaces", "admin:auth_group_changelist", "auth.view_group"),
         ("API documentation", "description", "docs", ANYONE),
     ],
     "Background work": [
@@ -65,7 +65,7 @@ GROUPS: dict[str, list[tuple[str, str, str, str]]] = {
     ],
 }
 """Heading → (title, icon, URL name, who may open it: a permission, an action of
-``moderation.access.permissions``, or one of the two words)."""
+``moderation.access.permissions``, or one of the two words; several are joined by "or")."""
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
@@ -102,6 +102,10 @@ def _waiting(request: HttpRequest) -> str:
 
 
 def may_open(request: HttpRequest, who: str) -> bool:
+    return any(_may_open(request, one) for one in who.split(" or "))
+
+
+def _may_open(request: HttpRequest, who: str) -> bool:
     if who == SUPERUSERS:
         return bool(request.user.is_active and request.user.is_superuser)
     if who in LEAST:

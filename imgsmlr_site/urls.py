@@ -7,10 +7,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.templatetags.static import static
 from django.urls import include, path, re_path
-from django.views.generic import RedirectView
+from django.views.generic import RedirectView, TemplateView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from imgsmlr_site import health, local_access, metrics, status
+from imgsmlr_site.accounts.invitations import InvitationView
 from imgsmlr_site.accounts.views import LoginView
 from imgsmlr_site.browsable.root import Root
 from moderation.cases.console.dashboard import dashboard_page
@@ -49,6 +50,16 @@ urlpatterns = [
     path("admin/reauthenticate/", account_views.reauthenticate, name="account_reauthenticate"),
     path("admin/second-factor/", include("allauth.mfa.urls")),
     path("admin/", include("allauth.socialaccount.providers.openid_connect.urls")),
+    path(
+        "admin/invitation/<uidb64>/<token>/",
+        InvitationView.as_view(),
+        name="password_reset_invitation",
+    ),
+    path(
+        "admin/welcome/",
+        TemplateView.as_view(template_name="accounts/welcome.html"),
+        name="password_reset_welcome",
+    ),
     *([path("admin/", include("imgsmlr_site.accounts.reset_urls"))] if settings.EMAIL_URL else []),
     path("admin/", admin.site.urls),
     *([re_path(r"^hma(?=/)", include("moderation.hma.urls"))] if settings.HMA_API != "off" else []),

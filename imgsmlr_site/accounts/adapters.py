@@ -21,6 +21,7 @@ from django.urls import reverse
 from gallery.shared.errors import UserError
 from imgsmlr_site.access import client_address
 from moderation.access.permissions import Role, actor_of
+from moderation.lists.models import BannedList
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -32,9 +33,13 @@ class AccountAdapter(DefaultAccountAdapter):
         return str(client_address(request)[0])
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
-        """Lead moderators to the queue and leads to its numbers, all others to the dashboard."""
+        """Lead moderators to the queue and leads to its numbers, all others to the dashboard. A
+        lead begins with a list, while there is none."""
+        role = actor_of(request).role
+        if role == Role.LEAD and not BannedList.objects.exists():
+            return reverse("admin:moderation_bannedlist_changelist")
         pages = {Role.MODERATOR: "console:queue", Role.LEAD: "moderation-dashboard"}
-        return reverse(pages.get(actor_of(request).role, "admin:index"))
+        return reverse(pages.get(role, "admin:index"))
 
     def is_reauthentication_required(self, *, app: str) -> bool:
         """Whether settings of the account need the password or a code again: not within five

@@ -8,6 +8,7 @@ A superuser is an admin.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
@@ -33,11 +34,18 @@ class Role(IntEnum):
 
         It is read from the database each time, so a removed role ends with the next request.
         """
+        if not (user.is_active and user.is_staff) or user.is_superuser:
+            return cls.named(user, ())
+        return cls.named(user, [name for (name,) in user.groups.values_list("name")])
+
+    @classmethod
+    def named(cls, user: AbstractUser | AnonymousUser, groups: Iterable[str]) -> Role:
+        """Return the highest role of these groups of the user."""
         if not (user.is_active and user.is_staff):
             return cls.NOBODY
         if user.is_superuser:
             return cls.ADMIN
-        names = {name.upper() for (name,) in user.groups.values_list("name")}
+        names = {name.upper() for name in groups}
         return max((role for role in cls if role.name in names), default=cls.NOBODY)
 
 

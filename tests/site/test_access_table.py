@@ -23,6 +23,7 @@ Cells = dict[tuple[str, str], int]
 WITHOUT_A_ROLE = ("nobody", "no role", "demoted", "key of no role", "key of demoted")
 PUBLIC = (
     "GET healthz", "GET readyz", "GET imgsmlr/", "GET admin:account_inactive",
+    "GET admin:password_reset_welcome",
 )  # fmt: skip
 """What answers 2xx to anybody: states of the service, and pages that show what their caller may."""
 OWN_FACTOR = ("GET admin:mfa_", "GET admin:account_")

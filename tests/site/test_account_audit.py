@@ -33,14 +33,16 @@ def told() -> list[tuple[str, str, Any, Any]]:
 
 
 def test_accounts_and_their_passwords(root: Client, superuser: User) -> None:
-    form = {"username": "ana", "password1": WORD, "password2": WORD, "usable_password": "true"}
-    assert root.post(reverse("admin:auth_user_add"), form).status_code == 302
+    form = {"username": "ana", "role": "lead"}
+    assert root.post(reverse("admin:auth_user_add"), form).status_code == 200
     ana = User.objects.get(username="ana")
     page = reverse("admin:auth_user_password_change", args=[ana.pk])
     new = {"password1": f"{WORD} 2", "password2": f"{WORD} 2", "usable_password": "true"}
     assert root.post(page, new).status_code == 302
     assert told() == [
         ("user:root", "user.created", None, {"user": "ana"}),
+        ("user:root", "user.role_given", None, {"user": "ana", "roles": ["lead"]}),
+        ("user:root", "user.invited", None, {"user": "ana", "by": "link"}),
         ("user:root", "user.password_changed", None, {"user": "ana"}),
     ]
 

@@ -22,6 +22,7 @@ FIRST = {
 
 @pytest.mark.parametrize("role", FIRST)
 def test_each_role_arrives_where_its_work_is(role: Role) -> None:
+    make.make_list()
     user = make.make_person(role)
     user.set_password("correct horse battery")
     user.save()
@@ -36,6 +37,12 @@ def test_each_role_arrives_where_its_work_is(role: Role) -> None:
         assert client.post(f"{LOGIN}{asked}", sent)["Location"] == page
         assert client.get(page).status_code == 200
         assert client.get(f"{LOGIN}{asked}")["Location"] == page, "logged in already"
+
+
+def test_a_lead_begins_with_a_list_while_there_is_none() -> None:
+    client = Client()
+    client.force_login(make.make_person(Role.LEAD))
+    assert client.get(LOGIN)["Location"] == "/admin/moderation/bannedlist/"
 
 
 def badge(role: Role) -> str:

@@ -64,14 +64,17 @@ SENDS_NONE = set(
     account_inactive account_login account_reauthenticate mfa_activate_totp mfa_authenticate
     mfa_deactivate_totp mfa_download_recovery_codes mfa_generate_recovery_codes mfa_index
     mfa_reauthenticate mfa_view_recovery_codes openid_connect_callback openid_connect_login
+    password_reset_invitation password_reset_welcome
     """.split()  # noqa: SIM905  # a table, a name a cell
 ) | {"None"}
 """Pages, JSON and CSV, which may name addresses of media but hold none of it."""
 ADMIN_SENDS_NONE = set(
     """
-    None app_list autocomplete gallery_image_batch index jsi18n login logout
+    None app_list auth_user_invite autocomplete gallery_image_batch index jsi18n login logout
+    moderation_auditevent_export
     moderation_listimport_bad_rows
     moderation_listimport_confirm moderation_listimport_discard moderation_listimport_export
+    moderation_listimport_retry
     moderation_webhook_secret moderation_webhook_test password_change_done search
     videos_video_batch videos_video_duplicates view_on_site
     """.split()  # noqa: SIM905

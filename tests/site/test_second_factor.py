@@ -17,7 +17,7 @@ from django.urls import reverse
 from moderation.access.permissions import Role
 from moderation.audit.models import AuditEvent
 from tests import pages, totp
-from tests.moderation.factories import make_person
+from tests.moderation.factories import make_list, make_person
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("edge_urls")]
 
@@ -33,6 +33,7 @@ WORD = "right horse battery"
 
 @pytest.fixture
 def lead() -> User:
+    make_list()
     person = make_person(Role.LEAD, "lea")
     person.set_password(WORD)
     person.save()

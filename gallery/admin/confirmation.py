@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
@@ -21,14 +22,17 @@ def asked(
     button: str,
     would: str,
     lines: Sequence[str],
+    form: Form | None = None,
+    danger: bool = True,
 ) -> HttpResponse | None:
     """Return the page that asks, or None if the person has confirmed it.
 
-    If the rows have changed since the page was shown, it is shown again.
+    If the rows have changed since the page was shown, it is shown again. ``form``: what else it
+    asks, bound if ``selection.is_asked``.
     """
-    if selection.is_confirmed:
+    if selection.is_confirmed and (form is None or form.is_valid()):
         return None
-    if selection.is_asked:
+    if selection.is_asked and not selection.is_confirmed:
         messages.warning(request, CHANGED)
     context = {
         **model_admin.admin_site.each_context(request),
@@ -37,6 +41,8 @@ def asked(
         "would": would,
         "lines": lines,
         "button": button,
+        "variant": "danger" if danger else "primary",
+        "form": form,
         "action_name": request.POST["action"],
         "token": selection.token,
         "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
