@@ -9,9 +9,9 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
-from django.template.defaultfilters import filesizeformat
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -23,6 +23,10 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from gallery.admin.confirmation import asked
+from gallery.admin.listing import DaysFilter
+from gallery.admin.selection import Selection
+from gallery.shared import readable, times
 from gallery.shared.csv_export import csv_lines
 from gallery.shared.errors import UserError
 from gallery.shared.responses import download
@@ -136,9 +140,61 @@ class ListImportAdmin(RoleModelAdmin):
     ]  # fmt: skip
     list_display_links = ["number", "file_name"]
     list_before_template = "moderation/imports/buttons.html"
-    list_filter = [("state", ChoicesCheckboxFilter), "list"]
+    list_filter = [("state", ChoicesCheckboxFilter), "list", ("created_at", DaysFilter)]
     list_select_related = ["list"]
     sortable_by = ["number"]
+    actions = ["retry_imports", "discard_imports"]
+
+    @admin.action(description="Try again…", permissions=["view"])
+    def retry_imports(
+        self, request: HttpRequest, queryset: QuerySet[ListImport]
+    ) -> HttpResponse | None:
+        """Those that failed without fault of their file."""
+        rows = queryset.filter(state=State.FAILED).exclude(file="")
+        would = "Each file is read again, as it was asked for."
+        return self._all(request, rows, start.retry, "Try", "again", would)
+
+    @admin.action(description="Discard…", permissions=["view"])
+    def discard_imports(
+        self, request: HttpRequest, queryset: QuerySet[ListImport]
+    ) -> HttpResponse | None:
+        """Those that were previewed or wait."""
+        rows = queryset.filter(state__in=[State.PREVIEWED, State.WAITING])
+        would = "Their files are deleted. The lists stay as they are."
+        return self._all(request, rows, start.discard, "Discard", "", would)
+
+    def _all(
+        self,
+        request: HttpRequest,
+        rows: QuerySet[ListImport],
+        service: Callable[..., ListImport],
+        verb: str,
+        adverb: str,
+        would: str,
+    ) -> HttpResponse | None:
+        """Ask, then do it for each import; say which cannot be done, and why."""
+        found = list(rows.select_related("list").order_by("pk"))
+        if not found:
+            messages.warning(request, "Nothing to do: it fits none of the selected imports.")
+            return None
+        counted = f"{len(found)} import{'' if len(found) == 1 else 's'}"
+        lines = [f"{row.pk}: {row.file_name} into {row.list.name}" for row in found]
+        page = asked(
+            self, request, Selection(request, verb, rows, ["state"]), would=would, lines=lines,
+            button=" ".join(filter(None, (verb, counted, adverb))), danger=verb == "Discard",
+        )  # fmt: skip
+        if page is not None:
+            return page
+        done = 0
+        for row in found:
+            try:
+                service(by=actor_of(request), import_id=row.pk)
+                done += 1
+            except UserError as error:
+                messages.error(request, error.message)
+        if done:
+            messages.success(request, f"Done for {done} import{'' if done == 1 else 's'}.")
+        return None
 
     def get_urls(self) -> list[URLPattern]:
 
@@ -151,6 +207,7 @@ class ListImportAdmin(RoleModelAdmin):
             path("export/", page(self.export_view), name=f"{name}_export"),
             path("<int:pk>/confirm/", page(self.confirm_view), name=f"{name}_confirm"),
             path("<int:pk>/discard/", page(self.discard_view), name=f"{name}_discard"),
+            path("<int:pk>/retry/", page(self.retry_view), name=f"{name}_retry"),
             path("<int:pk>/bad_rows.csv", page(self.bad_rows_view), name=f"{name}_bad_rows"),
             *super().get_urls(),
         ]
@@ -187,11 +244,7 @@ class ListImportAdmin(RoleModelAdmin):
 
     @display(description="begun")
     def added(self, row: ListImport) -> str:
-        return format_html(
-            '<span class="image-time">{}</span> {}',
-            f"{row.created_at:%Y-%m-%d}",
-            f"{row.created_at:%H:%M}",
-        )
+        return times.when(row.created_at)
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: Any = None
@@ -235,8 +288,9 @@ class ListImportAdmin(RoleModelAdmin):
             compared=bool(row.counts) and not going,
             to_confirm=row.state in (State.PREVIEWED, State.WAITING) and bool(row.file),
             large=run.is_large(row) if row.counts and not row.finished_at else False,
+            to_retry=row.state == State.FAILED and bool(row.file),
             badge=BADGES[row.state],
-            size=filesizeformat(row.size),
+            size=readable.size(row.size),
             diff=diff(row),
             numbers={name: f"{row.counts.get(name, 0):,}" for name in ("rows", "skipped", "bad")},
             skipped={
@@ -251,6 +305,9 @@ class ListImportAdmin(RoleModelAdmin):
 
     def discard_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         return self._do(request, pk, start.discard, "The file was discarded.")
+
+    def retry_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return self._do(request, pk, start.retry, "The import was started again.")
 
     def bad_rows_view(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         if not self.has_view_permission(request):

@@ -42,6 +42,7 @@ OTHER_COUNTS = ("unchanged", "kept")
 READ_PERCENT, COMPARED_PERCENT = 80, 88
 """Progress after reading the file, and after comparing it."""
 BUSY = "Another import of this list is running; wait until it ends."
+STOPPED = "This import stopped its worker three times and is not tried again by itself."
 BROKEN_OFF = "The import was interrupted. Nothing was changed; import the file again."
 
 
@@ -68,14 +69,13 @@ def run(
         row.save(update_fields=["state", "progress", "attempts"])
         try:
             if row.attempts > MAX_ATTEMPTS:
-                raise UserError(
-                    "This import stopped its worker three times and is not tried again."
-                )
+                _fail(row, STOPPED, keep_file=True)
+                return row
             _read_and_write(row, by, stream, tell)
         except UserError as error:
             _fail(row, error.message)
         except Exception:
-            _fail(row, "The import failed; the service's log says why.")
+            _fail(row, "The import failed; the service's log says why.", keep_file=True)
             raise
     return row
 
@@ -246,18 +246,20 @@ def _end(row: ListImport, state: ListImport.State) -> None:
     row.state, row.progress = state, 100
     if state == State.DONE:
         row.finished_at = timezone.now()
-        _forget_file(row)
+        forget_file(row)
     row.save()
 
 
 @transaction.atomic
-def _fail(row: ListImport, failure: str) -> None:
+def _fail(row: ListImport, failure: str, *, keep_file: bool = False) -> None:
+    """``keep_file``: the file may not be at fault, so the import can be tried again."""
     row.state, row.failure, row.finished_at = State.FAILED, failure, timezone.now()
-    _forget_file(row)
+    if not keep_file:
+        forget_file(row)
     row.save()
 
 
-def _forget_file(row: ListImport) -> None:
+def forget_file(row: ListImport) -> None:
     if row.file:
         delete_after_commit([row.file.name])
         row.file = ""

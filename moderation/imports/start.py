@@ -1,4 +1,4 @@
-"""Start, confirm and discard imports, and resume abandoned ones."""
+"""Start, confirm, retry and discard imports, and resume abandoned ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from moderation.access.permissions import Actor, NotAllowed, Role, check
 from moderation.audit import trail
 from moderation.imports.models import ListImport
 from moderation.imports.options import Options, check_fits
-from moderation.imports.run import Busy, run
+from moderation.imports.run import Busy, forget_file, run
 from moderation.lists import weakening
 from moderation.lists.formats.reading import Format, detect
 from moderation.lists.models import BannedList
@@ -124,6 +124,27 @@ def discard(*, by: Actor, import_id: int, reason: str = "") -> ListImport:
     return row
 
 
+@transaction.atomic
+def retry(*, by: Actor, import_id: int) -> ListImport:
+    """Run an import again that failed without fault of its file. Raises ``NotAllowed``,
+    ``NotFound``, ``Conflict``."""
+    check(by, "import lists")
+    row = _locked(import_id, State.FAILED)
+    failure = row.failure
+    row.state, row.failure, row.finished_at = State.PENDING, "", None
+    row.progress = row.attempts = 0
+    row.save()
+    trail.record(
+        by=by.name,
+        verb="import.retried",
+        subject=row,
+        before={"failure": failure},
+        after={"list": row.list_id, "file": row.file_name, "sha256": row.sha256},
+    )
+    _enqueue(row)
+    return row
+
+
 def _agrees(by: Actor, row: ListImport) -> bool:
     if by.via_key:
         return False
@@ -152,6 +173,11 @@ def pick_up() -> int:
         state__in=[State.PREVIEWED, State.WAITING], created_at__lt=now - FILE_KEPT
     ).exclude(file=""):
         discard(by=Actor.machine("worker"), import_id=row.pk, reason="not confirmed in a week")
+    for row in ListImport.objects.filter(
+        state=State.FAILED, created_at__lt=now - FILE_KEPT
+    ).exclude(file=""):
+        forget_file(row)
+        row.save(update_fields=["file"])
     left = ListImport.objects.filter(
         state__in=[State.PENDING, State.RUNNING], created_at__lt=now - LEFT_OVER
     )
@@ -194,8 +220,7 @@ def _locked(import_id: int, *states: str) -> ListImport:
         raise NotFound(f"There is no import {import_id}.")
     if row.state not in states:
         raise Conflict(
-            f"Import {import_id} is {row.get_state_display()}: there is nothing to confirm "
-            "or discard."
+            f"Import {import_id} is {row.get_state_display()}: that cannot be done with it now."
         )
     if not row.file:
         raise Conflict(f"The file of import {import_id} is no longer stored: import it again.")

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
+from django.forms import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -19,20 +21,23 @@ from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
 from unfold.widgets import (
+    UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanSwitchWidget,
     UnfoldBooleanWidget,
 )
 
+from gallery.admin.confirmation import asked
 from gallery.admin.selection import CHANGED, Selection
 from gallery.items import retention
+from gallery.shared import readable
 from gallery.shared.errors import UserError
 from moderation.access.admin import RoleModelAdmin
 from moderation.access.permissions import actor_of
 from moderation.lists import list_writes, thresholds
 from moderation.lists.models import BannedItem, BannedList, ListMethod
-from moderation.lists.verdicts import Severity
+from moderation.lists.verdicts import PICTURE_TYPES, Action, Severity
 
 ROWS_SHOWN = 24
 
@@ -52,6 +57,18 @@ class DeletionForm(forms.Form):
             del self.fields["override"]
 
 
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        required=False,
+        max_length=1000,
+        help_text="Recorded in the audit. A critical list is not weakened without one.",
+        widget=UnfoldAdminTextInputWidget(attrs={"autofocus": True}),
+    )
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data, label_suffix="")
+
+
 ACTIONS = {"block": "danger", "review": "warning", "shadow": "info"}
 SEVERITIES = {"critical": "danger", "high": "danger", "medium": "warning", "low": "info"}
 
@@ -69,11 +86,82 @@ class ReasonModelForm(forms.ModelForm):
         return {name: self.cleaned_data[name] for name in self.changed_data if name != "reason"}
 
 
+KINDS = (
+    ("banned", "banned: what matches it is reviewed or blocked"),
+    ("allow", "allow: the files that it holds are let through"),
+)
+DOES = (
+    ("shadow", "shadow: only record what it would have done"),
+    ("review", "review: a person has to decide"),
+    ("block", "block: never published"),
+)
+BANNED, ALLOWS = "kind != 'allow'", "kind == 'allow'"
+ACTS = f"{BANNED} && action != 'shadow'"
+
+
+def _if_known(condition: str) -> str:
+    """Of a reader the page has no fields to ask."""
+    return f"typeof kind === 'undefined' || ({condition})"
+
+
 class ListForm(ReasonModelForm):
+    """What a list is and does. A field that does not fit the kind is hidden by the page, and
+    refused by ``list_problems``."""
+
+    kind = forms.ChoiceField(
+        choices=KINDS,
+        initial=BannedList.Kind.BANNED,
+        widget=UnfoldAdminSelectWidget,
+        help_text="An allow list has priority over banned lists. The kind of a list that has items "
+        "cannot change. Default: banned.",
+    )
+    action = forms.ChoiceField(
+        choices=DOES,
+        initial=Action.SHADOW,
+        widget=UnfoldAdminSelectWidget,
+        help_text="What a match leads to. Begin in shadow: look at what the list would do, then "
+        "let it act. Default: shadow.",
+    )
+
     class Meta:
         model = BannedList
         fields = [*list_writes.FIELDS, "allows_for"]
         widgets = {"description": UnfoldAdminTextareaWidget(attrs={"rows": 3})}
+        labels = {
+            "hold_on_review": "Hold uploads until decided",
+            "hash_only": "Hashes only",
+            "two_person": "Two people decide",
+            "allows_for": "Has priority over",
+            "flood_limit": "Flood limit",
+            "observe_share": "Share of near misses to look at",
+        }
+        help_texts = {
+            "name": "What cases, matches and the audit call it.",
+            "category": "What it holds, such as terror or spam. For people alone.",
+            "description": "Where its items come from, and what belongs on it. For people alone.",
+            "owner": "Who answers for it: a name or a team.",
+            "severity": "How urgent its cases are: the queue begins with the highest. A critical "
+            "list cannot be weakened by one person alone. Default: medium.",
+            "enabled": "Off: nothing is compared with it. Default: on.",
+            "hold_on_review": "What it sends to review is not published until a person has "
+            "decided. Default: on.",
+            "two_person": "Each of its cases needs two independent decisions. Default: off.",
+            "hash_only": "No picture, thumbnail or vector of its items is ever stored; switching "
+            "it on deletes those that are. Then edited copies are found by hashes alone. "
+            "Default: off.",
+            "allows_for": "The banned lists that it outranks. Default: none chosen, which means "
+            "all.",
+            "observe_share": "Share of the matches beyond the threshold that is queued as samples, "
+            "from 0 to 1; in shadow, of all matches. Default: 0.1.",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "flood_limit" in self.fields:  # of a reader it is no field
+            self.fields["flood_limit"].help_text = (
+                "An item that matches more uploads in an hour is suspended: it leads to review "
+                f"only. Default: empty, which means {settings.FLOOD_LIMIT} (FLOOD_LIMIT)."
+            )
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
@@ -86,10 +174,19 @@ class ListForm(ReasonModelForm):
         return cleaned
 
 
+COMPARES = {
+    "pdq": "the look, by a hash that lists exchange",
+    "copy": "edited copies: cropped, framed, in a collage",
+    "imgsmlr": "the coarse structure",
+    "clip": "the meaning",
+}
+
+
 class MethodForm(forms.ModelForm):
     class Meta:
         model = ListMethod
         fields = [*list_writes.METHOD_FIELDS]
+        labels = {"may_block": "may block alone"}
         widgets = {"enabled": UnfoldBooleanSwitchWidget, "may_block": UnfoldBooleanSwitchWidget}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -107,15 +204,33 @@ class MethodForm(forms.ModelForm):
         return cleaned
 
 
+class MethodFormSet(BaseInlineFormSet):
+    """A new list gets a form for each match type, as ``create_list`` would make it."""
+
+    def get_form_kwargs(self, index: int | None) -> dict[str, Any]:
+        kwargs: dict[str, Any] = super().get_form_kwargs(index)
+        if self.instance.pk is None and index is not None:
+            match_type = PICTURE_TYPES[index]
+            enabled = match_type in thresholds.ON_AT_FIRST
+            kwargs["instance"] = ListMethod(match_type=match_type, enabled=enabled)
+        return kwargs
+
+
 class MethodInline(TabularInline):
     model = ListMethod
     form = MethodForm
-    fields = ["match_type", "enabled", "threshold", "observe", "shown_default", "may_block"]
-    readonly_fields = ["match_type", "shown_default"]
-    verbose_name_plural = "match types"
+    formset = MethodFormSet
+    fields = ["match_type", "compares", "enabled", "threshold", "observe", "shown_default",
+              "may_block"]  # fmt: skip
+    readonly_fields = ["match_type", "compares", "shown_default"]
+    verbose_name_plural = "3. By which methods"
+    template_before = "moderation/lists/about_methods.html"
     can_delete = False
-    extra = 0
+    max_num = len(PICTURE_TYPES)
     hide_title = True
+
+    def get_extra(self, request: HttpRequest, obj: BannedList | None = None, **kwargs: Any) -> int:
+        return len(PICTURE_TYPES) if obj is None else 0
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(self.admin_site._registry[BannedList].has_view_permission(request))
@@ -124,13 +239,19 @@ class MethodInline(TabularInline):
         return bool(self.admin_site._registry[BannedList].has_change_permission(request))
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Each list already has one row for each match type."""
-        return False
+        """A list that is stored has one row for each match type."""
+        return obj is None and self.has_change_permission(request)
+
+    @display(description="compares")
+    def compares(self, method: ListMethod) -> str:
+        return COMPARES.get(method.match_type, "")
 
     @display(description="default threshold, observe")
     def shown_default(self, method: ListMethod) -> str:
+        if method.match_type not in thresholds.DEFAULTS:  # the form that scripts would copy
+            return ""
         default = thresholds.DEFAULTS[method.match_type]
-        return f"{default.threshold:.4g}, {default.near_miss:.4g}"
+        return f"{readable.distance(default.threshold)}, {readable.distance(default.near_miss)}"
 
 
 @admin.register(BannedList)
@@ -140,21 +261,27 @@ class BannedListAdmin(RoleModelAdmin):
     form = ListForm
     inlines = [MethodInline]
     fieldsets = [
-        (None, {"fields": ["name", "kind", "category", "description", "owner"]}),
+        ("1. What it is", {"fields": ["name", "kind", "category", "description", "owner"]}),
         (
-            "What it does",
+            "2. What it does",
             {
                 "fields": [
-                    ("enabled", "hold_on_review"),
-                    ("two_person", "hash_only"),
-                    ("action", "severity"),
-                    "allows_for",
-                    ("flood_limit", "observe_share"),
-                    "reason",
+                    "action", "severity", "allows_for", "enabled", "hold_on_review", "two_person",
+                    "hash_only", "flood_limit", "observe_share", "reason",
                 ]
             },
         ),
-    ]
+    ]  # fmt: skip
+    conditional_fields = {
+        "action": _if_known(BANNED),
+        "severity": _if_known(BANNED),
+        "allows_for": _if_known(ALLOWS),
+        "hold_on_review": _if_known(ACTS),
+        "two_person": _if_known(ACTS),
+        "flood_limit": _if_known(BANNED),
+        "observe_share": _if_known(BANNED),
+    }
+    list_before_template = "moderation/lists/before_lists.html"
     list_display = [
         "shown_name",
         "shown_action",
@@ -180,10 +307,6 @@ class BannedListAdmin(RoleModelAdmin):
         counted = active.order_by().values("list").annotate(count=Count("pk")).values("count")
         rows: QuerySet[BannedList] = super().get_queryset(request)
         return rows.annotate(active=Coalesce(Subquery(counted, output_field=IntegerField()), 0))
-
-    def get_inlines(self, request: HttpRequest, obj: BannedList | None) -> list[Any]:
-        """A new list has no methods yet."""
-        return [] if obj is None else super().get_inlines(request, obj)
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """An allow list has priority over banned lists only."""
@@ -241,7 +364,51 @@ class BannedListAdmin(RoleModelAdmin):
         """Return only the reason, because the audit records what changed."""
         return str(form.cleaned_data.get("reason", ""))
 
-    actions = ["delete_lists"]
+    actions = ["enable_lists", "disable_lists", "delete_lists"]
+
+    @admin.action(description="Enable…", permissions=["change"])
+    def enable_lists(
+        self, request: HttpRequest, queryset: QuerySet[BannedList]
+    ) -> HttpResponse | None:
+        would = "Uploads are compared with them at once, and stored items are scanned."
+        return self._switch(request, queryset.filter(enabled=False), enabled=True, would=would)
+
+    @admin.action(description="Disable…", permissions=["change"])
+    def disable_lists(
+        self, request: HttpRequest, queryset: QuerySet[BannedList]
+    ) -> HttpResponse | None:
+        would = "Nothing is compared with them any more. Their items, cases and matches stay."
+        return self._switch(request, queryset.filter(enabled=True), enabled=False, would=would)
+
+    def _switch(
+        self, request: HttpRequest, rows: QuerySet[BannedList], *, enabled: bool, would: str
+    ) -> HttpResponse | None:
+        """Ask, then switch each list on or off as its own command: one that needs a second person
+        waits, and the others are switched."""
+        verb = "Enable" if enabled else "Disable"
+        selection = Selection(request, verb, rows, ["name", "version"])
+        names = dict(rows.order_by("pk").values_list("pk", "name"))
+        if not names:
+            messages.warning(request, f"Nothing to do: all of them are {verb.lower()}d already.")
+            return None
+        counted = f"{len(names)} list{'' if len(names) == 1 else 's'}"
+        form = ReasonForm(request.POST if selection.is_asked else None)
+        page = asked(
+            self, request, selection, button=f"{verb} {counted}", would=would,
+            lines=sorted(names.values()), form=form, danger=not enabled,
+        )  # fmt: skip
+        if page is not None:
+            return page
+        by, reason, done = actor_of(request), form.cleaned_data["reason"], []
+        for pk, name in names.items():
+            try:
+                list_writes.change_list(by=by, list_id=pk, reason=reason, enabled=enabled)
+                done.append(name)
+            except UserError as error:
+                messages.error(request, f"{name}: {error.message}")
+        if done:
+            messages.success(request, f"{verb}d: {', '.join(sorted(done))}.")
+        return None
 
     @admin.action(description="Delete…", permissions=["delete"])
     def delete_lists(

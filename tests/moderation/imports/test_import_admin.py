@@ -19,6 +19,7 @@ from moderation.imports.models import ListImport
 from moderation.lists.models import BannedItem
 from moderation.webhooks import delivery, editing, outbox
 from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
+from tests import pages
 from tests.moderation.factories import ADMIN, make_item, make_list, make_person
 from tests.moderation.lists.hashlist_files import DATA, md5
 from tests.moderation.webhooks.test_webhooks import Receiver, _loopback, receiver, verify
@@ -83,7 +84,8 @@ def test_upload_look_confirm_done(django_capture_on_commit_callbacks: Any) -> No
     assert "Import this" not in page
     assert on.items.count() == 3
     assert "3 added, 10 bad" in text_of(lead.get(IMPORTS))
-    assert "nothing to confirm" in text_of(lead.post(f"{IMPORTS}{row.pk}/confirm/", follow=True))
+    late = lead.post(f"{IMPORTS}{row.pk}/confirm/", follow=True)
+    assert "cannot be done with it now" in text_of(late)
 
 
 def test_an_import_can_be_discarded() -> None:
@@ -138,6 +140,35 @@ def test_only_a_lead_sees_imports_and_only_an_admin_webhooks() -> None:
     for path in (WEBHOOKS, "/admin/moderation/delivery/"):
         assert lead.get(path).status_code == 403
         assert admin.get(path).status_code == 200
+
+
+def test_imports_are_retried_and_discarded_together() -> None:
+    on, lead = make_list("partner"), logged_in(Role.LEAD)
+
+    def make(state: str, **fields: Any) -> ListImport:
+        finished = timezone.now() if state in ("failed", "done") else None
+        return ListImport.objects.create(
+            list=on, file_name=f"{state}.csv", sha256="", format="csv", size=1, added_by="x",
+            state=state, finished_at=finished, **fields,
+        )  # fmt: skip
+
+    kept, gone = make("failed", file="imports/a", failure="The import failed."), make("failed")
+    waits, done = make("previewed", file="imports/b"), make("done")
+    chosen = [row.pk for row in (kept, gone, waits, done)]
+    asked = pages.shown(lead, IMPORTS, {"action": "retry_imports", "_selected_action": chosen})
+    assert "Try 1 import again" in text_of(asked)
+    assert f"{kept.pk}: failed.csv into partner" in text_of(asked)
+    assert f"{IMPORTS}{kept.pk}/retry/" in text_of(lead.get(f"{IMPORTS}{kept.pk}/change/"))
+    assert "/retry/" not in text_of(lead.get(f"{IMPORTS}{gone.pk}/change/"))
+    for action, state in (("retry_imports", kept), ("discard_imports", waits)):
+        body = {"action": action, "_selected_action": chosen}
+        assert "Done for 1 import." in text_of(pages.confirm(lead, IMPORTS, body))
+        assert "Nothing to do" in text_of(pages.confirm(lead, IMPORTS, body)), state
+    states = {row.pk: row.state for row in ListImport.objects.all()}
+    assert states == {kept.pk: "pending", gone.pk: "failed", waits.pk: "failed", done.pk: "done"}
+    ListImport.objects.update(state="failed", file="imports/a", finished_at=timezone.now())
+    logged_in(Role.MODERATOR).post(f"{IMPORTS}{gone.pk}/retry/")
+    assert not ListImport.objects.exclude(state="failed").exists()
 
 
 def test_a_list_is_downloaded_and_that_is_noted() -> None:

@@ -131,6 +131,28 @@ def test_an_import_that_ends_its_worker_three_times_is_left_alone() -> None:
     row.refresh_from_db()
     assert "three times" in row.failure
     assert not BannedItem.objects.exists()
+    start.retry(by=ADMIN, import_id=row.pk)
+    assert start.run_in_background(row.pk) == "done"
+    assert BannedItem.objects.count() == 4
+    assert AuditEvent.objects.filter(verb="import.retried", subject_id=row.pk).count() == 1
+    with pytest.raises(Conflict):
+        start.retry(by=ADMIN, import_id=row.pk)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_file_of_a_failed_import_goes_after_a_week() -> None:
+    row = begin(make_list(), (DATA / "good.csv").read_bytes())
+    ListImport.objects.update(state="running", attempts=run.MAX_ATTEMPTS)
+    assert start.run_in_background(row.pk) == "failed"
+    start.pick_up()
+    row.refresh_from_db()
+    assert row.file
+    ListImport.objects.update(created_at=timezone.now() - start.FILE_KEPT * 2)
+    start.pick_up()
+    row.refresh_from_db()
+    assert not row.file
+    with pytest.raises(Conflict, match="no longer stored"):
+        start.retry(by=ADMIN, import_id=row.pk)
 
 
 COMMAND = """
