@@ -80,6 +80,15 @@ GROUPS: Final[Mapping[str, Mapping[str, Wording]]] = {
         "case.picture_deleted": Wording("pictures deleted", "deleted the pictures of {about}"),
         "case.exported": Wording("report exported", "exported the report of {about}"),
         "decision.exported": Wording("decisions exported", "exported {about}"),
+        "golden.added": Wording("golden case made", "made {about} a golden case"),
+        "golden.removed": Wording("golden case removed", "made {about} golden no more"),
+        "golden.answered": Wording("golden case answered", "answered the golden {about}"),
+        "golden.taken_back": Wording(
+            "golden answer taken back", "took the answer to the golden {about} back"
+        ),
+        "golden.share_changed": Wording(
+            "share of golden cases", "changed how often golden cases come: {changes}"
+        ),
         LOOK: Wording("looked clearly", "looked clearly at {about} ({what})"),
         "preference.changed": Wording(
             "way to look changed", "changed how media is shown to them: {changes}"
@@ -92,6 +101,15 @@ GROUPS: Final[Mapping[str, Mapping[str, Wording]]] = {
         "list.changed": Wording("changed", "changed the list {about}: {changes}"),
         "list.method_changed": Wording(
             "match type changed", "changed {method} of the list {about}: {changes}"
+        ),
+        "bank.ratio_set": Wording(
+            "ratio of a bank set", "changed how many items the bank {about} answers with: {changes}"
+        ),
+        "bank.content_enabled": Wording(
+            "shown by HMA's API again", "showed {about} to clients of HMA's API again"
+        ),
+        "bank.content_disabled": Wording(
+            "hidden from HMA's API", "hid {about} from clients of HMA's API"
         ),
         "list.deleted": Wording("deleted", "deleted the list {about}"),
         "list.imported": Wording("imported", "imported {file} into the list {about}"),
