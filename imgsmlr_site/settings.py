@@ -49,6 +49,10 @@ OPEN_API = env_networks("OPEN_API")
 HMA_API = env_choice("HMA_API", ("off", "hma", "root"))
 """Where HMA's API is served: nowhere, below ``/hma/``, or there and at the root."""
 HMA_OPEN = env_networks("HMA_OPEN")
+PICT_RS_GATE = env_choice("PICT_RS_GATE", ("off", "block", "review"))
+"""The mildest verdict that the gate of pict-rs refuses."""
+PICT_RS_FAILURE = env_choice("PICT_RS_FAILURE", ("closed", "open"))
+"""Whether the gate accepts what could not be compared."""
 THROTTLE_POINTS = env_int("THROTTLE_POINTS", 20_000, minimum=0)
 LOGIN_ATTEMPTS = env_int("LOGIN_ATTEMPTS", 10, minimum=1)
 PROMETHEUS_MULTIPROC_DIR = env_str("PROMETHEUS_MULTIPROC_DIR")

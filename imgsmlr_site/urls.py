@@ -15,6 +15,7 @@ from imgsmlr_site.accounts.invitations import InvitationView
 from imgsmlr_site.accounts.views import LoginView
 from imgsmlr_site.browsable.root import Root
 from moderation.cases.console.dashboard import dashboard_page
+from moderation.gates.pict_rs import PictRs
 
 handler400 = "imgsmlr_site.error_handlers.bad_request"
 handler403 = "imgsmlr_site.error_handlers.permission_denied"
@@ -62,6 +63,7 @@ urlpatterns = [
     ),
     *([path("admin/", include("imgsmlr_site.accounts.reset_urls"))] if settings.EMAIL_URL else []),
     path("admin/", admin.site.urls),
+    path("gate/pict-rs", PictRs.as_view(), name="gate-pict-rs"),
     *([re_path(r"^hma(?=/)", include("moderation.hma.urls"))] if settings.HMA_API != "off" else []),
     path("enter/<str:token>", local_access.enter, name="enter"),
     path("favicon.ico", favicon),

@@ -16,6 +16,7 @@ from moderation.cases.console import (
     reports,
     second_opinions,
 )
+from moderation.gates.console import gates_page
 from moderation.pipeline import console as scans
 from moderation.tuning import console
 
@@ -25,6 +26,7 @@ urlpatterns = [
     path("grid/", queue_pages.grid_page, name="grid"),
     path("bulk/", bulk.bulk, name="bulk"),
     path("batches/<int:pk>/", batches.batch_page, name="batch"),
+    path("gates/", gates_page, name="gates"),
     path("preferences/", preferences.preferences, name="preferences"),
     path("next/", case_page.next_case, name="next"),
     path("undo/", case_page.undo_last, name="undo-last"),

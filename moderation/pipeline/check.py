@@ -67,6 +67,15 @@ class CheckRequest:
         return hashlib.sha256(orjson.dumps(parts)).hexdigest()
 
 
+@dataclass(frozen=True)
+class Checked:
+    """``verdict``: that of the screening, or a stricter one for a sender of many variants."""
+
+    verdict: Verdict
+    screening: Screening
+    case: ReviewCase | None
+
+
 def check(*, by: Actor, request: CheckRequest, key: str = "") -> dict[str, Any]:
     """Return the API's answer to ``by``: whether the content is on a list. See ``_answer``.
 
@@ -75,7 +84,7 @@ def check(*, by: Actor, request: CheckRequest, key: str = "") -> dict[str, Any]:
     Unreadable bytes are no error: they are reported in ``missing``.
     """
     if not key:
-        return _check(by, request)
+        return _answer(by, run(by=by, request=request))
     with transaction.atomic():
         lock(f"check {by.name} {key}")
         known = CheckAnswer.objects.filter(actor=by.name, key=key).first()
@@ -84,7 +93,7 @@ def check(*, by: Actor, request: CheckRequest, key: str = "") -> dict[str, Any]:
                 raise KeyReused("This Idempotency-Key was used for another request.")
             answer: dict[str, Any] = known.answer
             return answer
-        answer = _check(by, request)
+        answer = _answer(by, run(by=by, request=request))
         CheckAnswer.objects.update_or_create(
             actor=by.name,
             key=key,
@@ -102,7 +111,8 @@ def forget_answers() -> int:
     return CheckAnswer.objects.filter(created_at__lt=timezone.now() - ANSWERS_KEPT).delete()[0]
 
 
-def _check(by: Actor, request: CheckRequest) -> dict[str, Any]:
+def run(*, by: Actor, request: CheckRequest) -> Checked:
+    """Compare, open a case if one is needed, and count what is near to items. See ``check``."""
     content, facts = _content(request)
     lists = policies.current()
     found = screen(content, lists) if lists else Screening(Verdict.ALLOW)
@@ -122,7 +132,7 @@ def _check(by: Actor, request: CheckRequest) -> dict[str, Any]:
     strictest = near_checks.counted(
         by=by, content=name, verdict=found.verdict, matches=found.matches
     )
-    return _answer(by, strictest or found.verdict, found, case)
+    return Checked(strictest or found.verdict, found, case)
 
 
 def _content(request: CheckRequest) -> tuple[Content, dict[str, Any]]:
@@ -146,14 +156,13 @@ def _parsed(text: str, hash_type: str | None) -> tuple[str, str]:
     return kind.value, hash_value(kind, text)
 
 
-def _answer(
-    by: Actor, verdict: Verdict, found: Screening, case: ReviewCase | None
-) -> dict[str, Any]:
+def _answer(by: Actor, checked: Checked) -> dict[str, Any]:
     """Return only the verdict, except for callers who may see what is on the lists.
 
     List, item, distance and case would show how far a picture must be changed to pass.
     """
-    answer: dict[str, Any] = {"verdict": str(verdict.value)}
+    found = checked.screening
+    answer: dict[str, Any] = {"verdict": str(checked.verdict.value)}
     if not can(by, "see matches"):
         return answer
     return {
@@ -161,7 +170,7 @@ def _answer(
         "matches": [_match(match) for match in found.matches if match.within],
         "methods_run": list(found.methods_run),
         "list_versions": dict(found.list_versions),
-        "case": None if case is None else case.pk,
+        "case": None if checked.case is None else checked.case.pk,
         "unhashable": list(found.unhashable),
         "missing": dict(found.missing),
         "partly": dict(found.partly),

@@ -74,6 +74,7 @@ def test_console(open_page: OpenPage, root: User) -> None:
             "nothing to undo": f"{CONSOLE}batches/undo/?batches=0",
             "preferences": f"{CONSOLE}preferences/",
             "second opinions": f"{CONSOLE}second-opinions/",
+            "gates": f"{CONSOLE}gates/",
             "golden cases": f"{CONSOLE}golden/",
             "threshold": f"{CONSOLE}thresholds/{item.list_id}/pdq/?t=34",
             "cases": "/admin/moderation/reviewcase/",

@@ -49,12 +49,12 @@ SENDS_NONE = set(
     api-root batch batch-undo case case-appeal case-claim case-decide case-legal-hold
     case-legal-hold-lift case-next case-release cases cases-decide change-confirm change-refuse
     changes check check-batch console:batch console:bulk console:case console:decide
-    console:decisions-csv console:golden console:grid console:legal-hold console:next
+    console:decisions-csv console:gates console:golden console:grid console:legal-hold console:next
     console:preferences console:presence console:queue console:release console:scan
     console:second-opinions console:skip console:threshold console:threshold-preview
     console:thresholds console:undo console:undo-last
     decisions-csv deliveries docs enter gallery:legacy-add gallery:legacy-search gallery:search
-    gallery:table-csv healthz image
+    gallery:table-csv gate-pict-rs healthz image
     image-batch image-compare image-search images import import-bad-rows import-confirm
     import-discard imports list list-export list-item list-item-batch list-items
     list-items-activate list-items-move list-items-opinion list-items-retire list-method

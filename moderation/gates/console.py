@@ -1,0 +1,17 @@
+"""The page of gates: what each of them answers, and what a failure means."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponseBase
+from django.views.decorators.http import require_safe
+
+from moderation.access.permissions import Actor
+from moderation.cases.console.pages import console_page, render_page
+from moderation.gates import policies
+
+
+@require_safe
+@console_page("view lists")
+def gates_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
+    gates = [policies.pict_rs()]
+    return render_page(request, "moderation/gates/gates.html", "Gates", {"gates": gates})

@@ -1,0 +1,54 @@
+"""The gate of pict-rs, the picture server of Lemmy: its ``external_validation`` address.
+
+pict-rs sends the bytes of an upload and refuses it unless the answer is a 200.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from gallery.shared.access import access_of
+from gallery.shared.errors import NotFound, UserError
+from moderation.access.permissions import Actor
+from moderation.gates import policies
+from moderation.gates.policies import Outcome
+
+COST: Final = 3
+
+
+class AnyBytes(BaseParser):
+    """The body as it is, whatever its Content-Type."""
+
+    media_type = "*/*"
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        return stream.read()
+
+
+@extend_schema(exclude=True)
+class PictRs(APIView):
+    name = "Gate of pict-rs"
+    scope: ClassVar[str] = "check"
+    throttle_cost = COST
+    parser_classes = (AnyBytes,)
+    renderer_classes = (JSONRenderer,)
+
+    def post(self, request: Request) -> Response:
+        """Answer 200 for an upload that may be stored, and 406 for any other."""
+        gate = policies.pict_rs()
+        if not gate.is_on:
+            raise NotFound(f"This gate is off: set {gate.setting} to block or review.")
+        data = request.data
+        if not isinstance(data, bytes) or not data:
+            raise UserError("Send the bytes of a picture or a video.")
+        found = gate.judge(by=Actor.caller(access_of(request)), data=data)
+        return Response(
+            {"outcome": str(found.value)}, status=200 if found == Outcome.ACCEPTED else 406
+        )
