@@ -30,8 +30,12 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Gate:
-    """``path``: its address. ``setting``: what switches it on. ``refuses``: off, block, or review, which also refuses what people are
-    to look at. ``open``: whether content that could not be compared is accepted."""
+    """A gate in front of one program.
+
+    ``path``: its address. ``setting``: what switches it on. ``refuses``: off, block, or review,
+    which also refuses what people are to look at. ``open``: whether content that could not be
+    compared is accepted.
+    """
 
     name: str
     path: str
