@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
 
@@ -30,7 +31,8 @@ def matches(frames: Sequence[ContentFrame], policies: Policies) -> list[ItemMatc
             continue
         row, frame = rows[pk], frames[number]
         # Measure again: the index may have an old version of the row.
-        distance = float(_nearest(frame.hashes, row.value))
+        differing, way = _nearest(frame.hashes, row.value)
+        distance = float(differing)
         if not lists[row.item.list_id].recorded_at(distance):
             continue
         good = row.quality is None or row.quality >= LOW_QUALITY
@@ -45,11 +47,43 @@ def matches(frames: Sequence[ContentFrame], policies: Policies) -> list[ItemMatc
             item_quality=row.quality,
             item_time_ms=row.time_ms,
             item_place=row.pk,
+            geometry=_turned(frame, way),
         )
         found.append(match)
     return found
 
 
-def _nearest(queries: Sequence[bytes], value: str) -> int:
-    differing = pack(queries) ^ pack([bytes.fromhex(value)])
-    return int(np.bitwise_count(differing).sum(axis=1).min())
+def _nearest(queries: Sequence[bytes], value: str) -> tuple[int, int]:
+    """Return how many bits the nearest hash differs in, and its number."""
+    differing = np.bitwise_count(pack(queries) ^ pack([bytes.fromhex(value)])).sum(axis=1)
+    way = int(differing.argmin())
+    return int(differing[way]), way
+
+
+_CORNERS: Final = ((0, 0), (1, 0), (1, 1), (0, 1))
+_WAYS: Final = (
+    None,
+    (False, 90.0, lambda x, y: (y, 1 - x)),
+    (False, 180.0, lambda x, y: (1 - x, 1 - y)),
+    (False, -90.0, lambda x, y: (1 - y, x)),
+    (True, 180.0, lambda x, y: (x, 1 - y)),
+    (True, 0.0, lambda x, y: (1 - x, y)),
+    (True, 90.0, lambda x, y: (y, x)),
+    (True, -90.0, lambda x, y: (1 - y, 1 - x)),
+)
+"""In the order of ``dihedral_hashes``: whether the frame shows the item mirrored, how far turned
+(as ``GeometricMatch`` says it), and where a point of the frame is in the item. None: as it is."""
+
+
+def _turned(frame: ContentFrame, way: int) -> dict[str, Any] | None:
+    """Say how the frame, all of which shows the item, was turned and mirrored. None: it was not."""
+    turned = _WAYS[way] if len(frame.hashes) == len(_WAYS) else None
+    if turned is None:
+        return None
+    mirrored, rotation, place = turned
+    return {
+        "mirrored": mirrored,
+        "rotation": rotation,
+        "query_region": [list(map(float, corner)) for corner in _CORNERS],
+        "candidate_region": [list(map(float, place(*corner))) for corner in _CORNERS],
+    }

@@ -113,6 +113,10 @@ class CaseQuerySerializer(BodySerializer):
         choices=STATUSES, required=False, help_text="Undecided ones if it is left out."
     )
     origin = serializers.ChoiceField(choices=ReviewCase.Origin.values, required=False)
+    item = IdField(required=False, help_text="An item that it matched.")
+    uploader = serializers.CharField(
+        max_length=255, required=False, help_text="The uploader when it was opened, whole."
+    )
 
 
 class NextSerializer(CaseQuerySerializer):

@@ -34,6 +34,11 @@ from videos.decode.errors import clock
 
 STRIP_OFFSETS_MS: Final = (-4000, -2000, -1000, 0, 1000, 2000, 4000)
 EARLIER_CASES_SHOWN: Final = 8
+COUNTS: Final[Mapping[str, Count]] = {
+    "confirmed": Count("pk", filter=Q(state=CaseState.CONFIRMED)),
+    "dismissed": Count("pk", filter=Q(state=CaseState.DISMISSED)),
+    "waiting": Count("pk", filter=Q(state__in=CaseState.undecided())),
+}
 TURNED: Final = 3
 """Degrees; smaller turns are not mentioned."""
 
@@ -238,13 +243,10 @@ def earlier(case: ReviewCase) -> dict[str, Any]:
     items = {match.item_id for match in case.matches.all() if match.item_id is not None}
     if not items:
         return {}
-    others = ReviewCase.objects.filter(matches__item__in=items).exclude(pk=case.pk)
-    counted = others.aggregate(
-        confirmed=Count("pk", filter=Q(state=CaseState.CONFIRMED), distinct=True),
-        dismissed=Count("pk", filter=Q(state=CaseState.DISMISSED), distinct=True),
-        waiting=Count("pk", filter=Q(state__in=CaseState.undecided()), distinct=True),
-    )
-    decided = others.filter(state__in=CaseState.decided()).distinct()
+    matched = CaseMatch.objects.order_by().filter(item__in=items).exclude(case=None)
+    others = ReviewCase.objects.filter(pk__in=matched.values("case")).exclude(pk=case.pk)
+    counted = others.aggregate(**COUNTS)
+    decided = others.filter(state__in=CaseState.decided())
     return {
         **counted,
         "cases": decided.order_by("-decided_at")[:EARLIER_CASES_SHOWN],
@@ -258,12 +260,11 @@ def uploader(case: ReviewCase) -> dict[str, Any]:
     if not name:
         return {}
     others = ReviewCase.objects.filter(queue.of_uploader(name)).exclude(pk=case.pk)
-    counted = others.aggregate(
-        confirmed=Count("pk", filter=Q(state=CaseState.CONFIRMED)),
-        dismissed=Count("pk", filter=Q(state=CaseState.DISMISSED)),
-        waiting=Count("pk", filter=Q(state__in=CaseState.undecided())),
-    )
-    return {"name": name, **counted, "filter": queue.Filters(uploader=name).query}
+    return {
+        "name": name,
+        **others.aggregate(**COUNTS),
+        "filter": queue.Filters(uploader=name).query,
+    }
 
 
 def matched_items(case: ReviewCase) -> list[dict[str, Any]]:
@@ -329,23 +330,24 @@ def match_in_words(match: CaseMatch) -> list[str]:
 def copy_in_words(match: CaseMatch) -> str:
     """Say what was done to the copy, and how sure it is: "Mirrored crop, 98 % sure."
 
-    Empty for match types without a calibrated confidence.
+    Match types without a calibrated confidence say only how it was turned and mirrored, if they
+    know.
     """
-    if match.match_type != "copy":
-        return ""
-    # Nothing is known to 100 %.
-    sure = f"{percent(min(0.999, 1.0 - match.distance))} sure"
     shown: Mapping[str, Any] = match.geometry or {}
-    if "inliers" not in shown:
-        return f"A copy, {sure}."
+    # Nothing is known to 100 %.
+    sure = (
+        f", {percent(min(0.999, 1.0 - match.distance))} sure" if match.match_type == "copy" else ""
+    )
+    if "rotation" not in shown:
+        return f"A copy{sure}." if sure else ""
     words = [
         "mirrored" if shown["mirrored"] else "",
-        "crop" if shown["crop"] else "copy",
-        "with something around it" if shown["border"] else "",
+        "crop" if shown.get("crop") else "copy",
+        "with something around it" if shown.get("border") else "",
     ]
     turned = round(shown["rotation"])
     turn = f", turned by {abs(turned)}°" if abs(turned) >= TURNED else ""
-    return f"{' '.join(filter(None, words)).capitalize()}{turn}, {sure}."
+    return f"{' '.join(filter(None, words)).capitalize()}{turn}{sure}."
 
 
 def gaps_in_words(case: ReviewCase) -> list[str]:

@@ -148,15 +148,17 @@ def test_bad_input(call: Call, item: BannedItem) -> None:
     ):
         answer = call("POST", f"{path}decide/", body)
         assert (answer.status_code, answer.json()["field"]) == (400, field), body
-    for query, field in (("status=9", "status"), ("list=x", "list"), ("band=far", "band")):
+    for query, field in (
+        ("status=9", "status"), ("list=x", "list"), ("band=far", "band"), ("item=x", "item"),
+    ):  # fmt: skip
         answer = call("GET", f"{CASES}?{query}")
         assert (answer.status_code, answer.json()["field"]) == (400, field)
     assert call("POST", f"{CASES}decide/", {"cases": [], "verb": "confirm"}).status_code == 400
     for method, rest in (
-        ("GET", "cases/99/"),
-        ("POST", "cases/99/claim/"),
-        ("GET", "batches/99/"),
-        ("POST", "batches/99/undo/"),
+        ("GET", "cases/999999/"),
+        ("POST", "cases/999999/claim/"),
+        ("GET", "batches/999999/"),
+        ("POST", "batches/999999/undo/"),
     ):
         body = {"reason": "x"} if method == "POST" else None
         assert call(method, BASE + rest, body).status_code == 404

@@ -84,6 +84,8 @@ def test_filters(item: BannedItem) -> None:
     first = make.make_case(item, distance=0.0)
     second = make.make_case(item, distance=20.0, created_at=now - timedelta(days=3))
     third = make.make_case(other, distance=40.0, origin=ReviewCase.Origin.SAMPLE)
+    third.evidence["uploader"] = "mallory"
+    third.save()
     locks.lock(by=by, case_id=third.pk)
     deciding.decide(by=moderator(), case_ids=[first.pk], verb="dismiss")
     found = {
@@ -101,6 +103,10 @@ def test_filters(item: BannedItem) -> None:
         "assignee=nobody": {second.pk},
         f"assignee={by.user.get_username()}": {third.pk},
         "origin=sample": {third.pk},
+        f"item={item.pk}": {second.pk},
+        f"item={item.pk}&band=beyond": set(),
+        "uploader=mallory": {third.pk},
+        "item=x&uploader=": {second.pk, third.pk},
         "list=x&band=none&origin=&status=9": {second.pk, third.pk},
     }
     for text, expected in found.items():
