@@ -83,6 +83,7 @@ FETCH_ALLOW_PRIVATE = env_networks("FETCH_ALLOW_PRIVATE")
 RECHECK_LINKS_DAYS = env_int("RECHECK_LINKS_DAYS", 7, minimum=0, maximum=3650)
 """Days after which an image that is known only by its link is fetched again; 0 = never."""
 RECHECK_LINKS_HOURLY = env_int("RECHECK_LINKS_HOURLY", 2000, minimum=12)
+MOVING_GATES = ["moderation.pipeline.gates.held_when_moved_in"]
 LINK_GATES = ["moderation.pipeline.gates.may_link"]
 """Dotted paths of functions that check the changed content of a link."""
 THUMBNAIL_SIZE = env_int("THUMBNAIL_SIZE", 320, minimum=64, maximum=2048)

@@ -138,6 +138,8 @@ class ItemAdmin(ItemActions, listing.BulkListMixin, ModelAdmin):
 
     @display(description="format", header=True)
     def kind(self, item: Item) -> Sequence[str]:
+        if not item.was_read:
+            return "unknown", "moved in"
         size = f"{item.width}\u00a0×\u00a0{item.height}, {readable.size(item.bytes)}"
         return item.format, size
 
@@ -147,7 +149,7 @@ class ItemAdmin(ItemActions, listing.BulkListMixin, ModelAdmin):
         shown = url if len(url) <= MAX_URL_SHOWN else f"{url[: MAX_URL_SHOWN - 1]}…"
         return (
             format_html('<span class="image-url" title="{}">{}</span>', url, shown),
-            format_html('<code class="image-digest">{}</code>', item.md5),
+            format_html('<code class="image-digest">{}</code>', item.known_md5 or "md5 unknown"),
         )
 
     @display(description="added")

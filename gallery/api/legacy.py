@@ -127,7 +127,7 @@ def _result(request: HttpRequest, match: ImageMatch) -> dict[str, Any]:
         "id": image.pk,
         "url": image.url if image.url is not None else file_url(request, image),
         "dataId": image.data_id,
-        "md5": image.md5,
+        "md5": image.known_md5,
         "remark": image.remark,
         "meta": image.meta,
         "simr": match.distance,

@@ -67,6 +67,7 @@ class ItemSerializer(serializers.ModelSerializer):
         thumbnail = address(request, kind_of(item).thumbnail_view, item) if item.thumbnail else None
         return {
             **{name: getattr(item, name) for name in self.copied},
+            "md5": item.known_md5 or "",
             "thumbnail": thumbnail,
             "file": file_url(request, item) if self.has_file(item) else None,
             "kept": bool(item.original),

@@ -106,7 +106,8 @@ def _lacking(kinds: Sequence[Descriptor]) -> QuerySet[Image]:
             item=OuterRef("pk"), view="full", version=kind.version
         )
         lacks |= Q(~Exists(rows))
-    return Image.objects.filter(lacks, status__in=PUBLISHED, media_deleted_at=None)
+    there = Image.objects.filter(status__in=PUBLISHED, media_deleted_at=None).exclude(sha256="")
+    return there.filter(lacks)
 
 
 def _fill(images: Sequence[Image], kinds: Sequence[Descriptor]) -> list[BackfillOutcome]:

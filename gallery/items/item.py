@@ -33,6 +33,9 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
 PUBLISHED: Final = (Status.READY, Status.QUARANTINED)
 """The statuses of items that were described and went through the publishing gates."""
 
+NO_MD5: Final = "?"
+"""Begins ``Item.md5`` of an item that was moved in without the md5 of its file."""
+
 UNREADABLE: Final = -1
 """Value of ``Item.pictures_version``: the file was tried again and could not be read."""
 
@@ -56,7 +59,11 @@ class ItemQuerySet(models.QuerySet[ItemT]):
             pictures_version__lt=self.model.PICTURES_VERSION,
             status__in=PUBLISHED,
             media_deleted_at=None,
-        )
+        ).exclude(sha256="")
+
+    def never_read(self) -> Self:
+        """Return published items that were moved in without their file."""
+        return self.filter(sha256="", status__in=PUBLISHED, media_deleted_at=None)
 
     def outdated_for_workers(self) -> Self:
         """Return untried outdated items with an original: workers reprocess these on their own."""
@@ -154,6 +161,22 @@ class Item(models.Model):
 
     def __str__(self) -> str:
         return f"{self._meta.model_name} {self.pk}"
+
+    @property
+    def known_hashes(self) -> dict[str, str]:
+        """The hashes of its file: md5, sha1, sha256 → lower-case hex. Without those not known."""
+        every = {"md5": self.known_md5, "sha1": self.sha1, "sha256": self.sha256}
+        return {kind: value for kind, value in every.items() if value}
+
+    @property
+    def known_md5(self) -> str | None:
+        return None if self.md5.startswith(NO_MD5) else self.md5
+
+    @property
+    def was_read(self) -> bool:
+        """False for an item that was moved in without its file: no hash, size or format is known
+        but the md5."""
+        return bool(self.sha256)
 
     def move_to(self, status: Status, *, failure: str = "") -> None:
         """Change the status in memory, as TRANSITIONS allows.

@@ -23,7 +23,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from gallery.items import conf
-from gallery.items.item import Status
+from gallery.items.item import NO_MD5, Status
 from gallery.items.models import Image, LinkCheck
 from gallery.items.preprocessing import FETCH_THREADS, Hashes
 from gallery.items.signals import notify_changed
@@ -103,7 +103,8 @@ def _claim_due() -> list[LinkCheck]:
 
 
 def _by_link_alone() -> QuerySet[Image]:
-    return Image.objects.filter(status=Status.READY, url__isnull=False, original="")
+    links = Image.objects.filter(status=Status.READY, url__isnull=False, original="")
+    return links.exclude(md5__startswith=NO_MD5)
 
 
 def _spread(due: Iterable[LinkCheck], most: int) -> list[LinkCheck]:
@@ -131,7 +132,7 @@ def _look(check: LinkCheck) -> _LinkContent:
         if error.upstream_status == NOT_MODIFIED:
             return _LinkContent("same")
         return _LinkContent("gone" if error.upstream_status in GONE_STATUSES else "failed")
-    same = Hashes.of(found.data).sha256 == image.sha256
+    same = Hashes.of(found.data).are_of(image)
     return _LinkContent("same" if same else "changed", found)
 
 

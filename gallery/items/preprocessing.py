@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from gallery.imaging import decoding, descriptors
 from gallery.imaging.decoding import decode
@@ -32,6 +32,11 @@ FETCH_THREADS = 8
 
 MAX_PATTERNS = 64
 """Later frames of a file that get an imgsmlr pattern, which takes 16 KB. All frames get a hash."""
+
+
+class Hashed(Protocol):
+    md5: str
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,10 @@ class Hashes:
             for digest in (md5, sha1, sha256):
                 digest.update(chunk)
         return cls(md5.hexdigest(), sha1.hexdigest(), sha256.hexdigest())
+
+    def are_of(self, item: Hashed) -> bool:
+        """Return whether the item has this file. Of one that moved in only the md5 is known."""
+        return self.sha256 == item.sha256 if item.sha256 else self.md5 == item.md5
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ that a broken check never lets anything pass.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -24,6 +25,7 @@ from gallery.shared.access import Sender
 from gallery.shared.errors import UserError
 
 Gate = Callable[[Item], bool]
+MovingGate = Callable[[Sequence[Any]], set[int]]
 QueryGate = Callable[[bytes, Sender], None]
 SAVED = (
     "status", "failure", "claimed_until", "client", "attempts", "original", "thumbnail",
@@ -67,6 +69,23 @@ def publish(item: Item, *, by: str, saved: Iterable[str] = (), spare: bool = Fal
     seconds = (timezone.now() - item.created_at).total_seconds()
     counters.count("item_publish_seconds", kind_of(item).name, seconds=seconds)
     return Status(item.status)
+
+
+def held_of(items: Sequence[Item]) -> set[int]:
+    """Return the ids of published items, new in this transaction, that the gates hold.
+
+    Asks ``MOVING_GATES``, once for all of them. All are held if one of these raises.
+    """
+    held: set[int] = set()
+    for path in settings.MOVING_GATES:
+        gate: MovingGate = import_string(path)
+        try:
+            with transaction.atomic():
+                held |= gate(items)
+        except Exception:
+            logger.exception("gate %s failed on %s items; they are held back", path, len(items))
+            return {item.pk for item in items}
+    return held
 
 
 def passes(item: Item) -> bool:

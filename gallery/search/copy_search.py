@@ -292,7 +292,7 @@ def _measured(query: CopyQuery, proposed: Collection[int]) -> Found:
 
 def _evidence(candidate: CopyCandidate, sha256: str) -> CopyEvidence:
     evidence = CopyEvidence.of(candidate.distances)
-    return replace(evidence, same_file=candidate.image.sha256 == sha256)
+    return replace(evidence, same_file=bool(sha256) and candidate.image.sha256 == sha256)
 
 
 def _packed_features(images: Sequence[Image]) -> dict[Image, bytes]:

@@ -23,6 +23,11 @@ _HEADER: Final = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 _END: Final = struct.pack(">h", -1)
 
 
+def vector(dimensions: int) -> np.dtype[np.void]:
+    """A column of that many single-precision numbers; they are in the field ``values``."""
+    return np.dtype([("head", ">i2", 2), ("values", ">f4", (dimensions,))])
+
+
 def halfvec(dimensions: int) -> np.dtype[np.void]:
     """A column of that many half-precision numbers; they are in the field ``values``."""
     return np.dtype([("head", ">i2", 2), ("values", ">f2", (dimensions,))])

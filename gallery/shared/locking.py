@@ -35,6 +35,7 @@ class Lock(IntEnum):
     AUDIT = 0x696D6761
     DUPLICATES = 0x6475706C
     BACKUP = 0x6261636B
+    MOVING = 0x6D6F7665
     IMPORT = 0x696D7074 << 32
     """Add the id of the list."""
     WEBHOOK = 0x77656268 << 32

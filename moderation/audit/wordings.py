@@ -123,6 +123,8 @@ GROUPS: Final[Mapping[str, Mapping[str, Wording]]] = {
     "Items": _of_entries("item", "items"),
     "Images": {
         **_of_items("image"),
+        "image.moved_in": Wording("moved in", "moved in {about}"),
+        "image.picture_fetched": Wording("picture fetched", "fetched the picture of {about}"),
         "image.link_changed": Wording("link changed", "saw another picture at the link of {about}"),
         "image.link_restored": Wording("link restored", "saw the picture of {about} again"),
         "image.told_apart": Wording("no duplicates", "marked {about} as no duplicate"),

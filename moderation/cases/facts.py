@@ -55,9 +55,9 @@ class CaseSubject:
 
 
 def facts_of(item: Item) -> dict[str, Any]:
-    plain = ("md5", "sha1", "sha256", "url", "data_id", "uploader", "added_by", "format")
+    plain = ("sha1", "sha256", "url", "data_id", "uploader", "added_by", "format")
     size = ("width", "height", "bytes")
-    return {name: getattr(item, name) for name in (*plain, *size)}
+    return {"md5": item.known_md5 or "", **{name: getattr(item, name) for name in (*plain, *size)}}
 
 
 def evidence_of(about: CaseSubject, screening: Screening) -> dict[str, Any]:

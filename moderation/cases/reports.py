@@ -116,7 +116,8 @@ def _case(case: ReviewCase, matches: list[CaseMatch]) -> dict[str, Any]:
 def _hashes(case: ReviewCase, matches: list[CaseMatch]) -> dict[str, Any]:
     subject = case.image or case.video
     kinds = ("md5", "sha1", "sha256", "pdq")
-    known = {kind: getattr(subject, kind, None) or case.evidence.get(kind) for kind in kinds}
+    known = {kind: case.evidence.get(kind) for kind in kinds}
+    known |= subject.known_hashes if subject else {}
     items = [match.item_id for match in matches if match.item_id]
     rows = BannedHash.objects.filter(item__in=items).order_by("item", "kind", "time_ms", "value")
     return {

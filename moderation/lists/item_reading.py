@@ -258,7 +258,8 @@ def _of_frames(
 
 
 def _exact(of: Hashes | Image | Video) -> list[NewHash]:
-    return [NewHash(kind, getattr(of, kind)) for kind in ("md5", "sha1", "sha256")]
+    known = vars(of) if isinstance(of, Hashes) else of.known_hashes
+    return [NewHash(kind, value) for kind, value in known.items()]
 
 
 def _pdq(bits: str | None, quality: int | None) -> list[NewHash]:

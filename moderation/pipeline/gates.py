@@ -19,7 +19,7 @@ from gallery.items.item import Item
 from gallery.items.kinds import kind_of
 from gallery.items.models import Image
 from gallery.items.preprocessing import Hashes
-from gallery.items.publishing import QueryRefused
+from gallery.items.publishing import QueryRefused, passes
 from gallery.shared.access import NOBODY, Sender
 from gallery.shared.errors import Unavailable, UserError
 from moderation.access.permissions import Actor, Role
@@ -59,6 +59,16 @@ def may_publish(item: Item) -> bool:
     item.banned = withheld and found.verdict == Verdict.BLOCK
     banned_hashes.ask_if_due()
     return not withheld
+
+
+def held_when_moved_in(items: Sequence[Item]) -> set[int]:
+    """Return the ids of moved in items that may not be published. Named in ``MOVING_GATES``.
+
+    Of an item without its file, only the md5 and stored hashes are compared.
+    """
+    if not policies.current():
+        return set()
+    return {item.pk for item in items if not passes(item)}
 
 
 def _within_budget(item: Item, found: Screening) -> Screening:

@@ -66,12 +66,12 @@ def of_item(item: Item) -> Content:
         return _of_image(item)
     if isinstance(item, Video):
         # The stored frames, turned as in the small copy.
-        return Content(_stored_hashes(item), stored_frames(item))
+        return Content(item.known_hashes, stored_frames(item))
     raise TypeError(f"a {type(item).__name__} cannot be screened")
 
 
 def _of_image(image: Image) -> Content:
-    hashes = _stored_hashes(image)
+    hashes = image.known_hashes
     if image.in_hand:
         return _of_picture(hashes, image.in_hand.data, image.in_hand.picture)
     if image.original:
@@ -81,11 +81,10 @@ def _of_image(image: Image) -> Content:
             pass
         except StorageAway as error:
             return Content(hashes, _raising(error))
+    if not image.thumbnail and image.media_deleted_at is None:
+        # Moved in without its file: there is nothing but what is stored of it.
+        return Content(hashes, (frame for frame, _ in _stored_hashes_of_frames(image)))
     return Content(hashes, _left_of(image))
-
-
-def _stored_hashes(item: Item) -> dict[str, str]:
-    return {kind: getattr(item, kind) for kind in HASH_TYPES}
 
 
 def _of_picture(hashes: Mapping[str, str], data: bytes, first: Picture | None = None) -> Content:
@@ -116,6 +115,16 @@ def _left_of(image: Image) -> Iterator[ContentFrame]:
         raise NotAnImage("Neither the original nor the thumbnail is stored.")
     whole = hashed_frame(rgb, rgb, in_parts=True)
     # Use the hashes of the original: those of the thumbnail differ by a few bits.
+    for frame, view in _stored_hashes_of_frames(image):
+        if view == FULL_VIEW:
+            whole = replace(whole, hashes=[*frame.hashes, *whole.hashes], quality=frame.quality)
+        else:
+            yield frame
+    yield whole
+
+
+def _stored_hashes_of_frames(image: Image) -> Iterator[tuple[ContentFrame, str]]:
+    """Yield the stored hashes of each picture in the file, and the view."""
     rows = list(ImageFingerprint.objects.filter(item=image, pdq__isnull=False).order_by("id"))
     still = not any(parse_view(row.view)[0] for row in rows)
     for row in rows:
@@ -125,15 +134,12 @@ def _left_of(image: Image) -> Iterator[ContentFrame]:
             else []
         )
         number, rendering = parse_view(row.view)
-        if row.view == FULL_VIEW:
-            whole = replace(whole, hashes=[*own, *whole.hashes], quality=row.pdq_quality)
-        else:
-            yield ContentFrame(
-                NO_PIXELS,
-                NO_PIXELS,
-                own,
-                row.pdq_quality,
-                frame=None if still else number,
-                rendering=rendering,
-            )
-    yield whole
+        frame = ContentFrame(
+            NO_PIXELS,
+            NO_PIXELS,
+            own,
+            row.pdq_quality,
+            frame=None if still else number,
+            rendering=rendering,
+        )
+        yield frame, row.view

@@ -48,8 +48,7 @@ class Haar(PixelsDescriptor):
             wavelets = pattern(rgb)
         except FlatPicture:
             return None
-        stored = (shuffled(wavelets) * _ROOT_WEIGHTS).astype(np.float32)
-        return {"haar": signature(wavelets).astype(np.float32), "pattern": stored.ravel()}
+        return columns_of(signature(wavelets), shuffled(wavelets))
 
     def distance(self, a: Columns, b: Columns) -> float:
         """Return the weighted L2 distance of the shuffled patterns."""
@@ -64,6 +63,12 @@ class Haar(PixelsDescriptor):
             "distance": self.distance(a, b),
             "signature_distance": self.signature_distance(a, b),
         }
+
+
+def columns_of(signature: Floats, shuffled: Floats) -> Columns:
+    """Return what is stored of a signature (16) and a shuffled pattern (64×64, indexed [x][y])."""
+    stored = (shuffled * _ROOT_WEIGHTS).astype(np.float32)
+    return {"haar": signature.astype(np.float32), "pattern": stored.ravel()}
 
 
 def pattern(rgb: Pixels) -> Floats:

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from gallery.items import backfill, reprocessing
+from gallery.moving import fetching
 from gallery.shared.errors import UserError
 
 
@@ -31,11 +32,26 @@ class Command(BaseCommand):
             help="use the new CLIP model although some pictures cannot be read; "
             "they will not be found by clip",
         )
+        parser.add_argument(
+            "--fetch-pictures",
+            action="store_true",
+            help="first fetch the pictures of images that were moved in without their files",
+        )
 
-    def handle(self, *args: Any, dry_run: bool, switch_anyway: bool, **options: Any) -> None:
+    def handle(
+        self, *args: Any, dry_run: bool, switch_anyway: bool, fetch_pictures: bool, **options: Any
+    ) -> None:
+        left = fetching.without_picture().count()
         if dry_run:
             self._report_outdated()
+            self.stdout.write(f"{left} images were moved in without their pictures.")
             return
+        if fetch_pictures:
+            counts = self._count(fetching.fetch_pictures(), left)
+            self.stdout.write(
+                f"{counts['filled']} pictures fetched, {counts['stale']} stale, "
+                f"{counts['failed']} failed."
+            )
         # First, so that the models then describe the pictures that this replaces.
         counts = self._count(reprocessing.reprocess_all(), reprocessing.count_outdated()[0])
         self.stdout.write(

@@ -1,0 +1,1 @@
+"""Moving galleries in and out: the original server's database, and exports of this one."""
