@@ -10,6 +10,7 @@ from gallery.items import (
     orphans,
     reprocessing,
 )
+from gallery.search import sharing
 
 
 def describe_images(ids: list[int]) -> int:
@@ -45,3 +46,8 @@ def remove_orphans() -> int:
 def delete_expired_media() -> int:
     """Light cluster, daily: delete the files of what was quarantined ``QUARANTINE_DAYS`` ago."""
     return expiry.delete_expired_media()
+
+
+def forget_shared_searches() -> int:
+    """Light cluster, every five minutes: delete the pictures of shared searches that ended."""
+    return sharing.forget_ended()

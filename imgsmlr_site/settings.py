@@ -125,12 +125,16 @@ NEAR_CHECKS = env_int("NEAR_CHECKS", 50, minimum=1)
 SCREEN_QUERIES = env_bool("SCREEN_QUERIES", False)
 QUERY_GATES = ["moderation.pipeline.gates.refuse_banned_query"] if SCREEN_QUERIES else []
 """Dotted paths of functions that may refuse a query picture (``items.publishing``)."""
+SHARE_GATES = ["moderation.pipeline.gates.refuse_doubtful_share"]
+"""Dotted paths of functions that may refuse to share a search (``items.publishing``)."""
 MODERATORS_ALLOW_LIST = env_str("MODERATORS_ALLOW_LIST", "Allowed by moderators")
 WEBHOOK_TIMEOUT = env_float("WEBHOOK_TIMEOUT", 10.0, minimum=0.1, maximum=60)
 WEBHOOK_ALLOW_PRIVATE = env_networks("WEBHOOK_ALLOW_PRIVATE")
 
 # --- Searching ----------------------------------------------------------------------------
 SEARCH_LIMIT = env_int("SEARCH_LIMIT", 20, minimum=1, maximum=500)
+SHARE_HOURS = env_int("SHARE_HOURS", 24, minimum=0, maximum=168)
+"""Hours for which the picture of a search is kept if its sender shares it; 0 = nobody shares."""
 SEARCH_SIMR_THRESHOLD = env_float("SEARCH_SIMR_THRESHOLD", 0.1, minimum=0, maximum=1e9)
 CLIP_MODEL = env_str("CLIP_MODEL", "ViT-B-32")
 CLIP_PRETRAINED = env_str("CLIP_PRETRAINED", "datacomp_xl_s13b_b90k")

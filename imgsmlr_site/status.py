@@ -42,10 +42,11 @@ class QueueSerializer(serializers.Serializer[Any]):
 
 
 class LimitsSerializer(serializers.Serializer[Any]):
-    """The largest files that are taken, in bytes."""
+    """The largest files that are taken, in bytes, and how long a search can be shared."""
 
     query_bytes = serializers.IntegerField(help_text="to search with, and pictures to add")
     video_bytes = serializers.IntegerField(help_text="videos to add")
+    share_hours = serializers.IntegerField(help_text="how long a shared search is kept; 0: not")
 
 
 class StatusSerializer(serializers.Serializer[Any]):
@@ -113,6 +114,7 @@ class StatusView(APIView):
                 "limits": {
                     "query_bytes": settings.MAX_UPLOAD_BYTES,
                     "video_bytes": settings.MAX_VIDEO_BYTES,
+                    "share_hours": settings.SHARE_HOURS,
                 },
             }
         )

@@ -200,6 +200,24 @@ class NotDuplicate(models.Model):
         return f"image {self.image_id} in group {self.group}"
 
 
+class SharedSearch(models.Model):
+    """The picture of a search that its sender shares by a link, until it ends.
+
+    ``digest``: SHA-256 of the link's token. The table is UNLOGGED, so that no backup keeps it.
+    """
+
+    digest = models.CharField(max_length=64, unique=True)
+    picture = models.BinaryField(help_text="a JPEG without metadata")
+    shared_by = models.CharField(max_length=160)
+    ends_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"shared search {self.pk}"
+
+
 class ItemBatch(models.Model):
     """Items of one ``kind``, image or video, that one command quarantined or released."""
 

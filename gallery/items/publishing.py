@@ -36,7 +36,8 @@ logger = logging.getLogger(__name__)
 
 
 class QueryRefused(UserError):
-    """Raised by a function in ``QUERY_GATES``: nobody may search with this picture."""
+    """Raised by a function in ``QUERY_GATES`` or ``SHARE_GATES``: nobody may search with this
+    picture, or share it."""
 
     code = "query_banned"
 
@@ -46,7 +47,19 @@ def check_query(data: bytes, sender: Sender) -> None:
 
     Raises ``QueryRefused`` and other errors of these functions.
     """
-    for path in settings.QUERY_GATES:
+    _run_query_gates(settings.QUERY_GATES, data, sender)
+
+
+def check_shared(data: bytes, sender: Sender) -> None:
+    """Run the functions in ``settings.SHARE_GATES`` on a picture that others are to see.
+
+    Raises ``QueryRefused`` and other errors of these functions.
+    """
+    _run_query_gates(settings.SHARE_GATES, data, sender)
+
+
+def _run_query_gates(paths: Iterable[str], data: bytes, sender: Sender) -> None:
+    for path in paths:
         gate: QueryGate = import_string(path)
         gate(data, sender)
 

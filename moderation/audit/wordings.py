@@ -94,6 +94,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Wording]]] = {
             "way to look changed", "changed how media is shown to them: {changes}"
         ),
         "query.refused": Wording("search refused", "refused a search with a banned picture"),
+        "sharedsearch.shared": Wording("search shared", "shared a search with a picture"),
         "check.probing": Wording("probing", "checked many variants of {about}"),
     },
     "Lists": {

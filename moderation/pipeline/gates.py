@@ -130,9 +130,25 @@ def refuse_banned_query(data: bytes, sender: Sender = NOBODY) -> None:
     Only a ``block`` verdict refuses, because a search publishes nothing. Raises ``Unavailable`` if
     screening fails.
     """
+    if {Verdict.BLOCK} & _verdicts_of_query(data, sender):
+        raise QueryRefused("This picture must not be searched with.", field="file")
+
+
+def refuse_doubtful_share(data: bytes, sender: Sender = NOBODY) -> None:
+    """Raise ``QueryRefused`` unless the verdict is ``allow``: others would see the picture. See
+    ``SHARE_GATES``. Raises ``Unavailable`` if screening fails.
+    """
+    if {Verdict.BLOCK, Verdict.REVIEW} & _verdicts_of_query(data, sender):
+        raise QueryRefused("A search with this picture cannot be shared.", field="file")
+
+
+def _verdicts_of_query(data: bytes, sender: Sender) -> set[Verdict | None]:
+    """Screen a picture and record what it matches. Return the verdict, and the strictest one that
+    the sender's earlier variants lead to.
+    """
     lists = policies.current()
     if not lists:
-        return
+        return set()
     found = screen(of_bytes(data), lists)
     if found.missing.get(FRAMES) == FAILED:
         raise Unavailable("The search is refused because the picture could not be screened.")
@@ -145,8 +161,7 @@ def refuse_banned_query(data: bytes, sender: Sender = NOBODY) -> None:
     strictest = near_checks.counted(
         by=by, content=about.sha256, verdict=found.verdict, matches=found.matches
     )
-    if Verdict.BLOCK in (found.verdict, strictest):
-        raise QueryRefused("This picture must not be searched with.", field="file")
+    return {found.verdict, strictest}
 
 
 def _record_refusal(about: CaseSubject, lists: Sequence[str]) -> None:

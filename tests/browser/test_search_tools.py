@@ -13,7 +13,7 @@ import pytest
 from PIL import ImageOps
 from playwright.sync_api import expect
 
-from gallery.items.models import Image
+from gallery.items.models import Image, SharedSearch
 from tests import factories
 from tests.browser.accessibility import faults, keep_picture
 from tests.browser.conftest import PHONE, OpenPage
@@ -175,6 +175,35 @@ def test_a_part_is_chosen_by_keyboard_and_by_dragging(
     expect(page.locator("#preview-name")).to_have_text("part of cup.png")
     expect(title(page)).to_have_text(ONE_COPY)
     assert card_ids(page) == [images[1].pk]
+
+
+def test_an_upload_is_shared_by_a_link_until_it_ends(
+    open_page: OpenPage, images: list[Image], cat_copy: Path, settings: Any
+) -> None:
+    page = open_page()
+    page.set_input_files("#file", cat_copy)
+    expect(title(page)).to_have_text(ONE_COPY)
+    page.get_by_role("button", name="Share…").click()
+    asked = page.locator("#notices .notice")
+    expect(asked).to_contain_text("keeps a small copy of your picture, for 24 hours at most")
+    assert not SharedSearch.objects.exists()
+    asked.get_by_role("button", name="Make the link").click()
+    expect(asked).to_contain_text("It works until")
+    link = re.search(r"http\S+", asked.locator("p").inner_text())
+    assert link is not None
+
+    page.goto(link[0])
+    expect(title(page)).to_have_text(ONE_COPY)
+    expect(page.locator("#preview-name")).to_have_text(re.compile("^Shared until "))
+    expect(cards(page).locator("canvas")).to_be_visible()
+    assert card_ids(page) == [images[0].pk]
+    SharedSearch.objects.all().delete()
+    page.reload()
+    expect(title(page)).to_have_text("This link has ended")
+    settings.OPEN_API = ()
+    page.reload()
+    expect(title(page)).to_have_text("Sign in to search")
+    expect(cards(page)).to_have_count(0)
 
 
 def test_earlier_searches_stay_in_this_browser(

@@ -54,7 +54,7 @@ SENDS_NONE = set(
     console:second-opinions console:skip console:threshold console:threshold-preview
     console:thresholds console:undo console:undo-last
     decisions-csv deliveries docs enter gallery:legacy-add gallery:legacy-search gallery:search
-    gallery:table-csv gate-pict-rs healthz image
+    gallery:table-csv gate-pict-rs healthz image shared-search shared-searches
     image-batch image-compare image-search images import import-bad-rows import-confirm
     import-discard imports list list-export list-item list-item-batch list-items
     list-items-activate list-items-move list-items-opinion list-items-retire list-method

@@ -1,5 +1,6 @@
 /** Calls of the HTTP API. */
 
+import { moment } from "./format.js";
 import { send } from "./upload.js";
 
 const ROOT = "/api/v1/";
@@ -72,6 +73,17 @@ export async function imageFile(id, signal) {
   const response = await reach(fetch, `/media/images/${id}/original`, { signal });
   if (response.ok) return new File([await response.blob()], `picture-${id}`);
   throw await refusalOf(response);
+}
+
+/** Keep a small copy of the picture {file}: {token, ends_at}. */
+export const share = (file) => request("POST", "images/shared/", { fields: { file } });
+
+/** The picture of a shared search as a file, whose name says until when. */
+export async function sharedFile(token, signal) {
+  const path = `images/shared/${encodeURIComponent(token)}/`;
+  const { picture, ends_at: endsAt } = await request("GET", path, { signal });
+  const bytes = Uint8Array.from(atob(picture.slice(picture.indexOf(",") + 1)), (one) => one.charCodeAt(0));
+  return new File([bytes], `Shared until ${moment(endsAt)}`, { type: "image/jpeg" });
 }
 
 export const video = (id) => request("GET", `videos/${id}/`, {});

@@ -57,6 +57,11 @@ export function clock(seconds, digits = 0) {
   return digits ? `${text}.${String(units % scale).padStart(digits, "0")}` : text;
 }
 
+const moments = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
+
+/** A day and a time, of the reader's own clock. */
+export const moment = (time) => moments.format(new Date(time));
+
 /** "JPEG · 1024 × 768 · 214 kB", for a video also its length; unknown parts are left out. */
 export function file({ format, width, height, duration, bytes: size }) {
   const parts = [

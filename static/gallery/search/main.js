@@ -24,6 +24,7 @@ import { noVideos } from "./video_messages.js";
 import * as videos from "./video_search.js";
 import { createWhere, onlyPlaceOf } from "./target_choice.js";
 
+const shareLabel = byId("share-label"); // out of the page while "Copied" is in its place
 const uploads = new Map(); // key → File: what the address cannot hold, for back and forward
 
 let service = null; // the answer of status/; until then nothing can run
@@ -71,7 +72,7 @@ const picker = createPicker({
 const hasNo = (counts) => Object.values(counts).every((number) => number === 0);
 const galleryIsEmpty = () => Boolean(service) && hasNo(service.images) && hasNo(service.videos);
 const inVideos = () => state.where === VIDEOS;
-const fileOf = (query) => uploads.get(query?.upload);
+const fileOf = (query) => uploads.get(query?.upload ?? query?.shared);
 const addsDrops = (count) => count > 1 || byId("add").open || galleryIsEmpty();
 const settings = () => service.match_types[state.matchType];
 
@@ -186,9 +187,11 @@ async function run() {
   running.abort();
   const { signal } = (running = new AbortController());
   found = null;
-  normalise();
-  showQuery();
   try {
+    if (state.query?.shared) await openShared(signal);
+    if (signal.aborted) return;
+    normalise();
+    showQuery();
     if (state.query) {
       await search(signal);
       if (!signal.aborted) searches.remember(state, serialise(state));
@@ -197,6 +200,14 @@ async function run() {
   } catch (error) {
     if (!signal.aborted) showFailure(error);
   }
+}
+
+/** The picture of a shared search, which is then searched with like an upload. */
+async function openShared(signal) {
+  const token = state.query.shared;
+  if (uploads.has(token)) return;
+  results.loading("Opening the link…");
+  uploads.set(token, await api.sharedFile(token, signal));
 }
 
 /** Fill in what the address left open, and drop what does not exist or go together. */
@@ -219,7 +230,9 @@ function showQuery() {
   sorting.show(state.sort, !inVideos());
   controls.showDistances([], settings());
   applyThreshold();
-  byId("share").hidden = !query || Boolean(query.upload);
+  const canShare = file && !isClip(file) && service.limits.share_hours > 0;
+  byId("share").hidden = !query || Boolean(query.upload && !canShare);
+  shareLabel.textContent = query?.upload ? "Share…" : "Copy link";
   if (file) showPreview({ file });
   else if (query?.url) showPreview({ url: query.url });
   else showPreview(query?.upload ? null : query);
@@ -363,7 +376,32 @@ byId("export-csv").addEventListener("click", async () => {
   await saveCsv("results", table).catch(showFailure);
 });
 byId("export-json").addEventListener("click", () => saveJson("results", results.shown()));
+/** An upload is not in the address: the service has to keep it, which is asked first. */
+function shareUpload() {
+  const file = fileOf(state.query);
+  const make = async () => {
+    try {
+      const { token, ends_at: endsAt } = await api.share(file);
+      const address = new URL(serialise({ ...state, query: { shared: token } }), location.href).href;
+      const copy = async ({ currentTarget }) => {
+        await copyText(address);
+        confirmOn(currentTarget, "Copied");
+      };
+      results.notice(messages.shared(address, endsAt, copy));
+    } catch (error) {
+      const [title, node] = messages.failure(error, make);
+      node.prepend(title);
+      results.notice(node);
+    }
+  };
+  results.notice(messages.askToShare(service.limits, make, () => results.notice()));
+}
+
 byId("share").addEventListener("click", async ({ currentTarget }) => {
+  if (state.query?.upload) {
+    shareUpload();
+    return;
+  }
   await copyText(location.href);
   confirmOn(currentTarget, "Copied");
 });

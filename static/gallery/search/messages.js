@@ -55,10 +55,25 @@ function lowInformation(found, settings, actions) {
   return notice("This picture cannot be compared", text, actions);
 }
 
+/** Before a search with an upload is shared: what that means. */
+export function askToShare({ share_hours: hours }, share, cancel) {
+  const time = hours === 24 ? "24 hours" : format.plural(hours, "hour");
+  const text =
+    `For a link, the service keeps a small copy of your picture, for ${time} at most. Whoever has the ` +
+    "link and may search here sees the picture and what it finds. Nobody else does.";
+  return notice("Share this search?", text, [["Make the link", share, true], ["Cancel", cancel]]);
+}
+
+/** `address` leads to the shared search until `endsAt`. */
+export function shared(address, endsAt, copy) {
+  const text = `It works until ${format.moment(endsAt)}: ${address}`;
+  return notice("The link is made", text, [["Copy the link", copy, true]], { role: "status" });
+}
+
 /** After a reload the uploaded file is gone. */
 export function uploadGone(inVideos, choose) {
   const what = inVideos ? "clip or picture" : "picture";
-  const text = `A ${what} that is only searched with is not stored. To keep or share a search, search with a link or with a picture of the gallery.`;
+  const text = `A ${what} that is only searched with is not stored. To keep a search, search with a link or with a picture of the gallery; a search with an upload can be shared for a time.`;
   const actions = [[`Choose a ${what}`, choose, true]];
   return [`Choose the ${what} again`, notice("Uploads do not survive a reload", text, actions)];
 }
@@ -91,6 +106,8 @@ const TITLES = {
   unavailable: "This match type is not available",
   throttled: "Too many searches at once",
   not_found: "There is no such picture",
+  share_ended: "This link has ended",
+  query_banned: "This picture is refused",
   not_an_image: "That is not a picture",
   image_too_large: "The file is too large",
   too_large: "The file is too large",

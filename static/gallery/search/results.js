@@ -7,6 +7,7 @@ import { explain } from "./explanation.js";
 import * as format from "./format.js";
 import { clearButton } from "./clear_looks.js";
 import { FEW, largeView } from "./large_view.js";
+import { canOpen } from "./lightbox.js";
 import { querySource } from "./query_preview.js";
 import * as overlay from "./shared_region.js";
 import { changeOf, sorted } from "./sorting.js";
@@ -14,7 +15,7 @@ import { changeOf, sorted } from "./sorting.js";
 const SKELETONS = 8;
 
 /**
- * `onSearchWith(id)`, `onCompare(match, rank, words)` and `onOpen(images, index)` are called by the
+ * `onSearchWith(id)`, `onCompare(match, rank, words)` and `onOpen(items, index)` are called by the
  * cards.
  */
 export function createResults({ onSearchWith, onCompare, onOpen }) {
@@ -25,9 +26,9 @@ export function createResults({ onSearchWith, onCompare, onOpen }) {
   let cards = []; // {node, item, …} in the order shown
 
   const isShown = ({ node }) => !node.hidden;
-  const open = (image) => {
-    const images = cards.filter(isShown).map(({ item }) => item).filter(canOpen);
-    onOpen(images, images.indexOf(image));
+  const open = (item) => {
+    const items = cards.filter(isShown).map((card) => card.item).filter(canOpen);
+    onOpen(items, items.indexOf(item));
   };
 
   function show(title, note, nodes = [], layout = "grid") {
@@ -42,6 +43,9 @@ export function createResults({ onSearchWith, onCompare, onOpen }) {
   }
 
   return {
+    /** Show one of the items large. */
+    open,
+
     /** How much of the query is sent, 0..1. */
     sending(share) {
       const isSent = share >= 1;
@@ -173,9 +177,6 @@ export function notice(title, text, actions = [], { role = null, operator = "" }
   if (role) node.setAttribute("role", role);
   return node;
 }
-
-/** What is blurred is looked at on its card alone, where each look is asked for. */
-const canOpen = ({ file, blurred }) => Boolean(file) && !blurred;
 
 /** `open(image)` shows it large. */
 function pictureCard(image, { onSearchWith, open }) {

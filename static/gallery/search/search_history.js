@@ -1,6 +1,7 @@
 /** Earlier searches, kept by this browser alone. Uploads are left out: they cannot be repeated. */
 
 import { byId, make } from "./dom.js";
+import { moment } from "./format.js";
 import { VIDEOS } from "./state.js";
 
 const MOST = 20;
@@ -11,7 +12,7 @@ const KEY = `searches of ${place.dataset.who}`;
 /** Note a search that has been answered. */
 export function remember(state, address) {
   const { query, where } = state;
-  if (!query || query.upload) return;
+  if (!query || query.upload || query.shared) return;
   const label = `${nameOf(query)}${where === VIDEOS ? ", in videos" : ""}`;
   const others = read().filter((entry) => entry.label !== label);
   write([{ label, address, at: Date.now() }, ...others].slice(0, MOST));
@@ -30,15 +31,14 @@ byId("history-clear").addEventListener("click", () => {
   byId("words").focus();
 });
 
-function nameOf({ id, url, text, shared }) {
+function nameOf({ id, url, text }) {
   if (id) return `Picture #${id}`;
-  if (shared) return "A shared upload";
   return url ?? `“${text}”`;
 }
 
 function rowOf({ label, address, at }) {
   const link = make("a", { href: address, title: label }, label);
-  const time = make("span", { className: "muted" }, new Date(at).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" }));
+  const time = make("span", { className: "muted" }, moment(at));
   return make("li", {}, link, time);
 }
 

@@ -2,7 +2,8 @@
  * The search as the address bar holds it.
  *
  * A state is {query, where, matchType, threshold, limit, prefix, unsure, sort, cursor}. A query is {id}, {url},
- * {text}, or {upload} (a key into this page's memory: a file cannot be in an address), or null.
+ * {text}, {shared} (the token of a shared upload), or {upload} (a key into this page's memory: a file
+ * cannot be in an address), or null.
  * `where` is PICTURES or VIDEOS. matchType and threshold, which only pictures have, are null where
  * the server's defaults hold; `unsure`, which only videos have, asks for every result.
  * `cursor` is the page of what is stored, where there is no query.
@@ -34,7 +35,7 @@ export function parse(search, historyState) {
 export function serialise(state) {
   const { query, where, matchType, threshold, limit, prefix, unsure, sort, cursor } = state;
   const parameters = new URLSearchParams();
-  for (const kind of ["id", "url", "text"]) {
+  for (const kind of ["id", "url", "text", "shared"]) {
     if (query?.[kind]) parameters.set(kind, query[kind]);
   }
   if (where === VIDEOS) parameters.set("in", VIDEOS);
@@ -53,7 +54,7 @@ export const clampLimit = (number) => Math.min(MAX_LIMIT, Math.max(1, Math.round
 function parseQuery(parameters, historyState) {
   const id = Number(parameters.get("id"));
   if (Number.isSafeInteger(id) && id > 0) return { id };
-  for (const kind of ["url", "text"]) {
+  for (const kind of ["url", "text", "shared"]) {
     if (parameters.get(kind)) return { [kind]: parameters.get(kind) };
   }
   return historyState?.upload ? { upload: historyState.upload } : null;

@@ -5,6 +5,7 @@ import { button, byId, fromTemplate, icon, make } from "./dom.js";
 import * as format from "./format.js";
 import { clearButton } from "./clear_looks.js";
 import { moveWhenPointedAt } from "./hover_preview.js";
+import { canOpen } from "./lightbox.js";
 import { createPlayer } from "./video_player.js";
 import { rangeText, timeline } from "./video_timeline.js";
 
@@ -18,9 +19,9 @@ const bandOf = (confidence) => {
   return confidence >= 0.5 ? "possible" : "weak";
 };
 
-/** A stored video on its own: {node, item}. */
-export function storedVideo(video) {
-  const { node, slot } = videoCard(video);
+/** A stored video on its own: {node, item}. `open(video)` shows it large. */
+export function storedVideo(video, open) {
+  const { node, slot } = videoCard(video, open);
   slot("frame").src = video.thumbnail ?? "";
   slot("frame").alt = nameOf(video);
   createPlayer(slot, { video, start: null });
@@ -32,21 +33,21 @@ export function storedVideo(video) {
  * The results of a search, one card for each video; several hits of one video are its moments.
  * Each is {node, item, hits, distance}.
  */
-export function foundVideos({ results, ambiguous }) {
+export function foundVideos({ results, ambiguous }, open) {
   const ofVideo = new Map();
   for (const hit of results) ofVideo.set(hit.video.id, [...(ofVideo.get(hit.video.id) ?? []), hit]);
   return [...ofVideo.values()].map((hits, rank) => ({
-    ...{ node: foundVideo(hits, rank ? [] : ambiguous), item: hits[0].video },
+    ...{ node: foundVideo(hits, rank ? [] : ambiguous, open), item: hits[0].video },
     ...{ hits, distance: 1 - hits[0].confidence },
   }));
 }
 
 /** `others`: where else the query could be from as well. */
-function foundVideo(moments, others) {
+function foundVideo(moments, others, open) {
   const [best] = moments;
   const { video } = best;
   const places = others.filter((place) => !moments.some((hit) => isThere(place, hit)));
-  const { node, slot } = videoCard(video);
+  const { node, slot } = videoCard(video, open);
   const band = bandOf(best.confidence);
   node.dataset.band = band;
   slot("id").before(showCertainty(best.confidence, band));
@@ -71,8 +72,13 @@ function foundVideo(moments, others) {
 const isThere = (place, { video, start, end }) =>
   place.video === video.id && place.start < end + NEAR && place.end > start - NEAR;
 
-function videoCard(video) {
+function videoCard(video, open) {
   const { node, slot } = cardOf("video", video, "video");
+  if (canOpen(video)) {
+    const large = button("Show large", () => open(video), "button small show-large");
+    large.setAttribute("aria-label", `Show large, video ${video.id}`);
+    node.querySelector(".facts").after(large);
+  }
   if (video.clearable) {
     const clear = clearButton(slot("frame"), nameOf(video));
     clear.dataset.slot = "clear";

@@ -8,7 +8,7 @@ import { describeVideos, indexingText, videoNotices } from "./video_messages.js"
 export async function search(results, { query, state, videos, signal, ...actions }) {
   const asked = query.id ? { file: await api.imageFile(query.id, signal) } : query;
   const answer = await api.searchVideos(asked, state, signal, results.sending);
-  results.showVideos("", "", foundVideos(answer), "videos");
+  results.showVideos("", "", foundVideos(answer, results.open), "videos");
   describeVideos(results, { answer, state, videos });
   results.sort(state.sort);
   results.notice(...videoNotices({ answer, state, videos, ...actions }));
@@ -21,6 +21,7 @@ export async function showStored(results, { cursor, videos }, signal) {
   results.loading(title);
   const page = await api.storedVideos(cursor, signal);
   const note = ["Search them with a screenshot, a GIF or a clip.", indexingText(videos.pending)];
-  results.showVideos(title, note.filter(Boolean).join(" "), page.results.map(storedVideo), "grid");
+  const entries = page.results.map((video) => storedVideo(video, results.open));
+  results.showVideos(title, note.filter(Boolean).join(" "), entries, "grid");
   return page;
 }

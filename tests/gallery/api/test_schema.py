@@ -100,6 +100,8 @@ OPERATIONS = [
     "POST /api/v1/images/batch/",
     "POST /api/v1/images/compare/",
     "POST /api/v1/images/search/",
+    "POST /api/v1/images/shared/",
+    "GET /api/v1/images/shared/{token}/",
     "GET /api/v1/status/",
     "GET /api/v1/videos/",
     "POST /api/v1/videos/",
@@ -157,7 +159,7 @@ def test_every_path_of_v1_is_in_the_schema(client: Client) -> None:
     # Files of a video are served by views that are no part of the schema.
     routes = {str(route.pattern) for route in every if hasattr(route.callback, "view_class")}
     documented = {
-        path.removeprefix("/api/v1/").replace("{id}", "<int:pk>")
+        path.removeprefix("/api/v1/").replace("{id}", "<int:pk>").replace("{token}", "<str:token>")
         for path in paths
         if not path.startswith(MODERATION)
     }
