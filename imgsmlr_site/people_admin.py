@@ -185,11 +185,11 @@ class PeopleAdmin(MovesBetweenLists, UserAdmin, BulkListMixin, ModelAdmin):
     def second_factor(self, account: Any) -> bool:
         return bool(account.factor)
 
-    @display(description=f"clear looks in {LOOKS_DAYS} days", ordering="looked")
+    @display(description=f"looks, {LOOKS_DAYS} days", ordering="looked")
     def looks(self, account: Any) -> str:
         return f"{account.looked:,}"
 
-    @display(description="agreement with second opinions")
+    @display(description="agreement")
     def agreement(self, account: Any) -> str:
         found = account.agreed
         if found is None:

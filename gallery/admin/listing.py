@@ -138,6 +138,10 @@ class DaysFilter(RangeDateFilter):
 
     form_class = DaysForm
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = "day, first and last"
+
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         first, last = (
             parse_date_str(str(self.used_parameters.get(f"{self.parameter_name}_{end}", "")))

@@ -50,7 +50,7 @@ class ActionFilter(PickFilter):
 
 
 class PersonFilter(PickFilter):
-    title = "who"
+    title = "person or program"
     parameter_name = column = "actor"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
@@ -100,10 +100,7 @@ class AuditEventAdmin(RoleModelAdmin):
     ordering = ["-id"]
     sortable_by = ["number"]
     search_fields = ["pk"]
-    search_help_text = (
-        "A person, a data id, “case 5” (or image, video, item, list, batch …), an id, or the name "
-        "of a list."
-    )
+    search_help_text = "Person, data id, “case 5”, id, list"
     actions = None
     fields = [
         "what", "exact_time", "actor", "verb", "reason", "shown_before", "shown_after", "count",

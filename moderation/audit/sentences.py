@@ -18,6 +18,7 @@ from moderation.audit.wordings import ACTORS, DECISIONS, VALUES, WORDINGS
 NAMED: Final = 3
 """Rows of an event about many that its sentence names; it counts the others."""
 LONGEST_VALUE: Final = 60
+NOTHING: Final = "nothing"
 CASE: Final = "moderation.reviewcase"
 USER: Final = "auth.user"
 
@@ -253,13 +254,19 @@ def _changes(event: AuditEvent, names: Names) -> Parts:
     for name, value in after.items():
         if name in ("match_type", "user") or (name in before and before[name] == value):
             continue
-        words = name.replace("_", " ")
         said.append(
-            f"{words} from {_value(name, before[name])} to {_value(name, value)}"
+            _change(name, before.get(name), value)
             if name in before
-            else f"{words} {_value(name, value)}"
+            else f"{name.replace('_', ' ')} {_value(name, value)}"
         )
     return [Part(", ".join(said) or "nothing")]
+
+
+def _change(name: str, before: Any, after: Any) -> str:
+    words, was, now = name.replace("_", " "), _value(name, before), _value(name, after)
+    if was == NOTHING:
+        return f"{words} set to {now}"
+    return f"{words} {was} removed" if now == NOTHING else f"{words} from {was} to {now}"
 
 
 def _value(name: str, value: Any) -> str:
@@ -271,7 +278,7 @@ def _value(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if value is None or value == "" or value == []:
-        return "nothing"
+        return NOTHING
     if isinstance(value, float):
         return readable.distance(value)
     if isinstance(value, list):

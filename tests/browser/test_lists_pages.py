@@ -82,7 +82,19 @@ def test_a_threshold_is_moved(root: User, open_page: OpenPage) -> None:
     cells = page.locator("tr:has(#id_methods-0-threshold) > td").all()
     assert len({box["y"] for cell in cells if (box := cell.bounding_box())}) == 1
     assert too_wide(page) == 0
-    page.locator("#id_methods-0-threshold").fill("24")
+    # Only what fits the kind and the action is there.
+    action, methods = page.locator("#id_action"), page.locator("#id_methods-0-threshold")
+    two, outranks = page.locator("#id_two_person"), page.locator("#id_allows_for")
+    expect(two).to_be_hidden()  # in shadow
+    action.select_option("review")
+    expect(two).to_be_visible()
+    page.locator("#id_kind").select_option("allow")
+    expect(outranks).to_be_visible()
+    for one in (action, two, methods):
+        expect(one).to_be_hidden()
+    page.locator("#id_kind").select_option("banned")
+    expect(outranks).to_be_hidden()
+    methods.fill("24")
     page.locator("#id_reason").fill("memes")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("changed successfully")).to_be_visible()

@@ -129,6 +129,9 @@ def test_changes_of_lists_say_from_what_to_what() -> None:
     assert said().endswith(": severity from medium to critical, hold on review from on to off") or (
         said().endswith(": hold on review from on to off, severity from medium to critical")
     )
+    for owner, words in (("bo", "owner set to bo"), ("", "owner bo removed")):
+        list_writes.change_list(by=ADMIN, list_id=row.pk, owner=owner)
+        assert said().endswith(f": {words}")
     list_writes.change_method(by=ADMIN, list_id=row.pk, match_type="clip", threshold=0.00001)
     assert said().endswith("changed clip of the list <b>memes</b>: threshold from the default to "
                            "< 0.0001")  # fmt: skip
