@@ -65,6 +65,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("gate/pict-rs", PictRs.as_view(), name="gate-pict-rs"),
     *([re_path(r"^hma(?=/)", include("moderation.hma.urls"))] if settings.HMA_API != "off" else []),
+    *([path("iqdb/", include("gallery.api.iqdb_urls"))] if settings.IQDB_API else []),
+    *([path("trace.moe/", include("videos.api.trace_moe_urls"))] if settings.TRACE_MOE_API else []),
     path("enter/<str:token>", local_access.enter, name="enter"),
     path("favicon.ico", favicon),
     path("healthz", health.healthz, name="healthz"),

@@ -10,6 +10,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from imgsmlr_site.models import ApiKey
 from tests.httpserver import HttpServer
 from tests.videos import clips, library
 from tests.videos.library import clip_of, file_of, frame_at
@@ -180,3 +181,43 @@ def test_searches_are_charged(client: Client, videos: dict[str, Video], settings
     data = file_of(np.zeros((90, 160, 3), np.uint8))
     answers = [post(client, data).status_code for _ in range(4)]
     assert answers == [200, 200, 429, 429]
+
+
+def test_a_client_of_trace_moe(
+    client: Client, videos: dict[str, Video], web: HttpServer, settings: Any
+) -> None:
+    settings.ROOT_URLCONF = "tests.site.facade_urls"
+    museum = videos["museum"]
+    Video.objects.filter(pk=museum.pk).update(
+        meta={"anilist": 21034, "episode": 3}, data_id="museum.mp4"
+    )
+    still = file_of(frame_at("museum", 3.0))
+    path = "/trace.moe/search"
+    by_body = client.post(path, still, content_type="image/png").json()
+    assert (by_body["error"], by_body["quota"]) == ("", 0)
+    best = by_body["result"][0]
+    assert (best["anilist"], best["episode"], best["filename"]) == (21034, 3, "museum.mp4")
+    assert best["from"] <= best["at"] <= best["to"] <= best["duration"]
+    assert abs(best["at"] - 3) < 1
+    assert best["similarity"] > 0.9
+    assert client.get(best["image"].removeprefix("http://testserver")).status_code == 200
+    assert client.get(best["video"].removeprefix("http://testserver")).status_code == 200
+    by_form = client.post(path, {"image": SimpleUploadedFile("x.png", still)}).json()
+    web.routes["/x.png"] = still
+    by_link = client.get(path, {"url": f"{web.url}/x.png"}).json()
+    assert by_form["result"] == by_link["result"] == by_body["result"]
+    assert client.get(path, {"url": f"{web.url}/x.png", "anilistID": "5"}).json()["result"] == []
+    assert client.get("/trace.moe/me").json()["id"] == "open"
+    for answer in (
+        client.get(path),
+        client.post(path),
+        client.post(path, b"no picture", content_type="image/png"),
+        client.post(path, {"file": SimpleUploadedFile("x.png", still)}),
+        client.post(path, b"a=1", content_type="application/x-www-form-urlencoded"),
+    ):
+        assert answer.status_code == 400
+        assert list(answer.json()) == ["error"] and answer.json()["error"]
+    settings.OPEN_API = ()
+    assert client.get("/trace.moe/me").status_code == 401
+    _, key = ApiKey.issue(name="bot", scopes=["search"])
+    assert client.get("/trace.moe/me", headers={"x-trace-key": key}).json()["id"] == "key:bot"
