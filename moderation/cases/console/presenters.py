@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -287,7 +287,7 @@ def _matched_item(matches: list[CaseMatch], case: ReviewCase) -> dict[str, Any]:
     return {
         "match": shows,
         "methods": [_method(match) for match in matches],
-        "how": list(dict.fromkeys(words for one in matches for words in match_in_words(one))),
+        "how": _all_in_words(matches),
         "verdict": strictest(Verdict(one.verdict) for one in matches),
         "picture": bool(item and item.picture),
         "aligns": is_compared,
@@ -296,6 +296,13 @@ def _matched_item(matches: list[CaseMatch], case: ReviewCase) -> dict[str, Any]:
         "subject_region": geometry.get("query_region"),
         "item_region": geometry.get("candidate_region") if is_compared else None,
     }
+
+
+def _all_in_words(matches: Sequence[CaseMatch]) -> list[str]:
+    """Say once how the matches of an item show it. Geometry knows better than an edited hash."""
+    sure = any(match.match_type == "copy" and match.geometry for match in matches)
+    told = [match for match in matches if not (sure and match.edit)]
+    return list(dict.fromkeys(words for one in told for words in match_in_words(one)))
 
 
 def _method(match: CaseMatch) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def _fields(filters: Filters) -> list[dict[str, Any]]:
         ("match_type", "Match type", [(name, name) for name in MATCH_TYPES]),
         ("band", "Distance", [(name, words) for name, (words, _) in queue.BANDS.items()]),
         ("age", "Age", [(name, words) for name, (words, _, _) in queue.AGES.items()]),
-        ("assignee", "Claimed by", [(queue.ME, "me"), (queue.NOBODY, "nobody")]),
+        ("assignee", "Locked by", [(queue.ME, "me"), (queue.NOBODY, "nobody")]),
         ("status", "Status", [*CaseState.choices, (queue.DECIDED, "decided")]),
         ("origin", "Found by", list(ReviewCase.Origin.choices)),
     ]
