@@ -89,7 +89,7 @@ def _entries(row: Image) -> list[dict[str, Any]]:
         "url": row.url,
         "remark": row.remark,
         "meta": None if row.meta is None else meta,
-        "md5": row.md5,
+        "md5": row.known_md5 or "",
     }
     return [entry, *earlier]
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -78,7 +78,10 @@ def _take(image: Image, data: bytes) -> BackfillOutcome:
     found = describe_file(file, kinds, conf.limits(), settings.THUMBNAIL_SIZE)
     if not image.known_md5 and not _has_pattern_of(image, found):
         return _stale(image)
-    _store(image.pk, file, hashes, found)
+    try:
+        _store(image.pk, file, hashes, found)
+    except IntegrityError:
+        return BackfillOutcome(image.pk, "failed", "Its picture was added in the meantime.")
     return BackfillOutcome(image.pk, "filled")
 
 

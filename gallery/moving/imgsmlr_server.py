@@ -65,7 +65,7 @@ class Source:
         """
         dsn = re.sub(r"^postgres(ql)?\+\w+://", "postgresql://", dsn)
         try:
-            self._connection = psycopg2.connect(dsn)
+            self._connection = psycopg2.connect(dsn, client_encoding="utf8")
         except psycopg2.Error as error:
             raise UserError(f"The database cannot be opened: {str(error).strip()}.") from error
         self._connection.set_session(isolation_level="REPEATABLE READ", readonly=True)

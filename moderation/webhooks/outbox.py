@@ -101,7 +101,7 @@ def _item_payload(row: Image | Video) -> dict[str, Any]:
         "id": row.pk,
         "url": row.url,
         "data_id": row.data_id,
-        "md5": row.md5,
+        "md5": row.known_md5,
         "sha256": row.sha256,
         "status": row.status,
         "failure": row.failure,

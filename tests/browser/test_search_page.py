@@ -11,9 +11,14 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from gallery.imaging import descriptors
+from gallery.imaging.decoding import decode
+from gallery.imaging.decoding.limits import PictureLimits
+from gallery.imaging.descriptors.base import PIXELS_VERSION
 from gallery.items import changing
 from gallery.items.adding import add_image
+from gallery.items.item import NO_MD5
 from gallery.items.models import Image
+from gallery.moving.storing import MovedImage, store
 from tests import factories
 from tests.browser.accessibility import FRAME_LOOKS, faults, sticking_out
 from tests.browser.conftest import PHONE, OpenPage
@@ -554,3 +559,21 @@ def test_no_serious_accessibility_problem(open_page: OpenPage, images: list[Imag
     page.goto("/imgsmlr/?url=http://10.0.0.7/a.png")
     expect(title(page)).to_have_text("The link could not be fetched")
     assert faults(page, "a refusal") == set()
+
+
+def test_a_picture_that_was_moved_in_without_its_file(open_page: OpenPage, open_api: None) -> None:
+    data = factories.jpeg(factories.photo(1))
+    here = factories.add_ready_image(data=data)
+    columns = descriptors.get("imgsmlr").describe([decode(data, PictureLimits())])[0]
+    image = Image(pk=900_001, md5=NO_MD5 + "a" * 31, width=0, height=0, bytes=0)
+    store([MovedImage(image, {"full": {PIXELS_VERSION: columns or {}}})], by="tests")
+    page = open_page(path=f"/imgsmlr/?id={image.pk}&match_type=imgsmlr")
+    expect(page.get_by_text("Its picture is not stored here.")).to_have_count(1)
+    assert sorted(card_ids(page)) == [here.pk, image.pk]
+    moved = page.locator(f'.card[data-id="{image.pk}"]')
+    expect(moved.get_by_text("unknown")).to_be_visible()
+    expect(moved.locator("img, .copy")).to_have_count(2)
+    expect(moved.locator("img:visible, .copy:visible")).to_have_count(0)
+    page.goto(f"/imgsmlr/?id={here.pk}&match_type=imgsmlr")
+    expect(page.get_by_text("Its picture is not stored here.")).to_have_count(1)
+    assert faults(page, "moved-in") == set()

@@ -12,7 +12,8 @@ export function cardOf(template, item, kind) {
   slot("remark").textContent = slot("remark").title = item.remark ?? "";
   if (item.data_id === null) slot("data-id-row").remove();
   else slot("data-id").textContent = item.data_id;
-  slot("md5").textContent = item.md5;
+  slot("md5").textContent = item.md5 || "unknown";
+  slot("copy").hidden = !item.md5;
   slot("copy").setAttribute("aria-label", `Copy the md5 of ${kind} ${item.id}`);
   slot("copy").addEventListener("click", async ({ currentTarget }) => {
     await copyText(item.md5);

@@ -19,7 +19,7 @@ const WHOLE = [[0, 0], [1, 0], [1, 1], [0, 1]];
  */
 export function largeView({ slot }, match, { querySource, isLikely }) {
   const { image, geometry, explanation } = match;
-  if (image.blurred || !(querySource || explanation)) return null;
+  if (!image.thumbnail || image.blurred || !(querySource || explanation)) return null;
   const region = geometry ?? (isLikely ? { query_region: WHOLE, candidate_region: WHOLE } : null);
   let isFilled = false;
   return () => {

@@ -15,7 +15,8 @@ export function showPreview(query) {
   if (objectUrl) URL.revokeObjectURL(objectUrl);
   objectUrl = query?.file ? URL.createObjectURL(query.file) : null;
   source = query?.file && !isClip(query.file) ? objectUrl : null;
-  if (query?.id) source = `/media/images/${query.id}/original`;
+  const isHere = query?.image?.thumbnail !== null; // it may have been moved in without its picture
+  if (query?.id && isHere) source = `/media/images/${query.id}/original`;
   byId("drop-empty").hidden = Boolean(query);
   byId("preview").hidden = !query;
   if (!query) return;

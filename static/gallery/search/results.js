@@ -217,6 +217,10 @@ function showPicture(slot, image) {
   const name = image.remark || image.data_id || `Picture ${image.id}`;
   slot("thumbnail").alt = image.blurred ? `${name}, blurred` : name;
   if (image.thumbnail) slot("thumbnail").src = image.thumbnail;
+  else {
+    slot("thumbnail").hidden = true;
+    link.append(make("span", { className: "no-picture" }, "Its picture is not stored here."));
+  }
   if (!image.file || image.blurred) return;
   link.href = image.file;
   link.title = image.kept ? "Open the original" : "Open the small copy that is kept";
