@@ -165,6 +165,10 @@ def test_a_link_is_searched_by_the_server(
         page.get_by_role("button", name="Search", exact=True).click()
         expect(title(page)).to_have_text(ONE_COPY)
         assert card_ids(page) == [images[0].pk]
+        # The service draws what the browser does not load, and both are large.
+        both = cards(page).get_by_role("img", name="Left, the picture behind your link")
+        assert both.evaluate("image => image.decode().then(() => image.naturalWidth)") > 400
+        assert faults(page, "a link") == set()
 
 
 def test_a_link_typed_before_the_page_knows_the_service_is_kept(
