@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image as Pillow
 from PIL import ImageOps
 from playwright.sync_api import expect
 
 from gallery.items.models import Image, SharedSearch
+from imgsmlr_site.throttling import owe
 from tests import factories
 from tests.browser.accessibility import faults, keep_picture
 from tests.browser.conftest import PHONE, OpenPage
@@ -177,6 +179,37 @@ def test_a_part_is_chosen_by_keyboard_and_by_dragging(
     assert card_ids(page) == [images[1].pk]
 
 
+def test_a_part_is_chosen_by_touch(
+    open_page: OpenPage, images: list[Image], cat_copy: Path
+) -> None:
+    page = open_page("", PHONE, "dark", has_touch=True, is_mobile=True)
+    page.set_input_files("#file", cat_copy)
+    expect(title(page)).to_have_text(ONE_COPY)
+    page.get_by_role("button", name="Part…").tap()
+    dialog = page.get_by_role("dialog", name="Search with a part")
+    place = dialog.locator("#part-picture").bounding_box()
+    assert place
+    fingers = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *shares: float) -> None:
+        x, y = place["x"] + shares[0] * place["width"], place["y"] + shares[1] * place["height"]
+        points = [] if kind == "touchEnd" else [{"x": x, "y": y}]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    # The lower right corner, to the end of the picture.
+    touch("touchStart", 0.8, 0.8)
+    for share in (0.85, 0.95, 1.0):
+        touch("touchMove", share, share)
+    touch("touchEnd", 1.0, 1.0)
+    width, height = Pillow.open(cat_copy).size
+    expect(dialog.locator("#part-size")).to_have_text(
+        f"{round(0.8 * width)} × {round(0.8 * height)} of {width} × {height}"
+    )
+    dialog.get_by_role("button", name="Search with this part").tap()
+    expect(page.locator("#preview-name")).to_have_text(f"part of {cat_copy.name}")
+    expect(cards(page).first).to_have_attribute("data-id", str(images[0].pk))
+
+
 def test_an_upload_is_shared_by_a_link_until_it_ends(
     open_page: OpenPage, images: list[Image], cat_copy: Path, settings: Any
 ) -> None:
@@ -230,7 +263,7 @@ def test_earlier_searches_stay_in_this_browser(
 
 
 def test_a_folder_of_pictures_becomes_a_table(
-    open_page: OpenPage, images: list[Image], cat_copy: Path, tmp_path: Path
+    open_page: OpenPage, images: list[Image], cat_copy: Path, tmp_path: Path, settings: Any
 ) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -243,7 +276,11 @@ def test_a_folder_of_pictures_becomes_a_table(
     page.get_by_role("button", name="Search with many pictures…").click()
     dialog = page.get_by_role("dialog", name="Search with many pictures")
     expect(dialog.locator("#many-note")).to_contain_text("Copies, by every method")
-    page.set_input_files("#many-folder-input", folder)
+    # A service that has no time now is asked again when it says so.
+    settings.THROTTLE_POINTS = 180
+    owe("ip:127.0.0.1", cost=180, capacity=180, period=60)
+    with page.expect_response(lambda answer: answer.status == 429):
+        page.set_input_files("#many-folder-input", folder)
     progress = dialog.get_by_role("status")
     expect(progress).to_have_text("3 of 3 pictures searched · 1 found · 1 other file left out")
     rows = dialog.get_by_role("row")
