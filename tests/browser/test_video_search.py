@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from base64 import b64encode
 from pathlib import Path
@@ -148,6 +150,16 @@ def test_a_clip_finds_its_video_and_the_range(
     expect(frame).to_have_attribute("alt", re.compile(rf"^Cat <b>& cup, at {TIME}$"))
     assert frame.evaluate("image => image.decode().then(() => image.naturalWidth)")
     expect(page.locator("#preview-facts")).to_contain_text("320 × 180 · 0:06")
+    page.get_by_label("Sort by").select_option("Age, newest first")
+    first = max(video.pk for video in (videos["travel"], videos["remix"]))
+    expect(page.locator(".video").first).to_have_attribute("data-id", str(first))
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="CSV").click()
+    rows = list(csv.DictReader(io.StringIO(Path(saved.value.path()).read_text())))
+    assert rows[0]["id"] == str(first) and len(rows) == 2
+    (row,) = [row for row in rows if row["id"] == str(videos["travel"].pk)]
+    assert (float(row["start"]), float(row["end"])) == pytest.approx((start, end), abs=0.1)
+    assert (row["mirrored"], row["remark"]) == ("true", "Cat <b>& cup")
 
 
 def test_the_matched_frames_can_be_looked_at(
