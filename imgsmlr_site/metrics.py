@@ -33,6 +33,8 @@ from imgsmlr_site.access import Access
 from imgsmlr_site.health import queues
 from imgsmlr_site.models import Scope
 from imgsmlr_site.status import image_counts, video_counts
+from moderation.drill import running as drill
+from moderation.drill.models import Drill
 from moderation.pipeline import near_checks
 from moderation.webhooks import delivery
 
@@ -95,6 +97,7 @@ class DatabaseCollector(Collector):
                 summary.add_metric(values, number, seconds)
             yield summary
         yield from _webhooks()
+        yield from _drill()
         yield GaugeMetricFamily(
             "near_check_alarms",
             "Clients and items with more variants tried in a day than NEAR_CHECKS.",
@@ -135,6 +138,23 @@ def _webhooks() -> Iterator[Metric]:
         waiting.add_metric([name], number)
         oldest.add_metric([name], seconds)
     yield from (waiting, oldest)
+
+
+def _drill() -> Iterator[Metric]:
+    """The last drill that ended; nothing where none has run."""
+    last = drill.last_ended()
+    if last is None or last.ended_at is None:
+        return
+    passed = last.state == Drill.State.PASSED
+    yield GaugeMetricFamily(
+        "drill_passed", "Whether the last drill found all its copies.", value=int(passed)
+    )
+    yield GaugeMetricFamily(
+        "drill_end_time_seconds",
+        "When the last drill ended, as a Unix time.",
+        value=last.ended_at.timestamp(),
+    )
+    yield GaugeMetricFamily("drill_seconds", "How long the last drill took.", value=last.seconds)
 
 
 def may_read_metrics(access: Access) -> bool:

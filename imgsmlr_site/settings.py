@@ -49,6 +49,7 @@ OPEN_API = env_networks("OPEN_API")
 HMA_API = env_choice("HMA_API", ("off", "hma", "root"))
 """Where HMA's API is served: nowhere, below ``/hma/``, or there and at the root."""
 HMA_OPEN = env_networks("HMA_OPEN")
+DRILL = env_bool("DRILL", True)
 IQDB_API = env_bool("IQDB_API", False)
 TRACE_MOE_API = env_bool("TRACE_MOE_API", False)
 PICT_RS_GATE = env_choice("PICT_RS_GATE", ("off", "block", "review"))

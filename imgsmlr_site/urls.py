@@ -15,6 +15,7 @@ from imgsmlr_site.accounts.invitations import InvitationView
 from imgsmlr_site.accounts.views import LoginView
 from imgsmlr_site.browsable.root import Root
 from moderation.cases.console.dashboard import dashboard_page
+from moderation.drill import running as drill
 from moderation.gates.pict_rs import PictRs
 
 handler400 = "imgsmlr_site.error_handlers.bad_request"
@@ -43,7 +44,7 @@ urlpatterns = [
     path(
         "admin/moderation/dashboard/",
         dashboard_page,
-        {"queues": health.queues},
+        {"queues": health.queues, "last_drill": drill.last_ended},
         name="moderation-dashboard",
     ),
     path("admin/login/", LoginView.as_view(), name="account_login"),

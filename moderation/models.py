@@ -13,6 +13,7 @@ from moderation.cases.models import (
     ReviewCase,
     ReviewPreference,
 )
+from moderation.drill.models import Drill
 from moderation.hma.models import HmaBank, HmaContent
 from moderation.imports.models import BadRow, ListImport
 from moderation.lists.models import (
@@ -40,6 +41,7 @@ __all__ = [
     "Decision",
     "DecisionBatch",
     "Delivery",
+    "Drill",
     "Exposure",
     "GoldenAnswer",
     "GoldenCase",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gallery.items import originals
 from gallery.items.models import Image
 from moderation.cases import retention
+from moderation.drill import running as drill
 from moderation.imports import start
 from moderation.lists import banned_hashes, item_changing, item_pictures
 from moderation.pipeline import (
@@ -89,3 +90,13 @@ def retire_expired() -> int:
 def delete_expired_pictures() -> int:
     """Light cluster, daily: delete the pictures of cases decided ``QUARANTINE_DAYS`` ago."""
     return retention.delete_expired_pictures()
+
+
+def start_drill() -> bool:
+    """Lists cluster, daily: add the copies of the drill."""
+    return drill.start_if_due()
+
+
+def finish_drill() -> bool:
+    """Lists cluster, every minute: end a drill whose copies were screened."""
+    return drill.finish() is not None

@@ -40,14 +40,14 @@ def samples() -> Iterator[Sample]:
         for number in range(EACH):
             picture = draw(number)
             name = f"{family}-{number + 1}"
-            yield Sample(name, family, "", _jpeg(picture, 90))
+            yield Sample(name, family, "", jpeg(picture, 90))
             if number % 2 == 0:
                 for edit, (change, quality) in EDITS.items():
-                    data = _jpeg(change(picture), quality)
+                    data = jpeg(change(picture), quality)
                     yield Sample(f"{name}-{edit}", family, edit, data)
 
 
-def _jpeg(picture: Picture, quality: int) -> bytes:
+def jpeg(picture: Picture, quality: int) -> bytes:
     return encode_jpeg(np.asarray(picture.convert("RGB")), quality)
 
 

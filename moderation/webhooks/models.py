@@ -19,6 +19,7 @@ class WebhookEvent(models.TextChoices):
     DECISION = "decision"
     REVERSAL = "decision.reversed"
     PROBING = "check.probing"
+    DRILL_FAILED = "drill.failed"
 
 
 TEST = "test"

@@ -16,14 +16,19 @@ from moderation.cases.console.pages import console_page, render_page
 @require_safe
 @console_page("view cases")
 def dashboard_page(
-    request: HttpRequest, by: Actor, queues: Callable[[], Sequence[Any]]
+    request: HttpRequest,
+    by: Actor,
+    queues: Callable[[], Sequence[Any]],
+    last_drill: Callable[[], Any],
 ) -> HttpResponseBase:
-    """``queues``: the background clusters with their numbers of waiting tasks."""
+    """``queues``: the background clusters with their numbers of waiting tasks. ``last_drill``: the
+    last one that ended, or None."""
     found = statistics.overview(by=by)
     highest = max([day.total for day in found.days], default=0) or 1
     context = {
         "found": found,
         "queues": queues(),
+        "drill": last_drill(),
         "waiting": sum(age.total for age in found.queue),
         "most": max([age.total for age in found.queue], default=0) or 1,
         "highest": highest,

@@ -1,0 +1,34 @@
+"""The runs of the drill."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+
+class Drill(models.Model):
+    """``images``: edit → id of the image that was added. ``missed``: a sentence for each edit that
+    was not found, or for why nothing could be tried."""
+
+    class State(models.TextChoices):
+        RUNNING = "running"
+        PASSED = "passed"
+        FAILED = "failed"
+
+    started_at = models.DateTimeField(default=timezone.now, db_index=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.RUNNING)
+    images = models.JSONField(default=dict)
+    missed = models.JSONField(default=list)
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"drill {self.pk}"
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took."""
+        return None if self.ended_at is None else (self.ended_at - self.started_at).total_seconds()
