@@ -239,6 +239,29 @@ def _decision(event: AuditEvent, names: Names) -> Parts:
     return [Part(" and ".join(nouns) or "decision")]
 
 
+def _states(event: AuditEvent) -> list[str]:
+    """Return the states that a decision led to."""
+    found = event.after.get("states") if isinstance(event.after, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def _decided(decided: str, vote: str) -> Callable[[AuditEvent, Names], Parts]:
+    """Return what was done, or which vote was given, where two people decide."""
+
+    def parts(event: AuditEvent, names: Names) -> Parts:
+        voted = {"voted", "conflict"} & set(_states(event))
+        return [Part(f"voted to {vote}" if voted else decided)]
+
+    return parts
+
+
+def _vote(event: AuditEvent, names: Names) -> Parts:
+    states = _states(event)
+    if "conflict" in states:
+        return [Part(", unlike the first vote")]
+    return [Part(", the first of two votes")] if "voted" in states else []
+
+
 def _list(event: AuditEvent, names: Names) -> Parts:
     ref = _list_ref(event)
     if ref is None:
@@ -320,6 +343,9 @@ def _as(event: AuditEvent, names: Names) -> Parts:
 FIELDS: Final[Mapping[str, Callable[[AuditEvent, Names], Parts]]] = {
     "about": _about,
     "cases": _cases,
+    "confirmed": _decided("confirmed", "confirm"),
+    "dismissed": _decided("dismissed", "dismiss"),
+    "vote": _vote,
     "decision": _decision,
     "list": _list,
     "changes": _changes,

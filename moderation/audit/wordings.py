@@ -67,11 +67,9 @@ GROUPS: Final[Mapping[str, Mapping[str, Wording]]] = {
     "Cases": {
         "case.opened": Wording("opened", "opened {about}"),
         "case.extended": Wording("more matches", "found more matches for {about}"),
-        "case.voted": Wording("first of two votes", "voted on {cases}, which needs two people"),
-        "case.confirmed": Wording("confirmed", "confirmed {cases}"),
-        "case.dismissed": Wording("dismissed", "dismissed {cases}"),
+        "case.confirmed": Wording("confirmed", "{confirmed} {cases}{vote}"),
+        "case.dismissed": Wording("dismissed", "{dismissed} {cases}{vote}"),
         "case.escalated": Wording("escalated", "escalated {cases}"),
-        "case.conflict": Wording("votes differ", "voted differently on {cases}"),
         "case.appealed": Wording("appealed", "appealed {cases}"),
         "case.undone": Wording("undone", "undid the {decision} of {cases}"),
         "case.judged_again": Wording("second opinion", "gave a second opinion on {about}"),
@@ -129,6 +127,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Wording]]] = {
         "image.link_changed": Wording("link changed", "saw another picture at the link of {about}"),
         "image.link_restored": Wording("link restored", "saw the picture of {about} again"),
         "image.told_apart": Wording("no duplicates", "marked {about} as no duplicate"),
+        "image.shared": Wording("search shared", "shared a search with {about}"),
         "image.exported": Wording("exported", "exported {about}"),
     },
     "Videos": {

@@ -212,7 +212,7 @@ def _record(batch: DecisionBatch, steps: Sequence[_Step], verb: str, by: Actor) 
             "allow_items": sorted({one["allow_item"] for one in _effects(steps, "allow_item")}),
         },
         count=len(steps),
-        reason=": ".join(filter(None, (batch.reason, batch.note))),
+        reason=": ".join(filter(None, (reasons.in_words(verb, batch.reason), batch.note))),
     )
 
 

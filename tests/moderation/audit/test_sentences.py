@@ -112,6 +112,12 @@ def test_cases_are_named_with_what_they_are_about() -> None:
     deciding.decide(by=lead, case_ids=[case.pk, other.pk], verb="dismiss")
     names = f"case {case.pk} (post-1040), case {other.pk}"
     assert said() == f"ana dismissed 2 cases ({names})"
+    grave = make_case(item, two_person=True)
+    bo = Actor.person(make_person(Role.LEAD, "bo"))
+    deciding.decide(by=lead, case_ids=[grave.pk], verb="confirm")
+    assert said() == f"ana voted to confirm case {grave.pk}, the first of two votes"
+    deciding.decide(by=bo, case_ids=[grave.pk], verb="dismiss")
+    assert said() == f"bo voted to dismiss case {grave.pk}, unlike the first vote"
     wellbeing.note_look(by=lead, subject=image, what="thumbnail")
     assert said() == f"ana looked clearly at image {image.pk} (post-1040) (thumbnail)"
     changing.delete_items(items=Image.objects.all(), by="key:loader", reason="asked", override=True)

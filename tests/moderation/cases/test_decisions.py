@@ -62,7 +62,7 @@ def test_confirming_quarantines_and_leaves_one_event(item: BannedItem) -> None:
     assert (state(case), status(picture)) == (CaseState.CONFIRMED, Status.QUARANTINED)
     (event,) = AuditEvent.objects.filter(actor="user:ann")
     assert (event.verb, event.subject_id, event.count) == ("case.confirmed", case.pk, 1)
-    assert event.reason == "same: seen before"
+    assert event.reason == "It is what the list holds: seen before"
     assert event.after["batch"] == batch.pk
     case.refresh_from_db()
     assert case.held
