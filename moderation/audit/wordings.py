@@ -127,7 +127,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Wording]]] = {
         "image.link_changed": Wording("link changed", "saw another picture at the link of {about}"),
         "image.link_restored": Wording("link restored", "saw the picture of {about} again"),
         "image.told_apart": Wording("no duplicates", "marked {about} as no duplicate"),
-        "image.shared": Wording("search shared", "shared a search with {about}"),
+        "sharedsearch.shared": Wording("search shared", "shared a search by a link"),
         "image.exported": Wording("exported", "exported {about}"),
     },
     "Videos": {

@@ -62,7 +62,7 @@ def written_actions() -> Iterator[tuple[str, str]]:
                 for text in (text for node in given or arguments for text in _texts(node)):
                     verb = text.replace(r"\ ", "_")
                     if name == "notify_changed":
-                        yield place, f"{'video' if app == 'videos' else 'image'}.{verb}"
+                        yield place, rf"\w+\.{verb}"
                     elif name in ("record_account", "record_key", "_finish"):
                         kind = {"record_account": "user", "record_key": "key"}.get(name, "item")
                         yield place, f"{kind}.{verb}"
