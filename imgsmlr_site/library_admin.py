@@ -20,12 +20,12 @@ from django.forms.widgets import Script
 from django.http import HttpRequest
 from django_q.admin import FailAdmin, QueueAdmin, ScheduleAdmin, TaskAdmin
 from django_q.models import Failure, OrmQ, Schedule, Success, Task
-from django_q.tasks import async_task
 from unfold.admin import ModelAdmin
 
 from gallery.admin.confirmation import asked
 from gallery.admin.listing import BulkListMixin
 from gallery.admin.selection import Selection
+from imgsmlr_site.operations import failed_tasks
 
 for model in (User, Group, Schedule, OrmQ, Success, Failure):
     admin.site.unregister(model)
@@ -133,14 +133,7 @@ class FailedTaskAdmin(TasksMixin, FailAdmin, BulkListMixin, ModelAdmin):
 
     @admin.action(description="Retry", permissions=["delete"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
-        """Queue the tasks again. Their records as failures go: they may fail once more."""
-        with transaction.atomic():
-            tasks = list(queryset.select_for_update())
-            for task in tasks:
-                facts = {"hook": task.hook, "group": task.group, "cluster": task.cluster}
-                async_task(task.func, *(task.args or ()), **facts, **(task.kwargs or {}))
-            Task.objects.filter(pk__in=[task.pk for task in tasks]).delete()
-        messages.success(request, f"{tasks_text(len(tasks))} queued again.")
+        messages.success(request, f"{tasks_text(failed_tasks.retry(queryset))} queued again.")
 
 
 def is_superuser(request: HttpRequest) -> bool:

@@ -1,4 +1,4 @@
-"""API keys, one-time passwords that have not been changed yet, and clusters of workers."""
+"""API keys, one-time passwords that have not been changed yet, clusters of workers, and jobs."""
 
 from __future__ import annotations
 
@@ -151,3 +151,43 @@ class WorkerCluster(models.Model):
 
     def __str__(self) -> str:
         return f"{self.queue} on {self.host} ({self.pid})"
+
+
+class Job(models.Model):
+    """Work that an operator started from the page *Operations*, and its progress."""
+
+    class Kind(models.TextChoices):
+        DUPLICATES = "duplicates", "Search for duplicates"
+        BACKUP = "backup", "Backup"
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+
+    UNFINISHED = (State.WAITING, State.RUNNING)
+
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
+    restart = models.BooleanField(default=False, help_text="compare all images again")
+    done = models.PositiveBigIntegerField(default=0)
+    total = models.PositiveBigIntegerField(default=0)
+    result = models.TextField(blank=True)
+    failure = models.TextField(blank=True)
+    asked_by = models.CharField(max_length=160)
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind"],
+                condition=Q(state__in=("waiting", "running")),
+                name="job_one_of_a_kind",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.pk}"

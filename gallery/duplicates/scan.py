@@ -87,6 +87,13 @@ def undescribed() -> int:
     return _unscanned().exclude(_described()).count()
 
 
+def scan_here(run: DuplicateRun, ids: Sequence[int]) -> Iterator[list[ScanResult]]:
+    """Do the same as ``scan_images``, in this process. A caller may stop after any batch."""
+    for start in range(0, len(ids), IMAGES_PER_BATCH):
+        yield _store(look_up(ids[start : start + IMAGES_PER_BATCH], run.min_confidence))
+    _finish(run)
+
+
 def scan_images(
     run: DuplicateRun, ids: Sequence[int], *, workers: int
 ) -> Iterator[list[ScanResult]]:
@@ -113,6 +120,10 @@ def scan_images(
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+    _finish(run)
+
+
+def _finish(run: DuplicateRun) -> None:
     DuplicateRun.objects.filter(pk=run.pk).update(finished_at=timezone.now())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -33,6 +33,7 @@ from imgsmlr_site.backup.contents import (
 from imgsmlr_site.postgres.programs import Say
 from moderation.audit import trail
 
+Tell = Callable[[int, int], None]
 HELD: Final = "backup-media"
 """Directory in ``DATA_DIR``, while a backup is made."""
 
@@ -46,8 +47,9 @@ class Made:
     size: int
 
 
-def make_backup(target: Path, say: Say) -> Made:
-    """Back up into a new directory. It has its name only once it is complete.
+def make_backup(target: Path, say: Say, tell: Tell = lambda done, total: None) -> Made:
+    """Back up into a new directory. It has its name only once it is complete. ``tell`` is called
+    with the number of files copied, and of all, after each.
 
     Raise BackupError, PostgresError, and ``Conflict`` while another backup is made.
     """
@@ -61,7 +63,7 @@ def make_backup(target: Path, say: Say) -> Made:
         try:
             draft.mkdir(mode=0o700, parents=True)
             with _held_media() as held:
-                made = _fill(draft, held)
+                made = _fill(draft, held, tell)
             draft.rename(target)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
@@ -88,7 +90,7 @@ def _held_media() -> Iterator[Path]:
         shutil.rmtree(held)
 
 
-def _fill(draft: Path, held: Path) -> Made:
+def _fill(draft: Path, held: Path, tell: Tell) -> Made:
     """Write all files. The transaction's snapshot is what is backed up."""
     with transaction.atomic(), create(draft / SUMS) as sums:
         with connection.cursor() as cursor:
@@ -97,8 +99,10 @@ def _fill(draft: Path, held: Path) -> Made:
         if "django_migrations" not in database.tables():
             raise BackupError("The database is empty: there is nothing to back up.")
         # Files that are newer than the links, before the dump takes its time.
+        total = 0
         for name in database.named_files():
             _hold(name, held)
+            total += 1
         last = trail.last_event()
         pg_dump = database.dump(snapshot, draft / DATABASE)
         add_sum(sums, sha256_of(draft / DATABASE), DATABASE)
@@ -119,6 +123,7 @@ def _fill(draft: Path, held: Path) -> Made:
             else:
                 files += 1
                 size += (draft / path).stat().st_size
+            tell(files + len(missing), total)
         sums.flush()
         manifest = Manifest(
             version=settings.VERSION,

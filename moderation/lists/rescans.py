@@ -9,8 +9,10 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django_q.tasks import async_task
 
+from gallery.shared.errors import UserError
 from moderation.access.permissions import Actor
-from moderation.lists.models import BannedHash, BannedItem, RetroScan
+from moderation.audit import trail
+from moderation.lists.models import BannedHash, BannedItem, BannedList, RetroScan
 from moderation.lists.verdicts import ALLOWING
 
 CLUSTER: Final = "lists"
@@ -39,6 +41,17 @@ def start(
         )
     async_task("moderation.tasks.scan", scan.pk, cluster=CLUSTER)
     return scan
+
+
+@transaction.atomic
+def start_all(*, by: Actor) -> list[RetroScan]:
+    """Queue a rescan for all items of each enabled list of banned content."""
+    lists = BannedList.objects.filter(enabled=True, kind=BannedList.Kind.BANNED).order_by("pk")
+    scans = [start(by=by, list_id=row.pk, reason="match_all") for row in lists]
+    if not scans:
+        raise UserError("No list of banned content is enabled: there is nothing to scan for.")
+    trail.record(by=by.name, verb="scan.started", subject=RetroScan, count=len(scans))
+    return scans
 
 
 def screen_images(ids: Sequence[int]) -> None:

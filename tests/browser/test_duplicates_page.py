@@ -94,5 +94,5 @@ def test_not_duplicates_is_shown_no_more(open_page: OpenPage, images: list[Image
 def test_an_empty_gallery_says_what_to_run(open_page: OpenPage, transactional_db: None) -> None:
     User.objects.create_superuser("root")
     page = open_duplicates(open_page, PHONE, "dark")
-    expect(page.get_by_text("python manage.py find_duplicates")).to_be_visible()
+    expect(page.get_by_role("link", name="Start a search")).to_be_visible()
     assert faults(page, "no clusters", LOOKS[:1]) == set()

@@ -1,0 +1,1 @@
+"""What operators start by a button: searches for duplicates, scans, backups, failed tasks again."""

@@ -1,0 +1,22 @@
+"""Failed tasks, done again."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django_q.models import Task
+from django_q.tasks import async_task
+
+MAX_TASKS = 1000
+"""Tasks that are queued again at once."""
+
+
+@transaction.atomic
+def retry(tasks: QuerySet[Task]) -> int:
+    """Queue the tasks again. Their records as failures go: they may fail once more."""
+    chosen = list(tasks.order_by("stopped").select_for_update()[:MAX_TASKS])
+    for task in chosen:
+        facts = {"hook": task.hook, "group": task.group, "cluster": task.cluster}
+        async_task(task.func, *(task.args or ()), **facts, **(task.kwargs or {}))
+    Task.objects.filter(pk__in=[task.pk for task in chosen]).delete()
+    return len(chosen)
