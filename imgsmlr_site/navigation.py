@@ -60,6 +60,7 @@ GROUPS: dict[str, list[tuple[str, str, str, str]]] = {
         ("API documentation", "description", "docs", ANYONE),
     ],
     "Background work": [
+        ("Operations", "build", "operations", SUPERUSERS),
         ("Schedules", "schedule", "admin:django_q_schedule_changelist", SUPERUSERS),
         ("Queue", "list", "admin:django_q_ormq_changelist", SUPERUSERS),
         ("Failed tasks", "error", "admin:django_q_failure_changelist", "django_q.view_failure"),

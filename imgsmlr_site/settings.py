@@ -315,6 +315,7 @@ DATABASES = {
 }
 
 # --- Files --------------------------------------------------------------------------------
+BACKUP_DIR = Path(env_str("BACKUP_DIR", str(DATA_DIR / "backups"))).resolve()
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
@@ -395,12 +396,28 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "imgsmlr_site.formats.NewestFirst",
     "DEFAULT_METADATA_CLASS": "imgsmlr_site.browsable.metadata.BodyMetadata",
     "EXCEPTION_HANDLER": "imgsmlr_site.errors.exception_handler",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "imgsmlr_site.api_schema.ApiSchema",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "imgsmlr-server",
-    "DESCRIPTION": "Find pictures by picture, and keep banned ones out.",
+    "DESCRIPTION": """\
+Find pictures and videos by picture, and keep banned ones out.
+
+[Search page](/imgsmlr/) · [this API as pages with forms](/api/v1/) · [admin](/admin/) · \
+[this document as a file](/api/schema/)
+
+**Access.** A program sends an API key, as `Authorization: Bearer imgs_…` or `X-API-Key: imgs_…`. \
+Superusers make keys in the [admin](/admin/imgsmlr_site/apikey/). A key has scopes, and each \
+operation says which one it needs. Only keys of a person decide cases. On this page you need no \
+key while you are signed in: *Try it out* sends your login.
+
+**Trying it out.** The examples name rows that a service with some data has (mostly the first), \
+and links to the picture that the README's first steps serve. Put in your own ids, links and \
+files. What you send is done: it changes and deletes like any other request.
+
+**Errors** have one shape: `type`, `code`, `detail` and, where one field is wrong, `field`.
+""",
     "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -408,6 +425,12 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "imgsmlr_site.api_schema.add_tags",
+    ],
+    # JavaScript: see static/imgsmlr_site/swagger.js.
+    "SWAGGER_UI_SETTINGS": "{deepLinking: true, filter: true, plugins: [formsWithExamples]}",
     "ENUM_NAME_OVERRIDES": {
         "ItemStatusEnum": "gallery.items.item.Status",
         "ListKindEnum": "moderation.models.BannedList.Kind",
@@ -454,6 +477,7 @@ UNFOLD = {
     "SCRIPTS": [
         lambda request: static("imgsmlr_site/file_inputs.js"),
         lambda request: static("imgsmlr_site/kept_selection.js"),
+        lambda request: static("imgsmlr_site/global_search.js"),
         lambda request: static("gallery/items/show_clearly.js"),
     ],
     "ACCOUNT": {
@@ -463,7 +487,9 @@ UNFOLD = {
         ]
     },
     "DASHBOARD_CALLBACK": "imgsmlr_site.dashboard.dashboard",
-    "SIDEBAR": {"navigation": "imgsmlr_site.navigation.navigation"},
+    "SIDEBAR": {
+        "navigation": "imgsmlr_site.navigation.navigation",
+    },
 }
 
 # --- Security -----------------------------------------------------------------------------

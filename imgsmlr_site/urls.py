@@ -14,6 +14,8 @@ from imgsmlr_site import health, local_access, metrics, status
 from imgsmlr_site.accounts.invitations import InvitationView
 from imgsmlr_site.accounts.views import LoginView
 from imgsmlr_site.browsable.root import Root
+from imgsmlr_site.global_search import search_page
+from imgsmlr_site.operations.page import operations_page
 from moderation.cases.console.dashboard import dashboard_page
 from moderation.drill import running as drill
 from moderation.gates.pict_rs import PictRs
@@ -47,6 +49,8 @@ urlpatterns = [
         {"queues": health.queues, "last_drill": drill.last_ended},
         name="moderation-dashboard",
     ),
+    path("admin/operations/", operations_page, name="operations"),
+    path("admin/search/", search_page, name="global-search"),
     path("admin/login/", LoginView.as_view(), name="account_login"),
     path("admin/inactive/", account_views.account_inactive, name="account_inactive"),
     path("admin/reauthenticate/", account_views.reauthenticate, name="account_reauthenticate"),

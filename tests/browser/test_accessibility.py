@@ -114,6 +114,12 @@ def test_gallery_and_site(open_page: OpenPage, root: User) -> None:
         "", "gallery/image/", "gallery/image/add/", f"gallery/image/{one.pk}/change/",
         "gallery/duplicatepair/", "videos/video/", "videos/video/add/", "videos/video/duplicates/",
         "auth/user/", "auth/user/add/", f"auth/user/{root.pk}/change/", "auth/group/",
-        "auth/group/add/", "django_q/schedule/",
+        "auth/group/add/", "django_q/schedule/", "operations/",
     )  # fmt: skip
-    check(enter(open_page, root), {path: f"/admin/{path}" for path in paths})
+    page = enter(open_page, root)
+    check(page, {path: f"/admin/{path}" for path in paths})
+    page.keyboard.press("/")
+    page.get_by_placeholder("Type to search").fill("")
+    page.keyboard.type("image")
+    expect(page.get_by_role("link", name="Images Gallery")).to_be_visible()
+    assert faults(page, "search over everything") == set()

@@ -54,12 +54,12 @@ SENDS_NONE = set(
     console:second-opinions console:skip console:threshold console:threshold-preview
     console:thresholds console:undo console:undo-last
     decisions-csv deliveries docs enter gallery:legacy-add gallery:legacy-search gallery:search
-    gallery:table-csv gate-pict-rs healthz image shared-search shared-searches
-    image-batch image-compare image-search images import import-bad-rows import-confirm
-    import-discard imports list list-export list-item list-item-batch list-items
+    gallery:table-csv gate-pict-rs global-search healthz image image-batch image-compare
+    image-search images import import-bad-rows import-confirm import-discard imports list
+    list-export list-item list-item-batch list-items shared-search shared-searches
     list-items-activate list-items-move list-items-opinion list-items-retire list-method
-    list-threshold lists metrics moderation-dashboard readyz schema statistics status video
-    video-search video-similar videos webhook webhook-secret webhook-test webhooks
+    list-threshold lists metrics moderation-dashboard operations readyz schema statistics status
+    video video-search video-similar videos webhook webhook-secret webhook-test webhooks
     webhooks-try-again
     account_inactive account_login account_reauthenticate mfa_activate_totp mfa_authenticate
     mfa_deactivate_totp mfa_download_recovery_codes mfa_generate_recovery_codes mfa_index
