@@ -47,7 +47,7 @@ def decide(
     reason: str = "",
     note: str = "",
     allow: bool = False,
-    looked: bool | Collection[int] = True,
+    looked: bool | Collection[int] = False,
 ) -> DecisionBatch:
     """Decide 1 to 1,000 cases with the same verb, all or none.
 

@@ -328,7 +328,7 @@ class Decision(models.Model):
     verb = models.CharField(max_length=8, choices=Verb.choices)
     state_before = models.CharField(max_length=12, choices=CaseState.choices)
     state_after = models.CharField(max_length=12, choices=CaseState.choices)
-    looked = models.BooleanField(default=True, help_text="whether the media was shown unfiltered")
+    looked = models.BooleanField(default=False, help_text="whether the media was shown unfiltered")
     blind_review = models.BooleanField(
         default=False, help_text="a second opinion for quality, which changes nothing"
     )

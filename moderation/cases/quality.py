@@ -71,7 +71,7 @@ def waiting_for_review(by: Actor) -> ReviewCaseQuerySet:
 
 @transaction.atomic
 def give_opinion(
-    *, by: Actor, case_id: int, verb: str, note: str = "", looked: bool = True
+    *, by: Actor, case_id: int, verb: str, note: str = "", looked: bool = False
 ) -> Decision:
     """Give a second opinion on a decided case: ``confirm`` or ``dismiss``. The case does not
     change.

@@ -139,7 +139,7 @@ def test_a_list_with_only_a_name(lead: Client, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "looked"), [("verb=dismiss", True), ("verb=dismiss&looked=false", False)]
+    ("form", "looked"), [("verb=dismiss", False), ("verb=dismiss&looked=true", True)]
 )
 def test_a_decision(lead: Client, form: str, looked: bool) -> None:
     case: ReviewCase = make_case(make_item(make_list()))
