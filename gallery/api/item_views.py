@@ -7,7 +7,12 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    extend_schema,
+    extend_schema_view,
+)
 from rest_framework import generics, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -52,9 +57,17 @@ class ItemFilter(filters.FilterSet):
 def collection_schema(
     operation_id: str, serializer: Any, deleted: Any
 ) -> Callable[[type[ItemCollection]], Any]:
-    names = [OpenApiParameter(name, str) for name in sorted(DELETED_BY)]
+    noun = operation_id.partition("_")[0]
+    names = [
+        OpenApiParameter("data_id", str, examples=[OpenApiExample("added before", "example-1")]),
+        OpenApiParameter("md5", str),
+        OpenApiParameter("url", str),
+    ]
     return extend_schema_view(
-        get=extend_schema(responses=answers({200: serializer(many=True)}, 404)),
+        get=extend_schema(
+            summary=f"List {noun}, newest first",
+            responses=answers({200: serializer(many=True)}, 404),
+        ),
         delete=extend_schema(
             operation_id=operation_id,
             parameters=[*names, *DELETION],
@@ -65,7 +78,10 @@ def collection_schema(
 
 def detail_schema(serializer: Any) -> Callable[[type[ItemDetail]], Any]:
     return extend_schema_view(
-        get=extend_schema(responses=answers({200: serializer}, 404)),
+        get=extend_schema(
+            summary=f"Read one {serializer.Meta.model._meta.verbose_name}",
+            responses=answers({200: serializer}, 404),
+        ),
         patch=extend_schema(
             request=json(PatchSerializer), responses=answers({200: serializer}, 404, body=True)
         ),
@@ -95,16 +111,30 @@ class ItemCollection(_ItemView, generics.ListAPIView):
     def throttle_cost(self, request: Request) -> int:
         return self.add_cost if request.method == "POST" else 1
 
+    def would_delete(self) -> str:
+        """Return what DELETE with this query would delete, as words; "" if it says too little."""
+        given = self._given(self.request)
+        if given is None:
+            return ""
+        count = self.visible_items().filter(**given).count()
+        by = " and ".join(f"{name} “{value}”" for name, value in given.items())
+        return f"{self.item_kind.count_text(count)} with the {by}" if count else ""
+
+    def _given(self, request: Request) -> dict[str, str] | None:
+        """Return which items to delete. An empty or misspelt filter deletes nothing."""
+        names = request.query_params.keys() - DELETION_NAMES
+        given = {name: request.query_params[name] for name in sorted(names)}
+        fine = given and given.keys() <= DELETED_BY and all(given.values())
+        return given if fine else None
+
     def delete(self, request: Request) -> Response:
         """Delete all items with this ``data_id``, ``url`` or ``md5``, with their files and vectors.
 
         If one of them is withheld, none is deleted (409).
         """
         options = deletion_options(request)
-        names = request.query_params.keys() - DELETION_NAMES
-        given = {name: request.query_params[name] for name in names}
-        # An empty or misspelt filter must not delete more than intended.
-        if not given or not given.keys() <= DELETED_BY or not all(given.values()):
+        given = self._given(request)
+        if given is None:
             raise UserError(
                 f"Say which {self.item_kind.name}s to delete: give data_id, url or md5, not empty."
             )
@@ -128,6 +158,9 @@ class ItemDetail(_ItemView, generics.RetrieveAPIView):
         """Whether the pages show the method: the caller may change the item."""
         item = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
         return item is not None and access_of(self.request).may_change(item.added_by)
+
+    def would_delete(self) -> str:
+        return f"{self.item_kind.name} {self.kwargs['pk']} with its files and vectors"
 
     def own_item(self) -> Item:
         item: Item = self.get_object()

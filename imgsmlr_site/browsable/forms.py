@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -49,8 +49,9 @@ class Input:
 class BodyForm:
     """The form for one method of an address.
 
-    ``inputs``: its fields; None if the body can only be sent as JSON. ``json``: the text in the box
-    for JSON; None if there is no such box, as the method has no body or needs a file.
+    ``query``: fields that are sent in the address. ``inputs``: its fields; None if the body can
+    only be sent as JSON. ``json``: the text in the box for JSON; None if there is no such box, as
+    the method has no body or needs a file.
     """
 
     method: str
@@ -60,6 +61,33 @@ class BodyForm:
     error: str = ""
     typed_json: bool = False
     files: bool = False
+    query: tuple[Input, ...] = ()
+
+
+def query_inputs(
+    parameters: Iterable[Mapping[str, Any]], given: Mapping[str, str], wrong: str = ""
+) -> list[Input]:
+    """Return fields for documented parameters of a query. ``given``: the values they have now."""
+    return [_query_input(one, given.get(one["name"], ""), wrong) for one in parameters]
+
+
+def _query_input(parameter: Mapping[str, Any], value: str, wrong: str) -> Input:
+    name, shape = parameter["name"], parameter["schema"]
+    options: tuple[tuple[str, str], ...] = ()
+    match shape:
+        case {"enum": values}:
+            kind, options = "select", (CHOOSE, *((str(one), str(one)) for one in values if one))
+        case {"type": "boolean"}:
+            kind, options = "select", (CHOOSE, *YES_OR_NO[1:])
+        case {"type": "integer" | "number"}:
+            kind = "number"
+        case _:
+            kind = "text"
+    help = parameter.get("description", "").replace("``", "").split("\n\n")[0]
+    # Where the schema lists values, its text repeats them.
+    help = "" if help.startswith("* ") else help
+    default = shape.get("default", "")
+    return Input(name, kind, value, help, options=options, placeholder=f"{default}", error=wrong)
 
 
 def build(
@@ -68,6 +96,7 @@ def build(
     method: str,
     title: str,
     saved: Mapping[str, Any],
+    query: Iterable[Input] = (),
     typed: Any = None,
     error: Mapping[str, Any] | None = None,
 ) -> BodyForm:
@@ -78,7 +107,7 @@ def build(
     """
     detail = error["detail"] if error else ""
     if body is None:
-        return BodyForm(method, title, [], error=detail)
+        return BodyForm(method, title, [], error=detail, query=tuple(query))
     fields = body().fields
     wrong = (error or {}).get("field", "").split(".")[0]
     inputs: list[Input] | None = None
@@ -100,6 +129,7 @@ def build(
         error="" if shown else detail,
         typed_json=as_json,
         files=bool(files),
+        query=tuple(query),
     )
 
 

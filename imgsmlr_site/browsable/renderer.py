@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from django.template import loader
-from django.utils.html import urlize
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request, override_method
 
-from gallery.api.schema import body_of
+from gallery.api.schema import body_of, query_of
 from gallery.shared.access import access_of
 from imgsmlr_site.authentication import scopes_for
 from imgsmlr_site.browsable import addresses, forms
+from imgsmlr_site.browsable.answers import with_links
 from imgsmlr_site.errors import exception_handler, problem
 from moderation.access.permissions import Actor, can
 
 WRITES: Final = ("POST", "PATCH")
-ROW_ID: Final = re.compile(r"^(      &quot;id&quot;: )(\d+)", re.MULTILINE)
-"""The id of a row of a list, as the JSON is indented."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +28,15 @@ class Picture:
     thumbnail: str
     file: str
     title: str
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """``what``: what goes, and how many. ``chosen``: the query that says which."""
+
+    what: str
+    chosen: Mapping[str, str]
+    inputs: list[forms.Input]
 
 
 def may(view: Any, request: Request, method: str) -> bool:
@@ -127,9 +133,9 @@ class PageRenderer(BrowsableAPIRenderer):
             "pictures": _pictures(data) if not refused else [],
             "newer": paginator.get_previous_link() if listed else None,
             "older": paginator.get_next_link() if listed else None,
-            "filter": self._filter(view, request) if listed else None,
+            "query": self._query(view, request, data if refused else None),
             "forms": self._forms(view, request, response, data),
-            "can_delete": self._can_delete(view, request),
+            "deletion": self._deletion(view, request),
             "up": way[-2].href if len(way) > 1 else addresses.ROOT,
             "user": request.user,
             "request": request,
@@ -137,16 +143,13 @@ class PageRenderer(BrowsableAPIRenderer):
         }
 
     def _answer(self, data: Any, context: dict[str, Any]) -> SafeString:
-        """Return the JSON with links: of values that are links, and of rows that have a page."""
         if data is None:
-            return mark_safe("")
+            return SafeString("")
         view, request = context["view"], context["request"]
         renderer: Any = self.get_default_renderer(view)
         text = self.get_content(renderer, data, "application/json", dict(context))
-        shown = urlize(text, nofollow=True, autoescape=True)
-        if isinstance(data, dict) and "results" in data and addresses.row_address(request.path):
-            shown = ROW_ID.sub(rf'\1<a href="{request.path}\2/">\2</a>', shown)
-        return mark_safe(shown)  # noqa: S308 # urlize escapes it
+        rows = request.path if addresses.row_address(request.path) else ""
+        return with_links(text, rows, getattr(view, "row_links", ()))
 
     def _forms(self, view: Any, request: Request, response: Any, data: Any) -> list[forms.BodyForm]:
         answered = response.status_code
@@ -162,6 +165,7 @@ class PageRenderer(BrowsableAPIRenderer):
                     method=method,
                     title=addresses.first_words(getattr(view, method.lower()).__doc__ or ""),
                     saved=data if fine and method == "PATCH" else {},
+                    query=forms.query_inputs(query_of(view, method), request.query_params),
                     typed=_typed(request) if failed else None,
                     error=data if failed else None,
                 )
@@ -169,16 +173,34 @@ class PageRenderer(BrowsableAPIRenderer):
         # Of an answer to a change there is nothing to fill the form with.
         return [one for one in found if one.method != "PATCH" or fine]
 
-    def _can_delete(self, view: Any, request: Request) -> bool:
-        """A list is deleted from by a filter, which no button says."""
-        return bool(view.kwargs) and request.method == "GET" and may(view, request, "DELETE")
+    def _query(self, view: Any, request: Request, refusal: Any) -> list[forms.Input]:
+        """Return the fields of what the answer can be asked for."""
+        if not may(view, request, "GET"):
+            return []
+        inputs = forms.query_inputs(query_of(view, "GET"), request.query_params)
+        if request.method == "GET" and isinstance(refusal, dict) and "field" in refusal:
+            at, why = refusal["field"], refusal["detail"]
+            inputs = [replace(one, error=why) if one.name == at else one for one in inputs]
+        return inputs
 
-    def _filter(self, view: Any, request: Request) -> Any:
-        for backend in view.filter_backends:
-            if hasattr(backend, "get_filterset"):
-                filterset = backend().get_filterset(request, view.get_queryset(), view)
-                return filterset.form if filterset is not None else None
-        return None
+    def _deletion(self, view: Any, request: Request) -> Deletion | None:
+        """Return the form that deletes what the page shows."""
+        if request.method != "GET" or not may(view, request, "DELETE"):
+            return None
+        what = view.would_delete()
+        if not what:
+            return None
+        parameters = query_of(view, "DELETE")
+        chosen = {
+            one["name"]: request.query_params[one["name"]]
+            for one in parameters
+            if one["name"] in request.query_params
+        }
+        asked = [one for one in parameters if one["name"] not in chosen]
+        if not view.kwargs:
+            # Which rows go is what the page was filtered by.
+            asked = [one for one in asked if one["name"] not in view.filterset_class.base_filters]
+        return Deletion(what, chosen, forms.query_inputs(asked, {}))
 
 
 def _pictures(data: Any) -> list[Picture]:

@@ -38,6 +38,28 @@
     control.focus();
   }
 
+  /** Empty fields stay out of the address. They are there again when the reader comes back. */
+  function leaveOut(form) {
+    const blank = [...form.elements].filter((control) => control.name && control.value === "");
+    for (const control of blank) control.disabled = true;
+    addEventListener("pageshow", () => {
+      for (const control of blank) control.disabled = false;
+    });
+  }
+
+  /** Fields that belong into the address: they leave the form, which would send them in its body. */
+  function setQuery(form) {
+    const fields = [...form.querySelectorAll("[data-query] [name]")];
+    if (fields.length === 0) return;
+    const address = new URL(form.getAttribute("action"), location.href);
+    for (const field of fields) {
+      address.searchParams.delete(field.name);
+      if (field.value !== "") address.searchParams.set(field.name, field.value);
+      field.setAttribute("form", "none");
+    }
+    form.setAttribute("action", address.pathname + address.search);
+  }
+
   async function send(form) {
     const { method } = form.dataset;
     const headers = { "X-CSRFToken": token, Accept: "application/json" };
@@ -70,6 +92,8 @@
   document.addEventListener("submit", (event) => {
     const form = event.target;
     const { method } = form.dataset;
+    if (form.getAttribute("method") === "get") leaveOut(form);
+    setQuery(form);
     if (!method || (method === "POST" && !("json" in form.dataset))) return;
     event.preventDefault();
     const question = event.submitter?.dataset.ask;

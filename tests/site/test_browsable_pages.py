@@ -180,3 +180,52 @@ def test_pictures_are_shown_unless_they_are_withheld(lead: Client) -> None:
     query = {"id": shown.pk, "match_type": "pdq", "threshold": 0}
     found = lead.post("/api/v1/images/search/", query, headers=PAGE).content.decode()
     assert found.count("<img ") == 1
+
+
+def test_ids_are_links_to_what_they_name(lead: Client) -> None:
+    image = make.add_ready_image(meta={"list": 7})
+    item = make_item(make_list())
+    case = make_case(item, image)
+    on = f"{MODERATION}lists/{item.list_id}/"
+    page = lead.get(f"{MODERATION}cases/", headers=PAGE).content.decode()
+    links = {
+        *(f"/api/v1/images/{image.pk}/", on, f"{on}items/{item.pk}/"),
+        *(f"{MODERATION}cases/{case.pk}/{step}" for step in ("", "claim/", "decide/")),
+    }
+    for link in links:
+        assert f'href="{link}"' in page, link
+    query = {"id": image.pk, "match_type": "pdq"}
+    page = lead.post("/api/v1/images/search/", query, headers=PAGE).content.decode()
+    assert f'href="/api/v1/images/{image.pk}/"' in page
+    assert "lists/7/" not in page
+
+
+def test_options_are_asked_as_they_are_documented(lead: Client) -> None:
+    page = lead.get(f"{MODERATION}cases/?band=near&age=never", headers=PAGE).content.decode()
+    assert '<option value="near" selected>' in page
+    assert re.search(r'<select[^>]* name="age" aria-invalid="true"', page)
+    assert not {"cursor", "format"} & set(re.findall(r'name="(\w+)"', page))
+    row = make_list()
+    page = lead.get(f"{MODERATION}lists/{row.pk}/thresholds/pdq/", headers=PAGE).content.decode()
+    assert 'name="proposed"' in page and 'name="precision"' in page
+
+
+def test_deleting_says_what_and_how_many(client: Client) -> None:
+    client.force_login(make_person(Role.ADMIN))
+    for number in (1, 2):
+        make.add_ready_image(make.photo(number), data_id="<same>")
+    row = make_list("terror")
+    make_item(row)
+    said = {
+        "/api/v1/images/": None,
+        "/api/v1/images/?data_id=": None,
+        "/api/v1/images/?data_id=other": None,
+        "/api/v1/images/?status=ready": None,
+        "/api/v1/images/?data_id=%3Csame%3E": "2 images with the data_id “&lt;same&gt;”",
+        f"{MODERATION}lists/{row.pk}/": "the list terror with 1 item",
+    }
+    for path, text in said.items():
+        page = client.get(path, headers=PAGE).content.decode()
+        found = re.findall(r"Deletes <strong>(.*?)</strong>", page)
+        assert found == ([text] if text else []), path
+    assert 'name="with_items"' in page and 'name="override"' in page
