@@ -14,7 +14,6 @@ from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin
 from django.contrib.auth.models import Group, User
-from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.forms.widgets import Script
 from django.http import HttpRequest
@@ -26,6 +25,7 @@ from gallery.admin.confirmation import asked
 from gallery.admin.listing import BulkListMixin
 from gallery.admin.selection import Selection
 from imgsmlr_site.operations import failed_tasks
+from moderation.access.permissions import actor_of
 
 for model in (User, Group, Schedule, OrmQ, Success, Failure):
     admin.site.unregister(model)
@@ -133,7 +133,8 @@ class FailedTaskAdmin(TasksMixin, FailAdmin, BulkListMixin, ModelAdmin):
 
     @admin.action(description="Retry", permissions=["delete"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
-        messages.success(request, f"{tasks_text(failed_tasks.retry(queryset))} queued again.")
+        count = failed_tasks.retry(by=actor_of(request), tasks=queryset)
+        messages.success(request, f"{tasks_text(count)} queued again.")
 
 
 def is_superuser(request: HttpRequest) -> bool:

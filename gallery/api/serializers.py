@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from gallery.api.bodies import BodySerializer
 from gallery.api.fields import (
+    EXAMPLE_LINK,
     MAX_BATCH,
     MAX_DATA_ID,
     MAX_REMARK,
@@ -99,6 +100,8 @@ class ImageSerializer(ItemSerializer):
 class PatchSerializer(BodySerializer):
     """The fields that can be changed later."""
 
+    example: ClassVar[Any] = {"remark": "A cat on a sofa", "meta": {"album": "2024"}}
+
     data_id = VerbatimField(max_length=MAX_DATA_ID)
     remark = VerbatimField(max_length=MAX_REMARK)
     meta = MetaField(required=False, allow_null=True)
@@ -124,6 +127,8 @@ class AddSerializer(AddItemSerializer):
     """One picture to add: ``url`` (JSON) or ``file`` (multipart)."""
 
     contents = "picture"
+    example = {"url": EXAMPLE_LINK, "data_id": "example-1", "remark": "A cat"}
+    form_example = {"data_id": "example-1", "meta": {"album": "2024"}}
     file = PictureFileField(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -142,6 +147,7 @@ class BatchItemSerializer(AddSerializer):
 class BatchSerializer(BodySerializer):
     """Up to 100 pictures by URL."""
 
+    example = {"images": [{"url": EXAMPLE_LINK, "data_id": "example-2"}]}
     images = BatchItemSerializer(  # type: ignore[call-arg]  # the list's own arguments
         many=True, allow_empty=False, max_length=MAX_BATCH
     )
@@ -184,6 +190,8 @@ class BatchResultsSerializer(serializers.Serializer):
 class SearchSerializer(BodySerializer):
     """What to search for (one of file, url, id, text), how, and among which images."""
 
+    example = {"id": 1, "limit": 5}
+    form_example = {"limit": 5}
     file = PictureFileField(required=False)
     url = PictureUrlField(required=False)
     id = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
@@ -269,6 +277,8 @@ class SearchResultSerializer(serializers.Serializer):
 class CompareSerializer(BodySerializer):
     """Two pictures, each as a file or a link."""
 
+    example = {"a_url": EXAMPLE_LINK, "b_url": EXAMPLE_LINK}
+    form_example: ClassVar[Any] = {}
     a = PictureFileField(required=False)
     b = PictureFileField(required=False)
     a_url = PictureUrlField(required=False)

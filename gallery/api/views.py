@@ -98,6 +98,7 @@ class ImageBatch(APIView):
         return ADD_COST * (len(images) if isinstance(images, list) else 1)
 
     @extend_schema(
+        summary="Add up to 100 pictures by link",
         request=json(serializers.BatchSerializer),
         responses=answers({202: serializers.BatchResultsSerializer}, body=True),
     )

@@ -45,9 +45,9 @@ def start(*, by: Actor, kind: str, restart: bool = False) -> Job:
             _queue(job)
             trail.record(
                 by=by.name,
-                verb="job.started",
+                verb=f"{kind}.started",
                 subject=job,
-                after={"kind": kind, "restart": restart},
+                after={"restart": restart},
             )
     except IntegrityError:
         raise Conflict(f"{Kind(kind).label}: this waits or runs already.") from None

@@ -66,7 +66,7 @@ def _start(request: HttpRequest, by: Actor) -> str:
         count = len(rescans.start_all(by=by))
         return f"{count} scan{'' if count == 1 else 's'} queued."
     if what == "retry":
-        count = failed_tasks.retry(Failure.objects.all())
+        count = failed_tasks.retry(by=by, tasks=Failure.objects.all())
         return f"{count:,} task{'' if count == 1 else 's'} queued again."
     raise UserError("Choose what to start.")
 

@@ -115,6 +115,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Wording]]] = {
         "list.exported": Wording("exported", "exported the list {about}"),
         "import.discarded": Wording("import discarded", "discarded the import {about}"),
         "import.retried": Wording("import tried again", "tried the import {about} again"),
+        "scan.all_started": Wording("scans started", "started scans for all lists"),
         "change.asked": Wording("change asked for", "asked for {about}"),
         "change.confirmed": Wording("change confirmed", "confirmed {about}"),
         "change.refused": Wording("change refused", "refused {about}"),
@@ -179,6 +180,13 @@ GROUPS: Final[Mapping[str, Mapping[str, Wording]]] = {
         "webhook.tested": Wording("webhook tested", "sent a test to the webhook {about}"),
         "webhook.tried_again": Wording("messages sent again", "sent {about} again"),
         "auditevent.exported": Wording("audit exported", "exported {about} of the audit"),
+    },
+    "Operations": {
+        "backup.started": Wording("backup started", "started a backup"),
+        "duplicates.started": Wording(
+            "search for duplicates started", "started a search for duplicates"
+        ),
+        "task.retried": Wording("failed tasks retried", "queued failed tasks again"),
     },
 }
 """What it is about → action → its wording."""

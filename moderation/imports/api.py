@@ -53,6 +53,7 @@ class ListFileField(serializers.FileField):
 class AddImportSerializer(BodySerializer):
     """A hash list, and how to read it."""
 
+    form_example = {"list": 1, "dry_run": True}
     file = ListFileField()
     list = IdField(help_text="Id of the list to import into.")
     format = serializers.ChoiceField(
@@ -159,7 +160,12 @@ class ImportFilter(filters.FilterSet):
         fields: list[str] = []
 
 
-@extend_schema_view(get=extend_schema(responses=answers({200: ImportSerializer(many=True)}, 404)))
+@extend_schema_view(
+    get=extend_schema(
+        summary="List imports, newest first",
+        responses=answers({200: ImportSerializer(many=True)}, 404),
+    )
+)
 class ImportCollection(generics.ListAPIView):
     """Start and read imports."""
 
@@ -264,7 +270,12 @@ class DiscardImport(APIView):
         return Response(ImportSerializer(row).data)
 
 
-@extend_schema_view(get=extend_schema(responses=answers({200: BadRowSerializer(many=True)}, 404)))
+@extend_schema_view(
+    get=extend_schema(
+        summary="List the rows of an import that could not be used",
+        responses=answers({200: BadRowSerializer(many=True)}, 404),
+    )
+)
 class BadRows(generics.ListAPIView):
     """The rows of an import that could not be used."""
 

@@ -50,7 +50,7 @@ def start_all(*, by: Actor) -> list[RetroScan]:
     scans = [start(by=by, list_id=row.pk, reason="match_all") for row in lists]
     if not scans:
         raise UserError("No list of banned content is enabled: there is nothing to scan for.")
-    trail.record(by=by.name, verb="scan.started", subject=RetroScan, count=len(scans))
+    trail.record(by=by.name, verb="scan.all_started", subject=RetroScan, count=len(scans))
     return scans
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -26,6 +26,7 @@ from moderation.pipeline.check import CheckRequest
 CHECK_COST: Final = 3
 BATCH_SECONDS: Final = 45.0
 MAX_KEY: Final = 200
+EXAMPLE_HASH: Final = {"hash": "0123456789abcdef0123456789abcdef", "hash_type": "md5"}
 KINDS: Final = ("md5", "sha1", "sha256", "pdq")
 KEY: Final = OpenApiParameter(
     "Idempotency-Key",
@@ -39,6 +40,7 @@ KEY: Final = OpenApiParameter(
 class BatchCheckSerializer(BodySerializer):
     """A ``url`` or a ``hash``."""
 
+    example = EXAMPLE_HASH
     url = PictureUrlField(required=False)
     hash = serializers.CharField(required=False, max_length=80)
     hash_type = serializers.ChoiceField(
@@ -55,6 +57,7 @@ class BatchCheckSerializer(BodySerializer):
 class CheckSerializer(BatchCheckSerializer):
     """A ``url``, a ``hash``, or a ``file``: a picture, an animation or a short video."""
 
+    form_example: ClassVar[Any] = {}
     file = PictureFileField(required=False)
 
 
@@ -115,6 +118,7 @@ class CheckAnswerSerializer(serializers.Serializer):
 class CheckBatchSerializer(BodySerializer):
     """Up to 100 links and hashes."""
 
+    example = {"checks": [EXAMPLE_HASH]}
     checks = BatchCheckSerializer(  # type: ignore[call-arg]  # the list's own arguments
         many=True, allow_empty=False, max_length=MAX_BATCH
     )

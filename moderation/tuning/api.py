@@ -70,6 +70,7 @@ class ThresholdSerializer(serializers.Serializer):
 class ApplySerializer(BodySerializer):
     """A threshold to set. Null sets the default."""
 
+    example = {"threshold": 30, "reason": "More precise by the decisions so far"}
     threshold = serializers.FloatField(allow_null=True)
     reason = serializers.CharField(max_length=500)
 

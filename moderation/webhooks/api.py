@@ -44,6 +44,11 @@ class SecretSerializer(WebhookSerializer):
 class AddWebhookSerializer(BodySerializer):
     """A webhook to create, or the fields to change."""
 
+    example = {
+        "name": "Example",
+        "url": "https://hooks.example.com/imgsmlr",
+        "events": ["verdict"],
+    }
     name = serializers.CharField(max_length=100)
     url = serializers.CharField(max_length=2048, help_text="http:// or https://")
     events = serializers.ListField(
@@ -67,6 +72,7 @@ class DeliverySerializer(serializers.ModelSerializer):
 
 
 class TryAgainSerializer(BodySerializer):
+    example = {"ids": [1]}
     ids = serializers.ListField(child=IdField(), allow_empty=False, max_length=MAX_IDS)
 
 
@@ -81,7 +87,11 @@ def found(pk: int) -> Webhook:
     return row
 
 
-@extend_schema_view(get=extend_schema(responses=answers({200: WebhookSerializer(many=True)}, 404)))
+@extend_schema_view(
+    get=extend_schema(
+        summary="List webhooks", responses=answers({200: WebhookSerializer(many=True)}, 404)
+    )
+)
 class WebhookCollection(generics.ListAPIView):
     """Create and list webhooks."""
 
@@ -133,6 +143,11 @@ class WebhookItem(generics.GenericAPIView):
         row = editing.change_webhook(by=caller(request), webhook_id=pk, **body.validated_data)
         return Response(WebhookSerializer(row).data)
 
+    def would_delete(self) -> str:
+        row = found(self.kwargs["pk"])
+        count = row.deliveries.count()
+        return f"the webhook {row.name} with {count:,} message{'' if count == 1 else 's'}"
+
     @extend_schema(responses=answers({204: None}, 404))
     def delete(self, request: Request, pk: int) -> Response:
         """Delete a webhook and its messages."""
@@ -166,7 +181,12 @@ class TestWebhook(APIView):
         return Response(DeliverySerializer(delivery).data)
 
 
-@extend_schema_view(get=extend_schema(responses=answers({200: DeliverySerializer(many=True)}, 404)))
+@extend_schema_view(
+    get=extend_schema(
+        summary="List the messages of a webhook",
+        responses=answers({200: DeliverySerializer(many=True)}, 404),
+    )
+)
 class Deliveries(generics.ListAPIView):
     """The messages of a webhook."""
 

@@ -59,7 +59,7 @@ def test_a_search_for_duplicates(root: Client, monkeypatch: pytest.MonkeyPatch) 
     assert start(root, "duplicates") == ["Search for duplicates: this waits or runs already."]
     job = Job.objects.get()
     assert queued() == [("imgsmlr_site.tasks.run_job", (job.pk,))]
-    event = AuditEvent.objects.get(verb="job.started")
+    event = AuditEvent.objects.get(verb="duplicates.started")
     assert (event.actor, event.subject_id) == ("user:root", job.pk)
     # After each batch it gives way, and another task goes on.
     monkeypatch.setattr(jobs, "TASK_SECONDS", 0.0)
@@ -94,7 +94,7 @@ def test_scans_for_all_lists_and_failed_tasks(root: Client) -> None:
     scan = RetroScan.objects.get()
     assert (scan.list, scan.added_by) == (on, "user:root")
     assert queued() == [("moderation.tasks.scan", (scan.pk,))]
-    assert AuditEvent.objects.filter(verb="scan.started", actor="user:root").exists()
+    assert AuditEvent.objects.filter(verb="scan.all_started", actor="user:root").exists()
     now = timezone.now()
     Task.objects.create(
         id="a", name="a", func="os.getpid", started=now, stopped=now, success=False, cluster="lists"

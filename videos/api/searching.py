@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from gallery.api.bodies import BodySerializer
-from gallery.api.fields import PictureFileField, PictureUrlField
+from gallery.api.fields import EXAMPLE_LINK, PictureFileField, PictureUrlField
 from gallery.api.schema import answers, json_or_files
 from gallery.items.media_access import set_visibility
 from gallery.shared.access import access_of, sender_of
@@ -40,6 +40,8 @@ def confidence_field(default: str) -> serializers.FloatField:
 class VideoSearchSerializer(BodySerializer):
     """What to search for: a picture, an animation or a clip."""
 
+    example = {"url": EXAMPLE_LINK}
+    form_example = {"limit": 5}
     file = PictureFileField(required=False)
     url = PictureUrlField(required=False)
     limit = serializers.IntegerField(

@@ -62,6 +62,8 @@ class AddVideoSerializer(AddItemSerializer):
     """One video to add: ``url`` (JSON) or ``file`` (multipart)."""
 
     contents = "video"
+    example = {"url": "http://127.0.0.1:9000/film.mp4", "data_id": "example-1"}
+    form_example = {"data_id": "example-1", "meta": {"album": "2024"}}
     file = VideoFileField(required=False)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -120,6 +120,7 @@ class CaseQuerySerializer(BodySerializer):
 
 
 class NextSerializer(CaseQuerySerializer):
+    example: ClassVar[Any] = {}
     skipped = serializers.ListField(
         child=IdField(),
         max_length=MAX_SELECTED,
@@ -130,6 +131,7 @@ class NextSerializer(CaseQuerySerializer):
 
 
 class ClaimSerializer(BodySerializer):
+    example = {"take_over": False}
     take_over = serializers.BooleanField(
         default=False, help_text="Also if somebody else has claimed it."
     )
@@ -138,6 +140,7 @@ class ClaimSerializer(BodySerializer):
 class SayingSerializer(BodySerializer):
     """The reason of a decision, and a note."""
 
+    example: ClassVar[Any] = {"reason": "new_facts", "note": "The owner has written to us"}
     reason = serializers.ChoiceField(
         choices=ALL_REASONS,
         required=False,
@@ -151,22 +154,26 @@ class SayingSerializer(BodySerializer):
 class DecideSerializer(SayingSerializer):
     """A decision about one case."""
 
+    example = {"verb": "dismiss", "reason": "permitted", "note": "A news photo", "looked": True}
     verb = serializers.ChoiceField(choices=VERBS)
     allow = serializers.BooleanField(
         default=False, help_text="With dismiss: never stop these exact bytes again."
     )
     looked = serializers.BooleanField(
-        default=True, help_text="Whether the media was looked at unfiltered."
+        default=False,
+        help_text="Whether you looked at the media unfiltered. Recorded only if you say so.",
     )
 
 
 class DecideManySerializer(DecideSerializer):
     """The same decision about many cases."""
 
+    example = {**DecideSerializer.example, "cases": [1]}
     cases = serializers.ListField(child=IdField(), min_length=1, max_length=MAX_SELECTED)
 
 
 class LiftSerializer(BodySerializer):
+    example = {"reason": "The request of the police, file 4711"}
     reason = serializers.CharField(max_length=MAX_NOTE)
 
 
@@ -177,6 +184,7 @@ class LegalHoldSerializer(LiftSerializer):
 
 
 class UndoSerializer(BodySerializer):
+    example = {"reason": "A slip"}
     reason = serializers.CharField(max_length=500)
 
 

@@ -6,7 +6,12 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from django.db.models import Prefetch, QuerySet
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    extend_schema,
+    extend_schema_view,
+)
 from rest_framework import generics, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -35,6 +40,7 @@ class CaseView(CommandView):
 
 @extend_schema_view(
     get=extend_schema(
+        summary="List cases, newest first",
         parameters=[shapes.CaseQuerySerializer],
         responses=answers({200: CaseSerializer(many=True)}, 404),
     )
@@ -43,6 +49,7 @@ class CaseCollection(CaseView, generics.ListAPIView):
     """List cases, the newest first. ``cases/next/`` gives them in the order of the queue."""
 
     name = "Cases"
+    row_links = ("claim", "decide")
     filter_backends: list[Any] = []
 
     def get_queryset(self) -> QuerySet[ReviewCase]:
@@ -148,6 +155,7 @@ class Appeal(CaseView):
     serializer_class = shapes.SayingSerializer
 
     @extend_schema(
+        parameters=[OpenApiParameter("id", int, "path", examples=[OpenApiExample("decided", 2)])],
         request=json(shapes.SayingSerializer),
         responses=answers({201: DecisionBatchSerializer}, 404, 409, body=True),
     )

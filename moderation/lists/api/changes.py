@@ -32,11 +32,15 @@ class ListChangeSerializer(serializers.ModelSerializer):
 class AnswerSerializer(BodySerializer):
     """The reason to confirm or refuse the change."""
 
+    example = {"reason": "As agreed in the team"}
     reason = serializers.CharField(max_length=1000, required=False, default="")
 
 
 @extend_schema_view(
-    get=extend_schema(responses=answers({200: ListChangeSerializer(many=True)}, 404))
+    get=extend_schema(
+        summary="List changes, newest first",
+        responses=answers({200: ListChangeSerializer(many=True)}, 404),
+    )
 )
 class ListChanges(generics.ListAPIView):
     """Waiting and earlier changes, newest first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import Count, Prefetch, Q, QuerySet
 from django_filters import rest_framework as filters
@@ -30,6 +30,7 @@ from videos.api.serializers import VideoFileField
 MAX_BATCH = 1000
 MAX_TAGS = 50
 KINDS = (*HASH_TYPES, "pdq")
+EXAMPLE_HASHES = {"md5": "0123456789abcdef0123456789abcdef", "category": "example"}
 
 
 class HashSerializer(serializers.Serializer):
@@ -144,6 +145,8 @@ class HashesSerializer(FactsSerializer):
 class AddItemSerializer(HashesSerializer):
     """One item: by hashes, or by ``file`` (multipart), ``url``, ``image_id`` or ``video_id``."""
 
+    example = {**EXAMPLE_HASHES, "reason": "Reported by a partner"}
+    form_example = {"category": "example", "reason": "Reported by a partner"}
     file = VideoFileField(required=False)
     url = PictureUrlField(required=False)
     image_id = IdField(required=False)
@@ -165,6 +168,7 @@ class AddItemSerializer(HashesSerializer):
 class ItemBatchSerializer(BodySerializer):
     """Up to 1,000 items by hash."""
 
+    example = {"items": [EXAMPLE_HASHES], "reason": "Reported by a partner"}
     items = HashesSerializer(  # type: ignore[call-arg]  # the list's own arguments
         many=True, allow_empty=False, max_length=MAX_BATCH
     )
@@ -188,12 +192,14 @@ class ItemBatchResultSerializer(serializers.Serializer):
 class ChangeItemSerializer(TextsSerializer):
     """Fields to change."""
 
+    example = {"note": "Seen before", "reason": "For the next who looks"}
     reason = ReasonField()
 
 
 class IdsSerializer(BodySerializer):
     """Items of the list, and a reason."""
 
+    example: ClassVar[Any] = {"ids": [1], "reason": "Looked at again"}
     ids = serializers.ListField(child=IdField(), allow_empty=False, max_length=MAX_IDS)
     reason = ReasonField(required=True, allow_blank=False)
 
@@ -201,12 +207,14 @@ class IdsSerializer(BodySerializer):
 class OpinionSerializer(IdsSerializer):
     """Our own opinion of items."""
 
+    example = {**IdsSerializer.example, "opinion": "disputed"}
     opinion = serializers.ChoiceField(choices=BannedItem.Opinion.choices)
 
 
 class MoveSerializer(IdsSerializer):
     """Items to move, and the list to move them to."""
 
+    example = {**IdsSerializer.example, "list": 2}
     list = IdField(help_text="The list to move them to.")
 
 
@@ -276,7 +284,12 @@ class ItemFilter(filters.FilterSet):
         return items.filter(pk__in=found.values("item"))
 
 
-@extend_schema_view(get=extend_schema(responses=answers({200: ItemSerializer(many=True)}, 404)))
+@extend_schema_view(
+    get=extend_schema(
+        summary="List the items of a list, newest first",
+        responses=answers({200: ItemSerializer(many=True)}, 404),
+    )
+)
 class ItemCollection(generics.ListAPIView):
     """Add and read items."""
 

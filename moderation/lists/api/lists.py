@@ -5,11 +5,16 @@ Reading also needs the scope ``lists``, because knowing the lists would help to 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    extend_schema,
+    extend_schema_view,
+)
 from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -65,6 +70,7 @@ class MethodSerializer(serializers.ModelSerializer):
 class ChangeMethodSerializer(BodySerializer):
     """Fields to change. Null means the default distance."""
 
+    example = {"threshold": 30, "reason": "Fewer false matches"}
     enabled = serializers.BooleanField(required=False)
     threshold = serializers.FloatField(required=False, allow_null=True)
     observe = serializers.FloatField(required=False, allow_null=True)
@@ -118,6 +124,7 @@ class ListSerializer(serializers.ModelSerializer):
 class ChangeListSerializer(BodySerializer):
     """Fields to change."""
 
+    example: ClassVar[Any] = {"description": "From our partners", "reason": "It said nothing"}
     name = serializers.CharField(max_length=100, required=False)
     kind = serializers.ChoiceField(choices=BannedList.Kind.choices, required=False)
     category = serializers.CharField(max_length=100, allow_blank=True, required=False)
@@ -152,10 +159,13 @@ class ChangeListSerializer(BodySerializer):
 class AddListSerializer(ChangeListSerializer):
     """A new list."""
 
+    example = {"name": "Example list", "severity": "medium", "action": "shadow"}
     name = serializers.CharField(max_length=100)
 
 
-MATCH_TYPE = OpenApiParameter("match_type", str, "path", enum=PICTURE_TYPES)
+MATCH_TYPE = OpenApiParameter(
+    "match_type", str, "path", enum=PICTURE_TYPES, examples=[OpenApiExample("PDQ", "pdq")]
+)
 
 
 def reader(request: Request) -> Actor:
@@ -187,7 +197,12 @@ class ListFilter(filters.FilterSet):
         fields: list[str] = []
 
 
-@extend_schema_view(get=extend_schema(responses=answers({200: ListSerializer(many=True)}, 404)))
+@extend_schema_view(
+    get=extend_schema(
+        summary="List all lists, newest first",
+        responses=answers({200: ListSerializer(many=True)}, 404),
+    )
+)
 class ListCollection(generics.ListAPIView):
     """Create and read lists."""
 
@@ -245,8 +260,14 @@ class ListItem(generics.GenericAPIView):
         list_writes.change_list(by=caller(request), list_id=pk, **body.validated_data)
         return Response(ListSerializer(list_or_404(pk)).data)
 
+    def would_delete(self) -> str:
+        row = list_or_404(self.kwargs["pk"])
+        count = row.items.count()
+        return f"the list {row.name} with {count:,} item{'' if count == 1 else 's'}"
+
     @extend_schema(
         parameters=[
+            OpenApiParameter("id", int, "path", examples=[OpenApiExample("without items", 2)]),
             OpenApiParameter("with_items", bool, description="Delete its items, too."),
             OpenApiParameter(
                 "override",

@@ -5,7 +5,7 @@ import django.utils.timezone
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('imgsmlr_site', '0004_tell_of_tasks'),
+        ('imgsmlr_site', '0005_hma_scope'),
     ]
 
     operations = [
