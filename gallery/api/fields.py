@@ -18,8 +18,8 @@ MAX_URL = 2048
 MAX_DATA_ID = MAX_UPLOADER = 255
 MAX_REMARK = 10_000
 MAX_BATCH = 100
-EXAMPLE_LINK = "http://127.0.0.1:9000/cat.jpg"
-"""In examples of requests: the picture that the README's first steps serve."""
+EXAMPLE_LINK = "http://127.0.0.1:9000/sunset.jpg"
+"""In examples of requests: a picture of ``docs/samples``, which the README's first steps serve."""
 
 
 @extend_schema_field({"type": "object", "additionalProperties": True})

@@ -100,7 +100,7 @@ class ImageSerializer(ItemSerializer):
 class PatchSerializer(BodySerializer):
     """The fields that can be changed later."""
 
-    example: ClassVar[Any] = {"remark": "A cat on a sofa", "meta": {"album": "2024"}}
+    example: ClassVar[Any] = {"remark": "A sunset at the sea", "meta": {"album": "2024"}}
 
     data_id = VerbatimField(max_length=MAX_DATA_ID)
     remark = VerbatimField(max_length=MAX_REMARK)
@@ -127,7 +127,7 @@ class AddSerializer(AddItemSerializer):
     """One picture to add: ``url`` (JSON) or ``file`` (multipart)."""
 
     contents = "picture"
-    example = {"url": EXAMPLE_LINK, "data_id": "example-1", "remark": "A cat"}
+    example = {"url": EXAMPLE_LINK, "data_id": "example-1", "remark": "A sunset"}
     form_example = {"data_id": "example-1", "meta": {"album": "2024"}}
     file = PictureFileField(required=False)
 

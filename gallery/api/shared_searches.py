@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import Any
+from typing import Any, ClassVar
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,6 +22,7 @@ from gallery.shared.access import sender_of
 class ShareSearchSerializer(BodySerializer):
     """The picture of the search."""
 
+    form_example: ClassVar[Any] = {}
     file = PictureFileField()
 
 
@@ -68,7 +69,18 @@ class OpenedSearch(APIView):
     scope = "search"
     throttle_cost = 3
 
-    @extend_schema(responses=answers({200: OpenedSearchSerializer}, 404, 503))
+    @extend_schema(
+        parameters=[
+            OpenApiParameter(
+                "token",
+                str,
+                "path",
+                description="What sharing the search answered.",
+                examples=[OpenApiExample("made up", "a-token")],
+            )
+        ],
+        responses=answers({200: OpenedSearchSerializer}, 404, 503),
+    )
     def get(self, request: Request, token: str) -> Response:
         """Return the picture to search with."""
         picture, ends_at = sharing.opened(token, sender_of(request))

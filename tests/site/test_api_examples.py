@@ -3,8 +3,10 @@ do what they say."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,7 +20,7 @@ from drf_spectacular.generators import SchemaGenerator
 
 from gallery.api.fields import EXAMPLE_LINK
 from gallery.items.item import Status
-from gallery.items.models import Image
+from gallery.items.models import Image, SharedSearch
 from imgsmlr_site.api_schema import FORM, TAGS
 from moderation.access.permissions import Actor, Role
 from moderation.cases import deciding, retention
@@ -38,6 +40,7 @@ COUNTED = (
     Image, Video, BannedList, BannedItem, ReviewCase, DecisionBatch, ListImport, ListChange,
     Webhook, Delivery,
 )  # fmt: skip
+ROOT = Path(__file__).resolve().parents[2]
 FILES = {
     "/api/v1/moderation/imports/": b"md5 0123456789abcdef0123456789abcdef\n",
     "/api/v1/videos/": encode(timed(moving("astronaut", 1))),
@@ -75,8 +78,7 @@ def test_each_operation_explains_itself(operations: dict[str, Any]) -> None:
 @pytest.fixture
 def server(open_api: None, settings: Any) -> Iterator[HttpServer]:
     settings.THROTTLE_POINTS = 0
-    routes = {"/cat.jpg": make.jpeg(make.photo(4)), "/film.mp4": FILES["/api/v1/videos/"]}
-    with HttpServer({**routes, "/hook": b""}) as server:
+    with HttpServer({"/hook": b""}, directory=ROOT / "docs/samples") as server:
         yield server
 
 
@@ -115,6 +117,11 @@ def admin(server: HttpServer, db: None, client: Client) -> Client:
     hook = Webhook.objects.create(name="h", url=f"{server.url}/hook", events=["verdict"])
     Delivery.objects.create(
         webhook=hook, event="verdict", payload={}, give_up_at="2100-01-01T00:00Z"
+    )
+    SharedSearch.objects.create(
+        digest=hashlib.sha256(b"a-token").hexdigest(),
+        picture=make.jpeg(make.photo(5)),
+        ends_at="2100-01-01T00:00Z",
     )
     client.force_login(root)
     return client
