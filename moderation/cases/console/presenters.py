@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from django.db.models import Count, Prefetch, Q
+from django.db.models import Count, F, Prefetch, Q
 from django.utils import timezone
 from django.utils.timesince import timesince
 
@@ -34,11 +34,7 @@ from videos.decode.errors import clock
 
 STRIP_OFFSETS_MS: Final = (-4000, -2000, -1000, 0, 1000, 2000, 4000)
 EARLIER_CASES_SHOWN: Final = 8
-COUNTS: Final[Mapping[str, Count]] = {
-    "confirmed": Count("pk", filter=Q(state=CaseState.CONFIRMED)),
-    "dismissed": Count("pk", filter=Q(state=CaseState.DISMISSED)),
-    "waiting": Count("pk", filter=Q(state__in=CaseState.undecided())),
-}
+MATCHES_COUNTED: Final = 1000
 TURNED: Final = 3
 """Degrees; smaller turns are not mentioned."""
 
@@ -239,17 +235,26 @@ def moment(ms: int) -> str:
 
 
 def earlier(case: ReviewCase) -> dict[str, Any]:
-    """Count the other cases of the same items, decided and not."""
+    """Count the other cases of the same items among the last ``MATCHES_COUNTED`` matches."""
     items = {match.item_id for match in case.matches.all() if match.item_id is not None}
     if not items:
         return {}
-    matched = CaseMatch.objects.order_by().filter(item__in=items).exclude(case=None)
-    others = ReviewCase.objects.filter(pk__in=matched.values("case")).exclude(pk=case.pk)
-    counted = others.aggregate(**COUNTS)
-    decided = others.filter(state__in=CaseState.decided())
+    matched = CaseMatch.objects.filter(item__in=items).exclude(case=None).order_by("-created_at")
+    others = (
+        ReviewCase.objects.filter(pk__in=matched.values("case")[:MATCHES_COUNTED])
+        .exclude(pk=case.pk)
+        .order_by(F("decided_at").desc(nulls_last=True), "-pk")
+        .values("pk", "state", "decided_at")
+    )
+    rows = list(others)
+    decided = [row for row in rows if row["decided_at"]]
+    confirmed = sum(row["state"] == CaseState.CONFIRMED for row in decided)
     return {
-        **counted,
-        "cases": decided.order_by("-decided_at")[:EARLIER_CASES_SHOWN],
+        "confirmed": confirmed,
+        "dismissed": len(decided) - confirmed,
+        "waiting": len(rows) - len(decided),
+        "capped": matched[MATCHES_COUNTED:].exists(),
+        "cases": decided[:EARLIER_CASES_SHOWN],
         "filter": queue.Filters(item=str(next(iter(items)))).query if len(items) == 1 else "",
     }
 
@@ -260,9 +265,14 @@ def uploader(case: ReviewCase) -> dict[str, Any]:
     if not name:
         return {}
     others = ReviewCase.objects.filter(queue.of_uploader(name)).exclude(pk=case.pk)
+    counted = others.aggregate(
+        confirmed=Count("pk", filter=Q(state=CaseState.CONFIRMED)),
+        dismissed=Count("pk", filter=Q(state=CaseState.DISMISSED)),
+        waiting=Count("pk", filter=Q(state__in=CaseState.undecided())),
+    )
     return {
         "name": name,
-        **others.aggregate(**COUNTS),
+        **counted,
         "filter": queue.Filters(uploader=name).query,
     }
 
