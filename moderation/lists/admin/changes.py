@@ -6,16 +6,18 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from gallery.admin.listing import DaysFilter
 from gallery.shared.times import when
 from moderation.access.admin import RoleModelAdmin
+from moderation.access.numbers import whole_number
 from moderation.access.permissions import actor_of
 from moderation.lists import list_changes
-from moderation.lists.models import ListChange
+from moderation.lists.admin.items import ROWS_SHOWN, first_filter
+from moderation.lists.models import BannedItem, ListChange
 
 CONFIRM, REFUSE = "confirm", "refuse"
 
@@ -44,6 +46,7 @@ class ListChangeAdmin(RoleModelAdmin):
     """Everybody who may see lists can see the changes. A lead or an admin decides."""
 
     form = AnswerForm
+    change_form_outer_before_template = "moderation/lists/change_request.html"
     change_action = "edit lists"
     list_display = ["number", "list_name", "shown_weakens", "asked_by", "shown_state", "asked_at"]
     list_display_links = ["number"]
@@ -53,6 +56,26 @@ class ListChangeAdmin(RoleModelAdmin):
         "created_at", "expires_at", "shown_state", "decided_by", "decided_at", "answer",
     ]  # fmt: skip
     readonly_fields = shown_fields
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show the items that the change is about, too: who confirms it should see them."""
+        row = ListChange.objects.filter(pk=whole_number(object_id)).first()
+        given = row.arguments if row else {}
+        ids = given.get("ids") or [given[name] for name in ("item_id",) if name in given]
+        context = {
+            "items": BannedItem.objects.filter(pk__in=ids).order_by("pk")[:ROWS_SHOWN],
+            "more": max(0, len(ids) - ROWS_SHOWN),
+            "first_filter": first_filter(request),
+            **(extra_context or {}),
+        }
+        response: HttpResponse = super().change_view(request, object_id, form_url, context)
+        return response
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         asked = ["decision", "because"] if self.has_change_permission(request, obj) else []

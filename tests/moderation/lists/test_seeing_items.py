@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.core.files.base import ContentFile
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from moderation.access.permissions import Role
 from moderation.audit.models import AuditEvent
 from moderation.cases.models import Exposure
-from moderation.lists.models import BannedItem
+from moderation.lists.models import BannedItem, ListChange
 from tests import factories as pictures
 from tests.moderation import factories as make
 
@@ -44,10 +46,16 @@ def test_items_are_seen_in_their_list_on_their_page_and_before_they_change(
     make.make_item(item.list)
     client = enter(Role.LEAD)
     ask = {"action": "activate", "_selected_action": [item.pk]}
+    waiting = ListChange.objects.create(
+        list=item.list, list_name="terror", command="retire", asked_by="user:bo",
+        arguments={"ids": [item.pk], "reason": "x"}, expires_at=timezone.now() + timedelta(1),
+    )  # fmt: skip
+    asked = reverse("admin:moderation_listchange_change", args=[waiting.pk])
     texts = [
         client.get(reverse(ITEMS)).content.decode(),
         client.get(reverse("admin:moderation_banneditem_change", args=[item.pk])).content.decode(),
         client.post(reverse(ITEMS), ask).content.decode(),
+        client.get(asked).content.decode(),
     ]
     for number, text in enumerate(texts):
         (first,), (clear,) = shown(text)
@@ -56,11 +64,11 @@ def test_items_are_seen_in_their_list_on_their_page_and_before_they_change(
         assert sum(Exposure.objects.values_list("count", flat=True)) == number
         assert client.get(clear)["X-Rendition"] == "clear"
     events = AuditEvent.objects.filter(verb="media.seen").values_list("subject_id", "actor")
-    assert list(events) == [(item.pk, "user:lead")] * 3
+    assert list(events) == [(item.pk, "user:lead")] * 4
     # Who may not see media gets no address of any.
     viewer = enter(Role.VIEWER)
     for address in (
-        reverse(ITEMS), reverse("admin:moderation_banneditem_change", args=[item.pk]),
+        reverse(ITEMS), reverse("admin:moderation_banneditem_change", args=[item.pk]), asked,
     ):  # fmt: skip
         assert shown(viewer.get(address).content.decode()) == ([], [])
 
