@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('moderation', '0015_hma'),
+        ('moderation', '0016_drill'),
     ]
 
     operations = [
