@@ -65,7 +65,7 @@ class ListChangeAdmin(RoleModelAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Show the items that the change is about, too: who confirms it should see them."""
-        row = ListChange.objects.filter(pk=whole_number(object_id)).first()
+        row = ListChange.objects.filter(pk=whole_number(object_id) or 0).first()
         given = row.arguments if row else {}
         ids = given.get("ids") or [given[name] for name in ("item_id",) if name in given]
         context = {
