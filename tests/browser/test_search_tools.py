@@ -205,7 +205,8 @@ def test_a_part_is_chosen_by_touch(
     expect(dialog.locator("#part-size")).to_have_text(
         f"{round(0.8 * width)} × {round(0.8 * height)} of {width} × {height}"
     )
-    dialog.get_by_role("button", name="Search with this part").tap()
+    # Chromium takes a tap right after a drag for a part of the same gesture.
+    dialog.get_by_role("button", name="Search with this part").click()
     expect(page.locator("#preview-name")).to_have_text(f"part of {cat_copy.name}")
     expect(cards(page).first).to_have_attribute("data-id", str(images[0].pk))
 
