@@ -128,15 +128,16 @@ class Query(IqdbView):
             if image is None:
                 raise UserError("Send a file, or the hash of a picture that is here.")
             query = ImageQuery(image_id=image.pk)
+        # More than asked for, as those without a number are left out.
         found = image_search.search_images(
-            query, match_type="auto", threshold=EVERY_CANDIDATE, limit=_limit(request)
+            query, match_type="auto", threshold=EVERY_CANDIDATE, limit=MOST
         )
         rows = [
             {**facts(match.image), "score": round(100 * (match.confidence or 0.0), 2)}
             for match in found.matches
             if (match.image.data_id or "").isdecimal()
         ]
-        return Response(rows)
+        return Response(rows[: _limit(request)])
 
 
 def _field(request: Request, name: str) -> str:

@@ -19,11 +19,13 @@ from videos.match import video_search as videos_searching
 from videos.models import Video
 
 FEW = 2
+RATE = 10
 
 
 @pytest.fixture(autouse=True)
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo_pictures, "EACH", FEW)
+    monkeypatch.setattr(demo_videos, "RATE", RATE)
 
 
 def run(site: str, **options: Any) -> str:
@@ -55,12 +57,12 @@ def test_filled_once_and_found(live_server: Any, open_api: None) -> None:
 
     tour, trailer = (Video.objects.get(data_id=f"demo/{name}") for name in ("tour", "trailer"))
     assert indexing.index_videos([tour.pk, trailer.pk]) == 2
-    moment = list(demo_videos.footage("tour"))[160]
+    moment = list(demo_videos.footage("tour"))[round(6.4 * RATE)]
     (hit, *others) = videos_searching.search_videos(data=file_of(moment)).results
     assert (hit.video, others) == (tour, [])
     assert hit.start - 300 <= 6400 <= hit.end + 300
     # What the trailer shows of the tour: its water and its poster.
-    shared = list(demo_videos.footage("trailer"))[40]
+    shared = list(demo_videos.footage("trailer"))[round(1.6 * RATE)]
     hits = {hit.video for hit in videos_searching.search_videos(data=file_of(shared)).results}
     assert hits == {tour, trailer}
     tour.refresh_from_db()
