@@ -43,6 +43,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "queues": health.queues(),
         "match_types": status.match_types(),
         "older": older(),
+        "moved_in": Image.objects.never_read().count(),
         "clip_versions": clip_versions(counts),
         "storage": storage(),
         "versions": versions(),

@@ -13,8 +13,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from gallery.imaging import descriptors
+from gallery.items import versions
 from gallery.items.item import Status
-from gallery.items.models import Image, ImageDetail, ImageFingerprint
+from gallery.items.models import ClipVersion, Image, ImageDetail, ImageFingerprint
 from gallery.moving import exporting, restoring
 from gallery.moving.archive import read_manifest
 from gallery.search.image_search import ImageQuery, search_images
@@ -161,3 +162,25 @@ def test_vectors_of_other_models_are_left(images: list[Image], tmp_path: Path) -
     (tmp_path / "manifest.json").write_text(text.replace('"format": 1', '"format": 2'))
     with pytest.raises(CommandError, match="has format 2"):
         run("import_gallery", tmp_path)
+
+
+def test_clip_vectors_of_the_model_that_searches_use(
+    images: list[Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vector = np.linspace(-1, 1, 8)
+    for version, state in (("clip/a", "active"), ("clip/b", "filling")):
+        ClipVersion.objects.create(
+            version=version, model="a", pretrained="b", dimensions=8, state=state
+        )
+        ImageFingerprint.objects.create(item=images[0], version=version, clip=list(vector))
+    monkeypatch.setattr(versions, "_cached", (0.0, None))
+    run("export_gallery", tmp_path)
+    empty()
+    assert "CLIP vectors of clip/a were skipped" in run("import_gallery", tmp_path)
+    assert not ImageFingerprint.objects.filter(version__startswith="clip").exists()
+    empty()
+    monkeypatch.setattr(restoring, "kept_versions", lambda _: {"clip/a", "clip/b"})
+    run("import_gallery", tmp_path)
+    (kept,) = ImageFingerprint.objects.all()
+    assert (kept.item_id, kept.version) == (images[0].pk, "clip/a")
+    assert kept.clip == pytest.approx(vector, abs=1e-3)

@@ -241,6 +241,8 @@ def test_without_its_picture(
         assert "unknown: its file was never here" in page
         listed = admin_client.get(reverse("admin:gallery_image_changelist")).content.decode()
         assert "moved in" in listed
+        dashboard = admin_client.get("/admin/").content.decode()
+        assert "4 images were moved in without their pictures" in dashboard
         out = io.StringIO()
         call_command("describe_missing", stdout=out, stderr=out, dry_run=True)
         assert "4 images were moved in without their pictures." in out.getvalue()
