@@ -14,9 +14,10 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 from django.conf import settings
@@ -35,8 +36,10 @@ from imgsmlr_site.edge import body_limit
 from imgsmlr_site.errors import problem
 from imgsmlr_site.quick_end import end_now
 
-PROBES: Final = ("/healthz", "/readyz")
-"""Paths with a thread of their own each: they never wait behind other requests."""
+HEALTH: Final = "/healthz"
+"""What the main thread answers itself, as it asks for nothing: so it waits for no thread."""
+READINESS: Final = "/readyz"
+"""What has a thread of its own, as it asks the database: it never waits behind other requests."""
 BODY_IN_MEMORY: Final = 128 * 1024
 """Bytes of a body or an answer that are kept in memory. Longer ones go to a file."""
 SMALL_BODY: Final = 2**20
@@ -267,6 +270,24 @@ class Channel(HTTPChannel):
                 self.socket.shutdown(socket.SHUT_WR)
 
 
+class Dispatcher(Protocol):
+    def add_task(self, task: Any) -> None: ...
+
+
+class InTurn:
+    """Keeps requests until the main thread has read all that was there, and then answers them."""
+
+    def __init__(self) -> None:
+        self.channels: deque[Channel] = deque()
+
+    def add_task(self, task: Any) -> None:
+        self.channels.append(task)
+
+    def run(self) -> None:
+        while self.channels:
+            self.channels.popleft().service()
+
+
 class Server(TcpWSGIServer):
     """What listens on one address, with its connections."""
 
@@ -275,7 +296,7 @@ class Server(TcpWSGIServer):
     active_channels: dict[int, Channel]
 
     def __init__(
-        self, *args: Any, most: int, probes: dict[str, ThreadedTaskDispatcher], **kwargs: Any
+        self, *args: Any, most: int, probes: Mapping[str, Dispatcher], **kwargs: Any
     ) -> None:
         self.most = most
         self.probes = probes
@@ -337,7 +358,8 @@ class WebWorker(Worker):
         self.connections: dict[int, Any] = {}
         self.checked = 0.0
         tasks = dispatcher(self.cfg.threads)
-        probes = {path: dispatcher(1) for path in PROBES}
+        self.health = InTurn()
+        probes = {HEALTH: self.health, READINESS: dispatcher(1)}
         adjustments = Adjustments(
             asyncore_use_poll=True,
             backlog=2048,
@@ -385,6 +407,7 @@ class WebWorker(Worker):
         if len(self.connections) > MANY:
             time.sleep(PAUSE)
         wasyncore.poll2(1.0, self.connections)
+        self.health.run()
         if time.monotonic() - self.checked > 1:
             self.checked = time.monotonic()
             for channel in self._channels():
