@@ -51,14 +51,16 @@ def main() -> None:
 
 
 def shoot(data_dir: Path, only: str, widths: list[int]) -> None:
+    from django.conf import settings
     from playwright.sync_api import sync_playwright
 
     from tests.browser.conftest import BROWSERS
     from tests.chaos.service import Service
     from tests.service import free_port
 
-    env = {name: os.environ[name] for name in ("SECRET_KEY", "SECOND_FACTOR")}
-    service = Service(data_dir, free_port(), OPEN_API="", **env)
+    # From the settings: what is imported above changes the environment.
+    secret = settings.SECRET_KEY
+    service = Service(data_dir, free_port(), OPEN_API="", SECRET_KEY=secret, SECOND_FACTOR="none")
     try:
         service.wait_up(300)
         cookie, paths = fill(service.url)
