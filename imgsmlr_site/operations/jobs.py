@@ -100,7 +100,8 @@ def _find_duplicates(job: Job) -> str:
                 return ""
     groups = find_groups()
     images = sum(len(group.ids) for group in groups)
-    said = f"{job.done:,} images compared. {len(groups):,} clusters of {images:,} images."
+    clusters = f"{len(groups):,} cluster{'' if len(groups) == 1 else 's'}"
+    said = f"{job.done:,} images compared. {clusters} of {images:,} images."
     if waiting := scan.undescribed():
         said += f" {waiting:,} images wait for the descriptor that this compares."
     return said

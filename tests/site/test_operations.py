@@ -72,7 +72,7 @@ def test_a_search_for_duplicates(root: Client, monkeypatch: pytest.MonkeyPatch) 
     assert run_job(job.pk) == "done"
     assert run_job(job.pk) == "gone"
     job.refresh_from_db()
-    assert job.result == "3 images compared. 1 clusters of 2 images."
+    assert job.result == "3 images compared. 1 cluster of 2 images."
     assert DuplicatePair.objects.count() == 1
     # From the beginning.
     start(root, "duplicates", restart="1")
