@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 from django.core.management import call_command
 from django.db.migrations.loader import MigrationLoader
+from django.utils import timezone
 
 from imgsmlr_site.backup import database
 from imgsmlr_site.backup.contents import (
@@ -25,6 +26,7 @@ from imgsmlr_site.backup.contents import (
     read_sums,
     verify,
 )
+from imgsmlr_site.models import Job
 from imgsmlr_site.postgres.programs import Say
 from moderation.audit import trail
 from moderation.audit.models import AuditEvent
@@ -68,7 +70,18 @@ def restore(source: Path, say: Say) -> Restored:
         before = len(database.applied_migrations())
         call_command("migrate", interactive=False, verbosity=0)
         migrated = len(database.applied_migrations()) - before
+        _end_backups()
         return Restored(manifest, files, migrated, _verify_audit(manifest), key_file)
+
+
+def _end_backups() -> None:
+    """End the job that has made this backup: it was running then, and would run again."""
+    running = Job.objects.filter(kind=Job.Kind.BACKUP, state__in=Job.UNFINISHED)
+    running.update(
+        state=Job.State.FAILED,
+        failure="It was not done when the backup was made that is restored here.",
+        finished_at=timezone.now(),
+    )
 
 
 def _require_known(manifest: Manifest) -> None:

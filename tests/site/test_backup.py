@@ -23,6 +23,7 @@ from gallery.shared.errors import Conflict
 from gallery.shared.locking import Lock, only_one
 from imgsmlr_site.backup import database, making, restoring
 from imgsmlr_site.backup.contents import BackupError, Manifest, read_sums
+from imgsmlr_site.models import Job
 from imgsmlr_site.postgres.cluster import forget_cluster
 from imgsmlr_site.postgres.server import EmbeddedPostgres
 from moderation.audit.models import AuditEvent
@@ -73,6 +74,7 @@ def test_round_trip(
 ) -> None:
     kept, deleted, lost = (add_ready_image(photo(seed)) for seed in (1, 2, 3))
     Webhook.objects.create(name="hook", url="https://a.test/", secret="s3cret", events=["verdict"])
+    Job.objects.create(kind=Job.Kind.BACKUP, state=Job.State.RUNNING, asked_by="user:root")
     Path(lost.original.path).unlink()
     content = Path(deleted.original.path).read_bytes()
     events = AuditEvent.objects.count()
@@ -121,6 +123,8 @@ def test_round_trip(
         with found, found.cursor() as cursor:
             cursor.execute("SELECT md5 FROM gallery_image ORDER BY id")
             assert cursor.fetchall() == [(image.md5,) for image in (kept, deleted, lost)]
+            cursor.execute("SELECT state FROM imgsmlr_site_job")
+            assert cursor.fetchall() == [("failed",)], "it does not run again here"
             cursor.execute("SELECT secret FROM moderation_webhook")
             assert cursor.fetchall() == [("s3cret",)]
             cursor.execute("SELECT count(*) FROM gallery_imagefingerprint WHERE pdq IS NOT NULL")
