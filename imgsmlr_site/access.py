@@ -215,7 +215,7 @@ def presented_key(request: HttpRequest) -> str | None:
         return value.strip()
     if scheme.lower() == "basic" and (password := _password(value)).startswith(KEY_START):
         return password
-    return request.headers.get("X-API-Key") or request.headers.get("X-Trace-Key")
+    return request.headers.get("X-API-Key", request.headers.get("X-Trace-Key"))
 
 
 def _password(credentials: str) -> str:

@@ -141,20 +141,18 @@ def _webhooks() -> Iterator[Metric]:
 
 
 def _drill() -> Iterator[Metric]:
-    """The last drill that ended; nothing where none has run."""
+    """The last drill that ended; no values where none has run."""
+    passed = GaugeMetricFamily("drill_passed", "Whether the last drill found all its copies.")
+    ended = GaugeMetricFamily(
+        "drill_end_time_seconds", "When the last drill ended, as a Unix time."
+    )
+    took = GaugeMetricFamily("drill_seconds", "How long the last drill took.")
     last = drill.last_ended()
-    if last is None or last.ended_at is None:
-        return
-    passed = last.state == Drill.State.PASSED
-    yield GaugeMetricFamily(
-        "drill_passed", "Whether the last drill found all its copies.", value=int(passed)
-    )
-    yield GaugeMetricFamily(
-        "drill_end_time_seconds",
-        "When the last drill ended, as a Unix time.",
-        value=last.ended_at.timestamp(),
-    )
-    yield GaugeMetricFamily("drill_seconds", "How long the last drill took.", value=last.seconds)
+    if last is not None and last.ended_at is not None:
+        passed.add_metric([], int(last.state == Drill.State.PASSED))
+        ended.add_metric([], last.ended_at.timestamp())
+        took.add_metric([], (last.ended_at - last.started_at).total_seconds())
+    yield from (passed, ended, took)
 
 
 def may_read_metrics(access: Access) -> bool:

@@ -33,19 +33,19 @@ def news() -> Iterator[News]:
 
 
 def test_alone_it_is_told_at_once(news: News) -> None:
-    notify_changed(by="a", verb="seen", row=Image(pk=1), after="x")
-    assert news == [("a", "seen", [1], None, "x")]
+    notify_changed(by="a", verb="deleted", row=Image(pk=1), after="x")
+    assert news == [("a", "deleted", [1], None, "x")]
 
 
 def test_together_it_is_told_once_at_the_end(news: News) -> None:
     with batch_notifications():
         for pk in (1, 2):
-            notify_changed(by="a", verb="seen", row=Image(pk=pk), before="x", after="y")
-        notify_changed(by="a", verb="heard", row=Image(pk=3))
+            notify_changed(by="a", verb="deleted", row=Image(pk=pk), before="x", after="y")
+        notify_changed(by="a", verb="quarantined", row=Image(pk=3))
         with batch_notifications():
-            notify_changed(by="a", verb="seen", row=Image(pk=4), before="x", after="y")
+            notify_changed(by="a", verb="deleted", row=Image(pk=4), before="x", after="y")
         assert news == []
-    assert news == [("a", "seen", [1, 2, 4], "x", "y"), ("a", "heard", [3], None, None)]
+    assert news == [("a", "deleted", [1, 2, 4], "x", "y"), ("a", "quarantined", [3], None, None)]
 
 
 def test_what_differs_is_counted(news: News) -> None:
@@ -57,9 +57,9 @@ def test_what_differs_is_counted(news: News) -> None:
 
 def test_a_command_that_fails_tells_nothing(news: News) -> None:
     with pytest.raises(RuntimeError), batch_notifications():
-        notify_changed(by="a", verb="seen", row=Image(pk=1))
+        notify_changed(by="a", verb="deleted", row=Image(pk=1))
         raise RuntimeError
-    notify_changed(by="a", verb="seen", row=Image(pk=2))
+    notify_changed(by="a", verb="deleted", row=Image(pk=2))
     assert [rows for _, _, rows, _, _ in news] == [[2]]
 
 

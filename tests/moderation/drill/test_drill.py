@@ -34,7 +34,8 @@ def describe() -> None:
 
 def metric(name: str) -> float | None:
     found = {one.name: one for one in DatabaseCollector().collect()}
-    return found[name].samples[0].value if name in found else None
+    samples = found[name].samples
+    return samples[0].value if samples else None
 
 
 def test_all_copies_are_found_and_nothing_stays(client: Client) -> None:
