@@ -121,8 +121,10 @@ def test_two_moderators_at_one_case(open_page: OpenPage, ann: User) -> None:
     assert not Decision.objects.exists()
     of_bob.goto(f"{CONSOLE}cases/{one.pk}/")
     on_case(of_bob, one.pk)
-    of_bob.keyboard.press("t")
+    with of_bob.expect_event("requestfinished", lambda sent: sent.method == "POST"):
+        of_bob.keyboard.press("t")
     expect(of_bob.get_by_role("button", name="Confirm")).to_be_enabled()
+    expect(of_bob.locator("article[aria-busy]")).to_have_count(0)
     of_bob.keyboard.press("c")
     on_case(of_bob, other.pk)
     of_ann.keyboard.press("d")
