@@ -1,7 +1,7 @@
-"""Search over everything, behind Ctrl-K and ``/`` on each page of the admin.
+"""Global search: Ctrl-K or ``/`` opens it on each page of the admin.
 
-It takes the place of Unfold's own view, which keeps what it found for minutes, whatever the role
-is by then.
+It replaces Unfold's own view, which caches results for minutes, so that a person whose role was
+taken away would still see them.
 """
 
 from __future__ import annotations

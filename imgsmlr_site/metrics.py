@@ -146,13 +146,11 @@ def _drill() -> Iterator[Metric]:
     ended = GaugeMetricFamily(
         "drill_end_time_seconds", "When the last drill ended, as a Unix time."
     )
-    took = GaugeMetricFamily("drill_seconds", "How long the last drill took.")
     last = drill.last_ended()
     if last is not None and last.ended_at is not None:
         passed.add_metric([], int(last.state == Drill.State.PASSED))
         ended.add_metric([], last.ended_at.timestamp())
-        took.add_metric([], (last.ended_at - last.started_at).total_seconds())
-    yield from (passed, ended, took)
+    yield from (passed, ended)
 
 
 def may_read_metrics(access: Access) -> bool:

@@ -487,9 +487,7 @@ UNFOLD = {
         ]
     },
     "DASHBOARD_CALLBACK": "imgsmlr_site.dashboard.dashboard",
-    "SIDEBAR": {
-        "navigation": "imgsmlr_site.navigation.navigation",
-    },
+    "SIDEBAR": {"navigation": "imgsmlr_site.navigation.navigation"},
 }
 
 # --- Security -----------------------------------------------------------------------------

@@ -38,7 +38,7 @@ class ModerationConfig(AppConfig):
         ),
         Scheduled("Forget answers to checks", "moderation.tasks.forget_answers", 24 * 60),
         Scheduled("Start the drill", "moderation.tasks.start_drill", 24 * 60, "lists"),
-        Scheduled("End the drill", "moderation.tasks.finish_drill", 1, "lists"),
+        Scheduled("End the drill", "moderation.tasks.finish_drill", 5, "lists"),
     )
 
     def ready(self) -> None:

@@ -98,5 +98,5 @@ def start_drill() -> bool:
 
 
 def finish_drill() -> bool:
-    """Lists cluster, every minute: end a drill whose copies were screened."""
+    """Lists cluster, every five minutes: end a drill whose copies were screened."""
     return drill.finish() is not None

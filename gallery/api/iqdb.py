@@ -7,17 +7,13 @@ of ``auto``. The ``hash`` of a picture is the SHA-256 of its file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from gallery.api.fields import PictureFileField
+from gallery.api.facades import FacadeView, picture_in, value_in
 from gallery.api.visibility import check_own
 from gallery.imaging import descriptors
 from gallery.items import adding
@@ -35,26 +31,11 @@ MOST: Final = 100
 EVERY_CANDIDATE: Final = 1.0
 
 
-@extend_schema(exclude=True)
-class IqdbView(APIView):
-    renderer_classes = (JSONRenderer,)
+class IqdbView(FacadeView):
     scopes: ClassVar[dict[str, str]] = {"GET": "search", "POST": "add", "DELETE": "add"}
 
-    def get_exception_handler(self) -> Callable[..., Response | None]:
-        usual = super().get_exception_handler()
-
-        def handler(exc: Exception, context: dict[str, Any]) -> Response | None:
-            answer: Response | None = usual(exc, context)
-            if answer is not None:
-                message = answer.data.get("detail", "")
-                answer.data = {
-                    "exception": type(exc).__name__,
-                    "message": message,
-                    "backtrace": [],
-                }
-            return answer
-
-        return handler
+    def error_body(self, error: Exception, sentence: str) -> dict[str, Any]:
+        return {"exception": type(error).__name__, "message": sentence, "backtrace": []}
 
 
 def numbered(post: int) -> QuerySet[Image]:
@@ -63,13 +44,6 @@ def numbered(post: int) -> QuerySet[Image]:
 
 def facts(image: Image) -> dict[str, Any]:
     return {"post_id": int(image.data_id or 0), "hash": image.sha256, "signature": {}}
-
-
-def uploaded(request: Request) -> bytes:
-    field = PictureFileField()
-    field.field_name = "file"
-    content: bytes = field.run_validation(request.FILES.get("file"))
-    return content
 
 
 class Picture(IqdbView):
@@ -90,7 +64,7 @@ class Picture(IqdbView):
             image = adding.add_image(
                 by=sender.name,
                 client=sender.client,
-                data=uploaded(request),
+                data=picture_in(request, "file"),
                 data_id=str(post),
                 inline=descriptors.available_names(),
             )
@@ -121,9 +95,9 @@ class Query(IqdbView):
 
     def post(self, request: Request) -> Response:
         if "file" in request.FILES:
-            query = ImageQuery(data=uploaded(request), sender=sender_of(request))
+            query = ImageQuery(data=picture_in(request, "file"), sender=sender_of(request))
         else:
-            sha256 = _field(request, "hash").lower()
+            sha256 = str(value_in(request, "hash") or "").lower()
             image = Image.objects.ready().filter(sha256=sha256).first()
             if image is None:
                 raise UserError("Send a file, or the hash of a picture that is here.")
@@ -140,14 +114,8 @@ class Query(IqdbView):
         return Response(rows[: _limit(request)])
 
 
-def _field(request: Request, name: str) -> str:
-    """Return a text of the query or of the body."""
-    body = request.data if isinstance(request.data, Mapping) else {}
-    return str(request.query_params.get(name) or body.get(name) or "")
-
-
 def _limit(request: Request) -> int:
-    text = _field(request, "limit") or "10"
+    text = str(value_in(request, "limit") or "10")
     if not text.isdecimal() or not 1 <= int(text) <= MOST:
         raise UserError(f"limit is a number from 1 to {MOST}.")
     return int(text)

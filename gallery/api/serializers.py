@@ -77,7 +77,7 @@ class ItemSerializer(serializers.ModelSerializer):
 
 
 class ImageSerializer(ItemSerializer):
-    """A stored image."""
+    """A stored image: its facts, its state, and links to its media."""
 
     file = serializers.CharField(
         allow_null=True,
@@ -241,7 +241,7 @@ class GeometrySerializer(serializers.Serializer):
 
 
 class MatchSerializer(serializers.Serializer):
-    """One image found."""
+    """An image that was found, and how near it is to the query."""
 
     image = ImageSerializer()
     distance = serializers.FloatField()
@@ -264,7 +264,7 @@ class MatchSerializer(serializers.Serializer):
 
 
 class SearchResultSerializer(serializers.Serializer):
-    """Matches, nearest first."""
+    """The answer to a search: matches, the nearest first."""
 
     match_type = serializers.CharField()
     threshold = serializers.FloatField()

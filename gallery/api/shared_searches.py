@@ -34,14 +34,14 @@ class SharedSearchSerializer(serializers.Serializer[Any]):
 
 
 class OpenedSearchSerializer(serializers.Serializer[Any]):
-    """A shared search."""
+    """The picture of a shared search, and when its link ends."""
 
     picture = serializers.CharField(help_text="A data: link to a small JPEG.")
     ends_at = serializers.DateTimeField()
 
 
 class SharedSearches(APIView):
-    """Share a search."""
+    """Make a link to a search with an uploaded picture."""
 
     name = "Shared searches"
     scope = "search"
@@ -63,7 +63,7 @@ class SharedSearches(APIView):
 
 
 class OpenedSearch(APIView):
-    """A shared search."""
+    """Read the picture behind the link of a shared search."""
 
     name = "Shared search"
     scope = "search"

@@ -75,7 +75,7 @@ class MoveInCommand(BaseCommand):
         self.stdout.write(f"{told}{', '.join(parts) or 'nothing to import'}.")
 
     def stopped(self) -> NoReturn:
-        """End after Ctrl-C."""
+        """Print what was done so far, and end with the exit code of Ctrl-C, 130."""
         self.say(self.counts)
         self.stderr.write("Stopped. Run the same command again to go on.")
         raise SystemExit(130)

@@ -72,7 +72,7 @@ def write_part(path: Path, images: list[dict[str, Any]], arrays: Arrays) -> None
     with unfinished.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **arrays)
     unfinished.replace(vectors)
-    write_text(path, b"".join(orjson.dumps(one) + b"\n" for one in images))
+    write_whole(path, b"".join(orjson.dumps(one) + b"\n" for one in images))
 
 
 def read_images(path: Path) -> list[dict[str, Any]]:
@@ -93,7 +93,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
-    write_text(directory / MANIFEST, orjson.dumps(asdict(manifest), option=orjson.OPT_INDENT_2))
+    write_whole(directory / MANIFEST, orjson.dumps(asdict(manifest), option=orjson.OPT_INDENT_2))
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -111,7 +111,7 @@ def read_manifest(directory: Path) -> Manifest:
         raise UserError(f"{directory / MANIFEST} is damaged.") from None
 
 
-def write_text(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Write a file that is either whole or not there. Only its owner can read it."""
     unfinished = path.with_name(f"{path.name}.unfinished")
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:

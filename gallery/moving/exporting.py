@@ -91,7 +91,7 @@ def _copy_files(row: dict[str, Any], directory: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with default_storage.open(name) as stream:
-                archive.write_text(path, stream.read())
+                archive.write_whole(path, stream.read())
         except FileNotFoundError:
             row[field] = ""
 

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django_q.tasks import async_task
 
 from gallery.duplicates import scan
 from gallery.duplicates.clusters import find_groups
+from gallery.shared import readable
 from gallery.shared.errors import Conflict, UserError
 from gallery.shared.locking import Lock, only_one
 from imgsmlr_site.backup.making import make_backup
@@ -128,7 +128,7 @@ def _back_up(job: Job) -> str:
         made = make_backup(target, logger.info, tell)
     files = made.files + len(made.manifest.missing)
     _save(job, done=files, total=files)
-    said = f"{target}: {made.files:,} files, {filesizeformat(made.size)}."
+    said = f"{target}: {made.files:,} files, {readable.size(made.size)}."
     if made.manifest.audit_digest:
         said += f" The audit's last digest is {made.manifest.audit_digest}."
     if missing := made.manifest.missing:

@@ -1,4 +1,4 @@
-"""The page *Operations*: buttons, what they started, and the workers."""
+"""The page *Operations*: buttons that start jobs, the progress of jobs, and the workers."""
 
 from __future__ import annotations
 

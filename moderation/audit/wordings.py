@@ -102,7 +102,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Wording]]] = {
             "match type changed", "changed {method} of the list {about}: {changes}"
         ),
         "bank.ratio_set": Wording(
-            "ratio of a bank set", "changed how many items the bank {about} answers with: {changes}"
+            "ratio of a bank set", "changed which share of look-ups sees {about}: {changes}"
         ),
         "bank.content_enabled": Wording(
             "shown by HMA's API again", "showed {about} to clients of HMA's API again"
@@ -128,7 +128,6 @@ GROUPS: Final[Mapping[str, Mapping[str, Wording]]] = {
         "image.link_changed": Wording("link changed", "saw another picture at the link of {about}"),
         "image.link_restored": Wording("link restored", "saw the picture of {about} again"),
         "image.told_apart": Wording("no duplicates", "marked {about} as no duplicate"),
-        "sharedsearch.shared": Wording("search shared", "shared a search by a link"),
         "image.exported": Wording("exported", "exported {about}"),
     },
     "Videos": {

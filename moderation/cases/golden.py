@@ -47,7 +47,7 @@ def share() -> int:
 
 @transaction.atomic
 def set_share(*, by: Actor, per_hundred: int) -> None:
-    """Raise ``NotAllowed``."""
+    """Set how many of a hundred cases are golden, from 0 to 100. Raise ``NotAllowed``."""
     check(by, ACTION)
     if not 0 <= per_hundred <= 100:
         raise UserError("Give 0 (never) to 100 of a hundred cases.", field="per_hundred")

@@ -29,6 +29,6 @@ class Drill(models.Model):
         return f"drill {self.pk}"
 
     @property
-    def seconds(self) -> float | None:
-        """How long it took."""
-        return None if self.ended_at is None else (self.ended_at - self.started_at).total_seconds()
+    def seconds(self) -> float:
+        """How long it took, or has taken so far."""
+        return ((self.ended_at or timezone.now()) - self.started_at).total_seconds()

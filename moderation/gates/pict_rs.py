@@ -5,15 +5,15 @@ pict-rs sends the bytes of an upload and refuses it unless the answer is a 200.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from drf_spectacular.utils import extend_schema
-from rest_framework.parsers import BaseParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from gallery.api.facades import AnyBytes
 from gallery.shared.access import access_of
 from gallery.shared.errors import NotFound, UserError
 from moderation.access.permissions import Actor
@@ -21,15 +21,6 @@ from moderation.gates import policies
 from moderation.gates.policies import Outcome
 
 COST: Final = 3
-
-
-class AnyBytes(BaseParser):
-    """The body as it is, whatever its Content-Type."""
-
-    media_type = "*/*"
-
-    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
-        return stream.read()
 
 
 @extend_schema(exclude=True)

@@ -47,7 +47,10 @@ class Bank:
 
 
 def all_banks() -> dict[int, Bank]:
-    """Return the bank of each list that is no allow list, by the list's id."""
+    """Return the bank of each list that is no allow list, by the list's id.
+
+    If several lists have the same bank name, all but the first get their id behind it.
+    """
     rows = BannedList.objects.filter(kind=BannedList.Kind.BANNED).select_related("hma_bank")
     found: dict[int, Bank] = {}
     names: set[str] = set()
@@ -61,7 +64,7 @@ def all_banks() -> dict[int, Bank]:
 
 
 def bank_name(row: BannedList) -> str:
-    """Return the list's name as a bank's; the one of a later list of the same name gets its id."""
+    """Return the list's name as a bank's name."""
     return re.sub(r"[^A-Z0-9_]+", "_", row.name.upper()).strip("_") or f"LIST_{row.pk}"
 
 
@@ -71,7 +74,7 @@ def _ratio(row: BannedList) -> float:
 
 
 def find(name: str) -> Bank:
-    """Raises ``NotFound``."""
+    """Return the bank with this name. Raises ``NotFound``."""
     for bank in all_banks().values():
         if bank.name == name:
             return bank
@@ -79,7 +82,7 @@ def find(name: str) -> Bank:
 
 
 def create(*, by: Actor, name: str, ratio: float) -> Bank:
-    """Create a list. As each new list it only records what it would do, until a lead says more.
+    """Create a list. Its action is shadow: it only records matches until a lead changes that.
 
     Raises ``BankExists`` and ``UserError`` if the name or the ratio is not valid.
     """
@@ -215,39 +218,47 @@ def signals_of(item: BannedItem) -> dict[str, str]:
     }
 
 
-def content(name: str, item_id: int) -> BannedItem:
-    """Raises ``NotFound``."""
+@dataclass(frozen=True)
+class Content:
+    """An item of a bank."""
+
+    bank: Bank
+    item: BannedItem
+
+    def as_dict(self) -> dict[str, Any]:
+        extra = getattr(self.item, "hma_content", None)
+        until = None if extra is None else extra.disabled_until
+        return {
+            "id": self.item.pk,
+            "disable_until_ts": 0 if until is None else int(until.timestamp()),
+            "collab_metadata": {},
+            "original_media_uri": None,
+            "metadata": {} if extra is None else extra.metadata,
+            "note": self.item.note,
+            "signals": signals_of(self.item),
+            "bank": self.bank.as_dict(),
+        }
+
+
+def content(name: str, item_id: int) -> Content:
+    """Return an item of the bank with this name. Raises ``NotFound``."""
     bank = find(name)
     item = bank.list.items.select_related("hma_content").filter(pk=item_id).first()
     if item is None:
         raise NotFound(f"content '{item_id}' not found in bank '{name}'")
-    return item
-
-
-def content_as_dict(name: str, item: BannedItem) -> dict[str, Any]:
-    extra = getattr(item, "hma_content", None)
-    until = None if extra is None else extra.disabled_until
-    return {
-        "id": item.pk,
-        "disable_until_ts": 0 if until is None else int(until.timestamp()),
-        "collab_metadata": {},
-        "original_media_uri": None,
-        "metadata": {} if extra is None else extra.metadata,
-        "note": item.note,
-        "signals": signals_of(item),
-        "bank": find(name).as_dict(),
-    }
+    return Content(bank, item)
 
 
 def change_content(
     *, by: Actor, name: str, item_id: int, until: datetime | None, note: str | None, disables: bool
-) -> BannedItem:
+) -> Content:
     """Hide an item from look-ups of this API until a time, or set its note.
 
-    Our own filter goes on with the item: to end it, retire it. ``disables``: whether ``until`` is
-    meant. Raises ``NotFound`` and ``UserError``.
+    Our own filter goes on with the item: to end that, retire the item. ``disables``: whether
+    ``until`` was given; None means that look-ups see the item. Raises ``NotFound`` and
+    ``UserError``.
     """
-    item = content(name, item_id)
+    item = content(name, item_id).item
     check(by, "edit items")
     if until is not None and until > timezone.now() + LONGEST_DISABLED:
         raise UserError("disable_until_ts is more than five years from now.")

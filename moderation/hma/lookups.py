@@ -9,7 +9,7 @@ what was found for the file is kept for ``KEPT`` seconds under its PDQ hash.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -46,30 +46,29 @@ class Asked:
 def by_signal(name: str, value: str, asked: Asked) -> Banks:
     """Look a hash up. ``name``: its signal type; ``value``: in lower-case hex."""
     lists = policies.current()
-    found = [*_near(SIGNALS[name].kind, value, lists)]
+    found = _near(SIGNALS[name].kind, value, lists)
     if name == "pdq":
         found += _kept(value, lists)
-    return _by_bank(_banned(found, lists), asked)
+    return _by_bank(_visible(_banned(found, lists), asked))
 
 
 def raw(name: str, value: str, asked: Asked) -> list[ItemMatch]:
     """Return the matches of a hash, the nearest of each item, whatever is enabled."""
     lists = policies.every()
     found = _banned(_near(SIGNALS[name].kind, value, lists), lists)
-    return [match for bank, match in _nearest(found) if not asked.names or bank.name in asked.names]
+    return _nearest([match for bank, match in _with_banks(found) if _is_asked(bank, asked)])
 
 
 def by_file(media: Media, asked: Asked) -> dict[str, Banks]:
     """Look a file up. Returns banks by signal type; ``copy`` has proven copies."""
     lists = policies.current()
-    found = _banned(compared(media, lists).matches, lists)
+    found = _visible(_banned(compared(media, lists).matches, lists), asked)
     fitting = {name: one.kind for name, one in SIGNALS.items() if one.content == media.content_type}
     names = {kind: name for name, kind in fitting.items()}
     answer: dict[str, Banks] = {name: {} for name in fitting}
-    for match_type in sorted({match.match_type for match in found}):
-        matches = [match for match in found if match.match_type == match_type]
-        if in_banks := _by_bank(matches, asked):
-            answer[names.get(match_type, match_type)] = in_banks
+    for match_type in sorted({match.match_type for _, match in found}):
+        of_type = [pair for pair in found if pair[1].match_type == match_type]
+        answer[names.get(match_type, match_type)] = _by_bank(of_type)
     return answer
 
 
@@ -136,38 +135,55 @@ def _banned(matches: Iterable[ItemMatch], lists: Policies) -> list[ItemMatch]:
     return [match for match in verdict_rules.not_allowed(found, lists) if match.within]
 
 
-def _nearest(matches: Sequence[ItemMatch]) -> Iterable[tuple[banks.Bank, ItemMatch]]:
-    """Yield each item once, with its bank: a PDQ distance, or else the nearest."""
+def _is_asked(bank: banks.Bank, asked: Asked) -> bool:
+    return not asked.names or bank.name in asked.names
+
+
+def _visible(matches: Sequence[ItemMatch], asked: Asked) -> list[tuple[banks.Bank, ItemMatch]]:
+    """Return the matches of banks that are asked and seen, without hidden items."""
+    if not matches:
+        return []
+    coin = random.Random(asked.seed).random()  # noqa: S311 (as HMA does, from the same seed)
+    hidden = _disabled(match.item_id for match in matches)
+    return [
+        (bank, match)
+        for bank, match in _with_banks(matches)
+        if match.item_id not in hidden
+        and _is_asked(bank, asked)
+        and (asked.bypass or bank.ratio >= coin)
+    ]
+
+
+def _with_banks(matches: Sequence[ItemMatch]) -> Iterator[tuple[banks.Bank, ItemMatch]]:
+    """Yield the matches whose list was not deleted in the meantime."""
     known = banks.all_banks()
+    for match in matches:
+        if match.list.pk in known:
+            yield known[match.list.pk], match
+
+
+def _by_bank(found: Sequence[tuple[banks.Bank, ItemMatch]]) -> Banks:
+    names = {match.item_id: bank.name for bank, match in found}
+    answer: Banks = {}
+    for match in _nearest([match for _, match in found]):
+        answer.setdefault(names[match.item_id], []).append(
+            {"bank_content_id": match.item_id, "distance": distance_text(match)}
+        )
+    return answer
+
+
+def _nearest(matches: Sequence[ItemMatch]) -> list[ItemMatch]:
+    """Return one match for each item, by id: by PDQ if there is one, or else the nearest."""
     best: dict[int, ItemMatch] = {}
     for match in matches:
         other = best.get(match.item_id)
         if other is None or _order(match) < _order(other):
             best[match.item_id] = match
-    for item in sorted(best):
-        if best[item].list.pk in known:
-            yield known[best[item].list.pk], best[item]
+    return [best[item] for item in sorted(best)]
 
 
 def _order(match: ItemMatch) -> tuple[bool, float]:
     return match.match_type != "pdq", match.distance
-
-
-def _by_bank(matches: Sequence[ItemMatch], asked: Asked) -> Banks:
-    if not matches:
-        return {}
-    coin = random.Random(asked.seed).random()  # noqa: S311 (as HMA does, from the same seed)
-    hidden = _disabled(match.item_id for match in matches)
-    found: Banks = {}
-    for bank, match in _nearest(matches):
-        if asked.names and bank.name not in asked.names:
-            continue
-        if match.item_id in hidden or (bank.ratio < coin and not asked.bypass):
-            continue
-        found.setdefault(bank.name, []).append(
-            {"bank_content_id": match.item_id, "distance": distance_text(match)}
-        )
-    return found
 
 
 def _disabled(items: Iterable[int]) -> set[int]:

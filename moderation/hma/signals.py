@@ -51,18 +51,20 @@ class Media:
     content_type: str
 
     def hashes(self, wanted: set[str], pdq: bytes | None = None) -> dict[str, str]:
-        """Return the hashes by signal type. ``pdq``: the picture's, if known.
+        """Return the hashes by signal type. ``wanted``: types that fit the content, at least one.
+        ``pdq``: the picture's hash, if known.
 
         A picture of a quality below 50 has the PDQ hash "", as in HMA.
         """
         if self.content_type == "photo":
-            own = pdq or self._pdq() if "pdq" in wanted else None
-            return {"pdq": "" if own is None else own.hex()} if "pdq" in wanted else {}
+            own = pdq or self._pdq()
+            return {"pdq": "" if own is None else own.hex()}
         exact = vars(Hashes.of(self.data))
-        return {name: exact[SIGNALS[name].kind] for name in SIGNALS if name in wanted - {"pdq"}}
+        return {name: exact[SIGNALS[name].kind] for name in SIGNALS if name in wanted}
 
     def _pdq(self) -> bytes | None:
-        """Raises what decoding raises."""
+        """Return the hash of the first frame; None if its quality is too low. Raises what decoding
+        raises."""
         for frame in of_bytes(self.data).frames:
             return frame.hashes[0] if frame.hashes else None
         return None
@@ -89,7 +91,7 @@ def fetched(url: str, content_type: str | None) -> Media:
 
 
 def signal(name: str) -> Signal:
-    """Raises ``UserError``."""
+    """Return the signal type with this name. Raises ``UserError``."""
     if name not in SIGNALS:
         raise UserError(f"No such SignalType '{name}'")
     return SIGNALS[name]

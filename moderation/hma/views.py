@@ -6,19 +6,17 @@ shape of a look-up's answer depends on its parameters. docs/hma.md says what dif
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
 import orjson
 from django.db import DatabaseError, connection
 from django.http import HttpResponse
-from drf_spectacular.utils import extend_schema
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from gallery.api.facades import FacadeView, value_in
 from gallery.imaging.decoding.limits import TooLarge
 from gallery.items import conf
 from gallery.shared.access import access_of
@@ -42,29 +40,18 @@ def actor_of(request: Request) -> Actor:
     return Actor(access.actor, role, user, access.via == "key", access.client)
 
 
-@extend_schema(exclude=True)
-class HmaView(APIView):
-    """``name`` is that of the scope that each caller needs."""
-
+class HmaView(FacadeView):
     scope: ClassVar[str] = "hma"
-    renderer_classes = (JSONRenderer,)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         check(actor_of(request), "see matches")
 
-    def get_exception_handler(self) -> Callable[..., Response | None]:
-        usual = super().get_exception_handler()
+    def error_body(self, error: Exception, sentence: str) -> dict[str, Any]:
+        return {"message": sentence}
 
-        def handler(exc: Exception, context: dict[str, Any]) -> Response | None:
-            answer: Response | None = usual(exc, context)
-            if answer is not None:
-                if isinstance(exc, banks.BankExists):
-                    answer.status_code = 403
-                answer.data = {"message": answer.data.get("detail", "")}
-            return answer
-
-        return handler
+    def error_status(self, error: Exception, status: int) -> int:
+        return 403 if isinstance(error, banks.BankExists) else status
 
 
 def required(request: Request, name: str) -> str:
@@ -238,7 +225,7 @@ class BankContents(HmaView):
         added = banks.add_file(
             by=actor_of(request),
             name=name,
-            note=str(_field(request, "note") or ""),
+            note=str(value_in(request, "note") or ""),
             metadata=_metadata(request),
             url=url,
             file=None if url else uploaded(request),
@@ -246,14 +233,8 @@ class BankContents(HmaView):
         return Response(added)
 
 
-def _field(request: Request, name: str) -> Any:
-    """Return a value of the body or, as some clients send it, of the query."""
-    body = request.data if isinstance(request.data, Mapping) else {}
-    return body.get(name, request.query_params.get(name))
-
-
 def _metadata(request: Request) -> dict[str, Any]:
-    value = _field(request, "metadata")
+    value = value_in(request, "metadata")
     if isinstance(value, str) and value:
         try:
             value = orjson.loads(value)
@@ -276,7 +257,7 @@ class BankSignals(HmaView):
 
 class OneContent(HmaView):
     def get(self, request: Request, name: str, item: int) -> Response:
-        return Response(banks.content_as_dict(name, banks.content(name, item)))
+        return Response(banks.content(name, item).as_dict())
 
     def put(self, request: Request, name: str, item: int) -> Response:
         body = given(request)
@@ -291,7 +272,7 @@ class OneContent(HmaView):
             note=note,
             disables="disable_until_ts" in body,
         )
-        return Response(banks.content_as_dict(name, changed))
+        return Response(changed.as_dict())
 
     def delete(self, request: Request, name: str, item: int) -> Response:
         return Response({"deleted": banks.retire(by=actor_of(request), name=name, item_id=item)})
@@ -343,33 +324,34 @@ class IndexStatus(HmaView):
     """Every change counts from the next request on: the index is never out of date."""
 
     def get(self, request: Request) -> Response:
-        wanted = request.query_params.get("signal_type")
-        names = list(SIGNALS) if wanted is None else [wanted]
-        items = BannedItem.objects.matching()
-        rows = {
-            name: BannedHash.objects.filter(kind=signals.signal(name).kind, item__in=items)
-            for name in names
-        }
         now = int(datetime.now(UTC).timestamp())
-        if request.resolver_match and request.resolver_match.url_name == "hma-index-status":
-            return Response(
-                {
-                    name: {"present": True, "built_to": now, "size": found.count()}
-                    for name, found in rows.items()
-                }
-            )
-        return Response(
-            {
-                name: {
-                    "db_size": (size := found.count()),
-                    "index_size": size,
-                    "index_out_of_date": False,
-                    "newest_db_item": now,
-                    "index_built_to": now,
-                }
-                for name, found in rows.items()
-            }
-        )
+        return Response({name: self.described(size, now) for name, size in _sizes(request).items()})
+
+    def described(self, size: int, now: int) -> dict[str, Any]:
+        return {"present": True, "built_to": now, "size": size}
+
+
+class SignalTypeIndex(IndexStatus):
+    """The same in the words of another address."""
+
+    def described(self, size: int, now: int) -> dict[str, Any]:
+        return {
+            "db_size": size,
+            "index_size": size,
+            "index_out_of_date": False,
+            "newest_db_item": now,
+            "index_built_to": now,
+        }
+
+
+def _sizes(request: Request) -> dict[str, int]:
+    """Return how many hashes are compared, by signal type."""
+    wanted = request.query_params.get("signal_type")
+    items = BannedItem.objects.matching()
+    return {
+        name: BannedHash.objects.filter(kind=signals.signal(name).kind, item__in=items).count()
+        for name in ([wanted] if wanted else SIGNALS)
+    }
 
 
 def status(request: object) -> HttpResponse:

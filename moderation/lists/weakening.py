@@ -43,7 +43,7 @@ ALLOW: Final = BannedList.Kind.ALLOW
 
 @dataclass(frozen=True)
 class ChangeRequest:
-    """A change that a second person must confirm: command, arguments, and what it weakens."""
+    """A change that waits for a second person. ``weakens``: one sentence for each consequence."""
 
     by: Actor
     list_id: int | None

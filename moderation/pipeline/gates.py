@@ -143,8 +143,9 @@ def refuse_doubtful_share(data: bytes, sender: Sender = NOBODY) -> None:
 
 
 def _verdicts_of_query(data: bytes, sender: Sender) -> set[Verdict | None]:
-    """Screen a picture and record what it matches. Return the verdict, and the strictest one that
-    the sender's earlier variants lead to.
+    """Screen a picture and record its matches.
+
+    Return its verdict, and the verdict for a sender of many variants of a banned item (or None).
     """
     lists = policies.current()
     if not lists:

@@ -13,12 +13,10 @@ from imgsmlr_site.models import ApiKey
 
 
 @pytest.fixture(autouse=True)
-def closed(settings: Any) -> None:
+def closed(settings: Any, plain_static_files: None) -> None:
     """No open network, proxy or throttle unless a test says so; plain static files."""
     settings.OPEN_API = settings.TRUSTED_PROXIES = ()
     settings.THROTTLE_POINTS = 0
-    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
 
 
 @pytest.fixture(scope="module")

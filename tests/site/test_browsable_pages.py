@@ -18,7 +18,7 @@ from tests import factories as make
 from tests.moderation.factories import make_case, make_item, make_list, make_person
 from tests.site import access_cells
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static_files")]
+pytestmark = pytest.mark.django_db
 PAGE = {"accept": "text/html"}
 FORM = re.compile(r'data-method="(POST|PATCH|DELETE)"')
 REFUSED = (400, 401, 403, 404)

@@ -32,9 +32,7 @@ BY = Actor.machine("user:root")
 
 
 @pytest.fixture
-def root(db: None, client: Client, settings: Any) -> Client:
-    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+def root(db: None, client: Client) -> Client:
     client.force_login(User.objects.create_superuser("root"))
     return client
 

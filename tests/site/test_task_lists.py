@@ -18,9 +18,7 @@ FAILED = "/admin/django_q/failure/"
 
 
 @pytest.fixture
-def root(settings: Any) -> Client:
-    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+def root() -> Client:
     client = Client()
     client.force_login(User.objects.create_superuser("root"))
     return client

@@ -6,21 +6,17 @@ says under these names; ``filename`` is its ``data_id``, or the end of its URL.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from posixpath import basename
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import connection
-from drf_spectacular.utils import extend_schema
-from rest_framework.parsers import BaseParser, MultiPartParser
-from rest_framework.renderers import JSONRenderer
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from gallery.api.fields import PictureFileField
+from gallery.api.facades import AnyBytes, FacadeView, picture_in
 from gallery.api.serializers import address
 from gallery.items.media_access import set_visibility
 from gallery.shared.access import access_of, sender_of
@@ -35,31 +31,12 @@ MOST: Final = 10
 EVERY_CANDIDATE: Final = 0.0
 
 
-class AnyBytes(BaseParser):
-    """The body as it is: a picture."""
-
-    media_type = "*/*"
-
-    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
-        return stream.read()
-
-
-@extend_schema(exclude=True)
-class TraceMoeView(APIView):
-    renderer_classes = (JSONRenderer,)
+class TraceMoeView(FacadeView):
     parser_classes = (MultiPartParser, AnyBytes)
     scope: ClassVar[str] = "search"
 
-    def get_exception_handler(self) -> Callable[..., Response | None]:
-        usual = super().get_exception_handler()
-
-        def handler(exc: Exception, context: dict[str, Any]) -> Response | None:
-            answer: Response | None = usual(exc, context)
-            if answer is not None:
-                answer.data = {"error": answer.data.get("detail", "")}
-            return answer
-
-        return handler
+    def error_body(self, error: Exception, sentence: str) -> dict[str, Any]:
+        return {"error": sentence}
 
 
 class Search(TraceMoeView):
@@ -77,9 +54,7 @@ class Search(TraceMoeView):
         if request.query_params.get("url"):
             return self.get(request)
         if request.FILES:
-            field = PictureFileField()
-            field.field_name = "image"
-            return self._answer(request, data=field.run_validation(request.FILES.get("image")))
+            return self._answer(request, data=picture_in(request, "image"))
         if not isinstance(request.data, bytes) or not request.data:
             raise UserError("Send a picture as the body, or in the field image.")
         return self._answer(request, data=request.data)

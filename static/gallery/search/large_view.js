@@ -1,5 +1,6 @@
 /** One or few matches, large: the query, the picture found and their difference on one card. */
 
+import { fitted, inPixels } from "../../affine.js";
 import { fromTemplate, make } from "./dom.js";
 import { outline } from "./shared_region.js";
 
@@ -86,8 +87,10 @@ function drawDifference(canvas, { found, own, region }) {
   const height = Math.max(1, Math.round(found.naturalHeight * scale));
   Object.assign(canvas, { width, height });
   const context = canvas.getContext("2d", { willReadFrequently: true });
-  const to = corners(region.candidate_region, width, height);
-  const from = corners(region.query_region, own.naturalWidth, own.naturalHeight);
+  const to = inPixels(region.candidate_region, canvas);
+  const from = inPixels(region.query_region, { width: own.naturalWidth, height: own.naturalHeight });
+  const map = fitted(from, to);
+  if (!map) return "";
   context.fillRect(0, 0, width, height);
   context.save();
   context.beginPath();
@@ -95,7 +98,7 @@ function drawDifference(canvas, { found, own, region }) {
   context.clip();
   context.drawImage(found, 0, 0, width, height);
   context.globalCompositeOperation = "difference";
-  context.setTransform(...affine(from, to));
+  context.setTransform(...map);
   context.drawImage(own, 0, 0);
   context.restore();
   const share = shareThatDiffers(context, to);
@@ -129,31 +132,3 @@ function shareThatDiffers(context, corners) {
   }
   return differing / Math.max(1, Math.abs(area));
 }
-
-const corners = (points, width, height) => points.map(([x, y]) => [x * width, y * height]);
-
-/** The affine map that takes three corners, those of the largest triangle, from one to the other. */
-function affine(from, to) {
-  const [i, j, k] = largestTriangle(from);
-  const [[x0, y0], [x1, y1], [x2, y2]] = [from[i], from[j], from[k]];
-  const [[u0, v0], [u1, v1], [u2, v2]] = [to[i], to[j], to[k]];
-  const double = doubleArea(from, i, j, k);
-  const along = (d1, d2) => (d1 * (y2 - y0) - d2 * (y1 - y0)) / double;
-  const across = (d1, d2) => (d2 * (x1 - x0) - d1 * (x2 - x0)) / double;
-  const [a, c] = [along(u1 - u0, u2 - u0), across(u1 - u0, u2 - u0)];
-  const [b, d] = [along(v1 - v0, v2 - v0), across(v1 - v0, v2 - v0)];
-  return [a, b, c, d, u0 - a * x0 - c * y0, v0 - b * x0 - d * y0];
-}
-
-function largestTriangle(points) {
-  let best = [0, 1, 2];
-  for (let i = 0; i < points.length; i += 1)
-    for (let j = i + 1; j < points.length; j += 1)
-      for (let k = j + 1; k < points.length; k += 1)
-        if (Math.abs(doubleArea(points, i, j, k)) > Math.abs(doubleArea(points, ...best))) best = [i, j, k];
-  return best;
-}
-
-const doubleArea = (points, i, j, k) =>
-  (points[j][0] - points[i][0]) * (points[k][1] - points[i][1]) -
-  (points[k][0] - points[i][0]) * (points[j][1] - points[i][1]);

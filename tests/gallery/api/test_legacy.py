@@ -318,9 +318,8 @@ def test_pending_failed_and_quarantined_images_are_not_found(legacy: Legacy) -> 
             assert legacy.images(data, matchType=match_type, threshold=5) == []
 
 
-def test_page(client: Client, settings: Any) -> None:
-    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+@pytest.mark.usefixtures("plain_static_files")
+def test_page(client: Client) -> None:
     response = client.get("/imgsmlr/")
     assert response.status_code == 200
     assert response["Content-Type"].startswith("text/html")

@@ -180,9 +180,8 @@ def test_refusals_are_documented(client: Client) -> None:
         assert all("404" in op["responses"] for op in paths[f"/api/v1/{kind}/{{id}}/"].values())
 
 
-def test_the_browsable_pages(client: Client, settings: Any) -> None:
-    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+@pytest.mark.usefixtures("plain_static_files")
+def test_the_browsable_pages(client: Client) -> None:
     image = make.add_ready_image()
     for path in ("images/", f"images/{image.pk}/", "images/search/", "images/batch/", "status/"):
         page = client.get(f"/api/v1/{path}", headers={"Accept": "text/html"})

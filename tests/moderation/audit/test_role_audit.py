@@ -24,9 +24,7 @@ def root() -> User:
 
 
 @pytest.fixture
-def client(root: User, settings: Any) -> Client:
-    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+def client(root: User, plain_static_files: None) -> Client:
     client = Client()
     client.force_login(root)
     return client

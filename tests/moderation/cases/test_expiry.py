@@ -29,14 +29,15 @@ from tests.moderation.pipeline.test_gates import add, pdq_of
 from tests.videos import library
 from tests.videos.clips import encode, moving, timed
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clips_are_read_once")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.usefixtures("clips_are_read_once", "plain_static_files"),
+]
 
 
 @pytest.fixture(autouse=True)
 def _thirty_days(settings: Any) -> None:
     settings.QUARANTINE_DAYS = 30
-    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
 
 
 @pytest.fixture

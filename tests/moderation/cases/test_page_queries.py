@@ -22,15 +22,13 @@ from tests import factories as pictures
 from tests.moderation import factories as make
 from tests.moderation.recorded import CONFIRMED, DISMISSED, OPEN, record
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static_files")]
 FEW, MORE = 2, 6
 HASH = "0" * 64
 
 
 @pytest.fixture(autouse=True)
 def _settings(settings: Any) -> None:
-    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
     settings.QUALITY_SHARE = 1.0
 
 

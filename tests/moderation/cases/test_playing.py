@@ -23,7 +23,10 @@ from tests.videos import library
 from tests.videos.clips import encode, still, timed
 from videos.models import Video
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clips_are_read_once")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.usefixtures("clips_are_read_once", "plain_static_files"),
+]
 CLIP = encode(timed(still("rocket", 2)))
 
 
@@ -139,10 +142,3 @@ def test_a_case_about_a_picture_has_nothing_to_play(db: None) -> None:
 
 def page(client: Client, case: ReviewCase) -> str:
     return client.get(reverse("console:case", args=[case.pk])).content.decode()
-
-
-@pytest.fixture(autouse=True)
-def _static_files_as_they_are(settings: Any) -> None:
-    """Nothing collects them for the tests, so there is no manifest of hashed names."""
-    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}

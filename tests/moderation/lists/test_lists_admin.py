@@ -21,7 +21,7 @@ from tests import factories as make
 from tests import pages
 from tests.moderation.factories import ADMIN, make_case, make_item, make_list, make_person
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static_files")]
 
 A, B = "a1" * 32, "b2" * 32
 PAGES = {
@@ -30,12 +30,6 @@ PAGES = {
     "casematch": Role.VIEWER,
     "auditevent": Role.LEAD,
 }
-
-
-@pytest.fixture(autouse=True)
-def _plain_static(settings: Any) -> None:
-    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
 
 
 @pytest.fixture

@@ -374,9 +374,8 @@ def test_an_open_network_reads_no_lists(open_api: None) -> None:
         assert "secret" not in answer.content.decode()
 
 
-def test_the_browsable_pages_have_forms(settings: Any) -> None:
-    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+@pytest.mark.usefixtures("plain_static_files")
+def test_the_browsable_pages_have_forms() -> None:
     row = make_list()
     item = make_item(row, ("sha256", A))
     client = Client(headers={"accept": "text/html"})

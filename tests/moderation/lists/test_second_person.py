@@ -215,9 +215,8 @@ def test_the_api_says_that_it_waits_and_a_session_confirms() -> None:
     assert not row.enabled
 
 
-def test_the_admin_stores_and_decides_it(settings: Any) -> None:
-    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+@pytest.mark.usefixtures("plain_static_files")
+def test_the_admin_stores_and_decides_it() -> None:
     row = critical()
     lead, other = Client(), Client()
     lead.force_login(make_person(Role.LEAD))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from django.test import Client
@@ -27,9 +26,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def moderator(settings: Any) -> Client:
-    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+def moderator(plain_static_files: None) -> Client:
     client = Client()
     client.force_login(make_person(Role.LEAD))
     return client
