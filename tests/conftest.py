@@ -78,11 +78,9 @@ TOGETHER = (
     ("tests/journeys/",),  # a started service
     ("tests/videos/",),  # a few indexed videos
     (
-        "tests/gallery/api/test_legacy.py",
         "tests/gallery/imaging/descriptors/test_clip_input.py",
         "tests/gallery/imaging/descriptors/test_clip.py",
-        "tests/gallery/imaging/descriptors/test_registry.py",
-        "tests/gallery/items/test_describe_missing.py",
+        "tests/gallery/imaging/descriptors/test_cnn_model.py",
     ),  # torch, which takes seconds to load
 )
 """How tests begin that share what takes long to make."""

@@ -1,12 +1,15 @@
-"""A tiny open_clip model with random weights, made on the spot: it proves plumbing, no accuracy."""
+"""A tiny open_clip model with random weights, made once: it proves plumbing, no accuracy."""
 
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from gallery.imaging.descriptors.clip_weights import CONFIG_NAME
+from tests.environment import DATA_DIR
+from tests.kept_results import kept_file
 
 DIMENSIONS = 32
 WEIGHTS_NAME = "open_clip_model.safetensors"
@@ -32,15 +35,20 @@ PREPROCESS: dict[str, Any] = {
 
 def make(directory: Path, seed: int = 0) -> Path:
     """Write the config and about 4 MB of weights into ``directory``, and answer it."""
-    import open_clip
-    import torch
-    from safetensors.torch import save_file
-
     directory.mkdir(parents=True, exist_ok=True)
     config = {"model_cfg": MODEL, "preprocess_cfg": PREPROCESS}
     (directory / CONFIG_NAME).write_text(json.dumps(config))
+    libraries = "-".join(version(name) for name in ("open_clip_torch", "torch", "safetensors"))
+    kept = DATA_DIR / "results" / f"tiny-clip-{libraries}-{seed}"
+    (directory / WEIGHTS_NAME).write_bytes(kept_file(kept, lambda: _random_weights(seed)))
+    return directory
+
+
+def _random_weights(seed: int) -> bytes:
+    import open_clip
+    import torch
+    from safetensors.torch import save
+
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = open_clip.CLIP(**MODEL)
-    save_file(model.state_dict(), str(directory / WEIGHTS_NAME))
-    return directory
+        return save(open_clip.CLIP(**MODEL).state_dict())
