@@ -212,6 +212,7 @@ def supply(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpus, "clips", lambda: clips)
     monkeypatch.setattr(corpus, "PICTURES", 4)
     monkeypatch.setattr(cutting, "FORMATS", ((320, 180),))
+    monkeypatch.setattr(cutting, "RATES", (10,))
 
 
 @pytest.fixture
@@ -219,7 +220,7 @@ def small(made: tuple[Path, Corpus], monkeypatch: pytest.MonkeyPatch) -> Corpus:
     cache, found = made
     monkeypatch.setenv("BENCH_DIR", str(cache))
     monkeypatch.setattr(queries, "HEIGHT", 180)  # that of the films
-    monkeypatch.setattr(queries, "RATE", 15.0)
+    monkeypatch.setattr(queries, "RATE", 10.0)
     return found
 
 

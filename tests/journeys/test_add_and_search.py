@@ -1,4 +1,4 @@
-"""The main job over HTTP: sixty pictures go in, altered copies find them, deleted ones are gone."""
+"""The main job over HTTP: thirty pictures go in, altered copies find them, deleted are gone."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ ASKED = [
 ]
 
 
-def sixty() -> dict[str, Pillow.Image]:
+def thirty() -> dict[str, Pillow.Image]:
     photos = {name: make.wheel_photo(name) for name in make.WHEEL_PICTURES}
-    return photos | {f"made-{seed}": make.photo(seed) for seed in range(60 - len(photos))}
+    return photos | {f"made-{seed}": make.photo(seed) for seed in range(30 - len(photos))}
 
 
 def add_all(service: Service, web: HttpServer, names: list[str]) -> None:
@@ -68,13 +68,13 @@ def nearest(service: Service, data: bytes, match_type: str, threshold: float) ->
 
 
 def test_add_search_delete_search(service: Service, web: HttpServer) -> None:
-    pictures = sixty()
+    pictures = thirty()
     names = list(pictures)
     web.routes = {f"/{name}": make.png(image) for name, image in pictures.items()}
     before = service.counts()
     add_all(service, web, names)
     counts = service.counts()
-    assert counts["ready"] == before["ready"] + 60
+    assert counts["ready"] == before["ready"] + 30
     assert counts["failed"] == before["failed"]
 
     # Each copy of every third picture: how many are found of many is measured elsewhere.
