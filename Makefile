@@ -5,7 +5,7 @@ RUN    := $(VENV)/.run
 DEV    := $(VENV)/.dev
 LOCK   := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
-.PHONY: run test check fuzz chaos docs shots demo bench load lock audit sbom clean
+.PHONY: run test check fuzz chaos docs texts shots demo bench load lock audit sbom clean
 
 run: $(RUN)            ## everything: database, web on :8140, workers; Ctrl-C stops all of it
 	@exec $(PYTHON) manage.py up
@@ -35,6 +35,10 @@ chaos: $(DEV)          ## kill 200 processes of a working service, and check tha
 
 docs: $(DEV)           ## write the generated parts of docs/
 	$(PYTHON) manage.py write_docs
+
+texts: $(DEV)          ## write the catalogs of translated texts (needs GNU gettext)
+	@sh tests/install_system.sh
+	$(PYTHON) manage.py write_texts
 
 shots: $(DEV)          ## a picture of each page at three widths, light and dark, in docs/img/all (ARGS="--only images")
 	@sh tests/install_system.sh

@@ -179,6 +179,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "imgsmlr_site.csp.ContentSecurityPolicyMiddleware",
+    "imgsmlr_site.languages.middleware.LanguageMiddleware",
     "imgsmlr_site.edge.EdgeMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "imgsmlr_site.accounts.sessions.SessionLimitsMiddleware",
@@ -211,12 +212,16 @@ TEMPLATES = [
         },
     }
 ]
-LANGUAGE_CODE = "en-gb"
+# Of everything but pages (imgsmlr_site/languages): APIs, commands, logs, tasks.
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
+LOCALE_PATHS = [BASE_DIR / "imgsmlr_site/locale"]
+FORMAT_MODULE_PATH = "imgsmlr_site.languages"
+LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
 TIME_ZONE = "UTC"
-USE_I18N = False
 USE_TZ = True
-# Where Django writes a time itself, it is written as everywhere else.
-DATE_FORMAT, DATETIME_FORMAT, TIME_FORMAT = "Y-m-d", "Y-m-d H:i:s", "H:i:s"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
@@ -453,6 +458,7 @@ UNFOLD = {
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("favicon.svg")}
     ],
     "SITE_URL": "/imgsmlr/",
+    "SHOW_LANGUAGES": True,
     # The search page's blue (static/base.css): 600 is its accent, 400 that of its dark theme.
     "COLORS": {
         "primary": {
@@ -475,6 +481,7 @@ UNFOLD = {
         lambda request: static("moderation/admin.css"),
     ],
     "SCRIPTS": [
+        "imgsmlr_site.languages.script_texts.for_admin",
         lambda request: static("imgsmlr_site/file_inputs.js"),
         lambda request: static("imgsmlr_site/kept_selection.js"),
         lambda request: static("imgsmlr_site/global_search.js"),
@@ -496,7 +503,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_HTTPONLY = True
 HTTPS = env_bool("HTTPS", False)
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_SSL_REDIRECT = HTTPS
 # Probes and the start of the service ask without the proxy.

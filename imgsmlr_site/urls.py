@@ -8,6 +8,7 @@ from django.shortcuts import redirect
 from django.templatetags.static import static
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView, TemplateView
+from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from imgsmlr_site import health, local_access, metrics, status
@@ -15,6 +16,7 @@ from imgsmlr_site.accounts.invitations import InvitationView
 from imgsmlr_site.accounts.views import LoginView
 from imgsmlr_site.browsable.root import Root
 from imgsmlr_site.global_search import search_page
+from imgsmlr_site.languages.script_texts import script_texts
 from imgsmlr_site.operations.page import operations_page
 from moderation.cases.console.dashboard import dashboard_page
 from moderation.drill import running as drill
@@ -74,6 +76,8 @@ urlpatterns = [
     *([path("trace.moe/", include("videos.api.trace_moe_urls"))] if settings.TRACE_MOE_API else []),
     path("enter/<str:token>", local_access.enter, name="enter"),
     path("favicon.ico", favicon),
+    path("language/", set_language, name="set_language"),
+    path("texts/<str:language>.js", script_texts, name="script-texts"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),

@@ -1,11 +1,12 @@
 #!/bin/sh
 # What the tests need beyond Python packages: docker-compose to read our file, the libraries OpenCV
-# links to, and Debian's headless chromium for the browser tests; chromium itself will do, slowly.
+# links to, GNU gettext for the catalogs of texts, and Debian's headless chromium for the browser tests; chromium itself will do, slowly.
 # Installs only as root with apt.
 need=
 command -v docker-compose >/dev/null || need="docker-compose"
 ldconfig -p | grep -q libGL.so.1 || need="$need libgl1"
 ldconfig -p | grep -q libglib-2.0.so.0 || need="$need libglib2.0-0"
+command -v xgettext >/dev/null || need="$need gettext"
 browser=
 command -v chromium-headless-shell >/dev/null || browser="chromium-headless-shell"
 [ -z "$need$browser" ] && exit 0

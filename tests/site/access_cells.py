@@ -37,10 +37,11 @@ from videos.models import Video
 OPEN, ELSEWHERE = "127.0.0.1", "192.0.2.7"
 STATES = ("ready own", "ready other", "pending other", "quarantined own", "quarantined other")
 SKIPPED = (
-    "metrics", "api/schema/", "api/docs/", "favicon.ico",
+    "metrics", "api/schema/", "api/docs/", "favicon.ico", "language/", "texts/",
     "admin/jsi18n/", "admin/r/", "admin/login/", "admin/logout/", "admin/^",
 )  # fmt: skip
-"""Libraries' own, that show nothing of ours; the schema and the metrics, which are slow to make and
+"""Libraries' own, that show nothing of ours; the choice of a language and the texts of scripts; the
+schema and the metrics, which are slow to make and
 have tests of their own."""
 
 

@@ -58,7 +58,8 @@ SENDS_NONE = set(
     image-search images import import-bad-rows import-confirm import-discard imports list
     list-export list-item list-item-batch list-items shared-search shared-searches
     list-items-activate list-items-move list-items-opinion list-items-retire list-method
-    list-threshold lists metrics moderation-dashboard operations readyz schema statistics status
+    list-threshold lists metrics moderation-dashboard operations readyz schema script-texts
+    set_language statistics status
     video video-search video-similar videos webhook webhook-secret webhook-test webhooks
     webhooks-try-again
     account_inactive account_login account_reauthenticate mfa_activate_totp mfa_authenticate

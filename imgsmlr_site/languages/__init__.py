@@ -1,0 +1,1 @@
+"""Which language an answer has, and the texts of scripts. Catalogs are in each app's ``locale``."""
