@@ -56,6 +56,8 @@ load: $(DEV)            ## ten minutes of mixed traffic at saturation, and what 
 lock: $(DEV)            ## choose versions and hashes of all packages again (needs a network)
 	$(VENV)/bin/uv pip compile $(LOCK) requirements.txt -o requirements.lock
 	$(VENV)/bin/uv pip compile $(LOCK) requirements-dev.txt -o requirements-dev.lock
+	for peer in s3 synapse; do $(VENV)/bin/uv pip compile $(LOCK) tests/peers/$$peer.txt -o tests/peers/$$peer.lock; done
+	$(VENV)/bin/uv pip compile $(LOCK) --no-deps tests/peers/threatexchange.txt -o tests/peers/threatexchange.lock
 
 audit: $(DEV)           ## look for known vulnerabilities of the packages (needs a network)
 	$(VENV)/bin/uv tool run pip-audit@2.10.1 --strict --require-hashes --disable-pip -r requirements.lock

@@ -1,4 +1,4 @@
-"""System checks: is pgvector installed, and is it new enough?"""
+"""System checks: is pgvector installed and new enough, and are gates that are on set up?"""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connections
+
+from moderation.gates import policies
 
 MINIMUM_VECTOR = (0, 8, 5)
 """Earlier versions can corrupt an HNSW index during VACUUM."""
@@ -59,4 +61,17 @@ def check_vector_extension(
         Error(problem[0], hint=problem[1], id="imgsmlr_site.E001")
         for database in databases or []
         if (problem := extension_problem(database))
+    ]
+
+
+@register()
+def check_gates(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    return [
+        Error(
+            f"{gate.setting} is on, but {' and '.join(gate.lacks)} not set.",
+            hint="docs/gates.md says what the gate needs.",
+            id="imgsmlr_site.E002",
+        )
+        for gate in policies.every()
+        if gate.is_on and gate.lacks
     ]

@@ -46,13 +46,18 @@ def env_choice(name: str, choices: Sequence[str]) -> str:
     return value
 
 
-def env_url(name: str) -> str:
-    """Read an address of another service: https, or http on this machine. "" if it is unset."""
+def env_url(name: str, *, plain: bool = False) -> str:
+    """Read an address of another service: https, or http on this machine. "" if it is unset.
+
+    ``plain``: http is accepted for every host, as for services on a network of their own.
+    """
     value = env_str(name).rstrip("/")
     parts = urlsplit(value)
-    local = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
-    if value and not (local or (parts.scheme == "https" and parts.hostname)):
-        raise ImproperlyConfigured(f"{name}={value!r} does not begin with https://.")
+    local = plain or parts.hostname in ("localhost", "127.0.0.1", "::1")
+    fits = parts.scheme == "https" or (parts.scheme == "http" and local)
+    if value and not (fits and parts.hostname):
+        wanted = "http:// or https://" if plain else "https://"
+        raise ImproperlyConfigured(f"{name}={value!r} does not begin with {wanted}.")
     return value
 
 

@@ -56,6 +56,21 @@ PICT_RS_GATE = env_choice("PICT_RS_GATE", ("off", "block", "review"))
 """The mildest verdict that the gate of pict-rs refuses."""
 PICT_RS_FAILURE = env_choice("PICT_RS_FAILURE", ("closed", "open"))
 """Whether the gate accepts what could not be compared."""
+S3_GATE = env_choice("S3_GATE", ("off", "block", "review"))
+S3_FAILURE = env_choice("S3_FAILURE", ("closed", "open"))
+S3_REFUSED = env_choice("S3_REFUSED", ("tag", "delete"))
+"""What becomes of an object that the gate refuses."""
+S3_ENDPOINT = env_url("S3_ENDPOINT", plain=True)
+S3_REGION = env_str("S3_REGION", "us-east-1")
+S3_BUCKETS = env_list("S3_BUCKETS")
+S3_ACCESS_KEY = env_str("S3_ACCESS_KEY")
+S3_SECRET_KEY = env_str("S3_SECRET_KEY")
+MASTODON_GATE = env_choice("MASTODON_GATE", ("off", "block", "review"))
+MASTODON_FAILURE = env_choice("MASTODON_FAILURE", ("closed", "open"))
+MASTODON_SECRET = env_str("MASTODON_SECRET")
+"""Of the webhook, with which Mastodon signs its messages."""
+MASTODON_URL = env_url("MASTODON_URL", plain=True)
+MASTODON_TOKEN = env_str("MASTODON_TOKEN")
 THROTTLE_POINTS = env_int("THROTTLE_POINTS", 20_000, minimum=0)
 LOGIN_ATTEMPTS = env_int("LOGIN_ATTEMPTS", 10, minimum=1)
 PROMETHEUS_MULTIPROC_DIR = env_str("PROMETHEUS_MULTIPROC_DIR")

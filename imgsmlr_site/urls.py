@@ -20,7 +20,9 @@ from imgsmlr_site.languages.script_texts import script_texts
 from imgsmlr_site.operations.page import operations_page
 from moderation.cases.console.dashboard import dashboard_page
 from moderation.drill import running as drill
+from moderation.gates.mastodon import Mastodon
 from moderation.gates.pict_rs import PictRs
+from moderation.gates.s3 import S3
 
 handler400 = "imgsmlr_site.error_handlers.bad_request"
 handler403 = "imgsmlr_site.error_handlers.permission_denied"
@@ -70,7 +72,9 @@ urlpatterns = [
     ),
     *([path("admin/", include("imgsmlr_site.accounts.reset_urls"))] if settings.EMAIL_URL else []),
     path("admin/", admin.site.urls),
+    path("gate/mastodon", Mastodon.as_view(), name="gate-mastodon"),
     path("gate/pict-rs", PictRs.as_view(), name="gate-pict-rs"),
+    path("gate/s3", S3.as_view(), name="gate-s3"),
     *([re_path(r"^hma(?=/)", include("moderation.hma.urls"))] if settings.HMA_API != "off" else []),
     *([path("iqdb/", include("gallery.api.iqdb_urls"))] if settings.IQDB_API else []),
     *([path("trace.moe/", include("videos.api.trace_moe_urls"))] if settings.TRACE_MOE_API else []),

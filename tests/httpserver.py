@@ -45,6 +45,7 @@ class RequestHandler(BaseHTTPRequestHandler):
     # Unbuffered headers and body in two packets would wait for a delayed ACK.
     wbufsize = -1
     disable_nagle_algorithm = True
+    body = b""
 
     def do_GET(self) -> None:
         owner = self.server.owner
@@ -68,7 +69,7 @@ class RequestHandler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.do_GET()
 
     def reply(self, reply: Reply) -> None:

@@ -1,4 +1,4 @@
-"""POST to a URL that an outsider may have chosen, over ``transport``.
+"""Send to a URL that an outsider may have chosen, over ``transport``.
 
 No redirect is followed: a message is only for the configured address.
 """
@@ -24,9 +24,10 @@ def post(
     headers: Mapping[str, str],
     policy: FetchPolicy,
     *,
+    method: str = "POST",
     resolve: Resolver = system_resolver,
 ) -> int:
-    """POST the body and return any status. The response's body is not read.
+    """Send the body and return any status. The body of the answer is not read.
 
     Raises FetchFailed if there is no answer in time or the address is not allowed.
     """
@@ -40,5 +41,5 @@ def post(
     }
     deadline = Deadline(policy.timeout)
     with guarded_connection(target, policy, resolve, deadline, Advice()) as connection:
-        connection.request("POST", target.path, body=body, headers=given, preload_content=False)
+        connection.request(method, target.path, body=body, headers=given, preload_content=False)
         return connection.getresponse().status

@@ -94,6 +94,9 @@ GROUPS: Final[Mapping[str, Mapping[str, Wording]]] = {
         "query.refused": Wording("search refused", "refused a search with a banned picture"),
         "sharedsearch.shared": Wording("search shared", "shared a search with a picture"),
         "check.probing": Wording("probing", "checked many variants of {about}"),
+        "gate.object_tagged": Wording("stored object refused", "sent {what}, which was tagged"),
+        "gate.object_deleted": Wording("stored object deleted", "sent {what}, which was deleted"),
+        "gate.post_reported": Wording("post reported", "reported {what}"),
     },
     "Lists": {
         "list.created": Wording("created", "created the list {about}"),
@@ -198,6 +201,7 @@ ACTORS: Final[Mapping[str, str]] = {
     "worker": "A worker",
     "command": "A command on the server",
     "gate": "The publishing gate",
+    "gate:mastodon": "The gate of Mastodon",
     "links": "The check of links",
     "search": "The search",
     "scan": "A scan of stored content",

@@ -13,5 +13,5 @@ from moderation.gates import policies
 @require_safe
 @console_page("view lists")
 def gates_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
-    gates = [policies.pict_rs()]
-    return render_page(request, "moderation/gates/gates.html", "Gates", {"gates": gates})
+    context = {"gates": policies.every()}
+    return render_page(request, "moderation/gates/gates.html", "Gates", context)

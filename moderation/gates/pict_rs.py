@@ -15,10 +15,10 @@ from rest_framework.views import APIView
 
 from gallery.api.facades import AnyBytes
 from gallery.shared.access import access_of
-from gallery.shared.errors import NotFound, UserError
+from gallery.shared.errors import UserError
 from moderation.access.permissions import Actor
 from moderation.gates import policies
-from moderation.gates.policies import Outcome
+from moderation.pipeline.check import CheckRequest
 
 COST: Final = 3
 
@@ -34,12 +34,11 @@ class PictRs(APIView):
     def post(self, request: Request) -> Response:
         """Answer 200 for an upload that may be stored, and 406 for any other."""
         gate = policies.pict_rs()
-        if not gate.is_on:
-            raise NotFound(f"This gate is off: set {gate.setting} to block or review.")
+        gate.check_works()
         data = request.data
         if not isinstance(data, bytes) or not data:
             raise UserError("Send the bytes of a picture or a video.")
-        found = gate.judge(by=Actor.caller(access_of(request)), data=data)
-        return Response(
-            {"outcome": str(found.value)}, status=200 if found == Outcome.ACCEPTED else 406
-        )
+        by = Actor.caller(access_of(request))
+        judged = gate.judge(by=by, request=CheckRequest(data=data))
+        status = 406 if judged.is_refused else 200
+        return Response({"outcome": str(judged.outcome.value)}, status=status)

@@ -47,7 +47,8 @@ class KeyReused(Conflict):
 class CheckRequest:
     """What to check: exactly one of a link, the bytes of a file, or a hash with its kind.
 
-    ``quality``: of a pdq, 0 to 100. A pdq without quality leads to review at most.
+    ``quality``: of a pdq, 0 to 100. A pdq without quality leads to review at most. ``source``:
+    where bytes are from, for the people who decide.
     """
 
     url: str | None = None
@@ -55,6 +56,7 @@ class CheckRequest:
     hash: str | None = None
     hash_type: str | None = None
     quality: int | None = None
+    source: str | None = None
 
     def __post_init__(self) -> None:
         if sum(value is not None for value in (self.url, self.data, self.hash)) != 1:
@@ -143,7 +145,7 @@ def _content(request: CheckRequest) -> tuple[Content, dict[str, Any]]:
     if data is None:
         data = fetch(request.url or "", gallery_conf.fetch_policy()).data
     content = of_bytes(data)
-    return content, {**content.hashes, "url": request.url, "bytes": len(data)}
+    return content, {**content.hashes, "url": request.url or request.source, "bytes": len(data)}
 
 
 def _parsed(text: str, hash_type: str | None) -> tuple[str, str]:

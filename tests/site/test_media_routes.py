@@ -54,7 +54,8 @@ SENDS_NONE = set(
     console:second-opinions console:skip console:threshold console:threshold-preview
     console:thresholds console:undo console:undo-last
     decisions-csv deliveries docs enter gallery:legacy-add gallery:legacy-search gallery:search
-    gallery:table-csv gate-pict-rs global-search healthz image image-batch image-compare
+    gallery:table-csv gate-mastodon gate-pict-rs gate-s3 global-search healthz image image-batch
+    image-compare
     image-search images import import-bad-rows import-confirm import-discard imports list
     list-export list-item list-item-batch list-items shared-search shared-searches
     list-items-activate list-items-move list-items-opinion list-items-retire list-method

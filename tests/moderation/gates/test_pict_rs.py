@@ -10,6 +10,7 @@ import requests
 from django.test import Client
 from PIL import ImageOps
 
+from imgsmlr_site.checks import check_gates
 from imgsmlr_site.models import ApiKey
 from moderation.access.permissions import Role
 from moderation.cases.models import ReviewCase
@@ -101,11 +102,19 @@ def test_the_page_says_what_each_gate_does(client: Client, settings: Any) -> Non
     client.force_login(make_person(Role.VIEWER))
     path = "/admin/moderation/console/gates/"
     page = " ".join(client.get(path).content.decode().split())
-    assert "<td>refused</td> <td>accepted</td> <td>refused</td>" in page
+    assert "<td>refused</td> <td>accepted</td> <td>refused</td> <td>not stored</td>" in page
+    assert page.count('<td colspan="5">off: <code>') == 2
     settings.PICT_RS_GATE, settings.PICT_RS_FAILURE = "review", "open"
     page = " ".join(client.get(path).content.decode().split())
     assert "<td>refused</td> <td>refused</td> <td>accepted</td>" in page
     settings.PICT_RS_GATE = "off"
-    assert '<td colspan="4">off: <code>PICT_RS_GATE' in client.get(path).content.decode()
+    settings.S3_GATE, settings.MASTODON_GATE = "block", "block"
+    settings.MASTODON_SECRET = "secret"
+    page = client.get(path).content.decode()
+    assert '<td colspan="5">off: <code>PICT_RS_GATE' in page
+    assert "missing are <code>S3_ENDPOINT</code>, <code>S3_BUCKETS</code>" in page
+    assert "a case, no report" in page
+    (problem,) = check_gates(None)
+    assert problem.msg.startswith("S3_GATE is on, but S3_ENDPOINT and S3_BUCKETS and")
     client.force_login(make_person(Role.NOBODY, "other"))
     assert client.get(path).status_code == 403

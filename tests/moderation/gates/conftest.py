@@ -1,0 +1,59 @@
+"""Object storage in front of which the gate of S3 is: moto's server, a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import requests
+
+from moderation.gates.s3_signing import SigningKey, signed_link
+from tests.peers import python_with
+from tests.processes import wait_until
+from tests.service import free_port
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The tests' own requests. The names of objects are quoted."""
+
+    url: str
+
+    def put(self, name: str, data: bytes, tags: str = "") -> None:
+        answer = requests.put(f"{self.url}/{name}", data, headers={"x-amz-tagging": tags})
+        assert answer.status_code == 200, answer.text
+
+    def has(self, name: str) -> bool:
+        return self._get(name).status_code == 200
+
+    def tags(self, name: str) -> str:
+        return self._get(name, tagging="").text
+
+    def _get(self, name: str, **query: str) -> requests.Response:
+        key = SigningKey("any", "secret", "us-east-1")
+        return requests.get(signed_link("GET", f"{self.url}/{name}", key, query=query))
+
+
+@pytest.fixture(scope="session")
+def storage(request: pytest.FixtureRequest) -> Iterator[Storage]:
+    port = free_port()
+    command = [python_with("s3", request.config), "-m", "moto.server", "-H", "127.0.0.1"]
+    server = subprocess.Popen(
+        [*command, "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    found = Storage(f"http://127.0.0.1:{port}")
+
+    def answers() -> bool:
+        try:
+            return requests.put(f"{found.url}/uploads").status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    try:
+        wait_until(answers, 60)
+        yield found
+    finally:
+        server.terminate()
+        server.wait()

@@ -1,0 +1,78 @@
+"""Other programs that the tests talk to, each in an environment of its own.
+
+What a program needs is in ``NAME.txt``, with versions and hashes in ``NAME.lock`` (``make lock``).
+It is installed by the first test that asks for it, into pytest's cache. Where that is not possible
+the test is skipped; with ``CI`` set it fails.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+UV = Path(sys.executable).with_name("uv")
+
+
+def python_with(name: str, config: pytest.Config) -> Path:
+    """Return the Python of an environment that holds the program and nothing else."""
+    place = _place(name, config)
+    python = place / "bin" / "python"
+    with _alone(place):
+        if not (place / "complete").exists():
+            _run("venv", "--clear", "--python", sys.executable, str(place))
+            _install(name, place, "--python", str(python))
+    return python
+
+
+def packages_of(name: str, config: pytest.Config) -> Path:
+    """Return a directory for ``sys.path``, of packages that complete those of this Python."""
+    place = _place(name, config)
+    with _alone(place):
+        if not (place / "complete").exists():
+            _install(name, place, "--python", sys.executable, "--target", str(place))
+    return place
+
+
+def _place(name: str, config: pytest.Config) -> Path:
+    lock = hashlib.sha256((HERE / f"{name}.lock").read_bytes()).hexdigest()[:12]
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    directory: Path = config.cache.mkdir("peers")  # type: ignore[union-attr]
+    return directory / f"{name}-{version}-{lock}"
+
+
+class _alone:
+    """One worker installs, the others wait."""
+
+    def __init__(self, place: Path) -> None:
+        self._path = place.with_suffix(".flock")
+
+    def __enter__(self) -> None:
+        self._file = self._path.open("w")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _install(name: str, place: Path, *where: str) -> None:
+    lock = str(HERE / f"{name}.lock")
+    _run("pip", "install", "--require-hashes", "--no-deps", "--requirement", lock, *where)
+    (place / "complete").touch()
+
+
+def _run(*words: str) -> None:
+    command = [str(UV), *words, "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    if done.returncode == 0:
+        return
+    why = f"{' '.join(command)}: {done.stderr[-500:]}"
+    if os.environ.get("CI"):
+        pytest.fail(why)
+    pytest.skip(f"The other program cannot be installed: {why}")
