@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +68,12 @@ ORDER = ("journeys", "videos", "browser", "benchmarks", "moderation", "site", "g
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """After pytest-django, which puts all tests that need no database at the end."""
 
-    def folder(item: pytest.Item) -> str:
-        return item.path.relative_to(TESTS).parts[0]
+    @cache
+    def place(path: Path) -> int:
+        folder = path.relative_to(TESTS).parts[0]
+        return (*ORDER, folder).index(folder)
 
-    items.sort(key=lambda item: (*ORDER, folder(item)).index(folder(item)))
+    items.sort(key=lambda item: place(item.path))
 
 
 TOGETHER = (

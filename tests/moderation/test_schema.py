@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import schemathesis
 from django.contrib.auth.models import User
 from django.test import Client
-from drf_spectacular.generators import SchemaGenerator
 from hypothesis import given
 from hypothesis.errors import Unsatisfiable
 from requests.structures import CaseInsensitiveDict
@@ -33,17 +33,21 @@ __all__ = ["api_schema"]
 pytestmark = pytest.mark.django_db
 
 LISTS = f"{MODERATION}lists/"
+WRITTEN = Path(__file__).resolve().parents[2] / "docs" / "openapi.yaml"
 
 
 def _operations() -> list[str]:
-    """Method and path of everything that the document says of moderation."""
-    paths = SchemaGenerator().get_schema(request=None, public=True)["paths"]
-    return [
-        f"{method.upper()} {path}"
-        for path, operations in paths.items()
-        if path.startswith(MODERATION)
-        for method in operations
-    ]
+    """Method and path of everything that the written document says of moderation.
+
+    Making it would take each worker a second before its first test; `make check` compares it.
+    """
+    found, path = [], ""
+    for line in WRITTEN.read_text().splitlines():
+        if match := re.fullmatch(r"  (/\S+):|    (get|post|put|patch|delete):", line):
+            path = match[1] or path
+            if match[2] and path.startswith(MODERATION):
+                found.append(f"{match[2].upper()} {path}")
+    return found
 
 
 OPERATIONS = _operations()
