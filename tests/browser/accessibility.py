@@ -41,21 +41,23 @@ _READ_COLOURS_ONCE = """() => {
 }"""
 
 
-def faults(page: Page, name: str, looks: Any = LOOKS) -> set[str]:
-    """What is found in each look. The page is left in the first one."""
+def faults(page: Page, name: str, looks: Any = LOOKS, *, back: bool = True) -> set[str]:
+    """What is found in each look. The page goes ``back`` to the first one, or stays in the last."""
     page.evaluate(_STILL)
     found = set()
     for size, theme, rule in looks:
-        _take(page, size, theme)
+        turn_to(page, size, theme)
         found |= {f"{size[0]} {theme} {fault}" for fault in serious(page, rule)}
         keep_picture(page, f"{name}-{size[0]}-{theme}")
         if beyond := too_wide(page):
             found.add(f"{size[0]} {theme}: {beyond} px too wide")
-    _take(page, *looks[0][:2])
+    if back:
+        turn_to(page, *looks[0][:2])
     return found
 
 
-def _take(page: Page, size: tuple[int, int], theme: Any) -> None:
+def turn_to(page: Page, size: tuple[int, int], theme: Any) -> None:
+    """Show a page that is open in another size and theme."""
     page.set_viewport_size({"width": size[0], "height": size[1]})
     page.emulate_media(color_scheme=theme)
     # The class is how Unfold's pages know.

@@ -1,7 +1,7 @@
 """Every page of the admin and the console: no serious fault for assistive software, none too wide.
 
-Each page is opened once, on a phone, and looked at in two widths and both themes: the first of each
-test in every mixture of them, as the others share its frame.
+Each page is opened once, as the last one was seen, and looked at in two widths and both themes: the
+first of each test in every mixture of them, as the others share its frame.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from moderation.cases import deciding, golden
 from moderation.cases.models import DecisionBatch, ReviewCase
 from tests import factories as pictures
 from tests.browser import test_import_pages, test_lists_pages
-from tests.browser.accessibility import FRAME_LOOKS, LOOKS, faults
+from tests.browser.accessibility import FRAME_LOOKS, LOOKS, faults, turn_to
 from tests.browser.conftest import PHONE, OpenPage
-from tests.browser.console import CONSOLE, banned_item, case, enter_console
+from tests.browser.console import CONSOLE, banned_item, case
 from tests.moderation import factories as make
 
 pytestmark = [
@@ -34,7 +34,7 @@ def root(transactional_db: None) -> User:
 
 
 def enter(open_page: OpenPage, root: User) -> Page:
-    return enter_console(open_page, root, size=PHONE, theme="dark")
+    return open_page(path="/healthz", user=root, size=PHONE, theme="dark")
 
 
 def check(page: Page, paths: dict[str, str]) -> None:
@@ -44,7 +44,9 @@ def check(page: Page, paths: dict[str, str]) -> None:
         assert response is not None
         assert response.status == 200, name
         page.wait_for_function("window.Alpine !== undefined")
-        found[name] = faults(page, name, LOOKS if found else FRAME_LOOKS)
+        looks = LOOKS[:: 1 if len(found) % 2 else -1] if found else FRAME_LOOKS
+        found[name] = faults(page, name, looks, back=False)
+    turn_to(page, *LOOKS[0][:2])
     assert {name: some for name, some in found.items() if some} == {}
 
 

@@ -10,7 +10,7 @@ from gallery.items.models import Image
 from moderation.cases.states import CaseState
 from tests import factories as make
 from tests.browser.accessibility import sticking_out
-from tests.browser.conftest import DESKTOP, OpenPage
+from tests.browser.conftest import OpenPage
 from tests.moderation.factories import make_case, make_item, make_list
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -22,10 +22,9 @@ def root(transactional_db: None) -> User:
     return User.objects.create_superuser("root", password=WORD)
 
 
-def log_in(open_page: OpenPage, size: tuple[int, int] = DESKTOP, theme: str = "light") -> Page:
-    """The dashboard."""
-    user = User.objects.get(username="root")
-    return open_page(path="/admin/", user=user, size=size, theme=theme)
+def log_in(open_page: OpenPage, path: str = "/admin/") -> Page:
+    """A page as the superuser sees it."""
+    return open_page(path=path, user=User.objects.get(username="root"))
 
 
 def test_the_login_form(open_page: OpenPage, root: User) -> None:
@@ -37,8 +36,7 @@ def test_the_login_form(open_page: OpenPage, root: User) -> None:
 
 
 def test_api_pages_work_under_their_policy(open_page: OpenPage, root: User) -> None:
-    page = log_in(open_page)
-    page.goto("/api/docs/")
+    page = log_in(open_page, "/api/docs/")
     # Its form begins with the example, and sends what was filled in alone.
     block = page.locator("#operations-Images-images_search_create")
     block.get_by_role("button", name="Return the images within").click()
@@ -58,8 +56,7 @@ def test_api_pages_work_under_their_policy(open_page: OpenPage, root: User) -> N
 
 def test_deleting_takes_a_confirmation(open_page: OpenPage, root: User) -> None:
     images = [make.add_ready_image(data=make.png(make.photo(n))) for n in range(3)]
-    page = log_in(open_page)
-    page.goto("/admin/gallery/image/")
+    page = log_in(open_page, "/admin/gallery/image/")
     expect(page.get_by_role("img", name="Picture of image")).to_have_count(3)
     for image in images[:2]:
         page.locator(f'input[name="_selected_action"][value="{image.pk}"]').check()
@@ -79,8 +76,7 @@ def test_lists_show_each_column_whole(open_page: OpenPage, root: User) -> None:
     Image.objects.update(url=f"https://images.example.org/{'path/' * 20}0001.png")
     on = make_list("Known terrorist and violent extremist content")
     make_case(make_item(on), image, distance=28.8612, state=CaseState.CONFLICT)
-    page = log_in(open_page)
-    page.goto("/admin/gallery/image/")
+    page = log_in(open_page, "/admin/gallery/image/")
     assert sticking_out(page, "#result_list, :has(> #result_list)") == []
     page.goto("/admin/moderation/console/")
     assert sticking_out(page, ".queue-row > *") == []

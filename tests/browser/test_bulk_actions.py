@@ -46,8 +46,7 @@ def ask(page: Page, action: str) -> None:
 def test_who_changes_their_mind_finds_the_list_as_it_was(
     open_page: OpenPage, root: User, images: list[Image], way: str
 ) -> None:
-    page = log_in(open_page)
-    page.goto(f"{LIST}?q=album&p=2&status__in=ready")
+    page = log_in(open_page, f"{LIST}?q=album&p=2&status__in=ready")
     page.locator(f"input.action-select[value='{images[1].pk}']").check()
     ask(page, "delete_selected")
     expect(page.get_by_role("heading", name="Delete 1 image?").first).to_be_visible()
@@ -62,8 +61,7 @@ def test_who_changes_their_mind_finds_the_list_as_it_was(
 
 
 def test_all_rows_stay_chosen(open_page: OpenPage, root: User, images: list[Image]) -> None:
-    page = log_in(open_page)
-    page.goto(f"{LIST}?q=album")
+    page = log_in(open_page, f"{LIST}?q=album")
     page.locator("#action-toggle").check()
     page.get_by_role("link", name="Select all 4 images").click()
     ask(page, "quarantine")
@@ -76,8 +74,7 @@ def test_all_rows_stay_chosen(open_page: OpenPage, root: User, images: list[Imag
 def test_an_emptied_last_page_leads_to_the_one_before(
     open_page: OpenPage, root: User, images: list[Image]
 ) -> None:
-    page = log_in(open_page)
-    page.goto(f"{LIST}?q=album&p=2")
+    page = log_in(open_page, f"{LIST}?q=album&p=2")
     page.locator("#action-toggle").check()
     ask(page, "delete_selected")
     page.get_by_label("Reason").fill("not ours")

@@ -26,8 +26,7 @@ CLIP = encode(timed(moving("coffee", 1)))
 
 
 def test_pictures(open_page: OpenPage, root: User) -> None:
-    page = log_in(open_page)
-    page.goto("/admin/gallery/image/add/")
+    page = log_in(open_page, "/admin/gallery/image/add/")
     pictures = [make.png(make.photo(seed)) for seed in (1, 2)]
     choose(page, ("one.png", pictures[0]), ("two.png", pictures[1]), ("bad.png", b"text"))
     page.get_by_role("button", name="Add pictures").click()
@@ -40,8 +39,7 @@ def test_pictures(open_page: OpenPage, root: User) -> None:
 
 
 def test_videos(open_page: OpenPage, root: User) -> None:
-    page = log_in(open_page)
-    page.goto("/admin/videos/video/add/")
+    page = log_in(open_page, "/admin/videos/video/add/")
     choose(page, ("one.mp4", CLIP), ("bad.mp4", b"text"))
     page.get_by_role("button", name="Add videos").click()
     results = page.get_by_role("region", name="Results")
@@ -52,8 +50,7 @@ def test_videos(open_page: OpenPage, root: User) -> None:
 
 def test_items_of_a_list(open_page: OpenPage, root: User) -> None:
     on = make_list("terror")
-    page = log_in(open_page)
-    page.goto(f"/admin/moderation/banneditem/add/?list={on.pk}")
+    page = log_in(open_page, f"/admin/moderation/banneditem/add/?list={on.pk}")
     choose(page, ("one.png", make.png(make.photo(1))), ("bad.png", b"text"))
     page.get_by_role("button", name="Add items").click()
     results = page.get_by_role("region", name="Results")

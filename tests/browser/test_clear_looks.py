@@ -16,8 +16,8 @@ from moderation.audit.models import AuditEvent
 from moderation.cases.models import Exposure
 from tests import factories as pictures
 from tests.browser import console
-from tests.browser.accessibility import LOOKS, faults, serious
-from tests.browser.conftest import DESKTOP, PHONE, OpenPage
+from tests.browser.accessibility import LOOKS, faults, serious, turn_to
+from tests.browser.conftest import PHONE, OpenPage
 from tests.moderation import factories as make
 from tests.videos import library
 from tests.videos.clips import encode, still, timed
@@ -51,9 +51,7 @@ def reviewer(role: Role = Role.MODERATOR) -> Any:
 
 
 def enter(open_page: OpenPage, user: Any, path: str, **options: Any) -> Page:
-    page = console.enter(open_page, user, **options)
-    page.goto(path)
-    return page
+    return open_page(path=path, user=user, **options)
 
 
 def looks() -> int:
@@ -211,35 +209,31 @@ def test_the_page_of_a_video_counts_one_look_however_it_is_played(
     assert serious(page) == []
 
 
-SIZES = [(DESKTOP, "light"), (PHONE, "dark")]
-
-
-@pytest.mark.parametrize(("size", "theme"), SIZES)
-def test_the_search_page(
-    open_page: OpenPage, transactional_db: None, size: tuple[int, int], theme: str
-) -> None:
+def test_the_search_page(open_page: OpenPage, transactional_db: None) -> None:
     plain = pictures.add_ready_image(pictures.wheel_photo("rocket.jpg"))
     doubted = pictures.add_ready_image(pictures.wheel_photo("coffee.png"), url="https://a.test/b")
     make.make_case(make.make_item(make.make_list()), doubted)
-    page = enter(open_page, reviewer(), "/imgsmlr/", size=size, theme=theme)
+    page = enter(open_page, reviewer(), "/imgsmlr/")
     card = page.locator(f'.card[data-id="{doubted.pk}"]')
     picture, button = card.locator("img"), card.locator(".show-clearly")
     assert sharpness(picture) < 2 and looks() == 0
     assert card.locator("[data-slot=original]").get_attribute("href") is None
     assert page.locator(f'.card[data-id="{plain.pk}"] .show-clearly').count() == 0
-    button.click()
-    shown_clearly(picture)
-    expect(button).to_have_attribute("aria-pressed", "true")
-    assert looks() == 1
-    assert serious(page) == []
-    button.click()
-    expect(picture).not_to_have_attribute("src", re.compile("clear=1"))
-    assert sharpness(picture) < 2
+    for count, look in enumerate(LOOKS, start=1):
+        turn_to(page, *look[:2])
+        button.click()
+        shown_clearly(picture)
+        expect(button).to_have_attribute("aria-pressed", "true")
+        assert looks() == count
+        assert faults(page, "a doubted picture", [look]) == set()
+        button.click()
+        expect(picture).not_to_have_attribute("src", re.compile("clear=1"))
+        assert sharpness(picture) < 2
     button.click()
     shown_clearly(picture)
     page.evaluate(LEFT)
     expect(picture).not_to_have_attribute("src", re.compile("clear=1"))
-    assert sharpness(picture) < 2 and looks() == 2
+    assert sharpness(picture) < 2 and looks() == len(LOOKS) + 1
 
 
 def search_beside(doubted: Image) -> str:
@@ -249,34 +243,35 @@ def search_beside(doubted: Image) -> str:
     return f"/imgsmlr/?id={query.pk}&match_type=imgsmlr&threshold=4"
 
 
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_a_result_of_a_search_by_keyboard(
-    open_page: OpenPage, image: Image, size: tuple[int, int]
-) -> None:
+def test_a_result_of_a_search_by_keyboard(open_page: OpenPage, image: Image) -> None:
     Image.objects.update(status="ready")
     address = search_beside(image)
-    page = enter(open_page, reviewer(), address, size=size)
+    page = enter(open_page, reviewer(), address)
     card = page.locator(f'.card[data-id="{image.pk}"]')
     picture, button = card.locator("img"), card.locator(".show-clearly")
     assert sharpness(picture) < 2
     expect(page.locator(".show-clearly")).to_have_count(1)
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        if button.evaluate("button => button === document.activeElement"):
-            break
-    expect(button).to_be_focused()
-    expect(button).to_have_accessible_name(f"Show clearly: picture {image.pk}")
-    assert button.bounding_box()["height"] >= 24  # type: ignore[index]
-    assert looks() == 0
-    page.keyboard.press("Enter")
-    shown_clearly(picture)
-    expect(button).to_be_focused()
-    assert looks() == 1
-    assert faults(page, "a result", [look for look in LOOKS if look[0] == size]) == set()
-    page.keyboard.press("Space")
-    expect(button).to_have_attribute("aria-pressed", "false")
-    assert sharpness(picture) < 2 and looks() == 1
-    event = AuditEvent.objects.get(verb="media.seen")
+    for count, look in enumerate(LOOKS, start=1):
+        turn_to(page, *look[:2])
+        page.evaluate("document.activeElement.blur()")
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if button.evaluate("button => button === document.activeElement"):
+                break
+        expect(button).to_be_focused()
+        expect(button).to_have_accessible_name(f"Show clearly: picture {image.pk}")
+        assert button.bounding_box()["height"] >= 24  # type: ignore[index]
+        assert looks() == count - 1
+        page.keyboard.press("Enter")
+        shown_clearly(picture)
+        expect(button).to_be_focused()
+        assert looks() == count
+        assert faults(page, "a result", [look]) == set()
+        page.keyboard.press("Space")
+        expect(button).to_have_attribute("aria-pressed", "false")
+        assert sharpness(picture) < 2 and looks() == count
+    event = AuditEvent.objects.filter(verb="media.seen").first()
+    assert event is not None
     assert (event.actor, event.subject, event.subject_id) == ("user:ann", "gallery.image", image.pk)
 
 
@@ -292,60 +287,60 @@ def test_whoever_may_not_look_sees_no_button_on_the_search_page(
     assert page.locator(".show-clearly").count() == 0
 
 
-@pytest.mark.parametrize(("size", "theme"), SIZES)
-def test_videos_on_the_search_page(
-    open_page: OpenPage, transactional_db: None, size: tuple[int, int], theme: str
-) -> None:
+def test_videos_on_the_search_page(open_page: OpenPage, transactional_db: None) -> None:
     video: Video = library.add_ready(encode(timed(still("astronaut", 3)), "webm"))
     make.make_case(make.make_item(make.make_list()), video=video)
-    page = enter(open_page, reviewer(), "/imgsmlr/", size=size, theme=theme)
+    page = enter(open_page, reviewer(), "/imgsmlr/")
     page.locator(".segments label", has_text="Videos").click()
     card = page.locator(f'.card[data-id="{video.pk}"]')
-    assert sharpness(card.locator("img")) < 2 and looks() == 0
-    card.locator(".show-clearly").click()
-    shown_clearly(card.locator("img"))
-    assert looks() == 1
-    card.locator(".play").click()
-    player = card.locator("video")
-    player.evaluate(
-        """async (video) => {
-          if (video.readyState < 1) await new Promise((done) => video.onloadedmetadata = done);
-          for (const at of [2, 0, 1.5]) {
-            video.currentTime = at;
-            await new Promise((done) => video.onseeked = done);
-          }
-        }"""
-    )
-    expect(card.locator(".show-clearly")).to_be_hidden()
-    assert looks() == 2, "however many parts of it were asked for"
-    page.evaluate(LEFT)
-    expect(player).to_have_count(0)
     assert sharpness(card.locator("img")) < 2
-    expect(card.locator(".play")).to_be_visible()
-    assert serious(page) == []
+    for count, look in enumerate(LOOKS):
+        turn_to(page, *look[:2])
+        assert looks() == 2 * count
+        card.locator(".show-clearly").click()
+        shown_clearly(card.locator("img"))
+        assert looks() == 2 * count + 1
+        card.locator(".play").click()
+        player = card.locator("video")
+        player.evaluate(
+            """async (video) => {
+              if (video.readyState < 1) await new Promise((done) => video.onloadedmetadata = done);
+              for (const at of [2, 0, 1.5]) {
+                video.currentTime = at;
+                await new Promise((done) => video.onseeked = done);
+              }
+            }"""
+        )
+        expect(card.locator(".show-clearly")).to_be_hidden()
+        assert looks() == 2 * count + 2, "however many parts of it were asked for"
+        page.evaluate(LEFT)
+        expect(player).to_have_count(0)
+        assert sharpness(card.locator("img")) < 2
+        expect(card.locator(".play")).to_be_visible()
+        assert faults(page, "a doubted video", [look]) == set()
 
 
-@pytest.mark.parametrize(("size", "theme"), SIZES)
-def test_the_page_that_asks_about_many_cases(
-    open_page: OpenPage, transactional_db: None, size: tuple[int, int], theme: str
-) -> None:
+def test_the_page_that_asks_about_many_cases(open_page: OpenPage, transactional_db: None) -> None:
     item = console.banned_item()
     for seed in (1, 2):
         console.case(item, seed)
     user = make.make_person(Role.MODERATOR, "ann")
-    page = console.enter_console(open_page, user, "grid/", size=size, theme=theme)
+    page = console.enter_console(open_page, user, "grid/", size=PHONE, theme="dark")
     page.locator("[data-all]").check()
     page.locator("[value=dismiss]").click()
     page.wait_for_selector(".bulk-page")
     picture = page.locator(".thumb img").first
-    assert sharpness(picture) < 2 and looks() == 0
-    page.locator("[data-show-clearly]").first.click()
-    expect(picture).to_have_attribute("src", re.compile("/clear/"))
-    assert sharpness(picture) > 3 and looks() == 1
-    assert sharpness(page.locator(".thumb img").last) < 2
-    assert serious(page) == []
-    page.evaluate(LEFT)
-    expect(picture).not_to_have_attribute("src", re.compile("/clear/"))
+    assert sharpness(picture) < 2
+    for count, look in enumerate(LOOKS):
+        turn_to(page, *look[:2])
+        assert looks() == count
+        page.locator("[data-show-clearly]").first.click()
+        expect(picture).to_have_attribute("src", re.compile("/clear/"))
+        assert sharpness(picture) > 3 and looks() == count + 1
+        assert sharpness(page.locator(".thumb img").last) < 2
+        assert faults(page, "many cases", [look]) == set()
+        page.evaluate(LEFT)
+        expect(picture).not_to_have_attribute("src", re.compile("/clear/"))
 
 
 def test_the_console_is_blurred_again_when_it_is_left(

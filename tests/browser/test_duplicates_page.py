@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import urljoin
-
 import pytest
-from django.conf import settings
 from django.contrib.auth.models import User
-from django.test import Client
 from playwright.sync_api import Page, expect
 
 from gallery.items.models import DuplicatePair, DuplicateRun, Image
@@ -34,15 +30,7 @@ def images(transactional_db: None) -> list[Image]:
 
 
 def open_duplicates(open_page: OpenPage, size: tuple[int, int], theme: str) -> Page:
-    """Logged in by a cookie: log-ins are limited, and this page is not about them."""
-    page = open_page(size=size, theme=theme)
-    client = Client()
-    client.force_login(User.objects.get())
-    cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
-    page.context.add_cookies(
-        [{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": urljoin(page.url, "/")}]
-    )
-    page.goto(PAGE)
+    page = open_page(path=PAGE, user=User.objects.get(), size=size, theme=theme)
     expect(page.get_by_label("State of the search for duplicates")).to_be_visible()
     return page
 

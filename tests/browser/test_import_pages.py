@@ -76,8 +76,7 @@ def _file(name: str) -> Any:
 
 def test_from_a_file_to_items(open_page: OpenPage, root: User) -> None:
     on = make_list("partner")
-    page = log_in(open_page)
-    page.goto(IMPORTS)
+    page = log_in(open_page, IMPORTS)
     page.get_by_role("link", name="Import a hash list").click()
     page.get_by_label("List:", exact=True).select_option(label="partner")
     choose(page, ("good.csv", (DATA / "good.csv").read_bytes()))

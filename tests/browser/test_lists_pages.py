@@ -77,8 +77,7 @@ def make_pages() -> dict[str, str]:
 
 def test_a_threshold_is_moved(root: User, open_page: OpenPage) -> None:
     row = list_writes.create_list(by=ADMIN, name="terror")
-    page = log_in(open_page)
-    page.goto(f"{ADMIN_PAGES}bannedlist/{row.pk}/change/")
+    page = log_in(open_page, f"{ADMIN_PAGES}bannedlist/{row.pk}/change/")
     cells = page.locator("tr:has(#id_methods-0-threshold) > td").all()
     assert len({box["y"] for cell in cells if (box := cell.bounding_box())}) == 1
     assert too_wide(page) == 0
@@ -106,8 +105,7 @@ def test_items_are_retired_together(root: User, open_page: OpenPage) -> None:
     row = list_writes.create_list(by=ADMIN, name="terror")
     for number in range(3):
         make_item(row, ("sha256", f"{number:064x}"))
-    page = log_in(open_page)
-    page.goto(f"{ADMIN_PAGES}banneditem/")
+    page = log_in(open_page, f"{ADMIN_PAGES}banneditem/")
     page.locator("#action-toggle").check()
     page.locator("select[name=action]").select_option("retire")
     page.get_by_role("button", name="Run").click()
