@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 import zlib
@@ -47,6 +48,11 @@ def photo(seed: int, size: tuple[int, int] = (160, 120)) -> Pillow.Image:
 
 def wheel_photo(name: str, longest: int = 512) -> Pillow.Image:
     """A real photograph or scan of scikit-image, reduced."""
+    return _wheel_photo(name, longest).copy()
+
+
+@functools.cache
+def _wheel_photo(name: str, longest: int) -> Pillow.Image:
     image = Pillow.open(Path(skimage.data.__file__).parent / name).convert("RGB")
     image.thumbnail((longest, longest))
     # Pillow would write it into a PNG and not into a JPEG: two pictures of other colours.
