@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 import requests
 
+from imgsmlr_site.postgres.server import EmbeddedPostgres
+from tests import migrated
 from tests.httpserver import HttpServer
 from tests.processes import wait_until
 from tests.service import Running, directory_of_a_service, free_port
+from tests.site.test_embedded_postgres import QUIET
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,10 @@ class Service:
 
 
 @pytest.fixture(scope="session")
-def service() -> Iterator[Service]:
+def service(django_db_setup: None) -> Iterator[Service]:
     with directory_of_a_service() as directory:
+        with EmbeddedPostgres(directory, QUIET) as server:
+            migrated.fill(server.dsn)
         port = free_port()
         (directory / "tmp").mkdir()
         up = Running(

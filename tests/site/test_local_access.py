@@ -23,6 +23,7 @@ from django.test import Client
 from imgsmlr_site import local_access
 from imgsmlr_site.models import ApiKey
 from imgsmlr_site.postgres.server import EmbeddedPostgres
+from tests import migrated
 from tests.environment import DATA_DIR
 from tests.processes import wait_until
 from tests.service import ROOT, directory_of_a_service, environment, free_port
@@ -116,12 +117,13 @@ def data_dir() -> Iterator[Path]:
         yield directory
 
 
-def test_the_start_at_a_terminal(data_dir: Path) -> None:
+def test_the_start_at_a_terminal(django_db_setup: None, data_dir: Path) -> None:
     """The printed link and the printed command work; without them nothing does.
 
     ``DATABASE_URL`` leads to a server that ``up`` neither starts nor stops.
     """
     database = EmbeddedPostgres(DATA_DIR).dsn
+    migrated.fill(database)
     ours, theirs = pty.openpty()
     port = free_port()
     up = subprocess.Popen(
