@@ -37,7 +37,8 @@ class Coverage:
         self._places.update(frame.place for frame in frames)
 
     def described(self, match_type: str, frames: Iterable[ContentFrame]) -> None:
-        self._described[match_type].update(frame.place for frame in frames)
+        for frame in frames:
+            self._described[match_type].update((frame.place, *frame.near))
 
     def unavailable(self, match_type: str, why: str) -> None:
         self.missing[match_type] = why

@@ -1,15 +1,15 @@
 """The frames of a picture file.
 
 The hashes of every frame are compared. A model costs a hundred times as much, so models compare at
-most ``MODEL_FRAMES`` of an animation or of a file of pages. Frames are chosen by how long they are
-shown and by how different they are, so that no position in the file is safe. ``Screening.partly``
-says how many were compared.
+most ``MODEL_FRAMES`` of an animation or of a file of pages, and of frames that show nearly the same
+only the first. Frames are chosen by how long they are shown and by how different they are, so that
+no position in the file is safe. ``Screening.partly`` says how many were compared.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from gallery.imaging import decoding
@@ -18,8 +18,9 @@ from gallery.imaging.decoding.rendered_pictures import RenderedPicture, rendered
 from gallery.imaging.descriptors.pdq import LOW_QUALITY, dihedral_hashes
 from gallery.imaging.frame_selection import TimedHash, select_frames
 from gallery.imaging.inner_pictures import inner_pictures
+from gallery.imaging.near_frames import NearFrames
 from gallery.items import conf
-from moderation.screening.types import ContentFrame, Pixels
+from moderation.screening.types import ContentFrame, Pixels, Place
 
 MODEL_FRAMES: Final = 64
 """Frames of one file that models compare."""
@@ -52,7 +53,8 @@ class PictureFile:
     def __init__(self, data: bytes, first: Picture | None = None) -> None:
         self._data = data
         self._first = first
-        self._read: list[_ReadFrame] = []
+        self._near = NearFrames()
+        self._groups: list[_Group] = []
         self._kept: list[RenderedPicture] = []
         self._pixels = 0
         self._still = True
@@ -63,14 +65,13 @@ class PictureFile:
         limits = conf.limits()
         info = self._first.info if self._first else decoding.inspect(self._data, limits)
         self._still = info.frames == 1
-        for picture in rendered_pictures(self._data, limits, first=self._first):
+        found = rendered_pictures(self._data, limits, first=self._first)
+        for number, picture in enumerate(found):
             if picture.doubt and picture.doubt not in self.doubts:
                 self.doubts.append(picture.doubt)
             frame = hashed_frame(picture.rgb, picture.legacy_rgb, **self._facts(picture))
-            number = len(self._read)
-            timed = TimedHash(picture.duration_ms, frame.hashes[0] if frame.hashes else None)
-            self._read.append(_ReadFrame(picture.view, timed, frame.quality))
-            self._keep(picture)
+            if not self._still:
+                self._group(picture, frame)
             if self._still and number < MODEL_FRAMES:
                 yield replace(frame, in_parts=number < FRAMES_IN_PARTS)
                 yield from _inner(frame)
@@ -81,22 +82,36 @@ class PictureFile:
         """Yield the frames of an animation that models compare. Read ``frames`` first."""
         if self._still:
             return
-        order = select_frames([one.timed for one in self._read], MODEL_FRAMES)
-        wanted = {self._read[at].view: rank for rank, at in enumerate(order)}
-        quality = {one.view: one.quality for one in self._read}
+        shown = [TimedHash(group.duration_ms, group.hash) for group in self._groups]
+        order = select_frames(shown, MODEL_FRAMES)
+        wanted = {self._groups[at].view: (rank, at) for rank, at in enumerate(order)}
         for picture in self._kept or rendered_pictures(self._data, conf.limits()):
-            if (rank := wanted.get(picture.view)) is not None:
-                yield ContentFrame(
-                    picture.rgb,
-                    picture.legacy_rgb,
-                    quality=quality[picture.view],
-                    in_parts=rank < FRAMES_IN_PARTS,
-                    **self._facts(picture),
-                )
+            if picture.view not in wanted:
+                continue
+            rank, at = wanted[picture.view]
+            group = self._groups[at]
+            yield ContentFrame(
+                picture.rgb,
+                picture.legacy_rgb,
+                quality=group.quality,
+                in_parts=rank < FRAMES_IN_PARTS,
+                near=group.others,
+                **self._facts(picture),
+            )
+
+    def _group(self, picture: RenderedPicture, frame: ContentFrame) -> None:
+        own = frame.hashes[0] if frame.hashes else None
+        number = self._near.group(picture.rgb, picture.legacy_rgb, own)
+        if number == len(self._groups):
+            self._groups.append(_Group(picture.view, own, frame.quality))
+            self._keep(picture)
+        else:
+            self._groups[number].others.append(frame.place)
+        self._groups[number].duration_ms += picture.duration_ms
 
     def _keep(self, picture: RenderedPicture) -> None:
         self._pixels += picture.rgb.size // 3
-        if self._still or self._pixels > KEPT_PIXELS:
+        if self._pixels > KEPT_PIXELS:
             self._kept.clear()
         else:
             self._kept.append(picture)
@@ -112,10 +127,16 @@ def _inner(frame: ContentFrame) -> Iterator[ContentFrame]:
         yield replace(hashed_frame(rgb, rgb), frame=frame.frame, rendering=rendering)
 
 
-@dataclass(frozen=True, slots=True)
-class _ReadFrame:
-    """What is kept of a frame until the frames for models are chosen."""
+@dataclass(slots=True)
+class _Group:
+    """What is kept of frames that show nearly the same, until the frames for models are chosen.
+
+    ``view``, ``hash``, ``quality``: of the first of them. ``others``: where the others are.
+    ``duration_ms``: of all.
+    """
 
     view: str
-    timed: TimedHash
+    hash: bytes | None
     quality: int | None
+    others: list[Place] = field(default_factory=list)
+    duration_ms: int = 0

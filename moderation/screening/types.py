@@ -43,6 +43,7 @@ class ContentFrame:
     ``vectors``: stored ones of ``copy``; computed if empty. ``frame``: number in an animation.
     ``time_ms``: time in a video. ``rendering``: which of the file's renderings it is, "" for the
     usual one (``imaging.decoding.rendered_pictures``). ``in_parts``: its crops are compared too.
+    ``near``: places of frames that show nearly the same, for which this one stands.
     ``hashes_only``: no model compares its pixels.
     """
 
@@ -55,6 +56,7 @@ class ContentFrame:
     time_ms: int | None = None
     rendering: str = ""
     in_parts: bool = False
+    near: Sequence[Place] = ()
     hashes_only: bool = False
 
     @property
