@@ -21,6 +21,7 @@ from django.core.exceptions import DisallowedHost
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.http.request import split_domain_port
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
@@ -137,6 +138,11 @@ class Access:
         if wait := spend(self.client, cost, settings.THROTTLE_POINTS, THROTTLE_PERIOD):
             raise Throttled(wait)
 
+    def limit(self, what: str, most: int, period: float) -> None:
+        """Let the client do something ``most`` times in ``period`` seconds. Raise ``Throttled``."""
+        if wait := spend(f"{what}:{self.client}", 1, most, period):
+            raise Throttled(wait)
+
     def owe(self, cost: float) -> None:
         """Take points for what was done already, even if the client has none left."""
         owe(self.client, cost, settings.THROTTLE_POINTS, THROTTLE_PERIOD)
@@ -199,10 +205,13 @@ def _refused(access: Access, why: str, code: str) -> Access:
 
 
 def may_send_much(environ: dict[str, Any]) -> bool:
-    """Return whether the sender of a WSGI request, whose body is not here yet, has any scope."""
+    """Return whether to read a large body of a WSGI request: its sender has a scope, or sends a
+    notice with a picture, which anybody may."""
     request = WSGIRequest({**environ, "wsgi.input": BytesIO(), "CONTENT_LENGTH": "0"})
     for middleware in (SessionMiddleware, AuthenticationMiddleware):
         middleware(lambda _: HttpResponse()).process_request(request)
+    if settings.NOTICE_FORM and request.path == reverse("notice-form"):
+        return True
     try:
         return bool(resolve(request).scopes)
     except DisallowedHost:

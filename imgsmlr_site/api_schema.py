@@ -27,6 +27,8 @@ TAGS: Final = (
     ("moderation/lists/", "Lists", "Lists of banned and allowed content, and their policies."),
     ("moderation/changes/", "Changes of lists", "Changes that wait for a second person."),
     ("moderation/cases/{id}/packet/", "Reports", "Files and numbers about cases."),
+    ("moderation/cases/{id}/statement/", "Notices and statements", "What people say and are told."),
+    ("moderation/notices/", "Notices and statements", "What people say and are told."),
     ("moderation/cases/", "Cases", "What a person has to decide."),
     ("moderation/batches/", "Decisions", "Decisions that were made together, and undoing them."),
     ("moderation/decisions.csv", "Reports", "Files and numbers about cases."),

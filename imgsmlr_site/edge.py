@@ -17,6 +17,9 @@ VIDEO_PREFIXES = ("/api/v1/videos/", "/api/v1/moderation/lists/", "/admin/videos
 """Paths whose body may contain a video."""
 LIST_PREFIXES = ("/api/v1/moderation/imports/", "/admin/moderation/listimport/")
 """Paths whose body may contain a hash list."""
+NOTICE_PREFIX = "/notices/"
+"""Paths of the form that people without an account send."""
+MAX_NOTICE_BYTES = 10 * 2**20
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 
 
@@ -39,6 +42,8 @@ def body_limit(path: str) -> int:
     """Return the largest body in bytes that this path accepts."""
     if path.startswith(VIDEO_PREFIXES):
         return max(settings.MAX_REQUEST_BYTES, settings.MAX_VIDEO_REQUEST_BYTES)
+    if path.startswith(NOTICE_PREFIX):
+        return min(settings.MAX_REQUEST_BYTES, MAX_NOTICE_BYTES)
     if path.startswith(LIST_PREFIXES):
         return max(settings.MAX_REQUEST_BYTES, settings.MAX_LIST_REQUEST_BYTES)
     return settings.MAX_REQUEST_BYTES

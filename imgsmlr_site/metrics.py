@@ -36,6 +36,7 @@ from imgsmlr_site.status import image_counts, video_counts
 from moderation.drill import running as drill
 from moderation.drill.models import Drill
 from moderation.pipeline import near_checks
+from moderation.reports.models import Notice
 from moderation.webhooks import delivery
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -98,6 +99,7 @@ class DatabaseCollector(Collector):
             yield summary
         yield from _webhooks()
         yield from _drill()
+        yield from _notices()
         yield GaugeMetricFamily(
             "near_check_alarms",
             "Clients and items with more variants tried in a day than NEAR_CHECKS.",
@@ -151,6 +153,17 @@ def _drill() -> Iterator[Metric]:
         passed.add_metric([], int(last.state == Drill.State.PASSED))
         ended.add_metric([], last.ended_at.timestamp())
     yield from (passed, ended)
+
+
+def _notices() -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "notices_open", "Notices that are not decided.", value=Notice.objects.open().count()
+    )
+    yield GaugeMetricFamily(
+        "notices_overdue",
+        "Notices that were not decided within 48 hours.",
+        value=Notice.objects.overdue().count(),
+    )
 
 
 def may_read_metrics(access: Access) -> bool:

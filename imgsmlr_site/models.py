@@ -30,6 +30,7 @@ class Scope(models.TextChoices):
     LISTS = "lists", "edit the banned lists"
     MODERATE = "moderate", "decide cases (needs a user)"
     HMA = "hma", "speak the API of HMA"
+    NOTICES = "notices", "hand in notices of people"
 
 
 def digest(text: str) -> str:

@@ -32,7 +32,9 @@ GROUPS: dict[str, list[tuple[str, str, str, str]]] = {
     ],
     "Moderation": [
         ("Review queue", "inbox", "console:queue", "view cases"),
+        ("Notices", "mark_email_unread", "console:notices", "decide cases"),
         ("Numbers", "monitoring", "moderation-dashboard", "view cases"),
+        ("Transparency", "summarize", "console:transparency", "view the audit"),
         ("Thresholds", "tune", "console:thresholds", "view lists"),
         ("Second opinions", "rate_review", "console:second-opinions", "decide cases"),
         ("Golden cases", "verified", "console:golden", "choose golden cases"),

@@ -125,6 +125,10 @@ QUALITY_SHARE = env_float("QUALITY_SHARE", 0.05, minimum=0, maximum=1)
 """Share of decided cases that a second moderator judges again without seeing the first decision."""
 QUARANTINE_DAYS = env_int("QUARANTINE_DAYS", 0, minimum=0, maximum=36500)
 """Days after which the files of quarantined items are deleted; 0 = never."""
+NOTICE_FORM = env_bool("NOTICE_FORM", False)
+"""Whether anybody may send a notice about a picture by the form at /notices/."""
+NOTICE_CONTACT_DAYS = env_int("NOTICE_CONTACT_DAYS", 30, minimum=0, maximum=3650)
+"""Days after which it is forgotten who sent a notice that was closed."""
 PUBLISHING_GATES = ["moderation.pipeline.gates.may_publish"]
 """Dotted paths of functions that may withhold an item; see ``gallery.items.publishing``."""
 RETENTION_GUARDS = ["moderation.cases.retention.withheld"]

@@ -72,6 +72,7 @@ urlpatterns = [
     ),
     *([path("admin/", include("imgsmlr_site.accounts.reset_urls"))] if settings.EMAIL_URL else []),
     path("admin/", admin.site.urls),
+    path("", include("moderation.reports.urls")),
     path("gate/mastodon", Mastodon.as_view(), name="gate-mastodon"),
     path("gate/pict-rs", PictRs.as_view(), name="gate-pict-rs"),
     path("gate/s3", S3.as_view(), name="gate-s3"),

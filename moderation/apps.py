@@ -38,6 +38,12 @@ class ModerationConfig(AppConfig):
         ),
         Scheduled("Forget answers to checks", "moderation.tasks.forget_answers", 24 * 60),
         Scheduled("Start the drill", "moderation.tasks.start_drill", 24 * 60, "lists"),
+        Scheduled("Send overdue notices", "moderation.tasks.send_overdue_notices", 5, "lists"),
+        Scheduled(
+            "Delete who sent notices",
+            "moderation.tasks.delete_contacts_of_notices",
+            24 * 60,
+        ),
         Scheduled("End the drill", "moderation.tasks.finish_drill", 5, "lists"),
     )
 

@@ -18,6 +18,7 @@ from moderation.cases.console import (
 )
 from moderation.gates.console import gates_page
 from moderation.pipeline import console as scans
+from moderation.reports import console as reporting
 from moderation.tuning import console
 
 app_name = "console"
@@ -37,6 +38,15 @@ urlpatterns = [
     path("golden/", golden_cases.golden_cases, name="golden"),
     path("decisions.csv", reports.decisions_csv, name="decisions-csv"),
     path("cases/<int:pk>/packet/", reports.case_report, name="packet"),
+    path("notices/", reporting.notices_page, name="notices"),
+    path("notices/<int:pk>/", reporting.notice_page, name="notice"),
+    path("transparency/", reporting.transparency_page, name="transparency"),
+    path(
+        "transparency/<slug:month>/<slug:form>/",
+        reporting.transparency_file,
+        name="transparency-file",
+    ),
+    path("cases/<int:pk>/cybertip/", reporting.cybertip_page, name="cybertip"),
     path("scans/<int:pk>/", scans.scan_page, name="scan"),
     path("thresholds/", console.overview, name="thresholds"),
     path("thresholds/<int:pk>/<slug:match_type>/", console.threshold_page, name="threshold"),

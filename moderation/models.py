@@ -26,6 +26,7 @@ from moderation.lists.models import (
     RetroScan,
 )
 from moderation.pipeline.models import CheckAnswer, NearCheck
+from moderation.reports.models import Notice, Statement
 from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
 
 __all__ = [
@@ -52,9 +53,11 @@ __all__ = [
     "ListImport",
     "ListMethod",
     "NearCheck",
+    "Notice",
     "RetroScan",
     "ReviewCase",
     "ReviewPreference",
+    "Statement",
     "Webhook",
     "WebhookEvent",
 ]

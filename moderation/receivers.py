@@ -16,8 +16,10 @@ from gallery.items.retention import Act
 from gallery.items.signals import changed, exported, files_deleted, overriding, pictures_found
 from moderation.access.permissions import GROUPS
 from moderation.audit import people, trail
-from moderation.cases import retention
+from moderation.cases import retention, signals
+from moderation.cases.models import Decision, ReviewCase
 from moderation.lists import rescans
+from moderation.reports import notices, statements
 from moderation.webhooks import outbox
 from videos.models import Video
 
@@ -80,6 +82,23 @@ def delete_case_pictures(sender: type[Item], rows: Sequence[Item], by: str, **_:
 def screen_found_pictures(ids: Sequence[int], **_: Any) -> None:
     """Screen pictures of an image that older code did not find."""
     rescans.screen_images(ids)
+
+
+@receiver(signals.withheld)
+def state_why_withheld(case: ReviewCase, **_: Any) -> None:
+    statements.follow_withheld(case)
+
+
+@receiver(signals.decided)
+def report_decisions(decisions: Sequence[Decision], **_: Any) -> None:
+    statements.follow_decisions(decisions)
+    notices.follow_decisions(decisions)
+
+
+@receiver(signals.undone)
+def report_undone(decisions: Sequence[Decision], **_: Any) -> None:
+    statements.follow_decisions(decisions, undone=True)
+    notices.follow_decisions(decisions)
 
 
 @receiver(m2m_changed, sender=User.groups.through)

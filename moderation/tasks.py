@@ -14,6 +14,7 @@ from moderation.pipeline import (
     near_checks,
     rescan,
 )
+from moderation.reports import notices
 from moderation.webhooks import delivery
 
 
@@ -100,3 +101,18 @@ def start_drill() -> bool:
 def finish_drill() -> bool:
     """Lists cluster, every five minutes: end a drill whose copies were screened."""
     return drill.finish() is not None
+
+
+def search_again_for_notice(notice_id: int) -> int:
+    """Lists cluster: open cases for copies of a confirmed picture that came since its notice."""
+    return notices.search_again(notice_id)
+
+
+def send_overdue_notices() -> int:
+    """Lists cluster, every few minutes: tell webhooks of notices whose 48 hours are over."""
+    return notices.send_overdue()
+
+
+def delete_contacts_of_notices() -> int:
+    """Light cluster, daily: delete who sent notices that were closed long ago."""
+    return notices.delete_contacts()

@@ -8,6 +8,7 @@ from moderation.cases.api import reports, views
 from moderation.imports import api as imports
 from moderation.lists.api import changes, items, lists
 from moderation.pipeline import api as checking
+from moderation.reports import api as accountability
 from moderation.tuning import api as thresholds
 from moderation.webhooks import api as webhooks
 
@@ -27,6 +28,9 @@ urlpatterns = [
         "cases/<int:pk>/legal_hold/lift/",
         views.LiftLegalHold.as_view(),
         name="case-legal-hold-lift",
+    ),
+    path(
+        "cases/<int:pk>/statement/", accountability.CaseStatement.as_view(), name="case-statement"
     ),
     path("cases/<int:pk>/appeal/", views.Appeal.as_view(), name="case-appeal"),
     path("changes/", changes.ListChanges.as_view(), name="changes"),
@@ -53,6 +57,8 @@ urlpatterns = [
         name="list-threshold",
     ),
     path("decisions.csv", reports.Decisions.as_view(), name="decisions-csv"),
+    path("notices/", accountability.Notices.as_view(), name="notices"),
+    path("notices/<str:receipt>/", accountability.NoticeByReceipt.as_view(), name="notice"),
     path("statistics/", reports.Statistics.as_view(), name="statistics"),
     path("imports/", imports.ImportCollection.as_view(), name="imports"),
     path("imports/<int:pk>/", imports.ImportItem.as_view(), name="import"),

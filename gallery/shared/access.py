@@ -35,6 +35,11 @@ class Access(Protocol):
         """Take points from the client's budget. Raises a ``UserError`` if it is spent."""
         ...
 
+    def limit(self, what: str, most: int, period: float) -> None:
+        """Count something that a client may do ``most`` times in ``period`` seconds. Raises a
+        ``UserError`` beyond that."""
+        ...
+
     def owe(self, cost: float) -> None:
         """Take points for what was done already; the budget may fall below zero."""
         ...

@@ -133,6 +133,8 @@ LEAST: Final[dict[str, Role]] = {
     "undo the decisions of others": Role.LEAD,
     "view the audit": Role.LEAD,
     "set and lift legal holds": Role.LEAD,
+    "see who sent a notice": Role.LEAD,
+    "draft reports to authorities": Role.LEAD,
     "choose golden cases": Role.LEAD,
     OVERRIDE: Role.ADMIN,
     "delete lists": Role.ADMIN,

@@ -63,6 +63,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         "webhook", "webhooks", "admin:moderation_webhook_change", ("name",), named=True
     ),
     "moderation.delivery": Kind("message", "messages"),
+    "moderation.notice": Kind("notice", "notices", "console:notice"),
     "moderation.auditevent": Kind("event", "events"),
     USER: Kind("account", "accounts", "admin:auth_user_change", ("username",), named=True),
     "auth.group": Kind("group", "groups", "admin:auth_group_change", ("name",), named=True),
@@ -358,5 +359,6 @@ FIELDS: Final[Mapping[str, Callable[[AuditEvent, Names], Parts]]] = {
     "roles": _fact("roles", instead="none"),
     "permissions": _fact("permissions", instead="permissions"),
     "from": _fact("address", " from "),
+    "month": _fact("month", instead="a month"),
 }
 """The fields of phrases."""

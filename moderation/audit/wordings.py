@@ -98,6 +98,15 @@ GROUPS: Final[Mapping[str, Mapping[str, Wording]]] = {
         "gate.object_deleted": Wording("stored object deleted", "sent {what}, which was deleted"),
         "gate.post_reported": Wording("post reported", "reported {what}"),
     },
+    "Reports": {
+        "notice.received": Wording("notice received", "sent {about}"),
+        "notice.contact_seen": Wording("sender seen", "looked who sent {about}"),
+        "notice.contacts_deleted": Wording("senders deleted", "deleted who sent {about}"),
+        "case.cybertip_drafted": Wording(
+            "CyberTip draft", "downloaded a CyberTip draft of {about}"
+        ),
+        "transparency.exported": Wording("month exported", "exported the numbers of {month}"),
+    },
     "Lists": {
         "list.created": Wording("created", "created the list {about}"),
         "list.changed": Wording("changed", "changed the list {about}: {changes}"),
@@ -207,6 +216,7 @@ ACTORS: Final[Mapping[str, str]] = {
     "scan": "A scan of stored content",
     "flood guard": "The flood guard",
     "open": "A client of the open network",
+    "uploader": "The uploader",
     "none": "Somebody",
 }
 """Actors that are neither a person nor a key, at the beginning of a sentence."""

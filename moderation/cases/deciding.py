@@ -12,7 +12,7 @@ from django.utils import timezone
 from gallery.shared.errors import Conflict, UserError
 from moderation.access.permissions import Actor, NotAllowed, check, person
 from moderation.audit import trail
-from moderation.cases import enforcement, reasons, webhook_events
+from moderation.cases import enforcement, reasons, signals, webhook_events
 from moderation.cases.enforcement import Moved, subject_of
 from moderation.cases.models import CaseMatch, Decision, DecisionBatch, ReviewCase
 from moderation.cases.permissions import Refusal, Votes, live_votes, refusals
@@ -94,6 +94,7 @@ def decide(
         batch_size=500,
     )
     webhook_events.enqueue_decisions(made)
+    signals.decided.send(sender=Decision, decisions=made)
     _record(batch, steps, verb, by)
     return batch
 

@@ -129,6 +129,7 @@ class ReviewCase(models.Model):
         SHADOW = "shadow", "sample of a list in shadow"
         FLOOD = "flood"
         LINK = "link", "changed content of a link"
+        NOTICE = "notice", "notice of a person"
 
     state = models.CharField(
         max_length=12, choices=CaseState.choices, default=CaseState.OPEN, editable=False

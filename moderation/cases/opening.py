@@ -18,7 +18,7 @@ from django.db.models import Q
 from gallery.shared import counters
 from moderation.access.permissions import Actor
 from moderation.audit import trail
-from moderation.cases import facts, webhook_events
+from moderation.cases import facts, signals, webhook_events
 from moderation.cases.facts import CaseSubject, cluster_of, evidence_of
 from moderation.cases.models import CaseMatch, ReviewCase
 from moderation.cases.states import CaseState
@@ -147,6 +147,8 @@ def _case(
         case.two_person = case.two_person or two_person
         case.held = case.held or screening.withheld
         case.save(update_fields=["verdict", "severity", "confidence", "two_person", "held"])
+        if case.held:
+            signals.withheld.send(sender=ReviewCase, case=case)
         _record(by, "case.extended", case, asking, before)
         return case, False
     case = ReviewCase(
@@ -165,6 +167,8 @@ def _case(
     facts.keep_picture(case, about.picture, hash_only=hash_only)
     case.save(force_insert=True)
     webhook_events.enqueue_verdict(case, [match.list.name for match in asking])
+    if case.held:
+        signals.withheld.send(sender=ReviewCase, case=case)
     _record(by, "case.opened", case, asking, None)
     return case, True
 

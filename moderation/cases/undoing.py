@@ -16,7 +16,7 @@ from gallery.shared.errors import Conflict, NotFound, UserError
 from gallery.shared.locking import locked
 from moderation.access.permissions import Actor, check, person
 from moderation.audit import trail
-from moderation.cases import enforcement, webhook_events
+from moderation.cases import enforcement, signals, webhook_events
 from moderation.cases.enforcement import Subject
 from moderation.cases.models import Decision, DecisionBatch, ReviewCase
 from moderation.cases.states import CaseState
@@ -136,6 +136,7 @@ def _undo(batch: DecisionBatch, by: Actor, reason: str) -> Undone:
     batch.undone_at, batch.undone_by = now, person(by)
     batch.save(update_fields=["undone_at", "undone_by"])
     webhook_events.enqueue_reversals(to_undo)
+    signals.undone.send(sender=Decision, decisions=to_undo)
     undone = [one.case_id for one in to_undo]
     changed = sorted({one.case_id for one in decisions if one.pk in left})
     trail.record(

@@ -20,6 +20,10 @@ class WebhookEvent(models.TextChoices):
     REVERSAL = "decision.reversed"
     PROBING = "check.probing"
     DRILL_FAILED = "drill.failed"
+    STATEMENT = "statement"
+    NOTICE_RECEIVED = "notice.received"
+    NOTICE_OVERDUE = "notice.overdue"
+    NOTICE_CLOSED = "notice.closed"
 
 
 TEST = "test"

@@ -46,10 +46,12 @@ CONSOLE = {
 """What is made for moderators alone: each address says itself how clear it is."""
 SENDS_NONE = set(
     """
-    api-root batch batch-undo case case-appeal case-claim case-decide case-legal-hold
+    api-root batch batch-undo case case-appeal case-statement case-claim case-decide case-legal-hold
     case-legal-hold-lift case-next case-release cases cases-decide change-confirm change-refuse
     changes check check-batch console:batch console:bulk console:case console:decide
     console:decisions-csv console:gates console:golden console:grid console:legal-hold console:next
+    console:cybertip console:notice console:notices console:transparency
+    console:transparency-file
     console:preferences console:presence console:queue console:release console:scan
     console:second-opinions console:skip console:threshold console:threshold-preview
     console:thresholds console:undo console:undo-last
@@ -59,9 +61,9 @@ SENDS_NONE = set(
     image-search images import import-bad-rows import-confirm import-discard imports list
     list-export list-item list-item-batch list-items shared-search shared-searches
     list-items-activate list-items-move list-items-opinion list-items-retire list-method
-    list-threshold lists metrics moderation-dashboard operations readyz schema script-texts
-    set_language statistics status
-    video video-search video-similar videos webhook webhook-secret webhook-test webhooks
+    list-threshold lists metrics moderation-dashboard notice notice-form notice-status notices
+    operations readyz schema script-texts set_language statement statistics
+    status video video-search video-similar videos webhook webhook-secret webhook-test webhooks
     webhooks-try-again
     account_inactive account_login account_reauthenticate mfa_activate_totp mfa_authenticate
     mfa_deactivate_totp mfa_download_recovery_codes mfa_generate_recovery_codes mfa_index
