@@ -465,6 +465,8 @@ files. What you send is done: it changes and deletes like any other request.
         "CaseStatusEnum": "moderation.cases.api.serializers.STATUSES",
         "DecideVerbEnum": "moderation.cases.api.serializers.VERBS",
         "DecisionVerbEnum": "moderation.models.Decision.Verb",
+        "ReasonEnum": "moderation.cases.api.serializers.ALL_REASONS",
+        "NoticeReasonEnum": "moderation.models.Notice.Reason",
     },
 }
 

@@ -65,4 +65,10 @@ def test_a_person_reports_a_picture_and_an_uploader_appeals(
     console.get_by_role("button", name="Show who sent it").click()
     expect(console.get_by_text("ada@example.org")).to_be_visible()
     found["notice"] = faults(console, "notice", FRAME_LOOKS)
+    console.goto(f"{CONSOLE}transparency/")
+    found["transparency"] = faults(console, "transparency", FRAME_LOOKS)
+    console.goto(f"{CONSOLE}cases/{max(cases)}/")
+    console.get_by_role("link", name="Draft a CyberTip report").click()
+    expect(console.get_by_text("Nobody: the draft says so.")).to_be_visible()
+    found["cybertip"] = faults(console, "cybertip", FRAME_LOOKS)
     assert {name: some for name, some in found.items() if some} == {}

@@ -64,9 +64,10 @@ def checked(on: Any, seed: int) -> ReviewCase:
 
 
 @pytest.fixture
-def june() -> Actor:
+def june(settings: Any) -> Actor:
     """In June: four cases of two lists, three decisions, an appeal, a notice that was late. In July
     one of June's decisions is undone."""
+    settings.QUALITY_SHARE = 1.0
     terror, gore = make.make_list("terror"), make.make_list("gore", Action.REVIEW)
     shadow = make.make_list("shadow", Action.SHADOW, observe_share=1.0)
     cases = [checked(terror, 1), checked(terror, 2), checked(gore, 3), checked(gore, 4)]
