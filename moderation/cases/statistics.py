@@ -207,14 +207,16 @@ def delays(since: Any) -> Delays:
 def backlog() -> dict[str, int]:
     unfinished = [RetroScan.State.PENDING, RetroScan.State.RUNNING]
     importing = [ListImport.State.PENDING, ListImport.State.RUNNING]
-    due = Delivery.objects.filter(delivered_at=None, given_up_at=None)
+    messages = Delivery.objects.filter(delivered_at=None).aggregate(
+        due=Count("pk", filter=Q(given_up_at=None)), given_up=Count("given_up_at")
+    )
     return {
         "images to describe": Image.objects.filter(status=Status.PENDING).count(),
         "videos to index": Video.objects.filter(status=Status.PENDING).count(),
         "scans of what is here": RetroScan.objects.filter(state__in=unfinished).count(),
         "imports": ListImport.objects.filter(state__in=importing).count(),
-        "messages to send": due.count(),
-        "messages given up": Delivery.objects.exclude(given_up_at=None).count(),
+        "messages to send": messages["due"],
+        "messages given up": messages["given_up"],
     }
 
 

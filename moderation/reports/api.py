@@ -115,7 +115,7 @@ class NoticeByReceipt(APIView):
         operation_id="moderation_notices_read",
         parameters=[
             OpenApiParameter(
-                "receipt", str, "path", examples=[OpenApiExample("a receipt", "WzEs…:aBc…")]
+                "receipt", str, "path", examples=[OpenApiExample("a receipt", "a-receipt")]
             )
         ],
         responses=answers({200: ReceivedSerializer}, 404),

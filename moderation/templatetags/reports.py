@@ -6,6 +6,8 @@ from typing import Any
 
 from django import template
 from django.contrib.auth.models import User
+from django.db.models import Count, Min, Q
+from django.db.models.functions import Now
 
 from moderation.access.permissions import Actor, can
 from moderation.cases.models import ReviewCase
@@ -31,5 +33,6 @@ def case_reports(case: ReviewCase, user: User) -> dict[str, Any]:
 @register.inclusion_tag("moderation/reports/_waiting.html")
 def waiting_notices() -> dict[str, Any]:
     """Count the open notices, for the dashboard."""
-    rows = Notice.objects.open().order_by("due_at")
-    return {"count": rows.count(), "overdue": rows.overdue().count(), "first": rows.first()}
+    return Notice.objects.open().aggregate(
+        count=Count("pk"), overdue=Count("pk", filter=Q(due_at__lt=Now())), first_due=Min("due_at")
+    )

@@ -16,6 +16,7 @@ from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, transaction
 from django.test import Client
+from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 
 from gallery.api.fields import EXAMPLE_LINK
@@ -28,6 +29,8 @@ from moderation.cases.models import DecisionBatch, ReviewCase
 from moderation.imports import start
 from moderation.imports.models import ListImport
 from moderation.lists.models import BannedItem, BannedList, ListChange
+from moderation.reports import receipts, statements
+from moderation.reports.models import Notice
 from moderation.webhooks.models import Delivery, Webhook
 from tests import factories as make
 from tests.httpserver import HttpServer
@@ -123,14 +126,22 @@ def admin(server: HttpServer, db: None, client: Client) -> Client:
         picture=make.jpeg(make.photo(5)),
         ends_at="2100-01-01T00:00Z",
     )
+    statements.make([waiting.pk])
     client.force_login(root)
     return client
 
 
+@pytest.fixture
+def receipt(db: None) -> str:
+    now = timezone.now()
+    return receipts.issue(Notice.objects.create(reason="other", created_at=now, due_at=now))
+
+
 def test_examples_do_what_they_say(
-    admin: Client, server: HttpServer, operations: dict[str, Any]
+    admin: Client, server: HttpServer, receipt: str, operations: dict[str, Any]
 ) -> None:
-    """Each as it is printed, by an administrator. Only the host of links is one that answers."""
+    """Each as it is printed, by an administrator. Only the host of links is one that answers, and
+    a receipt one that was signed here."""
     refused = {}
     for label, operation in operations.items():
         method, path = label.split(" ")
@@ -140,6 +151,7 @@ def test_examples_do_what_they_say(
                 path = path.replace(f"{{{one['name']}}}", str(one["example"]))
             elif "example" in one and one["in"] == "query":
                 query[one["name"]] = one["example"]
+        path = path.replace("a-receipt", receipt)
         address = f"{path}?{urlencode(query)}" if query else path
         bodies = operation.get("requestBody", {}).get("content", {"": None})
         for media_type, content in bodies.items():

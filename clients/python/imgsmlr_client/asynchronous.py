@@ -209,5 +209,5 @@ class AsyncClient:
                 stored = attempts.stored(error)
                 if stored is None:
                     raise
-                return await self._send(stored)
+                answer = await self._send(stored)
             return answer

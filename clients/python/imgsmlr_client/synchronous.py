@@ -209,5 +209,5 @@ class Client:
                 stored = attempts.stored(error)
                 if stored is None:
                     raise
-                return self._send(stored)
+                answer = self._send(stored)
             return answer
