@@ -50,6 +50,7 @@ from videos.models import Video
 CONTACTS: Final = "see who sent a notice"
 LONGEST: Final = 10_000
 LONGEST_NAME: Final = 200
+LONGEST_ADDRESS: Final = 2048
 CLUSTER: Final = "lists"
 WORKER: Final = Actor.machine("worker")
 OWN_ADDRESSES: Final = {
@@ -80,6 +81,10 @@ def receive(
     _check_texts(reason, statement, name, email)
     if data is None and not address:
         raise UserError("Give the address of the picture, or its file.", field="address")
+    if address and not address.lower().startswith(("http://", "https://")):
+        raise UserError("Give an address that starts with http:// or https://.", field="address")
+    if len(address) > LONGEST_ADDRESS:
+        raise UserError(f"An address has at most {LONGEST_ADDRESS:,} characters.", field="address")
     item = _own_item(address) if data is None else None
     picture, found = None, {}
     if isinstance(item, Image):

@@ -260,7 +260,7 @@ def follow_withheld(case: ReviewCase) -> None:
 
 def follow_decisions(decisions: Collection[Decision], *, undone: bool = False) -> None:
     """Make and send statements after decisions, or after these were undone."""
-    acting = [one for one in decisions if one.case.origin != ReviewCase.Origin.SHADOW]
+    acting = [one for one in decisions if _restricts(one.case)]
     if not undone:
         make(one.case_id for one in acting if one.state_after == CaseState.CONFIRMED)
     settled = [*CaseState.decided(), CaseState.APPEALED]
@@ -270,15 +270,26 @@ def follow_decisions(decisions: Collection[Decision], *, undone: bool = False) -
         enqueue(changed, f"{'undone' if undone else 'decision'} {number}")
 
 
+def _restricts(case: ReviewCase) -> bool:
+    """Return whether deciding the case can restrict somebody's upload: not of a sample in shadow,
+    nor of a picture that was sent with a notice."""
+    sent_with_notice = case.origin == ReviewCase.Origin.NOTICE and not (
+        case.image_id or case.video_id
+    )
+    return case.origin != ReviewCase.Origin.SHADOW and not sent_with_notice
+
+
 def enqueue(case_ids: Collection[int], why: str) -> None:
     """Send the statements of these cases to webhooks. ``why``: what changed, for the key."""
     wanted = Webhook.objects.filter(enabled=True, events__contains=[WebhookEvent.STATEMENT])
     if not wanted.exists():
         return
     rows = _loaded().filter(case__in=case_ids).order_by("case")
-    outbox.enqueue_all(
-        [(WebhookEvent.STATEMENT, f"statement:{row.case_id}:{why}", as_data(row)) for row in rows]
-    )
+    messages = [
+        (WebhookEvent.STATEMENT, f"statement:{row.case_id}:{why}", as_data(row)) for row in rows
+    ]
+    if messages:  # a case that never restricted anything has no statement
+        outbox.enqueue_all(messages)
 
 
 def as_data(statement: Statement) -> dict[str, Any]:

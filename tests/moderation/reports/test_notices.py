@@ -21,7 +21,7 @@ from moderation.audit.models import AuditEvent
 from moderation.cases import deciding, undoing
 from moderation.cases.models import ReviewCase
 from moderation.reports import notices, receipts
-from moderation.reports.models import Notice
+from moderation.reports.models import Notice, Statement
 from moderation.webhooks.models import Delivery, Webhook
 from tests import factories as pictures
 from tests.moderation import factories as make
@@ -106,6 +106,7 @@ def test_a_notice_by_the_form_finds_the_copy_and_is_decided(
     assert notice.outcome == Notice.Outcome.REMOVED
     image.refresh_from_db()
     assert image.status == Status.QUARANTINED
+    assert Statement.objects.get().case == of_image, "nobody uploaded what came with the notice"
     assert sent("notice.closed")[0]["outcome"] == "removed"
     assert "Everything that we found" in client.get(answer["Location"]).content.decode()
 
@@ -143,7 +144,7 @@ def test_what_the_form_refuses(client: Client, settings: Any, photo: Pillow.Imag
     assert "Give one of" in refused(reason="boredom", file=upload(photo))
     assert "Say what" in refused(statement="  ", file=upload(photo))
     assert "not on the public Internet" in refused(address="http://127.0.0.1:9/x.jpg")
-    assert "http" in refused(address="javascript:alert(1)")
+    assert "starts with http" in refused(address="javascript:alert(1)", file=upload(photo))
     no_picture = SimpleUploadedFile("it.txt", b"no picture at all", "text/plain")
     assert "picture" in refused(file=no_picture)
     assert not Notice.objects.exists()

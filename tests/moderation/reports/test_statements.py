@@ -126,8 +126,11 @@ def test_an_appeal_goes_to_somebody_else_and_the_outcome_is_on_the_same_page(
 def test_what_nobody_may_learn_or_do(case: ReviewCase, client: Client) -> None:
     assert client.get(reverse("statement", args=["x" * 43])).status_code == 404
     assert client.post(reverse("statement", args=["x"]), {"appeal": "y"}).status_code == 404
+    events = ["statement"]
+    Webhook.objects.create(name="h", url="https://h.example/", secret="whsec_eA==", events=events)
     deciding.decide(by=person(), case_ids=[case.pk], verb="dismiss")
     assert not Statement.objects.exists(), "nothing is restricted"
+    assert not Delivery.objects.exists()
     key = ApiKey.issue(name="k", scopes=["moderate"], user=make.make_person(Role.MODERATOR))[1]
     api = reverse("case-statement", args=[case.pk])
     assert client.get(api, headers={"x-api-key": key}).status_code == 404
