@@ -27,6 +27,12 @@ CONTENT = (
     "previous",
 )  # fmt: skip
 
+NEXT = """
+SELECT nextval(pg_get_serial_sequence('moderation_auditevent', 'id')),
+       (SELECT digest FROM moderation_auditevent ORDER BY id DESC LIMIT 1)
+"""
+"""The id of the next event, and the digest of the last one."""
+
 _within: ContextVar[bool] = ContextVar("within a command", default=False)
 
 
@@ -76,9 +82,9 @@ def record(
         )
     lock(Lock.AUDIT)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT nextval(pg_get_serial_sequence('moderation_auditevent', 'id'))")
-        (pk,) = cursor.fetchone()
-    last = last_event()
+        # A statement of its own: it must see what the holder of the lock before has committed.
+        cursor.execute(NEXT)
+        pk, previous = cursor.fetchone()
     event = AuditEvent(
         id=pk,
         at=timezone.now(),
@@ -90,7 +96,7 @@ def record(
         before=plain(before),
         after=plain(after),
         reason=reason,
-        previous=last.digest if last else FIRST,
+        previous=previous or FIRST,
     )
     event.digest = digest(event)
     event.save(force_insert=True)
