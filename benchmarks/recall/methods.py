@@ -121,8 +121,8 @@ def _cnn_alone(data: bytes) -> Found:
 def _evidence(data: bytes) -> Found:
     from gallery.search import copy_search
 
-    found = copy_search.gather_evidence(_described(data).with_parts(), "auto")
-    return [(image.data_id or "", asdict(evidence)) for image, evidence in found]
+    found = copy_search.gather_evidence(_described(data).complete(), "auto")
+    return [(one.image.data_id or "", asdict(evidence)) for one, evidence in found]
 
 
 _last: tuple[bytes, Any] = (b"", None)

@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from operator import mul
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,9 @@ class CopyEvidence:
     same_file: bool = False
 
     @classmethod
-    def of(cls, distances: Mapping[str, float | None]) -> CopyEvidence:
+    def of(cls, distances: Mapping[str, float | None], *, same_file: bool = False) -> CopyEvidence:
         cnn, part, pdq, imgsmlr, clip = map(distances.get, METHODS)
-        return cls(cnn, part, pdq, imgsmlr, clip)
+        return cls(cnn, part, pdq, imgsmlr, clip, same_file=same_file)
 
     def methods(self) -> dict[str, float]:
         """Return the known distances by method, rounded to six digits."""
@@ -78,7 +79,7 @@ class Calibration:
     """The parameters of one match type. ``precise`` and ``recall`` are distances."""
 
     bias: float
-    weights: NDArray[np.float64]
+    weights: tuple[float, ...]
     precise: float
     recall: float
 
@@ -88,7 +89,9 @@ def logit(evidence: CopyEvidence, match_type: str) -> float:
     if evidence.same_file:
         return SAME_FILE_LOGIT
     calibration = calibrations()[match_type]
-    return calibration.bias + float(features(evidence, match_type) @ calibration.weights)
+    # A search weighs hundreds of candidates, for which numpy's arrays take ten times as long.
+    support: float = sum(map(mul, _values(evidence, match_type), calibration.weights))
+    return calibration.bias + support
 
 
 def logits_of_vectors(
@@ -97,7 +100,7 @@ def logits_of_vectors(
     """Return the ``logit`` of many pictures from cosine distances only: to the whole query and to a
     part of it. 2 stands for an unknown distance."""
     calibration = calibrations()[match_type]
-    weights = dict(zip(FEATURES[match_type], calibration.weights.tolist(), strict=True))
+    weights = dict(zip(FEATURES[match_type], calibration.weights, strict=True))
     alike = np.maximum(0.0, 1.0 - np.asarray(whole, np.float64))
     return np.asarray(
         calibration.bias
@@ -118,7 +121,11 @@ def probability(logit: float) -> float:
 
 def distance(evidence: CopyEvidence, match_type: str, digits: int = 6) -> float:
     """Return 1 − confidence, rounded. ``match_type``: copy or auto."""
-    return round(1.0 - confidence(evidence, match_type), digits)
+    return distance_of(logit(evidence, match_type), digits)
+
+
+def distance_of(logit: float, digits: int = 6) -> float:
+    return round(1.0 - probability(logit), digits)
 
 
 def certainty(distance: float, match_type: str) -> str:
@@ -136,47 +143,52 @@ def of_distance(distance: float) -> float:
 
 
 def features(evidence: CopyEvidence, match_type: str) -> NDArray[np.float64]:
-    values = {
-        **_of_geometry(evidence.match),
-        **_of_distances(evidence),
-        **_of_similarity(evidence.similarity),
-    }
-    # Two independent methods that agree are stronger evidence than each alone.
-    values["proven"] = values["inliers"] * values["exact"]
-    return np.array([values[name] for name in FEATURES[match_type]])
+    return np.array(_values(evidence, match_type))
 
 
-def _of_geometry(match: GeometricMatch | None) -> dict[str, float]:
+def _values(evidence: CopyEvidence, match_type: str) -> tuple[float, ...]:
+    """Return the features in the order of ``FEATURES``."""
+    inliers, many_inliers, support = _of_geometry(evidence.match)
+    exact, clean, colour = _of_similarity(evidence.similarity)
+    cosine = 0.0 if evidence.cnn is None else max(0.0, 1.0 - evidence.cnn)
+    values = (
+        *(inliers, many_inliers, support, cosine, max(0.0, cosine - 0.8)),
+        *(_nearness(evidence.part, 1.0), exact, clean),
+        # Two independent methods that agree are stronger evidence than each alone.
+        inliers * exact,
+        colour,
+    )
+    if match_type == "copy":
+        return values
+    return (
+        *values,
+        _nearness(evidence.pdq, 128),
+        _nearness(evidence.pdq, 52),
+        _nearness(evidence.imgsmlr, 2),
+    )
+
+
+def _of_geometry(match: GeometricMatch | None) -> tuple[float, float, float]:
+    """Return ``inliers``, ``many_inliers`` and ``support``."""
     if match is None:
-        return dict.fromkeys(("inliers", "many_inliers", "support"), 0.0)
-    return {
+        return 0.0, 0.0, 0.0
+    return (
         # Unrelated pictures reach 4 inliers; each doubling counts the same.
-        "inliers": min(6.0, math.log2(match.inliers / 4)),
+        min(6.0, math.log2(match.inliers / 4)),
         # Different pictures of one template reach 20.
-        "many_inliers": min(3.0, max(0.0, math.log2(match.inliers / 20))),
-        "support": match.support,
-    }
-
-
-def _of_distances(evidence: CopyEvidence) -> dict[str, float]:
-    cosine = 0.0 if evidence.cnn is None else 1.0 - evidence.cnn
-    return {
-        "cnn": max(0.0, cosine),
-        "cnn_closest": max(0.0, cosine - 0.8),
-        "part": _nearness(evidence.part, 1.0),
-        "pdq": _nearness(evidence.pdq, 128),
-        "pdq_close": _nearness(evidence.pdq, 52),
-        "imgsmlr": _nearness(evidence.imgsmlr, 2),
-    }
+        min(3.0, max(0.0, math.log2(match.inliers / 20))),
+        match.support,
+    )
 
 
 def _nearness(distance: float | None, far: float) -> float:
     return 0.0 if distance is None else max(0.0, 1.0 - distance / far)
 
 
-def _of_similarity(similarity: RegistrationSimilarity | None) -> dict[str, float]:
+def _of_similarity(similarity: RegistrationSimilarity | None) -> tuple[float, float, float]:
+    """Return ``exact``, ``clean`` and ``colour``."""
     if similarity is None:
-        return dict.fromkeys(("exact", "clean", "colour"), 0.0)
+        return 0.0, 0.0, 0.0
     # Equal everywhere, with enough texture to be significant.
     exact = (
         _ramp(similarity.correlation, 0.97, 1.0)
@@ -184,11 +196,11 @@ def _of_similarity(similarity: RegistrationSimilarity | None) -> dict[str, float
         * _ramp(similarity.texture, 0.0, 0.3)
     )
     alike = _ramp(similarity.correlation, 0.8, 1.0) * _ramp(similarity.local, 0.7, 1.0)
-    return {
-        "exact": exact,
-        "clean": exact * _ramp(similarity.difference, 15.0, 0.0),
-        "colour": alike * _ramp(similarity.colour, 6.0, 0.0),
-    }
+    return (
+        exact,
+        exact * _ramp(similarity.difference, 15.0, 0.0),
+        alike * _ramp(similarity.colour, 6.0, 0.0),
+    )
 
 
 def _ramp(value: float, zero: float, one: float) -> float:
@@ -202,7 +214,7 @@ def calibrations() -> Mapping[str, Calibration]:
     return {
         name: Calibration(
             bias=data[name]["bias"],
-            weights=np.array([data[name]["weights"][feature] for feature in FEATURES[name]]),
+            weights=tuple(float(data[name]["weights"][feature]) for feature in FEATURES[name]),
             precise=data[name]["precise"],
             recall=data[name]["recall"],
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from django.db import connection
@@ -68,10 +69,31 @@ class QueryView:
 
 @dataclass(frozen=True)
 class CopyCandidate:
-    """An image and its least distance to the query over all views, by method; None if unknown."""
+    """An image and its least distance to the query over all views, by method; None if unknown.
 
-    image: Image
+    ``row``: the values of ``IMAGE_FIELDS``. Of the candidates of a search few are looked at, and
+    making a model of each takes longer than reading it.
+    """
+
+    row: Sequence[Any]
     distances: Mapping[str, float | None] = field(default_factory=dict)
+
+    @property
+    def pk(self) -> int:
+        pk: int = self.row[_PK]
+        return pk
+
+    @property
+    def sha256(self) -> str:
+        sha256: str = self.row[_SHA256]
+        return sha256
+
+    @cached_property
+    def image(self) -> Image:
+        return image_from_row(self.row)
+
+
+_PK, _SHA256 = IMAGE_FIELDS.index("id"), IMAGE_FIELDS.index("sha256")
 
 
 def find_candidates(
@@ -127,9 +149,7 @@ def measure_distances(query_view: QueryView, ids: Collection[int]) -> list[CopyC
         )
         rows = cursor.fetchall()
     return [
-        CopyCandidate(
-            image_from_row(row[len(names) :]), dict(zip(names, row[: len(names)], strict=True))
-        )
+        CopyCandidate(row[len(names) :], dict(zip(names, row[: len(names)], strict=True)))
         for row in rows
     ]
 

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Generic, TypeVar
 
-from gallery.imaging import descriptors, geometry
+from gallery.imaging import descriptors, geometry, local_features
 from gallery.imaging.decoding.pictures import Picture
-from gallery.imaging.descriptors.copy import (
-    PART_VIEWS,
-    WHOLE_VIEWS,
-    CopyDescription,
-)
+from gallery.imaging.descriptors.copy import PART_VIEWS, Copy
 from gallery.imaging.descriptors.pdq import LOW_QUALITY
 from gallery.imaging.geometry import GeometricMatch
 from gallery.imaging.image_registration import Registration, RegistrationSimilarity
 from gallery.imaging.local_features import LocalFeatures
-from gallery.imaging.pixels import Box, Pixels, area_of, cropped, whole_box
+from gallery.imaging.pixels import (
+    Box,
+    Pixels,
+    area_of,
+    cropped,
+    size_of,
+    whole_box,
+    working_copy,
+)
 from gallery.imaging.trimming import trim
 from gallery.items import versions
 from gallery.items.file_storage import thumbnail_rgb
@@ -61,17 +64,14 @@ Item = TypeVar("Item", bound=Hashable)
 Rated = list[tuple[Item, CopyEvidence]]
 """Items, each with the evidence collected so far."""
 
-Found = Rated[Image]
-
 
 @dataclass(frozen=True)
 class CopyQuery:
     """A described query. ``features`` None: it has none, or they were never stored.
 
     ``registration`` None: its picture is not available. ``exclude``: the id of an image that is
-    left out. ``inner_share``: the share of its area within plain margins, 0 to 1.
-    ``describe_parts`` returns the vectors of its quarters, which are compared only if nothing shows
-    all of it; None: it has no others than those in ``view``.
+    left out. ``inner_share``: the share of its area within plain margins, 0 to 1. ``further``: what
+    computes more vectors, one after the other, as long as nothing shows all of it.
     """
 
     view: QueryView
@@ -80,14 +80,19 @@ class CopyQuery:
     low_information: bool = False
     exclude: int = 0
     inner_share: float = 1.0
-    describe_parts: Callable[[], Sequence[str]] | None = None
+    further: tuple[Callable[[], QueryView], ...] = ()
 
-    def with_parts(self) -> CopyQuery:
-        """Return the query with the vectors of its quarters. Raises ``Unavailable``."""
-        if self.describe_parts is None:
-            return self
-        view = replace(self.view, part=self.describe_parts())
-        return replace(self, view=view, describe_parts=None)
+    def complete(self) -> CopyQuery:
+        """Return the query with all vectors. Raises ``Unavailable``."""
+        query = self
+        while query.further:
+            query = query.with_views(query.further[0]())
+        return query
+
+    def with_views(self, views: QueryView) -> CopyQuery:
+        """Return the query with the vectors of the first of ``further``."""
+        cnn, part = [*self.view.cnn, *views.cnn], [*self.view.part, *views.part]
+        return replace(self, view=replace(self.view, cnn=cnn, part=part), further=self.further[1:])
 
 
 @dataclass(frozen=True)
@@ -103,30 +108,38 @@ def describe_query(picture: Picture, match_type: str, *, sha256: str = "") -> Co
 
     ``sha256``: of its file, so that the same file is always found.
     """
-    # Both release Python's lock for nearly all of their time.
+    every, model, working = match_type == "auto", _model(match_type), working_copy(picture.rgb)
+    # Both threads release Python's lock for nearly all of their time.
     with ThreadPoolExecutor(1) as pool:
-        pixels = pool.submit(_describe_pixels, picture)
-        copied = _copy_query(picture, match_type)
-        haar, pdqs, inner_box = pixels.result()
-    every = match_type == "auto"
-    query_view = QueryView(
-        haar=[encode(haar["haar"])] if haar and every else [],
-        pattern=encode(haar["pattern"]) if haar and every else None,
-        pdq=[columns["pdq"] for columns in pdqs if columns] if every else [],
-        cnn=[encode(vector) for vector in copied.vectors.values()] if copied else [],
-        **(_clip(picture) if every else {}),
-        sha256=sha256,
-    )
-    features = copied.features if copied else None
-    quality = max((columns["pdq_quality"] for columns in pdqs if columns), default=0)
-    poor = quality < LOW_QUALITY and (features is None or len(features) < FEW_FEATURES)
+        features = (
+            pool.submit(local_features.extract, working, size_of(picture.rgb)) if model else None
+        )
+        margins = trim(working)
+        view = QueryView(
+            cnn=_vectors(model, working, ["full"]) if model else [],
+            **(_clip(picture) if every else {}),
+            sha256=sha256,
+        )
+        box = _enlarged(margins, working, picture.rgb)
+        (haar,) = descriptors.get("imgsmlr").describe([picture]) if every else [None]
+        pdqs = _pdqs(picture, box)
+        local = features.result() if features else None
+    if every:
+        view = replace(
+            view,
+            haar=[encode(haar["haar"])] if haar else [],
+            pattern=encode(haar["pattern"]) if haar else None,
+            pdq=[columns["pdq"] for columns in pdqs],
+        )
+    quality = max((columns["pdq_quality"] for columns in pdqs), default=0)
+    poor = quality < LOW_QUALITY and (local is None or len(local) < FEW_FEATURES)
     return CopyQuery(
-        query_view,
-        features,
-        Registration(picture.rgb, inner_box=inner_box),
+        view,
+        local,
+        Registration(picture.rgb, inner_box=box),
         low_information=poor,
-        inner_share=area_of(inner_box) / area_of(whole_box(picture.rgb)),
-        describe_parts=partial(_part_vectors, picture) if copied else None,
+        inner_share=area_of(box) / area_of(whole_box(picture.rgb)),
+        further=_further(model, working, margins) if model else (),
     )
 
 
@@ -152,29 +165,55 @@ def stored_query(image: Image, match_type: str, *, itself: bool = False) -> Copy
     )
 
 
-def gather_evidence(query: CopyQuery, match_type: str, filters: Filters | None = None) -> Found:
+def gather_evidence(
+    query: CopyQuery, match_type: str, filters: Filters | None = None
+) -> list[tuple[CopyCandidate, CopyEvidence]]:
     """Return evidence for every candidate, in no order; the best are verified and registered.
 
-    The quarters of the query propose images only if no image is surely a copy of all of it.
+    Further vectors of the query propose images only while no image is surely a copy of all of it.
     """
-    verifier = CandidateVerifier(
-        query, match_type, packed_features=_packed_features, pixels=thumbnail_rgb
+    candidates: dict[int, CopyCandidate] = {}
+    verifier = CandidateVerifier[int](
+        query,
+        match_type,
+        packed_features=stored_local_features,
+        pixels=lambda pk: thumbnail_rgb(candidates[pk].image),
     )
     proposed = propose_images(query.view, filters, exclude=query.exclude)
-    found = _measured(query, proposed)
-    if query.describe_parts and not verifier.is_found_whole(verifier.verify(found, BATCH)):
-        query = query.with_parts()
-        parts = QueryView(part=query.view.part)
-        proposed |= propose_images(parts, filters, exclude=query.exclude)
-        found = _measured(query, proposed)
-    return verifier.verify_until_found(found, MAX_VERIFIED)
+    candidates |= _measured(query, proposed)
+    while query.further and not verifier.finds_whole(_rated(query, candidates), BATCH):
+        views = query.further[0]()
+        query = query.with_views(views)
+        more = propose_images(views, filters, exclude=query.exclude)
+        if views.sources():
+            candidates |= _measured(query, more | proposed)
+        proposed |= more
+    found = verifier.verify_until_found(_rated(query, candidates), MAX_VERIFIED)
+    return [(candidates[pk], evidence) for pk, evidence in found]
+
+
+def _rated(query: CopyQuery, candidates: Mapping[int, CopyCandidate]) -> Rated[int]:
+    sha256 = query.view.sha256
+    return [
+        (pk, CopyEvidence.of(one.distances, same_file=bool(sha256) and one.sha256 == sha256))
+        for pk, one in candidates.items()
+    ]
+
+
+@dataclass(slots=True, eq=False)
+class _Weighed(Generic[Item]):
+    """An item, the evidence collected so far, and the log-odds of that."""
+
+    item: Item
+    evidence: CopyEvidence
+    logit: float
 
 
 class CandidateVerifier(Generic[Item]):
     """Verifies and registers the best candidates of one query, each of them once.
 
     ``packed_features`` returns the local features of those items that have some, ``pixels`` an
-    item's stored picture if there is one.
+    item's stored picture if there is one. Items are looked up by their hash often.
     """
 
     def __init__(
@@ -196,77 +235,103 @@ class CandidateVerifier(Generic[Item]):
         ``found``: with distances, in no order. May be called again, with more items or smaller
         distances.
         """
-        return self._registered(self._with_matches(found, most), most)
+        candidates = self._by_distances(found)
+        self._verify(candidates, most)
+        return [(one.item, one.evidence) for one in candidates]
+
+    def finds_whole(self, found: Rated[Item], most: int) -> bool:
+        """``verify``, and return whether an item is surely a copy that shows all of the query."""
+        candidates = self._by_distances(found)
+        self._verify(candidates, most)
+        return any(map(self._shows_whole, candidates))
 
     def verify_until_found(self, found: Rated[Item], most: int) -> Rated[Item]:
         """``verify`` some at a time, and end when an item is found whole and no likely copy is
         among the last ones."""
-        order = [item for item, _ in self._strongest_first(found)]
+        candidates = self._by_distances(found)
         for count in range(BATCH, most, BATCH):
-            checked = self.verify(found, count)
-            last = set(order[count - BATCH // 2 : count])
-            likely = (self._is_likely(evidence) for item, evidence in checked if item in last)
-            if self.is_found_whole(checked) and not any(likely):
-                return checked
-        return self.verify(found, most)
+            self._verify(candidates, count)
+            likely = (one.logit > 0 for one in candidates[count - BATCH // 2 : count])
+            if any(map(self._shows_whole, candidates)) and not any(likely):
+                break
+        else:
+            self._verify(candidates, most)
+        return [(one.item, one.evidence) for one in candidates]
 
-    def is_found_whole(self, found: Rated[Item]) -> bool:
-        """Return whether an item is surely a copy, and shows all that the query shows."""
-        whole = geometry.WHOLE * self._query.inner_share
-        return any(
-            (evidence.match is None or evidence.match.query_area >= whole)
-            and confidence.certainty(
-                confidence.distance(evidence, self._match_type), self._match_type
-            )
-            == "sure"
-            for _, evidence in found
+    def _by_distances(self, found: Rated[Item]) -> list[_Weighed[Item]]:
+        """Return the strongest by distances first, with what is known of them from before."""
+        candidates = [self._weighed(item, evidence) for item, evidence in found]
+        candidates.sort(key=_strength)
+        for one in candidates:
+            if one.item in self._matches:
+                self._add(one, match=self._matches[one.item])
+            if one.item in self._similarities:
+                self._add(one, similarity=self._similarities[one.item])
+        return candidates
+
+    def _weighed(self, item: Item, evidence: CopyEvidence) -> _Weighed[Item]:
+        return _Weighed(item, evidence, confidence.logit(evidence, self._match_type))
+
+    def _add(self, one: _Weighed[Item], **more: Any) -> None:
+        one.evidence = replace(one.evidence, **more)
+        one.logit = confidence.logit(one.evidence, self._match_type)
+
+    def _verify(self, candidates: Sequence[_Weighed[Item]], most: int) -> None:
+        """``candidates``: the strongest by distances first."""
+        self._match(candidates[:most])
+        self._register(sorted(candidates, key=_strength)[:most])
+
+    def _shows_whole(self, one: _Weighed[Item]) -> bool:
+        if one.logit <= 0:
+            return False
+        match, whole = one.evidence.match, geometry.WHOLE * self._query.inner_share
+        return (match is None or match.query_area >= whole) and (
+            confidence.certainty(confidence.distance_of(one.logit), self._match_type) == "sure"
         )
 
-    def _is_likely(self, evidence: CopyEvidence) -> bool:
-        return confidence.logit(evidence, self._match_type) > 0
-
-    def _with_matches(self, found: Rated[Item], count: int) -> Rated[Item]:
-        """Verify the first ``count``, by their distances."""
+    def _match(self, candidates: Sequence[_Weighed[Item]]) -> None:
         features = self._query.features
         if features is None or not len(features):
-            return found
-        found = self._strongest_first(found)
-        new = [item for item, _ in found[:count] if item not in self._matches]
-        if new:
-            packed = self._packed_features(new)
-            every = geometry.verify_many(features, list(packed.values()))
-            self._matches |= dict.fromkeys(new) | dict(zip(packed, every, strict=True))
-        return [(item, replace(known, match=self._matches.get(item))) for item, known in found]
+            return
+        new = [one for one in candidates if one.item not in self._matches]
+        if not new:
+            return
+        packed = self._packed_features([one.item for one in new])
+        every = geometry.verify_many(features, list(packed.values()))
+        found = dict(zip(packed, every, strict=True))
+        for one in new:
+            match = self._matches[one.item] = found.get(one.item)
+            if match is not None:
+                self._add(one, match=match)
 
-    def _registered(self, found: Rated[Item], count: int) -> Rated[Item]:
-        """Register the strongest ``count``, as long as likely copies are found."""
+    def _register(self, candidates: Sequence[_Weighed[Item]]) -> None:
+        """Register the strongest, as long as likely copies are found."""
         registration = self._query.registration
         if registration is None:
-            return found
-        found = self._strongest_first(found)
+            return
         last_copy, most_unlikely = 0, MAX_REGISTERED_WITHOUT_COPY
-        for place, (item, evidence) in enumerate(found[:count]):
+        for place, one in enumerate(candidates):
             if place - last_copy >= most_unlikely:
                 break
+            match = one.evidence.match
             if (
                 self._match_type == "copy"
-                and evidence.match is None
-                and (evidence.cnn or 0.0) > MAX_REGISTERED_DISTANCE
+                and match is None
+                and (one.evidence.cnn or 0.0) > MAX_REGISTERED_DISTANCE
             ):
                 continue
-            if item not in self._similarities:
-                self._similarities[item] = _register(
-                    registration, self._pixels(item), evidence.match
-                )
-            found[place] = item, replace(evidence, similarity=self._similarities[item])
-            if self._is_likely(found[place][1]):
+            if one.item not in self._similarities:
+                shown = self._pixels(one.item)
+                self._similarities[one.item] = _register(registration, shown, match)
+                self._add(one, similarity=self._similarities[one.item])
+            if one.logit > 0:
                 last_copy = place + 1
-                if self.is_found_whole(found[place : place + 1]):
+                if self._shows_whole(one):
                     most_unlikely = MAX_REGISTERED_AFTER_FOUND
-        return found
 
-    def _strongest_first(self, found: Rated[Item]) -> Rated[Item]:
-        return sorted(found, key=lambda pair: -confidence.logit(pair[1], self._match_type))
+
+def _strength(one: _Weighed[Any]) -> float:
+    return -one.logit
 
 
 def _register(
@@ -283,21 +348,8 @@ def _register(
     )
 
 
-def _measured(query: CopyQuery, proposed: Collection[int]) -> Found:
-    return [
-        (candidate.image, _evidence(candidate, query.view.sha256))
-        for candidate in measure_distances(query.view, proposed)
-    ]
-
-
-def _evidence(candidate: CopyCandidate, sha256: str) -> CopyEvidence:
-    evidence = CopyEvidence.of(candidate.distances)
-    return replace(evidence, same_file=bool(sha256) and candidate.image.sha256 == sha256)
-
-
-def _packed_features(images: Sequence[Image]) -> dict[Image, bytes]:
-    packed = stored_local_features([image.pk for image in images])
-    return {image: packed[image.pk] for image in images if image.pk in packed}
+def _measured(query: CopyQuery, proposed: Collection[int]) -> dict[int, CopyCandidate]:
+    return {one.pk: one for one in measure_distances(query.view, proposed)}
 
 
 def search_copies(
@@ -315,24 +367,25 @@ def search_copies(
     """
     if query.low_information:
         threshold = min(threshold, confidence.calibrations()[match_type].precise)
-    ranked = sorted(
-        gather_evidence(query, match_type, filters),
-        key=lambda pair: (-confidence.logit(pair[1], match_type), pair[0].pk),
-    )
+    weighed = [
+        (confidence.logit(evidence, match_type), candidate, evidence)
+        for candidate, evidence in gather_evidence(query, match_type, filters)
+    ]
+    weighed.sort(key=lambda one: (-one[0], one[1].pk))
     matches = []
-    for image, evidence in ranked[:limit]:
-        certainty = confidence.confidence(evidence, match_type)
-        distance = confidence.distance(evidence, match_type, rule.digits)
-        if rule.is_met(distance, threshold):
-            matches.append(
-                ImageMatch(
-                    image,
-                    distance,
-                    confidence=round(certainty, 6),
-                    methods=evidence.methods(),
-                    geometry=evidence.match,
-                )
+    for logit, candidate, evidence in weighed[:limit]:
+        distance = confidence.distance_of(logit, rule.digits)
+        if not rule.is_met(distance, threshold):
+            break
+        matches.append(
+            ImageMatch(
+                candidate.image,
+                distance,
+                confidence=round(confidence.probability(logit), 6),
+                methods=evidence.methods(),
+                geometry=evidence.match,
             )
+        )
     return matches
 
 
@@ -353,30 +406,53 @@ def evidence_of_pair(a: Picture, b: Picture) -> CopyEvidence:
     )
 
 
-def _describe_pixels(picture: Picture) -> tuple[Any, list[Any], Box]:
-    """Return imgsmlr's columns, pdq's with and without borders, and the box within the borders."""
-    (haar,) = descriptors.get("imgsmlr").describe([picture])
-    pictures: list[Any] = [picture]
-    box = trim(picture.rgb)
-    if box:
-        trimmed = cropped(picture.rgb, box)
-        pictures.insert(0, TrimmedPicture(trimmed, trimmed))
-    return haar, descriptors.get("pdq").describe(pictures), box or whole_box(picture.rgb)
-
-
-def _copy_query(picture: Picture, match_type: str) -> CopyDescription | None:
-    """None if the model is missing; ``auto`` then searches without it."""
+def _model(match_type: str) -> Copy | None:
+    """None if the model is missing; ``auto`` then searches without it. Raises ``Unavailable``."""
     try:
-        return descriptors.get_copy().query(picture, WHOLE_VIEWS)
+        model = descriptors.get_copy()
+        model.load()
     except Unavailable:
         if match_type == "copy":
             raise
         return None
+    return model
 
 
-def _part_vectors(picture: Picture) -> list[str]:
-    vectors = descriptors.get_copy().embed_views(picture, PART_VIEWS)
-    return [encode(vector) for vector in vectors.values()]
+def _pdqs(picture: Picture, box: Box) -> list[Any]:
+    """Return pdq's columns of what lies within the margins, and of the whole picture."""
+    pictures: list[Any] = [picture]
+    if box != whole_box(picture.rgb):
+        inner = cropped(picture.rgb, box)
+        pictures.insert(0, TrimmedPicture(inner, inner))
+    return [columns for columns in descriptors.get("pdq").describe(pictures) if columns]
+
+
+def _enlarged(box: Box | None, working: Pixels, rgb: Pixels) -> Box:
+    """Return a box in the working copy as one in the picture."""
+    if box is None:
+        return whole_box(rgb)
+    (width, height), (small_width, small_height) = size_of(rgb), size_of(working)
+    x, y = width / small_width, height / small_height
+    left, top, right, bottom = box
+    return round(left * x), round(top * y), round(right * x), round(bottom * y)
+
+
+def _further(
+    model: Copy, working: Pixels, margins: Box | None
+) -> tuple[Callable[[], QueryView], ...]:
+    """Return what computes the vector of what the margins enclose, and those of the quarters."""
+
+    def inner() -> QueryView:
+        return QueryView(cnn=_vectors(model, cropped(working, margins), ["full"]))
+
+    def parts() -> QueryView:
+        return QueryView(part=_vectors(model, working, PART_VIEWS))
+
+    return (inner, parts) if margins else (parts,)
+
+
+def _vectors(model: Copy, rgb: Pixels, views: Sequence[str]) -> list[str]:
+    return [encode(vector) for vector in model.embed_views(rgb, views).values()]
 
 
 def _clip(picture: Picture) -> Mapping[str, Any]:

@@ -1,12 +1,14 @@
-"""The JPEG encoder and its qualities by use. No Django here."""
+"""The JPEG encoder, its qualities by use, and a reader of what it wrote. No Django here."""
 
 from __future__ import annotations
 
+import io
 from enum import IntEnum
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 
 class Quality(IntEnum):
@@ -22,3 +24,12 @@ def encode_jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
     """Encode grey (height × width) or RGB (height × width × 3) pixels, without metadata."""
     bgr = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     return bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])[1])
+
+
+def decode_jpeg(data: bytes) -> NDArray[np.uint8] | None:
+    """Return the RGB pixels of a JPEG that ``encode_jpeg`` wrote; None if it is damaged."""
+    try:
+        with Image.open(io.BytesIO(data), formats=["JPEG"]) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, SyntaxError):  # what Pillow raises for damaged files
+        return None

@@ -61,6 +61,9 @@ class Cnn:
         cnn_model.prepare(self._directory)
         self._lazy.try_again()
 
+    def load(self) -> None:
+        self._lazy.get()
+
     def embed(self, squares: Pixels) -> Floats:
         """Embed uint8 N×256×256×3 as float32 N×512 of unit length. Raises ``Unavailable``."""
         if not len(squares):

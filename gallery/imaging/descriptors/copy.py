@@ -71,6 +71,10 @@ class Copy(PicturesOnly):
     def prepare(self) -> None:
         self._cnn.prepare()
 
+    def load(self) -> None:
+        """Load the model, if it is not yet. Raises ``Unavailable``."""
+        self._cnn.load()
+
     def describe(self, pictures: Sequence[DescribablePicture]) -> list[Columns | None]:
         """Return ``cnn`` and ``local_features`` of each upright picture; None if it is flat.
 
@@ -97,13 +101,11 @@ class Copy(PicturesOnly):
         working = working_copy(picture.rgb)
         with ThreadPoolExecutor(1) as pool:
             features = pool.submit(local_features.extract, working, size_of(picture.rgb))
-            return CopyDescription(self.embed_views(picture, views), features.result())
+            return CopyDescription(self.embed_views(working, views), features.result())
 
-    def embed_views(
-        self, picture: DescribablePicture, views: Sequence[str] = VIEWS
-    ) -> dict[str, Vector]:
+    def embed_views(self, rgb: Pixels, views: Sequence[str] = VIEWS) -> dict[str, Vector]:
         """Return view → vector; flat and tiny views are left out. Raises ``Unavailable``."""
-        squares = view_squares(picture.rgb, views)
+        squares = view_squares(rgb, views)
         with ThreadPoolExecutor(CORES) as pool:
             vectors = pool.map(lambda pixels: self.embed([pixels])[0], squares.values())
             return dict(zip(squares, vectors, strict=True))

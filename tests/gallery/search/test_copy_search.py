@@ -109,33 +109,32 @@ def test_an_edited_copy_is_found_first_and_surely(gallery: dict[str, Image], edi
 
 
 @pytest.fixture
-def part_searches(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Gets an entry whenever the quarters of a query are described."""
-    described: list[Any] = []
+def described_views(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The views of queries whose vectors were computed, in order."""
+    described: list[tuple[str, ...]] = []
     real = Copy.embed_views
 
-    def watched(self: Copy, picture: Any, views: Any = VIEWS) -> Any:
-        if set(views) & set(PART_VIEWS):
-            described.append(views)
-        return real(self, picture, views)
+    def watched(self: Copy, rgb: Any, views: Any = VIEWS) -> Any:
+        described.append(tuple(views))
+        return real(self, rgb, views)
 
     monkeypatch.setattr(Copy, "embed_views", watched)
     return described
 
 
 @pytest.mark.parametrize("edit", ["same", "cropped", "mirrored", "framed"])
-def test_quarters_are_not_described_for_a_sure_copy(
-    gallery: dict[str, Image], part_searches: list[Any], edit: str
+def test_a_sure_copy_costs_one_vector(
+    gallery: dict[str, Image], described_views: list[Any], edit: str
 ) -> None:
     copy = make.png(EDITS[edit](make.wheel_photo("chelsea.png")))
     (match,) = matches(copy)
     assert match.image.data_id == "chelsea.png"
-    assert part_searches == []
+    assert described_views == [("full",)]
     assert "part" not in match.methods
 
 
 def test_members_of_a_collage_are_all_found(
-    gallery: dict[str, Image], part_searches: list[Any]
+    gallery: dict[str, Image], described_views: list[Any]
 ) -> None:
     members = [make.wheel_photo(name).convert("RGB").resize((300, 300)) for name in NAMES[:4]]
     page = Pillow.new("RGB", (600, 600))
@@ -143,17 +142,18 @@ def test_members_of_a_collage_are_all_found(
         page.paste(member, (at % 2 * 300, at // 2 * 300))
     found = matches(make.png(page))
     assert {match.image.data_id for match in found} == set(NAMES[:4])
-    assert part_searches == [PART_VIEWS]
+    assert described_views == [("full",), PART_VIEWS]
     half = matches(make.png(page.crop((0, 0, 600, 300))))
     assert {match.image.data_id for match in half} == set(NAMES[:2])
 
 
 def test_a_copy_that_a_filter_leaves_out_does_not_end_the_search(
-    gallery: dict[str, Image], part_searches: list[Any]
+    gallery: dict[str, Image], described_views: list[Any]
 ) -> None:
-    copy = make.png(make.wheel_photo("chelsea.png"))
-    assert matches(copy, filters=Filters(data_id_prefix="coffee")) == []
-    assert part_searches == [PART_VIEWS]
+    framed = make.png(EDITS["framed"](make.wheel_photo("chelsea.png")))
+    assert matches(framed, filters=Filters(data_id_prefix="coffee")) == []
+    # Whole, then what the frame encloses, then the quarters.
+    assert described_views == [("full",), ("full",), PART_VIEWS]
 
 
 def test_geometry_says_what_was_done(gallery: dict[str, Image]) -> None:
