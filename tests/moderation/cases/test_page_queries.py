@@ -18,6 +18,7 @@ from moderation.cases import deciding, golden, quality
 from moderation.cases.models import ReviewCase
 from moderation.imports.models import ListImport
 from moderation.lists.models import BannedItem, RetroScan
+from moderation.reports.models import Notice
 from tests import factories as pictures
 from tests.moderation import factories as make
 from tests.moderation.recorded import CONFIRMED, DISMISSED, OPEN, record
@@ -39,6 +40,7 @@ class Moderation:
         self.on = make.make_list("terror")
         self.item = self._item()
         self.case = make.make_case(self.item, self._image(0), cluster=HASH)
+        self.notice = self._noticed()
         self.first = Actor.person(make.make_person(Role.MODERATOR))
         self.lead = Actor.person(make.make_person(Role.LEAD))
         self.second = Actor.person(make.make_person(Role.MODERATOR))
@@ -61,6 +63,7 @@ class Moderation:
             make.make_case(self.item, cluster=HASH)
             self._decided(make.make_case(self.item, self._image(ReviewCase.objects.count())))
             self._escalated()
+            self._noticed().cases.add(*ReviewCase.objects.filter(image=None)[:5])
 
     def _item(self) -> BannedItem:
         item = make.make_item(make.make_list(), source="a source")
@@ -70,6 +73,13 @@ class Moderation:
     def _image(self, seed: int) -> Image:
         data = pictures.png(pictures.photo(seed, (40, 30)))
         return pictures.add_ready_image(data=data, uploader="somebody")
+
+    def _noticed(self) -> Notice:
+        """A notice about the case that much is known of."""
+        now = timezone.now()
+        notice = Notice.objects.create(reason="other", created_at=now, due_at=now)
+        notice.cases.add(self.case)
+        return notice
 
     def _decided(self, case: ReviewCase) -> None:
         deciding.decide(by=self.first, case_ids=[case.pk], verb="confirm")
@@ -94,6 +104,9 @@ def counts(client: Client, there: Moderation) -> dict[str, int]:
         "grid": reverse("console:grid"),
         "focus view": reverse("console:case", args=[there.case.pk]),
         "golden cases": reverse("console:golden"),
+        "notices": reverse("console:notices"),
+        "notice": reverse("console:notice", args=[there.notice.pk]),
+        "transparency": reverse("console:transparency"),
         "thresholds": reverse("console:thresholds"),
         "threshold": f"{reverse('console:threshold', args=threshold)}?t=38",
         "preview": f"{reverse('console:threshold-preview', args=threshold)}?t=38",

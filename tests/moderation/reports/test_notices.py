@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django_q.models import OrmQ
 from PIL import Image as Pillow
 
 from gallery.items.item import Status
@@ -69,7 +70,11 @@ def sent(event: str) -> list[Any]:
 
 @pytest.mark.usefixtures("hook")
 def test_a_notice_by_the_form_finds_the_copy_and_is_decided(
-    image: Image, photo: Pillow.Image, client: Client, settings: Any
+    image: Image,
+    photo: Pillow.Image,
+    client: Client,
+    settings: Any,
+    django_capture_on_commit_callbacks: Any,
 ) -> None:
     settings.NOTICE_FORM = True
     form = client.get("/notices/")
@@ -101,7 +106,11 @@ def test_a_notice_by_the_form_finds_the_copy_and_is_decided(
     assert "1 notice waits" in client.get(reverse("moderation-dashboard")).content.decode()
     client.logout()
 
-    batch = deciding.decide(by=ann, case_ids=[of_image.pk, of_picture.pk], verb="confirm")
+    with django_capture_on_commit_callbacks(execute=True):
+        batch = deciding.decide(by=ann, case_ids=[of_image.pk, of_picture.pk], verb="confirm")
+    tasks = [one.task for one in OrmQ.objects.all()]
+    (task,) = [one for one in tasks if one["func"] == "moderation.tasks.search_again_for_notice"]
+    assert task["args"] == (notice.pk,)
     notice.refresh_from_db()
     assert notice.outcome == Notice.Outcome.REMOVED
     image.refresh_from_db()
