@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from gallery.shared.responses import download
@@ -18,7 +19,7 @@ SHOWN = 200
 def notices_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
     rows = notices.listed(by=by)[:SHOWN]
     context = {"rows": rows, "most": SHOWN}
-    return render_page(request, "moderation/reports/notices.html", "Notices", context)
+    return render_page(request, "moderation/reports/notices.html", _("Notices"), context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -33,7 +34,8 @@ def notice_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
         "shows_contact": shows,
         "may_see_contact": can(by, notices.CONTACTS),
     }
-    return render_page(request, "moderation/reports/notice.html", f"Notice {pk}", context)
+    title = _("Notice %(number)s") % {"number": pk}
+    return render_page(request, "moderation/reports/notice.html", title, context)
 
 
 @require_safe
@@ -43,7 +45,7 @@ def transparency_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
     month = request.GET.get("month") or known[0]
     found = transparency.count(by=by, month=month)
     context = {"found": found, "months": known, "is_over": month != known[0]}
-    return render_page(request, "moderation/reports/transparency.html", "Transparency", context)
+    return render_page(request, "moderation/reports/transparency.html", _("Transparency"), context)
 
 
 @require_safe
@@ -70,5 +72,5 @@ def cybertip_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
             ("file_details.xml", made.file_details.decode()),
         ],
     }
-    title = f"CyberTip draft of case {pk}"
+    title = _("CyberTip draft of case %(number)s") % {"number": pk}
     return render_page(request, "moderation/reports/cybertip.html", title, context)

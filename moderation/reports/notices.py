@@ -21,6 +21,7 @@ from django.db.models import F
 from django.http.request import split_domain_port, validate_host
 from django.urls import Resolver404, resolve
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django_q.tasks import async_task
 
 from gallery.imaging.decoding.pictures import Picture
@@ -80,11 +81,13 @@ def receive(
     """
     _check_texts(reason, statement, name, email)
     if data is None and not address:
-        raise UserError("Give the address of the picture, or its file.", field="address")
+        raise UserError(_("Give the address of the picture, or its file."), field="address")
     if address and not address.lower().startswith(("http://", "https://")):
-        raise UserError("Give an address that starts with http:// or https://.", field="address")
+        problem = _("Give an address that starts with http:// or https://.")
+        raise UserError(problem, field="address")
     if len(address) > LONGEST_ADDRESS:
-        raise UserError(f"An address has at most {LONGEST_ADDRESS:,} characters.", field="address")
+        problem = _("An address has at most %(most)s characters.") % {"most": LONGEST_ADDRESS}
+        raise UserError(problem, field="address")
     item = _own_item(address) if data is None else None
     picture, found = None, {}
     if isinstance(item, Image):
@@ -128,18 +131,16 @@ def _check_texts(reason: str, statement: str, name: str, email: str) -> None:
     if reason not in Notice.Reason.values:
         raise UserError(f"Give one of {', '.join(Notice.Reason.values)}.", field="reason")
     if not 1 <= len(statement.strip()) <= LONGEST:
-        raise UserError(
-            f"Say what is wrong with the picture, in 1 to {LONGEST:,} characters.",
-            field="statement",
-        )
+        problem = _("Say what is wrong with the picture, in 1 to %(most)s characters.")
+        raise UserError(problem % {"most": f"{LONGEST:,}"}, field="statement")
     if not 1 <= len(name.strip()) <= LONGEST_NAME:
-        raise UserError(f"Give your name, in 1 to {LONGEST_NAME} characters.", field="name")
+        problem = _("Give your name, in 1 to %(most)s characters.") % {"most": LONGEST_NAME}
+        raise UserError(problem, field="name")
     try:
         validate_email(email.strip())
     except ValidationError:
-        raise UserError(
-            "Give an e-mail address at which you can be reached.", field="email"
-        ) from None
+        problem = _("Give an e-mail address at which you can be reached.")
+        raise UserError(problem, field="email") from None
 
 
 def _own_item(address: str) -> Item | None:
@@ -160,7 +161,7 @@ def _own_item(address: str) -> Item | None:
         return None
     item = model._default_manager.filter(pk=match.kwargs["pk"], status=Status.READY).first()
     if item is None:
-        raise NotFound("There is no picture at this address.", field="address")
+        raise NotFound(_("There is no picture at this address."), field="address")
     return item
 
 

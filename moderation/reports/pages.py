@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -100,7 +101,7 @@ def notice_form(request: HttpRequest) -> HttpResponseBase:
 def _received(request: HttpRequest) -> Notice:
     given, access = request.POST, access_of(request)
     if given.get("good_faith") != "1":
-        raise UserError("Confirm that what you say is true.", field="good_faith")
+        raise UserError(_("Confirm that what you say is true."), field="good_faith")
     access.limit("notices", NOTICES_AN_HOUR, HOUR)
     upload = request.FILES.get("file")
     fields = ("reason", "statement", "name", "email", "address")

@@ -7,16 +7,15 @@ here, and nobody can guess or forge one.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from django.core.signing import BadSignature, Signer
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
 
 from gallery.shared.errors import NotFound
 from moderation.reports.models import Notice
-
-UNKNOWN: Final = "This is no receipt of ours, or it is not complete."
 
 
 class Receipt(NamedTuple):
@@ -38,7 +37,7 @@ def read(text: str) -> Receipt:
     try:
         pk, received, reason, picture = _signer().unsign_object(text)
     except (BadSignature, ValueError):
-        raise NotFound(UNKNOWN) from None
+        raise NotFound(_("This is no receipt of ours, or it is not complete.")) from None
     at: Any = parse_datetime(received)
     return Receipt(pk, at, reason, picture)
 

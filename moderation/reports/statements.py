@@ -67,7 +67,7 @@ def by_token(token: str) -> Content:
     """Raise ``NotFound``."""
     found = _loaded().filter(token=token).first()
     if found is None:
-        raise NotFound("There is no statement at this address.")
+        raise NotFound(_("There is no statement at this address."))
     return content(found)
 
 
@@ -151,7 +151,8 @@ def _what(case: ReviewCase, state: State) -> str:
     about = case.evidence.get("data_id") or case.evidence.get("url")
     if not about:
         return sentence
-    return f"{sentence} {_('It is about: %(upload)s') % {'upload': about}}"
+    named = _("It is about: %(upload)s") % {"upload": about}
+    return f"{sentence} {named}"
 
 
 def _grounds(case: Any, decision: Decision | None) -> list[str]:
@@ -180,9 +181,11 @@ def _how(case: ReviewCase, decision: Decision | None) -> str:
         else _("It was found by automated means.")
     )
     if decision is None:
-        return f"{found} {_('No person has decided about it yet. A person will.')}"
-    day = {"day": f"{decision.created_at:%Y-%m-%d}"}
-    return f"{found} {_('The decision was made by a person, on %(day)s.') % day}"
+        decided = _("No person has decided about it yet. A person will.")
+    else:
+        day = f"{decision.created_at:%Y-%m-%d}"
+        decided = _("The decision was made by a person, on %(day)s.") % {"day": day}
+    return f"{found} {decided}"
 
 
 def _redress(statement: Statement, state: State, decision: Decision | None) -> list[str]:
@@ -222,14 +225,16 @@ def appeal(*, token: str, text: str) -> Statement:
     about = by_token(token).statement.case_id
     written = text.strip()
     if not 1 <= len(written) <= LONGEST_APPEAL:
-        most = f"{LONGEST_APPEAL:,}"
-        raise UserError(f"Write why you disagree, in 1 to {most} characters.", field="appeal")
+        most = {"most": f"{LONGEST_APPEAL:,}"}
+        raise UserError(
+            _("Write why you disagree, in 1 to %(most)s characters.") % most, field="appeal"
+        )
     (case,) = ReviewCase.objects.lock_selected([about])
     statement = Statement.objects.select_for_update().get(case=about)
     if statement.appealed_at is not None:
-        raise Conflict("You appealed already: there is one appeal for each statement.")
+        raise Conflict(_("You appealed already: there is one appeal for each statement."))
     if case.state != CaseState.CONFIRMED or not case.held:
-        raise Conflict("There is no decision of a person to appeal against.")
+        raise Conflict(_("There is no decision of a person to appeal against."))
     ReviewCase.objects.filter(pk=about).update(
         state=CaseState.APPEALED, decided_at=None, claimed_by=None, claimed_until=None
     )
