@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Count, Sum
 from django.http import HttpRequest
+from django.utils.translation import gettext, ngettext_lazy
 from django_q.models import Failure
 
 from gallery.items.item import Status
@@ -19,6 +20,20 @@ from moderation.pipeline import near_checks
 from videos.models import Video
 
 FAILURES_SHOWN = 8
+IMAGES_LEFT = ngettext_lazy(
+    "%(left)s image was described by an earlier version: searches and lists may miss what it "
+    "shows.",
+    "%(left)s images were described by an earlier version: searches and lists may miss what they "
+    "show.",
+    "left",
+)
+VIDEOS_LEFT = ngettext_lazy(
+    "%(left)s video was described by an earlier version: searches and lists may miss what it "
+    "shows.",
+    "%(left)s videos were described by an earlier version: searches and lists may miss what they "
+    "show.",
+    "left",
+)
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -34,7 +49,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         context["alarms"] = near_checks.alarms()[:FAILURES_SHOWN]
         context["changes_waiting"] = ListChange.objects.waiting().count()
     return context | {
-        "title": "Dashboard",
+        "title": gettext("Dashboard"),
         "problems": health.problems(),
         "counts": counts,
         "total": sum(counts.values()),
@@ -56,12 +71,15 @@ def older() -> list[dict[str, Any]]:
     ``by_hand`` is the number of them that no worker can update, so they need the command.
     """
     found = []
-    for model, command in ((Image, "describe_missing"), (Video, "index_missing")):
+    for model, command, texts in (
+        (Image, "describe_missing", IMAGES_LEFT),
+        (Video, "index_missing", VIDEOS_LEFT),
+    ):
         rows: Any = model._default_manager
         if left := rows.outdated().count():
             by_hand = left - rows.outdated_for_workers().count()
-            noun = model._meta.verbose_name
-            found.append({"noun": noun, "left": left, "by_hand": by_hand, "command": command})
+            row = {"left": left, "by_hand": by_hand, "command": command}
+            found.append({"described": texts % {"left": left}, **row})
     return found
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy as _
 
 from gallery.shared.schedules import Scheduled, make_schedules
 
@@ -15,6 +16,7 @@ class ModerationConfig(AppConfig):
     """Creates the groups of the roles and the schedules of periodic tasks."""
 
     name = "moderation"
+    verbose_name = _("Moderation")
     default_auto_field = "django.db.models.BigAutoField"
     schedules = (
         Scheduled("Scan what was left over", "moderation.tasks.sweep", 1, "lists"),
@@ -49,7 +51,10 @@ class ModerationConfig(AppConfig):
 
     def ready(self) -> None:
         """Import nothing large here, because web and workers fork after it."""
+        from gallery.shared.translated_names import translate_names
         from moderation import receivers  # noqa: F401
+
+        translate_names(self)
 
         post_migrate.connect(make_groups, sender=self)
         post_migrate.connect(make_schedules, sender=self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from django.utils import timezone
 from django.utils.html import format_html
@@ -28,6 +28,13 @@ def when(at: datetime | None) -> str:
 
 def exact(at: datetime) -> str:
     return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def day(at: date | None) -> str:
+    """Format a time or a day as "2026-07-31"."""
+    if at is None:
+        return "–"
+    return f"{timezone.localtime(at) if isinstance(at, datetime) else at:%Y-%m-%d}"
 
 
 def relative(seconds: float) -> str:

@@ -14,9 +14,11 @@ from enum import IntEnum
 from typing import Any, Final
 
 from django.contrib.auth.models import AbstractUser, AnonymousUser, User
+from django.utils.translation import gettext, gettext_noop
 
 from gallery.shared.access import Access
 from gallery.shared.errors import Conflict, UserError
+from moderation.access.words import sentence, word
 
 
 class Role(IntEnum):
@@ -116,30 +118,30 @@ def actor_of(request: Any) -> Actor:
     return kept
 
 
-OVERRIDE: Final = "override what cases withhold"
+OVERRIDE: Final = gettext_noop("override what cases withhold")
 
 LEAST: Final[dict[str, Role]] = {
-    "view lists": Role.VIEWER,
-    "view cases": Role.VIEWER,
-    "see media": Role.MODERATOR,
-    "see matches": Role.MODERATOR,
-    "decide cases": Role.MODERATOR,
-    "give opinions": Role.MODERATOR,
-    "edit lists": Role.LEAD,
-    "edit items": Role.LEAD,
-    "import lists": Role.LEAD,
-    "export lists": Role.LEAD,
-    "decide escalated cases": Role.LEAD,
-    "undo the decisions of others": Role.LEAD,
-    "view the audit": Role.LEAD,
-    "set and lift legal holds": Role.LEAD,
-    "see who sent a notice": Role.LEAD,
-    "draft reports to authorities": Role.LEAD,
-    "choose golden cases": Role.LEAD,
+    gettext_noop("view lists"): Role.VIEWER,
+    gettext_noop("view cases"): Role.VIEWER,
+    gettext_noop("see media"): Role.MODERATOR,
+    gettext_noop("see matches"): Role.MODERATOR,
+    gettext_noop("decide cases"): Role.MODERATOR,
+    gettext_noop("give opinions"): Role.MODERATOR,
+    gettext_noop("edit lists"): Role.LEAD,
+    gettext_noop("edit items"): Role.LEAD,
+    gettext_noop("import lists"): Role.LEAD,
+    gettext_noop("export lists"): Role.LEAD,
+    gettext_noop("decide escalated cases"): Role.LEAD,
+    gettext_noop("undo the decisions of others"): Role.LEAD,
+    gettext_noop("view the audit"): Role.LEAD,
+    gettext_noop("set and lift legal holds"): Role.LEAD,
+    gettext_noop("see who sent a notice"): Role.LEAD,
+    gettext_noop("draft reports to authorities"): Role.LEAD,
+    gettext_noop("choose golden cases"): Role.LEAD,
     OVERRIDE: Role.ADMIN,
-    "delete lists": Role.ADMIN,
-    "edit webhooks": Role.ADMIN,
-    "export media": Role.ADMIN,
+    gettext_noop("delete lists"): Role.ADMIN,
+    gettext_noop("edit webhooks"): Role.ADMIN,
+    gettext_noop("export media"): Role.ADMIN,
 }
 """Action, worded as the end of a sentence → the least role that may do it."""
 
@@ -152,12 +154,22 @@ def check(actor: Actor, action: str) -> None:
     """Raise ``NotAllowed`` unless the actor's role may do the action, one of ``LEAST``."""
     if not can(actor, action):
         least = LEAST[action].name.lower()
-        raise NotAllowed(f"Only a {least} may {action}; {actor.name} may not.")
+        raise NotAllowed(
+            gettext("Only a %(least)s may %(action)s; %(name)s may not.")
+            % {
+                "least": word(least),
+                "action": sentence(action),
+                "name": actor.name,
+            }
+        )
 
 
 def person(by: Actor) -> User:
     """Return the person who acts. Raise ``NotAllowed`` for a machine or a key without a user."""
     if by.user is None:
-        raise NotAllowed(f"{by.name} is not a person: use a key that is bound to a user.")
+        raise NotAllowed(
+            gettext("%(name)s is not a person: use a key that is bound to a user.")
+            % {"name": by.name}
+        )
     user: User = by.user
     return user

@@ -14,6 +14,8 @@ from django.http import HttpRequest, HttpResponseBase
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from gallery.admin.listing import DaysFilter, NearestPageList, PickFilter
@@ -39,18 +41,18 @@ EXPORTS = {
 
 
 class ActionFilter(PickFilter):
-    title = "action"
+    title = _("action")
     parameter_name = column = "verb"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[Any]:
         return [
-            (group, [(verb, wording.name) for verb, wording in some.items()])
+            (str(group), [(verb, str(wording.name)) for verb, wording in some.items()])
             for group, some in GROUPS.items()
         ]
 
 
 class PersonFilter(PickFilter):
-    title = "person or program"
+    title = _("person or program")
     parameter_name = column = "actor"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
@@ -100,7 +102,7 @@ class AuditEventAdmin(RoleModelAdmin):
     ordering = ["-id"]
     sortable_by = ["number"]
     search_fields = ["pk"]
-    search_help_text = "Person, data id, “case 5”, id, list"
+    search_help_text = _("Person, data id, “case 5”, id, list")
     actions = None
     fields = [
         "what", "exact_time", "actor", "verb", "reason", "shown_before", "shown_after", "count",
@@ -128,44 +130,47 @@ class AuditEventAdmin(RoleModelAdmin):
     def exact_search(self, term: str, number: int | None) -> Q:
         return finding.about(term)
 
-    @display(description="event", ordering="pk")
+    @display(description=_("event"), ordering="pk")
     def number(self, event: AuditEvent) -> int:
         return event.pk
 
-    @display(description="when")
+    @display(description=_("when"))
     def when(self, event: AuditEvent) -> str:
         return times.when(event.at)
 
-    @display(description="exact time")
+    @display(description=_("exact time"))
     def exact_time(self, event: AuditEvent) -> str:
         return times.exact(event.at)
 
-    @display(description="what happened")
+    @display(description=_("what happened"))
     def what(self, event: Any) -> str:
         """Return the sentence; for looks in a row how many, with a link to each of them."""
         run = getattr(event, "run", None)
         if run is None:
             return format_html('<span class="sentence">{}</span>', as_html(event.sentence))
+        said = gettext("%(person)s looked clearly %(times)s times since %(time)s") % {
+            "person": as_text(actor(event.actor)),
+            "times": f"{run.looks:,}",
+            "time": f"{timezone.localtime(run.began):%H:%M}",
+        }
         return format_html(
-            '<span class="sentence">{} looked clearly {} times since {} '
-            '<a href="?{}={}">Show each look</a></span>',
-            as_text(actor(event.actor)),
-            f"{run.looks:,}",
-            f"{timezone.localtime(run.began):%H:%M}",
+            '<span class="sentence">{} <a href="?{}={}">{}</a></span>',
+            said,
             RUN,
             event.pk,
+            gettext("Show each look"),
         )
 
-    @display(description="about")
+    @display(description=_("about"))
     def about(self, event: AuditEvent) -> str:
         kind = event.subject.rpartition(".")[2]
         return kind if event.subject_id is None else f"{kind} {event.subject_id}"
 
-    @display(description="before")
+    @display(description=_("before"))
     def shown_before(self, event: AuditEvent) -> str:
         return _json(event.before)
 
-    @display(description="after")
+    @display(description=_("after"))
     def shown_after(self, event: AuditEvent) -> str:
         """Return the value as JSON, with a link to the page that can undo it."""
         text = _json(event.after)
@@ -174,7 +179,8 @@ class AuditEventAdmin(RoleModelAdmin):
         if batch is None or kind not in BATCHED:
             return text
         address = reverse(f"admin:{kind}_batch", args=[batch])
-        return format_html('{} <a href="{}">See or undo batch {}</a>', text, address, batch)
+        link = gettext("See or undo batch %(number)s") % {"number": batch}
+        return format_html('{} <a href="{}">{}</a>', text, address, link)
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
         """Send what search and filters of the address leave, each event. It needs a POST because

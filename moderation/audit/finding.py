@@ -64,7 +64,8 @@ def about(term: str) -> Q:
     word, _, rest = term.partition(" ")
     number = whole_number(rest)
     for label, kind in KINDS.items():
-        if word.lower() == kind.one and number is not None:
+        names = (f"{kind.one} {number}", str(kind.numbered % {"number": number}))
+        if number is not None and f"{word} {number}".lower() in names:
             return _rows({label: [number]})
     people = Q(actor__in=[term, f"user:{term}", f"key:{term}", f"command:{term}"])
     named = _rows(_called(term))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 
 class AuditEvent(models.Model):
@@ -14,15 +16,17 @@ class AuditEvent(models.Model):
     """
 
     at = models.DateTimeField(default=timezone.now)
-    actor = models.CharField(max_length=160, help_text="user:…, key:…, worker, command, open")
-    verb = models.CharField(max_length=60, help_text="what was done, e.g. item.retired")
-    subject = models.CharField(max_length=60, help_text="the table, e.g. moderation.banneditem")
-    subject_id = models.BigIntegerField(null=True, blank=True, help_text="null = several or none")
-    count = models.PositiveIntegerField(default=1, help_text="rows that it changed")
+    actor = models.CharField(max_length=160, help_text=_("user:…, key:…, worker, command, open"))
+    verb = models.CharField(max_length=60, help_text=_("what was done, e.g. item.retired"))
+    subject = models.CharField(max_length=60, help_text=_("the table, e.g. moderation.banneditem"))
+    subject_id = models.BigIntegerField(
+        null=True, blank=True, help_text=_("null = several or none")
+    )
+    count = models.PositiveIntegerField(default=1, help_text=_("rows that it changed"))
     before = models.JSONField(null=True, blank=True)
     after = models.JSONField(null=True, blank=True)
     reason = models.TextField(blank=True)
-    previous = models.CharField(max_length=64, help_text="digest of the event before")
+    previous = models.CharField(max_length=64, help_text=_("digest of the event before"))
     digest = models.CharField(max_length=64, unique=True)
 
     class Meta:
@@ -35,4 +39,4 @@ class AuditEvent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"event {self.pk}"
+        return gettext("event %(number)s") % {"number": self.pk}

@@ -4,71 +4,156 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from string import Formatter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.apps import apps
 from django.urls import reverse
 from django.utils.html import conditional_escape, format_html, format_html_join
+from django.utils.translation import gettext, ngettext_lazy
+from django.utils.translation import gettext_lazy as _
 
 from gallery.shared import readable
+from moderation.access.words import field_name, word
 from moderation.audit.models import AuditEvent
 from moderation.audit.wordings import ACTORS, DECISIONS, VALUES, WORDINGS
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
 
 NAMED: Final = 3
 """Rows of an event about many that its sentence names; it counts the others."""
 LONGEST_VALUE: Final = 60
-NOTHING: Final = "nothing"
+NOTHING: Final = _("nothing")
 CASE: Final = "moderation.reviewcase"
 USER: Final = "auth.user"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What rows of a table are called. ``page``: the URL name of a row's page. ``named_by``: the
-    columns of which the first that is filled is the row's name. ``named``: the name alone says
-    which row it is."""
+    """What rows of a table are called. ``one``: in searches. ``numbered``, ``counted``: in
+    sentences, with ``number``. ``page``: the URL name of a row's page. ``named_by``: the columns of
+    which the first that is filled is the row's name. ``named``: the name alone says which row it
+    is."""
 
     one: str
-    many: str
+    numbered: _StrPromise
+    counted: _StrPromise
     page: str = ""
     named_by: tuple[str, ...] = ()
     named: bool = False
 
 
 KINDS: Final[Mapping[str, Kind]] = {
-    "gallery.image": Kind("image", "images", "admin:gallery_image_change", ("data_id",)),
-    "videos.video": Kind("video", "videos", "admin:videos_video_change", ("data_id",)),
+    "gallery.image": Kind(
+        "image",
+        _("image %(number)s"),
+        ngettext_lazy("%(number)s image", "%(number)s images", "count"),
+        "admin:gallery_image_change",
+        ("data_id",),
+    ),
+    "videos.video": Kind(
+        "video",
+        _("video %(number)s"),
+        ngettext_lazy("%(number)s video", "%(number)s videos", "count"),
+        "admin:videos_video_change",
+        ("data_id",),
+    ),
     CASE: Kind(
         "case",
-        "cases",
+        _("case %(number)s"),
+        ngettext_lazy("%(number)s case", "%(number)s cases", "count"),
         "console:case",
         ("image__data_id", "video__data_id", "evidence__data_id"),
     ),
-    "moderation.decisionbatch": Kind("batch", "batches", "console:batch"),
-    "moderation.decision": Kind("decision", "decisions"),
+    "moderation.decisionbatch": Kind(
+        "batch",
+        _("batch %(number)s"),
+        ngettext_lazy("%(number)s batch", "%(number)s batches", "count"),
+        "console:batch",
+    ),
+    "moderation.decision": Kind(
+        "decision",
+        _("decision %(number)s"),
+        ngettext_lazy("%(number)s decision", "%(number)s decisions", "count"),
+    ),
     "moderation.banneditem": Kind(
-        "item", "items", "admin:moderation_banneditem_change", ("source_id",)
+        "item",
+        _("item %(number)s"),
+        ngettext_lazy("%(number)s item", "%(number)s items", "count"),
+        "admin:moderation_banneditem_change",
+        ("source_id",),
     ),
     "moderation.bannedlist": Kind(
-        "list", "lists", "admin:moderation_bannedlist_change", ("name",), named=True
+        "list",
+        _("list %(number)s"),
+        ngettext_lazy("%(number)s list", "%(number)s lists", "count"),
+        "admin:moderation_bannedlist_change",
+        ("name",),
+        named=True,
     ),
     "moderation.listimport": Kind(
-        "import", "imports", "admin:moderation_listimport_change", ("file_name",)
+        "import",
+        _("import %(number)s"),
+        ngettext_lazy("%(number)s import", "%(number)s imports", "count"),
+        "admin:moderation_listimport_change",
+        ("file_name",),
     ),
     "moderation.listchange": Kind(
-        "change", "changes", "admin:moderation_listchange_change", ("list_name",)
+        "change",
+        _("change %(number)s"),
+        ngettext_lazy("%(number)s change", "%(number)s changes", "count"),
+        "admin:moderation_listchange_change",
+        ("list_name",),
     ),
     "moderation.webhook": Kind(
-        "webhook", "webhooks", "admin:moderation_webhook_change", ("name",), named=True
+        "webhook",
+        _("webhook %(number)s"),
+        ngettext_lazy("%(number)s webhook", "%(number)s webhooks", "count"),
+        "admin:moderation_webhook_change",
+        ("name",),
+        named=True,
     ),
-    "moderation.delivery": Kind("message", "messages"),
-    "moderation.notice": Kind("notice", "notices", "console:notice"),
-    "moderation.auditevent": Kind("event", "events"),
-    USER: Kind("account", "accounts", "admin:auth_user_change", ("username",), named=True),
-    "auth.group": Kind("group", "groups", "admin:auth_group_change", ("name",), named=True),
+    "moderation.delivery": Kind(
+        "message",
+        _("message %(number)s"),
+        ngettext_lazy("%(number)s message", "%(number)s messages", "count"),
+    ),
+    "moderation.notice": Kind(
+        "notice",
+        _("notice %(number)s"),
+        ngettext_lazy("%(number)s notice", "%(number)s notices", "count"),
+        "console:notice",
+    ),
+    "moderation.auditevent": Kind(
+        "event",
+        _("event %(number)s"),
+        ngettext_lazy("%(number)s event", "%(number)s events", "count"),
+    ),
+    USER: Kind(
+        "account",
+        _("account %(number)s"),
+        ngettext_lazy("%(number)s account", "%(number)s accounts", "count"),
+        "admin:auth_user_change",
+        ("username",),
+        named=True,
+    ),
+    "auth.group": Kind(
+        "group",
+        _("group %(number)s"),
+        ngettext_lazy("%(number)s group", "%(number)s groups", "count"),
+        "admin:auth_group_change",
+        ("name",),
+        named=True,
+    ),
     "imgsmlr_site.apikey": Kind(
-        "key", "keys", "admin:imgsmlr_site_apikey_change", ("name",), named=True
+        "key",
+        _("key %(number)s"),
+        ngettext_lazy("%(number)s key", "%(number)s keys", "count"),
+        "admin:imgsmlr_site_apikey_change",
+        ("name",),
+        named=True,
     ),
 }
 """Table → what its rows are called."""
@@ -120,19 +205,46 @@ class Names:
         url = reverse(kind.page, args=[pk]) if linked else ""
         if kind.named and name:
             return Part(name, url)
-        text = f"{kind.one} {pk}"
+        text = str(kind.numbered % {"number": pk})
         return Part(f"{text} ({name})" if name else text, url)
 
 
 def sentence(event: AuditEvent, names: Names) -> Parts:
+    return _filled(
+        gettext("{actor} {did}"),
+        actor=lambda: actor(event.actor),
+        did=lambda: _phrase(event, names),
+    )
+
+
+def _phrase(event: AuditEvent, names: Names) -> Parts:
     wording = WORDINGS.get(event.verb)
     if wording is None:  # of another version of the service
-        return [*actor(event.actor), Part(f" did {event.verb}")]
-    parts = [*actor(event.actor), Part(" ")]
-    for text, name, *_ in Formatter().parse(wording.phrase):
+        return _filled(gettext("did {verb}"), verb=lambda: [Part(event.verb)])
+    phrase = wording.variants.get(_variant(event), wording.phrase)
+    return _filled(
+        str(phrase), **{name: partial(field, event, names) for name, field in FIELDS.items()}
+    )
+
+
+def _filled(template: str, **fields: Callable[[], Parts]) -> Parts:
+    """Fill in the ``{fields}`` of a text."""
+    parts: Parts = []
+    for text, name, *_rest in Formatter().parse(template):
         parts += [Part(text)] if text else []
-        parts += FIELDS[name](event, names) if name else []
+        parts += fields[name]() if name else []
     return parts
+
+
+def _variant(event: AuditEvent) -> str:
+    """Return which of a wording's ``variants`` fits, "" for none."""
+    states = _states(event)
+    if "conflict" in states:
+        return "second"
+    if "voted" in states:
+        return "first"
+    known = {"as": event.subject_id is not None, "from": bool(_facts(event).get("address"))}
+    return " ".join(name for name, is_known in known.items() if is_known)
 
 
 def as_html(parts: Sequence[Part]) -> str:
@@ -154,14 +266,14 @@ def as_text(parts: Sequence[Part]) -> str:
 
 def actor(name: str) -> Parts:
     """Return who acted, at the beginning of a sentence."""
-    kind, _, rest = name.partition(":")
+    kind, _colon, rest = name.partition(":")
     if kind == "user" and rest:
         return [Part(rest)]
     if kind == "key" and rest:
-        return [Part(f"The key {rest}")]
+        return [Part(gettext("The key %(name)s") % {"name": rest})]
     if kind == "command" and rest:
-        return [Part(f"The command {rest}")]
-    return [Part(ACTORS.get(name, name.capitalize()))]
+        return [Part(gettext("The command %(name)s") % {"name": rest})]
+    return [Part(str(ACTORS.get(name, name.capitalize())))]
 
 
 def _facts(event: AuditEvent) -> dict[str, Any]:
@@ -206,13 +318,21 @@ def _several(label: str, ids: Sequence[int], count: int, names: Names) -> Parts:
     kind = KINDS[label]
     if len(ids) == count == 1:
         return [names.row((label, ids[0]))]
-    parts = [Part(f"{count:,} {kind.one if count == 1 else kind.many}")]
+    counted = str(kind.counted % {"count": count, "number": f"{count:,}"})
+    if not ids:
+        return [Part(counted)]
+    named: Parts = []
     for number, pk in enumerate(ids[:NAMED]):
-        parts += [Part(", " if number else " ("), names.row((label, pk))]
-    if ids:
-        more = count - len(ids[:NAMED])
-        parts.append(Part(f" and {more:,} more)" if more > 0 else ")"))
-    return parts
+        named += [Part(gettext(", "))] if number else []
+        named.append(names.row((label, pk)))
+    more = count - len(ids[:NAMED])
+    template = gettext("{counted} ({named} and {more} more)") if more > 0 else "{counted} ({named})"
+    return _filled(
+        template,
+        counted=lambda: [Part(counted)],
+        named=lambda: named,
+        more=lambda: [Part(f"{more:,}")],
+    )
 
 
 def _about(event: AuditEvent, names: Names) -> Parts:
@@ -236,31 +356,14 @@ def _cases(event: AuditEvent, names: Names) -> Parts:
 
 def _decision(event: AuditEvent, names: Names) -> Parts:
     states = event.before.get("states", []) if isinstance(event.before, dict) else []
-    nouns = dict.fromkeys(DECISIONS.get(state, "decision") for state in states)
-    return [Part(" and ".join(nouns) or "decision")]
+    nouns = dict.fromkeys(str(DECISIONS.get(state, gettext("decision"))) for state in states)
+    return [Part(gettext(" and ").join(nouns) or gettext("decision"))]
 
 
 def _states(event: AuditEvent) -> list[str]:
     """Return the states that a decision led to."""
     found = event.after.get("states") if isinstance(event.after, dict) else None
     return found if isinstance(found, list) else []
-
-
-def _decided(decided: str, vote: str) -> Callable[[AuditEvent, Names], Parts]:
-    """Return what was done, or which vote was given, where two people decide."""
-
-    def parts(event: AuditEvent, names: Names) -> Parts:
-        voted = {"voted", "conflict"} & set(_states(event))
-        return [Part(f"voted to {vote}" if voted else decided)]
-
-    return parts
-
-
-def _vote(event: AuditEvent, names: Names) -> Parts:
-    states = _states(event)
-    if "conflict" in states:
-        return [Part(", unlike the first vote")]
-    return [Part(", the first of two votes")] if "voted" in states else []
 
 
 def _list(event: AuditEvent, names: Names) -> Parts:
@@ -281,16 +384,18 @@ def _changes(event: AuditEvent, names: Names) -> Parts:
         said.append(
             _change(name, before.get(name), value)
             if name in before
-            else f"{name.replace('_', ' ')} {_value(name, value)}"
+            else f"{field_name(name)} {_value(name, value)}"
         )
-    return [Part(", ".join(said) or "nothing")]
+    return [Part(gettext(", ").join(said) or gettext("nothing"))]
 
 
 def _change(name: str, before: Any, after: Any) -> str:
-    words, was, now = name.replace("_", " "), _value(name, before), _value(name, after)
-    if was == NOTHING:
-        return f"{words} set to {now}"
-    return f"{words} {was} removed" if now == NOTHING else f"{words} from {was} to {now}"
+    words = {"field": field_name(name), "was": _value(name, before), "now": _value(name, after)}
+    if words["was"] == str(NOTHING):
+        return gettext("%(field)s set to %(now)s") % words
+    if words["now"] == str(NOTHING):
+        return gettext("%(field)s %(was)s removed") % words
+    return gettext("%(field)s from %(was)s to %(now)s") % words
 
 
 def _value(name: str, value: Any) -> str:
@@ -298,11 +403,11 @@ def _value(name: str, value: Any) -> str:
     key = tuple(value) if isinstance(value, list) else value
     words = VALUES.get(name, {})
     if words and not isinstance(value, dict) and key in words:
-        return words[key]
+        return str(words[key])
     if isinstance(value, bool):
-        return "on" if value else "off"
+        return gettext("on") if value else gettext("off")
     if value is None or value == "" or value == []:
-        return NOTHING
+        return str(NOTHING)
     if isinstance(value, float):
         return readable.distance(value)
     if isinstance(value, list):
@@ -315,50 +420,49 @@ def _fields(event: AuditEvent, names: Names) -> Parts:
     after = event.after
     if isinstance(after, dict) and isinstance(after.get("is"), dict):
         after = after["is"]
-    found = [key.replace("_", " ") for key in after] if isinstance(after, dict) else []
-    return [Part(", ".join(found) or "the facts")]
+    found = [field_name(key) for key in after] if isinstance(after, dict) else []
+    return [Part(gettext(", ").join(found) or gettext("the facts"))]
 
 
-def _fact(key: str, before: str = "", instead: str = "") -> Callable[[AuditEvent, Names], Parts]:
-    """Return a field that is one fact of the event, after some words, or else ``instead``."""
+def _fact(key: str, instead: _StrPromise | str = "") -> Callable[[AuditEvent, Names], Parts]:
+    """Return a field that is one fact of the event, or else ``instead``."""
 
     def parts(event: AuditEvent, names: Names) -> Parts:
         value = _facts(event).get(key)
         if isinstance(value, list):
             value = ", ".join(map(str, value))
-        return [Part(f"{before}{value}" if value not in (None, "") else instead)]
+        return [Part(str(instead if value in (None, "") else value))]
 
     return parts
 
 
+def _seen(event: AuditEvent, names: Names) -> Parts:
+    """Say what was looked at: "picture", "item 5", or else media."""
+    name, _space, number = str(_facts(event).get("what") or "").partition(" ")
+    if name == "item" and number:
+        return [Part(gettext("item %(number)s") % {"number": number})]
+    return [Part(word(" ".join(filter(None, [name, number]))) or gettext("media"))]
+
+
 def _opinion(event: AuditEvent, names: Names) -> Parts:
     opinion = str(_facts(event).get("is", "")).replace("_", " ")
-    return [Part(f"“{opinion}”")]
-
-
-def _as(event: AuditEvent, names: Names) -> Parts:
-    """Name the account that somebody failed to log in with, if there is one."""
-    return [Part(" as "), *_about(event, names)] if event.subject_id is not None else []
+    return [Part(gettext("“%(opinion)s”") % {"opinion": word(opinion)})]
 
 
 FIELDS: Final[Mapping[str, Callable[[AuditEvent, Names], Parts]]] = {
     "about": _about,
     "cases": _cases,
-    "confirmed": _decided("confirmed", "confirm"),
-    "dismissed": _decided("dismissed", "dismiss"),
-    "vote": _vote,
     "decision": _decision,
     "list": _list,
     "changes": _changes,
     "fields": _fields,
     "after": _opinion,
-    "as": _as,
-    "what": _fact("what", instead="media"),
-    "method": _fact("match_type", instead="a match type"),
-    "file": _fact("file", instead="a file"),
-    "roles": _fact("roles", instead="none"),
-    "permissions": _fact("permissions", instead="permissions"),
-    "from": _fact("address", " from "),
-    "month": _fact("month", instead="a month"),
+    "what": _seen,
+    "method": _fact("match_type", instead=_("a match type")),
+    "file": _fact("file", instead=_("a file")),
+    "roles": _fact("roles", instead=_("none")),
+    "permissions": _fact("permissions", instead=_("permissions")),
+    "from": _fact("address"),
+    "month": _fact("month", instead=_("a month")),
 }
 """The fields of phrases."""

@@ -11,15 +11,18 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, RadioFilter
 from unfold.decorators import display
 
 from gallery.admin.listing import AddedSinceFilter, DaysFilter, YesNoFilter
 from gallery.items.kinds import kinds
 from gallery.shared.readable import distance
-from gallery.shared.times import when
+from gallery.shared.times import day, when
 from moderation.access.admin import RoleModelAdmin
 from moderation.access.permissions import actor_of, can
+from moderation.access.words import word
 from moderation.cases import reasons, retention
 from moderation.cases.console import batches, bulk, presenters
 from moderation.cases.console import legal_holds as holds
@@ -56,7 +59,7 @@ class CaseModelAdmin(RoleModelAdmin):
 
 
 class LegalHoldFilter(YesNoFilter):
-    title = "legal hold"
+    title = _("legal hold")
     parameter_name = "hold"
 
     @property
@@ -80,7 +83,7 @@ class ReviewCaseAdmin(CaseModelAdmin):
     ]
     sortable_by = ["number"]
     search_fields = ["pk"]
-    search_help_text = "The id of a case, image or video; a data id or a sha256, whole."
+    search_help_text = _("The id of a case, image or video; a data id or a sha256, whole.")
     actions = [
         "confirm_cases",
         "dismiss_cases",
@@ -106,45 +109,49 @@ class ReviewCaseAdmin(CaseModelAdmin):
         """The page of a case shows media."""
         return ["number"] if can(actor_of(request), "see media") else None
 
-    @display(description="case", ordering="pk")
+    @display(description=_("case"), ordering="pk")
     def number(self, case: ReviewCase) -> str:
-        return f"Case {case.pk}"
+        return gettext("Case %(number)s") % {"number": case.pk}
 
-    @display(description="state", label=STATES)
-    def shown_state(self, case: ReviewCase) -> str:
-        return case.state
+    @display(description=_("state"), label=STATES)
+    def shown_state(self, case: ReviewCase) -> tuple[str, str]:
+        return case.state, word(case.state)
 
-    @display(description="severity", label=SEVERITIES)
-    def shown_severity(self, case: ReviewCase) -> str:
-        return presenters.severity(case)
+    @display(description=_("severity"), label=SEVERITIES)
+    def shown_severity(self, case: ReviewCase) -> tuple[str, str]:
+        severity = presenters.severity(case)
+        return severity, word(severity)
 
-    @display(description="list and match")
+    @display(description=_("list and match"))
     def why(self, case: ReviewCase) -> str:
         match = presenters.nearest(case.matches.all())
         if match is None:
-            return " ".join(["Could not be checked.", *presenters.gaps_in_words(case)])
-        measured = f"{distance(match.distance)} of {distance(match.threshold)}"
-        found = f"{match.list_name}: {match.match_type}, {measured}"
-        return " ".join(
-            [f"{found}.", *presenters.match_in_words(match), *presenters.gaps_in_words(case)]
-        )
+            return " ".join([gettext("Could not be checked."), *presenters.gaps_in_words(case)])
+        found = gettext("%(list)s: %(match_type)s, %(distance)s of %(threshold)s.") % {
+            "list": match.list_name,
+            "match_type": match.match_type,
+            **_measured(match),
+        }
+        return " ".join([found, *presenters.match_in_words(match), *presenters.gaps_in_words(case)])
 
-    @display(description="subject")
+    @display(description=_("subject"))
     def subject(self, case: ReviewCase) -> str:
         subject = subject_of(case)
-        return "checked bytes" if subject is None else f"{subject[0]} {subject[1]}"
+        return gettext("checked bytes") if subject is None else _subject(*subject)
 
-    @display(description="legal hold")
+    @display(description=_("legal hold"))
     def hold(self, case: ReviewCase) -> str:
         if not case.is_on_legal_hold:
             return "–"
-        return f"until {case.legal_hold_until:%Y-%m-%d}" if case.legal_hold_until else "yes"
+        if case.legal_hold_until is None:
+            return gettext("yes")
+        return gettext("until %(time)s") % {"time": day(case.legal_hold_until)}
 
-    @display(description="opened")
+    @display(description=_("opened"))
     def opened(self, case: ReviewCase) -> str:
         return when(case.created_at)
 
-    @display(description="decided")
+    @display(description=_("decided"))
     def decided(self, case: ReviewCase) -> str:
         return when(case.decided_at)
 
@@ -154,23 +161,23 @@ class ReviewCaseAdmin(CaseModelAdmin):
         """Redirect to the case's page in the console."""
         return redirect("console:case", pk=int(object_id) if object_id.isdecimal() else 0)
 
-    @admin.action(description="Confirm…", permissions=["decide"])
+    @admin.action(description=_("Confirm…"), permissions=["decide"])
     def confirm_cases(self, request: HttpRequest, queryset: QuerySet[ReviewCase]) -> HttpResponse:
         return self._ask(request, queryset, "confirm")
 
-    @admin.action(description="Dismiss…", permissions=["decide"])
+    @admin.action(description=_("Dismiss…"), permissions=["decide"])
     def dismiss_cases(self, request: HttpRequest, queryset: QuerySet[ReviewCase]) -> HttpResponse:
         return self._ask(request, queryset, "dismiss")
 
-    @admin.action(description="Escalate…", permissions=["decide"])
+    @admin.action(description=_("Escalate…"), permissions=["decide"])
     def escalate_cases(self, request: HttpRequest, queryset: QuerySet[ReviewCase]) -> HttpResponse:
         return self._ask(request, queryset, "escalate")
 
-    @admin.action(description="Set a legal hold…", permissions=["hold"])
+    @admin.action(description=_("Set a legal hold…"), permissions=["hold"])
     def set_legal_hold(self, request: HttpRequest, queryset: QuerySet[ReviewCase]) -> Any:
         return holds.confirmation(request, actor_of(request), queryset, "set")
 
-    @admin.action(description="Lift the legal hold…", permissions=["hold"])
+    @admin.action(description=_("Lift the legal hold…"), permissions=["hold"])
     def lift_legal_hold(self, request: HttpRequest, queryset: QuerySet[ReviewCase]) -> Any:
         return holds.confirmation(request, actor_of(request), queryset, "lift")
 
@@ -195,32 +202,34 @@ class DecisionBatchAdmin(CaseModelAdmin):
         batches: QuerySet[DecisionBatch] = super().get_queryset(request)
         return batches.annotate(verb=Max("decisions__verb"), size=Count("decisions"))
 
-    @display(description="batch", ordering="pk")
+    @display(description=_("batch"), ordering="pk")
     def number(self, batch: DecisionBatch) -> str:
-        return f"Batch {batch.pk}"
+        return gettext("Batch %(number)s") % {"number": batch.pk}
 
-    @display(description="decision")
+    @display(description=_("decision"))
     def what(self, batch: DecisionBatch) -> str:
-        return batch.verb or "–"  # type: ignore[attr-defined]
+        return word(batch.verb or "–")  # type: ignore[attr-defined]
 
-    @display(description="cases")
+    @display(description=_("cases"))
     def cases(self, batch: DecisionBatch) -> int:
         return batch.size  # type: ignore[attr-defined, no-any-return]
 
-    @display(description="reason")
+    @display(description=_("reason"))
     def why(self, batch: DecisionBatch) -> str:
         verb = batch.verb or ""  # type: ignore[attr-defined]
         return ": ".join(filter(None, (reasons.in_words(verb, batch.reason), batch.note)))
 
-    @display(description="made")
+    @display(description=_("made"))
     def made(self, batch: DecisionBatch) -> str:
         return when(batch.created_at)
 
-    @display(description="undone")
+    @display(description=_("undone"))
     def undone(self, batch: DecisionBatch) -> str:
         if batch.undone_at is None:
             return "–"
-        return format_html("{} by {}", when(batch.undone_at), batch.undone_by)
+        return format_html(
+            gettext("{when} by {person}"), when=when(batch.undone_at), person=batch.undone_by
+        )
 
     def change_view(
         self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any
@@ -228,7 +237,7 @@ class DecisionBatchAdmin(CaseModelAdmin):
         """Redirect to the batch's page in the console."""
         return redirect("console:batch", pk=int(object_id) if object_id.isdecimal() else 0)
 
-    @admin.action(description="Undo…", permissions=["decide"])
+    @admin.action(description=_("Undo…"), permissions=["decide"])
     def undo_batches(self, request: HttpRequest, queryset: QuerySet[DecisionBatch]) -> HttpResponse:
         ids = queryset.order_by("-pk").values_list("pk", flat=True)[: batches.MAX_BATCHES]
         return redirect(batches.undo_address(ids))
@@ -238,17 +247,17 @@ VERDICTS = {"block": "danger", "review": "warning", "allow": "success"}
 
 
 class DistanceFilter(RadioFilter):
-    title = "distance"
+    title = _("distance")
     parameter_name = "near"
     BANDS = {
-        "same": ("identical (0)", Q(distance=0)),
-        "near": ("within half the threshold", Q(distance__lte=F("threshold") / 2.0)),
-        "within": ("within the threshold", THRESHOLD_MET),
-        "beyond": ("beyond the threshold", ~THRESHOLD_MET),
+        "same": (_("identical (0)"), Q(distance=0)),
+        "near": (_("within half the threshold"), Q(distance__lte=F("threshold") / 2.0)),
+        "within": (_("within the threshold"), THRESHOLD_MET),
+        "beyond": (_("beyond the threshold"), ~THRESHOLD_MET),
     }
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        return [(name, label) for name, (label, _) in self.BANDS.items()]
+        return [(name, str(band[0])) for name, band in self.BANDS.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[CaseMatch]) -> QuerySet[CaseMatch]:
         band = self.BANDS.get(self.value() or "")
@@ -256,11 +265,11 @@ class DistanceFilter(RadioFilter):
 
 
 class CaseFilter(RadioFilter):
-    title = "case"
+    title = _("case")
     parameter_name = "case"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        return [("1", "opened one"), ("0", "only recorded")]
+        return [("1", gettext("opened one")), ("0", gettext("only recorded"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[CaseMatch]) -> QuerySet[CaseMatch]:
         if self.value() not in ("0", "1"):
@@ -295,11 +304,11 @@ class CaseMatchAdmin(RoleModelAdmin):
     ordering = ["-id"]
     sortable_by = ["number"]
     search_fields = ["pk"]
-    search_help_text = "An image's, video's or item's id, or a sha256, whole."
+    search_help_text = _("An image's, video's or item's id, or a sha256, whole.")
 
     actions = ["show_items"]
 
-    @admin.action(description="Their items, to change these…", permissions=["view"])
+    @admin.action(description=_("Their items, to change these…"), permissions=["view"])
     def show_items(
         self, request: HttpRequest, queryset: QuerySet[CaseMatch]
     ) -> HttpResponse | None:
@@ -307,7 +316,7 @@ class CaseMatchAdmin(RoleModelAdmin):
         found = queryset.exclude(item=None).order_by("item").values_list("item", flat=True)
         ids = list(found.distinct()[:MAX_SELECTED])
         if not ids:
-            messages.warning(request, "The items of these matches were deleted.")
+            messages.warning(request, gettext("The items of these matches were deleted."))
             return None
         address = reverse("admin:moderation_banneditem_changelist")
         return redirect(f"{address}?id__in={','.join(map(str, ids))}")
@@ -317,47 +326,62 @@ class CaseMatchAdmin(RoleModelAdmin):
             return Q(image=number) | Q(video=number) | Q(item=number)
         return Q(sha256=term.lower())
 
-    @display(description="match", ordering="pk")
+    @display(description=_("match"), ordering="pk")
     def number(self, match: CaseMatch) -> int:
         return match.pk
 
-    @display(description="list and version", header=True)
+    @display(description=_("list and version"), header=True)
     def listed(self, match: CaseMatch) -> Sequence[str]:
-        return match.list_name, f"version {match.list_version}"
+        return match.list_name, gettext("version %(number)s") % {"number": match.list_version}
 
-    @display(description="match type and distance", header=True)
+    @display(description=_("match type and distance"), header=True)
     def measured(self, match: CaseMatch) -> Sequence[str]:
-        measured = f"{distance(match.distance)} of {distance(match.threshold)}"
+        measured = gettext("%(distance)s of %(threshold)s") % _measured(match)
         how = presenters.match_in_words(match)
-        return match.match_type, " ".join([f"{measured}.", *how]) if how else measured
+        return match.match_type, " ".join([measured + gettext("."), *how]) if how else measured
 
-    @display(description="verdict", label=VERDICTS)
-    def shown_verdict(self, match: CaseMatch) -> str:
-        return match.verdict
+    @display(description=_("verdict"), label=VERDICTS)
+    def shown_verdict(self, match: CaseMatch) -> tuple[str, str]:
+        return match.verdict, word(match.verdict)
 
-    @display(description="subject")
+    @display(description=_("subject"))
     def subject(self, match: CaseMatch) -> str:
         subject = subject_of(match)
         if subject is None:
-            return "deleted"
-        name, pk = subject
-        at = "" if match.time_ms is None else f" at {match.time_ms / 1000:.1f} s"
-        address = kinds()[name].admin_url("change", pk)
-        return format_html('<a href="{}">{}</a>', address, f"{name} {pk}{at}")
+            return gettext("deleted")
+        text = _subject(*subject)
+        if match.time_ms is not None:
+            text = gettext("%(subject)s at %(seconds)s s") % {
+                "subject": text,
+                "seconds": f"{match.time_ms / 1000:.1f}",
+            }
+        address = kinds()[subject[0]].admin_url("change", subject[1])
+        return format_html('<a href="{}">{}</a>', address, text)
 
-    @display(description="item")
+    @display(description=_("item"))
     def of_item(self, match: CaseMatch) -> str:
         if match.item_id is None:
-            return "deleted"
-        return _link("moderation_banneditem", match.item_id, f"item {match.item_id}")
+            return gettext("deleted")
+        text = gettext("item %(number)s") % {"number": match.item_id}
+        return _link("moderation_banneditem", match.item_id, text)
 
-    @display(description="case")
+    @display(description=_("case"))
     def in_case(self, match: CaseMatch) -> str:
-        return "–" if match.case_id is None else f"case {match.case_id}"
+        if match.case_id is None:
+            return "–"
+        return gettext("case %(number)s") % {"number": match.case_id}
 
-    @display(description="found")
+    @display(description=_("found"))
     def found(self, match: CaseMatch) -> str:
         return when(match.created_at)
+
+
+def _measured(match: CaseMatch) -> dict[str, str]:
+    return {"distance": distance(match.distance), "threshold": distance(match.threshold)}
+
+
+def _subject(kind: str, pk: int) -> str:
+    return f"{word(kind)} {pk}"
 
 
 def _link(page: str, pk: int, text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from gallery.shared.errors import Conflict, UserError
 from moderation.access.permissions import Actor, NotAllowed, check, person
@@ -67,7 +68,9 @@ def decide(
     user = person(by)
     code = reasons.checked(_verb(verb), reason)
     if allow and verb != Decision.Verb.DISMISS:
-        raise UserError("Only dismissed cases can be put on the allow list.", field="allow")
+        raise UserError(
+            gettext("Only dismissed cases can be put on the allow list."), field="allow"
+        )
     cases = ReviewCase.objects.lock_selected(case_ids)
     _refuse(refusals(cases, [verb], by)[verb])
     votes = live_votes(case.pk for case in cases)
@@ -102,17 +105,25 @@ def decide(
 def _verb(verb: str) -> str:
     if verb not in Decision.Verb.values:
         known = ", ".join(Decision.Verb.values)
-        raise UserError(f"{verb!r} is not a decision: give one of {known}.", field="verb")
+        raise UserError(
+            gettext("%(verb)r is not a decision: give one of %(known)s.")
+            % {"verb": verb, "known": known},
+            field="verb",
+        )
     return verb
 
 
 def _refuse(found: Sequence[Refusal]) -> None:
     if not found:
         return
-    words = " ".join(f"Case {one.case_id}: {one.why}" for one in found[:REFUSALS_SHOWN])
-    more = f" And {len(found) - REFUSALS_SHOWN} more." if len(found) > REFUSALS_SHOWN else ""
+    sentences = [
+        gettext("Case %(number)s: %(why)s") % {"number": one.case_id, "why": one.why}
+        for one in found[:REFUSALS_SHOWN]
+    ]
+    if (more := len(found) - REFUSALS_SHOWN) > 0:
+        sentences.append(gettext("And %(more)s more.") % {"more": more})
     kind: Callable[[str], UserError] = NotAllowed if found[0].forbidden else Conflict
-    raise kind(f"{words}{more}")
+    raise kind(" ".join(sentences))
 
 
 def needing_two(cases: Sequence[ReviewCase]) -> set[int]:
@@ -213,7 +224,7 @@ def _record(batch: DecisionBatch, steps: Sequence[_Step], verb: str, by: Actor) 
             "allow_items": sorted({one["allow_item"] for one in _effects(steps, "allow_item")}),
         },
         count=len(steps),
-        reason=": ".join(filter(None, (reasons.in_words(verb, batch.reason), batch.note))),
+        reason=": ".join(filter(None, (reasons.in_english(verb, batch.reason), batch.note))),
     )
 
 

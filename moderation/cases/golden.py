@@ -14,9 +14,11 @@ from typing import Final
 
 from django.db import transaction
 from django.db.models import Count, Exists, F, OuterRef, Q
+from django.utils.translation import gettext
 
 from gallery.shared.errors import Conflict, NotFound, UserError
 from moderation.access.permissions import Actor, check, person
+from moderation.access.words import word
 from moderation.audit import trail
 from moderation.cases import media
 from moderation.cases.models import (
@@ -50,7 +52,7 @@ def set_share(*, by: Actor, per_hundred: int) -> None:
     """Set how many of a hundred cases are golden, from 0 to 100. Raise ``NotAllowed``."""
     check(by, ACTION)
     if not 0 <= per_hundred <= 100:
-        raise UserError("Give 0 (never) to 100 of a hundred cases.", field="per_hundred")
+        raise UserError(gettext("Give 0 (never) to 100 of a hundred cases."), field="per_hundred")
     before = share()
     row, _ = GoldenShare.objects.update_or_create(pk=1, defaults={"per_hundred": per_hundred})
     trail.record(
@@ -72,12 +74,15 @@ def add(*, by: Actor, case_id: int) -> GoldenCase:
     case = ReviewCase.objects.select_for_update(of=("self",)).existing(case_id, "case")
     verb = EXPECTED.get(CaseState(case.state))
     if verb is None:
-        raise Conflict(f"Case {case_id} is {case.state}: only settled cases can be golden.")
+        raise Conflict(
+            gettext("Case %(number)s is %(state)s: only settled cases can be golden.")
+            % {"number": case_id, "state": word(case.state)}
+        )
     row, is_new = GoldenCase.objects.get_or_create(
         case=case, defaults={"verb": verb, "added_by": person(by)}
     )
     if not is_new:
-        raise Conflict(f"Case {case_id} is a golden case already.")
+        raise Conflict(gettext("Case %(number)s is a golden case already.") % {"number": case_id})
     trail.record(by=by.name, verb="golden.added", subject=case, after={"verb": verb})
     return row
 
@@ -91,7 +96,9 @@ def remove(*, by: Actor, case_id: int) -> None:
     check(by, ACTION)
     row = GoldenCase.objects.select_related("case").filter(case=case_id).first()
     if row is None:
-        raise NotFound(f"Case {case_id} is no golden case.", field="case")
+        raise NotFound(
+            gettext("Case %(number)s is no golden case.") % {"number": case_id}, field="case"
+        )
     case = row.case
     row.delete()
     trail.record(by=by.name, verb="golden.removed", subject=case)
@@ -130,10 +137,12 @@ def answer(*, by: Actor, case_id: int, verb: str, looked: bool) -> GoldenAnswer:
     check(by, "decide cases")
     user = person(by)
     if verb not in (Decision.Verb.CONFIRM, Decision.Verb.DISMISS, Decision.Verb.ESCALATE):
-        raise UserError(f"{verb!r} is not a decision about an open case.", field="verb")
+        raise UserError(
+            gettext("%(verb)r is not a decision about an open case.") % {"verb": verb}, field="verb"
+        )
     case = offered(by).filter(pk=case_id).select_related("golden").first()
     if case is None:
-        raise Conflict(f"Case {case_id} is decided already.")
+        raise Conflict(gettext("Case %(number)s is decided already.") % {"number": case_id})
     made = GoldenAnswer.objects.create(
         case=case, by=user, verb=verb, expected=case.golden.verb, looked=looked
     )
@@ -147,7 +156,7 @@ def take_back(*, by: Actor, answer_id: int) -> int:
     check(by, "decide cases")
     row = GoldenAnswer.objects.filter(pk=answer_id, by=person(by)).select_related("case").first()
     if row is None:
-        raise NotFound("There is no decision of yours to undo.")
+        raise NotFound(gettext("There is no decision of yours to undo."))
     row.delete()
     trail.record(by=by.name, verb="golden.taken_back", subject=row.case, before={"verb": row.verb})
     return row.case_id

@@ -10,9 +10,11 @@ from typing import Final
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from gallery.shared.errors import Conflict
 from moderation.access.permissions import Actor, can, check, person
+from moderation.access.words import word
 from moderation.cases import queue
 from moderation.cases.models import CaseView, ReviewCase
 from moderation.cases.permissions import decidable, locked_by_others
@@ -45,9 +47,15 @@ def lock(*, by: Actor, case_id: int, take_over: bool = False) -> ReviewCase:
     person(by)
     case = _row(case_id)
     if case.decided_at is not None:
-        raise Conflict(f"Case {case_id} is {case.state} already.")
+        raise Conflict(
+            gettext("Case %(number)s is %(state)s already.")
+            % {"number": case_id, "state": word(case.state)}
+        )
     if (holder := other_holder(case, by)) and not take_over:
-        raise Conflict(f"{holder} is working on case {case_id}.")
+        raise Conflict(
+            gettext("%(person)s is working on case %(number)s.")
+            % {"person": holder, "number": case_id}
+        )
     _lock(case, by, take_over=take_over)
     return case
 

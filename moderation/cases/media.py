@@ -9,6 +9,8 @@ from typing import IO, Final
 
 import av
 from django.core.files.storage import default_storage
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from gallery.imaging import decoding
 from gallery.imaging.decoding.rendered_pictures import VIDEO_VIEW, rendered_pictures, view_name
@@ -24,9 +26,9 @@ from videos.decode.proxies import read_window
 from videos.decode.sniffing import CONTENT_TYPES
 from videos.models import Video
 
-NONE_KEPT: Final = "No picture is stored."
-NO_VIDEO: Final = "This case is not about a video."
-NO_FILE: Final = "The file of this video is not stored, so it cannot be played."
+NONE_KEPT: Final = _("No picture is stored.")
+NO_VIDEO: Final = _("This case is not about a video.")
+NO_FILE: Final = _("The file of this video is not stored, so it cannot be played.")
 ORIGINAL: Final = "original"
 SMALL_COPY: Final = "small"
 
@@ -79,7 +81,7 @@ def playable_files(case: ReviewCase) -> dict[str, tuple[str, str]]:
     about a video."""
     video = case.video
     if video is None:
-        raise NotFound(NO_VIDEO)
+        raise NotFound(str(NO_VIDEO))
     named = {
         ORIGINAL: (video.original.name or "", CONTENT_TYPES.get(video.format, "")),
         SMALL_COPY: (video.proxy.name or "", "video/mp4"),
@@ -90,7 +92,7 @@ def playable_files(case: ReviewCase) -> dict[str, tuple[str, str]]:
         if name and content_type.startswith("video/") and default_storage.exists(name)
     }
     if not there:
-        raise NotFound(NO_FILE)
+        raise NotFound(str(NO_FILE))
     return there
 
 
@@ -102,9 +104,9 @@ def _of_video(video: Video, time_ms: int) -> Pixels:
         with _opened(video.proxy.name) as proxy:
             shown = read_window(proxy, at, at)
     except av.error.FFmpegError:
-        raise NotFound(NONE_KEPT) from None
+        raise NotFound(str(NONE_KEPT)) from None
     if not shown:
-        raise NotFound(NONE_KEPT)
+        raise NotFound(str(NONE_KEPT))
     return shown[0][1]
 
 
@@ -119,19 +121,19 @@ def _shown(name: str, frame: int, rendering: str) -> Pixels:
             found = inner_pictures(picture.rgb).get(last) if alone else picture.rgb
             if found is not None:
                 return found
-    raise NotFound(f"It has no {view_name(frame, rendering)}.")
+    raise NotFound(gettext("It has no %(frame)s.") % {"frame": view_name(frame, rendering)})
 
 
 def _motion(name: str, time_ms: int) -> Pixels:
     with _opened(name) as stream:
         video = decoding.appended_video(stream.read())
     if video is None:
-        raise NotFound(NONE_KEPT)
+        raise NotFound(str(NONE_KEPT))
     limits = replace(video_conf.limits(), cpu_seconds=MOTION_SECONDS, wall_seconds=MOTION_SECONDS)
     with decode(io.BytesIO(video), limits, end_ms=time_ms, long_side=MOTION_SIDE) as frames:
         last = deque(frames, maxlen=1)
     if not last:
-        raise NotFound(NONE_KEPT)
+        raise NotFound(str(NONE_KEPT))
     return last[0].rgb
 
 
@@ -142,9 +144,9 @@ def _decoded(name: str | None) -> Pixels:
 
 def _opened(name: str | None) -> IO[bytes]:
     if not name:
-        raise NotFound(NONE_KEPT)
+        raise NotFound(str(NONE_KEPT))
     try:
         stream: IO[bytes] = default_storage.open(name)
     except (FileNotFoundError, IsADirectoryError):
-        raise NotFound(NONE_KEPT) from None
+        raise NotFound(str(NONE_KEPT)) from None
     return stream

@@ -13,18 +13,21 @@ from django.db.models import F, FloatField, Func, Q, Value
 from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Cast, Greatest, Ln
 from django.utils import timezone
+from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 
 from gallery.items.models import Image
 from gallery.shared.errors import NotFound, UserError
 from gallery.shared.leases import is_free
 from gallery.shared.locking import locked as lock_rows
+from moderation.access.words import WORDS
 from moderation.cases.states import CaseState
 from moderation.lists.models import SEVERITIES, BannedItem, BannedList
 from moderation.lists.thresholds import Thresholds
 from moderation.lists.verdicts import MATCH_TYPES, Severity, Verdict
 from videos.models import Video
 
-VERDICTS = [(verdict.value, verdict.value) for verdict in Verdict]
+VERDICTS = [(verdict.value, WORDS[verdict]) for verdict in Verdict]
 LEAST_CONFIDENCE = 0.01
 """Lower bound of the confidence in ``rank``: the logarithm needs more than 0."""
 _WEIGHT = Cast("severity", FloatField()) * Greatest(F("confidence"), Value(LEAST_CONFIDENCE))
@@ -61,20 +64,23 @@ class ReviewCaseQuerySet(models.QuerySet["ReviewCase"]):
         """Return one case. Raise ``NotFound`` about ``field``, the field of a request."""
         case = self.filter(pk=pk).first()
         if case is None:
-            raise NotFound(f"There is no case {pk}.", field=field)
+            raise NotFound(gettext("There is no case %(number)s.") % {"number": pk}, field=field)
         return case
 
     def lock_selected(self, case_ids: Iterable[int]) -> list[ReviewCase]:
         """``lock_with_content``. Raise ``UserError`` for no or too many cases, ``NotFound``."""
         wanted = set(case_ids)
         if not 1 <= len(wanted) <= MAX_SELECTED:
-            number = f"{len(wanted):,}"
             raise UserError(
-                f"These are {number} cases: select 1 to {MAX_SELECTED:,}.", field="cases"
+                gettext("These are %(number)s cases: select 1 to %(most)s.")
+                % {"number": f"{len(wanted):,}", "most": f"{MAX_SELECTED:,}"},
+                field="cases",
             )
         cases = self.lock_with_content(wanted)
         if lost := wanted - {case.pk for case in cases}:
-            raise NotFound(f"There is no case {min(lost)}.", field="cases")
+            raise NotFound(
+                gettext("There is no case %(number)s.") % {"number": min(lost)}, field="cases"
+            )
         return cases
 
     def lock_with_content(self, case_ids: Iterable[int]) -> list[ReviewCase]:
@@ -122,14 +128,14 @@ class ReviewCase(models.Model):
     class Origin(models.TextChoices):
         """How the match was found. Decisions on a ``shadow`` case have no effect on content."""
 
-        UPLOAD = "upload"
-        CHECK = "check"
-        RETRO_SCAN = "retro_scan"
-        SAMPLE = "sample", "sample beyond the threshold"
-        SHADOW = "shadow", "sample of a list in shadow"
-        FLOOD = "flood"
-        LINK = "link", "changed content of a link"
-        NOTICE = "notice", "notice of a person"
+        UPLOAD = "upload", pgettext_lazy("code", "Upload")
+        CHECK = "check", pgettext_lazy("code", "Check")
+        RETRO_SCAN = "retro_scan", pgettext_lazy("code", "Retro Scan")
+        SAMPLE = "sample", pgettext_lazy("code", "sample beyond the threshold")
+        SHADOW = "shadow", pgettext_lazy("code", "sample of a list in shadow")
+        FLOOD = "flood", pgettext_lazy("code", "Flood")
+        LINK = "link", pgettext_lazy("code", "changed content of a link")
+        NOTICE = "notice", pgettext_lazy("code", "notice of a person")
 
     state = models.CharField(
         max_length=12, choices=CaseState.choices, default=CaseState.OPEN, editable=False
@@ -141,11 +147,11 @@ class ReviewCase(models.Model):
     video = models.ForeignKey(
         Video, on_delete=models.SET_NULL, null=True, blank=True, related_name="cases"
     )
-    verdict = models.CharField(max_length=6, choices=VERDICTS, help_text="of the machine")
+    verdict = models.CharField(max_length=6, choices=VERDICTS, help_text=_("of the machine"))
     severity = models.PositiveSmallIntegerField(choices=SEVERITIES, default=Severity.MEDIUM)
-    confidence = models.FloatField(default=1.0, help_text="of the strongest match, 0 to 1")
+    confidence = models.FloatField(default=1.0, help_text=_("of the strongest match, 0 to 1"))
     two_person = models.BooleanField(default=False)
-    held = models.BooleanField(default=False, help_text="the subject is hidden until decided")
+    held = models.BooleanField(default=False, help_text=_("the subject is hidden until decided"))
     cluster = models.CharField(max_length=64)
     sampling_weight = models.FloatField(default=1.0)
     rank = models.GeneratedField(
@@ -155,16 +161,18 @@ class ReviewCase(models.Model):
     )
     evidence = models.JSONField(default=dict)
     picture = models.FileField(
-        max_length=200, blank=True, help_text="of a checked picture that is not in the gallery"
+        max_length=200, blank=True, help_text=_("of a checked picture that is not in the gallery")
     )
     claimed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
     claimed_until = models.DateTimeField(null=True, blank=True)
     legal_hold = models.BooleanField(
-        default=False, help_text="nothing of it is deleted, until the hold ends"
+        default=False, help_text=_("nothing of it is deleted, until the hold ends")
     )
-    legal_hold_until = models.DateTimeField(null=True, blank=True, help_text="null: until lifted")
+    legal_hold_until = models.DateTimeField(
+        null=True, blank=True, help_text=_("null: until lifted")
+    )
     legal_hold_reason = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     decided_at = models.DateTimeField(null=True, blank=True)
@@ -203,7 +211,7 @@ class ReviewCase(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"case {self.pk}"
+        return gettext("case %(number)s") % {"number": self.pk}
 
     @property
     def lock_holder(self) -> User | None:
@@ -243,7 +251,7 @@ class CaseMatch(models.Model):
     item = models.ForeignKey(
         BannedItem, on_delete=models.SET_NULL, null=True, related_name="matches"
     )
-    sha256 = models.CharField(max_length=64, blank=True, help_text="of the subject's bytes")
+    sha256 = models.CharField(max_length=64, blank=True, help_text=_("of the subject's bytes"))
     list_name = models.CharField(max_length=100)
     list_version = models.PositiveBigIntegerField()
     source = models.CharField(max_length=255, blank=True)
@@ -251,13 +259,15 @@ class CaseMatch(models.Model):
     distance = models.FloatField()
     threshold = models.FloatField()
     observe = models.FloatField()
-    quality = models.PositiveSmallIntegerField(null=True, help_text="of the subject's pdq")
-    time_ms = models.PositiveIntegerField(null=True, help_text="of the subject, if it is a video")
+    quality = models.PositiveSmallIntegerField(null=True, help_text=_("of the subject's pdq"))
+    time_ms = models.PositiveIntegerField(
+        null=True, help_text=_("of the subject, if it is a video")
+    )
     item_time_ms = models.PositiveIntegerField(null=True)
-    frame = models.PositiveIntegerField(null=True, help_text="of an animation, from 0")
-    geometry = models.JSONField(null=True, help_text="where the subject shows the item")
+    frame = models.PositiveIntegerField(null=True, help_text=_("of an animation, from 0"))
+    geometry = models.JSONField(null=True, help_text=_("where the subject shows the item"))
     edit = models.CharField(
-        max_length=60, blank=True, default="", help_text="what was done to the item's picture"
+        max_length=60, blank=True, default="", help_text=_("what was done to the item's picture")
     )
     verdict = models.CharField(max_length=6, choices=VERDICTS)
     created_at = models.DateTimeField(default=timezone.now)
@@ -272,7 +282,10 @@ class CaseMatch(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.match_type} match {self.pk}"
+        return gettext("%(match_type)s match %(number)s") % {
+            "match_type": self.match_type,
+            "number": self.pk,
+        }
 
     @property
     def within(self) -> bool:
@@ -308,7 +321,7 @@ class DecisionBatch(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"batch {self.pk}"
+        return gettext("batch %(number)s") % {"number": self.pk}
 
 
 class Decision(models.Model):
@@ -318,10 +331,10 @@ class Decision(models.Model):
     """
 
     class Verb(models.TextChoices):
-        CONFIRM = "confirm"
-        DISMISS = "dismiss"
-        ESCALATE = "escalate"
-        APPEAL = "appeal"
+        CONFIRM = "confirm", pgettext_lazy("code", "Confirm")
+        DISMISS = "dismiss", pgettext_lazy("code", "Dismiss")
+        ESCALATE = "escalate", pgettext_lazy("code", "Escalate")
+        APPEAL = "appeal", pgettext_lazy("code", "Appeal")
 
     case = models.ForeignKey(ReviewCase, on_delete=models.CASCADE, related_name="decisions")
     batch = models.ForeignKey(DecisionBatch, on_delete=models.PROTECT, related_name="decisions")
@@ -329,9 +342,11 @@ class Decision(models.Model):
     verb = models.CharField(max_length=8, choices=Verb.choices)
     state_before = models.CharField(max_length=12, choices=CaseState.choices)
     state_after = models.CharField(max_length=12, choices=CaseState.choices)
-    looked = models.BooleanField(default=False, help_text="whether the media was shown unfiltered")
+    looked = models.BooleanField(
+        default=False, help_text=_("whether the media was shown unfiltered")
+    )
     blind_review = models.BooleanField(
-        default=False, help_text="a second opinion for quality, which changes nothing"
+        default=False, help_text=_("a second opinion for quality, which changes nothing")
     )
     effects = models.JSONField(default=dict)
     created_at = models.DateTimeField(default=timezone.now)
@@ -354,17 +369,17 @@ class ReviewPreference(models.Model):
     class Filter(models.TextChoices):
         """How media is shown until a key reveals more."""
 
-        BLUR = "blur"
-        GREY = "grey"
-        LINES = "lines", "line drawing"
-        CLEAR = "clear"
+        BLUR = "blur", pgettext_lazy("code", "Blur")
+        GREY = "grey", pgettext_lazy("code", "Grey")
+        LINES = "lines", pgettext_lazy("code", "line drawing")
+        CLEAR = "clear", pgettext_lazy("code", "Clear")
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="+"
     )
     first_filter = models.CharField(max_length=5, choices=Filter.choices, default=Filter.BLUR)
     break_after = models.PositiveSmallIntegerField(
-        default=100, help_text="looks in a day after which a break is suggested; 0 = never"
+        default=100, help_text=_("looks in a day after which a break is suggested; 0 = never")
     )
 
     class Meta:
@@ -450,7 +465,7 @@ class GoldenAnswer(models.Model):
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     verb = models.CharField(max_length=8, choices=Decision.Verb.choices)
     expected = models.CharField(max_length=8, choices=Decision.Verb.choices)
-    looked = models.BooleanField(help_text="whether the media was shown unfiltered")
+    looked = models.BooleanField(help_text=_("whether the media was shown unfiltered"))
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from django.db.models import Case, Exists, IntegerField, OuterRef, Q, Value, When
+from django.utils.translation import gettext_lazy as _
 
 from moderation.access.permissions import Actor, can
+from moderation.access.words import word
 from moderation.cases.models import Decision, ReviewCase, ReviewCaseQuerySet, locked
 from moderation.cases.states import TRANSITIONS, CaseState
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
 
 Votes = Mapping[int, Sequence[Decision]]
 VERB = Decision.Verb
@@ -25,13 +31,13 @@ class Rule:
     """A reason why a person may not decide a case by one of the ``verbs``.
 
     ``blocks``: the SQL condition for the cases it blocks; None if it never blocks this person.
-    ``sentence``: may use ``{state}`` and the ``{holder}`` of the lock. ``forbidden``: True if this
-    person may never decide the case, False if only its current state prevents it.
+    ``sentence``: may use the ``state`` and the ``person`` who has the lock. ``forbidden``: True if
+    this person may never decide the case, False if only its current state prevents it.
     """
 
     verbs: Collection[str]
     blocks: Callable[[Actor], Q | None]
-    sentence: str
+    sentence: _StrPromise
     forbidden: bool = False
 
 
@@ -125,7 +131,7 @@ def _first_rule(verb: str, by: Actor) -> Case:
 
 def _refusal(rule: Rule, case: ReviewCase) -> Refusal:
     holder = case.lock_holder
-    why = rule.sentence.format(state=CaseState(case.state), holder=holder and holder.get_username())
+    why = rule.sentence % {"state": word(case.state), "person": holder and holder.get_username()}
     return Refusal(case.pk, why, rule.forbidden)
 
 
@@ -134,21 +140,21 @@ RULES: Final[Sequence[Rule]] = (
     Rule(
         [VERB.APPEAL],
         lambda by: _cannot_become(CaseState.APPEALED),
-        "It is {state}: only decided cases can be appealed.",
+        _("It is %(state)s: only decided cases can be appealed."),
     ),
     Rule(
         DECIDING,
         lambda by: Q(state__in=CaseState.decided()),
-        "It is {state} already.",
+        _("It is %(state)s already."),
     ),
     Rule(
         [VERB.ESCALATE],
         lambda by: _cannot_become(CaseState.ESCALATED),
-        "It is {state}: a lead has it already.",
+        _("It is %(state)s: a lead has it already."),
     ),
-    Rule(DECIDING, own_upload, "You uploaded it yourself.", forbidden=True),
-    Rule(DECIDING, _voted, "You already voted: somebody else must decide it.", forbidden=True),
-    Rule(DECIDING, _needs_lead, "It is in {state}: only a lead decides it.", forbidden=True),
-    Rule(DECIDING, locked_by_others, "{holder} is working on this case."),
+    Rule(DECIDING, own_upload, _("You uploaded it yourself."), forbidden=True),
+    Rule(DECIDING, _voted, _("You already voted: somebody else must decide it."), forbidden=True),
+    Rule(DECIDING, _needs_lead, _("It is in %(state)s: only a lead decides it."), forbidden=True),
+    Rule(DECIDING, locked_by_others, _("%(person)s is working on this case.")),
 )
 """The first rule that blocks a case gives the reason."""

@@ -16,6 +16,7 @@ from django.db.models import Exists, OuterRef, Subquery, Value
 from django.db.models.fields import CharField
 from django.db.models.functions import MD5, Cast, Concat, Substr
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from gallery.shared.errors import Conflict, UserError
 from moderation.access.permissions import Actor, NotAllowed, can, check, person
@@ -82,12 +83,14 @@ def give_opinion(
     check(by, "decide cases")
     user = person(by)
     if verb not in FINAL:
-        raise UserError("A second opinion is confirm or dismiss.", field="verb")
+        raise UserError(gettext("A second opinion is confirm or dismiss."), field="verb")
     case = ReviewCase.objects.select_for_update(of=("self",)).existing(case_id)
     if not waiting_for_review(by).filter(pk=case_id).exists():
         if Decision.objects.filter(case=case, by=user, undone_at=None).exists():
-            raise NotAllowed("You already voted on this case.")
-        raise Conflict(f"Case {case_id} needs no second opinion any more.")
+            raise NotAllowed(gettext("You already voted on this case."))
+        raise Conflict(
+            gettext("Case %(number)s needs no second opinion any more.") % {"number": case_id}
+        )
     batch = DecisionBatch.objects.create(by=user, reason="quality", note=note)
     made = Decision.objects.create(
         case=case,

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from moderation.access.numbers import whole_number
 from moderation.access.permissions import Actor
@@ -21,24 +22,28 @@ from moderation.cases.models import THRESHOLD_MET, CaseMatch, ReviewCase, Review
 from moderation.cases.states import CaseState
 from moderation.lists.verdicts import MATCH_TYPES
 
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+
 Cases = ReviewCaseQuerySet
 
-BANDS: Final[Mapping[str, tuple[str, Q]]] = {
-    "exact": ("the same (0)", Q(distance=0)),
-    "near": ("up to half the threshold", Q(distance__gt=0, distance__lte=F("threshold") / 2)),
+BANDS: Final[Mapping[str, tuple[_StrPromise, Q]]] = {
+    "exact": (_("the same (0)"), Q(distance=0)),
+    "near": (_("up to half the threshold"), Q(distance__gt=0, distance__lte=F("threshold") / 2)),
     "edge": (
-        "up to the threshold",
+        _("up to the threshold"),
         Q(distance__gt=F("threshold") / 2) & THRESHOLD_MET,
     ),
-    "beyond": ("beyond the threshold", ~THRESHOLD_MET),
+    "beyond": (_("beyond the threshold"), ~THRESHOLD_MET),
 }
 """Ranges of distance relative to the threshold: name → words, condition."""
 
-AGES: Final[Mapping[str, tuple[str, timedelta | None, timedelta | None]]] = {
-    "hour": ("less than an hour", None, timedelta(hours=1)),
-    "day": ("an hour to a day", timedelta(hours=1), timedelta(days=1)),
-    "week": ("a day to a week", timedelta(days=1), timedelta(weeks=1)),
-    "older": ("more than a week", timedelta(weeks=1), None),
+AGES: Final[Mapping[str, tuple[_StrPromise, timedelta | None, timedelta | None]]] = {
+    "hour": (_("less than an hour"), None, timedelta(hours=1)),
+    "day": (_("an hour to a day"), timedelta(hours=1), timedelta(days=1)),
+    "week": (_("a day to a week"), timedelta(days=1), timedelta(weeks=1)),
+    "older": (_("more than a week"), timedelta(weeks=1), None),
 }
 
 ME, NOBODY = "me", "nobody"

@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext, override
+from django.utils.translation import gettext_lazy as _
 
 from gallery.shared.errors import UserError
+from moderation.access.words import word
 
-REASONS: Final[Mapping[str, Mapping[str, str]]] = {
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+
+REASONS: Final[Mapping[str, Mapping[str, _StrPromise]]] = {
     "confirm": {
-        "same": "It is what the list holds",
-        "edited": "An edited copy of it",
-        "similar": "Another picture of the same",
-        "other": "Banned for another reason",
+        "same": _("It is what the list holds"),
+        "edited": _("An edited copy of it"),
+        "similar": _("Another picture of the same"),
+        "other": _("Banned for another reason"),
     },
     "dismiss": {
-        "different": "It shows something else",
-        "permitted": "The same, but permitted here",
-        "nothing_to_see": "Too little is visible for a match",
-        "wrong_item": "The item does not belong on the list",
+        "different": _("It shows something else"),
+        "permitted": _("The same, but permitted here"),
+        "nothing_to_see": _("Too little is visible for a match"),
+        "wrong_item": _("The item does not belong on the list"),
     },
     "escalate": {
-        "unsure": "Not sure",
-        "legal": "A question of law",
-        "danger": "Somebody may be in danger",
-        "known_person": "I know somebody in it",
+        "unsure": _("Not sure"),
+        "legal": _("A question of law"),
+        "danger": _("Somebody may be in danger"),
+        "known_person": _("I know somebody in it"),
     },
     "appeal": {
-        "uploader": "The uploader disagrees",
-        "mistake": "A mistake was found",
-        "new_facts": "New facts",
+        "uploader": _("The uploader disagrees"),
+        "mistake": _("A mistake was found"),
+        "new_facts": _("New facts"),
     },
 }
 """Verb → code → words. The first code is the default."""
@@ -48,11 +56,19 @@ def checked(verb: str, reason: str) -> str:
     known = REASONS[verb]
     if reason and reason not in known:
         raise UnknownReason(
-            f"{reason!r} is not a reason to {verb}: give one of {', '.join(known)}.", field="reason"
+            gettext("%(reason)r is not a reason to %(verb)s: give one of %(known)s.")
+            % {"reason": reason, "verb": word(verb), "known": ", ".join(known)},
+            field="reason",
         )
     return reason or default(verb)
 
 
+def in_english(verb: str, reason: str) -> str:
+    """Return the words of a code as they are stored."""
+    with override("en"):
+        return in_words(verb, reason)
+
+
 def in_words(verb: str, reason: str) -> str:
     """Return the words of a code; the code itself if the table no longer has it."""
-    return REASONS.get(verb, {}).get(reason, reason)
+    return str(REASONS.get(verb, {}).get(reason, reason))

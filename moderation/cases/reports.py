@@ -20,6 +20,7 @@ from moderation.audit.models import AuditEvent
 from moderation.cases import wellbeing
 from moderation.cases.models import CaseMatch, Decision, ReviewCase
 from moderation.lists.models import BannedHash
+from moderation.lists.verdicts import Severity
 
 COLUMNS: Final = (
     "decision", "case", "batch", "by", "verb", "reason", "note", "state_before", "state_after",
@@ -108,7 +109,7 @@ def _values(row: Any, *left_out: str) -> dict[str, Any]:
 def _case(case: ReviewCase, matches: list[CaseMatch]) -> dict[str, Any]:
     return {
         **_values(case, "picture"),
-        "severity": case.get_severity_display(),
+        "severity": Severity(case.severity).name.lower(),
         "matches": [_values(match, "case") for match in matches],
     }
 

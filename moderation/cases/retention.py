@@ -17,6 +17,7 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from gallery.items.file_storage import delete_after_commit
 from gallery.items.item import Item, Status
@@ -26,6 +27,7 @@ from gallery.shared.access import Access
 from gallery.shared.errors import Conflict, UserError
 from gallery.shared.locking import locked
 from moderation.access.permissions import OVERRIDE, Actor, check
+from moderation.access.words import word
 from moderation.audit import trail
 from moderation.cases import facts
 from moderation.cases.models import UNDECIDED, WITHHOLDING, CaseMatch, ReviewCase, on_legal_hold
@@ -99,15 +101,26 @@ def cases_needing_lists(list_ids: Iterable[int]) -> dict[int, WithheldReason]:
 def _why(case: ReviewCase, act: Act) -> tuple[int, WithheldReason]:
     """Return (rank, reason). Rank 0 is the strongest."""
     if act is not Act.RELEASE and case.is_on_legal_hold:
-        until = f" until {case.legal_hold_until:%Y-%m-%d}" if case.legal_hold_until else ""
-        return 0, WithheldReason("a legal hold", f"case {case.pk} is under a legal hold{until}")
+        words = {
+            "number": case.pk,
+            "day": f"{case.legal_hold_until:%Y-%m-%d}" if case.legal_hold_until else "",
+        }
+        if case.legal_hold_until:
+            text = gettext("case %(number)s is under a legal hold until %(day)s")
+        else:
+            text = gettext("case %(number)s is under a legal hold")
+        return 0, WithheldReason(gettext("a legal hold"), text % words)
     if case.state == CaseState.CONFIRMED:
-        return 1, WithheldReason("a confirmed case", f"case {case.pk} is confirmed")
+        text = gettext("case %(number)s is confirmed")
+        return 1, WithheldReason(gettext("a confirmed case"), text % {"number": case.pk})
     if case.state in CaseState.undecided():
         return 2, WithheldReason(
-            "an undecided case", f"case {case.pk} is {case.get_state_display().lower()}"
+            gettext("an undecided case"),
+            gettext("case %(number)s is %(state)s")
+            % {"number": case.pk, "state": word(case.state)},
         )
-    return 3, WithheldReason("a case", f"case {case.pk} withholds it")
+    text = gettext("case %(number)s withholds it")
+    return 3, WithheldReason(gettext("a case"), text % {"number": case.pk})
 
 
 def _thumbnail(row: Item) -> bytes:
@@ -170,7 +183,7 @@ def set_hold(
     check(by, HOLD_ACTION)
     why = _checked_reason(reason)
     if until is not None and until <= timezone.now():
-        raise UserError("Give an end in the future, or none.", field="until")
+        raise UserError(gettext("Give an end in the future, or none."), field="until")
     cases = ReviewCase.objects.lock_selected(case_ids)
     before = [_hold_facts(case) for case in cases]
     for case in cases:
@@ -189,7 +202,7 @@ def lift_hold(*, by: Actor, case_ids: Iterable[int], reason: str) -> int:
     why = _checked_reason(reason)
     cases = [case for case in ReviewCase.objects.lock_selected(case_ids) if case.is_on_legal_hold]
     if not cases:
-        raise Conflict("There is no legal hold to lift.")
+        raise Conflict(gettext("There is no legal hold to lift."))
     before = [_hold_facts(case) for case in cases]
     for case in cases:
         case.legal_hold, case.legal_hold_until, case.legal_hold_reason = False, None, ""
@@ -199,7 +212,7 @@ def lift_hold(*, by: Actor, case_ids: Iterable[int], reason: str) -> int:
 def _checked_reason(reason: str) -> str:
     why = reason.strip()
     if not why:
-        raise UserError("A legal hold needs a reason.", field="reason")
+        raise UserError(gettext("A legal hold needs a reason."), field="reason")
     return why
 
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from django.db import models
+from django.utils.translation import gettext, pgettext_lazy
 
 from gallery.shared.errors import Conflict
+from moderation.access.words import word
 
 
 class CaseState(models.TextChoices):
     """``voted``: the first of two people has decided. ``conflict``: the two disagree, so a lead
     decides. ``appealed``: the case was decided and is open again for another person."""
 
-    OPEN = "open"
-    VOTED = "voted"
-    CONFLICT = "conflict"
-    ESCALATED = "escalated"
-    APPEALED = "appealed"
-    CONFIRMED = "confirmed"
-    DISMISSED = "dismissed"
+    OPEN = "open", pgettext_lazy("code", "Open")
+    VOTED = "voted", pgettext_lazy("code", "Voted")
+    CONFLICT = "conflict", pgettext_lazy("code", "Conflict")
+    ESCALATED = "escalated", pgettext_lazy("code", "Escalated")
+    APPEALED = "appealed", pgettext_lazy("code", "Appealed")
+    CONFIRMED = "confirmed", pgettext_lazy("code", "Confirmed")
+    DISMISSED = "dismissed", pgettext_lazy("code", "Dismissed")
 
     @classmethod
     def decided(cls) -> list[CaseState]:
@@ -56,4 +58,7 @@ MEANINGS: Mapping[CaseState, str] = {
 
 def check_step(before: str, after: str) -> None:
     if CaseState(after) not in TRANSITIONS[CaseState(before)]:
-        raise Conflict(f"A case that is {before} cannot become {after}.")
+        raise Conflict(
+            gettext("A case that is %(before)s cannot become %(after)s.")
+            % {"before": word(before), "after": word(after)}
+        )

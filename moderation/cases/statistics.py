@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.db.models import Case, CharField, Count, Q, QuerySet, Value, When
 from django.db.models.functions import TruncDate
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop
 
 from gallery.items.item import Status
 from gallery.items.models import Image
@@ -31,10 +32,10 @@ from videos.models import Video
 DAYS: Final = 30
 ROWS_SHOWN: Final = 8
 AGES: Final[Sequence[tuple[str, timedelta | None]]] = (
-    ("under an hour", timedelta(hours=1)),
-    ("under a day", timedelta(days=1)),
-    ("under a week", timedelta(weeks=1)),
-    ("older", None),
+    (gettext_noop("under an hour"), timedelta(hours=1)),
+    (gettext_noop("under a day"), timedelta(days=1)),
+    (gettext_noop("under a week"), timedelta(weeks=1)),
+    (gettext_noop("older"), None),
 )
 
 # If a case was appealed and decided again, its delay still starts at its opening.
@@ -211,12 +212,12 @@ def backlog() -> dict[str, int]:
         due=Count("pk", filter=Q(given_up_at=None)), given_up=Count("given_up_at")
     )
     return {
-        "images to describe": Image.objects.filter(status=Status.PENDING).count(),
-        "videos to index": Video.objects.filter(status=Status.PENDING).count(),
-        "scans of what is here": RetroScan.objects.filter(state__in=unfinished).count(),
-        "imports": ListImport.objects.filter(state__in=importing).count(),
-        "messages to send": messages["due"],
-        "messages given up": messages["given_up"],
+        gettext("images to describe"): Image.objects.filter(status=Status.PENDING).count(),
+        gettext("videos to index"): Video.objects.filter(status=Status.PENDING).count(),
+        gettext("scans of what is here"): RetroScan.objects.filter(state__in=unfinished).count(),
+        gettext("imports"): ListImport.objects.filter(state__in=importing).count(),
+        gettext("messages to send"): messages["due"],
+        gettext("messages given up"): messages["given_up"],
     }
 
 

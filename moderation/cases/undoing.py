@@ -9,20 +9,22 @@ from typing import Any, Final
 from django.db import transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from gallery.items.item import Status
 from gallery.items.kinds import kinds
 from gallery.shared.errors import Conflict, NotFound, UserError
 from gallery.shared.locking import locked
 from moderation.access.permissions import Actor, check, person
+from moderation.access.words import word
 from moderation.audit import trail
 from moderation.cases import enforcement, signals, webhook_events
 from moderation.cases.enforcement import Subject
 from moderation.cases.models import Decision, DecisionBatch, ReviewCase
-from moderation.cases.states import CaseState
 
-UNDONE: Final = "it was undone already."
-NOTHING: Final = "Nothing to undo: all its cases were decided again since."
+UNDONE: Final = _("it was undone already.")
+NOTHING: Final = _("Nothing to undo: all its cases were decided again since.")
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,12 @@ class Undone:
 
 def in_words(done: Undone) -> str:
     count, left = len(done.undone), len(done.left)
-    text = f"Batch {done.batch.pk} undone: {count} case{'' if count == 1 else 's'}."
-    return f"{text} {left} left, as changed since." if left else text
+    text = ngettext(
+        "Batch %(batch)s undone: %(count)s case.", "Batch %(batch)s undone: %(count)s cases.", count
+    ) % {"batch": done.batch.pk, "count": count}
+    if not left:
+        return text
+    return " ".join([text, gettext("%(left)s left, as changed since.") % {"left": left}])
 
 
 @dataclass(frozen=True)
@@ -63,12 +69,12 @@ def plan(*, by: Actor, batch_ids: Iterable[int]) -> UndoPlan:
         try:
             check_undoable(batch, by)
         except UserError as error:
-            refused[batch.pk] = UNDONE if batch.undone_at else error.message
+            refused[batch.pk] = str(UNDONE) if batch.undone_at else error.message
     rows = _decisions(batch.pk for batch in wanted if batch.pk not in refused)
     left = _changed_since(rows)
     to_undo = [one for one in rows if one.pk not in left]
     some = {one.batch_id for one in to_undo}
-    refused |= {one.batch_id: NOTHING for one in rows if one.batch_id not in some}
+    refused |= {one.batch_id: str(NOTHING) for one in rows if one.batch_id not in some}
     cases = {one.case_id: left[one.pk] for one in rows if one.pk in left}
     return UndoPlan(to_undo, cases, refused, _moved_since(to_undo))
 
@@ -89,10 +95,12 @@ def undo_batches(*, by: Actor, batch_ids: Collection[int], reason: str) -> list[
     check(by, "decide cases")
     person(by)
     if not reason:
-        raise UserError("Give a reason for undoing.", field="reason")
+        raise UserError(gettext("Give a reason for undoing."), field="reason")
     batches = locked(DecisionBatch.objects.filter(pk__in=batch_ids))
     if missing := set(batch_ids) - {batch.pk for batch in batches}:
-        raise NotFound(f"There is no batch {min(missing)}.", field="batch")
+        raise NotFound(
+            gettext("There is no batch %(number)s.") % {"number": min(missing)}, field="batch"
+        )
     for batch in batches:
         check_undoable(batch, by)
     ReviewCase.objects.lock_with_content(one.case_id for one in _decisions(batch_ids))
@@ -108,7 +116,7 @@ def check_undoable(batch: DecisionBatch, by: Actor) -> None:
     if batch.by_id != person(by).pk:
         check(by, "undo the decisions of others")
     if batch.undone_at is not None:
-        raise Conflict(f"Batch {batch.pk} was undone already.")
+        raise Conflict(gettext("Batch %(number)s was undone already.") % {"number": batch.pk})
 
 
 def is_undoable(batch: DecisionBatch, by: Actor) -> bool:
@@ -129,7 +137,7 @@ def _undo(batch: DecisionBatch, by: Actor, reason: str) -> Undone:
     left = _changed_since(decisions)
     to_undo = [one for one in decisions if one.pk not in left]
     if not to_undo:
-        raise Conflict(NOTHING)
+        raise Conflict(str(NOTHING))
     moved, withdrawn = _restore(to_undo, by)
     now = timezone.now()
     Decision.objects.filter(pk__in=[one.pk for one in to_undo]).update(undone_at=now)
@@ -168,9 +176,9 @@ def _changed_since(decisions: Sequence[Decision]) -> dict[int, str]:
         if pk not in chosen:
             closed.add(case)
         elif case in closed:
-            left[pk] = "it was decided again since"
+            left[pk] = gettext("it was decided again since")
         elif states[case] != after:
-            left[pk] = f"it is {CaseState(states[case]).label.lower()} now"
+            left[pk] = gettext("it is %(state)s now") % {"state": word(states[case])}
             closed.add(case)
         else:
             states[case] = before

@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Count, F, Model, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from gallery.items.models import Image
 from gallery.shared.errors import UserError
@@ -134,9 +135,13 @@ def set_preference(*, by: Actor, first_filter: str, break_after: int) -> ReviewP
     check(by, "see media")
     user = person(by)
     if first_filter not in ReviewPreference.Filter.values:
-        raise UserError(f"{first_filter!r} is not a way to show media.", field="first_filter")
+        raise UserError(
+            gettext("%(first_filter)r is not a way to show media.")
+            % {"first_filter": first_filter},
+            field="first_filter",
+        )
     if not 0 <= break_after <= 10_000:
-        raise UserError("Give 0 (never) to 10,000 looks.", field="break_after")
+        raise UserError(gettext("Give 0 (never) to 10,000 looks."), field="break_after")
     row, _ = ReviewPreference.objects.update_or_create(
         user=user, defaults={"first_filter": first_filter, "break_after": break_after}
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import pgettext_lazy
 
 
 class Drill(models.Model):
@@ -11,9 +12,9 @@ class Drill(models.Model):
     was not found, or for why nothing could be tried."""
 
     class State(models.TextChoices):
-        RUNNING = "running"
-        PASSED = "passed"
-        FAILED = "failed"
+        RUNNING = "running", pgettext_lazy("code", "Running")
+        PASSED = "passed", pgettext_lazy("code", "Passed")
+        FAILED = "failed", pgettext_lazy("code", "Failed")
 
     started_at = models.DateTimeField(default=timezone.now, db_index=True)
     ended_at = models.DateTimeField(null=True, blank=True)

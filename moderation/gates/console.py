@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from moderation.access.permissions import Actor
@@ -14,4 +15,4 @@ from moderation.gates import policies
 @console_page("view lists")
 def gates_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
     context = {"gates": policies.every()}
-    return render_page(request, "moderation/gates/gates.html", "Gates", context)
+    return render_page(request, "moderation/gates/gates.html", gettext("Gates"), context)

@@ -15,6 +15,9 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
+from django.utils.text import format_lazy
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
 from unfold.widgets import (
@@ -32,12 +35,13 @@ from gallery.shared.errors import UserError
 from gallery.shared.responses import download
 from moderation.access.admin import RoleModelAdmin
 from moderation.access.permissions import actor_of
+from moderation.access.words import word
 from moderation.imports import run, start
 from moderation.imports.models import ListImport
 from moderation.imports.options import Options, options
 from moderation.lists import exporting
 from moderation.lists.admin.choices import ListChoiceField
-from moderation.lists.formats.reading import KNOWN, Format
+from moderation.lists.formats.reading import READER_NAMES, Format
 from moderation.lists.formats.rows import HashKind
 from moderation.lists.formats.writing import WRITERS
 from moderation.lists.models import BannedList
@@ -45,49 +49,68 @@ from moderation.lists.models import BannedList
 
 class ImportForm(forms.Form):
     list = ListChoiceField(
-        queryset=BannedList.objects.all(), widget=UnfoldAdminSelectWidget(), empty_label="Choose…"
+        label=_("List"),
+        queryset=BannedList.objects.all(),
+        widget=UnfoldAdminSelectWidget(),
+        empty_label=_("Choose…"),
     )
     file = forms.FileField(
+        label=_("File"),
         widget=forms.FileInput(attrs={"accept": ".csv,.txt,.xml,.json,text/*"}),
-        help_text=f"{KNOWN}.",
+        help_text=format_lazy(
+            _(
+                "CSV with a header, “kind hash” lines, or a file as one of these writes it: "
+                "{names}."
+            ),
+            names=", ".join(sorted(READER_NAMES)),
+        ),
     )
     format = forms.ChoiceField(
+        label=_("Format"),
         required=False,
-        choices=[("", "found out"), *((one.value, one.value) for one in Format)],
+        choices=[("", _("found out")), *((one.value, one.value) for one in Format)],
         widget=UnfoldAdminSelectWidget(),
     )
     source = forms.CharField(
+        label=_("Source"),
         required=False,
         max_length=255,
         widget=UnfoldAdminTextInputWidget(),
-        help_text="The source of rows that name none.",
+        help_text=_("The source of rows that name none."),
     )
     kind = forms.ChoiceField(
+        label=_("Kind"),
         required=False,
-        choices=[("", "as the file says"), *((one.value, one.value) for one in HashKind)],
+        choices=[("", _("as the file says")), *((one.value, one.value) for one in HashKind)],
         widget=UnfoldAdminSelectWidget(),
-        help_text="The kind of hashes given without one.",
+        help_text=_("The kind of hashes given without one."),
     )
     categories = forms.CharField(
+        label=_("Categories"),
         required=False,
         max_length=1000,
         widget=UnfoldAdminTextInputWidget(),
-        help_text="Import only these categories, separated by commas; empty = all. "
-        "Required for Project VIC.",
+        help_text=_(
+            "Import only these categories, separated by commas; empty = all. "
+            "Required for Project VIC."
+        ),
     )
     full = forms.BooleanField(
         required=False,
-        label="This is the full list",
+        label=_("This is the full list"),
         widget=UnfoldBooleanSwitchWidget(),
-        help_text="Entries that are missing from it are retired.",
+        help_text=_("Entries that are missing from it are retired."),
     )
 
     def clean_file(self) -> Any:
         file = self.cleaned_data["file"]
         if file.size > settings.MAX_LIST_BYTES:
             raise forms.ValidationError(
-                f"The file has {file.size:,} bytes; at most {settings.MAX_LIST_BYTES:,} can "
-                "be uploaded. manage.py import_hash_list has no limit."
+                gettext(
+                    "The file has %(size)s bytes; at most %(max_list_bytes)s can be uploaded. "
+                    "manage.py import_hash_list has no limit."
+                )
+                % {"size": f"{file.size:,}", "max_list_bytes": f"{settings.MAX_LIST_BYTES:,}"}
             )
         return file
 
@@ -103,10 +126,15 @@ class ImportForm(forms.Form):
 
 class ExportForm(forms.Form):
     list = ListChoiceField(
-        queryset=BannedList.objects.all(), widget=UnfoldAdminSelectWidget(), empty_label="Choose…"
+        label=_("List"),
+        queryset=BannedList.objects.all(),
+        widget=UnfoldAdminSelectWidget(),
+        empty_label=_("Choose…"),
     )
     format = forms.ChoiceField(
-        choices=[(one.value, one.value) for one in WRITERS], widget=UnfoldAdminSelectWidget()
+        label=_("Format"),
+        choices=[(one.value, one.value) for one in WRITERS],
+        widget=UnfoldAdminSelectWidget(),
     )
 
 
@@ -122,13 +150,26 @@ BADGES = {
 BAD_ROWS_SHOWN = 50
 """Bad rows on an import's page. The download has all bad rows that are stored."""
 COUNTS_SHOWN = (
-    ("added", "Added", "new items"),
-    ("changed", "Changed", "other facts, or more hashes"),
-    ("reactivated", "Active again", "their source withdrew them and lists them again"),
-    ("retired", "Retired", "withdrawn, expired, or missing from a full list: no longer matched"),
-    ("unchanged", "Unchanged", "nothing new, or older than the stored entry"),
-    ("kept", "Left retired", "retired by hand, which an import does not undo"),
+    ("added", _("Added"), _("new items")),
+    ("changed", _("Changed"), _("other facts, or more hashes")),
+    ("reactivated", _("Active again"), _("their source withdrew them and lists them again")),
+    (
+        "retired",
+        _("Retired"),
+        _("withdrawn, expired, or missing from a full list: no longer matched"),
+    ),
+    ("unchanged", _("Unchanged"), _("nothing new, or older than the stored entry")),
+    ("kept", _("Left retired"), _("retired by hand, which an import does not undo")),
 )
+CHANGES = {
+    "added": _("%(number)s added"),
+    "changed": _("%(number)s changed"),
+    "reactivated": _("%(number)s reactivated"),
+    "retired": _("%(number)s retired"),
+    "unchanged": _("%(number)s unchanged"),
+    "kept": _("%(number)s kept"),
+    "bad": _("%(number)s bad"),
+}
 
 
 @admin.register(ListImport)
@@ -145,43 +186,61 @@ class ListImportAdmin(RoleModelAdmin):
     sortable_by = ["number"]
     actions = ["retry_imports", "discard_imports"]
 
-    @admin.action(description="Try again…", permissions=["view"])
+    @admin.action(description=_("Try again…"), permissions=["view"])
     def retry_imports(
         self, request: HttpRequest, queryset: QuerySet[ListImport]
     ) -> HttpResponse | None:
         """Those that failed without fault of their file."""
         rows = queryset.filter(state=State.FAILED).exclude(file="")
-        would = "Each file is read again, as it was asked for."
-        return self._all(request, rows, start.retry, "Try", "again", would)
+        return self._all(
+            request,
+            rows,
+            start.retry,
+            button=ngettext(
+                "Try %(count)s import again", "Try %(count)s imports again", rows.count()
+            ),
+            would=gettext("Each file is read again, as it was asked for."),
+        )
 
-    @admin.action(description="Discard…", permissions=["view"])
+    @admin.action(description=_("Discard…"), permissions=["view"])
     def discard_imports(
         self, request: HttpRequest, queryset: QuerySet[ListImport]
     ) -> HttpResponse | None:
         """Those that were previewed or wait."""
         rows = queryset.filter(state__in=[State.PREVIEWED, State.WAITING])
-        would = "Their files are deleted. The lists stay as they are."
-        return self._all(request, rows, start.discard, "Discard", "", would)
+        return self._all(
+            request,
+            rows,
+            start.discard,
+            button=ngettext("Discard %(count)s import", "Discard %(count)s imports", rows.count()),
+            would=gettext("Their files are deleted. The lists stay as they are."),
+        )
 
     def _all(
         self,
         request: HttpRequest,
         rows: QuerySet[ListImport],
         service: Callable[..., ListImport],
-        verb: str,
-        adverb: str,
+        *,
+        button: str,
         would: str,
     ) -> HttpResponse | None:
         """Ask, then do it for each import; say which cannot be done, and why."""
         found = list(rows.select_related("list").order_by("pk"))
         if not found:
-            messages.warning(request, "Nothing to do: it fits none of the selected imports.")
+            messages.warning(
+                request, gettext("Nothing to do: it fits none of the selected imports.")
+            )
             return None
-        counted = f"{len(found)} import{'' if len(found) == 1 else 's'}"
-        lines = [f"{row.pk}: {row.file_name} into {row.list.name}" for row in found]
+        lines = [
+            gettext("%(number)s: %(file)s into %(list)s")
+            % {"number": row.pk, "file": row.file_name, "list": row.list.name}
+            for row in found
+        ]
+        selection = Selection(request, service.__name__, rows, ["state"])
         page = asked(
-            self, request, Selection(request, verb, rows, ["state"]), would=would, lines=lines,
-            button=" ".join(filter(None, (verb, counted, adverb))), danger=verb == "Discard",
+            self, request, selection, would=would, lines=lines,
+            button=button % {"count": len(found)}, danger=service is start.discard,
         )  # fmt: skip
         if page is not None:
             return page
@@ -193,7 +252,8 @@ class ListImportAdmin(RoleModelAdmin):
             except UserError as error:
                 messages.error(request, error.message)
         if done:
-            messages.success(request, f"Done for {done} import{'' if done == 1 else 's'}.")
+            text = ngettext("Done for %(count)s import.", "Done for %(count)s imports.", done)
+            messages.success(request, text % {"count": done})
         return None
 
     def get_urls(self) -> list[URLPattern]:
@@ -212,37 +272,41 @@ class ListImportAdmin(RoleModelAdmin):
             *super().get_urls(),
         ]
 
-    @display(description="id", ordering="pk")
+    @display(description=_("id"), ordering="pk")
     def number(self, row: ListImport) -> int:
         return row.pk
 
-    @display(description="list")
+    @display(description=_("list"))
     def shown_list(self, row: ListImport) -> str:
         return row.list.name
 
-    @display(description="state", label=BADGES)
-    def shown_state(self, row: ListImport) -> str:
-        return row.state
+    @display(description=_("state"), label=BADGES)
+    def shown_state(self, row: ListImport) -> tuple[str, str]:
+        return row.state, word(row.state)
 
-    @display(description="progress")
+    @display(description=_("progress"))
     def shown_progress(self, row: ListImport) -> str:
         if row.state not in (State.PENDING, State.RUNNING):
             return "–"
         return format_html(
-            '<progress class="video-progress" max="100" value="{}" aria-label="Progress of import '
-            '{}"></progress> {} %',
+            '<progress class="video-progress" max="100" value="{}" aria-label="{}"></progress>'
+            " {} %",
             row.progress,
-            row.pk,
+            gettext("Progress of import %(number)s") % {"number": row.pk},
             row.progress,
         )
 
-    @display(description="what changes")
+    @display(description=_("what changes"))
     def shown_counts(self, row: ListImport) -> str:
         names = (*run.CHANGE_COUNTS, "bad")
-        counts = [f"{row.counts[name]:,} {name}" for name in names if row.counts.get(name)]
-        return ", ".join(counts) or "–"
+        counts = [
+            str(CHANGES[name] % {"number": f"{row.counts[name]:,}"})
+            for name in names
+            if row.counts.get(name)
+        ]
+        return gettext(", ").join(counts) or "–"
 
-    @display(description="begun")
+    @display(description=_("begun"))
     def added(self, row: ListImport) -> str:
         return times.when(row.created_at)
 
@@ -266,7 +330,7 @@ class ListImportAdmin(RoleModelAdmin):
                 return redirect("admin:moderation_listimport_change", row.pk)
             except UserError as error:
                 form.add_error(error.field if error.field in form.fields else "file", error.message)
-        return self._page(request, "add.html", "Import a hash list", form=form)
+        return self._page(request, "add.html", gettext("Import a hash list"), form=form)
 
     def change_view(
         self,
@@ -282,7 +346,7 @@ class ListImportAdmin(RoleModelAdmin):
         return self._page(
             request,
             "import.html",
-            f"Import {row.pk}",
+            gettext("Import %(number)s") % {"number": row.pk},
             row=row,
             going=going,
             compared=bool(row.counts) and not going,
@@ -293,21 +357,21 @@ class ListImportAdmin(RoleModelAdmin):
             size=readable.size(row.size),
             diff=diff(row),
             numbers={name: f"{row.counts.get(name, 0):,}" for name in ("rows", "skipped", "bad")},
-            skipped={
-                kind: f"{count:,}" for kind, count in row.counts.get("skipped_kinds", {}).items()
-            },
+            skipped_kinds=gettext(", ").join(
+                f"{count:,} {kind}" for kind, count in row.counts.get("skipped_kinds", {}).items()
+            ),
             bad=row.bad_rows.all()[:BAD_ROWS_SHOWN],
             stored=row.bad_rows.count(),
         )
 
     def confirm_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return self._do(request, pk, start.confirm, "The import was started.")
+        return self._do(request, pk, start.confirm, gettext("The import was started."))
 
     def discard_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return self._do(request, pk, start.discard, "The file was discarded.")
+        return self._do(request, pk, start.discard, gettext("The file was discarded."))
 
     def retry_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return self._do(request, pk, start.retry, "The import was started again.")
+        return self._do(request, pk, start.retry, gettext("The import was started again."))
 
     def bad_rows_view(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         if not self.has_view_permission(request):
@@ -326,7 +390,7 @@ class ListImportAdmin(RoleModelAdmin):
                 by=actor_of(request), list_id=form.cleaned_data["list"].pk, format=chosen
             )
             return download(name, pieces, exporting.CONTENT_TYPES[Format(chosen)])
-        return self._page(request, "export.html", "Export a list", form=form)
+        return self._page(request, "export.html", gettext("Export a list"), form=form)
 
     def _do(
         self, request: HttpRequest, pk: int, service: Callable[..., ListImport], done: str

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 
 from moderation.lists.models import BannedList
 
@@ -19,26 +21,26 @@ class ListImport(models.Model):
     class State(models.TextChoices):
         """``previewed``: the file was read and compared, and nothing was changed."""
 
-        PENDING = "pending"
-        RUNNING = "running"
-        PREVIEWED = "previewed"
-        WAITING = "waiting", "waiting for confirmation"
-        DONE = "done"
-        FAILED = "failed"
+        PENDING = "pending", pgettext_lazy("code", "Pending")
+        RUNNING = "running", pgettext_lazy("code", "Running")
+        PREVIEWED = "previewed", pgettext_lazy("code", "Previewed")
+        WAITING = "waiting", pgettext_lazy("code", "waiting for confirmation")
+        DONE = "done", pgettext_lazy("code", "Done")
+        FAILED = "failed", pgettext_lazy("code", "Failed")
 
     list = models.ForeignKey(BannedList, on_delete=models.CASCADE, related_name="imports")
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
     file_name = models.CharField(max_length=255)
-    file = models.FileField(max_length=200, blank=True, help_text="until it is read")
+    file = models.FileField(max_length=200, blank=True, help_text=_("until it is read"))
     sha256 = models.CharField(max_length=64)
     format = models.CharField(max_length=32)
     size = models.PositiveBigIntegerField()
     dry_run = models.BooleanField(default=False)
-    confirmed = models.BooleanField(default=False, help_text="a large change was agreed to")
+    confirmed = models.BooleanField(default=False, help_text=_("a large change was agreed to"))
     agreed_by = models.CharField(
-        max_length=160, blank=True, help_text="who may weaken the list, and wants it so"
+        max_length=160, blank=True, help_text=_("who may weaken the list, and wants it so")
     )
-    progress = models.PositiveSmallIntegerField(default=0, help_text="per cent")
+    progress = models.PositiveSmallIntegerField(default=0, help_text=_("per cent"))
     options = models.JSONField(default=dict)
     counts = models.JSONField(default=dict)
     samples = models.JSONField(default=dict)
@@ -53,7 +55,10 @@ class ListImport(models.Model):
         verbose_name = "import"
 
     def __str__(self) -> str:
-        return f"import {self.pk} of {self.file_name}"
+        return gettext("import %(number)s of %(file)s") % {
+            "number": self.pk,
+            "file": self.file_name,
+        }
 
 
 class BadRow(models.Model):

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from django.utils.translation import gettext
+
 from gallery.shared.errors import UserError
 from moderation.lists.formats.reading import Format
 from moderation.lists.formats.rows import HashKind
@@ -45,10 +47,17 @@ def options(
 ) -> Options:
     """Return options from user input. Raises ``UserError``."""
     if kind and kind not in set(HashKind):
-        raise UserError(f"{kind!r} is none of {', '.join(HashKind)}.", field="kind")
+        raise UserError(
+            gettext("%(kind)r is none of %(choices)s.")
+            % {"kind": kind, "choices": ", ".join(HashKind)},
+            field="kind",
+        )
     text = " ".join(source.split())
     if len(text) > LONGEST:
-        raise UserError(f"A source has at most {LONGEST} characters.", field="source")
+        raise UserError(
+            gettext("A source has at most %(longest)s characters.") % {"longest": LONGEST},
+            field="source",
+        )
     words = dict.fromkeys(word.strip() for word in categories)
     return Options(
         source=text,
@@ -62,12 +71,16 @@ def check_fits(chosen: Options, format: Format) -> None:
     """Raise ``UserError`` if the file cannot be read safely with these options."""
     if format is Format.PROJECT_VIC and not chosen.categories:
         raise UserError(
-            "Project VIC files also list harmless media, and what a category means depends on the "
-            "country: name the categories to import, for example 1 and 2.",
+            gettext(
+                "Project VIC files also list harmless media, and what a category means depends "
+                "on the country: name the categories to import, for example 1 and 2."
+            ),
             field="categories",
         )
     if chosen.full and format in (Format.CSV, Format.PLAIN) and not chosen.source:
         raise UserError(
-            "A full import retires the entries its source no longer has, so name the source.",
+            gettext(
+                "A full import retires the entries its source no longer has, so name the source."
+            ),
             field="source",
         )

@@ -12,6 +12,7 @@ from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 from django_q.tasks import async_task
 
 from gallery.items.file_storage import delete_after_commit, undo_files
@@ -94,7 +95,9 @@ def confirm(*, by: Actor, import_id: int) -> ListImport:
     second = not by.via_key and by.name != row.added_by
     if weakening.of_import(row.list, row.counts):
         if not (second or _agrees(by, row)):
-            raise NotAllowed("This weakens the list: a second person or an admin must confirm it.")
+            raise NotAllowed(
+                gettext("This weakens the list: a second person or an admin must confirm it.")
+            )
         row.agreed_by = by.name
     row.state, row.dry_run, row.confirmed, row.progress = State.PENDING, False, True, 0
     row.attempts = 0
@@ -190,10 +193,14 @@ def _row(
 ) -> ListImport:
     """Return an unsaved row for a seekable file, which is read once. Raises as ``begin`` does."""
     if not BannedList.objects.filter(pk=list_id).exists():
-        raise NotFound(f"There is no list {list_id}.", field="list")
+        raise NotFound(gettext("There is no list %(number)s.") % {"number": list_id}, field="list")
     stream.seek(0)
     if format and format not in set(Format):
-        raise UserError(f"{format!r} is none of {', '.join(Format)}.", field="format")
+        raise UserError(
+            gettext("%(format)r is none of %(choices)s.")
+            % {"format": format, "choices": ", ".join(Format)},
+            field="format",
+        )
     read = Format(format) if format else detect(stream.read(HEAD_BYTES))
     check_fits(options, read)
     stream.seek(0)
@@ -217,13 +224,17 @@ def _plain(name: str) -> str:
 def _locked(import_id: int, *states: str) -> ListImport:
     row = ListImport.objects.select_for_update().filter(pk=import_id).first()
     if row is None:
-        raise NotFound(f"There is no import {import_id}.")
+        raise NotFound(gettext("There is no import %(number)s.") % {"number": import_id})
     if row.state not in states:
         raise Conflict(
-            f"Import {import_id} is {row.get_state_display()}: that cannot be done with it now."
+            gettext("Import %(number)s is %(state)s: that cannot be done with it now.")
+            % {"number": import_id, "state": row.get_state_display()}
         )
     if not row.file:
-        raise Conflict(f"The file of import {import_id} is no longer stored: import it again.")
+        raise Conflict(
+            gettext("The file of import %(number)s is no longer stored: import it again.")
+            % {"number": import_id}
+        )
     return row
 
 

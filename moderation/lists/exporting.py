@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from gallery.shared.errors import NotFound
 from moderation.access.permissions import Actor, check
@@ -40,7 +41,7 @@ def export_list(*, by: Actor, list_id: int, format: str) -> tuple[str, Iterator[
     check(by, "export lists")
     row = BannedList.objects.filter(pk=list_id).first()
     if row is None:
-        raise NotFound(f"There is no list {list_id}.", field="list")
+        raise NotFound(gettext("There is no list %(number)s.") % {"number": list_id}, field="list")
     chosen = _format(format)
     items = BannedItem.objects.filter(list=row).order_by("pk")
     trail.record(
@@ -105,7 +106,8 @@ def _row(item: dict[str, object]) -> HashRow:
 def _format(name: str) -> Format:
     if name not in set(Format) or Format(name) not in WRITERS:
         raise NotWritable(
-            f"{name!r} is none of the formats that lists are written in: {', '.join(WRITERS)}.",
+            gettext("%(name)r is none of the formats that lists are written in: %(choices)s.")
+            % {"name": name, "choices": ", ".join(WRITERS)},
             field="format",
         )
     return Format(name)

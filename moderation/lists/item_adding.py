@@ -14,6 +14,7 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 
 from gallery.imaging.decoding.limits import TooLarge
 from gallery.imaging.decoding.sniffing import sniff
@@ -23,6 +24,7 @@ from gallery.items.kinds import kinds
 from gallery.net.fetching import fetch_into
 from gallery.shared.errors import Conflict, NotFound, UserError
 from moderation.access.permissions import Actor, check
+from moderation.access.words import word
 from moderation.audit import trail
 from moderation.lists import item_pictures, item_reading, list_writes
 from moderation.lists.item_reading import NewItem
@@ -91,7 +93,10 @@ def add_stored(
     check(by, "edit items")
     item = kinds()[kind].rows([item_id]).first()
     if item is None:
-        raise NotFound(f"There is no {kind} {item_id}.", field=f"{kind}_id")
+        raise NotFound(
+            gettext("There is no %(kind)s %(number)s.") % {"kind": word(kind), "number": item_id},
+            field=f"{kind}_id",
+        )
     return _add_one(by, list_id, item_reading.of_stored(item, facts), reason)
 
 
@@ -140,8 +145,11 @@ def _of_file(file: File, facts: dict[str, Any]) -> NewItem:
         return item_reading.of_file(file, facts)
     if file.size > settings.MAX_UPLOAD_BYTES:
         raise TooLarge(
-            f"The picture has {file.size:,} bytes, more than the {settings.MAX_UPLOAD_BYTES:,} "
-            "accepted; add a smaller version, or its hashes."
+            gettext(
+                "The picture has %(size)s bytes, more than the %(max_upload_bytes)s accepted; "
+                "add a smaller version, or its hashes."
+            )
+            % {"size": f"{file.size:,}", "max_upload_bytes": f"{settings.MAX_UPLOAD_BYTES:,}"}
         )
     return item_reading.of_bytes(file.read(), facts)
 
@@ -238,7 +246,9 @@ def _refuse_known(row: BannedList, entry: NewItem) -> None:
     for item_id, has in known.items():
         if wanted <= has:
             raise Conflict(
-                f"This is on the list {row.name} already, as item {item_id}.", existing_id=item_id
+                gettext("This is on the list %(list)s already, as item %(number)s.")
+                % {"list": row.name, "number": item_id},
+                existing_id=item_id,
             )
 
 
@@ -248,8 +258,12 @@ def _refuse_source(item: BannedItem) -> None:
     ).first()
     if item.source_id and same is not None:
         raise Conflict(
-            f"The list has the entry {item.source_id} of {item.source or 'no source'} already, as "
-            f"item {same.pk}.",
+            gettext("The list has the entry %(number)s of %(source)s already, as item %(item)s.")
+            % {
+                "number": item.source_id,
+                "source": item.source or gettext("no source"),
+                "item": same.pk,
+            },
             existing_id=same.pk,
             field="source_id",
         )

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from gallery.shared.errors import Conflict, NotFound, UserError
 from moderation.access.permissions import Actor, check
@@ -64,7 +65,9 @@ def give_opinion(*, by: Actor, items: Items, opinion: str, reason: str) -> int:
     check(by, "give opinions")
     if opinion not in BannedItem.Opinion.values:
         raise UserError(
-            f"{opinion!r} is none of {', '.join(BannedItem.Opinion.values)}.", field="opinion"
+            gettext("%(opinion)r is none of %(choices)s.")
+            % {"opinion": opinion, "choices": ", ".join(BannedItem.Opinion.values)},
+            field="opinion",
         )
     rows = _locked(items.exclude(opinion=opinion))
     if opinion in _WEAKER:
@@ -96,7 +99,10 @@ def move(*, by: Actor, items: Items, list_id: int, reason: str) -> int:
         [*keys, *there.values_list("source", "source_id")]
     ).items():
         if count > 1:
-            raise Conflict(f"The list {onto.name} would have the entry {source_id} twice.")
+            raise Conflict(
+                gettext("The list %(list)s would have the entry %(number)s twice.")
+                % {"list": onto.name, "number": source_id}
+            )
     moved = BannedItem.objects.filter(pk__in=[row.pk for row in rows])
     before = {str(row.pk): row.list_id for row in rows[: trail.IDS_LISTED]}
     moved.update(list=onto)
@@ -142,7 +148,7 @@ def change_item(*, by: Actor, item_id: int, reason: str = "", **fields: Any) -> 
         raise TypeError(f"an item has no {', '.join(sorted(unknown))} to be changed")
     rows = _locked(BannedItem.objects.filter(pk=item_id))
     if not rows:
-        raise NotFound(f"There is no item {item_id}.")
+        raise NotFound(gettext("There is no item %(number)s.") % {"number": item_id})
     (item,) = rows
     before = {name: getattr(item, name) for name in fields if getattr(item, name) != fields[name]}
     if not before:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from django.core.files.base import File
+from django.utils.translation import gettext
 
 from gallery.imaging import decoding, descriptors
 from gallery.imaging.decoding.rendered_pictures import FULL_VIEW, rendered_pictures
@@ -31,6 +32,7 @@ from gallery.items.models import Image, ImageFingerprint
 from gallery.items.preprocessing import Hashes
 from gallery.items.vectors import DESCRIPTOR_COLUMNS
 from gallery.shared.errors import Conflict, UserError
+from moderation.access.words import word
 from moderation.lists.formats.rows import HashKind
 from moderation.lists.formats.values import BadValue, parse_hash
 from moderation.lists.models import BannedFingerprint, BannedItem
@@ -91,17 +93,21 @@ def of_hashes(hashes: Iterable[tuple[str, str, int | None]], facts: dict[str, An
     media = facts.pop("media", BannedItem.Media.UNKNOWN)
     read = {(kind, hash_value(kind, text)): quality for kind, text, quality in hashes}
     if not read:
-        raise InvalidHash("Give at least one hash.", field="hashes")
+        raise InvalidHash(gettext("Give at least one hash."), field="hashes")
     for (kind, _), quality in read.items():
         if quality is not None and (kind != HashKind.PDQ or not 0 <= quality <= 100):
-            raise InvalidHash("Only a pdq has a quality, from 0 to 100.", field="quality")
+            raise InvalidHash(gettext("Only a pdq has a quality, from 0 to 100."), field="quality")
     return NewItem(media, [NewHash(*one, quality) for one, quality in read.items()], facts=facts)
 
 
 def hash_value(kind: str, text: str) -> str:
     """Return the hash as lower-case hex. Raises ``InvalidHash``."""
     if kind not in set(HashKind):
-        raise InvalidHash(f"{kind!r} is none of {', '.join(HashKind)}.", field="kind")
+        raise InvalidHash(
+            gettext("%(kind)r is none of %(choices)s.")
+            % {"kind": kind, "choices": ", ".join(HashKind)},
+            field="kind",
+        )
     try:
         return parse_hash(HashKind(kind), text)
     except BadValue as error:
@@ -168,7 +174,10 @@ def of_image(image: Image, facts: dict[str, Any], *, decodes: bool = True) -> Ne
         except FileNotFoundError:
             pass
     if image.status in (Status.PENDING, Status.FAILED):
-        raise Conflict(f"Image {image.pk} is {image.status}: it has no descriptors.")
+        raise Conflict(
+            gettext("Image %(number)s is %(status)s: it has no descriptors.")
+            % {"number": image.pk, "status": word(image.status)}
+        )
     hashes, vectors = _exact(image), []
     for row in ImageFingerprint.objects.filter(item=image).select_related("detail"):
         hashes += _pdq(row.pdq, row.pdq_quality)
@@ -210,7 +219,10 @@ def _thumbnail(image: Image | Video) -> bytes:
 def of_video(video: Video, facts: dict[str, Any]) -> NewItem:
     """Build an item from an indexed video. Raises ``Conflict`` if the video is not indexed."""
     if video.status in (Status.PENDING, Status.FAILED):
-        raise Conflict(f"Video {video.pk} is {video.status}: its frames are not indexed.")
+        raise Conflict(
+            gettext("Video %(number)s is %(status)s: its frames are not indexed.")
+            % {"number": video.pk, "status": word(video.status)}
+        )
     frames = list(video.frames.filter(weight__gt=0).order_by("t0", "view"))
     return _of_frames(_exact(video), frames, _thumbnail(video), facts)
 

@@ -9,9 +9,11 @@ from typing import Any, Final
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from gallery.shared.errors import Conflict, NotFound
 from moderation.access.permissions import Actor, NotAllowed, Role, check
+from moderation.access.words import word
 from moderation.audit import trail
 from moderation.lists import item_changing, list_writes
 from moderation.lists.models import BannedItem, ListChange
@@ -52,7 +54,7 @@ def confirm(*, by: Actor, change_id: int, reason: str = "") -> ListChange:
     """
     row = _locked(by, change_id)
     if row.asker_id == by.user.pk and by.role < Role.ADMIN:
-        raise NotAllowed("You asked for this change: somebody else must confirm it.")
+        raise NotAllowed(gettext("You asked for this change: somebody else must confirm it."))
     arguments = dict(row.arguments)
     arguments["reason"] = f"change {row.pk}, asked for by {row.asked_by}: {row.reason}"[:255]
     COMMANDS[row.command](by=replace(by, confirmed=True), **arguments)
@@ -72,14 +74,19 @@ def refuse(*, by: Actor, change_id: int, reason: str = "") -> ListChange:
 def _locked(by: Actor, change_id: int) -> ListChange:
     check(by, "edit lists")
     if by.user is None or by.via_key:
-        raise NotAllowed("A second person must confirm this in person; an API key cannot.")
+        raise NotAllowed(gettext("A second person must confirm this in person; an API key cannot."))
     row = ListChange.objects.select_for_update().filter(pk=change_id).first()
     if row is None:
-        raise NotFound(f"There is no change {change_id}.")
+        raise NotFound(gettext("There is no change %(number)s.") % {"number": change_id})
     if row.state != ListChange.State.WAITING:
-        raise Conflict(f"Change {change_id} is {row.state} already.")
+        raise Conflict(
+            gettext("Change %(number)s is %(state)s already.")
+            % {"number": change_id, "state": word(row.state)}
+        )
     if row.expires_at <= timezone.now():
-        raise Conflict(f"Change {change_id} has expired: ask for it again.")
+        raise Conflict(
+            gettext("Change %(number)s has expired: ask for it again.") % {"number": change_id}
+        )
     return row
 
 

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
 from django.db.models import F
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext
 
 from gallery.items import retention
 from gallery.items.file_storage import delete_after_commit
@@ -82,7 +83,8 @@ def change_list(*, by: Actor, list_id: int, reason: str = "", **fields: Any) -> 
         return row
     if "kind" in changed and row.items.exists():
         raise Conflict(
-            "The kind of a list that has items cannot change; make another list.", field="kind"
+            gettext("The kind of a list that has items cannot change; make another list."),
+            field="kind",
         )
     allows = row.is_allow_list
     weakening.check(
@@ -126,7 +128,11 @@ def change_method(
     row = locked(list_id)
     method = row.methods.filter(match_type=match_type).first()
     if method is None:
-        raise NotFound(f"{match_type!r} is none of {', '.join(PICTURE_TYPES)}.", field="match_type")
+        raise NotFound(
+            gettext("%(match_type)r is none of %(choices)s.")
+            % {"match_type": match_type, "choices": ", ".join(PICTURE_TYPES)},
+            field="match_type",
+        )
     before, reached = method_facts(method), reach(method)
     set_fields(method, fields, METHOD_FIELDS)
     for problem in method_problems(method):
@@ -177,7 +183,10 @@ def delete_list(
     count = row.items.count()
     if count and not with_items:
         raise Conflict(
-            f"The list {row.name} has {count} items: move them first, or delete them with it."
+            gettext(
+                "The list %(list)s has %(count)s items: move them first, or delete them with it."
+            )
+            % {"list": row.name, "count": count}
         )
     needed_by = cases_needing([row.pk])
     check_needed(needed_by, row.name, by=by, override=override, reason=reason)
@@ -240,14 +249,14 @@ def locked(list_id: int) -> BannedList:
     """Return the list's row, locked until the transaction ends. Raises ``NotFound``."""
     row = BannedList.objects.select_for_update(no_key=True).filter(pk=list_id).first()
     if row is None:
-        raise NotFound(f"There is no list {list_id}.", field="list")
+        raise NotFound(gettext("There is no list %(number)s.") % {"number": list_id}, field="list")
     return row
 
 
 def check_may_add(by: Actor, row: BannedList) -> None:
     """Raise ``NotAllowed`` if an API key would add to an allow list."""
     if row.is_allow_list and by.via_key:
-        raise NotAllowed("An API key may not add to an allow list: a person must do that.")
+        raise NotAllowed(gettext("An API key may not add to an allow list: a person must do that."))
 
 
 def scan(
@@ -339,12 +348,16 @@ def save_list(row: BannedList, allows_for: Collection[int]) -> None:
         if taken is None:
             raise
         raise Conflict(
-            f"There is a list {row.name} already.", existing_id=taken.pk, field="name"
+            gettext("There is a list %(list)s already.") % {"list": row.name},
+            existing_id=taken.pk,
+            field="name",
         ) from error
     wanted = set(allows_for)
     banned = BannedList.objects.filter(pk__in=wanted, kind=BannedList.Kind.BANNED)
     if lost := wanted - set(banned.values_list("pk", flat=True)):
-        raise InvalidList(f"There is no banned list {min(lost)}.", field="allows_for")
+        raise InvalidList(
+            gettext("There is no banned list %(lost)s.") % {"lost": min(lost)}, field="allows_for"
+        )
     row.allows_for.set(wanted)
 
 
@@ -411,9 +424,13 @@ def check_needed(
     if not override:
         counts = ", ".join(f"{kind}: {number}" for kind, number in retention.counts(needing))
         raise NeededAsEvidence(
-            f"Cases need the items of the list {name} ({counts}; such as case {min(needing)}). "
-            "Close these cases first. An administrator may override this with a reason."
+            gettext(
+                "Cases need the items of the list %(name)s (%(counts)s; such as case "
+                "%(needing)s). Close these cases first. An administrator may override this "
+                "with a reason."
+            )
+            % {"name": name, "counts": counts, "needing": min(needing)}
         )
     check(by, OVERRIDE)
     if not reason.strip():
-        raise UserError("Say why: cases need what is deleted.", field="reason")
+        raise UserError(gettext("Say why: cases need what is deleted."), field="reason")

@@ -13,14 +13,17 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 from pgvector.django import VectorField
 
 from gallery.items.vectors import Fingerprint
+from moderation.access.words import WORDS
 from moderation.lists.thresholds import Thresholds, effective
 from moderation.lists.verdicts import HASH_TYPES, PICTURE_TYPES, Action, Severity
 
-ACTIONS = [(action.value, action.value) for action in Action]
-SEVERITIES = [(severity.value, severity.name.lower()) for severity in Severity]
+ACTIONS = [(action.value, WORDS[action]) for action in Action]
+SEVERITIES = [(severity.value, WORDS[severity.name.lower()]) for severity in Severity]
 HASH_KINDS = [(kind, kind) for kind in (*HASH_TYPES, "pdq")]
 
 
@@ -45,41 +48,45 @@ class BannedList(models.Model):
         all.
         """
 
-        BANNED = "banned"
-        ALLOW = "allow"
+        BANNED = "banned", pgettext_lazy("code", "Banned")
+        ALLOW = "allow", pgettext_lazy("code", "Allow")
 
     name = models.CharField(max_length=100, unique=True)
     kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.BANNED)
-    category = models.CharField(max_length=100, blank=True, help_text="what it holds, e.g. terror")
+    category = models.CharField(
+        max_length=100, blank=True, help_text=_("what it holds, e.g. terror")
+    )
     description = models.TextField(blank=True)
-    owner = models.CharField(max_length=160, blank=True, help_text="who answers for it")
+    owner = models.CharField(max_length=160, blank=True, help_text=_("who answers for it"))
     severity = models.PositiveSmallIntegerField(choices=SEVERITIES, default=Severity.MEDIUM)
     action = models.CharField(max_length=8, choices=ACTIONS, default=Action.SHADOW)
     enabled = models.BooleanField(default=True)
     hold_on_review = models.BooleanField(
-        default=True, help_text="uploads that it sends to review are not published until decided"
+        default=True, help_text=_("uploads that it sends to review are not published until decided")
     )
     hash_only = models.BooleanField(
-        default=False, help_text="no picture or thumbnail of its items is ever stored"
+        default=False, help_text=_("no picture or thumbnail of its items is ever stored")
     )
     two_person = models.BooleanField(
-        default=False, help_text="its cases need two independent decisions"
+        default=False, help_text=_("its cases need two independent decisions")
     )
     allows_for = models.ManyToManyField(
         "self",
         symmetrical=False,
         blank=True,
         related_name="allowed_by",
-        help_text="of an allow list: the lists it outranks; none = all",
+        help_text=_("of an allow list: the lists it outranks; none = all"),
     )
     flood_limit = models.PositiveIntegerField(
         null=True,
         blank=True,
-        help_text="matches of one item in an hour beyond which it only leads to review; empty = "
-        "the default",
+        help_text=_(
+            "matches of one item in an hour beyond which it only leads to review; empty = "
+            "the default"
+        ),
     )
     observe_share = models.FloatField(
-        default=0.1, help_text="share of the matches beyond the threshold that is queued, 0 to 1"
+        default=0.1, help_text=_("share of the matches beyond the threshold that is queued, 0 to 1")
     )
     version = models.PositiveBigIntegerField(default=1, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -118,12 +125,14 @@ class ListMethod(models.Model):
     list = models.ForeignKey(BannedList, on_delete=models.CASCADE, related_name="methods")
     match_type = models.CharField(max_length=8, choices=[(name, name) for name in PICTURE_TYPES])
     enabled = models.BooleanField(default=True)
-    threshold = models.FloatField(null=True, blank=True, help_text="inclusive; empty = the default")
+    threshold = models.FloatField(
+        null=True, blank=True, help_text=_("inclusive; empty = the default")
+    )
     observe = models.FloatField(
-        null=True, blank=True, help_text="up to here matches are recorded; empty = the default"
+        null=True, blank=True, help_text=_("up to here matches are recorded; empty = the default")
     )
     may_block = models.BooleanField(
-        default=False, help_text="of imgsmlr and clip, which else lead to review at most"
+        default=False, help_text=_("of imgsmlr and clip, which else lead to review at most")
     )
 
     class Meta:
@@ -143,7 +152,10 @@ class ListMethod(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.match_type} of list {self.list_id}"
+        return gettext("%(match_type)s of list %(number)s") % {
+            "match_type": self.match_type,
+            "number": self.list_id,
+        }
 
     @property
     def thresholds(self) -> Thresholds:
@@ -178,44 +190,44 @@ class BannedItem(models.Model):
     class State(models.TextChoices):
         """A retired item is not matched, but is kept as a record."""
 
-        ACTIVE = "active"
-        RETIRED = "retired"
+        ACTIVE = "active", pgettext_lazy("code", "Active")
+        RETIRED = "retired", pgettext_lazy("code", "Retired")
 
     class Media(models.TextChoices):
-        UNKNOWN = "unknown"
-        IMAGE = "image"
-        VIDEO = "video"
+        UNKNOWN = "unknown", pgettext_lazy("code", "Unknown")
+        IMAGE = "image", pgettext_lazy("code", "Image")
+        VIDEO = "video", pgettext_lazy("code", "Video")
 
     class Opinion(models.TextChoices):
         """Our moderators' opinion. A false positive is not matched, whatever its state."""
 
-        NONE = "none"
-        CONFIRMED = "confirmed"
-        DISPUTED = "disputed"
-        FALSE_POSITIVE = "false_positive"
+        NONE = "none", pgettext_lazy("code", "None")
+        CONFIRMED = "confirmed", pgettext_lazy("code", "Confirmed")
+        DISPUTED = "disputed", pgettext_lazy("code", "Disputed")
+        FALSE_POSITIVE = "false_positive", pgettext_lazy("code", "False Positive")
 
     list = models.ForeignKey(BannedList, on_delete=models.PROTECT, related_name="items")
     media = models.CharField(max_length=8, choices=Media.choices, default=Media.UNKNOWN)
-    source = models.CharField(max_length=255, blank=True, help_text="whose entry it is")
-    source_id = models.CharField(max_length=255, blank=True, help_text="the entry's id there")
+    source = models.CharField(max_length=255, blank=True, help_text=_("whose entry it is"))
+    source_id = models.CharField(max_length=255, blank=True, help_text=_("the entry's id there"))
     state = models.CharField(max_length=8, choices=State.choices, default=State.ACTIVE)
     retired_at = models.DateTimeField(null=True, blank=True)
     retired_because = models.CharField(max_length=255, blank=True)
     opinion = models.CharField(max_length=16, choices=Opinion.choices, default=Opinion.NONE)
     feedback = models.CharField(max_length=16, choices=Opinion.choices, default=Opinion.NONE)
-    category = models.CharField(max_length=255, blank=True, help_text="the source's own word")
-    severity = models.CharField(max_length=255, blank=True, help_text="the source's own word")
-    owner = models.CharField(max_length=255, blank=True, help_text="the member that entered it")
+    category = models.CharField(max_length=255, blank=True, help_text=_("the source's own word"))
+    severity = models.CharField(max_length=255, blank=True, help_text=_("the source's own word"))
+    owner = models.CharField(max_length=255, blank=True, help_text=_("the member that entered it"))
     # Here, ``list`` is the field above.
     tags = ArrayField(models.CharField(max_length=255), default=builtins.list, blank=True)
     note = models.TextField(blank=True)
-    updated_at = models.DateTimeField(null=True, blank=True, help_text="the source's own time")
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="empty = never")
+    updated_at = models.DateTimeField(null=True, blank=True, help_text=_("the source's own time"))
+    expires_at = models.DateTimeField(null=True, blank=True, help_text=_("empty = never"))
     picture = models.FileField(
-        max_length=200, blank=True, help_text="a JPEG of at most 1024 pixels; none of hash-only"
+        max_length=200, blank=True, help_text=_("a JPEG of at most 1024 pixels; none of hash-only")
     )
     suspended_at = models.DateTimeField(
-        null=True, blank=True, help_text="since when it leads to review at most, as it flooded"
+        null=True, blank=True, help_text=_("since when it leads to review at most, as it flooded")
     )
     added_by = models.CharField(max_length=160)
     created_at = models.DateTimeField(default=timezone.now)
@@ -246,7 +258,7 @@ class BannedItem(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"item {self.pk}"
+        return gettext("item %(number)s") % {"number": self.pk}
 
 
 class BannedHashQuerySet(models.QuerySet["BannedHash"]):
@@ -276,7 +288,7 @@ class BannedHash(models.Model):
     kind = models.CharField(max_length=6, choices=HASH_KINDS)
     value = models.CharField(max_length=64)
     quality = models.PositiveSmallIntegerField(
-        null=True, blank=True, help_text="of pdq, 0 to 100; empty = not known"
+        null=True, blank=True, help_text=_("of pdq, 0 to 100; empty = not known")
     )
     time_ms = models.PositiveIntegerField(null=True, blank=True)
     tx = models.BigIntegerField(
@@ -351,9 +363,9 @@ class ListChange(models.Model):
     """
 
     class State(models.TextChoices):
-        WAITING = "waiting"
-        APPLIED = "applied"
-        REFUSED = "refused"
+        WAITING = "waiting", pgettext_lazy("code", "Waiting")
+        APPLIED = "applied", pgettext_lazy("code", "Applied")
+        REFUSED = "refused", pgettext_lazy("code", "Refused")
 
     list = models.ForeignKey(
         BannedList, on_delete=models.SET_NULL, null=True, related_name="changes"
@@ -370,11 +382,11 @@ class ListChange(models.Model):
         on_delete=models.SET_NULL,
         null=True,
         related_name="+",
-        help_text="the person who asked, or whose key did",
+        help_text=_("the person who asked, or whose key did"),
     )
     decided_by = models.CharField(max_length=160, blank=True)
     decided_at = models.DateTimeField(null=True, blank=True)
-    answer = models.CharField(max_length=1000, blank=True, help_text="why it was decided so")
+    answer = models.CharField(max_length=1000, blank=True, help_text=_("why it was decided so"))
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
 
@@ -393,7 +405,10 @@ class ListChange(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"change {self.pk} of {self.list_name}"
+        return gettext("change %(number)s of %(list)s") % {
+            "number": self.pk,
+            "list": self.list_name,
+        }
 
 
 class RetroScan(models.Model):
@@ -404,30 +419,32 @@ class RetroScan(models.Model):
     """
 
     class State(models.TextChoices):
-        PENDING = "pending"
-        RUNNING = "running"
-        DONE = "done"
-        FAILED = "failed"
+        PENDING = "pending", pgettext_lazy("code", "Pending")
+        RUNNING = "running", pgettext_lazy("code", "Running")
+        DONE = "done", pgettext_lazy("code", "Done")
+        FAILED = "failed", pgettext_lazy("code", "Failed")
 
     list = models.ForeignKey(BannedList, on_delete=models.CASCADE, related_name="scans")
     item = models.ForeignKey(
         BannedItem, on_delete=models.CASCADE, null=True, blank=True, related_name="scans"
     )
     after_item = models.PositiveBigIntegerField(
-        default=0, help_text="only items with a greater id: those that an import added"
+        default=0, help_text=_("only items with a greater id: those that an import added")
     )
     reason = models.CharField(max_length=255)
     state = models.CharField(max_length=8, choices=State.choices, default=State.PENDING)
     position = models.PositiveBigIntegerField(default=0)
-    total = models.PositiveIntegerField(default=0, help_text="items to look for")
+    total = models.PositiveIntegerField(default=0, help_text=_("items to look for"))
     done = models.PositiveIntegerField(default=0)
     animation = models.PositiveBigIntegerField(default=0)
     unseen = models.PositiveIntegerField(
         default=0,
-        help_text="animations whose later frames could not be compared: their originals are gone",
+        help_text=_(
+            "animations whose later frames could not be compared: their originals are gone"
+        ),
     )
-    found = models.PositiveIntegerField(default=0, help_text="matches within the thresholds")
-    cases = models.PositiveIntegerField(default=0, help_text="cases that were opened")
+    found = models.PositiveIntegerField(default=0, help_text=_("matches within the thresholds"))
+    cases = models.PositiveIntegerField(default=0, help_text=_("cases that were opened"))
     failure = models.TextField(blank=True)
     claimed_until = models.DateTimeField(null=True, blank=True)
     added_by = models.CharField(max_length=160)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from gallery.shared.errors import NotFound
@@ -18,11 +19,14 @@ def scan_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     """Show a rescan. With ``?part=1``, return only the part that changes while it runs."""
     scan = RetroScan.objects.select_related("list").filter(pk=pk).first()
     if scan is None:
-        raise NotFound(f"There is no scan {pk}.")
+        raise NotFound(gettext("There is no scan %(number)s.") % {"number": pk})
     unfinished = scan.state in (RetroScan.State.PENDING, RetroScan.State.RUNNING)
     context = {"scan": scan, "unfinished": unfinished}
     if request.GET.get("part") == "1":
         return render(request, "moderation/pipeline/_scan.html", context)
     return render_page(
-        request, "moderation/pipeline/scan.html", f"Rescan for items of {scan.list.name}", context
+        request,
+        "moderation/pipeline/scan.html",
+        gettext("Rescan for items of %(list)s") % {"list": scan.list.name},
+        context,
     )

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from gallery.imaging.renditions import STEPS
@@ -37,7 +38,7 @@ def overview(request: HttpRequest, by: Actor) -> HttpResponseBase:
     return render_page(
         request,
         "moderation/tuning/thresholds.html",
-        "Thresholds",
+        gettext("Thresholds"),
         {"rows": rows, "least": intervals.MIN_DECIDED},
     )
 
@@ -60,9 +61,8 @@ def threshold_page(request: HttpRequest, by: Actor, pk: int, match_type: str) ->
         "periods": over_time.precision_over_time(by=by, list_id=pk, match_type=match_type),
         "suggestions": [(round(100 * target), suggest(seen.curves, target)) for target in TARGETS],
     }
-    return render_page(
-        request, "moderation/tuning/threshold.html", f"Threshold of {seen.list.name}", context
-    )
+    title = gettext("Threshold of %(list)s") % {"list": seen.list.name}
+    return render_page(request, "moderation/tuning/threshold.html", title, context)
 
 
 @require_safe
@@ -82,7 +82,7 @@ def match_picture(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpRe
     loaded = CaseMatch.objects.select_related("image", "video", "case__image", "case__video")
     match = loaded.filter(pk=pk).first()
     if match is None or step not in STEPS or step == CLEAR:
-        raise NotFound(media.NONE_KEPT)
+        raise NotFound(str(media.NONE_KEPT))
     return jpeg_response(media.subject_pixels(_subject(match), small=True), step, SMALL)
 
 
@@ -103,8 +103,12 @@ def _apply(request: HttpRequest, by: Actor, pk: int, match_type: str) -> HttpRes
     except UserError as error:
         messages.error(request, error.message)
         return redirect(f"{here}?t={request.POST.get('threshold', '')}")
-    scan = " Stored content is being scanned again." if done.scan else ""
-    messages.success(request, f"The threshold is now {done.method.threshold:g}.{scan}")
+    sentences = [
+        gettext("The threshold is now %(threshold)s.") % {"threshold": f"{done.method.threshold:g}"}
+    ]
+    if done.scan:
+        sentences.append(gettext("Stored content is being scanned again."))
+    messages.success(request, " ".join(sentences))
     return redirect(here)
 
 
@@ -112,7 +116,7 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise UserError("Give the threshold as a number.", field="threshold") from None
+        raise UserError(gettext("Give the threshold as a number."), field="threshold") from None
 
 
 def _proposed(text: str | None, seen: ThresholdEvidence) -> float:

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from gallery.shared.readable import distance
 from moderation.access.permissions import Actor, check
@@ -75,13 +76,16 @@ def precision_over_time(*, by: Actor, list_id: int, match_type: str) -> OverTime
         cursor.execute(OVER_TIME, {**values, "since": weeks[0]})
         rows = cursor.fetchall()
     edges = [observe * n / BANDS for n in range(BANDS + 1)]
-    names = [f"{distance(low)} to {distance(high)}" for low, high in pairwise(edges)]
+    names = [
+        gettext("%(low)s to %(high)s") % {"low": distance(low), "high": distance(high)}
+        for low, high in pairwise(edges)
+    ]
     bands = _series(((names[row[2] or 0], row) for row in rows), weeks)
     within = [row for row in rows if row[3]]
     return OverTime(
         weeks,
-        _series((("all", row) for row in within), weeks),
-        _series(((row[1] or "no source", row) for row in within), weeks),
+        _series(((gettext("all"), row) for row in within), weeks),
+        _series(((row[1] or gettext("no source"), row) for row in within), weeks),
         sorted(bands, key=lambda series: names.index(series.name)),
     )
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils.translation import gettext
 
 from gallery.shared.errors import NotFound, UserError
 from moderation.access.permissions import Actor, check
@@ -114,10 +115,13 @@ def method_of(list_id: int, match_type: str) -> ListMethod:
     method = found.first()
     if method is None:
         known = ", ".join(PICTURE_TYPES)
-        raise NotFound(f"There is no list {list_id}, or {match_type!r} is none of {known}.")
+        raise NotFound(
+            gettext("There is no list %(number)s, or %(match_type)r is none of %(known)s.")
+            % {"number": list_id, "match_type": match_type, "known": known}
+        )
     if method.list.is_allow_list:
         raise NotFound(
-            "An allow list opens no cases, so there are no decisions about its thresholds."
+            gettext("An allow list opens no cases, so there are no decisions about its thresholds.")
         )
     return method
 
@@ -140,12 +144,15 @@ def _check_proposed(seen: ThresholdEvidence, proposed: float) -> None:
     # "not 0 <= …" also rejects NaN.
     if not 0 <= proposed <= seen.bounds.near_miss:
         raise UserError(
-            f"Propose a distance from 0 to {seen.bounds.near_miss:g}: beyond it nothing is "
-            "recorded, so the change cannot be computed.",
+            gettext(
+                "Propose a distance from 0 to %(near_miss)s: beyond it nothing is recorded, so "
+                "the change cannot be computed."
+            )
+            % {"near_miss": f"{seen.bounds.near_miss:g}"},
             field="threshold",
         )
     if seen.whole and proposed != int(proposed):
-        raise UserError("Distances of pdq are whole numbers.", field="threshold")
+        raise UserError(gettext("Distances of pdq are whole numbers."), field="threshold")
 
 
 def _between(seen: ThresholdEvidence, proposed: float) -> QuerySet[CaseMatch]:
@@ -194,7 +201,7 @@ def apply(
     """
     check(by, "edit lists")
     if not reason.strip():
-        raise UserError("Give a reason: it goes into the audit.", field="reason")
+        raise UserError(gettext("Give a reason: it goes into the audit."), field="reason")
     before = _reach(method_of(list_id, match_type))
     fields: dict[str, Any] = {"threshold": threshold}
     method = list_writes.change_method(

@@ -17,6 +17,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
@@ -34,12 +36,14 @@ FIELDS = ("name", "url", "events", "enabled")
 
 class WebhookForm(forms.ModelForm):
     url = forms.URLField(
+        label="URL",
         max_length=editing.LONGEST_URL,
         assume_scheme="https",
         widget=UnfoldAdminTextInputWidget(attrs={"type": "url"}),
-        help_text="Messages are sent there by POST.",
+        help_text=_("Messages are sent there by POST."),
     )
     events = forms.MultipleChoiceField(
+        label=_("Events"),
         choices=[(name, name) for name in WebhookEvent.values],
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )
@@ -84,23 +88,23 @@ class WebhookAdmin(RoleModelAdmin):
             *super().get_urls(),
         ]
 
-    @display(description="events")
+    @display(description=_("events"))
     def shown_events(self, row: Webhook) -> str:
         return ", ".join(row.events)
 
     @display(
-        description="receiver", label={"healthy": "success", "off": "info", "failing": "danger"}
+        description=_("receiver"), label={"healthy": "success", "off": "info", "failing": "danger"}
     )
-    def shown_state(self, row: Webhook) -> str:
+    def shown_state(self, row: Webhook) -> tuple[str, str]:
         if not row.enabled:
-            return "off"
-        return "failing" if row.failures else "healthy"
+            return "off", gettext("off")
+        return ("failing", gettext("failing")) if row.failures else ("healthy", gettext("healthy"))
 
-    @display(description="waiting")
+    @display(description=_("waiting"))
     def waiting(self, row: Webhook) -> int:
         return row.waits  # type: ignore[attr-defined,no-any-return]
 
-    @display(description="given up")
+    @display(description=_("given up"))
     def given_up(self, row: Webhook) -> str:
         """Return the number of messages that never arrived, as a link to them."""
         return format_html(
@@ -151,16 +155,22 @@ class WebhookAdmin(RoleModelAdmin):
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
         """Show only the number of the messages that are deleted with the webhook."""
         count = Delivery.objects.filter(webhook__in=objs).count()
-        return [str(row) for row in objs], {"webhooks": len(objs), "messages": count}, set(), []
+        return (
+            [str(row) for row in objs],
+            {gettext("webhooks"): len(objs), gettext("messages"): count},
+            set(),
+            [],
+        )
 
     def test_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         self._require_post(request)
         delivery = editing.write_test(by=actor_of(request), webhook_id=pk)
         if send(delivery):
-            messages.success(request, "The test message arrived.")
+            messages.success(request, gettext("The test message arrived."))
         else:
             delivery.refresh_from_db()
-            messages.error(request, f"The test message did not arrive. {delivery.failure}")
+            text = gettext("The test message did not arrive. %(why)s")
+            messages.error(request, text % {"why": delivery.failure})
         return redirect("admin:moderation_webhook_change", pk)
 
     def secret_view(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -174,7 +184,7 @@ class WebhookAdmin(RoleModelAdmin):
     def _issued(self, request: HttpRequest, row: Webhook) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
-            "title": f"Secret of {row.name}",
+            "title": gettext("Secret of %(name)s") % {"name": row.name},
             "opts": self.opts,
             "webhook": row,
         }
@@ -184,11 +194,15 @@ class WebhookAdmin(RoleModelAdmin):
 
 
 class DeliveryStateFilter(admin.SimpleListFilter):
-    title = "outcome"
+    title = _("outcome")
     parameter_name = "outcome"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        return [("waiting", "waiting"), ("delivered", "delivered"), ("given_up", "given up")]
+        return [
+            ("waiting", gettext("waiting")),
+            ("delivered", gettext("delivered")),
+            ("given_up", gettext("given up")),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         match self.value():
@@ -227,31 +241,31 @@ class DeliveryAdmin(RoleModelAdmin):
     def has_try_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "edit webhooks")
 
-    @display(description="message", ordering="pk")
+    @display(description=_("message"), ordering="pk")
     def number(self, row: Delivery) -> str:
         return f"msg_{row.pk}"
 
     @display(
-        description="outcome",
+        description=_("outcome"),
         label={"delivered": "success", "given up": "danger", "waiting": "warning", "new": "info"},
     )
-    def shown_outcome(self, row: Delivery) -> str:
+    def shown_outcome(self, row: Delivery) -> tuple[str, str]:
         if row.delivered_at:
-            return "delivered"
+            return "delivered", gettext("delivered")
         if row.given_up_at:
-            return "given up"
-        return "waiting" if row.attempts else "new"
+            return "given up", gettext("given up")
+        return ("waiting", gettext("waiting")) if row.attempts else ("new", gettext("new"))
 
-    @display(description="written")
+    @display(description=_("written"))
     def added(self, row: Delivery) -> str:
         return times.when(row.created_at)
 
-    @display(description="payload")
+    @display(description=_("payload"))
     def shown_payload(self, row: Delivery) -> str:
         text = orjson.dumps(row.payload, option=orjson.OPT_INDENT_2).decode()
         return format_html('<pre class="payload">{}</pre>', text)
 
-    @admin.action(description="Try again", permissions=["try"])
+    @admin.action(description=_("Try again"), permissions=["try"])
     def try_again(
         self, request: HttpRequest, queryset: QuerySet[Delivery]
     ) -> HttpResponseRedirect | None:
@@ -259,7 +273,8 @@ class DeliveryAdmin(RoleModelAdmin):
         ids = list(queryset.values_list("pk", flat=True))
         count = editing.try_again(by=actor_of(request), ids=ids)
         if count:
-            messages.success(request, f"{count} of {len(ids)} will be sent again.")
+            text = gettext("%(count)s of %(all)s will be sent again.")
+            messages.success(request, text % {"count": count, "all": len(ids)})
         else:
-            messages.warning(request, "Nothing to do: all of them have arrived.")
+            messages.warning(request, gettext("Nothing to do: all of them have arrived."))
         return None

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from gallery.net.transport import FetchFailed, Target
 from gallery.shared.errors import Conflict, NotFound, UserError
@@ -138,13 +139,21 @@ def _facts(row: Webhook) -> dict[str, Any]:
 def _name(text: str) -> str:
     name = " ".join(text.split())
     if not 0 < len(name) <= LONGEST_NAME:
-        raise InvalidWebhook(f"Give a name of 1 to {LONGEST_NAME} characters.", field="name")
+        raise InvalidWebhook(
+            gettext("Give a name of 1 to %(longest_name)s characters.")
+            % {"longest_name": LONGEST_NAME},
+            field="name",
+        )
     return name
 
 
 def _url(text: str) -> str:
     if len(text) > LONGEST_URL:
-        raise InvalidWebhook(f"An address has at most {LONGEST_URL} characters.", field="url")
+        raise InvalidWebhook(
+            gettext("An address has at most %(longest_url)s characters.")
+            % {"longest_url": LONGEST_URL},
+            field="url",
+        )
     try:
         Target.parse(text, "")
     except FetchFailed as error:
@@ -156,7 +165,9 @@ def _events(chosen: Iterable[str]) -> list[str]:
     wanted = set(chosen)
     if not wanted or wanted - set(WebhookEvent.values):
         names = ", ".join(WebhookEvent.values)
-        raise InvalidWebhook(f"Choose at least one of {names}.", field="events")
+        raise InvalidWebhook(
+            gettext("Choose at least one of %(names)s.") % {"names": names}, field="events"
+        )
     return [name for name in WebhookEvent.values if name in wanted]
 
 
@@ -165,11 +176,13 @@ def _save(row: Webhook) -> None:
         with transaction.atomic():
             row.save()
     except IntegrityError:
-        raise Conflict(f"There is a webhook named {row.name} already.", field="name") from None
+        raise Conflict(
+            gettext("There is a webhook named %(name)s already.") % {"name": row.name}, field="name"
+        ) from None
 
 
 def _locked(webhook_id: int) -> Webhook:
     row = Webhook.objects.select_for_update(no_key=True).filter(pk=webhook_id).first()
     if row is None:
-        raise NotFound(f"There is no webhook {webhook_id}.")
+        raise NotFound(gettext("There is no webhook %(number)s.") % {"number": webhook_id})
     return row

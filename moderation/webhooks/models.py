@@ -8,22 +8,24 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 
 
 class WebhookEvent(models.TextChoices):
     """The events that a webhook can subscribe to."""
 
-    READY = "item.ready"
-    FAILED = "item.failed"
-    VERDICT = "verdict"
-    DECISION = "decision"
-    REVERSAL = "decision.reversed"
-    PROBING = "check.probing"
-    DRILL_FAILED = "drill.failed"
-    STATEMENT = "statement"
-    NOTICE_RECEIVED = "notice.received"
-    NOTICE_OVERDUE = "notice.overdue"
-    NOTICE_CLOSED = "notice.closed"
+    READY = "item.ready", pgettext_lazy("code", "Ready")
+    FAILED = "item.failed", pgettext_lazy("code", "Failed")
+    VERDICT = "verdict", pgettext_lazy("code", "Verdict")
+    DECISION = "decision", pgettext_lazy("code", "Decision")
+    REVERSAL = "decision.reversed", pgettext_lazy("code", "Reversal")
+    PROBING = "check.probing", pgettext_lazy("code", "Probing")
+    DRILL_FAILED = "drill.failed", pgettext_lazy("code", "Drill Failed")
+    STATEMENT = "statement", pgettext_lazy("code", "Statement")
+    NOTICE_RECEIVED = "notice.received", pgettext_lazy("code", "Notice Received")
+    NOTICE_OVERDUE = "notice.overdue", pgettext_lazy("code", "Notice Overdue")
+    NOTICE_CLOSED = "notice.closed", pgettext_lazy("code", "Notice Closed")
 
 
 TEST = "test"
@@ -77,8 +79,10 @@ class Delivery(models.Model):
     key = models.CharField(max_length=120)
     payload = models.JSONField()
     attempts = models.PositiveSmallIntegerField(default=0)
-    next_at = models.DateTimeField(default=timezone.now, help_text="when it is tried again")
-    give_up_at = models.DateTimeField(default=give_up_time, help_text="a day after it was written")
+    next_at = models.DateTimeField(default=timezone.now, help_text=_("when it is tried again"))
+    give_up_at = models.DateTimeField(
+        default=give_up_time, help_text=_("a day after it was written")
+    )
     delivered_at = models.DateTimeField(null=True, blank=True)
     given_up_at = models.DateTimeField(null=True, blank=True)
     failure = models.CharField(max_length=500, blank=True)
@@ -100,4 +104,7 @@ class Delivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.event} to {self.webhook}"
+        return gettext("%(event)s to %(webhook)s") % {
+            "event": self.event,
+            "webhook": self.webhook,
+        }

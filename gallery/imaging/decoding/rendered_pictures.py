@@ -7,7 +7,7 @@ has several renderings, for example over white and over black.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,13 +26,8 @@ VIDEO_VIEW: Final = "video"
 _LETTERS: Final = {"black": "b", "colour": "c", "unconverted": "u", "inverted": "i"}
 """``Rendering.name`` → the last letter of a view's name."""
 
-_IN_WORDS: Final = {
-    "black": "over black",
-    "colour": "as colour alone",
-    "unconverted": "without its colour profile",
-    "inverted": "with its inks inverted",
-}
 
+Translate = Callable[[str], str]
 _NAMES: Final = {letter: name for name, letter in _LETTERS.items()}
 
 
@@ -103,39 +98,50 @@ def parse_view(view: str) -> tuple[int, str]:
     return int(found[1]) if found else 0, " ".join(words)
 
 
-def describe_rendering(rendering: str) -> str:
+def describe_rendering(rendering: str, gettext: Translate = str) -> str:
     """Describe a rendering in words: ``the picture over black``, ``the preview in the file``.
 
     Also for the renderings that screening adds: strips, sections and the streams of a video.
+    ``gettext`` translates.
     """
-    what, ways = "the picture", []
+    in_words = {
+        "black": gettext("over black"),
+        "colour": gettext("as colour alone"),
+        "unconverted": gettext("without its colour profile"),
+        "inverted": gettext("with its inks inverted"),
+    }
+    what, ways = gettext("the picture"), []
     for name, number in re.findall(r"([a-z]+)[- ]?(\d*)", rendering):
         if name == "picture":
-            what = f"picture {number} in the file"
+            what = gettext("picture %(number)s in the file") % {"number": number}
         elif name == "thumbnail":
-            what = "the preview in the file"
+            what = gettext("the preview in the file")
         elif name == VIDEO_VIEW:
-            what = "the video in the photo"
+            what = gettext("the video in the photo")
         elif name == "stream":
-            what = f"video track {number}"
+            what = gettext("video track %(number)s") % {"number": number}
         elif name == "strips":
-            ways.append(f"taken apart in strips ({number})")
+            ways.append(gettext("taken apart in strips (%(number)s)") % {"number": number})
         elif name == "section":
-            what = f"section {number} of {what}"
+            words = {"number": number, "what": what}
+            what = gettext("section %(number)s of %(what)s") % words
         else:
-            ways.append(_IN_WORDS[name])
+            ways.append(in_words[name])
     return " ".join([what, *ways])
 
 
-def rendering_labels(renderings: Sequence[str]) -> list[str]:
+def rendering_labels(renderings: Sequence[str], gettext: Translate = str) -> list[str]:
     """Return labels of the buttons that choose between renderings of one file: ``Over black``."""
     transparent = any(name.endswith(("black", "colour")) for name in renderings)
-    usual = "Over white" if transparent else "Usual"
-    return [_label(describe_rendering(name)) if name else usual for name in renderings]
+    usual = gettext("Over white") if transparent else gettext("Usual")
+    picture = gettext("the picture")
+    return [
+        _label(describe_rendering(name, gettext), picture) if name else usual for name in renderings
+    ]
 
 
-def _label(words: str) -> str:
-    words = words.removeprefix("the picture ").removeprefix("the ").removesuffix(" of the picture")
+def _label(words: str, picture: str) -> str:
+    words = words.removeprefix(f"{picture} ").removeprefix("the ").removesuffix(f" of {picture}")
     return words[0].upper() + words[1:]
 
 

@@ -11,12 +11,14 @@ from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from gallery.admin.selection import CHANGED, Selection
 from gallery.shared.errors import NotFound, UserError
 from moderation.access.numbers import whole_number
 from moderation.access.permissions import Actor
+from moderation.access.words import word
 from moderation.cases import permissions, reasons, undoing
 from moderation.cases.console.pages import console_page, render_page
 from moderation.cases.models import DecisionBatch
@@ -30,7 +32,7 @@ MAX_BATCHES: Final = 100
 def batch_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     batch = DecisionBatch.objects.select_related("by", "undone_by").filter(pk=pk).first()
     if batch is None:
-        raise NotFound(f"There is no batch {pk}.")
+        raise NotFound(gettext("There is no batch %(number)s.") % {"number": pk})
     rows = batch.decisions.select_related("case", "by").order_by("pk")
     verb = rows.values_list("verb", flat=True).first() or ""
     states = rows.order_by().values_list("state_before", "state_after").annotate(Count("pk"))
@@ -48,7 +50,8 @@ def batch_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
         "more": max(0, rows.count() - ROWS_SHOWN),
         "undo": undo_address([pk]) if undoing.is_undoable(batch, by) else "",
     }
-    return render_page(request, "moderation/cases/batch.html", f"Batch {pk}", context)
+    title = gettext("Batch %(number)s") % {"number": pk}
+    return render_page(request, "moderation/cases/batch.html", title, context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -76,11 +79,12 @@ def undo_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
         "left_count": len(plan.left),
         "left_more": max(0, len(plan.left) - ROWS_SHOWN),
         "refused": sorted(plan.refused.items()),
-        "stay": [f"{kind} {pk}" for kind, pk in plan.stay[:ROWS_SHOWN]],
+        "stay": [f"{word(kind)} {pk}" for kind, pk in plan.stay[:ROWS_SHOWN]]
+        + ["…"] * (len(plan.stay) > ROWS_SHOWN),
         "stay_count": len(plan.stay),
         "back": _back(ids),
     }
-    return render_page(request, "moderation/cases/undo.html", "Undo decisions", context)
+    return render_page(request, "moderation/cases/undo.html", gettext("Undo decisions"), context)
 
 
 def undo_address(batch_ids: Iterable[int]) -> str:

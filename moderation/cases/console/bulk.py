@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -12,11 +12,14 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext, ngettext, ngettext_lazy
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from gallery.admin.selection import CHANGED, FIELD, Selection
 from gallery.shared.errors import UserError
 from moderation.access.permissions import Actor
+from moderation.access.words import word
 from moderation.cases import deciding, media_access, permissions, queue, reasons, wellbeing
 from moderation.cases.console import presenters
 from moderation.cases.console.batches import numbers
@@ -24,14 +27,42 @@ from moderation.cases.console.pages import console_page, render_page
 from moderation.cases.models import MAX_SELECTED, DecisionBatch, ReviewCase
 from moderation.cases.queue import Filters
 from moderation.cases.states import CaseState
-from moderation.lists.verdicts import Severity
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
 
 PICTURES_SHOWN: Final = 24
-OUTCOMES: Final[Mapping[str, str]] = {
-    CaseState.VOTED: "waiting for a second person",
-    CaseState.CONFLICT: "waiting for a lead, as two people disagree",
+OUTCOMES: Final[Mapping[str, _StrPromise]] = {
+    CaseState.VOTED: _("waiting for a second person"),
+    CaseState.CONFLICT: _("waiting for a lead, as two people disagree"),
 }
 """Of states whose names do not say it."""
+HEADINGS: Final[Mapping[str, tuple[_StrPromise, _StrPromise]]] = {
+    "confirm": (
+        ngettext_lazy("Confirm %(count)s case", "Confirm %(count)s cases", "count"),
+        ngettext_lazy("Confirm %(count)s case?", "Confirm %(count)s cases?", "count"),
+    ),
+    "dismiss": (
+        ngettext_lazy("Dismiss %(count)s case", "Dismiss %(count)s cases", "count"),
+        ngettext_lazy("Dismiss %(count)s case?", "Dismiss %(count)s cases?", "count"),
+    ),
+    "escalate": (
+        ngettext_lazy("Escalate %(count)s case", "Escalate %(count)s cases", "count"),
+        ngettext_lazy("Escalate %(count)s case?", "Escalate %(count)s cases?", "count"),
+    ),
+    "appeal": (
+        ngettext_lazy("Appeal %(count)s case", "Appeal %(count)s cases", "count"),
+        ngettext_lazy("Appeal %(count)s case?", "Appeal %(count)s cases?", "count"),
+    ),
+}
+"""Verb → the button, and the title of the page that asks."""
+NOTHING_TO: Final[Mapping[str, _StrPromise]] = {
+    "confirm": _("Nothing to confirm: %(why)s"),
+    "dismiss": _("Nothing to dismiss: %(why)s"),
+    "escalate": _("Nothing to escalate: %(why)s"),
+    "appeal": _("Nothing to appeal: %(why)s"),
+}
 
 
 @require_POST
@@ -44,7 +75,7 @@ def bulk(request: HttpRequest, by: Actor) -> HttpResponseBase:
     form = request.POST
     verb, back = form.get("verb", ""), _back(request)
     if verb not in reasons.REASONS:
-        raise UserError("Choose what to do: confirm, dismiss or escalate.", field="verb")
+        raise UserError(gettext("Choose what to do: confirm, dismiss or escalate."), field="verb")
     chosen = numbers(form.get("cases", ""))
     if FIELD in form:
         if _selection(request, verb, chosen).is_confirmed:
@@ -73,15 +104,18 @@ def confirmation(
     wanted = ReviewCase.objects.filter(pk__in=list(case_ids)[:MAX_SELECTED])
     fit, refused = permissions.split_decidable(wanted, verb, by)
     if not fit:
-        why = refused[0].why if refused else "Choose some cases first."
-        messages.warning(request, f"Nothing to {verb}: {why}")
+        why = refused[0].why if refused else gettext("Choose some cases first.")
+        messages.warning(request, NOTHING_TO[verb] % {"why": why})
         return HttpResponseRedirect(back)
     first = queue.in_order(ReviewCase.objects.filter(pk__in=[case.pk for case in fit]))
+    button, title = (text % {"count": len(fit)} for text in HEADINGS[verb])
+    clusters = len({case.cluster for case in fit})
     context: dict[str, Any] = {
         "verb": verb,
         "of": _of(filters),
         "query": filters.query,
-        "name": verb.capitalize(),
+        "button": button,
+        "heading": _heading(button, clusters),
         "count": len(fit),
         "ids": ",".join(str(case.pk) for case in fit),
         "token": _selection(request, verb, [case.pk for case in fit]).token,
@@ -89,7 +123,6 @@ def confirmation(
             presenters.row(case, by) for case in presenters.with_matches(first)[:PICTURES_SHOWN]
         ],
         "more": max(0, len(fit) - PICTURES_SHOWN),
-        "clusters": len({case.cluster for case in fit}),
         "counts": _counts(fit),
         "left": Counter(refusal.why for refusal in refused).most_common(),
         "cut": len(case_ids) >= MAX_SELECTED,
@@ -97,7 +130,6 @@ def confirmation(
         "first_filter": media_access.first_filter(wellbeing.preference(by.user)),
         "back": back,
     }
-    title = f"{verb.capitalize()} {len(fit)} case{'' if len(fit) == 1 else 's'}?"
     answer: TemplateResponse = render_page(request, "moderation/cases/bulk.html", title, context)
     return answer
 
@@ -119,15 +151,18 @@ def decide_as_sent(
 
 def _of(filters: Filters) -> str:
     """Say whose cases they are, "" if the filters name nobody."""
-    return " and ".join(
-        filter(
-            None,
-            [
-                f"the uploader {filters.uploader}" if filters.uploader else "",
-                f"item {filters.item}" if filters.item else "",
-            ],
-        )
-    )
+    named = {"uploader": filters.uploader, "number": filters.item}
+    if filters.uploader and filters.item:
+        return gettext("the uploader %(uploader)s and item %(number)s") % named
+    if filters.uploader:
+        return gettext("the uploader %(uploader)s") % named
+    return gettext("item %(number)s") % named if filters.item else ""
+
+
+def _heading(button: str, clusters: int) -> str:
+    return ngettext(
+        "%(decide)s of %(count)s picture", "%(decide)s of %(count)s pictures", clusters
+    ) % {"decide": button, "count": clusters}
 
 
 def _selection(request: HttpRequest, verb: str, case_ids: Iterable[int]) -> Selection:
@@ -141,12 +176,16 @@ def _decide(
     try:
         batch = decide_as_sent(request, by, chosen, verb)
     except UserError as error:
-        messages.error(request, f"Nothing was decided. {error.message}")
+        messages.error(request, gettext("Nothing was decided. %(why)s") % {"why": error.message})
         return HttpResponseRedirect(back)
-    plural = "" if len(chosen) == 1 else "s"
-    done = f"{len(chosen)} case{plural} {_outcome(batch)}, as batch {batch.pk}."
+    done = ngettext(
+        "%(count)s case %(outcome)s, as batch %(batch)s.",
+        "%(count)s cases %(outcome)s, as batch %(batch)s.",
+        len(chosen),
+    ) % {"count": len(chosen), "outcome": _outcome(batch), "batch": batch.pk}
     address = reverse("console:batch", args=[batch.pk])
-    messages.success(request, format_html('{} <a href="{}">See or undo it</a>', done, address))
+    link = gettext("See or undo it")
+    messages.success(request, format_html('{} <a href="{}">{}</a>', done, address, link))
     return HttpResponseRedirect(back)
 
 
@@ -154,10 +193,11 @@ def _outcome(batch: DecisionBatch) -> str:
     """Return the new states of the cases in words. After the first of two votes a case is not yet
     decided."""
     after = Counter(batch.decisions.order_by("pk").values_list("state_after", flat=True))
-    words = {state: OUTCOMES.get(state, state) for state in after}
+    words = {state: str(OUTCOMES.get(state) or word(state)) for state in after}
     if len(after) == 1:
         return next(iter(words.values()))
-    return f"decided ({', '.join(f'{count} {words[state]}' for state, count in after.items())})"
+    each = ", ".join(f"{count} {words[state]}" for state, count in after.items())
+    return gettext("decided (%(each)s)") % {"each": each}
 
 
 def _with_clusters(chosen: Iterable[int]) -> list[int]:
@@ -173,7 +213,10 @@ def _with_clusters(chosen: Iterable[int]) -> list[int]:
 def _counts(cases: Iterable[ReviewCase]) -> list[tuple[str, int]]:
     cases = list(cases)
     states = Counter(str(case.get_state_display()).lower() for case in cases)
-    severities = Counter(f"{Severity(case.severity).name.lower()} severity" for case in cases)
+    severities = Counter(
+        gettext("%(severity)s severity") % {"severity": word(presenters.severity(case))}
+        for case in cases
+    )
     return [*states.most_common(), *severities.most_common()]
 
 

@@ -11,10 +11,12 @@ from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from gallery.shared.errors import NotFound
 from moderation.access.permissions import Actor
+from moderation.access.words import word
 from moderation.cases import deciding, golden, locks, pace, permissions, queue, undoing, wellbeing
 from moderation.cases.console import presenters
 from moderation.cases.console.batches import undo_address
@@ -66,7 +68,8 @@ def skip(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     request.session.pop(GOLDEN, None)
     others = [one for one in request.session.get(SKIPPED, []) if one != pk]
     request.session[SKIPPED] = [*others, pk][-MOST_SKIPPED:]
-    return _next(request, by, {"message": f"Case {pk} skipped."}, but=pk)
+    message = gettext("Case %(number)s skipped.") % {"number": pk}
+    return _next(request, by, {"message": message}, but=pk)
 
 
 @require_POST
@@ -78,12 +81,19 @@ def decide(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
         looked = pk in wellbeing.looked_at(by, [pk])
         golden.answer(by=by, case_id=pk, verb=verb, looked=looked)
         request.session.pop(GOLDEN, None)
-        return _next(request, by, {"message": f"Case {pk}: {deciding.STATE_AFTER[verb]}."})
+        return _next(request, by, {"message": _outcome(pk, deciding.STATE_AFTER[verb])})
     ids = _ids(by, pk, verb, cluster=request.POST.get("cluster") == "1")
     decide_as_sent(request, by, ids, verb)
-    also = f" and {len(ids) - 1} more of the same picture" if len(ids) > 1 else ""
     state = ReviewCase.objects.values_list("state", flat=True).get(pk=pk)
-    return _next(request, by, {"message": f"Case {pk}{also}: {state}."})
+    return _next(request, by, {"message": _outcome(pk, state, len(ids) - 1)})
+
+
+def _outcome(pk: int, state: str, others: int = 0) -> str:
+    """``others``: cases of the same picture that were decided with it."""
+    words = {"number": pk, "others": others, "state": word(state)}
+    if not others:
+        return gettext("Case %(number)s: %(state)s.") % words
+    return gettext("Case %(number)s and %(others)s more of the same picture: %(state)s.") % words
 
 
 @require_POST
@@ -117,7 +127,7 @@ def undo_last(request: HttpRequest, by: Actor) -> HttpResponseBase:
     if answered and (batch is None or batch.created_at < answered.created_at):
         return _take_back(request, by, answered)
     if batch is None:
-        raise NotFound("There is no decision of yours to undo.")
+        raise NotFound(gettext("There is no decision of yours to undo."))
     if batch.decisions.order_by().values("case__cluster").distinct().count() > 1:
         return JsonResponse({"ask": undo_address([batch.pk])})
     done = undoing.undo_batch(by=by, batch_id=batch.pk, reason=TAKEN_BACK)
@@ -132,7 +142,8 @@ def _take_back(request: HttpRequest, by: Actor, answered: GoldenAnswer) -> JsonR
     pk = golden.take_back(by=by, answer_id=answered.pk)
     request.session[GOLDEN] = [pk, timezone.now().isoformat()]
     fragment = _fragment(request, by, pk, Filters.read(request.GET))
-    return JsonResponse({"message": f"Case {pk} is open again.", "next": fragment})
+    message = gettext("Case %(number)s is open again.") % {"number": pk}
+    return JsonResponse({"message": message, "next": fragment})
 
 
 def _golden(request: HttpRequest, by: Actor, pk: int | None = None) -> ReviewCase | None:
@@ -186,7 +197,9 @@ def _fragment(request: HttpRequest, by: Actor, pk: int, filters: Filters) -> dic
 def _title(context: Mapping[str, Any]) -> str:
     """Say which case it is, for the tabs of a browser."""
     case, match = context["case"], context["match"]
-    return f"Case {case.pk}: {match.list_name}" if match else f"Case {case.pk}"
+    if match is None:
+        return gettext("Case %(number)s") % {"number": case.pk}
+    return gettext("Case %(number)s: %(list)s") % {"number": case.pk, "list": match.list_name}
 
 
 def _context(request: HttpRequest, by: Actor, pk: int, filters: Filters) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from moderation.access.permissions import Actor, can
@@ -38,4 +39,4 @@ def dashboard_page(
         "least": intervals.MIN_DECIDED,
         "days": statistics.DAYS,
     }
-    return render_page(request, "moderation/cases/dashboard.html", "Moderation", context)
+    return render_page(request, "moderation/cases/dashboard.html", gettext("Moderation"), context)

@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 from gallery.shared.errors import UserError
@@ -32,7 +33,7 @@ def golden_cases(request: HttpRequest, by: Actor) -> HttpResponseBase:
         "rows": rows.annotate(answers=Count("case__golden_answers")),
         "people": golden.agreement(by=by),
     }
-    return render_page(request, "moderation/cases/golden.html", "Golden cases", context)
+    return render_page(request, "moderation/cases/golden.html", gettext("Golden cases"), context)
 
 
 def _done(request: HttpRequest, by: Actor) -> str:
@@ -42,11 +43,12 @@ def _done(request: HttpRequest, by: Actor) -> str:
         case "share":
             wanted = whole_number(form.get("per_hundred", ""), 3)
             golden.set_share(by=by, per_hundred=-1 if wanted is None else wanted)
-            return f"Of a hundred cases that a person is shown, {wanted} are golden."
+            done = gettext("Of a hundred cases that a person is shown, %(wanted)s are golden.")
+            return done % {"wanted": wanted}
         case "add":
             golden.add(by=by, case_id=case_id)
-            return f"Case {case_id} is a golden case."
+            return gettext("Case %(number)s is a golden case.") % {"number": case_id}
         case "remove":
             golden.remove(by=by, case_id=case_id)
-            return f"Case {case_id} is no golden case any more."
-    raise UserError("Choose what to do.", field="do")
+            return gettext("Case %(number)s is no golden case any more.") % {"number": case_id}
+    raise UserError(gettext("Choose what to do."), field="do")

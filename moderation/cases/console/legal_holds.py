@@ -11,6 +11,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from gallery.admin.selection import CHANGED, Selection
@@ -24,13 +26,13 @@ CASES_SHOWN: Final = 24
 
 
 class LiftForm(forms.Form):
-    reason = forms.CharField(max_length=2000)
+    reason = forms.CharField(label=_("Reason"), max_length=2000)
 
 
 class HoldForm(LiftForm):
     """``until``: the last day of the hold. It ends at the end of that day, UTC."""
 
-    until = forms.DateField(required=False)
+    until = forms.DateField(label=_("Until"), required=False)
 
     def clean_until(self) -> datetime | None:
         day = self.cleaned_data["until"]
@@ -47,7 +49,8 @@ def case_hold(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     form = FORMS.get(do, LiftForm)(request.POST)
     if do not in FORMS or not form.is_valid():
         messages.error(
-            request, "Nothing was changed: give a reason, and a day or nothing as the end."
+            request,
+            gettext("Nothing was changed: give a reason, and a day or nothing as the end."),
         )
     else:
         _carry_out(request, by, do, [pk], form.cleaned_data)
@@ -61,7 +64,11 @@ def confirmation(
     selection = Selection(request, do, cases, ["state", "legal_hold", "legal_hold_until"])
     count = len(selection.ids)
     if count > MAX_SELECTED:
-        messages.warning(request, f"Nothing was changed: select at most {MAX_SELECTED:,} at once.")
+        messages.warning(
+            request,
+            gettext("Nothing was changed: select at most %(most)s at once.")
+            % {"most": f"{MAX_SELECTED:,}"},
+        )
         return None
     form = FORMS[do](request.POST if selection.is_asked else None)
     if selection.is_asked and not selection.is_confirmed:
@@ -82,8 +89,17 @@ def confirmation(
         "select_across": request.POST.get("select_across") == "1",
         "back": request.get_full_path(),
     }
-    text = f"{count} case{'' if count == 1 else 's'}"
-    title = f"Put {text} under a legal hold?" if do == "set" else f"Lift the hold of {text}?"
+    if do == "set":
+        title = ngettext(
+            "Put %(count)s case under a legal hold?",
+            "Put %(count)s cases under a legal hold?",
+            count,
+        )
+    else:
+        title = ngettext(
+            "Lift the hold of %(count)s case?", "Lift the hold of %(count)s cases?", count
+        )
+    title %= {"count": count}
     answer: HttpResponseBase = render_page(
         request, "moderation/cases/legal_hold.html", title, context
     )
@@ -99,6 +115,14 @@ def _carry_out(
     except UserError as error:
         messages.error(request, error.message)
         return
-    plural = "" if count == 1 else "s"
-    done = "under a legal hold" if do == "set" else "no longer under a legal hold"
-    messages.success(request, f"{count} case{plural} {done}.")
+    if do == "set":
+        done = ngettext(
+            "%(count)s case under a legal hold.", "%(count)s cases under a legal hold.", count
+        )
+    else:
+        done = ngettext(
+            "%(count)s case no longer under a legal hold.",
+            "%(count)s cases no longer under a legal hold.",
+            count,
+        )
+    messages.success(request, done % {"count": count})

@@ -56,7 +56,7 @@ def item(request: HttpRequest, by: Actor, pk: int, match: int, step: str) -> Htt
     case = _case(pk)
     row = CaseMatch.objects.select_related("item").filter(pk=match, case=case).first()
     if row is None or row.item is None:
-        raise NotFound(media.NONE_KEPT)
+        raise NotFound(str(media.NONE_KEPT))
     banned = row.item
     return _shown(by, case, step, f"item {row.item_id}", lambda: media.item_pixels(banned))
 
@@ -68,7 +68,7 @@ def item_picture(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpRes
     small = request.GET.get("small") == "1"
     banned = BannedItem.objects.filter(pk=pk).first()
     if banned is None:
-        raise NotFound(media.NONE_KEPT)
+        raise NotFound(str(media.NONE_KEPT))
     return _shown(by, banned, step, "picture", lambda: media.item_pixels(banned), small=small)
 
 
@@ -126,5 +126,5 @@ def video(request: HttpRequest, by: Actor, pk: int, copy: str) -> HttpResponseBa
         raise NotAllowed(AGAIN)
     found = media.playable_files(case).get(copy)
     if found is None:
-        raise NotFound(media.NO_FILE)
+        raise NotFound(str(media.NO_FILE))
     return ranged(request, *found)

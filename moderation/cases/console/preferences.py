@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 from gallery.shared.errors import UserError
@@ -32,7 +33,7 @@ def preferences(request: HttpRequest, by: Actor) -> HttpResponseBase:
         except UserError as error:
             problem = error.message
         else:
-            messages.success(request, "Saved.")
+            messages.success(request, gettext("Saved."))
             return redirect("console:preferences")
     preferred = wellbeing.preference(by.user)
     context = {
@@ -43,5 +44,5 @@ def preferences(request: HttpRequest, by: Actor) -> HttpResponseBase:
         "problem": problem,
     }
     return render_page(
-        request, "moderation/cases/preferences.html", "How media is shown to you", context
+        request, "moderation/cases/preferences.html", gettext("How media is shown to you"), context
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from django.db.models import Count, F, Prefetch, Q
 from django.utils import timezone
-from django.utils.timesince import timesince
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from gallery.imaging.decoding.rendered_pictures import (
     VIDEO_VIEW,
@@ -22,7 +23,8 @@ from gallery.items.expiry import fate_of_files
 from gallery.items.item import Status
 from moderation.access.numbers import percent
 from moderation.access.permissions import Actor, can
-from moderation.cases import golden, media, queue, reasons, retention, wellbeing
+from moderation.access.words import sentence
+from moderation.cases import edits, golden, media, queue, reasons, retention, wellbeing
 from moderation.cases.deciding import needing_two
 from moderation.cases.models import CaseMatch, Decision, GoldenCase, ReviewCase, ReviewPreference
 from moderation.cases.permissions import is_blinded, refusals
@@ -32,11 +34,26 @@ from moderation.lists.verdicts import HASH_TYPES, Severity, Verdict, strictest
 from moderation.screening.types import COLOURS, FRAMES
 from videos.decode.errors import clock
 
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+
 STRIP_OFFSETS_MS: Final = (-4000, -2000, -1000, 0, 1000, 2000, 4000)
 EARLIER_CASES_SHOWN: Final = 8
 MATCHES_COUNTED: Final = 1000
 TURNED: Final = 3
 """Degrees; smaller turns are not mentioned."""
+COPIES: Final[Mapping[tuple[bool, bool, bool], _StrPromise]] = {
+    (False, False, False): _("Copy"),
+    (False, False, True): _("Copy with something around it"),
+    (False, True, False): _("Crop"),
+    (False, True, True): _("Crop with something around it"),
+    (True, False, False): _("Mirrored copy"),
+    (True, False, True): _("Mirrored copy with something around it"),
+    (True, True, False): _("Mirrored crop"),
+    (True, True, True): _("Mirrored crop with something around it"),
+}
+"""Whether it is mirrored, whether it is a crop, whether something is around it → what it is."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +97,6 @@ def row(case: ReviewCase, by: Actor, size: int = 1) -> dict[str, Any]:
         "severity": severity(case),
         "holder": holder(case, by),
         "exact": is_exact(case),
-        "age": age(case),
         "gaps": gaps,
         "how": [*(match_in_words(strongest) if strongest else ()), *gaps],
     }
@@ -160,12 +176,6 @@ def is_exact(case: ReviewCase) -> bool:
     return any(match.match_type in HASH_TYPES for match in case.matches.all())
 
 
-def age(case: ReviewCase) -> str:
-    """Say how long ago the case was opened. Empty within the first minute."""
-    opened = case.created_at
-    return timesince(opened) if timezone.now() - opened >= timedelta(minutes=1) else ""
-
-
 def severity(case: ReviewCase) -> str:
     return Severity(case.severity).name.lower()
 
@@ -182,12 +192,13 @@ def facts(case: ReviewCase) -> list[tuple[str, Any]]:
     """Return what was known of the upload when the case was opened, as (label, value)."""
     evidence: Mapping[str, Any] = case.evidence
     names = (
-        ("data_id", "Data id"), ("url", "URL"), ("uploader", "Uploader"), ("added_by", "Added by"),
-        ("format", "Format"), ("sha256", "SHA-256"), ("md5", "MD5"),
+        ("data_id", gettext("Data id")), ("url", "URL"), ("uploader", gettext("Uploader")),
+        ("added_by", gettext("Added by")), ("format", gettext("Format")), ("sha256", "SHA-256"),
+        ("md5", "MD5"),
     )  # fmt: skip
     found = [(words, evidence[name]) for name, words in names if evidence.get(name)]
     if evidence.get("width") and evidence.get("height"):
-        found.append(("Size", f"{evidence['width']} × {evidence['height']}"))
+        found.append((gettext("Size"), f"{evidence['width']} × {evidence['height']}"))
     return found
 
 
@@ -226,7 +237,9 @@ def renderings(case: ReviewCase) -> list[dict[str, Any]]:
         return []
     return [
         {"name": label, "place": where, "matched": name in matched}
-        for label, (name, where) in zip(rendering_labels(list(places)), places.items(), strict=True)
+        for label, (name, where) in zip(
+            rendering_labels(list(places), gettext), places.items(), strict=True
+        )
     ]
 
 
@@ -338,9 +351,14 @@ def _readable(case: ReviewCase, by: Actor) -> list[dict[str, Any]]:
 
 
 def match_in_words(match: CaseMatch) -> list[str]:
-    edited = f"It looks like an edited copy: {match.edit}." if match.edit else ""
-    edited = edited or copy_in_words(match)
-    shown = f"What matched is {describe_rendering(match.rendering)}." if match.rendering else ""
+    edited = copy_in_words(match)
+    if match.edit:
+        edit = edits.in_words(match.edit)
+        edited = gettext("It looks like an edited copy: %(edit)s.") % {"edit": edit}
+    shown = ""
+    if match.rendering:
+        rendering = describe_rendering(match.rendering, gettext)
+        shown = gettext("What matched is %(rendering)s.") % {"rendering": rendering}
     return [sentence for sentence in (edited, shown) if sentence]
 
 
@@ -351,20 +369,21 @@ def copy_in_words(match: CaseMatch) -> str:
     know.
     """
     shown: Mapping[str, Any] = match.geometry or {}
+    is_sure = match.match_type == "copy"
     # Nothing is known to 100 %.
-    sure = (
-        f", {percent(min(0.999, 1.0 - match.distance))} sure" if match.match_type == "copy" else ""
-    )
+    sure = percent(min(0.999, 1.0 - match.distance))
     if "rotation" not in shown:
-        return f"A copy{sure}." if sure else ""
-    words = [
-        "mirrored" if shown["mirrored"] else "",
-        "crop" if shown.get("crop") else "copy",
-        "with something around it" if shown.get("border") else "",
-    ]
-    turned = round(shown["rotation"])
-    turn = f", turned by {abs(turned)}°" if abs(turned) >= TURNED else ""
-    return f"{' '.join(filter(None, words)).capitalize()}{turn}{sure}."
+        return gettext("A copy, %(sure)s sure.") % {"sure": sure} if is_sure else ""
+    kind = (bool(shown["mirrored"]), bool(shown.get("crop")), bool(shown.get("border")))
+    turned = abs(round(shown["rotation"]))
+    words = {"copy": str(COPIES[kind]), "degrees": turned, "sure": sure}
+    if is_sure and turned >= TURNED:
+        return gettext("%(copy)s, turned by %(degrees)s°, %(sure)s sure.") % words
+    if is_sure:
+        return gettext("%(copy)s, %(sure)s sure.") % words
+    if turned >= TURNED:
+        return gettext("%(copy)s, turned by %(degrees)s°.") % words
+    return gettext("%(copy)s.") % words
 
 
 def gaps_in_words(case: ReviewCase) -> list[str]:
@@ -373,13 +392,20 @@ def gaps_in_words(case: ReviewCase) -> list[str]:
     missing, partly = evidence.get("missing", {}), evidence.get("partly", {})
     return [
         *(_missing(name, why) for name, why in sorted(missing.items())),
-        *(f"By {name} only {what} were compared." for name, what in sorted(partly.items())),
+        *(
+            gettext("By %(method)s only %(what)s were compared.")
+            % {"method": name, "what": edits.counted(what)}
+            for name, what in sorted(partly.items())
+        ),
     ]
 
 
 def _missing(name: str, why: str) -> str:
     if name == FRAMES:
-        return f"Not all of its pictures could be read: {why}"
+        return gettext("Not all of its pictures could be read: %(why)s") % {"why": sentence(why)}
     if name == COLOURS:
-        return f"Its colours are in doubt: {why}"
-    return f"It could not be compared by {name}: {why}"
+        return gettext("Its colours are in doubt: %(why)s") % {"why": sentence(why)}
+    return gettext("It could not be compared by %(method)s: %(why)s") % {
+        "method": name,
+        "why": sentence(why),
+    }

@@ -7,10 +7,12 @@ from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from moderation.access.numbers import whole_number
 from moderation.access.permissions import Actor, can
+from moderation.access.words import word
 from moderation.cases import locks, queue, reasons, wellbeing
 from moderation.cases.console import presenters
 from moderation.cases.console.pages import console_page, render_page
@@ -30,7 +32,7 @@ MAX_PAGE: Final = 400
 @console_page("view cases")
 def queue_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
     return render_page(
-        request, "moderation/cases/queue.html", "Review queue", _context(request, by)
+        request, "moderation/cases/queue.html", gettext("Review queue"), _context(request, by)
     )
 
 
@@ -41,7 +43,7 @@ def grid_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
     context = _context(request, by)
     context["first_filter"] = wellbeing.preference(by.user).first_filter
     context["verbs"] = ("confirm", "dismiss", "escalate")
-    return render_page(request, "moderation/cases/grid.html", "Review grid", context)
+    return render_page(request, "moderation/cases/grid.html", gettext("Review grid"), context)
 
 
 def _context(request: HttpRequest, by: Actor) -> dict[str, Any]:
@@ -94,14 +96,22 @@ def _slice(parts: Sequence[ReviewCaseQuerySet], start: int, count: int) -> list[
 
 def _fields(filters: Filters) -> list[dict[str, Any]]:
     lists = BannedList.objects.filter(kind=BannedList.Kind.BANNED).order_by("name")
-    choices: list[tuple[str, str, list[tuple[str, str]]]] = [
-        ("list", "List", [(str(pk), name) for pk, name in lists.values_list("pk", "name")]),
-        ("match_type", "Match type", [(name, name) for name in MATCH_TYPES]),
-        ("band", "Distance", [(name, words) for name, (words, _) in queue.BANDS.items()]),
-        ("age", "Age", [(name, words) for name, (words, _, _) in queue.AGES.items()]),
-        ("assignee", "Locked by", [(queue.ME, "me"), (queue.NOBODY, "nobody")]),
-        ("status", "Status", [*CaseState.choices, (queue.DECIDED, "decided")]),
-        ("origin", "Found by", list(ReviewCase.Origin.choices)),
+    choices: list[tuple[str, str, Sequence[tuple[Any, Any]]]] = [
+        (
+            "list",
+            gettext("List"),
+            [(str(pk), name) for pk, name in lists.values_list("pk", "name")],
+        ),
+        ("match_type", gettext("Match type"), [(name, name) for name in MATCH_TYPES]),
+        ("band", gettext("Distance"), [(name, band[0]) for name, band in queue.BANDS.items()]),
+        ("age", gettext("Age"), [(name, age[0]) for name, age in queue.AGES.items()]),
+        (
+            "assignee",
+            gettext("Locked by"),
+            [(queue.ME, gettext("me")), (queue.NOBODY, gettext("nobody"))],
+        ),
+        ("status", gettext("Status"), [*CaseState.choices, (queue.DECIDED, word(queue.DECIDED))]),
+        ("origin", gettext("Found by"), ReviewCase.Origin.choices),
     ]
     return [
         {"name": name, "label": label, "choices": pairs, "chosen": getattr(filters, name)}

@@ -7,6 +7,7 @@ from typing import Final
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 from gallery.shared.errors import UserError
@@ -37,7 +38,10 @@ def second_opinions(request: HttpRequest, by: Actor) -> HttpResponseBase:
         else:
             messages.success(
                 request,
-                f"Your opinion on case {number} is recorded. The case itself has not changed.",
+                gettext(
+                    "Your opinion on case %(number)s is recorded. The case itself has not changed."
+                )
+                % {"number": number},
             )
         return redirect("console:second-opinions")
     cases = quality.waiting_for_review(by)
@@ -54,4 +58,5 @@ def second_opinions(request: HttpRequest, by: Actor) -> HttpResponseBase:
         if case
         else None,
     }
-    return render_page(request, "moderation/cases/second_opinions.html", "Second opinions", context)
+    title = gettext("Second opinions")
+    return render_page(request, "moderation/cases/second_opinions.html", title, context)

@@ -12,6 +12,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from gallery.admin.item_admin import ItemAdmin
@@ -25,7 +27,7 @@ from moderation.lists.models import BannedList, RetroScan
 from videos.items.video_kind import VIDEO
 
 ACTION: Final = "add_to_banned_list"
-LABEL: Final = "Add to a banned list"
+LABEL: Final = _("Add to a banned list")
 MOST: Final = 1000
 ROWS_SHOWN: Final = 24
 
@@ -33,11 +35,11 @@ ROWS_SHOWN: Final = 24
 class BanForm(forms.Form):
     to = forms.ModelChoiceField(
         BannedList.objects.filter(kind=BannedList.Kind.BANNED).order_by("name"),
-        label="List",
+        label=_("List"),
         widget=UnfoldAdminSelectWidget,
     )
     why = forms.CharField(
-        label="Reason", max_length=1000, help_text="Recorded in the audit.",
+        label=_("Reason"), max_length=1000, help_text=_("Recorded in the audit."),
         widget=UnfoldAdminTextInputWidget,
     )  # fmt: skip
 
@@ -67,7 +69,11 @@ def _asked_or_done(
     selection = Selection(request, ACTION, rows, ["status"])
     count = len(selection.ids)
     if count > MOST:
-        messages.warning(request, f"Nothing was changed: select at most {MOST:,} at once.")
+        messages.warning(
+            request,
+            gettext("Nothing was changed: select at most %(most)s at once.")
+            % {"most": f"{MOST:,}"},
+        )
         return None
     form = BanForm(request.POST if selection.is_asked else None)
     if selection.is_asked and not selection.is_confirmed:
@@ -77,12 +83,13 @@ def _asked_or_done(
         return _add(request, shown, form.cleaned_data)
     context = {
         **own.admin_site.each_context(request),
-        "title": f"Add {own.item_kind.count_text(count)} to a banned list",
+        "title": gettext("Add %(items)s to a banned list")
+        % {"items": own.item_kind.count_text(count)},
+        "items": own.item_kind.count_text(count),
         "opts": own.opts,
         "form": form,
         "count": count,
         "token": selection.token,
-        "name": own.item_kind.name,
         "action": ACTION,
         "rows": rows[:ROWS_SHOWN],
         "more": max(0, count - ROWS_SHOWN),
@@ -106,12 +113,21 @@ def _add(request: HttpRequest, rows: QuerySet[Any], chosen: Any) -> HttpResponse
     count = len(added.items)
     if count:
         messages.success(
-            request, f"{count} item{'' if count == 1 else 's'} added to the list {to.name}."
+            request,
+            ngettext(
+                "%(count)s item added to the list %(list)s.",
+                "%(count)s items added to the list %(list)s.",
+                count,
+            )
+            % {"count": count, "list": to.name},
         )
     for refusal in list(added.refused.values())[:5]:
         messages.warning(request, refusal.message)
     if len(added.refused) > 5:
-        messages.warning(request, f"{len(added.refused) - 5} more were refused.")
+        messages.warning(
+            request,
+            gettext("%(count)s more were refused.") % {"count": len(added.refused) - 5},
+        )
     running = [RetroScan.State.PENDING, RetroScan.State.RUNNING]
     scan = RetroScan.objects.filter(list=to, state__in=running).first()
     return redirect("console:scan", pk=scan.pk) if scan and count else None

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
@@ -15,6 +16,7 @@ from gallery.shared.times import when
 from moderation.access.admin import RoleModelAdmin
 from moderation.access.numbers import whole_number
 from moderation.access.permissions import actor_of
+from moderation.access.words import word
 from moderation.lists import list_changes
 from moderation.lists.admin.items import ROWS_SHOWN, first_filter
 from moderation.lists.models import BannedItem, ListChange
@@ -26,13 +28,18 @@ class AnswerForm(forms.ModelForm):
     """The decision about a change, and its reason."""
 
     decision = forms.ChoiceField(
-        choices=[("", "—"), (CONFIRM, "Make the change"), (REFUSE, "Leave the list as it is")],
+        label=_("Decision"),
+        choices=[
+            ("", "—"),
+            (CONFIRM, _("Make the change")),
+            (REFUSE, _("Leave the list as it is")),
+        ],
         widget=UnfoldAdminSelectWidget,
     )
     because = forms.CharField(
-        label="Reason",
+        label=_("Reason"),
         max_length=1000,
-        help_text="Recorded in the audit.",
+        help_text=_("Recorded in the audit."),
         widget=UnfoldAdminTextInputWidget,
     )
 
@@ -90,24 +97,25 @@ class ListChangeAdmin(RoleModelAdmin):
         decide = list_changes.confirm if given["decision"] == CONFIRM else list_changes.refuse
         decide(by=actor_of(request), change_id=obj.pk, reason=given["because"])
 
-    @display(description="change", ordering="pk")
+    @display(description=_("change"), ordering="pk")
     def number(self, row: ListChange) -> int:
         return row.pk
 
-    @display(description="what it lets through")
+    @display(description=_("what it lets through"))
     def shown_weakens(self, row: ListChange) -> str:
         return "; ".join(row.weakens)
 
-    @display(description="asked", ordering="pk")
+    @display(description=_("asked"), ordering="pk")
     def asked_at(self, row: ListChange) -> str:
         return when(row.created_at)
 
-    @display(description="in full")
+    @display(description=_("in full"))
     def shown_arguments(self, row: ListChange) -> str:
         return str(row.arguments)
 
     @display(
-        description="state", label={"waiting": "warning", "applied": "success", "refused": "info"}
+        description=_("state"),
+        label={"waiting": "warning", "applied": "success", "refused": "info"},
     )
-    def shown_state(self, row: ListChange) -> str:
-        return row.state
+    def shown_state(self, row: ListChange) -> tuple[str, str]:
+        return row.state, word(row.state)

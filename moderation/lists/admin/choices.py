@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django import forms
+from django.utils.translation import gettext
 
 from moderation.lists.models import BannedList
 
@@ -11,4 +12,6 @@ class ListChoiceField(forms.ModelChoiceField):
     """Names say the kind: what an allow list holds passes on every list."""
 
     def label_from_instance(self, obj: BannedList) -> str:
-        return f"{obj.name} (allow list)" if obj.is_allow_list else obj.name
+        if not obj.is_allow_list:
+            return obj.name
+        return gettext("%(list)s (allow list)") % {"list": obj.name}

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
@@ -17,6 +19,7 @@ from gallery.admin.adding import FilesField, FilesWidget
 from gallery.items.kinds import kinds
 from gallery.shared.errors import Conflict, UserError
 from moderation.access.permissions import Actor
+from moderation.access.words import word
 from moderation.lists import item_adding
 from moderation.lists.admin.choices import ListChoiceField
 from moderation.lists.models import BannedItem, BannedList
@@ -36,48 +39,58 @@ class AddedRow:
 
 class AddItemsForm(forms.Form):
     to = ListChoiceField(
-        BannedList.objects.order_by("name"), label="List", widget=UnfoldAdminSelectWidget
+        BannedList.objects.order_by("name"), label=_("List"), widget=UnfoldAdminSelectWidget
     )
     hashes = forms.CharField(
+        label=_("Hashes"),
         required=False,
-        help_text="One item per line: kind and hash, such as sha256 9f86…; for pdq "
-        "also its quality.",
+        help_text=_(
+            "One item per line: kind and hash, such as sha256 9f86…; for pdq also its quality."
+        ),
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 5, "spellcheck": "false"}),
     )
     files = FilesField(  # type: ignore[assignment]  # Django names its uploads so as well
+        label=_("Files"),
         required=False,
         widget=FilesWidget(),
-        help_text="Pictures and videos. The page waits until a video is read completely.",
+        help_text=_("Pictures and videos. The page waits until a video is read completely."),
     )
     urls = forms.CharField(
         required=False,
-        label="Links",
-        help_text="A line each.",
+        label=_("Links"),
+        help_text=_("A line each."),
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2, "spellcheck": "false"}),
     )
     images = forms.CharField(
+        label=_("Images"),
         required=False,
-        help_text="Ids of images of the gallery.",
+        help_text=_("Ids of images of the gallery."),
         widget=UnfoldAdminTextInputWidget,
     )
     videos = forms.CharField(
+        label=_("Videos"),
         required=False,
-        help_text="Ids of videos that are indexed here.",
+        help_text=_("Ids of videos that are indexed here."),
         widget=UnfoldAdminTextInputWidget,
     )
     source = forms.CharField(
+        label=_("Source"),
         required=False,
         max_length=255,
-        help_text="Their source; empty = your own.",
+        help_text=_("Their source; empty = your own."),
         widget=UnfoldAdminTextInputWidget,
     )
     note = forms.CharField(
-        required=False, max_length=10_000, widget=UnfoldAdminTextareaWidget(attrs={"rows": 2})
+        label=_("Note"),
+        required=False,
+        max_length=10_000,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
     )
     reason = forms.CharField(
+        label=_("Reason"),
         required=False,
         max_length=1000,
-        help_text="Recorded in the audit.",
+        help_text=_("Recorded in the audit."),
         widget=UnfoldAdminTextInputWidget,
     )
 
@@ -85,7 +98,10 @@ class AddItemsForm(forms.Form):
         lines = self.cleaned_data["hashes"].splitlines()
         parsed = [_parsed(line) for line in lines if line.strip()]
         if len(parsed) > MOST_LINES:
-            raise forms.ValidationError(f"At most {MOST_LINES:,} lines; import longer lists.")
+            raise forms.ValidationError(
+                gettext("At most %(most_lines)s lines; import longer lists.")
+                % {"most_lines": f"{MOST_LINES:,}"}
+            )
         return parsed
 
     def clean_images(self) -> list[int]:
@@ -103,9 +119,12 @@ class AddItemsForm(forms.Form):
             one for name in ("files", "urls", "images", "videos") for one in cleaned.get(name, [])
         ]
         if len(others) > MOST_OTHERS:
-            raise forms.ValidationError(f"At most {MOST_OTHERS} at once besides hashes.")
+            raise forms.ValidationError(
+                gettext("At most %(most_others)s at once besides hashes.")
+                % {"most_others": MOST_OTHERS}
+            )
         if not others and not cleaned.get("hashes") and not self.errors:
-            raise forms.ValidationError("Give at least one hash, file, link or id.")
+            raise forms.ValidationError(gettext("Give at least one hash, file, link or id."))
         return cleaned
 
 
@@ -120,7 +139,9 @@ def add_items(cleaned: Mapping[str, Any], *, by: Actor) -> Iterator[AddedRow]:
         yield _attempt(url, item_adding.add_link, url=url, **common)
     for kind in kinds():
         for pk in cleaned[f"{kind}s"]:
-            yield _attempt(f"{kind} {pk}", item_adding.add_stored, kind=kind, item_id=pk, **common)
+            yield _attempt(
+                f"{word(kind)} {pk}", item_adding.add_stored, kind=kind, item_id=pk, **common
+            )
 
 
 def _add_hashes(cleaned: Mapping[str, Any], *, by: Actor) -> Iterator[AddedRow]:
@@ -134,8 +155,8 @@ def _add_hashes(cleaned: Mapping[str, Any], *, by: Actor) -> Iterator[AddedRow]:
         reason=cleaned["reason"],
     )
     made = iter(added.items)
-    for position, (kind, value, _) in enumerate(cleaned["hashes"]):
-        name = f"{kind} {value}"
+    for position, one in enumerate(cleaned["hashes"]):
+        name = f"{one[0]} {one[1]}"
         if position in added.refused:
             yield _refused(name, added.refused[position])
         else:
@@ -158,12 +179,14 @@ def _parsed(line: str) -> tuple[str, str, int | None]:
     words = line.replace(",", " ").split()
     quality = words[2] if len(words) == 3 else None
     if not 2 <= len(words) <= 3 or (quality is not None and not quality.isdecimal()):
-        raise forms.ValidationError(f"This is not a kind and a hash: {line.strip()[:80]}")
+        raise forms.ValidationError(
+            gettext("This is not a kind and a hash: %(value)s") % {"value": line.strip()[:80]}
+        )
     return words[0].lower(), words[1], None if quality is None else int(quality)
 
 
 def _ids(text: str) -> list[int]:
     words = text.replace(",", " ").split()
     if not all(word.isascii() and word.isdigit() and len(word) < 19 for word in words):
-        raise forms.ValidationError("Give ids, separated by spaces.")
+        raise forms.ValidationError(gettext("Give ids, separated by spaces."))
     return [int(word) for word in words]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -15,6 +15,8 @@ from django.db.models import CharField, Count, Prefetch, Q, QuerySet, Value
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext, ngettext, ngettext_lazy
+from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, TextFilter
 from unfold.decorators import display
 from unfold.widgets import (
@@ -34,6 +36,7 @@ from gallery.shared.responses import download
 from moderation.access.admin import RoleModelAdmin
 from moderation.access.numbers import whole_number
 from moderation.access.permissions import actor_of, can
+from moderation.access.words import word
 from moderation.lists import exporting, item_changing
 from moderation.lists.admin.choices import ListChoiceField
 from moderation.lists.admin.item_adding import AddItemsForm, add_items
@@ -41,9 +44,12 @@ from moderation.lists.admin.lists import ReasonModelForm
 from moderation.lists.item_changing import TEXTS
 from moderation.lists.models import BannedFingerprint, BannedHash, BannedItem, BannedList, RetroScan
 
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
 ROWS_SHOWN = 24
 SHOWN_OF_AN_ITEM = ("list", "state", "opinion", "suspended_at")
-RETIRED_ONLY, ACTIVE_ONLY = "Only retired items change.", "Only active items change."
+RETIRED_ONLY, ACTIVE_ONLY = _("Only retired items change."), _("Only active items change.")
 
 
 def first_filter(request: HttpRequest) -> str:
@@ -52,14 +58,11 @@ def first_filter(request: HttpRequest) -> str:
     return guard().first_filter(access_of(request)) if may_look else ""
 
 
-def items_text(count: int) -> str:
-    return f"{count:,} item{'' if count == 1 else 's'}"
-
-
 class ReasonForm(forms.Form):
     reason = forms.CharField(
+        label=_("Reason"),
         max_length=1000,
-        help_text="Recorded in the audit.",
+        help_text=_("Recorded in the audit."),
         widget=UnfoldAdminTextInputWidget(attrs={"autofocus": True}),
     )
 
@@ -70,8 +73,9 @@ class ReasonForm(forms.Form):
 
 class OpinionForm(ReasonForm):
     opinion = forms.ChoiceField(
+        label=_("Opinion"),
         choices=BannedItem.Opinion.choices,
-        help_text="A disputed item leads to review at most, a false positive matches nothing.",
+        help_text=_("A disputed item leads to review at most, a false positive matches nothing."),
         widget=UnfoldAdminSelectWidget,
     )
 
@@ -81,13 +85,15 @@ class MoveForm(ReasonForm):
 
     to = ListChoiceField(
         BannedList.objects.order_by("name"),
-        label="List",
-        help_text="From then on its policy applies to them. On a hash-only list their pictures "
-        "are deleted.",
+        label=_("List"),
+        help_text=_(
+            "From then on its policy applies to them. On a hash-only list their pictures "
+            "are deleted."
+        ),
         widget=UnfoldAdminSelectWidget,
     )
     override = forms.BooleanField(
-        required=False, label="Let pass what they ban now", widget=UnfoldBooleanWidget
+        required=False, label=_("Let pass what they ban now"), widget=UnfoldBooleanWidget
     )
 
     def __init__(self, data: Any, *, items: QuerySet[BannedItem]) -> None:
@@ -104,36 +110,75 @@ class MoveForm(ReasonForm):
         if self.banned and not cleaned.pop("override", False):
             self.add_error(
                 "override",
-                f"This is an allow list, and {self.banned:,} of these items "
-                f"{'is' if self.banned == 1 else 'are'} banned now. Tick this to let the same "
-                "files pass from now on.",
+                ngettext(
+                    "This is an allow list, and %(banned)s of these items is banned now. Tick "
+                    "this to let the same files pass from now on.",
+                    "This is an allow list, and %(banned)s of these items are banned now. Tick "
+                    "this to let the same files pass from now on.",
+                    self.banned,
+                )
+                % {"banned": f"{self.banned:,}"},
             )
         return cleaned
 
 
 @dataclass(frozen=True)
 class Command:
-    """An action: its button, the past participle for its result message, and its form."""
+    """An action: its button, the title of the page that asks, what it says afterwards, and its
+    form. ``title`` and ``done`` have a ``number``, chosen by ``count``."""
 
-    button: str
-    done: str
+    button: _StrPromise
+    title: _StrPromise
+    done: _StrPromise
     run: Callable[..., int]
     form: type[ReasonForm] = ReasonForm
-    hint: str = ""
+    hint: _StrPromise | str = ""
 
 
 COMMANDS = {
-    "retire": Command("Retire", "retired", item_changing.retire, hint=ACTIVE_ONLY),
-    "activate": Command("Activate", "activated", item_changing.activate, hint=RETIRED_ONLY),
-    "give_opinion": Command("Give opinion", "changed", item_changing.give_opinion, OpinionForm),
-    "move": Command("Move", "moved", item_changing.move, MoveForm),
-    "suspend": Command(
-        "Suspend",
-        "suspended",
-        item_changing.suspend,
-        hint="They lead to review at most until lifted.",
+    "retire": Command(
+        _("Retire"),
+        ngettext_lazy("Retire %(number)s item?", "Retire %(number)s items?", "count"),
+        ngettext_lazy("%(number)s item retired.", "%(number)s items retired.", "count"),
+        item_changing.retire,
+        hint=ACTIVE_ONLY,
     ),
-    "lift_suspension": Command("Lift suspension", "released", item_changing.lift_suspension),
+    "activate": Command(
+        _("Activate"),
+        ngettext_lazy("Activate %(number)s item?", "Activate %(number)s items?", "count"),
+        ngettext_lazy("%(number)s item activated.", "%(number)s items activated.", "count"),
+        item_changing.activate,
+        hint=RETIRED_ONLY,
+    ),
+    "give_opinion": Command(
+        _("Give opinion"),
+        ngettext_lazy("Give opinion %(number)s item?", "Give opinion %(number)s items?", "count"),
+        ngettext_lazy("%(number)s item changed.", "%(number)s items changed.", "count"),
+        item_changing.give_opinion,
+        OpinionForm,
+    ),
+    "move": Command(
+        _("Move"),
+        ngettext_lazy("Move %(number)s item?", "Move %(number)s items?", "count"),
+        ngettext_lazy("%(number)s item moved.", "%(number)s items moved.", "count"),
+        item_changing.move,
+        MoveForm,
+    ),
+    "suspend": Command(
+        _("Suspend"),
+        ngettext_lazy("Suspend %(number)s item?", "Suspend %(number)s items?", "count"),
+        ngettext_lazy("%(number)s item suspended.", "%(number)s items suspended.", "count"),
+        item_changing.suspend,
+        hint=_("They lead to review at most until lifted."),
+    ),
+    "lift_suspension": Command(
+        _("Lift suspension"),
+        ngettext_lazy(
+            "Lift suspension %(number)s item?", "Lift suspension %(number)s items?", "count"
+        ),
+        ngettext_lazy("%(number)s item released.", "%(number)s items released.", "count"),
+        item_changing.lift_suspension,
+    ),
 }
 
 
@@ -151,7 +196,7 @@ OPINIONS = {"confirmed": "danger", "disputed": "warning", "false positive": "suc
 
 
 class SuspendedFilter(YesNoFilter):
-    title = "suspended"
+    title = _("suspended")
     parameter_name = "suspended"
     condition = Q(suspended_at__isnull=False)
 
@@ -159,7 +204,7 @@ class SuspendedFilter(YesNoFilter):
 class SourceFilter(TextFilter):
     """Filters by one exact source. A list of all sources would need a scan of the whole table."""
 
-    title = "source"
+    title = _("source")
     parameter_name = "source"
 
     def queryset(
@@ -171,11 +216,16 @@ class SourceFilter(TextFilter):
 class ItemForm(ReasonModelForm):
     tags = SimpleArrayField(
         forms.CharField(max_length=255),
+        label=_("Tags"),
         required=False,
-        help_text="Separated by commas.",
+        help_text=_("Separated by commas."),
         widget=UnfoldAdminTextInputWidget,
     )
-    note = forms.CharField(required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}))
+    note = forms.CharField(
+        label=_("Note"),
+        required=False,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+    )
 
     class Meta:
         model = BannedItem
@@ -215,7 +265,7 @@ class BannedItemAdmin(RoleModelAdmin):
     list_select_related = ["list"]
     sortable_by = ["number"]
     search_fields = ["pk"]
-    search_help_text = "An id, a source's id, or a whole hash: md5, sha1, sha256 or pdq."
+    search_help_text = _("An id, a source's id, or a whole hash: md5, sha1, sha256 or pdq.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BannedItem]:
         """Prefetch the hashes of whole files, without those of a video's frames."""
@@ -240,41 +290,45 @@ class BannedItemAdmin(RoleModelAdmin):
             named |= Q(pk=term)
         return queryset.filter(named), False
 
-    @display(description="item", ordering="pk")
+    @display(description=_("item"), ordering="pk")
     def number(self, item: BannedItem) -> int:
         return item.pk
 
-    @display(description="picture")
+    @display(description=_("picture"))
     def shown_picture(self, item: BannedItem) -> str:
         context = {"item": item, "first_filter": item.first_filter}  # type: ignore[attr-defined]
         return render_to_string("moderation/lists/_picture.html", context)
 
-    @display(description="state", label=STATES)
+    @display(description=_("state"), label=STATES)
     def shown_state(self, item: BannedItem) -> tuple[str, str]:
-        return item.state, f"{item.state}, suspended" if item.suspended_at else item.state
+        words = {"state": word(item.state)}
+        suspended = gettext("%(state)s, suspended") % words
+        return item.state, suspended if item.suspended_at else words["state"]
 
-    @display(description="our opinion", label=OPINIONS)
-    def shown_opinion(self, item: BannedItem) -> str | None:
-        return (
-            None if item.opinion == BannedItem.Opinion.NONE else item.get_opinion_display().lower()
-        )
+    @display(description=_("our opinion"), label=OPINIONS)
+    def shown_opinion(self, item: BannedItem) -> tuple[str, str] | None:
+        if item.opinion == BannedItem.Opinion.NONE:
+            return None
+        return item.opinion.replace("_", " "), str(item.get_opinion_display()).lower()
 
-    @display(description="known by", header=True)
+    @display(description=_("known by"), header=True)
     def known_by(self, item: BannedItem) -> Sequence[str]:
         hashes = item.of_all  # type: ignore[attr-defined]
         kinds = ", ".join(dict.fromkeys(one.kind for one in hashes)) or "–"
-        what = "picture kept" if item.picture else "hashes only"
-        return kinds, f"{item.media}, {what}" if item.media != "unknown" else what
+        what = gettext("picture kept") if item.picture else gettext("hashes only")
+        if item.media == BannedItem.Media.UNKNOWN:
+            return kinds, what
+        return kinds, gettext(", ").join([word(item.media), what])
 
-    @display(description="source", header=True)
+    @display(description=_("source"), header=True)
     def from_source(self, item: BannedItem) -> Sequence[str]:
-        return item.source or "ours", item.source_id
+        return item.source or gettext("ours"), item.source_id
 
-    @display(description="tags")
+    @display(description=_("tags"))
     def shown_tags(self, item: BannedItem) -> str:
         return ", ".join(item.tags)
 
-    @display(description="added")
+    @display(description=_("added"))
     def added(self, item: BannedItem) -> str:
         return times.when(item.created_at)
 
@@ -310,7 +364,7 @@ class BannedItemAdmin(RoleModelAdmin):
                 form = AddItemsForm(initial={"to": form.cleaned_data["to"]})
         context = {
             **self.admin_site.each_context(request),
-            "title": "Add items",
+            "title": gettext("Add items"),
             "opts": self.opts,
             "form": form,
             "outcomes": outcomes,
@@ -337,35 +391,35 @@ class BannedItemAdmin(RoleModelAdmin):
     def has_export_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "export lists")
 
-    @admin.action(description="Retire", permissions=["edit"])
+    @admin.action(description=_("Retire"), permissions=["edit"])
     def retire(self, request: HttpRequest, queryset: QuerySet[BannedItem]) -> Any:
         return self._run(request, queryset, "retire")
 
-    @admin.action(description="Activate", permissions=["edit"])
+    @admin.action(description=_("Activate"), permissions=["edit"])
     def activate(self, request: HttpRequest, queryset: QuerySet[BannedItem]) -> Any:
         return self._run(request, queryset, "activate")
 
-    @admin.action(description="Give opinion", permissions=["opine"])
+    @admin.action(description=_("Give opinion"), permissions=["opine"])
     def give_opinion(self, request: HttpRequest, queryset: QuerySet[BannedItem]) -> Any:
         return self._run(request, queryset, "give_opinion")
 
-    @admin.action(description="Move to another list", permissions=["edit"])
+    @admin.action(description=_("Move to another list"), permissions=["edit"])
     def move(self, request: HttpRequest, queryset: QuerySet[BannedItem]) -> Any:
         return self._run(request, queryset, "move")
 
-    @admin.action(description="Suspend", permissions=["edit"])
+    @admin.action(description=_("Suspend"), permissions=["edit"])
     def suspend(self, request: HttpRequest, queryset: QuerySet[BannedItem]) -> Any:
         return self._run(request, queryset, "suspend")
 
-    @admin.action(description="Lift suspension", permissions=["edit"])
+    @admin.action(description=_("Lift suspension"), permissions=["edit"])
     def lift_suspension(self, request: HttpRequest, queryset: QuerySet[BannedItem]) -> Any:
         return self._run(request, queryset, "lift_suspension")
 
-    @admin.action(description="Export as CSV", permissions=["export"])
+    @admin.action(description=_("Export as CSV"), permissions=["export"])
     def export_csv(self, request: HttpRequest, queryset: QuerySet[BannedItem]) -> HttpResponseBase:
         return _file(request, queryset, "csv")
 
-    @admin.action(description="Export hashes alone", permissions=["export"])
+    @admin.action(description=_("Export hashes alone"), permissions=["export"])
     def export_lines(
         self, request: HttpRequest, queryset: QuerySet[BannedItem]
     ) -> HttpResponseBase:
@@ -392,9 +446,13 @@ class BannedItemAdmin(RoleModelAdmin):
                 messages.error(request, error.message)
                 return None
             if done:
-                messages.success(request, f"{items_text(done)} {command.done}.")
+                messages.success(request, command.done % _counted(done))
             if done < count:
-                messages.warning(request, f"{items_text(count - done)} not changed. {command.hint}")
+                left = _counted(count - done)
+                text = ngettext(
+                    "%(number)s item not changed.", "%(number)s items not changed.", left["count"]
+                )
+                messages.warning(request, f"{text % left} {command.hint}")
             return None
         return self._ask(request, chosen, name, form, selection)
 
@@ -410,7 +468,7 @@ class BannedItemAdmin(RoleModelAdmin):
         by_list = chosen.order_by("list__name").values_list("list__name").annotate(Count("pk"))
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{COMMANDS[name].button} {items_text(count)}?",
+            "title": COMMANDS[name].title % _counted(count),
             "opts": BannedItem._meta,
             "form": form,
             "command": COMMANDS[name],
@@ -426,6 +484,10 @@ class BannedItemAdmin(RoleModelAdmin):
             "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
         }
         return TemplateResponse(request, "moderation/lists/change_items.html", context)
+
+
+def _counted(count: int) -> dict[str, Any]:
+    return {"count": count, "number": f"{count:,}"}
 
 
 def facts_of(pk: int) -> dict[str, Any]:

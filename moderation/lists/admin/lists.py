@@ -17,6 +17,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
@@ -35,6 +37,7 @@ from gallery.shared import readable
 from gallery.shared.errors import UserError
 from moderation.access.admin import RoleModelAdmin
 from moderation.access.permissions import actor_of
+from moderation.access.words import word
 from moderation.lists import list_writes, thresholds
 from moderation.lists.models import BannedItem, BannedList, ListMethod
 from moderation.lists.verdicts import PICTURE_TYPES, Action, Severity
@@ -44,11 +47,12 @@ ROWS_SHOWN = 24
 
 class DeletionForm(forms.Form):
     reason = forms.CharField(
+        label=_("Reason"),
         max_length=1000,
-        help_text="Recorded in the audit.",
+        help_text=_("Recorded in the audit."),
         widget=UnfoldAdminTextInputWidget(attrs={"autofocus": True}),
     )
-    override = forms.BooleanField(label="Also what cases need", required=True,
+    override = forms.BooleanField(label=_("Also what cases need"), required=True,
                                   widget=UnfoldBooleanWidget)  # fmt: skip
 
     def __init__(self, data: Any, *, needed: bool) -> None:
@@ -59,9 +63,10 @@ class DeletionForm(forms.Form):
 
 class ReasonForm(forms.Form):
     reason = forms.CharField(
+        label=_("Reason"),
         required=False,
         max_length=1000,
-        help_text="Recorded in the audit. A critical list is not weakened without one.",
+        help_text=_("Recorded in the audit. A critical list is not weakened without one."),
         widget=UnfoldAdminTextInputWidget(attrs={"autofocus": True}),
     )
 
@@ -75,9 +80,10 @@ SEVERITIES = {"critical": "danger", "high": "danger", "medium": "warning", "low"
 
 class ReasonModelForm(forms.ModelForm):
     reason = forms.CharField(
+        label=_("Reason"),
         required=False,
         max_length=1000,
-        help_text="Why you change it; recorded in the audit.",
+        help_text=_("Why you change it; recorded in the audit."),
         widget=UnfoldAdminTextInputWidget,
     )
 
@@ -87,13 +93,13 @@ class ReasonModelForm(forms.ModelForm):
 
 
 KINDS = (
-    ("banned", "banned: what matches it is reviewed or blocked"),
-    ("allow", "allow: the files that it holds are let through"),
+    ("banned", _("banned: what matches it is reviewed or blocked")),
+    ("allow", _("allow: the files that it holds are let through")),
 )
 DOES = (
-    ("shadow", "shadow: only record what it would have done"),
-    ("review", "review: a person has to decide"),
-    ("block", "block: never published"),
+    ("shadow", _("shadow: only record what it would have done")),
+    ("review", _("review: a person has to decide")),
+    ("block", _("block: never published")),
 )
 BANNED, ALLOWS = "kind != 'allow'", "kind == 'allow'"
 ACTS = f"{BANNED} && action != 'shadow'"
@@ -109,18 +115,24 @@ class ListForm(ReasonModelForm):
     refused by ``list_problems``."""
 
     kind = forms.ChoiceField(
+        label=_("Kind"),
         choices=KINDS,
         initial=BannedList.Kind.BANNED,
         widget=UnfoldAdminSelectWidget,
-        help_text="An allow list has priority over banned lists. The kind of a list that has items "
-        "cannot change. Default: banned.",
+        help_text=_(
+            "An allow list has priority over banned lists. The kind of a list that has items "
+            "cannot change. Default: banned."
+        ),
     )
     action = forms.ChoiceField(
+        label=_("Action"),
         choices=DOES,
         initial=Action.SHADOW,
         widget=UnfoldAdminSelectWidget,
-        help_text="What a match leads to. Begin in shadow: look at what the list would do, then "
-        "let it act. Default: shadow.",
+        help_text=_(
+            "What a match leads to. Begin in shadow: look at what the list would do, then "
+            "let it act. Default: shadow."
+        ),
     )
 
     class Meta:
@@ -128,40 +140,50 @@ class ListForm(ReasonModelForm):
         fields = [*list_writes.FIELDS, "allows_for"]
         widgets = {"description": UnfoldAdminTextareaWidget(attrs={"rows": 3})}
         labels = {
-            "hold_on_review": "Hold uploads until decided",
-            "hash_only": "Hashes only",
-            "two_person": "Two people decide",
-            "allows_for": "Has priority over",
-            "flood_limit": "Flood limit",
-            "observe_share": "Share of near misses to look at",
+            "hold_on_review": _("Hold uploads until decided"),
+            "hash_only": _("Hashes only"),
+            "two_person": _("Two people decide"),
+            "allows_for": _("Has priority over"),
+            "flood_limit": _("Flood limit"),
+            "observe_share": _("Share of near misses to look at"),
         }
         help_texts = {
-            "name": "What cases, matches and the audit call it.",
-            "category": "What it holds, such as terror or spam. For people alone.",
-            "description": "Where its items come from, and what belongs on it. For people alone.",
-            "owner": "Who answers for it: a name or a team.",
-            "severity": "How urgent its cases are: the queue begins with the highest. A critical "
-            "list cannot be weakened by one person alone. Default: medium.",
-            "enabled": "Off: nothing is compared with it. Default: on.",
-            "hold_on_review": "What it sends to review is not published until a person has "
-            "decided. Default: on.",
-            "two_person": "Each of its cases needs two independent decisions. Default: off.",
-            "hash_only": "No picture, thumbnail or vector of its items is ever stored; switching "
-            "it on deletes those that are. Then edited copies are found by hashes alone. "
-            "Default: off.",
-            "allows_for": "The banned lists that it outranks. Default: none chosen, which means "
-            "all.",
-            "observe_share": "Share of the matches beyond the threshold that is queued as samples, "
-            "from 0 to 1; in shadow, of all matches. Default: 0.1.",
+            "name": _("What cases, matches and the audit call it."),
+            "category": _("What it holds, such as terror or spam. For people alone."),
+            "description": _(
+                "Where its items come from, and what belongs on it. For people alone."
+            ),
+            "owner": _("Who answers for it: a name or a team."),
+            "severity": _(
+                "How urgent its cases are: the queue begins with the highest. A critical "
+                "list cannot be weakened by one person alone. Default: medium."
+            ),
+            "enabled": _("Off: nothing is compared with it. Default: on."),
+            "hold_on_review": _(
+                "What it sends to review is not published until a person has decided. Default: on."
+            ),
+            "two_person": _("Each of its cases needs two independent decisions. Default: off."),
+            "hash_only": _(
+                "No picture, thumbnail or vector of its items is ever stored; switching "
+                "it on deletes those that are. Then edited copies are found by hashes alone. "
+                "Default: off."
+            ),
+            "allows_for": _(
+                "The banned lists that it outranks. Default: none chosen, which means all."
+            ),
+            "observe_share": _(
+                "Share of the matches beyond the threshold that is queued as samples, "
+                "from 0 to 1; in shadow, of all matches. Default: 0.1."
+            ),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "flood_limit" in self.fields:  # of a reader it is no field
-            self.fields["flood_limit"].help_text = (
+            self.fields["flood_limit"].help_text = gettext(
                 "An item that matches more uploads in an hour is suspended: it leads to review "
-                f"only. Default: empty, which means {settings.FLOOD_LIMIT} (FLOOD_LIMIT)."
-            )
+                "only. Default: empty, which means %(limit)s (FLOOD_LIMIT)."
+            ) % {"limit": settings.FLOOD_LIMIT}
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
@@ -175,10 +197,10 @@ class ListForm(ReasonModelForm):
 
 
 COMPARES = {
-    "pdq": "the look, by a hash that lists exchange",
-    "copy": "edited copies: cropped, framed, in a collage",
-    "imgsmlr": "the coarse structure",
-    "clip": "the meaning",
+    "pdq": _("the look, by a hash that lists exchange"),
+    "copy": _("edited copies: cropped, framed, in a collage"),
+    "imgsmlr": _("the coarse structure"),
+    "clip": _("the meaning"),
 }
 
 
@@ -186,7 +208,7 @@ class MethodForm(forms.ModelForm):
     class Meta:
         model = ListMethod
         fields = [*list_writes.METHOD_FIELDS]
-        labels = {"may_block": "may block alone"}
+        labels = {"may_block": _("may block alone")}
         widgets = {"enabled": UnfoldBooleanSwitchWidget, "may_block": UnfoldBooleanSwitchWidget}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -223,7 +245,7 @@ class MethodInline(TabularInline):
     fields = ["match_type", "compares", "enabled", "threshold", "observe", "shown_default",
               "may_block"]  # fmt: skip
     readonly_fields = ["match_type", "compares", "shown_default"]
-    verbose_name_plural = "3. By which methods"
+    verbose_name_plural = _("3. By which methods")
     template_before = "moderation/lists/about_methods.html"
     can_delete = False
     max_num = len(PICTURE_TYPES)
@@ -242,11 +264,11 @@ class MethodInline(TabularInline):
         """A list that is stored has one row for each match type."""
         return obj is None and self.has_change_permission(request)
 
-    @display(description="compares")
+    @display(description=_("compares"))
     def compares(self, method: ListMethod) -> str:
-        return COMPARES.get(method.match_type, "")
+        return str(COMPARES.get(method.match_type, ""))
 
-    @display(description="default threshold, observe")
+    @display(description=_("default threshold, observe"))
     def shown_default(self, method: ListMethod) -> str:
         if method.match_type not in thresholds.DEFAULTS:  # the form that scripts would copy
             return ""
@@ -261,9 +283,9 @@ class BannedListAdmin(RoleModelAdmin):
     form = ListForm
     inlines = [MethodInline]
     fieldsets = [
-        ("1. What it is", {"fields": ["name", "kind", "category", "description", "owner"]}),
+        (_("1. What it is"), {"fields": ["name", "kind", "category", "description", "owner"]}),
         (
-            "2. What it does",
+            _("2. What it does"),
             {
                 "fields": [
                     "action", "severity", "allows_for", "enabled", "hold_on_review", "two_person",
@@ -313,24 +335,25 @@ class BannedListAdmin(RoleModelAdmin):
         kwargs["queryset"] = BannedList.objects.filter(kind=BannedList.Kind.BANNED)
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
-    @display(description="list", ordering="name", header=True)
+    @display(description=_("list"), ordering="name", header=True)
     def shown_name(self, row: BannedList) -> Sequence[str]:
-        kind = "allow list" if row.is_allow_list else "banned"
-        return row.name, ", ".join(filter(None, [kind, row.category]))
+        kind = gettext("allow list") if row.is_allow_list else gettext("banned")
+        return row.name, gettext(", ").join(filter(None, [kind, row.category]))
 
-    @display(description="action", label=ACTIONS)
-    def shown_action(self, row: BannedList) -> str | None:
-        return row.action if not row.is_allow_list else None
+    @display(description=_("action"), label=ACTIONS)
+    def shown_action(self, row: BannedList) -> tuple[str, str] | None:
+        return None if row.is_allow_list else (row.action, word(row.action))
 
-    @display(description="severity", ordering="severity", label=SEVERITIES)
-    def shown_severity(self, row: BannedList) -> str:
-        return Severity(row.severity).name.lower()
+    @display(description=_("severity"), ordering="severity", label=SEVERITIES)
+    def shown_severity(self, row: BannedList) -> tuple[str, str]:
+        severity = Severity(row.severity).name.lower()
+        return severity, word(severity)
 
-    @display(description="holds", boolean=True)
+    @display(description=_("holds"), boolean=True)
     def held(self, row: BannedList) -> bool:
         return row.hold_on_review
 
-    @display(description="active items")
+    @display(description=_("active items"))
     def active_items(self, row: BannedList) -> str:
         return format_html(
             '<a href="{}?list__id__exact={}">{}</a>',
@@ -366,51 +389,77 @@ class BannedListAdmin(RoleModelAdmin):
 
     actions = ["enable_lists", "disable_lists", "delete_lists"]
 
-    @admin.action(description="Enable…", permissions=["change"])
+    @admin.action(description=_("Enable…"), permissions=["change"])
     def enable_lists(
         self, request: HttpRequest, queryset: QuerySet[BannedList]
     ) -> HttpResponse | None:
-        would = "Uploads are compared with them at once, and stored items are scanned."
-        return self._switch(request, queryset.filter(enabled=False), enabled=True, would=would)
+        rows = queryset.filter(enabled=False)
+        return self._switch(
+            request,
+            rows,
+            enabled=True,
+            button=ngettext("Enable %(count)s list", "Enable %(count)s lists", rows.count()),
+            would=gettext("Uploads are compared with them at once, and stored items are scanned."),
+            nothing=gettext("Nothing to do: all of them are enabled already."),
+            done=gettext("Enabled: %(lists)s."),
+        )
 
-    @admin.action(description="Disable…", permissions=["change"])
+    @admin.action(description=_("Disable…"), permissions=["change"])
     def disable_lists(
         self, request: HttpRequest, queryset: QuerySet[BannedList]
     ) -> HttpResponse | None:
-        would = "Nothing is compared with them any more. Their items, cases and matches stay."
-        return self._switch(request, queryset.filter(enabled=True), enabled=False, would=would)
+        rows = queryset.filter(enabled=True)
+        return self._switch(
+            request,
+            rows,
+            enabled=False,
+            button=ngettext("Disable %(count)s list", "Disable %(count)s lists", rows.count()),
+            would=gettext(
+                "Nothing is compared with them any more. Their items, cases and matches stay."
+            ),
+            nothing=gettext("Nothing to do: all of them are disabled already."),
+            done=gettext("Disabled: %(lists)s."),
+        )
 
     def _switch(
-        self, request: HttpRequest, rows: QuerySet[BannedList], *, enabled: bool, would: str
+        self,
+        request: HttpRequest,
+        rows: QuerySet[BannedList],
+        *,
+        enabled: bool,
+        button: str,
+        would: str,
+        nothing: str,
+        done: str,
     ) -> HttpResponse | None:
         """Ask, then switch each list on or off as its own command: one that needs a second person
         waits, and the others are switched."""
-        verb = "Enable" if enabled else "Disable"
-        selection = Selection(request, verb, rows, ["name", "version"])
+        selection = Selection(
+            request, "enable" if enabled else "disable", rows, ["name", "version"]
+        )
         names = dict(rows.order_by("pk").values_list("pk", "name"))
         if not names:
-            messages.warning(request, f"Nothing to do: all of them are {verb.lower()}d already.")
+            messages.warning(request, nothing)
             return None
-        counted = f"{len(names)} list{'' if len(names) == 1 else 's'}"
         form = ReasonForm(request.POST if selection.is_asked else None)
         page = asked(
-            self, request, selection, button=f"{verb} {counted}", would=would,
+            self, request, selection, button=button % {"count": len(names)}, would=would,
             lines=sorted(names.values()), form=form, danger=not enabled,
         )  # fmt: skip
         if page is not None:
             return page
-        by, reason, done = actor_of(request), form.cleaned_data["reason"], []
+        by, reason, switched = actor_of(request), form.cleaned_data["reason"], []
         for pk, name in names.items():
             try:
                 list_writes.change_list(by=by, list_id=pk, reason=reason, enabled=enabled)
-                done.append(name)
+                switched.append(name)
             except UserError as error:
                 messages.error(request, f"{name}: {error.message}")
-        if done:
-            messages.success(request, f"{verb}d: {', '.join(sorted(done))}.")
+        if switched:
+            messages.success(request, done % {"lists": ", ".join(sorted(switched))})
         return None
 
-    @admin.action(description="Delete…", permissions=["delete"])
+    @admin.action(description=_("Delete…"), permissions=["delete"])
     def delete_lists(
         self, request: HttpRequest, queryset: QuerySet[BannedList]
     ) -> HttpResponse | None:
@@ -453,15 +502,19 @@ class BannedListAdmin(RoleModelAdmin):
                 messages.error(request, error.message)
             else:
                 names = ", ".join(name for _, name, _ in going)
-                messages.success(request, f"Deleted: {names}.")
+                messages.success(request, gettext("Deleted: %(lists)s.") % {"lists": names})
             return None
+        counts = retention.counts(needing)
         context = {
             **self.admin_site.each_context(request),
-            "title": f"Delete {going[0][1] if len(going) == 1 else f'{len(going)} lists'}?",
+            "title": gettext("Delete %(list)s?") % {"list": going[0][1]}
+            if len(going) == 1
+            else gettext("Delete %(count)s lists?") % {"count": len(going)},
             "opts": BannedList._meta,
             "lists": going,
             "needing": [{"pk": pk, "words": why.text} for pk, why in needing.items()][:ROWS_SHOWN],
-            "counts": retention.counts(needing),
+            "counts": counts,
+            "needed_as": ", ".join(f"{kind}: {number}" for kind, number in counts),
             "more": max(0, len(needing) - ROWS_SHOWN),
             "form": form,
             "token": selection.token,

@@ -45,9 +45,10 @@ _JSON: Final = {
     Format.THREATEXCHANGE: threatexchange,
 }
 _TEXT: Final = {Format.CSV: delimited, Format.PLAIN: plain}
+READER_NAMES: Final = sorted(reader.NAME for reader in (*_XML.values(), *_JSON.values()))
 KNOWN: Final = (
     "CSV with a header, “kind hash” lines, or a file as one of these writes it: "
-    + ", ".join(sorted(reader.NAME for reader in (*_XML.values(), *_JSON.values())))
+    + ", ".join(READER_NAMES)
 )
 
 

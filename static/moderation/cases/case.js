@@ -6,6 +6,12 @@ import { queueAddress } from "./position.js";
 import { Viewer } from "./viewer.js";
 
 const RENEW = 15_000;
+const WHY = {
+  confirm: () => gettext("Why confirm?"),
+  dismiss: () => gettext("Why dismiss?"),
+  escalate: () => gettext("Why escalate?"),
+  appeal: () => gettext("Why appeal?"),
+};
 const page = document.querySelector(".focus");
 const place = page.querySelector("[data-place]");
 const dialog = page.querySelector("[data-reasons]");
@@ -103,7 +109,7 @@ function ask(verb) {
     fieldset.hidden = fieldset.dataset.for !== verb;
   }
   dialog.dataset.verb = verb;
-  dialog.querySelector("h2").textContent = `Why ${verb}?`;
+  dialog.querySelector("h2").textContent = WHY[verb]();
   dialog.querySelector("[data-allow-row]").hidden = verb !== "dismiss";
   dialog.showModal();
   reasons()[0].focus();
@@ -143,8 +149,13 @@ async function renew(fields = {}) {
   const line = article.querySelector("[data-holder]");
   const others = there.others.filter((name) => name !== there.holder);
   const parts = [];
-  if (there.holder && !there.mine) parts.push(`${there.holder} is working on this case. t takes it over.`);
-  if (others.length) parts.push(`${others.join(", ")} also ${others.length > 1 ? "have" : "has"} it open.`);
+  if (there.holder && !there.mine) {
+    parts.push(interpolate(gettext("%(person)s is working on this case. t takes it over."), { person: there.holder }, true));
+  }
+  if (others.length) {
+    const text = ngettext("%(people)s also has it open.", "%(people)s also have it open.", others.length);
+    parts.push(interpolate(text, { people: others.join(", ") }, true));
+  }
   line.hidden = parts.length === 0;
   if (line.textContent !== parts.join(" ")) line.textContent = parts.join(" ");
 }

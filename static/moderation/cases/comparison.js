@@ -7,8 +7,8 @@ import { difference } from "./difference.js";
 const LONGEST = 1200; // pixels of the drawing
 const TURN = 900; // milliseconds that one picture is shown
 const LEGENDS = {
-  slider: () => "Left of the slider the upload, right of it the item",
-  blink: (comparison) => (comparison.showsItem ? "Item" : "Upload"),
+  slider: () => gettext("Left of the slider the upload, right of it the item"),
+  blink: (comparison) => (comparison.showsItem ? gettext("Item") : pgettext("noun", "Upload")),
 };
 
 export class Comparison {
@@ -113,10 +113,10 @@ export class Comparison {
     });
     if (this.pictures.step === "blur") {
       context.clearRect(0, 0, width, height);
-      return "Blurred pictures have no details to compare: show more with Space.";
+      return gettext("Blurred pictures have no details to compare: show more with Space.");
     }
     context.putImageData(difference(...drawn, this.pictures.step === "lines"), 0, 0);
-    return "Orange: only the upload has it. Blue: only the item has it.";
+    return gettext("Orange: only the upload has it. Blue: only the item has it.");
   }
 }
 

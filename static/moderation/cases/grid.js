@@ -27,8 +27,8 @@ function tell() {
   const number = chosen().length;
   all.checked = number > 0 && number === boxes.length;
   all.indeterminate = number > 0 && number < boxes.length;
-  if (everything?.checked) count.textContent = "everything";
-  else count.textContent = number ? `${number} selected` : "none selected";
+  if (everything?.checked) count.textContent = gettext("everything");
+  else count.textContent = number ? interpolate(gettext("%(number)s selected"), { number }, true) : gettext("none selected");
 }
 
 function columns() {
@@ -72,7 +72,7 @@ addEventListener("pagehide", blurAll);
 function decide(verb) {
   if (!chosen().length && !everything?.checked) {
     const box = here();
-    if (!box) return say("Select some cases first: press Space on a picture.", true);
+    if (!box) return say(gettext("Select some cases first: press Space on a picture."), true);
     box.checked = true;
   }
   form.requestSubmit(form.querySelector(`[name=verb][value=${verb}]`));
@@ -114,7 +114,7 @@ page.addEventListener("submit", (event) => {
   const ids = chosen().map((box) => box.value);
   if (!ids.length && !everything?.checked) {
     event.preventDefault();
-    say("Select some cases first: press Space on a picture.", true);
+    say(gettext("Select some cases first: press Space on a picture."), true);
     return;
   }
   form.elements.cases.value = ids.join(",");

@@ -15,12 +15,12 @@ export async function post(url, fields = {}) {
       headers: { "X-CSRFToken": token, Accept: "application/json" },
     });
   } catch {
-    throw new Error("The service cannot be reached. Nothing was changed.");
+    throw new Error(gettext("The service cannot be reached. Nothing was changed."));
   }
-  if (response.redirected) throw new Error("You are logged out. Load the page again.");
+  if (response.redirected) throw new Error(gettext("You are logged out. Load the page again."));
   if (response.status === 204) return null;
   const body = isJson(response) ? await response.json() : null;
-  if (!response.ok) throw new Error(body?.detail ?? "The service failed. Nothing was changed.");
+  if (!response.ok) throw new Error(body?.detail ?? gettext("The service failed. Nothing was changed."));
   return body;
 }
 

@@ -3,7 +3,7 @@
 import { post, say } from "./http.js";
 
 const LEAD = 1; // seconds before the moment that matched
-const FAILED = "The video cannot be played here. Press p to try again; its frames are below.";
+
 
 /** The player of one case. Nothing of the video is loaded before `play`. */
 export class Playback {
@@ -69,7 +69,7 @@ export class Playback {
       disablePictureInPicture: true, disableRemotePlayback: true,
     });
     element.setAttribute("controlslist", "nodownload noremoteplayback");
-    element.setAttribute("aria-label", "The upload, played");
+    element.setAttribute("aria-label", gettext("The upload, played"));
     for (const name of ["play", "pause"]) {
       element.addEventListener(name, () => {
         if (element === this.element) this.button.setAttribute("aria-pressed", String(!element.paused));
@@ -80,7 +80,7 @@ export class Playback {
       this.close();
       // What came may be of a kind that no browser plays; the small copy is of one that all do.
       if (others.length) this.#open(others, from);
-      else say(FAILED, true);
+      else say(gettext("The video cannot be played here. Press p to try again; its frames are below."), true);
     });
     this.element = element;
     this.picture.hidden = true;

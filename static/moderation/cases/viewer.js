@@ -5,7 +5,13 @@ import { Comparison } from "./comparison.js";
 import { say } from "./http.js";
 import { Playback } from "./playback.js";
 
-const STEPS = ["blur", "grey", "lines", "clear"];
+const STEP_NAMES = {
+  blur: () => pgettext("code", "blur"),
+  grey: () => pgettext("code", "grey"),
+  lines: () => pgettext("code", "lines"),
+  clear: () => pgettext("code", "clear"),
+};
+const STEPS = Object.keys(STEP_NAMES);
 const VIEWS = ["panes", "slider", "blink", "difference"];
 const MOST = 12;
 
@@ -54,7 +60,7 @@ export class Viewer {
       this.compare("panes");
       this.playback.play(Number(this.ms));
     }
-    else say("A video cannot be filtered: it plays only when pictures are shown clearly. Press x for that.");
+    else say(gettext("A video cannot be filtered: it plays only when pictures are shown clearly. Press x for that."));
   }
 
   /** The page is left: what is kept for "back" shows nothing clearly. */
@@ -171,12 +177,13 @@ export class Viewer {
     img.onerror = () => {
       img.onerror = () => {
         img.onerror = null;
-        img.alt = "The picture cannot be shown.";
+        img.alt = gettext("The picture cannot be shown.");
         img.classList.remove("covered");
       };
       img.src = address("blur");
     };
-    img.alt = `${isSubject ? "The upload" : "The banned item"}, filtered: ${this.step}`;
+    const alt = isSubject ? gettext("The upload, filtered: %(filter)s") : gettext("The banned item, filtered: %(filter)s");
+    img.alt = interpolate(alt, { filter: STEP_NAMES[this.step]() }, true);
     put(img, address(this.step), covers);
   }
 
@@ -186,7 +193,7 @@ export class Viewer {
     button.setAttribute("aria-current", "true");
     this.ms = button.dataset.ms;
     const at = this.root.querySelector("[data-at]");
-    if (at) at.textContent = `at ${button.dataset.label}`;
+    if (at) at.textContent = interpolate(gettext("at %(time)s"), { time: button.dataset.label }, true);
     if (this.playback?.isOpen) this.playback.seek(Number(this.ms));
     else this.#load(this.#subject());
   }

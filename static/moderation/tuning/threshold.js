@@ -26,13 +26,16 @@ const percent = (share) => {
   return `${Math.round(value)} %`;
 };
 
-const inWords = (interval) =>
-  interval ? `${percent(interval[0])} (${percent(interval[1])} to ${percent(interval[2])})` : "too few decisions";
+const inWords = (interval) => {
+  if (!interval) return gettext("too few decisions");
+  const [value, low, high] = interval.map(percent);
+  return interpolate(gettext("%(value)s (%(low)s to %(high)s)"), { value, low, high }, true);
+};
 
 function showShare(name, interval) {
   const cell = page.querySelector(`[data-${name}]`);
   if (!interval) {
-    const few = Object.assign(document.createElement("span"), { className: "few", textContent: "too few" });
+    const few = Object.assign(document.createElement("span"), { className: "few", textContent: gettext("too few") });
     cell.replaceChildren(few);
     return;
   }
@@ -54,7 +57,11 @@ function show(value) {
   handle.setAttribute("aria-valuenow", proposed);
   handle.setAttribute(
     "aria-valuetext",
-    `${text(proposed)}: precision ${inWords(point.precision)}, recall up to the near-miss threshold ${inWords(point.recall)}`,
+    interpolate(
+      gettext("%(threshold)s: precision %(precision)s, recall up to the near-miss threshold %(recall)s"),
+      { threshold: text(proposed), precision: inWords(point.precision), recall: inWords(point.recall) },
+      true,
+    ),
   );
   handle.querySelector("[data-handle-label]").textContent = text(proposed);
   page.querySelector("[data-proposed]").textContent = text(proposed);

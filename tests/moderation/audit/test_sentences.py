@@ -85,7 +85,8 @@ def test_every_wording_can_be_filled_in() -> None:
     bare = AuditEvent(actor="user:ana", subject="moderation.bannedlist", subject_id=4)
     for verb, wording in WORDINGS.items():
         bare.verb = verb
-        assert set(re.findall(r"\{(.*?)\}", wording.phrase)) <= set(FIELDS), verb
+        for phrase in (wording.phrase, *wording.variants.values()):
+            assert set(re.findall(r"\{(.*?)\}", str(phrase))) <= set(FIELDS), verb
         assert as_text(sentence(bare, Names({}))).startswith("ana "), verb
 
 

@@ -90,10 +90,10 @@ def test_ages_are_true_from_the_first_second(item: BannedItem) -> None:
     addresses = [reverse("console:queue"), reverse("console:case", args=[case.pk])]
     for address in addresses:
         text = client.get(address).content.decode()
-        assert "just now" in text and "0\xa0minutes" not in text
+        assert "just now" in text
     ReviewCase.objects.update(created_at=timezone.now() - timedelta(hours=3))
     for address in addresses:
-        assert "3\xa0hours" in client.get(address).content.decode()
+        assert "3 h ago" in client.get(address).content.decode()
 
 
 def test_the_grid_says_how_many_wait_for_others(item: BannedItem) -> None:
