@@ -130,15 +130,14 @@ def _report(case: ReviewCase) -> bytes:
     lists = CaseMatch.objects.filter(case=case).values_list("list_name", flat=True)
     names = ", ".join(dict.fromkeys(lists.order_by("pk")))
     matched = f" It matched the lists: {names}." if names else ""
-    _add(root, "additionalInfo", f"Case {case.pk}.{matched}")
+    named = f" The id of the upload: {known['data_id']}." if known.get("data_id") else ""
+    _add(root, "additionalInfo", f"Case {case.pk}.{named}{matched}")
     return _written(root)
 
 
 def _file_details(case: ReviewCase, *, viewed: bool) -> bytes:
     known = case.evidence
     root = _root("fileDetails")
-    if known.get("data_id"):
-        _add(root, "originalFileName", known["data_id"])
     _add(root, "uploadedToEspTimestamp", _incident_at(case))
     if known.get("url"):
         _add(root, "locationOfFile", known["url"])
@@ -159,14 +158,13 @@ def _missing(case: ReviewCase) -> list[str]:
         "personOrUserReported",
         "ipCaptureEvent: the address from which the file was uploaded, and when",
         "industryClassification: A1, A2, B1 or B2, by whoever has viewed the file",
+        "originalFileName: this service does not keep the names of files",
         "reportId and fileId: NCMEC answers with them when the report and the file are sent",
     ]
     if not known.get("uploader"):
         found.append("personOrUserReported: who uploaded it was not told to this service")
     if not known.get("url"):
         found.append("internetDetails: no address of the file is known")
-    if not known.get("data_id"):
-        found.append("originalFileName: the upload had no data id")
     if not any(known.get(kind) for kind in HASH_TYPES):
         found.append("originalFileHash: no hash of the file is known")
     if not _looks(case):
