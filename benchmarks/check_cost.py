@@ -114,9 +114,10 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks check-cost", description=__doc__)
     parser.add_argument("--against", type=Path, required=True, help="a checkout of that version")
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    parser.add_argument("--only", default="", help="only files with this in their name; no report")
     options = parser.parse_args(arguments)
     rounds = 3 if options.quick else 5
-    files = dict(check_files.made(rounds + 1))
+    files = dict(check_files.made(rounds + 1, options.only))
     with _both(options.against.resolve()) as sides:
         pictured = [pictures.jpeg(50_000 + number) for number in range(ITEMS)]
         for side in sides:
@@ -131,6 +132,8 @@ def main(arguments: Sequence[str]) -> None:
             tables.append(f"{hashes:,} hashes and {ITEMS} items with pictures:")
             tables.append(report.table(HEADER, rows))
             print("\n".join(tables[-2:]), flush=True)
+        if options.only:
+            return
         earlier = _commit(options.against)
         body = "\n\n".join([_words(earlier, rounds), *tables])
         words = "python -m benchmarks check-cost" + (" --quick" if options.quick else "")

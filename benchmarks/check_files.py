@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +27,9 @@ SMALL: Final = (640, 480)
 RGBA: Final = (1200, 900)
 GIF: Final = (480, 360)
 GIF_FRAMES: Final = 20
+LONG_GIF_FRAMES: Final = 64
+HELD: Final = 8
+"""Frames for which a photograph is held in an animation that holds several."""
 CLIP: Final = (1920, 1080)
 CLIP_SECONDS, CLIP_RATE, SCENE_SECONDS = 10, 25, 2
 DISPLAY_P3: Final = (12, 13)
@@ -76,16 +79,28 @@ def _rgba(number: int) -> bytes:
     return out.getvalue()
 
 
-def _gif(number: int) -> bytes:
+def _panned(number: int, count: int = GIF_FRAMES) -> bytes:
     """Return an animation that pans over a photograph."""
     width, height = GIF
-    whole = photograph(number, (width + 8 * GIF_FRAMES, height))
-    frames = [
-        Image.fromarray(whole[:, 8 * step : 8 * step + width]).quantize(128)
-        for step in range(GIF_FRAMES)
-    ]
+    whole = photograph(number, (width + 8 * count, height))
+    return _gif([whole[:, 8 * step : 8 * step + width] for step in range(count)])
+
+
+def _held(number: int) -> bytes:
+    """Return an animation that holds several photographs, with noise of its own in each frame."""
+    random = np.random.default_rng(number)
+    frames = []
+    for scene in range(LONG_GIF_FRAMES // HELD):
+        shown = photograph(100 * number + scene, GIF)
+        noise = random.normal(0, 3, (HELD, GIF[1], GIF[0], 1))
+        frames += [np.clip(shown + one, 0, 255).astype(np.uint8) for one in noise]
+    return _gif(frames)
+
+
+def _gif(frames: Sequence[Pixels]) -> bytes:
+    first, *others = (Image.fromarray(frame).quantize(128) for frame in frames)
     out = io.BytesIO()
-    frames[0].save(out, "GIF", save_all=True, append_images=frames[1:], duration=80, loop=0)
+    first.save(out, "GIF", save_all=True, append_images=others, duration=80, loop=0)
     return out.getvalue()
 
 
@@ -113,16 +128,23 @@ KINDS: Final[Mapping[str, tuple[str, int, Maker]]] = {
     "the same with Display P3": ("jpg", 3, lambda n: _jpeg(n, MEGAPIXELS_4, _p3())),
     "JPEG of 640 × 480": ("jpg", 6, lambda n: _jpeg(n, SMALL)),
     "PNG of 1 MP, transparent": ("png", 3, _rgba),
-    "GIF of 20 frames": ("gif", 2, _gif),
+    "GIF of 20 frames": ("gif", 2, _panned),
+    "GIF of 64 frames, 8 pictures": ("gif", 2, _held),
+    "GIF of 64 frames, all differ": ("gif", 1, lambda n: _panned(n, LONG_GIF_FRAMES)),
     "clip of 10 s, 1080p": ("mp4", 1, _clip),
 }
 """Kind → file name ending, files per round, and the function that makes the n-th file."""
 
 
-def made(rounds: int) -> Iterator[tuple[str, list[list[bytes]]]]:
-    """Yield each kind with the files of each round. No two kinds show the same picture."""
+def made(rounds: int, only: str = "") -> Iterator[tuple[str, list[list[bytes]]]]:
+    """Yield each kind with the files of each round. No two kinds show the same picture.
+
+    ``only``: the kinds with this text in their name.
+    """
     for place, (kind, (_, each, make)) in enumerate(KINDS.items(), 1):
-        # A clip has more frames than the cache holds, and takes seconds to make.
+        if only not in kind:
+            continue
+        # Such a file has more frames than the cache holds, and takes seconds to make.
         distinct = 2 if each == 1 else rounds * each
         first = 1000 * place
         files = [make(first + number) for number in range(min(distinct, rounds * each))]
