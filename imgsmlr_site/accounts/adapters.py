@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import time
 from typing import Any
 
@@ -12,12 +10,11 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.authentication import get_authentication_records
 from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
-from cryptography.fernet import Fernet, InvalidToken
-from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.http import HttpRequest
 from django.urls import reverse
 
+from gallery.shared import encryption
 from gallery.shared.errors import UserError
 from imgsmlr_site.access import client_address
 from moderation.access.permissions import Role, actor_of
@@ -55,6 +52,10 @@ class AccountAdapter(DefaultAccountAdapter):
         return by_code or methods
 
 
+PURPOSE = "second factors"
+"""Of the key that encrypts."""
+
+
 class UnreadableFactor(UserError):
     code = "unreadable_factor"
 
@@ -70,19 +71,14 @@ class FactorAdapter(DefaultMFAAdapter):
         return f"imgsmlr {context.request.get_host()}"
 
     def encrypt(self, text: str) -> str:
-        return _cipher().encrypt(text.encode()).decode()
+        return encryption.encrypt(text, PURPOSE)
 
     def decrypt(self, encrypted_text: str) -> str:
         """Raise ``UnreadableFactor`` if ``SECRET_KEY`` is another one than at the set-up."""
         try:
-            return _cipher().decrypt(encrypted_text).decode()
-        except InvalidToken as error:
+            return encryption.decrypt(encrypted_text, PURPOSE)
+        except encryption.Unreadable as error:
             raise UnreadableFactor(
                 "The second factor was set up with another SECRET_KEY and cannot be read. "
                 "Restore that key, or have the second factor reset."
             ) from error
-
-
-def _cipher() -> Fernet:
-    key = hashlib.sha256(b"second factors\0" + settings.SECRET_KEY.encode()).digest()
-    return Fernet(base64.urlsafe_b64encode(key))
