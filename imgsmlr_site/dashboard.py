@@ -15,6 +15,7 @@ from gallery.items.item import Status
 from gallery.items.models import ClipVersion, Image, ImageFingerprint
 from imgsmlr_site import health, status
 from moderation.access.permissions import actor_of, can
+from moderation.exchanges import health as exchanges
 from moderation.lists.models import ListChange
 from moderation.pipeline import near_checks
 from videos.models import Video
@@ -48,6 +49,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if can(actor_of(request), "edit lists"):
         context["alarms"] = near_checks.alarms()[:FAILURES_SHOWN]
         context["changes_waiting"] = ListChange.objects.waiting().count()
+        context["exchange_notices"] = exchanges.notices()
     return context | {
         "title": gettext("Dashboard"),
         "problems": health.problems(),

@@ -35,6 +35,7 @@ from imgsmlr_site.models import Scope
 from imgsmlr_site.status import image_counts, video_counts
 from moderation.drill import running as drill
 from moderation.drill.models import Drill
+from moderation.exchanges import health as exchanges
 from moderation.pipeline import near_checks
 from moderation.reports.models import Notice
 from moderation.webhooks import delivery
@@ -68,6 +69,7 @@ class MetricsMiddleware:
 
 COUNTERS = {
     "item_failures": ("Images and videos that failed, by the code of the error.", ["kind", "code"]),
+    "remote_questions": ("Questions to remote services that match.", ["exchange", "outcome"]),
     "list_matches": ("Matches with items of lists.", ["list", "match_type", "verdict"]),
 }
 """Names of ``gallery.shared.counters`` → meaning, labels."""
@@ -80,7 +82,7 @@ DURATIONS = {
 class DatabaseCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield items by status, each queue, counts of all processes, the messages that wait for
-        each webhook, and the clients that try variants of an item."""
+        each webhook, the state of exchanges, and the clients that try variants of an item."""
         for name, counted in (("images", image_counts()), ("videos", video_counts())):
             items = GaugeMetricFamily(name, f"{name.title()} by status.", labels=["status"])
             for status, count in counted.items():
@@ -98,6 +100,7 @@ class DatabaseCollector(Collector):
                 summary.add_metric(values, number, seconds)
             yield summary
         yield from _webhooks()
+        yield from _exchanges()
         yield from _drill()
         yield from _notices()
         yield GaugeMetricFamily(
@@ -140,6 +143,26 @@ def _webhooks() -> Iterator[Metric]:
         waiting.add_metric([name], number)
         oldest.add_metric([name], seconds)
     yield from (waiting, oldest)
+
+
+def _exchanges() -> Iterator[Metric]:
+    failures = GaugeMetricFamily(
+        "exchange_failures", "Failures in a row, of an enabled exchange.", labels=["exchange"]
+    )
+    success = GaugeMetricFamily(
+        "exchange_success_time_seconds",
+        "When it was last pulled from, or answered, as a Unix time.",
+        labels=["exchange"],
+    )
+    waiting = GaugeMetricFamily(
+        "exchange_waiting_feedback", "Items that it is to be told about.", labels=["exchange"]
+    )
+    for name, failed, at, untold in exchanges.gauges():
+        failures.add_metric([name], failed)
+        waiting.add_metric([name], untold)
+        if at is not None:
+            success.add_metric([name], at)
+    yield from (failures, success, waiting)
 
 
 def _drill() -> Iterator[Metric]:

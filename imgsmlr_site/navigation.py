@@ -49,6 +49,7 @@ GROUPS: dict[str, list[tuple[str, str, str, str]]] = {
             "edit lists",
         ),
         ("Imports", "upload_file", "admin:moderation_listimport_changelist", "import lists"),
+        ("Exchanges", "sync_alt", "admin:moderation_exchange_changelist", "pull from exchanges"),
         ("Gates", "door_front", "console:gates", "view lists"),
         ("Webhooks", "webhook", "admin:moderation_webhook_changelist", "edit webhooks"),
         ("Matches", "compare", "admin:moderation_casematch_changelist", "view cases"),

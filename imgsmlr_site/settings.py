@@ -152,6 +152,8 @@ SHARE_GATES = ["moderation.pipeline.gates.refuse_doubtful_share"]
 MODERATORS_ALLOW_LIST = env_str("MODERATORS_ALLOW_LIST", "Allowed by moderators")
 WEBHOOK_TIMEOUT = env_float("WEBHOOK_TIMEOUT", 10.0, minimum=0.1, maximum=60)
 WEBHOOK_ALLOW_PRIVATE = env_networks("WEBHOOK_ALLOW_PRIVATE")
+EXCHANGE_TIMEOUT = env_float("EXCHANGE_TIMEOUT", 60.0, minimum=0.1, maximum=600)
+EXCHANGE_ALLOW_PRIVATE = env_networks("EXCHANGE_ALLOW_PRIVATE")
 
 # --- Searching ----------------------------------------------------------------------------
 SEARCH_LIMIT = env_int("SEARCH_LIMIT", 20, minimum=1, maximum=500)

@@ -2,6 +2,7 @@
 
 from moderation.audit.admin import AuditEventAdmin
 from moderation.cases.admin import CaseMatchAdmin, DecisionBatchAdmin, ReviewCaseAdmin
+from moderation.exchanges.admin import ExchangeAdmin
 from moderation.imports.admin import ListImportAdmin
 from moderation.lists.admin import banning
 from moderation.lists.admin.changes import ListChangeAdmin
@@ -16,6 +17,7 @@ __all__ = [
     "CaseMatchAdmin",
     "DecisionBatchAdmin",
     "DeliveryAdmin",
+    "ExchangeAdmin",
     "ListChangeAdmin",
     "ListImportAdmin",
     "ReviewCaseAdmin",

@@ -14,6 +14,7 @@ from moderation.cases.models import (
     ReviewPreference,
 )
 from moderation.drill.models import Drill
+from moderation.exchanges.models import Exchange, ExchangeFeedback, Pull, PulledPage
 from moderation.hma.models import HmaBank, HmaContent
 from moderation.imports.models import BadRow, ListImport
 from moderation.lists.models import (
@@ -43,6 +44,8 @@ __all__ = [
     "DecisionBatch",
     "Delivery",
     "Drill",
+    "Exchange",
+    "ExchangeFeedback",
     "Exposure",
     "GoldenAnswer",
     "GoldenCase",
@@ -54,6 +57,8 @@ __all__ = [
     "ListMethod",
     "NearCheck",
     "Notice",
+    "Pull",
+    "PulledPage",
     "RetroScan",
     "ReviewCase",
     "ReviewPreference",

@@ -6,6 +6,7 @@ from gallery.items import originals
 from gallery.items.models import Image
 from moderation.cases import retention
 from moderation.drill import running as drill
+from moderation.exchanges import feedback, pulling
 from moderation.imports import start
 from moderation.lists import banned_hashes, item_changing, item_pictures
 from moderation.pipeline import (
@@ -20,12 +21,20 @@ from moderation.webhooks import delivery
 
 def run_import(import_id: int) -> str:
     """Lists cluster: run an import that was started or confirmed."""
-    return start.run_in_background(import_id)
+    state = start.run_in_background(import_id)
+    pulling.follow(import_id)
+    return state
 
 
 def pick_up_imports() -> int:
     """Every few minutes: resume abandoned imports."""
     return start.pick_up()
+
+
+def pull_exchanges() -> int:
+    """Every minute: send feedback to hash exchanges, and pull from those that are due."""
+    feedback.send_due()
+    return pulling.pull_due()
 
 
 def send_webhooks() -> int:

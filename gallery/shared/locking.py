@@ -40,6 +40,8 @@ class Lock(IntEnum):
     """Add the id of the list."""
     WEBHOOK = 0x77656268 << 32
     """Add the id of the webhook."""
+    EXCHANGES = 0x65786368
+    """Held by the process that pulls."""
 
 
 def lock(name: Lock | str) -> None:

@@ -138,9 +138,11 @@ LEAST: Final[dict[str, Role]] = {
     gettext_noop("see who sent a notice"): Role.LEAD,
     gettext_noop("draft reports to authorities"): Role.LEAD,
     gettext_noop("choose golden cases"): Role.LEAD,
+    gettext_noop("pull from exchanges"): Role.LEAD,
     OVERRIDE: Role.ADMIN,
     gettext_noop("delete lists"): Role.ADMIN,
     gettext_noop("edit webhooks"): Role.ADMIN,
+    gettext_noop("edit exchanges"): Role.ADMIN,
     gettext_noop("export media"): Role.ADMIN,
 }
 """Action, worded as the end of a sentence → the least role that may do it."""

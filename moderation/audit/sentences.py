@@ -115,6 +115,14 @@ KINDS: Final[Mapping[str, Kind]] = {
         ("name",),
         named=True,
     ),
+    "moderation.exchange": Kind(
+        "exchange",
+        _("exchange %(number)s"),
+        ngettext_lazy("%(number)s exchange", "%(number)s exchanges", "count"),
+        "admin:moderation_exchange_change",
+        ("name",),
+        named=True,
+    ),
     "moderation.delivery": Kind(
         "message",
         _("message %(number)s"),

@@ -162,6 +162,7 @@ GROUPS: Final[Mapping[_StrPromise, Mapping[str, Wording]]] = {
         "list.imported": Wording(_("imported"), _("imported {file} into the list {about}")),
         "list.exported": Wording(_("exported"), _("exported the list {about}")),
         "import.discarded": Wording(_("import discarded"), _("discarded the import {about}")),
+        "import.undone": Wording(_("import undone"), _("undid the import {about}")),
         "import.retried": Wording(_("import tried again"), _("tried the import {about} again")),
         "scan.all_started": Wording(_("scans started"), _("started scans for all lists")),
         "change.asked": Wording(_("change asked for"), _("asked for {about}")),
@@ -238,6 +239,19 @@ GROUPS: Final[Mapping[_StrPromise, Mapping[str, Wording]]] = {
         "key.made": Wording(_("key made"), _("made the key {about}")),
         "key.changed": Wording(_("key changed"), _("changed the key {about}")),
         "key.revoked": Wording(_("key revoked"), _("revoked the key {about}")),
+    },
+    _("Hash exchanges"): {
+        "exchange.created": Wording(_("exchange created"), _("created the exchange {about}")),
+        "exchange.changed": Wording(
+            _("exchange changed"), _("changed the exchange {about}: {changes}")
+        ),
+        "exchange.deleted": Wording(_("exchange deleted"), _("deleted the exchange {about}")),
+        "exchange.pull_asked": Wording(_("pull asked for"), _("asked for a pull from {about}")),
+        "exchange.pull_undone": Wording(_("pull undone"), _("undid the latest pull from {about}")),
+        "exchange.feedback_sent": Wording(_("feedback sent"), _("sent feedback to {about}")),
+        "exchange.feedback_retried": Wording(
+            _("refused feedback sent again"), _("sent what {about} refused again")
+        ),
     },
     _("Webhooks and audit"): {
         "webhook.created": Wording(_("webhook created"), _("created the webhook {about}")),

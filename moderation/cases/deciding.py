@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from gallery.shared.errors import Conflict, UserError
 from moderation.access.permissions import Actor, NotAllowed, check, person
 from moderation.audit import trail
-from moderation.cases import enforcement, reasons, signals, webhook_events
+from moderation.cases import enforcement, exchange_feedback, reasons, signals, webhook_events
 from moderation.cases.enforcement import Moved, subject_of
 from moderation.cases.models import CaseMatch, Decision, DecisionBatch, ReviewCase
 from moderation.cases.permissions import Refusal, Votes, live_votes, refusals
@@ -98,6 +98,7 @@ def decide(
     )
     webhook_events.enqueue_decisions(made)
     signals.decided.send(sender=Decision, decisions=made)
+    exchange_feedback.update(step.case.pk for step in steps)
     _record(batch, steps, verb, by)
     return batch
 

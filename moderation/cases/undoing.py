@@ -19,7 +19,7 @@ from gallery.shared.locking import locked
 from moderation.access.permissions import Actor, check, person
 from moderation.access.words import word
 from moderation.audit import trail
-from moderation.cases import enforcement, signals, webhook_events
+from moderation.cases import enforcement, exchange_feedback, signals, webhook_events
 from moderation.cases.enforcement import Subject
 from moderation.cases.models import Decision, DecisionBatch, ReviewCase
 
@@ -145,6 +145,7 @@ def _undo(batch: DecisionBatch, by: Actor, reason: str) -> Undone:
     batch.save(update_fields=["undone_at", "undone_by"])
     webhook_events.enqueue_reversals(to_undo)
     signals.undone.send(sender=Decision, decisions=to_undo)
+    exchange_feedback.update(one.case_id for one in to_undo)
     undone = [one.case_id for one in to_undo]
     changed = sorted({one.case_id for one in decisions if one.pk in left})
     trail.record(

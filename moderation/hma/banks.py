@@ -65,7 +65,12 @@ def all_banks() -> dict[int, Bank]:
 
 def bank_name(row: BannedList) -> str:
     """Return the list's name as a bank's name."""
-    return re.sub(r"[^A-Z0-9_]+", "_", row.name.upper()).strip("_") or f"LIST_{row.pk}"
+    return shown_name(row.name) or f"LIST_{row.pk}"
+
+
+def shown_name(name: str) -> str:
+    """Return a name as HMA writes names: capitals, digits and underscores; "" if none is left."""
+    return re.sub(r"[^A-Z0-9_]+", "_", name.upper()).strip("_")
 
 
 def _ratio(row: BannedList) -> float:

@@ -18,10 +18,12 @@ calls = [
     path("c/bank/<str:name>/content/<int:item>", views.OneContent.as_view(), name="hma-content"),
     path("c/bank/<str:name>/signal", views.BankSignals.as_view(), name="hma-signals"),
     path("c/exchanges", views.Exchanges.as_view(), name="hma-exchanges"),
-    path("c/exchanges/apis", views.Exchanges.as_view(), name="hma-exchange-apis"),
+    path("c/exchanges/apis", views.ExchangeApis.as_view(), name="hma-exchange-apis"),
     path("c/exchanges/api/<str:name>", views.ExchangeApi.as_view(), name="hma-exchange-api"),
     path("c/exchange/<str:name>", views.OneExchange.as_view(), name="hma-exchange"),
-    path("c/exchange/<str:name>/status", views.OneExchange.as_view(), name="hma-exchange-status"),
+    path(
+        "c/exchange/<str:name>/status", views.ExchangeStatus.as_view(), name="hma-exchange-status"
+    ),
     path("c/signal_type", views.SignalTypes.as_view(), name="hma-signal-types"),
     path("c/signal_type/index", views.SignalTypeIndex.as_view(), name="hma-index"),
     path("c/signal_type/<str:name>", views.SignalType.as_view(), name="hma-signal-type"),

@@ -20,15 +20,16 @@ from gallery.api.facades import FacadeView, value_in
 from gallery.imaging.decoding.limits import TooLarge
 from gallery.items import conf
 from gallery.shared.access import access_of
-from gallery.shared.errors import Conflict, NotFound, UserError
+from gallery.shared.errors import Conflict, UserError
 from moderation.access.permissions import Actor, Role, check
-from moderation.hma import banks, lookups, signals
+from moderation.hma import banks, exchanges, lookups, signals
 from moderation.hma.lookups import Asked
 from moderation.hma.signals import CONTENT_TYPES, SIGNALS, Media
 from moderation.lists import policies
 from moderation.lists.models import BannedHash, BannedItem
 
 FILE_COST: Final = 3
+SET_UP_ELSEWHERE: Final = "Exchanges are set up in the console, by an admin."
 TRUE: Final = ("true", "1", "yes", "on")
 
 
@@ -286,27 +287,41 @@ def _time(value: object) -> datetime | None:
 
 
 class Exchanges(HmaView):
-    """None: lists are imported in the console, where each import is confirmed."""
+    """Read only: exchanges are set up in the console, by an admin."""
 
     def get(self, request: Request) -> Response:
-        return Response([])
+        return Response(exchanges.names())
 
     def post(self, request: Request) -> Response:
-        raise UserError("Exchanges are not set up by this API: import the list in the console.")
+        raise UserError(SET_UP_ELSEWHERE)
+
+
+class ExchangeApis(HmaView):
+    def get(self, request: Request) -> Response:
+        return Response(exchanges.apis())
 
 
 class ExchangeApi(HmaView):
     def get(self, request: Request, name: str) -> Response:
-        raise UserError(f"no such Exchange API '{name}'")
+        return Response(exchanges.api(name))
 
-    post = get
+    def post(self, request: Request, name: str) -> Response:
+        raise UserError(SET_UP_ELSEWHERE)
 
 
 class OneExchange(HmaView):
     def get(self, request: Request, name: str) -> Response:
-        raise NotFound(f"Exchange '{name}' not found")
+        return Response(exchanges.described(name))
 
-    put = delete = get
+    def put(self, request: Request, name: str) -> Response:
+        raise UserError(SET_UP_ELSEWHERE)
+
+    delete = put
+
+
+class ExchangeStatus(HmaView):
+    def get(self, request: Request, name: str) -> Response:
+        return Response(exchanges.status(name))
 
 
 class SignalTypes(HmaView):

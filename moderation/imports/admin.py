@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -36,7 +37,7 @@ from gallery.shared.responses import download
 from moderation.access.admin import RoleModelAdmin
 from moderation.access.permissions import actor_of
 from moderation.access.words import word
-from moderation.imports import run, start
+from moderation.imports import run, start, undoing
 from moderation.imports.models import ListImport
 from moderation.imports.options import Options, options
 from moderation.lists import exporting
@@ -268,6 +269,7 @@ class ListImportAdmin(RoleModelAdmin):
             path("<int:pk>/confirm/", page(self.confirm_view), name=f"{name}_confirm"),
             path("<int:pk>/discard/", page(self.discard_view), name=f"{name}_discard"),
             path("<int:pk>/retry/", page(self.retry_view), name=f"{name}_retry"),
+            path("<int:pk>/undo/", page(self.undo_view), name=f"{name}_undo"),
             path("<int:pk>/bad_rows.csv", page(self.bad_rows_view), name=f"{name}_bad_rows"),
             *super().get_urls(),
         ]
@@ -352,6 +354,7 @@ class ListImportAdmin(RoleModelAdmin):
             compared=bool(row.counts) and not going,
             to_confirm=row.state in (State.PREVIEWED, State.WAITING) and bool(row.file),
             large=run.is_large(row) if row.counts and not row.finished_at else False,
+            undoable=undoing.is_undoable(row),
             to_retry=row.state == State.FAILED and bool(row.file),
             badge=BADGES[row.state],
             size=readable.size(row.size),
@@ -372,6 +375,10 @@ class ListImportAdmin(RoleModelAdmin):
 
     def retry_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         return self._do(request, pk, start.retry, gettext("The import was started again."))
+
+    def undo_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        undo = partial(undoing.undo, reason=request.POST.get("reason", ""))
+        return self._do(request, pk, undo, gettext("The import was undone."))
 
     def bad_rows_view(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         if not self.has_view_permission(request):

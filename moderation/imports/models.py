@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
+
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext, pgettext_lazy
@@ -16,6 +19,8 @@ class ListImport(models.Model):
     ``counts``: entries that are added, changed, reactivated, retired, unchanged or kept; skipped
     hashes; bad rows. ``samples``: a few entries of each. ``options``: as in
     ``moderation.imports.options``. A change of a large share of the list waits for confirmation.
+    ``applied_at``: the time that its new and retired items carry. ``applied_tx``: the transaction
+    that inserted its hashes. ``reactivated``: ids of items.
     """
 
     class State(models.TextChoices):
@@ -49,6 +54,11 @@ class ListImport(models.Model):
     added_by = models.CharField(max_length=160)
     created_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
+    applied_at = models.DateTimeField(null=True, blank=True, editable=False)
+    applied_tx = models.BigIntegerField(null=True, blank=True, editable=False)
+    reactivated = ArrayField(models.BigIntegerField(), default=builtins.list, editable=False)
+    undone_at = models.DateTimeField(null=True, blank=True, editable=False)
+    undone_by = models.CharField(max_length=160, blank=True, editable=False)
 
     class Meta:
         ordering = ["-id"]

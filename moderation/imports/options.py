@@ -20,13 +20,15 @@ class Options:
     """``source``: for rows without a source. ``kind``: for hashes without a kind.
 
     ``categories``: the source's own names of the categories to import; () means all. ``full``: the
-    file is complete for its sources, so entries missing from it are retired.
+    file is complete for its sources, so entries missing from it are retired. ``withdrawals``: apply
+    only what the file withdraws.
     """
 
     source: str = ""
     kind: HashKind | None = None
     categories: tuple[str, ...] = ()
     full: bool = False
+    withdrawals: bool = False
 
     @classmethod
     def read(cls, stored: dict[str, Any]) -> Options:
@@ -36,6 +38,7 @@ class Options:
             kind=HashKind(kind) if kind else None,
             categories=tuple(stored.get("categories", ())),
             full=bool(stored.get("full")),
+            withdrawals=bool(stored.get("withdrawals")),
         )
 
     def stored(self) -> dict[str, Any]:

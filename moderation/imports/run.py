@@ -135,7 +135,7 @@ def _compare(
         changes = sum(row.counts[name] for name in CHANGE_COUNTS)
         if row.dry_run:
             state = State.PREVIEWED
-        elif _must_wait(row, changes):
+        elif _must_wait(row, options, changes):
             state = State.WAITING
         else:
             state = State.DONE
@@ -145,6 +145,9 @@ def _compare(
                 rescans.screen_allowed(row.list.items.filter(retired_at=now))
             cursor.execute(sql.FIRST_TO_SCAN)
             (first,) = cursor.fetchone()
+            cursor.execute(sql.APPLIED)
+            row.applied_tx, row.reactivated = cursor.fetchone()
+            row.applied_at = now
     _store_bad_rows(row, staged)
     if state == State.WAITING and not row.file:
         raise UserError(
@@ -180,8 +183,9 @@ def _conclude(row: ListImport, by: Actor, changes: int, first: int | None, stage
     )
 
 
-def _must_wait(row: ListImport, changes: int) -> bool:
-    if not row.confirmed and _is_large(changes, row.list_id):
+def _must_wait(row: ListImport, options: Options, changes: int) -> bool:
+    few = options.withdrawals and changes <= weakening.MANY_ITEMS
+    if not row.confirmed and not few and _is_large(changes, row.list_id):
         return True
     return not row.agreed_by and weakening.of_import(row.list, row.counts)
 

@@ -193,4 +193,8 @@ FIRST_TO_SCAN: Final = """
 SELECT min(item) FROM change
 WHERE what IN ('added', 'reactivated') OR what = 'changed' AND key IN (SELECT key FROM fresh)
 """
+APPLIED: Final = """
+SELECT pg_current_xact_id()::text::bigint,
+    coalesce(array_agg(DISTINCT item) FILTER (WHERE what = 'reactivated'), '{}') FROM change
+"""
 DROP: Final = "DROP TABLE IF EXISTS staged, entry, fresh, stale, change, missing"

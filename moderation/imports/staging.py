@@ -41,6 +41,12 @@ DELETE FROM staged USING (
 ) AS twice
 WHERE staged.key = twice.key AND staged.updated_at < twice.last
 """
+ONLY_WITHDRAWN = """
+DELETE FROM staged USING (
+    SELECT DISTINCT ON (key) key, gone FROM staged ORDER BY key, seq DESC
+) AS last
+WHERE staged.key = last.key AND NOT last.gone
+"""
 
 
 @dataclass
@@ -80,6 +86,8 @@ def stage(
             raise pieces.error from None
         cursor.execute("ANALYZE staged")
         cursor.execute(SETTLE)
+        if options.withdrawals:
+            cursor.execute(ONLY_WITHDRAWN)
     return staged
 
 

@@ -24,6 +24,8 @@ class Coverage:
         self._hashed = self._seen = False
         self._places: set[Place] = set()
         self._described: defaultdict[str, set[Place]] = defaultdict(set)
+        self._unanswered: dict[str, bool] = {}
+        self._asked: dict[str, str] = {}
 
     @property
     def frames_matter(self) -> bool:
@@ -51,12 +53,22 @@ class Coverage:
         if doubts:
             self.missing[COLOURS] = " ".join(doubts)
 
+    def unanswered(self, service: str, why: str, *, hold: bool) -> None:
+        """Note a remote service that did not answer. ``hold``: what it was asked about waits."""
+        self.missing[service] = why
+        self._unanswered[service] = hold
+
+    def asked_partly(self, service: str, asked: int, left_out: int) -> None:
+        self._asked[service] = f"{asked} of {asked + left_out} pictures"
+
     def is_doubtful(self) -> bool:
         """Return whether something could not be compared with a list that is enforced."""
+        if any(self._unanswered.values()):
+            return True
         enforced = [policy for policy in self._policies.values() if policy.is_enforced]
         return any(
             policy.thresholds if name in (FRAMES, COLOURS) else name in policy.thresholds
-            for name in self.missing
+            for name in self.missing.keys() - self._unanswered
             for policy in enforced
         )
 
@@ -66,7 +78,7 @@ class Coverage:
         if FRAMES in self.missing:
             return run
         in_use = {name for policy in self._policies.values() for name in policy.thresholds}
-        if "pdq" in in_use and self._hashed:
+        if "pdq" in in_use and self._hashed and not self._unanswered:
             run.append("pdq")
         # These count even if the lists have nothing to compare.
         return run + [
@@ -78,11 +90,12 @@ class Coverage:
     def partly(self) -> dict[str, str]:
         """Return match type → how many frames it compared, for those that did not compare all."""
         every = len(self._places)
-        return {
+        described = {
             name: f"{len(places)} of {every} pictures"
             for name, places in sorted(self._described.items())
             if name in self.usable and len(places) < every
         }
+        return described | self._asked
 
     def unhashable(self) -> list[str]:
         return ["pdq"] if self.first is not None and not self._hashed else []

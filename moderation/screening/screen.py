@@ -19,7 +19,15 @@ from gallery.shared.errors import Busy, StorageAway, Unavailable, UserError
 from gallery.shared.fork_server import CannotStart
 from moderation.lists.policies import Policies, using
 from moderation.lists.verdicts import Verdict, strictest
-from moderation.screening import copies, edited_copies, exact, pdq, vectors, verdict_rules
+from moderation.screening import (
+    copies,
+    edited_copies,
+    exact,
+    pdq,
+    remote_matches,
+    vectors,
+    verdict_rules,
+)
 from moderation.screening.content import Content, of_item
 from moderation.screening.coverage import Coverage
 from moderation.screening.types import FRAMES, ContentFrame, ItemMatch, Pixels, Screening
@@ -64,13 +72,14 @@ def screen(source: Content | Item, policies: Policies) -> Screening:
 
 def _screen(content: Content, policies: Policies) -> Screening:
     coverage = Coverage(policies)
-    shown = _Shown()
+    shown, remote = _Shown(), remote_matches.Hashes()
     matches = exact.matches(content.hashes, policies)
     if coverage.frames_matter:
         for frames in (content.frames, content.chosen):
             try:
                 for batch in _batches(frames):
                     coverage.add(batch)
+                    remote.add(batch)
                     found = _compare(batch, matches, coverage, policies)
                     shown.update(found, batch)
                     matches += found
@@ -87,6 +96,7 @@ def _screen(content: Content, policies: Policies) -> Screening:
                 coverage.frames_missing(error)
             if not (coverage.usable or using(policies, "pdq")):
                 break
+        matches += remote.matches(policies, coverage)
         coverage.doubt_colours(content.doubts)
     decided = verdict_rules.decide_verdicts(matches, policies)
     verdict, withheld = verdict_rules.verdict_of(decided), verdict_rules.withholds(decided)

@@ -164,9 +164,9 @@ class Screening:
     types that compared all content with everything on the lists. ``partly``: match types that
     compared only some frames → how many, in words. ``list_versions``: list name → version, of the
     enabled lists. ``unhashable``: match types that found nothing to hash. ``missing``: match types,
-    ``FRAMES`` or ``COLOURS`` → why they could not be compared. ``withheld``: until somebody has
-    decided. ``pdq``: of the first frame. ``shown``: the frame of the most confident match, or the
-    first frame.
+    ``FRAMES``, ``COLOURS`` or names of remote services → why they could not be compared.
+    ``withheld``: until somebody has decided. ``pdq``: of the first frame. ``shown``: the frame of
+    the most confident match, or the first frame.
     """
 
     verdict: Verdict

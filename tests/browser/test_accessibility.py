@@ -15,7 +15,7 @@ from moderation.access.permissions import Actor
 from moderation.cases import deciding, golden
 from moderation.cases.models import DecisionBatch, ReviewCase
 from tests import factories as pictures
-from tests.browser import test_import_pages, test_lists_pages
+from tests.browser import exchanges, test_import_pages, test_lists_pages
 from tests.browser.accessibility import FRAME_LOOKS, LOOKS, faults, turn_to
 from tests.browser.conftest import PHONE, OpenPage
 from tests.browser.console import CONSOLE, banned_item, case
@@ -102,8 +102,9 @@ def test_console(open_page: OpenPage, root: User) -> None:
     assert ReviewCase.objects.filter(state="open").count() == 5
 
 
-def test_lists_imports_and_webhooks(open_page: OpenPage, root: User) -> None:
+def test_lists_imports_webhooks_and_exchanges(open_page: OpenPage, root: User) -> None:
     paths = test_lists_pages.make_pages() | test_import_pages.make_pages()
+    paths |= exchanges.make_pages()
     check(enter(open_page, root), paths)
 
 

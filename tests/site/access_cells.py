@@ -26,6 +26,7 @@ from imgsmlr_site.models import ApiKey, Scope
 from moderation.access.permissions import Role
 from moderation.audit import trail
 from moderation.cases.models import CaseMatch, DecisionBatch
+from moderation.exchanges.models import Exchange
 from moderation.imports.models import ListImport
 from moderation.lists.models import BannedList, ListChange, RetroScan
 from moderation.lists.verdicts import Action
@@ -125,6 +126,9 @@ class World:
         run = ListImport.objects.create(
             list=on, file_name="a", sha256="", format="plain", size=1, added_by="x"
         )
+        exchange = Exchange.objects.create(
+            name="e", service="stopncii", list=on, url="https://e.example"
+        )
         hook = Webhook.objects.create(name="h", url="https://h.example/", events=["verdict"])
         scan = RetroScan.objects.create(list=on, reason="x", added_by="x")
         with transaction.atomic():
@@ -150,6 +154,7 @@ class World:
             "moderation_listimport": run.pk,
             "moderation_listchange": change.pk,
             "moderation_webhook": hook.pk,
+            "moderation_exchange": exchange.pk,
             "moderation_delivery": getattr(Delivery.objects.first(), "pk", 1),
             "moderation_auditevent": event.pk,
             "gallery_image": self.images["ready other"],
