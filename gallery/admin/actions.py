@@ -6,7 +6,7 @@ for a reason if nothing else records one, and fixes the selection (``gallery.adm
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,6 +19,8 @@ from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
@@ -26,7 +28,7 @@ from gallery.admin.batch_pages import PREVIEWED_ITEMS, BatchPages, actor
 from gallery.admin.selection import CHANGED, Selection
 from gallery.items import batches, retention
 from gallery.items.changing import delete_items
-from gallery.items.item import Item, Status
+from gallery.items.item import STATUS_WORDS, Item, Status
 from gallery.items.kinds import ItemKind
 from gallery.items.models import ItemBatch
 from gallery.items.retention import Act, Withheld, WithheldReason
@@ -38,22 +40,22 @@ from gallery.shared.errors import UserError
 class Command:
     """``run(rows, by=, reason=, override=)`` returns the number of items, or their batch.
 
-    ``exceptions``: conditions that leave rows out, each with a reason. ``act``: the act from
-    which rows may be withheld. ``asks_reason``: the page asks for a reason. ``is_final``: it
-    cannot be undone.
+    ``done`` and ``would``: sentences about ``%(items)s``. ``exceptions``: conditions that leave
+    rows out, each with a reason. ``act``: the act from which rows may be withheld.
+    ``asks_reason``: the page asks for a reason. ``is_final``: it cannot be undone.
     """
 
-    label: str
-    done: str
-    would: str
+    label: Any
+    done: Any
+    would: Any
     run: Callable[..., int | ItemBatch]
-    exceptions: tuple[tuple[Q, str], ...] = ()
+    exceptions: tuple[tuple[Q, Any], ...] = ()
     act: Act | None = None
     asks_reason: bool = False
     is_final: bool = False
 
 
-QUARANTINE, RELEASE, DELETE = "Quarantine", "Release", "Delete"
+QUARANTINE, RELEASE, DELETE = _("Quarantine"), _("Release"), _("Delete")
 
 
 def item_commands(kind: ItemKind) -> dict[str, Command]:
@@ -70,25 +72,25 @@ def item_commands(kind: ItemKind) -> dict[str, Command]:
     return {
         "quarantine": Command(
             QUARANTINE,
-            "quarantined",
-            "be hidden from every search at once. This can be undone.",
+            _("%(items)s quarantined."),
+            _("%(items)s would be hidden from every search at once. This can be undone."),
             quarantine,
-            exceptions=((not_ready, f"only ready {kind.name}s can be quarantined."),),
+            exceptions=((not_ready, kind.words.only_ready),),
             asks_reason=True,
         ),
         "release": Command(
             RELEASE,
-            "released",
-            "be found by everybody again at once. This can be undone.",
+            _("%(items)s released."),
+            _("%(items)s would be found by everybody again at once. This can be undone."),
             release,
-            exceptions=((not_quarantined, f"only quarantined {kind.name}s can be released."),),
+            exceptions=((not_quarantined, kind.words.only_quarantined),),
             act=Act.RELEASE,
             asks_reason=True,
         ),
         "delete_selected": Command(
             DELETE,
-            "deleted",
-            f"be deleted for good, with {kind.stored} and files. This cannot be undone.",
+            _("%(items)s deleted."),
+            kind.words.deleted,
             delete,
             act=Act.DELETE,
             asks_reason=True,
@@ -102,7 +104,8 @@ class CommandForm(forms.Form):
 
     reason = forms.CharField(
         max_length=1000,
-        help_text="Goes into the audit.",
+        label=_("Reason"),
+        help_text=_("Goes into the audit."),
         widget=UnfoldAdminTextInputWidget(attrs={"autofocus": True}),
     )
     override = forms.BooleanField(required=False, widget=UnfoldBooleanWidget)
@@ -194,7 +197,7 @@ class ItemActions(BatchPages):
         form = CommandForm(
             request.POST if clicked else None,
             asks_reason=command.asks_reason,
-            override=f"Include what is withheld: {withheld}" if may else "",
+            override=_("Include what is withheld: %(items)s") % {"items": withheld} if may else "",
             required=not chosen.ids,
         )
         if clicked and not selection.is_confirmed:
@@ -243,19 +246,22 @@ class ItemActions(BatchPages):
 
     def _report_done(self, request: HttpRequest, command: Command, done: int | ItemBatch) -> None:
         if not isinstance(done, ItemBatch):
-            messages.success(request, f"{self.item_kind.count_text(done)} {command.done}.")
+            messages.success(request, command.done % {"items": self.item_kind.count_text(done)})
             return
         address = self.item_kind.admin_url("batch", done.pk)
-        text = f"{self.item_kind.count_text(len(done.ids))} {command.done}."
-        link = format_html('{} <a href="{}">See or undo it</a>', text, address)
+        text = command.done % {"items": self.item_kind.count_text(len(done.ids))}
+        link = format_html('{} <a href="{}">{}</a>', text, address, _("See or undo it"))
         messages.success(request, link)
 
     def _report_left_out(self, request: HttpRequest, command: Command, chosen: Chosen) -> None:
         for words, count in chosen.skipped.items():
-            messages.warning(request, f"{self.item_kind.count_text(count)} skipped: {words}")
+            items = self.item_kind.count_text(count)
+            messages.warning(
+                request, _("%(items)s skipped: %(why)s") % {"items": items, "why": words}
+            )
         if chosen.withheld:
             withheld = self._withheld_text(chosen.withheld)
-            messages.warning(request, f"{withheld} They stay as they are.")
+            messages.warning(request, " ".join([withheld, gettext("They stay as they are.")]))
 
     def _page(
         self,
@@ -269,19 +275,19 @@ class ItemActions(BatchPages):
     ) -> TemplateResponse:
         command, count = self.commands[action], len(chosen.ids)
         kind = self.item_kind
-        what = kind.count_text(count) if count else "withheld items"
-        by_status = self.item_kind.rows(chosen.ids).order_by().values_list("status")
+        what = kind.count_text(count) if count else _("withheld items")
+        statuses = self.item_kind.rows(chosen.ids).order_by().values_list("status")
+        by_status = sorted(statuses.annotate(Count("pk")))
         first = rows.filter(pk__in=chosen.ids[-PREVIEWED_ITEMS:]).order_by("-pk")
         context = {
             **self.admin_site.each_context(request),  # type: ignore[attr-defined]
-            "title": f"{command.label} {what}?",
+            "title": _("%(action)s %(items)s?") % {"action": command.label, "items": what},
             "opts": kind.model._meta,
             "action_name": action,
             "command": command,
-            "would": command.would,
+            "would": command.would % {"items": _with_statuses(kind.count_text(count), by_status)},
             "count": count,
-            "counted": kind.count_text(count),
-            "by_status": sorted(by_status.annotate(Count("pk"))),
+            "button": _("%(action)s %(items)s") % {"action": command.label, "items": what},
             "items": first,
             "change_view": kind.admin_view("change"),
             "more": max(0, count - PREVIEWED_ITEMS),
@@ -352,3 +358,11 @@ def _return_to(request: HttpRequest) -> str:
     address: str = request.POST.get("return_to", "")
     is_ours = url_has_allowed_host_and_scheme(address, allowed_hosts=None)
     return address if address and is_ours else ""
+
+
+def _with_statuses(items: str, by_status: Sequence[tuple[str, int]]) -> str:
+    """Return for example "3 images (2 ready, 1 failed)"."""
+    if not by_status:
+        return items
+    parts = gettext(", ").join(f"{number} {STATUS_WORDS[status]}" for status, number in by_status)
+    return gettext("%(items)s (%(statuses)s)") % {"items": items, "statuses": parts}

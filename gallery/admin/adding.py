@@ -8,12 +8,14 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
 )
 
 from gallery.items.item import Item
+from gallery.items.kinds import Words
 from gallery.shared.errors import Conflict, UserError
 
 MAX_URL = 2048
@@ -45,26 +47,27 @@ class FilesField(forms.FileField):
 class AddItemsForm(forms.Form):
     """Files, links, or both.
 
-    ``contents``: the noun for one item. ``formats``: the formats that can be read, in words.
+    ``words``: of the kind of item. ``formats``: the formats that can be read, in words.
     ``accept``: the attribute of the file input. ``command``: the command that adds more than
     ``max_items``.
     """
 
-    contents: ClassVar[str]
+    words: ClassVar[Words]
     formats: ClassVar[str]
     accept: ClassVar[str]
     max_items: ClassVar[int]
     command: ClassVar[str]
-    links_help: ClassVar[str] = "One a line."
+    links_help: ClassVar[Any] = _("One a line.")
 
-    files = FilesField(required=False)  # type: ignore[assignment]  # Django names its uploads so as well
+    files = FilesField(required=False, label=_("Files"))  # type: ignore[assignment]  # Django names its uploads so as well
     urls = forms.CharField(
         required=False,
-        label="Links",
+        label=_("Links"),
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 5, "placeholder": "https://…"}),
     )
     remark = forms.CharField(
         required=False,
+        label=_("Remark"),
         max_length=10_000,
         empty_value=None,
         widget=UnfoldAdminTextInputWidget(),
@@ -73,26 +76,26 @@ class AddItemsForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["files"].widget.attrs["accept"] = self.accept
-        self.fields["files"].help_text = f"{self.formats}. You can choose several."
+        self.fields["files"].help_text = _("%(formats)s. You can choose several.") % {
+            "formats": self.formats
+        }
         self.fields["urls"].help_text = self.links_help
-        self.fields["remark"].help_text = f"Noted with each of these {self.contents}s."
+        self.fields["remark"].help_text = self.words.noted
 
     def clean_urls(self) -> list[str]:
         urls = [line.strip() for line in self.cleaned_data["urls"].splitlines() if line.strip()]
         if any(len(url) > MAX_URL for url in urls):
-            raise forms.ValidationError(f"A link has at most {MAX_URL} characters.")
+            raise forms.ValidationError(_("A link has at most %(n)s characters.") % {"n": MAX_URL})
         return urls
 
     def clean(self) -> dict[str, Any]:
         cleaned = self.cleaned_data
         count = len(cleaned.get("files", [])) + len(cleaned.get("urls", []))
         if not count and not self.errors:
-            raise forms.ValidationError("Choose a file or give a link.")
+            raise forms.ValidationError(_("Choose a file or give a link."))
         if count > self.max_items:
-            raise forms.ValidationError(
-                f"These are {count} {self.contents}s; at most {self.max_items} at once. For more, "
-                f"run manage.py {self.command}."
-            )
+            limits = {"n": count, "most": self.max_items, "command": self.command}
+            raise forms.ValidationError(self.words.too_many % limits)
         return cleaned
 
 
@@ -116,5 +119,5 @@ def too_large(file: UploadedFile, max_bytes: int) -> AddResult | None:
     size = file.size or 0
     if size <= max_bytes:
         return None
-    problem = f"The file has {size} bytes; at most {max_bytes} are taken."
-    return AddResult(file.name or "unnamed", problem=problem)
+    problem = _("The file has %(n)s bytes; at most %(most)s are taken.")
+    return AddResult(file.name or "unnamed", problem=problem % {"n": size, "most": max_bytes})

@@ -10,11 +10,12 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext as _
 
 from gallery.admin.selection import CHANGED, Selection
 from gallery.items import batches, retention
 from gallery.items.batches import UndoPlan
-from gallery.items.item import Status
+from gallery.items.item import STATUS_WORDS, Status
 from gallery.items.kinds import ItemKind
 from gallery.items.models import ItemBatch
 from gallery.items.retention import WithheldReason
@@ -76,18 +77,27 @@ class BatchPages:
         ids = batch.ids if is_done else plan.ids
         rows = self.get_queryset(request).filter(pk__in=ids)  # type: ignore[attr-defined]
         counted = self.item_kind.count_text
-        verb = "Quarantined" if batch.status == Status.QUARANTINED else "Released"
+        all_items = {"items": counted(len(batch.ids))}
+        was_quarantined = batch.status == Status.QUARANTINED
+        done = _("Quarantined %(items)s") if was_quarantined else _("Released %(items)s")
         left = {} if is_done else plan.changed
+        more = len(ids) > PREVIEWED_ITEMS
+        undoing = (
+            _("Undoing it would make %(items)s %(status)s again, among them:")
+            if more
+            else _("Undoing it would make %(items)s %(status)s again:")
+        )
         context = {
             **self.admin_site.each_context(request),  # type: ignore[attr-defined]
-            "title": f"Batch {batch.pk}: {verb.lower()} {counted(len(batch.ids))}",
+            "title": _("Batch %(id)s: %(done)s") % {"id": batch.pk, "done": done % all_items},
             "opts": self.item_kind.model._meta,
             "batch": batch,
-            "verb": verb,
-            "counted": counted(len(batch.ids)),
+            "done": done % all_items,
             "count": len(ids),
             "would": counted(len(ids)),
-            "back_to": plan.back,
+            "undoing": undoing
+            % {"items": counted(len(ids)), "status": STATUS_WORDS.get(plan.back, "")},
+            "noun": self.item_kind.words.noun,
             "rows": rows.order_by("-pk")[:PREVIEWED_ITEMS],
             "more": max(0, len(ids) - PREVIEWED_ITEMS),
             "change_view": self.item_kind.admin_view("change"),
@@ -111,17 +121,22 @@ class BatchPages:
         except UserError as error:
             messages.error(request, error.message)
             return
-        messages.success(request, f"Batch {pk} undone: {self.item_kind.count_text(len(done.ids))}.")
+        items = self.item_kind.count_text(len(done.ids))
+        messages.success(request, _("Batch %(id)s undone: %(items)s.") % {"id": pk, "items": items})
         for words, ids in done.changed.items():
-            messages.warning(
-                request, f"{self.item_kind.count_text(len(ids))} not changed: {words}."
-            )
+            items = self.item_kind.count_text(len(ids))
+            text = _("%(items)s not changed: %(why)s.")
+            messages.warning(request, text % {"items": items, "why": words})
         if done.withheld:
             messages.warning(request, self._withheld_text(done.withheld))
 
     def _withheld_text(self, withheld: Mapping[int, WithheldReason]) -> str:
-        counts = ", ".join(f"{number} by {kind}" for kind, number in retention.counts(withheld))
-        return f"{self.item_kind.count_text(len(withheld))} left out, withheld: {counts}."
+        counts = _(", ").join(
+            _("%(n)s by %(kind)s") % {"n": number, "kind": kind}
+            for kind, number in retention.counts(withheld)
+        )
+        items = self.item_kind.count_text(len(withheld))
+        return _("%(items)s left out, withheld: %(counts)s.") % {"items": items, "counts": counts}
 
     def _withheld_context(self, withheld: Mapping[int, WithheldReason]) -> dict[str, Any]:
         """Return the context of ``left_out.html``: counts, and the first withheld items."""

@@ -10,6 +10,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
 
 from gallery.admin.selection import CHANGED, Selection
 
@@ -36,7 +37,7 @@ def asked(
         messages.warning(request, CHANGED)
     context = {
         **model_admin.admin_site.each_context(request),
-        "title": f"{button}?",
+        "title": _("%(action)s?") % {"action": button},
         "opts": model_admin.opts,
         "would": would,
         "lines": lines,

@@ -13,6 +13,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
 from gallery.admin.batch_pages import actor
@@ -46,40 +48,47 @@ MIN_SCALE_CHANGE, MIN_ROTATION = 0.05, 3.0
 
 @dataclass(frozen=True)
 class Decision:
-    """One decision about copies. ``warning``: how the confirmation page describes it."""
+    """One decision about copies. ``warning``: what the confirmation page says about them.
+    ``done``: a sentence about ``%(items)s``."""
 
-    label: str
+    label: Any
     service: Callable[..., int]
     rights: tuple[str, ...]
-    done: str
-    warning: str
+    done: Any
+    warning: Any
     is_final: bool = True
 
 
 DECISIONS: Mapping[str, Decision] = {
     "merge": Decision(
-        "Merge into the kept one",
+        _("Merge into the kept one"),
         decisions.merge_copies,
         ("gallery.change_image", "gallery.delete_image"),
-        "merged",
-        "will be deleted for good, with vectors and files. Their data ids, links, remarks and "
-        "meta are kept in the meta of the image that stays, under “merged”.",
+        _("%(items)s merged."),
+        _(
+            "will be deleted for good, with vectors and files. Their data ids, links, remarks and "
+            "meta are kept in the meta of the image that stays, under “merged”."
+        ),
     ),
     "delete": Decision(
-        "Delete the copies",
+        _("Delete the copies"),
         decisions.delete_copies,
         ("gallery.delete_image",),
-        "deleted",
-        "will be deleted for good, with vectors and files, and with their data ids, links, "
-        "remarks and meta.",
+        _("%(items)s deleted."),
+        _(
+            "will be deleted for good, with vectors and files, and with their data ids, links, "
+            "remarks and meta."
+        ),
     ),
     "apart": Decision(
-        "Not duplicates",
+        _("Not duplicates"),
         decisions.mark_not_duplicates,
         ("gallery.change_image",),
-        "marked as not duplicates",
-        "will never be shown again as duplicates of the others in their cluster. Nothing is "
-        "deleted.",
+        _("%(items)s marked as not duplicates."),
+        _(
+            "will never be shown again as duplicates of the others in their cluster. Nothing is "
+            "deleted."
+        ),
         is_final=False,
     ),
 }
@@ -133,7 +142,7 @@ class DuplicatesAdmin(ModelAdmin):
         images = with_visibility(access_of(request), Image.objects.all())
         found = load_clusters(list(page.object_list), images=images)
         context = {
-            "title": "Duplicates",
+            "title": _("Duplicates"),
             "page": page,
             "pages": page.paginator.get_elided_page_range(page.number),
             "clusters": [shown(cluster) for cluster in found],
@@ -151,11 +160,13 @@ class DuplicatesAdmin(ModelAdmin):
             raise PermissionDenied
         choices = read_choices(request.POST)
         if not choices:
-            messages.warning(request, "Nothing done: choose clusters, and copies in them, first.")
+            messages.warning(
+                request, _("Nothing done: choose clusters, and copies in them, first.")
+            )
         elif "confirmed" in request.POST:
             reason = request.POST.get("reason", "").strip()[:1000]
             if decision.is_final and not reason:
-                messages.warning(request, "Nothing done: give a reason for the audit.")
+                messages.warning(request, _("Nothing done: give a reason for the audit."))
             else:
                 carry_out(request, decision, choices, reason)
         else:
@@ -164,12 +175,14 @@ class DuplicatesAdmin(ModelAdmin):
                 choices, with_visibility(access_of(request), Image.objects.all())
             )
             if len(clusters) < len(choices):
-                messages.warning(request, "Some clusters have changed and are left out.")
+                messages.warning(request, _("Some clusters have changed and are left out."))
             if clusters:
+                count = sum(len(c["doomed"]) for c in clusters)
                 context = {"title": decision.label, "name": name, "decision": decision}
                 context |= {
                     "clusters": clusters,
-                    "count": sum(len(c["doomed"]) for c in clusters),
+                    "counted": IMAGE.count_text(count),
+                    "of_clusters": of_clusters(count, len(clusters)),
                 }
                 return self._render(request, "decide.html", context)
         return HttpResponseRedirect(request.get_full_path())
@@ -230,10 +243,17 @@ def without_withheld(
     rows = Image.objects.filter(pk__in=copies).only("pk", "status")
     kept = retention.withheld(Image, rows, Act.DELETE)
     if kept:
-        named = "; ".join(f"image {pk}: {kept[pk].text}" for pk in sorted(kept)[:MAX_NAMED])
-        text = f"{IMAGE.count_text(len(kept))} left out, withheld"
+        named = "; ".join(
+            f"{IMAGE.words.numbered % {'id': pk}}: {kept[pk].text}"
+            for pk in sorted(kept)[:MAX_NAMED]
+        )
         may_see_cases = access_of(request).allows("moderate")
-        messages.warning(request, f"{text} ({named})." if may_see_cases else f"{text}.")
+        text = (
+            _("%(items)s left out, withheld (%(named)s).")
+            if may_see_cases
+            else _("%(items)s left out, withheld.")
+        )
+        messages.warning(request, text % {"items": IMAGE.count_text(len(kept)), "named": named})
     free = [replace(choice, copies=choice.copies - set(kept)) for choice in choices]
     return [choice for choice in free if choice.copies]
 
@@ -254,9 +274,13 @@ def carry_out(
         except Conflict as error:
             messages.warning(request, error.message)
     if clusters:
-        plural = "" if clusters == 1 else "s"
-        text = f"{IMAGE.count_text(total)} of {clusters} cluster{plural} {decision.done}."
-        messages.success(request, text)
+        messages.success(request, decision.done % {"items": of_clusters(total, clusters)})
+
+
+def of_clusters(images: int, clusters: int) -> str:
+    """Return "3 images of 2 clusters"."""
+    text = ngettext("%(images)s of %(n)s cluster", "%(images)s of %(n)s clusters", clusters)
+    return text % {"images": IMAGE.count_text(images), "n": clusters}
 
 
 def shown(cluster: Cluster) -> dict[str, Any]:
@@ -288,19 +312,23 @@ def edits(member: Member, other_content: float) -> list[str]:
     """Describe in words the edits that turn the other image into this one."""
     link = member.link
     if link is None or link.shared is None or link.own is None or link.scale is None:
-        return ["alike as a whole"]
+        return [gettext("alike as a whole")]
     words = []
     shared = min(1.0, link.shared / other_content)
     if shared < CROPPED:
-        words.append(f"crop: {shared:.0%} of it")
+        words.append(gettext("crop: %(share)s of it") % {"share": f"{shared:.0%}"})
     if link.own < BORDERED - MIN_SCALE_CHANGE:
         plain = link.own >= CROPPED * member.content
-        around = "a plain border" if plain else "more around it"
-        words.append(f"{around}: it fills {link.own:.0%}")
+        around = (
+            gettext("a plain border: it fills %(share)s")
+            if plain
+            else gettext("more around it: it fills %(share)s")
+        )
+        words.append(around % {"share": f"{link.own:.0%}"})
     if link.mirrored:
-        words.append("mirrored")
+        words.append(gettext("mirrored"))
     if abs(link.rotation or 0.0) > MIN_ROTATION:
-        words.append(f"turned {link.rotation:.0f}°")
+        words.append(gettext("turned %(degrees)s°") % {"degrees": f"{link.rotation:.0f}"})
     if abs(link.scale - 1.0) > MIN_SCALE_CHANGE:
-        words.append(f"at {link.scale:.0%} of its size")
-    return words or ["the same view"]
+        words.append(gettext("at %(share)s of its size") % {"share": f"{link.scale:.0%}"})
+    return words or [gettext("the same view")]

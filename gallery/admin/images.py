@@ -11,6 +11,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import action, display
 
@@ -29,11 +30,11 @@ from gallery.items.item import Status
 from gallery.items.models import Image, ImageFingerprint
 
 NOT_SHOWN_BY_BROWSERS = frozenset({"tiff", "heic", "jxl", "jp2"})
-DESCRIBE_AGAIN = "Describe again"
+DESCRIBE_AGAIN = _("Describe again")
 
 
 class AddPicturesForm(AddItemsForm):
-    contents = "picture"
+    words = IMAGE.words
     formats = ACCEPTED
     accept = "image/*"
     max_items = 100
@@ -86,16 +87,18 @@ class ImageAdmin(ItemAdmin):
     commands = {
         "describe_again": Command(
             DESCRIBE_AGAIN,
-            "queued to be described again",
-            "be read and described again by the worker.",
+            _("%(items)s queued to be described again."),
+            _("%(items)s would be read and described again by the worker."),
             lambda rows, *, by, **_: describe_again(items=rows, by=by),
             exceptions=(
                 (
                     Q(status=Status.FAILED, original=""),
-                    "the original was not kept, so there is nothing to read again. Add the "
-                    "picture again.",
+                    _(
+                        "the original was not kept, so there is nothing to read again. Add the "
+                        "picture again."
+                    ),
                 ),
-                (~Q(status=Status.FAILED), "only failed images are described again."),
+                (~Q(status=Status.FAILED), _("only failed images are described again.")),
             ),
         ),
         **item_commands(IMAGE),
@@ -116,11 +119,11 @@ class ImageAdmin(ItemAdmin):
     def describe_this_again(self, request: HttpRequest, image: Image) -> Any:
         return self.ask_alone(request, image, "describe_again")
 
-    @admin.action(description="Export as CSV", permissions=["view"])
+    @admin.action(description=_("Export as CSV"), permissions=["view"])
     def export_csv(self, request: HttpRequest, queryset: QuerySet[Image]) -> HttpResponseBase:
         return csv_response(queryset, by=actor(request))
 
-    @display(description="added by")
+    @display(description=_("added by"))
     def shown_added_by(self, image: Image) -> str:
         return format_html('<a href="?added_by={}">{}</a>', image.added_by, image.added_by)
 

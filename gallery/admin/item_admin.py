@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
@@ -53,6 +54,7 @@ class ItemForm(forms.ModelForm):
 
     remark = forms.CharField(
         required=False,
+        label=_("Remark"),
         max_length=10_000,
         empty_value=None,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
@@ -60,7 +62,7 @@ class ItemForm(forms.ModelForm):
     meta = MetaField(
         required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 5}),
-        help_text="A JSON object.",
+        help_text=_("A JSON object."),
     )
 
     class Meta:
@@ -72,7 +74,7 @@ class ItemForm(forms.ModelForm):
         if meta is None:
             return None
         if not isinstance(meta, dict):
-            raise forms.ValidationError('Give a JSON object, for example {"album": "2024"}.')
+            raise forms.ValidationError(_('Give a JSON object, for example {"album": "2024"}.'))
         if problem := meta_problem(meta):
             raise forms.ValidationError(f"{problem[0].upper()}{problem[1:]}.")
         return meta
@@ -126,33 +128,33 @@ class ItemAdmin(ItemActions, listing.BulkListMixin, ModelAdmin):
         context = item_picture(item, href=self.item_kind.admin_url("change", item.pk))
         return render_to_string("gallery/items/picture.html", context)
 
-    @display(description="id", ordering="pk")
+    @display(description=_("id"), ordering="pk")
     def number(self, item: Item) -> int:
         pk: int = item.pk
         return pk
 
-    @display(description="status", label=BADGES)
-    def shown_status(self, item: Any) -> str | tuple[str, str]:
+    @display(description=_("status"), label=BADGES)
+    def shown_status(self, item: Any) -> tuple[str, str]:
         status: str = item.status
-        return status
+        return status, str(item.status_word)
 
-    @display(description="format", header=True)
+    @display(description=_("format"), header=True)
     def kind(self, item: Item) -> Sequence[str]:
         if not item.was_read:
-            return "unknown", "moved in"
+            return str(_("unknown")), str(_("moved in"))
         size = f"{item.width}\u00a0×\u00a0{item.height}, {readable.size(item.bytes)}"
         return item.format, size
 
-    @display(description="url and md5", header=True)
+    @display(description=_("url and md5"), header=True)
     def source(self, item: Item) -> Sequence[str]:
-        url = item.url or "uploaded"
+        url = item.url or _("uploaded")
         shown = url if len(url) <= MAX_URL_SHOWN else f"{url[: MAX_URL_SHOWN - 1]}…"
         return (
             format_html('<span class="image-url" title="{}">{}</span>', url, shown),
-            format_html('<code class="image-digest">{}</code>', item.known_md5 or "md5 unknown"),
+            format_html('<code class="image-digest">{}</code>', item.known_md5 or _("md5 unknown")),
         )
 
-    @display(description="added")
+    @display(description=_("added"))
     def added(self, item: Item) -> str:
         return times.when(item.created_at)
 
@@ -167,7 +169,7 @@ class ItemAdmin(ItemActions, listing.BulkListMixin, ModelAdmin):
         context = {
             "withheld": self.withheld_words(request, object_id),
             "fate_of_files": self.fate_of_files(request, object_id),
-            "item_name": f"{self.item_kind.name.capitalize()} {object_id}",
+            "item_name": self.item_kind.words.numbered % {"id": object_id},
             "show_save_and_add_another": False,
             **(self.facts(int(object_id)) if is_id else {}),
             **(extra_context or {}),
@@ -203,9 +205,10 @@ class ItemAdmin(ItemActions, listing.BulkListMixin, ModelAdmin):
                 form = self.add_form()
         context = {
             **self.admin_site.each_context(request),
-            "title": f"Add {self.item_kind.contents}s",
+            "title": self.item_kind.words.add,
             "opts": self.opts,
-            "kind": self.item_kind,
+            "noun": self.item_kind.words.noun,
+            "back_to_list": self.item_kind.words.back,
             "change_view": self.item_kind.admin_view("change"),
             "list_url": self.item_kind.admin_url("changelist"),
             "form": form,

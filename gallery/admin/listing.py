@@ -16,6 +16,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import (
     CheckboxFilter,
     DropdownFilter,
@@ -30,10 +31,14 @@ from unfold.widgets import INPUT_CLASSES, UnfoldAdminSelectWidget
 from gallery.imaging.decoding.opening import FORMATS
 from gallery.items.models import Image, ImageFingerprint
 
-PERIODS = {"1": "the last 24 hours", "7": "the last 7 days", "30": "the last 30 days"}
+PERIODS = {
+    "1": _("the last 24 hours"),
+    "7": _("the last 7 days"),
+    "30": _("the last 30 days"),
+}
 MD5_LENGTH, SHA256_LENGTH = 32, 64
 HEX = frozenset("0123456789abcdef")
-SEARCH_HELP = "An id, md5 or sha256; a whole url; or the beginning of a data id."
+SEARCH_HELP = _("An id, md5 or sha256; a whole url; or the beginning of a data id.")
 
 
 def matching(images: QuerySet[Image], term: str) -> QuerySet[Image]:
@@ -126,8 +131,8 @@ class DaysForm(forms.Form):
 
     def __init__(self, name: str, data: Any) -> None:
         super().__init__(data)
-        for end in ("from", "to"):
-            attributes = {"type": "date", "aria-label": end, "class": " ".join(INPUT_CLASSES)}
+        for end, label in (("from", _("from")), ("to", _("to"))):
+            attributes = {"type": "date", "aria-label": label, "class": " ".join(INPUT_CLASSES)}
             self.fields[f"{name}_{end}"] = forms.DateField(
                 required=False, widget=forms.DateInput(attrs=attributes, format="%Y-%m-%d")
             )
@@ -140,7 +145,7 @@ class DaysFilter(RangeDateFilter):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.title = "day, first and last"
+        self.title = _("day, first and last")
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         first, last = (
@@ -160,7 +165,7 @@ def _midnight(day: date) -> datetime:
 
 
 class FormatFilter(CheckboxFilter):
-    title = "format"
+    title = _("format")
     parameter_name = "format"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
@@ -175,7 +180,7 @@ class YesNoFilter(RadioFilter):
     condition: Any
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        return [("1", "Yes"), ("0", "No")]
+        return [("1", str(_("Yes"))), ("0", str(_("No")))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Image]) -> QuerySet[Image]:
         conditions = {"1": self.condition, "0": ~self.condition}
@@ -186,13 +191,13 @@ class YesNoFilter(RadioFilter):
 class StaleFilter(YesNoFilter):
     """Whether the URL was found to hold another picture."""
 
-    title = "stale"
+    title = _("stale")
     parameter_name = "stale"
     condition = Q(stale_at__isnull=False)
 
 
 class ClipFilter(YesNoFilter):
-    title = "CLIP vector"
+    title = _("CLIP vector")
     parameter_name = "clip"
     condition = Exists(
         ImageFingerprint.objects.filter(item=OuterRef("pk"), view="full", clip__isnull=False)
@@ -202,7 +207,7 @@ class ClipFilter(YesNoFilter):
 class AddedByFilter(TextFilter):
     """Exactly one client: a list of all clients would read the whole table."""
 
-    title = "added by"
+    title = _("added by")
     parameter_name = "added_by"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Image]) -> QuerySet[Image]:
@@ -210,11 +215,11 @@ class AddedByFilter(TextFilter):
 
 
 class AddedSinceFilter(RadioFilter):
-    title = "added in"
+    title = _("added in")
     parameter_name = "days"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        return list(PERIODS.items())
+        return [(days, str(label)) for days, label in PERIODS.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Image]) -> QuerySet[Image]:
         if self.value() not in PERIODS:

@@ -13,10 +13,11 @@ from typing import Any, Final
 from django.core import signing
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 MAX_AGE_SECONDS: Final = 24 * 3600
 """How long a confirmation page stays valid."""
-CHANGED: Final = "The selection has changed meanwhile: please check it again."
+CHANGED: Final = _("The selection has changed meanwhile: please check it again.")
 FIELD: Final = "confirmed"
 
 

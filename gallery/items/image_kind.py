@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from gallery.items import embedding
-from gallery.items.kinds import ItemKind
+from gallery.items.kinds import ItemKind, Words
 from gallery.items.models import DuplicatePair, Image, ImageDetail
 
 
@@ -20,8 +22,24 @@ def _lock_pairs(ids: Sequence[int]) -> None:
 
 IMAGE: Final = ItemKind(
     model=Image,
+    words=Words(
+        noun=_("image"),
+        count=lambda n: ngettext("%(n)s image", "%(n)s images", n) % {"n": n},
+        numbered=_("Image %(id)s"),
+        add=_("Add pictures"),
+        back=_("Back to the images"),
+        only_ready=_("only ready images can be quarantined."),
+        only_quarantined=_("only quarantined images can be released."),
+        deleted=_(
+            "%(items)s would be deleted for good, with vectors and files. This cannot be undone."
+        ),
+        too_many=_(
+            "These are %(n)s pictures; at most %(most)s at once. For more, "
+            "run manage.py %(command)s."
+        ),
+        noted=_("Noted with each of these pictures."),
+    ),
     contents="picture",
-    stored="vectors",
     keep_setting="KEEP_ORIGINALS",
     file_view="gallery:original",
     thumbnail_view="gallery:thumbnail",

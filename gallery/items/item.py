@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Final, Self, TypeVar
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 from django.contrib.postgres.indexes import GinIndex, HashIndex
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from gallery.shared.errors import Conflict
 from gallery.shared.leases import is_free
@@ -16,10 +17,19 @@ from gallery.shared.leases import is_free
 class Status(models.TextChoices):
     """Searches find ``ready`` items only."""
 
-    PENDING = "pending"
-    READY = "ready"
-    FAILED = "failed"
-    QUARANTINED = "quarantined"
+    PENDING = "pending", _("Pending")
+    READY = "ready", _("Ready")
+    FAILED = "failed", _("Failed")
+    QUARANTINED = "quarantined", _("Quarantined")
+
+
+STATUS_WORDS: Mapping[str, Any] = {
+    Status.PENDING: _("pending"),
+    Status.READY: _("ready"),
+    Status.FAILED: _("failed"),
+    Status.QUARANTINED: _("quarantined"),
+}
+"""As they stand in sentences of pages."""
 
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
@@ -171,6 +181,10 @@ class Item(models.Model):
     @property
     def known_md5(self) -> str | None:
         return None if self.md5.startswith(NO_MD5) else self.md5
+
+    @property
+    def status_word(self) -> str:
+        return str(STATUS_WORDS[self.status])
 
     @property
     def was_read(self) -> bool:

@@ -21,10 +21,29 @@ def _nothing(_: int | Sequence[int]) -> None:
 
 
 @dataclass(frozen=True)
+class Words:
+    """What pages call items of a kind, in the language of the page.
+
+    ``noun``: one of them. ``only_ready`` and ``only_quarantined``: why others are left out.
+    """
+
+    noun: Any
+    count: Callable[[int], str]
+    numbered: Any
+    add: Any
+    back: Any
+    only_ready: Any
+    only_quarantined: Any
+    deleted: Any
+    too_many: Any
+    noted: Any
+
+
+@dataclass(frozen=True)
 class ItemKind:
     """What code that handles any item must know about its kind.
 
-    ``contents``: the word for its bytes in messages. ``stored``: what is stored beside files.
+    ``contents``: the word for its bytes in messages.
     ``keep_setting``: the setting that says which originals are kept. ``file_view`` and
     ``thumbnail_view``: URL names. ``icon``: shown for an item without a thumbnail,
     ``failed_icon`` for a failed one. ``needs_original(item)``: whether something must still be
@@ -33,8 +52,8 @@ class ItemKind:
     """
 
     model: type[Item]
+    words: Words
     contents: str
-    stored: str
     keep_setting: str
     file_view: str
     thumbnail_view: str
@@ -53,7 +72,7 @@ class ItemKind:
         return self.model._default_manager.filter(pk__in=ids)
 
     def count_text(self, count: int) -> str:
-        return f"{count} {self.name}{'' if count == 1 else 's'}"
+        return self.words.count(count)
 
     def admin_view(self, page: str) -> str:
         """Return the URL name of an admin page, such as ``change``."""

@@ -15,6 +15,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext as _
 
 from gallery.admin.item_admin import ItemAdmin
 from gallery.admin.selection import ids_of
@@ -62,7 +63,7 @@ class DuplicatesPage(ItemAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": "Duplicate footage",
+            "title": _("Duplicate footage"),
             "page": page,
             "pages": page.paginator.get_elided_page_range(page.number),
             "rows": found,
@@ -75,7 +76,7 @@ class DuplicatesPage(ItemAdmin):
         ids = ids_of(request.POST.getlist("delete"))
         chosen = self.get_queryset(request).filter(pk__in=ids, status=Status.READY)
         if not chosen.exists():
-            messages.warning(request, "Nothing done: choose videos to delete first.")
+            messages.warning(request, _("Nothing done: choose videos to delete first."))
             return HttpResponseRedirect(here)
         page = self.ask(request, chosen, "delete_selected", return_to=here)
         return page or HttpResponseRedirect(here)
@@ -100,15 +101,15 @@ def rows(videos: list[Video]) -> list[dict[str, Any]]:
 
 
 def shown(video: Video, shared: SharedFootage) -> dict[str, Any]:
-    how = "has all of it" if shared.share >= WHOLE else f"has {shared.share:.0%} of it"
+    how = _("has %(share)s of it") % {"share": f"{shared.share:.0%}"}
     return {
         "video": shared.video,
         "confidence": shared.confidence,
-        "how": how,
+        "how": _("has all of it") if shared.share >= WHOLE else how,
         "larger": shared.video.width * shared.video.height > video.width * video.height,
         "parts": [part_text(part) for part in shared.segments],
         "frame": frame_address(shared.video, middle_of(shared.segments[0])),
-        "alt": f"What video {shared.video.pk} shows there",
+        "alt": _("What video %(id)s shows there") % {"id": shared.video.pk},
     }
 
 
@@ -119,6 +120,14 @@ def middle_of(part: SharedRange) -> float:
 
 def part_text(part: SharedRange) -> str:
     """Return for example "0:00:04 to 0:00:12 is 0:01:00 to 0:01:08 there"."""
-    own = f"{clock(part.own_start)} to {clock(part.own_end)}"
-    speed = "" if abs(part.speed - 1) < 0.03 else f", at {part.speed:.2f} × its speed"
-    return f"{own} is {clock(part.start)} to {clock(part.end)} there{speed}"
+    values = {
+        "own_start": clock(part.own_start),
+        "own_end": clock(part.own_end),
+        "start": clock(part.start),
+        "end": clock(part.end),
+        "speed": f"{part.speed:.2f}",
+    }
+    text = _("%(own_start)s to %(own_end)s is %(start)s to %(end)s there, at %(speed)s × its speed")
+    if abs(part.speed - 1) < 0.03:
+        text = _("%(own_start)s to %(own_end)s is %(start)s to %(end)s there")
+    return text % values

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from videos.decode.errors import clock
 from videos.models import Video
@@ -27,7 +28,7 @@ class StripFrame:
 
     @property
     def name(self) -> str:
-        return f"Frame at {self.label}"
+        return _("Frame at %(time)s") % {"time": self.label}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import action, display
 
@@ -30,16 +32,16 @@ from videos.items.video_kind import VIDEO
 from videos.models import Frame, Video
 
 PLAYED_BY_BROWSERS = frozenset({"mp4", "mov", "webm", "ogg"})
-INDEX_AGAIN = "Index again"
+INDEX_AGAIN = _("Index again")
 
 
 class AddVideosForm(AddItemsForm):
-    contents = "video"
+    words = VIDEO.words
     formats = ACCEPTED
     accept = "video/*,image/gif,image/webp,image/png,.mkv,.ts"
     max_items = 10
     command = "add_videos"
-    links_help = "One a line. Each is fetched before this page answers."
+    links_help = _("One a line. Each is fetched before this page answers.")
 
 
 class ContainerFilter(listing.FormatFilter):
@@ -65,17 +67,22 @@ class VideoAdmin(DuplicatesPage):
     commands = {
         "index_again": Command(
             INDEX_AGAIN,
-            "queued to be indexed again",
-            "be read and described again, one after another; those that are indexed are found by "
-            "their old frames until then. What was not kept is fetched again.",
+            _("%(items)s queued to be indexed again."),
+            _(
+                "%(items)s would be read and described again, one after another; those that are "
+                "indexed are found by their old frames until then. What was not kept is fetched "
+                "again."
+            ),
             lambda rows, *, by, **_: index_again(items=rows, by=by),
             exceptions=(
                 (
                     Q(original="", url__isnull=True),
-                    "the file was not kept and came from no link, so there is nothing to read "
-                    "again. Add the video again.",
+                    _(
+                        "the file was not kept and came from no link, so there is nothing to read "
+                        "again. Add the video again."
+                    ),
                 ),
-                (Q(status=Status.PENDING) | Q(reindex=True), "waiting already."),
+                (Q(status=Status.PENDING) | Q(reindex=True), _("waiting already.")),
             ),
         ),
         **item_commands(VIDEO),
@@ -103,25 +110,26 @@ class VideoAdmin(DuplicatesPage):
         videos: QuerySet[Video] = super().get_queryset(request).annotate(stored_frames=stored)
         return videos
 
-    @display(description="status", label=BADGES)
+    @display(description=_("status"), label=BADGES)
     def shown_status(self, item: Any) -> tuple[str, str]:
         if item.status != Status.PENDING and not item.reindex:
-            return item.status, item.status
+            return item.status, item.status_word
         bar = format_html(
-            '{} <progress class="video-progress" max="100" value="{}" aria-label="Indexed of video '
-            '{}"></progress> {} %',
-            "indexed again" if item.reindex else item.status,
+            '{} <progress class="video-progress" max="100" value="{}" aria-label="{}">'
+            "</progress> {} %",
+            _("indexed again") if item.reindex else item.status_word,
             item.progress,
-            item.pk,
+            _("Indexed of video %(id)s") % {"id": item.pk},
             item.progress,
         )
         return item.status, bar
 
-    @display(description="duration", header=True)
+    @display(description=_("duration"), header=True)
     def length(self, video: Video) -> Sequence[str]:
         length = "–" if video.duration_ms is None else clock(video.duration_ms)
         count = video.stored_frames or 0  # type: ignore[attr-defined]
-        return length, f"{count}\u00a0frame{'' if count == 1 else 's'}"
+        frames = ngettext("%(n)s frame", "%(n)s frames", count) % {"n": count}
+        return length, frames.replace(" ", "\u00a0")
 
     def facts(self, item_id: int) -> dict[str, Any]:
         video = Video.objects.filter(pk=item_id).first()

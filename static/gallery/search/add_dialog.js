@@ -2,19 +2,19 @@
 
 import * as api from "./api.js";
 import { byId, fromTemplate, icon, linkOf, make } from "./dom.js";
-import { bytes, limit, plural } from "./format.js";
+import { bytes, count, fill, limit } from "./format.js";
 import { watch } from "./indexing_progress.js";
 import { isClip, isClipLink } from "./media.js";
 
 const AT_ONCE = 2;
 const STATES = {
-  waiting: "ready to add",
-  adding: "adding…",
-  added: "added",
-  pending: "added, being described",
-  indexing: "added, waits to be indexed",
-  held: "added, held for review",
-  exists: "already here",
+  waiting: gettext("ready to add"),
+  adding: gettext("adding…"),
+  added: gettext("added"),
+  pending: gettext("added, being described"),
+  indexing: gettext("added, waits to be indexed"),
+  held: gettext("added, held for review"),
+  exists: gettext("already here"),
   failed: "",
 };
 const ADDED = ["added", "pending", "indexing", "held"];
@@ -114,7 +114,10 @@ export function createAdder({ onAdded, onIndexed, onSearchWith }) {
     set limits(value) {
       limits = value;
       const pictures = limit(value.query_bytes);
-      byId("add-limit").textContent = `Pictures up to ${pictures}, videos up to ${limit(value.video_bytes)}`;
+      byId("add-limit").textContent = fill(gettext("Pictures up to %(pictures)s, videos up to %(videos)s"), {
+        pictures,
+        videos: limit(value.video_bytes),
+      });
     },
 
     /** Open with pictures ({file} or {url}) already in the list. */
@@ -126,13 +129,18 @@ export function createAdder({ onAdded, onIndexed, onSearchWith }) {
   };
 }
 
-const tooLarge = ({ size }, most) => `too large: ${bytes(size)}, at most ${limit(most)}`;
+const tooLarge = ({ size }, most) => 
+  fill(gettext("too large: %(size)s, at most %(most)s"), { size: bytes(size), most: limit(most) });
 
-/** What is to be added; links that are still being typed count as pictures. */
-function wordFor(items) {
+/** What the button says; links that are still being typed count as pictures. */
+function addText(number, items) {
   const isVideo = ({ isVideo }) => isVideo;
-  if (!items.some(isVideo)) return "picture";
-  return items.every(isVideo) && !byId("add-links").value.trim() ? "video" : "file";
+  let text = ngettext("Add %(n)s file", "Add %(n)s files", number);
+  if (!items.some(isVideo)) text = ngettext("Add %(n)s picture", "Add %(n)s pictures", number);
+  else if (items.every(isVideo) && !byId("add-links").value.trim()) {
+    text = ngettext("Add %(n)s video", "Add %(n)s videos", number);
+  }
+  return fill(text, { n: count(number) });
 }
 
 const isDone = ({ state }) => !["waiting", "adding"].includes(state);
@@ -153,8 +161,10 @@ function rowOf({ file, url }) {
 
 async function addOne(item, about, signal) {
   showItem(item, "adding");
-  const sending = (share) =>
-    showItem(item, "adding", share < 1 ? `sending… ${Math.floor(100 * share)} %` : "");
+  const sending = (share) => {
+    const sent = fill(gettext("sending… %(share)s"), { share: `${Math.floor(100 * share)} %` });
+    showItem(item, "adding", share < 1 ? sent : "");
+  };
   try {
     if (item.isVideo) {
       item.video = await api.addVideo(item.picture, about, signal, sending);
@@ -177,7 +187,7 @@ async function addOne(item, about, signal) {
 /** Until the video can be found, or has failed. */
 async function showIndexing(item) {
   const video = await watch(item.video, ({ progress }) => {
-    if (progress) showItem(item, "indexing", `indexing… ${progress} %`);
+    if (progress) showItem(item, "indexing", fill(gettext("indexing… %(share)s"), { share: `${progress} %` }));
   });
   if (video?.status === "failed") showItem(item, "failed", video.failure);
   else if (video) showItem(item, video.status === "ready" ? "added" : "held");
@@ -193,18 +203,20 @@ function showItem(item, state = "waiting", why = "") {
 function showProgress(items, running) {
   const number = (...states) => items.filter(({ state }) => states.includes(state)).length;
   const parts = [
-    [number(...ADDED), "added"],
-    [number("exists"), "already here"],
-    [number("failed"), "failed"],
+    [number(...ADDED), gettext("%(n)s added")],
+    [number("exists"), gettext("%(n)s already here")],
+    [number("failed"), gettext("%(n)s failed")],
   ];
-  const done = parts.filter(([n]) => n).map(([n, word]) => `${n} ${word}`).join(", ");
+  const done = parts.filter(([n]) => n).map(([n, text]) => fill(text, { n }));
   const left = number("waiting", "adding");
-  byId("add-progress").textContent = running ? [done, `${left} to go`].filter(Boolean).join(", ") : done;
+  byId("add-progress").textContent = (
+    running ? [...done, fill(gettext("%(n)s to go"), { n: left })] : done
+  ).join(gettext(", "));
   const links = byId("add-links").value.split(/\s+/).filter(Boolean).length;
   const waiting = number("waiting") + links;
   const submit = byId("add-submit");
   const finished = items.length > 0 && left + links === 0;
   submit.disabled = Boolean(running) || (!waiting && !finished);
-  submit.textContent = finished ? "Done" : waiting ? `Add ${plural(waiting, wordFor(items))}` : "Add";
+  submit.textContent = finished ? gettext("Done") : waiting ? addText(waiting, items) : gettext("Add");
   for (const id of ["add-sources", "add-about"]) byId(id).hidden = Boolean(running) || finished;
 }

@@ -1,6 +1,6 @@
 /** Calls of the HTTP API. */
 
-import { moment } from "./format.js";
+import { fill, moment } from "./format.js";
 import { send } from "./upload.js";
 
 const ROOT = "/api/v1/";
@@ -83,7 +83,7 @@ export async function sharedFile(token, signal) {
   const path = `images/shared/${encodeURIComponent(token)}/`;
   const { picture, ends_at: endsAt } = await request("GET", path, { signal });
   const bytes = Uint8Array.from(atob(picture.slice(picture.indexOf(",") + 1)), (one) => one.charCodeAt(0));
-  return new File([bytes], `Shared until ${moment(endsAt)}`, { type: "image/jpeg" });
+  return new File([bytes], fill(gettext("Shared until %(time)s"), { time: moment(endsAt) }), { type: "image/jpeg" });
 }
 
 export const video = (id) => request("GET", `videos/${id}/`, {});
@@ -135,13 +135,13 @@ async function reach(call, path, options) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(0, {
       code: "unreachable",
-      detail: "The server did not answer. Check that it runs and that you are connected.",
+      detail: gettext("The server did not answer. Check that it runs and that you are connected."),
     });
   }
 }
 
 function unreadable(response) {
-  const detail = `The server answered ${response.status} without saying why; its log will.`;
+  const detail = fill(gettext("The server answered %(status)s without saying why; its log will."), response);
   return { code: "unreadable", detail };
 }
 

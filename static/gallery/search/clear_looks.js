@@ -1,9 +1,10 @@
 /** Blurred media: shown clearly when a person asks for it, which the server counts. */
 
 import { button } from "./dom.js";
+import { fill } from "./format.js";
 
-const TITLE = "Each look is counted.";
-const REFUSED = "It cannot be shown clearly.";
+const TITLE = gettext("Each look is counted.");
+const REFUSED = gettext("It cannot be shown clearly.");
 const shown = new Set(); // what blurs each thing that is clear now
 let looks = 0;
 
@@ -20,7 +21,7 @@ export function whenLeft(blur) {
 
 /** A button that shows a blurred picture clearly, and blurs it again. */
 export function clearButton(img, name) {
-  const node = button("Show clearly", () => (isClear() ? blur() : show()), "button small");
+  const node = button(gettext("Show clearly"), () => (isClear() ? blur() : show()), "button small");
   const isClear = () => node.getAttribute("aria-pressed") === "true";
   const blurred = () => img.dataset.blurred;
 
@@ -51,7 +52,7 @@ export function clearButton(img, name) {
 
   node.classList.add("show-clearly");
   node.setAttribute("aria-pressed", "false");
-  node.setAttribute("aria-label", `Show clearly: ${name}`);
+  node.setAttribute("aria-label", fill(gettext("Show clearly: %(name)s"), { name }));
   node.title = TITLE;
   return node;
 }

@@ -1,9 +1,10 @@
 /** The dialog that shows the query and one match side by side, as the service draws them. */
 
 import { byId, make } from "./dom.js";
+import { fill } from "./format.js";
 
 const NOT_DRAWN =
-  "It cannot be drawn: one of the pictures is no longer stored, or is blurred for you.";
+  gettext("It cannot be drawn: one of the pictures is no longer stored, or is blurred for you.");
 const dialog = byId("comparison");
 let running = new AbortController();
 
@@ -18,15 +19,15 @@ export async function compare({ id, words, ask }) {
   running.abort();
   running = new AbortController();
   const { signal } = running;
-  byId("comparison-title").textContent = `Your picture and #${id}`;
+  byId("comparison-title").textContent = fill(gettext("Your picture and #%(id)s"), { id });
   byId("comparison-words").textContent = words;
   byId("comparison-picture").replaceChildren();
-  say("Drawing…");
+  say(gettext("Drawing…"));
   dialog.showModal();
   try {
     const source = await ask(signal);
     if (!source) throw new Error(NOT_DRAWN);
-    const alt = `Left, the picture you search with; right, picture ${id}. ${words}`;
+    const alt = fill(gettext("Left, the picture you search with; right, picture %(id)s. %(words)s"), { id, words });
     const picture = make("img", { alt });
     picture.src = source;
     await picture.decode();

@@ -65,7 +65,7 @@ export function linkOf(text) {
 /** What only the operator of the service can use, folded away; nothing if there is nothing. */
 export function operatorNote(text) {
   if (!text) return "";
-  const summary = make("summary", {}, "For the operator");
+  const summary = make("summary", {}, gettext("For the operator"));
   return make("details", { className: "operator" }, summary, make("p", {}, text));
 }
 

@@ -2,6 +2,7 @@
 
 import { fromTemplate, make } from "./dom.js";
 import { agreement, distancesOf, sentenceOf, summaryOf } from "./edit_texts.js";
+import { fill } from "./format.js";
 import * as overlay from "./shared_region.js";
 
 const DRAWN = 10; // so many of the first matches the service draws
@@ -18,8 +19,8 @@ export function explain({ node: card, slot: cardSlot }, match, { rank, isLikely,
   );
   if (geometry) {
     slot("places").textContent = agreement(geometry);
-    slot("where").setAttribute("aria-label", `Show where, picture ${image.id}`);
-    slot("compare").setAttribute("aria-label", `Side by side, picture ${image.id}`);
+    slot("where").setAttribute("aria-label", fill(gettext("Show where, picture %(id)s"), image));
+    slot("compare").setAttribute("aria-label", fill(gettext("Side by side, picture %(id)s"), image));
     slot("compare").hidden = rank >= DRAWN || image.blurred;
     slot("compare").addEventListener("click", () => onCompare(sentenceOf(geometry)));
     showWhere(card, { image: cardSlot("thumbnail"), geometry, toggle: slot("where") });

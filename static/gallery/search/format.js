@@ -1,10 +1,13 @@
-/** Numbers as people read them. */
+/** Numbers and texts as people read them, in the language of the page. */
 
-const counts = new Intl.NumberFormat("en-GB");
+const page = document.documentElement.lang;
+const LANGUAGE = page === "en" ? "en-GB" : page;
+const counts = new Intl.NumberFormat(LANGUAGE);
 
 export const count = (number) => counts.format(number);
 
-export const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
+/** A translated text, with its %(placeholders)s replaced. */
+export const fill = (text, values) => interpolate(text, values, true);
 
 export function bytes(number) {
   if (number < 1000) return `${number} B`;
@@ -57,7 +60,7 @@ export function clock(seconds, digits = 0) {
   return digits ? `${text}.${String(units % scale).padStart(digits, "0")}` : text;
 }
 
-const moments = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
+const moments = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeStyle: "short" });
 
 /** A day and a time, of the reader's own clock. */
 export const moment = (time) => moments.format(new Date(time));

@@ -2,6 +2,7 @@
 
 import { fitted, inPixels } from "../../affine.js";
 import { fromTemplate, make } from "./dom.js";
+import { fill } from "./format.js";
 import { outline } from "./shared_region.js";
 
 export const FEW = 3; // so many matches are shown large
@@ -27,23 +28,23 @@ export function largeView({ slot }, match, { querySource, isLikely }) {
     if (isFilled) return;
     isFilled = true;
     const found = slot("thumbnail");
-    slot("original").append(make("span", { className: "panel-caption" }, `Found: #${image.id}`));
+    slot("original").append(make("span", { className: "panel-caption" }, fill(gettext("Found: #%(id)s"), image)));
     if (!querySource) {
-      const alt = `Left, the picture behind your link; right, picture ${image.id}`;
-      const both = panel("Your link and what was found", make("img", { alt, src: explanation }));
+      const alt = fill(gettext("Left, the picture behind your link; right, picture %(id)s"), image);
+      const both = panel(gettext("Your link and what was found"), make("img", { alt, src: explanation }));
       both.classList.add("both");
       slot("original").before(both);
       return;
     }
-    const own = make("img", { alt: "The picture you search with", draggable: false });
-    const ownPanel = panel("Your picture", own);
+    const own = make("img", { alt: gettext("The picture you search with"), draggable: false });
+    const ownPanel = panel(gettext("Your picture"), own);
     slot("original").before(ownPanel);
     own.addEventListener("error", () => ownPanel.remove(), { once: true });
     own.src = querySource;
     if (!region) return;
     const canvas = make("canvas");
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", "Difference: bright where the two pictures differ");
+    canvas.setAttribute("aria-label", gettext("Difference: bright where the two pictures differ"));
     const difference = panel("", canvas);
     slot("original").after(difference);
     const caption = difference.querySelector("figcaption");
@@ -113,8 +114,8 @@ function drawDifference(canvas, { found, own, region }) {
   context.globalAlpha = 0.3;
   context.filter = "grayscale(1)";
   context.drawImage(found, 0, 0, width, height);
-  if (share < HARDLY_ANY) return "Difference: hardly any";
-  return `Difference, in yellow: ${Math.round(100 * share)} % of what both show`;
+  if (share < HARDLY_ANY) return gettext("Difference: hardly any");
+  return fill(gettext("Difference, in yellow: %(share)s of what both show"), { share: `${Math.round(100 * share)} %` });
 }
 
 /** The share of the pixels within a region that are visibly different. */

@@ -24,7 +24,7 @@ export function createLightbox({ onSearchWith }) {
     byId("lightbox-facts").textContent = [item.remark, item.data_id, format.file(item)]
       .filter(Boolean)
       .join(" · ");
-    byId("lightbox-place").textContent = `${at + 1} of ${items.length}`;
+    byId("lightbox-place").textContent = format.fill(gettext("%(n)s of %(total)s"), { n: at + 1, total: items.length });
     byId("lightbox-original").href = item.file;
     byId("lightbox-search").hidden = isVideo(item);
   }
@@ -56,7 +56,7 @@ export function createLightbox({ onSearchWith }) {
 
 /** Some formats only other programs can show: then the small copy. */
 function pictureOf(image) {
-  const alt = image.remark || image.data_id || `Picture ${image.id}`;
+  const alt = image.remark || image.data_id || format.fill(gettext("Picture %(id)s"), image);
   const picture = make("img", { alt, draggable: false });
   picture.addEventListener("error", () => (picture.src = image.thumbnail), { once: true });
   picture.src = image.file;
@@ -65,7 +65,7 @@ function pictureOf(image) {
 
 function videoOf(video) {
   const player = make("video", { controls: true, muted: true, playsInline: true });
-  player.setAttribute("aria-label", `Video ${video.id}`);
+  player.setAttribute("aria-label", format.fill(gettext("Video %(id)s"), video));
   const small = new URL(video.file);
   small.searchParams.set("small", "1");
   player.addEventListener("error", () => (player.src = small.href), { once: true });

@@ -24,7 +24,7 @@ import { noVideos } from "./video_messages.js";
 import * as videos from "./video_search.js";
 import { createWhere, onlyPlaceOf } from "./target_choice.js";
 
-const shareLabel = byId("share-label"); // out of the page while "Copied" is in its place
+const shareLabel = byId("share-label"); // out of the page while gettext("Copied") is in its place
 const uploads = new Map(); // key → File: what the address cannot hold, for back and forward
 
 let service = null; // the answer of status/; until then nothing can run
@@ -66,7 +66,7 @@ const where = createWhere({ onChange: (where) => go({ ...state, where, cursor: n
 const picker = createPicker({
   onFiles: takeFiles,
   onText: takeText,
-  dropHint: (count) => (addsDrops(count) ? "Drop to add to the gallery" : "Drop to search"),
+  dropHint: (count) => (addsDrops(count) ? gettext("Drop to add to the gallery") : gettext("Drop to search")),
 });
 
 const hasNo = (counts) => Object.values(counts).every((number) => number === 0);
@@ -149,7 +149,10 @@ function applyThreshold() {
   let summary = "";
   if (found) {
     const shown = results.filter(threshold);
-    summary = `${shown} of ${format.plural(found.results.length, "picture")}`;
+    summary = format.fill(
+      ngettext("%(shown)s of %(n)s picture", "%(shown)s of %(n)s pictures", found.results.length),
+      { shown: format.count(shown), n: format.count(found.results.length) },
+    );
     messages.describeMatches(results, { found, shown, threshold, state, settings: settings() });
     showMatchNotices(shown);
   }
@@ -206,7 +209,7 @@ async function run() {
 async function openShared(signal) {
   const token = state.query.shared;
   if (uploads.has(token)) return;
-  results.loading("Opening the link…");
+  results.loading(gettext("Opening the link…"));
   uploads.set(token, await api.sharedFile(token, signal));
 }
 
@@ -232,7 +235,7 @@ function showQuery() {
   applyThreshold();
   const canShare = file && !isClip(file) && service.limits.share_hours > 0;
   byId("share").hidden = !query || Boolean(query.upload && !canShare);
-  shareLabel.textContent = query?.upload ? "Share…" : "Copy link";
+  shareLabel.textContent = query?.upload ? gettext("Share…") : gettext("Copy link");
   if (file) showPreview({ file });
   else if (query?.url) showPreview({ url: query.url });
   else showPreview(query?.upload ? null : query);
@@ -252,7 +255,7 @@ async function search(signal) {
     results.showOnly(...messages.uploadGone(inVideos(), () => byId("file").click()));
     return;
   }
-  results.loading("Searching…");
+  results.loading(gettext("Searching…"));
   if (query.id) showStoredQuery(query.id, signal);
   if (inVideos()) {
     await searchVideos(file, signal);
@@ -303,7 +306,7 @@ async function showStoredQuery(id, signal) {
 async function showVideos(signal) {
   const { ready, pending } = service.videos;
   if (!ready) {
-    results.showOnly("No videos yet", noVideos(pending, () => adder.open()));
+    results.showOnly(gettext("No videos yet"), noVideos(pending, () => adder.open()));
     return;
   }
   const { cursor } = state;
@@ -317,10 +320,10 @@ async function turnTo(cursor) {
 }
 
 async function showGallery(signal) {
-  const title = state.cursor ? "Older pictures" : "Newest pictures";
+  const title = state.cursor ? gettext("Older pictures") : gettext("Newest pictures");
   results.loading(title);
   if (hasNo(service.images)) {
-    const title = galleryIsEmpty() ? "The gallery is empty" : "No pictures yet";
+    const title = galleryIsEmpty() ? gettext("The gallery is empty") : gettext("No pictures yet");
     results.showOnly(title, messages.emptyGallery(() => adder.open()));
     return;
   }
@@ -339,7 +342,7 @@ function showFailure(error) {
 }
 
 async function start() {
-  results.loading("Loading…");
+  results.loading(gettext("Loading…"));
   try {
     service = await api.status();
   } catch (error) {
@@ -349,10 +352,12 @@ async function start() {
   byId("query").hidden = byId("add-open").hidden = false;
   service.match_types = withScales(service.match_types);
   const pending = service.images.pending + service.videos.pending;
-  byId("counts").textContent = pending ? `${format.count(pending)} on the way` : "";
+  byId("counts").textContent = pending ? format.fill(gettext("%(n)s on the way"), { n: format.count(pending) }) : "";
   where.showCounts(service);
   controls.showMatchTypes(service.match_types);
-  byId("drop-limit").textContent = `Up to ${format.limit(service.limits.query_bytes)}`;
+  byId("drop-limit").textContent = format.fill(gettext("Up to %(size)s"), {
+    size: format.limit(service.limits.query_bytes),
+  });
   adder.limits = service.limits;
   await run();
 }
@@ -385,7 +390,7 @@ function shareUpload() {
       const address = new URL(serialise({ ...state, query: { shared: token } }), location.href).href;
       const copy = async ({ currentTarget }) => {
         await copyText(address);
-        confirmOn(currentTarget, "Copied");
+        confirmOn(currentTarget, gettext("Copied"));
       };
       results.notice(messages.shared(address, endsAt, copy));
     } catch (error) {
@@ -403,7 +408,7 @@ byId("share").addEventListener("click", async ({ currentTarget }) => {
     return;
   }
   await copyText(location.href);
-  confirmOn(currentTarget, "Copied");
+  confirmOn(currentTarget, gettext("Copied"));
 });
 
 searches.show();

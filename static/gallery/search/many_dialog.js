@@ -50,9 +50,9 @@ export function createManyDialog({ settings }) {
     const done = outcomes.filter(({ matches, problem }) => matches || problem);
     const found = done.filter(({ matches }) => matches?.length).length;
     const parts = outcomes.length
-      ? [`${format.count(done.length)} of ${format.plural(outcomes.length, "picture")} searched`, `${format.count(found)} found`]
-      : ["There is no picture among these files"];
-    if (skipped && outcomes.length) parts.push(`${format.plural(skipped, "other file")} left out`);
+      ? [searchedText(done.length, outcomes.length), foundText(found)]
+      : [gettext("There is no picture among these files")];
+    if (skipped && outcomes.length) parts.push(skippedText(skipped));
     byId("many-progress").textContent = parts.join(" · ");
     for (const id of ["many-csv", "many-json"]) byId(id).disabled = !done.length;
   }
@@ -78,18 +78,36 @@ export function createManyDialog({ settings }) {
       byId("many-table").hidden = true;
       byId("many-choices").hidden = false;
       byId("many-progress").textContent = "";
-      byId("many-note").textContent = `Up to ${format.count(MOST)} pictures. Searched by: ${settings().label}.`;
+      byId("many-note").textContent = format.fill(
+        gettext("Up to %(n)s pictures. Searched by: %(label)s."),
+        { n: format.count(MOST), label: settings().label },
+      );
     }
     dialog.showModal();
     byId("many-folder").focus();
   };
 }
 
+const searchedText = (done, total) =>
+  format.fill(
+    ngettext("%(done)s of %(total)s picture searched", "%(done)s of %(total)s pictures searched", total),
+    { done: format.count(done), total: format.count(total) },
+  );
+
+const foundText = (number) => format.fill(gettext("%(n)s found"), { n: format.count(number) });
+
+const skippedText = (number) =>
+  format.fill(ngettext("%(n)s other file left out", "%(n)s other files left out", number), {
+    n: format.count(number),
+  });
+
+const orMore = (n) => format.fill(gettext("%(n)s or more"), { n });
+
 const nameOf = (file) => file.webkitRelativePath || file.name;
 
 async function searchOne(outcome, asked, signal) {
   if (outcome.file.size > asked.limits.query_bytes) {
-    outcome.problem = `too large: ${format.bytes(outcome.file.size)}`;
+    outcome.problem = format.fill(gettext("too large: %(size)s"), { size: format.bytes(outcome.file.size) });
     return;
   }
   try {
@@ -122,33 +140,34 @@ async function patiently(ask, signal) {
 }
 
 function emptyRow(name) {
-  return make("tr", {}, heading(name), make("td", { className: "muted", colSpan: 4 }, "waiting"));
+  return make("tr", {}, heading(name), make("td", { className: "muted", colSpan: 4 }, gettext("waiting")));
 }
 
 const heading = (name) => make("th", { scope: "row", title: name }, name);
 
 function cellsOf({ name, matches, problem }, { measureOf }) {
-  if (!matches) return [heading(name), make("td", { className: "failed", colSpan: 4 }, problem || "stopped")];
+  if (!matches) return [heading(name), make("td", { className: "failed", colSpan: 4 }, problem || gettext("stopped"))];
   const [best] = matches;
-  if (!best) return [heading(name), make("td", { className: "muted", colSpan: 4 }, "nothing found")];
+  if (!best) return [heading(name), make("td", { className: "muted", colSpan: 4 }, gettext("nothing found"))];
   const { image, geometry } = best;
   const link = make("a", { href: `?id=${image.id}`, target: "_blank", rel: "noopener" });
   if (image.thumbnail) link.append(make("img", { src: image.thumbnail, alt: "", loading: "lazy" }));
   link.append(`#${image.id}`);
-  const more = matches.length < MATCHES ? String(matches.length) : `${MATCHES} or more`;
+  const more = matches.length < MATCHES ? String(matches.length) : orMore(MATCHES);
   return [
     heading(name),
     make("td", {}, link),
     make("td", {}, measureOf(best)),
     make("td", {}, more),
-    make("td", {}, geometry ? editsOf(geometry).join("; ") : ""),
+    make("td", {}, geometry ? editsOf(geometry).join(gettext("; ")) : ""),
   ];
 }
 
 /** A row for each match; for a picture without one, a row that says so. */
 function tableOf(outcomes) {
   const rows = outcomes.flatMap(({ name, matches, problem }) => {
-    const outcome = matches ? (matches.length ? "found" : "nothing found") : problem || "not searched";
+    const answer = matches?.length ? gettext("found") : gettext("nothing found");
+    const outcome = matches ? answer : problem || gettext("not searched");
     const found = matches?.length ? matches : [null];
     return found.map((match, at) => [
       ...[name, outcome, match && at + 1],

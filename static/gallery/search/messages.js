@@ -8,9 +8,10 @@ import { notice } from "./results.js";
 export function describeMatches(results, { found, shown, threshold, state, settings }) {
   const limitReached = found.results.length === state.limit;
   const title = settings.scale.within(threshold, shown);
+  const n = format.count(found.results.length);
   const searched = limitReached
-    ? `of the ${found.results.length} nearest`
-    : `of ${format.count(found.results.length)} found`;
+    ? format.fill(gettext("of the %(n)s nearest"), { n })
+    : format.fill(gettext("of %(n)s found"), { n });
   const by = settings.label ?? found.match_type;
   const took = found.took_ms < 10 ? found.took_ms.toFixed(1) : Math.round(found.took_ms);
   results.describe(title, [searched, by, `${took} ms`].join(" · "));
@@ -19,14 +20,12 @@ export function describeMatches(results, { found, shown, threshold, state, setti
 /** Messages about the matches: nothing comparable, nothing near. */
 export function matchNotices({ found, shown, settings, pending, widen, add }) {
   const { scale } = settings;
-  const addAction = add ? [["Add this picture…", add]] : [];
+  const addAction = add ? [[gettext("Add this picture…"), add]] : [];
   if (found.low_information) return [lowInformation(found, settings, addAction)];
   const [nearest] = found.results;
   if (!nearest) {
-    const waiting = pending
-      ? ` ${format.plural(pending, "picture")} on the way will be searchable soon.`
-      : "";
-    return [notice("No similar picture", scale.none + waiting, addAction)];
+    const text = [scale.none, waitingText(pending)].filter(Boolean).join(" ");
+    return [notice(gettext("No similar picture"), text, addAction)];
   }
   if (!shown) {
     const enough = Number((Math.ceil(nearest.distance / scale.step) * scale.step).toFixed(3));
@@ -36,62 +35,84 @@ export function matchNotices({ found, shown, settings, pending, widen, add }) {
   return [];
 }
 
+function waitingText(pending) {
+  if (!pending) return "";
+  const text = ngettext(
+    "%(n)s picture on the way will be searchable soon.",
+    "%(n)s pictures on the way will be searchable soon.",
+    pending,
+  );
+  return format.fill(text, { n: format.count(pending) });
+}
+
 /** Below the matches: that the query itself is not in the gallery yet, and can be added. */
 export function notHereYet({ found, shown, settings, add }) {
   const [nearest] = found.results;
   if (!add || !shown || found.low_information || settings.scale.isSame(nearest)) return [];
-  const text = "No picture found is identical: this one is not in the gallery yet.";
-  return [notice(null, text, [["Add this picture…", add]])];
+  const text = gettext("No picture found is identical: this one is not in the gallery yet.");
+  return [notice(null, text, [[gettext("Add this picture…"), add]])];
 }
 
 /** Copies are still looked for, but only certain ones shown; the other types have nothing to do. */
 function lowInformation(found, settings, actions) {
   if (settings.scale.showsCertain) {
     const text =
-      "It is nearly flat, dark or empty, so that many pictures would look like it. Only matches that are certain are shown.";
-    return notice("This picture has almost no detail", text, actions);
+      gettext("It is nearly flat, dark or empty, so that many pictures would look like it. Only matches that are certain are shown.");
+    return notice(gettext("This picture has almost no detail"), text, actions);
   }
-  const text = `It has nothing that ${settings.label ?? found.match_type} could compare, such as a single flat colour. Try another match type.`;
-  return notice("This picture cannot be compared", text, actions);
+  const text = format.fill(
+    gettext("It has nothing that %(type)s could compare, such as a single flat colour. Try another match type."),
+    { type: settings.label ?? found.match_type },
+  );
+  return notice(gettext("This picture cannot be compared"), text, actions);
 }
 
 /** Before a search with an upload is shared: what that means. */
 export function askToShare({ share_hours: hours }, share, cancel) {
-  const time = hours === 24 ? "24 hours" : format.plural(hours, "hour");
-  const text =
-    `For a link, the service keeps a small copy of your picture, for ${time} at most. Whoever has the ` +
-    "link and may search here sees the picture and what it finds. Nobody else does.";
-  return notice("Share this search?", text, [["Make the link", share, true], ["Cancel", cancel]]);
+  const text = format.fill(
+    ngettext(
+      "For a link, the service keeps a small copy of your picture, for %(n)s hour at most. Whoever has the link and may search here sees the picture and what it finds. Nobody else does.",
+      "For a link, the service keeps a small copy of your picture, for %(n)s hours at most. Whoever has the link and may search here sees the picture and what it finds. Nobody else does.",
+      hours,
+    ),
+    { n: format.count(hours) },
+  );
+  return notice(gettext("Share this search?"), text, [[gettext("Make the link"), share, true], [gettext("Cancel"), cancel]]);
 }
 
 /** `address` leads to the shared search until `endsAt`. */
 export function shared(address, endsAt, copy) {
-  const text = `It works until ${format.moment(endsAt)}: ${address}`;
-  return notice("The link is made", text, [["Copy the link", copy, true]], { role: "status" });
+  const text = format.fill(gettext("It works until %(time)s: %(address)s"), { time: format.moment(endsAt), address });
+  return notice(gettext("The link is made"), text, [[gettext("Copy the link"), copy, true]], { role: "status" });
 }
 
 /** After a reload the uploaded file is gone. */
 export function uploadGone(inVideos, choose) {
-  const what = inVideos ? "clip or picture" : "picture";
-  const text = `A ${what} that is only searched with is not stored. To keep a search, search with a link or with a picture of the gallery; a search with an upload can be shared for a time.`;
-  const actions = [[`Choose a ${what}`, choose, true]];
-  return [`Choose the ${what} again`, notice("Uploads do not survive a reload", text, actions)];
+  const text = inVideos
+    ? gettext("A clip or picture that is only searched with is not stored. To keep a search, search with a link or with a picture of the gallery; a search with an upload can be shared for a time.")
+    : gettext("A picture that is only searched with is not stored. To keep a search, search with a link or with a picture of the gallery; a search with an upload can be shared for a time.");
+  const label = inVideos ? gettext("Choose a clip or picture") : gettext("Choose a picture");
+  const actions = [[label, choose, true]];
+  const title = inVideos ? gettext("Choose the clip or picture again") : gettext("Choose the picture again");
+  return [title, notice(gettext("Uploads do not survive a reload"), text, actions)];
 }
 
 /** A file that would be refused after it was sent. `query_bytes`: the limit. */
 export function tooLarge({ name, size }, { query_bytes: most }, choose) {
-  const text =
-    `${name || "The file"} has ${format.bytes(size)}. A search takes files of up to ` +
-    `${format.limit(most)}: choose a smaller version, or a shorter clip.`;
-  return ["The file is too large", notice(null, text, [["Choose another file", choose, true]], { role: "alert" })];
+  const text = format.fill(
+    gettext("%(name)s has %(size)s. A search takes files of up to %(most)s: choose a smaller version, or a shorter clip."),
+    { name: name || gettext("The file"), size: format.bytes(size), most: format.limit(most) },
+  );
+  const actions = [[gettext("Choose another file"), choose, true]];
+  return [gettext("The file is too large"), notice(null, text, actions, { role: "alert" })];
 }
 
-const MATCH_TYPES_OFF = { clip: "Search by meaning is off here." };
+const MATCH_TYPES_OFF = { clip: gettext("Search by meaning is off here.") };
 
-export const matchTypeOff = (name) => MATCH_TYPES_OFF[name] ?? "This is off here.";
+export const matchTypeOff = (name) => MATCH_TYPES_OFF[name] ?? gettext("This is off here.");
 
 /** What is said to words where they cannot be searched, and to what is no link. */
-export const NO_LINK = "This is no link. Enter one such as example.com/cat.jpg, or choose a file.";
+export const NO_LINK = gettext("This is no link. Enter one such as example.com/cat.jpg, or choose a file.");
 
 /** The first start: how to add pictures. */
 export function emptyGallery(choose) {
@@ -102,27 +123,27 @@ export function emptyGallery(choose) {
 }
 
 const TITLES = {
-  unreachable: "The server did not answer",
-  unavailable: "This match type is not available",
-  throttled: "Too many searches at once",
-  not_found: "There is no such picture",
-  share_ended: "This link has ended",
-  query_banned: "This picture is refused",
-  not_an_image: "That is not a picture",
-  image_too_large: "The file is too large",
-  too_large: "The file is too large",
-  not_a_video: "That is not a video",
-  video_too_large: "The video is too large",
-  video_too_slow: "The video takes too long",
+  unreachable: gettext("The server did not answer"),
+  unavailable: gettext("This match type is not available"),
+  throttled: gettext("Too many searches at once"),
+  not_found: gettext("There is no such picture"),
+  share_ended: gettext("This link has ended"),
+  query_banned: gettext("This picture is refused"),
+  not_an_image: gettext("That is not a picture"),
+  image_too_large: gettext("The file is too large"),
+  too_large: gettext("The file is too large"),
+  not_a_video: gettext("That is not a video"),
+  video_too_large: gettext("The video is too large"),
+  video_too_slow: gettext("The video takes too long"),
 };
 
-const SIGN_IN = "This service answers people who have signed in, and programs that send an API key.";
-const LOGIN_LINK = "On the server, manage.py login_link prints a link that lets this browser in.";
+const SIGN_IN = gettext("This service answers people who have signed in, and programs that send an API key.");
+const LOGIN_LINK = gettext("On the server, manage.py login_link prints a link that lets this browser in.");
 
 /** Refusals that the operator's settings cause: what is said instead, by code. */
 const OPERATORS = {
-  unavailable: "This search is off here, or not ready yet.",
-  fetch_refused: "This address is not fetched from here. Check the link, or choose the file instead.",
+  unavailable: gettext("This search is off here, or not ready yet."),
+  fetch_refused: gettext("This address is not fetched from here. Check the link, or choose the file instead."),
 };
 
 /**
@@ -132,17 +153,17 @@ const OPERATORS = {
 export function failure(error, retry, inVideos) {
   if (error.needsSignIn) {
     const next = encodeURIComponent(location.pathname + location.search);
-    const actions = [["Sign in", `/admin/login/?next=${next}`, true]];
+    const actions = [[gettext("Sign in"), `/admin/login/?next=${next}`, true]];
     const isUnknown = error.status === 401;
     const text = isUnknown ? SIGN_IN : error.message;
     const operator = isUnknown ? LOGIN_LINK : "";
-    return ["Sign in to search", notice(null, text, actions, { operator })];
+    return [gettext("Sign in to search"), notice(null, text, actions, { operator })];
   }
   const inputAtFault = error.status >= 400 && error.status < 500 && error.status !== 429;
-  const general = inputAtFault ? "The search was refused" : "The service failed";
-  const title = error.code?.startsWith("fetch_") ? "The link could not be fetched" : TITLES[error.code];
-  const actions = inputAtFault ? [] : [["Try again", retry, true]];
-  if (inVideos) actions.push(["Search the videos with it", inVideos, true]);
+  const general = inputAtFault ? gettext("The search was refused") : gettext("The service failed");
+  const title = error.code?.startsWith("fetch_") ? gettext("The link could not be fetched") : TITLES[error.code];
+  const actions = inputAtFault ? [] : [[gettext("Try again"), retry, true]];
+  if (inVideos) actions.push([gettext("Search the videos with it"), inVideos, true]);
   const plain = OPERATORS[error.code];
   const operator = plain ? error.message : "";
   return [title ?? general, notice(null, plain ?? error.message, actions, { role: "alert", operator })];

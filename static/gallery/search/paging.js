@@ -1,6 +1,7 @@
 /** Ways to what is not shown yet: further results of a search, other pages of what is stored. */
 
 import { button, make } from "./dom.js";
+import { fill } from "./format.js";
 import { MAX_LIMIT } from "./state.js";
 
 const STEP = 20;
@@ -9,9 +10,9 @@ const STEP = 20;
 export function moreResults({ number, limit }, onLimit) {
   if (number < limit) return null;
   if (limit >= MAX_LIMIT) {
-    return make("p", { className: "muted" }, `A search shows ${MAX_LIMIT} results at most.`);
+    return make("p", { className: "muted" }, fill(gettext("A search shows %(n)s results at most."), { n: MAX_LIMIT }));
   }
-  return button("Load more", () => onLimit(Math.min(MAX_LIMIT, limit + STEP)));
+  return button(gettext("Load more"), () => onLimit(Math.min(MAX_LIMIT, limit + STEP)));
 }
 
 /** To the pages before and after one of what is stored; null if it is the only one. */
@@ -22,7 +23,7 @@ export function pages({ newer, older }, onCursor) {
     node.disabled = !cursor;
     return node;
   };
-  const node = make("nav", { className: "pages" }, go("← Newer", newer), go("Older →", older));
-  node.setAttribute("aria-label", "Pages");
+  const node = make("nav", { className: "pages" }, go(gettext("← Newer"), newer), go(gettext("Older →"), older));
+  node.setAttribute("aria-label", gettext("Pages"));
   return node;
 }

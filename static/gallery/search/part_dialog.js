@@ -1,6 +1,7 @@
 /** Choosing a part of the query's picture, which is then searched with instead. */
 
 import { byId } from "./dom.js";
+import { fill } from "./format.js";
 
 const LONGEST = 2048; // pixels of the part that is sent
 const LEAST = 16; // pixels: in less there is nothing to compare
@@ -35,7 +36,10 @@ export function createPartDialog({ onPart }) {
     boxNode.style.width = `${100 * (box.right - box.left)}%`;
     boxNode.style.height = `${100 * (box.bottom - box.top)}%`;
     const { width, height } = pixels();
-    byId("part-size").textContent = `${width} × ${height} of ${image.naturalWidth} × ${image.naturalHeight}`;
+    byId("part-size").textContent = fill(gettext("%(part)s of %(whole)s"), {
+      part: `${width} × ${height}`,
+      whole: `${image.naturalWidth} × ${image.naturalHeight}`,
+    });
     byId("part-search").disabled = width < LEAST || height < LEAST;
   }
 
@@ -94,7 +98,7 @@ export function createPartDialog({ onPart }) {
 
   byId("part-close").addEventListener("click", () => dialog.close());
   byId("part-search").addEventListener("click", async () => {
-    const file = await cut(box, pixels(), `part of ${name}`);
+    const file = await cut(box, pixels(), fill(gettext("part of %(name)s"), { name }));
     dialog.close();
     onPart(file);
   });

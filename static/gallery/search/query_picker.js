@@ -4,8 +4,8 @@ import { byId, linkOf, operatorNote } from "./dom.js";
 import { isClip } from "./media.js";
 
 const LABEL = {
-  link: ["Link to a picture or a video", "https://…"],
-  words: ["Link to a picture or a video, or words", "https://… or “red bicycle”"],
+  link: [gettext("Link to a picture or a video"), "https://…"],
+  words: [gettext("Link to a picture or a video, or words"), gettext("https://… or “red bicycle”")],
 };
 
 /**

@@ -31,23 +31,23 @@ function parts(query) {
   if (query.file && isClip(query.file)) return clipParts(query.file);
   if (query.file) {
     const { name, size } = query.file;
-    const image = picture(objectUrl, "The picture you search with", (loaded) => {
+    const image = picture(objectUrl, gettext("The picture you search with"), (loaded) => {
       const { naturalWidth, naturalHeight } = loaded;
       byId("preview-facts").textContent = `${naturalWidth} × ${naturalHeight} · ${format.bytes(size)}`;
     });
-    return [image, name || "Pasted picture", format.bytes(size)];
+    return [image, name || gettext("Pasted picture"), format.bytes(size)];
   }
   // What other hosts show is never loaded here: it may be another picture than the service was sent.
-  if (query.url) return [icon(isClipLink(query.url) ? "film" : "picture"), query.url, "link"];
-  if (query.text) return [make("p", { className: "preview-words" }, query.text), "Words", ""];
+  if (query.url) return [icon(isClipLink(query.url) ? "film" : "picture"), query.url, gettext("link")];
+  if (query.text) return [make("p", { className: "preview-words" }, query.text), gettext("Words"), ""];
   const { id, image } = query;
-  const shown = image?.thumbnail ? picture(image.thumbnail, "The picture you search with") : icon("picture");
-  return [shown, `Picture #${id}`, image ? format.file(image) : ""];
+  const shown = image?.thumbnail ? picture(image.thumbnail, gettext("The picture you search with")) : icon("picture");
+  return [shown, format.fill(gettext("Picture #%(id)s"), { id }), image ? format.file(image) : ""];
 }
 
 function clipParts({ name, size }) {
   const video = make("video", { src: objectUrl, controls: true, muted: true, playsInline: true });
-  video.ariaLabel = "The clip you search with";
+  video.ariaLabel = gettext("The clip you search with");
   video.addEventListener("loadedmetadata", () => {
     const { videoWidth: width, videoHeight: height } = video;
     // A recording may not say how long it is.
@@ -55,14 +55,14 @@ function clipParts({ name, size }) {
     byId("preview-facts").textContent = format.file({ width, height, duration, bytes: size });
   });
   video.addEventListener("error", () => video.replaceWith(icon("film")));
-  return [video, name || "Pasted clip", format.bytes(size)];
+  return [video, name || gettext("Pasted clip"), format.bytes(size)];
 }
 
 function picture(src, alt, onLoad) {
   const image = make("img", { alt, draggable: false });
   image.addEventListener("load", () => onLoad?.(image));
   image.addEventListener("error", () =>
-    image.replaceWith(make("p", { className: "muted" }, "This browser cannot show it.")),
+    image.replaceWith(make("p", { className: "muted" }, gettext("This browser cannot show it."))),
   );
   image.src = src;
   return image;

@@ -49,10 +49,10 @@ export function createResults({ onSearchWith, onCompare, onOpen }) {
     /** How much of the query is sent, 0..1. */
     sending(share) {
       const isSent = share >= 1;
-      const sent = `Sending… ${Math.floor(100 * share)} %`;
-      byId("results-title").textContent = isSent ? "Searching…" : sent;
+      const sent = format.fill(gettext("Sending… %(share)s"), { share: `${Math.floor(100 * share)} %` });
+      byId("results-title").textContent = isSent ? gettext("Searching…") : sent;
       if (isSent) notices.replaceChildren();
-      else notices.replaceChildren(make("progress", { value: share, ariaLabel: "Sent" }));
+      else notices.replaceChildren(make("progress", { value: share, ariaLabel: gettext("Sent") }));
     },
 
     /** Earlier pictures stay, dimmed, until the new ones are there. */
@@ -69,7 +69,7 @@ export function createResults({ onSearchWith, onCompare, onOpen }) {
     showStored(title, images) {
       cards = images.map((image) => ({ ...pictureCard(image, { onSearchWith, open }), item: image }));
       const nodes = cards.map(({ node }) => node);
-      show(title, "Search with one of these, or with a picture of your own.", nodes);
+      show(title, gettext("Search with one of these, or with a picture of your own."), nodes);
     },
 
     /** What a search found; `filter` then says how many of them count. */
@@ -189,10 +189,10 @@ function pictureCard(image, { onSearchWith, open }) {
     open(image);
   });
   showSource(slot, image);
-  slot("search-with").setAttribute("aria-label", `Search with this one, picture ${image.id}`);
+  slot("search-with").setAttribute("aria-label", format.fill(gettext("Search with this one, picture %(id)s"), image));
   slot("search-with").addEventListener("click", () => onSearchWith(image.id));
   if (image.clearable) {
-    slot("search-with").before(clearButton(slot("thumbnail"), `picture ${image.id}`));
+    slot("search-with").before(clearButton(slot("thumbnail"), format.fill(gettext("picture %(id)s"), image)));
   }
   return { node, slot };
 }
@@ -207,23 +207,23 @@ function showDistance({ node, slot }, { distance, confidence }, matchType) {
   }
   const { node: head, slot: part } = fromTemplate("distance");
   part("distance").textContent = format.distance(distance, matchType.max_threshold);
-  part("distance").title = `Distance ${distance}`;
+  part("distance").title = format.fill(gettext("Distance %(distance)s"), { distance });
   part("band").textContent = CLOSENESS[band];
   slot("id").before(head);
 }
 
 function showPicture(slot, image) {
   const link = slot("original");
-  const name = image.remark || image.data_id || `Picture ${image.id}`;
-  slot("thumbnail").alt = image.blurred ? `${name}, blurred` : name;
+  const name = image.remark || image.data_id || format.fill(gettext("Picture %(id)s"), image);
+  slot("thumbnail").alt = image.blurred ? format.fill(gettext("%(name)s, blurred"), { name }) : name;
   if (image.thumbnail) slot("thumbnail").src = image.thumbnail;
   else {
     slot("thumbnail").hidden = true;
-    link.append(make("span", { className: "no-picture" }, "Its picture is not stored here."));
+    link.append(make("span", { className: "no-picture" }, gettext("Its picture is not stored here.")));
   }
   if (!image.file || image.blurred) return;
   link.href = image.file;
-  link.title = image.kept ? "Open the original" : "Open the small copy that is kept";
+  link.title = image.kept ? gettext("Open the original") : gettext("Open the small copy that is kept");
 }
 
 /** Where it came from. What its host shows now is neither screened, blurred nor counted. */
@@ -235,7 +235,7 @@ function showSource(slot, image) {
   }
   slot("source").textContent = url.href;
   slot("source").href = url.href;
-  slot("source").title = `Its host may show something else by now: ${url.href}`;
+  slot("source").title = format.fill(gettext("Its host may show something else by now: %(url)s"), { url: url.href });
 }
 
 /** How far to trust a distance: within the precise range, within the recall range, or beyond. */

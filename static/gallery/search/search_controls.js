@@ -5,13 +5,13 @@ import { matchTypeOff } from "./messages.js";
 import { clampLimit, DEFAULT_LIMIT } from "./state.js";
 
 const ABOUT = {
-  auto: "cropped, turned, mirrored, framed or re-encoded copies",
-  copy: "the same, by learned features and geometry alone",
-  imgsmlr: "resized or re-encoded copies",
-  pdq: "near-exact copies",
-  clip: "pictures of the same thing",
+  auto: gettext("cropped, turned, mirrored, framed or re-encoded copies"),
+  copy: gettext("the same, by learned features and geometry alone"),
+  imgsmlr: gettext("resized or re-encoded copies"),
+  pdq: gettext("near-exact copies"),
+  clip: gettext("pictures of the same thing"),
 };
-const NEEDS_PICTURE = "Needs a picture: words are searched by meaning.";
+const NEEDS_PICTURE = gettext("Needs a picture: words are searched by meaning.");
 
 /** `onChange(fields)` asks for a new search; `onThreshold(value, done)` only filters. */
 export function createControls({ onChange, onThreshold }) {
@@ -100,7 +100,7 @@ function showState({ query, matchType }, matchTypes) {
   byId("threshold-label").textContent = scale.label;
   byId("presets").setAttribute("aria-label", scale.presetsLabel);
   showLegend(scale.bands);
-  const presets = [["All", maximum], ["Recall", recall], ["Precise", precise]];
+  const presets = [[gettext("All"), maximum], [gettext("Recall"), recall], [gettext("Precise"), precise]];
   byId("presets").replaceChildren(
     ...presets.map(([name, value]) => {
       const label = `${name} ${scale.threshold(value)}`;
@@ -135,7 +135,7 @@ function showLegend({ weak, possible, strong }) {
     part("far", weak),
     part("recall", possible),
     part("precise", strong),
-    part("mark", "a picture found"),
+    part("mark", gettext("a picture found")),
   );
 }
 

@@ -1,7 +1,7 @@
 /** Earlier searches, kept by this browser alone. Uploads are left out: they cannot be repeated. */
 
 import { byId, make } from "./dom.js";
-import { moment } from "./format.js";
+import { fill, moment } from "./format.js";
 import { VIDEOS } from "./state.js";
 
 const MOST = 20;
@@ -13,7 +13,8 @@ const KEY = `searches of ${place.dataset.who}`;
 export function remember(state, address) {
   const { query, where } = state;
   if (!query || query.upload || query.shared) return;
-  const label = `${nameOf(query)}${where === VIDEOS ? ", in videos" : ""}`;
+  const name = nameOf(query);
+  const label = where === VIDEOS ? fill(gettext("%(name)s, in videos"), { name }) : name;
   const others = read().filter((entry) => entry.label !== label);
   write([{ label, address, at: Date.now() }, ...others].slice(0, MOST));
   show();
@@ -32,8 +33,8 @@ byId("history-clear").addEventListener("click", () => {
 });
 
 function nameOf({ id, url, text }) {
-  if (id) return `Picture #${id}`;
-  return url ?? `“${text}”`;
+  if (id) return fill(gettext("Picture #%(id)s"), { id });
+  return url ?? fill(gettext("“%(text)s”"), { text });
 }
 
 function rowOf({ label, address, at }) {

@@ -5,11 +5,11 @@ import { byId, make } from "./dom.js";
 export const DEFAULT_ORDER = "sureness";
 
 const ORDERS = {
-  sureness: ["Sureness", ({ distance }) => distance],
-  changed: ["Most changed", ({ change }) => -change],
-  size: ["Size, largest first", ({ item }) => -item.width * item.height],
-  newest: ["Age, newest first", ({ item }) => -Date.parse(item.created_at)],
-  oldest: ["Age, oldest first", ({ item }) => Date.parse(item.created_at)],
+  sureness: [gettext("Sureness"), ({ distance }) => distance],
+  changed: [gettext("Most changed"), ({ change }) => -change],
+  size: [gettext("Size, largest first"), ({ item }) => -item.width * item.height],
+  newest: [gettext("Age, newest first"), ({ item }) => -Date.parse(item.created_at)],
+  oldest: [gettext("Age, oldest first"), ({ item }) => Date.parse(item.created_at)],
 };
 
 /** Of pictures as a whole: what the most general method says that knows about both. */

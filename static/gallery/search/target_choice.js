@@ -6,8 +6,8 @@ import { isClip, isClipLink } from "./media.js";
 import { PICTURES, VIDEOS } from "./state.js";
 
 const ONLY = {
-  [PICTURES]: "Words are searched for in pictures.",
-  [VIDEOS]: "A clip is searched for in videos.",
+  [PICTURES]: gettext("Words are searched for in pictures."),
+  [VIDEOS]: gettext("A clip is searched for in videos."),
 };
 
 /** `onChange(where)` when another one is chosen. */

@@ -1,13 +1,13 @@
 /** A picture of a video that is replaced by the video when play is pressed. */
 
 import { make } from "./dom.js";
-import { clock } from "./format.js";
+import { clock, fill } from "./format.js";
 import { lookAt, whenLeft } from "./clear_looks.js";
 
-const GONE = "It cannot be played. It may have been taken away since.";
-const UNKNOWN = "This browser cannot play the file: a small copy plays.";
+const GONE = gettext("It cannot be played. It may have been taken away since.");
+const UNKNOWN = gettext("This browser cannot play the file: a small copy plays.");
 
-const BLURRED = "It is held or in doubt: moderators alone see it clearly.";
+const BLURRED = gettext("It is held or in doubt: moderators alone see it clearly.");
 
 let playing = null; // one at a time
 
@@ -23,10 +23,10 @@ export function createPlayer(slot, { video, start, onTime }) {
   const clear = slot("clear");
   if (!video.file || (video.blurred && !video.clearable)) {
     button.remove();
-    note.textContent = video.file ? BLURRED : "The file was not kept: it cannot be played here.";
+    note.textContent = video.file ? BLURRED : gettext("The file was not kept: it cannot be played here.");
     return null;
   }
-  if (!video.kept) note.textContent = "The file was not kept: a small copy plays.";
+  if (!video.kept) note.textContent = gettext("The file was not kept: a small copy plays.");
   let opening = null;
   let looped = null;
 
@@ -67,7 +67,7 @@ export function createPlayer(slot, { video, start, onTime }) {
   const open = async () => {
     const src = video.blurred ? await lookAt(video.file) : video.file;
     const opened = make("video", { controls: true, muted: true, playsInline: true, src });
-    opened.setAttribute("aria-label", `Video ${video.id}`);
+    opened.setAttribute("aria-label", fill(gettext("Video %(id)s"), video));
     opened.addEventListener("timeupdate", () => {
       onTime?.(opened.currentTime);
       if (looped && opened.currentTime >= looped.end) opened.currentTime = looped.start;
@@ -110,15 +110,21 @@ export function createPlayer(slot, { video, start, onTime }) {
   };
 
   if (video.blurred) {
-    slot("play-from").textContent = "Play clearly";
-    button.title = "Each look is counted.";
+    slot("play-from").textContent = gettext("Play clearly");
+    button.title = gettext("Each look is counted.");
   } else {
     slot("play-from").textContent = start === null ? clock(video.duration) : clock(start, 1);
   }
-  const from = start === null ? "" : ` from ${clock(start, 1)}`;
-  button.setAttribute("aria-label", `Play${video.blurred ? " clearly: " : " "}video ${video.id}${from}`);
+  button.setAttribute("aria-label", fill(playText(video, start), { id: video.id, time: clock(start ?? 0, 1) }));
   button.addEventListener("click", () => play(start ?? 0));
   return { play, loop, endLoop };
+}
+
+function playText({ blurred }, start) {
+  if (start === null) return blurred ? gettext("Play clearly: video %(id)s") : gettext("Play video %(id)s");
+  return blurred
+    ? gettext("Play clearly: video %(id)s from %(time)s")
+    : gettext("Play video %(id)s from %(time)s");
 }
 
 /** Now, or once it is known how long the video is. */

@@ -75,8 +75,8 @@ const isThere = (place, { video, start, end }) =>
 function videoCard(video, open) {
   const { node, slot } = cardOf("video", video, "video");
   if (canOpen(video)) {
-    const large = button("Show large", () => open(video), "button small show-large");
-    large.setAttribute("aria-label", `Show large, video ${video.id}`);
+    const large = button(gettext("Show large"), () => open(video), "button small show-large");
+    large.setAttribute("aria-label", format.fill(gettext("Show large, video %(id)s"), video));
     node.querySelector(".facts").after(large);
   }
   if (video.clearable) {
@@ -87,7 +87,7 @@ function videoCard(video, open) {
   return { node, slot };
 }
 
-const nameOf = (video) => video.remark || video.data_id || `Video ${video.id}`;
+const nameOf = (video) => video.remark || video.data_id || format.fill(gettext("Video %(id)s"), video);
 
 /** The pair of moments that are most alike. */
 const mostAlike = ({ matches }) =>
@@ -103,7 +103,10 @@ function showFrame(image, hit) {
   const { video } = hit;
   const shown = mostAlike(hit);
   image.src = shown.frame;
-  image.alt = `${nameOf(video)}, at ${format.clock(shown.time, 1)}`;
+  image.alt = format.fill(gettext("%(name)s, at %(time)s"), {
+    name: nameOf(video),
+    time: format.clock(shown.time, 1),
+  });
   // Where there is no small copy there is no picture of the moment.
   image.addEventListener("error", () => (image.src = video.thumbnail ?? ""), { once: true });
 }
@@ -114,8 +117,9 @@ function momentOf(hit, player) {
   const when = rangeText(hit);
   const about = isStill ? stillAbout(hit) : clipAbout(hit);
   const edits = [
-    Math.abs(hit.speed - 1) > SAME_SPEED && `${Number(hit.speed.toFixed(2))}× speed`,
-    hit.mirrored && "mirrored",
+    Math.abs(hit.speed - 1) > SAME_SPEED && 
+      format.fill(gettext("%(n)s× speed"), { n: Number(hit.speed.toFixed(2)) }),
+    hit.mirrored && gettext("mirrored"),
   ].filter(Boolean);
   return make(
     "li",
@@ -128,16 +132,17 @@ function momentOf(hit, player) {
 }
 
 const clipAbout = ({ query_start: start, query_end: end }) =>
-  `shows ${rangeText({ start, end })} of your clip`;
+  format.fill(gettext("shows %(range)s of your clip"), { range: rangeText({ start, end }) });
 
-const stillAbout = ({ offset }) => `most like it at ${format.clock(offset, 1)}`;
+const stillAbout = ({ offset }) =>
+  format.fill(gettext("most like it at %(time)s"), { time: format.clock(offset, 1) });
 
 /** Pressed to play from `start`; only words where nothing can be played. */
 function playButton(label, { start }, player) {
   if (!player) return make("strong", {}, label);
   const node = button("", () => player.play(start), "button small");
   node.append(icon("play"), label);
-  node.setAttribute("aria-label", `Play ${label}`);
+  node.setAttribute("aria-label", format.fill(gettext("Play %(what)s"), { what: label }));
   return node;
 }
 
@@ -146,7 +151,7 @@ function loopButton(label, hit, player) {
   if (!player) return "";
   const press = (isPressed) => node.setAttribute("aria-pressed", String(isPressed));
   const node = button(
-    "Loop",
+    gettext("Loop"),
     () => {
       if (node.getAttribute("aria-pressed") === "true") {
         player.endLoop();
@@ -157,7 +162,7 @@ function loopButton(label, hit, player) {
     },
     "button small",
   );
-  node.setAttribute("aria-label", `Loop ${label}`);
+  node.setAttribute("aria-label", format.fill(gettext("Loop %(what)s"), { what: label }));
   press(false);
   return node;
 }
@@ -166,9 +171,9 @@ function placesOf(places, video, player) {
   const nodes = places.map((place) => {
     const label = rangeText(place);
     if (place.video === video.id) return playButton(label, place, player);
-    return otherVideo(place, `#${place.video}, ${label}`);
+    return otherVideo(place, format.fill(gettext("#%(id)s, %(range)s"), { id: place.video, range: label }));
   });
-  return ["Other places show it as well: ", ...nodes];
+  return [gettext("Other places show it as well: "), ...nodes];
 }
 
 /** Leads to the other video's card, if it has one. */
@@ -181,15 +186,18 @@ function otherVideo({ video }, label) {
   return button(label, show, "button small");
 }
 
+const alikeText = (similarity) =>
+  format.fill(gettext("%(share)s alike"), { share: `${format.percent(similarity)} %` });
+
 function pairOf({ time, query_time: queryTime, similarity, frame }, hit) {
   const isStill = hit.query_start === hit.query_end;
   const when = isStill ? format.clock(time, 1) : `${format.clock(queryTime, 1)} → ${format.clock(time, 1)}`;
-  const alt = `The video at ${format.clock(time, 1)}`;
+  const alt = format.fill(gettext("The video at %(time)s"), { time: format.clock(time, 1) });
   return make(
     "li",
     {},
     make("img", { src: frame, alt, loading: "lazy", decoding: "async" }),
     make("span", {}, when),
-    make("span", { className: "muted" }, `${format.percent(similarity)} % alike`),
+    make("span", { className: "muted" }, alikeText(similarity)),
   );
 }

@@ -17,10 +17,10 @@ export async function search(results, { query, state, videos, signal, ...actions
 
 /** Stored videos without a query; returns the cursors of their page. */
 export async function showStored(results, { cursor, videos }, signal) {
-  const title = cursor ? "Older videos" : "Newest videos";
+  const title = cursor ? gettext("Older videos") : gettext("Newest videos");
   results.loading(title);
   const page = await api.storedVideos(cursor, signal);
-  const note = ["Search them with a screenshot, a GIF or a clip.", indexingText(videos.pending)];
+  const note = [gettext("Search them with a screenshot, a GIF or a clip."), indexingText(videos.pending)];
   const entries = page.results.map((video) => storedVideo(video, results.open));
   results.showVideos(title, note.filter(Boolean).join(" "), entries, "grid");
   return page;

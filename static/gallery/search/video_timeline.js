@@ -1,7 +1,7 @@
 /** A bar for a whole video, with the parts that show the query marked. */
 
 import { drawn, fromTemplate } from "./dom.js";
-import { clock } from "./format.js";
+import { clock, fill } from "./format.js";
 
 const LEAST = 0.8; // per cent of the bar: a moment must be seen
 
@@ -43,7 +43,10 @@ function mark(name, { start, end }, duration) {
 }
 
 function inWords({ duration, ranges, places }) {
-  const list = (parts) => parts.map((part) => rangeText(part, " to ")).join(", ");
-  const also = places.length ? `; also ${list(places)}` : "";
-  return `Found at ${list(ranges)} of ${clock(duration, 1)}${also}`;
+  const list = (parts) => parts.map((part) => rangeText(part, gettext(" to "))).join(gettext(", "));
+  const values = { ranges: list(ranges), length: clock(duration, 1), places: list(places) };
+  const text = places.length
+    ? gettext("Found at %(ranges)s of %(length)s; also %(places)s")
+    : gettext("Found at %(ranges)s of %(length)s");
+  return fill(text, values);
 }
