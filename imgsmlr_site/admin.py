@@ -12,6 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
@@ -24,6 +26,13 @@ from imgsmlr_site import people_admin  # noqa: F401  # registers
 from imgsmlr_site.accounts import events
 from imgsmlr_site.library_admin import SuperuserOnly
 from imgsmlr_site.models import ApiKey, Scope
+
+STATES = {
+    "active": _("active"),
+    "revoked": _("revoked"),
+    "expired": _("expired"),
+    "bound to a deactivated user": _("bound to a deactivated user"),
+}
 
 
 class ApiKeyForm(forms.ModelForm):
@@ -75,7 +84,7 @@ class ApiKeyAdmin(SuperuserOnly, BulkListMixin, ModelAdmin):
         """Show the key on a page. A Django message would put it into a cookie."""
         context = {
             **self.admin_site.each_context(request),
-            "title": f"API key {obj.name}",
+            "title": _("API key %(name)s") % {"name": obj.name},
             "opts": self.opts,
             "text": request.issued_text,  # type: ignore[attr-defined]
         }
@@ -83,20 +92,21 @@ class ApiKeyAdmin(SuperuserOnly, BulkListMixin, ModelAdmin):
         add_never_cache_headers(response)
         return response
 
-    @admin.action(description="Revoke…", permissions=["change"])
+    @admin.action(description=_("Revoke…"), permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> HttpResponse | None:
         keys = queryset.filter(revoked_at=None).order_by("name")
         names = [key.name for key in keys]
-        counted = f"{len(names)} key{'' if len(names) == 1 else 's'}"
+        counted = ngettext("%(n)s key", "%(n)s keys", len(names)) % {"n": len(names)}
         if not names:
-            messages.warning(request, "Nothing was changed: the selected keys are revoked already.")
+            text = _("Nothing was changed: the selected keys are revoked already.")
+            messages.warning(request, text)
             return None
         page = asked(
             self,
             request,
             Selection(request, "revoke", keys, ["name"]),
-            button=f"Revoke {counted}",
-            would="Programs that send them are refused at once. This cannot be undone.",
+            button=_("Revoke %(keys)s") % {"keys": counted},
+            would=gettext("Programs that send them are refused at once. This cannot be undone."),
             lines=[f"{key.name} ({key.prefix}…)" for key in keys],
         )
         if page is not None:
@@ -106,21 +116,23 @@ class ApiKeyAdmin(SuperuserOnly, BulkListMixin, ModelAdmin):
                 key.revoke()
                 events.record_key(key, "revoked")
                 self.log_change(request, key, "Revoked.")
-        messages.success(request, f"{counted} revoked: {', '.join(names)}.")
+        text = _("%(keys)s revoked: %(names)s.")
+        messages.success(request, text % {"keys": counted, "names": ", ".join(names)})
         return None
 
-    @display(description="scopes")
+    @display(description=_("scopes"))
     def shown_scopes(self, key: ApiKey) -> str:
         return ", ".join(key.scopes)
 
-    @display(description="last used", ordering="last_used_at")
+    @display(description=_("last used"), ordering="last_used_at")
     def last_used(self, key: ApiKey) -> str:
         return when(key.last_used_at)
 
-    @display(description="expires", ordering="expires_at")
+    @display(description=_("expires"), ordering="expires_at")
     def expires(self, key: ApiKey) -> str:
-        return when(key.expires_at) if key.expires_at else "never"
+        return when(key.expires_at) if key.expires_at else str(_("never"))
 
-    @display(description="state", label={"active": "success", "revoked": "danger"})
-    def state(self, key: ApiKey) -> str:
-        return key.ended(timezone.now()) or "active"
+    @display(description=_("state"), label={"active": "success", "revoked": "danger"})
+    def state(self, key: ApiKey) -> tuple[str, str]:
+        state = key.ended(timezone.now()) or "active"
+        return state, str(STATES[state])

@@ -9,19 +9,21 @@ from typing import Any, Final
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import get_template, render_to_string
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
 
 from gallery.shared.errors import UserError
 from imgsmlr_site import csp
 from imgsmlr_site.errors import PayloadTooLarge, json_response, problem, user_problem
 from imgsmlr_site.outages import outage
 
-TITLES: Final[Mapping[int, str]] = {
-    401: "Please sign in",
-    403: "Not allowed",
-    404: "Not found",
-    405: "This page cannot be opened by a link",
-    413: "Too large",
-    429: "Too many requests",
+TITLES: Final[Mapping[int, Any]] = {
+    401: _("Please sign in"),
+    403: _("Not allowed"),
+    404: _("Not found"),
+    405: _("This page cannot be opened by a link"),
+    413: _("Too large"),
+    429: _("Too many requests"),
 }
 RETRY_SECONDS: Final = 5
 """What ``Retry-After`` says during an outage."""
@@ -32,8 +34,15 @@ def wants_page(request: HttpRequest) -> bool:
     return "text/html" in request.headers.get("Accept", "")
 
 
-def error_response(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
-    return _response(request, status, problem(status, code, detail))
+def error_response(
+    request: HttpRequest, status: int, code: str, detail: str, **values: Any
+) -> HttpResponse:
+    """``detail`` is English, for programs and the log. A page shows its translation.
+
+    ``values`` are put into both.
+    """
+    body = problem(status, code, detail % values if values else detail)
+    return _response(request, status, body, gettext(detail) % values if values else "")
 
 
 def user_error_response(request: HttpRequest, error: UserError) -> HttpResponse:
@@ -44,11 +53,13 @@ def user_error_response(request: HttpRequest, error: UserError) -> HttpResponse:
     return response
 
 
-def _response(request: HttpRequest, status: int, body: dict[str, Any]) -> HttpResponse:
+def _response(
+    request: HttpRequest, status: int, body: dict[str, Any], shown: str = ""
+) -> HttpResponse:
     if not wants_page(request):
         return json_response(status, body)
-    title = TITLES.get(status, "This did not work")
-    context = {"status": status, "title": title, "detail": body["detail"]}
+    title = TITLES.get(status, gettext("This did not work"))
+    context = {"status": status, "title": title, "detail": shown or gettext(body["detail"])}
     response = HttpResponse(render_to_string("error.html", context, request), status=status)
     # For the log of refusals.
     response.data = body  # type: ignore[attr-defined]
@@ -59,11 +70,11 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if isinstance(exception, RequestDataTooBig):
         detail = str(PayloadTooLarge.default_detail)
         return error_response(request, 413, PayloadTooLarge.default_code, detail)
-    return error_response(request, 400, "bad_request", "The request is malformed.")
+    return error_response(request, 400, "bad_request", gettext_noop("The request is malformed."))
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return error_response(request, 403, "forbidden", "You may not do this.")
+    return error_response(request, 403, "forbidden", gettext_noop("You may not do this."))
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -72,23 +83,26 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
         request,
         403,
         "csrf_failed",
-        "Nothing was done, as the form is too old or cookies are off. Go back, load the page "
-        "again, and send the form once more.",
+        gettext_noop(
+            "Nothing was done, as the form is too old or cookies are off. Go back, load the page "
+            "again, and send the form once more."
+        ),
     )
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    detail = "There is nothing at this address"
+    detail = "There is nothing at this address: /api/docs/ lists what there is."
     if wants_page(request):
-        return error_response(request, 404, "not_found", f"{detail}.")
-    return error_response(request, 404, "not_found", f"{detail}: /api/docs/ lists what there is.")
+        detail = gettext_noop("There is nothing at this address.")
+    return error_response(request, 404, "not_found", detail)
 
 
 def not_allowed(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     """Fill a 405 of a view, which Django leaves empty."""
     methods = response["Allow"]
+    text = gettext_noop("This address takes %(methods)s, not %(method)s.")
     filled = error_response(
-        request, 405, "method_not_allowed", f"This address takes {methods}, not {request.method}."
+        request, 405, "method_not_allowed", text, methods=methods, method=request.method
     )
     response.content = filled.content
     response["Content-Type"] = filled["Content-Type"]
@@ -103,10 +117,13 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """
     found = outage(sys.exc_info()[1])
     status = 503 if found else 500
-    code, detail = found or ("internal_error", "The service failed; its log says why.")
+    code, detail = found or (
+        "internal_error",
+        gettext_noop("The service failed; its log says why."),
+    )
     if wants_page(request):
-        title = "Not available now" if found else "Something went wrong"
-        page = get_template("500.html").render({"title": title, "detail": detail})
+        title = gettext("Not available now") if found else gettext("Something went wrong")
+        page = get_template("500.html").render({"title": title, "detail": gettext(detail)})
         response = HttpResponse(page, status=status)
         response[csp.HEADER] = csp.policy(csp.INLINE_STYLES)
     else:

@@ -16,6 +16,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from unfold.dataclasses import SearchResult
@@ -76,7 +77,7 @@ def _pages(request: HttpRequest, term: str) -> Iterator[SearchResult]:
         for page in group["items"]:
             if term.lower() in page["title"].lower():
                 yield SearchResult(
-                    page["title"], group["title"] or "Page", page["link"], page["icon"]
+                    page["title"], group["title"] or _("Page"), page["link"], page["icon"]
                 )
 
 
@@ -103,10 +104,10 @@ def _about(row: Any) -> str:
         case ReviewCase():
             return f"{row.state}, found by {row.get_origin_display().lower()}"
         case Image() | Video():
-            return ", ".join(filter(None, [row.status, row.data_id or ""]))
+            return ", ".join(filter(None, [row.status_word, row.data_id or ""]))
         case BannedItem():
             return ", ".join(filter(None, [row.state, row.source, row.source_id]))
         case BannedList():
             return f"list, {row.action}"
         case _:
-            return row.get_full_name() or "person"
+            return row.get_full_name() or _("person")

@@ -17,6 +17,8 @@ from django.contrib.auth.models import Group, User
 from django.db.models import Count, QuerySet
 from django.forms.widgets import Script
 from django.http import HttpRequest
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django_q.admin import FailAdmin, QueueAdmin, ScheduleAdmin, TaskAdmin
 from django_q.models import Failure, OrmQ, Schedule, Success, Task
 from unfold.admin import ModelAdmin
@@ -94,7 +96,7 @@ class ScheduledTaskAdmin(SuperuserOnly, ScheduleAdmin, BulkListMixin, ModelAdmin
 class TasksMixin(ReadOnly):
     """Finished and failed tasks: deleted together, after a page that says which."""
 
-    @admin.action(description="Delete…", permissions=["delete"])
+    @admin.action(description=_("Delete…"), permissions=["delete"])
     def delete_selected(self, request: HttpRequest, queryset: QuerySet[Task]) -> Any:
         selection = Selection(request, "delete", queryset)
         by_function = queryset.order_by("func").values_list("func").annotate(Count("pk"))
@@ -102,19 +104,20 @@ class TasksMixin(ReadOnly):
             self,
             request,
             selection,
-            button=f"Delete {tasks_text(len(selection.ids))}",
-            would="Only their records are deleted. This cannot be undone.",
+            button=gettext("Delete %(tasks)s") % {"tasks": tasks_text(len(selection.ids))},
+            would=gettext("Only their records are deleted. This cannot be undone."),
             lines=[f"{count:,} × {name}" for name, count in by_function],
         )
         if page is not None:
             return page
         Task.objects.filter(pk__in=selection.ids).delete()
-        messages.success(request, f"{tasks_text(len(selection.ids))} deleted.")
+        text = gettext("%(items)s deleted.") % {"items": tasks_text(len(selection.ids))}
+        messages.success(request, text)
         return None
 
 
 def tasks_text(count: int) -> str:
-    return f"{count:,} task{'' if count == 1 else 's'}"
+    return ngettext("%(n)s task", "%(n)s tasks", count) % {"n": f"{count:,}"}
 
 
 @admin.register(OrmQ)
@@ -131,10 +134,10 @@ class FinishedTaskAdmin(TasksMixin, TaskAdmin, BulkListMixin, ModelAdmin):
 class FailedTaskAdmin(TasksMixin, FailAdmin, BulkListMixin, ModelAdmin):
     actions = ["retry", "delete_selected"]
 
-    @admin.action(description="Retry", permissions=["delete"])
+    @admin.action(description=_("Retry"), permissions=["delete"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
         count = failed_tasks.retry(by=actor_of(request), tasks=queryset)
-        messages.success(request, f"{tasks_text(count)} queued again.")
+        messages.success(request, gettext("%(tasks)s queued again.") % {"tasks": tasks_text(count)})
 
 
 def is_superuser(request: HttpRequest) -> bool:

@@ -12,6 +12,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from gallery.shared.errors import Conflict
 
@@ -24,13 +25,13 @@ LAST_USED_STEP = timedelta(minutes=1)
 class Scope(models.TextChoices):
     """What a key may do. No scope includes another."""
 
-    SEARCH = "search", "search and read"
-    ADD = "add", "add, change and delete items"
-    CHECK = "check", "check against the banned lists"
-    LISTS = "lists", "edit the banned lists"
-    MODERATE = "moderate", "decide cases (needs a user)"
-    HMA = "hma", "speak the API of HMA"
-    NOTICES = "notices", "hand in notices of people"
+    SEARCH = "search", _("search and read")
+    ADD = "add", _("add, change and delete items")
+    CHECK = "check", _("check against the banned lists")
+    LISTS = "lists", _("edit the banned lists")
+    MODERATE = "moderate", _("decide cases (needs a user)")
+    HMA = "hma", _("speak the API of HMA")
+    NOTICES = "notices", _("hand in notices of people")
 
 
 def digest(text: str) -> str:
@@ -49,7 +50,7 @@ class ApiKey(models.Model):
     be found. Rows are never deleted, because items store ``key:<name>`` as the one who added them.
     """
 
-    name = models.CharField(max_length=100, unique=True, help_text="who uses it, e.g. loader")
+    name = models.CharField(max_length=100, unique=True, help_text=_("who uses it, e.g. loader"))
     prefix = models.CharField(max_length=8, editable=False)
     sha256 = models.CharField(max_length=64, unique=True, editable=False)
     scopes = ArrayField(models.CharField(max_length=10, choices=Scope.choices))
@@ -59,15 +60,15 @@ class ApiKey(models.Model):
         null=True,
         blank=True,
         related_name="api_keys",
-        help_text="the person who answers for it; needed by the scope moderate",
+        help_text=_("the person who answers for it; needed by the scope moderate"),
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="empty = never")
+    expires_at = models.DateTimeField(null=True, blank=True, help_text=_("empty = never"))
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
-        verbose_name = "API key"
+        verbose_name = _("API key")
         ordering = ["name"]
         constraints = [
             models.CheckConstraint(
@@ -158,14 +159,14 @@ class Job(models.Model):
     """Work that an operator started from the page *Operations*, and its progress."""
 
     class Kind(models.TextChoices):
-        DUPLICATES = "duplicates", "Search for duplicates"
-        BACKUP = "backup", "Backup"
+        DUPLICATES = "duplicates", _("Search for duplicates")
+        BACKUP = "backup", _("Backup")
 
     class State(models.TextChoices):
-        WAITING = "waiting"
-        RUNNING = "running"
-        DONE = "done"
-        FAILED = "failed"
+        WAITING = "waiting", _("Waiting")
+        RUNNING = "running", _("Running")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
 
     UNFINISHED = (State.WAITING, State.RUNNING)
 

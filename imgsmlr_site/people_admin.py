@@ -21,6 +21,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm
@@ -41,11 +43,19 @@ from moderation.cases.models import Exposure
 
 LOOKS_DAYS = 30
 LABELS = {**dict.fromkeys(GROUPS, "info"), "none": "warning", "inactive": "danger"}
+ROLE_WORDS = {
+    "viewer": _("viewer"),
+    "moderator": _("moderator"),
+    "lead": _("lead"),
+    "admin": _("admin"),
+    "none": _("none"),
+    "inactive": _("inactive"),
+}
 ABOUT_ROLES = {
-    "viewer": "viewer: sees lists and cases, no media",
-    "moderator": "moderator: sees media, decides cases",
-    "lead": "lead: edits lists, decides escalated cases, reads the audit",
-    "admin": "admin: deletes lists, edits webhooks, overrides",
+    "viewer": _("viewer: sees lists and cases, no media"),
+    "moderator": _("moderator: sees media, decides cases"),
+    "lead": _("lead: edits lists, decides escalated cases, reads the audit"),
+    "admin": _("admin: deletes lists, edits webhooks, overrides"),
 }
 
 
@@ -53,20 +63,25 @@ class InvitationForm(forms.ModelForm):
     """The one page that makes an account: name, mail, role."""
 
     username = forms.CharField(
-        label="User name",
+        label=_("User name"),
         max_length=150,
         validators=User._meta.get_field("username").validators,
         widget=UnfoldAdminTextInputWidget(attrs={"autofocus": True}),
-        help_text="What the person logs in with, and what the audit says. Letters, digits and "
-        "@ . + - _.",
+        help_text=_(
+            "What the person logs in with, and what the audit says. Letters, digits and @ . + - _."
+        ),
     )
     email = forms.EmailField(
         required=False,
+        label=_("Mail address"),
         widget=UnfoldAdminTextInputWidget,
-        help_text="Where the link that sets the password is sent, if the service sends mails. "
-        "Otherwise you see the link once.",
+        help_text=_(
+            "Where the link that sets the password is sent, if the service sends mails. "
+            "Otherwise you see the link once."
+        ),
     )
     role = forms.ChoiceField(
+        label=_("Role"),
         choices=[(name, ABOUT_ROLES[name]) for name in GROUPS],
         initial="moderator",
         widget=UnfoldAdminSelectWidget,
@@ -79,16 +94,16 @@ class InvitationForm(forms.ModelForm):
     def clean_username(self) -> str:
         name: str = self.cleaned_data["username"]
         if User.objects.filter(username__iexact=name).exists():
-            raise forms.ValidationError(f"There is an account {name} already.")
+            raise forms.ValidationError(_("There is an account %(name)s already.") % {"name": name})
         return name
 
 
 class RoleFilter(PickFilter):
-    title = "role"
+    title = _("role")
     parameter_name = "role"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        return [*((name, name) for name in GROUPS), ("none", "none")]
+        return [(name, role_word(name)) for name in (*GROUPS, "none")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
         """Find whoever is in the group of a role. A superuser is an admin."""
@@ -128,7 +143,7 @@ class PeopleAdmin(MovesBetweenLists, UserAdmin, BulkListMixin, ModelAdmin):
     list_filter = [RoleFilter, "is_active"]
     list_filter_submit = True
     list_before_template = "accounts/before_people.html"
-    search_help_text = "A user name, a name or a mail address."
+    search_help_text = _("A user name, a name or a mail address.")
     actions = ["reset_second_factor"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
@@ -165,41 +180,45 @@ class PeopleAdmin(MovesBetweenLists, UserAdmin, BulkListMixin, ModelAdmin):
         invite = self.admin_site.admin_view(self.invite_view)
         return [path("<int:pk>/invite/", invite, name="auth_user_invite"), *super().get_urls()]
 
-    @display(description="person", ordering="username", header=True)
+    @display(description=_("person"), ordering="username", header=True)
     def person(self, account: User) -> Sequence[str]:
         return account.get_username(), ", ".join(
             filter(None, (account.get_full_name(), account.email))
         )
 
-    @display(description="role", label=LABELS)
-    def shown_role(self, account: User) -> str:
-        return role_of(account)
+    @display(description=_("role"), label=LABELS)
+    def shown_role(self, account: User) -> tuple[str, str]:
+        role = role_of(account)
+        return role, role_word(role)
 
-    @display(description="last login", ordering="last_login")
+    @display(description=_("last login"), ordering="last_login")
     def login(self, account: User) -> str:
         if account.last_login:
             return when(account.last_login)
-        return "invited" if invitations.is_invited(account) else "never"
+        return gettext("invited") if invitations.is_invited(account) else gettext("never")
 
-    @display(description="second factor", boolean=True)
+    @display(description=_("second factor"), boolean=True)
     def second_factor(self, account: Any) -> bool:
         return bool(account.factor)
 
-    @display(description=f"looks, {LOOKS_DAYS} days", ordering="looked")
+    @display(description=_("looks, 30 days"), ordering="looked")
     def looks(self, account: Any) -> str:
         return f"{account.looked:,}"
 
-    @display(description="agreement")
+    @display(description=_("agreement"))
     def agreement(self, account: Any) -> str:
         found = account.agreed
         if found is None:
             return "–"
-        share = "too few" if found.raw is None else f"{found.raw:.0%}"
-        return f"{share} ({found.alike:,} of {found.cases:,})"
+        values = {"alike": f"{found.alike:,}", "cases": f"{found.cases:,}"}
+        if found.raw is None:
+            return gettext("too few (%(alike)s of %(cases)s)") % values
+        values["share"] = f"{found.raw:.0%}"
+        return gettext("%(share)s (%(alike)s of %(cases)s)") % values
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         answer: HttpResponse = super().changelist_view(
-            request, {"title": "People", **(extra_context or {})}
+            request, {"title": _("People"), **(extra_context or {})}
         )
         return answer
 
@@ -214,12 +233,12 @@ class PeopleAdmin(MovesBetweenLists, UserAdmin, BulkListMixin, ModelAdmin):
         person = User.objects.filter(pk=int(str(object_id))).first() if is_id else None
         context: dict[str, Any] = {"person": person}
         if person is None:
-            context |= {"title": "Invite a person", "show_save_and_add_another": False,
+            context |= {"title": _("Invite a person"), "show_save_and_add_another": False,
                         "show_save_and_continue": False}  # fmt: skip
         else:
             audited = can(actor_of(request), "view the audit")
             context |= {
-                "role": role_of(person),
+                "role": role_word(role_of(person)),
                 "has_factor": has_factor(person.pk),
                 "invited": invitations.is_invited(person),
                 "may_invite": is_superuser(request),
@@ -262,7 +281,7 @@ class PeopleAdmin(MovesBetweenLists, UserAdmin, BulkListMixin, ModelAdmin):
         """Show the link on a page. A message might be stored in a cookie."""
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{person.get_username()} is invited",
+            "title": _("%(name)s is invited") % {"name": person.get_username()},
             "opts": self.opts,
             "invitation": invitations.invite(request, person),
             "days": invitations.DAYS,
@@ -271,29 +290,37 @@ class PeopleAdmin(MovesBetweenLists, UserAdmin, BulkListMixin, ModelAdmin):
         add_never_cache_headers(response)
         return response
 
-    @admin.action(description="Reset the second factor…", permissions=["reset"])
+    @admin.action(description=_("Reset the second factor…"), permissions=["reset"])
     def reset_second_factor(
         self, request: HttpRequest, queryset: QuerySet[Any]
     ) -> HttpResponse | None:
         """For people who lost it. One's own is changed by a code, on its page."""
         name = request.user.get_username()
         if queryset.filter(pk=request.user.pk).exists():
-            messages.warning(request, f"{name} is you: change your second factor on its page.")
+            text = _("%(name)s is you: change your second factor on its page.")
+            messages.warning(request, text % {"name": name})
         chosen = queryset.exclude(pk=request.user.pk)
         accounts = chosen.filter(factor=True).order_by("username")
         if without := [one.get_username() for one in chosen.filter(factor=False)]:
-            messages.warning(request, f"Without a second factor: {', '.join(sorted(without))}.")
+            text = _("Without a second factor: %(names)s.")
+            messages.warning(request, text % {"names": ", ".join(sorted(without))})
         names = [one.get_username() for one in accounts]
         if not names:
             return None
-        counted = f"{len(names)} {'person' if len(names) == 1 else 'people'}"
+        button = ngettext(
+            "Reset the second factor of %(n)s person",
+            "Reset the second factor of %(n)s people",
+            len(names),
+        )
         page = asked(
             self,
             request,
             Selection(request, "reset_second_factor", accounts, ["username"]),
-            button=f"Reset the second factor of {counted}",
-            would="They are logged out everywhere, and the password alone lets them in until they "
-            "set up a new one. Make sure that it was they who asked for it.",
+            button=button % {"n": len(names)},
+            would=gettext(
+                "They are logged out everywhere, and the password alone lets them in until they "
+                "set up a new one. Make sure that it was they who asked for it."
+            ),
             lines=names,
         )
         if page is not None:
@@ -301,7 +328,8 @@ class PeopleAdmin(MovesBetweenLists, UserAdmin, BulkListMixin, ModelAdmin):
         with transaction.atomic():
             for account in accounts:
                 reset_second_factor(account)
-        messages.success(request, f"The second factor is reset of: {', '.join(names)}.")
+        text = _("The second factor is reset of: %(names)s.")
+        messages.success(request, text % {"names": ", ".join(names)})
         return None
 
     def has_reset_permission(self, request: HttpRequest) -> bool:
@@ -339,8 +367,15 @@ class PeopleAdmin(MovesBetweenLists, UserAdmin, BulkListMixin, ModelAdmin):
             invitations.give_role(obj, form.cleaned_data["role"])
 
 
+def role_word(role: str) -> str:
+    return str(ROLE_WORDS[role])
+
+
 def role_of(account: User) -> str:
-    """Return the role in words. It asks nothing of the database if the groups were read before."""
+    """Return the name of the role, "none" or "inactive".
+
+    It asks nothing of the database if the groups were read before.
+    """
     if not account.is_active:
         return "inactive"
     names = [group.name for group in account.groups.all()]

@@ -8,6 +8,7 @@ from pathlib import Path
 import environ
 from django.templatetags.static import static
 from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
 
 # No threads of libraries, set before these are imported anywhere: BLAS threads beside the web
 # threads halve the throughput (docs/benchmarks.md), and OpenCV's wait for work on a processor.
@@ -515,8 +516,8 @@ UNFOLD = {
     ],
     "ACCOUNT": {
         "navigation": [
-            {"title": "Change password", "link": reverse_lazy("admin:password_change")},
-            {"title": "Second factor", "link": reverse_lazy("mfa_index")},
+            {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
+            {"title": _("Second factor"), "link": reverse_lazy("mfa_index")},
         ]
     },
     "DASHBOARD_CALLBACK": "imgsmlr_site.dashboard.dashboard",

@@ -181,6 +181,7 @@ class DuplicatesAdmin(ModelAdmin):
                 context = {"title": decision.label, "name": name, "decision": decision}
                 context |= {
                     "clusters": clusters,
+                    "count": count,
                     "counted": IMAGE.count_text(count),
                     "of_clusters": of_clusters(count, len(clusters)),
                 }
@@ -244,8 +245,7 @@ def without_withheld(
     kept = retention.withheld(Image, rows, Act.DELETE)
     if kept:
         named = "; ".join(
-            f"{IMAGE.words.numbered % {'id': pk}}: {kept[pk].text}"
-            for pk in sorted(kept)[:MAX_NAMED]
+            f"{_('image %(id)s') % {'id': pk}}: {kept[pk].text}" for pk in sorted(kept)[:MAX_NAMED]
         )
         may_see_cases = access_of(request).allows("moderate")
         text = (

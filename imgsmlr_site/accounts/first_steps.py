@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from imgsmlr_site.accounts import second_factor
 from imgsmlr_site.accounts.first_admin import MUST_CHANGE, has_one_time_password
@@ -34,7 +35,7 @@ class FirstStepsMiddleware:
         if request.path.startswith(self.site) and request.path not in self.always:
             if self._needs_password(request):
                 if request.path not in self.password_pages:
-                    messages.warning(request, "Please replace the one-time password first.")
+                    messages.warning(request, _("Please replace the one-time password first."))
                     return redirect("admin:password_change")
             elif self._needs_factor(request) and request.path not in self.factor_pages:
                 return self._to_factor(request)

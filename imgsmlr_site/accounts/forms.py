@@ -12,6 +12,7 @@ from allauth.mfa.totp.forms import ActivateTOTPForm
 from django import forms
 from django.contrib.auth.forms import PasswordResetForm, SetPasswordForm
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 from unfold.widgets import BASE_INPUT_CLASSES
 
 from imgsmlr_site.accounts.throttle import limit_codes, limit_passwords
@@ -36,7 +37,7 @@ class LoginForm(InTheLook, BaseLoginForm):
         limit_passwords(self.request, str(self.cleaned_data.get("login", "")))
         cleaned = super().clean()
         if self.user is not None and not self.user.is_staff:
-            self.add_error(None, "This account may not log in here: ask an administrator.")
+            self.add_error(None, _("This account may not log in here: ask an administrator."))
         return cleaned
 
 
@@ -47,7 +48,7 @@ class PasswordForm(InTheLook, BasePasswordForm):
 class SetUpForm(InTheLook, ActivateTOTPForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["code"].label = "Code that the app shows"
+        self.fields["code"].label = _("Code that the app shows")
         self.fields["code"].widget.attrs["inputmode"] = "numeric"
 
 

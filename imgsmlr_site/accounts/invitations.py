@@ -21,6 +21,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse, reverse_lazy
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
+from django.utils.translation import gettext as _
 
 from imgsmlr_site.accounts.forms import NewPasswordForm
 from moderation.audit import people
@@ -90,10 +91,13 @@ def invite(request: HttpRequest, user: User) -> Invitation:
     context = {"user": user, "link": link, "days": DAYS, "site": request.get_host()}
     text = render_to_string("accounts/invitation_mail.txt", context)
     try:
-        send_mail(f"Your account at {request.get_host()}", text, None, [user.email])
+        send_mail(
+            _("Your account at %(host)s") % {"host": request.get_host()}, text, None, [user.email]
+        )
     except OSError as error:  # also what SMTP servers refuse
         logger.warning("the invitation of %s could not be mailed: %s", user.get_username(), error)
-        return Invitation(user, link, False, f"The mail to {user.email} could not be sent.")
+        problem = _("The mail to %(address)s could not be sent.") % {"address": user.email}
+        return Invitation(user, link, False, problem)
     return Invitation(user, "", True)
 
 

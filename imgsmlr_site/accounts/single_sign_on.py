@@ -9,6 +9,7 @@ from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from django.contrib import messages
 from django.http import HttpRequest
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
 
 from imgsmlr_site.accounts import events
 
@@ -26,5 +27,6 @@ class SingleSignOnAdapter(DefaultSocialAccountAdapter):
     def on_authentication_error(self, request: HttpRequest, provider: Any, **error: Any) -> None:
         """Lead back to the login page, with a sentence."""
         events.record(request, "user.login_failed", None, method="oidc")
-        messages.error(request, f"The login by {provider.name} did not succeed: try again.")
+        text = _("The login by %(name)s did not succeed: try again.")
+        messages.error(request, text % {"name": provider.name})
         raise ImmediateHttpResponse(redirect("account_login"))

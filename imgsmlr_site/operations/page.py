@@ -12,6 +12,8 @@ from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 from django_q.models import Failure
@@ -52,7 +54,7 @@ def operations_page(request: HttpRequest) -> HttpResponseBase:
         "most": failed_tasks.MAX_TASKS,
     }
     return render_page(
-        request, "imgsmlr_site/operations.html", "Operations", {**context, **_progress()}
+        request, "imgsmlr_site/operations.html", _("Operations"), {**context, **_progress()}
     )
 
 
@@ -61,14 +63,15 @@ def _start(request: HttpRequest, by: Actor) -> str:
     if what in Job.Kind.values:
         restart = request.POST.get("restart") == "1"
         job = jobs.start(by=by, kind=what, restart=restart)
-        return f"{job.get_kind_display()}: a worker begins with it."
+        return _("%(job)s: a worker begins with it.") % {"job": job.get_kind_display()}
     if what == "match_all":
         count = len(rescans.start_all(by=by))
-        return f"{count} scan{'' if count == 1 else 's'} queued."
+        return ngettext("%(n)s scan queued.", "%(n)s scans queued.", count) % {"n": count}
     if what == "retry":
         count = failed_tasks.retry(by=by, tasks=Failure.objects.all())
-        return f"{count:,} task{'' if count == 1 else 's'} queued again."
-    raise UserError("Choose what to start.")
+        text = ngettext("%(n)s task queued again.", "%(n)s tasks queued again.", count)
+        return text % {"n": f"{count:,}"}
+    raise UserError(_("Choose what to start."))
 
 
 def _progress() -> dict[str, Any]:
