@@ -237,7 +237,10 @@ TEMPLATES = [
 # Of everything but pages (imgsmlr_site/languages): APIs, commands, logs, tasks.
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
-LOCALE_PATHS = [BASE_DIR / "imgsmlr_site/locale"]
+# Before those of libraries, which have some of the same texts.
+LOCALE_PATHS = [
+    BASE_DIR / app / "locale" for app in ("imgsmlr_site", "gallery", "videos", "moderation")
+]
 FORMAT_MODULE_PATH = "imgsmlr_site.languages"
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 LANGUAGE_COOKIE_HTTPONLY = True

@@ -1,7 +1,8 @@
 """``python -m tests.shoot_pages``: a picture of each page, at three widths and in both themes.
 
 Starts a service of its own with the demo data and a row of each kind, and writes to
-``docs/img/all``, which git ignores. ``--only REGEX`` shoots the pages whose address fits.
+``docs/img/all``, which git ignores. ``--only REGEX`` shoots the pages whose address fits,
+``--language zh-CN`` those that a browser of this language gets.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ ALSO = ("/imgsmlr/", "/api/docs/", "/api/v1/")
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.shoot_pages", description=__doc__)
     parser.add_argument("--only", default="", metavar="REGEX")
+    parser.add_argument("--language", default="en", metavar="CODE")
     parser.add_argument("--width", type=int, choices=WIDTHS, action="append")
     options = parser.parse_args()
     data_dir = Path(tempfile.mkdtemp(prefix="imgsmlr-shots-", dir="/tmp"))
@@ -45,12 +47,12 @@ def main() -> None:
     }
     django.setup()
     try:
-        shoot(data_dir, options.only, options.width or [*WIDTHS])
+        shoot(data_dir, options.only, options.width or [*WIDTHS], options.language)
     finally:
         shutil.rmtree(data_dir)
 
 
-def shoot(data_dir: Path, only: str, widths: list[int]) -> None:
+def shoot(data_dir: Path, only: str, widths: list[int], language: str) -> None:
     from django.conf import settings
     from playwright.sync_api import sync_playwright
 
@@ -69,7 +71,7 @@ def shoot(data_dir: Path, only: str, widths: list[int]) -> None:
                 executable_path=next(path for path in BROWSERS if path.exists()),
                 args=["--no-sandbox", "--disable-gpu"],
             )
-            context = browser.new_context(base_url=service.url)
+            context = browser.new_context(base_url=service.url, locale=language)
             context.add_cookies([cookie])
             page = context.new_page()
             for path in paths:

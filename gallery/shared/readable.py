@@ -1,13 +1,10 @@
-"""Numbers, sizes and durations as a person reads them: one style for all pages."""
+"""Numbers and sizes as a person reads them: one style for all pages."""
 
 from __future__ import annotations
 
 SMALLEST = 0.0001
 """A distance below it is shown as smaller than it, never with an exponent."""
 UNITS = ("kB", "MB", "GB", "TB")
-MINUTE, HOUR, DAY = 60, 3600, 86_400
-SPANS = (("s", 1, 90), ("min", MINUTE, 90 * MINUTE), ("h", HOUR, 2 * DAY))
-"""Unit, its seconds, and the seconds below which it is used."""
 
 
 def distance(value: float | None) -> str:
@@ -32,13 +29,3 @@ def size(count: int | None) -> str:
             break
         value /= 1000
     return text
-
-
-def duration(seconds: float | None) -> str:
-    """Format as "45 s", "12 min", "3.5 h" or "2.1 days"."""
-    if seconds is None:
-        return "–"
-    for unit, one, below in SPANS:
-        if seconds < below:
-            return f"{seconds / one:.1f} {unit}" if unit == "h" else f"{seconds / one:.0f} {unit}"
-    return f"{seconds / DAY:.1f} days"

@@ -1,4 +1,4 @@
-"""Times as a person reads them: relative to now, with the exact one as title."""
+"""Times and durations as a person reads them: one style for all pages."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from datetime import date, datetime
 
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
-from gallery.shared.readable import DAY, HOUR, MINUTE
-
+MINUTE, HOUR, DAY = 60, 3600, 86_400
 RELATIVE_DAYS = 60
 """A time that is farther away is shown as its day."""
 
@@ -42,13 +43,29 @@ def relative(seconds: float) -> str:
     that is more than ``RELATIVE_DAYS``."""
     passed = abs(seconds)
     if passed < MINUTE:
-        return "just now" if seconds >= 0 else "in a moment"
+        return _("just now") if seconds >= 0 else _("in a moment")
     if passed > RELATIVE_DAYS * DAY:
         return ""
+    is_past = seconds >= 0
     if passed < HOUR:
-        text = f"{passed // MINUTE:.0f} min"
+        text, n = _("%(n)s min ago") if is_past else _("in %(n)s min"), passed // MINUTE
     elif passed < 2 * DAY:
-        text = f"{passed // HOUR:.0f} h"
+        text, n = _("%(n)s h ago") if is_past else _("in %(n)s h"), passed // HOUR
     else:
-        text = f"{passed // DAY:.0f} days"
-    return f"{text} ago" if seconds >= 0 else f"in {text}"
+        n = passed // DAY
+        past = ngettext("%(n)s day ago", "%(n)s days ago", int(n))
+        text = past if is_past else ngettext("in %(n)s day", "in %(n)s days", int(n))
+    return text % {"n": f"{n:.0f}"}
+
+
+def duration(seconds: float | None) -> str:
+    """Format as "45 s", "12 min", "3.5 h" or "2.1 days"."""
+    if seconds is None:
+        return "–"
+    if seconds < 90:
+        return _("%(n)s s") % {"n": f"{seconds:.0f}"}
+    if seconds < 90 * MINUTE:
+        return _("%(n)s min") % {"n": f"{seconds / MINUTE:.0f}"}
+    if seconds < 2 * DAY:
+        return _("%(n)s h") % {"n": f"{seconds / HOUR:.1f}"}
+    return _("%(n)s days") % {"n": f"{seconds / DAY:.1f}"}

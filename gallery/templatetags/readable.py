@@ -10,7 +10,7 @@ register = template.Library()
 
 register.filter("distance", readable.distance)
 register.filter("size", readable.size)
-register.filter("duration", readable.duration)
+register.filter("duration", times.duration)
 register.filter("when", times.when)
 register.filter("exact", times.exact)
 register.filter("day", times.day)
