@@ -2,7 +2,7 @@
 
 ``recall``, ``videos``, ``hidden-copies`` and ``hash-edits`` run only if they are named, because
 they download Debian packages: 1 GB for the first two, 6 GB for the last. ``check-cost`` needs a
-checkout of an earlier version.
+checkout of an earlier version, ``gates`` a service with other settings.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CLIENTS = (1, 4)
 PARTS = (
     *("idle", "speed", "legacy", "scale", "filter", "bypasses", "imports", "console"),
     *("recall", "videos"),
-    *("check-cost", "hidden-copies", "hash-edits"),
+    *("gates", "check-cost", "hidden-copies", "hash-edits"),
 )
 
 
@@ -51,7 +51,7 @@ def main() -> None:
         quick = ["--quick"] if options.quick else []
         run([*quick, f"--workers={options.workers}", *others])
         return
-    if options.part in ("check-cost", "hidden-copies"):
+    if options.part in ("gates", "check-cost", "hidden-copies"):
         run = importlib.import_module(f"benchmarks.{options.part.replace('-', '_')}").main
         run([*(["--quick"] if options.quick else []), *others])
         return

@@ -41,8 +41,8 @@ def running() -> Iterator[Service]:
 
 
 @contextmanager
-def started(root: Path) -> Iterator[Service]:
-    """Start the version in this directory, and stop it at the end."""
+def started(root: Path, **settings: str) -> Iterator[Service]:
+    """Start the version in this directory with these settings, and stop it at the end."""
     directory = Path(tempfile.mkdtemp(prefix="imgsmlr-bench-"))
     # If we are root, PostgreSQL runs as another user, who must be able to enter.
     directory.chmod(0o755)
@@ -61,6 +61,7 @@ def started(root: Path) -> Iterator[Service]:
         "SECOND_FACTOR": "none",
         # High, so that nothing is refused; enabled, so that its cost is measured.
         "THROTTLE_POINTS": "100000000",
+        **settings,
     }
     log = (directory / "log").open("w+")
     process = subprocess.Popen(

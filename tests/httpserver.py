@@ -72,6 +72,8 @@ class RequestHandler(BaseHTTPRequestHandler):
         self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.do_GET()
 
+    do_PUT = do_POST
+
     def reply(self, reply: Reply) -> None:
         self.send_response(reply.status)
         headers = {"Content-Length": str(len(reply.body)), **reply.headers}

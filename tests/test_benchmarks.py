@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from benchmarks import client, fileserver, pictures, report, scale, service, speed
+from benchmarks import client, fileserver, gates, pictures, report, scale, service, speed
 from gallery.imaging.decoding import decode
 from gallery.imaging.decoding.limits import PictureLimits
 from gallery.items.models import Image
@@ -80,6 +80,22 @@ def drop_index(version: str) -> None:
 
     with connection.cursor() as cursor:
         cursor.execute(f"DROP INDEX {_index_name(version)}")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_gates(live_server: Any, open_api: None, settings: Any) -> None:
+    import os
+
+    files = pictures.jpegs(3)
+    address = urlsplit(live_server.url)
+    with gates.storage(files[1:]) as store:
+        settings.ROOT_URLCONF = "tests.site.hma_urls"
+        for name, value in gates.settings(store).items():
+            setattr(settings, name, [value] if name == "S3_BUCKETS" else value)
+        started = service.Service(address.port or 0, os.getpid(), {}, address.hostname or "")
+        rows = list(gates.measured(started, store, files[:1], files[1:], count=1, warm_up=0))
+    assert len({row.name for row in rows}) == 6
+    assert all(row.seconds[0] > 0 for row in rows)
 
 
 def test_memory_and_processor_time_of_a_family() -> None:

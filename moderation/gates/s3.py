@@ -85,7 +85,11 @@ def _object(record: Any) -> StoredObject | None:
         return None
     if bucket not in settings.S3_BUCKETS:
         raise UserError(f"The bucket {bucket} is not in S3_BUCKETS.")
-    return StoredObject(bucket, unquote_plus(key), "" if version == "null" else version)
+    name = unquote_plus(key)
+    # A link with such parts leads to another object, perhaps of another bucket.
+    if not name or {".", ".."} & set(name.split("/")):
+        raise UserError("An object whose key is empty, or has the parts . or .., is not checked.")
+    return StoredObject(bucket, name, "" if version == "null" else version)
 
 
 def handled(gate: Gate, by: Actor, stored: StoredObject) -> str:

@@ -18,14 +18,18 @@ from tests.processes import wait_until
 from tests.service import Running, directory_of_a_service, free_port
 from tests.site.test_embedded_postgres import QUIET
 
+MASTODON_SECRET = "journeys"
+
 
 @dataclass(frozen=True)
 class Service:
-    """A running service: where it is, and where it keeps its files."""
+    """A running service: where it is, and where it keeps its files. ``storage_port``: where it
+    looks for objects of S3."""
 
     url: str
     data_dir: Path
     pid: int
+    storage_port: int
 
     def request(self, method: str, path: str, **options: Any) -> requests.Response:
         return requests.request(method, self.url + path, timeout=60, **options)
@@ -60,7 +64,7 @@ def service(django_db_setup: None) -> Iterator[Service]:
     with directory_of_a_service() as directory:
         with EmbeddedPostgres(directory, QUIET) as server:
             migrated.fill(server.dsn)
-        port = free_port()
+        port, storage_port = free_port(), free_port()
         (directory / "tmp").mkdir()
         up = Running(
             directory,
@@ -73,9 +77,19 @@ def service(django_db_setup: None) -> Iterator[Service]:
             TMPDIR=str(directory / "tmp"),
             WORKER_NICE="0",  # other tests are no requests
             SECOND_FACTOR="none",  # its people log in with a password alone
+            HMA_API="hma",
+            IQDB_API="1",
+            PICT_RS_GATE="block",
+            S3_GATE="block",
+            S3_ENDPOINT=f"http://127.0.0.1:{storage_port}",
+            S3_BUCKETS="uploads",
+            S3_ACCESS_KEY="any",
+            S3_SECRET_KEY="any",
+            MASTODON_GATE="block",
+            MASTODON_SECRET=MASTODON_SECRET,
         )
         up.wait_for("Ready: ")
-        yield Service(f"http://127.0.0.1:{port}", directory, up.process.pid)
+        yield Service(f"http://127.0.0.1:{port}", directory, up.process.pid, storage_port)
         assert up.process.poll() is None, up.output
         assert up.end(signal.SIGINT) == 0
         assert "Traceback" not in up.output, up.output

@@ -135,6 +135,9 @@ def test_what_is_no_upload(gate: Client, client: Client, settings: Any) -> None:
         ({"Records": [7]}, "s3.object.key"),
         ({"Records": [{"eventName": "x", "s3": {"bucket": 1}}]}, "s3.object.key"),
         (event(KEY, bucket="secrets"), "secrets is not in S3_BUCKETS"),
+        (event("../secrets/a.jpg"), "the parts . or .."),
+        (event("a/./b.jpg"), "the parts . or .."),
+        (event(""), "empty"),
     ):
         answer = send(gate, message)
         assert answer.status_code == 400
