@@ -29,8 +29,8 @@ HEADER: Final = "X-Request-ID"
 ACCEPTED: Final = re.compile(r"[A-Za-z0-9._:+/=-]{1,64}")
 """Another id is replaced: it could make a log line look like two."""
 MAX_TEXT: Final = 300
-SECRET_PARTS: Final = frozenset({"key", "token", "uidb36", "uidb64"})
-"""Names of parts of paths that are secrets: of a link that resets a password."""
+SECRET_PARTS: Final = frozenset({"key", "receipt", "token", "uidb36", "uidb64"})
+"""Names of parts of paths that are secrets: whoever knows the link may open it."""
 
 logger = logging.getLogger(__name__)
 

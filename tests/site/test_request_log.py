@@ -113,10 +113,23 @@ def test_the_original_api_and_pages_are_explained_too(
     assert "secret" not in third
 
 
-def test_a_link_that_resets_a_password_is_not_logged() -> None:
-    request = RequestFactory().post("/password_reset/MTI/secret-token/")
-    request.resolver_match = resolve(request.path, "imgsmlr_site.accounts.reset_urls")
-    assert request_log.path_without_secrets(request) == "/password_reset/***/***/"
+@pytest.mark.parametrize(
+    ("urls", "path", "logged"),
+    [
+        (
+            "imgsmlr_site.accounts.reset_urls",
+            "/password_reset/MTI/secret-token/",
+            "/password_reset/***/***/",
+        ),
+        (None, "/statements/secret-token/", "/statements/***/"),
+        (None, "/notices/secret-receipt/", "/notices/***/"),
+        (None, "/api/v1/images/shared/secret-token/", "/api/v1/images/shared/***/"),
+    ],
+)
+def test_a_link_that_is_a_secret_is_not_logged(urls: str | None, path: str, logged: str) -> None:
+    request = RequestFactory().post(path)
+    request.resolver_match = resolve(path, urls)
+    assert request_log.path_without_secrets(request) == logged
 
 
 def test_text_from_outside_stays_one_line() -> None:
