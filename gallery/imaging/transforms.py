@@ -98,7 +98,7 @@ def _refined(
         matrix = estimate
         shrink = max(1.0, np.sqrt(abs(_determinant(matrix))))
         offset = transform_points(matrix, pairs.q) - pairs.c
-        error = np.hypot(offset[:, 0], offset[:, 1]) / shrink
+        error = np.sqrt((offset * offset) @ (1.0, 1.0)) / shrink
         inliers = similar & (error < tolerance)
         if np.count_nonzero(inliers) < MIN_PLACES:
             return None
@@ -111,7 +111,8 @@ def _refined(
 
 def _affine(q: Floats, c: Floats) -> Floats | None:
     """Fit by least squares; a similarity for fewer than 6 points. None if undetermined."""
-    middle_q, middle_c = q.mean(axis=0), c.mean(axis=0)
+    # This runs thousands of times a search, on few points: numpy's helpers would take most of it.
+    middle_q, middle_c = q.sum(axis=0) / len(q), c.sum(axis=0) / len(c)
     q, c = q - middle_q, c - middle_c
     if len(q) < 6:
         z, w = q @ (1, 1j), c @ (1, 1j)
@@ -121,9 +122,16 @@ def _affine(q: Floats, c: Floats) -> Floats | None:
         determined = energy > 0.0
     else:
         moments = q.T @ q
-        determined = _determinant(moments) > _FLAT * moments.trace() ** 2
-        linear = np.linalg.solve(moments, q.T @ c).T if determined else moments
-    return np.c_[linear, middle_c - linear @ middle_q] if determined else None
+        (xx, xy), (_, yy) = moments.tolist()
+        determinant = xx * yy - xy * xy
+        determined = determinant > _FLAT * (xx + yy) ** 2
+        inverse = np.array([[yy, -xy], [-xy, xx]]) / (determinant if determined else 1.0)
+        linear = (inverse @ (q.T @ c)).T
+    if not determined:
+        return None
+    matrix = np.empty((2, 3))
+    matrix[:, :2], matrix[:, 2] = linear, middle_c - linear @ middle_q
+    return matrix
 
 
 def as_3x3(matrix: ArrayLike) -> Floats:

@@ -28,6 +28,9 @@ PROPOSED_PER_VIEW = {"imgsmlr": 5, "pdq": 10, "cnn": 30, "part": 10, "clip": 10}
 """Number of images that the vector of each view proposes, by method. Learned vectors find copies
 that the others miss; the others find pictures without texture."""
 
+EF_SEARCH = 200
+"""Of all indexes, which one statement asks: at least six times what a vector proposes."""
+
 MATCH_TYPE_OF_METHOD = {
     "imgsmlr": "imgsmlr",
     "pdq": "pdq",
@@ -97,61 +100,100 @@ _PK, _SHA256 = IMAGE_FIELDS.index("id"), IMAGE_FIELDS.index("sha256")
 
 
 def find_candidates(
-    query_view: QueryView, filters: Filters | None = None, *, exclude: int = 0
+    query_view: QueryView,
+    filters: Filters | None = None,
+    *,
+    exclude: int = 0,
+    asked: QueryView | None = None,
+    known: Collection[int] = (),
 ) -> list[CopyCandidate]:
-    """Return ready images that may be copies, in no order. ``exclude``: an image's id."""
-    return measure_distances(query_view, propose_images(query_view, filters, exclude=exclude))
+    """Return ready images that may be copies, in no order, each with its distances by all vectors.
 
-
-def propose_images(
-    query_view: QueryView, filters: Filters | None = None, *, exclude: int = 0
-) -> set[int]:
-    """Return the ids of the images nearest to each vector, and of those that are the same file."""
+    The images nearest to each vector are proposed, and those that are the same file. ``exclude``:
+    an image's id. ``asked``: the vectors that propose, if not all of them do; ``known``: ids that
+    were proposed before.
+    """
+    asked = asked or query_view
     where, params = (filters or Filters()).sql()
+    params |= {"sha256": asked.sha256, "exclude": exclude, "known": list(known)}
     if exclude:
         where += " AND i.id <> %(exclude)s"
-        params["exclude"] = exclude
-    proposed = _same_file(query_view.sha256, params, where) if query_view.sha256 else set()
-    for method, version, vectors in query_view.sources():
-        proposed |= _nearest(method, {**params, "version": version}, vectors, where)
-    return proposed
-
-
-def measure_distances(query_view: QueryView, ids: Collection[int]) -> list[CopyCandidate]:
-    """Return those images that are ready, each with its distances, in no order."""
-    if not ids:
+    if not (asked.sources() or asked.sha256 or known):
         return []
-    params: dict[str, Any] = {"ids": sorted(ids), "pattern": query_view.pattern}
-    fields = ", ".join(f"i.{name}" for name in IMAGE_FIELDS)
-    columns, names = [], []
-    for method, version, vectors in query_view.sources():
-        names.append(method)
-        params[f"{method}_version"] = version
-        if method == "imgsmlr":
-            least, join = (
-                "d.pattern <-> %(pattern)s::vector",
-                ("JOIN gallery_imagedetail d ON d.fingerprint_id = f.id"),
-            )
-        else:
-            space, join = VECTOR_SPACES[MATCH_TYPE_OF_METHOD[method]], ""
-            params |= {f"{method}{n}": vector for n, vector in enumerate(vectors)}
-            each = [_distance_sql(space, f"{method}{n}", v) for n, v in enumerate(vectors)]
-            least = f"LEAST({', '.join(each)})"
-        columns.append(
-            f"(SELECT min({least}) FROM gallery_imagefingerprint f {join} "  # noqa: S608
-            f"WHERE f.item_id = i.id AND f.version = %({method}_version)s)"
-        )
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {', '.join([*columns, fields])} FROM gallery_image i "  # noqa: S608
-            "WHERE i.id = ANY(%(ids)s) AND i.status = 'ready'",
-            params,
-        )
-        rows = cursor.fetchall()
+    rows, enough = _found(query_view, asked, where, params, exact=frozenset())
+    if len(enough) < len(asked.sources()):  # see ``nearest``
+        exact = frozenset(method for method, _, _ in asked.sources() if method not in enough)
+        rows, _ = _found(query_view, asked, where, params, exact=exact)
+    names = [method for method, _, _ in query_view.sources()]
     return [
         CopyCandidate(row[len(names) :], dict(zip(names, row[: len(names)], strict=True)))
         for row in rows
     ]
+
+
+def _found(
+    query_view: QueryView,
+    asked: QueryView,
+    where: str,
+    params: Mapping[str, Any],
+    *,
+    exact: Collection[str],
+) -> tuple[list[Any], set[str]]:
+    """Return the rows of the candidates, and the methods whose index proposed enough of them.
+
+    One statement proposes by all methods and measures: a statement for each took as long again to
+    plan and to be sent. ``exact``: methods that scan without their index.
+    """
+    tables, counts = [], []
+    values = {**params, "pattern": query_view.pattern}
+    for method, version, vectors in asked.sources():
+        values[f"{method}_version"] = version
+        values |= {f"asked_{method}{n}": vector for n, vector in enumerate(vectors)}
+        tables.append(f"near_{method} AS MATERIALIZED ({_nearest(method, vectors, where, exact)})")
+        counts.append(f"(SELECT count(*) FROM near_{method})")  # noqa: S608
+    proposed = [f"SELECT item_id FROM near_{method}" for method, _, _ in asked.sources()]  # noqa: S608
+    if asked.sha256:
+        proposed.append(
+            f"SELECT i.id FROM gallery_image i WHERE i.sha256 = %(sha256)s AND {where}"  # noqa: S608
+        )
+    proposed.append("SELECT unnest(%(known)s::bigint[])")
+    columns = []
+    for method, version, vectors in query_view.sources():
+        values[f"{method}_version"] = version
+        values |= {f"{method}{n}": vector for n, vector in enumerate(vectors)}
+        columns.append(_least_sql(method, vectors))
+    fields = ", ".join(f"i.{name}" for name in IMAGE_FIELDS)
+    begin = f"WITH {', '.join(tables)} " if tables else ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SET LOCAL hnsw.ef_search = {EF_SEARCH}; "  # noqa: S608
+            f"SET LOCAL hnsw.iterative_scan = strict_order; {begin}"
+            f"SELECT {', '.join([*counts, *columns, fields])} FROM gallery_image i "
+            f"WHERE i.id = ANY(ARRAY({' UNION '.join(proposed)})) AND i.status = 'ready'",
+            values,
+        )
+        rows = cursor.fetchall()
+    enough = {
+        method
+        for place, (method, _, vectors) in enumerate(asked.sources())
+        if rows and rows[0][place] >= PROPOSED_PER_VIEW[method] * len(vectors)
+    }
+    return [row[len(counts) :] for row in rows], enough
+
+
+def _least_sql(method: str, vectors: Sequence[str]) -> str:
+    """Return a column: the least distance of an image ``i`` to these vectors."""
+    if method == "imgsmlr":
+        least = "d.pattern <-> %(pattern)s::vector"
+        join = "JOIN gallery_imagedetail d ON d.fingerprint_id = f.id"
+    else:
+        space, join = VECTOR_SPACES[MATCH_TYPE_OF_METHOD[method]], ""
+        each = [_distance_sql(space, f"{method}{n}", v) for n, v in enumerate(vectors)]
+        least = f"LEAST({', '.join(each)})"
+    return (
+        f"(SELECT min({least}) FROM gallery_imagefingerprint f {join} "  # noqa: S608
+        f"WHERE f.item_id = i.id AND f.version = %({method}_version)s)"
+    )
 
 
 def stored_local_features(ids: Sequence[int]) -> dict[int, bytes]:
@@ -194,41 +236,17 @@ def _distance_sql(space: VectorSpace, parameter: str, vector: str) -> str:
     return f"{space.column} {space.operator} %({parameter})s::{space.cast}"
 
 
-def _same_file(sha256: str, params: Mapping[str, Any], where: str) -> set[int]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT i.id FROM gallery_image i WHERE i.sha256 = %(sha256)s AND {where}",  # noqa: S608
-            {**params, "sha256": sha256},
-        )
-        return {item for (item,) in cursor.fetchall()}
-
-
-def _nearest(
-    method: str, params: Mapping[str, Any], vectors: Sequence[str], where: str
-) -> set[int]:
+def _nearest(method: str, vectors: Sequence[str], where: str, exact: Collection[str]) -> str:
+    """Return SQL for the images nearest to each of the vectors."""
     space, wanted = VECTOR_SPACES[MATCH_TYPE_OF_METHOD[method]], PROPOSED_PER_VIEW[method]
-    queries = {f"query{n}": vector for n, vector in enumerate(vectors)}
 
-    def select(parameter: str, vector: str, exact: str) -> str:
-        distance = _distance_sql(space, parameter, vector)
+    def select(n: int, vector: str) -> str:
+        distance = _distance_sql(space, f"asked_{method}{n}", vector)
         return (
             f"(SELECT f.item_id FROM gallery_imagefingerprint f "  # noqa: S608
-            f"WHERE f.version = %(version)s AND {space.column} IS NOT NULL "
+            f"WHERE f.version = %({method}_version)s AND {space.column} IS NOT NULL "
             f"AND (SELECT {where} FROM gallery_image i WHERE i.id = f.item_id) "
-            f"ORDER BY ({distance}){exact} LIMIT {wanted})"
+            f"ORDER BY ({distance}){' + 0' if method in exact else ''} LIMIT {wanted})"
         )
 
-    def run(exact: str) -> list[int]:
-        sql = " UNION ALL ".join(select(*query, exact) for query in queries.items())
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"SET LOCAL hnsw.ef_search = {space.ef_search}; "
-                f"SET LOCAL hnsw.iterative_scan = strict_order; {sql}",
-                {**params, **queries},
-            )
-            return [item for (item,) in cursor.fetchall()]
-
-    found = run("")
-    if len(found) < wanted * len(vectors):  # see ``nearest``
-        found = run(" + 0")
-    return set(found)
+    return " UNION ALL ".join(select(n, vector) for n, vector in enumerate(vectors))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
@@ -33,8 +33,7 @@ from gallery.search.confidence import CopyEvidence
 from gallery.search.copy_candidates import (
     CopyCandidate,
     QueryView,
-    measure_distances,
-    propose_images,
+    find_candidates,
     stored_local_features,
     stored_view,
 )
@@ -179,17 +178,18 @@ def gather_evidence(
         packed_features=stored_local_features,
         pixels=lambda pk: thumbnail_rgb(candidates[pk].image),
     )
-    proposed = propose_images(query.view, filters, exclude=query.exclude)
-    candidates |= _measured(query, proposed)
+    found = find_candidates(query.view, filters, exclude=query.exclude)
+    candidates |= {one.pk: one for one in found}
     while query.further and not verifier.finds_whole(_rated(query, candidates), BATCH):
         views = query.further[0]()
         query = query.with_views(views)
-        more = propose_images(views, filters, exclude=query.exclude)
         if views.sources():
-            candidates |= _measured(query, more | proposed)
-        proposed |= more
-    found = verifier.verify_until_found(_rated(query, candidates), MAX_VERIFIED)
-    return [(candidates[pk], evidence) for pk, evidence in found]
+            found = find_candidates(
+                query.view, filters, exclude=query.exclude, asked=views, known=candidates
+            )
+            candidates |= {one.pk: one for one in found}
+    rated = verifier.verify_until_found(_rated(query, candidates), MAX_VERIFIED)
+    return [(candidates[pk], evidence) for pk, evidence in rated]
 
 
 def _rated(query: CopyQuery, candidates: Mapping[int, CopyCandidate]) -> Rated[int]:
@@ -346,10 +346,6 @@ def _register(
     return registration.compare_transformed(
         shown, match.matrix, (match.query_size, match.candidate_size)
     )
-
-
-def _measured(query: CopyQuery, proposed: Collection[int]) -> dict[int, CopyCandidate]:
-    return {one.pk: one for one in measure_distances(query.view, proposed)}
 
 
 def search_copies(
