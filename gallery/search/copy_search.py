@@ -202,10 +202,15 @@ def _rated(query: CopyQuery, candidates: Mapping[int, CopyCandidate]) -> Rated[i
 
 @dataclass(slots=True, eq=False)
 class _Weighed(Generic[Item]):
-    """An item, the evidence collected so far, and the log-odds of that."""
+    """An item, the evidence collected so far, and the log-odds of that.
+
+    ``strength``: of the evidence without registration, by which items are registered: those that
+    were, and gained little by it, must not stay before others.
+    """
 
     item: Item
     evidence: CopyEvidence
+    strength: float
     logit: float
 
 
@@ -263,18 +268,25 @@ class CandidateVerifier(Generic[Item]):
         candidates = [self._weighed(item, evidence) for item, evidence in found]
         candidates.sort(key=_strength)
         for one in candidates:
-            if one.item in self._matches:
-                self._add(one, match=self._matches[one.item])
-            if one.item in self._similarities:
-                self._add(one, similarity=self._similarities[one.item])
+            self._add_match(one, self._matches.get(one.item))
+            self._add_similarity(one, self._similarities.get(one.item))
         return candidates
 
     def _weighed(self, item: Item, evidence: CopyEvidence) -> _Weighed[Item]:
-        return _Weighed(item, evidence, confidence.logit(evidence, self._match_type))
+        logit = confidence.logit(evidence, self._match_type)
+        return _Weighed(item, evidence, logit, logit)
 
-    def _add(self, one: _Weighed[Item], **more: Any) -> None:
-        one.evidence = replace(one.evidence, **more)
-        one.logit = confidence.logit(one.evidence, self._match_type)
+    def _add_match(self, one: _Weighed[Item], match: GeometricMatch | None) -> None:
+        if match is not None:
+            one.evidence = replace(one.evidence, match=match)
+            one.strength = one.logit = confidence.logit(one.evidence, self._match_type)
+
+    def _add_similarity(
+        self, one: _Weighed[Item], similarity: RegistrationSimilarity | None
+    ) -> None:
+        if similarity is not None:
+            one.evidence = replace(one.evidence, similarity=similarity)
+            one.logit = confidence.logit(one.evidence, self._match_type)
 
     def _verify(self, candidates: Sequence[_Weighed[Item]], most: int) -> None:
         """``candidates``: the strongest by distances first."""
@@ -301,8 +313,7 @@ class CandidateVerifier(Generic[Item]):
         found = dict(zip(packed, every, strict=True))
         for one in new:
             match = self._matches[one.item] = found.get(one.item)
-            if match is not None:
-                self._add(one, match=match)
+            self._add_match(one, match)
 
     def _register(self, candidates: Sequence[_Weighed[Item]]) -> None:
         """Register the strongest, as long as likely copies are found."""
@@ -323,7 +334,7 @@ class CandidateVerifier(Generic[Item]):
             if one.item not in self._similarities:
                 shown = self._pixels(one.item)
                 self._similarities[one.item] = _register(registration, shown, match)
-                self._add(one, similarity=self._similarities[one.item])
+                self._add_similarity(one, self._similarities[one.item])
             if one.logit > 0:
                 last_copy = place + 1
                 if self._shows_whole(one):
@@ -331,7 +342,7 @@ class CandidateVerifier(Generic[Item]):
 
 
 def _strength(one: _Weighed[Any]) -> float:
-    return -one.logit
+    return -one.strength
 
 
 def _register(
