@@ -113,13 +113,13 @@ def describe_query(picture: Picture, match_type: str, *, sha256: str = "") -> Co
         features = (
             pool.submit(local_features.extract, working, size_of(picture.rgb)) if model else None
         )
-        margins = trim(working)
         view = QueryView(
             cnn=_vectors(model, working, ["full"]) if model else [],
             **(_clip(picture) if every else {}),
             sha256=sha256,
         )
-        box = _enlarged(margins, working, picture.rgb)
+        # In the picture itself: some margins are lost when it is reduced.
+        box = trim(picture.rgb) or whole_box(picture.rgb)
         (haar,) = descriptors.get("imgsmlr").describe([picture]) if every else [None]
         pdqs = _pdqs(picture, box)
         local = features.result() if features else None
@@ -138,7 +138,7 @@ def describe_query(picture: Picture, match_type: str, *, sha256: str = "") -> Co
         Registration(picture.rgb, inner_box=box),
         low_information=poor,
         inner_share=area_of(box) / area_of(whole_box(picture.rgb)),
-        further=_further(model, working, margins) if model else (),
+        further=_further(model, picture.rgb, box) if model else (),
     )
 
 
@@ -434,28 +434,16 @@ def _pdqs(picture: Picture, box: Box) -> list[Any]:
     return [columns for columns in descriptors.get("pdq").describe(pictures) if columns]
 
 
-def _enlarged(box: Box | None, working: Pixels, rgb: Pixels) -> Box:
-    """Return a box in the working copy as one in the picture."""
-    if box is None:
-        return whole_box(rgb)
-    (width, height), (small_width, small_height) = size_of(rgb), size_of(working)
-    x, y = width / small_width, height / small_height
-    left, top, right, bottom = box
-    return round(left * x), round(top * y), round(right * x), round(bottom * y)
-
-
-def _further(
-    model: Copy, working: Pixels, margins: Box | None
-) -> tuple[Callable[[], QueryView], ...]:
+def _further(model: Copy, rgb: Pixels, box: Box) -> tuple[Callable[[], QueryView], ...]:
     """Return what computes the vector of what the margins enclose, and those of the quarters."""
 
     def inner() -> QueryView:
-        return QueryView(cnn=_vectors(model, cropped(working, margins), ["full"]))
+        return QueryView(cnn=_vectors(model, cropped(rgb, box), ["full"]))
 
     def parts() -> QueryView:
-        return QueryView(part=_vectors(model, working, PART_VIEWS))
+        return QueryView(part=_vectors(model, rgb, PART_VIEWS))
 
-    return (inner, parts) if margins else (parts,)
+    return (parts,) if box == whole_box(rgb) else (inner, parts)
 
 
 def _vectors(model: Copy, rgb: Pixels, views: Sequence[str]) -> list[str]:
