@@ -61,7 +61,7 @@ def thumbnail_rgb(image: Image) -> Pixels | None:
             data = stream.read()
     except (FileNotFoundError, ValueError):
         return None
-    # We wrote it, so that no decoder of its own has to guard us from it: a fifth of the time.
+    # The service wrote it, so no decoder in a process of its own has to read it.
     return decode_jpeg(data)
 
 
