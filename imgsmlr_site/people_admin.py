@@ -134,7 +134,7 @@ class PeopleList(NearestPageList):
 class PeopleAdmin(MovesBetweenLists, UserAdmin, BulkListMixin, ModelAdmin):
     form = UserChangeForm
     add_form = InvitationForm
-    add_form_template = None
+    add_form_template = "accounts/invite.html"
     add_fieldsets = ((None, {"fields": ("username", "email", "role")}),)
     change_password_form = AdminPasswordChangeForm
     change_form_outer_before_template = "accounts/person.html"

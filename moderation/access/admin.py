@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.translation import override
 from unfold.admin import ModelAdmin
 
 from gallery.admin.listing import BulkListMixin, EstimatingPaginator
@@ -79,6 +80,15 @@ class RoleModelAdmin(BulkListMixin, ModelAdmin):
         except UserError as error:
             return _refused(request, error)
         return response
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """The history stores the name of a row: in English, whoever acts."""
+        with override("en"):
+            return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        with override("en"):
+            return super().log_change(request, obj, message)
 
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:

@@ -152,6 +152,8 @@ NAMES: Final = (
     pgettext_lazy("name", "video"),
     pgettext_lazy("name", "weakens"),
     pgettext_lazy("name", "webhook"),
+    pgettext_lazy("name", "list method"),
+    pgettext_lazy("name", "list methods"),
     pgettext_lazy("name", "audit event"),
     pgettext_lazy("name", "audit events"),
     pgettext_lazy("name", "lists"),

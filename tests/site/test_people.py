@@ -167,6 +167,9 @@ def test_only_superusers_invite_with_a_role(client: Client) -> None:
     client.force_login(manager)
     page = client.get(INVITE).content.decode()
     assert 'name="role"' not in page
+    words = re.sub(r"<[^>]+>|\s+", " ", page)
+    assert "People" in words and "Users" not in words
+    assert re.search(r"<button[^>]* name=\"_save\"[^>]*>\s*Invite\s*</button>", page)
     client.post(INVITE, {"username": "eve", "role": "admin"})
     eve = User.objects.get(username="eve")
     assert (eve.is_staff, eve.groups.count()) == (False, 0)

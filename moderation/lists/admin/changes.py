@@ -60,7 +60,7 @@ class ListChangeAdmin(RoleModelAdmin):
     list_filter = ["state", ("created_at", DaysFilter)]
     shown_fields = [
         "list", "list_name", "command", "shown_weakens", "shown_arguments", "reason", "asked_by",
-        "created_at", "expires_at", "shown_state", "decided_by", "decided_at", "answer",
+        "created_at", "expires_at", "state", "decided_by", "decided_at", "answer",
     ]  # fmt: skip
     readonly_fields = shown_fields
 
