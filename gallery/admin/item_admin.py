@@ -61,12 +61,15 @@ class ItemForm(forms.ModelForm):
     )
     meta = MetaField(
         required=False,
+        label=_("Meta"),
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 5}),
         help_text=_("A JSON object."),
     )
 
     class Meta:
         fields = ["data_id", "remark", "meta"]
+        labels = {"data_id": _("Data id")}
+        help_texts = {"data_id": _("the client's id")}
 
     def clean_meta(self) -> Any:
         """Accept only a JSON object that PostgreSQL can store, as in the API."""
