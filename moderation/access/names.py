@@ -154,6 +154,8 @@ NAMES: Final = (
     pgettext_lazy("name", "webhook"),
     pgettext_lazy("name", "list method"),
     pgettext_lazy("name", "list methods"),
+    pgettext_lazy("name", "exchange"),
+    pgettext_lazy("name", "exchanges"),
     pgettext_lazy("name", "audit event"),
     pgettext_lazy("name", "audit events"),
     pgettext_lazy("name", "lists"),

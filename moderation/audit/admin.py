@@ -24,6 +24,7 @@ from gallery.shared.responses import CSV, download
 from moderation.access.admin import RoleModelAdmin
 from moderation.access.numbers import whole_number
 from moderation.access.permissions import actor_of
+from moderation.access.words import sentence as sentence_in_words
 from moderation.audit import export as audit_export
 from moderation.audit import finding
 from moderation.audit.models import AuditEvent
@@ -95,7 +96,7 @@ class AuditEventAdmin(RoleModelAdmin):
     """Audit events. ``manage.py verify_audit`` checks them."""
 
     view_action = "view the audit"
-    list_display = ["number", "when", "what", "reason"]
+    list_display = ["number", "when", "what", "shown_reason"]
     list_display_links = ["number"]
     list_filter = [ActionFilter, PersonFilter, ("at", DaysFilter)]
     list_before_template = "moderation/audit/before_list.html"
@@ -160,6 +161,12 @@ class AuditEventAdmin(RoleModelAdmin):
             event.pk,
             gettext("Show each look"),
         )
+
+    @display(description=_("reason"))
+    def shown_reason(self, event: AuditEvent) -> str:
+        """A decision has its reason in words before the person's note."""
+        words, colon, note = event.reason.partition(": ")
+        return f"{sentence_in_words(words)}{colon}{note}"
 
     @display(description=_("about"))
     def about(self, event: AuditEvent) -> str:

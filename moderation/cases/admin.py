@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, RadioFilter
 from unfold.decorators import display
@@ -23,7 +23,7 @@ from gallery.shared.times import day, when
 from moderation.access.admin import RoleModelAdmin
 from moderation.access.permissions import actor_of, can
 from moderation.access.words import word
-from moderation.cases import reasons, retention
+from moderation.cases import edits, reasons, retention
 from moderation.cases.console import batches, bulk, presenters
 from moderation.cases.console import legal_holds as holds
 from moderation.cases.enforcement import subject_of
@@ -307,6 +307,15 @@ class CaseMatchAdmin(RoleModelAdmin):
     search_help_text = _("An image's, video's or item's id, or a sha256, whole.")
 
     actions = ["show_items"]
+    readonly_fields = ["shown_edit"]
+
+    def get_fields(self, request: HttpRequest, obj: CaseMatch | None = None) -> Sequence[Any]:
+        shown = [name for name in super().get_fields(request, obj) if name != "shown_edit"]
+        return ["shown_edit" if name == "edit" else name for name in shown]
+
+    @display(description=pgettext_lazy("name", "edit"))
+    def shown_edit(self, match: CaseMatch) -> str:
+        return edits.in_words(match.edit) if match.edit else "–"
 
     @admin.action(description=_("Their items, to change these…"), permissions=["view"])
     def show_items(
