@@ -46,7 +46,7 @@ def test_searching_in_chinese_from_the_choice_to_the_results(
     card = page.locator(".card:not(.skeleton)")
     expect(card).to_contain_text("缩小到")
     expect(card).to_contain_text("确定")
-    expect(page.get_by_role("button", name="并排对比，图片 1")).to_be_visible()
+    expect(page.get_by_role("button", name="并排对比")).to_be_visible()
     page.get_by_role("button", name="添加", exact=True).click()
     expect(page.get_by_role("heading", name="添加图片或视频")).to_be_visible()
     page.keyboard.press("Escape")
