@@ -84,7 +84,7 @@ def test_dashboard_says_what_earlier_versions_described(
     Image.objects.update(pictures_version=0)
     page = client.get("/admin/").content.decode()
     assert "3 images were described by an earlier version" in page
-    assert "the workers do the work by and by." in page and "describe_missing" not in page
+    assert "The workers do the work by and by." in page and "describe_missing" not in page
     Image.objects.filter(pk=images[0].pk).update(pictures_version=-1)
     Image.objects.filter(pk=images[1].pk).update(original="")
     page = client.get("/admin/").content.decode()

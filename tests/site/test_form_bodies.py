@@ -38,6 +38,8 @@ def example(field: Any) -> Any:
         return next(iter(field.choices))
     if isinstance(field, serializers.IntegerField | serializers.FloatField):
         return 1
+    if isinstance(field, serializers.EmailField):
+        return "ada@example.test"
     return LINK if field.field_name == "url" else "text"
 
 
