@@ -10,6 +10,7 @@ from gallery.shared.responses import download
 from moderation.access.permissions import Actor, can
 from moderation.cases.console.pages import console_page, render_page
 from moderation.reports import cybertip, notices, transparency
+from moderation.reports.models import Notice
 
 SHOWN = 200
 
@@ -44,7 +45,13 @@ def transparency_page(request: HttpRequest, by: Actor) -> HttpResponseBase:
     known = transparency.months()
     month = request.GET.get("month") or known[0]
     found = transparency.count(by=by, month=month)
-    context = {"found": found, "months": known, "is_over": month != known[0]}
+    context = {
+        "found": found,
+        "received": [(Notice.Reason(code).label, n) for code, n in found.notices.received.items()],
+        "closed": [(Notice.Outcome(code).label, n) for code, n in found.notices.closed.items()],
+        "months": known,
+        "is_over": month != known[0],
+    }
     return render_page(request, "moderation/reports/transparency.html", _("Transparency"), context)
 
 

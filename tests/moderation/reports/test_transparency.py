@@ -124,6 +124,7 @@ def test_a_month_made_by_hand(june: Actor) -> None:
 def test_page_files_and_command_say_the_same(june: Actor, client: Client) -> None:
     client.force_login(june.user)
     page = client.get(reverse("console:transparency"), {"month": "2026-06"})
+    assert "An intimate picture that the person shown did not agree to" in page.content.decode()
     assert page.status_code == 200
     assert "terror" in page.content.decode()
     as_json = client.get(reverse("console:transparency-file", args=["2026-06", "json"]))
