@@ -1,4 +1,4 @@
-"""The JPEG encoder, its qualities by use, and a reader of what it wrote. No Django here."""
+"""Encodes JPEG files with a quality for each use, and reads them again. Does not use Django."""
 
 from __future__ import annotations
 

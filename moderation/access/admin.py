@@ -7,6 +7,9 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.translation import override
 from unfold.admin import ModelAdmin
 
@@ -104,3 +107,25 @@ def _refused(request: HttpRequest, error: UserError) -> HttpResponse:
         error.store()
     messages.error(request, error.message)
     return HttpResponseRedirect(request.get_full_path())
+
+
+class OwnPagesAdmin(RoleModelAdmin):
+    """An admin whose pages are templates of the feature, in the directory ``templates``."""
+
+    templates: ClassVar[str]
+
+    def existing(self, pk: int) -> Any:
+        """Return a row with its list. Raise ``Http404`` if there is none."""
+        return get_object_or_404(self.model._default_manager.select_related("list"), pk=pk)
+
+    def own_page(
+        self, request: HttpRequest, template: str, title: str, **context: Any
+    ) -> TemplateResponse:
+        shown = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": title,
+            "back": reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"),
+            **context,
+        }
+        return TemplateResponse(request, f"{self.templates}/{template}", shown)

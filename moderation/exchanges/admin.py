@@ -9,9 +9,8 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -26,7 +25,7 @@ from unfold.widgets import (
 
 from gallery.shared import times
 from gallery.shared.errors import UserError
-from moderation.access.admin import RoleModelAdmin
+from moderation.access.admin import OwnPagesAdmin
 from moderation.access.permissions import Actor, actor_of
 from moderation.exchanges import editing, feedback, pulling
 from moderation.exchanges.clients import CREDENTIALS, URLS, Service
@@ -173,9 +172,10 @@ class ExchangeForm(forms.Form):
 
 
 @admin.register(Exchange)
-class ExchangeAdmin(RoleModelAdmin):
+class ExchangeAdmin(OwnPagesAdmin):
     """Leads see exchanges and pull. Only admins set them up, with credentials."""
 
+    templates = "moderation/exchanges"
     view_action = "pull from exchanges"
     add_action = change_action = delete_action = "edit exchanges"
     list_display = ["name", "shown_service", "shown_list", "shown_state", "succeeded", "waits"]
@@ -236,7 +236,7 @@ class ExchangeAdmin(RoleModelAdmin):
                 {"name": name, "label": label, "about": ABOUT[Service(name)]}
                 for name, label in Service.choices
             ]
-            return self._page(request, "services.html", _("Add an exchange"), services=services)
+            return self.own_page(request, "services.html", _("Add an exchange"), services=services)
         initial = {"url": URLS[service], "name": Service(service).label}
         form = ExchangeForm(service, None, request.POST or None, initial=initial)
         if request.method == "POST" and form.is_valid():
@@ -249,7 +249,9 @@ class ExchangeAdmin(RoleModelAdmin):
             except UserError as error:
                 form.show(error)
         title = _("Add %(service)s") % {"service": Service(service).label}
-        return self._page(request, "exchange.html", title, form=form, about=ABOUT[Service(service)])
+        return self.own_page(
+            request, "exchange.html", title, form=form, about=ABOUT[Service(service)]
+        )
 
     def change_view(
         self,
@@ -260,7 +262,7 @@ class ExchangeAdmin(RoleModelAdmin):
     ) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        row = self._row(int(object_id) if object_id.isdecimal() else 0)
+        row = self.existing(int(object_id) if object_id.isdecimal() else 0)
         form = None
         if self.has_change_permission(request):
             names: tuple[str, ...] = editing.FIELDS
@@ -279,7 +281,7 @@ class ExchangeAdmin(RoleModelAdmin):
             raise PermissionDenied
         pulls = row.pulls.select_related("run", "withdrawals")
         state, words = state_of(row)
-        return self._page(
+        return self.own_page(
             request,
             "exchange.html",
             row.name,
@@ -338,30 +340,12 @@ class ExchangeAdmin(RoleModelAdmin):
     def _do(self, request: HttpRequest, pk: int, act: Callable[[Actor], str]) -> HttpResponse:
         if request.method != "POST" or not self.has_view_permission(request):
             raise PermissionDenied
-        self._row(pk)
+        self.existing(pk)
         try:
             messages.success(request, act(actor_of(request)))
         except UserError as error:
             messages.error(request, error.message)
         return redirect("admin:moderation_exchange_change", pk)
-
-    def _row(self, pk: int) -> Exchange:
-        row = Exchange.objects.select_related("list").filter(pk=pk).first()
-        if row is None:
-            raise Http404
-        return row
-
-    def _page(
-        self, request: HttpRequest, template: str, title: str, **context: Any
-    ) -> TemplateResponse:
-        shown = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": title,
-            "back": reverse("admin:moderation_exchange_changelist"),
-            **context,
-        }
-        return TemplateResponse(request, f"moderation/exchanges/{template}", shown)
 
 
 def state_of(row: Exchange) -> tuple[str, str]:

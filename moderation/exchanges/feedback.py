@@ -23,7 +23,7 @@ from moderation.exchanges.clients import CLIENTS
 from moderation.exchanges.clients.base import Client, Opinion, ServiceFailed
 from moderation.exchanges.editing import client_of
 from moderation.exchanges.models import Exchange, ExchangeFeedback, FeedbackQuerySet
-from moderation.exchanges.pulling import FIRST_PAUSE, LONGEST_FAILURE, LONGEST_PAUSE, actor
+from moderation.exchanges.pulling import LONGEST_FAILURE, actor, pause_after
 from moderation.lists.models import BannedItem
 
 BUDGET: Final = 20.0
@@ -68,7 +68,7 @@ def send_due() -> int:
     """Send what is due to each exchange. Returns how many items an exchange took."""
     sent, until = 0, time.monotonic() + BUDGET
     try:
-        with only_one(Lock.EXCHANGES, Conflict("Another process is at it.")):
+        with only_one(Lock.EXCHANGES, Conflict("Another process pulls or sends.")):
             for exchange in Exchange.objects.filter(
                 enabled=True,
                 feedback=True,
@@ -124,10 +124,9 @@ def _send_to(exchange: Exchange, until: float) -> int:
                 break
             counts += _tell(exchange, client, rows)
     except ServiceFailed as error:
-        pause = min(FIRST_PAUSE * 2 ** min(exchange.feedback_failures, 12), LONGEST_PAUSE)
         Exchange.objects.filter(pk=exchange.pk).update(
             feedback_failures=F("feedback_failures") + 1,
-            feedback_at=timezone.now() + pause,
+            feedback_at=timezone.now() + pause_after(exchange.feedback_failures),
             failure=error.message[:LONGEST_FAILURE],
         )
     else:

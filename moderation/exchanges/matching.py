@@ -95,8 +95,10 @@ def _known(exchange: Exchange, hits: Iterable[bytes]) -> Iterable[BannedItem]:
 
 
 def _note(exchange: Exchange, values: str, **params: Any) -> None:
-    """Write what became of a question, on a connection of its own: the caller's transaction would
-    lock the row until the upload is stored, and be lost if that fails."""
+    """Store whether the service answered.
+
+    This needs a connection of its own. In the caller's transaction the row would be locked until
+    the upload is stored, and the note would be lost if the upload fails."""
     own = connection.copy()
     try:
         with own.cursor() as cursor:

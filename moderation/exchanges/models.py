@@ -88,7 +88,7 @@ class Exchange(models.Model):
 
 
 class Pull(models.Model):
-    """What one or several visits to an exchange found, until it is applied.
+    """A pull from an exchange: where its pages begin and end, and the imports that apply them.
 
     ``since``: where the pages begin. ``cursor``: the next page; null before the first, and if all
     were read. ``upto``: the checkpoint once it is applied. ``full``: it began at the beginning, so
@@ -162,7 +162,7 @@ class FeedbackQuerySet(models.QuerySet["ExchangeFeedback"]):
 
 
 class ExchangeFeedback(models.Model):
-    """What an exchange is to be told about an item, and what it was told: the outbox.
+    """The outbox of feedback: what to tell an exchange about an item, and what it was told.
 
     Both are the exchange's own word, "" for nothing. It is sent until both are equal, so a lost
     answer costs a repetition, and a decision that was undone before it was sent costs nothing.

@@ -1,10 +1,11 @@
-"""Pull from exchanges: fetch pages, import them, and move the checkpoint once they are applied.
+"""Pull hashes from exchanges into their lists.
 
-Each page is stored in the transaction that moves the cursor, so a pull whose worker is killed goes
-on with the next page. The pages are imported as one file is (``moderation.imports``). What the
-exchange withdrew is applied first, by an import of its own that asks nobody, unless it would retire
-more than a fifth of the list. The rest is applied or waits for a person, as the exchange's settings
-say. A pull that waits takes up what comes later, and asks about all of it.
+A pull fetches pages, imports them, and moves the checkpoint once they are applied. Each page is
+stored in the transaction that moves the cursor, so a pull whose worker is killed goes on with the
+next page. The pages are imported as one file is (``moderation.imports``). What the exchange
+withdrew is applied first, by an import of its own that asks nobody, unless it would retire more
+than a fifth of the list. The rest is applied or waits for a person, as the exchange's settings say.
+A pull that waits takes up what comes later, and asks about all of it.
 
 If the last success is so old that an exchange may have forgotten deletions, it is pulled from its
 beginning, and entries that it lacks are retired.
@@ -52,7 +53,7 @@ logger = logging.getLogger(__name__)
 
 
 def actor(exchange: Exchange) -> Actor:
-    """Who acts for an exchange: an admin set it up, and agreed to what it withdraws."""
+    """Return who changes a list in the name of an exchange."""
     return Actor.machine(f"exchange:{exchange.name}")
 
 
@@ -64,7 +65,7 @@ def pull_due() -> int:
     """
     ended, until = 0, time.monotonic() + BUDGET
     try:
-        with only_one(Lock.EXCHANGES, Conflict("Another process pulls.")):
+        with only_one(Lock.EXCHANGES, Conflict("Another process pulls or sends.")):
             follow()
             for exchange in (
                 Exchange.objects.pulled()
@@ -279,10 +280,15 @@ def _settle(pull_id: int) -> None:
     pull.stored_pages.all().delete()
 
 
+def pause_after(failures: int) -> timedelta:
+    """Return how long to wait after one more failure than these in a row."""
+    factor: int = 2 ** min(failures, 12)
+    return min(FIRST_PAUSE * factor, LONGEST_PAUSE)
+
+
 def _note_failure(exchange: Exchange, failure: str) -> None:
-    pause = min(FIRST_PAUSE * 2 ** min(exchange.failures, 12), LONGEST_PAUSE)
     Exchange.objects.filter(pk=exchange.pk).update(
         failures=F("failures") + 1,
         failure=failure[:LONGEST_FAILURE],
-        next_at=timezone.now() + pause,
+        next_at=timezone.now() + pause_after(exchange.failures),
     )

@@ -11,10 +11,9 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.text import format_lazy
 from django.utils.translation import gettext, ngettext
@@ -34,7 +33,7 @@ from gallery.shared import readable, times
 from gallery.shared.csv_export import csv_lines
 from gallery.shared.errors import UserError
 from gallery.shared.responses import download
-from moderation.access.admin import RoleModelAdmin
+from moderation.access.admin import OwnPagesAdmin
 from moderation.access.permissions import actor_of
 from moderation.access.words import word
 from moderation.imports import run, start, undoing
@@ -174,7 +173,8 @@ CHANGES = {
 
 
 @admin.register(ListImport)
-class ListImportAdmin(RoleModelAdmin):
+class ListImportAdmin(OwnPagesAdmin):
+    templates = "moderation/imports"
     view_action = add_action = "import lists"
     list_display = [
         "number", "shown_list", "file_name", "shown_state", "shown_progress", "shown_counts",
@@ -332,7 +332,7 @@ class ListImportAdmin(RoleModelAdmin):
                 return redirect("admin:moderation_listimport_change", row.pk)
             except UserError as error:
                 form.add_error(error.field if error.field in form.fields else "file", error.message)
-        return self._page(request, "add.html", gettext("Import a hash list"), form=form)
+        return self.own_page(request, "add.html", gettext("Import a hash list"), form=form)
 
     def change_view(
         self,
@@ -343,9 +343,9 @@ class ListImportAdmin(RoleModelAdmin):
     ) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        row = self._row(int(object_id) if object_id.isdecimal() else 0)
+        row = self.existing(int(object_id) if object_id.isdecimal() else 0)
         going = row.state in (State.PENDING, State.RUNNING)
-        return self._page(
+        return self.own_page(
             request,
             "import.html",
             gettext("Import %(number)s") % {"number": row.pk},
@@ -383,7 +383,7 @@ class ListImportAdmin(RoleModelAdmin):
     def bad_rows_view(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        row = self._row(pk)
+        row = self.existing(pk)
         return download(f"import-{row.pk}-bad-rows.csv", bad_row_lines(row))
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
@@ -397,7 +397,7 @@ class ListImportAdmin(RoleModelAdmin):
                 by=actor_of(request), list_id=form.cleaned_data["list"].pk, format=chosen
             )
             return download(name, pieces, exporting.CONTENT_TYPES[Format(chosen)])
-        return self._page(request, "export.html", gettext("Export a list"), form=form)
+        return self.own_page(request, "export.html", gettext("Export a list"), form=form)
 
     def _do(
         self, request: HttpRequest, pk: int, service: Callable[..., ListImport], done: str
@@ -410,24 +410,6 @@ class ListImportAdmin(RoleModelAdmin):
         except UserError as error:
             messages.error(request, error.message)
         return redirect("admin:moderation_listimport_change", pk)
-
-    def _row(self, pk: int) -> ListImport:
-        row = ListImport.objects.select_related("list").filter(pk=pk).first()
-        if row is None:
-            raise Http404
-        return row
-
-    def _page(
-        self, request: HttpRequest, template: str, title: str, **context: Any
-    ) -> TemplateResponse:
-        shown = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": title,
-            "back": reverse("admin:moderation_listimport_changelist"),
-            **context,
-        }
-        return TemplateResponse(request, f"moderation/imports/{template}", shown)
 
 
 def diff(row: ListImport) -> list[dict[str, Any]]:

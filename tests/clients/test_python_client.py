@@ -182,3 +182,29 @@ def test_what_it_sends_again_and_what_never(service: Stumbling, photo: Path) -> 
         assert (busy.value.status, len(service.seen)) == (429, before + 1), "beyond its patience"
     with Client("http://127.0.0.1:9", patience=0) as nowhere, pytest.raises(NotReached):
         nowhere.image(1)
+
+
+def test_both_clients_are_the_same_but_for_waiting() -> None:
+    """Python has no way to write a method once for both, so they are compared."""
+    package = Path(inspect.getfile(Client)).parent
+    waits, runs_at_once = (
+        (package / f"{name}.py").read_text().split('"""The client for', 1)[1].split("\n", 1)[1]
+        for name in ("synchronous", "asynchronous")
+    )
+    for written, instead in (
+        ("async def __aenter__", "def __enter__"),
+        ("async def __aexit__", "def __exit__"),
+        ("async def ", "def "),
+        ("await asyncio.", "time."),
+        ("await ", ""),
+        (".aclose()", ".close()"),
+        ("import asyncio\n", "import time\n"),
+        ("httpx2.AsyncClient", "httpx2.Client"),
+        ("class AsyncClient", "class Client"),
+        ("many at a time.", "one after the other or from several threads."),
+    ):
+        assert written in runs_at_once
+        runs_at_once = runs_at_once.replace(written, instead)
+    # Only the order of imports may differ.
+    assert sorted(runs_at_once.splitlines()) == sorted(waits.splitlines())
+    assert runs_at_once.partition("class ")[2] == waits.partition("class ")[2]

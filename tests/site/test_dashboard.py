@@ -84,12 +84,12 @@ def test_dashboard_says_what_earlier_versions_described(
     Image.objects.update(pictures_version=0)
     page = client.get("/admin/").content.decode()
     assert "3 images were described by an earlier version" in page
-    assert "The workers do the work by and by." in page and "describe_missing" not in page
+    assert "The workers do this in the background." in page and "describe_missing" not in page
     Image.objects.filter(pk=images[0].pk).update(pictures_version=-1)
     Image.objects.filter(pk=images[1].pk).update(original="")
     page = client.get("/admin/").content.decode()
     assert "<code>manage.py describe_missing</code> has to be run for 2 of them" in page
-    assert "the workers do the others by and by." in page
+    assert "the workers do the others in the background." in page
 
 
 def test_dashboard_says_how_far_clip_is_filled(db: None) -> None:

@@ -92,7 +92,7 @@ class Statement(TypedDict):
 
 
 class Notice(TypedDict):
-    """``receipt``: ask with it what became of the notice."""
+    """A notice. Its ``receipt`` is what ``notice()`` needs to return it again."""
 
     receipt: str
     page: str

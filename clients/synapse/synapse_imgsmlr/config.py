@@ -31,7 +31,7 @@ class Config:
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> Config:
-        """Raises ``ConfigError``."""
+        """Read the module's part of the homeserver's settings. Raises ``ConfigError``."""
         known = {"on_failure" if one.name == "open" else one.name for one in fields(cls)}
         if unknown := given.keys() - known:
             raise ConfigError(f"imgsmlr: there is no setting {', '.join(sorted(unknown))}.")

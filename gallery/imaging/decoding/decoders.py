@@ -1,4 +1,4 @@
-"""Has files decoded by other processes, and returns the pictures.
+"""Sends files to decoder processes and returns the pictures that they read.
 
 Decoders are started when they are needed and kept for the next file. As many run at a time as
 threads ask for one; the budget of memory limits what they decode at once.

@@ -18,7 +18,7 @@ _HANDED_OVER: Final = 6
 
 
 def needed(file: OpenedFile, wanted: Wanted) -> int:
-    """Return bytes."""
+    """Return the memory that decoding needs, in bytes."""
     info, image = file.info, file.image
     several = info.frames > 1
     has_no_palette = image.mode == "P" and image.palette is None  # a damaged file; Pillow raises
