@@ -22,6 +22,7 @@ from imgsmlr_site.postgres.server import EmbeddedPostgres
 from tests import emptying, migrated
 from tests.environment import DATA_DIR
 from tests.kept_results import kept
+from tests.storage import Storage, running
 
 TESTS = Path(__file__).parent
 
@@ -199,6 +200,13 @@ def plain_static_files(settings: Any) -> None:
     """Nothing collects them for the tests, so there is no manifest of hashed names."""
     plain = "django.contrib.staticfiles.storage.StaticFilesStorage"
     settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+
+
+@pytest.fixture(scope="session")
+def storage(request: pytest.FixtureRequest) -> Iterator[Storage]:
+    """Object storage with an empty bucket, ``uploads``."""
+    with running(request.config) as found:
+        yield found
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from pathlib import Path
 from django.conf import settings
 
 from gallery.imaging.decoding.limits import PictureLimits
+from gallery.net.s3 import Bucket
+from gallery.net.s3_signing import SigningKey
 from gallery.net.transport import FetchPolicy
 
 
@@ -33,3 +35,9 @@ def fetch_policy() -> FetchPolicy:
         allow_private=settings.FETCH_ALLOW_PRIVATE,
         max_redirects=settings.FETCH_REDIRECTS,
     )
+
+
+def s3_bucket(name: str) -> Bucket:
+    """Return a bucket of the storage that the settings name."""
+    key = SigningKey(settings.S3_ACCESS_KEY, settings.S3_SECRET_KEY, settings.S3_REGION)
+    return Bucket(settings.S3_ENDPOINT, name, key)

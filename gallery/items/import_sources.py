@@ -1,4 +1,4 @@
-"""Read the sources of a bulk import: a directory, a CSV file, or a list of links."""
+"""Read the sources of a bulk import: a directory, a CSV file, a list of links, a bucket of S3."""
 
 from __future__ import annotations
 
@@ -10,41 +10,52 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from django.conf import settings
 
+from gallery.items import conf
 from gallery.items.models import Image
+from gallery.net.s3 import BucketObject
 from gallery.shared import exact_json
 from gallery.shared.errors import UserError
 
 CSV_COLUMNS = ("file", "url", "data_id", "remark", "meta")
 MAX_FIELD = 1_000_000
+S3 = "s3://"
+Place = Path | str | BucketObject
 
 
 @dataclass(frozen=True)
 class Source:
-    """One item to add. ``place`` is a file or a link. ``problem`` says why it cannot be added.
+    """One item to add. ``place`` is a file, a link or an object of S3. ``problem`` says why it
+    cannot be added.
 
-    ``found``: it comes from a directory, where files of other types are skipped.
+    ``found``: it comes from a directory or a bucket, where files of other types are skipped.
     """
 
     name: str
-    place: Path | str = ""
+    place: Place = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
     found: bool = False
 
 
-def read_sources(target: Path, *, prefix: str = "", remark: str | None = None) -> Iterator[Source]:
+def read_sources(
+    target: Path | str, *, prefix: str = "", remark: str | None = None
+) -> Iterator[Source]:
     """Yield the pictures in ``target``, in a stable order.
 
     In a directory, each file's data_id is its relative path. A ``.csv`` file has a header with
     ``file`` or ``url`` and optionally ``data_id``, ``remark`` and ``meta`` (JSON); file paths
     are relative to the CSV file. Any other file is a list of links, one per line; ``#`` starts a
-    comment. ``prefix`` is put before each data_id, and replaces a missing one. ``remark`` is the
-    default remark.
+    comment. A text names a bucket, ``s3://BUCKET/PREFIX``: each object's data_id is its key.
+    ``prefix`` is put before each data_id, and replaces a missing one. ``remark`` is the default
+    remark.
 
     Raises ``UserError`` if the target as a whole cannot be read.
     """
-    if target.is_dir():
+    if isinstance(target, str):
+        rows = _in_bucket(target)
+    elif target.is_dir():
         rows = _in_directory(target)
     elif target.suffix.lower() == ".csv":
         rows = _in_csv(target)
@@ -69,6 +80,23 @@ def _in_directory(directory: Path) -> Iterator[Source]:
         yield Source(
             str(error.filename), problem=f"The directory cannot be read: {error.strerror}."
         )
+
+
+def _in_bucket(target: str) -> Iterator[Source]:
+    name, _, prefix = target.removeprefix(S3).partition("/")
+    missing = [
+        setting
+        for setting in ("S3_ENDPOINT", "S3_ACCESS_KEY", "S3_SECRET_KEY")
+        if not getattr(settings, setting)
+    ]
+    if missing or not name:
+        raise UserError(
+            f"To read {target}, set {', '.join(missing)}."
+            if missing
+            else f"{target} names no bucket: write {S3}BUCKET or {S3}BUCKET/PREFIX."
+        )
+    for stored in conf.s3_bucket(name).objects(prefix, conf.fetch_policy()):
+        yield Source(stored.name, stored, {"data_id": stored.key}, found=True)
 
 
 def _in_list(file: Path) -> Iterator[Source]:

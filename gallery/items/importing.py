@@ -26,11 +26,13 @@ from gallery.imaging import descriptors
 from gallery.imaging.decoding.sniffing import sniff
 from gallery.items import conf, embedding, file_storage
 from gallery.items.fingerprint_storage import store_many, store_other_views
-from gallery.items.import_sources import Source
+from gallery.items.import_sources import Place, Source
 from gallery.items.inserting import AlreadyStored, insert, new_item
 from gallery.items.item import Status
 from gallery.items.models import Image
 from gallery.items.preprocessing import (
+    HEAD_BYTES,
+    NO_PICTURE,
     Plan,
     Prepared,
     prepare,
@@ -38,11 +40,10 @@ from gallery.items.preprocessing import (
 )
 from gallery.items.publishing import publish
 from gallery.items.signals import batch_notifications, notify_changed
+from gallery.net.s3 import BucketObject
 from gallery.shared.interrupts import interrupted_later
 
 IMAGES_PER_BATCH = 32
-HEAD_BYTES = 4096
-"""Number of bytes needed to recognise a picture."""
 ANALYZE_FROM = 1000
 """After this many new images, the planner's statistics are updated at once."""
 KILLED_PROCESS = "Describing this picture ended its process. Re-encode the file and add it again."
@@ -63,8 +64,8 @@ def import_images(
     """Add pictures, one transaction per batch. A picture that fails does not stop the others.
 
     Stored pictures are skipped: a link by its text, before it is fetched, and any other by its
-    md5. So an interrupted import is resumed by running it again. ``embed`` runs the models here
-    instead of in the workers.
+    md5, which a bucket often tells before it is read. So an interrupted import is resumed by
+    running it again. ``embed`` runs the models here instead of in the workers.
     """
     waiting: deque[tuple[list[Source], Future[list[Prepared | str]]]] = deque()
     added = 0
@@ -117,7 +118,7 @@ class _Pool:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def submit(self, places: Sequence[Path | str]) -> Future[list[Prepared | str]]:
+    def submit(self, places: Sequence[Place]) -> Future[list[Prepared | str]]:
         """Start preparing. Uses a new pool if a picture has killed a process of the last one."""
         if self._pool is not None:
             try:
@@ -133,7 +134,7 @@ class _Pool:
         return self._pool.submit(self._prepare, places)
 
     def result(
-        self, future: Future[list[Prepared | str]], places: Sequence[Path | str]
+        self, future: Future[list[Prepared | str]], places: Sequence[Place]
     ) -> list[Prepared | str]:
         """Return the results; if a process died, prepare the places again one by one."""
         try:
@@ -141,7 +142,7 @@ class _Pool:
         except BrokenProcessPool:
             return [self._alone(place) for place in places]
 
-    def _alone(self, place: Path | str) -> Prepared | str:
+    def _alone(self, place: Place) -> Prepared | str:
         try:
             return self.submit([place]).result()[0]
         except BrokenProcessPool:
@@ -165,6 +166,8 @@ def _skip_known(batch: Sequence[Source]) -> tuple[list[Source], list[ImportOutco
                 todo.append(source)
         elif isinstance(found := _md5_of(source, source.place), ImportOutcome):
             outcomes.append(found)
+        elif not found:
+            todo.append(source)
         elif found in md5s:
             outcomes.append(ImportOutcome(source, "exists"))
         else:
@@ -178,25 +181,31 @@ def _skip_known(batch: Sequence[Source]) -> tuple[list[Source], list[ImportOutco
     return todo, outcomes
 
 
-def _md5_of(source: Source, path: Path) -> str | ImportOutcome:
+def _md5_of(source: Source, place: Path | BucketObject) -> str | ImportOutcome:
+    """Return the md5 of a file, or what a bucket says that it is, "" if it does not."""
+    if isinstance(place, BucketObject):
+        return place.md5 if place.size <= settings.MAX_UPLOAD_BYTES else _too_large(source)
+    return _md5_of_file(source, place)
+
+
+def _md5_of_file(source: Source, path: Path) -> str | ImportOutcome:
     try:
         if source.found and not path.is_file():  # reading a pipe or a device would never end
             return ImportOutcome(source, "skipped", "This is not a file.")
         with path.open("rb") as stream:
             if source.found and sniff(stream.read(HEAD_BYTES)) is None:
-                return ImportOutcome(
-                    source, "skipped", "This is not a picture in a format read here."
-                )
+                return ImportOutcome(source, "skipped", NO_PICTURE)
             stream.seek(0)
             if os.fstat(stream.fileno()).st_size > settings.MAX_UPLOAD_BYTES:
-                return ImportOutcome(
-                    source,
-                    "failed",
-                    f"The file has more than the {settings.MAX_UPLOAD_BYTES:,} bytes accepted.",
-                )
+                return _too_large(source)
             return hashlib.file_digest(stream, _md5).hexdigest()
     except OSError as error:
         return ImportOutcome(source, "failed", f"The file cannot be read: {error.strerror}.")
+
+
+def _too_large(source: Source) -> ImportOutcome:
+    reason = f"The file has more than the {settings.MAX_UPLOAD_BYTES:,} bytes accepted."
+    return ImportOutcome(source, "failed", reason)
 
 
 def _md5() -> hashlib._Hash:
@@ -210,7 +219,8 @@ def _store(
     candidates: dict[str, tuple[Source, Image, Prepared]] = {}
     for source, result in zip(sources, prepared, strict=True):
         if isinstance(result, str):
-            outcomes.append(ImportOutcome(source, "failed", result))
+            passed_over = source.found and result == NO_PICTURE
+            outcomes.append(ImportOutcome(source, "skipped" if passed_over else "failed", result))
         elif result.hashes.md5 in candidates:
             outcomes.append(ImportOutcome(source, "exists"))
         else:

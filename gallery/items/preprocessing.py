@@ -19,16 +19,24 @@ from gallery.imaging.decoding import decode
 from gallery.imaging.decoding.limits import NotAnImage, PictureLimits, TooLarge
 from gallery.imaging.decoding.pictures import ImageInfo, Picture, ReadFile
 from gallery.imaging.decoding.rendered_pictures import FULL_VIEW, VIDEO_VIEW, rendered_pictures
+from gallery.imaging.decoding.sniffing import sniff
 from gallery.imaging.descriptors import pdq
 from gallery.imaging.descriptors.base import HASHES_VERSION, Columns, ColumnsByVersion, Descriptor
 from gallery.imaging.descriptors.pdq import to_hex
 from gallery.imaging.frame_selection import TimedHash, select_frames
 from gallery.items.processes import obey_parent
 from gallery.net.fetching import fetch
+from gallery.net.s3 import BucketObject
 from gallery.net.transport import FetchPolicy
 from gallery.shared.errors import UserError
 
 FETCH_THREADS = 8
+
+HEAD_BYTES = 4096
+"""Number of bytes needed to recognise a picture."""
+
+NO_PICTURE = "This is not a picture in a format read here."
+"""Why an object of a bucket is passed over."""
 
 MAX_PATTERNS = 64
 """Later frames of a file that get an imgsmlr pattern, which takes 16 KB. All frames get a hash."""
@@ -184,24 +192,27 @@ def start(plan: Plan) -> None:
     decoding.configure(budget_file=plan.budget_file, memory_bytes=plan.limits.memory_bytes)
 
 
-def prepare(plan: Plan, places: Sequence[Path | str]) -> list[Prepared | str]:
-    """Read files (``Path``) or links (``str``), decode and describe them.
+def prepare(plan: Plan, places: Sequence[Path | str | BucketObject]) -> list[Prepared | str]:
+    """Read files (``Path``), links (``str``) or objects of S3, decode and describe them.
 
     Return the results in order; a text is the reason for a failure. Call it in a process's main
     thread.
     """
 
-    def read(place: Path | str) -> bytes | str:
+    def read(place: Path | str | BucketObject) -> bytes | str:
         try:
             if isinstance(place, str):
                 return fetch(place, plan.policy).data
+            if isinstance(place, BucketObject):
+                data = place.read(plan.policy)
+                return data if sniff(data[:HEAD_BYTES]) is not None else NO_PICTURE
             return place.read_bytes()
         except UserError as error:
             return error.message
         except OSError as error:
             return f"The file cannot be read: {error.strerror}."
 
-    if any(isinstance(place, str) for place in places):
+    if not all(isinstance(place, Path) for place in places):
         with ThreadPoolExecutor(FETCH_THREADS) as pool:
             contents = list(pool.map(read, places))
     else:

@@ -13,12 +13,16 @@ from typing import Any, ClassVar, Final
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from gallery.items.import_sources import Source, read_sources
+from gallery.items.import_sources import S3, Source, read_sources
 from gallery.items.importing import ImportOutcome
 from gallery.shared.csv_export import cell
 from gallery.shared.errors import UserError
 
 MAX_PRINTED_FAILURES: Final = 10
+
+
+def _target(text: str) -> Path | str:
+    return text if text.startswith(S3) else Path(text)
 
 
 class AddItemsCommand(BaseCommand):
@@ -36,14 +40,16 @@ class AddItemsCommand(BaseCommand):
         raise NotImplementedError
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("target", type=Path, metavar="DIR|FILE.csv|LINKS.txt")
+        parser.add_argument(
+            "target", type=_target, metavar="DIR|FILE.csv|LINKS.txt|s3://BUCKET/PREFIX"
+        )
         parser.add_argument("--data-id-prefix", default="", help="put before each data_id")
         parser.add_argument("--remark", help=f"for {self.contents} without a remark of their own")
         parser.add_argument("--report", type=Path, help="write what was not added to this CSV file")
 
-    def handle(self, *args: Any, target: Path, **options: Any) -> None:
+    def handle(self, *args: Any, target: Path | str, **options: Any) -> None:
         """Raises CommandError if the target cannot be read. The exit code after Ctrl-C is 130."""
-        if not target.exists():
+        if isinstance(target, Path) and not target.exists():
             raise CommandError(f"There is no {target}.")
         naming = {"prefix": options["data_id_prefix"], "remark": options["remark"]}
         counts: Counter[str] = Counter()

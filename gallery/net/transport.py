@@ -24,8 +24,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from ipaddress import ip_address
+from dataclasses import dataclass, replace
+from ipaddress import ip_address, ip_network
 from typing import Final
 from urllib.parse import urljoin
 
@@ -37,6 +37,7 @@ from gallery.shared.errors import UserError
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 MAX_INTERIM_RESPONSES: Final = 20
+EVERYWHERE: Final[tuple[Network, ...]] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 Resolver = Callable[[str, int], Sequence[str]]
 """(host, port) → its addresses as text; raises OSError if there are none."""
@@ -70,6 +71,14 @@ class FetchPolicy:
     max_redirects: int = 3
     user_agent: str = "imgsmlr-server"
     allowed_by: str = "FETCH_ALLOW_PRIVATE"
+
+    def for_chosen_address(self) -> FetchPolicy:
+        """Return the limits for requests to an address of the settings.
+
+        The operator has chosen it, so it may be on a private network. Redirects are not followed:
+        they could lead to another host there.
+        """
+        return replace(self, allow_private=EVERYWHERE, max_redirects=0)
 
 
 def system_resolver(host: str, port: int) -> list[str]:

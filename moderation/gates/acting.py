@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from ipaddress import ip_network
-from typing import Any, Final
+from typing import Any
 
 from django.db import transaction
 
-from gallery.items import conf
-from gallery.net.transport import FetchPolicy
 from moderation.access.permissions import Actor
 from moderation.audit import trail
 from moderation.cases.models import ReviewCase
 from moderation.gates.policies import Judged
-
-EVERYWHERE: Final = (ip_network("0.0.0.0/0"), ip_network("::/0"))
-
-
-def request_policy() -> FetchPolicy:
-    """Return the limits for requests to an address of the settings.
-
-    The operator has chosen it, so it may be on a private network. Redirects are not followed: they
-    could lead to another host there.
-    """
-    return replace(conf.fetch_policy(), allow_private=EVERYWHERE, max_redirects=0)
 
 
 @transaction.atomic

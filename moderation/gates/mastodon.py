@@ -23,12 +23,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from gallery.items import conf
 from gallery.net.posting import post
 from gallery.net.transport import FetchFailed
 from gallery.shared.errors import Unavailable, UserError
 from moderation.access.permissions import Actor, Role
 from moderation.gates import policies
-from moderation.gates.acting import record, request_policy
+from moderation.gates.acting import record
 from moderation.gates.policies import Judged
 from moderation.pipeline.check import CheckRequest
 
@@ -144,8 +145,9 @@ def _send(body: bytes) -> None:
         "Authorization": f"Bearer {settings.MASTODON_TOKEN}",
         "Content-Type": "application/json",
     }
+    policy = conf.fetch_policy().for_chosen_address()
     try:
-        status = post(f"{settings.MASTODON_URL}/api/v1/reports", body, headers, request_policy())
+        status = post(f"{settings.MASTODON_URL}/api/v1/reports", body, headers, policy)
     except FetchFailed as error:
         raise Unavailable(f"The post could not be reported: {error}") from error
     # A post that was deleted in the meantime needs no report.

@@ -10,19 +10,16 @@ import hashlib
 from base64 import b64encode
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
-from django.conf import settings
 
+from gallery.items import conf
 from gallery.net.fetching import fetch
 from gallery.net.posting import post
-from gallery.net.transport import FetchFailed
+from gallery.net.transport import FetchFailed, FetchPolicy
 from gallery.shared.errors import Unavailable
-from moderation.gates.acting import request_policy
-from moderation.gates.s3_signing import SigningKey, signed_link
 
 TAG: Final = "imgsmlr"
 NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -64,7 +61,7 @@ class StoredObject:
 
     def _fetch(self, query: dict[str, str]) -> bytes:
         try:
-            return fetch(self._link("GET", query), request_policy()).data
+            return fetch(self._link("GET", query), _policy()).data
         except FetchFailed as error:
             if error.upstream_status == 404:
                 raise Gone from error
@@ -74,7 +71,7 @@ class StoredObject:
         digest = hashlib.md5(body, usedforsecurity=False).digest()
         headers = {"Content-MD5": b64encode(digest).decode(), "Content-Type": "application/xml"}
         try:
-            status = post(self._link(method, query), body, headers, request_policy(), method=method)
+            status = post(self._link(method, query), body, headers, _policy(), method=method)
         except FetchFailed as error:
             raise Unavailable(f"{self.name} could not be changed: {error}") from error
         if status == 404:
@@ -86,11 +83,13 @@ class StoredObject:
             )
 
     def _link(self, method: str, query: dict[str, str]) -> str:
-        address = f"{settings.S3_ENDPOINT}/{quote(self.bucket, safe='')}/{quote(self.key)}"
         if self.version:
             query = {**query, "versionId": self.version}
-        key = SigningKey(settings.S3_ACCESS_KEY, settings.S3_SECRET_KEY, settings.S3_REGION)
-        return signed_link(method, address, key, query=query)
+        return conf.s3_bucket(self.bucket).link(method, self.key, query)
+
+
+def _policy() -> FetchPolicy:
+    return conf.fetch_policy().for_chosen_address()
 
 
 def _tags(data: bytes) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""``manage.py add_images``: add pictures from a directory, a CSV file or a list of links."""
+"""``manage.py add_images``: add pictures of a directory, a CSV file, links or a bucket."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ class Command(AddItemsCommand):
     unit = "image"
     help = (
         "Add pictures from a directory (with all below it), from a CSV file (columns file or url, "
-        "data_id, remark, meta as JSON) or from a text file with a link a line. Run it again to "
-        "resume: pictures that are stored already are skipped."
+        "data_id, remark, meta as JSON), from a text file with a link a line, or from a bucket of "
+        "S3 (S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY). Run it again to resume: pictures that "
+        "are stored already are skipped."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

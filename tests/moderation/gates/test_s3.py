@@ -10,16 +10,16 @@ import pytest
 from django.test import Client
 from PIL import ImageOps
 
+from gallery.net.s3_signing import SigningKey, signed_link
 from imgsmlr_site.models import ApiKey
 from moderation.audit.models import AuditEvent
 from moderation.cases.models import ReviewCase
-from moderation.gates.s3_signing import SigningKey, signed_link
 from moderation.lists import item_adding
 from moderation.lists.verdicts import Action
 from tests.factories import jpeg, wheel_photo
 from tests.httpserver import HttpServer, Reply
 from tests.moderation.factories import ADMIN, make_list
-from tests.moderation.gates.conftest import Storage
+from tests.storage import Storage
 
 pytestmark = pytest.mark.django_db
 PATH = "/gate/s3"

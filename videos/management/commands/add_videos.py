@@ -1,4 +1,4 @@
-"""``manage.py add_videos``: add videos from a directory, a CSV file or a list of links."""
+"""``manage.py add_videos``: add videos of a directory, a CSV file, links or a bucket."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ class Command(AddItemsCommand):
     unit = "video"
     help = (
         "Add videos from a directory (with all below it), from a CSV file (columns file or url, "
-        "data_id, remark, meta as JSON) or from a text file with a link a line, and index them. "
-        "Run it again to resume: videos that are stored already are skipped."
+        "data_id, remark, meta as JSON), from a text file with a link a line, or from a bucket of "
+        "S3 (S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY), and index them. Run it again to resume: "
+        "videos that are stored already are skipped."
     )
 
     def run_import(

@@ -1,15 +1,16 @@
-"""Object storage in front of which the gate of S3 is: moto's server, a process of its own."""
+"""Object storage that speaks S3: moto's server, a process of its own."""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
 import requests
 
-from moderation.gates.s3_signing import SigningKey, signed_link
+from gallery.net.s3_signing import SigningKey, signed_link
 from tests.peers import python_with
 from tests.processes import wait_until
 from tests.service import free_port
@@ -36,10 +37,10 @@ class Storage:
         return requests.get(signed_link("GET", f"{self.url}/{name}", key, query=query))
 
 
-@pytest.fixture(scope="session")
-def storage(request: pytest.FixtureRequest) -> Iterator[Storage]:
+@contextmanager
+def running(config: pytest.Config) -> Iterator[Storage]:
     port = free_port()
-    command = [python_with("s3", request.config), "-m", "moto.server", "-H", "127.0.0.1"]
+    command = [python_with("s3", config), "-m", "moto.server", "-H", "127.0.0.1"]
     server = subprocess.Popen(
         [*command, "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
