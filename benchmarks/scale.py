@@ -156,15 +156,18 @@ def _search(
     match_type: str, version: str, columns: Columns, *, exact: bool
 ) -> tuple[NDArray[np.float64], float]:
     """Return the distances of the ten nearest, and the milliseconds of the search."""
-    from gallery.search import nearest
+    from gallery.search.nearest import nearest_images
+    from gallery.search.vector_index import EVERY_ROW, PGVECTOR
 
-    bound = nearest.EXACT_ABOVE
-    nearest.EXACT_ABOVE = 0 if exact else bound
     started = time.perf_counter()
-    try:
-        matches = nearest.nearest_images(match_type, version, columns, threshold=FAR, limit=LIMIT)
-    finally:
-        nearest.EXACT_ABOVE = bound
+    matches = nearest_images(
+        match_type,
+        version,
+        columns,
+        threshold=FAR,
+        limit=LIMIT,
+        index=EVERY_ROW if exact else PGVECTOR,
+    )
     milliseconds = (time.perf_counter() - started) * 1000
     return np.array([match.distance for match in matches]), milliseconds
 

@@ -29,6 +29,7 @@ EVIDENCE = "evidence"
 _SEARCHING = (
     *(
         "gallery/search/nearest.py",
+        "gallery/search/vector_index.py",
         "gallery/search/image_search.py",
         "gallery/imaging/decoding/*.py",
     ),

@@ -6,6 +6,7 @@ query by one method may be near by another.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,13 +16,14 @@ from django.db import connection
 
 from gallery.imaging.descriptors.base import COPY_VERSION, PIXELS_VERSION
 from gallery.items.models import Image
-from gallery.search.nearest import (
-    IMAGE_FIELDS,
+from gallery.search.nearest import IMAGE_FIELDS, Filters, image_from_row
+from gallery.search.vector_index import (
+    PGVECTOR,
     VECTOR_SPACES,
-    Filters,
-    VectorSpace,
-    dimensions,
-    image_from_row,
+    Proposal,
+    Question,
+    near_sql,
+    settings_sql,
 )
 
 PROPOSED_PER_VIEW = {"imgsmlr": 5, "pdq": 10, "cnn": 30, "part": 10, "clip": 10}
@@ -118,12 +120,22 @@ def find_candidates(
     params |= {"sha256": asked.sha256, "exclude": exclude, "known": list(known)}
     if exclude:
         where += " AND i.id <> %(exclude)s"
-    if not (asked.sources() or asked.sha256 or known):
+    questions = [
+        (method, Question(MATCH_TYPE_OF_METHOD[method], version, vector, PROPOSED_PER_VIEW[method]))
+        for method, version, vectors in asked.sources()
+        for vector in vectors
+    ]
+    if not (questions or asked.sha256 or known):
         return []
-    rows, enough = _found(query_view, asked, where, params, exact=frozenset())
-    if len(enough) < len(asked.sources()):  # see ``nearest``
-        exact = frozenset(method for method, _, _ in asked.sources() if method not in enough)
-        rows, _ = _found(query_view, asked, where, params, exact=exact)
+    found = PGVECTOR.propose([question for _, question in questions])
+    proposed = [(*asked_by, one) for asked_by, one in zip(questions, found, strict=True)]
+    rows, short = _found(query_view, asked.sha256, proposed, where, params)
+    if short:  # see ``nearest``
+        proposed = [
+            (method, question, Proposal(exact=True) if method in short else one)
+            for method, question, one in proposed
+        ]
+        rows, _ = _found(query_view, asked.sha256, proposed, where, params)
     names = [method for method, _, _ in query_view.sources()]
     return [
         CopyCandidate(row[len(names) :], dict(zip(names, row[: len(names)], strict=True)))
@@ -133,30 +145,29 @@ def find_candidates(
 
 def _found(
     query_view: QueryView,
-    asked: QueryView,
+    sha256: str,
+    proposed: Sequence[tuple[str, Question, Proposal]],
     where: str,
     params: Mapping[str, Any],
-    *,
-    exact: Collection[str],
 ) -> tuple[list[Any], set[str]]:
-    """Return the rows of the candidates, and the methods whose index proposed enough of them.
+    """Return the rows of the candidates, and the methods that proposed fewer than they should.
 
-    One statement proposes by all methods and measures: a statement for each took as long again to
-    plan and to be sent. ``exact``: methods that scan without their index.
+    One statement takes the proposals of all methods and measures: a statement for each took as long
+    again to plan and to be sent.
     """
-    tables, counts = [], []
     values = {**params, "pattern": query_view.pattern}
-    for method, version, vectors in asked.sources():
-        values[f"{method}_version"] = version
-        values |= {f"asked_{method}{n}": vector for n, vector in enumerate(vectors)}
-        tables.append(f"near_{method} AS MATERIALIZED ({_nearest(method, vectors, where, exact)})")
-        counts.append(f"(SELECT count(*) FROM near_{method})")  # noqa: S608
-    proposed = [f"SELECT item_id FROM near_{method}" for method, _, _ in asked.sources()]  # noqa: S608
-    if asked.sha256:
-        proposed.append(
-            f"SELECT i.id FROM gallery_image i WHERE i.sha256 = %(sha256)s AND {where}"  # noqa: S608
-        )
-    proposed.append("SELECT unnest(%(known)s::bigint[])")
+    near, wanted = dict[str, list[str]](), Counter[str]()
+    for n, (method, question, proposal) in enumerate(proposed):
+        scan, of_scan = near_sql(question, proposal, f"near{n}", where)
+        near.setdefault(method, []).append(f"(SELECT item_id FROM ({scan}) n{n})")  # noqa: S608
+        wanted[method] += question.wanted
+        values |= of_scan
+    tables = [f"near_{name} AS MATERIALIZED ({' UNION ALL '.join(s)})" for name, s in near.items()]
+    counts = [f"(SELECT count(*) FROM near_{method})" for method in near]  # noqa: S608
+    ids = [f"SELECT item_id FROM near_{method}" for method in near]  # noqa: S608
+    if sha256:
+        ids.append(f"SELECT i.id FROM gallery_image i WHERE i.sha256 = %(sha256)s AND {where}")  # noqa: S608
+    ids.append("SELECT unnest(%(known)s::bigint[])")
     columns = []
     for method, version, vectors in query_view.sources():
         values[f"{method}_version"] = version
@@ -166,19 +177,15 @@ def _found(
     begin = f"WITH {', '.join(tables)} " if tables else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SET LOCAL hnsw.ef_search = {EF_SEARCH}; "  # noqa: S608
-            f"SET LOCAL hnsw.iterative_scan = strict_order; {begin}"
+            f"{settings_sql(EF_SEARCH)}{begin}"  # noqa: S608
             f"SELECT {', '.join([*counts, *columns, fields])} FROM gallery_image i "
-            f"WHERE i.id = ANY(ARRAY({' UNION '.join(proposed)})) AND i.status = 'ready'",
+            f"WHERE i.id = ANY(ARRAY({' UNION '.join(ids)})) AND i.status = 'ready'",
             values,
         )
         rows = cursor.fetchall()
-    enough = {
-        method
-        for place, (method, _, vectors) in enumerate(asked.sources())
-        if rows and rows[0][place] >= PROPOSED_PER_VIEW[method] * len(vectors)
-    }
-    return [row[len(counts) :] for row in rows], enough
+    # Without a row nothing was proposed.
+    counted = dict(zip(near, rows[0] if rows else [0] * len(near), strict=False))
+    return [row[len(near) :] for row in rows], {m for m in near if counted[m] < wanted[m]}
 
 
 def _least_sql(method: str, vectors: Sequence[str]) -> str:
@@ -188,7 +195,7 @@ def _least_sql(method: str, vectors: Sequence[str]) -> str:
         join = "JOIN gallery_imagedetail d ON d.fingerprint_id = f.id"
     else:
         space, join = VECTOR_SPACES[MATCH_TYPE_OF_METHOD[method]], ""
-        each = [_distance_sql(space, f"{method}{n}", v) for n, v in enumerate(vectors)]
+        each = [space.distance_sql(f"{method}{n}", vector) for n, vector in enumerate(vectors)]
         least = f"LEAST({', '.join(each)})"
     return (
         f"(SELECT min({least}) FROM gallery_imagefingerprint f {join} "  # noqa: S608
@@ -226,27 +233,3 @@ def stored_view(image_id: int, clip_version: str) -> QueryView:
     )
     pattern = patterns[0] if patterns else None
     return QueryView(haar, pattern, pdq, cnn, clip=clip, clip_version=clip_version)
-
-
-def _distance_sql(space: VectorSpace, parameter: str, vector: str) -> str:
-    """In the form that the index covers."""
-    if space.cast == "halfvec":
-        size = dimensions(vector)
-        return f"{space.column}::halfvec({size}) {space.operator} %({parameter})s::halfvec({size})"
-    return f"{space.column} {space.operator} %({parameter})s::{space.cast}"
-
-
-def _nearest(method: str, vectors: Sequence[str], where: str, exact: Collection[str]) -> str:
-    """Return SQL for the images nearest to each of the vectors."""
-    space, wanted = VECTOR_SPACES[MATCH_TYPE_OF_METHOD[method]], PROPOSED_PER_VIEW[method]
-
-    def select(n: int, vector: str) -> str:
-        distance = _distance_sql(space, f"asked_{method}{n}", vector)
-        return (
-            f"(SELECT f.item_id FROM gallery_imagefingerprint f "  # noqa: S608
-            f"WHERE f.version = %({method}_version)s AND {space.column} IS NOT NULL "
-            f"AND (SELECT {where} FROM gallery_image i WHERE i.id = f.item_id) "
-            f"ORDER BY ({distance}){' + 0' if method in exact else ''} LIMIT {wanted})"
-        )
-
-    return " UNION ALL ".join(select(n, vector) for n, vector in enumerate(vectors))

@@ -18,30 +18,18 @@ from django.db import connection
 from gallery.imaging import geometry
 from gallery.items.models import Image
 from gallery.items.vectors import encode
+from gallery.search.vector_index import (
+    PGVECTOR,
+    VECTOR_SPACES,
+    Proposal,
+    Question,
+    VectorIndex,
+    near_sql,
+    settings_sql,
+)
 
-EXACT_ABOVE = 500
-"""HNSW (ef_search ≤ 1,000) is not used for more candidates."""
 RERANK_FACTOR = 3
 """imgsmlr fetches this many signatures for each result wanted, as the original does."""
-
-
-@dataclass(frozen=True)
-class VectorSpace:
-    """The column and the distance operator of one match type's vectors."""
-
-    column: str
-    operator: str
-    cast: str
-    ef_search: int
-    rerank: str | None = None
-
-
-VECTOR_SPACES: Mapping[str, VectorSpace] = {
-    "imgsmlr": VectorSpace("f.haar", "<->", "vector(16)", 60, rerank="pattern"),
-    "pdq": VectorSpace("f.pdq", "<~>", "bit(256)", 400),
-    "copy": VectorSpace("f.cnn", "<=>", "halfvec(512)", 200),
-    "clip": VectorSpace("f.clip", "<=>", "halfvec", 200),
-}
 
 
 @dataclass(frozen=True)
@@ -105,29 +93,30 @@ def nearest_images(
     limit: int,
     filters: Filters | None = None,
     rule: ThresholdRule = INCLUSIVE,
+    index: VectorIndex = PGVECTOR,
 ) -> list[ImageMatch]:
     """Return the ``limit`` nearest ready images within ``threshold``, by distance, then id.
 
     ``columns``: a descriptor's values for the query, as arrays or in SQL's text form.
     """
     space = VECTOR_SPACES[match_type]
-    wanted = limit * (RERANK_FACTOR if space.rerank else 1)
+    question = Question(
+        match_type,
+        version,
+        encode(columns[space.column]),
+        limit * (RERANK_FACTOR if space.rerank else 1),
+    )
     where, params = (filters or Filters()).sql()
     params |= {
-        "version": version,
-        "query": encode(columns[space.column.removeprefix("f.")]),
         "detail": encode(columns[space.rerank]) if space.rerank else None,
-        "wanted": wanted,
         "threshold": threshold,
         "limit": limit,
         "digits": rule.digits,
     }
-    if space.cast == "halfvec":
-        params["dimensions"] = dimensions(params["query"])
-    exact = wanted > EXACT_ABOVE
-    scanned, matches = _run(space, where, params, rule, exact=exact)
-    if scanned < wanted and not exact:
-        _, matches = _run(space, where, params, rule, exact=True)
+    (proposal,) = index.propose([question])
+    scanned, matches = _run(question, proposal, where, params, rule)
+    if scanned < question.wanted and not proposal.exact:
+        _, matches = _run(question, Proposal(exact=True), where, params, rule)
     return matches
 
 
@@ -138,15 +127,15 @@ def stored_columns(image_id: int, match_type: str, version: str) -> dict[str, st
     join = "JOIN gallery_imagedetail d ON d.fingerprint_id = f.id" if space.rerank else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {space.column}::text{detail} FROM gallery_imagefingerprint f {join} "  # noqa: S608
+            f"SELECT f.{space.column}::text{detail} FROM gallery_imagefingerprint f {join} "  # noqa: S608
             f"WHERE f.item_id = %s AND f.view = 'full' AND f.version = %s "
-            f"AND {space.column} IS NOT NULL",
+            f"AND f.{space.column} IS NOT NULL",
             [image_id, version],
         )
         row = cursor.fetchone()
     if row is None:
         return None
-    names = [space.column.removeprefix("f."), *([space.rerank] if space.rerank else [])]
+    names = [space.column, *([space.rerank] if space.rerank else [])]
     return dict(zip(names, row, strict=True))
 
 
@@ -154,43 +143,22 @@ IMAGE_FIELDS = [field.attname for field in Image._meta.concrete_fields]
 _META = IMAGE_FIELDS.index("meta")
 
 
-def dimensions(vector: str) -> int:
-    return vector.count(",") + 1
-
-
-def statement(space: VectorSpace, where: str, rule: ThresholdRule, *, exact: bool) -> str:
-    """Return the search as one SQL statement; its first column is the number of candidates scanned.
-
-    ``+ 0`` keeps the planner from using the index, which makes the scan exact. An index scan checks
-    each image by its id, in a subquery that the planner cannot turn into a join: before the tables
-    are analysed it would join all ready images each time.
-    """
-    column = space.column
-    if space.cast == "halfvec":
-        # Only this cast matches the partial index of one model's version.
-        column, cast = "f.clip::halfvec(%(dimensions)s)", "halfvec(%(dimensions)s)"
-    else:
-        cast = space.cast
-    distance = f"{column} {space.operator} %(query)s::{cast}"
-    order = f"({distance}) + 0" if exact else distance
-    source, condition = "", f"(SELECT {where} FROM gallery_image i WHERE i.id = f.item_id)"  # noqa: S608
-    if exact:
-        source, condition = "JOIN gallery_image i ON i.id = f.item_id", where
+def statement(
+    question: Question, proposal: Proposal, where: str, rule: ThresholdRule
+) -> tuple[str, dict[str, Any]]:
+    """Return the search as one SQL statement, with the parameters of its scan; its first column is
+    the number of candidates scanned."""
+    scan, params = near_sql(question, proposal, "query", where)
     ranked = "n.distance"
     join = ""
-    if space.rerank:
+    if rerank := question.space.rerank:
         # Used once: parsing 4,096 numbers in text form takes as long as the whole scan.
-        ranked = f"d.{space.rerank} <-> %(detail)s::vector"
+        ranked = f"d.{rerank} <-> %(detail)s::vector"
         join = "JOIN gallery_imagedetail d ON d.fingerprint_id = n.fingerprint_id"
     compared = "distance" if rule.round_first else "exactly"
     fields = ", ".join(f"i.{name}" for name in IMAGE_FIELDS)
-    return f"""
-        WITH nearest AS MATERIALIZED (
-            SELECT f.id AS fingerprint_id, f.item_id, {distance} AS distance
-            FROM gallery_imagefingerprint f {source}
-            WHERE f.version = %(version)s AND {space.column} IS NOT NULL AND {condition}
-            ORDER BY {order} LIMIT %(wanted)s
-        ), ranked AS (
+    sql = f"""
+        WITH nearest AS MATERIALIZED ({scan}), ranked AS (
             SELECT item_id, exactly, round(exactly::numeric, %(digits)s) AS distance
             FROM (SELECT n.item_id, min({ranked}) AS exactly
                   FROM nearest n {join} GROUP BY n.item_id) AS ranks
@@ -203,26 +171,21 @@ def statement(space: VectorSpace, where: str, rule: ThresholdRule, *, exact: boo
         FROM (SELECT count(*) AS scanned FROM nearest) c
         LEFT JOIN best b ON true LEFT JOIN gallery_image i ON i.id = b.item_id
         ORDER BY b.distance, b.item_id
-    """  # noqa: S608 (every piece is a constant of this module)
+    """  # noqa: S608 (every piece is a constant of these modules)
+    return sql, params
 
 
 def _run(
-    space: VectorSpace,
+    question: Question,
+    proposal: Proposal,
     where: str,
     params: Mapping[str, Any],
     rule: ThresholdRule,
-    *,
-    exact: bool,
 ) -> tuple[int, list[ImageMatch]]:
-    sql = statement(space, where, rule, exact=exact)
-    ef_search = min(1000, max(space.ef_search, 2 * params["wanted"]))
+    sql, of_scan = statement(question, proposal, where, rule)
+    ef_search = min(1000, max(question.space.ef_search, 2 * question.wanted))
     with connection.cursor() as cursor:
-        # Sent as one text, the three statements are one transaction and one round trip.
-        cursor.execute(
-            f"SET LOCAL hnsw.ef_search = {ef_search}; "
-            f"SET LOCAL hnsw.iterative_scan = strict_order; {sql}",
-            params,
-        )
+        cursor.execute(settings_sql(ef_search) + sql, {**params, **of_scan})
         rows = cursor.fetchall()
     matches = [
         ImageMatch(image_from_row(row[2:]), float(row[1])) for row in rows if row[1] is not None

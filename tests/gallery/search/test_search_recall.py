@@ -16,7 +16,8 @@ from gallery.imaging.descriptors.base import PIXELS_VERSION
 from gallery.items import versions
 from gallery.items.models import ClipVersion, Image, ImageFingerprint
 from gallery.items.vectors import encode
-from gallery.search.nearest import INCLUSIVE, VECTOR_SPACES, Filters, nearest_images, statement
+from gallery.search.nearest import INCLUSIVE, Filters, nearest_images, statement
+from gallery.search.vector_index import VECTOR_SPACES, Proposal, Question
 from tests.gallery.search.synthetic import (
     COUNT,
     Floats,
@@ -154,19 +155,17 @@ def plan(request: Any) -> str:
 def explain(match_type: str, query: dict[str, Any], limit: int, *, exact: bool) -> str:
     """The plan of the statement that a search runs."""
     space = VECTOR_SPACES[match_type]
+    question = Question(match_type, version_of(match_type), encode(query[space.column]), limit)
     where, params = Filters().sql()
-    params |= {
-        "version": version_of(match_type),
-        "query": encode(query[space.column.removeprefix("f.")]),
+    sql, of_scan = statement(question, Proposal(exact=exact), where, INCLUSIVE)
+    params |= of_scan | {
         "detail": encode(query["pattern"]) if space.rerank else None,
-        "dimensions": CLIP_DIMENSIONS,
-        "wanted": limit,
         "threshold": FAR,
         "limit": limit,
         "digits": 6,
     }
     with connection.cursor() as cursor:
-        cursor.execute("EXPLAIN " + statement(space, where, INCLUSIVE, exact=exact), params)
+        cursor.execute("EXPLAIN " + sql, params)
         return "\n".join(row[0] for row in cursor.fetchall())
 
 

@@ -1,0 +1,130 @@
+"""Which stored vectors are near to those of a query: the engine that proposes them.
+
+An engine only says where to look. The statement of the search measures, filters and checks all
+of it by the rows of PostgreSQL. What an engine remembers wrongly can lose a result, and never shows
+one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+EXACT_ABOVE: Final = 500
+"""HNSW (ef_search ≤ 1,000) is not used for more candidates."""
+
+
+@dataclass(frozen=True)
+class VectorSpace:
+    """The column and the distance operator of one match type's vectors."""
+
+    column: str
+    operator: str
+    cast: str
+    ef_search: int
+    rerank: str | None = None
+
+    def distance_sql(self, parameter: str, vector: str) -> str:
+        """Return the distance of a row ``f`` to a vector, in the form that the index covers."""
+        column, cast = f"f.{self.column}", self.cast
+        if cast == "halfvec":
+            # Only this cast matches the partial index of one model's version.
+            cast = f"halfvec({dimensions(vector)})"
+            column = f"{column}::{cast}"
+        return f"{column} {self.operator} %({parameter})s::{cast}"
+
+
+VECTOR_SPACES: Final[Mapping[str, VectorSpace]] = {
+    "imgsmlr": VectorSpace("haar", "<->", "vector(16)", 60, rerank="pattern"),
+    "pdq": VectorSpace("pdq", "<~>", "bit(256)", 400),
+    "copy": VectorSpace("cnn", "<=>", "halfvec(512)", 200),
+    "clip": VectorSpace("clip", "<=>", "halfvec", 200),
+}
+"""By match type."""
+
+
+def dimensions(vector: str) -> int:
+    return vector.count(",") + 1
+
+
+@dataclass(frozen=True)
+class Question:
+    """A vector in SQL's text form, and how many of the stored ones nearest to it are wanted.
+
+    ``version``: of the stored vectors.
+    """
+
+    match_type: str
+    version: str
+    vector: str
+    wanted: int
+
+    @property
+    def space(self) -> VectorSpace:
+        return VECTOR_SPACES[self.match_type]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Where the statement looks: at every row if ``exact``, else at those of pgvector's index."""
+
+    exact: bool = False
+
+
+class VectorIndex(Protocol):
+    def propose(self, questions: Sequence[Question]) -> list[Proposal]:
+        """Return where each question's nearest vectors are. Never fails."""
+        ...
+
+
+class PgVector:
+    """The indexes of PostgreSQL. The statement asks them while it runs."""
+
+    def propose(self, questions: Sequence[Question]) -> list[Proposal]:
+        return [Proposal(exact=question.wanted > EXACT_ABOVE) for question in questions]
+
+
+class EveryRow:
+    """No index: all rows are compared."""
+
+    def propose(self, questions: Sequence[Question]) -> list[Proposal]:
+        return [Proposal(exact=True)] * len(questions)
+
+
+PGVECTOR: Final = PgVector()
+EVERY_ROW: Final = EveryRow()
+
+
+def near_sql(
+    question: Question, proposal: Proposal, name: str, where: str
+) -> tuple[str, dict[str, Any]]:
+    """Return a SELECT of the rows nearest to a question's vector, with its parameters.
+
+    Its columns are ``fingerprint_id``, ``item_id`` and ``distance``. ``name`` begins the names of
+    the parameters; ``where``: conditions on the image ``i``.
+
+    ``+ 0`` keeps the planner from using the index, which makes the scan exact. An index scan checks
+    each image by its id, in a subquery that the planner cannot turn into a join: before the tables
+    are analysed it would join all ready images each time.
+    """
+    space = question.space
+    distance = space.distance_sql(f"{name}_vector", question.vector)
+    if proposal.exact:
+        source, condition, order = "JOIN gallery_image i ON i.id = f.item_id", where, " + 0"
+    else:
+        condition = f"(SELECT {where} FROM gallery_image i WHERE i.id = f.item_id)"  # noqa: S608
+        source, order = "", ""
+    sql = (
+        f"SELECT f.id AS fingerprint_id, f.item_id, {distance} AS distance "  # noqa: S608
+        f"FROM gallery_imagefingerprint f {source} "
+        f"WHERE f.version = %({name}_version)s AND f.{space.column} IS NOT NULL AND {condition} "
+        f"ORDER BY ({distance}){order} LIMIT {question.wanted}"
+    )
+    return sql, {f"{name}_vector": question.vector, f"{name}_version": question.version}
+
+
+def settings_sql(ef_search: int) -> str:
+    """Return statements to send before a search's own, as one text: so the three are one
+    transaction and one round trip."""
+    return f"SET LOCAL hnsw.ef_search = {ef_search}; SET LOCAL hnsw.iterative_scan = strict_order; "
