@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, BinaryIO, Final, cast
 
 import orjson
 from django.core.files.storage import default_storage
-from django.http import FileResponse, HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_POST, require_safe
@@ -25,7 +25,8 @@ from gallery.items.models import Image
 from gallery.shared.access import access_of
 from gallery.shared.csv_export import csv_lines
 from gallery.shared.errors import UserError
-from gallery.shared.responses import download, private
+from gallery.shared.file_responses import file_response
+from gallery.shared.responses import download
 
 MAX_ROWS: Final = 10_000
 MAX_COLUMNS: Final = 40
@@ -132,4 +133,4 @@ def _file(name: str | None, content_type: str) -> HttpResponseBase:
         stream = default_storage.open(name or "")
     except (FileNotFoundError, IsADirectoryError):
         raise gone(Image) from None
-    return private(FileResponse(stream, content_type=content_type))
+    return file_response(cast(BinaryIO, stream), content_type)

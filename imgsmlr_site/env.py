@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -59,6 +59,34 @@ def env_url(name: str, *, plain: bool = False) -> str:
         wanted = "http:// or https://" if plain else "https://"
         raise ImproperlyConfigured(f"{name}={value!r} does not begin with {wanted}.")
     return value
+
+
+def env_bucket(name: str) -> dict[str, str]:
+    """Read ``https://KEY:SECRET@HOST/BUCKET/PREFIX?region=REGION`` as options of ``S3Storage``.
+
+    Key and secret may be percent-encoded. Without them the machine's own are used. {} if unset.
+    """
+    value = env_str(name)
+    if not value:
+        return {}
+    parts = urlsplit(value)
+    bucket, _, prefix = parts.path.strip("/").partition("/")
+    query = parse_qs(parts.query)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not bucket:
+        # Without the value, which holds a secret.
+        raise ImproperlyConfigured(
+            f"{name} is not of the form https://KEY:SECRET@HOST/BUCKET/PREFIX?region=REGION."
+        )
+    options = {
+        "endpoint_url": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
+        "bucket_name": bucket,
+        "location": prefix,
+        "region_name": query.get("region", ["us-east-1"])[0],
+    }
+    if parts.username and parts.password:
+        options["access_key"] = unquote(parts.username)
+        options["secret_key"] = unquote(parts.password)
+    return options
 
 
 def _number(

@@ -18,6 +18,7 @@ os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
 
 from imgsmlr_site.env import (
     env_bool,
+    env_bucket,
     env_choice,
     env_float,
     env_int,
@@ -354,8 +355,15 @@ STATICFILES_FINDERS = [
     "imgsmlr_site.static_files.AppDirectories",
 ]
 MEDIA_ROOT = DATA_DIR / "media"
+MEDIA_S3_URL = env_bucket("MEDIA_S3_URL")
+"""The bucket of media, or {} for ``MEDIA_ROOT``."""
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": {
+        "BACKEND": "gallery.shared.object_storage.ObjectStorage"
+        if MEDIA_S3_URL
+        else "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": MEDIA_S3_URL,
+    },
     "staticfiles": {"BACKEND": "imgsmlr_site.static_files.HashedStorage"},
 }
 WHITENOISE_USE_FINDERS = DEBUG

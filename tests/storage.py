@@ -58,3 +58,11 @@ def running(config: pytest.Config) -> Iterator[Storage]:
     finally:
         server.terminate()
         server.wait()
+
+
+def options(endpoint: str, bucket: str = "media", prefix: str = "") -> dict[str, str]:
+    """What ``MEDIA_S3_URL`` says."""
+    return {
+        **{"endpoint_url": endpoint, "bucket_name": bucket, "location": prefix},
+        **{"region_name": "us-east-1", "access_key": "any", "secret_key": "secret"},
+    }

@@ -7,6 +7,7 @@ picture if it was added again.
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,6 +23,8 @@ from gallery.items.item import Item
 from gallery.items.models import Image
 from gallery.shared.errors import StorageAway
 from gallery.shared.jpeg import decode_jpeg
+
+logger = logging.getLogger(__name__)
 
 
 def save_original(sha256: str, data: bytes) -> str:
@@ -120,4 +123,8 @@ def _save(name: str, data: bytes) -> str:
 
 def _delete(names: Iterable[str]) -> None:
     for name in names:
-        default_storage.delete(name)
+        try:
+            default_storage.delete(name)
+        except StorageAway as error:
+            # What was done stays done: no row names the file, so ``orphans`` removes it later.
+            logger.error("%s is not deleted yet: %s", name, error)

@@ -62,10 +62,13 @@ class NotYours(UserError):
 
 
 class StorageAway(OSError):
-    """Not only a file is missing but its directory, as when a file system is not mounted.
+    """Not only a file is missing but the storage, as when a file system is not mounted.
 
     No ``UserError``: as for a full disk, what was asked for is to be tried again.
     """
 
-    def __init__(self) -> None:
-        super().__init__("The storage of the service's files is not there: it may not be mounted.")
+    def __init__(
+        self,
+        message: str = "The storage of the service's files is not there: it may not be mounted.",
+    ) -> None:
+        super().__init__(message)

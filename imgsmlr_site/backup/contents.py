@@ -6,7 +6,7 @@ A backup is a directory::
     SHA256SUMS      hash and path of each file below; ``sha256sum -c`` reads it
     database.dump   of pg_dump, in the custom format
     secret_key
-    media/…         as in the media directory
+    media/…         as in the media directory; none if the media are in a bucket
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 import orjson
+from django.conf import settings
 
 from gallery.shared.errors import UserError
 
@@ -42,6 +43,7 @@ class Manifest:
     """``postgresql`` and ``pg_dump`` are major versions. ``tables``: table → number of rows.
     ``audit_id`` and ``audit_digest``: the last event of the audit, if there is one. ``missing``:
     files that rows name and that were not there. ``sums``: the SHA-256 of ``SHA256SUMS``.
+    ``bucket``: where the media are, "" if they are in the backup.
     """
 
     format: int = FORMAT
@@ -55,6 +57,7 @@ class Manifest:
     audit_digest: str | None
     missing: list[str]
     sums: str
+    bucket: str = ""
 
     def write(self, directory: Path) -> None:
         with create(directory / MANIFEST) as stream:
@@ -77,6 +80,15 @@ class Manifest:
             f"{directory} is a backup of format {found}, and this version reads format {FORMAT}: "
             "install the version that made it."
         )
+
+
+def media_bucket() -> str:
+    """Return bucket and prefix of this installation's media, "" if they are in a directory."""
+    storage: dict[str, Any] = settings.STORAGES["default"]
+    options = storage.get("OPTIONS", {})
+    if "bucket_name" not in options:
+        return ""
+    return f"{options['bucket_name']}/{options['location']}".rstrip("/")
 
 
 def create(path: Path) -> TextIO:

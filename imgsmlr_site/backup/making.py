@@ -28,6 +28,7 @@ from imgsmlr_site.backup.contents import (
     add_sum,
     copy,
     create,
+    media_bucket,
     sha256_of,
 )
 from imgsmlr_site.postgres.programs import Say
@@ -76,14 +77,14 @@ def _held_media() -> Iterator[Path]:
     """Link all media files into a directory that lasts for the block, so that files that are
     deleted meanwhile can still be copied.
 
-    A file system without hard links leaves the directory empty.
+    A file system without hard links leaves the directory empty, and so do media in a bucket.
     """
     held = Path(settings.DATA_DIR) / HELD
     shutil.rmtree(held, ignore_errors=True)  # of a backup that was killed
     held.mkdir(mode=0o700)
     try:
         # A file was deleted, or cannot be linked: it is linked or copied later, or missing.
-        with contextlib.suppress(shutil.Error, FileNotFoundError):
+        with contextlib.suppress(shutil.Error, FileNotFoundError, NotImplementedError):
             shutil.copytree(default_storage.path(""), held / MEDIA, copy_function=os.link)
         yield held / MEDIA
     finally:
@@ -91,7 +92,10 @@ def _held_media() -> Iterator[Path]:
 
 
 def _fill(draft: Path, held: Path, tell: Tell) -> Made:
-    """Write all files. The transaction's snapshot is what is backed up."""
+    """Write all files. The transaction's snapshot is what is backed up.
+
+    Media in a bucket stay there: storage keeps versions of its own.
+    """
     with transaction.atomic(), create(draft / SUMS) as sums:
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -100,7 +104,7 @@ def _fill(draft: Path, held: Path, tell: Tell) -> Made:
             raise BackupError("The database is empty: there is nothing to back up.")
         # Files that are newer than the links, before the dump takes its time.
         total = 0
-        for name in database.named_files():
+        for name in _files_to_copy():
             _hold(name, held)
             total += 1
         last = trail.last_event()
@@ -111,7 +115,7 @@ def _fill(draft: Path, held: Path, tell: Tell) -> Made:
         add_sum(sums, sha256_of(draft / SECRET_KEY), SECRET_KEY)
         files = size = 0
         missing = []
-        for name in database.named_files():
+        for name in _files_to_copy():
             path = f"{MEDIA}/{name}"
             source = held / name
             if not source.exists():
@@ -136,9 +140,14 @@ def _fill(draft: Path, held: Path, tell: Tell) -> Made:
             audit_digest=last.digest if last else None,
             missing=missing,
             sums=sha256_of(draft / SUMS),
+            bucket=media_bucket(),
         )
     manifest.write(draft)
     return Made(manifest, files, size)
+
+
+def _files_to_copy() -> Iterator[str]:
+    return iter(()) if media_bucket() else database.named_files()
 
 
 def _hold(name: str, held: Path) -> None:

@@ -23,6 +23,7 @@ from imgsmlr_site.backup.contents import (
     BackupError,
     Manifest,
     copy,
+    media_bucket,
     read_sums,
     verify,
 )
@@ -53,15 +54,16 @@ def restore(source: Path, say: Say) -> Restored:
     """
     manifest, _ = verify(source)
     _require_known(manifest)
+    _require_same_kind_of_storage(manifest)
     key_file = _key_file(source)
     with database.running(say):
         _require_empty(manifest)
-        media = Path(default_storage.path(""))
         try:
-            files = _restore_media(source, media)
+            files = 0 if manifest.bucket else _restore_media(source, _media())
             database.load(source / DATABASE, manifest.pg_dump)
         except BaseException:
-            shutil.rmtree(media, ignore_errors=True)
+            if not manifest.bucket:
+                shutil.rmtree(_media(), ignore_errors=True)
             raise
         if key_file is not None:
             key_file.unlink(missing_ok=True)
@@ -95,6 +97,19 @@ def _require_known(manifest: Manifest) -> None:
         )
 
 
+def _require_same_kind_of_storage(manifest: Manifest) -> None:
+    if manifest.bucket and not media_bucket():
+        raise BackupError(
+            f"The media of this backup are in the bucket {manifest.bucket}: set MEDIA_S3_URL, to "
+            "it or to a copy of it."
+        )
+    if media_bucket() and not manifest.bucket:
+        raise BackupError(
+            "This backup holds its media, and MEDIA_S3_URL is set: restore it without that, copy "
+            f"{MEDIA}/ of DATA_DIR into the bucket, and set MEDIA_S3_URL then."
+        )
+
+
 def _key_file(source: Path) -> Path | None:
     """Return where to write the secret key. Raise BackupError if the environment has another."""
     if not os.environ.get("SECRET_KEY", "").strip():
@@ -114,14 +129,19 @@ def _require_empty(manifest: Manifest) -> None:
             "installation, before its first start: set DATA_DIR to a new directory, or "
             "DATABASE_URL to an empty database."
         )
-    media = Path(default_storage.path(""))
-    if any(path.is_file() for path in media.rglob("*")):
-        raise BackupError(f"{media} is not empty: move it away, or set DATA_DIR to another place.")
+    if not manifest.bucket and any(path.is_file() for path in _media().rglob("*")):
+        raise BackupError(
+            f"{_media()} is not empty: move it away, or set DATA_DIR to another place."
+        )
     if (here := database.server_version()) < manifest.postgresql:
         raise BackupError(
             f"The backup is of PostgreSQL {manifest.postgresql}, and this is PostgreSQL {here}: "
             f"use {manifest.postgresql} or later."
         )
+
+
+def _media() -> Path:
+    return Path(default_storage.path(""))
 
 
 def _restore_media(source: Path, media: Path) -> int:

@@ -129,6 +129,8 @@ def _back_up(job: Job) -> str:
     files = made.files + len(made.manifest.missing)
     _save(job, done=files, total=files)
     said = f"{target}: {made.files:,} files, {readable.size(made.size)}."
+    if bucket := made.manifest.bucket:
+        said += f" The media are not in it: they are in the bucket {bucket}."
     if made.manifest.audit_digest:
         said += f" The audit's last digest is {made.manifest.audit_digest}."
     if missing := made.manifest.missing:

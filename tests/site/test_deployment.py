@@ -91,22 +91,22 @@ OF_THE_CONTAINER = {
 
 
 def test_every_setting_reaches_every_service(tmp_path: Path) -> None:
-    names = re.findall(r"^#([A-Z_]+)=", read(".env.example"), re.M)
+    names = re.findall(r"^#([A-Z0-9_]+)=", read(".env.example"), re.M)
     lines = [f"{name}=of-{name.lower()}\n" for name in names if name not in ("PORT", "BIND")]
     result = compose_config(tmp_path, "".join(lines))
     assert result.returncode == 0, result.stderr
     for service in ("migrate", "web", "worker", "embed", "video", "lists"):
         block = result.stdout.split(f"\n  {service}:\n")[1]
         block = re.split(r"^ {0,2}\w", block, maxsplit=1, flags=re.M)[0]
-        given = set(re.findall(r"^ +([A-Z_]+): of-\w+$", block, re.M))
+        given = set(re.findall(r"^ +([A-Z0-9_]+): of-\w+$", block, re.M))
         assert given == set(names) - OF_THE_CONTAINER, service
 
 
 def test_env_example_names_every_setting() -> None:
     read = set(
-        re.findall(r'env_\w+\(\s*"([A-Z_]+)"', (ROOT / "imgsmlr_site/settings.py").read_text())
+        re.findall(r'env_\w+\(\s*"([A-Z0-9_]+)"', (ROOT / "imgsmlr_site/settings.py").read_text())
     )
-    named = set(re.findall(r"^#([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.M))
+    named = set(re.findall(r"^#([A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.M))
     assert read - named == set()
     assert named - read == {"POSTGRES_PASSWORD", "BIND"}
 

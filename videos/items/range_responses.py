@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import re
 from typing import BinaryIO, Final, cast
 
 from django.core.files.storage import default_storage
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from gallery.items.media_responses import gone
+from gallery.shared.file_responses import file_response, is_on_disk, size_of
 from gallery.shared.responses import private
 from videos.models import Video
 
 RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 """One range: players do not request several at once."""
+MAX_PART: Final = 8 * 2**20
 
 
 def named(name: str | None) -> str:
@@ -25,29 +26,35 @@ def named(name: str | None) -> str:
 
 
 def ranged(request: HttpRequest, name: str | None, content_type: str) -> HttpResponseBase:
-    """Return a stored file, or the requested part of it (RFC 9110, 14). Raises ``NotFound``."""
+    """Return a stored file, or the requested part of it (RFC 9110, 14). Raises ``NotFound``.
+
+    Of a file on another host at most ``MAX_PART`` bytes of a requested part: players ask for all to
+    the end, and read on only while they play.
+    """
     try:
-        size = default_storage.size(named(name))
+        stream = cast(BinaryIO, default_storage.open(named(name)))
     except FileNotFoundError:
         raise gone(Video) from None
+    size = size_of(stream)
     asked = RANGE.fullmatch(request.headers.get("Range", "").strip())
     # Responses carry no validator, so the condition of If-Range never holds.
     part = None if "If-Range" in request.headers or asked is None else _part(asked, size)
-    if part is not None and part[0] >= part[1]:
+    if part is None:
+        response = file_response(stream, content_type)
+    elif part[0] >= part[1]:
+        stream.close()
         unsatisfied = HttpResponse(status=416)
         unsatisfied["Content-Range"] = f"bytes */{size}"
         return private(unsatisfied)
-    start, stop = part or (0, size)
-    # As a file, not in chunks: the server then sends it without a thread (web_worker).
-    response = FileResponse(
-        FilePart(cast(BinaryIO, default_storage.open(named(name))), start, stop),
-        content_type=content_type,
-        status=206 if part else 200,
-    )
-    response["Accept-Ranges"] = "bytes"
-    if part:
+    else:
+        start, stop = part
+        if not is_on_disk(stream):
+            stop = min(stop, start + MAX_PART)
+        response = file_response(stream, content_type, start, stop)
+        response.status_code = 206
         response["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-    return private(response)
+    response["Accept-Ranges"] = "bytes"
+    return response
 
 
 def _part(asked: re.Match[str], size: int) -> tuple[int, int] | None:
@@ -63,33 +70,3 @@ def _part(asked: re.Match[str], size: int) -> tuple[int, int] | None:
     if last and int(last) < int(first):
         return None
     return int(first), min(size, int(last) + 1) if last else size
-
-
-class FilePart(io.RawIOBase):
-    """The bytes from ``start`` to before ``stop`` of an open file, as a file of their own."""
-
-    def __init__(self, stream: BinaryIO, start: int, stop: int) -> None:
-        self.stream, self.start, self.stop = stream, start, stop
-        stream.seek(start)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: self.start, io.SEEK_CUR: self.stream.tell(), io.SEEK_END: self.stop}
-        return self.stream.seek(base[whence] + offset) - self.start
-
-    def tell(self) -> int:
-        return self.stream.tell() - self.start
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = self.stream.read(min(len(buffer), self.stop - self.stream.tell()))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        self.stream.close()
-        super().close()

@@ -17,7 +17,8 @@ from imgsmlr_site.backup.making import make_backup
 class Command(BaseCommand):
     help = (
         "Back up the database, the media and the secret key into a new directory, also while the "
-        "service runs. The directory holds all secrets: keep it as safe as the service itself."
+        "service runs. Media in a bucket (MEDIA_S3_URL) stay there. The directory holds all "
+        "secrets: keep it as safe as the service itself."
     )
     # Some checks query the database, which may not run yet.
     requires_system_checks: list[str] = []
@@ -38,6 +39,11 @@ class Command(BaseCommand):
             f"{directory}: {rows:,} rows of {len(made.manifest.tables)} tables, {made.files:,} "
             f"files ({filesizeformat(made.size)}), and the secret key."
         )
+        if bucket := made.manifest.bucket:
+            self.stdout.write(
+                f"The media are not in it: they are in the bucket {bucket}. Let the storage keep "
+                "deleted versions for as long as you keep backups."
+            )
         if made.manifest.audit_id:
             self.stdout.write(f"The audit's last digest is {made.manifest.audit_digest}.")
         if missing := made.manifest.missing:

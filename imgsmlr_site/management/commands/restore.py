@@ -59,6 +59,11 @@ class Command(BaseCommand):
             f"The secret key is {key}.",
         ):
             self.stdout.write(line)
+        if manifest.bucket:
+            self.stdout.write(
+                f"The media were in the bucket {manifest.bucket}: they are not in the backup. "
+                "Bring back from its versions what was deleted since."
+            )
         if done.migrated:
             self.stdout.write(f"{done.migrated} migrations brought the tables up to date.")
         if manifest.missing:
