@@ -16,7 +16,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, cast
 
 import orjson
 from django.conf import settings
@@ -84,8 +84,7 @@ class Manifest:
 
 def media_bucket() -> str:
     """Return bucket and prefix of this installation's media, "" if they are in a directory."""
-    storage: dict[str, Any] = settings.STORAGES["default"]
-    options = storage.get("OPTIONS", {})
+    options = cast(dict[str, Any], settings.STORAGES["default"]).get("OPTIONS", {})
     if "bucket_name" not in options:
         return ""
     return f"{options['bucket_name']}/{options['location']}".rstrip("/")
