@@ -24,6 +24,7 @@ from moderation.lists.models import (
     BannedList,
     ListChange,
     ListMethod,
+    Rescreening,
     RetroScan,
 )
 from moderation.pipeline.models import CheckAnswer, NearCheck
@@ -59,6 +60,7 @@ __all__ = [
     "Notice",
     "Pull",
     "PulledPage",
+    "Rescreening",
     "RetroScan",
     "ReviewCase",
     "ReviewPreference",

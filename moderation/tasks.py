@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from gallery.items import originals
-from gallery.items.models import Image
 from moderation.cases import retention
 from moderation.drill import running as drill
 from moderation.exchanges import feedback, pulling
@@ -14,6 +13,7 @@ from moderation.pipeline import (
     flood,
     near_checks,
     rescan,
+    rescreening,
 )
 from moderation.reports import notices
 from moderation.webhooks import delivery
@@ -53,8 +53,8 @@ def scan(scan_id: int) -> bool:
 
 
 def sweep() -> int:
-    """Lists cluster, every minute: resume rescans whose worker ended."""
-    return rescan.run_left_over()
+    """Lists cluster, every minute: resume rescans and screenings whose worker ended."""
+    return rescan.run_left_over() + rescreening.run()
 
 
 def refresh_hash_index() -> int:
@@ -84,12 +84,12 @@ def forget_answers() -> int:
 
 def screen_again(sha256: list[str]) -> int:
     """Lists cluster: screen files again that an allow list no longer covers."""
-    return rescan.screen_allowed(sha256)
+    return rescreening.screen_allowed(sha256)
 
 
-def screen_images(ids: list[int]) -> int:
-    """Lists cluster: screen images of which more pictures are known than at the last screening."""
-    return sum(rescan.screen_again(Image, pk) is not None for pk in ids)
+def screen_waiting() -> int:
+    """Lists cluster: screen stored items again, such as those of which more pictures are known."""
+    return rescreening.run()
 
 
 def retire_expired() -> int:

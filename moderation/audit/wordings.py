@@ -248,6 +248,9 @@ GROUPS: Final[Mapping[_StrPromise, Mapping[str, Wording]]] = {
         "exchange.deleted": Wording(_("exchange deleted"), _("deleted the exchange {about}")),
         "exchange.pull_asked": Wording(_("pull asked for"), _("asked for a pull from {about}")),
         "exchange.pull_undone": Wording(_("pull undone"), _("undid the latest pull from {about}")),
+        "exchange.asked_about_stored": Wording(
+            _("asked about what is stored"), _("had {about} asked about all that is stored")
+        ),
         "exchange.feedback_sent": Wording(_("feedback sent"), _("sent feedback to {about}")),
         "exchange.feedback_retried": Wording(
             _("refused feedback sent again"), _("sent what {about} refused again")

@@ -32,7 +32,7 @@ from moderation.exchanges.clients import CREDENTIALS, URLS, Service
 from moderation.exchanges.models import Exchange, Pull
 from moderation.imports import run
 from moderation.lists.admin.choices import ListChoiceField
-from moderation.lists.models import BannedList
+from moderation.lists.models import BannedList, RetroScan
 
 PULLS_SHOWN = 10
 ONLY = {
@@ -191,6 +191,7 @@ class ExchangeAdmin(OwnPagesAdmin):
         name = "moderation_exchange"
         return [
             path("<int:pk>/pull/", page(self.pull_view), name=f"{name}_pull"),
+            path("<int:pk>/ask/", page(self.ask_view), name=f"{name}_ask"),
             path("<int:pk>/undo/", page(self.undo_view), name=f"{name}_undo"),
             path("<int:pk>/feedback/", page(self.feedback_view), name=f"{name}_feedback"),
             *super().get_urls(),
@@ -299,6 +300,9 @@ class ExchangeAdmin(OwnPagesAdmin):
                 }
                 for pull in pulls[:PULLS_SHOWN]
             ],
+            asking=RetroScan.objects.filter(list=row.list, asked__isnull=False).first()
+            if row.is_remote
+            else None,
             undoable=None if row.is_remote else pulling.latest_undoable(row),
             numbers=feedback.numbers(row),
             delete=reverse("admin:moderation_exchange_delete", args=[row.pk])
@@ -313,6 +317,13 @@ class ExchangeAdmin(OwnPagesAdmin):
             return _("The exchange is pulled from in the background.")
 
         return self._do(request, pk, pull)
+
+    def ask_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        def ask(by: Actor) -> str:
+            editing.ask_about_stored(by=by, exchange_id=pk)
+            return _("The service is asked about all that is stored, in the background.")
+
+        return self._do(request, pk, ask)
 
     def undo_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         def undo(by: Actor) -> str:

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django_q.tasks import async_task
 
 from gallery.net.transport import FetchFailed, Target
@@ -21,12 +22,15 @@ from moderation.audit import trail
 from moderation.exchanges.clients import CLIENTS, CREDENTIALS, Service
 from moderation.exchanges.clients.base import Client, ServiceFailed, Session
 from moderation.exchanges.models import Exchange, Pull
-from moderation.lists.models import BannedList
+from moderation.lists import rescans
+from moderation.lists.models import BannedList, RetroScan
 
 PURPOSE: Final = "exchanges"
 """Of the key that encrypts credentials."""
 
 CLUSTER: Final = "lists"
+SWITCHED_ON: Final = gettext_noop("a remote service was switched on")
+ASKED_FOR: Final = gettext_noop("a person asked for it")
 FIELDS: Final = (
     "name", "list_id", "url", "group", "negative_reason", "enabled", "minutes", "ask_first",
     "feedback", "hold_unanswered",
@@ -54,6 +58,8 @@ def create_exchange(
     _set(row, fields, credentials)
     _save(row)
     trail.record(by=by.name, verb="exchange.created", subject=row, after=_facts(row))
+    if row.is_remote and row.enabled:
+        rescans.ask_services(by=by, list_id=row.list_id, reason=SWITCHED_ON)
     return row
 
 
@@ -93,6 +99,9 @@ def change_exchange(
         after["new_credentials"] = sorted(given)
     if after != before:
         trail.record(by=by.name, verb="exchange.changed", subject=row, before=before, after=after)
+    another = any(before[name] != after[name] for name in ("enabled", "list_id", "url"))
+    if row.is_remote and row.enabled and another:
+        rescans.ask_services(by=by, list_id=row.list_id, reason=SWITCHED_ON)
     return row
 
 
@@ -127,6 +136,20 @@ def pull_now(*, by: Actor, exchange_id: int, from_start: bool = False) -> Exchan
     )
     async_task("moderation.tasks.pull_exchanges", cluster=CLUSTER)
     return row
+
+
+@transaction.atomic
+def ask_about_stored(*, by: Actor, exchange_id: int) -> RetroScan:
+    """Ask a remote service about all that is stored, in the background and at a limited rate."""
+    check(by, "pull from exchanges")
+    row = _locked(exchange_id)
+    if not row.is_remote:
+        raise Conflict("This exchange is pulled from: a scan compares what is stored here.")
+    if not row.enabled:
+        raise Conflict("The exchange is switched off.")
+    scan = rescans.ask_services(by=by, list_id=row.list_id, reason=ASKED_FOR)
+    trail.record(by=by.name, verb="exchange.asked_about_stored", subject=row)
+    return scan
 
 
 def credentials_of(row: Exchange) -> dict[str, str]:

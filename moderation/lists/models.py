@@ -415,7 +415,9 @@ class RetroScan(models.Model):
     """A rescan of stored images and videos for the items of a list, or for one ``item``.
 
     ``position``: the last compared item, where a stopped rescan continues. ``animation``: the last
-    image with several frames, which are screened after the items.
+    image with several frames, which are screened after the items. ``asked``: this rescan looks for
+    no items, but asks the list's remote services about stored hashes: source → [id of the last
+    row, id of the last one to ask about].
     """
 
     class State(models.TextChoices):
@@ -437,6 +439,7 @@ class RetroScan(models.Model):
     total = models.PositiveIntegerField(default=0, help_text=_("items to look for"))
     done = models.PositiveIntegerField(default=0)
     animation = models.PositiveBigIntegerField(default=0)
+    asked = models.JSONField(null=True, editable=False)
     unseen = models.PositiveIntegerField(
         default=0,
         help_text=_(
@@ -463,3 +466,25 @@ class RetroScan(models.Model):
 
     def __str__(self) -> str:
         return f"scan {self.pk} of {self.list}"
+
+
+class Rescreening(models.Model):
+    """A stored item that is to be screened again, with the attempts that were begun.
+
+    ``queued``: it waits for a worker. Otherwise a scan has come to it, and tries again by itself.
+    """
+
+    kind = models.CharField(max_length=10)
+    item = models.PositiveBigIntegerField()
+    queued = models.BooleanField(default=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    claimed_until = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "item"], name="rescreening_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.item}"

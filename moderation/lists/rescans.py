@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from django.db import transaction
@@ -12,7 +12,7 @@ from django_q.tasks import async_task
 from gallery.shared.errors import UserError
 from moderation.access.permissions import Actor
 from moderation.audit import trail
-from moderation.lists.models import BannedHash, BannedItem, BannedList, RetroScan
+from moderation.lists.models import BannedHash, BannedItem, BannedList, Rescreening, RetroScan
 from moderation.lists.verdicts import ALLOWING
 
 CLUSTER: Final = "lists"
@@ -28,7 +28,11 @@ def start(
     waiting rescan of the list already covers them, it is reused.
     """
     waiting = RetroScan.objects.filter(
-        list=list_id, item=None, after_item__lte=after_item, state=RetroScan.State.PENDING
+        list=list_id,
+        item=None,
+        after_item__lte=after_item,
+        asked__isnull=True,
+        state=RetroScan.State.PENDING,
     )
     scan = waiting.select_for_update(skip_locked=True).first()
     if scan is None:
@@ -54,9 +58,39 @@ def start_all(*, by: Actor) -> list[RetroScan]:
     return scans
 
 
+@transaction.atomic
 def screen_images(ids: Sequence[int]) -> None:
     """Queue the screening of images as if they were uploaded now, in the current transaction."""
-    async_task("moderation.tasks.screen_images", list(ids), cluster=CLUSTER)
+    wait("image", ids)
+    async_task("moderation.tasks.screen_waiting", cluster=CLUSTER)
+
+
+def wait(kind: str, ids: Iterable[int]) -> None:
+    """Note that stored items wait to be screened again, even if one is being screened now."""
+    Rescreening.objects.bulk_create(
+        [Rescreening(kind=kind, item=pk) for pk in dict.fromkeys(ids)],
+        batch_size=1000,
+        update_conflicts=True,
+        unique_fields=["kind", "item"],
+        update_fields=["queued", "claimed_until"],
+    )
+
+
+@transaction.atomic
+def ask_services(*, by: Actor, list_id: int, reason: str) -> RetroScan:
+    """Queue asking the list's remote services about all stored hashes. Call it in the transaction
+    that switched one on.
+
+    What was asked before is asked again.
+    """
+    unfinished = [RetroScan.State.PENDING, RetroScan.State.RUNNING]
+    running = RetroScan.objects.filter(list=list_id, asked__isnull=False, state__in=unfinished)
+    running.update(asked={}, done=0, total=0, claimed_until=None)
+    scan = running.first() or RetroScan.objects.create(
+        list_id=list_id, asked={}, reason=reason, added_by=by.name
+    )
+    async_task("moderation.tasks.scan", scan.pk, cluster=CLUSTER)
+    return scan
 
 
 TASK_HASHES: Final = 500

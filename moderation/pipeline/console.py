@@ -21,7 +21,7 @@ def scan_page(request: HttpRequest, by: Actor, pk: int) -> HttpResponseBase:
     if scan is None:
         raise NotFound(gettext("There is no scan %(number)s.") % {"number": pk})
     unfinished = scan.state in (RetroScan.State.PENDING, RetroScan.State.RUNNING)
-    context = {"scan": scan, "unfinished": unfinished}
+    context = {"scan": scan, "unfinished": unfinished, "asks": scan.asked is not None}
     if request.GET.get("part") == "1":
         return render(request, "moderation/pipeline/_scan.html", context)
     return render_page(

@@ -18,32 +18,27 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django_q.tasks import async_task
 
 from gallery.imaging.decoding.rendered_pictures import FULL_VIEW, VIDEO_VIEW
-from gallery.items.changing import quarantine_items
-from gallery.items.item import Item, Status
-from gallery.items.kinds import kinds
+from gallery.items.item import Item
 from gallery.items.models import Image, ImageFingerprint
 from gallery.shared import leases
-from moderation.access.permissions import Actor
-from moderation.cases.models import ReviewCase
 from moderation.cases.opening import RecordedScreening
-from moderation.lists import policies, rescans
+from moderation.lists import policies
 from moderation.lists.models import BannedItem, RetroScan
 from moderation.lists.policies import Policy
 from moderation.lists.rescans import CLUSTER
-from moderation.lists.verdicts import VECTOR_TYPES, Verdict
-from moderation.pipeline import gates
+from moderation.lists.verdicts import VECTOR_TYPES
+from moderation.pipeline.asking import ask_about_stored
+from moderation.pipeline.rescreening import NOT_ITS_FAULT, screen_counted, uploads_know
 from moderation.screening import rescan_candidates
-from moderation.screening.screen import screen
 from videos.models import Video
 
 BATCH_ITEMS: Final = 200
@@ -63,14 +58,6 @@ TASK_SECONDS: Final = 900.0
 
 UNFINISHED: Final = (RetroScan.State.PENDING, RetroScan.State.RUNNING)
 
-UPLOADS_WAIT_SECONDS: Final = 30.0
-"""How long to wait for uploads that may have read the lists before the change."""
-
-NOT_ITS_FAULT: Final = (OSError, OperationalError, InterfaceError)
-"""What storage, decoders or database lack for a time: the sweep continues the rescan."""
-
-SCAN: Final = Actor.machine("scan")
-
 logger = logging.getLogger(__name__)
 
 
@@ -82,7 +69,10 @@ def run(scan_id: int, *, tell: Callable[[RetroScan], None] | None = None) -> boo
     scan = _claim(scan_id)
     if scan is None:
         return False
-    _run([scan, *_claim_others(scan)], tell)
+    if scan.asked is not None:
+        _ask(scan)
+    else:
+        _run([scan, *_claim_others(scan)], tell)
     return scan.state not in UNFINISHED
 
 
@@ -93,8 +83,12 @@ def run_left_over() -> int:
     for pk in list(unfinished.values_list("pk", flat=True)):
         # It may have run together with an earlier one.
         if (scan := _claim(pk)) is not None:
-            scans = [scan, *_claim_others(scan)]
-            _run(scans)
+            scans = [scan]
+            if scan.asked is not None:
+                _ask(scan)
+            else:
+                scans += _claim_others(scan)
+                _run(scans)
             finished += sum(one.state not in UNFINISHED for one in scans)
     return finished
 
@@ -104,14 +98,17 @@ def _claim(scan_id: int) -> RetroScan | None:
     taken = leases.take(due, LEASE, state=RetroScan.State.RUNNING)
     if not taken:
         return None
-    leases.save(taken[0], total=taken[0].done + _items(taken[0]).count())
+    if taken[0].asked is None:
+        leases.save(taken[0], total=taken[0].done + _items(taken[0]).count())
     return taken[0]
 
 
 def _claim_others(scan: RetroScan) -> list[RetroScan]:
     """Claim the other rescans of the list whose items fit into one batch with those of this one."""
     room = BATCH_ITEMS - (scan.total - scan.done)
-    waiting = RetroScan.objects.filter(leases.is_free(), list=scan.list_id, state__in=UNFINISHED)
+    waiting = RetroScan.objects.filter(
+        leases.is_free(), list=scan.list_id, state__in=UNFINISHED, asked__isnull=True
+    )
     claimed = []
     for other in waiting.order_by("id")[: max(0, room)]:
         count = _items(other).count()
@@ -121,12 +118,24 @@ def _claim_others(scan: RetroScan) -> list[RetroScan]:
     return claimed
 
 
+def _ask(scan: RetroScan) -> None:
+    try:
+        ask_about_stored(scan)
+    except leases.LeaseLost:
+        return
+    except NOT_ITS_FAULT:
+        raise
+    except Exception as error:
+        logger.exception("scan %s failed", scan.pk)
+        _fail([scan], error)
+
+
 def _run(scans: Sequence[RetroScan], tell: Callable[[RetroScan], None] | None = None) -> None:
     """Run claimed rescans of one list until they are finished, or for ``TASK_SECONDS``."""
     group = _Group(scans)
     until = time.monotonic() + TASK_SECONDS
     try:
-        if not _uploads_know():
+        if not uploads_know():
             return group.later()
         for step in (_screen_items, _screen_animations):
             while step(group):
@@ -146,8 +155,14 @@ def _run(scans: Sequence[RetroScan], tell: Callable[[RetroScan], None] | None = 
             for scan in list(group.scans):
                 _run([scan])
             return
+        _fail(group.scans, error)
+
+
+def _fail(scans: Sequence[RetroScan], error: Exception) -> None:
+    for scan in scans:
         with contextlib.suppress(leases.LeaseLost):
-            group.finish(RetroScan.State.FAILED, failure=f"{type(error).__name__}: {error}")
+            failure = f"{type(error).__name__}: {error}"
+            leases.save(scan, state=RetroScan.State.FAILED, failure=failure)
 
 
 class _Group:
@@ -193,7 +208,7 @@ class _Group:
         key = model, pk
         if key in self._matched:
             return RecordedScreening(matched=self._matched[key])
-        recorded = screen_again(model, pk)
+        recorded = screen_counted(model, pk)
         if recorded is not None:
             if len(self._matched) >= REMEMBERED:
                 self._matched.clear()
@@ -313,59 +328,3 @@ def _matched_items(scan: RetroScan, matched: Sequence[int]) -> list[int]:
     if not matched:
         return []
     return list(_items(scan, left=False).filter(pk__in=matched).values_list("pk", flat=True))
-
-
-def screen_allowed(sha256: Sequence[str]) -> int:
-    """Screen stored files that an allow list has allowed until now. Returns how many."""
-    if not _uploads_know():
-        rescans.enqueue_allowed(sha256)
-        return 0
-    count = 0
-    for model in (kind.model for kind in kinds().values()):
-        rows: Any = model._default_manager
-        same = rows.filter(sha256__in=sha256, status__in=rescan_candidates.SCREENED).order_by("pk")
-        for pk in list(same.values_list("pk", flat=True)):
-            screen_again(model, pk)
-            count += 1
-    return count
-
-
-def screen_again(model: type[Item], pk: int) -> RecordedScreening | None:
-    """Screen a stored item as if it were uploaded now. Quarantine it if it is blocked.
-
-    Published content stays published during a review.
-    """
-    lists = policies.current()
-    with transaction.atomic():
-        rows: Any = model._default_manager
-        row = rows.select_for_update().filter(pk=pk, status__in=rescan_candidates.SCREENED).first()
-        if row is None or not lists:
-            return None
-        found = screen(row, lists)
-        blocked = found.verdict == Verdict.BLOCK
-        found = replace(found, withheld=blocked)
-        recorded = gates.record(row, found, origin=ReviewCase.Origin.RETRO_SCAN, by=SCAN)
-        if blocked and row.status == Status.READY and recorded.asked:
-            quarantine_items(items=rows.filter(pk=pk), by=SCAN.name)
-        return recorded
-
-
-def _uploads_know() -> bool:
-    """Wait until every transaction that runs now has ended. Return False if that takes too long.
-
-    A running transaction may publish an item after it read the old lists. The item is invisible
-    here until the transaction ends, so neither the gate nor the rescan would see the match.
-    """
-    with connection.cursor() as cursor:
-        running = _running(cursor)
-        until = time.monotonic() + UPLOADS_WAIT_SECONDS
-        while running & _running(cursor):
-            if time.monotonic() > until:
-                return False
-            time.sleep(0.05)
-    return True
-
-
-def _running(cursor: Any) -> set[str]:
-    cursor.execute("SELECT pg_snapshot_xip(pg_current_snapshot())::text")
-    return {xid for (xid,) in cursor.fetchall()}

@@ -62,12 +62,17 @@ def screen(source: Content | Item, policies: Policies) -> Screening:
         raise
     except Exception:
         logger.exception("%s could not be screened; it is withheld", source)
-        return Screening(
-            Verdict.REVIEW,
-            list_versions=_versions(policies),
-            missing={FRAMES: FAILED},
-            withheld=True,
-        )
+        return unscreened(policies, FAILED)
+
+
+def unscreened(policies: Policies, why: str) -> Screening:
+    """Return what is known of content that could not be screened: it is withheld for review."""
+    return Screening(
+        Verdict.REVIEW,
+        list_versions=_versions(policies),
+        missing={FRAMES: why},
+        withheld=True,
+    )
 
 
 def _screen(content: Content, policies: Policies) -> Screening:

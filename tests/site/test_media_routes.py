@@ -79,7 +79,8 @@ ADMIN_SENDS_NONE = set(
     moderation_listimport_bad_rows
     moderation_listimport_confirm moderation_listimport_discard moderation_listimport_export
     moderation_listimport_retry moderation_listimport_undo
-    moderation_exchange_feedback moderation_exchange_pull moderation_exchange_undo
+    moderation_exchange_ask moderation_exchange_feedback moderation_exchange_pull
+    moderation_exchange_undo
     moderation_webhook_secret moderation_webhook_test password_change_done search
     videos_video_batch videos_video_duplicates view_on_site
     """.split()  # noqa: SIM905

@@ -25,7 +25,8 @@ from gallery.items.models import PICTURES_VERSION, Image, ImageFingerprint
 from gallery.items.preprocessing import describe
 from gallery.search.image_search import ImageQuery, search_images
 from gallery.tasks import embed_images, look_through
-from moderation.tasks import screen_images
+from moderation.lists.models import Rescreening
+from moderation.tasks import screen_waiting
 from tests import factories as make
 from tests.environment import DATA_DIR
 from tests.moderation.factories import make_item, make_list
@@ -101,9 +102,9 @@ def test_it_is_screened_as_soon_as_it_is_known() -> None:
     as_by_older_code(image)
     look_through()
     queued = [task.task for task in OrmQ.objects.all()]
-    (task,) = (one for one in queued if one["func"] == "moderation.tasks.screen_images")
-    assert task["args"] == ([image.pk],)
-    assert screen_images([image.pk]) == 1
+    assert [one["func"] for one in queued].count("moderation.tasks.screen_waiting") == 1
+    assert list(Rescreening.objects.values_list("kind", "item")) == [("image", image.pk)]
+    assert screen_waiting() == 1
     assert status(image) == "quarantined"
 
 
@@ -295,7 +296,7 @@ def test_what_was_quarantined_stays_so() -> None:
     run("describe_missing")
     run("index_missing")
     indexing.index_videos([video.pk])
-    screen_images([image.pk])
+    assert screen_waiting() == 1
     video.refresh_from_db()
     assert (status(image), version(image)) == ("quarantined", PICTURES_VERSION)
     assert (video.status, video.pictures_version) == ("quarantined", VIDEO_VERSION)

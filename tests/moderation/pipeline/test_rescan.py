@@ -32,7 +32,7 @@ from moderation.lists import item_adding, list_writes, rescans
 from moderation.lists.item_vectors import as_array
 from moderation.lists.models import BannedList, RetroScan
 from moderation.lists.verdicts import Action
-from moderation.pipeline import rescan
+from moderation.pipeline import rescan, rescreening
 from moderation.screening import rescan_candidates
 from tests.broken_decoders import broken_decoders
 from tests.environment import DATA_DIR
@@ -266,7 +266,7 @@ def test_match_all_tells_what_it_did() -> None:
 def test_a_scan_waits_for_uploads_that_may_not_know_the_list(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rescan, "UPLOADS_WAIT_SECONDS", 0.3)
+    monkeypatch.setattr(rescreening, "UPLOADS_WAIT_SECONDS", 0.3)
     image = add_ready_image(photo(1))
     on = make_list()
     make_item(on, ("md5", image.md5))
@@ -298,7 +298,7 @@ import django
 django.setup()
 from django.db import connection
 connection.settings_dict["NAME"] = sys.argv[1]
-from moderation.pipeline import rescan
+from moderation.pipeline import rescan, rescreening
 rescan.BATCH_ITEMS = 1
 def tell(scan):
     print(scan.done, flush=True)
