@@ -1,4 +1,4 @@
-"""The files of an exported gallery.
+"""The files of an exported gallery. Those of videos are beside them (``videos.items.exporting``).
 
 An archive is a directory::
 
@@ -25,58 +25,94 @@ local_features uint8, all one after the other; ``local_features_size`` has the s
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, ClassVar, Final, TypeVar
 
 import numpy as np
 import orjson
+from django.core.files.storage import default_storage
 from numpy.typing import NDArray
 
 from gallery.shared.errors import UserError
 
 FORMAT: Final = 1
-MANIFEST: Final = "manifest.json"
 MEDIA: Final = "media"
+FILES: Final = ("original", "thumbnail")
+CHUNK: Final = 2**20
 Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """``clip``: the version of the CLIP vectors, if there are any."""
+class BaseManifest:
+    """``FILE``: its name. ``KIND``: of item, in the plural. ``COMMAND``: what writes it."""
+
+    FILE: ClassVar[str]
+    KIND: ClassVar[str]
+    COMMAND: ClassVar[str]
 
     format: int = FORMAT
     exported_at: str
-    images: int
     parts: int
     media: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest(BaseManifest):
+    """``clip``: the version of the CLIP vectors, if there are any."""
+
+    FILE: ClassVar[str] = "manifest.json"
+    KIND: ClassVar[str] = "images"
+    COMMAND: ClassVar[str] = "export_gallery"
+
+    images: int
     clip: str | None
 
 
-def part_path(directory: Path, number: int) -> Path:
+M = TypeVar("M", bound=BaseManifest)
+
+
+def part_path(directory: Path, number: int, kind: str) -> Path:
     """Return the path of a part's JSON lines."""
-    return directory / f"images-{number:06}.jsonl"
+    return directory / f"{kind}-{number:06}.jsonl"
 
 
-def parts(directory: Path) -> list[Path]:
+def parts(directory: Path, kind: str) -> list[Path]:
     """Return the parts that are whole, in order."""
-    return sorted(directory.glob("images-*.jsonl"))
+    return sorted(directory.glob(f"{kind}-*.jsonl"))
 
 
-def write_part(path: Path, images: list[dict[str, Any]], arrays: Arrays) -> None:
+def whole_parts(directory: Path, manifest: BaseManifest) -> list[Path]:
+    """Return all parts of a complete export. Raises UserError if one is missing."""
+    found = parts(directory, manifest.KIND)
+    if len(found) != manifest.parts:
+        raise UserError(f"{directory} has {len(found)} of {manifest.parts} parts.")
+    return found
+
+
+def begin(directory: Path, manifest: type[BaseManifest]) -> None:
+    """Make the directory. Raises UserError if it holds a complete export."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if (directory / manifest.FILE).exists():
+        raise UserError(f"{directory} holds a complete export: choose another directory.")
+
+
+def write_part(path: Path, items: list[dict[str, Any]], arrays: Arrays) -> None:
     """Write both files of a part. The JSON lines come last: with them, the part is whole."""
     vectors = path.with_suffix(".npz")
     unfinished = vectors.with_suffix(".unfinished")
     with unfinished.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **arrays)
     unfinished.replace(vectors)
-    write_whole(path, b"".join(orjson.dumps(one) + b"\n" for one in images))
+    write_whole(path, b"".join(orjson.dumps(one) + b"\n" for one in items))
 
 
-def read_images(path: Path) -> list[dict[str, Any]]:
-    """Return the images of a part. Raises UserError if it is damaged."""
+def read_items(path: Path) -> list[dict[str, Any]]:
+    """Return the images or videos of a part. Raises UserError if it is damaged."""
     try:
         return [orjson.loads(line) for line in path.read_bytes().splitlines()]
     except orjson.JSONDecodeError as error:
@@ -92,30 +128,36 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise UserError(f"{path.with_suffix('.npz')} cannot be read: {error}.") from error
 
 
-def write_manifest(directory: Path, manifest: Manifest) -> None:
-    write_whole(directory / MANIFEST, orjson.dumps(asdict(manifest), option=orjson.OPT_INDENT_2))
+def write_manifest(directory: Path, manifest: BaseManifest) -> None:
+    content = orjson.dumps(asdict(manifest), option=orjson.OPT_INDENT_2)
+    write_whole(directory / manifest.FILE, content)
 
 
-def read_manifest(directory: Path) -> Manifest:
+def read_manifest(directory: Path, kind: type[M]) -> M:
     """Raises UserError if the export is not complete, or of another format."""
     try:
-        fields = orjson.loads((directory / MANIFEST).read_bytes())
+        fields = orjson.loads((directory / kind.FILE).read_bytes())
         if fields["format"] != FORMAT:
             raise UserError(f"{directory} has format {fields['format']}; {FORMAT} is read here.")
-        return Manifest(**fields)
+        return kind(**fields)
     except FileNotFoundError:
         raise UserError(
-            f"{directory} has no {MANIFEST}: it is no export, or export_gallery did not finish."
+            f"{directory} has no {kind.FILE}: it is no export, or {kind.COMMAND} did not finish."
         ) from None
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        raise UserError(f"{directory / MANIFEST} is damaged.") from None
+        raise UserError(f"{directory / kind.FILE} is damaged.") from None
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file that is either whole or not there. Only its owner can read it."""
+    copy_whole(path, io.BytesIO(content))
+
+
+def copy_whole(path: Path, content: IO[bytes]) -> None:
+    """As ``write_whole``."""
     unfinished = path.with_name(f"{path.name}.unfinished")
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-        out.write(content)
+        shutil.copyfileobj(content, out, CHUNK)
         out.flush()
         os.fsync(out.fileno())
     unfinished.replace(path)
@@ -129,8 +171,22 @@ def media_path(directory: Path, name: str) -> Path:
     return path
 
 
-def media_names(image: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield (field, name) of each file of an image."""
-    for field in ("original", "thumbnail"):
-        if image[field]:
-            yield field, image[field]
+def media_names(item: Mapping[str, Any], fields: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield (field, name) of each of these files that an item has."""
+    for field in fields:
+        if item[field]:
+            yield field, item[field]
+
+
+def copy_files(row: dict[str, Any], directory: Path, fields: Sequence[str]) -> None:
+    """Copy the files that are there. Of one that is lost the row names none."""
+    for field, name in list(media_names(row, fields)):
+        path = media_path(directory, name)
+        if path.exists():
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with default_storage.open(name) as stream:
+                copy_whole(path, stream)
+        except FileNotFoundError:
+            row[field] = ""

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils import timezone
 from numpy.typing import NDArray
@@ -19,7 +18,6 @@ from gallery.items.signals import exported
 from gallery.moving import archive
 from gallery.moving.archive import Manifest
 from gallery.shared.binary_copy import BIGINT, BITS_256, halfvec, read_rows, vector
-from gallery.shared.errors import UserError
 
 IMAGES_PER_PART: Final = 1000
 FIELDS: Final = (
@@ -40,16 +38,14 @@ def export(directory: Path, *, media: bool, by: str) -> Iterator[int]:
     Parts that are there already are kept: so an interrupted export is resumed. Images that were
     published with a lower id in the meantime are not in it. Raises UserError.
     """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if (directory / archive.MANIFEST).exists():
-        raise UserError(f"{directory} holds a complete export: choose another directory.")
+    archive.begin(directory, Manifest)
     last, total = 0, 0
-    there = archive.parts(directory)
+    there = archive.parts(directory, Manifest.KIND)
     for path in there:
-        images = archive.read_images(path)
+        images = archive.read_items(path)
         if media:
             for image in images:
-                _copy_files(image, directory)
+                archive.copy_files(image, directory, archive.FILES)
         last, total = images[-1]["id"], total + len(images)
         yield len(images)
     with transaction.atomic():
@@ -59,9 +55,9 @@ def export(directory: Path, *, media: bool, by: str) -> Iterator[int]:
         number, last, total = number + 1, rows[-1]["id"], total + len(rows)
         if media:
             for row in rows:
-                _copy_files(row, directory)
+                archive.copy_files(row, directory, archive.FILES)
         arrays = _arrays([row["id"] for row in rows], clip)
-        archive.write_part(archive.part_path(directory, number), rows, arrays)
+        archive.write_part(archive.part_path(directory, number, Manifest.KIND), rows, arrays)
         yield len(rows)
     manifest = Manifest(
         exported_at=timezone.now().isoformat(),
@@ -80,20 +76,6 @@ def _clip() -> ClipVersion | None:
 def _images_after(last: int) -> list[dict[str, Any]]:
     rows = Image.objects.ready().filter(pk__gt=last).order_by("id")
     return list(rows.values(*FIELDS)[:IMAGES_PER_PART])
-
-
-def _copy_files(row: dict[str, Any], directory: Path) -> None:
-    """Copy the files that are there. Of one that is lost the row names none."""
-    for field, name in list(archive.media_names(row)):
-        path = archive.media_path(directory, name)
-        if path.exists():
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with default_storage.open(name) as stream:
-                archive.write_whole(path, stream.read())
-        except FileNotFoundError:
-            row[field] = ""
 
 
 def _arrays(ids: Sequence[int], clip: ClipVersion | None) -> dict[str, NDArray[Any]]:
@@ -117,22 +99,23 @@ def _arrays(ids: Sequence[int], clip: ClipVersion | None) -> dict[str, NDArray[A
     if clip is not None:
         kinds["clip"] = halfvec(clip.dimensions)
     for name, kind in kinds.items():
-        _add(arrays, name, "gallery_imagefingerprint f", kind, index)
+        add_column(arrays, name, "gallery_imagefingerprint f", kind, index)
     if clip is None:
         arrays |= {"clip": np.empty((0, 0), np.float16), "clip_rows": np.empty(0, np.int64)}
     joined = "gallery_imagedetail d JOIN gallery_imagefingerprint f ON f.id = d.fingerprint_id"
-    _add(arrays, "pattern", joined, vector(4096), index)
+    add_column(arrays, "pattern", joined, vector(4096), index)
     arrays |= _local_features(index)
     return arrays
 
 
-def _add(
+def add_column(
     arrays: dict[str, NDArray[Any]],
     name: str,
     source: str,
     kind: np.dtype[Any],
     index: dict[int, int],
 ) -> None:
+    """Add a column of the rows of ``index``, id → number of the row, of those that have it."""
     found = read_rows(
         f"SELECT f.id, {name} FROM {source} WHERE f.id = ANY(%(ids)s) AND {name} IS NOT NULL "  # noqa: S608
         "ORDER BY f.id",

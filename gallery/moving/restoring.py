@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +30,6 @@ from gallery.moving.storing import (
     store,
     stored_ids,
 )
-from gallery.shared.errors import UserError
 from gallery.shared.interrupts import interrupted_later
 
 IMAGES_PER_BATCH: Final = 100
@@ -49,15 +48,13 @@ def kept_versions(manifest: Manifest) -> set[str]:
 
 def restore(directory: Path, manifest: Manifest) -> Iterator[MoveOutcome]:
     """Store the images of an archive, one transaction for each batch. Yield an outcome for each."""
-    parts = archive.parts(directory)
-    if len(parts) != manifest.parts:
-        raise UserError(f"{directory} has {len(parts)} of {manifest.parts} parts.")
+    parts = archive.whole_parts(directory, manifest)
     if parts:
-        reserve_ids(archive.read_images(parts[-1])[-1]["id"])
+        reserve_ids(Image, archive.read_items(parts[-1])[-1]["id"])
     kept = kept_versions(manifest)
     for path in parts:
-        images = archive.read_images(path)
-        known = stored_ids([image["md5"] for image in images])
+        images = archive.read_items(path)
+        known = stored_ids(Image, [image["md5"] for image in images])
         yield from (exists_as(i["id"], known[i["md5"]]) for i in images if i["md5"] in known)
         new = [image for image in images if image["md5"] not in known]
         vectors = _vectors(archive.read_arrays(path), kept) if new else {}
@@ -81,27 +78,33 @@ def _moved(
     if not manifest.media:
         return MovedImage(image, views)
     files = {}
-    for field, name in archive.media_names(fields):
+    for field, name in archive.media_names(fields, archive.FILES):
         path = archive.media_path(directory, name)
         data = path.read_bytes() if path.is_file() else b""
         if data and (field == "thumbnail" or Hashes.of(data).sha256 == image.sha256):
             files[field] = data
-    whole = len(files) == len(list(archive.media_names(fields)))
+    whole = len(files) == len(list(archive.media_names(fields, archive.FILES)))
     return MovedImage(image, views, files, "" if whole else LOST)
 
 
 def _vectors(arrays: Arrays, kept: set[str]) -> dict[int, dict[str, ColumnsByVersion]]:
     """Return image id → view → version → columns."""
-    rows: list[dict[str, Any]] = [{} for _ in arrays["item"]]
-    for name in COLUMNS:
-        for row, value in zip(arrays[f"{name}_rows"].tolist(), _values(arrays, name), strict=True):
-            rows[row][name] = value
+    rows = columns_of(arrays, COLUMNS)
     found: dict[int, dict[str, dict[str, Any]]] = {}
     facts = (arrays[name].tolist() for name in ("item", "view", "version"))
     for item, view, version, columns in zip(*facts, rows, strict=True):
         if version in kept:
             found.setdefault(item, {}).setdefault(view, {})[version] = columns
     return found  # type: ignore[return-value]
+
+
+def columns_of(arrays: Arrays, names: Iterable[str]) -> list[dict[str, Any]]:
+    """Return for each row of the arrays the columns that it has."""
+    rows: list[dict[str, Any]] = [{} for _ in arrays["item"]]
+    for name in names:
+        for row, value in zip(arrays[f"{name}_rows"].tolist(), _values(arrays, name), strict=True):
+            rows[row][name] = value
+    return rows
 
 
 def _values(arrays: Arrays, name: str) -> Sequence[Any] | NDArray[Any]:

@@ -16,7 +16,7 @@ from gallery.imaging.descriptors.base import ColumnsByVersion
 from gallery.items import file_storage, versions
 from gallery.items.fingerprint_storage import store_many
 from gallery.items.importing import ANALYZE_FROM
-from gallery.items.item import Status
+from gallery.items.item import Item, Status
 from gallery.items.models import Image
 from gallery.items.publishing import held_of
 from gallery.items.signals import batch_notifications, notify_changed
@@ -52,36 +52,38 @@ class MoveOutcome:
     reason: str = ""
 
 
-def reserve_ids(highest: int) -> None:
-    """Make new images get ids above ``highest``, so that they take none that an import needs."""
+def reserve_ids(model: type[Item], highest: int) -> None:
+    """Make new items get ids above ``highest``, so that they take none that an import needs."""
+    table = model._meta.db_table
     with transaction.atomic(), connection.cursor() as cursor:
         # No insert may take an id between reading and setting the sequence.
-        cursor.execute("LOCK TABLE gallery_image IN SHARE ROW EXCLUSIVE MODE")
-        cursor.execute("SELECT last_value FROM gallery_image_id_seq")
+        cursor.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
+        cursor.execute(f"SELECT last_value FROM {table}_id_seq")  # noqa: S608
         if cursor.fetchone()[0] < highest:
-            cursor.execute("SELECT setval('gallery_image_id_seq', %s)", [highest])
+            cursor.execute("SELECT setval(%s, %s)", [f"{table}_id_seq", highest])
 
 
-def stored_ids(md5s: Sequence[str]) -> dict[str, int]:
-    """Return md5 → id of the images that are stored."""
-    return dict(Image.objects.filter(md5__in=md5s).values_list("md5", "id"))
+def stored_ids(model: type[Item], md5s: Sequence[str]) -> dict[str, int]:
+    """Return md5 → id of the items that are stored."""
+    rows = model._default_manager.filter(md5__in=md5s)
+    return dict(rows.values_list("md5", "pk"))
 
 
-def exists_as(source_id: int, image_id: int) -> MoveOutcome:
-    """Return the outcome of an image that is stored already. Under its own id nothing is said."""
-    reason = "" if source_id == image_id else f"It is here as image {image_id}."
-    return MoveOutcome(source_id, "exists", image_id, reason)
+def exists_as(source_id: int, here: int, noun: str = "image") -> MoveOutcome:
+    """Return the outcome of an item that is stored already. Under its own id nothing is said."""
+    reason = "" if source_id == here else f"It is here as {noun} {here}."
+    return MoveOutcome(source_id, "exists", here, reason)
 
 
-def taken_ids(ids: Sequence[int]) -> set[int]:
-    return set(Image.objects.filter(pk__in=ids).values_list("pk", flat=True))
+def taken_ids(model: type[Item], ids: Sequence[int]) -> set[int]:
+    return set(model._default_manager.filter(pk__in=ids).values_list("pk", flat=True))
 
 
 def store(moved: Sequence[MovedImage], *, by: str) -> list[MoveOutcome]:
     """Insert the images, publish them, and return an outcome for each, in no order."""
     wanted = {one.image.md5: one.image.pk for one in moved}
     for attempt in range(ATTEMPTS):
-        known = stored_ids(list(wanted))
+        known = stored_ids(Image, list(wanted))
         outcomes = [exists_as(wanted[md5], pk) for md5, pk in known.items()]
         new = [one for one in moved if one.image.md5 not in known]
         try:
@@ -93,7 +95,7 @@ def store(moved: Sequence[MovedImage], *, by: str) -> list[MoveOutcome]:
 
 
 def _insert(moved: Sequence[MovedImage], wanted: Mapping[str, int], by: str) -> list[MoveOutcome]:
-    taken = taken_ids([wanted[one.image.md5] for one in moved])
+    taken = taken_ids(Image, [wanted[one.image.md5] for one in moved])
     with file_storage.undo_files() as files, transaction.atomic(), batch_notifications():
         for one in moved:
             image = one.image
@@ -104,7 +106,10 @@ def _insert(moved: Sequence[MovedImage], wanted: Mapping[str, int], by: str) -> 
         _store_vectors(moved)
         held = held_of(images)
         return [
-            _publish(one, wanted[one.image.md5], held=one.image.pk in held, by=by) for one in moved
+            publish_moved(
+                one.image, wanted[one.image.md5], note=one.note, held=one.image.pk in held, by=by
+            )
+            for one in moved
         ]
 
 
@@ -130,19 +135,20 @@ def _store_vectors(moved: Sequence[MovedImage]) -> None:
         store_many(rows, view)
 
 
-def _publish(one: MovedImage, source_id: int, *, held: bool, by: str) -> MoveOutcome:
-    image = one.image
-    notify_changed(by=by, verb="moved in", row=image, after=image.status)
-    notes = [one.note] if one.note else []
-    if image.pk != source_id:
-        notes.append(f"Its id is taken here: it is image {image.pk} now.")
+def publish_moved(item: Item, source_id: int, *, note: str, held: bool, by: str) -> MoveOutcome:
+    """Quarantine an item that a gate holds. Tell of it, and return its outcome."""
+    notify_changed(by=by, verb="moved in", row=item, after=item.status)
+    notes = [note] if note else []
+    if item.pk != source_id:
+        noun = item._meta.verbose_name
+        notes.append(f"Its id is taken here: it is {noun} {item.pk} now.")
     if not held:
-        return MoveOutcome(source_id, "added", image.pk, " ".join(notes))
-    before = image.status
-    image.move_to(Status.QUARANTINED)
-    image.save(update_fields=["status", "quarantined_at"])
-    notify_changed(by=by, verb="quarantined", row=image, before=before, after=image.status)
-    return MoveOutcome(source_id, "held", image.pk, " ".join(["A list holds it.", *notes]))
+        return MoveOutcome(source_id, "added", item.pk, " ".join(notes))
+    before = item.status
+    item.move_to(Status.QUARANTINED)
+    item.save(update_fields=["status", "quarantined_at"])
+    notify_changed(by=by, verb="quarantined", row=item, before=before, after=item.status)
+    return MoveOutcome(source_id, "held", item.pk, " ".join(["A list holds it.", *notes]))
 
 
 def analyze(added: int) -> None:

@@ -49,7 +49,7 @@ def take_over(source: Source, *, highest_id: int, dry_run: bool = False) -> Iter
     Rows without a md5 are one if link and pattern are equal. ``dry_run`` changes nothing.
     """
     if not dry_run:
-        reserve_ids(highest_id)
+        reserve_ids(Image, highest_id)
     with ThreadPoolExecutor(1) as pool:
         # Read the vectors of the next batch while this one is stored.
         waiting: deque[tuple[_Batch, Future[dict[int, Columns]]]] = deque()
@@ -63,7 +63,7 @@ def take_over(source: Source, *, highest_id: int, dry_run: bool = False) -> Iter
 
 
 def _sorted(source: Source, rows: Sequence[SourceRow]) -> _Batch:
-    known = stored_ids([row.key for row in rows])
+    known = stored_ids(Image, [row.key for row in rows])
     outcomes = [exists_as(row.id, known[row.key]) for row in rows if row.key in known]
     todo: dict[int, SourceRow] = {}
     for row in rows:
@@ -153,7 +153,7 @@ def _moved(row: SourceRow, columns: Columns | None) -> MovedImage:
 
 
 def _foretell(ids: Sequence[int], vectors: dict[int, Columns]) -> list[MoveOutcome]:
-    taken = taken_ids(ids)
+    taken = taken_ids(Image, ids)
     outcomes = []
     for pk in ids:
         notes = [] if pk in vectors else [NO_VECTORS]

@@ -185,6 +185,8 @@ GROUPS: Final[Mapping[_StrPromise, Mapping[str, Wording]]] = {
         **_of_items("video"),
         "video.reindexing": Wording(_("indexing asked for"), _("asked to index {about} again")),
         "video.reindexed": Wording(_("indexed again"), _("indexed {about} again")),
+        "video.moved_in": Wording(_("moved in"), _("moved in {about}")),
+        "video.exported": Wording(_("exported"), _("exported {about}")),
     },
     _("People"): {
         "user.logged_in": Wording(

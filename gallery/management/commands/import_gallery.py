@@ -2,45 +2,31 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from django.core.management.base import CommandError
-
-from gallery.management.move_reports import MoveInCommand
-from gallery.moving.archive import read_manifest
+from gallery.management.exports import ImportCommand
+from gallery.moving.archive import Manifest
 from gallery.moving.restoring import kept_versions, restore
-from gallery.moving.storing import BUSY
-from gallery.shared.errors import UserError
-from gallery.shared.locking import Lock, only_one
+from gallery.moving.storing import MoveOutcome
 
 
-class Command(MoveInCommand):
+class Command(ImportCommand):
     help = "Import the images of an export_gallery, with their vectors. Run it again to resume."
+    manifest = Manifest
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        super().add_arguments(parser)
-        parser.add_argument("directory", type=Path)
+    def restore(self, directory: Path, manifest: Manifest) -> Iterator[MoveOutcome]:
+        return restore(directory, manifest)
 
-    def handle(self, *args: Any, directory: Path, report: Path | None, **options: Any) -> None:
-        """The exit code after Ctrl-C is 130."""
-        try:
-            with only_one(Lock.MOVING, BUSY):
-                manifest = read_manifest(directory)
-                counts = self.count(restore(directory, manifest), manifest.images, report)
-        except UserError as error:
-            raise CommandError(error.message) from error
-        except OSError as error:
-            raise CommandError(f"{error.filename}: {error.strerror}.") from error
-        except KeyboardInterrupt:
-            self.stopped()
-        self.say(counts)
+    def total(self, manifest: Manifest) -> int:
+        return manifest.images
+
+    def advise(self, manifest: Manifest, *, added: bool) -> None:
         if manifest.clip and manifest.clip not in kept_versions(manifest):
             self.stdout.write(
                 f"CLIP vectors of {manifest.clip} were skipped: this service uses another model."
             )
-        if counts["added"] and not manifest.media:
+        if added and not manifest.media:
             self.stdout.write(
                 "The export holds no files: describe_missing --fetch-pictures fetches pictures "
                 "that have a link."

@@ -17,7 +17,7 @@ from gallery.items import versions
 from gallery.items.item import Status
 from gallery.items.models import ClipVersion, Image, ImageDetail, ImageFingerprint
 from gallery.moving import exporting, restoring
-from gallery.moving.archive import read_manifest
+from gallery.moving.archive import Manifest, read_manifest
 from gallery.search.image_search import ImageQuery, search_images
 from tests import factories as make
 
@@ -127,7 +127,7 @@ def test_interrupted_and_resumed(images: list[Image], tmp_path: Path) -> None:
         run("import_gallery", tmp_path)
     assert "5 images exported" in run("export_gallery", tmp_path)
     empty()
-    manifest = read_manifest(tmp_path)
+    manifest = read_manifest(tmp_path, Manifest)
     stored = list(itertools.islice(restoring.restore(tmp_path, manifest), 3))
     assert [outcome.kind for outcome in stored] == ["added"] * 3
     assert "2 added, 3 already here." in run("import_gallery", tmp_path)
