@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any, ClassVar, Final
 
 from django.urls import reverse
@@ -212,8 +213,14 @@ class SearchSerializer(BodySerializer):
     )
     explain = serializers.BooleanField(
         default=False,
-        help_text="With auto and copy: draw the first matches that geometry proves.",
+        help_text="Send a small copy of what a file or link shows. With auto and copy: draw the"
+        " first matches that geometry proves.",
     )
+
+
+def data_link(data: bytes, content_type: str = "image/jpeg") -> str:
+    """Return a link that holds a file itself."""
+    return f"data:{content_type};base64,{b64encode(data).decode()}"
 
 
 Box = serializers.ListField(child=serializers.FloatField(), min_length=4, max_length=4)
@@ -272,6 +279,11 @@ class SearchResultSerializer(serializers.Serializer):
     low_information = serializers.BooleanField()
     unavailable = serializers.DictField(child=serializers.CharField())
     took_ms = serializers.FloatField()
+    query = serializers.CharField(
+        required=False,
+        help_text="A data: link to a small JPEG of what the file or link shows, if that was asked"
+        " for and a result that you see clearly is like it.",
+    )
 
 
 class CompareSerializer(BodySerializer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
@@ -14,13 +14,16 @@ from rest_framework.views import APIView
 from gallery.api.bodies import BodySerializer
 from gallery.api.fields import PictureFileField
 from gallery.api.schema import answers
-from gallery.api.serializers import ConflictSerializer
+from gallery.api.serializers import ConflictSerializer, data_link
+from gallery.imaging.decoding.sniffing import sniff
 from gallery.search import sharing
 from gallery.shared.access import sender_of
 
+MP4 = "video/mp4"
+
 
 class ShareSearchSerializer(BodySerializer):
-    """The picture of the search."""
+    """The picture or the clip of the search."""
 
     form_example: ClassVar[Any] = {}
     file = PictureFileField()
@@ -34,36 +37,56 @@ class SharedSearchSerializer(serializers.Serializer[Any]):
 
 
 class OpenedSearchSerializer(serializers.Serializer[Any]):
-    """The picture of a shared search, and when its link ends."""
+    """The picture or the clip of a shared search, and when its link ends."""
 
-    picture = serializers.CharField(help_text="A data: link to a small JPEG.")
+    picture = serializers.CharField(
+        required=False, help_text="Of a picture: a data: link to a small JPEG."
+    )
+    clip = serializers.CharField(
+        required=False, help_text="Of a clip: a data: link to a small MP4."
+    )
     ends_at = serializers.DateTimeField()
 
 
-class SharedSearches(APIView):
-    """Make a link to a search with an uploaded picture."""
+class ShareSearch(APIView):
+    """Make a link to a search with an uploaded file."""
 
-    name = "Shared searches"
     scope = "search"
     throttle_cost = 10
+    copy: ClassVar[Callable[[bytes], bytes]]
 
-    @extend_schema(
-        request={"multipart/form-data": ShareSearchSerializer},
-        responses=answers({201: SharedSearchSerializer, 409: ConflictSerializer}, 503, body=True),
-    )
-    def post(self, request: Request) -> Response:
-        """Keep a small copy of the picture for ``SHARE_HOURS``. Whoever may search and has the
-        token gets it.
-        """
+    def share(self, request: Request) -> Response:
         body = ShareSearchSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        token, ends_at = sharing.share(data=body.validated_data["file"], sender=sender_of(request))
+        token, ends_at = sharing.share(
+            data=body.validated_data["file"], sender=sender_of(request), copy=type(self).copy
+        )
         answer = {"token": token, "ends_at": ends_at}
         return Response(answer, status=status.HTTP_201_CREATED)
 
 
+share_schema = extend_schema(
+    request={"multipart/form-data": ShareSearchSerializer},
+    responses=answers({201: SharedSearchSerializer, 409: ConflictSerializer}, 503, body=True),
+)
+
+
+class SharedSearches(ShareSearch):
+    """Make a link to a search with an uploaded picture."""
+
+    name = "Shared searches"
+    copy = staticmethod(sharing.copy_picture)
+
+    @share_schema
+    def post(self, request: Request) -> Response:
+        """Keep a small copy of the picture for ``SHARE_HOURS``. Whoever may search and has the
+        token gets it.
+        """
+        return self.share(request)
+
+
 class OpenedSearch(APIView):
-    """Read the picture behind the link of a shared search."""
+    """Read the picture or the clip behind the link of a shared search."""
 
     name = "Shared search"
     scope = "search"
@@ -82,7 +105,8 @@ class OpenedSearch(APIView):
         responses=answers({200: OpenedSearchSerializer}, 404, 503),
     )
     def get(self, request: Request, token: str) -> Response:
-        """Return the picture to search with."""
-        picture, ends_at = sharing.opened(token, sender_of(request))
-        link = f"data:image/jpeg;base64,{b64encode(picture).decode()}"
-        return Response({"picture": link, "ends_at": ends_at})
+        """Return the picture or the clip to search with."""
+        copy, ends_at = sharing.opened(token, sender_of(request))
+        is_picture = sniff(copy) is not None
+        shown = {"picture": data_link(copy)} if is_picture else {"clip": data_link(copy, MP4)}
+        return Response({**shown, "ends_at": ends_at})

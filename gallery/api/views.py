@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -175,18 +174,19 @@ class ImageSearch(APIView):
         )
         context = {"request": request}
         set_visibility(access_of(request), [match.image for match in found.matches])
-        return Response(
-            {
-                "match_type": found.match_type,
-                "threshold": found.threshold,
-                "results": [
-                    match_body(match, found.match_type, context) for match in found.matches
-                ],
-                "low_information": found.low_information,
-                "unavailable": found.unavailable,
-                "took_ms": found.took_ms,
-            }
-        )
+        answer = {
+            "match_type": found.match_type,
+            "threshold": found.threshold,
+            "results": [match_body(match, found.match_type, context) for match in found.matches],
+            "low_information": found.low_information,
+            "unavailable": found.unavailable,
+            "took_ms": found.took_ms,
+        }
+        if found.picture and any(map(found.shows_query, found.matches)):
+            answer["query"] = serializers.data_link(
+                found.picture.thumbnail(image_search.QUERY_SIDE)
+            )
+        return Response(answer)
 
 
 def match_body(match: ImageMatch, match_type: str, context: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def match_body(match: ImageMatch, match_type: str, context: Mapping[str, Any]) -
     }
     # A drawing shows the picture clearly without counting a clear look.
     if match.explanation and not body["image"]["blurred"]:
-        body["explanation"] = f"data:image/jpeg;base64,{b64encode(match.explanation).decode()}"
+        body["explanation"] = serializers.data_link(match.explanation)
     return body
 
 

@@ -201,13 +201,13 @@ class NotDuplicate(models.Model):
 
 
 class SharedSearch(models.Model):
-    """The picture of a search that its sender shares by a link, until it ends.
+    """The picture or clip of a search that its sender shares by a link, until it ends.
 
     ``digest``: SHA-256 of the link's token. The table is UNLOGGED, so that no backup keeps it.
     """
 
     digest = models.CharField(max_length=64, unique=True)
-    picture = models.BinaryField(help_text="a JPEG without metadata")
+    picture = models.BinaryField(help_text="a JPEG or MP4 without metadata")
     shared_by = models.CharField(max_length=160)
     ends_at = models.DateTimeField(db_index=True)
 

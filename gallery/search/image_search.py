@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gallery.imaging import decoding, descriptors
-from gallery.imaging.decoding.pictures import Picture
+from gallery.imaging.decoding.pictures import Picture, ReadFile
 from gallery.imaging.descriptors.base import Descriptor
 from gallery.imaging.drawing import side_by_side
 from gallery.imaging.pixels import Pixels
@@ -31,6 +31,9 @@ from gallery.search.nearest import (
 )
 from gallery.shared.access import NOBODY, Sender
 from gallery.shared.errors import NotFound, UserError
+
+QUERY_SIDE = 1024
+"""Longest side in pixels of a copy of a query's picture. It is a JPEG of about 200 KB."""
 
 MAX_EXPLAINED = 10
 """Matches that are drawn; each takes about 10 ms and 60 KB."""
@@ -59,7 +62,8 @@ class ImageQuery:
 class SearchResult:
     """Matches, nearest first, and how they were found.
 
-    ``low_information``: the query has nothing that this match type can compare.
+    ``low_information``: the query has nothing that this match type can compare. ``picture``: what
+    a link or file shows, if the matches are to be explained.
     """
 
     match_type: str
@@ -67,7 +71,13 @@ class SearchResult:
     matches: Sequence[ImageMatch] = ()
     low_information: bool = False
     took_ms: float = 0.0
+    picture: Picture | None = None
     unavailable: Mapping[str, str] = field(default_factory=dict)
+
+    def shows_query(self, match: ImageMatch) -> bool:
+        """Whether the image of a match looks like the query, and is shown clearly to who asks."""
+        looks_alike = match.geometry or match.distance <= MATCH_TYPES[self.match_type].recall
+        return bool(looks_alike) and not match.image.blurred
 
 
 def search_images(
@@ -82,7 +92,8 @@ def search_images(
 ) -> SearchResult:
     """Find the images nearest to the query. ``threshold`` None: the default one of the match type.
 
-    ``explain``: draw the first matches that have a geometric match. Raises ``UnknownMatchType``,
+    ``explain``: draw the first matches that have a geometric match, and return the query's picture.
+    Raises ``UnknownMatchType``,
     ``Unavailable``, ``NotFound`` (no such id), and what fetching and decoding raise.
     """
     started = time.perf_counter()
@@ -93,7 +104,7 @@ def search_images(
     if match_type in COPY_TYPES and query.text is None:
         found = _search_copies(query, match_type, threshold, limit, filters, rule, explain)
     else:
-        found = _search_by_descriptor(query, match_type, threshold, limit, filters, rule)
+        found = _search_by_descriptor(query, match_type, threshold, limit, filters, rule, explain)
     took = round((time.perf_counter() - started) * 1000, 2)
     return replace(found, took_ms=took, unavailable=unavailable_match_types())
 
@@ -154,16 +165,17 @@ def _search_copies(
     rule: ThresholdRule,
     explain: bool,
 ) -> SearchResult:
+    picture = None
     if query.image_id is not None:
         image = _ready_image(query.image_id)
         described = copy_search.stored_query(image, match_type, itself=True)
         shown = thumbnail_rgb(image) if explain else None
     else:
-        data = _query_bytes(query)
-        picture = decoding.decode(data, conf.limits())
-        digest = hashlib.sha256(data).hexdigest()
-        described = copy_search.describe_query(picture, match_type, sha256=digest)
-        shown = picture.rgb if explain else None
+        file = _query_file(query)
+        digest = hashlib.sha256(file.data).hexdigest()
+        described = copy_search.describe_query(file.picture, match_type, sha256=digest)
+        picture = file.picture if explain else None
+        shown = picture.rgb if picture else None
     matches = copy_search.search_copies(
         described,
         match_type,
@@ -174,7 +186,13 @@ def _search_copies(
     )
     if shown is not None:
         matches = add_explanations(shown, matches)
-    return SearchResult(match_type, threshold, matches, low_information=described.low_information)
+    return SearchResult(
+        match_type,
+        threshold,
+        matches,
+        low_information=described.low_information,
+        picture=picture,
+    )
 
 
 def _search_by_descriptor(
@@ -184,14 +202,14 @@ def _search_by_descriptor(
     limit: int,
     filters: Filters | None,
     rule: ThresholdRule,
+    explain: bool,
 ) -> SearchResult:
     descriptor = versions.searched() if match_type == "clip" else descriptors.get(match_type)
-    version = descriptor.version
-    columns = _columns(query, match_type, descriptor, version)
+    columns, picture = _described(query, match_type, descriptor)
     matches = (
         nearest_images(
             match_type,
-            version,
+            descriptor.version,
             columns,
             threshold=threshold,
             limit=limit,
@@ -201,31 +219,38 @@ def _search_by_descriptor(
         if columns
         else []
     )
-    return SearchResult(match_type, threshold, matches, low_information=not columns)
+    return SearchResult(
+        match_type,
+        threshold,
+        matches,
+        low_information=not columns,
+        picture=picture if explain else None,
+    )
 
 
-def _columns(
-    query: ImageQuery, match_type: str, descriptor: Descriptor, version: str
-) -> Mapping[str, Any] | None:
+def _described(
+    query: ImageQuery, match_type: str, descriptor: Descriptor
+) -> tuple[Mapping[str, Any] | None, Picture | None]:
+    """Return the descriptor's values for the query, and the picture of a link or a file."""
     if query.text is not None:
         if match_type != "clip":
             raise UserError(
                 f"Words are searched by clip; {match_type} needs a picture.", field="match_type"
             )
         (vector,) = descriptor.describe_text([query.text])
-        return {"clip": vector}
+        return {"clip": vector}, None
     if query.image_id is not None:
         _ready_image(query.image_id)
-        return stored_columns(query.image_id, match_type, version)
-    picture = decoding.decode(_query_bytes(query), conf.limits())
+        return stored_columns(query.image_id, match_type, descriptor.version), None
+    picture = _query_file(query).picture
     (columns,) = descriptor.describe([picture])
-    return columns
+    return columns, picture
 
 
-def _query_bytes(query: ImageQuery) -> bytes:
+def _query_file(query: ImageQuery) -> ReadFile:
     data = load_bytes(url=query.url, data=query.data)
     check_query(data, query.sender)
-    return data
+    return ReadFile(data, decoding.decode(data, conf.limits()))
 
 
 def _ready_image(image_id: int) -> Image:

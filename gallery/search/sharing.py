@@ -1,6 +1,6 @@
 """Searches with an upload that are shared by a link, until they end.
 
-Nothing else keeps the picture of a search. Here a small copy of it is kept, for ``SHARE_HOURS``,
+Nothing else keeps the file of a search. Here a small copy of it is kept, for ``SHARE_HOURS``,
 because its sender asked for that; whoever may search and has the link gets it. It is screened like
 an upload, when it is shared and each time it is opened.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -21,12 +22,11 @@ from gallery.items import conf
 from gallery.items.models import SharedSearch
 from gallery.items.publishing import QueryRefused, check_shared
 from gallery.items.signals import notify_changed
+from gallery.search.image_search import QUERY_SIDE
 from gallery.shared.access import Sender
 from gallery.shared.errors import Conflict, NotFound, Unavailable
 from gallery.shared.locking import lock
 
-LONGEST: Final = 1024
-"""Pixels of the long side of the copy. It is a JPEG of about 200 KB."""
 MOST, MOST_OF_ONE = 500, 20
 """Searches that are shared at the same time: in all, and by one user, key or open network."""
 CLEANED_MINUTES: Final = 5
@@ -46,15 +46,22 @@ class ShareEnded(NotFound):
     code = "share_ended"
 
 
-def share(*, data: bytes, sender: Sender) -> tuple[str, datetime]:
-    """Keep a copy of a picture. Return the link's token, and when it ends.
+def copy_picture(data: bytes) -> bytes:
+    """Return the picture as a small JPEG without metadata. Raises what decoding raises."""
+    return decoding.decode(data, conf.limits()).thumbnail(QUERY_SIDE)
+
+
+def share(
+    *, data: bytes, sender: Sender, copy: Callable[[bytes], bytes] = copy_picture
+) -> tuple[str, datetime]:
+    """Keep a copy of a file. Return the link's token, and when it ends.
 
     Raises ``Unavailable`` where nothing is shared, ``QueryRefused``, ``TooManyShared``, and what
-    decoding raises.
+    copying raises.
     """
     if not settings.SHARE_HOURS:
         raise Unavailable("Searches cannot be shared here: SHARE_HOURS is 0.")
-    picture = decoding.decode(data, conf.limits())
+    copied = copy(data)
     check_shared(data, sender)
     token = secrets.token_urlsafe(24)
     kept = timedelta(hours=settings.SHARE_HOURS) - timedelta(minutes=CLEANED_MINUTES)
@@ -64,7 +71,7 @@ def share(*, data: bytes, sender: Sender) -> tuple[str, datetime]:
         _refuse_too_many(sender)
         row = SharedSearch.objects.create(
             digest=_digest(token),
-            picture=picture.thumbnail(LONGEST),
+            picture=copied,
             shared_by=sender.name,
             ends_at=timezone.now() + kept,
         )
@@ -75,18 +82,18 @@ def share(*, data: bytes, sender: Sender) -> tuple[str, datetime]:
 
 
 def opened(token: str, sender: Sender) -> tuple[bytes, datetime]:
-    """Return the JPEG of a shared search, and when the link ends. Raises ``ShareEnded``."""
+    """Return the copy that a shared search keeps, and when the link ends. Raises ``ShareEnded``."""
     rows = SharedSearch.objects.filter(digest=_digest(token))
     row = rows.filter(ends_at__gt=timezone.now()).first()
     if row is None:
         raise ShareEnded("This link has ended. Ask whoever sent it to share the search again.")
-    picture = bytes(row.picture)
+    copied = bytes(row.picture)
     try:
-        check_shared(picture, sender)
+        check_shared(copied, sender)
     except QueryRefused:
         rows.delete()
-        raise ShareEnded("This link has ended: the picture may no longer be shared.") from None
-    return picture, row.ends_at
+        raise ShareEnded("This link has ended: what it shows may no longer be shared.") from None
+    return copied, row.ends_at
 
 
 def forget_ended() -> int:

@@ -124,7 +124,7 @@ GROUPS: Final[Mapping[_StrPromise, Mapping[str, Wording]]] = {
             _("way to look changed"), _("changed how media is shown to them: {changes}")
         ),
         "query.refused": Wording(_("search refused"), _("refused a search with a banned picture")),
-        "sharedsearch.shared": Wording(_("search shared"), _("shared a search with a picture")),
+        "sharedsearch.shared": Wording(_("search shared"), _("shared a search with an upload")),
         "check.probing": Wording(_("probing"), _("checked many variants of {about}")),
         "gate.object_tagged": Wording(
             _("stored object refused"), _("sent {what}, which was tagged")

@@ -165,10 +165,31 @@ def test_a_link_is_searched_by_the_server(
         page.get_by_role("button", name="Search", exact=True).click()
         expect(title(page)).to_have_text(ONE_COPY)
         assert card_ids(page) == [images[0].pk]
-        # The service draws what the browser does not load, and both are large.
-        both = cards(page).get_by_role("img", name="Left, the picture behind your link")
-        assert both.evaluate("image => image.decode().then(() => image.naturalWidth)") > 400
+        # The service sends what the browser does not load: it lies beside what was found.
+        card = cards(page)
+        own = card.get_by_role("img", name="The picture you search with")
+        assert own.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
+        expect(card.locator("svg.still")).to_have_count(2)
+        expect(card.locator("canvas")).to_be_visible()
+        expect(card.locator(".panel-caption")).to_have_text(
+            ["Your picture", f"Found: #{images[0].pk}", re.compile("^Difference")]
+        )
+        expect(page.locator("#preview-picture img")).to_be_visible()
+        expect(page.get_by_role("button", name="Part…")).to_be_visible()
         assert faults(page, "a link") == set()
+
+
+def test_a_file_that_no_browser_shows_is_sent_back_as_a_picture(
+    open_page: OpenPage, images: list[Image], tmp_path: Path
+) -> None:
+    path = tmp_path / "cat.tiff"
+    factories.wheel_photo("chelsea.png", 256).save(path)
+    page = open_page()
+    page.set_input_files("#file", path)
+    expect(title(page)).to_have_text(ONE_COPY)
+    expect(cards(page).locator(".panel-caption").last).to_have_text("Difference: hardly any")
+    shown = page.locator("#preview-picture img")
+    assert shown.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
 
 
 def test_a_link_typed_before_the_page_knows_the_service_is_kept(

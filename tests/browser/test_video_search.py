@@ -162,6 +162,31 @@ def test_a_clip_finds_its_video_and_the_range(
     assert (row["mirrored"], row["remark"]) == ("true", "Cat <b>& cup")
 
 
+def test_a_clip_is_shared_by_a_link(
+    open_page: OpenPage, videos: dict[str, Video], clip: Path
+) -> None:
+    page = open_page()
+    choose(page, clip)
+    expect(title(page)).to_have_text("2 videos show it")
+    found = moments(card(page, videos["travel"]))
+    page.get_by_role("button", name="Share…").click()
+    asked = page.locator("#notices .notice")
+    expect(asked).to_contain_text("keeps the pictures of your clip that a search looks at")
+    asked.get_by_role("button", name="Make the link").click()
+    expect(asked).to_contain_text("It works until")
+    link = re.search(r"http\S+", asked.locator("p").inner_text())
+    assert link is not None
+    page.goto(link[0])
+    expect(title(page)).to_have_text("2 videos show it")
+    expect(in_videos(page)).to_be_checked()
+    expect(page.locator("#preview-name")).to_have_text(re.compile("^Shared until "))
+    shown = page.locator("#preview-picture video")
+    page.wait_for_function("video => video.duration > 5.5", arg=shown.element_handle())
+    assert moments(card(page, videos["travel"])) == [
+        pytest.approx(moment, abs=0.15) for moment in found
+    ]
+
+
 def test_the_matched_frames_can_be_looked_at(
     open_page: OpenPage, videos: dict[str, Video], clip: Path
 ) -> None:

@@ -60,6 +60,7 @@ SENDS_NONE = set(
     image-compare
     image-search images import import-bad-rows import-confirm import-discard imports list
     list-export list-item list-item-batch list-items shared-search shared-searches
+    shared-video-searches
     list-items-activate list-items-move list-items-opinion list-items-retire list-method
     list-threshold lists metrics moderation-dashboard notice notice-form notice-status notices
     operations readyz schema script-texts set_language statement statistics

@@ -52,10 +52,12 @@ class ProxySampler:
 class ProxyWriter:
     """A context manager that writes an H.264 MP4 to a seekable file.
 
-    The file is complete when the block ends without an error.
+    The file is complete when the block ends without an error. ``height``: of its pictures, in
+    pixels, at most.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], height: int = HEIGHT) -> None:
+        self._height = height
         self._container: OutputContainer = av.open(file, "w", format="mp4")
         self._stream: VideoStream | None = None
         self._key_frame_due = 0
@@ -77,7 +79,7 @@ class ProxyWriter:
         searches find moments within it and at its end.
         """
         if self._stream is None:
-            self._stream = _stream(self._container, rgb)
+            self._stream = _stream(self._container, *_size(*rgb.shape[1::-1], self._height))
         size = self._stream.width, self._stream.height
         small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
         times = [t]
@@ -95,17 +97,17 @@ class ProxyWriter:
         self._container.mux(stream.encode(frame))
 
 
-def _stream(container: OutputContainer, rgb: NDArray[np.uint8]) -> VideoStream:
+def _stream(container: OutputContainer, width: int, height: int) -> VideoStream:
     stream = container.add_stream("libx264", rate=round(FRAMES_PER_SECOND), options=_OPTIONS)
-    stream.width, stream.height = _size(*rgb.shape[1::-1])
+    stream.width, stream.height = width, height
     stream.pix_fmt = "yuv420p"
     stream.codec_context.time_base = _CLOCK
     return stream
 
 
-def _size(width: int, height: int) -> tuple[int, int]:
+def _size(width: int, height: int, highest: int) -> tuple[int, int]:
     """Reduce, never enlarge, to even sides, as yuv420p needs."""
-    scale = min(1.0, HEIGHT / height, _WIDEST / width)
+    scale = min(1.0, highest / height, _WIDEST / width)
     even = (2 * round(side * scale / 2) for side in (width, height))
     return (max(_SMALLEST, next(even)), max(_SMALLEST, next(even)))
 

@@ -75,15 +75,16 @@ export async function imageFile(id, signal) {
   throw await refusalOf(response);
 }
 
-/** Keep a small copy of the picture {file}: {token, ends_at}. */
-export const share = (file) => request("POST", "images/shared/", { fields: { file } });
+/** Keep a small copy of the picture or clip {file}, `kind`: "images" or "videos": {token, ends_at}. */
+export const share = (file, kind) => request("POST", `${kind}/shared/`, { fields: { file } });
 
-/** The picture of a shared search as a file, whose name says until when. */
+/** The picture or clip of a shared search as a file, whose name says until when. */
 export async function sharedFile(token, signal) {
   const path = `images/shared/${encodeURIComponent(token)}/`;
-  const { picture, ends_at: endsAt } = await request("GET", path, { signal });
-  const bytes = Uint8Array.from(atob(picture.slice(picture.indexOf(",") + 1)), (one) => one.charCodeAt(0));
-  return new File([bytes], fill(gettext("Shared until %(time)s"), { time: moment(endsAt) }), { type: "image/jpeg" });
+  const { picture, clip, ends_at: endsAt } = await request("GET", path, { signal });
+  const [, type, data] = /^data:([^;]+);base64,(.*)$/.exec(picture ?? clip);
+  const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
+  return new File([bytes], fill(gettext("Shared until %(time)s"), { time: moment(endsAt) }), { type });
 }
 
 export const video = (id) => request("GET", `videos/${id}/`, {});

@@ -15,13 +15,13 @@ const IN_BROWSERS = ["jpeg", "png", "gif", "webp", "avif", "bmp"];
 const WHOLE = [[0, 0], [1, 0], [1, 1], [0, 1]];
 
 /**
- * What a card needs to be shown large. `querySource`: where the browser has the query, or null; then
- * the service may have drawn both. `isLikely`: without a geometry they are compared as they are.
+ * What a card needs to be shown large. `querySource`: where the browser has the query, or null.
+ * `isLikely`: without a geometry they are compared as they are.
  * Returns a function that fills the panels, once; or null where nothing can be put beside it.
  */
 export function largeView({ slot }, match, { querySource, isLikely }) {
-  const { image, geometry, explanation } = match;
-  if (!image.thumbnail || image.blurred || !(querySource || explanation)) return null;
+  const { image, geometry } = match;
+  if (!image.thumbnail || image.blurred || !querySource) return null;
   const region = geometry ?? (isLikely ? { query_region: WHOLE, candidate_region: WHOLE } : null);
   let isFilled = false;
   return () => {
@@ -29,13 +29,6 @@ export function largeView({ slot }, match, { querySource, isLikely }) {
     isFilled = true;
     const found = slot("thumbnail");
     slot("original").append(make("span", { className: "panel-caption" }, fill(gettext("Found: #%(id)s"), image)));
-    if (!querySource) {
-      const alt = fill(gettext("Left, the picture behind your link; right, picture %(id)s"), image);
-      const both = panel(gettext("Your link and what was found"), make("img", { alt, src: explanation }));
-      both.classList.add("both");
-      slot("original").before(both);
-      return;
-    }
     const own = make("img", { alt: gettext("The picture you search with"), draggable: false });
     const ownPanel = panel(gettext("Your picture"), own);
     slot("original").before(ownPanel);

@@ -10,11 +10,11 @@ import * as format from "./format.js";
 import { createLightbox } from "./lightbox.js";
 import { createManyDialog } from "./many_dialog.js";
 import * as messages from "./messages.js";
-import { isAnimation, isClip } from "./media.js";
+import { isAnimation, isClip, isShownByBrowsers } from "./media.js";
 import { moreResults, pages } from "./paging.js";
 import { createPartDialog } from "./part_dialog.js";
 import { createPicker } from "./query_picker.js";
-import { querySource, showPreview } from "./query_preview.js";
+import { querySource, showPreview, showSent } from "./query_preview.js";
 import { createResults } from "./results.js";
 import { withScales } from "./distance_texts.js";
 import * as searches from "./search_history.js";
@@ -205,7 +205,7 @@ async function run() {
   }
 }
 
-/** The picture of a shared search, which is then searched with like an upload. */
+/** The picture or clip of a shared search, which is then searched with like an upload. */
 async function openShared(signal) {
   const token = state.query.shared;
   if (uploads.has(token)) return;
@@ -233,7 +233,7 @@ function showQuery() {
   sorting.show(state.sort, !inVideos());
   controls.showDistances([], settings());
   applyThreshold();
-  const canShare = file && !isClip(file) && service.limits.share_hours > 0;
+  const canShare = file && service.limits.share_hours > 0;
   byId("share").hidden = !query || Boolean(query.upload && !canShare);
   shareLabel.textContent = query?.upload ? gettext("Share…") : gettext("Copy link");
   if (file) showPreview({ file });
@@ -261,9 +261,12 @@ async function search(signal) {
     await searchVideos(file, signal);
     return;
   }
-  // What is behind a link is not loaded by the browser: the service draws it.
-  const asked = { ...state, threshold: settings().max_threshold, explain: Boolean(query.url) };
+  // What is behind a link is not loaded by the browser: the service sends what it found there.
+  const explain = file ? !isShownByBrowsers(file) : Boolean(query.url);
+  const asked = { ...state, threshold: settings().max_threshold, explain };
   found = await api.search(file ? { file } : query, asked, signal, results.sending);
+  if (found.query) showSent(found.query);
+  byId("choose-part").hidden = !querySource();
   results.showMatches(found.results, settings());
   results.sort(state.sort);
   controls.showDistances(found.results.map(({ distance }) => distance), settings());
@@ -386,7 +389,7 @@ function shareUpload() {
   const file = fileOf(state.query);
   const make = async () => {
     try {
-      const { token, ends_at: endsAt } = await api.share(file);
+      const { token, ends_at: endsAt } = await api.share(file, inVideos() ? "videos" : "images");
       const address = new URL(serialise({ ...state, query: { shared: token } }), location.href).href;
       const copy = async ({ currentTarget }) => {
         await copyText(address);
@@ -399,7 +402,7 @@ function shareUpload() {
       results.notice(node);
     }
   };
-  results.notice(messages.askToShare(service.limits, make, () => results.notice()));
+  results.notice(messages.askToShare(service.limits, inVideos(), make, () => results.notice()));
 }
 
 byId("share").addEventListener("click", async ({ currentTarget }) => {

@@ -19,6 +19,9 @@ const PICTURE = /\.(heic|heif|avif|jxl|jp2|j2k|tiff?|bmp|webp|png|gif|jpe?g)$/i;
 
 export const isPictureFile = ({ type, name }) => type.startsWith("image/") || PICTURE.test(name ?? "");
 
+/** Whether browsers show such a picture, as its type or its name say. */
+export const isShownByBrowsers = ({ type, name }) => !/heic|heif|tiff?$|jxl|jp2|j2k/i.test(type || name);
+
 /** Whether a link ends like a video. */
 export const isClipLink = (url) => CLIP.test(new URL(url).pathname);
 

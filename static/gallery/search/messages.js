@@ -68,15 +68,20 @@ function lowInformation(found, settings, actions) {
 }
 
 /** Before a search with an upload is shared: what that means. */
-export function askToShare({ share_hours: hours }, share, cancel) {
-  const text = format.fill(
-    ngettext(
-      "For a link, the service keeps a small copy of your picture, for %(n)s hour at most. Whoever has the link and may search here sees the picture and what it finds. Nobody else does.",
-      "For a link, the service keeps a small copy of your picture, for %(n)s hours at most. Whoever has the link and may search here sees the picture and what it finds. Nobody else does.",
-      hours,
-    ),
-    { n: format.count(hours) },
-  );
+export function askToShare({ share_hours: hours }, inVideos, share, cancel) {
+  const kept = inVideos
+    ? ngettext(
+        "For a link, the service keeps the pictures of your clip that a search looks at, 64 at most, without sound, for %(n)s hour at most.",
+        "For a link, the service keeps the pictures of your clip that a search looks at, 64 at most, without sound, for %(n)s hours at most.",
+        hours,
+      )
+    : ngettext(
+        "For a link, the service keeps a small copy of your picture, for %(n)s hour at most.",
+        "For a link, the service keeps a small copy of your picture, for %(n)s hours at most.",
+        hours,
+      );
+  const who = gettext("Whoever has the link and may search here sees that and what it finds. Nobody else does.");
+  const text = [format.fill(kept, { n: format.count(hours) }), who].join(" ");
   return notice(gettext("Share this search?"), text, [[gettext("Make the link"), share, true], [gettext("Cancel"), cancel]]);
 }
 

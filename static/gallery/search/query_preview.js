@@ -7,7 +7,7 @@ import { isClip, isClipLink } from "./media.js";
 let objectUrl = null;
 let source = null;
 
-/** Where the browser has the picture of the query, or null: a clip, a link, words. */
+/** Where the browser has the picture of the query, or null: a clip, words, a link of which nothing was sent. */
 export const querySource = () => source;
 
 /** Show nothing, `{file}`, `{url}`, `{image}` (a stored one, with its id) or `{text}`. */
@@ -25,6 +25,12 @@ export function showPreview(query) {
   byId("preview-name").textContent = name;
   byId("preview-name").title = name;
   byId("preview-facts").textContent = facts;
+}
+
+/** Show the picture of a link, or of a file that the browser cannot show, as the service has sent it. */
+export function showSent(link) {
+  source = link;
+  byId("preview-picture").replaceChildren(picture(link, gettext("The picture you search with")));
 }
 
 function parts(query) {

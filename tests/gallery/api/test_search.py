@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
+from base64 import b64decode
 from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from PIL import Image as Pillow
 
 from gallery.items.models import Image
+from moderation.access.permissions import Role
 from tests import factories as make
 from tests.httpserver import HttpServer
+from tests.moderation.factories import make_case, make_item, make_list, make_person
 
 SEARCH = "/api/v1/images/search/"
 
@@ -74,6 +79,45 @@ def test_by_link_by_upload_and_by_id_agree(client: Client, pair: Any, web: HttpS
         by_upload = client.post(SEARCH, upload).json()["results"]
         assert by_link == by_id == by_upload
         assert [match["image"]["id"] for match in by_link[:2]] == [image.pk for image in pair]
+
+
+def test_a_copy_of_the_query_comes_beside_what_looks_like_it(
+    client: Client, pair: Any, web: HttpServer
+) -> None:
+    web.routes["/q"] = make.png(make.photo(1).resize((2000, 1500)))
+    web.routes["/other"] = make.png(make.photo(9))
+
+    def query(path: str, client: Client = client, **asked: Any) -> str | None:
+        answer = search(client, url=web.url + path, **asked)
+        assert ids(answer) or "query" not in answer.json()
+        found: str | None = answer.json().get("query")
+        return found
+
+    for match_type in ("auto", "pdq"):
+        asked = {"match_type": match_type, "explain": True}
+        kind, _, data = (query("/q", **asked) or "").partition(",")
+        assert kind == "data:image/jpeg;base64"
+        picture = Pillow.open(io.BytesIO(b64decode(data)))
+        assert picture.size == (1024, 768) and not picture.getexif()
+        assert query("/q", match_type=match_type) is None, "only if it is asked for"
+        # Whoever searches cannot have any picture of the web fetched and shown.
+        assert query("/other", threshold=256 if match_type == "pdq" else 1, **asked) is None
+    assert "query" not in search(client, id=pair[0].pk, explain=True).json()
+
+
+def test_no_copy_of_the_query_comes_beside_what_is_blurred(
+    client: Client, pair: Any, web: HttpServer
+) -> None:
+    """Under review, it is found but is not shown clearly; its copy would be."""
+    web.routes["/q"] = make.png(make.photo(1))
+    for image in pair:
+        make_case(make_item(make_list()), image=image)
+    client.force_login(make_person(Role.MODERATOR, "ann"))
+    answer = search(client, url=web.url + "/q", match_type="pdq", explain=True)
+    assert len(ids(answer)) == 2 and all(
+        match["image"]["blurred"] for match in answer.json()["results"]
+    )
+    assert "query" not in answer.json()
 
 
 def test_by_words_without_clip(client: Client) -> None:
