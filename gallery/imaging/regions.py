@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +82,16 @@ def area_share(polygon: Floats, picture: Floats) -> float:
 
 def relative_region(polygon: Floats, picture: Floats) -> Region:
     return tuple((x, y) for x, y in np.clip(polygon / picture[2], 0.0, 1.0).tolist())
+
+
+def in_whole(places: Sequence[float], part: RelativeBox) -> list[float]:
+    """Return a point or a box of a part of a picture, as one of the whole picture."""
+    sides = (part[0], part[2]), (part[1], part[3])
+    along = (sides[number % 2] for number in range(len(places)))
+    return [
+        round(start + place * (end - start), 4)
+        for place, (start, end) in zip(places, along, strict=True)
+    ]
 
 
 def bounding_box(region: Region) -> RelativeBox:

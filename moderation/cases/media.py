@@ -19,7 +19,7 @@ from gallery.imaging.pixels import Pixels
 from gallery.items import conf
 from gallery.shared.errors import NotFound
 from moderation.cases.models import ReviewCase
-from moderation.lists.models import BannedItem
+from moderation.lists.models import BannedHash, BannedItem
 from videos import conf as video_conf
 from videos.decode.decoding import decode
 from videos.decode.proxies import read_window
@@ -62,9 +62,19 @@ def subject_pixels(
     return _decoded(thumbnail or whole if small else whole or thumbnail)
 
 
-def item_pixels(item: BannedItem) -> Pixels:
-    """Return the picture of an item. Raise ``NotFound``: most lists have only hashes."""
-    return _decoded(item.picture.name)
+def item_pixels(item: BannedItem, time_ms: int | None = None) -> Pixels:
+    """Return the picture of an item, or the frame at ``time_ms`` where its video is stored here.
+    Raise ``NotFound``: most lists have only hashes."""
+    video = stored_video(item) if time_ms is not None else None
+    return _decoded(item.picture.name) if video is None else _of_video(video, time_ms or 0)
+
+
+def stored_video(item: BannedItem) -> Video | None:
+    """Return the stored video that an item was made of, with its small copy, if it is here."""
+    if item.media != BannedItem.Media.VIDEO:
+        return None
+    exact = BannedHash.objects.filter(item=item, kind="sha256", time_ms=None).values("value")
+    return Video.objects.filter(sha256__in=exact).exclude(proxy="").first()
 
 
 def has_media(case: ReviewCase) -> bool:

@@ -61,6 +61,7 @@ def _nearest(queries: Sequence[bytes], value: str) -> tuple[int, int]:
 
 
 _CORNERS: Final = ((0, 0), (1, 0), (1, 1), (0, 1))
+_UPRIGHT: Final = (False, 0.0, lambda x, y: (x, y))
 _WAYS: Final = (
     None,
     (False, 90.0, lambda x, y: (y, 1 - x)),
@@ -76,14 +77,20 @@ _WAYS: Final = (
 
 
 def _turned(frame: ContentFrame, way: int) -> dict[str, Any] | None:
-    """Say how the frame, all of which shows the item, was turned and mirrored. None: it was not."""
-    turned = _WAYS[way] if len(frame.hashes) == len(_WAYS) else None
+    """Say how the frame, all of which shows the item, was turned and mirrored. None: it was not,
+    and it is all that is on the screen."""
+    # The frame of a stored video has its own hash first, then the eight of its small copy.
+    further = len(frame.hashes) - len(_WAYS)
+    turned = _WAYS[max(0, way - further)] if further >= 0 else None
     if turned is None:
-        return None
+        if frame.part is None:
+            return None
+        turned = _UPRIGHT
     mirrored, rotation, place = turned
     return {
         "mirrored": mirrored,
         "rotation": rotation,
+        "border": frame.part is not None,
         "query_region": [list(map(float, corner)) for corner in _CORNERS],
         "candidate_region": [list(map(float, place(*corner))) for corner in _CORNERS],
     }

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gallery.imaging.descriptors.base import Vector
 from gallery.imaging.pixels import fitted
+from gallery.imaging.regions import RelativeBox, in_whole
 from gallery.shared.jpeg import Quality, encode_jpeg
 from moderation.lists.models import BannedItem, BannedList
 from moderation.lists.policies import Policies
@@ -39,11 +40,13 @@ Place = tuple[int | None, int | None, str]
 class ContentFrame:
     """One picture of the content: height × width × 3, upright. ``legacy_rgb``: as imgsmlr reads it.
 
-    ``hashes``: PDQ in up to eight turns, 32 bytes each, its own first; none below ``LOW_QUALITY``.
-    ``vectors``: stored ones of ``copy``; computed if empty. ``frame``: number in an animation.
-    ``time_ms``: time in a video. ``rendering``: which of the file's renderings it is, "" for the
-    usual one (``imaging.decoding.rendered_pictures``). ``in_parts``: its crops are compared too.
-    ``near``: places of frames that show nearly the same, for which this one stands.
+    ``hashes``: PDQ, 32 bytes each, its own first, or in all eight turns; none below
+    ``LOW_QUALITY``. ``vectors``: stored ones of ``copy``; computed if empty. ``frame``: number in
+    an animation. ``time_ms``: time in a video. ``rendering``: which of the file's renderings it is,
+    "" for the usual one (``imaging.decoding.rendered_pictures``). ``in_parts``: its crops are
+    compared too.
+    ``near``: places of frames that show nearly the same, for which this one stands. ``part``: the
+    part of the frame on the screen that it is, without the borders of its video.
     ``hashes_only``: no model compares its pixels.
     """
 
@@ -57,6 +60,7 @@ class ContentFrame:
     rendering: str = ""
     in_parts: bool = False
     near: Sequence[Place] = ()
+    part: RelativeBox | None = None
     hashes_only: bool = False
 
     @property
@@ -66,6 +70,15 @@ class ContentFrame:
     @property
     def has_pixels(self) -> bool:
         return self.rgb.size > 0
+
+    def on_screen(self, geometry: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """Return where the whole frame on the screen shows an item that this part of it shows."""
+        if geometry is None or self.part is None:
+            return geometry
+        shown = {"query_region": [in_whole(one, self.part) for one in geometry["query_region"]]}
+        if "query_box" in geometry:
+            shown["query_box"] = in_whole(geometry["query_box"], self.part)
+        return {**geometry, **shown}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +135,7 @@ class ItemMatch:
                 "frame": frame.frame,
                 "time_ms": frame.time_ms,
                 "rendering": frame.rendering,
+                "geometry": frame.on_screen(facts.get("geometry")),
             }
         return cls(
             item_id=item.pk,

@@ -17,7 +17,8 @@ import numpy as np
 from django.core.files.storage import default_storage
 
 from gallery.imaging.descriptors.pdq import LOW_QUALITY, dihedral_hashes, to_hex, turned_hashes
-from gallery.imaging.pixels import Box, fitted_size
+from gallery.imaging.pixels import Box, cropped, fitted_size
+from gallery.imaging.regions import RelativeBox
 from moderation.lists.item_vectors import as_array
 from moderation.screening.picture_frames import hashed_frame
 from moderation.screening.types import NO_PIXELS, ContentFrame, Pixels
@@ -79,7 +80,8 @@ def _frames_of_layer(frames: Iterable[Shown], phase: float) -> Iterator[ContentF
         seen.clear()
         yield hashed_frame(span.rgb, span.rgb, time_ms=span.t0)
         if span.box is not None and span.votes:
-            yield hashed_frame(span.picture, span.picture, time_ms=span.t0)
+            part = _share(span.rgb, span.box)
+            yield hashed_frame(span.picture, span.picture, time_ms=span.t0, part=part)
     yield from _brief(seen)
 
 
@@ -123,15 +125,21 @@ def stored_frames(video: Video) -> Iterator[ContentFrame]:
 
 
 def _stored_frame(row: Frame, rgb: Pixels, box: Box | None) -> ContentFrame:
+    part = None
     if row.view == TRIMMED_VIEW and box is not None:
-        left, top, right, bottom = box
-        rgb = rgb[top:bottom, left:right]
+        part, rgb = _share(rgb, box), cropped(rgb, box)
     hashes: list[bytes] = []
     if row.pdq and (row.pdq_quality or 0) >= LOW_QUALITY:
         shown = dihedral_hashes(rgb)
         hashes = [bytes.fromhex(to_hex(row.pdq)), *(shown[0] if shown else ())]
     vectors = [] if row.cnn is None else [as_array(row.cnn)]
-    return ContentFrame(rgb, rgb, hashes, row.pdq_quality, vectors, time_ms=row.t0)
+    return ContentFrame(rgb, rgb, hashes, row.pdq_quality, vectors, time_ms=row.t0, part=part)
+
+
+def _share(rgb: Pixels, box: Box) -> RelativeBox:
+    height, width = rgb.shape[:2]
+    left, top, right, bottom = box
+    return left / width, top / height, right / width, bottom / height
 
 
 def _at(file: IO[bytes], moments: Iterable[list[Frame]]) -> Iterator[tuple[list[Frame], Pixels]]:

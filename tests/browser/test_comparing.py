@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.core.files.base import ContentFile
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageOps
 from playwright.sync_api import Page, expect
@@ -21,6 +22,9 @@ from tests.browser.accessibility import fits
 from tests.browser.conftest import OpenPage
 from tests.browser.console import banned_item, case, enter_console, on_case, shown
 from tests.moderation import factories as make
+from tests.videos import clips, library
+from videos.index import indexing
+from videos.items import adding
 
 pytestmark = [
     pytest.mark.browser,
@@ -43,6 +47,19 @@ def drawing(page: Page) -> Any:
         }"""
     )
     return np.asarray(Pillow.open(io.BytesIO(base64.b64decode(data))).convert("RGBA"), np.int16)
+
+
+def apart(page: Page) -> float:
+    """How far the middles of both panes differ, in levels of grey."""
+    whole = grey(page.screenshot())
+    parts = []
+    for name in ("subject", "item"):
+        frame = page.locator(f'[data-pane="{name}"]').bounding_box()
+        assert frame is not None
+        x, y = round(frame["x"] + frame["width"] / 2), round(frame["y"] + frame["height"] / 2)
+        parts.append(whole[y - 60 : y + 60, x - 60 : x + 60])
+    assert parts[1].std() > 20
+    return float(np.median(np.abs(parts[0] - parts[1])))
 
 
 def marked(drawn: Any, colour: tuple[int, int, int]) -> Any:
@@ -79,24 +96,10 @@ def test_the_upload_lies_on_the_item(open_page: OpenPage, transactional_db: None
     shown(page, "clear")
     looks = Exposure.objects.get(user=ann).count
     expect(page.locator("[data-pane] .placed")).to_have_count(2)
-    frames = {
-        name: page.locator(f'[data-pane="{name}"]').bounding_box() for name in ("subject", "item")
-    }
-    whole = grey(page.screenshot())
-
-    def part(name: str) -> Any:
-        """The middle of what is shown of the shared part."""
-        frame = frames[name]
-        assert frame is not None
-        x, y = round(frame["x"] + frame["width"] / 2), round(frame["y"] + frame["height"] / 2)
-        return whole[y - 60 : y + 60, x - 60 : x + 60]
-
-    assert part("item").std() > 20
-    assert np.median(np.abs(part("subject") - part("item"))) < 4, "the same at the same place"
+    assert apart(page) < 4, "the same at the same place"
     page.keyboard.press("r")
     expect(page.locator("[data-pane] .placed")).to_have_count(0)
-    whole = grey(page.screenshot())
-    assert np.median(np.abs(part("subject") - part("item"))) > 20, "as uploaded it is turned"
+    assert apart(page) > 20, "as uploaded it is turned"
     page.keyboard.press("r")
 
     page.keyboard.press("v")
@@ -140,6 +143,39 @@ def test_the_upload_lies_on_the_item(open_page: OpenPage, transactional_db: None
     assert not (drawing(page)[..., 3] > 0).any()
     page.keyboard.press("v")
     expect(page.locator('[data-pane="subject"]')).to_be_visible()
+
+
+def test_the_frames_of_two_videos_lie_on_each_other(
+    open_page: OpenPage, transactional_db: None
+) -> None:
+    """A banned video that is stored here, and a copy of it: mirrored, and later."""
+    ann = make.make_person(Role.MODERATOR, "ann")
+    frames = list(clips.moving("astronaut", 2, rate=10)) + list(clips.moving("rocket", 2, rate=10))
+    original = library.add_ready(clips.encode(clips.timed(frames, rate=10)))
+    item_adding.add_stored(
+        by=make.ADMIN, list_id=make.make_list("terror").pk, kind="video", item_id=original.pk
+    )
+    copy = [library.mirrored(frame) for frame in frames]
+    intro = [np.full_like(copy[0], 90)] * 10
+    upload = adding.add_video(
+        file=ContentFile(clips.encode(clips.timed([*intro, *copy], rate=10))), by="tests"
+    )
+    indexing.index_videos([upload.pk])
+    one = ReviewCase.objects.get(video=upload)
+    page = enter_console(open_page, ann, f"cases/{one.pk}/")
+    on_case(page, one.pk)
+    expect(page.locator("[data-how]")).to_contain_text("Mirrored copy")
+    expect(page.locator("[data-item-name]")).to_have_text(re.compile(r"^of terror at 0:0\d"))
+    page.keyboard.press("x")
+    shown(page, "clear")
+    expect(page.locator("[data-pane] .placed")).to_have_count(2)
+    assert apart(page) < 8, "the same moment at the same place"
+    view(page, "Difference")
+    expect(page.get_by_text("Orange: only the upload has it.")).to_be_visible()
+    view(page, "Side by side")
+    # At another moment the upload shows something else: nothing is aligned.
+    page.locator("[data-ms]:not([aria-current])").last.click()
+    expect(page.locator("[data-pane] .placed")).to_have_count(0)
 
 
 def test_what_cannot_be_aligned_stays_as_it_is(open_page: OpenPage, transactional_db: None) -> None:

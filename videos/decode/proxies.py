@@ -79,7 +79,8 @@ class ProxyWriter:
         searches find moments within it and at its end.
         """
         if self._stream is None:
-            self._stream = _stream(self._container, *_size(*rgb.shape[1::-1], self._height))
+            high, wide = rgb.shape[:2]
+            self._stream = _stream(self._container, *_size(wide, high, self._height))
         size = self._stream.width, self._stream.height
         small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
         times = [t]

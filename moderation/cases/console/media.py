@@ -53,12 +53,13 @@ def subject(request: HttpRequest, by: Actor, pk: int, step: str) -> HttpResponse
 @require_safe
 @console_page("see media")
 def item(request: HttpRequest, by: Actor, pk: int, match: int, step: str) -> HttpResponseBase:
+    """Return what a match shows of its item, as JPEG: of a video the frame that matched."""
     case = _case(pk)
     row = CaseMatch.objects.select_related("item").filter(pk=match, case=case).first()
     if row is None or row.item is None:
         raise NotFound(str(media.NONE_KEPT))
-    banned = row.item
-    return _shown(by, case, step, f"item {row.item_id}", lambda: media.item_pixels(banned))
+    banned, time_ms = row.item, row.item_time_ms
+    return _shown(by, case, step, f"item {row.item_id}", lambda: media.item_pixels(banned, time_ms))
 
 
 @require_safe

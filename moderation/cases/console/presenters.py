@@ -122,7 +122,7 @@ def full(case: ReviewCase, by: Actor, *, filters: queue.Filters) -> dict[str, An
         "fate_of_files": _fate_of_files(case),
         "two": bool(needing_two([case])),
         "siblings": queue.siblings(case).exclude(pk=case.pk).count(),
-        "strip": strip(case),
+        "strip": strip(case, items, shown),
         "place": (shown and shown["place"]) or place(case),
         "renderings": renderings(case),
         "strip_filter": preferred.first_filter if preferred.first_filter != "clear" else "lines",
@@ -202,14 +202,20 @@ def facts(case: ReviewCase) -> list[tuple[str, Any]]:
     return found
 
 
-def strip(case: ReviewCase) -> list[dict[str, Any]]:
-    """Return the times of a video around its first match. Empty for a picture."""
+def strip(
+    case: ReviewCase, items: Sequence[Mapping[str, Any]], shown: Mapping[str, Any] | None
+) -> list[dict[str, Any]]:
+    """Return the times of a video around the match that is shown, and those of the other matched
+    items. Empty for a picture."""
     if case.video is None:
         return []
-    times = [match.time_ms for match in case.matches.all() if match.time_ms is not None]
-    at, end = (times[0] if times else 0), case.video.duration_ms or 0
-    moments = sorted({min(max(0, at + step), end) for step in STRIP_OFFSETS_MS})
-    return [{"ms": ms, "label": moment(ms), "match": ms == at} for ms in moments]
+    matched = {item["ms"] for item in items if item["ms"] is not None}
+    at, end = (shown and shown["ms"]) or 0, case.video.duration_ms or 0
+    moments = sorted(matched | {min(max(0, at + step), end) for step in STRIP_OFFSETS_MS})
+    return [
+        {"ms": ms, "label": moment(ms), "current": ms == at, "match": ms in matched}
+        for ms in moments
+    ]
 
 
 def place(case: ReviewCase) -> str:
@@ -305,8 +311,9 @@ def _matched_item(matches: list[CaseMatch], case: ReviewCase) -> dict[str, Any]:
     shows = next(regions, next((one for one in matches if _place(one, case)), matches[0]))
     geometry: Mapping[str, Any] = shows.geometry or {}
     item = shows.item
-    # The picture of a video is not the frame that matched: no region of it is known.
-    is_compared = item is not None and item.media != BannedItem.Media.VIDEO
+    # The picture of a video is not the frame that matched, unless the video itself is here.
+    is_frame = bool(item and shows.item_time_ms is not None and media.stored_video(item))
+    is_compared = item is not None and (is_frame or item.media != BannedItem.Media.VIDEO)
     return {
         "match": shows,
         "methods": [_method(match) for match in matches],
@@ -316,6 +323,7 @@ def _matched_item(matches: list[CaseMatch], case: ReviewCase) -> dict[str, Any]:
         "aligns": is_compared,
         "place": _place(shows, case),
         "ms": shows.time_ms if case.video is not None else None,
+        "item_at": moment(shows.item_time_ms or 0) if is_frame else "",
         "subject_region": geometry.get("query_region"),
         "item_region": geometry.get("candidate_region") if is_compared else None,
     }

@@ -233,14 +233,16 @@ export class Viewer {
     this.root.querySelector("[data-item-name]").textContent = row.dataset.name;
     this.root.querySelector("[data-how]").textContent = row.dataset.words;
     this.#load(frame);
-    this.#showPlace(row.dataset.matchedPlace);
+    this.#showPlace(row.dataset);
     this.root.querySelector("[data-overlay]").hidden = !row.dataset.subjectRegion;
     this.#arrange();
   }
 
   /** The picture of the file that matched the item, if it is not the one that is shown. */
-  #showPlace(place) {
+  #showPlace({ matchedMs, matchedPlace: place }) {
     const subject = this.#subject();
+    const moment = this.strip.find((one) => one.dataset.ms === matchedMs);
+    if (moment && matchedMs !== this.ms) return this.goTo(moment);
     if (!subject || this.ms !== undefined || subject.dataset.place === place) return;
     const button = [...this.root.querySelectorAll("[data-rendering]")].find((one) => one.dataset.rendering === place);
     if (button) return this.render(button);

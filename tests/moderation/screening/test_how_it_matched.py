@@ -5,9 +5,12 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 
+import numpy as np
 import pytest
+from django.core.files.base import ContentFile
 from django.test import Client
 from django.urls import reverse
+from PIL import Image as Pillow
 from PIL import ImageOps
 
 from gallery.imaging.decoding.rendered_pictures import describe_rendering, rendering_labels
@@ -21,6 +24,9 @@ from tests.moderation.factories import ADMIN, make_item, make_list, make_person
 from tests.moderation.pipeline.test_gates import pdq_of
 from tests.moderation.screening.test_shown_pictures import BANNED, DECOY, FALLING
 from tests.shown_files import animated, mirage, noise, veiled
+from tests.videos import clips
+from videos.index import indexing
+from videos.items import adding
 
 pytestmark = pytest.mark.django_db
 
@@ -163,3 +169,21 @@ def test_every_rendering_has_words() -> None:
     )
     assert rendering_labels(["", "unconverted"]) == ["Usual", "Without its colour profile"]
     assert rendering_labels(["", "section-3"]) == ["Usual", "Section 3"]
+
+
+def test_where_the_screen_of_a_video_shows_an_item() -> None:
+    """Between bars: the part without them was compared, the whole frame is shown to people."""
+    frames = list(clips.moving("astronaut", 3, rate=10, end=(0.3, 0.3, 0.6)))
+    picture = png(Pillow.fromarray(frames[10]))
+    item_adding.add_picture(by=ADMIN, list_id=make_list().pk, data=picture)
+    between_bars = [np.pad(frame, ((50, 50), (0, 0), (0, 0))) for frame in frames]
+    file = ContentFile(clips.encode(clips.timed(between_bars, rate=10)))
+    video = adding.add_video(file=file, by="tests")
+    indexing.index_videos([video.pk])
+    case = ReviewCase.objects.get(video=video)
+    for match in case.matches.all():
+        shown = match.geometry
+        heights = [y for _, y in shown["query_region"]]
+        assert 0.17 < min(heights) < max(heights) < 0.83
+        assert shown["query_box"][1::2] == pytest.approx([min(heights), max(heights)], abs=0.01)
+    assert case.matches.exists()
