@@ -55,6 +55,7 @@ def kept_file(file: Path, make: Callable[[], bytes]) -> bytes:
     if file.exists():
         return file.read_bytes()
     data = make()
+    file.parent.mkdir(exist_ok=True)
     with _appearing_whole(file) as part:
         part.write(data)
     return data

@@ -18,7 +18,8 @@ from django.utils.translation import gettext, gettext_noop
 
 from gallery.shared.access import Access
 from gallery.shared.errors import Conflict, UserError
-from moderation.access.words import sentence, word
+from moderation.access.stored_sentences import sentence
+from moderation.access.words import word
 
 
 class Role(IntEnum):

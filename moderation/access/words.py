@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext, pgettext, pgettext_lazy
+from django.utils.translation import pgettext, pgettext_lazy
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -73,8 +73,3 @@ def word(code: object) -> str:
 def field_name(name: str) -> str:
     """Return the name of a column or of a fact, for people."""
     return pgettext("name", name.replace("_", " "))
-
-
-def sentence(stored: str) -> str:
-    """Return a stored English text in the reader's language if it is a known one."""
-    return gettext(stored) if stored else ""

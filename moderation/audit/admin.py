@@ -24,7 +24,7 @@ from gallery.shared.responses import CSV, download
 from moderation.access.admin import RoleModelAdmin
 from moderation.access.numbers import whole_number
 from moderation.access.permissions import actor_of
-from moderation.access.words import sentence as sentence_in_words
+from moderation.access.stored_sentences import sentence as sentence_in_words
 from moderation.audit import export as audit_export
 from moderation.audit import finding
 from moderation.audit.models import AuditEvent

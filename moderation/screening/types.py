@@ -75,7 +75,9 @@ class ContentFrame:
         """Return where the whole frame on the screen shows an item that this part of it shows."""
         if geometry is None or self.part is None:
             return geometry
-        shown = {"query_region": [in_whole(one, self.part) for one in geometry["query_region"]]}
+        shown: dict[str, Any] = {
+            "query_region": [in_whole(one, self.part) for one in geometry["query_region"]]
+        }
         if "query_box" in geometry:
             shown["query_box"] = in_whole(geometry["query_box"], self.part)
         return {**geometry, **shown}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django import template
 
-from moderation.access import words
+from moderation.access import stored_sentences, words
 
 register = template.Library()
 
 register.filter("word", words.word)
-register.filter("sentence", words.sentence)
+register.filter("sentence", stored_sentences.sentence)

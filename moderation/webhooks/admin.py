@@ -27,6 +27,7 @@ from gallery.admin.listing import AddedSinceFilter, DaysFilter
 from gallery.shared import times
 from moderation.access.admin import RoleModelAdmin
 from moderation.access.permissions import actor_of
+from moderation.access.stored_sentences import sentence
 from moderation.webhooks import editing
 from moderation.webhooks.delivery import send
 from moderation.webhooks.models import Delivery, Webhook, WebhookEvent
@@ -170,7 +171,7 @@ class WebhookAdmin(RoleModelAdmin):
         else:
             delivery.refresh_from_db()
             text = gettext("The test message did not arrive. %(why)s")
-            messages.error(request, text % {"why": delivery.failure})
+            messages.error(request, text % {"why": sentence(delivery.failure)})
         return redirect("admin:moderation_webhook_change", pk)
 
     def secret_view(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -220,7 +221,7 @@ class DeliveryAdmin(RoleModelAdmin):
     """Messages, newest first."""
 
     view_action = "edit webhooks"
-    list_display = ["number", "webhook", "event", "shown_outcome", "attempts", "failure", "added"]
+    list_display = ["number", "webhook", "event", "shown_outcome", "attempts", "why", "added"]
     list_filter = [
         DeliveryStateFilter,
         ("event", ChoicesCheckboxFilter),
@@ -234,9 +235,9 @@ class DeliveryAdmin(RoleModelAdmin):
     actions = ["try_again"]
     fields = [
         "webhook", "event", "key", "shown_payload", "attempts", "next_at", "give_up_at",
-        "delivered_at", "given_up_at", "failure", "created_at",
+        "delivered_at", "given_up_at", "why", "created_at",
     ]  # fmt: skip
-    readonly_fields = ["shown_payload"]
+    readonly_fields = ["shown_payload", "why"]
 
     def has_try_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "edit webhooks")
@@ -255,6 +256,10 @@ class DeliveryAdmin(RoleModelAdmin):
         if row.given_up_at:
             return "given up", gettext("given up")
         return ("waiting", gettext("waiting")) if row.attempts else ("new", gettext("new"))
+
+    @display(description=_("failure"))
+    def why(self, row: Delivery) -> str:
+        return sentence(row.failure)
 
     @display(description=_("written"))
     def added(self, row: Delivery) -> str:

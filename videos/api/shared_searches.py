@@ -13,7 +13,9 @@ class SharedVideoSearches(ShareSearch):
     """Make a link to a search with an uploaded clip."""
 
     name = "Shared searches of videos"
-    copy = staticmethod(copy_query)
+
+    def copied(self, data: bytes) -> bytes:
+        return copy_query(data)
 
     @share_schema
     def post(self, request: Request) -> Response:

@@ -23,7 +23,7 @@ from gallery.items.expiry import fate_of_files
 from gallery.items.item import Status
 from moderation.access.numbers import percent
 from moderation.access.permissions import Actor, can
-from moderation.access.words import sentence
+from moderation.access.stored_sentences import sentence
 from moderation.cases import edits, golden, media, queue, reasons, retention, wellbeing
 from moderation.cases.deciding import needing_two
 from moderation.cases.models import CaseMatch, Decision, GoldenCase, ReviewCase, ReviewPreference

@@ -1,5 +1,6 @@
 /** Calls of the HTTP API. */
 
+import { explained } from "./error_texts.js";
 import { fill, moment } from "./format.js";
 import { send } from "./upload.js";
 
@@ -7,13 +8,13 @@ const ROOT = "/api/v1/";
 const ADD_WAIT_SECONDS = 10;
 
 /**
- * A refusal: `detail` is a sentence for people, `code` a word for programs, `retryAfter` the seconds
- * after which the service may answer.
+ * A refusal: its message is a sentence for people in the language of the page, `detail` what the
+ * service said, `code` a word for programs, `retryAfter` the seconds after which the service may answer.
  */
 export class ApiError extends Error {
   constructor(status, { code = "unknown", detail, field, existing_id: existingId }, retryAfter = 0) {
-    super(detail);
-    Object.assign(this, { status, code, field, existingId, retryAfter });
+    super(explained(code, detail));
+    Object.assign(this, { status, code, detail, field, existingId, retryAfter });
   }
 
   get needsSignIn() {

@@ -169,7 +169,8 @@ export function failure(error, retry, inVideos) {
   const title = error.code?.startsWith("fetch_") ? gettext("The link could not be fetched") : TITLES[error.code];
   const actions = inputAtFault ? [] : [[gettext("Try again"), retry, true]];
   if (inVideos) actions.push([gettext("Search the videos with it"), inVideos, true]);
-  const plain = OPERATORS[error.code];
-  const operator = plain ? error.message : "";
-  return [title ?? general, notice(null, plain ?? error.message, actions, { role: "alert", operator })];
+  const text = OPERATORS[error.code] ?? error.message;
+  // What the service said is more exact, but English, or about its settings.
+  const operator = error.detail && error.detail !== text ? error.detail : "";
+  return [title ?? general, notice(null, text, actions, { role: "alert", operator })];
 }

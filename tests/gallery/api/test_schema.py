@@ -111,6 +111,7 @@ OPERATIONS = [
     "DELETE /api/v1/videos/{id}/",
     "GET /api/v1/videos/{id}/similar/",
     "POST /api/v1/videos/search/",
+    "POST /api/v1/videos/shared/",
 ]
 
 
