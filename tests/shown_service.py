@@ -38,12 +38,16 @@ LISTS = {
 def gallery() -> None:
     """Pictures and videos that can be found."""
     for name, remark in (("coffee", "A cup of coffee"), ("coins", "Coins of Pompeii")):
-        picture = pictures.wheel_photo(f"{name}.png", 512)
+        picture = of(name)
         pictures.add_ready_image(picture, data_id=f"shop-{name}", remark=remark)
     cut = [frame for name in ("coffee", "chelsea", "coins") for frame in shot(name)]
     library.add_ready(clips.encode(clips.timed(cut, rate=10)), remark="Holiday, first cut")
     advert = [frame for name in ("text", "coffee") for frame in shot(name)]
     library.add_ready(clips.encode(clips.timed(advert, rate=10)), remark="Advertisement")
+
+
+def of(name: str) -> Pillow.Image:
+    return Pillow.fromarray(clips.photograph(name))
 
 
 def shot(name: str) -> list[clips.Pixels]:
@@ -65,13 +69,13 @@ def cases(lead: Actor) -> dict[str, str]:
             item_adding.add_picture(
                 by=make.ADMIN,
                 list_id=on.pk,
-                data=pictures.png(pictures.wheel_photo(f"{photograph}.png")),
+                data=pictures.png(of(photograph)),
                 source="a partner",
             )
     number = 1040
     for _, photographs in LISTS.values():
         for photograph in photographs:
-            for edited in edits(pictures.wheel_photo(f"{photograph}.png").convert("RGB")):
+            for edited in edits(of(photograph)):
                 pictures.add_ready_image(
                     edited, data_id=f"post-{number}", uploader=f"user {number % 4}"
                 )
@@ -118,7 +122,7 @@ def edits(picture: Pillow.Image) -> Iterator[Pillow.Image]:
 
 def reports(lead: Actor) -> dict[str, str]:
     """A person's notice, a statement with an appeal, a draft for the CyberTipline."""
-    photo = pictures.wheel_photo("page.png")
+    photo = of("page")
     image = pictures.add_ready_image(photo, data_id="post-2001", uploader="user 3")
     notice = notices.receive(
         by=Actor.machine("page"), reason="intimate", statement="It shows me. I never agreed to it.",
@@ -126,7 +130,7 @@ def reports(lead: Actor) -> dict[str, str]:
     )  # fmt: skip
     decided = [case.pk for case in notice.cases.all()]
     deciding.decide(by=lead, case_ids=decided, verb="confirm")
-    second = pictures.wheel_photo("text.png")
+    second = of("text")
     pictures.add_ready_image(second, data_id="post-2002")
     notices.receive(
         by=Actor.machine("page"), reason="child", statement="Please look at this.",

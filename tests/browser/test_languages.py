@@ -57,16 +57,14 @@ def test_searching_in_chinese_from_the_choice_to_the_results(
     expect(page.get_by_role("button", name="登录")).to_be_visible()
 
 
-def test_what_is_refused_is_said_in_chinese(
-    open_page: OpenPage, open_api: None, tmp_path: Path
-) -> None:
+def test_what_is_refused_is_said_in_chinese(open_page: OpenPage, cat: Path, tmp_path: Path) -> None:
     page = open_page("?url=http://nobody.invalid/cat.jpg", locale="zh-CN")
     expect(page.locator("#results-title")).to_have_text("无法获取链接内容")
     said = page.locator(".notice").get_by_text("链接的主机没有响应，或者没有这个名称的主机。")
     expect(said).to_be_visible()
-    page.locator(".operator summary").click()
+    page.locator(".notice .operator summary").click()
     expect(page.get_by_text("The host nobody.invalid is not known")).to_be_visible()
-    broken = tmp_path / "cat.jpg"
+    broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no picture")
     page.set_input_files("#file", broken)
     expect(page.get_by_text("它不是这里能读取的图片，或者文件已损坏。")).to_be_visible()
