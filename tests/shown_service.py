@@ -6,6 +6,7 @@ copies of what is on lists, and pass the gate.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 from django.core.files.base import ContentFile
@@ -13,6 +14,7 @@ from django.utils import timezone
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFilter, ImageOps
 
+from gallery.items.item import Status
 from moderation.access.permissions import Actor, Role
 from moderation.cases import deciding, golden
 from moderation.cases.models import ReviewCase
@@ -24,8 +26,8 @@ from tests.browser import exchanges, test_import_pages, test_lists_pages
 from tests.moderation import factories as make
 from tests.moderation.recorded import record_a_tale
 from tests.videos import clips, library
-from videos.index import indexing
 from videos.items import adding
+from videos.models import Video
 
 CONSOLE = "/admin/moderation/console/"
 LISTS = {
@@ -41,9 +43,18 @@ def gallery() -> None:
         picture = of(name)
         pictures.add_ready_image(picture, data_id=f"shop-{name}", remark=remark)
     cut = [frame for name in ("coffee", "chelsea", "coins") for frame in shot(name)]
-    library.add_ready(clips.encode(clips.timed(cut, rate=10)), remark="Holiday, first cut")
+    video(clips.encode(clips.timed(cut, rate=10)), remark="Holiday, first cut")
     advert = [frame for name in ("text", "coffee") for frame in shot(name)]
-    library.add_ready(clips.encode(clips.timed(advert, rate=10)), remark="Advertisement")
+    video(clips.encode(clips.timed(advert, rate=10)), remark="Advertisement")
+
+
+def video(data: bytes, **fields: str) -> Video:
+    """A video that the service has indexed."""
+    added = adding.add_video(file=ContentFile(data), by="key:shop", **fields)
+    while added.status == Status.PENDING:
+        time.sleep(0.5)
+        added.refresh_from_db()
+    return added
 
 
 def of(name: str) -> Pillow.Image:
@@ -80,12 +91,11 @@ def cases(lead: Actor) -> dict[str, str]:
                     edited, data_id=f"post-{number}", uploader=f"user {number % 4}"
                 )
                 number += 1
-    video = clips.encode(clips.timed([library.mirrored(one) for one in shot("rocket")], rate=10))
-    banned = library.add_ready(clips.encode(clips.timed(shot("rocket"), rate=10)))
+    copy = clips.encode(clips.timed([library.mirrored(one) for one in shot("rocket")], rate=10))
+    banned = video(clips.encode(clips.timed(shot("rocket"), rate=10)))
     on = make.make_list("Videos of launches")
     item_adding.add_stored(by=make.ADMIN, list_id=on.pk, kind="video", item_id=banned.pk)
-    upload = adding.add_video(file=ContentFile(video), by="key:shop", data_id="post-1090")
-    indexing.index_videos([upload.pk])
+    video(copy, data_id="post-1090", uploader="user 2")
     tuned = make.make_list("Violent extremism")
     record_a_tale(tuned)
     sticker = ReviewCase.objects.get(image__data_id="post-1040").pk
