@@ -144,7 +144,7 @@ def reports(lead: Actor) -> dict[str, str]:
     pictures.add_ready_image(second, data_id="post-2002")
     notices.receive(
         by=Actor.machine("page"), reason="child", statement="Please look at this.",
-        name="", email="", data=pictures.jpeg(second),
+        name="Grace Hopper", email="grace@example.org", data=pictures.jpeg(second),
     )  # fmt: skip
     case = image.cases.get()
     return {

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from django.apps import apps
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
@@ -28,7 +27,7 @@ from moderation.access.stored_sentences import sentence as sentence_in_words
 from moderation.audit import export as audit_export
 from moderation.audit import finding
 from moderation.audit.models import AuditEvent
-from moderation.audit.sentences import KINDS, Names, actor, as_html, as_text, sentence
+from moderation.audit.sentences import Names, actor, as_html, as_text, sentence, unlinked
 from moderation.audit.wordings import GROUPS
 
 BATCHED = ("gallery_image", "videos_video")
@@ -83,7 +82,7 @@ class AuditList(NearestPageList):
         """Read the names and runs of all rows of the page together."""
         super().get_results(request)
         events = list(self.result_list)
-        names = Names.of(events, unlinked=_unlinked(request))
+        names = Names.of(events, unlinked=unlinked(request))
         runs = finding.runs(events) if not (self.query or self.run is not None) else {}
         for event in events:
             event.sentence = sentence(event, names)
@@ -124,7 +123,7 @@ class AuditEventAdmin(RoleModelAdmin):
     def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> AuditEvent | None:
         event: AuditEvent | None = super().get_object(request, *args, **kwargs)
         if event is not None:
-            names = Names.of([event], unlinked=_unlinked(request))
+            names = Names.of([event], unlinked=unlinked(request))
             event.sentence = sentence(event, names)  # type: ignore[attr-defined]
         return event
 
@@ -199,17 +198,6 @@ class AuditEventAdmin(RoleModelAdmin):
         events = self.get_changelist_instance(request).each_event
         name = f"audit-{timezone.now():%Y%m%d-%H%M%S}.{request.POST['format']}"
         return download(name, export(by=actor_of(request), events=events), content_type)
-
-
-def _unlinked(request: HttpRequest) -> frozenset[str]:
-    """Return the tables whose pages the person may not open."""
-    pages = admin.site._registry
-    models = {label: apps.get_model(label) for label in KINDS}
-    return frozenset(
-        label
-        for label, model in models.items()
-        if model not in pages or not pages[model].has_view_permission(request, model())
-    )
 
 
 def _json(value: Any) -> str:

@@ -9,6 +9,8 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any, Final
 
 from django.apps import apps
+from django.contrib import admin
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.translation import gettext, ngettext_lazy
@@ -474,3 +476,14 @@ FIELDS: Final[Mapping[str, Callable[[AuditEvent, Names], Parts]]] = {
     "month": _fact("month", instead=_("a month")),
 }
 """The fields of phrases."""
+
+
+def unlinked(request: HttpRequest) -> frozenset[str]:
+    """Return the tables whose pages the person may not open."""
+    pages = admin.site._registry
+    models = {label: apps.get_model(label) for label in KINDS}
+    return frozenset(
+        label
+        for label, model in models.items()
+        if model not in pages or not pages[model].has_view_permission(request, model())
+    )
