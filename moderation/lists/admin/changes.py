@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
@@ -111,7 +112,7 @@ class ListChangeAdmin(RoleModelAdmin):
 
     @display(description=_("in full"))
     def shown_arguments(self, row: ListChange) -> str:
-        return str(row.arguments)
+        return orjson.dumps(row.arguments).decode()
 
     @display(
         description=_("state"),
