@@ -28,6 +28,7 @@ from prometheus_client.core import (
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from gallery.search import replica
 from gallery.shared import counters
 from imgsmlr_site.access import Access
 from imgsmlr_site.health import queues
@@ -89,6 +90,7 @@ class DatabaseCollector(Collector):
                 items.add_metric([status], count)
             yield items
         yield from _queues()
+        yield from _replica()
         for name, (meaning, labels) in COUNTERS.items():
             counter = CounterMetricFamily(name, meaning, labels=labels)
             for values, number, _ in counters.read(name):
@@ -108,6 +110,17 @@ class DatabaseCollector(Collector):
             "Clients and items with more variants tried in a day than NEAR_CHECKS.",
             value=near_checks.alarms().count(),
         )
+
+
+def _replica() -> Iterator[Metric]:
+    """No value while it is not asked."""
+    lag = GaugeMetricFamily(
+        "search_replica_lag_seconds",
+        "How far the replica for searches is behind.",
+    )
+    if (seconds := replica.lag()) is not None:
+        lag.add_metric([], seconds)
+    yield lag
 
 
 def _queues() -> Iterator[Metric]:

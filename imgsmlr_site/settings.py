@@ -330,6 +330,15 @@ PASSWORD_RESET_TIMEOUT = 3600
 
 # --- Database -----------------------------------------------------------------------------
 DATABASE_URL = env_str("DATABASE_URL")
+DATABASE_REPLICA_URL = env_str("DATABASE_REPLICA_URL")
+DATABASE_REPLICA_LAG = env_float("DATABASE_REPLICA_LAG", 5, minimum=0, maximum=3600)
+"""Seconds by which the replica may lag; a search does not ask one that lags more."""
+_CONNECTIONS = {
+    "ENGINE": "django.db.backends.postgresql",
+    # Connections live as long as their thread: opening one costs more than a search.
+    "CONN_MAX_AGE": None,
+    "CONN_HEALTH_CHECKS": True,
+}
 DATABASES = {
     "default": {
         **(
@@ -337,13 +346,15 @@ DATABASES = {
             if DATABASE_URL
             else connection_settings(DATA_DIR)
         ),
-        "ENGINE": "django.db.backends.postgresql",
-        # Connections live as long as their thread: opening one costs more than a search.
-        "CONN_MAX_AGE": None,
-        "CONN_HEALTH_CHECKS": True,
+        **_CONNECTIONS,
         "TEST": {"TEMPLATE": "template0"},
     }
 }
+if DATABASE_REPLICA_URL:
+    # Read by gallery.search.replica alone.
+    _replica = environ.Env.db_url_config(DATABASE_REPLICA_URL)
+    _replica["OPTIONS"] = {"connect_timeout": 3, **_replica.get("OPTIONS", {})}
+    DATABASES["replica"] = {**_replica, **_CONNECTIONS}
 
 # --- Files --------------------------------------------------------------------------------
 BACKUP_DIR = Path(env_str("BACKUP_DIR", str(DATA_DIR / "backups"))).resolve()

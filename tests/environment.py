@@ -36,6 +36,8 @@ _libc.mallopt(_M_TRIM_THRESHOLD, 256 * 2**20)
 
 for name in (
     "DATABASE_URL",
+    "DATABASE_REPLICA_URL",
+    "MEDIA_S3_URL",
     "OPEN_API",
     "FETCH_ALLOW_PRIVATE",
     "WEBHOOK_ALLOW_PRIVATE",

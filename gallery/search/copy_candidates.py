@@ -16,6 +16,7 @@ from django.db import connection
 
 from gallery.imaging.descriptors.base import COPY_VERSION, PIXELS_VERSION
 from gallery.items.models import Image
+from gallery.search import replica
 from gallery.search.nearest import IMAGE_FIELDS, Filters, image_from_row
 from gallery.search.vector_index import (
     PGVECTOR,
@@ -175,7 +176,7 @@ def _found(
         columns.append(_least_sql(method, vectors))
     fields = ", ".join(f"i.{name}" for name in IMAGE_FIELDS)
     begin = f"WITH {', '.join(tables)} " if tables else ""
-    with connection.cursor() as cursor:
+    with replica.connection().cursor() as cursor:
         cursor.execute(
             f"{settings_sql(EF_SEARCH)}{begin}"  # noqa: S608
             f"SELECT {', '.join([*counts, *columns, fields])} FROM gallery_image i "
@@ -205,7 +206,7 @@ def _least_sql(method: str, vectors: Sequence[str]) -> str:
 
 def stored_local_features(ids: Sequence[int]) -> dict[int, bytes]:
     """Return the packed local features by id; images without them are left out."""
-    with connection.cursor() as cursor:
+    with replica.connection().cursor() as cursor:
         cursor.execute(
             "SELECT f.item_id, d.local_features FROM gallery_imagefingerprint f "
             "JOIN gallery_imagedetail d ON d.fingerprint_id = f.id "

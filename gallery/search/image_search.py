@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from gallery.items.file_storage import thumbnail_rgb
 from gallery.items.models import Image
 from gallery.items.publishing import check_query
 from gallery.net.fetching import fetch
-from gallery.search import confidence, copy_search
+from gallery.search import confidence, copy_search, replica
 from gallery.search.confidence import MATCH_TYPES as COPY_TYPES
 from gallery.search.match_types import MATCH_TYPES
 from gallery.search.nearest import (
@@ -27,6 +27,7 @@ from gallery.search.nearest import (
     ImageMatch,
     ThresholdRule,
     nearest_images,
+    still_shown,
     stored_columns,
 )
 from gallery.shared.access import NOBODY, Sender
@@ -176,13 +177,11 @@ def _search_copies(
         described = copy_search.describe_query(file.picture, match_type, sha256=digest)
         picture = file.picture if explain else None
         shown = picture.rgb if picture else None
-    matches = copy_search.search_copies(
-        described,
-        match_type,
-        threshold=threshold,
-        limit=limit,
-        filters=filters,
-        rule=rule,
+    matches = _found(
+        lambda: copy_search.search_copies(
+            described, match_type, threshold=threshold, limit=limit, filters=filters, rule=rule
+        ),
+        filters,
     )
     if shown is not None:
         matches = add_explanations(shown, matches)
@@ -206,19 +205,20 @@ def _search_by_descriptor(
 ) -> SearchResult:
     descriptor = versions.searched() if match_type == "clip" else descriptors.get(match_type)
     columns, picture = _described(query, match_type, descriptor)
-    matches = (
-        nearest_images(
-            match_type,
-            descriptor.version,
-            columns,
-            threshold=threshold,
-            limit=limit,
-            filters=filters,
-            rule=rule,
+    matches: Sequence[ImageMatch] = ()
+    if columns:
+        matches = _found(
+            lambda: nearest_images(
+                match_type,
+                descriptor.version,
+                columns,
+                threshold=threshold,
+                limit=limit,
+                filters=filters,
+                rule=rule,
+            ),
+            filters,
         )
-        if columns
-        else []
-    )
     return SearchResult(
         match_type,
         threshold,
@@ -226,6 +226,13 @@ def _search_by_descriptor(
         low_information=not columns,
         picture=picture if explain else None,
     )
+
+
+def _found(
+    search: Callable[[], Sequence[ImageMatch]], filters: Filters | None
+) -> Sequence[ImageMatch]:
+    matches, by_replica = replica.find(search)
+    return still_shown(matches, filters) if by_replica else matches
 
 
 def _described(

@@ -9,7 +9,7 @@ exactly, without the index.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -18,6 +18,7 @@ from django.db import connection
 from gallery.imaging import geometry
 from gallery.items.models import Image
 from gallery.items.vectors import encode
+from gallery.search import replica
 from gallery.search.vector_index import (
     PGVECTOR,
     VECTOR_SPACES,
@@ -184,13 +185,33 @@ def _run(
 ) -> tuple[int, list[ImageMatch]]:
     sql, of_scan = statement(question, proposal, where, rule)
     ef_search = min(1000, max(question.space.ef_search, 2 * question.wanted))
-    with connection.cursor() as cursor:
+    with replica.connection().cursor() as cursor:
         cursor.execute(settings_sql(ef_search) + sql, {**params, **of_scan})
         rows = cursor.fetchall()
     matches = [
         ImageMatch(image_from_row(row[2:]), float(row[1])) for row in rows if row[1] is not None
     ]
     return rows[0][0], matches
+
+
+def still_shown(matches: Sequence[ImageMatch], filters: Filters | None) -> list[ImageMatch]:
+    """Return the matches whose images are ready and pass the filters now, as they are now.
+
+    For matches that a replica found.
+    """
+    where, params = (filters or Filters()).sql()
+    fields = ", ".join(f"i.{name}" for name in IMAGE_FIELDS)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {fields} FROM gallery_image i WHERE i.id = ANY(%(ids)s) AND {where}",  # noqa: S608
+            {**params, "ids": [match.image.pk for match in matches]},
+        )
+        images = {image.pk: image for image in map(image_from_row, cursor.fetchall())}
+    return [
+        replace(match, image=images[match.image.pk])
+        for match in matches
+        if match.image.pk in images
+    ]
 
 
 def image_from_row(row: Sequence[Any]) -> Image:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from numpy.typing import NDArray
 
 BIGINT: Final = np.dtype(">i8")
@@ -34,7 +35,10 @@ def halfvec(dimensions: int) -> np.dtype[np.void]:
 
 
 def read_rows(
-    select: str, params: Mapping[str, Any], columns: Mapping[str, np.dtype[Any]]
+    select: str,
+    params: Mapping[str, Any],
+    columns: Mapping[str, np.dtype[Any]],
+    database: BaseDatabaseWrapper | None = None,
 ) -> NDArray[np.void]:
     """Return the rows of a query, which must hold no null. ``columns`` are in the query's order.
 
@@ -45,7 +49,7 @@ def read_rows(
         # Each value is preceded by its size.
         fields += [(f"size of {name}", ">i4"), (name, kind)]
     out = io.BytesIO()
-    with connection.cursor() as cursor:
+    with (database or connection).cursor() as cursor:
         query = cursor.mogrify(select, params).decode()
         cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT binary)", out)
     return np.frombuffer(out.getbuffer()[len(_HEADER) : -len(_END)], fields)

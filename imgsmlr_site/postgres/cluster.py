@@ -172,7 +172,9 @@ def create_cluster(cluster: Path, binaries: Path, account: pwd.struct_passwd) ->
 def write_access_rules(cluster: Path, account: pwd.struct_passwd) -> None:
     """Allow only these operating system users to connect."""
     allowed = "".join(f'imgsmlr "{user}" {ROLE}\n' for user in sorted({account.pw_name, "root"}))
-    rules = {"pg_hba.conf": "local all all peer map=imgsmlr\n", "pg_ident.conf": allowed}
+    # "all" leaves out replication: a standby, and pg_basebackup.
+    who = "".join(f"local {what} all peer map=imgsmlr\n" for what in ("all", "replication"))
+    rules = {"pg_hba.conf": who, "pg_ident.conf": allowed}
     for name, text in rules.items():
         path = cluster / name
         path.write_text(text)

@@ -154,7 +154,9 @@ class VideoSearch(APIView):
         """Return the videos that show the query, with times and confidence."""
         body = VideoSearchSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        answer = video_search.search_videos(**body.validated_data, sender=sender_of(request))
+        answer = video_search.search_videos(
+            **body.validated_data, sender=sender_of(request), may_lag=True
+        )
         set_visibility(access_of(request), [hit.video for hit in answer.results])
         return Response(
             {

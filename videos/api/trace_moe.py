@@ -61,7 +61,11 @@ class Search(TraceMoeView):
 
     def _answer(self, request: Request, **query: Any) -> Response:
         found = video_search.search_videos(
-            **query, limit=MOST, min_confidence=EVERY_CANDIDATE, sender=sender_of(request)
+            **query,
+            limit=MOST,
+            min_confidence=EVERY_CANDIDATE,
+            sender=sender_of(request),
+            may_lag=True,
         )
         set_visibility(access_of(request), [hit.video for hit in found.results])
         wanted = request.query_params.get("anilistID")

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from django.db import connection
 from numpy.typing import NDArray
 
 from gallery.imaging.descriptors.base import CNN_DIMENSIONS
 from gallery.imaging.pixels import Pixels
 from gallery.items.vectors import encode
+from gallery.search import replica
 from gallery.shared.binary_copy import BIGINT, BITS_256, DOUBLE, halfvec, read_rows
 from videos.match.queries import DescribedQuery, Vectors
 from videos.models import FRAME_VERSION
@@ -95,7 +95,7 @@ def vote_for_videos(
         "exclude": exclude,
         "floor": MIN_COSINE,
     }
-    with connection.cursor() as cursor:
+    with replica.connection().cursor() as cursor:
         # Sent as one text, the three statements are one transaction and one round trip.
         cursor.execute(
             f"SET LOCAL hnsw.ef_search = {EF_SEARCH}; "
@@ -153,6 +153,7 @@ def load_spans(videos: Sequence[int]) -> dict[int, StoredSpans]:
         "AND f.cnn IS NOT NULL AND v.status = 'ready' ORDER BY f.item_id, f.t0",
         {"videos": [int(video) for video in videos], "version": FRAME_VERSION},
         _COLUMNS,
+        replica.connection(),
     )
     return {int(video): _spans(rows[rows["video"] == video]) for video in np.unique(rows["video"])}
 

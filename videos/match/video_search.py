@@ -16,6 +16,7 @@ from gallery.imaging import decoding, descriptors
 from gallery.imaging.decoding.sniffing import sniff as sniff_picture
 from gallery.items import conf
 from gallery.items.publishing import check_query
+from gallery.search import replica
 from gallery.search.image_search import load_bytes
 from gallery.shared.access import NOBODY, Sender
 from videos import conf as video_conf
@@ -31,7 +32,7 @@ from videos.match.alignment_candidates import (
     still_candidates,
 )
 from videos.match.confidence import QueryKind, VideoEvidence, calibrations, confidence, logit
-from videos.match.frame_search import candidate_videos, load_spans
+from videos.match.frame_search import StoredSpans, candidate_videos, load_spans
 from videos.match.proxy_verification import verify_candidates
 from videos.match.queries import QueryFrame
 from videos.match.verification import Verification
@@ -132,12 +133,15 @@ def search_videos(
     limit: int = DEFAULT_LIMIT,
     min_confidence: float | None = None,
     sender: Sender = NOBODY,
+    may_lag: bool = False,
 ) -> VideoSearchResult:
     """Find the videos that show a picture, an animation or a clip, given as bytes or as a link.
 
     ``sender``: whose right to search with it is checked. ``min_confidence`` None: the calibrated
-    one at which no unrelated video was found. Raises what fetching and decoding raise, and
-    ``Unavailable`` where the model of ``copy`` is missing.
+    one at which no unrelated video was found. ``may_lag``: the newest may be missing.
+
+    Raises what fetching and decoding raise, and ``Unavailable`` where the model of ``copy`` is
+    missing.
     """
     content = load_bytes(url=url, data=data)
     check_query(content, sender)
@@ -148,10 +152,10 @@ def search_videos(
     kind: QueryKind = "still" if still else "clip"
     if still:
         query = queries.describe_still(frames[0], embed)
-        found = still_candidates(query, load_spans(list(candidate_videos(query))))
+        found = still_candidates(query, _spans(query, may_lag))
     else:
         query = queries.describe_footage(frames, embed)
-        found = footage_candidates(query, load_spans(list(candidate_videos(query))))
+        found = footage_candidates(query, _spans(query, may_lag))
     least = calibrations()[kind].precise if min_confidence is None else min_confidence
     rated = [one for one in _rate(frames, found, kind) if one.confidence >= least]
     videos = Video.objects.ready().in_bulk([one.candidate.video for one in rated])
@@ -161,6 +165,14 @@ def search_videos(
         results=[_video_match(one, frames, videos) for one in listed[:limit]],
         ambiguous=_equally_good(rated, frames, videos),
     )
+
+
+def _spans(query: queries.DescribedQuery, may_lag: bool) -> dict[int, StoredSpans]:
+    def read() -> dict[int, StoredSpans]:
+        return load_spans(list(candidate_videos(query)))
+
+    # ``search_videos`` looks afterwards which of the videos are ready.
+    return replica.find(read)[0] if may_lag else read()
 
 
 def read_query(content: bytes) -> tuple[list[QueryFrame], bool]:
