@@ -7,9 +7,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from django.conf import settings
 
 ROOT: Path = settings.BASE_DIR
@@ -17,19 +20,22 @@ SECRETS = {"POSTGRES_PASSWORD": "p", "SECRET_KEY": "s"}
 
 
 def compose_config(
-    directory: Path, settings_file: str = "", **env: str
+    directory: Path,
+    settings_file: str = "",
+    file: Path = ROOT / "docker-compose.yml",
+    **env: str,
 ) -> subprocess.CompletedProcess[str]:
-    """docker-compose's own reading of the file. ``settings_file``: the content of ``.env``."""
+    """docker-compose's own reading of a file. ``settings_file``: the content of ``.env``."""
     command = shutil.which("docker-compose")
     if command is None:
         if os.environ.get("CI"):
             pytest.fail("docker-compose is missing; tests/install_system.sh installs it")
         pytest.skip("docker-compose is not installed")
-    file = directory / "env"
-    file.write_text(settings_file)
+    settings_of = directory / "env"
+    settings_of.write_text(settings_file)
     environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **env}
     return subprocess.run(
-        [command, "--env-file", str(file), "config"],
+        [command, "--env-file", str(settings_of), "--file", str(file), "config"],
         cwd=ROOT,
         env=environ,
         capture_output=True,
@@ -100,6 +106,65 @@ def test_every_setting_reaches_every_service(tmp_path: Path) -> None:
         block = re.split(r"^ {0,2}\w", block, maxsplit=1, flags=re.M)[0]
         given = set(re.findall(r"^ +([A-Z0-9_]+): of-\w+$", block, re.M))
         assert given == set(names) - OF_THE_CONTAINER, service
+
+
+HOSTS = ("database", "web", "workers")
+OF_HOSTS = {
+    **{"POSTGRES_PASSWORD": "p", "SECRET_KEY": "s", "BIND": "10.0.0.1"},
+    **{"MEDIA_S3_URL": "https://s3.test/media", "DATABASE_URL": "postgres://db.test/imgsmlr"},
+}
+
+
+def of_three_hosts(directory: Path, host: str, env: Mapping[str, str]) -> Any:
+    """The services of a file. The hosts' ``.env`` sets one thing more."""
+    shutil.copytree(ROOT / "compose" / "three-hosts", directory, dirs_exist_ok=True)
+    (directory / ".env").write_text("KEEP_ORIGINALS=all\n")
+    result = compose_config(directory, "", directory / f"{host}.yml", **env)
+    if result.returncode:
+        raise ValueError(result.stderr)
+    return yaml.safe_load(result.stdout)["services"]
+
+
+def test_three_hosts_run_what_one_runs(tmp_path: Path) -> None:
+    one = yaml.safe_load(compose_config(tmp_path, **SECRETS).stdout)["services"]
+    three: dict[str, Any] = {}
+    for host in HOSTS:
+        three |= of_three_hosts(tmp_path, host, OF_HOSTS)
+    assert three.keys() == one.keys()
+    shared = set()
+    for name, service in three.items():
+        assert service["image"] == one[name]["image"]
+        given, here = service["environment"], one[name]["environment"]
+        if name == "db":
+            assert given == here
+            assert set(one[name]["command"]) <= set(service["command"])
+            continue
+        assert given["KEEP_ORIGINALS"] == "all"  # what .env sets reaches each of them
+        assert given.get("Q_CLUSTER_NAME") == here.get("Q_CLUSTER_NAME")
+        shared.add((given["SECRET_KEY"], given["MEDIA_S3_URL"]))
+        # No directory of another host, and no service of another file.
+        assert all(str(each).startswith("data:/data") for each in service.get("volumes", []))
+        assert set(service.get("depends_on", [])) <= {"db"}
+    assert shared == {("s", "https://s3.test/media")}
+    where = {name: each["environment"].get("DATABASE_URL") for name, each in three.items()}
+    assert where.pop("migrate") == one["migrate"]["environment"]["DATABASE_URL"]
+    assert {*where.values()} == {None, OF_HOSTS["DATABASE_URL"]}
+    for name in ("worker", "embed", "video", "lists"):
+        assert str(three[name]["command"]).count("exec python manage.py qcluster") == 1
+
+
+def test_a_host_does_not_start_without_what_all_share(tmp_path: Path) -> None:
+    shared = {"SECRET_KEY", "MEDIA_S3_URL"}
+    for host, more in (
+        ("database", {"POSTGRES_PASSWORD", "BIND"}),
+        ("web", {"DATABASE_URL"}),
+        ("workers", {"DATABASE_URL"}),
+    ):
+        text = read(f"compose/three-hosts/{host}.yml")
+        assert set(re.findall(r"\$\{(\w+):\?set \1 in", text)) == shared | more
+    without = {name: value for name, value in OF_HOSTS.items() if name != "MEDIA_S3_URL"}
+    with pytest.raises(ValueError, match="set MEDIA_S3_URL"):
+        of_three_hosts(tmp_path, "web", without)
 
 
 def test_env_example_names_every_setting() -> None:
