@@ -77,9 +77,9 @@ def fill_hashes(list_id: int, count: int) -> Filled:
         )
     stored = time.perf_counter() - started
     started = time.perf_counter()
-    banned_hashes.refresh(always=True)
+    banned_hashes.rows.refresh(always=True)
     indexed = time.perf_counter() - started
-    return Filled(stored, indexed, banned_hashes.path().stat().st_size / 1e6)
+    return Filled(stored, indexed, banned_hashes.rows.path().stat().st_size / 1e6)
 
 
 def fill_pictures(list_id: int, count: int) -> None:

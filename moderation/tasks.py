@@ -7,7 +7,7 @@ from moderation.cases import retention
 from moderation.drill import running as drill
 from moderation.exchanges import feedback, pulling
 from moderation.imports import start
-from moderation.lists import banned_hashes, item_changing, item_pictures
+from moderation.lists import index_refresh, item_changing, item_pictures
 from moderation.pipeline import (
     check,
     flood,
@@ -58,8 +58,8 @@ def sweep() -> int:
 
 
 def refresh_hash_index() -> int:
-    """Light cluster, when due and every ten minutes: refresh this machine's hash index."""
-    return banned_hashes.refresh()
+    """Light cluster, when due and every ten minutes: refresh this machine's index files."""
+    return index_refresh.refresh()
 
 
 def enlarge_pictures(item_ids: list[int]) -> int:

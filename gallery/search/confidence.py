@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from operator import mul
 from pathlib import Path
@@ -108,6 +108,18 @@ def logits_of_vectors(
         + weights["cnn_closest"] * np.maximum(0.0, alike - 0.8)
         + weights["part"] * np.maximum(0.0, 1.0 - np.asarray(part, np.float64))
     )
+
+
+def logit_with_part(evidence: CopyEvidence, match_type: str) -> float:
+    """Return the ``logit`` if a part of the query had the same vector as the image."""
+    return logit(replace(evidence, part=0.0), match_type)
+
+
+def logit_of_distance(distance: float) -> float:
+    """Return the log-odds at which a distance of 0 to 1 is reached."""
+    if not 0.0 < distance < 1.0:
+        return math.inf if distance <= 0.0 else -math.inf
+    return math.log((1.0 - distance) / distance)
 
 
 def confidence(evidence: CopyEvidence, match_type: str) -> float:

@@ -1,10 +1,7 @@
 """An index file of 256-bit hashes that finds all hashes within a Hamming distance of some queries.
 
-Every process maps the file into memory, so the hashes exist once per machine. ``build`` replaces
-the whole file. A process keeps the hashes it opened until it opens the path again;
-``HashIndex.replaced`` says when it should. Nothing may write into the file: processes that have it
-mapped could crash. Rows are pairs of item and hash in any order. An item may have several hashes,
-and several items may share a hash.
+Every process maps the file into memory (``index_file``). Rows are pairs of item and hash in any
+order. An item may have several hashes, and several items may share a hash.
 
 A search counts the differing bits of every row. So it costs the same for any threshold and any
 data: 25 ms of one core for eight queries in 1,000,000 hashes. Multi-index hashing (16 bands of 16
@@ -25,19 +22,16 @@ This module uses neither Django nor the database.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import mmap
-import os
-import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.shared.errors import Unavailable, UserError
+from gallery.shared.errors import UserError
+from moderation.lists import index_file
+from moderation.lists.index_file import IndexFile
 
 BITS = 256
 BYTES = BITS // 8
@@ -48,13 +42,8 @@ HIT = np.dtype([("item", np.int64), ("query", np.int32), ("distance", np.int16)]
 _WORD = np.dtype("<u8")
 _ITEM = np.dtype("<i8")
 _WORDS = BYTES // _WORD.itemsize
-
-_HEADER = struct.Struct("<8sI4xQq32s")
-"""Magic, format, rows, watermark, digest. After it come the items, then each word of all hashes."""
+_HASH = np.dtype((_WORD, (_WORDS,)))
 _MAGIC = b"HAMMING\n"
-_FORMAT = 1
-_DIGEST = _HEADER.size - 32
-_ROW = _ITEM.itemsize + BYTES
 
 _CHUNK = 32768
 """Rows at a time, so that the rows, their differences and counts stay in a core's cache."""
@@ -69,10 +58,6 @@ Items = NDArray[np.int64]
 Hits = NDArray[np.void]
 
 
-class HashIndexUnusable(Unavailable):
-    code = "hash_index_unusable"
-
-
 class InvalidHashes(UserError):
     code = "invalid_hashes"
 
@@ -81,40 +66,15 @@ class InvalidThreshold(UserError):
     code = "invalid_threshold"
 
 
-class HashIndex:
-    """The hashes that were in the file when it was opened.
-
-    ``watermark``: the value given to ``build``. ``len()``: the number of rows. Threads may share an
-    instance. The mapping ends with the instance.
-    """
+class HashIndex(IndexFile):
+    """The hashes that were in the file when it was opened."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file and verify all of it. Raises ``HashIndexUnusable``."""
-        self.path = path
-        try:
-            with path.open("rb") as file:
-                status = os.fstat(file.fileno())
-                if status.st_size < _HEADER.size:
-                    raise _unusable(path, "is truncated")
-                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except OSError as error:
-            raise _unusable(path, f"cannot be read ({error.strerror})") from error
-        count, self.watermark = _verified(path, mapped)
-        self._identity = status.st_dev, status.st_ino
-        self._items = np.frombuffer(mapped, _ITEM, count, _HEADER.size)
-        words = np.frombuffer(mapped, _WORD, offset=_HEADER.size + count * _ITEM.itemsize)
-        self._columns = words.reshape(_WORDS, count)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def replaced(self) -> bool:
-        """Return whether the path now leads to another file or to none."""
-        try:
-            status = self.path.stat()
-        except OSError:
-            return True
-        return (status.st_dev, status.st_ino) != self._identity
+        """Open the file and verify all of it. Raises ``IndexUnusable``."""
+        super().__init__(path, _MAGIC, (_ITEM, _HASH))
+        self._items, hashes = self.columns
+        # Each word of all hashes, one after the other.
+        self._words = hashes.reshape(_WORDS, len(self))
 
     def search(self, queries: Sequence[bytes], threshold: int) -> Hits:
         """Return every row at most ``threshold`` (0 to 256) from a query of 32 bytes.
@@ -122,36 +82,20 @@ class HashIndex:
         The result is an array of ``HIT``, ordered by distance, item and query, with one hit for
         each query that a row is near to. Raises ``InvalidHashes`` and ``InvalidThreshold``.
         """
-        return _near(self._items, self._columns, queries, threshold)
+        return _near(self._items, self._words, queries, threshold)
 
     def likely(self, queries: Sequence[bytes], threshold: int) -> tuple[Items, Hashes]:
         """Return items and hashes of most rows within ``threshold`` of any query, each once."""
-        return _likely(self._items, self._columns, queries, threshold)
+        return _likely(self._items, self._words, queries, threshold)
 
 
 def build(path: Path, items: Items, hashes: Hashes, *, watermark: int) -> None:
-    """Write the index of n items, shape (n,), and hashes, shape (n, 32). Replaces any old file.
+    """Write the index of n items, shape (n,), and hashes, shape (n, 32); see ``index_file.write``.
 
-    ``watermark``: what the index covers, such as the number of the last change. Builders in several
-    processes take turns. The old file stays until the new one is complete on disk, even if the
-    process is killed. Raises ``InvalidHashes`` and ``OSError``.
+    Raises ``InvalidHashes`` and ``OSError``.
     """
-    columns = _columns(items, hashes)
-    header = _HEADER.pack(_MAGIC, _FORMAT, len(items), watermark, bytes(32))[:_DIGEST]
-    parts: list[bytes | memoryview] = [header, _as_bytes(items), _as_bytes(columns)]
-    parts.insert(1, _digest(*parts))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f"{path.name}.lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        # All builders use one name, so the unfinished file of a killed builder is overwritten.
-        unfinished = path.with_name(f"{path.name}.new")
-        with unfinished.open("wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-        _sync_directory(path.parent)
+    words = np.ascontiguousarray(_columns(items, hashes), _WORD).reshape(len(items), _WORDS)
+    index_file.write(path, _MAGIC, (items.astype(_ITEM), words), watermark=watermark)
 
 
 def scan(items: Items, hashes: Hashes, queries: Sequence[bytes], threshold: int) -> Hits:
@@ -256,44 +200,6 @@ def _columns(items: Items, hashes: Hashes) -> NDArray[np.uint64]:
     if hashes.shape != (len(items), BYTES):
         raise InvalidHashes(f"Give one hash of {BYTES} bytes for each item.", field="hash")
     return np.ascontiguousarray(hashes).view(_WORD).T
-
-
-def _verified(path: Path, mapped: mmap.mmap) -> tuple[int, int]:
-    magic, version, count, watermark, digest = _HEADER.unpack_from(mapped)
-    if magic != _MAGIC:
-        raise _unusable(path, "is some other file")
-    if version != _FORMAT:
-        raise _unusable(path, f"has format {version} instead of {_FORMAT}")
-    if len(mapped) != _HEADER.size + count * _ROW:
-        raise _unusable(path, f"has another size than its {count} hashes take")
-    with memoryview(mapped) as view:
-        if _digest(view[:_DIGEST], view[_HEADER.size :]) != digest:
-            raise _unusable(path, "is damaged: its checksum differs")
-    return count, watermark
-
-
-def _digest(*parts: bytes | memoryview) -> bytes:
-    total = hashlib.sha256()
-    for part in parts:
-        total.update(part)
-    return total.digest()
-
-
-def _as_bytes(array: NDArray[Any]) -> memoryview:
-    ordered = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    return ordered.reshape(-1).view(np.uint8).data
-
-
-def _unusable(path: Path, what: str) -> HashIndexUnusable:
-    return HashIndexUnusable(f"The hash index {path.name} {what}; build it again.")
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 BANDS: Final = 8

@@ -261,6 +261,18 @@ class BannedItem(models.Model):
         return gettext("item %(number)s") % {"number": self.pk}
 
 
+def transaction_field() -> models.BigIntegerField:
+    """The transaction that inserted the row."""
+    return models.BigIntegerField(
+        db_default=models.Func(
+            models.Func(function="pg_current_xact_id", template="%(function)s()::text"),
+            template="(%(expressions)s)::bigint",
+            output_field=models.BigIntegerField(),
+        ),
+        editable=False,
+    )
+
+
 class BannedHashQuerySet(models.QuerySet["BannedHash"]):
     def valued(self, values: Collection[str]) -> Self:
         """Return the hashes with these values. The condition lets both partial indexes be used."""
@@ -291,14 +303,7 @@ class BannedHash(models.Model):
         null=True, blank=True, help_text=_("of pdq, 0 to 100; empty = not known")
     )
     time_ms = models.PositiveIntegerField(null=True, blank=True)
-    tx = models.BigIntegerField(
-        db_default=models.Func(
-            models.Func(function="pg_current_xact_id", template="%(function)s()::text"),
-            template="(%(expressions)s)::bigint",
-            output_field=models.BigIntegerField(),
-        ),
-        editable=False,
-    )
+    tx = transaction_field()
 
     objects = BannedHashQuerySet.as_manager()
 
@@ -329,17 +334,27 @@ class BannedHash(models.Model):
 class BannedFingerprint(Fingerprint):
     """The vectors of an item's picture, or of a frame of its video if ``time_ms`` is set.
 
-    ``features``: packed local features. ``pattern``: as in ``gallery.ImageDetail``. There is no
-    approximate index: every row is compared, so none is missed.
+    ``features``: packed local features. ``pattern``: as in ``gallery.ImageDetail``. ``tx``: the
+    transaction that wrote the row; a trigger keeps it. There is no approximate index: every row is
+    compared, so none is missed.
     """
 
     item = models.ForeignKey(BannedItem, on_delete=models.CASCADE, related_name="fingerprints")
     time_ms = models.PositiveIntegerField(null=True, blank=True)
     pattern = VectorField(dimensions=4096, null=True)
     features = models.BinaryField(null=True)
+    tx = transaction_field()
 
     class Meta:
         default_permissions = ()
+        indexes = [
+            models.Index(
+                fields=["version", "tx"],
+                condition=Q(**{f"{column}__isnull": False}),
+                name=f"bannedfingerprint_{column}_tx",
+            )
+            for column in ("cnn", "clip", "pattern")
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["item", "view", "version"], name="bannedfingerprint_once"

@@ -24,7 +24,7 @@ from moderation.access.permissions import Actor, can
 from moderation.cases import opening
 from moderation.cases.facts import CaseSubject
 from moderation.cases.models import ReviewCase
-from moderation.lists import banned_hashes, policies
+from moderation.lists import index_refresh, policies
 from moderation.lists.formats.rows import HashKind
 from moderation.lists.item_reading import InvalidHash, hash_value
 from moderation.lists.verdicts import Verdict
@@ -129,7 +129,7 @@ def run(*, by: Actor, request: CheckRequest) -> Checked:
                 screening=found,
             ).case
     if lists:
-        banned_hashes.ask_if_due()
+        index_refresh.ask_if_due()
     name = facts.get("sha256") or hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()
     strictest = near_checks.counted(
         by=by, content=name, verdict=found.verdict, matches=found.matches

@@ -27,7 +27,7 @@ from moderation.audit import trail
 from moderation.cases import opening
 from moderation.cases.facts import CaseSubject, facts_of
 from moderation.cases.models import ReviewCase
-from moderation.lists import banned_hashes, policies
+from moderation.lists import index_refresh, policies
 from moderation.lists.verdicts import Verdict
 from moderation.pipeline import flood, near_checks
 from moderation.screening.content import Content, of_bytes
@@ -57,7 +57,7 @@ def may_publish(item: Item) -> bool:
     # There may be a decision about a video that is indexed again.
     withheld = found.withheld and not recorded.dismissed
     item.banned = withheld and found.verdict == Verdict.BLOCK
-    banned_hashes.ask_if_due()
+    index_refresh.ask_if_due()
     return not withheld
 
 

@@ -1,14 +1,15 @@
 """Find items whose picture, or a part of it, is in a frame: verified copies.
 
-The vector of every item is compared. The nearest are verified by local features and by
-registration, as in a search of the gallery, and get the same calibrated confidence.
-docs/adr/0017-items-compared.md says how many are verified and at what cost.
+The vector of every item is compared, and local features vote for items. The likeliest are verified
+by local features and by registration, as in a search of the gallery, and get the same calibrated
+confidence. docs/adr/0036-votes.md says how many are verified and at what cost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice, takewhile
 from typing import Final
 
 import numpy as np
@@ -28,25 +29,30 @@ from gallery.search.copy_search import CandidateVerifier, CopyQuery
 from moderation.lists import item_vectors
 from moderation.lists.item_vectors import Pictures
 from moderation.lists.models import BannedFingerprint, BannedItem
-from moderation.lists.policies import Policies, using
+from moderation.lists.policies import Policies, farthest, using
 from moderation.screening.types import ContentFrame, ItemMatch
 
-VERIFIED_LEAST, VERIFIED_MOST, VERIFIED_SHARE = 30, 200, 100
-"""Items verified for each frame: of n pictures, the n ÷ ``VERIFIED_SHARE`` with the likeliest
-vectors, within these limits, and all that are likely copies by their vectors alone.
-"""
+NEAREST: Final = 4
+"""Items verified for a frame at first: those nearest by its whole vector, and all that are likely
+copies by that alone."""
+
+VOTED_LEAST, VOTED_MOST, VOTED_SHARE = 10, 40, 2500
+LEAST_VOTES: Final = 0.75
+"""Also verified then: of n pictures the n ÷ ``VOTED_SHARE`` with the most votes of local features,
+within these limits, if they have more than ``LEAST_VOTES``."""
+
+NEAREST_IN_PARTS: Final = 30
+"""Items verified for a frame whose parts are compared: those with the likeliest vectors, of the
+whole and of parts, all that are likely copies by that alone, and those with most votes."""
 
 FARTHEST_WHOLE: Final = 0.8
-"""A frame compared only whole is not verified beyond this cosine distance. Unrelated pictures are
-at 1.
-"""
-
-NEGATIVES: Final = 10
-"""Items that are tested for a negative if nothing else matches. A negative hardly changes the
-vector: of 160 negatives, also cropped and bordered, all were among the ten nearest of 353 pictures.
+"""A frame compared only whole is not looked at further if no item is within this cosine distance.
+Unrelated pictures are at 1.
 """
 
 NEGATIVE: Final = "negative"
+"""If nothing else matches, the ``NEAREST``, whose vectors a negative hardly changes, and those with
+the most votes of inverted features are tested for a negative."""
 
 REGISTERED_SIDE: Final = 320
 """Size in pixels of an item's picture that registration needs."""
@@ -54,26 +60,77 @@ REGISTERED_SIDE: Final = 320
 
 def matches(frames: Sequence[ContentFrame], policies: Policies) -> list[ItemMatch]:
     """Return matches up to the lists' near-miss thresholds. Raises ``Unavailable``."""
-    pictures = item_vectors.matching("cnn", COPY_VERSION, list(using(policies, "copy")))
+    lists = using(policies, "copy")
+    pictures = item_vectors.all_of("cnn", COPY_VERSION, list(lists))
     if not len(pictures):
         return []
-    asked = [_Query.of(frame) for frame in frames]
-    near = [_near(one, pictures) for one in asked]
-    items = BannedItem.objects.live({row.item for rows in near for row in rows}, policies)
+    compared = _Compared(pictures, policies, farthest(lists.values()))
+    likely = confidence.logit_of_distance(compared.reach)
     found: list[ItemMatch] = []
-    for one, rows in zip(asked, near, strict=True):
-        known = [row for row in rows if row.item in items]
-        packed = _packed_features(known)
-        verified = _verified(one, known, packed, items, policies)
-        if not any(match.within for match in verified):
-            verified += _verified_negatives(one, known[:NEGATIVES], packed, items, policies)
-        found += verified
+    for frame in frames:
+        asked = _Query.of(frame)
+        verified = _verified_all(asked, compared)
+        if frame.in_parts and any(one.logit_with_part >= likely for one in verified):
+            # No part would bring an item within reach otherwise, however near it was.
+            verified = _verified_all(asked.with_parts(), compared)
+        matches = (compared.match(one, frame) for one in verified)
+        found += [match for match in matches if match is not None]
     return found
 
 
 @dataclass(frozen=True, eq=False)
+class _Compared:
+    """What frames are compared with. ``reach``: the farthest distance that is recorded.
+
+    ``items``: those that were asked for so far.
+    """
+
+    pictures: Pictures
+    policies: Policies
+    reach: float
+    items: dict[int, BannedItem] = field(default_factory=dict)
+
+    packed: dict[int, bytes] = field(default_factory=dict)
+    """Fingerprint → local features, b"" if it has none; of those that were asked for so far."""
+
+    def item(self, row: _Row) -> BannedItem | None:
+        if row.item not in self.items:
+            self.items.update(BannedItem.objects.live([row.item], self.policies))
+        return self.items.get(row.item)
+
+    def features(self, rows: Sequence[_Row]) -> dict[_Row, bytes]:
+        new = {row.pk for row in rows} - self.packed.keys()
+        if new:
+            stored = BannedFingerprint.objects.filter(pk__in=new).values_list("pk", "features")
+            self.packed.update(dict.fromkeys(new, b""))
+            self.packed.update((pk, bytes(packed or b"")) for pk, packed in stored)
+        return {row: self.packed[row.pk] for row in rows if self.packed[row.pk]}
+
+    def match(self, one: _Verified, frame: ContentFrame) -> ItemMatch | None:
+        """Return the match; None if the distance is not recorded."""
+        distance = confidence.distance(one.evidence, "copy")
+        if distance > self.reach or (item := self.item(one.row)) is None:
+            return None
+        found = one.evidence.match
+        match = ItemMatch.of(
+            item,
+            self.policies,
+            "copy",
+            distance,
+            frame=frame,
+            sure=found is not None,
+            whole=found is None or not found.border,
+            item_time_ms=one.row.time_ms,
+            item_place=one.row.pk,
+            geometry=found.as_dict() if found else None,
+            edit=NEGATIVE if one.negative else "",
+        )
+        return match if match.is_recorded else None
+
+
+@dataclass(frozen=True, eq=False)
 class _Query:
-    """A frame with its vectors: ``whole`` of the whole frame, ``part`` of its crops.
+    """A frame with its vectors: ``whole`` of the whole frame, ``part`` of its quarters.
 
     ``features``: the local features, if they are already extracted.
     """
@@ -89,12 +146,14 @@ class _Query:
             return cls(frame, frame.vectors)
         model = descriptors.get_copy()
         if frame.in_parts:
-            query = model.query(frame)
-            whole = [vector for name, vector in query.vectors.items() if name not in PART_VIEWS]
-            part = [vector for name, vector in query.vectors.items() if name in PART_VIEWS]
-            return cls(frame, whole, part, query.features)
+            query = model.query(frame, WHOLE_VIEWS)
+            return cls(frame, list(query.vectors.values()), features=query.features)
         squares = view_squares(frame.rgb, WHOLE_VIEWS)
         return cls(frame, list(model.embed(list(squares.values()))))
+
+    def with_parts(self) -> _Query:
+        parts = descriptors.get_copy().embed_views(self.frame.rgb, PART_VIEWS)
+        return replace(self, part=list(parts.values()))
 
     def local_features(self) -> LocalFeatures:
         return local_features.extract(self.frame.rgb) if self.features is None else self.features
@@ -117,33 +176,78 @@ class _Row:
     evidence: CopyEvidence
 
 
-Packed = dict[_Row, bytes]
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """A row with all evidence. ``negative``: of the frame's negative."""
 
-Items = dict[int, BannedItem]
+    row: _Row
+    evidence: CopyEvidence
+    negative: bool = False
+
+    @property
+    def logit_with_part(self) -> float:
+        return confidence.logit_with_part(self.evidence, "copy")
 
 
-def _near(asked: _Query, pictures: Pictures) -> list[_Row]:
-    """Return the pictures to verify: the nearest picture of each of the nearest items."""
-    whole, part = _least(asked.whole, pictures), _least(asked.part, pictures)
-    logits = confidence.logits_of_vectors(whole, part, "copy")
-    order = np.argsort(-logits, kind="stable")
-    if not asked.frame.in_parts:
-        order = order[whole[order] <= FARTHEST_WHOLE]
-    # Keep one frame per item: hundreds of similar frames of a video would push out others.
-    _, first = np.unique(pictures.rows["item"][order], return_index=True)
-    order = order[np.sort(first)]
-    verified = min(VERIFIED_MOST, max(VERIFIED_LEAST, len(pictures) // VERIFIED_SHARE))
-    likely = int(np.count_nonzero(logits[order] > 0.0))
-    return [
-        _Row(
-            *pictures.named(at),
+class _Ranking:
+    """The stored pictures in the order of their evidence for one frame."""
+
+    def __init__(self, asked: _Query, pictures: Pictures) -> None:
+        self._asked, self._pictures = asked, pictures
+        self._whole, self._part = _least(asked.whole, pictures), _least(asked.part, pictures)
+
+    def nearest(self) -> list[_Row]:
+        """Return the nearest picture of each of the nearest items, by vectors."""
+        logits = confidence.logits_of_vectors(self._whole, self._part, "copy")
+        count = NEAREST_IN_PARTS if self._asked.part else NEAREST
+        if not self._asked.frame.in_parts:
+            logits[self._whole > FARTHEST_WHOLE] = -np.inf
+        order = takewhile(lambda at: logits[at] > -np.inf, item_vectors.best_first(logits))
+        near: dict[int, _Row] = {}
+        for at in self._pictures.matched(order):
+            if len(near) >= count and logits[at] <= 0.0:
+                break
+            row = self._row(at)
+            # One frame per item: hundreds of similar frames of a video would push out others.
+            near.setdefault(row.item, row)
+        return list(near.values())
+
+    def voted(self, features: LocalFeatures) -> list[_Row]:
+        """Return the pictures with the most votes of local features."""
+        count = min(VOTED_MOST, max(VOTED_LEAST, len(self._pictures) // VOTED_SHARE))
+        votes = self._pictures.votes(features)
+        order = takewhile(lambda at: votes[at] > LEAST_VOTES, item_vectors.best_first(votes))
+        return list(map(self._row, islice(self._pictures.matched(order), count)))
+
+    def _row(self, at: int) -> _Row:
+        return _Row(
+            *self._pictures.named(at),
             CopyEvidence(
-                cnn=float(whole[at]) if asked.whole else None,
-                part=float(part[at]) if asked.part else None,
+                cnn=float(self._whole[at]) if self._asked.whole else None,
+                part=float(self._part[at]) if self._asked.part else None,
             ),
         )
-        for at in order[: max(verified, likely)].tolist()
-    ]
+
+
+def _verified_all(asked: _Query, compared: _Compared) -> list[_Verified]:
+    """Return all evidence of the items that may be in the frame, as it is or as a negative."""
+    ranking = _Ranking(asked, compared.pictures)
+    near = ranking.nearest()
+    if not (near or asked.frame.in_parts):
+        return []
+    features = asked.local_features()
+    rows = _each_once(near, ranking.voted(features))
+    found = _verified(asked.query(), rows, compared)
+    matches = (compared.match(one, asked.frame) for one in found)
+    if any(match is not None and match.within for match in matches):
+        return found
+    inverted = features.inverted()
+    suspects = _each_once(near[:NEAREST], ranking.voted(inverted))
+    return found + _verified_negatives(asked.inverted(inverted), suspects, compared)
+
+
+def _each_once(*rows: Sequence[_Row]) -> list[_Row]:
+    return list(dict.fromkeys(chain(*rows)))
 
 
 def _least(vectors: Sequence[Vector], pictures: Pictures) -> NDArray[np.floating]:
@@ -153,55 +257,32 @@ def _least(vectors: Sequence[Vector], pictures: Pictures) -> NDArray[np.floating
     return np.asarray(pictures.distances(vectors).min(axis=1))
 
 
-def _verified(
-    asked: _Query, rows: Sequence[_Row], packed: Packed, items: Items, policies: Policies
-) -> list[ItemMatch]:
-    if not rows:
-        return []
+def _verified(query: CopyQuery, rows: Sequence[_Row], compared: _Compared) -> list[_Verified]:
     shown = CandidateVerifier[_Row](
-        asked.query(),
+        query,
         "copy",
-        packed_features=lambda rows: {row: packed[row] for row in rows if row in packed},
-        pixels=lambda row: _picture_of(items[row.item]),
+        packed_features=compared.features,
+        pixels=lambda row: _picture_of(compared.item(row)),
     ).verify([(row, row.evidence) for row in rows], len(rows))
-    found = (_match(row, known, items[row.item], asked.frame, policies) for row, known in shown)
-    return [match for match in found if match is not None]
+    return [_Verified(row, evidence) for row, evidence in shown]
 
 
 def _verified_negatives(
-    asked: _Query, rows: Sequence[_Row], packed: Packed, items: Items, policies: Policies
-) -> list[ItemMatch]:
-    rows = [row for row in rows if row in packed]
-    if not rows:
+    negative: CopyQuery, rows: Sequence[_Row], compared: _Compared
+) -> list[_Verified]:
+    """Return those that geometry finds in the negative."""
+    packed = compared.features(rows)
+    if not packed or negative.features is None:
         return []
-    features = asked.local_features().inverted()
-    matches = geometry.verify_many(features, [packed[row] for row in rows])
-    shared = [row for row, match in zip(rows, matches, strict=True) if match]
-    if not shared:
-        return []
-    shown = CandidateVerifier[_Row](
-        asked.inverted(features),
-        "copy",
-        packed_features=lambda rows: {row: packed[row] for row in rows},
-        pixels=lambda row: _picture_of(items[row.item]),
-    ).verify([(row, row.evidence) for row in shared], len(shared))
-    found = (_match(row, known, items[row.item], asked.frame, policies) for row, known in shown)
-    return [replace(match, edit=NEGATIVE) for match in found if match is not None and match.sure]
+    matches = geometry.verify_many(negative.features, list(packed.values()))
+    shared = [row for row, match in zip(packed, matches, strict=True) if match]
+    found = _verified(negative, shared, compared)
+    return [replace(one, negative=True) for one in found if one.evidence.match]
 
 
-def _packed_features(rows: Sequence[_Row]) -> Packed:
-    if not rows:
-        return {}
-    stored = BannedFingerprint.objects.filter(
-        pk__in=[row.pk for row in rows], features__isnull=False
-    )
-    packed = {pk: bytes(kept) for pk, kept in stored.values_list("pk", "features") if kept}
-    return {row: packed[row.pk] for row in rows if row.pk in packed}
-
-
-def _picture_of(item: BannedItem) -> Pixels | None:
+def _picture_of(item: BannedItem | None) -> Pixels | None:
     """Return the item's picture; None for a video, whose picture is not a compared frame."""
-    if not item.picture or item.media == BannedItem.Media.VIDEO:
+    if item is None or not item.picture or item.media == BannedItem.Media.VIDEO:
         return None
     try:
         with item.picture.open() as stream, Image.open(stream, formats=["JPEG"]) as picture:
@@ -210,21 +291,3 @@ def _picture_of(item: BannedItem) -> Pixels | None:
             return np.asarray(picture.convert("RGB"))
     except (FileNotFoundError, UnidentifiedImageError):
         return None
-
-
-def _match(
-    row: _Row, evidence: CopyEvidence, item: BannedItem, frame: ContentFrame, policies: Policies
-) -> ItemMatch | None:
-    match = ItemMatch.of(
-        item,
-        policies,
-        "copy",
-        confidence.distance(evidence, "copy"),
-        frame=frame,
-        sure=evidence.match is not None,
-        whole=evidence.match is None or not evidence.match.border,
-        item_time_ms=row.time_ms,
-        item_place=row.pk,
-        geometry=evidence.match.as_dict() if evidence.match else None,
-    )
-    return match if match.is_recorded else None

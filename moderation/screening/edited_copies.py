@@ -62,10 +62,13 @@ def matches(
             continue
         if not frame.in_parts and len(frames) > EVERY_NTH and number % EVERY_NTH:
             continue
-        seen = variants(frame.rgb, LOW_QUALITY)
+        asked = variants(frame.rgb, LOW_QUALITY, only_searched=True)
+        if asked is None:
+            continue
+        items, hashes = banned_hashes.likely(asked.searched, FARTHEST)
+        seen = variants(frame.rgb, LOW_QUALITY) if len(items) else None
         if seen is None:
             continue
-        items, hashes = banned_hashes.likely(seen.searched, FARTHEST)
         near = zip(items.tolist(), evidence(seen, hashes, widest), strict=True)
         for row in BannedHash.objects.live({pk for pk, proof in near if proof}, lists).values():
             match = _match(row, frame, seen, policies)

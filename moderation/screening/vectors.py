@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 from django.db import connection
+from django.db.models import Q
 
 from gallery.imaging import descriptors
 from gallery.imaging.descriptors.base import Vector
@@ -46,17 +47,18 @@ def usable(policies: Policies) -> tuple[set[str], dict[str, str]]:
             **{f"{COLUMNS[match_type]}__isnull": False},
             item__in=BannedItem.objects.matching().filter(list__in=tuple(lists)),
         )
-        found = set(rows.values_list("version", flat=True).distinct())
-        if not found:
-            continue
         try:
             version = _version(match_type)
         except Unavailable as error:
-            missing[match_type] = error.message
+            if rows.exists():
+                missing[match_type] = error.message
             continue
-        if found != {version}:
+        # In two ranges, which an index answers at once: there is hardly ever another version.
+        others = rows.filter(Q(version__lt=version) | Q(version__gt=version)).exists()
+        if others:
             missing[match_type] = f"Items of the lists are described by another {match_type} model."
-        used.add(match_type)
+        if others or rows.filter(version=version).exists():
+            used.add(match_type)
     return used, missing
 
 
@@ -98,10 +100,11 @@ def _version(match_type: str) -> str:
 
 
 def _by_clip(version: str, vector: Vector, lists: Mapping[int, Thresholds]) -> list[Near]:
-    pictures = item_vectors.matching("clip", version, list(lists))
+    pictures = item_vectors.all_of("clip", version, list(lists))
     distances = pictures.distances([vector])[:, 0]
     near = np.flatnonzero(distances <= farthest(lists.values()) + ROUNDING)
-    return [(*pictures.named(at), float(distances[at])) for at in near.tolist()]
+    matched = pictures.matched(near.tolist())
+    return [(*pictures.named(at), float(distances[at])) for at in matched]
 
 
 def _by_imgsmlr(version: str, vector: Vector, lists: Mapping[int, Thresholds]) -> list[Near]:

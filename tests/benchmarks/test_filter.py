@@ -39,4 +39,4 @@ def test_filter(live_server: Any, open_api: None) -> None:
             assert filter.check_hashes(target, 3, 1).rate > 0
         assert not ReviewCase.objects.exists()
     finally:
-        banned_hashes.path().unlink()
+        banned_hashes.rows.path().unlink()

@@ -9,7 +9,7 @@ from django.db import transaction
 from tqdm import tqdm
 
 from moderation.access.permissions import Actor
-from moderation.lists import banned_hashes, rescans
+from moderation.lists import index_refresh, rescans
 from moderation.lists.models import BannedList, RetroScan
 from moderation.pipeline import rescan
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
         parser.add_argument("--list", action="append", metavar="NAME", help="only this list")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Refresh the hash index, then rescan with a progress bar."""
+        """Refresh the index files, then rescan with a progress bar."""
         lists = BannedList.objects.filter(enabled=True, kind=BannedList.Kind.BANNED)
         if names := options["list"]:
             lists = lists.filter(name__in=names)
@@ -33,8 +33,8 @@ class Command(BaseCommand):
                 raise CommandError(
                     f"No enabled list of banned items is named {', '.join(sorted(lost))}."
                 )
-        count = banned_hashes.refresh(always=True)
-        self.stdout.write(f"The index has {count:,} hashes.")
+        count = index_refresh.refresh(always=True)
+        self.stdout.write(f"The indexes have {count:,} hashes and vectors.")
         for row in lists:
             with transaction.atomic():
                 scan = rescans.start(by=COMMAND, list_id=row.pk, reason="match_all")

@@ -19,7 +19,14 @@ from django.db import connection, transaction
 from django_q.models import OrmQ
 
 from moderation import tasks
-from moderation.lists import banned_hashes, item_adding, item_changing, list_writes, policies
+from moderation.lists import (
+    banned_hashes,
+    index_refresh,
+    item_adding,
+    item_changing,
+    list_writes,
+    policies,
+)
 from moderation.lists.hash_index import HashIndex
 from moderation.lists.models import BannedHash, BannedItem, BannedList, ListMethod
 from moderation.lists.verdicts import Action
@@ -36,7 +43,7 @@ def _no_index() -> Iterator[None]:
     def remove() -> None:
         for path in (settings.DATA_DIR / "hashes").glob("*"):
             path.unlink()
-        banned_hashes._kept.clear()
+        banned_hashes.rows.forget()
 
     remove()
     yield
@@ -76,7 +83,7 @@ def test_everything_within_the_threshold_is_found_and_nothing_beyond() -> None:
     on = make_list(observe_share=0)
     in_file, settled, running = (make_item(on) for _ in range(3))
     load(in_file, parts[0])
-    assert banned_hashes.refresh(always=True) == len(parts[0])
+    assert banned_hashes.rows.refresh(always=True) == len(parts[0])
     load(settled, parts[1])
     # As the frames of one animation, which are asked about at once.
     views = [
@@ -85,7 +92,7 @@ def test_everything_within_the_threshold_is_found_and_nothing_beyond() -> None:
     ]
     with transaction.atomic():
         load(running, parts[2])
-        kept, fresh, _ = banned_hashes._current()
+        kept, fresh = banned_hashes.rows.current()
         assert kept.index is not None
         assert (len(kept.index), len(kept), len(fresh)) == tuple(map(len, parts))
         numbers = dict(BannedHash.objects.values_list("pk", "value"))
@@ -132,7 +139,7 @@ def another_process() -> Iterator[Any]:
 def test_changes_hold_for_the_next_question_in_another_process() -> None:
     on = list_writes.create_list(by=ADMIN, name=secrets.token_hex(4), action=Action.BLOCK)
     load(make_item(on), [secrets.token_bytes(32) for _ in range(100)])
-    banned_hashes.refresh(always=True)
+    banned_hashes.rows.refresh(always=True)
     value = secrets.token_hex(32)
     beside = f"{int(value, 16) ^ 0xFFFFFFFFFF:064x}"  # 40 bits away
     with another_process() as ask:
@@ -140,7 +147,7 @@ def test_changes_hold_for_the_next_question_in_another_process() -> None:
         item = item_adding.add_hashes(by=ADMIN, list_id=on.pk, hashes=[("pdq", value, 90)])
         assert ask(value) == ("block", [item.pk])
         # Also once it is in the file, which is replaced while the process has it open.
-        banned_hashes.refresh(always=True)
+        banned_hashes.rows.refresh(always=True)
         assert ask(value) == ("block", [item.pk])
         chosen = BannedItem.objects.filter(pk=item.pk)
         item_changing.retire(by=ADMIN, items=chosen, reason="test")
@@ -187,7 +194,7 @@ def test_a_row_whose_transaction_took_long_is_not_missed() -> None:
             (row,) = cursor.fetchone() or (0,)
         load(item, [quick])
         # The file, and this process's memory, are both of a time when it was not to be seen.
-        banned_hashes.refresh(always=True)
+        banned_hashes.rows.refresh(always=True)
         assert hits(quick) and not hits(slow)
         load(item, [secrets.token_bytes(32)])
         assert not hits(slow)
@@ -195,9 +202,9 @@ def test_a_row_whose_transaction_took_long_is_not_missed() -> None:
     finally:
         other.close()
     assert hits(slow) == [row]
-    banned_hashes.refresh(always=True)
+    banned_hashes.rows.refresh(always=True)
     assert hits(slow) == [row] and hits(quick)
-    assert len(HashIndex(banned_hashes.path())) == 3
+    assert len(HashIndex(banned_hashes.rows.path())) == 3
 
 
 @pytest.mark.django_db(transaction=True)
@@ -206,8 +213,8 @@ def test_without_a_file_everything_is_found_and_the_file_comes_back(harm: str) -
     item = make_item(make_list())
     hashes = [secrets.token_bytes(32) for _ in range(50)]
     load(item, hashes)
-    banned_hashes.refresh(always=True)
-    path = banned_hashes.path()
+    banned_hashes.rows.refresh(always=True)
+    path = banned_hashes.rows.path()
     content = bytearray(path.read_bytes())
     path.unlink()
     if harm == "damaged":
@@ -216,27 +223,27 @@ def test_without_a_file_everything_is_found_and_the_file_comes_back(harm: str) -
     elif harm == "cut short":
         path.write_bytes(content[:20])
     assert all(hits(hash) for hash in hashes)
-    assert banned_hashes.is_due() == (harm != "missing")
-    banned_hashes.refresh(always=harm == "missing")
-    assert len(HashIndex(path)) == 50 and not banned_hashes.is_due()
+    assert banned_hashes.rows.is_due() == (harm != "missing")
+    banned_hashes.rows.refresh(always=harm == "missing")
+    assert len(HashIndex(path)) == 50 and not banned_hashes.rows.is_due()
     assert all(hits(hash) for hash in hashes)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_long_tail_is_written_into_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(banned_hashes, "REFRESH_ROWS", 30)
+    monkeypatch.setattr(banned_hashes.rows, "most_newer", 30)
     item = make_item(make_list())
     load(item, [secrets.token_bytes(32) for _ in range(30)])
-    assert not banned_hashes.is_due() and banned_hashes.refresh() == 0
+    assert not banned_hashes.rows.is_due() and banned_hashes.rows.refresh() == 0
     load(item, [secrets.token_bytes(32)])
-    assert banned_hashes.is_due()
+    assert banned_hashes.rows.is_due()
     # A question has it written, by a worker; the next one does not look again.
-    monkeypatch.setattr(banned_hashes, "_next_look", 0.0)
+    monkeypatch.setattr(index_refresh, "_next_look", 0.0)
     for _ in range(2):
-        banned_hashes.ask_if_due()
+        index_refresh.ask_if_due()
     assert [task.func() for task in OrmQ.objects.all()] == ["moderation.tasks.refresh_hash_index"]
     assert tasks.refresh_hash_index() == 31
-    assert not banned_hashes.is_due()
+    assert not banned_hashes.rows.is_due()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -244,19 +251,19 @@ def test_a_file_that_is_not_of_what_the_database_has_now_is_written_anew() -> No
     item = make_item(make_list())
     hashes = [secrets.token_bytes(32) for _ in range(20)]
     load(item, hashes[:10])
-    banned_hashes.refresh(always=True)
+    banned_hashes.rows.refresh(always=True)
     # As a restored backup has them: rows of transactions that ended long ago elsewhere.
     load(item, hashes[10:])
     BannedHash.objects.filter(value__in=[hash.hex() for hash in hashes[10:]]).update(tx=3)
-    assert banned_hashes.refresh() == 20
+    assert banned_hashes.rows.refresh() == 20
     assert all(hits(hash) for hash in hashes)
     # And a file of a later time than the database was set back to counts for nothing.
     from moderation.lists import hash_index
 
     nothing = np.empty(0, np.int64), np.empty((0, 32), np.uint8)
-    hash_index.build(banned_hashes.path(), *nothing, watermark=2**62)
+    hash_index.build(banned_hashes.rows.path(), *nothing, watermark=2**62)
     assert all(hits(hash) for hash in hashes)
-    assert banned_hashes.is_due() and banned_hashes.refresh() == 20
+    assert banned_hashes.rows.is_due() and banned_hashes.rows.refresh() == 20
 
 
 @pytest.mark.django_db

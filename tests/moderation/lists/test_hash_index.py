@@ -23,7 +23,6 @@ from moderation.lists import hash_index
 from moderation.lists.hash_index import (
     BITS,
     HashIndex,
-    HashIndexUnusable,
     InvalidHashes,
     InvalidThreshold,
     build,
@@ -31,6 +30,7 @@ from moderation.lists.hash_index import (
     scan,
     scan_likely,
 )
+from moderation.lists.index_file import IndexUnusable
 from tests.examples import fuzz
 
 THRESHOLDS = (0, 31, 32, 47, 48, 52)
@@ -293,10 +293,10 @@ def test_arrays_that_do_not_fit_are_refused_and_the_old_index_stays(
 
 
 def refused(path: Path) -> str:
-    with pytest.raises(HashIndexUnusable) as error:
+    with pytest.raises(IndexUnusable) as error:
         HashIndex(path)
     assert isinstance(error.value, Unavailable)
-    assert error.value.code == "hash_index_unusable"
+    assert error.value.code == "index_unusable"
     assert error.value.message.endswith("build it again.")
     assert str(path.parent) not in error.value.message
     return error.value.message
@@ -316,9 +316,9 @@ def test_a_foreign_file_and_another_format_are_refused(tmp_path: Path) -> None:
     assert "some other file" in refused(path)
     build(path, numbered(3), random_hashes(3), watermark=1)
     data = bytearray(path.read_bytes())
-    data[8] = 2
+    data[8] = 3
     path.write_bytes(data)
-    assert "format 2" in refused(path)
+    assert "format 3" in refused(path)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
@@ -364,7 +364,7 @@ def test_a_reader_keeps_its_hashes_until_it_opens_the_new_file(tmp_path: Path) -
 def test_the_mapped_hashes_cannot_be_written_to(tmp_path: Path) -> None:
     index = made(tmp_path, random_hashes(3))
     with pytest.raises(ValueError, match="read-only"):
-        index._columns[0, 0] = 0
+        index.columns[1][0, 0] = 0
 
 
 GENERATION = """

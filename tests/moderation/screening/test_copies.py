@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from gallery.search import confidence
 from gallery.search.confidence import CopyEvidence
 from gallery.search.copy_search import CandidateVerifier, CopyQuery, QueryView
 from moderation.lists import (
+    index_refresh,
     item_adding,
     item_changing,
     item_reading,
@@ -110,7 +112,7 @@ def test_what_is_found_is_what_verifying_every_item_finds(monkeypatch: pytest.Mo
     made = [item_reading.of_bytes(png(picture), {}) for picture in pictures]
     added = item_adding.add(by=ADMIN, list_id=on.pk, made=made, reason="").items
     # Fewer than there are, so that most items are left out.
-    monkeypatch.setattr(copies, "VERIFIED_LEAST", 8)
+    monkeypatch.setattr(copies, "NEAREST_IN_PARTS", 8)
     lists_now = policies.current()
     observe = lists_now[on.pk].thresholds["copy"].near_miss
     missed = []
@@ -143,14 +145,23 @@ def test_pictures_that_are_alike_do_not_push_an_item_out(monkeypatch: pytest.Mon
         )
         for time in range(60)
     )
-    monkeypatch.setattr(copies, "VERIFIED_LEAST", 2)
+    monkeypatch.setattr(copies, "NEAREST_IN_PARTS", 2)
     found = copies.matches([upload], policies.current())
     assert {match.item_id for match in found} == {wanted.pk, video.pk}
 
 
+@pytest.fixture
+def in_file() -> Iterator[Path]:
+    """Where the index file of pictures will be; forgotten at the end."""
+    (rows,) = item_vectors.shared()
+    yield rows.path()
+    rows.path().unlink(missing_ok=True)
+    rows.forget()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_changes_of_items_with_pictures_hold_for_the_next_question_elsewhere(
-    tmp_path: Path,
+    tmp_path: Path, in_file: Path
 ) -> None:
     on = list_writes.create_list(by=ADMIN, name="pictures", action=Action.BLOCK)
     other = list_writes.create_list(by=ADMIN, name="others", action=Action.REVIEW)
@@ -162,6 +173,9 @@ def test_changes_of_items_with_pictures_hold_for_the_next_question_elsewhere(
         item = item_adding.add_picture(
             by=ADMIN, list_id=on.pk, data=png(wheel_photo("astronaut.png"))
         )
+        assert ask(str(upload)) == ("block", [item.pk])
+        # The file has the item, whatever becomes of it from here on.
+        assert index_refresh.refresh(always=True) and in_file.exists()
         assert ask(str(upload)) == ("block", [item.pk])
         chosen = BannedItem.objects.filter(pk=item.pk)
         item_changing.retire(by=ADMIN, items=chosen, reason="test")
@@ -184,6 +198,28 @@ def test_changes_of_items_with_pictures_hold_for_the_next_question_elsewhere(
         assert ask(str(upload)) == ("allow", [])
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("harm", ["", "missing", "damaged"])
+def test_pictures_in_the_file_and_newer_ones_are_ranked_together(in_file: Path, harm: str) -> None:
+    on = make_list()
+    for number, name in enumerate(SHOWN):
+        if number == 2:
+            assert index_refresh.refresh(always=True) >= 2
+        item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(wheel_photo(name, 320)))
+    if harm == "missing":
+        in_file.unlink()
+    elif harm == "damaged":
+        in_file.write_bytes(in_file.read_bytes()[:-1] + b"\xff")
+    pictures = item_vectors.all_of("cnn", "copy-1", [on.pk])
+    assert [len(part.numbers) for part in pictures.parts] == ([4] if harm else [2, 2])
+    for number, name in enumerate(SHOWN):
+        query = get_copy().query(view_of(half(wheel_photo(name))), ["full"])
+        by_vector = pictures.distances([query.vectors["full"]])[:, 0]
+        by_votes = pictures.votes(query.features)
+        assert int(by_vector.argmin()) == int(by_votes.argmax()) == number
+        assert by_votes[number] > 4 * np.delete(by_votes, number).max()
+
+
 @pytest.mark.django_db
 def test_what_was_rolled_back_is_forgotten() -> None:
     from django.db import transaction
@@ -192,9 +228,10 @@ def test_what_was_rolled_back_is_forgotten() -> None:
     kept = item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(photo(1)))
 
     def known() -> set[int]:
-        found = item_vectors.matching("cnn", "copy-1", [on.pk])
-        assert np.allclose(np.linalg.norm(found.vectors, axis=1), 1.0, atol=1e-3)
-        return set(found.rows["item"].tolist())
+        found = item_vectors.all_of("cnn", "copy-1", [on.pk])
+        for part in found.parts:
+            assert np.allclose(np.linalg.norm(part.vectors, axis=1), 1.0, atol=1e-3)
+        return {found.named(at)[1] for at in found.matched(range(len(found)))}
 
     try:
         with transaction.atomic():
@@ -205,5 +242,6 @@ def test_what_was_rolled_back_is_forgotten() -> None:
         pass
     later = item_adding.add_picture(by=ADMIN, list_id=on.pk, data=png(photo(3)))
     assert known() == {kept.pk, later.pk}
-    assert item_vectors.matching("cnn", "copy-1", []).vectors.shape[0] == 0
+    nowhere = item_vectors.all_of("cnn", "copy-1", [])
+    assert not list(nowhere.matched(range(len(nowhere))))
     assert known() == {kept.pk, later.pk}

@@ -193,9 +193,12 @@ def test_what_is_blocked_as_it_is_costs_no_second_look(monkeypatch: Any, ask: An
     picture, _ = banned()
     seen: list[Any] = []
     original = edited_copies.variants
-    monkeypatch.setattr(
-        edited_copies, "variants", lambda *args: seen.append(args) or original(*args)
-    )
+
+    def counted(*args: Any, **options: Any) -> Any:
+        seen.append(args)
+        return original(*args, **options)
+
+    monkeypatch.setattr(edited_copies, "variants", counted)
     assert ask(jpeg(picture))["verdict"] == "block" and not seen
     ask(jpeg(wheel_photo("coffee.png")))
     assert len(seen) == 1
