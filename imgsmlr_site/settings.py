@@ -431,6 +431,8 @@ Q_CLUSTER = {
         },
     },
 }
+TASKS_OF_EACH_HOST = {"lists": ["moderation.tasks.refresh_hash_index"]}
+"""Cluster → tasks that it does every ten minutes. Those of the queue are taken by any host."""
 
 # --- HTTP API -----------------------------------------------------------------------------
 REST_FRAMEWORK = {

@@ -25,6 +25,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any, Final, NoReturn
+from uuid import uuid4
 
 import psycopg2
 from django.conf import settings
@@ -56,6 +57,8 @@ AWAY: Final = 1.0
 LOOK_EVERY: Final = 10.0
 """Seconds between two lines in the table of clusters."""
 SCHEDULE_EVERY: Final = 30.0
+OWN_FIRST, OWN_EVERY = 60.0, 600.0
+"""Seconds from the start to the first tasks that each host does for itself, and between them."""
 STILL_AFTER: Final = 30.0
 """Seconds without a task begun, while one is due and no worker has any, until the cluster ends."""
 HANGS_AFTER: Final = 20
@@ -176,6 +179,7 @@ class Cluster:
         self._started = timezone.now()
         self._moved = self._next_look = self._next_schedule = time.monotonic()
         self._next_tick = 0.0
+        self._next_own = time.monotonic() + OWN_FIRST
         self._clock = ClockWatch(name)
         self._woken, self._wakes = socket.socketpair()
 
@@ -311,6 +315,10 @@ class Cluster:
         if now >= self._next_tick:
             self._next_tick = now + TICK
             self._told = True
+        if now >= self._next_own:
+            self._next_own = now + OWN_EVERY
+            own = settings.TASKS_OF_EACH_HOST.get(Conf.CLUSTER_NAME, ())
+            self._returned.extend(map(_own_task, own))
         self._hand_out()
         self._save()
         if now >= self._next_schedule:
@@ -408,6 +416,14 @@ class Cluster:
             unique_fields=["queue", "host", "pid"],
             update_fields=["started_at", "seen_at", "moved_at"],
         )
+
+
+def _own_task(name: str) -> Task:
+    """Return a task that was never in the queue, where another host could take it."""
+    return {
+        **{"id": uuid4().hex, "name": name, "func": name, "args": (), "kwargs": {}},
+        **{"started": timezone.now(), "cluster": Conf.CLUSTER_NAME, "ack_id": 0},
+    }
 
 
 def _held() -> float:

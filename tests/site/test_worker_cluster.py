@@ -19,6 +19,7 @@ from django.utils import timezone
 from django_q.models import OrmQ, Schedule, Task
 from django_q.tasks import async_task
 
+from tests.moderation.factories import make_item, make_list
 from tests.processes import children, wait_until
 from tests.service import ROOT
 
@@ -106,6 +107,26 @@ def test_no_task_is_lost_when_workers_are_replaced(tmp_path: Path) -> None:
         wait_until(lambda: not OrmQ.objects.exists(), 20)
         assert process.poll() is None
         assert len(children(process.pid)) == 1
+
+
+def test_each_host_keeps_an_index_of_hashes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a task of its own: one of the queue would be taken by any host."""
+    item = make_item(make_list())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO moderation_bannedhash (item_id, kind, value) "
+            "SELECT %s, 'pdq', md5(n::text) || md5((-n)::text) FROM generate_series(1, 5001) n",
+            [item.pk],
+        )
+    at_once = "worker_cluster.OWN_FIRST = 0.0"
+    for host in (tmp_path / "a", tmp_path / "b"):
+        monkeypatch.setenv("DATA_DIR", str(host))
+        with cluster("lists", at_once):
+            wait_until(lambda host=host: any((host / "hashes").glob("*.pdq")), 30)
+            assert not OrmQ.objects.exists()
+    assert not Task.objects.exists()  # none failed
 
 
 def test_a_task_that_takes_too_long_or_fails_is_kept_as_a_failure(tmp_path: Path) -> None:
