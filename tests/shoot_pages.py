@@ -151,6 +151,7 @@ def pages(url: str, cookie: Any, paths: Any) -> Iterator[str]:
 def take(page: Any, name: str, path: str, widths: list[int]) -> None:
     """Keep a picture for each width and theme."""
     page.goto(path, wait_until="networkidle")
+    page.wait_for_function("!document.querySelector('.swagger-ui .loading-container')")
     for width in widths:
         page.set_viewport_size({"width": width, "height": WIDTHS[width]})
         high = page.evaluate("document.documentElement.scrollHeight")
@@ -199,8 +200,9 @@ def docs_pictures(
 ) -> dict[str, tuple[str, Any, str, Callable[..., Any]]]:
     """Return name → path, size, theme, and what is done on the page before."""
     from tests import factories, shown_service
+    from tests.browser import console
 
-    console, search = shown_service.CONSOLE, "/imgsmlr/"
+    queue, search = shown_service.CONSOLE, "/imgsmlr/"
     painted = factories.wheel_photo("coffee.png", 512).convert("RGB")
     painted.paste((220, 30, 30), (60, 60, 200, 160))
     (queries / "painted.png").write_bytes(factories.png(painted.crop((20, 20, 480, 330))))
@@ -209,8 +211,8 @@ def docs_pictures(
     def searched(name: str) -> Callable[[Any], None]:
         def steps(page: Any) -> None:
             page.set_input_files("#file", queries / name)
-            page.locator(".card:not(.skeleton), .video").first.wait_for()
-            page.locator("#results-title").focus()
+            page.locator("#preview-name", has_text=name).wait_for()
+            page.locator("#results:not([aria-busy]) #results-title").wait_for()
 
         return steps
 
@@ -232,9 +234,10 @@ def docs_pictures(
 
     def compared(view: str) -> Callable[[Any], None]:
         def steps(page: Any) -> None:
-            for name in ("Line drawing", view):
-                page.get_by_role("button", name=name, exact=True).click()
-                page.wait_for_load_state("networkidle")
+            page.get_by_role("button", name="Line drawing", exact=True).click()
+            console.shown(page, "lines")
+            page.wait_for_timeout(500)  # until they are laid on each other
+            page.get_by_role("button", name=view, exact=True).click()
 
         return steps
 
@@ -246,14 +249,14 @@ def docs_pictures(
         "search-phone": (search, PHONE, "dark", results_on_top("painted.png")),
         "search-video-desktop": (search, DESKTOP, "light", searched("seen somewhere.mp4")),
         "search-video-phone": (search, PHONE, "light", results_on_top("seen somewhere.mp4")),
-        "console-queue": (console, DESKTOP, "light", nothing),
+        "console-queue": (queue, DESKTOP, "light", nothing),
         "console-case": (shown.paths["case"], DESKTOP, "light", compared("Side by side")),
         "console-difference": (shown.paths["case"], DESKTOP, "light", compared("Difference")),
         "console-case-phone": (shown.paths["case"], PHONE, "dark", compared("Side by side")),
         "console-grid": (
-            f"{console}grid/", DESKTOP, "light", pressed("Space", "ArrowRight", "Space"),
+            f"{queue}grid/", DESKTOP, "light", pressed("Space", "ArrowRight", "Space"),
         ),
-        "console-bulk": (f"{console}grid/", DESKTOP, "light", pressed("a", "d")),
+        "console-bulk": (f"{queue}grid/", DESKTOP, "light", pressed("a", "d")),
         "thresholds-desktop": (shown.paths["threshold"], (1280, 1500), "light", nothing),
         "admin-images": ("/admin/gallery/image/", DESKTOP, "light", nothing),
         "admin-dashboard": ("/admin/", DESKTOP, "light", nothing),
