@@ -11,6 +11,8 @@ from typing import Any, Final
 from django.urls import Resolver404, URLPattern, URLResolver, get_resolver, resolve
 
 ROOT: Final = "/api/v1/"
+WITHOUT_VERSION: Final = "/api/"
+"""Shows the same as ``ROOT``."""
 MayOpen = Callable[[Any], bool]
 """Whether the reader may use a view."""
 PARAMETER: Final = re.compile(r"<(?:\w+:)?(\w+)>")

@@ -110,7 +110,7 @@ class PageRenderer(BrowsableAPIRenderer):
         view, request, response = (context[name] for name in ("view", "request", "response"))
         refused = response.status_code >= 400
         way = addresses.way_to(request.path)
-        is_root = request.path == addresses.ROOT
+        is_root = request.path in (addresses.ROOT, addresses.WITHOUT_VERSION)
 
         def opens(one: Any) -> bool:
             return may_open(one, request)
