@@ -307,8 +307,8 @@ def matched_items(case: ReviewCase) -> list[dict[str, Any]]:
 
 def _matched_item(matches: list[CaseMatch], case: ReviewCase) -> dict[str, Any]:
     """``match``: the one that shows where the item is, or else the first."""
-    regions = (one for one in matches if (one.geometry or {}).get("query_region"))
-    shows = next(regions, next((one for one in matches if _place(one, case)), matches[0]))
+    regions = nearest(one for one in matches if (one.geometry or {}).get("query_region"))
+    shows = regions or next((one for one in matches if _place(one, case)), matches[0])
     geometry: Mapping[str, Any] = shows.geometry or {}
     item = shows.item
     # The picture of a video is not the frame that matched, unless the video itself is here.
@@ -333,7 +333,18 @@ def _all_in_words(matches: Sequence[CaseMatch]) -> list[str]:
     """Say once how the matches of an item show it. Geometry knows better than an edited hash."""
     sure = any(match.match_type == "copy" and match.geometry for match in matches)
     told = [match for match in matches if not (sure and match.edit)]
-    return list(dict.fromkeys(words for one in told for words in match_in_words(one)))
+    # Of many frames of a video, the one that shows it best.
+    best = nearest(match for match in told if match.match_type == "copy")
+    words = [
+        said
+        for one in told
+        for said in (
+            match_in_words(one)
+            if one.match_type != "copy" or one is best
+            else rendering_in_words(one)
+        )
+    ]
+    return list(dict.fromkeys(words))
 
 
 def _method(match: CaseMatch) -> dict[str, Any]:
@@ -363,11 +374,15 @@ def match_in_words(match: CaseMatch) -> list[str]:
     if match.edit:
         edit = edits.in_words(match.edit)
         edited = gettext("It looks like an edited copy: %(edit)s.") % {"edit": edit}
-    shown = ""
-    if match.rendering:
-        rendering = describe_rendering(match.rendering, gettext)
-        shown = gettext("What matched is %(rendering)s.") % {"rendering": rendering}
-    return [sentence for sentence in (edited, shown) if sentence]
+    return [*([edited] if edited else []), *rendering_in_words(match)]
+
+
+def rendering_in_words(match: CaseMatch) -> list[str]:
+    """Say which rendering of the file matched, if it is not the usual one."""
+    if not match.rendering:
+        return []
+    rendering = describe_rendering(match.rendering, gettext)
+    return [gettext("What matched is %(rendering)s.") % {"rendering": rendering}]
 
 
 def copy_in_words(match: CaseMatch) -> str:
