@@ -188,6 +188,7 @@ def shoot_docs(page: Any, shown: Shown, only: str) -> None:
             show_in(page, theme)
             steps(page)
             page.wait_for_load_state("networkidle")
+            page.wait_for_function("[...document.images].every((image) => image.complete)")
             page.wait_for_timeout(500)  # movements end
             page.screenshot(path=ROOT / "docs" / "img" / f"{name}.png")
             print(name, flush=True)

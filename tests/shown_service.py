@@ -42,9 +42,9 @@ def gallery() -> None:
     for name, remark in (("coffee", "A cup of coffee"), ("coins", "Coins of Pompeii")):
         picture = of(name)
         pictures.add_ready_image(picture, data_id=f"shop-{name}", remark=remark)
-    cut = [frame for name in ("coffee", "chelsea", "coins") for frame in shot(name)]
+    cut = [frame for name in ("coffee", "grass", "coins") for frame in shot(name)]
     video(clips.encode(clips.timed(cut, rate=10)), remark="Holiday, first cut")
-    advert = [frame for name in ("text", "coffee") for frame in shot(name)]
+    advert = [frame for name in ("brick", "coffee") for frame in shot(name)]
     video(clips.encode(clips.timed(advert, rate=10)), remark="Advertisement")
 
 
