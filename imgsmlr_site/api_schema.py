@@ -24,6 +24,7 @@ TAGS: Final = (
     ("moderation/lists/{id}/items/", "Items of lists", "What is banned or allowed."),
     ("moderation/lists/{id}/export/", "Imports and exports", "Files of hashes."),
     ("moderation/imports/", "Imports and exports", "Files of hashes."),
+    ("moderation/exchanges/", "Exchanges", "Hash exchanges that fill lists."),
     ("moderation/lists/", "Lists", "Lists of banned and allowed content, and their policies."),
     ("moderation/changes/", "Changes of lists", "Changes that wait for a second person."),
     ("moderation/cases/{id}/packet/", "Reports", "Files and numbers about cases."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from moderation.cases.api import reports, views
+from moderation.exchanges import api as exchanges
 from moderation.imports import api as imports
 from moderation.lists.api import changes, items, lists
 from moderation.pipeline import api as checking
@@ -38,6 +39,12 @@ urlpatterns = [
     path("changes/<int:pk>/refuse/", changes.RefuseChange.as_view(), name="change-refuse"),
     path("check/", checking.Check.as_view(), name="check"),
     path("check/batch/", checking.CheckBatch.as_view(), name="check-batch"),
+    path("exchanges/", exchanges.ExchangeCollection.as_view(), name="exchanges"),
+    path("exchanges/<int:pk>/", exchanges.ExchangeItem.as_view(), name="exchange"),
+    path("exchanges/<int:pk>/pull/", exchanges.PullNow.as_view(), name="exchange-pull"),
+    path("exchanges/<int:pk>/ask/", exchanges.AskAboutStored.as_view(), name="exchange-ask"),
+    path("exchanges/<int:pk>/pulls/", exchanges.Pulls.as_view(), name="exchange-pulls"),
+    path("exchanges/<int:pk>/undo/", exchanges.UndoPull.as_view(), name="exchange-undo"),
     path("lists/", lists.ListCollection.as_view(), name="lists"),
     path("lists/<int:pk>/", lists.ListItem.as_view(), name="list"),
     path(
@@ -58,12 +65,17 @@ urlpatterns = [
     ),
     path("decisions.csv", reports.Decisions.as_view(), name="decisions-csv"),
     path("notices/", accountability.Notices.as_view(), name="notices"),
+    path("notices/<int:pk>/", accountability.NoticeItem.as_view(), name="notice-item"),
+    path(
+        "notices/<int:pk>/contact/", accountability.NoticeContact.as_view(), name="notice-contact"
+    ),
     path("notices/<str:receipt>/", accountability.NoticeByReceipt.as_view(), name="notice"),
     path("statistics/", reports.Statistics.as_view(), name="statistics"),
     path("imports/", imports.ImportCollection.as_view(), name="imports"),
     path("imports/<int:pk>/", imports.ImportItem.as_view(), name="import"),
     path("imports/<int:pk>/confirm/", imports.ConfirmImport.as_view(), name="import-confirm"),
     path("imports/<int:pk>/discard/", imports.DiscardImport.as_view(), name="import-discard"),
+    path("imports/<int:pk>/undo/", imports.UndoImport.as_view(), name="import-undo"),
     path("imports/<int:pk>/bad_rows/", imports.BadRows.as_view(), name="import-bad-rows"),
     path("webhooks/", webhooks.WebhookCollection.as_view(), name="webhooks"),
     path("webhooks/try_again/", webhooks.TryAgain.as_view(), name="webhooks-try-again"),

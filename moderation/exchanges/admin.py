@@ -30,7 +30,6 @@ from moderation.access.permissions import Actor, actor_of
 from moderation.exchanges import editing, feedback, pulling
 from moderation.exchanges.clients import CREDENTIALS, URLS, Service
 from moderation.exchanges.models import Exchange, Pull
-from moderation.imports import run
 from moderation.lists.admin.choices import ListChoiceField
 from moderation.lists.models import BannedList, RetroScan
 
@@ -374,12 +373,7 @@ def _counts(pull: Pull) -> str:
         "reactivated": _("%(count)s active again"),
         "retired": _("%(count)s retired"),
     }
-    for name in run.CHANGE_COUNTS:
-        count = sum(
-            one.counts.get(name, 0)
-            for one in (pull.run, pull.withdrawals if name == "retired" else None)
-            if one
-        )
+    for name, count in pulling.changes(pull).items():
         if count:
             parts.append(words[name] % {"count": f"{count:,}"})
     return ", ".join(parts) or _("nothing changed")

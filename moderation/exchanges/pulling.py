@@ -95,6 +95,18 @@ def latest_undoable(exchange: Exchange) -> Pull | None:
     return pull if pull and pull.run and undoing.is_undoable(pull.run) else None
 
 
+def changes(pull: Pull) -> dict[str, int]:
+    """Return how many entries a pull changes, or would change, in each way."""
+    return {
+        name: sum(
+            one.counts.get(name, 0)
+            for one in (pull.run, pull.withdrawals if name == "retired" else None)
+            if one
+        )
+        for name in run.CHANGE_COUNTS
+    }
+
+
 @transaction.atomic
 def undo(*, by: Actor, exchange_id: int, reason: str) -> Pull:
     """Undo the latest pull of an exchange, and switch the exchange off, so that it does not come

@@ -9,19 +9,24 @@ from django.db.models import QuerySet
 from django.http import HttpResponseBase
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    extend_schema,
+    extend_schema_view,
+)
 from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from gallery.api.bodies import BodySerializer
-from gallery.api.schema import answers
+from gallery.api.schema import answers, json
 from gallery.imaging.decoding.limits import TooLarge
 from gallery.shared.errors import NotFound
 from gallery.shared.responses import download
-from moderation.access.api import SCOPE, IdField, caller
-from moderation.imports import start
+from moderation.access.api import SCOPE, CommandView, IdField, ReasonField, caller
+from moderation.imports import start, undoing
 from moderation.imports.models import BadRow, ListImport
 from moderation.imports.options import options
 from moderation.lists import exporting
@@ -134,6 +139,8 @@ class ImportSerializer(serializers.ModelSerializer):
             "added_by",
             "created_at",
             "finished_at",
+            "undone_at",
+            "undone_by",
         ]
         read_only_fields = fields
 
@@ -267,6 +274,34 @@ class DiscardImport(APIView):
     def post(self, request: Request, pk: int) -> Response:
         """Discard the file of an import that was previewed or waits. The list does not change."""
         row = start.discard(by=caller(request), import_id=pk)
+        return Response(ImportSerializer(row).data)
+
+
+class UndoImportSerializer(BodySerializer):
+    example = {"reason": "the wrong file"}
+    reason = ReasonField(required=True, allow_blank=False)
+
+
+class UndoImport(CommandView):
+    """Undo an import."""
+
+    name = "Undo the import"
+    actions = {"POST": "import lists"}
+    queryset = ListImport.objects.all()
+    serializer_class = UndoImportSerializer
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter(
+                "id", int, "path", examples=[OpenApiExample("one that was applied", 2)]
+            )
+        ],
+        request=json(UndoImportSerializer),
+        responses=answers({200: ImportSerializer}, 404, 409, body=True),
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """Retire what an import added, and match again what it retired, within 30 days."""
+        row = undoing.undo(by=caller(request), import_id=pk, **self.given())
         return Response(ImportSerializer(row).data)
 
 

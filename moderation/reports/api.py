@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
+from django.db.models import QuerySet
 from django.urls import reverse
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
-from rest_framework import serializers
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    extend_schema,
+    extend_schema_view,
+)
+from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -88,10 +95,63 @@ class ReceivedSerializer(serializers.Serializer):
     )
 
 
-class Notices(APIView):
+class NoticeForPeopleSerializer(serializers.ModelSerializer):
+    """A notice as moderators see it: nothing of who sent it."""
+
+    cases: Any = serializers.PrimaryKeyRelatedField(many=True, read_only=True)
+    is_overdue = serializers.BooleanField()
+
+    class Meta:
+        model = Notice
+        fields = [
+            "id", "reason", "statement", "address", "sha256", "cases", "created_at", "due_at",
+            "is_overdue", "closed_at", "outcome",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class ContactSerializer(serializers.ModelSerializer):
+    """Who sent a notice. Empty ``NOTICE_CONTACT_DAYS`` after it was closed."""
+
+    class Meta:
+        model = Notice
+        fields = ["id", "name", "email", "sent_by"]
+        read_only_fields = fields
+
+
+class NoticeFilter(filters.FilterSet):
+    open = filters.BooleanFilter(
+        field_name="closed_at", lookup_expr="isnull", help_text="Only those not closed, or closed."
+    )
+    reason = filters.ChoiceFilter(choices=Notice.Reason.choices)
+
+    class Meta:
+        model = Notice
+        fields: list[str] = []
+
+
+@extend_schema_view(
+    get=extend_schema(
+        operation_id="moderation_notices_list",
+        summary="List notices: open ones first, those that end soonest",
+        responses=answers({200: NoticeForPeopleSerializer(many=True)}, 404),
+    )
+)
+class Notices(generics.ListAPIView):
+    """Hand in and list notices."""
+
     name = "Notices"
-    scope = "notices"
-    throttle_cost = NOTICE_COST
+    scopes: ClassVar[dict[str, str]] = {"GET": "moderate", "POST": "notices"}
+    actions: ClassVar[dict[str, str]] = {"GET": "decide cases"}
+    queryset = Notice.objects.all()
+    serializer_class = NoticeForPeopleSerializer
+    filterset_class = NoticeFilter
+
+    def throttle_cost(self, request: Request) -> int:
+        return NOTICE_COST if request.method == "POST" else 1
+
+    def get_queryset(self) -> QuerySet[Notice]:
+        return notices.listed(by=caller(self.request)).prefetch_related("cases")
 
     @extend_schema(
         operation_id="moderation_notices_create",
@@ -107,8 +167,35 @@ class Notices(APIView):
         return Response(_said(request, receipts.issue(notice)), status=201)
 
 
-class NoticeByReceipt(APIView):
+class NoticeItem(APIView):
     name = "Notice"
+    actions: ClassVar[dict[str, str]] = {"GET": "decide cases"}
+    scope = "moderate"
+
+    @extend_schema(
+        operation_id="moderation_notices_retrieve",
+        responses=answers({200: NoticeForPeopleSerializer}, 404),
+    )
+    def get(self, request: Request, pk: int) -> Response:
+        """Return a notice and the ids of its cases."""
+        notice = notices.existing(by=caller(request), notice_id=pk)
+        return Response(NoticeForPeopleSerializer(notice).data)
+
+
+class NoticeContact(APIView):
+    name = "Who sent the notice"
+    actions: ClassVar[dict[str, str]] = {"POST": notices.CONTACTS}
+    scope = "moderate"
+
+    @extend_schema(request=None, responses=answers({200: ContactSerializer}, 404, body=True))
+    def post(self, request: Request, pk: int) -> Response:
+        """Return who sent a notice. Each look is an event of the audit."""
+        notice = notices.contact(by=caller(request), notice_id=pk)
+        return Response(ContactSerializer(notice).data)
+
+
+class NoticeByReceipt(APIView):
+    name = "What became of the notice"
     scope = "notices"
 
     @extend_schema(

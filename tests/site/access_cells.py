@@ -30,6 +30,7 @@ from moderation.exchanges.models import Exchange
 from moderation.imports.models import ListImport
 from moderation.lists.models import BannedList, ListChange, RetroScan
 from moderation.lists.verdicts import Action
+from moderation.reports.models import Notice
 from moderation.webhooks.models import Delivery, Webhook
 from tests.factories import jpeg, photo
 from tests.moderation.factories import make_case, make_item, make_list, make_person
@@ -129,6 +130,8 @@ class World:
         exchange = Exchange.objects.create(
             name="e", service="stopncii", list=on, url="https://e.example"
         )
+        now = timezone.now()
+        notice = Notice.objects.create(reason="other", created_at=now, due_at=now)
         hook = Webhook.objects.create(name="h", url="https://h.example/", events=["verdict"])
         scan = RetroScan.objects.create(list=on, reason="x", added_by="x")
         with transaction.atomic():
@@ -171,6 +174,8 @@ class World:
             "api/v1/moderation/batches/": batch.pk,
             "api/v1/moderation/imports/": run.pk,
             "api/v1/moderation/webhooks/": hook.pk,
+            "api/v1/moderation/exchanges/": exchange.pk,
+            "api/v1/moderation/notices/": notice.pk,
             "api/v1/moderation/changes/": change.pk,
             "admin/moderation/console/cases/": case.pk,
             "admin/moderation/console/matches/": match.pk,
@@ -254,6 +259,8 @@ BODIES: dict[str, Any] = {
         "events": ["verdict"],
     },
     "PATCH api/v1/moderation/webhooks/<int:pk>/": {"name": "n2"},
+    "POST api/v1/moderation/exchanges/<int:pk>/undo/": {"reason": "x"},
+    "POST api/v1/moderation/imports/<int:pk>/undo/": {"reason": "x"},
 }
 """What makes a request right; others are asked with an empty body, which is a 400 to who may."""
 

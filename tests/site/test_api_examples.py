@@ -22,10 +22,13 @@ from drf_spectacular.generators import SchemaGenerator
 from gallery.api.fields import EXAMPLE_LINK
 from gallery.items.item import Status
 from gallery.items.models import Image, SharedSearch
+from gallery.shared import encryption
 from imgsmlr_site.api_schema import FORM, TAGS
 from moderation.access.permissions import Actor, Role
 from moderation.cases import deciding, retention
 from moderation.cases.models import DecisionBatch, ReviewCase
+from moderation.exchanges.editing import PURPOSE
+from moderation.exchanges.models import Exchange, Pull
 from moderation.imports import start
 from moderation.imports.models import ListImport
 from moderation.lists.models import BannedItem, BannedList, ListChange
@@ -41,7 +44,7 @@ from videos.models import Video
 HOST = EXAMPLE_LINK.rpartition("/")[0]
 COUNTED = (
     Image, Video, BannedList, BannedItem, ReviewCase, DecisionBatch, ListImport, ListChange,
-    Webhook, Delivery,
+    Webhook, Delivery, Exchange, Notice,
 )  # fmt: skip
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {
@@ -100,7 +103,7 @@ def admin(server: HttpServer, db: None, client: Client) -> Client:
     Video.objects.create(
         md5="0" * 32, format="mp4", width=64, height=48, bytes=1, status="ready", added_by="tests"
     )
-    on, _ = make_list("terror"), make_list("empty")
+    on, _, partners = make_list("terror"), make_list("empty"), make_list("partners")
     item = make_item(on, ("sha256", "ab" * 32), ("pdq", "cd" * 32, 90))
     waiting, decided = make_case(item, Image.objects.get(pk=upload.pk)), make_case(item)
     retention.set_hold(by=Actor.person(lead), case_ids=[waiting.pk], reason="police")
@@ -112,6 +115,21 @@ def admin(server: HttpServer, db: None, client: Client) -> Client:
         dry_run=True,
     )
     start.run_in_background(begun.pk)
+    applied = start.begin(
+        by=Actor.person(lead),
+        list_id=partners.pk,
+        file=ContentFile(FILES["/api/v1/moderation/imports/"], "hashes.txt"),
+    )
+    start.run_in_background(applied.pk)
+    pulled = Exchange.objects.create(
+        name="pulled", service="stopncii", list=partners, url="https://e.example", enabled=True,
+        credentials=encryption.encrypt('{"subscription": "s", "fetch": "f"}', PURPOSE),
+    )  # fmt: skip
+    Pull.objects.create(exchange=pulled, state="done", run=applied, started_by="x")
+    Exchange.objects.create(
+        name="asked", service="arachnid_shield", list=partners, url="https://e.example",
+        enabled=True, hold_unanswered=False,
+    )  # fmt: skip
     change = {"list_id": on.pk, "enabled": False}
     asked = {"list": on, "list_name": on.name, "command": "change_list", "arguments": change}
     ListChange.objects.create(

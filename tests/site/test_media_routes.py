@@ -57,7 +57,8 @@ SENDS_NONE = set(
     console:thresholds console:undo console:undo-last
     decisions-csv deliveries docs enter gallery:legacy-add gallery:legacy-search gallery:search
     gallery:table-csv gate-mastodon gate-pict-rs gate-s3 global-search healthz image image-batch
-    image-compare
+    image-compare exchange exchange-ask exchange-pull exchange-pulls exchange-undo exchanges
+    import-undo notice-contact notice-item
     image-search images import import-bad-rows import-confirm import-discard imports list
     list-export list-item list-item-batch list-items shared-search shared-searches
     shared-video-searches

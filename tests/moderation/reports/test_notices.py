@@ -265,3 +265,37 @@ def test_a_notice_about_a_child_is_for_two_people_and_comes_first(photo: Pillow.
     assert list(ReviewCase.objects.order_by("-rank")) == [case, other]
     with pytest.raises(UserError):
         notices.receive(by=person(), **SAID)
+
+
+def test_moderators_read_notices_by_the_api_and_leads_who_sent_them(image: Image) -> None:
+    address = f"http://localhost{reverse('gallery:original', args=[image.pk])}"
+    by = Actor("key:front", Role.NOBODY, via_key=True)
+    first, second = (notices.receive(by=by, address=address, **SAID) for _ in range(2))
+    Notice.objects.filter(pk=first.pk).update(closed_at=timezone.now(), outcome="kept")
+
+    def api(role: Role, scope: str = "moderate") -> Client:
+        key = ApiKey.issue(name=f"{role} {scope}", scopes=[scope], user=make.make_person(role))[1]
+        return Client(headers={"x-api-key": key})
+
+    path = "/api/v1/moderation/notices/"
+    moderator, lead = api(Role.MODERATOR), api(Role.LEAD)
+    answer = moderator.get(path)
+    assert [one["id"] for one in answer.json()["results"]] == [second.pk, first.pk]
+    assert "Ada" not in answer.content.decode() and "ada@" not in answer.content.decode()
+    (only,) = moderator.get(f"{path}?open=true&reason=intimate").json()["results"]
+    assert (only["id"], only["cases"], only["is_overdue"]) == (
+        second.pk, list(second.cases.values_list("pk", flat=True)), False,
+    )  # fmt: skip
+    seen = moderator.get(f"{path}{first.pk}/").json()
+    assert (seen["outcome"], "name" in seen) == ("kept", False)
+    assert moderator.post(f"{path}{first.pk}/contact/").status_code == 403
+    contact = lead.post(f"{path}{first.pk}/contact/").json()
+    assert (contact["name"], contact["email"]) == ("Ada Lovelace", "ada@example.org")
+    assert AuditEvent.objects.filter(verb="notice.contact_seen").count() == 1
+    # Who may hand notices in, or only look at cases, reads none.
+    for client, status in (
+        (api(Role.MODERATOR, "notices"), 403), (api(Role.VIEWER), 403), (Client(), 401),
+    ):  # fmt: skip
+        assert client.get(path).status_code == status
+        assert client.get(f"{path}{first.pk}/").status_code == status
+    assert lead.get(f"{path}{10**6}/").status_code == 404
