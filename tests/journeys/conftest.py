@@ -79,6 +79,7 @@ def service(django_db_setup: None) -> Iterator[Service]:
             SECOND_FACTOR="none",  # its people log in with a password alone
             HMA_API="hma",
             IQDB_API="1",
+            TRACE_MOE_API="1",
             PICT_RS_GATE="block",
             S3_GATE="block",
             S3_ENDPOINT=f"http://127.0.0.1:{storage_port}",

@@ -14,11 +14,14 @@ from typing import Any
 import pytest
 import requests
 from django.conf import settings
-from PIL import ImageOps
+from PIL import Image, ImageOps
 
 from tests.factories import jpeg, wheel_photo
 from tests.httpserver import Handler, HttpServer, Reply, RequestHandler
 from tests.journeys.conftest import MASTODON_SECRET, Service
+from tests.processes import wait_until
+from tests.videos.clips import encode, timed
+from tests.videos.library import clip_of, frame_at
 
 SCANNER = Path(settings.BASE_DIR, "clients", "scan", "imgsmlr_scan.py")
 SET_UP = """
@@ -113,3 +116,28 @@ def test_every_door_knows_a_banned_picture(service: Service, key: str, tmp_path:
         assert [post["post_id"] for post in posts] == [41]
     ask("DELETE", f"{bank}/{item}")  # other journeys add these pictures
     ask("DELETE", "/iqdb/images/41")
+
+
+def test_a_client_of_trace_moe_finds_the_video_and_the_moment(service: Service) -> None:
+    """It sends a still of the original, smaller and as a JPEG, as its users' screenshots are."""
+    file = {"file": ("museum.mp4", encode(timed(clip_of("museum", 0, 6))))}
+    given = {"data_id": "museum.mp4", "meta": json.dumps({"anilist": 21034, "episode": 3})}
+    added = service.post("/api/v1/videos/", data=given, files=file)
+    assert added.status_code == 202, added.text
+    video = f"/api/v1/videos/{added.json()['id']}/"
+    wait_until(lambda: service.get(video).json()["status"] != "pending", 120)
+    shown = Image.fromarray(frame_at("museum", 3.0))
+    shown = shown.resize((shown.width * 2 // 3, shown.height * 2 // 3))
+    answer = service.post(
+        "/trace.moe/search?cutBorders&anilistInfo",
+        data=jpeg(shown),
+        headers={"Content-Type": "image/jpeg"},
+    )
+    assert answer.status_code == 200, answer.text
+    best = answer.json()["result"][0]
+    assert (best["filename"], best["episode"]) == ("museum.mp4", 3)
+    assert best["similarity"] > 0.9
+    assert abs(best["at"] - 3) < 1 and best["from"] <= best["at"] <= best["to"]
+    for name in ("image", "video"):
+        assert requests.get(best[name], timeout=60).status_code == 200
+    assert service.request("DELETE", video).status_code == 204
