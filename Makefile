@@ -56,6 +56,7 @@ load: $(DEV)            ## ten minutes of mixed traffic at saturation, and what 
 lock: $(DEV)            ## choose versions and hashes of all packages again (needs a network)
 	$(VENV)/bin/uv pip compile $(LOCK) requirements.txt -o requirements.lock
 	$(VENV)/bin/uv pip compile $(LOCK) requirements-dev.txt -o requirements-dev.lock
+	for extra in requirements-milvus tests/peers/milvus; do $(VENV)/bin/uv pip compile $(LOCK) -c requirements.lock $$extra.txt -o $$extra.lock; done
 	for peer in s3 synapse; do $(VENV)/bin/uv pip compile $(LOCK) tests/peers/$$peer.txt -o tests/peers/$$peer.lock; done
 	$(VENV)/bin/uv pip compile $(LOCK) --no-deps tests/peers/threatexchange.txt -o tests/peers/threatexchange.lock
 

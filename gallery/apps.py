@@ -20,6 +20,7 @@ class GalleryConfig(AppConfig):
         Scheduled(
             "Delete media quarantined long ago", "gallery.tasks.delete_expired_media", 24 * 60
         ),
+        Scheduled("Feed the index", "gallery.tasks.feed_index", 1, "lists"),
         Scheduled("End shared searches", "gallery.tasks.forget_shared_searches", 5),
         Scheduled(
             "Remove files that no row names", "gallery.tasks.remove_orphans", 24 * 60, "lists"

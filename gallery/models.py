@@ -1,3 +1,4 @@
-"""Django looks here for models; they are in ``gallery.items.models``."""
+"""Django looks here for models; they are in their features."""
 
-import gallery.items.models  # noqa: F401
+import gallery.items.models
+import gallery.search.models  # noqa: F401

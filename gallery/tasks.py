@@ -10,7 +10,7 @@ from gallery.items import (
     orphans,
     reprocessing,
 )
-from gallery.search import sharing
+from gallery.search import index_feeding, sharing
 
 
 def describe_images(ids: list[int]) -> int:
@@ -51,3 +51,8 @@ def delete_expired_media() -> int:
 def forget_shared_searches() -> int:
     """Light cluster, every five minutes: delete the pictures of shared searches that ended."""
     return sharing.forget_ended()
+
+
+def feed_index() -> int:
+    """Lists cluster, every minute: bring the index outside of PostgreSQL up to date."""
+    return index_feeding.feed_some()

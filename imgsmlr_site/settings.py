@@ -161,6 +161,9 @@ EXCHANGE_ALLOW_PRIVATE = env_networks("EXCHANGE_ALLOW_PRIVATE")
 SEARCH_LIMIT = env_int("SEARCH_LIMIT", 20, minimum=1, maximum=500)
 SHARE_HOURS = env_int("SHARE_HOURS", 24, minimum=0, maximum=168)
 """Hours for which the picture of a search is kept if its sender shares it; 0 = nobody shares."""
+MILVUS_URL = env_url("MILVUS_URL", plain=True)
+"""Milvus that proposes images to searches; "" = pgvector does. docs/operations.md"""
+MILVUS_TOKEN = env_str("MILVUS_TOKEN")
 SEARCH_SIMR_THRESHOLD = env_float("SEARCH_SIMR_THRESHOLD", 0.1, minimum=0, maximum=1e9)
 CLIP_MODEL = env_str("CLIP_MODEL", "ViT-B-32")
 CLIP_PRETRAINED = env_str("CLIP_PRETRAINED", "datacomp_xl_s13b_b90k")

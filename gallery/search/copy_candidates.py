@@ -17,9 +17,9 @@ from django.db import connection
 from gallery.imaging.descriptors.base import COPY_VERSION, PIXELS_VERSION
 from gallery.items.models import Image
 from gallery.search import replica
+from gallery.search.milvus_index import index_in_use
 from gallery.search.nearest import IMAGE_FIELDS, Filters, image_from_row
 from gallery.search.vector_index import (
-    PGVECTOR,
     VECTOR_SPACES,
     Proposal,
     Question,
@@ -122,13 +122,22 @@ def find_candidates(
     if exclude:
         where += " AND i.id <> %(exclude)s"
     questions = [
-        (method, Question(MATCH_TYPE_OF_METHOD[method], version, vector, PROPOSED_PER_VIEW[method]))
+        (
+            method,
+            Question(
+                MATCH_TYPE_OF_METHOD[method],
+                version,
+                vector,
+                PROPOSED_PER_VIEW[method],
+                filtered=bool(filters),
+            ),
+        )
         for method, version, vectors in asked.sources()
         for vector in vectors
     ]
     if not (questions or asked.sha256 or known):
         return []
-    found = PGVECTOR.propose([question for _, question in questions])
+    found = index_in_use().propose([question for _, question in questions])
     proposed = [(*asked_by, one) for asked_by, one in zip(questions, found, strict=True)]
     rows, short = _found(query_view, asked.sha256, proposed, where, params)
     if short:  # see ``nearest``

@@ -19,8 +19,8 @@ from gallery.imaging import geometry
 from gallery.items.models import Image
 from gallery.items.vectors import encode
 from gallery.search import replica
+from gallery.search.milvus_index import index_in_use
 from gallery.search.vector_index import (
-    PGVECTOR,
     VECTOR_SPACES,
     Proposal,
     Question,
@@ -39,6 +39,9 @@ class Filters:
 
     data_id_prefix: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.data_id_prefix or self.meta)
 
     def sql(self) -> tuple[str, dict[str, Any]]:
         """Return conditions on ``i`` (gallery_image), with their parameters."""
@@ -94,11 +97,12 @@ def nearest_images(
     limit: int,
     filters: Filters | None = None,
     rule: ThresholdRule = INCLUSIVE,
-    index: VectorIndex = PGVECTOR,
+    index: VectorIndex | None = None,
 ) -> list[ImageMatch]:
     """Return the ``limit`` nearest ready images within ``threshold``, by distance, then id.
 
-    ``columns``: a descriptor's values for the query, as arrays or in SQL's text form.
+    ``columns``: a descriptor's values for the query, as arrays or in SQL's text form. ``index``:
+    that which proposes, if not the configured one.
     """
     space = VECTOR_SPACES[match_type]
     question = Question(
@@ -106,6 +110,7 @@ def nearest_images(
         version,
         encode(columns[space.column]),
         limit * (RERANK_FACTOR if space.rerank else 1),
+        filtered=bool(filters),
     )
     where, params = (filters or Filters()).sql()
     params |= {
@@ -114,7 +119,7 @@ def nearest_images(
         "limit": limit,
         "digits": rule.digits,
     }
-    (proposal,) = index.propose([question])
+    (proposal,) = (index or index_in_use()).propose([question])
     scanned, matches = _run(question, proposal, where, params, rule)
     if scanned < question.wanted and not proposal.exact:
         _, matches = _run(question, Proposal(exact=True), where, params, rule)

@@ -52,13 +52,14 @@ def dimensions(vector: str) -> int:
 class Question:
     """A vector in SQL's text form, and how many of the stored ones nearest to it are wanted.
 
-    ``version``: of the stored vectors.
+    ``version``: of the stored vectors. ``filtered``: images must be more than ready to be found.
     """
 
     match_type: str
     version: str
     vector: str
     wanted: int
+    filtered: bool = False
 
     @property
     def space(self) -> VectorSpace:
@@ -67,9 +68,14 @@ class Question:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Where the statement looks: at every row if ``exact``, else at those of pgvector's index."""
+    """Where the statement looks: at every row if ``exact``, else at these, and those that changed
+    last; None: at those of pgvector's index.
+
+    ``rows``: ids of fingerprints, of which some may be gone or withheld.
+    """
 
     exact: bool = False
+    rows: Sequence[int] | None = None
 
 
 class VectorIndex(Protocol):
@@ -96,6 +102,13 @@ PGVECTOR: Final = PgVector()
 EVERY_ROW: Final = EveryRow()
 
 
+LAST_CHANGED: Final = 500
+"""Changes of which an outer index may not know yet: these rows are always looked at, so that what
+was just added is found at once."""
+
+_LAST_CHANGED = f"SELECT fingerprint FROM gallery_indexchange ORDER BY id DESC LIMIT {LAST_CHANGED}"  # noqa: S608
+
+
 def near_sql(
     question: Question, proposal: Proposal, name: str, where: str
 ) -> tuple[str, dict[str, Any]]:
@@ -110,18 +123,23 @@ def near_sql(
     """
     space = question.space
     distance = space.distance_sql(f"{name}_vector", question.vector)
+    source, order = "", " + 0"
+    condition = f"(SELECT {where} FROM gallery_image i WHERE i.id = f.item_id)"  # noqa: S608
     if proposal.exact:
-        source, condition, order = "JOIN gallery_image i ON i.id = f.item_id", where, " + 0"
+        source, condition = "JOIN gallery_image i ON i.id = f.item_id", where
+    elif proposal.rows is None:
+        order = ""
     else:
-        condition = f"(SELECT {where} FROM gallery_image i WHERE i.id = f.item_id)"  # noqa: S608
-        source, order = "", ""
+        known = f"%({name}_rows)s::bigint[] || ARRAY({_LAST_CHANGED})"
+        condition = f"f.id = ANY({known}) AND {condition}"
     sql = (
         f"SELECT f.id AS fingerprint_id, f.item_id, {distance} AS distance "  # noqa: S608
         f"FROM gallery_imagefingerprint f {source} "
         f"WHERE f.version = %({name}_version)s AND f.{space.column} IS NOT NULL AND {condition} "
         f"ORDER BY ({distance}){order} LIMIT {question.wanted}"
     )
-    return sql, {f"{name}_vector": question.vector, f"{name}_version": question.version}
+    params = {f"{name}_vector": question.vector, f"{name}_version": question.version}
+    return sql, {**params, f"{name}_rows": proposal.rows}
 
 
 def settings_sql(ef_search: int) -> str:

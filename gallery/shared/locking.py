@@ -42,6 +42,8 @@ class Lock(IntEnum):
     """Add the id of the webhook."""
     EXCHANGES = 0x65786368
     """Held by the process that pulls."""
+    INDEX = 0x6D696C76
+    """Held by the process that feeds the index outside of PostgreSQL."""
 
 
 def lock(name: Lock | str) -> None:

@@ -1,7 +1,7 @@
 """Find the candidates of a rescan: stored images and videos that may match some items.
 
-Every stored hash and vector is compared, except that ``imgsmlr`` uses the index of the gallery's
-search. Each candidate is then screened like a new upload, which is far more work.
+Every stored hash and vector is compared, except that ``imgsmlr`` uses PostgreSQL's index of the
+gallery. Each candidate is then screened like a new upload, which is far more work.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from gallery.items.models import Image
 from gallery.items.vectors import encode
 from gallery.search.copy_candidates import stored_local_features
 from gallery.search.nearest import nearest_images
+from gallery.search.vector_index import PGVECTOR
 from gallery.shared.binary_copy import BIGINT, halfvec, read_rows
 from gallery.shared.errors import Unavailable
 from moderation.lists import hash_index
@@ -194,7 +195,12 @@ def _near_patterns(ids: Sequence[int], threshold: float, found: Candidates) -> N
     for row in rows.iterator(chunk_size=100):
         columns = {name: encode(as_array(getattr(row, name))) for name in ("haar", "pattern")}
         matches = nearest_images(
-            "imgsmlr", PIXELS_VERSION, columns, threshold=threshold, limit=NEAREST_PATTERNS
+            "imgsmlr",
+            PIXELS_VERSION,
+            columns,
+            threshold=threshold,
+            limit=NEAREST_PATTERNS,
+            index=PGVECTOR,
         )
         found.images |= {match.image.pk for match in matches}
 

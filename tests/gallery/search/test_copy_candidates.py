@@ -22,6 +22,7 @@ from gallery.search.copy_candidates import (
     stored_view,
 )
 from gallery.search.nearest import Filters
+from tests.gallery.search.engines import MILVUS, PGVECTOR, searching_on
 from tests.gallery.search.synthetic import (
     COUNT,
     Floats,
@@ -71,6 +72,14 @@ def gallery(django_db_setup: None, django_db_blocker: Any) -> Iterator[Gallery]:
         yield Gallery(ids, cnn[:COUNT], pdq, cnn[COUNT:])
         with connection.cursor() as cursor:
             cursor.execute("TRUNCATE gallery_image CASCADE")
+
+
+@pytest.fixture(scope="module", params=[PGVECTOR, MILVUS], autouse=True)
+def engine(
+    request: pytest.FixtureRequest, gallery: Gallery, django_db_blocker: Any
+) -> Iterator[str]:
+    with searching_on(request.param, request, django_db_blocker):
+        yield request.param
 
 
 def brute_force(gallery: Gallery, query: Floats, kept: Any = slice(None)) -> Floats:

@@ -18,6 +18,7 @@ from gallery.items.models import ClipVersion, Image, ImageFingerprint
 from gallery.items.vectors import encode
 from gallery.search.nearest import INCLUSIVE, Filters, nearest_images, statement
 from gallery.search.vector_index import VECTOR_SPACES, Proposal, Question
+from tests.gallery.search.engines import MILVUS, searching_on
 from tests.gallery.search.synthetic import (
     COUNT,
     Floats,
@@ -144,12 +145,20 @@ def distances(
     return np.array(found)
 
 
-@pytest.fixture(params=["index forced", "planner's choice"])
-def plan(request: Any) -> str:
+@pytest.fixture(scope="module", params=["index forced", "planner's choice", MILVUS])
+def engine(
+    request: pytest.FixtureRequest, gallery: Gallery, django_db_blocker: Any
+) -> Iterator[str]:
+    with searching_on(request.param, request, django_db_blocker):
+        yield request.param
+
+
+@pytest.fixture
+def plan(engine: str) -> str:
     """Forbids sequential scans and sorts, or leaves the planner alone, in this transaction."""
-    if request.param == "index forced":
+    if engine == "index forced":
         force_indexes()
-    return str(request.param)
+    return engine
 
 
 def explain(match_type: str, query: dict[str, Any], limit: int, *, exact: bool) -> str:
