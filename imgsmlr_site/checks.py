@@ -1,4 +1,4 @@
-"""System checks: is pgvector installed and new enough, and are gates that are on set up?"""
+"""System checks: is pgvector installed and new enough, and is what is on set up?"""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connections
 
+from gallery.search import milvus
 from moderation.gates import policies
 
 MINIMUM_VECTOR = (0, 8, 5)
@@ -74,4 +75,17 @@ def check_gates(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         )
         for gate in policies.every()
         if gate.is_on and gate.lacks
+    ]
+
+
+@register()
+def check_milvus(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    if not (milvus.is_on() and milvus.lacks_package()):
+        return []
+    return [
+        Error(
+            "MILVUS_URL is set, but the package pymilvus is not installed.",
+            hint="pip install -r requirements-milvus.lock, or unset MILVUS_URL.",
+            id="imgsmlr_site.E003",
+        )
     ]

@@ -20,13 +20,17 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from gallery.search import image_search
+from gallery.search import image_search, index_feeding
 from gallery.search.match_types import MATCH_TYPES
+from gallery.search.milvus_index import MILVUS
 from imgsmlr_site.checks import extension_problem
 from imgsmlr_site.models import WorkerCluster
 
 STALLED_AFTER = 60.0
 """Seconds that a due task may wait while no worker runs a task of its queue."""
+
+INDEX_LAG = 300.0
+"""Seconds that a change may wait until ``/readyz`` says so. It is fed each minute."""
 
 SEEN_WITHIN = timedelta(seconds=30)
 """A cluster of workers that has not written for longer does not run."""
@@ -103,6 +107,20 @@ def problems() -> dict[str, str]:
         return {"database": "The database does not answer: see DATABASE_URL and the log."}
 
 
+def index_state() -> str:
+    """Say whether the index outside of PostgreSQL is up to date: "ok", or a sentence. If it is not,
+    searches find all the same."""
+    behind = index_feeding.lag()
+    if not MILVUS.answers():
+        return "Milvus does not answer: PostgreSQL proposes images in its place."
+    if behind.incomplete:
+        names = ", ".join(f"{match_type} ({version})" for match_type, version in behind.incomplete)
+        return f"Milvus is being filled: PostgreSQL proposes images by {names}."
+    if behind.seconds > INDEX_LAG:
+        return f"Changes wait to be sent to Milvus, the oldest for {behind.seconds:.0f} s."
+    return "ok"
+
+
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
@@ -115,13 +133,15 @@ def readyz(request: HttpRequest) -> JsonResponse:
     """Return 200, or 503 with the problem of each part.
 
     A match type without weights does not make the service unready, because the others work.
-    ``/api/v1/status/`` says why it is missing.
+    ``/api/v1/status/`` says why it is missing. Nor does an index that is behind: ``index_state``.
     """
     found = problems()
     parts = ("database", "extension", "migrations", "queue")
     body = {part: found.get(part, "ok") for part in parts}
     if "database" in found:
         body = {"database": found["database"]}
+    elif not found:
+        body["index"] = index_state()
     reasons = image_search.unavailable_match_types()
     return JsonResponse(
         {

@@ -28,7 +28,8 @@ from prometheus_client.core import (
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from gallery.search import replica
+from gallery.search import index_feeding, replica
+from gallery.search.models import IndexChange
 from gallery.shared import counters
 from imgsmlr_site.access import Access
 from imgsmlr_site.health import queues
@@ -71,6 +72,7 @@ class MetricsMiddleware:
 COUNTERS = {
     "item_failures": ("Images and videos that failed, by the code of the error.", ["kind", "code"]),
     "remote_questions": ("Questions to remote services that match.", ["exchange", "outcome"]),
+    "index_failures": ("Searches for which PostgreSQL proposed in Milvus' place.", ["outcome"]),
     "list_matches": ("Matches with items of lists.", ["list", "match_type", "verdict"]),
 }
 """Names of ``gallery.shared.counters`` → meaning, labels."""
@@ -105,6 +107,7 @@ class DatabaseCollector(Collector):
         yield from _exchanges()
         yield from _drill()
         yield from _notices()
+        yield from _index()
         yield GaugeMetricFamily(
             "near_check_alarms",
             "Clients and items with more variants tried in a day than NEAR_CHECKS.",
@@ -199,6 +202,22 @@ def _notices() -> Iterator[Metric]:
         "notices_overdue",
         "Notices that were not decided within 48 hours.",
         value=Notice.objects.overdue().count(),
+    )
+
+
+def _index() -> Iterator[Metric]:
+    """The index in Milvus; all 0 without one."""
+    behind = index_feeding.lag()
+    yield GaugeMetricFamily(
+        "index_waiting_changes",
+        "Changes that were not sent to Milvus yet.",
+        value=IndexChange.objects.count(),
+    )
+    yield GaugeMetricFamily("index_lag_seconds", "How long the oldest waits.", value=behind.seconds)
+    yield GaugeMetricFamily(
+        "index_incomplete_collections",
+        "Collections of Milvus that are being filled.",
+        value=len(behind.incomplete),
     )
 
 

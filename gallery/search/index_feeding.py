@@ -7,6 +7,7 @@ in the order of their ids, while changes are applied to it as well; it proposes 
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections import defaultdict
@@ -31,6 +32,7 @@ from gallery.shared.binary_copy import BIGINT, BITS_256, halfvec, read_rows, vec
 from gallery.shared.errors import Conflict
 from gallery.shared.locking import Lock, only_one
 
+logger = logging.getLogger(__name__)
 CLUSTER: Final = "lists"
 TASK_SECONDS: Final = 50.0
 """A task that is not done by then goes on in another, so that it holds no worker for long."""
@@ -57,23 +59,23 @@ order."""
 
 @dataclass(frozen=True)
 class Lag:
-    """``changes`` that wait, the ``seconds`` for which the oldest has, and the collections that are
-    not ``complete``, of which PostgreSQL answers in the meantime."""
+    """The ``seconds`` for which the oldest change waits, and the collections that are not complete,
+    by match type and version, for which PostgreSQL proposes in the meantime."""
 
-    changes: int
-    seconds: float
-    incomplete: Sequence[str]
+    seconds: float = 0.0
+    incomplete: Sequence[tuple[str, str]] = ()
 
 
 def lag() -> Lag:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float "
-            "FROM gallery_indexchange"
-        )
-        changes, seconds = cursor.fetchone()
+    """Return how far the index is behind the rows. Cheap, as probes ask for it."""
+    if not milvus.is_on():
+        return Lag()
+    oldest = IndexChange.objects.order_by("id").values_list("created_at", flat=True).first()
     complete = set(IndexCollection.objects.filter(complete_at__isnull=False).values_list(*_KEY))
-    return Lag(changes, max(seconds, 0.0), [key[1] for key in _wanted() if key not in complete])
+    return Lag(
+        max(0.0, (timezone.now() - oldest).total_seconds()) if oldest else 0.0,
+        [key[:2] for key in _wanted() if key not in complete],
+    )
 
 
 def feed_some() -> int:
@@ -90,6 +92,8 @@ def feed_some() -> int:
                     break
     except Conflict:  # the command is at it
         return 0
+    except milvus.MilvusUnavailable as error:
+        logger.warning("The index is not fed: %s", error.message)
     return count
 
 
@@ -103,10 +107,11 @@ def feed() -> Generator[int]:
         _make_collections()
         done = 0
         while True:
-            count = _apply_changes() or _fill_next()
-            if count is None:
+            # In turns: changes that never end must not keep collections from being filled.
+            changes, filled = _apply_changes(), _fill_next()
+            if not changes and filled is None:
                 break
-            done += count
+            done += changes + (filled or 0)
             yield done
         _drop_replaced()
 
@@ -261,9 +266,14 @@ def _switch_off() -> None:
     """Forget the index: without one nobody would ever take the changes."""
     if _triggers_are_on():
         _set_triggers("DISABLE")
-        IndexCollection.objects.all().delete()
-        with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE gallery_indexchange")
+        forget()
+
+
+def forget() -> None:
+    """Forget what is in Milvus, as after a backup was restored. It is filled anew."""
+    IndexCollection.objects.all().delete()
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE gallery_indexchange")
 
 
 def _triggers_are_on() -> bool:

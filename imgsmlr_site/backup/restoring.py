@@ -15,6 +15,7 @@ from django.core.management import call_command
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
+from gallery.search import index_feeding
 from imgsmlr_site.backup import database
 from imgsmlr_site.backup.contents import (
     DATABASE,
@@ -73,6 +74,7 @@ def restore(source: Path, say: Say) -> Restored:
         call_command("migrate", interactive=False, verbosity=0)
         migrated = len(database.applied_migrations()) - before
         _end_backups()
+        index_feeding.forget()
         return Restored(manifest, files, migrated, _verify_audit(manifest), key_file)
 
 
