@@ -2,11 +2,14 @@
 
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /build
-COPY requirements.lock install_packages.sh ./
+COPY requirements.lock requirements-milvus.lock install_packages.sh ./
 # An index with builds of torch without CUDA: docker build --build-arg TORCH_INDEX=… makes the image smaller.
 ARG TORCH_INDEX=
+# The client of Milvus, for MILVUS_URL: docker build --build-arg MILVUS=1
+ARG MILVUS=
 RUN python -m venv /venv \
-    && PIP_NO_CACHE_DIR=1 sh install_packages.sh /venv/bin/python requirements.lock
+    && PIP_NO_CACHE_DIR=1 sh install_packages.sh /venv/bin/python requirements.lock \
+    && if [ -n "$MILVUS" ]; then /venv/bin/pip install --no-cache-dir --require-hashes -r requirements-milvus.lock; fi
 
 FROM python:3.11-slim-bookworm
 # What opencv-python links to. Not pinned: Debian keeps one version only.

@@ -167,6 +167,16 @@ def test_a_host_does_not_start_without_what_all_share(tmp_path: Path) -> None:
         of_three_hosts(tmp_path, "web", without)
 
 
+def test_packages_of_milvus_are_those_of_the_service() -> None:
+    """They are installed beside them."""
+    pinned = re.compile(r"^([\w.-]+)==([^\s;]+)", re.MULTILINE)
+    ours = dict(pinned.findall(read("requirements.lock")))
+    both = dict(pinned.findall(read("requirements-milvus.lock")))
+    assert {
+        name: version for name, version in both.items() if ours.get(name, version) != version
+    } == {}
+
+
 def test_env_example_names_every_setting() -> None:
     read = set(
         re.findall(r'env_\w+\(\s*"([A-Z0-9_]+)"', (ROOT / "imgsmlr_site/settings.py").read_text())
@@ -176,12 +186,14 @@ def test_env_example_names_every_setting() -> None:
     assert named - read == {"POSTGRES_PASSWORD", "BIND"}
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
-def test_the_lock_has_what_is_required(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "least"), [("requirements", 10), ("requirements-dev", 10), ("requirements-milvus", 0)]
+)
+def test_the_lock_has_what_is_required(name: str, least: int) -> None:
     """`make lock` writes it. Each package has a hash, without which pip refuses all."""
     required = re.findall(r"^([\w.-]+)(?:\[.*?\])?==(\S+)$", read(f"{name}.txt"), re.MULTILINE)
     locked = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", read(f"{name}.lock"), re.MULTILINE))
-    assert len(required) > 10
+    assert len(required) > least
     assert {each: locked.get(plain(each)) for each, _ in required} == dict(required)
     packages = re.split(r"^(?=\w)", read(f"{name}.lock"), flags=re.MULTILINE)[1:]
     assert [package for package in packages if "--hash=sha256:" not in package] == []

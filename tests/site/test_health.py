@@ -332,5 +332,7 @@ def metrics_of(query: str) -> list[str]:
     """The names in a PromQL query that are no function, keyword, label or label's value."""
     bare = re.sub(r"\{[^}]*\}|\[[^]]*\]|by \([^)]*\)", "", query)
     return [
-        name for name in re.findall(r"\b[a-z_]\w*\b(?!\s*\()", bare) if name not in ("and", "le")
+        name
+        for name in re.findall(r"\b[a-z_]\w*\b(?!\s*\()", bare)
+        if name not in ("and", "or", "le")
     ]

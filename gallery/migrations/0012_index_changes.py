@@ -52,7 +52,7 @@ DROP FUNCTION gallery_note_status;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("gallery", "0010_shared_searches")]
+    dependencies = [("gallery", "0011_shared_clips")]
 
     operations = [
         migrations.CreateModel(
