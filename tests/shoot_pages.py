@@ -151,7 +151,7 @@ def pages(url: str, cookie: Any, paths: Any) -> Iterator[str]:
 def take(page: Any, name: str, path: str, widths: list[int]) -> None:
     """Keep a picture for each width and theme."""
     page.goto(path, wait_until="networkidle")
-    page.wait_for_function("!document.querySelector('.swagger-ui .loading-container')")
+    page.wait_for_function("() => !document.querySelector('.swagger-ui .loading-container')")
     for width in widths:
         page.set_viewport_size({"width": width, "height": WIDTHS[width]})
         high = page.evaluate("document.documentElement.scrollHeight")
@@ -188,7 +188,7 @@ def shoot_docs(page: Any, shown: Shown, only: str) -> None:
             show_in(page, theme)
             steps(page)
             page.wait_for_load_state("networkidle")
-            page.wait_for_function("[...document.images].every((image) => image.complete)")
+            page.wait_for_function("() => [...document.images].every((image) => image.complete)")
             page.wait_for_timeout(500)  # movements end
             page.screenshot(path=ROOT / "docs" / "img" / f"{name}.png")
             print(name, flush=True)
@@ -226,7 +226,7 @@ def docs_pictures(
 
     def pressed(*keys: str) -> Callable[[Any], None]:
         def steps(page: Any) -> None:
-            page.wait_for_function("document.documentElement.dataset.keys === 'bound'")
+            page.wait_for_function("() => document.documentElement.dataset.keys === 'bound'")
             for key in keys:
                 page.keyboard.press(key)
                 page.wait_for_load_state("networkidle")
