@@ -6,7 +6,7 @@ Nobody gets a link into the bucket: each read goes through a view, which checks 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
@@ -66,7 +66,7 @@ class ObjectStorage(S3Storage):
         """Open for reading. Raises ``FileNotFoundError``."""
         if not name:
             raise FileNotFoundError(name)
-        return File(io.BufferedReader(ObjectFile(self, self._normalize_name(name))), name)
+        return StoredFile(lambda: ObjectFile(self, self._normalize_name(name)), name)
 
     def _save(self, name: str, content: File) -> str:
         with self.errors():
@@ -129,6 +129,20 @@ def _outages() -> Iterator[None]:
         raise StorageAway(NO_ANSWER) from error
     except BotoCoreError as error:  # such as no credentials
         raise StorageAway(REFUSAL.format(code=type(error).__name__)) from error
+
+
+class StoredFile(File):
+    """As Django's file of a directory, it can be opened again after it was closed."""
+
+    def __init__(self, fetch: Callable[[], ObjectFile], name: str) -> None:
+        self._fetch = fetch
+        super().__init__(io.BufferedReader(fetch()), name)
+
+    def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> StoredFile:
+        if self.closed:
+            self.file = io.BufferedReader(self._fetch())
+        self.seek(0)
+        return self
 
 
 class ObjectFile(io.RawIOBase):

@@ -137,7 +137,7 @@ def test_three_hosts_are_one_service(storage: Storage) -> None:
         assert searches.found(jpeg(photo(1), 60))[0] == kept
 
         # Each host has its own index of hashes, or none, and looks at each use what it lacks.
-        rebuild = "from moderation.lists.banned_hashes import refresh; refresh(always=True)"
+        rebuild = "from moderation.lists.index_refresh import refresh; refresh(always=True)"
         adds.python(rebuild)
         assert len(list((adds.data_dir / "hashes").glob("*.pdq"))) == 1
         assert "hashes" not in searches.files()

@@ -81,6 +81,9 @@ def test_a_picture_is_stored_read_and_deleted(
     image = add_pending_image(data=data)
     assert tasks.describe_images([]) == 1
     image.refresh_from_db()
+    for _ in range(2):  # what was read and closed is read again by the same row
+        with image.original.open() as stream:
+            assert stream.read() == data
     assert names() == sorted([image.original.name, image.thumbnail.name])
     path = f"/media/images/{image.pk}/original"
     answer = client.get(path)
