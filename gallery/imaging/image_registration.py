@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gallery.imaging.geometry import GeometricMatch
 from gallery.imaging.pixels import Box, Pixels, whole_box, working_copy
 from gallery.imaging.transforms import as_3x3
 from gallery.imaging.trimming import trim
@@ -84,6 +85,15 @@ class Registration:
     @cached_property
     def _kept(self) -> Pixels:
         return _reduced(working_copy(self._rgb), _QUERY_SIDE)
+
+    def compare(
+        self, candidate: Pixels, match: GeometricMatch | None
+    ) -> RegistrationSimilarity | None:
+        """Compare as geometry found, or whole; None if they do not overlap or correlate."""
+        if match is None:
+            return self.compare_whole(candidate)
+        sizes = match.query_size, match.candidate_size
+        return self.compare_transformed(candidate, match.matrix, sizes)
 
     def compare_transformed(
         self, candidate: Pixels, matrix: ArrayLike, sizes: tuple[Size, Size]

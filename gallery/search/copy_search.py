@@ -333,7 +333,9 @@ class CandidateVerifier(Generic[Item]):
                 continue
             if one.item not in self._similarities:
                 shown = self._pixels(one.item)
-                self._similarities[one.item] = _register(registration, shown, match)
+                self._similarities[one.item] = (
+                    None if shown is None else registration.compare(shown, match)
+                )
                 self._add_similarity(one, self._similarities[one.item])
             if one.logit > 0:
                 last_copy = place + 1
@@ -343,20 +345,6 @@ class CandidateVerifier(Generic[Item]):
 
 def _strength(one: _Weighed[Any]) -> float:
     return -one.strength
-
-
-def _register(
-    registration: Registration,
-    shown: Pixels | None,
-    match: GeometricMatch | None,
-) -> RegistrationSimilarity | None:
-    if shown is None:
-        return None
-    if match is None:
-        return registration.compare_whole(shown)
-    return registration.compare_transformed(
-        shown, match.matrix, (match.query_size, match.candidate_size)
-    )
 
 
 def search_copies(
@@ -409,7 +397,7 @@ def evidence_of_pair(a: Picture, b: Picture) -> CopyEvidence:
         cnn=min((far for view, far in distances.items() if view not in PART_VIEWS), default=None),
         part=min((far for view, far in distances.items() if view in PART_VIEWS), default=None),
         match=match,
-        similarity=_register(Registration(a.rgb), b.rgb, match),
+        similarity=Registration(a.rgb).compare(b.rgb, match),
     )
 
 

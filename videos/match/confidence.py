@@ -25,7 +25,9 @@ QueryKind = Literal["still", "clip", "stored"]
 
 KINDS: Final[tuple[QueryKind, ...]] = ("still", "clip", "stored")
 PARAMETERS: Final = Path(__file__).with_name("confidence.json")
-FEATURES: Final = ("similarity", "score", "distinct", "likeness", "inliers", "proven", "whole")
+FEATURES: Final = (
+    *("similarity", "score", "distinct", "likeness", "inliers", "proven", "whole", "copy"),
+)
 """Features of the models, in the order of their weights; each ≥ 0, more is stronger."""
 
 
@@ -39,7 +41,8 @@ class VideoEvidence:
 
     From pictures: ``correlation``, −1..1, the mean of the aligned frames; ``inliers`` of the best
     pair of frames; ``proven``, 0..1, the share of compared pairs with inliers; ``shown``, 0..1, the
-    share of the video's picture that the query shows.
+    share of the video's picture that the query shows; ``copy``, of a still, the log-odds by the
+    model of images that it is a copy of the picture there.
     """
 
     similarity: float
@@ -50,6 +53,7 @@ class VideoEvidence:
     inliers: int = 0
     proven: float = 0.0
     shown: float = 0.0
+    copy: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ def features(evidence: VideoEvidence) -> NDArray[np.float64]:
         # Films of one series show the same photograph at several sizes. All of them contain the
         # query; the best match is the one whose picture it fills.
         "whole": evidence.shown * max(0.0, evidence.correlation),
+        "copy": min(8.0, max(0.0, evidence.copy)),
     }
     return np.array([values[name] for name in FEATURES])
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -27,7 +27,7 @@ Embed = Callable[[list[Pixels]], Vectors]
 """256 × 256 squares → float32 n × 512 of unit length."""
 
 SAMPLES_PER_SECOND: Final = 8.0
-MAX_QUERY_FRAMES: Final = 64
+MAX_QUERY_FRAMES: Final = 40
 LONG_SIDE: Final = 384
 """Long side of decoded frames; vectors use 256 pixels, local features 360."""
 
@@ -67,6 +67,17 @@ class DescribedQuery:
     hashes: Pixels
     hash_frames: NDArray[np.intp]
 
+    def joined(self, other: DescribedQuery) -> DescribedQuery:
+        """Return the same frames with the views of both descriptions."""
+        return replace(
+            self,
+            vectors=np.concatenate([self.vectors, other.vectors]),
+            vector_frames=np.concatenate([self.vector_frames, other.vector_frames]),
+            parts=np.concatenate([self.parts, other.parts]),
+            hashes=np.concatenate([self.hashes, other.hashes]),
+            hash_frames=np.concatenate([self.hash_frames, other.hash_frames]),
+        )
+
 
 def still_frame(rgb: Pixels) -> QueryFrame:
     """Return the query frame of a picture; ``picture`` is without its plain margins."""
@@ -75,7 +86,7 @@ def still_frame(rgb: Pixels) -> QueryFrame:
 
 
 def sample_footage(frames: Iterable[DecodedFrame]) -> list[QueryFrame]:
-    """Return at most 64 frames spread over a clip, without its unchanging borders."""
+    """Return at most 40 frames spread over a clip, without its unchanging borders."""
     kept, borders = spread_frames(frames, MAX_QUERY_FRAMES), BorderDetector()
     for frame in kept:
         borders.add(frame.rgb)
@@ -87,11 +98,15 @@ def sample_footage(frames: Iterable[DecodedFrame]) -> list[QueryFrame]:
     ]
 
 
-def describe_still(frame: QueryFrame, embed: Embed) -> DescribedQuery:
-    """Compute vectors of the whole, trimmed and quartered picture; hashes in all eight turns."""
-    squares = [(0, rgb, name in PART_VIEWS) for name, rgb in view_squares(frame.rgb).items()]
+def describe_still(frame: QueryFrame, embed: Embed) -> Iterator[DescribedQuery]:
+    """Yield one view after the other, each computed when it is asked for: the picture without its
+    margins, with hashes in all eight turns; all of it; its quarters."""
     hashes = [(0, one) for rgb in _views_of(frame) for one in query_hashes(rgb, range(TURNS))]
-    return _described([frame], squares, hashes, embed)
+    yield _described([frame], [(0, square(frame.picture), False)], hashes, embed)
+    if frame.picture.shape != frame.rgb.shape:
+        yield _described([frame], [(0, square(frame.rgb), False)], [], embed)
+    quarters = view_squares(frame.rgb, PART_VIEWS).values()
+    yield _described([frame], [(0, rgb, True) for rgb in quarters], [], embed)
 
 
 def describe_footage(frames: Sequence[QueryFrame], embed: Embed) -> DescribedQuery:

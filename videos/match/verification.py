@@ -17,8 +17,10 @@ import numpy as np
 
 from gallery.imaging import geometry, local_features
 from gallery.imaging.geometry import GeometricMatch
+from gallery.imaging.image_registration import Registration
 from gallery.imaging.local_features import LocalFeatures
 from gallery.imaging.pixels import Box, Pixels, cropped
+from gallery.search.confidence import CopyEvidence, certainty, distance_of, logit
 from videos.decode.proxies import TimedPicture
 from videos.decode.thumbnails import Thumbnail, grey_thumbnail
 from videos.index.borders import BorderDetector
@@ -79,11 +81,15 @@ class Verification:
     mirrored: bool = False
     start: float | None = None
     end: float | None = None
+    copy: float = 0.0
 
     @property
     def certain(self) -> bool:
-        """Whether the query certainly shows the video's frame unedited."""
-        return self.correlation >= UNEDITED_CORRELATION and self.inliers >= geometry.CERTAIN_INLIERS
+        """Whether the query certainly shows the video's frame."""
+        return self.correlation >= UNEDITED_CORRELATION and (
+            self.inliers >= geometry.CERTAIN_INLIERS
+            or certainty(distance_of(self.copy), "copy") == "sure"
+        )
 
 
 class Verifier:
@@ -92,6 +98,7 @@ class Verifier:
     def __init__(self, frames: Sequence[QueryFrame]) -> None:
         self._frames = frames
         self._features = cache(self._extract)
+        self._registrations = cache(lambda number: Registration(frames[number].picture))
         self._thumbnails = cache(self._thumbnail)
 
     def window(self, expected: ExpectedAlignment) -> tuple[int, int]:
@@ -106,6 +113,7 @@ class Verifier:
         """Compare with the video's frames, unedited and with the usual even crops."""
         if not window:
             return Verification(expected.offset, expected.speed)
+        alignment = self._unregistered(expected, window)
         matches: list[GeometricMatch | None] = []
         for number in expected.best[:MAX_COMPARED_PAIRS]:
             at = expected.offset + expected.speed * self._frames[number].t / 1000
@@ -115,9 +123,8 @@ class Verifier:
                 break
         agreed = [match for match in matches if match is not None]
         best = max(agreed, key=lambda match: match.inliers, default=None)
-        alignment = self._unregistered(expected, window)
         start, end = _interval_of_still(alignment)
-        return Verification(
+        verification = Verification(
             alignment.offset,
             alignment.speed,
             alignment.correlation,
@@ -129,6 +136,7 @@ class Verifier:
             start,
             end,
         )
+        return self._compared_as_pictures(expected, window, verification)
 
     def verify_registered(
         self,
@@ -144,7 +152,7 @@ class Verifier:
         if alignment is None or alignment.correlation <= verification.correlation:
             return verification
         start, end = _interval_of_still(alignment)
-        return replace(
+        verification = replace(
             verification,
             offset=alignment.offset,
             speed=alignment.speed,
@@ -152,6 +160,29 @@ class Verifier:
             shown=alignment.shown,
             start=start,
             end=end,
+        )
+        return self._compared_as_pictures(expected, window, verification)
+
+    def _compared_as_pictures(
+        self,
+        expected: ExpectedAlignment,
+        window: Sequence[TimedPicture],
+        verification: Verification,
+    ) -> Verification:
+        """Compare a still with the picture at the moment found, as images are compared."""
+        if len(self._frames) > 1:
+            return verification
+        number = expected.best[0]
+        _, rgb = _nearest_timed(window, verification.offset)
+        match = self._match(number, rgb)
+        similarity = self._registrations(number).compare(rgb, match)
+        odds = logit(CopyEvidence(match=match, similarity=similarity), "copy")
+        inliers = max(verification.inliers, match.inliers if match else 0)
+        return replace(
+            verification,
+            copy=max(verification.copy, odds),
+            inliers=inliers,
+            proven=max(verification.proven, int(match is not None)),
         )
 
     def _stretch(self, expected: ExpectedAlignment) -> list[int]:

@@ -7,7 +7,7 @@ proxies verify them (``proxy_verification``).
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,8 +33,8 @@ from videos.match.alignment_candidates import (
 )
 from videos.match.confidence import QueryKind, VideoEvidence, calibrations, confidence, logit
 from videos.match.frame_search import StoredSpans, candidate_videos, load_spans
-from videos.match.proxy_verification import verify_candidates
-from videos.match.queries import QueryFrame
+from videos.match.proxy_verification import ProxyVerifier
+from videos.match.queries import DescribedQuery, Embed, QueryFrame
 from videos.match.verification import Verification
 from videos.models import Video
 
@@ -150,14 +150,10 @@ def search_videos(
     if not any(frame.votes for frame in frames):
         return VideoSearchResult(low_information=True)
     kind: QueryKind = "still" if still else "clip"
-    if still:
-        query = queries.describe_still(frames[0], embed)
-        found = still_candidates(query, _spans(query, may_lag))
-    else:
-        query = queries.describe_footage(frames, embed)
-        found = footage_candidates(query, _spans(query, may_lag))
     least = calibrations()[kind].precise if min_confidence is None else min_confidence
-    rated = [one for one in _rate(frames, found, kind) if one.confidence >= least]
+    find = _find_still if still else _find_footage
+    found = find(frames, embed, may_lag)
+    rated = [one for one in found if one.confidence >= least]
     videos = Video.objects.ready().in_bulk([one.candidate.video for one in rated])
     rated = [one for one in rated if one.candidate.video in videos]
     listed = _best_per_video(rated) if still else rated
@@ -167,9 +163,13 @@ def search_videos(
     )
 
 
-def _spans(query: queries.DescribedQuery, may_lag: bool) -> dict[int, StoredSpans]:
+def _spans(
+    query: DescribedQuery, may_lag: bool, *, known: Container[int] = ()
+) -> dict[int, StoredSpans]:
+    """Return the spans of the candidates that are not yet known."""
+
     def read() -> dict[int, StoredSpans]:
-        return load_spans(list(candidate_videos(query)))
+        return load_spans([video for video in candidate_videos(query) if video not in known])
 
     # ``search_videos`` looks afterwards which of the videos are ready.
     return replica.find(read)[0] if may_lag else read()
@@ -197,13 +197,35 @@ def read_query(content: bytes) -> tuple[list[QueryFrame], bool]:
     return frames, len(frames) == 1
 
 
+def _find_still(frames: Sequence[QueryFrame], embed: Embed, may_lag: bool) -> list[_RatedCandidate]:
+    """Describe more views of the query as long as none of them is certainly in a video."""
+    verifier, rated = ProxyVerifier(frames), []
+    spans: dict[int, StoredSpans] = {}
+    query: DescribedQuery | None = None
+    for view in queries.describe_still(frames[0], embed):
+        query = query.joined(view) if query else view
+        spans |= _spans(view, may_lag, known=spans)
+        rated = _rate(still_candidates(query, spans), "still", verifier)
+        if any(one.verification and one.verification.certain for one in rated):
+            break
+    return rated
+
+
+def _find_footage(
+    frames: Sequence[QueryFrame], embed: Embed, may_lag: bool
+) -> list[_RatedCandidate]:
+    query = queries.describe_footage(frames, embed)
+    found = footage_candidates(query, _spans(query, may_lag))
+    return _rate(found, "clip", ProxyVerifier(frames))
+
+
 def _rate(
-    frames: Sequence[QueryFrame], found: Sequence[AlignmentCandidate], kind: QueryKind
+    found: Sequence[AlignmentCandidate], kind: QueryKind, verifier: ProxyVerifier
 ) -> list[_RatedCandidate]:
     ranked = sorted(found, key=lambda one: -logit(one.evidence, "stored"))
     likely = limit_per_video(ranked, MAX_VERIFIED_PER_VIDEO)[:MAX_VERIFIED]
     rated = []
-    for one, verification in zip(likely, verify_candidates(frames, likely), strict=True):
+    for one, verification in verifier.verify(likely):
         evidence, by = one.evidence, kind
         if verification is None:
             by = "stored"
@@ -214,6 +236,7 @@ def _rate(
                 inliers=verification.inliers,
                 proven=verification.proven / max(1, verification.compared),
                 shown=verification.shown,
+                copy=verification.copy,
             )
         odds, sure = logit(evidence, by), confidence(evidence, by)
         rated.append(_RatedCandidate(one, by, evidence, verification, odds, sure))

@@ -92,6 +92,24 @@ def test_a_still_finds_its_moment(
     assert [pair.time for pair in hit.matches] == [hit.offset]
 
 
+def test_parts_are_described_only_where_nothing_is_found_whole(
+    videos: dict[str, Video], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, described = descriptors.get_copy(), 0
+    embed = model.embed
+
+    def counted(squares: Any) -> Any:
+        nonlocal described
+        described += len(squares)
+        return embed(squares)
+
+    monkeypatch.setattr(model, "embed", counted)
+    assert first(search(file_of(frame_at("museum", 2.2)))).video == videos["museum"]
+    assert described == 1
+    search(file_of(next(clips.moving("gravel", 1))))
+    assert described == 1 + 1 + 4
+
+
 def frames_of(name: str, start: float, end: float, edit: Any = None) -> list[Pixels]:
     return [edit(rgb) if edit else rgb for rgb in clip_of(name, start, end)]
 
