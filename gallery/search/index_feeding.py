@@ -161,6 +161,8 @@ def _make_collections() -> None:
     """Create what is wanted and not there, and begin again what Milvus has lost."""
     lost = [one for one in IndexCollection.objects.all() if not milvus.exists(one.name)]
     IndexCollection.objects.filter(pk__in=[one.pk for one in lost]).delete()
+    for one in IndexCollection.objects.filter(complete_at__isnull=False):
+        milvus.load(one.name)
     there = set(IndexCollection.objects.values_list(*_KEY))
     for key in _wanted():
         if key not in there:

@@ -92,9 +92,15 @@ def remove(collection: str, ids: Sequence[int]) -> None:
 
 
 def finish(collection: str) -> None:
-    """Seal what was put, so that its graph is built, and keep it ready for searches."""
+    """Seal what was put, so that its graph is built, and let searches ask for it."""
     with _asked() as client:
         client.flush(collection, timeout=WRITE_SECONDS)
+    load(collection)
+
+
+def load(collection: str) -> None:
+    """Let searches ask it, also if a server that was restarted has forgotten that they may."""
+    with _asked() as client:
         client.load_collection(collection, timeout=WRITE_SECONDS)
 
 

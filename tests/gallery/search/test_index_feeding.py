@@ -277,6 +277,17 @@ def test_collections_that_milvus_lost_are_filled_again(images: list[int]) -> Non
     assert (proposed(0) or [])[0] == images[0]
 
 
+def test_a_server_that_was_restarted_is_asked_again(images: list[int]) -> None:
+    feed()
+    (collection,) = IndexCollection.objects.filter(match_type="copy")
+    with milvus._asked() as client:
+        client.release_collection(collection.name)
+    assert found(0) == images[0]
+    assert failures()["failed"] >= 1
+    assert feed() == 0
+    assert (proposed(0) or [])[0] == images[0]
+
+
 def test_rebuilding_is_interrupted_and_resumed(images: list[int], monkeypatch: Any) -> None:
     feed()
     before = set(IndexCollection.objects.values_list("name", flat=True))
