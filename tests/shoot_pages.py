@@ -173,6 +173,9 @@ def show_in(page: Any, theme: str) -> None:
 
 # --- README and docs ------------------------------------------------------------------------------
 
+# Those further down are loaded when they are scrolled to.
+LOADED = """() => [...document.images].every((image) => image.complete || !image.checkVisibility()
+    || image.getBoundingClientRect().top > innerHeight)"""
 DESKTOP, PHONE = (1280, 900), (390, 844)
 
 
@@ -188,7 +191,7 @@ def shoot_docs(page: Any, shown: Shown, only: str) -> None:
             show_in(page, theme)
             steps(page)
             page.wait_for_load_state("networkidle")
-            page.wait_for_function("() => [...document.images].every((image) => image.complete)")
+            page.wait_for_function(LOADED)
             page.wait_for_timeout(500)  # movements end
             page.screenshot(path=ROOT / "docs" / "img" / f"{name}.png")
             print(name, flush=True)
