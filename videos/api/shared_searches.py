@@ -19,7 +19,7 @@ class SharedVideoSearches(ShareSearch):
 
     @share_schema
     def post(self, request: Request) -> Response:
-        """Keep the pictures of the clip that a search looks at, at most 64, for ``SHARE_HOURS``.
+        """Keep the pictures of the clip that a search looks at, at most 40, for ``SHARE_HOURS``.
         Whoever may search and has the token gets them, by ``images/shared/{token}/``.
         """
         return self.share(request)

@@ -71,8 +71,8 @@ function lowInformation(found, settings, actions) {
 export function askToShare({ share_hours: hours }, inVideos, share, cancel) {
   const kept = inVideos
     ? ngettext(
-        "For a link, the service keeps the pictures of your clip that a search looks at, 64 at most, without sound, for %(n)s hour at most.",
-        "For a link, the service keeps the pictures of your clip that a search looks at, 64 at most, without sound, for %(n)s hours at most.",
+        "For a link, the service keeps the pictures of your clip that a search looks at, 40 at most, without sound, for %(n)s hour at most.",
+        "For a link, the service keeps the pictures of your clip that a search looks at, 40 at most, without sound, for %(n)s hours at most.",
         hours,
       )
     : ngettext(

@@ -26,6 +26,7 @@ from tests.factories import photo, png
 from tests.moderation.factories import make_item, make_list
 from tests.moderation.pipeline.test_gates import pdq_of
 from tests.videos import clips
+from videos.match.queries import MAX_QUERY_FRAMES
 from videos.match.video_search import read_query
 
 pytestmark = pytest.mark.django_db
@@ -142,7 +143,7 @@ def test_of_a_clip_the_pictures_that_a_search_looks_at_are_kept(sender: Client) 
     kind, copy = opened(client_of("other"), answer.json()["token"])
     assert kind == "data:video/mp4;base64"
     (frames, still), (again, _) = read_query(clip), read_query(copy)
-    assert not still and len(frames) == 64
+    assert not still and len(frames) == MAX_QUERY_FRAMES
     assert [frame.t for frame in again] == [frame.t for frame in frames]
     differing = [
         np.abs(one.rgb.astype(int) - other.rgb).mean()
