@@ -110,7 +110,8 @@ WHERE %(full)s AND i.list_id = %(list)s AND i.state = 'active'
     AND NOT EXISTS (SELECT FROM change c WHERE c.item = i.id)
 """
 
-COMPARE: Final = (MATCH, "ANALYZE entry", FRESH, STALE, CLASSIFY, FIND_MISSING)
+# Without statistics the planner takes few rows for added ones, and may compare each with each.
+COMPARE: Final = (MATCH, "ANALYZE entry", FRESH, STALE, CLASSIFY, "ANALYZE change", FIND_MISSING)
 COUNT: Final = """
 SELECT what, count(DISTINCT coalesce(item, -seq)) FROM change GROUP BY what
 UNION ALL SELECT 'missing', count(*) FROM missing
