@@ -179,6 +179,7 @@ class World:
             "api/v1/moderation/changes/": change.pk,
             "admin/moderation/console/cases/": case.pk,
             "admin/moderation/console/matches/": match.pk,
+            "admin/moderation/console/notices/": notice.pk,
             "admin/moderation/console/batches/": batch.pk,
             "admin/moderation/console/scans/": scan.pk,
             "admin/moderation/console/thresholds/": on.pk,

@@ -304,5 +304,7 @@ def test_vectors_that_torch_made_in_bfloat16_are_made_anew(
 def test_indexes_of_clip_are_the_tests_own() -> None:
     """Each test rolls its partial indexes back."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_indexes WHERE indexname LIKE '%fingerprint_clip%'")
+        cursor.execute(
+            "SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'imagefingerprint_clip%'"
+        )
         assert cursor.fetchone() == (0,)

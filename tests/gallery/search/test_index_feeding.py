@@ -341,6 +341,15 @@ def test_the_command(images: list[int], capsys: Any) -> None:
         call_command("rebuild_index")
 
 
+@pytest.fixture
+def _no_index_stays() -> Iterator[None]:
+    yield
+    with connection.cursor() as cursor:
+        for version in ("clip/old", "clip/new"):
+            cursor.execute(f"DROP INDEX IF EXISTS {versions._index_name(version)}")
+
+
+@pytest.mark.usefixtures("_no_index_stays")
 def test_another_model(images: list[int]) -> None:
     """PostgreSQL answers for its vectors until its collection is complete."""
     feed()
