@@ -28,7 +28,6 @@ DECISIONS = 40
 """Number of decisions in the browser."""
 
 CONSOLE = "/admin/moderation/console/"
-CHROMIUM = "/usr/bin/chromium"
 WARM_UP = 3
 
 _CASES = """
@@ -206,9 +205,12 @@ def next_cases(browser: Any, address: str, cookie: str, decisions: int) -> list[
 def _chromium() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
+    from tests.browser.conftest import BROWSERS
+
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        path = next(path for path in BROWSERS if path.exists())
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
         yield browser
         browser.close()
 
