@@ -154,7 +154,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def copy_whole(path: Path, content: IO[bytes]) -> None:
-    """As ``write_whole``."""
+    """Copy a stream; until all is written, the file has another name, as in ``write_whole``."""
     unfinished = path.with_name(f"{path.name}.unfinished")
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
         shutil.copyfileobj(content, out, CHUNK)

@@ -272,7 +272,7 @@ def _switch_off() -> None:
 
 
 def forget() -> None:
-    """Forget what is in Milvus, as after a backup was restored. It is filled anew."""
+    """Forget which collections are filled, as after a restore. Workers then fill new ones."""
     IndexCollection.objects.all().delete()
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE gallery_indexchange")

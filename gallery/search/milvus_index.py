@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 class MilvusIndex:
-    """Asks Milvus. What it does not know, or all if it does not answer, is left to pgvector."""
+    """Asks Milvus. pgvector answers what Milvus does not know, and all if it does not answer."""
 
     def __init__(self) -> None:
         self._silent_until = 0.0

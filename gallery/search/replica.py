@@ -1,4 +1,4 @@
-"""Asks a read replica for the results of a search, if there is one that lags little.
+"""Runs searches on a read replica while its lag is small.
 
 Only what ``find`` calls, and reads by ``connection``, comes from there. Everything else, such as
 access, gates, decisions and scans, reads the database itself. A replica may still show what was

@@ -1,4 +1,4 @@
-"""``manage.py rebuild_index``: fill the index in Milvus anew."""
+"""``manage.py rebuild_index``: fill the Milvus index from PostgreSQL."""
 
 from __future__ import annotations
 
