@@ -39,6 +39,12 @@ _server = EmbeddedPostgres(
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--milvus", action="store_true", help="run all tests of searches on Milvus too"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Before Django is set up.
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from gallery.net.s3_signing import SigningKey, signed_link
-from tests.peers import python_with
+from tests.peers import place_of_peers, python_with
 from tests.processes import wait_until
 from tests.service import free_port
 
@@ -40,7 +40,7 @@ class Storage:
 @contextmanager
 def running(config: pytest.Config) -> Iterator[Storage]:
     port = free_port()
-    command = [python_with("s3", config), "-m", "moto.server", "-H", "127.0.0.1"]
+    command = [python_with("s3", place_of_peers(config)), "-m", "moto.server", "-H", "127.0.0.1"]
     server = subprocess.Popen(
         [*command, "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

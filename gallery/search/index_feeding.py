@@ -56,6 +56,9 @@ METRICS: Final = {"<->": "L2", "<~>": "L2", "<=>": "COSINE"}
 """Of bits that are stored as -1 and 1, L2 is twice the root of the Hamming distance: the same
 order."""
 
+NUMBERS: Final = {"pdq": "SQ8", "copy": "FP16", "clip": "FP16"}
+"""What a graph in Milvus keeps instead of numbers of 4 bytes; rows of PostgreSQL say no more."""
+
 
 @dataclass(frozen=True)
 class Lag:
@@ -177,7 +180,8 @@ def _create(key: tuple[str, str, int]) -> None:
         version=version,
         dimensions=dimensions,
     )
-    milvus.create(row.name, dimensions, METRICS[VECTOR_SPACES[match_type].operator])
+    metric = METRICS[VECTOR_SPACES[match_type].operator]
+    milvus.create(row.name, dimensions, metric, NUMBERS.get(match_type, ""))
     row.save()
 
 

@@ -19,9 +19,14 @@ import pytest
 HERE = Path(__file__).parent
 
 
-def python_with(name: str, config: pytest.Config) -> Path:
+def place_of_peers(config: pytest.Config) -> Path:
+    directory: Path = config.cache.mkdir("peers")  # type: ignore[union-attr]
+    return directory
+
+
+def python_with(name: str, peers: Path) -> Path:
     """Return the Python of an environment that holds the program and nothing else."""
-    place = _place(name, config)
+    place = _place(name, peers)
     python = place / "bin" / "python"
     with _alone(place):
         if not (place / "complete").exists():
@@ -30,20 +35,20 @@ def python_with(name: str, config: pytest.Config) -> Path:
     return python
 
 
-def packages_of(name: str, config: pytest.Config) -> Path:
+def packages_of(name: str, peers: Path) -> Path:
     """Return a directory for ``sys.path``, of packages that complete those of this Python."""
-    place = _place(name, config)
+    place = _place(name, peers)
     with _alone(place):
         if not (place / "complete").exists():
             _install(name, place, install=["--target", str(place)])
     return place
 
 
-def _place(name: str, config: pytest.Config) -> Path:
+def _place(name: str, peers: Path) -> Path:
     lock = hashlib.sha256((HERE / f"{name}.lock").read_bytes()).hexdigest()[:12]
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    directory: Path = config.cache.mkdir("peers")  # type: ignore[union-attr]
-    return directory / f"{name}-{version}-{lock}"
+    peers.mkdir(exist_ok=True)
+    return peers / f"{name}-{version}-{lock}"
 
 
 class _alone:

@@ -24,7 +24,7 @@ from moderation.lists import item_adding
 from moderation.lists.verdicts import Action
 from tests.factories import jpeg, wheel_photo
 from tests.moderation.factories import ADMIN, make_list
-from tests.peers import python_with
+from tests.peers import place_of_peers, python_with
 from tests.processes import wait_until
 from tests.service import free_port
 
@@ -149,7 +149,9 @@ def test_media_passes_if_the_lists_allow_it(
     both = {"url": live_server.url, "key": text, "refuses": ["block", "review"]}
     # Its server is away, and it is open: it refuses nothing.
     away = {"url": "http://127.0.0.1:9", "on_failure": "open", "timeout": 5}
-    with running(python_with("synapse", request.config), tmp_path, both, away) as server:
+    with running(
+        python_with("synapse", place_of_peers(request.config)), tmp_path, both, away
+    ) as server:
         assert server.upload(mirrored) == (400, "")
         assert server.upload(doubtful) == (400, "")
         stored, old = server.upload(other), server.upload(late)

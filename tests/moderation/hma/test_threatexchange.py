@@ -12,7 +12,7 @@ import requests
 
 from imgsmlr_site.models import ApiKey, Scope
 from tests.factories import flat, jpeg, png, wheel_photo
-from tests.peers import packages_of
+from tests.peers import packages_of, place_of_peers
 
 PHOTOS = ("chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg")
 
@@ -21,7 +21,7 @@ PHOTOS = ("chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg")
 def theirs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """After our packages, so that both sides use the same Pillow."""
     monkeypatch.setattr(
-        sys, "path", [*sys.path, str(packages_of("threatexchange", request.config))]
+        sys, "path", [*sys.path, str(packages_of("threatexchange", place_of_peers(request.config)))]
     )
     yield
     for name in [name for name in sys.modules if name.partition(".")[0] == "threatexchange"]:
