@@ -2,13 +2,16 @@
 
 ``recall``, ``profile``, ``videos``, ``hidden-copies`` and ``hash-edits`` run only if they are
 named, because they download Debian packages: 6 GB for the last, 1 GB for the others. ``check-cost``
-needs a checkout of an earlier version, ``gates`` a service with other settings.
+needs a checkout of an earlier version, ``gates`` a service with other settings. ``hosts`` has a
+database of its own, and runs at the end, in another process.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,7 +35,7 @@ CLIENTS = (1, 4)
 PARTS = (
     *("idle", "speed", "legacy", "scale", "filter", "bypasses", "imports", "console"),
     *("recall", "profile", "videos"),
-    *("gates", "check-cost", "hidden-copies", "hash-edits"),
+    *("gates", "check-cost", "hidden-copies", "hash-edits", "hosts"),
 )
 
 
@@ -52,7 +55,7 @@ def main() -> None:
         quick = ["--quick"] if options.quick else []
         run([*quick, f"--workers={options.workers}", *others])
         return
-    if options.part in ("gates", "check-cost", "hidden-copies"):
+    if options.part in ("gates", "check-cost", "hidden-copies", "hosts"):
         run = importlib.import_module(f"benchmarks.{options.part.replace('-', '_')}").main
         run([*(["--quick"] if options.quick else []), *others])
         return
@@ -74,6 +77,9 @@ def main() -> None:
             if options.part in (None, name):
                 words = ["python -m benchmarks", name, *(["--quick"] if options.quick else [])]
                 run(started, options.quick, " ".join(words))
+    if options.part is None:
+        quick = ["--quick"] if options.quick else []
+        subprocess.run([sys.executable, "-m", "benchmarks", "hosts", *quick], check=True)
 
 
 def run_bypasses(started: service.Service, quick: bool, command: str) -> None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -16,42 +12,24 @@ import pytest
 import requests
 from django.db import connection
 
+from benchmarks.hosts import WEB, WORKERS, Host
 from gallery.items.models import Image
 from imgsmlr_site.models import ApiKey
 from tests.factories import jpeg, photo, png
 from tests.moderation.factories import make_list
 from tests.processes import wait_until
-from tests.service import ROOT, directory_of_a_service, environment, free_port, processes_of
+from tests.service import directory_of_a_service, environment, processes_of
 from tests.storage import Storage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @dataclass
-class Host:
-    """A directory and the settings of all hosts. ``url``: where its web server answers."""
-
-    data_dir: Path
-    env: dict[str, str]
+class Asked(Host):
     key: str
-    url: str = field(init=False)
-    process: subprocess.Popen[bytes] = field(init=False)
-
-    def __post_init__(self) -> None:
-        port = str(free_port())
-        self.url = f"http://127.0.0.1:{port}"
-        self.env = environment(self.data_dir, PORT=port, TMPDIR=str(self.data_dir), **self.env)
-
-    def run(self, *words: str) -> None:
-        with (self.data_dir / "test.log").open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, *words], cwd=ROOT, env=self.env, stdout=log, stderr=log
-            )
 
     def python(self, script: str) -> None:
-        words = [sys.executable, "manage.py", "shell", "-v0", "-c", script]
-        done = subprocess.run(words, cwd=ROOT, env=self.env, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        self.finish("manage.py", "shell", "-v0", "-c", script)
 
     def ask(self, method: str, path: str, **options: Any) -> requests.Response:
         headers = {"X-API-Key": self.key}
@@ -65,20 +43,13 @@ class Host:
         answer = self.ask("POST", "/api/v1/images/search/", files={"file": data})
         return [each["image"]["id"] for each in answer.json()["results"]]
 
-    def answers(self) -> bool:
-        assert self.process.poll() is None, (self.data_dir / "test.log").read_text()
-        try:
-            return requests.get(f"{self.url}/healthz", timeout=5).ok
-        except requests.ConnectionError:
-            return False
-
     def files(self) -> set[str]:
         """What it keeps for itself."""
         return {path.name for path in self.data_dir.iterdir()}
 
 
 @contextmanager
-def hosts(count: int, storage: Storage) -> Iterator[list[Host]]:
+def hosts(count: int, storage: Storage) -> Iterator[list[Asked]]:
     assert requests.put(f"{storage.url}/media").status_code == 200
     where = connection.settings_dict
     address = f"host={quote(where['HOST'])}&port={where['PORT']}"
@@ -92,25 +63,22 @@ def hosts(count: int, storage: Storage) -> Iterator[list[Host]]:
     _, key = ApiKey.issue(name="hosts", scopes=["search", "add", "check", "lists"])
     with ExitStack() as stack:
         found = [
-            Host(stack.enter_context(directory_of_a_service()), dict(env), key)
-            for _ in range(count)
+            Asked(directory, environment(directory, **env), key)
+            for directory in (stack.enter_context(directory_of_a_service()) for _ in range(count))
         ]
         yield found
         for host in found:
-            host.process.send_signal(signal.SIGTERM)
-        for host in found:
-            assert host.process.wait(30) == 0
+            assert host.stop() == [0]
             wait_until(lambda host=host: not processes_of(host.data_dir), 15)
-            assert "Traceback" not in (host.data_dir / "test.log").read_text()
+            assert "Traceback" not in host.log.read_text()
 
 
 def test_three_hosts_are_one_service(storage: Storage) -> None:
     """Added on one, described by another, searched on the third; a ban counts at once."""
-    gunicorn = ("-m", "gunicorn", "-c", "python:imgsmlr_site.gunicorn_conf", "imgsmlr_site.wsgi")
     with hosts(3, storage) as (adds, works, searches):
-        adds.run(*gunicorn)
-        searches.run(*gunicorn)
-        works.run("manage.py", "qcluster", "light", "lists")
+        adds.run(*WEB)
+        searches.run(*WEB)
+        works.run(*WORKERS)
         wait_until(lambda: adds.answers() and searches.answers(), 60)
 
         pictures = [png(photo(seed)) for seed in (1, 2)]
