@@ -16,16 +16,17 @@ import yaml
 from django.conf import settings
 
 ROOT: Path = settings.BASE_DIR
+ONE_HOST = ROOT / "docker-compose.yml"
 SECRETS = {"POSTGRES_PASSWORD": "p", "SECRET_KEY": "s"}
 
 
 def compose_config(
     directory: Path,
     settings_file: str = "",
-    file: Path = ROOT / "docker-compose.yml",
+    *files: Path,
     **env: str,
 ) -> subprocess.CompletedProcess[str]:
-    """docker-compose's own reading of a file. ``settings_file``: the content of ``.env``."""
+    """docker-compose's own reading of files. ``settings_file``: the content of ``.env``."""
     command = shutil.which("docker-compose")
     if command is None:
         if os.environ.get("CI"):
@@ -34,8 +35,9 @@ def compose_config(
     settings_of = directory / "env"
     settings_of.write_text(settings_file)
     environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **env}
+    named = [word for file in files or [ONE_HOST] for word in ("--file", str(file))]
     return subprocess.run(
-        [command, "--env-file", str(settings_of), "--file", str(file), "config"],
+        [command, "--env-file", str(settings_of), *named, "config"],
         cwd=ROOT,
         env=environ,
         capture_output=True,
@@ -165,6 +167,33 @@ def test_a_host_does_not_start_without_what_all_share(tmp_path: Path) -> None:
     without = {name: value for name, value in OF_HOSTS.items() if name != "MEDIA_S3_URL"}
     with pytest.raises(ValueError, match="set MEDIA_S3_URL"):
         of_three_hosts(tmp_path, "web", without)
+
+
+def test_with_milvus_every_service_asks_it_and_nobody_else_can(tmp_path: Path) -> None:
+    with_milvus = ROOT / "compose" / "milvus" / "milvus.yml"
+    result = compose_config(tmp_path, "", ONE_HOST, with_milvus, **SECRETS)
+    assert result.returncode == 0, result.stderr
+    both = yaml.safe_load(result.stdout)["services"]
+    one = yaml.safe_load(compose_config(tmp_path, **SECRETS).stdout)["services"]
+    milvus = both.pop("milvus")
+    assert "ports" not in milvus
+    for source in (each.split(":")[0] for each in milvus["volumes"]):
+        assert source == "milvus" or Path(source).is_file()
+    assert both.keys() == one.keys()
+    for name in both.keys() - {"db"}:
+        assert both[name]["environment"].pop("MILVUS_URL") == "http://milvus:19530"
+        assert both[name]["build"]["args"].pop("MILVUS") == "1"
+        assert one[name]["environment"].pop("MILVUS_URL") is None
+    assert both == one  # as without it, but for that
+
+
+def test_yaml_files_have_no_findings() -> None:
+    files = [ONE_HOST, *(ROOT / "compose").rglob("*.yml"), *(ROOT / "docs").rglob("*.yml")]
+    linter = Path(sys.executable).with_name("yamllint")
+    rules = "{extends: default, rules: {line-length: disable, document-start: disable}}"
+    command = [linter, "--strict", "--config-data", rules, *files]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (0, "")
 
 
 def test_packages_of_milvus_are_those_of_the_service() -> None:
