@@ -63,7 +63,7 @@ _shared: dict[tuple[str, str, int], str] = {}
 def fed_before_each_search() -> Iterator[None]:
     """Tell Milvus all that is stored whenever it is asked, so that it alone proposes.
 
-    In a test's transaction, or before it commits.
+    For tests whose transaction is rolled back, and for those that commit.
     """
     really_propose = milvus_index.MilvusIndex.propose
 
