@@ -398,6 +398,17 @@ def test_a_backlog_grows_and_is_worked_off(images: list[int], monkeypatch: Any) 
     assert (proposed(55) or [])[0] == new[5]
 
 
+def test_graphs_keep_no_more_than_the_rows_do() -> None:
+    """milvus-lite does not say as what they keep numbers: a byte, whatever it is told."""
+    feed()
+    kinds = {}
+    for one in IndexCollection.objects.all():
+        with milvus._asked() as client:
+            (index,) = client.list_indexes(one.name)
+            kinds[one.match_type] = client.describe_index(one.name, index)["index_type"]
+    assert kinds == {"imgsmlr": "HNSW", "pdq": "HNSW_SQ", "copy": "HNSW_SQ"}
+
+
 def test_bits(images: list[int]) -> None:
     rng = np.random.default_rng(7)
     bits = (rng.random((COUNT, 256)) > 0.5).astype(np.float64)
