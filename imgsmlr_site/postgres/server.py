@@ -44,6 +44,7 @@ from imgsmlr_site.postgres.cluster import (
     remove_stale_socket,
     write_access_rules,
 )
+from imgsmlr_site.postgres.memory import options_of_this_machine
 from imgsmlr_site.postgres.programs import (
     PostgresError,
     Say,
@@ -58,10 +59,6 @@ from imgsmlr_site.private_files import make_data_dir
 DATABASE = "imgsmlr"
 DEFAULT_OPTIONS: Mapping[str, str] = {
     "listen_addresses": "",
-    "shared_buffers": "256MB",
-    "work_mem": "16MB",
-    # An HNSW build is fast while its graph fits in this memory.
-    "maintenance_work_mem": "256MB",
     "random_page_cost": "1.1",
     # Compiling takes longer than the short queries of this service.
     "jit": "off",
@@ -115,7 +112,8 @@ def connection_settings(data_dir: Path) -> dict[str, Any]:
 class EmbeddedPostgres:
     """One PostgreSQL server for ``data_dir``; a context manager that starts and stops it.
 
-    ``options`` are settings of postgresql.conf that override ``DEFAULT_OPTIONS``. Log lines go to
+    ``options`` are settings of postgresql.conf that override ``DEFAULT_OPTIONS`` and those that
+    follow from the machine's memory. Log lines go to
     stdout. If the server is not in ``data_dir``, its place goes to ``say``. Start it from the main
     thread.
     """
@@ -125,7 +123,7 @@ class EmbeddedPostgres:
     ) -> None:
         self.say = say
         self.data_dir = data_dir.resolve()
-        self.options = {**DEFAULT_OPTIONS, **(options or {})}
+        self.options = {**DEFAULT_OPTIONS, **options_of_this_machine(), **(options or {})}
         self.sockets = socket_directory(self.data_dir)
         self.process: subprocess.Popen[bytes] | None = None
         self._locks: list[int] = []

@@ -28,6 +28,7 @@ from imgsmlr_site.postgres.programs import (
     binaries_for,
     server_account,
 )
+from imgsmlr_site.postgres.memory import options_of_this_machine
 from imgsmlr_site.postgres.server import EmbeddedPostgres, connection_settings
 from imgsmlr_site.supervisor import Part
 from tests.processes import children, wait_until
@@ -179,7 +180,11 @@ def test_it_is_durable_and_deaf_to_the_network_unless_told(data_dir: Path) -> No
     with EmbeddedPostgres(data_dir, {**QUIET, "fsync": "off", "work_mem": "5MB"}) as server:
         assert ask(server.settings, "SHOW fsync") == "off"
         assert ask(server.settings, "SHOW work_mem") == "5MB"
-        assert ask(server.settings, "SHOW maintenance_work_mem") == "256MB"
+        build_memory = options_of_this_machine()["maintenance_work_mem"]
+        bytes_of = "SELECT pg_size_bytes(%s)"
+        assert ask(server.settings, bytes_of % "current_setting('maintenance_work_mem')") == ask(
+            server.settings, bytes_of % f"'{build_memory}'"
+        )
 
 
 def test_settings_are_known_without_touching_anything(fresh: Path) -> None:

@@ -1,0 +1,1 @@
+"""Growth: searching ten thousand, a hundred thousand and a million images."""
