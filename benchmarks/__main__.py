@@ -1,9 +1,9 @@
 """``python -m benchmarks [PART] [--quick]``: measure, print, and write docs/benchmarks.md.
 
-``recall``, ``profile``, ``videos``, ``hidden-copies`` and ``hash-edits`` run only if they are
-named, because they download Debian packages: 6 GB for the last, 1 GB for the others. ``check-cost``
-needs a checkout of an earlier version, ``gates`` a service with other settings. ``hosts`` has a
-database of its own, and runs at the end, in another process.
+``scale``, ``recall``, ``profile``, ``videos``, ``hidden-copies`` and ``hash-edits`` run only if
+they are named, because they download Debian packages: 6 GB for the last, 1 GB for the others.
+``check-cost`` needs a checkout of an earlier version, ``gates`` a service with other settings.
+``hosts`` has a database of its own, and runs at the end, in another process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from benchmarks import (
     legacy,
     pictures,
     report,
-    scale,
     service,
     speed,
 )
@@ -33,8 +32,8 @@ from benchmarks.client import Measured
 
 CLIENTS = (1, 4)
 PARTS = (
-    *("idle", "speed", "legacy", "scale", "filter", "bypasses", "imports", "console"),
-    *("recall", "profile", "videos"),
+    *("idle", "speed", "legacy", "filter", "bypasses", "imports", "console"),
+    *("scale", "recall", "profile", "videos"),
     *("gates", "check-cost", "hidden-copies", "hash-edits", "hosts"),
 )
 
@@ -44,11 +43,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("part", nargs="?", choices=PARTS)
     parser.add_argument("--quick", action="store_true", help="less data, one run each")
-    parser.add_argument(
-        "--workers", type=int, default=2, help="processes (recall, profile, videos, hash-edits)"
-    )
+    parser.add_argument("--workers", type=int, default=2, help="processes (of parts that describe)")
     options, others = parser.parse_known_args()
-    if options.part in ("recall", "profile", "videos", "hash-edits"):
+    if options.part in ("scale", "recall", "profile", "videos", "hash-edits"):
         package = options.part.replace("-", "_")
         module = "profiling" if options.part == "profile" else f"{package}.__main__"
         run = importlib.import_module(f"benchmarks.{module}").main
@@ -67,7 +64,6 @@ def main() -> None:
             ("idle", idle.run),
             ("speed", run_speed),
             ("legacy", legacy.run),
-            ("scale", run_scale),
             ("filter", filter.run),
             ("bypasses", run_bypasses),
             ("imports", imports.run),
@@ -180,37 +176,6 @@ def _memory_report(memory: Mapping[str, tuple[float, float]]) -> str:
     return "Memory right after the start, without CLIP, MB:\n\n" + report.table(
         ["processes", "PSS", "sum of RSS"], rows
     )
-
-
-def run_scale(started: service.Service, quick: bool, command: str) -> None:
-    """Measure recall, latency and index sizes for a large number of images."""
-    count, queries = (20_000, 100) if quick else (scale.COUNT, scale.QUERIES)
-    from gallery.imaging import decoding, descriptors
-    from gallery.items import conf
-
-    decoded = (decoding.decode(data, conf.limits()) for data in pictures.jpegs(200))
-    described = descriptors.get("imgsmlr").describe(list(decoded))
-    world = scale.World([columns for columns in described if columns], count)
-    loading, building = scale.fill(world)
-    print(f"{count} images loaded in {loading:.0f} s, indexed in {building:.0f} s", flush=True)
-    rows = [
-        [kind, f"{found.recall:.4f}", found.p50, found.p95, found.exact_p50]
-        for kind, found in scale.measure(world, queries).items()
-    ]
-    header = ["match type", "recall@10", "p50 ms", "p95 ms", "exact p50 ms"]
-    body = "\n\n".join(
-        [
-            f"{count:,} images, {queries} searches, limit 10, in one process. Recall compares "
-            "distances with those of an exact scan. Signatures and patterns are mixed from "
-            "those of 200 pictures; PDQ hashes lie within 60 bits of a tenth as many centres; "
-            f"CLIP-like vectors ({scale.CLIP_DIMENSIONS} numbers) around a fiftieth as many. "
-            f"Loaded by COPY in {loading:.0f} s, indexes built in {building:.0f} s.",
-            report.table(header, rows),
-            report.table(["table or index", "MB"], list(scale.sizes().items())),
-        ]
-    )
-    print(body)
-    report.write("scale", "Scale", command, body)
 
 
 if __name__ == "__main__":

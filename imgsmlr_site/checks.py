@@ -1,13 +1,15 @@
-"""System checks: is pgvector installed and new enough, and is what is on set up?"""
+"""System checks: is pgvector installed and new enough, do its indexes fit into memory, and is what
+is on set up?"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.checks import CheckMessage, Error, Tags, register
-from django.db import connections
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DEFAULT_DB_ALIAS, connections
 
+from gallery.items import vector_indexes
 from gallery.search import milvus
 from moderation.gates import policies
 
@@ -63,6 +65,16 @@ def check_vector_extension(
         for database in databases or []
         if (problem := extension_problem(database))
     ]
+
+
+@register(Tags.database)
+def check_vector_indexes(
+    app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """``migrate`` and ``check --database default`` run this check."""
+    if DEFAULT_DB_ALIAS not in (databases or []):
+        return []
+    return [Warning(text, id="imgsmlr_site.W001") for text in vector_indexes.outgrown()]
 
 
 @register()

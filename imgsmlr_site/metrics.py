@@ -28,6 +28,7 @@ from prometheus_client.core import (
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from gallery.items import vector_indexes
 from gallery.search import index_feeding, replica
 from gallery.search.models import IndexChange
 from gallery.shared import counters
@@ -108,6 +109,7 @@ class DatabaseCollector(Collector):
         yield from _drill()
         yield from _notices()
         yield from _index()
+        yield from _vector_indexes()
         yield GaugeMetricFamily(
             "near_check_alarms",
             "Clients and items with more variants tried in a day than NEAR_CHECKS.",
@@ -219,6 +221,20 @@ def _index() -> Iterator[Metric]:
         "Collections of Milvus that are being filled.",
         value=len(behind.incomplete),
     )
+
+
+def _vector_indexes() -> Iterator[Metric]:
+    """PostgreSQL's, and the limits that they may outgrow."""
+    sizes = GaugeMetricFamily("vector_index_bytes", "Size on disk.", labels=["index"])
+    for index in vector_indexes.hnsw_indexes():
+        sizes.add_metric([index.name], index.size)
+    yield sizes
+    for name in ("shared_buffers", "maintenance_work_mem"):
+        yield GaugeMetricFamily(
+            f"postgres_{name}_bytes",
+            f"{name} of PostgreSQL.",
+            value=vector_indexes.server_bytes(name),
+        )
 
 
 def may_read_metrics(access: Access) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,11 @@ from benchmarks.recall.corpus import Source
 PIXELS_CODE = (
     "gallery/imaging/descriptors/haar.py",
     "gallery/imaging/descriptors/pdq*.py",
-    "benchmarks/scale/real.py",
 )
 COPY_CODE = (
     "gallery/imaging/descriptors/cnn*",
     "gallery/imaging/local_features.py",
     "gallery/imaging/pixels.py",
-    "benchmarks/scale/real.py",
 )
 THUMBNAIL_SIDE = 320
 CHUNK = 32
@@ -48,6 +45,14 @@ class Pictures:
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    def chosen(self, places: Sequence[int]) -> Pictures:
+        return Pictures(
+            [self.sources[at] for at in places],
+            *(values[places] for values in (self.haar, self.pattern, self.frequencies, self.cnn)),
+            [self.features[at] for at in places],
+            [self.thumbnails[at] for at in places],
+        )
 
 
 def pictures(sources: Sequence[Source], workers: int) -> Pictures:

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 
 from gallery.imaging import descriptors
 from gallery.imaging.descriptors.base import ColumnsByVersion, Descriptor
+from gallery.items import vector_indexes
 from gallery.items.models import ClipVersion, ImageFingerprint
 from gallery.shared.errors import Unavailable
 
@@ -104,7 +105,11 @@ def activate(version: str) -> None:
     noticed the switch. Raises ``ClipVersion.DoesNotExist``.
     """
     row = ClipVersion.objects.get(version=version)
-    with connection.cursor() as cursor:
+    vectors = ImageFingerprint.objects.filter(version=version, clip__isnull=False).count()
+    with (
+        vector_indexes.memory_to_build(vectors, f"halfvec({row.dimensions})"),
+        connection.cursor() as cursor,
+    ):
         cursor.execute(_create_index(row))
     with transaction.atomic():
         old = list(ClipVersion.objects.select_for_update().exclude(pk=row.pk))

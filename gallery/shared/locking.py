@@ -44,6 +44,8 @@ class Lock(IntEnum):
     """Held by the process that pulls."""
     INDEX = 0x6D696C76
     """Held by the process that feeds the index outside of PostgreSQL."""
+    VECTOR_INDEXES = 0x686E7377
+    """Held by the process that builds the indexes of vectors anew."""
 
 
 def lock(name: Lock | str) -> None:

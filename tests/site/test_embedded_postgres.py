@@ -21,6 +21,7 @@ import pytest
 from imgsmlr_site.postgres import cluster as postgres_cluster
 from imgsmlr_site.postgres import recovery_watch
 from imgsmlr_site.postgres.cluster import PORT, cluster_processes, forget_cluster
+from imgsmlr_site.postgres.memory import options_of_this_machine
 from imgsmlr_site.postgres.programs import (
     STATE_ROOT,
     PostgresError,
@@ -28,7 +29,6 @@ from imgsmlr_site.postgres.programs import (
     binaries_for,
     server_account,
 )
-from imgsmlr_site.postgres.memory import options_of_this_machine
 from imgsmlr_site.postgres.server import EmbeddedPostgres, connection_settings
 from imgsmlr_site.supervisor import Part
 from tests.processes import children, wait_until

@@ -1,0 +1,41 @@
+"""``manage.py maintain_indexes``: build the indexes of vectors anew, while searches use them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from gallery.items import vector_indexes
+from gallery.items.vector_indexes import HnswIndex, Tell
+from gallery.shared.errors import UserError
+
+
+class Command(BaseCommand):
+    """One index after the other, with a bar for each. The exit code after Ctrl-C is 130."""
+
+    help = (
+        "Build PostgreSQL's indexes of vectors anew and vacuum their tables, after much was "
+        "deleted or added. Searches and writes go on meanwhile. It needs the disk space of the "
+        "largest index once more. If it is interrupted, run it again."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            vector_indexes.maintain(self._bar)
+        except UserError as error:
+            raise CommandError(error.message) from error
+        for sentence in vector_indexes.outgrown():
+            self.stderr.write(sentence)
+        self.stdout.write("The indexes are as if they were new.")
+
+    def _bar(self, index: HnswIndex) -> Tell:
+        bar = tqdm(total=index.vectors, desc=index.name, unit="vector", disable=None)
+
+        def tell(done: int, total: int) -> None:
+            bar.update(done - bar.n)
+            if done >= total:
+                bar.close()
+
+        return tell
