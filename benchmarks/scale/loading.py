@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 from benchmarks.scale.truth import Truth
 from benchmarks.scale.world import CLIP_DIMENSIONS, Rows, World
 
+if TYPE_CHECKING:  # it needs Django's settings
+    from gallery.items.vector_indexes import HnswIndex
+
 CLIP_VERSION = "clip/benchmark/like-clip/fp32"
+TABLES = ("gallery_image", "gallery_imagefingerprint", "gallery_imagedetail")
 CHUNK = 1000
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 END = b"\xff\xff"
@@ -24,11 +28,12 @@ def register() -> None:
     versions.register(CLIP_VERSION, CLIP_DIMENSIONS)
 
 
-def fill(world: World, count: int, truth: Truth) -> tuple[float, dict[str, float]]:
-    """Empty the gallery and fill it. Return the seconds of loading, and of building each index."""
+def load(world: World, count: int, truth: Truth) -> tuple[float, list[HnswIndex]]:
+    """Empty the gallery and fill it without indexes of vectors. Return the seconds, and those
+    indexes."""
     from django.db import connection
 
-    from gallery.items.vector_indexes import hnsw_indexes, memory_to_build
+    from gallery.items.vector_indexes import hnsw_indexes
 
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE gallery_image RESTART IDENTITY CASCADE")
@@ -43,17 +48,23 @@ def fill(world: World, count: int, truth: Truth) -> tuple[float, dict[str, float
             first += len(rows)
             if (first - 1) % 50_000 == 0:
                 print(f"{first - 1:,} images loaded in {loading:.0f} s", flush=True)
-        building = {}
-        for index in indexes:
-            started = time.perf_counter()
-            with memory_to_build(count, index.kind):
-                cursor.execute(index.definition)
-            building[index.name] = time.perf_counter() - started
-            print(f"{index.name}: built in {building[index.name]:.0f} s", flush=True)
+        started = time.perf_counter()
         cursor.execute(
             "VACUUM ANALYZE gallery_image, gallery_imagefingerprint, gallery_imagedetail"
         )
-    return loading, building
+    return loading + time.perf_counter() - started, indexes
+
+
+def build(index: HnswIndex, count: int) -> float:
+    """Return the seconds."""
+    from django.db import connection
+
+    from gallery.items.vector_indexes import memory_to_build
+
+    started = time.perf_counter()
+    with memory_to_build(count, index.kind), connection.cursor() as cursor:
+        cursor.execute(index.definition)
+    return time.perf_counter() - started
 
 
 def rewrite(world: World, count: int, truth: Truth) -> tuple[float, float]:

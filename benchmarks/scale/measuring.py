@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from benchmarks.scale.loading import CLIP_VERSION
 from benchmarks.scale.real import Pictures
 from benchmarks.scale.truth import Asked, Truth
 from benchmarks.scale.world import World
+from benchmarks.stages import Stages
 
 LIMIT = 10
 FAR = 1e9
@@ -41,12 +43,36 @@ class Query:
 
 @dataclass(frozen=True)
 class Recalled:
-    """``recall``: share of the first ten that are as near as the true ten; latencies in ms."""
+    """``recall``: share of the first ten that are as near as the true ten; ``exact_p50``: without
+    an index. Milliseconds by the clock, and of processors: of the search and of PostgreSQL."""
 
     recall: float
     p50: float
     p95: float
+    cpu_p50: float
+    cpu_p95: float
     exact_p50: float = 0.0
+
+
+@dataclass
+class Timed:
+    """Runs searches and keeps how long they took. The first half of them warms up."""
+
+    clock: list[float] = field(default_factory=list)
+    counted: Stages = field(default_factory=Stages)
+
+    def run(self, search: Callable[[], Any]) -> Any:
+        started = time.perf_counter()
+        found = self.counted.request(search)
+        self.clock.append(1000 * (time.perf_counter() - started))
+        return found
+
+    def figures(self, recalls: Sequence[float], exact_p50: float = 0.0) -> Recalled:
+        times = self.clock, [1000 * seconds for seconds in self.counted.requests]
+        (p50, p95), (cpu_p50, cpu_p95) = (
+            np.percentile(values[len(values) // 2 :], [50, 95]).tolist() for values in times
+        )
+        return Recalled(float(np.mean(recalls)), p50, p95, cpu_p50, cpu_p95, exact_p50)
 
 
 def queries(real: Pictures, strangers: Sequence[Source], world: World, count: int) -> list[Query]:
@@ -104,39 +130,33 @@ def asked(found: Sequence[Query]) -> Asked:
     )
 
 
-def measure(
-    found: Sequence[Query], truth: Truth, exact: int = EXACT
-) -> tuple[dict[str, Recalled], float]:
-    """Return the figures by match type, ``auto`` and ``auto: SQL`` too, and the share of copies
-    that ``auto`` finds first. The first half of the searches warms up."""
-    nearest = {kind: truth.distances[kind][:, :LIMIT] for kind in MATCH_TYPES}
-    nearest["imgsmlr"] = np.stack(
-        [_by_pattern(q, truth.ids["imgsmlr"][n]) for n, q in enumerate(found)]
-    )
-    rows = {kind: _nearest(kind, found, nearest[kind], exact) for kind in MATCH_TYPES}
-    candidates, first, rows["auto"] = _auto(found, truth)
-    rows["auto: SQL"] = candidates
-    return rows, first
+def measure(found: Sequence[Query], truth: Truth) -> dict[str, Recalled]:
+    """Return the figures of all match types."""
+    rows = {kind: measure_nearest(kind, found, truth, exact=0) for kind in MATCH_TYPES}
+    more, _ = measure_auto(found, truth)
+    return rows | more
 
 
-def _nearest(kind: str, found: Sequence[Query], nearest: NDArray[Any], exact: int) -> Recalled:
-    recalls, taken, exactly = [], [], []
+def measure_nearest(
+    kind: str, found: Sequence[Query], truth: Truth, exact: int = EXACT
+) -> Recalled:
+    timed, exactly, recalls = Timed(), Timed(), []
     for n, query in enumerate(found):
-        distances, milliseconds = _search(kind, query, exact=False)
-        recalls.append(np.mean(distances <= nearest[n, -1] + CLOSE) * len(distances) / LIMIT)
-        taken.append(milliseconds)
+        nearest = truth.distances[kind][n, :LIMIT]
+        if kind == "imgsmlr":
+            nearest = _by_pattern(query, truth.ids[kind][n])
+        distances = timed.run(partial(_search, kind, query, exact=False))
+        recalls.append((distances <= nearest[-1] + CLOSE).sum() / LIMIT)
     for query in found[:exact]:
-        exactly.append(_search(kind, query, exact=True)[1])
-    p50, p95 = np.percentile(taken[len(taken) // 2 :], [50, 95])
-    return Recalled(float(np.mean(recalls)), float(p50), float(p95), float(np.median(exactly)))
+        exactly.run(partial(_search, kind, query, exact=True))
+    return timed.figures(recalls, float(np.median(exactly.clock)) if exact else 0.0)
 
 
-def _search(kind: str, query: Query, *, exact: bool) -> tuple[NDArray[np.float64], float]:
-    """Return the distances of the ten nearest, and the milliseconds of the search."""
+def _search(kind: str, query: Query, *, exact: bool) -> NDArray[np.float64]:
+    """Return the distances of the ten nearest."""
     from gallery.search.nearest import nearest_images
     from gallery.search.vector_index import EVERY_ROW, PGVECTOR
 
-    started = time.perf_counter()
     matches = nearest_images(
         kind,
         _version(kind),
@@ -145,8 +165,7 @@ def _search(kind: str, query: Query, *, exact: bool) -> tuple[NDArray[np.float64
         limit=LIMIT,
         index=EVERY_ROW if exact else PGVECTOR,
     )
-    milliseconds = (time.perf_counter() - started) * 1000
-    return np.array([match.distance for match in matches]), milliseconds
+    return np.array([match.distance for match in matches])
 
 
 def _version(kind: str) -> str:
@@ -175,31 +194,33 @@ def _by_pattern(query: Query, ids: NDArray[np.int64]) -> NDArray[Any]:
     return np.array(distances[:LIMIT])
 
 
-def _auto(found: Sequence[Query], truth: Truth) -> tuple[Recalled, float, Recalled]:
-    """Return the figures of the candidates, the share of copies found first, and the figures of
-    all that ``auto`` does beyond embedding."""
+def measure_auto(found: Sequence[Query], truth: Truth) -> tuple[dict[str, Recalled], float]:
+    """Return the figures of all that ``auto`` does beyond embedding and of its first statement,
+    and the share of copies that it finds first."""
     from gallery.search.copy_candidates import find_candidates
     from gallery.search.copy_search import search_copies
     from gallery.search.nearest import INCLUSIVE
 
-    recalls, sql, taken, first = [], [], [], []
+    recalls, first, sql, every = list[float](), list[bool](), Timed(), Timed()
     for n, query in enumerate(found):
-        started = time.perf_counter()
-        candidates = find_candidates(query.copy.view)
-        sql.append((time.perf_counter() - started) * 1000)
+        candidates = sql.run(partial(find_candidates, query.copy.view))
         recalls.append(_proposed({one.pk for one in candidates}, candidates, truth, n))
-        started = time.perf_counter()
-        matches = search_copies(
-            query.copy, "auto", threshold=1.0, limit=LIMIT, filters=None, rule=INCLUSIVE
+        matches = every.run(
+            partial(
+                search_copies,
+                query.copy,
+                "auto",
+                threshold=1.0,
+                limit=LIMIT,
+                filters=None,
+                rule=INCLUSIVE,
+            )
         )
-        taken.append((time.perf_counter() - started) * 1000)
         if query.shows >= 0:
             shown = f"scale/{query.shows}.jpg"
             first.append(bool(matches) and matches[0].image.thumbnail.name == shown)
-    half, recall = len(found) // 2, float(np.mean(recalls))
-    figures = [np.percentile(times[half:], [50, 95]) for times in (sql, taken)]
-    one, both = (Recalled(recall, float(p50), float(p95)) for p50, p95 in figures)
-    return one, float(np.mean(first)), both
+    rows = {"auto": every.figures(recalls), "auto: SQL": sql.figures(recalls)}
+    return rows, float(np.mean(first))
 
 
 def _proposed(ids: set[int], candidates: Sequence[Any], truth: Truth, n: int) -> float:

@@ -36,7 +36,7 @@ class VectorSpace:
 
 
 VECTOR_SPACES: Final[Mapping[str, VectorSpace]] = {
-    "imgsmlr": VectorSpace("haar", "<->", "vector(16)", 60, rerank="pattern"),
+    "imgsmlr": VectorSpace("haar", "<->", "vector(16)", 200, rerank="pattern"),
     "pdq": VectorSpace("pdq", "<~>", "bit(256)", 400),
     "copy": VectorSpace("cnn", "<=>", "halfvec(512)", 200),
     "clip": VectorSpace("clip", "<=>", "halfvec", 200),
