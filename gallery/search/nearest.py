@@ -189,7 +189,8 @@ def _run(
     rule: ThresholdRule,
 ) -> tuple[int, list[ImageMatch]]:
     sql, of_scan = statement(question, proposal, where, rule)
-    ef_search = min(1000, max(question.space.ef_search, 2 * question.wanted))
+    looked_at = question.space.looked_at(params["threshold"])
+    ef_search = min(1000, max(looked_at, 2 * question.wanted))
     with replica.connection().cursor() as cursor:
         cursor.execute(settings_sql(ef_search) + sql, {**params, **of_scan})
         rows = cursor.fetchall()
