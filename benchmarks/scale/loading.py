@@ -95,6 +95,7 @@ def insert(world: World, first: int, rows: Rows) -> float:
     """Store images; image ``n`` has the fingerprints 3n to 3n + 2. Return the seconds."""
     from django.db import connection, transaction
 
+    from gallery.imaging.descriptors import stored_patterns
     from gallery.imaging.descriptors.base import COPY_VERSION, PIXELS_VERSION
     from gallery.shared.binary_copy import write_rows
 
@@ -116,8 +117,10 @@ def insert(world: World, first: int, rows: Rows) -> float:
         )
         _copy(cursor, 3 * ids + 1, ids, COPY_VERSION, cnn=rows.cnn)
         _copy(cursor, 3 * ids + 2, ids, CLIP_VERSION, clip=rows.clip)
-        patterns = zip((3 * ids).tolist(), rows.pattern, strict=True)
-        write_rows("gallery_imagedetail", "fingerprint_id, pattern", patterns)
+        codes, errors = stored_patterns.encoded(rows.pattern)
+        patterns = map(stored_patterns.pack, codes, errors.tolist())
+        each = zip((3 * ids).tolist(), patterns, strict=True)
+        write_rows("gallery_imagedetail", "fingerprint_id, pattern", each)
         packed = zip((3 * ids + 1).tolist(), features, strict=True)
         write_rows("gallery_imagedetail", "fingerprint_id, local_features", packed)
     return time.perf_counter() - started

@@ -179,19 +179,17 @@ def _by_pattern(query: Query, ids: NDArray[np.int64]) -> NDArray[Any]:
     imgsmlr ranks them."""
     from django.db import connection
 
-    from gallery.items.vectors import encode
+    from gallery.imaging.descriptors.stored_patterns import PatternQuery
     from gallery.search.nearest import RERANK_FACTOR
 
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pattern <-> %s::vector FROM gallery_imagedetail WHERE fingerprint_id = ANY(%s)",
-            [
-                encode(query.columns["imgsmlr"]["pattern"]),
-                (3 * ids[: RERANK_FACTOR * LIMIT]).tolist(),
-            ],
+            "SELECT pattern FROM gallery_imagedetail WHERE fingerprint_id = ANY(%s)",
+            [(3 * ids[: RERANK_FACTOR * LIMIT]).tolist()],
         )
-        distances = sorted(distance for (distance,) in cursor.fetchall())
-    return np.array(distances[:LIMIT])
+        packed = [bytes(pattern) for (pattern,) in cursor.fetchall()]
+    pattern = PatternQuery.of(query.columns["imgsmlr"]["pattern"])
+    return np.sort(pattern.distances(packed))[:LIMIT]
 
 
 def measure_auto(found: Sequence[Query], truth: Truth) -> tuple[dict[str, Recalled], float]:

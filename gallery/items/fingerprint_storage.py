@@ -7,7 +7,8 @@ from typing import Any
 
 from django.db import connection
 
-from gallery.imaging.descriptors.base import Columns, ColumnsByVersion
+from gallery.imaging.descriptors.base import Columns, ColumnsByVersion, Vector
+from gallery.imaging.descriptors.stored_patterns import pack_pattern
 from gallery.items.vectors import encode
 from gallery.shared.binary_copy import write_rows
 
@@ -56,6 +57,11 @@ def _store_version(rows: Mapping[int, Columns], version: str, view: str) -> None
         cursor.execute(insert, params)
         inserted = cursor.fetchall()
     for name in DETAILS:
-        details = [(row, rows[pk][name]) for row, pk in inserted if name in rows[pk]]
+        details = [(row, _packed(rows[pk][name])) for row, pk in inserted if name in rows[pk]]
         if details:
             write_rows("gallery_imagedetail", f"fingerprint_id, {name}", details)
+
+
+def _packed(detail: Vector | bytes) -> bytes:
+    """``detail``: a pattern that was just computed, or what is packed already."""
+    return detail if isinstance(detail, bytes) else pack_pattern(detail)

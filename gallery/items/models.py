@@ -7,7 +7,6 @@ from typing import Final
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
-from pgvector.django import VectorField
 
 from gallery.imaging.decoding.pictures import ReadFile
 from gallery.items.item import (
@@ -79,15 +78,15 @@ class ImageFingerprint(Fingerprint):
 class ImageDetail(models.Model):
     """Details that only re-ranking reads, kept apart from the rows that searches scan.
 
-    ``pattern`` is the 64×64 imgsmlr pattern, shuffled and weighted so that ``<->`` is the
-    pattern distance: 16 KB. ``local_features`` are those of ``imaging.local_features``, packed:
-    at most 12 KB. Both are stored out of line and uncompressed.
+    ``pattern`` is the imgsmlr pattern as ``imaging.descriptors.stored_patterns`` packs it: 1.9 KB.
+    ``local_features`` are those of ``imaging.local_features``, packed: at most 12 KB. Neither is
+    compressed again.
     """
 
     fingerprint = models.OneToOneField(
         ImageFingerprint, on_delete=models.CASCADE, primary_key=True, related_name="detail"
     )
-    pattern = VectorField(dimensions=4096, null=True)
+    pattern = models.BinaryField(null=True)
     local_features = models.BinaryField(null=True)
 
     def __str__(self) -> str:

@@ -39,7 +39,7 @@ NO_PICTURE = "This is not a picture in a format read here."
 """Why an object of a bucket is passed over."""
 
 MAX_PATTERNS = 64
-"""Later frames of a file that get an imgsmlr pattern, which takes 16 KB. All frames get a hash."""
+"""Later frames of a file that get an imgsmlr pattern, which takes 2 KB. All frames get a hash."""
 
 
 class Hashed(Protocol):

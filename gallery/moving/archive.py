@@ -14,13 +14,16 @@ array of a column has one row for each fingerprint that has it; ``<column>_rows`
 
 ============== ====================================================================
 haar           float32 (n, 16), the imgsmlr signature
-pattern        float32 (n, 4096), shuffled and weighted: L2 is the imgsmlr distance
+pattern        int16 (n, 2752), in steps of 1/2000: L2 is the imgsmlr distance
+pattern_error  float64 (n,), the squared length of what the steps do not hold
 pdq            uint8 (n, 32)
 pdq_quality    int16 (n,)
 cnn            float16 (n, 512), unit length
 clip           float16 (n, d), unit length
 local_features uint8, all one after the other; ``local_features_size`` has the sizes
 ============== ====================================================================
+
+An archive of format 1 has ``pattern`` as float32 (n, 4096), shuffled and weighted.
 """
 
 from __future__ import annotations
@@ -40,7 +43,6 @@ from numpy.typing import NDArray
 
 from gallery.shared.errors import UserError
 
-FORMAT: Final = 1
 MEDIA: Final = "media"
 FILES: Final = ("original", "thumbnail")
 CHUNK: Final = 2**20
@@ -49,13 +51,15 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class BaseManifest:
-    """``FILE``: its name. ``KIND``: of item, in the plural. ``COMMAND``: what writes it."""
+    """``FORMAT``: that which is written. ``FILE``: its name. ``KIND``: of item, in the plural.
+    ``COMMAND``: what writes it."""
 
+    FORMAT: ClassVar[int] = 1
     FILE: ClassVar[str]
     KIND: ClassVar[str]
     COMMAND: ClassVar[str]
 
-    format: int = FORMAT
+    format: int
     exported_at: str
     parts: int
     media: bool
@@ -65,6 +69,7 @@ class BaseManifest:
 class Manifest(BaseManifest):
     """``clip``: the version of the CLIP vectors, if there are any."""
 
+    FORMAT: ClassVar[int] = 2
     FILE: ClassVar[str] = "manifest.json"
     KIND: ClassVar[str] = "images"
     COMMAND: ClassVar[str] = "export_gallery"
@@ -137,8 +142,11 @@ def read_manifest(directory: Path, kind: type[M]) -> M:
     """Raises UserError if the export is not complete, or of another format."""
     try:
         fields = orjson.loads((directory / kind.FILE).read_bytes())
-        if fields["format"] != FORMAT:
-            raise UserError(f"{directory} has format {fields['format']}; {FORMAT} is read here.")
+        if fields["format"] not in range(1, kind.FORMAT + 1):
+            raise UserError(
+                f"{directory} has format {fields['format']}; formats up to {kind.FORMAT} are read "
+                "here."
+            )
         return kind(**fields)
     except FileNotFoundError:
         raise UserError(

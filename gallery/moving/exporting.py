@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 from numpy.typing import NDArray
 
+from gallery.imaging.descriptors import stored_patterns
 from gallery.imaging.descriptors.base import CNN_DIMENSIONS
 from gallery.items import versions
 from gallery.items.models import ClipVersion, Image, ImageDetail, ImageFingerprint
@@ -60,6 +61,7 @@ def export(directory: Path, *, media: bool, by: str) -> Iterator[int]:
         archive.write_part(archive.part_path(directory, number, Manifest.KIND), rows, arrays)
         yield len(rows)
     manifest = Manifest(
+        format=Manifest.FORMAT,
         exported_at=timezone.now().isoformat(),
         images=total,
         parts=number,
@@ -102,10 +104,7 @@ def _arrays(ids: Sequence[int], clip: ClipVersion | None) -> dict[str, NDArray[A
         add_column(arrays, name, "gallery_imagefingerprint f", kind, index)
     if clip is None:
         arrays |= {"clip": np.empty((0, 0), np.float16), "clip_rows": np.empty(0, np.int64)}
-    joined = "gallery_imagedetail d JOIN gallery_imagefingerprint f ON f.id = d.fingerprint_id"
-    add_column(arrays, "pattern", joined, vector(4096), index)
-    arrays |= _local_features(index)
-    return arrays
+    return arrays | _patterns(index) | _local_features(index)
 
 
 def add_column(
@@ -127,14 +126,25 @@ def add_column(
     arrays[f"{name}_rows"] = np.array([index[pk] for pk in found["id"].tolist()], np.int64)
 
 
+def _patterns(index: dict[int, int]) -> dict[str, NDArray[Any]]:
+    found = _details(index, "pattern")
+    codes, errors = stored_patterns.unpack([packed for _, packed in found])
+    return {
+        "pattern": codes,
+        "pattern_error": errors,
+        "pattern_rows": np.array([index[pk] for pk, _ in found], np.int64),
+    }
+
+
 def _local_features(index: dict[int, int]) -> dict[str, NDArray[Any]]:
-    rows = ImageDetail.objects.filter(pk__in=list(index)).exclude(local_features=None)
-    found = [
-        (pk, bytes(packed or b""))
-        for pk, packed in rows.order_by("pk").values_list("pk", "local_features")
-    ]
+    found = _details(index, "local_features")
     return {
         "local_features": np.frombuffer(b"".join(packed for _, packed in found), np.uint8),
         "local_features_size": np.array([len(packed) for _, packed in found], np.int64),
         "local_features_rows": np.array([index[pk] for pk, _ in found], np.int64),
     }
+
+
+def _details(index: dict[int, int], name: str) -> list[tuple[int, bytes]]:
+    rows = ImageDetail.objects.filter(pk__in=list(index)).exclude(**{name: None})
+    return [(pk, bytes(packed)) for pk, packed in rows.order_by("pk").values_list("pk", name)]

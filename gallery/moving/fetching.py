@@ -19,6 +19,7 @@ from gallery.imaging import decoding, descriptors
 from gallery.imaging.decoding.pictures import ReadFile
 from gallery.imaging.decoding.rendered_pictures import FULL_VIEW
 from gallery.imaging.descriptors.base import PIXELS_VERSION
+from gallery.imaging.descriptors.stored_patterns import PatternQuery
 from gallery.items import conf, embedding, file_storage
 from gallery.items.backfill import GONE_STATUSES, BackfillOutcome
 from gallery.items.fingerprint_storage import store_fingerprints, store_other_views
@@ -34,7 +35,8 @@ from gallery.shared.errors import UserError
 
 BY: Final = "command:describe_missing"
 SAME_PATTERN: Final = 0.01
-"""The largest distance of patterns of one picture. The original's text form makes 0.00003."""
+"""The largest distance of patterns of one picture. The original's text form makes 0.00003, and how
+they are stored 0.001."""
 
 ANOTHER: Final = "Its URL holds another picture now."
 
@@ -96,9 +98,8 @@ def _has_pattern_of(image: Image, found: Description) -> bool:
     stored = before.exclude(detail__pattern=None).values_list("detail__pattern", flat=True).first()
     if stored is None:
         return True
-    now = found.columns[PIXELS_VERSION]
-    haar = descriptors.get("imgsmlr")
-    return "pattern" in now and haar.distance({"pattern": stored}, now) <= SAME_PATTERN
+    now = found.columns[PIXELS_VERSION].get("pattern")
+    return now is not None and PatternQuery.of(now).distances([bytes(stored)])[0] <= SAME_PATTERN
 
 
 def _store(image_id: int, file: ReadFile, hashes: Hashes, found: Description) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.imaging.descriptors import stored_patterns
 from gallery.imaging.descriptors.base import (
     COPY_VERSION,
     HASHES_VERSION,
@@ -112,6 +113,9 @@ def _values(arrays: Arrays, name: str) -> Sequence[Any] | NDArray[Any]:
         return [from_hex(row.tobytes().hex()) for row in arrays[name]]
     if name == "pdq_quality":
         return list(arrays[name].tolist())
+    if name == "pattern" and "pattern_error" in arrays:
+        each = zip(arrays[name], arrays["pattern_error"].tolist(), strict=True)
+        return [stored_patterns.pack(codes, error) for codes, error in each]
     if name == "local_features":
         ends = np.cumsum(arrays["local_features_size"])
         return [part.tobytes() for part in np.split(arrays[name], ends[:-1])] if len(ends) else []

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from django.db import connection
 
 from gallery.imaging.descriptors.base import COPY_VERSION, PIXELS_VERSION
+from gallery.imaging.descriptors.stored_patterns import PatternQuery
 from gallery.items.models import Image
 from gallery.search import replica
 from gallery.search.milvus_index import index_in_use
@@ -54,7 +55,7 @@ class QueryView:
     """
 
     haar: Sequence[str] = ()
-    pattern: str | None = None
+    pattern: PatternQuery | None = None
     pdq: Sequence[str] = ()
     cnn: Sequence[str] = ()
     part: Sequence[str] = ()
@@ -71,6 +72,10 @@ class QueryView:
             ("clip", self.clip_version, self.clip),
         ]
         return [source for source in every if source[2]]
+
+    def measured_by_sql(self) -> list[tuple[str, str, Sequence[str]]]:
+        """Of imgsmlr the index only knows signatures."""
+        return [source for source in self.sources() if source[0] != "imgsmlr"]
 
 
 @dataclass(frozen=True)
@@ -146,10 +151,16 @@ def find_candidates(
             for method, question, one in proposed
         ]
         rows, _ = _found(query_view, asked.sha256, proposed, where, params)
-    names = [method for method, _, _ in query_view.sources()]
-    return [
+    names = [method for method, _, _ in query_view.measured_by_sql()]
+    candidates = [
         CopyCandidate(row[len(names) :], dict(zip(names, row[: len(names)], strict=True)))
         for row in rows
+    ]
+    if query_view.pattern is None:
+        return candidates
+    far = _pattern_distances(query_view.pattern, [one.pk for one in candidates])
+    return [
+        replace(one, distances={**one.distances, "imgsmlr": far.get(one.pk)}) for one in candidates
     ]
 
 
@@ -165,7 +176,7 @@ def _found(
     One statement takes the proposals of all methods and measures: a statement for each took as long
     again to plan and to be sent.
     """
-    values = {**params, "pattern": query_view.pattern}
+    values = dict(params)
     near, wanted = dict[str, list[str]](), Counter[str]()
     for n, (method, question, proposal) in enumerate(proposed):
         scan, of_scan = near_sql(question, proposal, f"near{n}", where)
@@ -179,7 +190,7 @@ def _found(
         ids.append(f"SELECT i.id FROM gallery_image i WHERE i.sha256 = %(sha256)s AND {where}")  # noqa: S608
     ids.append("SELECT unnest(%(known)s::bigint[])")
     columns = []
-    for method, version, vectors in query_view.sources():
+    for method, version, vectors in query_view.measured_by_sql():
         values[f"{method}_version"] = version
         values |= {f"{method}{n}": vector for n, vector in enumerate(vectors)}
         columns.append(_least_sql(method, vectors))
@@ -200,17 +211,24 @@ def _found(
 
 def _least_sql(method: str, vectors: Sequence[str]) -> str:
     """Return a column: the least distance of an image ``i`` to these vectors."""
-    if method == "imgsmlr":
-        least = "d.pattern <-> %(pattern)s::vector"
-        join = "JOIN gallery_imagedetail d ON d.fingerprint_id = f.id"
-    else:
-        space, join = VECTOR_SPACES[MATCH_TYPE_OF_METHOD[method]], ""
-        each = [space.distance_sql(f"{method}{n}", vector) for n, vector in enumerate(vectors)]
-        least = f"LEAST({', '.join(each)})"
+    space = VECTOR_SPACES[MATCH_TYPE_OF_METHOD[method]]
+    each = [space.distance_sql(f"{method}{n}", vector) for n, vector in enumerate(vectors)]
     return (
-        f"(SELECT min({least}) FROM gallery_imagefingerprint f {join} "  # noqa: S608
+        f"(SELECT min(LEAST({', '.join(each)})) FROM gallery_imagefingerprint f "  # noqa: S608
         f"WHERE f.item_id = i.id AND f.version = %({method}_version)s)"
     )
+
+
+def _pattern_distances(query: PatternQuery, ids: Sequence[int]) -> dict[int, float]:
+    """Return the least distance of the patterns of each image that has some."""
+    with replica.connection().cursor() as cursor:
+        cursor.execute(
+            "SELECT f.item_id, d.pattern FROM gallery_imagefingerprint f "
+            "JOIN gallery_imagedetail d ON d.fingerprint_id = f.id "
+            "WHERE f.item_id = ANY(%s) AND f.version = %s AND d.pattern IS NOT NULL",
+            [list(ids), PIXELS_VERSION],
+        )
+        return query.least([(item, bytes(packed)) for item, packed in cursor.fetchall()])
 
 
 def stored_local_features(ids: Sequence[int]) -> dict[int, bytes]:
@@ -231,7 +249,7 @@ def stored_view(image_id: int, clip_version: str) -> QueryView:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT f.version, f.haar::text, f.pdq::text, f.cnn::text, f.clip::text, "
-            "d.pattern::text FROM gallery_imagefingerprint f "
+            "d.pattern FROM gallery_imagefingerprint f "
             "LEFT JOIN gallery_imagedetail d ON d.fingerprint_id = f.id "
             "WHERE f.item_id = %s AND f.version IN %s AND f.view NOT LIKE 'frame-%%' "
             "ORDER BY f.view <> 'full', f.view",
@@ -241,5 +259,5 @@ def stored_view(image_id: int, clip_version: str) -> QueryView:
     haar, pdq, cnn, clip, patterns = (
         [row[column] for row in rows if row[column] is not None] for column in range(1, 6)
     )
-    pattern = patterns[0] if patterns else None
+    pattern = PatternQuery.of(bytes(patterns[0])) if patterns else None
     return QueryView(haar, pattern, pdq, cnn, clip=clip, clip_version=clip_version)

@@ -11,6 +11,7 @@ from gallery.imaging import descriptors, geometry, local_features
 from gallery.imaging.decoding.pictures import Picture
 from gallery.imaging.descriptors.copy import PART_VIEWS, Copy
 from gallery.imaging.descriptors.pdq import LOW_QUALITY
+from gallery.imaging.descriptors.stored_patterns import PatternQuery
 from gallery.imaging.geometry import GeometricMatch
 from gallery.imaging.image_registration import Registration, RegistrationSimilarity
 from gallery.imaging.local_features import LocalFeatures
@@ -127,7 +128,7 @@ def describe_query(picture: Picture, match_type: str, *, sha256: str = "") -> Co
         view = replace(
             view,
             haar=[encode(haar["haar"])] if haar else [],
-            pattern=encode(haar["pattern"]) if haar else None,
+            pattern=PatternQuery.of(haar["pattern"]) if haar else None,
             pdq=[columns["pdq"] for columns in pdqs],
         )
     quality = max((columns["pdq_quality"] for columns in pdqs), default=0)

@@ -1,5 +1,5 @@
 """Finds the images nearest to a described query in one SQL statement, the threshold outside the
-scan.
+scan. For ``imgsmlr`` SQL finds signatures, and their patterns are compared here.
 
 The raw statement takes a third of the time of the same query through the ORM (docs/benchmarks.md).
 A filtered HNSW scan may end before it has found enough candidates. Then the search is repeated
@@ -14,8 +14,10 @@ from typing import Any
 
 import orjson
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from gallery.imaging import geometry
+from gallery.imaging.descriptors.stored_patterns import PatternQuery
 from gallery.items.models import Image
 from gallery.items.vectors import encode
 from gallery.search import replica
@@ -101,39 +103,41 @@ def nearest_images(
 ) -> list[ImageMatch]:
     """Return the ``limit`` nearest ready images within ``threshold``, by distance, then id.
 
-    ``columns``: a descriptor's values for the query, as arrays or in SQL's text form. ``index``:
-    that which proposes, if not the configured one.
+    ``columns``: a descriptor's values for the query, as arrays or as they are stored, vectors in
+    SQL's text form. ``index``: that which proposes, if not the configured one.
     """
-    space = VECTOR_SPACES[match_type]
+    where, params = (filters or Filters()).sql()
+    by_pattern = match_type == "imgsmlr"
     question = Question(
         match_type,
         version,
-        encode(columns[space.column]),
-        limit * (RERANK_FACTOR if space.rerank else 1),
+        encode(columns[VECTOR_SPACES[match_type].column]),
+        limit * (RERANK_FACTOR if by_pattern else 1),
         filtered=bool(filters),
     )
-    where, params = (filters or Filters()).sql()
-    params |= {
-        "detail": encode(columns[space.rerank]) if space.rerank else None,
-        "threshold": threshold,
-        "limit": limit,
-        "digits": rule.digits,
-    }
+    params |= {"threshold": threshold, "limit": limit, "digits": rule.digits}
+    pattern = PatternQuery.of(columns["pattern"]) if by_pattern else None
+
+    def run(proposal: Proposal) -> tuple[int, list[ImageMatch]]:
+        if pattern is None:
+            return _run(question, proposal, where, params, rule)
+        return _run_by_pattern(question, pattern, proposal, where, params, rule)
+
     (proposal,) = (index or index_in_use()).propose([question])
-    scanned, matches = _run(question, proposal, where, params, rule)
+    scanned, matches = run(proposal)
     if scanned < question.wanted and not proposal.exact:
-        _, matches = _run(question, Proposal(exact=True), where, params, rule)
+        _, matches = run(Proposal(exact=True))
     return matches
 
 
-def stored_columns(image_id: int, match_type: str, version: str) -> dict[str, str] | None:
-    """Return the vectors of an image's ``full`` view in SQL's text form; None if there are none."""
+def stored_columns(image_id: int, match_type: str, version: str) -> dict[str, Any] | None:
+    """Return what is stored of an image's ``full`` view, vectors in SQL's text form; None if there
+    is nothing."""
     space = VECTOR_SPACES[match_type]
-    detail = ", d.pattern::text" if space.rerank else ""
-    join = "JOIN gallery_imagedetail d ON d.fingerprint_id = f.id" if space.rerank else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT f.{space.column}::text{detail} FROM gallery_imagefingerprint f {join} "  # noqa: S608
+            f"SELECT f.{space.column}::text, d.pattern FROM gallery_imagefingerprint f "  # noqa: S608
+            "LEFT JOIN gallery_imagedetail d ON d.fingerprint_id = f.id "
             f"WHERE f.item_id = %s AND f.view = 'full' AND f.version = %s "
             f"AND f.{space.column} IS NOT NULL",
             [image_id, version],
@@ -141,8 +145,8 @@ def stored_columns(image_id: int, match_type: str, version: str) -> dict[str, st
         row = cursor.fetchone()
     if row is None:
         return None
-    names = [space.column, *([space.rerank] if space.rerank else [])]
-    return dict(zip(names, row, strict=True))
+    vector, pattern = row
+    return {space.column: vector} | ({} if pattern is None else {"pattern": bytes(pattern)})
 
 
 IMAGE_FIELDS = [field.attname for field in Image._meta.concrete_fields]
@@ -155,19 +159,13 @@ def statement(
     """Return the search as one SQL statement, with the parameters of its scan; its first column is
     the number of candidates scanned."""
     scan, params = near_sql(question, proposal, "query", where)
-    ranked = "n.distance"
-    join = ""
-    if rerank := question.space.rerank:
-        # Used once: parsing 4,096 numbers in text form takes as long as the whole scan.
-        ranked = f"d.{rerank} <-> %(detail)s::vector"
-        join = "JOIN gallery_imagedetail d ON d.fingerprint_id = n.fingerprint_id"
     compared = "distance" if rule.round_first else "exactly"
     fields = ", ".join(f"i.{name}" for name in IMAGE_FIELDS)
     sql = f"""
         WITH nearest AS MATERIALIZED ({scan}), ranked AS (
             SELECT item_id, exactly, round(exactly::numeric, %(digits)s) AS distance
-            FROM (SELECT n.item_id, min({ranked}) AS exactly
-                  FROM nearest n {join} GROUP BY n.item_id) AS ranks
+            FROM (SELECT n.item_id, min(n.distance) AS exactly
+                  FROM nearest n GROUP BY n.item_id) AS ranks
         ), best AS (
             SELECT item_id, distance FROM ranked
             WHERE {compared} {rule.operator} %(threshold)s
@@ -189,15 +187,48 @@ def _run(
     rule: ThresholdRule,
 ) -> tuple[int, list[ImageMatch]]:
     sql, of_scan = statement(question, proposal, where, rule)
-    looked_at = question.space.looked_at(params["threshold"])
-    ef_search = min(1000, max(looked_at, 2 * question.wanted))
-    with replica.connection().cursor() as cursor:
-        cursor.execute(settings_sql(ef_search) + sql, {**params, **of_scan})
-        rows = cursor.fetchall()
+    rows = _fetched(question, sql, {**params, **of_scan})
     matches = [
         ImageMatch(image_from_row(row[2:]), float(row[1])) for row in rows if row[1] is not None
     ]
     return rows[0][0], matches
+
+
+def _run_by_pattern(
+    question: Question,
+    pattern: PatternQuery,
+    proposal: Proposal,
+    where: str,
+    params: Mapping[str, Any],
+    rule: ThresholdRule,
+) -> tuple[int, list[ImageMatch]]:
+    """``_run`` for imgsmlr: the patterns of the nearest signatures are compared here, as SQL cannot
+    read what is stored of them."""
+    scan, of_scan = near_sql(question, proposal, "query", where)
+    sql = (
+        f"WITH nearest AS MATERIALIZED ({scan}) SELECT n.item_id, d.pattern FROM nearest n "  # noqa: S608
+        "LEFT JOIN gallery_imagedetail d ON d.fingerprint_id = n.fingerprint_id"
+    )
+    rows = _fetched(question, sql, {**params, **of_scan})
+    found = [(item, bytes(packed)) for item, packed in rows if packed is not None]
+    least = pattern.least(found, params["threshold"] + 10**-rule.digits)
+    ranked = sorted(
+        (distance, item)
+        for item, exactly in least.items()
+        for distance in [round(exactly, rule.digits)]
+        if rule.is_met(distance if rule.round_first else exactly, params["threshold"])
+    )
+    best = ranked[: params["limit"]]
+    images = _shown(replica.connection(), [item for _, item in best], where, params)
+    return len(rows), [ImageMatch(images[item], far) for far, item in best if item in images]
+
+
+def _fetched(question: Question, sql: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    looked_at = question.space.looked_at(params["threshold"])
+    ef_search = min(1000, max(looked_at, 2 * question.wanted))
+    with replica.connection().cursor() as cursor:
+        cursor.execute(settings_sql(ef_search) + sql, params)
+        return list(cursor.fetchall())
 
 
 def still_shown(matches: Sequence[ImageMatch], filters: Filters | None) -> list[ImageMatch]:
@@ -206,18 +237,25 @@ def still_shown(matches: Sequence[ImageMatch], filters: Filters | None) -> list[
     For matches that a replica found.
     """
     where, params = (filters or Filters()).sql()
-    fields = ", ".join(f"i.{name}" for name in IMAGE_FIELDS)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {fields} FROM gallery_image i WHERE i.id = ANY(%(ids)s) AND {where}",  # noqa: S608
-            {**params, "ids": [match.image.pk for match in matches]},
-        )
-        images = {image.pk: image for image in map(image_from_row, cursor.fetchall())}
+    images = _shown(connection, [match.image.pk for match in matches], where, params)
     return [
         replace(match, image=images[match.image.pk])
         for match in matches
         if match.image.pk in images
     ]
+
+
+def _shown(
+    database: BaseDatabaseWrapper, ids: Sequence[int], where: str, params: Mapping[str, Any]
+) -> dict[int, Image]:
+    """Return those of the images that are ready and pass the filters, by id."""
+    fields = ", ".join(f"i.{name}" for name in IMAGE_FIELDS)
+    with database.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {fields} FROM gallery_image i WHERE i.id = ANY(%(ids)s) AND {where}",  # noqa: S608
+            {**params, "ids": list(ids)},
+        )
+        return {image.pk: image for image in map(image_from_row, cursor.fetchall())}
 
 
 def image_from_row(row: Sequence[Any]) -> Image:

@@ -27,7 +27,6 @@ class VectorSpace:
     operator: str
     cast: str
     ef_search: int
-    rerank: str | None = None
     ef_search_near: tuple[float, int] | None = None
 
     def looked_at(self, threshold: float) -> int:
@@ -47,7 +46,7 @@ class VectorSpace:
 
 
 VECTOR_SPACES: Final[Mapping[str, VectorSpace]] = {
-    "imgsmlr": VectorSpace("haar", "<->", "vector(16)", 200, rerank="pattern"),
+    "imgsmlr": VectorSpace("haar", "<->", "vector(16)", 200),
     # Unrelated hashes are all about as far from each other, which leads a graph astray: of the ten
     # nearest of 300,000, at 94 bits, 400 find 94 % and 1,000 find 99 %. Copies are found by 200.
     "pdq": VectorSpace("pdq", "<~>", "bit(256)", 1000, ef_search_near=(64, 400)),

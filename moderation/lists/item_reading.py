@@ -25,6 +25,7 @@ from gallery.imaging.descriptors.base import (
     Descriptor,
 )
 from gallery.imaging.descriptors.pdq import LOW_QUALITY, to_hex
+from gallery.imaging.descriptors.stored_patterns import unpack_pattern
 from gallery.imaging.frame_selection import TimedHash, select_frames
 from gallery.items import conf, file_storage, versions
 from gallery.items.item import Item, Status
@@ -186,7 +187,8 @@ def of_image(image: Image, facts: dict[str, Any], *, decodes: bool = True) -> Ne
         detail = getattr(row, "detail", None)
         values = {name: getattr(row, name) for name in DESCRIPTOR_COLUMNS}
         if detail is not None:
-            values |= {"pattern": detail.pattern, "features": detail.local_features}
+            pattern = detail.pattern and unpack_pattern(bytes(detail.pattern))
+            values |= {"pattern": pattern, "features": detail.local_features}
         vectors.append(_fingerprint(row.version, row.view, values))
     return NewItem(BannedItem.Media.IMAGE, _each_once(hashes), vectors, _thumbnail(image), facts)
 

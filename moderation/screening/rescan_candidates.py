@@ -21,7 +21,6 @@ from gallery.imaging.local_features import LocalFeatures
 from gallery.items import versions
 from gallery.items.item import Status
 from gallery.items.models import Image
-from gallery.items.vectors import encode
 from gallery.search.copy_candidates import stored_local_features
 from gallery.search.nearest import nearest_images
 from gallery.search.vector_index import PGVECTOR
@@ -193,7 +192,7 @@ def _near_patterns(ids: Sequence[int], threshold: float, found: Candidates) -> N
         item__in=ids, version=PIXELS_VERSION, pattern__isnull=False, haar__isnull=False
     )
     for row in rows.iterator(chunk_size=100):
-        columns = {name: encode(as_array(getattr(row, name))) for name in ("haar", "pattern")}
+        columns = {name: as_array(getattr(row, name)) for name in ("haar", "pattern")}
         matches = nearest_images(
             "imgsmlr",
             PIXELS_VERSION,

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
 import uuid
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pytest
 from django.apps import apps
 from django.contrib.postgres.fields import ArrayField
 from django.core.management import call_command
-from django.db import connection, models
+from django.db import IntegrityError, connection, models
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import StateApps
 from django.utils import timezone
 from pgvector.django import BitField, VectorField
+
+from gallery.imaging.descriptors.stored_patterns import PatternQuery
 
 OURS = ("imgsmlr_site", "gallery", "videos", "moderation")
 NAME = "upgrade_from_the_first"
@@ -58,6 +62,7 @@ class Filler:
 
     OWN: dict[str, dict[str, Any]] = {
         "gallery.image": {"status": "quarantined", "format": "png", "sha256": "a" * 64},
+        "gallery.imagedetail": {"pattern": [0.5] * 4096},
         "moderation.bannedhash": {"kind": "md5", "value": "0" * 32},
         "moderation.webhook": {"events": ["verdict"]},
         "imgsmlr_site.apikey": {"scopes": ["search"]},
@@ -134,6 +139,10 @@ def test_rows_of_the_first_version(django_db_blocker: Any) -> None:
         assert all(len(rows) == 1 for rows in before.values())
 
         call_command("migrate", interactive=False, verbosity=0)
+        (detail,) = before.pop("gallery.ImageDetail")
+        packed = apps.get_model("gallery.ImageDetail").objects.get()
+        whole = PatternQuery.of(np.array(detail["pattern"]))
+        assert whole.distances([bytes(packed.pattern)]) == pytest.approx(0, abs=1e-6)
         for label, rows in before.items():
             assert contents(apps.get_model(label), list(rows[0])) == rows
         # What later versions need of these rows is there.
@@ -141,3 +150,69 @@ def test_rows_of_the_first_version(django_db_blocker: Any) -> None:
         assert image.quarantined_at is not None
         call_command("check", database=["default"])
         call_command("migrate", check_unapplied=True, verbosity=0)
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.usefixtures("old_database")
+def test_packing_patterns_is_resumed(
+    django_db_blocker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is stopped after two batches. Meanwhile the old service goes on."""
+    packing = importlib.import_module("gallery.migrations.0013_packed_patterns")
+    copy, copied = packing._copy, []
+
+    def stops(cursor: Any, ids: list[int]) -> None:
+        if len(copied) == 2:
+            raise Stopped
+        copied.append(ids)
+        copy(cursor, ids)
+
+    with django_db_blocker.unblock():
+        _execute("DROP TABLE gallery_imagedetail")
+        _execute(
+            "CREATE TABLE gallery_imagedetail (fingerprint_id bigint PRIMARY KEY REFERENCES "
+            "gallery_imagefingerprint DEFERRABLE INITIALLY DEFERRED, "
+            "pattern vector(4096), local_features bytea)"
+        )
+        _execute(
+            "INSERT INTO gallery_imagefingerprint (id, item_id, view, version) "
+            "SELECT n, (SELECT min(id) FROM gallery_image), 'view ' || n, 'v' "
+            "FROM generate_series(100, 109) n"
+        )
+        _add_details(100, 101, 103, 104, 105, 106, 107, 108)
+        _execute(
+            "UPDATE gallery_imagedetail SET pattern = NULL, local_features = '\\x0102' "
+            "WHERE fingerprint_id IN (101, 105)"
+        )
+        monkeypatch.setattr(packing, "ROWS", 2)
+        monkeypatch.setattr(packing, "_copy", stops)
+        with pytest.raises(Stopped):
+            packing.pack(None, None)
+        assert copied == [[100, 101], [103, 104]]
+        _execute("DELETE FROM gallery_imagedetail WHERE fingerprint_id IN (100, 106)")
+        _add_details(102, 109)
+        monkeypatch.setattr(packing, "_copy", copy)
+        for _ in range(2):  # the second time it finds nothing to do
+            packing.pack(None, None)
+        rows = apps.get_model("gallery.ImageDetail").objects.order_by("pk")
+        assert [row.pk for row in rows] == [101, 102, 103, 104, 105, 107, 108, 109]
+        for row in rows:
+            if row.pk in (101, 105):
+                assert (row.pattern, bytes(row.local_features)) == (None, b"\x01\x02")
+            else:
+                query = PatternQuery.of(np.full(4096, row.pk / 200, np.float32))
+                assert query.distances([bytes(row.pattern)]) == pytest.approx(0, abs=1e-6)
+        with pytest.raises(IntegrityError):
+            _execute("INSERT INTO gallery_imagedetail VALUES (999, NULL, NULL)")
+
+
+def _add_details(*ids: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO gallery_imagedetail SELECT n, array_fill(n / 200::real, ARRAY[4096])"
+            "::vector FROM unnest(%s) n",
+            [list(ids)],
+        )

@@ -84,7 +84,11 @@ def export(directory: Path, *, media: bool, by: str) -> Iterator[int]:
         archive.write_part(archive.part_path(directory, number, VideoManifest.KIND), rows, arrays)
         yield len(rows)
     manifest = VideoManifest(
-        exported_at=timezone.now().isoformat(), videos=total, parts=number, media=media
+        format=VideoManifest.FORMAT,
+        exported_at=timezone.now().isoformat(),
+        videos=total,
+        parts=number,
+        media=media,
     )
     archive.write_manifest(directory, manifest)
 

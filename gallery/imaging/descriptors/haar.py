@@ -130,7 +130,7 @@ def signature(wavelets: Floats) -> Floats:
     """Return 16 weighted band energies, float64, of an unshuffled pattern; the last is the mean."""
     out = []
     for weight, n in ((1, 16), (2, 8), (4, 4), (8, 2), (16, 1)):
-        out += [weight * np.linalg.norm(wavelets[band]) for band in _bands(n)]
+        out += [weight * np.linalg.norm(wavelets[band]) for band in bands(n)]
     return np.array([*out, wavelets[0, 0]])
 
 
@@ -138,10 +138,10 @@ def shuffled(wavelets: Floats) -> Floats:
     """Replace each coefficient by the energy around it, inside its own band."""
     out = wavelets.copy()
     for n, (kernel, norm) in _SHUFFLE.items():
-        energy = _filter(np.dstack([wavelets[band] for band in _bands(n)]) ** 2, kernel) / norm
+        energy = _filter(np.dstack([wavelets[band] for band in bands(n)]) ** 2, kernel) / norm
         # The filter uses a Fourier transform, which makes some zeros slightly negative.
         energy = np.sqrt(np.maximum(energy, 0))
-        for channel, band in enumerate(_bands(n)):
+        for channel, band in enumerate(bands(n)):
             out[band] = energy[:, :, channel]
     return out
 
@@ -152,7 +152,7 @@ def _filter(values: Floats, kernel: Floats) -> Floats:
     return filtered.astype(np.float64, copy=False)
 
 
-def _bands(n: int) -> tuple[tuple[slice, slice], ...]:
+def bands(n: int) -> tuple[tuple[slice, slice], ...]:
     """Return the three detail blocks of size n×n, in libimgsmlr's order."""
     near, far = slice(0, n), slice(n, 2 * n)
     return (far, near), (near, far), (far, far)
@@ -170,7 +170,7 @@ def _root_weights() -> Floats:
     """Return √m: m doubles with each coarser band, 1 to 32, and is 64 for the mean."""
     weights = np.full((SIDE, SIDE), 64.0)
     for m, n in ((1, 32), (2, 16), (4, 8), (8, 4), (16, 2), (32, 1)):
-        for band in _bands(n):
+        for band in bands(n):
             weights[band] = m
     return np.asarray(np.sqrt(weights))
 

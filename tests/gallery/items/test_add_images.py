@@ -117,7 +117,7 @@ def test_what_was_added_is_found(folder: Path) -> None:
     run(folder)
     wanted = Image.objects.get(data_id="a.jpg")
     haar, pattern = wanted.fingerprints.values_list("haar", "detail__pattern").get()
-    columns = {"haar": str(haar), "pattern": str(pattern)}
+    columns = {"haar": str(haar), "pattern": bytes(pattern)}
     (match,) = nearest_images("imgsmlr", "pixels-1", columns, threshold=0.01, limit=5)
     assert (match.image.pk, match.distance) == (wanted.pk, 0)
 

@@ -13,12 +13,18 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from gallery.imaging import descriptors
+from gallery.imaging.descriptors import stored_patterns
 from gallery.items import versions
 from gallery.items.item import Status
 from gallery.items.models import ClipVersion, Image, ImageDetail, ImageFingerprint
 from gallery.moving import exporting, restoring
 from gallery.moving.archive import Manifest, read_manifest
-from gallery.search.image_search import ImageQuery, search_images
+from gallery.search.image_search import (
+    ImageQuery,
+    compare_pictures,
+    load_picture,
+    search_images,
+)
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db
@@ -72,7 +78,7 @@ def state(*, files: bool) -> list[Any]:
     for pattern, features in details.order_by(*(f"fingerprint__{key}" for key in keys)).values_list(
         "pattern", "local_features"
     ):
-        rows.append((str(pattern), features and bytes(features)))
+        rows.append((pattern and bytes(pattern), features and bytes(features)))
     return rows
 
 
@@ -110,12 +116,32 @@ def test_others_can_read_it(images: list[Image], tmp_path: Path) -> None:
         patterns = arrays["pattern"]
         items = arrays["item"][arrays["pattern_rows"]]
         shapes = {name: arrays[name].shape[1:] for name in ("haar", "pattern", "pdq", "cnn")}
-    assert shapes == {"haar": (16,), "pattern": (4096,), "pdq": (32,), "cnn": (512,)}
+    assert shapes == {"haar": (16,), "pattern": (2752,), "pdq": (32,), "cnn": (512,)}
     assert items.tolist() == [images[0].pk, images[1].pk]
-    a, b = (image.fingerprints.get(version="pixels-1").detail.pattern for image in images[:2])
-    expected = np.linalg.norm(np.asarray(a) - np.asarray(b))
-    assert np.linalg.norm(patterns[0] - patterns[1]) == pytest.approx(expected, rel=1e-6)
+    expected = compare_pictures(*(load_picture(data=make.png(make.photo(n))) for n in (0, 1)))
+    distance = np.linalg.norm(np.subtract(*patterns[:2], dtype=float)) / 2000
+    assert distance == pytest.approx(expected["imgsmlr"]["distance"], abs=1e-3)
     assert not (tmp_path / "media").exists()
+
+
+def test_an_archive_of_format_1(images: list[Image], tmp_path: Path) -> None:
+    """It holds whole patterns."""
+    run("export_gallery", tmp_path)
+    details = ImageDetail.objects.exclude(pattern=None).order_by("fingerprint__item_id", "pk")
+    before = [bytes(pattern) for pattern in details.values_list("pattern", flat=True)]
+    for path in tmp_path.glob("*.npz"):
+        with np.load(path) as stored:
+            arrays = dict(stored)
+        arrays["pattern"] = stored_patterns.decoded(arrays["pattern"])
+        del arrays["pattern_error"]
+        np.savez(path, **arrays)
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 1'))
+    empty()
+    assert "5 added." in run("import_gallery", tmp_path)
+    after = [bytes(pattern) for pattern in details.values_list("pattern", flat=True)]
+    codes, again = (stored_patterns.unpack(patterns)[0] for patterns in (before, after))
+    np.testing.assert_array_equal(codes, again)
 
 
 def test_interrupted_and_resumed(images: list[Image], tmp_path: Path) -> None:
@@ -159,8 +185,8 @@ def test_vectors_of_other_models_are_left(images: list[Image], tmp_path: Path) -
     text = (tmp_path / "manifest.json").read_text().replace('"clip": null', '"clip": "other/1"')
     (tmp_path / "manifest.json").write_text(text)
     assert "CLIP vectors of other/1 were skipped" in run("import_gallery", tmp_path)
-    (tmp_path / "manifest.json").write_text(text.replace('"format": 1', '"format": 2'))
-    with pytest.raises(CommandError, match="has format 2"):
+    (tmp_path / "manifest.json").write_text(text.replace('"format": 2', '"format": 3'))
+    with pytest.raises(CommandError, match="has format 3"):
         run("import_gallery", tmp_path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +12,13 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from gallery.imaging.descriptors.base import PIXELS_VERSION
+from gallery.imaging.descriptors.stored_patterns import STEP, pack_pattern
 from gallery.items import versions
 from gallery.items.models import ClipVersion, Image, ImageFingerprint
 from gallery.items.vectors import encode
 from gallery.search.nearest import INCLUSIVE, Filters, nearest_images, statement
 from gallery.search.vector_index import VECTOR_SPACES, Proposal, Question
+from gallery.shared.binary_copy import write_rows
 from tests.gallery.search.engines import MILVUS, searching_on
 from tests.gallery.search.synthetic import (
     COUNT,
@@ -58,13 +59,11 @@ def insert(haar: Floats, pattern: Floats, pdq: Floats, clip: Floats) -> NDArray[
         ImageFingerprint(item=image, version=PIXELS_VERSION, haar=haar[row], pdq=bit_text(pdq[row]))
         for row, image in enumerate(images)
     )
-    details = "".join(
-        f"{fingerprint.pk}\t{encode(pattern[row])}\n" for row, fingerprint in enumerate(pixels)
+    write_rows(
+        "gallery_imagedetail",
+        "fingerprint_id, pattern",
+        ((row.pk, pack_pattern(values)) for row, values in zip(pixels, pattern, strict=True)),
     )
-    with connection.cursor() as cursor:
-        cursor.copy_expert(
-            "COPY gallery_imagedetail (fingerprint_id, pattern) FROM STDIN", io.StringIO(details)
-        )
     ImageFingerprint.objects.bulk_create(
         ImageFingerprint(item=image, version=CLIP, clip=clip[row])
         for row, image in enumerate(images)
@@ -80,8 +79,9 @@ def gallery(django_db_setup: None, django_db_blocker: Any) -> Iterator[Gallery]:
     # Its first values are the signature's: what is near by one is near by the other.
     pattern = np.zeros((everything, 4096))
     pattern[:, :16] = haar
-    pattern[:, 16:32] = rng.normal(scale=0.1, size=(everything, 16))
-    pattern = rounded(pattern, np.float32)
+    pattern[:, 64:80] = rng.normal(scale=0.1, size=(everything, 16))
+    # Stored patterns hold these numbers as they are.
+    pattern = rounded(np.rint(pattern / STEP) * STEP, np.float32)
     pdq = (clustered(rng, everything, np.ones(256)) > 0).astype(np.float64)
     clip = rounded(unit(clustered(rng, everything, np.ones(CLIP_DIMENSIONS))), np.float16)
     queries = range(COUNT, everything)
@@ -168,7 +168,6 @@ def explain(match_type: str, query: dict[str, Any], limit: int, *, exact: bool) 
     where, params = Filters().sql()
     sql, of_scan = statement(question, Proposal(exact=exact), where, INCLUSIVE)
     params |= of_scan | {
-        "detail": encode(query["pattern"]) if space.rerank else None,
         "threshold": FAR,
         "limit": limit,
         "digits": 6,
